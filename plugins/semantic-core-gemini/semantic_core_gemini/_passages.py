@@ -1,0 +1,104 @@
+"""Passages to vectors: packed into calls, equal ones once, a refused one found by halving, nothing paid for twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+from semantic_core_gemini._models import MOST_TEXTS
+from semantic_core_gemini._remembered import Recent
+from semantic_core_gemini._tokens import estimated, packed
+from semantic_core_gemini.errors import ModelUnknown, PassageRefused, RequestRefused
+
+if TYPE_CHECKING:
+    from semantic_core.types import Vector
+
+CALL_TOKENS: Final = 20_000
+"""Tokens put into one call at most, about: a call that fails loses little, and its answer comes in seconds."""
+KEPT: Final = 1_000
+"""Passages remembered that were answered, or refused, in a run that failed because of others."""
+GIVE_UP: Final = 8
+"""Texts refused one after the other, with none accepted, after which it is the request that is refused, not the texts."""
+
+Embed = Callable[[list[str], int], "list[Vector]"]
+"""One call: the vectors of these texts, given how many tokens they have, about."""
+Item = tuple[str, str, int]
+"""Key, text, and how many tokens it has, about."""
+Answers = dict[str, "Vector | RequestRefused"]
+
+
+class Passages:
+    """Runs of passages through one embedder.
+
+    embed: makes one call. texts, tokens: most of a call; None: as much as the service takes.
+    """
+
+    def __init__(self, embed: Embed, texts: float | None, tokens: float | None) -> None:
+        self._embed = embed
+        self._texts = max(1, int(min(MOST_TEXTS, texts or MOST_TEXTS)))
+        self._tokens = int(min(CALL_TOKENS, tokens or CALL_TOKENS))
+        self._kept: Recent[Vector | RequestRefused] = Recent(KEPT)
+
+    def run(self, texts: Sequence[str]) -> list[Vector]:
+        """One vector per text, in order.
+
+        Raises PassageRefused when all others are done, and at once whatever concerns the service and not a text. What was
+        answered until then is kept: asked for again, it costs nothing.
+        """
+        keys = [blake2b(text.encode(), digest_size=16).hexdigest() for text in texts]
+        kept = {key: self._kept.get(key) for key in keys}
+        found: Answers = {key: value for key, value in kept.items() if value is not None}
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+        try:
+            for part in self._parts(missing):
+                self._answer(part, found)
+        finally:
+            for key in missing:
+                if key in found:
+                    self._kept.put(key, found[key])
+        vectors = [vector for vector in map(found.__getitem__, keys) if not isinstance(vector, RequestRefused)]
+        if len(vectors) < len(keys):
+            raise _refused(keys, found)
+        for key in keys:
+            self._kept.pop(key)
+        return vectors
+
+    def _parts(self, missing: Mapping[str, str]) -> Iterator[list[Item]]:
+        """What one call takes, one after the other."""
+        items = [(key, text, estimated(text)) for key, text in missing.items()]
+        for run in packed([tokens for _, _, tokens in items], self._texts, self._tokens):
+            yield items[run.start : run.stop]
+
+    def _answer(self, part: list[Item], found: Answers) -> None:
+        """Put the vectors of a part into `found`; for a text that is refused, the error."""
+        accepted, refused_in_a_row = False, 0
+        stack = [part]
+        while stack:
+            items = stack.pop()
+            try:
+                vectors = self._embed([text for _, text, _ in items], sum(tokens for _, _, tokens in items))
+            except RequestRefused as error:
+                if isinstance(error, ModelUnknown):
+                    raise
+                if len(items) > 1:
+                    middle = len(items) // 2
+                    stack += [items[middle:], items[:middle]]
+                    continue
+                refused_in_a_row += 1
+                if not accepted and refused_in_a_row >= GIVE_UP:
+                    raise
+                found[items[0][0]] = error
+            else:
+                accepted = True
+                found.update(zip((key for key, _, _ in items), vectors, strict=True))
+
+
+def _refused(keys: Sequence[str], found: Answers) -> PassageRefused:
+    refused = [(place, found[key]) for place, key in enumerate(keys) if isinstance(found[key], RequestRefused)]
+    first, why = refused[0]
+    return PassageRefused(
+        f"{len(refused)} of {len(keys)} texts are refused, the first at place {first}: {why.message}",  # type: ignore[union-attr]
+        hint="Leave them out, or change them; the vectors of the others are kept.",
+        places=[place for place, _ in refused],
+    )

@@ -1,0 +1,293 @@
+"""The service with one key, as plain functions.
+
+Longer than the house limit, so that one module alone speaks to google-genai and knows its ways.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Lock
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import attrs
+
+from semantic_core_gemini._calls import Answer, Calls, Size
+from semantic_core_gemini._failures import never_arrived, was_answered
+from semantic_core_gemini._models import Model
+from semantic_core_gemini._pace import Breaker, Clock, Pace
+from semantic_core_gemini._usage import Meter
+from semantic_core_gemini._vectors import vector_of
+from semantic_core_gemini.errors import AnswerInvalid
+from semantic_core_gemini.keys import Secret
+
+if TYPE_CHECKING:
+    import httpx2
+    from google.genai import Client
+
+    from semantic_core.types import Vector
+
+BASE_URL: Final = "https://generativelanguage.googleapis.com"
+BASE_URL_VARIABLE: Final = "GOOGLE_GEMINI_BASE_URL"
+"""Environment variable google-genai reads for another address; it means the same here."""
+API_VERSION: Final = "v1beta"
+"""Batch jobs of embeddings are in this version; v1 is google-genai's own default."""
+PAGE: Final = 100
+"""Jobs, or files, asked for at once."""
+LONGEST_PATIENCE: Final = 120.0
+"""Seconds anything about jobs waits, all waiting taken together: who looks after jobs comes again."""
+PIECE: Final = 5
+"""How many times longer than an answer a piece (8 MB) of an upload or a download may take."""
+
+
+@attrs.frozen
+class Reach:
+    """Where the service is and how long it may take.
+
+    timeout: seconds for one answer. patience: seconds for a call with all its waiting.
+    """
+
+    base_url: str = BASE_URL
+    api_version: str = API_VERSION
+    timeout: float = 60.0
+    patience: float = 600.0
+
+
+def base_url_in_use(given: str = "") -> str:
+    """The address given, else the one in the environment, else Google's."""
+    return (given or os.environ.get(BASE_URL_VARIABLE, "") or BASE_URL).rstrip("/")
+
+
+class Service:
+    """Everything asked of the service with one key. Safe to use from several threads, and after a fork.
+
+    Raises classes of `errors` only. Nothing is imported or connected before the first call.
+    """
+
+    def __init__(self, secret: Secret, reach: Reach, clock: Clock, texts_per_minute: int, tokens_per_minute: int) -> None:
+        self._secret, self.reach = secret, reach
+        self._calls = Calls(clock, Pace(clock, texts_per_minute, tokens_per_minute), Breaker(clock))
+        self._lock = Lock()
+        self._owner = 0
+        self._client: Client | None = None
+        self._http: httpx2.Client | None = None
+        self._closing: Callable[[], object] = lambda: None
+
+    @property
+    def _milliseconds(self) -> int:
+        return max(1, round(self.reach.timeout * 1000))
+
+    @property
+    def pace(self) -> Pace:
+        """When the next call may go out."""
+        return self._calls.pace
+
+    def embed(
+        self,
+        model: Model,
+        texts: Sequence[str],
+        task: str,
+        dimensions: int,
+        *,
+        tokens: int,
+        meter: Meter,
+        timeout: float,
+        patience: float,
+    ) -> list[Vector]:
+        """One vector per text, in order, of length 1. tokens: of all of them, about."""
+        what = f"Embedding {len(texts)} texts with {model.name}"
+
+        def call() -> list[Vector]:
+            from google.genai import types
+
+            contents: Any = [types.Content(role="user", parts=[types.Part(text=text)]) for text in texts]
+            options = types.HttpOptions(timeout=round(timeout * 1000))
+            config = types.EmbedContentConfig(task_type=task or None, output_dimensionality=dimensions, http_options=options)
+            client = self._connected()[0]
+            try:
+                answer = client.models.embed_content(model=model.name, contents=contents, config=config)
+            except Exception as error:
+                if isinstance(error, ValueError | KeyError | TypeError):  # it came, and cannot be read
+                    meter.add(requests=1, texts=len(texts), tokens=tokens)
+                elif not (was_answered(error) or never_arrived(error)):
+                    meter.add(lost_texts=len(texts))
+                raise
+            counted = getattr(getattr(answer, "usage_metadata", None), "prompt_token_count", None)
+            meter.add(requests=1, texts=len(texts), tokens=counted if isinstance(counted, int) else tokens)
+            given = answer.embeddings or []
+            if len(given) != len(texts):
+                raise AnswerInvalid(
+                    f"{what}: wanted {len(texts)} vectors, got {len(given)}.",
+                    hint="Vectors are never matched by guess; nothing of this answer was used.",
+                )
+            return [vector_of(one.values, dimensions, f"{what}, text {place}") for place, one in enumerate(given)]
+
+        return self._calls.run(what, call, patience=patience, size=Size(len(texts), tokens))
+
+    def count(self, model: Model, texts: Sequence[str]) -> int:
+        """How many tokens the texts have, all together, as the service counts. It costs nothing."""
+        what = f"Counting the tokens of {len(texts)} texts"
+
+        def call() -> int:
+            from google.genai import types
+
+            contents: Any = [types.Content(role="user", parts=[types.Part(text=text)]) for text in texts]
+            total = self._connected()[0].models.count_tokens(model=model.name, contents=contents).total_tokens
+            if not isinstance(total, int) or total < 1:
+                raise AnswerInvalid(f"{what}: wanted a number of tokens, got {total!r}.")
+            return total
+
+        return self._run(what, call)
+
+    def upload(self, file: IO[bytes], name: str) -> str:
+        """The name the service gave to a file of JSON lines. name: what it is shown as."""
+        what = f"Uploading the texts of job {name!r}"
+
+        def call() -> str:
+            from google.genai import types
+
+            file.seek(0)
+            config = types.UploadFileConfig(
+                display_name=name,
+                mime_type="application/jsonl",
+                # With the address, so that the pieces go where the key belongs, whatever address the service names.
+                http_options=types.HttpOptions(base_url=self.reach.base_url, timeout=self._milliseconds * PIECE),
+            )
+            stored = self._connected()[0].files.upload(file=file, config=config).name  # type: ignore[arg-type]
+            if not stored:
+                raise AnswerInvalid(f"{what}: wanted the name of the file, got none.")
+            return stored
+
+        return self._run(what, call)
+
+    def create_job(self, model: Model, source: Mapping[str, Any], name: str) -> str:
+        """The name of a new job. Never tried twice by itself: it may be there although there was no answer.
+
+        source: ``{"file_name": ...}`` or ``{"requests": [...]}``, each request with its key as metadata.
+        """
+        what = f"Creating the batch job {name!r}"
+
+        def call() -> str:
+            from google.genai import types
+
+            options: dict[str, Any] = {}
+            src: dict[str, Any] = dict(source)
+            if "requests" in src:
+                # google-genai has no place for the key of a request; the body it makes is replaced by ours.
+                requests = src.pop("requests")
+                src["inlined_requests"] = {"contents": [request["request"]["content"] for request in requests[:1]]}
+                options["extra_body"] = {"batch": {"inputConfig": {"requests": {"requests": requests}}}}
+            config = types.CreateEmbeddingsBatchJobConfig(display_name=name, http_options=types.HttpOptions(**options))
+            warnings.filterwarnings("ignore", r"batches\.create_embeddings\(\) is experimental")
+            created = self._connected()[0].batches.create_embeddings(model=model.name, src=src, config=config).name  # type: ignore[arg-type]
+            if not created:
+                raise AnswerInvalid(f"{what}: wanted the name of the job, got none.")
+            return created
+
+        return self._run(what, call, again=False)
+
+    def job(self, job: str) -> Mapping[str, Any]:
+        """The job as the service tells it. Asked for directly: google-genai leaves out the reason of a failure."""
+        what = f"Looking at job {job!r}"
+
+        def call() -> Mapping[str, Any]:
+            from google.genai.errors import APIError
+
+            http = self._connected()[1]
+            address = f"{self.reach.base_url}/{self.reach.api_version}/{job}"
+            response = http.get(address, timeout=self.reach.timeout)
+            APIError.raise_for_response(response)
+            told = response.json()
+            if not isinstance(told, Mapping) or not isinstance(told.get("metadata", {}), Mapping):
+                raise AnswerInvalid(f"{what}: wanted an operation, got something else.")
+            return told
+
+        return self._run(what, call)
+
+    def jobs(self) -> Iterator[tuple[str, str, str]]:
+        """Every job of this key as (name, shown name, state in the words of google-genai), in the service's order."""
+        for one in self._listed("Listing the batch jobs", lambda client: client.batches):
+            if one.name:
+                yield one.name, one.display_name or "", str(getattr(one.state, "value", one.state) or "")
+
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Every file of this key as (name, shown name)."""
+        for one in self._listed("Listing the files", lambda client: client.files):
+            if one.name:
+                yield one.name, one.display_name or ""
+
+    def cancel_job(self, job: str) -> None:
+        """Ask for the job to end."""
+        self._run(f"Cancelling job {job!r}", lambda: self._connected()[0].batches.cancel(name=job))
+
+    def delete_job(self, job: str) -> None:
+        """Remove the job."""
+        self._run(f"Deleting job {job!r}", lambda: self._connected()[0].batches.delete(name=job))
+
+    def delete_file(self, name: str) -> None:
+        """Remove the file."""
+        self._run(f"Deleting {name!r}", lambda: self._connected()[0].files.delete(name=name))
+
+    def download(self, name: str, into: IO[bytes]) -> None:
+        """Write the content of a file the service made, from the beginning; it passes through in pieces of a megabyte."""
+
+        def call() -> None:
+            from google.genai import types
+
+            into.seek(0)
+            into.truncate()
+            config = types.DownloadFileConfig(http_options=types.HttpOptions(timeout=self._milliseconds * PIECE))
+            self._connected()[0].files.download(file=name, destination=into, config=config)  # type: ignore[call-overload]
+
+        self._run(f"Fetching the results in {name!r}", call)
+
+    def close(self) -> None:
+        """Let go of the connections; the next call makes new ones."""
+        with self._lock:
+            self._closing()
+            self._client = self._http = None
+
+    def _run(self, what: str, call: Callable[[], Answer], *, again: bool = True) -> Answer:
+        return self._calls.run(what, call, patience=min(self.reach.patience, LONGEST_PATIENCE), again=again)
+
+    def _listed(self, what: str, part: Callable[[Client], Any]) -> Iterator[Any]:
+        pager = self._run(what, lambda: part(self._connected()[0]).list(config={"page_size": PAGE}))
+        yield from pager.page
+        while pager.config.get("page_token"):
+            yield from self._run(what, pager.next_page)
+
+    def _connected(self) -> tuple[Client, httpx2.Client]:
+        """The client, made when first needed, and made anew in a forked process: connections have one owner."""
+        if self._client is None or self._http is None or self._owner != os.getpid():
+            with self._lock:
+                if self._client is None or self._http is None or self._owner != os.getpid():
+                    self._client, self._http = self._connect()
+                    self._owner = os.getpid()
+                    self._closing = weakref.finalize(self, _close, self._http, self._owner)
+        return self._client, self._http
+
+    def _connect(self) -> tuple[Client, httpx2.Client]:
+        import httpx2
+        from google.genai import Client, types
+
+        from semantic_core_gemini._wire import PLACEHOLDER, http_client
+
+        http = http_client(self._secret, self.reach.base_url)
+        options = types.HttpOptions(
+            base_url=self.reach.base_url,
+            api_version=self.reach.api_version,
+            timeout=self._milliseconds,  # without one it sets none, whatever the HTTP client was made with
+            httpx_client=http,
+            # Never used. Given, it keeps google-genai from making clients of its own, with certificates to load.
+            httpx_async_client=httpx2.AsyncClient(transport=httpx2.AsyncBaseTransport()),
+            async_client_args={"ssl": True},
+        )
+        return Client(api_key=PLACEHOLDER, vertexai=False, http_options=options), http
+
+
+def _close(http: httpx2.Client, owner: int) -> None:
+    """Close the connections, in the process that made them: a fork would take leave in its parent's name."""
+    if os.getpid() == owner:
+        http.close()

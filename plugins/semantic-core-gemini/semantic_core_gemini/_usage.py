@@ -1,0 +1,51 @@
+"""What was used: counted as it is paid for, so that it can be laid beside the bill."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+import attrs
+
+from semantic_core_gemini.pricing import Lane, Price
+
+
+@attrs.frozen
+class Usage:
+    """What one embedder used since it was made.
+
+    requests: calls that were answered with vectors. texts, tokens: in them; tokens as the service counted, or estimated
+    where it did not say. lost_texts: sent in calls whose answer never came; they may be on the bill, too.
+    job_texts, job_tokens: results of batch jobs that were read, likewise; a job read twice counts twice.
+    """
+
+    requests: int = 0
+    texts: int = 0
+    tokens: int = 0
+    lost_texts: int = 0
+    job_texts: int = 0
+    job_tokens: int = 0
+
+    def cost(self, price: Price) -> dict[Lane, str]:
+        """What it costs at that price, per lane, as text with six decimals."""
+        return {
+            "interactive": f"{price.of(self.tokens):.6f}",
+            "batch": f"{price.of(self.job_tokens, 'batch'):.6f}",
+        }
+
+
+class Meter:
+    """Adds up. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock, self._usage = Lock(), Usage()
+
+    def add(self, **amounts: int) -> None:
+        """Add to the fields of that name."""
+        with self._lock:
+            sums = {name: getattr(self._usage, name) + amount for name, amount in amounts.items()}
+            self._usage = attrs.evolve(self._usage, **sums)
+
+    def read(self) -> Usage:
+        """What was used up to now."""
+        with self._lock:
+            return self._usage

@@ -1,0 +1,230 @@
+"""Batch jobs: half the price, up to a day. Texts go up as a file, vectors come back by their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from semantic_core import Chunk, Entry
+from semantic_core.batch import JobState
+from semantic_core.errors import EmbedderError, EmbedderUnavailable
+from semantic_core_gemini._lines import (
+    MOST_BYTES,
+    MOST_ITEMS,
+    Lines,
+    pairs_of,
+    write_lines,
+)
+from semantic_core_gemini._operations import (
+    STATES,
+    Status,
+    bare_state,
+    ending_of,
+    input_file_of,
+    job_name,
+    metadata_of,
+    output_of,
+    state_of,
+)
+from semantic_core_gemini._options import MODEL, SIZE, TASK, common
+from semantic_core_gemini._results import read_results
+from semantic_core_gemini._service import API_VERSION, Service
+from semantic_core_gemini._usage import Meter, Usage
+from semantic_core_gemini.errors import (
+    JobFailed,
+    JobUnknown,
+    KeyRefused,
+    ModelUnknown,
+    ResultsUnavailable,
+    ServiceDown,
+    ServiceTimeout,
+)
+
+if TYPE_CHECKING:
+    from semantic_core.types import Vector
+    from semantic_core_gemini._options import Common
+    from semantic_core_gemini._pace import Clock
+    from semantic_core_gemini.keys import GoogleKeyring
+
+__all__ = ["GeminiBatchClient"]
+
+
+class GeminiBatchClient:
+    """Batch jobs with the key for batches: BatchKeyMissing (a ValueError, too) if the keyring has none.
+
+    Its vectors are those of a `GeminiEmbedder` with the same options: one space. `GeminiEmbedder.batch_client` gives the
+    one that belongs to an embedder. Raises classes of `errors`. Safe to use from several threads.
+    """
+
+    def __init__(
+        self,
+        keyring: GoogleKeyring | None = None,
+        *,
+        model: str = MODEL,
+        dimensions: int = SIZE,
+        task: str = TASK,
+        timeout: float = 60.0,
+        patience: float = 120.0,
+        base_url: str = "",
+        api_version: str = API_VERSION,
+        clock: Clock | None = None,
+    ) -> None:
+        given = common(
+            keyring,
+            model=model,
+            dimensions=dimensions,
+            task=task,
+            timeout=timeout,
+            patience=patience,
+            base_url=base_url,
+            api_version=api_version,
+            price=None,
+            clock=clock,
+        )
+        self._set_up(given, Meter())
+
+    @classmethod
+    def of(cls, given: Common, meter: Meter) -> GeminiBatchClient:
+        """One with options that were checked, counting into this meter. Raises BatchKeyMissing."""
+        made = cls.__new__(cls)
+        made._set_up(given, meter)
+        return made
+
+    def _set_up(self, given: Common, meter: Meter) -> None:
+        self._service = Service(given.keyring.for_batches(), given.reach, given.clock, 0, 0)
+        self._recipe, self._meter = given.recipe, meter
+
+    @property
+    def usage(self) -> Usage:
+        """What was used; shared with the embedder it belongs to."""
+        return self._meter.read()
+
+    def create_embedding_job(
+        self,
+        chunks: Mapping[str, str] | Iterable[tuple[str, str] | Entry | Chunk],
+        name: str | None = None,
+        *,
+        most_items: int = MOST_ITEMS,
+        most_bytes: int = MOST_BYTES,
+    ) -> str:
+        """The name of the job that embeds these texts as documents.
+
+        chunks: texts by key, or pairs of (key, text), or entries (their fingerprint and passage), or chunks (their id and
+        text). They are read once and never held all together. A job of the same name that has not failed is used instead
+        of a new one; without a name it is that of the content, so the same texts are not paid for twice.
+        Raises InputError, JobTooLarge, TextInvalid before anything is sent.
+        """
+        lines = self._written(chunks, most_items, most_bytes)
+        with lines.file:
+            shown = name or f"sc-{lines.digest}"
+            there = self._standing(shown)
+            return there or self._created(lines, shown)
+
+    def get_job_status(self, job: str) -> Status:
+        """SUBMITTED, PROCESSING, COMPLETED or FAILED. `state` tells more. Raises JobUnknown."""
+        return self.state(job).status
+
+    def retrieve_results(self, job: str) -> Iterator[tuple[str, Vector | Exception]]:
+        """(key, vector) or (key, why there is none) for each result, in any order, one by one. ``dict(...)`` if few.
+
+        A result may be there twice, and keys may be missing: whoever submitted them knows. Raises JobFailed for a job that
+        ended without results, ResultsUnavailable while it runs or its results cannot be fetched, JobUnknown.
+        """
+        told = self._told(job)
+        state = state_of(told)
+        if state.status == "FAILED" and not state.has_results:
+            raise JobFailed(f"Job {job!r} {ending_of(state)}.", hint="Submit its texts again.")
+        if state.status != "COMPLETED" and not state.has_results:
+            raise ResultsUnavailable(f"Job {job!r} is not finished: {state.told}.", hint="Ask again later.")
+        if not state.has_results:
+            raise ResultsUnavailable(f"Job {job!r} is finished, and the service names no results.", hint="Ask again later.")
+        return read_results(self._service, job, output_of(told), self._recipe.dimensions, self._meter)
+
+    def submit(self, passages: Mapping[str, str], name: str) -> str:
+        """A new job under that name. Ask `find` first: what was submitted before is not looked for here."""
+        lines = self._written(passages, MOST_ITEMS, MOST_BYTES)
+        with lines.file:
+            return self._created(lines, name)
+
+    def find(self, name: str) -> str | None:
+        """The job submitted under that name, one that has not failed before one that has; None if there is none."""
+        ended = None
+        for job, shown, state in self._service.jobs():
+            if shown == name:
+                if STATES.get(bare_state(state)) != "FAILED":
+                    return job
+                ended = ended or job
+        return ended
+
+    def state(self, job: str) -> JobState:
+        """Where the job is. Raises JobUnknown."""
+        return state_of(self._told(job))
+
+    def results(self, job: str) -> Iterator[tuple[str, Vector | Exception]]:
+        """`retrieve_results`, under the name of the protocol."""
+        return self.retrieve_results(job)
+
+    def cancel(self, job: str) -> None:
+        """Ask the service to end the job; what it has done until then may be paid for. Raises JobUnknown."""
+        try:
+            self._service.cancel_job(job_name(job))
+        except ModelUnknown as error:
+            raise JobUnknown(f"There is no job {job!r}.") from error
+
+    def clean_up(self, job: str) -> None:
+        """Remove the job and its files from the service. What is gone already is no error; may be called twice."""
+        try:
+            told = self._told(job)
+        except JobUnknown:
+            return
+        output, shown = output_of(told), metadata_of(told).get("displayName")
+        names = {output.get("responsesFile"), input_file_of(told)}
+        if isinstance(shown, str) and shown:
+            names.update(file for file, label in self._service.files() if label == shown)
+        for file in sorted(one for one in names if isinstance(one, str) and one):
+            with suppress(ModelUnknown, KeyRefused):  # how the service says that a file is gone
+                self._service.delete_file(file)
+        self.delete(job)
+
+    def delete(self, job: str) -> None:
+        """Remove the job from the service, not its files. One that is gone already is no error."""
+        with suppress(ModelUnknown):
+            self._service.delete_job(job_name(job))
+
+    def close(self) -> None:
+        """Let go of the connections. It can be used again; then they are made anew."""
+        self._service.close()
+
+    def _written(self, chunks: Any, most_items: int, most_bytes: int) -> Lines:
+        recipe = self._recipe
+        pairs = ((key, recipe.document(text)) for key, text in pairs_of(chunks))
+        return write_lines(pairs, recipe.job_request(), min(most_items, MOST_ITEMS), min(most_bytes, MOST_BYTES))
+
+    def _standing(self, name: str) -> str | None:
+        job = self.find(name)
+        return job if job is not None and self.state(job).status != "FAILED" else None
+
+    def _created(self, lines: Lines, name: str) -> str:
+        model, service = self._recipe.model, self._service
+        file = None if lines.inline else service.upload(lines.file, name)
+        try:
+            return service.create_job(model, {"requests": lines.requests()} if file is None else {"file_name": file}, name)
+        except (ServiceDown, ServiceTimeout) as error:
+            # The job may be there although the answer is not. It is looked for once, and never created twice from here.
+            with suppress(EmbedderUnavailable):
+                there = self.find(name)
+                if there is not None:
+                    return there
+            raise error
+        except EmbedderError:
+            if file is not None:
+                with suppress(EmbedderError):
+                    service.delete_file(file)
+            raise
+
+    def _told(self, job: str) -> Mapping[str, Any]:
+        try:
+            return self._service.job(job_name(job))
+        except ModelUnknown as error:
+            raise JobUnknown(f"There is no job {job!r}, or it is another key's.") from error

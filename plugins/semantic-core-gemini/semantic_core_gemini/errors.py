@@ -1,0 +1,151 @@
+"""Everything that can go wrong with Gemini, below the classes of `semantic_core.errors`.
+
+::
+
+    ConfigError
+    |-- KeyMissing                    there is no key to use
+    |-- KeyMalformed                  what was given cannot be a key
+    `-- BatchKeyMissing (ValueError)  a batch was asked for without a key of its own
+    JobLost
+    |-- JobUnknown                    there is no such job, or it is another key's
+    `-- ResultsGone                   the service has thrown the results away
+    EmbedderError
+    |-- KeyRefused                    the service does not accept the key
+    |-- RequestRefused                the service does not accept the request
+    |   |-- PassageRefused            some of the texts, named by their places
+    |   `-- ModelUnknown              no such model, or not for this key
+    |-- JobFailed                     a batch job ended without results; the reason is in the message
+    |-- ItemFailed                    one text of a job failed; the others did not
+    `-- EmbedderUnavailable *
+        |-- RateLimited *             too much in a minute
+        |-- QuotaExhausted *          too much in a day
+        |-- ServiceDown *             no connection, or an answer of the 5xx kind
+        |-- ServiceTimeout *          no answer in time
+        |-- ServiceResting *          it failed again and again and is left alone for a while
+        `-- ResultsUnavailable *      a finished job whose results cannot be fetched now
+    EmbeddingInvalid
+    `-- AnswerInvalid                 not JSON, the wrong number of vectors, or vectors that are none
+    InputError
+    `-- JobTooLarge                   more than one job may carry
+
+A star marks errors worth trying again unchanged: ``error.retryable`` is True for them. No message holds a key or a passage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from semantic_core.errors import ConfigError, EmbedderError, EmbedderUnavailable, EmbeddingInvalid, InputError, JobLost
+
+__all__ = [
+    "AnswerInvalid",
+    "BatchKeyMissing",
+    "ItemFailed",
+    "JobFailed",
+    "JobTooLarge",
+    "JobUnknown",
+    "KeyMalformed",
+    "KeyMissing",
+    "KeyRefused",
+    "ModelUnknown",
+    "PassageRefused",
+    "QuotaExhausted",
+    "RateLimited",
+    "RequestRefused",
+    "ResultsGone",
+    "ResultsUnavailable",
+    "ServiceDown",
+    "ServiceResting",
+    "ServiceTimeout",
+]
+
+
+class KeyMissing(ConfigError):
+    """There is no key to use."""
+
+
+class KeyMalformed(ConfigError):
+    """What was given cannot be a key. It is not shown."""
+
+
+class BatchKeyMissing(ConfigError, ValueError):
+    """A batch was asked for, and the keyring has no key for batches. Nothing was sent."""
+
+
+class KeyRefused(EmbedderError):
+    """The service does not accept the key: unknown, revoked, or without the right to do this."""
+
+
+class RequestRefused(EmbedderError):
+    """The service does not accept the request as it is."""
+
+
+class PassageRefused(RequestRefused):
+    """The service does not accept some of the texts.
+
+    places: which ones of those handed over, from 0. The vectors of the others are kept: asked for again, they cost nothing.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", places: Sequence[int] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.places = tuple(places)
+
+
+class ModelUnknown(RequestRefused):
+    """There is no such model, or not for this key."""
+
+
+class _Later(EmbedderUnavailable):
+    """retry_after: seconds until another try makes sense; None if nobody said."""
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class RateLimited(_Later):
+    """More than the service takes in a minute. retry_after: seconds; None if it did not say."""
+
+
+class QuotaExhausted(_Later):
+    """More than the service takes in a day. retry_after: seconds; None if it did not say."""
+
+
+class ServiceDown(_Later):
+    """No connection, or an answer of the 5xx kind. retry_after: seconds; None if it did not say."""
+
+
+class ServiceTimeout(_Later):
+    """No answer in time. What was asked may have been done all the same."""
+
+
+class ServiceResting(_Later):
+    """The service failed again and again; it is not asked until `retry_after` seconds have passed, then once."""
+
+
+class ResultsUnavailable(_Later):
+    """The job is finished, and its results cannot be fetched now. They are not asked for a second time by themselves."""
+
+
+class AnswerInvalid(EmbeddingInvalid):
+    """The service answered with something that is not its contract. Nothing of that answer was used."""
+
+
+class JobFailed(EmbedderError):
+    """A batch job ended without results: failed, expired or cancelled. The message carries the service's reason."""
+
+
+class JobUnknown(JobLost):
+    """There is no such job, or it belongs to another key."""
+
+
+class ResultsGone(JobLost):
+    """The service has thrown away the results of a finished job. They were paid for."""
+
+
+class ItemFailed(EmbedderError):
+    """One text of a job failed, with the service's reason."""
+
+
+class JobTooLarge(InputError):
+    """More than one job may carry. Nothing was sent."""

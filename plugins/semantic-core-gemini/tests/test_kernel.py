@@ -1,0 +1,72 @@
+"""The kernel's batch manager and this embedder: texts wait, go up as a job, and are found by meaning when it is done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fake_gemini import FakeGemini
+from semantic_core_gemini import GeminiEmbedder, GoogleKeyring
+from turning import Turning
+
+from semantic_core import Document, Ref, SemanticCore
+
+SUBJECTS = ("bread is baked at home", "planets move around a star", "taxes are due in spring")
+DOCUMENTS = [Document(Ref("notes", f"{number:03}"), f"{SUBJECTS[number % 3]}, note {number}") for number in range(150)]
+
+
+def embedder(gemini: FakeGemini, *keys: str) -> GeminiEmbedder:
+    return GeminiEmbedder(GoogleKeyring(*keys), base_url=gemini.url, dimensions=128, clock=Turning().clock)
+
+
+def test_an_import_goes_through_a_job_and_the_ledger_says_what_the_bill_says(gemini: FakeGemini) -> None:
+    made = embedder(gemini, "every-day-key", "batch-key")
+    with SemanticCore(store="memory", embedder=made) as core:
+        assert core.ingest(*DOCUMENTS, mode="async").pending == 150
+        assert gemini.requests == [] and core.search("bread", mode="text")
+        (job,) = core.batch_manager.flush_queue(min_size=30)
+        assert (job.status, job.sent) == ("SUBMITTED", 150)
+        assert gemini.state.jobs[job.provider_job].display_name == job.name
+        gemini.finish(job.provider_job)
+        (done,) = core.batch_manager.sync_status()
+        assert (done.status, done.succeeded, done.failed) == ("COMPLETED", 150, 0)
+        assert core.search("a planet", mode="vector")[0].text.startswith("planets")
+        billed = gemini.bill("batch-key")
+        paid = sum(cost.tokens for cost in core.batch_manager.costs())
+        assert billed.job_texts == 150 == made.usage.job_texts
+        assert abs(paid - billed.job_tokens) <= 0.05 * billed.job_tokens + gemini.bill("every-day-key").tokens
+        assert gemini.state.files == {} == gemini.state.jobs, "nothing is left behind"
+
+
+def test_without_a_key_for_batches_nothing_is_sent_and_the_texts_still_wait(gemini: FakeGemini) -> None:
+    with SemanticCore(store="memory", embedder=embedder(gemini, "every-day-key")) as core:
+        core.ingest(*DOCUMENTS[:20], mode="async")
+        with pytest.raises(ValueError, match="Batch operations require a dedicated API key"):
+            core.batch_manager.flush_queue(force=True)
+        assert gemini.requests == [] and core.batch_manager.queue_stats().pending == 20
+
+
+@pytest.mark.parametrize("state", ["FAILED", "EXPIRED", "CANCELLED"])
+def test_texts_of_a_job_that_ended_badly_wait_again(state: str, gemini: FakeGemini) -> None:
+    with SemanticCore(store="memory", embedder=embedder(gemini, "every-day-key", "batch-key")) as core:
+        core.ingest(*DOCUMENTS[:20], mode="async")
+        (job,) = core.batch_manager.flush_queue(force=True)
+        gemini.finish(job.provider_job, state=state, error={"message": "no room in the oven"})
+        (ended,) = core.batch_manager.sync_status()
+        assert ended.status == "FAILED" and "no room in the oven" in ended.error
+        assert gemini.bill("batch-key").job_texts == 0
+
+
+def test_the_one_text_a_job_refuses_is_left_out_with_its_reason(gemini: FakeGemini) -> None:
+    def refusing(lines: Any) -> Any:
+        for number, line in enumerate(lines):
+            yield line if number else line.split('"response"')[0] + '"error": {"message": "no good"}}'
+
+    with SemanticCore(store="memory", embedder=embedder(gemini, "every-day-key", "batch-key")) as core:
+        core.ingest(*DOCUMENTS[:20], mode="async")
+        (job,) = core.batch_manager.flush_queue(force=True)
+        gemini.finish(job.provider_job, rewrite=refusing)
+        (done,) = core.batch_manager.sync_status()
+        assert done.succeeded == 19
+        stats = core.batch_manager.queue_stats()
+        assert (stats.ready, stats.pending + stats.failed) == (19, 1)

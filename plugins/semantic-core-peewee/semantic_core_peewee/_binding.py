@@ -1,0 +1,96 @@
+"""`init_database`: one call at start-up binds every index that is declared on models of a database."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Any
+
+import attrs
+import peewee
+
+from semantic_core import IngestReport, SemanticCore
+from semantic_core.errors import ConfigError
+from semantic_core.orm import bind_declared
+from semantic_core_peewee._peewee_tables import file_of, is_private, plain_database
+from semantic_core_peewee.adapter import PeeweeAdapter
+
+SUFFIX = ".semantic.db"
+"""What the file of an index is called beside that of the application."""
+ELSEWHERE = "semantic.db"
+"""The file of an index whose database is no file."""
+
+_lock = threading.RLock()
+_cores: weakref.WeakKeyDictionary[peewee.Database, _Kept] = weakref.WeakKeyDictionary()
+
+
+def init_database(
+    db: Any, core: SemanticCore | None = None, *, same_file: bool = False, install: bool = True, **settings: Any
+) -> SemanticCore:
+    """Bind every `SemanticIndex` declared on models of this database; call it once at start-up, after the tables exist.
+
+    core: keeps the indexes that name none. None makes one, and takes the same at the next call: in "<database
+    file>.semantic.db" beside a SQLite file, in "semantic.db" otherwise, unless the configuration says where; in memory for
+    a database in memory. same_file: keep the index in tables of the application's own SQLite file, in its transactions;
+    the database must be an APSWDatabase. install: make outbox and triggers too, which costs a few queries if they are there.
+    settings: of `SemanticCore.from_config` for the core that is made (embedder=..., multi_tenant=True). Gives the core.
+
+    Calling it again binds models that were declared meanwhile, and costs little; safe from any thread. Raises ConfigError
+    (a model without table or key, a database that cannot be followed), StoreMisuse (same_file through another SQLite
+    library), and what opening a store raises.
+    """
+    database = plain_database(db)
+    if core is not None and (settings or same_file):
+        raise ConfigError("init_database takes a core, or settings to make one, not both.", hint="Leave one of them out.")
+    with _lock:
+        chosen = core or _core_of(database, same_file, settings)
+        bind_declared(PeeweeAdapter, chosen, install=install, database=database)
+        return chosen
+
+
+@attrs.frozen
+class _Kept:
+    """The core that was made for a database. It follows that core, to be forgotten when it is closed."""
+
+    core: weakref.ref[SemanticCore]
+    settings: dict[str, Any]
+    database: weakref.ref[peewee.Database]
+
+    def sync(self, limit: int | None = None, *, pending: bool = False) -> IngestReport:
+        """Nothing waits here."""
+        return IngestReport()
+
+    def close(self) -> None:
+        """The next `init_database` makes another one."""
+        database = self.database()
+        with _lock:
+            if database is not None and _cores.get(database) is self:
+                del _cores[database]
+
+
+def _core_of(database: peewee.Database, same_file: bool, settings: dict[str, Any]) -> SemanticCore:
+    kept = _cores.get(database)
+    core = kept.core() if kept is not None else None
+    wanted = {**settings, **({"same_file": True} if same_file else {})}
+    if core is not None and kept is not None:
+        if wanted and wanted != kept.settings:
+            raise ConfigError(
+                "This database has been initialised with other settings.", hint="Close that core first, or hand over core=."
+            )
+        return core
+    if same_file:
+        options = {**settings.pop("store_options", {}), "database": database}
+        core = SemanticCore.from_config(store="sqlite", store_options=options, **settings)
+    else:
+        core = SemanticCore.from_config(usually=_usual_place(database), **settings)
+    kept = _cores[database] = _Kept(weakref.ref(core), wanted, weakref.ref(database))
+    core.follow(kept)
+    return core
+
+
+def _usual_place(database: peewee.Database) -> dict[str, Any]:
+    if not isinstance(database, peewee.SqliteDatabase):
+        return {"path": ELSEWHERE}
+    if is_private(database):
+        return {"store": "memory"}
+    return {"path": file_of(database) + SUFFIX}

@@ -1,0 +1,176 @@
+"""One connection to the file: how it is opened and what it may do. APSW brings the SQLite library and its own FTS5."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import apsw
+import attrs
+import sqlite_vec
+
+from semantic_core.errors import StoreMisuse, StoreReadOnly, StoreUnavailable
+from semantic_core_peewee import _guard
+from semantic_core_peewee._errors import SQLITE_ERRORS, remember_errno, translate
+from semantic_core_peewee._file_system import is_read_only
+
+Durability = Literal["full", "normal"]
+
+OLDEST_SQLITE = (3, 51, 3)
+"""Older libraries can corrupt a WAL file when two connections checkpoint at once."""
+WRITER_CACHE = 64
+"""MiB of pages the writing connection may keep."""
+READER_CACHE = 16
+"""MiB of pages each reading thread may keep."""
+WAL_LIMIT = 64 * 1024 * 1024
+"""Bytes the write-ahead log is cut back to after a checkpoint."""
+CHECKPOINT = 4_000
+"""Pages in the log from which on they are moved into the file: about WAL_LIMIT. Pages that change in every transaction are
+then moved once in many; a large ingest is a quarter faster than with SQLite's usual 1,000."""
+_SYNCHRONOUS: dict[Durability, str] = {"full": "pragma synchronous = full", "normal": "pragma synchronous = normal"}
+
+
+@attrs.frozen
+class Target:
+    """What to connect to, and how. path: absolute. busy_timeout: seconds. identity: of the only file that will do.
+
+    wrap: put around every connection.
+    """
+
+    path: str
+    durability: Durability
+    busy_timeout: float
+    identity: _guard.Identity | None = None
+    wrap: Callable[[Any], Any] | None = None
+
+
+def check_library() -> None:
+    """Raise StoreUnavailable if the SQLite library at hand is too old to be trusted with several writers."""
+    version = apsw.sqlite_lib_version()
+    if tuple(map(int, version.split("."))) < OLDEST_SQLITE:
+        wanted = ".".join(map(str, OLDEST_SQLITE))
+        raise StoreUnavailable(f"wanted SQLite {wanted} or newer, got {version}.", hint="pip install --upgrade apsw")
+
+
+class Connection:
+    """An APSW connection with its claim on the file. raw: for statements; reads of one thread, or the one writer."""
+
+    def __init__(self, target: Target, *, writer: bool) -> None:
+        """Open an existing file. Raises StoreError."""
+        self.path, self.pid = target.path, os.getpid()
+        self.raw: Any = None
+        self._claim: _guard.Identity | None = None
+        self.identity = self._claim = _guard.claim(target.path)
+        try:
+            if target.identity is not None:
+                self._check_identity(target.identity)
+            self.raw = _opened_raw(target.path)
+            if target.wrap is not None:
+                self.raw = target.wrap(self.raw)
+            _configure(self.raw, target, writer)
+            _opened.add(self)
+        except SQLITE_ERRORS as error:
+            if self.raw is not None:
+                remember_errno(error, self.raw)
+            self.close()
+            raise translate(error, target.path) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def check_place(self) -> None:
+        """Raise StoreMisuse if the path leads to another file by now: what is written would be lost, what is read is old."""
+        self._check_identity(_guard.identity(self.path))
+
+    def _check_identity(self, wanted: _guard.Identity | None) -> None:
+        if wanted != self.identity:
+            raise StoreMisuse(
+                f"The store {self.path!r} was moved, removed or replaced while open.",
+                hint="Close this store and open it again.",
+            )
+
+    def close(self) -> None:
+        """Close it, whatever state it is in. May be called twice."""
+        raw, self.raw = self.raw, None
+        claim, self._claim = self._claim, None
+        try:
+            if raw is not None:
+                with suppress(apsw.Error):  # of a disk that fails: what was committed is safe, and the rest is undone
+                    raw.close(True)
+        finally:
+            _guard.release(claim)
+
+    def __del__(self) -> None:
+        if self.pid == os.getpid():
+            self.close()
+
+    def abandon(self) -> None:
+        """In a forked child: close the copy of what was open in the parent, so that SQLite counts its locks no more.
+
+        The log stays: it is the parent's. A connection another thread of the parent was using can never be closed here;
+        its file is refused in this process from now on.
+        """
+        raw, self.raw = self.raw, None
+        try:
+            raw.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            raw.close(True)
+        except apsw.Error:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(raw))  # not even garbage collection may try
+            _guard.give_up(self.identity)
+
+
+def _opened_raw(path: str) -> Any:
+    """An APSW connection to an existing file; where nobody can write, one that needs neither locks nor files beside it."""
+    if not is_read_only(path):
+        return apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
+    with suppress(OSError):
+        if os.path.getsize(f"{path}-wal"):
+            raise StoreReadOnly(
+                f"The store {path!r} is on a read-only file system, with a write-ahead log that was never emptied.",
+                hint="Close the store where it can be written, or make the copy with backup().",
+            )
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    return apsw.Connection(f"{Path(path).as_uri()}?immutable=1", flags=flags)
+
+
+_opened: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+def leave_to_parent() -> None:
+    """In a forked child: let go of every connection the parent had open."""
+    for connection in list(_opened):
+        if connection.pid != os.getpid() and connection.raw is not None:
+            connection.abandon()
+
+
+def _configure(raw: Any, target: Target, writer: bool) -> None:
+    raw.set_busy_timeout(int(target.busy_timeout * 1000))
+    raw.enable_load_extension(True)
+    raw.load_extension(sqlite_vec.loadable_path())
+    raw.enable_load_extension(False)
+    raw.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+    raw.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+    raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
+    raw.execute(f"pragma cache_size = {-1024 * (WRITER_CACHE if writer else READER_CACHE)}")
+    raw.execute("pragma temp_store = memory")  # no copy of a text is left behind in a temporary file
+    raw.execute(_SYNCHRONOUS[target.durability])
+    raw.execute("pragma secure_delete = on")
+    raw.execute(f"pragma journal_size_limit = {WAL_LIMIT}")
+    raw.wal_autocheckpoint(CHECKPOINT)
+    raw.execute("create virtual table temp.word_count using fts5vocab('main', 'words', 'row')")
+    if not writer:
+        raw.execute("pragma query_only = on")
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Within it, SQLite's errors come out as ours."""
+    try:
+        yield
+    except SQLITE_ERRORS as error:
+        raise translate(error, path) from error

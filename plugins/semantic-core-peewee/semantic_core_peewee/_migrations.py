@@ -1,0 +1,133 @@
+"""The schema, step by step. A step, once released, is never edited: the next one mends it.
+
+Keys begin with a generation, so that an index can be rebuilt beside the one in force without changing these tables.
+Text is compared byte by byte, which for UTF-8 is by code point. STRICT tables refuse what was not meant (a numpy scalar
+would otherwise be kept as bytes). AUTOINCREMENT: a number is never given twice, so what a process remembers of a chunk
+never speaks of another.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+from semantic_core_peewee._batch_tables import BATCH
+from semantic_core_peewee._transactions import transaction
+
+APPLICATION_ID = 0x53656D43
+""""SemC" in the header of every file of ours."""
+
+PAGE_SIZE = 16_384
+"""Bytes. Rows carry a vector; larger pages make writing them 1.6 times faster and the file smaller."""
+
+
+@attrs.frozen
+class Step:
+    """One change of the schema. number: what ``user_version`` is afterwards."""
+
+    number: int
+    name: str
+    statements: tuple[str, ...]
+
+
+_TRUTH = (
+    "create table meta (key text primary key, value text not null) strict, without rowid",
+    "create table migration (number integer primary key, name text not null, applied_at text not null) strict",
+    """create table document (
+        id integer primary key autoincrement,
+        generation integer not null, tenant text not null, collection text not null, key text not null,
+        title text not null, media_type text not null, language text, metadata text not null,
+        characters integer not null, text_hash text not null, stamp integer, crc integer not null,
+        created_at text not null, updated_at text not null, text text not null
+    ) strict""",
+    "create unique index document_ref on document (generation, tenant, collection, key)",
+    """create table chunk (
+        id integer primary key autoincrement,
+        generation integer not null, document integer not null references document (id), position integer not null,
+        kind text not null, start integer not null, "end" integer not null, fingerprint text not null,
+        fingerprint_crc integer not null, vector_crc integer, crc integer not null, job text, error text,
+        headings text not null, metadata text not null, vector blob, text text not null,
+        lead text not null, own text, passage text generated always as (coalesce(own, lead || text)) virtual
+    ) strict""",
+    "create unique index chunk_place on chunk (document, position)",
+    # Wide rows, narrow questions: whose a chunk is can be told without touching its row.
+    "create unique index chunk_owner on chunk (id, document, position, generation)",
+    # New rows fall anywhere in it, so every page it has is written again and again: it must be small.
+    "create index chunk_fingerprint on chunk (fingerprint_crc)",
+    "create index chunk_waiting_for on chunk (generation, fingerprint) where vector is null",
+    "create index chunk_pending on chunk (generation, id) where vector is null",
+    "create index chunk_pending_of on chunk (document) where vector is null",
+    """create table tombstone (
+        generation integer not null, tenant text not null, collection text not null, key text not null,
+        stamp integer not null, primary key (generation, tenant, collection, key)
+    ) strict, without rowid""",
+)
+
+_DERIVED = (
+    """create table attribute (
+        generation integer not null, key text not null, kind text not null, value any not null,
+        document integer not null references document (id), primary key (generation, key, kind, value, document)
+    ) strict, without rowid""",
+    "create index attribute_document on attribute (document)",
+    """create table vector_state (
+        generation integer primary key, changes integer not null, epoch integer not null, slots integer not null,
+        dead integer not null
+    ) strict""",
+    """create table home (
+        id integer primary key, generation integer not null, tenant text not null, collection text not null
+    ) strict""",
+    "create unique index home_name on home (generation, tenant, collection)",
+    """create table segment (
+        id integer primary key, generation integer not null, number integer not null, slots blob not null
+    ) strict""",
+    "create unique index segment_number on segment (generation, number)",
+    # By itself: to change a number beside a large blob is to write the blob anew.
+    """create table segment_change (
+        generation integer not null, number integer not null, change integer not null, primary key (generation, number)
+    ) strict, without rowid""",
+    """create table slot (
+        generation integer not null, chunk integer not null, place integer not null, primary key (generation, chunk)
+    ) strict, without rowid""",
+    """create virtual table words using fts5 (
+        passage, content = 'chunk', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2'
+    )""",
+    "insert into words (words, rank) values ('secure-delete', 1)",
+)
+
+STEPS = (
+    Step(1, "documents and chunks", _TRUTH),
+    Step(2, "filters, words and segments", _DERIVED),
+    Step(3, "batch jobs, claims and costs", BATCH),
+)
+
+
+def newest() -> int:
+    """The schema version this release writes."""
+    return STEPS[-1].number
+
+
+def migrate(raw: Any, first: dict[str, str] | None = None) -> int:
+    """Take the steps that are missing, each in a transaction of its own; the version reached.
+
+    first: what ``meta`` of a new file says; written in the first step, so no file is ever without it.
+    """
+    for step in STEPS:
+        with transaction(raw):
+            if step.number <= version_of(raw):  # looked at inside: another process may have been faster
+                continue
+            for statement in step.statements:
+                raw.execute(statement)
+            if step.number == 1:
+                raw.execute(f"pragma application_id = {APPLICATION_ID}")
+                raw.executemany("insert into meta (key, value) values (?, ?)", list((first or {}).items()))
+            row = (step.number, step.name, datetime.now(UTC).isoformat())
+            raw.execute("insert into migration (number, name, applied_at) values (?, ?, ?)", row)
+            raw.execute(f"pragma user_version = {step.number}")
+    return version_of(raw)
+
+
+def version_of(raw: Any) -> int:
+    """The schema version of an open file."""
+    return int(raw.pragma("user_version"))

@@ -1,0 +1,356 @@
+"""The connections of one store: one per reading thread and one for writing; none is shared, none is carried over a fork.
+
+Longer than the house limit, because who may use which connection, and when it goes, is one matter.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import apsw
+
+from semantic_core.errors import SemanticCoreError, StoreBusy, StoreCorrupt, StoreMisuse
+from semantic_core_peewee import _guard
+from semantic_core_peewee._connection import Connection, Target, leave_to_parent
+from semantic_core_peewee._errors import (
+    SQLITE_ERRORS,
+    UNREADABLE,
+    damaged,
+    is_damage,
+    is_suspect,
+    remember_errno,
+    translate,
+)
+from semantic_core_peewee._reader import GENERATION, Reader, View
+from semantic_core_peewee._transactions import transaction
+
+__all__ = ["Pool", "View"]
+
+T = TypeVar("T")
+
+CLOSING_WAIT = 1.0
+"""Seconds `Pool.close` waits for others to leave the write-ahead log, so that it can be emptied."""
+FORK_WAIT = 1.0
+"""Seconds a fork waits for the other threads to finish what they read or write."""
+_PAUSE = 0.001
+"""Seconds between two looks whether they have."""
+
+
+class _Token:
+    """Lives in a thread's locals: its end is the end of the thread."""
+
+
+class Pool:
+    """Reading and writing by any number of threads. Every use after `close` raises StoreMisuse."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._closed = False
+        self._begin()
+        _pools.add(self)
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._local = threading.local()
+        self._readers: dict[int, tuple[Reader, object]] = {}
+        self._registry = threading.RLock()
+        self._writing = threading.Lock()
+        self._writer: Connection | None = None
+        self._distrusted = False
+
+    @property
+    def in_snapshot(self) -> bool:
+        """Whether this thread has a read transaction open."""
+        return self._reader().depth > 0
+
+    def current(self) -> Any:
+        """The APSW connection this thread reads through; only within `reading`."""
+        view = self._reader().view
+        if view is None:
+            raise StoreMisuse("There is no read transaction open in this thread.")
+        return view.raw
+
+    def read(self, work: Callable[[View], T]) -> T:
+        """What `work` makes of one state: that of this thread's snapshot, else the latest.
+
+        A sign of damage is looked at again through a fresh connection before it is believed.
+        """
+        fresh = not self.in_snapshot
+        try:
+            with self.reading() as view:
+                return work(view)
+        except StoreCorrupt:
+            if not fresh:
+                raise
+        except SQLITE_ERRORS as error:
+            if not (fresh and is_damage(error)):
+                raise translate(error, self._target.path) from error
+        try:
+            with self.reading() as view:
+                return work(view)
+        except SQLITE_ERRORS as error:
+            raise translate(error, self._target.path) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[View]:
+        """This thread's read transaction; nested uses share the outermost one."""
+        reader = self._enter()
+        try:
+            view = reader.begin(self._target) if reader.depth == 1 else reader.view
+            if view is None:
+                raise StoreMisuse("The snapshot could not be opened.")
+            yield view
+        except StoreCorrupt:
+            reader.suspect = True
+            raise
+        except SemanticCoreError:
+            raise
+        except apsw.TooBigError as error:  # nothing that large is ever written, or asked
+            reader.suspect = True
+            raise damaged(error) from error
+        except SQLITE_ERRORS as error:
+            if is_suspect(error) and reader.connection is not None:
+                remember_errno(error, reader.connection.raw)
+                reader.suspect = True
+            raise
+        except UNREADABLE as error:
+            reader.suspect = True
+            raise damaged(error) from error
+        finally:
+            self._leave(reader)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Within it, `read` of this thread sees one state."""
+        reader = self._enter()
+        try:
+            if reader.depth == 1:
+                self._begin_snapshot(reader)
+            yield
+        finally:
+            self._leave(reader)
+
+    def _begin_snapshot(self, reader: Reader) -> None:
+        try:
+            reader.begin(self._target)
+        except SQLITE_ERRORS as error:
+            if reader.connection is not None:
+                remember_errno(error, reader.connection.raw)
+                reader.suspect = is_suspect(error)
+            raise translate(error, self._target.path) from error
+
+    def write(self, work: Callable[[View], T]) -> T:
+        """Do `work` in one write transaction. It may run twice (once on a fresh connection), so it must not consume input.
+
+        Raises StoreError; then nothing has changed. StoreMisuse within this thread's own snapshot.
+        """
+        with self.writer() as connection:
+            try:
+                return self._attempt(connection(), work)
+            except StoreCorrupt:
+                self._distrusted = True
+            except SQLITE_ERRORS as error:
+                if not is_damage(error):
+                    raise translate(error, self._target.path) from error
+            try:
+                return self._attempt(connection(), work)
+            except SQLITE_ERRORS as error:
+                raise translate(error, self._target.path) from error
+
+    @contextmanager
+    def writer(self) -> Iterator[Callable[[], Connection]]:
+        """Sole use of the writing connection, outside any transaction, as a function that opens it when it must be."""
+        self._refuse_closed()
+        if self.in_snapshot:
+            raise StoreMisuse("Writing within this thread's own snapshot would not be seen in it.", hint="Leave it first.")
+        lock = self._writing
+        if not lock.acquire(timeout=self._target.busy_timeout):
+            wait = f"{self._target.busy_timeout:g} s"
+            raise StoreBusy(
+                f"The store {self._target.path!r}: another thread has been writing for {wait}.", hint="Try again."
+            )
+        try:
+            self._refuse_closed()
+            yield self._open_writer
+        finally:
+            if self._writer is not None and self._writer.raw.in_transaction:
+                self._drop_writer()
+            if self._closed:
+                self._close_writer()
+            lock.release()
+
+    def _attempt(self, connection: Connection, work: Callable[[View], T]) -> T:
+        connection.check_place()
+        try:
+            with transaction(connection.raw):
+                return work(View(connection.raw, int(connection.raw.execute(GENERATION).get)))
+        except SemanticCoreError:
+            raise
+        except SQLITE_ERRORS as error:
+            if is_suspect(error):
+                remember_errno(error, connection.raw)
+                self._distrusted = True
+            raise
+        except UNREADABLE as error:
+            raise damaged(error) from error
+
+    def _open_writer(self) -> Connection:
+        if self._writer is None or self._distrusted:
+            # The new one is there before the old one goes: without any, SQLite would recover what is in the log, and a
+            # write that failed while it was made durable would come back although its error has been told.
+            fresh = Connection(self._target, writer=True)
+            try:
+                fresh.raw.execute(GENERATION).fetchall()
+            except BaseException:
+                fresh.close()
+                raise
+            self._drop_writer()
+            self._writer = fresh
+        return self._writer
+
+    def _drop_writer(self) -> None:
+        connection, self._writer, self._distrusted = self._writer, None, False
+        if connection is not None:
+            connection.close()
+
+    def renew(self) -> None:
+        """Close the connections this thread reads and writes through; the next use opens others."""
+        with self.writer():
+            self._drop_writer()
+            self._reader().drop()
+
+    def close(self) -> None:
+        """Let go of every connection; one in use by another thread goes when that use ends."""
+        if self._pid != os.getpid():
+            self.abandon()
+        with self._registry:
+            self._closed = True
+            readers = [reader for reader, _ in self._readers.values()]
+        for reader in readers:
+            with reader.lock:
+                reader.doomed = True
+                if reader.depth == 0:
+                    reader.drop()
+        if self._writing.acquire(timeout=self._target.busy_timeout):
+            try:
+                self._close_writer()
+            finally:
+                self._writing.release()
+
+    def _close_writer(self) -> None:
+        if self._writer is not None:
+            with suppress(apsw.Error):  # others may be reading; the last one to close the file empties the log
+                self._writer.raw.set_busy_timeout(int(CLOSING_WAIT * 1000))
+                self._writer.raw.execute("pragma wal_checkpoint(truncate)").fetchall()
+        self._drop_writer()
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise StoreMisuse(f"The store {self._target.path!r} is closed.", hint="Open it again.")
+
+    def _enter(self) -> Reader:
+        reader = self._reader()
+        if getattr(self._local, "orphaned", False):
+            raise StoreMisuse("A snapshot does not survive a fork.", hint="Open a new one in the child.")
+        with reader.lock:
+            self._refuse_closed()
+            reader.depth += 1
+        return reader
+
+    def _leave(self, reader: Reader) -> None:
+        if reader.pid != os.getpid():  # forked within a snapshot: its connection is the parent's
+            reader.depth -= 1
+            self._local.orphaned = reader.depth > 0
+            return
+        with reader.lock:
+            reader.depth -= 1
+            if reader.depth == 0:
+                reader.end()
+
+    def _reader(self) -> Reader:
+        if self._pid != os.getpid():
+            self.abandon()
+        reader: Reader | None = getattr(self._local, "reader", None)
+        if reader is None:
+            reader, token = Reader(), _Token()
+            self._local.reader, self._local.token = reader, token
+            pool = weakref.ref(self)
+            end = weakref.ref(token, lambda _, reader=reader: _thread_ended(pool, reader))  # type: ignore[misc]
+            with self._registry:
+                self._readers[id(reader)] = (reader, end)
+        return reader
+
+    def hold_still(self, deadline: float) -> list[Any]:
+        """Before a fork: close what is not in use, and let nobody begin until the locks given back are released."""
+        locks: tuple[Any, ...] = (self._writing, self._registry)
+        held = [lock for lock in locks if lock.acquire(timeout=_remaining(deadline))]
+        if self._writing in held and not self._distrusted:
+            self._drop_writer()
+        own = getattr(self._local, "reader", None)
+        for reader, _ in list(self._readers.values()):
+            while reader.lock.acquire(timeout=_remaining(deadline)):
+                if reader.depth == 0:
+                    reader.drop()
+                    held.append(reader.lock)
+                    break
+                reader.lock.release()
+                if reader is own or time.monotonic() >= deadline:
+                    break  # a snapshot: it goes on in the parent
+                time.sleep(_PAUSE)
+        return held
+
+    def abandon(self) -> None:
+        """In a forked child: forget the parent's connections and begin anew."""
+        leave_to_parent()
+        inside = getattr(self._local, "reader", None)
+        self._begin()
+        self._local.orphaned = inside is not None and inside.depth > 0
+
+
+def _thread_ended(pool: weakref.ref[Pool], reader: Reader) -> None:
+    if reader.pid != os.getpid():
+        return
+    owner = pool()
+    if owner is not None:
+        with owner._registry:
+            owner._readers.pop(id(reader), None)
+    with reader.lock:
+        reader.drop()
+
+
+def _remaining(deadline: float) -> float:
+    return max(0.0, deadline - time.monotonic())
+
+
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+_forking = threading.local()
+
+
+def _before_fork() -> None:
+    """SQLite counts its locks per process: it would count those of a connection that is open now in the child as well,
+    where nobody holds them. So as few as possible are."""
+    deadline = time.monotonic() + FORK_WAIT
+    _forking.held = [lock for pool in list(_pools) for lock in pool.hold_still(deadline)]
+
+
+def _after_fork_in_parent() -> None:
+    for lock in getattr(_forking, "held", ()):
+        lock.release()
+    _forking.held = []
+
+
+def _after_fork_in_child() -> None:
+    _forking.held = []
+    _guard.forget()
+    for pool in list(_pools):
+        pool.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

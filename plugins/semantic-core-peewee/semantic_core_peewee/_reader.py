@@ -1,0 +1,68 @@
+"""One thread's way of reading: a connection of its own, and one state of the store at a time."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import apsw
+import attrs
+
+from semantic_core_peewee._connection import Connection, Target
+
+GENERATION = "select cast(value as integer) from meta where key = 'generation'"
+"""The generation in force; asked first in every transaction, which also fixes the state it sees."""
+
+
+@attrs.frozen(eq=False)
+class View:
+    """One state of the store: a connection within a transaction.
+
+    generation: the one in force. kept: whatever is worth keeping as long as the transaction lasts.
+    """
+
+    raw: Any
+    generation: int
+    kept: dict[str, Any] = attrs.field(factory=dict)
+
+
+class Reader:
+    """What one thread reads through. depth: nested uses; above 0 a read transaction is open. lock: for depth and closing."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.lock = threading.RLock()
+        self.connection: Connection | None = None
+        self.view: View | None = None
+        self.depth = 0
+        self.doomed = False
+        self.suspect = False
+
+    def begin(self, target: Target) -> View:
+        """Open the read transaction; from here on this thread sees one state."""
+        if self.connection is None:
+            self.connection = Connection(target, writer=False)
+        self.connection.check_place()
+        raw = self.connection.raw
+        raw.execute("begin")
+        self.view = View(raw, int(raw.execute(GENERATION).get))
+        return self.view
+
+    def end(self) -> None:
+        """Close the read transaction, and the connection too if it cannot be trusted any more or the store is closed."""
+        self.view = None
+        if self.connection is not None:
+            try:
+                if self.connection.raw.in_transaction:
+                    self.connection.raw.execute("rollback")
+            except apsw.Error:
+                self.suspect = True
+        if self.suspect or self.doomed:
+            self.drop()
+
+    def drop(self) -> None:
+        """Close the connection; the next use opens another."""
+        connection, self.connection, self.suspect = self.connection, None, False
+        if connection is not None:
+            connection.close()

@@ -1,0 +1,197 @@
+"""The lane of meaning: the nearest vectors, exactly.
+
+Codes of all vectors are scanned first (see `_scan`); the most promising are then compared in float64 with what the file
+holds. If the worst of the answer is not further from what was left out than rounding explains, more are compared, so the
+answer is exact. Which slots are in scope is worked out before anything is chosen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from semantic_core.types import ChunkId, Ranking
+from semantic_core_peewee._codes import CodeCache, Codes, current_state
+from semantic_core_peewee._errors import altered
+from semantic_core_peewee._ids import best_first, ids_of, rows_of
+from semantic_core_peewee._rows import check_vector
+from semantic_core_peewee._scan import NEVER, Query, best, largest_step, nth, score_all, score_rows, streamed
+from semantic_core_peewee._slot_scope import Matching, matching
+from semantic_core_peewee._slots import State, slot_type
+from semantic_core_peewee._units import STORED, as_query, cosines
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from semantic_core.types import Scope, Vector
+    from semantic_core_peewee._pool import View
+    from semantic_core_peewee._scope import Clause
+
+SOURCE = "vector"
+FEW = 1_000
+"""Chunks a scope may have to be scored in SQL while no codes are in memory."""
+SPARE = 8
+"""Slots looked at beyond those wanted where a filter is checked on them, and as many as an eighth of them."""
+
+_IN_SCOPE = "from document as d cross join chunk as c where c.document = d.id and"
+_HELD = """select c.vector, c.id, d.collection, d.key, d.tenant, c.position, c.fingerprint, c.vector_crc
+    from json_each(?) as j cross join chunk as c cross join document as d
+    where c.id = j.value and c.vector is not null and d.id = c.document and"""
+Found = tuple[list[Any], "Vector"]
+"""Rows of _HELD, and their exact scores."""
+
+
+class Behind(Exception):
+    """This transaction is older than what the process holds; a newer one can be served at once."""
+
+
+class VectorLane:
+    """Nearest neighbours and exact similarities of one store. budget: bytes of codes it may hold; above, they stream by."""
+
+    def __init__(self, dimensions: int, budget: int) -> None:
+        self._dimensions, self._budget = dimensions, budget
+        self._slot_bytes = slot_type(dimensions).itemsize
+        self._cache = CodeCache(dimensions)
+
+    @property
+    def memory(self) -> int:
+        """Bytes held for vectors."""
+        return self._cache.memory
+
+    def forget(self) -> None:
+        """Give that memory back."""
+        self._cache.forget()
+
+    def query(self, vector: object) -> NDArray[np.float64]:
+        """The query as it is compared. Raises VectorInvalid."""
+        return as_query(vector, self._dimensions)
+
+    def nearest(
+        self, view: View, query: NDArray[np.float64], limit: int, scope: Scope, clause: Clause, *, patient: bool
+    ) -> Ranking:
+        """The best `limit` chunks in scope; equal scores by ChunkId.
+
+        patient: score an older state in SQL rather than raise Behind.
+        """
+        if limit <= 0:
+            return Ranking(SOURCE)
+        rows, scores = _best(*self._found(view, query, limit, scope, clause, patient), limit)
+        for vector, *_, fingerprint, crc in rows:
+            check_vector(fingerprint, vector, crc)
+        exact = {row[1]: score for row, score in zip(rows, scores.tolist(), strict=True)}
+        return best_first(SOURCE, ids_of(row[1:6] for row in rows), exact, limit)
+
+    def similarity(self, view: View, ids: Sequence[ChunkId], query: NDArray[np.float64]) -> Vector:
+        """Cosine of each of these chunks; NaN where there is none."""
+        scores = np.full(len(ids), np.nan, dtype=np.float32)
+        rows = rows_of(view, ids, "c.vector, c.fingerprint, c.vector_crc")
+        found = [(place, blob, *sums) for place, blob, *sums in rows if blob is not None]
+        for _, blob, fingerprint, crc in found:
+            check_vector(fingerprint, blob, crc)
+        if found:
+            scores[[place for place, *_ in found]] = cosines(self._unpacked([blob for _, blob, *_ in found]), query)
+        return scores
+
+    def _found(
+        self, view: View, query: NDArray[np.float64], limit: int, scope: Scope, clause: Clause, patient: bool
+    ) -> Found:
+        if not self._cache.loaded and self._are_few(view, clause):
+            return self._in_sql(view, query, limit, clause)
+        state, coded = current_state(view), Query(query)
+        if state.slots * self._slot_bytes > self._budget:
+            return self._streamed(view, state, coded, query, limit, scope, clause)
+        codes = self._cache.at(view, state)
+        if codes is None:
+            if not patient:
+                raise Behind
+            return self._in_sql(view, query, limit, clause)
+        within = matching(view, codes, scope, clause)
+        scores = score_all(coded, codes) if within.rows is None else score_rows(coded, codes, within.rows)
+        return self._chosen(view, codes, scores, within, coded, query, limit)
+
+    def _streamed(
+        self, view: View, state: State, coded: Query, query: NDArray[np.float64], limit: int, scope: Scope, clause: Clause
+    ) -> Found:
+        self._cache.forget()
+        codes, scores = streamed(view, self._dimensions, state, coded)
+        within = matching(view, codes, scope, clause)
+        if within.rows is not None:
+            scores = scores[within.rows]
+        return self._chosen(view, codes, scores, within, coded, query, limit)
+
+    def _chosen(
+        self,
+        view: View,
+        codes: Codes,
+        scores: Vector,
+        within: Matching,
+        coded: Query,
+        query: NDArray[np.float64],
+        limit: int,
+    ) -> Found:
+        """The best of the slots `within`, and others, given their rough scores."""
+        if within.ceiling is not None:
+            np.minimum(scores, within.ceiling, out=scores)
+        step = largest_step(codes)
+        slack = max(0.0, -coded.rough(-coded.deviation(step), step))  # what stands last may itself be one deviation off
+        wanted = limit
+        if within.clause is not None:
+            wanted = int((limit + max(SPARE, limit // SPARE)) / max(within.share, limit / max(limit, len(scores))))
+        while True:
+            places, edge = best(scores, wanted, slack)
+            rows, exact = self._exact(view, codes.chunks_at(within.slots(places)), query, within.clause)
+            if len(rows) >= limit or edge <= NEVER:
+                break
+            wanted *= 4  # most of these were dead, or not what is asked for
+        if edge > NEVER:
+            bound = coded.rough(nth(exact, limit), step)
+            if bound < edge:
+                places = np.flatnonzero((scores >= bound) & (scores < edge))
+                further = self._exact(view, codes.chunks_at(within.slots(places)), query, within.clause)
+                return rows + further[0], np.concatenate([exact, further[1]])
+        return rows, exact
+
+    def _exact(
+        self, view: View, chunks: NDArray[np.int64], query: NDArray[np.float64], clause: Clause | None = None
+    ) -> Found:
+        """Those of these chunks that have a vector, and fulfil the clause if there is one; 0 is none."""
+        condition, values = ("1", ()) if clause is None else clause.each
+        sql = f"{_HELD} {condition}"
+        rows = view.raw.execute(sql, (json.dumps(chunks[chunks > 0].tolist()), *values)).fetchall()
+        scores = cosines(self._unpacked([row[0] for row in rows]), query)
+        if not np.isfinite(scores.sum()):
+            raise altered("A vector")
+        return rows, scores
+
+    def _are_few(self, view: View, clause: Clause) -> bool:
+        sql = f"select count(*) from (select 1 {_IN_SCOPE} {clause.sql} limit ?)"  # noqa: S608 - question marks only
+        return bool(view.raw.execute(sql, (*clause.values, FEW + 1)).get <= FEW)
+
+    def _in_sql(self, view: View, query: NDArray[np.float64], limit: int, clause: Clause) -> Found:
+        sql = f"select c.id, vec_distance_cosine(c.vector, ?) {_IN_SCOPE} {clause.sql} and c.vector is not null"
+        rows = view.raw.execute(sql, (query.astype(STORED).tobytes(), *clause.values)).fetchall()
+        chunks = np.array([chunk for chunk, _ in rows], dtype=np.int64)
+        rough = 1.0 - np.array([distance for _, distance in rows], dtype=np.float32)
+        return self._exact(view, chunks[_candidates(rough, limit, len(query))], query)
+
+    def _unpacked(self, blobs: Sequence[bytes]) -> NDArray[np.float32]:
+        return np.frombuffer(b"".join(blobs), dtype=STORED).reshape(-1, self._dimensions)
+
+
+def _candidates(rough: Vector, limit: int, dimensions: int) -> NDArray[np.intp]:
+    """Places of everything that may be among the best `limit`, given how far a float32 score can be off."""
+    if len(rough) <= limit:
+        return np.arange(len(rough))
+    slack = 1e-5 + dimensions * float(np.finfo(np.float32).eps)
+    return np.flatnonzero(rough >= nth(rough, limit) - slack)
+
+
+def _best(rows: list[Any], scores: Vector, limit: int) -> Found:
+    """The best `limit`, and all that share the last score."""
+    if len(rows) <= limit:
+        return rows, scores
+    inside = np.flatnonzero(scores >= nth(scores, limit))
+    return [rows[place] for place in inside.tolist()], scores[inside]

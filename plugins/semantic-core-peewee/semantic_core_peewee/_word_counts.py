@@ -1,0 +1,45 @@
+"""How many passages hold a word, remembered by the process: asking FTS5 walks over all of them each time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from semantic_core_peewee._few import KnownScopes
+
+if TYPE_CHECKING:
+    from semantic_core_peewee._pool import View
+
+DRIFT = 0.1
+"""Part by which the number of passages may change before what was counted is counted again."""
+MOST_KEPT = 100_000
+"""Words remembered."""
+FEW_PASSAGES = 10_000
+"""Passages up to which no word is too common to be looked for."""
+COMMON = 0.5
+"""A word in more than this part of all passages weighs next to nothing (its idf is clamped to 1e-6) and costs the most."""
+
+
+class WordCounts:
+    """Counts of one store; safe to share between threads. scopes: what else its lane of words remembers."""
+
+    def __init__(self) -> None:
+        self.scopes = KnownScopes()
+        self._lock = threading.Lock()
+        self._passages = 0
+        self._generation = -1
+        self._counts: dict[str, int] = {}
+
+    def of(self, view: View, words: Sequence[str], passages: int, stem: Callable[[Any, str], str]) -> Mapping[str, int]:
+        """In how many of so many passages each word is, give or take what has changed since it was counted."""
+        with self._lock:
+            moved = abs(passages - self._passages) > DRIFT * self._passages
+            if moved or view.generation != self._generation or len(self._counts) > MOST_KEPT:
+                self._counts, self._passages, self._generation = {}, passages, view.generation
+            counts = self._counts
+        for word in words:
+            if word not in counts:
+                stemmed = stem(view.raw, word)
+                counts[word] = view.raw.execute("select doc from temp.word_count where term = ?", (stemmed,)).get or 0
+        return counts

@@ -1,0 +1,200 @@
+"""The lane of words: FTS5 and BM25. A query is split by the tokenizer that made the index, so it is never read as syntax.
+
+How rare a word is (its weight) is counted over the whole store, all tenants together; which chunks are found is not.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import apsw
+import numpy as np
+
+from semantic_core.errors import InputError, QueryTooLarge
+from semantic_core.types import Ranking
+from semantic_core_peewee._codes import current_state
+from semantic_core_peewee._few import SELECTIVE, KnownScopes, few_documents
+from semantic_core_peewee._ids import best_first, chunk_ids
+from semantic_core_peewee._pool import View
+from semantic_core_peewee._scope import Clause
+from semantic_core_peewee._word_counts import COMMON, FEW_PASSAGES, WordCounts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SOURCE = "words"
+MOST_TERMS = 32
+"""Distinct words that are looked for, the rarest ones: each costs a walk over all passages that hold it."""
+MOST_REPEATS = 3
+"""How often a word that is repeated in the query counts, at most."""
+LOOKED_AT = 2_000
+"""Characters of a query that are looked at."""
+LONGEST_QUERY = 100_000
+"""Characters a query may have at all."""
+_SPARE = 32
+"""Rows asked for beyond the limit, to see whether the last score is shared."""
+_MARGIN = 1.25
+"""How many more are looked at than hold enough of a known scope if it is spread evenly."""
+_TRIED = 3
+"""How many times more are looked at in case most of them are in scope."""
+
+Row = tuple[int, float]
+"""A chunk, and its score as FTS5 has it: smaller is better."""
+_LAYER = "select rowid as id, bm25(words) as score from words where words match ?"
+_EVERYWHERE = ("", "")
+_LISTED = ("", "and +{chunk} in (select c.id from json_each(?) as j cross join chunk as c where c.document = j.value)")
+# The plus keeps SQLite from looking up every document of the scope for every match.
+_JOINED = (
+    "cross join chunk as c indexed by chunk_owner",
+    "and c.id = {chunk} and +c.document in (select d.id from document as d where {scope})",
+)
+_WORDS = ("unicode61", ["remove_diacritics", "2"])
+_STEMS = ("porter", ["unicode61", "remove_diacritics", "2"])
+
+
+def words(view: View, text: str, limit: int, scope: Clause, counts: WordCounts) -> Ranking:
+    """The best `limit` chunks in scope that hold any of the words, by BM25; equal scores by ChunkId."""
+    asked_for = matches(view, text, counts)
+    if not asked_for or limit <= 0:
+        return Ranking(SOURCE)
+    most = limit + _SPARE
+    find = _finder(view, asked_for, most, scope, counts.scopes)
+    while True:
+        rows = find(most)
+        if len(rows) < most or rows[-1][1] != rows[limit - 1][1]:
+            break
+        most *= 4  # the last score is shared by more than were asked for: see them all before choosing
+    edge = rows[min(limit, len(rows)) - 1][1] if rows else 0.0
+    scores = {chunk: 0.0 - score for chunk, score in rows if score <= edge}
+    return best_first(SOURCE, chunk_ids(view, scores), scores, limit)
+
+
+def _finder(
+    view: View, asked_for: Sequence[str], first: int, scope: Clause, scopes: KnownScopes
+) -> Callable[[int], list[Row]]:
+    """How to ask for the best so many: the cheapest way for as much as is in scope.
+
+    Few documents: their chunks are listed. A scope that is asked again: the best of all are compared with what is known to
+    be in it. Most of the documents: the best of all are checked one by one. Otherwise every chunk that holds a word is
+    looked up.
+    """
+
+    def rows(limit: int, where: tuple[str, str], *values: Any) -> list[Row]:
+        sql = _statement(len(asked_for), *where, scope.sql)
+        return view.raw.execute(sql, (*asked_for, *values, limit)).fetchall()  # type: ignore[no-any-return]
+
+    if not scope.narrows and _is_everything(view, scope):
+        return lambda limit: rows(limit, _EVERYWHERE)
+    known = scopes.chunks(view, scope)
+    if known is None or len(known) <= SELECTIVE * passages(view):
+        few = few_documents(view, scope, current_state(view))
+        if few is not None:
+            return lambda limit: rows(limit, _LISTED, json.dumps(few))
+    if known is not None:
+        return lambda limit: _known_among(lambda most: rows(most, _EVERYWHERE), known, limit, passages(view))
+    best = rows(_TRIED * first, _EVERYWHERE)
+    passing, every = _in_scope(view, best, scope), len(best) < _TRIED * first
+
+    def find(limit: int) -> list[Row]:
+        return passing[:limit] if every or limit <= len(passing) else rows(limit, _JOINED, *scope.values)
+
+    return find
+
+
+def _known_among(best: Callable[[int], list[Row]], known: NDArray[np.int64], limit: int, passages: int) -> list[Row]:
+    """The best `limit` of these chunks: of as many of all as are likely to hold them, else of more."""
+    asked = _SPARE + int(_MARGIN * limit * max(1.0, passages / max(1, len(known))))
+    while True:
+        rows = best(asked)
+        chunks = np.array([chunk for chunk, _ in rows], dtype=np.int64)
+        inside = [row for row, is_known in zip(rows, np.isin(chunks, known), strict=True) if is_known]
+        if len(inside) >= limit or len(rows) < asked:
+            return inside[:limit]
+        asked *= 4
+
+
+def _statement(layers: int, join: str, condition: str, scope: str) -> str:
+    """The best rows of so many FTS5 expressions, whose scores are added."""
+    if layers == 1:
+        chunk, score, source, start = "words.rowid", "bm25(words)", "words", "words match ?"
+    else:
+        added = " union all ".join([_LAYER] * layers)
+        source = f"(select id, sum(score) as score from ({added}) group by id) as found"  # noqa: S608 - our own text
+        chunk, score, start = "found.id", "found.score", "1"
+    condition = condition.format(chunk=chunk, scope=scope)
+    return f"select {chunk}, {score} as score from {source} {join} where {start} {condition} order by score limit ?"  # noqa: S608
+
+
+def _in_scope(view: View, rows: list[Row], scope: Clause) -> list[Row]:
+    sql = f"""select c.id from json_each(?) as j cross join chunk as c indexed by chunk_owner cross join document as d
+        where c.id = j.value and d.id = c.document and {scope.each[0]}"""  # noqa: S608 - question marks only
+    inside = {chunk for (chunk,) in view.raw.execute(sql, (json.dumps([chunk for chunk, _ in rows]), *scope.each[1]))}
+    return [row for row in rows if row[0] in inside]
+
+
+def _is_everything(view: View, scope: Clause) -> bool:
+    """Whether every document is of this generation and tenant, so that looking each one up can be spared."""
+    ends = view.raw.execute(
+        """select (select generation || ' ' || tenant from document order by generation, tenant limit 1),
+        (select generation || ' ' || tenant from document order by generation desc, tenant desc limit 1)"""
+    ).get
+    return set(ends) == {"{} {}".format(*scope.values[:2])}
+
+
+def matches(view: View, text: str, counts: WordCounts) -> list[str]:
+    """FTS5 expressions for any of these words, whose scores are to be added; [] if there is no word.
+
+    A repeated word stands in as many of them as it counts; or several times in one, which is the same and faster as long
+    as there are few (FTS5 takes a time of words times occurrences). Raises InputError, QueryTooLarge.
+    """
+    if not isinstance(text, str):
+        raise InputError(f"A query must be a str, got {type(text).__name__}.")
+    if len(text) > LONGEST_QUERY:
+        raise QueryTooLarge(
+            f"A query has {len(text):,} characters, the most is {LONGEST_QUERY:,}.", hint="Ask for what matters in it."
+        )
+    asked = Counter(_tokens(view.raw, text, _WORDS))
+    terms = _worth(view, list(asked), counts)
+    layers = [[term for term in terms if asked[term] >= least] for least in range(1, MOST_REPEATS + 1)]
+    if sum(map(len, layers)) <= MOST_TERMS:
+        layers = [[term for layer in layers for term in layer]]
+    return [" OR ".join(f'"{term}"' for term in layer) for layer in layers if layer]
+
+
+def _worth(view: View, terms: list[str], counts: WordCounts) -> list[str]:
+    """The terms that are looked for: without those nearly every passage holds, and the rarest of too many."""
+    count = passages(view)
+    if len(terms) <= MOST_TERMS and count < FEW_PASSAGES:
+        return terms
+    held = counts.of(view, terms, count, _stem)
+    if count >= FEW_PASSAGES:
+        terms = [term for term in terms if held[term] <= COMMON * count] or terms
+    # One that no passage holds is no use: it goes behind all others.
+    return sorted(terms, key=lambda term: held[term] or sys.maxsize)[:MOST_TERMS] if len(terms) > MOST_TERMS else terms
+
+
+def passages(view: View) -> int:
+    """How many passages there are, those without a vector aside."""
+    state = current_state(view)
+    return state.slots - state.dead
+
+
+def _stem(raw: Any, word: str) -> str:
+    """The word as the index spells it."""
+    return "".join(_tokens(raw, word, _STEMS)[:1])
+
+
+def _tokens(raw: Any, text: str, tokenizer: tuple[str, list[str]]) -> list[str]:
+    """The words in what is looked at; one cut in half at the end is left out."""
+    split = raw.fts5_tokenizer(*tokenizer)
+    looked_at = len(_bytes(text[:LOOKED_AT]))
+    found = split(_bytes(text[: LOOKED_AT + 1]), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False)
+    return [token for _, end, token in found if end <= looked_at]
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")  # a lone surrogate becomes a mark between words

@@ -1,0 +1,250 @@
+"""When a database has committed, and only then."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import peewee
+import pytest
+from playhouse.apsw_ext import APSWDatabase
+from playhouse.pool import PooledMySQLDatabase, PooledPostgresqlDatabase, PooledSqliteDatabase
+from semantic_core_peewee import PeeweeAdapter, SemanticIndex
+from semantic_core_peewee._commits import commits_of, in_transaction
+
+from semantic_core.orm import bind_declared
+from semantic_core.testing import HashEmbedder
+
+Make = Callable[..., Any]
+
+
+class Oops(Exception):
+    """What goes wrong in an application."""
+
+
+class Ear:
+    """Counts what it is told, and checks that no transaction is open then."""
+
+    def __init__(self, db: Any) -> None:
+        self.db, self.heard = db, 0
+        commits_of(db).after(self.hear)
+
+    def hear(self) -> None:
+        assert not in_transaction(self.db)
+        self.heard += 1
+
+
+@pytest.fixture
+def ear(database: Any) -> Ear:
+    """On every kind of database in turn, with a table t (x)."""
+    database.execute_sql("CREATE TABLE t (x INTEGER)")
+    return Ear(database)
+
+
+def add(db: Any) -> None:
+    db.execute_sql("INSERT INTO t (x) VALUES (1)")
+
+
+def test_a_statement_of_its_own_is_a_commit(ear: Ear) -> None:
+    add(ear.db)
+    assert ear.heard == 1
+    ear.db.execute_sql(" -- a note\n/* and another */ insert into t (x) select x from t")
+    assert ear.heard == 2
+
+
+def test_reading_is_none(ear: Ear) -> None:
+    ear.db.execute_sql("SELECT x FROM t").fetchall()
+    ear.db.execute_sql("WITH w AS (SELECT 1 AS x) SELECT x FROM w").fetchall()
+    with ear.db.atomic():
+        ear.db.execute_sql("SELECT x FROM t").fetchall()
+    assert ear.heard == 0
+
+
+def test_a_block_is_one_however_deep_it_goes(ear: Ear) -> None:
+    with ear.db.atomic():
+        add(ear.db)
+        with ear.db.atomic():
+            add(ear.db)
+            with ear.db.savepoint():
+                add(ear.db)
+        assert ear.heard == 0
+    assert ear.heard == 1
+
+
+def test_what_is_rolled_back_is_never_heard(ear: Ear) -> None:
+    with pytest.raises(Oops), ear.db.atomic():
+        add(ear.db)
+        raise Oops
+    with ear.db.atomic() as block:
+        add(ear.db)
+        block.rollback()
+    ear.db.execute_sql("BEGIN")
+    add(ear.db)
+    ear.db.execute_sql("ROLLBACK")
+    assert ear.heard == 0
+    with pytest.raises(peewee.DatabaseError):
+        ear.db.execute_sql("INSERT INTO nowhere VALUES (1)")
+    assert ear.heard == 0
+
+
+def test_a_callback_that_fails_neither_stops_the_others_nor_reaches_the_application(
+    ear: Ear, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        def hear(self) -> None:
+            raise Oops("no")
+
+    broken, last = Broken(), Ear(ear.db)
+    commits = commits_of(ear.db)
+    commits._after.insert(0, commits._after.pop())
+    commits.after(broken.hear)
+    commits._after.insert(0, commits._after.pop())
+    with ear.db.atomic():
+        add(ear.db)
+    assert (ear.heard, last.heard) == (1, 1) and "Oops: no" in caplog.text
+    assert ear.db.execute_sql("SELECT count(*) FROM t").fetchone()[0] == 1
+
+
+def test_callbacks_go_with_their_objects(ear: Ear) -> None:
+    other = Ear(ear.db)
+    del other
+    add(ear.db)
+    assert ear.heard == 1 and len(commits_of(ear.db)._living(commits_of(ear.db)._after)) == 1
+
+
+def test_a_callback_may_write_itself(database: Any) -> None:
+    database.execute_sql("CREATE TABLE t (x INTEGER)")
+
+    class Writer:
+        times = 0
+
+        def hear(self) -> None:
+            self.times += 1
+            with database.atomic():
+                add(database)
+            add(database)
+
+    writer = Writer()
+    commits_of(database).after(writer.hear)
+    add(database)
+    assert writer.times == 1 and database.execute_sql("SELECT count(*) FROM t").fetchone()[0] == 3
+
+
+def test_a_commit_that_is_refused_is_none(db: Any) -> None:
+    db.execute_sql("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+    db.execute_sql("CREATE TABLE child (p INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
+    ear = Ear(db)
+    with pytest.raises(peewee.IntegrityError), db.atomic():
+        db.execute_sql("INSERT INTO child VALUES (1)")
+    assert ear.heard == 0 and db.execute_sql("SELECT count(*) FROM child").fetchone()[0] == 0
+
+
+def test_threads_do_not_hear_each_others_open_transactions(db: Any) -> None:
+    db.execute_sql("CREATE TABLE t (x INTEGER)")
+    ear = Ear(db)
+    go, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with db.atomic():
+            db.execute_sql("SELECT x FROM t").fetchall()
+            go.set()
+            done.wait(5)
+        db.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    go.wait(5)
+    add(db)
+    assert ear.heard == 1
+    done.set()
+    thread.join()
+    assert ear.heard == 1
+
+
+def test_a_database_has_one_ear_however_often_it_is_asked_for(db: Any) -> None:
+    run = commits_of(db)._execute
+    assert commits_of(db) is commits_of(db) and commits_of(db)._execute == run
+
+
+class PooledApsw(PooledSqliteDatabase, APSWDatabase):
+    """As Peewee's documentation composes one."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "pooled"),
+    [
+        ("sqlite3", PooledSqliteDatabase),
+        ("apsw", PooledApsw),
+        ("postgresql", PooledPostgresqlDatabase),
+        ("mysql", PooledMySQLDatabase),
+    ],
+)
+def test_pooled_databases_are_followed_too(kind: str, pooled: Any, open_database: Make, core: Any) -> None:
+    shared = {"check_same_thread": False} if kind == "sqlite3" else {}
+    db = open_database(kind, of=pooled, **shared)
+
+    class Note(peewee.Model):
+        body = peewee.TextField()
+        search = SemanticIndex(["body"], sync="background")
+
+        class Meta:
+            database = db
+
+    db.create_tables([Note])
+    bind_declared(PeeweeAdapter, core, database=db)
+    db.close()
+
+    def request(number: int) -> None:
+        with db.connection_context(), db.atomic():
+            Note.create(body=f"words {number}")
+
+    threads = [threading.Thread(target=request, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with db.connection_context():
+        assert len(Note.search("words", fresh=True)) == 4
+    core.close()
+    assert db._in_use == {}
+    db.close_all()
+
+
+def test_a_proxy_is_followed_through(open_database: Make, core: Any) -> None:
+    proxy = peewee.DatabaseProxy()
+
+    class Note(peewee.Model):
+        body = peewee.TextField()
+        search = SemanticIndex(["body"])
+
+        class Meta:
+            database = proxy
+
+    proxy.initialize(open_database("sqlite3"))
+    proxy.create_tables([Note])
+    bind_declared(PeeweeAdapter, core, database=proxy)
+    with proxy.atomic():
+        Note.create(body="through a proxy")
+    assert [note.body for note in Note.search("proxy")] == ["through a proxy"]
+
+
+def test_what_goes_past_the_database_object_is_heard_with_the_next_commit(one_shelf: Any) -> None:
+    one_shelf.db.cursor().execute("INSERT INTO article (title, content, stars, draft) VALUES ('past', 'text', 0, 0)")
+    assert one_shelf.indexed() == {} and one_shelf.Article.search.status().waiting == 1
+    one_shelf.Article.create(title="heard", content="text")
+    assert sorted(one_shelf.indexed().values()) == ["heard|text", "past|text"]
+
+
+def test_a_worker_thread_leaves_no_connection_open(open_database: Make, new_core: Make, new_shelf: Make) -> None:
+    shelf = new_shelf(open_database("postgresql"), core=new_core(embedder=HashEmbedder()), sync="background")
+    for number in range(5):
+        shelf.Article.create(title=f"t{number}", content="text")
+    assert len(shelf.find("text", fresh=True)) == 5
+    shelf.core.close()
+    name = shelf.db.execute_sql("SELECT pg_backend_pid()").fetchone()[0]
+    path = shelf.db.execute_sql("SHOW search_path").fetchone()[0]
+    others = shelf.db.execute_sql(
+        "SELECT count(*) FROM pg_stat_activity WHERE pid <> %s AND query LIKE %s", (name, f"%{path}%")
+    ).fetchone()[0]
+    assert others == 0

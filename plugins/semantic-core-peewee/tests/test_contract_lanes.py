@@ -1,0 +1,50 @@
+"""The contract again with each way of finding the nearest: codes in memory, codes streamed by, tiny segments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from semantic_core_peewee import SqliteStore, _codes, _few, _scan, _slots, _vectors, _words
+
+from semantic_core.testing import store_checks
+
+
+def scanned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never in SQL: even a handful of chunks is scanned."""
+    monkeypatch.setattr(_vectors, "FEW", -1)
+
+
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments and blocks so small that every boundary is crossed, and the living are moved together all the time."""
+    scanned(monkeypatch)
+    for module in (_slots, _codes, _scan):
+        monkeypatch.setattr(module, "SEGMENT", 3)
+    for module in (_codes, _scan):
+        monkeypatch.setattr(module, "BLOCK", 6)
+    monkeypatch.setattr(_slots, "FEW_DEAD", 4)
+    monkeypatch.setattr(_few, "FEW_DOCUMENTS", 1)
+    monkeypatch.setattr(_few, "SELECTIVE", 0.0)
+    monkeypatch.setattr(_words, "_TRIED", 1)
+    monkeypatch.setattr(_words, "_SPARE", 1)
+
+
+def streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No memory for codes: every search reads them from the file."""
+    small(monkeypatch)
+    monkeypatch.setattr("semantic_core_peewee.store.memory_budget", lambda: 0)
+
+
+@pytest.mark.parametrize("check", store_checks(persistent=True), ids=str)
+@pytest.mark.parametrize("lane", [scanned, small, streamed])
+def test_every_way_of_searching_keeps_the_contract(
+    check: Callable[..., None], lane: Callable[[pytest.MonkeyPatch], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane(monkeypatch)
+
+    def opened(space: Any, name: str = "index", **options: Any) -> SqliteStore:
+        return SqliteStore(space, tmp_path / f"{name}.db", durability="normal", **options)
+
+    check(opened)

@@ -1,0 +1,423 @@
+"""Opening: a file is made once, brought up when it is older, and left alone when it is not ours."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+import peewee
+import pytest
+from semantic_core_peewee import SqliteStore, _migrations, _schema, ensure_schema_compatibility, open_sqlite
+
+from semantic_core import Ref, Scope, Space
+from semantic_core.errors import (
+    ConfigError,
+    SemanticCoreError,
+    SpaceMismatch,
+    StoreBusy,
+    StoreCorrupt,
+    StoreForeign,
+    StoreMisuse,
+    StoreUnavailable,
+    StoreVersion,
+)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {found.name: found.read_bytes() for found in sorted(folder.iterdir()) if found.is_file()}
+
+
+def text_file(path: Path) -> None:
+    path.write_text("Dear diary, this is no database.\n" * 300)
+
+
+def other_program(path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute("create table theirs (a); insert into theirs values (1); pragma user_version = 7")
+    connection.close()
+
+
+def other_program_with_a_log(path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute("pragma journal_mode = wal; create table theirs (a); insert into theirs values (1)").fetchall()
+    kept = {suffix: Path(f"{path}{suffix}").read_bytes() for suffix in ("", "-wal")}
+    connection.close()
+    for suffix, data in kept.items():
+        Path(f"{path}{suffix}").write_bytes(data)
+
+
+def newer(path: Path) -> None:
+    SqliteStore(Space("test", 8), path).close()
+    connection = apsw.Connection(str(path))
+    connection.pragma("user_version", 99)
+    connection.close()
+
+
+def newer_in_the_log(path: Path) -> None:
+    SqliteStore(Space("test", 8), path).close()
+    connection = apsw.Connection(str(path))
+    connection.pragma("user_version", 99)
+    kept = {suffix: Path(f"{path}{suffix}").read_bytes() for suffix in ("", "-wal")}
+    connection.close()
+    for suffix, data in kept.items():
+        Path(f"{path}{suffix}").write_bytes(data)
+
+
+def cut_short(path: Path) -> None:
+    SqliteStore(Space("test", 8), path).close()
+    os.truncate(path, 5_000)
+
+
+def first_page_only(path: Path) -> None:
+    SqliteStore(Space("test", 8), path).close()
+    os.truncate(path, 16_384)
+
+
+def empty_beside_a_log(path: Path) -> None:
+    path.touch()
+    Path(f"{path}-wal").write_bytes(b"pages that were never moved" * 100)
+
+
+def log_alone(path: Path) -> None:
+    Path(f"{path}-wal").write_bytes(b"pages that were never moved" * 100)
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def device(path: Path) -> None:
+    path.symlink_to("/dev/null")
+
+
+def ours_without_a_name(path: Path) -> None:
+    SqliteStore(Space("test", 8), path).close()
+    connection = apsw.Connection(str(path))
+    connection.execute("delete from meta where key = 'space'")
+    connection.close()
+
+
+REFUSED: dict[Callable[[Path], None], type[SemanticCoreError]] = {
+    text_file: StoreForeign,
+    other_program: StoreForeign,
+    other_program_with_a_log: StoreForeign,
+    newer: StoreVersion,
+    newer_in_the_log: StoreVersion,
+    cut_short: StoreCorrupt,
+    first_page_only: StoreCorrupt,
+    empty_beside_a_log: StoreVersion,
+    log_alone: StoreVersion,
+    folder: StoreUnavailable,
+    device: StoreUnavailable,
+    ours_without_a_name: StoreCorrupt,
+}
+
+
+@pytest.mark.parametrize(("made", "error"), REFUSED.items(), ids=[made.__name__ for made in REFUSED])
+def test_what_is_not_ours_is_refused_and_left_as_it_is(
+    made: Callable[[Path], None], error: type[SemanticCoreError], path: Path, space: Space, tmp_path: Path
+) -> None:
+    made(path)
+    before = contents(tmp_path)
+    for attempt in (lambda: SqliteStore(space, path), lambda: ensure_schema_compatibility(path)):
+        with pytest.raises(error, match=re.escape(os.path.realpath(path))) as caught:
+            attempt()
+        assert caught.value.hint
+        after = contents(tmp_path)
+        after.pop("index.db-shm", None)  # SQLite's index of a log; holds nothing of its own
+        assert after == before
+
+
+def test_a_newer_file_names_both_versions(path: Path, space: Space) -> None:
+    newer(path)
+    with pytest.raises(StoreVersion, match=rf"schema 99, this release knows up to {_migrations.newest()}"):
+        SqliteStore(space, path)
+
+
+def test_an_older_file_is_brought_up(
+    path: Path, open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    store.replace([item("1", "one")])
+    store.close()
+    before = _migrations.newest()
+    step = _migrations.Step(before + 1, "a later idea", ("create table later (a integer) strict",))
+    monkeypatch.setattr(_migrations, "STEPS", (*_migrations.STEPS, step))
+    assert ensure_schema_compatibility(path) == before + 1
+    assert ensure_schema_compatibility(path) == before + 1
+    store = open_store()
+    assert store.stats().details["schema"] == before + 1
+    assert store.get(Ref("notes", "1")) is not None and store.check() == []
+
+
+def test_a_step_that_fails_leaves_the_file_at_the_one_before(
+    path: Path, open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    store.replace([item("1", "one")])
+    store.close()
+    before = _migrations.newest()
+    good = _migrations.Step(before + 1, "fine", ("create table fine (a integer) strict",))
+    bad = _migrations.Step(before + 2, "broken", ("create table half (a integer) strict", "create table half (a integer)"))
+    with monkeypatch.context() as patched:
+        patched.setattr(_migrations, "STEPS", (*_migrations.STEPS, good, bad))
+        with pytest.raises(SemanticCoreError):
+            open_store()
+    connection = apsw.Connection(str(path))
+    tables = {name for (name,) in connection.execute("select name from sqlite_schema")}
+    assert connection.pragma("user_version") == before + 1 and "fine" in tables and "half" not in tables
+    connection.close()
+
+
+def test_every_step_can_be_taken_by_itself(tmp_path: Path, space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(1, len(_migrations.STEPS) + 1):
+        path = tmp_path / f"{number}.db"
+        with monkeypatch.context() as patched:
+            patched.setattr(_migrations, "STEPS", _migrations.STEPS[:number])
+            ensure = SqliteStore(space, path)
+            ensure.close()
+        store = SqliteStore(space, path)
+        assert store.check() == []
+        store.close()
+
+
+def test_the_models_describe_the_tables(store: SqliteStore) -> None:
+    connection = apsw.Connection(str(store.path))
+    assert connection.pragma("application_id") == _migrations.APPLICATION_ID
+    assert connection.pragma("page_size") == _migrations.PAGE_SIZE
+    kinds = {"TEXT": peewee.TextField, "REAL": peewee.FloatField, "BLOB": peewee.BlobField, "ANY": peewee.BareField}
+    for model in _schema.MODELS:
+        fields = model._meta.columns
+        columns = connection.execute(f"pragma table_info('{model._meta.table_name}')").fetchall()
+        assert {name for _, name, *_ in columns} == set(fields), model
+        for _, name, kind, required, _, in_key in columns:
+            wanted = kinds.get(kind, (peewee.IntegerField, peewee.AutoField, peewee.ForeignKeyField))
+            assert isinstance(fields[name], wanted), (model, name)
+            assert fields[name].null is not (bool(required) or bool(in_key)), (model, name)
+    connection.close()
+
+
+def test_a_store_remembers_its_space_and_names_both(open_store: Callable[..., SqliteStore], path: Path) -> None:
+    mine = Space("one", 8, "search", "r1", {"prefix": "query: "})
+    open_store(space=mine).close()
+    assert open_store(space=Space("one", 8, "search", "r1", {"prefix": "query: "})).space == mine
+    for other in (Space("two", 8), Space("one", 9, "search", "r1", {"prefix": "query: "}), Space("one", 8, "search", "r1")):
+        with pytest.raises(SpaceMismatch) as caught:
+            open_store(space=other)
+        assert str(mine) in str(caught.value) and str(other) in str(caught.value) and "ingest again" in caught.value.hint
+
+
+def test_a_store_stays_single_or_multi_tenant(open_store: Callable[..., SqliteStore], tmp_path: Path) -> None:
+    for tenancy in (True, False):
+        path = tmp_path / f"{tenancy}.db"
+        open_store(path, multi_tenant=tenancy).close()
+        assert open_store(path).multi_tenant is open_store(path, multi_tenant=tenancy).multi_tenant is tenancy
+        with pytest.raises(StoreMisuse, match="single-tenant.*multi-tenant|multi-tenant.*single-tenant"):
+            open_store(path, multi_tenant=not tenancy)
+    assert open_store(tmp_path / "unsaid.db").multi_tenant is False
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"path": 3},
+        {"path": ""},
+        {"path": ":memory:"},
+        {"path": "a\0b"},
+        {"multi_tenant": 1},
+        {"multi_tenant": "yes"},
+        {"durability": "off"},
+        {"durability": None},
+        {"busy_timeout": "10"},
+        {"busy_timeout": True},
+        {"busy_timeout": -1},
+        {"busy_timeout": float("nan")},
+        {"space": "test"},
+    ],
+    ids=str,
+)
+def test_options_of_the_wrong_kind_are_refused(options: dict[str, Any], space: Space, path: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        open_sqlite(**{"space": space, "path": path, **options})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_options_reach_the_file(path: Path, space: Space) -> None:
+    store = open_sqlite(space, path=str(path), durability="normal", busy_timeout=1)
+    assert store.path == path and store.stats().details["durability"] == "normal"
+    assert store._pool.read(lambda view: view.raw.pragma("synchronous")) == 1
+    store.close()
+    store = open_sqlite(space, path=path)
+    assert store._pool.read(lambda view: view.raw.pragma("synchronous")) == 2
+    assert store.stats().details["journal_mode"] == "wal"
+    store.close()
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path, space: Space) -> None:
+    with pytest.raises(StoreUnavailable, match="no folder .*nowhere"):
+        SqliteStore(space, tmp_path / "nowhere" / "index.db")
+    with pytest.raises(StoreUnavailable, match="no store"):
+        ensure_schema_compatibility(tmp_path / "index.db")
+    with pytest.raises(StoreUnavailable):
+        SqliteStore(space, tmp_path / ("x" * 5_000))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_without_content_is_a_place_to_begin(path: Path, open_store: Callable[..., SqliteStore]) -> None:
+    path.touch()
+    assert open_store().check() == []
+
+
+def test_a_creation_may_be_cut_off_anywhere(output: Callable[..., str]) -> None:
+    counted = output(
+        """
+        import apsw
+
+        class File(apsw.VFSFile):
+            def __init__(self, *arguments): super().__init__("unix", *arguments)
+            def xWrite(self, *arguments): end(); return super().xWrite(*arguments)
+            def xSync(self, *arguments): end(); return super().xSync(*arguments)
+            def xTruncate(self, *arguments): end(); return super().xTruncate(*arguments)
+
+        class Disk(apsw.VFS):
+            def __init__(self): super().__init__("cut", "unix", makedefault=True)
+            def xOpen(self, *arguments): return File(*arguments)
+            def xDelete(self, *arguments): end(); return super().xDelete(*arguments)
+
+        left = 0
+        def end():
+            global left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), 9)
+
+        for last in range(1, 1_000):
+            place = path.with_name(f"{last}.db")
+            child = os.fork()
+            if not child:
+                try:
+                    left, disk = last, Disk()
+                    SqliteStore(SPACE, place)
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            _, status = os.waitpid(child, 0)
+            assert status in (0, 9), status
+            store = SqliteStore(SPACE, place)
+            assert store.check() == [], last
+            store.replace([item_of("1", "one")])
+            assert store.get(Ref("notes", "1")) is not None
+            store.close()
+            if status == 0:
+                break
+        print(last)
+        """
+    )
+    assert 20 < int(counted) < 1_000, "the disk was not counted"
+
+
+START = """
+for line in sys.stdin:
+    place = path.with_name(line.strip())
+    store = SqliteStore(SPACE, place)
+    store.replace([item_of(str(os.getpid()), "hello")])
+    print(store.stats().documents > 0, flush=True)
+    store.close()
+"""
+
+
+def test_eight_processes_may_start_at_once(process: Callable[..., Any], tmp_path: Path, space: Space) -> None:
+    started = [process(START) for _ in range(8)]
+    for number in range(5):
+        for one in started:
+            one.stdin.write(f"{number}.db\n")
+            one.stdin.flush()
+        assert [one.stdout.readline().strip() for one in started] == ["True"] * 8
+        store = SqliteStore(space, tmp_path / f"{number}.db")
+        assert store.stats().documents == 8 and store.check() == []
+        store.close()
+    assert not [name for name in os.listdir(tmp_path) if name.endswith(".lock")]
+
+
+def test_a_creation_waits_for_the_one_that_is_under_way(path: Path, space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    from semantic_core_peewee import _lockfile
+
+    monkeypatch.setattr(_lockfile, "LEAST_WAIT", 0.05)
+    with _lockfile.sole(str(path), 0.05), pytest.raises(StoreBusy, match="another process"):
+        SqliteStore(space, path, busy_timeout=0)
+    SqliteStore(space, path, busy_timeout=0).close()
+
+
+READER = """
+import hashlib, json, unicodedata, encodings.idna, apsw, peewee, playhouse.apsw_ext, sqlite_vec
+import semantic_core_peewee.store
+SqliteStore(SPACE, path.with_name("warm.db")).nearest(vector_of("x"), 1, Scope())  # imports what it needs
+if os.geteuid() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+try:
+    store = SqliteStore(SPACE, sys.argv[3])
+    found = [len(store.words("one", 1, Scope())), len(store.nearest(vector_of("one"), 1, Scope()))]
+    print(store.get(Ref("notes", "1")).text, *found)
+    store.replace([item_of("2", "two")])
+    print("written")
+except SemanticCoreError as error:
+    print(error.code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "folder", "wanted"),
+    [(0o444, 0o777, ["one 1 1", "StoreReadOnly"]), (0o444, 0o555, ["StoreReadOnly"]), (0o666, 0o555, ["StoreReadOnly"])],
+    ids=["file", "file and folder", "folder"],
+)
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_what_cannot_be_written_says_so(
+    file: int, folder: int, wanted: list[str], item: Callable[..., Any], space: Space, output: Callable[..., str]
+) -> None:
+    with open_to_everyone() as place:
+        store = SqliteStore(space, place / "index.db")
+        store.replace([item("1", "one")])
+        store.close()
+        before = store.path.read_bytes()
+        os.chmod(store.path, file)
+        os.chmod(place, folder)
+        assert output(READER, arguments=[str(store.path)]).split("\n") == wanted
+        assert store.path.read_bytes() == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_a_folder_that_cannot_be_written_makes_no_store(output: Callable[..., str]) -> None:
+    with open_to_everyone() as place:
+        os.chmod(place, 0o555)  # noqa: S103 - the point of it
+        assert output(READER, arguments=[str(place / "index.db")]) == "StoreReadOnly"
+        assert list(place.iterdir()) == []
+
+
+@contextmanager
+def open_to_everyone() -> Iterator[Path]:
+    """A folder another user can reach, unlike pytest's own."""
+    place = Path(tempfile.mkdtemp(prefix="semantic-core-"))
+    try:
+        os.chmod(place, 0o777)  # noqa: S103 - the point of it
+        yield place
+    finally:
+        os.chmod(place, 0o700)
+        shutil.rmtree(place)
+
+
+def test_the_store_is_found_through_a_link(
+    path: Path, tmp_path: Path, item: Callable[..., Any], open_store: Callable[..., SqliteStore]
+) -> None:
+    store = open_store()
+    store.replace([item("1", "one")])
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    other = open_store(link)
+    assert other.path == path and other.documents(Scope()).total == 1

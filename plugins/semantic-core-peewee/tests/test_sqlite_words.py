@@ -1,0 +1,171 @@
+"""The lane of words: nothing old is found, nothing in a query is syntax, and ties are told apart."""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Callable
+from typing import Any
+
+import apsw
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from semantic_core_peewee import SqliteStore
+from semantic_core_peewee._few import WORTH_KNOWING
+
+from semantic_core import Ref, Scope
+from semantic_core.errors import QueryTooLarge
+from semantic_core.filters import Filter
+
+VOCABULARY = ["loop", "looping", "cat", "dog", "café", "naïve", "seven", "river", "stone", "while", "ёж", "漢字"]
+
+
+def keys(store: SqliteStore, text: str, limit: int = 100, scope: Scope = Scope()) -> list[str]:  # noqa: B008 - frozen
+    return [id.ref.key for id in store.words(text, limit, scope).ids]
+
+
+def check_index(store: SqliteStore) -> None:
+    connection = apsw.Connection(str(store.path))
+    try:
+        connection.execute("insert into words (words, rank) values ('integrity-check', 1)")
+    finally:
+        connection.close()
+
+
+def test_words_that_were_replaced_or_removed_are_not_found(store: SqliteStore, item: Callable[..., Any]) -> None:
+    old = ["apricot bramble", "cranberry damson", "elderberry fig"]
+    store.replace([item("1", *old), item("2", "apricot grape")])
+    store.replace([item("1", "huckleberry bramble")])
+    gone = {"apricot", "cranberry", "damson", "elderberry", "fig"}
+    assert {word: keys(store, word) for word in sorted(gone)} == {word: ["2"] if word == "apricot" else [] for word in gone}
+    assert keys(store, "bramble") == keys(store, "huckleberry") == ["1"]
+    store.remove([Ref("notes", "1"), Ref("notes", "2")])
+    assert not [word for word in (*gone, "bramble", "huckleberry", "grape") if keys(store, word)]
+    check_index(store)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+@given(
+    history=st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b", "c"]),
+            st.one_of(st.none(), st.lists(st.lists(st.sampled_from(VOCABULARY), max_size=5), max_size=3)),
+        ),
+        max_size=8,
+    )
+)
+def test_the_index_agrees_with_the_passages_after_any_history(
+    history: list[Any], tmp_path_factory: Any, open_store: Callable[..., SqliteStore], item: Callable[..., Any]
+) -> None:
+    store = open_store(tmp_path_factory.mktemp("history") / "index.db")
+    there: dict[str, list[str]] = {}
+    for key, chunks in history:
+        if chunks is None:
+            store.remove([Ref("notes", key)])
+            there.pop(key, None)
+        else:
+            there[key] = [" ".join(words) for words in chunks]
+            store.replace([item(key, *there[key])])
+    check_index(store)
+    for word in ("cat", "café", "river", "ёж", "漢字"):
+        wanted = {key for key, chunks in there.items() if any(word in chunk.split() for chunk in chunks)}
+        assert set(keys(store, word)) == wanted
+    store.close()
+
+
+def test_nothing_in_a_query_is_syntax(store: SqliteStore, item: Callable[..., Any]) -> None:
+    store.replace([item("1", "node js and c and e mail and don t"), item("2", "nothing of it")])
+    made = random.Random(7)
+    signs = "\"'*^():-+{}[]<>\\/%@#!?.,;~`|&=$ \t\n\0" + "NEAR AND OR NOT" + "aбé漢" + string.digits
+    for _ in range(5_000):
+        store.words("".join(made.choices(signs, k=made.randrange(12))), 3, Scope())
+    for query in (
+        "node.js",
+        "C++",
+        "e-mail",
+        "don't",
+        'passage:"node"',
+        "NEAR(node js)",
+        "node*",
+        "^node",
+        "-node",
+        "a/b node",
+    ):
+        assert "1" in keys(store, query), query
+    assert keys(store, "why?") == keys(store, "...") == keys(store, "") == keys(store, "\ud800") == []
+    assert keys(store, "node\ud800js\0mail") == ["1"]
+
+
+def test_a_repeated_word_counts_up_to_three_times(store: SqliteStore, item: Callable[..., Any]) -> None:
+    store.replace([item("1", "river stone bank"), *(item(f"x{number}", "cloud sky blue") for number in range(9))])
+
+    def score(query: str) -> float:
+        return store.words(query, 1, Scope()).scores[0]
+
+    once = score("river")
+    assert score("river river") == pytest.approx(2 * once)
+    assert score("river river river") == pytest.approx(3 * once) == pytest.approx(score("River " * 50))
+    many = " ".join(f"w{number}" for number in range(31))  # so many words that they are asked for in layers
+    assert score(f"{many} {many} river river river") == pytest.approx(3 * once)
+    narrow = store.words(f"{many} {many} river river river", 1, Scope(collections=("notes",)))
+    assert narrow.scores[0] == pytest.approx(3 * once)
+
+
+def test_of_many_words_the_thirty_two_rarest_are_looked_for(store: SqliteStore, item: Callable[..., Any]) -> None:
+    common = " ".join(f"w{number}" for number in range(40))
+    store.replace([item("one", common), item("two", common), item("rare", "omega")])
+    assert keys(store, f"{common} omega")[0] == "rare"
+    unknown = " ".join(f"x{number}" for number in range(40))
+    assert keys(store, f"{unknown} omega") == ["rare"]
+
+
+def test_a_long_query_is_cut_between_words(store: SqliteStore, item: Callable[..., Any]) -> None:
+    store.replace([item("whole", "marmalade"), item("half", "marma")])
+    assert keys(store, "marmalade " + "x " * 40_000) == ["whole"]
+    assert keys(store, "x " * 997 + " marmalade") == []
+    assert keys(store, "x " * 995 + " marmalade") == ["whole"]
+    with pytest.raises(QueryTooLarge, match="100,001"):
+        store.words("a" * 100_001, 1, Scope())
+
+
+def test_equal_scores_stand_in_the_order_of_their_ids_at_the_limit_too(store: SqliteStore, item: Callable[..., Any]) -> None:
+    names = [f"{number:03d}" for number in range(300)]
+    random.Random(3).shuffle(names)
+    store.replace([item(name, "same words here") for name in names])
+    for limit in (1, 7, 100, 299, 300, 1_000):
+        assert keys(store, "same", limit) == sorted(names)[:limit]
+    best = item("zzz", "same same same")
+    store.replace([best])
+    assert keys(store, "same", 3) == ["zzz", "000", "001"]
+
+
+def test_stems_accents_and_case_make_no_difference(store: SqliteStore, item: Callable[..., Any]) -> None:
+    store.replace([item("1", "Repeating a loop"), item("2", "Un CAFÉ noir"), item("3", "\0 \u202eodd")])
+    assert keys(store, "loops REPEATED") == ["1"]
+    assert keys(store, "cafe") == keys(store, "cafe\u0301") == ["2"]
+    assert keys(store, "odd") == ["3"]
+
+
+def test_a_word_asked_in_a_scope_never_counts_others_against_the_limit(
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any]
+) -> None:
+    store = open_store(multi_tenant=True)
+    store.replace([item(str(number), "target target target", tenant="big") for number in range(200)])
+    store.replace([item("mine", "a target among other words", tenant="small", metadata={"lang": "en"})])
+    assert keys(store, "target", 5, Scope("small")) == ["mine"]
+    assert len(keys(store, "target", 500, Scope("big"))) == 200
+
+
+def test_a_scope_asked_for_again_and_again_is_the_scope_of_now(store: SqliteStore, item: Callable[..., Any]) -> None:
+    store.replace([item(f"{n:04d}", f"alpha beta{n % 7} gamma", metadata={"even": n % 2 == 0}) for n in range(1_500)])
+    even, odd = (Scope(filter=Filter.parse({"even": value})) for value in (True, False))
+    for _ in range(WORTH_KNOWING + 2):
+        assert keys(store, "alpha", 10, even) == [f"{n:04d}" for n in range(0, 20, 2)]
+        assert len(keys(store, "alpha beta3", 2_000, even)) == 750
+        assert keys(store, "alpha", 3, odd) == ["0001", "0003", "0005"]
+    store.replace([item("0002", "alpha beta2 gamma", metadata={"even": False})])
+    store.remove([Ref("notes", "0000")])
+    for _ in range(WORTH_KNOWING + 2):
+        assert keys(store, "alpha", 2, even) == ["0004", "0006"]
+        assert keys(store, "alpha", 3, odd) == ["0001", "0002", "0003"]

@@ -1,0 +1,206 @@
+"""Submitting: a job is in the ledger before its provider hears of it, and is looked for there before it is sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, ItemsView, Iterator, Mapping
+from uuid import uuid4
+
+import attrs
+
+from semantic_core._batch_rules import FIRST_PAUSE, LONGEST_PAUSE, MOST_JOBS, UNSENT, Desk, logger, told
+from semantic_core._jobs import BatchJob, Rest
+from semantic_core.errors import BudgetSpent, ConfigError, InputError, JobLost, SemanticCoreError, StoreBusy, StoreError
+
+NAME = "semantic-core-"
+"""What the names of all our jobs begin with, so that nobody else's is ever taken for one."""
+
+
+class Submission:
+    """Puts passages that wait into jobs. Raises ConfigError before any work if the embedder is not set up for jobs."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def flush(self, least: int, job_size: int, without: Collection[str], *, force: bool) -> list[BatchJob]:
+        """Submit all that waits, if that are at least so many. A job that could not be sent now says so in its error."""
+        queue, now = self._desk.queue, self._desk.clock()
+        done = self.resume()
+        waiting = queue.waiting(max(least, 1), now, except_collections=without)
+        if not waiting or waiting < least or any(job.status == "CREATED" for job in done):
+            return done
+        name = self._new_name()
+        self._desk.embedder.find(name)  # no key, no service: said before anything is held
+        while (job := self._opened(name, job_size, without)) is not None:
+            sent = self._submit(job, force=force)
+            if sent is not None:
+                done.append(sent)
+            if sent is None or sent.status == "CREATED":
+                break
+            name = self._new_name()
+        return done
+
+    def resume(self) -> list[BatchJob]:
+        """Take over the jobs nobody submits any more: whoever did has died, or was told to come again later."""
+        taken = []
+        for job in self._desk.queue.jobs(UNSENT, limit=MOST_JOBS):
+            leased = self._leased(job)
+            if leased is not None:
+                taken.append(self._resumed(leased))
+        return taken
+
+    def send_anew(self, job: BatchJob) -> BatchJob:
+        """Adopt the job if it is at the provider, else end it: it is not wanted any more."""
+        leased = self._leased(job)
+        return self._desk.again(job) if leased is None else self._resumed(leased)
+
+    @staticmethod
+    def _new_name() -> str:
+        return f"{NAME}{uuid4()}"
+
+    def _opened(self, name: str, size: int, without: Collection[str]) -> BatchJob | None:
+        queue, now = self._desk.queue, self._desk.clock()
+        id = name.removeprefix(NAME)
+        lease = {"owner": uuid4().hex, "leased_until": now + self._desk.rules.lease}
+        opened = queue.open_job(
+            BatchJob(id, name, created_at=now, updated_at=now, **lease),  # type: ignore[arg-type]
+            min(size, self._desk.rules.claim_page),
+            except_collections=without,
+        )
+        while opened is not None and opened.sent < size:
+            grown = queue.extend_job(id, min(self._desk.rules.claim_page, size - opened.sent), except_collections=without)
+            if grown is None:
+                break
+            opened = grown
+        return opened
+
+    def _leased(self, job: BatchJob) -> BatchJob | None:
+        owner, now = uuid4().hex, self._desk.clock()
+        until = now + self._desk.rules.lease
+        if not self._desk.queue.lease_job(job.id, owner, now, until):
+            return None
+        return attrs.evolve(self._desk.again(job), owner=owner, leased_until=until)
+
+    def _resumed(self, job: BatchJob) -> BatchJob:
+        """The job, submitted if it has not been. Never raises what a later try may mend: it is noted."""
+        try:
+            there = self._desk.embedder.find(job.name)
+            if there is not None:
+                self._measured(job)
+                return self._recorded(job, there)
+            if job.cancelled_at:
+                return self._ended(job, "Cancelled before it was submitted.", "free")
+            return self._submit(job, force=True) or self._desk.again(job)
+        except (ConfigError, StoreError):
+            raise
+        except SemanticCoreError as error:
+            return self._postponed(job, error)
+
+    def _submit(self, job: BatchJob, *, force: bool) -> BatchJob | None:
+        """The job as it is afterwards; None if it is there no more, for nobody waits for its passages."""
+        desk = self._desk
+        try:
+            tokens = self._measured(job)
+            desk.till.check(tokens, "batch", force=force)
+            passages = JobPassages(desk, job)
+            if not passages.any():
+                desk.queue.drop_job(job.id)
+                return None
+            return self._recorded(job, desk.embedder.submit(passages, job.name))
+        except _Overtaken:
+            return desk.again(job)
+        except (BudgetSpent, ConfigError):
+            desk.queue.drop_job(job.id)
+            raise
+        except StoreError:
+            raise
+        except InputError as error:
+            return self._ended(job, told(error), "halve")
+        except SemanticCoreError as error:
+            postponed = self._postponed(job, error)
+            if not error.retryable:
+                raise
+            return postponed
+
+    def _measured(self, job: BatchJob) -> int:
+        """The tokens of a job, about; counted once."""
+        desk = self._desk
+        if job.tokens or desk.till.prices is None:
+            return job.tokens
+        tokens = sum(desk.till.tokens([passage for _, _, passage in page]) for page in JobPassages(desk, job).pages())
+        desk.queue.note_job(job.id, desk.clock(), tokens=tokens)
+        return tokens
+
+    def _recorded(self, job: BatchJob, provider_job: str) -> BatchJob:
+        desk = self._desk
+        noted = desk.queue.note_job(job.id, desk.clock(), status="SUBMITTED", provider_job=provider_job, error="")
+        now = desk.again(job)
+        if not noted and now.provider_job != provider_job:
+            logger.warning("Job %s was submitted by two at once, or ended meanwhile; %s is cancelled.", job.id, provider_job)
+            try:
+                desk.embedder.cancel(provider_job)
+                desk.embedder.clean_up(provider_job)
+            except JobLost:
+                logger.info("%s is gone already.", provider_job)
+        return now
+
+    def _postponed(self, job: BatchJob, error: SemanticCoreError) -> BatchJob:
+        now, tries = self._desk.clock(), job.tries + 1
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(tries - 1, 10))
+        self._desk.queue.note_job(job.id, now, tries=tries, error=told(error), leased_until=now + pause)
+        return self._desk.queue.job(job.id) or attrs.evolve(job, error=told(error))
+
+    def _ended(self, job: BatchJob, error: str, rest: Rest) -> BatchJob:
+        desk = self._desk
+        desk.queue.close_job(job.id, "FAILED", desk.clock(), error=error, rest=rest, attempts=desk.rules.attempts)
+        return desk.again(job)
+
+
+class _Overtaken(StoreBusy):
+    """Somebody else submits the job by now."""
+
+
+class JobPassages(Mapping[str, str]):
+    """The passages of a job by fingerprint, read from the store while they are iterated; each page renews the lease."""
+
+    def __init__(self, desk: Desk, job: BatchJob) -> None:
+        self._desk, self._job = desk, job
+
+    def pages(self) -> Iterator[list[tuple[int, str, str]]]:
+        """(place, fingerprint, passage), some at a time."""
+        last = -1
+        while True:
+            now = self._desk.clock()
+            if not self._desk.queue.lease_job(self._job.id, self._job.owner, now, now + self._desk.rules.lease):
+                raise _Overtaken(f"Somebody else took job {self._job.id} over.", hint="Nothing is lost: it is theirs.")
+            page = list(self._desk.queue.passages_of(self._job.id, last, self._desk.rules.page))
+            if not page:
+                return
+            yield page
+            last = page[-1][0]
+
+    def any(self) -> bool:
+        """Whether there is one."""
+        return bool(self._desk.queue.passages_of(self._job.id, -1, 1))
+
+    def __getitem__(self, name: str) -> str:
+        for fingerprint, passage in self.items():
+            if fingerprint == name:
+                return passage
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (fingerprint for fingerprint, _ in self.items())
+
+    def __len__(self) -> int:
+        return self._job.sent
+
+    def items(self) -> ItemsView[str, str]:
+        """In one pass, from the first to the last."""
+        return _Items(self)
+
+
+class _Items(ItemsView[str, str]):
+    _mapping: JobPassages
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return ((fingerprint, passage) for page in self._mapping.pages() for _, fingerprint, passage in page)

@@ -1,0 +1,200 @@
+"""Settings: argument > environment > file > default, and where each one came from.
+
+File: ``semantic-core.toml``, or the table ``[tool.semantic-core]`` of ``pyproject.toml``, the first found from the working
+folder upward. Environment: ``SEMANTIC_CORE_PATH`` and so on; one option of the store or embedder is
+``SEMANTIC_CORE_STORE_OPTIONS__DURABILITY``. A relative ``path`` in a file is relative to that file.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from semantic_core._checks import clip
+from semantic_core.errors import ConfigError
+
+FILE = "semantic-core.toml"
+TABLE = "semantic-core"
+ENVIRONMENT = "SEMANTIC_CORE_"
+_OTHER_VARIABLES = {"APP", "CONFIG", "TRACE", "DEBUG", "SOAK", "COLLECTIONS"}
+"""Read elsewhere: where the file is, tracing and tracebacks, length of long tests, folders of benchmark collections."""
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("a text")
+    return value
+
+
+def _path(value: Any) -> str:
+    return _text(os.fspath(value) if isinstance(value, os.PathLike) else value)
+
+
+def _bool(value: Any) -> bool:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    if not isinstance(value, bool):
+        raise TypeError("true or false")
+    return value
+
+
+def _count(value: Any) -> int:
+    number = int(value) if isinstance(value, str) and value.isdigit() else value
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise TypeError("a whole number from 1")
+    return number
+
+
+def _names(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        value = [] if value.strip().lower() in ("", "none") else [name.strip() for name in value.split(",")]
+    if not isinstance(value, list | tuple):
+        raise TypeError("a list of plugin names")
+    return list(value)
+
+
+def _options(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError("a table of options")
+    return {str(key): item for key, item in value.items()}
+
+
+def _freshness(value: Any) -> str | dict[str, Any]:
+    return _text(value) if isinstance(value, str) else _options(value)
+
+
+def _object_or_name(value: Any) -> Any:
+    return _text(value) if isinstance(value, str) or value is None else value
+
+
+_KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
+    "path": (_path, None),
+    "store": (_object_or_name, "sqlite"),
+    "embedder": (_object_or_name, "wordllama"),
+    "multi_tenant": (_bool, None),
+    "max_chars": (_count, None),
+    "plugins": (_names, None),
+    "store_options": (_options, {}),
+    "embedder_options": (_options, {}),
+    "freshness": (_freshness, None),
+    "budget": (_options, {}),
+}
+"""Every key: how a value is read, and its default. None leaves it to the component."""
+
+
+@attrs.frozen
+class Settings:
+    """Every key with its value and where it came from: "argument", "environment NAME", "file PATH" or "default"."""
+
+    values: Mapping[str, Any]
+    sources: Mapping[str, str]
+    file: Path | None = None
+
+    def items(self) -> Iterator[tuple[str, Any, str]]:
+        """(key, value, source) of every key."""
+        for key, value in self.values.items():
+            yield key, value, self.sources[key]
+
+
+def read_config(
+    config: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    start: Path | None = None,
+) -> Settings:
+    """The settings in force. config: a file to read instead of searching. overrides: arguments; None means not given.
+
+    Raises ConfigError for an unknown key (with the nearest known one), a value of the wrong kind, a broken file.
+    """
+    environ = os.environ if environment is None else environment
+    named = config or environ.get(f"{ENVIRONMENT}CONFIG")
+    file = Path(named) if named else _find(start or Path.cwd())
+    values = {key: default for key, (_, default) in _KEYS.items()}
+    sources = dict.fromkeys(_KEYS, "default")
+    layers = [
+        (f"file {file}", _read(file) if file else {}),
+        *_from_environment(environ),
+        ("argument", {key: value for key, value in (overrides or {}).items() if value is not None}),
+    ]
+    for source, layer in layers:
+        for key, value in layer.items():
+            values[key], sources[key] = _merged(values, key, _read_value(key, value, source)), source
+    return Settings(values, sources, file)
+
+
+def _merged(values: Mapping[str, Any], key: str, value: Any) -> Any:
+    return {**values[key], **value} if isinstance(value, dict) and isinstance(values.get(key), dict) else value
+
+
+def _read_value(key: str, value: Any, source: str) -> Any:
+    if key not in _KEYS:
+        raise _unknown(key, _KEYS, source)
+    try:
+        return _KEYS[key][0](value)
+    except TypeError as error:
+        raise ConfigError(f"{source}: {key} must be {error}, got {clip(value)}.") from error
+
+
+def _unknown(key: str, known: Mapping[str, Any] | set[str], source: str) -> ConfigError:
+    near = get_close_matches(key, known, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(known))}."
+    return ConfigError(f"{source}: unknown setting {key!r}.", hint=hint)
+
+
+def _find(start: Path) -> Path | None:
+    for folder in (start.resolve(), *start.resolve().parents):
+        if (folder / FILE).is_file():
+            return folder / FILE
+        project = folder / "pyproject.toml"
+        if project.is_file() and TABLE in _parsed(project).get("tool", {}):
+            return project
+    return None
+
+
+def _parsed(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"Cannot read the settings file {str(file)!r}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{str(file)!r} is not valid TOML: {error}.") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    content = _parsed(file)
+    if file.name == "pyproject.toml":
+        content = content.get("tool", {}).get(TABLE, {})
+    if isinstance(content.get("path"), str):
+        content = {**content, "path": str(file.resolve().parent / content["path"])}
+    return content
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in sorted(environ):
+        key, _, option = name.removeprefix(ENVIRONMENT).lower().partition("__")
+        if not name.startswith(ENVIRONMENT) or key.upper() in _OTHER_VARIABLES:
+            continue
+        source = f"environment {name}"
+        if option and isinstance(_KEYS.get(key, (None, None))[1], dict):
+            yield source, {key: {option: _scalar(environ[name])}}
+        elif key in _KEYS and not option:
+            yield source, {key: environ[name]}
+        else:
+            raise _unknown(name, {ENVIRONMENT + known.upper() for known in _KEYS}, "environment")
+
+
+def _scalar(text: str) -> str | bool | int | float:
+    for read in (int, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text.lower(), text)

@@ -1,0 +1,113 @@
+"""Files as documents: which ones, in which encoding, of which kind."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any
+
+import attrs
+
+from semantic_core._checks import MAX_TEXT
+from semantic_core.errors import FileUnreadable
+from semantic_core.types import Document, Ref
+
+DEFAULT_PATTERNS: tuple[str, ...] = ("*.md", "*.markdown", "*.mdown", "*.txt", "*.text", "*.rst")
+"""What is taken from a folder when nothing is said. A file named aloud is always taken."""
+
+_MEDIA_TYPES = {".md": "text/markdown", ".markdown": "text/markdown", ".mdown": "text/markdown"}
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_MOST_BYTES = 4 * MAX_TEXT
+
+
+@attrs.frozen(order=True)
+class FoundFile:
+    """A file to read. key: its path below the folder it was found in, with "/"; the file's name if it was named aloud."""
+
+    path: Path
+    key: str
+
+
+def find_files(paths: Sequence[Path | str], patterns: Sequence[str] = ()) -> list[FoundFile]:
+    """The files named, and those below the folders named that match a pattern, in order, none twice.
+
+    patterns: globs for the file name, or for the path below the folder if they hold a "/"; () means DEFAULT_PATTERNS.
+    Hidden files and folders are passed over, and links: what they lead to is either here anyway or lies outside.
+    FileUnreadable: nothing is there.
+    """
+    found: dict[Path, FoundFile] = {}
+    for path in map(Path, paths):
+        if path.is_dir():
+            for file in _below(path, tuple(patterns) or DEFAULT_PATTERNS):
+                found.setdefault(file.path.resolve(), file)
+        elif path.exists() or path.is_symlink():
+            found.setdefault(path.resolve(), FoundFile(path, path.name))
+        else:
+            raise FileUnreadable(f"There is no file or folder {str(path)!r}.", hint="Check the spelling of the path.")
+    return sorted(found.values())
+
+
+def _below(folder: Path, patterns: tuple[str, ...]) -> list[FoundFile]:
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in names:
+            path = Path(parent, name)
+            key = path.relative_to(folder).as_posix()
+            wanted = any(fnmatch(key if "/" in pattern else name, pattern) for pattern in patterns)
+            if wanted and not name.startswith(".") and not path.is_symlink():
+                found.append(FoundFile(path, key))
+    return found
+
+
+def read_document(path: Path | str, ref: Ref, *, metadata: Mapping[str, Any] | None = None) -> Document:
+    """The file as a document: text decoded, title from the file name, media type from its suffix, path as metadata.
+
+    UTF-8, or UTF-16/32 with a byte order mark. Raises FileUnreadable for anything else: missing, no regular file,
+    no permission, binary, another encoding, too large.
+    """
+    path = Path(path)
+    media_type = _MEDIA_TYPES.get(path.suffix.lower(), "text/plain")
+    title = "" if media_type == "text/markdown" else path.stem
+    shown = path.as_posix().encode("utf-8", "replace").decode("utf-8")
+    return Document(
+        ref, _decoded(path, _bytes(path)), title=title, media_type=media_type, metadata={**(metadata or {}), "path": shown}
+    )
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        status = path.stat()
+        if S_ISREG(status.st_mode) and status.st_size <= _MOST_BYTES:
+            return path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise FileUnreadable(f"Cannot read {str(path)!r}: {reason}.") from error
+    if not S_ISREG(status.st_mode):
+        raise FileUnreadable(f"{str(path)!r} is no regular file.")
+    raise FileUnreadable(f"{str(path)!r} has {status.st_size:,} bytes, the most is {_MOST_BYTES:,}.")
+
+
+def _decoded(path: Path, data: bytes) -> str:
+    encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "utf-8")
+    if encoding == "utf-8" and b"\0" in data:
+        raise FileUnreadable(
+            f"{str(path)!r} looks binary: it holds a zero byte at {data.index(0):,}.", hint="Extract its text first."
+        )
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise FileUnreadable(
+            f"{str(path)!r} is not {encoding.upper()}: byte 0x{data[error.start]:02X} at {error.start:,}.",
+            hint=f"Convert it first, for example: iconv -f LATIN1 -t UTF-8 {path.name!r}",
+        ) from error

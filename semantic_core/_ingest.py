@@ -1,0 +1,243 @@
+"""Ingest: document -> chunks -> passages -> vectors -> store. One way, in batches, each of which is kept or not at all."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import attrs
+
+from semantic_core._checks import clip
+from semantic_core._embedding import EmbeddingLine, PassageEmbedder
+from semantic_core._text import fingerprint
+from semantic_core.errors import HookFailed, InputError
+from semantic_core.types import Chunk, Document, Entry, Failure, IngestReport, Ref
+
+if TYPE_CHECKING:
+    from semantic_core._plugins import Plugins
+    from semantic_core._till import FastLane
+    from semantic_core.protocols import Embedder, Store
+    from semantic_core.types import Vector
+
+GROUP_CHUNKS = 1_024
+"""Chunks gathered before the store is asked what it knows and written to: one transaction."""
+GROUP_CHARS = 8_000_000
+"""Characters after which a group is closed early, so that memory stays bounded."""
+
+
+@attrs.frozen
+class IngestProgress:
+    """How far a run is, after each group: documents written or left out, their chunks and characters."""
+
+    documents: int
+    chunks: int
+    characters: int
+    embedded: int
+    reused: int
+    failed: int
+
+
+@attrs.define
+class _Prepared:
+    document: Document
+    chunks: list[Chunk]
+    passages: list[str]
+    fingerprints: list[str]
+
+
+class Ingest:
+    """One run. `run` may be called once.
+
+    lane: what an embedder that is paid is asked through. later: (collection, passages embedded in this run, those of the
+    document included) -> whether those of the document are left without vectors.
+    """
+
+    def __init__(
+        self,
+        plugins: Plugins,
+        store: Store,
+        embedder: Embedder,
+        *,
+        max_chars: int,
+        lane: FastLane | None = None,
+        later: Callable[[str, int], bool] = lambda collection, embedding: False,
+        progress: Callable[[IngestProgress], None] | None = None,
+    ) -> None:
+        self._plugins, self._store, self._embedder = plugins, store, embedder
+        self._max_chars, self._lane, self._later, self._progress = max_chars, lane, later, progress
+        self._passages = PassageEmbedder(lane or embedder)
+        # A lane notes in the store what it pays for, in this thread; without one, embedding goes on beside splitting.
+        self._line = EmbeddingLine(self._passages, aside=lane is None, most=GROUP_CHUNKS)
+        self._vectors: dict[str, Vector | None] = {}
+        self._waiting: dict[str, str] = {}  # fingerprint -> passage, to be embedded
+        self._held: dict[Ref, _Prepared] = {}  # documents some of whose passages wait for a full batch
+        self._outcomes: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._failed: list[Failure] = []
+        self._documents = self._chunks = self._characters = self._reused = self._pending = 0
+
+    def run(self, documents: Iterable[Document], stamps: Mapping[Ref, int] | None = None) -> IngestReport:
+        """Ingest all of them. stamps: per ref, the order of the change; others always apply.
+
+        A document a splitter fails on is left as it was and reported. Raises StoreError, TenantRequired, TenantRefused;
+        groups written before that stay.
+        """
+        try:
+            return self._run(documents, stamps)
+        finally:
+            self._line.close()
+            if self._lane is not None:
+                self._lane.release()
+
+    def _run(self, documents: Iterable[Document], stamps: Mapping[Ref, int] | None) -> IngestReport:
+        started = perf_counter()
+        try:
+            for group in self._groups(documents):
+                self._look_up(group)
+                for prepared in group:
+                    self._held.pop(prepared.document.ref, None)  # a later version never waits behind its earlier
+                    self._held[prepared.document.ref] = prepared
+                self._embed(everything=False)
+                self._write_settled(stamps)
+        except BaseException as error:  # what was split before it is kept; after Ctrl-C, as far as its vectors are there
+            self._vectors.update(self._line.finished(everything=isinstance(error, Exception)))
+            self._write_settled(stamps)
+            raise
+        self._embed(everything=True)
+        self._write_settled(stamps)
+        return self._report(perf_counter() - started)
+
+    def _write_settled(self, stamps: Mapping[Ref, int] | None) -> None:
+        settled = [prepared for prepared in self._held.values() if self._settled(prepared)]
+        self._write(settled, stamps)
+        for prepared in settled:
+            del self._held[prepared.document.ref]
+        self._forget()
+        self._report_progress()
+
+    def _forget(self) -> None:
+        """Keep the vectors of held documents only: the store knows the others now, and memory stays bounded."""
+        needed = {name for prepared in self._held.values() for name in prepared.fingerprints}
+        self._vectors = {name: vector for name, vector in self._vectors.items() if name in needed}
+
+    def _groups(self, documents: Iterable[Document]) -> Iterator[list[_Prepared]]:
+        group: list[_Prepared] = []
+        chunks = characters = 0
+        for document in documents:
+            if not isinstance(document, Document):
+                raise InputError(f"ingest takes Documents, got {type(document).__name__}: {clip(document)}.")
+            started = perf_counter()
+            prepared = self._prepare(document)
+            self._seconds["split"] += perf_counter() - started
+            if prepared is None:
+                continue
+            group.append(prepared)
+            chunks += max(1, len(prepared.chunks))
+            characters += len(document.text)
+            if chunks >= GROUP_CHUNKS or characters >= GROUP_CHARS:
+                yield group
+                group, chunks, characters = [], 0, 0
+        if group:
+            yield group
+
+    def _prepare(self, document: Document) -> _Prepared | None:
+        self._documents += 1
+        self._characters += len(document.text)
+        try:
+            described = self._plugins.describe(document)
+            chunks = self._plugins.split(described, self._max_chars)
+            passages = self._plugins.context(described, chunks)
+        except HookFailed as error:
+            self._failed.append(Failure(str(document.ref), error.code, str(error)))
+            return None
+        self._chunks += len(chunks)
+        space = self._embedder.space
+        return _Prepared(described, chunks, passages, [fingerprint(space, passage) for passage in passages])
+
+    def _look_up(self, group: list[_Prepared]) -> None:
+        started = perf_counter()
+        passages: dict[str, str] = {}
+        owners: dict[str, tuple[str, str]] = {}  # of those to be embedded now
+        asked = self._passages.embedded + len(self._waiting) + len(self._line)
+        for prepared in group:
+            ref = prepared.document.ref
+            later = self._later(ref.collection, asked + len(owners) + len(prepared.passages))
+            for name, passage in zip(prepared.fingerprints, prepared.passages, strict=True):
+                if name not in self._vectors and name not in self._waiting and name not in self._line:
+                    passages[name] = passage
+                    if not later:
+                        owners.setdefault(name, (ref.tenant, ref.collection))
+        known = self._store.known(passages.keys())
+        self._vectors.update(known)
+        self._reused += len(known)
+        wanted = {name: passages[name] for name in owners if name not in known}
+        held = wanted.keys() if self._lane is None else self._lane.hold(wanted, owners)
+        for name, passage in passages.items():
+            if name in held:
+                self._waiting[name] = passage
+            elif name not in known:
+                self._vectors[name] = None  # a job's, or somebody else's, or nobody's yet
+        self._seconds["store"] += perf_counter() - started
+
+    def _embed(self, *, everything: bool) -> None:
+        started = perf_counter()
+        size = self._passages.batch_size
+        while len(self._waiting) >= size or (everything and self._waiting) or (self._passages.away and self._waiting):
+            names = [name for name, _ in zip(self._waiting, range(size), strict=False)]
+            self._line.put({name: self._waiting.pop(name) for name in names}, last=everything and not self._waiting)
+        self._vectors.update(self._line.finished(everything=everything))
+        self._seconds["embed"] += perf_counter() - started
+
+    def _settled(self, prepared: _Prepared) -> bool:
+        return all(name in self._vectors for name in prepared.fingerprints)
+
+    def _write(self, ready: list[_Prepared], stamps: Mapping[Ref, int] | None) -> None:
+        if not ready:
+            return
+        started = perf_counter()
+        batch = [(prepared.document, self._entries(prepared)) for prepared in ready]
+        report = self._store.replace(batch, stamps)
+        self._outcomes.update(outcome for _, outcome in report.outcomes)
+        self._seconds["store"] += perf_counter() - started
+
+    def _entries(self, prepared: _Prepared) -> list[Entry]:
+        entries = [
+            Entry(chunk, passage, name, self._vectors[name])
+            for chunk, passage, name in zip(prepared.chunks, prepared.passages, prepared.fingerprints, strict=True)
+        ]
+        self._pending += sum(entry.vector is None for entry in entries)
+        for entry in entries:
+            refusal = self._passages.refused.get(entry.passage)
+            if refusal is not None:
+                self._failed.append(Failure(str(entry.chunk.id), refusal.code, refusal.reason))
+        return entries
+
+    def _report_progress(self) -> None:
+        if self._progress is not None:
+            held = sum(len(prepared.chunks) for prepared in self._held.values())
+            self._progress(
+                IngestProgress(
+                    documents=self._documents - len(self._held),
+                    chunks=self._chunks - held,
+                    characters=self._characters - sum(len(prepared.document.text) for prepared in self._held.values()),
+                    embedded=self._passages.embedded,
+                    reused=self._reused,
+                    failed=len(self._failed),
+                )
+            )
+
+    def _report(self, total: float) -> IngestReport:
+        away = (self._passages.away,) if self._passages.away else ()
+        return IngestReport(
+            added=self._outcomes["added"],
+            updated=self._outcomes["updated"],
+            unchanged=self._outcomes["unchanged"] + self._outcomes["stale"],
+            failed=(*self._failed, *away),
+            chunks=self._chunks,
+            embedded=self._passages.embedded,
+            reused=self._reused,
+            pending=self._pending,
+            timings={**self._seconds, "total": total},
+        )

@@ -1,0 +1,192 @@
+"""Calls of hooks: every function of a plugin guarded, so that each answer and error carries the plugin's name.
+
+Nothing else touches pluggy. ``SEMANTIC_CORE_TRACE=1`` writes a line to standard error for every function a hook calls:
+hook, plugin, arguments and answer, each cut to 60 characters.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pluggy
+
+import semantic_core.hookspecs as hookspecs
+from semantic_core._wording import one_line, short
+from semantic_core.errors import HookFailed
+
+if TYPE_CHECKING:
+    from semantic_core._found import Found, Part
+    from semantic_core.types import Ref
+
+_TRACED = 60
+"""Characters of a value a trace shows."""
+
+
+class Answer(NamedTuple):
+    """What one plugin said, or the error it raised instead."""
+
+    plugin: str
+    value: Any = None
+    error: BaseException | None = None
+
+    def wrong(self, hook: str, ref: Ref | None, fault: str) -> HookFailed:
+        """The error to raise for an answer that is not what the hook promises."""
+        return HookFailed(f"Plugin {self.plugin!r} broke the contract of {hook}{_of(ref)}: {fault}.")
+
+
+class Relay:
+    """The hooks of one front door. Plugins join when it is made and may only leave."""
+
+    def __init__(self, plugins: Sequence[Found], own: Sequence[str]) -> None:
+        """plugins: in the order they are asked. own: names of the kernel's, which stand last among them."""
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        trace = os.environ.get("SEMANTIC_CORE_TRACE", "") not in ("", "0")
+        # pluggy asks the one registered last first, and among those marked trylast, last: so ours come at the end.
+        last = [one for one in plugins if one.info.name in own]
+        for one in [*reversed([one for one in plugins if one.info.name not in own]), *last]:
+            self._manager.register(_Registered(one, trace), one.info.name)
+
+    def first(self, hook: str, ref: Ref | None, **arguments: object) -> Answer | None:
+        """The answer of a hook that stops at the first; None if nobody gave one. ref: the document it is about.
+
+        Raises HookFailed, naming the plugin that raised.
+        """
+        try:
+            answer: Answer | None = getattr(self._manager.hook, hook)(**arguments)
+        except _Raised as raised:
+            what = f"Plugin {raised.plugin!r} raised in {hook}{_of(ref)}: {one_line(raised.error)}"
+            raise HookFailed(what) from raised.error
+        return answer
+
+    def every(self, hook: str, **arguments: object) -> list[Answer]:
+        """The answers, and errors, of a hook that asks every plugin. None is no answer."""
+        answers: list[Answer] = getattr(self._manager.hook, hook)(**arguments)
+        return answers
+
+    def drop(self, plugin: str) -> None:
+        """Ask that plugin no more."""
+        self._manager.unregister(name=plugin)
+
+
+class _Raised(Exception):
+    """Carries an error through pluggy, with the name of the plugin it came from."""
+
+    def __init__(self, plugin: str, error: BaseException) -> None:
+        super().__init__(plugin)
+        self.plugin, self.error = plugin, error
+
+
+class _Registered:
+    """A plugin as pluggy sees it: its functions guarded, so that every answer and error carries the plugin's name.
+
+    A guarded function has all parameters of its hook and hands on those the plugin asks for, even one with a default,
+    which some releases of pluggy never fill. A wrapper gets answers and errors of others as they are.
+    """
+
+    def __init__(self, found: Found, trace: bool) -> None:
+        for number, part in enumerate(found.parts):
+            guard = _guarded(found.info.name, part, trace)
+            options = {**part.options, "specname": part.hook}
+            # pluggy reads the parameters of the function it finds behind __wrapped__.
+            vars(guard).update({"__wrapped__": getattr(hookspecs, part.hook), f"{hookspecs.PROJECT}_impl": options})
+            setattr(self, f"{part.hook}_{number}", guard)
+
+
+def _guarded(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
+    names = tuple(hookspecs.signature_of(part.hook).parameters)
+    taken = inspect.signature(part.function).parameters.values()
+    by_place = [one.name for one in taken if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    by_name = [one.name for one in taken if one.kind == one.KEYWORD_ONLY]
+
+    def call(values: tuple[Any, ...]) -> Any:
+        arguments = dict(zip(names, values, strict=True))
+        return part.function(*[arguments[name] for name in by_place], **{name: arguments[name] for name in by_name})
+
+    def answered(values: tuple[Any, ...], value: Any, error: BaseException | None) -> Answer | None:
+        if trace:
+            arguments = ", ".join(f"{name}={short(value, _TRACED)}" for name, value in zip(names, values, strict=True))
+            said = f"raised {one_line(error)[:_TRACED]}" if error else short(value, _TRACED)
+            sys.stderr.write(f"{part.hook} {plugin}({arguments}) -> {said}\n")
+        if error is None:
+            return None if value is None else Answer(plugin, value)
+        if part.hook in hookspecs.COLLECTED:
+            return Answer(plugin, error=error)
+        raise _Raised(plugin, error) from error
+
+    def function(*values: Any) -> Answer | None:
+        return answered(values, *_outcome(lambda: call(values)))
+
+    def wrapper(*values: Any) -> Generator[None, Answer | None, Answer | None]:
+        running = call(values)
+        _, error = _outcome(lambda: _begin(running))
+        if error is not None:
+            return answered(values, None, error)
+        theirs: Answer | None = None
+        raised: _Raised | None = None
+        try:
+            theirs = yield
+        except _Raised as carried:
+            raised = carried
+        except BaseException:
+            with suppress(Exception):
+                running.close()
+            raise
+        given = theirs.value if theirs else None
+        before = _members(given)
+        value, error = _outcome(lambda: _end(running, given, raised.error if raised else None))
+        if raised is not None and _same(error, raised.error):
+            raise raised
+        if theirs is not None and value is given and _members(given) == before:
+            return theirs
+        return answered(values, value, error)
+
+    return wrapper if part.options.get("wrapper") else function
+
+
+def _outcome(step: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+    """What a plugin's code gives, or raises: anything, SystemExit too. Only a person's Ctrl-C passes."""
+    try:
+        return step(), None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - handed on with the plugin's name
+        return None, error
+
+
+def _begin(running: Generator[None, Any, Any]) -> None:
+    try:
+        next(running)
+    except StopIteration:
+        raise RuntimeError("its wrapper returned before its yield") from None
+
+
+def _end(running: Generator[None, Any, Any], given: Any, error: BaseException | None) -> Any:
+    """What a wrapper returns once it is told what the others gave or raised."""
+    try:
+        if error is None:
+            running.send(given)
+        else:
+            running.throw(error)
+    except StopIteration as stop:
+        return stop.value
+    raise RuntimeError("its wrapper has a second yield")
+
+
+def _same(error: BaseException | None, theirs: BaseException) -> bool:
+    """Whether a wrapper let an error through. A generator turns StopIteration into RuntimeError."""
+    return error is theirs or (isinstance(theirs, StopIteration) and error is not None and error.__cause__ is theirs)
+
+
+def _members(value: object) -> list[int] | None:
+    """What is in a list, to see whether a wrapper changed it in place; None for anything else."""
+    return [id(member) for member in value] if isinstance(value, list) else None
+
+
+def _of(ref: Ref | None) -> str:
+    return f" of {ref}" if ref else ""

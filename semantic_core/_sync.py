@@ -1,0 +1,90 @@
+"""Sync: tickets of changes -> the rows as they are now -> ingest or remove -> tickets done. Addresses, never states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import attrs
+
+from semantic_core.errors import SemanticCoreError
+from semantic_core.types import Document, Failure, IngestReport, Ref
+
+if TYPE_CHECKING:
+    from semantic_core.protocols import Outbox, Source, Store
+
+
+def sync(
+    outbox: Outbox,
+    sources: Mapping[str, Source],
+    store: Store,
+    ingest: Callable[[Iterable[Document], Mapping[Ref, int]], IngestReport],
+    *,
+    limit: int,
+) -> IngestReport:
+    """Work off up to `limit` tickets.
+
+    sources: per collection, who reads its documents. ingest: takes documents and stamps. The largest ticket of a ref is
+    the stamp of its change, so a slow worker never puts an older state back. A collection that cannot be read gives its
+    tickets back to the outbox, with the reason; the others go on. Raises StoreError; tickets then come back by their lease.
+    """
+    tickets = outbox.take(limit)
+    by_ref: dict[Ref, list[int]] = {}
+    for number, ref in tickets:
+        by_ref.setdefault(ref, []).append(number)
+    stamps = {ref: max(numbers) for ref, numbers in by_ref.items()}
+    report = IngestReport()
+    for collection in dict.fromkeys(ref.collection for ref in by_ref):
+        refs = [ref for ref in by_ref if ref.collection == collection]
+        numbers = [number for ref in refs for number in by_ref[ref]]
+        try:
+            documents, unread = _read(sources, collection, refs)
+        except Exception as error:  # noqa: BLE001 - the application's own reader; its reason is kept with the tickets
+            reason = str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
+            outbox.failed(numbers, reason)
+            report = attrs.evolve(report, failed=(*report.failed, Failure(collection, type(error).__name__, reason)))
+            continue
+        done = ingest(documents.values(), stamps)
+        done = attrs.evolve(done, failed=(*unread, *done.failed))
+        failed = {failure.what: failure.reason for failure in done.failed}
+        removed = store.remove([ref for ref in refs if ref not in documents and str(ref) not in failed], stamps)
+        for ref in refs:
+            if str(ref) in failed:
+                outbox.failed(by_ref[ref], failed[str(ref)])
+        outbox.done([number for ref in refs if str(ref) not in failed for number in by_ref[ref]])
+        report = merged(report, attrs.evolve(done, removed=removed))
+    return report
+
+
+def _read(sources: Mapping[str, Source], collection: str, refs: list[Ref]) -> tuple[dict[Ref, Document], list[Failure]]:
+    """The documents there are among these refs, and what was said of those that could not be made."""
+    if collection not in sources:
+        raise LookupError(f"no source is given for the collection {collection!r}")
+    wanted = set(refs)
+    documents, unread = {}, []
+    for answer in sources[collection](refs):
+        if isinstance(answer, Failure):
+            unread.append(answer)
+        elif answer.ref in wanted:
+            documents[answer.ref] = answer
+    return documents, unread
+
+
+def merged(*reports: IngestReport) -> IngestReport:
+    """All reports as one."""
+    timings: dict[str, float] = {}
+    for report in reports:
+        for step, spent in report.timings.items():
+            timings[step] = timings.get(step, 0.0) + spent
+    return IngestReport(
+        added=sum(report.added for report in reports),
+        updated=sum(report.updated for report in reports),
+        unchanged=sum(report.unchanged for report in reports),
+        removed=sum(report.removed for report in reports),
+        failed=tuple(failure for report in reports for failure in report.failed),
+        chunks=sum(report.chunks for report in reports),
+        embedded=sum(report.embedded for report in reports),
+        reused=sum(report.reused for report in reports),
+        pending=sum(report.pending for report in reports),
+        timings=timings,
+    )

@@ -1,0 +1,189 @@
+"""Money: what embedding costs, what may be spent, and what was. And the fast lane, which pays for each passage once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from semantic_core._jobs import OPEN, PICO, BatchJob, Budget, Estimate, Lane, Rate
+from semantic_core.errors import BudgetSpent, ConfigError
+from semantic_core.protocols import BatchQueue, Priced
+
+if TYPE_CHECKING:
+    from semantic_core.protocols import Embedder, Store
+    from semantic_core.types import Space, Vector, Vectors
+
+MILLION = 1_000_000
+HOLD = 900.0
+"""Seconds a passage is held for an embedding that is being made; longer than any one call may take."""
+SAMPLE = 1_000
+"""Passages whose tokens are counted to estimate those of all that wait."""
+BATCH_SECONDS = 86_400.0
+"""What providers aim at for a job."""
+
+
+class Till:
+    """Prices of an embedder, a budget, and the ledger in a store. Without prices nothing is counted, and nothing refused.
+
+    Raises ConfigError for a budget that could not be kept.
+    """
+
+    def __init__(self, store: Store, embedder: Embedder, budget: Budget, clock: Callable[[], float]) -> None:
+        self._priced = embedder if isinstance(embedder, Priced) else None
+        self._ledger = store if isinstance(store, BatchQueue) else None
+        self._model, self._budget, self._clock = embedder.space.model, budget, clock
+        if budget.limited and self._priced is not None and self._ledger is None:
+            raise ConfigError(
+                f"A budget needs a store that keeps a ledger; {type(store).__name__} does not.",
+                hint="Use another store, or leave budget out.",
+            )
+
+    @property
+    def prices(self) -> Priced | None:
+        """Who knows them; None for an embedder that costs nothing."""
+        return self._priced
+
+    def rate(self, lane: Lane, tokens_per_character: float = 0.0) -> Rate | None:
+        """What is written into the ledger today; None without prices."""
+        if self._priced is None:
+            return None
+        pico = round(self._priced.price(lane) * PICO / MILLION)
+        return Rate(self._day(), self._model, lane, tokens_per_character, pico, self._priced.currency)
+
+    def rate_of(self, job: BatchJob) -> Rate | None:
+        """Likewise for the results of a job."""
+        return self.rate("batch", job.tokens / max(1, job.characters))
+
+    def cost(self, tokens: int, lane: Lane) -> Decimal:
+        """What so many tokens cost; 0 without prices."""
+        return Decimal(0) if self._priced is None else self._priced.price(lane) * tokens / MILLION
+
+    def tokens(self, passages: Sequence[str]) -> int:
+        """How many tokens they have; 0 without prices."""
+        return 0 if self._priced is None or not passages else self._priced.tokens(passages)
+
+    def check(self, tokens: int, lane: Lane, *, force: bool = False) -> None:
+        """Raise BudgetSpent if embedding so many tokens more would be over the budget. force: the soft limit may be."""
+        budget = self._budget
+        if not budget.limited or self._priced is None or self._ledger is None:
+            return
+        cost, spent, bound = self.cost(tokens, lane), self.spent(), self._committed()
+        for name, limit in (("hard", budget.hard), ("soft", None if force else budget.soft)):
+            if limit is not None and spent + bound + cost > limit:
+                raise BudgetSpent(
+                    f"This would cost about {cost:.4f}, and the {name} budget of {limit} {self._priced.currency} per "
+                    f"{budget.per} does not allow it: {spent:.4f} are spent, {bound:.4f} belong to jobs under way.",
+                    hint=f"Texts are stored and found by words; go on {_NEXT[budget.per]}, or raise the budget.",
+                )
+
+    def spent(self) -> Decimal:
+        """What was spent in the budget's period so far."""
+        if self._ledger is None or self._priced is None:
+            return Decimal(0)
+        since = {"day": self._day(), "month": self._day()[:8] + "01", "store": ""}[self._budget.per]
+        return sum((row.amount for row in self._ledger.costs(since) if row.currency == self._priced.currency), Decimal(0))
+
+    def charge(self, spent: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+        """Write down what was embedded interactively: (passages, tokens) by (tenant, collection)."""
+        rate = self.rate("interactive")
+        if rate is not None and self._ledger is not None and spent:
+            self._ledger.charge(rate, spent)
+
+    def estimate(self, passages: int, characters: int, sample: Sequence[str]) -> Estimate:
+        """What so many passages of so many characters take, if they are like the sample."""
+        if self._priced is None or not sample:
+            return Estimate(passages, 0)
+        tokens = round(self._priced.tokens(sample) * characters / max(1, sum(map(len, sample))))
+        lanes: tuple[Lane, ...] = ("interactive", "batch")
+        return Estimate(
+            passages,
+            tokens,
+            {lane: self.cost(tokens, lane) for lane in lanes},
+            self._priced.currency,
+            {"interactive": self._priced.seconds(passages, tokens), "batch": BATCH_SECONDS},
+        )
+
+    def _committed(self) -> Decimal:
+        """What jobs under way are going to cost."""
+        jobs = self._ledger.jobs(OPEN, limit=10_000) if self._ledger is not None else ()
+        return sum((self.cost(job.tokens * job.waiting // max(1, job.sent), "batch") for job in jobs), Decimal(0))
+
+    def _day(self) -> str:
+        return datetime.fromtimestamp(self._clock(), UTC).date().isoformat()
+
+
+_NEXT = {"day": "tomorrow", "month": "next month", "store": "with another store"}
+
+
+class FastLane:
+    """An embedder for one run, in front of one that is paid: what it is given is held, within the budget, and written down.
+
+    Keeps `Embedder` as far as a run needs it. Two runs, or a run and a job, never pay for one passage: it is one's.
+    """
+
+    def __init__(self, store: BatchQueue, embedder: Embedder, till: Till, clock: Callable[[], float]) -> None:
+        self._store, self._embedder, self._till, self._clock = store, embedder, till, clock
+        self._owners: dict[str, tuple[str, str]] = {}
+        self._token = ""
+
+    @property
+    def space(self) -> Space:
+        """Of the embedder behind it."""
+        return self._embedder.space
+
+    @property
+    def batch_size(self) -> int:
+        """Of the embedder behind it."""
+        return self._embedder.batch_size
+
+    @property
+    def max_chars(self) -> int:
+        """Of the embedder behind it."""
+        return self._embedder.max_chars
+
+    def hold(self, passages: Mapping[str, str], owners: Mapping[str, tuple[str, str]]) -> frozenset[str]:
+        """Which of these passages, by fingerprint, are this run's to embed; the others are somebody's already."""
+        if not passages:
+            return frozenset()
+        now = self._clock()
+        self._token, held = self._store.hold(passages.keys(), now, now + HOLD, self._token)
+        self._owners.update((passages[name], owners[name]) for name in held)
+        return held
+
+    def take(self, limit: int, *, from_jobs: bool = False, collections: Collection[str] | None = None) -> Mapping[str, str]:
+        """Passages that wait, now this run's."""
+        now = self._clock()
+        taken = self._store.take(limit, now, now + HOLD, from_jobs=from_jobs, collections=collections)
+        self._token = taken.token
+        self._owners = {passage: taken.owners[name] for name, passage in taken.passages.items()}
+        return taken.passages
+
+    def embed_documents(self, passages: Sequence[str]) -> Vectors:
+        """See `Embedder.embed_documents`. Raises BudgetSpent before anything is sent."""
+        tokens = self._till.tokens(passages)
+        self._till.check(tokens, "interactive")
+        if self._token:
+            now = self._clock()
+            self._store.hold((), now, now + HOLD, self._token)
+        vectors = self._embedder.embed_documents(passages)
+        if self._till.prices is not None:
+            self._charge(passages)
+        return vectors
+
+    def embed_query(self, text: str) -> Vector:
+        """See `Embedder.embed_query`. Queries are neither held nor counted."""
+        return self._embedder.embed_query(text)
+
+    def release(self) -> None:
+        """Let go of what is held."""
+        if self._token:
+            self._store.release(self._token)
+            self._token = ""
+
+    def _charge(self, passages: Iterable[str]) -> None:
+        by_owner: dict[tuple[str, str], list[str]] = {}
+        for passage in passages:
+            by_owner.setdefault(self._owners.get(passage, ("", "")), []).append(passage)
+        self._till.charge({owner: (len(theirs), self._till.tokens(theirs)) for owner, theirs in by_owner.items()})

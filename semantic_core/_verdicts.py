@@ -1,0 +1,125 @@
+"""What is wrong with an answer of a plugin, in words; "" for an answer that keeps the contract of its hook."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from itertools import pairwise
+from typing import Any, get_args
+
+from semantic_core._checks import check_unicode, clip
+from semantic_core._wording import named
+from semantic_core.errors import TextInvalid
+from semantic_core.protocols import Embedder, Store
+from semantic_core.types import Chunk, ChunkId, Document, Kind, Ranking, SearchHit, Space
+
+
+def offer_fault(offer: Any) -> str:
+    if not isinstance(offer, Mapping):
+        return f"wanted {{name: factory}}, got {named(offer)}"
+    for name, factory in offer.items():
+        if not isinstance(name, str) or not name.strip():
+            return f"wanted a name as key, got {clip(name)}"
+        if not callable(factory):
+            return f"wanted a factory for {name!r}, got {named(factory)}"
+    return ""
+
+
+def contract_fault(kind: str, made: Any) -> str:
+    contract: Any = Store if kind == "store" else Embedder
+    if not isinstance(made, contract):
+        absent = [name for name in vars(contract) if not name.startswith("_") and not hasattr(made, name)]
+        return f"{named(made)} has no {', '.join(absent)}"
+    space: object = made.space
+    return "" if isinstance(space, Space) else f"its space must be a Space, got {named(space)}"
+
+
+def chunks_fault(document: Document, max_chars: int, chunks: Any) -> str:
+    if not isinstance(chunks, list | tuple):
+        return f"wanted a list of Chunk, got {named(chunks)}"
+    before = 0
+    for position, chunk in enumerate(chunks):
+        if not isinstance(chunk, Chunk):
+            return f"chunk {position}: wanted a Chunk, got {named(chunk)}"
+        if chunk.id != ChunkId(document.ref, position) or not _is_place(chunk.id.position):
+            return f"chunk {position}: wanted id {document.ref}#{position}, got {clip(chunk.id)}"
+        places = (chunk.start, chunk.end)
+        if not all(map(_is_place, places)) or not before <= chunk.start <= chunk.end <= len(document.text):
+            return f"chunk {position}: wanted {before} <= start <= end <= {len(document.text)}, got {places}"
+        if chunk.text != document.text[chunk.start : chunk.end]:
+            return f"chunk {position}: wanted the document's characters {chunk.start} to {chunk.end}, got {clip(chunk.text)}"
+        if len(chunk.text) > max_chars:
+            return f"chunk {position}: wanted at most {max_chars} characters, got {len(chunk.text)}"
+        if chunk.kind not in get_args(Kind):
+            return f"chunk {position}: wanted one of the kinds {', '.join(get_args(Kind))}, got {clip(chunk.kind)}"
+        if not isinstance(chunk.headings, tuple) or not all(isinstance(heading, str) for heading in chunk.headings):
+            return f"chunk {position}: wanted a tuple of str as headings, got {clip(chunk.headings)}"
+        before = chunk.start
+    return ""
+
+
+def _is_place(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def passages_fault(count: int, passages: Any) -> str:
+    if not isinstance(passages, list | tuple):
+        return f"wanted a list of str, got {named(passages)}"
+    if len(passages) != count:
+        return f"wanted {count} passages, one per chunk, got {len(passages)}"
+    try:
+        for position, passage in enumerate(passages):
+            check_unicode(f"passage {position}", passage)
+    except TextInvalid as invalid:
+        return invalid.message.removesuffix(".")
+    return ""
+
+
+def candidates_fault(ranking: Any, pool: int, taken: Mapping[str, Ranking]) -> str:
+    if fault := ranking_fault(ranking, None):
+        return fault
+    if not isinstance(ranking.source, str) or not ranking.source:
+        return f"wanted a source that names it, got {clip(ranking.source)}"
+    if ranking.source in taken:
+        return f"another plugin gave a ranking of the source {ranking.source!r} already"
+    if len(ranking) > pool:
+        return f"wanted at most {pool} candidates, got {len(ranking)}"
+    if any(later > earlier for earlier, later in pairwise(ranking.scores)):
+        return "wanted the best first and bigger scores for better ones, got a score that is bigger than the one before"
+    return ""
+
+
+def ranking_fault(ranking: Any, known: Set[ChunkId] | None) -> str:
+    if not isinstance(ranking, Ranking):
+        return f"wanted a Ranking, got {named(ranking)}"
+    for id, score in zip(ranking.ids, ranking.scores, strict=True):
+        if not isinstance(id, ChunkId):
+            return f"wanted ChunkIds, got {clip(id)}"
+        if known is not None and id not in known:
+            return f"wanted ids of the rankings it was given, got {id}"
+        try:
+            finite = math.isfinite(score)
+        except TypeError:
+            finite = False
+        if not finite:
+            return f"wanted a finite score for {id}, got {clip(score)}"
+    if len(set(ranking.ids)) != len(ranking.ids):
+        return f"wanted each id once, got {_twice(ranking.ids)} twice"
+    return ""
+
+
+def hits_fault(hits: Any, known: Set[ChunkId]) -> str:
+    if not isinstance(hits, list | tuple):
+        return f"wanted a list of SearchHit, got {named(hits)}"
+    for hit in hits:
+        if not isinstance(hit, SearchHit):
+            return f"wanted SearchHits, got {named(hit)}"
+        if hit.id not in known:
+            return f"wanted hits it was given, got {hit.id}"
+    ids = [hit.id for hit in hits]
+    return f"wanted each hit once, got {_twice(ids)} twice" if len(set(ids)) != len(ids) else ""
+
+
+def _twice(ids: Sequence[ChunkId]) -> ChunkId:
+    return next(id for id, count in Counter(ids).items() if count > 1)

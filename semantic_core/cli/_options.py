@@ -1,0 +1,104 @@
+"""Options several commands share, and the index they speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from semantic_core.cli._where import parse_where
+from semantic_core.errors import StoreUnavailable, TenantRefused, TenantRequired
+
+if TYPE_CHECKING:
+    from semantic_core._config import Settings
+    from semantic_core.core import SemanticCore
+
+COLLECTION = "files"
+"""What files are ingested into when nothing is said."""
+DEFAULT_PATH = "semantic-core.db"
+"""Where the store that ships with the product keeps its file when nothing is said."""
+_FILE_STORE = "sqlite"
+"""The store whose path is a file, so that asking a missing one is a slip of the pen and not a new index."""
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON on standard output, for programs.")
+db_option = click.option("--db", metavar="PATH", help="The index to use. Default: as configured, else semantic-core.db.")
+tenant_option = click.option("--tenant", metavar="NAME", help="Whose documents, in an index that keeps tenants apart.")
+collection_option = click.option(
+    "--collection", metavar="NAME", default=COLLECTION, show_default=True, help="The collection the documents belong to."
+)
+collections_option = click.option(
+    "--collection", "collections", metavar="NAME", multiple=True, help="Only this collection; repeatable."
+)
+offset_option = click.option("--offset", type=click.IntRange(min=0), default=0, help="Leave out the first ones.")
+where_option = click.option(
+    "--where",
+    "where",
+    metavar="CONDITION",
+    multiple=True,
+    callback=lambda _context, _option, values: parse_where(values),
+    help="Only documents whose metadata meet it: lang=en, year>=2020, draft!=true; repeatable, all must hold.",
+)
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--db`` and ``--json``, which every command has."""
+    return db_option(json_option(command))
+
+
+@contextmanager
+def opened(db: str | None, tenant: str | None = None, *, create: bool = False) -> Iterator[SemanticCore]:
+    """The index the options, the environment and the settings file mean, closed afterwards. With a tenant, its front door.
+
+    create: make a new one where there is none; otherwise that raises StoreUnavailable. A new one keeps tenants apart if
+    the settings say so, or if they say nothing and a tenant is named.
+    """
+    from semantic_core._config import read_config
+    from semantic_core.core import SemanticCore
+
+    settings = read_config(overrides={"path": db})
+    if tenant is not None:
+        named("--tenant", tenant)
+    apart = settings.values["multi_tenant"]
+    if not create:
+        refuse_missing(settings)
+    elif is_missing(settings):
+        if apart and tenant is None:
+            raise TenantRequired("The new index is to keep tenants apart.")
+        if apart is False and tenant is not None:
+            raise TenantRefused("The new index is not to keep tenants apart.")
+        apart = apart or (True if tenant is not None else None)
+    with SemanticCore.from_config(path=db, multi_tenant=apart) as core:
+        yield core if tenant is None else core.tenant(tenant)
+
+
+def is_missing(settings: Settings) -> bool:
+    """Whether the settings name a file that is not there."""
+    path = file_of(settings)
+    return path is not None and not path.exists()
+
+
+def refuse_missing(settings: Settings) -> None:
+    """StoreUnavailable, if the settings name a file that is not there."""
+    if is_missing(settings):
+        raise StoreUnavailable(
+            f"There is no index at {str(file_of(settings))!r}.",
+            hint="Make one with: semantic-core ingest FOLDER, or name another with --db.",
+        )
+
+
+def file_of(settings: Settings) -> Path | None:
+    """The file the index is in; None for a store that is no file."""
+    values = settings.values
+    if values["store"] != _FILE_STORE:
+        return None
+    return Path(values["path"] or DEFAULT_PATH)
+
+
+def named(option: str, value: str) -> str:
+    """The value itself, if it can be a name; else InputError."""
+    from semantic_core._checks import check_name
+
+    return check_name(option, value)

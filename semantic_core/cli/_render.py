@@ -1,0 +1,225 @@
+"""Search answers the way a person reads them. Pure functions: records in, rich texts out; nothing is printed here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from semantic_core.cli._excerpt import Span, excerpt
+from semantic_core.cli._marks import matches, wanted
+from semantic_core.cli._output import counted, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from semantic_core.types import SearchHit, SearchResults, StoredChunk
+
+LINES = 4
+"""Lines of a passage shown of each hit."""
+MARK = "bold underline"
+QUIET = "dim"
+
+_SPACES = re.compile(r"\s+")
+_HEADING = re.compile(r"#{1,6}\s+(.*?)\s*#*\s*(?:\n|$)")
+_FENCE = re.compile(r"\s*(```|~~~).*")
+
+
+def hit_texts(
+    results: SearchResults,
+    *,
+    width: int,
+    first: int = 1,
+    explain: bool = False,
+    neighbours: Mapping[int, tuple[Sequence[StoredChunk], Sequence[StoredChunk]]] | None = None,
+) -> Iterator[Text]:
+    """A block of lines per hit, a blank line between them.
+
+    first: number of the first hit. neighbours: by place in the results, the chunks before and after; then passages are
+    shown whole.
+    """
+    stems = wanted(results.query)
+    indent = " " * (len(str(first + len(results) - 1)) + 2)
+    for place, hit in enumerate(results):
+        if place:
+            yield Text()
+        yield _headline(hit, f"{first + place}.".ljust(len(indent)), width)
+        room = width - len(indent)
+        if neighbours is None:
+            yield from _indented(_excerpt(hit, stems, room), indent)
+        else:
+            before, after = neighbours.get(place, ((), ()))
+            yield from _indented(_in_context(hit, before, after, stems, room), indent)
+        yield from _indented(packed(_where(hit), room), indent)
+        if explain:
+            yield from _indented([piece for line in _explained(hit) for piece in _wrapped(line, room)], indent)
+
+
+def summary(results: SearchResults, *, width: int) -> Iterator[Text]:
+    """How many, in which mode, how long each step took; below it, what was missing from a degraded answer."""
+    steps = [f"{step} {milliseconds(spent)}" for step, spent in results.timings.items() if step != "total" and spent >= 0.05]
+    time = f"{milliseconds(results.timings['total'])} ms" if "total" in results.timings else ""
+    time += f" ({', '.join(steps)})" if steps else ""
+    yield from packed([counted(len(results), "hit"), f"{results.mode} search", *filter(None, [time.strip()])], width)
+    if results.degraded:
+        text = Text().append("Degraded: ", "bold yellow").append(f"{squeezed(results.reason)}.")
+        yield from _wrapped(text, width)
+
+
+def milliseconds(spent: float) -> str:
+    """Three figures are enough to read: 0.4, 12, 340."""
+    return f"{spent:.1f}" if spent < 10 else f"{spent:,.0f}"
+
+
+def squeezed(text: str) -> str:
+    """The text on one line, safe for a terminal."""
+    return visible(_SPACES.sub(" ", text).strip())
+
+
+def _headline(hit: SearchHit, number: str, width: int) -> Text:
+    path = [squeezed(part) for part in hit.headings]
+    title = squeezed(hit.title) or squeezed(hit.ref.key)
+    if path and path[0] == title:
+        path = path[1:]
+    text = Text().append(f"{number}{title}", "bold")
+    for part in path:
+        text.append(" › ", QUIET)
+        text.append(part)
+    text.truncate(width, overflow="ellipsis")
+    return text
+
+
+def _where(hit: SearchHit) -> list[str]:
+    lanes = [f"{visible(source)} #{rank}" for source, rank in hit.ranks.items()]
+    return [squeezed(str(hit.ref)), f"characters {hit.start:,}–{hit.end:,}", f"score {hit.score:.3f}", *lanes]
+
+
+def packed(parts: Sequence[str], room: int) -> list[Text]:
+    """The parts with " · " between them, in as few lines as they fit in; a line ends between two parts where it can."""
+    lines: list[str] = []
+    for part in parts:
+        longer = f"{lines[-1]} · {part}" if lines else part
+        if lines and cell_len(longer) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    return [piece for line in lines for piece in _wrapped(Text(line, QUIET), room)]
+
+
+def _explained(hit: SearchHit) -> list[Text]:
+    names = [visible(source) for source in hit.ranks]
+    wide = max((len(name) for name in names), default=0)
+    lines = [
+        Text(f"{name.ljust(wide)}  place {rank:>4,}  score {hit.scores.get(source, 0.0):.4f}", QUIET)
+        for name, (source, rank) in zip(names, hit.ranks.items(), strict=True)
+    ]
+    if hit.metadata:
+        told = ", ".join(f"{key}={_value(value)}" for key, value in hit.metadata.items())
+        lines.append(Text(visible(told), QUIET))
+    return lines
+
+
+def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(str, value)) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _excerpt(hit: SearchHit, stems: frozenset[str], room: int) -> list[Text]:
+    if hit.kind != "text":
+        lines = [line for line in _lines(_body(hit), stems) if line.plain and not _FENCE.fullmatch(line.plain)]
+        return _best_lines([piece for line in lines for piece in _wrapped(line, room - 2)])
+    text = squeezed(_body(hit))
+    piece, marks = excerpt(text, matches(stems, text), room * LINES)
+    lines = _wrapped(_marked(piece, marks), room)
+    if len(lines) > LINES:
+        lines = lines[:LINES]
+        lines[-1].rstrip()
+        lines[-1].truncate(room - 1)
+        lines[-1].append("…")
+    return lines
+
+
+def _lines(text: str, stems: frozenset[str]) -> list[Text]:
+    """The text line by line, as code, tables and lists are read."""
+    lines = visible(text.strip("\r\n"), lines=True).split("\n")
+    return [_marked(line.rstrip(), matches(stems, line.rstrip())) for line in lines]
+
+
+def _best_lines(lines: list[Text]) -> list[Text]:
+    """LINES neighbouring lines that hold the most marks, with one line before the first; "…" where others were left out."""
+
+    def value(start: int) -> tuple[int, int, int]:
+        marks = [len(line.spans) for line in lines[start : start + LINES]]
+        first = next((row for row, count in enumerate(marks) if count), 0)
+        return sum(marks), -abs(first - 1), -start
+
+    best = max(range(max(1, len(lines) - LINES + 1)), key=value)
+    shown = lines[best : best + LINES]
+    if best > 0 and shown:
+        shown[0] = Text("… ").append_text(shown[0])
+    if best + LINES < len(lines):
+        shown[-1].append(" …")
+    return shown
+
+
+def _in_context(
+    hit: SearchHit, before: Sequence[StoredChunk], after: Sequence[StoredChunk], stems: frozenset[str], room: int
+) -> list[Text]:
+    blocks = [
+        *(_whole(stored.chunk.text, stored.chunk.kind, frozenset(), room, QUIET) for stored in before),
+        _whole(_body(hit), hit.kind, stems, room),
+        *(_whole(stored.chunk.text, stored.chunk.kind, frozenset(), room, QUIET) for stored in after),
+    ]
+    return [line for block in blocks for line in (Text(), *block)][1:]
+
+
+def _body(hit: SearchHit) -> str:
+    """The passage without a heading line of its own, which stands above it already."""
+    heading = _HEADING.match(hit.text)
+    if heading is None or heading[1] not in (hit.title, *hit.headings[-1:]):
+        return hit.text
+    return hit.text[heading.end() :] or hit.text
+
+
+def _whole(text: str, kind: str, stems: frozenset[str], room: int, style: str = "") -> list[Text]:
+    if kind == "text":
+        plain = squeezed(text)
+        lines = _wrapped(_marked(plain, matches(stems, plain)), room)
+    else:
+        lines = [piece for line in _lines(text, stems) for piece in _wrapped(line, room)]
+    for line in lines:
+        line.stylize(style)
+    return lines
+
+
+def _marked(text: str, marks: Sequence[Span]) -> Text:
+    marked = Text(text)
+    for start, end in marks:
+        marked.stylize(MARK, start, end)
+    return marked
+
+
+def _wrapped(text: Text, room: int) -> list[Text]:
+    """The text in lines of at most `room` columns; wide characters count two."""
+    lines = list(text.wrap(_measure(), room))
+    for line in lines:
+        line.rstrip()
+    return lines or [Text()]
+
+
+@cache
+def _measure() -> Console:
+    """What rich asks for tab sizes when it wraps; nothing is printed to it."""
+    from rich.console import Console
+
+    return Console(force_terminal=False)
+
+
+def _indented(lines: Sequence[Text], indent: str) -> Iterator[Text]:
+    for line in lines:
+        yield Text(indent).append_text(line)

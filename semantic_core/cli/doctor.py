@@ -1,0 +1,210 @@
+"""``semantic-core doctor``: what is in order, what is not, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+import click
+
+from semantic_core.cli._group import GAP
+from semantic_core.cli._options import common, file_of, is_missing
+from semantic_core.cli._output import counted, fitted, styled, visible, write, write_json
+from semantic_core.errors import SemanticCoreError, SpaceMismatch, StoreReadOnly
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from semantic_core._config import Settings
+    from semantic_core.core import SemanticCore
+
+Status = Literal["ok", "note", "problem"]
+_MARGIN = 19
+"""Columns before what is told: status and part."""
+_KERNEL = "semantic-core"
+_REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_COLOURS: dict[Status, str] = {"ok": "green", "note": "yellow", "problem": "red"}
+
+
+@attrs.frozen
+class Finding:
+    """One line of the examination. part: what was looked at. remedy: what to do; "" when there is nothing to do."""
+
+    part: str
+    status: Status
+    told: str
+    remedy: str = ""
+
+
+@click.command()
+@click.option(
+    "--repair", is_flag=True, help="First make all that is derived from documents and vectors anew; no embedder is asked."
+)
+@common
+@click.pass_context
+def doctor(context: click.Context, repair: bool, as_json: bool, db: str | None) -> None:
+    """Look at Python, the installed parts, the settings, the plugins and the index.
+
+    Exit code 1 if something is wrong. Without --repair nothing is changed, and no index is made.
+    """
+    findings = []
+    for finding in _findings(db, repair):
+        findings.append(finding)
+        if not as_json:
+            _show(finding)
+    problems = sum(finding.status == "problem" for finding in findings)
+    if as_json:
+        write_json({"healthy": not problems, "findings": [attrs.asdict(finding) for finding in findings]})
+    else:
+        write(f"{counted(problems, 'problem')} found." if problems else "Everything is in order.")
+    if problems:
+        context.exit(GAP)
+
+
+def _findings(db: str | None, repair: bool) -> Iterator[Finding]:
+    yield Finding("python", "ok", f"{platform.python_implementation()} {platform.python_version()}, {platform.platform()}")
+    encoding = (sys.stdout.encoding or "").lower().replace("-", "")
+    if encoding != "utf8":
+        told = f"standard output is {sys.stdout.encoding}: characters it lacks are shown as escapes"
+        yield Finding("terminal", "note", told, "Set PYTHONUTF8=1.")
+    settings: list[Settings] = []
+    yield from _guarded("settings", lambda: _settings(db, settings))
+    yield from _guarded("plugins", lambda: _plugins(settings))
+    if settings:
+        yield from _guarded("index", lambda: _index(settings[0], db, repair))
+
+
+def _guarded(part: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """What a look at one part gives; an error becomes its finding, and the other parts are still looked at."""
+    try:
+        yield from look()
+    except SemanticCoreError as error:
+        yield Finding("space" if isinstance(error, SpaceMismatch) else part, "problem", error.message, error.hint)
+    except Exception as error:  # noqa: BLE001 - a doctor must not die of what it looks at
+        yield Finding(
+            part, "problem", f"{type(error).__name__}: {error}", "SEMANTIC_CORE_DEBUG=1 with another command shows more."
+        )
+
+
+def _settings(db: str | None, into: list[Settings]) -> Iterator[Finding]:
+    from semantic_core._config import read_config
+
+    settings = read_config(overrides={"path": db})
+    into.append(settings)
+    changed = [f"{key} ({source})" for key, _, source in settings.items() if source != "default"]
+    yield Finding("settings", "ok", f"set: {', '.join(changed)}" if changed else "all defaults")
+
+
+def _plugins(settings: list[Settings]) -> Iterator[Finding]:
+    from semantic_core._plugins import Plugins
+
+    names = settings[0].values["plugins"] if settings else None
+    infos = Plugins.load(names).infos
+    distributions = dict.fromkeys([_KERNEL, *(info.distribution for info in infos if info.distribution)])
+    yield from _parts(list(distributions))
+    for info in infos:
+        if info.status in ("broken", "incompatible"):
+            yield Finding("plugins", "problem", f"{info.name} is {info.status}: {info.cause}", info.remedy)
+    working = [info.name for info in infos if info.status == "ok"]
+    yield Finding("plugins", "ok", ", ".join(working) or "none")
+    disabled = [info.name for info in infos if info.status == "disabled"]
+    if disabled:
+        yield Finding("plugins", "note", f"left out by the settings: {', '.join(disabled)}")
+
+
+def _parts(distributions: list[str]) -> Iterator[Finding]:
+    """The versions of these distributions and of what they require."""
+    from importlib_metadata import PackageNotFoundError, requires, version
+
+    wanted = dict.fromkeys(distributions)
+    for name in distributions:
+        try:
+            lines = requires(name) or []
+        except PackageNotFoundError:
+            lines = []
+        wanted.update(dict.fromkeys(match[0] for line in lines if ";" not in line and (match := _REQUIREMENT.match(line))))
+    versions = {}
+    for name in wanted:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            yield Finding("parts", "problem", f"{name} is not installed", f"pip install {name}")
+    yield Finding("parts", "ok", ", ".join(f"{name} {number}" for name, number in sorted(versions.items())))
+
+
+def _index(settings: Settings, db: str | None, repair: bool) -> Iterator[Finding]:
+    from semantic_core.core import SemanticCore
+
+    file = file_of(settings)
+    if is_missing(settings):
+        yield Finding("index", "note", f"none yet at {str(file)!r}", "semantic-core ingest FOLDER makes it.")
+        values = {key: settings.values[key] for key in ("embedder", "embedder_options", "max_chars", "plugins")}
+        with SemanticCore(store="memory", **values) as core:
+            yield from _guarded("embedder", lambda: _embedder(core))
+        return
+    with SemanticCore.from_config(path=db) as core:
+        yield from _guarded("index", lambda: _store(core, file, repair))
+        yield from _guarded("embedder", lambda: _embedder(core))
+
+
+def _store(core: SemanticCore, file: Path | None, repair: bool) -> Iterator[Finding]:
+    stats = core.stats(all_tenants=True)
+    where = f"{str(file)!r}: " if file is not None else ""
+    yield Finding("index", "ok", f"{where}{counted(stats.documents, 'document')}, {counted(stats.chunks, 'passage')}")
+    if stats.details:
+        yield Finding("store", "ok", ", ".join(f"{name} {value}" for name, value in stats.details.items()))
+    if file is not None and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
+        yield Finding("index", "note", "it cannot be written: searching works, ingesting does not")
+    if stats.pending:
+        told = f"{counted(stats.pending, 'passage')} without a vector: words find them, meaning does not"
+        yield Finding("index", "problem", told, "Run the ingest again.")
+    for told in getattr(core.store, "notes", list)():
+        yield Finding("store", "note", told)
+    yield from _guarded("index", lambda: _content(core, repair))
+    same = stats.space == core.embedder.space
+    told = str(stats.space) if same else f"{stats.space} in the index, {core.embedder.space} in use"
+    yield Finding("space", "ok" if same else "problem", told, "" if same else "Name the embedder it was made with.")
+
+
+def _content(core: SemanticCore, repair: bool) -> Iterator[Finding]:
+    """What the store says of itself, if it can be asked: ``check() -> problems``, ``repair() -> problems left``."""
+    look = getattr(core.store, "repair" if repair else "check", None)
+    if look is None:
+        if repair:
+            yield Finding("index", "problem", f"{type(core.store).__name__} cannot be repaired", "Ingest again.")
+        return
+    try:
+        problems = [str(problem) for problem in look()]
+    except StoreReadOnly:
+        yield Finding("index", "note", "its content can only be checked where it can be written")
+        return
+    if repair:
+        yield Finding("index", "ok", "all that is derived was made anew")
+    remedy = "Ingest these documents again, or go back to a backup." if repair else "semantic-core doctor --repair"
+    yield from (Finding("index", "problem", problem, remedy) for problem in problems)
+    if not problems:
+        yield Finding("index", "ok", "its content agrees with itself")
+
+
+def _embedder(core: SemanticCore) -> Iterator[Finding]:
+    from time import perf_counter
+
+    started = perf_counter()
+    vector = core.embedder.embed_query("Is anyone there?")
+    spent = perf_counter() - started
+    yield Finding("embedder", "ok", f"{core.embedder.space.model} answers, {len(vector)} numbers in {spent:.2f} s")
+
+
+def _show(finding: Finding) -> None:
+    label = finding.status.ljust(8)
+    lines = fitted(f"{label} {finding.part.ljust(9)} {visible(finding.told)}", indent=_MARGIN)
+    if styled():
+        lines = click.style(label, fg=_COLOURS[finding.status]) + lines.removeprefix(label)
+    write(lines)
+    if finding.remedy:
+        write(fitted(f"{'':{_MARGIN}}do: {visible(finding.remedy)}", indent=_MARGIN))

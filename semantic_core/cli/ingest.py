@@ -1,0 +1,190 @@
+"""``semantic-core ingest``: files and folders, one at a time, into the index; what was left out is said with its reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+import click
+
+from semantic_core.cli._group import GAP, Interrupted
+from semantic_core.cli._options import collection_option, common, named, opened, tenant_option
+from semantic_core.cli._output import counted, fitted, visible, write, write_json
+from semantic_core.errors import FileUnreadable, InputError, SemanticCoreError
+from semantic_core.types import INGEST_MODES, IngestMode
+
+if TYPE_CHECKING:
+    from semantic_core._files import FoundFile
+    from semantic_core.cli._reading import Progress, Reading
+    from semantic_core.core import SemanticCore
+    from semantic_core.types import Failure, IngestReport
+
+MOST_FAILURES = 20
+"""Failures listed; --json has all of them."""
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--pattern", "patterns", metavar="GLOB", multiple=True, help="Which files of a folder, such as '*.md'; repeatable."
+)
+@collection_option
+@tenant_option
+@click.option(
+    "--mode",
+    type=click.Choice(INGEST_MODES),
+    default="sync",
+    show_default=True,
+    help="Embed now (sync), leave the vectors to queue and worker (async), or one or the other as the settings say (auto).",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be added and updated, and what it costs; write nothing.")
+@click.option("--prune", is_flag=True, help="Also remove documents whose files have vanished from the folders given.")
+@common
+@click.pass_context
+def ingest(
+    context: click.Context,
+    paths: tuple[str, ...],
+    patterns: tuple[str, ...],
+    collection: str,
+    tenant: str | None,
+    mode: IngestMode,
+    dry_run: bool,
+    prune: bool,
+    as_json: bool,
+    db: str | None,
+) -> None:
+    """Make the files at PATH, and in the folders at PATH, findable.
+
+    Unchanged files cost nothing, so running it again brings the index up to date, and goes on after an interruption.
+
+    \b
+      semantic-core ingest ./notes
+      semantic-core ingest ./docs --pattern "*.md" --collection docs --prune
+    """
+    from semantic_core.cli._reading import Reading, closed_folders
+
+    named("--collection", collection)
+    closed = closed_folders(paths)
+    files = found_files(paths, patterns, closed)
+    reading = Reading(files, collection, closed)
+    if dry_run:
+        from semantic_core.cli._dry_run import dry_run as describe
+
+        complete = describe(reading, paths, collection, tenant, prune=prune, as_json=as_json, db=db)
+    else:
+        complete = _ingest(reading, paths, collection, tenant, mode=mode, prune=prune, as_json=as_json, db=db)
+    if not complete:
+        context.exit(GAP)
+
+
+def found_files(paths: Sequence[str], patterns: Sequence[str], closed: Sequence[Failure]) -> list[FoundFile]:
+    """The files these paths mean. InputError: there are none, or two of them would be one document."""
+    from semantic_core._files import DEFAULT_PATTERNS, find_files
+
+    for path in paths:
+        if "\0" in path or not path:
+            raise InputError(f"A path must not be empty or hold a NUL character, got {path!r}.")
+    files = find_files([Path(path) for path in paths], patterns)
+    if not files and closed:
+        raise FileUnreadable(closed[0].reason)
+    if not files:
+        wanted = ", ".join(patterns or DEFAULT_PATTERNS)
+        where = ", ".join(repr(path) for path in paths[:3]) + (", …" if len(paths) > 3 else "")
+        raise InputError(
+            f"There is nothing to ingest in {where}: no file matches {wanted}.", hint="Name others with --pattern."
+        )
+    doubled = [key for key, count in Counter(file.key for file in files).items() if count > 1]
+    if doubled:
+        both = " and ".join(repr(str(file.path)) for file in files if file.key == doubled[0])
+        raise InputError(
+            f"Two files would be one document, {doubled[0]!r}: {both}.",
+            hint="Ingest the folder that holds both, or each into its own --collection.",
+        )
+    return files
+
+
+def _ingest(
+    reading: Reading,
+    paths: Sequence[str],
+    collection: str,
+    tenant: str | None,
+    *,
+    mode: IngestMode,
+    prune: bool,
+    as_json: bool,
+    db: str | None,
+) -> bool:
+    """Whether everything was done that was to be done in this mode."""
+    from semantic_core.cli._reading import Progress
+
+    with opened(db, tenant, create=True) as core, Progress(reading) as progress:
+        try:
+            report = core.ingest(reading, mode=mode, progress=progress)
+            removed = _prune(core, paths, collection) if prune else 0
+        except KeyboardInterrupt as error:
+            raise Interrupted(_kept(progress, reading.total, "Interrupted")) from error
+        except SemanticCoreError as error:
+            if progress.documents:
+                error.hint = f"{error.hint} {_kept(progress, reading.total, 'Stopped')}".strip()
+            raise
+    report = attrs.evolve(report, removed=removed, failed=(*reading.failed, *report.failed))
+    if as_json:
+        from semantic_core.cli._records import report_json
+
+        write_json(report_json(report))
+    else:
+        _write_report(report, reading, collection, mode)
+    return report.complete if mode == "sync" else not report.failed
+
+
+def _prune(core: SemanticCore, paths: Sequence[str], collection: str) -> int:
+    from semantic_core.cli._prune import vanished
+
+    refs = vanished(core, paths, collection)
+    return core.remove(*refs) if refs else 0
+
+
+def _kept(progress: Progress, total: int, what: str) -> str:
+    if not progress.documents:
+        return f"{what} before the first files were finished. The same command starts anew."
+    return (
+        f"{what}: {progress.documents:,} of {total:,} files were finished and are kept. The same command goes on from there."
+    )
+
+
+def _write_report(report: IngestReport, reading: Reading, collection: str, mode: IngestMode) -> None:
+    outcomes = {
+        "added": report.added,
+        "updated": report.updated,
+        "unchanged": report.unchanged,
+        "removed": report.removed,
+        "left out": len(report.failed),
+    }
+    told = ", ".join(f"{count:,} {what}" for what, count in outcomes.items() if count) or "nothing to do"
+    write(fitted(f"Collection {visible(collection)}: {told}."))
+    repeats = report.chunks - report.embedded - report.reused - report.pending
+    passages = {"embedded": report.embedded, "known already": report.reused, "repeated": repeats}
+    of_these = ", ".join(f"{count:,} {what}" for what, count in passages.items() if count > 0)
+    write(fitted(f"{counted(report.chunks, 'passage')}{': ' if of_these else ''}{of_these}."))
+    steps = {"read": reading.seconds, **{step: spent for step, spent in report.timings.items() if step != "total"}}
+    spent = ", ".join(f"{step} {seconds:.1f}" for step, seconds in steps.items())
+    write(fitted(f"{report.timings.get('total', sum(steps.values())):.1f} s ({spent})."))
+    write_failures(report.failed)
+    if report.pending:
+        told = f"{counted(report.pending, 'passage')} without a vector: words find them, meaning does not."
+        how = "Run the same command again to embed them." if mode == "sync" else "See: semantic-core queue status."
+        write(fitted(f"{told} {how}"))
+
+
+def write_failures(failures: Sequence[Failure]) -> None:
+    """What was left out, one line each, at most MOST_FAILURES."""
+    if failures:
+        write("Left out:")
+    for failure in failures[:MOST_FAILURES]:
+        what = "" if failure.what in failure.reason else f"{visible(failure.what)}: "
+        write(fitted(f"  {what}{visible(failure.reason)}", indent=4))
+    if len(failures) > MOST_FAILURES:
+        write(f"  and {len(failures) - MOST_FAILURES:,} more; --json lists all of them.")

@@ -1,0 +1,117 @@
+"""``semantic-core search``: passages, best first, as a person or a program wants to read them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from semantic_core.cli._options import (
+    collections_option,
+    common,
+    offset_option,
+    opened,
+    tenant_option,
+    where_option,
+)
+from semantic_core.cli._output import fitted, prose_width, render, visible, write, write_json
+from semantic_core.types import MODES
+
+if TYPE_CHECKING:
+    from semantic_core.core import SemanticCore
+    from semantic_core.filters import Filter
+    from semantic_core.types import Mode, SearchResults, StoredChunk
+
+Neighbours = dict[int, tuple[list["StoredChunk"], list["StoredChunk"]]]
+"""By place in the results: the chunks before and after."""
+
+
+@click.command()
+@click.argument("query", nargs=-1, required=True)
+@click.option("-n", "--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Most hits to show.")
+@offset_option
+@click.option(
+    "--mode", type=click.Choice(MODES), default="hybrid", show_default=True, help="Meaning and words, or one of them."
+)
+@where_option
+@collections_option
+@tenant_option
+@click.option("--explain", is_flag=True, help="Show what each lane gave every hit, and its metadata.")
+@click.option("--chunks", is_flag=True, help="Every passage for itself, not the best one of each document.")
+@click.option("--context", type=click.IntRange(0, 20), default=0, help="Show this many passages before and after each hit.")
+@common
+def search(
+    query: tuple[str, ...],
+    limit: int,
+    offset: int,
+    mode: Mode,
+    where: Filter | None,
+    collections: tuple[str, ...],
+    tenant: str | None,
+    explain: bool,
+    chunks: bool,
+    context: int,
+    as_json: bool,
+    db: str | None,
+) -> None:
+    """Find the passages that answer QUERY.
+
+    \b
+      semantic-core search "how to repeat something"
+      semantic-core search loops --where lang=en --where "year>=2020" -n 3
+    """
+    with opened(db, tenant) as core:
+        find = core.search_chunks if chunks else core.search
+        results = find(" ".join(query), limit=limit, offset=offset, mode=mode, where=where, collections=collections or None)
+        neighbours = _neighbours(core, results, context)
+        empty = not len(results) and not core.documents(limit=1).total
+    if as_json:
+        _write_json(results, neighbours, explain=explain)
+        return
+    from semantic_core.cli._render import hit_texts, summary
+
+    width = prose_width()
+    if len(results):
+        shown = hit_texts(results, width=width, first=offset + 1, explain=explain, neighbours=neighbours)
+        write(render(*shown, width=width) + "\n")
+    else:
+        narrowed = where is not None or bool(collections)
+        write(fitted(f"Nothing found for “{visible(results.query)}”. {_suggestion(empty, offset, narrowed, mode)}") + "\n")
+    write(render(*summary(results, width=width), width=width))
+
+
+def _suggestion(empty: bool, offset: int, narrowed: bool, mode: str) -> str:
+    if empty:
+        return "The index is empty: fill it with semantic-core ingest FOLDER."
+    if offset:
+        return f"There may be fewer than {offset + 1:,} hits: try without --offset."
+    if narrowed:
+        return "Try without --where and --collection; semantic-core documents list shows what is there."
+    if mode != "hybrid":
+        return "Try --mode hybrid, which looks for meaning and for words."
+    return "Try other words; semantic-core documents list shows what is there."
+
+
+def _neighbours(core: SemanticCore, results: SearchResults, count: int) -> Neighbours | None:
+    if not count:
+        return None
+    found: Neighbours = {}
+    for place, hit in enumerate(results):
+        window = core.context_window(hit, before=count, after=count)
+        found[place] = (
+            [stored for stored in window if stored.chunk.id.position < hit.position],
+            [stored for stored in window if stored.chunk.id.position > hit.position],
+        )
+    return found
+
+
+def _write_json(results: SearchResults, neighbours: Neighbours | None, *, explain: bool) -> None:
+    from semantic_core.cli._records import chunk_json, results_json
+
+    answer = results_json(results, explain=explain)
+    for place, (before, after) in (neighbours or {}).items():
+        answer["hits"][place]["context"] = {
+            "before": [chunk_json(stored) for stored in before],
+            "after": [chunk_json(stored) for stored in after],
+        }
+    write_json(answer)

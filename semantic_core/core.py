@@ -1,0 +1,388 @@
+"""The front door: holds the parts, and sends every call down its one road.
+
+Longer than the house limit because its methods are what people read: most lines are their docstrings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import attrs
+
+from semantic_core._checks import check_count, check_name, clip
+from semantic_core._config import read_config
+from semantic_core._files import read_document
+from semantic_core._ingest import Ingest, IngestProgress
+from semantic_core._plugins import Plugins
+from semantic_core._search import Search
+from semantic_core._sync import merged, sync
+from semantic_core.batch import BatchManager, Budget, freshness_goals
+from semantic_core.errors import InputError, ProviderNotFound, TenantRefused, TenantRequired
+from semantic_core.filters import Filter
+from semantic_core.types import (
+    INGEST_MODES,
+    ChunkId,
+    Document,
+    IngestMode,
+    IngestReport,
+    Mode,
+    Page,
+    Ref,
+    Scope,
+    SearchHit,
+    SearchResults,
+    StoredChunk,
+    StoreStats,
+)
+
+if TYPE_CHECKING:
+    from semantic_core._found import PluginInfo
+    from semantic_core.protocols import Embedder, Follower, Outbox, Source, Store
+
+DEFAULT_STORE = "sqlite"
+DEFAULT_EMBEDDER = "wordllama"
+Where = Mapping[str, Any] | Filter | None
+LEAST_CHARS = 50
+"""Smallest `max_chars`, in characters: a passage of less says nothing."""
+MOST_NEIGHBOURS = 1_000
+"""Passages `context_window` gives on either side, at most."""
+
+
+class SemanticCore:
+    """An index: documents go in, the right passages come out.
+
+    store, embedder: the name of an installed one, or an object that keeps `protocols.Store` / `protocols.Embedder`.
+    path: handed to the named store; where it lives. multi_tenant: whether a new store keeps tenants apart; None takes
+    what the store says, False for a new one. store_options, embedder_options: for the named ones, see
+    ``semantic-core plugins show NAME``. max_chars: longest chunk in characters; None takes the embedder's own.
+    plugins: None uses all that are installed; a sequence of names or objects uses exactly these. freshness: how long texts
+    may wait for their vectors ("now", "1h", "24h"), of all collections or by collection; see `ingest`. budget: what may be
+    spent, ``{"soft": 5, "hard": 10, "per": "day"}``.
+
+    Use it in a ``with`` block, or `close` it. One per process is enough; it is safe to share between threads.
+    Raises PluginError, ConfigError, StoreError, SpaceMismatch.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: str | Store = DEFAULT_STORE,
+        embedder: str | Embedder = DEFAULT_EMBEDDER,
+        path: str | Path | None = None,
+        multi_tenant: bool | None = None,
+        store_options: Mapping[str, Any] | None = None,
+        embedder_options: Mapping[str, Any] | None = None,
+        max_chars: int | None = None,
+        plugins: Sequence[object | str] | None = None,
+        freshness: str | Mapping[str, str] | None = None,
+        budget: Mapping[str, Any] | Budget | None = None,
+    ) -> None:
+        goals, spendable = freshness_goals(freshness), Budget.of(budget)
+        if not isinstance(multi_tenant, bool | None):
+            raise InputError(f"multi_tenant must be True, False or None, got {clip(multi_tenant)}.")
+        self._plugins = Plugins.load(plugins)
+        given = {"path": path, "multi_tenant": multi_tenant, **(store_options or {})}
+        options = {name: value for name, value in given.items() if value is not None}
+        if not isinstance(store, str) and options:
+            raise InputError(f"The store is given as an object; {', '.join(options)} cannot be handed to it any more.")
+        if not isinstance(embedder, str) and embedder_options:
+            raise InputError("The embedder is given as an object; embedder_options cannot be handed to it any more.")
+        self.embedder: Embedder = (
+            self._plugins.create_embedder(embedder, embedder_options or {}) if isinstance(embedder, str) else embedder
+        )
+        self._max_chars = self._limit(max_chars)
+        self.store: Store = (
+            self._plugins.create_store(store, self.embedder.space, options) if isinstance(store, str) else store
+        )
+        self._batches = BatchManager(self.store, self.embedder, goals=goals, budget=spendable)
+        self.followers: tuple[Follower, ...] = ()
+        self._owner = True
+        self._tenant = ""
+
+    @classmethod
+    def from_config(
+        cls, config: str | Path | None = None, *, usually: Mapping[str, Any] | None = None, **overrides: Any
+    ) -> Self:
+        """As the settings say: argument > ``SEMANTIC_CORE_*`` > semantic-core.toml or [tool.semantic-core] > default.
+
+        config: the file to read; None searches it from the working folder upward. usually: settings that hold where nothing
+        says which store there is, or where. overrides: as for the class; None is "not given". Raises ConfigError for an
+        unknown key or a value of the wrong kind.
+        """
+        settings = read_config(config, overrides)
+        unsaid = settings.sources["store"] == settings.sources["path"] == "default"
+        if usually and unsaid and "path" not in settings.values["store_options"]:
+            settings = read_config(config, {**usually, **overrides})
+        return cls(**dict(settings.values))
+
+    def tenant(self, name: str) -> Self:
+        """The same index for one tenant: refs need not name it, and nothing of others can be reached. Cheap; not closed."""
+        if not self.store.multi_tenant:
+            raise TenantRefused(
+                f"This store is single-tenant and keeps nothing apart for {clip(name)}.",
+                hint="Create a new one with multi_tenant=True.",
+            )
+        if self._tenant and self._tenant != name:
+            raise TenantRefused(f"This front door belongs to tenant {self._tenant!r}, not to {clip(name)}.")
+        scoped = type(self).__new__(type(self))
+        scoped.__dict__.update(self.__dict__)
+        scoped._tenant, scoped._owner = check_name("A tenant", name), False
+        return scoped
+
+    def ingest(
+        self,
+        *documents: Document | Iterable[Document],
+        mode: IngestMode = "sync",
+        progress: Callable[[IngestProgress], None] | None = None,
+    ) -> IngestReport:
+        """Make these documents findable; a document of the same ref is replaced, one that is the same costs nothing.
+
+        mode: "sync" embeds now; "async" stores the text, which words find at once, and leaves the vectors to
+        `embed_pending` or `batch_manager`; "auto" is one or the other for each document, by the freshness its collection is
+        to have, and without a goal by size: what comes after the first thousand passages waits for a job, if the embedder
+        takes any. A passage that a job, or somebody else, is embedding is left to them. progress: called after each group
+        of documents. A document that fails is left as it was and listed in the report; an embedder that is away, or a budget
+        that is spent, leaves vectors pending. Raises StoreError, TenantRequired, TenantRefused; groups finished before that
+        stay.
+        """
+        if mode not in INGEST_MODES:
+            raise InputError(f'mode must be "sync", "async" or "auto", got {clip(mode)}.')
+        return self._ingest(mode, progress).run(self._with_tenant(document) for document in _flat(documents))
+
+    def ingest_file(
+        self,
+        path: str | Path,
+        *,
+        collection: str = "files",
+        key: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        mode: IngestMode = "sync",
+    ) -> IngestReport:
+        """Ingest one file. key: "" or None takes the path as given. Raises FileUnreadable; else like `ingest`."""
+        ref = Ref(collection, key or Path(path).as_posix(), self._tenant)
+        return self.ingest(read_document(path, ref, metadata=metadata), mode=mode)
+
+    def search(
+        self,
+        query: str,
+        *,
+        limit: int = 10,
+        mode: Mode = "hybrid",
+        where: Where = None,
+        offset: int = 0,
+        collections: Sequence[str] | None = None,
+    ) -> SearchResults:
+        """The best passage of each of the `limit` best documents, after `offset` better ones.
+
+        mode: "hybrid" asks meaning and words; "vector" and "text" only one. where: conditions on metadata, see
+        `semantic_core.filters`. collections: only these; None means all. When the embedder fails, words answer alone and
+        the results say ``degraded``. Raises InputError, FilterInvalid, TenantRequired, StoreError.
+        """
+        return self._search(query, limit, mode, where, offset, collections, per_document=True)
+
+    def search_chunks(
+        self,
+        query: str,
+        *,
+        limit: int = 10,
+        mode: Mode = "hybrid",
+        where: Where = None,
+        offset: int = 0,
+        collections: Sequence[str] | None = None,
+    ) -> SearchResults:
+        """The best passages, however many of them are of one document. Otherwise like `search`."""
+        return self._search(query, limit, mode, where, offset, collections, per_document=False)
+
+    def context_window(self, hit: SearchHit | ChunkId, *, before: int = 1, after: int = 1) -> list[StoredChunk]:
+        """A passage with its neighbours, in order of the document; [] if it is gone."""
+        for name, count in (("before", before), ("after", after)):
+            check_count(name, count, 0, MOST_NEIGHBOURS)
+        id = hit.id if isinstance(hit, SearchHit) else hit
+        if not isinstance(id, ChunkId):
+            raise InputError(f"Wanted a hit or a ChunkId, got {clip(id)}.")
+        ref = self._scoped(id.ref)
+        places = range(max(0, id.position - before), id.position + after + 1)
+        stored = self.store.fetch([ChunkId(ref, place) for place in places])
+        return stored if any(chunk.chunk.id.position == id.position for chunk in stored) else []
+
+    def get(self, ref: Ref) -> Document | None:
+        """The document as it was ingested; None if there is none."""
+        return self.store.get(self._scoped(ref))
+
+    def remove(self, *refs: Ref) -> int:
+        """Remove documents with all that belongs to them; how many were there."""
+        return self.store.remove([self._scoped(ref) for ref in refs])
+
+    def documents(
+        self, *, offset: int = 0, limit: int = 100, where: Where = None, collections: Sequence[str] | None = None
+    ) -> Page:
+        """A slice of the documents in order of (collection, key), with the total."""
+        scope = self._scope(where, collections)
+        return self.store.documents(scope, check_count("offset", offset), check_count("limit", limit))
+
+    def stats(self, *, all_tenants: bool = False) -> StoreStats:
+        """How much there is. all_tenants: of the whole store, for its operator; otherwise a multi-tenant store needs a
+        tenant."""
+        if self.store.multi_tenant and not self._tenant and not all_tenants:
+            raise TenantRequired(
+                "This store is multi-tenant: stats need a tenant.",
+                hint='Use core.tenant("...").stats(), or stats(all_tenants=True) for the whole store.',
+            )
+        return self.store.stats(self._tenant or None)
+
+    def embed_pending(self, limit: int | None = None, *, from_jobs: bool = False) -> int:
+        """Embed passages that were stored without a vector, of all tenants; how many chunks were filled. None: all.
+
+        Those a batch job holds are left to it. from_jobs: not so, and what the job then gives for them is paid for nothing.
+        Raises EmbedderError as soon as the embedder fails, BudgetSpent; what was filled until then stays.
+        """
+        return self._batches.embed(None if limit is None else check_count("limit", limit), from_jobs=from_jobs)
+
+    @property
+    def batch_manager(self) -> BatchManager:
+        """The queue of passages that wait for a vector, and the batch jobs made of them, of all tenants.
+
+        Raises TenantRefused on a tenant's front door.
+        """
+        if self._tenant:
+            raise TenantRefused(
+                f"This front door belongs to tenant {self._tenant!r}; batch jobs are of all tenants.",
+                hint="Ask the front door of the whole index.",
+            )
+        return self._batches
+
+    def sync(
+        self,
+        outbox: Outbox | None = None,
+        sources: Mapping[str, Source] | None = None,
+        *,
+        limit: int | None = None,
+        mode: IngestMode = "sync",
+    ) -> IngestReport:
+        """Work off changes: each row is read as it is now, and ingested or removed.
+
+        Without arguments: the waiting changes of everything bound to this core (see `bind`), then the passages that want a
+        vector; an embedder that is away is a failure in the report. limit: changes of each database; None works off all.
+        outbox, sources: up to `limit` tickets (None: 1,000) of this outbox; per collection a callable that gives the
+        documents which exist among the refs asked for. mode: as for `ingest`. An outbox holds the changes of all tenants, so
+        a tenant's front door raises TenantRefused.
+        """
+        if self._tenant:
+            raise TenantRefused(
+                f"This front door belongs to tenant {self._tenant!r}; tickets are of all tenants.",
+                hint="Call sync on the front door of the whole index.",
+            )
+        if outbox is None:
+            return merged(*(follower.sync(limit, pending=True) for follower in self.followers))
+        return sync(outbox, sources or {}, self.store, self._ingest(mode, None).run, limit=limit or 1_000)
+
+    def bind(self, model: type, *, adapter: type[Any] | None = None, **declaration: Any) -> Any:
+        """Keep an index of an ORM's model: its adapter, ready to `search`, with its tables and triggers installed.
+
+        adapter: a subclass of `semantic_core.orm.BaseORMAdapter`; None asks the installed plugins. declaration: as for
+        `semantic_core.orm.SemanticIndex`. Raises ProviderNotFound if no plugin knows the model's ORM, ConfigError.
+        """
+        chosen = adapter or self._plugins.orm_adapter(model)
+        if chosen is None:
+            raise ProviderNotFound(
+                f"No installed plugin serves {model.__module__}.{model.__qualname__}.",
+                hint='For Peewee: pip install "semantic-core[local]". For another ORM hand over adapter=YourAdapter.',
+            )
+        bound = chosen.bind(model, self, **declaration)
+        bound.install()
+        return bound
+
+    def follow(self, follower: Follower) -> None:
+        """Have `sync` and `close` reach it too."""
+        self.followers = (*self.followers, follower)
+
+    def plugins(self) -> tuple[PluginInfo, ...]:
+        """Every plugin that was found, with its state; the broken ones with their cause."""
+        return self._plugins.infos
+
+    def close(self) -> None:
+        """Let go of the store, and end the threads that work for it.
+
+        May be called twice; on a tenant's front door it does nothing.
+        """
+        if self._owner:
+            for follower in self.followers:
+                follower.close()
+            self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        tenant = f", tenant={self._tenant!r}" if self._tenant else ""
+        return f"<SemanticCore {type(self.store).__name__}, {self.embedder.space}{tenant}>"
+
+    def _limit(self, max_chars: int | None) -> int:
+        most = self.embedder.max_chars
+        if max_chars is None:
+            return most
+        return check_count("max_chars", max_chars, LEAST_CHARS, most)
+
+    def _ingest(self, mode: IngestMode, progress: Callable[[IngestProgress], None] | None) -> Ingest:
+        return Ingest(
+            self._plugins,
+            self.store,
+            self.embedder,
+            max_chars=self._max_chars,
+            lane=self._batches.fast_lane(),
+            later=self._batches.leaves(mode),
+            progress=progress,
+        )
+
+    def _search(
+        self,
+        query: str,
+        limit: int,
+        mode: Mode,
+        where: Where,
+        offset: int,
+        collections: Sequence[str] | None,
+        *,
+        per_document: bool,
+    ) -> SearchResults:
+        search = Search(self._plugins, self.store, self.embedder, per_document=per_document)
+        return search.run(query, scope=self._scope(where, collections), mode=mode, limit=limit, offset=offset)
+
+    def _scope(self, where: Where, collections: Sequence[str] | None) -> Scope:
+        if isinstance(collections, str):
+            raise InputError(f"collections must be a list of names, got the str {collections!r}.")
+        if self.store.multi_tenant and not self._tenant:
+            raise TenantRequired("This store is multi-tenant.", hint='Use core.tenant("...").')
+        named = None if collections is None else tuple(check_name("A collection", name) for name in collections)
+        return Scope(self._tenant, named, Filter.parse(where))
+
+    def _scoped(self, ref: Ref) -> Ref:
+        if not isinstance(ref, Ref):
+            raise InputError(f'Wanted a Ref such as Ref("notes", "1"), got {clip(ref)}.')
+        if not self._tenant or ref.tenant == self._tenant:
+            return ref
+        if ref.tenant:
+            raise TenantRefused(f"This front door belongs to tenant {self._tenant!r}; the ref is of another.")
+        return attrs.evolve(ref, tenant=self._tenant)
+
+    def _with_tenant(self, document: Document) -> Document:
+        if not isinstance(document, Document):
+            raise InputError(f"ingest takes Documents, got {type(document).__name__}: {clip(document)}.")
+        ref = self._scoped(document.ref)
+        return document if ref is document.ref else attrs.evolve(document, ref=ref)
+
+
+def _flat(documents: Iterable[Document | Iterable[Document]]) -> Iterator[Document]:
+    for item in documents:
+        if isinstance(item, Document):
+            yield item
+        elif isinstance(item, str | bytes | Mapping) or not isinstance(item, Iterable):
+            raise InputError(f"ingest takes Documents, got {type(item).__name__}: {clip(item)}.")
+        else:
+            yield from item

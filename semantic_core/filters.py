@@ -1,0 +1,131 @@
+"""``where``: which documents a search may find, as a small tree every store compiles for itself.
+
+A caller writes a mapping. Every key must hold::
+
+    {"lang": "en"}                              equal
+    {"lang": ["en", "de"]}                      one of these
+    {"year": {"gte": 2020, "lt": 2024}}         within
+    {"lang": {"ne": "en"}}                      not equal; true as well where the key is missing
+    {"lang": {"not_in": ["en", "de"]}}          none of these; true as well where the key is missing
+    {"draft": {"exists": False}}                the key is missing
+
+A metadata value that is a list meets a condition when one of its items does. Text, numbers and booleans are three kinds:
+``1`` equals ``1.0``, neither equals ``True`` nor ``"1"``. Text is ordered by code point.
+`Filter.matches` is the reference every store is compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from operator import ge, gt, le, lt
+from typing import Any, Literal
+
+import attrs
+
+from semantic_core._checks import Scalar, Value, check_metadata_key, check_scalar, clip
+from semantic_core.errors import FilterInvalid, InputError
+
+Operator = Literal["in", "not_in", "gt", "gte", "lt", "lte", "exists"]
+
+MAX_CONDITIONS = 32
+"""Most conditions one filter may hold."""
+MAX_VALUES = 1_000
+"""Most values one condition may name."""
+
+_ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
+_WORDS = ("eq", "ne", "in", "not_in", *_ORDERED, "exists")
+
+
+def kind(value: Scalar) -> str:
+    """``"text"``, ``"bool"`` or ``"number"``: values of two kinds are never equal and never ordered."""
+    if isinstance(value, str):
+        return "text"
+    return "bool" if isinstance(value, bool) else "number"
+
+
+@attrs.frozen
+class Condition:
+    """One key that must hold.
+
+    operator "in" and "not_in" take any number of values, the ordered ones exactly one, "exists" one bool.
+    """
+
+    key: str
+    operator: Operator
+    values: tuple[Scalar, ...]
+
+    def matches(self, metadata: Mapping[str, Value]) -> bool:
+        """Whether a document with this metadata meets the condition."""
+        if self.operator == "exists":
+            return (self.key in metadata) is self.values[0]
+        held = metadata.get(self.key, ())
+        items: tuple[Scalar, ...] = held if isinstance(held, tuple) else (held,)
+        if self.operator in ("in", "not_in"):
+            wanted = {(kind(value), value) for value in self.values}
+            return any((kind(item), item) in wanted for item in items) is (self.operator == "in")
+        bound, compare = self.values[0], _ORDERED[self.operator]
+        return any(kind(item) == kind(bound) and compare(item, bound) for item in items)
+
+
+@attrs.frozen
+class Filter:
+    """Conditions that must all hold; no condition lets everything through."""
+
+    conditions: tuple[Condition, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.conditions)
+
+    def matches(self, metadata: Mapping[str, Value]) -> bool:
+        """Whether a document with this metadata may be found."""
+        return all(condition.matches(metadata) for condition in self.conditions)
+
+    @classmethod
+    def parse(cls, where: Mapping[str, object] | Filter | None) -> Filter:
+        """The filter a ``where`` mapping means. None and {} let everything through. Raises FilterInvalid."""
+        if where is None:
+            return cls()
+        if isinstance(where, Filter):
+            return where
+        if not isinstance(where, Mapping):
+            raise FilterInvalid(f'where must be a mapping such as {{"lang": "en"}}, got {type(where).__name__}.')
+        conditions = [condition for key, wanted in where.items() for condition in _conditions(key, wanted)]
+        if len(conditions) > MAX_CONDITIONS:
+            raise FilterInvalid(f"where holds {len(conditions)} conditions, the most is {MAX_CONDITIONS}.")
+        return cls(tuple(conditions))
+
+
+def _conditions(key: object, wanted: object) -> list[Condition]:
+    try:
+        name = check_metadata_key(key)
+        if not isinstance(wanted, Mapping):
+            return [_condition(name, "in" if isinstance(wanted, list | tuple | set | frozenset) else "eq", wanted)]
+        if not wanted:
+            raise FilterInvalid(f"where[{name!r}] is empty; wanted a value, a list, or one of {', '.join(_WORDS)}.")
+        return [_condition(name, word, value) for word, value in wanted.items()]
+    except FilterInvalid:
+        raise
+    except InputError as error:
+        raise FilterInvalid(error.message, hint=error.hint) from error
+
+
+def _condition(key: str, word: object, wanted: object) -> Condition:
+    where = f"where[{key!r}]"
+    if word not in _WORDS:
+        raise FilterInvalid(f"{where}: unknown operator {clip(word)}; there are {', '.join(_WORDS)}.")
+    if word == "exists":
+        if not isinstance(wanted, bool):
+            raise FilterInvalid(f"{where}: exists takes True or False, got {clip(wanted)}.")
+        return Condition(key, "exists", (wanted,))
+    if word in ("in", "not_in"):
+        if not isinstance(wanted, list | tuple | set | frozenset):
+            raise FilterInvalid(f"{where}: {word} takes a list, got {clip(wanted)}.")
+        if len(wanted) > MAX_VALUES:
+            raise FilterInvalid(f"{where}: {len(wanted)} values, the most is {MAX_VALUES}.")
+        return Condition(key, word, tuple(check_scalar(where, value) for value in wanted))  # type: ignore[arg-type]
+    value = check_scalar(where, wanted)
+    if word in ("eq", "ne"):
+        return Condition(key, "in" if word == "eq" else "not_in", (value,))
+    if isinstance(value, bool):
+        raise FilterInvalid(f"{where}: {word} orders text or numbers, got {value!r}.")
+    return Condition(key, word, (value,))  # type: ignore[arg-type]

@@ -1,0 +1,81 @@
+"""Triggers as each database wants them written, found and dropped."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from semantic_core.orm._dialects import dollar_quoted, identifier, literal, locked, split_name, table_identifier
+from semantic_core.orm._tables import Dialect
+
+
+@attrs.frozen
+class Trigger:
+    """One trigger, before it has a name. what: short and unlike that of any other of its collection; part of the name.
+
+    when: the condition; "" for always. body: statements, run one after the other.
+    """
+
+    what: str
+    table: str
+    timing: Literal["BEFORE", "AFTER"]
+    event: Literal["INSERT", "UPDATE", "DELETE", "TRUNCATE"]
+    body: tuple[str, ...]
+    when: str = ""
+
+
+def create(dialect: Dialect, name: str, trigger: Trigger) -> str:
+    """The statement that makes a trigger if it is not there."""
+    head = f"{trigger.timing} {trigger.event} ON {table_identifier(dialect, trigger.table)}"
+    body = "\n".join(f"{statement};" for statement in trigger.body)
+    if dialect == "postgresql":
+        return _with_function(identifier(dialect, name), name, trigger, head, body)
+    if dialect == "sqlite":
+        when = f"\nWHEN {trigger.when}" if trigger.when else ""
+        return f"CREATE TRIGGER IF NOT EXISTS {identifier(dialect, name)} {head} FOR EACH ROW{when}\nBEGIN\n{body}\nEND"
+    schema = split_name(dialect, trigger.table)[0]
+    place = f"{identifier(dialect, schema)}." if schema else ""
+    steps = f"IF {trigger.when} THEN\n{body}\nEND IF;" if trigger.when else body
+    return f"CREATE TRIGGER IF NOT EXISTS {place}{identifier(dialect, name)} {head} FOR EACH ROW\nBEGIN\n{steps}\nEND"
+
+
+def _with_function(quoted: str, name: str, trigger: Trigger, head: str, body: str) -> str:
+    """The function runs as its owner, with the schemas of now: whoever may write the table needs no right to the outbox."""
+    each = "STATEMENT" if trigger.event == "TRUNCATE" else "ROW"
+    answer = "NULL" if trigger.timing == "AFTER" or each == "STATEMENT" else "OLD"
+    function = dollar_quoted(f"BEGIN\n{body}\nRETURN {answer};\nEND")
+    when = f" WHEN ({trigger.when})" if trigger.when else ""
+    table = literal("postgresql", table_identifier("postgresql", trigger.table))
+    return locked(
+        f"IF EXISTS (SELECT FROM pg_trigger WHERE tgname = {literal('postgresql', name)} "
+        f"AND tgrelid = CAST({table} AS regclass)) THEN\nRETURN;\nEND IF;\n"
+        f"CREATE OR REPLACE FUNCTION {quoted}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS {function};\n"
+        f"EXECUTE 'ALTER FUNCTION {quoted}() SET search_path = ' || (SELECT string_agg(quote_ident(name), ', ') "
+        "FROM unnest(current_schemas(false)) AS name) || ', pg_temp';\n"
+        f"CREATE TRIGGER {quoted} {head} FOR EACH {each}{when} EXECUTE FUNCTION {quoted}();"
+    )
+
+
+def drop(dialect: Dialect, name: str) -> str:
+    """The statement that drops a trigger, with what belongs to it; it may be gone already."""
+    if dialect == "postgresql":
+        return locked(f"DROP FUNCTION IF EXISTS {identifier(dialect, name)}() CASCADE;")
+    return f"DROP TRIGGER IF EXISTS {identifier(dialect, name)}"
+
+
+def names_there(dialect: Dialect, prefix_length: int, mark: str, *, complete: bool) -> str:
+    """A query for the names of triggers that begin with its parameter, a prefix of that length.
+
+    complete: those that work. Otherwise also what is left of those whose table was dropped.
+    """
+    if dialect == "sqlite":
+        return f"SELECT name FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, {prefix_length}) = {mark}"
+    if dialect == "mysql":
+        begins = f"LEFT(trigger_name, {prefix_length}) = {mark}"
+        return f"SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND {begins}"
+    attached = " AND EXISTS (SELECT FROM pg_trigger WHERE tgfoid = p.oid AND tgname = proname)" if complete else ""
+    return (
+        "SELECT CAST(proname AS text) FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace "
+        f"WHERE nspname = current_schema() AND left(CAST(proname AS text), {prefix_length}) = {mark}{attached}"
+    )

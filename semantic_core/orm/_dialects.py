@@ -1,0 +1,213 @@
+"""What differs between the SQL of SQLite, PostgreSQL and MySQL or MariaDB: quoting, text forms, comparison, our tables.
+
+Names of tables and columns come from models, so they are quoted and never trusted; values and keys go in as parameters.
+No statement here holds a percent sign of its own, so none is misread by a driver that formats with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import count
+
+from semantic_core.errors import ConfigError, InputError
+from semantic_core.orm._tables import DIALECTS, Dialect
+
+OUTBOX = "semantic_outbox"
+"""Table of the tickets."""
+PLACES = "semantic_places"
+"""Table of where rows were put, for tenants that are no column of the table."""
+STATE = "semantic_state"
+"""Table of what a collection has to remember. Made last: when it is there, all are."""
+TABLES = (OUTBOX, PLACES, STATE)
+KEYS = {OUTBOX: ("id",), PLACES: ("address",), STATE: ("collection", "name")}
+"""Primary keys of our tables. A place's is a hash of collection, key and tenant, `owner` one of collection and key: the
+names themselves are longer than MySQL indexes."""
+
+CREATE_LOCK = 0x5E3A_0B0C
+"""Key of the PostgreSQL advisory lock that those who make or change our objects hold, one at a time."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9 _.:/-]*")
+
+
+def check_dialect(dialect: Dialect) -> Dialect:
+    """The dialect itself; ConfigError if it is none of ours."""
+    if dialect not in DIALECTS:
+        raise ConfigError(f"The dialect must be one of {', '.join(DIALECTS)}, got {dialect!r}.", hint='MariaDB is "mysql".')
+    return dialect
+
+
+def placeholder_of(dialect: Dialect) -> str:
+    """How drivers of this database usually mark a parameter."""
+    return "?" if dialect == "sqlite" else "%s"
+
+
+def identifier(dialect: Dialect, name: str) -> str:
+    """A name, quoted. InputError if no database could have it."""
+    if not name or "\0" in name:
+        raise InputError(f"A table or column must have a name without NUL, got {name!r}.")
+    mark = "`" if dialect == "mysql" else '"'
+    return mark + name.replace(mark, mark * 2) + mark
+
+
+def split_name(dialect: Dialect, name: str) -> tuple[str, str]:
+    """(schema, table) of a table's name; schema is "" where none is given. On SQLite a dot is part of the name."""
+    schema, dot, table = name.partition(".")
+    return (schema, table) if dot and dialect != "sqlite" else ("", name)
+
+
+def table_identifier(dialect: Dialect, name: str) -> str:
+    """A table's name, quoted, with its schema where it has one."""
+    return ".".join(identifier(dialect, part) for part in split_name(dialect, name) if part)
+
+
+def literal(dialect: Dialect, text: str) -> str:
+    """A validated name as a string literal, whatever the server's settings say of backslashes. Never for values or keys."""
+    if dialect == "mysql" and not _PLAIN.fullmatch(text):
+        return f"_utf8mb4 0x{text.encode().hex()}"
+    doubled = text.replace("'", "''")
+    if dialect == "postgresql" and "\\" in text:
+        return "E'" + doubled.replace("\\", "\\\\") + "'"
+    return f"'{doubled}'"
+
+
+def as_text(dialect: Dialect, value: str) -> str:
+    """An expression for the text form of a value, as the database casts it; bytes in hex, so that they are text at all."""
+    if dialect == "sqlite":
+        return f"CASE typeof({value}) WHEN 'blob' THEN lower(hex({value})) ELSE CAST({value} AS TEXT) END"
+    if dialect == "postgresql":
+        return f"CAST({value} AS text)"
+    text = f"CAST({value} AS CHAR CHARACTER SET utf8mb4)"
+    return f"IF(CHARSET(CONCAT({value})) = 'binary', LOWER(HEX({value})), {text})"
+
+
+def key_text(dialect: Dialect, row: str, columns: Sequence[str]) -> str:
+    """An expression for the row_key of a row (OLD, NEW or an alias): the text of its key, or a JSON array of several."""
+    texts = [as_text(dialect, f"{row}.{identifier(dialect, column)}") for column in columns]
+    if len(texts) == 1:
+        return texts[0]
+    joined = ", ".join(texts)
+    if dialect == "postgresql":
+        return f"CAST(json_build_array({joined}) AS text)"
+    return f"json_array({joined})" if dialect == "sqlite" else f"JSON_ARRAY({joined})"
+
+
+def tenant_text(dialect: Dialect, row: str, column: str | None) -> str:
+    """An expression for the tenant of a row; "" where no column names it or the column is null."""
+    if column is None:
+        return "''"
+    return f"COALESCE({as_text(dialect, f'{row}.{identifier(dialect, column)}')}, '')"
+
+
+def differs(dialect: Dialect, columns: Iterable[str]) -> str:
+    """A condition: some of these columns of OLD and NEW differ, to the byte, whatever the collation calls equal."""
+    return " OR ".join(_differs(dialect, identifier(dialect, column)) for column in columns)
+
+
+def _differs(dialect: Dialect, column: str) -> str:
+    old, new = f"OLD.{column}", f"NEW.{column}"
+    if dialect == "sqlite":
+        return f"({old} IS NOT {new} COLLATE BINARY OR typeof({old}) <> typeof({new}))"
+    if dialect == "postgresql":
+        return f'(CAST({old} AS text) COLLATE "C" IS DISTINCT FROM CAST({new} AS text) COLLATE "C")'
+    return f"NOT ({old} <=> {new} AND CAST({old} AS BINARY) <=> CAST({new} AS BINARY))"
+
+
+def layout(dialect: Dialect, first: int) -> list[str]:
+    """The statements that make our tables; each may be run again, and by several at once.
+
+    first: number of the first ticket.
+    """
+    if dialect == "sqlite":
+        return _sqlite_layout(first)
+    if dialect == "mysql":
+        return _mysql_layout(first)
+    return [locked("\n".join(f"{statement};" for statement in _postgresql_layout(first)))]
+
+
+def locked(body: str) -> str:
+    """Statements of PL/pgSQL as one statement, run by one session at a time and together or not at all."""
+    inner = f"BEGIN\nPERFORM pg_advisory_xact_lock({CREATE_LOCK});\n{body}\nEND"
+    return f"DO {dollar_quoted(inner)}"
+
+
+def dollar_quoted(body: str) -> str:
+    """A body of PL/pgSQL as a string constant, whatever names are in it."""
+    tag = next(tag for tag in (f"$body{number or ''}$" for number in count()) if tag not in body)
+    return f"{tag}\n{body}\n{tag}"
+
+
+def _sqlite_layout(first: int) -> list[str]:
+    return [
+        f"CREATE TABLE IF NOT EXISTS {OUTBOX} (id INTEGER PRIMARY KEY AUTOINCREMENT, collection TEXT NOT NULL, "
+        "row_key TEXT NOT NULL, tenant TEXT NOT NULL DEFAULT '', lane INTEGER NOT NULL DEFAULT 0, "
+        "attempts INTEGER NOT NULL DEFAULT 0, ready_at REAL NOT NULL DEFAULT 0, claim TEXT NOT NULL DEFAULT '', "
+        "aborted INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '', "
+        "created_at REAL NOT NULL DEFAULT ((julianday('now') - 2440587.5) * 86400.0))",
+        f"INSERT INTO sqlite_sequence (name, seq) SELECT '{OUTBOX}', {first - 1} "
+        f"WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = '{OUTBOX}')",
+        f"CREATE INDEX IF NOT EXISTS {OUTBOX}_waiting ON {OUTBOX} (lane, id) WHERE aborted = 0",
+        f"CREATE TABLE IF NOT EXISTS {PLACES} (address TEXT NOT NULL PRIMARY KEY, owner TEXT NOT NULL, "
+        "collection TEXT NOT NULL, row_key TEXT NOT NULL, tenant TEXT NOT NULL, stamp INTEGER NOT NULL) WITHOUT ROWID",
+        f"CREATE INDEX IF NOT EXISTS {PLACES}_owner ON {PLACES} (owner)",
+        f"CREATE TABLE IF NOT EXISTS {STATE} (collection TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, "
+        "PRIMARY KEY (collection, name)) WITHOUT ROWID",
+    ]
+
+
+def _postgresql_layout(first: int) -> list[str]:
+    return [
+        f"CREATE TABLE IF NOT EXISTS {OUTBOX} (id bigint GENERATED BY DEFAULT AS IDENTITY (START WITH {first}) PRIMARY KEY, "
+        "collection text NOT NULL, row_key text NOT NULL, tenant text NOT NULL DEFAULT '', "
+        "lane smallint NOT NULL DEFAULT 0, attempts integer NOT NULL DEFAULT 0, "
+        "ready_at double precision NOT NULL DEFAULT 0, claim text NOT NULL DEFAULT '', "
+        "aborted smallint NOT NULL DEFAULT 0, error text NOT NULL DEFAULT '', "
+        "created_at double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp()))",
+        f"CREATE INDEX IF NOT EXISTS {OUTBOX}_waiting ON {OUTBOX} (lane, id) WHERE aborted = 0",
+        f"CREATE TABLE IF NOT EXISTS {PLACES} (address text PRIMARY KEY, owner text NOT NULL, collection text NOT NULL, "
+        "row_key text NOT NULL, tenant text NOT NULL, stamp bigint NOT NULL)",
+        f"CREATE INDEX IF NOT EXISTS {PLACES}_owner ON {PLACES} (owner)",
+        f"CREATE TABLE IF NOT EXISTS {STATE} (collection text NOT NULL, name text NOT NULL, value text NOT NULL, "
+        "PRIMARY KEY (collection, name))",
+    ]
+
+
+def _mysql_layout(first: int) -> list[str]:
+    kind = "ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+    return [
+        f"CREATE TABLE IF NOT EXISTS {OUTBOX} (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, "
+        "collection VARCHAR(500) NOT NULL, row_key TEXT NOT NULL, tenant TEXT NOT NULL, lane TINYINT NOT NULL DEFAULT 0, "
+        "attempts INT NOT NULL DEFAULT 0, ready_at DOUBLE NOT NULL DEFAULT 0, claim CHAR(32) NOT NULL DEFAULT '', "
+        "aborted TINYINT NOT NULL DEFAULT 0, error VARCHAR(500) NOT NULL DEFAULT '', "
+        "created_at DOUBLE NOT NULL DEFAULT (UNIX_TIMESTAMP(NOW(6))), "
+        f"INDEX {OUTBOX}_waiting (aborted, lane, id), INDEX {OUTBOX}_claim (claim)) AUTO_INCREMENT = {first} {kind}",
+        f"CREATE TABLE IF NOT EXISTS {PLACES} (address CHAR(64) NOT NULL PRIMARY KEY, owner CHAR(64) NOT NULL, "
+        "collection VARCHAR(500) NOT NULL, row_key TEXT NOT NULL, tenant TEXT NOT NULL, stamp BIGINT NOT NULL, "
+        f"INDEX {PLACES}_owner (owner)) {kind}",
+        f"CREATE TABLE IF NOT EXISTS {STATE} (collection VARCHAR(500) NOT NULL, name VARCHAR(200) NOT NULL, "
+        f"value TEXT NOT NULL, PRIMARY KEY (collection, name)) {kind}",
+    ]
+
+
+def tables_there(dialect: Dialect, mark: str) -> str:
+    """A query that counts our tables in the schema that is looked at; its parameters are their names."""
+    names = ", ".join([mark] * len(TABLES))
+    if dialect == "sqlite":
+        return f"SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name IN ({names})"
+    here = "current_schema()" if dialect == "postgresql" else "DATABASE()"
+    return f"SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = {here} AND table_name IN ({names})"
+
+
+def upsert(dialect: Dialect, table: str, columns: Sequence[str], kept: Sequence[str], mark: str) -> str:
+    """A statement that puts a row, or gives the one that is there the new values of `kept`; a stamp never gets smaller."""
+    insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"
+    if dialect == "mysql":
+        new = {column: f"VALUES({column})" for column in kept}
+        larger, there = "GREATEST", "ON DUPLICATE KEY UPDATE"
+    else:
+        new = {column: f"excluded.{column}" for column in kept}
+        larger = "max" if dialect == "sqlite" else "GREATEST"
+        there = f"ON CONFLICT ({', '.join(column for column in KEYS[table])}) DO UPDATE SET"
+    if "stamp" in new:
+        new["stamp"] = f"{larger}({table}.stamp, {new['stamp']})"
+    return f"{insert} {there} {', '.join(f'{column} = {value}' for column, value in new.items())}"

@@ -1,0 +1,56 @@
+"""Rows that were found, in the order of the ranking, each with the passage that was found in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar, overload
+
+import attrs
+
+from semantic_core.types import Mode, SearchHit
+
+T = TypeVar("T")
+
+HIT = "search_hit"
+"""The attribute of a found instance that holds its `SearchHit`."""
+
+
+@attrs.frozen
+class ModelResults(Sequence[T], Generic[T]):
+    """Instances, best first; each has its `SearchHit` as ``search_hit``, and ``hits`` has them in the same order.
+
+    mode, degraded, reason, timings: of the search, as `SearchResults` has them; timings holds "rows" as well, the
+    milliseconds spent reading rows. waiting: changes that were not worked off when the search began (0 after ``fresh=True``
+    that succeeded); None if nobody counted.
+    """
+
+    query: str
+    rows: tuple[T, ...]
+    hits: tuple[SearchHit, ...]
+    mode: Mode
+    degraded: bool = False
+    reason: str = ""
+    waiting: int | None = None
+    timings: Mapping[str, float] = attrs.field(factory=dict, hash=False)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        return self.rows[index]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.rows)
+
+
+def with_hit(instance: Any, hit: SearchHit) -> Any:
+    """The instance, with its hit. An instance that takes no attributes stays as it is."""
+    try:
+        setattr(instance, HIT, hit)
+    except AttributeError:  # slots, or frozen: `ModelResults.hits` has it
+        return instance
+    return instance

@@ -1,0 +1,64 @@
+"""A thread of this process that works changes off: when it is woken, and now and then."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+
+INTERVAL = 1.0
+"""Seconds between two looks for changes other programs made."""
+LONGEST_PAUSE = 60.0
+"""Seconds it waits at most after one failure after another."""
+
+_log = logging.getLogger("semantic_core.orm")
+
+
+class Worker:
+    """Calls ``work()`` when woken and every INTERVAL seconds; ``release()`` once there is nothing more to do.
+
+    Starts with the first `wake`, also in a child process after a fork. A failure is logged, and the pause doubles.
+    """
+
+    def __init__(self, work: Callable[[], None], release: Callable[[], None]) -> None:
+        self._do, self._release = work, release
+        self._lock = threading.Lock()
+        self._woken = threading.Event()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._process = 0
+
+    def wake(self) -> None:
+        """Have it look now. Starts the thread if there is none in this process."""
+        with self._lock:
+            if self._stopped.is_set():
+                return
+            if self._thread is None or self._process != os.getpid() or not self._thread.is_alive():
+                self._woken, self._process = threading.Event(), os.getpid()
+                self._thread = threading.Thread(target=self._run, name="semantic-core-sync", daemon=True)
+                self._thread.start()
+            self._woken.set()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End the thread after what it is doing; waits for that `timeout` seconds at most."""
+        with self._lock:
+            self._stopped.set()
+            thread, mine = self._thread, self._process == os.getpid()
+            self._woken.set()
+        if thread is not None and mine and thread is not threading.current_thread():
+            thread.join(timeout)
+
+    def _run(self) -> None:
+        pause = INTERVAL
+        while not self._stopped.is_set():
+            self._woken.clear()
+            try:
+                self._do()
+                pause = INTERVAL
+            except Exception:  # noqa: BLE001 - whatever the store or the database raised; the tickets wait, and it tries again
+                pause = min(pause * 2, LONGEST_PAUSE)
+                _log.warning("Changes could not be worked off; next try in %.0f s.", pause, exc_info=True)
+            finally:
+                self._release()
+            self._woken.wait(pause)

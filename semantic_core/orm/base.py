@@ -1,0 +1,297 @@
+"""What an adapter is: `BaseORMAdapter`. A subclass says how its ORM reads, writes and commits; everything else is here.
+
+Longer than the house limit because its methods are what the users of indexes read: most lines are their docstrings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Self
+
+from semantic_core._checks import clip
+from semantic_core.errors import ConfigError, TenantRequired
+from semantic_core.filters import Filter
+from semantic_core.orm import _care
+from semantic_core.orm._contract import AdapterContract, CaptureMode, Strategy
+from semantic_core.orm._declaration import Declaration
+from semantic_core.orm._hub import Hub, IndexStatus, hub_of
+from semantic_core.orm._results import ModelResults, with_hit
+from semantic_core.orm._survey import note_all
+from semantic_core.orm._tables import Execute
+from semantic_core.orm._values import as_text
+from semantic_core.orm._watch import watch
+from semantic_core.orm._where import checked_where
+from semantic_core.orm.triggers import Capture
+from semantic_core.types import IngestReport, Mode, SearchHit
+
+if TYPE_CHECKING:
+    from semantic_core.core import SemanticCore
+
+CAPTURES: tuple[CaptureMode, ...] = ("triggers", "events")
+STRATEGIES: tuple[Strategy, ...] = ("inline", "background", "manual")
+
+Where = Mapping[str, Any] | Filter | None
+
+
+class BaseORMAdapter(AdapterContract):
+    """Keeps one index of one model in step with its rows, and searches it.
+
+    model: a class of the ORM. core: where documents go. declaration: what of a row is indexed.
+    capture: "triggers" sees every write to the table, whoever makes it; "events" sees what the ORM tells, and never bulk
+    statements or other programs. sync: when changes are worked off: "inline" right after the commit, in the same thread;
+    "background" by a thread of this process; "manual" by `SemanticCore.sync` or ``semantic-core worker``. None takes
+    "inline" for an embedder that runs in this process (it says so with ``is_local = True``), "background" for others.
+
+    A new adapter touches nothing; `install` sets up its tables and triggers.
+    """
+
+    def __init__(
+        self,
+        model: type,
+        core: SemanticCore,
+        declaration: Declaration,
+        *,
+        capture: CaptureMode | None = None,
+        sync: Strategy | None = None,
+    ) -> None:
+        self.model, self.core = model, core
+        self.declaration = declaration.named_after(self.table)
+        self.check_fields()
+        self._connected = False
+        self.capture: CaptureMode = _one_of("capture", capture or "triggers", CAPTURES)
+        self.strategy: Strategy = _one_of("sync", sync or self._usual_strategy(), STRATEGIES)
+        if (declaration.tenant is not None) != core.store.multi_tenant:
+            if core.store.multi_tenant:
+                raise ConfigError(
+                    f"The index keeps tenants apart, and {self} does not say whose its rows are.",
+                    hint='Write SemanticIndex(..., tenant="field").',
+                )
+            raise ConfigError(f"{self} names a tenant, and the index keeps none.", hint="Create it with multi_tenant=True.")
+
+    @classmethod
+    def bind(
+        cls,
+        model: type,
+        core: SemanticCore,
+        *,
+        name: str = "search",
+        collection: str | None = None,
+        capture: CaptureMode | None = None,
+        sync: Strategy | None = None,
+        adapter_options: Mapping[str, Any] | None = None,
+        **declaration: Any,
+    ) -> Self:
+        """An adapter for this model, which joins the others of its database. Touches no database.
+
+        name: of the attribute it is declared as. collection: None names it like the table, and "table.name" for an index
+        that is not called "search". adapter_options: of the adapter class. declaration: as for `Declaration.of`. Raises
+        ConfigError.
+        """
+        said = Declaration.of(collection or "", name=name, **declaration)
+        adapter = cls(model, core, said, capture=capture, sync=sync, **(adapter_options or {}))
+        adapter.hub.add(adapter)
+        return adapter
+
+    # --- what every adapter can do -----------------------------------------------------------------------------------
+
+    def search(
+        self,
+        query: str,
+        *,
+        limit: int = 10,
+        mode: Mode = "hybrid",
+        where: Where = None,
+        offset: int = 0,
+        tenant: str | None = None,
+        fresh: bool = False,
+        timeout: float = 5.0,
+    ) -> ModelResults[Any]:
+        """The best `limit` rows, after `offset` better ones; each instance has its `SearchHit` as ``search_hit``.
+
+        where: conditions on metadata_fields, see `semantic_core.filters`; an instance stands for its key. tenant: whose
+        rows, for an index that keeps tenants. fresh: work off waiting changes first, for `timeout` seconds at most; words of
+        what was just committed are found even when the embedder is away. Rows that are gone, or no longer belong into the
+        index, are left out, and the limit is filled with the next best. Raises InputError, FilterInvalid, TenantRequired,
+        StoreError.
+        """
+        core = self._core_of(tenant)
+        asked = checked_where(self, where)
+        if self.same_transaction and self.in_transaction:
+            self.hub.write_words()
+        waiting = self.hub.freshen(self.declaration.collection, timeout) if fresh else None
+        rows: list[Any] = []
+        hits: list[SearchHit] = []
+        spent = {"rows": 0.0}
+        seen, size = 0, limit + (offset if isinstance(offset, int) and offset > 0 else 0)
+        while True:
+            found = core.search(
+                query, limit=size, mode=mode, where=asked, offset=seen, collections=[self.declaration.collection]
+            )
+            started = perf_counter()
+            live = self._live(found.hits)
+            spent["rows"] += (perf_counter() - started) * 1000
+            for name, value in found.timings.items():
+                spent[name] = spent.get(name, 0.0) + value
+            rows += [instance for instance, _ in live]
+            hits += [hit for _, hit in live]
+            seen += len(found)
+            if len(rows) >= limit + offset or len(found) < size:
+                break
+        rows, hits = rows[offset : offset + limit], hits[offset : offset + limit]
+        for instance, hit in zip(rows, hits, strict=True):
+            with_hit(instance, hit)
+        return ModelResults(
+            query, tuple(rows), tuple(hits), found.mode, found.degraded, found.reason, waiting=waiting, timings=spent
+        )
+
+    __call__ = search
+
+    def install(self) -> bool:
+        """Create what the index needs in the application's database: its outbox, and its triggers (or events).
+
+        Rows that are there already are noted to be indexed. Idempotent; True if anything changed. Raises what the database
+        raises.
+        """
+        self.hub.outbox.create()
+        if self.capture == "triggers":
+            changed = self._install_triggers()
+        else:
+            changed = False
+            self._capture.remove()
+            self.hub.outbox.set_state(self.declaration.collection, _INSTALLED, "")
+        if self.capture == "events" and not self._connected:
+            self.connect()
+            self._connected = True
+        declared = self.declaration.fingerprint + (".placed" if self.places_rows else "")  # rows want to be put down first
+        if self.hub.outbox.get_state(self.declaration.collection, _DECLARED) != declared:
+            note_all(self, self.hub.outbox)
+            self.hub.outbox.set_state(self.declaration.collection, _DECLARED, declared)
+            changed = True
+        return changed
+
+    def _install_triggers(self) -> bool:
+        """Whether anything changed. Where some went since the last time (a migration made a table anew, and SQLite dropped
+        them with the old one), what happened meanwhile was not seen: so every row and document is looked at again."""
+        outbox, name = self.hub.outbox, self.declaration.collection
+        before = outbox.get_state(name, _INSTALLED) or ""
+        went = not set(before.split()) <= self._capture.there()
+        changed = self._capture.install()
+        now = " ".join(sorted(self._capture.there()))
+        if went:
+            note_all(self, outbox)
+            outbox.add(name, [_WHOLE])
+        if now != before:
+            outbox.set_state(name, _INSTALLED, now)
+        return changed
+
+    def uninstall(self, *, forget: bool = True) -> None:
+        """Remove the triggers (or events) of this index, and what is noted of it. Its documents stay; see `clear`.
+
+        forget: False takes only the triggers away, for a migration that makes tables anew: SQLite renames none while a
+        trigger of another table speaks of it. `install` then looks at every row again.
+        """
+        if self._connected:
+            self.disconnect()
+            self._connected = False
+        if self.hub.outbox.exists():
+            self._capture.remove()
+            if forget:
+                self.hub.outbox.forget(self.declaration.collection)
+
+    def changed(self, *instances: Any, execute: Execute | None = None) -> None:
+        """Note that these rows were written or deleted, or are about to be. execute: of the transaction that does it."""
+        by_tenant: dict[str, list[str]] = {}
+        for instance in instances:
+            tenant = "" if self.places_rows else self.declaration.tenant_of(instance)
+            by_tenant.setdefault(tenant, []).append(self.key_of(instance))
+        for tenant, keys in by_tenant.items():
+            self.hub.outbox.add(self.declaration.collection, keys, tenant, execute=execute)
+
+    def sync(self, limit: int | None = None) -> IngestReport:
+        """Work off up to `limit` waiting changes of this index now; None works off all."""
+        return self.hub.sync(limit, collections={self.declaration.collection})
+
+    def reindex(
+        self,
+        *,
+        progress: Callable[[_care.ReindexProgress], None] | None = None,
+        resume: bool = True,
+        batch: int = _care.BATCH,
+    ) -> IngestReport:
+        """Bring every row into the index again, and take out what has no row. Search works meanwhile, with no gap.
+
+        progress: called after each batch of rows. resume: go on where an interrupted run ended. What has not changed costs
+        a comparison and is never embedded again.
+        """
+        return _care.reindex(self, self.hub, progress, resume=resume, batch=batch)
+
+    def verify(self) -> _care.VerifyReport:
+        """Compare every row with the index; changes that wait to be worked off are no difference. Changes nothing."""
+        return _care.verify(self, self.hub)
+
+    def repair(self) -> IngestReport:
+        """Mend what `verify` finds."""
+        return _care.repair(self, self.hub)
+
+    def status(self) -> IndexStatus:
+        """What waits, what failed, and why."""
+        return self.hub.status_of(self, capturing=self.capturing)
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Within it, this process works nothing off by itself; changes are noted as ever, and worked off afterwards."""
+        with self.hub.paused(self.declaration.collection):
+            yield
+        self.hub.wake()
+
+    @cached_property
+    def hub(self) -> Hub:
+        """Where the indexes of this database are worked off."""
+        return hub_of(self.core, self)
+
+    @cached_property
+    def _capture(self) -> Capture:
+        return Capture(self.execute, self.dialect, watch(self), placeholder=self.placeholder)
+
+    @property
+    def capturing(self) -> bool:
+        """Whether its triggers, all of this version, are there; for events, whether it hears them."""
+        return self._capture.installed() if self.capture == "triggers" else self._connected
+
+    def _live(self, hits: Sequence[SearchHit]) -> list[tuple[Any, SearchHit]]:
+        by_key = {hit.ref.key: hit for hit in hits}
+        live = {
+            key: instance
+            for key, instance in self.rows(by_key)
+            if key in by_key
+            and self.declaration.wants(instance)
+            and (self.declaration.tenant is None or self.declaration.tenant_of(instance) == by_key[key].ref.tenant)
+        }
+        return [(live[hit.ref.key], hit) for hit in hits if hit.ref.key in live]
+
+    def _core_of(self, tenant: str | None) -> SemanticCore:
+        if self.declaration.tenant is None:
+            return self.core if tenant is None else self.core.tenant(tenant)
+        if tenant is None:
+            raise TenantRequired(f"{self} keeps tenants apart.", hint='Say whose rows: search(..., tenant="...").')
+        return self.core.tenant(as_text(self.related_key(tenant)))
+
+    def _usual_strategy(self) -> Strategy:
+        return "inline" if getattr(self.core.embedder, "is_local", False) else "background"
+
+
+_DECLARED = "declared"
+"""The state that says which declaration all rows were noted for."""
+_INSTALLED = "triggers"
+"""The state that says which triggers there were after the last install."""
+_WHOLE = ""
+"""The key of a ticket for a whole collection: its documents are compared with the rows there are."""
+
+
+def _one_of(what: str, value: str, known: Sequence[str]) -> Any:
+    if value not in known:
+        raise ConfigError(f"{what} must be one of {', '.join(known)}, got {clip(value)}.")
+    return value

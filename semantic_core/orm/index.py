@@ -1,0 +1,179 @@
+"""`SemanticIndex`: the one line on a model; and the binding of everything that was declared."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from semantic_core.errors import ConfigError
+from semantic_core.orm._contract import CaptureMode, Strategy
+from semantic_core.orm._declaration import DEFAULT_NAME, Declaration
+from semantic_core.orm._values import FieldPath
+from semantic_core.orm.base import BaseORMAdapter
+
+if TYPE_CHECKING:
+    from semantic_core.core import SemanticCore
+
+
+class SemanticIndex:
+    """An index of a model, declared on it; ``Model.search("...")`` then finds its rows.
+
+    source_fields: the fields whose text is searched, in order: names, dotted paths through related rows
+    ("author.name"), or callables given the instance. title_field: what a person calls a row; a source field called
+    "title" is taken if nothing is said. metadata_fields: what ``where`` can ask for, a list or {name: field}; a foreign
+    key gives the key of the row it points at. condition: a callable; rows it is false for are not in the index.
+    soft_delete: a field that is true where a row counts as deleted. tenant: field or callable that names whose a row is.
+    watch_fields: the columns callables read. collection: name of its documents' collection; None takes the table's name.
+    capture, sync: see `BaseORMAdapter`. core: the core that keeps it; store, embedder: objects or names one is made of;
+    without either it is bound to the core of `bind_declared`.
+
+    Declared on an abstract model, every model that inherits it has an index of its own.
+    """
+
+    _declared: ClassVar[list[tuple[weakref.ref[type], str, SemanticIndex]]] = []
+    _lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(
+        self,
+        source_fields: Sequence[FieldPath],
+        *,
+        title_field: FieldPath | None = None,
+        metadata_fields: Mapping[str, FieldPath] | Sequence[FieldPath] = (),
+        condition: Callable[[Any], object] | None = None,
+        soft_delete: str | None = None,
+        tenant: FieldPath | None = None,
+        watch_fields: Sequence[str] | None = None,
+        media_type: str = "text/plain",
+        language: str | None = None,
+        version: int = 1,
+        collection: str | None = None,
+        capture: CaptureMode | None = None,
+        sync: Strategy | None = None,
+        core: SemanticCore | None = None,
+        store: Any = None,
+        embedder: Any = None,
+    ) -> None:
+        if core is not None and (store is not None or embedder is not None):
+            raise ConfigError("A SemanticIndex takes core=, or store= and embedder=, not both.")
+        self.collection, self.capture, self.sync = collection, capture, sync
+        self._core, self._parts = core, {"store": store, "embedder": embedder}
+        self._said: dict[str, Any] = {
+            "source_fields": source_fields,
+            "title_field": title_field,
+            "metadata_fields": metadata_fields,
+            "condition": condition,
+            "soft_delete": soft_delete,
+            "tenant": tenant,
+            "watch_fields": watch_fields,
+            "media_type": media_type,
+            "language": language,
+            "version": version,
+        }
+        Declaration.of(collection or "", **self._said)  # a mistake is told where it was written
+        self._name = DEFAULT_NAME
+        self._bound: weakref.WeakKeyDictionary[type, BaseORMAdapter] = weakref.WeakKeyDictionary()
+        self._options: weakref.WeakKeyDictionary[type, dict[str, Any]] = weakref.WeakKeyDictionary()
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+        with self._lock:
+            self._declared.append((weakref.ref(owner), name, self))
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        bound = self._bound.get(owner)
+        if bound is None:
+            if any(base.__dict__.get(self._name) is self for base in owner.__mro__) and not self._bound:
+                when = "Call init_database(...) once at start-up, or core.bind(...)."
+            else:
+                when = "It was made after the others were bound: call init_database(...) again."
+            raise ConfigError(f"{owner.__name__}.{self._name} is not bound to an index yet.", hint=when)
+        return bound
+
+    def bind_to(
+        self, model: type, adapter_class: type[BaseORMAdapter], core: SemanticCore | None, **options: Any
+    ) -> BaseORMAdapter:
+        """Keep the index of this model in a core. options: of the adapter class. Raises ConfigError."""
+        there = self._bound.get(model)
+        chosen = self._core or self._own_core() or core
+        if chosen is None:
+            raise ConfigError(
+                f"{model.__name__}.{self._name} has no core.", hint="Hand one over: init_database(..., core=core)."
+            )
+        same = there is not None and there.core is chosen and type(there) is adapter_class
+        if there is not None:
+            if same and self._options.get(model) == options:
+                return there
+            there.hub.leave(there)
+        adapter = adapter_class.bind(
+            model,
+            chosen,
+            name=self._name,
+            collection=self.collection,
+            capture=self.capture,
+            sync=self.sync,
+            adapter_options=options,
+            **self._said,
+        )
+        self._bound[model], self._options[model] = adapter, options
+        return adapter
+
+    def bound_core(self, model: type) -> SemanticCore | None:
+        """The core that keeps the index of this model now; None if none does, or it was closed."""
+        there = self._bound.get(model)
+        return None if there is None or there.hub._closed else there.core
+
+    def _own_core(self) -> SemanticCore | None:
+        given = {name: part for name, part in self._parts.items() if part is not None}
+        if not given:
+            return None
+        from semantic_core.core import SemanticCore
+
+        self._core = SemanticCore.from_config(**given)
+        return self._core
+
+    @classmethod
+    def declared(cls) -> Iterator[tuple[type, SemanticIndex]]:
+        """Every index that was declared, with each class that has it: the one it stands in, and those that inherit it."""
+        with cls._lock:
+            cls._declared[:] = [entry for entry in cls._declared if entry[0]() is not None]
+            declared = list(cls._declared)
+        for owner, name, index in declared:
+            top = owner()
+            if top is None:
+                continue
+            for model in _family(top):
+                if next((vars(base)[name] for base in model.__mro__ if name in vars(base)), None) is index:
+                    yield model, index
+
+
+def bind_declared(
+    adapter_class: type[BaseORMAdapter], core: SemanticCore | None = None, *, install: bool = True, **options: Any
+) -> list[BaseORMAdapter]:
+    """Bind every declared index whose model the adapter class serves; call it once at start-up.
+
+    core: keeps those that name none; None takes the one they are bound to already, else makes one with
+    `SemanticCore.from_config`. install: set up tables and triggers too. options: handed to the adapter class. Binding again
+    to the same core changes nothing.
+    """
+    bound = []
+    for model, index in SemanticIndex.declared():
+        if not adapter_class.serves(model, **options):
+            continue
+        if core is None and index._core is None and not any(index._parts.values()):
+            from semantic_core.core import SemanticCore
+
+            core = index.bound_core(model) or SemanticCore.from_config()
+        adapter = index.bind_to(model, adapter_class, core, **options)
+        if install:
+            adapter.install()
+        bound.append(adapter)
+    return bound
+
+
+def _family(top: type) -> Iterator[type]:
+    yield top
+    children: list[type] = type.__subclasses__(top)
+    for child in children:
+        yield from _family(child)

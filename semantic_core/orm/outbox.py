@@ -1,0 +1,359 @@
+"""The outbox: tickets of changes, in the application's own database, written by the transaction that changes the row.
+
+A ticket is an address, never a state: whoever takes it reads the row as it is then. So a rollback takes the ticket along, a
+crash loses nothing, and doing the work twice does no harm.
+Longer than the house limit because the life of a ticket is told in one place.
+"""
+
+from __future__ import annotations
+
+import random as _random
+import secrets
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from semantic_core.errors import InputError
+from semantic_core.orm._dialects import OUTBOX, TABLES, layout, tables_there
+from semantic_core.orm._notes import Notes
+from semantic_core.orm._statements import chunks
+from semantic_core.orm._tables import Dialect, Execute, Table
+from semantic_core.types import Ref
+
+LEASE = 60.0
+"""Seconds a worker has for the tickets it took, before others may take them too."""
+MAX_ATTEMPTS = 8
+"""Tries before a ticket is aborted: with the delays below, the last one comes about two minutes after the first."""
+BASE_DELAY = 1.0
+"""Longest pause after the first failure, in seconds; it doubles with each one."""
+MAX_DELAY = 600.0
+"""Longest pause at all, in seconds."""
+MAX_ERROR = 500
+"""Characters kept of the reason of a failure."""
+CHANGE, BACKFILL = 0, 1
+"""Lanes: what changed goes before what is only looked at again."""
+MAX_TRIES = 20
+"""Attempts to get hold of tickets that other workers take at the same moment."""
+
+
+@attrs.frozen
+class Ticket:
+    """The address of something that changed.
+
+    number: what `done` and `failed` take, and the stamp of the work: whoever took a ticket later has the larger one.
+    key: the row's key as text, as the database casts it; a JSON array of texts for a composite key; "" for the whole table.
+    tenant: "" where no column of the row names it. lane: CHANGE or BACKFILL.
+    """
+
+    number: int
+    collection: str
+    key: str
+    tenant: str
+    lane: int = CHANGE
+
+
+@attrs.frozen
+class AbortedTicket:
+    """A ticket that was given up. error: of its last failure. created_at: seconds since 1970."""
+
+    number: int
+    collection: str
+    key: str
+    tenant: str
+    attempts: int
+    error: str
+    created_at: float
+
+
+@attrs.frozen
+class OutboxStatus:
+    """The tickets of one collection, counted.
+
+    waiting: changes, those among them that pause after a failure. backfill: waiting rows of a backfill. taken: leased to a
+    worker. aborted: given up. oldest: when the oldest one not aborted was written, seconds since 1970; None if there is
+    none. last_error: of the failure that is newest among the tickets still here; "" if none.
+    """
+
+    waiting: int = 0
+    backfill: int = 0
+    taken: int = 0
+    aborted: int = 0
+    oldest: float | None = None
+    last_error: str = ""
+
+
+class SqlOutbox(Notes):
+    """Keeps `semantic_core.protocols.Outbox` in SQLite, PostgreSQL, MySQL or MariaDB.
+
+    execute: runs one statement with its parameters on the application's connection and gives its rows. Without parameters,
+    the statement is run as it is written. placeholder: how it marks a parameter; "" means "?" on SQLite, "%s" elsewhere.
+    lease: seconds; base_delay, max_delay: seconds. clock: seconds since 1970. random: from 0 to 1, spreads the pauses.
+    `add` belongs into the application's transaction; the rest is meant to run outside of one, each statement committed.
+    """
+
+    def __init__(
+        self,
+        execute: Execute,
+        dialect: Dialect,
+        *,
+        placeholder: str = "",
+        lease: float = LEASE,
+        max_attempts: int = MAX_ATTEMPTS,
+        base_delay: float = BASE_DELAY,
+        max_delay: float = MAX_DELAY,
+        clock: Callable[[], float] = time.time,
+        random: Callable[[], float] = _random.random,
+    ) -> None:
+        super().__init__(execute, dialect, placeholder)
+        if lease <= 0 or max_attempts < 1 or base_delay < 0 or max_delay < 0:
+            raise InputError(
+                "lease must be above 0, max_attempts at least 1 and the delays not negative, got "
+                f"lease={lease!r}, max_attempts={max_attempts!r}, base_delay={base_delay!r}, max_delay={max_delay!r}."
+            )
+        self._lease, self._max_attempts = lease, max_attempts
+        self._base_delay, self._max_delay = base_delay, max_delay
+        self._clock, self._random = clock, random
+
+    def create(self) -> None:
+        """Make the tables, if they are not there; any number of processes may do so at once.
+
+        MySQL commits the transaction this is called in.
+        """
+        if not self.exists():
+            for statement in layout(self._dialect, int(self._clock() * 1_000_000)):
+                self._execute(statement, ())
+
+    def exists(self) -> bool:
+        """Whether the tables are there."""
+        return int(self._value(tables_there(self._dialect, self._mark), TABLES)) == len(TABLES)
+
+    def forget(self, collection: str) -> None:
+        """Delete all there is of a collection: tickets, places, state."""
+        for table in TABLES:
+            self._execute(f"DELETE FROM {table} WHERE collection = {self._mark}", [collection])
+
+    # --- writing tickets ---------------------------------------------------------------------------------------------
+
+    def add(
+        self, collection: str, keys: Iterable[str], tenant: str = "", *, lane: int = CHANGE, execute: Execute | None = None
+    ) -> None:
+        """A ticket for each of these keys. execute: of the transaction it is to be part of."""
+        run = execute or self._execute
+        for chunk in chunks(keys):
+            rows = ", ".join([f"({self._marks(4)})"] * len(chunk))
+            run(
+                f"INSERT INTO {OUTBOX} (collection, row_key, tenant, lane) VALUES {rows}",
+                [value for key in chunk for value in (collection, key, tenant, lane)],
+            )
+
+    def add_table(
+        self,
+        collection: str,
+        table: Table,
+        *,
+        tenant_column: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> str | None:
+        """A backfill ticket for each row, in key order, without reading the rows.
+
+        after: the key after which to begin. limit: rows this time. Gives the last key if more rows may follow, else None.
+        """
+        last = self._page_end(table, after, limit) if limit is not None else None
+        where, params = self._between(table, after, last)
+        self._execute(
+            f"INSERT INTO {OUTBOX} (collection, row_key, tenant, lane) "
+            f"SELECT {self._mark}, {self._key(table)}, {self._tenant(tenant_column)}, {BACKFILL} "
+            f"FROM {self._table(table.name)} t0 {where}",
+            [collection, *params],
+        )
+        return last
+
+    # --- working them off --------------------------------------------------------------------------------------------
+
+    def claim(self, limit: int, *, collections: Collection[str] | None = None, backfill: bool = True) -> list[Ticket]:
+        """Up to `limit` tickets, changes first, the oldest first; nobody else gets them while the lease lasts.
+
+        collections: whose; None for all. backfill: whether rows of a backfill too. Read the rows after this call and outside
+        of an older transaction: then whoever has the larger number has read the newer state.
+        """
+        return self._claim(limit, collections, backfill=backfill, whole=True)
+
+    def take(self, limit: int) -> list[tuple[int, Ref]]:
+        """Like `claim`, as refs; tickets of whole tables are left, those no ref can be made of have failed."""
+        found: list[tuple[int, Ref]] = []
+        for ticket in self._claim(limit, None, backfill=True, whole=False):
+            try:
+                found.append((ticket.number, Ref(ticket.collection, ticket.key, ticket.tenant)))
+            except InputError as error:
+                self.failed([ticket.number], str(error))
+        return found
+
+    def done(self, tickets: Collection[int]) -> None:
+        """Delete these tickets. A change made during the work has a ticket of its own, which stays."""
+        for chunk in chunks(sorted(tickets)):
+            self._execute(f"DELETE FROM {OUTBOX} WHERE id IN ({self._marks(len(chunk))})", chunk)
+
+    def failed(self, tickets: Collection[int], reason: str) -> None:
+        """Give these tickets back, to be taken again after a growing pause; the `max_attempts`-th time they are aborted."""
+        for chunk in chunks(sorted(tickets)):
+            inside = f"id IN ({self._marks(len(chunk))}) AND aborted = 0"
+            counted = self._execute(f"SELECT DISTINCT attempts FROM {OUTBOX} WHERE {inside}", chunk)
+            for attempts in sorted((int(row[0]) for row in counted), reverse=True):
+                pause = self._random() * min(self._max_delay, self._base_delay * 2.0 ** min(attempts, 60))
+                self._execute(
+                    f"UPDATE {OUTBOX} SET attempts = attempts + 1, claim = '', ready_at = {self._mark}, "
+                    f"error = {self._mark}, aborted = {self._mark} WHERE {inside} AND attempts = {self._mark}",
+                    [
+                        self._clock() + pause,
+                        _storable(reason),
+                        int(attempts + 1 >= self._max_attempts),
+                        *chunk,
+                        attempts,
+                    ],
+                )
+
+    def give_back(self, tickets: Collection[int]) -> None:
+        """Let others take these tickets at once; no failure is counted."""
+        for chunk in chunks(sorted(tickets)):
+            self._execute(
+                f"UPDATE {OUTBOX} SET claim = '', ready_at = 0 WHERE aborted = 0 AND id IN ({self._marks(len(chunk))})",
+                chunk,
+            )
+
+    def _claim(self, limit: int, collections: Collection[str] | None, *, backfill: bool, whole: bool) -> list[Ticket]:
+        if limit < 1 or (collections is not None and not collections):
+            return []
+        where = f"aborted = 0 AND ready_at <= {self._mark}"
+        params: list[Any] = [self._clock()]
+        if collections is not None:
+            where += f" AND collection IN ({self._marks(len(collections))})"
+            params += sorted(collections)
+        if not backfill:
+            where += f" AND lane = {CHANGE}"
+        if not whole:
+            where += " AND row_key <> ''"
+        token = secrets.token_hex(16)
+        found = self._claim_at_once if self._dialect == "postgresql" else self._claim_in_turns
+        rows = found(where, params, limit, token)
+        tickets = [Ticket(int(number), name, key, tenant, int(lane)) for number, name, key, tenant, lane in rows]
+        return sorted(tickets, key=lambda ticket: (ticket.lane, ticket.number))
+
+    def _claim_at_once(self, where: str, params: list[Any], limit: int, token: str) -> Sequence[Sequence[Any]]:
+        """Claimed tickets get new numbers: those of transactions that were open at once are not in the order of commits."""
+        return self._execute(
+            f"WITH free AS MATERIALIZED (SELECT id FROM {OUTBOX} WHERE {where} ORDER BY lane, id LIMIT {self._mark} "
+            f"FOR UPDATE SKIP LOCKED) UPDATE {OUTBOX} SET id = nextval(pg_get_serial_sequence('{OUTBOX}', 'id')), "
+            f"claim = {self._mark}, ready_at = {self._mark} FROM free WHERE {OUTBOX}.id = free.id "
+            f"RETURNING {OUTBOX}.id, collection, row_key, tenant, lane",
+            [*params, limit, token, self._clock() + self._lease],
+        )
+
+    def _claim_in_turns(self, where: str, params: list[Any], limit: int, token: str) -> Sequence[Sequence[Any]]:
+        """Look without a lock, then mark by number what is still free: an application's transaction never waits for it."""
+        free = f"SELECT id FROM {OUTBOX} WHERE {where} ORDER BY lane, id LIMIT {self._mark}"
+        claimed: list[Sequence[Any]] = []
+        for _ in range(MAX_TRIES):
+            ids = [row[0] for row in self._execute(free, [*params, limit - len(claimed)])]
+            for chunk in chunks(ids):
+                inside = f"id IN ({self._marks(len(chunk))})"
+                self._execute(
+                    f"UPDATE {OUTBOX} SET claim = {self._mark}, ready_at = {self._mark} "
+                    f"WHERE {inside} AND aborted = 0 AND ready_at <= {self._mark}",
+                    [token, self._clock() + self._lease, *chunk, params[0]],
+                )
+                mine = f"SELECT id, collection, row_key, tenant, lane FROM {OUTBOX} WHERE claim = {self._mark} AND {inside}"
+                claimed += self._execute(mine, [token, *chunk])
+            if claimed or not ids:
+                break
+        return self._renumbered(claimed) if self._dialect == "mysql" and claimed else claimed
+
+    def _renumbered(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """See `_claim_at_once`. On SQLite there is one writer at a time, so numbers are in the order of commits anyway."""
+        token = secrets.token_hex(16)
+        for chunk in chunks(row[0] for row in rows):
+            inside = f"id IN ({self._marks(len(chunk))})"
+            kept = "collection, row_key, tenant, lane, attempts, ready_at, error, created_at"
+            copies = self._execute(f"SELECT {kept} FROM {OUTBOX} WHERE {inside} ORDER BY id", chunk)
+            if copies:
+                values = ", ".join([f"({self._marks(9)})"] * len(copies))
+                self._execute(
+                    f"INSERT INTO {OUTBOX} ({kept}, claim) VALUES {values}",
+                    [value for copy in copies for value in (*copy, token)],
+                )
+            self._execute(f"DELETE FROM {OUTBOX} WHERE {inside}", chunk)
+        return self._execute(
+            f"SELECT id, collection, row_key, tenant, lane FROM {OUTBOX} WHERE claim = {self._mark}", [token]
+        )
+
+    # --- looking at them ---------------------------------------------------------------------------------------------
+
+    def status(self, collections: Collection[str] | None = None) -> Mapping[str, OutboxStatus]:
+        """Counts per collection; those asked for are all in it, with None those that have a ticket."""
+        where, params = self._of(collections)
+        taken = f"(claim <> '' AND ready_at > {self._mark})"
+        now = self._clock()
+        counted = self._execute(
+            f"SELECT collection, SUM(CASE WHEN aborted = 0 AND lane = {CHANGE} AND NOT {taken} THEN 1 ELSE 0 END), "
+            f"SUM(CASE WHEN aborted = 0 AND lane = {BACKFILL} AND NOT {taken} THEN 1 ELSE 0 END), "
+            f"SUM(CASE WHEN aborted = 0 AND {taken} THEN 1 ELSE 0 END), SUM(aborted), "
+            f"MIN(CASE WHEN aborted = 0 THEN created_at END) FROM {OUTBOX} WHERE {where} GROUP BY collection",
+            [now, now, now, *params],
+        )
+        errors = self._execute(
+            f"SELECT collection, error FROM {OUTBOX} WHERE id IN "
+            f"(SELECT MAX(id) FROM {OUTBOX} WHERE error <> '' AND {where} GROUP BY collection)",
+            params,
+        )
+        last = {row[0]: row[1] for row in errors}
+        found = dict.fromkeys(collections or (), OutboxStatus())
+        for name, waiting, backfill, leased, aborted, oldest in counted:
+            counts = int(waiting), int(backfill), int(leased), int(aborted)
+            found[name] = OutboxStatus(*counts, oldest=oldest, last_error=last.get(name, ""))
+        return found
+
+    def keys(self, collection: str) -> Iterator[str]:
+        """The keys of all its tickets that are not aborted, those being worked off too; once for each ticket."""
+        rows = self._execute(f"SELECT row_key FROM {OUTBOX} WHERE aborted = 0 AND collection = {self._mark}", [collection])
+        return (row[0] for row in rows)
+
+    def aborted(self, collections: Collection[str] | None = None, limit: int = 100) -> list[AbortedTicket]:
+        """The first `limit` tickets that were given up."""
+        where, params = self._of(collections)
+        rows = self._execute(
+            f"SELECT id, collection, row_key, tenant, attempts, error, created_at FROM {OUTBOX} "
+            f"WHERE aborted = 1 AND {where} ORDER BY id LIMIT {self._mark}",
+            [*params, limit],
+        )
+        return [AbortedTicket(*row) for row in rows]
+
+    def retry(self, numbers: Collection[int] | None = None, collections: Collection[str] | None = None) -> int:
+        """Let aborted tickets be taken again, with all their tries; how many. None: whatever number, or collection."""
+        change = f"UPDATE {OUTBOX} SET aborted = 0, attempts = 0, ready_at = 0, claim = ''"
+        return self._change_aborted(change, numbers, collections)
+
+    def drop(self, numbers: Collection[int] | None = None, collections: Collection[str] | None = None) -> int:
+        """Delete aborted tickets: their changes are not looked at again; how many. None: whatever number, or collection."""
+        return self._change_aborted(f"DELETE FROM {OUTBOX}", numbers, collections)
+
+    def _change_aborted(self, change: str, numbers: Collection[int] | None, collections: Collection[str] | None) -> int:
+        where, params = self._of(collections)
+        rows = self._execute(f"SELECT id FROM {OUTBOX} WHERE aborted = 1 AND {where}", params)
+        found = [row[0] for row in rows if numbers is None or row[0] in numbers]
+        for chunk in chunks(found):
+            self._execute(f"{change} WHERE aborted = 1 AND id IN ({self._marks(len(chunk))})", chunk)
+        return len(found)
+
+    def _of(self, collections: Collection[str] | None) -> tuple[str, list[Any]]:
+        if collections is None:
+            return "1 = 1", []
+        if not collections:
+            return "1 = 0", []
+        return f"collection IN ({self._marks(len(collections))})", sorted(collections)
+
+
+def _storable(reason: str) -> str:
+    """The beginning of a reason, as every database takes it."""
+    return reason.replace("\0", "\ufffd").encode("utf-8", "replace").decode()[:MAX_ERROR]

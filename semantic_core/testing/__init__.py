@@ -1,0 +1,84 @@
+"""The contracts as checks anyone can run, and what tests are written with. Needs ``pip install semantic-core[testing]``.
+
+Checks are plain callables in a list: nothing to inherit, so nothing to override. ``str(check)`` is its name, its docstring
+the rule::
+
+    @pytest.mark.parametrize("check", embedder_checks(), ids=str)
+    def test_embedder(check):
+        check(MyEmbedder)
+
+``SEMANTIC_CORE_SOAK=20`` in the environment plays twenty times as many random examples, and new ones in every run.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from semantic_core.testing._adapter import adapter_checks
+    from semantic_core.testing._adapter_harness import DATABASE_LIMITS, AdapterHarness, Capability, Limit, Limits
+    from semantic_core.testing._adapter_limits import capabilities_table, limits_table
+    from semantic_core.testing._check import Check
+    from semantic_core.testing._embedder import embedder_checks
+    from semantic_core.testing._fakes import HashEmbedder, MemoryOutbox
+    from semantic_core.testing._job_embedder import JobEmbedder
+    from semantic_core.testing._settled import SettledCore
+    from semantic_core.testing._similar import SimilarEmbedder
+    from semantic_core.testing._splitter import splitter_checks
+    from semantic_core.testing._store import store_checks
+    from semantic_core.testing._strategies import ODD_TEXTS, documents, metadata, refs, texts, wheres
+
+__all__ = [
+    "DATABASE_LIMITS",
+    "ODD_TEXTS",
+    "AdapterHarness",
+    "Capability",
+    "Check",
+    "HashEmbedder",
+    "JobEmbedder",
+    "Limit",
+    "Limits",
+    "MemoryOutbox",
+    "SettledCore",
+    "SimilarEmbedder",
+    "adapter_checks",
+    "capabilities_table",
+    "documents",
+    "embedder_checks",
+    "limits_table",
+    "metadata",
+    "refs",
+    "splitter_checks",
+    "store_checks",
+    "texts",
+    "wheres",
+]
+
+_MODULES = {
+    "_adapter": ("adapter_checks",),
+    "_adapter_harness": ("DATABASE_LIMITS", "AdapterHarness", "Capability", "Limit", "Limits"),
+    "_adapter_limits": ("capabilities_table", "limits_table"),
+    "_check": ("Check",),
+    "_embedder": ("embedder_checks",),
+    "_fakes": ("HashEmbedder", "MemoryOutbox"),
+    "_job_embedder": ("JobEmbedder",),
+    "_settled": ("SettledCore",),
+    "_similar": ("SimilarEmbedder",),
+    "_splitter": ("splitter_checks",),
+    "_store": ("store_checks",),
+    "_strategies": ("ODD_TEXTS", "documents", "metadata", "refs", "texts", "wheres"),
+}
+"""Where names are, imported when first asked for: pytest loads this package in every run, for its plugin alone."""
+
+if not TYPE_CHECKING:  # a checker that saw this would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        module = next((module for module, names in _MODULES.items() if name in names), None)
+        if module is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        globals()[name] = value = getattr(import_module(f"{__name__}.{module}"), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

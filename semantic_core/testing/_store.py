@@ -1,0 +1,38 @@
+"""The contract of a store, as a list of checks."""
+
+from __future__ import annotations
+
+from semantic_core.testing import (
+    _store_batches,
+    _store_documents,
+    _store_persistent,
+    _store_queue,
+    _store_random,
+    _store_scopes,
+    _store_threads,
+    _store_vectors,
+    _store_words,
+    _store_writes,
+)
+from semantic_core.testing._check import Check, checks_in
+from semantic_core.testing._store_history import history_check
+
+
+def store_checks(*, persistent: bool = False) -> list[Check]:
+    """The rules every store keeps; the quick ones that say most come first, random histories last.
+
+    Give each to pytest, with an opener: a store of this name, in this space, multi-tenant or not::
+
+        @pytest.mark.parametrize("check", store_checks(persistent=True), ids=str)
+        def test_store(check, tmp_path):
+            check(lambda space, name="index", **options: MyStore(space, path=tmp_path / f"{name}.db", **options))
+
+    Opening a name for the first time in a check must give an empty store. persistent: opening it again, after `close`, gives
+    the same store with all that is in it, and the checks about that are part of the list. Abilities a store does not have
+    (`TextSearch`, `VectorQueue`, `BatchQueue`) are skipped with that reason.
+    """
+    modules = [_store_documents, _store_writes, _store_vectors, _store_queue, _store_batches]
+    modules += [_store_words, _store_scopes, _store_threads]
+    if persistent:
+        modules.append(_store_persistent)
+    return [*checks_in(*modules, _store_random), history_check(persistent=persistent)]

@@ -1,0 +1,102 @@
+"""What migrations do to triggers, and how they come back; binding when an app is ready."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import django_site
+import pytest
+from blueprint_helpers import held
+from django.apps import apps
+from django.core.management import call_command
+from django.db import connections, models
+from django_adapter import init_database
+from django_site.models import Article
+
+from semantic_core import SemanticCore
+from semantic_core.orm import BaseORMAdapter, SemanticIndex
+from semantic_core.testing import HashEmbedder
+
+Bind = Callable[..., BaseORMAdapter]
+
+
+@pytest.fixture(params=["sqlite3", "postgresql"])
+def diary(request: pytest.FixtureRequest, open_database: Callable[[str], Any]) -> Iterator[str]:
+    """An empty database, for an app that installs its index with its migrations."""
+    servers = sys.modules["orm_servers"]
+    alias = django_site.added(django_site.settings_of(servers, open_database(request.param)))
+    with django_site.routed(alias):
+        yield alias
+    django_site.removed(alias)
+
+
+def entries() -> tuple[Any, dict[str, str]]:
+    from diary.models import Entry
+
+    return Entry, held(Entry.search)
+
+
+def test_a_migration_that_makes_a_table_anew_loses_nothing(diary: str) -> None:
+    call_command("migrate", "diary", "0001", database=diary, verbosity=0)
+    entry, _ = entries()
+    writer = entry.writer.field.related_model.objects.create(id=1, name="Ann")
+    entry.objects.create(id=1, title="first", body="by hand", writer=writer)
+    entry.objects.create(id=2, title="second", body="by hand")
+    assert entries()[1] == {"1": "by hand\n\nAnn", "2": "by hand"}
+    assert entry.search.status().capturing
+    call_command("migrate", "diary", "0002", database=diary, verbosity=0)
+    assert entry.search.status().capturing
+    entry.search.sync()
+    assert entries()[1] == {"1": "written by a migration\n\nAnn", "2": "written by a migration"}
+    writer.name = "Bea"
+    writer.save()
+    assert entries()[1]["1"] == "written by a migration\n\nBea"
+    waiting = entry.search.status()
+    call_command("migrate", "diary", database=diary, verbosity=0)
+    assert entry.search.status() == waiting, "a run without a migration to do notes nothing"
+    entry.search.uninstall()
+    call_command("migrate", "diary", "zero", database=diary, verbosity=0)
+
+
+def test_the_status_says_that_triggers_went_and_the_next_install_looks_again(alias: str, bind: Bind) -> None:
+    if connections[alias].vendor != "sqlite":
+        pytest.skip("PostgreSQL alters columns; no table is made anew.")
+    index = bind()
+    Article.objects.bulk_create([Article(id=number, content="before") for number in (1, 2, 3)])
+    old = Article._meta.get_field("title")
+    new = models.CharField(max_length=300, null=True)
+    new.set_attributes_from_name("title")
+    with connections[alias].schema_editor() as editor:
+        editor.alter_field(Article, old, new)
+        editor.alter_field(Article, new, old)
+    assert not index.status().capturing
+    Article.objects.filter(id=1).update(content="unseen")
+    Article.objects.filter(id=2).delete()
+    assert index.status().waiting == 0
+    assert index.install()
+    index.sync()
+    assert (held(index), index.status().capturing) == ({"1": "unseen", "3": "before"}, True)
+    assert not index.install()
+    assert index.status().backfill == 0
+
+
+def test_binding_again_without_a_core_takes_the_one_there_is(alias: str) -> None:
+    class Memo(models.Model):
+        body = models.TextField()
+        search = SemanticIndex(["body"])
+
+        class Meta:
+            app_label = "django_site"
+
+    try:
+        with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:
+            first = [index for index in init_database(core, using=alias, install=False) if index.model is Memo]
+            again = [index for index in init_database(using=alias, install=False) if index.model is Memo]
+            assert first == again
+            assert first[0].core is core
+    finally:
+        del apps.all_models["django_site"]["memo"]
+        apps.clear_cache()
+        SemanticIndex._declared[:] = [entry for entry in SemanticIndex._declared if entry[0]() is not Memo]

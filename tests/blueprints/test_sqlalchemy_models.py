@@ -1,0 +1,328 @@
+"""Mapped classes of every kind, connections of every kind, sessions of every kind, and migrations."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alchemy_engines import engine_of, with_savepoints
+from alchemy_models import Article, Author, Base, Note, Seat
+from blueprint_helpers import held
+from sqlalchemy import Engine, ForeignKey, StaticPool, String, create_engine, event, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy_adapter import SQLAlchemyAdapter, init_database
+
+from semantic_core import SemanticCore
+from semantic_core.errors import StoreMisuse
+from semantic_core.orm import BaseORMAdapter, SemanticIndex
+from semantic_core.testing import HashEmbedder
+
+BindTo = Callable[..., BaseORMAdapter]
+
+
+class Trial(DeclarativeBase):
+    """Of models the kit has none of."""
+
+
+class Owner(Trial):
+    __tablename__ = "trial_owner"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(50))
+
+
+class Animal(Trial):
+    __tablename__ = "trial_animal"
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "animal"}
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    name: Mapped[str] = mapped_column(String(50))
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("trial_owner.id"))
+    owner: Mapped[Owner | None] = relationship()
+
+
+class Dog(Animal):
+    __mapper_args__ = {"polymorphic_identity": "dog"}
+    tricks: Mapped[str | None] = mapped_column(String(50))
+
+
+class Horse(Animal):
+    __tablename__ = "trial_horse"
+    __mapper_args__ = {"polymorphic_identity": "horse"}
+    id: Mapped[int] = mapped_column(ForeignKey("trial_animal.id"), primary_key=True)
+    races: Mapped[str] = mapped_column(String(50))
+
+
+class Reading(Trial):
+    __tablename__ = "trial_reading"
+    sensor: Mapped[int] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    words: Mapped[str] = mapped_column(String(50))
+
+
+@pytest.fixture
+def trial(engine: Engine) -> Iterator[Engine]:
+    """The engine, with the tables of `Trial`."""
+    Trial.metadata.create_all(engine)
+    yield engine
+    Trial.metadata.drop_all(engine)
+
+
+def saved(engine: Engine, *rows: Any) -> None:
+    with Session(engine) as session, session.begin():
+        session.add_all(rows)
+
+
+def test_children_in_their_parents_table_are_indexed_alone(trial: Engine, bind_to: BindTo) -> None:
+    dogs = bind_to(trial, Dog, source_fields=["name", "tricks"])
+    assert dogs.declaration.collection == "trial_animal.Dog"
+    everyone = bind_to(trial, Animal, source_fields=["name"])
+    saved(trial, Dog(id=1, name="Rex", tricks="rolls"), Animal(id=2, name="Tom"))
+    assert held(dogs) == {"1": "Rex\n\nrolls"}
+    assert held(everyone) == {"1": "Rex", "2": "Tom"}
+    assert {type(row) for row in everyone("Rex Tom")} == {Dog, Animal}
+    with Session(trial) as session, session.begin():
+        session.delete(session.get_one(Dog, 1))
+    assert (held(dogs), held(everyone)) == ({}, {"2": "Tom"})
+
+
+def test_children_with_a_table_of_their_own_read_their_parents(trial: Engine, bind_to: BindTo) -> None:
+    index = bind_to(trial, Horse, source_fields=["name", "races"], metadata_fields=["owner", "owner.name"])
+    saved(trial, Horse(id=1, name="Bella", races="two", owner=Owner(id=5, name="Ann")))
+    assert held(index) == {"1": "Bella\n\ntwo"}
+    (hit,) = index("Bella", where={"owner": 5}).hits
+    assert hit.metadata == {"owner": 5, "owner.name": "Ann"}
+    with Session(trial) as session, session.begin():
+        session.get_one(Owner, 5).name = "Bea"
+        session.get_one(Horse, 1).name = "Luna"
+    assert [row.name for row in index("Luna", where={"owner.name": "Bea"})] == ["Luna"]
+
+
+def test_composite_keys_come_back_as_rows(engine: Engine, bind_to: BindTo) -> None:
+    index = bind_to(engine, Seat, source_fields=["label"])
+    saved(engine, *(Seat(hall=hall, number=number, label="by the aisle") for hall in "AB" for number in (1, 2)))
+    assert sorted((row.hall, row.number) for row in index("aisle")) == [("A", 1), ("A", 2), ("B", 1), ("B", 2)]
+
+
+def test_dates_and_times_may_be_parts_of_a_key(trial: Engine, bind_to: BindTo) -> None:
+    index = bind_to(trial, Reading, source_fields=["words"])
+    at = datetime(2024, 5, 6, 7, 8, 9)
+    saved(trial, *(Reading(sensor=n, day=date(2024, 5, n), at=at, words=f"warm {n}") for n in range(1, 6)))
+    (row,) = index("warm 3", limit=1)
+    assert (row.sensor, row.day, row.at) == (3, date(2024, 5, 3), at)
+    index.reindex(batch=2)
+    assert index.verify().sound
+
+
+def test_a_base_of_ones_own_says_which_models_are_bound(engine: Engine) -> None:
+    assert SQLAlchemyAdapter.serves(Article, base=Base, engine=engine)
+    assert not SQLAlchemyAdapter.serves(Dog, base=Base, engine=engine)
+    assert not SQLAlchemyAdapter.serves(dict, engine=engine)
+    assert not SQLAlchemyAdapter.serves(Base, engine=engine)
+
+
+def test_init_database_binds_what_is_declared(engine: Engine) -> None:
+    class Own(DeclarativeBase):
+        pass
+
+    class Memo(Own):
+        __tablename__ = "kit_note"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        body: Mapped[str | None]
+        search = SemanticIndex(["body"], sync="inline")
+
+    with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:
+        (index,) = init_database(engine, core, base=Own)
+        saved(engine, Memo(id=1, body="declared"))
+        assert [row.body for row in Memo.search("declared")] == ["declared"]
+        index.uninstall()
+
+
+# --- connections ---------------------------------------------------------------------------------------------------------
+
+
+def small(kind: str, open_database: Callable[[str], Any], servers: Any) -> Engine:
+    """An engine that has one connection, and waits no second for another."""
+    engine = engine_of(servers, open_database(kind), pool_size=1, max_overflow=0, pool_timeout=0.5)
+    Base.metadata.create_all(engine)
+    return engine
+
+
+@pytest.mark.parametrize("kind", ["sqlite3", "postgresql", "mysql"])
+def test_a_pool_of_one_connection_is_enough(kind: str, open_database: Any, servers: Any, bind_to: BindTo) -> None:
+    engine = small(kind, open_database, servers)
+    index = bind_to(engine, source_fields=["content", "author.name"])
+    with Session(engine) as session:
+        session.add(Article(id=1, content="first", author=Author(id=1, name="Ann")))
+        session.commit()
+        assert held(index) == {"1": "first\n\nAnn"}
+        session.get_one(Author, 1).name = "Bea"
+        session.flush()
+        (row,) = index("first", fresh=True)
+        assert (row.id, row.author.name, index.in_transaction) == (1, "Bea", True), "it looks through the open transaction"
+        with pytest.raises(StoreMisuse, match="open transaction"):
+            index.sync()
+        session.commit()
+    assert held(index) == {"1": "first\n\nBea"}
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE kit_article SET content = 'by a connection'")
+        assert len(index("first")) == 1
+    assert [row.content for row in index("connection", fresh=True)] == ["by a connection"]
+    assert not index.in_transaction
+    assert index.reindex().unchanged == 1
+    assert index.verify().sound
+    index.uninstall()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["sqlite3", "postgresql", "mysql"])
+def test_tenants_that_only_rows_tell_need_one_connection_too(kind: str, open_database: Any, servers: Any) -> None:
+    engine = small(kind, open_database, servers)
+    with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[], multi_tenant=True) as core:
+        options = {"adapter": SQLAlchemyAdapter, "adapter_options": {"engine": engine}, "sync": "inline"}
+        index = core.bind(Note, source_fields=["body"], tenant=lambda row: row.owner, watch_fields=["owner"], **options)
+        saved(engine, Note(id=1, owner="acme", body="the plan"), Note(id=2, owner="beta", body="the other plan"))
+        assert [row.id for row in index("plan", tenant="acme")] == [1]
+        with Session(engine) as session, session.begin():
+            session.get_one(Note, 1).owner = "beta"
+        assert (len(index("plan", tenant="acme")), len(index("plan", tenant="beta"))) == (0, 2)
+        index.uninstall()
+    engine.dispose()
+
+
+def test_a_database_in_memory_with_one_connection_for_all(bind_to: BindTo) -> None:
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    Base.metadata.create_all(engine)
+    index = bind_to(engine)
+    saved(engine, Article(id=1, content="in memory"))
+    with Session(engine) as session:
+        session.add(Article(id=2, content="not committed"))
+        session.flush()
+        assert [row.id for row in index("in memory", limit=1)] == [1]
+        assert index.status().waiting == 1
+        session.rollback()
+    assert (held(index), index.status().waiting) == ({"1": "in memory"}, 0), "a search commits nothing of others"
+    engine.dispose()
+
+
+def test_an_unfinished_session_elsewhere_does_not_count(engine: Engine, bind_to: BindTo) -> None:
+    index = bind_to(engine)
+    forgotten = Session(engine)
+    forgotten.execute(select(Note.id)).all()
+    assert index.in_transaction
+    forgotten.close()
+    assert not index.in_transaction
+    del forgotten
+    dropped = Session(engine)
+    dropped.execute(select(Note.id)).all()
+    del dropped
+    gc.collect()
+    assert not index.in_transaction
+
+
+# --- instances -----------------------------------------------------------------------------------------------------------
+
+
+def test_rows_that_are_found_can_be_read_and_joined_to_a_session(engine: Engine, bind_to: BindTo) -> None:
+    index = bind_to(engine, source_fields=["content", "author.mentor.name"])
+    mentor = Author(id=1, name="Ann")
+    saved(engine, Article(id=1, content="found", stars=3, author=Author(id=2, name="Bea", mentor=mentor)))
+    (row,) = index("found")
+    assert (row.stars, row.author.name, row.search_hit.ref.key) == (3, "Bea", "1")
+    statements = []
+    event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    with Session(engine) as session:
+        mine = session.merge(row, load=False)
+        assert not statements
+        assert mine.author.mentor.name == "Ann"
+        mine.content = "changed"
+        session.commit()
+    assert held(index) == {"1": "changed\n\nAnn"}
+
+
+def test_related_rows_are_read_with_their_own_in_one_query(engine: Engine, bind_to: BindTo) -> None:
+    index = bind_to(engine, source_fields=["content", "author.name"], sync="manual")
+    saved(engine, *(Article(id=n, content="text", author=Author(id=n, name=f"author {n}")) for n in range(1, 30)))
+    read = []
+    event.listen(engine, "before_cursor_execute", lambda *given: read.append(given[2]) if "kit_author" in given[2] else None)
+    index.sync()
+    assert len(read) == 1
+    assert held(index)["7"] == "text\n\nauthor 7"
+
+
+# --- asyncio ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["sqlite3", "postgresql"])
+def test_an_async_session_is_captured_by_triggers(kind: str, open_database: Any, servers: Any) -> None:
+    from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+    database = open_database(kind)
+    plain = engine_of(servers, database)
+    Base.metadata.create_all(plain)
+    if kind == "sqlite3":
+        url, arguments = plain.url.set(drivername="sqlite+aiosqlite"), {"timeout": 30}
+    else:
+        url, arguments = (
+            plain.url.set(drivername="postgresql+asyncpg"),
+            {"server_settings": {"search_path": database.address}},
+        )
+
+    async def story(index: BaseORMAdapter) -> list[int]:
+        engine = create_async_engine(url, connect_args=arguments)
+        async with AsyncSession(engine) as session:
+            session.add(Article(id=1, content="by an async session"))
+            await session.commit()
+            session.add(Article(id=2, content="never by an async session"))
+            await session.flush()
+            await session.rollback()
+        found = await asyncio.to_thread(index, "async session", fresh=True, timeout=30)
+        async with AsyncSession(engine) as session:
+            mine = [await session.merge(row, load=False) for row in found]
+            assert [row.content for row in mine] == ["by an async session"]
+        await engine.dispose()
+        return [row.id for row in found]
+
+    with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:
+        options = {"adapter": SQLAlchemyAdapter, "adapter_options": {"engine": plain}}
+        index = core.bind(Article, source_fields=["content"], sync="background", **options)
+        assert asyncio.run(story(index)) == [1]
+        assert index.hub.worker._thread is not None, "a commit of an async session wakes the worker"
+        by_hand = core.bind(Article, source_fields=["title"], collection="titles", sync="manual", **options)
+        core.sync()
+        assert (list(held(index)), index.status().waiting, by_hand.status().waiting) == (["1"], 0, 0)
+        index.uninstall()
+        by_hand.uninstall()
+    plain.dispose()
+
+
+# --- migrations ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_migration_of_alembic_drops_triggers_and_install_brings_them_back(tmp_path: Path, bind_to: BindTo) -> None:
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
+
+    engine = with_savepoints(create_engine(f"sqlite:///{tmp_path / 'rows.db'}"))
+    Base.metadata.create_all(engine)
+    index = bind_to(engine, source_fields=["content", "author.name"])
+    saved(engine, Article(id=1, content="before"), Article(id=2, content="goes", author=Author(id=1, name="Ann")))
+    index.uninstall(forget=False)
+    with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)) as migration:
+        with migration.batch_alter_table("kit_article", recreate="always") as table:
+            table.alter_column("title", type_=String(300))
+        connection.exec_driver_sql("UPDATE kit_article SET content = 'by a migration' WHERE id = 1")
+        connection.exec_driver_sql("DELETE FROM kit_article WHERE id = 2")
+    assert not index.status().capturing
+    assert index.install()
+    index.sync()
+    assert (held(index), index.status().capturing) == ({"1": "by a migration"}, True)
+    saved(engine, Article(id=3, content="after"))
+    assert sorted(held(index)) == ["1", "3"]
+    index.uninstall()
+    engine.dispose()

@@ -1,0 +1,15 @@
+"""The kit of adapters holds for the adapter of the smallest ORM there can be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mini_harness import MiniHarness
+
+from semantic_core.testing import Check, adapter_checks
+
+
+@pytest.mark.parametrize("check", adapter_checks(), ids=str)
+def test_the_mini_adapter_keeps_the_contract(check: Check, tmp_path: Path) -> None:
+    check(lambda: MiniHarness(tmp_path))

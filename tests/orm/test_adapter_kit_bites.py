@@ -1,0 +1,628 @@
+"""A contract that has never failed has not been tested: adapters broken on purpose, and the check that catches each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from unittest import SkipTest
+
+import attrs
+import pytest
+from hypothesis import Phase, settings
+from mini_harness import MiniHarness, MiniKitAdapter
+
+from semantic_core import SemanticCore
+from semantic_core._memory import MemoryStore
+from semantic_core.orm import ModelResults, SqlOutbox, VerifyReport
+from semantic_core.orm._dialects import OUTBOX
+from semantic_core.orm._hub import Hub, hub_of
+from semantic_core.orm._watch import watch
+from semantic_core.orm.triggers import Capture
+from semantic_core.testing import Check, _adapter_trees, adapter_checks
+from semantic_core.testing._check import examples
+
+CAUGHT_BY: dict[Any, str] = {}
+
+
+def caught_by(check: str) -> Callable[[Any], Any]:
+    """Register a mutant, of the adapter or of its harness, with the name of a check that fails on it."""
+
+    def register(mutant: Any) -> Any:
+        CAUGHT_BY[mutant] = check
+        return mutant
+
+    return register
+
+
+class OtherOutbox(MiniKitAdapter):
+    """An adapter whose outbox is of another class."""
+
+    outbox: type[SqlOutbox] = SqlOutbox
+    hub_class: type[Hub] = Hub
+
+    @cached_property
+    def hub(self):
+        hub = hub_of(self.core, self)
+        hub.__class__, hub.outbox.__class__ = self.hub_class, self.outbox
+        return hub
+
+
+class OtherCapture(MiniKitAdapter):
+    """An adapter whose triggers are of another class, or listen to something else."""
+
+    capture_class: type[Capture] = Capture
+
+    def listens_to(self):
+        return watch(self)
+
+    @cached_property
+    def _capture(self):
+        return self.capture_class(self.execute, self.dialect, self.listens_to(), placeholder=self.placeholder)
+
+
+class OnlyEvents(MiniKitAdapter):
+    """An adapter that hears what the ORM tells and nothing else, whatever it is asked for."""
+
+    def __init__(self, *args: Any, capture: Any = None, **options: Any) -> None:
+        super().__init__(*args, capture="events", **options)
+
+
+# --- when tickets are written --------------------------------------------------------------------------------------
+
+
+class Queueing(MiniKitAdapter):
+    """Changes are noted in memory first."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.queue: list[Any] = []
+        super().__init__(*args, **options)
+
+    def connect(self) -> None:
+        self.model.heard.append(self.queue.append)
+
+    def disconnect(self) -> None:
+        self.model.heard.clear()
+
+    def flush(self) -> None:
+        while self.queue:
+            self.changed(self.queue.pop(0))
+
+
+@caught_by("a_rollback_is_heard_too")
+class TicketsOutsideTheTransaction(Queueing):
+    """Written when the transaction has ended, however it ended: a rolled-back ticket is kept."""
+
+    def connect(self) -> None:
+        super().connect()
+        block = self.model.db.transaction
+
+        def watched():
+            from contextlib import contextmanager
+
+            @contextmanager
+            def both() -> Iterator[None]:
+                try:
+                    with block():
+                        yield
+                finally:
+                    if not self.model.db.raw.in_transaction:
+                        self.flush()
+
+            return both()
+
+        self.model.db.transaction = watched
+
+
+@caught_by("a_restart_changes_nothing")
+class TicketsInMemory(Queueing):
+    """Noted in the process, written when it has time: what it had not written is gone with it."""
+
+    def __init__(self, *args: Any, capture: Any = None, **options: Any) -> None:
+        super().__init__(*args, capture="events", **options)
+
+    def sync(self, limit=None):
+        self.flush()
+        return super().sync(limit)
+
+
+@caught_by("rows_inserted_in_bulk_are_seen")
+class BulkUnseen(OnlyEvents):
+    pass
+
+
+@caught_by("sql_past_the_orm_is_seen")
+class PlainStatementsUnseen(OnlyEvents):
+    pass
+
+
+@caught_by("a_row_comes_and_goes_with_its_condition")
+class ConditionAskedWhenNoted(OnlyEvents):
+    """A row that does not qualify any more is not noted, so it stays."""
+
+    def changed(self, *instances, execute=None):
+        super().changed(*(each for each in instances if self.declaration.wants(each)), execute=execute)
+
+
+@caught_by("nothing_is_indexed_before_the_commit")
+class WakesWithinTheTransaction(MiniKitAdapter):
+    """After every statement."""
+
+    def on_commit(self, wake):
+        run = self.model.db.run
+
+        def noisy(sql, params=()):
+            rows = run(sql, params)
+            if "kit_" in sql and not sql.startswith(("SELECT", "CREATE")):
+                wake()
+            return rows
+
+        self.model.db.run = noisy
+        super().on_commit(wake)
+
+
+@caught_by("a_released_savepoint_is_no_commit")
+class WakesAfterSavepoints(MiniKitAdapter):
+    def on_commit(self, wake):
+        block = self.model.db.transaction
+
+        class Told:
+            def __enter__(self):
+                self.block = block()
+                return self.block.__enter__()
+
+            def __exit__(self, *error):
+                done = self.block.__exit__(*error)
+                wake()
+                return done
+
+        self.model.db.transaction = Told
+        super().on_commit(wake)
+
+
+@caught_by("a_saved_row_is_indexed_after_its_commit")
+class NeverWakes(MiniKitAdapter):
+    def on_commit(self, wake):
+        return
+
+
+@caught_by("a_commit_does_not_fail_because_of_the_index")
+class ErrorsRaisedIntoTheCommit(MiniKitAdapter):
+    def on_commit(self, wake):
+        def work():
+            if self.strategy == "inline" and not getattr(self.hub._mine, "working", False):
+                self.hub.sync(None)
+
+        super().on_commit(work)
+
+
+# --- what triggers see ---------------------------------------------------------------------------------------------
+
+
+@caught_by("an_edit_of_another_field_costs_nothing")
+class ListensToEverything(OtherCapture):
+    def listens_to(self):
+        return attrs.evolve(watch(self), everything=True)
+
+
+@caught_by("a_foreign_key_that_changes_is_seen")
+class ForeignKeyMoveUnseen(OtherCapture):
+    def listens_to(self):
+        heard = watch(self)
+        return attrs.evolve(heard, columns=tuple(name for name in heard.columns if name != "author_id"))
+
+
+@caught_by("a_related_row_that_changes_reaches_its_own")
+class RelatedRowsUnseen(OtherCapture):
+    def listens_to(self):
+        return attrs.evolve(watch(self), related=())
+
+
+@caught_by("a_path_may_have_two_steps")
+class OneStepIsEnough(OtherCapture):
+    def listens_to(self):
+        heard = watch(self)
+        return attrs.evolve(heard, related=tuple(each for each in heard.related if len(each.joins) < 2))
+
+
+@caught_by("a_change_in_the_parents_table_is_seen")
+class ParentsTableUnseen(OtherCapture):
+    def listens_to(self):
+        heard = watch(self)
+        return attrs.evolve(heard, related=tuple(each for each in heard.related if each.joins[0].table != "kit_media"))
+
+
+class OnlyTheNewAddress(OtherCapture):
+    class capture_class(Capture):
+        def _own(self):
+            for trigger in super()._own():
+                yield attrs.evolve(trigger, body=trigger.body[-1:])
+
+
+caught_by("a_row_that_changes_hands_leaves_the_old_ones")(type("TenantOfOldForgotten", (OnlyTheNewAddress,), {}))
+caught_by("a_document_goes_with_its_key")(type("OldKeyForgotten", (OnlyTheNewAddress,), {}))
+
+
+@caught_by("a_save_without_a_change_costs_nothing")
+class SameValuesNoted(OtherCapture):
+    class capture_class(Capture):
+        def _own(self):
+            for trigger in super()._own():
+                yield attrs.evolve(trigger, when="")
+
+
+@caught_by("a_change_of_letter_case_is_a_change")
+class ComparesAsTheCollationDoes(OtherCapture):
+    class capture_class(Capture):
+        def _own(self):
+            for trigger in super()._own():
+                yield attrs.evolve(trigger, when=trigger.when.replace("COLLATE BINARY", "COLLATE NOCASE"))
+
+
+@caught_by("deleting_an_author_takes_its_articles_along")
+class DeletesUnseen(OtherCapture):
+    class capture_class(Capture):
+        def _own(self):
+            return (trigger for trigger in super()._own() if trigger.event != "DELETE")
+
+
+@caught_by("a_related_edit_of_another_field_costs_nothing")
+class RelatedRowsHeardWhole(OtherCapture):
+    class capture_class(Capture):
+        def _of_related(self, what, way, columns):
+            return (attrs.evolve(each, when="") for each in super()._of_related(what, way, columns))
+
+
+# --- how tickets are worked off ------------------------------------------------------------------------------------
+
+
+@caught_by("a_change_made_during_the_work_is_not_lost")
+class DoneByAddress(OtherOutbox):
+    class outbox(SqlOutbox):
+        def done(self, tickets):
+            for number in tickets:
+                self._execute(f"DELETE FROM {OUTBOX} WHERE row_key IN (SELECT row_key FROM {OUTBOX} WHERE id = ?)", [number])
+
+
+@caught_by("a_row_that_failed_is_tried_again")
+class CursorAfterTheLastSeen(OtherOutbox):
+    class outbox(SqlOutbox):
+        seen = 0
+
+        def _claim(self, *args, **options):
+            tickets = [ticket for ticket in super()._claim(*args, **options) if ticket.number > self.seen]
+            self.seen = max((ticket.number for ticket in tickets), default=self.seen)
+            return tickets
+
+
+@caught_by("the_tickets_of_a_dead_worker_come_back")
+class LeasesNeverEnd(OtherOutbox):
+    class outbox(SqlOutbox):
+        def _claim_in_turns(self, where, params, limit, token):
+            return super()._claim_in_turns(f"claim = '' AND {where}", params, limit, token)
+
+
+@caught_by("what_another_worker_holds_is_left_to_it")
+class NoLeases(OtherOutbox):
+    class outbox(SqlOutbox):
+        def _claim_in_turns(self, where, params, limit, token):
+            self._execute(f"UPDATE {OUTBOX} SET ready_at = 0 WHERE aborted = 0", ())
+            return super()._claim_in_turns(where, params, limit, token)
+
+
+@caught_by("a_row_that_keeps_failing_is_given_up_and_kept")
+class AbortedTicketsLost(OtherOutbox):
+    class outbox(SqlOutbox):
+        def failed(self, tickets, reason):
+            super().failed(tickets, reason)
+            self._execute(f"DELETE FROM {OUTBOX} WHERE aborted = 1", ())
+
+
+@caught_by("a_row_that_keeps_failing_is_given_up_and_kept")
+class TriedForEver(OtherOutbox):
+    class outbox(SqlOutbox):
+        def failed(self, tickets, reason):
+            super().failed(tickets, reason)
+            self._execute(f"UPDATE {OUTBOX} SET attempts = 0", ())
+
+
+@caught_by("an_aborted_change_can_be_retried_or_dropped")
+class DropTakesAll(OtherOutbox):
+    class outbox(SqlOutbox):
+        def drop(self, numbers=None, collections=None):
+            return super().drop(None, collections)
+
+
+@caught_by("a_store_that_fails_loses_nothing")
+class DoneBeforeItIsDone(OtherOutbox):
+    class outbox(SqlOutbox):
+        def claim(self, limit, **options):
+            tickets = super().claim(limit, **options)
+            self.done([ticket.number for ticket in tickets])
+            return tickets
+
+
+@caught_by("changes_go_before_the_backfill")
+class BackfillFirst(OtherOutbox):
+    class outbox(SqlOutbox):
+        def _claim_in_turns(self, where, params, limit, token):
+            waits = self._value(f"SELECT COUNT(*) FROM {OUTBOX} WHERE lane = 1")
+            return super()._claim_in_turns(f"{where} AND lane = {int(waits > 0)}", params, limit, token)
+
+
+@caught_by("a_row_that_fails_stops_no_other")
+class PoisonedRowBlocksOthers(MiniKitAdapter):
+    def documents(self, refs):
+        found = [self.document(key, row) for key, row in self.rows([ref.key for ref in refs])]
+        return [document for document in found if document is not None]
+
+
+@caught_by("a_pause_holds_changes_back")
+class PauseIgnored(OtherOutbox):
+    class hub_class(Hub):
+        def paused(self, collection):
+            from contextlib import nullcontext
+
+            return nullcontext()
+
+
+@caught_by("a_row_that_changes_hands_by_a_callable_leaves_the_old_ones")
+class PlacesForgotten(OtherOutbox):
+    class outbox(SqlOutbox):
+        def places(self, collection, keys):
+            found = super().places(collection, keys)
+            return {key: dict([max(there.items(), key=lambda item: item[1])]) for key, there in found.items()}
+
+
+class Careless(MiniHarness):
+    """A harness whose store is broken."""
+
+    store: type[MemoryStore] = MemoryStore
+
+    def make_core(self, embedder: Any, *, multi_tenant: bool) -> SemanticCore:
+        store = self.store(embedder.space, multi_tenant=multi_tenant)
+        return SemanticCore(store=store, embedder=embedder, plugins=[])
+
+
+@caught_by("an_older_state_never_wins")
+class StampIgnored(Careless):
+    class store(MemoryStore):
+        def replace(self, batch, stamps=None):
+            return super().replace(batch)
+
+
+@caught_by("a_row_that_came_back_is_not_removed")
+class StampOfRemovalsIgnored(Careless):
+    class store(MemoryStore):
+        def remove(self, refs, stamps=None):
+            return super().remove(refs)
+
+
+# --- what of a row is indexed --------------------------------------------------------------------------------------
+
+
+@caught_by("soft_deleted_rows_leave_and_come_back")
+class SoftDeletedRowsKept(MiniKitAdapter):
+    def document(self, key, instance):
+        return attrs.evolve(self.declaration, soft_delete=None).document(key, instance, self.read_metadata)
+
+
+@caught_by("a_default_filter_hides_no_row")
+class LoadHidesRows(MiniKitAdapter):
+    def load(self, keys):
+        return [row for row in super().load(keys) if not getattr(row, "hidden", False)]
+
+
+@caught_by("a_change_of_many_rows_is_worked_off_whole")
+class LoadTakesAThousandAtMost(MiniKitAdapter):
+    def load(self, keys):
+        return super().load(keys[:999])
+
+
+@caught_by("a_composite_key_is_one_address")
+class CompositeKeySwapped(MiniKitAdapter):
+    def inspect(self, model):
+        table = super().inspect(model)
+        return attrs.evolve(table, key=dict(reversed(table.key.items())))
+
+
+@caught_by("text_keys_are_compared_to_the_letter")
+class KeysOfDigitsAreNumbers(MiniKitAdapter):
+    def inspect(self, model):
+        table = super().inspect(model)
+        return attrs.evolve(table, key={name: lambda text: int(text) if text.isdigit() else text for name in table.key})
+
+
+@caught_by("a_uuid_is_a_key")
+class UuidWithoutDashes(MiniKitAdapter):
+    def key_text(self, values):
+        return super().key_text([str(value).replace("-", "") for value in values])
+
+
+@caught_by("text_title_and_metadata_come_from_their_fields")
+class ForeignKeyAsText(MiniKitAdapter):
+    def read_metadata(self, instance, field):
+        return [str(value) for value in super().read_metadata(instance, field)]
+
+
+@caught_by("two_databases_are_two_worlds")
+class OneOutboxForAll(MiniKitAdapter):
+    database = "the database"
+
+
+# --- what search gives ---------------------------------------------------------------------------------------------
+
+
+@caught_by("the_limit_is_filled_though_rows_are_gone")
+class LimitNotFilled(MiniKitAdapter):
+    def search(self, query, *, limit=10, offset=0, **options):
+        found = self.core.search(query, limit=limit, offset=offset, collections=[self.declaration.collection])
+        live = self._live(found.hits)
+        return ModelResults(query, tuple(row for row, _ in live), tuple(hit for _, hit in live), found.mode)
+
+
+class Remembering(MiniKitAdapter):
+    """Gives the rows it has seen before when somebody searches."""
+
+    searching = False
+
+    def load(self, keys):
+        self.known = {**{self.key_of(row): row for row in super().load(keys)}, **getattr(self, "known", {})}
+        known = (self.known.get(self.key_text((key,))) for key in keys)
+        return [row for row in known if row is not None] if self.searching else super().load(keys)
+
+    def search(self, query, **options):
+        self.searching = True
+        try:
+            return super().search(query, **options)
+        finally:
+            self.searching = False
+
+
+caught_by("an_index_of_no_rows_finds_nothing")(type("DeadRowsNotDropped", (Remembering,), {}))
+caught_by("rows_come_as_they_are_now")(type("OldInstances", (Remembering,), {}))
+
+
+@caught_by("rows_come_back_in_the_order_of_the_ranking")
+class OrderOfTheTable(MiniKitAdapter):
+    def _live(self, hits):
+        return sorted(super()._live(hits), key=lambda pair: pair[1].ref.key)
+
+
+@caught_by("rows_that_no_longer_qualify_are_left_out")
+class ConditionOnlyWhenIndexed(MiniKitAdapter):
+    def _live(self, hits):
+        there = dict(self.rows([hit.ref.key for hit in hits]))
+        return [(there[hit.ref.key], hit) for hit in hits if hit.ref.key in there]
+
+
+@caught_by("where_takes_a_key_or_an_instance")
+class InstancesAskedForAsText(MiniKitAdapter):
+    def related_key(self, value):
+        return value
+
+
+@caught_by("a_fresh_search_knows_what_was_committed")
+class FreshIgnored(MiniKitAdapter):
+    def search(self, query, *, fresh=False, **options):
+        return super().search(query, **options)
+
+
+# --- setting up and taking care ------------------------------------------------------------------------------------
+
+
+@caught_by("reindex_reaches_every_row")
+class ReindexSkipsTheLastPage(OtherOutbox):
+    class outbox(SqlOutbox):
+        def add_table(self, collection, table, *, limit=None, **options):
+            if limit is not None and self._page_end(table, options.get("after"), limit) is None:
+                return None
+            return super().add_table(collection, table, limit=limit, **options)
+
+
+@caught_by("reindex_reaches_every_row")
+class ReindexSkipsTheFirstOfAPage(OtherOutbox):
+    class outbox(SqlOutbox):
+        def _between(self, table, after, last):
+            where, params = super()._between(table, after, last)
+            return where.replace("> (?)", "> (? + 1)"), params
+
+
+@caught_by("reindex_goes_on_where_it_was_interrupted")
+class ReindexForgetsItsPlace(OtherOutbox):
+    class outbox(SqlOutbox):
+        def get_state(self, collection, name):
+            return None if name == "reindex" else super().get_state(collection, name)
+
+
+@caught_by("verify_finds_what_differs")
+class VerifyCountsOnly(MiniKitAdapter):
+    def verify(self):
+        rows = self.hub.outbox.count(self.table)
+        there = self.core.documents(collections=[self.declaration.collection]).total
+        return VerifyReport(rows, missing=max(0, rows - there), ghosts=max(0, there - rows))
+
+
+@caught_by("rows_that_were_there_before_wait_to_be_indexed")
+class RowsBeforeForgotten(OtherOutbox):
+    class outbox(SqlOutbox):
+        def add_table(self, collection, table, **options):
+            return None
+
+
+@caught_by("an_index_that_is_uninstalled_leaves_the_table_alone")
+class TriggersStay(MiniKitAdapter):
+    def uninstall(self):
+        self.hub.outbox.forget(self.declaration.collection)
+
+
+@caught_by("a_declaration_that_changed_is_taken_up")
+class OldTriggersAreGoodEnough(OtherCapture):
+    class capture_class(Capture):
+        version = "00000000"
+
+
+@caught_by("installing_again_changes_nothing")
+class InstallingAgainNotesAllRows(MiniKitAdapter):
+    def install(self):
+        self.hub.outbox.create()
+        self.hub.outbox.set_state(self.declaration.collection, "declared", "")
+        return super().install()
+
+
+@caught_by("the_status_tells_how_far_it_is")
+class AlwaysUpToDate(MiniKitAdapter):
+    def status(self):
+        return attrs.evolve(super().status(), waiting=0, oldest=None)
+
+
+# --- the proof -----------------------------------------------------------------------------------------------------
+
+
+def opener(mutant: Any, folder: Path) -> Callable[[], MiniHarness]:
+    """How a check opens a harness with this mutant."""
+    if issubclass(mutant, MiniHarness):
+        return lambda: mutant(folder)
+    return lambda: type("Broken", (MiniHarness,), {"adapter": mutant})(folder)
+
+
+def failure(check: Check, mutant: Any, folder: Path) -> str:
+    """Why a check fails on a mutant; "" if it holds."""
+    try:
+        check(opener(mutant, folder))
+    except SkipTest as skipped:
+        pytest.fail(f"{check} was skipped: {skipped}")
+    except Exception as error:  # noqa: BLE001 - what is broken may break in any way
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def name_of(mutant: Any) -> str:
+    return str(mutant.__name__)
+
+
+CHECKS = {str(check): check for check in adapter_checks()}
+
+
+@pytest.mark.parametrize("mutant", CAUGHT_BY, ids=name_of)
+def test_a_broken_adapter_is_caught(mutant: Any, tmp_path: Path) -> None:
+    why = failure(CHECKS[CAUGHT_BY[mutant]], mutant, tmp_path)
+    assert why, f"{CAUGHT_BY[mutant]} lets {mutant.__name__} pass"
+
+
+CAUGHT_BY_TREES = [
+    mutant
+    for mutant in CAUGHT_BY
+    if mutant.__name__
+    in ("DoneByAddress", "StampIgnored", "BulkUnseen", "OldKeyForgotten", "RelatedRowsUnseen", "DeletesUnseen")
+]
+
+
+@pytest.mark.parametrize("mutant", CAUGHT_BY_TREES, ids=name_of)
+def test_random_trees_alone_catch_it(mutant: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unshrunk(count: int) -> settings:
+        return settings(examples(count), phases=[Phase.generate])
+
+    monkeypatch.setattr(_adapter_trees, "examples", unshrunk)  # that it is caught matters here, not how shortly it is told
+    assert failure(adapter_checks(trees=40)[-1], mutant, tmp_path)

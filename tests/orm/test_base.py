@@ -1,0 +1,325 @@
+"""An index keeps itself: whatever happens to the rows, the index holds what is committed."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mini import Database, MiniAdapter, Model
+
+from semantic_core import SemanticCore
+from semantic_core.errors import ConfigError, EmbedderUnavailable, FilterInvalid
+from semantic_core.orm import SemanticIndex, bind_declared
+from semantic_core.testing import HashEmbedder
+
+
+class Shelf:
+    """A database with authors and articles, and a core that keeps an index of the articles."""
+
+    def __init__(self, path: Path, *, embedder: Any = None, **said: Any) -> None:
+        self.db = db = Database(path / "app.db")
+        self.core = SemanticCore(store="memory", embedder=embedder or HashEmbedder(), plugins=[])
+        db.run("CREATE TABLE author (id INTEGER PRIMARY KEY, name TEXT)")
+        db.run(
+            "CREATE TABLE article (id INTEGER PRIMARY KEY, title TEXT, content TEXT, stars INTEGER DEFAULT 0, "
+            "draft INTEGER DEFAULT 0, author_id INTEGER REFERENCES author (id) ON DELETE CASCADE)"
+        )
+
+        class Author(Model):
+            table = "author"
+            fields = {"id": int, "name": str}
+
+        class Article(Model):
+            table = "article"
+            fields = {"id": int, "title": str, "content": str, "stars": int, "draft": int, "author_id": int}
+            links = {"author": (Author, "author_id", "id")}
+            search = SemanticIndex(
+                **{
+                    "source_fields": ["title", "content"],
+                    "metadata_fields": ["author", "author.name"],
+                    "condition": lambda row: not row.draft,
+                    "watch_fields": ["draft"],
+                    "sync": "inline",
+                    **said,
+                }
+            )
+
+        Author.db = Article.db = db
+        self.Author, self.Article = Author, Article
+        self.adapters = bind_declared(MiniAdapter, self.core, db=db)
+
+    def indexed(self) -> dict[str, str]:
+        """Key -> text of every document there is."""
+        found = {}
+        for summary in self.core.documents(limit=1000):
+            document = self.core.get(summary.ref)
+            assert document is not None
+            found[document.ref.key] = f"{document.title}|{document.text}"
+        return found
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path)
+
+
+def test_a_saved_row_is_found_and_comes_back_as_an_instance(shelf: Shelf) -> None:
+    shelf.Author.create(id=3, name="Ann")
+    shelf.Article.create(id=1, title="Loops", content="for and while repeat a block", author_id=3)
+    shelf.Article.create(id=2, title="Files", content="with closes a file", author_id=None)
+    found = shelf.Article.search("repeat a block", limit=5)
+    assert [row.id for row in found][0] == 1
+    assert found[0].title == "Loops"
+    assert found[0].search_hit is found.hits[0]
+    assert found[0].search_hit.metadata == {"author": 3, "author.name": "Ann"}
+    assert [row.id for row in shelf.Article.search("block file", where={"author": 3})] == [1]
+    assert [row.id for row in shelf.Article.search("block file", where={"author": shelf.Author(id=3)})] == [1]
+
+
+def test_what_is_rolled_back_was_never_there(shelf: Shelf) -> None:
+    with pytest.raises(ZeroDivisionError), shelf.db.transaction():
+        shelf.Article.create(id=1, title="Ghost", content="never was")
+        raise ZeroDivisionError
+    assert shelf.indexed() == {}
+    with shelf.db.transaction():
+        shelf.Article.create(id=1, title="Kept", content="is there")
+        with pytest.raises(ZeroDivisionError), shelf.db.transaction():
+            shelf.Article.create(id=2, title="Ghost", content="never was")
+            raise ZeroDivisionError
+    assert shelf.indexed() == {"1": "Kept|is there"}
+
+
+def test_bulk_and_raw_statements_are_seen(shelf: Shelf) -> None:
+    shelf.db.run("INSERT INTO article (id, title, content) VALUES (1, 'a', 'one'), (2, 'b', 'two'), (3, 'c', 'three')")
+    shelf.db.run("UPDATE article SET content = content || '!' WHERE id < 3")
+    shelf.db.run("DELETE FROM article WHERE id = 2")
+    shelf.db.run("UPDATE article SET id = 9 WHERE id = 3")
+    assert shelf.indexed() == {"1": "a|one!", "9": "c|three"}
+
+
+def test_a_related_row_that_changes_reindexes_its_own(shelf: Shelf) -> None:
+    shelf.Author.create(id=1, name="Ann")
+    shelf.Article.create(id=1, title="a", content="one", author_id=1)
+    shelf.db.run("UPDATE author SET name = 'Bea'")
+    assert [row.id for row in shelf.Article.search("one", where={"author.name": "Bea"})] == [1]
+    shelf.db.run("DELETE FROM author")
+    assert shelf.indexed() == {}
+
+
+def test_a_condition_is_looked_at_when_the_change_is_worked_off(shelf: Shelf) -> None:
+    shelf.Article.create(id=1, title="a", content="one", draft=1)
+    assert shelf.indexed() == {}
+    shelf.db.run("UPDATE article SET draft = 0")
+    assert shelf.indexed() == {"1": "a|one"}
+    shelf.db.run("UPDATE article SET draft = 1")
+    assert shelf.indexed() == {}
+
+
+def test_an_unmapped_edit_costs_nothing(tmp_path: Path) -> None:
+    embedder = HashEmbedder()
+    shelf = Shelf(tmp_path, embedder=embedder)
+    shelf.Article.create(id=1, title="a", content="one")
+    shelf.db.run("UPDATE article SET stars = 5")
+    shelf.db.run("UPDATE article SET content = content")
+    assert shelf.Article.search.status().waiting == 0
+    assert shelf.db.run("SELECT count(*) FROM semantic_outbox") == [(0,)]
+
+
+def test_rows_that_were_there_before_are_noted_and_indexed_on_demand(tmp_path: Path) -> None:
+    db = Database(tmp_path / "app.db")
+    db.run("CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT)")
+    db.run("INSERT INTO note VALUES (1, 'an old one'), (2, 'another old one')")
+
+    class Note(Model):
+        table = "note"
+        fields = {"id": int, "body": str}
+        search = SemanticIndex(["body"])
+
+    Note.db = db
+    core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[])
+    bind_declared(MiniAdapter, core, db=db)
+    assert Note.search.status().backfill == 2
+    steps: list[Any] = []
+    report = Note.search.reindex(progress=steps.append, batch=1)
+    assert report.added == 2 and steps[-1].total == 2
+    assert Note.search.status().backfill == 0
+    assert [row.id for row in Note.search("another")][0] == 2
+
+
+def test_verify_finds_what_went_by_unseen_and_repair_mends_it(shelf: Shelf) -> None:
+    for number in range(1, 6):
+        shelf.Article.create(id=number, title=f"t{number}", content=f"text {number}")
+    assert shelf.Article.search.verify().sound
+    shelf.Article.search.uninstall()
+    shelf.db.run("DELETE FROM article WHERE id = 1")
+    shelf.db.run("UPDATE article SET content = 'changed' WHERE id = 2")
+    shelf.db.run("INSERT INTO article (id, title, content) VALUES (7, 'new', 'row')")
+    found = shelf.Article.search.verify()
+    assert (found.rows, found.missing, found.stale, found.ghosts) == (5, 1, 1, 1)
+    assert sorted(found.keys) == [("ghosts", "article/1"), ("missing", "article/7"), ("stale", "article/2")]
+    shelf.Article.search.repair()
+    assert shelf.Article.search.verify().sound
+
+
+def test_the_limit_is_filled_though_rows_are_gone(shelf: Shelf) -> None:
+    for number in range(1, 21):
+        shelf.Article.create(id=number, title=f"t{number}", content="a common text")
+    with shelf.Article.search.pause():
+        shelf.db.run("DELETE FROM article WHERE id % 2 = 0")
+        found = shelf.Article.search("common text", limit=8)
+        assert len(found) == 8 and all(row.id % 2 for row in found)
+        later = shelf.Article.search("common text", limit=8, offset=8)
+        assert len(later) == 2 and not {row.id for row in found} & {row.id for row in later}
+    assert len(shelf.indexed()) == 10
+
+
+def test_an_embedder_that_is_away_stops_nothing(tmp_path: Path) -> None:
+    class Away(HashEmbedder):
+        def embed_documents(self, passages: Any) -> Any:
+            raise EmbedderUnavailable("offline")
+
+        def embed_query(self, text: str) -> Any:
+            raise EmbedderUnavailable("offline")
+
+    shelf = Shelf(tmp_path, embedder=Away())
+    shelf.Article.create(id=1, title="Loops", content="repeat a block")
+    found = shelf.Article.search("repeat", fresh=True)
+    assert [row.id for row in found] == [1] and found.degraded and found.waiting == 0
+
+
+def test_a_failing_row_waits_alone_and_is_listed(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, source_fields=["title", lambda row: 10 // row.stars and row.content], watch_fields=None)
+    shelf.Article.create(id=1, title="bad", content="divides by nothing", stars=0)
+    shelf.Article.create(id=2, title="good", content="fine", stars=1)
+    assert set(shelf.indexed()) == {"2"}
+    status = shelf.Article.search.status()
+    assert status.waiting == 1
+    shelf.db.run("UPDATE article SET stars = 2 WHERE id = 1")
+    assert set(shelf.indexed()) == {"1", "2"}
+
+
+def test_an_index_in_the_background_follows(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, sync="background")
+    try:
+        for number in range(30):
+            shelf.Article.create(id=number + 1, title="t", content=f"text {number}")
+        found = shelf.Article.search("text", limit=30, fresh=True)
+        assert len(found) == 30
+    finally:
+        shelf.core.close()
+
+
+def test_threads_that_write_at_the_same_time_are_all_heard(shelf: Shelf) -> None:
+    def write(start: int) -> None:
+        for number in range(start, start + 10):
+            shelf.Article.create(id=number, title="t", content=f"text {number}")
+        shelf.db.close()
+
+    threads = [threading.Thread(target=write, args=(100 * number,)) for number in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    shelf.core.sync()
+    assert len(shelf.indexed()) == 40 and shelf.Article.search.verify().sound
+
+
+def test_a_field_that_is_not_there_is_told_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no field 'contnt'.*Did you mean 'content'"):
+        Shelf(tmp_path, source_fields=["title", "contnt"])
+
+
+@pytest.mark.parametrize("path", ["shout", "author.shout", "author.nothing.name"])
+def test_what_triggers_cannot_watch_has_to_be_named(tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Model, "shout", property(lambda row: row.title.upper()), raising=False)
+    with pytest.raises(ConfigError, match=f"Article.{path} is no column.*watch_fields"):
+        Shelf(tmp_path, metadata_fields=[path], watch_fields=None, condition=None)
+
+
+def test_a_where_names_metadata_fields_only(shelf: Shelf) -> None:
+    with pytest.raises(FilterInvalid, match="'stars' is no metadata field"):
+        shelf.Article.search("x", where={"stars": 1})
+
+
+def test_an_index_that_is_not_bound_says_what_to_call() -> None:
+    class Loose(Model):
+        table = "loose"
+        fields = {"id": int, "body": str}
+        search = SemanticIndex(["body"])
+
+    with pytest.raises(ConfigError, match="init_database"):
+        Loose.search("x")
+
+
+def test_each_model_that_inherits_a_declaration_has_its_own_index(tmp_path: Path) -> None:
+    db = Database(tmp_path / "app.db")
+    for name in ("cat", "dog"):
+        db.run(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, name TEXT)")
+
+    class Animal(Model):
+        search = SemanticIndex(["name"], sync="inline")
+
+    class Cat(Animal):
+        table = "cat"
+        fields = {"id": int, "name": str}
+
+    class Dog(Animal):
+        table = "dog"
+        fields = {"id": int, "name": str}
+
+    Cat.db = Dog.db = db
+    core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[])
+    assert len(bind_declared(MiniAdapter, core, db=db)) == 2
+    Cat.create(id=1, name="Tom")
+    Dog.create(id=1, name="Tom")
+    assert [type(row) for row in Cat.search("Tom")] == [Cat]
+    assert core.documents().total == 2
+
+
+@pytest.mark.parametrize("tenant", ["owner", lambda row: row.owner], ids=["field", "callable"])
+def test_rows_of_tenants_are_kept_apart_and_move_with_them(tmp_path: Path, tenant: Any) -> None:
+    db = Database(tmp_path / "app.db")
+    db.run("CREATE TABLE note (id INTEGER PRIMARY KEY, owner TEXT, body TEXT)")
+
+    class Note(Model):
+        table = "note"
+        fields = {"id": int, "owner": str, "body": str}
+        search = SemanticIndex(["body"], tenant=tenant, sync="inline")
+
+    Note.db = db
+    core = SemanticCore(store="memory", embedder=HashEmbedder(), multi_tenant=True, plugins=[])
+    bind_declared(MiniAdapter, core, db=db)
+    Note.create(id=1, owner="acme", body="the plan")
+    Note.create(id=2, owner="beta", body="the plan")
+    assert [row.id for row in Note.search("plan", tenant="acme")] == [1]
+    db.run("UPDATE note SET owner = 'beta' WHERE id = 1")
+    assert [row.id for row in Note.search("plan", tenant="acme")] == []
+    assert sorted(row.id for row in Note.search("plan", tenant="beta")) == [1, 2]
+    db.run("DELETE FROM note WHERE id = 1")
+    db.run("UPDATE note SET owner = NULL WHERE id = 2")
+    assert core.tenant("beta").documents().total == 0 and core.tenant("acme").documents().total == 0
+    assert Note.search.verify().sound
+
+
+def test_an_index_bound_to_another_core_leaves_the_first_one(shelf: Shelf) -> None:
+    other = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[])
+    assert bind_declared(MiniAdapter, shelf.core, db=shelf.db) == shelf.adapters
+    bind_declared(MiniAdapter, other, db=shelf.db)
+    shelf.Article.create(id=1, title="a", content="one")
+    assert shelf.indexed() == {} and other.documents().total == 1
+
+
+def test_a_closed_core_hears_no_more_commits(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    shelf.core.close()
+    shelf.Article.create(id=1, title="a", content="one")
+    assert not caplog.records
+    assert shelf.db.run("SELECT count(*) FROM semantic_outbox") == [(1,)]
+
+
+def test_a_row_of_a_title_only_is_found_by_it(shelf: Shelf) -> None:
+    shelf.Article.create(id=1, title="Loops", content="")
+    shelf.Article.create(id=2, title="Files", content=None)
+    assert [row.id for row in shelf.Article.search("loops", mode="text")] == [1]
+    assert shelf.Article.search.verify().sound

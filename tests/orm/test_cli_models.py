@@ -1,0 +1,166 @@
+"""The command line of an application's models: how far an index is behind, and what brings it up again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from semantic_core.cli import cli
+
+APP = """
+import sys
+sys.path.insert(0, {folder!r})
+from pathlib import Path
+from mini import Database, MiniAdapter, Model
+from semantic_core import SemanticCore
+from semantic_core.orm import SemanticIndex, bind_declared
+from semantic_core.testing import HashEmbedder
+
+db = Database(Path({path!r}))
+db.run("CREATE TABLE IF NOT EXISTS note (id INTEGER PRIMARY KEY, body TEXT, size INTEGER)")
+
+class Note(Model):
+    table = "note"
+    fields = {{"id": int, "body": str, "size": int}}
+    db = db
+    search = SemanticIndex([lambda row: row.body if row.size else 1 // 0], sync="manual")
+
+def core():
+    core = SemanticCore(store="sqlite", embedder=HashEmbedder(), path={index!r})
+    bind_declared(MiniAdapter, core, db=db)
+    for adapter in core.followers:
+        adapter.outbox._max_attempts = 1
+    return core
+
+nothing = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[])
+"""
+
+
+class Application:
+    """A module in a folder of its own, and the command line run there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = f"app_{folder.name.replace('-', '_')}"
+        source = APP.format(folder=str(Path(__file__).parent), path=str(folder / "app.db"), index=str(folder / "index.db"))
+        (folder / f"{self.name}.py").write_text(textwrap.dedent(source))
+
+    def run(self, *arguments: str) -> Result:
+        return CliRunner().invoke(cli, [*arguments, "--app", f"{self.name}:core"])
+
+    def json(self, *arguments: str) -> dict[str, object]:
+        found: dict[str, object] = json.loads(self.run(*arguments, "--json").stdout)
+        return found
+
+    def write(self, sql: str) -> None:
+        import sqlite3
+
+        with sqlite3.connect(self.folder / "app.db") as raw:
+            raw.execute(sql)
+        raw.close()
+
+
+@pytest.fixture
+def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Application:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return Application(tmp_path)
+
+
+def test_a_worker_that_runs_once_works_off_what_waits(application: Application) -> None:
+    assert application.run("outbox", "status").exit_code == 0
+    application.write("INSERT INTO note VALUES (1, 'one', 1), (2, 'two', 1)")
+    status = application.json("outbox", "status")
+    assert status["indexes"][0]["waiting"] == 2  # type: ignore[index]
+    done = application.run("worker", "--once")
+    assert done.exit_code == 0 and "2 added" in done.stdout
+    assert application.json("outbox", "status")["indexes"][0]["waiting"] == 0  # type: ignore[index]
+
+
+def test_a_change_that_was_given_up_is_listed_retried_and_dropped(application: Application) -> None:
+    application.run("outbox", "status")
+    application.write("INSERT INTO note VALUES (1, 'one', 0)")
+    assert application.run("worker", "--once").exit_code == 1
+    status = application.run("outbox", "status")
+    assert status.exit_code == 1 and "given up: note/1 after 1 attempt: ZeroDivisionError" in status.stderr
+    assert application.json("outbox", "retry") == {"retried": 1}
+    application.write("UPDATE note SET size = 1")
+    assert application.run("worker", "--once").exit_code == 0
+    application.write("INSERT INTO note VALUES (2, 'two', 0)")
+    application.run("worker", "--once")
+    assert application.run("outbox", "drop", "--yes").stdout == "Dropped 1 change.\n"
+
+
+def test_verify_finds_what_differs_and_reindex_and_repair_mend_it(application: Application) -> None:
+    application.run("outbox", "status")
+    application.write("INSERT INTO note VALUES (1, 'one', 1), (2, 'two', 1)")
+    application.run("worker", "--once")
+    application.write("DELETE FROM note WHERE id = 1")
+    application.write("DELETE FROM semantic_outbox")
+    found = application.run("verify")
+    assert found.exit_code == 1 and "1 row, 1 without a row" in found.stdout
+    assert application.run("verify", "--repair").exit_code == 0
+    assert application.json("verify")["note"]["sound"] is True  # type: ignore[index]
+    assert "1 unchanged" in application.run("reindex", "--restart").stdout
+
+
+@pytest.mark.parametrize(
+    ("app", "said"),
+    [
+        ("", "Which application?"),
+        ("nowhere", "module:name"),
+        ("no_such_module_here:core", "no module 'no_such_module_here'"),
+        ("json:nothing", "json has no 'nothing'"),
+        ("json:dumps.__name__", "is no SemanticCore"),
+    ],
+)
+def test_an_application_that_cannot_be_found_is_one_clear_line(app: str, said: str) -> None:
+    done = CliRunner().invoke(cli, ["outbox", "status", "--app", app])
+    assert done.exit_code == 2 and said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_application_without_models_says_what_to_call(application: Application) -> None:
+    done = CliRunner().invoke(cli, ["worker", "--once", "--app", f"{application.name}:nothing"])
+    assert done.exit_code == 2 and "init_database" in done.stderr
+
+
+def test_an_index_that_is_not_there_is_told_with_those_that_are(application: Application) -> None:
+    done = application.run("verify", "--index", "notes")
+    assert done.exit_code == 2 and "There is no index 'notes'; there are note." in done.stderr
+
+
+def test_a_worker_ends_at_sigterm_and_leaves_nothing_half_done(application: Application) -> None:
+    application.run("outbox", "status")
+    command = [
+        sys.executable,
+        "-m",
+        "semantic_core.cli",
+        "worker",
+        "--interval",
+        "0.05",
+        "--app",
+        f"{application.name}:core",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(application.folder)}
+    worker = subprocess.Popen(command, cwd=application.folder, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        application.write("INSERT INTO note VALUES (1, 'one', 1)")
+        for _ in range(200):
+            if application.json("outbox", "status")["indexes"][0]["waiting"] == 0:  # type: ignore[index]
+                break
+            time.sleep(0.1)
+        worker.send_signal(signal.SIGTERM)
+        _, said = worker.communicate(timeout=30)
+    finally:
+        worker.kill()
+    assert worker.returncode == 0 and "nothing was left half done" in said
+    assert application.json("verify")["note"]["sound"] is True  # type: ignore[index]

@@ -1,0 +1,589 @@
+"""Tickets live in the application's transactions, belong to one worker at a time, and come back until they are done."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from semantic_core.errors import ConfigError, InputError
+from semantic_core.orm._dialects import TABLES
+from semantic_core.orm._tables import Table
+from semantic_core.orm.outbox import BACKFILL, OutboxStatus, SqlOutbox
+from semantic_core.protocols import Outbox
+from semantic_core.types import Ref
+
+WORKER = Path(__file__).with_name("outbox_process.py")
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def outbox_on(connection: Any, dialect: str, **options: Any) -> SqlOutbox:
+    return SqlOutbox(connection.run, dialect, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module", params=["sqlite3", "apsw", "postgresql", "mysql"])
+def kept(request: pytest.FixtureRequest, keep_database: Any) -> Any:
+    """A database of every kind in turn, with an outbox in it."""
+    made = keep_database(request.param)
+    outbox_on(made.connect(), made.dialect).create()
+    return made
+
+
+@pytest.fixture
+def connection(kept: Any) -> Iterator[Any]:
+    """A connection to it; whatever the test leaves in the outbox is deleted."""
+    connection = kept.connect()
+    yield connection
+    for table in TABLES:
+        connection.execute(f"DELETE FROM {table}")
+
+
+@pytest.fixture
+def outbox(kept: Any, connection: Any, clock: Clock) -> SqlOutbox:
+    return outbox_on(connection, kept.dialect, clock=clock, random=lambda: 1.0, lease=60.0, max_attempts=3)
+
+
+def keys(outbox: SqlOutbox, limit: int = 100) -> list[str]:
+    return [ticket.key for ticket in outbox.claim(limit)]
+
+
+# --- the tables -----------------------------------------------------------------------------------------------------------
+
+
+def test_it_keeps_the_contract_of_an_outbox(outbox: SqlOutbox) -> None:
+    assert isinstance(outbox, Outbox)
+
+
+def test_tables_are_made_once_and_found(database: Any) -> None:
+    outbox = outbox_on(database.connect(), database.dialect)
+    assert not outbox.exists()
+    outbox.create()
+    assert outbox.exists()
+    outbox.add("article", ["1"])
+    outbox.create()
+    assert keys(outbox) == ["1"]
+
+
+def test_eight_processes_may_make_the_tables_at_once(engine: Any) -> None:
+    command = [sys.executable, str(WORKER), "create", engine.kind, engine.address]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(8)]
+    ends = [(process.communicate()[1], process.returncode) for process in running]
+    assert ends == [("", 0)] * 8
+    outbox = outbox_on(engine.connect(), engine.dialect)
+    assert outbox.exists()
+    assert sorted(keys(outbox)) == ["1"] * 8
+
+
+def test_numbers_of_a_table_made_anew_begin_above_the_old_ones(database: Any, clock: Clock) -> None:
+    connection = database.connect()
+    outbox = outbox_on(connection, database.dialect, clock=clock)
+    numbers = []
+    for _ in range(2):
+        outbox.create()
+        outbox.add("article", ["1", "2"])
+        numbers.append([ticket.number for ticket in outbox.claim(10)])
+        for table in TABLES:
+            connection.execute(f"DROP TABLE {table}")
+        clock.now += 1
+    assert max(numbers[0]) < min(numbers[1])
+    assert min(numbers[0]) >= int((clock.now - 2) * 1_000_000)
+
+
+def test_an_unknown_dialect_is_refused() -> None:
+    with pytest.raises(ConfigError, match="oracle"):
+        SqlOutbox(lambda sql, params: [], "oracle")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [{"lease": 0}, {"max_attempts": 0}, {"base_delay": -1}, {"max_delay": -1}])
+def test_settings_nobody_can_mean_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError):
+        SqlOutbox(lambda sql, params: [], "sqlite", **wrong)  # type: ignore[arg-type]
+
+
+# --- within transactions --------------------------------------------------------------------------------------------------
+
+
+def test_a_rollback_takes_the_ticket_along(kept: Any, outbox: SqlOutbox, connection: Any) -> None:
+    with pytest.raises(ZeroDivisionError), connection.transaction():
+        outbox.add("article", ["1"])
+        raise ZeroDivisionError
+    assert keys(outbox) == []
+
+
+def test_a_rolled_back_savepoint_takes_its_tickets_along(outbox: SqlOutbox, connection: Any) -> None:
+    with connection.transaction():
+        outbox.add("article", ["before"])
+        connection.execute("SAVEPOINT one")
+        outbox.add("article", ["within"])
+        connection.execute("ROLLBACK TO SAVEPOINT one")
+        outbox.add("article", ["after"])
+    assert keys(outbox) == ["before", "after"]
+
+
+def test_a_ticket_is_not_seen_before_its_commit(kept: Any, outbox: SqlOutbox, connection: Any) -> None:
+    other = outbox_on(kept.connect(), kept.dialect)
+    connection.execute("BEGIN")
+    outbox.add("article", ["1"])
+    seen = other.status(["article"])["article"].waiting
+    connection.execute("COMMIT")
+    assert seen == 0
+    assert keys(other) == ["1"]
+
+
+def test_a_ticket_may_be_written_by_the_transaction_of_another_connection(kept: Any, outbox: SqlOutbox) -> None:
+    other = kept.connect()
+    other.execute("BEGIN")
+    outbox.add("article", ["1"], execute=other.run)
+    other.execute("ROLLBACK")
+    assert keys(outbox) == []
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mysql"])
+def test_an_open_transaction_of_the_application_blocks_no_worker(open_database: Any, kind: str) -> None:
+    database = open_database(kind)
+    connection = database.connect()
+    outbox = outbox_on(connection, database.dialect)
+    outbox.create()
+    outbox.add("article", ["1"])
+    writer = database.connect()
+    writer.execute("BEGIN")
+    outbox.add("article", ["2"], execute=writer.run)
+    if kind == "mysql":
+        connection.execute("SET SESSION innodb_lock_wait_timeout = 1")
+    else:
+        connection.execute("SET lock_timeout = '1s'")
+    tickets = outbox.claim(10)
+    outbox.failed([tickets[0].number], "away")
+    outbox.add("article", ["3"], execute=writer.run)
+    writer.execute("COMMIT")
+    assert [ticket.key for ticket in tickets] == ["1"]
+    assert sorted(keys(outbox)) == ["2", "3"]
+
+
+# --- taking ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_oldest_changes_come_first_and_a_backfill_after_them(outbox: SqlOutbox) -> None:
+    outbox.add("article", ["old row"], lane=BACKFILL)
+    outbox.add("article", ["a", "b"])
+    assert keys(outbox, 1) == ["a"]
+    outbox.add("article", ["c"])
+    assert keys(outbox) == ["b", "c", "old row"]
+
+
+def test_a_backfill_may_be_left(outbox: SqlOutbox) -> None:
+    outbox.add("article", ["old row"], lane=BACKFILL)
+    outbox.add("article", ["a"])
+    assert [ticket.key for ticket in outbox.claim(10, backfill=False)] == ["a"]
+    assert [(ticket.key, ticket.lane) for ticket in outbox.claim(10)] == [("old row", BACKFILL)]
+
+
+def test_a_worker_gets_the_collections_it_asks_for(outbox: SqlOutbox) -> None:
+    outbox.add("article", ["1"])
+    outbox.add("comment", ["2"])
+    outbox.add("author", ["3"])
+    assert {ticket.collection for ticket in outbox.claim(10, collections=["comment", "author"])} == {"comment", "author"}
+    assert outbox.claim(10, collections=[]) == []
+    assert keys(outbox) == ["1"]
+
+
+def test_no_more_than_the_limit_is_taken(outbox: SqlOutbox) -> None:
+    outbox.add("article", map(str, range(700)))
+    assert outbox.claim(0) == []
+    first = outbox.claim(500)
+    assert [ticket.key for ticket in first] == list(map(str, range(500)))
+    assert len(outbox.claim(500)) == 200
+
+
+def test_addresses_come_back_as_they_were_written(outbox: SqlOutbox) -> None:
+    odd = ["1", "ключ 🔑", 'it\'s "odd" \\ % %s ? :x', '["a", "b"]', "", " ", "a" * 2_000]
+    outbox.add("odd 'col%s?\\", odd, "te'nant ü")
+    tickets = outbox.claim(10)
+    assert [ticket.key for ticket in tickets] == odd
+    assert {(ticket.collection, ticket.tenant) for ticket in tickets} == {("odd 'col%s?\\", "te'nant ü")}
+
+
+def test_taken_as_refs_whole_tables_are_left_and_bad_keys_fail(outbox: SqlOutbox) -> None:
+    outbox.add("article", ["", "1", "bad\nkey"], "acme")
+    assert [ref for _, ref in outbox.take(10)] == [Ref("article", "1", "acme")]
+    assert [ticket.key for ticket in outbox.claim(10)] == [""]
+    assert "control characters" in outbox.status()["article"].last_error
+
+
+def test_a_ticket_taken_is_nobody_elses(kept: Any, outbox: SqlOutbox) -> None:
+    outbox.add("article", ["1", "2", "3"])
+    other = outbox_on(kept.connect(), kept.dialect)
+    assert len(outbox.claim(2)) == 2
+    assert keys(other) == ["3"]
+    assert keys(outbox) == []
+
+
+def test_done_removes_tickets_and_not_addresses(outbox: SqlOutbox) -> None:
+    outbox.add("article", ["1"])
+    tickets = outbox.claim(10)
+    outbox.add("article", ["1"])
+    outbox.done([ticket.number for ticket in tickets])
+    assert keys(outbox) == ["1"]
+
+
+def test_nothing_to_do_is_fine(outbox: SqlOutbox) -> None:
+    outbox.done([])
+    outbox.failed([], "why")
+    outbox.give_back([])
+    outbox.done([1])
+    outbox.failed([1], "why")
+    assert outbox.status() == {}
+    assert outbox.claim(5) == []
+
+
+def test_what_is_taken_later_has_the_larger_number_even_if_it_was_written_by_an_older_transaction(engine: Any) -> None:
+    """Else the work of a ticket whose transaction began first and ended last would count as older than what it follows."""
+    outbox = outbox_on(engine.connect(), engine.dialect)
+    outbox.create()
+    slow, quick = engine.connect(), engine.connect()
+    if engine.dialect == "sqlite":  # one writer at a time: the transactions cannot overlap
+        outbox.add("article", ["1"], execute=quick.run)
+        first = outbox.claim(10)
+        outbox.add("article", ["1"], execute=slow.run)
+    else:
+        slow.execute("BEGIN")
+        outbox.add("article", ["1"], execute=slow.run)
+        outbox.add("article", ["1"], execute=quick.run)
+        first = outbox.claim(10)
+        slow.execute("COMMIT")
+    second = outbox.claim(10)
+    assert [len(first), len(second)] == [1, 1]
+    assert first[0].number < second[0].number
+
+
+# --- leases, failures -----------------------------------------------------------------------------------------------------
+
+
+def test_the_tickets_of_a_lost_worker_come_back(outbox: SqlOutbox, clock: Clock) -> None:
+    outbox.add("article", ["1"])
+    assert keys(outbox) == ["1"]
+    clock.now += 59
+    assert keys(outbox) == []
+    clock.now += 2
+    assert keys(outbox) == ["1"]
+
+
+def test_a_worker_that_was_given_up_cannot_undo_what_follows(outbox: SqlOutbox, clock: Clock) -> None:
+    outbox.add("article", ["1"])
+    late = [ticket.number for ticket in outbox.claim(10)]
+    clock.now += 61
+    outbox.done([ticket.number for ticket in outbox.claim(10)])
+    outbox.failed(late, "too slow")
+    outbox.give_back(late)
+    assert outbox.status() == {}
+
+
+def test_given_back_it_can_be_taken_at_once_and_no_failure_is_counted(outbox: SqlOutbox) -> None:
+    outbox.add("article", ["1"])
+    for _ in range(5):
+        outbox.give_back([ticket.number for ticket in outbox.claim(10)])
+    assert keys(outbox) == ["1"]
+    assert outbox.status()["article"].aborted == 0
+
+
+def test_a_pause_doubles_with_each_failure_up_to_a_limit(kept: Any, connection: Any, clock: Clock) -> None:
+    outbox = outbox_on(
+        connection, kept.dialect, clock=clock, random=lambda: 1.0, base_delay=10, max_delay=30, max_attempts=9
+    )
+    outbox.add("article", ["1"])
+    for pause in (10, 20, 30, 30):
+        outbox.failed([ticket.number for ticket in outbox.claim(10)], "away")
+        clock.now += pause - 0.5
+        assert outbox.claim(10) == []
+        clock.now += 1
+    assert keys(outbox) == ["1"]
+
+
+def test_tickets_that_fail_together_each_count_one_failure(outbox: SqlOutbox, clock: Clock) -> None:
+    outbox.add("article", ["old"])
+    outbox.failed([ticket.number for ticket in outbox.claim(10)], "away")
+    clock.now += 10
+    outbox.add("article", ["new"])
+    for _ in range(2):
+        assert outbox.aborted() == []
+        outbox.failed([ticket.number for ticket in outbox.claim(10)], "away")
+        clock.now += 10
+    assert [(ticket.key, ticket.attempts) for ticket in outbox.aborted()] == [("old", 3)]
+    assert keys(outbox) == ["new"]
+
+
+def test_pauses_are_spread(engine: Any, clock: Clock) -> None:
+    spread = iter([0.25, 0.75])
+    outbox = outbox_on(engine.connect(), engine.dialect, clock=clock, random=lambda: next(spread), base_delay=100)
+    outbox.create()
+    outbox.add("article", ["1", "2"])
+    first, second = outbox.claim(10)
+    outbox.failed([first.number], "away")
+    outbox.failed([second.number], "away")
+    clock.now += 26
+    assert keys(outbox) == [first.key]
+    clock.now += 50
+    assert keys(outbox) == [second.key]
+
+
+def fail_for_good(outbox: SqlOutbox, clock: Clock, reason: str = "poison") -> None:
+    for _ in range(3):
+        outbox.failed([ticket.number for ticket in outbox.claim(10)], reason)
+        clock.now += 601
+
+
+def test_after_the_last_try_a_ticket_is_aborted_kept_and_listed(outbox: SqlOutbox, clock: Clock) -> None:
+    outbox.add("article", ["1"], "acme")
+    fail_for_good(outbox, clock, "poison 'quoted' %s " + "x" * 600)
+    outbox.add("article", ["2"])
+    (aborted,) = outbox.aborted()
+    assert (aborted.collection, aborted.key, aborted.tenant, aborted.attempts) == ("article", "1", "acme", 3)
+    assert aborted.error == ("poison 'quoted' %s " + "x" * 600)[:500]
+    assert abs(aborted.created_at - time.time()) < 60
+    assert outbox.status()["article"].aborted == 1
+    assert keys(outbox) == ["2"]
+    assert outbox.aborted(["comment"]) == []
+
+
+def test_a_poisoned_ticket_blocks_no_other(outbox: SqlOutbox, clock: Clock) -> None:
+    outbox.add("article", ["poison"])
+    outbox.add("article", ["1", "2"])
+    (poison,) = outbox.claim(1)
+    outbox.failed([poison.number], "away")
+    assert keys(outbox) == ["1", "2"]
+
+
+def test_aborted_tickets_are_tried_again_when_asked(outbox: SqlOutbox, clock: Clock) -> None:
+    outbox.add("article", ["1", "2"])
+    outbox.add("comment", ["3"])
+    fail_for_good(outbox, clock)
+    assert len(outbox.aborted()) == 3
+    assert outbox.retry(collections=["comment"]) == 1
+    assert keys(outbox) == ["3"]
+    one = next(ticket for ticket in outbox.aborted() if ticket.key == "2")
+    assert outbox.retry([one.number]) == 1
+    assert outbox.retry([]) == 0
+    assert keys(outbox) == ["2"]
+    assert outbox.retry() == 1
+    fail_for_good(outbox, clock)
+    assert [ticket.attempts for ticket in outbox.aborted() if ticket.key == "1"] == [3]
+
+
+def test_aborted_tickets_are_dropped_when_asked_and_no_others(outbox: SqlOutbox, clock: Clock) -> None:
+    outbox.add("article", ["1"])
+    fail_for_good(outbox, clock)
+    outbox.add("article", ["2"])
+    waiting = [ticket.number for ticket in outbox.claim(1)]
+    outbox.give_back(waiting)
+    assert outbox.drop(waiting) == 0
+    assert outbox.drop(collections=["comment"]) == 0
+    assert outbox.drop() == 1
+    assert outbox.aborted() == []
+    assert keys(outbox) == ["2"]
+
+
+@pytest.mark.parametrize("reason", ["nul \0 byte", "lone \ud800 surrogate", "", "🔑" * 600])
+def test_any_reason_can_be_kept(outbox: SqlOutbox, reason: str) -> None:
+    outbox.add("article", ["1"])
+    outbox.failed([ticket.number for ticket in outbox.claim(10)], reason)
+    assert len(outbox.status()["article"].last_error) == min(len(reason), 500)
+
+
+def test_the_status_counts_each_ticket_once(outbox: SqlOutbox, clock: Clock) -> None:
+    outbox.add("article", ["poison"])
+    fail_for_good(outbox, clock)
+    outbox.add("article", ["a", "b", "c"])
+    taken = outbox.claim(1)
+    outbox.add("article", ["old", "older"], lane=BACKFILL)
+    outbox.add("comment", ["1"])
+    found = outbox.status()
+    counted = found["article"]
+    assert (counted.waiting, counted.backfill, counted.taken, counted.aborted) == (2, 2, 1, 1)
+    assert counted.oldest is not None and abs(counted.oldest - time.time()) < 60
+    assert counted.last_error == "poison"
+    assert found["comment"].waiting == 1
+    assert outbox.status(["comment", "nobody"]).keys() == {"comment", "nobody"}
+    assert outbox.status(["nobody"]) == {"nobody": OutboxStatus()}
+    assert outbox.status([]) == {}
+    clock.now += 61
+    assert outbox.status()["article"].waiting == 3
+    assert len(taken) == 1
+
+
+# --- several at once ------------------------------------------------------------------------------------------------------
+
+
+def test_two_workers_never_get_the_same_ticket(kept: Any, outbox: SqlOutbox) -> None:
+    wanted = list(map(str, range(600)))
+    outbox.add("article", wanted)
+    barrier = threading.Barrier(4)
+
+    def work(connection: Any) -> list[str]:
+        mine = outbox_on(connection, kept.dialect)
+        found: list[str] = []
+        barrier.wait()
+        while tickets := mine.claim(7):
+            found += [ticket.key for ticket in tickets]
+            mine.done([ticket.number for ticket in tickets])
+        return found
+
+    connections = [kept.connect() for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        found = [key for keys in pool.map(work, connections) for key in keys]
+    assert sorted(found) == sorted(wanted)
+    assert outbox.status() == {}
+
+
+def test_processes_that_write_take_and_fail_lose_nothing_and_double_nothing(engine: Any) -> None:
+    outbox = outbox_on(engine.connect(), engine.dialect)
+    outbox.create()
+    command = [sys.executable, str(WORKER), "race", engine.kind, engine.address]
+    running = [
+        subprocess.Popen([*command, str(number)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for number in range(4)
+    ]
+    ends = [(*process.communicate(), process.returncode) for process in running]
+    assert [end[1:] for end in ends] == [("", 0)] * 4
+    found = [key for out, _, _ in ends for key in out.split()]
+    found += [ticket.key for ticket in outbox.claim(10_000)]
+    assert sorted(found) == sorted(f"{number}-{turn}" for number in range(4) for turn in range(100))
+
+
+# --- backfill, places, state ----------------------------------------------------------------------------------------------
+
+
+KEYS: list[tuple[str, list[Any], Any]] = [
+    ("BIGINT", [2, 10, 9, 9_007_199_254_740_993, 1, 9_007_199_254_740_992], int),
+    ("VARCHAR(60)", ["b", "a", "it's %s ? \\", "10", "9", "é"], str),
+    ("DATE", ["2024-01-02", "2024-01-10", "2023-12-31", "2024-02-01", "2025-01-01", "2024-01-03"], str),
+]
+PAGES = {None: 1, 1: 7, 4: 2, 6: 2}
+
+
+def test_a_backfill_notes_every_row_once_page_by_page(engine: Any) -> None:
+    connection = engine.connect()
+    outbox = outbox_on(connection, engine.dialect)
+    outbox.create()
+    for number, (kind, values, parse) in enumerate(KEYS):
+        name = f"odd % ta'ble? {number}"
+        column = engine.quoted("id %s?")
+        kind = "INTEGER" if kind == "BIGINT" and engine.dialect == "sqlite" else kind
+        connection.execute(f"CREATE TABLE {engine.quoted(name)} ({column} {kind} PRIMARY KEY, tenant VARCHAR(20))")
+        for value in values:
+            _insert(connection, engine, engine.quoted(name), value, None if value == values[0] else "acme")
+        table = Table(name=name, key={"id": parse}, columns={"id": "id %s?", "tenant": "tenant"})
+        assert outbox.count(table) == 6
+        for limit, pages in PAGES.items():
+            after, count = outbox.add_table("article", table, tenant_column="tenant", limit=limit), 1
+            while after is not None:
+                after, count = (
+                    outbox.add_table("article", table, tenant_column="tenant", after=after, limit=limit),
+                    count + 1,
+                )
+            tickets = outbox.claim(100)
+            outbox.done([ticket.number for ticket in tickets])
+            assert count == pages, (kind, limit)
+            assert sorted((ticket.key, ticket.tenant) for ticket in tickets) == sorted(
+                (str(value), "" if value == values[0] else "acme") for value in values
+            )
+            assert {ticket.lane for ticket in tickets} == {BACKFILL}
+            found: list[str] = []
+            while page := outbox.page(table, found[-1] if found else None, limit or 5):
+                found += page
+            assert sorted(found) == sorted(map(str, values)), (kind, limit)
+        assert outbox.tenants("article", table, "tenant") == ["", "acme"]
+
+
+def _insert(connection: Any, engine: Any, name: str, *values: Any) -> None:
+    shown = ", ".join("NULL" if value is None else "'" + _escaped(engine, str(value)) + "'" for value in values)
+    connection.execute(f"INSERT INTO {name} VALUES ({shown})")
+
+
+def _escaped(engine: Any, text: str) -> str:
+    doubled = text.replace("'", "''")
+    return doubled.replace("\\", "\\\\") if engine.dialect == "mysql" else doubled
+
+
+def test_rows_with_composite_and_binary_keys_are_paged(engine: Any) -> None:
+    connection = engine.connect()
+    outbox = outbox_on(connection, engine.dialect)
+    outbox.create()
+    binary = {"sqlite": "BLOB", "postgresql": "bytea", "mysql": "VARBINARY(8)"}[engine.dialect]
+    connection.execute(f"CREATE TABLE pair (one INTEGER, two {binary}, PRIMARY KEY (one, two))")
+    for one in (2, 10):
+        for two in (b"\x00\xff", b"\x01", b"a\x00"):
+            connection.execute("INSERT INTO pair VALUES (?, ?)", [one, two])
+    table = Table(name="pair", key={"one": int, "two": bytes.fromhex}, columns={"one": "one", "two": "two"})
+    found: list[str] = []
+    while page := outbox.page(table, found[-1] if found else None, 2):
+        found += page
+    assert len(found) == len(set(found)) == 6
+    after = outbox.add_table("pair", table, limit=4)
+    assert outbox.add_table("pair", table, after=after, limit=4) is None
+    assert sorted(keys(outbox)) == sorted(found)
+
+
+def test_places_remember_where_rows_were_put(outbox: SqlOutbox) -> None:
+    outbox.put_place("article", "1", "acme", 5)
+    outbox.put_place("article", "1", "other", 7)
+    outbox.put_place("article", "1", "acme", 3)
+    outbox.put_place("article", "2", "acme ", 1)
+    outbox.put_place("comment", "1", "acme", 9)
+    assert outbox.places("article", ["1", "2", "3"]) == {"1": {"acme": 5, "other": 7}, "2": {"acme ": 1}}
+    outbox.put_place("article", "1", "acme", 8)
+    assert outbox.places("article", ["1"]) == {"1": {"acme": 8, "other": 7}}
+    outbox.forget_places("article", ["1"])
+    assert outbox.places("article", ["1", "2"]) == {"2": {"acme ": 1}}
+    assert outbox.places("article", []) == {}
+    table = Table(name="article", key={"id": int}, columns={"id": "id"})
+    assert outbox.tenants("article", table, None) == ["acme "]
+
+
+def test_places_whose_names_run_together_are_kept_apart(outbox: SqlOutbox) -> None:
+    outbox.put_place("article", "1", "2x", 5)
+    outbox.put_place("article", "12", "x", 6)
+    assert outbox.places("article", ["1", "12"]) == {"1": {"2x": 5}, "12": {"x": 6}}
+
+
+def test_state_is_kept_by_collection_and_name(outbox: SqlOutbox) -> None:
+    assert outbox.get_state("article", "cursor") is None
+    outbox.set_state("article", "cursor", "1")
+    outbox.set_state("article", "cursor", "2 % ? 'x'")
+    outbox.set_state("comment", "cursor", "")
+    assert outbox.get_state("article", "cursor") == "2 % ? 'x'"
+    assert outbox.get_state("comment", "cursor") == ""
+
+
+def test_a_forgotten_collection_leaves_nothing_and_touches_no_other(outbox: SqlOutbox) -> None:
+    for name in ("article", "comment"):
+        outbox.add(name, ["1"])
+        outbox.put_place(name, "1", "acme", 1)
+        outbox.set_state(name, "cursor", "1")
+    outbox.forget("article")
+    assert list(outbox.keys("article")) == []
+    assert outbox.places("article", ["1"]) == {}
+    assert outbox.get_state("article", "cursor") is None
+    assert list(outbox.keys("comment")) == ["1"]
+    assert outbox.places("comment", ["1"]) == {"1": {"acme": 1}}
+    assert outbox.get_state("comment", "cursor") == "1"

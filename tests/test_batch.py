@@ -1,0 +1,579 @@
+"""BatchManager: what waits becomes jobs, jobs become vectors, and nothing is paid for twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import attrs
+import pytest
+
+from semantic_core import Document, Ref, SemanticCore
+from semantic_core._memory import MemoryStore
+from semantic_core.batch import BatchManager, BatchRules, Budget
+from semantic_core.errors import (
+    BudgetSpent,
+    ConfigError,
+    EmbedderError,
+    EmbedderUnavailable,
+    InputError,
+    JobLost,
+    StoreMisuse,
+    TenantRefused,
+)
+from semantic_core.protocols import BatchEmbedder, BatchQueue, Embedder, Priced
+from semantic_core.testing import HashEmbedder, JobEmbedder
+from semantic_core.types import ChunkId
+
+HOUR = 3_600.0
+
+
+class Office:
+    """A core in memory, an embedder that takes jobs, and a clock one can turn."""
+
+    def __init__(self, *, rules: BatchRules | None = None, **options: Any) -> None:
+        self.now = 1_000_000_000.0
+        self.embedder: JobEmbedder = options.pop("embedder", None) or JobEmbedder()
+        self.core = SemanticCore(store="memory", embedder=self.embedder, plugins=[], max_chars=100, **options)
+        self.manager = self.core.batch_manager
+        self.manager._clock = self.manager.till._clock = lambda: self.now
+        self.manager.rules = rules or BatchRules()
+
+    def ingest(self, *texts: str, mode: Any = "async", collection: str = "notes") -> Any:
+        return self.core.ingest([Document(Ref(collection, text), text) for text in texts], mode=mode)
+
+    def state(self, text: str, collection: str = "notes") -> Any:
+        [state] = self.manager.chunk_states([ChunkId(Ref(collection, text), 0)])
+        return state
+
+    def wait(self, hours: float) -> None:
+        self.now += hours * HOUR
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office()
+
+
+def texts(count: int, word: str = "beans") -> list[str]:
+    return [f"{word} number {number}" for number in range(count)]
+
+
+def test_what_is_stored_asynchronously_is_found_by_words_at_once_and_by_meaning_when_its_job_is_done(office: Office) -> None:
+    report = office.ingest("tomatoes want sun", "carrots want sand")
+    assert (report.added, report.pending, report.embedded) == (2, 2, 0)
+    assert office.core.search("tomatoes", mode="text")[0].ref.key == "tomatoes want sun"
+    assert len(office.core.search("tomatoes", mode="vector")) == 0
+    assert office.state("tomatoes want sun") == ("PENDING", "")
+    [job] = office.manager.flush_queue(1)
+    assert (job.status, job.sent, job.provider_job) == ("SUBMITTED", 2, "jobs/1")
+    assert office.state("tomatoes want sun") == ("SUBMITTED", "")
+    office.embedder.start()
+    assert [job.status for job in office.manager.sync_status()] == ["PROCESSING"]
+    office.embedder.finish("shuffled")
+    [job] = office.manager.sync_status()
+    assert (job.status, job.succeeded, job.failed, job.error, job.cleaned) == ("COMPLETED", 2, 0, "", True)
+    assert office.core.search("tomatoes want", mode="vector")[0].ref.key == "tomatoes want sun"
+    assert office.embedder.jobs == {} and office.manager.sync_status() == ()
+
+
+def test_a_hundred_that_wait_are_submitted_in_thirties(office: Office) -> None:
+    office.ingest(*texts(29))
+    assert office.manager.flush_queue(min_size=30, job_size=30) == ()
+    office.ingest(*texts(100))
+    jobs = office.manager.flush_queue(min_size=30, job_size=30)
+    assert [job.sent for job in jobs] == [30, 30, 30, 10]
+    assert office.manager.flush_queue(1, force=True) == ()
+
+
+def test_fewer_than_the_least_wait_unless_it_is_forced(office: Office) -> None:
+    office.ingest(*texts(9))
+    assert office.manager.flush_queue() == ()
+    assert [job.sent for job in office.manager.flush_queue(force=True)] == [9]
+    assert office.manager.flush_queue(0, force=True) == ()
+
+
+def test_a_name_is_told_to_the_provider_that_is_found_after_a_crash(office: Office) -> None:
+    office.ingest(*texts(2))
+    [job] = office.manager.flush_queue(1)
+    assert job.name == f"semantic-core-{job.id}" and office.embedder.find(job.name) == job.provider_job
+    office.embedder.before = lambda method: None
+    assert office.manager.job(job.id[:6]).id == job.id
+    with pytest.raises(InputError, match="No job begins with 'zzz'"):
+        office.manager.job("zzz")
+
+
+def test_an_answer_that_is_lost_makes_no_second_job(office: Office) -> None:
+    office.ingest(*texts(3))
+    submit = JobEmbedder.submit
+
+    class Lost(JobEmbedder):
+        lost = False
+
+        def submit(self, passages: Any, name: str) -> str:
+            made = submit(self, passages, name)
+            if not self.lost:
+                self.lost = True
+                raise EmbedderUnavailable("No answer came.")
+            return made
+
+    office = Office(embedder=Lost())
+    office.ingest(*texts(3))
+    [job] = office.manager.flush_queue(1)
+    assert (job.status, job.error, job.tries) == ("CREATED", "No answer came.", 1)
+    assert [each.status for each in office.manager.sync_status()] == ["CREATED"]  # it is too soon
+    office.wait(0.1)
+    [job] = office.manager.sync_status()
+    assert (job.status, job.error, len(office.embedder.jobs)) == ("SUBMITTED", "", 1)
+
+
+def test_a_provider_that_is_away_is_said_before_anything_is_held(office: Office) -> None:
+    office.ingest(*texts(3))
+
+    def away(method: str) -> None:
+        raise EmbedderUnavailable("The service does not answer.")
+
+    office.embedder.before = away
+    with pytest.raises(EmbedderUnavailable):
+        office.manager.flush_queue(1)
+    assert office.manager.jobs() == [] and office.manager.queue_stats().pending == 3
+
+
+def test_no_key_for_jobs_is_said_before_any_work(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.embedder.jobs_set_up = False
+    with pytest.raises(ConfigError, match="key of their own"):
+        office.manager.flush_queue(1)
+    assert office.manager.jobs() == [] and not office.manager.takes_jobs
+    assert office.core.embed_pending() == 3
+
+
+def test_an_embedder_or_a_store_without_the_ability_says_what_to_do() -> None:
+    office = Office(embedder=HashEmbedder())
+    office.ingest(*texts(2))
+    assert office.manager.sync_status() == () and not office.manager.takes_jobs
+    with pytest.raises(ConfigError, match="HashEmbedder takes no batch jobs.*embed_pending"):
+        office.manager.flush_queue(1)
+
+    class Bare(MemoryStore):
+        open_job = None
+
+    manager = BatchManager(Bare(JobEmbedder().space), JobEmbedder())
+    with pytest.raises(StoreMisuse, match="Bare keeps no ledger"):
+        manager.queue_stats()
+    with pytest.raises(ConfigError, match="A budget needs a store that keeps a ledger"):
+        BatchManager(Bare(JobEmbedder().space), JobEmbedder(), budget=Budget(hard=1))
+
+
+def test_passages_without_a_result_are_tried_again_and_given_up_at_last(office: Office) -> None:
+    office.ingest(*texts(4))
+    for _ in range(2):
+        office.manager.flush_queue(1)
+        office.embedder.finish("partial")
+        office.manager.sync_status()
+    assert office.manager.queue_stats().ready == 3
+    office.manager.flush_queue(1)
+    job = next(iter(office.embedder.jobs.values()))
+    job.passages, kept = {}, job.passages
+    office.embedder.finish()
+    [ended] = office.manager.sync_status()
+    assert ended.error == "1 of 1 passages came back without a result."
+    assert office.manager.queue_stats().failed == 1
+    assert [failure.reason for failure in office.manager.given_up()] == [ended.error]
+    assert office.manager.retry() == 1 and list(kept) == list(office.core.store.pending(9))
+
+
+def test_a_passage_the_provider_refuses_is_named_with_its_reason(office: Office) -> None:
+    office.ingest(*texts(4))
+    office.manager.flush_queue(1)
+    office.embedder.finish("errors")
+    [job] = office.manager.sync_status()
+    assert (job.status, job.succeeded, job.failed) == ("COMPLETED", 2, 2)
+    assert office.state("beans number 1") == ("FAILED", "It was refused.")
+    assert office.core.embed_pending() == 0 and office.manager.flush_queue(1) == ()
+    assert office.manager.retry(job.id) == 2 and office.core.embed_pending() == 2
+
+
+def test_a_bad_vector_fails_alone(office: Office) -> None:
+    office.ingest(*texts(4))
+    office.manager.flush_queue(1)
+    office.embedder.finish("invalid")
+    [job] = office.manager.sync_status()
+    assert (job.succeeded, job.failed) == (2, 2)
+    assert "not finite" in office.state("beans number 3")[1]
+
+
+def test_one_passage_that_fails_the_whole_job_is_found_by_halving(office: Office) -> None:
+    office.ingest(*texts(40), "poison")
+    office.embedder.poison = {"poison"}
+    for _ in range(20):
+        office.manager.flush_queue(1)
+        office.embedder.finish()
+        office.manager.sync_status()
+        office.wait(1)
+    stats = office.manager.queue_stats()
+    assert (stats.ready, stats.failed, stats.pending) == (40, 1, 0)
+    assert office.state("poison") == ("FAILED", "FAILED One of the requests cannot be read.")
+    assert max(office.embedder.billed.values()) == 1
+
+
+def test_a_provider_that_takes_less_gets_smaller_jobs() -> None:
+    office = Office(embedder=JobEmbedder(job_limit=7))
+    office.ingest(*texts(25))
+    office.manager.flush_queue(1)
+    assert sorted(len(there.passages) for there in office.embedder.jobs.values()) == [6, 6, 6, 7]
+
+
+def test_expired_and_failed_jobs_go_back_to_the_queue_unpaid(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    office.embedder.expire()
+    [job] = office.manager.sync_status()
+    assert (job.status, job.error) == ("FAILED", "EXPIRED It took too long.")
+    assert office.manager.queue_stats().pending == 3 and not office.embedder.billed
+
+
+def test_a_cancelled_job_gives_back_what_it_held(office: Office) -> None:
+    office.ingest(*texts(3))
+    [job] = office.manager.flush_queue(1)
+    assert office.manager.cancel(job.id).cancelled_at == office.now
+    [ended] = office.manager.sync_status()
+    assert (ended.status, office.manager.queue_stats().pending) == ("FAILED", 3)
+    assert office.manager.cancel(ended).status == "FAILED"
+
+
+def test_a_job_cancelled_before_it_was_sent_never_is(office: Office) -> None:
+    office.ingest(*texts(3))
+
+    def fails(method: str) -> None:
+        if method == "submit":
+            raise EmbedderUnavailable("away")
+
+    office.embedder.before = fails
+    [job] = office.manager.flush_queue(1)
+    office.embedder.before = lambda method: None
+    assert office.manager.cancel(job).status == "CREATED"  # its time has not come
+    office.wait(1)
+    [ended] = office.manager.sync_status()
+    assert (ended.status, ended.error) == ("FAILED", "Cancelled before it was submitted.")
+    assert office.embedder.jobs == {} and office.manager.queue_stats().pending == 3
+
+
+def test_what_a_cancelled_job_had_done_is_collected(office: Office) -> None:
+    office.ingest(*texts(3))
+    [job] = office.manager.flush_queue(1)
+    office.embedder.finish()
+    office.manager.cancel(job)
+    [ended] = office.manager.sync_status()
+    assert (ended.status, ended.succeeded) == ("COMPLETED", 3)
+
+
+def test_a_job_that_never_ends_is_cancelled_and_at_last_given_up(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    office.embedder.start()
+    office.embedder.cancel = lambda job: None  # type: ignore[method-assign]
+    office.wait(71)
+    assert not office.manager.sync_status()[0].cancelled_at
+    office.wait(2)
+    assert office.manager.sync_status()[0].cancelled_at == office.now
+    office.wait(25)
+    [job] = office.manager.sync_status()
+    assert job.status == "FAILED" and "had not ended after 98 h" in job.error
+    assert office.manager.queue_stats().pending == 3
+
+
+def test_results_that_cannot_be_fetched_are_not_paid_again_without_being_asked(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    office.embedder.finish("late")
+    office.embedder.results = _unreadable  # type: ignore[method-assign]
+    for _ in range(6):
+        office.wait(11)
+        [job] = office.manager.sync_status()
+    assert (job.status, office.manager.queue_stats().failed) == ("FAILED", 3)
+    assert "could not be fetched for 55 h: 503" in job.error and "may have been paid for" in job.error
+    assert office.manager.flush_queue(1) == () and office.manager.retry() == 3
+
+
+def _unreadable(job: str) -> Any:
+    raise EmbedderUnavailable("503")
+    yield
+
+
+@pytest.mark.parametrize("lost", ["the job", "its results"])
+def test_a_job_its_provider_has_forgotten_is_not_paid_again_without_being_asked(office: Office, lost: str) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    office.embedder.finish("gone")
+    if lost == "the job":
+        office.embedder.jobs.clear()
+    [job] = office.manager.sync_status()
+    assert job.status == "FAILED" and office.manager.queue_stats().failed == 3
+    assert office.manager.flush_queue(1) == () and office.core.embed_pending() == 0
+
+
+def test_results_that_break_off_are_read_again(office: Office) -> None:
+    office.ingest(*texts(6))
+    office.manager.rules = attrs.evolve(office.manager.rules, page=2)
+    office.manager.flush_queue(1)
+    office.embedder.finish("cut")
+    [job] = office.manager.sync_status()
+    assert (job.status, job.succeeded, job.error) == ("PROCESSING", 2, "The answer broke off.")
+    [job] = office.manager.sync_status()
+    assert (job.status, job.succeeded, max(office.embedder.billed.values())) == ("COMPLETED", 6, 1)
+
+
+def test_text_edited_while_its_job_runs_waits_again_and_the_late_vector_finds_no_taker(office: Office) -> None:
+    office.core.ingest(Document(Ref("notes", "1"), "first version"), mode="async")
+    office.manager.flush_queue(1)
+    office.core.ingest(Document(Ref("notes", "1"), "second version"), mode="async")
+    office.embedder.finish()
+    office.manager.sync_status()
+    assert office.manager.queue_stats().pending == 1 and len(office.core.search("first", mode="vector")) == 0
+    assert [job.sent for job in office.manager.flush_queue(1)] == [1]
+
+
+@pytest.mark.parametrize("way", ["ingest", "embed_pending", "another document"])
+def test_a_passage_a_job_holds_is_not_embedded_by_anyone_else(office: Office, way: str) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    if way == "ingest":
+        assert office.ingest(*texts(3), mode="sync").pending == 3
+    elif way == "embed_pending":
+        assert office.core.embed_pending() == 0
+    else:
+        office.core.ingest([Document(Ref("other", "1"), "beans number 1")], mode="sync")
+    assert office.embedder.calls == 0
+    office.embedder.finish()
+    office.manager.sync_status()
+    assert office.core.stats().pending == 0 and max(office.embedder.billed.values()) == 1
+
+
+def test_one_may_insist(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    assert office.core.embed_pending(from_jobs=True) == 3
+    office.embedder.finish()
+    [job] = office.manager.sync_status()
+    assert (job.status, job.succeeded) == ("COMPLETED", 0)
+
+
+def test_two_who_embed_at_once_share_what_waits() -> None:
+    inside: list[Callable[[], Any]] = []
+
+    class Slow(JobEmbedder):
+        def embed_documents(self, passages: Any) -> Any:
+            if inside:
+                inside.pop()()
+            return super().embed_documents(passages)
+
+    office = Office(embedder=Slow(batch_size=4))
+    office.ingest(*texts(10))
+    inside.append(lambda: office.core.embed_pending(4))
+    assert office.core.embed_pending() == 6
+    inside.append(lambda: office.ingest("new text", *texts(3, "peas"), mode="sync"))
+    office.ingest("new text", *texts(6, "peas"), mode="sync")
+    assert max(office.embedder.billed.values()) == 1 and office.core.stats().pending == 0
+
+
+def test_equal_passages_are_in_a_job_once(office: Office) -> None:
+    office.core.ingest([Document(Ref("notes", str(key)), "the same text") for key in range(5)], mode="async")
+    assert [job.sent for job in office.manager.flush_queue(1)] == [1]
+    office.embedder.finish()
+    office.manager.sync_status()
+    assert office.manager.queue_stats().ready == 5 and office.embedder.billed == {"the same text": 1}
+
+
+@pytest.mark.parametrize(
+    ("freshness", "collection", "pending"),
+    [
+        (None, "notes", 0),
+        ("now", "notes", 0),
+        ("1h", "notes", 3),
+        ("24h", "notes", 3),
+        ({"*": "24h", "news": "now"}, "notes", 3),
+        ({"*": "24h", "news": "now"}, "news", 0),
+        ({"news": "24h"}, "notes", 0),
+    ],
+)
+def test_auto_goes_by_the_freshness_wanted(freshness: Any, collection: str, pending: int) -> None:
+    office = Office(freshness=freshness)
+    assert office.ingest(*texts(3), mode="auto", collection=collection).pending == pending
+
+
+def test_auto_goes_by_size_where_nothing_is_wanted(office: Office) -> None:
+    report = office.ingest(*texts(2_500), mode="auto")
+    assert 0 < report.embedded <= 1_000 and report.pending == 2_500 - report.embedded
+    office = Office(embedder=HashEmbedder())
+    assert office.ingest(*texts(2_500), mode="auto").pending == 0  # nobody would take a job
+
+
+def test_a_flush_leaves_collections_alone_that_are_to_be_fresh_sooner() -> None:
+    office = Office(freshness={"*": "24h", "tickets": "1h"})
+    office.ingest(*texts(3), collection="notes")
+    office.ingest(*texts(2, "peas"), collection="tickets")
+    assert [job.sent for job in office.manager.flush_queue(1)] == [3]
+    assert [job.sent for job in office.manager.flush_queue(1, force=True)] == [2]
+
+
+def test_one_round_of_work_embeds_what_is_urgent_and_submits_the_rest() -> None:
+    office = Office(freshness={"*": "24h", "tickets": "1h"})
+    office.ingest(*texts(3), collection="notes")
+    office.ingest(*texts(2, "peas"), collection="tickets")
+    office.now = office.manager.queue_stats().oldest_at + 1
+    assert office.manager.work() == ()  # three are too few yet
+    assert (office.embedder.tokens_billed["interactive"] > 0, office.manager.queue_stats().pending) == (True, 3)
+    office.wait(1.1)
+    assert [job.sent for job in office.manager.work()] == [3]
+    office.embedder.finish()
+    assert office.manager.work() == ()  # it asked the provider just now
+    office.wait(0.01)
+    assert [job.status for job in office.manager.work()] == ["COMPLETED"]
+    assert office.manager.queue_stats().ready == 5
+
+
+def test_one_round_of_work_without_jobs_embeds_everything() -> None:
+    office = Office(embedder=HashEmbedder())
+    office.ingest(*texts(3))
+    assert office.manager.work() == () and office.manager.queue_stats().ready == 3
+
+
+def test_what_was_spent_is_written_down_by_day_collection_and_lane(office: Office) -> None:
+    office.ingest("x" * 40, mode="sync", collection="fast")
+    office.ingest(*("y" * 80, "z" * 20), collection="slow")
+    office.manager.flush_queue(1)
+    office.embedder.finish()
+    office.wait(24)
+    office.manager.sync_status()
+    found = [
+        (cost.day, cost.collection, cost.lane, cost.passages, cost.tokens, cost.amount) for cost in office.manager.costs()
+    ]
+    assert found == [
+        ("2001-09-09", "fast", "interactive", 1, 10, Decimal("0.00001")),
+        ("2001-09-10", "slow", "batch", 2, 25, Decimal("0.0000125")),
+    ]
+    assert sum(cost.tokens for cost in office.manager.costs()) == sum(office.embedder.tokens_billed.values())
+    assert office.manager.costs("2001-09-11") == []
+
+
+def test_an_estimate_tells_tokens_money_and_time_of_what_waits(office: Office) -> None:
+    told = [f"{number}: " + "beans climb and peas climb " * (1 + number % 3) for number in range(1_500)]
+    office.ingest(*told)
+    estimate = office.manager.estimate()
+    wanted = office.embedder.tokens([text.strip() for text in told])
+    assert estimate.passages == 1_500 and abs(estimate.tokens - wanted) <= 0.05 * wanted
+    assert estimate.amounts["batch"] * 2 == estimate.amounts["interactive"] > 0
+    assert estimate.currency == "USD" and estimate.seconds["interactive"] == 4.7
+    assert Office(embedder=HashEmbedder()).manager.estimate().amounts == {}
+
+
+def test_a_spent_budget_stops_an_ingest_and_keeps_the_texts() -> None:
+    office = Office(budget={"hard": "0.0001"})  # a hundred tokens
+    report = office.ingest(*("x" * 80 + str(number) for number in range(64)), mode="sync")
+    assert (report.added, report.embedded, report.pending) == (64, 0, 64)
+    [failure] = report.failed
+    assert failure.code == "BudgetSpent" and "hard budget of 0.0001 USD per day" in failure.reason
+    assert "tomorrow" in failure.reason and office.embedder.calls == 0
+    office.embedder._batch_size = 4
+    with pytest.raises(BudgetSpent):
+        office.core.embed_pending()
+    assert 0 < office.manager.queue_stats().ready <= 4
+    office.wait(24)
+    assert office.core.embed_pending(4) == 4
+
+
+def test_a_soft_budget_can_be_forced_and_a_hard_one_cannot() -> None:
+    office = Office(budget={"soft": "0.000005", "hard": "0.0001", "per": "store"})
+    office.ingest(*texts(10))
+    with pytest.raises(BudgetSpent, match="soft budget.*per store"):
+        office.manager.flush_queue(1)
+    assert office.manager.jobs() == [] and office.manager.queue_stats().pending == 10
+    assert len(office.manager.flush_queue(1, force=True)) == 1
+    office.ingest(*texts(100, "peas"))
+    with pytest.raises(BudgetSpent, match="hard budget.*belong to jobs under way"):
+        office.manager.flush_queue(1, force=True)
+    office.wait(24 * 400)
+    with pytest.raises(BudgetSpent, match="with another store"):
+        office.manager.flush_queue(1, force=True)
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [{"hard": -1}, {"hard": "much"}, {"hard": True}, {"hard": 0}, {"per": "hour"}, {"soft": 2, "hard": 1}, {"max": 1}, 5],
+)
+def test_a_budget_nobody_can_mean_is_refused(budget: Any) -> None:
+    with pytest.raises(ConfigError, match="budget"):
+        Office(budget=budget)
+
+
+@pytest.mark.parametrize("freshness", ["soon", {"notes": "2h"}, 5, ["now"]])
+def test_a_freshness_nobody_can_mean_is_refused(freshness: Any) -> None:
+    with pytest.raises(ConfigError, match="freshness must be one of now, 1h, 24h"):
+        Office(freshness=freshness)
+
+
+def test_a_tenant_has_no_jobs_of_its_own() -> None:
+    core = SemanticCore(store="memory", embedder=JobEmbedder(), plugins=[], multi_tenant=True)
+    core.tenant("ann").ingest(Document(Ref("notes", "1"), "hers"), mode="async")
+    with pytest.raises(TenantRefused, match="batch jobs are of all tenants"):
+        _ = core.tenant("ann").batch_manager
+    assert core.batch_manager.queue_stats("ann").pending == 1 and core.batch_manager.queue_stats("bob").pending == 0
+
+
+def test_errors_a_later_look_may_mend_are_noted_and_others_raised(office: Office) -> None:
+    office.ingest(*texts(2))
+    office.manager.flush_queue(1)
+    for error in (EmbedderUnavailable("503"), EmbedderError("The key was refused.")):
+        office.embedder.before = _raising("state", error)
+        [job] = office.manager.sync_status()
+        assert (job.status, job.error) == ("SUBMITTED", str(error))
+    office.embedder.before = _raising("state", ConfigError("There is no key."))
+    with pytest.raises(ConfigError):
+        office.manager.sync_status()
+    office.embedder.before = lambda method: None
+    office.embedder.finish()
+    office.embedder.before = _raising("clean_up", EmbedderUnavailable("503"))
+    assert not office.manager.sync_status()[0].cleaned
+    office.embedder.before = lambda method: None
+    office.manager.sync_status()
+    assert office.manager.jobs()[0].cleaned and office.embedder.jobs == {}
+
+
+def test_a_refused_submission_is_raised_and_tried_again_later(office: Office) -> None:
+    office.ingest(*texts(2))
+    office.embedder.before = _raising("submit", EmbedderError("The key was refused."))
+    with pytest.raises(EmbedderError, match="refused"):
+        office.manager.flush_queue(1)
+    assert office.manager.jobs()[0].error == "The key was refused."
+    office.embedder.before = lambda method: None
+    office.wait(1)
+    assert [job.status for job in office.manager.sync_status()] == ["SUBMITTED"]
+
+
+def test_a_job_nobody_waits_for_any_more_is_not_sent(office: Office) -> None:
+    office.ingest("gone soon")
+
+    def edit(method: str) -> None:
+        office.core.remove(Ref("notes", "gone soon"))
+
+    hold = office.core.store.open_job
+    office.core.store.open_job = lambda *given, **named: (hold(*given, **named), edit(""))[0]  # type: ignore[method-assign]
+    assert office.manager.flush_queue(1) == () and office.embedder.jobs == {} and office.manager.jobs() == []
+
+
+def _raising(method: str, error: Exception) -> Callable[[str], None]:
+    def before(called: str) -> None:
+        if called == method:
+            raise error
+
+    return before
+
+
+def test_the_stand_in_has_every_ability_it_claims() -> None:
+    embedder = JobEmbedder()
+    assert isinstance(embedder, Embedder) and isinstance(embedder, BatchEmbedder) and isinstance(embedder, Priced)
+    assert isinstance(MemoryStore(embedder.space), BatchQueue)
+    with pytest.raises(JobLost):
+        embedder.state("jobs/9")

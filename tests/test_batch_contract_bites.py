@@ -1,0 +1,337 @@
+"""Ledgers of batch jobs broken on purpose, and the check of the kit that catches each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import attrs
+import pytest
+
+from semantic_core._memory import MemoryStore
+from semantic_core._memory_queue import Claim, Queue
+from semantic_core.testing import _store_batches, store_checks
+from semantic_core.testing._check import checks_in
+
+CAUGHT_BY: dict[Any, str] = {}
+CHECKS = {str(check): check for check in store_checks(persistent=True)}
+NUMBERS = count()
+
+
+def caught_by(check: str) -> Callable[[Any], Any]:
+    """Register a mutant with the name of the check that must fail on it."""
+
+    def register(mutant: Any) -> Any:
+        CAUGHT_BY[mutant] = check
+        return mutant
+
+    return register
+
+
+def opener(store: type[MemoryStore]) -> Callable[..., MemoryStore]:
+    """How one check opens it: what it names is its own."""
+    if not issubclass(store, Shelf):
+        return lambda space, name="index", **options: store(space, **options)
+    number = next(NUMBERS)
+    return lambda space, name="index", **options: store(space, f"{number}-{name}", **options)
+
+
+class Shelf(MemoryStore):
+    """A MemoryStore that stays on a shelf when closed."""
+
+    shelf: dict[str, Any] = {}
+
+    def __init__(self, space, path, *, multi_tenant=False):
+        super().__init__(space, multi_tenant=multi_tenant)
+        self._path = path
+        self._state = self.shelf.get(path, self._state)
+
+    def close(self):
+        self.shelf.setdefault(self._path, self.kept())
+        super().close()
+
+    def kept(self):
+        return self._state
+
+
+@caught_by("jobs_outlive_the_process")
+class LedgerForgotten(Shelf):
+    def kept(self):
+        return attrs.evolve(self._state, queue=Queue())
+
+
+@caught_by("a_job_holds_what_has_waited_longest")
+class NewestFirst(MemoryStore):
+    def _free(self, queue, without):
+        return dict(reversed(super()._free(queue, without).items()))
+
+
+@caught_by("a_job_holds_what_has_waited_longest")
+class PendingForgetsJobs(MemoryStore):
+    def pending(self, limit):
+        return {name: chunk.entry.passage for name, chunk in list(self._waiting().items())[:limit]}
+
+
+@caught_by("what_a_job_holds_is_nobody_elses")
+class ClaimsGoWithTheText(MemoryStore):
+    """What is edited away and comes back is paid for a second time."""
+
+    def remove(self, refs, stamps=None):
+        gone = super().remove(refs, stamps)
+        with self._changing() as draft:
+            draft.let_go(draft.claims.keys() - self._waiting().keys())
+        return gone
+
+
+@caught_by("a_job_may_leave_collections_out")
+class CollectionsIgnored(MemoryStore):
+    def _free(self, queue, without):
+        return super()._free(queue, ())
+
+
+@caught_by("passages_come_page_by_page")
+class EmptyPageTooEarly(MemoryStore):
+    """A page is cut first, and what nobody wants is left out of it then."""
+
+    def passages_of(self, job, after=-1, limit=1_000):
+        held = [claim.number for name, claim in self._queue().claims.items() if claim.holder == job and claim.number > after]
+        return [row for row in super().passages_of(job, after, 1_000) if row[0] in sorted(held)[:limit]]
+
+
+@caught_by("a_result_is_settled_once")
+class SettlesForAnyone(MemoryStore):
+    def settle(self, job, vectors, failures, rate, now):
+        return max(self.fill(vectors), super().settle(job, vectors, failures, rate, now))
+
+
+@caught_by("a_failure_is_kept_with_its_reason")
+class FailuresTriedForEver(MemoryStore):
+    def settle(self, job, vectors, failures, rate, now):
+        settled = super().settle(job, vectors, failures, rate, now)
+        with self._changing() as draft:
+            for name in failures:
+                draft.troubles.pop(name, None)
+        return settled
+
+
+@caught_by("a_bad_result_settles_nothing")
+class SettlesOneByOne(MemoryStore):
+    def settle(self, job, vectors, failures, rate, now):
+        settle = super().settle
+        return sum(settle(job, {name: vector}, {}, rate, now) for name, vector in vectors.items()) + settle(
+            job, {}, failures, rate, now
+        )
+
+
+@caught_by("a_late_result_finds_no_taker")
+class ResultsByPlace(MemoryStore):
+    """A result goes to the chunk its passage stood in, whatever stands there now."""
+
+    places: dict[str, Any] = {}
+
+    def open_job(self, job, limit, *, except_collections=()):
+        self.places = {name: chunk.entry.chunk.id for name, chunk in self._waiting().items()}
+        return super().open_job(job, limit, except_collections=except_collections)
+
+    def settle(self, job, vectors, failures, rate, now):
+        standing = {chunk.entry.chunk.id: chunk.entry.fingerprint for chunk in self._chunks()}
+        there = {standing.get(self.places.get(name)): vector for name, vector in vectors.items()}
+        self.fill({name: vector for name, vector in there.items() if name})
+        return super().settle(job, vectors, failures, rate, now)
+
+
+@caught_by("a_job_ends_once")
+class EndsTwice(MemoryStore):
+    def close_job(self, job, status, now, **named):
+        if not super().close_job(job, status, now, **named) and self.job(job):
+            with self._changing() as draft:
+                draft.jobs[job] = attrs.evolve(draft.jobs[job], status=status, error=named["error"])
+            return True
+        return self.job(job) is not None
+
+
+@caught_by("a_job_ends_once")
+class HoldsForEver(MemoryStore):
+    def close_job(self, job, status, now, **named):
+        held = {name: claim for name, claim in self._queue().claims.items() if claim.holder == job}
+        ended = super().close_job(job, status, now, **named)
+        with self._changing() as draft:
+            draft.claims |= held
+        return ended
+
+
+@caught_by("what_comes_back_without_a_result_is_tried_so_often")
+class TriedWithoutEnd(MemoryStore):
+    def close_job(self, job, status, now, **named):
+        return super().close_job(job, status, now, **{**named, "attempts": 1_000})
+
+
+@caught_by("what_comes_back_without_a_result_is_tried_so_often")
+class LostOnesPaidAgain(MemoryStore):
+    def close_job(self, job, status, now, **named):
+        return super().close_job(job, status, now, **{**named, "rest": named["rest"].replace("fail", "again")})
+
+
+@caught_by("one_bad_passage_is_found_by_halving")
+class NeverHalves(MemoryStore):
+    """The good ones are given up with the bad one."""
+
+    def close_job(self, job, status, now, **named):
+        return super().close_job(job, status, now, **{**named, "rest": named["rest"].replace("halve", "again")})
+
+
+@caught_by("a_new_job_is_one_submitters")
+class LeaseForEveryone(MemoryStore):
+    def lease_job(self, job, owner, now, until):
+        return super().lease_job(job, owner, max(now, self._queue().jobs[job].leased_until), until)
+
+
+@caught_by("a_new_job_is_one_submitters")
+class LastNameWins(MemoryStore):
+    def note_job(self, job, now, *, status=None, provider_job=None, **fields):
+        with self._changing() as draft:
+            draft.jobs[job] = attrs.evolve(draft.jobs[job], provider_job=provider_job or draft.jobs[job].provider_job)
+        return super().note_job(job, now, status=status, **fields)
+
+
+@caught_by("a_new_job_is_one_submitters")
+class StatusGoesBack(MemoryStore):
+    def note_job(self, job, now, *, status=None, **fields):
+        noted = super().note_job(job, now, status=status, **fields)
+        with self._changing() as draft:
+            if noted and status:
+                draft.jobs[job] = attrs.evolve(draft.jobs[job], status=status)
+        return noted
+
+
+@caught_by("a_job_that_was_never_sent_can_be_dropped")
+class DropsWhatWasSent(MemoryStore):
+    def drop_job(self, job):
+        there = self.job(job)
+        with self._changing() as draft:
+            draft.let_go(draft.held_by(job))
+            draft.jobs.pop(job, None)
+        return there is not None
+
+
+@caught_by("what_is_being_embedded_is_held_for_a_time")
+class HoldsBothAtOnce(MemoryStore):
+    def hold(self, fingerprints, now, until, token=""):
+        token, _ = super().hold(fingerprints, now, until, token)
+        return token, frozenset(fingerprints)
+
+
+@caught_by("what_is_being_embedded_is_held_for_a_time")
+class HeldUntilTheEnd(MemoryStore):
+    """A process that died keeps its passages for ever."""
+
+    def hold(self, fingerprints, now, until, token=""):
+        return super().hold(fingerprints, now, float("inf"), token)
+
+
+@caught_by("what_is_being_embedded_is_held_for_a_time")
+class ReleaseTakesFromJobs(MemoryStore):
+    def release(self, token):
+        with self._changing() as draft:
+            draft.let_go({name for name, claim in draft.claims.items() if claim.holder == token or claim.until is None})
+
+
+@caught_by("a_vector_that_came_another_way_counts")
+class SentAlthoughReady(MemoryStore):
+    def passages_of(self, job, after=-1, limit=1_000):
+        passages = {chunk.entry.fingerprint: chunk.entry.passage for chunk in self._chunks()}
+        held = [(claim.number, name) for name, claim in self._queue().claims.items() if claim.holder == job]
+        return [(place, name, passages[name]) for place, name in sorted(held) if place > after and name in passages][:limit]
+
+
+@caught_by("a_vector_that_came_another_way_counts")
+class ResultsReplaceVectors(MemoryStore):
+    def settle(self, job, vectors, failures, rate, now):
+        documents = {
+            ref: attrs.evolve(
+                kept,
+                rows=tuple(
+                    attrs.evolve(
+                        row, entry=attrs.evolve(row.entry, vector=vectors.get(row.entry.fingerprint, row.entry.vector))
+                    )
+                    for row in kept.rows
+                ),
+            )
+            for ref, kept in self._state.documents.items()
+        }
+        settled = super().settle(job, vectors, failures, rate, now)
+        self._state = attrs.evolve(self._state, documents=documents)
+        return settled
+
+
+@caught_by("what_results_cost_is_written_down_once")
+class EveryReadingIsCharged(MemoryStore):
+    def settle(self, job, vectors, failures, rate, now):
+        settled = super().settle(job, vectors, failures, rate, now)
+        if rate is not None and not settled:
+            self.charge(rate, {("", "a"): (1, 1)})
+        return settled
+
+
+@caught_by("what_results_cost_is_written_down_once")
+class CostsGoWithTheTexts(MemoryStore):
+    def remove(self, refs, stamps=None):
+        with self._changing() as draft:
+            draft.costs = {}
+        return super().remove(refs, stamps)
+
+
+@caught_by("tenants_share_jobs_and_see_their_own")
+class StatsOfEveryone(MemoryStore):
+    def queue_stats(self, tenant=None):
+        super().queue_stats(tenant)
+        return super().queue_stats(None)
+
+
+@caught_by("two_who_flush_at_once_share_the_queue")
+class LooksThenHolds(MemoryStore):
+    """What waits is looked up before the ledger is locked."""
+
+    def open_job(self, job, limit, *, except_collections=()):
+        free = list(super()._free(self._queue(), ()).items())[:limit]
+        time.sleep(0.001)
+        with self._changing() as draft:
+            if not free:
+                return None
+            draft.jobs[job.id], draft.most[job.id] = attrs.evolve(job, sent=len(free)), None
+            draft.claims |= {name: Claim(job.id, chunk.number, chunk.owner, 1, None) for name, chunk in free}
+            return draft.jobs[job.id]
+
+
+@caught_by("many_passages_keep_their_order_and_their_vectors")
+class ResultsInOrderOfTheirNames(MemoryStore):
+    """What many a bulk update does: names and vectors are put together anew, each in an order of its own."""
+
+    def settle(self, job, vectors, failures, rate, now):
+        names = sorted(vectors) if len(vectors) > 20 else list(vectors)
+        return super().settle(job, dict(zip(names, vectors.values(), strict=True)), failures, rate, now)
+
+
+@caught_by("no_crash_loses_a_passage")
+class UnsentJobsForgotten(MemoryStore):
+    """A worker that died between the ledger and the provider leaves passages nobody asks for."""
+
+    def jobs(self, statuses=None, *, limit=100, cleaned=None):
+        return [job for job in super().jobs(statuses, limit=limit, cleaned=cleaned) if job.provider_job]
+
+
+@pytest.mark.parametrize("check", [CHECKS[name] for name in sorted(set(CAUGHT_BY.values()))], ids=str)
+def test_the_store_mutants_are_made_from_is_sound(check):
+    check(opener(Shelf))
+
+
+@pytest.mark.parametrize("mutant", CAUGHT_BY, ids=lambda mutant: mutant.__name__)
+def test_a_broken_ledger_is_caught(mutant):
+    with pytest.raises(AssertionError):
+        CHECKS[CAUGHT_BY[mutant]](opener(mutant))
+
+
+def test_every_check_of_the_ledger_has_a_mutant():
+    assert {str(check) for check in checks_in(_store_batches)} | {"jobs_outlive_the_process"} == set(CAUGHT_BY.values())

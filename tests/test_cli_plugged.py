@@ -1,0 +1,120 @@
+"""The command line with third-party plugins: an embedder that is away, a plugin that cannot be imported."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from semantic_core.cli import cli
+
+MOODY = """
+from pathlib import Path
+from semantic_core import Space, hookimpl
+from semantic_core.errors import EmbedderUnavailable
+
+class Moody:
+    space, batch_size, max_chars = Space("moody", 3), 8, 500
+    def embed_documents(self, passages):
+        import numpy as np
+        if Path("away").exists():
+            raise EmbedderUnavailable("The line is dead.")
+        return np.array([self.embed_query(passage) for passage in passages], dtype="float32")
+    def embed_query(self, text):
+        import numpy as np
+        if Path("away").exists():
+            raise EmbedderUnavailable("The line is dead.")
+        vector = np.array([1.0, text.count("e"), text.count("a")], dtype="float32")
+        return vector / np.linalg.norm(vector)
+
+@hookimpl
+def semantic_embedders():
+    return {"moody": Moody}
+"""
+
+
+def install(site: Path, name: str, source: str) -> None:
+    """A distribution as pip leaves it behind."""
+    (site / f"{name}.py").write_text(source)
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[semantic_core]\n{name} = {name}\n")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    site = tmp_path / "site"
+    site.mkdir()
+    install(site, "moody_plugin", MOODY)
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("SEMANTIC_CORE_EMBEDDER", "moody")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/loops.txt").write_text("For and while repeat a block.")
+    yield tmp_path
+    sys.modules.pop("moody_plugin", None)
+
+
+def call(*args: str) -> Result:
+    return CliRunner().invoke(cli, args)
+
+
+def answer(*args: str, code: int = 0) -> Any:
+    result = call(*args, "--json")
+    assert result.exit_code == code, result.output
+    return json.loads(result.stdout)
+
+
+def test_when_the_embedder_is_away_words_answer_and_it_is_said(folder: Path) -> None:
+    assert call("ingest", "notes").exit_code == 0
+    (folder / "away").touch()
+    found = answer("search", "repeat")
+    assert (found["mode"], found["degraded"]) == ("text", True)
+    assert "The line is dead." in found["reason"]
+    assert [hit["key"] for hit in found["hits"]] == ["loops.txt"]
+    shown = call("search", "repeat").stdout
+    assert "Degraded: " in shown
+    assert "The line is dead." in " ".join(shown.split())
+
+
+def test_an_ingest_while_the_embedder_is_away_leaves_a_gap_and_says_so(folder: Path) -> None:
+    (folder / "away").touch()
+    result = call("ingest", "notes")
+    assert result.exit_code == 1
+    assert "1 passage without a vector" in result.stdout
+    assert "The line is dead." in result.stdout
+    doctor = answer("doctor", code=1)
+    assert any("without a vector" in each["told"] for each in doctor["findings"] if each["status"] == "problem")
+    assert any(each["part"] == "embedder" and each["status"] == "problem" for each in doctor["findings"])
+    (folder / "away").unlink()
+    assert answer("ingest", "notes")["complete"] is True
+    assert answer("stats")["pending"] == 0
+    assert answer("doctor")["healthy"] is True
+
+
+def test_an_index_of_another_embedder_is_refused_with_both_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call("ingest", "notes")
+    monkeypatch.delenv("SEMANTIC_CORE_EMBEDDER")
+    result = call("search", "repeat")
+    assert result.exit_code == 2
+    assert "moody" in result.stderr
+    assert result.stderr.startswith("error: ")
+    problems = [each["part"] for each in answer("doctor", code=1)["findings"] if each["status"] == "problem"]
+    assert problems == ["space"]
+
+
+def test_a_plugin_that_cannot_be_imported_stops_nothing_and_the_doctor_names_it(folder: Path) -> None:
+    install(folder / "site", "sick_plugin", "raise RuntimeError('no such device')\n")
+    assert call("ingest", "notes").exit_code == 0
+    assert answer("search", "repeat")["hits"]
+    problems = [each for each in answer("doctor", code=1)["findings"] if each["status"] == "problem"]
+    assert len(problems) == 1
+    assert "sick_plugin" in problems[0]["told"]
+    assert "no such device" in problems[0]["told"]
+    assert problems[0]["remedy"]

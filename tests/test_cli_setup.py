@@ -1,0 +1,193 @@
+"""``init``, ``config show`` and ``doctor``."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from semantic_core._config import _KEYS, read_config
+from semantic_core.cli import cli
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    for name in ("PATH", "STORE", "EMBEDDER", "PLUGINS", "CONFIG"):
+        monkeypatch.delenv(f"SEMANTIC_CORE_{name}", raising=False)
+    yield tmp_path
+
+
+def call(*args: str, **more: Any) -> Result:
+    return CliRunner().invoke(cli, args, **more)
+
+
+def test_init_writes_a_file_that_names_every_setting_and_changes_none(folder: Path) -> None:
+    result = call("init")
+    assert result.exit_code == 0
+    written = (folder / "semantic-core.toml").read_text()
+    for key in _KEYS:
+        assert key in written
+    assert dict(read_config().values) == {**read_config(start=Path("/")).values, "path": str(folder / "semantic-core.db")}
+
+
+def test_every_setting_init_leaves_out_is_one_when_it_is_uncommented(folder: Path) -> None:
+    call("init")
+    lines = (folder / "semantic-core.toml").read_text().splitlines()
+    settings = [line.removeprefix("# ") for line in lines if " = " in line or line.startswith(("# [", "["))]
+    (folder / "semantic-core.toml").write_text("\n".join(settings))
+    assert set(tomllib.loads("\n".join(settings))) == set(_KEYS)
+    assert read_config().values["store_options"]
+
+
+def test_init_overwrites_only_when_told(folder: Path) -> None:
+    (folder / "semantic-core.toml").write_text("# mine\n")
+    result = call("init")
+    assert result.exit_code == 2
+    assert "hint: Overwrite it with --force." in result.stderr
+    assert (folder / "semantic-core.toml").read_text() == "# mine\n"
+    assert call("init", "--force").exit_code == 0
+    assert (folder / "semantic-core.toml").read_text() != "# mine\n"
+    assert [path.name for path in folder.iterdir()] == ["semantic-core.toml"]
+
+
+@pytest.mark.parametrize("path", ["my notes.db", 'a "quoted" name\\n.db', "日本.db", "tab\there.db"])
+def test_init_takes_the_index_by_name(folder: Path, path: str) -> None:
+    result = call("init", "--db", path, "--json")
+    assert json.loads(result.stdout) == {"created": str(folder / "semantic-core.toml")}
+    assert read_config().values["path"] == str(folder / path)
+
+
+def test_config_show_says_where_each_setting_comes_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "semantic-core.toml").write_text('store = "sqlite"\npath = "here.db"\n')
+    monkeypatch.setenv("SEMANTIC_CORE_MAX_CHARS", "500")
+    shown = json.loads(call("config", "show", "--db", "there.db", "--json").stdout)
+    assert shown["file"] == str(folder / "semantic-core.toml")
+    settings = shown["settings"]
+    assert settings["path"] == {"value": "there.db", "source": "argument"}
+    assert settings["max_chars"] == {"value": 500, "source": "environment SEMANTIC_CORE_MAX_CHARS"}
+    assert settings["store"] == {"value": "sqlite", "source": f"file {folder / 'semantic-core.toml'}"}
+    assert settings["embedder"] == {"value": "wordllama", "source": "default"}
+    text = call("config", "show", "--db", "there.db").stdout
+    assert "there.db" in text
+    assert "environment SEMANTIC_CORE_MAX_CHARS" in text
+
+
+@pytest.mark.parametrize("option", ["api_key", "TOKEN", "client_secret", "db_password"])
+def test_secrets_are_never_shown(folder: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    (folder / "semantic-core.toml").write_text(f'[embedder_options]\n{option} = "canary-1"\nregion = "eu"\n')
+    monkeypatch.setenv(f"SEMANTIC_CORE_STORE_OPTIONS__{option.upper()}", "canary-2")
+    for args in (["config", "show"], ["config", "show", "--json"], ["doctor"], ["doctor", "--json"]):
+        assert "canary" not in call(*args).output
+    assert "eu" in call("config", "show").stdout
+
+
+def doctor(code: int, *args: str) -> dict[str, Any]:
+    result = call("doctor", "--json", *args)
+    assert result.exit_code == code, result.output
+    answer: dict[str, Any] = json.loads(result.stdout)
+    assert answer["healthy"] is (code == 0)
+    return answer
+
+
+def told(answer: dict[str, Any], part: str, status: str) -> list[str]:
+    return [each["told"] for each in answer["findings"] if (each["part"], each["status"]) == (part, status)]
+
+
+def test_a_fresh_installation_is_healthy_and_no_index_is_made(folder: Path) -> None:
+    answer = doctor(0)
+    assert told(answer, "index", "note") == ["none yet at 'semantic-core.db'"]
+    assert told(answer, "embedder", "ok")
+    assert "semantic-core " in told(answer, "parts", "ok")[0]
+    assert list(folder.iterdir()) == []
+    assert call("doctor").stdout.endswith("Everything is in order.\n")
+
+
+def test_an_index_is_opened_and_counted(folder: Path) -> None:
+    (folder / "a.txt").write_text("some text")
+    call("ingest", "a.txt")
+    answer = doctor(0)
+    assert "'semantic-core.db': 1 document, 1 passage" in told(answer, "index", "ok")
+    assert told(answer, "space", "ok")
+
+
+def test_a_damaged_setting_is_a_problem_and_the_rest_is_still_looked_at(folder: Path) -> None:
+    (folder / "semantic-core.toml").write_text("stor = 1")
+    answer = doctor(1)
+    assert "'stor'" in told(answer, "settings", "problem")[0]
+    assert told(answer, "plugins", "ok")
+
+
+def test_a_foreign_index_is_a_problem(folder: Path) -> None:
+    (folder / "diary.db").write_text("Dear diary, " * 100)
+    assert "diary.db" in told(doctor(1, "--db", "diary.db"), "index", "problem")[0]
+    result = call("doctor", "--db", "diary.db")
+    assert result.exit_code == 1
+    assert "problem  index" in result.stdout
+    assert result.stdout.endswith("1 problem found.\n")
+
+
+def test_an_index_of_another_embedder_is_a_problem_of_the_space(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "a.txt").write_text("some text")
+    call("ingest", "a.txt")
+    monkeypatch.setenv("SEMANTIC_CORE_EMBEDDER_OPTIONS__DIMENSIONS", "64")
+    answer = doctor(1)
+    assert told(answer, "space", "problem")
+
+
+def test_a_missing_plugin_is_a_problem_with_its_remedy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "peewee,wordllama,markdown,nope")
+    answer = doctor(1)
+    problems = [each for each in answer["findings"] if each["status"] == "problem"]
+    assert any("nope" in each["told"] and each["remedy"] for each in problems)
+
+
+def ingested(folder: Path) -> None:
+    for name, text in (("a.txt", "walrus on the ice"), ("b.txt", "otter in the river")):
+        (folder / name).write_text(text)
+    assert call("ingest", ".").exit_code == 0
+
+
+def damage(statement: str) -> None:
+    import apsw
+
+    connection = apsw.Connection("semantic-core.db")
+    connection.execute(statement)
+    connection.close()
+
+
+def test_doctor_repairs_what_is_derived(folder: Path) -> None:
+    ingested(folder)
+    damage("delete from slot")
+    sick = doctor(1)
+    assert "its vector cannot be found by scanning" in " ".join(told(sick, "index", "problem"))
+    assert call("doctor", "--repair", "--json").exit_code == 0
+    doctor(0)
+
+
+def test_doctor_says_what_it_cannot_repair(folder: Path) -> None:
+    ingested(folder)
+    damage("update chunk set text = 'changed' where id = 1")
+    answer = json.loads(call("doctor", "--repair", "--json").stdout)
+    assert not answer["healthy"]
+    assert any("Ingest these documents again" in finding["remedy"] for finding in answer["findings"])
+
+
+def test_a_backup_is_an_index_with_the_same_content(folder: Path) -> None:
+    ingested(folder)
+    copied = call("backup", "copy.db", "--json")
+    assert copied.exit_code == 0
+    assert json.loads(copied.stdout) == {"path": "copy.db", "bytes": (folder / "copy.db").stat().st_size}
+    for command in (["documents", "list"], ["search", "walrus ice", "--mode", "text"], ["search", "river animals"]):
+        original, copy = (json.loads(call(*command, "--json", *more).stdout) for more in ([], ["--db", "copy.db"]))
+        for answer in (original, copy):
+            answer.pop("timings_ms", None)
+        assert copy == original
+    assert call("doctor", "--db", "copy.db").exit_code == 0
+    again = call("backup", "copy.db")
+    assert (again.exit_code, "there already" in again.stderr) == (2, True)

@@ -1,0 +1,184 @@
+"""The front door: names and objects, tenants, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from semantic_core import ChunkId, Document, Ref, SemanticCore
+from semantic_core._memory import MemoryStore
+from semantic_core.errors import InputError, ProviderNotFound, StoreMisuse, TenantRefused, TenantRequired
+from semantic_core.testing import HashEmbedder
+
+
+def opened(multi_tenant: bool = False, **options: Any) -> SemanticCore:
+    embedder = HashEmbedder()
+    store = MemoryStore(embedder.space, multi_tenant=multi_tenant)
+    return SemanticCore(store=store, embedder=embedder, plugins=[], **options)
+
+
+def note(key: str, text: str, tenant: str = "") -> Document:
+    return Document(Ref("notes", key, tenant), text)
+
+
+def test_documents_come_back_as_they_went_in_until_they_are_removed() -> None:
+    core = opened()
+    document = Document(Ref("notes", "1"), "walrus", title="W", metadata={"sea": True, "tags": ["a", "b"]}, language="en")
+    core.ingest(document)
+    assert core.get(Ref("notes", "1")) == document
+    assert core.remove(Ref("notes", "1"), Ref("notes", "2")) == 1
+    assert core.get(Ref("notes", "1")) is None
+    assert len(core.search("walrus")) == 0
+
+
+def test_documents_are_listed_in_order_with_their_total() -> None:
+    core = opened()
+    core.ingest(note(str(number), "x") for number in range(5))
+    page = core.documents(offset=1, limit=2)
+    assert ([item.ref.key for item in page], page.total) == (["1", "2"], 5)
+
+
+def test_a_store_by_name_takes_its_options() -> None:
+    with SemanticCore(store="memory", embedder=HashEmbedder(), multi_tenant=True, plugins=[]) as core:
+        assert core.store.multi_tenant
+
+
+def test_an_unknown_name_says_what_there_is() -> None:
+    with pytest.raises(ProviderNotFound, match="memori"):
+        SemanticCore(store="memori", embedder=HashEmbedder(), plugins=[])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda core: core.documents(limit=True), "limit must be a whole number from 0, got True."),
+        (lambda core: core.documents(limit=-1), "limit must be a whole number from 0, got -1."),
+        (lambda core: core.documents(offset=1.0), "offset must be a whole number from 0, got 1.0."),
+        (lambda core: core.embed_pending(True), "limit must be a whole number from 0, got True."),
+        (lambda core: core.embed_pending("5"), "limit must be a whole number from 0, got '5'."),
+        (lambda core: core.search("x", limit=True), "limit must be a whole number from 1, got True."),
+        (lambda core: core.search("x", offset=False), "offset must be a whole number from 0, got False."),
+        (
+            lambda core: core.context_window(ChunkId(Ref("notes", "1"), 0), after=True),
+            "after must be a whole number from 0 to 1,000, got True.",
+        ),
+        (lambda core: core.context_window("notes/1#0"), "Wanted a hit or a ChunkId, got 'notes/1#0'."),
+        (lambda core: opened(max_chars=True), "max_chars must be a whole number from 50 to 2,000, got True."),
+        (
+            lambda core: SemanticCore(store="memory", embedder=HashEmbedder(), multi_tenant="no", plugins=[]),
+            "multi_tenant must be True, False or None, got 'no'.",
+        ),
+    ],
+)
+def test_a_number_of_another_kind_is_refused_at_the_door(call: Callable[[SemanticCore], object], message: str) -> None:
+    core = opened()
+    core.ingest(note("1", "walrus"))
+    with pytest.raises(InputError) as refusal:
+        call(core)
+    assert refusal.value.message == message
+
+
+def test_options_for_an_object_are_refused() -> None:
+    embedder = HashEmbedder()
+    with pytest.raises(InputError, match="The store is given as an object; path"):
+        SemanticCore(store=MemoryStore(embedder.space), embedder=embedder, path="x.db", plugins=[])
+    with pytest.raises(InputError, match="embedder_options"):
+        SemanticCore(store="memory", embedder=embedder, embedder_options={"a": 1}, plugins=[])
+
+
+@pytest.mark.parametrize("wrong", [49, 10**9, True, "100"])
+def test_a_chunk_size_the_embedder_cannot_read_is_refused(wrong: Any) -> None:
+    with pytest.raises(InputError, match="max_chars must be a whole number from 50 to"):
+        opened(max_chars=wrong)
+
+
+def test_a_file_becomes_a_document(tmp_path: Path) -> None:
+    path = tmp_path / "loops.txt"
+    path.write_text("for and while repeat a block")
+    core = opened()
+    assert core.ingest_file(path, metadata={"lang": "en"}).added == 1
+    hit = core.search("repeat a block", where={"lang": "en"})[0]
+    assert (hit.ref, hit.title, hit.metadata["path"]) == (Ref("files", path.as_posix()), "loops", path.as_posix())
+    assert core.ingest_file(path, key="loops", collection="notes").added == 1
+
+
+def test_a_tenant_sees_its_own_and_need_not_name_itself() -> None:
+    core = opened(multi_tenant=True)
+    acme, globex = core.tenant("acme"), core.tenant("globex")
+    acme.ingest(note("1", "walrus of acme"))
+    globex.ingest(note("1", "walrus of globex"))
+    assert [hit.text for hit in acme.search("walrus")] == ["walrus of acme"]
+    assert acme.get(Ref("notes", "1")).text == "walrus of acme"  # type: ignore[union-attr]
+    assert acme.search("walrus")[0].ref == Ref("notes", "1", "acme")
+    assert acme.documents().total == acme.stats().documents == 1
+    assert core.stats(all_tenants=True).documents == 2
+    assert acme.remove(Ref("notes", "1")) == 1
+    assert globex.stats().documents == 1
+
+
+def test_a_multi_tenant_store_answers_no_call_without_a_tenant() -> None:
+    core = opened(multi_tenant=True)
+    for call in (
+        lambda: core.search("x"),
+        lambda: core.search_chunks("x"),
+        lambda: core.documents(),
+        lambda: core.stats(),
+        lambda: core.get(Ref("notes", "1")),
+        lambda: core.remove(Ref("notes", "1")),
+        lambda: core.ingest(note("1", "x")),
+        lambda: core.context_window(_id()),
+    ):
+        with pytest.raises(TenantRequired):
+            call()
+
+
+def test_a_front_door_of_one_tenant_refuses_refs_of_another() -> None:
+    acme = opened(multi_tenant=True).tenant("acme")
+    for call in (
+        lambda: acme.get(Ref("notes", "1", "globex")),
+        lambda: acme.remove(Ref("notes", "1", "globex")),
+        lambda: acme.ingest(note("1", "x", tenant="globex")),
+        lambda: acme.tenant("globex"),
+    ):
+        with pytest.raises(TenantRefused, match="acme"):
+            call()
+    assert acme.tenant("acme").search("x").hits == ()
+
+
+def test_a_single_tenant_store_has_no_front_door_for_tenants() -> None:
+    with pytest.raises(TenantRefused, match="multi_tenant=True"):
+        opened().tenant("acme")
+    with pytest.raises(TenantRefused):
+        opened().ingest(note("1", "x", tenant="acme"))
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", 5])
+def test_a_tenant_has_a_proper_name(name: Any) -> None:
+    with pytest.raises(InputError):
+        opened(multi_tenant=True).tenant(name)
+
+
+def test_closing_a_tenants_front_door_leaves_the_index_open() -> None:
+    core = opened(multi_tenant=True)
+    with core.tenant("acme") as acme:
+        acme.ingest(note("1", "x"))
+    assert core.stats(all_tenants=True).documents == 1
+    core.close()
+    core.close()
+    with pytest.raises(StoreMisuse):
+        core.stats(all_tenants=True)
+
+
+def test_the_repr_says_what_it_is() -> None:
+    core = opened(multi_tenant=True)
+    assert repr(core.tenant("acme")).startswith("<SemanticCore MemoryStore, ")
+    assert "tenant='acme'" in repr(core.tenant("acme"))
+
+
+def _id() -> Any:
+    from semantic_core import ChunkId
+
+    return ChunkId(Ref("notes", "1"), 0)

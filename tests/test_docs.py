@@ -1,0 +1,273 @@
+"""Pages that repeat what the code knows are compared with it, and every page has the parts a reader looks for."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+import semantic_core
+from semantic_core import errors, filters, hookspecs, types
+from semantic_core._config import read_config
+from semantic_core.cli import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+GUIDES = sorted(page for folder in ("", "core_concepts", "integrations") for page in (ROOT / "guides" / folder).glob("*.md"))
+RUSSIAN = sorted((ROOT / "guides/ru").glob("*.md"))
+RUSSIAN_SECTIONS = (
+    "Ключевая идея",
+    "Когда использовать",
+    "Как это работает",
+    "Пример кода",
+    "Частые ошибки",
+    "Связанные темы",
+)
+DECISIONS = sorted((ROOT / "guides/decisions").glob("*.md"))
+SECTIONS = ("Key idea", "When to use", "How it works", "Code example", "Common errors", "Related topics")
+DECISION_SECTIONS = ("Question", "Choice", "Why", "What would change it")
+DIFFICULTIES = ("beginner", "intermediate", "advanced")
+
+
+def shown(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def front_matter(text: str) -> dict[str, object]:
+    match = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
+    return yaml.safe_load(match[1]) if match else {}
+
+
+def headings(text: str, level: int) -> list[str]:
+    outside = re.sub(r"^(`{3,}).*?^\1 *$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(rf"^#{{{level}}} (.+)$", outside, re.MULTILINE)
+
+
+def section(text: str, heading: str) -> str:
+    """The text below a heading, up to the next one of the same or a higher level."""
+    start = re.search(rf"^(#+) {re.escape(heading)}$", text, re.MULTILINE)
+    assert start, f"there is no heading {heading!r}"
+    following = re.search(rf"^#{{1,{len(start[1])}}} ", text[start.end() :], re.MULTILINE)
+    return text[start.end() : start.end() + following.start() if following else None]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of every table row, without head and rule."""
+    tables = re.findall(r"(?:^\|.*\|\n?)+", text, re.MULTILINE)
+    cells = [[re.split(r"(?<!\\)\|", line.strip().strip("|")) for line in table.splitlines()[2:]] for table in tables]
+    return [[cell.strip() for cell in row] for table in cells for row in table]
+
+
+@pytest.mark.parametrize("page", [*GUIDES, *DECISIONS], ids=shown)
+def test_every_page_says_what_it_is(page: Path) -> None:
+    told = front_matter(page.read_text("utf-8"))
+    assert list(told) == ["title", "description", "tags", "difficulty"]
+    assert told["title"] == headings(page.read_text("utf-8"), 1)[0]
+    assert told["tags"] and told["difficulty"] in DIFFICULTIES and str(told["description"]).endswith(".")
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=shown)
+def test_every_guide_has_the_same_sections(page: Path) -> None:
+    text = page.read_text("utf-8")
+    there = [heading for heading in headings(text, 2) if heading in SECTIONS]
+    assert there == list(SECTIONS)
+    assert len(section(text, "Key idea").strip().split("\n\n")) == 1, "the key idea is one sentence"
+    assert rows(section(text, "When to use")) and rows(section(text, "Common errors"))
+    assert "```mermaid\n" in section(text, "How it works")
+
+
+def code(page: Path) -> list[str]:
+    """The code of a page: its blocks but for diagrams, whose labels are prose."""
+    return re.findall(r"^```(?!mermaid)(\w[^\n]*\n.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", RUSSIAN, ids=shown)
+def test_a_translated_page_has_the_parts_and_the_code_of_its_original(page: Path) -> None:
+    original = next(other for other in GUIDES if other.name == page.name and other.parent.name != "guides")
+    assert code(page) == code(original)
+    text, english = page.read_text("utf-8"), original.read_text("utf-8")
+    assert headings(text, 2) == list(RUSSIAN_SECTIONS)
+    assert len(headings(text, 3)) == len(headings(english, 3)) and text.count("```mermaid") == english.count("```mermaid")
+    assert len(rows(text)) == len(rows(english))
+    told = front_matter(text)
+    assert told["title"] == headings(text, 1)[0] and told["tags"] == front_matter(english)["tags"]
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=shown)
+def test_every_decision_has_the_same_sections(page: Path) -> None:
+    assert headings(page.read_text("utf-8"), 2) == list(DECISION_SECTIONS)
+
+
+def test_decisions_are_numbered_without_a_gap() -> None:
+    assert [page.name[:4] for page in DECISIONS] == [f"{number:04}" for number in range(1, len(DECISIONS) + 1)]
+
+
+def test_the_first_page_leads_to_every_other() -> None:
+    index = text_of("guides/README.md")
+    others = [page.relative_to(ROOT / "guides").as_posix() for page in [*GUIDES, *DECISIONS] if page.name != "README.md"]
+    assert [name for name in others if f"({name})" not in index] == []
+
+
+@pytest.mark.parametrize("name", hookspecs.hook_names())
+def test_every_hook_is_described_with_its_exact_signature_and_kind(name: str) -> None:
+    told = section(text_of("guides/hooks.md"), name)
+    signature = str(hookspecs.signature_of(name)).replace("'", "")
+    assert f"`{name}{signature}`" in told, f"wanted `{name}{signature}` below its heading"
+    first_answer = getattr(hookspecs, name).semantic_core_spec["firstresult"]
+    assert ("irst answer" in told) is first_answer
+    assert re.search(r"^(First answer|Every plugin|Chosen by name|Wrapper)", told.strip().split("\n\n")[1])
+
+
+def test_no_hook_is_described_that_does_not_exist() -> None:
+    text = text_of("guides/hooks.md")
+    assert tuple(name for name in headings(text, 3) if name.startswith(hookspecs.PREFIX)) == hookspecs.hook_names()
+    linked = [cell for row in rows(section(text, "When to use")) for cell in re.findall(r"\[(semantic_\w+)\]", row[1])]
+    assert sorted(linked) == sorted(hookspecs.hook_names())
+
+
+def error_classes() -> Iterator[type[errors.SemanticCoreError]]:
+    for value in vars(errors).values():
+        if isinstance(value, type) and issubclass(value, errors.SemanticCoreError):
+            yield value
+
+
+def test_every_error_is_described_with_its_place_in_the_tree() -> None:
+    told = {row[0]: row[1].strip("`") for row in rows(section(text_of("guides/errors.md"), "How it works")) if len(row) == 4}
+    wanted = {f"`{one.__name__}`{' *' if one.retryable else ''}": one.__bases__[0].__name__ for one in error_classes()}
+    assert told == wanted
+
+
+def test_the_tree_in_the_module_is_the_tree_of_the_classes() -> None:
+    drawn = dict(re.findall(r"(?:\|--|`--) (\w+)( \*)?", errors.__doc__ or ""))
+    assert {name: bool(star) for name, star in drawn.items()} == {
+        one.__name__: one.retryable for one in error_classes() if one is not errors.SemanticCoreError
+    }
+
+
+def test_every_setting_is_described_with_its_default(tmp_path: Path) -> None:
+    told = {row[0]: (row[1], row[2]) for row in rows(text_of("guides/configuration.md")) if len(row) == 4}
+    wanted = {}
+    for key, default, _ in read_config(environment={}, start=tmp_path).items():
+        variable = f"SEMANTIC_CORE_{key.upper()}" + ("__NAME" if default == {} else "")
+        shown_default = "empty" if default == {} else "none" if default is None else f"`{default}`"
+        wanted[f"`{key}`"] = (f"`{variable}`", shown_default)
+    assert told == wanted
+
+
+def test_every_operator_of_where_is_described() -> None:
+    table = rows(section(text_of("guides/searching.md"), "`where`: operators"))
+    assert {row[0].strip("`") for row in table} == set(filters._WORDS)
+
+
+def test_every_mode_is_described() -> None:
+    table = rows(section(text_of("guides/searching.md"), "Modes"))
+    assert {row[0].strip("`") for row in table} == set(types.MODES)
+
+
+def test_every_field_of_an_answer_is_described() -> None:
+    told = section(text_of("guides/searching.md"), "Reading an answer")
+    wanted = {f"`hit.{field.name}`" for field in types.SearchHit.__attrs_attrs__}
+    wanted |= {
+        f"`results.{field.name}`" for field in types.SearchResults.__attrs_attrs__ if field.name not in ("query", "hits")
+    }
+    assert [name for name in sorted(wanted) if name not in told] == []
+
+
+def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    """(path, command) of everything that can be called."""
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from commands(below, f"{path} {name}")
+    else:
+        yield path, command
+
+
+COMMANDS = dict(commands(cli, "semantic-core"))
+
+
+SHARED = ("--db", "--app", "--json")
+"""Options of every command, described once at the top of the page; each takes the first, the second, or both."""
+
+
+def usage(path: str) -> str:
+    command = COMMANDS[path]
+    return " ".join([path, *command.collect_usage_pieces(click.Context(command))])
+
+
+def option_table(command: click.Command) -> str:
+    """The options a command has for itself, as a table: what ``--help`` says of them."""
+    lines = ["| option | what it does |", "|---|---|"]
+    for option in command.params:
+        if isinstance(option, click.Option) and option.opts[-1] not in SHARED:
+            default = f" Default: {option.default}." if option.show_default else ""
+            lines.append(f"| `{', '.join(option.opts)}` | {option.help}{default} |")
+    return "\n".join(lines) if lines[2:] else ""
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_every_command_is_described_with_all_its_options(path: str) -> None:
+    told = section(text_of("guides/cli.md"), path)
+    wanted = f"`{usage(path)}`"
+    assert wanted in told, f"wanted below the heading {path!r}:\n{wanted}"
+    table = option_table(COMMANDS[path])
+    assert table in told and len(rows(told)) == max(0, table.count("\n") - 1), f"wanted below {path!r}:\n{table}"
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_every_command_takes_the_shared_options(path: str) -> None:
+    options = {option for parameter in COMMANDS[path].params for option in parameter.opts}
+    assert "--json" in options and options & {"--db", "--app"}
+    assert {f"`{name}" for name in SHARED} <= set(re.findall(r"`--\w+", section(text_of("guides/cli.md"), "Every command")))
+
+
+def test_no_command_is_described_that_does_not_exist() -> None:
+    described = [heading for heading in headings(text_of("guides/cli.md"), 3) if heading.startswith("semantic-core ")]
+    assert sorted(described) == sorted(COMMANDS)
+
+
+def test_the_readme_lists_every_distribution() -> None:
+    there = {tomllib.loads(file.read_text("utf-8"))["project"]["name"] for file in ROOT.glob("plugins/*/pyproject.toml")}
+    table = rows(section(text_of("README.md"), "What you get"))
+    assert {row[0].strip("`") for row in table} == there | {"semantic-core"}
+    extras = tomllib.loads(text_of("pyproject.toml"))["project"]["optional-dependencies"]
+    for row in table:
+        for extra in re.findall(r"`(\w+)`", row[2]):
+            assert row[0].strip("`") in extras[extra]
+
+
+def test_the_newest_release_in_the_changelog_is_the_one_that_is_built() -> None:
+    version = tomllib.loads(text_of("pyproject.toml"))["project"]["version"]
+    assert re.search(r"^## \[(.+?)\] - .*\d{4}-\d\d-\d\d$", text_of("CHANGELOG.md"), re.MULTILINE)[1] == version
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *GUIDES, *DECISIONS], ids=shown)
+def test_classes_and_functions_that_are_named_exist(page: Path) -> None:
+    """``semantic_core.testing.store_checks`` and the like, written with their module."""
+    wrong = []
+    for dotted in re.findall(r"`(semantic_core(?:\.\w+)+)`", page.read_text("utf-8")):
+        module, _, name = dotted.rpartition(".")
+        try:
+            import_module(dotted)
+        except ModuleNotFoundError:
+            if not hasattr(import_module(module), name):
+                wrong.append(dotted)
+    assert wrong == []
+
+
+def test_methods_of_the_core_that_are_named_exist() -> None:
+    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *GUIDES, *DECISIONS]
+    named = {name for page in pages for name in re.findall(r"\bcore\.([a-z_]+)\(", page.read_text("utf-8"))}
+    doors = (semantic_core.SemanticCore, semantic_core.AsyncSemanticCore)
+    assert [name for name in sorted(named) if not any(hasattr(door, name) for door in doors)] == []

@@ -1,0 +1,98 @@
+"""Fusion: one ranking out of several, that keeps how clear-cut each was."""
+
+from __future__ import annotations
+
+from math import nan
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semantic_core import ChunkId, Ranking, Ref
+from semantic_core._fusion import fuse_scores
+
+IDS = [ChunkId(Ref("c", f"{number:03}"), 0) for number in range(30)]
+
+
+def ranking(source: str, **scores: float) -> Ranking:
+    order = sorted(scores.items(), key=lambda item: -item[1])
+    return Ranking(source, tuple(ChunkId(Ref("c", key), 0) for key, _ in order), tuple(score for _, score in order))
+
+
+def keys(fused: Ranking) -> list[str]:
+    return [id.ref.key for id in fused.ids]
+
+
+def test_one_lane_comes_back_as_it_is() -> None:
+    lane = ranking("words", a=3.0, b=1.0)
+    assert fuse_scores([lane], {}) is lane
+
+
+def test_what_both_lanes_like_wins() -> None:
+    fused = fuse_scores([ranking("vector", a=0.9, b=0.8, c=0.1), ranking("words", b=9.0, c=8.0, d=1.0)], {})
+    assert keys(fused)[0] == "b"
+
+
+def test_a_clear_winner_beats_a_narrow_one() -> None:
+    words = ranking("words", a=20.0, b=2.0, c=1.9, d=1.8)
+    vector = ranking("vector", b=0.52, a=0.51, c=0.50, d=0.49)
+    assert keys(fuse_scores([vector, words], {}))[0] == "a"
+
+
+def test_a_candidate_of_the_other_lane_gets_its_exact_score() -> None:
+    lanes = [ranking("vector", a=0.9, b=0.5), ranking("words", c=9.0, b=1.0)]
+    without = fuse_scores(lanes, {})
+    exact = fuse_scores(lanes, {"vector": {ChunkId(Ref("c", "c"), 0): 0.89}})
+    assert keys(exact)[0] == "c"
+    assert (
+        dict(zip(keys(exact), exact.scores, strict=True))["c"] > dict(zip(keys(without), without.scores, strict=True))["c"]
+    )
+
+
+def test_a_candidate_without_any_score_counts_as_the_lowest_of_the_lane() -> None:
+    lanes = [ranking("vector", a=0.9, b=0.5), ranking("words", c=9.0, b=1.0)]
+    unknown = fuse_scores(lanes, {"vector": {ChunkId(Ref("c", "c"), 0): nan}})
+    assert unknown == fuse_scores(lanes, {})
+
+
+def test_a_lane_in_which_all_are_alike_decides_nothing() -> None:
+    fused = fuse_scores([ranking("vector", a=0.5, b=0.5), ranking("words", b=2.0, a=1.0)], {})
+    assert keys(fused) == ["b", "a"]
+
+
+def test_equal_scores_are_ordered_by_chunk() -> None:
+    fused = fuse_scores([ranking("vector", b=0.5, a=0.5), ranking("words", b=1.0, a=1.0)], {})
+    assert keys(fused) == ["a", "b"]
+
+
+def test_the_only_candidate_stands_in_the_middle() -> None:
+    assert fuse_scores([ranking("vector", a=0.1), ranking("words", a=3.0)], {}).scores == (0.5,)
+
+
+scores = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30)
+
+
+@given(scores, scores, st.randoms())
+def test_the_result_holds_every_candidate_once_best_first_with_finite_scores(
+    left: list[float], right: list[float], random
+) -> None:  # type: ignore[no-untyped-def]
+    lanes = []
+    for source, values in (("vector", left), ("words", right)):
+        ids = random.sample(IDS, len(values))
+        lanes.append(Ranking(source, tuple(ids), tuple(sorted(values, reverse=True))))
+    fused = fuse_scores(lanes, {})
+    assert sorted(fused.ids) == sorted({*lanes[0].ids, *lanes[1].ids})
+    assert list(fused.scores) == sorted(fused.scores, reverse=True)
+    assert all(0 <= score <= 1 for score in fused.scores)
+
+
+@given(scores, st.floats(0.1, 100), st.floats(-100, 100))
+def test_the_unit_and_the_zero_of_a_lane_do_not_matter(values: list[float], unit: float, zero: float) -> None:
+    values = sorted({round(value, 3) for value in values}, reverse=True)
+    ids = tuple(IDS[: len(values)])
+    other = Ranking("words", tuple(reversed(ids)), tuple(float(number) for number in range(len(ids), 0, -1)))
+    plain = fuse_scores([Ranking("vector", ids, tuple(values)), other], {})
+    scaled = fuse_scores([Ranking("vector", ids, tuple(value * unit + zero for value in values)), other], {})
+    by_id = dict(zip(scaled.ids, scaled.scores, strict=True))
+    for id, score in zip(plain.ids, plain.scores, strict=True):
+        assert by_id[id] == pytest.approx(score, abs=1e-3)

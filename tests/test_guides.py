@@ -1,0 +1,332 @@
+"""The pages run. What a newcomer copies from README.md, a guide or a plugin's page is executed here, from top to bottom.
+
+- ```` ```python ````: run; the blocks of a page share one namespace and a temporary folder. Tracebacks show the page's line.
+- ```` ```python no-run ````: compiled only.
+- ```` ```python file=NAME ```` (or toml, ...): written to the folder; later blocks import or read it.
+- ```` ```text output ````: what the Python block above printed; ``...`` stands for anything.
+- ```` ```console ````: a line ``$ semantic-core ...`` is run (variables may be set in front) and must end with 0, or with N
+  where the line ends with ``# exits N``; lines without ``$`` are output, for the reader. A few notes are in ``notes/``.
+
+Settings files named in a block are read as such. Links and anchors lead somewhere.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shlex
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import chdir, redirect_stdout
+from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from semantic_core._config import read_config
+from semantic_core.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted(
+    [
+        *(file for file in ROOT.glob("*.md")),
+        *ROOT.glob("guides/**/*.md"),
+        *ROOT.glob("plugins/*/README.md"),
+        *ROOT.glob("adapters_blueprints/*.md"),
+    ]
+)
+NOTES = {
+    "loops.md": """\
+---
+title: Loops
+lang: en
+year: 2024
+---
+# Loops
+
+A `for` loop goes through the items of a list, one by one. A `while` loop repeats a block for as long as a condition holds.
+
+## Leaving early
+
+`break` ends the loop at once; `continue` goes on with the next item.
+""",
+    "errors.md": """\
+---
+title: Errors
+lang: en
+year: 2023
+---
+# Errors
+
+An exception stops the program unless somebody catches it. Close files in a `finally` block, or better, use `with`.
+""",
+    "garden.txt": """\
+Tomatoes want sun, water in the morning, and a stick to lean on.
+
+Carrots are sown where they will stay.
+""",
+}
+FENCE = re.compile(r"^( *)(`{3,}|~{3,}) *([\w+-]*) *(.*?) *$")
+DIAGRAMS = ("flowchart", "sequenceDiagram", "stateDiagram-v2", "classDiagram")
+
+
+class Block(NamedTuple):
+    """A fenced block. language, words: of the line that opens it. line: of its first line of text, from 1."""
+
+    language: str
+    words: tuple[str, ...]
+    text: str
+    line: int
+
+    @property
+    def file(self) -> str:
+        """The name after ``file=``, "" without one."""
+        return next((word.removeprefix("file=") for word in self.words if word.startswith("file=")), "")
+
+
+def blocks(page: str) -> Iterator[Block]:
+    """The fenced blocks of a page, in order. A fence that is never closed is an error."""
+    lines = page.splitlines()
+    number = 0
+    while number < len(lines):
+        opening = FENCE.match(lines[number])
+        number += 1
+        if not opening:
+            continue
+        indent, fence, language, words = opening.groups()
+        start = number
+        closing = re.compile(rf"^ *{fence[0]}{{{len(fence)},}} *$")
+        while number < len(lines) and not closing.match(lines[number]):
+            number += 1
+        assert number < len(lines), f"the block that begins at line {start + 1} is never closed"
+        text = "\n".join(line.removeprefix(indent) for line in lines[start:number]) + "\n"
+        yield Block(language, tuple(words.split()), text, start + 1)
+        number += 1
+
+
+def prose(page: str) -> list[str]:
+    """The lines of a page with code taken out, so that line numbers stay."""
+    lines = page.splitlines()
+    for block in blocks(page):
+        for number in range(block.line - 1, block.line - 1 + block.text.count("\n")):
+            lines[number] = ""
+    return [re.sub(r"``.*?``|`[^`]*`", "", line) for line in lines]
+
+
+def anchors(page: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    found: set[str] = set()
+    plain = page.splitlines()
+    for number, line in enumerate(prose(page)):
+        heading = re.match(r"#{1,6}\s+(.*?)\s*#*$", plain[number]) if line.startswith("#") else None
+        if heading:
+            text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading[1])
+            anchor = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
+            double = 1
+            while (name := anchor if double == 1 else f"{anchor}-{double - 1}") in found:
+                double += 1
+            found.add(name)
+    return found
+
+
+class Reader:
+    """Someone who does what a page says, in a folder of their own."""
+
+    def __init__(self, page: Path, folder: Path) -> None:
+        self.page, self.folder = page, folder
+        self.namespace: dict[str, Any] = {"__name__": "__page__"}
+        self.printed = ""
+
+    def follow(self) -> int:
+        """Do all of it; how many blocks there were to do."""
+        done = 0
+        for block in blocks(self.page.read_text("utf-8")):
+            act = {"python": self.python, "console": self.console, "bash": self.console, "toml": self.toml}.get(
+                block.language
+            )
+            if act is not None:
+                act(block)
+            elif block.file:
+                self.write(block)
+            elif block.words == ("output",):
+                self.compare(block)
+            else:
+                continue
+            done += 1
+        return done
+
+    def place(self, block: Block, offset: int = 0) -> str:
+        return f"{self.page}:{block.line + offset}"
+
+    def write(self, block: Block) -> None:
+        target = self.folder / block.file
+        assert target.resolve().is_relative_to(self.folder.resolve()), f"{self.place(block)}: file= leads out of the folder"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(block.text, "utf-8")
+
+    def python(self, block: Block) -> None:
+        padded = "\n" * (block.line - 1) + block.text
+        code = compile(padded, str(self.page), "exec", dont_inherit=True)
+        if block.file:
+            self.write(block)
+        elif "no-run" not in block.words:
+            output = io.StringIO()
+            with redirect_stdout(output):
+                exec(code, self.namespace)  # noqa: S102 - running the page is the test
+            self.printed = output.getvalue()
+
+    def compare(self, block: Block) -> None:
+        same = OutputChecker().check_output(block.text, self.printed, ELLIPSIS | NORMALIZE_WHITESPACE)
+        assert same, f"{self.place(block)}: the page shows\n{block.text}\nand the code printed\n{self.printed}"
+
+    def toml(self, block: Block) -> None:
+        tomllib.loads(block.text)
+        if not block.file:
+            return
+        self.write(block)
+        if Path(block.file).name in ("semantic-core.toml", "pyproject.toml"):
+            read_config(self.folder / block.file, environment={})
+
+    def console(self, block: Block) -> None:
+        for offset, line in enumerate(block.text.splitlines()):
+            if not line.startswith("$ "):
+                continue
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            variables = {}
+            while words and re.match(r"[A-Z_]+=", words[0]):
+                name, _, value = words.pop(0).partition("=")
+                variables[name] = value
+            if not words or words[0] != "semantic-core":
+                continue
+            wanted = re.search(r"# exits (\d+)\s*$", line)
+            code, output = command(words[1:], variables)
+            assert code == int(wanted[1] if wanted else 0), (
+                f"{self.place(block, offset)}: exit code {code}: {line}\n{output}"
+            )
+
+
+def command(arguments: list[str], variables: dict[str, str]) -> tuple[int, str]:
+    """The exit code of ``semantic-core ...`` as a process would have it, and what it wrote."""
+    from semantic_core.cli import main
+
+    output = io.StringIO()
+    before = dict(os.environ)
+    os.environ.update(variables)
+    code: object = 0
+    try:
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(output):
+            patch.setattr(sys, "argv", ["semantic-core", *arguments])
+            patch.setattr(sys, "stderr", output)
+            main()
+    except SystemExit as end:
+        code = end.code
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return (code if isinstance(code, int) else int(code is not None)), output.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder with a few notes, whose modules can be imported while the test lasts."""
+    for name in list(os.environ):
+        if name.startswith("SEMANTIC_CORE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("NO_COLOR", "1")
+    (tmp_path / "notes").mkdir()
+    for name, text in NOTES.items():
+        (tmp_path / "notes" / name).write_text(text, "utf-8")
+    loaded = set(sys.modules)
+    monkeypatch.syspath_prepend(tmp_path)
+    with chdir(tmp_path):
+        yield tmp_path
+    for name in set(sys.modules) - loaded:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and Path(file).is_relative_to(tmp_path):
+            del sys.modules[name]
+
+
+def shown(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=shown)
+def test_everything_on_the_page_runs(page: Path, folder: Path) -> None:
+    Reader(page, folder).follow()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=shown)
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = []
+    for number, line in enumerate(prose(page.read_text("utf-8")), 1):
+        for target in re.findall(r"\]\(([^)\s]+)\)", line):
+            if re.match(r"[a-z]+:", target):
+                continue
+            path, _, anchor = target.partition("#")
+            linked = (page.parent / path).resolve() if path else page
+            if not linked.exists() or not linked.is_relative_to(ROOT):
+                broken.append(f"{shown(page)}:{number}: there is no {target}")
+            elif anchor and anchor not in anchors(linked.read_text("utf-8")):
+                broken.append(f"{shown(page)}:{number}: {path or 'this page'} has no heading #{anchor}")
+    assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=shown)
+def test_diagrams_begin_with_their_kind(page: Path) -> None:
+    for block in blocks(page.read_text("utf-8")):
+        if block.language == "mermaid":
+            assert block.text.split(maxsplit=1)[0] in DIAGRAMS, f"{shown(page)}:{block.line}"
+
+
+def test_code_that_is_not_run_is_rare() -> None:
+    found = [block for page in PAGES for block in blocks(page.read_text("utf-8")) if block.language == "python"]
+    idle = [block for block in found if "no-run" in block.words]
+    assert len(idle) * 10 <= len(found), f"{len(idle)} of {len(found)} Python blocks are not run"
+
+
+def test_a_failure_is_told_with_the_line_of_the_page(folder: Path) -> None:
+    page = folder / "page.md"
+    page.write_text("# Page\n\n```python\nx = 1\n```\n\nthen\n\n```python\n\nassert x == 2\n```\n", "utf-8")
+    with pytest.raises(AssertionError) as caught:
+        Reader(page, folder).follow()
+    last = caught.traceback[-1]
+    assert (Path(str(last.path)), last.lineno + 1) == (page, 11)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nprint(1)\n```\n\n```text output\n2\n```\n",
+        "```python no-run\nif\n```\n",
+        "```toml\na =\n```\n",
+        "```toml file=semantic-core.toml\npaht = 'x.db'\n```\n",
+        "```console\n$ semantic-core no-such-command\n```\n",
+        "```console\n$ semantic-core --help  # exits 3\n```\n",
+        "```python\nprint(1)\n",
+    ],
+)
+def test_a_page_that_is_wrong_fails(text: str, folder: Path) -> None:
+    page = folder / "page.md"
+    page.write_text(text, "utf-8")
+    with pytest.raises((AssertionError, SyntaxError, tomllib.TOMLDecodeError, ConfigError)):
+        Reader(page, folder).follow()
+
+
+def test_a_page_that_is_right_is_followed_to_its_end(folder: Path) -> None:
+    page = folder / "page.md"
+    text = [
+        "```python file=mine.py\nX = 7\n```",
+        "```python\nimport mine\nprint('X is', mine.X)\n```",
+        "```text output\nX is ...\n```",
+        "```console\n$ semantic-core --help\nanything\n$ semantic-core no-such-command  # exits 2\n$ cat notes\n```",
+    ]
+    page.write_text("\n".join(text), "utf-8")
+    assert Reader(page, folder).follow() == 4
+
+
+def test_anchors_are_made_as_the_host_of_the_pages_makes_them() -> None:
+    page = "# Key idea\n```\n# not this\n```\n## `where`: operators, and more\n## Key idea\n"
+    assert anchors(page) == {"key-idea", "where-operators-and-more", "key-idea-1"}

@@ -1,0 +1,283 @@
+"""Search: filters before the limit, one hit per document, and an answer that says how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from semantic_core import Chunk, ChunkId, Document, Ranking, Ref, SearchHit, SearchRequest, SemanticCore, hookimpl
+from semantic_core._memory import MemoryStore
+from semantic_core.errors import EmbedderError, EmbedderUnavailable, FilterInvalid, InputError, QueryTooLarge
+from semantic_core.testing import HashEmbedder
+
+
+def opened(*plugins: object, documents: Sequence[Document] = (), **options: Any) -> SemanticCore:
+    embedder = HashEmbedder()
+    core = SemanticCore(store=MemoryStore(embedder.space), embedder=embedder, plugins=plugins, **options)
+    core.ingest(documents)
+    return core
+
+
+def note(key: str, text: str, collection: str = "notes", **fields: Any) -> Document:
+    return Document(Ref(collection, key), text, **fields)
+
+
+def keys(results: Sequence[SearchHit]) -> list[str]:
+    return [hit.ref.key for hit in results]
+
+
+ANIMALS = [
+    note("walrus", "A walrus rests on the ice with long tusks.", title="Walrus", metadata={"sea": True}),
+    note("otter", "An otter floats on its back and cracks shells.", title="Otter", metadata={"sea": True}),
+    note("mole", "A mole digs tunnels under the lawn.", title="Mole", metadata={"sea": False}),
+]
+
+
+def test_a_hit_carries_all_a_person_wants_to_see() -> None:
+    hit = opened(documents=ANIMALS).search("tusks on the ice")[0]
+    assert (hit.ref, hit.position, hit.title) == (Ref("notes", "walrus"), 0, "Walrus")
+    assert hit.text == "A walrus rests on the ice with long tusks."
+    assert (hit.start, hit.end, hit.kind, hit.headings) == (0, len(hit.text), "text", ())
+    assert hit.ranks == {"vector": 1, "words": 1}
+    assert set(hit.scores) == {"vector", "words"}
+    assert hit.metadata == {"sea": True}
+
+
+def test_every_step_is_timed() -> None:
+    timings = opened(documents=ANIMALS).search("ice").timings
+    assert {"embed", "retrieve", "fuse", "fetch", "total"} <= set(timings)
+    assert all(spent >= 0 for spent in timings.values())
+    assert timings["total"] >= max(timings["retrieve"], timings["embed"])
+
+
+def test_each_mode_uses_its_lanes_only() -> None:
+    core = opened(documents=ANIMALS)
+    assert set(core.search("tusks", mode="text")[0].ranks) == {"words"}
+    assert set(core.search("tusks", mode="vector")[0].ranks) == {"vector"}
+    asked = core.embedder.calls
+    core.search("tusks", mode="text")
+    assert core.embedder.calls == asked
+
+
+def test_filters_and_collections_hold_before_the_limit() -> None:
+    near = [note(f"near{number}", "walrus tusks ice", metadata={"sea": True}) for number in range(150)]
+    far = [note("far", "a walrus, perhaps", metadata={"sea": False}), note("other", "walrus", collection="blog")]
+    core = opened(documents=[*near, *far])
+    for mode in ("hybrid", "vector", "text"):
+        assert keys(core.search("walrus tusks ice", mode=mode, where={"sea": False})) == ["far"]
+        assert keys(core.search("walrus tusks ice", mode=mode, collections=["blog"])) == ["other"]
+        assert keys(core.search("walrus tusks ice", mode=mode, collections=[])) == []
+
+
+def test_a_document_appears_once_with_its_best_passage_and_the_limit_is_still_filled() -> None:
+    long = note("long", "\n\n".join(f"walrus number {number} " + "x" * 40 for number in range(300)))
+    core = opened(documents=[long, *ANIMALS], max_chars=60)
+    results = core.search("walrus number 7", limit=3)
+    assert keys(results)[0] == "long"
+    assert len(results) == 3
+    assert len(set(keys(results))) == 3
+    chunks = core.search_chunks("walrus number 7", limit=20)
+    assert keys(chunks).count("long") > 15
+    assert chunks[0].position == results[0].position
+
+
+def test_pages_follow_one_another_without_gap_or_double() -> None:
+    core = opened(documents=[note(f"{number:03}", f"walrus {'ice ' * (number % 7)}{number}") for number in range(60)])
+    whole = keys(core.search("walrus ice", limit=60))
+    pages = [key for offset in range(0, 60, 7) for key in keys(core.search("walrus ice", limit=7, offset=offset))]
+    assert pages == whole
+    assert len(set(whole)) == 60
+    assert keys(core.search("walrus", limit=10, offset=1_000)) == []
+
+
+def test_an_embedder_that_fails_is_answered_for_by_words_and_it_is_said() -> None:
+    core = opened(documents=ANIMALS)
+    core.embedder.fail_with = EmbedderUnavailable("no network")
+    results = core.search("walrus")
+    assert (results.mode, results.degraded, keys(results)) == ("text", True, ["walrus"])
+    assert "no network" in results.reason
+    core.embedder.fail_with = RuntimeError("boom")
+    assert "RuntimeError: boom" in core.search("walrus", mode="vector").reason
+
+
+def test_a_store_without_words_answers_by_meaning_and_says_so() -> None:
+    class Wordless:
+        """A store that finds no words: all but `words` of a MemoryStore."""
+
+        def __init__(self, inner: MemoryStore) -> None:
+            self._inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "words":
+                raise AttributeError(name)
+            return getattr(self._inner, name)
+
+    embedder = HashEmbedder()
+    core = SemanticCore(store=Wordless(MemoryStore(embedder.space)), embedder=embedder, plugins=[])  # type: ignore[arg-type]
+    core.ingest(ANIMALS)
+    results = core.search("walrus on ice")
+    assert (results.mode, results.degraded, results.reason) == ("vector", True, "this store does not search words")
+    assert core.search("walrus on ice", mode="vector").degraded is False
+    with pytest.raises(InputError, match="does not search words"):
+        core.search("walrus", mode="text")
+    embedder.fail_with = EmbedderUnavailable("no network")
+    with pytest.raises(EmbedderError, match="no network"):
+        core.search("walrus")
+
+
+def test_a_lane_that_raises_is_left_out_and_named() -> None:
+    class Broken:
+        @hookimpl
+        def semantic_retrieve(self, request: SearchRequest) -> Ranking:
+            raise RuntimeError("graph is down")
+
+    results = opened(Broken(), documents=ANIMALS).search("walrus tusks")
+    assert keys(results)[0] == "walrus"
+    assert results.degraded
+    assert "Broken" in results.reason
+    assert "graph is down" in results.reason
+
+
+def test_a_further_lane_takes_part_in_the_order() -> None:
+    class Pinned:
+        @hookimpl
+        def semantic_retrieve(self, request: SearchRequest) -> Ranking:
+            return Ranking("pinned", (ChunkId(Ref("notes", "mole"), 0),), (1.0,))
+
+    results = opened(Pinned(), documents=ANIMALS).search("walrus", limit=3)
+    assert {hit.ref.key: hit.ranks.get("pinned") for hit in results}["mole"] == 1
+
+
+def test_a_reranker_sees_more_than_the_limit_and_decides() -> None:
+    seen: list[int] = []
+
+    class Backwards:
+        @hookimpl(wrapper=True)
+        def semantic_rerank(self, request: SearchRequest) -> Any:
+            hits = yield
+            seen.append(len(hits))
+            return sorted(hits, key=lambda hit: hit.ref.key, reverse=True)
+
+    core = opened(Backwards(), documents=[note(f"{number:02}", f"walrus {number}") for number in range(30)])
+    assert keys(core.search("walrus", limit=2)) == ["29", "28"]
+    assert seen == [30]
+
+
+def test_a_reranker_that_raises_leaves_the_order_and_is_named() -> None:
+    class Broken:
+        @hookimpl(wrapper=True)
+        def semantic_rerank(self) -> Any:
+            yield
+            raise RuntimeError("no model")
+
+    results = opened(Broken(), documents=ANIMALS).search("walrus tusks")
+    assert keys(results)[0] == "walrus"
+    assert results.degraded
+    assert "no model" in results.reason
+
+
+def test_no_hit_is_an_empty_answer_not_an_error() -> None:
+    assert len(opened().search("walrus")) == 0
+    results = opened(documents=ANIMALS).search("zebra", mode="text")
+    assert (len(results), results.degraded) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"query": "  \n"}, InputError, "The query is empty"),
+        ({"query": 5}, InputError, "The query must be a str, got int"),
+        ({"query": "\ud800"}, InputError, "lone surrogate"),
+        ({"query": "x" * 200_000}, QueryTooLarge, "the most is 100,000"),
+        ({"mode": "semantic"}, InputError, "mode must be one of hybrid, vector, text, got 'semantic'"),
+        ({"limit": 0}, InputError, "limit must be a whole number from 1, got 0"),
+        ({"limit": 1.5}, InputError, "limit must be"),
+        ({"limit": True}, InputError, "limit must be"),
+        ({"limit": None}, InputError, "limit must be"),
+        ({"limit": 2**63}, QueryTooLarge, "offset \\+ limit"),
+        ({"offset": -1}, InputError, "offset must be"),
+        ({"where": "lang=en"}, FilterInvalid, "where must be a mapping"),
+        ({"where": {"year": {"approx": 5}}}, FilterInvalid, "unknown operator 'approx'"),
+        ({"collections": "notes"}, InputError, "collections must be a list"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(arguments: dict[str, Any], kind: type[Exception], message: str) -> None:
+    core = opened(documents=ANIMALS)
+    with pytest.raises(kind, match=message):
+        core.search(**{"query": "walrus", **arguments})
+
+
+HOSTILE = [
+    '"',
+    "'",
+    "a OR b",
+    "NEAR(",
+    "title:x",
+    "-a",
+    "*",
+    "^",
+    "C++",
+    "e-mail",
+    "don't",
+    "why?",
+    "a/b",
+    ")(",
+    "\0",
+    "%",
+    "🦭",
+]
+
+
+@pytest.mark.parametrize("query", HOSTILE)
+def test_any_text_is_a_legal_query(query: str) -> None:
+    core = opened(documents=ANIMALS)
+    assert core.search(query).degraded is False
+
+
+def test_a_context_window_gives_the_neighbours_in_order() -> None:
+    core = opened(documents=[note("1", "\n\n".join(f"paragraph {number} " + "x" * 40 for number in range(6)))], max_chars=60)
+    hit = core.search_chunks("paragraph 3", mode="text", limit=6)[0]
+    middle = ChunkId(Ref("notes", "1"), 3)
+    assert [stored.chunk.id.position for stored in core.context_window(middle)] == [2, 3, 4]
+    assert [stored.chunk.id.position for stored in core.context_window(middle, before=0, after=9)] == [3, 4, 5]
+    assert [stored.chunk.id.position for stored in core.context_window(ChunkId(Ref("notes", "1"), 0))] == [0, 1]
+    assert core.context_window(hit, before=0, after=0)[0].chunk.text == hit.text
+    assert core.context_window(ChunkId(Ref("notes", "1"), 6)) == []
+    assert core.context_window(ChunkId(Ref("notes", "gone"), 0)) == []
+    with pytest.raises(InputError, match="before must be"):
+        core.context_window(hit, before=-1)
+
+
+def test_the_snapshot_of_a_search_is_one_state() -> None:
+    class Meddler:
+        """Removes a document between retrieving and fetching, as another writer would."""
+
+        core: SemanticCore
+
+        @hookimpl(wrapper=True)
+        def semantic_fuse(self, rankings: Sequence[Ranking]) -> Any:
+            import threading
+
+            thread = threading.Thread(target=self.core.remove, args=(Ref("notes", "walrus"),))
+            thread.start()
+            thread.join(timeout=10)
+            return (yield)
+
+    meddler = Meddler()
+    core = opened(meddler, documents=ANIMALS)
+    meddler.core = core
+    assert keys(core.search("walrus tusks"))[0] == "walrus"
+    assert "walrus" not in keys(core.search("walrus tusks"))
+
+
+def test_chunks_of_code_say_so() -> None:
+    class Code:
+        @hookimpl
+        def semantic_split(self, document: Document) -> list[Chunk]:
+            text = document.text
+            return [Chunk(ChunkId(document.ref, 0), text, 0, len(text), kind="code", metadata={"language": "python"})]
+
+    core = opened(Code(), documents=[note("1", "for x in y: pass")])
+    assert core.search("for x")[0].kind == "code"
