@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PLUGINS := plugins/semantic-core-peewee plugins/semantic-core-wordllama plugins/semantic-core-markdown plugins/semantic-core-gemini
 EDITABLE := -e ".[dev]" $(foreach plugin,$(PLUGINS),-e $(plugin))
 STAMP := $(VENV)/.installed
-UV := $(shell command -v uv 2>/dev/null)
+UV := $(shell uv --version >/dev/null 2>&1 && command -v uv)
 
 .PHONY: help venv demo test quick lint bench reliability soak live-gemini clean services
 
