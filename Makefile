@@ -32,8 +32,8 @@ demo: venv  ## index the guides and a folder of real text (DEMO_PATH=folder), th
 test: venv  ## every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-quick: venv  ## the kernel's own tests
-	$(BIN)/python -m pytest tests -m "not slow" -n 2 --dist worksteal
+quick: venv  ## the kernel's own tests, without those that take seconds
+	$(BIN)/python -m pytest tests --ignore=tests/blueprints -m "not slow" -n 2 --dist worksteal
 
 lint: venv  ## ruff and mypy
 	$(BIN)/ruff check .

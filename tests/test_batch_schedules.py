@@ -52,6 +52,7 @@ def test_whatever_happens_twice_no_passage_is_lost_wrong_stuck_or_paid_for_twice
     assert play_all(opened, ((plan, shape) for plan in pairs), fresh=1) >= PAIRS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["find", "double", "claims", "fingerprints", "resume"])
 def test_a_protocol_with_one_step_left_out_is_found_out(broken, monkeypatch):
     """What the schedules are for: each of these is a way batch jobs are written by hand."""

@@ -53,6 +53,7 @@ def measured(name: str, folder: Path) -> dict[str, float]:
     return {f"{figure['what']} {figure['unit']}": figure["value"] for figure in figures}
 
 
+@pytest.mark.slow
 def test_ingest_tells_rates_and_shares_that_add_up(real_text: Path, tmp_path: Path) -> None:
     figures = measured("ingest", tmp_path)
     assert figures["ingest MB/s"] > 0
@@ -61,6 +62,7 @@ def test_ingest_tells_rates_and_shares_that_add_up(real_text: Path, tmp_path: Pa
     assert sum(shares) == pytest.approx(100, abs=1)
 
 
+@pytest.mark.slow
 def test_search_tells_every_lane_and_misses_nothing(real_text: Path, tmp_path: Path) -> None:
     figures = measured("search", tmp_path)
     for lane in ("words", "vector", "hybrid without the embedder", "hybrid end to end"):

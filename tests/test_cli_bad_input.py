@@ -131,6 +131,7 @@ def test_arguments_that_are_no_text_are_refused(folder: Path, args: list[str]) -
     assert answer("documents", "list") == before
 
 
+@pytest.mark.slow
 def test_bytes_of_the_shell_that_are_no_text_are_refused(folder: Path) -> None:
     call("ingest", "notes")
     refused(run(b"search", b"caf\xe9"), "surrogate")
@@ -220,6 +221,7 @@ def test_a_read_only_index_is_searched_and_not_written(folder: Path) -> None:
     assert answer("ingest", "notes", "--db", "index.db")["added"] == 1
 
 
+@pytest.mark.slow
 def test_an_index_in_a_folder_that_may_not_be_written_is_one_line(folder: Path) -> None:
     call("ingest", "notes", "--db", "index.db")
     before = contents(folder)
@@ -233,6 +235,7 @@ def test_an_index_in_a_folder_that_may_not_be_written_is_one_line(folder: Path) 
     assert contents(folder) == before
 
 
+@pytest.mark.slow
 def test_a_folder_that_may_not_be_written_holds_no_new_index_and_no_settings(folder: Path) -> None:
     closed = folder / "closed"
     closed.mkdir()
@@ -247,6 +250,7 @@ def test_a_folder_that_may_not_be_written_holds_no_new_index_and_no_settings(fol
     assert list(closed.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_file_that_may_not_be_read_is_left_out_and_said(folder: Path) -> None:
     (folder / "notes/closed.md").write_text("# Closed\n")
     (folder / "notes/closed.md").chmod(0)

@@ -253,6 +253,7 @@ def shown(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=shown)
 def test_everything_on_the_page_runs(page: Path, folder: Path) -> None:
     Reader(page, folder).follow()

@@ -17,8 +17,11 @@ from semantic_core.testing import (
 from semantic_core.testing._check import Check, checks_in
 from semantic_core.testing._store_history import history_check
 
+HISTORIES = 60
+"""Random histories played by default."""
 
-def store_checks(*, persistent: bool = False) -> list[Check]:
+
+def store_checks(*, persistent: bool = False, histories: int = HISTORIES) -> list[Check]:
     """The rules every store keeps; the quick ones that say most come first, random histories last.
 
     Give each to pytest, with an opener: a store of this name, in this space, multi-tenant or not::
@@ -29,10 +32,10 @@ def store_checks(*, persistent: bool = False) -> list[Check]:
 
     Opening a name for the first time in a check must give an empty store. persistent: opening it again, after `close`, gives
     the same store with all that is in it, and the checks about that are part of the list. Abilities a store does not have
-    (`TextSearch`, `VectorQueue`, `BatchQueue`) are skipped with that reason.
+    (`TextSearch`, `VectorQueue`, `BatchQueue`) are skipped with that reason. histories: random histories the last check plays.
     """
     modules = [_store_documents, _store_writes, _store_vectors, _store_queue, _store_batches]
     modules += [_store_words, _store_scopes, _store_threads]
     if persistent:
         modules.append(_store_persistent)
-    return [*checks_in(*modules, _store_random), history_check(persistent=persistent)]
+    return [*checks_in(*modules, _store_random), history_check(persistent=persistent, histories=histories)]

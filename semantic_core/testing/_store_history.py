@@ -190,14 +190,14 @@ def _listed(store: Any, scope: Scope) -> object:
     return told, page.total
 
 
-def history_check(*, persistent: bool) -> Check:
-    """The check; persistent: whether a history may close the store and open it again."""
+def history_check(*, persistent: bool, histories: int) -> Check:
+    """The check that plays so many; persistent: whether a history may close the store and open it again."""
 
     def any_history_ends_as_in_memory(open_store: OpenStore) -> None:
         """After any sequence of writes, removals, late vectors and reopenings, every answer is the reference store's."""
         numbers = count()
 
-        @examples(60)
+        @examples(histories)
         @given(st.booleans(), _histories())
         def ends_the_same(multi_tenant: bool, history: list[Any]) -> None:
             _play(open_store, f"history{next(numbers)}", multi_tenant, history, persistent=persistent)

@@ -9,10 +9,19 @@ import sqlite3
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from semantic_core.orm import BaseORMAdapter, Dialect, Relation, Table
+
+
+class _Own(sqlite3.Connection):
+    """One thread's connection, closed when the thread ends."""
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class Database:
@@ -26,7 +35,9 @@ class Database:
     @property
     def raw(self) -> sqlite3.Connection:
         if not hasattr(self._mine, "raw"):
-            self._mine.raw = sqlite3.connect(self.path, isolation_level=None, timeout=10)
+            self._mine.raw = sqlite3.connect(
+                self.path, isolation_level=None, timeout=10, factory=_Own, check_same_thread=False
+            )
             self._mine.raw.execute("PRAGMA journal_mode=WAL")
             self._mine.raw.execute("PRAGMA recursive_triggers=ON")
             self._mine.raw.execute("PRAGMA foreign_keys=ON")
@@ -34,7 +45,7 @@ class Database:
         return self._mine.raw
 
     def run(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        rows = self.raw.execute(sql, tuple(params)).fetchall()
+        rows = self.raw.execute(sql, [_bound(value) for value in params]).fetchall()
         if not self.raw.in_transaction and not sql.lstrip().upper().startswith("SELECT"):
             self._tell()
         return rows
@@ -65,6 +76,13 @@ class Database:
         if hasattr(self._mine, "raw"):
             self._mine.raw.close()
             del self._mine.raw
+
+
+def _bound(value: Any) -> Any:
+    """A value as this ORM keeps it; not by an adapter of `sqlite3`, which is for the whole process, other ORMs included."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value
 
 
 class Model:

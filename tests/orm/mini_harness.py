@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -16,9 +15,6 @@ from mini import Database, MiniAdapter, Model
 
 from semantic_core.orm import Relation, Table
 from semantic_core.testing import DATABASE_LIMITS, AdapterHarness, Capability, Limit
-
-sqlite3.register_adapter(UUID, str)
-sqlite3.register_adapter(datetime, datetime.isoformat)
 
 TABLES = (
     "kit_author (id INTEGER PRIMARY KEY, name TEXT, mentor_id INTEGER REFERENCES kit_author (id) ON DELETE SET NULL)",

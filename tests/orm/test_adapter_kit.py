@@ -10,6 +10,9 @@ from mini_harness import MiniHarness
 from semantic_core.testing import Check, adapter_checks
 
 
-@pytest.mark.parametrize("check", adapter_checks(), ids=str)
+*QUICK, TREES = adapter_checks()
+
+
+@pytest.mark.parametrize("check", [*QUICK, pytest.param(TREES, marks=pytest.mark.slow)], ids=str)
 def test_the_mini_adapter_keeps_the_contract(check: Check, tmp_path: Path) -> None:
     check(lambda: MiniHarness(tmp_path))

@@ -619,6 +619,7 @@ CAUGHT_BY_TREES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutant", CAUGHT_BY_TREES, ids=name_of)
 def test_random_trees_alone_catch_it(mutant: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unshrunk(count: int) -> settings:

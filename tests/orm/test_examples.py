@@ -11,6 +11,8 @@ from types import ModuleType
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "guides/examples"
 ARTICLES = {"Loops": "for and while repeat a block", "Files": "with closes a file for you"}

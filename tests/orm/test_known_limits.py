@@ -48,6 +48,7 @@ def test_a_check_is_skipped_with_the_reason_of_the_limit(tmp_path: Path) -> None
         check(lambda: Limited(tmp_path))
 
 
+@pytest.mark.slow
 def test_what_only_a_missing_capability_needs_is_not_asked_for(tmp_path: Path) -> None:
     class Poor(MiniHarness):
         """All that a capability can be missing for is missing."""

@@ -85,6 +85,7 @@ def test_tables_are_made_once_and_found(database: Any) -> None:
     assert keys(outbox) == ["1"]
 
 
+@pytest.mark.slow
 def test_eight_processes_may_make_the_tables_at_once(engine: Any) -> None:
     command = [sys.executable, str(WORKER), "create", engine.kind, engine.address]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(8)]
@@ -455,6 +456,7 @@ def test_two_workers_never_get_the_same_ticket(kept: Any, outbox: SqlOutbox) -> 
     assert outbox.status() == {}
 
 
+@pytest.mark.slow
 def test_processes_that_write_take_and_fail_lose_nothing_and_double_nothing(engine: Any) -> None:
     outbox = outbox_on(engine.connect(), engine.dialect)
     outbox.create()

@@ -169,6 +169,7 @@ APPLICATION = """
 """
 
 
+@pytest.mark.slow
 def test_bindings_are_put_back_between_tests(tmp_path: Path) -> None:
     done = inner(
         tmp_path,
@@ -205,6 +206,7 @@ def test_bindings_are_put_back_between_tests(tmp_path: Path) -> None:
     assert "3 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_index_bound_in_a_test_is_not_bound_after_it(tmp_path: Path) -> None:
     done = inner(
         tmp_path,
@@ -231,6 +233,7 @@ def test_an_index_bound_in_a_test_is_not_bound_after_it(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_plugin_is_found_and_loads_nothing_heavy(tmp_path: Path) -> None:
     done = inner(
         tmp_path,
@@ -249,6 +252,7 @@ def test_the_plugin_is_found_and_loads_nothing_heavy(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_binding_that_was_there_is_there_again(app: App, request: pytest.FixtureRequest) -> None:
     from semantic_core.testing._rebound import rebound
 

@@ -705,6 +705,7 @@ def refused(site: Site) -> Iterator[None]:
 EXAMPLES = {"sqlite3": 120, "postgresql": 40, "mysql": 40}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", EXAMPLES)
 def test_whatever_is_written_tickets_name_every_row_whose_document_differs(open_database: Any, kind: str) -> None:
     site = Site(open_database(kind), DEEP)

@@ -11,6 +11,9 @@ from semantic_core_peewee import SqliteStore, _codes, _few, _scan, _slots, _vect
 
 from semantic_core.testing import store_checks
 
+HISTORIES = 20
+"""Random ones in each way; `test_contract` plays more."""
+
 
 def scanned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Never in SQL: even a handful of chunks is scanned."""
@@ -37,7 +40,7 @@ def streamed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("semantic_core_peewee.store.memory_budget", lambda: 0)
 
 
-@pytest.mark.parametrize("check", store_checks(persistent=True), ids=str)
+@pytest.mark.parametrize("check", store_checks(persistent=True, histories=HISTORIES), ids=str)
 @pytest.mark.parametrize("lane", [scanned, small, streamed])
 def test_every_way_of_searching_keeps_the_contract(
     check: Callable[..., None], lane: Callable[[pytest.MonkeyPatch], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -16,7 +16,7 @@ from semantic_core import Space
 from semantic_core.testing import Check, store_checks
 
 
-@pytest.mark.parametrize("check", store_checks(persistent=True), ids=str)
+@pytest.mark.parametrize("check", store_checks(persistent=True, histories=20), ids=str)
 def test_the_store_in_a_database_keeps_the_contract(check: Check, tmp_path: Path) -> None:
     def opened(space: Space, name: str = "index", **options: Any) -> SqliteStore:
         database = APSWDatabase(str(tmp_path / f"{name}.db"), pragmas={"journal_mode": "wal"})
@@ -62,7 +62,7 @@ OTHER_THREADS = {
 """Checks that want to write from other threads meanwhile, which must wait for the transaction."""
 
 
-@pytest.mark.parametrize("check", [check for check in store_checks() if str(check) not in OTHER_THREADS], ids=str)
+@pytest.mark.parametrize("check", [check for check in store_checks(histories=20) if str(check) not in OTHER_THREADS], ids=str)
 def test_within_a_transaction_of_the_application_it_keeps_the_contract_too(check: Check, tmp_path: Path) -> None:
     databases = []
 

@@ -45,7 +45,7 @@ class Operation:
     step: Step | None = None
     begin: Literal["cold", "warm", "closed", "nothing"] = "cold"
     pages: int = 1_000
-    each: int = 2
+    each: int = 6
 
     def __str__(self) -> str:
         return self.name
@@ -89,19 +89,19 @@ OPERATIONS = [
     writing("add", ADD),
     writing("update", UPDATE),
     writing("update, warm", UPDATE, begin="warm"),
-    writing("update that empties the log", UPDATE, begin="warm", pages=1, each=3),
+    writing("update that empties the log", UPDATE, begin="warm", pages=1, each=8),
     writing("remove", REMOVE),
     writing("fill", FILL),
-    Operation("compact", lambda store, path: store.compact(), begin="warm", each=6),
+    Operation("compact", lambda store, path: store.compact(), begin="warm", each=16),
     Operation("search", searched),
     Operation("search, warm", searched, begin="warm"),
     Operation("list", listed),
     Operation("check", lambda store, path: store.check()),
-    Operation("repair", lambda store, path: store.repair(), each=3),
-    Operation("backup", lambda store, path: store.backup(path.with_name(COPY)), each=5),
-    Operation("close", lambda store, path: store.close(), begin="warm", each=3),
-    Operation("open", opened, begin="closed", each=3),
-    Operation("create", opened, begin="nothing", each=3),
+    Operation("repair", lambda store, path: store.repair(), each=8),
+    Operation("backup", lambda store, path: store.backup(path.with_name(COPY)), each=12),
+    Operation("close", lambda store, path: store.close(), begin="warm", each=6),
+    Operation("open", opened, begin="closed", each=8),
+    Operation("create", opened, begin="nothing", each=8),
 ]
 
 
