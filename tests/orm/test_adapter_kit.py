@@ -9,7 +9,6 @@ from mini_harness import MiniHarness
 
 from semantic_core.testing import Check, adapter_checks
 
-
 *QUICK, TREES = adapter_checks()
 
 

@@ -62,7 +62,10 @@ OTHER_THREADS = {
 """Checks that want to write from other threads meanwhile, which must wait for the transaction."""
 
 
-@pytest.mark.parametrize("check", [check for check in store_checks(histories=20) if str(check) not in OTHER_THREADS], ids=str)
+WITHIN = [check for check in store_checks(histories=20) if str(check) not in OTHER_THREADS]
+
+
+@pytest.mark.parametrize("check", WITHIN, ids=str)
 def test_within_a_transaction_of_the_application_it_keeps_the_contract_too(check: Check, tmp_path: Path) -> None:
     databases = []
 

@@ -19,7 +19,7 @@ from figures import SOAK, record
 from rot_reader import documents, look
 from semantic_core_peewee import SqliteStore
 
-MUTATIONS = 300
+MUTATIONS = 200
 PATIENCE = 60
 """Seconds a reader may take; only one that hangs takes longer."""
 
