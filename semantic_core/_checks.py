@@ -33,6 +33,8 @@ def check_unicode(what: str, text: object) -> str:
     """The text itself, if it is a str that UTF-8 can carry; else TextInvalid with the place."""
     if not isinstance(text, str):
         raise TextInvalid(f"{what} must be a str, got {type(text).__name__}: {clip(text)}.")
+    if text.isascii():
+        return text
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -60,6 +62,8 @@ def check_name(what: str, name: object, *, empty: bool = False) -> str:
     """
     if not isinstance(name, str):
         raise InputError(f"{what} must be a str, got {type(name).__name__}: {clip(name)}.", hint="Use str(...).")
+    if (name or empty) and len(name) <= MAX_NAME and name.isascii() and name.isprintable():
+        return name  # most are: a search makes hundreds of refs
     if not name and not empty:
         raise InputError(f"{what} must not be empty.")
     if len(name) > MAX_NAME:

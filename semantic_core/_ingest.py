@@ -68,8 +68,10 @@ class Ingest:
         self._plugins, self._store, self._embedder = plugins, store, embedder
         self._max_chars, self._lane, self._later, self._progress = max_chars, lane, later, progress
         self._passages = PassageEmbedder(lane or embedder)
-        # A lane notes in the store what it pays for, in this thread; without one, embedding goes on beside splitting.
-        self._line = EmbeddingLine(self._passages, aside=lane is None, most=GROUP_CHUNKS)
+        # Beside splitting goes what is mostly waiting. A lane notes in the store what it pays for, in this thread; and an
+        # embedder that computes in this process would only take the interpreter from the rest, the store above all.
+        aside = lane is None and not getattr(embedder, "is_local", False)
+        self._line = EmbeddingLine(self._passages, aside=aside, most=GROUP_CHUNKS)
         self._vectors: dict[str, Vector | None] = {}
         self._waiting: dict[str, str] = {}  # fingerprint -> passage, to be embedded
         self._held: dict[Ref, _Prepared] = {}  # documents some of whose passages wait for a full batch

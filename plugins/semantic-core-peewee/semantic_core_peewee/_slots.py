@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import attrs
 import numpy as np
 
 from semantic_core_peewee._units import STORED
@@ -46,8 +45,7 @@ VECTORS = """select c.id, c.document, h.id, c.vector from chunk as c cross join 
     and h.generation = d.generation and h.tenant = d.tenant and h.collection = d.collection order by c.id"""
 
 
-@attrs.frozen
-class State:
+class State(NamedTuple):
     """How far the slots are. changes: transactions that changed anything. epoch: times the slots were laid out anew.
 
     slots: taken so far. dead: of these, given up.
@@ -103,17 +101,17 @@ def write(view: View, dimensions: int, added: Sequence[Added], dropped: Collecti
     A chunk whose vector changed is in both. Chunks without a slot may be dropped.
     """
     state = state_of(view)
-    state = attrs.evolve(state, changes=state.changes + 1)
+    state = state._replace(changes=state.changes + 1)
     touched: set[int] = set()
     if dropped:
-        state = attrs.evolve(state, dead=state.dead + _give_up(view, dimensions, dropped, touched))
+        state = state._replace(dead=state.dead + _give_up(view, dimensions, dropped, touched))
     remaining = iter(added)
     while block := list(islice(remaining, 4_096)):
         state = _take(view, dimensions, state, block, touched)
     view.raw.executemany(_TOUCH_SEGMENT, [(view.generation, number, state.changes) for number in sorted(touched)])
     if state.dead > max(FEW_DEAD, MOST_DEAD * state.slots):
         state = _laid_out(view, dimensions, state, list(_living(view, dimensions)))
-    view.raw.execute(_KEEP_STATE, (view.generation, *attrs.astuple(state)))
+    view.raw.execute(_KEEP_STATE, (view.generation, *state))
 
 
 def rebuild(view: View, dimensions: int) -> None:
@@ -128,8 +126,8 @@ def rebuild(view: View, dimensions: int) -> None:
     state = state_of(view)
     rows = (Added(*row) for row in view.raw.execute(VECTORS, generation))
     blocks = (slots_of(block, dimensions) for block in blocks_of(rows))
-    state = _laid_out(view, dimensions, attrs.evolve(state, changes=state.changes + 1), blocks)
-    view.raw.execute(_KEEP_STATE, (view.generation, *attrs.astuple(state)))
+    state = _laid_out(view, dimensions, state._replace(changes=state.changes + 1), blocks)
+    view.raw.execute(_KEEP_STATE, (view.generation, *state))
 
 
 def segments_since(view: View, dimensions: int, change: int) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -169,7 +167,7 @@ def _take(view: View, dimensions: int, state: State, added: Sequence[Added], tou
             _add_segment(view, number, piece)
         touched.add(number)
         done += len(piece)
-    return attrs.evolve(state, slots=place + len(slots))
+    return state._replace(slots=place + len(slots))
 
 
 def _map(view: View, slots: NDArray[Any], place: int) -> None:
@@ -231,4 +229,4 @@ def _laid_out(view: View, dimensions: int, state: State, blocks: Iterable[NDArra
         _add_segment(view, number, slots[number * SEGMENT : (number + 1) * SEGMENT])
     view.raw.executemany(_TOUCH_SEGMENT, [(view.generation, number, state.changes) for number in numbers])
     _map(view, slots, 0)
-    return attrs.evolve(state, epoch=state.epoch + 1, slots=len(slots), dead=0)
+    return state._replace(epoch=state.epoch + 1, slots=len(slots), dead=0)

@@ -6,6 +6,7 @@ How rare a word is (its weight) is counted over the whole store, all tenants tog
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -35,10 +36,10 @@ LOOKED_AT = 2_000
 """Characters of a query that are looked at."""
 LONGEST_QUERY = 100_000
 """Characters a query may have at all."""
-_SPARE = 32
+_SPARE = 16
 """Rows asked for beyond the limit, to see whether the last score is shared."""
-_MARGIN = 1.25
-"""How many more are looked at than hold enough of a known scope if it is spread evenly."""
+_MARGIN = 3.0
+"""Standard deviations by which the best may hold fewer of a known scope than if it were spread evenly over all."""
 _TRIED = 3
 """How many times more are looked at in case most of them are in scope."""
 
@@ -107,11 +108,14 @@ def _finder(
 
 def _known_among(best: Callable[[int], list[Row]], known: NDArray[np.int64], limit: int, passages: int) -> list[Row]:
     """The best `limit` of these chunks: of as many of all as are likely to hold them, else of more."""
-    asked = _SPARE + int(_MARGIN * limit * max(1.0, passages / max(1, len(known))))
+    if not len(known):
+        return []
+    asked = int((limit + _MARGIN * math.sqrt(limit)) * max(1.0, passages / len(known)))
     while True:
         rows = best(asked)
         chunks = np.array([chunk for chunk, _ in rows], dtype=np.int64)
-        inside = [row for row, is_known in zip(rows, np.isin(chunks, known), strict=True) if is_known]
+        places = np.searchsorted(known, chunks)  # a tenth of the time of `np.isin`, which cannot know that they ascend
+        inside = [row for row, is_known in zip(rows, known.take(places, mode="clip") == chunks, strict=True) if is_known]
         if len(inside) >= limit or len(rows) < asked:
             return inside[:limit]
         asked *= 4
