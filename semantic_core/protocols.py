@@ -41,6 +41,9 @@ class Embedder(Protocol):
     batch_size: texts one call takes at most. max_chars: longest passage it reads whole, characters. Both above 0.
     A text has the same vector each time, alone or beside others; no text raises, "" and blanks neither. An answer belongs
     to its receiver. Raises EmbedderUnavailable when trying again later may help, EmbedderError otherwise.
+
+    is_local: need not be there. True says that it computes in this process instead of waiting for another: then a run asks
+    it in its own thread, and an index may follow its table at once.
     """
 
     @property

@@ -179,11 +179,13 @@ def test_what_a_document_says_of_itself_can_be_asked_for() -> None:
     assert [hit.title for hit in core.search("walrus", where={"lang": "en"})] == ["Read"]
 
 
+@pytest.mark.parametrize("is_local", [True, False])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
 def test_a_generator_that_fails_leaves_finished_groups_and_nothing_half_done(
-    monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException], is_local: bool
 ) -> None:
     monkeypatch.setattr("semantic_core._ingest.GROUP_CHUNKS", 2)
+    monkeypatch.setattr(Picky, "is_local", is_local)
     core = opened(Picky(batch_size=1))
 
     def documents() -> Iterator[Document]:
@@ -206,6 +208,8 @@ def test_documents_are_split_while_others_are_embedded(monkeypatch: pytest.Monke
     asked = threading.Event()
 
     class Patient(HashEmbedder):
+        is_local = False
+
         def embed_documents(self, passages: Sequence[str]) -> Any:
             assert asked.wait(10)
             return super().embed_documents(passages)
@@ -221,8 +225,24 @@ def test_documents_are_split_while_others_are_embedded(monkeypatch: pytest.Monke
     assert (report.added, report.embedded, report.complete) == (6, 6, True)
 
 
-def test_progress_counts_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_embedder_of_this_process_is_asked_by_the_thread_that_ingests() -> None:
+    asked_in: set[str] = set()
+
+    class Telling(HashEmbedder):
+        def embed_documents(self, passages: Sequence[str]) -> Any:
+            asked_in.add(threading.current_thread().name)
+            return super().embed_documents(passages)
+
+    SemanticCore(store="memory", embedder=Telling(batch_size=2), plugins=[]).ingest(
+        note(str(n), f"text {n}") for n in range(6)
+    )
+    assert asked_in == {threading.current_thread().name}
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_progress_counts_what_is_written(monkeypatch: pytest.MonkeyPatch, is_local: bool) -> None:
     monkeypatch.setattr("semantic_core._ingest.GROUP_CHUNKS", 2)
+    monkeypatch.setattr(Picky, "is_local", is_local)
     seen: list[IngestProgress] = []
     opened(Picky(batch_size=1)).ingest((note(str(number), f"text {number}") for number in range(5)), progress=seen.append)
     written = [progress.documents for progress in seen]
