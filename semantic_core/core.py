@@ -275,6 +275,8 @@ class SemanticCore:
                 f"This front door belongs to tenant {self._tenant!r}; tickets are of all tenants.",
                 hint="Call sync on the front door of the whole index.",
             )
+        if limit is not None:
+            check_count("limit", limit, 1)
         if outbox is None:
             return merged(*(follower.sync(limit, pending=True) for follower in self.followers))
         return sync(outbox, sources or {}, self.store, self._ingest(mode, None).run, limit=limit or 1_000)

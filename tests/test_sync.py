@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semantic_core import Document, Ref, SemanticCore
 from semantic_core._memory import MemoryStore
+from semantic_core.errors import InputError
 from semantic_core.testing import HashEmbedder, MemoryOutbox
 
 
@@ -147,3 +149,9 @@ def test_whatever_the_order_of_work_the_index_ends_as_the_rows(history: list[Any
     while table.outbox.waiting:
         core.sync(table.outbox, {"rows": table.read})
     assert indexed(core) == table.rows
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, "5", 1.5])
+def test_a_limit_of_changes_is_a_whole_number_from_one(limit: object) -> None:
+    with pytest.raises(InputError, match="limit must be a whole number from 1"):
+        SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]).sync(limit=limit)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
-from semantic_core._checks import clip
+from semantic_core._checks import check_count, clip
 from semantic_core.errors import ConfigError, TenantRequired
 from semantic_core.filters import Filter
 from semantic_core.orm import _care
@@ -21,7 +21,7 @@ from semantic_core.orm._hub import Hub, IndexStatus, hub_of
 from semantic_core.orm._results import ModelResults, with_hit
 from semantic_core.orm._survey import note_all
 from semantic_core.orm._tables import Execute
-from semantic_core.orm._values import as_text
+from semantic_core.orm._values import as_text, canonical_tenant
 from semantic_core.orm._watch import watch
 from semantic_core.orm._where import checked_where
 from semantic_core.orm.triggers import Capture
@@ -117,6 +117,7 @@ class BaseORMAdapter(AdapterContract):
         index, are left out, and the limit is filled with the next best. Raises InputError, FilterInvalid, TenantRequired,
         StoreError.
         """
+        size = check_count("limit", limit, 1) + check_count("offset", offset)
         core = self._core_of(tenant)
         asked = checked_where(self, where)
         if self.same_transaction and self.in_transaction:
@@ -125,7 +126,7 @@ class BaseORMAdapter(AdapterContract):
         rows: list[Any] = []
         hits: list[SearchHit] = []
         spent = {"rows": 0.0}
-        seen, size = 0, limit + (offset if isinstance(offset, int) and offset > 0 else 0)
+        seen = 0
         while True:
             found = core.search(
                 query, limit=size, mode=mode, where=asked, offset=seen, collections=[self.declaration.collection]
@@ -138,9 +139,9 @@ class BaseORMAdapter(AdapterContract):
             rows += [instance for instance, _ in live]
             hits += [hit for _, hit in live]
             seen += len(found)
-            if len(rows) >= limit + offset or len(found) < size:
+            if len(rows) >= size or len(found) < size:
                 break
-        rows, hits = rows[offset : offset + limit], hits[offset : offset + limit]
+        rows, hits = rows[offset:size], hits[offset:size]
         for instance, hit in zip(rows, hits, strict=True):
             with_hit(instance, hit)
         return ModelResults(
@@ -188,7 +189,7 @@ class BaseORMAdapter(AdapterContract):
         return changed
 
     def uninstall(self, *, forget: bool = True) -> None:
-        """Remove the triggers (or events) of this index, and what is noted of it. Its documents stay; see `clear`.
+        """Remove the triggers (or events) of this index, and what is noted of it. Its documents stay.
 
         forget: False takes only the triggers away, for a migration that makes tables anew: SQLite renames none while a
         trigger of another table speaks of it. `install` then looks at every row again.
@@ -277,7 +278,7 @@ class BaseORMAdapter(AdapterContract):
             return self.core if tenant is None else self.core.tenant(tenant)
         if tenant is None:
             raise TenantRequired(f"{self} keeps tenants apart.", hint='Say whose rows: search(..., tenant="...").')
-        return self.core.tenant(as_text(self.related_key(tenant)))
+        return self.core.tenant(canonical_tenant(as_text(self.related_key(tenant))))
 
     def _usual_strategy(self) -> Strategy:
         return "inline" if getattr(self.core.embedder, "is_local", False) else "background"

@@ -71,7 +71,7 @@ def it_says_what_it_is(make_embedder: MakeEmbedder) -> None:
     expect(isinstance(embedder.space, Space), f"space: wanted a Space, got {embedder.space!r}.")
     for name in ("batch_size", "max_chars"):
         value = getattr(embedder, name)
-        expect(isinstance(value, int) and value >= 1, f"{name}: wanted an int of 1 or more, got {value!r}.")
+        expect(type(value) is int and value >= 1, f"{name}: wanted an int of 1 or more, got {value!r}.")
 
 
 @Check

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from mini import Database, MiniAdapter, Model
 
 from semantic_core import SemanticCore
-from semantic_core.errors import ConfigError, EmbedderUnavailable, FilterInvalid
+from semantic_core.errors import ConfigError, EmbedderUnavailable, FilterInvalid, InputError
 from semantic_core.orm import SemanticIndex, bind_declared
 from semantic_core.testing import HashEmbedder
 
@@ -241,6 +242,31 @@ def test_what_triggers_cannot_watch_has_to_be_named(tmp_path: Path, path: str, m
 def test_a_where_names_metadata_fields_only(shelf: Shelf) -> None:
     with pytest.raises(FilterInvalid, match="'stars' is no metadata field"):
         shelf.Article.search("x", where={"stars": 1})
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"limit": 0}, {"limit": "5"}, {"limit": True}, {"limit": None}, {"offset": -1}, {"offset": "1"}]
+)
+def test_a_limit_that_is_none_is_refused(shelf: Shelf, wrong: Any) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(wrong))} must be a whole number"):
+        shelf.Article.search("loops", **wrong)
+
+
+def test_a_tenant_is_found_in_either_spelling_of_its_uuid(tmp_path: Path) -> None:
+    class Note(Model):
+        table = "note"
+        fields = {"id": int, "owner": str, "body": str}
+        search = SemanticIndex(["body"], tenant="owner", sync="inline")
+
+    owner = UUID("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")
+    Note.db = Database(tmp_path / "app.db")
+    Note.db.run("CREATE TABLE note (id INTEGER PRIMARY KEY, owner TEXT, body TEXT)")
+    core = SemanticCore(store="memory", embedder=HashEmbedder(), multi_tenant=True, plugins=[])
+    bind_declared(MiniAdapter, core, db=Note.db)
+    Note.create(id=1, owner=owner.hex, body="a plan")  # as some databases write one
+    for spelled in (owner, str(owner), owner.hex):
+        assert [row.id for row in Note.search("plan", tenant=spelled)] == [1]
+    Note.db.close()
 
 
 def test_an_index_that_is_not_bound_says_what_to_call() -> None:
