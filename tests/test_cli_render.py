@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -121,8 +122,13 @@ def test_control_characters_of_a_document_reach_no_terminal(nasty: str, shown: s
 def test_explain_shows_each_lane_and_the_metadata() -> None:
     shown = plain([*hit_texts(results(hit("x")), width=80, explain=True)])
     assert "vector  place    1  score 0.5000" in shown
-    assert "words   place    3  score 9.0000" in shown
+    assert "words   place    3  score 9.000" in shown
     assert "lang=en, tags=[a, b], draft=false" in shown
+
+
+def test_explain_shows_a_score_that_is_tiny_as_what_it_is() -> None:
+    shown = plain([*hit_texts(results(attrs.evolve(hit("x"), scores={"words": 1.234e-6})), width=80, explain=True)])
+    assert "score 1.234e-06" in shown
 
 
 def test_neighbours_are_shown_whole_and_in_order() -> None:

@@ -114,7 +114,7 @@ def _explained(hit: SearchHit) -> list[Text]:
     names = [visible(source) for source in hit.ranks]
     wide = max((len(name) for name in names), default=0)
     lines = [
-        Text(f"{name.ljust(wide)}  place {rank:>4,}  score {hit.scores.get(source, 0.0):.4f}", QUIET)
+        Text(f"{name.ljust(wide)}  place {rank:>4,}  score {hit.scores.get(source, 0.0):#.4g}", QUIET)
         for name, (source, rank) in zip(names, hit.ranks.items(), strict=True)
     ]
     if hit.metadata:
