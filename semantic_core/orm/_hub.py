@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
@@ -65,7 +65,7 @@ class Hub:
         self.database = first.database
         self._first = first
         self._closed = False
-        self.adapters: dict[str, AdapterContract] = {}
+        self.adapters: Mapping[str, AdapterContract] = {}  # never changed, only replaced: others go through it meanwhile
         self.outbox = SqlOutbox(first.execute, first.dialect, placeholder=first.placeholder)
         self.worker = Worker(self._work, first.release)
         self._paused: dict[str, int] = {}
@@ -83,13 +83,13 @@ class Hub:
                 raise ConfigError(
                     f"{adapter} and {other} would share one collection.", hint="Give one of them another collection=."
                 )
-            self.adapters[collection] = adapter
+            self.adapters = {**self.adapters, collection: adapter}
 
     def leave(self, adapter: AdapterContract) -> None:
         """Let an index go: its changes are another's business from now on."""
         with self._lock:
             if self.adapters.get(adapter.declaration.collection) is adapter:
-                del self.adapters[adapter.declaration.collection]
+                self.adapters = {name: each for name, each in self.adapters.items() if each is not adapter}
 
     @property
     def working(self) -> bool:

@@ -337,6 +337,15 @@ def test_an_index_bound_to_another_core_leaves_the_first_one(shelf: Shelf) -> No
     assert shelf.indexed() == {} and other.documents().total == 1
 
 
+def test_an_index_may_join_and_leave_while_others_are_worked_off(shelf: Shelf) -> None:
+    hub = shelf.adapters[0].hub
+    going_through = hub.adapters.items()
+    other = shelf.core.bind(shelf.Article, adapter=MiniAdapter, name="other", source_fields=["title"], sync="manual")
+    assert set(dict(going_through)) == {"article"} and set(hub.adapters) == {"article", "article.other"}
+    hub.leave(other)
+    assert set(hub.adapters) == {"article"}
+
+
 def test_a_closed_core_hears_no_more_commits(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
     shelf.core.close()
     shelf.Article.create(id=1, title="a", content="one")
