@@ -1,8 +1,11 @@
-"""The int8 codes of all vectors in this process's memory, one version per state of the file.
+"""The codes of all vectors in this process's memory, one version per state of the file.
 
 A version never changes once it is there, so threads scan it without a lock while another thread adds the next. Versions
 share blocks: new slots go behind the last one, a slot that is given up only loses its number in the next version's
-`chunks`. Memory per vector: its dimensions and 24 bytes.
+`chunks`. Memory per vector: its dimensions and 28 bytes.
+
+The file holds codes with a sign; here they lie shifted by SHIFT, without one: simsimd multiplies such bytes twice as fast
+where the processor has no AVX-512, and no slower elsewhere.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ BLOCK = 256 * SEGMENT
 """Slots of a block: room is set aside in pieces of this, and nothing is ever copied to grow. Fewer and larger pieces are
 scanned faster; what is not taken of one is never touched, so the system gives no memory for it."""
 
+SHIFT = 128
+"""Added to every code: from -127..127 to 1..255."""
 HUGE_PAGE = 2 * 1024**2
 """Bytes."""
 
@@ -38,9 +43,10 @@ Homes = Mapping[str, Mapping[str, int]]
 
 @attrs.frozen(eq=False)
 class Block:
-    """Up to BLOCK slots, shared by versions. A column never changes where a slot was taken."""
+    """Up to BLOCK slots, shared by versions. A column never changes where a slot was taken. sums: see `shifted`."""
 
-    codes: NDArray[np.int8]
+    codes: NDArray[np.uint8]
+    sums: NDArray[np.float32]
     scales: NDArray[np.float32]
     documents: NDArray[np.int64]
     homes: NDArray[np.int32]
@@ -51,18 +57,27 @@ class Block:
         return cls(
             _aligned(BLOCK * dimensions).reshape(BLOCK, dimensions),
             np.empty(BLOCK, dtype=np.float32),
+            np.empty(BLOCK, dtype=np.float32),
             np.empty(BLOCK, dtype=np.int64),
             np.empty(BLOCK, dtype=np.int32),
         )
 
     def memory(self, taken: int) -> int:
         """Bytes held by so many slots."""
-        return sum(taken * column.nbytes // BLOCK for column in (self.codes, self.scales, self.documents, self.homes))
+        columns: tuple[NDArray[Any], ...] = (self.codes, self.sums, self.scales, self.documents, self.homes)
+        return sum(taken * column.nbytes // BLOCK for column in columns)
 
 
-def _aligned(size: int) -> NDArray[np.int8]:
+def shifted(codes: NDArray[np.int8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """(codes without a sign, SHIFT times the sum of each row of these): with c' = c + SHIFT and likewise q',
+    dot(q, c) = dot(q', c') - SHIFT sum(c') - SHIFT sum(q') + SHIFT^2 dimensions."""
+    unsigned = codes.view(np.uint8) ^ np.uint8(SHIFT)
+    return unsigned, (SHIFT * unsigned.sum(axis=1, dtype=np.int32)).astype(np.float32)
+
+
+def _aligned(size: int) -> NDArray[np.uint8]:
     """Bytes that begin where a huge page may, so that the system can give some: 5 % of a scan is looking up small ones."""
-    room = np.empty(size + HUGE_PAGE, dtype=np.int8)
+    room = np.empty(size + HUGE_PAGE, dtype=np.uint8)
     start = -room.ctypes.data % HUGE_PAGE
     return room[start : start + size]
 
@@ -186,7 +201,7 @@ class CodeCache:
 
 def _copy(block: Block, kind: np.dtype[Any], slots: NDArray[Any], first: int, fresh: int, taken: int) -> None:
     into = slice(first + fresh, first + taken)
-    block.codes[into] = slots["code"][fresh:taken]
+    block.codes[into], block.sums[into] = shifted(slots["code"][fresh:taken])
     block.scales[into] = slots["scale"][fresh:taken]
     block.documents[into] = slots["document"][fresh:taken]
     block.homes[into] = slots["home"][fresh:taken]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import simsimd
 
-from semantic_core_peewee._codes import BLOCK, Block, Codes, homes_of
+from semantic_core_peewee._codes import BLOCK, SHIFT, Block, Codes, homes_of, shifted
 from semantic_core_peewee._slots import HIGHEST, SEGMENT, State, segments_since
 
 if TYPE_CHECKING:
@@ -34,16 +34,20 @@ NEVER = np.float32(-1e30)
 _COLUMNS = 2_048
 """Columns scores are laid out in to find the best of them: many more than are wanted."""
 
+WIDEST = 32_768
+"""Columns of codes multiplied at once: simsimd adds up in 32 bits, and 255 * 255 of more would not fit."""
+
 gate = threading.BoundedSemaphore(os.cpu_count() or 1)
 """Scans at a time: more than there are cores would only push each other's codes out of the cache."""
 
 
 class Query:
-    """A query of length 1 as codes. step: what one unit of its codes is worth."""
+    """A query of length 1 as codes, see `shifted`. step: what one unit of them is worth. shift: its part of every dot."""
 
     def __init__(self, vector: NDArray[np.float64]) -> None:
         self.step = float(np.abs(vector).max()) / HIGHEST
-        self.codes = np.rint(vector / self.step).astype(np.int8)[None]
+        self.codes, sums = shifted(np.rint(vector / self.step).astype(np.int8)[None])
+        self.shift = float(sums[0]) - SHIFT * SHIFT * len(vector)
 
     def deviation(self, step: float) -> float:
         """How far a vector of this scale is from its rough score, in units of a cosine."""
@@ -65,13 +69,21 @@ def _room(count: int) -> Scores:
     return room[:count]
 
 
-def score(query: Query, codes: NDArray[np.int8], scales: Scores, into: Scores) -> None:
+def score(query: Query, codes: NDArray[np.uint8], sums: Scores, scales: Scores, into: Scores) -> None:
     """Rough cosines of these codes over the query's step, written to `into`."""
     if len(codes):
-        # No `out=`: simsimd's loses a reference to None per call, and the interpreter ends after some thousands.
-        dots = np.asarray(simsimd.cdist(query.codes, codes, metric="dot", dtype="int8", out_dtype="float32"))[0]
+        np.subtract(_dots(query.codes, codes), sums, out=into)
+        into -= np.float32(query.shift)
         with np.errstate(over="ignore", invalid="ignore"):  # of a damaged scale: what it misleads to is compared exactly
-            np.multiply(dots, scales, out=into)
+            into *= scales
+
+
+def _dots(query: NDArray[np.uint8], codes: NDArray[np.uint8]) -> Scores:
+    if query.shape[1] > WIDEST:
+        return _dots(query[:, :WIDEST], codes[:, :WIDEST]) + _dots(query[:, WIDEST:], codes[:, WIDEST:])
+    # No `out=`: simsimd's loses a reference to None per call, and the interpreter ends after some thousands.
+    dots: Scores = np.asarray(simsimd.cdist(query, codes, metric="dot", dtype="uint8", out_dtype="float32"))[0]
+    return dots
 
 
 def score_all(query: Query, codes: Codes) -> Scores:
@@ -81,7 +93,7 @@ def score_all(query: Query, codes: Codes) -> Scores:
         for number, block in enumerate(codes.blocks):
             taken = codes.taken(number)
             into = scores[number * BLOCK : number * BLOCK + taken]
-            score(query, block.codes[:taken], block.scales[:taken], into)
+            score(query, block.codes[:taken], block.sums[:taken], block.scales[:taken], into)
     if codes.state.dead:
         scores[_dead(codes)] = NEVER
     return scores
@@ -97,7 +109,7 @@ def score_rows(query: Query, codes: Codes, rows: Rows) -> Scores:
             if end > start:
                 inside = rows[start:end] - number * BLOCK
                 block = codes.blocks[number]
-                score(query, block.codes[inside], block.scales[inside], scores[start:end])
+                score(query, block.codes[inside], block.sums[inside], block.scales[inside], scores[start:end])
             start = end
     return scores
 
@@ -110,12 +122,12 @@ def streamed(view: View, dimensions: int, state: State, query: Query) -> tuple[C
     with gate:
         for start, slots in _runs(view, dimensions):
             taken = slots[: max(0, state.slots - start)]
-            codes = np.ascontiguousarray(taken["code"])
+            codes, sums = shifted(taken["code"])
             scales = np.ascontiguousarray(taken["scale"])
-            score(query, codes, scales, scores[start : start + len(taken)])
+            score(query, codes, sums, scales, scores[start : start + len(taken)])
             chunks.append(np.ascontiguousarray(slots["chunk"]))
             homes, documents = np.ascontiguousarray(slots["home"]), np.ascontiguousarray(slots["document"])
-            blocks.append(Block(codes[:0], scales, documents, homes))
+            blocks.append(Block(codes[:0], sums[:0], scales, documents, homes))
     codes_of_none = Codes(view.generation, state, tuple(blocks), tuple(chunks), homes_of(view))
     if state.dead:
         scores[_dead(codes_of_none)] = NEVER
