@@ -25,7 +25,6 @@ from semantic_core_peewee._rows import (
 )
 from semantic_core_peewee._slots import Added
 
-_LAST_IDS = "select name, seq from sqlite_sequence where name in ('document', 'chunk')"
 _ADD_DOCUMENT = """insert into document (id, generation, tenant, collection, key, title, media_type, language, metadata,
     text_hash, stamp, crc, created_at, updated_at, characters, text)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -83,8 +82,7 @@ class Changes:
         self._view, self._dimensions = view, dimensions
         self._homes: dict[tuple[str, str], int] = {}
         self.now = datetime.now(UTC).isoformat()
-        last: dict[str, int] = dict(view.raw.execute(_LAST_IDS))
-        self._document_id, self._chunk_id = last.get("document", 0), last.get("chunk", 0)
+        self._document_id, self._chunk_id = _last_id(view.raw, "document"), _last_id(view.raw, "chunk")
         self._clear()
 
     def _clear(self) -> None:
@@ -178,3 +176,7 @@ def _crcs(document: int, passage: Passage) -> tuple[int, int, int | None]:
     of_fingerprint = fingerprint_crc(passage.fingerprint)
     crc = chunk_crc(document, passage.position, passage.content)
     return crc, of_fingerprint, vector_crc(of_fingerprint, passage.vector)
+
+
+def _last_id(raw: Any, table: str) -> int:
+    return raw.execute("select seq from sqlite_sequence where name = ?", (table,)).get or 0
