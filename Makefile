@@ -33,7 +33,7 @@ test: venv  ## every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 quick: venv  ## the kernel's own tests, without those that take seconds
-	$(BIN)/python -m pytest tests --ignore=tests/blueprints -m "not slow" -n 2 --dist worksteal
+	$(BIN)/python -m pytest tests --ignore=tests/blueprints -m "not slow" -n 2 --dist worksteal $(ARGS)
 
 lint: venv  ## ruff and mypy
 	$(BIN)/ruff check .

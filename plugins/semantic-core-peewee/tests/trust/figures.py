@@ -13,7 +13,14 @@ SOAK = int(os.environ.get("SEMANTIC_CORE_SOAK") or 1)
 """How many times the small numbers of a plain run; every test that repeats something multiplies by it."""
 FOLDER = "TRUST_FIGURES"
 """The environment variable that names another folder for the figures; it does not begin as settings do."""
+MEASURING = SOAK > 1 or bool(os.environ.get(FOLDER))
+"""Whether the figures are what the run is for: those of the guarantees, or a soak."""
 _ROOT = Path(__file__).resolve().parents[4]
+
+
+def part(count: int) -> int:
+    """How many of so many to try: all of them where the figures are what it is for, a quarter in every other run."""
+    return count * SOAK if MEASURING else count // 4
 
 
 def record(name: str, **figures: Figure) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 from crash_history import SPACE, chosen_seed, folder_in_memory
-from figures import SOAK, record
+from figures import SOAK, part, record
 from rot_reader import documents, look
 from semantic_core_peewee import SqliteStore
 
-MUTATIONS = 200
+MUTATIONS = 300
 PATIENCE = 60
 """Seconds a reader may take; only one that hangs takes longer."""
 
@@ -124,7 +124,7 @@ def test_damage_that_changes_an_answer_is_found() -> None:
         bytes_of_it, sound = (folder / "sound.db").read_bytes(), look(str(folder / "sound.db"))
         assert (sound["problems"], sound["served"]) == ([], 0)
         assert sound["strange"] == []
-        for number in range(MUTATIONS * SOAK):
+        for number in range(part(MUTATIONS)):
             what, data = damaged(bytes_of_it, rng)
             path = without_log(folder / "damaged.db")
             path.write_bytes(data)
@@ -137,13 +137,13 @@ def test_damage_that_changes_an_answer_is_found() -> None:
     harmful = figures["refused"] + figures["found"] + figures["missed"]
     found = round(100 * (1 - figures["missed"] / harmful), 3)
     counted = {name: figures[name] for name in ("refused", "found", "missed", "harmless", "served")}
-    record("bit_rot", mutations=MUTATIONS * SOAK, **counted, crashes=reader.crashes, found_percent=found, seed=seed)
+    record("bit_rot", mutations=part(MUTATIONS), **counted, crashes=reader.crashes, found_percent=found, seed=seed)
     again = f"TRUST_SEED={seed}"
     assert reader.crashes == 0, again
     assert found >= 99.9, [again, *missed]
     assert figures["served"] == 0, again
     assert strange == [], [again, *strange[:10]]
-    assert harmful > MUTATIONS // 2, "most of the damage was done where nothing is"
+    assert harmful > part(MUTATIONS) // 2, "most of the damage was done where nothing is"
 
 
 def test_a_sound_file_with_every_kind_of_metadata_has_no_problems(tmp_path: Path) -> None:

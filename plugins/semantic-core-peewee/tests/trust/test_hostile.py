@@ -13,7 +13,7 @@ from typing import Any
 import apsw
 import numpy as np
 import pytest
-from figures import SOAK, record
+from figures import part, record
 from rules import matched_words
 from samples import EVERYTHING, SPACE, axis, fingerprint_of, item, quick_folder, unit, vector_of
 from semantic_core_peewee import SqliteStore
@@ -141,7 +141,7 @@ def test_any_text_is_a_legal_query_and_never_part_of_a_statement(folder: Path) -
         store.replace([item(Ref("notes", "1"), "why does e-mail fail", "C++ and node.js"), item(Ref("notes", "2"), "other")])
         store.words("warm", 1, EVERYTHING)
         with store.snapshot():
-            for query in hostile_strings(1, QUERIES * SOAK):
+            for query in hostile_strings(1, part(QUERIES)):
                 started = time.perf_counter()
                 try:
                     store.words(query, 3, EVERYTHING)
@@ -149,16 +149,16 @@ def test_any_text_is_a_legal_query_and_never_part_of_a_statement(folder: Path) -
                     errors.append(f"{type(error).__name__}: {error}: {query!r}")
                 slowest = max(slowest, time.perf_counter() - started)
         with seen.watched(store.path):
-            for query in hostile_strings(2, QUERIES * SOAK // 20):
+            for query in hostile_strings(2, part(QUERIES) // 20):
                 store.words(query, 3, EVERYTHING)
                 store.words(query, 3, Scope(collections=(CANARY, "notes")))
         assert store.check() == []
     assert not errors, errors[:3]
-    assert len(seen.matched) > QUERIES * SOAK // 40, "the trace saw no queries: it proves nothing"
+    assert len(seen.matched) > part(QUERIES) // 40, "the trace saw no queries: it proves nothing"
     assert seen.with_canary() == []
     assert len(seen.texts) < 40, "the text of statements depends on what is asked"
     record(
-        "hostile_queries", queries=QUERIES * SOAK, errors=len(errors), statements=len(seen.texts), in_statements=0,
+        "hostile_queries", queries=part(QUERIES), errors=len(errors), statements=len(seen.texts), in_statements=0,
         worst_ms=round(slowest * 1000, 2),
     )  # fmt: skip
 
@@ -258,7 +258,7 @@ def test_any_filter_is_data_and_never_part_of_a_statement(folder: Path) -> None:
         kept = {document.ref: document.metadata for document, _ in batch}
         store.words("warm", 1, EVERYTHING)
         with seen.watched(store.path), store.snapshot():
-            for number in range(FILTERS * SOAK):
+            for number in range(part(FILTERS)):
                 where = any_where(chance)
                 filter = Filter.parse(where)
                 scope = Scope(filter=filter)
@@ -275,7 +275,7 @@ def test_any_filter_is_data_and_never_part_of_a_statement(folder: Path) -> None:
     assert not differing, differing[:3]
     assert seen.with_canary() == []
     assert len(seen.texts) > 50, "the trace saw nothing: it proves nothing"
-    record("hostile_filters", filters=FILTERS * SOAK, differing=len(differing), in_statements=0)
+    record("hostile_filters", filters=part(FILTERS), differing=len(differing), in_statements=0)
 
 
 def test_a_filter_no_store_can_compare_is_refused(folder: Path) -> None:
@@ -343,7 +343,7 @@ def test_no_poison_vector_is_stored_and_none_ranks(folder: Path) -> None:
         good = [item(Ref("good", str(number)), f"good {number}") for number in range(20)]
         waiting = item(Ref("waiting", "1"), "waits", vectors=[None])
         store.replace([*good, waiting])
-        for number, poison in enumerate(poison_vectors(5, POISON * SOAK)):
+        for number, poison in enumerate(poison_vectors(5, part(POISON))):
             bad = item(Ref("bad", str(number)), f"bad {number}", "fine", vectors=[poison, axis(0)])
             attempts = (
                 lambda bad=bad: store.replace([good[0], bad]),
@@ -367,7 +367,7 @@ def test_no_poison_vector_is_stored_and_none_ranks(folder: Path) -> None:
         assert store.pending(5) == {fingerprint_of("waits"): "waits"}
         assert store.check() == []
     assert (stored[:3], hits) == ([], 0)
-    record("poison_vectors", vectors=POISON * SOAK, stored=len(stored), ranked=hits)
+    record("poison_vectors", vectors=part(POISON), stored=len(stored), ranked=hits)
 
 
 def test_a_vector_of_hardly_any_length_ranks_by_its_direction(folder: Path) -> None:

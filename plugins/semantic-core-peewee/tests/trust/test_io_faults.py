@@ -14,7 +14,7 @@ import apsw
 import pytest
 from crash_history import SPACE, Model, Step, folder_in_memory, judge, log_of, vector, version
 from faulty_disk import Fault, FaultyDisk
-from figures import SOAK, record
+from figures import MEASURING, SOAK, record
 from semantic_core_peewee import SqliteStore
 
 from semantic_core.errors import SemanticCoreError, StoreFull, StoreUnavailable
@@ -136,7 +136,7 @@ class Sweep:
 
     def _chosen(self, calls: int) -> list[int]:
         """Calls that are to fail; in a soak all of them."""
-        each = self.operation.each if SOAK == 1 else 1
+        each = 1 if SOAK > 1 else max(2, self.operation.each // 3) if MEASURING else self.operation.each
         return [at for at in range(calls) if at % each == 0 or at < 10 or at >= calls - 10]
 
     def _point(self, fault: Fault, usual: str | None) -> str:

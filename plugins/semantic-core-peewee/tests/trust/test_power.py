@@ -14,7 +14,7 @@ from typing import Any, Literal
 import apsw
 import pytest
 from crash_history import SPACE, Model, Step, Verdict, chosen_seed, folder_in_memory, judge, log_of, step
-from figures import SOAK, record
+from figures import SOAK, part, record
 from power_log import Disk, Event, logged, write_files
 from semantic_core_peewee import SqliteStore
 
@@ -171,7 +171,7 @@ class Trial:
 def trial(durability: Durability, states: int) -> Trial:
     """Run one and keep its figures."""
     made = Trial(durability, chosen_seed(20_260_302, SOAK))
-    made.run(states * SOAK)
+    made.run(states)
     figures = {
         name: made.figures[name]
         for name in ("states", "recovered", "corrupt", "mixed", "lost", "under_way", "without_the_last")
@@ -182,7 +182,7 @@ def trial(durability: Durability, states: int) -> Trial:
 
 @pytest.mark.slow
 def test_a_power_cut_takes_nothing_that_was_acknowledged() -> None:
-    cut = trial("full", 4_000)
+    cut = trial("full", part(4_000))
     assert cut.failures == [], f"TRUST_SEED={cut.seed}"
     assert cut.worst == 0
     assert cut.figures["under_way"] > 0, "no state held the write that was under way: the cuts are in the wrong places"
@@ -190,13 +190,13 @@ def test_a_power_cut_takes_nothing_that_was_acknowledged() -> None:
 
 @pytest.mark.slow
 def test_a_power_cut_takes_the_last_writes_at_most_when_they_were_not_to_wait_for_the_disk() -> None:
-    cut = trial("normal", 800)
+    cut = trial("normal", 800 * SOAK)
     assert cut.failures == [], f"TRUST_SEED={cut.seed}"
     assert cut.worst > 0, "nothing was ever lost: the cuts are in the wrong places"
 
 
 @pytest.mark.slow
 def test_power_cuts_destroy_a_file_nobody_waited_for() -> None:
-    cut = trial("off", 200)
+    cut = trial("off", 200 * SOAK)
     assert cut.figures["corrupt"] + cut.figures["mixed"] > 0
     assert cut.figures["lost"] + cut.figures["corrupt"] > 10
