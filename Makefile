@@ -30,10 +30,10 @@ demo: venv  ## index the guides and a folder of real text (DEMO_PATH=folder), th
 	@$(BIN)/python benchmarks/demo.py $(if $(DEMO_PATH),"$(DEMO_PATH)")
 
 test: venv  ## every test
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist load --maxschedchunk 2
 
 quick: venv  ## the kernel's own tests, without those that take seconds
-	$(BIN)/python -m pytest tests --ignore=tests/blueprints -m "not slow" -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest tests --ignore=tests/blueprints -m "not slow" -n 2 --dist load --maxschedchunk 2 $(ARGS)
 
 lint: venv  ## ruff and mypy
 	$(BIN)/ruff check .
