@@ -268,7 +268,7 @@ class SemanticCore:
         vector; an embedder that is away is a failure in the report. limit: changes of each database; None works off all.
         outbox, sources: up to `limit` tickets (None: 1,000) of this outbox; per collection a callable that gives the
         documents which exist among the refs asked for. mode: as for `ingest`. An outbox holds the changes of all tenants, so
-        a tenant's front door raises TenantRefused.
+        a tenant's front door raises TenantRefused. Raises InputError for a limit that is no whole number from 1.
         """
         if self._tenant:
             raise TenantRefused(

@@ -1119,6 +1119,11 @@ class TakesNothing(HashEmbedder):
     batch_size = 0
 
 
+@caught_by("it_says_what_it_is")
+class SizeOfNoNumber(HashEmbedder):
+    batch_size = True
+
+
 EMBEDDER_MUTANTS = [mutant for mutant in CAUGHT_BY if mutant not in STORE_MUTANTS]
 
 
