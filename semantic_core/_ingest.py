@@ -11,7 +11,7 @@ import attrs
 
 from semantic_core._checks import clip
 from semantic_core._embedding import EmbeddingLine, PassageEmbedder
-from semantic_core._text import fingerprint
+from semantic_core._text import fingerprints
 from semantic_core.errors import HookFailed, InputError
 from semantic_core.types import Chunk, Document, Entry, Failure, IngestReport, Ref
 
@@ -69,7 +69,8 @@ class Ingest:
         self._max_chars, self._lane, self._later, self._progress = max_chars, lane, later, progress
         self._passages = PassageEmbedder(lane or embedder)
         # Beside splitting goes what is mostly waiting. A lane notes in the store what it pays for, in this thread; and an
-        # embedder that computes in this process would only take the interpreter from the rest, the store above all.
+        # embedder that computes in this process would only take the interpreter from the rest, the store above all, unless
+        # it says itself (`AheadEmbedder`) what of its work leaves the interpreter free.
         aside = lane is None and not getattr(embedder, "is_local", False)
         self._line = EmbeddingLine(self._passages, aside=aside, most=GROUP_CHUNKS)
         self._vectors: dict[str, Vector | None] = {}
@@ -155,8 +156,7 @@ class Ingest:
             self._failed.append(Failure(str(document.ref), error.code, str(error)))
             return None
         self._chunks += len(chunks)
-        space = self._embedder.space
-        return _Prepared(described, chunks, passages, [fingerprint(space, passage) for passage in passages])
+        return _Prepared(described, chunks, passages, list(fingerprints(self._embedder.space, passages)))
 
     def _look_up(self, group: list[_Prepared]) -> None:
         started = perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 
 from semantic_core.types import Chunk, ChunkId, Document, Space
@@ -22,11 +22,15 @@ _CLUSTER = 16
 _JOINERS = "\u200d\ufe0e\ufe0f"
 
 
-def fingerprint(space: Space, passage: str) -> str:
-    """32 hex digits naming this passage in this space: the key of its vector. BLAKE2b, 128 bits."""
+def fingerprints(space: Space, passages: Iterable[str]) -> Iterator[str]:
+    """For each passage 32 hex digits naming it in this space: the key of its vector. BLAKE2b, 128 bits."""
     settings = "\x1f".join(f"{key}={value}" for key, value in space.settings.items())
-    identity = "\x1e".join([space.model, str(space.dimensions), space.task, space.revision, settings, passage])
-    return blake2b(identity.encode("utf-8"), digest_size=16).hexdigest()
+    identity = "\x1e".join([space.model, str(space.dimensions), space.task, space.revision, settings, ""])
+    begun = blake2b(identity.encode("utf-8"), digest_size=16)
+    for passage in passages:
+        name = begun.copy()
+        name.update(passage.encode("utf-8"))
+        yield name.hexdigest()
 
 
 def split_text(document: Document, max_chars: int) -> list[Chunk]:

@@ -14,6 +14,8 @@ from semantic_core.errors import TextInvalid
 from semantic_core.protocols import Embedder, Store
 from semantic_core.types import Chunk, ChunkId, Document, Kind, Ranking, SearchHit, Space
 
+_KINDS: tuple[str, ...] = get_args(Kind)
+
 
 def offer_fault(offer: Any) -> str:
     if not isinstance(offer, Mapping):
@@ -38,24 +40,26 @@ def contract_fault(kind: str, made: Any) -> str:
 def chunks_fault(document: Document, max_chars: int, chunks: Any) -> str:
     if not isinstance(chunks, list | tuple):
         return f"wanted a list of Chunk, got {named(chunks)}"
+    ref, text = document.ref, document.text
     before = 0
     for position, chunk in enumerate(chunks):
         if not isinstance(chunk, Chunk):
             return f"chunk {position}: wanted a Chunk, got {named(chunk)}"
-        if chunk.id != ChunkId(document.ref, position) or not _is_place(chunk.id.position):
-            return f"chunk {position}: wanted id {document.ref}#{position}, got {clip(chunk.id)}"
-        places = (chunk.start, chunk.end)
-        if not all(map(_is_place, places)) or not before <= chunk.start <= chunk.end <= len(document.text):
-            return f"chunk {position}: wanted {before} <= start <= end <= {len(document.text)}, got {places}"
-        if chunk.text != document.text[chunk.start : chunk.end]:
-            return f"chunk {position}: wanted the document's characters {chunk.start} to {chunk.end}, got {clip(chunk.text)}"
-        if len(chunk.text) > max_chars:
-            return f"chunk {position}: wanted at most {max_chars} characters, got {len(chunk.text)}"
-        if chunk.kind not in get_args(Kind):
-            return f"chunk {position}: wanted one of the kinds {', '.join(get_args(Kind))}, got {clip(chunk.kind)}"
+        id, start, end = chunk.id, chunk.start, chunk.end
+        ours = isinstance(id, ChunkId) and (id.ref is ref or id.ref == ref)
+        if not ours or id.position != position or not _is_place(id.position):
+            return f"chunk {position}: wanted id {ref}#{position}, got {clip(id)}"
+        if not _is_place(start) or not _is_place(end) or not before <= start <= end <= len(text):
+            return f"chunk {position}: wanted {before} <= start <= end <= {len(text)}, got {(start, end)}"
+        if chunk.text != text[start:end]:
+            return f"chunk {position}: wanted the document's characters {start} to {end}, got {clip(chunk.text)}"
+        if end - start > max_chars:
+            return f"chunk {position}: wanted at most {max_chars} characters, got {end - start}"
+        if chunk.kind not in _KINDS:
+            return f"chunk {position}: wanted one of the kinds {', '.join(_KINDS)}, got {clip(chunk.kind)}"
         if not isinstance(chunk.headings, tuple) or not all(isinstance(heading, str) for heading in chunk.headings):
             return f"chunk {position}: wanted a tuple of str as headings, got {clip(chunk.headings)}"
-        before = chunk.start
+        before = start
     return ""
 
 

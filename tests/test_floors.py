@@ -132,7 +132,7 @@ def test_plugins_import_public_names_only_and_never_each_other(file: Path) -> No
     ("module", "source"),
     [
         ("errors", "from semantic_core.types import Ref"),
-        ("_fusion", "from semantic_core._text import fingerprint"),
+        ("_fusion", "from semantic_core._text import fingerprints"),
         ("_search", "import semantic_core._ingest"),
         ("core", "from semantic_core import Ref"),
         ("core", "def f():\n    from semantic_core.cli import main"),
@@ -161,7 +161,7 @@ def test_an_import_that_goes_down_is_fine(module: str, source: str) -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "from semantic_core._text import fingerprint",
+        "from semantic_core._text import fingerprints",
         "from semantic_core import _checks",
         "import semantic_core.core",
         "from semantic_core import __version__",

@@ -32,7 +32,8 @@ _CHANGE_DOCUMENT = """update document set title = ?, media_type = ?, language = 
     crc = ?, updated_at = ?, characters = ?, text = ? where id = ?"""
 _ADD_CHUNK = """insert into chunk (id, generation, document, crc, fingerprint_crc, vector_crc, position, kind, start, "end",
     fingerprint, headings, metadata, text, lead, own, vector) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_ADD_WORDS = "insert into words (rowid, passage) values (?, ?)"
+_ADD_WORDS = "insert into words (rowid, passage) select id, passage from chunk where id between ? and ?"
+"""One statement for all of them, which keeps Python waiting for nothing; the passages are those just written."""
 _DROP_WORDS = "insert into words (words, rowid, passage) values ('delete', ?, ?)"
 _ADD_ATTRIBUTE = "insert into attribute (generation, key, kind, value, document) values (?, ?, ?, ?, ?)"
 
@@ -86,6 +87,7 @@ class Changes:
         self._clear()
 
     def _clear(self) -> None:
+        self._written = self._chunk_id
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self._added: list[Added] = []
         self._dropped: list[int] = []
@@ -126,11 +128,13 @@ class Changes:
 
     def add_chunks(self, document: int, key: Key, passages: Sequence[Passage]) -> None:
         """New chunks of the document with this key, and their words."""
-        numbered = list(enumerate(passages, self._chunk_id + 1))
-        self._chunk_id += len(numbered)
-        self._many(_ADD_CHUNK, [(id, self._view.generation, document, *_crcs(document, one), *one) for id, one in numbered])
-        self._many(_ADD_WORDS, [(id, passage_of(one.text, one.lead, one.own)) for id, one in numbered])
-        with_vector = [(id, one.vector) for id, one in numbered if one.vector is not None]
+        first = self._chunk_id + 1
+        self._chunk_id += len(passages)
+        generation = self._view.generation
+        self._many(
+            _ADD_CHUNK, [(id, generation, document, *_crcs(document, one), *one) for id, one in enumerate(passages, first)]
+        )
+        with_vector = [(id, one.vector) for id, one in enumerate(passages, first) if one.vector is not None]
         if with_vector:
             home = self._home(key)
             self._added += [Added(id, document, home, vector) for id, vector in with_vector]
@@ -162,11 +166,13 @@ class Changes:
 
     def write(self) -> None:
         """Write what was noted: what goes before what comes, documents before what refers to them."""
-        last = [sql for sql in (_ADD_DOCUMENT, _ADD_ATTRIBUTE, _ADD_CHUNK, _ADD_WORDS) if sql in self._rows]
+        last = [sql for sql in (_ADD_DOCUMENT, _ADD_ATTRIBUTE, _ADD_CHUNK) if sql in self._rows]
         leaving = "delete from document where id = ?"
         order = [sql for sql in self._rows if sql not in last and sql != leaving]
         for sql in [*order, *([leaving] if leaving in self._rows else []), *last]:
             self._view.raw.executemany(sql, self._rows[sql])
+        if self._chunk_id > self._written:
+            self._view.raw.execute(_ADD_WORDS, (self._written + 1, self._chunk_id))
         if self._rows:
             _slots.write(self._view, self._dimensions, self._added, self._dropped)
         self._clear()
@@ -174,8 +180,7 @@ class Changes:
 
 def _crcs(document: int, passage: Passage) -> tuple[int, int, int | None]:
     of_fingerprint = fingerprint_crc(passage.fingerprint)
-    crc = chunk_crc(document, passage.position, passage.content)
-    return crc, of_fingerprint, vector_crc(of_fingerprint, passage.vector)
+    return chunk_crc(document, passage[0], passage[1:10]), of_fingerprint, vector_crc(of_fingerprint, passage.vector)
 
 
 def _last_id(raw: Any, table: str) -> int:

@@ -163,15 +163,14 @@ def document_crc(
     return row_crc(*key, *content, stamp, created, updated, characters)
 
 
-def chunk_crc(document: int, position: int, content: Sequence[str | int]) -> int:
+def chunk_crc(document: int, position: int, content: Sequence[str | int | None]) -> int:
     """Checksum of a row of `chunk` and of what it is found by; its vector has its own.
 
     It is `row_crc`, spelled out because it is taken of every passage.
     """
     kind, start, end, fingerprint, headings, metadata, text, lead, own = content
     of = f"{document}\0{position}\0{kind}\0{start}\0{end}\0{fingerprint}"
-    row = f"{of}\0{headings}\0{metadata}\0{text}\0{lead}\0{own}"
-    return zlib.crc32(row.encode("utf-8"))
+    return zlib.crc32(f"{of}\0{headings}\0{metadata}\0{text}\0{lead}\0{own}".encode())
 
 
 def fingerprint_crc(fingerprint: str) -> int:

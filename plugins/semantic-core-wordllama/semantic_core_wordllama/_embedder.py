@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from threading import Lock
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from itertools import islice
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from semantic_core import Space
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 
     from semantic_core.types import Vector, Vectors
 
+WORTH_A_THREAD = 64
+"""Passages from which on their tokens are found beside the caller; fewer are there before a thread is."""
 FEW_TOKENS = 512
 """A query of at most so many tokens is read row by row from the file, as long as nothing else needed the whole table."""
 
@@ -72,47 +77,72 @@ class WordLlamaEmbedder:
 
         Raises EmbedderError if the wheel's files are missing or not the known ones, TextInvalid on what is not text.
         """
-        import numpy as np
-
         if isinstance(passages, str):
             raise InputError("passages must be a sequence of str, got one str.", hint="Put it into a list.")
-        vectors = np.empty((len(passages), self._space.dimensions), dtype=np.float32)
         if len(passages):
             self._load_table()
-        for row, passage in enumerate(passages):
-            vectors[row] = self._embed(passage)
-        return vectors
+        return self._embed(passages)
+
+    def begin_documents(self, passages: Sequence[str]) -> Callable[[], Vectors]:
+        """See `AheadEmbedder.begin_documents`. Tokens are found beside the caller, where there is a second processor."""
+        if len(passages) < WORTH_A_THREAD or _processors() < 2 or not all(isinstance(passage, str) for passage in passages):
+            return lambda: self.embed_documents(passages)
+        tokens, begun = self._loaded_tokens(), [list(_read(passage)) for passage in passages]
+        found: Future[Iterator[NDArray[Any]]] = Future()
+        found.set_running_or_notify_cancel()
+
+        def work() -> None:
+            try:
+                found.set_result(tokens.of_many([text for texts in begun for text in texts]))
+            except Exception as error:  # noqa: BLE001 - told by whoever waits for it
+                found.set_exception(error)
+
+        def end() -> Vectors:
+            if found.exception() is not None:
+                return self.embed_documents(passages)  # which says what is wrong with which
+            self._load_table()
+            numbers = found.result()
+            return self._pooled([list(islice(numbers, len(texts))) for texts in begun])
+
+        Thread(target=work, name="semantic-core-tokens", daemon=True).start()
+        return end
 
     def embed_query(self, text: str) -> Vector:
         """float32 of shape (dimensions,), of length 1: the same vector the text has as a document. Raises likewise."""
-        return self._embed(text)
+        vector: Vector = self._embed([text])[0]
+        return vector
 
-    def _embed(self, text: str) -> Vector:
-        import numpy as np
-
-        if not isinstance(text, str):
-            raise TextInvalid(f"A text to embed must be a str, got {type(text).__name__}.")
+    def _embed(self, texts: Sequence[str]) -> Vectors:
         tokens = self._loaded_tokens()
-        total = np.zeros(self._space.dimensions, dtype=np.float64)
-        for window in windows(text):
-            ids = tokens.of(" ".join(window.lower().split()))
-            if ids:
-                total += self._vectors(ids).sum(axis=0)
-        length = float(np.sqrt(total @ total))
-        if length == 0.0:
-            total = self._vectors([tokens.blank])[0].astype(np.float64)
-            length = float(np.sqrt(total @ total))
-        return (total / length).astype(np.float32)
+        for text in texts:
+            if not isinstance(text, str):
+                raise TextInvalid(f"A text to embed must be a str, got {type(text).__name__}.")
+        return self._pooled([map(tokens.of, _read(text)) for text in texts])
 
-    def _vectors(self, ids: list[int]) -> NDArray[Any]:
-        """The vectors of these tokens, float32 of shape (len(ids), dimensions)."""
+    def _pooled(self, texts: Sequence[Iterable[NDArray[Any]]]) -> Vectors:
+        """The vector of each text, whose tokens come in parts."""
         import numpy as np
 
-        if self._table is None and len(ids) <= FEW_TOKENS:
+        totals = np.zeros((len(texts), self._space.dimensions), dtype=np.float64)
+        for total, parts in zip(totals, texts, strict=True):
+            for numbers in parts:
+                if len(numbers):
+                    total += self._vectors(numbers).sum(axis=0)
+        empty = ~totals.any(axis=1)
+        if empty.any():
+            totals[empty] = self._vectors(np.array([self._loaded_tokens().blank]))
+        totals /= np.sqrt(np.einsum("ij,ij->i", totals, totals))[:, None]
+        return totals.astype(np.float32)
+
+    def _vectors(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """The vectors of these tokens, float32 of shape (len(numbers), dimensions)."""
+        import numpy as np
+
+        if self._table is None and len(numbers) <= FEW_TOKENS:
             rows = self._opened_rows()
             width = self._space.dimensions
-            return np.concatenate([rows[number : number + 1, :width] for number in ids]).astype(np.float32)
-        return self._load_table().take(ids, axis=0)
+            return np.concatenate([rows[number : number + 1, :width] for number in numbers.tolist()]).astype(np.float32)
+        return self._load_table().take(numbers, axis=0)
 
     def _loaded_tokens(self) -> Tokens:
         if self._tokens is None:
@@ -143,3 +173,13 @@ class WordLlamaEmbedder:
                     whole = load(WEIGHTS.read())["embedding.weight"]
                     self._table = np.ascontiguousarray(whole[:, : self._space.dimensions], dtype=np.float32)
         return self._table
+
+
+def _read(text: str) -> Iterator[str]:
+    """What the model is given of a text, part by part: in lower case and on one line."""
+    return (" ".join(window.lower().split()) for window in windows(text))
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

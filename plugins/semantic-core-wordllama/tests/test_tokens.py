@@ -48,7 +48,7 @@ TEXTS = st.lists(AWKWARD | LATIN | st.text(max_size=8), max_size=12).map("".join
 
 
 def cut(text: str) -> list[int]:
-    return CUT.of(text)
+    return CUT.of(text).tolist()
 
 
 def whole(text: str) -> list[int]:
@@ -124,14 +124,15 @@ def test_a_lone_surrogate_is_refused() -> None:
         cut("a \ud800 b")
 
 
-def test_memory_for_pieces_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_for_words_and_pieces_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert REMEMBERED <= 65_536
     monkeypatch.setattr(_tokens, "REMEMBERED", 10)
     tokens = Tokens()
     text = " ".join(f"word{number}" for number in range(500)) + " " + "y" * 500
-    assert tokens.of(text) == whole(text)
-    assert len(tokens._pieces) <= 10
-    assert all(len(piece) <= 64 for piece in tokens._pieces)
+    assert tokens.of(text).tolist() == whole(text)
+    for remembered in (tokens._pieces, tokens._words):
+        assert 0 < len(remembered) <= 10
+        assert all(len(said) <= 64 for said in remembered)
 
 
 def test_threads_that_forget_and_remember_get_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +143,7 @@ def test_threads_that_forget_and_remember_get_the_same_tokens(monkeypatch: pytes
     wrong: list[int] = []
 
     def read() -> None:
-        wrong.extend(place for place, text in enumerate(texts) if tokens.of(text) != expected[place])
+        wrong.extend(place for place, text in enumerate(texts) if tokens.of(text).tolist() != expected[place])
 
     threads = [threading.Thread(target=read) for _ in range(4)]
     for thread in threads:
