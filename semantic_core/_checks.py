@@ -107,6 +107,8 @@ def check_metadata(metadata: object) -> Mapping[str, Value]:
     """A copy with lists as tuples, keys in order; InputError names the key at fault."""
     if not isinstance(metadata, Mapping):
         raise InputError(f"metadata must be a mapping, got {type(metadata).__name__}.")
+    if not metadata:  # most chunks have none
+        return {}
     return {check_metadata_key(key): _value(str(key), metadata[key]) for key in sorted(metadata, key=str)}
 
 

@@ -57,9 +57,9 @@ def semantic_context(document: Document, chunks: Sequence[Chunk]) -> Sequence[st
     """Title, heading path and text."""
     if not _is_ours(document):
         return None
-    from semantic_core_markdown._passages import passage
+    from semantic_core_markdown._passages import passages
 
-    return [passage(document.title, chunk) for chunk in chunks]
+    return passages(document.title, chunks)
 
 
 def _is_ours(document: Document) -> bool:

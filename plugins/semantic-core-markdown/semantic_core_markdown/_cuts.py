@@ -22,13 +22,13 @@ _JOINER = "\u200d"
 
 def trimmed(text: str, start: int, end: int) -> int:
     """The end of text[start:end] without the white space behind it; `start` if there is nothing else."""
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    return end
+    return start + len(text[start:end].rstrip())
 
 
 def first_line(text: str, start: int, end: int) -> int:
     """Where, from `start` on, the first line begins that is not blank; within a line, `start` itself."""
+    if start < end and not text[start].isspace():
+        return start
     visible = _VISIBLE.search(text, start, end)
     before = visible.start() if visible else end
     return max(start, text.rfind("\n", start, before) + 1, text.rfind("\r", start, before) + 1)

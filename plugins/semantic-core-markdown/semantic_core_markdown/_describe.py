@@ -7,14 +7,12 @@ import re
 import attrs
 
 from semantic_core.types import Document
-from semantic_core_markdown._blocks import outline, plain
 from semantic_core_markdown._front_matter import body_start, front_matter, language_tag
+from semantic_core_markdown._headings import plain
+from semantic_core_markdown._outline import Outline
 
-_MAYBE_TITLE = re.compile(
-    r"(?:\A|(?<=[\r\n\ufeff]))"
-    r" {0,3}(?:#(?=[ \t])[^\r\n]*|=+[ \t]*(?![^\r\n]))(?:\r\n?|\n|\Z)"
-    r"(?:[^\r\n]*(?:\r\n?|\n|\Z))?"  # the next line, which may make a table of it
-)
+_MAYBE_TITLE = re.compile(r"(?:\A|[\r\n\ufeff]) {0,3}(?:#[ \t]|=+[ \t]*(?:[\r\n]|\Z))")
+"""A text without this has no heading of level 1."""
 
 
 def describe(document: Document) -> Document:
@@ -33,25 +31,10 @@ def describe(document: Document) -> Document:
 
 
 def first_heading(text: str) -> str:
-    """The first heading of level 1 at the top, as plain text; "" if there is none.
-
-    Whether a line is a heading depends on all before it and nothing behind it, so no more is parsed than that: each try
-    reads at least twice as far as the one before.
-    """
+    """The first heading of level 1 at the top that says anything, as plain text; "" if there is none."""
     begin = body_start(text)
-    tried = last = begin
-    for candidate in _MAYBE_TITLE.finditer(text, begin):
-        last = candidate.end()
-        if last - begin >= 2 * (tried - begin):
-            tried = last
-            if found := _first_heading(text, tried):
-                return found
-    return _first_heading(text, last) if last > tried else ""
-
-
-def _first_heading(text: str, end: int) -> str:
-    structure = outline(text, end)
-    said = (
-        plain(block.says, structure.references) for block in structure.blocks if block.kind == "heading" and block.level == 1
-    )
+    if not _MAYBE_TITLE.search(text, max(0, begin - 1)):
+        return ""
+    structure = Outline(text, begin)
+    said = (plain(block.says, structure.references) for block in structure.blocks() if block.level == 1)
     return next(filter(None, said), "")

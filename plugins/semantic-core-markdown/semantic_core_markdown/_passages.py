@@ -3,48 +3,58 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from semantic_core.types import Chunk
-from semantic_core_markdown._blocks import plain
+from semantic_core_markdown._headings import HEADING_CHARS, plain, without_marks
 
 CONTEXT_CHARS = 200
 """Longest title, and longest path of headings, in front of a passage; more would drown what the passage says."""
 
-_ATX = re.compile(r" {0,3}#{1,6}[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*")
-_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)[ \t]*")
-_SETEXT_LINES = 4
-"""How many lines of an underlined heading are looked at."""
+_ATX = re.compile(r"\ufeff*+ {0,3}#{1,6}[ \t]+([^\n]*)")
+_UNDERLINED = re.compile(r"\ufeff*+((?:[^\n]*\n){1,4}?) {0,3}(?:=++|-++)[ \t]*+\r*+(?:\n|\Z)")
+"""A heading with a line below it, of at most four lines."""
+_CHANGES_LETTERS = re.compile(r"[\[<&{]")
+"""What begins markup that has letters of its own."""
 
 
-def passage(title: str, chunk: Chunk) -> str:
-    """Title, heading path, and text, each on a line of its own; what the text begins with, or says already, not twice.
+def passages(title: str, chunks: Sequence[Chunk]) -> list[str]:
+    """For each chunk title, heading path, and text, each on a line of its own; what the text begins with, or says already,
+    not twice.
 
     A later part of a table is given the table's first row.
     """
-    above = chunk.headings[: _said(chunk)] if chunk.headings else ()
     title = " ".join(title.split())
-    if title and chunk.headings and _key(chunk.headings[0]) == _key(title):
-        title, above = title if above else "", above[1:]
-    lines = [_clip(title), _path(above), str(chunk.metadata.get("header", "")), chunk.text]
-    return "\n".join(line for line in lines if line)
+    title_key, title_line = _key(title), _clip(title)
+    headings: tuple[str, ...] = ()
+    keys: list[str] = []
+    known: dict[str, str] = {}
+    made = []
+    for chunk in chunks:
+        first, above = title_line, chunk.headings
+        if above:
+            if above is not headings:  # the chunks of a section share theirs
+                headings = above
+                keys = [known.get(heading) or known.setdefault(heading, _key(heading)) for heading in headings]
+            said = _said(chunk.text)
+            if said and said in keys:
+                above = headings[: keys.index(said)]
+            if title and keys[0] == title_key:
+                first, above = title_line if above else "", above[1:]
+        lines = [first, _path(above), str(chunk.metadata.get("header", "")), chunk.text]
+        made.append("\n".join([line for line in lines if line]))
+    return made
 
 
-def _said(chunk: Chunk) -> int:
-    """How many headings of the path stand above the text without being in it."""
-    lines = chunk.text.lstrip("\ufeff").split("\n", _SETEXT_LINES + 1)[: _SETEXT_LINES + 1]
-    heading = ""
-    if found := _ATX.fullmatch(lines[0].rstrip("\r")):
-        heading = found[1]
+def _said(text: str) -> str:
+    """The key of the heading a text begins with; "" if there is none."""
+    if found := _ATX.match(text):
+        heading = without_marks(found[1].rstrip("\r"))
+    elif found := _UNDERLINED.match(text):
+        heading = found[1][:-1].replace("\n", " ")
     else:
-        for number, line in enumerate(lines[1:], 1):
-            if _UNDERLINE.fullmatch(line.rstrip("\r")):
-                heading = " ".join(lines[:number])
-                break
-    key = _key(plain(heading))
-    for number, above in enumerate(chunk.headings):
-        if key and _key(above) == key:
-            return number
-    return len(chunk.headings)
+        return ""
+    return _key(plain(heading) if len(heading) > HEADING_CHARS or _CHANGES_LETTERS.search(heading) else heading)
 
 
 def _key(heading: str) -> str:

@@ -13,6 +13,8 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock, fence, heading, hr, html_block, list_block, reference
 from markdown_it.rules_block import blockquote as markdown_it_quote
 
+from semantic_core_markdown._tables import makes_table
+
 Rule = Callable[[StateBlock, int, int, bool], bool]
 
 MAX_DEPTH = 32
@@ -130,8 +132,7 @@ def table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
         return False
     if state.is_code_block(start) or state.is_code_block(start + 1):
         return False
-    columns = _columns(state, start + 1)
-    if not columns or columns != _cells(state, start):
+    if not makes_table(_line(state, start), _line(state, start + 1)):
         return False
     if silent:
         return True
@@ -151,33 +152,6 @@ def table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 def _line(state: StateBlock, line: int) -> str:
     return state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]]
-
-
-def _columns(state: StateBlock, line: int) -> int:
-    """How many columns a delimiter row has; 0 if it is none."""
-    text = _line(state, line)
-    if len(text) < 2 or text.strip("|-: \t") or (text[0] == "-" and text[1] in " \t"):
-        return 0
-    cells = [cell.strip(" \t") for cell in text.split("|")]
-    if not cells[0]:
-        del cells[0]
-    if cells and not cells[-1]:
-        del cells[-1]
-    return len(cells) if all(_is_delimiter(cell) for cell in cells) else 0
-
-
-def _is_delimiter(cell: str) -> bool:
-    dashes = cell.removeprefix(":").removesuffix(":")
-    return bool(dashes) and not dashes.strip("-")
-
-
-def _cells(state: StateBlock, line: int) -> int:
-    """How many cells a header row has; 0 if it has no bar. A bar behind a backslash is text."""
-    text = _line(state, line).strip()
-    if "|" not in text:
-        return 0
-    bars = text.count("|") - text.count("\\|")
-    return bars + 1 - text.startswith("|") - (text.endswith("|") and not text.endswith("\\|"))
 
 
 _INTERRUPTS: dict[str, tuple[Rule, ...]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import semantic_core_markdown
 from semantic_core_markdown import semantic_context, semantic_describe, semantic_split
+from semantic_core_markdown._describe import first_heading
 
 from semantic_core import Document, Ref
 
@@ -76,3 +77,15 @@ def test_every_function_named_like_a_hook_is_one() -> None:
     named = [name for name in vars(semantic_core_markdown) if name.startswith(PREFIX) and "core" not in name]
     assert set(named) == {"semantic_describe", "semantic_split", "semantic_context"} <= set(hook_names())
     assert all(hasattr(getattr(semantic_core_markdown, name), f"{PROJECT}_impl") for name in named)
+
+
+def test_a_title_sees_link_definitions_that_come_later() -> None:
+    text = "# Name [![Build][image]][page]\n\nText.\n\n[image]: a.svg\n[page]: https://example.org\n"
+    assert first_heading(text) == "Name Build"
+
+
+@pytest.mark.parametrize(
+    "text", ["#\n\n# Second", "#  \nx\n\n# Second", "<!-- # No -->\n\n# Second", "    # No\n\nSecond\n="]
+)
+def test_the_title_is_the_first_heading_that_says_anything(text: str) -> None:
+    assert first_heading(text) == "Second"
