@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from semantic_core._vectors import checked_vectors
 from semantic_core.errors import SemanticCoreError, StoreMisuse
-from semantic_core.protocols import AheadEmbedder, VectorQueue
+from semantic_core.protocols import VectorQueue
 from semantic_core.types import Failure
 
 if TYPE_CHECKING:
     from semantic_core.protocols import Embedder, Store
-    from semantic_core.types import Vector, Vectors
+    from semantic_core.types import Vector
 
 GIVE_UP = 8
 """Single passages refused in a row, with none accepted yet, after which the embedder counts as away."""
@@ -39,30 +39,12 @@ class PassageEmbedder:
         """Passages one call takes at most."""
         return max(1, self._embedder.batch_size)
 
-    @property
-    def works_ahead(self) -> bool:
-        """Whether `begin` is any use."""
-        return isinstance(self._embedder, AheadEmbedder)
-
     def embed(self, passages: Sequence[str]) -> list[Vector | None]:
         """One vector per passage, in order; None where there is none, see `away` and `refused` for the reason."""
-        return self._answered(passages, lambda: self._embedder.embed_documents(passages))
-
-    def begin(self, passages: Sequence[str]) -> Callable[[], list[Vector | None]]:
-        """`embed`, of which the embedder does what it can until the function returned is called."""
-        if not isinstance(self._embedder, AheadEmbedder) or self.away:
-            return lambda: self.embed(passages)
-        try:
-            end = self._embedder.begin_documents(passages)
-        except Exception:  # noqa: BLE001 - third-party code; it will say the same when it is asked again
-            return lambda: self.embed(passages)
-        return lambda: self._answered(passages, end)
-
-    def _answered(self, passages: Sequence[str], ask: Callable[[], Vectors]) -> list[Vector | None]:
         if not passages or self.away:
             return [None] * len(passages)
         try:
-            vectors = checked_vectors(ask(), len(passages), self._embedder.space)
+            vectors = checked_vectors(self._embedder.embed_documents(passages), len(passages), self._embedder.space)
         except Exception as error:  # noqa: BLE001 - third-party code; the reason goes into the report
             return self._divided(passages, error)
         self.embedded += len(passages)
@@ -84,18 +66,18 @@ class PassageEmbedder:
 
 
 class EmbeddingLine:
-    """Batches on their way through the embedder, in order.
+    """Batches on their way through the embedder, in order, one at a time.
 
-    aside: in a thread of their own, one at a time, so that the run goes on meanwhile; otherwise an `AheadEmbedder` is begun
-    with each, and any other is asked at once. most: passages under way at which `put` waits. Its length is how many passages
-    are under way, and ``name in line`` says whether one of that name is. A run of a single batch needs no thread.
+    aside: in a thread of their own, so that the run goes on meanwhile. most: passages under way at which `put` waits. Its
+    length is how many passages are under way, and ``name in line`` says whether one of that name is. A run of a single
+    batch needs no thread.
     """
 
     def __init__(self, passages: PassageEmbedder, *, aside: bool, most: int) -> None:
         self._passages, self._aside, self._most = passages, aside, most
         self._thread: ThreadPoolExecutor | None = None
         self._under_way: dict[str, None] = {}
-        self._batches: deque[_Batch] = deque()
+        self._batches: deque[tuple[list[str], Future[list[Vector | None]]]] = deque()
         self._done: dict[str, Vector | None] = {}
 
     def __len__(self) -> int:
@@ -107,25 +89,19 @@ class EmbeddingLine:
     def put(self, batch: Mapping[str, str], *, last: bool = False) -> None:
         """Send passages by name. last: nothing else is to be done meanwhile, so none needs a thread for it."""
         names, texts = list(batch), list(batch.values())
-        if not (self._aside or self._passages.works_ahead) or (last and not self._batches):
+        if not self._aside or (last and not self._batches):
             self._done.update(zip(names, self._passages.embed(texts), strict=True))
             return
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "semantic-core-embed")
         while self._batches and len(self._under_way) + len(names) > self._most:
             self._take()
         self._under_way.update(dict.fromkeys(names))
-        self._batches.append(_Batch(names, *self._begun(texts)))
-
-    def _begun(self, texts: Sequence[str]) -> tuple[Callable[[], list[Vector | None]], Callable[[], bool]]:
-        if not self._aside:
-            return self._passages.begin(texts), lambda: False
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "semantic-core-embed")
-        future = self._thread.submit(self._passages.embed, texts)
-        return future.result, future.done
+        self._batches.append((names, self._thread.submit(self._passages.embed, texts)))
 
     def finished(self, *, everything: bool) -> Mapping[str, Vector | None]:
         """The vectors that have come since the last call, by name. everything: waits for those under way."""
-        while self._batches and (everything or self._batches[0].is_done()):
+        while self._batches and (everything or self._batches[0][1].done()):
             self._take()
         done, self._done = self._done, {}
         return done
@@ -136,18 +112,10 @@ class EmbeddingLine:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _take(self) -> None:
-        batch = self._batches.popleft()
-        self._done.update(zip(batch.names, batch.end(), strict=True))
-        for name in batch.names:
+        names, future = self._batches.popleft()
+        self._done.update(zip(names, future.result(), strict=True))
+        for name in names:
             del self._under_way[name]
-
-
-class _Batch(NamedTuple):
-    """names: of its passages. end: waits for their vectors. is_done: whether that would take no time."""
-
-    names: list[str]
-    end: Callable[[], list[Vector | None]]
-    is_done: Callable[[], bool]
 
 
 def _failure(what: str, error: Exception) -> Failure:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from math import exp, isfinite, sqrt
+from collections.abc import Mapping, Sequence
+from math import exp, isfinite, nan, sqrt
 
 from semantic_core.types import ChunkId, Ranking
 
@@ -27,23 +27,27 @@ def fuse_scores(rankings: Sequence[Ranking], exact: Mapping[str, Mapping[ChunkId
     if len(rankings) == 1:
         return rankings[0]
     ids = candidates(rankings)
+    places = {id: place for place, id in enumerate(ids)}
     total = [0.0] * len(ids)
     for ranking in rankings:
-        known = {**exact.get(ranking.source, {}), **dict(zip(ranking.ids, ranking.scores, strict=True))}
-        known = {id: score for id, score in known.items() if isfinite(score)}
-        lowest = min(known.values(), default=0.0)
-        for index, value in enumerate(_standardised(known.get(id, lowest) for id in ids)):
-            total[index] += value
-    order = sorted(range(len(ids)), key=lambda index: (-total[index], ids[index]))
-    return Ranking(SOURCE, tuple(ids[index] for index in order), tuple(_logistic(total[index]) for index in order))
+        scores = [nan] * len(ids)
+        for id, score in exact.get(ranking.source, {}).items():
+            if id in places:
+                scores[places[id]] = score
+        for id, score in zip(ranking.ids, ranking.scores, strict=True):
+            scores[places[id]] = score
+        lowest = min(filter(isfinite, scores), default=0.0)
+        values = _standardised([score if isfinite(score) else lowest for score in scores])
+        total = [before + value for before, value in zip(total, values, strict=True)]
+    order = sorted(range(len(ids)), key=lambda place: (-total[place], ids[place]))
+    return Ranking(SOURCE, tuple(ids[place] for place in order), tuple(_logistic(total[place]) for place in order))
 
 
 def _logistic(value: float) -> float:
     return 1 / (1 + exp(-value)) if value > -700 else 0.0
 
 
-def _standardised(scores: Iterable[float]) -> list[float]:
-    values = list(scores)
+def _standardised(values: Sequence[float]) -> list[float]:
     mean = sum(values) / len(values)
     deviation = sqrt(sum((value - mean) ** 2 for value in values) / len(values))
     if deviation < 1e-12 * max(1.0, abs(mean)):  # all alike: this lane has nothing to say

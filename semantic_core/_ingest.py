@@ -69,8 +69,7 @@ class Ingest:
         self._max_chars, self._lane, self._later, self._progress = max_chars, lane, later, progress
         self._passages = PassageEmbedder(lane or embedder)
         # Beside splitting goes what is mostly waiting. A lane notes in the store what it pays for, in this thread; and an
-        # embedder that computes in this process would only take the interpreter from the rest, the store above all, unless
-        # it says itself (`AheadEmbedder`) what of its work leaves the interpreter free.
+        # embedder that computes in this process would only take the interpreter from the rest, the store above all.
         aside = lane is None and not getattr(embedder, "is_local", False)
         self._line = EmbeddingLine(self._passages, aside=aside, most=GROUP_CHUNKS)
         self._vectors: dict[str, Vector | None] = {}

@@ -1,14 +1,13 @@
 """What an embedder, a splitter and a store are. Write a class with these members; inherit nothing.
 
 Abilities that may be lacking are protocols of their own, asked for with ``isinstance``: `TextSearch`, `VectorQueue` and
-`BatchQueue` of a store, `AheadEmbedder`, `BatchEmbedder` and `Priced` of an embedder. `semantic_core.testing` proves that a
-class keeps its contract; every rule it holds is written here. Longer than the house limit because the contracts are read in
-one place.
+`BatchQueue` of a store, `BatchEmbedder` and `Priced` of an embedder. `semantic_core.testing` proves that a class keeps its
+contract; every rule it holds is written here. Longer than the house limit because the contracts are read in one place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -60,19 +59,6 @@ class Embedder(Protocol):
 
     def embed_query(self, text: str) -> Vector:
         """float32 of shape (dimensions,), of length 1. Of a text longer than the model reads, what it can."""
-        ...
-
-
-@runtime_checkable
-class AheadEmbedder(Embedder, Protocol):
-    """An embedder that can work on passages while the interpreter does something else: an ingest splits what comes next."""
-
-    def begin_documents(self, passages: Sequence[str]) -> Callable[[], Vectors]:
-        """Begin with these passages and come back at once; the function returned waits, and gives `embed_documents` of them.
-
-        It is called once, in the thread that began, after others may have begun; or never, if the run is given up. Errors
-        are raised by either.
-        """
         ...
 
 

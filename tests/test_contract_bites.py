@@ -1124,34 +1124,6 @@ class SizeOfNoNumber(HashEmbedder):
     batch_size = True
 
 
-@caught_by("what_is_begun_is_embedded")
-class RemembersOneBatch(HashEmbedder):
-    """What was begun last is what every call ends with."""
-
-    def begin_documents(self, passages):
-        self.begun = list(passages)
-        return lambda: self.embed_documents(self.begun)
-
-
-@caught_by("what_is_begun_is_embedded")
-class EndsInTheOrderBegun(HashEmbedder):
-    """A queue: whoever asks first gets the first."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.queue: list[list[str]] = []
-
-    def begin_documents(self, passages):
-        self.queue.append(list(passages))
-        return lambda: self.embed_documents(self.queue.pop(0))
-
-
-@caught_by("what_is_begun_is_embedded")
-class ForgetsAnEmptyBatch(HashEmbedder):
-    def begin_documents(self, passages):
-        return lambda: self.embed_documents(passages or ["nothing"])
-
-
 EMBEDDER_MUTANTS = [mutant for mutant in CAUGHT_BY if mutant not in STORE_MUTANTS]
 
 

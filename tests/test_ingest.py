@@ -35,23 +35,6 @@ class Picky(HashEmbedder):
         return super().embed_documents(passages)
 
 
-class Ahead(Picky):
-    """Begins batches and embeds them when their vectors are wanted; `told` says in what order."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.told: list[str] = []
-
-    def begin_documents(self, passages: Sequence[str]) -> Any:
-        self.told.append(f"begin {passages[0]}")
-
-        def end() -> Any:
-            self.told.append(f"end {passages[0]}")
-            return self.embed_documents(passages)
-
-        return end
-
-
 def opened(embedder: HashEmbedder | None = None, **options: Any) -> SemanticCore:
     embedder = embedder or HashEmbedder()
     return SemanticCore(store=MemoryStore(embedder.space), embedder=embedder, plugins=options.pop("plugins", []), **options)
@@ -196,14 +179,14 @@ def test_what_a_document_says_of_itself_can_be_asked_for() -> None:
     assert [hit.title for hit in core.search("walrus", where={"lang": "en"})] == ["Read"]
 
 
-@pytest.mark.parametrize(("kind", "is_local"), [(Picky, True), (Picky, False), (Ahead, True)])
+@pytest.mark.parametrize("is_local", [True, False])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
 def test_a_generator_that_fails_leaves_finished_groups_and_nothing_half_done(
-    monkeypatch: pytest.MonkeyPatch, error: type[BaseException], kind: type[Picky], is_local: bool
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException], is_local: bool
 ) -> None:
     monkeypatch.setattr("semantic_core._ingest.GROUP_CHUNKS", 2)
     monkeypatch.setattr(Picky, "is_local", is_local)
-    core = opened(kind(batch_size=1))
+    core = opened(Picky(batch_size=1))
 
     def documents() -> Iterator[Document]:
         for number in range(5):
@@ -256,48 +239,12 @@ def test_an_embedder_of_this_process_is_asked_by_the_thread_that_ingests() -> No
     assert asked_in == {threading.current_thread().name}
 
 
-def test_an_embedder_that_works_ahead_has_begun_before_the_next_documents_are_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("semantic_core._ingest.GROUP_CHUNKS", 2)
-    embedder = Ahead(batch_size=2)
-
-    def documents() -> Iterator[Document]:
-        for number in range(6):
-            embedder.told.append(f"split {number}")
-            yield note(str(number), f"text {number}")
-
-    report = opened(embedder).ingest(documents())
-    assert (report.added, report.embedded, report.complete) == (6, 6, True)
-    assert [said for said in embedder.told if said.startswith("split")] == [f"split {number}" for number in range(6)]
-    steps = [said for said in embedder.told if said not in ("split 1", "split 3", "split 5")]
-    assert steps == [
-        *("split 0", "begin text 0", "split 2", "end text 0", "begin text 2", "split 4", "end text 2", "begin text 4"),
-        "end text 4",
-    ]
-
-
-def test_an_embedder_that_fails_to_begin_is_asked_at_once_and_tells_why() -> None:
-    class Failing(Picky):
-        def begin_documents(self, passages: Sequence[str]) -> Any:
-            raise EmbedderUnavailable("busy")
-
-    report = opened(Failing(batch_size=2)).ingest(note(str(n), f"{'poison' if n == 3 else 'text'} {n}") for n in range(7))
-    assert (report.added, report.embedded, report.pending) == (7, 6, 1)
-    assert [failure.what for failure in report.failed] == ["notes/3#0"]
-
-
-def test_a_batch_refused_after_it_was_begun_loses_only_the_passage_that_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("semantic_core._ingest.GROUP_CHUNKS", 4)
-    report = opened(Ahead(batch_size=4)).ingest(note(str(n), f"{'poison' if n == 5 else 'text'} {n}") for n in range(12))
-    assert (report.added, report.embedded, report.pending) == (12, 11, 1)
-    assert [failure.what for failure in report.failed] == ["notes/5#0"]
-
-
-@pytest.mark.parametrize(("kind", "is_local"), [(Picky, True), (Picky, False), (Ahead, True)])
-def test_progress_counts_what_is_written(monkeypatch: pytest.MonkeyPatch, kind: type[Picky], is_local: bool) -> None:
+@pytest.mark.parametrize("is_local", [True, False])
+def test_progress_counts_what_is_written(monkeypatch: pytest.MonkeyPatch, is_local: bool) -> None:
     monkeypatch.setattr("semantic_core._ingest.GROUP_CHUNKS", 2)
     monkeypatch.setattr(Picky, "is_local", is_local)
     seen: list[IngestProgress] = []
-    opened(kind(batch_size=1)).ingest((note(str(number), f"text {number}") for number in range(5)), progress=seen.append)
+    opened(Picky(batch_size=1)).ingest((note(str(number), f"text {number}") for number in range(5)), progress=seen.append)
     written = [progress.documents for progress in seen]
     assert len(written) == 4 and written == sorted(written)  # after each group, as far as its vectors are there
     assert seen[-1] == IngestProgress(documents=5, chunks=5, characters=30, embedded=5, reused=0, failed=0)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from semantic_core.protocols import AheadEmbedder, Embedder
+from semantic_core.protocols import Embedder
 from semantic_core.testing._check import Check, checks_in, expect, same
 from semantic_core.testing._strategies import ODD_TEXTS
 from semantic_core.types import Space, Vector, Vectors
@@ -24,8 +24,6 @@ TEXTS = (
 """Of very different length: what is padded, sorted or cut shows."""
 LENGTH_TOLERANCE = 1e-4
 """How far the length of a row may be from 1, and one answer from another to the same text."""
-BEGUN = 100
-"""Passages of a batch that is begun ahead, at most, in these checks."""
 LONGEST = 20_000
 """Characters a long passage is made of, at most, in these checks."""
 
@@ -196,27 +194,6 @@ def no_text_is_too_odd(make_embedder: MakeEmbedder) -> None:
     _well_formed(_embed(embedder, texts), len(texts), embedder, "odd passages")
     for text in texts:
         _well_formed(embedder.embed_query(text).reshape(1, -1), 1, embedder, f"query {text[:30]!r}")
-
-
-@Check
-def what_is_begun_is_embedded(make_embedder: MakeEmbedder) -> None:
-    """An `AheadEmbedder` gives for each batch it began what `embed_documents` gives, whichever is asked for first.
-
-    Other embedders have nothing to keep here.
-    """
-    embedder = make_embedder()
-    if not isinstance(embedder, AheadEmbedder):
-        return
-    size = min(embedder.batch_size, BEGUN)
-    batches = [[f"{text} {number}" for number in range(size)] for text in (TEXTS[0], TEXTS[4], ODD_TEXTS[-1])]
-    begun = [embedder.begin_documents(batch) for batch in ([], *batches)]
-    embedder.begin_documents(batches[0])  # whose vectors nobody asks for
-    query = embedder.embed_query(TEXTS[0])
-    ended = [end() for end in reversed(begun)][::-1]
-    _close(query, make_embedder().embed_query(TEXTS[0]), "a query while passages are under way")
-    for number, (batch, vectors) in enumerate(zip([[], *batches], ended, strict=True)):
-        _well_formed(vectors, len(batch), embedder, f"batch {number} of those begun")
-        _close(vectors, embedder.embed_documents(batch), f"batch {number} of those begun")
 
 
 @Check

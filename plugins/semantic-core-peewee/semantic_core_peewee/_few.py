@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,20 +22,48 @@ SELECTIVE = 0.02
 FEW_DOCUMENTS = 1_000
 """Documents that are always few."""
 MOST_REMEMBERED = 4
-"""Scopes whose chunks are remembered: eight bytes each for every chunk in them."""
+"""Scopes whose chunks are remembered: about ten bytes each for every chunk in them."""
 
 
 WORTH_KNOWING = 4
 """Times a scope is asked for in one state before its chunks are listed, which takes a few times as long as a search."""
+_GAPS = 64
+"""Gaps between the numbers of chunks, on average, up to which a table of all numbers is worth its memory."""
+
+
+class Known:
+    """Chunks that are known to be in scope, ascending."""
+
+    def __init__(self, chunks: Sequence[int]) -> None:
+        self.chunks = np.array(chunks, dtype=np.int64)
+        self._table: NDArray[np.bool_] | None = None
+        if chunks and 0 <= chunks[0] <= chunks[-1] <= _GAPS * len(chunks):
+            self._table = np.zeros(chunks[-1] + 2, dtype=bool)
+            self._table[self.chunks] = True
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    def holds(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which of these are among them."""
+        return among(self.chunks, numbers) if self._table is None else self._table.take(numbers, mode="clip")
+
+
+def among(ascending: NDArray[np.int64], numbers: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of these numbers are among those that ascend; `np.isin` cannot know that they do, and takes longer."""
+    if not len(ascending):
+        return np.zeros(len(numbers), dtype=bool)
+    held: NDArray[np.bool_] = ascending.take(np.searchsorted(ascending, numbers), mode="clip") == numbers
+    return held
 
 
 class KnownScopes:
     """The chunks in scopes that are asked again and again while nothing changes; safe to share between threads."""
 
     def __init__(self) -> None:
-        self._known: dict[Any, int | NDArray[np.int64]] = {}
+        self._known: dict[Any, int | Known] = {}
 
-    def chunks(self, view: View, clause: Clause) -> NDArray[np.int64] | None:
+    def chunks(self, view: View, clause: Clause) -> Known | None:
         """The rows of `chunk` in scope, ascending; None while this state has seldom been asked for them."""
         key = (view.generation, current_state(view), clause.sql, clause.values)
         found = self._known.get(key, 0)
@@ -45,10 +74,10 @@ class KnownScopes:
         self._known = dict([*others.items(), (key, found)][-MOST_REMEMBERED:])
         return None if isinstance(found, int) else found
 
-    def _listed(self, view: View, clause: Clause) -> NDArray[np.int64]:
+    def _listed(self, view: View, clause: Clause) -> Known:
         sql = f"""select c.id from document as d cross join chunk as c indexed by chunk_place
             where c.document = d.id and {clause.sql} order by c.id"""  # noqa: S608 - question marks only
-        return np.array([id for (id,) in view.raw.execute(sql, clause.values)], dtype=np.int64)
+        return Known([id for (id,) in view.raw.execute(sql, clause.values)])
 
 
 def few_documents(view: View, clause: Clause, state: State) -> list[int] | None:

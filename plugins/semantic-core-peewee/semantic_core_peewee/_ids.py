@@ -1,4 +1,7 @@
-"""From rows of the file to the ids the product speaks, and back."""
+"""From rows of the file to the ids the product speaks, and back.
+
+A number is never given twice, and a document never changes its address: what was read of either stays true.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,50 @@ from semantic_core.types import ChunkId, Ranking, Ref
 from semantic_core_peewee._pool import View
 from semantic_core_peewee._rows import of_rows
 
+MOST_REFS = 20_000
+"""Addresses of documents a store remembers: a few hundred bytes each."""
+
+_ROWS = "chunks"
+_REFS = """select d.id, d.collection, d.key, d.tenant from json_each(?) as j cross join document as d
+    where d.id = j.value"""
+_PLACES = """select c.id, c.document, c.position from json_each(?) as j cross join chunk as c indexed by chunk_owner
+    where c.id = j.value"""
+_NUMBERS = """select j.key, c.id from json_each(?) as j cross join document as d cross join chunk as c
+    where d.generation = ? and d.tenant = j.value ->> 0 and d.collection = j.value ->> 1 and d.key = j.value ->> 2
+    and c.document = d.id and c.position = j.value ->> 3"""
+_CHUNK = "cross join chunk as c where c.id = j.value"
+_CHUNK_AND_DOCUMENT = "cross join chunk as c cross join document as d where c.id = j.value and d.id = c.document"
+
 
 def chunk_ids(view: View, chunks: Collection[int]) -> dict[int, ChunkId]:
     """The ids of these rows of `chunk`."""
-    rows = view.raw.execute(
-        """select c.id, d.collection, d.key, d.tenant, c.position
-        from json_each(?) as j cross join chunk as c indexed by chunk_owner cross join document as d
-        where c.id = j.value and d.id = c.document""",
-        (json.dumps(list(chunks)),),
-    )
-    return ids_of(rows)
+    return ids_of(view, view.raw.execute(_PLACES, (json.dumps(list(chunks)),)).fetchall())
+
+
+def ids_of(view: View, rows: Collection[tuple[int, int, int]]) -> dict[int, ChunkId]:
+    """The ids of chunks, given as (row of `chunk`, row of `document`, position)."""
+    refs = _refs(view, {document for _, document, _ in rows})
+    ids = {row: ChunkId(refs[document], position) for row, document, position in rows if document in refs}
+    view.kept.setdefault(_ROWS, {}).update(zip(ids.values(), ids, strict=True))
+    return ids
+
+
+def _refs(view: View, documents: Collection[int]) -> Mapping[int, Ref]:
+    known = {} if view.refs is None else view.refs
+    found = {document: ref for document in documents if (ref := known.get(document)) is not None}
+    if len(found) < len(documents):
+        unknown = json.dumps([document for document in documents if document not in found])
+        read = _made(view.raw.execute(_REFS, (unknown,)))
+        if len(known) + len(read) > MOST_REFS:
+            known.clear()
+        known.update(read)
+        found.update(read)
+    return found
 
 
 @of_rows
-def ids_of(rows: Iterable[tuple[int, str, str, str, int]]) -> dict[int, ChunkId]:
-    """The ids of chunks, given as (row of `chunk`, collection, key, tenant, position)."""
-    return {row: ChunkId(Ref(collection, key, tenant), position) for row, collection, key, tenant, position in rows}
+def _made(rows: Iterable[tuple[int, str, str, str]]) -> dict[int, Ref]:
+    return {document: Ref(collection, key, tenant) for document, collection, key, tenant in rows}
 
 
 def best_first(source: str, ids: Mapping[int, ChunkId], scores: Mapping[int, float], limit: int) -> Ranking:
@@ -34,13 +65,26 @@ def best_first(source: str, ids: Mapping[int, ChunkId], scores: Mapping[int, flo
     return Ranking(source, tuple(ids[chunk] for chunk in best), tuple(scores[chunk] for chunk in best))
 
 
-def rows_of(view: View, ids: Sequence[ChunkId], columns: str) -> Iterator[tuple[Any, ...]]:
-    """(place in `ids`, *columns of chunk c and document d) of those that are there, in any order; one query for all."""
-    wanted = [(id.ref.tenant, id.ref.collection, id.ref.key, id.position) for id in ids]
-    rows: Iterator[tuple[Any, ...]] = view.raw.execute(
-        f"""select j.key, {columns} from json_each(?) as j cross join document as d cross join chunk as c
-        where d.generation = ? and d.tenant = j.value ->> 0 and d.collection = j.value ->> 1 and d.key = j.value ->> 2
-        and c.document = d.id and c.position = j.value ->> 3""",  # noqa: S608 - columns are named by this package
-        (json.dumps(wanted, ensure_ascii=False), view.generation),
+def rows_of(view: View, ids: Sequence[ChunkId], columns: str, *, of_document: bool = True) -> Iterator[tuple[Any, ...]]:
+    """(place in `ids`, *columns of chunk c, and of document d) of those that are there, in any order; one query for all."""
+    numbers = _numbers(view, ids)
+    places: dict[int, list[int]] = {}
+    for place, id in enumerate(ids):
+        if id in numbers:
+            places.setdefault(numbers[id], []).append(place)
+    found = view.raw.execute(
+        f"select c.id, {columns} from json_each(?) as j {_CHUNK_AND_DOCUMENT if of_document else _CHUNK}",  # noqa: S608 - ours
+        (json.dumps(list(places)),),
     )
-    return rows
+    return ((place, *row) for number, *row in found for place in places[number])
+
+
+def _numbers(view: View, ids: Sequence[ChunkId]) -> Mapping[ChunkId, int]:
+    """The rows of `chunk` with these ids, and others; those this transaction has not met yet are looked up."""
+    numbers: dict[ChunkId, int] = view.kept.setdefault(_ROWS, {})
+    unknown = [id for id in ids if id not in numbers]
+    if unknown:
+        wanted = [(id.ref.tenant, id.ref.collection, id.ref.key, id.position) for id in unknown]
+        rows = view.raw.execute(_NUMBERS, (json.dumps(wanted, ensure_ascii=False), view.generation))
+        numbers.update((unknown[place], number) for place, number in rows)
+    return numbers

@@ -9,6 +9,7 @@ from typing import Any
 import apsw
 import attrs
 
+from semantic_core.types import Ref
 from semantic_core_peewee._connection import Connection, Target
 
 GENERATION = "select cast(value as integer) from meta where key = 'generation'"
@@ -19,19 +20,24 @@ GENERATION = "select cast(value as integer) from meta where key = 'generation'"
 class View:
     """One state of the store: a connection within a transaction.
 
-    generation: the one in force. kept: whatever is worth keeping as long as the transaction lasts.
+    generation: the one in force. kept: whatever is worth keeping as long as the transaction lasts. refs: addresses of
+    documents by row, met by any transaction; None where what is seen may be undone.
     """
 
     raw: Any
     generation: int
     kept: dict[str, Any] = attrs.field(factory=dict)
+    refs: dict[int, Ref] | None = None
 
 
 class Reader:
-    """What one thread reads through. depth: nested uses; above 0 a read transaction is open. lock: for depth and closing."""
+    """What one thread reads through. depth: nested uses; above 0 a read transaction is open. lock: for depth and closing.
 
-    def __init__(self) -> None:
-        self.pid = os.getpid()
+    refs: shared by all readers of a store, see `View`.
+    """
+
+    def __init__(self, refs: dict[int, Ref]) -> None:
+        self.pid, self._refs = os.getpid(), refs
         self.lock = threading.RLock()
         self.connection: Connection | None = None
         self.view: View | None = None
@@ -46,7 +52,7 @@ class Reader:
         self.connection.check_place()
         raw = self.connection.raw
         raw.execute("begin")
-        self.view = View(raw, int(raw.execute(GENERATION).get))
+        self.view = View(raw, int(raw.execute(GENERATION).get), refs=self._refs)
         return self.view
 
     def end(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,14 +86,18 @@ def _dots(query: NDArray[np.uint8], codes: NDArray[np.uint8]) -> Scores:
     return dots
 
 
-def score_all(query: Query, codes: Codes) -> Scores:
-    """Rough scores of all slots, NEVER where a slot is dead; in memory this thread uses again at its next scan."""
+def score_all(query: Query, codes: Codes, sums: Sequence[Scores] | None = None) -> Scores:
+    """Rough scores of all slots, NEVER where a slot is dead; in memory this thread uses again at its next scan.
+
+    sums: to be taken, block by block, instead of those the codes have.
+    """
     scores = _room(len(codes))
     with gate:
         for number, block in enumerate(codes.blocks):
             taken = codes.taken(number)
             into = scores[number * BLOCK : number * BLOCK + taken]
-            score(query, block.codes[:taken], block.sums[:taken], block.scales[:taken], into)
+            of_block = block.sums[:taken] if sums is None else sums[number]
+            score(query, block.codes[:taken], of_block, block.scales[:taken], into)
     if codes.state.dead:
         scores[_dead(codes)] = NEVER
     return scores

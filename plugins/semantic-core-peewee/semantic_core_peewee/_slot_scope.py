@@ -14,7 +14,6 @@ import numpy as np
 
 from semantic_core_peewee._codes import Block, Codes
 from semantic_core_peewee._few import few_documents
-from semantic_core_peewee._scan import NEVER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,18 +32,22 @@ _KEPT = "scopes"
 
 @attrs.frozen(eq=False)
 class Matching:
-    """The slots in scope. rows: which, ascending, if they are few. ceiling: if they are not, the highest score each may
-    have, NEVER outside; without both, all are. clause: still to be checked on candidates; None if not. share: part of the
-    slots that are in scope, about.
+    """The slots in scope. rows: which, ascending, if they are few. inside: if they are not, whether each is; without both,
+    all are. sums: with `inside`, those of every block (see `_codes.shifted`), but infinite outside: a scan that takes these
+    scores minus infinity there. clause: still to be checked on candidates; None if not. share: part of the slots that are
+    in scope, about.
     """
 
     rows: NDArray[np.intp] | None = None
-    ceiling: NDArray[np.float32] | None = None
+    inside: NDArray[np.bool_] | None = None
+    sums: tuple[NDArray[np.float32], ...] | None = None
     clause: Clause | None = None
     share: float = 1.0
 
     def slots(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The slots at these places of the scores: all scores belong to `rows` if there are any."""
+        """The slots in scope at these places of the scores: all scores belong to `rows` if there are any."""
+        if self.inside is not None:
+            return places[self.inside[places]]  # again: whatever a damaged scale makes of infinity, it is not in scope
         return places if self.rows is None else self.rows[places]
 
 
@@ -101,5 +104,8 @@ def _matched(codes: Codes, inside: Callable[[Block], NDArray[np.bool_]]) -> Matc
     share = float(np.count_nonzero(whole)) / max(1, len(whole))
     if share < GATHER_BELOW:
         return Matching(np.flatnonzero(whole), share=share)
-    # Taking the lower of two numbers costs a tenth of choosing by a mask, whose branches nobody can predict.
-    return Matching(ceiling=np.where(whole, np.float32(np.inf), NEVER), share=share)
+    ends = np.cumsum([codes.taken(number) for number in range(len(codes.blocks))])[:-1]
+    masks = zip(codes.blocks, np.split(whole, ends), strict=True)
+    # To subtract other numbers costs nothing; to choose by a mask, whose branches nobody can predict, as much as the scan.
+    sums = tuple(np.where(mask, block.sums[: len(mask)], np.float32(np.inf)) for block, mask in masks if len(block.sums))
+    return Matching(inside=whole, sums=sums, share=share)

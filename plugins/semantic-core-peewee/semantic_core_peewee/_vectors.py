@@ -37,8 +37,9 @@ SPARE = 8
 """Slots looked at beyond those wanted where a filter is checked on them, and as many as an eighth of them."""
 
 _IN_SCOPE = "from document as d cross join chunk as c where c.document = d.id and"
-_HELD = """select c.vector, c.id, d.collection, d.key, d.tenant, c.position, c.fingerprint, c.vector_crc
-    from json_each(?) as j cross join chunk as c cross join document as d
+_HELD = "select c.vector, c.id, c.document, c.position, c.fingerprint, c.vector_crc from json_each(?) as j"
+_ANY = "cross join chunk as c where c.id = j.value and c.vector is not null"
+_IN = """cross join chunk as c cross join document as d
     where c.id = j.value and c.vector is not null and d.id = c.document and"""
 Found = tuple[list[Any], "Vector"]
 """Rows of _HELD, and their exact scores."""
@@ -82,12 +83,12 @@ class VectorLane:
         for vector, *_, fingerprint, crc in rows:
             check_vector(fingerprint, vector, crc)
         exact = {row[1]: score for row, score in zip(rows, scores.tolist(), strict=True)}
-        return best_first(SOURCE, ids_of(row[1:6] for row in rows), exact, limit)
+        return best_first(SOURCE, ids_of(view, [row[1:4] for row in rows]), exact, limit)
 
     def similarity(self, view: View, ids: Sequence[ChunkId], query: NDArray[np.float64]) -> Vector:
         """Cosine of each of these chunks; NaN where there is none."""
         scores = np.full(len(ids), np.nan, dtype=np.float32)
-        rows = rows_of(view, ids, "c.vector, c.fingerprint, c.vector_crc")
+        rows = rows_of(view, ids, "c.vector, c.fingerprint, c.vector_crc", of_document=False)
         found = [(place, blob, *sums) for place, blob, *sums in rows if blob is not None]
         for _, blob, fingerprint, crc in found:
             check_vector(fingerprint, blob, crc)
@@ -109,7 +110,8 @@ class VectorLane:
                 raise Behind
             return self._in_sql(view, query, limit, clause)
         within = matching(view, codes, scope, clause)
-        scores = score_all(coded, codes) if within.rows is None else score_rows(coded, codes, within.rows)
+        rows = within.rows
+        scores = score_all(coded, codes, within.sums) if rows is None else score_rows(coded, codes, rows)
         return self._chosen(view, codes, scores, within, coded, query, limit)
 
     def _streamed(
@@ -120,6 +122,8 @@ class VectorLane:
         within = matching(view, codes, scope, clause)
         if within.rows is not None:
             scores = scores[within.rows]
+        if within.inside is not None:
+            scores[~within.inside] = NEVER
         return self._chosen(view, codes, scores, within, coded, query, limit)
 
     def _chosen(
@@ -133,8 +137,6 @@ class VectorLane:
         limit: int,
     ) -> Found:
         """The best of the slots `within`, and others, given their rough scores."""
-        if within.ceiling is not None:
-            np.minimum(scores, within.ceiling, out=scores)
         step = largest_step(codes)
         slack = max(0.0, -coded.rough(-coded.deviation(step), step))  # what stands last may itself be one deviation off
         wanted = limit
@@ -158,7 +160,7 @@ class VectorLane:
         self, view: View, chunks: NDArray[np.int64], query: NDArray[np.float64], clause: Clause | None = None
     ) -> Found:
         """Those of these chunks that have a vector, and fulfil the clause if there is one; 0 is none."""
-        condition, values = ("1", ()) if clause is None else clause.each
+        condition, values = (_ANY, ()) if clause is None else (f"{_IN} {clause.each[0]}", clause.each[1])
         sql = f"{_HELD} {condition}"
         rows = view.raw.execute(sql, (json.dumps(chunks[chunks > 0].tolist()), *values)).fetchall()
         scores = cosines(self._unpacked([row[0] for row in rows]), query)

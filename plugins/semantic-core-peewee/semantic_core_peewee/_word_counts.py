@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from semantic_core_peewee._few import KnownScopes
+from semantic_core_peewee._word_lists import WordLists
 
 if TYPE_CHECKING:
     from semantic_core_peewee._pool import View
@@ -22,10 +23,11 @@ COMMON = 0.5
 
 
 class WordCounts:
-    """Counts of one store; safe to share between threads. scopes: what else its lane of words remembers."""
+    """Counts of one store; safe to share between threads. scopes, lists: what else its lane of words remembers."""
 
     def __init__(self) -> None:
         self.scopes = KnownScopes()
+        self.lists = WordLists()
         self._lock = threading.Lock()
         self._passages = 0
         self._generation = -1

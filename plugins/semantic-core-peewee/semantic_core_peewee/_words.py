@@ -6,11 +6,10 @@ How rare a word is (its weight) is counted over the whole store, all tenants tog
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import apsw
 import numpy as np
@@ -18,14 +17,12 @@ import numpy as np
 from semantic_core.errors import InputError, QueryTooLarge
 from semantic_core.types import Ranking
 from semantic_core_peewee._codes import current_state
-from semantic_core_peewee._few import SELECTIVE, KnownScopes, few_documents
+from semantic_core_peewee._few import SELECTIVE, Known, few_documents
 from semantic_core_peewee._ids import best_first, chunk_ids
 from semantic_core_peewee._pool import View
 from semantic_core_peewee._scope import Clause
 from semantic_core_peewee._word_counts import COMMON, FEW_PASSAGES, WordCounts
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from semantic_core_peewee._word_lists import Row, likely, quoted
 
 SOURCE = "words"
 MOST_TERMS = 32
@@ -38,15 +35,13 @@ LONGEST_QUERY = 100_000
 """Characters a query may have at all."""
 _SPARE = 16
 """Rows asked for beyond the limit, to see whether the last score is shared."""
-_MARGIN = 3.0
-"""Standard deviations by which the best may hold fewer of a known scope than if it were spread evenly over all."""
 _TRIED = 3
 """How many times more are looked at in case most of them are in scope."""
 
-Row = tuple[int, float]
-"""A chunk, and its score as FTS5 has it: smaller is better."""
 _LAYER = "select rowid as id, bm25(words) as score from words where words match ?"
 _EVERYWHERE = ("", "")
+_CHUNKS = """select c.id from json_each(?) as j cross join chunk as c indexed by chunk_place where c.document = j.value
+    order by c.id"""
 _LISTED = ("", "and +{chunk} in (select c.id from json_each(?) as j cross join chunk as c where c.document = j.value)")
 # The plus keeps SQLite from looking up every document of the scope for every match.
 _JOINED = (
@@ -59,11 +54,11 @@ _STEMS = ("porter", ["unicode61", "remove_diacritics", "2"])
 
 def words(view: View, text: str, limit: int, scope: Clause, counts: WordCounts) -> Ranking:
     """The best `limit` chunks in scope that hold any of the words, by BM25; equal scores by ChunkId."""
-    asked_for = matches(view, text, counts)
-    if not asked_for or limit <= 0:
+    layers = terms_of(view, text, counts)
+    if not layers or limit <= 0:
         return Ranking(SOURCE)
     most = limit + _SPARE
-    find = _finder(view, asked_for, most, scope, counts.scopes)
+    find = _finder(view, layers, most, scope, counts)
     while True:
         rows = find(most)
         if len(rows) < most or rows[-1][1] != rows[limit - 1][1]:
@@ -75,7 +70,7 @@ def words(view: View, text: str, limit: int, scope: Clause, counts: WordCounts) 
 
 
 def _finder(
-    view: View, asked_for: Sequence[str], first: int, scope: Clause, scopes: KnownScopes
+    view: View, layers: Sequence[Sequence[str]], first: int, scope: Clause, counts: WordCounts
 ) -> Callable[[int], list[Row]]:
     """How to ask for the best so many: the cheapest way for as much as is in scope.
 
@@ -83,21 +78,34 @@ def _finder(
     be in it. Most of the documents: the best of all are checked one by one. Otherwise every chunk that holds a word is
     looked up.
     """
+    count = passages(view)
+    words = [word for layer in layers for word in layer]
+    found = counts.lists.found(view, words, counts.of(view, words, count, _stem), count)
 
     def rows(limit: int, where: tuple[str, str], *values: Any) -> list[Row]:
-        sql = _statement(len(asked_for), *where, scope.sql)
+        sql = _statement(len(layers), *where, scope.sql)
+        asked_for = (" OR ".join(map(quoted, layer)) for layer in layers)
         return view.raw.execute(sql, (*asked_for, *values, limit)).fetchall()  # type: ignore[no-any-return]
 
+    def everywhere(limit: int) -> list[Row]:
+        return rows(limit, _EVERYWHERE) if found is None else found.best(limit)
+
     if not scope.narrows and _is_everything(view, scope):
-        return lambda limit: rows(limit, _EVERYWHERE)
-    known = scopes.chunks(view, scope)
-    if known is None or len(known) <= SELECTIVE * passages(view):
+        return everywhere
+    known = counts.scopes.chunks(view, scope)
+    if known is not None and found is not None:
+        return lambda limit: found.best(limit, known, count)
+    if known is None or len(known) <= SELECTIVE * count:
         few = few_documents(view, scope, current_state(view))
         if few is not None:
-            return lambda limit: rows(limit, _LISTED, json.dumps(few))
+            listed = json.dumps(few)
+            if found is None:
+                return lambda limit: rows(limit, _LISTED, listed)
+            chunks = Known([chunk for (chunk,) in view.raw.execute(_CHUNKS, (listed,))])
+            return lambda limit: found.best(limit, chunks, count)
     if known is not None:
-        return lambda limit: _known_among(lambda most: rows(most, _EVERYWHERE), known, limit, passages(view))
-    best = rows(_TRIED * first, _EVERYWHERE)
+        return lambda limit: _known_among(everywhere, known, limit, count)
+    best = everywhere(_TRIED * first)
     passing, every = _in_scope(view, best, scope), len(best) < _TRIED * first
 
     def find(limit: int) -> list[Row]:
@@ -106,16 +114,15 @@ def _finder(
     return find
 
 
-def _known_among(best: Callable[[int], list[Row]], known: NDArray[np.int64], limit: int, passages: int) -> list[Row]:
+def _known_among(best: Callable[[int], list[Row]], known: Known, limit: int, passages: int) -> list[Row]:
     """The best `limit` of these chunks: of as many of all as are likely to hold them, else of more."""
     if not len(known):
         return []
-    asked = int((limit + _MARGIN * math.sqrt(limit)) * max(1.0, passages / len(known)))
+    asked = likely(limit, len(known), passages)
     while True:
         rows = best(asked)
-        chunks = np.array([chunk for chunk, _ in rows], dtype=np.int64)
-        places = np.searchsorted(known, chunks)  # cheaper than `np.isin`, which cannot know that they ascend
-        inside = [row for row, is_known in zip(rows, known.take(places, mode="clip") == chunks, strict=True) if is_known]
+        are_known = known.holds(np.array([chunk for chunk, _ in rows], dtype=np.int64))
+        inside = [row for row, is_known in zip(rows, are_known, strict=True) if is_known]
         if len(inside) >= limit or len(rows) < asked:
             return inside[:limit]
         asked *= 4
@@ -149,8 +156,8 @@ def _is_everything(view: View, scope: Clause) -> bool:
     return set(ends) == {"{} {}".format(*scope.values[:2])}
 
 
-def matches(view: View, text: str, counts: WordCounts) -> list[str]:
-    """FTS5 expressions for any of these words, whose scores are to be added; [] if there is no word.
+def terms_of(view: View, text: str, counts: WordCounts) -> list[list[str]]:
+    """The words that are looked for, in layers whose scores are to be added; [] if there is none.
 
     A repeated word stands in as many of them as it counts; or several times in one, which is the same and faster as long
     as there are few (FTS5 takes a time of words times occurrences). Raises InputError, QueryTooLarge.
@@ -166,7 +173,7 @@ def matches(view: View, text: str, counts: WordCounts) -> list[str]:
     layers = [[term for term in terms if asked[term] >= least] for least in range(1, MOST_REPEATS + 1)]
     if sum(map(len, layers)) <= MOST_TERMS:
         layers = [[term for layer in layers for term in layer]]
-    return [" OR ".join(f'"{term}"' for term in layer) for layer in layers if layer]
+    return [layer for layer in layers if layer]
 
 
 def _worth(view: View, terms: list[str], counts: WordCounts) -> list[str]:

@@ -188,7 +188,7 @@ class SqliteStore(SqliteQueue):
         """See `Store.stats`. collections: documents in each. bytes: of the file and its log.
 
         details: path, file_bytes, wal_bytes, page_size, journal_mode, durability, file_system, sqlite, sqlite_vec, schema,
-        matrix_bytes (vectors in this process's memory).
+        matrix_bytes, words_bytes (of vectors, and of words searched for, in this process's memory).
         """
         asked = None if tenant is None else check_tenant(tenant, self._multi_tenant)
         return self._pool.read(lambda view: self._stats(view, asked))
@@ -204,6 +204,7 @@ class SqliteStore(SqliteQueue):
         """See `Store.close`. Moves the write-ahead log into the file; a thread still at work ends on its own."""
         self._pool.close()
         self._lane.forget()
+        self._counts.lists.forget()
 
     def check(self) -> list[str]:
         """What is wrong with the file, each in a line; [] if it is sound. Reads everything.
@@ -287,6 +288,7 @@ class SqliteStore(SqliteQueue):
             "sqlite_vec": view.raw.execute("select vec_version()").get,
             "schema": max(_read.steps_taken(self._database)),
             "matrix_bytes": self._lane.memory,
+            "words_bytes": self._counts.lists.bytes,
         }
         return StoreStats(
             documents=sum(collections.values()),

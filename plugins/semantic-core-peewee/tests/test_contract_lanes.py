@@ -1,4 +1,4 @@
-"""The contract again with each way of finding the nearest: codes in memory, codes streamed by, tiny segments."""
+"""The contract again with each way of searching: codes in memory, codes streamed by, tiny segments, words remembered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from semantic_core_peewee import SqliteStore, _codes, _few, _scan, _slots, _vectors, _words
+from semantic_core_peewee import SqliteStore, _codes, _few, _ids, _scan, _slots, _vectors, _word_lists, _words
 
 from semantic_core.testing import store_checks
 
@@ -34,6 +34,17 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_words, "_SPARE", 1)
 
 
+def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What words and scopes find is remembered at once, and there is no room for it."""
+    scanned(monkeypatch)
+    monkeypatch.setattr(_word_lists, "is_worth", lambda listed, spent: True)
+    monkeypatch.setattr(_word_lists, "LEAST_BYTES", 64)
+    monkeypatch.setattr(_word_lists, "BYTES_PER_PASSAGE", 0)
+    monkeypatch.setattr(_few, "WORTH_KNOWING", 1)
+    monkeypatch.setattr(_few, "SELECTIVE", 0.0)
+    monkeypatch.setattr(_ids, "MOST_REFS", 3)
+
+
 def streamed(monkeypatch: pytest.MonkeyPatch) -> None:
     """No memory for codes: every search reads them from the file."""
     small(monkeypatch)
@@ -41,7 +52,7 @@ def streamed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("check", store_checks(persistent=True, histories=HISTORIES), ids=str)
-@pytest.mark.parametrize("lane", [scanned, small, streamed])
+@pytest.mark.parametrize("lane", [scanned, small, remembered, streamed])
 def test_every_way_of_searching_keeps_the_contract(
     check: Callable[..., None], lane: Callable[[pytest.MonkeyPatch], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

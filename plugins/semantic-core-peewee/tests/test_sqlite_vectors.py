@@ -84,6 +84,19 @@ def test_filters_and_collections_hold_before_the_limit(
             assert list(ranking.ids) == [id for id, _ in exactly(kept, query, 20)], (where, collections)
 
 
+def test_a_damaged_scale_lets_nothing_into_a_scope(open_store: Callable[..., SqliteStore], item: Callable[..., Any]) -> None:
+    store = open_store(space=WIDE)
+    vectors = fill(store, item, MANY)
+    even = Scope(filter=Filter.parse({"even": True}))
+    query = vectors[ChunkId(Ref("notes", "00001"), 0)]
+    for scope in (Scope(), even):
+        store.nearest(query, 5, scope)
+    (codes,) = store._lane._cache._versions
+    for damaged in (-1.0, 0.0, float("inf")):
+        codes.blocks[0].scales[1:MANY:20] = damaged
+        assert all(int(id.ref.key) % 2 == 0 for id in store.nearest(query, 5, even).ids)
+
+
 def test_every_answer_has_what_was_committed_before_it(
     open_store: Callable[..., SqliteStore], item: Callable[..., Any], vector: Callable[[str], Any]
 ) -> None:

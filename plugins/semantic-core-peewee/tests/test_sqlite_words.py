@@ -11,7 +11,7 @@ import apsw
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from semantic_core_peewee import SqliteStore
+from semantic_core_peewee import SqliteStore, _ids, _word_lists
 from semantic_core_peewee._few import WORTH_KNOWING
 
 from semantic_core import Ref, Scope
@@ -169,3 +169,81 @@ def test_a_scope_asked_for_again_and_again_is_the_scope_of_now(store: SqliteStor
     for _ in range(WORTH_KNOWING + 2):
         assert keys(store, "alpha", 2, even) == ["0004", "0006"]
         assert keys(store, "alpha", 3, odd) == ["0001", "0002", "0003"]
+
+
+def remember_words(patch: pytest.MonkeyPatch, *, table: int, room: int = 2**22) -> None:
+    patch.setattr(_word_lists, "is_worth", lambda listed, spent: True)
+    patch.setattr(_word_lists, "_TABLE", table)
+    patch.setattr(_word_lists, "_DENSE", 0)
+    patch.setattr(_word_lists, "LEAST_BYTES", room)
+    patch.setattr(_word_lists, "BYTES_PER_PASSAGE", 0)
+
+
+@pytest.mark.parametrize("table", [1_000_000, 0])
+def test_words_remembered_give_the_answer_of_fts5(
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, table: int
+) -> None:
+    store, made = open_store(), random.Random(11)
+    common = [f"w{number}" for number in range(40)]
+    texts = [" ".join(common[int(40 * made.random() ** 2)] for _ in range(made.randrange(1, 9))) for _ in range(600)]
+    store.replace(
+        [item(f"{n:03d}", text, metadata={"even": n % 2 == 0, "few": n % 50 == 0}) for n, text in enumerate(texts)]
+    )
+    scopes = [Scope(), *(Scope(filter=Filter.parse(where)) for where in ({"even": True}, {"few": True}, {"few": "no"}))]
+    queries = [" ".join(made.choices([*common, "zz"], k=made.randrange(1, 7))) for _ in range(60)]
+    queries += [" ".join([*common, *common]), "w0 " * 5 + "w1"]
+    asked = [(query, limit, scope) for query in queries for limit in (1, 10, 700) for scope in scopes]
+    monkeypatch.setattr(_word_lists, "is_worth", lambda listed, spent: False)
+    plain = [store.words(*one) for one in asked]
+    remember_words(monkeypatch, table=table)
+    again = [store.words(*one) for one in asked]
+    assert [one.ids for one in again] == [one.ids for one in plain]
+    for one, other in zip(again, plain, strict=True):
+        assert one.scores == pytest.approx(other.scores, rel=1e-12)
+
+
+def test_words_remembered_are_those_of_now(
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember_words(monkeypatch, table=1_000_000)
+    store, other = open_store(), open_store()
+    store.replace([item("1", "river stone"), item("2", "river")])
+    assert keys(store, "river") == ["2", "1"]
+    other.replace([item("3", "river", vectors=False)])
+    assert keys(store, "river") == ["2", "3", "1"]
+    other.replace([item("2", "stone", vectors=False)])
+    assert keys(store, "river") == keys(other, "river") == ["3", "1"]
+    with store.snapshot():
+        assert keys(store, "stone") == ["2", "1"]
+        other.remove([Ref("notes", "1")])
+        assert keys(other, "stone") == ["2"]
+        assert keys(store, "stone") == ["2", "1"]
+    assert keys(store, "stone") == ["2"]
+    store.repair()
+    assert keys(store, "stone river") == keys(other, "stone river") == ["2", "3"]
+
+
+def test_words_remembered_take_no_more_room_than_they_may(
+    store: SqliteStore, item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember_words(monkeypatch, table=1_000_000, room=5_000)
+    store.replace([item(str(number), f"all w{number % 9} v{number % 5}") for number in range(300)])
+    for query in ("w0", "all", "w1 w2", "v1", "all w3 v2 v3", *(f"v{number} w{number}" for number in range(5))):
+        assert keys(store, query)
+        held = [column.nbytes for kept in store._counts.lists.state.lists.values() for column in kept]
+        assert sum(held) <= store._counts.lists.bytes <= 5_000
+    store.words(" ".join(f"unknown{number}" for number in range(30)), 1, Scope())
+    assert len(store._counts.lists.state.lists) <= 10
+
+
+def test_a_document_is_called_by_its_own_name_whatever_was_there_before(
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_ids, "MOST_REFS", 4)
+    store, other = open_store(), open_store()
+    for number in range(12):
+        other.replace([item(f"{number}-{place}", "river") for place in range(3)])
+        assert keys(store, "river") == [f"{number}-{place}" for place in range(3)]
+        assert len(store._pool._refs) <= 4
+        other.remove([Ref("notes", f"{number}-{place}") for place in range(3)])
+    assert keys(store, "river") == []

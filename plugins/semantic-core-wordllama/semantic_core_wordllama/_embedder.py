@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
-from itertools import islice
-from threading import Lock, Thread
+from collections.abc import Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from semantic_core import Space
@@ -19,8 +16,6 @@ if TYPE_CHECKING:
 
     from semantic_core.types import Vector, Vectors
 
-WORTH_A_THREAD = 64
-"""Passages from which on their tokens are found beside the caller; fewer are there before a thread is."""
 FEW_TOKENS = 512
 """A query of at most so many tokens is read row by row from the file, as long as nothing else needed the whole table."""
 
@@ -83,54 +78,26 @@ class WordLlamaEmbedder:
             self._load_table()
         return self._embed(passages)
 
-    def begin_documents(self, passages: Sequence[str]) -> Callable[[], Vectors]:
-        """See `AheadEmbedder.begin_documents`. Tokens are found beside the caller, where there is a second processor."""
-        if len(passages) < WORTH_A_THREAD or _processors() < 2 or not all(isinstance(passage, str) for passage in passages):
-            return lambda: self.embed_documents(passages)
-        tokens, begun = self._loaded_tokens(), [list(_read(passage)) for passage in passages]
-        found: Future[Iterator[NDArray[Any]]] = Future()
-        found.set_running_or_notify_cancel()
-
-        def work() -> None:
-            try:
-                found.set_result(tokens.of_many([text for texts in begun for text in texts]))
-            except Exception as error:  # noqa: BLE001 - told by whoever waits for it
-                found.set_exception(error)
-
-        def end() -> Vectors:
-            if found.exception() is not None:
-                return self.embed_documents(passages)  # which says what is wrong with which
-            self._load_table()
-            numbers = found.result()
-            return self._pooled([list(islice(numbers, len(texts))) for texts in begun])
-
-        Thread(target=work, name="semantic-core-tokens", daemon=True).start()
-        return end
-
     def embed_query(self, text: str) -> Vector:
         """float32 of shape (dimensions,), of length 1: the same vector the text has as a document. Raises likewise."""
         vector: Vector = self._embed([text])[0]
         return vector
 
     def _embed(self, texts: Sequence[str]) -> Vectors:
-        tokens = self._loaded_tokens()
-        for text in texts:
-            if not isinstance(text, str):
-                raise TextInvalid(f"A text to embed must be a str, got {type(text).__name__}.")
-        return self._pooled([map(tokens.of, _read(text)) for text in texts])
-
-    def _pooled(self, texts: Sequence[Iterable[NDArray[Any]]]) -> Vectors:
-        """The vector of each text, whose tokens come in parts."""
         import numpy as np
 
+        tokens = self._loaded_tokens()
         totals = np.zeros((len(texts), self._space.dimensions), dtype=np.float64)
-        for total, parts in zip(totals, texts, strict=True):
-            for numbers in parts:
+        for total, text in zip(totals, texts, strict=True):
+            if not isinstance(text, str):
+                raise TextInvalid(f"A text to embed must be a str, got {type(text).__name__}.")
+            for window in windows(text):
+                numbers = tokens.of(" ".join(window.lower().split()))
                 if len(numbers):
                     total += self._vectors(numbers).sum(axis=0)
         empty = ~totals.any(axis=1)
         if empty.any():
-            totals[empty] = self._vectors(np.array([self._loaded_tokens().blank]))
+            totals[empty] = self._vectors(np.array([tokens.blank]))
         totals /= np.sqrt(np.einsum("ij,ij->i", totals, totals))[:, None]
         return totals.astype(np.float32)
 
@@ -173,13 +140,3 @@ class WordLlamaEmbedder:
                     whole = load(WEIGHTS.read())["embedding.weight"]
                     self._table = np.ascontiguousarray(whole[:, : self._space.dimensions], dtype=np.float32)
         return self._table
-
-
-def _read(text: str) -> Iterator[str]:
-    """What the model is given of a text, part by part: in lower case and on one line."""
-    return (" ".join(window.lower().split()) for window in windows(text))
-
-
-def _processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from semantic_core.errors import TextInvalid
@@ -61,9 +61,7 @@ class Tokens:
         from tokenizers import Tokenizer
 
         tokenizer: Any = Tokenizer.from_buffer(TOKENIZER.read())
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        self._tokenizer, self._model = tokenizer, tokenizer.model
+        self._model: Any = tokenizer.model
         self._reserved: dict[str, int] = {mark: tokenizer.token_to_id(mark) for mark in RESERVED.pattern[1:-1].split("|")}
         self._pieces = _Memory(self._new)
         self._words = _Memory(lambda word: self._cut(f" {word}"))
@@ -76,17 +74,6 @@ class Tokens:
 
         said = b"".join(map(self._words.__getitem__, text.split(" "))) if self._is_plain(text) else self._read(text)
         return np.frombuffer(said, dtype=NUMBER)
-
-    def of_many(self, texts: Sequence[str]) -> Iterator[NDArray[Any]]:
-        """The same of many texts, by the tokenizer itself: it takes twice as long, but not of the interpreter's time.
-
-        The call does the work; to go through what it gives is for the thread that wants it. Raises TypeError on a lone
-        surrogate.
-        """
-        import numpy as np
-
-        encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        return (np.array(one.ids, dtype=NUMBER) for one in encoded)
 
     def _is_plain(self, text: str) -> bool:
         """Whether the text is words with one space between: then each has the same tokens as in any other such text."""

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from semantic_core_wordllama import WordLlamaEmbedder, _embedder, open_wordllama
+from semantic_core_wordllama import WordLlamaEmbedder, open_wordllama
 
 from semantic_core.errors import InputError, TextInvalid
-from semantic_core.protocols import AheadEmbedder, Embedder
+from semantic_core.protocols import Embedder
 
 ABSTRACTS = {
     "wing": "Lift distribution along a swept wing in subsonic flow was measured at several angles of attack.",
@@ -39,7 +39,7 @@ ODD += ["😀👩‍👩‍👧", "Где находится библиотек�
 
 
 def test_it_is_an_embedder(embedder: WordLlamaEmbedder) -> None:
-    assert isinstance(embedder, Embedder) and isinstance(embedder, AheadEmbedder)
+    assert isinstance(embedder, Embedder)
 
 
 @pytest.mark.parametrize("dimensions", [256, 128, 64])
@@ -87,38 +87,6 @@ def test_a_batch_gives_the_vectors_of_its_texts_alone_in_order(embedder: WordLla
     for row, text in zip(batch, texts, strict=True):
         assert np.array_equal(row, embedder.embed_documents([text])[0])
         assert np.array_equal(row, embedder.embed_query(text))
-
-
-@pytest.mark.parametrize("processors", [1, 2])
-@pytest.mark.parametrize("count", [0, 3, 200])
-def test_what_is_begun_ahead_has_the_bits_it_has_otherwise(
-    embedder: WordLlamaEmbedder, monkeypatch: pytest.MonkeyPatch, count: int, processors: int
-) -> None:
-    monkeypatch.setattr(_embedder, "_processors", lambda: processors)
-    texts = [*ABSTRACTS.values(), *ODD, "word " * 4_000]
-    batches = [[f"{texts[(start + place) % len(texts)]} {place}" for place in range(count)] for start in range(3)]
-    begun = [embedder.begin_documents(batch) for batch in batches]
-    for end, batch in zip(reversed(begun), reversed(batches), strict=True):
-        assert np.array_equal(end(), embedder.embed_documents(batch))
-
-
-def test_tokens_are_found_beside_the_caller_where_there_is_a_second_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_embedder, "_processors", lambda: 2)
-    embedder = open_wordllama()
-    ours = embedder._loaded_tokens()
-    monkeypatch.setattr(ours, "of", lambda text: pytest.fail("the caller looked for tokens"))
-    end = embedder.begin_documents([f"passage {number}" for number in range(100)])
-    assert end().shape == (100, 256)
-
-
-def test_a_batch_begun_ahead_says_what_is_wrong_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_embedder, "_processors", lambda: 2)
-    embedder = open_wordllama()
-    texts = [f"passage {number}" for number in range(100)]
-    with pytest.raises(TextInvalid, match="surrogate"):
-        embedder.begin_documents([*texts, "half a pair: \ud83d"])()
-    with pytest.raises(TextInvalid, match="got int"):
-        embedder.begin_documents([*texts, 5])()  # type: ignore[list-item]
 
 
 def test_a_query_before_any_document_has_the_vector_it_has_after() -> None:

@@ -41,6 +41,7 @@ from semantic_core_peewee import (
     _slots,
     _units,
     _vectors,
+    _word_lists,
     _words,
     _write,
     store,
@@ -147,13 +148,26 @@ def words_are_not_brought_up_by_an_update(patch: Patch) -> None:
 
 @caught_by("any_text_is_a_legal_query")
 def user_text_is_handed_to_fts5_as_it_is(patch: Patch) -> None:
-    patch.setattr(_words, "matches", lambda view, text, counts: [text])
+    patch.setattr(_words, "terms_of", lambda view, text, counts: [[text]])
+    patch.setattr(_words, "quoted", str)
 
 
 @caught_by("a_query_asks_for_few_words")
 def any_number_of_words_is_looked_for(patch: Patch) -> None:
     patch.setattr(_words, "MOST_TERMS", 200)
     patch.setattr(_words, "MOST_REPEATS", 200)
+
+
+@caught_by("changed_words_are_not_found")
+def words_are_remembered_for_ever(patch: Patch) -> None:
+    patch.setattr(_word_lists, "is_worth", lambda listed, spent: True)
+    patch.setattr(_word_lists, "current_state", lambda view: 0)
+
+
+@caught_by("words_keep_to_their_scope")
+def words_remembered_know_no_scope(patch: Patch) -> None:
+    patch.setattr(_word_lists, "is_worth", lambda listed, spent: True)
+    changed(patch, _word_lists.Found, "best", lambda right: lambda self, limit, *among: right(self, limit))
 
 
 @caught_by("words_keep_to_their_scope")
