@@ -118,11 +118,15 @@ class Workbench:
     @cached_property
     def recorded(self) -> list[tuple[Document, tuple[Chunk, ...], tuple[str, ...]]]:
         """The corpus as the installed splitters cut it: documents, chunks, passages."""
+        return self.record(self.corpus.documents)
+
+    def record(self, documents: Sequence[Document]) -> list[tuple[Document, tuple[Chunk, ...], tuple[str, ...]]]:
+        """The same of these documents."""
         recorder = Recorder()
         with SemanticCore(store="memory", embedder=self.embedder) as plain:
             names = [info.name for info in plain.plugins() if info.origin == "installed" and info.status == "ok"]
         with SemanticCore(store="memory", embedder=self.embedder, plugins=[*names, recorder]) as core:
-            core.ingest(self.corpus.documents, mode="async")
+            core.ingest(documents, mode="async")
         return recorder.seen
 
     @cached_property

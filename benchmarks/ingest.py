@@ -1,5 +1,6 @@
 """Ingest of real Markdown through the front door, where its time goes, and how near that is to the tokeniser's own rate.
 
+The same documents go in as plain text, too: it is cut at paragraphs and sentences, into fewer and fuller chunks.
 Every round starts with a new file and a new embedder whose weights are loaded and which has seen no word yet.
 """
 
@@ -14,6 +15,8 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
+
+from attrs import evolve
 
 from benchmarks._measure import Run, Timing, clocked, side_by_side
 from benchmarks._report import Figure, Report, Target, number, timed
@@ -30,7 +33,8 @@ PARALLEL = "TOKENIZERS_PARALLELISM"
 def run(bench: Workbench) -> Report:
     """Rates, shares per step, and the ratio to the tokeniser."""
     corpus, recorded = bench.corpus, bench.recorded
-    passages = list(dict.fromkeys(passage for _, _, made in recorded for passage in made))
+    passages = _distinct(recorded)
+    plain = [evolve(document, media_type="text/plain") for document in corpus.documents]
     chunks = sum(len(cut) for _, cut, _ in recorded)
     with SemanticCore(store="memory", embedder=bench.embedder) as core:
         size = core.embedder.batch_size
@@ -43,7 +47,9 @@ def run(bench: Workbench) -> Report:
         "store": _stored(bench, recorded, vectors, words=True),
         "store without words": _stored(bench, recorded, vectors, words=False),
     }
+    runs["plain"] = lambda: _ingest(bench, plain, [], [])
     runs |= _tokenisers(passages) | _own_tokens(passages)
+    runs |= {f"{name}, plain": once for name, once in _tokenisers(_distinct(bench.record(plain))).items()}
     timings = side_by_side(runs, bench.rounds(ROUNDS))
     whole = timings["ingest"]
     figures = [
@@ -54,6 +60,7 @@ def run(bench: Workbench) -> Report:
         *_shares(reports, timings),
         _rate("ingest again, nothing changed", corpus.bytes / 1e6, Timing(tuple(again)), "MB/s"),
         _rate("ingest again, nothing changed", len(corpus.documents), Timing(tuple(again)), "documents/s"),
+        _rate("ingest as plain text", corpus.bytes / 1e6, timings["plain"], "MB/s"),
         _rate("embedder alone", len(passages), timings["embed"], "passages/s"),
         _rate("store alone, vectors given", chunks, timings["store"], "chunks/s"),
     ]
@@ -62,9 +69,15 @@ def run(bench: Workbench) -> Report:
             figures.append(_rate(name, len(passages), timings[name], "passages/s"))
             ratio = timings[name].ratio(whole)
             figures.append(Figure(f"ingest as a share of the rate of the {name}", ratio, "x", target=target))
+            ratio = timings[f"{name}, plain"].ratio(timings["plain"])
+            figures.append(Figure(f"ingest as plain text, as a share of the rate of the {name}", ratio, "x", target=target))
     failed = sum(len(report.failed) for report in reports)
     data = {**corpus.facts(), "chunks": chunks, "passages": len(passages), "failed": failed, "rounds": len(whole.runs)}
     return Report(tuple(figures), data, corpus.notes())
+
+
+def _distinct(recorded: Sequence[Any]) -> list[str]:
+    return list(dict.fromkeys(passage for _, _, made in recorded for passage in made))
 
 
 def _ingest(bench: Workbench, documents: Sequence[Document], reports: list[IngestReport], again: list[float]) -> float:
