@@ -77,7 +77,7 @@ def test_store_compares_itself_with_bare_sqlite(real_text: Path, tmp_path: Path)
     figures = measured("store", tmp_path)
     assert figures["rows + vectors, of the same rows in bare SQLite x"] > 0
     shares = [value for name, value in figures.items() if name.startswith("share: ")]
-    assert len(shares) >= 6 and sum(shares) == pytest.approx(100)
+    assert len(shares) >= 6 and sum(shares) == pytest.approx(100, abs=0.01)  # each is rounded
     assert figures["save one new document, of the bare commit x"] > 0
     assert figures["open and first hybrid search, of the imports alone x"] > 0
 
