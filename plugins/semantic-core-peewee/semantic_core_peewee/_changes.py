@@ -33,7 +33,7 @@ _CHANGE_DOCUMENT = """update document set title = ?, media_type = ?, language = 
 _ADD_CHUNK = """insert into chunk (id, generation, document, crc, fingerprint_crc, vector_crc, position, kind, start, "end",
     fingerprint, headings, metadata, text, lead, own, vector) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _ADD_WORDS = "insert into words (rowid, passage) select id, passage from chunk where id between ? and ?"
-"""One statement for all of them, which keeps Python waiting for nothing; the passages are those just written."""
+"""Those of all chunks just written, as they were written."""
 _DROP_WORDS = "insert into words (words, rowid, passage) values ('delete', ?, ?)"
 _ADD_ATTRIBUTE = "insert into attribute (generation, key, kind, value, document) values (?, ?, ?, ?, ?)"
 

@@ -30,7 +30,7 @@ SHARE = 1 / 8
 """Of the passages that searches of one state have looked up, how many may be looked up once more to remember them. To list a
 word takes about twice as long as to search for it, so where something is written all the time, little is lost."""
 BYTES_PER_PASSAGE = 48
-"""Memory for what is remembered: with codes of 256 numbers, 1.3 bytes a number in all."""
+"""Memory for what is remembered: together with codes of 256 numbers, 1.3 bytes a number."""
 LEAST_BYTES = 4 * 1024**2
 """Memory it may take in a small store."""
 OVERHEAD = 500

@@ -86,18 +86,18 @@ class WordLlamaEmbedder:
     def _embed(self, texts: Sequence[str]) -> Vectors:
         import numpy as np
 
-        tokens = self._loaded_tokens()
         totals = np.zeros((len(texts), self._space.dimensions), dtype=np.float64)
         for total, text in zip(totals, texts, strict=True):
             if not isinstance(text, str):
                 raise TextInvalid(f"A text to embed must be a str, got {type(text).__name__}.")
+            tokens = self._loaded_tokens()
             for window in windows(text):
                 numbers = tokens.of(" ".join(window.lower().split()))
                 if len(numbers):
                     total += self._vectors(numbers).sum(axis=0)
         empty = ~totals.any(axis=1)
         if empty.any():
-            totals[empty] = self._vectors(np.array([tokens.blank]))
+            totals[empty] = self._vectors(np.array([self._loaded_tokens().blank]))
         totals /= np.sqrt(np.einsum("ij,ij->i", totals, totals))[:, None]
         return totals.astype(np.float32)
 
