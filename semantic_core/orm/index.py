@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from semantic_core.errors import ConfigError
-from semantic_core.orm._contract import CaptureMode, Strategy
+from semantic_core.orm._contract import Backfill, CaptureMode, Strategy
 from semantic_core.orm._declaration import DEFAULT_NAME, Declaration
 from semantic_core.orm._values import FieldPath
 from semantic_core.orm.base import BaseORMAdapter
@@ -149,13 +149,19 @@ class SemanticIndex:
 
 
 def bind_declared(
-    adapter_class: type[BaseORMAdapter], core: SemanticCore | None = None, *, install: bool = True, **options: Any
+    adapter_class: type[BaseORMAdapter],
+    core: SemanticCore | None = None,
+    *,
+    install: bool = True,
+    backfill: Backfill | None = None,
+    **options: Any,
 ) -> list[BaseORMAdapter]:
     """Bind every declared index whose model the adapter class serves; call it once at start-up.
 
     core: keeps those that name none; None takes the one they are bound to already, else makes one with
-    `SemanticCore.from_config`. install: set up tables and triggers too. options: handed to the adapter class. Binding again
-    to the same core changes nothing.
+    `SemanticCore.from_config`. install: set up tables and triggers too. backfill: when rows that are there already are
+    indexed, see `BaseORMAdapter.install`. options: handed to the adapter class. Binding again to the same core changes
+    nothing.
     """
     bound = []
     for model, index in SemanticIndex.declared():
@@ -167,7 +173,7 @@ def bind_declared(
             core = index.bound_core(model) or SemanticCore.from_config()
         adapter = index.bind_to(model, adapter_class, core, **options)
         if install:
-            adapter.install()
+            adapter.install(backfill=backfill)
         bound.append(adapter)
     return bound
 
