@@ -288,6 +288,18 @@ class Checkpoints(Protocol):
 
 
 @runtime_checkable
+class Patient(Protocol):
+    """A store whose writers may have to wait for each other, and can be told for how long."""
+
+    def waiting_at_most(self, seconds: float) -> AbstractContextManager[None]:
+        """Within it, a write of this thread that cannot begin within so many seconds raises StoreBusy, and changes nothing.
+
+        Blocks within each other: the shortest time counts.
+        """
+        ...
+
+
+@runtime_checkable
 class TextSearch(Protocol):
     """A store that finds words."""
 

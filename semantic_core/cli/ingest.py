@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from semantic_core.cli._group import GAP, Interrupted
 from semantic_core.cli._options import collection_option, common, named, opened, tenant_option
 from semantic_core.cli._output import counted, fitted, visible, write, write_json
 from semantic_core.errors import FileUnreadable, InputError, SemanticCoreError
-from semantic_core.types import INGEST_MODES, IngestMode
+from semantic_core.types import INGEST_MODES, IngestMode, Ref
 
 if TYPE_CHECKING:
     from semantic_core._files import FoundFile
@@ -75,7 +76,7 @@ def ingest(
 
         complete = describe(reading, paths, collection, tenant, prune=prune, as_json=as_json, db=db)
     else:
-        complete = _ingest(reading, paths, collection, tenant, mode=mode, prune=prune, as_json=as_json, db=db)
+        complete = _ingest(reading, files, paths, collection, tenant, mode=mode, prune=prune, as_json=as_json, db=db)
     if not complete:
         context.exit(GAP)
 
@@ -108,6 +109,7 @@ def found_files(paths: Sequence[str], patterns: Sequence[str], closed: Sequence[
 
 def _ingest(
     reading: Reading,
+    files: Sequence[FoundFile],
     paths: Sequence[str],
     collection: str,
     tenant: str | None,
@@ -121,6 +123,7 @@ def _ingest(
     from semantic_core.cli._reading import Progress
 
     with opened(db, tenant, create=True) as core, Progress(reading) as progress:
+        _refuse_namesakes(core, files, collection)
         try:
             report = core.ingest(reading, mode=mode, progress=progress)
             removed = _prune(core, paths, collection) if prune else 0
@@ -138,6 +141,20 @@ def _ingest(
     else:
         _write_report(report, reading, collection, mode)
     return report.complete if mode == "sync" else not report.failed
+
+
+def _refuse_namesakes(core: SemanticCore, files: Sequence[FoundFile], collection: str) -> None:
+    """InputError if a document of this collection was read from another file of the same key, which is still there."""
+    for file in files:
+        held = core.get(Ref(collection, file.key))
+        read_from = held.metadata.get("path") if held is not None else None
+        if not isinstance(read_from, str) or not os.path.isfile(read_from) or not os.path.isfile(file.path):
+            continue
+        if not os.path.samefile(read_from, file.path):
+            raise InputError(
+                f"{str(file.path)!r} would replace the document {file.key!r}, which was read from {read_from!r}.",
+                hint="Ingest the folder that holds both, or each into its own --collection.",
+            )
 
 
 def _prune(core: SemanticCore, paths: Sequence[str], collection: str) -> int:

@@ -68,7 +68,13 @@ def reindex(
             state = comparison.state
             if progress is not None and state is not None:
                 progress(ReindexProgress(state.rows, max(state.total, state.rows), failed, name))
-    return merged(report, hub.sync(None, collections={name}))
+    return _once(merged(report, hub.sync(None, collections={name})))
+
+
+def _once(report: IngestReport) -> IngestReport:
+    """The report with one failure for each row."""
+    by_row = {failure.what: failure for failure in report.failed}
+    return attrs.evolve(report, failed=tuple(by_row.values()))
 
 
 def verify(adapter: AdapterContract, hub: Hub) -> VerifyReport:

@@ -45,6 +45,8 @@ class AdapterContract(ABC):
     capture: CaptureMode
     strategy: Strategy
     backfill: Backfill = "background"
+    uninstalled: bool = False
+    """Whether `uninstall` was called, and `install` not since: then nothing of this index happens by itself."""
 
     # --- what a subclass supplies ------------------------------------------------------------------------------------
 

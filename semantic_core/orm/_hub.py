@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,15 @@ import attrs
 
 from semantic_core._sync import merged
 from semantic_core._wording import STALE
-from semantic_core.errors import ConfigError, StoreBusy, StoreMisuse
-from semantic_core.orm._agreement import Agreement, Comparison
+from semantic_core.errors import ConfigError, StoreBusy, StoreError, StoreMisuse
+from semantic_core.orm._agreement import Agreement
 from semantic_core.orm._compare import PAGE, ReindexProgress, RowComparison, alone
 from semantic_core.orm._consumers import Consumers
 from semantic_core.orm._contract import AdapterContract
 from semantic_core.orm._tickets import Tickets
 from semantic_core.orm._worker import Worker
 from semantic_core.orm.outbox import SqlOutbox
+from semantic_core.protocols import Patient
 from semantic_core.types import Failure, IngestMode, IngestReport
 
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ PAUSE = 0.02
 """Seconds between two looks at tickets another worker holds."""
 DROP = 30.0
 """Seconds between two looks for indexes that have been away for too long."""
-LOOK = 1.0
-"""Seconds between two comparisons of what outbox and index know of each other, while nothing but searches happens."""
 SLOW = 0.1
 """Seconds a commit may have waited for an index that then failed, before the next ones are spared that."""
+PATIENCE = 0.2
+"""Seconds a commit waits for other writers of the index; what it cannot process then waits."""
 REST = 2.0
 """Seconds for which they are spared it; the worker thread tries meanwhile."""
 
@@ -85,11 +86,10 @@ class Hub:
         self.worker = Worker(self._work, first.release)
         self._paused: dict[str, int] = {}
         self._lock = threading.Lock()
-        self._agreeing = threading.Lock()
         self._mine = threading.local()
         self._last_error = ""
-        self._looked_at = self._dropped_at = float("-inf")
-        self._installed = False
+        self._dropped_at = float("-inf")
+        self._installed = self._behind_inline = False
         self._rests_until = float("-inf")
         first.on_commit(self.wake)
 
@@ -134,10 +134,8 @@ class Hub:
     def agree(self) -> str:
         """See whether outbox and index belong to one history, and begin anew if not; then the reason, else ""."""
         with self.at_work():
-            with self._agreeing:
-                why = self.agreement.check()
-                self.outbox.consumer, self.outbox.shared = self.agreement.consumer, self.agreement.others > 0
-                self._looked_at = monotonic()
+            why = self.agreement.check()
+            self.outbox.consumer, self.outbox.shared = self.agreement.consumer, self.agreement.others > 0
             if self.agreement.others and monotonic() - self._dropped_at > DROP:
                 self._dropped_at = monotonic()
                 self._drop_lost()
@@ -156,11 +154,32 @@ class Hub:
                 self.agreement.consumers.drop(lost.consumer)
 
     def look(self) -> None:
-        """`agree`, if nobody has for a while, and outside of transactions; called before a search answers."""
-        if monotonic() - self._looked_at < LOOK or self.working or self._first.in_transaction:
+        """`agree`, outside of transactions; called before a search answers."""
+        if self.working or self._first.in_transaction or not self.is_installed():
             return
-        if self.outbox.exists() and self.agree():
+        try:
+            why = self.agree()
+        except Exception:
+            if self._is_gone():
+                return  # `behind` says so
+            raise
+        if why:
             self.compare_in_background()
+
+    def _is_gone(self) -> bool:
+        """Whether somebody dropped the outbox, which was there before."""
+        self._installed = self.outbox.exists()
+        if not self._installed:
+            _log.warning(
+                "The outbox is gone from the application's database, and changes go unseen. init_database() makes it anew "
+                "and compares all rows."
+            )
+        return not self._installed
+
+    def is_installed(self) -> bool:
+        """Whether the outbox is there; once it was, that is not asked again."""
+        self._installed = self._installed or self.outbox.exists()
+        return self._installed
 
     def comparison(self, adapter: AdapterContract) -> RowComparison:
         """The comparison of an index's rows."""
@@ -168,10 +187,13 @@ class Hub:
 
     def behind(self, adapter: AdapterContract) -> str:
         """What of this index is not in its answers yet, for whoever reads them; "" if nothing is known to be missing."""
-        if not self.outbox.exists():
+        if not self.is_installed():
             return "the index is not installed in the application's database: call init_database()"
         comparison = self.comparison(adapter)
-        state = comparison.state
+        try:
+            state = comparison.state
+        except StoreError as error:
+            return f"the index cannot be read: {error.message}"
         if state is None:
             return "the rows wait for their first indexing"
         return state.reason if comparison.wanted else ""
@@ -182,7 +204,8 @@ class Hub:
             self.worker.wake()
 
     def _compares_by_itself(self, adapter: AdapterContract) -> bool:
-        return adapter.strategy != "manual" and adapter.backfill == "background" and adapter.shared_by_threads
+        wanted = adapter.strategy != "manual" and adapter.backfill == "background" and not adapter.uninstalled
+        return wanted and adapter.shared_by_threads
 
     # --- when pending changes are processed ---------------------------------------------------------------------------
 
@@ -195,17 +218,31 @@ class Hub:
         if inline and monotonic() >= self._rests_until:
             started = monotonic()
             try:
-                self._installed = self._installed or self.outbox.exists()
-                if self._installed:  # migrations commit before there is an outbox
-                    self.sync(None, collections=inline, compare=False)
+                if self.is_installed():  # migrations commit before there is an outbox
+                    with self._waiting_at_most(PATIENCE):
+                        self.sync(None, collections=inline, compare=False)
                 if any(adapter.same_transaction for adapter in active):
                     self._embed_pending(BATCH)
             except Exception:  # noqa: BLE001 - the application's commit has happened and must not fail; `sync` keeps the reason
+                if self._is_gone():
+                    return
                 _log.warning("Pending changes could not be processed; they wait.", exc_info=True)
-                if monotonic() - started > SLOW and all(adapter.shared_by_threads for adapter in active):
+                if monotonic() - started > SLOW:
                     self._rests_until = monotonic() + REST
-                    self.worker.wake()
+                    self.catch_up()
         if any(adapter.strategy == "background" for adapter in active):
+            self.worker.wake()
+
+    def _waiting_at_most(self, seconds: float) -> AbstractContextManager[None]:
+        """A block in which the store makes this thread wait no longer than that."""
+        store = self.core.store
+        return store.waiting_at_most(seconds) if isinstance(store, Patient) else nullcontext()
+
+    def catch_up(self) -> None:
+        """Let the worker thread process what waits, where one works for this database."""
+        active = [adapter for name, adapter in self.adapters.items() if name not in self._paused]
+        if any(adapter.strategy != "manual" and adapter.shared_by_threads for adapter in active):
+            self._behind_inline = True
             self.worker.wake()
 
     def write_words(self, limit: int | None = None) -> None:
@@ -334,7 +371,8 @@ class Hub:
         while True:
             if not self._first.in_transaction:  # what is not committed yet is nobody's business
                 try:
-                    self.sync(None, collections={collection}, until=until)
+                    with self._waiting_at_most(max(until - monotonic(), PAUSE)):
+                        self.sync(None, collections={collection}, until=until)
                 except StoreBusy:
                     _log.warning("The index is busy; the answer is as old as it is.", exc_info=True)
             counts = self.outbox.status({collection}).get(collection)
@@ -361,8 +399,6 @@ class Hub:
         name = adapter.declaration.collection
         there = self.outbox.exists()
         counts = self.outbox.status({name}).get(name) if there else None
-        comparison = self.comparison(adapter)
-        state = comparison.state if there else None
         behind = self.behind(adapter) if there else ""
         return IndexStatus(
             collection=name,
@@ -370,7 +406,7 @@ class Hub:
             capture=adapter.capture,
             sync=adapter.strategy,
             waiting=counts.waiting if counts else 0,
-            backfill=self._rows_left(comparison, state) if behind else 0,
+            backfill=self._rows_left(adapter) if behind else 0,
             taken=counts.taken if counts else 0,
             aborted=counts.aborted if counts else 0,
             oldest=counts.oldest if counts else None,
@@ -380,12 +416,16 @@ class Hub:
             comparing=behind,
         )
 
-    def _rows_left(self, comparison: RowComparison, state: Comparison | None) -> int:
+    def _rows_left(self, adapter: AdapterContract) -> int:
+        """How many rows a comparison has not looked at yet."""
+        rows = self.outbox.count(adapter.table)
+        try:
+            state = self.comparison(adapter).state
+        except StoreError:
+            return rows
         if state is not None and state.phase == "documents":
             return 0
-        if state is None or state.total < 0:
-            return self.outbox.count(comparison.table)
-        return max(self.outbox.count(comparison.table) - state.rows, 0)
+        return rows if state is None else max(rows - state.rows, 0)
 
     def close(self) -> None:
         """Stop the worker thread, and hear no more commits."""
@@ -408,17 +448,18 @@ class Hub:
         """What the worker thread does when it is woken, and now and then; whether it has to come back by itself."""
         active = {name: adapter for name, adapter in self.adapters.items() if name not in self._paused}
         background = {name for name, adapter in active.items() if adapter.strategy == "background"}
-        if not self.outbox.exists():
+        if not self.is_installed():
             return bool(background)
         inline = {name for name, adapter in active.items() if adapter.strategy == "inline"}
-        retries = inline if monotonic() < self._rests_until + REST else set()
-        if background or retries:
-            self.sync(None, collections=background | retries, compare=False, pending=True)
+        owed = inline if self._behind_inline else set()
+        if background or owed:
+            self.sync(None, collections=background | owed, compare=False, pending=True)
+            self._behind_inline = False
         comparing = {name for name, adapter in active.items() if self._compares_by_itself(adapter)}
         unfinished = {name for name in comparing if self.comparison(active[name]).wanted}
         if unfinished:
             self.sync(None, collections=unfinished, pending=True)
-        return bool(background or retries or unfinished)
+        return bool(background or unfinished)
 
     def _embed_pending(self, limit: int | None = None) -> IngestReport:
         """What has no vector yet: embedded now, or by the embedder's batch jobs where those are wanted."""

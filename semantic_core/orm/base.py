@@ -36,6 +36,8 @@ BACKFILLS: tuple[Backfill, ...] = ("background", "now", "off")
 
 MOST_GONE = 2_000
 """Documents without a row that a search goes past to fill its limit; an answer that meets more says so."""
+LEAST_PAGE = 200
+"""Hits asked for at least, once it turns out that rows are gone."""
 MOST_REACHED = 10_000
 """Hits a search can reach, offset included; see `SemanticCore.search`."""
 
@@ -135,6 +137,7 @@ class BaseORMAdapter(AdapterContract):
         rows: list[Any] = []
         hits: list[SearchHit] = []
         gone: list[Ref] = []
+        unreadable: set[str] = set()
         spent = {"rows": 0.0}
         seen, page = 0, size
         while True:
@@ -142,18 +145,18 @@ class BaseORMAdapter(AdapterContract):
                 query, limit=page, mode=mode, where=asked, offset=seen, collections=[self.declaration.collection]
             )
             started = perf_counter()
-            live = self._live(found.hits)
+            live = self._live(found.hits, unreadable)
             spent["rows"] += (perf_counter() - started) * 1000
             for name, value in found.timings.items():
                 spent[name] = spent.get(name, 0.0) + value
             rows += [instance for instance, _ in live]
             hits += [hit for _, hit in live]
             there = {hit.ref for _, hit in live}
-            gone += [hit.ref for hit in found.hits if hit.ref not in there]
+            gone += [hit.ref for hit in found.hits if hit.ref not in there and hit.ref.key not in unreadable]
             seen += len(found)
             if len(rows) >= size or len(found) < page:
                 break
-            page = min(page * 2, MOST_REACHED - seen)  # rows are gone: look further, in growing steps
+            page = min(max(page * 4, LEAST_PAGE), MOST_REACHED - seen)  # rows are gone: look further, in growing steps
             if page < 1 or len(gone) >= MOST_GONE:
                 reasons.append(f"more than {len(gone):,} documents found have no row any more, so fewer rows are given")
                 break
@@ -180,6 +183,7 @@ class BaseORMAdapter(AdapterContract):
         if backfill is not None:
             self.backfill = _one_of("backfill", backfill, BACKFILLS)
         hub = self.hub
+        self.uninstalled = False
         hub.outbox.create()
         hub.agree()
         changed = False
@@ -231,6 +235,7 @@ class BaseORMAdapter(AdapterContract):
         if self._connected:
             self.disconnect()
             self._connected = False
+        self.uninstalled = True
         if self.hub.outbox.exists():
             self._capture.remove()
             if forget:
@@ -302,11 +307,13 @@ class BaseORMAdapter(AdapterContract):
         """Whether its triggers, all of this version, are there; for events, whether it hears them."""
         return self._capture.installed() if self.capture == "triggers" else self._connected
 
-    def _live(self, hits: Sequence[SearchHit]) -> list[tuple[Any, SearchHit]]:
+    def _live(self, hits: Sequence[SearchHit], unreadable: set[str] | None = None) -> list[tuple[Any, SearchHit]]:
+        """Hits with their rows, as far as these exist and belong into the index; the keys of rows the ORM fails on."""
+        failed = set[str]() if unreadable is None else unreadable
         by_key = {hit.ref.key: hit for hit in hits}
         live = {
             key: instance
-            for key, instance in self.rows(by_key)
+            for key, instance in self.rows(by_key, lambda key, error: failed.add(key))
             if key in by_key
             and self.declaration.wants(instance)
             and (self.declaration.tenant is None or self.declaration.tenant_of(instance) == by_key[key].ref.tenant)
@@ -315,9 +322,13 @@ class BaseORMAdapter(AdapterContract):
 
     def _report_gone(self, gone: Sequence[Ref]) -> None:
         """Have documents that were found without a row looked at again, where nobody is in the middle of something."""
-        if gone and not self.in_transaction and self.hub.outbox.exists() and not self.hub.working:
-            waiting = set(self.hub.outbox.keys(self.declaration.collection))
-            note(self, self.hub.outbox, [ref for ref in gone if ref.key not in waiting])
+        hub = self.hub
+        if not gone or hub.closed or hub.working or self.in_transaction or not hub.outbox.exists():
+            return
+        with hub.at_work():
+            waiting = set(hub.outbox.keys(self.declaration.collection))
+            note(self, hub.outbox, [ref for ref in gone if ref.key not in waiting])
+        hub.catch_up()
 
     def _core_of(self, tenant: str | None) -> SemanticCore:
         if self.declaration.tenant is None:

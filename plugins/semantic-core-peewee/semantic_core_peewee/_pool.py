@@ -171,21 +171,47 @@ class Pool:
         self._refuse_closed()
         if self.in_snapshot:
             raise StoreMisuse("Writing within this thread's own snapshot would not be seen in it.", hint="Leave it first.")
-        lock = self._writing
-        if not lock.acquire(timeout=self._target.busy_timeout):
-            wait = f"{self._target.busy_timeout:g} s"
+        lock, patience = self._writing, self.patience
+        if not lock.acquire(timeout=patience):
+            wait = f"{patience:g} s"
             raise StoreBusy(
                 f"The store {self._target.path!r}: another thread has been writing for {wait}.", hint="Try again."
             )
         try:
             self._refuse_closed()
-            yield self._open_writer
+            if patience == self._target.busy_timeout:
+                yield self._open_writer
+            else:
+                yield lambda: self._impatient(patience)
         finally:
+            if self._writer is not None and patience != self._target.busy_timeout:
+                self._writer.raw.set_busy_timeout(int(self._target.busy_timeout * 1000))
             if self._writer is not None and self._writer.raw.in_transaction:
                 self._drop_writer()
             if self._closed:
                 self._close_writer()
             lock.release()
+
+    @property
+    def patience(self) -> float:
+        """Seconds this thread waits for other writers."""
+        return float(getattr(self._local, "patience", self._target.busy_timeout))
+
+    @contextmanager
+    def waiting_at_most(self, seconds: float) -> Iterator[None]:
+        """Within it, this thread waits no longer than that for other writers."""
+        self._reader()  # after a fork, the locals are other ones
+        outer = self.patience
+        self._local.patience = min(outer, max(0.0, seconds))
+        try:
+            yield
+        finally:
+            self._local.patience = outer
+
+    def _impatient(self, patience: float) -> Connection:
+        connection = self._open_writer()
+        connection.raw.set_busy_timeout(int(patience * 1000))
+        return connection
 
     def _attempt(self, connection: Connection, work: Callable[[View], T]) -> T:
         connection.check_place()

@@ -147,6 +147,10 @@ class SqliteStore(SqliteQueue):
         """See `Checkpoints.advancing`."""
         return self._advances.within(source, change)
 
+    def waiting_at_most(self, seconds: float) -> AbstractContextManager[None]:
+        """See `Patient`: no longer than busy_timeout in any case."""
+        return self._pool.waiting_at_most(seconds)
+
     def replace(
         self, batch: Iterable[tuple[Document, Sequence[Entry]]], stamps: Mapping[Ref, int] | None = None
     ) -> ReplaceReport:
