@@ -279,7 +279,11 @@ class SemanticCore:
             check_count("limit", limit, 1)
         if outbox is None:
             return merged(*(follower.sync(limit, pending=True) for follower in self.followers))
-        return sync(outbox, sources or {}, self.store, self._ingest(mode, None).run, limit=limit or 1_000)
+
+        def ingest(documents: Iterable[Document], stamps: Mapping[Ref, int]) -> IngestReport:
+            return self._ingest(mode, None).run(documents, stamps)  # a run of its own, so its report counts nothing else
+
+        return sync(outbox, sources or {}, self.store, ingest, limit=limit or 1_000)
 
     def bind(self, model: type, *, adapter: type[Any] | None = None, **declaration: Any) -> Any:
         """Keep an index of an ORM's model: its adapter, ready to `search`, with its tables and triggers installed.

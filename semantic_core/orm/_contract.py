@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Literal, ParamSpec, TypeVar
 
 import attrs
 
@@ -25,6 +26,20 @@ if TYPE_CHECKING:
 
 CaptureMode = Literal["triggers", "events"]
 Strategy = Literal["inline", "background", "manual"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_one_connection(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """A method that runs within `AdapterContract.connected` of its object."""
+
+    @wraps(method)
+    def called(self: Any, /, *args: P.args, **options: P.kwargs) -> R:
+        with self.connected():
+            return method(self, *args, **options)
+
+    return called
 
 
 class AdapterContract(ABC):
@@ -91,6 +106,13 @@ class AdapterContract(ABC):
     def disconnect(self) -> None:
         """Undo `connect`."""
         return
+
+    def connected(self) -> AbstractContextManager[Any]:
+        """A block in which this thread has a connection; one that had to be opened for it is closed at its end.
+
+        An ORM that looks after its connections by itself needs none: nothing happens.
+        """
+        return nullcontext()
 
     def release(self) -> None:
         """Let go of this thread's connection; called by a worker thread that has nothing to do."""

@@ -8,15 +8,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from semantic_core._sync import merged
 from semantic_core.errors import ConfigError, StoreMisuse
-from semantic_core.orm._contract import AdapterContract
+from semantic_core.orm._contract import AdapterContract, in_one_connection
 from semantic_core.orm._tickets import Tickets
 from semantic_core.orm._worker import Worker
 from semantic_core.orm.outbox import SqlOutbox
@@ -91,6 +91,10 @@ class Hub:
             if self.adapters.get(adapter.declaration.collection) is adapter:
                 self.adapters = {name: each for name, each in self.adapters.items() if each is not adapter}
 
+    def connected(self) -> AbstractContextManager[Any]:
+        """See `AdapterContract.connected`; of the database all its indexes live in."""
+        return self._first.connected()
+
     @property
     def working(self) -> bool:
         """Whether this thread is working changes off right now: then what it writes is no change itself."""
@@ -125,6 +129,7 @@ class Hub:
         if wanted and not self._closed and not self.working:
             self.sync(limit, collections=wanted, backfill=False, mode="async")
 
+    @in_one_connection
     def sync(
         self,
         limit: int | None = None,
@@ -171,6 +176,7 @@ class Hub:
         self._last_error = report.failed[-1].reason if report.failed else ""
         return report
 
+    @in_one_connection
     def freshen(self, collection: str, timeout: float) -> int:
         """Work off what waits in a collection, and wait for what others hold; how much is left after `timeout` seconds."""
         until = monotonic() + timeout
@@ -221,6 +227,7 @@ class Hub:
         self._closed = True
         self.worker.stop()
 
+    @in_one_connection
     def _work(self) -> None:
         active = {
             name for name, adapter in self.adapters.items() if name not in self._paused and adapter.strategy == "background"

@@ -15,7 +15,7 @@ from semantic_core._checks import check_count, clip
 from semantic_core.errors import ConfigError, TenantRequired
 from semantic_core.filters import Filter
 from semantic_core.orm import _care
-from semantic_core.orm._contract import AdapterContract, CaptureMode, Strategy
+from semantic_core.orm._contract import AdapterContract, CaptureMode, Strategy, in_one_connection
 from semantic_core.orm._declaration import Declaration
 from semantic_core.orm._hub import Hub, IndexStatus, hub_of
 from semantic_core.orm._results import ModelResults, with_hit
@@ -97,6 +97,7 @@ class BaseORMAdapter(AdapterContract):
 
     # --- what every adapter can do -----------------------------------------------------------------------------------
 
+    @in_one_connection
     def search(
         self,
         query: str,
@@ -150,6 +151,7 @@ class BaseORMAdapter(AdapterContract):
 
     __call__ = search
 
+    @in_one_connection
     def install(self) -> bool:
         """Create what the index needs in the application's database: its outbox, and its triggers (or events).
 
@@ -188,6 +190,7 @@ class BaseORMAdapter(AdapterContract):
             outbox.set_state(name, _INSTALLED, now)
         return changed
 
+    @in_one_connection
     def uninstall(self, *, forget: bool = True) -> None:
         """Remove the triggers (or events) of this index, and what is noted of it. Its documents stay.
 
@@ -202,6 +205,7 @@ class BaseORMAdapter(AdapterContract):
             if forget:
                 self.hub.outbox.forget(self.declaration.collection)
 
+    @in_one_connection
     def changed(self, *instances: Any, execute: Execute | None = None) -> None:
         """Note that these rows were written or deleted, or are about to be. execute: of the transaction that does it."""
         by_tenant: dict[str, list[str]] = {}
@@ -215,6 +219,7 @@ class BaseORMAdapter(AdapterContract):
         """Work off up to `limit` waiting changes of this index now; None works off all."""
         return self.hub.sync(limit, collections={self.declaration.collection})
 
+    @in_one_connection
     def reindex(
         self,
         *,
@@ -229,14 +234,17 @@ class BaseORMAdapter(AdapterContract):
         """
         return _care.reindex(self, self.hub, progress, resume=resume, batch=batch)
 
+    @in_one_connection
     def verify(self) -> _care.VerifyReport:
         """Compare every row with the index; changes that wait to be worked off are no difference. Changes nothing."""
         return _care.verify(self, self.hub)
 
+    @in_one_connection
     def repair(self) -> IngestReport:
         """Mend what `verify` finds."""
         return _care.repair(self, self.hub)
 
+    @in_one_connection
     def status(self) -> IndexStatus:
         """What waits, what failed, and why."""
         return self.hub.status_of(self, capturing=self.capturing)

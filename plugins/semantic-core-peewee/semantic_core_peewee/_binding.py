@@ -12,6 +12,7 @@ import peewee
 from semantic_core import IngestReport, SemanticCore
 from semantic_core.errors import ConfigError
 from semantic_core.orm import bind_declared
+from semantic_core_peewee._connected import connected
 from semantic_core_peewee._peewee_tables import file_of, is_private, plain_database
 from semantic_core_peewee.adapter import PeeweeAdapter
 
@@ -44,7 +45,8 @@ def init_database(
         raise ConfigError("init_database takes a core, or settings to make one, not both.", hint="Leave one of them out.")
     with _lock:
         chosen = core or _core_of(database, same_file, settings)
-        bind_declared(PeeweeAdapter, chosen, install=install, database=database)
+        with connected(database):
+            bind_declared(PeeweeAdapter, chosen, install=install, database=database)
         return chosen
 
 
