@@ -37,7 +37,8 @@ class SQLAlchemyAdapter(BaseORMAdapter):
         return issubclass(model, base) and getattr(inspect(model, raiseerr=False), "is_mapper", False)
 
     def inspect(self, model):
-        mapper, parent, table = inspect(model), inspect(model).inherits, inspect(model).local_table
+        mapper, table = inspect(model), inspect(model).local_table
+        parent = None if mapper.concrete else mapper.inherits
         names = {c: mapper.get_property_by_column(c).key for c in table.columns if mapper.c.contains_column(c)}
         key = {names[c]: getattr(c.type.python_type, "fromisoformat", c.type.python_type) for c in table.primary_key}
         pairs = [(r, *r.local_remote_pairs[0]) for r in mapper.relationships if r.secondary is None]

@@ -291,10 +291,11 @@ class SemanticCore:
 
         return sync(outbox, sources or {}, self.store, ingest, limit=limit or 1_000)
 
-    def bind(self, model: type, *, adapter: type[Any] | None = None, **declaration: Any) -> Any:
+    def bind(self, model: type, *, adapter: type[Any] | None = None, install: bool = True, **declaration: Any) -> Any:
         """Keep an index of an ORM's model: its adapter, ready to `search`, with its tables and triggers installed.
 
-        adapter: a subclass of `semantic_core.orm.BaseORMAdapter`; None asks the installed plugins. declaration: as for
+        adapter: a subclass of `semantic_core.orm.BaseORMAdapter`; None asks the installed plugins. install: False touches no
+        database; call `install` of the adapter once the model's table is there. declaration: as for
         `semantic_core.orm.SemanticIndex`. Raises ProviderNotFound if no plugin knows the model's ORM, ConfigError.
         """
         chosen = adapter or self._plugins.orm_adapter(model)
@@ -304,7 +305,8 @@ class SemanticCore:
                 hint='For Peewee: pip install "semantic-core[local]". For another ORM hand over adapter=YourAdapter.',
             )
         bound = chosen.bind(model, self, **declaration)
-        bound.install()
+        if install:
+            bound.install()
         return bound
 
     def follow(self, follower: Follower) -> None:

@@ -18,7 +18,7 @@ from semantic_core._wording import did_you_mean
 from semantic_core.errors import ConfigError
 from semantic_core.orm._declaration import Declaration
 from semantic_core.orm._tables import Dialect, Table
-from semantic_core.orm._values import FieldPath, read
+from semantic_core.orm._values import FieldPath
 from semantic_core.types import Document, Failure, Ref
 
 if TYPE_CHECKING:
@@ -154,6 +154,22 @@ class AdapterContract(ABC):
                 table = self.inspect(owner.relations[name].model)
         return tuple(found)
 
+    def is_row(self, value: object) -> bool:
+        """Whether a value is a row, of the model or of one it is related to: one thing, though it may be iterable."""
+        return isinstance(value, self._row_types)
+
+    @cached_property
+    def _row_types(self) -> tuple[type, ...]:
+        """The model, those next to it, and those that the paths of the declaration lead to."""
+        found = [self.model, *(relation.model for table in self._family for relation in table.relations.values())]
+        for path in self.declaration.paths:
+            tables = list(self._family)
+            for name in path.split("."):
+                steps = [table.relations[name] for table in tables if name in table.relations]
+                found += [step.model for step in steps]
+                tables = [each for step in steps for each in self._lineage(self.inspect(step.model))]
+        return tuple(dict.fromkeys(found))
+
     @cached_property
     def tenant_column(self) -> str | None:
         """The column of the own table that names the tenant; None if there is none."""
@@ -239,7 +255,7 @@ class AdapterContract(ABC):
             attribute = next((name for name, column in table.columns.items() if column == own), None)
             if attribute is not None and attribute not in table.key:
                 return [value for value in [getattr(instance, attribute)] if value is not None]
-        return [self.related_key(value) for value in read(instance, field)]
+        return [self.related_key(value) for value in self.declaration.read(instance, field)]
 
     def related_key(self, value: object) -> object:
         """The key of an instance of a related model; any other value as it is."""

@@ -11,6 +11,8 @@ from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
+import attrs
+
 from semantic_core._checks import check_count, clip
 from semantic_core.errors import ConfigError, TenantRequired
 from semantic_core.filters import Filter
@@ -58,7 +60,7 @@ class BaseORMAdapter(AdapterContract):
         sync: Strategy | None = None,
     ) -> None:
         self.model, self.core = model, core
-        self.declaration = declaration.named_after(self.table)
+        self.declaration = attrs.evolve(declaration.named_after(self.table), is_row=self.is_row)
         self.check_fields()
         self._connected = False
         self.capture: CaptureMode = _one_of("capture", capture or "triggers", CAPTURES)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from semantic_core.orm import BaseORMAdapter
 from semantic_core.testing._adapter_harness import Capability
 from semantic_core.testing._adapter_kit import Bench, scenario
@@ -35,6 +38,19 @@ def a_path_reads_through_a_foreign_key(bench: Bench) -> None:
     index = signed(bench)
     same(names(bench, index), {"1": "Ann", "2": "Ann", "3": "Bea", "4": "Bea", "5": None}, "names")
     same(index.related, ("author",), "paths worth fetching along")
+
+
+@scenario(Capability.RELATED)
+def a_related_row_is_one_thing_though_it_can_be_iterated_over(bench: Bench) -> None:
+    """A row may be iterable, as those of pydantic are: a path goes through it, and in metadata it is its key."""
+
+    def items(author: Any) -> Iterator[tuple[str, Any]]:
+        return iter([("id", author.id), ("name", author.name)])
+
+    with bench.given("author", "__iter__", items):
+        index = signed(bench)
+        same(names(bench, index), {"1": "Ann", "2": "Ann", "3": "Bea", "4": "Bea", "5": None}, "names")
+        same(bench.held(index)["1"].metadata["author"], 1, "the author in metadata")
 
 
 @scenario(Capability.RELATED)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 
 import django_site
 import pytest
 from blueprint_helpers import held
-from django.db import models
-from django_adapter import DjangoAdapter
+from django.db import connections, models
+from django.test.utils import CaptureQueriesContext
+from django_adapter import DjangoAdapter, init_database
 from django_harness import DjangoHarness
-from django_site.models import Article, Chapter, Media, Praised, Seat, Sensor
+from django_site.models import Article, Book, Chapter, Media, Praised, Seat, Sensor
 
-from semantic_core.orm import BaseORMAdapter
+from semantic_core import SemanticCore
+from semantic_core.errors import ConfigError
+from semantic_core.orm import BaseORMAdapter, SemanticIndex, declare
+from semantic_core.testing import HashEmbedder
 
 Bind = Callable[..., BaseORMAdapter]
 
@@ -117,3 +121,58 @@ def test_a_router_says_which_database_a_declared_index_is_for(open_database: Cal
         assert DjangoAdapter.serves(Entry, using=alias)
         assert not DjangoAdapter.serves(Entry)
     django_site.removed(alias)
+
+
+# --- models of other packages, and those derived from them ---------------------------------------------------------
+
+
+@pytest.fixture
+def declared_on(alias: str) -> Iterator[Callable[..., list[BaseORMAdapter]]]:
+    """``declared_on(model, **declaration)``: an index put on the model and bound; all is taken away after the test."""
+    bound: list[BaseORMAdapter] = []
+    put: list[tuple[type, SemanticIndex]] = []
+    with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:
+
+        def declare_one(model: type, **said: Any) -> list[BaseORMAdapter]:
+            put.append((model, declare(model, sync="inline", **said)))
+            made = init_database(core, using=alias, install=False)
+            bound.extend(index for index in made if issubclass(index.model, model))
+            for index in bound:
+                index.install()
+            return bound
+
+        yield declare_one
+        for index in bound:
+            index.uninstall()
+    for model, index in put:
+        delattr(model, "search")
+        SemanticIndex._declared[:] = [entry for entry in SemanticIndex._declared if entry[2] is not index]
+
+
+def test_a_model_of_another_package_is_indexed_once_with_all_that_derive_from_it(declared_on: Any) -> None:
+    (index,) = declared_on(Media, source_fields=["title"])
+    assert index.model is Media
+    Media.objects.create(id=1, title="a record")
+    Chapter.objects.create(id=2, title="a chapter on loops", blurb="repeat", number=4)
+    assert [row.pk for row in Media.search("loops", mode="text")] == [2]
+    assert held(index) == {"1": "a record", "2": "a chapter on loops"}
+    with pytest.raises(ConfigError, match=r"found through Media\.search"):
+        Chapter.search("loops")
+    Chapter.objects.get(id=2).delete()
+    assert held(index) == {"1": "a record"}
+
+
+def test_models_that_derive_from_it_have_an_index_each_when_asked(declared_on: Any) -> None:
+    bound = declared_on(Media, source_fields=["title"], children=True)
+    assert [index.model for index in bound] == [Media, Book, Chapter]
+    Chapter.objects.create(id=2, title="a chapter on loops", blurb="repeat", number=4)
+    assert [type(row) for row in Chapter.search("loops")] == [Chapter]
+    assert [type(row) for row in Media.search("loops")] == [Media]
+
+
+def test_bind_without_installing_asks_the_database_nothing(alias: str) -> None:
+    said = {"source_fields": ["title"], "sync": "manual", "adapter_options": {"using": alias}}
+    with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:
+        with CaptureQueriesContext(connections[alias]) as asked:
+            index = core.bind(Media, adapter=DjangoAdapter, install=False, **said)
+        assert index.model is Media and len(asked) == 0

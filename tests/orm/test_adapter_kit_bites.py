@@ -219,6 +219,21 @@ class RelatedRowsUnseen(OtherCapture):
         return attrs.evolve(watch(self), related=())
 
 
+@caught_by("a_related_row_is_one_thing_though_it_can_be_iterated_over")
+class WhateverCanBeIteratedOverIsMany(MiniKitAdapter):
+    def is_row(self, value):
+        return False
+
+
+@caught_by("a_row_that_takes_its_own_fields_only_has_its_hit")
+class HitsAreSetAsOthersAre(MiniKitAdapter):
+    def search(self, *args, **options):
+        found = super().search(*args, **options)
+        for row, hit in zip(found.rows, found.hits, strict=True):
+            row.search_hit = hit
+        return found
+
+
 @caught_by("a_path_may_have_two_steps")
 class OneStepIsEnough(OtherCapture):
     def listens_to(self):
