@@ -110,18 +110,23 @@ class SemanticCore:
 
     @classmethod
     def from_config(
-        cls, config: str | Path | None = None, *, usually: Mapping[str, Any] | None = None, **overrides: Any
+        cls,
+        config: str | Path | None = None,
+        *,
+        usually: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
+        **overrides: Any,
     ) -> Self:
         """As the settings say: argument > ``SEMANTIC_CORE_*`` > semantic-core.toml or [tool.semantic-core] > default.
 
         config: the file to read; None searches it from the working folder upward. usually: settings that hold where nothing
-        says which store there is, or where. overrides: as for the class; None is "not given". Raises ConfigError for an
-        unknown key or a value of the wrong kind.
+        says which store there is, or where; a function is called only then. overrides: as for the class; None is "not
+        given", so no embedder is ``embedder="none"``. Raises ConfigError for an unknown key or a value of the wrong kind.
         """
         settings = read_config(config, overrides)
         unsaid = settings.sources["store"] == settings.sources["path"] == "default"
         if usually and unsaid and "path" not in settings.values["store_options"]:
-            settings = read_config(config, {**usually, **overrides})
+            wanted = usually() if callable(usually) else usually
+            settings = read_config(config, {**wanted, **overrides})
         return cls(**dict(settings.values))
 
     def tenant(self, name: str) -> Self:

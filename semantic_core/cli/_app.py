@@ -138,7 +138,7 @@ def _theirs(what: str, error: Exception) -> ConfigError:
 
 
 def _place(error: Exception) -> str:
-    """", in FILE, line N": the last line of the application itself that was run; "" if there is none."""
+    """ ", in FILE, line N": the last line of the application itself that was run; "" if there is none."""
     if isinstance(error, SyntaxError) and error.filename:
         return f", in {error.filename}, line {error.lineno}"
     installed = tuple(get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))

@@ -8,6 +8,7 @@ application's own database (`SqlOutbox`), by triggers or events, and worked off 
 from semantic_core.orm._care import ReindexProgress, VerifyReport
 from semantic_core.orm._contract import CaptureMode, Strategy
 from semantic_core.orm._declaration import Declaration
+from semantic_core.orm._home import project_folder
 from semantic_core.orm._hub import IndexStatus
 from semantic_core.orm._results import ModelResults
 from semantic_core.orm._tables import Dialect, Execute, Relation, Table
@@ -35,4 +36,5 @@ __all__ = [
     "VerifyReport",
     "bind_declared",
     "declare",
+    "project_folder",
 ]

@@ -11,6 +11,7 @@ from semantic_core._checks import clip
 from semantic_core.errors import ConfigError
 from semantic_core.orm._contract import CaptureMode, Strategy
 from semantic_core.orm._declaration import DEFAULT_NAME, Declaration
+from semantic_core.orm._home import project_folder
 from semantic_core.orm._values import FieldPath
 from semantic_core.orm.base import BaseORMAdapter
 
@@ -24,6 +25,10 @@ else:
 
 def _search(model: Any, index: SemanticIndex, /, *args: Any, **options: Any) -> Any:
     return index.__get__(None, model).search(*args, **options)
+
+
+FILE = "semantic-core.db"
+"""What the file of an index is called if nobody says where it is."""
 
 
 class SemanticIndex(_ClassMethod):
@@ -221,9 +226,14 @@ def bind_declared(
     """Bind every declared index whose model the adapter class serves; call it once at start-up.
 
     core: keeps those that name none; None takes the one they are bound to already, else makes one with
-    `SemanticCore.from_config`. install: set up tables and triggers too. options: handed to the adapter class. Binding again
-    to the same core changes nothing.
+    `SemanticCore.from_config`: unless that says where, in "semantic-core.db" beside the package of the models. install: set
+    up tables and triggers too. options: handed to the adapter class. Binding again to the same core changes nothing.
     """
+    served = [model for model, _ in SemanticIndex.declared() if adapter_class.serves(model, **options)]
+
+    def usual_place() -> dict[str, Any]:
+        return {"path": project_folder(served) / FILE}
+
     bound = []
     for model, index in SemanticIndex.declared():
         if not adapter_class.serves(model, **options):
@@ -231,7 +241,7 @@ def bind_declared(
         if core is None and index._core is None and not any(index._parts.values()):
             from semantic_core.core import SemanticCore
 
-            core = index.bound_core(model) or SemanticCore.from_config()
+            core = index.bound_core(model) or SemanticCore.from_config(usually=usual_place)
         if index.belongs_to_parent(model, adapter_class, core, **options):
             continue
         adapter = index.bind_to(model, adapter_class, core, **options)

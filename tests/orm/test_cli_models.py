@@ -80,6 +80,7 @@ def test_a_worker_that_runs_once_works_off_what_waits(application: Application) 
     assert application.run("outbox", "status").exit_code == 0
     application.write("INSERT INTO note VALUES (1, 'one', 1), (2, 'two', 1)")
     status = application.json("outbox", "status")
+    assert status["path"] == str(application.folder / "index.db")
     assert status["indexes"][0]["waiting"] == 2  # type: ignore[index]
     done = application.run("worker", "--once")
     assert done.exit_code == 0 and "2 added" in done.stdout
@@ -134,7 +135,10 @@ WRONG = {
     "def (": ("cannot be imported: SyntaxError", "line 4"),
     "from json import nothing_at_all": ("cannot be imported: ImportError: cannot import name 'nothing_at_all'", "line 4"),
     "import json; json.loads('x')": ("cannot be imported: JSONDecodeError", "line 4"),
-    "class ImproperlyConfigured(Exception): pass\nraise ImproperlyConfigured('no settings')": ("no settings", "django.setup()"),
+    "class ImproperlyConfigured(Exception): pass\nraise ImproperlyConfigured('no settings')": (
+        "no settings",
+        "django.setup()",
+    ),
     "def core(): return {}['core']": ("fails when it is called: KeyError: 'core'", "line 4"),
     "from semantic_core.errors import ConfigError\nraise ConfigError('No table yet.', hint='Migrate.')": (
         "error: No table yet.",
@@ -144,9 +148,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("line", WRONG)
-def test_a_mistake_in_the_application_is_told_as_its_own(
-    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mistake_in_the_application_is_told_as_its_own(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error, and the line of the application it comes from; never a request to report it here."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
