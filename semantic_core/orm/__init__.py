@@ -11,7 +11,7 @@ from semantic_core.orm._declaration import Declaration
 from semantic_core.orm._home import project_folder
 from semantic_core.orm._hub import IndexStatus
 from semantic_core.orm._results import ModelResults
-from semantic_core.orm._tables import Dialect, Execute, Relation, Table
+from semantic_core.orm._tables import Dialect, Execute, Relation, Table, Through
 from semantic_core.orm.base import BaseORMAdapter
 from semantic_core.orm.index import SemanticIndex, bind_declared, declare
 from semantic_core.orm.outbox import AbortedTicket, OutboxStatus, SqlOutbox, Ticket
@@ -32,6 +32,7 @@ __all__ = [
     "SqlOutbox",
     "Strategy",
     "Table",
+    "Through",
     "Ticket",
     "VerifyReport",
     "bind_declared",

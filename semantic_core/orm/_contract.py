@@ -148,7 +148,7 @@ class AdapterContract(ABC):
             table, parts = self.table, path.split(".")
             for depth, name in enumerate(parts[:-1]):
                 owner = next((each for each in self._lineage(table) if name in each.relations), None)
-                if owner is None or owner.relations[name].own in owner.key_columns:
+                if owner is None or not owner.leads_to_one(name):
                     break
                 found[".".join(parts[: depth + 1])] = None
                 table = self.inspect(owner.relations[name].model)
@@ -176,9 +176,8 @@ class AdapterContract(ABC):
         tenant, table = self.declaration.tenant, self.table
         if not isinstance(tenant, str):
             return None
-        relation = table.relations.get(tenant)
-        if relation is not None:
-            return relation.own if relation.own not in table.key_columns else None
+        if tenant in table.relations:
+            return table.relations[tenant].own if table.leads_to_one(tenant) else None
         return table.columns.get(tenant)
 
     @property
@@ -250,10 +249,10 @@ class AdapterContract(ABC):
     def read_metadata(self, instance: object, field: FieldPath) -> list[Any]:
         """The values of a metadata field; a related row stands there as its key."""
         table = next((each for each in self._family if isinstance(field, str) and field in each.relations), None)
-        if table is not None and isinstance(field, str):
+        if table is not None and isinstance(field, str) and table.leads_to_one(field):
             own = table.relations[field].own
             attribute = next((name for name, column in table.columns.items() if column == own), None)
-            if attribute is not None and attribute not in table.key:
+            if attribute is not None:
                 return [value for value in [getattr(instance, attribute)] if value is not None]
         return [self.related_key(value) for value in self.declaration.read(instance, field)]
 

@@ -19,6 +19,7 @@ from semantic_core.types import Document, IngestReport
 SOURCES: Mapping[str, list[str]] = {
     "author": ["name"],
     "article": ["title", "content"],
+    "tag": ["name"],
     "seat": ["label"],
     "page": ["body"],
     "parcel": ["content"],

@@ -14,7 +14,7 @@ from django_adapter import DjangoAdapter
 from semantic_core.testing import DATABASE_LIMITS, AdapterHarness
 
 KINDS = ("sqlite3", "postgresql")
-KIT = ("article", "author", "seat", "page", "parcel", "note", "book", "media")
+KIT = ("tagging", "tag", "article", "author", "seat", "page", "parcel", "note", "book", "media")
 OTHERS = ("trial_chapter", "trial_sensor")
 OURS = ("semantic_outbox", "semantic_places", "semantic_state")
 

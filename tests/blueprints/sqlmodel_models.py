@@ -31,6 +31,22 @@ class Author(Base, table=True):
     )
 
 
+class Tagging(Base, table=True):
+    __tablename__ = "kit_tagging"
+    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    article_id: int = Field(sa_column=_key_of("kit_article", "CASCADE"))
+    tag_id: int = Field(sa_column=_key_of("kit_tag", "CASCADE"))
+
+
+class Tag(Base, table=True):
+    __tablename__ = "kit_tag"
+    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    name: str | None = Field(default=None, sa_type=String(200))
+    articles: list["Article"] = Relationship(
+        back_populates="tags", link_model=Tagging, sa_relationship_kwargs={"passive_deletes": True}
+    )
+
+
 class Article(Base, table=True):
     __tablename__ = "kit_article"
     id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
@@ -41,6 +57,9 @@ class Article(Base, table=True):
     deleted_at: NaiveDatetime | None = None
     author_id: int | None = Field(default=None, sa_column=_key_of("kit_author", "CASCADE"))
     author: Author | None = Relationship(back_populates="articles")
+    tags: list[Tag] = Relationship(
+        back_populates="articles", link_model=Tagging, sa_relationship_kwargs={"passive_deletes": True}
+    )
 
 
 class Seat(Base, table=True):
@@ -72,6 +91,8 @@ class Note(Base, table=True):
 MODELS: dict[str, type] = {
     "author": Author,
     "article": Article,
+    "tag": Tag,
+    "tagging": Tagging,
     "seat": Seat,
     "page": Page,
     "parcel": Parcel,

@@ -24,6 +24,14 @@ class Author(models.Model):
         db_table = "kit_author"
 
 
+class Tag(models.Model):
+    id = models.IntegerField(primary_key=True)
+    name = models.CharField(max_length=200, null=True)
+
+    class Meta:
+        db_table = "kit_tag"
+
+
 class Article(models.Model):
     id = models.IntegerField(primary_key=True)
     title = models.CharField(max_length=200, null=True)
@@ -32,11 +40,21 @@ class Article(models.Model):
     hidden = models.BooleanField(null=True)
     deleted_at = models.DateTimeField(null=True)
     author = models.ForeignKey(Author, models.CASCADE, null=True, related_name="articles")
+    tags = models.ManyToManyField(Tag, through="Tagging", related_name="articles")
 
     objects = Visible()
 
     class Meta:
         db_table = "kit_article"
+
+
+class Tagging(models.Model):
+    id = models.IntegerField(primary_key=True)
+    article = models.ForeignKey(Article, models.CASCADE)
+    tag = models.ForeignKey(Tag, models.CASCADE)
+
+    class Meta:
+        db_table = "kit_tagging"
 
 
 class Seat(models.Model):
