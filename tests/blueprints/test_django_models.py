@@ -13,7 +13,7 @@ from django.db import connections, models
 from django.test.utils import CaptureQueriesContext
 from django_adapter import DjangoAdapter, init_database
 from django_harness import DjangoHarness
-from django_site.models import Article, Book, Chapter, Media, Praised, Seat, Sensor
+from django_site.models import Article, Author, Book, Chapter, Club, Media, Praised, Seat, Sensor, Team
 
 from semantic_core import SemanticCore
 from semantic_core.errors import ConfigError
@@ -86,6 +86,33 @@ def test_a_date_may_be_a_key(bind: Bind) -> None:
     assert index.verify().sound
     Sensor.objects.exclude(day=date(2024, 5, 2)).delete()
     assert held(index) == {"2024-05-02": "warm on day 2"}
+
+
+def test_tables_between_that_django_makes_are_followed(bind: Bind) -> None:
+    clubs = bind(Club, source_fields=["name", "members.name", "rivals.name"])
+    people = bind(Author, source_fields=["name", "clubs.name"])
+    ann, bea = (Author.objects.create(id=id, name=name) for id, name in ((1, "Ann"), (2, "Bea")))
+    chess, go = (Club.objects.create(id=id, name=name) for id, name in ((1, "Chess"), (2, "Go")))
+    chess.members.add(ann, bea)
+    chess.rivals.add(go)  # and so the other way round
+    assert held(clubs) == {"1": "Chess\n\nAnn\nBea\n\nGo", "2": "Go\n\nChess"}
+    assert held(people) == {"1": "Ann\n\nChess", "2": "Bea\n\nChess"}
+    chess.members.set([bea])
+    go.rivals.clear()
+    Author.objects.filter(id=2).update(name="Eve")
+    Club.objects.filter(id=1).update(name="Draughts")
+    assert held(clubs) == {"1": "Draughts\n\nEve", "2": "Go"}
+    assert held(people) == {"1": "Ann", "2": "Eve\n\nDraughts"}
+
+
+def test_a_many_to_many_field_of_the_parent_is_the_childs_too(bind: Bind) -> None:
+    index = bind(Team, source_fields=["name", "members.name"], metadata_fields=["members"])
+    team = Team.objects.create(id=7, name="Rowers")
+    team.members.add(Author.objects.create(id=1, name="Ann"))
+    assert held(index) == {"7": "Rowers\n\nAnn"}
+    assert [row.pk for row in index("rowers", where={"members": 1})] == [7]
+    Author.objects.filter(id=1).update(name="Eve")
+    assert held(index) == {"7": "Rowers\n\nEve"}
 
 
 # --- several databases ---------------------------------------------------------------------------------------------

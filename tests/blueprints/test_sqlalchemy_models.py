@@ -13,7 +13,7 @@ import pytest
 from alchemy_engines import engine_of, with_savepoints
 from alchemy_models import Article, Author, Base, Note, Seat
 from blueprint_helpers import held
-from sqlalchemy import Engine, ForeignKey, StaticPool, String, create_engine, event, select
+from sqlalchemy import Column, Engine, ForeignKey, StaticPool, String, Table, create_engine, event, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 from sqlalchemy_adapter import SQLAlchemyAdapter, init_database
 
@@ -373,3 +373,46 @@ def test_rows_of_children_are_found_through_the_parents_index(trial: Engine) -> 
             for index in bound:
                 index.uninstall()
             Beast.metadata.drop_all(trial)
+
+
+def test_a_plain_table_between_is_followed(trial: Engine, bind_to: BindTo) -> None:
+    class Linked(DeclarativeBase):
+        pass
+
+    between = Table(
+        "trial_song_singer",
+        Linked.metadata,
+        Column("song", ForeignKey("trial_song.id", ondelete="CASCADE"), primary_key=True),
+        Column("singer", ForeignKey("trial_singer.id", ondelete="CASCADE"), primary_key=True),
+    )
+
+    class Singer(Linked):
+        __tablename__ = "trial_singer"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str] = mapped_column(String(50))
+
+    class Song(Linked):
+        __tablename__ = "trial_song"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str] = mapped_column(String(50))
+        singers: Mapped[list[Singer]] = relationship(secondary=between)
+
+    Linked.metadata.create_all(trial)
+    index = bind_to(trial, Song, source_fields=["name", "singers.name"])
+    try:
+        with Session(trial) as session:
+            ann, song = Singer(id=1, name="Ann"), Song(id=1, name="Loops")
+            session.add_all([ann, song])
+            session.commit()
+            song.singers.append(ann)
+            session.commit()
+            assert held(index) == {"1": "Loops\n\nAnn"}
+            ann.name = "Eve"
+            session.commit()
+            assert held(index) == {"1": "Loops\n\nEve"}
+            song.singers.remove(ann)
+            session.commit()
+            assert held(index) == {"1": "Loops"} and index.verify().sound
+    finally:
+        index.uninstall()
+        Linked.metadata.drop_all(trial)

@@ -123,6 +123,24 @@ class Chapter(Book):
         db_table = "trial_chapter"
 
 
+class Club(models.Model):
+    """Many-to-many fields whose tables Django makes, one of them to its own rows."""
+
+    name = models.CharField(max_length=200)
+    members = models.ManyToManyField(Author, related_name="clubs")
+    rivals = models.ManyToManyField("self")
+
+    class Meta:
+        db_table = "trial_club"
+
+
+class Team(Club):
+    """Inherits them."""
+
+    class Meta:
+        db_table = "trial_team"
+
+
 class Sensor(models.Model):
     """A key that is a date."""
 
