@@ -5,8 +5,9 @@ adapter derives from, `bind_declared` the binding of everything that was declare
 application's own database (`SqlOutbox`), by triggers or events, and worked off after the commit.
 """
 
-from semantic_core.orm._care import ReindexProgress, VerifyReport
-from semantic_core.orm._contract import CaptureMode, Strategy
+from semantic_core.orm._care import VerifyReport
+from semantic_core.orm._compare import ReindexProgress
+from semantic_core.orm._contract import Backfill, CaptureMode, Strategy
 from semantic_core.orm._declaration import Declaration
 from semantic_core.orm._home import project_folder
 from semantic_core.orm._hub import IndexStatus
@@ -18,6 +19,7 @@ from semantic_core.orm.outbox import AbortedTicket, OutboxStatus, SqlOutbox, Tic
 
 __all__ = [
     "AbortedTicket",
+    "Backfill",
     "BaseORMAdapter",
     "CaptureMode",
     "Declaration",

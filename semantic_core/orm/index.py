@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from semantic_core._checks import clip
 from semantic_core.errors import ConfigError
-from semantic_core.orm._contract import CaptureMode, Strategy
+from semantic_core.orm._contract import Backfill, CaptureMode, Strategy
 from semantic_core.orm._declaration import DEFAULT_NAME, Declaration
 from semantic_core.orm._home import project_folder
 from semantic_core.orm._values import FieldPath
@@ -221,13 +221,19 @@ def declare(
 
 
 def bind_declared(
-    adapter_class: type[BaseORMAdapter], core: SemanticCore | None = None, *, install: bool = True, **options: Any
+    adapter_class: type[BaseORMAdapter],
+    core: SemanticCore | None = None,
+    *,
+    install: bool = True,
+    backfill: Backfill | None = None,
+    **options: Any,
 ) -> list[BaseORMAdapter]:
     """Bind every declared index whose model the adapter class serves; call it once at start-up.
 
     core: keeps those that name none; None takes the one they are bound to already, else makes one with
     `SemanticCore.from_config`: unless that says where, in "semantic-core.db" beside the package of the models. install: set
-    up tables and triggers too. options: handed to the adapter class. Binding again to the same core changes nothing.
+    up tables and triggers too. backfill: when rows that are there already are indexed, see `BaseORMAdapter.install`.
+    options: handed to the adapter class. Binding again to the same core changes nothing.
     """
     served = [model for model, _ in SemanticIndex.declared() if adapter_class.serves(model, **options)]
 
@@ -246,7 +252,7 @@ def bind_declared(
             continue
         adapter = index.bind_to(model, adapter_class, core, **options)
         if install:
-            adapter.install()
+            adapter.install(backfill=backfill)
         bound.append(adapter)
     return bound
 

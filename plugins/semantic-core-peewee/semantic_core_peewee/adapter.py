@@ -11,15 +11,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import peewee
 
 from semantic_core.errors import ConfigError
-from semantic_core.orm import BaseORMAdapter, Dialect, Strategy, Table
+from semantic_core.orm import Backfill, BaseORMAdapter, Dialect, Strategy, Table
 from semantic_core_peewee._commits import commits_of, in_transaction
 from semantic_core_peewee._connected import connected
 from semantic_core_peewee._peewee_tables import (
@@ -112,7 +112,18 @@ class PeeweeAdapter(BaseORMAdapter):
         """Whether this thread's connection has a transaction open, begun by Peewee or by hand."""
         return in_transaction(self._database)
 
-    def install(self) -> bool:
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """See `BaseORMAdapter`."""
+        with self.connected(), self._database.atomic():
+            yield
+
+    @property
+    def shared_by_threads(self) -> bool:
+        """See `BaseORMAdapter`."""
+        return not is_private(self._database)
+
+    def install(self, *, backfill: Backfill | None = None) -> bool:
         """See `BaseORMAdapter`. Raises ConfigError while the model has no table."""
         with self.connected():
             if not is_there(self._database, self.model):
@@ -122,7 +133,7 @@ class PeeweeAdapter(BaseORMAdapter):
                 )
             if self._dialect == "sqlite":
                 _let_replace_tell(self._database)
-            return super().install()
+            return super().install(backfill=backfill)
 
     def connect(self) -> None:
         """Wrap ``save`` and ``delete_instance`` of the model."""
