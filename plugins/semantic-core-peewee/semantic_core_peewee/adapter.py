@@ -114,9 +114,13 @@ class PeeweeAdapter(BaseORMAdapter):
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
-        """See `BaseORMAdapter`."""
-        with self.connected(), self._database.atomic():
-            yield
+        """See `BaseORMAdapter`. Within a transaction of the application, it is a part of that."""
+        with self.connected():
+            if in_transaction(self._database):
+                yield
+            else:
+                with self._database.atomic():
+                    yield
 
     @property
     def shared_by_threads(self) -> bool:
