@@ -5,7 +5,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, models, router, transaction
 from django.db.backends.signals import connection_created
 from django.db.models.signals import ModelSignal, post_delete, post_save
 
-from semantic_core.orm import BaseORMAdapter, Relation, SemanticIndex, Table, bind_declared  # noqa: F401 - for models
+from semantic_core.orm import BaseORMAdapter, Relation, SemanticIndex, Table, Through, bind_declared  # noqa: F401 - for models
 
 
 class DjangoAdapter(BaseORMAdapter):
@@ -29,9 +29,21 @@ class DjangoAdapter(BaseORMAdapter):
         back = [r.field for r in meta.related_objects if r.field.concrete and r.field.target_field in own]
         links = {f.name: Relation(f.related_model, f.column, f.target_field.column) for f in own if f.is_relation}
         links |= {f.remote_field.get_accessor_name(): Relation(f.model, f.target_field.column, f.column) for f in back}
+        links |= {f.name: self._through(f) for f in meta.local_many_to_many if isinstance(f, models.ManyToManyField)}
+        for r in meta.related_objects:
+            if r.many_to_many and r.model._meta.concrete_model is meta.model and isinstance(r.field, models.ManyToManyField):
+                links[r.get_accessor_name()] = self._through(r.field, backwards=True)
         bases = [Relation(parent, f.column, f.target_field.column) for parent, f in meta.parents.items() if f in own]
         key, columns = {f.attname: f.to_python for f in meta.pk_fields}, {f.attname: f.column for f in own}
         return Table(meta.db_table, key, columns, links, bases)
+
+    def _through(self, field, backwards=False):
+        here = field.model._meta.get_field(field.m2m_target_field_name()).column
+        there = field.related_model._meta.get_field(field.m2m_reverse_target_field_name()).column
+        own, theirs = field.m2m_column_name(), field.m2m_reverse_name()
+        if backwards:
+            return Relation(field.model, there, here, Through(field.m2m_db_table(), theirs, own))
+        return Relation(field.related_model, here, there, Through(field.m2m_db_table(), own, theirs))
 
     def execute(self, sql, params=()):
         with connections[self.using].cursor() as cursor:

@@ -4,10 +4,11 @@ from contextlib import nullcontext
 from contextvars import ContextVar
 from weakref import ref
 
+import sqlalchemy
 from sqlalchemy import Engine, event, inspect, select, tuple_
 from sqlalchemy.orm import Session, joinedload
 
-from semantic_core.orm import BaseORMAdapter, Relation, SemanticIndex, Table, bind_declared  # noqa: F401 - for models
+from semantic_core.orm import BaseORMAdapter, Relation, SemanticIndex, Table, Through, bind_declared  # noqa: F401 - for models
 
 _begun = ContextVar("connections on which this thread, or task, began a transaction", default=())
 
@@ -37,11 +38,17 @@ class SQLAlchemyAdapter(BaseORMAdapter):
         return issubclass(model, base) and getattr(inspect(model, raiseerr=False), "is_mapper", False)
 
     def inspect(self, model):
-        mapper, parent, table = inspect(model), inspect(model).inherits, inspect(model).local_table
+        mapper, table = inspect(model), inspect(model).local_table
+        parent = None if mapper.concrete else mapper.inherits
         names = {c: mapper.get_property_by_column(c).key for c in table.columns if mapper.c.contains_column(c)}
         key = {names[c]: getattr(c.type.python_type, "fromisoformat", c.type.python_type) for c in table.primary_key}
         pairs = [(r, *r.local_remote_pairs[0]) for r in mapper.relationships if r.secondary is None]
         links = {r.key: Relation(r.mapper.class_, c.name, there.name) for r, c, there in pairs if c.table is table}
+        for r in mapper.relationships:
+            if isinstance(r.secondary, sqlalchemy.Table) and r.parent.local_table is table:
+                (here, own), (there, theirs) = r.synchronize_pairs[0], r.secondary_synchronize_pairs[0]
+                through = Through(r.secondary.fullname, own.name, theirs.name)
+                links[r.key] = Relation(r.mapper.class_, here.name, there.name, through)
         joined = zip(table.primary_key, parent.local_table.primary_key if parent else (), strict=False)
         bases = [Relation(parent.class_, c.name, there.name) for c, there in joined if c is not there]
         columns, part = {name: c.name for c, name in names.items()}, model.__name__ if mapper.single else ""

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from semantic_core._vectors import checked_vectors
+from semantic_core._words_only import WordsOnly
 from semantic_core.errors import SemanticCoreError, StoreMisuse
 from semantic_core.protocols import VectorQueue
 from semantic_core.types import Failure
@@ -29,6 +30,7 @@ class PassageEmbedder:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
+        self._counts = not isinstance(embedder, WordsOnly)
         self._refused_in_a_row = 0
         self.away: Failure | None = None
         self.refused: dict[str, Failure] = {}
@@ -47,7 +49,7 @@ class PassageEmbedder:
             vectors = checked_vectors(self._embedder.embed_documents(passages), len(passages), self._embedder.space)
         except Exception as error:  # noqa: BLE001 - third-party code; the reason goes into the report
             return self._divided(passages, error)
-        self.embedded += len(passages)
+        self.embedded += len(passages) if self._counts else 0
         self._refused_in_a_row = 0
         return list(vectors)
 

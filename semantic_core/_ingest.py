@@ -13,6 +13,7 @@ from semantic_core._checks import clip
 from semantic_core._embedding import EmbeddingLine, PassageEmbedder
 from semantic_core._text import fingerprints
 from semantic_core._wording import STALE, STALE_REASON
+from semantic_core._words_only import WordsOnly
 from semantic_core.errors import HookFailed, InputError
 from semantic_core.types import Chunk, Document, Entry, Failure, IngestReport, Ref
 
@@ -173,7 +174,7 @@ class Ingest:
                         owners.setdefault(name, (ref.tenant, ref.collection))
         known = self._store.known(passages.keys())
         self._vectors.update(known)
-        self._reused += len(known)
+        self._reused += 0 if isinstance(self._embedder, WordsOnly) else len(known)
         wanted = {name: passages[name] for name in owners if name not in known}
         held = wanted.keys() if self._lane is None else self._lane.hold(wanted, owners)
         for name, passage in passages.items():

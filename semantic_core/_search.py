@@ -12,6 +12,7 @@ from attrs import evolve
 
 from semantic_core._checks import check_count, check_unicode, clip
 from semantic_core._vectors import checked_vector
+from semantic_core._words_only import WordsOnly
 from semantic_core.errors import EmbedderError, HookFailed, InputError, QueryTooLarge, SemanticCoreError
 from semantic_core.protocols import TextSearch
 from semantic_core.types import (
@@ -97,6 +98,13 @@ class Search:
             mode = "vector"
         if mode == "text":
             return None, mode
+        if isinstance(self._embedder, WordsOnly):
+            if mode == "vector":
+                raise InputError(
+                    "This index has no embedder, so it finds words only.",
+                    hint='Use mode="text", or make an index with an embedder.',
+                )
+            return None, "text"
         try:
             return checked_vector(self._embedder.embed_query(text), self._embedder.space), mode
         except Exception as error:  # third-party code; the answer says what happened

@@ -19,11 +19,21 @@ from semantic_core._ingest import Ingest, IngestProgress
 from semantic_core._plugins import Plugins
 from semantic_core._search import Search
 from semantic_core._sync import merged, sync
+from semantic_core._words_only import WordsOnly
 from semantic_core.batch import BatchManager, Budget, freshness_goals
-from semantic_core.errors import InputError, ProviderNotFound, TenantRefused, TenantRequired
+from semantic_core.errors import (
+    ConfigError,
+    InputError,
+    ProviderNotFound,
+    SpaceMismatch,
+    TenantRefused,
+    TenantRequired,
+)
 from semantic_core.filters import Filter
+from semantic_core.protocols import TextSearch
 from semantic_core.types import (
     INGEST_MODES,
+    WORDS_ONLY,
     ChunkId,
     Document,
     IngestMode,
@@ -55,6 +65,8 @@ class SemanticCore:
     """An index: documents go in, the right passages come out.
 
     store, embedder: the name of an installed one, or an object that keeps `protocols.Store` / `protocols.Embedder`.
+    embedder=None, or "none" where None means "not given", makes an index without one: documents are found by their words,
+    nothing ever waits for a vector, and ``mode="hybrid"`` is ``"text"``.
     path: handed to the named store; where it lives. multi_tenant: whether a new store keeps tenants apart; None takes
     what the store says, False for a new one. store_options, embedder_options: for the named ones, see
     ``semantic-core plugins show NAME``. max_chars: longest chunk in characters; None takes the embedder's own.
@@ -70,7 +82,7 @@ class SemanticCore:
         self,
         *,
         store: str | Store = DEFAULT_STORE,
-        embedder: str | Embedder = DEFAULT_EMBEDDER,
+        embedder: str | Embedder | None = DEFAULT_EMBEDDER,
         path: str | Path | None = None,
         multi_tenant: bool | None = None,
         store_options: Mapping[str, Any] | None = None,
@@ -88,15 +100,9 @@ class SemanticCore:
         options = {name: value for name, value in given.items() if value is not None}
         if not isinstance(store, str) and options:
             raise InputError(f"The store is given as an object; {', '.join(options)} cannot be handed to it any more.")
-        if not isinstance(embedder, str) and embedder_options:
-            raise InputError("The embedder is given as an object; embedder_options cannot be handed to it any more.")
-        self.embedder: Embedder = (
-            self._plugins.create_embedder(embedder, embedder_options or {}) if isinstance(embedder, str) else embedder
-        )
+        self.embedder = self._embedder_of(embedder, embedder_options or {})
         self._max_chars = self._limit(max_chars)
-        self.store: Store = (
-            self._plugins.create_store(store, self.embedder.space, options) if isinstance(store, str) else store
-        )
+        self.store = self._store_of(store, options)
         self._batches = BatchManager(self.store, self.embedder, goals=goals, budget=spendable)
         self.followers: tuple[Follower, ...] = ()
         self._owner = True
@@ -104,18 +110,23 @@ class SemanticCore:
 
     @classmethod
     def from_config(
-        cls, config: str | Path | None = None, *, usually: Mapping[str, Any] | None = None, **overrides: Any
+        cls,
+        config: str | Path | None = None,
+        *,
+        usually: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
+        **overrides: Any,
     ) -> Self:
         """As the settings say: argument > ``SEMANTIC_CORE_*`` > semantic-core.toml or [tool.semantic-core] > default.
 
         config: the file to read; None searches it from the working folder upward. usually: settings that hold where nothing
-        says which store there is, or where. overrides: as for the class; None is "not given". Raises ConfigError for an
-        unknown key or a value of the wrong kind.
+        says which store there is, or where; a function is called only then. overrides: as for the class; None is "not
+        given", so no embedder is ``embedder="none"``. Raises ConfigError for an unknown key or a value of the wrong kind.
         """
         settings = read_config(config, overrides)
         unsaid = settings.sources["store"] == settings.sources["path"] == "default"
         if usually and unsaid and "path" not in settings.values["store_options"]:
-            settings = read_config(config, {**usually, **overrides})
+            wanted = usually() if callable(usually) else usually
+            settings = read_config(config, {**wanted, **overrides})
         return cls(**dict(settings.values))
 
     def tenant(self, name: str) -> Self:
@@ -279,12 +290,17 @@ class SemanticCore:
             check_count("limit", limit, 1)
         if outbox is None:
             return merged(*(follower.sync(limit, pending=True) for follower in self.followers))
-        return sync(outbox, sources or {}, self.store, self._ingest(mode, None).run, limit=limit or 1_000)
 
-    def bind(self, model: type, *, adapter: type[Any] | None = None, **declaration: Any) -> Any:
+        def ingest(documents: Iterable[Document], stamps: Mapping[Ref, int]) -> IngestReport:
+            return self._ingest(mode, None).run(documents, stamps)  # a run of its own, so its report counts nothing else
+
+        return sync(outbox, sources or {}, self.store, ingest, limit=limit or 1_000)
+
+    def bind(self, model: type, *, adapter: type[Any] | None = None, install: bool = True, **declaration: Any) -> Any:
         """Keep an index of an ORM's model: its adapter, ready to `search`, with its tables and triggers installed.
 
-        adapter: a subclass of `semantic_core.orm.BaseORMAdapter`; None asks the installed plugins. declaration: as for
+        adapter: a subclass of `semantic_core.orm.BaseORMAdapter`; None asks the installed plugins. install: False touches no
+        database; call `install` of the adapter once the model's table is there. declaration: as for
         `semantic_core.orm.SemanticIndex`. Raises ProviderNotFound if no plugin knows the model's ORM, ConfigError.
         """
         chosen = adapter or self._plugins.orm_adapter(model)
@@ -294,7 +310,8 @@ class SemanticCore:
                 hint='For Peewee: pip install "semantic-core[local]". For another ORM hand over adapter=YourAdapter.',
             )
         bound = chosen.bind(model, self, **declaration)
-        bound.install()
+        if install:
+            bound.install()
         return bound
 
     def follow(self, follower: Follower) -> None:
@@ -325,6 +342,38 @@ class SemanticCore:
         tenant = f", tenant={self._tenant!r}" if self._tenant else ""
         return f"<SemanticCore {type(self.store).__name__}, {self.embedder.space}{tenant}>"
 
+    def _embedder_of(self, embedder: str | Embedder | None, options: Mapping[str, Any]) -> Embedder:
+        if embedder is None or embedder == WORDS_ONLY:
+            if options:
+                raise InputError("There is no embedder the embedder_options could be for.", hint="Leave them out.")
+            return WordsOnly()
+        if isinstance(embedder, str):
+            return self._plugins.create_embedder(embedder, options)
+        if options:
+            raise InputError("The embedder is given as an object; embedder_options cannot be handed to it any more.")
+        return embedder
+
+    def _store_of(self, store: str | Store, options: Mapping[str, Any]) -> Store:
+        try:
+            made = self._plugins.create_store(store, self.embedder.space, options) if isinstance(store, str) else store
+        except SpaceMismatch as error:
+            if not self._words_only:
+                raise
+            raise SpaceMismatch(
+                f"{str(error).partition('. ')[0]}: it was made with an embedder, and none is in use.",
+                hint='Name that embedder and search with mode="text"; or use another path.',
+            ) from error
+        if self._words_only and not isinstance(made, TextSearch):
+            raise ConfigError(
+                f"{type(made).__name__} does not search words, and without an embedder there is nothing else.",
+                hint="Name an embedder, or another store.",
+            )
+        return made
+
+    @property
+    def _words_only(self) -> bool:
+        return isinstance(self.embedder, WordsOnly)
+
     def _limit(self, max_chars: int | None) -> int:
         most = self.embedder.max_chars
         if max_chars is None:
@@ -332,6 +381,8 @@ class SemanticCore:
         return check_count("max_chars", max_chars, LEAST_CHARS, most)
 
     def _ingest(self, mode: IngestMode, progress: Callable[[IngestProgress], None] | None) -> Ingest:
+        if self._words_only:  # there is nothing to leave for later, and nobody to pay
+            return Ingest(self._plugins, self.store, self.embedder, max_chars=self._max_chars, progress=progress)
         return Ingest(
             self._plugins,
             self.store,

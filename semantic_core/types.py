@@ -33,6 +33,8 @@ IngestMode = Literal["sync", "async", "auto"]
 INGEST_MODES: tuple[IngestMode, ...] = ("sync", "async", "auto")
 Kind = Literal["text", "code", "table", "list"]
 
+WORDS_ONLY = "none"
+"""Name of an index without an embedder: ``embedder="none"``, and the model of its space."""
 MAX_DIMENSIONS = 65_536
 """Most numbers a vector may have."""
 
@@ -155,7 +157,8 @@ class Space:
     """The full identity of an embedding space. Vectors of two spaces never mix; a store refuses another.
 
     model: its published name. dimensions: how many numbers a vector has. task: what the vectors are made for, "" for any.
-    revision: of the weights. settings: everything else that changes a vector (a prefix, a truncation).
+    revision: of the weights. settings: everything else that changes a vector (a prefix, a truncation). The model "none" is
+    that of an index without an embedder.
     """
 
     model: str
@@ -171,6 +174,8 @@ class Space:
         check_name("Space.revision", self.revision, empty=True)
 
     def __str__(self) -> str:
+        if self.model == WORDS_ONLY:
+            return "none (words only)"
         rest = [self.task, self.revision, *(f"{key}={value}" for key, value in self.settings.items())]
         return f"{self.model} ({', '.join([f'{self.dimensions} dimensions', *filter(None, rest)])})"
 

@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("filters", "_wording", "_remedies"),
     ("types", "_options", "_jobs"),
     ("protocols", "_memory_queue"),
-    ("hookspecs", "_verdicts", "_text", "_fusion", "_memory", "_files", "_vectors"),
+    ("hookspecs", "_verdicts", "_text", "_fusion", "_memory", "_files", "_vectors", "_words_only"),
     ("_examination", "_relay", "_defaults", "_embedding", "_till"),
     ("_discovery", "_providers", "_config", "_batch_rules"),
     ("_plugins",),

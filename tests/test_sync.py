@@ -92,6 +92,20 @@ def test_a_collection_that_cannot_be_read_keeps_its_tickets_and_stops_no_other()
     assert [ref for _, ref in table.outbox.take(10)] == [Ref("orders", "7")]
 
 
+def test_a_report_over_several_collections_counts_each_document_once() -> None:
+    core, outbox = opened(), MemoryOutbox()
+    rows = {"notes": ["walrus", "otter"], "memos": ["seal", "orca", "beluga"]}
+
+    def read(refs: Sequence[Ref]) -> Iterable[Document]:
+        return [Document(ref, rows[ref.collection][int(ref.key)]) for ref in refs]
+
+    for collection, texts in rows.items():
+        for number in range(len(texts)):
+            outbox.put(Ref(collection, str(number)))
+    report = core.sync(outbox, {"notes": read, "memos": read})
+    assert (report.added, report.chunks, report.embedded) == (5, 5, 5)
+
+
 def test_a_slow_worker_never_puts_an_older_state_back() -> None:
     core, table = opened(), Table()
     table.save("1", "older")

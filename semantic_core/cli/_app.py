@@ -7,11 +7,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
+from sysconfig import get_paths
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from semantic_core.errors import ConfigError
+from semantic_core.cli._group import DEBUG
+from semantic_core.errors import ConfigError, SemanticCoreError
 
 if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
@@ -19,6 +23,13 @@ if TYPE_CHECKING:
 
 VARIABLE = "SEMANTIC_CORE_APP"
 """Environment variable that stands for ``--app``."""
+_HERE = str(Path(__file__).parents[1])
+_FIRST_STEPS = dict.fromkeys(
+    ("AppRegistryNotReady", "ImproperlyConfigured"),
+    "In a Django project, begin that module with: import os, django; "
+    'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings"); django.setup().',
+)
+"""By name of an error, what an application has to do before its models can be imported."""
 
 _app = click.option(
     "--app",
@@ -75,20 +86,13 @@ def core_of(app: str | None) -> SemanticCore:
         raise ConfigError(f"--app is written module:name, got {app!r}.", hint="For example --app myproject.search:core.")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    try:
-        found: Any = import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise ConfigError(f"{module} cannot be imported: {error}.") from error
-        raise ConfigError(
-            f"There is no module {error.name!r} here.", hint="Run it in the folder the application is started in."
-        ) from error
+    found: Any = _imported(module)
     for part in name.split("."):
         if not hasattr(found, part):
             raise ConfigError(f"{module} has no {name!r}.")
         found = getattr(found, part)
     if callable(found) and not isinstance(found, SemanticCore) and not hasattr(found, "core"):
-        found = found()
+        found = _called(found, app)
     if isinstance(found, list | tuple) and found:
         found = found[0]
     core = found if isinstance(found, SemanticCore) else getattr(found, "core", None)
@@ -97,3 +101,47 @@ def core_of(app: str | None) -> SemanticCore:
     if not core.followers:
         raise ConfigError(f"No model is bound to the core of {app}.", hint="Call init_database(...) where it is made.")
     return core
+
+
+def _imported(module: str) -> Any:
+    try:
+        return import_module(module)
+    except SemanticCoreError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{module}.".startswith(f"{error.name}."):
+            raise ConfigError(
+                f"There is no module {error.name!r} here.", hint="Run it in the folder the application is started in."
+            ) from error
+        raise _theirs(f"{module} cannot be imported", error) from error
+    except Exception as error:
+        raise _theirs(f"{module} cannot be imported", error) from error
+
+
+def _called(function: Callable[[], Any], app: str) -> Any:
+    try:
+        return function()
+    except SemanticCoreError:
+        raise
+    except Exception as error:
+        raise _theirs(f"{app} fails when it is called", error) from error
+
+
+def _theirs(what: str, error: Exception) -> ConfigError:
+    """A mistake of the application, told as one: the error, and the line of the application it comes from."""
+    first_line = str(error).strip().partition("\n")[0].rstrip(".")
+    said = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+    return ConfigError(
+        f"{what}: {said}{_place(error)}.",
+        hint=_FIRST_STEPS.get(type(error).__name__, f"It is the application's own error; {DEBUG}=1 shows its traceback."),
+    )
+
+
+def _place(error: Exception) -> str:
+    """ ", in FILE, line N": the last line of the application itself that was run; "" if there is none."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f", in {error.filename}, line {error.lineno}"
+    installed = tuple(get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    run = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(("<", _HERE))]
+    own = [frame for frame in run if not frame.filename.startswith(installed)] or run
+    return f", in {own[-1].filename}, line {own[-1].lineno}" if own else ""

@@ -194,6 +194,11 @@ def _content(core: SemanticCore, repair: bool) -> Iterator[Finding]:
 def _embedder(core: SemanticCore) -> Iterator[Finding]:
     from time import perf_counter
 
+    from semantic_core.types import WORDS_ONLY
+
+    if core.embedder.space.model == WORDS_ONLY:
+        yield Finding("embedder", "ok", "none: search by words only, as the settings say")
+        return
     started = perf_counter()
     vector = core.embedder.embed_query("Is anyone there?")
     spent = perf_counter() - started

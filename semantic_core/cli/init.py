@@ -22,7 +22,7 @@ path = {path}
 # What keeps the index, and what turns text into vectors. The vectors of two embedders never mix:
 # change the embedder, and the documents have to be ingested into a new index.
 # store = "sqlite"
-# embedder = "wordllama"
+# embedder = "wordllama"        # or "none": search by words only
 
 # Whether a new index keeps tenants apart; an existing one remembers.
 # multi_tenant = false

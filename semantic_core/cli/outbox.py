@@ -34,12 +34,21 @@ def status(context: click.Context, indexes: tuple[str, ...], app: str | None, as
         adapters = adapters_of(core, indexes)
         states = [adapter.status() for adapter in adapters]
         aborted = _aborted(adapters)
+        place = getattr(core.store, "path", None)
     if as_json:
         import attrs
 
-        write_json({"indexes": [attrs.asdict(each) for each in states], "aborted": [attrs.asdict(each) for each in aborted]})
+        write_json(
+            {
+                "path": None if place is None else str(place),
+                "indexes": [attrs.asdict(each) for each in states],
+                "aborted": [attrs.asdict(each) for each in aborted],
+            }
+        )
     else:
         write(_table(states))
+        if place is not None:
+            note(f"The index lies in {visible(place)}.")
         for state in states:
             if state.last_error:
                 note(f"{visible(state.collection)}: {visible(state.last_error)}")

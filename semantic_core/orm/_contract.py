@@ -9,8 +9,8 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Literal, ParamSpec, TypeVar
 
 import attrs
 
@@ -18,7 +18,7 @@ from semantic_core._wording import did_you_mean
 from semantic_core.errors import ConfigError
 from semantic_core.orm._declaration import Declaration
 from semantic_core.orm._tables import Dialect, Table
-from semantic_core.orm._values import FieldPath, read
+from semantic_core.orm._values import FieldPath
 from semantic_core.types import Document, Failure, Ref
 
 if TYPE_CHECKING:
@@ -29,6 +29,20 @@ Backfill = Literal["background", "now", "off"]
 somebody calls `reindex`, `SemanticCore.sync` or ``semantic-core worker``."""
 CaptureMode = Literal["triggers", "events"]
 Strategy = Literal["inline", "background", "manual"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_one_connection(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """A method that runs within `AdapterContract.connected` of its object."""
+
+    @wraps(method)
+    def called(self: Any, /, *args: P.args, **options: P.kwargs) -> R:
+        with self.connected():
+            return method(self, *args, **options)
+
+    return called
 
 
 class AdapterContract(ABC):
@@ -99,6 +113,13 @@ class AdapterContract(ABC):
         """Undo `connect`."""
         return
 
+    def connected(self) -> AbstractContextManager[Any]:
+        """A block in which this thread has a connection; one that had to be opened for it is closed at its end.
+
+        An ORM that looks after its connections by itself needs none: nothing happens.
+        """
+        return nullcontext()
+
     def release(self) -> None:
         """Let go of this thread's connection; called by a worker thread that has nothing to do."""
         return
@@ -143,11 +164,27 @@ class AdapterContract(ABC):
             table, parts = self.table, path.split(".")
             for depth, name in enumerate(parts[:-1]):
                 owner = next((each for each in self._lineage(table) if name in each.relations), None)
-                if owner is None or owner.relations[name].own in owner.key_columns:
+                if owner is None or not owner.leads_to_one(name):
                     break
                 found[".".join(parts[: depth + 1])] = None
                 table = self.inspect(owner.relations[name].model)
         return tuple(found)
+
+    def is_row(self, value: object) -> bool:
+        """Whether a value is a row, of the model or of one it is related to: one thing, though it may be iterable."""
+        return isinstance(value, self._row_types)
+
+    @cached_property
+    def _row_types(self) -> tuple[type, ...]:
+        """The model, those next to it, and those that the paths of the declaration lead to."""
+        found = [self.model, *(relation.model for table in self._family for relation in table.relations.values())]
+        for path in self.declaration.paths:
+            tables = list(self._family)
+            for name in path.split("."):
+                steps = [table.relations[name] for table in tables if name in table.relations]
+                found += [step.model for step in steps]
+                tables = [each for step in steps for each in self._lineage(self.inspect(step.model))]
+        return tuple(dict.fromkeys(found))
 
     @cached_property
     def tenant_column(self) -> str | None:
@@ -155,9 +192,8 @@ class AdapterContract(ABC):
         tenant, table = self.declaration.tenant, self.table
         if not isinstance(tenant, str):
             return None
-        relation = table.relations.get(tenant)
-        if relation is not None:
-            return relation.own if relation.own not in table.key_columns else None
+        if tenant in table.relations:
+            return table.relations[tenant].own if table.leads_to_one(tenant) else None
         return table.columns.get(tenant)
 
     @property
@@ -262,12 +298,12 @@ class AdapterContract(ABC):
     def read_metadata(self, instance: object, field: FieldPath) -> list[Any]:
         """The values of a metadata field; a related row stands there as its key."""
         table = next((each for each in self._family if isinstance(field, str) and field in each.relations), None)
-        if table is not None and isinstance(field, str):
+        if table is not None and isinstance(field, str) and table.leads_to_one(field):
             own = table.relations[field].own
             attribute = next((name for name, column in table.columns.items() if column == own), None)
-            if attribute is not None and attribute not in table.key:
+            if attribute is not None:
                 return [value for value in [getattr(instance, attribute)] if value is not None]
-        return [self.related_key(value) for value in read(instance, field)]
+        return [self.related_key(value) for value in self.declaration.read(instance, field)]
 
     def related_key(self, value: object) -> object:
         """The key of an instance of a related model; any other value as it is."""

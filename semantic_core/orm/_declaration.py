@@ -12,7 +12,7 @@ import attrs
 from semantic_core._checks import check_name, clip
 from semantic_core.errors import ConfigError
 from semantic_core.orm._tables import Table
-from semantic_core.orm._values import FieldPath, as_metadata, as_text, canonical_tenant, read
+from semantic_core.orm._values import FieldPath, IsRow, as_metadata, as_text, canonical_tenant, never, read
 from semantic_core.types import Document, Ref
 
 DEFAULT_NAME = "search"
@@ -47,6 +47,7 @@ class Declaration:
     instance; rows it is false for are not in the index. soft_delete: a field that is true (a date, a flag) where a row
     counts as deleted. tenant: the field or callable that names whose a row is. watch_fields: columns that callables read;
     without it a declaration with callables listens to every column. version: raise it when a callable changes what it gives.
+    is_row: what tells a row from a list of values; an adapter's own.
     """
 
     collection: str
@@ -61,6 +62,7 @@ class Declaration:
     media_type: str
     language: str | None
     version: int
+    is_row: IsRow = attrs.field(default=never, eq=False, repr=False)
 
     @classmethod
     def of(
@@ -132,13 +134,17 @@ class Declaration:
     @property
     def fingerprint(self) -> str:
         """16 hex digits that change when documents would be made otherwise."""
-        told = attrs.asdict(self, recurse=False)
+        told = attrs.asdict(self, recurse=False, filter=lambda field, value: field.name != "is_row")
         text = json.dumps(told, default=lambda value: getattr(value, "__qualname__", repr(value)), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def read(self, instance: object, field: FieldPath) -> list[Any]:
+        """The values a field of a row has."""
+        return read(instance, field, self.is_row)
+
     def wants(self, instance: object) -> bool:
         """Whether this row belongs into the index, as it is now."""
-        if self.soft_delete is not None and any(read(instance, self.soft_delete)):
+        if self.soft_delete is not None and any(self.read(instance, self.soft_delete)):
             return False
         return self.condition is None or bool(self.condition(instance))
 
@@ -146,15 +152,15 @@ class Declaration:
         """Whose the row is; "" where the index keeps no tenants, and where the field is None."""
         if self.tenant is None:
             return ""
-        return canonical_tenant(next((as_text(value) for value in read(instance, self.tenant)), ""))
+        return canonical_tenant(next((as_text(value) for value in self.read(instance, self.tenant)), ""))
 
     def document(self, key: str, instance: object, read_metadata: Callable[[object, FieldPath], list[Any]]) -> Document:
         """The document of a row. read_metadata: how a metadata field is read, since related rows stand there as their key.
 
         Raises InputError for a value that cannot be text or metadata, and whatever a callable raises.
         """
-        parts = ["\n".join(filter(None, map(as_text, read(instance, field)))) for field in self.source_fields]
-        title = " ".join(map(as_text, read(instance, self.title_field))) if self.title_field is not None else ""
+        parts = ["\n".join(filter(None, map(as_text, self.read(instance, field)))) for field in self.source_fields]
+        title = " ".join(map(as_text, self.read(instance, self.title_field))) if self.title_field is not None else ""
         values = {name: as_metadata(read_metadata(instance, field)) for name, field in self.metadata_fields.items()}
         title = " ".join(title.split())
         return Document(

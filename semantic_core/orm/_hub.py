@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -18,7 +18,7 @@ from semantic_core.errors import ConfigError, StoreBusy, StoreError, StoreMisuse
 from semantic_core.orm._agreement import Agreement
 from semantic_core.orm._compare import PAGE, ReindexProgress, RowComparison, alone
 from semantic_core.orm._consumers import Consumers
-from semantic_core.orm._contract import AdapterContract
+from semantic_core.orm._contract import AdapterContract, in_one_connection
 from semantic_core.orm._tickets import Tickets
 from semantic_core.orm._worker import Worker
 from semantic_core.orm.outbox import SqlOutbox
@@ -109,6 +109,10 @@ class Hub:
         with self._lock:
             if self.adapters.get(adapter.declaration.collection) is adapter:
                 self.adapters = {name: each for name, each in self.adapters.items() if each is not adapter}
+
+    def connected(self) -> AbstractContextManager[Any]:
+        """See `AdapterContract.connected`; of the database all its indexes live in."""
+        return self._first.connected()
 
     @property
     def working(self) -> bool:
@@ -258,6 +262,7 @@ class Hub:
         if wanted and not self._closed and not self.working:
             self.sync(limit, collections=wanted, compare=False, mode="async")
 
+    @in_one_connection
     def sync(
         self,
         limit: int | None = None,
@@ -365,6 +370,7 @@ class Hub:
                         progress(ReindexProgress(state.rows, max(state.total, state.rows), failed, name))
         return report
 
+    @in_one_connection
     def freshen(self, collection: str, timeout: float) -> int:
         """Process what waits in a collection, and wait for what others hold; how much is left after `timeout` seconds."""
         until = monotonic() + timeout
@@ -444,6 +450,7 @@ class Hub:
         except Exception:  # noqa: BLE001 - the database may be closed, or gone; the index is forgotten there after a while
             _log.debug("The application's database could not be told that an index in memory has ended.", exc_info=True)
 
+    @in_one_connection
     def _work(self) -> bool:
         """What the worker thread does when it is woken, and now and then; whether it has to come back by itself."""
         active = {name: adapter for name, adapter in self.adapters.items() if name not in self._paused}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Generic, TypeVar, overload
 
 import attrs
@@ -48,9 +49,10 @@ class ModelResults(Sequence[T], Generic[T]):
 
 
 def with_hit(instance: Any, hit: SearchHit) -> Any:
-    """The instance, with its hit. An instance that takes no attributes stays as it is."""
+    """The instance, with its hit. One that has no room for attributes stays as it is: `ModelResults.hits` has it."""
     try:
         setattr(instance, HIT, hit)
-    except AttributeError:  # slots, or frozen: `ModelResults.hits` has it
-        return instance
+    except Exception:  # noqa: BLE001 - a model that is frozen, or takes its own fields only, says so as it likes
+        with suppress(AttributeError, TypeError):  # slots
+            object.__setattr__(instance, HIT, hit)
     return instance

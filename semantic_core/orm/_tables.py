@@ -16,16 +16,30 @@ Execute = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
 
 
 @attrs.frozen
+class Through:
+    """The table between the two of a many-to-many relation.
+
+    own, theirs: its columns that hold the relation's `own` of this side and `theirs` of the other.
+    """
+
+    table: str
+    own: str
+    theirs: str
+
+
+@attrs.frozen
 class Relation:
     """Rows of another table that belong to a row of this one: joined where this.`own` = other.`theirs`.
 
     model: the model of the other table. own, theirs: column names. A foreign key: article.author_id and author.id;
-    the same one from the other side: author.id and article.author_id.
+    the same one from the other side: author.id and article.author_id. through: the table that joins the two, for a
+    many-to-many relation: article.id = tagging.article_id and tagging.tag_id = tag.id.
     """
 
     model: type
     own: str
     theirs: str
+    through: Through | None = None
 
 
 @attrs.frozen
@@ -37,7 +51,7 @@ class Table:
     PostgreSQL with a ``\\x`` before) into the Python value.
     Several are a composite key, in this order.
     columns: attribute that holds the raw value -> column name; for a foreign key, the attribute of the id.
-    relations: attribute -> related rows, foreign keys and their other sides.
+    relations: attribute -> related rows: foreign keys, their other sides, many-to-many relations.
     bases: the parents' tables in joined inheritance, nearest first. part: a name for the rows of this model where they
     share a table with those of its parent; "" where the table is its own.
     """
@@ -53,6 +67,11 @@ class Table:
     def key_columns(self) -> tuple[str, ...]:
         """Column names of the primary key, in order."""
         return tuple(self.columns[attribute] for attribute in self.key)
+
+    def leads_to_one(self, name: str) -> bool:
+        """Whether this relation is a foreign key of the table: to one row at most."""
+        relation = self.relations[name]
+        return relation.through is None and relation.own not in self.key_columns
 
 
 @attrs.frozen

@@ -24,13 +24,22 @@ FieldPath = str | Callable[[Any], object]
 """A field: its name, a dotted path through related rows ("author.name"), or a callable given the instance."""
 
 
-def read(instance: object, field: FieldPath) -> list[Any]:
+IsRow = Callable[[object], bool]
+"""Whether a value is a row: one thing, though it may be iterable, as pydantic's models are."""
+
+
+def never(value: object) -> bool:
+    """An `IsRow` for where no rows are."""
+    return False
+
+
+def read(instance: object, field: FieldPath, is_row: IsRow = never) -> list[Any]:
     """The values a field of an instance has: one, none if something on the way is None, many through a to-many relation."""
     if callable(field):
-        return _unfolded(field(instance))
+        return _unfolded(field(instance), is_row)
     found = [instance]
     for name in field.split("."):
-        found = [value for each in found for value in _unfolded(_attribute(each, name))]
+        found = [value for each in found for value in _unfolded(_attribute(each, name), is_row)]
     return found
 
 
@@ -45,10 +54,12 @@ def _attribute(instance: object, name: str) -> object:
         raise
 
 
-def _unfolded(value: object) -> list[Any]:
+def _unfolded(value: object, is_row: IsRow) -> list[Any]:
     """None is nothing; several are several; a related manager or query is asked for its rows."""
     if value is None:
         return []
+    if is_row(value):
+        return [value]
     every = getattr(value, "all", None)
     if callable(every) and not isinstance(value, type) and hasattr(value, "filter"):
         value = every()

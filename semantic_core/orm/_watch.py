@@ -49,7 +49,7 @@ def _columns(
     if name in table.relations:
         relation = table.relations[name]
         there, way = _join(adapter, relation, joins)
-        one = relation.own not in table.key_columns
+        one = table.leads_to_one(name)
         here = [(joins, relation.own)] if one else [(way, relation.theirs)]
         if rest:
             below = _columns(adapter, there, rest, way)
@@ -63,8 +63,11 @@ def _columns(
 
 
 def _join(adapter: AdapterContract, relation: Relation, joins: tuple[Join, ...]) -> tuple[Table, tuple[Join, ...]]:
-    there = adapter.inspect(relation.model)
-    return there, (*joins, Join(there.name, relation.own, relation.theirs))
+    there, through = adapter.inspect(relation.model), relation.through
+    if through is None:
+        return there, (*joins, Join(there.name, relation.own, relation.theirs))
+    between = Join(through.table, relation.own, through.own)
+    return there, (*joins, between, Join(there.name, through.theirs, relation.theirs))
 
 
 def _bases(adapter: AdapterContract, table: Table, joins: tuple[Join, ...]) -> list[tuple[Table, tuple[Join, ...]]]:

@@ -8,13 +8,15 @@ from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
+import attrs
+
 from semantic_core._checks import check_count, clip
 from semantic_core.errors import ConfigError, TenantRequired
 from semantic_core.filters import Filter
 from semantic_core.orm import _care
 from semantic_core.orm._agreement import FIRST_TIME
 from semantic_core.orm._compare import PAGE, ReindexProgress
-from semantic_core.orm._contract import AdapterContract, Backfill, CaptureMode, Strategy
+from semantic_core.orm._contract import AdapterContract, Backfill, CaptureMode, Strategy, in_one_connection
 from semantic_core.orm._declaration import Declaration
 from semantic_core.orm._hub import Hub, IndexStatus, hub_of
 from semantic_core.orm._results import ModelResults, with_hit
@@ -66,7 +68,7 @@ class BaseORMAdapter(AdapterContract):
         sync: Strategy | None = None,
     ) -> None:
         self.model, self.core = model, core
-        self.declaration = declaration.named_after(self.table)
+        self.declaration = attrs.evolve(declaration.named_after(self.table), is_row=self.is_row)
         self.check_fields()
         self._connected = False
         self.backfill = "background"
@@ -106,6 +108,7 @@ class BaseORMAdapter(AdapterContract):
 
     # --- what every adapter can do -----------------------------------------------------------------------------------
 
+    @in_one_connection
     def search(
         self,
         query: str,
@@ -171,6 +174,7 @@ class BaseORMAdapter(AdapterContract):
 
     __call__ = search
 
+    @in_one_connection
     def install(self, *, backfill: Backfill | None = None) -> bool:
         """Create what the index needs in the application's database: its outbox, and its triggers (or events).
 
@@ -226,6 +230,7 @@ class BaseORMAdapter(AdapterContract):
             outbox.set_state(name, _INSTALLED, now)
         return changed
 
+    @in_one_connection
     def uninstall(self, *, forget: bool = True) -> None:
         """Remove the triggers (or events) of this index, and what is noted of it. Its documents stay.
 
@@ -245,6 +250,7 @@ class BaseORMAdapter(AdapterContract):
                 if not self.hub.closed:
                     self.hub.agreement.forget(self.declaration.collection)
 
+    @in_one_connection
     def changed(self, *instances: Any, execute: Execute | None = None) -> None:
         """Note that these rows were written or deleted, or are about to be. execute: of the transaction that does it."""
         by_tenant: dict[str, list[str]] = {}
@@ -258,6 +264,7 @@ class BaseORMAdapter(AdapterContract):
         """Work off up to `limit` waiting changes of this index now; None works off all."""
         return self.hub.sync(limit, collections={self.declaration.collection})
 
+    @in_one_connection
     def reindex(
         self,
         *,
@@ -274,14 +281,17 @@ class BaseORMAdapter(AdapterContract):
         """
         return _care.reindex(self, self.hub, progress, resume=resume, batch=batch)
 
+    @in_one_connection
     def verify(self) -> _care.VerifyReport:
         """Compare every row with the index; changes that wait to be worked off are no difference. Changes nothing."""
         return _care.verify(self, self.hub)
 
+    @in_one_connection
     def repair(self) -> IngestReport:
         """Mend what `verify` finds, whatever the index says of its age. What still differs is a failure in the report."""
         return _care.repair(self, self.hub)
 
+    @in_one_connection
     def status(self) -> IndexStatus:
         """What waits, what failed, and why."""
         return self.hub.status_of(self, capturing=self.capturing)

@@ -7,17 +7,31 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from semantic_core._checks import clip
 from semantic_core.errors import ConfigError
 from semantic_core.orm._contract import Backfill, CaptureMode, Strategy
 from semantic_core.orm._declaration import DEFAULT_NAME, Declaration
+from semantic_core.orm._home import project_folder
 from semantic_core.orm._values import FieldPath
 from semantic_core.orm.base import BaseORMAdapter
 
 if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
 
+    _ClassMethod = classmethod[Any, ..., Any]
+else:
+    _ClassMethod = classmethod
 
-class SemanticIndex:
+
+def _search(model: Any, index: SemanticIndex, /, *args: Any, **options: Any) -> Any:
+    return index.__get__(None, model).search(*args, **options)
+
+
+FILE = "semantic-core.db"
+"""What the file of an index is called if nobody says where it is."""
+
+
+class SemanticIndex(_ClassMethod):
     """An index of a model, declared on it; ``Model.search("...")`` then finds its rows.
 
     source_fields: the fields whose text is searched, in order: names, dotted paths through related rows
@@ -27,9 +41,14 @@ class SemanticIndex:
     soft_delete: a field that is true where a row counts as deleted. tenant: field or callable that names whose a row is.
     watch_fields: the columns callables read. collection: name of its documents' collection; None takes the table's name.
     capture, sync: see `BaseORMAdapter`. core: the core that keeps it; store, embedder: objects or names one is made of;
-    without either it is bound to the core of `bind_declared`.
+    without either it is bound to the core of `bind_declared`. children: which models derived from this one have an index of
+    their own as well: True all, False none, None those whose rows are no rows of its table. Rows of the others are found
+    through this one.
 
-    Declared on an abstract model, every model that inherits it has an index of its own.
+    Declared on an abstract model, every model that inherits it has an index of its own, whatever `children` says.
+
+    It is a kind of class method, for that is how one calls it, and how pydantic (so SQLModel too) knows that an attribute
+    is no field.
     """
 
     _declared: ClassVar[list[tuple[weakref.ref[type], str, SemanticIndex]]] = []
@@ -54,10 +73,14 @@ class SemanticIndex:
         core: SemanticCore | None = None,
         store: Any = None,
         embedder: Any = None,
+        children: bool | None = None,
     ) -> None:
+        super().__init__(_search)
         if core is not None and (store is not None or embedder is not None):
             raise ConfigError("A SemanticIndex takes core=, or store= and embedder=, not both.")
-        self.collection, self.capture, self.sync = collection, capture, sync
+        if not isinstance(children, bool | None):
+            raise ConfigError(f"children must be True, False or None, got {clip(children)}.")
+        self.collection, self.capture, self.sync, self.children = collection, capture, sync, children
         self._core, self._parts = core, {"store": store, "embedder": embedder}
         self._said: dict[str, Any] = {
             "source_fields": source_fields,
@@ -75,15 +98,22 @@ class SemanticIndex:
         self._name = DEFAULT_NAME
         self._bound: weakref.WeakKeyDictionary[type, BaseORMAdapter] = weakref.WeakKeyDictionary()
         self._options: weakref.WeakKeyDictionary[type, dict[str, Any]] = weakref.WeakKeyDictionary()
+        self._found_through: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary()
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
         with self._lock:
             self._declared.append((weakref.ref(owner), name, self))
 
-    def __get__(self, instance: object, owner: type) -> Any:
+    def __get__(self, instance: object, owner: Any = None) -> Any:
         bound = self._bound.get(owner)
         if bound is None:
+            parent = self._found_through.get(owner)
+            if parent is not None:
+                raise ConfigError(
+                    f"{owner.__name__} has no index of its own: its rows are found through {parent}.{self._name}.",
+                    hint=f"Search there; or declare that one with children=True, or one of its own on {owner.__name__}.",
+                )
             if any(base.__dict__.get(self._name) is self for base in owner.__mro__) and not self._bound:
                 when = "Call init_database(...) once at start-up, or core.bind(...)."
             else:
@@ -119,6 +149,21 @@ class SemanticIndex:
         self._bound[model], self._options[model] = adapter, options
         return adapter
 
+    def belongs_to_parent(self, model: type, adapter_class: type[BaseORMAdapter], core: Any, **options: Any) -> bool:
+        """Whether a model has no index of its own, since that of a model it is derived from stands for it."""
+        if self.children is True:
+            return False
+        above = [self._bound[each] for each in model.__mro__[1:] if each in self._bound]
+        if not above:
+            return False
+        if self.children is None:
+            said = Declaration.of(self.collection or "", name=self._name, **self._said)
+            family = {table.name for table in adapter_class(model, core, said, **options)._family}
+            above = [parent for parent in above if parent.table.name in family]
+        if above:
+            self._found_through[model] = above[0].model.__name__
+        return bool(above)
+
     def bound_core(self, model: type) -> SemanticCore | None:
         """The core that keeps the index of this model now; None if none does, or it was closed."""
         there = self._bound.get(model)
@@ -148,6 +193,33 @@ class SemanticIndex:
                     yield model, index
 
 
+def declare(
+    model: type, index: SemanticIndex | None = None, *, name: str = DEFAULT_NAME, **declaration: Any
+) -> SemanticIndex:
+    """Declare an index on a model that is not yours to edit, as if it stood in its class.
+
+    index: the declaration, or leave it out and give what `SemanticIndex` takes: ``declare(Page, source_fields=["title"])``.
+    name: the attribute, so ``Page.search("...")``. Call it before `bind_declared`. Raises ConfigError if the model has an
+    attribute of that name already, unless it is an index it inherits.
+    """
+    if not isinstance(model, type):
+        raise ConfigError(f"declare takes a model class, got {clip(model)}.")
+    if (index is None) != bool(declaration):
+        raise ConfigError(
+            "declare takes a SemanticIndex, or what one is made of.", hint='Write declare(Page, source_fields=["title"]).'
+        )
+    owner = next((base for base in model.__mro__ if name in vars(base)), None)
+    if owner is model or (owner is not None and not isinstance(vars(owner)[name], SemanticIndex)):
+        raise ConfigError(
+            f"{model.__name__} has an attribute {name!r} already.",
+            hint=f'Give the index another name: declare({model.__name__}, ..., name="semantic").',
+        )
+    declared = index or SemanticIndex(**declaration)
+    setattr(model, name, declared)
+    declared.__set_name__(model, name)
+    return declared
+
+
 def bind_declared(
     adapter_class: type[BaseORMAdapter],
     core: SemanticCore | None = None,
@@ -159,10 +231,15 @@ def bind_declared(
     """Bind every declared index whose model the adapter class serves; call it once at start-up.
 
     core: keeps those that name none; None takes the one they are bound to already, else makes one with
-    `SemanticCore.from_config`. install: set up tables and triggers too. backfill: when rows that are there already are
-    indexed, see `BaseORMAdapter.install`. options: handed to the adapter class. Binding again to the same core changes
-    nothing.
+    `SemanticCore.from_config`: unless that says where, in "semantic-core.db" beside the package of the models. install: set
+    up tables and triggers too. backfill: when rows that are there already are indexed, see `BaseORMAdapter.install`.
+    options: handed to the adapter class. Binding again to the same core changes nothing.
     """
+    served = [model for model, _ in SemanticIndex.declared() if adapter_class.serves(model, **options)]
+
+    def usual_place() -> dict[str, Any]:
+        return {"path": project_folder(served) / FILE}
+
     bound = []
     for model, index in SemanticIndex.declared():
         if not adapter_class.serves(model, **options):
@@ -170,7 +247,9 @@ def bind_declared(
         if core is None and index._core is None and not any(index._parts.values()):
             from semantic_core.core import SemanticCore
 
-            core = index.bound_core(model) or SemanticCore.from_config()
+            core = index.bound_core(model) or SemanticCore.from_config(usually=usual_place)
+        if index.belongs_to_parent(model, adapter_class, core, **options):
+            continue
         adapter = index.bind_to(model, adapter_class, core, **options)
         if install:
             adapter.install(backfill=backfill)

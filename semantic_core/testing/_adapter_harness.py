@@ -25,6 +25,7 @@ class Capability(Enum):
     EVENTS = 'There is capture="events", for databases without triggers.'
     INHERITANCE = "A model may keep the fields of its parent in the parent's table."
     KEY_CHANGE = "The primary key of a row may change."
+    MANY_TO_MANY = "A field may read through a table that joins two others."
     RELATED = "A change of a related row reaches the rows that read through it."
     SAVEPOINTS = "Transactions can be nested; an inner one can be rolled back alone."
     SECOND_DATABASE = "Models of two databases may be indexed in one process."
@@ -64,7 +65,11 @@ class AdapterHarness(ABC):
     author     kit_author     id int, name str, mentor_id -> kit_author.id ON DELETE SET NULL; attribute ``mentor``;
                               to-many attribute ``articles``
     article    kit_article    id int, title str, content text, stars int, hidden bool, deleted_at timestamp without zone,
-                              author_id -> kit_author.id ON DELETE CASCADE; attribute ``author``
+                              author_id -> kit_author.id ON DELETE CASCADE; attribute ``author``; many-to-many
+                              attribute ``tags``
+    tag        kit_tag        id int, name str; many-to-many attribute ``articles``
+    tagging    kit_tagging    id int, article_id -> kit_article.id, tag_id -> kit_tag.id, both ON DELETE CASCADE: joins
+                              articles and tags
     seat       kit_seat       hall str, number int: the key, in this order; label str
     page       kit_page       slug str: the key, compared to the letter; body text
     parcel     kit_parcel     id uuid, content text

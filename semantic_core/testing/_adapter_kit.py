@@ -19,6 +19,7 @@ from semantic_core.types import Document, IngestReport
 SOURCES: Mapping[str, list[str]] = {
     "author": ["name"],
     "article": ["title", "content"],
+    "tag": ["name"],
     "seat": ["label"],
     "page": ["body"],
     "parcel": ["content"],
@@ -169,6 +170,20 @@ class Bench:
             yield
         finally:
             delattr(thing, method)
+
+    @contextmanager
+    def given(self, kind: str, name: str, method: Callable[..., Any]) -> Iterator[None]:
+        """Within it, the model has a method it did not have, or another one."""
+        model = self.model(kind)
+        own = vars(model).get(name)
+        setattr(model, name, method)
+        try:
+            yield
+        finally:
+            if own is None:
+                delattr(model, name)
+            else:
+                setattr(model, name, own)
 
     # --- threads -----------------------------------------------------------------------------------------------------
 

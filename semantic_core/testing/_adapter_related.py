@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from semantic_core.orm import BaseORMAdapter
 from semantic_core.testing._adapter_harness import Capability
 from semantic_core.testing._adapter_kit import Bench, scenario
@@ -35,6 +38,19 @@ def a_path_reads_through_a_foreign_key(bench: Bench) -> None:
     index = signed(bench)
     same(names(bench, index), {"1": "Ann", "2": "Ann", "3": "Bea", "4": "Bea", "5": None}, "names")
     same(index.related, ("author",), "paths worth fetching along")
+
+
+@scenario(Capability.RELATED)
+def a_related_row_is_one_thing_though_it_can_be_iterated_over(bench: Bench) -> None:
+    """A row may be iterable, as those of pydantic are: a path goes through it, and in metadata it is its key."""
+
+    def items(author: Any) -> Iterator[tuple[str, Any]]:
+        return iter([("id", author.id), ("name", author.name)])
+
+    with bench.given("author", "__iter__", items):
+        index = signed(bench)
+        same(names(bench, index), {"1": "Ann", "2": "Ann", "3": "Bea", "4": "Bea", "5": None}, "names")
+        same(bench.held(index)["1"].metadata["author"], 1, "the author in metadata")
 
 
 @scenario(Capability.RELATED)
@@ -187,6 +203,101 @@ def many_related_rows_are_read_through_their_other_side(bench: Bench) -> None:
     same(titles(), {"1": [], "2": ["renamed"]}, "titles after one was deleted")
     bench.update("article", 1, content="nobody reads it")
     same(index.status().waiting, 0, "changes that wait after an edit no author reads")
+
+
+def tagged(bench: Bench) -> BaseORMAdapter:
+    """An index of articles with their tags' names; 1 has red and blue, 2 has blue, 3 has none."""
+    index = bench.index(source_fields=["content", "tags.name"], metadata_fields=["tags"])
+    bench.articles(1, 2, 3)
+    for id, name in ((1, "red"), (2, "blue"), (3, "green")):
+        bench.create("tag", id=id, name=name)
+    for id, article, tag in ((1, 1, 1), (2, 1, 2), (3, 2, 2)):
+        bench.create("tagging", id=id, article_id=article, tag_id=tag)
+    return index
+
+
+def noted(bench: Bench) -> set[str]:
+    """The keys of the rows that are noted; some databases note one twice."""
+    return {str(row[0]) for row in bench.sql("SELECT row_key FROM semantic_outbox")}
+
+
+def tags(bench: Bench, index: BaseORMAdapter) -> dict[str, list[str]]:
+    """Per key the names of its tags, once all is worked off."""
+    bench.settle(index)
+    return {key: sorted(document.text.split("\n\n", 1)[1:]) for key, document in sorted(bench.held(index).items())}
+
+
+@scenario(Capability.MANY_TO_MANY)
+def a_path_leads_through_a_table_between(bench: Bench) -> None:
+    """tags.name: the names of all tags of an article; in metadata their keys."""
+    index = tagged(bench)
+    found = {key: sorted(" ".join(names).split()) for key, names in tags(bench, index).items()}
+    same(found, {"1": ["blue", "red"], "2": ["blue"], "3": []}, "names of tags")
+    same(sorted(bench.held(index)["1"].metadata["tags"]), ["1", "2"], "tags in metadata")  # type: ignore[arg-type]
+    same(index.related, (), "paths worth fetching along")
+    expect(index.verify().sound, "verify: wanted a sound index.")
+
+
+@scenario(Capability.MANY_TO_MANY)
+def what_is_tagged_or_no_longer_is_indexed_anew(bench: Bench) -> None:
+    """A row of the table between that comes, changes or goes is a change of its article, and of no other."""
+    index = tagged(bench)
+    bench.settle(index)
+    bench.create("tagging", id=4, article_id=3, tag_id=3)
+    same(noted(bench), {"3"}, "articles that are noted after one was tagged")
+    same(tags(bench, index)["3"], ["green"], "tags of the one that had none")
+    bench.update("tagging", 3, article_id=3)
+    same(noted(bench), {"2", "3"}, "articles that are noted after a tag moved")
+    same(tags(bench, index)["2"], [], "tags of the one it moved from")
+    bench.delete("tagging", 4)
+    same(tags(bench, index)["3"], ["blue"], "tags after one was taken away")
+    with bench.rolled_back():
+        bench.delete("tagging", 3)
+    same(bench.tickets(), 0, "tickets after a rollback")
+
+
+@scenario(Capability.MANY_TO_MANY)
+def a_tag_that_changes_reaches_what_it_is_on(bench: Bench) -> None:
+    """A renamed tag has its articles indexed anew, and no others; a deleted one leaves them."""
+    index = tagged(bench)
+    bench.settle(index)
+    bench.update("tag", 3, name="unused")
+    same(noted(bench), set(), "articles that are noted after a tag was renamed that none has")
+    bench.update("tag", 1, name="crimson")
+    same(noted(bench), {"1"}, "articles that are noted after a tag of one was renamed")
+    same(sorted(" ".join(tags(bench, index)["1"]).split()), ["blue", "crimson"], "tags of the one that has it")
+    bench.delete("tag", 2)
+    same(tags(bench, index), {"1": ["crimson"], "2": [], "3": []}, "tags after one was deleted")
+    expect(index.verify().sound, "verify: wanted a sound index.")
+
+
+@scenario(Capability.MANY_TO_MANY, Capability.SQL)
+def what_is_tagged_past_the_orm_is_seen(bench: Bench) -> None:
+    """So do statements that go past the ORM, cascades of the database among them."""
+    index = tagged(bench)
+    bench.settle(index)
+    bench.sql("INSERT INTO kit_tagging (id, article_id, tag_id) VALUES (9, 3, 1)")
+    same(tags(bench, index)["3"], ["red"], "tags of the one that had none")
+    bench.sql("UPDATE kit_tag SET name = 'all' WHERE id IN (1, 3)")
+    same(tags(bench, index)["3"], ["all"], "tags after renaming")
+    bench.sql("DELETE FROM kit_tag WHERE id = 1")
+    same(tags(bench, index), {"1": ["blue"], "2": ["blue"], "3": []}, "tags after one was deleted")
+
+
+@scenario(Capability.MANY_TO_MANY)
+def the_other_side_of_many_to_many_can_be_read_too(bench: Bench) -> None:
+    """A tag is indexed with the titles of its articles."""
+    index = bench.index("tag", source_fields=["name", "articles.title"])
+    bench.articles(1, 2)
+    bench.create("tag", id=1, name="red")
+    for article in (1, 2):
+        bench.create("tagging", id=article, article_id=article, tag_id=1)
+    bench.settle(index)
+    same(sorted(bench.held(index)["1"].text.split()), ["red", "t1", "t2"], "the text of a tag")
+    bench.update("article", 1, title="renamed")
+    bench.delete("article", 2)
+    bench.settle(index)
+    same(bench.held(index)["1"].text.split(), ["red", "renamed"], "the text after a change of its articles")
 
 
 @scenario(Capability.INHERITANCE)

@@ -55,6 +55,22 @@ def rows_come_back_in_the_order_of_the_ranking(bench: Bench) -> None:
 
 
 @scenario()
+def a_row_that_takes_its_own_fields_only_has_its_hit(bench: Bench) -> None:
+    """A model may refuse attributes it does not know, as those of pydantic do: its rows are found, each with its hit."""
+    index = library(bench)
+    setting: Any = bench.model("article").__setattr__
+
+    def own_fields_only(row: Any, name: str, value: object) -> None:
+        if name == "search_hit":
+            raise ValueError(f"{type(row).__name__} has no field {name!r}")
+        setting(row, name, value)
+
+    with bench.given("article", "__setattr__", own_fields_only):
+        found = index.search("repeat a block")
+        same([row.search_hit for row in found], list(found.hits), "search_hit of each row")
+
+
+@scenario()
 def an_index_that_is_called_searches(bench: Bench) -> None:
     """``Model.search(...)`` and ``Model.search.search(...)`` are the same."""
     index = library(bench)

@@ -218,10 +218,10 @@ def a_truncate_empties_the_index(bench: Bench) -> None:
     index = bench.index()
     bench.articles(1, 2, 3)
     bench.settle(index)
-    bench.sql("TRUNCATE TABLE kit_article")
+    bench.sql("TRUNCATE TABLE kit_article CASCADE")
     bench.articles(2, content="a new one")
     bench.settle(index)
     same(bench.settled(index), {"2": "t2|a new one"}, "the index")
     with bench.rolled_back():
-        bench.sql("TRUNCATE TABLE kit_article")
+        bench.sql("TRUNCATE TABLE kit_article CASCADE")
     same(bench.settled(index), {"2": "t2|a new one"}, "the index after a TRUNCATE that was rolled back")

@@ -24,6 +24,7 @@ class SQLAlchemyHarness(AdapterHarness):
 
     adapter = SQLAlchemyAdapter
     models = MODELS
+    metadata = Base.metadata
 
     def __init__(self, keep: Any) -> None:
         self._keep, self.database, self._mine = keep, keep.borrow(), threading.local()
@@ -35,7 +36,7 @@ class SQLAlchemyHarness(AdapterHarness):
     def prepare(cls, keep: Any, database: Any) -> None:
         """Create the tables in a database nobody has used."""
         engine = engine_of(keep.servers, database)
-        Base.metadata.create_all(engine)
+        cls.metadata.create_all(engine)
         engine.dispose()
 
     @contextmanager
@@ -124,7 +125,7 @@ class SQLAlchemyHarness(AdapterHarness):
     def close(self) -> None:
         if self.database.kind != "sqlite3":
             with self.engine.begin() as connection:
-                for table in (*(table.name for table in reversed(Base.metadata.sorted_tables)), *OURS):
+                for table in (*(table.name for table in reversed(self.metadata.sorted_tables)), *OURS):
                     if inspect(connection).has_table(table):
                         connection.execute(text(f"DELETE FROM {table}"))
         self.engine.dispose()

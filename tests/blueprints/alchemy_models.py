@@ -25,6 +25,20 @@ class Author(Base):
     articles: Mapped[list[Article]] = relationship(back_populates="author", cascade="all", passive_deletes=True)
 
 
+class Tagging(Base):
+    __tablename__ = "kit_tagging"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    article_id: Mapped[int] = mapped_column(ForeignKey("kit_article.id", ondelete="CASCADE"))
+    tag_id: Mapped[int] = mapped_column(ForeignKey("kit_tag.id", ondelete="CASCADE"))
+
+
+class Tag(Base):
+    __tablename__ = "kit_tag"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    name: Mapped[str | None] = mapped_column(String(200))
+    articles: Mapped[list[Article]] = relationship(secondary="kit_tagging", back_populates="tags", passive_deletes=True)
+
+
 class Article(Base):
     __tablename__ = "kit_article"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -35,6 +49,7 @@ class Article(Base):
     deleted_at: Mapped[datetime | None]
     author_id: Mapped[int | None] = mapped_column(ForeignKey("kit_author.id", ondelete="CASCADE"))
     author: Mapped[Author | None] = relationship(back_populates="articles")
+    tags: Mapped[list[Tag]] = relationship(secondary="kit_tagging", back_populates="articles", passive_deletes=True)
 
 
 class Seat(Base):
@@ -78,6 +93,8 @@ class Book(Media):
 MODELS: dict[str, type] = {
     "author": Author,
     "article": Article,
+    "tag": Tag,
+    "tagging": Tagging,
     "seat": Seat,
     "page": Page,
     "parcel": Parcel,

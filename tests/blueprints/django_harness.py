@@ -14,8 +14,8 @@ from django_adapter import DjangoAdapter
 from semantic_core.testing import DATABASE_LIMITS, AdapterHarness
 
 KINDS = ("sqlite3", "postgresql")
-KIT = ("article", "author", "seat", "page", "parcel", "note", "book", "media")
-OTHERS = ("trial_chapter", "trial_sensor")
+KIT = ("tagging", "tag", "article", "author", "seat", "page", "parcel", "note", "book", "media")
+OTHERS = ("trial_chapter", "trial_sensor", "trial_team", "trial_club_members", "trial_club_rivals", "trial_club")
 OURS = ("semantic_outbox", "semantic_places", "semantic_consumers", "semantic_state")
 
 

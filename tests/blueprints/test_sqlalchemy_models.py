@@ -13,12 +13,12 @@ import pytest
 from alchemy_engines import engine_of, with_savepoints
 from alchemy_models import Article, Author, Base, Note, Seat
 from blueprint_helpers import held
-from sqlalchemy import Engine, ForeignKey, StaticPool, String, create_engine, event, select
+from sqlalchemy import Column, Engine, ForeignKey, StaticPool, String, Table, create_engine, event, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 from sqlalchemy_adapter import SQLAlchemyAdapter, init_database
 
 from semantic_core import SemanticCore
-from semantic_core.errors import StoreMisuse
+from semantic_core.errors import ConfigError, StoreMisuse
 from semantic_core.orm import BaseORMAdapter, SemanticIndex
 from semantic_core.testing import HashEmbedder
 
@@ -326,3 +326,93 @@ def test_a_batch_migration_of_alembic_drops_triggers_and_install_brings_them_bac
     assert sorted(held(index)) == ["1", "3"]
     index.uninstall()
     engine.dispose()
+
+
+def test_rows_of_children_are_found_through_the_parents_index(trial: Engine) -> None:
+    """Dogs are rows of the table of animals, horses have one of their own beside it; a parrot's rows are its own alone."""
+
+    class Beast(DeclarativeBase):
+        pass
+
+    class Pet(Beast):
+        __tablename__ = "pet"
+        __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "pet"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str] = mapped_column(String(20))
+        name: Mapped[str] = mapped_column(String(50))
+        search = SemanticIndex(["name"], sync="inline")
+
+    class Puppy(Pet):
+        __mapper_args__ = {"polymorphic_identity": "puppy"}
+
+    class Pony(Pet):
+        __tablename__ = "pony"
+        __mapper_args__ = {"polymorphic_identity": "pony"}
+        id: Mapped[int] = mapped_column(ForeignKey("pet.id"), primary_key=True)
+
+    class Parrot(Pet):
+        __tablename__ = "parrot"
+        __mapper_args__ = {"concrete": True, "polymorphic_identity": "parrot"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        kind: Mapped[str] = mapped_column(String(20))
+        name: Mapped[str] = mapped_column(String(50))
+
+    Beast.metadata.create_all(trial)
+    with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:
+        bound = init_database(trial, core, base=Beast)
+        try:
+            assert [index.model for index in bound] == [Pet, Parrot]
+            saved(trial, Pet(id=1, name="Tom"), Puppy(id=2, name="Rex"), Pony(id=3, name="Bella"))
+            saved(trial, Parrot(id=1, kind="parrot", name="Polly"))
+            assert {type(row) for row in Pet.search("Tom Rex Bella")} == {Pet, Puppy, Pony}
+            assert [type(row) for row in Parrot.search("Polly")] == [Parrot]
+            assert held(Pet.search) == {"1": "Tom", "2": "Rex", "3": "Bella"}
+            with pytest.raises(ConfigError, match=r"found through Pet\.search"):
+                Puppy.search("Rex")
+        finally:
+            for index in bound:
+                index.uninstall()
+            Beast.metadata.drop_all(trial)
+
+
+def test_a_plain_table_between_is_followed(trial: Engine, bind_to: BindTo) -> None:
+    class Linked(DeclarativeBase):
+        pass
+
+    between = Table(
+        "trial_song_singer",
+        Linked.metadata,
+        Column("song", ForeignKey("trial_song.id", ondelete="CASCADE"), primary_key=True),
+        Column("singer", ForeignKey("trial_singer.id", ondelete="CASCADE"), primary_key=True),
+    )
+
+    class Singer(Linked):
+        __tablename__ = "trial_singer"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str] = mapped_column(String(50))
+
+    class Song(Linked):
+        __tablename__ = "trial_song"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str] = mapped_column(String(50))
+        singers: Mapped[list[Singer]] = relationship(secondary=between)
+
+    Linked.metadata.create_all(trial)
+    index = bind_to(trial, Song, source_fields=["name", "singers.name"])
+    try:
+        with Session(trial) as session:
+            ann, song = Singer(id=1, name="Ann"), Song(id=1, name="Loops")
+            session.add_all([ann, song])
+            session.commit()
+            song.singers.append(ann)
+            session.commit()
+            assert held(index) == {"1": "Loops\n\nAnn"}
+            ann.name = "Eve"
+            session.commit()
+            assert held(index) == {"1": "Loops\n\nEve"}
+            song.singers.remove(ann)
+            session.commit()
+            assert held(index) == {"1": "Loops"} and index.verify().sound
+    finally:
+        index.uninstall()
+        Linked.metadata.drop_all(trial)

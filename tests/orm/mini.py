@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from semantic_core.orm import BaseORMAdapter, Dialect, Relation, Table
+from semantic_core.orm import BaseORMAdapter, Dialect, Relation, Table, Through
 
 
 class _Own(sqlite3.Connection):
@@ -92,7 +92,8 @@ class Model:
     table: str
     fields: dict[str, type]
     key: tuple[str, ...] = ("id",)
-    links: dict[str, tuple[type[Model], str, str]] = {}
+    links: dict[str, tuple[Any, ...]] = {}
+    """Per attribute the other model, the own column and the other's, and the table between the two, if there is one."""
 
     def __init__(self, **values: Any) -> None:
         self.__dict__.update(values)
@@ -101,8 +102,8 @@ class Model:
         super().__init_subclass__(**kwargs)
         for name in cls.__dict__.get("fields", {}):
             setattr(cls, name, None)
-        for name, (model, own, theirs) in cls.__dict__.get("links", {}).items():
-            setattr(cls, name, property(lambda row, m=model, o=own, t=theirs: m.find(t, getattr(row, o))))
+        for name, (model, own, theirs, *between) in cls.__dict__.get("links", {}).items():
+            setattr(cls, name, property(lambda row, m=model, o=own, t=theirs, b=between: m.find(t, getattr(row, o), *b)))
 
     @classmethod
     def create(cls, **values: Any) -> Any:
@@ -118,7 +119,10 @@ class Model:
         return [cls(**dict(zip(names, row, strict=True))) for row in rows]
 
     @classmethod
-    def find(cls, column: str, value: object) -> Any:
+    def find(cls, column: str, value: object, between: Through | None = None) -> Any:
+        if between is not None:
+            linked = f'SELECT "{between.theirs}" FROM "{between.table}" WHERE "{between.own}" = ?'
+            return cls.where(f'"{column}" IN ({linked})', [value])
         found = cls.where(f'"{column}" = ?', [value])
         many = column not in cls.key
         return found if many else (found[0] if found else None)

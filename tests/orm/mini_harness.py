@@ -13,13 +13,16 @@ from uuid import UUID
 import attrs
 from mini import Database, MiniAdapter, Model
 
-from semantic_core.orm import Relation, Table
+from semantic_core.orm import Relation, Table, Through
 from semantic_core.testing import DATABASE_LIMITS, AdapterHarness, Capability, Limit
 
 TABLES = (
     "kit_author (id INTEGER PRIMARY KEY, name TEXT, mentor_id INTEGER REFERENCES kit_author (id) ON DELETE SET NULL)",
     "kit_article (id INTEGER PRIMARY KEY, title TEXT, content TEXT, stars INTEGER, hidden INTEGER, deleted_at TEXT, "
     "author_id INTEGER REFERENCES kit_author (id) ON DELETE CASCADE ON UPDATE CASCADE)",
+    "kit_tag (id INTEGER PRIMARY KEY, name TEXT)",
+    "kit_tagging (id INTEGER PRIMARY KEY, article_id INTEGER REFERENCES kit_article (id) ON DELETE CASCADE, "
+    "tag_id INTEGER REFERENCES kit_tag (id) ON DELETE CASCADE)",
     "kit_seat (hall TEXT, number INTEGER, label TEXT, PRIMARY KEY (hall, number))",
     "kit_page (slug TEXT PRIMARY KEY, body TEXT)",
     "kit_parcel (id TEXT PRIMARY KEY, content TEXT)",
@@ -30,11 +33,11 @@ TABLES = (
 LIMITS: Mapping[Capability, Limit] = DATABASE_LIMITS["sqlite"]
 
 
-def linked(model: type[Model], **links: tuple[type[Model], str, str]) -> None:
+def linked(model: type[Model], **links: tuple[Any, ...]) -> None:
     """Give a model its links, now that all models are there."""
     model.links = links
-    for name, (other, own, theirs) in links.items():
-        setattr(model, name, property(lambda row, m=other, o=own, t=theirs: m.find(t, getattr(row, o))))
+    for name, (other, own, theirs, *between) in links.items():
+        setattr(model, name, property(lambda row, m=other, o=own, t=theirs, b=between: m.find(t, getattr(row, o), *b)))
 
 
 class MiniKitAdapter(MiniAdapter):
@@ -73,6 +76,14 @@ def models(db: Database) -> dict[str, type[Model]]:
             "deleted_at": datetime,
             "author_id": int,
         }
+
+    class Tag(Model):
+        table = "kit_tag"
+        fields = {"id": int, "name": str}
+
+    class Tagging(Model):
+        table = "kit_tagging"
+        fields = {"id": int, "article_id": int, "tag_id": int}
 
     class Seat(Model):
         table = "kit_seat"
@@ -115,10 +126,14 @@ def models(db: Database) -> dict[str, type[Model]]:
             return [cls(id=row[0], title=row[1], blurb=row[2]) for row in rows]
 
     linked(Author, mentor=(Author, "mentor_id", "id"), articles=(Article, "id", "author_id"))
-    linked(Article, author=(Author, "author_id", "id"))
+    tags = (Tag, "id", "id", Through("kit_tagging", "article_id", "tag_id"))
+    linked(Article, author=(Author, "author_id", "id"), tags=tags)
+    linked(Tag, articles=(Article, "id", "id", Through("kit_tagging", "tag_id", "article_id")))
     every = {
         "author": Author,
         "article": Article,
+        "tag": Tag,
+        "tagging": Tagging,
         "seat": Seat,
         "page": Page,
         "parcel": Parcel,

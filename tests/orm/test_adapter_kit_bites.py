@@ -220,6 +220,44 @@ class RelatedRowsUnseen(OtherCapture):
         return attrs.evolve(watch(self), related=())
 
 
+@caught_by("what_is_tagged_or_no_longer_is_indexed_anew")
+class TableBetweenUnheard(OtherCapture):
+    class capture_class(Capture):
+        def _of_related(self, what, way, columns):
+            return () if way[-1].table == "kit_tagging" else super()._of_related(what, way, columns)
+
+
+@caught_by("a_tag_that_changes_reaches_what_it_is_on")
+class TheFarSideUnheard(OtherCapture):
+    class capture_class(Capture):
+        def _of_related(self, what, way, columns):
+            return () if way[-1].table == "kit_tag" else super()._of_related(what, way, columns)
+
+
+@caught_by("a_path_leads_through_a_table_between")
+class ManyTagsTakenForOne(MiniKitAdapter):
+    """Fetched along with its article, as a foreign key's row is."""
+
+    @cached_property
+    def related(self):
+        return tuple(path.rpartition(".")[0] for path in self.declaration.paths if "." in path)
+
+
+@caught_by("a_related_row_is_one_thing_though_it_can_be_iterated_over")
+class WhateverCanBeIteratedOverIsMany(MiniKitAdapter):
+    def is_row(self, value):
+        return False
+
+
+@caught_by("a_row_that_takes_its_own_fields_only_has_its_hit")
+class HitsAreSetAsOthersAre(MiniKitAdapter):
+    def search(self, *args, **options):
+        found = super().search(*args, **options)
+        for row, hit in zip(found.rows, found.hits, strict=True):
+            row.search_hit = hit
+        return found
+
+
 @caught_by("a_path_may_have_two_steps")
 class OneStepIsEnough(OtherCapture):
     def listens_to(self):

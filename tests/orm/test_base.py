@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import attrs
 import pytest
 from mini import Database, MiniAdapter, Model
 
 from semantic_core import SemanticCore
 from semantic_core.errors import ConfigError, EmbedderUnavailable, FilterInvalid, InputError
-from semantic_core.orm import SemanticIndex, bind_declared
+from semantic_core.orm import Relation, SemanticIndex, Table, bind_declared, declare
 from semantic_core.testing import HashEmbedder
 
 
@@ -358,3 +359,128 @@ def test_a_row_of_a_title_only_is_found_by_it(shelf: Shelf) -> None:
     shelf.Article.create(id=2, title="Files", content=None)
     assert [row.id for row in shelf.Article.search("loops", mode="text")] == [1]
     assert shelf.Article.search.verify().sound
+
+
+def note_model(db: Database, name: str = "Note") -> Any:
+    """A model without an index, as another package may have it, and its table."""
+    model: Any = type(name, (Model,), {"table": name.lower(), "fields": {"id": int, "body": str}, "db": db})
+    db.run(f"CREATE TABLE {name.lower()} (id INTEGER PRIMARY KEY, body TEXT)")
+    return model
+
+
+def test_an_index_is_declared_on_somebody_elses_model(tmp_path: Path) -> None:
+    db = Database(tmp_path / "app.db")
+    Note, Memo = note_model(db), note_model(db, "Memo")
+    declare(Note, source_fields=["body"])
+    declare(Memo, SemanticIndex(["body"]), name="semantic")
+    core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[])
+    assert {adapter.model for adapter in bind_declared(MiniAdapter, core, db=db)} == {Note, Memo}
+    Note.create(id=1, body="how loops work")
+    Memo.create(id=1, body="how files work")
+    assert [row.body for row in Note.search("loops")] == ["how loops work"]
+    assert [row.body for row in Memo.semantic("files")] == ["how files work"]
+    assert Memo.semantic.declaration.collection == "memo.semantic"
+
+
+def test_what_cannot_be_declared_is_told(tmp_path: Path) -> None:
+    Note = note_model(Database(tmp_path / "app.db"))
+    with pytest.raises(ConfigError, match="'body' already") as caught:
+        declare(Note, source_fields=["body"], name="body")
+    assert 'name="semantic"' in caught.value.hint
+    with pytest.raises(ConfigError, match="'create' already"):  # an inherited one
+        declare(Note, source_fields=["body"], name="create")
+    with pytest.raises(ConfigError, match="a SemanticIndex, or what one is made of"):
+        declare(Note)
+    with pytest.raises(ConfigError, match="a SemanticIndex, or what one is made of"):
+        declare(Note, SemanticIndex(["body"]), title_field="body")
+    with pytest.raises(ConfigError, match="model class"):
+        declare("Note", source_fields=["body"])  # type: ignore[arg-type]
+    declare(Note, source_fields=["body"])
+    with pytest.raises(ConfigError, match="'search' already"):
+        declare(Note, source_fields=["body"])
+
+
+def test_bind_touches_no_database_when_told_so(tmp_path: Path) -> None:
+    db = Database(tmp_path / "app.db")
+    db.close()
+
+    class Note(Model):
+        table = "note"
+        fields = {"id": int, "body": str}
+
+    Note.db = db
+    core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[])
+    index = core.bind(Note, adapter=MiniAdapter, install=False, source_fields=["body"])
+    assert not db.path.exists()
+    db.run("CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT)")
+    index.install()
+    Note.create(id=1, body="how loops work")
+    assert [row.body for row in index.search("loops")] == ["how loops work"]
+
+
+class Sharing(MiniAdapter):
+    """A model with `joined` has rows of its parent's table, too, as in joined inheritance."""
+
+    def inspect(self, model: Any) -> Table:
+        table = super().inspect(model)
+        joined = getattr(model, "joined", None)
+        return attrs.evolve(table, bases=(Relation(joined, "id", "id"),)) if joined else table
+
+
+@pytest.mark.parametrize(("children", "wanted"), [(None, "PO"), (True, "PJO"), (False, "P")])
+def test_which_children_have_an_index_of_their_own(tmp_path: Path, children: Any, wanted: str) -> None:
+    """P is the parent, J has its rows in the parent's table too, O has a table of its own and nothing of the parent's."""
+    db = Database(tmp_path / "app.db")
+
+    class P(Model):
+        table = "p"
+        fields = {"id": int, "body": str}
+        search = SemanticIndex(["body"], children=children)
+
+    class J(P):
+        table = "j"
+        joined = P
+
+    class O(P):  # noqa: E742 - as in the docstring
+        table = "o"
+
+    P.db = db
+    for name in "pjo":
+        db.run(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, body TEXT)")
+    core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[])
+    for _ in range(2):  # the second call changes nothing
+        bound = bind_declared(Sharing, core, db=db)
+        assert "".join(adapter.model.__name__ for adapter in bound) == wanted
+    P.create(id=1, body="how loops work")
+    for model in (P, J, O):
+        if model.__name__ in wanted:
+            assert model.search.model is model
+        else:
+            with pytest.raises(ConfigError, match=r"no index of its own: its rows are found through P\.search"):
+                model.search("loops")
+
+
+def test_an_index_on_an_abstract_model_is_one_of_each_child(tmp_path: Path) -> None:
+    db = Database(tmp_path / "app.db")
+
+    class Base(Model):
+        search = SemanticIndex(["body"], children=False)
+
+    class Note(Base):
+        table = "note"
+        fields = {"id": int, "body": str}
+
+    class Memo(Base):
+        table = "memo"
+        fields = {"id": int, "body": str}
+
+    Note.db = Memo.db = db
+    for name in ("note", "memo"):
+        db.run(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, body TEXT)")
+    core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[])
+    assert {adapter.model for adapter in bind_declared(MiniAdapter, core, db=db)} == {Note, Memo}
+
+
+def test_children_are_true_false_or_none() -> None:
+    with pytest.raises(ConfigError, match="children must be"):
+        SemanticIndex(["body"], children="all")  # type: ignore[arg-type]

@@ -80,6 +80,7 @@ def test_a_worker_that_runs_once_works_off_what_waits(application: Application) 
     assert application.run("outbox", "status").exit_code == 0
     application.write("INSERT INTO note VALUES (1, 'one', 1), (2, 'two', 1)")
     status = application.json("outbox", "status")
+    assert status["path"] == str(application.folder / "index.db")
     assert status["indexes"][0]["waiting"] == 2  # type: ignore[index]
     done = application.run("worker", "--once")
     assert done.exit_code == 0 and "2 added" in done.stdout
@@ -126,6 +127,46 @@ def test_verify_finds_what_differs_and_reindex_and_repair_mend_it(application: A
 def test_an_application_that_cannot_be_found_is_one_clear_line(app: str, said: str) -> None:
     done = CliRunner().invoke(cli, ["outbox", "status", "--app", app])
     assert done.exit_code == 2 and said in done.stderr and "Traceback" not in done.stderr
+
+
+WRONG = {
+    "1 / 0": ("cannot be imported: ZeroDivisionError: division by zero", "line 4"),
+    "import no_such_library": ("cannot be imported: ModuleNotFoundError: No module named 'no_such_library'", "line 4"),
+    "def (": ("cannot be imported: SyntaxError", "line 4"),
+    "from json import nothing_at_all": ("cannot be imported: ImportError: cannot import name 'nothing_at_all'", "line 4"),
+    "import json; json.loads('x')": ("cannot be imported: JSONDecodeError", "line 4"),
+    "class ImproperlyConfigured(Exception): pass\nraise ImproperlyConfigured('no settings')": (
+        "no settings",
+        "django.setup()",
+    ),
+    "def core(): return {}['core']": ("fails when it is called: KeyError: 'core'", "line 4"),
+    "from semantic_core.errors import ConfigError\nraise ConfigError('No table yet.', hint='Migrate.')": (
+        "error: No table yet.",
+        "Migrate.",
+    ),
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_a_mistake_in_the_application_is_told_as_its_own(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error, and the line of the application it comes from; never a request to report it here."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = f"wrong_{abs(hash((line, tmp_path.name)))}"
+    (tmp_path / f"{module}.py").write_text(f"# An application.\n\n\n{line}\n")
+    done = CliRunner().invoke(cli, ["outbox", "status", "--app", f"{module}:core"])
+    said = " ".join(done.stderr.split())
+    assert done.exit_code == 2 and "report it" not in said
+    for part in WRONG[line]:
+        assert part in said
+
+
+def test_a_traceback_of_the_application_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEMANTIC_CORE_DEBUG", "1")
+    (tmp_path / "wrong_with_traceback.py").write_text("import json\njson.loads('x')\n")
+    done = CliRunner().invoke(cli, ["outbox", "status", "--app", "wrong_with_traceback:core"])
+    assert "raise JSONDecodeError" in done.stderr and "line 2" in done.stderr
 
 
 def test_an_application_without_models_says_what_to_call(application: Application) -> None:

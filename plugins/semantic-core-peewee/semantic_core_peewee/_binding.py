@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import weakref
+from functools import partial
 from typing import Any
 
 import attrs
@@ -11,14 +13,15 @@ import peewee
 
 from semantic_core import IngestReport, SemanticCore
 from semantic_core.errors import ConfigError
-from semantic_core.orm import Backfill, bind_declared
+from semantic_core.orm import Backfill, SemanticIndex, bind_declared, project_folder
+from semantic_core_peewee._connected import connected
 from semantic_core_peewee._peewee_tables import file_of, is_private, plain_database
 from semantic_core_peewee.adapter import PeeweeAdapter
 
 SUFFIX = ".semantic.db"
-"""What the file of an index is called beside that of the application."""
-ELSEWHERE = "semantic.db"
-"""The file of an index whose database is no file."""
+"""What the file of an index is called: after that of the application, or after the database where that is no file."""
+_NO_NAME = re.compile(r"[^\w.-]")
+"""What is not put into the name of a file."""
 
 _lock = threading.RLock()
 _cores: weakref.WeakKeyDictionary[peewee.Database, _Kept] = weakref.WeakKeyDictionary()
@@ -36,10 +39,11 @@ def init_database(
     """Bind every `SemanticIndex` declared on models of this database; call it once at start-up, after the tables exist.
 
     core: keeps the indexes that name none. None makes one, and takes the same at the next call: in "<database
-    file>.semantic.db" beside a SQLite file, in "semantic.db" otherwise, unless the configuration says where; in memory for
-    a database in memory. same_file: keep the index in tables of the application's own SQLite file, in its transactions;
-    the database must be an APSWDatabase. install: make outbox and triggers too, which costs a few queries if they are there.
-    backfill: when rows that are there already are indexed: "background" (a thread; the default), "now" or "off".
+    file>.semantic.db" beside a SQLite file, in "<database name>.semantic.db" beside the package of the models otherwise,
+    unless the configuration says where; in memory for a database in memory. same_file: keep the index in tables of the
+    application's own SQLite file, in its transactions; the database must be an APSWDatabase. install: make outbox and
+    triggers too, which costs a few queries if they are there. backfill: when rows that are there already are indexed:
+    "background" (a thread; the default), "now" or "off".
     settings: of `SemanticCore.from_config` for the core that is made (embedder=..., multi_tenant=True). Gives the core.
 
     Calling it again binds models that were declared meanwhile, and costs little; safe from any thread. Raises ConfigError
@@ -51,7 +55,8 @@ def init_database(
         raise ConfigError("init_database takes a core, or settings to make one, not both.", hint="Leave one of them out.")
     with _lock:
         chosen = core or _core_of(database, same_file, settings)
-        bind_declared(PeeweeAdapter, chosen, install=install, backfill=backfill, database=database)
+        with connected(database):
+            bind_declared(PeeweeAdapter, chosen, install=install, backfill=backfill, database=database)
         return chosen
 
 
@@ -89,7 +94,7 @@ def _core_of(database: peewee.Database, same_file: bool, settings: dict[str, Any
         options = {**settings.pop("store_options", {}), "database": database}
         core = SemanticCore.from_config(store="sqlite", store_options=options, **settings)
     else:
-        core = SemanticCore.from_config(usually=_usual_place(database), **settings)
+        core = SemanticCore.from_config(usually=partial(_usual_place, database), **settings)
     kept = _cores[database] = _Kept(weakref.ref(core), wanted, weakref.ref(database))
     core.follow(kept)
     return core
@@ -97,7 +102,8 @@ def _core_of(database: peewee.Database, same_file: bool, settings: dict[str, Any
 
 def _usual_place(database: peewee.Database) -> dict[str, Any]:
     if not isinstance(database, peewee.SqliteDatabase):
-        return {"path": ELSEWHERE}
+        models = [model for model, _ in SemanticIndex.declared() if PeeweeAdapter.serves(model, database=database)]
+        return {"path": project_folder(models) / f"{_NO_NAME.sub('_', str(database.database))}{SUFFIX}"}
     if is_private(database):
         return {"store": "memory"}
     return {"path": file_of(database) + SUFFIX}

@@ -19,7 +19,7 @@ from semantic_core.errors import (
     StoreReadOnly,
     StoreUnavailable,
 )
-from semantic_core.types import Space
+from semantic_core.types import WORDS_ONLY, Space
 from semantic_core_peewee import _guard
 from semantic_core_peewee._connection import Connection, Target, translated
 from semantic_core_peewee._errors import noting_errno
@@ -135,6 +135,11 @@ def agree(path: str, says: dict[str, str], space: Space | None, multi_tenant: bo
         held, tenancy = Space(**json.loads(says["space"])), bool(json.loads(says["multi_tenant"]))
     except (KeyError, TypeError, ValueError) as error:
         raise StoreCorrupt(f"The store {path!r} does not say what it holds.", hint="Restore a backup.") from error
+    if space is not None and held != space and held.model == WORDS_ONLY:
+        raise SpaceMismatch(
+            f"The store {path!r} was made without an embedder, the one in use makes {space}.",
+            hint='Open it with embedder="none"; for meaning too, use another path, or remove the store, and ingest again.',
+        )
     if space is not None and held != space:
         raise SpaceMismatch(
             f"The store {path!r} holds vectors of {held}, the embedder in use makes {space}.",

@@ -13,7 +13,7 @@ from uuid import UUID
 import peewee
 
 from semantic_core.errors import ConfigError
-from semantic_core.orm import Dialect, Relation, Table
+from semantic_core.orm import Dialect, Relation, Table, Through
 
 _DIALECTS: tuple[tuple[type, Dialect], ...] = (
     (peewee.SqliteDatabase, "sqlite"),
@@ -102,13 +102,27 @@ def table_of(model: Any, dialect: Dialect) -> Table:
     for field, other in meta.backrefs.items():
         if field.backref and field.backref not in ("+", "!"):
             relations.setdefault(field.backref, Relation(other, field.rel_field.column_name, field.column_name))
-    schema = meta.schema if dialect != "sqlite" else None
+    for name, field in meta.manytomany.items():
+        relations.setdefault(name, _many_to_many(field, dialect))
     return Table(
-        name=f"{schema}.{meta.table_name}" if schema else meta.table_name,
+        name=_name_of(meta, dialect),
         key={field.safe_name: _parser(model, field) for field in key_fields(model)},
         columns={field.safe_name: field.column_name for field in fields},
         relations=relations,
     )
+
+
+def _name_of(meta: Any, dialect: Dialect) -> str:
+    schema = meta.schema if dialect != "sqlite" else None
+    return f"{schema}.{meta.table_name}" if schema else str(meta.table_name)
+
+
+def _many_to_many(field: Any, dialect: Dialect) -> Relation:
+    """The foreign keys are chosen as Peewee's own accessor chooses them."""
+    between = field.through_model._meta
+    here, there = between.model_refs[field.model][0], between.model_refs[field.rel_model][0]
+    through = Through(_name_of(between, dialect), here.column_name, there.column_name)
+    return Relation(field.rel_model, here.rel_field.column_name, there.rel_field.column_name, through)
 
 
 def key_fields(model: Any) -> list[Any]:

@@ -19,6 +19,7 @@ from semantic_core.errors import ConfigError, StoreMisuse
 from semantic_core.types import Ranking, Scope, Space
 from semantic_core_peewee import _guard
 from semantic_core_peewee._checkpoints import Advances
+from semantic_core_peewee._connected import connected
 from semantic_core_peewee._connection import Connection, Target, check_library, translated
 from semantic_core_peewee._migrations import STEPS, newest
 from semantic_core_peewee._opening import agree, said_of
@@ -55,7 +56,8 @@ class SameFileStore(SqliteStore):
         self._target = Target(_path_of(self.database), "full", busy_timeout, wrap=Renamed)
         self._claim = _guard.claim(self._target.path)
         try:
-            _check_connection(self.database)
+            with connected(self.database):
+                _check_connection(self.database)
             self._claim = self._claim or _guard.claim(self._target.path)  # it may have come into being just now
             self._space, self._multi_tenant = _prepare(self._target, space, multi_tenant)
         except BaseException:
@@ -110,8 +112,6 @@ def _path_of(database: Any) -> str:
 
 
 def _check_connection(database: Any) -> None:
-    if database.is_closed():
-        database.connect()
     raw = database.connection()
     if raw.in_transaction:
         raise StoreMisuse("The database has a transaction open.", hint="Set the index up before the first transaction.")

@@ -11,8 +11,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ import peewee
 from semantic_core.errors import ConfigError
 from semantic_core.orm import Backfill, BaseORMAdapter, Dialect, Strategy, Table
 from semantic_core_peewee._commits import commits_of, in_transaction
+from semantic_core_peewee._connected import connected
 from semantic_core_peewee._peewee_tables import (
     database_of,
     dialect_of,
@@ -77,7 +78,10 @@ class PeeweeAdapter(BaseORMAdapter):
         bound = database_of(model)
         if bound is None or (database is not None and bound is not plain_database(database)):
             return False
-        return not type.__subclasses__(model) or is_there(plain_database(bound), model)
+        if not type.__subclasses__(model):
+            return True
+        with connected(plain_database(bound)):
+            return is_there(plain_database(bound), model)
 
     def inspect(self, model: Any) -> Table:
         """See `BaseORMAdapter`."""
@@ -87,24 +91,15 @@ class PeeweeAdapter(BaseORMAdapter):
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
         """See `BaseORMAdapter`."""
-        database = self._connected_database()
-        if params:
-            cursor = database.execute_sql(sql, tuple(params))
-        else:
-            with _EXCEPTIONS:  # without parameters no driver reads a percent sign as a mark
-                cursor = database.cursor()
-                cursor.execute(sql)
-        with _EXCEPTIONS:
-            if self._dialect != "sqlite" and cursor.description is None:
-                return []
-            return cursor.fetchall()  # type: ignore[no-any-return]
+        with self.connected():
+            return self._executed(sql, params)
 
     def load(self, keys: Sequence[Any]) -> Iterable[Any]:
         """See `BaseORMAdapter`. Not through ``Model.select``, which an application may have narrowed."""
-        self._connected_database()
         size = MOST_VALUES // len(self.table.key)
-        for start in range(0, len(keys), size):
-            yield from self._query(keys[start : start + size]).execute(self._database)
+        with self.connected():
+            for start in range(0, len(keys), size):
+                yield from self._query(keys[start : start + size]).execute(self._database)
 
     def on_commit(self, wake: Callable[[], None]) -> None:
         """See `BaseORMAdapter`."""
@@ -117,11 +112,15 @@ class PeeweeAdapter(BaseORMAdapter):
         """Whether this thread's connection has a transaction open, begun by Peewee or by hand."""
         return in_transaction(self._database)
 
-    def atomic(self) -> AbstractContextManager[Any]:
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
         """See `BaseORMAdapter`. Within a transaction of the application, it is a part of that."""
-        database = self._connected_database()
-        block: AbstractContextManager[Any] = nullcontext() if in_transaction(database) else database.atomic()
-        return block
+        with self.connected():
+            if in_transaction(self._database):
+                yield
+            else:
+                with self._database.atomic():
+                    yield
 
     @property
     def shared_by_threads(self) -> bool:
@@ -130,15 +129,15 @@ class PeeweeAdapter(BaseORMAdapter):
 
     def install(self, *, backfill: Backfill | None = None) -> bool:
         """See `BaseORMAdapter`. Raises ConfigError while the model has no table."""
-        self._connected_database()
-        if not is_there(self._database, self.model):
-            raise ConfigError(
-                f"{self.model.__name__} has no table {self.table.name!r} yet.",
-                hint=f"Create it first: db.create_tables([{self.model.__name__}]), then init_database(db).",
-            )
-        if self._dialect == "sqlite":
-            _let_replace_tell(self._database)
-        return super().install(backfill=backfill)
+        with self.connected():
+            if not is_there(self._database, self.model):
+                raise ConfigError(
+                    f"{self.model.__name__} has no table {self.table.name!r} yet.",
+                    hint=f"Create it first: db.create_tables([{self.model.__name__}]), then init_database(db).",
+                )
+            if self._dialect == "sqlite":
+                _let_replace_tell(self._database)
+            return super().install(backfill=backfill)
 
     def connect(self) -> None:
         """Wrap ``save`` and ``delete_instance`` of the model."""
@@ -171,6 +170,10 @@ class PeeweeAdapter(BaseORMAdapter):
             if self.model.__dict__.get(name) is wrapper:
                 setattr(self.model, name, wrapper.__wrapped__)
 
+    def connected(self) -> AbstractContextManager[Any]:
+        """See `BaseORMAdapter`. A connection that is open already is used, and stays open."""
+        return connected(self._database)
+
     def release(self) -> None:
         """Close this thread's connection, or give it back to its pool."""
         if not self._database.is_closed() and not in_transaction(self._database) and not is_private(self._database):
@@ -195,10 +198,17 @@ class PeeweeAdapter(BaseORMAdapter):
     def _write_words(self) -> None:
         self.hub.write_words(MOST_AT_ONCE)
 
-    def _connected_database(self) -> Any:
-        if self._database.is_closed():
-            self._database.connect(reuse_if_open=True)
-        return self._database
+    def _executed(self, sql: str, params: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        if params:
+            cursor = self._database.execute_sql(sql, tuple(params))
+        else:
+            with _EXCEPTIONS:  # without parameters no driver reads a percent sign as a mark
+                cursor = self._database.cursor()
+                cursor.execute(sql)
+        with _EXCEPTIONS:
+            if self._dialect != "sqlite" and cursor.description is None:
+                return []
+            return cursor.fetchall()  # type: ignore[no-any-return]
 
     def _query(self, keys: Sequence[Any]) -> Any:
         sources: dict[str, Any] = {"": self.model}

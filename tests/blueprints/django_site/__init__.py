@@ -11,7 +11,14 @@ from typing import Any
 import django
 from django.conf import settings
 
-RULES = {"author_id": "CASCADE", "mentor_id": "SET NULL", "media_ptr_id": "CASCADE", "book_ptr_id": "CASCADE"}
+RULES = {
+    "author_id": "CASCADE",
+    "mentor_id": "SET NULL",
+    "media_ptr_id": "CASCADE",
+    "book_ptr_id": "CASCADE",
+    "article_id": "CASCADE",
+    "tag_id": "CASCADE",
+}
 """Per foreign key of the kit's tables what the database does when the parent goes; Django itself never writes that."""
 _REFERENCE = re.compile(r'("(\w+)"[^,"]*REFERENCES "\w+" \("\w+"\))')
 _numbers = count()

@@ -24,6 +24,14 @@ class Author(models.Model):
         db_table = "kit_author"
 
 
+class Tag(models.Model):
+    id = models.IntegerField(primary_key=True)
+    name = models.CharField(max_length=200, null=True)
+
+    class Meta:
+        db_table = "kit_tag"
+
+
 class Article(models.Model):
     id = models.IntegerField(primary_key=True)
     title = models.CharField(max_length=200, null=True)
@@ -32,11 +40,21 @@ class Article(models.Model):
     hidden = models.BooleanField(null=True)
     deleted_at = models.DateTimeField(null=True)
     author = models.ForeignKey(Author, models.CASCADE, null=True, related_name="articles")
+    tags = models.ManyToManyField(Tag, through="Tagging", related_name="articles")
 
     objects = Visible()
 
     class Meta:
         db_table = "kit_article"
+
+
+class Tagging(models.Model):
+    id = models.IntegerField(primary_key=True)
+    article = models.ForeignKey(Article, models.CASCADE)
+    tag = models.ForeignKey(Tag, models.CASCADE)
+
+    class Meta:
+        db_table = "kit_tagging"
 
 
 class Seat(models.Model):
@@ -103,6 +121,24 @@ class Chapter(Book):
 
     class Meta:
         db_table = "trial_chapter"
+
+
+class Club(models.Model):
+    """Many-to-many fields whose tables Django makes, one of them to its own rows."""
+
+    name = models.CharField(max_length=200)
+    members = models.ManyToManyField(Author, related_name="clubs")
+    rivals = models.ManyToManyField("self")
+
+    class Meta:
+        db_table = "trial_club"
+
+
+class Team(Club):
+    """Inherits them."""
+
+    class Meta:
+        db_table = "trial_team"
 
 
 class Sensor(models.Model):

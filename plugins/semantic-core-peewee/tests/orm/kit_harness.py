@@ -41,6 +41,15 @@ def models(db: Any) -> dict[str, Any]:
         class Meta:
             table_name = "kit_author"
 
+    class Tag(Base):
+        id = peewee.IntegerField(primary_key=True)
+        name = peewee.CharField(200, null=True)
+
+        class Meta:
+            table_name = "kit_tag"
+
+    deferred = peewee.DeferredThroughModel()
+
     class Article(Base):
         id = peewee.IntegerField(primary_key=True)
         title = peewee.CharField(200, null=True)
@@ -49,6 +58,7 @@ def models(db: Any) -> dict[str, Any]:
         hidden = fields.BooleanField(null=True)
         deleted_at = fields.DateTimeField(null=True)
         author = peewee.ForeignKeyField(Author, null=True, on_delete="CASCADE", backref="articles")
+        tags = peewee.ManyToManyField(Tag, backref="articles", through_model=deferred)
 
         class Meta:
             table_name = "kit_article"
@@ -56,6 +66,16 @@ def models(db: Any) -> dict[str, Any]:
         @classmethod
         def select(cls, *chosen: Any) -> Any:
             return super().select(*chosen).where(cls.hidden.is_null() | (cls.hidden == False))  # noqa: E712 - SQL
+
+    class Tagging(Base):
+        id = peewee.IntegerField(primary_key=True)
+        article = peewee.ForeignKeyField(Article, on_delete="CASCADE", backref="taggings")
+        tag = peewee.ForeignKeyField(Tag, on_delete="CASCADE", backref="taggings")
+
+        class Meta:
+            table_name = "kit_tagging"
+
+    deferred.set_model(Tagging)
 
     class Seat(Base):
         hall = peewee.CharField(200)
@@ -88,7 +108,16 @@ def models(db: Any) -> dict[str, Any]:
         class Meta:
             table_name = "kit_note"
 
-    return {"author": Author, "article": Article, "seat": Seat, "page": Page, "parcel": Parcel, "note": Note}
+    return {
+        "author": Author,
+        "article": Article,
+        "tag": Tag,
+        "tagging": Tagging,
+        "seat": Seat,
+        "page": Page,
+        "parcel": Parcel,
+        "note": Note,
+    }
 
 
 class PeeweeHarness(AdapterHarness):

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -159,11 +160,23 @@ def test_an_argument_says_it_louder(db: Any, started: Make, tmp_path: Path, monk
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "mysql"])
-def test_a_server_has_its_index_in_the_working_folder(kind: str, open_database: Make, started: Make, tmp_path: Path) -> None:
+def test_a_server_has_its_index_beside_the_package_of_its_models(
+    kind: str, open_database: Make, started: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever folder the process is started in, a cron job's or a shell's."""
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    (project / f"blog_{kind}").mkdir(parents=True)
+    elsewhere.mkdir()
+    (project / f"blog_{kind}" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(project)
+    monkeypatch.chdir(elsewhere)
+    import_module(f"blog_{kind}")
     db = open_database(kind)
     Note = note_of(db)
+    Note.__module__ = f"blog_{kind}.models"
     core = started(db, embedder=HashEmbedder(), **SETTINGS)
-    assert core.store.path == tmp_path / "semantic.db"
+    assert core.store.path == project / f"{db.database}.semantic.db"
+    assert not list(elsewhere.iterdir())
     Note.create(body="words")
     assert len(Note.search("words")) == 1
 

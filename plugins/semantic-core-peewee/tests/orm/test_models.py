@@ -419,3 +419,45 @@ def test_events_follow_a_row_from_one_tenant_to_another(db: Any, new_core: Make)
     note.owner = "gamma"  # never saved
     note.delete_instance()
     assert core.tenant("beta").documents().total == 0
+
+
+def test_a_table_between_that_peewee_makes_is_followed(database: Any, core: SemanticCore) -> None:
+    class Tag(peewee.Model):
+        name = peewee.CharField()
+        search = SemanticIndex(["name", "posts.title"], sync="inline")
+
+        class Meta:
+            database = None
+
+    Tag._meta.set_database(database)
+
+    class Post(peewee.Model):
+        title = peewee.CharField()
+        tags = peewee.ManyToManyField(Tag, backref="posts", on_delete="CASCADE")
+        search = SemanticIndex(["title", "tags.name"], metadata_fields=["tags"], sync="inline")
+
+        class Meta:
+            database = None
+
+    Post._meta.set_database(database)
+    Post.tags.through_model._meta.set_database(database)
+    database.create_tables([Tag, Post, Post.tags.through_model])
+    bound_models = bind_declared(PeeweeAdapter, core, database=database)
+    try:
+        red, blue = Tag.create(name="red"), Tag.create(name="blue")
+        loops, files = Post.create(title="Loops"), Post.create(title="Files")
+        loops.tags.add([red, blue])
+        files.tags.add(blue)
+        assert [post.title for post in Post.search("red")][:1] == ["Loops"]
+        assert {post.title for post in Post.search("blue", where={"tags": str(blue.id)}, mode="text")} >= {"Loops"}
+        Tag.update(name="azure").where(Tag.id == blue.id).execute()
+        assert {post.title for post in Post.search("azure", mode="text")} == {"Loops", "Files"}
+        loops.tags.remove(blue)
+        assert {post.title for post in Post.search("azure", mode="text")} == {"Files"}
+        Post.update(title="Directories").where(Post.id == files.id).execute()
+        assert [tag.name for tag in Tag.search("directories", mode="text")] == ["azure"]
+        files.tags.clear()
+        assert len(Post.search("azure", mode="text")) == 0 and Post.search.verify().sound
+    finally:
+        for index in bound_models:
+            index.uninstall()

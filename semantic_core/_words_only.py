@@ -1,0 +1,49 @@
+"""What stands in for an embedder where there is none: documents are found by their words, and nothing waits for a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from semantic_core.types import WORDS_ONLY, Space
+
+if TYPE_CHECKING:
+    from semantic_core.types import Vector, Vectors
+
+MAX_CHARS = 1_000
+"""Longest passage, in characters: what a person still takes in at a glance."""
+BATCH = 1_024
+"""Passages a call."""
+
+
+class WordsOnly:
+    """No embedder. Every passage has one and the same vector of a single number, which is never asked for."""
+
+    is_local = True
+
+    @property
+    def space(self) -> Space:
+        """The space of an index without an embedder; an index of vectors refuses it, and the other way round."""
+        return Space(WORDS_ONLY, 1)
+
+    @property
+    def batch_size(self) -> int:
+        """See `Embedder`."""
+        return BATCH
+
+    @property
+    def max_chars(self) -> int:
+        """See `Embedder`."""
+        return MAX_CHARS
+
+    def embed_documents(self, passages: Sequence[str]) -> Vectors:
+        """See `Embedder`."""
+        import numpy as np
+
+        return np.ones((len(passages), 1), dtype=np.float32)
+
+    def embed_query(self, text: str) -> Vector:
+        """See `Embedder`."""
+        import numpy as np
+
+        return np.ones(1, dtype=np.float32)
