@@ -17,6 +17,7 @@ import attrs
 from semantic_core._sync import merged
 from semantic_core.errors import ConfigError, StoreMisuse
 from semantic_core.orm._contract import AdapterContract
+from semantic_core.orm._reinstall import Reinstall
 from semantic_core.orm._tickets import Tickets
 from semantic_core.orm._worker import Worker
 from semantic_core.orm.outbox import SqlOutbox
@@ -72,6 +73,8 @@ class Hub:
         self._lock = threading.Lock()
         self._mine = threading.local()
         self._last_error = ""
+        self._outbox_seen = False
+        self.reinstall = Reinstall()
         first.on_commit(self.wake)
 
     def add(self, adapter: AdapterContract) -> None:
@@ -96,9 +99,17 @@ class Hub:
         """Whether this thread is working changes off right now: then what it writes is no change itself."""
         return bool(getattr(self._mine, "working", False))
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the connection leads to another database now, that of a test run: its rows are no business of this hub."""
+        return self._first.database != self.database
+
     def wake(self) -> None:
         """Something was committed. Never raises: what goes wrong stands in the status, and the tickets wait."""
-        if self._closed or self.working or self._first.in_transaction:
+        if self._closed or self.working or self._first.in_transaction or self.elsewhere:
+            return
+        self.install_waiting()
+        if not self._may_work():
             return
         active = [adapter for name, adapter in self.adapters.items() if name not in self._paused]
         inline = {adapter.declaration.collection for adapter in active if adapter.strategy == "inline"}
@@ -108,9 +119,42 @@ class Hub:
                 if any(adapter.same_transaction for adapter in active):
                     self._embed_pending(BATCH)
             except Exception:  # noqa: BLE001 - the application's commit has happened and must not fail; `sync` keeps the reason
-                _log.warning("Changes could not be worked off; they wait.", exc_info=True)
+                if not self._outbox_went():
+                    _log.warning("Changes could not be worked off; they wait.", exc_info=True)
         if any(adapter.strategy == "background" for adapter in active):
             self.worker.wake()
+
+    def install_waiting(self) -> None:
+        """Install the indexes that wait for it; see `Reinstall`. Never raises."""
+        nested, self._mine.working = self.working, True
+        try:
+            self.reinstall.settle()
+        finally:
+            self._mine.working = nested
+
+    def _may_work(self) -> bool:
+        """Whether there is an outbox to work off. Before it is made (a first migration) nothing is said; once it was there,
+        its loss is said once."""
+        try:
+            there = self._outbox_seen or self.outbox.exists()
+        except Exception:  # noqa: BLE001 - the application's commit has happened and must not fail
+            _log.warning("The outbox cannot be reached; changes wait.", exc_info=True)
+            return False
+        self._outbox_seen = there
+        return there
+
+    def _outbox_went(self) -> bool:
+        """Whether the outbox is gone that was there before: says so, once."""
+        try:
+            self._outbox_seen = self.outbox.exists()
+        except Exception:  # noqa: BLE001 - asked because something failed; that is what is told then
+            return False
+        if not self._outbox_seen:
+            _log.warning(
+                "The tables of the outbox are gone, so changes are not noted any more. "
+                "init_database(...) makes them anew and compares every row."
+            )
+        return not self._outbox_seen
 
     def write_words(self, limit: int | None = None) -> None:
         """Within an open transaction of a database that holds its own index: index what it changed, vectors apart.
@@ -140,6 +184,8 @@ class Hub:
         away is a failure in the report. mode: as for `SemanticCore.ingest`; "async" may be used within a transaction.
         Raises what the store or the database raises; tickets are given back then. StoreMisuse within a transaction.
         """
+        if self.elsewhere:
+            return IngestReport()
         if mode != "async" and self._first.in_transaction:
             raise StoreMisuse(
                 "Changes cannot be worked off within an open transaction: the index would hold what may be rolled back.",

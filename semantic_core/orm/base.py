@@ -5,11 +5,14 @@ Longer than the house limit because its methods are what the users of indexes re
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
+
+import attrs
 
 from semantic_core._checks import check_count, clip
 from semantic_core.errors import ConfigError, TenantRequired
@@ -18,17 +21,21 @@ from semantic_core.orm import _care
 from semantic_core.orm._contract import AdapterContract, CaptureMode, Strategy
 from semantic_core.orm._declaration import Declaration
 from semantic_core.orm._hub import Hub, IndexStatus, hub_of
+from semantic_core.orm._reinstall import NO_TABLE, is_there
 from semantic_core.orm._results import ModelResults, with_hit
 from semantic_core.orm._survey import note_all
 from semantic_core.orm._tables import Execute
 from semantic_core.orm._values import as_text, canonical_tenant
 from semantic_core.orm._watch import watch
 from semantic_core.orm._where import checked_where
+from semantic_core.orm.migrations import make_way, remove_triggers
 from semantic_core.orm.triggers import Capture
 from semantic_core.types import IngestReport, Mode, SearchHit
 
 if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
+
+_log = logging.getLogger("semantic_core.orm")
 
 CAPTURES: tuple[CaptureMode, ...] = ("triggers", "events")
 STRATEGIES: tuple[Strategy, ...] = ("inline", "background", "manual")
@@ -57,6 +64,7 @@ class BaseORMAdapter(AdapterContract):
         capture: CaptureMode | None = None,
         sync: Strategy | None = None,
     ) -> None:
+        self._hub: Hub | None = None
         self.model, self.core = model, core
         self.declaration = declaration.named_after(self.table)
         self.check_fields()
@@ -94,6 +102,13 @@ class BaseORMAdapter(AdapterContract):
         adapter = cls(model, core, said, capture=capture, sync=sync, **(adapter_options or {}))
         adapter.hub.add(adapter)
         return adapter
+
+    @classmethod
+    def usual_core(cls, **options: Any) -> SemanticCore:
+        """The core of declared indexes that name none: as the settings say. options: of the adapter class."""
+        from semantic_core.core import SemanticCore
+
+        return SemanticCore.from_config()
 
     # --- what every adapter can do -----------------------------------------------------------------------------------
 
@@ -153,9 +168,13 @@ class BaseORMAdapter(AdapterContract):
     def install(self) -> bool:
         """Create what the index needs in the application's database: its outbox, and its triggers (or events).
 
-        Rows that are there already are noted to be indexed. Idempotent; True if anything changed. Raises what the database
-        raises.
+        Rows that are there already are noted to be indexed. Idempotent; True if anything changed. While the model has no
+        table, nothing is done; it is made up for at the next commit that is heard. Raises what the database raises.
         """
+        if not is_there(self):
+            self.hub.reinstall.later(self)
+            _log.info("%s: %s; the index is installed when it is.", self, NO_TABLE)
+            return False
         self.hub.outbox.create()
         if self.capture == "triggers":
             changed = self._install_triggers()
@@ -171,6 +190,7 @@ class BaseORMAdapter(AdapterContract):
             note_all(self, self.hub.outbox)
             self.hub.outbox.set_state(self.declaration.collection, _DECLARED, declared)
             changed = True
+        self.hub.reinstall.done(self)
         return changed
 
     def _install_triggers(self) -> bool:
@@ -201,6 +221,32 @@ class BaseORMAdapter(AdapterContract):
             self._capture.remove()
             if forget:
                 self.hub.outbox.forget(self.declaration.collection)
+
+    def before_statement(self, sql: str) -> None:
+        """For adapters: tell of a statement that is about to run on the connection `execute` uses, and may be DDL.
+
+        Where it would break a trigger or be broken by one, triggers make way, see `semantic_core.orm.migrations`; at the
+        next commit that is heard they come back, and every row is looked at again.
+        """
+        if make_way(sql, self.execute, self.dialect):
+            for adapter in self.hub.adapters.values():
+                if isinstance(adapter, BaseORMAdapter) and adapter.capture == "triggers":
+                    self.hub.reinstall.later(adapter)
+
+    @contextmanager
+    def migrating(self) -> Iterator[None]:
+        """Within it, tables may be changed however a migration likes: no trigger of this database is in its way.
+
+        Afterwards the triggers of all indexes of the database that are bound here are put back, and every row and document
+        is looked at again. Not within a transaction on MySQL, which commits it.
+        """
+        remove_triggers(self.execute, self.dialect)
+        try:
+            yield
+        finally:
+            for adapter in self.hub.adapters.values():
+                if isinstance(adapter, BaseORMAdapter) and adapter.capture == "triggers":
+                    adapter.install()
 
     def changed(self, *instances: Any, execute: Execute | None = None) -> None:
         """Note that these rows were written or deleted, or are about to be. execute: of the transaction that does it."""
@@ -239,7 +285,8 @@ class BaseORMAdapter(AdapterContract):
 
     def status(self) -> IndexStatus:
         """What waits, what failed, and why."""
-        return self.hub.status_of(self, capturing=self.capturing)
+        status = self.hub.status_of(self, capturing=self.capturing)
+        return attrs.evolve(status, last_error=NO_TABLE) if self in self.hub.reinstall else status
 
     @contextmanager
     def pause(self) -> Iterator[None]:
@@ -248,10 +295,12 @@ class BaseORMAdapter(AdapterContract):
             yield
         self.hub.wake()
 
-    @cached_property
+    @property
     def hub(self) -> Hub:
         """Where the indexes of this database are worked off."""
-        return hub_of(self.core, self)
+        if self._hub is None or self._hub.core is not self.core:
+            self._hub = hub_of(self.core, self)
+        return self._hub
 
     @cached_property
     def _capture(self) -> Capture:

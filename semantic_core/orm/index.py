@@ -154,7 +154,7 @@ def bind_declared(
     """Bind every declared index whose model the adapter class serves; call it once at start-up.
 
     core: keeps those that name none; None takes the one they are bound to already, else makes one with
-    `SemanticCore.from_config`. install: set up tables and triggers too. options: handed to the adapter class. Binding again
+    `BaseORMAdapter.usual_core`. install: set up tables and triggers too. options: handed to the adapter class. Binding again
     to the same core changes nothing.
     """
     bound = []
@@ -162,9 +162,7 @@ def bind_declared(
         if not adapter_class.serves(model, **options):
             continue
         if core is None and index._core is None and not any(index._parts.values()):
-            from semantic_core.core import SemanticCore
-
-            core = index.bound_core(model) or SemanticCore.from_config()
+            core = index.bound_core(model) or adapter_class.usual_core(**options)
         adapter = index.bind_to(model, adapter_class, core, **options)
         if install:
             adapter.install()

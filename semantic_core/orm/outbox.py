@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from semantic_core.errors import InputError
-from semantic_core.orm._dialects import OUTBOX, TABLES, layout, tables_there
+from semantic_core.orm._dialects import OUTBOX, STATE, TABLES, layout, tables_there
 from semantic_core.orm._notes import Notes
 from semantic_core.orm._statements import chunks
 from semantic_core.orm._tables import Dialect, Execute, Table
@@ -124,6 +124,7 @@ class SqlOutbox(Notes):
         if not self.exists():
             for statement in layout(self._dialect, int(self._clock() * 1_000_000)):
                 self._execute(statement, ())
+            self._execute(f"DELETE FROM {STATE}", ())  # what it says was noted, was noted in tables that are gone
 
     def exists(self) -> bool:
         """Whether the tables are there."""

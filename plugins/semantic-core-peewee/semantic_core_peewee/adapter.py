@@ -108,6 +108,7 @@ class PeeweeAdapter(BaseORMAdapter):
     def on_commit(self, wake: Callable[[], None]) -> None:
         """See `BaseORMAdapter`."""
         commits_of(self._database).after(wake)
+        commits_of(self._database).ddl(self.before_statement)
         if self.same_transaction:
             commits_of(self._database).before(self._write_words)
 
