@@ -216,9 +216,9 @@ def _before_migrations(sender, using, plan, **sent):
     would read a column that is gone. `install` sees that they went, and looks at every row again.
     """
     if plan and sender is _apps_with_models()[0]:
-        indexes = init_database(_kept.get(using), using=using, install=False)
-        if indexes:
-            remove_triggers(indexes[0].execute, indexes[0].dialect)
+        for index in init_database(_kept.get(using), using=using, install=False):
+            index.uninstall(forget=False)
+            remove_triggers(index.execute, index.dialect)
 
 
 def _after_migrations(sender, using, **sent):

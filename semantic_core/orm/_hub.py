@@ -65,6 +65,7 @@ class Hub:
         self.core = core
         self.database = first.database
         self._first = first
+        self.execute, self.dialect, self.placeholder = first.execute, first.dialect, first.placeholder
         self._closed = False
         self.adapters: Mapping[str, AdapterContract] = {}  # never changed, only replaced: others go through it meanwhile
         self.outbox = SqlOutbox(first.execute, first.dialect, placeholder=first.placeholder)
@@ -166,7 +167,7 @@ class Hub:
             for name, adapter in self.adapters.items()
             if adapter.same_transaction and adapter.strategy != "manual" and name not in self._paused
         }
-        if wanted and not self._closed and not self.working:
+        if wanted and not self._closed and not self.working and self._may_work():
             self.sync(limit, collections=wanted, backfill=False, mode="async")
 
     def sync(

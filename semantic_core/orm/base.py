@@ -21,6 +21,7 @@ from semantic_core.orm import _care
 from semantic_core.orm._contract import AdapterContract, CaptureMode, Strategy
 from semantic_core.orm._declaration import Declaration
 from semantic_core.orm._hub import Hub, IndexStatus, hub_of
+from semantic_core.orm._leftovers import TABLE, forget_gone
 from semantic_core.orm._reinstall import NO_TABLE, is_there
 from semantic_core.orm._results import ModelResults, with_hit
 from semantic_core.orm._survey import note_all
@@ -28,7 +29,7 @@ from semantic_core.orm._tables import Execute
 from semantic_core.orm._values import as_text, canonical_tenant
 from semantic_core.orm._watch import watch
 from semantic_core.orm._where import checked_where
-from semantic_core.orm.migrations import make_way, remove_triggers
+from semantic_core.orm.migrations import changes_tables, make_way, remove_triggers
 from semantic_core.orm.triggers import Capture
 from semantic_core.types import IngestReport, Mode, SearchHit
 
@@ -65,6 +66,7 @@ class BaseORMAdapter(AdapterContract):
         sync: Strategy | None = None,
     ) -> None:
         self._hub: Hub | None = None
+        self._installed = False
         self.model, self.core = model, core
         self.declaration = declaration.named_after(self.table)
         self.check_fields()
@@ -190,7 +192,11 @@ class BaseORMAdapter(AdapterContract):
             note_all(self, self.hub.outbox)
             self.hub.outbox.set_state(self.declaration.collection, _DECLARED, declared)
             changed = True
+        if self.hub.outbox.get_state(self.declaration.collection, TABLE) != self.table.name:
+            self.hub.outbox.set_state(self.declaration.collection, TABLE, self.table.name)
+        forget_gone(self.hub)
         self.hub.reinstall.done(self)
+        self._installed = True
         return changed
 
     def _install_triggers(self) -> bool:
@@ -214,6 +220,8 @@ class BaseORMAdapter(AdapterContract):
         forget: False takes only the triggers away, for a migration that makes tables anew: SQLite renames none while a
         trigger of another table speaks of it. `install` then looks at every row again.
         """
+        self._installed = False
+        self.hub.reinstall.done(self)
         if self._connected:
             self.disconnect()
             self._connected = False
@@ -228,10 +236,17 @@ class BaseORMAdapter(AdapterContract):
         Where it would break a trigger or be broken by one, triggers make way, see `semantic_core.orm.migrations`; at the
         next commit that is heard they come back, and every row is looked at again.
         """
-        if make_way(sql, self.execute, self.dialect):
-            for adapter in self.hub.adapters.values():
-                if isinstance(adapter, BaseORMAdapter) and adapter.capture == "triggers":
-                    self.hub.reinstall.later(adapter)
+        went = make_way(sql, self.execute, self.dialect)
+        if self.hub._closed or not (went or changes_tables(sql)):
+            return
+        for adapter in self._captured_by_triggers():
+            if went or (adapter._installed and not adapter.capturing):  # another core of this process made way
+                self.hub.reinstall.later(adapter)
+
+    def _captured_by_triggers(self) -> list[BaseORMAdapter]:
+        """The indexes of this database that are bound in this core and have triggers."""
+        mine = [each for each in self.hub.adapters.values() if isinstance(each, BaseORMAdapter)]
+        return [each for each in mine if each.capture == "triggers"]
 
     @contextmanager
     def migrating(self) -> Iterator[None]:
@@ -244,9 +259,8 @@ class BaseORMAdapter(AdapterContract):
         try:
             yield
         finally:
-            for adapter in self.hub.adapters.values():
-                if isinstance(adapter, BaseORMAdapter) and adapter.capture == "triggers":
-                    adapter.install()
+            for adapter in self._captured_by_triggers():
+                adapter.install()
 
     def changed(self, *instances: Any, execute: Execute | None = None) -> None:
         """Note that these rows were written or deleted, or are about to be. execute: of the transaction that does it."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from semantic_core.errors import ConfigError
 from semantic_core.orm._contract import CaptureMode, Strategy
 from semantic_core.orm._declaration import DEFAULT_NAME, Declaration
+from semantic_core.orm._leftovers import warn_of
 from semantic_core.orm._values import FieldPath
 from semantic_core.orm.base import BaseORMAdapter
 
@@ -167,6 +168,9 @@ def bind_declared(
         if install:
             adapter.install()
         bound.append(adapter)
+    if install:
+        for hub in {id(adapter.hub): adapter.hub for adapter in bound}.values():
+            warn_of(hub)
     return bound
 
 

@@ -20,7 +20,7 @@ from semantic_core.orm._ddl import drop, triggers_there
 from semantic_core.orm._dialects import TABLES, literal
 from semantic_core.orm._tables import Dialect, Execute
 
-__all__ = ["TriggerThere", "include_name", "include_object", "make_way", "remove_triggers", "triggers"]
+__all__ = ["TriggerThere", "changes_tables", "include_name", "include_object", "make_way", "remove_triggers", "triggers"]
 
 PREFIX = "semantic_"
 """What the names of our tables, indexes and triggers begin with."""
@@ -121,6 +121,12 @@ def make_way(sql: str, execute: Execute, dialect: Dialect) -> bool:
     elif found:
         _log.info("%s: %d triggers of search indexes make way.", _clipped(sql), len(found))
     return bool(found) and not outbox
+
+
+def changes_tables(sql: str) -> bool:
+    """Whether a statement alters, drops or renames a table that is not the outbox."""
+    tables = _changed(sql)
+    return bool(tables) and not any(_is_ours_exactly(table) for table in tables)
 
 
 def _changed(sql: str) -> list[str]:

@@ -86,17 +86,7 @@ class PeeweeAdapter(BaseORMAdapter):
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
         """See `BaseORMAdapter`."""
-        database = self._connected_database()
-        if params:
-            cursor = database.execute_sql(sql, tuple(params))
-        else:
-            with _EXCEPTIONS:  # without parameters no driver reads a percent sign as a mark
-                cursor = database.cursor()
-                cursor.execute(sql)
-        with _EXCEPTIONS:
-            if self._dialect != "sqlite" and cursor.description is None:
-                return []
-            return cursor.fetchall()  # type: ignore[no-any-return]
+        return run_sql(self._connected_database(), self._dialect, sql, params)
 
     def load(self, keys: Sequence[Any]) -> Iterable[Any]:
         """See `BaseORMAdapter`. Not through ``Model.select``, which an application may have narrowed."""
@@ -226,3 +216,17 @@ def _let_replace_tell(database: Any) -> None:
     foreign = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, 9) <> 'semantic_'"
     if database.execute_sql(foreign).fetchone()[0] == 0:
         database.pragma("recursive_triggers", 1, permanent=True)
+
+
+def run_sql(database: Any, dialect: Dialect, sql: str, params: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
+    """Run one statement on a connected database and give its rows."""
+    if params:
+        cursor = database.execute_sql(sql, tuple(params))
+    else:
+        with _EXCEPTIONS:  # without parameters no driver reads a percent sign as a mark
+            cursor = database.cursor()
+            cursor.execute(sql)
+    with _EXCEPTIONS:
+        if dialect != "sqlite" and cursor.description is None:
+            return []
+        return cursor.fetchall()  # type: ignore[no-any-return]
