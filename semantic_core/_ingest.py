@@ -12,6 +12,7 @@ import attrs
 from semantic_core._checks import clip
 from semantic_core._embedding import EmbeddingLine, PassageEmbedder
 from semantic_core._text import fingerprints
+from semantic_core._wording import STALE, STALE_REASON
 from semantic_core.errors import HookFailed, InputError
 from semantic_core.types import Chunk, Document, Entry, Failure, IngestReport, Ref
 
@@ -201,6 +202,7 @@ class Ingest:
         batch = [(prepared.document, self._entries(prepared)) for prepared in ready]
         report = self._store.replace(batch, stamps)
         self._outcomes.update(outcome for _, outcome in report.outcomes)
+        self._failed += [Failure(str(ref), STALE, STALE_REASON) for ref, what in report.outcomes if what == STALE]
         self._seconds["store"] += perf_counter() - started
 
     def _entries(self, prepared: _Prepared) -> list[Entry]:
@@ -234,7 +236,7 @@ class Ingest:
         return IngestReport(
             added=self._outcomes["added"],
             updated=self._outcomes["updated"],
-            unchanged=self._outcomes["unchanged"] + self._outcomes["stale"],
+            unchanged=self._outcomes["unchanged"],
             failed=(*self._failed, *away),
             chunks=self._chunks,
             embedded=self._passages.embedded,

@@ -8,9 +8,10 @@ never wait, and a write that raises has changed nothing. Longer than the house l
 from __future__ import annotations
 
 import re
+import secrets
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from math import log
@@ -84,12 +85,13 @@ class _Kept:
 
 @attrs.frozen(eq=False)
 class _State:
-    """All there is. stamps: of refs ever written or removed with one."""
+    """All there is. stamps: of refs ever written or removed with one. checkpoints: by the name of their source."""
 
     documents: Mapping[Ref, _Kept] = attrs.field(factory=dict)
     stamps: Mapping[Ref, int] = attrs.field(factory=dict)
     written: int = 0
     queue: Queue = attrs.field(factory=Queue)
+    checkpoints: Mapping[str, str] = attrs.field(factory=dict)
 
 
 def open_memory(
@@ -110,6 +112,7 @@ class MemoryStore(MemoryQueue):
         self._writing = threading.RLock()
         self._pinned = threading.local()
         self._closed = False
+        self._identity = secrets.token_hex(16)
 
     @property
     def space(self) -> Space:
@@ -120,6 +123,60 @@ class MemoryStore(MemoryQueue):
     def multi_tenant(self) -> bool:
         """Whether every call names a tenant."""
         return self._multi_tenant
+
+    @property
+    def identity(self) -> str:
+        """See `Checkpoints`."""
+        return self._identity
+
+    @property
+    def location(self) -> str:
+        """See `Checkpoints`: nowhere."""
+        return ""
+
+    def renew_identity(self) -> str:
+        """See `Checkpoints.renew_identity`."""
+        self._identity = secrets.token_hex(16)
+        return self._identity
+
+    def checkpoints(self) -> Mapping[str, str]:
+        """See `Checkpoints.checkpoints`."""
+        return dict(self._reading().checkpoints)
+
+    def checkpoint(self, source: str) -> str | None:
+        """See `Checkpoints.checkpoint`."""
+        return self._reading().checkpoints.get(source)
+
+    def update_checkpoint(self, source: str, change: Callable[[str | None], str | None]) -> str | None:
+        """See `Checkpoints.update_checkpoint`."""
+        with self._writing:
+            checkpoints = dict(self._latest().checkpoints)
+            new = change(checkpoints.pop(source, None))
+            if new is not None:
+                checkpoints[source] = new
+            self._state = attrs.evolve(self._latest(), checkpoints=checkpoints)
+        return new
+
+    @contextmanager
+    def advancing(self, source: str, change: Callable[[str | None], str]) -> Iterator[None]:
+        """See `Checkpoints.advancing`."""
+        outer = self._advances()
+        self._pinned.advances = (*outer, (source, change))
+        try:
+            yield
+        finally:
+            self._pinned.advances = outer
+
+    def _advances(self) -> tuple[tuple[str, Callable[[str | None], str]], ...]:
+        """What this thread's writes advance: sources, and how."""
+        return getattr(self._pinned, "advances", ())
+
+    def _advanced(self, state: _State) -> Mapping[str, str]:
+        """The checkpoints after a write of this thread."""
+        checkpoints = dict(state.checkpoints)
+        for source, change in self._advances():
+            checkpoints[source] = change(checkpoints.get(source))
+        return checkpoints
 
     def replace(
         self, batch: Iterable[tuple[Document, Sequence[Entry]]], stamps: Mapping[Ref, int] | None = None
@@ -152,7 +209,7 @@ class MemoryStore(MemoryQueue):
                 documents[ref] = _Kept(document, rows, before.created_at if before else now, now)
                 outcomes.append((ref, "updated" if before else "added"))
             documents, _ = _fill(documents, known)  # passages that waited for a vector which came with another document
-            self._state = _State(documents, marks, written, state.queue)
+            self._state = _State(documents, marks, written, state.queue, self._advanced(state))
         return ReplaceReport(tuple(outcomes))
 
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
@@ -167,7 +224,7 @@ class MemoryStore(MemoryQueue):
             for ref in wanted:
                 if _stamped(ref, marks, stamps):
                     documents.pop(ref, None)
-            self._state = _State(documents, marks, state.written, state.queue)
+            self._state = _State(documents, marks, state.written, state.queue, self._advanced(state))
         return len(state.documents) - len(documents)
 
     def known(self, fingerprints: Collection[str]) -> Mapping[str, Vector]:

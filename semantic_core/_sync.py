@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from semantic_core._wording import STALE, STALE_REASON
 from semantic_core.errors import SemanticCoreError
 from semantic_core.types import Document, Failure, IngestReport, Ref
 
@@ -25,7 +26,8 @@ def sync(
     """Work off up to `limit` tickets.
 
     sources: per collection, who reads its documents. ingest: takes documents and stamps. The largest ticket of a ref is
-    the stamp of its change, so a slow worker never puts an older state back. A collection that cannot be read gives its
+    the stamp of its change, so a slow worker never puts an older state back: a write the store refuses for that has failed,
+    with the code "stale". A collection that cannot be read gives its
     tickets back to the outbox, with the reason; the others go on. Raises StoreError; tickets then come back by their lease.
     """
     tickets = outbox.take(limit)
@@ -44,16 +46,25 @@ def sync(
             outbox.failed(numbers, reason)
             report = attrs.evolve(report, failed=(*report.failed, Failure(collection, type(error).__name__, reason)))
             continue
-        done = ingest(documents.values(), stamps)
+        done = ingest(documents.values(), stamps) if documents else IngestReport()
         done = attrs.evolve(done, failed=(*unread, *done.failed))
         failed = {failure.what: failure.reason for failure in done.failed}
-        removed = store.remove([ref for ref in refs if ref not in documents and str(ref) not in failed], stamps)
+        gone = [ref for ref in refs if ref not in documents and str(ref) not in failed]
+        removed = store.remove(gone, stamps) if gone else 0
+        if removed < len(gone):
+            kept = [ref for ref in gone if store.get(ref) is not None]
+            done = attrs.evolve(done, failed=(*done.failed, *(_refused(ref) for ref in kept)))
+            failed |= {str(ref): STALE_REASON for ref in kept}
         for ref in refs:
             if str(ref) in failed:
                 outbox.failed(by_ref[ref], failed[str(ref)])
         outbox.done([number for ref in refs if str(ref) not in failed for number in by_ref[ref]])
         report = merged(report, attrs.evolve(done, removed=removed))
     return report
+
+
+def _refused(ref: Ref) -> Failure:
+    return Failure(str(ref), STALE, STALE_REASON)
 
 
 def _read(sources: Mapping[str, Source], collection: str, refs: list[Ref]) -> tuple[dict[Ref, Document], list[Failure]]:

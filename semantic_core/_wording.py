@@ -9,6 +9,9 @@ from semantic_core._checks import clip
 
 LONGEST_CAUSE = 240
 """Characters of an error's own words that are shown."""
+STALE = "stale"
+"""Code of a failure: the store has something newer of this document, by its stamp, and refused the write."""
+STALE_REASON = "The index has a newer change of this document already."
 
 
 def one_line(error: BaseException) -> str:

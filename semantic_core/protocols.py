@@ -7,7 +7,7 @@ contract; every rule it holds is written here. Longer than the house limit becau
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -239,6 +239,51 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections. May be called twice; any other call afterwards raises StoreMisuse."""
+        ...
+
+
+@runtime_checkable
+class Checkpoints(Protocol):
+    """A store that knows which index it is, and how far it has followed each source of changes.
+
+    A checkpoint is a short text under the name of a source, written in the transaction of the write it speaks of. So a
+    store that is restored from a copy says of itself how old it is. Kept as long as the documents are, and with them.
+
+    identity: random text, made with the store; a copy of the store has the same, until `renew_identity`. location: where
+    the store is (host and path), the same text for the same place; "" for one that is gone when its process ends.
+    """
+
+    @property
+    def identity(self) -> str: ...
+    @property
+    def location(self) -> str: ...
+
+    def renew_identity(self) -> str:
+        """Become another index than the one this is a copy of; the new identity."""
+        ...
+
+    def checkpoints(self) -> Mapping[str, str]:
+        """All checkpoints by the name of their source; empty in a new store."""
+        ...
+
+    def checkpoint(self, source: str) -> str | None:
+        """The checkpoint of this source; None if there is none."""
+        ...
+
+    def update_checkpoint(self, source: str, change: Callable[[str | None], str | None]) -> str | None:
+        """Put what `change` makes of the checkpoint in its place, in one transaction; the new one.
+
+        change: given the checkpoint there is (None: none), gives the new one; None removes it. It may be called twice. If
+        it raises, nothing has changed.
+        """
+        ...
+
+    def advancing(self, source: str, change: Callable[[str | None], str]) -> AbstractContextManager[None]:
+        """Within it, each `replace` and `remove` of this thread updates the checkpoint too, in its own transaction.
+
+        A write that raises leaves the checkpoint as it was; one that changes no document updates it all the same. Several
+        sources may be advanced at once, by blocks within each other.
+        """
         ...
 
 

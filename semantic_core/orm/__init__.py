@@ -5,8 +5,9 @@ everything that was declared. Changes are noted in an outbox in the application'
 events, and worked off after the commit.
 """
 
-from semantic_core.orm._care import ReindexProgress, VerifyReport
-from semantic_core.orm._contract import CaptureMode, Strategy
+from semantic_core.orm._care import VerifyReport
+from semantic_core.orm._compare import ReindexProgress
+from semantic_core.orm._contract import Backfill, CaptureMode, Strategy
 from semantic_core.orm._declaration import Declaration
 from semantic_core.orm._hub import IndexStatus
 from semantic_core.orm._results import ModelResults
@@ -17,6 +18,7 @@ from semantic_core.orm.outbox import AbortedTicket, OutboxStatus, SqlOutbox, Tic
 
 __all__ = [
     "AbortedTicket",
+    "Backfill",
     "BaseORMAdapter",
     "CaptureMode",
     "Declaration",

@@ -1,34 +1,24 @@
-"""Reindex, verify and repair: each finds addresses and notes them; the usual road does the rest, so no order is lost."""
+"""Reindex, verify and repair: the rows say what the index should hold, and the usual road takes it there."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from time import sleep
 
 import attrs
 
 from semantic_core._sync import merged
+from semantic_core.orm._compare import ReindexProgress, alone
 from semantic_core.orm._contract import AdapterContract
-from semantic_core.orm._hub import Hub
-from semantic_core.orm._survey import expected, indexed, note, note_ghosts
+from semantic_core.orm._hub import PAUSE, Hub
+from semantic_core.orm._survey import expected, indexed, note
 from semantic_core.types import Document, Failure, IngestReport, Ref
 
-BATCH = 1_000
-"""Rows noted, and worked off, at a time."""
 SHOWN = 100
 """Keys a report names of each kind."""
-
-_CURSOR = "reindex"
-"""The state that says after which row an interrupted reindex goes on."""
-
-
-@attrs.frozen
-class ReindexProgress:
-    """How far a reindex is. rows: worked off so far; total: rows of the table when it began; failed: rows left out."""
-
-    rows: int
-    total: int
-    failed: int
+DIFFERS = "differs"
+"""Code of a failure: a row the index still differs from after a repair."""
 
 
 @attrs.frozen
@@ -37,7 +27,8 @@ class VerifyReport:
 
     rows: rows that belong into the index. missing, stale, ghosts: how many have no document, have another one than their
     row gives, and how many documents have no row. failed: rows no document can be made of. keys: (kind, ref) of the first of
-    each kind. waiting: changes not worked off yet, whose rows are not counted as different.
+    each kind. waiting: changes not processed yet, whose rows are not counted as different. comparing: why the index is known
+    to be behind its table as a whole, "" if it is not.
     """
 
     rows: int = 0
@@ -47,6 +38,7 @@ class VerifyReport:
     failed: int = 0
     waiting: int = 0
     keys: tuple[tuple[str, str], ...] = ()
+    comparing: str = ""
 
     @property
     def sound(self) -> bool:
@@ -58,25 +50,25 @@ def reindex(
     adapter: AdapterContract, hub: Hub, progress: Callable[[ReindexProgress], None] | None, *, resume: bool, batch: int
 ) -> IngestReport:
     """See `BaseORMAdapter.reindex`."""
-    outbox, name = hub.outbox, adapter.declaration.collection
-    outbox.create()
-    total = outbox.count(adapter.table)
-    after = outbox.get_state(name, _CURSOR) or None if resume else None
-    report, rows = IngestReport(), 0
-    while True:
-        last = outbox.add_table(name, adapter.table, tenant_column=adapter.tenant_column, after=after, limit=batch)
-        done = hub.sync(None, collections={adapter.declaration.collection})
-        report, rows = merged(report, done), rows + done.added + done.updated + done.unchanged + done.removed
-        if progress is not None:
-            progress(ReindexProgress(rows, total, len(report.failed)))
-        if last is None:
-            break
-        after = last
-        outbox.set_state(name, _CURSOR, last)
-    outbox.set_state(name, _CURSOR, "")
-    if note_ghosts(adapter, outbox):
-        report = merged(report, hub.sync(None, collections={adapter.declaration.collection}))
-    return report
+    hub.outbox.create()
+    hub.agree()
+    comparison, name = hub.comparison(adapter), adapter.declaration.collection
+    if not resume:
+        hub.agreement.begin_epoch()
+    if not resume or not comparison.wanted:
+        comparison.begin("all rows are looked at again")
+    report, failed = IngestReport(), 0
+    with hub.at_work(), alone(hub.agreement) as lease:
+        while comparison.wanted:
+            if not lease.take():  # another thread or process is at it, and does the same
+                sleep(PAUSE)
+                continue
+            done = comparison.step(batch)
+            report, failed = merged(report, done), failed + len(done.failed)
+            state = comparison.state
+            if progress is not None and state is not None:
+                progress(ReindexProgress(state.rows, max(state.total, state.rows), failed, name))
+    return merged(report, hub.sync(None, collections={name}))
 
 
 def verify(adapter: AdapterContract, hub: Hub) -> VerifyReport:
@@ -91,25 +83,39 @@ def verify(adapter: AdapterContract, hub: Hub) -> VerifyReport:
         if shown[kind] <= SHOWN:
             keys.append((kind, str(ref)))
     status = outbox.status({name}).get(name)
-    left = status.waiting + status.backfill + status.taken if status else 0
-    return VerifyReport(rows, counts["missing"], counts["stale"], counts["ghosts"], counts["failed"], left, tuple(keys))
+    left = status.waiting + status.taken if status else 0
+    return VerifyReport(
+        rows=rows,
+        missing=counts["missing"],
+        stale=counts["stale"],
+        ghosts=counts["ghosts"],
+        failed=counts["failed"],
+        waiting=left,
+        keys=tuple(keys),
+        comparing=hub.behind(adapter),
+    )
 
 
-def differences(adapter: AdapterContract, hub: Hub) -> tuple[int, list[tuple[str, Ref]]]:
-    """How many rows belong into the index, and (kind, ref) of each that is not as it should be."""
+def differences(adapter: AdapterContract, hub: Hub) -> tuple[int, list[tuple[str, Ref | str]]]:
+    """How many rows belong into the index, and (kind, ref) of each that is not as it should be; of a row no document can be
+    made of, what it is called."""
     outbox = hub.outbox
-    rows, failed, suspects = 0, [], []
+    if outbox.exists():
+        hub.agree()
+    rows, failed, suspects = 0, list[tuple[str, Ref | str]](), list[Ref]()
     for made in expected(adapter, outbox):
         rows += 1
         if isinstance(made, Failure):
-            failed.append(("failed", Ref(adapter.declaration.collection, made.what.partition("/")[2])))
+            failed.append(("failed", made.what))
         elif _fault(adapter, made.ref, made):
             suspects.append(made.ref)
     for refs in indexed(adapter, outbox):
         wanted = {made.what if isinstance(made, Failure) else str(made.ref) for made in adapter.documents(refs)}
         suspects += [ref for ref in refs if str(ref) not in wanted]
-    waiting = {adapter.canonical(key) for key in outbox.keys(adapter.declaration.collection) if key}
+    waiting = set(_canonical(adapter, outbox.keys(adapter.declaration.collection)))
     suspects = [ref for ref in suspects if ref.key not in waiting]
+    unreadable = {what for _, what in failed}
+    suspects = [ref for ref in suspects if str(ref) not in unreadable]
     # A row may have changed, and been worked off, between the two looks: only what differs again is a difference.
     now = {made.ref: made for made in adapter.documents(suspects) if isinstance(made, Document)}
     judged = ((_fault(adapter, ref, now.get(ref)), ref) for ref in suspects)
@@ -127,8 +133,30 @@ def _fault(adapter: AdapterContract, ref: Ref, wanted: Document | None) -> str:
 
 def repair(adapter: AdapterContract, hub: Hub) -> IngestReport:
     """See `BaseORMAdapter.repair`."""
-    note(adapter, hub.outbox, [ref for kind, ref in differences(adapter, hub)[1] if kind != "failed"])
-    return hub.sync(None, collections={adapter.declaration.collection})
+    name = adapter.declaration.collection
+    hub.outbox.create()
+    found = [ref for _, ref in differences(adapter, hub)[1] if isinstance(ref, Ref)]
+    if found:
+        hub.agreement.begin_epoch()  # whatever the stamps say: the rows are right
+        note(adapter, hub.outbox, found)
+    report = hub.sync(None, collections={name})
+    told = {failure.what for failure in report.failed}
+    left = [] if not found else differences(adapter, hub)[1]
+    differ = [
+        Failure(str(ref), DIFFERS, f"After the repair it is still {kind}.")
+        for kind, ref in left
+        if kind != "failed" and str(ref) not in told
+    ]
+    return attrs.evolve(report, failed=(*report.failed, *differ))
+
+
+def _canonical(adapter: AdapterContract, keys: Iterable[str]) -> Iterator[str]:
+    """The keys of tickets as documents have them; those that cannot be used are nobody's."""
+    for key in keys:
+        try:
+            yield adapter.canonical(key) if key else key
+        except ValueError:
+            continue
 
 
 def _same(held: Document, wanted: Document) -> bool:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -23,6 +24,9 @@ from semantic_core.types import Document, Failure, Ref
 if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
 
+Backfill = Literal["background", "now", "off"]
+"""When rows that are there already are brought into an index: by a thread of this process; before `install` returns; or when
+somebody calls `reindex`, `SemanticCore.sync` or ``semantic-core worker``."""
 CaptureMode = Literal["triggers", "events"]
 Strategy = Literal["inline", "background", "manual"]
 
@@ -40,6 +44,7 @@ class AdapterContract(ABC):
     declaration: Declaration
     capture: CaptureMode
     strategy: Strategy
+    backfill: Backfill = "background"
 
     # --- what a subclass supplies ------------------------------------------------------------------------------------
 
@@ -95,6 +100,16 @@ class AdapterContract(ABC):
     def release(self) -> None:
         """Let go of this thread's connection; called by a worker thread that has nothing to do."""
         return
+
+    def atomic(self) -> AbstractContextManager[Any]:
+        """A block in which the statements of `execute` are one transaction. Without it each is committed by itself, which is
+        as right, and slower."""
+        return nullcontext()
+
+    @property
+    def shared_by_threads(self) -> bool:
+        """Whether another thread finds the same database; not so for one in memory."""
+        return True
 
     @property
     def in_transaction(self) -> bool:
@@ -177,24 +192,57 @@ class AdapterContract(ABC):
         key = self.parse_key(row_key)
         return self.key_text(key if isinstance(key, tuple) else (key,))
 
-    def rows(self, keys: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    def rows(
+        self, keys: Iterable[str], unreadable: Callable[[str, Exception], None] | None = None
+    ) -> Iterator[tuple[str, Any]]:
         """(key, instance) of those of these rows that exist, in any order. Worth using while it runs: related rows may be
-        read only as long as `load` keeps its connection."""
-        parsed = [self.parse_key(key) for key in dict.fromkeys(keys)]
-        for instance in self.load(parsed) if parsed else ():
-            yield self.key_of(instance), instance
+        read only as long as `load` keeps its connection.
+
+        unreadable: called with the key of a row the ORM fails on, and its error; None leaves such rows out. Raises what the
+        ORM raises if the database cannot be asked at all.
+        """
+        parsed = {key: self.parse_key(key) for key in dict.fromkeys(keys)}
+        yield from self._loaded(parsed, unreadable or (lambda key, error: None))
+
+    def _loaded(self, wanted: Mapping[str, Any], unreadable: Callable[[str, Exception], None]) -> Iterator[tuple[str, Any]]:
+        """Rows that cannot be read are found by halving, so that they take no others along."""
+        if not wanted:
+            return
+        seen: set[str] = set()
+        try:
+            for instance in self.load(list(wanted.values())):
+                key = self.key_of(instance)
+                seen.add(key)
+                yield key, instance
+        except Exception as error:  # noqa: BLE001 - the ORM's own; told of the row it is about
+            self.execute("SELECT 1")  # raises if it is the database, and not a row
+            left = {key: value for key, value in wanted.items() if key not in seen}
+            if len(left) == 1:
+                unreadable(next(iter(left)), error)
+                return
+            keys = list(left)
+            for half in (keys[: len(keys) // 2], keys[len(keys) // 2 :]):
+                yield from self._loaded({key: left[key] for key in half}, unreadable)
 
     def documents(self, refs: Sequence[Ref]) -> Iterator[Document | Failure]:
         """The documents of the rows that belong into the index among these; a Failure for each that cannot be made."""
         wanted: dict[str, list[Ref]] = {}
         for ref in refs:
             wanted.setdefault(ref.key, []).append(ref)
-        for key, instance in self.rows(wanted):
+        failed: list[tuple[str, Exception]] = []
+        for key, instance in self.rows(wanted, lambda key, error: failed.append((key, error))):
             made = self.made(key, instance)
             if isinstance(made, Failure):
                 yield from (attrs.evolve(made, what=str(ref)) for ref in wanted.get(key, ()))
             elif made is not None and made.ref in wanted.get(key, ()):
                 yield made
+        for key, error in failed:
+            yield from (self.unreadable(str(ref), error) for ref in wanted.get(key, ()))
+
+    def unreadable(self, what: str, error: Exception) -> Failure:
+        """The failure of a row the ORM cannot read."""
+        reason = f"The row cannot be read: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        return Failure(what, type(error).__name__, reason)
 
     def made(self, key: str, instance: Any) -> Document | Failure | None:
         """The document of a row; None if it does not belong into the index; a Failure if it cannot be made."""

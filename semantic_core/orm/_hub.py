@@ -1,13 +1,11 @@
-"""One per core and database: the outbox, the indexes it feeds, and when they are worked off.
-
-Longer than the house limit because what happens to changes, and when, is told in one place.
-"""
+"""One per core and database: the outbox, the indexes it feeds, and when pending changes are processed."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
@@ -15,7 +13,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from semantic_core._sync import merged
-from semantic_core.errors import ConfigError, StoreMisuse
+from semantic_core._wording import STALE
+from semantic_core.errors import ConfigError, StoreBusy, StoreMisuse
+from semantic_core.orm._agreement import Agreement, Comparison
+from semantic_core.orm._compare import PAGE, ReindexProgress, RowComparison, alone
+from semantic_core.orm._consumers import Consumers
 from semantic_core.orm._contract import AdapterContract
 from semantic_core.orm._reinstall import Reinstall
 from semantic_core.orm._tickets import Tickets
@@ -30,6 +32,14 @@ BATCH = 1_000
 """Tickets taken at a time."""
 PAUSE = 0.02
 """Seconds between two looks at tickets another worker holds."""
+LOOK = 1.0
+"""Seconds between two comparisons of what outbox and index know of each other, while nothing but searches happens."""
+SLOW = 0.1
+"""Seconds a commit may have waited for an index that then failed, before the next ones are spared that."""
+REST = 2.0
+"""Seconds for which they are spared it; the worker thread tries meanwhile."""
+
+Progress = Callable[[ReindexProgress], None]
 
 _log = logging.getLogger("semantic_core.orm")
 
@@ -38,7 +48,8 @@ _log = logging.getLogger("semantic_core.orm")
 class IndexStatus:
     """How far an index is behind its table.
 
-    waiting: changes to be worked off. backfill: rows noted by `install` or `reindex`. taken: being worked off right now.
+    waiting: changes to be worked off. backfill: rows that wait to be compared with the index: those there were before it, or
+    all of them after one of the two was restored; comparing says why. taken: being worked off right now.
     aborted: given up after many tries; kept, see ``semantic-core outbox``. oldest: when the oldest waiting change was made,
     in seconds since 1970; None if none waits. last_error: of the latest attempt that failed; "" since one succeeded.
     capturing: whether its triggers (or events) are there.
@@ -56,6 +67,7 @@ class IndexStatus:
     last_error: str
     paused: bool
     capturing: bool
+    comparing: str = ""
 
 
 class Hub:
@@ -68,14 +80,18 @@ class Hub:
         self.execute, self.dialect, self.placeholder = first.execute, first.dialect, first.placeholder
         self._closed = False
         self.adapters: Mapping[str, AdapterContract] = {}  # never changed, only replaced: others go through it meanwhile
-        self.outbox = SqlOutbox(first.execute, first.dialect, placeholder=first.placeholder)
+        self.outbox = SqlOutbox(first.execute, first.dialect, placeholder=first.placeholder, atomic=first.atomic)
+        self.agreement = Agreement(core.store, Consumers(first.execute, first.dialect, first.placeholder))
         self.worker = Worker(self._work, first.release)
         self._paused: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._agreeing = threading.Lock()
         self._mine = threading.local()
         self._last_error = ""
         self._outbox_seen = False
         self.reinstall = Reinstall()
+        self._looked_at = float("-inf")
+        self._rests_until = float("-inf")
         first.on_commit(self.wake)
 
     def add(self, adapter: AdapterContract) -> None:
@@ -105,6 +121,75 @@ class Hub:
         """Whether the connection leads to another database now, that of a test run: its rows are no business of this hub."""
         return self._first.database != self.database
 
+    @property
+    def closed(self) -> bool:
+        """Whether its core was closed: it hears of no commit any more."""
+        return self._closed
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Within it, what this thread commits is no change that has to be processed."""
+        nested, self._mine.working = self.working, True
+        try:
+            yield
+        finally:
+            self._mine.working = nested
+
+    # --- what is known of each other -----------------------------------------------------------------------------------
+
+    def agree(self) -> str:
+        """See whether outbox and index belong to one history, and begin anew if not; then the reason, else ""."""
+        with self.at_work():
+            with self._agreeing:
+                why = self.agreement.check()
+                self.outbox.consumer = self.agreement.consumer
+                self._looked_at = monotonic()
+            self._drop_lost()
+        return why
+
+    def _drop_lost(self) -> None:
+        """Forget indexes that have been away for too long: their pending changes would grow without end."""
+        for lost in self.agreement.consumers.lost():
+            if lost.consumer != self.outbox.consumer:
+                _log.warning(
+                    "The index at %r has not been here for %.1f days: its pending changes are dropped. When it comes "
+                    "back, it compares all rows.",
+                    lost.location or "(in memory)",
+                    lost.kept_for / 86_400,
+                )
+                self.agreement.consumers.drop(lost.consumer)
+
+    def look(self) -> None:
+        """`agree`, if nobody has for a while, and outside of transactions; called before a search answers."""
+        if monotonic() - self._looked_at < LOOK or self.working or self._first.in_transaction:
+            return
+        if self.outbox.exists() and self.agree():
+            self.compare_in_background()
+
+    def comparison(self, adapter: AdapterContract) -> RowComparison:
+        """The comparison of an index's rows."""
+        return RowComparison(adapter, self.outbox, self.agreement)
+
+    def behind(self, adapter: AdapterContract) -> str:
+        """What of this index is not in its answers yet, for whoever reads them; "" if nothing is known to be missing."""
+        if not self.outbox.exists():
+            return "the index is not installed in the application's database: call init_database()"
+        comparison = self.comparison(adapter)
+        state = comparison.state
+        if state is None:
+            return "the rows wait for their first indexing"
+        return state.reason if comparison.wanted else ""
+
+    def compare_in_background(self) -> None:
+        """Let the worker thread compare rows, if some are to be, and an index lets it."""
+        if not self._closed and any(self._compares_by_itself(adapter) for adapter in self.adapters.values()):
+            self.worker.wake()
+
+    def _compares_by_itself(self, adapter: AdapterContract) -> bool:
+        return adapter.strategy != "manual" and adapter.backfill == "background" and adapter.shared_by_threads
+
+    # --- when pending changes are processed ---------------------------------------------------------------------------
+
     def wake(self) -> None:
         """Something was committed. Never raises: what goes wrong stands in the status, and the tickets wait."""
         if self._closed or self.working or self._first.in_transaction or self.elsewhere:
@@ -114,24 +199,25 @@ class Hub:
             return
         active = [adapter for name, adapter in self.adapters.items() if name not in self._paused]
         inline = {adapter.declaration.collection for adapter in active if adapter.strategy == "inline"}
-        if inline:
+        if inline and monotonic() >= self._rests_until:
+            started = monotonic()
             try:
-                self.sync(None, collections=inline, backfill=False)
+                self.sync(None, collections=inline, compare=False)
                 if any(adapter.same_transaction for adapter in active):
                     self._embed_pending(BATCH)
             except Exception:  # noqa: BLE001 - the application's commit has happened and must not fail; `sync` keeps the reason
                 if not self._outbox_went():
-                    _log.warning("Changes could not be worked off; they wait.", exc_info=True)
+                    _log.warning("Pending changes could not be processed; they wait.", exc_info=True)
+                if monotonic() - started > SLOW and all(adapter.shared_by_threads for adapter in active):
+                    self._rests_until = monotonic() + REST
+                    self.worker.wake()
         if any(adapter.strategy == "background" for adapter in active):
             self.worker.wake()
 
     def install_waiting(self) -> None:
         """Install the indexes that wait for it; see `Reinstall`. Never raises."""
-        nested, self._mine.working = self.working, True
-        try:
+        with self.at_work():
             self.reinstall.settle()
-        finally:
-            self._mine.working = nested
 
     def _may_work(self) -> bool:
         """Whether there is an outbox to work off. Before it is made (a first migration) nothing is said; once it was there,
@@ -168,21 +254,24 @@ class Hub:
             if adapter.same_transaction and adapter.strategy != "manual" and name not in self._paused
         }
         if wanted and not self._closed and not self.working and self._may_work():
-            self.sync(limit, collections=wanted, backfill=False, mode="async")
+            self.sync(limit, collections=wanted, compare=False, mode="async")
 
     def sync(
         self,
         limit: int | None = None,
         *,
         collections: Collection[str] | None = None,
-        backfill: bool = True,
+        compare: bool = True,
         pending: bool = False,
         mode: IngestMode = "auto",
+        progress: Progress | None = None,
+        until: float | None = None,
     ) -> IngestReport:
-        """Work off waiting changes of these collections (None: all), at most `limit` of them (None: all).
+        """Process the pending changes of these collections (None: all), at most `limit` of them (None: all).
 
-        backfill: rows noted by `install` and `reindex` too. pending: then embed what has no vector yet; an embedder that is
-        away is a failure in the report. mode: as for `SemanticCore.ingest`; "async" may be used within a transaction.
+        compare: then also compare the rows that wait for it. pending: then embed what has no vector yet; an embedder that is
+        unavailable is a failure in the report. mode: as for `SemanticCore.ingest`; "async" may be used within a transaction.
+        progress: called after each page of rows that were compared. until: by `time.monotonic`, when to stop.
         Raises what the store or the database raises; tickets are given back then. StoreMisuse within a transaction.
         """
         if self.elsewhere:
@@ -193,37 +282,97 @@ class Hub:
                 hint="Call it after the commit.",
             )
         wanted = set(self.adapters if collections is None else collections) & set(self.adapters)
-        sources = {name: self.adapters[name].documents for name in wanted}
-        report, left = IngestReport(), limit
-        nested, self._mine.working = self.working, True
+        report = IngestReport()
         try:
-            while wanted and (left is None or left > 0):
-                tickets = Tickets(self.outbox, {name: self.adapters[name] for name in wanted}, backfill)
-                try:
-                    done = self.core.sync(tickets, sources, limit=BATCH if left is None else min(left, BATCH), mode=mode)
-                except BaseException:
-                    tickets.give_back()
-                    raise
-                report = merged(report, done)
-                if not tickets.taken:
-                    break
-                left = None if left is None else left - tickets.taken
-            if pending:
-                report = merged(report, self._embed_pending())
+            with self.at_work():
+                if wanted:
+                    if self.agree():
+                        self.compare_in_background()
+                    report, left = self._process(wanted, limit, mode, until)
+                    if compare and (left is None or left > 0):
+                        report = merged(report, self._compare(wanted, left, mode, progress, until))
+                if pending:
+                    report = merged(report, self._embed_pending())
         except BaseException as error:
             self._last_error = f"{type(error).__name__}: {error}"
             raise
-        finally:
-            self._mine.working = nested
         self._last_error = report.failed[-1].reason if report.failed else ""
         return report
 
+    def _process(
+        self, wanted: Collection[str], limit: int | None, mode: IngestMode, until: float | None
+    ) -> tuple[IngestReport, int | None]:
+        """Pending changes; and how many more may be processed."""
+        sources = {name: self.adapters[name].documents for name in wanted}
+        adapters = {name: self.adapters[name] for name in wanted}
+        lease = any(adapter.strategy != "inline" for adapter in adapters.values())
+        size = BATCH if until is None else PAGE // 5
+        report, left = IngestReport(), limit
+        refused: Counter[str] = Counter()
+        while left is None or left > 0:
+            tickets = Tickets(self.outbox, self.agreement, adapters, compare=self._compare_all, lease=lease)
+            try:
+                with tickets.writing():
+                    done = self.core.sync(tickets, sources, limit=size if left is None else min(left, size), mode=mode)
+            except BaseException:
+                tickets.give_back()
+                raise
+            refused.update(failure.what for failure in done.failed if failure.code == STALE)
+            if any(count > 1 for count in refused.values()):
+                # Not overtaken by a newer change: what stands in the way was never one of this outbox.
+                self.agreement.begin_epoch()
+            done = attrs.evolve(done, failed=tuple(each for each in done.failed if each.code != STALE))
+            report = merged(report, done)
+            _tell_failures(done, tickets.taken)
+            if not tickets.taken or (until is not None and monotonic() >= until):
+                break
+            left = None if left is None else left - tickets.taken
+        return report, left
+
+    def _compare_all(self, collection: str) -> None:
+        self.comparison(self.adapters[collection]).begin("the whole table was changed at once")
+
+    def _compare(
+        self,
+        wanted: Collection[str],
+        limit: int | None,
+        mode: IngestMode,
+        progress: Progress | None,
+        until: float | None,
+    ) -> IngestReport:
+        """Compare the rows of these collections that wait for it, page by page, unless another process is at it."""
+        names = [name for name in sorted(wanted) if self.comparison(self.adapters[name]).wanted]
+        report, left = IngestReport(), limit
+        if not names:
+            return report
+        with alone(self.agreement) as lease:
+            for name in names:
+                comparison, failed = self.comparison(self.adapters[name]), 0
+                while comparison.wanted and (left is None or left > 0) and not self.worker.must_end():
+                    if until is not None and monotonic() >= until:
+                        return report
+                    if not lease.take():
+                        if not lease.is_of_this_process():
+                            return report  # another process is at it
+                        sleep(PAUSE)
+                        continue
+                    done = comparison.step(PAGE if left is None else min(left, PAGE), mode)
+                    report, failed = merged(report, done), failed + len(done.failed)
+                    left = None if left is None else left - done.added - done.updated - done.unchanged
+                    state = comparison.state
+                    if progress is not None and state is not None and (state.rows or state.phase == "done"):
+                        progress(ReindexProgress(state.rows, max(state.total, state.rows), failed, name))
+        return report
+
     def freshen(self, collection: str, timeout: float) -> int:
-        """Work off what waits in a collection, and wait for what others hold; how much is left after `timeout` seconds."""
+        """Process what waits in a collection, and wait for what others hold; how much is left after `timeout` seconds."""
         until = monotonic() + timeout
         while True:
             if not self._first.in_transaction:  # what is not committed yet is nobody's business
-                self.sync(None, collections={collection}, backfill=False)
+                try:
+                    self.sync(None, collections={collection}, until=until)
+                except StoreBusy:
+                    _log.warning("The index is busy; the answer is as old as it is.", exc_info=True)
             counts = self.outbox.status({collection}).get(collection)
             left = 0 if counts is None else counts.taken
             if not left or monotonic() >= until or self._first.in_transaction:
@@ -248,32 +397,52 @@ class Hub:
         name = adapter.declaration.collection
         there = self.outbox.exists()
         counts = self.outbox.status({name}).get(name) if there else None
+        comparison = self.comparison(adapter)
+        state = comparison.state if there else None
+        behind = self.behind(adapter) if there else ""
         return IndexStatus(
             collection=name,
             model=adapter.model.__name__,
             capture=adapter.capture,
             sync=adapter.strategy,
             waiting=counts.waiting if counts else 0,
-            backfill=counts.backfill if counts else 0,
+            backfill=self._rows_left(comparison, state) if behind else 0,
             taken=counts.taken if counts else 0,
             aborted=counts.aborted if counts else 0,
             oldest=counts.oldest if counts else None,
             last_error=self._last_error or (counts.last_error if counts else ""),
             paused=name in self._paused,
             capturing=capturing,
+            comparing=behind,
         )
+
+    def _rows_left(self, comparison: RowComparison, state: Comparison | None) -> int:
+        if state is not None and state.phase == "documents":
+            return 0
+        if state is None or state.total < 0:
+            return self.outbox.count(comparison.table)
+        return max(self.outbox.count(comparison.table) - state.rows, 0)
 
     def close(self) -> None:
         """Stop the worker thread, and hear no more commits."""
         self._closed = True
         self.worker.stop()
 
-    def _work(self) -> None:
-        active = {
-            name for name, adapter in self.adapters.items() if name not in self._paused and adapter.strategy == "background"
-        }
-        if active and self.outbox.exists():
-            self.sync(None, collections=active, pending=True)
+    def _work(self) -> bool:
+        """What the worker thread does when it is woken, and now and then; whether it has to come back by itself."""
+        active = {name: adapter for name, adapter in self.adapters.items() if name not in self._paused}
+        background = {name for name, adapter in active.items() if adapter.strategy == "background"}
+        if not self.outbox.exists():
+            return bool(background)
+        inline = {name for name, adapter in active.items() if adapter.strategy == "inline"}
+        retries = inline if monotonic() < self._rests_until + REST else set()
+        if background or retries:
+            self.sync(None, collections=background | retries, compare=False, pending=True)
+        comparing = {name for name, adapter in active.items() if self._compares_by_itself(adapter)}
+        unfinished = {name for name in comparing if self.comparison(active[name]).wanted}
+        if unfinished:
+            self.sync(None, collections=unfinished, pending=True)
+        return bool(background or retries or unfinished)
 
     def _embed_pending(self, limit: int | None = None) -> IngestReport:
         """What has no vector yet: embedded now, or by the embedder's batch jobs where those are wanted."""
@@ -289,6 +458,18 @@ class Hub:
             return IngestReport(embedded=self.core.embed_pending(limit))
         except (EmbedderError, BudgetSpent) as error:
             return IngestReport(failed=(Failure("pending vectors", error.code, str(error)),))
+
+
+def _tell_failures(report: IngestReport, changes: int) -> None:
+    if report.failed:
+        first = report.failed[0]
+        _log.warning(
+            "%d of %d changes could not be indexed; they are tried again. The first: %s: %s",
+            len(report.failed),
+            changes,
+            first.what,
+            first.reason,
+        )
 
 
 def hub_of(core: SemanticCore, adapter: AdapterContract) -> Hub:

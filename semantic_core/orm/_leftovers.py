@@ -96,6 +96,8 @@ def forget(hub: Hub, collection: str, *, documents: bool = True) -> Forgotten:
         hub.execute(drop(hub.dialect, trigger.name), ())
     pending = _counts(hub).get(collection, 0)
     hub.outbox.forget(collection)
+    if not hub.closed:
+        hub.agreement.forget(collection)
     removed = left = 0
     if documents:
         removed, left = _remove_documents(hub.core, collection)

@@ -12,7 +12,9 @@ from semantic_core.orm._tables import Table
 
 
 class Notes(Pages):
-    """Places and state, in tables beside the outbox."""
+    """Places and state, in tables beside the outbox. consumer: the index whose places they are."""
+
+    consumer: str = ""
 
     def places(self, collection: str, keys: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
         """Per key, the tenants its row was put at, each with the stamp of that; keys never put anywhere are left out."""
@@ -21,7 +23,7 @@ class Notes(Pages):
             rows = self._execute(
                 f"SELECT row_key, tenant, stamp FROM {PLACES} "
                 f"WHERE collection = {self._mark} AND owner IN ({self._marks(len(chunk))})",
-                [collection, *(_address(collection, key) for key in chunk)],
+                [collection, *(_address(self.consumer, collection, key) for key in chunk)],
             )
             for key, tenant, stamp in rows:
                 found.setdefault(key, {})[tenant] = int(stamp)
@@ -31,15 +33,16 @@ class Notes(Pages):
         """Remember that a row was put at this tenant. The stamp of a place never gets smaller."""
         columns = ("address", "owner", "collection", "row_key", "tenant", "stamp")
         sql = upsert(self._dialect, PLACES, columns, ("stamp",), self._mark)
-        owner = _address(collection, key)
-        self._execute(sql, [_address(collection, key, tenant), owner, collection, key, tenant, stamp])
+        owner = _address(self.consumer, collection, key)
+        address = _address(self.consumer, collection, key, tenant)
+        self._execute(sql, [address, owner, collection, key, tenant, stamp])
 
     def forget_places(self, collection: str, keys: Iterable[str]) -> None:
         """Forget where the rows with these keys were put."""
         for chunk in chunks(dict.fromkeys(keys)):
             self._execute(
                 f"DELETE FROM {PLACES} WHERE collection = {self._mark} AND owner IN ({self._marks(len(chunk))})",
-                [collection, *(_address(collection, key) for key in chunk)],
+                [collection, *(_address(self.consumer, collection, key) for key in chunk)],
             )
 
     def tenants(self, collection: str, table: Table, tenant_column: str | None) -> list[str]:

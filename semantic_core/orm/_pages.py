@@ -37,16 +37,6 @@ class Pages(Statements):
         )
         return [str(row[0]) for row in rows]
 
-    def _page_end(self, table: Table, after: str | None, limit: int) -> str | None:
-        """The last key of a full page of `limit` rows; None if fewer are left."""
-        where, params = self._between(table, after, None)
-        last = self._value(
-            f"SELECT {self._key(table)} FROM {self._table(table.name)} t0 {where} "
-            f"ORDER BY {self._order(table)} LIMIT 1 OFFSET {self._mark}",
-            [*params, limit - 1],
-        )
-        return None if last is None else str(last)
-
     def _order(self, table: Table) -> str:
         """The key columns, by their table: a name alone would be that of the text form, which sorts otherwise."""
         return ", ".join(f"t0.{self._name(column)}" for column in table.key_columns)

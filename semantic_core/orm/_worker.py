@@ -18,10 +18,11 @@ _log = logging.getLogger("semantic_core.orm")
 class Worker:
     """Calls ``work()`` when woken and every INTERVAL seconds; ``release()`` once there is nothing more to do.
 
+    work: says whether it wants to be called again by itself; if not, the thread ends, and the next `wake` begins another.
     Starts with the first `wake`, also in a child process after a fork. A failure is logged, and the pause doubles.
     """
 
-    def __init__(self, work: Callable[[], None], release: Callable[[], None]) -> None:
+    def __init__(self, work: Callable[[], bool], release: Callable[[], None]) -> None:
         self._do, self._release = work, release
         self._lock = threading.Lock()
         self._woken = threading.Event()
@@ -49,16 +50,31 @@ class Worker:
         if thread is not None and mine and thread is not threading.current_thread():
             thread.join(timeout)
 
+    def must_end(self) -> bool:
+        """Whether the thread that asks is this worker's, and was told to stop."""
+        return self._stopped.is_set() and threading.current_thread() is self._thread
+
     def _run(self) -> None:
         pause = INTERVAL
         while not self._stopped.is_set():
             self._woken.clear()
+            again = True
             try:
-                self._do()
+                again = self._do()
                 pause = INTERVAL
             except Exception:  # noqa: BLE001 - whatever the store or the database raised; the tickets wait, and it tries again
                 pause = min(pause * 2, LONGEST_PAUSE)
                 _log.warning("Changes could not be worked off; next try in %.0f s.", pause, exc_info=True)
             finally:
                 self._release()
+            if not again and self._ended():
+                return
             self._woken.wait(pause)
+
+    def _ended(self) -> bool:
+        """Whether this thread may end: nobody has woken it meanwhile."""
+        with self._lock:
+            if self._woken.is_set():
+                return False
+            self._thread = None
+            return True

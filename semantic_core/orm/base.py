@@ -1,7 +1,4 @@
-"""What an adapter is: `BaseORMAdapter`. A subclass says how its ORM reads, writes and commits; everything else is here.
-
-Longer than the house limit because its methods are what the users of indexes read: most lines are their docstrings.
-"""
+"""What an adapter is: `BaseORMAdapter`. A subclass says how its ORM reads, writes and commits; everything else is here."""
 
 from __future__ import annotations
 
@@ -18,20 +15,23 @@ from semantic_core._checks import check_count, clip
 from semantic_core.errors import ConfigError, TenantRequired
 from semantic_core.filters import Filter
 from semantic_core.orm import _care
-from semantic_core.orm._contract import AdapterContract, CaptureMode, Strategy
+from semantic_core.orm._agreement import FIRST_TIME
+from semantic_core.orm._compare import PAGE, ReindexProgress
+from semantic_core.orm._contract import AdapterContract, Backfill, CaptureMode, Strategy
 from semantic_core.orm._declaration import Declaration
 from semantic_core.orm._hub import Hub, IndexStatus, hub_of
 from semantic_core.orm._leftovers import TABLE, forget_gone
 from semantic_core.orm._reinstall import NO_TABLE, is_there
 from semantic_core.orm._results import ModelResults, with_hit
-from semantic_core.orm._survey import note_all
+from semantic_core.orm._survey import note
 from semantic_core.orm._tables import Execute
+from semantic_core.orm._tickets import WHOLE
 from semantic_core.orm._values import as_text, canonical_tenant
 from semantic_core.orm._watch import watch
 from semantic_core.orm._where import checked_where
 from semantic_core.orm.migrations import changes_tables, make_way, remove_triggers
 from semantic_core.orm.triggers import Capture
-from semantic_core.types import IngestReport, Mode, SearchHit
+from semantic_core.types import IngestReport, Mode, Ref, SearchHit
 
 if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
@@ -40,6 +40,12 @@ _log = logging.getLogger("semantic_core.orm")
 
 CAPTURES: tuple[CaptureMode, ...] = ("triggers", "events")
 STRATEGIES: tuple[Strategy, ...] = ("inline", "background", "manual")
+BACKFILLS: tuple[Backfill, ...] = ("background", "now", "off")
+
+MOST_GONE = 2_000
+"""Documents without a row that a search goes past to fill its limit; an answer that meets more says so."""
+MOST_REACHED = 10_000
+"""Hits a search can reach, offset included; see `SemanticCore.search`."""
 
 Where = Mapping[str, Any] | Filter | None
 
@@ -71,6 +77,7 @@ class BaseORMAdapter(AdapterContract):
         self.declaration = declaration.named_after(self.table)
         self.check_fields()
         self._connected = False
+        self.backfill = "background"
         self.capture: CaptureMode = _one_of("capture", capture or "triggers", CAPTURES)
         self.strategy: Strategy = _one_of("sync", sync or self._usual_strategy(), STRATEGIES)
         if (declaration.tenant is not None) != core.store.multi_tenant:
@@ -139,14 +146,17 @@ class BaseORMAdapter(AdapterContract):
         asked = checked_where(self, where)
         if self.same_transaction and self.in_transaction:
             self.hub.write_words()
+        self.hub.look()
         waiting = self.hub.freshen(self.declaration.collection, timeout) if fresh else None
+        reasons = [self.hub.behind(self)]
         rows: list[Any] = []
         hits: list[SearchHit] = []
+        gone: list[Ref] = []
         spent = {"rows": 0.0}
-        seen = 0
+        seen, page = 0, size
         while True:
             found = core.search(
-                query, limit=size, mode=mode, where=asked, offset=seen, collections=[self.declaration.collection]
+                query, limit=page, mode=mode, where=asked, offset=seen, collections=[self.declaration.collection]
             )
             started = perf_counter()
             live = self._live(found.hits)
@@ -155,62 +165,87 @@ class BaseORMAdapter(AdapterContract):
                 spent[name] = spent.get(name, 0.0) + value
             rows += [instance for instance, _ in live]
             hits += [hit for _, hit in live]
+            there = {hit.ref for _, hit in live}
+            gone += [hit.ref for hit in found.hits if hit.ref not in there]
             seen += len(found)
-            if len(rows) >= size or len(found) < size:
+            if len(rows) >= size or len(found) < page:
                 break
+            page = min(page * 2, MOST_REACHED - seen)  # rows are gone: look further, in growing steps
+            if page < 1 or len(gone) >= MOST_GONE:
+                reasons.append(f"more than {len(gone):,} documents found have no row any more, so fewer rows are given")
+                break
+        self._report_gone(gone)
         rows, hits = rows[offset:size], hits[offset:size]
         for instance, hit in zip(rows, hits, strict=True):
             with_hit(instance, hit)
+        reason = "; ".join(each for each in (*reasons, found.reason) if each)
         return ModelResults(
-            query, tuple(rows), tuple(hits), found.mode, found.degraded, found.reason, waiting=waiting, timings=spent
+            query, tuple(rows), tuple(hits), found.mode, bool(reason), reason, waiting=waiting, timings=spent
         )
 
     __call__ = search
 
-    def install(self) -> bool:
+    def install(self, *, backfill: Backfill | None = None) -> bool:
         """Create what the index needs in the application's database: its outbox, and its triggers (or events).
 
-        Rows that are there already are noted to be indexed. Idempotent; True if anything changed. While the model has no
-        table, nothing is done; it is made up for at the next commit that is heard. Raises what the database raises.
+        Rows that are there already are brought into the index, and so are all rows if index or database turn out to be
+        restored, copied or new. backfill: when; "background": by a thread of this process (of an index with sync="manual",
+        by whoever works its changes off); "now": before this returns; "off": when `reindex`, `SemanticCore.sync` or a worker
+        is called; None leaves it as it was, "background" at first. Until then answers are ``degraded`` and say so.
+        While the model has no table, nothing is done; it is made up for at the next commit that is heard. Idempotent; True
+        if anything changed. Raises what the database raises.
         """
+        if backfill is not None:
+            self.backfill = _one_of("backfill", backfill, BACKFILLS)
+        hub = self.hub
         if not is_there(self):
-            self.hub.reinstall.later(self)
+            hub.reinstall.later(self)
             _log.info("%s: %s; the index is installed when it is.", self, NO_TABLE)
             return False
-        self.hub.outbox.create()
+        hub.outbox.create()
+        hub.agree()
+        changed = False
         if self.capture == "triggers":
             changed = self._install_triggers()
         else:
-            changed = False
             self._capture.remove()
-            self.hub.outbox.set_state(self.declaration.collection, _INSTALLED, "")
+            hub.outbox.set_state(self.declaration.collection, _INSTALLED, "")
         if self.capture == "events" and not self._connected:
             self.connect()
             self._connected = True
-        declared = self.declaration.fingerprint + (".placed" if self.places_rows else "")  # rows want to be put down first
-        if self.hub.outbox.get_state(self.declaration.collection, _DECLARED) != declared:
-            note_all(self, self.hub.outbox)
-            self.hub.outbox.set_state(self.declaration.collection, _DECLARED, declared)
+        comparison = hub.comparison(self)
+        if comparison.wanted:
             changed = True
-        if self.hub.outbox.get_state(self.declaration.collection, TABLE) != self.table.name:
-            self.hub.outbox.set_state(self.declaration.collection, TABLE, self.table.name)
+            state = comparison.state
+            if not comparison.settle_if_empty() and (state is None or state.declared != comparison.declared):
+                comparison.begin(FIRST_TIME if state is None else "what its documents are made of has changed")
+        if self.backfill == "now" and comparison.wanted:
+            hub.sync(None, collections={self.declaration.collection})
+        hub.compare_in_background()
+        if hub.outbox.get_state(self.declaration.collection, TABLE) != self.table.name:
+            hub.outbox.set_state(self.declaration.collection, TABLE, self.table.name)
         forget_gone(self.hub)
-        self.hub.reinstall.done(self)
+        hub.reinstall.done(self)
         self._installed = True
         return changed
 
     def _install_triggers(self) -> bool:
         """Whether anything changed. Where some went since the last time (a migration made a table anew, and SQLite dropped
-        them with the old one), what happened meanwhile was not seen: so every row and document is looked at again."""
+        them with the old one), what happened meanwhile was not seen: so every index compares every row."""
         outbox, name = self.hub.outbox, self.declaration.collection
-        before = outbox.get_state(name, _INSTALLED) or ""
-        went = not set(before.split()) <= self._capture.there()
+        known = outbox.get_state(name, _INSTALLED)
+        before = (known or "").split()
+        went = known is None or not set(before) <= self._capture.there()
         changed = self._capture.install()
         now = " ".join(sorted(self._capture.there()))
+        comparison = self.hub.comparison(self)
         if went:
-            note_all(self, outbox)
-            outbox.add(name, [_WHOLE])
-        if now != before:
+            if comparison.state is not None:
+                comparison.begin("triggers were gone for a while, and changes went unseen")
+            for other in self.hub.agreement.consumers.every():
+                if other.consumer != outbox.consumer:
+                    outbox.add(name, [WHOLE], consumer=other.consumer)
+        if now != known:
             outbox.set_state(name, _INSTALLED, now)
         return changed
 
@@ -229,6 +264,8 @@ class BaseORMAdapter(AdapterContract):
             self._capture.remove()
             if forget:
                 self.hub.outbox.forget(self.declaration.collection)
+                if not self.hub.closed:
+                    self.hub.agreement.forget(self.declaration.collection)
 
     def before_statement(self, sql: str) -> None:
         """For adapters: tell of a statement that is about to run on the connection `execute` uses, and may be DDL.
@@ -278,14 +315,16 @@ class BaseORMAdapter(AdapterContract):
     def reindex(
         self,
         *,
-        progress: Callable[[_care.ReindexProgress], None] | None = None,
+        progress: Callable[[ReindexProgress], None] | None = None,
         resume: bool = True,
-        batch: int = _care.BATCH,
+        batch: int = PAGE,
     ) -> IngestReport:
         """Bring every row into the index again, and take out what has no row. Search works meanwhile, with no gap.
 
-        progress: called after each batch of rows. resume: go on where an interrupted run ended. What has not changed costs
-        a comparison and is never embedded again.
+        progress: called after each batch of rows. resume: go on where an interrupted run ended, be it of this method or in
+        the background; False begins at the first row, and writes what the rows say whatever the index says of its age. What
+        has not changed costs a comparison and is never embedded again. Where another process is comparing the rows of this
+        index already, it is waited for.
         """
         return _care.reindex(self, self.hub, progress, resume=resume, batch=batch)
 
@@ -294,7 +333,7 @@ class BaseORMAdapter(AdapterContract):
         return _care.verify(self, self.hub)
 
     def repair(self) -> IngestReport:
-        """Mend what `verify` finds."""
+        """Mend what `verify` finds, whatever the index says of its age. What still differs is a failure in the report."""
         return _care.repair(self, self.hub)
 
     def status(self) -> IndexStatus:
@@ -336,6 +375,12 @@ class BaseORMAdapter(AdapterContract):
         }
         return [(live[hit.ref.key], hit) for hit in hits if hit.ref.key in live]
 
+    def _report_gone(self, gone: Sequence[Ref]) -> None:
+        """Have documents that were found without a row looked at again, where nobody is in the middle of something."""
+        if gone and not self.in_transaction and self.hub.outbox.exists() and not self.hub.working:
+            waiting = set(self.hub.outbox.keys(self.declaration.collection))
+            note(self, self.hub.outbox, [ref for ref in gone if ref.key not in waiting])
+
     def _core_of(self, tenant: str | None) -> SemanticCore:
         if self.declaration.tenant is None:
             return self.core if tenant is None else self.core.tenant(tenant)
@@ -347,12 +392,8 @@ class BaseORMAdapter(AdapterContract):
         return "inline" if getattr(self.core.embedder, "is_local", False) else "background"
 
 
-_DECLARED = "declared"
-"""The state that says which declaration all rows were noted for."""
 _INSTALLED = "triggers"
 """The state that says which triggers there were after the last install."""
-_WHOLE = ""
-"""The key of a ticket for a whole collection: its documents are compared with the rows there are."""
 
 
 def _one_of(what: str, value: str, known: Sequence[str]) -> Any:

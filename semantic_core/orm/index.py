@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from semantic_core.errors import ConfigError
-from semantic_core.orm._contract import CaptureMode, Strategy
+from semantic_core.orm._contract import Backfill, CaptureMode, Strategy
 from semantic_core.orm._declaration import DEFAULT_NAME, Declaration
 from semantic_core.orm._leftovers import warn_of
 from semantic_core.orm._values import FieldPath
@@ -150,13 +150,19 @@ class SemanticIndex:
 
 
 def bind_declared(
-    adapter_class: type[BaseORMAdapter], core: SemanticCore | None = None, *, install: bool = True, **options: Any
+    adapter_class: type[BaseORMAdapter],
+    core: SemanticCore | None = None,
+    *,
+    install: bool = True,
+    backfill: Backfill | None = None,
+    **options: Any,
 ) -> list[BaseORMAdapter]:
     """Bind every declared index whose model the adapter class serves; call it once at start-up.
 
     core: keeps those that name none; None takes the one they are bound to already, else makes one with
-    `BaseORMAdapter.usual_core`. install: set up tables and triggers too. options: handed to the adapter class. Binding again
-    to the same core changes nothing.
+    `BaseORMAdapter.usual_core`. install: set up tables and triggers too. backfill: when rows that are there already are
+    indexed, see `BaseORMAdapter.install`. options: handed to the adapter class. Binding again to the same core changes
+    nothing.
     """
     bound = []
     for model, index in SemanticIndex.declared():
@@ -166,7 +172,7 @@ def bind_declared(
             core = index.bound_core(model) or adapter_class.usual_core(**options)
         adapter = index.bind_to(model, adapter_class, core, **options)
         if install:
-            adapter.install()
+            adapter.install(backfill=backfill)
         bound.append(adapter)
     if install:
         for hub in {id(adapter.hub): adapter.hub for adapter in bound}.values():

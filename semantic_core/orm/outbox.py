@@ -1,8 +1,11 @@
-"""The outbox: tickets of changes, in the application's own database, written by the transaction that changes the row.
+"""The outbox: pending changes, in the application's own database, written by the transaction that changes the row.
 
-A ticket is an address, never a state: whoever takes it reads the row as it is then. So a rollback takes the ticket along, a
-crash loses nothing, and doing the work twice does no harm.
-Longer than the house limit because the life of a ticket is told in one place.
+A ticket (one pending change) is an address, never a state: whoever takes it reads the row as it is then. So a rollback takes
+the ticket along, a crash loses nothing, and doing the work twice does no harm.
+
+Several indexes may read one outbox. A trigger writes one ticket, for nobody in particular. As long as one index is
+registered, it takes that ticket as it is. Once there are more, whoever comes first gives each of them a copy of its own
+(`distribute`), so that each has its own leases, tries and reasons, and none waits for another.
 """
 
 from __future__ import annotations
@@ -11,15 +14,16 @@ import random as _random
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import attrs
 
 from semantic_core.errors import InputError
-from semantic_core.orm._dialects import OUTBOX, STATE, TABLES, layout, tables_there
+from semantic_core.orm._dialects import CONSUMERS, OUTBOX, PLACES, STATE, TABLES, layout, tables_there
 from semantic_core.orm._notes import Notes
-from semantic_core.orm._statements import chunks
-from semantic_core.orm._tables import Dialect, Execute, Table
+from semantic_core.orm._statements import CHUNK, chunks
+from semantic_core.orm._tables import Dialect, Execute
 from semantic_core.types import Ref
 
 LEASE = 60.0
@@ -32,10 +36,15 @@ MAX_DELAY = 600.0
 """Longest pause at all, in seconds."""
 MAX_ERROR = 500
 """Characters kept of the reason of a failure."""
-CHANGE, BACKFILL = 0, 1
-"""Lanes: what changed goes before what is only looked at again."""
+SLACK = 60.0
+"""Seconds by which clocks may differ: what is to be tried again later than any pause lasts was written by a clock that was
+wrong, and counts as due."""
 MAX_TRIES = 20
 """Attempts to get hold of tickets that other workers take at the same moment."""
+
+
+_TICKET = "id, collection, row_key, tenant, mark"
+"""The columns a `Ticket` is made of."""
 
 
 @attrs.frozen
@@ -44,14 +53,14 @@ class Ticket:
 
     number: what `done` and `failed` take, and the stamp of the work: whoever took a ticket later has the larger one.
     key: the row's key as text, as the database casts it; a JSON array of texts for a composite key; "" for the whole table.
-    tenant: "" where no column of the row names it. lane: CHANGE or BACKFILL.
+    tenant: "" where no column of the row names it. mark: random; the same in every copy of this ticket, and in no other.
     """
 
     number: int
     collection: str
     key: str
     tenant: str
-    lane: int = CHANGE
+    mark: int = 0
 
 
 @attrs.frozen
@@ -71,13 +80,12 @@ class AbortedTicket:
 class OutboxStatus:
     """The tickets of one collection, counted.
 
-    waiting: changes, those among them that pause after a failure. backfill: waiting rows of a backfill. taken: leased to a
-    worker. aborted: given up. oldest: when the oldest one not aborted was written, seconds since 1970; None if there is
-    none. last_error: of the failure that is newest among the tickets still here; "" if none.
+    waiting: changes, those among them that pause after a failure. taken: leased to a worker. aborted: given up. oldest: when
+    the oldest one not aborted was written, seconds since 1970; None if there is none. last_error: of the failure that is
+    newest among the tickets still here; "" if none.
     """
 
     waiting: int = 0
-    backfill: int = 0
     taken: int = 0
     aborted: int = 0
     oldest: float | None = None
@@ -89,8 +97,10 @@ class SqlOutbox(Notes):
 
     execute: runs one statement with its parameters on the application's connection and gives its rows. Without parameters,
     the statement is run as it is written. placeholder: how it marks a parameter; "" means "?" on SQLite, "%s" elsewhere.
+    consumer: identity of the index that reads it; "" reads what no index has for itself.
     lease: seconds; base_delay, max_delay: seconds. clock: seconds since 1970. random: from 0 to 1, spreads the pauses.
-    `add` belongs into the application's transaction; the rest is meant to run outside of one, each statement committed.
+    atomic: a block whose statements are one transaction. `add` belongs into the application's transaction; the rest is meant
+    to run outside of one, each statement committed.
     """
 
     def __init__(
@@ -99,6 +109,8 @@ class SqlOutbox(Notes):
         dialect: Dialect,
         *,
         placeholder: str = "",
+        consumer: str = "",
+        atomic: Callable[[], AbstractContextManager[Any]] = nullcontext,
         lease: float = LEASE,
         max_attempts: int = MAX_ATTEMPTS,
         base_delay: float = BASE_DELAY,
@@ -115,77 +127,134 @@ class SqlOutbox(Notes):
         self._lease, self._max_attempts = lease, max_attempts
         self._base_delay, self._max_delay = base_delay, max_delay
         self._clock, self._random = clock, random
+        self.atomic = atomic
+        self.consumer = consumer
+
+    @property
+    def looks_only(self) -> bool:
+        """Whether `claim` without a lease really takes none here."""
+        return self._dialect == "sqlite"
 
     def create(self) -> None:
         """Make the tables, if they are not there; any number of processes may do so at once.
 
         MySQL commits the transaction this is called in.
         """
-        if not self.exists():
-            for statement in layout(self._dialect, int(self._clock() * 1_000_000)):
-                self._execute(statement, ())
-            self._execute(f"DELETE FROM {STATE}", ())  # what it says was noted, was noted in tables that are gone
+        there = self._tables()
+        if there == len(TABLES):
+            return
+        for statement in layout(self._dialect, int(self._clock())):
+            self._execute(statement, ())
+        if there:  # some were dropped: what the others say of them is not true any more
+            self._execute(f"DELETE FROM {STATE}", ())
+            self._execute(f"DELETE FROM {CONSUMERS}", ())
 
     def exists(self) -> bool:
         """Whether the tables are there."""
-        return int(self._value(tables_there(self._dialect, self._mark), TABLES)) == len(TABLES)
+        return self._tables() == len(TABLES)
+
+    def _tables(self) -> int:
+        return int(self._value(tables_there(self._dialect, self._mark), TABLES))
 
     def forget(self, collection: str) -> None:
         """Delete all there is of a collection: tickets, places, state."""
-        for table in TABLES:
+        for table in (OUTBOX, PLACES, STATE):
             self._execute(f"DELETE FROM {table} WHERE collection = {self._mark}", [collection])
 
     # --- writing tickets ---------------------------------------------------------------------------------------------
 
     def add(
-        self, collection: str, keys: Iterable[str], tenant: str = "", *, lane: int = CHANGE, execute: Execute | None = None
+        self,
+        collection: str,
+        keys: Iterable[str],
+        tenant: str = "",
+        *,
+        consumer: str = "",
+        execute: Execute | None = None,
     ) -> None:
-        """A ticket for each of these keys. execute: of the transaction it is to be part of."""
+        """A ticket for each of these keys.
+
+        consumer: the one index it is for; "" means every index. execute: of the transaction it is to be part of.
+        """
         run = execute or self._execute
         for chunk in chunks(keys):
             rows = ", ".join([f"({self._marks(4)})"] * len(chunk))
             run(
-                f"INSERT INTO {OUTBOX} (collection, row_key, tenant, lane) VALUES {rows}",
-                [value for key in chunk for value in (collection, key, tenant, lane)],
+                f"INSERT INTO {OUTBOX} (collection, row_key, tenant, consumer) VALUES {rows}",
+                [value for key in chunk for value in (collection, key, tenant, consumer)],
             )
 
-    def add_table(
-        self,
-        collection: str,
-        table: Table,
-        *,
-        tenant_column: str | None = None,
-        after: str | None = None,
-        limit: int | None = None,
-    ) -> str | None:
-        """A backfill ticket for each row, in key order, without reading the rows.
-
-        after: the key after which to begin. limit: rows this time. Gives the last key if more rows may follow, else None.
-        """
-        last = self._page_end(table, after, limit) if limit is not None else None
-        where, params = self._between(table, after, last)
-        self._execute(
-            f"INSERT INTO {OUTBOX} (collection, row_key, tenant, lane) "
-            f"SELECT {self._mark}, {self._key(table)}, {self._tenant(tenant_column)}, {BACKFILL} "
-            f"FROM {self._table(table.name)} t0 {where}",
-            [collection, *params],
-        )
-        return last
+    def last_number(self) -> int:
+        """The largest number a ticket has had so far, of those anybody can see. Read before rows, it is an age for them:
+        whoever changes one of them afterwards has a larger number."""
+        if self._dialect == "sqlite":
+            return int(self._value(f"SELECT seq FROM sqlite_sequence WHERE name = '{OUTBOX}'") or 0)
+        if self._dialect == "postgresql":
+            sequence = f"pg_get_serial_sequence('{OUTBOX}', 'id')"
+            last = f"SELECT pg_sequence_last_value(CAST({sequence} AS regclass))"
+            return int(self._value(last) or 0)
+        # The dictionary's copy of AUTO_INCREMENT may be old; a ticket's own number is not.
+        self._execute(f"INSERT INTO {OUTBOX} (collection, row_key, tenant, aborted) VALUES ('', '', '', 2)", ())
+        number = int(self._value(f"SELECT MAX(id) FROM {OUTBOX} WHERE aborted = 2") or 0)
+        self._execute(f"DELETE FROM {OUTBOX} WHERE aborted = 2 AND id <= {self._mark}", [number])
+        return number
 
     # --- working them off --------------------------------------------------------------------------------------------
 
-    def claim(self, limit: int, *, collections: Collection[str] | None = None, backfill: bool = True) -> list[Ticket]:
-        """Up to `limit` tickets, changes first, the oldest first; nobody else gets them while the lease lasts.
+    def claim(self, limit: int, *, collections: Collection[str] | None = None, lease: bool = True) -> list[Ticket]:
+        """Up to `limit` tickets, the oldest first; nobody else gets them while the lease lasts.
 
-        collections: whose; None for all. backfill: whether rows of a backfill too. Read the rows after this call and outside
-        of an older transaction: then whoever has the larger number has read the newer state.
+        collections: whose; None for all. lease: False only looks, and writes nothing: two who look at once do the same work,
+        which does no harm; SQLite only, elsewhere there is always a lease. Read the rows after this call and outside of an
+        older transaction: then whoever has the larger number has read the newer state.
         """
-        return self._claim(limit, collections, backfill=backfill, whole=True)
+        return self._claim(limit, collections, whole=True, lease=lease)
+
+    def distribute(self) -> None:
+        """Give each registered index its own copy of what is for all of them; nothing to do while there is but one.
+
+        Tickets are looked at before the indexes are: one that registers in between has yet to look at its rows, and finds
+        there what these tickets speak of. Done twice at once, there are two copies, which do no harm.
+        """
+        while True:
+            due, params = self._due()
+            rows = self._execute(
+                f"SELECT id, collection, row_key, tenant, mark, created_at FROM {OUTBOX} "
+                f"WHERE aborted = 0 AND consumer = '' AND {due} ORDER BY id LIMIT {CHUNK // 2}",
+                params,
+            )
+            if not rows:
+                return
+            consumers = [row[0] for row in self._execute(f"SELECT consumer FROM {CONSUMERS} ORDER BY consumer", ())]
+            if len(consumers) < 2:
+                return
+            columns = "collection, row_key, tenant, mark, created_at, consumer"
+            with self.atomic():
+                for consumer in consumers:
+                    values = ", ".join([f"({self._marks(6)})"] * len(rows))
+                    self._execute(
+                        f"INSERT INTO {OUTBOX} ({columns}) VALUES {values}",
+                        [value for row in rows for value in (*row[1:], consumer)],
+                    )
+                self.done([int(row[0]) for row in rows])
+
+    def _due(self) -> tuple[str, list[Any]]:
+        """A condition for tickets nobody has now, and its parameters."""
+        now = self._clock()
+        longest = max(self._lease, self._max_delay) + SLACK
+        return f"(ready_at <= {self._mark} OR ready_at > {self._mark})", [now, now + longest]
+
+    def _mine(self) -> tuple[str, list[Any]]:
+        """A condition for tickets this index may take: its own, and those for all if there is no other index."""
+        if not self.consumer:
+            return "consumer = ''", []
+        others = f"EXISTS (SELECT 1 FROM {CONSUMERS} others WHERE others.consumer <> {self._mark})"
+        return f"(consumer = {self._mark} OR (consumer = '' AND NOT {others}))", [self.consumer, self.consumer]
 
     def take(self, limit: int) -> list[tuple[int, Ref]]:
         """Like `claim`, as refs; tickets of whole tables are left, those no ref can be made of have failed."""
         found: list[tuple[int, Ref]] = []
-        for ticket in self._claim(limit, None, backfill=True, whole=False):
+        for ticket in self._claim(limit, None, whole=False, lease=True):
             try:
                 found.append((ticket.number, Ref(ticket.collection, ticket.key, ticket.tenant)))
             except InputError as error:
@@ -224,37 +293,43 @@ class SqlOutbox(Notes):
                 chunk,
             )
 
-    def _claim(self, limit: int, collections: Collection[str] | None, *, backfill: bool, whole: bool) -> list[Ticket]:
+    def _claim(self, limit: int, collections: Collection[str] | None, *, whole: bool, lease: bool) -> list[Ticket]:
         if limit < 1 or (collections is not None and not collections):
             return []
-        where = f"aborted = 0 AND ready_at <= {self._mark}"
-        params: list[Any] = [self._clock()]
+        if self.consumer:
+            self.distribute()
+        due, params = self._due()
+        mine, owner = self._mine()
+        where = f"aborted = 0 AND {due} AND {mine}"
+        params = [*params, *owner]
         if collections is not None:
             where += f" AND collection IN ({self._marks(len(collections))})"
             params += sorted(collections)
-        if not backfill:
-            where += f" AND lane = {CHANGE}"
         if not whole:
             where += " AND row_key <> ''"
-        token = secrets.token_hex(16)
-        found = self._claim_at_once if self._dialect == "postgresql" else self._claim_in_turns
-        rows = found(where, params, limit, token)
-        tickets = [Ticket(int(number), name, key, tenant, int(lane)) for number, name, key, tenant, lane in rows]
-        return sorted(tickets, key=lambda ticket: (ticket.lane, ticket.number))
+        if not lease and self._dialect == "sqlite":
+            looked_at = f"SELECT {_TICKET} FROM {OUTBOX} WHERE {where} ORDER BY id LIMIT {self._mark}"
+            rows = self._execute(looked_at, [*params, limit])
+        else:
+            found = self._claim_at_once if self._dialect == "postgresql" else self._claim_in_turns
+            rows = found(where, params, limit, secrets.token_hex(16))
+        tickets = [Ticket(int(number), name, key, tenant, int(mark)) for number, name, key, tenant, mark in rows]
+        return sorted(tickets, key=lambda ticket: ticket.number)
 
     def _claim_at_once(self, where: str, params: list[Any], limit: int, token: str) -> Sequence[Sequence[Any]]:
         """Claimed tickets get new numbers: those of transactions that were open at once are not in the order of commits."""
         return self._execute(
-            f"WITH free AS MATERIALIZED (SELECT id FROM {OUTBOX} WHERE {where} ORDER BY lane, id LIMIT {self._mark} "
+            f"WITH free AS MATERIALIZED (SELECT id FROM {OUTBOX} WHERE {where} ORDER BY id LIMIT {self._mark} "
             f"FOR UPDATE SKIP LOCKED) UPDATE {OUTBOX} SET id = nextval(pg_get_serial_sequence('{OUTBOX}', 'id')), "
             f"claim = {self._mark}, ready_at = {self._mark} FROM free WHERE {OUTBOX}.id = free.id "
-            f"RETURNING {OUTBOX}.id, collection, row_key, tenant, lane",
+            f"RETURNING {OUTBOX}.id, collection, row_key, tenant, mark",
             [*params, limit, token, self._clock() + self._lease],
         )
 
     def _claim_in_turns(self, where: str, params: list[Any], limit: int, token: str) -> Sequence[Sequence[Any]]:
         """Look without a lock, then mark by number what is still free: an application's transaction never waits for it."""
-        free = f"SELECT id FROM {OUTBOX} WHERE {where} ORDER BY lane, id LIMIT {self._mark}"
+        free = f"SELECT id FROM {OUTBOX} WHERE {where} ORDER BY id LIMIT {self._mark}"
+        due, times = self._due()
         claimed: list[Sequence[Any]] = []
         for _ in range(MAX_TRIES):
             ids = [row[0] for row in self._execute(free, [*params, limit - len(claimed)])]
@@ -262,10 +337,10 @@ class SqlOutbox(Notes):
                 inside = f"id IN ({self._marks(len(chunk))})"
                 self._execute(
                     f"UPDATE {OUTBOX} SET claim = {self._mark}, ready_at = {self._mark} "
-                    f"WHERE {inside} AND aborted = 0 AND ready_at <= {self._mark}",
-                    [token, self._clock() + self._lease, *chunk, params[0]],
+                    f"WHERE {inside} AND aborted = 0 AND {due}",
+                    [token, self._clock() + self._lease, *chunk, *times],
                 )
-                mine = f"SELECT id, collection, row_key, tenant, lane FROM {OUTBOX} WHERE claim = {self._mark} AND {inside}"
+                mine = f"SELECT {_TICKET} FROM {OUTBOX} WHERE claim = {self._mark} AND {inside}"
                 claimed += self._execute(mine, [token, *chunk])
             if claimed or not ids:
                 break
@@ -274,34 +349,31 @@ class SqlOutbox(Notes):
     def _renumbered(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
         """See `_claim_at_once`. On SQLite there is one writer at a time, so numbers are in the order of commits anyway."""
         token = secrets.token_hex(16)
+        kept = "collection, row_key, tenant, consumer, mark, attempts, ready_at, error, created_at"
         for chunk in chunks(row[0] for row in rows):
             inside = f"id IN ({self._marks(len(chunk))})"
-            kept = "collection, row_key, tenant, lane, attempts, ready_at, error, created_at"
             copies = self._execute(f"SELECT {kept} FROM {OUTBOX} WHERE {inside} ORDER BY id", chunk)
             if copies:
-                values = ", ".join([f"({self._marks(9)})"] * len(copies))
+                values = ", ".join([f"({self._marks(10)})"] * len(copies))
                 self._execute(
                     f"INSERT INTO {OUTBOX} ({kept}, claim) VALUES {values}",
                     [value for copy in copies for value in (*copy, token)],
                 )
             self._execute(f"DELETE FROM {OUTBOX} WHERE {inside}", chunk)
-        return self._execute(
-            f"SELECT id, collection, row_key, tenant, lane FROM {OUTBOX} WHERE claim = {self._mark}", [token]
-        )
+        return self._execute(f"SELECT {_TICKET} FROM {OUTBOX} WHERE claim = {self._mark}", [token])
 
     # --- looking at them ---------------------------------------------------------------------------------------------
 
     def status(self, collections: Collection[str] | None = None) -> Mapping[str, OutboxStatus]:
         """Counts per collection; those asked for are all in it, with None those that have a ticket."""
         where, params = self._of(collections)
-        taken = f"(claim <> '' AND ready_at > {self._mark})"
-        now = self._clock()
+        due, times = self._due()
+        taken = f"(claim <> '' AND NOT {due})"
         counted = self._execute(
-            f"SELECT collection, SUM(CASE WHEN aborted = 0 AND lane = {CHANGE} AND NOT {taken} THEN 1 ELSE 0 END), "
-            f"SUM(CASE WHEN aborted = 0 AND lane = {BACKFILL} AND NOT {taken} THEN 1 ELSE 0 END), "
-            f"SUM(CASE WHEN aborted = 0 AND {taken} THEN 1 ELSE 0 END), SUM(aborted), "
+            f"SELECT collection, SUM(CASE WHEN aborted = 0 AND NOT {taken} THEN 1 ELSE 0 END), "
+            f"SUM(CASE WHEN aborted = 0 AND {taken} THEN 1 ELSE 0 END), SUM(CASE WHEN aborted = 1 THEN 1 ELSE 0 END), "
             f"MIN(CASE WHEN aborted = 0 THEN created_at END) FROM {OUTBOX} WHERE {where} GROUP BY collection",
-            [now, now, now, *params],
+            [*times, *times, *params],
         )
         errors = self._execute(
             f"SELECT collection, error FROM {OUTBOX} WHERE id IN "
@@ -310,15 +382,25 @@ class SqlOutbox(Notes):
         )
         last = {row[0]: row[1] for row in errors}
         found = dict.fromkeys(collections or (), OutboxStatus())
-        for name, waiting, backfill, leased, aborted, oldest in counted:
-            counts = int(waiting), int(backfill), int(leased), int(aborted)
+        for name, waiting, leased, aborted, oldest in counted:
+            counts = int(waiting), int(leased), int(aborted)
             found[name] = OutboxStatus(*counts, oldest=oldest, last_error=last.get(name, ""))
         return found
 
     def keys(self, collection: str) -> Iterator[str]:
         """The keys of all its tickets that are not aborted, those being worked off too; once for each ticket."""
-        rows = self._execute(f"SELECT row_key FROM {OUTBOX} WHERE aborted = 0 AND collection = {self._mark}", [collection])
+        where, params = self._of([collection])
+        rows = self._execute(f"SELECT row_key FROM {OUTBOX} WHERE aborted = 0 AND {where}", params)
         return (row[0] for row in rows)
+
+    def of_key(self, collection: str, key: str) -> list[int]:
+        """The numbers of the tickets of this key that are this index's own and not given up."""
+        rows = self._execute(
+            f"SELECT id FROM {OUTBOX} WHERE aborted = 0 AND consumer = {self._mark} AND collection = {self._mark} "
+            f"AND row_key = {self._mark}",
+            [self.consumer, collection, key],
+        )
+        return [int(row[0]) for row in rows]
 
     def aborted(self, collections: Collection[str] | None = None, limit: int = 100) -> list[AbortedTicket]:
         """The first `limit` tickets that were given up."""
@@ -348,11 +430,14 @@ class SqlOutbox(Notes):
         return len(found)
 
     def _of(self, collections: Collection[str] | None) -> tuple[str, list[Any]]:
+        """A condition for the tickets of these collections that are for this index or for all, and its parameters."""
+        where = f"consumer IN ('', {self._mark})"
+        params: list[Any] = [self.consumer]
         if collections is None:
-            return "1 = 1", []
+            return where, params
         if not collections:
             return "1 = 0", []
-        return f"collection IN ({self._marks(len(collections))})", sorted(collections)
+        return f"{where} AND collection IN ({self._marks(len(collections))})", [*params, *sorted(collections)]
 
 
 def _storable(reason: str) -> str:

@@ -172,7 +172,7 @@ class Capture(Statements):
         yield Trigger("update", table.name, "AFTER", "UPDATE", (left, new), differs(self._dialect, self._own_columns))
         yield Trigger("delete", table.name, "AFTER", "DELETE", (old,))
         if self._dialect == "postgresql":
-            yield Trigger("truncate", table.name, "AFTER", "TRUNCATE", (self._ticket(f"{self._collection}, '', '', 0"),))
+            yield Trigger("truncate", table.name, "AFTER", "TRUNCATE", (self._ticket(f"{self._collection}, '', ''"),))
 
     def _of_related(self, what: str, way: Way, columns: tuple[str, ...]) -> Iterator[Trigger]:
         """What belongs to a related row is looked up by the column that joins it, as it was and as it is.
@@ -225,14 +225,14 @@ class Capture(Statements):
     # --- in SQL ------------------------------------------------------------------------------------------------------
 
     def _ticket(self, values: str) -> str:
-        return f"INSERT INTO {OUTBOX} (collection, row_key, tenant, lane) SELECT {values}"
+        return f"INSERT INTO {OUTBOX} (collection, row_key, tenant) SELECT {values}"
 
     def _select(self, row: str) -> str:
         return self._ticket(self._address(row))
 
     def _address(self, row: str) -> str:
         key = key_text(self._dialect, row, self._watch.table.key_columns)
-        return f"{self._collection}, {key}, {tenant_text(self._dialect, row, self._watch.tenant)}, 0"
+        return f"{self._collection}, {key}, {tenant_text(self._dialect, row, self._watch.tenant)}"
 
     def _from(self, way: Way) -> str:
         """The own table as t0, joined to the tables on the way as t1, t2 and so on."""
@@ -258,7 +258,7 @@ class Capture(Statements):
             f"SELECT t0.{theirs} FROM {table} t0 JOIN above ON t0.{own} = above.id)"
         )
         tickets = f"SELECT DISTINCT {self._address('t0')} FROM {table} t0 JOIN above ON t0.{own} = above.id"
-        return f"INSERT INTO {OUTBOX} (collection, row_key, tenant, lane) {tree} {tickets}"
+        return f"INSERT INTO {OUTBOX} (collection, row_key, tenant) {tree} {tickets}"
 
     def _join_names(self, join: Join) -> tuple[str, str, str]:
         table = table_identifier(self._dialect, join.table)

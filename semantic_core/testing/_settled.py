@@ -13,8 +13,8 @@ from semantic_core._memory import MemoryStore
 from semantic_core._sync import merged
 from semantic_core.core import SemanticCore
 from semantic_core.errors import EmbedderError
+from semantic_core.orm._agreement import Agreement
 from semantic_core.orm._hub import Hub
-from semantic_core.orm._survey import note_all
 from semantic_core.protocols import Embedder, Follower, Outbox, Source
 from semantic_core.types import (
     Document,
@@ -42,6 +42,22 @@ class _Unstamped(MemoryStore):
 
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
         return super().remove(refs)
+
+
+class Undisputed(Agreement):
+    """The test knows what it has done; the application's database is told nothing of an index that ends with the test."""
+
+    @property
+    def consumer(self) -> str:
+        """See `Agreement`: nobody in particular."""
+        return ""
+
+    def check(self) -> str:
+        """See `Agreement`."""
+        return ""
+
+    def acknowledge(self, evidence: int | None = None) -> None:
+        """See `Agreement`."""
 
 
 @attrs.define
@@ -109,7 +125,7 @@ class SettledCore(SemanticCore):
             self._look_again(hub, undone)
             for name in hub.adapters.keys() - steps.known:
                 adapter = hub.adapters[name]
-                note_all(adapter, hub.outbox)
+                hub.comparison(adapter).begin("the rows that were there before")
                 steps.known.add(name)
             report = hub.sync(None, mode="async")
         finally:
@@ -189,4 +205,5 @@ class SettledCore(SemanticCore):
         """See `SemanticCore.follow`. What follows works nothing off by itself."""
         if isinstance(follower, Hub):
             follower.close()
+            follower.agreement = Undisputed(self.store, follower.agreement.consumers)
         super().follow(follower)

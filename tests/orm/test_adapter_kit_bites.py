@@ -16,6 +16,7 @@ from mini_harness import MiniHarness, MiniKitAdapter
 from semantic_core import SemanticCore
 from semantic_core._memory import MemoryStore
 from semantic_core.orm import ModelResults, SqlOutbox, VerifyReport
+from semantic_core.orm._compare import RowComparison
 from semantic_core.orm._dialects import OUTBOX
 from semantic_core.orm._hub import Hub, hub_of
 from semantic_core.orm._watch import watch
@@ -300,8 +301,8 @@ class CursorAfterTheLastSeen(OtherOutbox):
 @caught_by("the_tickets_of_a_dead_worker_come_back")
 class LeasesNeverEnd(OtherOutbox):
     class outbox(SqlOutbox):
-        def _claim_in_turns(self, where, params, limit, token):
-            return super()._claim_in_turns(f"claim = '' AND {where}", params, limit, token)
+        def _due(self):
+            return "claim = ''", []
 
 
 @caught_by("what_another_worker_holds_is_left_to_it")
@@ -344,12 +345,24 @@ class DoneBeforeItIsDone(OtherOutbox):
             return tickets
 
 
+class OtherComparison(OtherOutbox):
+    """An adapter whose rows are compared otherwise."""
+
+    comparison: type[RowComparison] = RowComparison
+
+    class hub_class(Hub):
+        def comparison(self, adapter):
+            return adapter.comparison(adapter, self.outbox, self.agreement)
+
+
 @caught_by("changes_go_before_the_backfill")
 class BackfillFirst(OtherOutbox):
-    class outbox(SqlOutbox):
-        def _claim_in_turns(self, where, params, limit, token):
-            waits = self._value(f"SELECT COUNT(*) FROM {OUTBOX} WHERE lane = 1")
-            return super()._claim_in_turns(f"{where} AND lane = {int(waits > 0)}", params, limit, token)
+    class hub_class(Hub):
+        def _process(self, wanted, limit, mode, until):
+            compared = self._compare(wanted, limit, mode, None, until)
+            left = None if limit is None else limit - compared.added
+            report, left = super()._process(wanted, left, mode, until)
+            return report, left
 
 
 @caught_by("a_row_that_fails_stops_no_other")
@@ -516,10 +529,9 @@ class FreshIgnored(MiniKitAdapter):
 @caught_by("reindex_reaches_every_row")
 class ReindexSkipsTheLastPage(OtherOutbox):
     class outbox(SqlOutbox):
-        def add_table(self, collection, table, *, limit=None, **options):
-            if limit is not None and self._page_end(table, options.get("after"), limit) is None:
-                return None
-            return super().add_table(collection, table, limit=limit, **options)
+        def page(self, table, after, limit):
+            keys = super().page(table, after, limit)
+            return keys if after is None or len(keys) == limit else []
 
 
 @caught_by("reindex_reaches_every_row")
@@ -531,10 +543,18 @@ class ReindexSkipsTheFirstOfAPage(OtherOutbox):
 
 
 @caught_by("reindex_goes_on_where_it_was_interrupted")
-class ReindexForgetsItsPlace(OtherOutbox):
-    class outbox(SqlOutbox):
-        def get_state(self, collection, name):
-            return None if name == "reindex" else super().get_state(collection, name)
+class ReindexForgetsItsPlace(OtherComparison):
+    class comparison(RowComparison):
+        @property
+        def wanted(self):
+            return super().wanted
+
+        def step(self, limit=500, mode="auto"):
+            state = self.state
+            if state is not None and state.phase == "rows" and getattr(self, "begun", None) is None:
+                self.begin("forgotten")
+            self.begun = True
+            return super().step(limit, mode)
 
 
 @caught_by("verify_finds_what_differs")
@@ -546,10 +566,9 @@ class VerifyCountsOnly(MiniKitAdapter):
 
 
 @caught_by("rows_that_were_there_before_wait_to_be_indexed")
-class RowsBeforeForgotten(OtherOutbox):
-    class outbox(SqlOutbox):
-        def add_table(self, collection, table, **options):
-            return None
+class RowsBeforeForgotten(OtherComparison):
+    class comparison(RowComparison):
+        wanted = False
 
 
 @caught_by("an_index_that_is_uninstalled_leaves_the_table_alone")
@@ -565,11 +584,12 @@ class OldTriggersAreGoodEnough(OtherCapture):
 
 
 @caught_by("installing_again_changes_nothing")
-class InstallingAgainNotesAllRows(MiniKitAdapter):
-    def install(self):
+class InstallingAgainComparesAllRows(MiniKitAdapter):
+    def install(self, **options):
         self.hub.outbox.create()
-        self.hub.outbox.set_state(self.declaration.collection, "declared", "")
-        return super().install()
+        if self.hub.comparison(self).state is not None:
+            self.hub.comparison(self).begin("for no reason")
+        return super().install(**options)
 
 
 @caught_by("a_write_succeeds_though_the_outbox_was_dropped")

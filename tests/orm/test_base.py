@@ -140,7 +140,7 @@ def test_rows_that_were_there_before_are_noted_and_indexed_on_demand(tmp_path: P
 
     Note.db = db
     core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[])
-    bind_declared(MiniAdapter, core, db=db)
+    bind_declared(MiniAdapter, core, db=db, backfill="off")
     assert Note.search.status().backfill == 2
     steps: list[Any] = []
     report = Note.search.reindex(progress=steps.append, batch=1)

@@ -13,7 +13,7 @@ import peewee
 
 from semantic_core import IngestReport, SemanticCore
 from semantic_core.errors import ConfigError
-from semantic_core.orm import SemanticIndex, bind_declared
+from semantic_core.orm import Backfill, SemanticIndex, bind_declared
 from semantic_core.orm.migrations import remove_triggers
 from semantic_core_peewee._peewee_tables import dialect_of, file_of, is_private, plain_database
 from semantic_core_peewee.adapter import PeeweeAdapter, run_sql
@@ -28,7 +28,13 @@ _cores: weakref.WeakKeyDictionary[peewee.Database, _Kept] = weakref.WeakKeyDicti
 
 
 def init_database(
-    db: Any, core: SemanticCore | None = None, *, same_file: bool = False, install: bool = True, **settings: Any
+    db: Any,
+    core: SemanticCore | None = None,
+    *,
+    same_file: bool = False,
+    install: bool = True,
+    backfill: Backfill | None = None,
+    **settings: Any,
 ) -> SemanticCore:
     """Bind every `SemanticIndex` declared on models of this database; call it once at start-up, after the tables exist.
 
@@ -36,6 +42,7 @@ def init_database(
     file>.semantic.db" beside a SQLite file, in "semantic.db" otherwise, unless the configuration says where; in memory for
     a database in memory. same_file: keep the index in tables of the application's own SQLite file, in its transactions;
     the database must be an APSWDatabase. install: make outbox and triggers too, which costs a few queries if they are there.
+    backfill: when rows that are there already are indexed: "background" (a thread; the default), "now" or "off".
     settings: of `SemanticCore.from_config` for the core that is made (embedder=..., multi_tenant=True). Gives the core.
 
     Calling it again binds models that were declared meanwhile, and costs little; safe from any thread. Raises ConfigError
@@ -47,7 +54,7 @@ def init_database(
         raise ConfigError("init_database takes a core, or settings to make one, not both.", hint="Leave one of them out.")
     with _lock:
         chosen = core or _core_of(database, same_file, settings)
-        bind_declared(PeeweeAdapter, chosen, install=install, database=database)
+        bind_declared(PeeweeAdapter, chosen, install=install, backfill=backfill, database=database)
         return chosen
 
 

@@ -96,10 +96,17 @@ _DERIVED = (
     "insert into words (words, rank) values ('secure-delete', 1)",
 )
 
+_CHECKPOINTS = (
+    # One row per source of changes; the one without a name holds the identity of the index.
+    "create table checkpoint (source text primary key, value text not null) strict, without rowid",
+    "insert into checkpoint (source, value) values ('', lower(hex(randomblob(16))))",
+)
+
 STEPS = (
     Step(1, "documents and chunks", _TRUTH),
     Step(2, "filters, words and segments", _DERIVED),
     Step(3, "batch jobs, claims and costs", BATCH),
+    Step(4, "identity and checkpoints", _CHECKPOINTS),
 )
 
 

@@ -18,6 +18,7 @@ from playhouse.apsw_ext import APSWDatabase
 from semantic_core.errors import ConfigError, StoreMisuse
 from semantic_core.types import Ranking, Scope, Space
 from semantic_core_peewee import _guard
+from semantic_core_peewee._checkpoints import Advances
 from semantic_core_peewee._connection import Connection, Target, check_library, translated
 from semantic_core_peewee._migrations import STEPS, newest
 from semantic_core_peewee._opening import agree, said_of
@@ -64,6 +65,7 @@ class SameFileStore(SqliteStore):
         self._pool: SameFilePool = SameFilePool(self._target, self.database)
         self._database = PeeweeDatabase(self._target.path, self._pool)
         self._counts, self._lane = WordCounts(), VectorLane(space.dimensions, memory_budget())
+        self._advances = Advances()
 
     def nearest(self, vector: Any, limit: int, scope: Scope) -> Ranking:
         """See `SqliteStore.nearest`."""

@@ -246,9 +246,16 @@ class Cost(peewee.Model):
         primary_key = peewee.CompositeKey("day", "tenant", "collection", "model", "lane", "currency")
 
 
+class Checkpoint(peewee.Model):
+    """How far one source of changes has been followed; the row without a name holds the identity of the index."""
+
+    source = peewee.TextField(primary_key=True)
+    value = peewee.TextField()
+
+
 MODELS = (
     *(Meta, Migration, Document, Chunk, Attribute, Tombstone, VectorState, Home, Segment, SegmentChange, Slot),
-    *(BatchJob, Claim, Trouble, Account, Cost),
+    *(BatchJob, Claim, Trouble, Account, Cost, Checkpoint),
 )
 
 

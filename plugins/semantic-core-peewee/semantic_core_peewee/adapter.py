@@ -12,13 +12,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import peewee
 
 from semantic_core.errors import ConfigError
-from semantic_core.orm import BaseORMAdapter, Dialect, Strategy, Table
+from semantic_core.orm import Backfill, BaseORMAdapter, Dialect, Strategy, Table
 from semantic_core_peewee._commits import commits_of, in_transaction
 from semantic_core_peewee._peewee_tables import (
     database_of,
@@ -107,7 +108,18 @@ class PeeweeAdapter(BaseORMAdapter):
         """Whether this thread's connection has a transaction open, begun by Peewee or by hand."""
         return in_transaction(self._database)
 
-    def install(self) -> bool:
+    def atomic(self) -> AbstractContextManager[Any]:
+        """See `BaseORMAdapter`."""
+        database = self._connected_database()
+        block: AbstractContextManager[Any] = database.atomic()
+        return block
+
+    @property
+    def shared_by_threads(self) -> bool:
+        """See `BaseORMAdapter`."""
+        return not is_private(self._database)
+
+    def install(self, *, backfill: Backfill | None = None) -> bool:
         """See `BaseORMAdapter`. Raises ConfigError while the model has no table."""
         self._connected_database()
         if not is_there(self._database, self.model):
@@ -117,7 +129,7 @@ class PeeweeAdapter(BaseORMAdapter):
             )
         if self._dialect == "sqlite":
             _let_replace_tell(self._database)
-        return super().install()
+        return super().install(backfill=backfill)
 
     def connect(self) -> None:
         """Wrap ``save`` and ``delete_instance`` of the model."""

@@ -20,6 +20,7 @@ from semantic_core.types import (
     ChunkId,
     Document,
     Entry,
+    Outcome,
     Page,
     Ranking,
     Ref,
@@ -29,7 +30,7 @@ from semantic_core.types import (
     StoredChunk,
     StoreStats,
 )
-from semantic_core_peewee import _care, _read, _repair, _write
+from semantic_core_peewee import _care, _checkpoints, _read, _repair, _write
 from semantic_core_peewee._batch_queue import SqliteQueue
 from semantic_core_peewee._connection import Durability, Target, check_library, translated
 from semantic_core_peewee._file_system import NETWORKED, kind_of
@@ -85,6 +86,7 @@ class SqliteStore(SqliteQueue):
         self._database = PeeweeDatabase(self._target.path, self._pool)
         self._counts = WordCounts()
         self._lane = VectorLane(space.dimensions, memory_budget())
+        self._advances = _checkpoints.Advances()
 
     @classmethod
     def in_database(
@@ -115,6 +117,36 @@ class SqliteStore(SqliteQueue):
         """Whether every call names a tenant; a file stays what it was made as."""
         return self._multi_tenant
 
+    @property
+    def identity(self) -> str:
+        """See `Checkpoints`. Read from the file each time: a restored one may have another."""
+        return str(self._pool.read(lambda view: _checkpoints.get(view.raw, _checkpoints.IDENTITY)))
+
+    @property
+    def location(self) -> str:
+        """See `Checkpoints`: host and path of the file."""
+        return _checkpoints.location_of(self._target.path)
+
+    def renew_identity(self) -> str:
+        """See `Checkpoints.renew_identity`."""
+        return self._pool.write(lambda view: _checkpoints.renew_identity(view.raw))
+
+    def checkpoints(self) -> Mapping[str, str]:
+        """See `Checkpoints.checkpoints`."""
+        return self._pool.read(lambda view: _checkpoints.every(view.raw))
+
+    def checkpoint(self, source: str) -> str | None:
+        """See `Checkpoints.checkpoint`."""
+        return self._pool.read(lambda view: _checkpoints.get(view.raw, source))
+
+    def update_checkpoint(self, source: str, change: Callable[[str | None], str | None]) -> str | None:
+        """See `Checkpoints.update_checkpoint`."""
+        return self._pool.write(lambda view: _checkpoints.update(view.raw, source, change))
+
+    def advancing(self, source: str, change: Callable[[str | None], str]) -> AbstractContextManager[None]:
+        """See `Checkpoints.advancing`."""
+        return self._advances.within(source, change)
+
     def replace(
         self, batch: Iterable[tuple[Document, Sequence[Entry]]], stamps: Mapping[Ref, int] | None = None
     ) -> ReplaceReport:
@@ -125,13 +157,25 @@ class SqliteStore(SqliteQueue):
         """
         given = incoming(batch, self._space.dimensions, self._multi_tenant)
         marks, size = _stamps(stamps), self._space.dimensions
-        return ReplaceReport(tuple(self._pool.write(lambda view: _write.replace(view, size, given, marks))))
+
+        def work(view: View) -> list[tuple[Ref, Outcome]]:
+            outcomes = _write.replace(view, size, given, marks)
+            self._advances.write(view.raw)
+            return outcomes
+
+        return ReplaceReport(tuple(self._pool.write(work)))
 
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
         """See `Store.remove`. Text, words and vectors are overwritten in the file; a stamp is remembered with its ref."""
         wanted = [self._checked(ref) for ref in refs]
         marks = _stamps(stamps)
-        return self._pool.write(lambda view: _write.remove(view, self._space.dimensions, wanted, marks))
+
+        def work(view: View) -> int:
+            removed = _write.remove(view, self._space.dimensions, wanted, marks)
+            self._advances.write(view.raw)
+            return removed
+
+        return self._pool.write(work)
 
     def known(self, fingerprints: Collection[str]) -> Mapping[str, Vector]:
         """See `Store.known`."""

@@ -1,0 +1,78 @@
+"""Which index a file is, and how far it has followed each source of changes: one small table, written with the rest."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+IDENTITY = ""
+"""The source under whose name the identity of the index is kept."""
+_GET = "select value from checkpoint where source = ?"
+_PUT = """insert into checkpoint (source, value) values (?, ?)
+    on conflict do update set value = excluded.value where value <> excluded.value"""
+_DROP = "delete from checkpoint where source = ?"
+_RENEW = "update checkpoint set value = lower(hex(randomblob(16))) where source = ?"
+
+Change = Callable[[str | None], str | None]
+
+
+class Advances:
+    """What the writes of each thread advance besides their documents."""
+
+    def __init__(self) -> None:
+        self._here = threading.local()
+
+    @contextmanager
+    def within(self, source: str, change: Change) -> Iterator[None]:
+        """Within it, `write` of this thread updates this source."""
+        outer = self._of_thread()
+        self._here.advances = (*outer, (source, change))
+        try:
+            yield
+        finally:
+            self._here.advances = outer
+
+    def write(self, raw: Any) -> None:
+        """Update what this thread's writes advance, in the transaction that is open."""
+        for source, change in self._of_thread():
+            update(raw, source, change)
+
+    def _of_thread(self) -> tuple[tuple[str, Change], ...]:
+        return getattr(self._here, "advances", ())
+
+
+def get(raw: Any, source: str) -> str | None:
+    """The checkpoint of a source; None if there is none."""
+    found: str | None = raw.execute(_GET, (source,)).get
+    return found
+
+
+def every(raw: Any) -> dict[str, str]:
+    """All checkpoints; the identity is none of them."""
+    found = raw.execute("select source, value from checkpoint where source <> ?", (IDENTITY,)).fetchall()
+    return dict(found)
+
+
+def update(raw: Any, source: str, change: Change) -> str | None:
+    """Put what `change` makes of a checkpoint in its place; None removes it."""
+    new = change(get(raw, source))
+    if new is None:
+        raw.execute(_DROP, (source,))
+    else:
+        raw.execute(_PUT, (source, new))
+    return new
+
+
+def renew_identity(raw: Any) -> str:
+    """Give the index another identity."""
+    raw.execute(_RENEW, (IDENTITY,))
+    return str(get(raw, IDENTITY))
+
+
+def location_of(path: str) -> str:
+    """Where a file is: its host and its absolute path."""
+    return f"{socket.gethostname()}:{os.path.realpath(path)}"

@@ -1,0 +1,322 @@
+"""Whether an index and an outbox belong to one history, and what is done when they do not.
+
+Each side remembers the other, in the transaction it speaks of:
+
+- the index keeps a `Position` for each outbox: how many of its writes came from there, and the mark of the latest one;
+- the outbox keeps, for each index, the number and mark of the latest write it has heard of (`Consumer`).
+
+A write goes: the ticket is in the outbox - the index writes, with the mark of that ticket - the outbox hears of it, and the
+ticket goes. So the index is never behind what the outbox has heard of, and what the outbox has not heard of yet, it still
+holds the ticket of. Where that does not hold, one of the two was restored, copied, lost or made anew. Then nothing the index
+remembers of the order of changes counts any more: a new epoch begins, in which every change is newer than all of the one
+before, and every row is compared.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import attrs
+
+from semantic_core.orm._consumers import Consumer, Consumers, new_mark
+from semantic_core.protocols import Checkpoints, Store
+
+NUMBER_BITS = 40
+"""Bits of a stamp that hold the number of a ticket: a million million of them. The epoch is above."""
+
+MOST_LOOKS = 100
+"""How often two sides that others are writing to are looked at, until they hold still."""
+FIRST_TIME = "first indexing"
+"""Why rows are compared when they never were."""
+
+_log = logging.getLogger("semantic_core.orm")
+
+
+def stamp_of(epoch: int, number: int) -> int:
+    """The order of a change, as stores keep it: of a later epoch, or of a larger number in the same one."""
+    return (epoch << NUMBER_BITS) | (number & ((1 << NUMBER_BITS) - 1))
+
+
+def number_of(stamp: int) -> int:
+    """The number of the ticket in a stamp."""
+    return stamp & ((1 << NUMBER_BITS) - 1)
+
+
+@attrs.frozen
+class Position:
+    """How far an index has read one outbox.
+
+    epoch: grows by one each time the two had to begin anew. writes: how many writes came from there. number, mark: of the
+    ticket that the latest of them speaks of; number 0 for a comparison of rows. database: where the outbox was, as
+    `Consumers.address` has it.
+    """
+
+    epoch: int
+    writes: int
+    number: int
+    mark: int
+    database: str = ""
+
+    @property
+    def text(self) -> str:
+        """As a checkpoint."""
+        return json.dumps(attrs.asdict(self), sort_keys=True)
+
+    @classmethod
+    def of(cls, text: str | None) -> Position | None:
+        """What a checkpoint says; None if there is none."""
+        return None if text is None else cls(**json.loads(text))
+
+
+@attrs.frozen
+class Comparison:
+    """A comparison of all rows of a collection with the index, under way or done.
+
+    declared: fingerprint of the declaration it is for. phase: "rows" while rows are brought in; "documents" while what has
+    no row is taken out; "done". after: the last key that was looked at; None before the first. rows: looked at so far.
+    total: rows of the table when it began; -1 if nobody has counted. why: what made it necessary.
+    """
+
+    declared: str
+    phase: Literal["rows", "documents", "done"] = "rows"
+    after: str | None = None
+    rows: int = 0
+    total: int = -1
+    why: str = FIRST_TIME
+
+    @property
+    def text(self) -> str:
+        """As a checkpoint."""
+        return json.dumps(attrs.asdict(self), sort_keys=True)
+
+    @classmethod
+    def of(cls, text: str | None) -> Comparison | None:
+        """What a checkpoint says; None if there is none."""
+        return None if text is None else cls(**json.loads(text))
+
+    @property
+    def left(self) -> int:
+        """How many rows wait, as far as is known."""
+        return 0 if self.phase != "rows" else max(self.total - self.rows, 0)
+
+    @property
+    def reason(self) -> str:
+        """For the reader of an answer: what is not in it yet, and why. "" once it is done."""
+        if self.phase == "done":
+            return ""
+        rows = "the rows" if self.total < 0 else f"{self.left:,} of {self.total:,} rows"
+        if self.why == FIRST_TIME:
+            return f"{rows} wait for their first indexing"
+        return f"{rows} wait to be compared with the index: {self.why}"
+
+
+class ProcessCheckpoints:
+    """Checkpoints of a store that keeps none: they last as long as this object, so every start is a first one."""
+
+    def __init__(self) -> None:
+        self.identity = secrets.token_hex(16)
+        self.location = ""
+        self._kept: dict[str, str] = {}
+
+    def renew_identity(self) -> str:
+        """See `Checkpoints`."""
+        self.identity = secrets.token_hex(16)
+        return self.identity
+
+    def checkpoints(self) -> Mapping[str, str]:
+        """See `Checkpoints`."""
+        return dict(self._kept)
+
+    def checkpoint(self, source: str) -> str | None:
+        """See `Checkpoints`."""
+        return self._kept.get(source)
+
+    def update_checkpoint(self, source: str, change: Callable[[str | None], str | None]) -> str | None:
+        """See `Checkpoints`."""
+        new = change(self._kept.get(source))
+        if new is None:
+            self._kept.pop(source, None)
+        else:
+            self._kept[source] = new
+        return new
+
+    @contextmanager
+    def advancing(self, source: str, change: Callable[[str | None], str]) -> Iterator[None]:
+        """See `Checkpoints`. The store cannot tell of its writes, so the checkpoint is brought up beforehand."""
+        self.update_checkpoint(source, change)
+        yield
+
+
+class Agreement:
+    """One index and one outbox. `check` compares what each knows of the other; the rest keeps it so."""
+
+    def __init__(self, store: Store, consumers: Consumers) -> None:
+        self.index: Any = store if isinstance(store, Checkpoints) else ProcessCheckpoints()
+        self.consumers = consumers
+        self._outbox_id = ""
+
+    @property
+    def consumer(self) -> str:
+        """Under which name the outbox keeps changes for this index."""
+        return str(self.index.identity)
+
+    @property
+    def outbox_id(self) -> str:
+        """Identity of the outbox, as the latest `check` found it."""
+        if not self._outbox_id:
+            self._outbox_id = self.consumers.outbox_id()
+        return self._outbox_id
+
+    @property
+    def position(self) -> Position:
+        """How far the index has read this outbox; the very beginning if it never has."""
+        return Position.of(self.index.checkpoint(self.outbox_id)) or Position(0, 0, 0, 0)
+
+    def check(self) -> str:
+        """Why the two had to begin anew just now; "" if they agree.
+
+        After a disagreement the index is registered again, a new epoch has begun, and every collection it has of this outbox
+        is to be compared.
+        """
+        seen_before: object = None
+        for _ in range(MOST_LOOKS):
+            self._outbox_id = self.consumers.outbox_id()
+            known = self.consumers.get(self.index.identity)  # before the index is asked: see the top of this file
+            text = self.index.checkpoint(self._outbox_id)
+            position = Position.of(text)
+            why = self._disagreement(known, position)
+            if not why and known is not None:
+                self.consumers.seen(known, self.index.location)
+                return ""
+            progress = (known and (known.acknowledged, known.mark, known.evidence), text)
+            if progress == seen_before:  # nobody is in the middle of a write, so it is what it looks like
+                break
+            seen_before = progress
+        else:
+            return ""  # others write all the time; one of the next looks will tell
+        behind = known is not None and position is not None and known.acknowledged > position.writes
+        if behind and known is not None and known.location not in ("", self.index.location):
+            self.index.renew_identity()  # a copy of an index that lives on elsewhere
+        self._begin_anew(known, text, why)
+        return why
+
+    def _disagreement(self, known: Consumer | None, position: Position | None) -> str:
+        if position is None:
+            return FIRST_TIME
+        if known is None:
+            return "the application's database does not know this index, or does not know it any more"
+        if known.acknowledged > position.writes:
+            return "the index is an older copy of itself, or was restored"
+        if known.acknowledged == position.writes:
+            same = known.mark == position.mark
+        else:
+            same = position.mark == known.evidence or self.consumers.holds(position.number, position.mark)
+        return "" if same else "the application's database was restored, or is an older copy of itself"
+
+    def _begin_anew(self, known: Consumer | None, seen: str | None, why: str) -> None:
+        outbox_id, address = self.outbox_id, self.consumers.address()
+        every = self.index.checkpoints()
+        epochs = [found.epoch for found in map(Position.of, _positions(every)) if found is not None]
+        before = Position.of(seen) or Position(0, 0, 0, 0)
+        writes = max(before.writes, known.acknowledged if known is not None else 0) + 1
+        new = Position(max([*epochs, 0]) + 1, writes, 0, new_mark(), address)
+        now = self.index.update_checkpoint(outbox_id, lambda there: new.text if there == seen else there)
+        if now != new.text:  # another process was faster, and does what follows
+            return
+        for source in every:
+            if source.startswith(f"{outbox_id}/"):
+                self.ask_for(source.partition("/")[2], None, why)
+        self.consumers.register(self.index.identity, self.index.location, new.writes, new.mark)
+        if why != FIRST_TIME:
+            _log.warning("All rows are compared with the index again: %s.", why)
+
+    def begin_epoch(self) -> None:
+        """Let everything that is written from now on be newer than all there is, whatever the stamps say."""
+        outbox_id = self.outbox_id
+        every = self.index.checkpoints()
+        epochs = [found.epoch for found in map(Position.of, _positions(every)) if found is not None]
+        mark = new_mark()
+        position = self.position
+        self.consumers.acknowledge(self.index.identity, position.writes, position.mark, evidence=mark)
+
+        def change(there: str | None) -> str:
+            before = Position.of(there) or Position(0, 0, 0, 0)
+            return attrs.evolve(
+                before, epoch=max([*epochs, before.epoch]) + 1, writes=before.writes + 1, number=0, mark=mark
+            ).text
+
+        self.index.update_checkpoint(outbox_id, change)
+        self.acknowledge()
+
+    @contextmanager
+    def writing(self, evidence: Callable[[], tuple[int, int]]) -> Iterator[None]:
+        """Within it, what this thread writes into the index comes from this outbox.
+
+        evidence: number and mark of a ticket the outbox holds until it has heard of the write; asked when it is written.
+        """
+
+        def change(there: str | None) -> str:
+            before = Position.of(there) or Position(0, 0, 0, 0)
+            number, mark = evidence()
+            return attrs.evolve(before, writes=before.writes + 1, number=number, mark=mark).text
+
+        with self.index.advancing(self.outbox_id, change):
+            yield
+
+    def acknowledge(self, evidence: int | None = None) -> None:
+        """Let the outbox hear of all writes of the index so far. evidence: see `Consumers.acknowledge`."""
+        position = self.position
+        self.consumers.acknowledge(self.index.identity, position.writes, position.mark, evidence)
+
+    # --- comparisons of all rows -------------------------------------------------------------------------------------
+
+    def comparison(self, collection: str) -> Comparison | None:
+        """The latest comparison of this collection's rows; None if there never was one."""
+        return Comparison.of(self.index.checkpoint(self._source(collection)))
+
+    def ask_for(self, collection: str, declared: str | None, why: str) -> Comparison | None:
+        """Have all rows of a collection compared, from the first one on. declared: None keeps the declaration."""
+
+        def change(there: str | None) -> str | None:
+            before = Comparison.of(there)
+            named = declared if declared is not None else (before.declared if before else None)
+            return None if named is None else Comparison(named, why=why).text
+
+        return Comparison.of(self.index.update_checkpoint(self._source(collection), change))
+
+    def put(self, collection: str, before: Comparison, after: Comparison) -> bool:
+        """Write down how far a comparison is; False if it was begun anew meanwhile, and then nothing is written."""
+
+        def change(there: str | None) -> str | None:
+            return after.text if there == before.text else there
+
+        return bool(self.index.update_checkpoint(self._source(collection), change) == after.text)
+
+    def forget(self, collection: str) -> None:
+        """Forget that a collection was ever compared."""
+        self.index.update_checkpoint(self._source(collection), lambda there: None)
+
+    def feeder(self, collection: str) -> tuple[str, Position | None] | None:
+        """Another outbox this collection was read from, and how far; None if there is none."""
+        every = self.index.checkpoints()
+        for source in every:
+            outbox_id, slash, name = source.partition("/")
+            if slash and name == collection and outbox_id != self.outbox_id:
+                return outbox_id, Position.of(every.get(outbox_id))
+        return None
+
+    def take_over(self, other: str, collection: str) -> None:
+        """Forget that a collection was read from another outbox."""
+        self.index.update_checkpoint(f"{other}/{collection}", lambda there: None)
+
+    def _source(self, collection: str) -> str:
+        return f"{self.outbox_id}/{collection}"
+
+
+def _positions(every: Mapping[str, str]) -> list[str]:
+    return [text for source, text in every.items() if "/" not in source]
