@@ -61,7 +61,7 @@ class DjangoAdapter(BaseORMAdapter):
         _homes.setdefault(core, {}).setdefault(self.using, _name_of(self.using))
 
     @classmethod
-    def usual_core(cls, using=DEFAULT_DB_ALIAS, **options):
+    def usual_core(cls, *, using=DEFAULT_DB_ALIAS, usually=None, **options):
         """The core of indexes that name none.
 
         Its index is ``semantic-core.db`` in BASE_DIR, unless the configuration says where; in a
@@ -118,6 +118,14 @@ class DjangoAdapter(BaseORMAdapter):
         with connections[self.using].cursor() as cursor:
             cursor.execute(sql, list(params) or None)
             return cursor.fetchall() if cursor.description else []
+
+    def atomic(self):
+        return transaction.atomic(using=self.using)
+
+    @property
+    def shared_by_threads(self):
+        connection = connections[self.using]
+        return connection.vendor != "sqlite" or not connection.is_in_memory_db()
 
     def load(self, keys):
         """Past the managers of the model, which may hide rows."""

@@ -3,7 +3,7 @@
 README.md beside the original tells the rest.
 """
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from weakref import WeakSet, ref
 
@@ -102,6 +102,20 @@ class SQLAlchemyAdapter(BaseORMAdapter):
         block = nullcontext(current) if current is not None else self.engine.begin()
         with block as connection:
             return _run(connection, sql, params)
+
+    @contextmanager
+    def atomic(self):
+        """One transaction for the statements within; a part of the one that is open already."""
+        if self.in_transaction:
+            yield
+        else:
+            with self.engine.begin():
+                yield
+
+    @property
+    def shared_by_threads(self):
+        in_memory = (None, "", ":memory:")
+        return self.dialect != "sqlite" or self.engine.url.database not in in_memory
 
     def load(self, keys):
         """In a session of its own, so rows are detached; the first step of each path is loaded."""

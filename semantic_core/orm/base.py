@@ -113,11 +113,14 @@ class BaseORMAdapter(AdapterContract):
         return adapter
 
     @classmethod
-    def usual_core(cls, **options: Any) -> SemanticCore:
-        """The core of declared indexes that name none: as the settings say. options: of the adapter class."""
+    def usual_core(cls, *, usually: Any = None, **options: Any) -> SemanticCore:
+        """The core of declared indexes that name none: as the settings say.
+
+        usually: as for `SemanticCore.from_config`. options: of the adapter class.
+        """
         from semantic_core.core import SemanticCore
 
-        return SemanticCore.from_config()
+        return SemanticCore.from_config(usually=usually)
 
     # --- what every adapter can do -----------------------------------------------------------------------------------
 

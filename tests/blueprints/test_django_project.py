@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,7 @@ LOOK = (
     "[row.title for row in Article.search('repeat', mode='text')], Article.search.verify().sound)"
 )
 
-Run = Callable[..., str]
+pytestmark = pytest.mark.slow
 
 
 class Project:
@@ -148,4 +147,88 @@ def test_each_test_case_sees_an_index_that_agrees_with_its_rows(project: Project
     said = project.run("manage.py", "test", *options)
     assert "Ran 4 tests" in said
     assert "Traceback" not in said
+    assert project.shell(LOOK) == FOUND
+
+
+def test_models_are_renamed_changed_and_deleted_and_nothing_is_left(tmp_path: Path) -> None:
+    """Each by a migration Django wrote itself; triggers come back, and an index that is no more leaves nothing."""
+    project = Project(tmp_path)
+    project.run("manage.py", "migrate")
+    project.shell(MAKE)
+    models = FILES["blog/models.py"]
+    second = "\n\nclass Memo(models.Model):\n    body = models.TextField()\n    search = SemanticIndex(['body'])\n"
+    changes = {
+        "add": models.replace("    author =", "    lang = models.CharField(max_length=5, default='en')\n    author =")
+        + second,
+        "rename": models.replace("class Article", "class Essay")
+        .replace("content =", "text =")
+        .replace('"content"', '"text"')
+        + second,
+        "delete": models.replace("class Article", "class Essay")
+        .replace("content =", "text =")
+        .replace('"content"', '"text"'),
+    }
+    answers = "from blog.models import *; print("
+    project.write("blog/models.py", changes["add"])
+    project.run("manage.py", "makemigrations", "blog")
+    assert "Traceback" not in project.run("manage.py", "migrate")
+    project.shell("from blog.models import Memo; Memo.objects.create(body='walrus')")
+    assert project.shell(answers + "len(Article.search('income')), len(Memo.search('walrus')))") == "1 1"
+    project.write("blog/models.py", changes["rename"])
+    project.write(
+        "blog/migrations/0003_rename.py",
+        "from django.db import migrations\nclass Migration(migrations.Migration):\n"
+        "    dependencies = [('blog', '0002_memo_article_lang')]\n"
+        "    operations = [migrations.RenameModel('Article', 'Essay'), migrations.RenameField('Essay', 'content', 'text'),\n"
+        "                  migrations.RemoveField('Essay', 'lang')]\n",
+    )
+    assert "Traceback" not in project.run("manage.py", "migrate")
+    look = (
+        "[row.title for row in Essay.search('income', fresh=True)], Essay.search.verify().sound, "
+        "sorted(Essay.search.core.stats().collections))"
+    )
+    project.shell("from blog.models import Essay; Essay.search.core.sync()")
+    assert project.shell(answers + look) == "['Tax guide'] True ['blog_essay', 'blog_memo']"
+    project.write("blog/models.py", changes["delete"])
+    project.run("manage.py", "makemigrations", "blog")
+    assert "Traceback" not in project.run("manage.py", "migrate")
+    assert project.shell(answers + look) == "['Tax guide'] True ['blog_essay']"
+    left = (
+        'from django.db import connection as c; k = c.cursor(); k.execute("select name from sqlite_master where type = '
+        "'trigger' and tbl_name not in ('blog_essay', 'auth_user')\"); a = k.fetchall(); "
+        "k.execute('select count(*) from semantic_outbox'); print(a, k.fetchall())"
+    )
+    assert project.shell(left) == "[] [(0,)]"
+
+
+PYTEST = """
+import pytest
+from blog.models import Article
+
+
+@pytest.mark.django_db
+def test_rolled_back():
+    Article.objects.create(title="Loops", content="repeat a block")
+    assert [row.title for row in Article.search("repeat")] == ["Loops"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_committed():
+    Article.objects.create(title="Lists", content="repeat it")
+    assert [row.title for row in Article.search("repeat")] == ["Lists"]
+
+
+@pytest.mark.django_db
+def test_rolled_back_again():
+    assert list(Article.search("repeat", mode="text")) == []
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--reuse-db",)], ids=["plain", "reuse-db"])
+def test_pytest_leaves_the_index_of_the_project_alone(project: Project, options: tuple[str, ...]) -> None:
+    pytest.importorskip("pytest_django", reason="pytest-django is not installed")
+    project.write("test_with_pytest.py", PYTEST)
+    for _ in range(2):
+        said = project.run("-m", "pytest", "-q", "--ds", "site1.settings", *options, "test_with_pytest.py")
+        assert "3 passed" in said
     assert project.shell(LOOK) == FOUND
