@@ -139,6 +139,8 @@ class Hub:
 
     def agree(self) -> str:
         """See whether outbox and index belong to one history, and begin anew if not; then the reason, else ""."""
+        if self.elsewhere:
+            return ""
         with self.at_work():
             with self._agreeing:
                 why = self.agreement.check()
@@ -432,7 +434,7 @@ class Hub:
         """What the worker thread does when it is woken, and now and then; whether it has to come back by itself."""
         active = {name: adapter for name, adapter in self.adapters.items() if name not in self._paused}
         background = {name for name, adapter in active.items() if adapter.strategy == "background"}
-        if not self.outbox.exists():
+        if self.elsewhere or not self.outbox.exists():
             return bool(background)
         inline = {name for name, adapter in active.items() if adapter.strategy == "inline"}
         retries = inline if monotonic() < self._rests_until + REST else set()

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from semantic_core.orm._dialects import TABLES
 from semantic_core.testing._adapter_harness import Capability
 from semantic_core.testing._adapter_kit import SOURCES, Bench, scenario
 from semantic_core.testing._check import same
@@ -60,7 +61,7 @@ def nothing_is_said_before_there_is_an_outbox(bench: Bench) -> None:
         bench.model("note"), core, adapter_options=bench.harness.options, source_fields=SOURCES["note"], sync="inline"
     )
     if index.hub.outbox.exists():
-        for table in ("semantic_outbox", "semantic_places", "semantic_state"):
+        for table in TABLES:
             bench.sql(f"DROP TABLE {table}")
     with _warnings() as said:
         bench.create("note", id=1, body="before")
