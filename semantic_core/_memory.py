@@ -85,13 +85,17 @@ class _Kept:
 
 @attrs.frozen(eq=False)
 class _State:
-    """All there is. stamps: of refs ever written or removed with one. checkpoints: by the name of their source."""
+    """All there is.
+
+    stamps: of refs ever written or removed with one. checkpoints: by the name of their source. identity: which index it is.
+    """
 
     documents: Mapping[Ref, _Kept] = attrs.field(factory=dict)
     stamps: Mapping[Ref, int] = attrs.field(factory=dict)
     written: int = 0
     queue: Queue = attrs.field(factory=Queue)
     checkpoints: Mapping[str, str] = attrs.field(factory=dict)
+    identity: str = attrs.field(factory=lambda: secrets.token_hex(16))
 
 
 def open_memory(
@@ -112,7 +116,6 @@ class MemoryStore(MemoryQueue):
         self._writing = threading.RLock()
         self._pinned = threading.local()
         self._closed = False
-        self._identity = secrets.token_hex(16)
 
     @property
     def space(self) -> Space:
@@ -127,7 +130,7 @@ class MemoryStore(MemoryQueue):
     @property
     def identity(self) -> str:
         """See `Checkpoints`."""
-        return self._identity
+        return self._reading().identity
 
     @property
     def location(self) -> str:
@@ -136,8 +139,9 @@ class MemoryStore(MemoryQueue):
 
     def renew_identity(self) -> str:
         """See `Checkpoints.renew_identity`."""
-        self._identity = secrets.token_hex(16)
-        return self._identity
+        with self._writing:
+            self._state = attrs.evolve(self._latest(), identity=secrets.token_hex(16))
+            return self._state.identity
 
     def checkpoints(self) -> Mapping[str, str]:
         """See `Checkpoints.checkpoints`."""
@@ -209,7 +213,9 @@ class MemoryStore(MemoryQueue):
                 documents[ref] = _Kept(document, rows, before.created_at if before else now, now)
                 outcomes.append((ref, "updated" if before else "added"))
             documents, _ = _fill(documents, known)  # passages that waited for a vector which came with another document
-            self._state = _State(documents, marks, written, state.queue, self._advanced(state))
+            self._state = attrs.evolve(
+                state, documents=documents, stamps=marks, written=written, checkpoints=self._advanced(state)
+            )
         return ReplaceReport(tuple(outcomes))
 
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
@@ -224,7 +230,7 @@ class MemoryStore(MemoryQueue):
             for ref in wanted:
                 if _stamped(ref, marks, stamps):
                     documents.pop(ref, None)
-            self._state = _State(documents, marks, state.written, state.queue, self._advanced(state))
+            self._state = attrs.evolve(state, documents=documents, stamps=marks, checkpoints=self._advanced(state))
         return len(state.documents) - len(documents)
 
     def known(self, fingerprints: Collection[str]) -> Mapping[str, Vector]:

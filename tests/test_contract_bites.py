@@ -95,6 +95,49 @@ def with_rows(kept: Any, rows: Any) -> Any:
     return attrs.evolve(kept, rows=tuple(rows))
 
 
+# --- stores: which index it is, and how far it got ------------------------------------------------------------------
+
+
+@caught_by("a_write_advances_its_checkpoint")
+class RemovalsAdvanceNothing(MemoryStore):
+    def remove(self, refs, stamps=None):
+        before = self._latest().checkpoints
+        removed = super().remove(refs, stamps)
+        self._state = attrs.evolve(self._latest(), checkpoints=before)
+        return removed
+
+
+@caught_by("a_write_that_fails_advances_nothing")
+class AdvancedBeforehand(MemoryStore):
+    def replace(self, batch, stamps=None):
+        for source, change in self._advances():
+            self.update_checkpoint(source, change)
+        outer, self._pinned.advances = self._advances(), ()
+        try:
+            return super().replace(batch, stamps)
+        finally:
+            self._pinned.advances = outer
+
+
+@caught_by("a_checkpoint_is_changed_in_one_step")
+class CheckpointsAreNeverRemoved(MemoryStore):
+    def update_checkpoint(self, source, change):
+        return super().update_checkpoint(source, lambda there: change(there) or there)
+
+
+@caught_by("an_index_knows_which_one_it_is")
+class EveryIndexIsTheSame(MemoryStore):
+    identity = "the index"
+
+
+@caught_by("identity_and_checkpoints_outlive_the_process")
+class CheckpointsGoneWithTheProcess(Shelf):
+    def close(self):
+        if not self._closed:
+            self._state = attrs.evolve(self._state, checkpoints={})
+        super().close()
+
+
 # --- stores: what is written ---------------------------------------------------------------------------------------
 
 

@@ -153,12 +153,17 @@ class ProcessCheckpoints:
 
 
 class Agreement:
-    """One index and one outbox. `check` compares what each knows of the other; the rest keeps it so."""
+    """One index and one outbox. `check` compares what each knows of the other; the rest keeps it so.
+
+    others: how many other indexes read this outbox, as the latest `check` found it.
+    """
 
     def __init__(self, store: Store, consumers: Consumers) -> None:
         self.index: Any = store if isinstance(store, Checkpoints) else ProcessCheckpoints()
         self.consumers = consumers
         self._outbox_id = ""
+        self.others = 0
+        self._latest = Position(0, 0, 0, 0)
 
     @property
     def consumer(self) -> str:
@@ -185,8 +190,8 @@ class Agreement:
         """
         seen_before: object = None
         for _ in range(MOST_LOOKS):
-            self._outbox_id = self.consumers.outbox_id()
-            known = self.consumers.get(self.index.identity)  # before the index is asked: see the top of this file
+            # Before the index is asked how far it is: see the top of this file.
+            self._outbox_id, known, self.others = self.consumers.look(self.consumer)
             text = self.index.checkpoint(self._outbox_id)
             position = Position.of(text)
             why = self._disagreement(known, position)

@@ -69,6 +69,21 @@ class Consumers(Statements):
             value = self._value(found, [_OUTBOX_ID])
         return str(value)
 
+    def look(self, consumer: str) -> tuple[str, Consumer | None, int]:
+        """The identity of the outbox, this index (None if it is not registered), and how many others there are: in one
+        query, for it is asked before every piece of work."""
+        columns = ", ".join(f"c.{column}" for column in _COLUMNS.split(", "))
+        sql = (
+            f"SELECT s.value, (SELECT COUNT(*) FROM {CONSUMERS} o WHERE o.consumer <> {self._mark}), {columns} "
+            f"FROM {STATE} s LEFT JOIN {CONSUMERS} c ON c.consumer = {self._mark} "
+            f"WHERE s.collection = '' AND s.name = {self._mark}"
+        )
+        rows = self._execute(sql, [consumer, consumer, _OUTBOX_ID])
+        if not rows:
+            return self.outbox_id(), self.get(consumer), len([each for each in self.every() if each.consumer != consumer])
+        outbox_id, others, *found = rows[0]
+        return str(outbox_id), None if found[0] is None else _consumer(found), int(others)
+
     def get(self, consumer: str) -> Consumer | None:
         """This index; None if it is not registered."""
         sql = f"SELECT {_COLUMNS} FROM {CONSUMERS} WHERE consumer = {self._mark}"

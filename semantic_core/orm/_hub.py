@@ -32,6 +32,8 @@ BATCH = 1_000
 """Tickets taken at a time."""
 PAUSE = 0.02
 """Seconds between two looks at tickets another worker holds."""
+DROP = 30.0
+"""Seconds between two looks for indexes that have been away for too long."""
 LOOK = 1.0
 """Seconds between two comparisons of what outbox and index know of each other, while nothing but searches happens."""
 SLOW = 0.1
@@ -90,7 +92,7 @@ class Hub:
         self._last_error = ""
         self._outbox_seen = False
         self.reinstall = Reinstall()
-        self._looked_at = float("-inf")
+        self._looked_at = self._dropped_at = float("-inf")
         self._rests_until = float("-inf")
         first.on_commit(self.wake)
 
@@ -144,9 +146,11 @@ class Hub:
         with self.at_work():
             with self._agreeing:
                 why = self.agreement.check()
-                self.outbox.consumer = self.agreement.consumer
+                self.outbox.consumer, self.outbox.shared = self.agreement.consumer, self.agreement.others > 0
                 self._looked_at = monotonic()
-            self._drop_lost()
+            if self.agreement.others and monotonic() - self._dropped_at > DROP:
+                self._dropped_at = monotonic()
+                self._drop_lost()
         return why
 
     def _drop_lost(self) -> None:
@@ -154,7 +158,7 @@ class Hub:
         for lost in self.agreement.consumers.lost():
             if lost.consumer != self.outbox.consumer:
                 _log.warning(
-                    "The index at %r has not been here for %.1f days: its pending changes are dropped. When it comes "
+                    "The index at %r has been away for more than %.1f days: its pending changes are dropped. When it comes "
                     "back, it compares all rows.",
                     lost.location or "(in memory)",
                     lost.kept_for / 86_400,
@@ -326,7 +330,8 @@ class Hub:
             done = attrs.evolve(done, failed=tuple(each for each in done.failed if each.code != STALE))
             report = merged(report, done)
             _tell_failures(done, tickets.taken)
-            if not tickets.taken or (until is not None and monotonic() >= until):
+            looked_through = not lease and tickets.taken < size  # what comes now is the next commit's
+            if not tickets.taken or looked_through or (until is not None and monotonic() >= until):
                 break
             left = None if left is None else left - tickets.taken
         return report, left
@@ -429,6 +434,18 @@ class Hub:
         """Stop the worker thread, and hear no more commits."""
         self._closed = True
         self.worker.stop()
+        self._leave()
+
+    def _leave(self) -> None:
+        """An index in memory ends here: nothing has to be kept for it."""
+        if self.agreement.index.location or not self.outbox.consumer:
+            return
+        try:
+            with self.at_work():
+                if not self._first.in_transaction and self.outbox.exists():
+                    self.agreement.consumers.drop(self.outbox.consumer)
+        except Exception:  # noqa: BLE001 - the database may be closed, or gone; the index is forgotten there after a while
+            _log.debug("The application's database could not be told that an index in memory has ended.", exc_info=True)
 
     def _work(self) -> bool:
         """What the worker thread does when it is woken, and now and then; whether it has to come back by itself."""

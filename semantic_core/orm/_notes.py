@@ -56,6 +56,11 @@ class Notes(Pages):
             found |= {row[0] for row in self._execute(self._tenants_of(table, tenant_column), ())}
         return sorted(found)
 
+    def collections(self) -> list[str]:
+        """The collections something is remembered of: those with an index that is installed."""
+        rows = self._execute(f"SELECT DISTINCT collection FROM {STATE} WHERE collection <> '' ORDER BY collection", ())
+        return [str(row[0]) for row in rows]
+
     def get_state(self, collection: str, name: str) -> str | None:
         """What was set under this name; None if nothing was."""
         sql = f"SELECT value FROM {STATE} WHERE collection = {self._mark} AND name = {self._mark}"

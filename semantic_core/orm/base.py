@@ -267,6 +267,8 @@ class BaseORMAdapter(AdapterContract):
             self._capture.remove()
             if forget:
                 self.hub.outbox.forget(self.declaration.collection)
+                if not self.hub.outbox.collections():  # nobody reads it any more
+                    self.hub.agreement.consumers.drop(self.hub.outbox.consumer)
                 if not self.hub.closed:
                     self.hub.agreement.forget(self.declaration.collection)
 

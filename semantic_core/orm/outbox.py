@@ -97,7 +97,8 @@ class SqlOutbox(Notes):
 
     execute: runs one statement with its parameters on the application's connection and gives its rows. Without parameters,
     the statement is run as it is written. placeholder: how it marks a parameter; "" means "?" on SQLite, "%s" elsewhere.
-    consumer: identity of the index that reads it; "" reads what no index has for itself.
+    consumer: identity of the index that reads it; "" reads what no index has for itself. shared: an attribute; False once it
+    is known that no other index reads it, which spares a look.
     lease: seconds; base_delay, max_delay: seconds. clock: seconds since 1970. random: from 0 to 1, spreads the pauses.
     atomic: a block whose statements are one transaction. `add` belongs into the application's transaction; the rest is meant
     to run outside of one, each statement committed.
@@ -129,6 +130,7 @@ class SqlOutbox(Notes):
         self._clock, self._random = clock, random
         self.atomic = atomic
         self.consumer = consumer
+        self.shared = True
 
     @property
     def looks_only(self) -> bool:
@@ -296,7 +298,7 @@ class SqlOutbox(Notes):
     def _claim(self, limit: int, collections: Collection[str] | None, *, whole: bool, lease: bool) -> list[Ticket]:
         if limit < 1 or (collections is not None and not collections):
             return []
-        if self.consumer:
+        if self.consumer and self.shared:
             self.distribute()
         due, params = self._due()
         mine, owner = self._mine()

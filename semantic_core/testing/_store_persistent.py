@@ -8,6 +8,7 @@ from semantic_core.errors import SemanticCoreError, SpaceMismatch
 from semantic_core.testing._check import Check, expect, raises, same
 from semantic_core.testing._samples import SPACE, OpenStore, contents, fingerprint_of, item, put
 from semantic_core.testing._store_batches import RATE, held_by, ledger_of, sent, vectors_of
+from semantic_core.testing._store_checkpoints import checkpoints_of
 from semantic_core.types import Ref, Scope, Space
 
 
@@ -43,6 +44,19 @@ def jobs_outlive_the_process(open_store: OpenStore) -> None:
         same((now and now.sent, now and now.succeeded, now and now.failed), (before.sent, 1, 1), "the job")
         same((held_by(queue, "j"), list(queue.costs())), (held, costs), "what it holds, and what it cost")
         same([one.reason for one in queue.given_up()], ["too long"], "why a passage was given up")
+
+
+@Check
+def identity_and_checkpoints_outlive_the_process(open_store: OpenStore) -> None:
+    """Opened again it is the same index, as far as it was."""
+    with closing(open_store(SPACE)) as store:
+        kept = checkpoints_of(store)
+        with kept.advancing("a", lambda there: "7"):
+            put(store, item("1", "one"))
+        identity = kept.identity
+    with closing(open_store(SPACE)) as store:
+        again = checkpoints_of(store)
+        same((again.identity, again.checkpoint("a")), (identity, "7"), "identity and checkpoint after reopening")
 
 
 @Check

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -109,9 +109,9 @@ class PeeweeAdapter(BaseORMAdapter):
         return in_transaction(self._database)
 
     def atomic(self) -> AbstractContextManager[Any]:
-        """See `BaseORMAdapter`."""
+        """See `BaseORMAdapter`. Within a transaction of the application, it is a part of that."""
         database = self._connected_database()
-        block: AbstractContextManager[Any] = database.atomic()
+        block: AbstractContextManager[Any] = nullcontext() if in_transaction(database) else database.atomic()
         return block
 
     @property
