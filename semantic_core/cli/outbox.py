@@ -13,7 +13,10 @@ from semantic_core.cli._group import GAP, Group
 from semantic_core.cli._output import counted, note, render, table_width, visible, write, write_json
 
 if TYPE_CHECKING:
+    from semantic_core.core import SemanticCore
     from semantic_core.orm import AbortedTicket, BaseORMAdapter, IndexStatus
+    from semantic_core.orm._hub import Hub
+    from semantic_core.orm._leftovers import Leftover
 
 _SHOWN = 20
 """Aborted changes that are listed."""
@@ -29,21 +32,27 @@ def outbox() -> None:
 @of_app
 @click.pass_context
 def status(context: click.Context, indexes: tuple[str, ...], app: str | None, as_json: bool) -> None:
-    """How far each index is behind its table. Exit code 1 if a change was given up, or a trigger is missing."""
+    """How far each index is behind its table.
+
+    Exit code 1 if a change was given up, a trigger is missing, or something is left of an index that nobody declares.
+    """
+    from semantic_core.orm._leftovers import declared_in, leftovers
+
     with application(app) as core:
         adapters = adapters_of(core, indexes)
         states = [adapter.status() for adapter in adapters]
         aborted = _aborted(adapters)
+        left = [] if indexes else [each for hub in _hubs(core) for each in leftovers(hub)]
+        fed = declared_in(core) | {each.collection for each in left}
+        others = {name: count for name, count in core.stats(all_tenants=True).collections.items() if name not in fed}
         place = getattr(core.store, "path", None)
     if as_json:
         import attrs
 
+        answer = {"indexes": states, "aborted": aborted, "left": left}
         write_json(
-            {
-                "path": None if place is None else str(place),
-                "indexes": [attrs.asdict(each) for each in states],
-                "aborted": [attrs.asdict(each) for each in aborted],
-            }
+            {name: [attrs.asdict(each) for each in found] for name, found in answer.items()}  # type: ignore[attr-defined]
+            | {"fed_by_no_model": {} if indexes else others, "path": None if place is None else str(place)}
         )
     else:
         write(_table(states))
@@ -59,7 +68,12 @@ def status(context: click.Context, indexes: tuple[str, ...], app: str | None, as
             note(f"given up: {which} after {counted(each.attempts, 'attempt')}: {why}")
         if aborted:
             note("Once the cause is mended: semantic-core outbox retry. To forget them: semantic-core outbox drop.")
-    if aborted or not all(state.capturing for state in states):
+        for leftover in left:
+            note(_left(leftover))
+        if others and not indexes:
+            listed = ", ".join(f"{visible(name)} ({counted(count, 'document')})" for name, count in sorted(others.items()))
+            note(f"In the index, and fed by no model here: {listed}.")
+    if aborted or left or not all(state.capturing for state in states):
         context.exit(GAP)
 
 
@@ -78,6 +92,84 @@ def retry(indexes: tuple[str, ...], app: str | None, as_json: bool) -> None:
 def drop(indexes: tuple[str, ...], app: str | None, as_json: bool) -> None:
     """Forget changes that were given up. Their rows stay in the index as they are; `verify` finds what differs."""
     _each(app, indexes, as_json, "dropped", lambda adapter, name: adapter.hub.outbox.drop(collections={name}))
+
+
+@outbox.command()
+@click.argument("collection")
+@click.option("--keep-documents", is_flag=True, help="Leave its documents in the index.")
+@of_app
+@click.confirmation_option("--yes", prompt="Remove its triggers, pending changes and documents? The rows stay.")
+@click.pass_context
+def forget(context: click.Context, collection: str, keep_documents: bool, app: str | None, as_json: bool) -> None:
+    """Remove what is left of an index that no model declares any more: triggers, pending changes, state, documents.
+
+    COLLECTION: as `status` shows it. Exit code 1 if there is nothing of that name.
+    """
+    from semantic_core.errors import ConfigError
+    from semantic_core.orm._leftovers import Forgotten, declared_in
+    from semantic_core.orm._leftovers import forget as forget_in
+
+    with application(app) as core:
+        if collection in declared_in(core):
+            raise ConfigError(
+                f"{collection} is declared by a model of this application.",
+                hint="Take the index out of the model first; or call uninstall() of it.",
+            )
+        done = [forget_in(hub, collection, documents=not keep_documents) for hub in _hubs(core) if hub.outbox.exists()]
+    total = Forgotten(
+        triggers=sum(each.triggers for each in done),
+        pending=sum(each.pending for each in done),
+        documents=sum(each.documents for each in done),
+        documents_left=max((each.documents_left for each in done), default=0),
+    )
+    if as_json:
+        import attrs
+
+        write_json(attrs.asdict(total))
+    else:
+        write(
+            f"Removed {counted(total.triggers, 'trigger')}, {counted(total.pending, 'pending change')} and "
+            f"{counted(total.documents, 'document')} of {visible(collection)}."
+        )
+        if total.documents_left:
+            note(f"{counted(total.documents_left, 'document')} of tenants are left: core.tenant(name).remove(...).")
+    if not (total.triggers or total.pending or total.documents or total.documents_left):
+        context.exit(GAP)
+
+
+@outbox.command("remove-triggers")
+@of_app
+def remove_all_triggers(app: str | None, as_json: bool) -> None:
+    """Take all triggers of search indexes away, for a migration by another program.
+
+    Changes are not noted until the application binds its indexes again (init_database); it then puts the triggers back and
+    looks at every row.
+    """
+    from semantic_core.orm.migrations import remove_triggers
+
+    with application(app) as core:
+        names = [name for hub in _hubs(core) for name in remove_triggers(hub.execute, hub.dialect)]
+    if as_json:
+        write_json({"removed": names})
+    else:
+        write(f"Removed {counted(len(names), 'trigger')}. The next init_database(...) puts them back.")
+
+
+def _hubs(core: SemanticCore) -> list[Hub]:
+    from semantic_core.orm._hub import Hub
+
+    return [follower for follower in core.followers if isinstance(follower, Hub)]
+
+
+def _left(leftover: Leftover) -> str:
+    where = f" on {visible(leftover.table)}" if leftover.table else ""
+    if leftover.table and not leftover.table_there:
+        where += ", which is gone"
+    return (
+        f"left of {visible(leftover.collection)}, which no index declares: {counted(leftover.triggers, 'trigger')}{where}, "
+        f"{counted(leftover.pending, 'pending change')}, {counted(leftover.documents, 'document')}. To remove them: "
+        f"semantic-core outbox forget {visible(leftover.collection)}"
+    )
 
 
 def _each(

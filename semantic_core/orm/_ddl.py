@@ -6,7 +6,7 @@ from typing import Literal
 
 import attrs
 
-from semantic_core.orm._dialects import dollar_quoted, identifier, literal, locked, split_name, table_identifier
+from semantic_core.orm._dialects import OUTBOX, dollar_quoted, identifier, literal, locked, split_name, table_identifier
 from semantic_core.orm._tables import Dialect
 
 
@@ -14,7 +14,7 @@ from semantic_core.orm._tables import Dialect
 class Trigger:
     """One trigger, before it has a name. what: short and unlike that of any other of its collection; part of the name.
 
-    when: the condition; "" for always. body: statements, run one after the other.
+    when: the condition; "" for always. body: statements, run one after the other. reads: tables they read.
     """
 
     what: str
@@ -23,10 +23,15 @@ class Trigger:
     event: Literal["INSERT", "UPDATE", "DELETE", "TRUNCATE"]
     body: tuple[str, ...]
     when: str = ""
+    reads: tuple[str, ...] = ()
 
 
 def create(dialect: Dialect, name: str, trigger: Trigger) -> str:
-    """The statement that makes a trigger if it is not there."""
+    """The statement that makes a trigger if it is not there.
+
+    A write never fails because the outbox, or a table that is read, is gone: then the trigger does nothing. SQLite cannot
+    say so; there `migrations.make_way` takes triggers away before the tables go.
+    """
     head = f"{trigger.timing} {trigger.event} ON {table_identifier(dialect, trigger.table)}"
     body = "\n".join(f"{statement};" for statement in trigger.body)
     if dialect == "postgresql":
@@ -37,14 +42,18 @@ def create(dialect: Dialect, name: str, trigger: Trigger) -> str:
     schema = split_name(dialect, trigger.table)[0]
     place = f"{identifier(dialect, schema)}." if schema else ""
     steps = f"IF {trigger.when} THEN\n{body}\nEND IF;" if trigger.when else body
-    return f"CREATE TRIGGER IF NOT EXISTS {place}{identifier(dialect, name)} {head} FOR EACH ROW\nBEGIN\n{steps}\nEND"
+    handler = f"DECLARE CONTINUE HANDLER FOR {_NO_SUCH_TABLE} BEGIN END;"
+    made = f"CREATE TRIGGER IF NOT EXISTS {place}{identifier(dialect, name)} {head} FOR EACH ROW"
+    return f"{made}\nBEGIN\n{handler}\n{steps}\nEND"
 
 
 def _with_function(quoted: str, name: str, trigger: Trigger, head: str, body: str) -> str:
     """The function runs as its owner, with the schemas of now: whoever may write the table needs no right to the outbox."""
     each = "STATEMENT" if trigger.event == "TRUNCATE" else "ROW"
     answer = "NULL" if trigger.timing == "AFTER" or each == "STATEMENT" else "OLD"
-    function = dollar_quoted(f"BEGIN\n{body}\nRETURN {answer};\nEND")
+    needed = (OUTBOX, *(table_identifier("postgresql", name) for name in trigger.reads))
+    there = " AND ".join(f"to_regclass({literal('postgresql', name)}) IS NOT NULL" for name in needed)
+    function = dollar_quoted(f"BEGIN\nIF {there} THEN\n{body}\nEND IF;\nRETURN {answer};\nEND")
     when = f" WHEN ({trigger.when})" if trigger.when else ""
     table = literal("postgresql", table_identifier("postgresql", trigger.table))
     return locked(
@@ -62,6 +71,29 @@ def drop(dialect: Dialect, name: str) -> str:
     if dialect == "postgresql":
         return locked(f"DROP FUNCTION IF EXISTS {identifier(dialect, name)}() CASCADE;")
     return f"DROP TRIGGER IF EXISTS {identifier(dialect, name)}"
+
+
+_NO_SUCH_TABLE = 1146
+"""What MySQL and MariaDB call it."""
+
+
+def triggers_there(dialect: Dialect, prefix_length: int, mark: str) -> str:
+    """A query for (name, table, text) of triggers that begin with its parameter, those that lost their table too."""
+    if dialect == "sqlite":
+        begins = f"substr(name, 1, {prefix_length}) = {mark}"
+        return f"SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger' AND {begins}"
+    if dialect == "mysql":
+        begins = f"LEFT(trigger_name, {prefix_length}) = {mark}"
+        return (
+            "SELECT trigger_name, event_object_table, action_statement FROM information_schema.triggers "
+            f"WHERE trigger_schema = DATABASE() AND {begins}"
+        )
+    return (
+        "SELECT CAST(proname AS text), (SELECT CAST(min(relname) AS text) FROM pg_trigger t "
+        "JOIN pg_class c ON c.oid = t.tgrelid WHERE t.tgfoid = p.oid AND tgname = proname), prosrc "
+        "FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace WHERE nspname = current_schema() "
+        f"AND prorettype = CAST('trigger' AS regtype) AND left(CAST(proname AS text), {prefix_length}) = {mark}"
+    )
 
 
 def names_there(dialect: Dialect, prefix_length: int, mark: str, *, complete: bool) -> str:

@@ -213,6 +213,19 @@ def tables_there(dialect: Dialect, mark: str) -> str:
     return f"SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = {here} AND table_name IN ({names})"
 
 
+def table_there(dialect: Dialect, name: str, mark: str) -> tuple[str, list[str]]:
+    """A query, with its parameters, that gives how many tables or views of this name there are: 0 or 1."""
+    if dialect == "sqlite":
+        return f"SELECT COUNT(*) FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) = lower({mark})", [name]
+    if dialect == "postgresql":
+        quoted = table_identifier(dialect, name)
+        return f"SELECT COUNT(*) FROM (SELECT to_regclass({mark}) AS found) AS looked WHERE found IS NOT NULL", [quoted]
+    schema, table = split_name(dialect, name)
+    here = mark if schema else "DATABASE()"
+    sql = f"SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = {here} AND table_name = {mark}"
+    return sql, [schema, table] if schema else [table]
+
+
 def upsert(dialect: Dialect, table: str, columns: Sequence[str], kept: Sequence[str], mark: str) -> str:
     """A statement that puts a row, or gives the one that is there the new values of `kept`; a stamp never gets smaller."""
     insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"

@@ -19,6 +19,7 @@ from semantic_core.orm._agreement import Agreement
 from semantic_core.orm._compare import PAGE, ReindexProgress, RowComparison, alone
 from semantic_core.orm._consumers import Consumers
 from semantic_core.orm._contract import AdapterContract, in_one_connection
+from semantic_core.orm._reinstall import Reinstall
 from semantic_core.orm._tickets import Tickets
 from semantic_core.orm._worker import Worker
 from semantic_core.orm.outbox import SqlOutbox
@@ -79,6 +80,7 @@ class Hub:
         self.core = core
         self.database = first.database
         self._first = first
+        self.execute, self.dialect, self.placeholder = first.execute, first.dialect, first.placeholder
         self._closed = False
         self.adapters: Mapping[str, AdapterContract] = {}  # never changed, only replaced: others go through it meanwhile
         self.outbox = SqlOutbox(first.execute, first.dialect, placeholder=first.placeholder, atomic=first.atomic)
@@ -88,6 +90,7 @@ class Hub:
         self._lock = threading.Lock()
         self._mine = threading.local()
         self._last_error = ""
+        self.reinstall = Reinstall()
         self._dropped_at = float("-inf")
         self._installed = self._behind_inline = False
         self._rests_until = float("-inf")
@@ -120,6 +123,11 @@ class Hub:
         return bool(getattr(self._mine, "working", False))
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether the connection leads to another database now, that of a test run: its rows are no business of this hub."""
+        return self._first.database != self.database
+
+    @property
     def closed(self) -> bool:
         """Whether its core was closed: it hears of no commit any more."""
         return self._closed
@@ -137,6 +145,8 @@ class Hub:
 
     def agree(self) -> str:
         """See whether outbox and index belong to one history, and begin anew if not; then the reason, else ""."""
+        if self.elsewhere:
+            return ""
         with self.at_work():
             why = self.agreement.check()
             self.outbox.consumer, self.outbox.shared = self.agreement.consumer, self.agreement.others > 0
@@ -215,16 +225,18 @@ class Hub:
 
     def wake(self) -> None:
         """Something was committed. Never raises: what goes wrong stands in the status, and the tickets wait."""
-        if self._closed or self.working or self._first.in_transaction:
+        if self._closed or self.working or self._first.in_transaction or self.elsewhere:
+            return
+        self.install_waiting()
+        if not self.is_installed():  # migrations commit before there is an outbox
             return
         active = [adapter for name, adapter in self.adapters.items() if name not in self._paused]
         inline = {adapter.declaration.collection for adapter in active if adapter.strategy == "inline"}
         if inline and monotonic() >= self._rests_until:
             started = monotonic()
             try:
-                if self.is_installed():  # migrations commit before there is an outbox
-                    with self._waiting_at_most(PATIENCE):
-                        self.sync(None, collections=inline, compare=False)
+                with self._waiting_at_most(PATIENCE):
+                    self.sync(None, collections=inline, compare=False)
                 if any(adapter.same_transaction for adapter in active):
                     self._embed_pending(BATCH)
             except Exception:  # noqa: BLE001 - the application's commit has happened and must not fail; `sync` keeps the reason
@@ -249,6 +261,11 @@ class Hub:
             self._behind_inline = True
             self.worker.wake()
 
+    def install_waiting(self) -> None:
+        """Install the indexes that wait for it; see `Reinstall`. Never raises."""
+        with self.at_work():
+            self.reinstall.settle()
+
     def write_words(self, limit: int | None = None) -> None:
         """Within an open transaction of a database that holds its own index: index what it changed, vectors apart.
 
@@ -259,7 +276,7 @@ class Hub:
             for name, adapter in self.adapters.items()
             if adapter.same_transaction and adapter.strategy != "manual" and name not in self._paused
         }
-        if wanted and not self._closed and not self.working:
+        if wanted and not self._closed and not self.working and self.is_installed():
             self.sync(limit, collections=wanted, compare=False, mode="async")
 
     @in_one_connection
@@ -281,6 +298,8 @@ class Hub:
         progress: called after each page of rows that were compared. until: by `time.monotonic`, when to stop.
         Raises what the store or the database raises; tickets are given back then. StoreMisuse within a transaction.
         """
+        if self.elsewhere:
+            return IngestReport()
         if mode != "async" and self._first.in_transaction:
             raise StoreMisuse(
                 "Changes cannot be worked off within an open transaction: the index would hold what may be rolled back.",
@@ -455,7 +474,7 @@ class Hub:
         """What the worker thread does when it is woken, and now and then; whether it has to come back by itself."""
         active = {name: adapter for name, adapter in self.adapters.items() if name not in self._paused}
         background = {name for name, adapter in active.items() if adapter.strategy == "background"}
-        if not self.is_installed():
+        if self.elsewhere or not self.is_installed():
             return bool(background)
         inline = {name for name, adapter in active.items() if adapter.strategy == "inline"}
         owed = inline if self._behind_inline else set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,6 +20,8 @@ from semantic_core.orm._compare import PAGE, ReindexProgress
 from semantic_core.orm._contract import AdapterContract, Backfill, CaptureMode, Strategy, in_one_connection
 from semantic_core.orm._declaration import Declaration
 from semantic_core.orm._hub import Hub, IndexStatus, hub_of
+from semantic_core.orm._leftovers import TABLE, forget_gone
+from semantic_core.orm._reinstall import NO_TABLE, is_there
 from semantic_core.orm._results import ModelResults, with_hit
 from semantic_core.orm._survey import note
 from semantic_core.orm._tables import Execute
@@ -26,11 +29,14 @@ from semantic_core.orm._tickets import WHOLE
 from semantic_core.orm._values import as_text, canonical_tenant
 from semantic_core.orm._watch import watch
 from semantic_core.orm._where import checked_where
+from semantic_core.orm.migrations import changes_tables, make_way, remove_triggers
 from semantic_core.orm.triggers import Capture
 from semantic_core.types import IngestReport, Mode, Ref, SearchHit
 
 if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
+
+_log = logging.getLogger("semantic_core.orm")
 
 CAPTURES: tuple[CaptureMode, ...] = ("triggers", "events")
 STRATEGIES: tuple[Strategy, ...] = ("inline", "background", "manual")
@@ -67,6 +73,8 @@ class BaseORMAdapter(AdapterContract):
         capture: CaptureMode | None = None,
         sync: Strategy | None = None,
     ) -> None:
+        self._hub: Hub | None = None
+        self._installed = False
         self.model, self.core = model, core
         self.declaration = attrs.evolve(declaration.named_after(self.table), is_row=self.is_row)
         self.check_fields()
@@ -105,6 +113,16 @@ class BaseORMAdapter(AdapterContract):
         adapter = cls(model, core, said, capture=capture, sync=sync, **(adapter_options or {}))
         adapter.hub.add(adapter)
         return adapter
+
+    @classmethod
+    def usual_core(cls, *, usually: Any = None, **options: Any) -> SemanticCore:
+        """The core of declared indexes that name none: as the settings say.
+
+        usually: as for `SemanticCore.from_config`. options: of the adapter class.
+        """
+        from semantic_core.core import SemanticCore
+
+        return SemanticCore.from_config(usually=usually)
 
     # --- what every adapter can do -----------------------------------------------------------------------------------
 
@@ -182,11 +200,16 @@ class BaseORMAdapter(AdapterContract):
         restored, copied or new. backfill: when; "background": by a thread of this process (of an index with sync="manual",
         by whoever works its changes off); "now": before this returns; "off": when `reindex`, `SemanticCore.sync` or a worker
         is called; None leaves it as it was, "background" at first. Until then answers are ``degraded`` and say so.
-        Idempotent; True if anything changed. Raises what the database raises.
+        While the model has no table, nothing is done; it is made up for at the next commit that is heard. Idempotent; True
+        if anything changed. Raises what the database raises.
         """
         if backfill is not None:
             self.backfill = _one_of("backfill", backfill, BACKFILLS)
         hub = self.hub
+        if not is_there(self):
+            hub.reinstall.later(self)
+            _log.info("%s: %s; the index is installed when it is.", self, NO_TABLE)
+            return False
         self.uninstalled = False
         hub.outbox.create()
         hub.agree()
@@ -208,6 +231,11 @@ class BaseORMAdapter(AdapterContract):
         if self.backfill == "now" and comparison.wanted:
             hub.sync(None, collections={self.declaration.collection})
         hub.compare_in_background()
+        if hub.outbox.get_state(self.declaration.collection, TABLE) != self.table.name:
+            hub.outbox.set_state(self.declaration.collection, TABLE, self.table.name)
+        forget_gone(self.hub)
+        hub.reinstall.done(self)
+        self._installed = True
         return changed
 
     def _install_triggers(self) -> bool:
@@ -237,6 +265,8 @@ class BaseORMAdapter(AdapterContract):
         forget: False takes only the triggers away, for a migration that makes tables anew: SQLite renames none while a
         trigger of another table speaks of it. `install` then looks at every row again.
         """
+        self._installed = False
+        self.hub.reinstall.done(self)
         if self._connected:
             self.disconnect()
             self._connected = False
@@ -249,6 +279,38 @@ class BaseORMAdapter(AdapterContract):
                     self.hub.agreement.consumers.drop(self.hub.outbox.consumer)
                 if not self.hub.closed:
                     self.hub.agreement.forget(self.declaration.collection)
+
+    def before_statement(self, sql: str) -> None:
+        """For adapters: tell of a statement that is about to run on the connection `execute` uses, and may be DDL.
+
+        Where it would break a trigger or be broken by one, triggers make way, see `semantic_core.orm.migrations`; at the
+        next commit that is heard they come back, and every row is looked at again.
+        """
+        went = make_way(sql, self.execute, self.dialect)
+        if self.hub._closed or not (went or changes_tables(sql)):
+            return
+        for adapter in self._captured_by_triggers():
+            if went or (adapter._installed and not adapter.capturing):  # another core of this process made way
+                self.hub.reinstall.later(adapter)
+
+    def _captured_by_triggers(self) -> list[BaseORMAdapter]:
+        """The indexes of this database that are bound in this core and have triggers."""
+        mine = [each for each in self.hub.adapters.values() if isinstance(each, BaseORMAdapter)]
+        return [each for each in mine if each.capture == "triggers"]
+
+    @contextmanager
+    def migrating(self) -> Iterator[None]:
+        """Within it, tables may be changed however a migration likes: no trigger of this database is in its way.
+
+        Afterwards the triggers of all indexes of the database that are bound here are put back, and every row and document
+        is looked at again. Not within a transaction on MySQL, which commits it.
+        """
+        remove_triggers(self.execute, self.dialect)
+        try:
+            yield
+        finally:
+            for adapter in self._captured_by_triggers():
+                adapter.install()
 
     @in_one_connection
     def changed(self, *instances: Any, execute: Execute | None = None) -> None:
@@ -294,7 +356,8 @@ class BaseORMAdapter(AdapterContract):
     @in_one_connection
     def status(self) -> IndexStatus:
         """What waits, what failed, and why."""
-        return self.hub.status_of(self, capturing=self.capturing)
+        status = self.hub.status_of(self, capturing=self.capturing)
+        return attrs.evolve(status, last_error=NO_TABLE) if self in self.hub.reinstall else status
 
     @contextmanager
     def pause(self) -> Iterator[None]:
@@ -303,10 +366,12 @@ class BaseORMAdapter(AdapterContract):
             yield
         self.hub.wake()
 
-    @cached_property
+    @property
     def hub(self) -> Hub:
         """Where the indexes of this database are worked off."""
-        return hub_of(self.core, self)
+        if self._hub is None or self._hub.core is not self.core:
+            self._hub = hub_of(self.core, self)
+        return self._hub
 
     @cached_property
     def _capture(self) -> Capture:

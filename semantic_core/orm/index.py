@@ -12,6 +12,7 @@ from semantic_core.errors import ConfigError
 from semantic_core.orm._contract import Backfill, CaptureMode, Strategy
 from semantic_core.orm._declaration import DEFAULT_NAME, Declaration
 from semantic_core.orm._home import project_folder
+from semantic_core.orm._leftovers import warn_of
 from semantic_core.orm._values import FieldPath
 from semantic_core.orm.base import BaseORMAdapter
 
@@ -231,9 +232,9 @@ def bind_declared(
     """Bind every declared index whose model the adapter class serves; call it once at start-up.
 
     core: keeps those that name none; None takes the one they are bound to already, else makes one with
-    `SemanticCore.from_config`: unless that says where, in "semantic-core.db" beside the package of the models. install: set
-    up tables and triggers too. backfill: when rows that are there already are indexed, see `BaseORMAdapter.install`.
-    options: handed to the adapter class. Binding again to the same core changes nothing.
+    `BaseORMAdapter.usual_core`: unless the settings say where, in "semantic-core.db" beside the package of the models.
+    install: set up tables and triggers too. backfill: when rows that are there already are indexed, see
+    `BaseORMAdapter.install`. options: handed to the adapter class. Binding again to the same core changes nothing.
     """
     served = [model for model, _ in SemanticIndex.declared() if adapter_class.serves(model, **options)]
 
@@ -245,15 +246,16 @@ def bind_declared(
         if not adapter_class.serves(model, **options):
             continue
         if core is None and index._core is None and not any(index._parts.values()):
-            from semantic_core.core import SemanticCore
-
-            core = index.bound_core(model) or SemanticCore.from_config(usually=usual_place)
+            core = index.bound_core(model) or adapter_class.usual_core(usually=usual_place, **options)
         if index.belongs_to_parent(model, adapter_class, core, **options):
             continue
         adapter = index.bind_to(model, adapter_class, core, **options)
         if install:
             adapter.install(backfill=backfill)
         bound.append(adapter)
+    if install:
+        for hub in {id(adapter.hub): adapter.hub for adapter in bound}.values():
+            warn_of(hub)
     return bound
 
 

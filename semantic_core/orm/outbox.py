@@ -142,13 +142,21 @@ class SqlOutbox(Notes):
 
         MySQL commits the transaction this is called in.
         """
-        if not self.exists():
-            for statement in layout(self._dialect, int(self._clock())):
-                self._execute(statement, ())
+        there = self._tables()
+        if there == len(TABLES):
+            return
+        for statement in layout(self._dialect, int(self._clock())):
+            self._execute(statement, ())
+        if there:  # some were dropped: what the others say of them is not true any more
+            self._execute(f"DELETE FROM {STATE}", ())
+            self._execute(f"DELETE FROM {CONSUMERS}", ())
 
     def exists(self) -> bool:
         """Whether the tables are there."""
-        return int(self._value(tables_there(self._dialect, self._mark), TABLES)) == len(TABLES)
+        return self._tables() == len(TABLES)
+
+    def _tables(self) -> int:
+        return int(self._value(tables_there(self._dialect, self._mark), TABLES))
 
     def forget(self, collection: str) -> None:
         """Delete all there is of a collection: tickets, places, state."""

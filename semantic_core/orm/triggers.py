@@ -181,18 +181,19 @@ class Capture(Statements):
         """
         table, theirs = way[-1].table, way[-1].theirs
         differ = differs(self._dialect, columns)
+        reads = (self._watch.table.name, *(join.table for join in way[:-1]))
         if way[-1].inserts:
-            yield Trigger(f"{what}_insert", table, "AFTER", "INSERT", (self._owners(way, "NEW"),))
-        yield Trigger(f"{what}_update", table, "AFTER", "UPDATE", (self._owners(way, "OLD", "NEW"),), differ)
+            yield Trigger(f"{what}_insert", table, "AFTER", "INSERT", (self._owners(way, "NEW"),), reads=reads)
+        yield Trigger(f"{what}_update", table, "AFTER", "UPDATE", (self._owners(way, "OLD", "NEW"),), differ, reads)
         if self._dialect == "mysql":
             joined = differs(self._dialect, [theirs])
             yield Trigger(f"{what}_before", table, "BEFORE", "UPDATE", (self._owners(way, "OLD"),), joined)
             yield Trigger(f"{what}_delete", table, "BEFORE", "DELETE", (self._owners(way, "OLD"),))
         else:
-            yield Trigger(f"{what}_delete", table, "AFTER", "DELETE", (self._owners(way, "OLD"),))
+            yield Trigger(f"{what}_delete", table, "AFTER", "DELETE", (self._owners(way, "OLD"),), reads=reads)
         if self._dialect == "postgresql":
             everyone = self._ticket(f"DISTINCT {self._address('t0')} {self._from(way)}")
-            yield Trigger(f"{what}_truncate", table, "BEFORE", "TRUNCATE", (everyone,))
+            yield Trigger(f"{what}_truncate", table, "BEFORE", "TRUNCATE", (everyone,), reads=reads)
 
     def _of_cascades(self) -> Iterator[Trigger]:
         """Parents whose deletion, or change of key, reaches rows of ours or rows related to them."""

@@ -8,6 +8,7 @@ from semantic_core.testing import (
     _adapter_failures,
     _adapter_fields,
     _adapter_keys,
+    _adapter_migrations,
     _adapter_related,
     _adapter_search,
     _adapter_setup,
@@ -45,6 +46,7 @@ def adapter_checks(*, trees: int = TREES) -> list[Check]:
         _adapter_workers,
         _adapter_failures,
         _adapter_setup,
+        _adapter_migrations,
         _adapter_events,
     ]
     return [*checks_in(*modules), tree_check(trees)]

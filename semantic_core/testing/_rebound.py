@@ -78,7 +78,8 @@ def _copy(adapter: BaseORMAdapter, core: SettledCore) -> BaseORMAdapter:
     """The same index, kept in another core. What only a setting up finds out, the adapter has found out already."""
     copy = object.__new__(_quiet(type(adapter)))
     made = {name: value for name, value in vars(adapter).items() if name not in ("hub", "_capture")}
-    vars(copy).update(made, core=core, _connected=False)
+    vars(copy).update(made, _connected=False)
+    copy.core = core
     copy.hub.add(copy)
     return copy
 

@@ -1,4 +1,4 @@
-"""What the blueprints' README shows is what runs here."""
+"""What the blueprints' README shows is what runs here; the files of its Django project run in test_django_project.py."""
 
 from __future__ import annotations
 
@@ -62,16 +62,3 @@ def test_the_library_of_the_page_finds_its_first_row(files: Path, core: Semantic
 def test_the_async_session_of_the_page_is_followed(files: Path, core: SemanticCore) -> None:
     imported("library").Article.__dict__["search"].sync = "background"
     assert asyncio.run(imported("library_async").story(core)) == ["Tasks"]
-
-
-def test_the_migration_of_the_page_leaves_the_index_in_step(files: Path, core: SemanticCore) -> None:
-    library = imported("library")
-    engine = library.start("sqlite:///library.db", core)
-    library.first_search(engine)
-    with imported("migrations").without_triggers(engine, core, base=library.Base), engine.begin() as connection:
-        assert not library.Article.search.status().capturing
-        connection.exec_driver_sql("UPDATE article SET content = 'by a migration'")
-    assert library.Article.search.status().capturing
-    core.sync()
-    assert [row.content for row in library.Article.search("migration")] == ["by a migration"]
-    engine.dispose()

@@ -25,11 +25,13 @@ class _Own(sqlite3.Connection):
 
 
 class Database:
-    """A SQLite file, a connection per thread, nested transactions; `committed` callbacks run after each commit."""
+    """A SQLite file, a connection per thread, nested transactions; `committed` callbacks run after each commit, `before`
+    ones before each statement."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.committed: list[Callable[[], None]] = []
+        self.before: list[Callable[[str], None]] = []
         self._mine = threading.local()
 
     @property
@@ -45,6 +47,8 @@ class Database:
         return self._mine.raw
 
     def run(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        for callback in self.before:
+            callback(sql)
         rows = self.raw.execute(sql, [_bound(value) for value in params]).fetchall()
         if not self.raw.in_transaction and not sql.lstrip().upper().startswith("SELECT"):
             self._tell()
@@ -165,6 +169,7 @@ class MiniAdapter(BaseORMAdapter):
 
     def on_commit(self, wake: Callable[[], None]) -> None:
         self.model.db.committed.append(wake)
+        self.model.db.before.append(self.before_statement)
 
     def release(self) -> None:
         self.model.db.close()

@@ -20,6 +20,7 @@ from semantic_core.orm._compare import RowComparison
 from semantic_core.orm._dialects import OUTBOX
 from semantic_core.orm._hub import Hub, hub_of
 from semantic_core.orm._watch import watch
+from semantic_core.orm.migrations import make_way
 from semantic_core.orm.triggers import Capture
 from semantic_core.testing import Check, _adapter_trees, adapter_checks
 from semantic_core.testing._check import examples
@@ -627,6 +628,42 @@ class InstallingAgainComparesAllRows(MiniKitAdapter):
         if self.hub.comparison(self).state is not None:
             self.hub.comparison(self).begin("for no reason")
         return super().install(**options)
+
+
+@caught_by("a_write_succeeds_though_the_outbox_was_dropped")
+class TriggersStayWithoutTheirOutbox(MiniKitAdapter):
+    """It is told of no statement, so a trigger goes on writing to a table that is gone."""
+
+    def before_statement(self, sql: str) -> None:
+        return
+
+
+caught_by("a_table_that_is_made_anew_is_followed")(
+    type("TriggersInTheWayOfMigrations", (TriggersStayWithoutTheirOutbox,), {})
+)
+
+
+@caught_by("a_table_that_is_made_anew_is_followed")
+class TriggersMakeWayForGood(MiniKitAdapter):
+    """Taken away before a migration, and never put back."""
+
+    def before_statement(self, sql: str) -> None:
+        make_way(sql, self.execute, self.dialect)
+
+
+class TakesItForGranted(Hub):
+    """Works off an outbox without a look whether there is one."""
+
+    def _may_work(self) -> bool:
+        return True
+
+    def _outbox_went(self) -> bool:
+        return False
+
+
+@caught_by("nothing_is_said_before_there_is_an_outbox")
+class ComplainsDuringTheFirstMigration(OtherOutbox):
+    hub_class = TakesItForGranted
 
 
 @caught_by("the_status_tells_how_far_it_is")

@@ -17,7 +17,7 @@ from semantic_core.types import Space
 
 if TYPE_CHECKING:
     from semantic_core.orm import SemanticIndex
-    from semantic_core_peewee._binding import init_database
+    from semantic_core_peewee._binding import init_database, migrating
     from semantic_core_peewee.adapter import PeeweeAdapter
     from semantic_core_peewee.store import SqliteStore, ensure_schema_compatibility
 
@@ -27,6 +27,7 @@ __all__ = [
     "SqliteStore",
     "ensure_schema_compatibility",
     "init_database",
+    "migrating",
     "open_sqlite",
 ]
 
@@ -81,6 +82,7 @@ _LATER = {
     "SqliteStore": "semantic_core_peewee.store",
     "ensure_schema_compatibility": "semantic_core_peewee.store",
     "init_database": "semantic_core_peewee._binding",
+    "migrating": "semantic_core_peewee._binding",
 }
 """Names whose modules are imported when first asked for: listing plugins needs none of them."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import threading
 import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -14,9 +16,10 @@ import peewee
 from semantic_core import IngestReport, SemanticCore
 from semantic_core.errors import ConfigError
 from semantic_core.orm import Backfill, SemanticIndex, bind_declared, project_folder
+from semantic_core.orm.migrations import remove_triggers
 from semantic_core_peewee._connected import connected
-from semantic_core_peewee._peewee_tables import file_of, is_private, plain_database
-from semantic_core_peewee.adapter import PeeweeAdapter
+from semantic_core_peewee._peewee_tables import dialect_of, file_of, is_private, plain_database
+from semantic_core_peewee.adapter import PeeweeAdapter, run_sql
 
 SUFFIX = ".semantic.db"
 """What the file of an index is called: after that of the application, or after the database where that is no file."""
@@ -58,6 +61,41 @@ def init_database(
         with connected(database):
             bind_declared(PeeweeAdapter, chosen, install=install, backfill=backfill, database=database)
         return chosen
+
+
+@contextmanager
+def migrating(db: Any) -> Iterator[None]:
+    """Within it, the tables of this database may be changed however a migration likes: no trigger of ours is there.
+
+    For migrations that go past Peewee's database object (another connection, another program), and wherever one wants to be
+    sure; what `playhouse.migrate` does through the object itself is noticed anyway. Afterwards the triggers of all indexes
+    that are bound are put back, and every row and document is looked at again. Raises what the database raises.
+    """
+    database = plain_database(db)
+    adapters = [adapter for adapter in _bound_to(database) if adapter.capture == "triggers"]
+    dialect = dialect_of(database)
+
+    def execute(sql: str, params: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        if database.is_closed():
+            database.connect(reuse_if_open=True)
+        return run_sql(database, dialect, sql, params)
+
+    remove_triggers(execute, dialect)
+    try:
+        yield
+    finally:
+        for adapter in adapters:
+            adapter.install()
+
+
+def _bound_to(database: peewee.Database) -> list[PeeweeAdapter]:
+    """The indexes declared on models of this database that are bound."""
+    found = []
+    for model, index in SemanticIndex.declared():
+        adapter = index._bound.get(model)
+        if isinstance(adapter, PeeweeAdapter) and adapter.database is database:
+            found.append(adapter)
+    return found
 
 
 @attrs.frozen

@@ -24,6 +24,7 @@ _HARMLESS = frozenset(
     {"SELECT", "PRAGMA", "EXPLAIN", "SHOW", "DESCRIBE", "BEGIN", "START", "SAVEPOINT", "RELEASE", "SET", "VALUES"}
 )
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"})
+_DDL = frozenset({"ALTER", "DROP", "RENAME"})
 _INNER_WRITE = re.compile(r"\b(?:insert|update|delete|replace|merge)\b", re.IGNORECASE)
 
 
@@ -61,6 +62,7 @@ class Commits:
         self._database: weakref.ref[Any] = weakref.ref(database)
         self._after: list[weakref.WeakMethod[Callable[[], None]]] = []
         self._before: list[weakref.WeakMethod[Callable[[], None]]] = []
+        self._ddl: list[weakref.WeakMethod[Callable[[str], None]]] = []
         self._mine = threading.local()
         self._lock = threading.Lock()
         self._execute, self._commit, self._rollback = database.execute_sql, database.commit, database.rollback
@@ -74,7 +76,11 @@ class Commits:
         """Call this before every commit of a transaction that may have written, within it; single statements get one."""
         self._add(self._before, callback)
 
-    def _add(self, where: list[weakref.WeakMethod[Callable[[], None]]], callback: Callable[[], None]) -> None:
+    def ddl(self, callback: Callable[[str], None]) -> None:
+        """Call this with every ALTER, DROP or RENAME before it runs, on the connection that runs it."""
+        self._add(self._ddl, callback)
+
+    def _add(self, where: list[weakref.WeakMethod[Any]], callback: Callable[..., None]) -> None:
         with self._lock:
             where[:] = [each for each in where if each() not in (None, callback)]
             where.append(weakref.WeakMethod(callback))
@@ -86,6 +92,9 @@ class Commits:
         if self._before and word in _WRITES and not in_transaction(database):
             with database.atomic():
                 return kept(database, self._on_execute(sql, params, *args, **options))
+        if word in _DDL:
+            for callback in self._living(self._ddl):
+                callback(sql)
         if word in ("COMMIT", "END"):
             self._prepare()
         cursor = self._execute(sql, params, *args, **options)
@@ -144,7 +153,7 @@ class Commits:
         finally:
             self._mine.telling = False
 
-    def _living(self, callbacks: list[weakref.WeakMethod[Callable[[], None]]]) -> list[Callable[[], None]]:
+    def _living(self, callbacks: list[weakref.WeakMethod[Any]]) -> list[Callable[..., None]]:
         return [callback for callback in [each() for each in callbacks] if callback is not None]
 
     def _alive(self) -> Any:

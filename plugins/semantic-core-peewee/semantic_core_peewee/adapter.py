@@ -92,7 +92,7 @@ class PeeweeAdapter(BaseORMAdapter):
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
         """See `BaseORMAdapter`."""
         with self.connected():
-            return self._executed(sql, params)
+            return run_sql(self._database, self._dialect, sql, params)
 
     def load(self, keys: Sequence[Any]) -> Iterable[Any]:
         """See `BaseORMAdapter`. Not through ``Model.select``, which an application may have narrowed."""
@@ -104,6 +104,7 @@ class PeeweeAdapter(BaseORMAdapter):
     def on_commit(self, wake: Callable[[], None]) -> None:
         """See `BaseORMAdapter`."""
         commits_of(self._database).after(wake)
+        commits_of(self._database).ddl(self.before_statement)
         if self.same_transaction:
             commits_of(self._database).before(self._write_words)
 
@@ -198,18 +199,6 @@ class PeeweeAdapter(BaseORMAdapter):
     def _write_words(self) -> None:
         self.hub.write_words(MOST_AT_ONCE)
 
-    def _executed(self, sql: str, params: Sequence[Any]) -> Sequence[Sequence[Any]]:
-        if params:
-            cursor = self._database.execute_sql(sql, tuple(params))
-        else:
-            with _EXCEPTIONS:  # without parameters no driver reads a percent sign as a mark
-                cursor = self._database.cursor()
-                cursor.execute(sql)
-        with _EXCEPTIONS:
-            if self._dialect != "sqlite" and cursor.description is None:
-                return []
-            return cursor.fetchall()  # type: ignore[no-any-return]
-
     def _query(self, keys: Sequence[Any]) -> Any:
         sources: dict[str, Any] = {"": self.model}
         joins = []
@@ -247,3 +236,17 @@ def _let_replace_tell(database: Any) -> None:
     foreign = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, 9) <> 'semantic_'"
     if database.execute_sql(foreign).fetchone()[0] == 0:
         database.pragma("recursive_triggers", 1, permanent=True)
+
+
+def run_sql(database: Any, dialect: Dialect, sql: str, params: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
+    """Run one statement on a connected database and give its rows."""
+    if params:
+        cursor = database.execute_sql(sql, tuple(params))
+    else:
+        with _EXCEPTIONS:  # without parameters no driver reads a percent sign as a mark
+            cursor = database.cursor()
+            cursor.execute(sql)
+    with _EXCEPTIONS:
+        if dialect != "sqlite" and cursor.description is None:
+            return []
+        return cursor.fetchall()  # type: ignore[no-any-return]
