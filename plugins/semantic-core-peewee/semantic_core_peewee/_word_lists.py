@@ -91,6 +91,14 @@ class WordLists:
         """Give the memory back."""
         self.state = _State(None)
 
+    def all_of(self, view: View, words: Sequence[str]) -> Mapping[str, WordList] | None:
+        """The lists of these words; None if one of them is not remembered for this state. Makes none."""
+        state = self.state
+        if state.name != (view.generation, current_state(view)):
+            return None
+        lists = {word: state.lists.get(word) for word in words}
+        return None if None in lists.values() else lists  # type: ignore[return-value]
+
     def found(self, view: View, words: Sequence[str], held: Mapping[str, int], passages: int) -> Found | None:
         """What holds any of these words; None while it is cheaper to ask FTS5 for them all.
 
