@@ -28,8 +28,8 @@ def fuse_scores(rankings: Sequence[Ranking], exact: Mapping[str, Mapping[ChunkId
     source that is not in `exact` cannot score others: see `_unlisted`.
 
     A ranking called "title" is no lane among others: its score, from 0 to 1, adds that part of the
-    distance between the best and the worst of all candidates. So what is called exactly like the
-    query (score 1) stands before all that is not.
+    distance between the best and the worst of all candidates; those of score 1, called exactly like
+    the query, come last to it, so they stand before all that are not.
 
     The sum is shown through the logistic function: a score lies in [0, 1], and 0.5 is the middle of
     the candidates. Ties by title, then by ChunkId.
@@ -42,8 +42,8 @@ def fuse_scores(rankings: Sequence[Ranking], exact: Mapping[str, Mapping[ChunkId
         total = [before + value for before, value in zip(total, values, strict=True)]
     titles = {id: score for lane in rankings if lane.source == TITLE for id, score in _pairs(lane)}
     named = [min(1.0, max(0.0, titles.get(id, 0.0))) for id in ids]
-    spread = max(total) - min(total)
-    total = [value + share * spread for value, share in zip(total, named, strict=True)]
+    total = _lifted(total, [share if share < 1 else 0.0 for share in named])
+    total = _lifted(total, [share if share == 1 else 0.0 for share in named])
     order = sorted(range(len(ids)), key=lambda place: (-total[place], -named[place], ids[place]))
     return Ranking(
         SOURCE,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from semantic_core._plugins import Plugins
     from semantic_core.protocols import Store
 
-LOOKS = (100, 500, 2_500, 10_000, 40_000, 100_000)
+LOOKS = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 """Candidates each lane gives at most, look by look. A document of more chunks than the last may crowd
 out others."""
 

@@ -89,7 +89,7 @@ class Search:
         if self._plugins.reranks:
             hits = self._reranked(request, order, count)
         else:
-            hits = [hit for block in self._blocks(order, 0, count) for hit in block]
+            hits = [hit for block in self._blocks(order, 0, count, count) for hit in block]
         self._reasons += [reason for reason in order.reasons if reason not in self._reasons]
         return hits
 
@@ -103,7 +103,7 @@ class Search:
         start = 0
         while len(hits) < count:
             stop = start + ceil((count - len(hits)) / RERANKED) * RERANKED
-            blocks = self._blocks(order, start, stop)
+            blocks = self._blocks(order, start, stop, RERANKED)
             for block in filter(None, blocks):
                 with self._timed("rerank"):
                     left = self._reranked_block(request, block)
@@ -122,12 +122,13 @@ class Search:
             self._reasons += [str(error)] if str(error) not in self._reasons else []
             return block
 
-    def _blocks(self, order: Order, start: int, stop: int) -> list[list[SearchHit]]:
-        """The hits from one place to another, in blocks that begin at `start`; all of one state."""
+    def _blocks(self, order: Order, start: int, stop: int, size: int) -> list[list[SearchHit]]:
+        """The hits from one place to another, in blocks of a size that begin at `start`; all of one state."""
         with self._store.snapshot():
             placed = order.first(stop)[start:]
             with self._timed("fetch"):
-                return [self._hits(placed[first : first + RERANKED]) for first in range(0, len(placed), RERANKED)]
+                firsts = range(0, len(placed), size)
+                return [self._hits(placed[first : first + size]) for first in firsts]
 
     def _hits(self, placed: Sequence[Placed]) -> list[SearchHit]:
         """What the store has of these chunks; one that is not there is left out."""

@@ -32,7 +32,7 @@ def store_checks(*, persistent: bool = False, histories: int = HISTORIES) -> lis
 
     Opening a name for the first time in a check must give an empty store. persistent: opening it again, after `close`, gives
     the same store with all that is in it, and the checks about that are part of the list. Abilities a store does not have
-    (`TextSearch`, `VectorQueue`, `BatchQueue`) are skipped with that reason.
+    (`TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue`, `BatchQueue`) are skipped with that reason.
     histories: random ones the last check plays.
     """
     modules = [_store_documents, _store_writes, _store_vectors, _store_queue, _store_batches]

@@ -80,6 +80,10 @@ class SameFileStore(SqliteStore):
         """See `SqliteStore.score`."""
         return SqliteStore.score(self._unlearned(), ids, text)
 
+    def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
+        """See `SqliteStore.titled`."""
+        return SqliteStore.titled(self._unlearned(), text, limit, scope)
+
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Refused: the index is a part of the application's file."""
         raise StoreMisuse(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -91,13 +91,13 @@ class WordLists:
         """Give the memory back."""
         self.state = _State(None)
 
-    def all_of(self, view: View, words: Sequence[str]) -> Mapping[str, WordList] | None:
-        """The lists of these words; None if one of them is not remembered for this state. Makes none."""
+    def remembered(self, view: View, words: Iterable[str]) -> Mapping[str, WordList]:
+        """The lists there are of these words in this state; makes none."""
         state = self.state
         if state.name != (view.generation, current_state(view)):
-            return None
+            return {}
         lists = {word: state.lists.get(word) for word in words}
-        return None if None in lists.values() else lists  # type: ignore[return-value]
+        return {word: held for word, held in lists.items() if held is not None}
 
     def found(self, view: View, words: Sequence[str], held: Mapping[str, int], passages: int) -> Found | None:
         """What holds any of these words; None while it is cheaper to ask FTS5 for them all.

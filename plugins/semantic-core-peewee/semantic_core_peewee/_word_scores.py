@@ -16,7 +16,7 @@ import attrs
 import numpy as np
 
 from semantic_core_peewee._errors import altered
-from semantic_core_peewee._ids import rows_of
+from semantic_core_peewee._ids import numbers_of, rows_of
 from semantic_core_peewee._words import STEMS, split, stem_of, terms_of
 
 if TYPE_CHECKING:
@@ -44,16 +44,16 @@ def scores_of(view: View, ids: Sequence[ChunkId], text: str, counts: WordCounts)
     """BM25 of each of these chunks for the words of a text: 0 without any of them, NaN if it is gone."""
     scores = np.full(len(ids), np.nan, dtype=np.float64)
     asked = Counter(word for layer in terms_of(view, text, counts) for word in layer)
-    lists = counts.lists.all_of(view, list(asked))
-    if lists is None:
+    lists = counts.lists.remembered(view, asked)
+    if len(lists) < len(asked):
         weighed = _Weighed.of(view, asked, counts)
         for place, passage in rows_of(view, ids, "c.passage", of_document=False):
             scores[place] = weighed.score(split(view.raw, passage, STEMS))
         return scores
-    rows = list(rows_of(view, ids, "c.id", of_document=False))
-    places = np.array([place for place, _ in rows], dtype=np.intp)
-    chunks = np.array([chunk for _, chunk in rows], dtype=np.int64)
-    total = np.zeros(len(rows))
+    numbers = numbers_of(view, ids)
+    places = [place for place, id in enumerate(ids) if id in numbers]
+    chunks = np.array([numbers[ids[place]] for place in places], dtype=np.int64)
+    total = np.zeros(len(places))
     for word, times in asked.items():
         total += times * _listed(lists[word], chunks)
     scores[places] = total

@@ -183,7 +183,7 @@ class SqliteStore(SqliteQueue):
         A document whose first passage does not begin with the title is not found.
         """
         most = check_count("limit", limit)
-        return self._pool.read(lambda view: titled(view, text, most, self._clause(view, scope)))
+        return self._pool.read(lambda view: titled(view, text, most, self._clause(view, scope), self._counts))
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""
