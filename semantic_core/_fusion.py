@@ -52,6 +52,14 @@ def fuse_scores(rankings: Sequence[Ranking], exact: Mapping[str, Mapping[ChunkId
     )
 
 
+def _lifted(total: Sequence[float], shares: Sequence[float]) -> list[float]:
+    """Each raised by that share of the distance between the best and the worst; at 1, at least to the best."""
+    best = max(total)
+    spread = best - min(total)
+    lifted = [value + share * spread for value, share in zip(total, shares, strict=True)]
+    return [max(best, value) if share == 1 else value for value, share in zip(lifted, shares, strict=True)]
+
+
 def _scores(lane: Ranking, ids: Sequence[ChunkId], exact: Mapping[ChunkId, float] | None) -> list[float]:
     """What a lane gives each of these candidates."""
     listed = dict(_pairs(lane))
