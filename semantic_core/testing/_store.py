@@ -9,6 +9,7 @@ from semantic_core.testing import (
     _store_queue,
     _store_random,
     _store_scopes,
+    _store_scores,
     _store_threads,
     _store_vectors,
     _store_words,
@@ -36,7 +37,7 @@ def store_checks(*, persistent: bool = False, histories: int = HISTORIES) -> lis
     histories: random ones the last check plays.
     """
     modules = [_store_documents, _store_writes, _store_vectors, _store_queue, _store_batches]
-    modules += [_store_words, _store_scopes, _store_threads]
+    modules += [_store_words, _store_scores, _store_scopes, _store_threads]
     if persistent:
         modules.append(_store_persistent)
     return [*checks_in(*modules, _store_random), history_check(persistent=persistent, histories=histories)]
