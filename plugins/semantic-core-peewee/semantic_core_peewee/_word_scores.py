@@ -91,9 +91,14 @@ class _Weighed:
 
     def score(self, passage: Sequence[str]) -> float:
         """BM25 of a passage, given its words as the index spells them."""
-        found = [word for word in passage if word in self.weights]
-        length = K1 * (1 - B + B * len(passage) / self.average) if found else 0.0
-        return sum(self.weights[word] * times * (K1 + 1) / (times + length) for word, times in Counter(found).items())
+        found = Counter(word for word in passage if word in self.weights)
+        if not found:
+            return 0.0
+        if not self.average:
+            raise altered("The index of words")
+        length = K1 * (1 - B + B * len(passage) / self.average)
+        weighed = [(self.weights[word], times) for word, times in found.items()]
+        return sum(weight * times * (K1 + 1) / (times + length) for weight, times in weighed)
 
 
 def _totals(view: View) -> tuple[int, int]:
