@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ast
+import importlib.util
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -201,6 +205,29 @@ def test_a_document_called_like_the_query_comes_first_whatever_case_and_signs() 
         results = core.search(query, limit=3)
         assert results[0].title == title
         assert results[0].ranks["title"] == 1
+
+
+def docstrings(*modules: str) -> Iterator[tuple[str, str]]:
+    """(name, docstring) of everything in these modules of the standard library that has one."""
+    for module in modules:
+        tree = ast.parse(Path(str(importlib.util.find_spec(module).origin)).read_text("utf-8"))  # type: ignore[union-attr]
+        for node in ast.walk(tree):
+            said = ast.get_docstring(node) if isinstance(node, ast.FunctionDef | ast.ClassDef) else None
+            if said:
+                yield f"{module}.{node.name}", said  # type: ignore[attr-defined]
+
+
+def test_every_title_of_real_documents_finds_them_first_as_typed_and_in_plain_words() -> None:
+    named = dict(docstrings("argparse", "shutil", "tarfile", "threading", "textwrap", "json.decoder", "pathlib"))
+    assert len(named) > 200
+    core = opened(documents=[note(name, said[:600], title=name) for name, said in named.items()])
+
+    def plain(name: str) -> str:
+        return " ".join(re.findall(r"[^\W_]+", name.lower()))
+
+    for name in list(named)[::5]:
+        for query in (name, plain(name)):
+            assert plain(core.search(query, limit=1)[0].title) == plain(name)
 
 
 def test_scores_of_a_hybrid_answer_lie_between_0_and_1_with_any_number_of_lanes() -> None:
