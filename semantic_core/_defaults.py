@@ -9,13 +9,22 @@ from semantic_core._fusion import candidates, fuse_scores
 from semantic_core._memory import open_memory
 from semantic_core._text import passages, split_text
 from semantic_core.hookspecs import hookimpl
-from semantic_core.protocols import Store, TextSearch
+from semantic_core.protocols import Store, TextScores, TextSearch, TitleSearch
 
 if TYPE_CHECKING:
-    from semantic_core.types import Chunk, Document, Ranking, SearchHit, SearchRequest
+    from semantic_core.types import (
+        Chunk,
+        ChunkId,
+        Document,
+        Ranking,
+        SearchHit,
+        SearchRequest,
+    )
 
 VECTOR = "vector"
 """Source of the rankings by meaning; stores name them so."""
+WORDS = "words"
+"""Source of the rankings by words; stores name them so."""
 
 
 class PlainText:
@@ -59,25 +68,56 @@ class WordLane:
         return store.words(request.text, request.pool, request.scope)
 
 
+class TitleLane:
+    """Finds documents by what they are called."""
+
+    @hookimpl(trylast=True)
+    def semantic_retrieve(self, request: SearchRequest, store: Store) -> Ranking | None:
+        """The documents whose title is the query or begins with it; None outside of hybrid mode, for a
+        store that does not search titles, and where there is no such document."""
+        if request.mode != "hybrid" or not isinstance(store, TitleSearch):
+            return None
+        found = store.titled(request.text, request.pool, request.scope)
+        return found if len(found) else None
+
+
 class ScoreFusion:
-    """Adds standardised scores; candidates of other lanes get their exact similarity first. Hits stay in that order."""
+    """Adds standardised scores, once every candidate has its true score in each lane. Hits stay so."""
 
     @hookimpl(trylast=True)
     def semantic_fuse(self, request: SearchRequest, rankings: Sequence[Ranking], store: Store) -> Ranking:
-        """See `fuse_scores`."""
-        exact: dict[str, Mapping[object, float]] = {}
+        """See `fuse_scores`. In text and vector mode a lane that is alone comes back as it is."""
+        if len(rankings) == 1 and request.mode != "hybrid":
+            return rankings[0]
+        exact: dict[str, Mapping[ChunkId, float]] = {}
+        everything = candidates(rankings)
         for ranking in rankings:
-            if ranking.source == VECTOR and request.vector is not None and len(rankings) > 1:
-                listed = set(ranking.ids)
-                others = [id for id in candidates(rankings) if id not in listed]
-                similarity = store.similarity(others, request.vector)
-                exact[VECTOR] = dict(zip(others, map(float, similarity), strict=True))
-        return fuse_scores(rankings, exact)  # type: ignore[arg-type]
+            listed = set(ranking.ids)
+            others = [id for id in everything if id not in listed]
+            scores = _true_scores(ranking, others, request, store)
+            if scores is not None:
+                exact[ranking.source] = dict(zip(others, scores, strict=True))
+        return fuse_scores(rankings, exact)
 
     @hookimpl(trylast=True)
     def semantic_rerank(self, request: SearchRequest, hits: Sequence[SearchHit]) -> Sequence[SearchHit]:
         """The hits as they are."""
         return hits
+
+
+def _true_scores(
+    ranking: Ranking, others: Sequence[ChunkId], request: SearchRequest, store: Store
+) -> Sequence[float] | None:
+    """What the lane of a ranking gives candidates it did not list; None if that cannot be known."""
+    if not others:
+        return []
+    if ranking.source == VECTOR and request.vector is not None:
+        return list(map(float, store.similarity(others, request.vector)))
+    if ranking.source == WORDS and len(ranking) < request.pool:
+        return [0.0] * len(others)  # it listed all that hold any of the words
+    if ranking.source == WORDS and isinstance(store, TextScores):
+        return list(map(float, store.score(others, request.text)))
+    return None
 
 
 class Memory:
@@ -96,5 +136,6 @@ def default_plugins() -> tuple[tuple[str, object], ...]:
         ("core.text", PlainText()),
         ("core.vector", VectorLane()),
         ("core.words", WordLane()),
+        ("core.title", TitleLane()),
         ("core.fusion", ScoreFusion()),
     )

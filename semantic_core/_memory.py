@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from semantic_core.protocols import Scores
     from semantic_core.types import Vector
 
     Direction = NDArray[np.float64]
@@ -108,7 +109,10 @@ def open_memory(
 
 
 class MemoryStore(MemoryQueue):
-    """Store, TextSearch and BatchQueue in this process's memory. Searches read everything: made for thousands of chunks."""
+    """Store, TextScores, TitleSearch and BatchQueue in this process's memory.
+
+    Searches read everything: made for thousands of chunks.
+    """
 
     def __init__(self, space: Space, *, multi_tenant: bool = False) -> None:
         self._space, self._multi_tenant = space, multi_tenant
@@ -254,22 +258,28 @@ class MemoryStore(MemoryQueue):
 
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TextSearch.words`. BM25 over the tenant's passages; words are compared casefolded and not stemmed."""
-        asked = Counter(_words(text))
-        rows = [row for kept in self._within(Scope(scope.tenant)) for row in kept.rows]
-        average = sum(row.words.total() for row in rows) / max(1, len(rows))
-        weights: dict[str, float] = {}
-        for word in list(asked)[:MOST_WORDS]:
-            holders = sum(word in row.words for row in rows)
-            idf = max(LEAST_IDF, log((len(rows) - holders + 0.5) / (holders + 0.5))) if holders else 0.0
-            weights[word] = idf * min(MOST_REPEATS, asked[word])
-        scores: dict[ChunkId, float] = {}
-        for row in (row for kept in self._within(scope) for row in kept.rows):
-            found = weights.keys() & row.words.keys()
-            if found:
-                length = K1 * (1 - B + B * row.words.total() / average)
-                parts = (weights[word] * row.words[word] * (K1 + 1) / (row.words[word] + length) for word in sorted(found))
-                scores[row.entry.chunk.id] = sum(parts)
-        return _ranking("words", scores, limit)
+        score = self._bm25(text, scope.tenant)
+        rows = [row for kept in self._within(scope) for row in kept.rows]
+        scores = {row.entry.chunk.id: score(row) for row in rows}
+        return _ranking("words", {id: value for id, value in scores.items() if value}, limit)
+
+    def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
+        """See `TextScores.score`."""
+        import numpy as np
+
+        rows = [self._row(id)[1] for id in ids]
+        of_tenant = {tenant: self._bm25(text, tenant) for tenant in {id.ref.tenant for id in ids}}
+        scores = [np.nan if row is None else of_tenant[id.ref.tenant](row) for id, row in zip(ids, rows, strict=True)]
+        return np.array(scores, dtype=np.float64)
+
+    def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
+        """See `TitleSearch.titled`."""
+        asked, scores = _words(text), {}
+        for kept in self._within(scope):
+            title = _words(kept.document.title)
+            if asked and kept.rows and title[: len(asked)] == asked:
+                scores[kept.rows[0].entry.chunk.id] = len(asked) / len(title)
+        return _ranking("title", scores, limit)
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""
@@ -383,6 +393,27 @@ class MemoryStore(MemoryQueue):
             and (scope.collections is None or ref.collection in scope.collections)
             and scope.filter.matches(kept.document.metadata)
         ]
+
+    def _bm25(self, text: str, tenant: str) -> Callable[[_Row], float]:
+        """What a row of this tenant scores for the words of a text: 0 if it has none of them."""
+        asked = Counter(_words(text))
+        rows = [row for kept in self._within(Scope(tenant)) for row in kept.rows]
+        average = sum(row.words.total() for row in rows) / max(1, len(rows))
+        weights: dict[str, float] = {}
+        for word in list(asked)[:MOST_WORDS]:
+            holders = sum(word in row.words for row in rows)
+            idf = max(LEAST_IDF, log((len(rows) - holders + 0.5) / (holders + 0.5))) if holders else 0.0
+            weights[word] = idf * min(MOST_REPEATS, asked[word])
+
+        def score(row: _Row) -> float:
+            found = sorted(weights.keys() & row.words.keys())
+            if not found:
+                return 0.0
+            length = K1 * (1 - B + B * row.words.total() / average)
+            counts = [(weights[word], row.words[word]) for word in found]
+            return sum(weight * count * (K1 + 1) / (count + length) for weight, count in counts)
+
+        return score
 
     def _row(self, id: ChunkId) -> tuple[_Kept | None, _Row | None]:
         state = self._reading()

@@ -1,45 +1,29 @@
-"""Search: query -> vector -> candidates of every lane -> one ranking -> hits, in one state of the store."""
+"""Search: query -> vector -> candidates of every lane -> one order -> a page of hits."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import ceil
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from semantic_core._checks import check_count, check_unicode, clip
+from semantic_core._order import LOOKS, Order, Placed
 from semantic_core._vectors import checked_vector
 from semantic_core._words_only import WordsOnly
 from semantic_core.errors import EmbedderError, HookFailed, InputError, QueryTooLarge, SemanticCoreError
 from semantic_core.protocols import TextSearch
-from semantic_core.types import (
-    MODES,
-    ChunkId,
-    Mode,
-    Ranking,
-    Ref,
-    Scope,
-    SearchHit,
-    SearchRequest,
-    SearchResults,
-)
+from semantic_core.types import MODES, Mode, Scope, SearchHit, SearchRequest, SearchResults
 
 if TYPE_CHECKING:
     from semantic_core._plugins import Plugins
     from semantic_core.protocols import Embedder, Store
     from semantic_core.types import Vector
 
-POOL = 100
-"""Candidates each lane gives, at least. Fusion looks at these; deeper pages use a deeper pool."""
-MAX_POOL = 100_000
-"""Deepest pool; one document of more chunks than this may crowd out others."""
-POOL_GROWTH = 4
-"""How many times deeper the lanes are asked when their candidates are of too few documents."""
-RERANK_POOL = 50
-"""Hits a reranker is shown, at least."""
+RERANKED = 50
+"""Hits a reranker is shown at once: always the same ones, whatever page is wanted."""
 MAX_LIMIT = 10_000
 """Most hits one search may reach, offset included."""
 MAX_QUERY = 100_000
@@ -64,15 +48,8 @@ class Search:
         with self._timed("total"):
             with self._timed("embed"):
                 vector, used = self._vector(text, mode)
-            shown = max(offset + limit, RERANK_POOL if self._plugins.reranks else 0)
-            with self._store.snapshot():
-                request, rankings, order = self._ranked(
-                    SearchRequest(text, scope, used, limit, offset, max(POOL, shown), vector), shown
-                )
-                with self._timed("fetch"):
-                    hits = self._hits(order, rankings)
-            with self._timed("rerank"):
-                hits = self._reranked(request, hits)
+            request = SearchRequest(text, scope, used, limit, offset, LOOKS[0], vector)
+            hits = self._answer(request, offset + limit)
         return SearchResults(
             query=text,
             hits=tuple(hits[offset : offset + limit]),
@@ -114,31 +91,60 @@ class Search:
             self._reasons.append(f"the query could not be embedded ({reason}); answered by words alone")
             return None, "text"
 
-    def _ranked(self, request: SearchRequest, shown: int) -> tuple[SearchRequest, list[Ranking], Ranking]:
-        """The lanes' rankings and the one made of them: at least `shown` long if there is so much to find."""
-        while True:
-            with self._timed("retrieve"):
-                rankings, reasons = self._plugins.retrieve(request, self._store)
-            exhausted = all(len(ranking) < request.pool for ranking in rankings)
-            rankings = [ranking for ranking in rankings if len(ranking)]
-            with self._timed("fuse"):
-                fused = self._plugins.fuse(request, rankings, self._store) if rankings else Ranking("nothing")
-                order = _best_of_each_document(fused) if self._per_document else fused
-            if len(order) >= shown or exhausted or request.pool >= MAX_POOL:
-                self._reasons += [reason for reason in reasons if reason not in self._reasons]
-                return request, rankings, _first(order, shown)
-            request = evolve(request, pool=request.pool * POOL_GROWTH)
+    def _answer(self, request: SearchRequest, count: int) -> list[SearchHit]:
+        """The first so many hits; fewer only if there are no more."""
+        order = Order(request, self._plugins, self._store, self._timed, per_document=self._per_document)
+        if self._plugins.reranks:
+            hits = self._reranked(request, order, count)
+        else:
+            hits = [hit for block in self._blocks(order, 0, count, count) for hit in block]
+        self._reasons += [reason for reason in order.reasons if reason not in self._reasons]
+        return hits
 
-    def _hits(self, order: Ranking, rankings: Sequence[Ranking]) -> list[SearchHit]:
-        places = {
-            ranking.source: {id: (place, score) for place, (id, score) in enumerate(_pairs(ranking), 1)}
-            for ranking in rankings
-        }
-        scores = dict(_pairs(order))
+    def _reranked(self, request: SearchRequest, order: Order, count: int) -> list[SearchHit]:
+        """The first so many of what rerankers make of every block, up to one of which they leave nothing.
+
+        What they see of a block never depends on the page, so pages of what they leave fit together.
+        Usually all blocks are fetched at once; if hits were taken away, more are, in a later snapshot.
+        """
+        hits: list[SearchHit] = []
+        start = 0
+        while len(hits) < count:
+            stop = start + ceil((count - len(hits)) / RERANKED) * RERANKED
+            blocks = self._blocks(order, start, stop, RERANKED)
+            for block in filter(None, blocks):
+                with self._timed("rerank"):
+                    left = self._reranked_block(request, block)
+                if not left:
+                    return hits
+                hits += left
+            if len(order.first(stop)) < stop:
+                return hits
+            start = stop
+        return hits
+
+    def _reranked_block(self, request: SearchRequest, block: list[SearchHit]) -> list[SearchHit]:
+        try:
+            return self._plugins.rerank(request, block)
+        except HookFailed as error:
+            self._reasons += [str(error)] if str(error) not in self._reasons else []
+            return block
+
+    def _blocks(self, order: Order, start: int, stop: int, size: int) -> list[list[SearchHit]]:
+        """The hits from one place to another, in blocks of a size that begin at `start`; all of one state."""
+        with self._store.snapshot():
+            placed = order.first(stop)[start:]
+            with self._timed("fetch"):
+                firsts = range(0, len(placed), size)
+                return [self._hits(placed[first : first + size]) for first in firsts]
+
+    def _hits(self, placed: Sequence[Placed]) -> list[SearchHit]:
+        """What the store has of these chunks; one that is not there is left out."""
+        by_id = {one.id: one for one in placed}
         hits = []
-        for stored in self._store.fetch(order.ids):
+        for stored in self._store.fetch([one.id for one in placed]):
             chunk = stored.chunk
-            found = {source: place[chunk.id] for source, place in places.items() if chunk.id in place}
+            one = by_id[chunk.id]
             hits.append(
                 SearchHit(
                     ref=chunk.id.ref,
@@ -148,38 +154,14 @@ class Search:
                     text=chunk.text,
                     start=chunk.start,
                     end=chunk.end,
-                    score=scores[chunk.id],
-                    ranks={source: place for source, (place, _) in found.items()},
-                    scores={source: score for source, (_, score) in found.items()},
+                    score=one.score,
+                    ranks=one.ranks,
+                    scores=one.scores,
                     kind=chunk.kind,
                     metadata=stored.metadata,
                 )
             )
         return hits
-
-    def _reranked(self, request: SearchRequest, hits: list[SearchHit]) -> list[SearchHit]:
-        if not self._plugins.reranks:
-            return hits
-        try:
-            return self._plugins.rerank(request, hits)
-        except HookFailed as error:
-            self._reasons.append(str(error))
-            return hits
-
-
-def _best_of_each_document(ranking: Ranking) -> Ranking:
-    best: dict[Ref, tuple[ChunkId, float]] = {}
-    for id, score in _pairs(ranking):
-        best.setdefault(id.ref, (id, score))
-    return Ranking(ranking.source, tuple(id for id, _ in best.values()), tuple(score for _, score in best.values()))
-
-
-def _first(ranking: Ranking, count: int) -> Ranking:
-    return Ranking(ranking.source, ranking.ids[:count], ranking.scores[:count])
-
-
-def _pairs(ranking: Ranking) -> Iterator[tuple[ChunkId, float]]:
-    return zip(ranking.ids, ranking.scores, strict=True)
 
 
 def _check(text: object, mode: object, limit: object, offset: object) -> None:

@@ -90,6 +90,8 @@ def semantic_retrieve(request: SearchRequest, store: Store) -> Ranking | None:
     """Find candidates, at most ``request.pool`` of them, within ``request.scope``.
 
     Return a Ranking whose source names you; None if you take no part in this mode; an empty Ranking if you found nothing.
+    Candidates you do not list count as less than those you do: as 0 where all your scores are above 0. The source "title"
+    is for documents called like the query: its scores, from 0 to 1, put them first.
     Every plugin is asked; one that raises is left out, and the answer says so.
     """
     raise NotImplementedError
@@ -99,7 +101,9 @@ def semantic_retrieve(request: SearchRequest, store: Store) -> Ranking | None:
 def semantic_fuse(request: SearchRequest, rankings: Sequence[Ranking], store: Store) -> Ranking | None:
     """Make one ranking of several.
 
-    rankings: at least one, not empty, each of another source. store: for exact scores of candidates a lane did not see.
+    rankings: at least one, not empty, each of another source. store: for exact scores of candidates a lane did not see
+    (`similarity`; `score` of a `TextScores`). Called again with a deeper pool where more hits are wanted: what is new then
+    goes behind what was there.
     Return a Ranking of some or all of their ids; None if you have no opinion. Stops at the first result that is not None.
     """
     raise NotImplementedError
@@ -109,7 +113,8 @@ def semantic_fuse(request: SearchRequest, rankings: Sequence[Ranking], store: St
 def semantic_rerank(request: SearchRequest, hits: Sequence[SearchHit]) -> Sequence[SearchHit]:
     """Put hits in a better order, or take some away. Write it as a wrapper: ``hits = yield`` gives what others made of it.
 
-    Return hits, best first; an empty list means that nothing survives. Called once per search, on more hits than asked for.
+    Return hits, best first; an empty list means that nothing survives, and ends the answer. Called for each 50 hits, from
+    the top, as far as the page reaches: always on the same ones, so that pages fit together.
     """
     raise NotImplementedError
 

@@ -1,8 +1,9 @@
 """What an embedder, a splitter and a store are. Write a class with these members; inherit nothing.
 
-Abilities that may be lacking are protocols of their own, asked for with ``isinstance``: `TextSearch`, `VectorQueue` and
-`BatchQueue` of a store, `BatchEmbedder` and `Priced` of an embedder. `semantic_core.testing` proves that a class keeps its
-contract; every rule it holds is written here. Longer than the house limit because the contracts are read in one place.
+Abilities that may be lacking are protocols of their own, asked for with ``isinstance``: `TextSearch`, `TextScores`,
+`TitleSearch`, `VectorQueue` and `BatchQueue` of a store, `BatchEmbedder` and `Priced` of an embedder.
+`semantic_core.testing` proves that a class keeps its contract; every rule it holds is written here. Longer than the house
+limit because the contracts are read in one place.
 """
 
 from __future__ import annotations
@@ -30,7 +31,13 @@ from semantic_core.types import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from semantic_core.types import Vector, Vectors
+
+    Scores = NDArray[np.float64]
+    """float64, shape (n,)."""
 
 
 @runtime_checkable
@@ -310,6 +317,47 @@ class TextSearch(Protocol):
         limit. Words of a version that was replaced, or of a document that was removed, are not found.
         Any text is a legal query: it is never read as syntax. No word in it, no hits. A lone surrogate may be refused with
         TextInvalid.
+        """
+        ...
+
+
+@runtime_checkable
+class TextScores(TextSearch, Protocol):
+    """A store that can say what `words` gives any chunk.
+
+    With it, each candidate of a hybrid search has its true score by words, whoever found it. Where it
+    is missing, a candidate that `words` did not list within the limit counts as one without any of
+    the words.
+    """
+
+    def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
+        """What `words` gives these chunks for the text, float64 of shape (len(ids),), in that order.
+
+        0.0 for one that `words` would not list, whatever the limit: it holds none of the words. More
+        than 0 for every other. NaN where there is no such chunk. The chunks may be of any collection,
+        with or without a vector; the tenant is that of each id. What is a legal text, and what is
+        refused, is as for `words`.
+        """
+        ...
+
+
+@runtime_checkable
+class TitleSearch(Protocol):
+    """A store that finds documents by their titles.
+
+    With it, the document that is called exactly like the query comes first in a hybrid search. Where
+    it is missing, a title counts as part of the passage only.
+    """
+
+    def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
+        """The documents whose title is the text or begins with it, each by its first chunk.
+
+        Source "title", best first. The score is the share of the title's words that the text has: 1.0
+        where title and text are the same words, 0.5 where the title has twice as many. Upper and lower
+        case, punctuation and white space make no difference; the words must stand at the beginning, in
+        the same order. Ties by ChunkId. The scope holds before the limit. No word in the text, or a
+        title without one: no hits. A document without chunks is not found, nor need one be whose first
+        passage does not begin with its title.
         """
         ...
 

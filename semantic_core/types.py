@@ -213,7 +213,9 @@ class SearchRequest:
     """What is asked of every retriever.
 
     text: the query as typed. vector: of the query, or None when none could be made (then words alone answer).
-    mode: what may be used. limit, offset: the slice the caller wants. pool: candidates each retriever gives at most.
+    mode: what may be used. limit, offset: the slice the caller wants. pool: candidates each retriever gives at most; a
+    search asks with growing pools, each new candidate behind all earlier ones. An answer should not hang on limit and
+    offset: then pages are slices of one order.
     """
 
     text: str
@@ -255,8 +257,11 @@ class StoredChunk:
 class SearchHit:
     """One answer.
 
-    score: the order it was put in by; comparable within one answer only. ranks: its place per retriever, from 1.
-    scores: what each retriever gave it. metadata: of the document. start, end: characters of the document's text.
+    score: never rises from one hit to the next, on any page; comparable within one query only. In a hybrid answer from 0
+    to 1, where 0.5 is the middle of the candidates, however many retrievers found some; in a text or vector answer what
+    that retriever gave it (BM25; cosine from -1 to 1). A plugin that fuses or reranks may have another measure or order.
+    ranks: its place per retriever that listed it, from 1. scores: what each of these gave it.
+    metadata: of the document. start, end: characters of the document's text.
     """
 
     ref: Ref

@@ -746,6 +746,151 @@ class BlankQueryFindsAll(MemoryStore):
         return super().words(text, limit, scope)
 
 
+# --- stores: scores of given chunks, and titles ----------------------------------------------------------------------
+
+
+@caught_by("the_same_question_has_the_same_answer")
+class EqualScoresInAnyOrder(MemoryStore):
+    def words(self, text, limit, scope):
+        found = super().words(text, 10**6, scope)
+        pairs = sorted(zip(found.scores, found.ids, strict=True), reverse=limit % 2 == 0)
+        pairs.sort(key=lambda pair: -pair[0])
+        return Ranking("words", tuple(id for _, id in pairs[:limit]), tuple(score for score, _ in pairs[:limit]))
+
+
+@caught_by("a_score_is_what_words_gives")
+class LowestInsteadOfZero(MemoryStore):
+    """A chunk without any of the words gets the lowest of those that have one."""
+
+    def score(self, ids, text):
+        scores = super().score(ids, text)
+        return np.where(scores == 0, min(scores[scores > 0], default=0.0), scores)
+
+
+@caught_by("a_score_is_what_words_gives")
+class OnlyTheBestHaveAScore(MemoryStore):
+    """What a search for the best few listed; 0 for all others."""
+
+    def score(self, ids, text):
+        scores = super().score(ids, text)
+        return np.where(scores < np.sort(scores)[-3:].min(initial=np.inf), 0.0, scores)
+
+
+@caught_by("a_score_is_what_words_gives")
+class ScoreAsItsEngineHasIt(MemoryStore):
+    def score(self, ids, text):
+        return -super().score(ids, text)
+
+
+@caught_by("a_score_is_what_words_gives")
+class ScoresInAnotherOrder(MemoryStore):
+    def score(self, ids, text):
+        return super().score(sorted(ids), text)
+
+
+@caught_by("a_score_is_what_words_gives")
+class ScoresOfAnEarlierState(MemoryStore):
+    """Remembers how rare a word is, whatever was written since."""
+
+    def score(self, ids, text):
+        remembered = vars(self).setdefault("remembered", {})
+        of_then = remembered.setdefault(text, self._bm25(text, ""))
+        rows = [self._row(id)[1] for id in ids]
+        return np.array([np.nan if row is None else of_then(row) for row in rows], dtype=np.float64)
+
+
+@caught_by("a_score_is_what_words_gives")
+class ScoresNeedAVector(MemoryStore):
+    def score(self, ids, text):
+        waiting = [stored.chunk.id for stored in self.fetch(ids) if stored.pending]
+        return np.where([id in waiting for id in ids], 0.0, super().score(ids, text))
+
+
+@caught_by("a_score_is_what_words_gives")
+class ScoresInSinglePrecision(MemoryStore):
+    def score(self, ids, text):
+        return super().score(ids, text).astype(np.float32)
+
+
+@caught_by("a_chunk_that_is_gone_has_no_score")
+class GoneChunksScoreZero(MemoryStore):
+    def score(self, ids, text):
+        return np.nan_to_num(super().score(ids, text), nan=0.0)
+
+
+@caught_by("any_text_can_be_scored")
+class LongTextsAreNotScored(MemoryStore):
+    def score(self, ids, text):
+        if len(text) > 10_000:
+            raise StoreError("too long")
+        return super().score(ids, text)
+
+
+@caught_by("a_multi_tenant_store_wants_a_tenant")
+class ScoreNeedsNoTenant(MemoryStore):
+    def score(self, ids, text):
+        there = [id for id in ids if id.ref.tenant]
+        return super().score(there, text)
+
+
+@caught_by("a_title_finds_its_document")
+class TitlesTakenLiterally(MemoryStore):
+    def titled(self, text, limit, scope):
+        kept = [kept for kept in self._within(scope) if kept.document.title == text]
+        return _memory._ranking("title", {each.rows[0].entry.chunk.id: 1.0 for each in kept}, limit)
+
+
+@caught_by("a_title_finds_its_document")
+class WordsAnywhereInTheTitle(MemoryStore):
+    def titled(self, text, limit, scope):
+        asked = set(_memory._words(text))
+        titles = {kept.rows[0].entry.chunk.id: set(_memory._words(kept.document.title)) for kept in self._within(scope)}
+        found = {id: len(asked) / len(title) for id, title in titles.items() if asked and asked <= title}
+        return _memory._ranking("title", found, limit)
+
+
+@caught_by("a_title_finds_its_document")
+class EveryChunkOfTheTitle(MemoryStore):
+    def titled(self, text, limit, scope):
+        found = super().titled(text, limit, scope)
+        rows = [(row, score) for id, score in zip(found.ids, found.scores, strict=True) for row in self._kept(id).rows]
+        return _memory._ranking("title", {row.entry.chunk.id: score for row, score in rows}, limit)
+
+    def _kept(self, id):
+        return self._reading().documents[id.ref]
+
+
+@caught_by("a_title_finds_its_document")
+class EveryTitleIsTheTitle(MemoryStore):
+    """The beginning of a title counts as much as all of it."""
+
+    def titled(self, text, limit, scope):
+        found = super().titled(text, limit, scope)
+        return Ranking("title", found.ids, tuple(1.0 for _ in found.ids))
+
+
+@caught_by("titles_keep_to_their_scope")
+class TitlesInScopeAfterTheLimit(MemoryStore):
+    def titled(self, text, limit, scope):
+        found = super().titled(text, limit, attrs.evolve(scope, filter=Filter()))
+        held = self._reading().documents
+        return after_the_limit(found, lambda id: scope.filter.matches(held[id.ref].document.metadata))
+
+
+@caught_by("changed_titles_are_not_found")
+class PassagesThatBeginSo(MemoryStore):
+    """Asks what the passage begins with, and not what the document is called."""
+
+    def titled(self, text, limit, scope):
+        asked, scores = _memory._words(text), {}
+        for kept in self._within(scope):
+            words = _memory._words(kept.rows[0].entry.passage) if kept.rows else []
+            if asked and words[: len(asked)] == asked:
+                title = _memory._words(kept.document.title) or asked
+                scores[kept.rows[0].entry.chunk.id] = min(1.0, len(asked) / len(title))
+        return _memory._ranking("title", scores, limit)
+
+
 # --- stores: scopes ------------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("_examination", "_relay", "_defaults", "_embedding", "_till"),
     ("_discovery", "_providers", "_config", "_batch_rules"),
     ("_plugins",),
+    ("_order",),
     ("_ingest", "_search", "_sync", "_batch_submit", "_batch_collect"),
     ("batch",),
     ("core",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import nan
+from math import exp, nan
 
 import pytest
 from hypothesis import given
@@ -23,9 +23,48 @@ def keys(fused: Ranking) -> list[str]:
     return [id.ref.key for id in fused.ids]
 
 
-def test_one_lane_comes_back_as_it_is() -> None:
-    lane = ranking("words", a=3.0, b=1.0)
-    assert fuse_scores([lane], {}) is lane
+def test_a_lane_that_is_alone_keeps_its_order_and_is_shown_between_0_and_1() -> None:
+    fused = fuse_scores([ranking("vector", a=-0.01, b=-0.03)], {})
+    assert keys(fused) == ["a", "b"]
+    assert fused.scores == pytest.approx((1 / (1 + exp(-1)), 1 / (1 + exp(1))))
+
+
+def test_a_lane_that_lists_one_candidate_is_heard_above_the_noise_of_the_other() -> None:
+    vector = Ranking("vector", tuple(IDS), tuple(1 - number / 100 for number in range(30)))
+    for score in (7.5, 0.0, -3.0):
+        only = Ranking("words", (IDS[-1],), (score,))
+        assert fuse_scores([vector, only], {}).ids[0] == IDS[-1]
+        assert fuse_scores([vector, only], {"words": dict.fromkeys(IDS[:-1], score - 1)}).ids[0] == IDS[-1]
+
+
+def test_a_lane_that_lists_equal_candidates_puts_them_before_those_it_did_not_list() -> None:
+    vector = Ranking("vector", tuple(IDS), tuple(1 - number / 100 for number in range(30)))
+    equal = Ranking("other", (IDS[-2], IDS[-1]), (0.0, 0.0))
+    assert fuse_scores([vector, equal], {}).ids[:2] == (IDS[-2], IDS[-1])
+
+
+def test_what_a_lane_lists_counts_more_than_what_it_does_not_where_it_cannot_score_others() -> None:
+    for shift in (0.0, -1.5, -9.0):
+        lane = ranking("other", a=1.0 + shift, b=0.5 + shift)
+        beside = ranking("vector", b=0.5, c=0.5, a=0.5)
+        assert keys(fuse_scores([lane, beside], {})) == ["a", "b", "c"]
+
+
+def test_what_is_called_like_the_query_stands_first_whatever_the_lanes_say() -> None:
+    lanes = [ranking("vector", a=0.9, b=0.8, c=0.1, d=0.0), ranking("words", a=30.0, b=9.0, d=2.0, c=1.0)]
+    fused = fuse_scores([*lanes, ranking("title", c=1.0, d=0.5)], {})
+    assert keys(fused)[0] == "c"
+    assert fused.scores[0] >= fused.scores[1]
+    both = fuse_scores([*lanes, ranking("title", c=1.0, d=1.0)], {})
+    assert set(keys(both)[:2]) == {"c", "d"}
+    begun = fuse_scores([*lanes, ranking("title", d=0.999, c=1.0)], {})
+    assert keys(begun)[0] == "c"
+
+
+def test_the_beginning_of_a_title_counts_for_as_much_as_it_is_of_it() -> None:
+    lanes = [ranking("vector", a=1.0, b=0.9, c=0.0), ranking("words", a=1.0, b=0.9, c=0.0)]
+    place = [keys(fuse_scores([*lanes, ranking("title", c=share)], {})).index("c") for share in (0.1, 0.95, 1.0)]
+    assert place == [2, 1, 0]
 
 
 def test_what_both_lanes_like_wins() -> None:
@@ -52,7 +91,7 @@ def test_a_candidate_of_the_other_lane_gets_its_exact_score() -> None:
 def test_a_candidate_without_any_score_counts_as_the_lowest_of_the_lane() -> None:
     lanes = [ranking("vector", a=0.9, b=0.5), ranking("words", c=9.0, b=1.0)]
     unknown = fuse_scores(lanes, {"vector": {ChunkId(Ref("c", "c"), 0): nan}})
-    assert unknown == fuse_scores(lanes, {})
+    assert unknown == fuse_scores(lanes, {"vector": {ChunkId(Ref("c", "c"), 0): 0.5}})
 
 
 def test_a_lane_in_which_all_are_alike_decides_nothing() -> None:

@@ -762,6 +762,7 @@ def test_a_trace_tells_each_call_with_plugin_arguments_and_answer_and_never_a_wh
         "semantic_retrieve probe",
         "semantic_retrieve core.vector",
         "semantic_retrieve core.words",
+        "semantic_retrieve core.title",
         "semantic_rerank core.fusion",
         "semantic_rerank probe",
     ]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import ast
+import importlib.util
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from semantic_core import Chunk, ChunkId, Document, Ranking, Ref, SearchHit, SearchRequest, SemanticCore, hookimpl
+from semantic_core import Chunk, ChunkId, Document, Ranking, Ref, SearchHit, SearchRequest, SemanticCore, _order, hookimpl
 from semantic_core._memory import MemoryStore
 from semantic_core.errors import EmbedderError, EmbedderUnavailable, FilterInvalid, InputError, QueryTooLarge
 from semantic_core.testing import HashEmbedder
+from semantic_core.types import Mode
 
 
 def opened(*plugins: object, documents: Sequence[Document] = (), **options: Any) -> SemanticCore:
@@ -90,6 +97,162 @@ def test_pages_follow_one_another_without_gap_or_double() -> None:
     assert pages == whole
     assert len(set(whole)) == 60
     assert keys(core.search("walrus", limit=10, offset=1_000)) == []
+
+
+words_of_notes = st.lists(st.sampled_from(["walrus", "ice", "tusk", "otter", "the"]), min_size=1, max_size=6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    notes=st.lists(st.lists(words_of_notes, min_size=1, max_size=3), min_size=1, max_size=60),
+    query=words_of_notes.map(" ".join),
+    mode=st.sampled_from(["hybrid", "vector", "text"]),
+    slices=st.lists(st.tuples(st.integers(0, 70), st.integers(1, 70)), min_size=1, max_size=6),
+    whole_documents=st.booleans(),
+)
+def test_every_page_is_a_slice_of_one_answer(
+    notes: list[list[list[str]]], query: str, mode: Mode, slices: list[tuple[int, int]], whole_documents: bool
+) -> None:
+    """With looks so shallow that pages lie in several of them: whatever is asked for, hits and scores are the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_order, "LOOKS", (3, 7, 20, 1_000))
+        core = opened(
+            documents=[
+                note(
+                    f"{number:02}",
+                    "\n\n".join(" ".join(chunk).ljust(50, ".") for chunk in chunks),
+                    title=" ".join(chunks[0]),
+                )
+                for number, chunks in enumerate(notes)
+            ],
+            max_chars=50,
+        )
+        search = core.search if whole_documents else core.search_chunks
+        whole = search(query, mode=mode, limit=1_000).hits
+        assert len({hit.ref if whole_documents else hit.id for hit in whole}) == len(whole)
+        assert [hit.score for hit in whole] == sorted((hit.score for hit in whole), reverse=True)
+        for offset, limit in slices:
+            assert search(query, mode=mode, limit=limit, offset=offset).hits == whole[offset : offset + limit]
+
+
+def test_every_page_is_a_slice_of_one_answer_however_deep() -> None:
+    core = opened(documents=[note(f"{number:04}", f"walrus {'ice ' * (number % 7)}{number}") for number in range(600)])
+    for mode in ("hybrid", "vector", "text"):
+        whole = core.search("walrus ice 77", mode=mode, limit=600).hits
+        assert len({hit.ref for hit in whole}) == 600
+        for offset, limit in ((0, 10), (99, 2), (140, 300), (290, 20), (590, 100)):
+            hits = core.search("walrus ice 77", mode=mode, limit=limit, offset=offset).hits
+            assert hits == whole[offset : offset + limit]
+
+
+def test_pages_of_what_a_reranker_leaves_fit_together() -> None:
+    class Picky:
+        """Turns what it is shown around, and takes every third away."""
+
+        shown: ClassVar[list[int]] = []
+
+        @hookimpl(wrapper=True)
+        def semantic_rerank(self, request: SearchRequest) -> Any:
+            hits = yield
+            self.shown.append(len(hits))
+            return [hit for hit in reversed(hits) if int(hit.ref.key) % 3]
+
+    core = opened(Picky(), documents=[note(f"{number:03}", f"walrus {number}") for number in range(170)])
+    whole = keys(core.search("walrus", limit=170))
+    assert len(whole) == sum(number % 3 > 0 for number in range(170))
+    for offset, limit in ((0, 10), (30, 10), (33, 40), (90, 50), (0, 113)):
+        assert keys(core.search("walrus", limit=limit, offset=offset)) == whole[offset : offset + limit]
+    Picky.shown.clear()
+    core.search("walrus", limit=10)
+    assert Picky.shown == [50]
+
+
+def test_an_answer_ends_where_a_reranker_leaves_nothing() -> None:
+    class Strict:
+        shown = 0
+
+        @hookimpl
+        def semantic_rerank(self, hits: Sequence[SearchHit]) -> list[SearchHit]:
+            Strict.shown += 1
+            return []
+
+    core = opened(Strict(), documents=[note(f"{number:03}", f"walrus {number}") for number in range(170)])
+    assert len(core.search("walrus", limit=10)) == 0
+    assert Strict.shown == 1
+
+
+ORDERS = [note(f"{number}", f"Order A{number}17: a bike for Anna, paid by card.") for number in range(1_000, 1_150)]
+
+
+def test_the_only_document_with_an_identifier_comes_first() -> None:
+    core = opened(documents=ORDERS)
+    for number in range(1_000, 1_150, 10):
+        results = core.search(f"A{number}17", limit=3)
+        assert keys(results)[0] == f"{number}"
+        assert results[0].score > results[1].score
+
+
+def test_a_document_called_like_the_query_comes_first_whatever_case_and_signs() -> None:
+    titles = ["json.dumps", "json.dump", "json.loads", "git-commit", "grep(1)", "sort"]
+    about = [note(title, f"What {title.upper()} does, in a few words.", title=title) for title in titles]
+    talk = [
+        note(f"talk{number}", f"json dumps json loads git commit grep sort {'and so on ' * (number % 5)}", title="Talk")
+        for number in range(150)
+    ]
+    core = opened(documents=[*talk, *about])
+    asked = {"json.dumps": "json.dumps", "JSON dumps": "json.dumps", "git  commit": "git-commit", "Sort": "sort"}
+    for query, title in {**asked, "grep": "grep(1)", "grep 1": "grep(1)"}.items():
+        results = core.search(query, limit=3)
+        assert results[0].title == title
+        assert results[0].ranks["title"] == 1
+
+
+def docstrings(*modules: str) -> Iterator[tuple[str, str]]:
+    """(name, docstring) of everything in these modules of the standard library that has one."""
+    for module in modules:
+        tree = ast.parse(Path(str(importlib.util.find_spec(module).origin)).read_text("utf-8"))  # type: ignore[union-attr]
+        for node in ast.walk(tree):
+            said = ast.get_docstring(node) if isinstance(node, ast.FunctionDef | ast.ClassDef) else None
+            if said:
+                yield f"{module}.{node.name}", said  # type: ignore[attr-defined]
+
+
+def test_every_title_of_real_documents_finds_them_first_as_typed_and_in_plain_words() -> None:
+    named = dict(docstrings("argparse", "shutil", "tarfile", "threading", "textwrap", "json.decoder", "pathlib"))
+    assert len(named) > 200
+    core = opened(documents=[note(name, said[:600], title=name) for name, said in named.items()])
+
+    def plain(name: str) -> str:
+        return " ".join(re.findall(r"[^\W_]+", name.lower()))
+
+    for name in list(named)[::5]:
+        for query in (name, plain(name)):
+            assert plain(core.search(query, limit=1)[0].title) == plain(name)
+
+
+def test_scores_of_a_hybrid_answer_lie_between_0_and_1_with_any_number_of_lanes() -> None:
+    core = opened(documents=ANIMALS)
+    for query in ("zebra", "walrus", "the ice", "Walrus"):
+        results = core.search(query)
+        assert (results.mode, len(results)) == ("hybrid", 3)
+        assert all(0 <= hit.score <= 1 for hit in results)
+        assert results[0].score >= 0.5 >= results[-1].score
+    nearest = core.search("zebra", mode="vector")[0]
+    assert nearest.score == nearest.scores["vector"]
+    found = core.search("walrus", mode="text")[0]
+    assert found.score == found.scores["words"]
+
+
+def test_a_store_that_scores_no_given_chunks_is_searched_all_the_same() -> None:
+    class Scoreless(MemoryStore):
+        score = titled = None  # type: ignore[assignment]
+
+    embedder = HashEmbedder()
+    core = SemanticCore(store=Scoreless(embedder.space), embedder=embedder, plugins=[])
+    core.ingest(ORDERS)
+    results = core.search("A109017")
+    assert (keys(results)[0], results.degraded) == ("1090", False)
+    assert len(core.search("bike", limit=150)) == 150
 
 
 def test_an_embedder_that_fails_is_answered_for_by_words_and_it_is_said() -> None:

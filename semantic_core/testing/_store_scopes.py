@@ -10,7 +10,7 @@ import numpy as np
 
 from semantic_core.errors import TenantRefused, TenantRequired
 from semantic_core.filters import Filter
-from semantic_core.protocols import TextSearch
+from semantic_core.protocols import TextScores, TextSearch, TitleSearch
 from semantic_core.testing._check import Check, expect, raises, same
 from semantic_core.testing._samples import (
     SPACE,
@@ -123,6 +123,10 @@ def _calls(store: Any, tenant: str) -> dict[str, Callable[[], object]]:
     }
     if isinstance(store, TextSearch):
         calls["words"] = lambda: store.words("zorbak", 10, scope)
+    if isinstance(store, TextScores):
+        calls["score"] = lambda: store.score(each.ids, "zorbak")
+    if isinstance(store, TitleSearch):
+        calls["titled"] = lambda: store.titled("zorbak", 10, scope)
     return calls
 
 

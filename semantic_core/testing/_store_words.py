@@ -229,3 +229,18 @@ def words_keep_to_their_scope(open_store: OpenStore) -> None:
         same({id.ref for id in finder.words("zorbak", 3, scope).ids}, {each.ref for each in inside}, "within the scope")
         same(len(finder.words("zorbak", 5, scope)), 3, "number of hits within the scope")
         same(finder.words("zorbak", 3, Scope(collections=())).ids, (), "in no collection")
+
+
+@Check
+def the_same_question_has_the_same_answer(open_store: OpenStore) -> None:
+    """Asked again, `words` gives the same; a smaller limit gives the beginning of it, equal scores too."""
+    with closing(open_store(SPACE)) as store:
+        finder = finder_of_words(store)
+        put(store, *(item(f"{number * 7 % 50:02}", "zorbak velquon") for number in range(50)))
+        put(store, *(item(f"long{number % 3}{number}", "zorbak" + " other" * number) for number in range(9)))
+        whole = finder.words("zorbak", 1_000, EVERYTHING)
+        same(len(whole), 59, "number of hits")
+        for limit in (59, 1, 7, 30, 50, 51):
+            for _ in range(3):
+                beginning = finder.words("zorbak", limit, EVERYTHING)
+                same(beginning.ids, whole.ids[:limit], f"the first {limit}")

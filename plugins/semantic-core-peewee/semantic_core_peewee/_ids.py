@@ -67,7 +67,7 @@ def best_first(source: str, ids: Mapping[int, ChunkId], scores: Mapping[int, flo
 
 def rows_of(view: View, ids: Sequence[ChunkId], columns: str, *, of_document: bool = True) -> Iterator[tuple[Any, ...]]:
     """(place in `ids`, *columns of chunk c, and of document d) of those that are there, in any order; one query for all."""
-    numbers = _numbers(view, ids)
+    numbers = numbers_of(view, ids)
     places: dict[int, list[int]] = {}
     for place, id in enumerate(ids):
         if id in numbers:
@@ -79,8 +79,11 @@ def rows_of(view: View, ids: Sequence[ChunkId], columns: str, *, of_document: bo
     return ((place, *row) for number, *row in found for place in places[number])
 
 
-def _numbers(view: View, ids: Sequence[ChunkId]) -> Mapping[ChunkId, int]:
-    """The rows of `chunk` with these ids, and others; those this transaction has not met yet are looked up."""
+def numbers_of(view: View, ids: Sequence[ChunkId]) -> Mapping[ChunkId, int]:
+    """The rows of `chunk` with these ids, if they are there, and others.
+
+    Those this transaction has not met yet are looked up.
+    """
     numbers: dict[ChunkId, int] = view.kept.setdefault(_ROWS, {})
     unknown = [id for id in ids if id not in numbers]
     if unknown:

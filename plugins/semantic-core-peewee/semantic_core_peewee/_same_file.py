@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from playhouse.apsw_ext import APSWDatabase
 
 from semantic_core.errors import ConfigError, StoreMisuse
-from semantic_core.types import Ranking, Scope, Space
+from semantic_core.types import ChunkId, Ranking, Scope, Space
 from semantic_core_peewee import _guard
 from semantic_core_peewee._checkpoints import Advances
 from semantic_core_peewee._connected import connected
@@ -32,6 +32,9 @@ from semantic_core_peewee._transactions import transaction
 from semantic_core_peewee._vectors import VectorLane
 from semantic_core_peewee._word_counts import WordCounts
 from semantic_core_peewee.store import DEFAULT_BUSY_TIMEOUT, SqliteStore, memory_budget
+
+if TYPE_CHECKING:
+    from semantic_core.protocols import Scores
 
 
 class SameFileStore(SqliteStore):
@@ -76,6 +79,14 @@ class SameFileStore(SqliteStore):
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `SqliteStore.words`."""
         return SqliteStore.words(self._unlearned(), text, limit, scope)
+
+    def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
+        """See `SqliteStore.score`."""
+        return SqliteStore.score(self._unlearned(), ids, text)
+
+    def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
+        """See `SqliteStore.titled`."""
+        return SqliteStore.titled(self._unlearned(), text, limit, scope)
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Refused: the index is a part of the application's file."""

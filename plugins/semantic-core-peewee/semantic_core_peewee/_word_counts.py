@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from semantic_core_peewee._codes import current_state
 from semantic_core_peewee._few import KnownScopes
 from semantic_core_peewee._word_lists import WordLists
 
@@ -32,6 +33,8 @@ class WordCounts:
         self._passages = 0
         self._generation = -1
         self._counts: dict[str, int] = {}
+        self._state: Any = None
+        self._exact: dict[str, int] = {}
 
     def of(self, view: View, words: Sequence[str], passages: int, stem: Callable[[Any, str], str]) -> Mapping[str, int]:
         """In how many of so many passages each word is, give or take what has changed since it was counted."""
@@ -40,8 +43,29 @@ class WordCounts:
             if moved or view.generation != self._generation or len(self._counts) > MOST_KEPT:
                 self._counts, self._passages, self._generation = {}, passages, view.generation
             counts = self._counts
+        exact = self._of_state(view)
         for word in words:
             if word not in counts:
-                stemmed = stem(view.raw, word)
-                counts[word] = view.raw.execute("select doc from temp.word_count where term = ?", (stemmed,)).get or 0
+                counts[word] = exact[word] = _counted(view, stem(view.raw, word))
         return counts
+
+    def exact(self, view: View, words: Sequence[str], stem: Callable[[Any, str], str]) -> Mapping[str, int]:
+        """In how many passages of this very state each word is."""
+        counts = self._of_state(view)
+        for word in words:
+            if word not in counts:
+                counts[word] = _counted(view, stem(view.raw, word))
+        return counts
+
+    def _of_state(self, view: View) -> dict[str, int]:
+        """What was counted in this state; to be added to."""
+        state = (view.generation, current_state(view))
+        with self._lock:
+            if state != self._state or len(self._exact) > MOST_KEPT:
+                self._state, self._exact = state, {}
+            return self._exact
+
+
+def _counted(view: View, stem: str) -> int:
+    """In how many passages the word is that the index spells so; asks FTS5."""
+    return view.raw.execute("select doc from temp.word_count where term = ?", (stem,)).get or 0

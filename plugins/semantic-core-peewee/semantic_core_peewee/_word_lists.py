@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -90,6 +90,14 @@ class WordLists:
     def forget(self) -> None:
         """Give the memory back."""
         self.state = _State(None)
+
+    def remembered(self, view: View, words: Iterable[str]) -> Mapping[str, WordList]:
+        """The lists there are of these words in this state; makes none."""
+        state = self.state
+        if state.name != (view.generation, current_state(view)):
+            return {}
+        lists = {word: state.lists.get(word) for word in words}
+        return {word: held for word, held in lists.items() if held is not None}
 
     def found(self, view: View, words: Sequence[str], held: Mapping[str, int], passages: int) -> Found | None:
         """What holds any of these words; None while it is cheaper to ask FTS5 for them all.

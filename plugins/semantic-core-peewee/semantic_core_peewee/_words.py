@@ -48,8 +48,10 @@ _JOINED = (
     "cross join chunk as c indexed by chunk_owner",
     "and c.id = {chunk} and +c.document in (select d.id from document as d where {scope})",
 )
-_WORDS = ("unicode61", ["remove_diacritics", "2"])
-_STEMS = ("porter", ["unicode61", "remove_diacritics", "2"])
+WORDS = ("unicode61", ["remove_diacritics", "2"])
+"""Tokenizer of FTS5 that splits a text into words."""
+STEMS = ("porter", ["unicode61", "remove_diacritics", "2"])
+"""The one the index is made with."""
 
 
 def words(view: View, text: str, limit: int, scope: Clause, counts: WordCounts) -> Ranking:
@@ -80,7 +82,7 @@ def _finder(
     """
     count = passages(view)
     words = [word for layer in layers for word in layer]
-    found = counts.lists.found(view, words, counts.of(view, words, count, _stem), count)
+    found = counts.lists.found(view, words, counts.of(view, words, count, stem_of), count)
 
     def rows(limit: int, where: tuple[str, str], *values: Any) -> list[Row]:
         sql = _statement(len(layers), *where, scope.sql)
@@ -162,13 +164,8 @@ def terms_of(view: View, text: str, counts: WordCounts) -> list[list[str]]:
     A repeated word stands in as many of them as it counts; or several times in one, which is the same and faster as long
     as there are few (FTS5 takes a time of words times occurrences). Raises InputError, QueryTooLarge.
     """
-    if not isinstance(text, str):
-        raise InputError(f"A query must be a str, got {type(text).__name__}.")
-    if len(text) > LONGEST_QUERY:
-        raise QueryTooLarge(
-            f"A query has {len(text):,} characters, the most is {LONGEST_QUERY:,}.", hint="Ask for what matters in it."
-        )
-    asked = Counter(_tokens(view.raw, text, _WORDS))
+    check_query(text)
+    asked = Counter(_tokens(view.raw, text))
     terms = _worth(view, list(asked), counts)
     layers = [[term for term in terms if asked[term] >= least] for least in range(1, MOST_REPEATS + 1)]
     if sum(map(len, layers)) <= MOST_TERMS:
@@ -181,7 +178,7 @@ def _worth(view: View, terms: list[str], counts: WordCounts) -> list[str]:
     count = passages(view)
     if len(terms) <= MOST_TERMS and count < FEW_PASSAGES:
         return terms
-    held = counts.of(view, terms, count, _stem)
+    held = counts.of(view, terms, count, stem_of)
     if count >= FEW_PASSAGES:
         terms = [term for term in terms if held[term] <= COMMON * count] or terms
     # One that no passage holds is no use: it goes behind all others.
@@ -194,16 +191,35 @@ def passages(view: View) -> int:
     return state.slots - state.dead
 
 
-def _stem(raw: Any, word: str) -> str:
+def check_query(text: object) -> None:
+    """Raises InputError for what is no text, QueryTooLarge for a text that is too long for a query."""
+    if not isinstance(text, str):
+        raise InputError(f"A query must be a str, got {type(text).__name__}.")
+    if len(text) > LONGEST_QUERY:
+        raise QueryTooLarge(
+            f"A query has {len(text):,} characters, the most is {LONGEST_QUERY:,}.", hint="Ask for what matters in it."
+        )
+
+
+def stem_of(raw: Any, word: str) -> str:
     """The word as the index spells it."""
-    return "".join(_tokens(raw, word, _STEMS)[:1])
+    return "".join(split(raw, word, STEMS)[:1])
 
 
-def _tokens(raw: Any, text: str, tokenizer: tuple[str, list[str]]) -> list[str]:
-    """The words in what is looked at; one cut in half at the end is left out."""
-    split = raw.fts5_tokenizer(*tokenizer)
+def split(raw: Any, text: str, tokenizer: tuple[str, list[str]]) -> list[str]:
+    """The words of a text as a tokenizer spells them."""
+    tokens: list[str] = raw.fts5_tokenizer(*tokenizer)(
+        _bytes(text), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False, include_offsets=False
+    )
+    return tokens
+
+
+def _tokens(raw: Any, text: str) -> list[str]:
+    """The words in what is looked at of a query; one cut in half at the end is left out."""
     looked_at = len(_bytes(text[:LOOKED_AT]))
-    found = split(_bytes(text[: LOOKED_AT + 1]), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False)
+    found = raw.fts5_tokenizer(*WORDS)(
+        _bytes(text[: LOOKED_AT + 1]), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False
+    )
     return [token for _, end, token in found if end <= looked_at]
 
 

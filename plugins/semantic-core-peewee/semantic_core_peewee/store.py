@@ -1,5 +1,5 @@
-"""SqliteStore: documents, words and vectors in one SQLite file. Keeps `Store`, `TextSearch` and (in `_batch_queue`)
-`BatchQueue`.
+"""SqliteStore: documents, words and vectors in one SQLite file. Keeps `Store`, `TextScores`, `TitleSearch` and
+(in `_batch_queue`) `BatchQueue`.
 
 Longer than the house limit because every member of two protocols is here, each sending its call to where it is done.
 """
@@ -41,13 +41,16 @@ from semantic_core_peewee._pool import Pool, View
 from semantic_core_peewee._rows import MOST_INT, check_count, incoming
 from semantic_core_peewee._schema import PeeweeDatabase
 from semantic_core_peewee._scope import Clause, check_tenant, compile_scope
+from semantic_core_peewee._titles import titled
 from semantic_core_peewee._units import from_blob
 from semantic_core_peewee._vector_rows import known_blobs
 from semantic_core_peewee._vectors import Behind, VectorLane
 from semantic_core_peewee._word_counts import WordCounts
+from semantic_core_peewee._word_scores import scores_of
 from semantic_core_peewee._words import words
 
 if TYPE_CHECKING:
+    from semantic_core.protocols import Scores
     from semantic_core.types import Vector
 
 DEFAULT_PATH = "semantic-core.db"
@@ -216,6 +219,19 @@ class SqliteStore(SqliteQueue):
         """
         most = check_count("limit", limit)
         return self._pool.read(lambda view: words(view, text, most, self._clause(view, scope), self._counts))
+
+    def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
+        """See `TextScores.score`. The same numbers `words` gives, up to rounding."""
+        wanted = self._checked_ids(ids)
+        return self._pool.read(lambda view: scores_of(view, wanted, text, self._counts))
+
+    def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
+        """See `TitleSearch.titled`. Accents are ignored; a text of more than 2,000 characters is no title.
+
+        A document whose first passage does not begin with the title is not found.
+        """
+        most = check_count("limit", limit)
+        return self._pool.read(lambda view: titled(view, text, most, self._clause(view, scope), self._counts))
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""

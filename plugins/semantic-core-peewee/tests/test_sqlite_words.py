@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from semantic_core_peewee import SqliteStore, _ids, _word_lists
 from semantic_core_peewee._few import WORTH_KNOWING
 
-from semantic_core import Ref, Scope
+from semantic_core import ChunkId, Document, Ref, Scope, SemanticCore
 from semantic_core.errors import QueryTooLarge
 from semantic_core.filters import Filter
+from semantic_core.testing import HashEmbedder
 
 VOCABULARY = ["loop", "looping", "cat", "dog", "café", "naïve", "seven", "river", "stone", "while", "ёж", "漢字"]
 
@@ -200,6 +201,75 @@ def test_words_remembered_give_the_answer_of_fts5(
     assert [one.ids for one in again] == [one.ids for one in plain]
     for one, other in zip(again, plain, strict=True):
         assert one.scores == pytest.approx(other.scores, rel=1e-12)
+
+
+def test_given_chunks_score_what_words_gives_them_whether_words_are_remembered_or_not(
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, made = open_store(), random.Random(5)
+    common = [f"w{number}ing" for number in range(40)]
+    texts = [" ".join(common[int(40 * made.random() ** 2)] for _ in range(made.randrange(1, 60))) for _ in range(400)]
+    items = [item(f"{n:03d}", text) for n, text in enumerate(texts)]
+    store.replace(items)
+    ids = [entry.chunk.id for _, entries in items for entry in entries]
+    queries = [" ".join(made.choices([*common, "zz", "w3", "w3s"], k=made.randrange(1, 9))) for _ in range(40)]
+    queries += [" ".join([*common, *common]), "w0ing " * 5 + "w1ing", "zz"]
+    for is_remembered in (False, True):
+        monkeypatch.setattr(_word_lists, "is_worth", lambda listed, spent, known=is_remembered: known)
+        for query in queries:
+            ranking = store.words(query, 1_000, Scope())
+            listed = dict(zip(ranking.ids, ranking.scores, strict=True))
+            assert store.score(ids, query) == pytest.approx([listed.get(id, 0.0) for id in ids], rel=1e-12)
+        assert ("w0ing" in store._counts.lists.state.lists) is is_remembered
+
+
+def test_a_word_that_becomes_common_weighs_less_at_once(store: SqliteStore, item: Callable[..., Any]) -> None:
+    """Also where so little changed that the counts which choose words are kept."""
+    store.replace([item(f"{n:02d}", f"river stone{n % 7}") for n in range(40)])
+    store.replace([item(f"sand{n:02d}", "sand dune") for n in range(60)])
+    id = ChunkId(Ref("notes", "07"), 0)
+    for number in range(8):
+        listed = dict(pairs(store, "stone0 dune"))
+        assert store.score([id], "stone0 dune")[0] == pytest.approx(listed[id], rel=1e-12)
+        store.replace([item(f"sand{number:02d}", "stone0 now")])
+
+
+def pairs(store: SqliteStore, text: str) -> list[tuple[ChunkId, float]]:
+    ranking = store.words(text, 1_000, Scope())
+    return list(zip(ranking.ids, ranking.scores, strict=True))
+
+
+@pytest.mark.parametrize("is_remembered", [False, True])
+def test_titles_are_found_whatever_is_remembered(
+    open_store: Callable[..., SqliteStore],
+    item: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    is_remembered: bool,
+) -> None:
+    monkeypatch.setattr(_word_lists, "is_worth", lambda listed, spent: is_remembered)
+    embedder = HashEmbedder()
+    store = open_store(space=embedder.space)
+    titles = {
+        "json.dumps": "Serialize obj",
+        "JSON dumps and loads": "Both",
+        "a b c d e f g h i j k l": "Many words",
+        "a b c d e f g h other": "Others",
+        " ".join(f"long{number}" for number in range(60)): "More than a passage shows of a title",
+        "Éclair": "Sweet",
+        "漢字": "Signs",
+    }
+    with SemanticCore(store=store, embedder=embedder) as core:
+        core.ingest(Document(Ref("notes", title), text, title=title) for title, text in titles.items())
+        core.ingest(Document(Ref("notes", f"x{n}"), "json dumps a b c d " * 9, title="X") for n in range(300))
+        for title in titles:
+            asked = title.upper().replace(".", "  ")
+            store.words(asked, 10, Scope())
+            assert store.titled(asked, 1, Scope()).ids == (ChunkId(Ref("notes", title), 0),)
+            assert store.titled(asked, 1, Scope()).scores == (1.0,)
+        assert store.titled("eclair", 5, Scope()).ids == (ChunkId(Ref("notes", "Éclair"), 0),)
+        assert len(store.titled("x", 1_000, Scope())) == 300
+        assert store.titled("x", 7, Scope()).ids == store.titled("x", 300, Scope()).ids[:7]
+        assert store.titled("x" * 5_000, 7, Scope()).ids == ()
 
 
 def test_words_remembered_are_those_of_now(
