@@ -23,6 +23,9 @@ from semantic_core.orm import (
 )
 from semantic_core.orm.migrations import remove_triggers
 
+WRITE_NOTHING = ("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "SET ", "PRAGMA")
+"""How statements begin after which there is nothing new to index."""
+
 
 class DjangoAdapter(BaseORMAdapter):
     """Keeps an index of a Django model. using: the alias of its database.
@@ -141,7 +144,9 @@ class DjangoAdapter(BaseORMAdapter):
             if self.database != here or self.hub.working:
                 return
             listed = wake in [callback for _, callback, _ in connection.run_on_commit]
-            if listed and not connection.atomic_blocks[0]._from_testcase:
+            # Without autocommit an outermost block begins with a SAVEPOINT, before it is counted.
+            in_test = any(block._from_testcase for block in connection.atomic_blocks[:1])
+            if listed and not in_test:
                 return
             if connection.in_atomic_block or connection.autocommit:
                 transaction.on_commit(wake, connection.alias, robust=True)
@@ -154,7 +159,7 @@ class DjangoAdapter(BaseORMAdapter):
             statement = str(sql).lstrip().upper()
             # An INSERT ... RETURNING is not over before its row is read: `saved` hears of it.
             over = connection.in_atomic_block or "RETURNING" not in statement
-            if over and not statement.startswith("SELECT"):
+            if over and not statement.startswith(WRITE_NOTHING):
                 note(connection)
             return result
 
