@@ -29,6 +29,7 @@ from semantic_core_peewee._peewee_tables import (
     plain_database,
     table_of,
 )
+from semantic_core_peewee._unlogged import unlogged
 
 if TYPE_CHECKING:
     from semantic_core import SemanticCore
@@ -88,7 +89,8 @@ class PeeweeAdapter(BaseORMAdapter):
         """See `BaseORMAdapter`."""
         database = self._connected_database()
         if params:
-            cursor = database.execute_sql(sql, tuple(params))
+            with unlogged():
+                cursor = database.execute_sql(sql, tuple(params))
         else:
             with _EXCEPTIONS:  # without parameters no driver reads a percent sign as a mark
                 cursor = database.cursor()
@@ -103,7 +105,10 @@ class PeeweeAdapter(BaseORMAdapter):
         self._connected_database()
         size = MOST_VALUES // len(self.table.key)
         for start in range(0, len(keys), size):
-            yield from self._query(keys[start : start + size]).execute(self._database)
+            query = self._query(keys[start : start + size])
+            with unlogged():
+                rows = query.execute(self._database)
+            yield from rows
 
     def on_commit(self, wake: Callable[[], None]) -> None:
         """See `BaseORMAdapter`."""
@@ -120,14 +125,15 @@ class PeeweeAdapter(BaseORMAdapter):
     def install(self) -> bool:
         """See `BaseORMAdapter`. Raises ConfigError while the model has no table."""
         self._connected_database()
-        if not is_there(self._database, self.model):
-            raise ConfigError(
-                f"{self.model.__name__} has no table {self.table.name!r} yet.",
-                hint=f"Create it first: db.create_tables([{self.model.__name__}]), then init_database(db).",
-            )
-        if self._dialect == "sqlite":
-            _let_replace_tell(self._database)
-        return super().install()
+        with unlogged():
+            if not is_there(self._database, self.model):
+                raise ConfigError(
+                    f"{self.model.__name__} has no table {self.table.name!r} yet.",
+                    hint=f"Create it first: db.create_tables([{self.model.__name__}]), then init_database(db).",
+                )
+            if self._dialect == "sqlite":
+                _let_replace_tell(self._database)
+            return super().install()
 
     def connect(self) -> None:
         """Wrap ``save`` and ``delete_instance`` of the model."""

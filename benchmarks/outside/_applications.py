@@ -1,0 +1,123 @@
+"""Which applications are run, in which version, and how their authors run their tests."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen
+class Application:
+    """One application and its suite.
+
+    name, version: of its source distribution. orm: what binds its models, see `inside`. bound: for the page, which models.
+    requires: what its tests need besides. start: a module or script and its arguments, as for `inside/outside_run.py`.
+    checkout: the environment variable that names a folder with its tests, for one whose source distribution has none.
+    explained: tests that ask for the exact list of tables in the database, which has those of the outbox now.
+    """
+
+    name: str
+    version: str
+    orm: str
+    bound: str
+    requires: tuple[str, ...]
+    start: tuple[str, ...]
+    folder: str = ""
+    checkout: str = ""
+    explained: tuple[str, ...] = ()
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """Folders of this clone to install beside the kernel."""
+        return ("plugins/semantic-core-peewee",) if self.orm == "peewee" else ()
+
+
+DJANGO_LABELS = (
+    "aggregation auth_tests backends basic bulk_create composite_pk custom_columns custom_managers custom_pk defer "
+    "delete delete_regress expressions fixtures fixtures_regress force_insert_update generic_relations get_or_create "
+    "introspection lookup m2m_regress m2m_through many_to_many many_to_one many_to_one_null model_fields "
+    "model_inheritance model_inheritance_regress multiple_database null_fk one_to_one ordering prefetch_related "
+    "proxy_models queries raw_query save_delete_hooks select_related select_related_onetoone serializers signals "
+    "test_client test_utils transaction_hooks transactions update update_only_fields"
+)
+HAYSTACK_LABELS = (
+    "test_backends test_discovery test_forms test_indexes test_managers test_models test_query test_templatetags "
+    "test_utils test_views simple_tests whoosh_tests multipleindex"
+)
+WAGTAIL_LABELS = (
+    "wagtail.tests wagtail.contrib.search_promotions wagtail.contrib.redirects wagtail.admin.tests.pages.test_page_search "
+    "wagtail.admin.tests.pages.test_create_page wagtail.admin.tests.pages.test_edit_page "
+    "wagtail.admin.tests.pages.test_delete_page wagtail.admin.tests.pages.test_move_page "
+    "wagtail.admin.tests.pages.test_copy_page"
+)
+
+APPLICATIONS = (
+    Application(
+        name="wagtail",
+        version="8.0.1",
+        orm="django",
+        bound="every model with text: pages of every kind, revisions, sites, users, images, documents, snippets",
+        requires=(
+            "Django==5.2.19",
+            "Jinja2",
+            "boto3",
+            "django-pattern-library",
+            "factory-boy",
+            "freezegun",
+            "responses",
+            "tblib",
+        ),
+        start=("wagtail/test/manage.py", "test", *WAGTAIL_LABELS.split(), "--parallel=1"),
+    ),
+    Application(
+        name="ihatemoney",
+        version="7.2.1",
+        orm="sqlalchemy",
+        bound="projects, people, bills, archives, and the tables of versions that SQLAlchemy-Continuum keeps of them",
+        requires=("pytest~=9.0.2", "pytest-flask~=1.3.0"),
+        start=("pytest", "-q", "-p", "no:cacheprovider", "ihatemoney/tests"),
+    ),
+    Application(
+        name="flask-peewee",
+        version="4.0.1",
+        orm="peewee",
+        bound="users, messages, notes, tokens and the other models of its test application",
+        requires=("peewee==4.5.3", "wtforms", "wtf-peewee"),
+        start=("unittest", "flask_peewee.tests"),
+    ),
+    Application(
+        name="django-haystack",
+        version="3.4.0",
+        orm="django",
+        bound="its mock models, and those of Django's admin, users and sessions",
+        requires=("Django==5.2.19", "geopy", "pysolr", "python-dateutil", "requests", "whoosh"),
+        start=(
+            "test_haystack/run_tests.py",
+            *(f"test_haystack.{label}" for label in HAYSTACK_LABELS.split()),
+            "--parallel=1",
+        ),
+    ),
+    Application(
+        name="Django",
+        version="5.2.19",
+        orm="django",
+        bound="every model with text of the test apps named in `benchmarks/outside/_applications.py`",
+        requires=("Pillow", "docutils", "jinja2", "tblib"),
+        start=("runtests.py", "--parallel=1", *DJANGO_LABELS.split()),
+        folder="tests",
+    ),
+    Application(
+        name="peewee",
+        version="4.5.3",
+        orm="peewee",
+        bound="every model with text, again with each table that a test makes",
+        requires=("pydantic",),
+        start=("runtests.py",),
+        checkout="PEEWEE",
+        explained=(
+            "tests.dataset.TestDataSet.test_case_insensitive",
+            "tests.dataset.TestDataSet.test_introspect",
+            "tests.dataset.TestDataSet.test_update_cache",
+            "tests.db_tests.TestAttachDatabase.test_sqlite_schema_support",
+        ),
+    ),
+)
