@@ -12,6 +12,7 @@ class Application:
     name, version: of its source distribution. orm: what binds its models, see `inside`. bound: for the page, which models.
     requires: what its tests need besides. start: a module or script and its arguments, as for `inside/outside_run.py`.
     checkout: the environment variable that names a folder with its tests, for one whose source distribution has none.
+    scratch: whether its tests leave files in the folder they run in, so that it must be another, and a fast one.
     explained: tests that ask for the exact list of tables in the database, which has those of the outbox now.
     """
 
@@ -23,6 +24,7 @@ class Application:
     start: tuple[str, ...]
     folder: str = ""
     checkout: str = ""
+    scratch: bool = False
     explained: tuple[str, ...] = ()
 
     @property
@@ -83,6 +85,7 @@ APPLICATIONS = (
         bound="users, messages, notes, tokens and the other models of its test application",
         requires=("peewee==4.5.3", "wtforms", "wtf-peewee"),
         start=("unittest", "flask_peewee.tests"),
+        scratch=True,
     ),
     Application(
         name="django-haystack",
@@ -107,12 +110,13 @@ APPLICATIONS = (
     ),
     Application(
         name="peewee",
-        version="4.5.3",
+        version="4.3.0",
         orm="peewee",
         bound="every model with text, again with each table that a test makes",
         requires=("pydantic",),
         start=("runtests.py",),
         checkout="PEEWEE",
+        scratch=True,
         explained=(
             "tests.dataset.TestDataSet.test_case_insensitive",
             "tests.dataset.TestDataSet.test_introspect",

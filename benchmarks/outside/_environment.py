@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 
 from benchmarks.outside._applications import Application
@@ -53,14 +54,20 @@ def run(application: Application, folder: Path, python: Path, *, indexed: bool, 
     record = records / f"{name}.jsonl"
     record.unlink(missing_ok=True)
     orm = application.orm if indexed else "none"
-    command = [str(python), str(INSIDE / "outside_run.py"), str(record), orm, *application.start]
-    path = os.pathsep.join(map(str, (INSIDE, BLUEPRINTS)))
+    target, *arguments = application.start
+    if target.endswith(".py"):
+        target = str(folder / target)
+    command = [str(python), str(INSIDE / "outside_run.py"), str(record), orm, target, *arguments]
+    path = os.pathsep.join(map(str, (INSIDE, BLUEPRINTS, folder)))
     started = monotonic()
-    with (records / f"{name}.log").open("w", encoding="utf-8") as log:
+    with (
+        TemporaryDirectory(dir=_memory()) as scratch,
+        (records / f"{name}.log").open("w", encoding="utf-8") as log,
+    ):
         try:
             subprocess.run(
                 command,
-                cwd=folder,
+                cwd=scratch if application.scratch else folder,
                 env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -74,6 +81,11 @@ def run(application: Application, folder: Path, python: Path, *, indexed: bool, 
 
 
 _QUIET = ("--disable-pip-version-check", "--no-input")
+
+
+def _memory() -> str | None:
+    """A folder in memory, where there is one: suites write to their databases all the time."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
 
 def _download(application: Application) -> Path:
