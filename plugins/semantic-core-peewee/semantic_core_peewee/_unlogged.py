@@ -11,8 +11,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import peewee
-
 _ours = logging.getLogger("semantic_core.sql")
 _mine = threading.local()
 
@@ -35,4 +33,4 @@ def _is_the_applications(record: logging.LogRecord) -> bool:
     return False
 
 
-peewee.logger.addFilter(_is_the_applications)
+logging.getLogger("peewee").addFilter(_is_the_applications)
