@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.outside._applications import APPLICATIONS, Application
 from benchmarks.outside._environment import INSIDE
-from benchmarks.outside._outcomes import Difference, Run, differences, read_run
+from benchmarks.outside._outcomes import Difference, Run, corrected, differences, read_run
 from benchmarks.outside._page import BEGIN, END, PAGE, RESULTS, remembered, row_of, with_table, write
 
 SUITE = """
@@ -111,10 +111,22 @@ def test_what_ended_otherwise_is_found_in_both_directions() -> None:
     ]
 
 
+def test_what_a_test_gave_by_chance_is_corrected_and_nothing_else() -> None:
+    first = Run({"chance": "failed", "harmed": "failed", "other": "passed"}, {"chance": "late"}, {"indexed": 3})
+    again = Run({"chance": "passed", "harmed": "failed", "unknown": "passed"}, {"harmed": "4 != 1"})
+    run = corrected(first, again)
+    assert run.outcomes == {"chance": "passed", "harmed": "failed", "other": "passed"}
+    assert run.details == {"chance": "", "harmed": "4 != 1"}
+    assert run.index == {"indexed": 3}
+
+
 def test_as_many_passed_is_not_enough_when_they_are_others() -> None:
     without, indexed = Run({"a": "passed", "b": "failed"}), Run({"a": "failed", "b": "passed"})
     assert without.passed == indexed.passed
-    assert row_of(SHOP, "2024-05-06", without, indexed).differing == ("a", "b")
+    row = row_of(SHOP, "2024-05-06", without, indexed, ["a", "c"])
+    assert row.differing == ("a", "b")
+    assert row.once == ("c",)
+    assert "`c` (shop)" in with_table(f"{BEGIN}{END}", [row])
 
 
 def test_a_run_of_one_application_keeps_the_rows_of_the_others(tmp_path: Path) -> None:

@@ -11,8 +11,11 @@ class Application:
 
     name, version: of its source distribution. orm: what binds its models, see `inside`. bound: for the page, which models.
     requires: what its tests need besides. start: a module or script and its arguments, as for `inside/outside_run.py`.
+    again: the same for single tests, whose names are appended.
     checkout: the environment variable that names a folder with its tests, for one whose source distribution has none.
     scratch: whether its tests leave files in the folder they run in, so that it must be another, and a fast one.
+    database: the environment variable that names its SQLite file, for one whose migrations take minutes: both runs take
+    the same file, made by the first.
     explained: tests that ask for the exact list of tables in the database, which has those of the outbox now.
     """
 
@@ -22,9 +25,11 @@ class Application:
     bound: str
     requires: tuple[str, ...]
     start: tuple[str, ...]
+    again: tuple[str, ...] = ()
     folder: str = ""
     checkout: str = ""
     scratch: bool = False
+    database: str = ""
     explained: tuple[str, ...] = ()
 
     @property
@@ -34,22 +39,21 @@ class Application:
 
 
 DJANGO_LABELS = (
-    "aggregation auth_tests backends basic bulk_create composite_pk custom_columns custom_managers custom_pk defer "
-    "delete delete_regress expressions fixtures fixtures_regress force_insert_update generic_relations get_or_create "
-    "introspection lookup m2m_regress m2m_through many_to_many many_to_one many_to_one_null model_fields "
-    "model_inheritance model_inheritance_regress multiple_database null_fk one_to_one ordering prefetch_related "
-    "proxy_models queries raw_query save_delete_hooks select_related select_related_onetoone serializers signals "
-    "test_client test_utils transaction_hooks transactions update update_only_fields"
+    "aggregation basic bulk_create composite_pk custom_columns custom_managers custom_pk defer delete delete_regress "
+    "force_insert_update generic_relations get_or_create m2m_regress m2m_through many_to_many many_to_one "
+    "many_to_one_null model_inheritance model_inheritance_regress multiple_database null_fk one_to_one ordering "
+    "proxy_models queries raw_query save_delete_hooks select_related select_related_onetoone signals test_utils "
+    "transaction_hooks transactions update update_only_fields"
 )
 HAYSTACK_LABELS = (
     "test_backends test_discovery test_forms test_indexes test_managers test_models test_query test_templatetags "
     "test_utils test_views simple_tests whoosh_tests multipleindex"
 )
 WAGTAIL_LABELS = (
-    "wagtail.tests wagtail.contrib.search_promotions wagtail.contrib.redirects wagtail.admin.tests.pages.test_page_search "
-    "wagtail.admin.tests.pages.test_create_page wagtail.admin.tests.pages.test_edit_page "
-    "wagtail.admin.tests.pages.test_delete_page wagtail.admin.tests.pages.test_move_page "
-    "wagtail.admin.tests.pages.test_copy_page"
+    "wagtail.tests.test_page_model wagtail.tests.test_page_queryset wagtail.tests.test_page_search "
+    "wagtail.tests.test_search_fields wagtail.tests.test_page_permissions wagtail.tests.test_page_privacy "
+    "wagtail.tests.test_revision_model wagtail.tests.test_draft_model wagtail.tests.test_signals wagtail.tests.actions "
+    "wagtail.contrib.search_promotions wagtail.contrib.redirects"
 )
 
 APPLICATIONS = (
@@ -68,7 +72,9 @@ APPLICATIONS = (
             "responses",
             "tblib",
         ),
-        start=("wagtail/test/manage.py", "test", *WAGTAIL_LABELS.split(), "--parallel=1"),
+        start=("wagtail/test/manage.py", "test", *WAGTAIL_LABELS.split(), "--parallel=1", "--keepdb"),
+        again=("wagtail/test/manage.py", "test", "--parallel=1", "--keepdb"),
+        database="DATABASE_NAME",
     ),
     Application(
         name="ihatemoney",
@@ -77,6 +83,7 @@ APPLICATIONS = (
         bound="projects, people, bills, archives, and the tables of versions that SQLAlchemy-Continuum keeps of them",
         requires=("pytest~=9.0.2", "pytest-flask~=1.3.0"),
         start=("pytest", "-q", "-p", "no:cacheprovider", "ihatemoney/tests"),
+        again=("pytest", "-q", "-p", "no:cacheprovider"),
     ),
     Application(
         name="flask-peewee",
@@ -85,6 +92,7 @@ APPLICATIONS = (
         bound="users, messages, notes, tokens and the other models of its test application",
         requires=("peewee==4.5.3", "wtforms", "wtf-peewee"),
         start=("unittest", "flask_peewee.tests"),
+        again=("unittest",),
         scratch=True,
     ),
     Application(
@@ -98,6 +106,7 @@ APPLICATIONS = (
             *(f"test_haystack.{label}" for label in HAYSTACK_LABELS.split()),
             "--parallel=1",
         ),
+        again=("test_haystack/run_tests.py", "--parallel=1"),
     ),
     Application(
         name="Django",
@@ -106,6 +115,7 @@ APPLICATIONS = (
         bound="every model with text of the test apps named in `benchmarks/outside/_applications.py`",
         requires=("Pillow", "docutils", "jinja2", "tblib"),
         start=("runtests.py", "--parallel=1", *DJANGO_LABELS.split()),
+        again=("runtests.py", "--parallel=1"),
         folder="tests",
     ),
     Application(
@@ -115,6 +125,7 @@ APPLICATIONS = (
         bound="every model with text, again with each table that a test makes",
         requires=("pydantic",),
         start=("runtests.py",),
+        again=("unittest",),
         checkout="PEEWEE",
         scratch=True,
         explained=(
@@ -122,6 +133,10 @@ APPLICATIONS = (
             "tests.dataset.TestDataSet.test_introspect",
             "tests.dataset.TestDataSet.test_update_cache",
             "tests.db_tests.TestAttachDatabase.test_sqlite_schema_support",
+            "tests.pwiz_integration.TestPwiz.test_print_models",
+            "tests.pwiz_integration.TestPwizInvalidColumns.test_invalid_columns",
+            "tests.pwiz_integration.TestPwizInvalidColumns.test_odd_columns_legacy",
+            "tests.pwiz_integration.TestPwizOrdered.test_ordered_columns",
         ),
     ),
 )

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -46,19 +47,36 @@ def interpreter_of(application: Application) -> Path:
     return python
 
 
-def run(application: Application, folder: Path, python: Path, *, indexed: bool, limit: float) -> tuple[Path, float]:
-    """Run its suite; the record of it, and the seconds it took. limit: seconds after which it is ended."""
+def run(
+    application: Application,
+    folder: Path,
+    python: Path,
+    *,
+    indexed: bool,
+    limit: float,
+    only: Sequence[str] = (),
+) -> tuple[Path, float]:
+    """Run its suite; the record of it, and the seconds it took.
+
+    limit: seconds after which it is ended. only: names of tests; without any, all are run.
+    """
     records = CACHE / "records"
     records.mkdir(parents=True, exist_ok=True)
-    name = f"{application.name}-{'with' if indexed else 'without'}"
+    name = f"{application.name}-{'with' if indexed else 'without'}{'-again' if only else ''}"
     record = records / f"{name}.jsonl"
     record.unlink(missing_ok=True)
     orm = application.orm if indexed else "none"
-    target, *arguments = application.start
+    target, *arguments = (*application.again, *only) if only else application.start
     if target.endswith(".py"):
         target = str(folder / target)
     command = [str(python), str(INSIDE / "outside_run.py"), str(record), orm, target, *arguments]
     path = os.pathsep.join(map(str, (INSIDE, BLUEPRINTS, folder)))
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    if application.database:
+        database = records / f"{application.name}.db"
+        if not indexed and not only:
+            database.unlink(missing_ok=True)
+        environment[application.database] = str(database)
     started = monotonic()
     with (
         TemporaryDirectory(dir=_memory()) as scratch,
@@ -68,7 +86,7 @@ def run(application: Application, folder: Path, python: Path, *, indexed: bool, 
             subprocess.run(
                 command,
                 cwd=scratch if application.scratch else folder,
-                env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -64,6 +64,13 @@ def read_run(path: Path) -> Run:
     return Run(outcomes, details, index)
 
 
+def corrected(run: Run, again: Run) -> Run:
+    """The run with the outcomes of tests that were run again, by themselves."""
+    told = {test: outcome for test, outcome in again.outcomes.items() if test in run.outcomes}
+    details = {test: again.details.get(test, "") for test in told}
+    return attrs.evolve(run, outcomes={**run.outcomes, **told}, details={**run.details, **details})
+
+
 def differences(without: Run, indexed: Run) -> list[Difference]:
     """Every test that passed without the index and not with it, or the other way round; by name."""
     found = []

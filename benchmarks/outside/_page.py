@@ -31,7 +31,11 @@ COLUMNS = (
 
 @attrs.frozen
 class Row:
-    """One line of the table. differing: tests that ended otherwise with the index; explained: those of them we expect."""
+    """One line of the table.
+
+    differing: tests that ended otherwise with the index. explained: those of them we expect. once: tests that did so among
+    the others, and not by themselves.
+    """
 
     name: str
     version: str
@@ -45,6 +49,7 @@ class Row:
     bound: str
     differing: tuple[str, ...] = attrs.field(converter=tuple, default=())
     explained: tuple[str, ...] = attrs.field(converter=tuple, default=())
+    once: tuple[str, ...] = attrs.field(converter=tuple, default=())
 
     def line(self) -> str:
         """As it stands on the page."""
@@ -53,8 +58,8 @@ class Row:
         return f"| {' | '.join(cells)} |"
 
 
-def row_of(application: Application, date: str, without: Run, indexed: Run) -> Row:
-    """What two runs come to."""
+def row_of(application: Application, date: str, without: Run, indexed: Run, suspected: Iterable[str] = ()) -> Row:
+    """What two runs come to. suspected: tests that ended otherwise before they were run again."""
     index: Mapping[str, Any] = indexed.index or {"models": [], "indexed": 0}
     differing = [each.test for each in differences(without, indexed)]
     return Row(
@@ -70,6 +75,7 @@ def row_of(application: Application, date: str, without: Run, indexed: Run) -> R
         bound=application.bound,
         differing=[test for test in differing if test not in application.explained],
         explained=[test for test in differing if test in application.explained],
+        once=[test for test in suspected if test not in differing],
     )
 
 
@@ -96,5 +102,9 @@ def with_table(text: str, rows: Iterable[Row]) -> str:
         raise ValueError(f"The page has no {BEGIN} ... {END}.")
     head = f"| {' | '.join(COLUMNS)} |"
     rule = "|---" * len(COLUMNS) + "|"
-    table = "\n".join((head, rule, *(row.line() for row in rows)))
+    shown = list(rows)
+    table = "\n".join((head, rule, *(row.line() for row in shown)))
+    once = [f"`{test}` ({row.name})" for row in shown for test in row.once]
+    if once:
+        table += f"\n\nOtherwise among the others, and not by themselves: {', '.join(once)}."
     return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
