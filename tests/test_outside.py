@@ -98,6 +98,7 @@ def test_of_a_test_told_of_twice_the_worse_counts(tmp_path: Path) -> None:
     run = read_run(record)
     assert run.outcomes == {"a": "error"} and run.details == {"a": "untidy"}
     assert (run.passed, run.failed) == (0, 1)
+    assert read_run(record, leave_out=["a"]).outcomes == {}
     assert run.index is not None and run.index["indexed"] == 3
 
 

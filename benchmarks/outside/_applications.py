@@ -16,6 +16,7 @@ class Application:
     scratch: whether its tests leave files in the folder they run in, so that it must be another, and a fast one.
     database: the environment variable that names its SQLite file, for one whose migrations take minutes: both runs take
     the same file, made by the first.
+    unsteady: tests that end by chance, without an index too, and are left out of both runs.
     explained: tests that ask for the exact list of tables in the database, which has those of the outbox now.
     """
 
@@ -30,6 +31,7 @@ class Application:
     checkout: str = ""
     scratch: bool = False
     database: str = ""
+    unsteady: tuple[str, ...] = ()
     explained: tuple[str, ...] = ()
 
     @property
@@ -128,6 +130,8 @@ APPLICATIONS = (
         again=("unittest",),
         checkout="PEEWEE",
         scratch=True,
+        # Its function has to be registered before another thread connects: without an index it failed 3 of 8 times.
+        unsteady=("tests.sqliteq.TestThreadedDatabaseThreads.test_timeout",),
         explained=(
             "tests.dataset.TestDataSet.test_case_insensitive",
             "tests.dataset.TestDataSet.test_introspect",
