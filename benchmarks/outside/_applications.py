@@ -55,7 +55,7 @@ WAGTAIL_LABELS = (
     "wagtail.tests.test_page_model wagtail.tests.test_page_queryset wagtail.tests.test_page_search "
     "wagtail.tests.test_search_fields wagtail.tests.test_page_permissions wagtail.tests.test_page_privacy "
     "wagtail.tests.test_revision_model wagtail.tests.test_draft_model wagtail.tests.test_signals wagtail.tests.actions "
-    "wagtail.contrib.search_promotions wagtail.contrib.redirects"
+    "wagtail.contrib.search_promotions"
 )
 
 APPLICATIONS = (
