@@ -7,7 +7,7 @@ EDITABLE := -e ".[dev]" $(foreach plugin,$(PLUGINS),-e $(plugin))
 STAMP := $(VENV)/.installed
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv)
 
-.PHONY: help venv demo test quick lint bench reliability soak live-gemini clean services
+.PHONY: help venv demo test quick lint bench reliability soak outside live-gemini clean services
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -54,9 +54,12 @@ reliability: venv  ## the trust tests, with their figures in reliability.json an
 soak: venv  ## the same with large numbers: SOAK=20 times as many; takes hours
 	$(BIN)/python -m benchmarks.reliability --soak $(or $(SOAK),20)
 
+outside: venv  ## other people's applications run their own tests, without and with an index; half an hour, APPLICATIONS="ihatemoney ..."
+	$(BIN)/python -m benchmarks.outside $(APPLICATIONS)
+
 services: venv  ## start PostgreSQL and MariaDB where they are installed, and say what the ORM tests can talk to
 	@$(BIN)/python tests/orm/databases.py
 
 clean:  ## remove what the targets above made
-	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .demo .outside .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,6 +15,7 @@ from blueprint_helpers import held
 from django.core.management import call_command
 from django.db import connections, transaction
 from django.db.models.signals import pre_delete
+from django.test.utils import CaptureQueriesContext
 from django_adapter import DjangoAdapter
 from django_harness import DjangoHarness
 from django_site.models import Article, Author, Note, Parcel
@@ -176,6 +177,38 @@ def test_trap_25_transactions_by_hand_are_left_alone(bind: Bind, alias: str) -> 
     finally:
         transaction.set_autocommit(True, using=alias)
     assert [row.id for row in index("by hand", fresh=True)] == [2]
+
+
+def test_trap_25_blocks_within_a_transaction_by_hand_are_left_alone(bind: Bind, alias: str) -> None:
+    index = bind()
+    transaction.set_autocommit(False, using=alias)
+    try:
+        for key in (1, 2):
+            with transaction.atomic(using=alias), transaction.atomic(using=alias):
+                Article.objects.create(id=key, content="in a block")
+        transaction.commit(using=alias)
+    finally:
+        transaction.set_autocommit(True, using=alias)
+    assert sorted(row.id for row in index("in a block", fresh=True)) == [1, 2]
+
+
+def test_trap_25_a_block_that_wrote_nothing_asks_for_no_callback(bind: Bind, alias: str) -> None:
+    bind()
+    with transaction.atomic(using=alias):
+        with pytest.raises(ZeroDivisionError), transaction.atomic(using=alias):
+            raise ZeroDivisionError
+        with transaction.atomic(using=alias):
+            assert not Article.objects.exists()
+        assert connections[alias].run_on_commit == []
+
+
+def test_an_application_that_counts_its_queries_counts_its_own(bind: Bind, alias: str) -> None:
+    index = bind()
+    with CaptureQueriesContext(connections[alias]) as counted:
+        Article.objects.create(id=1, content="counted")
+        Article.objects.filter(id=1).update(content="counted twice")
+    assert len(counted) == 2
+    assert held(index) == {"1": "counted twice"}
 
 
 def test_trap_25_a_callback_that_fails_fails_no_commit_and_stops_no_other(bind: Bind, alias: str) -> None:

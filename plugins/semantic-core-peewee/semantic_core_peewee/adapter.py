@@ -31,6 +31,7 @@ from semantic_core_peewee._peewee_tables import (
     plain_database,
     table_of,
 )
+from semantic_core_peewee._unlogged import unlogged
 
 if TYPE_CHECKING:
     from semantic_core import SemanticCore
@@ -99,7 +100,10 @@ class PeeweeAdapter(BaseORMAdapter):
         size = MOST_VALUES // len(self.table.key)
         with self.connected():
             for start in range(0, len(keys), size):
-                yield from self._query(keys[start : start + size]).execute(self._database)
+                query = self._query(keys[start : start + size])
+                with unlogged():
+                    rows = query.execute(self._database)
+                yield from rows
 
     def on_commit(self, wake: Callable[[], None]) -> None:
         """See `BaseORMAdapter`."""
@@ -130,7 +134,7 @@ class PeeweeAdapter(BaseORMAdapter):
 
     def install(self, *, backfill: Backfill | None = None) -> bool:
         """See `BaseORMAdapter`. Raises ConfigError while the model has no table."""
-        with self.connected():
+        with self.connected(), unlogged():
             if not is_there(self._database, self.model):
                 raise ConfigError(
                     f"{self.model.__name__} has no table {self.table.name!r} yet.",
@@ -241,7 +245,8 @@ def _let_replace_tell(database: Any) -> None:
 def run_sql(database: Any, dialect: Dialect, sql: str, params: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
     """Run one statement on a connected database and give its rows."""
     if params:
-        cursor = database.execute_sql(sql, tuple(params))
+        with unlogged():
+            cursor = database.execute_sql(sql, tuple(params))
     else:
         with _EXCEPTIONS:  # without parameters no driver reads a percent sign as a mark
             cursor = database.cursor()

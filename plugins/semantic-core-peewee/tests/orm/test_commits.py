@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import peewee
 import pytest
 from playhouse.apsw_ext import APSWDatabase
 from playhouse.pool import PooledMySQLDatabase, PooledPostgresqlDatabase, PooledSqliteDatabase
+from playhouse.test_utils import count_queries
 from semantic_core_peewee import PeeweeAdapter, SemanticIndex
 from semantic_core_peewee._commits import commits_of, in_transaction
 
@@ -227,6 +229,27 @@ def test_a_proxy_is_followed_through(open_database: Make, core: Any) -> None:
     with proxy.atomic():
         Note.create(body="through a proxy")
     assert [note.body for note in Note.search("proxy")] == ["through a proxy"]
+
+
+def test_an_application_that_counts_its_queries_counts_its_own(one_shelf: Any) -> None:
+    with count_queries() as counted:
+        row = one_shelf.Article.create(title="counted", content="text")
+        row.content = "changed"
+        row.save()
+        one_shelf.Article.insert_many([{"title": "both", "content": "text"}]).execute()
+    assert counted.count == 3
+    assert sorted(one_shelf.indexed().values()) == ["both|text", "counted|changed"]
+
+
+def test_the_queries_of_the_index_have_a_log_of_their_own(one_shelf: Any, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("peewee").setLevel(logging.DEBUG)
+    try:
+        with caplog.at_level(logging.DEBUG, logger="semantic_core.sql"):
+            one_shelf.Article.create(title="logged", content="text")
+    finally:
+        logging.getLogger("peewee").setLevel(logging.NOTSET)
+    told = [str(record.msg) for record in caplog.records if record.name == "semantic_core.sql"]
+    assert told and all("semantic_" in sql or "SELECT" in sql for sql in told)
 
 
 def test_what_goes_past_the_database_object_is_heard_with_the_next_commit(one_shelf: Any) -> None:
