@@ -454,16 +454,20 @@ class Hub:
 
     def close(self) -> None:
         """Stop the worker thread, and hear no more commits."""
+        self.stop()
+        self._leave()
+
+    def stop(self) -> None:
+        """End what works in the background; what the outbox keeps for the index stays."""
         self._closed = True
         self.worker.stop()
-        self._leave()
 
     def _leave(self) -> None:
         """An index in memory ends here: nothing has to be kept for it."""
         if self.agreement.index.location or not self.outbox.consumer:
             return
         try:
-            with self.at_work():
+            with self.at_work(), self._first.connected():
                 if not self._first.in_transaction and self.outbox.exists():
                     self.agreement.consumers.drop(self.outbox.consumer)
         except Exception:  # noqa: BLE001 - the database may be closed, or gone; the index is forgotten there after a while
