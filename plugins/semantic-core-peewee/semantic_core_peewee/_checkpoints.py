@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from semantic_core.errors import StoreError
+
 IDENTITY = ""
 """The source under whose name the identity of the index is kept."""
 _GET = "select value from checkpoint where source = ?"
@@ -18,6 +20,25 @@ _DROP = "delete from checkpoint where source = ?"
 _RENEW = "update checkpoint set value = lower(hex(randomblob(16))) where source = ?"
 
 Change = Callable[[str | None], str | None]
+
+
+class ChangeFailed(StoreError):
+    """The change of a checkpoint raised; nothing was written."""
+
+
+class Careful:
+    """A change whose error is told as it is, and not taken for damage of the file. error: what it raised."""
+
+    def __init__(self, change: Change) -> None:
+        self._change = change
+        self.error: Exception = ChangeFailed("nothing was raised")
+
+    def __call__(self, there: str | None) -> str | None:
+        try:
+            return self._change(there)
+        except Exception as error:
+            self.error = error
+            raise ChangeFailed("The checkpoint could not be changed.") from error
 
 
 class Advances:

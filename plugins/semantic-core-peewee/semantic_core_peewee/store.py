@@ -144,7 +144,11 @@ class SqliteStore(SqliteQueue):
 
     def update_checkpoint(self, source: str, change: Callable[[str | None], str | None]) -> str | None:
         """See `Checkpoints.update_checkpoint`."""
-        return self._pool.write(lambda view: _checkpoints.update(view.raw, source, change))
+        careful = _checkpoints.Careful(change)
+        try:
+            return self._pool.write(lambda view: _checkpoints.update(view.raw, source, careful))
+        except _checkpoints.ChangeFailed as failed:
+            raise careful.error from failed.__cause__
 
     def advancing(self, source: str, change: Callable[[str | None], str]) -> AbstractContextManager[None]:
         """See `Checkpoints.advancing`."""
