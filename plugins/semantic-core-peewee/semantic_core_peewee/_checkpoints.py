@@ -36,6 +36,11 @@ class Advances:
         finally:
             self._here.advances = outer
 
+    @property
+    def any(self) -> bool:
+        """Whether a write of this thread advances anything."""
+        return bool(self._of_thread())
+
     def write(self, raw: Any) -> None:
         """Update what this thread's writes advance, in the transaction that is open."""
         for source, change in self._of_thread():
