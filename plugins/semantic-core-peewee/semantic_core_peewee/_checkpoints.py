@@ -62,9 +62,30 @@ def every(raw: Any) -> dict[str, str]:
     return dict(found)
 
 
+class ChangeFailed(Exception):
+    """A change has raised an error of its own. It is none of the file's, whatever its type."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+@contextmanager
+def errors_of_changes() -> Iterator[None]:
+    """Within it, an error of a change comes out as it was raised."""
+    try:
+        yield
+    except ChangeFailed as failed:
+        raise failed.error from failed.error.__cause__
+
+
 def update(raw: Any, source: str, change: Change) -> str | None:
-    """Put what `change` makes of a checkpoint in its place; None removes it."""
-    new = change(get(raw, source))
+    """Put what `change` makes of a checkpoint in its place; None removes it. Raises ChangeFailed."""
+    there = get(raw, source)
+    try:
+        new = change(there)
+    except Exception as error:
+        raise ChangeFailed(error) from error
     if new is None:
         raw.execute(_DROP, (source,))
     else:

@@ -144,7 +144,8 @@ class SqliteStore(SqliteQueue):
 
     def update_checkpoint(self, source: str, change: Callable[[str | None], str | None]) -> str | None:
         """See `Checkpoints.update_checkpoint`."""
-        return self._pool.write(lambda view: _checkpoints.update(view.raw, source, change))
+        with _checkpoints.errors_of_changes():
+            return self._pool.write(lambda view: _checkpoints.update(view.raw, source, change))
 
     def advancing(self, source: str, change: Callable[[str | None], str]) -> AbstractContextManager[None]:
         """See `Checkpoints.advancing`."""
@@ -170,7 +171,8 @@ class SqliteStore(SqliteQueue):
             self._advances.write(view.raw)
             return outcomes
 
-        return ReplaceReport(tuple(self._pool.write(work)))
+        with _checkpoints.errors_of_changes():
+            return ReplaceReport(tuple(self._pool.write(work)))
 
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
         """See `Store.remove`. Text, words and vectors are overwritten in the file; a stamp is remembered with its ref."""
@@ -184,7 +186,8 @@ class SqliteStore(SqliteQueue):
             self._advances.write(view.raw)
             return removed
 
-        return self._pool.write(work)
+        with _checkpoints.errors_of_changes():
+            return self._pool.write(work)
 
     def known(self, fingerprints: Collection[str]) -> Mapping[str, Vector]:
         """See `Store.known`."""
