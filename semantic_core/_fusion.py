@@ -12,6 +12,10 @@ SOURCE = "fused"
 TITLE = "title"
 """Source of the ranking of documents by their titles; see `protocols.TitleSearch`."""
 
+DIGITS = 9
+"""Decimals of a sum of z-scores that count: a store may add up one score in another order when it is asked
+again, and what differs by rounding alone must not change places from page to page."""
+
 
 def candidates(rankings: Sequence[Ranking]) -> list[ChunkId]:
     """Every id of any ranking, once, in order of first appearance."""
@@ -40,6 +44,7 @@ def fuse_scores(rankings: Sequence[Ranking], exact: Mapping[str, Mapping[ChunkId
     for lane in lanes:
         values = _standardised(_scores(lane, ids, exact.get(lane.source)))
         total = [before + value for before, value in zip(total, values, strict=True)]
+    total = [round(value, DIGITS) for value in total]
     titles = {id: score for lane in rankings if lane.source == TITLE for id, score in _pairs(lane)}
     named = [min(1.0, max(0.0, titles.get(id, 0.0))) for id in ids]
     total = _lifted(total, [share if share < 1 else 0.0 for share in named])

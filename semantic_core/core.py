@@ -103,7 +103,8 @@ class SemanticCore:
         self.embedder = self._embedder_of(embedder, embedder_options or {})
         self._max_chars = self._limit(max_chars)
         self.store = self._store_of(store, options)
-        self._batches = BatchManager(self.store, self.embedder, goals=goals, budget=spendable)
+        self._rules: dict[str, Any] = {"goals": goals, "budget": spendable}
+        self._batches = BatchManager(self.store, self.embedder, **self._rules)
         self.followers: tuple[Follower, ...] = ()
         self._owner = True
         self._tenant = ""
@@ -142,6 +143,19 @@ class SemanticCore:
         scoped.__dict__.update(self.__dict__)
         scoped._tenant, scoped._owner = check_name("A tenant", name), False
         return scoped
+
+    def in_memory(self) -> Self:
+        """A core like this one, with an empty index in memory: same embedder, plugins and rules. Closed, and made to process
+        changes, along with this one."""
+        from semantic_core._memory import MemoryStore
+
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin.store = MemoryStore(self.embedder.space, multi_tenant=self.store.multi_tenant)
+        twin._batches = BatchManager(twin.store, self.embedder, **self._rules)
+        twin.followers, twin._owner, twin._tenant = (), True, ""
+        self.follow(_Twin(twin))
+        return twin
 
     def ingest(
         self,
@@ -429,6 +443,21 @@ class SemanticCore:
             raise InputError(f"ingest takes Documents, got {type(document).__name__}: {clip(document)}.")
         ref = self._scoped(document.ref)
         return document if ref is document.ref else attrs.evolve(document, ref=ref)
+
+
+class _Twin:
+    """A core in memory that goes with another."""
+
+    def __init__(self, core: SemanticCore) -> None:
+        self._core = core
+
+    def sync(self, limit: int | None = None, *, pending: bool = False) -> IngestReport:
+        """See `Follower.sync`."""
+        return self._core.sync(limit=limit)
+
+    def close(self) -> None:
+        """See `Follower.close`."""
+        self._core.close()
 
 
 def _flat(documents: Iterable[Document | Iterable[Document]]) -> Iterator[Document]:

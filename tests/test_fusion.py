@@ -99,6 +99,12 @@ def test_a_lane_in_which_all_are_alike_decides_nothing() -> None:
     assert keys(fused) == ["b", "a"]
 
 
+def test_what_differs_by_rounding_alone_is_equal() -> None:
+    vector = ranking("vector", b=0.5, a=0.5, c=0.1)
+    for noise in (-1e-15, 0.0, 1e-15):
+        assert keys(fuse_scores([vector, ranking("words", b=1.0 + noise, a=1.0, c=0.5)], {})) == ["a", "b", "c"]
+
+
 def test_equal_scores_are_ordered_by_chunk() -> None:
     fused = fuse_scores([ranking("vector", b=0.5, a=0.5), ranking("words", b=1.0, a=1.0)], {})
     assert keys(fused) == ["a", "b"]

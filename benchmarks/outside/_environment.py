@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -72,16 +73,14 @@ def run(
     command = [str(python), str(INSIDE / "outside_run.py"), str(record), orm, target, *arguments]
     path = os.pathsep.join(map(str, (INSIDE, BLUEPRINTS, folder)))
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
-    if application.database:
-        database = records / f"{application.name}.db"
-        if not indexed and not only:
-            database.unlink(missing_ok=True)
-        environment[application.database] = str(database)
+    made = _database_of(application, folder, python, environment) if application.database else None
     started = monotonic()
     with (
         TemporaryDirectory(dir=_memory()) as scratch,
         (records / f"{name}.log").open("w", encoding="utf-8") as log,
     ):
+        if made is not None:
+            environment[application.database] = str(shutil.copy(made, scratch))
         try:
             subprocess.run(
                 command,
@@ -99,6 +98,23 @@ def run(
 
 
 _QUIET = ("--disable-pip-version-check", "--no-input")
+
+
+def _database_of(application: Application, folder: Path, python: Path, environment: Mapping[str, str]) -> Path:
+    """The SQLite file with its tables and first rows; made once."""
+    wanted = CACHE / "sources" / f"{application.name}-{application.version}.db"
+    if not wanted.exists():
+        making = wanted.with_suffix(".making")
+        making.unlink(missing_ok=True)
+        script, *arguments = application.prepare
+        subprocess.run(
+            [str(python), str(folder / script), *arguments],
+            cwd=folder,
+            env={**environment, application.database: str(making)},
+            check=True,
+        )
+        making.rename(wanted)
+    return wanted
 
 
 def _memory() -> str | None:

@@ -19,6 +19,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from time import sleep
 from typing import Any, Literal
 
 import attrs
@@ -31,6 +32,8 @@ NUMBER_BITS = 40
 
 MOST_LOOKS = 100
 """How often two sides that others are writing to are looked at, until they hold still."""
+STARTING, PAUSE = 10, 0.02
+"""How often, and seconds in between, an index the outbox does not know is looked for again."""
 FIRST_TIME = "first indexing"
 """Why rows are compared when they never were."""
 
@@ -189,7 +192,7 @@ class Agreement:
         is to be compared.
         """
         seen_before: object = None
-        for _ in range(MOST_LOOKS):
+        for tries in range(MOST_LOOKS):
             # Before the index is asked how far it is: see the top of this file.
             self._outbox_id, known, self.others = self.consumers.look(self.consumer)
             text = self.index.checkpoint(self._outbox_id)
@@ -198,6 +201,9 @@ class Agreement:
             if not why and known is not None:
                 self.consumers.seen(known, self.index.location)
                 return ""
+            if known is None and position is not None and tries < STARTING:
+                sleep(PAUSE)  # another process may be about to register this very index
+                continue
             progress = (known and (known.acknowledged, known.mark, known.evidence), text)
             if progress == seen_before:  # nobody is in the middle of a write, so it is what it looks like
                 break
@@ -305,6 +311,27 @@ class Agreement:
     def forget(self, collection: str) -> None:
         """Forget that a collection was ever compared."""
         self.index.update_checkpoint(self._source(collection), lambda there: None)
+
+    def stranger(self, collection: str) -> str:
+        """The address of another database that feeds this collection and is still there: then this one must not.
+
+        "" if it may. A database that was moved, or made anew in its place, takes over from the one that is gone.
+        """
+        self._outbox_id = self.consumers.outbox_id()
+        here = self.consumers.address()
+        position = Position.of(self.index.checkpoint(self._outbox_id))
+        if position is not None and position.database != here:
+            if self.consumers.is_another(position.database, here):
+                return position.database  # this one is a copy
+            moved = attrs.evolve(position, database=here).text
+            self.index.update_checkpoint(self._outbox_id, lambda there: moved if there == position.text else there)
+        feeder = self.feeder(collection)
+        if feeder is not None:
+            other, read = feeder
+            if read is not None and self.consumers.is_another(read.database, here):
+                return read.database
+            self.take_over(other, collection)
+        return ""
 
     def feeder(self, collection: str) -> tuple[str, Position | None] | None:
         """Another outbox this collection was read from, and how far; None if there is none."""

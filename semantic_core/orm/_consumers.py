@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable
@@ -157,27 +158,24 @@ class Consumers(Statements):
             return f"{self._value('SELECT current_database()')}/{self._value('SELECT current_schema()')}"
         return str(self._value("SELECT DATABASE()"))
 
-    def is_there(self, address: str) -> bool:
-        """Whether a database of this server has that address; for a file, whether there is one. Own copies count."""
+    def is_another(self, address: str, here: str) -> bool:
+        """Whether there is a database at this address, and it is another one than that here."""
+        if not address or address == here:
+            return False
         if self._dialect == "sqlite":
-            return _is_file(address)
-        name = address.partition("/")[0]
-        if self._dialect == "postgresql":
-            sql = f"SELECT 1 FROM pg_database WHERE datname = {self._mark}"
-        else:
+            return os.path.isfile(address) and not (os.path.isfile(here) and os.path.samefile(address, here))
+        name, _, schema = address.partition("/")
+        if self._dialect == "mysql":
             sql = f"SELECT 1 FROM information_schema.schemata WHERE schema_name = {self._mark}"
-        return self._value(sql, [name]) is not None
+            return self._value(sql, [name]) is not None
+        if name != here.partition("/")[0]:
+            return self._value(f"SELECT 1 FROM pg_database WHERE datname = {self._mark}", [name]) is not None
+        return self._value(f"SELECT 1 FROM pg_namespace WHERE nspname = {self._mark}", [schema]) is not None
 
 
 def new_mark() -> int:
     """A random number that no other write has."""
     return secrets.randbelow(MOST_MARK - 1) + 1
-
-
-def _is_file(path: str) -> bool:
-    import os
-
-    return bool(path) and os.path.isfile(path)
 
 
 def _consumer(row: Any) -> Consumer:

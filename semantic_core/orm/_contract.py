@@ -239,7 +239,12 @@ class AdapterContract(ABC):
         unreadable: called with the key of a row the ORM fails on, and its error; None leaves such rows out. Raises what the
         ORM raises if the database cannot be asked at all.
         """
-        parsed = {key: self.parse_key(key) for key in dict.fromkeys(keys)}
+        parsed: dict[str, Any] = {}
+        for key in dict.fromkeys(keys):
+            try:
+                parsed[key] = self.parse_key(key)
+            except ValueError:  # of a document from before the key had another type: no row has it
+                continue
         yield from self._loaded(parsed, unreadable or (lambda key, error: None))
 
     def _loaded(self, wanted: Mapping[str, Any], unreadable: Callable[[str, Exception], None]) -> Iterator[tuple[str, Any]]:

@@ -86,6 +86,8 @@ class Hub:
         self.outbox = SqlOutbox(first.execute, first.dialect, placeholder=first.placeholder, atomic=first.atomic)
         self.agreement = Agreement(core.store, Consumers(first.execute, first.dialect, first.placeholder))
         self.worker = Worker(self._work, first.release)
+        self.at_home = False
+        self._twin: SemanticCore | None = None
         self._paused: dict[str, int] = {}
         self._lock = threading.Lock()
         self._mine = threading.local()
@@ -147,6 +149,8 @@ class Hub:
         """See whether outbox and index belong to one history, and begin anew if not; then the reason, else ""."""
         if self.elsewhere:
             return ""
+        if not self.at_home:
+            self._check_home()
         with self.at_work():
             why = self.agreement.check()
             self.outbox.consumer, self.outbox.shared = self.agreement.consumer, self.agreement.others > 0
@@ -154,6 +158,25 @@ class Hub:
                 self._dropped_at = monotonic()
                 self._drop_lost()
         return why
+
+    def _check_home(self) -> None:
+        """ConfigError if the index is that of another database. `install` keeps one in memory instead."""
+        for name, adapter in self.adapters.items():
+            with self.at_work():
+                other = "" if adapter.same_transaction else self.agreement.stranger(name)
+            if other:
+                raise ConfigError(
+                    f"{adapter}: the index at {self.agreement.index.location!r} is that of another database, {other!r}.",
+                    hint="Give this database an index of its own: path=, or SEMANTIC_CORE_PATH.",
+                )
+        self.at_home = True
+
+    def twin(self) -> SemanticCore:
+        """The core in memory that stands in for this one's where the index is that of another database."""
+        with self._lock:
+            if self._twin is None:
+                self._twin = self.core.in_memory()
+            return self._twin
 
     def _drop_lost(self) -> None:
         """Forget indexes that have been away for too long: their pending changes would grow without end."""
@@ -454,16 +477,20 @@ class Hub:
 
     def close(self) -> None:
         """Stop the worker thread, and hear no more commits."""
+        self.stop()
+        self._leave()
+
+    def stop(self) -> None:
+        """End what works in the background; what the outbox keeps for the index stays."""
         self._closed = True
         self.worker.stop()
-        self._leave()
 
     def _leave(self) -> None:
         """An index in memory ends here: nothing has to be kept for it."""
         if self.agreement.index.location or not self.outbox.consumer:
             return
         try:
-            with self.at_work():
+            with self.at_work(), self._first.connected():
                 if not self._first.in_transaction and self.outbox.exists():
                     self.agreement.consumers.drop(self.outbox.consumer)
         except Exception:  # noqa: BLE001 - the database may be closed, or gone; the index is forgotten there after a while

@@ -212,6 +212,11 @@ class BaseORMAdapter(AdapterContract):
             return False
         self.uninstalled = False
         hub.outbox.create()
+        if not self.same_transaction:
+            other = hub.agreement.stranger(self.declaration.collection)
+            if other:
+                hub = self._keep_in_memory(other)
+        hub.at_home = True
         hub.agree()
         changed = False
         if self.capture == "triggers":
@@ -237,6 +242,22 @@ class BaseORMAdapter(AdapterContract):
         hub.reinstall.done(self)
         self._installed = True
         return changed
+
+    def _keep_in_memory(self, other: str) -> Hub:
+        """Have this index in memory from now on; other: the database whose index the given one is."""
+        hub = self.hub
+        _log.warning(
+            "%s: the index at %r is that of another database, %r. For this one, %r, an index in memory is kept as long as "
+            "the process lasts. Give it one of its own to keep it: path=, or SEMANTIC_CORE_PATH.",
+            self,
+            hub.agreement.index.location,
+            other,
+            hub.agreement.consumers.address(),
+        )
+        twin = hub.twin()
+        hub.leave(self)
+        self.core = twin
+        return self.hub
 
     def _install_triggers(self) -> bool:
         """Whether anything changed. Where some went since the last time (a migration made a table anew, and SQLite dropped

@@ -11,6 +11,7 @@ from typing import Any, Never
 from semantic_core.core import SemanticCore
 from semantic_core.errors import EmbedderUnavailable, StoreUnavailable
 from semantic_core.orm import BaseORMAdapter
+from semantic_core.orm._hub import Hub
 from semantic_core.testing._adapter_harness import AdapterHarness, Capability, OpenHarness
 from semantic_core.testing._check import Check, same, skip
 from semantic_core.testing._fakes import HashEmbedder
@@ -108,7 +109,8 @@ class Bench:
     def restarted(self, core: SemanticCore) -> SemanticCore:
         """The core that a new process would have on the same index; the old one works nothing off any more."""
         for follower in core.followers:
-            follower.close()
+            if isinstance(follower, Hub):
+                follower.stop()
         return SemanticCore(store=core.store, embedder=self.embedder, plugins=[])
 
     def index(self, kind: str = "article", core: SemanticCore | None = None, **said: Any) -> BaseORMAdapter:

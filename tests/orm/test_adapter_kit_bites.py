@@ -654,10 +654,10 @@ class TriggersMakeWayForGood(MiniKitAdapter):
 class TakesItForGranted(Hub):
     """Works off an outbox without a look whether there is one."""
 
-    def _may_work(self) -> bool:
+    def is_installed(self) -> bool:
         return True
 
-    def _outbox_went(self) -> bool:
+    def _is_gone(self) -> bool:
         return False
 
 

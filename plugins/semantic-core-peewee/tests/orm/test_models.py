@@ -31,6 +31,35 @@ def bound(db: Any, core: SemanticCore, *models: Any) -> None:
     bind_declared(PeeweeAdapter, core, database=db)
 
 
+def test_documents_go_whose_keys_are_of_the_type_keys_had_before(database: Any, core: SemanticCore) -> None:
+    def note(key: Any) -> Any:
+        class Note(peewee.Model):
+            code = key
+            body = peewee.TextField()
+
+            class Meta:
+                database = db
+
+        return Note
+
+    db = database
+    before = note(peewee.AutoField())
+    db.create_tables([before])
+    index = core.bind(before, adapter=PeeweeAdapter, source_fields=["body"])
+    before.create(body="old words")
+    assert indexed(core) == {"1": "|old words"}
+    index.hub.leave(index)
+    db.drop_tables([before])
+    after = note(peewee.UUIDField(primary_key=True))
+    db.create_tables([after])
+    index = core.bind(after, adapter=PeeweeAdapter, source_fields=["body"])
+    after.create(code=uuid.UUID(int=7), body="new words")
+    assert [row.body for row in index("words")] == ["new words"]
+    index.repair()
+    assert indexed(core) == {str(uuid.UUID(int=7)): "|new words"}
+    assert index.verify().sound
+
+
 def key(kind: str, db: Any) -> tuple[Any, list[Any]]:
     """A field that is a key, and some values."""
     fields = apsw_ext if isinstance(db, apsw_ext.APSWDatabase) else peewee
