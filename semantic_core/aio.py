@@ -180,9 +180,9 @@ class AsyncSemanticCore:
         """See `SemanticCore.embed_pending`."""
         return await self.call(lambda: self.core.embed_pending(limit), writes=True)
 
-    async def sync(self, *, limit: int | None = None) -> IngestReport:
-        """See `SemanticCore.sync`, of everything bound to the core."""
-        return await self.call(lambda: self.core.sync(limit=limit), writes=True)
+    async def sync(self, *, limit: int | None = None, progress: Callable[[Any], None] | None = None) -> IngestReport:
+        """See `SemanticCore.sync`, of everything bound to the core. progress is called in the thread that works."""
+        return await self.call(lambda: self.core.sync(limit=limit, progress=progress), writes=True)
 
     async def close(self) -> None:
         """See `SemanticCore.close`."""

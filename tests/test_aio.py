@@ -191,7 +191,7 @@ async def test_it_is_opened_by_the_settings(tmp_path: Any) -> None:
 
 async def test_it_has_every_method_that_reaches_the_store() -> None:
     blocking = {name for name, value in vars(SemanticCore).items() if inspect.isfunction(value) and name[0] != "_"}
-    not_awaited = {"plugins", "bind", "follow"}
+    not_awaited = {"plugins", "bind", "follow", "in_memory"}
     assert blocking - not_awaited <= {name for name in vars(AsyncSemanticCore) if name[0] != "_"}
 
 
