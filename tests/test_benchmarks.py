@@ -223,6 +223,14 @@ def test_a_target_that_was_missed_is_named() -> None:
 
 
 @pytest.mark.slow
+def test_concurrency_tells_what_searches_and_saves_wait(real_text: Path, tmp_path: Path) -> None:
+    figures = measured("concurrency", tmp_path)
+    everyone = "50 searching and 3 saving clients, 3 processes"
+    assert figures[f"searches a second, {everyone} /s"] > 0
+    assert figures[f"save, {everyone} ms"] > 0
+
+
+@pytest.mark.slow
 def test_batch_applies_results_beside_a_bare_executemany(real_text: Path, tmp_path: Path) -> None:
     figures = measured("batch", tmp_path)
     assert figures["results applied, of the bare executemany x"] > 0
