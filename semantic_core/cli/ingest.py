@@ -146,7 +146,11 @@ def _ingest(
 def _refuse_namesakes(core: SemanticCore, files: Sequence[FoundFile], collection: str) -> None:
     """InputError if a document of this collection was read from another file of the same key, which is still there."""
     for file in files:
-        held = core.get(Ref(collection, file.key))
+        try:
+            ref = Ref(collection, file.key)
+        except InputError:  # its name is no text; reading it says so
+            continue
+        held = core.get(ref)
         read_from = held.metadata.get("path") if held is not None else None
         if not isinstance(read_from, str) or not os.path.isfile(read_from) or not os.path.isfile(file.path):
             continue
