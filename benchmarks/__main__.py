@@ -24,6 +24,7 @@ BENCHMARKS = {
     "cold": "whole processes from the command line",
     "batch": "a batch job of 100,000 chunks: rates beside a bare executemany, memory",
     "orm": "what a save costs with an index, per ORM and database; a table of 100,000 rows",
+    "concurrency": "many searching clients beside some that save, in a group of processes",
     "peers": "nearest neighbours beside other libraries",
 }
 RESULTS = Path(__file__).with_name("results.json")
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    described = "\n".join(f"  {name:9} {what}" for name, what in BENCHMARKS.items())
+    described = "\n".join(f"  {name:11} {what}" for name, what in BENCHMARKS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=f"The figures behind every performance claim.\n\n{described}",

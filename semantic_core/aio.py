@@ -1,7 +1,8 @@
 """`AsyncSemanticCore`: the same front door for event loops. Every call runs in a thread; nothing is written twice.
 
 The library blocks by design: SQLite does, and so does an embedder. Here each call is handed to a worker thread (anyio, so
-asyncio and trio alike), and the loop goes on. At most `threads` calls run at a time; others wait their turn in the loop.
+asyncio and trio alike), and the loop goes on. At most `threads` reads run at a time, and beside them as many writes: a
+write never waits behind searches. Others wait their turn in the loop.
 
 Cancellation. A read that is cancelled (a search whose client has gone) is left to end in its thread, and its answer is
 dropped; the awaiting task goes on at once. A write is never left half watched: the awaiting task hears of its cancellation
@@ -10,6 +11,7 @@ when the write has ended, and the write is whole or not at all as always.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -37,17 +39,34 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 THREADS = 8
-"""Calls that run at the same time, unless said otherwise: a few more than searches a small machine does well at once."""
+"""Reads that run at the same time, and as many writes, where the embedder is a service: most of them wait for it."""
+
+
+def usual_threads(core: SemanticCore) -> int:
+    """Reads that run at the same time, unless said otherwise.
+
+    Where the embedder runs in this process, all of a search is work for a processor. More of them than there are cores end
+    no sooner, and hold up each other and every write, because each step waits for Python's lock; one more than that fills
+    the gaps in which one waits for the disk.
+    """
+    if not getattr(core.embedder, "is_local", False):
+        return THREADS
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + 1
 
 
 class AsyncSemanticCore:
     """A `SemanticCore` to be awaited. Methods and their errors are those of `SemanticCore`.
 
-    core: the one to use, such as ``SemanticCore.from_config()``; it may be used directly as well. threads: calls that run at
-    the same time. Use it in an ``async with`` block, or `close` it. Raises ConfigError where anyio is not installed.
+    core: the one to use, such as ``SemanticCore.from_config()``; it may be used directly as well. threads: reads that run at
+    the same time, and as many writes beside them; None takes one more than there are cores where the embedder runs in this
+    process (it says so with ``is_local = True``), else 8. Use it in an ``async with`` block, or `close` it. Raises
+    ConfigError where anyio is not installed.
     """
 
-    def __init__(self, core: SemanticCore, *, threads: int = THREADS) -> None:
+    def __init__(self, core: SemanticCore, *, threads: int | None = None) -> None:
+        if threads is None:
+            threads = usual_threads(core)
         if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
             raise InputError(f"threads must be a whole number of at least 1, got {threads!r}.")
         try:
@@ -56,11 +75,11 @@ class AsyncSemanticCore:
         except ImportError as error:
             raise ConfigError("AsyncSemanticCore needs anyio.", hint='pip install "semantic-core[async]"') from error
         self.core = core
-        self._limiter = anyio.CapacityLimiter(threads)
+        self._reading, self._writing = anyio.CapacityLimiter(threads), anyio.CapacityLimiter(threads)
         self._run = anyio.to_thread.run_sync
 
     @classmethod
-    async def from_config(cls, config: str | Path | None = None, *, threads: int = THREADS, **overrides: Any) -> Self:
+    async def from_config(cls, config: str | Path | None = None, *, threads: int | None = None, **overrides: Any) -> Self:
         """As `SemanticCore.from_config`; opening the store and loading plugins happen in a thread."""
         import anyio.to_thread
 
@@ -69,14 +88,15 @@ class AsyncSemanticCore:
     async def call(self, work: Callable[[], T], *, writes: bool = False) -> T:
         """Run any blocking call the same way, such as ``lambda: Article.search("loops")``.
 
-        writes: whether a cancellation has to wait for its end.
+        writes: whether it changes anything. It then does not wait behind reads, and a cancellation waits for its end.
         """
-        return await self._run(work, abandon_on_cancel=not writes, limiter=self._limiter)
+        limiter = self._writing if writes else self._reading
+        return await self._run(work, abandon_on_cancel=not writes, limiter=limiter)
 
     def tenant(self, name: str) -> AsyncSemanticCore:
         """See `SemanticCore.tenant`. Shares the threads."""
         scoped = type(self)(self.core.tenant(name))
-        scoped._limiter = self._limiter
+        scoped._reading, scoped._writing = self._reading, self._writing
         return scoped
 
     async def ingest(
@@ -160,9 +180,9 @@ class AsyncSemanticCore:
         """See `SemanticCore.embed_pending`."""
         return await self.call(lambda: self.core.embed_pending(limit), writes=True)
 
-    async def sync(self, *, limit: int | None = None) -> IngestReport:
-        """See `SemanticCore.sync`, of everything bound to the core."""
-        return await self.call(lambda: self.core.sync(limit=limit), writes=True)
+    async def sync(self, *, limit: int | None = None, progress: Callable[[Any], None] | None = None) -> IngestReport:
+        """See `SemanticCore.sync`, of everything bound to the core. progress is called in the thread that works."""
+        return await self.call(lambda: self.core.sync(limit=limit, progress=progress), writes=True)
 
     async def close(self) -> None:
         """See `SemanticCore.close`."""

@@ -286,14 +286,16 @@ class SemanticCore:
         *,
         limit: int | None = None,
         mode: IngestMode = "sync",
+        progress: Callable[[Any], None] | None = None,
     ) -> IngestReport:
-        """Work off changes: each row is read as it is now, and ingested or removed.
+        """Process changes: each row is read as it is now, and ingested or removed.
 
         Without arguments: the waiting changes of everything bound to this core (see `bind`), then the passages that want a
         vector; an embedder that is away is a failure in the report. limit: changes of each database; None works off all.
         outbox, sources: up to `limit` tickets (None: 1,000) of this outbox; per collection a callable that gives the
-        documents which exist among the refs asked for. mode: as for `ingest`. An outbox holds the changes of all tenants, so
-        a tenant's front door raises TenantRefused. Raises InputError for a limit that is no whole number from 1.
+        documents which exist among the refs asked for. mode: as for `ingest`. progress: called after each page of rows that
+        are compared with the index, with a `semantic_core.orm.ReindexProgress`. An outbox holds the changes of all
+        tenants, so a tenant's front door raises TenantRefused. Raises InputError for a limit that is no whole number from 1.
         """
         if self._tenant:
             raise TenantRefused(
@@ -303,7 +305,7 @@ class SemanticCore:
         if limit is not None:
             check_count("limit", limit, 1)
         if outbox is None:
-            return merged(*(follower.sync(limit, pending=True) for follower in self.followers))
+            return merged(*(each.sync(limit, pending=True, progress=progress) for each in self.followers))
 
         def ingest(documents: Iterable[Document], stamps: Mapping[Ref, int]) -> IngestReport:
             return self._ingest(mode, None).run(documents, stamps)  # a run of its own, so its report counts nothing else
@@ -451,9 +453,15 @@ class _Twin:
     def __init__(self, core: SemanticCore) -> None:
         self._core = core
 
-    def sync(self, limit: int | None = None, *, pending: bool = False) -> IngestReport:
+    def sync(
+        self,
+        limit: int | None = None,
+        *,
+        pending: bool = False,
+        progress: Callable[[Any], None] | None = None,
+    ) -> IngestReport:
         """See `Follower.sync`."""
-        return self._core.sync(limit=limit)
+        return self._core.sync(limit=limit, progress=progress)
 
     def close(self) -> None:
         """See `Follower.close`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from semantic_core._jobs import BatchJob, ChunkStatus, Cost, Held, JobState, JobStatus, Lane, QueueStats, Rate, Rest
 from semantic_core.types import (
@@ -567,8 +567,15 @@ class Source(Protocol):
 class Follower(Protocol):
     """What feeds a core with the changes of one database."""
 
-    def sync(self, limit: int | None = None, *, pending: bool = False) -> IngestReport:
-        """Work off up to `limit` waiting changes (None: all); pending: then embed what has no vector yet."""
+    def sync(
+        self,
+        limit: int | None = None,
+        *,
+        pending: bool = False,
+        progress: Callable[[Any], None] | None = None,
+    ) -> IngestReport:
+        """Process up to `limit` pending changes (None: all); pending: then embed what has no vector yet. progress: called
+        while rows are compared with the index, with a `semantic_core.orm.ReindexProgress`."""
         ...
 
     def close(self) -> None:

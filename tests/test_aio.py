@@ -191,7 +191,7 @@ async def test_it_is_opened_by_the_settings(tmp_path: Any) -> None:
 
 async def test_it_has_every_method_that_reaches_the_store() -> None:
     blocking = {name for name, value in vars(SemanticCore).items() if inspect.isfunction(value) and name[0] != "_"}
-    not_awaited = {"plugins", "bind", "follow"}
+    not_awaited = {"plugins", "bind", "follow", "in_memory"}
     assert blocking - not_awaited <= {name for name in vars(AsyncSemanticCore) if name[0] != "_"}
 
 
@@ -200,3 +200,19 @@ async def test_without_anyio_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "anyio", None)
     with pytest.raises(ConfigError, match=r"semantic-core\[async\]"):
         AsyncSemanticCore(core)
+
+
+async def test_a_write_never_waits_behind_searches() -> None:
+    slow = Slow()
+    async with AsyncSemanticCore(opened(slow), threads=1) as core:
+        await core.ingest(LOOPS)
+        slow.entered.clear()
+        slow.go_on.clear()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(core.search, "repeat")
+            while not slow.entered.is_set():
+                await anyio.sleep(0.001)
+            with anyio.fail_after(5):
+                assert await core.remove(LOOPS.ref) == 1
+            slow.go_on.set()

@@ -163,12 +163,24 @@ def _store(core: SemanticCore, file: Path | None, repair: bool) -> Iterator[Find
     if stats.pending:
         told = f"{counted(stats.pending, 'passage')} without a vector: words find them, meaning does not"
         yield Finding("index", "problem", told, "Run the ingest again.")
+    yield from _comparisons(core)
     for told in getattr(core.store, "notes", list)():
         yield Finding("store", "note", told)
     yield from _guarded("index", lambda: _content(core, repair))
     same = stats.space == core.embedder.space
     told = str(stats.space) if same else f"{stats.space} in the index, {core.embedder.space} in use"
     yield Finding("space", "ok" if same else "problem", told, "" if same else "Name the embedder it was made with.")
+
+
+def _comparisons(core: SemanticCore) -> Iterator[Finding]:
+    """Collections whose rows have not all been compared with the index yet."""
+    from semantic_core.orm import unfinished_comparisons
+
+    for collection, reason in unfinished_comparisons(core.store):
+        told = f"{collection}: {reason}"
+        yield Finding(
+            "index", "problem", told, "Its application does so while it runs; or: semantic-core worker --once --app ..."
+        )
 
 
 def _content(core: SemanticCore, repair: bool) -> Iterator[Finding]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +17,9 @@ from semantic_core.cli._output import counted, is_terminal, note, styled, visibl
 if TYPE_CHECKING:
     from semantic_core.orm import BaseORMAdapter, ReindexProgress, VerifyReport
     from semantic_core.types import IngestReport
+
+EVERY = 10.0
+"""Seconds between two lines of progress where there is no terminal."""
 
 
 @click.command()
@@ -77,10 +83,18 @@ def verify(context: click.Context, indexes: tuple[str, ...], repair: bool, app: 
 
 
 def _reindexed(adapter: BaseORMAdapter, restart: bool) -> IngestReport:
+    with row_progress() as show:
+        return adapter.reindex(progress=show, resume=not restart)
+
+
+@contextmanager
+def row_progress() -> Iterator[Callable[[ReindexProgress], None]]:
+    """What shows how far a comparison of rows is: a bar in a terminal, else a line now and then."""
     if not is_terminal(sys.stderr):
-        return adapter.reindex(resume=not restart)
+        yield _Lines()
+        return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True, no_color=not styled(sys.stderr), highlight=False)
     columns = (
@@ -90,13 +104,27 @@ def _reindexed(adapter: BaseORMAdapter, restart: bool) -> IngestReport:
         TextColumn("rows"),
         TimeRemainingColumn(),
     )
+    tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(visible(adapter.declaration.collection), total=None)
 
         def show(progress: ReindexProgress) -> None:
-            bar.update(task, completed=progress.rows, total=max(progress.total, progress.rows))
+            if progress.collection not in tasks:
+                tasks[progress.collection] = bar.add_task(visible(progress.collection), total=None)
+            bar.update(tasks[progress.collection], completed=progress.rows, total=progress.total)
 
-        return adapter.reindex(progress=show, resume=not restart)
+        yield show
+
+
+class _Lines:
+    """A line every few seconds, for logs."""
+
+    def __init__(self) -> None:
+        self._next = monotonic() + EVERY
+
+    def __call__(self, progress: ReindexProgress) -> None:
+        if monotonic() >= self._next:
+            self._next = monotonic() + EVERY
+            note(f"{visible(progress.collection)}: {progress.rows:,} of {counted(progress.total, 'row')}")
 
 
 def told(report: IngestReport) -> str:

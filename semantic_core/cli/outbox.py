@@ -59,6 +59,8 @@ def status(context: click.Context, indexes: tuple[str, ...], app: str | None, as
         if place is not None:
             note(f"The index lies in {visible(place)}.")
         for state in states:
+            if state.comparing:
+                note(f"{visible(state.collection)}: {visible(state.comparing)}; semantic-core worker --once does so now.")
             if state.last_error:
                 note(f"{visible(state.collection)}: {visible(state.last_error)}")
             if not state.capturing:

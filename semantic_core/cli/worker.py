@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -15,12 +15,14 @@ from semantic_core.cli._app import application, of_app
 from semantic_core.cli._group import GAP
 from semantic_core.cli._options import db_option, opened
 from semantic_core.cli._output import counted, note, visible, write, write_json
+from semantic_core.cli.models import row_progress
 from semantic_core.errors import BudgetSpent, EmbedderError, InputError, SemanticCoreError
 from semantic_core.types import Failure, IngestReport
 
 if TYPE_CHECKING:
     from semantic_core.batch import BatchJob
     from semantic_core.core import SemanticCore
+    from semantic_core.orm import ReindexProgress
 
 LONGEST_PAUSE = 60.0
 """Seconds it waits at most after one failure after another."""
@@ -44,7 +46,8 @@ def worker(context: click.Context, once: bool, interval: float, app: str | None,
         raise InputError("--app names an application with an index of its own; leave --db out.")
     with application(app) if app else opened(db) as core:
         if once:
-            report, jobs = _round(core)
+            with row_progress() as show:
+                report, jobs = _round(core, show)
             _tell(report, jobs, 0.0, as_json)
             if report.failed or report.pending:
                 context.exit(GAP)
@@ -92,10 +95,12 @@ def _run(core: SemanticCore, stop: threading.Event, interval: float, as_json: bo
         stop.wait(pause)
 
 
-def _round(core: SemanticCore) -> tuple[IngestReport, list[BatchJob]]:
+def _round(
+    core: SemanticCore, progress: Callable[[ReindexProgress], None] | None = None
+) -> tuple[IngestReport, list[BatchJob]]:
     """One look: changes of models first, then vectors and jobs; the jobs that were touched."""
     manager = core.batch_manager
-    report = core.sync() if core.followers else IngestReport()
+    report = core.sync(progress=progress) if core.followers else IngestReport()
     try:
         jobs = list(manager.work())
     except (EmbedderError, BudgetSpent) as error:

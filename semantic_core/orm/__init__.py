@@ -5,6 +5,7 @@ adapter derives from, `bind_declared` the binding of everything that was declare
 application's own database (`SqlOutbox`), by triggers or events, and worked off after the commit.
 """
 
+from semantic_core.orm._agreement import unfinished_comparisons
 from semantic_core.orm._care import VerifyReport
 from semantic_core.orm._compare import ReindexProgress
 from semantic_core.orm._contract import Backfill, CaptureMode, Strategy
@@ -40,4 +41,5 @@ __all__ = [
     "bind_declared",
     "declare",
     "project_folder",
+    "unfinished_comparisons",
 ]

@@ -350,5 +350,18 @@ class Agreement:
         return f"{self.outbox_id}/{collection}"
 
 
+def unfinished_comparisons(store: Store) -> list[tuple[str, str]]:
+    """(collection, reason) of every comparison of rows this store says is not done. [] for a store without checkpoints."""
+    if not isinstance(store, Checkpoints):
+        return []
+    found = []
+    for source, text in sorted(store.checkpoints().items()):
+        collection = source.partition("/")[2]
+        state = Comparison.of(text) if collection else None
+        if state is not None and state.reason:
+            found.append((collection, state.reason))
+    return found
+
+
 def _positions(every: Mapping[str, str]) -> list[str]:
     return [text for source, text in every.items() if "/" not in source]

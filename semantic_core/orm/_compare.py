@@ -97,17 +97,23 @@ class RowComparison:
         state = self.state or self.begin("first indexing")
         return self._agreement.put(self._name, state, Comparison(self.declared, "done", why=state.why))
 
+    def counted(self, state: Comparison) -> Comparison | None:
+        """The same with how many rows there are; None if it was begun anew meanwhile."""
+        if state.total >= 0:
+            return state
+        counted = attrs.evolve(state, total=self._outbox.count(self._adapter.table))
+        return counted if self._agreement.put(self._name, state, counted) else None
+
     def step(self, limit: int = PAGE, mode: IngestMode = "auto") -> IngestReport:
         """One page; what was done. `state` says whether more follow. mode: as for `SemanticCore.ingest`."""
         self._mode = mode
         state = self.state
         if state is None or state.declared != self.declared:
             state = self.begin("first indexing" if state is None else "what documents are made of has changed")
-        if state.total < 0:
-            counted = attrs.evolve(state, total=self._outbox.count(self._adapter.table))
-            if not self._agreement.put(self._name, state, counted):
-                return IngestReport()
-            state = counted
+        counted = self.counted(state)
+        if counted is None:
+            return IngestReport()
+        state = counted
         if state.phase == "rows":
             return self._rows(state, limit)
         if state.phase == "documents":

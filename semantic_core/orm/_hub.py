@@ -35,6 +35,8 @@ PAUSE = 0.02
 """Seconds between two looks at tickets another worker holds."""
 DROP = 30.0
 """Seconds between two looks for indexes that have been away for too long."""
+MOST_REFUSALS = 4
+"""How often a store may refuse changes of one document as stale before that is a failure like any other."""
 SLOW = 0.1
 """Seconds a commit may have waited for an index that then failed, before the next ones are spared that."""
 PATIENCE = 0.2
@@ -229,11 +231,13 @@ class Hub:
         comparison = self.comparison(adapter)
         try:
             state = comparison.state
+            if state is None or not comparison.wanted:
+                return "the rows wait for their first indexing" if state is None else ""
+            if not adapter.in_transaction:
+                state = comparison.counted(state) or state
         except StoreError as error:
             return f"the index cannot be read: {error.message}"
-        if state is None:
-            return "the rows wait for their first indexing"
-        return state.reason if comparison.wanted else ""
+        return state.reason
 
     def compare_in_background(self) -> None:
         """Let the worker thread compare rows, if some are to be, and an index lets it."""
@@ -357,7 +361,8 @@ class Hub:
         report, left = IngestReport(), limit
         refused: Counter[str] = Counter()
         while left is None or left > 0:
-            tickets = Tickets(self.outbox, self.agreement, adapters, compare=self._compare_all, lease=lease)
+            again = max(refused.values(), default=0) < MOST_REFUSALS
+            tickets = Tickets(self.outbox, self.agreement, adapters, compare=self._compare_all, lease=lease, again=again)
             try:
                 with tickets.writing():
                     done = self.core.sync(tickets, sources, limit=size if left is None else min(left, size), mode=mode)
@@ -368,7 +373,8 @@ class Hub:
             if any(count > 1 for count in refused.values()):
                 # Not overtaken by a newer change: what stands in the way was never one of this outbox.
                 self.agreement.begin_epoch()
-            done = attrs.evolve(done, failed=tuple(each for each in done.failed if each.code != STALE))
+            if again:
+                done = attrs.evolve(done, failed=tuple(each for each in done.failed if each.code != STALE))
             report = merged(report, done)
             _tell_failures(done, tickets.taken)
             looked_through = not lease and tickets.taken < size  # what comes now is the next commit's

@@ -27,7 +27,7 @@ class Tickets:
     """One taking from an outbox; keeps `protocols.Outbox`, with stamps for numbers.
 
     taken: how many tickets it took. compare: called with a collection whose rows are all to be compared. lease: see
-    `SqlOutbox.claim`.
+    `SqlOutbox.claim`. again: whether what the store refuses is looked at anew at once; else it has failed.
     """
 
     def __init__(
@@ -38,9 +38,10 @@ class Tickets:
         *,
         compare: Callable[[str], None],
         lease: bool,
+        again: bool = True,
     ) -> None:
         self._outbox, self._agreement, self._adapters = outbox, agreement, adapters
-        self._compare, self._lease = compare, lease
+        self._compare, self._lease, self._looks_again = compare, lease, again
         self._epoch = agreement.position.epoch
         self._open: dict[int, Ticket] = {}
         self._evidence = (0, 0)
@@ -89,7 +90,7 @@ class Tickets:
 
     def _failed(self, numbers: Collection[int], reason: str) -> None:
         mine = self._open.keys() & set(numbers)
-        if mine and reason == STALE_REASON:
+        if mine and reason == STALE_REASON and self._looks_again:
             self._again(mine)
         elif mine:
             self._outbox.failed(mine, reason)

@@ -211,11 +211,11 @@ class BaseORMAdapter(AdapterContract):
             _log.info("%s: %s; the index is installed when it is.", self, NO_TABLE)
             return False
         self.uninstalled = False
-        hub.outbox.create()
-        if not self.same_transaction:
-            other = hub.agreement.stranger(self.declaration.collection)
-            if other:
-                hub = self._keep_in_memory(other)
+        with hub.at_work():
+            hub.outbox.create()
+            other = "" if self.same_transaction else hub.agreement.stranger(self.declaration.collection)
+        if other:
+            hub = self._keep_in_memory(other)
         hub.at_home = True
         hub.agree()
         changed = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -161,6 +161,7 @@ class SettledCore(SemanticCore):
         *,
         limit: int | None = None,
         mode: IngestMode = "sync",
+        progress: Callable[[Any], None] | None = None,
     ) -> IngestReport:
         """See `SemanticCore.sync`."""
         if outbox is None:

@@ -561,6 +561,53 @@ class FreshIgnored(MiniKitAdapter):
         return super().search(query, **options)
 
 
+# --- index and database know each other ----------------------------------------------------------------------------
+
+
+class Trusting(Hub):
+    """Takes it that the two belong together, once they have met."""
+
+    def agree(self):
+        self.agreement._outbox_id = self.agreement.consumers.outbox_id()
+        if self.agreement.consumers.get(self.agreement.consumer) is None:
+            return super().agree()
+        self.outbox.consumer = self.agreement.consumer
+        return ""
+
+
+caught_by("an_index_put_back_from_a_copy_is_noticed")(
+    type("OldIndexTrusted", (OtherOutbox,), {"hub_class": Trusting, "outbox": SqlOutbox})
+)
+caught_by("a_database_put_back_is_noticed")(
+    type("OldDatabaseTrusted", (OtherOutbox,), {"hub_class": Trusting, "outbox": SqlOutbox})
+)
+
+
+@caught_by("an_index_that_is_lost_is_filled_again")
+class NewIndexTakenForFull(OtherOutbox):
+    class hub_class(Hub):
+        def behind(self, adapter):
+            return ""
+
+
+@caught_by("two_indexes_get_every_change")
+class FirstComeFirstServed(OtherOutbox):
+    class outbox(SqlOutbox):
+        def _mine(self):
+            return "consumer = ''", []
+
+        def distribute(self):
+            return
+
+
+@caught_by("what_the_stamps_say_stops_no_repair")
+class StampsWinAlways(OtherOutbox):
+    class hub_class(Hub):
+        def _process(self, wanted, limit, mode, until):
+            self.agreement.begin_epoch = lambda: None
+            return super()._process(wanted, limit, mode, until)
+
+
 # --- setting up and taking care ------------------------------------------------------------------------------------
 
 

@@ -106,7 +106,7 @@ class _Kept:
     settings: dict[str, Any]
     database: weakref.ref[peewee.Database]
 
-    def sync(self, limit: int | None = None, *, pending: bool = False) -> IngestReport:
+    def sync(self, limit: int | None = None, *, pending: bool = False, progress: Any = None) -> IngestReport:
         """Nothing waits here."""
         return IngestReport()
 

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from semantic_core.errors import StoreError
-
 IDENTITY = ""
 """The source under whose name the identity of the index is kept."""
 _GET = "select value from checkpoint where source = ?"
@@ -20,25 +18,6 @@ _DROP = "delete from checkpoint where source = ?"
 _RENEW = "update checkpoint set value = lower(hex(randomblob(16))) where source = ?"
 
 Change = Callable[[str | None], str | None]
-
-
-class ChangeFailed(StoreError):
-    """The change of a checkpoint raised; nothing was written."""
-
-
-class Careful:
-    """A change whose error is told as it is, and not taken for damage of the file. error: what it raised."""
-
-    def __init__(self, change: Change) -> None:
-        self._change = change
-        self.error: Exception = ChangeFailed("nothing was raised")
-
-    def __call__(self, there: str | None) -> str | None:
-        try:
-            return self._change(there)
-        except Exception as error:
-            self.error = error
-            raise ChangeFailed("The checkpoint could not be changed.") from error
 
 
 class Advances:
@@ -56,6 +35,11 @@ class Advances:
             yield
         finally:
             self._here.advances = outer
+
+    @property
+    def any(self) -> bool:
+        """Whether a write of this thread advances anything."""
+        return bool(self._of_thread())
 
     def write(self, raw: Any) -> None:
         """Update what this thread's writes advance, in the transaction that is open."""
@@ -78,9 +62,30 @@ def every(raw: Any) -> dict[str, str]:
     return dict(found)
 
 
+class ChangeFailed(Exception):
+    """A change has raised an error of its own. It is none of the file's, whatever its type."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+@contextmanager
+def errors_of_changes() -> Iterator[None]:
+    """Within it, an error of a change comes out as it was raised."""
+    try:
+        yield
+    except ChangeFailed as failed:
+        raise failed.error from failed.error.__cause__
+
+
 def update(raw: Any, source: str, change: Change) -> str | None:
-    """Put what `change` makes of a checkpoint in its place; None removes it."""
-    new = change(get(raw, source))
+    """Put what `change` makes of a checkpoint in its place; None removes it. Raises ChangeFailed."""
+    there = get(raw, source)
+    try:
+        new = change(there)
+    except Exception as error:
+        raise ChangeFailed(error) from error
     if new is None:
         raw.execute(_DROP, (source,))
     else:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from semantic_core_peewee._pool import View
 
+CODES = "codes"
+"""What a transaction keeps the version of its state as, once it has one."""
 KEPT_VERSIONS = 4
 """Versions a reader that is a little behind can still be served from."""
 BLOCK = 256 * SEGMENT

@@ -163,6 +163,7 @@ def _configure(raw: Any, target: Target, writer: bool) -> None:
     raw.execute(f"pragma journal_size_limit = {WAL_LIMIT}")
     raw.wal_autocheckpoint(CHECKPOINT)
     raw.execute("create virtual table temp.word_count using fts5vocab('main', 'words', 'row')")
+    raw.execute("create virtual table temp.word_place using fts5vocab('main', 'words', 'instance')")
     if not writer:
         raw.execute("pragma query_only = on")
 

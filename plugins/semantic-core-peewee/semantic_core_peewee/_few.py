@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semantic_core_peewee._codes import current_state
+from semantic_core_peewee._numbers import numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,11 +35,11 @@ _GAPS = 64
 class Known:
     """Chunks that are known to be in scope, ascending."""
 
-    def __init__(self, chunks: Sequence[int]) -> None:
-        self.chunks = np.array(chunks, dtype=np.int64)
+    def __init__(self, chunks: Sequence[int] | NDArray[np.int64]) -> None:
+        self.chunks = np.asarray(chunks, dtype=np.int64)
         self._table: NDArray[np.bool_] | None = None
-        if chunks and 0 <= chunks[0] <= chunks[-1] <= _GAPS * len(chunks):
-            self._table = np.zeros(chunks[-1] + 2, dtype=bool)
+        if len(chunks) and 0 <= self.chunks[0] <= self.chunks[-1] <= _GAPS * len(chunks):
+            self._table = np.zeros(int(self.chunks[-1]) + 2, dtype=bool)
             self._table[self.chunks] = True
 
     def __len__(self) -> int:
@@ -75,9 +76,9 @@ class KnownScopes:
         return None if isinstance(found, int) else found
 
     def _listed(self, view: View, clause: Clause) -> Known:
-        sql = f"""select c.id from document as d cross join chunk as c indexed by chunk_place
-            where c.document = d.id and {clause.sql} order by c.id"""  # noqa: S608 - question marks only
-        return Known([id for (id,) in view.raw.execute(sql, clause.values)])
+        sql = f"""select group_concat(c.id) from document as d cross join chunk as c indexed by chunk_place
+            where c.document = d.id and {clause.sql}"""  # noqa: S608 - question marks only
+        return Known(np.sort(numbers(view.raw.execute(sql, clause.values).get)))
 
 
 def few_documents(view: View, clause: Clause, state: State) -> list[int] | None:

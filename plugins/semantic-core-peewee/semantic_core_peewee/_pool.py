@@ -17,7 +17,7 @@ import apsw
 
 from semantic_core.errors import SemanticCoreError, StoreBusy, StoreCorrupt, StoreMisuse
 from semantic_core.types import Ref
-from semantic_core_peewee import _guard
+from semantic_core_peewee import _guard, _turns
 from semantic_core_peewee._connection import Connection, Target, leave_to_parent
 from semantic_core_peewee._errors import (
     SQLITE_ERRORS,
@@ -68,8 +68,13 @@ class Pool:
 
     @property
     def in_snapshot(self) -> bool:
-        """Whether this thread has a read transaction open."""
+        """Whether this thread reads, or has a snapshot."""
         return self._reader().depth > 0
+
+    @property
+    def sees_one_state(self) -> bool:
+        """Whether what this thread reads next is of a state that is fixed already."""
+        return self._reader().view is not None
 
     def current(self) -> Any:
         """The APSW connection this thread reads through; only within `reading`."""
@@ -129,11 +134,15 @@ class Pool:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Within it, `read` of this thread sees one state."""
+        """Within it, `read` of this thread sees one state.
+
+        It begins when the thread has its turn: one that waits neither grows old nor keeps the log from being emptied.
+        """
         reader = self._enter()
         try:
             if reader.depth == 1:
-                self._begin_snapshot(reader)
+                with _turns.turns.one():
+                    self._begin_snapshot(reader)
             yield
         finally:
             self._leave(reader)

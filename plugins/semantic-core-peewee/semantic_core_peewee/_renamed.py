@@ -28,7 +28,7 @@ _words = [name for _, name, fts in _found if fts]
 ALWAYS = frozenset(
     [name for kind, name, _ in _found if kind.lower() == "index"]
     + [name for table in _words for name in (table, *(f"{table}_{shadow}" for shadow in _SHADOWS))]
-    + ["word_count"]
+    + ["word_count", "word_place"]
 )
 """Names that are nothing else wherever they stand. FTS5 has a column named like its table."""
 

@@ -21,7 +21,10 @@ from semantic_core_peewee._renamed import Renamed, renamed_name
 T = TypeVar("T")
 
 _SAVEPOINT = "semantic_index"
-_WORD_COUNT = "create virtual table if not exists temp.word_count using fts5vocab('main', '{}', 'row')"
+_VOCABULARY = (
+    "create virtual table if not exists temp.word_count using fts5vocab('main', '{}', 'row')",
+    "create virtual table if not exists temp.word_place using fts5vocab('main', '{}', 'instance')",
+)
 
 
 class SameFilePool(Pool):
@@ -36,6 +39,11 @@ class SameFilePool(Pool):
     def in_snapshot(self) -> bool:
         """Whether this thread sees one state: of a snapshot, or of the application's transaction."""
         return self._open_transaction() is not None or super().in_snapshot
+
+    @property
+    def sees_one_state(self) -> bool:
+        """See `Pool.sees_one_state`."""
+        return self._open_transaction() is not None or super().sees_one_state
 
     @property
     def uncommitted(self) -> bool:
@@ -101,7 +109,8 @@ class SameFilePool(Pool):
             _load_vectors(raw)
             self._here.ready = raw
         connection = Renamed(raw)
-        connection.execute(_WORD_COUNT.format(renamed_name("words")))  # each time: a rollback takes it along
+        for statement in _VOCABULARY:
+            connection.execute(statement.format(renamed_name("words")))  # each time: a rollback takes it along
         return View(connection, int(connection.execute(GENERATION).get))
 
     @contextmanager

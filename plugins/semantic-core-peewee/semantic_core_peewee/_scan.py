@@ -8,7 +8,6 @@ out is further away than `SIGMAS` of it.
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -36,9 +35,6 @@ _COLUMNS = 2_048
 
 WIDEST = 32_768
 """Columns of codes multiplied at once: simsimd adds up in 32 bits, and 255 * 255 of more would not fit."""
-
-gate = threading.BoundedSemaphore(os.cpu_count() or 1)
-"""Scans at a time: more than there are cores would only push each other's codes out of the cache."""
 
 
 class Query:
@@ -92,12 +88,11 @@ def score_all(query: Query, codes: Codes, sums: Sequence[Scores] | None = None) 
     sums: to be taken, block by block, instead of those the codes have.
     """
     scores = _room(len(codes))
-    with gate:
-        for number, block in enumerate(codes.blocks):
-            taken = codes.taken(number)
-            into = scores[number * BLOCK : number * BLOCK + taken]
-            of_block = block.sums[:taken] if sums is None else sums[number]
-            score(query, block.codes[:taken], of_block, block.scales[:taken], into)
+    for number, block in enumerate(codes.blocks):
+        taken = codes.taken(number)
+        into = scores[number * BLOCK : number * BLOCK + taken]
+        of_block = block.sums[:taken] if sums is None else sums[number]
+        score(query, block.codes[:taken], of_block, block.scales[:taken], into)
     if codes.state.dead:
         scores[_dead(codes)] = NEVER
     return scores
@@ -108,13 +103,12 @@ def score_rows(query: Query, codes: Codes, rows: Rows) -> Scores:
     scores = np.empty(len(rows), dtype=np.float32)
     ends = np.searchsorted(rows, np.arange(1, len(codes.blocks) + 1) * BLOCK)
     start = 0
-    with gate:
-        for number, end in enumerate(ends.tolist()):
-            if end > start:
-                inside = rows[start:end] - number * BLOCK
-                block = codes.blocks[number]
-                score(query, block.codes[inside], block.sums[inside], block.scales[inside], scores[start:end])
-            start = end
+    for number, end in enumerate(ends.tolist()):
+        if end > start:
+            inside = rows[start:end] - number * BLOCK
+            block = codes.blocks[number]
+            score(query, block.codes[inside], block.sums[inside], block.scales[inside], scores[start:end])
+        start = end
     return scores
 
 
@@ -123,15 +117,14 @@ def streamed(view: View, dimensions: int, state: State, query: Query) -> tuple[C
     scores = np.full(state.slots, NEVER, dtype=np.float32)
     blocks: list[Block] = []
     chunks: list[NDArray[np.int64]] = []
-    with gate:
-        for start, slots in _runs(view, dimensions):
-            taken = slots[: max(0, state.slots - start)]
-            codes, sums = shifted(taken["code"])
-            scales = np.ascontiguousarray(taken["scale"])
-            score(query, codes, sums, scales, scores[start : start + len(taken)])
-            chunks.append(np.ascontiguousarray(slots["chunk"]))
-            homes, documents = np.ascontiguousarray(slots["home"]), np.ascontiguousarray(slots["document"])
-            blocks.append(Block(codes[:0], sums[:0], scales, documents, homes))
+    for start, slots in _runs(view, dimensions):
+        taken = slots[: max(0, state.slots - start)]
+        codes, sums = shifted(taken["code"])
+        scales = np.ascontiguousarray(taken["scale"])
+        score(query, codes, sums, scales, scores[start : start + len(taken)])
+        chunks.append(np.ascontiguousarray(slots["chunk"]))
+        homes, documents = np.ascontiguousarray(slots["home"]), np.ascontiguousarray(slots["document"])
+        blocks.append(Block(codes[:0], sums[:0], scales, documents, homes))
     codes_of_none = Codes(view.generation, state, tuple(blocks), tuple(chunks), homes_of(view))
     if state.dead:
         scores[_dead(codes_of_none)] = NEVER

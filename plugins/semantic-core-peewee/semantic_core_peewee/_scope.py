@@ -31,7 +31,8 @@ class Clause:
     """A condition and its values, in the order of its question marks. narrows: it asks for more than the tenant.
 
     each: the same said so that it is cheap for a few documents, where `sql` is cheap for all of them.
-    sources: queries that each give the ids of all documents in scope, and of others.
+    sources: queries that each give the ids of all documents in scope, and of others. collections: the names it asks for
+    where it asks for nothing else; else none.
     """
 
     sql: str
@@ -39,6 +40,7 @@ class Clause:
     narrows: bool
     each: Bound
     sources: tuple[Bound, ...]
+    collections: tuple[str, ...] = ()
 
 
 def check_tenant(tenant: object, multi_tenant: bool) -> str:
@@ -55,9 +57,11 @@ def check_tenant(tenant: object, multi_tenant: bool) -> str:
 def compile_scope(scope: Scope, generation: int) -> Clause:
     """The documents of this generation that are in scope."""
     parts, values = ["d.generation = ?", "d.tenant = ?"], [generation, scope.tenant]
+    named: list[str] = []
     if scope.collections is not None:
+        named = [name for name in scope.collections if _may_be_a_name(name)]
         parts.append("d.collection in (select j.value from json_each(?) as j)")
-        values.append(json.dumps([name for name in scope.collections if _may_be_a_name(name)], ensure_ascii=False))
+        values.append(json.dumps(named, ensure_ascii=False))
     each, of_each = list(parts), list(values)
     sources = [(f"select d.id from document as d where {' and '.join(parts)}", tuple(values))]  # noqa: S608 - as above
     for condition in _checked(scope.filter).conditions:
@@ -66,15 +70,17 @@ def compile_scope(scope: Scope, generation: int) -> Clause:
         values += bound
         of_each += bound
         parts.append(f"d.id {'not in' if absent else 'in'} ({' union all '.join(held) or _NOTHING})")
-        one_by_one = " or ".join(f"exists ({source} and a.document = d.id)" for source in held) or "0"
-        each.append(f"not ({one_by_one})" if absent else f"({one_by_one})")
+        any_of_them = " or ".join(f"exists ({source} and a.document = d.id)" for source in held) or "0"
+        each.append(f"not ({any_of_them})" if absent else f"({any_of_them})")
         if not absent:
             sources.insert(0, (" union all ".join(held) or _NOTHING, tuple(bound)))
     if len(values) > MOST_VALUES:
         raise FilterInvalid(
             f"where binds {len(values):,} values, the most is {MOST_VALUES:,}.", hint="Ask in several steps."
         )
-    return Clause(" and ".join(parts), tuple(values), len(parts) > 2, (" and ".join(each), tuple(of_each)), tuple(sources))
+    alone = () if scope.filter else tuple(named)
+    one_by_one = (" and ".join(each), tuple(of_each))
+    return Clause(" and ".join(parts), tuple(values), len(parts) > 2, one_by_one, tuple(sources), alone)
 
 
 _GENERATION: Any = object()

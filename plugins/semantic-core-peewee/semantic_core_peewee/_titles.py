@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from semantic_core.types import Ranking
 from semantic_core_peewee._few import among
 from semantic_core_peewee._ids import best_first, ids_of
+from semantic_core_peewee._tokens import WORDS, split, stem_of
 from semantic_core_peewee._word_lists import quoted
-from semantic_core_peewee._words import LOOKED_AT, WORDS, check_query, passages, split, stem_of
+from semantic_core_peewee._words import LOOKED_AT, check_query, passages
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from semantic_core_peewee._pool import View
     from semantic_core_peewee._scope import Clause
     from semantic_core_peewee._word_counts import WordCounts
-    from semantic_core_peewee._word_lists import WordList
+    from semantic_core_peewee._word_lists import Remembered
 
 SOURCE = "title"
 MOST_WORDS = 8
@@ -63,7 +64,7 @@ def _candidates(view: View, asked: Sequence[str], scope: Clause, counts: WordCou
     return view.raw.execute(sql, (value, *values)).fetchall()  # type: ignore[no-any-return]
 
 
-def _holding(lists: Sequence[WordList]) -> NDArray[Any] | None:
+def _holding(lists: Sequence[Remembered]) -> NDArray[Any] | None:
     """The chunks in all of these lists, if they are few; None if they are many, or there is no list."""
     if not lists:
         return None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semantic_core.types import ChunkId, Ranking
-from semantic_core_peewee._codes import CodeCache, Codes, current_state
+from semantic_core_peewee._codes import CODES, CodeCache, Codes, current_state
 from semantic_core_peewee._errors import altered
 from semantic_core_peewee._ids import best_first, ids_of, rows_of
 from semantic_core_peewee._rows import check_vector
@@ -109,6 +109,7 @@ class VectorLane:
             if not patient:
                 raise Behind
             return self._in_sql(view, query, limit, clause)
+        view.kept[CODES] = codes
         within = matching(view, codes, scope, clause)
         rows = within.rows
         scores = score_all(coded, codes, within.sums) if rows is None else score_rows(coded, codes, rows)

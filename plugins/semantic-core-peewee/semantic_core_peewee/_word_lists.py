@@ -1,155 +1,388 @@
-"""What every chunk scores for a word, remembered while nothing changes: FTS5 looks up each passage that holds one, anew.
+"""What passages hold a word, and how often, remembered in memory and kept up with what is written: BM25 without FTS5.
 
-BM25 of several words is the sum over them. FTS5 adds them up in the order of the query, and so does this, with what FTS5
-gives for each word alone: the scores are the same. They hang on all passages, so they are good for one state only.
+To score a match, FTS5 looks up how long the passage is, each time anew: that is most of a search by words. Here the lengths
+of all passages are read once, and of each word asked for the passages that hold it. What was written since is told word by
+word, so a write costs what it changed; and the sums FTS5 keeps of all passages say whether nothing was missed. Scores are
+computed as FTS5 does it, in the same order, so they are the same.
 """
 
 from __future__ import annotations
 
 import math
+import os
+import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from semantic_core_peewee._codes import current_state
+from semantic_core_peewee._codes import CODES, current_state
+from semantic_core_peewee._errors import altered
 from semantic_core_peewee._few import Known, among
+from semantic_core_peewee._numbers import numbers
+from semantic_core_peewee._tokens import STEMS, split, stem_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from semantic_core_peewee._codes import Codes
     from semantic_core_peewee._pool import View
 
     Scored = tuple[NDArray[Any], NDArray[np.float64]]
     """Chunks, ascending, and what each scores."""
+    Places = NDArray[np.intp] | slice
+    Slots = tuple[int, tuple[NDArray[np.int64], ...]]
 Row = tuple[int, float]
 """A chunk, and its score as FTS5 has it: smaller is better."""
 
-SHARE = 1 / 8
-"""Of the passages that searches of one state have looked up, how many may be looked up once more to remember them. To list a
-word takes about twice as long as to search for it, so where something is written all the time, little is lost."""
+SHARE = 1 / 4
+"""Of all passages, how many searches must have looked up before the lengths of all are read: that takes about as long."""
 BYTES_PER_PASSAGE = 48
 """Memory for what is remembered: together with codes of 256 numbers, 1.3 bytes a number."""
-LEAST_BYTES = 4 * 1024**2
+LEAST_BYTES = 16 * 1024**2
 """Memory it may take in a small store."""
 OVERHEAD = 500
 """Bytes a list takes that holds nothing."""
+MOST_TOLD = 128
+"""New passages that are told word by word. After more of them, lists are made anew when they are asked for."""
 _MARGIN = 3.0
 """Standard deviations by which the best may hold fewer of some chunks than if those were spread evenly over all."""
 _TABLE, _DENSE = 1_000_000, 64
 """Highest number of a chunk, and more per chunk found, up to which a table of all numbers is the fastest way to add up."""
+_LEAST_TABLE, _GAPS = 100_000, 8
+"""Highest number of a chunk, and more per chunk there is, up to which a table of all numbers is worth its memory."""
+K1 = 1.2
+"""BM25: how soon a repeated word stops counting; fixed in FTS5."""
+B = 0.75
+"""BM25: how much a long passage pays for its length; fixed in FTS5."""
+_LEAST_IDF = 1e-6
+"""Weight of a word in more than half of the passages; fixed in FTS5."""
+_EACH = slice(None)
 
-_SCORED = "select rowid, bm25(words) from words where words match ?"
-_ROW = np.dtype([("chunk", "<i8"), ("score", "<f8")])
+# One row each: to step through as many rows as there are passages is to give Python's lock away that often.
+_HOLDING = "select group_concat(doc) from temp.word_place where term = ?"
+_LENGTHS = "select group_concat(id), group_concat(hex(sz)) from (select id, sz from words_docsize order by id)"
+_IDS = "select group_concat(id) from (select id from words_docsize order by id)"
+_TOTALS = "select block from words_data where id = 1"
+_NEW = "select id, passage from chunk where id > ? order by id limit ?"
 
 
 class WordList(NamedTuple):
-    """What a word scores where. chunks: ascending. values: scores there are, which are few: one hangs on how often the word
-    stands in a passage, and how long that is. places: for each chunk, where its score is in them.
-    """
+    """What holds a word. chunks: ascending. counts: how often."""
 
     chunks: NDArray[Any]
-    places: NDArray[Any]
-    values: NDArray[np.float64]
+    counts: NDArray[Any]
 
     @property
     def bytes(self) -> int:
         """What it takes, with about what Python adds."""
         return OVERHEAD + sum(column.nbytes for column in self)
 
+    def without(self, gone: NDArray[np.int64]) -> WordList:
+        """The same but for these chunks, which ascend."""
+        inside = among(gone, self.chunks)
+        return WordList(*(column[~inside] for column in self)) if inside.any() else self
 
-class _State:
-    """What is remembered of one state.
+    def with_new(self, rows: Sequence[tuple[int, int]]) -> WordList:
+        """The same with these behind it: chunk, count."""
+        columns = zip(self, np.array(rows, dtype=np.int64).T, strict=True)
+        return WordList(*(_narrow(np.concatenate([column, new])) for column, new in columns))
 
-    uses: how often each list was of use. listed, spent: passages looked up for lists, and without them. bytes: about.
+    def scores(self, passages: Passages, places: Places = _EACH) -> NDArray[np.float64]:
+        """BM25 of each, or of those at these places, as FTS5 computes it."""
+        if len(self.chunks) and not passages.words:
+            raise altered("The index of words")
+        idf = idf_of(len(self.chunks), len(passages.ids))
+        average = passages.words / max(1, len(passages.ids))
+        counts = self.counts[places].astype(np.float64)
+        lengths = passages.lengths_of(self.chunks[places])
+        whole = counts + K1 * ((1 - B) + B * lengths / (average or 1.0))
+        scores: NDArray[np.float64] = -(idf * ((counts * (K1 + 1.0)) / whole))
+        return scores
+
+
+class Remembered(NamedTuple):
+    """What is remembered of a word, of one state."""
+
+    held: WordList
+    passages: Passages
+
+    @property
+    def chunks(self) -> NDArray[Any]:
+        """Those that hold the word, ascending."""
+        return self.held.chunks
+
+    def scores_of(self, chunks: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What these chunks score, the same numbers as `WordList.scores`; 0 for one that does not hold the word."""
+        scores = np.zeros(len(chunks))
+        inside = among(self.chunks, chunks)
+        scores[inside] = self.held.scores(self.passages, np.searchsorted(self.chunks, chunks[inside]))
+        return scores
+
+
+def idf_of(holding: int, passages: int) -> float:
+    """The weight of a word that so many of so many passages hold, as FTS5 computes it."""
+    idf = math.log((passages - holding + 0.5) / (holding + 0.5)) if holding <= passages else 0.0
+    return idf if idf > 0 else _LEAST_IDF
+
+
+class Passages:
+    """All passages of one state. ids: ascending. lengths: how many words each has. words: all of them together. slots: how
+    often they were laid out, and the chunks in them, where the process holds them: which chunks went can be seen from those.
     """
 
-    def __init__(self, name: Any) -> None:
-        self.name = name
-        self.uses: Counter[str] = Counter()
-        self.lists: dict[str, WordList] = {}
-        self.listed = self.spent = self.bytes = 0
+    def __init__(self, ids: NDArray[Any], lengths: NDArray[Any], slots: Slots | None) -> None:
+        self.ids, self.lengths, self.slots = _narrow(ids), _narrow(lengths), slots
+        self.words = int(lengths.sum())
+        self._table: NDArray[Any] | None = None
+        if len(ids) and int(ids[-1]) <= _LEAST_TABLE + _GAPS * len(ids):
+            self._table = np.zeros(int(ids[-1]) + 1, dtype=self.lengths.dtype)
+            self._table[self.ids] = self.lengths
+
+    @property
+    def last(self) -> int:
+        """The highest number of a chunk."""
+        return int(self.ids[-1]) if len(self.ids) else 0
+
+    @property
+    def bytes(self) -> int:
+        """What they take."""
+        return self.ids.nbytes + self.lengths.nbytes + (0 if self._table is None else self._table.nbytes)
+
+    def lengths_of(self, chunks: NDArray[Any]) -> NDArray[Any]:
+        """The lengths of these, which are among them."""
+        return self.lengths[np.searchsorted(self.ids, chunks)] if self._table is None else self._table[chunks]
 
 
 class WordLists:
-    """The lists of one store; safe to share between threads, without a lock.
+    """The lists of one store; safe to share between threads.
 
-    What a thread adds, it adds to the state it sees. What another one takes out meanwhile is only asked for once more, and
-    what is held is counted anew before anything goes.
+    They are of one state at a time, and only go forward: what sees an older one asks FTS5.
     """
 
     def __init__(self) -> None:
-        self.state = _State(None)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid, self._lock = os.getpid(), threading.Lock()
+        self._name: Any = None
+        self._passages: Passages | None = None
+        self._spent = 0
+        self._uses: Counter[str] = Counter()
+        self.lists: dict[str, WordList] = {}
+        self._told: dict[str, list[tuple[int, int]]] = {}
+        self._bytes = 0
 
     @property
     def bytes(self) -> int:
         """Memory they take."""
-        return self.state.bytes
+        return self._bytes
 
     def forget(self) -> None:
         """Give the memory back."""
-        self.state = _State(None)
+        with self._sole():
+            self._begin()
 
-    def remembered(self, view: View, words: Iterable[str]) -> Mapping[str, WordList]:
-        """The lists there are of these words in this state; makes none."""
-        state = self.state
-        if state.name != (view.generation, current_state(view)):
-            return {}
-        lists = {word: state.lists.get(word) for word in words}
-        return {word: held for word, held in lists.items() if held is not None}
+    @contextmanager
+    def _sole(self) -> Iterator[None]:
+        if self._pid != os.getpid():
+            self._begin()  # forked while another thread held the lock: it will never give it back
+        with self._lock:
+            yield
+
+    def remembered(self, view: View, words: Iterable[str]) -> Mapping[str, Remembered]:
+        """What is remembered of these words in this state; none of what is only remembered of another."""
+        name = (view.generation, current_state(view))
+        stems = {word: stem_of(view.raw, word) for word in words}
+        with self._sole():
+            passages = self._passages
+            if passages is None or self._name != name:
+                return {}
+            lists = self._known(list(stems.values()))
+        return {word: Remembered(lists[stem], passages) for word, stem in stems.items() if stem in lists}
 
     def found(self, view: View, words: Sequence[str], held: Mapping[str, int], passages: int) -> Found | None:
-        """What holds any of these words; None while it is cheaper to ask FTS5 for them all.
+        """What holds any of these words; None while it is cheaper to ask FTS5 for them all, and for an old state.
 
         A word that stands there several times counts as often. held: how many passages hold each, about.
         """
-        state, name = self.state, (view.generation, current_state(view))
-        if state.name != name:
-            state = self.state = _State(name)
-        wanted = set(words)
-        fresh = sum(held[word] for word in wanted if word not in state.lists)
-        if fresh and not is_worth(state.listed + fresh, state.spent):
-            state.spent += sum(held[word] for word in wanted)
-            return None
-        state.listed += fresh
+        name = (view.generation, current_state(view))
+        stems = [stem_of(view.raw, word) for word in words]
+        with self._sole():
+            if self._passages is None and not is_worth(passages, self._spent):
+                self._spent += sum(held[word] for word in set(words))
+                return None
+            there = self._passages if self._name == name else self._forward(view, name)
+            if there is None:
+                return None
+            self._uses.update(set(stems))
+            lists = self._known(stems)
+        for stem in stems:
+            if stem not in lists:
+                lists[stem] = _listed(view, stem, there)
+                self._keep(name, stem, lists[stem], passages)
+        scores = {stem: known.scores(there) for stem, known in lists.items()}
+        return Found([(lists[stem].chunks, scores[stem]) for stem in stems])
+
+    def _known(self, stems: Sequence[str]) -> dict[str, WordList]:
+        """Those of these lists there are, with what was told since they were last asked for."""
+        found: dict[str, WordList] = {}
+        for stem in stems:
+            known, told = self.lists.get(stem), self._told.pop(stem, None)
+            if known is not None:
+                found[stem] = known if not told else self._put(stem, known.with_new(told))
+        return found
+
+    def _put(self, word: str, known: WordList) -> WordList:
+        before = self.lists.get(word)
+        self._bytes += known.bytes - (before.bytes if before is not None else 0)
+        self.lists[word] = known
+        return known
+
+    def _keep(self, name: Any, word: str, made: WordList, passages: int) -> None:
+        """Remember a new list, if the state it was made of is still the one that is remembered."""
         most = max(LEAST_BYTES, BYTES_PER_PASSAGE * passages)
-        state.uses.update(wanted)
-        return Found([state.lists.get(word) or _list(view, state, word, most) for word in words])
+        with self._sole():
+            if self._name != name:
+                return
+            self._put(word, made)
+            if self._bytes > most:
+                self._make_room(most)
+
+    def _make_room(self, most: int) -> None:
+        """Let go what was of use the fewest times: a list saves each time about as much as it takes."""
+        for word in sorted(self.lists, key=lambda word: self._uses[word]):
+            if self._bytes <= most * 15 // 16:
+                break
+            self._bytes -= self.lists.pop(word).bytes
+            self._told.pop(word, None)
+        self._uses = Counter({word: self._uses[word] // 2 for word in self.lists})  # what was asked for long ago fades
+
+    # --- going forward -----------------------------------------------------------------------------------------------
+
+    def _forward(self, view: View, name: Any) -> Passages | None:
+        """Be of the state this transaction sees; None if that is older than what is remembered, or cannot be read."""
+        before, held = self._name, self._passages
+        if held is not None and before[0] == name[0]:
+            if name[1].changes < before[1].changes:
+                return None
+            told = self._told_of(view, held)
+            if told is not None:
+                return self._become(name, told)
+        self.lists, self._told = {}, {}
+        whole = _all_passages(view)
+        if (len(whole.ids), whole.words) != totals_of(view):
+            self._name, self._passages, self._spent, self._bytes = None, None, 0, 0
+            return None
+        return self._become(name, whole)
+
+    def _become(self, name: Any, passages: Passages) -> Passages:
+        self._name, self._passages = name, passages
+        self._bytes = passages.bytes + sum(known.bytes for known in self.lists.values())
+        return passages
+
+    def _told_of(self, view: View, held: Passages) -> Passages | None:
+        """All passages, the lists told of what was written since; None if that cannot be known, or is too much."""
+        new = view.raw.execute(_NEW, (held.last, MOST_TOLD + 1)).fetchall()
+        if len(new) > MOST_TOLD:
+            return None
+        totals, slots = totals_of(view), _slots_of(view)
+        written = {chunk: Counter(split(view.raw, passage, STEMS)) for chunk, passage in new}
+        for gone in _gone(view, held, slots, len(held.ids) + len(new) - totals[0]):
+            kept = ~among(gone, held.ids)
+            ids = np.concatenate([held.ids[kept], np.array(list(written), dtype=np.int64)])
+            lengths = [sum(counted.values()) for counted in written.values()]
+            now = Passages(ids, np.concatenate([held.lengths[kept], np.array(lengths, dtype=np.int64)]), slots)
+            if (len(ids), now.words) == totals:
+                self._take_out(gone)
+                self._tell(written)
+                return now
+        return None
+
+    def _take_out(self, gone: NDArray[np.int64]) -> None:
+        if not len(gone):
+            return
+        numbers_gone = set(gone.tolist())
+        for stem, known in list(self.lists.items()):
+            self._put(stem, known.without(gone))
+        self._told = {stem: [row for row in told if row[0] not in numbers_gone] for stem, told in self._told.items()}
+
+    def _tell(self, written: Mapping[int, Counter[str]]) -> None:
+        for chunk, counted in written.items():
+            for stem in counted.keys() & self.lists.keys():
+                self._told.setdefault(stem, []).append((chunk, counted[stem]))
 
 
-def _list(view: View, state: _State, word: str, most: int) -> WordList:
+def totals_of(view: View) -> tuple[int, int]:
+    """(passages, words of all of them together), as FTS5 counts them."""
+    block = view.raw.execute(_TOTALS).get
+    found = _unpacked(block).tolist() if isinstance(block, bytes) else []
+    if not found:
+        return 0, 0
+    if len(found) != 2 or min(found) < 0:
+        raise altered("The index of words")
+    return found[0], found[1]
+
+
+def _unpacked(packed: bytes) -> NDArray[np.int64]:
+    """Numbers as SQLite packs them: seven bits in a byte, the highest first, the last byte below 128."""
+    held = np.frombuffer(packed, dtype=np.uint8)
+    ends = np.flatnonzero(held < 0x80)
+    starts = np.concatenate([[0], ends + 1])[:-1]
+    found = np.zeros(len(ends), dtype=np.int64)
+    for place in range(int((ends - starts).max(initial=-1)) + 1):
+        inside = starts + place <= ends
+        found[inside] = (found[inside] << 7) | (held[starts[inside] + place] & 0x7F)
+    return found
+
+
+def _all_passages(view: View) -> Passages:
+    ids, sizes = view.raw.execute(_LENGTHS).fetchone()
+    lengths = _unpacked(bytes.fromhex((sizes or "").replace(",", "")))
+    listed = numbers(ids)
+    if len(lengths) != len(listed):
+        raise altered("The index of words")
+    return Passages(listed, lengths, _slots_of(view))
+
+
+def _slots_of(view: View) -> Slots | None:
+    codes: Codes | None = view.kept.get(CODES)
+    return None if codes is None else (codes.state.epoch, codes.chunks)
+
+
+def _gone(view: View, held: Passages, slots: Slots | None, count: int) -> Iterator[NDArray[np.int64]]:
+    """So many chunks that are not there any more, ascending: where they can be seen quickly, else by looking at all."""
+    if not count:
+        yield np.zeros(0, dtype=np.int64)
+        return
+    if slots is not None and held.slots is not None and slots[0] == held.slots[0]:
+        left = [old[(old != new) & (old > 0)] for old, new in zip(held.slots[1], slots[1], strict=False) if old is not new]
+        found = np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *left]))
+        found = found[among(held.ids, found)]
+        if len(found) == count:
+            yield found
+    yield held.ids[~among(numbers(view.raw.execute(_IDS).get), held.ids)]
+
+
+def _listed(view: View, stem: str, there: Passages) -> WordList:
     """A new list."""
-    rows = np.fromiter(view.raw.execute(_SCORED, (quoted(word),)), dtype=_ROW)
-    values, places = np.unique(rows["score"], return_inverse=True)
-    made = state.lists[word] = WordList(_narrow(rows["chunk"]), _narrow(places), values)
-    state.bytes += made.bytes
-    if state.bytes > most:
-        _make_room(state, most)
-    return made
+    chunks, counts = np.unique(numbers(view.raw.execute(_HOLDING, (stem,)).get), return_counts=True)
+    if not among(there.ids, chunks).all():
+        raise altered("The index of words")
+    return WordList(_narrow(chunks), _narrow(counts))
 
 
-def _make_room(state: _State, most: int) -> None:
-    """Let go what was of use the fewest times: a list saves each time about as much as it takes."""
-    uses, held = state.uses, [(one, kept.bytes) for one, kept in list(state.lists.items())]
-    state.bytes = sum(size for _, size in held)
-    for one, size in sorted(held, key=lambda kept: uses[kept[0]]):
-        if state.bytes <= most * 15 // 16:
-            break
-        state.lists.pop(one, None)
-        state.bytes -= size
-    state.uses = Counter({one: uses[one] // 2 for one in list(state.lists)})  # what was asked for long ago fades
-
-
-def _narrow(numbers: NDArray[Any]) -> NDArray[Any]:
+def _narrow(column: NDArray[Any]) -> NDArray[Any]:
     """The same numbers in as few bytes as hold them."""
-    lowest, highest = (int(numbers.min()), int(numbers.max())) if len(numbers) else (0, 0)
-    return numbers.astype(np.result_type(np.min_scalar_type(lowest), np.min_scalar_type(highest)))
+    lowest, highest = (int(column.min()), int(column.max())) if len(column) else (0, 0)
+    return column.astype(np.result_type(np.min_scalar_type(lowest), np.min_scalar_type(highest)))
 
 
-def is_worth(listed: int, spent: int) -> bool:
-    """Whether so much may be listed in a state in which so much was looked up."""
-    return listed <= SHARE * spent
+def is_worth(passages: int, spent: int) -> bool:
+    """Whether the lengths of so many passages may be read after so many were looked up."""
+    return spent >= SHARE * passages
 
 
 def quoted(word: str) -> str:
@@ -160,9 +393,10 @@ def quoted(word: str) -> str:
 class Found:
     """The chunks a query finds by words, whatever their scope."""
 
-    def __init__(self, lists: Sequence[WordList]) -> None:
-        chunks = np.concatenate([one.chunks for one in lists])
-        scores = np.concatenate([one.values[one.places] for one in lists])
+    def __init__(self, lists: Sequence[Scored]) -> None:
+        """lists: of each word, as often as it counts."""
+        chunks = np.concatenate([one for one, _ in lists])
+        scores = np.concatenate([of_one for _, of_one in lists])
         sums: Any
         if len(chunks) and int(chunks.max()) > _TABLE + _DENSE * len(chunks):
             every, places = np.unique(chunks, return_inverse=True)

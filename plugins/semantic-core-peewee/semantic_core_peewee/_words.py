@@ -21,6 +21,7 @@ from semantic_core_peewee._few import SELECTIVE, Known, few_documents
 from semantic_core_peewee._ids import best_first, chunk_ids
 from semantic_core_peewee._pool import View
 from semantic_core_peewee._scope import Clause
+from semantic_core_peewee._tokens import WORDS, as_bytes, stem_of
 from semantic_core_peewee._word_counts import COMMON, FEW_PASSAGES, WordCounts
 from semantic_core_peewee._word_lists import Row, likely, quoted
 
@@ -48,10 +49,11 @@ _JOINED = (
     "cross join chunk as c indexed by chunk_owner",
     "and c.id = {chunk} and +c.document in (select d.id from document as d where {scope})",
 )
-WORDS = ("unicode61", ["remove_diacritics", "2"])
-"""Tokenizer of FTS5 that splits a text into words."""
-STEMS = ("porter", ["unicode61", "remove_diacritics", "2"])
-"""The one the index is made with."""
+_BETWEEN = """select exists (select 1 from document as d
+    where d.generation = ? and d.tenant = ? and d.collection > ? and d.collection < ?)"""
+_AFTER = "select exists (select 1 from document as d where d.generation = ? and d.tenant = ? and d.collection > ?)"
+_MOST_NAMED = 16
+"""Collections a search may name to be looked at for whether they are all there are."""
 
 
 def words(view: View, text: str, limit: int, scope: Clause, counts: WordCounts) -> Ranking:
@@ -92,7 +94,7 @@ def _finder(
     def everywhere(limit: int) -> list[Row]:
         return rows(limit, _EVERYWHERE) if found is None else found.best(limit)
 
-    if not scope.narrows and _is_everything(view, scope):
+    if _is_everything(view, scope):
         return everywhere
     known = counts.scopes.chunks(view, scope)
     if known is not None and found is not None:
@@ -150,12 +152,29 @@ def _in_scope(view: View, rows: list[Row], scope: Clause) -> list[Row]:
 
 
 def _is_everything(view: View, scope: Clause) -> bool:
-    """Whether every document is of this generation and tenant, so that looking each one up can be spared."""
+    """Whether every document is in scope, so that looking each one up can be spared."""
+    if scope.narrows and not scope.collections:
+        return False
     ends = view.raw.execute(
         """select (select generation || ' ' || tenant from document order by generation, tenant limit 1),
         (select generation || ' ' || tenant from document order by generation desc, tenant desc limit 1)"""
     ).get
-    return set(ends) == {"{} {}".format(*scope.values[:2])}
+    if set(ends) != {"{} {}".format(*scope.values[:2])}:
+        return False
+    return not scope.collections or _are_all(view, scope)
+
+
+def _are_all(view: View, scope: Clause) -> bool:
+    """Whether no collection lies before, between or behind those that are asked for: a look into an index for each."""
+    names = sorted(set(scope.collections))
+    if len(names) > _MOST_NAMED:
+        return False
+    where, before = scope.values[:2], ""
+    for name in names:
+        if view.raw.execute(_BETWEEN, (*where, before, name)).get:
+            return False
+        before = name
+    return not view.raw.execute(_AFTER, (*where, before)).get
 
 
 def terms_of(view: View, text: str, counts: WordCounts) -> list[list[str]]:
@@ -201,27 +220,10 @@ def check_query(text: object) -> None:
         )
 
 
-def stem_of(raw: Any, word: str) -> str:
-    """The word as the index spells it."""
-    return "".join(split(raw, word, STEMS)[:1])
-
-
-def split(raw: Any, text: str, tokenizer: tuple[str, list[str]]) -> list[str]:
-    """The words of a text as a tokenizer spells them."""
-    tokens: list[str] = raw.fts5_tokenizer(*tokenizer)(
-        _bytes(text), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False, include_offsets=False
-    )
-    return tokens
-
-
 def _tokens(raw: Any, text: str) -> list[str]:
     """The words in what is looked at of a query; one cut in half at the end is left out."""
-    looked_at = len(_bytes(text[:LOOKED_AT]))
+    looked_at = len(as_bytes(text[:LOOKED_AT]))
     found = raw.fts5_tokenizer(*WORDS)(
-        _bytes(text[: LOOKED_AT + 1]), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False
+        as_bytes(text[: LOOKED_AT + 1]), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False
     )
     return [token for _, end, token in found if end <= looked_at]
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "replace")  # a lone surrogate becomes a mark between words

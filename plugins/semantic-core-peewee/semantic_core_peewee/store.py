@@ -30,7 +30,7 @@ from semantic_core.types import (
     StoredChunk,
     StoreStats,
 )
-from semantic_core_peewee import _care, _checkpoints, _read, _repair, _write
+from semantic_core_peewee import _care, _checkpoints, _read, _repair, _turns, _write
 from semantic_core_peewee._batch_queue import SqliteQueue
 from semantic_core_peewee._connection import Durability, Target, check_library, translated
 from semantic_core_peewee._file_system import NETWORKED, kind_of
@@ -144,11 +144,8 @@ class SqliteStore(SqliteQueue):
 
     def update_checkpoint(self, source: str, change: Callable[[str | None], str | None]) -> str | None:
         """See `Checkpoints.update_checkpoint`."""
-        careful = _checkpoints.Careful(change)
-        try:
-            return self._pool.write(lambda view: _checkpoints.update(view.raw, source, careful))
-        except _checkpoints.ChangeFailed as failed:
-            raise careful.error from failed.__cause__
+        with _checkpoints.errors_of_changes():
+            return self._pool.write(lambda view: _checkpoints.update(view.raw, source, change))
 
     def advancing(self, source: str, change: Callable[[str | None], str]) -> AbstractContextManager[None]:
         """See `Checkpoints.advancing`."""
@@ -174,19 +171,23 @@ class SqliteStore(SqliteQueue):
             self._advances.write(view.raw)
             return outcomes
 
-        return ReplaceReport(tuple(self._pool.write(work)))
+        with _checkpoints.errors_of_changes():
+            return ReplaceReport(tuple(self._pool.write(work)))
 
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
         """See `Store.remove`. Text, words and vectors are overwritten in the file; a stamp is remembered with its ref."""
         wanted = [self._checked(ref) for ref in refs]
         marks = _stamps(stamps)
+        if not wanted and not self._advances.any:
+            return self._pool.read(lambda view: 0)
 
         def work(view: View) -> int:
             removed = _write.remove(view, self._space.dimensions, wanted, marks)
             self._advances.write(view.raw)
             return removed
 
-        return self._pool.write(work)
+        with _checkpoints.errors_of_changes():
+            return self._pool.write(work)
 
     def known(self, fingerprints: Collection[str]) -> Mapping[str, Vector]:
         """See `Store.known`."""
@@ -202,12 +203,13 @@ class SqliteStore(SqliteQueue):
         def work(patient: bool) -> Callable[[View], Ranking]:
             return lambda view: self._lane.nearest(view, query, most, scope, self._clause(view, scope), patient=patient)
 
-        for _ in range(_ATTEMPTS):
-            try:
-                return self._pool.read(work(self._pool.in_snapshot))
-            except Behind:
-                continue
-        return self._pool.read(work(True))
+        with _turns.turns.one(first=self._pool.sees_one_state):
+            for _ in range(_ATTEMPTS):
+                try:
+                    return self._pool.read(work(self._pool.in_snapshot))
+                except Behind:
+                    continue
+            return self._pool.read(work(True))
 
     def similarity(self, ids: Sequence[ChunkId], vector: Vector) -> Vector:
         """See `Store.similarity`. The same numbers `nearest` gives. Raises VectorInvalid."""
@@ -222,12 +224,14 @@ class SqliteStore(SqliteQueue):
         others. Raises QueryTooLarge above 100,000 characters.
         """
         most = check_count("limit", limit)
-        return self._pool.read(lambda view: words(view, text, most, self._clause(view, scope), self._counts))
+        with _turns.turns.one(first=self._pool.sees_one_state):
+            return self._pool.read(lambda view: words(view, text, most, self._clause(view, scope), self._counts))
 
     def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
         """See `TextScores.score`. The same numbers `words` gives, up to rounding."""
         wanted = self._checked_ids(ids)
-        return self._pool.read(lambda view: scores_of(view, wanted, text, self._counts))
+        with _turns.turns.one(first=self._pool.sees_one_state):
+            return self._pool.read(lambda view: scores_of(view, wanted, text, self._counts))
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TitleSearch.titled`. Accents are ignored; a text of more than 2,000 characters is no title.
@@ -235,7 +239,8 @@ class SqliteStore(SqliteQueue):
         A document whose first passage does not begin with the title is not found.
         """
         most = check_count("limit", limit)
-        return self._pool.read(lambda view: titled(view, text, most, self._clause(view, scope), self._counts))
+        with _turns.turns.one(first=self._pool.sees_one_state):
+            return self._pool.read(lambda view: titled(view, text, most, self._clause(view, scope), self._counts))
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import random
 import string
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import apsw
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from semantic_core_peewee import SqliteStore, _ids, _word_lists
+from semantic_core_peewee import SqliteStore, _ids, _word_lists, _word_scores
 from semantic_core_peewee._few import WORTH_KNOWING
+from semantic_core_peewee._tokens import split
 
 from semantic_core import ChunkId, Document, Ref, Scope, SemanticCore
 from semantic_core.errors import QueryTooLarge
@@ -214,13 +217,64 @@ def test_given_chunks_score_what_words_gives_them_whether_words_are_remembered_o
     ids = [entry.chunk.id for _, entries in items for entry in entries]
     queries = [" ".join(made.choices([*common, "zz", "w3", "w3s"], k=made.randrange(1, 9))) for _ in range(40)]
     queries += [" ".join([*common, *common]), "w0ing " * 5 + "w1ing", "zz"]
+    looked_at: list[str] = []
+    monkeypatch.setattr(_word_scores, "split", lambda raw, text, *how: looked_at.append(text) or split(raw, text, *how))
     for is_remembered in (False, True):
         monkeypatch.setattr(_word_lists, "is_worth", lambda listed, spent, known=is_remembered: known)
+        looked_at.clear()
         for query in queries:
             ranking = store.words(query, 1_000, Scope())
             listed = dict(zip(ranking.ids, ranking.scores, strict=True))
             assert store.score(ids, query) == pytest.approx([listed.get(id, 0.0) for id in ids], rel=1e-12)
-        assert ("w0ing" in store._counts.lists.state.lists) is is_remembered
+        assert bool(store._counts.lists.lists) is is_remembered and bool(looked_at) is not is_remembered
+
+
+@pytest.mark.parametrize("scores_first", [True, False])
+def test_given_chunks_score_what_words_gives_them_after_every_write(
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, scores_first: bool
+) -> None:
+    """Whether what is remembered has heard of the write or not yet; and an old snapshot has numbers of its own."""
+    remember_words(monkeypatch, table=1_000_000)
+    made = random.Random(8)
+    store, writes, plain = open_store(), open_store(), open_store()
+    common = [f"w{number}" for number in range(12)]
+    queries = ["w0", "w1 w0 w7", "w3 w3 w9 zz"]
+    ids = [ChunkId(Ref("notes", f"{number:03d}"), 0) for number in range(90)]
+
+    def document(number: int) -> Any:
+        return item(f"{number:03d}", " ".join(common[int(12 * made.random() ** 2)] for _ in range(made.randrange(1, 30))))
+
+    def right() -> list[Any]:
+        """What FTS5 gives all that are there, which forgets what it is remembered by."""
+        plain._counts.lists.forget()
+        with monkeypatch.context() as patch:
+            patch.setattr(_word_lists, "is_worth", lambda listed, spent: False)
+            rankings = [plain.words(query, 1_000, Scope()) for query in queries]
+        there = {id for id in ids if plain.get(id.ref) is not None}
+        found = [dict(zip(one.ids, one.scores, strict=True)) for one in rankings]
+        return [[one.get(id, 0.0) if id in there else np.nan for id in ids] for one in found]
+
+    writes.replace([document(number) for number in range(60)])
+    for turn in range(30):
+        wanted = right()
+        if not scores_first:
+            for query in queries:
+                store.words(query, 5, Scope())
+        for query, numbers in zip(queries, wanted, strict=True):
+            assert store.score(ids, query) == pytest.approx(numbers, rel=1e-12, nan_ok=True), turn
+            store.words(query, 5, Scope())
+        with plain.snapshot(), store.snapshot():
+            store.stats()  # the snapshot begins
+            wanted = right()
+            if turn % 3 == 0:
+                writes.remove([Ref("notes", f"{made.randrange(90):03d}")])
+            else:
+                writes.replace([document(made.randrange(90))])
+            ahead = threading.Thread(target=store.words, args=(queries[0], 5, Scope()))
+            ahead.start()
+            ahead.join()
+            for query, numbers in zip(queries, wanted, strict=True):
+                assert store.score(ids, query) == pytest.approx(numbers, rel=1e-12, nan_ok=True), turn
 
 
 def test_a_word_that_becomes_common_weighs_less_at_once(store: SqliteStore, item: Callable[..., Any]) -> None:
@@ -300,10 +354,10 @@ def test_words_remembered_take_no_more_room_than_they_may(
     store.replace([item(str(number), f"all w{number % 9} v{number % 5}") for number in range(300)])
     for query in ("w0", "all", "w1 w2", "v1", "all w3 v2 v3", *(f"v{number} w{number}" for number in range(5))):
         assert keys(store, query)
-        held = [column.nbytes for kept in store._counts.lists.state.lists.values() for column in kept]
+        held = [column.nbytes for kept in store._counts.lists.lists.values() for column in kept]
         assert sum(held) <= store._counts.lists.bytes <= 5_000
     store.words(" ".join(f"unknown{number}" for number in range(30)), 1, Scope())
-    assert len(store._counts.lists.state.lists) <= 10
+    assert len(store._counts.lists.lists) <= 10
 
 
 def test_a_document_is_called_by_its_own_name_whatever_was_there_before(
@@ -317,3 +371,71 @@ def test_a_document_is_called_by_its_own_name_whatever_was_there_before(
         assert len(store._pool._refs) <= 4
         other.remove([Ref("notes", f"{number}-{place}") for place in range(3)])
     assert keys(store, "river") == []
+
+
+@pytest.mark.parametrize("with_vectors", [True, False])
+def test_words_remembered_survive_what_is_written_and_are_those_of_fts5(
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, with_vectors: bool
+) -> None:
+    """One store remembers, another asks FTS5: after every write the same ids and scores, and no word is listed again."""
+    made = random.Random(5)
+    remembers, writes, plain = open_store(), open_store(), open_store()
+    common = [f"w{number}" for number in range(12)]
+    queries = [*common[:4], "w0 w1 w5", "w3 w3 w9 zz"]
+
+    def text() -> str:
+        return " ".join(common[int(12 * made.random() ** 2)] for _ in range(made.randrange(0, 9)))
+
+    def document(key: int) -> Any:
+        return item(f"{key:03d}", *[text() for _ in range(made.randrange(1, 4))], vectors=made.random() < 0.8)
+
+    def answers(store: SqliteStore) -> list[Any]:
+        with store.snapshot():
+            if with_vectors:  # what a search by meaning has in memory shows which passages went
+                store.nearest(np.ones(8, dtype=np.float32), 5, Scope())
+            return [store.words(query, 50, Scope()) for query in queries]
+
+    writes.replace([document(key) for key in range(200)])
+    listed: list[str] = []
+    right = _word_lists._listed
+    monkeypatch.setattr(_word_lists, "_listed", lambda view, stem, there: listed.append(stem) or right(view, stem, there))
+    for turn in range(60):
+        if made.random() < 0.3:
+            writes.remove([Ref("notes", f"{made.randrange(230):03d}") for _ in range(made.randrange(1, 3))])
+        else:
+            writes.replace([document(made.randrange(230)) for _ in range(made.randrange(1, 4))])
+        monkeypatch.setattr(_word_lists, "is_worth", lambda listed, spent: False)
+        wanted = answers(plain)
+        monkeypatch.setattr(_word_lists, "is_worth", lambda listed, spent: True)
+        found = answers(remembers)
+        assert [one.ids for one in found] == [one.ids for one in wanted], turn
+        for one, other in zip(found, wanted, strict=True):
+            assert one.scores == pytest.approx(other.scores, rel=1e-12)
+    assert sorted(listed) == sorted({word for query in queries for word in query.split()})
+
+
+def test_after_much_was_written_words_remembered_are_those_of_now(
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember_words(monkeypatch, table=1_000_000)
+    monkeypatch.setattr(_word_lists, "MOST_TOLD", 3)
+    store, other = open_store(), open_store()
+    other.replace([item("1", "river stone"), item("2", "stone")])
+    assert keys(store, "river") == ["1"]
+    other.replace([item(f"x{number}", "river") for number in range(9)])
+    assert len(keys(store, "river")) == 10
+    assert keys(store, "stone") == ["2", "1"]
+
+
+def test_a_search_in_all_collections_there_are_is_one_in_everything(
+    store: SqliteStore, item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that leaves a collection out, before, between or behind those it names, never finds what is in it."""
+    names = ["a", "b", "d", "f"]
+    store.replace([item(f"{name}{number}", "river", collection=name) for name in names for number in range(3)])
+    for left_out in [None, *names]:
+        named = tuple(name for name in names if name != left_out)
+        found = store.words("river", 100, Scope(collections=named)).ids
+        assert {id.ref.collection for id in found} == set(named) and len(found) == 3 * len(named)
+    assert len(store.words("river", 100, Scope(collections=(*names, "zzz", "c"))).ids) == 12
+    assert store.words("river", 100, Scope(collections=())).ids == ()

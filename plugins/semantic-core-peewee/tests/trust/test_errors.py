@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -547,6 +547,11 @@ def test_someone_without_rights_is_told_so(name: str, folder: Path) -> None:
         is_usable(path)
 
 
+def within(manager: AbstractContextManager[None], act: Callable[[], object]) -> None:
+    with manager:
+        act()
+
+
 AFTER_CLOSING: dict[str, Callable[[SqliteStore, Path], object]] = {
     "replace": lambda store, folder: store.replace([]),
     "remove": lambda store, folder: store.remove([]),
@@ -554,10 +559,18 @@ AFTER_CLOSING: dict[str, Callable[[SqliteStore, Path], object]] = {
     "nearest": lambda store, folder: store.nearest(axis(0), 1, EVERYTHING),
     "similarity": lambda store, folder: store.similarity([ChunkId(Ref("n", "1"), 0)], axis(0)),
     "words": lambda store, folder: store.words("x", 1, EVERYTHING),
+    "score": lambda store, folder: store.score([ChunkId(Ref("n", "1"), 0)], "x"),
+    "titled": lambda store, folder: store.titled("x", 1, EVERYTHING),
     "fetch": lambda store, folder: store.fetch([ChunkId(Ref("n", "1"), 0)]),
     "get": lambda store, folder: store.get(Ref("n", "1")),
     "documents": lambda store, folder: store.documents(EVERYTHING),
     "stats": lambda store, folder: store.stats(),
+    "renew_identity": lambda store, folder: store.renew_identity(),
+    "checkpoints": lambda store, folder: store.checkpoints(),
+    "checkpoint": lambda store, folder: store.checkpoint("a"),
+    "update_checkpoint": lambda store, folder: store.update_checkpoint("a", str),
+    "advancing": lambda store, folder: within(store.advancing("a", str), lambda: store.remove([])),
+    "waiting_at_most": lambda store, folder: within(store.waiting_at_most(0.0), lambda: store.remove([])),
     "pending": lambda store, folder: store.pending(1),
     "fill": lambda store, folder: store.fill({fingerprint_of("x"): axis(0)}),
     "bulk_update_vectors": lambda store, folder: store.bulk_update_vectors({fingerprint_of("x"): axis(0)}),
