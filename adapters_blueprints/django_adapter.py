@@ -119,7 +119,8 @@ class DjangoAdapter(BaseORMAdapter):
         """A many-to-many field with the table between, from its own side or from the other."""
         here = field.model._meta.get_field(field.m2m_target_field_name()).column
         there = field.related_model._meta.get_field(field.m2m_reverse_target_field_name()).column
-        own, theirs = field.m2m_column_name(), field.m2m_reverse_name()
+        own = field.m2m_column_name()
+        theirs = field.m2m_reverse_name()
         between = field.m2m_db_table()
         if backwards:
             return Relation(field.model, there, here, Through(between, theirs, own))

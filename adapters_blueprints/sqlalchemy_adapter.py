@@ -5,12 +5,14 @@ README.md beside the original tells the rest.
 
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from pathlib import Path
 from weakref import WeakSet, ref
 
 import sqlalchemy
 from sqlalchemy import Engine, event, inspect, select, tuple_
 from sqlalchemy.orm import Session, joinedload
 
+from semantic_core import SemanticCore
 from semantic_core.orm import (
     BaseORMAdapter,
     Relation,
@@ -48,6 +50,21 @@ class SQLAlchemyAdapter(BaseORMAdapter):
         if not issubclass(model, base):
             return False
         return getattr(inspect(model, raiseerr=False), "is_mapper", False)
+
+    @classmethod
+    def usual_core(cls, *, engine, usually=None, **options):
+        """The core of indexes that name none, unless the configuration says where they lie.
+
+        Beside a SQLite file; for a database in memory, in memory; for a server, in the project's
+        folder, named after the database.
+        """
+        name = engine.url.database or ""
+        if engine.dialect.name != "sqlite":
+            folder = Path(usually()["path"]).parent
+            return SemanticCore.from_config(usually={"path": folder / f"{name}.semantic.db"})
+        if name in ("", ":memory:") or name.startswith("file:"):
+            return SemanticCore.from_config(usually={"store": "memory"})
+        return SemanticCore.from_config(usually={"path": Path(f"{name}.semantic.db").absolute()})
 
     # --- what tables there are ----------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import attrs
 from semantic_core._sync import merged
 from semantic_core.orm._compare import ReindexProgress, alone
 from semantic_core.orm._contract import AdapterContract
-from semantic_core.orm._hub import PAUSE, Hub
+from semantic_core.orm._hub import PAUSE, Hub, once
 from semantic_core.orm._survey import expected, indexed, note
 from semantic_core.types import Document, Failure, IngestReport, Ref
 
@@ -68,13 +68,7 @@ def reindex(
             state = comparison.state
             if progress is not None and state is not None:
                 progress(ReindexProgress(state.rows, max(state.total, state.rows), failed, name))
-    return _once(merged(report, hub.sync(None, collections={name})))
-
-
-def _once(report: IngestReport) -> IngestReport:
-    """The report with one failure for each row."""
-    by_row = {failure.what: failure for failure in report.failed}
-    return attrs.evolve(report, failed=tuple(by_row.values()))
+    return once(merged(report, hub.sync(None, collections={name})))
 
 
 def verify(adapter: AdapterContract, hub: Hub) -> VerifyReport:

@@ -347,6 +347,7 @@ class Hub:
         except BaseException as error:
             self._last_error = f"{type(error).__name__}: {error}"
             raise
+        report = once(report)
         self._last_error = report.failed[-1].reason if report.failed else ""
         return report
 
@@ -546,6 +547,12 @@ def _tell_failures(report: IngestReport, changes: int) -> None:
             first.what,
             first.reason,
         )
+
+
+def once(report: IngestReport) -> IngestReport:
+    """The report with one failure for each row, the latest."""
+    by_row = {failure.what: failure for failure in report.failed}
+    return attrs.evolve(report, failed=tuple(by_row.values()))
 
 
 def hub_of(core: SemanticCore, adapter: AdapterContract) -> Hub:
