@@ -112,6 +112,8 @@ class Comparison:
         """For the reader of an answer: what is not in it yet, and why. "" once it is done."""
         if self.phase == "done":
             return ""
+        if self.phase == "documents":
+            return f"documents without a row are being taken out: {self.why}"
         rows = "the rows" if self.total < 0 else f"{self.left:,} of {self.total:,} rows"
         if self.why == FIRST_TIME:
             return f"{rows} wait for their first indexing"

@@ -259,11 +259,15 @@ class Hub:
             return
         active = [adapter for name, adapter in self.adapters.items() if name not in self._paused]
         inline = {adapter.declaration.collection for adapter in active if adapter.strategy == "inline"}
-        if inline and monotonic() >= self._rests_until:
+        if inline and monotonic() < self._rests_until:
+            self.catch_up()
+        elif inline:
             started = monotonic()
             try:
                 with self._waiting_at_most(PATIENCE):
-                    self.sync(None, collections=inline, compare=False)
+                    report = self.sync(None, collections=inline, compare=False)
+                if report.failed:
+                    self.catch_up()  # what failed is tried again
                 if any(adapter.same_transaction for adapter in active):
                     self._embed_pending(BATCH)
             except Exception:  # noqa: BLE001 - the application's commit has happened and must not fail; `sync` keeps the reason
@@ -420,6 +424,15 @@ class Hub:
         return report
 
     @in_one_connection
+    def waiting(self, adapter: AdapterContract) -> int:
+        """How many changes of this index wait; whoever works for it is told."""
+        if not self.is_installed():
+            return 0
+        count = self.outbox.waiting(adapter.declaration.collection)
+        if count and not (self.working or self._closed or self._first.in_transaction):
+            self.catch_up()
+        return count
+
     def freshen(self, collection: str, timeout: float) -> int:
         """Process what waits in a collection, and wait for what others hold; how much is left after `timeout` seconds."""
         until = monotonic() + timeout
@@ -513,13 +526,18 @@ class Hub:
         inline = {name for name, adapter in active.items() if adapter.strategy == "inline"}
         owed = inline if self._behind_inline else set()
         if background or owed:
-            self.sync(None, collections=background | owed, compare=False, pending=True)
-            self._behind_inline = False
+            self._behind_inline = False  # before the look: what is told meanwhile counts
+            try:
+                self.sync(None, collections=background | owed, compare=False, pending=True)
+            except BaseException:
+                self._behind_inline = bool(owed)
+                raise
+            self._behind_inline = self._behind_inline or any(self.outbox.waiting(name) for name in owed)
         comparing = {name for name, adapter in active.items() if self._compares_by_itself(adapter)}
         unfinished = {name for name in comparing if self.comparison(active[name]).wanted}
         if unfinished:
             self.sync(None, collections=unfinished, pending=True)
-        return bool(background or unfinished)
+        return bool(background or unfinished or self._behind_inline)
 
     def _embed_pending(self, limit: int | None = None) -> IngestReport:
         """What has no vector yet: embedded now, or by the embedder's batch jobs where those are wanted."""

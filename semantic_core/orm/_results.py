@@ -21,8 +21,8 @@ class ModelResults(Sequence[T], Generic[T]):
     """Instances, best first; each has its `SearchHit` as ``search_hit``, and ``hits`` has them in the same order.
 
     mode, degraded, reason, timings: of the search, as `SearchResults` has them; timings holds "rows" as well, the
-    milliseconds spent reading rows. waiting: changes that were not worked off when the search began (0 after ``fresh=True``
-    that succeeded); None if nobody counted.
+    milliseconds spent reading rows. waiting: changes of these rows that the index had not processed when the search began (0
+    after ``fresh=True`` that succeeded).
     """
 
     query: str

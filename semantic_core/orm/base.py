@@ -153,8 +153,11 @@ class BaseORMAdapter(AdapterContract):
         if self.same_transaction and self.in_transaction:
             self.hub.write_words()
         self.hub.look()
-        waiting = self.hub.freshen(self.declaration.collection, timeout) if fresh else None
-        reasons = [self.hub.behind(self)]
+        waiting = self.hub.freshen(self.declaration.collection, timeout) if fresh else self.hub.waiting(self)
+        behind = self.hub.behind(self)
+        if behind:
+            self.hub.compare_in_background()
+        reasons = [behind]
         rows: list[Any] = []
         hits: list[SearchHit] = []
         gone: list[Ref] = []
@@ -270,8 +273,10 @@ class BaseORMAdapter(AdapterContract):
         now = " ".join(sorted(self._capture.there()))
         comparison = self.hub.comparison(self)
         if went:
-            if comparison.state is not None:
-                comparison.begin("triggers were gone for a while, and changes went unseen")
+            state = comparison.state
+            if state is not None:  # what it has looked at so far may have changed unseen
+                finished = state.phase == "done"
+                comparison.begin("triggers were gone for a while, and changes went unseen" if finished else state.why)
             for other in self.hub.agreement.consumers.every():
                 if other.consumer != outbox.consumer:
                     outbox.add(name, [WHOLE], consumer=other.consumer)

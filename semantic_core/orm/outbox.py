@@ -389,6 +389,11 @@ class SqlOutbox(Notes):
             found[name] = OutboxStatus(*counts, oldest=oldest, last_error=last.get(name, ""))
         return found
 
+    def waiting(self, collection: str) -> int:
+        """How many tickets of this collection are for this index and not given up, those being worked off too."""
+        where, params = self._of([collection])
+        return int(self._value(f"SELECT COUNT(*) FROM {OUTBOX} WHERE aborted = 0 AND {where}", params) or 0)
+
     def keys(self, collection: str) -> Iterator[str]:
         """The keys of all its tickets that are not aborted, those being worked off too; once for each ticket."""
         where, params = self._of([collection])
