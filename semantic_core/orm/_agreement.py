@@ -160,7 +160,7 @@ class ProcessCheckpoints:
 class Agreement:
     """One index and one outbox. `check` compares what each knows of the other; the rest keeps it so.
 
-    others: how many other indexes read this outbox, as the latest `check` found it.
+    others: how many other indexes read this outbox, as the latest `check` found it. collections: what this one reads of it.
     """
 
     def __init__(self, store: Store, consumers: Consumers) -> None:
@@ -168,6 +168,7 @@ class Agreement:
         self.consumers = consumers
         self._outbox_id = ""
         self.others = 0
+        self.collections: set[str] = set()
         self._latest = Position(0, 0, 0, 0)
 
     @property
@@ -206,7 +207,7 @@ class Agreement:
             if known is None and position is not None and tries < STARTING:
                 sleep(PAUSE)  # another process may be about to register this very index
                 continue
-            progress = (known and (known.acknowledged, known.mark, known.evidence), text)
+            progress = (known and (known.acknowledged, known.mark), text)
             if progress == seen_before:  # nobody is in the middle of a write, so it is what it looks like
                 break
             seen_before = progress
@@ -228,7 +229,7 @@ class Agreement:
         if known.acknowledged == position.writes:
             same = known.mark == position.mark
         else:
-            same = position.mark == known.evidence or self.consumers.holds(position.number, position.mark)
+            same = self.consumers.holds(position.number, position.mark)
         return "" if same else "the application's database was restored, or is an older copy of itself"
 
     def _begin_anew(self, known: Consumer | None, seen: str | None, why: str) -> None:
@@ -244,47 +245,50 @@ class Agreement:
         for source in every:
             if source.startswith(f"{outbox_id}/"):
                 self.ask_for(source.partition("/")[2], None, why)
-        self.consumers.register(self.index.identity, self.index.location, new.writes, new.mark)
+        self.consumers.register(self.index.identity, self.index.location, new.writes, new.mark, self.collections)
         if why != FIRST_TIME:
             _log.warning("All rows are compared with the index again: %s.", why)
 
+    def read(self, collection: str) -> None:
+        """Have the outbox keep the changes of this collection for this index."""
+        if collection not in self.collections:
+            self.consumers.subscribe(self.consumer, [collection])
+            self.collections.add(collection)
+
     def begin_epoch(self) -> None:
         """Let everything that is written from now on be newer than all there is, whatever the stamps say."""
-        outbox_id = self.outbox_id
         every = self.index.checkpoints()
         epochs = [found.epoch for found in map(Position.of, _positions(every)) if found is not None]
-        mark = new_mark()
-        position = self.position
-        self.consumers.acknowledge(self.index.identity, position.writes, position.mark, evidence=mark)
 
         def change(there: str | None) -> str:
             before = Position.of(there) or Position(0, 0, 0, 0)
-            return attrs.evolve(
-                before, epoch=max([*epochs, before.epoch]) + 1, writes=before.writes + 1, number=0, mark=mark
-            ).text
+            return attrs.evolve(before, epoch=max([*epochs, before.epoch]) + 1).text
 
-        self.index.update_checkpoint(outbox_id, change)
-        self.acknowledge()
+        self.index.update_checkpoint(self.outbox_id, change)
 
     @contextmanager
-    def writing(self, evidence: Callable[[], tuple[int, int]]) -> Iterator[None]:
+    def writing(self, evidence: Callable[[], tuple[int, int] | None]) -> Iterator[None]:
         """Within it, what this thread writes into the index comes from this outbox.
 
         evidence: number and mark of a ticket the outbox holds until it has heard of the write; asked when it is written.
+        None: all that is written had been heard of before.
         """
 
         def change(there: str | None) -> str:
             before = Position.of(there) or Position(0, 0, 0, 0)
-            number, mark = evidence()
+            found = evidence()
+            if found is None:
+                return before.text
+            number, mark = found
             return attrs.evolve(before, writes=before.writes + 1, number=number, mark=mark).text
 
         with self.index.advancing(self.outbox_id, change):
             yield
 
-    def acknowledge(self, evidence: int | None = None) -> None:
-        """Let the outbox hear of all writes of the index so far. evidence: see `Consumers.acknowledge`."""
+    def acknowledge(self) -> None:
+        """Let the outbox hear of all writes of the index so far."""
         position = self.position
-        self.consumers.acknowledge(self.index.identity, position.writes, position.mark, evidence)
+        self.consumers.acknowledge(self.index.identity, position.writes, position.mark)
 
     # --- comparisons of all rows -------------------------------------------------------------------------------------
 

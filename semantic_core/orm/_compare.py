@@ -1,7 +1,7 @@
 """Bring every row of a table into the index, page by page in key order, and take out what has no row.
 
-Nothing is noted in the application's database for it but one number a page: the rows are read, the index is written, and how
-far it got stands in the index itself. A row that changes meanwhile has a ticket with a larger number than the page had when
+Nothing is written into the application's database for it: the rows are read, the index is written, and how far it got stands
+in the index itself. A row that changes meanwhile has a ticket with a larger number than the page had when
 it was read, so the newer state wins whichever comes first.
 """
 
@@ -21,7 +21,6 @@ from semantic_core._sync import merged
 from semantic_core._wording import STALE
 from semantic_core.errors import SemanticCoreError
 from semantic_core.orm._agreement import Agreement, Comparison, stamp_of
-from semantic_core.orm._consumers import new_mark
 from semantic_core.orm._contract import AdapterContract
 from semantic_core.orm._survey import indexed
 from semantic_core.orm._tickets import placed
@@ -180,16 +179,15 @@ class RowComparison:
                 report = merged(report, self._write(number, gone, []))
         done = attrs.evolve(state, phase="done", total=state.rows)
         self._agreement.put(self._name, state, done)
-        self._agreement.acknowledge()
         return report
 
     # --- both ---------------------------------------------------------------------------------------------------------
 
     def _write(self, number: int, refs: Sequence[Ref], made: Sequence[Document | Failure]) -> IngestReport:
-        mark = new_mark()
-        self._agreement.acknowledge(evidence=mark)  # after the rows were read, before the index is written
+        # After the rows were read: whatever of them is not in the index yet has its ticket here, or was acknowledged.
+        newest = self._agreement.consumers.newest(self._agreement.consumer, self._name)
         page = _Page(stamp_of(self._agreement.position.epoch, number), refs)
-        with self._agreement.writing(lambda: (0, mark)):
+        with self._agreement.writing(lambda: newest):
             report = self._adapter.core.sync(page, {self._name: lambda wanted: made}, limit=len(refs) or 1, mode=self._mode)
         newer = [failure for failure in report.failed if failure.code == STALE]
         # What is newer than this page was written by a change that came after it, as it should be.

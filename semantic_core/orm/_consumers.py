@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import attrs
 
-from semantic_core.orm._dialects import CONSUMERS, OUTBOX, STATE, upsert
+from semantic_core.orm._dialects import CONSUMERS, OUTBOX, STATE, SUBSCRIPTIONS, upsert
 from semantic_core.orm._statements import Statements
 from semantic_core.orm._tables import Dialect, Execute
 
@@ -23,7 +23,7 @@ MOST_MARK = 2**53
 
 _OUTBOX_ID = "outbox"
 """The state, of no collection, that holds the identity of the outbox."""
-_COLUMNS = "consumer, location, acknowledged, mark, evidence, seen_at, kept_for"
+_COLUMNS = "consumer, location, acknowledged, mark, seen_at, kept_for"
 
 
 @attrs.frozen
@@ -31,15 +31,14 @@ class Consumer:
     """An index that reads this outbox.
 
     consumer: its identity. location: where it was last; "" for one in memory. acknowledged: the number of the latest of its
-    writes that the outbox has heard of. mark: of that write. evidence: mark of a comparison of rows that is under way; 0 if
-    there was none. seen_at: when it was here last, seconds since 1970. kept_for: how long it may stay away, in seconds.
+    writes that the outbox has heard of. mark: of that write. seen_at: when it was here last, seconds since 1970. kept_for:
+    how long it may stay away, in seconds.
     """
 
     consumer: str
     location: str
     acknowledged: int
     mark: int
-    evidence: int
     seen_at: float
     kept_for: float
 
@@ -95,32 +94,52 @@ class Consumers(Statements):
         """All that are registered, the one seen last first."""
         return [_consumer(row) for row in self._execute(f"SELECT {_COLUMNS} FROM {CONSUMERS} ORDER BY seen_at DESC", ())]
 
-    def register(self, consumer: str, location: str, acknowledged: int, mark: int) -> None:
-        """Let this index read the outbox from now on, or say anew how far it is. What is noted from now on is kept for it.
+    def register(
+        self, consumer: str, location: str, acknowledged: int, mark: int, collections: Collection[str] = ()
+    ) -> None:
+        """Let this index read these collections from now on, or say anew how far it is. What is noted from now on is kept
+        for it.
 
         Another index that was at the same place is gone: it is dropped.
         """
+        self.subscribe(consumer, collections)  # first: whoever finds the index registered must find these
         for other in self.every():
             if location and other.location == location and other.consumer != consumer:
                 self.drop(other.consumer)
         kept_for = KEPT_FOR if location else KEPT_IN_MEMORY
         columns = tuple(_COLUMNS.split(", "))
-        values = [consumer, location, acknowledged, mark, 0, self._clock(), kept_for]
+        values = [consumer, location, acknowledged, mark, self._clock(), kept_for]
         self._execute(upsert(self._dialect, CONSUMERS, columns, columns[1:], self._mark), values)
 
-    def acknowledge(self, consumer: str, acknowledged: int, mark: int, evidence: int | None = None) -> None:
-        """Remember that the index has made this write of its own; an earlier one changes nothing.
+    def subscribe(self, consumer: str, collections: Collection[str]) -> None:
+        """Keep the changes of these collections, too, for this index."""
+        sql = upsert(self._dialect, SUBSCRIPTIONS, ("collection", "consumer"), ("consumer",), self._mark)
+        for collection in sorted(collections):
+            self._execute(sql, [collection, consumer])
 
-        evidence: the mark of what a comparison of rows is about to write.
-        """
+    def unsubscribe(self, consumer: str, collection: str) -> None:
+        """Keep the changes of this collection for this index no more."""
+        self._execute(
+            f"DELETE FROM {SUBSCRIPTIONS} WHERE collection = {self._mark} AND consumer = {self._mark}",
+            [collection, consumer],
+        )
+
+    def acknowledge(self, consumer: str, acknowledged: int, mark: int) -> None:
+        """Remember that the index has made this write of its own; an earlier one changes nothing."""
         self._execute(
             f"UPDATE {CONSUMERS} SET acknowledged = {self._mark}, mark = {self._mark}, seen_at = {self._mark} "
             f"WHERE consumer = {self._mark} AND acknowledged < {self._mark}",
             [acknowledged, mark, self._clock(), consumer, acknowledged],
         )
-        if evidence is not None:
-            sql = f"UPDATE {CONSUMERS} SET evidence = {self._mark} WHERE consumer = {self._mark}"
-            self._execute(sql, [evidence, consumer])
+
+    def newest(self, consumer: str, collection: str) -> tuple[int, int] | None:
+        """Number and mark of the newest ticket of a collection that waits for this index; None if none does."""
+        rows = self._execute(
+            f"SELECT id, mark FROM {OUTBOX} WHERE aborted < 2 AND consumer IN ('', {self._mark}) "
+            f"AND collection = {self._mark} ORDER BY id DESC LIMIT 1",
+            [consumer, collection],
+        )
+        return (int(rows[0][0]), int(rows[0][1])) if rows else None
 
     def seen(self, consumer: Consumer, location: str) -> None:
         """Remember that the index was here, and where it is; written now and then only."""
@@ -140,6 +159,7 @@ class Consumers(Statements):
     def drop(self, consumer: str) -> None:
         """Forget an index, and the pending changes that are for it alone."""
         self._execute(f"DELETE FROM {CONSUMERS} WHERE consumer = {self._mark}", [consumer])
+        self._execute(f"DELETE FROM {SUBSCRIPTIONS} WHERE consumer = {self._mark}", [consumer])
         self._execute(f"DELETE FROM {OUTBOX} WHERE consumer = {self._mark}", [consumer])
 
     def holds(self, number: int, mark: int) -> bool:
@@ -179,7 +199,5 @@ def new_mark() -> int:
 
 
 def _consumer(row: Any) -> Consumer:
-    consumer, location, acknowledged, mark, evidence, seen_at, kept_for = row
-    return Consumer(
-        str(consumer), str(location), int(acknowledged), int(mark), int(evidence), float(seen_at), float(kept_for)
-    )
+    consumer, location, acknowledged, mark, seen_at, kept_for = row
+    return Consumer(str(consumer), str(location), int(acknowledged), int(mark), float(seen_at), float(kept_for))

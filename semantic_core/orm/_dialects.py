@@ -19,10 +19,18 @@ PLACES = "semantic_places"
 """Table of where rows were put, for tenants that are no column of the table."""
 CONSUMERS = "semantic_consumers"
 """Table of the indexes that read the outbox, and how far each has acknowledged what it read."""
+SUBSCRIPTIONS = "semantic_subscriptions"
+"""Table of which collections each of them reads."""
 STATE = "semantic_state"
 """Table of what a collection has to remember. Made last: when it is there, all are."""
-TABLES = (OUTBOX, PLACES, CONSUMERS, STATE)
-KEYS = {OUTBOX: ("id",), PLACES: ("address",), CONSUMERS: ("consumer",), STATE: ("collection", "name")}
+TABLES = (OUTBOX, PLACES, CONSUMERS, SUBSCRIPTIONS, STATE)
+KEYS = {
+    OUTBOX: ("id",),
+    PLACES: ("address",),
+    CONSUMERS: ("consumer",),
+    SUBSCRIPTIONS: ("collection", "consumer"),
+    STATE: ("collection", "name"),
+}
 """Primary keys of our tables. A place's is a hash of collection, key and tenant, `owner` one of collection and key: the
 names themselves are longer than MySQL indexes."""
 
@@ -155,8 +163,10 @@ def _sqlite_layout(first: int) -> list[str]:
         "collection TEXT NOT NULL, row_key TEXT NOT NULL, tenant TEXT NOT NULL, stamp INTEGER NOT NULL) WITHOUT ROWID",
         f"CREATE INDEX IF NOT EXISTS {PLACES}_owner ON {PLACES} (owner)",
         f"CREATE TABLE IF NOT EXISTS {CONSUMERS} (consumer TEXT NOT NULL PRIMARY KEY, location TEXT NOT NULL, "
-        "acknowledged INTEGER NOT NULL, mark INTEGER NOT NULL, evidence INTEGER NOT NULL DEFAULT 0, "
+        "acknowledged INTEGER NOT NULL, mark INTEGER NOT NULL, "
         "seen_at REAL NOT NULL, kept_for REAL NOT NULL) WITHOUT ROWID",
+        f"CREATE TABLE IF NOT EXISTS {SUBSCRIPTIONS} (collection TEXT NOT NULL, consumer TEXT NOT NULL, "
+        "PRIMARY KEY (collection, consumer)) WITHOUT ROWID",
         f"CREATE TABLE IF NOT EXISTS {STATE} (collection TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, "
         "PRIMARY KEY (collection, name)) WITHOUT ROWID",
     ]
@@ -176,8 +186,10 @@ def _postgresql_layout(first: int) -> list[str]:
         "row_key text NOT NULL, tenant text NOT NULL, stamp bigint NOT NULL)",
         f"CREATE INDEX IF NOT EXISTS {PLACES}_owner ON {PLACES} (owner)",
         f"CREATE TABLE IF NOT EXISTS {CONSUMERS} (consumer text PRIMARY KEY, location text NOT NULL, "
-        "acknowledged bigint NOT NULL, mark bigint NOT NULL, evidence bigint NOT NULL DEFAULT 0, "
+        "acknowledged bigint NOT NULL, mark bigint NOT NULL, "
         "seen_at double precision NOT NULL, kept_for double precision NOT NULL)",
+        f"CREATE TABLE IF NOT EXISTS {SUBSCRIPTIONS} (collection text NOT NULL, consumer text NOT NULL, "
+        "PRIMARY KEY (collection, consumer))",
         f"CREATE TABLE IF NOT EXISTS {STATE} (collection text NOT NULL, name text NOT NULL, value text NOT NULL, "
         "PRIMARY KEY (collection, name))",
     ]
@@ -197,8 +209,10 @@ def _mysql_layout(first: int) -> list[str]:
         "collection VARCHAR(500) NOT NULL, row_key TEXT NOT NULL, tenant TEXT NOT NULL, stamp BIGINT NOT NULL, "
         f"INDEX {PLACES}_owner (owner)) {kind}",
         f"CREATE TABLE IF NOT EXISTS {CONSUMERS} (consumer VARCHAR(64) NOT NULL PRIMARY KEY, location TEXT NOT NULL, "
-        "acknowledged BIGINT NOT NULL, mark BIGINT NOT NULL, evidence BIGINT NOT NULL DEFAULT 0, "
+        "acknowledged BIGINT NOT NULL, mark BIGINT NOT NULL, "
         f"seen_at DOUBLE NOT NULL, kept_for DOUBLE NOT NULL) {kind}",
+        f"CREATE TABLE IF NOT EXISTS {SUBSCRIPTIONS} (collection VARCHAR(500) NOT NULL, consumer VARCHAR(64) NOT NULL, "
+        f"PRIMARY KEY (collection, consumer)) {kind}",
         f"CREATE TABLE IF NOT EXISTS {STATE} (collection VARCHAR(500) NOT NULL, name VARCHAR(200) NOT NULL, "
         f"value TEXT NOT NULL, PRIMARY KEY (collection, name)) {kind}",
     ]

@@ -155,6 +155,8 @@ class Hub:
             self._check_home()
         with self.at_work():
             why = self.agreement.check()
+            for name in self.adapters:
+                self.agreement.read(name)
             self.outbox.consumer, self.outbox.shared = self.agreement.consumer, self.agreement.others > 0
             if self.agreement.others and monotonic() - self._dropped_at > DROP:
                 self._dropped_at = monotonic()

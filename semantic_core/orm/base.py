@@ -301,6 +301,7 @@ class BaseORMAdapter(AdapterContract):
             self._capture.remove()
             if forget:
                 self.hub.outbox.forget(self.declaration.collection)
+                self.hub.agreement.collections.discard(self.declaration.collection)
                 if not self.hub.outbox.collections():  # nobody reads it any more
                     self.hub.agreement.consumers.drop(self.hub.outbox.consumer)
                 if not self.hub.closed:

@@ -3,8 +3,8 @@
 A ticket (one pending change) is an address, never a state: whoever takes it reads the row as it is then. So a rollback takes
 the ticket along, a crash loses nothing, and doing the work twice does no harm.
 
-Several indexes may read one outbox. A trigger writes one ticket, for nobody in particular. As long as one index is
-registered, it takes that ticket as it is. Once there are more, whoever comes first gives each of them a copy of its own
+Several indexes may read one outbox. A trigger writes one ticket, for nobody in particular. As long as one index reads its
+collection, it takes that ticket as it is. Once there are more, whoever comes first gives each of them a copy of its own
 (`distribute`), so that each has its own leases, tries and reasons, and none waits for another.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 import attrs
 
 from semantic_core.errors import InputError
-from semantic_core.orm._dialects import CONSUMERS, OUTBOX, PLACES, STATE, TABLES, layout, tables_there
+from semantic_core.orm._dialects import CONSUMERS, OUTBOX, PLACES, STATE, SUBSCRIPTIONS, TABLES, layout, tables_there
 from semantic_core.orm._notes import Notes
 from semantic_core.orm._statements import CHUNK, chunks
 from semantic_core.orm._tables import Dialect, Execute
@@ -150,6 +150,7 @@ class SqlOutbox(Notes):
         if there:  # some were dropped: what the others say of them is not true any more
             self._execute(f"DELETE FROM {STATE}", ())
             self._execute(f"DELETE FROM {CONSUMERS}", ())
+            self._execute(f"DELETE FROM {SUBSCRIPTIONS}", ())
 
     def exists(self) -> bool:
         """Whether the tables are there."""
@@ -160,7 +161,7 @@ class SqlOutbox(Notes):
 
     def forget(self, collection: str) -> None:
         """Delete all there is of a collection: tickets, places, state."""
-        for table in (OUTBOX, PLACES, STATE):
+        for table in (OUTBOX, PLACES, SUBSCRIPTIONS, STATE):
             self._execute(f"DELETE FROM {table} WHERE collection = {self._mark}", [collection])
 
     # --- writing tickets ---------------------------------------------------------------------------------------------
@@ -218,27 +219,29 @@ class SqlOutbox(Notes):
         Tickets are looked at before the indexes are: one that registers in between has yet to look at its rows, and finds
         there what these tickets speak of. Done twice at once, there are two copies, which do no harm.
         """
+        after = -1
         while True:
             due, params = self._due()
             rows = self._execute(
-                f"SELECT id, collection, row_key, tenant, mark, created_at FROM {OUTBOX} "
-                f"WHERE aborted = 0 AND consumer = '' AND {due} ORDER BY id LIMIT {CHUNK // 2}",
-                params,
+                f"SELECT id, collection, row_key, tenant, mark, created_at FROM {OUTBOX} WHERE aborted = 0 "
+                f"AND consumer = '' AND id > {self._mark} AND {due} ORDER BY id LIMIT {CHUNK // 2}",
+                [after, *params],
             )
             if not rows:
                 return
-            consumers = [row[0] for row in self._execute(f"SELECT consumer FROM {CONSUMERS} ORDER BY consumer", ())]
-            if len(consumers) < 2:
-                return
+            readers: dict[str, list[str]] = {}
+            for collection, consumer in self._execute(f"SELECT collection, consumer FROM {SUBSCRIPTIONS}", ()):
+                readers.setdefault(str(collection), []).append(str(consumer))
+            several = [row for row in rows if len(readers.get(str(row[1]), ())) > 1]
             columns = "collection, row_key, tenant, mark, created_at, consumer"
+            copies = [(*row[1:], consumer) for row in several for consumer in sorted(readers[str(row[1])])]
             with self.atomic():
-                for consumer in consumers:
-                    values = ", ".join([f"({self._marks(6)})"] * len(rows))
-                    self._execute(
-                        f"INSERT INTO {OUTBOX} ({columns}) VALUES {values}",
-                        [value for row in rows for value in (*row[1:], consumer)],
-                    )
-                self.done([int(row[0]) for row in rows])
+                for chunk in chunks(copies, CHUNK // 2):
+                    values = ", ".join([f"({self._marks(6)})"] * len(chunk))
+                    sql = f"INSERT INTO {OUTBOX} ({columns}) VALUES {values}"
+                    self._execute(sql, [value for copy in chunk for value in copy])
+                self.done([int(row[0]) for row in several])
+            after = int(rows[-1][0])
 
     def _due(self) -> tuple[str, list[Any]]:
         """A condition for tickets nobody has now, and its parameters."""
@@ -247,10 +250,13 @@ class SqlOutbox(Notes):
         return f"(ready_at <= {self._mark} OR ready_at > {self._mark})", [now, now + longest]
 
     def _mine(self) -> tuple[str, list[Any]]:
-        """A condition for tickets this index may take: its own, and those for all if there is no other index."""
+        """A condition for tickets this index may take: its own, and those for all that no other index reads."""
         if not self.consumer:
             return "consumer = ''", []
-        others = f"EXISTS (SELECT 1 FROM {CONSUMERS} others WHERE others.consumer <> {self._mark})"
+        others = (
+            f"EXISTS (SELECT 1 FROM {SUBSCRIPTIONS} others WHERE others.collection = {OUTBOX}.collection "
+            f"AND others.consumer <> {self._mark})"
+        )
         return f"(consumer = {self._mark} OR (consumer = '' AND NOT {others}))", [self.consumer, self.consumer]
 
     def take(self, limit: int) -> list[tuple[int, Ref]]:

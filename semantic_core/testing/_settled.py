@@ -56,7 +56,10 @@ class Undisputed(Agreement):
         """See `Agreement`."""
         return ""
 
-    def acknowledge(self, evidence: int | None = None) -> None:
+    def acknowledge(self) -> None:
+        """See `Agreement`."""
+
+    def read(self, collection: str) -> None:
         """See `Agreement`."""
 
 

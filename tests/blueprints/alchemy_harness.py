@@ -16,7 +16,7 @@ from sqlalchemy_adapter import SQLAlchemyAdapter
 
 from semantic_core.testing import DATABASE_LIMITS, AdapterHarness
 
-OURS = ("semantic_outbox", "semantic_places", "semantic_consumers", "semantic_state")
+OURS = ("semantic_outbox", "semantic_places", "semantic_consumers", "semantic_subscriptions", "semantic_state")
 
 
 class SQLAlchemyHarness(AdapterHarness):

@@ -16,7 +16,7 @@ from semantic_core.testing import DATABASE_LIMITS, AdapterHarness
 KINDS = ("sqlite3", "postgresql")
 KIT = ("tagging", "tag", "article", "author", "seat", "page", "parcel", "note", "book", "media")
 OTHERS = ("trial_chapter", "trial_sensor", "trial_team", "trial_club_members", "trial_club_rivals", "trial_club")
-OURS = ("semantic_outbox", "semantic_places", "semantic_consumers", "semantic_state")
+OURS = ("semantic_outbox", "semantic_places", "semantic_consumers", "semantic_subscriptions", "semantic_state")
 
 
 class DjangoHarness(AdapterHarness):

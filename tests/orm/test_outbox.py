@@ -544,7 +544,7 @@ def test_a_forgotten_collection_leaves_nothing_and_touches_no_other(outbox: SqlO
 
 def reader(connection: Any, kept: Any, clock: Clock, name: str) -> SqlOutbox:
     """The outbox as one registered index sees it."""
-    Consumers(connection.run, kept.dialect, clock=clock).register(name, f"host:/{name}", 1, 1)
+    Consumers(connection.run, kept.dialect, clock=clock).register(name, f"host:/{name}", 1, 1, ["article"])
     return outbox_on(connection, kept.dialect, clock=clock, random=lambda: 1.0, consumer=name)
 
 
@@ -582,6 +582,16 @@ def test_what_is_for_one_index_is_for_nobody_else(connection: Any, kept: Any, cl
     assert two.claim(10) == [] and [ticket.key for ticket in one.claim(10)] == ["a"]
 
 
+def test_what_only_one_index_reads_is_copied_for_nobody(connection: Any, kept: Any, clock: Clock) -> None:
+    one, two = reader(connection, kept, clock, "one"), reader(connection, kept, clock, "two")
+    Consumers(connection.run, kept.dialect, clock=clock).subscribe("two", ["comment"])
+    one.add("comment", ["c"])
+    one.add("article", ["a"])
+    one.distribute()
+    assert [ticket.key for ticket in one.claim(10)] == ["a"]
+    assert sorted(ticket.key for ticket in two.claim(10)) == ["a", "c"]
+
+
 def test_an_index_that_is_dropped_leaves_nothing_behind(connection: Any, kept: Any, clock: Clock) -> None:
     one, two = reader(connection, kept, clock, "one"), reader(connection, kept, clock, "two")
     one.add("article", ["a"])
@@ -613,9 +623,9 @@ def test_an_acknowledgement_never_goes_back(connection: Any, kept: Any, clock: C
     consumers = Consumers(connection.run, kept.dialect, clock=clock)
     consumers.register("one", "", 1, 11)
     consumers.acknowledge("one", 3, 33)
-    consumers.acknowledge("one", 2, 22, evidence=44)
+    consumers.acknowledge("one", 2, 22)
     found = consumers.get("one")
-    assert found is not None and (found.acknowledged, found.mark, found.evidence) == (3, 33, 44)
+    assert found is not None and (found.acknowledged, found.mark) == (3, 33)
 
 
 def test_the_identity_of_an_outbox_stays(connection: Any, kept: Any) -> None:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE = 1_000
 """Rows whose words are written within the transaction that changes them; those of more follow right after it."""
+BUSY_TIMEOUT = 5_000
+"""Milliseconds a statement waits for another connection, where the application has said nothing; as in Python's sqlite3."""
 MOST_VALUES = 30_000
 """Values one query may name; SQLite takes 32,766, PostgreSQL 65,535."""
 _EXCEPTIONS: Any = peewee.__dict__["__exception_wrapper__"]
@@ -142,6 +144,7 @@ class PeeweeAdapter(BaseORMAdapter):
                 )
             if self._dialect == "sqlite":
                 _let_replace_tell(self._database)
+                _wait_for_others(self._database)
             return super().install(backfill=backfill)
 
     def connect(self) -> None:
@@ -240,6 +243,12 @@ def _let_replace_tell(database: Any) -> None:
     foreign = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, 9) <> 'semantic_'"
     if database.execute_sql(foreign).fetchone()[0] == 0:
         database.pragma("recursive_triggers", 1, permanent=True)
+
+
+def _wait_for_others(database: Any) -> None:
+    """Have writes wait for those of a worker's connection, where they would fail at once."""
+    if not is_private(database) and database.execute_sql("PRAGMA busy_timeout").fetchone()[0] == 0:
+        database.pragma("busy_timeout", BUSY_TIMEOUT, permanent=True)
 
 
 def run_sql(database: Any, dialect: Dialect, sql: str, params: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:

@@ -21,7 +21,7 @@ LIMITS = {
 }
 
 
-TABLES = ("semantic_outbox", "semantic_places", "semantic_consumers", "semantic_state")
+TABLES = ("semantic_outbox", "semantic_places", "semantic_consumers", "semantic_subscriptions", "semantic_state")
 
 
 def models(db: Any) -> dict[str, Any]:
