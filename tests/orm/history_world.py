@@ -205,6 +205,7 @@ class Host:
     def kill(self) -> None:
         """End it without a word: what it has written is there, nothing else."""
         if self.running:
+            self.index.hub.stop()  # it hears of no commit any more, nor of what others in this process do
             self.core.store.close()
             self.application.close()
             self.running = False
