@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -32,17 +31,6 @@ def _load(name: str, path: Path) -> Any:
 
 servers = _load("orm_servers", ROOT / "tests" / "orm" / "databases.py")
 """Where servers are looked for, and how a database of a test is made there: as for the tests of the kernel."""
-_why_unreachable = cache(servers.why_unreachable)
-
-
-def need(kind: str) -> None:
-    """Skip the test where there is no such database; fail in CI."""
-    reason = _why_unreachable(kind)
-    if reason:
-        message = f"no {servers.SERVICES[kind]} to test with ({reason}); `make services` says how to get one"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +42,7 @@ def keep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, An
 
         @cache
         def kept(kind: str, harness: Any) -> Keep:
-            need(kind)
+            servers.need(kind)
             return Keep(kind, servers, stack, tmp_path_factory.mktemp("kept"), harness.prepare)
 
         yield kept
@@ -66,7 +54,7 @@ def open_database(tmp_path: Path) -> Iterator[Callable[[str], Any]]:
     with ExitStack() as stack:
 
         def open_one(kind: str) -> Any:
-            need(kind)
+            servers.need(kind)
             return stack.enter_context(servers.new_database(kind, tmp_path))
 
         yield open_one

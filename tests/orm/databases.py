@@ -167,6 +167,23 @@ def why_unreachable(kind: str) -> str:
     return ""
 
 
+def need(kind: str) -> None:
+    """Skip the test where there is no such database, with the reason; fail in CI."""
+    import pytest
+
+    if kind not in _reasons:
+        _reasons[kind] = why_unreachable(kind)
+    if _reasons[kind]:
+        message = f"no {SERVICES[kind]} to test with ({_reasons[kind]}); `make services` says how to get one"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+
+
+_reasons: dict[str, str] = {}
+"""Per kind why it is not there, as `need` found it; asked once in a process."""
+
+
 def main() -> int:
     """Start what is installed and not running, and say what is there."""
     for kind, service in SERVICES.items():

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,7 +36,6 @@ def _load(name: str, path: Path) -> Any:
 
 servers = _load("orm_servers", HERE.parents[4] / "tests" / "orm" / "databases.py")
 """Where servers are looked for, and how a database of a test is made there: as for the tests of the kernel."""
-_why_unreachable = cache(servers.why_unreachable)
 
 
 CLASSES: dict[str, Any] = {
@@ -69,12 +66,7 @@ def new_address(tmp_path: Path) -> Callable[..., Any]:
 
     @contextmanager
     def open_one(kind: str, **options: Any) -> Iterator[Any]:
-        reason = _why_unreachable(kind)
-        if reason:
-            message = f"no {servers.SERVICES[kind]} to test with ({reason}); `make services` says how to get one"
-            if os.environ.get("CI"):
-                pytest.fail(message)
-            pytest.skip(message)
+        servers.need(kind)
         with servers.new_database(kind, tmp_path) as made:
             database = connect(kind, made.address, **options)
             try:
