@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,6 +16,7 @@ from mini import Database, MiniAdapter, Model
 from semantic_core import SemanticCore
 from semantic_core.errors import ConfigError, EmbedderUnavailable, FilterInvalid, InputError
 from semantic_core.orm import Relation, SemanticIndex, Table, bind_declared, declare
+from semantic_core.orm._compare import Lease
 from semantic_core.testing import HashEmbedder
 
 
@@ -484,3 +487,17 @@ def test_an_index_on_an_abstract_model_is_one_of_each_child(tmp_path: Path) -> N
 def test_children_are_true_false_or_none() -> None:
     with pytest.raises(ConfigError, match="children must be"):
         SemanticIndex(["body"], children="all")  # type: ignore[arg-type]
+
+
+def test_a_restored_database_is_noticed_while_another_thread_has_the_comparison_of_rows(shelf: Shelf) -> None:
+    shelf.Article.create(id=1, title="Kept", content="is in the copy")
+    with closing(sqlite3.connect(":memory:")) as copy:
+        shelf.db.raw.backup(copy)
+        shelf.Article.create(id=2, title="Later", content="is not")
+        lease = Lease(shelf.adapters[0].hub.agreement)
+        assert lease.take()
+        copy.backup(shelf.db.raw)
+    assert "restored" in shelf.adapters[0].hub.agree()
+    lease.leave()
+    shelf.core.sync()
+    assert shelf.indexed() == {"1": "Kept|is in the copy"}
