@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from semantic_core.orm._agreement import Agreement
 from semantic_core.orm._compare import PAGE, ReindexProgress, RowComparison, alone
 from semantic_core.orm._consumers import Consumers
 from semantic_core.orm._contract import AdapterContract, in_one_connection
-from semantic_core.orm._reinstall import Reinstall
+from semantic_core.orm._reinstall import Reinstall, is_there
 from semantic_core.orm._tickets import Tickets
 from semantic_core.orm._worker import Worker
 from semantic_core.orm.outbox import SqlOutbox
@@ -389,7 +389,7 @@ class Hub:
         until: float | None,
     ) -> IngestReport:
         """Compare the rows of these collections that wait for it, page by page, unless another process is at it."""
-        names = [name for name in sorted(wanted) if self.comparison(self.adapters[name]).wanted]
+        names = self._unfinished(wanted)
         report, left = IngestReport(), limit
         if not names:
             return report
@@ -411,6 +411,11 @@ class Hub:
                     if progress is not None and state is not None and (state.rows or state.phase == "done"):
                         progress(ReindexProgress(state.rows, max(state.total, state.rows), failed, name))
         return report
+
+    def _unfinished(self, names: Iterable[str]) -> list[str]:
+        """Those of these collections whose rows are to be compared, by name. One whose table is not there stops no other."""
+        wanted = [name for name in sorted(names) if self.comparison(self.adapters[name]).wanted]
+        return [name for name in wanted if is_there(self.adapters[name])]
 
     @in_one_connection
     def freshen(self, collection: str, timeout: float) -> int:
@@ -508,8 +513,7 @@ class Hub:
         if background or owed:
             self.sync(None, collections=background | owed, compare=False, pending=True)
             self._behind_inline = False
-        comparing = {name for name, adapter in active.items() if self._compares_by_itself(adapter)}
-        unfinished = {name for name in comparing if self.comparison(active[name]).wanted}
+        unfinished = self._unfinished(name for name, adapter in active.items() if self._compares_by_itself(adapter))
         if unfinished:
             self.sync(None, collections=unfinished, pending=True)
         return bool(background or unfinished)

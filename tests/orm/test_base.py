@@ -501,3 +501,36 @@ def test_a_restored_database_is_noticed_while_another_thread_has_the_comparison_
     lease.leave()
     shelf.core.sync()
     assert shelf.indexed() == {"1": "Kept|is in the copy"}
+
+
+@pytest.mark.parametrize("when", ["never made", "dropped"])
+def test_an_index_without_a_table_keeps_no_other_from_being_compared(tmp_path: Path, when: str) -> None:
+    db = Database(tmp_path / "app.db")
+
+    class First(Model):
+        table = "first"
+        fields = {"id": int, "body": str}
+        search = SemanticIndex(["body"])
+
+    class Second(Model):
+        table = "second"
+        fields = {"id": int, "body": str}
+        search = SemanticIndex(["body"])
+
+    First.db = Second.db = db
+    db.run("CREATE TABLE second (id INTEGER PRIMARY KEY, body TEXT)")
+    db.run("INSERT INTO second VALUES (1, 'how loops work')")
+    if when == "dropped":
+        db.run("CREATE TABLE first (id INTEGER PRIMARY KEY, body TEXT)")
+        db.run("INSERT INTO first VALUES (1, 'how loops work')")
+    with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:
+        bind_declared(MiniAdapter, core, db=db, backfill="off")
+        if when == "dropped":
+            db.run("DROP TABLE first")
+        core.sync()
+        assert [row.id for row in Second.search("loops")] == [1]
+        db.run("CREATE TABLE IF NOT EXISTS first (id INTEGER PRIMARY KEY, body TEXT)")
+        db.run("INSERT INTO first VALUES (2, 'loops again')")
+        for index in (First.search, Second.search):
+            index.install(backfill="now")
+        assert [row.id for row in First.search("loops")] == [2]
