@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.outside._applications import APPLICATIONS, Application
+from benchmarks.outside._applications import APPLICATIONS, PYTEST, Application
 from benchmarks.outside._environment import INSIDE
 from benchmarks.outside._outcomes import Difference, Run, corrected, differences, read_run
 from benchmarks.outside._page import BEGIN, END, PAGE, RESULTS, remembered, row_of, with_table, write
@@ -85,6 +85,17 @@ def test_every_outcome_is_read_from_either_runner(runner: str, tmp_path: Path) -
     assert found == wanted
     assert "broken" in next(detail for test, detail in run.details.items() if test.endswith("test_broken"))
     assert run.index is None
+
+
+def test_a_suite_of_pytest_is_run_without_the_settings_of_the_clone_it_lies_in(tmp_path: Path) -> None:
+    settings = '[tool.pytest.ini_options]\nfilterwarnings = ["error"]\n'
+    (tmp_path / "pyproject.toml").write_text(settings, encoding="utf-8")
+    suite = tmp_path / "sources" / "shop"
+    suite.mkdir(parents=True)
+    text = "import warnings\n\n\ndef test_warns():\n    warnings.warn('old', stacklevel=1)\n"
+    (suite / "shop_test.py").write_text(text, encoding="utf-8")
+    assert record_of(suite, *PYTEST, "shop_test.py").outcomes == {"shop_test.py::test_warns": "passed"}
+    assert record_of(suite, *PYTEST, "shop_test.py::test_warns").passed == 1
 
 
 def test_of_a_test_told_of_twice_the_worse_counts(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import attrs
 
 
@@ -58,6 +60,8 @@ WAGTAIL_LABELS = (
     "wagtail.tests.test_revision_model wagtail.tests.test_draft_model wagtail.tests.test_signals wagtail.tests.actions "
     "wagtail.contrib.search_promotions"
 )
+PYTEST = ("pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", ".")
+"""For a suite that has no settings of pytest: without these it would find those of this clone, in which it lies."""
 
 APPLICATIONS = (
     Application(
@@ -86,8 +90,8 @@ APPLICATIONS = (
         orm="sqlalchemy",
         bound="projects, people, bills, archives, and the tables of versions that SQLAlchemy-Continuum keeps of them",
         requires=("pytest~=9.0.2", "pytest-flask~=1.3.0"),
-        start=("pytest", "-q", "-p", "no:cacheprovider", "ihatemoney/tests"),
-        again=("pytest", "-q", "-p", "no:cacheprovider"),
+        start=(*PYTEST, "ihatemoney/tests"),
+        again=PYTEST,
     ),
     Application(
         name="flask-peewee",

@@ -243,8 +243,9 @@ class Agreement:
         if now != new.text:  # another process was faster, and does what follows
             return
         for source in every:
-            if source.startswith(f"{outbox_id}/"):
-                self.ask_for(source.partition("/")[2], None, why)
+            owner, _, collection = source.partition("/")
+            if owner == outbox_id and collection:  # without a collection it says who compares rows, see `Lease`
+                self.ask_for(collection, None, why)
         self.consumers.register(self.index.identity, self.index.location, new.writes, new.mark, self.collections)
         if why != FIRST_TIME:
             _log.warning("All rows are compared with the index again: %s.", why)

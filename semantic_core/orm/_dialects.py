@@ -240,6 +240,22 @@ def table_there(dialect: Dialect, name: str, mark: str) -> tuple[str, list[str]]
     return sql, [schema, table] if schema else [table]
 
 
+def has_no_rows_of_its_own(dialect: Dialect, name: str, mark: str) -> tuple[str, list[str]]:
+    """A query, with its parameters, that gives 1 for a view, and for a virtual table of SQLite: no trigger fires there."""
+    if dialect == "sqlite":
+        virtual = "substr(upper(sql), 1, 14) = 'CREATE VIRTUAL'"
+        of_name = f"lower(name) = lower({mark}) AND type IN ('table', 'view')"
+        return f"SELECT COUNT(*) FROM sqlite_master WHERE {of_name} AND (type = 'view' OR {virtual})", [name]
+    if dialect == "postgresql":
+        quoted = table_identifier(dialect, name)
+        return f"SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass({mark}) AND relkind IN ('v', 'm')", [quoted]
+    schema, table = split_name(dialect, name)
+    here = mark if schema else "DATABASE()"
+    of_name = f"table_schema = {here} AND table_name = {mark}"
+    sql = f"SELECT COUNT(*) FROM information_schema.tables WHERE {of_name} AND table_type IN ('VIEW', 'SYSTEM VIEW')"
+    return sql, [schema, table] if schema else [table]
+
+
 def upsert(dialect: Dialect, table: str, columns: Sequence[str], kept: Sequence[str], mark: str) -> str:
     """A statement that puts a row, or gives the one that is there the new values of `kept`; a stamp never gets smaller."""
     insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"

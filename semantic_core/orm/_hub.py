@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from semantic_core.orm._agreement import Agreement
 from semantic_core.orm._compare import PAGE, ReindexProgress, RowComparison, alone
 from semantic_core.orm._consumers import Consumers
 from semantic_core.orm._contract import AdapterContract, in_one_connection
-from semantic_core.orm._reinstall import Reinstall
+from semantic_core.orm._reinstall import Reinstall, is_there
 from semantic_core.orm._tickets import Tickets
 from semantic_core.orm._worker import Worker
 from semantic_core.orm.outbox import SqlOutbox
@@ -402,7 +402,7 @@ class Hub:
         until: float | None,
     ) -> IngestReport:
         """Compare the rows of these collections that wait for it, page by page, unless another process is at it."""
-        names = [name for name in sorted(wanted) if self.comparison(self.adapters[name]).wanted]
+        names = self._unfinished(wanted)
         report, left = IngestReport(), limit
         if not names:
             return report
@@ -425,7 +425,11 @@ class Hub:
                         progress(ReindexProgress(state.rows, max(state.total, state.rows), failed, name))
         return report
 
-    @in_one_connection
+    def _unfinished(self, names: Iterable[str]) -> list[str]:
+        """Those of these collections whose rows are to be compared, by name. One whose table is not there stops no other."""
+        wanted = [name for name in sorted(names) if self.comparison(self.adapters[name]).wanted]
+        return [name for name in wanted if is_there(self.adapters[name])]
+
     def waiting(self, adapter: AdapterContract) -> int:
         """How many changes of this index wait; whoever works for it is told."""
         if not self.is_installed():
@@ -435,6 +439,7 @@ class Hub:
             self.catch_up()
         return count
 
+    @in_one_connection
     def freshen(self, collection: str, timeout: float) -> int:
         """Process what waits in a collection, and wait for what others hold; how much is left after `timeout` seconds."""
         until = monotonic() + timeout
@@ -535,8 +540,7 @@ class Hub:
                 self._behind_inline = bool(owed)
                 raise
             self._behind_inline = self._behind_inline or any(self.outbox.waiting(name) for name in owed)
-        comparing = {name for name, adapter in active.items() if self._compares_by_itself(adapter)}
-        unfinished = {name for name in comparing if self.comparison(active[name]).wanted}
+        unfinished = self._unfinished(name for name, adapter in active.items() if self._compares_by_itself(adapter))
         if unfinished:
             self.sync(None, collections=unfinished, pending=True)
         return bool(background or unfinished or self._behind_inline)

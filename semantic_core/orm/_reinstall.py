@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from semantic_core.orm._dialects import placeholder_of, table_there
 
 if TYPE_CHECKING:
+    from semantic_core.orm._contract import AdapterContract
     from semantic_core.orm.base import BaseORMAdapter
 
 _log = logging.getLogger("semantic_core.orm")
@@ -48,7 +49,7 @@ class Reinstall:
                 _log.info("%s is not installed yet: %s", adapter, reason)
 
 
-def is_there(adapter: BaseORMAdapter) -> bool:
+def is_there(adapter: AdapterContract) -> bool:
     """Whether the table of an index is there."""
     mark = adapter.placeholder or placeholder_of(adapter.dialect)
     sql, params = table_there(adapter.dialect, adapter.table.name, mark)

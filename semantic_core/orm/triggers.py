@@ -27,6 +27,7 @@ from semantic_core.orm._dialects import (
     OUTBOX,
     TABLES,
     differs,
+    has_no_rows_of_its_own,
     identifier,
     key_text,
     literal,
@@ -132,6 +133,14 @@ class Capture(Statements):
                     f"{str(error).partition(chr(10))[0]}.",
                     hint="Migrate the database first, or correct the model.",
                 ) from error
+        for name in dict.fromkeys((self._watch.table.name, *(way[-1].table for way in self._related))):
+            sql, params = has_no_rows_of_its_own(self._dialect, name, self._mark)
+            if int(self._value(sql, params)):
+                raise ConfigError(
+                    f"{self._watch.collection} cannot be kept by triggers: {name} is a view or a virtual table, "
+                    "where none fire.",
+                    hint='Index a model of a table, or use capture="events", which hears what the ORM writes to this one.',
+                )
 
     # --- what they do ------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,13 +16,14 @@ from mini import Database, MiniAdapter, Model
 from semantic_core import SemanticCore
 from semantic_core.errors import ConfigError, EmbedderUnavailable, FilterInvalid, InputError
 from semantic_core.orm import Relation, SemanticIndex, Table, bind_declared, declare
+from semantic_core.orm._compare import Lease
 from semantic_core.testing import HashEmbedder
 
 
 class Shelf:
     """A database with authors and articles, and a core that keeps an index of the articles."""
 
-    def __init__(self, path: Path, *, embedder: Any = None, **said: Any) -> None:
+    def __init__(self, path: Path, *, embedder: Any = None, backfill: Any = None, **said: Any) -> None:
         self.db = db = Database(path / "app.db")
         self.core = SemanticCore(store="memory", embedder=embedder or HashEmbedder(), plugins=[])
         db.run("CREATE TABLE author (id INTEGER PRIMARY KEY, name TEXT)")
@@ -50,7 +53,7 @@ class Shelf:
 
         Author.db = Article.db = db
         self.Author, self.Article = Author, Article
-        self.adapters = bind_declared(MiniAdapter, self.core, db=db)
+        self.adapters = bind_declared(MiniAdapter, self.core, db=db, backfill=backfill)
 
     def indexed(self) -> dict[str, str]:
         """Key -> text of every document there is."""
@@ -484,3 +487,51 @@ def test_an_index_on_an_abstract_model_is_one_of_each_child(tmp_path: Path) -> N
 def test_children_are_true_false_or_none() -> None:
     with pytest.raises(ConfigError, match="children must be"):
         SemanticIndex(["body"], children="all")  # type: ignore[arg-type]
+
+
+def test_a_restored_database_is_noticed_while_another_thread_has_the_comparison_of_rows(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, backfill="off")  # so that no thread notices it first
+    shelf.Article.create(id=1, title="Kept", content="is in the copy")
+    with closing(sqlite3.connect(":memory:")) as copy:
+        shelf.db.raw.backup(copy)
+        shelf.Article.create(id=2, title="Later", content="is not")
+        lease = Lease(shelf.adapters[0].hub.agreement)
+        assert lease.take()
+        copy.backup(shelf.db.raw)
+    assert "restored" in shelf.adapters[0].hub.agree()
+    lease.leave()
+    shelf.core.sync()
+    assert shelf.indexed() == {"1": "Kept|is in the copy"}
+
+
+@pytest.mark.parametrize("when", ["never made", "dropped"])
+def test_an_index_without_a_table_keeps_no_other_from_being_compared(tmp_path: Path, when: str) -> None:
+    db = Database(tmp_path / "app.db")
+
+    class First(Model):
+        table = "first"
+        fields = {"id": int, "body": str}
+        search = SemanticIndex(["body"])
+
+    class Second(Model):
+        table = "second"
+        fields = {"id": int, "body": str}
+        search = SemanticIndex(["body"])
+
+    First.db = Second.db = db
+    db.run("CREATE TABLE second (id INTEGER PRIMARY KEY, body TEXT)")
+    db.run("INSERT INTO second VALUES (1, 'how loops work')")
+    if when == "dropped":
+        db.run("CREATE TABLE first (id INTEGER PRIMARY KEY, body TEXT)")
+        db.run("INSERT INTO first VALUES (1, 'how loops work')")
+    with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:
+        bind_declared(MiniAdapter, core, db=db, backfill="off")
+        if when == "dropped":
+            db.run("DROP TABLE first")
+        core.sync()
+        assert [row.id for row in Second.search("loops")] == [1]
+        db.run("CREATE TABLE IF NOT EXISTS first (id INTEGER PRIMARY KEY, body TEXT)")
+        db.run("INSERT INTO first VALUES (2, 'loops again')")
+        for index in (First.search, Second.search):
+            index.install(backfill="now")
+        assert [row.id for row in First.search("loops")] == [2]

@@ -572,6 +572,28 @@ def test_triggers_that_could_not_work_are_refused_before_any_is_made(engine: Any
     site.execute("INSERT INTO article (id) VALUES (50)")
 
 
+def test_views_are_refused_before_any_trigger_is_made(engine: Any) -> None:
+    site = Site(engine)
+    site.execute("CREATE VIEW shown AS SELECT * FROM article")
+    site.execute("CREATE VIEW writer AS SELECT * FROM author")
+    of_view = attrs.evolve(PLAIN, table=attrs.evolve(ARTICLE, name="shown"))
+    through_view = attrs.evolve(PLAIN, related=(RelatedWatch((attrs.evolve(AUTHOR, table="writer"),), ("name",)),))
+    for watch, name in ((of_view, "shown"), (through_view, "writer")):
+        with pytest.raises(ConfigError, match=f"{name} is a view") as caught:
+            site.capture(watch).install()
+        assert "events" in (caught.value.hint or "")
+    assert site.triggers() == set()
+    assert site.capture(PLAIN).install()
+
+
+def test_a_virtual_table_of_sqlite_is_refused(open_database: Any) -> None:
+    site = Site(open_database("sqlite3"))
+    site.execute("create virtual table Words using fts5(id, title, body, tenant)")
+    with pytest.raises(ConfigError, match="words is a view or a virtual table"):
+        site.capture(attrs.evolve(PLAIN, table=attrs.evolve(ARTICLE, name="words"))).install()
+    assert site.triggers() == set()
+
+
 def test_without_an_outbox_there_are_no_triggers(engine: Any) -> None:
     site = Site(engine)
     site.execute("DROP TABLE semantic_outbox")

@@ -50,13 +50,15 @@ class Binding:
         if known is not None:  # another test has another model of a table of this name
             known.uninstall()
             known.hub.leave(known)
-        there[model._meta.table_name] = core.bind(
+        adapter = there[model._meta.table_name] = core.bind(
             model,
+            install=False,
             adapter=PeeweeAdapter,
             collection=f"{model._meta.table_name}.{next(self._number)}",
             source_fields=text,
             sync="inline",
         )
+        adapter.install(backfill="now")
         self._counts.bound(model)
 
 

@@ -40,13 +40,15 @@ def _bind(model: type, core: SemanticCore, engine: Any, counts: Counts) -> None:
     if not text:
         return
     try:
-        core.bind(
+        adapter = core.bind(
             model,
+            install=False,
             adapter=SQLAlchemyAdapter,
             adapter_options={"engine": engine},
             source_fields=text,
             sync="inline",
         )
+        adapter.install(backfill="now")
         counts.bound(model)
     except (SemanticCoreError, SQLAlchemyError) as error:
         counts.not_bound(model, error)
