@@ -257,7 +257,11 @@ class Hub:
         if self._closed or self.working or self._first.in_transaction or self.elsewhere:
             return
         self.install_waiting()
-        if not self.is_installed():  # migrations commit before there is an outbox
+        try:
+            if not self.is_installed():  # migrations commit before there is an outbox
+                return
+        except Exception:  # noqa: BLE001 - perhaps another application's commit, and this database is away
+            _log.debug("The outbox cannot be reached; changes wait.", exc_info=True)
             return
         active = [adapter for name, adapter in self.adapters.items() if name not in self._paused]
         inline = {adapter.declaration.collection for adapter in active if adapter.strategy == "inline"}
