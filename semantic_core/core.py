@@ -327,7 +327,11 @@ class SemanticCore:
             )
         bound = chosen.bind(model, self, **declaration)
         if install:
-            bound.install()
+            try:
+                bound.install()
+            except BaseException:
+                bound.hub.leave(bound)  # so that a corrected one finds its place free
+                raise
         return bound
 
     def follow(self, follower: Follower) -> None:

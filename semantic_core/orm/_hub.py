@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 BATCH = 1_000
 """Tickets taken at a time."""
+LONGEST_WAIT = 60.0
+"""Seconds at most for which a thread waits while another one of this process compares rows."""
 PAUSE = 0.02
 """Seconds between two looks at tickets another worker holds."""
 DROP = 30.0
@@ -410,6 +412,7 @@ class Hub:
         report, left = IngestReport(), limit
         if not names:
             return report
+        patient_until = monotonic() + LONGEST_WAIT
         with alone(self.agreement) as lease:
             for name in names:
                 comparison, failed = self.comparison(self.adapters[name]), 0
@@ -417,10 +420,11 @@ class Hub:
                     if until is not None and monotonic() >= until:
                         return report
                     if not lease.take():
-                        if not lease.is_of_this_process():
-                            return report  # another process is at it
+                        if not lease.is_of_this_process() or monotonic() >= patient_until:
+                            return report  # another is at it
                         sleep(PAUSE)
                         continue
+                    patient_until = monotonic() + LONGEST_WAIT
                     done = comparison.step(PAGE if left is None else min(left, PAGE), mode)
                     report, failed = merged(report, done), failed + len(done.failed)
                     left = None if left is None else left - done.added - done.updated - done.unchanged
