@@ -19,4 +19,4 @@ KINDS = ("sqlite3", "postgresql")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("application", [SQLAlchemyApplication, DjangoApplication])
 def test_no_history_ends_in_a_silent_difference(kind: str, application: type[Application]) -> None:
-    play(kind, application, 60)
+    play(kind, application, 40)

@@ -425,7 +425,7 @@ def told(kind: str, application: type[Application], history: History) -> list[st
         return world.settled()
 
 
-def histories(shortest: int = 12) -> st.SearchStrategy[list[tuple[Any, ...]]]:
+def histories(shortest: int = 8) -> st.SearchStrategy[list[tuple[Any, ...]]]:
     """What may happen, in any order; writes and workers most often. shortest: how many steps at least."""
     hosts, ids = st.sampled_from(["a", "a", "b", "c"]), st.integers(1, 4)
     written = ["save", "save", "delete", "many", "raw", "tag", "rollback", "other program"]
@@ -444,7 +444,7 @@ def histories(shortest: int = 12) -> st.SearchStrategy[list[tuple[Any, ...]]]:
     )
     copies = st.one_of(st.tuples(st.just("back_up")), st.tuples(st.just("back_up_index"), hosts))
     step = st.one_of(writes, writes, writes, work, work, copies, rare, st.tuples(st.just("look")))
-    return st.lists(step, min_size=shortest, max_size=30)
+    return st.lists(step, min_size=shortest, max_size=24)
 
 
 def play(kind: str, application: type[Application], usual: int, part: int = 0) -> None:

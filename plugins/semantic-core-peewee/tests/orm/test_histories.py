@@ -86,12 +86,12 @@ class PeeweeApplication(Application):
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_no_history_ends_in_a_silent_difference(part: int) -> None:
-    play("sqlite3", PeeweeApplication, 250, part)
+    play("sqlite3", PeeweeApplication, 200, part)
 
 
 @pytest.mark.slow
 def test_no_history_ends_in_a_silent_difference_on_postgresql() -> None:
-    play("postgresql", PeeweeApplication, 60)
+    play("postgresql", PeeweeApplication, 40)
 
 
 @pytest.mark.slow
