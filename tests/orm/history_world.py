@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from semantic_core_peewee import SqliteStore
 
 from semantic_core import SemanticCore
-from semantic_core.orm import BaseORMAdapter
+from semantic_core.orm import BaseORMAdapter, SemanticIndex
 from semantic_core.orm.outbox import LEASE
 from semantic_core.testing import HashEmbedder
 
@@ -404,10 +404,12 @@ def new_world(kind: str, application: type[Application]) -> Iterator[World]:
     try:
         with new_database(kind, folder) as database:
             world = World(folder, PLACES[kind](database, application))
+            declared = list(SemanticIndex._declared)
             try:
                 yield world
             finally:
                 world.close()
+                SemanticIndex._declared[:] = declared  # models of ended processes are looked at by nobody any more
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
