@@ -141,8 +141,10 @@ class DjangoAdapter(BaseORMAdapter):
             cursor.execute(sql, list(params) or None)
             return cursor.fetchall() if cursor.description else []
 
+    @contextmanager
     def atomic(self):
-        return transaction.atomic(using=self.using)
+        with _unlogged(connections[self.using]), transaction.atomic(using=self.using):
+            yield
 
     @property
     def shared_by_threads(self):

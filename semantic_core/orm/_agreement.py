@@ -286,6 +286,17 @@ class Agreement:
         with self.index.advancing(self.outbox_id, change):
             yield
 
+    def leave_copies_behind(self) -> None:
+        """Something was asked of this index that the outbox does not keep for it: a copy made before has to notice that it
+        has not heard of it."""
+
+        def change(there: str | None) -> str:
+            before = Position.of(there) or Position(0, 0, 0, 0)
+            return attrs.evolve(before, writes=before.writes + 1, number=0, mark=new_mark()).text
+
+        self.index.update_checkpoint(self.outbox_id, change)
+        self.acknowledge()
+
     def acknowledge(self) -> None:
         """Let the outbox hear of all writes of the index so far."""
         position = self.position

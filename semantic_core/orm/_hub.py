@@ -398,6 +398,7 @@ class Hub:
 
     def _compare_all(self, collection: str) -> None:
         self.comparison(self.adapters[collection]).begin("the whole table was changed at once")
+        self.agreement.leave_copies_behind()
 
     def _compare(
         self,

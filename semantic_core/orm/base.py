@@ -277,6 +277,7 @@ class BaseORMAdapter(AdapterContract):
             if state is not None:  # what it has looked at so far may have changed unseen
                 finished = state.phase == "done"
                 comparison.begin("triggers were gone for a while, and changes went unseen" if finished else state.why)
+                self.hub.agreement.leave_copies_behind()
             for other in self.hub.agreement.consumers.every():
                 if other.consumer != outbox.consumer:
                     outbox.add(name, [WHOLE], consumer=other.consumer)

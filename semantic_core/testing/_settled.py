@@ -59,6 +59,9 @@ class Undisputed(Agreement):
     def acknowledge(self) -> None:
         """See `Agreement`."""
 
+    def leave_copies_behind(self) -> None:
+        """See `Agreement`: there are none."""
+
     def read(self, collection: str) -> None:
         """See `Agreement`."""
 

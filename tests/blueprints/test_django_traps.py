@@ -207,7 +207,7 @@ def test_an_application_that_counts_its_queries_counts_its_own(bind: Bind, alias
     with CaptureQueriesContext(connections[alias]) as counted:
         Article.objects.create(id=1, content="counted")
         Article.objects.filter(id=1).update(content="counted twice")
-    assert len(counted) == 2
+    assert len(counted) == 2, [each["sql"] for each in counted]
     assert held(index) == {"1": "counted twice"}
 
 

@@ -121,3 +121,22 @@ def test_histories_find_an_index_that_is_never_compared_with_its_outbox(monkeypa
 
 def ends_wrongly(history: list[tuple[Any, ...]]) -> bool:
     return any("silent" in each for each in told("sqlite3", PeeweeApplication, history))
+
+
+def test_a_copy_of_an_index_notices_what_only_the_original_was_told() -> None:
+    """Triggers were gone; one of two copies of an index, the first to start, is told to compare all rows."""
+    history: list[tuple[Any, ...]] = [
+        ("write", "a", "save", 1),
+        ("sync", "a", None),
+        ("sync", "b", None),
+        ("back_up_index", "b"),
+        ("migrate",),
+        ("back_up",),
+        ("restore_index", "b", "c"),
+        ("restore_index", "b", "a"),
+        ("write", "a", "save", 4),
+        ("lose_index", "b"),
+        ("leave", "a"),
+        ("restore", 0, False),
+    ]
+    assert told("sqlite3", PeeweeApplication, history) == []
