@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, wraps
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Literal, ParamSpec, TypeVar
 
 import attrs
@@ -258,6 +259,9 @@ class AdapterContract(ABC):
                 seen.add(key)
                 yield key, instance
         except Exception as error:  # noqa: BLE001 - the ORM's own; told of the row it is about
+            # Its frames keep the half-read query alive, and on SQLite that one keeps writers out.
+            clear_frames(error.__traceback__)
+            error.__traceback__ = None
             self.execute("SELECT 1")  # raises if it is the database, and not a row
             left = {key: value for key, value in wanted.items() if key not in seen}
             if len(left) == 1:
