@@ -93,8 +93,18 @@ class Tickets:
         if mine and reason == STALE_REASON and self._looks_again:
             self._again(mine)
         elif mine:
-            self._outbox.failed(mine, reason)
+            newest = self._newest(mine)
+            self._outbox.failed(newest, reason)
+            self._outbox.done(mine - newest)  # the same address again: one of them says it
             self._close(mine)
+
+    def _newest(self, numbers: Collection[int]) -> set[int]:
+        """Of several tickets of one address the one with the largest number."""
+        found: dict[tuple[str, str, str], int] = {}
+        for number in sorted(numbers):
+            ticket = self._open[number]
+            found[ticket.collection, ticket.key, ticket.tenant] = number
+        return set(found.values())
 
     def _again(self, numbers: Collection[int]) -> None:
         """Something newer was in the way: have these looked at anew, under larger numbers."""
