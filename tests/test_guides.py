@@ -231,11 +231,15 @@ def command(arguments: list[str], variables: dict[str, str]) -> tuple[int, str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A working folder with a few notes, whose modules can be imported while the test lasts."""
-    for name in list(os.environ):
+    """A working folder with a few notes, whose modules can be imported while the test lasts.
+
+    What a page puts into the environment is gone afterwards.
+    """
+    environment = dict(os.environ)
+    for name in environment:
         if name.startswith("SEMANTIC_CORE_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("NO_COLOR", "1")
+            del os.environ[name]
+    os.environ["NO_COLOR"] = "1"
     (tmp_path / "notes").mkdir()
     for name, text in NOTES.items():
         (tmp_path / "notes" / name).write_text(text, "utf-8")
@@ -243,6 +247,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(tmp_path)
     with chdir(tmp_path):
         yield tmp_path
+    os.environ.clear()
+    os.environ.update(environment)
     for name in set(sys.modules) - loaded:
         file = getattr(sys.modules[name], "__file__", None)
         if file and Path(file).is_relative_to(tmp_path):

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import sleep
@@ -34,6 +35,8 @@ MOST_LOOKS = 100
 """How often two sides that others are writing to are looked at, until they hold still."""
 STARTING, PAUSE = 10, 0.02
 """How often, and seconds in between, an index the outbox does not know is looked for again."""
+TURN = 5.0
+"""Seconds a thread waits at most while another one of this process begins anew."""
 FIRST_TIME = "first indexing"
 """Why rows are compared when they never were."""
 
@@ -169,7 +172,7 @@ class Agreement:
         self._outbox_id = ""
         self.others = 0
         self.collections: set[str] = set()
-        self._latest = Position(0, 0, 0, 0)
+        self._beginning = threading.Lock()
 
     @property
     def consumer(self) -> str:
@@ -194,9 +197,24 @@ class Agreement:
         After a disagreement the index is registered again, a new epoch has begun, and every collection it has of this outbox
         is to be compared.
         """
+        # Before the index is asked how far it is: see the top of this file.
+        self._outbox_id, known, self.others = self.consumers.look(self.consumer)
+        position = Position.of(self.index.checkpoint(self._outbox_id))
+        if known is not None and not self._disagreement(known, position):
+            self.consumers.seen(known, self.index.location)
+            return ""
+        # One thread of this process after the other; not for ever, as the other may wait for what this one has locked.
+        alone = self._beginning.acquire(timeout=TURN)
+        try:
+            return self._settle()
+        finally:
+            if alone:
+                self._beginning.release()
+
+    def _settle(self) -> str:
+        """Look until nobody else is in the middle of something; then begin anew, if that is what it looks like."""
         seen_before: object = None
         for tries in range(MOST_LOOKS):
-            # Before the index is asked how far it is: see the top of this file.
             self._outbox_id, known, self.others = self.consumers.look(self.consumer)
             text = self.index.checkpoint(self._outbox_id)
             position = Position.of(text)

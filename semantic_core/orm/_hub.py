@@ -459,10 +459,8 @@ class Hub:
                         self.sync(None, collections={collection}, until=until)
                 except StoreBusy:
                     _log.warning("The index is busy; the answer is as old as it is.", exc_info=True)
-            counts = self.outbox.status({collection}).get(collection)
-            left = 0 if counts is None else counts.taken
-            if not left or monotonic() >= until or self._first.in_transaction:
-                return 0 if counts is None else counts.taken + counts.waiting
+            if not self.outbox.due(collection) or monotonic() >= until or self._first.in_transaction:
+                return self.outbox.waiting(collection)
             sleep(PAUSE)
 
     @contextmanager

@@ -400,6 +400,13 @@ class SqlOutbox(Notes):
         where, params = self._of([collection])
         return int(self._value(f"SELECT COUNT(*) FROM {OUTBOX} WHERE aborted = 0 AND {where}", params) or 0)
 
+    def due(self, collection: str) -> int:
+        """How many of those can be worked off now, or are; the rest pauses after a failure."""
+        where, params = self._of([collection])
+        due, times = self._due()
+        sql = f"SELECT COUNT(*) FROM {OUTBOX} WHERE aborted = 0 AND {where} AND (claim <> '' OR {due})"
+        return int(self._value(sql, [*params, *times]) or 0)
+
     def keys(self, collection: str) -> Iterator[str]:
         """The keys of all its tickets that are not aborted, those being worked off too; once for each ticket."""
         where, params = self._of([collection])

@@ -119,6 +119,8 @@ class Trial:
             "similarity": lambda t, o: store.similarity(ids(t, o), canary_vector(o)),
             "nearest": lambda t, o: store.nearest(canary_vector(o), chance.choice((1, 10, 5_000)), self.scope(t, o)),
             "words": lambda t, o: store.words(f"{canary(o)} shared second", chance.choice((1, 10, 5_000)), self.scope(t, o)),
+            "score": lambda t, o: store.score(ids(t, o), f"{canary(o)} shared second"),
+            "titled": lambda t, o: store.titled(f"title {canary(o)}", chance.choice((1, 10, 5_000)), self.scope(t, o)),
             "documents": lambda t, o: store.documents(self.scope(t, o), 0, 1_000),
             "stats": lambda t, o: store.stats(t),
             "replace": lambda t, o: store.replace(
@@ -206,6 +208,22 @@ OF_THE_OPERATOR = {
         ],
         "the ledger of batch jobs: of the whole store, for whoever embeds its passages",
     ),
+    **dict.fromkeys(
+        [
+            f"SqliteStore.{name}"
+            for name in (
+                "identity",
+                "location",
+                "renew_identity",
+                "checkpoints",
+                "checkpoint",
+                "update_checkpoint",
+                "advancing",
+            )
+        ],
+        "how far the whole index has read an application's database; holds no documents",
+    ),
+    "SqliteStore.waiting_at_most": "how long a thread waits; gives nothing back",
     "SqliteStore.check": "row numbers of the whole file",
     "SqliteStore.repair": "the same",
     "SqliteStore.notes": "of the file, not of a tenant",
@@ -219,6 +237,7 @@ OF_THE_OPERATOR = {
     "SemanticCore.embedder": "holds no documents",
     "SemanticCore.close": "gives nothing back",
     "SemanticCore.batch_manager": "of all tenants; refused at the front door of one",
+    "SemanticCore.in_memory": "another core, with an empty store",
     "SemanticCore.bind": "makes an index of an application's own table",
     "SemanticCore.follow": "takes what is to be worked off along with `sync`",
     "SemanticCore.followers": "the same; holds no documents",
