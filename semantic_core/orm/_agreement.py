@@ -163,20 +163,21 @@ class ProcessCheckpoints:
 class Agreement:
     """One index and one outbox. `check` compares what each knows of the other; the rest keeps it so.
 
-    others: how many other indexes read this outbox, as the latest `check` found it. collections: what this one reads of it.
+    As the latest `check` found it - reader: under which name the outbox keeps changes for this index. epoch: of what is
+    written now. others: how many other indexes read this outbox. And collections: what this one reads of it.
     """
 
     def __init__(self, store: Store, consumers: Consumers) -> None:
         self.index: Any = store if isinstance(store, Checkpoints) else ProcessCheckpoints()
         self.consumers = consumers
         self._outbox_id = ""
-        self.others = 0
+        self.reader, self.epoch, self.others = "", 0, 0
         self.collections: set[str] = set()
         self._beginning = threading.Lock()
 
     @property
     def consumer(self) -> str:
-        """Under which name the outbox keeps changes for this index."""
+        """Under which name the outbox keeps changes for this index, as the index itself has it now."""
         return str(self.index.identity)
 
     @property
@@ -197,10 +198,8 @@ class Agreement:
         After a disagreement the index is registered again, a new epoch has begun, and every collection it has of this outbox
         is to be compared.
         """
-        # Before the index is asked how far it is: see the top of this file.
-        self._outbox_id, known, self.others = self.consumers.look(self.consumer)
-        position = Position.of(self.index.checkpoint(self._outbox_id))
-        if known is not None and not self._disagreement(known, position):
+        known, text = self._look()
+        if known is not None and not self._disagreement(known, Position.of(text)):
             self.consumers.seen(known, self.index.location)
             return ""
         # One thread of this process after the other; not for ever, as the other may wait for what this one has locked.
@@ -211,12 +210,20 @@ class Agreement:
             if alone:
                 self._beginning.release()
 
+    def _look(self) -> tuple[Consumer | None, str | None]:
+        """What the outbox says of the index, and then the index of the outbox: see the top of this file."""
+        self.reader = self.consumer
+        self._outbox_id, known, self.others = self.consumers.look(self.reader)
+        text: str | None = self.index.checkpoint(self._outbox_id)
+        position = Position.of(text)
+        self.epoch = 0 if position is None else position.epoch
+        return known, text
+
     def _settle(self) -> str:
         """Look until nobody else is in the middle of something; then begin anew, if that is what it looks like."""
         seen_before: object = None
         for tries in range(MOST_LOOKS):
-            self._outbox_id, known, self.others = self.consumers.look(self.consumer)
-            text = self.index.checkpoint(self._outbox_id)
+            known, text = self._look()
             position = Position.of(text)
             why = self._disagreement(known, position)
             if not why and known is not None:
@@ -233,7 +240,7 @@ class Agreement:
             return ""  # others write all the time; one of the next looks will tell
         behind = known is not None and position is not None and known.acknowledged > position.writes
         if behind and known is not None and known.location not in ("", self.index.location):
-            self.index.renew_identity()  # a copy of an index that lives on elsewhere
+            self.reader = self.index.renew_identity()  # a copy of an index that lives on elsewhere
         self._begin_anew(known, text, why)
         return why
 
@@ -259,19 +266,21 @@ class Agreement:
         new = Position(max([*epochs, 0]) + 1, writes, 0, new_mark(), address)
         now = self.index.update_checkpoint(outbox_id, lambda there: new.text if there == seen else there)
         if now != new.text:  # another process was faster, and does what follows
+            self.epoch = self.position.epoch
             return
+        self.epoch = new.epoch
         for source in every:
             owner, _, collection = source.partition("/")
             if owner == outbox_id and collection:  # without a collection it says who compares rows, see `Lease`
                 self.ask_for(collection, None, why)
-        self.consumers.register(self.index.identity, self.index.location, new.writes, new.mark, self.collections)
+        self.consumers.register(self.reader, self.index.location, new.writes, new.mark, self.collections)
         if why != FIRST_TIME:
             _log.warning("All rows are compared with the index again: %s.", why)
 
     def read(self, collection: str) -> None:
         """Have the outbox keep the changes of this collection for this index."""
         if collection not in self.collections:
-            self.consumers.subscribe(self.consumer, [collection])
+            self.consumers.subscribe(self.reader or self.consumer, [collection])
             self.collections.add(collection)
 
     def begin_epoch(self) -> None:
@@ -283,7 +292,8 @@ class Agreement:
             before = Position.of(there) or Position(0, 0, 0, 0)
             return attrs.evolve(before, epoch=max([*epochs, before.epoch]) + 1).text
 
-        self.index.update_checkpoint(self.outbox_id, change)
+        now = Position.of(self.index.update_checkpoint(self.outbox_id, change))
+        self.epoch = 0 if now is None else now.epoch
 
     @contextmanager
     def writing(self, evidence: Callable[[], tuple[int, int] | None]) -> Iterator[None]:
@@ -318,7 +328,7 @@ class Agreement:
     def acknowledge(self) -> None:
         """Let the outbox hear of all writes of the index so far."""
         position = self.position
-        self.consumers.acknowledge(self.index.identity, position.writes, position.mark)
+        self.consumers.acknowledge(self.reader or self.consumer, position.writes, position.mark)
 
     # --- comparisons of all rows -------------------------------------------------------------------------------------
 

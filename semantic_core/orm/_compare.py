@@ -7,6 +7,7 @@ it was read, so the newer state wins whichever comes first.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -22,7 +23,7 @@ from semantic_core._wording import STALE
 from semantic_core.errors import SemanticCoreError
 from semantic_core.orm._agreement import Agreement, Comparison, stamp_of
 from semantic_core.orm._contract import AdapterContract
-from semantic_core.orm._survey import indexed
+from semantic_core.orm._survey import indexed, nameless
 from semantic_core.orm._tickets import placed
 from semantic_core.orm._values import canonical_tenant
 from semantic_core.types import Document, Failure, IngestMode, IngestReport, Ref
@@ -36,7 +37,7 @@ PAGE = 500
 LEASE = 60.0
 """Seconds for which one process alone compares rows, between two pages."""
 
-_LEASE_SOURCE = "comparing"
+_log = logging.getLogger("semantic_core.orm")
 
 
 @attrs.frozen
@@ -126,7 +127,10 @@ class RowComparison:
         keys = self._outbox.page(self._adapter.table, state.after, limit)
         if not keys:
             self._agreement.put(self._name, state, attrs.evolve(state, phase="documents", total=state.rows))
-            return IngestReport()
+            unnamed = nameless(self._adapter, self._outbox)
+            for failure in unnamed:
+                _log.warning("%s: %s", self._adapter, failure.reason)
+            return IngestReport(failed=tuple(unnamed))
         refs, failed = self._refs(keys, number)
         made = list(self._adapter.documents(refs))
         report = self._write(number, refs, made)

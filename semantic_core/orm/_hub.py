@@ -159,7 +159,7 @@ class Hub:
             why = self.agreement.check()
             for name in self.adapters:
                 self.agreement.read(name)
-            self.outbox.consumer, self.outbox.shared = self.agreement.consumer, self.agreement.others > 0
+            self.outbox.consumer, self.outbox.shared = self.agreement.reader, self.agreement.others > 0
             if self.agreement.others and monotonic() - self._dropped_at > DROP:
                 self._dropped_at = monotonic()
                 self._drop_lost()
@@ -276,6 +276,8 @@ class Hub:
                     report = self.sync(None, collections=inline, compare=False)
                 if report.failed:
                     self.catch_up()  # what failed is tried again
+                elif not (report.added or report.updated or report.unchanged or report.removed):
+                    self._wait_for_others(inline)
                 if any(adapter.same_transaction for adapter in active):
                     self._embed_pending(BATCH)
             except Exception:  # noqa: BLE001 - the application's commit has happened and must not fail; `sync` keeps the reason
@@ -287,6 +289,14 @@ class Hub:
                     self.catch_up()
         if any(adapter.strategy == "background" for adapter in active):
             self.worker.wake()
+
+    def _wait_for_others(self, collections: Collection[str]) -> None:
+        """Nothing was left to process for this commit: if another thread has taken its changes, wait a little for that."""
+        if self.outbox.looks_only:
+            return  # there nobody takes any
+        for name in sorted(collections):
+            if self.outbox.due(name) and self.freshen(name, PATIENCE):
+                self.catch_up()
 
     def _waiting_at_most(self, seconds: float) -> AbstractContextManager[None]:
         """A block in which the store makes this thread wait no longer than that."""

@@ -27,6 +27,11 @@ class Pages(Statements):
         """How many rows the table has."""
         return int(self._value(f"SELECT COUNT(*) FROM {self._plain_table(table)}"))
 
+    def keyless(self, table: Table) -> int:
+        """How many of them have a key that is NULL, which SQLite allows: nothing can name them, so they are on no page."""
+        without = " OR ".join(f"t0.{self._name(column)} IS NULL" for column in table.key_columns)
+        return int(self._value(f"SELECT COUNT(*) FROM {self._plain_table(table)} t0 WHERE {without}"))
+
     def page(self, table: Table, after: str | None, limit: int) -> list[str]:
         """Up to `limit` keys, as tickets have them, in the table's key order; after: the last key of the page before."""
         where, params = self._between(table, after, None)
@@ -56,14 +61,14 @@ class Pages(Statements):
 
     def _between(self, table: Table, after: str | None, last: str | None) -> tuple[str, list[Any]]:
         """A WHERE for the keys after `after` up to and with `last`, None for no bound, and its parameters."""
-        conditions: list[str] = []
+        conditions = [f"t0.{self._name(column)} IS NOT NULL" for column in table.key_columns]
         params: list[Any] = []
         for key, comparison in ((after, ">"), (last, "<=")):
             if key is not None:
                 marks, values = self._bound(table, key)
                 conditions.append(f"({self._order(table)}) {comparison} ({', '.join(marks)})")
                 params += values
-        return (f"WHERE {' AND '.join(conditions)}" if conditions else "", params)
+        return f"WHERE {' AND '.join(conditions)}", params
 
     def _bound(self, table: Table, key: str) -> tuple[list[str], list[Any]]:
         """A key as marks and values that compare as its columns do, not as text."""

@@ -30,6 +30,7 @@ def note(adapter: AdapterContract, outbox: SqlOutbox, refs: Iterable[Ref]) -> No
 def expected(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[Document | Failure]:
     """The document every row should have, of those that belong into the index; a Failure for one that cannot be made."""
     name = adapter.declaration.collection
+    yield from nameless(adapter, outbox)
     after: str | None = None
     while True:
         keys = outbox.page(adapter.table, after, PAGE)
@@ -52,6 +53,17 @@ def expected(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[Document |
             if isinstance(made, Failure) or (made and (made.ref.tenant or adapter.declaration.tenant is None)):
                 yield made
         yield from failed
+
+
+def nameless(adapter: AdapterContract, outbox: SqlOutbox) -> list[Failure]:
+    """What has to be said of rows whose key is NULL: at most one thing."""
+    count = outbox.keyless(adapter.table)
+    if not count:
+        return []
+    table = adapter.table.name
+    rows = "1 row" if count == 1 else f"{count:,} rows"
+    reason = f"{rows} of {table} can be in no index: the primary key is NULL. Give them keys."
+    return [Failure(f"{adapter.declaration.collection}: rows without a key", "InputError", reason)]
 
 
 def indexed(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[list[Ref]]:

@@ -42,7 +42,7 @@ class Tickets:
     ) -> None:
         self._outbox, self._agreement, self._adapters = outbox, agreement, adapters
         self._compare, self._lease, self._looks_again = compare, lease, again
-        self._epoch = agreement.position.epoch
+        self._epoch = agreement.epoch
         self._open: dict[int, Ticket] = {}
         self._evidence = (0, 0)
         self.taken = 0

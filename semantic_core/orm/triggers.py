@@ -175,8 +175,9 @@ class Capture(Statements):
         table = self._watch.table
         moving = [*table.key_columns, *([self._watch.tenant] if self._watch.tenant is not None else [])]
         nowhere = " FROM DUAL" if self._dialect == "mysql" else ""
-        left = f"{self._select('OLD')}{nowhere} WHERE {differs(self._dialect, moving)}"
-        new, old = self._select("NEW"), self._select("OLD")
+        new = f"{self._select('NEW')}{nowhere} WHERE {self._has_key('NEW')}"
+        old = f"{self._select('OLD')}{nowhere} WHERE {self._has_key('OLD')}"
+        left = f"{old} AND ({differs(self._dialect, moving)})"
         yield Trigger("insert", table.name, "AFTER", "INSERT", (new,))
         yield Trigger("update", table.name, "AFTER", "UPDATE", (left, new), differs(self._dialect, self._own_columns))
         yield Trigger("delete", table.name, "AFTER", "DELETE", (old,))
@@ -201,7 +202,8 @@ class Capture(Statements):
         else:
             yield Trigger(f"{what}_delete", table, "AFTER", "DELETE", (self._owners(way, "OLD"),), reads=reads)
         if self._dialect == "postgresql":
-            everyone = self._ticket(f"DISTINCT {self._address('t0')} {self._from(way)}")
+            every = f"DISTINCT {self._address('t0')} {self._from(way)} WHERE {self._has_key('t0')}"
+            everyone = self._ticket(every)
             yield Trigger(f"{what}_truncate", table, "BEFORE", "TRUNCATE", (everyone,), reads=reads)
 
     def _of_cascades(self) -> Iterator[Trigger]:
@@ -243,6 +245,11 @@ class Capture(Statements):
         key = key_text(self._dialect, row, self._watch.table.key_columns)
         return f"{self._collection}, {key}, {tenant_text(self._dialect, row, self._watch.tenant)}"
 
+    def _has_key(self, row: str) -> str:
+        """A condition: the row can be named. SQLite lets most primary keys be NULL, and such a row can be in no index."""
+        names = [identifier(self._dialect, column) for column in self._watch.table.key_columns]
+        return " AND ".join(f"{row}.{name} IS NOT NULL" for name in names)
+
     def _from(self, way: Way) -> str:
         """The own table as t0, joined to the tables on the way as t1, t2 and so on."""
         sql = f"FROM {table_identifier(self._dialect, self._watch.table.name)} t0"
@@ -256,7 +263,7 @@ class Capture(Statements):
         *before, last = way
         _, theirs, own = self._join_names(last)
         found = ", ".join(f"{row}.{theirs}" for row in rows)
-        where = f"WHERE t{len(before)}.{own} IN ({found})"
+        where = f"WHERE t{len(before)}.{own} IN ({found}) AND {self._has_key('t0')}"
         return self._ticket(f"DISTINCT {self._address('t0')} {self._from(tuple(before))} {where}")
 
     def _descendants(self, join: Join) -> str:
@@ -267,6 +274,7 @@ class Capture(Statements):
             f"SELECT t0.{theirs} FROM {table} t0 JOIN above ON t0.{own} = above.id)"
         )
         tickets = f"SELECT DISTINCT {self._address('t0')} FROM {table} t0 JOIN above ON t0.{own} = above.id"
+        tickets += f" WHERE {self._has_key('t0')}"
         return f"INSERT INTO {OUTBOX} (collection, row_key, tenant) {tree} {tickets}"
 
     def _join_names(self, join: Join) -> tuple[str, str, str]:

@@ -292,6 +292,26 @@ def test_keys_have_the_text_of_the_database_and_bytes_that_of_their_hex(engine: 
         assert site.noted(f"INSERT INTO {name} VALUES ({value})") == {(text, "")}
 
 
+@pytest.mark.parametrize("kind", ["sqlite3", "apsw"])
+def test_a_row_whose_key_is_null_breaks_no_write_and_is_not_noted(open_database: Any, kind: str) -> None:
+    """SQLite lets a primary key be NULL that is no integer: the application's own writes go on."""
+    site = Site(
+        open_database(kind),
+        schema="CREATE TABLE shelf (id INTEGER PRIMARY KEY, name TEXT);"
+        "CREATE TABLE page (slug TEXT PRIMARY KEY, title TEXT, shelf_id INTEGER)",
+    )
+    table = Table(name="page", key={"slug": str}, columns={name: name for name in ("slug", "title", "shelf_id")})
+    shelf = RelatedWatch((Join("shelf", "shelf_id", "id"),), columns=("name",))
+    site.capture(Watch("page", table, columns=("title",), related=(shelf,))).install()
+    assert site.noted("INSERT INTO page VALUES (NULL, 'one', 1), ('two', 'two', 1)") == {("two", "")}
+    assert site.noted("INSERT INTO shelf VALUES (1, 'a')") == {("two", "")}
+    assert site.noted("UPDATE shelf SET name = 'b'") == {("two", "")}
+    assert site.noted("UPDATE page SET title = title || '!'") == {("two", "")}
+    assert site.noted("UPDATE page SET slug = 'one' WHERE slug IS NULL") == {("one", "")}
+    assert site.noted("UPDATE page SET slug = NULL WHERE slug = 'two'") == {("two", "")}
+    assert site.noted("DELETE FROM page") == {("one", "")}
+
+
 def test_a_composite_key_is_a_json_array_of_texts(database: Any) -> None:
     import json
 

@@ -99,6 +99,33 @@ def test_any_field_can_be_the_key(kind: str, database: Any, core: SemanticCore) 
     assert list(indexed(core)) == [str(values[1])] and Note.search.verify().sound
 
 
+def test_rows_whose_key_is_null_are_said_to_be_in_no_index(
+    db: Any, core: SemanticCore, caplog: pytest.LogCaptureFixture
+) -> None:
+    db.execute_sql("CREATE TABLE page (slug TEXT PRIMARY KEY, title TEXT)")
+    db.execute_sql("INSERT INTO page VALUES (NULL, 'walrus one'), ('b', 'walrus two'), (NULL, 'walrus three')")
+
+    class Page(peewee.Model):
+        slug = peewee.TextField(primary_key=True)
+        title = peewee.TextField()
+
+        class Meta:
+            database = db
+
+    index = core.bind(Page, adapter=PeeweeAdapter, source_fields=["title"])
+    report = core.sync()
+    said = "2 rows of page can be in no index: the primary key is NULL. Give them keys."
+    assert said in caplog.text or [failure.reason for failure in report.failed] == [said]
+    db.execute_sql("INSERT INTO page VALUES (NULL, 'walrus four')")
+    assert [row.title for row in index("walrus")] == ["walrus two"]
+    verified = index.verify()
+    assert not verified.sound and verified.keys == (("failed", "page: rows without a key"),)
+    assert [failure.reason for failure in index.reindex().failed] == [said.replace("2 rows", "3 rows")]
+    db.execute_sql("UPDATE page SET slug = title WHERE slug IS NULL")
+    assert len(index("walrus", fresh=True)) == 4
+    assert index.verify().sound and not index.reindex().failed
+
+
 def test_a_key_of_several_columns_one_of_them_a_foreign_key(database: Any, core: SemanticCore) -> None:
     class Base(peewee.Model):
         class Meta:
