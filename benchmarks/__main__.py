@@ -24,6 +24,7 @@ BENCHMARKS = {
     "cold": "whole processes from the command line",
     "batch": "a batch job of 100,000 chunks: rates beside a bare executemany, memory",
     "orm": "what a save costs with an index, per ORM and database; a table of 100,000 rows",
+    "save": "what a save costs with the set-up of the first page, one by one and many at once",
     "concurrency": "many searching clients beside some that save, in a group of processes",
     "peers": "nearest neighbours beside other libraries",
 }
