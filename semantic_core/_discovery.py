@@ -149,7 +149,8 @@ def _claims() -> Iterator[_Claim]:
         try:
             points = [point for point in distribution.entry_points if point.group == PROJECT]
             trouble = ""
-        except Exception as error:  # noqa: BLE001 - another distribution's damaged files must not stop ours
+        except Exception as error:  # noqa: BLE001
+            # Another distribution's damaged files must not stop ours.
             points, trouble = [], f"its entry points cannot be read: {one_line(error)}"
         if not points and not trouble:
             continue

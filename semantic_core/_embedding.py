@@ -47,7 +47,8 @@ class PassageEmbedder:
             return [None] * len(passages)
         try:
             vectors = checked_vectors(self._embedder.embed_documents(passages), len(passages), self._embedder.space)
-        except Exception as error:  # noqa: BLE001 - third-party code; the reason goes into the report
+        except Exception as error:  # noqa: BLE001
+            # Third-party code; the reason goes into the report.
             return self._divided(passages, error)
         self.embedded += len(passages) if self._counts else 0
         self._refused_in_a_row = 0

@@ -76,7 +76,8 @@ class Ingest:
         self._line = EmbeddingLine(self._passages, aside=aside, most=GROUP_CHUNKS)
         self._vectors: dict[str, Vector | None] = {}
         self._waiting: dict[str, str] = {}  # fingerprint -> passage, to be embedded
-        self._held: dict[Ref, _Prepared] = {}  # documents some of whose passages wait for a full batch
+        # Documents some of whose passages wait for a full batch.
+        self._held: dict[Ref, _Prepared] = {}
         self._outcomes: Counter[str] = Counter()
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._failed: list[Failure] = []
@@ -101,11 +102,13 @@ class Ingest:
             for group in self._groups(documents):
                 self._look_up(group)
                 for prepared in group:
-                    self._held.pop(prepared.document.ref, None)  # a later version never waits behind its earlier
+                    # A later version never waits behind its earlier.
+                    self._held.pop(prepared.document.ref, None)
                     self._held[prepared.document.ref] = prepared
                 self._embed(everything=False)
                 self._write_settled(stamps)
-        except BaseException as error:  # what was split before it is kept; after Ctrl-C, as far as its vectors are there
+        except BaseException as error:
+            # What was split before it is kept; after Ctrl-C, as far as its vectors are there.
             self._vectors.update(self._line.finished(everything=isinstance(error, Exception)))
             self._write_settled(stamps)
             raise

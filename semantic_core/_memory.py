@@ -216,7 +216,8 @@ class MemoryStore(MemoryQueue):
                 written += len(rows)
                 documents[ref] = _Kept(document, rows, before.created_at if before else now, now)
                 outcomes.append((ref, "updated" if before else "added"))
-            documents, _ = _fill(documents, known)  # passages that waited for a vector which came with another document
+            # Passages that waited for a vector which came with another document.
+            documents, _ = _fill(documents, known)
             self._state = attrs.evolve(
                 state, documents=documents, stamps=marks, written=written, checkpoints=self._advanced(state)
             )

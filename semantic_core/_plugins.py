@@ -117,7 +117,8 @@ class Plugins:
         reasons: list[str] = []
         failure: SemanticCoreError | None = None
         answers = self._relay.every("semantic_retrieve", request=request, store=store)
-        for answer in sorted(answers, key=lambda answer: answer.plugin not in self._own):  # ours own their sources
+        # Ours own their sources.
+        for answer in sorted(answers, key=lambda answer: answer.plugin not in self._own):
             if answer.error is not None:
                 reasons.append(f"plugin {answer.plugin}: {one_line(answer.error)}")
                 if answer.plugin in self._own and isinstance(answer.error, SemanticCoreError):

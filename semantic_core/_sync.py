@@ -41,7 +41,8 @@ def sync(
         numbers = [number for ref in refs for number in by_ref[ref]]
         try:
             documents, unread = _read(sources, collection, refs)
-        except Exception as error:  # noqa: BLE001 - the application's own reader; its reason is kept with the tickets
+        except Exception as error:  # noqa: BLE001
+            # The application's own reader; its reason is kept with the tickets.
             reason = str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
             outbox.failed(numbers, reason)
             report = attrs.evolve(report, failed=(*report.failed, Failure(collection, type(error).__name__, reason)))

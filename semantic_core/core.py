@@ -308,7 +308,8 @@ class SemanticCore:
             return merged(*(each.sync(limit, pending=True, progress=progress) for each in self.followers))
 
         def ingest(documents: Iterable[Document], stamps: Mapping[Ref, int]) -> IngestReport:
-            return self._ingest(mode, None).run(documents, stamps)  # a run of its own, so its report counts nothing else
+            # A run of its own, so its report counts nothing else.
+            return self._ingest(mode, None).run(documents, stamps)
 
         return sync(outbox, sources or {}, self.store, ingest, limit=limit or 1_000)
 

@@ -128,7 +128,8 @@ async def test_a_slow_embedder_stops_the_loop_only_where_it_is_called_directly()
     async with AsyncSemanticCore(opened(Late())) as core:
         await core.ingest(LOOPS)
         directly = await lag(lambda: core.core.search("repeat"))
-        in_a_thread = min([await lag(lambda: core.search("repeat")) for _ in range(3)])  # machines pause by themselves
+        # Machines pause by themselves.
+        in_a_thread = min([await lag(lambda: core.search("repeat")) for _ in range(3)])
     assert directly >= 0.3 and in_a_thread < directly / 2
 
 

@@ -1494,7 +1494,8 @@ def test_random_histories_alone_catch_it(mutant, monkeypatch):
     def unshrunk(count: int) -> settings:
         return settings(examples(count), phases=[Phase.generate])
 
-    monkeypatch.setattr(_store_history, "examples", unshrunk)  # that it is caught matters here, not how shortly it is told
+    # That it is caught matters here, not how shortly it is told.
+    monkeypatch.setattr(_store_history, "examples", unshrunk)
     history = store_checks(persistent=issubclass(mutant, Shelf))[-1:]
     assert first_failure(history, lambda: opener(mutant), "")[0] == "any_history_ends_as_in_memory"
 

@@ -197,7 +197,8 @@ def test_a_generator_that_fails_leaves_finished_groups_and_nothing_half_done(
         core.ingest(documents())
     kept = [document.ref.key for document in core.documents()]
     assert kept == ["0", "1", "2", "3"][: len(kept)]
-    assert len(kept) == 4 or error is KeyboardInterrupt  # which waits for no vector that is not there yet
+    # Which waits for no vector that is not there yet.
+    assert len(kept) == 4 or error is KeyboardInterrupt
     report = core.ingest(note(str(number), f"text {number}") for number in range(6))
     assert (report.unchanged, report.added) == (len(kept), 6 - len(kept))
 
@@ -246,7 +247,8 @@ def test_progress_counts_what_is_written(monkeypatch: pytest.MonkeyPatch, is_loc
     seen: list[IngestProgress] = []
     opened(Picky(batch_size=1)).ingest((note(str(number), f"text {number}") for number in range(5)), progress=seen.append)
     written = [progress.documents for progress in seen]
-    assert len(written) == 4 and written == sorted(written)  # after each group, as far as its vectors are there
+    # After each group, as far as its vectors are there.
+    assert len(written) == 4 and written == sorted(written)
     assert seen[-1] == IngestProgress(documents=5, chunks=5, characters=30, embedded=5, reused=0, failed=0)
 
 

@@ -40,7 +40,8 @@ def test_documents_are_found_by_words_and_nothing_waits(place: dict[str, Any], e
             found = core.search("walrus", mode=asked)
             assert [hit.ref.key for hit in found] == ["1"]
             assert (found.mode, found.degraded, found.reason) == ("text", False, "")
-        assert len(core.search("mammals of the sea")) == 1  # "the" is a word like any other; meaning is not looked at
+        # "the" is a word like any other; meaning is not looked at.
+        assert len(core.search("mammals of the sea")) == 1
         assert core.stats().pending == 0 and core.embed_pending() == 0
         assert "words only" in repr(core)
 

@@ -43,7 +43,8 @@ class Article(models.Model):
         app_label = "library"
 
 
-core = SemanticCore.from_config(path=os.environ.get("APP_INDEX", "app.semantic.db"))  # one for the process
+# One for the process.
+core = SemanticCore.from_config(path=os.environ.get("APP_INDEX", "app.semantic.db"))
 
 
 def start() -> None:

@@ -26,7 +26,8 @@ class Article(Model):
 def create_app() -> Flask:
     app = Flask(__name__)
     db.init(os.environ.get("APP_DB", "app.db"), pragmas={"journal_mode": "wal"})
-    app.core = SemanticCore.from_config(path=os.environ.get("APP_INDEX", "app.semantic.db"))  # one for the process
+    # One for the process.
+    app.core = SemanticCore.from_config(path=os.environ.get("APP_INDEX", "app.semantic.db"))
     with db.connection_context():
         db.create_tables([Article])
         init_database(db, app.core)

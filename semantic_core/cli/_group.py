@@ -111,7 +111,8 @@ class LazyGroup(Group):
             result = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
             code = result if isinstance(result, int) else 0
             settle()
-        except Exception as error:  # noqa: BLE001 - the end of the program: every error becomes words and a code
+        except Exception as error:  # noqa: BLE001
+            # The end of the program: every error becomes words and a code.
             code = _told(error, as_json)
         sys.exit(code)
 

@@ -79,7 +79,8 @@ def _run(core: SemanticCore, stop: threading.Event, interval: float, as_json: bo
         started = monotonic()
         try:
             report, jobs = _round(core)
-        except Exception as error:  # noqa: BLE001 - the database or the store is away; the work waits, and it tries again
+        except Exception as error:  # noqa: BLE001
+            # The database or the store is away; the work waits, and it tries again.
             pause = min(pause * 2, LONGEST_PAUSE)
             reason = str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
             if as_json:

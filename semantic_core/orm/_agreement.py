@@ -226,7 +226,8 @@ class Agreement:
                 sleep(PAUSE)  # another process may be about to register this very index
                 continue
             progress = (known and (known.acknowledged, known.mark), text)
-            if progress == seen_before:  # nobody is in the middle of a write, so it is what it looks like
+            # Nobody is in the middle of a write, so it is what it looks like.
+            if progress == seen_before:
                 break
             seen_before = progress
         else:
@@ -262,7 +263,8 @@ class Agreement:
             return
         for source in every:
             owner, _, collection = source.partition("/")
-            if owner == outbox_id and collection:  # without a collection it says who compares rows, see `Lease`
+            # Without a collection it says who compares rows, see `Lease`.
+            if owner == outbox_id and collection:
                 self.ask_for(collection, None, why)
         self.consumers.register(self.index.identity, self.index.location, new.writes, new.mark, self.collections)
         if why != FIRST_TIME:

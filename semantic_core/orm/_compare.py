@@ -122,7 +122,8 @@ class RowComparison:
     # --- rows ---------------------------------------------------------------------------------------------------------
 
     def _rows(self, state: Comparison, limit: int) -> IngestReport:
-        number = self._outbox.last_number()  # before the rows: whoever changes one after this has a larger one
+        # Before the rows: whoever changes one after this has a larger one.
+        number = self._outbox.last_number()
         keys = self._outbox.page(self._adapter.table, state.after, limit)
         if not keys:
             self._agreement.put(self._name, state, attrs.evolve(state, phase="documents", total=state.rows))

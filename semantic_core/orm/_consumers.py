@@ -64,7 +64,8 @@ class Consumers(Statements):
             try:
                 self._execute(f"{insert}{nowhere} WHERE NOT EXISTS ({there})", values)
             except Exception:
-                if self._value(found, [_OUTBOX_ID]) is None:  # else another was faster, and this is its answer
+                # Else another was faster, and this is its answer.
+                if self._value(found, [_OUTBOX_ID]) is None:
                     raise
             value = self._value(found, [_OUTBOX_ID])
         return str(value)
@@ -102,7 +103,8 @@ class Consumers(Statements):
 
         Another index that was at the same place is gone: it is dropped.
         """
-        self.subscribe(consumer, collections)  # first: whoever finds the index registered must find these
+        # First: whoever finds the index registered must find these.
+        self.subscribe(consumer, collections)
         for other in self.every():
             if location and other.location == location and other.consumer != consumer:
                 self.drop(other.consumer)

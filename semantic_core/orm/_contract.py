@@ -295,7 +295,8 @@ class AdapterContract(ABC):
         """The document of a row; None if it does not belong into the index; a Failure if it cannot be made."""
         try:
             return self.document(key, instance)
-        except Exception as error:  # noqa: BLE001 - fields and callables of the application; kept with the ticket
+        except Exception as error:  # noqa: BLE001
+            # Fields and callables of the application; kept with the ticket.
             return Failure(f"{self.declaration.collection}/{key}", type(error).__name__, f"{type(error).__name__}: {error}")
 
     def document(self, key: str, instance: Any) -> Document | None:

@@ -165,7 +165,8 @@ class Declaration:
         title = " ".join(title.split())
         return Document(
             Ref(self.collection, key, self.tenant_of(instance)),
-            "\n\n".join(part for part in parts if part) or title,  # a document without text has no passage to be found by
+            # A document without text has no passage to be found by.
+            "\n\n".join(part for part in parts if part) or title,
             title=title,
             media_type=self.media_type,
             metadata={name: value for name, value in values.items() if value is not None},

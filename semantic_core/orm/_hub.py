@@ -86,7 +86,8 @@ class Hub:
         self._first = first
         self.execute, self.dialect, self.placeholder = first.execute, first.dialect, first.placeholder
         self._closed = False
-        self.adapters: Mapping[str, AdapterContract] = {}  # never changed, only replaced: others go through it meanwhile
+        # Never changed, only replaced: others go through it meanwhile.
+        self.adapters: Mapping[str, AdapterContract] = {}
         self.outbox = SqlOutbox(first.execute, first.dialect, placeholder=first.placeholder, atomic=first.atomic)
         self.agreement = Agreement(core.store, Consumers(first.execute, first.dialect, first.placeholder))
         self.worker = Worker(self._work, first.release)
@@ -262,7 +263,8 @@ class Hub:
         try:
             if not self.is_installed():  # migrations commit before there is an outbox
                 return
-        except Exception:  # noqa: BLE001 - perhaps another application's commit, and this database is away
+        except Exception:  # noqa: BLE001
+            # Perhaps another application's commit, and this database is away.
             _log.debug("The outbox cannot be reached; changes wait.", exc_info=True)
             return
         active = [adapter for name, adapter in self.adapters.items() if name not in self._paused]
@@ -278,7 +280,8 @@ class Hub:
                     self.catch_up()  # what failed is tried again
                 if any(adapter.same_transaction for adapter in active):
                     self._embed_pending(BATCH)
-            except Exception:  # noqa: BLE001 - the application's commit has happened and must not fail; `sync` keeps the reason
+            except Exception:  # noqa: BLE001
+                # The application's commit has happened and must not fail; `sync` keeps the reason.
                 if self._is_gone():
                     return
                 _log.warning("Pending changes could not be processed; they wait.", exc_info=True)
@@ -390,7 +393,8 @@ class Hub:
                 done = attrs.evolve(done, failed=tuple(each for each in done.failed if each.code != STALE))
             report = merged(report, done)
             _tell_failures(done, tickets.taken)
-            looked_through = not lease and tickets.taken < size  # what comes now is the next commit's
+            # What comes now is the next commit's.
+            looked_through = not lease and tickets.taken < size
             if not tickets.taken or looked_through or (until is not None and monotonic() >= until):
                 break
             left = None if left is None else left - tickets.taken
@@ -527,7 +531,8 @@ class Hub:
             with self.at_work(), self._first.connected():
                 if not self._first.in_transaction and self.outbox.exists():
                     self.agreement.consumers.drop(self.outbox.consumer)
-        except Exception:  # noqa: BLE001 - the database may be closed, or gone; the index is forgotten there after a while
+        except Exception:  # noqa: BLE001
+            # The database may be closed, or gone; the index is forgotten there after a while.
             _log.debug("The application's database could not be told that an index in memory has ended.", exc_info=True)
 
     @in_one_connection

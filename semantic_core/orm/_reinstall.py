@@ -44,7 +44,8 @@ class Reinstall:
             try:
                 if is_there(adapter):
                     adapter.install()
-            except Exception as error:  # noqa: BLE001 - whatever is half migrated; the next commit tries again
+            except Exception as error:  # noqa: BLE001
+                # Whatever is half migrated; the next commit tries again.
                 reason = str(error).partition("\n")[0]
                 _log.info("%s is not installed yet: %s", adapter, reason)
 

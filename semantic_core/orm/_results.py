@@ -52,7 +52,8 @@ def with_hit(instance: Any, hit: SearchHit) -> Any:
     """The instance, with its hit. One that has no room for attributes stays as it is: `ModelResults.hits` has it."""
     try:
         setattr(instance, HIT, hit)
-    except Exception:  # noqa: BLE001 - a model that is frozen, or takes its own fields only, says so as it likes
+    except Exception:  # noqa: BLE001
+        # A model that is frozen, or takes its own fields only, says so as it likes.
         with suppress(AttributeError, TypeError):  # slots
             object.__setattr__(instance, HIT, hit)
     return instance

@@ -49,7 +49,8 @@ def _attribute(instance: object, name: str) -> object:
     try:
         return getattr(instance, name)
     except Exception as error:
-        if type(error).__name__.endswith("DoesNotExist"):  # how Django and Peewee tell that a related row is gone
+        # How Django and Peewee tell that a related row is gone.
+        if type(error).__name__.endswith("DoesNotExist"):
             return None
         raise
 

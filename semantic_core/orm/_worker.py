@@ -62,7 +62,8 @@ class Worker:
             try:
                 again = self._do()
                 pause = INTERVAL
-            except Exception:  # noqa: BLE001 - whatever the store or the database raised; the tickets wait, and it tries again
+            except Exception:  # noqa: BLE001
+                # Whatever the store or the database raised; the tickets wait, and it tries again.
                 pause = min(pause * 2, LONGEST_PAUSE)
                 _log.warning("Changes could not be worked off; next try in %.0f s.", pause, exc_info=True)
             finally:

@@ -180,7 +180,8 @@ class BaseORMAdapter(AdapterContract):
             seen += len(found)
             if len(rows) >= size or len(found) < page:
                 break
-            page = min(max(page * 4, LEAST_PAGE), MOST_REACHED - seen)  # rows are gone: look further, in growing steps
+            # Rows are gone: look further, in growing steps.
+            page = min(max(page * 4, LEAST_PAGE), MOST_REACHED - seen)
             if page < 1 or len(gone) >= MOST_GONE:
                 reasons.append(f"more than {len(gone):,} documents found have no row any more, so fewer rows are given")
                 break
@@ -318,7 +319,8 @@ class BaseORMAdapter(AdapterContract):
         if self.hub._closed or not (went or changes_tables(sql)):
             return
         for adapter in self._captured_by_triggers():
-            if went or (adapter._installed and not adapter.capturing):  # another core of this process made way
+            # Another core of this process made way.
+            if went or (adapter._installed and not adapter.capturing):
                 self.hub.reinstall.later(adapter)
 
     def _captured_by_triggers(self) -> list[BaseORMAdapter]:

@@ -69,7 +69,8 @@ def _is_open(adapter: BaseORMAdapter) -> bool:
     core = adapter.core
     try:
         hash((adapter.dialect, adapter.database))
-    except Exception:  # noqa: BLE001 - whatever an ORM raises for a database it does not know any more
+    except Exception:  # noqa: BLE001
+        # Whatever an ORM raises for a database it does not know any more.
         return False
     return not (core.closed if isinstance(core, SettledCore) else adapter.hub._closed)
 

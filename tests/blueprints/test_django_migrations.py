@@ -76,7 +76,8 @@ def test_triggers_that_made_way_for_a_migration_come_back_with_it(alias: str, bi
     index.sync()
     assert held(index)["1"].endswith("within it")
     Article.objects.filter(id=2).update(content="after it")
-    assert index.search("after", fresh=True, timeout=30).waiting == 0  # a thread that compares rows may have the change
+    # A thread that compares rows may have the change.
+    assert index.search("after", fresh=True, timeout=30).waiting == 0
     assert held(index)["2"].endswith("after it")
     assert index.verify().sound
 

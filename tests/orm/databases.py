@@ -162,7 +162,8 @@ def why_unreachable(kind: str) -> str:
         return ""
     try:
         _server(kind, "SELECT 1")
-    except Exception as error:  # noqa: BLE001 - each driver has errors of its own; the reason is shown
+    except Exception as error:  # noqa: BLE001
+        # Each driver has errors of its own; the reason is shown.
         return f"{type(error).__name__}: {error}".strip().splitlines()[0]
     return ""
 

@@ -32,7 +32,8 @@ from databases import Connection, Database, need, new_database
 
 History = Sequence[tuple[Any, ...]]
 """What happens, in order: the name of a method of `World`, and its arguments."""
-MEMORY = Path("/dev/shm")  # noqa: S108 - files that need not outlive the test, where there is such a place
+# Files that need not outlive the test, where there is such a place.
+MEMORY = Path("/dev/shm")  # noqa: S108
 WORDS = ("tomato", "elephant", "purple", "river", "candle", "orchid", "granite", "violin")
 EMBEDDER = HashEmbedder()
 
@@ -162,7 +163,8 @@ class ServerPlace(Place):
     def restore(self, backup: tuple[dict[str, list[tuple[Any, ...]]], dict[str, tuple[Any, ...]]]) -> None:
         tables, sequences = backup
         with self.connection.transaction():
-            self.connection.run("SET LOCAL session_replication_role = replica")  # so no trigger hears of it
+            # So no trigger hears of it.
+            self.connection.run("SET LOCAL session_replication_role = replica")
             for name, rows in tables.items():
                 self.connection.run(f"DELETE FROM {name}")
                 for row in rows:
@@ -205,7 +207,8 @@ class Host:
     def kill(self) -> None:
         """End it without a word: what it has written is there, nothing else."""
         if self.running:
-            self.index.hub.stop()  # it hears of no commit any more, nor of what others in this process do
+            # It hears of no commit any more, nor of what others in this process do.
+            self.index.hub.stop()
             self.core.store.close()
             self.application.close()
             self.running = False
@@ -409,7 +412,8 @@ def new_world(kind: str, application: type[Application]) -> Iterator[World]:
                 yield world
             finally:
                 world.close()
-                SemanticIndex._declared[:] = declared  # models of ended processes are looked at by nobody any more
+                # Models of ended processes are looked at by nobody any more.
+                SemanticIndex._declared[:] = declared
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

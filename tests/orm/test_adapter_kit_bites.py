@@ -767,5 +767,6 @@ def test_random_trees_alone_catch_it(mutant: Any, tmp_path: Path, monkeypatch: p
     def unshrunk(count: int) -> settings:
         return settings(examples(count), phases=[Phase.generate])
 
-    monkeypatch.setattr(_adapter_trees, "examples", unshrunk)  # that it is caught matters here, not how shortly it is told
+    # That it is caught matters here, not how shortly it is told.
+    monkeypatch.setattr(_adapter_trees, "examples", unshrunk)
     assert failure(adapter_checks(trees=40)[-1], mutant, tmp_path)

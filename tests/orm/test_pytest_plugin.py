@@ -95,7 +95,8 @@ def test_a_savepoint_that_is_rolled_back_takes_what_was_found_in_it(app: App, se
         assert sorted(held) == ["1", "2"]
         document = semantic_test_core.get(held["1"])
         assert document is not None and document.text == "the first state"
-        app.db.run("UPDATE article SET content = 'a later state' WHERE id = 1")  # its ticket has a number that was used
+        # Its ticket has a number that was used.
+        app.db.run("UPDATE article SET content = 'a later state' WHERE id = 1")
         document = semantic_test_core.get(held["1"])
         assert document is not None and document.text == "a later state"
 

@@ -74,7 +74,8 @@ def write_lines(texts: Iterable[tuple[str, str]], request: Mapping[str, Any], mo
 
     Raises InputError for no texts, a key that is none or is there twice; JobTooLarge.
     """
-    file: IO[bytes] = SpooledTemporaryFile(max_size=INLINE_BYTES)  # noqa: SIM115 - the caller closes it
+    # The caller closes it.
+    file: IO[bytes] = SpooledTemporaryFile(max_size=INLINE_BYTES)  # noqa: SIM115
     try:
         digest, hashes, size = blake2b(digest_size=16), array("Q"), 0
         for key, text in texts:

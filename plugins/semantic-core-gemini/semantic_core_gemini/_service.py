@@ -109,7 +109,8 @@ class Service:
             try:
                 answer = client.models.embed_content(model=model.name, contents=contents, config=config)
             except Exception as error:
-                if isinstance(error, ValueError | KeyError | TypeError):  # it came, and cannot be read
+                # It came, and cannot be read.
+                if isinstance(error, ValueError | KeyError | TypeError):
                     meter.add(requests=1, texts=len(texts), tokens=tokens)
                 elif not (was_answered(error) or never_arrived(error)):
                     meter.add(lost_texts=len(texts))
@@ -278,7 +279,8 @@ class Service:
         options = types.HttpOptions(
             base_url=self.reach.base_url,
             api_version=self.reach.api_version,
-            timeout=self._milliseconds,  # without one it sets none, whatever the HTTP client was made with
+            # Without one it sets none, whatever the HTTP client was made with.
+            timeout=self._milliseconds,
             httpx_client=http,
             # Never used. Given, it keeps google-genai from making clients of its own, with certificates to load.
             httpx_async_client=httpx2.AsyncClient(transport=httpx2.AsyncBaseTransport()),

@@ -122,7 +122,8 @@ class GoogleKeyring:
         faults = [f"{name} {_fault(one)}" for name, two in given.items() for one in two if one is not None and _fault(one)]
         twice = [name for name, two in given.items() if None not in two]
         kept = {name: _kept(two[0] if two[0] is not None else two[1]) for name, two in given.items() if not faults}
-        del default_key, batch_key, default, batch, given  # so that no frame of a traceback holds a key in the clear
+        # So that no frame of a traceback holds a key in the clear.
+        del default_key, batch_key, default, batch, given
         if faults:
             raise KeyMalformed(f"{faults[0]}.", hint="A key is printable ASCII without white space.")
         if twice:

@@ -246,4 +246,5 @@ def test_the_search_finds_a_key_where_there_is_one(gemini: FakeGemini, log: Ever
             with pytest.raises(Exception) as raised:
                 client.models.embed_content(model="gemini-embedding-001", contents=["x"])
             assert leaks(raised.value)
-    log.lines.clear()  # that client writes its key down as well, unless one of ours happens to be alive and masks it
+    # That client writes its key down as well, unless one of ours happens to be alive and masks it.
+    log.lines.clear()

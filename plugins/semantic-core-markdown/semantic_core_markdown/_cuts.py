@@ -67,7 +67,8 @@ def _place(text: str, start: int, share: int, limit: int, patterns: tuple[re.Pat
             return at
         if high < most and (found_later := pattern.search(text, high, most)) and found_later.end() > start:
             return found_later.end()
-    for pattern in patterns[1:]:  # only an early one: what follows it is as long as a piece by itself
+    # Only an early one: what follows it is as long as a piece by itself.
+    for pattern in patterns[1:]:
         at = 0
         for found in pattern.finditer(text, start + 1, low):
             at = found.end()

@@ -103,7 +103,8 @@ def _reasonable(events: Iterable[Any]) -> bool:
         elif isinstance(event, yaml.ScalarEvent):
             anchor, size = event.anchor, 1
         elif isinstance(event, yaml.AliasEvent):
-            anchor, size = None, sizes.get(event.anchor, MAX_VALUES + 1)  # unknown yet: it stands within itself
+            # Unknown yet: it stands within itself.
+            anchor, size = None, sizes.get(event.anchor, MAX_VALUES + 1)
         else:
             continue
         if anchor:

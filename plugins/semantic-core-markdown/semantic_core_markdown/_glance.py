@@ -79,7 +79,8 @@ def _text(source: str, start: int, found: re.Match[str]) -> Block | None:
         return Block("paragraph", start, end)
     says = source[start:line].strip()
     level = 1 if "=" in source[line:end] else 2
-    return None if level == 2 and "|" in says else Block("heading", start, end, level, says)  # dashes may make a table of it
+    # Dashes may make a table of it.
+    return None if level == 2 and "|" in says else Block("heading", start, end, level, says)
 
 
 def _fence(source: str, found: re.Match[str]) -> Block:
@@ -120,7 +121,8 @@ def _line_behind(source: str, at: int) -> int:
 def _quote(source: str, found: re.Match[str]) -> Block | None:
     start, end = found.span("quote")
     last = source[max(start, source.rfind("\n", start, end - 1)) : end]
-    return Block("text", start, end, within=within) if last.strip(_MARKS) else None  # it may take blank lines along
+    # It may take blank lines along.
+    return Block("text", start, end, within=within) if last.strip(_MARKS) else None
 
 
 def _table(source: str, found: re.Match[str]) -> Block | None:

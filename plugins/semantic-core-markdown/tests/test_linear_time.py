@@ -140,7 +140,8 @@ def test_a_thread_with_a_small_stack_is_enough_for_any_nesting() -> None:
         try:
             for mark in ("> ", "- ", "1. ", "> - "):
                 work(mark * 5_000 + "deep\n\n# Heading\n")
-        except BaseException as error:  # noqa: BLE001 - handed to the test, which is in another thread
+        except BaseException as error:  # noqa: BLE001
+            # Handed to the test, which is in another thread.
             failures.append(error)
 
     size = threading.stack_size(256 * 1024)

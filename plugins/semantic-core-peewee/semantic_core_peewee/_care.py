@@ -158,7 +158,8 @@ def compact(raw: Any) -> None:
     """Merge the index of words, rebuild the file without gaps, and empty the log."""
     with transaction(raw):
         raw.execute("insert into words (words) values ('optimize')")
-    raw.execute("pragma temp_store = file")  # the file is built anew beside itself: too large for memory
+    # The file is built anew beside itself: too large for memory.
+    raw.execute("pragma temp_store = file")
     try:
         raw.execute("vacuum")
     finally:

@@ -185,12 +185,14 @@ class CodeCache:
         while len(blocks) * BLOCK < state.slots:
             blocks.append(Block.empty(self._dimensions))
             chunks.append(np.zeros(BLOCK, dtype=np.int64))
-        own = set(range(held // BLOCK + 1 if latest else 0, len(blocks)))  # columns no other version sees
+        # Columns no other version sees.
+        own = set(range(held // BLOCK + 1 if latest else 0, len(blocks)))
         for number, slots in segments_since(view, self._dimensions, latest.state.changes if latest else -1):
             place, first = divmod(number * SEGMENT, BLOCK)
             if place not in own:
                 there = chunks[place][: held - place * BLOCK]
-                chunks[place] = np.zeros(BLOCK, dtype=np.int64)  # what is not written takes no memory: so not just a copy
+                # What is not written takes no memory: so not just a copy.
+                chunks[place] = np.zeros(BLOCK, dtype=np.int64)
                 chunks[place][: len(there)] = there
                 own.add(place)
             chunks[place][first : first + SEGMENT] = slots["chunk"]

@@ -135,7 +135,8 @@ class Commits:
             try:
                 callback()
             except Exception:
-                if not in_transaction(self._alive()):  # the database gave the transaction up: there is nothing to commit
+                # The database gave the transaction up: there is nothing to commit.
+                if not in_transaction(self._alive()):
                     raise
                 _log.warning("Words could not be written with their rows; they follow.", exc_info=True)
 
@@ -148,7 +149,8 @@ class Commits:
             for callback in self._living(self._after):
                 try:
                     callback()
-                except Exception:  # noqa: BLE001 - what was written is committed, and must not look as if it were not
+                except Exception:  # noqa: BLE001
+                    # What was written is committed, and must not look as if it were not.
                     _log.warning("Changes could not be worked off; they wait.", exc_info=True)
         finally:
             self._mine.telling = False

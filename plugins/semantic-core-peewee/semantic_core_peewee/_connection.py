@@ -100,7 +100,8 @@ class Connection:
         claim, self._claim = self._claim, None
         try:
             if raw is not None:
-                with suppress(apsw.Error):  # of a disk that fails: what was committed is safe, and the rest is undone
+                # Of a disk that fails: what was committed is safe, and the rest is undone.
+                with suppress(apsw.Error):
                     raw.close(True)
         finally:
             _guard.release(claim)
@@ -157,7 +158,8 @@ def _configure(raw: Any, target: Target, writer: bool) -> None:
     raw.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
     raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
     raw.execute(f"pragma cache_size = {-1024 * (WRITER_CACHE if writer else READER_CACHE)}")
-    raw.execute("pragma temp_store = memory")  # no copy of a text is left behind in a temporary file
+    # No copy of a text is left behind in a temporary file.
+    raw.execute("pragma temp_store = memory")
     raw.execute(_SYNCHRONOUS[target.durability])
     raw.execute("pragma secure_delete = on")
     raw.execute(f"pragma journal_size_limit = {WAL_LIMIT}")

@@ -24,7 +24,8 @@ Identity = tuple[int, int]
 _ours: Counter[Identity] = Counter()
 _inherited: set[Identity] = set()
 _given_up: set[Identity] = set()
-_lock = threading.RLock()  # garbage collection may close a connection of ours while another is being claimed
+# Garbage collection may close a connection of ours while another is being claimed.
+_lock = threading.RLock()
 _watching = False
 
 
@@ -50,7 +51,8 @@ def claim(path: str) -> Identity | None:
         )
     with _lock:
         if not _watching:
-            sys.addaudithook(_refuse_second_library)  # stays for the life of the process: hooks cannot be taken off
+            # Stays for the life of the process: hooks cannot be taken off.
+            sys.addaudithook(_refuse_second_library)
             _watching = True
         if not _ours[this] and this not in _inherited and _is_open_elsewhere(this):
             raise StoreMisuse(

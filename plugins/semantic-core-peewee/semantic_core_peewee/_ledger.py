@@ -23,9 +23,10 @@ _OPEN = f"status in ({', '.join(f'{status!r}' for status in OPEN)})"
 _ADD = f"""insert into batch_job ({_COLUMNS}, generation, most)
     values ({", ".join(f":{name}" for name in _FIELDS)}, :generation, :most) returning number"""  # noqa: S608 - ours
 _FIND = f"select {_COLUMNS} from batch_job where id = ?"  # noqa: S608 - our own columns
+# Our own columns.
 _LIST = f"""select {_COLUMNS} from batch_job where {{part}}
     and (:statuses is null or status in (select value from json_each(:statuses)))
-    and (:cleaned is null or cleaned = :cleaned) order by number desc limit :limit"""  # noqa: S608 - our own columns
+    and (:cleaned is null or cleaned = :cleaned) order by number desc limit :limit"""  # noqa: S608
 _LIST_ALL, _LIST_OPEN, _LIST_UNCLEAN = (_LIST.format(part=part) for part in ("1", _OPEN, "not cleaned"))
 _LEASE = """update batch_job set owner = :owner, leased_until = :until, updated_at = :now
     where id = :id and status = 'CREATED' and (owner in ('', :owner) or leased_until <= :now)"""
@@ -103,7 +104,8 @@ def jobs(view: View, statuses: Collection[JobStatus] | None, limit: int, cleaned
     """The latest jobs of these statuses, oldest first."""
     values = {"statuses": None if statuses is None else json.dumps(sorted(statuses)), "cleaned": cleaned, "limit": limit}
     are_open = statuses is not None and set(statuses) <= set(OPEN)
-    sql = _LIST_OPEN if are_open else _LIST_UNCLEAN if cleaned is False else _LIST_ALL  # the first two have an index
+    # The first two have an index.
+    sql = _LIST_OPEN if are_open else _LIST_UNCLEAN if cleaned is False else _LIST_ALL
     return [_job(row) for row in view.raw.execute(sql, values)][::-1]
 
 

@@ -122,7 +122,8 @@ def migrate(raw: Any, first: dict[str, str] | None = None) -> int:
     """
     for step in STEPS:
         with transaction(raw):
-            if step.number <= version_of(raw):  # looked at inside: another process may have been faster
+            # Looked at inside: another process may have been faster.
+            if step.number <= version_of(raw):
                 continue
             for statement in step.statements:
                 raw.execute(statement)

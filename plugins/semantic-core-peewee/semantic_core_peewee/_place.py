@@ -37,7 +37,8 @@ def is_new(target: Target) -> bool:
     try:
         _check_header(path)
     except StoreForeign:
-        if is_taken(path):  # somebody is making the file just now, or was cut off: judge it when that is over
+        # Somebody is making the file just now, or was cut off: judge it when that is over.
+        if is_taken(path):
             with sole(path, target.busy_timeout):
                 _take_back(path)
         if os.path.getsize(path) == 0:

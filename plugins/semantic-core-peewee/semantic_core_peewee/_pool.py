@@ -282,7 +282,8 @@ class Pool:
 
     def _close_writer(self) -> None:
         if self._writer is not None:
-            with suppress(apsw.Error):  # others may be reading; the last one to close the file empties the log
+            # Others may be reading; the last one to close the file empties the log.
+            with suppress(apsw.Error):
                 self._writer.raw.set_busy_timeout(int(CLOSING_WAIT * 1000))
                 self._writer.raw.execute("pragma wal_checkpoint(truncate)").fetchall()
         self._drop_writer()

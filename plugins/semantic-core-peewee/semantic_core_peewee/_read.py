@@ -32,9 +32,10 @@ def fetch(view: View, ids: Sequence[ChunkId]) -> list[StoredChunk]:
 
 def get(view: View, ref: Ref) -> DocumentRecord | None:
     """The document as it was handed over; None if there is none."""
+    # Our own columns.
     row = view.raw.execute(
         f"""select {DOCUMENT_COLUMNS} from document as d
-        where d.generation = ? and d.tenant = ? and d.collection = ? and d.key = ?""",  # noqa: S608 - our own columns
+        where d.generation = ? and d.tenant = ? and d.collection = ? and d.key = ?""",  # noqa: S608
         (view.generation, *key_of(ref)),
     ).fetchone()
     return None if row is None else document_of(ref, row)

@@ -61,7 +61,8 @@ class SameFileStore(SqliteStore):
         try:
             with connected(self.database):
                 _check_connection(self.database)
-            self._claim = self._claim or _guard.claim(self._target.path)  # it may have come into being just now
+            # It may have come into being just now.
+            self._claim = self._claim or _guard.claim(self._target.path)
             self._space, self._multi_tenant = _prepare(self._target, space, multi_tenant)
         except BaseException:
             _guard.release(self._claim)

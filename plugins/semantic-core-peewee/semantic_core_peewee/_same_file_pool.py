@@ -110,7 +110,8 @@ class SameFilePool(Pool):
             self._here.ready = raw
         connection = Renamed(raw)
         for statement in _VOCABULARY:
-            connection.execute(statement.format(renamed_name("words")))  # each time: a rollback takes it along
+            # Each time: a rollback takes it along.
+            connection.execute(statement.format(renamed_name("words")))
         return View(connection, int(connection.execute(GENERATION).get))
 
     @contextmanager

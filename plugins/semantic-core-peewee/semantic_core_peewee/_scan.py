@@ -70,7 +70,8 @@ def score(query: Query, codes: NDArray[np.uint8], sums: Scores, scales: Scores, 
     if len(codes):
         np.subtract(_dots(query.codes, codes), sums, out=into)
         into -= np.float32(query.shift)
-        with np.errstate(over="ignore", invalid="ignore"):  # of a damaged scale: what it misleads to is compared exactly
+        # Of a damaged scale: what it misleads to is compared exactly.
+        with np.errstate(over="ignore", invalid="ignore"):
             into *= scales
 
 

@@ -47,13 +47,15 @@ class Matching:
     def slots(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
         """The slots in scope at these places of the scores: all scores belong to `rows` if there are any."""
         if self.inside is not None:
-            return places[self.inside[places]]  # again: whatever a damaged scale makes of infinity, it is not in scope
+            # Again: whatever a damaged scale makes of infinity, it is not in scope.
+            return places[self.inside[places]]
         return places if self.rows is None else self.rows[places]
 
 
 def matching(view: View, codes: Codes, scope: Scope, clause: Clause) -> Matching:
     """What of this state is in scope."""
-    key = (clause.sql, clause.values)  # not the filter itself: in Python, one that asks for 1 equals one that asks for True
+    # Not the filter itself: in Python, one that asks for 1 equals one that asks for True.
+    key = (clause.sql, clause.values)
     kept: dict[Any, Matching | None] = codes.kept.setdefault(_KEPT, {})
     found = kept.get(key)
     if found is None:
@@ -76,7 +78,8 @@ def _matching(view: View, codes: Codes, scope: Scope, clause: Clause, *, again: 
         within = Matching() if everywhere else _matched(codes, lambda block: allowed[block.homes])
         return attrs.evolve(within, clause=clause, share=within.share / 2)
     last = int(codes.column("documents").max(initial=0))
-    if last > 64 * len(codes) + 4_096:  # numbers with wide gaps: a table of them would be mostly empty
+    # Numbers with wide gaps: a table of them would be mostly empty.
+    if last > 64 * len(codes) + 4_096:
         listed = np.array(ids, dtype=np.int64)
         return _matched(codes, lambda block: np.isin(block.documents, listed))
     documents = _table([id for id in ids if id <= last], last)

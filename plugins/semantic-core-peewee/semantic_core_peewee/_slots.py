@@ -208,7 +208,8 @@ def _give_up(view: View, dimensions: int, chunks: Collection[int], touched: set[
         with view.raw.blob_open("main", "segment", "slots", _segment_id(view, number), True) as blob:
             for offset in offsets:
                 blob.seek(offset * size)
-                blob.write(bytes(size))  # the code as well: it tells nearly as much as the vector did
+                # The code as well: it tells nearly as much as the vector did.
+                blob.write(bytes(size))
     touched.update(by_segment)
     return len(places)
 

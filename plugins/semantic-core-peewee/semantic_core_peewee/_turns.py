@@ -62,7 +62,8 @@ class Turns:
         mine = _Waiting(threading.get_ident(), threading.Lock())
         with self._lock:
             if mine.thread in self._holders:
-                return  # what interrupted the thread the last time kept it from giving its turn back
+                # What interrupted the thread the last time kept it from giving its turn back.
+                return
             if len(self._holders) < self._most:
                 self._holders.add(mine.thread)
                 return

@@ -59,7 +59,8 @@ def as_query(vector: object, dimensions: int) -> NDArray[np.float64]:
     """float64 of length 1. Raises VectorInvalid."""
     given = _numbers(vector, dimensions)
     with np.errstate(over="ignore", invalid="ignore"):
-        length = float(np.sqrt(given @ given))  # one by itself, before every search: half the time of `_lengths`
+        # One by itself, before every search: half the time of `_lengths`.
+        length = float(np.sqrt(given @ given))
     return given / _length(length)
 
 

@@ -139,7 +139,8 @@ class VectorLane:
     ) -> Found:
         """The best of the slots `within`, and others, given their rough scores."""
         step = largest_step(codes)
-        slack = max(0.0, -coded.rough(-coded.deviation(step), step))  # what stands last may itself be one deviation off
+        # What stands last may itself be one deviation off.
+        slack = max(0.0, -coded.rough(-coded.deviation(step), step))
         wanted = limit
         if within.clause is not None:
             wanted = int((limit + max(SPARE, limit // SPARE)) / max(within.share, limit / max(limit, len(scores))))
@@ -170,7 +171,8 @@ class VectorLane:
         return rows, scores
 
     def _are_few(self, view: View, clause: Clause) -> bool:
-        sql = f"select count(*) from (select 1 {_IN_SCOPE} {clause.sql} limit ?)"  # noqa: S608 - question marks only
+        # Question marks only.
+        sql = f"select count(*) from (select 1 {_IN_SCOPE} {clause.sql} limit ?)"  # noqa: S608
         return bool(view.raw.execute(sql, (*clause.values, FEW + 1)).get <= FEW)
 
     def _in_sql(self, view: View, query: NDArray[np.float64], limit: int, clause: Clause) -> Found:

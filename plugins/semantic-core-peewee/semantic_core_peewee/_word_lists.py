@@ -258,7 +258,8 @@ class WordLists:
                 break
             self._bytes -= self.lists.pop(word).bytes
             self._told.pop(word, None)
-        self._uses = Counter({word: self._uses[word] // 2 for word in self.lists})  # what was asked for long ago fades
+        # What was asked for long ago fades.
+        self._uses = Counter({word: self._uses[word] // 2 for word in self.lists})
 
     # --- going forward -----------------------------------------------------------------------------------------------
 

@@ -67,7 +67,8 @@ def words(view: View, text: str, limit: int, scope: Clause, counts: WordCounts) 
         rows = find(most)
         if len(rows) < most or rows[-1][1] != rows[limit - 1][1]:
             break
-        most *= 4  # the last score is shared by more than were asked for: see them all before choosing
+        # The last score is shared by more than were asked for: see them all before choosing.
+        most *= 4
     edge = rows[min(limit, len(rows)) - 1][1] if rows else 0.0
     scores = {chunk: 0.0 - score for chunk, score in rows if score <= edge}
     return best_first(SOURCE, chunk_ids(view, scores), scores, limit)
@@ -145,8 +146,9 @@ def _statement(layers: int, join: str, condition: str, scope: str) -> str:
 
 
 def _in_scope(view: View, rows: list[Row], scope: Clause) -> list[Row]:
+    # Question marks only.
     sql = f"""select c.id from json_each(?) as j cross join chunk as c indexed by chunk_owner cross join document as d
-        where c.id = j.value and d.id = c.document and {scope.each[0]}"""  # noqa: S608 - question marks only
+        where c.id = j.value and d.id = c.document and {scope.each[0]}"""  # noqa: S608
     inside = {chunk for (chunk,) in view.raw.execute(sql, (json.dumps([chunk for chunk, _ in rows]), *scope.each[1]))}
     return [row for row in rows if row[0] in inside]
 

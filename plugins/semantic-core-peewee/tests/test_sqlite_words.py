@@ -110,7 +110,8 @@ def test_a_repeated_word_counts_up_to_three_times(store: SqliteStore, item: Call
     once = score("river")
     assert score("river river") == pytest.approx(2 * once)
     assert score("river river river") == pytest.approx(3 * once) == pytest.approx(score("River " * 50))
-    many = " ".join(f"w{number}" for number in range(31))  # so many words that they are asked for in layers
+    # So many words that they are asked for in layers.
+    many = " ".join(f"w{number}" for number in range(31))
     assert score(f"{many} {many} river river river") == pytest.approx(3 * once)
     narrow = store.words(f"{many} {many} river river river", 1, Scope(collections=("notes",)))
     assert narrow.scores[0] == pytest.approx(3 * once)

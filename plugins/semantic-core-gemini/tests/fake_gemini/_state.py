@@ -90,7 +90,8 @@ class State:
         self.jobs: dict[str, Job] = {}
         self.uploads: dict[str, File] = {}
         self.bills: dict[str, Bill] = {}
-        self.cheap_vectors = False  # whether all texts have one vector, where only their number is of interest
+        # Whether all texts have one vector, where only their number is of interest.
+        self.cheap_vectors = False
         self._numbers = itertools.count(1)
         self._cheap: dict[int, str] = {}
 

@@ -74,7 +74,8 @@ def write(db: Any, model: Any, chance: random.Random) -> None:
                     model.insert(id=key, body=body).execute()
                     if chance.random() < 0.5:
                         transaction.rollback()
-        except peewee.OperationalError:  # a deadlock, or a lock that another holds: nothing was changed
+        except peewee.OperationalError:
+            # A deadlock, or a lock that another holds: nothing was changed.
             continue
         sys.stdout.write(".")
         sys.stdout.flush()

@@ -48,7 +48,8 @@ def main() -> None:
             try:
                 os.write(1, f"{os.getpid()}\n".encode())
                 {"write": write, "look after": look_after}[task["role"]](task)
-            except BaseException:  # noqa: BLE001 - whatever it was, it is told, and no forked copy of main() goes on
+            except BaseException:  # noqa: BLE001
+                # Whatever it was, it is told, and no forked copy of main() goes on.
                 traceback.print_exc()
             finally:
                 os._exit(1)

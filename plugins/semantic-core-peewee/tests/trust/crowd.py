@@ -141,7 +141,8 @@ def reader(folder: Path, number: int, members: int, writers: int, operations: in
     board.meet(number)
     finished = False
     while looks < operations and not finished:
-        finished = bool(board.done[:writers].all())  # once more after that: the last versions must be seen
+        # Once more after that: the last versions must be seen.
+        finished = bool(board.done[:writers].all())
         for key in range(KEYS):
             before = int(board.committed[key])
             try:
@@ -212,7 +213,8 @@ def _fork(store: Any, turn: int, writes: int, *, inside: bool) -> int:
                 os._exit(code)
             except StoreMisuse:
                 pass
-            thread = threading.Thread(target=_child_writes, args=(store, turn, writes))  # a thread has no snapshot
+            # A thread has no snapshot.
+            thread = threading.Thread(target=_child_writes, args=(store, turn, writes))
             thread.start()
             thread.join()
         else:
@@ -267,9 +269,11 @@ def outlived(folder: Path, rounds: int, writes: int) -> dict[str, Any]:
 
 def forgotten(folder: Path, rounds: int) -> dict[str, Any]:
     """Stores that are dropped unclosed, and collected while others are opened."""
-    faulthandler.dump_traceback_later(PATIENCE / 2, exit=True)  # the fault is to wait for oneself, for ever
+    # The fault is to wait for oneself, for ever.
+    faulthandler.dump_traceback_later(PATIENCE / 2, exit=True)
     gc.disable()
-    sys.addaudithook(lambda event, _: gc.collect() if event == "os.listdir" else None)  # as the guard looks around
+    # As the guard looks around.
+    sys.addaudithook(lambda event, _: gc.collect() if event == "os.listdir" else None)
     for turn in range(rounds):
         ring: list[Any] = [SqliteStore(SPACE, folder / "forgotten.db")]
         ring[0].replace([item(Ref("notes", str(turn)), f"round {turn}")])

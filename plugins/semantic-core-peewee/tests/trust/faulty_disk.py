@@ -58,7 +58,8 @@ class _Vfs(ctypes.Structure):
     ]
 
 
-_OPEN = (_pointer, _pointer, _pointer, _int, _pointer)  # names as they are: SQLite keeps the pointers
+# Names as they are: SQLite keeps the pointers.
+_OPEN = (_pointer, _pointer, _pointer, _int, _pointer)
 _DELETE = (_pointer, _pointer, _int)
 
 KINDS = {
@@ -157,7 +158,8 @@ class FaultyDisk:
         def opened(vfs: int, name: int | None, file: int, flags: int, out: int) -> int:
             refused = self._refuses("open")
             if refused:
-                ctypes.c_void_p.from_address(file).value = None  # no table: SQLite is not to close it
+                # No table: SQLite is not to close it.
+                ctypes.c_void_p.from_address(file).value = None
                 return refused
             code = behind(vfs, name, file, flags, out)
             place = ctypes.c_void_p.from_address(file)

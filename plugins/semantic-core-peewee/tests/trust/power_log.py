@@ -171,7 +171,8 @@ def _apply(data: bytearray, event: Event, rng: random.Random | None, chance: flo
         return
     _, _, offset, given = event
     if rng is not None and rng.random() < chance / 2:
-        _resize(data, max(len(data), offset + len(given)), rng)  # the length reaches the disk before the bytes do
+        # The length reaches the disk before the bytes do.
+        _resize(data, max(len(data), offset + len(given)), rng)
     place = offset
     while place < offset + len(given):
         end = min(place - place % SECTOR + SECTOR, offset + len(given))

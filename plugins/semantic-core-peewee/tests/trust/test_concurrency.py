@@ -92,7 +92,8 @@ def test_thirty_two_threads_share_one_store() -> None:
                     waits.append(time.perf_counter() - started_at)
                     seen, torn = crowd.look(store, number)
                     assert (seen, torn) == (version, ""), f"wrote {version}, saw {seen}, {torn}"
-                    _, torn = crowd.look(store, (number + version) % THREADS)  # may not be there yet
+                    # May not be there yet.
+                    _, torn = crowd.look(store, (number + version) % THREADS)
                     assert not torn, torn
                     searches[number] += 2
             except Exception as error:  # noqa: BLE001 - a thread cannot fail the test itself

@@ -698,7 +698,8 @@ def test_every_defect_is_caught_by_the_check_that_is_named() -> None:
     survivors = [f"{defect.name} (by {defect.catcher})" for defect in DEFECTS if not complaint(defect)]
     survivors += [name for name, trial in IN_A_PROCESS.items() if not shows(*trial)]
     every = len(DEFECTS) + len(IN_A_PROCESS)
-    print(f"seeded defects: killed {every - len(survivors)}/{every}")  # noqa: T201 - the figure of this test
+    # The figure of this test.
+    print(f"seeded defects: killed {every - len(survivors)}/{every}")  # noqa: T201
     assert not survivors, survivors
     record("defects", seeded=every, killed=every - len(survivors))
 

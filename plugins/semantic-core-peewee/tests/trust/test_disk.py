@@ -176,7 +176,8 @@ def test_a_file_that_is_replaced_is_neither_written_nor_read_old(folder: Path) -
         store.replace([item(Ref("n", "1"), "what was there")])
         store.backup(folder / "backup.db")
         store.replace([item(Ref("n", "2"), "what came after the backup")])
-        os.replace(folder / "backup.db", store.path)  # somebody restores the backup under a running process
+        # Somebody restores the backup under a running process.
+        os.replace(folder / "backup.db", store.path)
         uses: list[Callable[[], Any]] = [
             lambda: store.replace([item(Ref("n", "3"), "written nowhere")]),
             lambda: store.words("after", 5, EVERYTHING),

@@ -607,7 +607,8 @@ AFTER_CLOSING: dict[str, Callable[[SqliteStore, Path], object]] = {
 
 def test_every_method_of_a_closed_store_says_that_it_is_closed(folder: Path) -> None:
     offered = {name: inspect.getattr_static(SqliteStore, name) for name in dir(SqliteStore) if not name.startswith("_")}
-    methods = {name for name, one in offered.items() if callable(one)}  # a classmethod is not: it makes a store
+    # A classmethod is not: it makes a store.
+    methods = {name for name, one in offered.items() if callable(one)}
     assert methods - {"close"} == set(AFTER_CLOSING)
     good(folder)
     with opened(folder) as store:

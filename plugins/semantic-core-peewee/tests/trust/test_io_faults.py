@@ -121,7 +121,8 @@ class Sweep:
         if self.operation.begin != "nothing":
             with closing(SqliteStore(SPACE, self.folder / NAME)) as store:
                 store.replace(HELD)
-                for suffix in ("", "-wal"):  # as a killed process leaves it: with all of it in the log
+                # As a killed process leaves it: with all of it in the log.
+                for suffix in ("", "-wal"):
                     shutil.copy(f"{self.folder / NAME}{suffix}", self._sound)
 
     def run(self) -> None:
@@ -236,7 +237,8 @@ def masked(error: Exception, fault: Fault) -> str:
     if not isinstance(error, StoreFull if fault.full else StoreUnavailable):
         return "not the error for it"
     first: BaseException | None = error
-    while first is not None and not isinstance(first, apsw.Error):  # Peewee puts an error of its own around it
+    # Peewee puts an error of its own around it.
+    while first is not None and not isinstance(first, apsw.Error):
         first = first.__cause__ or first.__context__
     told = getattr(first, "extendedresult", None)
     return "" if told in {fault.code(kind) for kind in fault.hits} else "not what happened first"

@@ -131,11 +131,13 @@ class Trial:
                     self._judge(path, writers)
 
     def _kill(self, opened: Sequence[Nursery], path: Path, writers: Sequence[Writer], rng: random.Random) -> None:
-        common = {"path": str(path), "seed": self.seed, "pages": rng.choice([8, 40, 1_000])}  # few: often in a checkpoint
+        # Few: often in a checkpoint.
+        common = {"path": str(path), "seed": self.seed, "pages": rng.choice([8, 40, 1_000])}
         tasks = [{"role": "write", "prefix": one.prefix, "first": one.next} for one in writers]
         tasks += [{"role": "look after"}] * self.others
         children = [nursery.start(**common, **task) for nursery, task in zip(opened, tasks, strict=True)]
-        life = LONGEST_LIFE if writers[0].next else rng.choice([0.01, LONGEST_LIFE])  # often while the file is made
+        # Often while the file is made.
+        life = LONGEST_LIFE if writers[0].next else rng.choice([0.01, LONGEST_LIFE])
         time.sleep(rng.uniform(0, life))  # nothing is waited for: any moment will do
         for child in rng.sample(children, len(children)):
             os.kill(child, signal.SIGKILL)

@@ -26,7 +26,8 @@ OPERATIONS = 10_000
 """Tried in a plain run."""
 TENANTS = (
     *("acme", "Acme", "ACME", "acme ", " acme", "acme.", "acm%", "acm_", "*", "o'brien", 'quo"te', "x' or '1'='1", "a--"),
-    *("é", "e\u0301", "\u0430cme", "0", "00", "null", "acme/notes"),  # the one before the zeros begins in Cyrillic
+    # The one before the zeros begins in Cyrillic.
+    *("é", "e\u0301", "\u0430cme", "0", "00", "null", "acme/notes"),
 )
 EMBEDDER = HashEmbedder(64)
 CANARY = re.compile(r"canary[a-p]+")
