@@ -61,7 +61,12 @@ def made(path: Path, *statements: str) -> Any:
 
 
 def write(
-    connection: Any, documents: Sequence[Any], chunks: Sequence[Any], *, words: bool = False, instead_of: int | None = None
+    connection: Any,
+    documents: Sequence[Any],
+    chunks: Sequence[Any],
+    *,
+    words: bool = False,
+    instead_of: int | None = None,
 ) -> None:
     """One transaction into tables made by hand. instead_of: the number of a document that goes in it."""
     connection.execute("begin immediate")
@@ -71,22 +76,47 @@ def write(
     connection.executemany("insert into document values (?,?,?,?,?,?,?)", documents)
     connection.executemany("insert into chunk values (?,?,?,?,?,?,?,?,?,?,?)", chunks)
     if words:
-        connection.executemany("insert into words (rowid, passage) values (?,?)", [(row[0], row[8]) for row in chunks])
+        connection.executemany(
+            "insert into words (rowid, passage) values (?,?)", [(row[0], row[8]) for row in chunks]
+        )
     connection.execute("commit")
 
 
-def rows_of(batch: Sequence[tuple[Document, Sequence[Entry]]], first: int) -> tuple[list[Any], list[Any]]:
+def rows_of(
+    batch: Sequence[tuple[Document, Sequence[Entry]]], first: int
+) -> tuple[list[Any], list[Any]]:
     """The content of a batch as plain tuples, for tables made by hand; numbers from `first` on."""
     documents, chunks = [], []
     for row, (document, entries) in enumerate(batch, first):
-        held = (document.title, document.text, document.media_type, json.dumps(dict(document.metadata)))
+        held = (
+            document.title,
+            document.text,
+            document.media_type,
+            json.dumps(dict(document.metadata)),
+        )
         documents.append((row, document.ref.collection, document.ref.key, *held))
         for entry in entries:
             chunk = entry.chunk
             position = chunk.id.position
-            place = (row * PER_DOCUMENT + position, row, position, chunk.kind, chunk.start, chunk.end)
+            place = (
+                row * PER_DOCUMENT + position,
+                row,
+                position,
+                chunk.kind,
+                chunk.start,
+                chunk.end,
+            )
             vector = None if entry.vector is None else entry.vector.tobytes()
-            chunks.append((*place, json.dumps(chunk.headings), chunk.text, entry.passage, entry.fingerprint, vector))
+            chunks.append(
+                (
+                    *place,
+                    json.dumps(chunk.headings),
+                    chunk.text,
+                    entry.passage,
+                    entry.fingerprint,
+                    vector,
+                )
+            )
     return documents, chunks
 
 
@@ -105,13 +135,16 @@ class SameRows:
         made_by = [
             sql
             for table in TRUTH
-            for (sql,) in held.execute("select sql from sqlite_schema where tbl_name = ? and sql is not null", (table,))
+            for (sql,) in held.execute(
+                "select sql from sqlite_schema where tbl_name = ? and sql is not null", (table,)
+            )
         ]
         inserts, rows = {}, {}
         for table in TRUTH:
+            # No computed ones.
             columns = ", ".join(
                 f'"{name}"' for _, name, *_ in held.execute(f"pragma table_info({table})")
-            )  # no computed ones
+            )
             marks = ", ".join("?" * (columns.count(",") + 1))
             inserts[table] = f"insert into {table} ({columns}) values ({marks})"
             rows[table] = held.execute(f"select {columns} from {table} order by id").fetchall()
@@ -123,7 +156,10 @@ class SameRows:
         connection = made(path, *self.tables)
         documents, chunks = self.rows["document"], self.rows["chunk"]
         pieces = [
-            (documents[first : first + group], chunks[first * PER_DOCUMENT : (first + group) * PER_DOCUMENT])
+            (
+                documents[first : first + group],
+                chunks[first * PER_DOCUMENT : (first + group) * PER_DOCUMENT],
+            )
             for first in range(0, len(documents), group)
         ]
         started = perf_counter()
@@ -148,7 +184,13 @@ def watched() -> Iterator[Counter[str]]:
 
     def note(event: dict[str, Any]) -> None:
         words = (event["sql"] or "").split(maxsplit=3)
-        table = words[2] if words[:1] in (["insert"], ["delete"], ["replace"]) else words[1] if len(words) > 1 else words[0]
+        table = (
+            words[2]
+            if words[:1] in (["insert"], ["delete"], ["replace"])
+            else words[1]
+            if len(words) > 1
+            else words[0]
+        )
         spent[step_of.get(table, "questions")] += event["nanoseconds"] / 1e9
 
     def watch(connection: Any) -> None:

@@ -18,8 +18,25 @@ from typing import Any
 import attrs
 
 LIBRARIES = (
-    *("semantic-core", "semantic-core-peewee", "semantic-core-wordllama", "semantic-core-markdown", "numpy", "apsw"),
-    *("peewee", "sqlite-vec", "simsimd", "wordllama", "tokenizers", "markdown-it-py", "faiss-cpu", "chromadb", "lancedb"),
+    *(
+        "semantic-core",
+        "semantic-core-peewee",
+        "semantic-core-wordllama",
+        "semantic-core-markdown",
+        "numpy",
+        "apsw",
+    ),
+    *(
+        "peewee",
+        "sqlite-vec",
+        "simsimd",
+        "wordllama",
+        "tokenizers",
+        "markdown-it-py",
+        "faiss-cpu",
+        "chromadb",
+        "lancedb",
+    ),
     *("txtai", "qdrant-client", "hnswlib"),
 )
 """Those whose version decides a figure."""
@@ -80,7 +97,9 @@ def side_by_side(runs: Mapping[str, Run], rounds: int, *, settle: bool = True) -
     return {name: Timing(tuple(spent)) for name, spent in seconds.items()}
 
 
-def per_query(lanes: Mapping[str, Callable[[Any], object]], queries: Sequence[Any], rounds: int) -> dict[str, Timing]:
+def per_query(
+    lanes: Mapping[str, Callable[[Any], object]], queries: Sequence[Any], rounds: int
+) -> dict[str, Timing]:
     """Every lane with every query, lanes alternating within a query; one uncounted round of a few queries first."""
     for query in queries[: max(3, len(queries) // 20)]:
         for lane in lanes.values():
@@ -99,7 +118,9 @@ def per_query(lanes: Mapping[str, Callable[[Any], object]], queries: Sequence[An
 
 def plain_environment() -> dict[str, str]:
     """The environment without settings of the product: what is measured is the default."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("SEMANTIC_CORE_")}
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith("SEMANTIC_CORE_")
+    }
 
 
 def process(command: Sequence[str], folder: Path) -> Run:
@@ -108,10 +129,14 @@ def process(command: Sequence[str], folder: Path) -> Run:
 
     def run() -> float:
         started = perf_counter()
-        done = subprocess.run(list(command), capture_output=True, text=True, env=environment, cwd=folder, check=False)
+        done = subprocess.run(
+            list(command), capture_output=True, text=True, env=environment, cwd=folder, check=False
+        )
         spent = perf_counter() - started
         if done.returncode:
-            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+            raise RuntimeError(
+                f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
         return spent
 
     return run
@@ -123,7 +148,9 @@ def hardware() -> dict[str, Any]:
         "processor": _processor(),
         "architecture": platform.machine(),
         "system": f"{platform.system()} {platform.release()}",
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "memory_gb": _memory(),
         "load": load(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",

@@ -63,9 +63,13 @@ def python(script: str, *arguments: str) -> list[str]:
 
 def output(command: Sequence[str]) -> str:
     """What a command prints. Raises RuntimeError if it fails."""
-    done = subprocess.run(list(command), capture_output=True, text=True, env=plain_environment(), check=False)
+    done = subprocess.run(
+        list(command), capture_output=True, text=True, env=plain_environment(), check=False
+    )
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        raise RuntimeError(
+            f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        )
     return done.stdout
 
 

@@ -66,10 +66,14 @@ class Figure:
         return {name: value for name, value in held.items() if value is not None}
 
 
-def timed(what: str, timing: Timing, unit: str = "ms", *, target: Target | None = None, note: str = "") -> Figure:
+def timed(
+    what: str, timing: Timing, unit: str = "ms", *, target: Target | None = None, note: str = ""
+) -> Figure:
     """The figure of a timing: median, with p99 and minimum beside it."""
     scale = SCALES[unit]
-    return Figure(what, timing.median * scale, unit, timing.p99 * scale, timing.least * scale, target, note)
+    return Figure(
+        what, timing.median * scale, unit, timing.p99 * scale, timing.least * scale, target, note
+    )
 
 
 @attrs.frozen
@@ -154,7 +158,9 @@ def _rounded(value: float | None) -> float | None:
 
 def _facts(data: Mapping[str, Any]) -> str:
     shown: Sequence[str] = [
-        f"{name} {value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"{name} {value}"
+        f"{name} {value:,}"
+        if isinstance(value, int) and not isinstance(value, bool)
+        else f"{name} {value}"
         for name, value in data.items()
         if isinstance(value, int | float | str)
     ]

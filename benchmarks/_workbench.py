@@ -37,7 +37,9 @@ class Recorder:
         self.seen: list[tuple[Document, tuple[Chunk, ...], tuple[str, ...]]] = []
 
     @hookimpl(wrapper=True)
-    def semantic_context(self, document: Document, chunks: Sequence[Chunk]) -> Generator[None, Sequence[str], Sequence[str]]:
+    def semantic_context(
+        self, document: Document, chunks: Sequence[Chunk]
+    ) -> Generator[None, Sequence[str], Sequence[str]]:
         """The passages as they are."""
         passages = yield
         self.seen.append((document, tuple(chunks), tuple(passages)))
@@ -86,9 +88,21 @@ class Workbench:
     """
 
     def __init__(
-        self, folder: Path, *, scale: float = 1.0, quick: bool = False, store: str = "sqlite", embedder: str = "wordllama"
+        self,
+        folder: Path,
+        *,
+        scale: float = 1.0,
+        quick: bool = False,
+        store: str = "sqlite",
+        embedder: str = "wordllama",
     ) -> None:
-        self.folder, self.scale, self.quick, self.store, self.embedder = folder, scale, quick, store, embedder
+        self.folder, self.scale, self.quick, self.store, self.embedder = (
+            folder,
+            scale,
+            quick,
+            store,
+            embedder,
+        )
 
     def size(self, full: int, least: int) -> int:
         """The full size at this scale, and never below what the benchmark needs to mean anything."""
@@ -106,9 +120,16 @@ class Workbench:
         folder.mkdir(parents=True)
         return folder
 
-    def open(self, path: Path, *, embedder: Any = None, multi_tenant: bool | None = None) -> SemanticCore:
+    def open(
+        self, path: Path, *, embedder: Any = None, multi_tenant: bool | None = None
+    ) -> SemanticCore:
         """A front door to the store in a file. embedder: None takes the one of this run."""
-        return SemanticCore(store=self.store, embedder=embedder or self.embedder, path=path, multi_tenant=multi_tenant)
+        return SemanticCore(
+            store=self.store,
+            embedder=embedder or self.embedder,
+            path=path,
+            multi_tenant=multi_tenant,
+        )
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -120,19 +141,30 @@ class Workbench:
         """The corpus as the installed splitters cut it: documents, chunks, passages."""
         return self.record(self.corpus.documents)
 
-    def record(self, documents: Sequence[Document]) -> list[tuple[Document, tuple[Chunk, ...], tuple[str, ...]]]:
+    def record(
+        self, documents: Sequence[Document]
+    ) -> list[tuple[Document, tuple[Chunk, ...], tuple[str, ...]]]:
         """The same of these documents."""
         recorder = Recorder()
         with SemanticCore(store="memory", embedder=self.embedder) as plain:
-            names = [info.name for info in plain.plugins() if info.origin == "installed" and info.status == "ok"]
-        with SemanticCore(store="memory", embedder=self.embedder, plugins=[*names, recorder]) as core:
+            names = [
+                info.name
+                for info in plain.plugins()
+                if info.origin == "installed" and info.status == "ok"
+            ]
+        with SemanticCore(
+            store="memory", embedder=self.embedder, plugins=[*names, recorder]
+        ) as core:
             core.ingest(documents, mode="async")
         return recorder.seen
 
     @cached_property
     def queries(self) -> list[str]:
         """Headings of the corpus."""
-        return queries_of([(document, chunks) for document, chunks, _ in self.recorded], 20 if self.quick else QUERIES)
+        return queries_of(
+            [(document, chunks) for document, chunks, _ in self.recorded],
+            20 if self.quick else QUERIES,
+        )
 
     @cached_property
     def passages(self) -> list[Passage]:
@@ -153,7 +185,10 @@ class Workbench:
         with SemanticCore(store="memory", embedder=self.embedder) as core:
             texts = [passage.full for passage in self.passages]
             size = core.embedder.batch_size
-            blocks = [core.embedder.embed_documents(texts[start : start + size]) for start in range(0, len(texts), size)]
+            blocks = [
+                core.embedder.embed_documents(texts[start : start + size])
+                for start in range(0, len(texts), size)
+            ]
         return np.concatenate(blocks)
 
     @cached_property
@@ -213,7 +248,9 @@ def _document(
 ) -> tuple[Document, list[Entry]]:
     ref = Ref("bench", str(number), tenant)
     metadata = {"bucket": number % BUCKETS, "even": number % 2 == 0}
-    document = Document(ref, "\n\n".join(passage.text for passage in passages), passages[0].title, metadata=metadata)
+    document = Document(
+        ref, "\n\n".join(passage.text for passage in passages), passages[0].title, metadata=metadata
+    )
     entries, start = [], 0
     for position, passage in enumerate(passages):
         end = start + len(passage.text)
@@ -225,7 +262,9 @@ def _document(
     return document, entries
 
 
-def recall(found: Sequence[int], query: Vector, matrix: Vectors, least: float, limit: int = 10) -> float:
+def recall(
+    found: Sequence[int], query: Vector, matrix: Vectors, least: float, limit: int = 10
+) -> float:
     """Share of `limit` that was found, ties allowed: a hit counts when its true score reaches `least`, the limit-th true
     score. A row found twice counts once."""
     rows = list(dict.fromkeys(found))[:limit]

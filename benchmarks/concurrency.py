@@ -114,7 +114,9 @@ def run(bench: Workbench) -> Report:
     _ended(_started(FILL, folder, str(folder / "rows.jsonl")), "")
     seconds = 1 if bench.quick else SECONDS
     alone, _ = measured(bench, folder, seconds, processes=1, searching=1, saving=0)
-    searches, saves = measured(bench, folder, seconds, processes=PROCESSES, searching=SEARCHING, saving=SAVING)
+    searches, saves = measured(
+        bench, folder, seconds, processes=PROCESSES, searching=SEARCHING, saving=SAVING
+    )
     together = f"{SEARCHING} searching and {SAVING} saving clients, {PROCESSES} processes"
     figures = [
         timed("search, one client alone", alone),
@@ -136,7 +138,10 @@ def measured(
     """What searches and saves took, in the order they ended, process by process."""
     servers = []
     for number in range(processes):
-        mine = {"searching": list(range(searching))[number::processes], "saving": list(range(saving))[number::processes]}
+        mine = {
+            "searching": list(range(searching))[number::processes],
+            "saving": list(range(saving))[number::processes],
+        }
         told = json.dumps({"queries": bench.queries, "seconds": seconds, **mine})
         servers.append(_started(SERVE, folder, told))
     for server in servers:

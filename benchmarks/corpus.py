@@ -59,9 +59,13 @@ class Corpus:
         """What a reader must know of it; () for real Markdown of full size."""
         notes = []
         if self.markdown_bytes < self.bytes and not self.variations:
-            notes.append(f"Only {self.markdown_bytes:,} bytes of Markdown were found; the rest is reStructuredText.")
+            notes.append(
+                f"Only {self.markdown_bytes:,} bytes of Markdown were found; the rest is reStructuredText."
+            )
         if self.variations:
-            notes.append(f"Too little text was found: it is repeated in {self.variations} numbered variations.")
+            notes.append(
+                f"Too little text was found: it is repeated in {self.variations} numbered variations."
+            )
         return tuple(notes)
 
 
@@ -77,7 +81,9 @@ def find_corpus(wanted: int, folder: str | None = None) -> Corpus:
     if markdown < wanted:
         texts += _first(_read(roots, RESTRUCTURED), wanted - markdown)
     if not texts:
-        raise FileNotFoundError(f"No Markdown below {', '.join(map(str, roots))}. Set {FOLDER_VARIABLE}=folder.")
+        raise FileNotFoundError(
+            f"No Markdown below {', '.join(map(str, roots))}. Set {FOLDER_VARIABLE}=folder."
+        )
     documents: list[Document] = []
     size = variations = 0
     while not documents or size < wanted:
@@ -91,15 +97,27 @@ def find_corpus(wanted: int, folder: str | None = None) -> Corpus:
             if variations and size >= wanted:
                 break
         variations += 1
-    origin = f"the folder {FOLDER_VARIABLE} names" if folder else "documentation of installed packages"
+    origin = (
+        f"the folder {FOLDER_VARIABLE} names" if folder else "documentation of installed packages"
+    )
     return Corpus(tuple(documents), size, min(markdown, size), len(texts), variations - 1, origin)
 
 
 def _installed() -> list[Path]:
-    named = [sys.prefix, sys.base_prefix, sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *PLACES]
+    named = [
+        sys.prefix,
+        sys.base_prefix,
+        sysconfig.get_path("purelib"),
+        sysconfig.get_path("platlib"),
+        *PLACES,
+    ]
     roots: list[Path] = []
     for root in (Path(name).resolve() for name in named):
-        if root.is_dir() and root != Path("/usr") and not any(root.is_relative_to(held) for held in roots):
+        if (
+            root.is_dir()
+            and root != Path("/usr")
+            and not any(root.is_relative_to(held) for held in roots)
+        ):
             roots.append(root)
     return roots
 
@@ -158,16 +176,24 @@ class Passage:
     @property
     def full(self) -> str:
         """With its context: what is embedded and found by."""
-        return "\n".join([line for line in (self.title, " > ".join(self.headings)) if line] + [self.text])
+        return "\n".join(
+            [line for line in (self.title, " > ".join(self.headings)) if line] + [self.text]
+        )
 
 
-def passages_of(documents: Sequence[tuple[Document, Sequence[Chunk]]], count: int, seed: int = 1) -> list[Passage]:
+def passages_of(
+    documents: Sequence[tuple[Document, Sequence[Chunk]]], count: int, seed: int = 1
+) -> list[Passage]:
     """Exactly `count` different passages: the real ones, then splices of the first half of one with the second of another.
 
     Splices keep the vocabulary, the lengths and how often words occur, which is what a word index lives on.
     """
     pairs = ((document, chunk) for document, chunks in documents for chunk in chunks)
-    real = list(dict.fromkeys(Passage(document.title, chunk.headings, chunk.text) for document, chunk in pairs))
+    real = list(
+        dict.fromkeys(
+            Passage(document.title, chunk.headings, chunk.text) for document, chunk in pairs
+        )
+    )
     if not real:
         raise ValueError("There is no passage to make others of.")
     chosen = random.Random(seed)
@@ -194,7 +220,9 @@ def _half(text: str, *, first: bool) -> str:
     return text[:middle] if first else text[middle + 1 :]
 
 
-def queries_of(documents: Sequence[tuple[Document, Sequence[Chunk]]], count: int, seed: int = 2) -> list[str]:
+def queries_of(
+    documents: Sequence[tuple[Document, Sequence[Chunk]]], count: int, seed: int = 2
+) -> list[str]:
     """`count` different headings of 2 to 12 words, as people would type them; fewer if there are not so many."""
     headings = dict.fromkeys(
         re.sub(r"[`*_#\[\]]", "", heading).strip()
@@ -222,7 +250,11 @@ def clustered(count: int, dimensions: int, seed: int = 3) -> Vectors:
     vectors = np.empty((count, dimensions), dtype=np.float32)
     for start in range(0, count, 65_536):
         size = min(65_536, count - start)
-        latent = centres[chosen.integers(0, clusters, size)] + 0.6 * chosen.standard_normal((size, LATENT), dtype=np.float32)
-        block = latent @ spread + 0.05 * chosen.standard_normal((size, dimensions), dtype=np.float32)
+        latent = centres[chosen.integers(0, clusters, size)] + 0.6 * chosen.standard_normal(
+            (size, LATENT), dtype=np.float32
+        )
+        block = latent @ spread + 0.05 * chosen.standard_normal(
+            (size, dimensions), dtype=np.float32
+        )
         vectors[start : start + size] = block / np.linalg.norm(block, axis=1, keepdims=True)
     return vectors

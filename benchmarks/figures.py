@@ -70,7 +70,10 @@ ROWS = (
         "Write rows and vectors",
         "store",
         "{} the rate of the same rows in bare SQLite; with the index of words {}",
-        ("rows + vectors, of the same rows in bare SQLite", "with words, of the same rows in bare SQLite"),
+        (
+            "rows + vectors, of the same rows in bare SQLite",
+            "with words, of the same rows in bare SQLite",
+        ),
     ),
     Told(
         "Save one document of 3 chunks, durable",
@@ -110,10 +113,15 @@ def block(held: Results) -> str:
         *(f"| {row.what} | {said} |" for row in ROWS if (said := _said(row, held))),
         *_peers(held),
     ]
-    kept, missed = ([one for _, one in _figures(held) if one.get("met") is met] for met in (True, False))
+    kept, missed = (
+        [one for _, one in _figures(held) if one.get("met") is met] for met in (True, False)
+    )
     lines += ["", f"Targets kept: {len(kept)}. Missed: {len(missed)}{':' if missed else '.'}"]
     if missed:
-        lines += ["", *(f"- {one['what']}: {_value(one)}, wanted {one['target']}" for one in missed)]
+        lines += [
+            "",
+            *(f"- {one['what']}: {_value(one)}, wanted {one['target']}" for one in missed),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -198,13 +206,19 @@ def chart(held: Results) -> str:
         x = place(10.0**power)
         bottom = height - 28
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{bottom}"/>')
-        parts.append(f'<text class="dim" x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{10.0**power:g} ms</text>')
+        parts.append(
+            f'<text class="dim" x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{10.0**power:g} ms</text>'
+        )
     for number_of, (name, milliseconds, recall, kind) in enumerate(bars):
         y = TOP + ROW * number_of
         end = max(place(milliseconds), LEFT + 2)
         parts.append(f'<text x="{LEFT - 10}" y="{y + 19}" text-anchor="end">{escape(name)}</text>')
-        parts.append(f'<rect class="{kind}" x="{LEFT}" y="{y + 5}" width="{end - LEFT:.1f}" height="20" rx="3"/>')
-        parts.append(f'<text x="{end + 8:.1f}" y="{y + 19}">{number(milliseconds)} ms  <tspan class="dim">recall {recall}')
+        parts.append(
+            f'<rect class="{kind}" x="{LEFT}" y="{y + 5}" width="{end - LEFT:.1f}" height="20" rx="3"/>'
+        )
+        parts.append(
+            f'<text x="{end + 8:.1f}" y="{y + 19}">{number(milliseconds)} ms  <tspan class="dim">recall {recall}'
+        )
         parts[-1] += "</tspan></text>"
     return "\n".join([*parts, "</svg>"]) + "\n"
 
@@ -212,7 +226,11 @@ def chart(held: Results) -> str:
 def _bars(held: Results) -> Iterator[tuple[str, float, str, str]]:
     """(name, milliseconds, recall, kind) of every library in the case that is drawn."""
     for name, figure in _figures(held):
-        if name != "peers" or not figure["what"].startswith(REAL) or not figure.get("note", "").startswith("recall"):
+        if (
+            name != "peers"
+            or not figure["what"].startswith(REAL)
+            or not figure.get("note", "").startswith("recall")
+        ):
             continue
         library = figure["what"].partition(": ")[2]
         kind = "exact" if library.endswith("(exact)") else "near"
@@ -222,7 +240,11 @@ def _bars(held: Results) -> Iterator[tuple[str, float, str, str]]:
 
 
 def _heading(held: Results) -> str:
-    cases = [figure["what"] for name, figure in _figures(held) if name == "peers" and figure["what"].startswith(REAL)]
+    cases = [
+        figure["what"]
+        for name, figure in _figures(held)
+        if name == "peers" and figure["what"].startswith(REAL)
+    ]
     size = cases[0].removeprefix(REAL).partition(": ")[0] if cases else "nothing yet"
     return f"Ten nearest of real text, {size}"
 

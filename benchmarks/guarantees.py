@@ -275,8 +275,22 @@ def page(report: Mapping[str, Any]) -> str:
     figures: Figures = report["figures"]
     parts = []
     for heading, promises in PROMISES.items():
-        rows = [f"| {one.promise} | {_told(one.found, figures)} | {_linked(one.test)} |" for one in promises]
-        parts.append("\n".join([f"### {heading}", "", "| promise | last run | held by |", "|---|---|---|", *rows, ""]))
+        rows = [
+            f"| {one.promise} | {_told(one.found, figures)} | {_linked(one.test)} |"
+            for one in promises
+        ]
+        parts.append(
+            "\n".join(
+                [
+                    f"### {heading}",
+                    "",
+                    "| promise | last run | held by |",
+                    "|---|---|---|",
+                    *rows,
+                    "",
+                ]
+            )
+        )
     limits = [f"| {one.limit} | {one.instead} | {_told(one.found, figures)} |" for one in LIMITS]
     machine = report["hardware"]
     return TEMPLATE.read_text(encoding="utf-8").format(

@@ -94,11 +94,18 @@ def saves(bench: Workbench, orm: str, kind: str) -> list[Figure]:
     row = ORMS[orm][0]
     indexes: dict[str, Any] = {}
     with ExitStack() as stack:
-        core = stack.enter_context(SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]))
+        core = stack.enter_context(
+            SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[])
+        )
 
         def opened(variant: str) -> Save:
             def bind(model: type, adapter: type, options: dict[str, Any]) -> None:
-                said = {"adapter": adapter, "adapter_options": options, "collection": variant, **VARIANTS[variant]}
+                said = {
+                    "adapter": adapter,
+                    "adapter_options": options,
+                    "collection": variant,
+                    **VARIANTS[variant],
+                }
                 if variant != "bare":
                     indexes[variant] = core.bind(model, source_fields=["title", "content"], **said)
 
@@ -146,18 +153,33 @@ def whole_table(bench: Workbench) -> tuple[int, list[Figure]]:
             passage = passages[number % len(passages)]
             file.write(json.dumps([f"{passage.title} {number}", passage.text]) + "\n")
     _answer(FILL, str(folder / "rows.db"), str(folder / "rows.jsonl"))
-    spent, memory = _answer(FOLLOW, str(folder / "rows.db"), bench.store, str(folder / "index.db"), bench.embedder)
+    spent, memory = _answer(
+        FOLLOW, str(folder / "rows.db"), bench.store, str(folder / "index.db"), bench.embedder
+    )
     first, again, unchanged, count_of_rows = json.loads(spent)
     assert unchanged == count_of_rows == rows, f"{unchanged} of {rows} rows were unchanged"
     return rows, [
-        Figure("first index of a table, rows/s", rows / first, "rows/s", note=f"Peewee on SQLite, {bench.embedder}"),
-        Figure("reindex of the same rows, rows/s", rows / again, "rows/s", note="nothing is embedded"),
+        Figure(
+            "first index of a table, rows/s",
+            rows / first,
+            "rows/s",
+            note=f"Peewee on SQLite, {bench.embedder}",
+        ),
+        Figure(
+            "reindex of the same rows, rows/s", rows / again, "rows/s", note="nothing is embedded"
+        ),
         Figure("peak memory of both", int(memory) / 1e6, "MB"),
     ]
 
 
 def _answer(script: str, *arguments: str) -> list[str]:
-    done = subprocess.run(python(script, *arguments), capture_output=True, text=True, env=plain_environment(), check=False)
+    done = subprocess.run(
+        python(script, *arguments),
+        capture_output=True,
+        text=True,
+        env=plain_environment(),
+        check=False,
+    )
     if done.returncode:
         raise RuntimeError(f"A process ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout.split("\n")[:2]

@@ -28,8 +28,12 @@ _PASSED = re.compile(r"(\d+) passed")
 
 def main(arguments: list[str] | None = None) -> int:
     """0 if every promise is kept, else what the tests gave."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.reliability", description=__doc__.splitlines()[0])
-    parser.add_argument("--soak", type=int, default=1, metavar="N", help="so many times the numbers of a plain run")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.reliability", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--soak", type=int, default=1, metavar="N", help="so many times the numbers of a plain run"
+    )
     parser.add_argument("--page", action="store_true", help="only write the page anew")
     given = parser.parse_args(arguments)
     if not given.page:
@@ -44,12 +48,28 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(soak: int) -> tuple[int, dict[str, Any]]:
     """(what pytest gave, the report). soak: so many times the numbers of a plain run."""
-    command = [sys.executable, "-m", "pytest", TRUST, "-q", "-n", "2", "--dist", "worksteal", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        TRUST,
+        "-q",
+        "-n",
+        "2",
+        "--dist",
+        "worksteal",
+        "-p",
+        "no:cacheprovider",
+    ]
     with tempfile.TemporaryDirectory() as folder:
         more = {"TRUST_FIGURES": folder, "SEMANTIC_CORE_SOAK": str(soak)}
         machine, started = hardware(), monotonic()
         with subprocess.Popen(
-            command, cwd=ROOT, env={**plain_environment(), **more}, stdout=subprocess.PIPE, text=True
+            command,
+            cwd=ROOT,
+            env={**plain_environment(), **more},
+            stdout=subprocess.PIPE,
+            text=True,
         ) as process:
             assert process.stdout is not None
             lines = []
@@ -63,7 +83,12 @@ def run(soak: int) -> tuple[int, dict[str, Any]]:
             "soak": soak,
             "passed": int(passed[1]) if passed else 0,
             "hardware": machine,
-            "figures": merged({file.stem: json.loads(file.read_text("utf-8")) for file in Path(folder).glob("*.json")}),
+            "figures": merged(
+                {
+                    file.stem: json.loads(file.read_text("utf-8"))
+                    for file in Path(folder).glob("*.json")
+                }
+            ),
         }
     return process.returncode, report
 
@@ -78,7 +103,9 @@ def merged(files: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         else:
             whole, parts = SUMMED[prefix]
             summed = figures.setdefault(whole, {})
-            summed.update({what: summed.get(what, 0) + count for what, count in {**held, parts: 1}.items()})
+            summed.update(
+                {what: summed.get(what, 0) + count for what, count in {**held, parts: 1}.items()}
+            )
     rot = figures.get("bit_rot")
     if rot:
         rot["harmful"] = rot["refused"] + rot["found"] + rot["missed"]

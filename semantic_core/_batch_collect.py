@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from semantic_core._batch_rules import ENDED, MOST_JOBS, SENT, Desk, logger, told
 from semantic_core._jobs import OPEN, BatchJob, JobState, JobStatus, Rest
 from semantic_core._vectors import checked_vectors
-from semantic_core.errors import ConfigError, EmbeddingInvalid, JobLost, SemanticCoreError, StoreError
+from semantic_core.errors import (
+    ConfigError,
+    EmbeddingInvalid,
+    JobLost,
+    SemanticCoreError,
+    StoreError,
+)
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
@@ -33,12 +39,16 @@ class Collecting:
                 # Left by one who was silent for longer than his lease, submitted all the same, and died.
                 twin = desk.embedder.find(job.name)
                 if twin is not None and twin != job.provider_job:
-                    logger.warning("Job %s was submitted by two at once; %s is cancelled.", job.id, twin)
+                    logger.warning(
+                        "Job %s was submitted by two at once; %s is cancelled.", job.id, twin
+                    )
                     self._forget(twin)
             except (ConfigError, StoreError):
                 raise
             except SemanticCoreError as error:
-                logger.warning("What the provider keeps of job %s could not be removed: %s", job.id, error)
+                logger.warning(
+                    "What the provider keeps of job %s could not be removed: %s", job.id, error
+                )
                 continue
             desk.queue.clean_job(job.id, desk.clock())
 
@@ -76,11 +86,15 @@ class Collecting:
         state = desk.embedder.state(job.provider_job)
         if state.status == "COMPLETED" or state.has_results:
             if not job.answered_at:
-                desk.queue.note_job(job.id, desk.clock(), status="PROCESSING", answered_at=desk.clock())
+                desk.queue.note_job(
+                    job.id, desk.clock(), status="PROCESSING", answered_at=desk.clock()
+                )
                 job = desk.again(job)
             self._collect(job, state)
         elif state.status == "FAILED":
-            self._close(job, "FAILED", _reason(state), "free" if self._was_cancelled(job) else "halve")
+            self._close(
+                job, "FAILED", _reason(state), "free" if self._was_cancelled(job) else "halve"
+            )
         else:
             desk.queue.note_job(job.id, desk.clock(), status=state.status, error="")
             if job.cancelled_at:
@@ -96,12 +110,18 @@ class Collecting:
             desk.queue.settle(job.id, vectors, failures, rate, desk.clock())
         if state.status == "COMPLETED":
             left = desk.again(job).waiting
-            told_of = f"{left:,} of {job.sent:,} passages came back without a result." if left else ""
+            told_of = (
+                f"{left:,} of {job.sent:,} passages came back without a result." if left else ""
+            )
             self._close(job, "COMPLETED", told_of, "again")
         elif state.status == "FAILED":
-            self._close(job, "FAILED", _reason(state), "free" if self._was_cancelled(job) else "again")
+            self._close(
+                job, "FAILED", _reason(state), "free" if self._was_cancelled(job) else "again"
+            )
 
-    def _checked(self, page: dict[str, Vector | Exception]) -> tuple[dict[str, Vector], dict[str, str]]:
+    def _checked(
+        self, page: dict[str, Vector | Exception]
+    ) -> tuple[dict[str, Vector], dict[str, str]]:
         """(vectors of length 1, why there are none) of a page of results."""
         failures = {
             name: told(result)
@@ -111,7 +131,9 @@ class Collecting:
         given = {name: result for name, result in page.items() if not isinstance(result, Exception)}
         space = self._desk.embedder.space
         try:
-            return dict(zip(given, checked_vectors(list(given.values()), len(given), space), strict=True)), failures
+            return dict(
+                zip(given, checked_vectors(list(given.values()), len(given), space), strict=True)
+            ), failures
         except EmbeddingInvalid:
             vectors: dict[str, Vector] = {}
             for name, vector in given.items():
@@ -134,25 +156,43 @@ class Collecting:
         elif not job.cancelled_at and now - job.submitted_at > rules.deadline:
             self._desk.queue.note_job(job.id, now, cancelled_at=now)
             self.cancel(job)
-        elif job.cancelled_at and now - job.cancelled_at > rules.grace and now - job.submitted_at > rules.grace:
+        elif (
+            job.cancelled_at
+            and now - job.cancelled_at > rules.grace
+            and now - job.submitted_at > rules.grace
+        ):
             hours = (now - job.submitted_at) / 3_600
             rest: Rest = "free" if self._was_cancelled(job) else "again"
-            self._close(job, "FAILED", f"It had not ended after {hours:.0f} h, although it was cancelled.", rest)
+            self._close(
+                job,
+                "FAILED",
+                f"It had not ended after {hours:.0f} h, although it was cancelled.",
+                rest,
+            )
 
     def _was_cancelled(self, job: BatchJob) -> bool:
         """Whether a person did, and not the deadline."""
-        return bool(job.cancelled_at) and job.cancelled_at - job.submitted_at <= self._desk.rules.deadline
+        return (
+            bool(job.cancelled_at)
+            and job.cancelled_at - job.submitted_at <= self._desk.rules.deadline
+        )
 
     def _close(self, job: BatchJob, status: JobStatus, error: str, rest: Rest) -> None:
         desk = self._desk
-        desk.queue.close_job(job.id, status, desk.clock(), error=error, rest=rest, attempts=desk.rules.attempts)
+        desk.queue.close_job(
+            job.id, status, desk.clock(), error=error, rest=rest, attempts=desk.rules.attempts
+        )
 
 
-def _pages(results: Iterator[tuple[str, Vector | Exception]], size: int) -> Iterator[dict[str, Vector | Exception]]:
+def _pages(
+    results: Iterator[tuple[str, Vector | Exception]], size: int
+) -> Iterator[dict[str, Vector | Exception]]:
     """Results by fingerprint, some at a time. Of two of one passage the first counts, a vector before a failure."""
     page: dict[str, Vector | Exception] = {}
     for name, result in results:
-        if name not in page or (isinstance(page[name], Exception) and not isinstance(result, Exception)):
+        if name not in page or (
+            isinstance(page[name], Exception) and not isinstance(result, Exception)
+        ):
             page[name] = result
         if len(page) >= size:
             yield page
@@ -162,4 +202,7 @@ def _pages(results: Iterator[tuple[str, Vector | Exception]], size: int) -> Iter
 
 
 def _reason(state: JobState) -> str:
-    return " ".join(filter(None, (state.told, state.reason))) or "It failed; the provider gave no reason."
+    return (
+        " ".join(filter(None, (state.told, state.reason)))
+        or "It failed; the provider gave no reason."
+    )

@@ -63,4 +63,6 @@ class Desk:
 
 def told(error: BaseException) -> str:
     """An error in words for the ledger."""
-    return str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
+    return (
+        str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
+    )

@@ -7,9 +7,25 @@ from uuid import uuid4
 
 import attrs
 
-from semantic_core._batch_rules import FIRST_PAUSE, LONGEST_PAUSE, MOST_JOBS, UNSENT, Desk, logger, told
+from semantic_core._batch_rules import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    MOST_JOBS,
+    UNSENT,
+    Desk,
+    logger,
+    told,
+)
 from semantic_core._jobs import BatchJob, Rest
-from semantic_core.errors import BudgetSpent, ConfigError, InputError, JobLost, SemanticCoreError, StoreBusy, StoreError
+from semantic_core.errors import (
+    BudgetSpent,
+    ConfigError,
+    InputError,
+    JobLost,
+    SemanticCoreError,
+    StoreBusy,
+    StoreError,
+)
 
 NAME = "semantic-core-"
 """What the names of all our jobs begin with, so that nobody else's is ever taken for one."""
@@ -21,7 +37,9 @@ class Submission:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def flush(self, least: int, job_size: int, without: Collection[str], *, force: bool) -> list[BatchJob]:
+    def flush(
+        self, least: int, job_size: int, without: Collection[str], *, force: bool
+    ) -> list[BatchJob]:
         """Submit all that waits, if that are at least so many. A job that could not be sent now says so in its error."""
         queue, now = self._desk.queue, self._desk.clock()
         done = self.resume()
@@ -67,7 +85,9 @@ class Submission:
             except_collections=without,
         )
         while opened is not None and opened.sent < size:
-            grown = queue.extend_job(id, min(self._desk.rules.claim_page, size - opened.sent), except_collections=without)
+            grown = queue.extend_job(
+                id, min(self._desk.rules.claim_page, size - opened.sent), except_collections=without
+            )
             if grown is None:
                 break
             opened = grown
@@ -126,16 +146,25 @@ class Submission:
         desk = self._desk
         if job.tokens or desk.till.prices is None:
             return job.tokens
-        tokens = sum(desk.till.tokens([passage for _, _, passage in page]) for page in JobPassages(desk, job).pages())
+        tokens = sum(
+            desk.till.tokens([passage for _, _, passage in page])
+            for page in JobPassages(desk, job).pages()
+        )
         desk.queue.note_job(job.id, desk.clock(), tokens=tokens)
         return tokens
 
     def _recorded(self, job: BatchJob, provider_job: str) -> BatchJob:
         desk = self._desk
-        noted = desk.queue.note_job(job.id, desk.clock(), status="SUBMITTED", provider_job=provider_job, error="")
+        noted = desk.queue.note_job(
+            job.id, desk.clock(), status="SUBMITTED", provider_job=provider_job, error=""
+        )
         now = desk.again(job)
         if not noted and now.provider_job != provider_job:
-            logger.warning("Job %s was submitted by two at once, or ended meanwhile; %s is cancelled.", job.id, provider_job)
+            logger.warning(
+                "Job %s was submitted by two at once, or ended meanwhile; %s is cancelled.",
+                job.id,
+                provider_job,
+            )
             try:
                 desk.embedder.cancel(provider_job)
                 desk.embedder.clean_up(provider_job)
@@ -146,12 +175,16 @@ class Submission:
     def _postponed(self, job: BatchJob, error: SemanticCoreError) -> BatchJob:
         now, tries = self._desk.clock(), job.tries + 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(tries - 1, 10))
-        self._desk.queue.note_job(job.id, now, tries=tries, error=told(error), leased_until=now + pause)
+        self._desk.queue.note_job(
+            job.id, now, tries=tries, error=told(error), leased_until=now + pause
+        )
         return self._desk.queue.job(job.id) or attrs.evolve(job, error=told(error))
 
     def _ended(self, job: BatchJob, error: str, rest: Rest) -> BatchJob:
         desk = self._desk
-        desk.queue.close_job(job.id, "FAILED", desk.clock(), error=error, rest=rest, attempts=desk.rules.attempts)
+        desk.queue.close_job(
+            job.id, "FAILED", desk.clock(), error=error, rest=rest, attempts=desk.rules.attempts
+        )
         return desk.again(job)
 
 
@@ -170,8 +203,13 @@ class JobPassages(Mapping[str, str]):
         last = -1
         while True:
             now = self._desk.clock()
-            if not self._desk.queue.lease_job(self._job.id, self._job.owner, now, now + self._desk.rules.lease):
-                raise _Overtaken(f"Somebody else took job {self._job.id} over.", hint="Nothing is lost: it is theirs.")
+            if not self._desk.queue.lease_job(
+                self._job.id, self._job.owner, now, now + self._desk.rules.lease
+            ):
+                raise _Overtaken(
+                    f"Somebody else took job {self._job.id} over.",
+                    hint="Nothing is lost: it is theirs.",
+                )
             page = list(self._desk.queue.passages_of(self._job.id, last, self._desk.rules.page))
             if not page:
                 return
@@ -203,4 +241,8 @@ class _Items(ItemsView[str, str]):
     _mapping: JobPassages
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return ((fingerprint, passage) for page in self._mapping.pages() for _, fingerprint, passage in page)
+        return (
+            (fingerprint, passage)
+            for page in self._mapping.pages()
+            for _, fingerprint, passage in page
+        )

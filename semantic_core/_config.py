@@ -54,7 +54,11 @@ def _count(value: Any) -> int:
 
 def _names(value: Any) -> list[Any]:
     if isinstance(value, str):
-        value = [] if value.strip().lower() in ("", "none") else [name.strip() for name in value.split(",")]
+        value = (
+            []
+            if value.strip().lower() in ("", "none")
+            else [name.strip() for name in value.split(",")]
+        )
     if not isinstance(value, list | tuple):
         raise TypeError("a list of plugin names")
     return list(value)
@@ -126,12 +130,19 @@ def read_config(
     ]
     for source, layer in layers:
         for key, value in layer.items():
-            values[key], sources[key] = _merged(values, key, _read_value(key, value, source)), source
+            values[key], sources[key] = (
+                _merged(values, key, _read_value(key, value, source)),
+                source,
+            )
     return Settings(values, sources, file)
 
 
 def _merged(values: Mapping[str, Any], key: str, value: Any) -> Any:
-    return {**values[key], **value} if isinstance(value, dict) and isinstance(values.get(key), dict) else value
+    return (
+        {**values[key], **value}
+        if isinstance(value, dict) and isinstance(values.get(key), dict)
+        else value
+    )
 
 
 def _read_value(key: str, value: Any, source: str) -> Any:
@@ -163,7 +174,9 @@ def _parsed(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
-        raise ConfigError(f"Cannot read the settings file {str(file)!r}: {error.strerror}.") from error
+        raise ConfigError(
+            f"Cannot read the settings file {str(file)!r}: {error.strerror}."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{str(file)!r} is not valid TOML: {error}.") from error
 

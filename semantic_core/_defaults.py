@@ -85,7 +85,9 @@ class ScoreFusion:
     """Adds standardised scores, once every candidate has its true score in each lane. Hits stay so."""
 
     @hookimpl(trylast=True)
-    def semantic_fuse(self, request: SearchRequest, rankings: Sequence[Ranking], store: Store) -> Ranking:
+    def semantic_fuse(
+        self, request: SearchRequest, rankings: Sequence[Ranking], store: Store
+    ) -> Ranking:
         """See `fuse_scores`. In text and vector mode a lane that is alone comes back as it is."""
         if len(rankings) == 1 and request.mode != "hybrid":
             return rankings[0]
@@ -100,7 +102,9 @@ class ScoreFusion:
         return fuse_scores(rankings, exact)
 
     @hookimpl(trylast=True)
-    def semantic_rerank(self, request: SearchRequest, hits: Sequence[SearchHit]) -> Sequence[SearchHit]:
+    def semantic_rerank(
+        self, request: SearchRequest, hits: Sequence[SearchHit]
+    ) -> Sequence[SearchHit]:
         """The hits as they are."""
         return hits
 

@@ -22,7 +22,11 @@ def told(distribution: Distribution, field: str) -> str:
         text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
     except Exception:  # noqa: BLE001 - damaged metadata; then it is unknown
         return ""
-    match = re.search(rf"^{field}:[ \t]*(\S+)", re.split(r"\r?\n\r?\n", text, maxsplit=1)[0], re.MULTILINE | re.IGNORECASE)
+    match = re.search(
+        rf"^{field}:[ \t]*(\S+)",
+        re.split(r"\r?\n\r?\n", text, maxsplit=1)[0],
+        re.MULTILINE | re.IGNORECASE,
+    )
     return match[1] if match else ""
 
 

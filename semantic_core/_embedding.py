@@ -46,7 +46,9 @@ class PassageEmbedder:
         if not passages or self.away:
             return [None] * len(passages)
         try:
-            vectors = checked_vectors(self._embedder.embed_documents(passages), len(passages), self._embedder.space)
+            vectors = checked_vectors(
+                self._embedder.embed_documents(passages), len(passages), self._embedder.space
+            )
         except Exception as error:  # noqa: BLE001
             # Third-party code; the reason goes into the report.
             return self._divided(passages, error)
@@ -122,7 +124,9 @@ class EmbeddingLine:
 
 
 def _failure(what: str, error: Exception) -> Failure:
-    reason = str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
+    reason = (
+        str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
+    )
     return Failure(what, type(error).__name__, reason)
 
 
@@ -140,14 +144,19 @@ def embed_pending(
     Raises EmbedderError as soon as the embedder does; what was filled until then stays. StoreMisuse: the store has no queue.
     """
     if not isinstance(store, VectorQueue):
-        raise StoreMisuse(f"{type(store).__name__} keeps no queue of passages without a vector.", hint="Ingest them again.")
+        raise StoreMisuse(
+            f"{type(store).__name__} keeps no queue of passages without a vector.",
+            hint="Ingest them again.",
+        )
     filled = given = 0
     while limit is None or given < limit:
         size = embedder.batch_size if limit is None else min(embedder.batch_size, limit - given)
         passages = (take or store.pending)(size)
         if not passages:
             break
-        vectors = checked_vectors(embedder.embed_documents(list(passages.values())), len(passages), embedder.space)
+        vectors = checked_vectors(
+            embedder.embed_documents(list(passages.values())), len(passages), embedder.space
+        )
         filled += store.fill(dict(zip(passages, vectors, strict=True)))
         given += len(passages)
         if done is not None:

@@ -17,7 +17,14 @@ from semantic_core._checks import clip
 from semantic_core._distributions import KERNEL
 from semantic_core._found import Found, Part, PluginInfo, Unfit
 from semantic_core._wording import did_you_mean, nearest, one_line
-from semantic_core.hookspecs import API_VERSION, COLLECTED, PREFIX, PROJECT, hook_names, signature_of
+from semantic_core.hookspecs import (
+    API_VERSION,
+    COLLECTED,
+    PREFIX,
+    PROJECT,
+    hook_names,
+    signature_of,
+)
 
 _MARK = f"{PROJECT}_impl"
 """Where ``@hookimpl`` writes its options."""
@@ -31,7 +38,9 @@ def examined(info: PluginInfo, plugin: object) -> Found:
         api_version = getattr(plugin, "SEMANTIC_CORE_API", API_VERSION)
         if not isinstance(api_version, int) or isinstance(api_version, bool):
             raise Unfit(
-                f"SEMANTIC_CORE_API must be an int, got {clip(api_version)}", f"Write {API_VERSION}.", "incompatible"
+                f"SEMANTIC_CORE_API must be an int, got {clip(api_version)}",
+                f"Write {API_VERSION}.",
+                "incompatible",
             )
         if api_version != API_VERSION:
             raise Unfit(
@@ -87,7 +96,10 @@ def _refuse_unmarked(plugin: object, name: str, value: Any) -> None:
     if not name.startswith(PREFIX) or value is None or hasattr(value, f"{PROJECT}_spec"):
         return
     if name in hook_names():
-        raise Unfit(f"{name} is not marked as a hook", f"Write @hookimpl (from {PROJECT} import hookimpl) above it.")
+        raise Unfit(
+            f"{name} is not marked as a hook",
+            f"Write @hookimpl (from {PROJECT} import hookimpl) above it.",
+        )
     home = plugin.__name__ if isinstance(plugin, ModuleType) else type(plugin).__module__
     if inspect.isroutine(value) and getattr(value, "__module__", None) == home:
         raise _misspelled(name, f"begins with {PREFIX!r} as hooks do, and no hook has that name")
@@ -95,7 +107,9 @@ def _refuse_unmarked(plugin: object, name: str, value: Any) -> None:
 
 def _misspelled(name: str, what: str) -> Unfit:
     near = nearest(name, hook_names())
-    step = f"Rename it to {near}." if near else f"Rename it; the hooks are {', '.join(hook_names())}."
+    step = (
+        f"Rename it to {near}." if near else f"Rename it; the hooks are {', '.join(hook_names())}."
+    )
     return Unfit(f"{name} {what}.{did_you_mean(name, hook_names())}".removesuffix("."), step)
 
 
@@ -103,22 +117,39 @@ def _refuse_uncallable(name: str, part: Part) -> None:
     """Unfit for a function that could not be called as its hook is."""
     function, wrapper = part.function, bool(part.options.get("wrapper"))
     if part.options.get("hookwrapper"):
-        raise Unfit(f"{name} is an old-style wrapper", "Write wrapper=True instead of hookwrapper=True.")
+        raise Unfit(
+            f"{name} is an old-style wrapper", "Write wrapper=True instead of hookwrapper=True."
+        )
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise Unfit(f"{name} is async, and hooks are called without an event loop", "Write def instead of async def.")
+        raise Unfit(
+            f"{name} is async, and hooks are called without an event loop",
+            "Write def instead of async def.",
+        )
     if wrapper and part.hook in COLLECTED:
-        raise Unfit(f"{part.hook} cannot be wrapped: every plugin answers for itself", "Wrap semantic_rerank instead.")
+        raise Unfit(
+            f"{part.hook} cannot be wrapped: every plugin answers for itself",
+            "Wrap semantic_rerank instead.",
+        )
     if inspect.isgeneratorfunction(function) != wrapper:
         if wrapper:
-            raise Unfit(f"{name} is marked as a wrapper and has no yield", "Write result = yield; return result.")
-        raise Unfit(f"{name} has a yield and is no wrapper", "Return a list, or write @hookimpl(wrapper=True).")
+            raise Unfit(
+                f"{name} is marked as a wrapper and has no yield",
+                "Write result = yield; return result.",
+            )
+        raise Unfit(
+            f"{name} has a yield and is no wrapper",
+            "Return a list, or write @hookimpl(wrapper=True).",
+        )
     known = list(signature_of(part.hook).parameters)
     if inspect.ismethod(function):
         first = next(iter(inspect.signature(function.__func__).parameters), "")
         if first in known:
             raise Unfit(f"{name} is a method without self", "Write self as its first parameter.")
     for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or parameter.name in known:
+        if (
+            parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+            or parameter.name in known
+        ):
             continue
         wanted = ", ".join(known) or "none"
         raise Unfit(

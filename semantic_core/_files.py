@@ -53,7 +53,9 @@ def find_files(paths: Sequence[Path | str], patterns: Sequence[str] = ()) -> lis
         elif path.exists() or path.is_symlink():
             found.setdefault(path.resolve(), FoundFile(path, path.name))
         else:
-            raise FileUnreadable(f"There is no file or folder {str(path)!r}.", hint="Check the spelling of the path.")
+            raise FileUnreadable(
+                f"There is no file or folder {str(path)!r}.", hint="Check the spelling of the path."
+            )
     return sorted(found.values())
 
 
@@ -70,7 +72,9 @@ def _below(folder: Path, patterns: tuple[str, ...]) -> list[FoundFile]:
     return found
 
 
-def read_document(path: Path | str, ref: Ref, *, metadata: Mapping[str, Any] | None = None) -> Document:
+def read_document(
+    path: Path | str, ref: Ref, *, metadata: Mapping[str, Any] | None = None
+) -> Document:
     """The file as a document: text decoded, title from the file name, media type from its suffix, path as metadata.
 
     UTF-8, or UTF-16/32 with a byte order mark. Raises FileUnreadable for anything else: missing, no regular file,
@@ -81,7 +85,11 @@ def read_document(path: Path | str, ref: Ref, *, metadata: Mapping[str, Any] | N
     title = "" if media_type == "text/markdown" else path.stem
     shown = path.as_posix().encode("utf-8", "replace").decode("utf-8")
     return Document(
-        ref, _decoded(path, _bytes(path)), title=title, media_type=media_type, metadata={**(metadata or {}), "path": shown}
+        ref,
+        _decoded(path, _bytes(path)),
+        title=title,
+        media_type=media_type,
+        metadata={**(metadata or {}), "path": shown},
     )
 
 
@@ -95,14 +103,17 @@ def _bytes(path: Path) -> bytes:
         raise FileUnreadable(f"Cannot read {str(path)!r}: {reason}.") from error
     if not S_ISREG(status.st_mode):
         raise FileUnreadable(f"{str(path)!r} is no regular file.")
-    raise FileUnreadable(f"{str(path)!r} has {status.st_size:,} bytes, the most is {_MOST_BYTES:,}.")
+    raise FileUnreadable(
+        f"{str(path)!r} has {status.st_size:,} bytes, the most is {_MOST_BYTES:,}."
+    )
 
 
 def _decoded(path: Path, data: bytes) -> str:
     encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "utf-8")
     if encoding == "utf-8" and b"\0" in data:
         raise FileUnreadable(
-            f"{str(path)!r} looks binary: it holds a zero byte at {data.index(0):,}.", hint="Extract its text first."
+            f"{str(path)!r} looks binary: it holds a zero byte at {data.index(0):,}.",
+            hint="Extract its text first.",
         )
     try:
         return data.decode(encoding)

@@ -55,7 +55,9 @@ class Found(NamedTuple):
 class Unfit(PluginBroken):
     """Ends the examination of one plugin. message: the cause; hint: the step."""
 
-    def __init__(self, cause: str, step: str, status: Status = "broken", api_version: int = 0) -> None:
+    def __init__(
+        self, cause: str, step: str, status: Status = "broken", api_version: int = 0
+    ) -> None:
         super().__init__(cause, hint=step)
         self.status: Status = status
         self.api_version = api_version

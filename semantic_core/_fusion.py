@@ -22,7 +22,9 @@ def candidates(rankings: Sequence[Ranking]) -> list[ChunkId]:
     return list(dict.fromkeys(id for ranking in rankings for id in ranking.ids))
 
 
-def fuse_scores(rankings: Sequence[Ranking], exact: Mapping[str, Mapping[ChunkId, float]]) -> Ranking:
+def fuse_scores(
+    rankings: Sequence[Ranking], exact: Mapping[str, Mapping[ChunkId, float]]
+) -> Ranking:
     """Sum of z-scores: each lane's scores over all candidates are brought to mean 0 and deviation 1,
     then added. Keeps how clear-cut a lane is, which ranks alone throw away (standardised CombSUM:
     Fox and Shaw 1994; Wu, Crestani and Bi 2006).
@@ -62,10 +64,15 @@ def _lifted(total: Sequence[float], shares: Sequence[float]) -> list[float]:
     best = max(total)
     spread = best - min(total)
     lifted = [value + share * spread for value, share in zip(total, shares, strict=True)]
-    return [max(best, value) if share == 1 else value for value, share in zip(lifted, shares, strict=True)]
+    return [
+        max(best, value) if share == 1 else value
+        for value, share in zip(lifted, shares, strict=True)
+    ]
 
 
-def _scores(lane: Ranking, ids: Sequence[ChunkId], exact: Mapping[ChunkId, float] | None) -> list[float]:
+def _scores(
+    lane: Ranking, ids: Sequence[ChunkId], exact: Mapping[ChunkId, float] | None
+) -> list[float]:
     """What a lane gives each of these candidates."""
     listed = dict(_pairs(lane))
     lowest = min(filter(isfinite, listed.values()), default=0.0)

@@ -83,7 +83,9 @@ class Ingest:
         self._failed: list[Failure] = []
         self._documents = self._chunks = self._characters = self._reused = self._pending = 0
 
-    def run(self, documents: Iterable[Document], stamps: Mapping[Ref, int] | None = None) -> IngestReport:
+    def run(
+        self, documents: Iterable[Document], stamps: Mapping[Ref, int] | None = None
+    ) -> IngestReport:
         """Ingest all of them. stamps: per ref, the order of the change; others always apply.
 
         A document a splitter fails on is left as it was and reported. Raises StoreError, TenantRequired, TenantRefused;
@@ -134,7 +136,9 @@ class Ingest:
         chunks = characters = 0
         for document in documents:
             if not isinstance(document, Document):
-                raise InputError(f"ingest takes Documents, got {type(document).__name__}: {clip(document)}.")
+                raise InputError(
+                    f"ingest takes Documents, got {type(document).__name__}: {clip(document)}."
+                )
             started = perf_counter()
             prepared = self._prepare(document)
             self._seconds["split"] += perf_counter() - started
@@ -160,7 +164,9 @@ class Ingest:
             self._failed.append(Failure(str(document.ref), error.code, str(error)))
             return None
         self._chunks += len(chunks)
-        return _Prepared(described, chunks, passages, list(fingerprints(self._embedder.space, passages)))
+        return _Prepared(
+            described, chunks, passages, list(fingerprints(self._embedder.space, passages))
+        )
 
     def _look_up(self, group: list[_Prepared]) -> None:
         started = perf_counter()
@@ -171,7 +177,11 @@ class Ingest:
             ref = prepared.document.ref
             later = self._later(ref.collection, asked + len(owners) + len(prepared.passages))
             for name, passage in zip(prepared.fingerprints, prepared.passages, strict=True):
-                if name not in self._vectors and name not in self._waiting and name not in self._line:
+                if (
+                    name not in self._vectors
+                    and name not in self._waiting
+                    and name not in self._line
+                ):
                     passages[name] = passage
                     if not later:
                         owners.setdefault(name, (ref.tenant, ref.collection))
@@ -190,9 +200,16 @@ class Ingest:
     def _embed(self, *, everything: bool) -> None:
         started = perf_counter()
         size = self._passages.batch_size
-        while len(self._waiting) >= size or (everything and self._waiting) or (self._passages.away and self._waiting):
+        while (
+            len(self._waiting) >= size
+            or (everything and self._waiting)
+            or (self._passages.away and self._waiting)
+        ):
             names = [name for name, _ in zip(self._waiting, range(size), strict=False)]
-            self._line.put({name: self._waiting.pop(name) for name in names}, last=everything and not self._waiting)
+            self._line.put(
+                {name: self._waiting.pop(name) for name in names},
+                last=everything and not self._waiting,
+            )
         self._vectors.update(self._line.finished(everything=everything))
         self._seconds["embed"] += perf_counter() - started
 
@@ -206,13 +223,17 @@ class Ingest:
         batch = [(prepared.document, self._entries(prepared)) for prepared in ready]
         report = self._store.replace(batch, stamps)
         self._outcomes.update(outcome for _, outcome in report.outcomes)
-        self._failed += [Failure(str(ref), STALE, STALE_REASON) for ref, what in report.outcomes if what == STALE]
+        self._failed += [
+            Failure(str(ref), STALE, STALE_REASON) for ref, what in report.outcomes if what == STALE
+        ]
         self._seconds["store"] += perf_counter() - started
 
     def _entries(self, prepared: _Prepared) -> list[Entry]:
         entries = [
             Entry(chunk, passage, name, self._vectors[name])
-            for chunk, passage, name in zip(prepared.chunks, prepared.passages, prepared.fingerprints, strict=True)
+            for chunk, passage, name in zip(
+                prepared.chunks, prepared.passages, prepared.fingerprints, strict=True
+            )
         ]
         self._pending += sum(entry.vector is None for entry in entries)
         for entry in entries:
@@ -228,7 +249,8 @@ class Ingest:
                 IngestProgress(
                     documents=self._documents - len(self._held),
                     chunks=self._chunks - held,
-                    characters=self._characters - sum(len(prepared.document.text) for prepared in self._held.values()),
+                    characters=self._characters
+                    - sum(len(prepared.document.text) for prepared in self._held.values()),
                     embedded=self._passages.embedded,
                     reused=self._reused,
                     failed=len(self._failed),

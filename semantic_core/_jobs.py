@@ -180,7 +180,9 @@ class Budget:
             raise ConfigError(f'budget: per is "day", "month" or "store", got {given["per"]!r}.')
         made = cls(**given)
         if made.soft is not None and made.hard is not None and made.soft > made.hard:
-            raise ConfigError(f"budget: soft must not be above hard, got {made.soft} and {made.hard}.")
+            raise ConfigError(
+                f"budget: soft must not be above hard, got {made.soft} and {made.hard}."
+            )
         return made
 
 
@@ -191,7 +193,9 @@ def freshness_goals(given: object) -> Mapping[str, Freshness]:
         isinstance(name, str) and goal in FRESHNESS for name, goal in goals.items()
     ):
         wanted = ", ".join(FRESHNESS)
-        raise ConfigError(f"freshness must be one of {wanted}, or a table of them by collection, got {given!r}.")
+        raise ConfigError(
+            f"freshness must be one of {wanted}, or a table of them by collection, got {given!r}."
+        )
     return {"" if name == "*" else name: goal for name, goal in goals.items()}
 
 

@@ -16,7 +16,13 @@ from semantic_core._found import Found
 from semantic_core._options import OptionInfo
 from semantic_core._providers import ProviderKind, Providers
 from semantic_core._relay import Relay
-from semantic_core._verdicts import candidates_fault, chunks_fault, hits_fault, passages_fault, ranking_fault
+from semantic_core._verdicts import (
+    candidates_fault,
+    chunks_fault,
+    hits_fault,
+    passages_fault,
+    ranking_fault,
+)
 from semantic_core._wording import named, one_line
 from semantic_core.errors import HookFailed, SemanticCoreError
 from semantic_core.protocols import Embedder, Store
@@ -44,7 +50,11 @@ class Plugins:
         if given is not None:
             return cls([*exactly(given, reserved), *own])
         setting = os.environ.get("SEMANTIC_CORE_PLUGINS")
-        wanted = None if setting is None else [name.strip() for name in setting.split(",") if name.strip()]
+        wanted = (
+            None
+            if setting is None
+            else [name.strip() for name in setting.split(",") if name.strip()]
+        )
         if wanted is not None and [name.lower() for name in wanted] == ["none"]:
             wanted = []
         found = installed(wanted, reserved)
@@ -58,7 +68,9 @@ class Plugins:
         self._relay = Relay(usable, self._own)
         self._providers = Providers(self._relay, [one.info for one in found], self._own)
         self.infos = self._providers.infos
-        self.reranks = any("semantic_rerank" in info.hooks for info in self.infos if info.name not in self._own)
+        self.reranks = any(
+            "semantic_rerank" in info.hooks for info in self.infos if info.name not in self._own
+        )
 
     def options_of(self, kind: ProviderKind, name: str) -> tuple[OptionInfo, ...]:
         """The options of a store or embedder, in their author's order. Raises like `create_store`."""
@@ -85,14 +97,20 @@ class Plugins:
             return document
         described = answer.value
         if not isinstance(described, Document):
-            raise answer.wrong("semantic_describe", document.ref, f"wanted a Document, got {named(described)}")
+            raise answer.wrong(
+                "semantic_describe", document.ref, f"wanted a Document, got {named(described)}"
+            )
         if described.ref != document.ref or described.text != document.text:
-            raise answer.wrong("semantic_describe", document.ref, "wanted the same ref and text, got others")
+            raise answer.wrong(
+                "semantic_describe", document.ref, "wanted the same ref and text, got others"
+            )
         return described
 
     def split(self, document: Document, max_chars: int) -> list[Chunk]:
         """The document's chunks, numbered from 0, each at most `max_chars` characters; [] if there is nothing to index."""
-        answer = self._relay.first("semantic_split", document.ref, document=document, max_chars=max_chars)
+        answer = self._relay.first(
+            "semantic_split", document.ref, document=document, max_chars=max_chars
+        )
         if answer is None:
             raise HookFailed(f"No plugin splits {document.ref} ({document.media_type}).")
         if fault := chunks_fault(document, max_chars, answer.value):
@@ -101,7 +119,9 @@ class Plugins:
 
     def context(self, document: Document, chunks: Sequence[Chunk]) -> list[str]:
         """What each chunk is embedded with and found by, one passage per chunk, in order."""
-        answer = self._relay.first("semantic_context", document.ref, document=document, chunks=list(chunks))
+        answer = self._relay.first(
+            "semantic_context", document.ref, document=document, chunks=list(chunks)
+        )
         if answer is None:
             raise HookFailed(f"No plugin writes the passages of {document.ref}.")
         if fault := passages_fault(len(chunks), answer.value):
@@ -133,7 +153,9 @@ class Plugins:
 
     def fuse(self, request: SearchRequest, rankings: Sequence[Ranking], store: Store) -> Ranking:
         """One ranking of several: some or all of their ids."""
-        answer = self._relay.first("semantic_fuse", None, request=request, rankings=list(rankings), store=store)
+        answer = self._relay.first(
+            "semantic_fuse", None, request=request, rankings=list(rankings), store=store
+        )
         if answer is None:
             raise HookFailed("No plugin fuses rankings.")
         if fault := ranking_fault(answer.value, {id for ranking in rankings for id in ranking.ids}):
@@ -155,5 +177,7 @@ class Plugins:
         if answer is None:
             return None
         if not isinstance(answer.value, type):
-            raise answer.wrong("semantic_orm_adapter", None, f"wanted a class, got {named(answer.value)}")
+            raise answer.wrong(
+                "semantic_orm_adapter", None, f"wanted a class, got {named(answer.value)}"
+            )
         return answer.value

@@ -36,7 +36,9 @@ class Answer(NamedTuple):
 
     def wrong(self, hook: str, ref: Ref | None, fault: str) -> HookFailed:
         """The error to raise for an answer that is not what the hook promises."""
-        return HookFailed(f"Plugin {self.plugin!r} broke the contract of {hook}{_of(ref)}: {fault}.")
+        return HookFailed(
+            f"Plugin {self.plugin!r} broke the contract of {hook}{_of(ref)}: {fault}."
+        )
 
 
 class Relay:
@@ -94,23 +96,31 @@ class _Registered:
             guard = _guarded(found.info.name, part, trace)
             options = {**part.options, "specname": part.hook}
             # pluggy reads the parameters of the function it finds behind __wrapped__.
-            vars(guard).update({"__wrapped__": getattr(hookspecs, part.hook), f"{hookspecs.PROJECT}_impl": options})
+            vars(guard).update(
+                {"__wrapped__": getattr(hookspecs, part.hook), f"{hookspecs.PROJECT}_impl": options}
+            )
             setattr(self, f"{part.hook}_{number}", guard)
 
 
 def _guarded(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
     names = tuple(hookspecs.signature_of(part.hook).parameters)
     taken = inspect.signature(part.function).parameters.values()
-    by_place = [one.name for one in taken if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    by_place = [
+        one.name for one in taken if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+    ]
     by_name = [one.name for one in taken if one.kind == one.KEYWORD_ONLY]
 
     def call(values: tuple[Any, ...]) -> Any:
         arguments = dict(zip(names, values, strict=True))
-        return part.function(*[arguments[name] for name in by_place], **{name: arguments[name] for name in by_name})
+        return part.function(
+            *[arguments[name] for name in by_place], **{name: arguments[name] for name in by_name}
+        )
 
     def answered(values: tuple[Any, ...], value: Any, error: BaseException | None) -> Answer | None:
         if trace:
-            arguments = ", ".join(f"{name}={short(value, _TRACED)}" for name, value in zip(names, values, strict=True))
+            arguments = ", ".join(
+                f"{name}={short(value, _TRACED)}" for name, value in zip(names, values, strict=True)
+            )
             said = f"raised {one_line(error)[:_TRACED]}" if error else short(value, _TRACED)
             sys.stderr.write(f"{part.hook} {plugin}({arguments}) -> {said}\n")
         if error is None:
@@ -180,7 +190,9 @@ def _end(running: Generator[None, Any, Any], given: Any, error: BaseException | 
 
 def _same(error: BaseException | None, theirs: BaseException) -> bool:
     """Whether a wrapper let an error through. A generator turns StopIteration into RuntimeError."""
-    return error is theirs or (isinstance(theirs, StopIteration) and error is not None and error.__cause__ is theirs)
+    return error is theirs or (
+        isinstance(theirs, StopIteration) and error is not None and error.__cause__ is theirs
+    )
 
 
 def _members(value: object) -> list[int] | None:

@@ -36,10 +36,15 @@ def lacking(module: str, distribution: str) -> str:
 
 def install(requirements: Iterable[str]) -> str:
     """The command for these, quoted where a shell would read more into them."""
-    return "pip install " + " ".join(f'"{name}"' if re.search(r"[<>=!~]", name) else name for name in requirements)
+    return "pip install " + " ".join(
+        f'"{name}"' if re.search(r"[<>=!~]", name) else name for name in requirements
+    )
 
 
 def looks_like(info: PluginInfo, provider: str) -> bool:
     """Whether a plugin is probably the one that offers, or would offer, a provider of that name."""
-    words = {info.name.lower(), *re.split(r"[-_.]+", info.distribution.lower().removeprefix(KERNEL))}
+    words = {
+        info.name.lower(),
+        *re.split(r"[-_.]+", info.distribution.lower().removeprefix(KERNEL)),
+    }
     return bool({provider.lower(), _KNOWN.get(provider, ("", ""))[1]} & (words - {""}))

@@ -43,9 +43,15 @@ def sync(
             documents, unread = _read(sources, collection, refs)
         except Exception as error:  # noqa: BLE001
             # The application's own reader; its reason is kept with the tickets.
-            reason = str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
+            reason = (
+                str(error)
+                if isinstance(error, SemanticCoreError)
+                else f"{type(error).__name__}: {error}"
+            )
             outbox.failed(numbers, reason)
-            report = attrs.evolve(report, failed=(*report.failed, Failure(collection, type(error).__name__, reason)))
+            report = attrs.evolve(
+                report, failed=(*report.failed, Failure(collection, type(error).__name__, reason))
+            )
             continue
         done = ingest(documents.values(), stamps) if documents else IngestReport()
         done = attrs.evolve(done, failed=(*unread, *done.failed))
@@ -68,7 +74,9 @@ def _refused(ref: Ref) -> Failure:
     return Failure(str(ref), STALE, STALE_REASON)
 
 
-def _read(sources: Mapping[str, Source], collection: str, refs: list[Ref]) -> tuple[dict[Ref, Document], list[Failure]]:
+def _read(
+    sources: Mapping[str, Source], collection: str, refs: list[Ref]
+) -> tuple[dict[Ref, Document], list[Failure]]:
     """The documents there are among these refs, and what was said of those that could not be made."""
     if collection not in sources:
         raise LookupError(f"no source is given for the collection {collection!r}")

@@ -25,7 +25,9 @@ _JOINERS = "\u200d\ufe0e\ufe0f"
 def fingerprints(space: Space, passages: Iterable[str]) -> Iterator[str]:
     """For each passage 32 hex digits naming it in this space: the key of its vector. BLAKE2b, 128 bits."""
     settings = "\x1f".join(f"{key}={value}" for key, value in space.settings.items())
-    identity = "\x1e".join([space.model, str(space.dimensions), space.task, space.revision, settings, ""])
+    identity = "\x1e".join(
+        [space.model, str(space.dimensions), space.task, space.revision, settings, ""]
+    )
     begun = blake2b(identity.encode("utf-8"), digest_size=16)
     for passage in passages:
         name = begun.copy()
@@ -73,7 +75,11 @@ def _stop(text: str, start: int, limit: int) -> int:
     stop = start + limit
     for back in range(min(_CLUSTER, limit - 1)):
         following = text[stop - back]
-        joined = unicodedata.combining(following) or following in _JOINERS or text[stop - back - 1] == "\u200d"
+        joined = (
+            unicodedata.combining(following)
+            or following in _JOINERS
+            or text[stop - back - 1] == "\u200d"
+        )
         if not joined:
             return stop - back
     return stop

@@ -30,7 +30,9 @@ class Till:
     Raises ConfigError for a budget that could not be kept.
     """
 
-    def __init__(self, store: Store, embedder: Embedder, budget: Budget, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, embedder: Embedder, budget: Budget, clock: Callable[[], float]
+    ) -> None:
         self._priced = embedder if isinstance(embedder, Priced) else None
         self._ledger = store if isinstance(store, BatchQueue) else None
         self._model, self._budget, self._clock = embedder.space.model, budget, clock
@@ -50,7 +52,9 @@ class Till:
         if self._priced is None:
             return None
         pico = round(self._priced.price(lane) * PICO / MILLION)
-        return Rate(self._day(), self._model, lane, tokens_per_character, pico, self._priced.currency)
+        return Rate(
+            self._day(), self._model, lane, tokens_per_character, pico, self._priced.currency
+        )
 
     def rate_of(self, job: BatchJob) -> Rate | None:
         """Likewise for the results of a job."""
@@ -83,7 +87,14 @@ class Till:
         if self._ledger is None or self._priced is None:
             return Decimal(0)
         since = {"day": self._day(), "month": self._day()[:8] + "01", "store": ""}[self._budget.per]
-        return sum((row.amount for row in self._ledger.costs(since) if row.currency == self._priced.currency), Decimal(0))
+        return sum(
+            (
+                row.amount
+                for row in self._ledger.costs(since)
+                if row.currency == self._priced.currency
+            ),
+            Decimal(0),
+        )
 
     def charge(self, spent: Mapping[tuple[str, str], tuple[int, int]]) -> None:
         """Write down what was embedded interactively: (passages, tokens) by (tenant, collection)."""
@@ -108,7 +119,10 @@ class Till:
     def _committed(self) -> Decimal:
         """What jobs under way are going to cost."""
         jobs = self._ledger.jobs(OPEN, limit=10_000) if self._ledger is not None else ()
-        return sum((self.cost(job.tokens * job.waiting // max(1, job.sent), "batch") for job in jobs), Decimal(0))
+        return sum(
+            (self.cost(job.tokens * job.waiting // max(1, job.sent), "batch") for job in jobs),
+            Decimal(0),
+        )
 
     def _day(self) -> str:
         return datetime.fromtimestamp(self._clock(), UTC).date().isoformat()
@@ -123,7 +137,9 @@ class FastLane:
     Keeps `Embedder` as far as a run needs it. Two runs, or a run and a job, never pay for one passage: it is one's.
     """
 
-    def __init__(self, store: BatchQueue, embedder: Embedder, till: Till, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: BatchQueue, embedder: Embedder, till: Till, clock: Callable[[], float]
+    ) -> None:
         self._store, self._embedder, self._till, self._clock = store, embedder, till, clock
         self._owners: dict[str, tuple[str, str]] = {}
         self._token = ""
@@ -143,7 +159,9 @@ class FastLane:
         """Of the embedder behind it."""
         return self._embedder.max_chars
 
-    def hold(self, passages: Mapping[str, str], owners: Mapping[str, tuple[str, str]]) -> frozenset[str]:
+    def hold(
+        self, passages: Mapping[str, str], owners: Mapping[str, tuple[str, str]]
+    ) -> frozenset[str]:
         """Which of these passages, by fingerprint, are this run's to embed; the others are somebody's already."""
         if not passages:
             return frozenset()
@@ -152,10 +170,14 @@ class FastLane:
         self._owners.update((passages[name], owners[name]) for name in held)
         return held
 
-    def take(self, limit: int, *, from_jobs: bool = False, collections: Collection[str] | None = None) -> Mapping[str, str]:
+    def take(
+        self, limit: int, *, from_jobs: bool = False, collections: Collection[str] | None = None
+    ) -> Mapping[str, str]:
         """Passages that wait, now this run's."""
         now = self._clock()
-        taken = self._store.take(limit, now, now + HOLD, from_jobs=from_jobs, collections=collections)
+        taken = self._store.take(
+            limit, now, now + HOLD, from_jobs=from_jobs, collections=collections
+        )
         self._token = taken.token
         self._owners = {passage: taken.owners[name] for name, passage in taken.passages.items()}
         return taken.passages
@@ -186,4 +208,6 @@ class FastLane:
         by_owner: dict[tuple[str, str], list[str]] = {}
         for passage in passages:
             by_owner.setdefault(self._owners.get(passage, ("", "")), []).append(passage)
-        self._till.charge({owner: (len(theirs), self._till.tokens(theirs)) for owner, theirs in by_owner.items()})
+        self._till.charge(
+            {owner: (len(theirs), self._till.tokens(theirs)) for owner, theirs in by_owner.items()}
+        )

@@ -36,7 +36,9 @@ def checked_vectors(given: object, count: int, space: Space) -> Vectors:
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
     if not np.isfinite(norms).all() or norms.min() < MIN_NORM:
         row = int(np.argmax(~np.isfinite(norms) | (norms < MIN_NORM)))
-        raise EmbeddingInvalid(f"{space.model}: vector {row} of {count} is not finite, or of no length.")
+        raise EmbeddingInvalid(
+            f"{space.model}: vector {row} of {count} is not finite, or of no length."
+        )
     if np.abs(norms - 1.0).max() <= NORM_TOLERANCE:
         return vectors
     unit: Vectors = (vectors / norms[:, None]).astype(np.float32)
@@ -48,6 +50,8 @@ def checked_vector(given: object, space: Space) -> Vector:
     import numpy as np
 
     if np.ndim(given) != 1:  # type: ignore[arg-type]
-        raise EmbeddingInvalid(f"{space.model}: wanted a vector of shape ({space.dimensions},), got {clip(given)}.")
+        raise EmbeddingInvalid(
+            f"{space.model}: wanted a vector of shape ({space.dimensions},), got {clip(given)}."
+        )
     row: Vector = checked_vectors([given], 1, space)[0]
     return row

@@ -31,7 +31,9 @@ def offer_fault(offer: Any) -> str:
 def contract_fault(kind: str, made: Any) -> str:
     contract: Any = Store if kind == "store" else Embedder
     if not isinstance(made, contract):
-        absent = [name for name in vars(contract) if not name.startswith("_") and not hasattr(made, name)]
+        absent = [
+            name for name in vars(contract) if not name.startswith("_") and not hasattr(made, name)
+        ]
         return f"{named(made)} has no {', '.join(absent)}"
     space: object = made.space
     return "" if isinstance(space, Space) else f"its space must be a Space, got {named(space)}"
@@ -57,8 +59,12 @@ def chunks_fault(document: Document, max_chars: int, chunks: Any) -> str:
             return f"chunk {position}: wanted at most {max_chars} characters, got {end - start}"
         if chunk.kind not in _KINDS:
             return f"chunk {position}: wanted one of the kinds {', '.join(_KINDS)}, got {clip(chunk.kind)}"
-        if not isinstance(chunk.headings, tuple) or not all(isinstance(heading, str) for heading in chunk.headings):
-            return f"chunk {position}: wanted a tuple of str as headings, got {clip(chunk.headings)}"
+        if not isinstance(chunk.headings, tuple) or not all(
+            isinstance(heading, str) for heading in chunk.headings
+        ):
+            return (
+                f"chunk {position}: wanted a tuple of str as headings, got {clip(chunk.headings)}"
+            )
         before = start
     return ""
 

@@ -51,7 +51,9 @@ def usual_threads(core: SemanticCore) -> int:
     """
     if not getattr(core.embedder, "is_local", False):
         return THREADS
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return cores + 1
 
 
@@ -73,17 +75,27 @@ class AsyncSemanticCore:
             import anyio
             import anyio.to_thread
         except ImportError as error:
-            raise ConfigError("AsyncSemanticCore needs anyio.", hint='pip install "semantic-core[async]"') from error
+            raise ConfigError(
+                "AsyncSemanticCore needs anyio.", hint='pip install "semantic-core[async]"'
+            ) from error
         self.core = core
-        self._reading, self._writing = anyio.CapacityLimiter(threads), anyio.CapacityLimiter(threads)
+        self._reading, self._writing = (
+            anyio.CapacityLimiter(threads),
+            anyio.CapacityLimiter(threads),
+        )
         self._run = anyio.to_thread.run_sync
 
     @classmethod
-    async def from_config(cls, config: str | Path | None = None, *, threads: int | None = None, **overrides: Any) -> Self:
+    async def from_config(
+        cls, config: str | Path | None = None, *, threads: int | None = None, **overrides: Any
+    ) -> Self:
         """As `SemanticCore.from_config`; opening the store and loading plugins happen in a thread."""
         import anyio.to_thread
 
-        return cls(await anyio.to_thread.run_sync(lambda: SemanticCore.from_config(config, **overrides)), threads=threads)
+        return cls(
+            await anyio.to_thread.run_sync(lambda: SemanticCore.from_config(config, **overrides)),
+            threads=threads,
+        )
 
     async def call(self, work: Callable[[], T], *, writes: bool = False) -> T:
         """Run any blocking call the same way, such as ``lambda: Article.search("loops")``.
@@ -106,7 +118,9 @@ class AsyncSemanticCore:
         progress: Callable[[IngestProgress], None] | None = None,
     ) -> IngestReport:
         """See `SemanticCore.ingest`. progress is called in the thread."""
-        return await self.call(lambda: self.core.ingest(*documents, mode=mode, progress=progress), writes=True)
+        return await self.call(
+            lambda: self.core.ingest(*documents, mode=mode, progress=progress), writes=True
+        )
 
     async def ingest_file(
         self,
@@ -119,7 +133,10 @@ class AsyncSemanticCore:
     ) -> IngestReport:
         """See `SemanticCore.ingest_file`."""
         return await self.call(
-            lambda: self.core.ingest_file(path, collection=collection, key=key, metadata=metadata, mode=mode), writes=True
+            lambda: self.core.ingest_file(
+                path, collection=collection, key=key, metadata=metadata, mode=mode
+            ),
+            writes=True,
         )
 
     async def search(
@@ -134,7 +151,9 @@ class AsyncSemanticCore:
     ) -> SearchResults:
         """See `SemanticCore.search`."""
         return await self.call(
-            lambda: self.core.search(query, limit=limit, mode=mode, where=where, offset=offset, collections=collections)
+            lambda: self.core.search(
+                query, limit=limit, mode=mode, where=where, offset=offset, collections=collections
+            )
         )
 
     async def search_chunks(
@@ -154,7 +173,9 @@ class AsyncSemanticCore:
             )
         )
 
-    async def context_window(self, hit: SearchHit | ChunkId, *, before: int = 1, after: int = 1) -> list[StoredChunk]:
+    async def context_window(
+        self, hit: SearchHit | ChunkId, *, before: int = 1, after: int = 1
+    ) -> list[StoredChunk]:
         """See `SemanticCore.context_window`."""
         return await self.call(lambda: self.core.context_window(hit, before=before, after=after))
 
@@ -167,10 +188,19 @@ class AsyncSemanticCore:
         return await self.call(lambda: self.core.remove(*refs), writes=True)
 
     async def documents(
-        self, *, offset: int = 0, limit: int = 100, where: Where = None, collections: Sequence[str] | None = None
+        self,
+        *,
+        offset: int = 0,
+        limit: int = 100,
+        where: Where = None,
+        collections: Sequence[str] | None = None,
     ) -> Page:
         """See `SemanticCore.documents`."""
-        return await self.call(lambda: self.core.documents(offset=offset, limit=limit, where=where, collections=collections))
+        return await self.call(
+            lambda: self.core.documents(
+                offset=offset, limit=limit, where=where, collections=collections
+            )
+        )
 
     async def stats(self, *, all_tenants: bool = False) -> StoreStats:
         """See `SemanticCore.stats`."""
@@ -180,7 +210,9 @@ class AsyncSemanticCore:
         """See `SemanticCore.embed_pending`."""
         return await self.call(lambda: self.core.embed_pending(limit), writes=True)
 
-    async def sync(self, *, limit: int | None = None, progress: Callable[[Any], None] | None = None) -> IngestReport:
+    async def sync(
+        self, *, limit: int | None = None, progress: Callable[[Any], None] | None = None
+    ) -> IngestReport:
         """See `SemanticCore.sync`, of everything bound to the core. progress is called in the thread that works."""
         return await self.call(lambda: self.core.sync(limit=limit, progress=progress), writes=True)
 
@@ -192,7 +224,10 @@ class AsyncSemanticCore:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         import anyio
 

@@ -118,7 +118,9 @@ class BatchManager:
             self._takes_jobs = able
         return self._takes_jobs
 
-    def flush_queue(self, min_size: int = 10, force: bool = False, *, job_size: int | None = None) -> tuple[BatchJob, ...]:
+    def flush_queue(
+        self, min_size: int = 10, force: bool = False, *, job_size: int | None = None
+    ) -> tuple[BatchJob, ...]:
         """Submit every passage that waits, in jobs of at most `job_size`; the jobs, () if fewer than `min_size` wait.
 
         force: also fewer, those of collections that are to be fresh sooner, and past the soft budget. A job that could not
@@ -128,7 +130,9 @@ class BatchManager:
         check_count("min_size", min_size)
         size = self.rules.job_size if job_size is None else check_count("job_size", job_size, 1)
         least = min(1, min_size) if force else min_size
-        return tuple(Submission(self._desk()).flush(least, size, () if force else self._fast(), force=force))
+        return tuple(
+            Submission(self._desk()).flush(least, size, () if force else self._fast(), force=force)
+        )
 
     def sync_status(self) -> tuple[BatchJob, ...]:
         """Ask how the open jobs are, and give the results of those that are done to whoever waits; the jobs as they are now.
@@ -143,7 +147,9 @@ class BatchManager:
         unsent = [*queue.jobs(UNSENT, limit=MOST_JOBS), *Submission(desk).resume()]
         polled = collecting.poll(queue.jobs(SENT, limit=MOST_JOBS))
         collecting.clean()
-        return tuple(desk.again(job) for job in {job.id: job for job in (*unsent, *polled)}.values())
+        return tuple(
+            desk.again(job) for job in {job.id: job for job in (*unsent, *polled)}.values()
+        )
 
     def work(self, min_size: int = 10) -> tuple[BatchJob, ...]:
         """One round of everything a worker does: collect, embed what is to be fresh soon, submit the rest; the jobs touched.
@@ -167,7 +173,13 @@ class BatchManager:
         flushed = Submission(self._desk()).flush(least, self.rules.job_size, fast, force=False)
         return tuple({job.id: job for job in (*collected, *flushed)}.values())
 
-    def embed(self, limit: int | None = None, *, from_jobs: bool = False, collections: Collection[str] | None = None) -> int:
+    def embed(
+        self,
+        limit: int | None = None,
+        *,
+        from_jobs: bool = False,
+        collections: Collection[str] | None = None,
+    ) -> int:
         """Embed what waits now, interactively; how many chunks were filled. See `SemanticCore.embed_pending`."""
         lane = self.fast_lane()
         if lane is None:
@@ -194,7 +206,9 @@ class BatchManager:
         """Chunks by state, of this tenant (None: of all), and jobs by status."""
         return self._queue().queue_stats(tenant)
 
-    def jobs(self, statuses: Collection[JobStatus] | None = None, *, limit: int = 100) -> Sequence[BatchJob]:
+    def jobs(
+        self, statuses: Collection[JobStatus] | None = None, *, limit: int = 100
+    ) -> Sequence[BatchJob]:
         """The latest jobs of these statuses (None: of all), oldest first."""
         return self._queue().jobs(statuses, limit=check_count("limit", limit, 1))
 
@@ -206,7 +220,9 @@ class BatchManager:
         near = [job for job in self._queue().jobs(limit=MOST_JOBS) if id and job.id.startswith(id)]
         if len(near) != 1:
             what = f"{len(near)} jobs begin" if near else "No job begins"
-            raise InputError(f"{what} with {clip(id)}.", hint="`semantic-core queue status` lists them.")
+            raise InputError(
+                f"{what} with {clip(id)}.", hint="`semantic-core queue status` lists them."
+            )
         return near[0]
 
     def cancel(self, job: str | BatchJob) -> BatchJob:
@@ -283,7 +299,8 @@ class BatchManager:
     def _queue(self) -> BatchQueue:
         if self._ledger is None:
             raise StoreMisuse(
-                f"{type(self._store).__name__} keeps no ledger of batch jobs.", hint='The stores "sqlite" and "memory" do.'
+                f"{type(self._store).__name__} keeps no ledger of batch jobs.",
+                hint='The stores "sqlite" and "memory" do.',
             )
         return self._ledger
 

@@ -99,7 +99,9 @@ class SemanticCore:
         given = {"path": path, "multi_tenant": multi_tenant, **(store_options or {})}
         options = {name: value for name, value in given.items() if value is not None}
         if not isinstance(store, str) and options:
-            raise InputError(f"The store is given as an object; {', '.join(options)} cannot be handed to it any more.")
+            raise InputError(
+                f"The store is given as an object; {', '.join(options)} cannot be handed to it any more."
+            )
         self.embedder = self._embedder_of(embedder, embedder_options or {})
         self._max_chars = self._limit(max_chars)
         self.store = self._store_of(store, options)
@@ -138,7 +140,9 @@ class SemanticCore:
                 hint="Create a new one with multi_tenant=True.",
             )
         if self._tenant and self._tenant != name:
-            raise TenantRefused(f"This front door belongs to tenant {self._tenant!r}, not to {clip(name)}.")
+            raise TenantRefused(
+                f"This front door belongs to tenant {self._tenant!r}, not to {clip(name)}."
+            )
         scoped = type(self).__new__(type(self))
         scoped.__dict__.update(self.__dict__)
         scoped._tenant, scoped._owner = check_name("A tenant", name), False
@@ -175,7 +179,9 @@ class SemanticCore:
         """
         if mode not in INGEST_MODES:
             raise InputError(f'mode must be "sync", "async" or "auto", got {clip(mode)}.')
-        return self._ingest(mode, progress).run(self._with_tenant(document) for document in _flat(documents))
+        return self._ingest(mode, progress).run(
+            self._with_tenant(document) for document in _flat(documents)
+        )
 
     def ingest_file(
         self,
@@ -221,7 +227,9 @@ class SemanticCore:
         """The best passages, however many of them are of one document. Otherwise like `search`."""
         return self._search(query, limit, mode, where, offset, collections, per_document=False)
 
-    def context_window(self, hit: SearchHit | ChunkId, *, before: int = 1, after: int = 1) -> list[StoredChunk]:
+    def context_window(
+        self, hit: SearchHit | ChunkId, *, before: int = 1, after: int = 1
+    ) -> list[StoredChunk]:
         """A passage with its neighbours, in order of the document; [] if it is gone."""
         for name, count in (("before", before), ("after", after)):
             check_count(name, count, 0, MOST_NEIGHBOURS)
@@ -242,11 +250,18 @@ class SemanticCore:
         return self.store.remove([self._scoped(ref) for ref in refs])
 
     def documents(
-        self, *, offset: int = 0, limit: int = 100, where: Where = None, collections: Sequence[str] | None = None
+        self,
+        *,
+        offset: int = 0,
+        limit: int = 100,
+        where: Where = None,
+        collections: Sequence[str] | None = None,
     ) -> Page:
         """A slice of the documents in order of (collection, key), with the total."""
         scope = self._scope(where, collections)
-        return self.store.documents(scope, check_count("offset", offset), check_count("limit", limit))
+        return self.store.documents(
+            scope, check_count("offset", offset), check_count("limit", limit)
+        )
 
     def stats(self, *, all_tenants: bool = False) -> StoreStats:
         """How much there is. all_tenants: of the whole store, for its operator; otherwise a multi-tenant store needs a
@@ -264,7 +279,9 @@ class SemanticCore:
         Those a batch job holds are left to it. from_jobs: not so, and what the job then gives for them is paid for nothing.
         Raises EmbedderError as soon as the embedder fails, BudgetSpent; what was filled until then stays.
         """
-        return self._batches.embed(None if limit is None else check_count("limit", limit), from_jobs=from_jobs)
+        return self._batches.embed(
+            None if limit is None else check_count("limit", limit), from_jobs=from_jobs
+        )
 
     @property
     def batch_manager(self) -> BatchManager:
@@ -305,7 +322,9 @@ class SemanticCore:
         if limit is not None:
             check_count("limit", limit, 1)
         if outbox is None:
-            return merged(*(each.sync(limit, pending=True, progress=progress) for each in self.followers))
+            return merged(
+                *(each.sync(limit, pending=True, progress=progress) for each in self.followers)
+            )
 
         def ingest(documents: Iterable[Document], stamps: Mapping[Ref, int]) -> IngestReport:
             # A run of its own, so its report counts nothing else.
@@ -313,7 +332,14 @@ class SemanticCore:
 
         return sync(outbox, sources or {}, self.store, ingest, limit=limit or 1_000)
 
-    def bind(self, model: type, *, adapter: type[Any] | None = None, install: bool = True, **declaration: Any) -> Any:
+    def bind(
+        self,
+        model: type,
+        *,
+        adapter: type[Any] | None = None,
+        install: bool = True,
+        **declaration: Any,
+    ) -> Any:
         """Keep an index of an ORM's model: its adapter, ready to `search`, with its tables and triggers installed.
 
         adapter: a subclass of `semantic_core.orm.BaseORMAdapter`; None asks the installed plugins. install: False touches no
@@ -356,7 +382,12 @@ class SemanticCore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -366,17 +397,26 @@ class SemanticCore:
     def _embedder_of(self, embedder: str | Embedder | None, options: Mapping[str, Any]) -> Embedder:
         if embedder is None or embedder == WORDS_ONLY:
             if options:
-                raise InputError("There is no embedder the embedder_options could be for.", hint="Leave them out.")
+                raise InputError(
+                    "There is no embedder the embedder_options could be for.",
+                    hint="Leave them out.",
+                )
             return WordsOnly()
         if isinstance(embedder, str):
             return self._plugins.create_embedder(embedder, options)
         if options:
-            raise InputError("The embedder is given as an object; embedder_options cannot be handed to it any more.")
+            raise InputError(
+                "The embedder is given as an object; embedder_options cannot be handed to it any more."
+            )
         return embedder
 
     def _store_of(self, store: str | Store, options: Mapping[str, Any]) -> Store:
         try:
-            made = self._plugins.create_store(store, self.embedder.space, options) if isinstance(store, str) else store
+            made = (
+                self._plugins.create_store(store, self.embedder.space, options)
+                if isinstance(store, str)
+                else store
+            )
         except SpaceMismatch as error:
             if not self._words_only:
                 raise
@@ -401,9 +441,17 @@ class SemanticCore:
             return most
         return check_count("max_chars", max_chars, LEAST_CHARS, most)
 
-    def _ingest(self, mode: IngestMode, progress: Callable[[IngestProgress], None] | None) -> Ingest:
+    def _ingest(
+        self, mode: IngestMode, progress: Callable[[IngestProgress], None] | None
+    ) -> Ingest:
         if self._words_only:  # there is nothing to leave for later, and nobody to pay
-            return Ingest(self._plugins, self.store, self.embedder, max_chars=self._max_chars, progress=progress)
+            return Ingest(
+                self._plugins,
+                self.store,
+                self.embedder,
+                max_chars=self._max_chars,
+                progress=progress,
+            )
         return Ingest(
             self._plugins,
             self.store,
@@ -426,14 +474,20 @@ class SemanticCore:
         per_document: bool,
     ) -> SearchResults:
         search = Search(self._plugins, self.store, self.embedder, per_document=per_document)
-        return search.run(query, scope=self._scope(where, collections), mode=mode, limit=limit, offset=offset)
+        return search.run(
+            query, scope=self._scope(where, collections), mode=mode, limit=limit, offset=offset
+        )
 
     def _scope(self, where: Where, collections: Sequence[str] | None) -> Scope:
         if isinstance(collections, str):
             raise InputError(f"collections must be a list of names, got the str {collections!r}.")
         if self.store.multi_tenant and not self._tenant:
             raise TenantRequired("This store is multi-tenant.", hint='Use core.tenant("...").')
-        named = None if collections is None else tuple(check_name("A collection", name) for name in collections)
+        named = (
+            None
+            if collections is None
+            else tuple(check_name("A collection", name) for name in collections)
+        )
         return Scope(self._tenant, named, Filter.parse(where))
 
     def _scoped(self, ref: Ref) -> Ref:
@@ -442,12 +496,16 @@ class SemanticCore:
         if not self._tenant or ref.tenant == self._tenant:
             return ref
         if ref.tenant:
-            raise TenantRefused(f"This front door belongs to tenant {self._tenant!r}; the ref is of another.")
+            raise TenantRefused(
+                f"This front door belongs to tenant {self._tenant!r}; the ref is of another."
+            )
         return attrs.evolve(ref, tenant=self._tenant)
 
     def _with_tenant(self, document: Document) -> Document:
         if not isinstance(document, Document):
-            raise InputError(f"ingest takes Documents, got {type(document).__name__}: {clip(document)}.")
+            raise InputError(
+                f"ingest takes Documents, got {type(document).__name__}: {clip(document)}."
+            )
         ref = self._scoped(document.ref)
         return document if ref is document.ref else attrs.evolve(document, ref=ref)
 

@@ -88,10 +88,16 @@ class Filter:
         if isinstance(where, Filter):
             return where
         if not isinstance(where, Mapping):
-            raise FilterInvalid(f'where must be a mapping such as {{"lang": "en"}}, got {type(where).__name__}.')
-        conditions = [condition for key, wanted in where.items() for condition in _conditions(key, wanted)]
+            raise FilterInvalid(
+                f'where must be a mapping such as {{"lang": "en"}}, got {type(where).__name__}.'
+            )
+        conditions = [
+            condition for key, wanted in where.items() for condition in _conditions(key, wanted)
+        ]
         if len(conditions) > MAX_CONDITIONS:
-            raise FilterInvalid(f"where holds {len(conditions)} conditions, the most is {MAX_CONDITIONS}.")
+            raise FilterInvalid(
+                f"where holds {len(conditions)} conditions, the most is {MAX_CONDITIONS}."
+            )
         return cls(tuple(conditions))
 
 
@@ -99,9 +105,17 @@ def _conditions(key: object, wanted: object) -> list[Condition]:
     try:
         name = check_metadata_key(key)
         if not isinstance(wanted, Mapping):
-            return [_condition(name, "in" if isinstance(wanted, list | tuple | set | frozenset) else "eq", wanted)]
+            return [
+                _condition(
+                    name,
+                    "in" if isinstance(wanted, list | tuple | set | frozenset) else "eq",
+                    wanted,
+                )
+            ]
         if not wanted:
-            raise FilterInvalid(f"where[{name!r}] is empty; wanted a value, a list, or one of {', '.join(_WORDS)}.")
+            raise FilterInvalid(
+                f"where[{name!r}] is empty; wanted a value, a list, or one of {', '.join(_WORDS)}."
+            )
         return [_condition(name, word, value) for word, value in wanted.items()]
     except FilterInvalid:
         raise
@@ -112,7 +126,9 @@ def _conditions(key: object, wanted: object) -> list[Condition]:
 def _condition(key: str, word: object, wanted: object) -> Condition:
     where = f"where[{key!r}]"
     if word not in _WORDS:
-        raise FilterInvalid(f"{where}: unknown operator {clip(word)}; there are {', '.join(_WORDS)}.")
+        raise FilterInvalid(
+            f"{where}: unknown operator {clip(word)}; there are {', '.join(_WORDS)}."
+        )
     if word == "exists":
         if not isinstance(wanted, bool):
             raise FilterInvalid(f"{where}: exists takes True or False, got {clip(wanted)}.")

@@ -98,7 +98,9 @@ def semantic_retrieve(request: SearchRequest, store: Store) -> Ranking | None:
 
 
 @hookspec(firstresult=True)
-def semantic_fuse(request: SearchRequest, rankings: Sequence[Ranking], store: Store) -> Ranking | None:
+def semantic_fuse(
+    request: SearchRequest, rankings: Sequence[Ranking], store: Store
+) -> Ranking | None:
     """Make one ranking of several.
 
     rankings: at least one, not empty, each of another source. store: for exact scores of candidates a lane did not see
@@ -132,7 +134,9 @@ def semantic_orm_adapter(model: type) -> type[Any] | None:
 
 def hook_names() -> tuple[str, ...]:
     """The names of all hooks, in the order of a life cycle."""
-    return tuple(name for name, value in globals().items() if name.startswith(PREFIX) and callable(value))
+    return tuple(
+        name for name, value in globals().items() if name.startswith(PREFIX) and callable(value)
+    )
 
 
 def signature_of(name: str) -> Any:

@@ -13,7 +13,18 @@ from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from semantic_core._jobs import BatchJob, ChunkStatus, Cost, Held, JobState, JobStatus, Lane, QueueStats, Rate, Rest
+from semantic_core._jobs import (
+    BatchJob,
+    ChunkStatus,
+    Cost,
+    Held,
+    JobState,
+    JobStatus,
+    Lane,
+    QueueStats,
+    Rate,
+    Rest,
+)
 from semantic_core.types import (
     ChunkId,
     Document,
@@ -160,7 +171,9 @@ class Store(Protocol):
         ...
 
     def replace(
-        self, batch: Iterable[tuple[Document, Sequence[Entry]]], stamps: Mapping[Ref, int] | None = None
+        self,
+        batch: Iterable[tuple[Document, Sequence[Entry]]],
+        stamps: Mapping[Ref, int] | None = None,
     ) -> ReplaceReport:
         """Make each document be exactly these entries; the only way to write. One transaction for the whole batch.
 
@@ -277,7 +290,9 @@ class Checkpoints(Protocol):
         """The checkpoint of this source; None if there is none."""
         ...
 
-    def update_checkpoint(self, source: str, change: Callable[[str | None], str | None]) -> str | None:
+    def update_checkpoint(
+        self, source: str, change: Callable[[str | None], str | None]
+    ) -> str | None:
         """Put what `change` makes of the checkpoint in its place, in one transaction; the new one.
 
         change: given the checkpoint there is (None: none), gives the new one; None removes it. It may be called twice. If
@@ -285,7 +300,9 @@ class Checkpoints(Protocol):
         """
         ...
 
-    def advancing(self, source: str, change: Callable[[str | None], str]) -> AbstractContextManager[None]:
+    def advancing(
+        self, source: str, change: Callable[[str | None], str]
+    ) -> AbstractContextManager[None]:
         """Within it, each `replace` and `remove` of this thread updates the checkpoint too, in its own transaction.
 
         A write that raises leaves the checkpoint as it was; one that changes no document updates it all the same. Several
@@ -404,7 +421,9 @@ class BatchQueue(VectorQueue, Protocol):
         """How many different passages are `pending`, and of how many characters all together. Reads all of them."""
         ...
 
-    def open_job(self, job: BatchJob, limit: int, *, except_collections: Collection[str] = ()) -> BatchJob | None:
+    def open_job(
+        self, job: BatchJob, limit: int, *, except_collections: Collection[str] = ()
+    ) -> BatchJob | None:
         """Put the job into the ledger, with up to `limit` waiting passages held by it, those that wait longest first.
 
         The job comes back with sent and characters filled in; None, and nothing written, if no passage waits. Passages of a
@@ -413,11 +432,15 @@ class BatchQueue(VectorQueue, Protocol):
         """
         ...
 
-    def extend_job(self, job: str, limit: int, *, except_collections: Collection[str] = ()) -> BatchJob | None:
+    def extend_job(
+        self, job: str, limit: int, *, except_collections: Collection[str] = ()
+    ) -> BatchJob | None:
         """Hold up to `limit` more in a CREATED job; None if no more wait for this kind of job."""
         ...
 
-    def passages_of(self, job: str, after: int = -1, limit: int = 1_000) -> Sequence[tuple[int, str, str]]:
+    def passages_of(
+        self, job: str, after: int = -1, limit: int = 1_000
+    ) -> Sequence[tuple[int, str, str]]:
         """A page of the passages the job holds, as (place, fingerprint, passage), in order of places, all above `after`.
 
         Those that no text without a vector has any more are left out. Empty at the end.
@@ -425,7 +448,11 @@ class BatchQueue(VectorQueue, Protocol):
         ...
 
     def jobs(
-        self, statuses: Collection[JobStatus] | None = None, *, limit: int = 100, cleaned: bool | None = None
+        self,
+        statuses: Collection[JobStatus] | None = None,
+        *,
+        limit: int = 100,
+        cleaned: bool | None = None,
     ) -> Sequence[BatchJob]:
         """The jobs of these statuses (None: of all), oldest first; of more than `limit`, the latest."""
         ...
@@ -459,7 +486,12 @@ class BatchQueue(VectorQueue, Protocol):
         ...
 
     def settle(
-        self, job: str, vectors: Mapping[str, Vector], failures: Mapping[str, str], rate: Rate | None, now: float
+        self,
+        job: str,
+        vectors: Mapping[str, Vector],
+        failures: Mapping[str, str],
+        rate: Rate | None,
+        now: float,
     ) -> int:
         """Give the job's results to the chunks that wait for them; how many passages were settled.
 
@@ -469,7 +501,9 @@ class BatchQueue(VectorQueue, Protocol):
         """
         ...
 
-    def close_job(self, job: str, status: JobStatus, now: float, *, error: str, rest: Rest, attempts: int) -> bool:
+    def close_job(
+        self, job: str, status: JobStatus, now: float, *, error: str, rest: Rest, attempts: int
+    ) -> bool:
         """End an open job, COMPLETED or FAILED; False if it had ended already. rest: what becomes of the passages it still
         holds.
 
@@ -487,7 +521,9 @@ class BatchQueue(VectorQueue, Protocol):
         """Forget a CREATED job of which nothing was sent; its passages wait again. False if it is another's or further."""
         ...
 
-    def hold(self, fingerprints: Collection[str], now: float, until: float, token: str = "") -> tuple[str, frozenset[str]]:
+    def hold(
+        self, fingerprints: Collection[str], now: float, until: float, token: str = ""
+    ) -> tuple[str, frozenset[str]]:
         """Hold those of these passages nobody holds, for an embedding about to be made; a token, and which ones.
 
         token: of an earlier call, to add to it; what it holds lasts until the new time. They need not be in any document

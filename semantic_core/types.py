@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import attrs
 
-from semantic_core._checks import Value, check_count, check_metadata, check_name, check_text, check_unicode, clip
+from semantic_core._checks import (
+    Value,
+    check_count,
+    check_metadata,
+    check_name,
+    check_text,
+    check_unicode,
+    clip,
+)
 from semantic_core.errors import InputError
 from semantic_core.filters import Filter
 
@@ -107,7 +115,9 @@ class Document:
         if ref is None:
             ref = Ref(str(checked.get("model", "documents")), str(source_id))
         if not isinstance(ref, Ref):
-            raise InputError(f'Document.ref must be a Ref such as Ref("notes", "1"), got {clip(ref)}.')
+            raise InputError(
+                f'Document.ref must be a Ref such as Ref("notes", "1"), got {clip(ref)}.'
+            )
         if language is not None:
             check_name("Document.language", language)
         self.__attrs_init__(
@@ -149,7 +159,9 @@ class Chunk:
     end: int
     kind: Kind = "text"
     headings: tuple[str, ...] = ()
-    metadata: Mapping[str, Value] = attrs.field(default=_EMPTY, converter=check_metadata, hash=False)
+    metadata: Mapping[str, Value] = attrs.field(
+        default=_EMPTY, converter=check_metadata, hash=False
+    )
 
 
 @attrs.frozen
@@ -176,7 +188,11 @@ class Space:
     def __str__(self) -> str:
         if self.model == WORDS_ONLY:
             return "none (words only)"
-        rest = [self.task, self.revision, *(f"{key}={value}" for key, value in self.settings.items())]
+        rest = [
+            self.task,
+            self.revision,
+            *(f"{key}={value}" for key, value in self.settings.items()),
+        ]
         return f"{self.model} ({', '.join([f'{self.dimensions} dimensions', *filter(None, rest)])})"
 
 
@@ -237,7 +253,9 @@ class Ranking:
 
     def __attrs_post_init__(self) -> None:
         if len(self.ids) != len(self.scores):
-            raise InputError(f"A Ranking has a score for every id, got {len(self.ids)} ids, {len(self.scores)} scores.")
+            raise InputError(
+                f"A Ranking has a score for every id, got {len(self.ids)} ids, {len(self.scores)} scores."
+            )
 
     def __len__(self) -> int:
         return len(self.ids)

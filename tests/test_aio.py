@@ -50,7 +50,9 @@ def opened(embedder: HashEmbedder | None = None, **options: Any) -> SemanticCore
     return SemanticCore(store="memory", embedder=embedder or HashEmbedder(), plugins=[], **options)
 
 
-LOOPS = Document(Ref("notes", "1"), "for and while repeat a block", title="Loops", metadata={"lang": "en"})
+LOOPS = Document(
+    Ref("notes", "1"), "for and while repeat a block", title="Loops", metadata={"lang": "en"}
+)
 
 
 async def test_every_call_gives_what_the_blocking_one_gives() -> None:
@@ -191,7 +193,11 @@ async def test_it_is_opened_by_the_settings(tmp_path: Any) -> None:
 
 
 async def test_it_has_every_method_that_reaches_the_store() -> None:
-    blocking = {name for name, value in vars(SemanticCore).items() if inspect.isfunction(value) and name[0] != "_"}
+    blocking = {
+        name
+        for name, value in vars(SemanticCore).items()
+        if inspect.isfunction(value) and name[0] != "_"
+    }
     not_awaited = {"plugins", "bind", "follow", "in_memory"}
     assert blocking - not_awaited <= {name for name in vars(AsyncSemanticCore) if name[0] != "_"}
 

@@ -60,20 +60,34 @@ class Site:
             (self.root / f"{module}.py").write_text(dedent(source), "utf-8")
         folder = self.root / f"{distribution.replace('-', '_')}-1.5.dist-info"
         folder.mkdir()
-        told = [f"Name: {distribution}", "Version: 1.5", *(f"Requires-Dist: {line}" for line in requires)]
+        told = [
+            f"Name: {distribution}",
+            "Version: 1.5",
+            *(f"Requires-Dist: {line}" for line in requires),
+        ]
         if metadata is None:
-            metadata = "\n".join(["Metadata-Version: 2.1", *told, "", "Version: 9 is only said in the text"])
+            metadata = "\n".join(
+                ["Metadata-Version: 2.1", *told, "", "Version: 9 is only said in the text"]
+            )
         if metadata:
             (folder / "METADATA").write_text(metadata, "utf-8")
         (folder / "entry_points.txt").write_bytes(
-            points if points is not None else f"[semantic_core]\n{name} = {point or module}\n".encode()
+            points
+            if points is not None
+            else f"[semantic_core]\n{name} = {point or module}\n".encode()
         )
         importlib.invalidate_caches()
 
     def infos(self, wanted: set[str] | None = None) -> dict[str, PluginInfo]:
         """The plugins of this folder by name; for twins, the last."""
-        ours = {folder.name.split("-")[0].replace("_", "-") for folder in self.root.glob("*.dist-info")}
-        return {one.info.name: one.info for one in installed(wanted, ()) if one.info.distribution in ours}
+        ours = {
+            folder.name.split("-")[0].replace("_", "-") for folder in self.root.glob("*.dist-info")
+        }
+        return {
+            one.info.name: one.info
+            for one in installed(wanted, ())
+            if one.info.distribution in ours
+        }
 
 
 @pytest.fixture
@@ -138,15 +152,22 @@ def test_a_missing_dependency_is_told_from_a_missing_plugin(site: Site) -> None:
     assert gone.remedy == "pip install --force-reinstall dist-gone"
 
 
-def test_the_command_names_the_distribution_that_has_the_module_when_requirements_know_it(site: Site) -> None:
-    sick = fault(site, "import no_such_yaml", requires=("pyno-such-yaml>=6", "attrs>=20", "absent; extra == 'x'"))
+def test_the_command_names_the_distribution_that_has_the_module_when_requirements_know_it(
+    site: Site,
+) -> None:
+    sick = fault(
+        site,
+        "import no_such_yaml",
+        requires=("pyno-such-yaml>=6", "attrs>=20", "absent; extra == 'x'"),
+    )
     assert sick.remedy == 'pip install "pyno-such-yaml>=6"'
 
 
 def test_a_dependency_of_the_wrong_version_is_named(site: Site) -> None:
     sick = fault(site, "from attrs import no_such_name", requires=("attrs>=9999.1", "pluggy>=1"))
     assert re.fullmatch(
-        r"ImportError: cannot import name 'no_such_name' .*; it needs attrs>=9999.1, and [0-9.]+ is installed", sick.cause
+        r"ImportError: cannot import name 'no_such_name' .*; it needs attrs>=9999.1, and [0-9.]+ is installed",
+        sick.cause,
     )
     assert sick.remedy == 'pip install "attrs>=9999.1"'
 
@@ -197,7 +218,8 @@ def test_a_broken_or_disabled_plugin_is_named_when_its_provider_is_asked_for(
 ) -> None:
     site.add("llama", "import no_such_library", distribution="semantic-core-alpaca")
     with pytest.raises(
-        PluginBroken, match="'alpaca' is not there: the plugin 'llama' is broken: .* pip install no_such_lib"
+        PluginBroken,
+        match="'alpaca' is not there: the plugin 'llama' is broken: .* pip install no_such_lib",
     ):
         Plugins.load().create_embedder("alpaca", {})
     monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "none")
@@ -209,9 +231,15 @@ def test_a_broken_or_disabled_plugin_is_named_when_its_provider_is_asked_for(
 @pytest.mark.parametrize(
     ("source", "cause"),
     [
-        ("raise ValueError('first line\\nsecond')", "ValueError: first line second (T/site_sick.py:1)"),
+        (
+            "raise ValueError('first line\\nsecond')",
+            "ValueError: first line second (T/site_sick.py:1)",
+        ),
         ("raise SystemExit(3)", "it called sys.exit(3) while it was imported"),
-        ("import sys; sys.exit('usage: x')", "it called sys.exit('usage: x') while it was imported"),
+        (
+            "import sys; sys.exit('usage: x')",
+            "it called sys.exit('usage: x') while it was imported",
+        ),
         ("def f(:", "syntax error in T/site_sick.py, line 1: invalid syntax"),
         ("def f(): f()\nf()", "RecursionError: maximum recursion depth exceeded"),
         ("class Odd(BaseException): pass\nraise Odd", "Odd (T/site_sick.py:2)"),
@@ -219,10 +247,15 @@ def test_a_broken_or_disabled_plugin_is_named_when_its_provider_is_asked_for(
             "class Mute(Exception):\n    def __str__(self): raise ValueError\nraise Mute",
             "Mute: (its message cannot be read) (T/site_sick.py:3)",
         ),
-        ("raise ModuleNotFoundError('handmade')", "ModuleNotFoundError: handmade (T/site_sick.py:1)"),
+        (
+            "raise ModuleNotFoundError('handmade')",
+            "ModuleNotFoundError: handmade (T/site_sick.py:1)",
+        ),
     ],
 )
-def test_whatever_happens_on_import_is_a_cause_in_one_line(site: Site, source: str, cause: str) -> None:
+def test_whatever_happens_on_import_is_a_cause_in_one_line(
+    site: Site, source: str, cause: str
+) -> None:
     sick = fault(site, source)
     assert sick.status == "broken"
     assert sick.cause.startswith(cause.replace("T/", f"{site.root.name}/"))
@@ -262,7 +295,11 @@ HOOK = "from semantic_core import hookimpl\n@hookimpl\n"
             "read_it is marked as a hook, and no hook has that name",
             "Rename it;",
         ),
-        ("def semantic_split(document): return None", "semantic_split is not marked as a hook", "Write @hookimpl"),
+        (
+            "def semantic_split(document): return None",
+            "semantic_split is not marked as a hook",
+            "Write @hookimpl",
+        ),
         (
             "import pluggy\n@pluggy.HookimplMarker('semantic-core')\ndef semantic_split(document): return None",
             "semantic_split is not marked as a hook",
@@ -308,11 +345,17 @@ HOOK = "from semantic_core import hookimpl\n@hookimpl\n"
             "semantic_stores cannot be wrapped: every plugin answers for itself",
             "Wrap semantic_rerank",
         ),
-        (HOOK + "async def semantic_split(document): return None", "semantic_split is async", "Write def"),
+        (
+            HOOK + "async def semantic_split(document): return None",
+            "semantic_split is async",
+            "Write def",
+        ),
         ("x = 1", "it takes part in no hook", "Mark its functions with @hookimpl"),
     ],
 )
-def test_what_pluggy_would_take_in_silence_is_refused(site: Site, source: str, cause: str, remedy: str) -> None:
+def test_what_pluggy_would_take_in_silence_is_refused(
+    site: Site, source: str, cause: str, remedy: str
+) -> None:
     sick = fault(site, source)
     assert (sick.status, sick.api_version) == ("broken", 0)
     assert sick.cause.startswith(cause)
@@ -322,7 +365,9 @@ def test_what_pluggy_would_take_in_silence_is_refused(site: Site, source: str, c
 
 def test_a_method_without_self_is_refused(site: Site) -> None:
     source = "from semantic_core import hookimpl\nclass P:\n    @hookimpl\n    def semantic_split(document, max_chars): ..."
-    assert fault(site, source, point="site_sick:P").cause == "semantic_split is a method without self"
+    assert (
+        fault(site, source, point="site_sick:P").cause == "semantic_split is a method without self"
+    )
 
 
 def test_a_hook_may_be_any_callable_of_a_module_or_class(site: Site) -> None:
@@ -345,17 +390,26 @@ def test_a_hook_may_be_any_callable_of_a_module_or_class(site: Site) -> None:
 
 def test_a_constructor_that_fails_is_named(site: Site) -> None:
     source = "class P:\n    def __init__(self): raise OSError('no disk')"
-    assert fault(site, source, point="site_sick:P").cause == "it cannot be examined: OSError: no disk"
+    assert (
+        fault(site, source, point="site_sick:P").cause == "it cannot be examined: OSError: no disk"
+    )
 
 
 def test_a_hook_of_a_later_release_may_be_optional(site: Site) -> None:
-    site.add("ahead", "from semantic_core import hookimpl\n@hookimpl(optionalhook=True)\ndef semantic_graph(x): return None")
+    site.add(
+        "ahead",
+        "from semantic_core import hookimpl\n@hookimpl(optionalhook=True)\ndef semantic_graph(x): return None",
+    )
     assert site.infos()["ahead"].status == "ok"
 
 
 def test_a_helper_from_elsewhere_may_have_a_name_like_a_hook(site: Site) -> None:
     (site.root / "site_library.py").write_text("def semantic_search(query): return []", "utf-8")
-    site.add("well", "from site_library import semantic_search\nfrom semantic_core.hookspecs import semantic_fuse\n" + GOOD)
+    site.add(
+        "well",
+        "from site_library import semantic_search\nfrom semantic_core.hookspecs import semantic_fuse\n"
+        + GOOD,
+    )
     assert site.infos()["well"].hooks == ("semantic_split",)
 
 
@@ -368,15 +422,42 @@ def test_a_function_may_have_another_name_than_its_hook(site: Site) -> None:
 @pytest.mark.parametrize(
     ("stated", "api_version", "cause", "remedy"),
     [
-        ("2", 2, "it is written for version 2 of the hooks, this is 1", "pip install --upgrade semantic-core"),
-        ("0", 0, "it is written for version 0 of the hooks, this is 1", "pip install --upgrade dist-sick"),
-        ("'1'", 0, "SEMANTIC_CORE_API must be an int, got '1'", "Write 1. Not yours? pip install --upgrade dist-sick"),
-        ("True", 0, "SEMANTIC_CORE_API must be an int, got True", "Write 1. Not yours? pip install --upgrade dist-sick"),
+        (
+            "2",
+            2,
+            "it is written for version 2 of the hooks, this is 1",
+            "pip install --upgrade semantic-core",
+        ),
+        (
+            "0",
+            0,
+            "it is written for version 0 of the hooks, this is 1",
+            "pip install --upgrade dist-sick",
+        ),
+        (
+            "'1'",
+            0,
+            "SEMANTIC_CORE_API must be an int, got '1'",
+            "Write 1. Not yours? pip install --upgrade dist-sick",
+        ),
+        (
+            "True",
+            0,
+            "SEMANTIC_CORE_API must be an int, got True",
+            "Write 1. Not yours? pip install --upgrade dist-sick",
+        ),
     ],
 )
-def test_another_api_version_is_incompatible(site: Site, stated: str, api_version: int, cause: str, remedy: str) -> None:
+def test_another_api_version_is_incompatible(
+    site: Site, stated: str, api_version: int, cause: str, remedy: str
+) -> None:
     sick = fault(site, f"SEMANTIC_CORE_API = {stated}\n{GOOD}")
-    assert (sick.status, sick.api_version, sick.cause, sick.remedy) == ("incompatible", api_version, cause, remedy)
+    assert (sick.status, sick.api_version, sick.cause, sick.remedy) == (
+        "incompatible",
+        api_version,
+        cause,
+        remedy,
+    )
 
 
 def test_the_api_version_may_be_stated(site: Site) -> None:
@@ -391,7 +472,10 @@ def test_two_plugins_of_one_name_are_both_refused_and_both_distributions_named(s
     assert [info.distribution for info in twins] == ["dist-one", "dist-two"]
     for info in twins:
         assert info.status == "broken"
-        assert info.cause == "more than one plugin is called 'same' (dist-one and dist-two); none of them is used"
+        assert (
+            info.cause
+            == "more than one plugin is called 'same' (dist-one and dist-two); none of them is used"
+        )
         assert info.remedy == f"pip uninstall {info.distribution}"
     assert "site_same" not in sys.modules
 
@@ -410,8 +494,12 @@ def test_one_object_named_twice_is_asked_once(site: Site) -> None:
     assert infos["second"].cause == "it is the very same object as plugin 'first'"
 
 
-@pytest.mark.parametrize("metadata", ["", "Metadata-Version: 2.1\n\nVersion: 9 is only said in the text", "\ufeff\x00"])
-def test_a_distribution_without_readable_metadata_is_used_all_the_same(site: Site, metadata: str) -> None:
+@pytest.mark.parametrize(
+    "metadata", ["", "Metadata-Version: 2.1\n\nVersion: 9 is only said in the text", "\ufeff\x00"]
+)
+def test_a_distribution_without_readable_metadata_is_used_all_the_same(
+    site: Site, metadata: str
+) -> None:
     site.add("bare", metadata=metadata)
     info = next(one.info for one in installed(None, ()) if one.info.name == "bare")
     assert (info.status, info.version, info.distribution) == ("ok", "", "site-bare")
@@ -424,7 +512,9 @@ def test_damaged_entry_points_stop_nobody_else(site: Site) -> None:
     infos = site.infos()
     assert set(infos) == {"well", "semantic-core-ours"}
     assert infos["well"].status == "ok"
-    assert infos["semantic-core-ours"].cause.startswith("its entry points cannot be read: UnicodeDecodeError")
+    assert infos["semantic-core-ours"].cause.startswith(
+        "its entry points cannot be read: UnicodeDecodeError"
+    )
 
 
 def test_a_disabled_plugin_is_not_even_imported(site: Site) -> None:
@@ -453,7 +543,9 @@ def test_the_environment_chooses_among_the_installed(
     site.add("bee")
     if setting is not None:
         monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", setting)
-    assert {info.name: info.status for info in Plugins.load().infos if info.name in status} == status
+    assert {
+        info.name: info.status for info in Plugins.load().infos if info.name in status
+    } == status
 
 
 def test_a_name_in_the_environment_that_is_not_installed_is_listed_with_what_was_meant(
@@ -474,7 +566,11 @@ def test_given_names_are_installed_plugins_and_the_rest_is_disabled(site: Site) 
     site.add("ant")
     site.add("bee")
     infos = {info.name: info for info in Plugins.load(["ant"]).infos}
-    assert (infos["ant"].status, infos["ant"].origin, infos["bee"].status) == ("ok", "installed", "disabled")
+    assert (infos["ant"].status, infos["ant"].origin, infos["bee"].status) == (
+        "ok",
+        "installed",
+        "disabled",
+    )
     with pytest.raises(PluginBroken, match="'amt' was asked for: .* Did you mean 'ant'"):
         Plugins.load(["amt"])
 
@@ -488,7 +584,9 @@ class Cutter:
 def test_given_objects_go_by_the_name_of_their_class_and_keep_the_installed_out(site: Site) -> None:
     site.add("ant")
     infos = Plugins.load([Cutter()]).infos
-    assert [(info.name, info.origin) for info in infos if info.origin != "built in"] == [("Cutter", "given")]
+    assert [(info.name, info.origin) for info in infos if info.origin != "built in"] == [
+        ("Cutter", "given")
+    ]
     assert [info.name for info in Plugins.load([]).infos] == [one.info.name for one in built_in()]
 
 
@@ -498,7 +596,10 @@ def test_a_given_object_that_cannot_take_part_raises() -> None:
         def semantic_spilt(self, document: Any) -> None:
             return None
 
-    with pytest.raises(PluginBroken, match="'Typo' cannot take part: semantic_spilt .* Did you mean 'semantic_split'"):
+    with pytest.raises(
+        PluginBroken,
+        match="'Typo' cannot take part: semantic_spilt .* Did you mean 'semantic_split'",
+    ):
         Plugins.load([Typo()])
     with pytest.raises(PluginConflict, match="Two plugins are called 'Cutter'"):
         Plugins.load([Cutter(), Cutter()])
@@ -566,7 +667,9 @@ def test_list_shows_every_plugin_and_under_it_what_is_wrong(shelf: Site) -> None
     assert lines[0].split() == ["NAME", "VERSION", "STATUS", "PROVIDES", "HOOKS", "DISTRIBUTION"]
     rows = {line.split()[0]: line.split() for line in lines[1:] if line}
     assert rows["words"] == ["words", "1.5", "ok", "embedder:", "tiny", "embedders", "dist-words"]
-    at = lines.index("sick is broken: it needs the module 'no_such_library', which is not installed")
+    at = lines.index(
+        "sick is broken: it needs the module 'no_such_library', which is not installed"
+    )
     assert lines[at + 1].split(maxsplit=1) == ["remedy", "pip install no_such_library"]
 
 
@@ -618,7 +721,9 @@ def test_show_works_for_a_broken_plugin(shelf: Site) -> None:
         ("", "error: There is no plugin ''. There are core.fusion"),
     ],
 )
-def test_show_of_an_unknown_name_is_one_line_and_exit_code_2(shelf: Site, name: str, told: str) -> None:
+def test_show_of_an_unknown_name_is_one_line_and_exit_code_2(
+    shelf: Site, name: str, told: str
+) -> None:
     result = run("show", name)
     assert (result.exit_code, result.stdout) == (2, "")
     lines = [line for line in result.stderr.splitlines() if line != "hello from a plugin"]
@@ -666,19 +771,41 @@ def test_the_settings_file_chooses_plugins_and_a_bad_one_does_not_hide_the_list(
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 200])
-def test_the_list_stays_readable_in_a_narrow_terminal(shelf: Site, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+def test_the_list_stays_readable_in_a_narrow_terminal(
+    shelf: Site, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
     monkeypatch.setattr("semantic_core.cli.plugins.table_width", lambda: columns)
     listing = re.split(r"\n\S+ is (?:disabled|broken): ", run("list").stdout)[0]
     assert max(map(len, listing.splitlines())) <= columns
-    for whole in ("words", "dist-words", "tiny", "semantic-core", "describe", "core.fusion", "broken"):
+    for whole in (
+        "words",
+        "dist-words",
+        "tiny",
+        "semantic-core",
+        "describe",
+        "core.fusion",
+        "broken",
+    ):
         assert re.search(rf"(?<![\w.-]){re.escape(whole)}(?![\w.])", listing), whole
 
 
 def test_the_help_of_list_explains_its_exit_code() -> None:
-    assert "exit code is 0 even if some are broken" in " ".join(run("list", "--help").stdout.split())
+    assert "exit code is 0 even if some are broken" in " ".join(
+        run("list", "--help").stdout.split()
+    )
 
 
-HEAVY = {"numpy", "apsw", "peewee", "sqlite_vec", "tokenizers", "safetensors", "wordllama", "markdown_it", "yaml"}
+HEAVY = {
+    "numpy",
+    "apsw",
+    "peewee",
+    "sqlite_vec",
+    "tokenizers",
+    "safetensors",
+    "wordllama",
+    "markdown_it",
+    "yaml",
+}
 
 
 @pytest.fixture
@@ -700,19 +827,23 @@ def real(site: Site) -> Iterator[Callable[..., tuple[str, set[str]]]]:
             "assert not code, code\n"
             "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=site.root)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, cwd=site.root
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout, set(done.stderr.split())
 
     yield run_process
 
 
-def test_listing_imports_the_plugins_but_no_heavy_library(real: Callable[..., tuple[str, set[str]]]) -> None:
+def test_listing_imports_the_plugins_but_no_heavy_library(
+    real: Callable[..., tuple[str, set[str]]],
+) -> None:
     written, imported = real("plugins", "list", "--json")
     infos = {info["name"]: info for info in json.loads(written)}
-    assert {name: infos[name]["status"] for name in ("markdown", "peewee", "wordllama")} == dict.fromkeys(
-        ("markdown", "peewee", "wordllama"), "ok"
-    )
+    assert {
+        name: infos[name]["status"] for name in ("markdown", "peewee", "wordllama")
+    } == dict.fromkeys(("markdown", "peewee", "wordllama"), "ok")
     assert {"semantic_core_markdown", "semantic_core_peewee", "semantic_core_wordllama"} <= imported
     assert not imported & {*HEAVY, "rich"}
 
@@ -723,7 +854,9 @@ def test_listing_loads_nothing_to_draw_with(real: Callable[..., tuple[str, set[s
     assert not imported & {*HEAVY, "rich"}
 
 
-def test_rich_is_imported_only_to_print_to_people(real: Callable[..., tuple[str, set[str]]]) -> None:
+def test_rich_is_imported_only_to_print_to_people(
+    real: Callable[..., tuple[str, set[str]]],
+) -> None:
     written, imported = real("plugins", "show", "wordllama")
     assert "what it does" in written and "rich" in imported
     assert not imported & HEAVY

@@ -84,7 +84,9 @@ class Block(NamedTuple):
     @property
     def file(self) -> str:
         """The name after ``file=``, "" without one."""
-        return next((word.removeprefix("file=") for word in self.words if word.startswith("file=")), "")
+        return next(
+            (word.removeprefix("file=") for word in self.words if word.startswith("file=")), ""
+        )
 
 
 def blocks(page: str) -> Iterator[Block]:
@@ -144,9 +146,12 @@ class Reader:
         """Do all of it; how many blocks there were to do."""
         done = 0
         for block in blocks(self.page.read_text("utf-8")):
-            act = {"python": self.python, "console": self.console, "bash": self.console, "toml": self.toml}.get(
-                block.language
-            )
+            act = {
+                "python": self.python,
+                "console": self.console,
+                "bash": self.console,
+                "toml": self.toml,
+            }.get(block.language)
             if act is not None:
                 act(block)
             elif block.file:
@@ -163,7 +168,9 @@ class Reader:
 
     def write(self, block: Block) -> None:
         target = self.folder / block.file
-        assert target.resolve().is_relative_to(self.folder.resolve()), f"{self.place(block)}: file= leads out of the folder"
+        assert target.resolve().is_relative_to(self.folder.resolve()), (
+            f"{self.place(block)}: file= leads out of the folder"
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(block.text, "utf-8")
 
@@ -179,8 +186,12 @@ class Reader:
             self.printed = output.getvalue()
 
     def compare(self, block: Block) -> None:
-        same = OutputChecker().check_output(block.text, self.printed, ELLIPSIS | NORMALIZE_WHITESPACE)
-        assert same, f"{self.place(block)}: the page shows\n{block.text}\nand the code printed\n{self.printed}"
+        same = OutputChecker().check_output(
+            block.text, self.printed, ELLIPSIS | NORMALIZE_WHITESPACE
+        )
+        assert same, (
+            f"{self.place(block)}: the page shows\n{block.text}\nand the code printed\n{self.printed}"
+        )
 
     def toml(self, block: Block) -> None:
         tomllib.loads(block.text)
@@ -277,7 +288,9 @@ def test_links_lead_somewhere(page: Path) -> None:
             if not linked.exists() or not linked.is_relative_to(ROOT):
                 broken.append(f"{shown(page)}:{number}: there is no {target}")
             elif anchor and anchor not in anchors(linked.read_text("utf-8")):
-                broken.append(f"{shown(page)}:{number}: {path or 'this page'} has no heading #{anchor}")
+                broken.append(
+                    f"{shown(page)}:{number}: {path or 'this page'} has no heading #{anchor}"
+                )
     assert not broken, "\n".join(broken)
 
 
@@ -289,14 +302,21 @@ def test_diagrams_begin_with_their_kind(page: Path) -> None:
 
 
 def test_code_that_is_not_run_is_rare() -> None:
-    found = [block for page in PAGES for block in blocks(page.read_text("utf-8")) if block.language == "python"]
+    found = [
+        block
+        for page in PAGES
+        for block in blocks(page.read_text("utf-8"))
+        if block.language == "python"
+    ]
     idle = [block for block in found if "no-run" in block.words]
     assert len(idle) * 10 <= len(found), f"{len(idle)} of {len(found)} Python blocks are not run"
 
 
 def test_a_failure_is_told_with_the_line_of_the_page(folder: Path) -> None:
     page = folder / "page.md"
-    page.write_text("# Page\n\n```python\nx = 1\n```\n\nthen\n\n```python\n\nassert x == 2\n```\n", "utf-8")
+    page.write_text(
+        "# Page\n\n```python\nx = 1\n```\n\nthen\n\n```python\n\nassert x == 2\n```\n", "utf-8"
+    )
     with pytest.raises(AssertionError) as caught:
         Reader(page, folder).follow()
     last = caught.traceback[-1]

@@ -37,7 +37,12 @@ class Picky(HashEmbedder):
 
 def opened(embedder: HashEmbedder | None = None, **options: Any) -> SemanticCore:
     embedder = embedder or HashEmbedder()
-    return SemanticCore(store=MemoryStore(embedder.space), embedder=embedder, plugins=options.pop("plugins", []), **options)
+    return SemanticCore(
+        store=MemoryStore(embedder.space),
+        embedder=embedder,
+        plugins=options.pop("plugins", []),
+        **options,
+    )
 
 
 def note(key: str, text: str, **fields: Any) -> Document:
@@ -122,9 +127,13 @@ def test_a_run_after_the_gap_closes_it() -> None:
 def test_one_refused_passage_does_not_take_its_batch_with_it() -> None:
     embedder = Picky(batch_size=8)
     core = opened(embedder)
-    report = core.ingest(note(str(number), "poison" if number == 5 else f"text {number}") for number in range(8))
+    report = core.ingest(
+        note(str(number), "poison" if number == 5 else f"text {number}") for number in range(8)
+    )
     assert (report.added, report.embedded, report.pending) == (8, 7, 1)
-    assert [(failure.what, failure.code) for failure in report.failed] == [("notes/5#0", "EmbedderError")]
+    assert [(failure.what, failure.code) for failure in report.failed] == [
+        ("notes/5#0", "EmbedderError")
+    ]
 
 
 def test_an_embedder_that_refuses_everything_is_given_up() -> None:
@@ -138,7 +147,11 @@ def test_an_embedder_that_refuses_everything_is_given_up() -> None:
 def test_vectors_are_never_matched_by_guess() -> None:
     class Short(HashEmbedder):
         def embed_documents(self, passages: Sequence[str]) -> Any:
-            return super().embed_documents(passages)[:-1] if len(passages) > 1 else super().embed_documents(passages)
+            return (
+                super().embed_documents(passages)[:-1]
+                if len(passages) > 1
+                else super().embed_documents(passages)
+            )
 
     core = opened(Short())
     report = core.ingest(note(str(number), f"text {number}") for number in range(4))
@@ -162,7 +175,9 @@ def test_a_document_a_plugin_fails_on_is_left_as_it_was_and_named() -> None:
     moody.angry = True
     report = core.ingest(note("1", "seal"), note("2", "beaver"))
     assert report.updated == 1
-    assert [(failure.what, failure.code) for failure in report.failed] == [("notes/2", "HookFailed")]
+    assert [(failure.what, failure.code) for failure in report.failed] == [
+        ("notes/2", "HookFailed")
+    ]
     assert "Moody" in report.failed[0].reason
     assert "cannot read this" in report.failed[0].reason
     assert core.get(Ref("notes", "2")).text == "otter"  # type: ignore[union-attr]
@@ -172,7 +187,12 @@ def test_what_a_document_says_of_itself_can_be_asked_for() -> None:
     class Describer:
         @hookimpl
         def semantic_describe(self, document: Document) -> Document:
-            return Document(document.ref, document.text, title="Read", metadata={**document.metadata, "lang": "en"})
+            return Document(
+                document.ref,
+                document.text,
+                title="Read",
+                metadata={**document.metadata, "lang": "en"},
+            )
 
     core = opened(plugins=[Describer()])
     core.ingest(note("1", "walrus"))
@@ -245,11 +265,15 @@ def test_progress_counts_what_is_written(monkeypatch: pytest.MonkeyPatch, is_loc
     monkeypatch.setattr("semantic_core._ingest.GROUP_CHUNKS", 2)
     monkeypatch.setattr(Picky, "is_local", is_local)
     seen: list[IngestProgress] = []
-    opened(Picky(batch_size=1)).ingest((note(str(number), f"text {number}") for number in range(5)), progress=seen.append)
+    opened(Picky(batch_size=1)).ingest(
+        (note(str(number), f"text {number}") for number in range(5)), progress=seen.append
+    )
     written = [progress.documents for progress in seen]
     # After each group, as far as its vectors are there.
     assert len(written) == 4 and written == sorted(written)
-    assert seen[-1] == IngestProgress(documents=5, chunks=5, characters=30, embedded=5, reused=0, failed=0)
+    assert seen[-1] == IngestProgress(
+        documents=5, chunks=5, characters=30, embedded=5, reused=0, failed=0
+    )
 
 
 def test_async_leaves_the_vectors_for_later() -> None:
@@ -273,12 +297,16 @@ def test_an_unknown_mode_is_refused() -> None:
 
 
 words = st.sampled_from(["alpha", "beta", "gamma", "delta", "poison"])
-histories = st.lists(st.lists(st.tuples(st.integers(0, 3), st.lists(words, max_size=6)), max_size=5), max_size=5)
+histories = st.lists(
+    st.lists(st.tuples(st.integers(0, 3), st.lists(words, max_size=6)), max_size=5), max_size=5
+)
 
 
 @settings(max_examples=60, deadline=None)
 @given(histories, st.integers(1, 5))
-def test_any_history_ends_as_if_only_the_last_version_had_been_ingested(history: list[Any], batch_size: int) -> None:
+def test_any_history_ends_as_if_only_the_last_version_had_been_ingested(
+    history: list[Any], batch_size: int
+) -> None:
     core = opened(Picky(batch_size=batch_size))
     last: dict[str, Document] = {}
     for batch in history:
@@ -289,8 +317,14 @@ def test_any_history_ends_as_if_only_the_last_version_had_been_ingested(history:
     fresh.ingest(last.values())
     for query in ("alpha", "beta gamma"):
         for mode in ("text", "vector"):
-            expected = {(hit.id, round(hit.score, 4)) for hit in fresh.search_chunks(query, mode=mode, limit=50)}
-            assert {(hit.id, round(hit.score, 4)) for hit in core.search_chunks(query, mode=mode, limit=50)} == expected
+            expected = {
+                (hit.id, round(hit.score, 4))
+                for hit in fresh.search_chunks(query, mode=mode, limit=50)
+            }
+            assert {
+                (hit.id, round(hit.score, 4))
+                for hit in core.search_chunks(query, mode=mode, limit=50)
+            } == expected
     for document in last.values():
         assert core.get(document.ref) == document
     vectors = core.store.known([])

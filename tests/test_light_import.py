@@ -42,13 +42,22 @@ print(__import__("json").dumps(sorted({{name.partition(".")[0] for name in sys.m
 def brought_in_by(statement: str) -> set[str]:
     """Top-level modules outside the standard library that are loaded after the statement, in a fresh interpreter."""
     done = subprocess.run(
-        [sys.executable, "-c", PROBE.format(statement=statement)], capture_output=True, text=True, cwd=ROOT
+        [sys.executable, "-c", PROBE.format(statement=statement)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr
-    return {name for name in json.loads(done.stdout) if name not in sys.stdlib_module_names and name[:2] != "__"}
+    return {
+        name
+        for name in json.loads(done.stdout)
+        if name not in sys.stdlib_module_names and name[:2] != "__"
+    }
 
 
-@pytest.mark.parametrize("name", ["semantic_core", *(f"semantic_core.{module}" for module in PUBLIC)])
+@pytest.mark.parametrize(
+    "name", ["semantic_core", *(f"semantic_core.{module}" for module in PUBLIC)]
+)
 def test_the_kernel_brings_in_nothing_heavy(name: str) -> None:
     assert brought_in_by(f"import {name}") <= KERNEL
 
@@ -69,7 +78,9 @@ def test_a_name_that_is_imported_late_is_a_name_like_any_other() -> None:
 
     assert semantic_core.SemanticCore is core.SemanticCore
     assert set(semantic_core.__all__) <= set(dir(semantic_core))
-    with pytest.raises(AttributeError, match="module 'semantic_core' has no attribute 'SemanticCor'"):
+    with pytest.raises(
+        AttributeError, match="module 'semantic_core' has no attribute 'SemanticCor'"
+    ):
         semantic_core.SemanticCor  # type: ignore[attr-defined]  # noqa: B018
 
 
@@ -86,8 +97,12 @@ def test_a_plugin_is_listed_without_its_heavy_libraries(name: str) -> None:
 
 
 def test_finding_the_installed_plugins_loads_no_heavy_library() -> None:
-    assert entry_points(group="semantic_core"), "no plugin is installed; `make venv` installs those of this repository"
-    loaded = brought_in_by("from importlib.metadata import entry_points as e; [p.load() for p in e(group='semantic_core')]")
+    assert entry_points(group="semantic_core"), (
+        "no plugin is installed; `make venv` installs those of this repository"
+    )
+    loaded = brought_in_by(
+        "from importlib.metadata import entry_points as e; [p.load() for p in e(group='semantic_core')]"
+    )
     assert not loaded & set(HEAVY)
 
 

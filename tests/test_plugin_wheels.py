@@ -83,14 +83,20 @@ with SemanticCore(store="memory", embedder="letters", embedder_options={"dimensi
 def run(*command: str | Path, cwd: Path, timeout: int = 300) -> subprocess.CompletedProcess[str]:
     """The finished command, in an environment that knows nothing of this one's Python or settings."""
     keep = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SEMANTIC_CORE", "VIRTUAL_ENV"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "SEMANTIC_CORE", "VIRTUAL_ENV"))
     }
-    return subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=cwd, env=keep, timeout=timeout)
+    return subprocess.run(
+        [*map(str, command)], capture_output=True, text=True, cwd=cwd, env=keep, timeout=timeout
+    )
 
 
 def checked(*command: str | Path, cwd: Path) -> str:
     done = run(*command, cwd=cwd)
-    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, (
+        f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    )
     return done.stdout
 
 
@@ -132,7 +138,9 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checked(sys.executable, "-m", "venv", *(["--without-pip"] if uv else []), home, cwd=work)
     programs = home / ("Scripts" if os.name == "nt" else "bin")
     install = (
-        [uv, "pip", "install", "--python", programs / "python"] if uv else [programs / "python", "-m", "pip", "install"]
+        [uv, "pip", "install", "--python", programs / "python"]
+        if uv
+        else [programs / "python", "-m", "pip", "install"]
     )
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     _install_from_registry([*install, *settings["project"]["dependencies"]], work)
@@ -155,12 +163,20 @@ def _install_from_registry(command: Sequence[str | Path], work: Path) -> None:
 
 @pytest.fixture(scope="module")
 def listed(scripts: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
-    shown = checked(scripts / "semantic-core", "plugins", "list", "--json", cwd=tmp_path_factory.mktemp("elsewhere"))
+    shown = checked(
+        scripts / "semantic-core",
+        "plugins",
+        "list",
+        "--json",
+        cwd=tmp_path_factory.mktemp("elsewhere"),
+    )
     return {info["name"]: info for info in json.loads(shown)}
 
 
 def test_the_list_tells_good_from_broken_with_cause_and_remedy(listed: Mapping[str, Any]) -> None:
-    assert {name: info["status"] for name, info in listed.items() if info["origin"] == "installed"} == {
+    assert {
+        name: info["status"] for name, info in listed.items() if info["origin"] == "installed"
+    } == {
         "haiku": "ok",
         "thunder": "broken",
         "tpyo": "broken",
@@ -168,11 +184,23 @@ def test_the_list_tells_good_from_broken_with_cause_and_remedy(listed: Mapping[s
     good, raises, misspelled = (listed[name] for name in SOURCES)
     assert good["hooks"] == ["semantic_embedders", "semantic_split"]
     assert good["provides"] == {"embedder": ["letters"], "splitter": ["haiku"]}
-    assert raises["cause"] == "RuntimeError: struck while it was imported (acme_thunder/__init__.py:2)"
+    assert (
+        raises["cause"] == "RuntimeError: struck while it was imported (acme_thunder/__init__.py:2)"
+    )
     assert raises["remedy"] == "pip install --upgrade acme-thunder"
-    assert "semantic_spilt" in misspelled["cause"] and "Did you mean 'semantic_split'?" in misspelled["cause"]
-    assert misspelled["remedy"] == "Rename it to semantic_split. Not yours? pip install --upgrade acme-tpyo"
-    assert {info["distribution"] for info in (good, raises, misspelled)} == {"acme-haiku", "acme-thunder", "acme-tpyo"}
+    assert (
+        "semantic_spilt" in misspelled["cause"]
+        and "Did you mean 'semantic_split'?" in misspelled["cause"]
+    )
+    assert (
+        misspelled["remedy"]
+        == "Rename it to semantic_split. Not yours? pip install --upgrade acme-tpyo"
+    )
+    assert {info["distribution"] for info in (good, raises, misspelled)} == {
+        "acme-haiku",
+        "acme-thunder",
+        "acme-tpyo",
+    }
     assert {info["version"] for info in (good, raises, misspelled)} == {"2.1"}
 
 
@@ -186,14 +214,22 @@ def test_one_plugin_is_shown_with_its_options_or_its_cause(scripts: Path, tmp_pa
     command = scripts / "semantic-core"
     good = json.loads(checked(command, "plugins", "show", "haiku", "--json", cwd=tmp_path))
     assert good["options"] == {
-        "embedder": {"letters": [{"name": "dimensions", "type": "int", "default": "26", "doc": "letters told apart"}]}
+        "embedder": {
+            "letters": [
+                {"name": "dimensions", "type": "int", "default": "26", "doc": "letters told apart"}
+            ]
+        }
     }
-    assert "struck while it was imported" in checked(command, "plugins", "show", "thunder", cwd=tmp_path)
+    assert "struck while it was imported" in checked(
+        command, "plugins", "show", "thunder", cwd=tmp_path
+    )
     unknown = run(command, "plugins", "show", "hiaku", cwd=tmp_path)
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert unknown.stderr == "error: There is no plugin 'hiaku'. Did you mean 'haiku'?\n"
 
 
-def test_the_good_plugin_does_its_work_beside_the_broken_ones(scripts: Path, tmp_path: Path) -> None:
+def test_the_good_plugin_does_its_work_beside_the_broken_ones(
+    scripts: Path, tmp_path: Path
+) -> None:
     used = checked(scripts / "python", "-W", "error", "-c", USE, cwd=tmp_path)
     assert used.strip() == "3 letters (31 dimensions) a frog jumps in"

@@ -100,7 +100,9 @@ def run(
 _QUIET = ("--disable-pip-version-check", "--no-input")
 
 
-def _database_of(application: Application, folder: Path, python: Path, environment: Mapping[str, str]) -> Path:
+def _database_of(
+    application: Application, folder: Path, python: Path, environment: Mapping[str, str]
+) -> Path:
     """The SQLite file with its tables and first rows; made once."""
     wanted = CACHE / "sources" / f"{application.name}-{application.version}.db"
     if not wanted.exists():
@@ -128,7 +130,9 @@ def _download(application: Application) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     wanted = f"{application.name}=={application.version}"
     command = [sys.executable, "-m", "pip", "download", "-q", *_QUIET, "--no-deps"]
-    subprocess.run([*command, "--no-binary", application.name, "-d", str(folder), wanted], check=True)
+    subprocess.run(
+        [*command, "--no-binary", application.name, "-d", str(folder), wanted], check=True
+    )
     return next(folder.glob(f"*{application.version}.tar.gz"))
 
 

@@ -53,12 +53,26 @@ class Row:
 
     def line(self) -> str:
         """As it stands on the page."""
-        counts = (self.passed, self.passed_indexed, self.failed, self.failed_indexed, self.models, self.rows)
-        cells = (f"{self.name} {self.version}", self.date, *(f"{count:,}" for count in counts), self.bound)
+        counts = (
+            self.passed,
+            self.passed_indexed,
+            self.failed,
+            self.failed_indexed,
+            self.models,
+            self.rows,
+        )
+        cells = (
+            f"{self.name} {self.version}",
+            self.date,
+            *(f"{count:,}" for count in counts),
+            self.bound,
+        )
         return f"| {' | '.join(cells)} |"
 
 
-def row_of(application: Application, date: str, without: Run, indexed: Run, suspected: Iterable[str] = ()) -> Row:
+def row_of(
+    application: Application, date: str, without: Run, indexed: Run, suspected: Iterable[str] = ()
+) -> Row:
     """What two runs come to. suspected: tests that ended otherwise before they were run again."""
     index: Mapping[str, Any] = indexed.index or {"models": [], "indexed": 0}
     differing = [each.test for each in differences(without, indexed)]

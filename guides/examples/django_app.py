@@ -24,7 +24,12 @@ if not settings.configured:
         ROOT_URLCONF=__name__,
         INSTALLED_APPS=[Library("library", sys.modules[__name__])],
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ.get("APP_DB", "app.db")}},
+        DATABASES={
+            "default": {
+                "ENGINE": "django.db.backends.sqlite3",
+                "NAME": os.environ.get("APP_DB", "app.db"),
+            }
+        },
     )
     django.setup()
 

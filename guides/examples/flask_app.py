@@ -49,6 +49,8 @@ def create_app() -> Flask:
     @app.get("/search")
     def search():
         found = Article.search(request.args["q"], limit=5)
-        return jsonify([{"id": row.id, "title": row.title, "score": row.search_hit.score} for row in found])
+        return jsonify(
+            [{"id": row.id, "title": row.title, "score": row.search_hit.score} for row in found]
+        )
 
     return app

@@ -51,7 +51,9 @@ class Group(click.Group):
             ctx.exit()
         return super().parse_args(ctx, args)
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command, or a UsageError that says what was probably meant."""
         names = self.list_commands(ctx)
         if args[0] not in names and not args[0].startswith("-") and not ctx.resilient_parsing:
@@ -89,7 +91,11 @@ class LazyGroup(Group):
         """From the table: completing a command's name imports nothing."""
         from click.shell_completion import CompletionItem
 
-        names = [CompletionItem(name, help=text) for name, (_, text) in self._lazy.items() if name.startswith(incomplete)]
+        names = [
+            CompletionItem(name, help=text)
+            for name, (_, text) in self._lazy.items()
+            if name.startswith(incomplete)
+        ]
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def main(
@@ -145,11 +151,20 @@ def _explained(error: Exception) -> tuple[str, str, str, int]:
     if isinstance(error, Interrupted | click.Abort):
         return "Interrupted", str(error) or "Interrupted.", "", INTERRUPTED
     if isinstance(error, click.ClickException):
-        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "semantic-core"
+        path = (
+            error.ctx.command_path
+            if isinstance(error, click.UsageError) and error.ctx
+            else "semantic-core"
+        )
         return "UsageError", error.format_message(), f"{path} --help shows what it takes.", REFUSED
     if isinstance(error, OSError):
         where = f" {str(error.filename)!r}" if error.filename else ""
-        return type(error).__name__, f"Cannot read or write{where}: {error.strerror or error}.", "", REFUSED
+        return (
+            type(error).__name__,
+            f"Cannot read or write{where}: {error.strerror or error}.",
+            "",
+            REFUSED,
+        )
     return (
         "Unexpected",
         f"This should not have happened: {type(error).__name__}: {error}",

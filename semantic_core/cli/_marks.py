@@ -42,7 +42,12 @@ def _ending_off(word: str) -> str:
             word = word[:-1]
     for ending in ("ing", "ed"):
         left = word.removesuffix(ending)
-        if left != word and len(left) > 1 and not left.endswith("e") and not _VOWELS.isdisjoint(left):
+        if (
+            left != word
+            and len(left) > 1
+            and not left.endswith("e")
+            and not _VOWELS.isdisjoint(left)
+        ):
             word = left[:-1] if left[-1] == left[-2] and left[-1] not in "lsz" else left
             break
     return word[:-1] if len(word) > 2 and word.endswith("e") else word

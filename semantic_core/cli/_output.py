@@ -38,7 +38,14 @@ _SHOWN: Mapping[int, str] = {
     0x0A: " ",
     0x0D: " ",
 }
-_SHOWN_IN_LINES: Mapping[int, str] = {**_SHOWN, 0x09: "    ", 0x0A: "\n", 0x0D: "", 0x2028: "\n", 0x2029: "\n"}
+_SHOWN_IN_LINES: Mapping[int, str] = {
+    **_SHOWN,
+    0x09: "    ",
+    0x0A: "\n",
+    0x0D: "",
+    0x2028: "\n",
+    0x2029: "\n",
+}
 _ESCAPED = {code: f"\\u{code:04x}" for code in (0x7F, *_C1, *_SURROGATES, *_BIDI, 0x2028, 0x2029)}
 """JSON may hold these as they are, a terminal or an encoder may not."""
 
@@ -95,7 +102,9 @@ def fitted(text: str, *, indent: int = 0) -> str:
 
     width = max(prose_width(), indent + 20)
     margin = " " * indent
-    lines = wrap(text, width, subsequent_indent=margin, break_on_hyphens=False, drop_whitespace=True)
+    lines = wrap(
+        text, width, subsequent_indent=margin, break_on_hyphens=False, drop_whitespace=True
+    )
     return "\n".join(lines) or text
 
 
@@ -139,7 +148,11 @@ def note(text: str = "") -> None:
 def write_json(value: object) -> None:
     """One JSON value to standard output, indented."""
     plain = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-    write(json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False, default=_plain).translate(_ESCAPED))
+    write(
+        json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False, default=_plain).translate(
+            _ESCAPED
+        )
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -25,7 +25,9 @@ def vanished(core: SemanticCore, paths: Sequence[str], collection: str) -> list[
     return [
         summary.ref
         for summary in _documents(core, collection)
-        if any(_came_from(summary, folder) and _is_gone(folder / summary.ref.key) for folder in folders)
+        if any(
+            _came_from(summary, folder) and _is_gone(folder / summary.ref.key) for folder in folders
+        )
     ]
 
 
@@ -42,7 +44,9 @@ def _documents(core: SemanticCore, collection: str) -> Iterator[DocumentSummary]
 def _came_from(summary: DocumentSummary, folder: Path) -> bool:
     """Whether this document is the file of its key in this folder: the path it was read from says so."""
     path = summary.metadata.get("path")
-    return isinstance(path, str) and os.path.abspath(path) == os.path.abspath(folder / summary.ref.key)
+    return isinstance(path, str) and os.path.abspath(path) == os.path.abspath(
+        folder / summary.ref.key
+    )
 
 
 def _is_gone(path: Path) -> bool:

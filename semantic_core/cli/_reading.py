@@ -25,7 +25,9 @@ class Reading:
     total, total_bytes: of all files. seconds: spent reading.
     """
 
-    def __init__(self, files: Sequence[FoundFile], collection: str, closed: Sequence[Failure] = ()) -> None:
+    def __init__(
+        self, files: Sequence[FoundFile], collection: str, closed: Sequence[Failure] = ()
+    ) -> None:
         self._files, self._collection = files, collection
         self.failed: list[Failure] = list(closed)
         self.total = len(files)
@@ -64,7 +66,9 @@ def closed_folders(paths: Sequence[str]) -> list[Failure]:
 
     def note(error: OSError) -> None:
         what = str(error.filename)
-        failures.append(Failure(what, FileUnreadable.__name__, f"Cannot look into {what!r}: {error.strerror}."))
+        failures.append(
+            Failure(what, FileUnreadable.__name__, f"Cannot look into {what!r}: {error.strerror}.")
+        )
 
     for path in filter(os.path.isdir, paths):
         for _, folders, _ in os.walk(path, onerror=note):
@@ -98,13 +102,20 @@ class Progress:
             self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def __call__(self, progress: IngestProgress) -> None:
         self.documents, self.chunks = progress.documents, progress.chunks
         if self._bar is not None and progress.chunks:
-            total = estimated_chunks(progress.chunks, progress.characters, self._reading.estimated_characters())
+            total = estimated_chunks(
+                progress.chunks, progress.characters, self._reading.estimated_characters()
+            )
             self._bar.update(
                 self._task,
                 completed=progress.chunks,

@@ -12,7 +12,9 @@ from semantic_core._checks import Scalar
 from semantic_core.errors import FilterInvalid
 from semantic_core.filters import Filter
 
-_CONDITION = re.compile(r"\s*(?P<key>[^!=<>\s][^!=<>]*?)\s*(?P<operator>!=|>=|<=|=|>|<)\s*(?P<value>.*?)\s*", re.DOTALL)
+_CONDITION = re.compile(
+    r"\s*(?P<key>[^!=<>\s][^!=<>]*?)\s*(?P<operator>!=|>=|<=|=|>|<)\s*(?P<value>.*?)\s*", re.DOTALL
+)
 _NUMBER = re.compile(r"[+-]?(\d+|\d+\.\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _ORDERED = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
 

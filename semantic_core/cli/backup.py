@@ -22,7 +22,10 @@ def backup(path: Path, as_json: bool, db: str | None) -> None:
     with opened(db) as core:
         copy = getattr(core.store, "backup", None)
         if copy is None:
-            raise StoreMisuse(f"{type(core.store).__name__} makes no backups.", hint="Back it up with its own tools.")
+            raise StoreMisuse(
+                f"{type(core.store).__name__} makes no backups.",
+                hint="Back it up with its own tools.",
+            )
         copy(path)
     size = path.stat().st_size
     if as_json:

@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 
 def _day(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     if value is not None and not re.fullmatch(r"\d{4}-\d\d(-\d\d)?", value):
-        raise click.BadParameter(f"{value!r} is no day such as 2026-01-31, nor a month such as 2026-01.")
+        raise click.BadParameter(
+            f"{value!r} is no day such as 2026-01-31, nor a month such as 2026-01."
+        )
     return value
 
 
 @click.command()
-@click.option("--since", metavar="DAY", callback=_day, help="Not before this day (2026-01-31) or month (2026-01), UTC.")
+@click.option(
+    "--since",
+    metavar="DAY",
+    callback=_day,
+    help="Not before this day (2026-01-31) or month (2026-01), UTC.",
+)
 @click.option("--until", metavar="DAY", callback=_day, help="Not after this day or month.")
 @common
 def costs(since: str | None, until: str | None, as_json: bool, db: str | None) -> None:
@@ -36,7 +43,12 @@ def costs(since: str | None, until: str | None, as_json: bool, db: str | None) -
     if as_json:
         from semantic_core.cli._records import cost_json
 
-        write_json({"costs": [cost_json(row) for row in rows], "totals": {name: str(sum_) for name, sum_ in totals.items()}})
+        write_json(
+            {
+                "costs": [cost_json(row) for row in rows],
+                "totals": {name: str(sum_) for name, sum_ in totals.items()},
+            }
+        )
     elif not rows:
         write("Nothing was spent.")
     else:
@@ -59,5 +71,7 @@ def _table(rows: Sequence[Cost], totals: dict[str, Decimal]) -> str:
         table.add_row(*map(Text, [*map(visible, about), *numbers]))
     for currency, total in totals.items():
         empty = [""] * (3 + tenants)
-        table.add_row(*map(Text, ["total", *empty, "", "", f"{total:,.6f} {currency}"]), style="bold")
+        table.add_row(
+            *map(Text, ["total", *empty, "", "", f"{total:,.6f} {currency}"]), style="bold"
+        )
     return render(table, width=table_width())

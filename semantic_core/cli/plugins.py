@@ -13,7 +13,15 @@ import click
 
 from semantic_core.cli._group import Group
 from semantic_core.cli._options import common
-from semantic_core.cli._output import complain, render, styled, table_width, visible, write, write_json
+from semantic_core.cli._output import (
+    complain,
+    render,
+    styled,
+    table_width,
+    visible,
+    write,
+    write_json,
+)
 from semantic_core.errors import SemanticCoreError
 
 if TYPE_CHECKING:
@@ -135,7 +143,12 @@ def _options(loaded: Plugins, info: PluginInfo) -> dict[str, dict[str, list[dict
     return {
         kind: {
             name: [
-                {"name": option.name, "type": option.type, "default": option.default, "doc": option.doc}
+                {
+                    "name": option.name,
+                    "type": option.type,
+                    "default": option.default,
+                    "doc": option.doc,
+                }
                 for option in loaded.options_of(kind, name)
             ]
             for name in info.provides.get(kind, ())
@@ -150,7 +163,9 @@ def _unknown(name: str, infos: Sequence[PluginInfo]) -> str:
     for info in infos:
         for kind, provided in info.provides.items():
             if name in provided:
-                return f"There is no plugin {name!r}; the plugin {info.name!r} provides that {kind}."
+                return (
+                    f"There is no plugin {name!r}; the plugin {info.name!r} provides that {kind}."
+                )
     from semantic_core._remedies import looks_like
     from semantic_core._wording import did_you_mean
 
@@ -158,13 +173,23 @@ def _unknown(name: str, infos: Sequence[PluginInfo]) -> str:
         if looks_like(info, name):
             return f"There is no plugin {name!r}; it is probably of the plugin {info.name!r}, which is {info.status}."
     names = sorted({info.name for info in infos})
-    return f"There is no plugin {name!r}." + (did_you_mean(name, names) or f" There are {', '.join(names)}.")
+    return f"There is no plugin {name!r}." + (
+        did_you_mean(name, names) or f" There are {', '.join(names)}."
+    )
 
 
 def _listing(infos: Sequence[PluginInfo]) -> str:
     """A table where it fits with no word broken, else a few lines per plugin."""
     rows = [
-        [info.name, info.version, info.status, _provides(info.provides), _hooks(info), info.distribution] for info in infos
+        [
+            info.name,
+            info.version,
+            info.status,
+            _provides(info.provides),
+            _hooks(info),
+            info.distribution,
+        ]
+        for info in infos
     ]
     columns = list(zip(HEADINGS, *rows, strict=True))
     widths = [max(len(word) for cell in column for word in cell.split()) for column in columns]
@@ -187,7 +212,10 @@ def _table(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> str:
         for parts in zip_longest(*cells, fillvalue=""):
             told = [part.ljust(width) for part, width in zip(parts, widths, strict=True)]
             if styled():
-                told = [click.style(text, **style) if not place or at == STATUS else text for at, text in enumerate(told)]
+                told = [
+                    click.style(text, **style) if not place or at == STATUS else text
+                    for at, text in enumerate(told)
+                ]
             lines.append(GAP.join(told).rstrip())
     return "\n".join(lines)
 

@@ -29,14 +29,29 @@ LONGEST_PAUSE = 60.0
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Work off what waits now, and end. Exit code 1 if something was left.")
 @click.option(
-    "--interval", type=click.FloatRange(min=0.01), default=1.0, show_default=True, help="Seconds between two looks."
+    "--once",
+    is_flag=True,
+    help="Work off what waits now, and end. Exit code 1 if something was left.",
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.01),
+    default=1.0,
+    show_default=True,
+    help="Seconds between two looks.",
 )
 @db_option
 @of_app
 @click.pass_context
-def worker(context: click.Context, once: bool, interval: float, app: str | None, as_json: bool, db: str | None) -> None:
+def worker(
+    context: click.Context,
+    once: bool,
+    interval: float,
+    app: str | None,
+    as_json: bool,
+    db: str | None,
+) -> None:
     """Work off what waits: changes of an application's models, passages without a vector, batch jobs.
 
     With --app that of its models and its index, otherwise that of the index --db or the settings name. Any number of
@@ -64,7 +79,9 @@ def worker(context: click.Context, once: bool, interval: float, app: str | None,
 def _until_told() -> Iterator[threading.Event]:
     """An event that SIGTERM and Ctrl-C set."""
     stop = threading.Event()
-    before = {name: signal.signal(name, lambda *_: stop.set()) for name in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        name: signal.signal(name, lambda *_: stop.set()) for name in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield stop
     finally:
@@ -82,7 +99,11 @@ def _run(core: SemanticCore, stop: threading.Event, interval: float, as_json: bo
         except Exception as error:  # noqa: BLE001
             # The database or the store is away; the work waits, and it tries again.
             pause = min(pause * 2, LONGEST_PAUSE)
-            reason = str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
+            reason = (
+                str(error)
+                if isinstance(error, SemanticCoreError)
+                else f"{type(error).__name__}: {error}"
+            )
             if as_json:
                 write_json({"error": reason, "retry_in_s": pause})
             else:
@@ -90,7 +111,14 @@ def _run(core: SemanticCore, stop: threading.Event, interval: float, as_json: bo
         else:
             news = [job for job in jobs if _state(seen.get(job.id)) != _state(job)]
             seen |= {job.id: job for job in jobs}
-            if news or report.failed or report.added or report.updated or report.removed or report.embedded:
+            if (
+                news
+                or report.failed
+                or report.added
+                or report.updated
+                or report.removed
+                or report.embedded
+            ):
                 _tell(report, news, monotonic() - started, as_json)
             pause = min(pause * 2, LONGEST_PAUSE) if report.failed else interval
         stop.wait(pause)
@@ -126,7 +154,13 @@ def _tell(report: IngestReport, jobs: list[BatchJob], seconds: float, as_json: b
         from semantic_core.cli._records import report_json
 
         told_jobs = [
-            {"id": job.id, "status": job.status, "sent": job.sent, "succeeded": job.succeeded, "failed": job.failed}
+            {
+                "id": job.id,
+                "status": job.status,
+                "sent": job.sent,
+                "succeeded": job.succeeded,
+                "failed": job.failed,
+            }
             for job in jobs
         ]
         write_json({**report_json(report), "jobs": told_jobs})

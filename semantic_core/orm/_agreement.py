@@ -144,7 +144,9 @@ class ProcessCheckpoints:
         """See `Checkpoints`."""
         return self._kept.get(source)
 
-    def update_checkpoint(self, source: str, change: Callable[[str | None], str | None]) -> str | None:
+    def update_checkpoint(
+        self, source: str, change: Callable[[str | None], str | None]
+    ) -> str | None:
         """See `Checkpoints`."""
         new = change(self._kept.get(source))
         if new is None:
@@ -242,14 +244,18 @@ class Agreement:
         if position is None:
             return FIRST_TIME
         if known is None:
-            return "the application's database does not know this index, or does not know it any more"
+            return (
+                "the application's database does not know this index, or does not know it any more"
+            )
         if known.acknowledged > position.writes:
             return "the index is an older copy of itself, or was restored"
         if known.acknowledged == position.writes:
             same = known.mark == position.mark
         else:
             same = self.consumers.holds(position.number, position.mark)
-        return "" if same else "the application's database was restored, or is an older copy of itself"
+        return (
+            "" if same else "the application's database was restored, or is an older copy of itself"
+        )
 
     def _begin_anew(self, known: Consumer | None, seen: str | None, why: str) -> None:
         outbox_id, address = self.outbox_id, self.consumers.address()
@@ -258,7 +264,9 @@ class Agreement:
         before = Position.of(seen) or Position(0, 0, 0, 0)
         writes = max(before.writes, known.acknowledged if known is not None else 0) + 1
         new = Position(max([*epochs, 0]) + 1, writes, 0, new_mark(), address)
-        now = self.index.update_checkpoint(outbox_id, lambda there: new.text if there == seen else there)
+        now = self.index.update_checkpoint(
+            outbox_id, lambda there: new.text if there == seen else there
+        )
         if now != new.text:  # another process was faster, and does what follows
             return
         for source in every:
@@ -266,7 +274,9 @@ class Agreement:
             # Without a collection it says who compares rows, see `Lease`.
             if owner == outbox_id and collection:
                 self.ask_for(collection, None, why)
-        self.consumers.register(self.index.identity, self.index.location, new.writes, new.mark, self.collections)
+        self.consumers.register(
+            self.index.identity, self.index.location, new.writes, new.mark, self.collections
+        )
         if why != FIRST_TIME:
             _log.warning("All rows are compared with the index again: %s.", why)
 
@@ -362,7 +372,9 @@ class Agreement:
             if self.consumers.is_another(position.database, here):
                 return position.database  # this one is a copy
             moved = attrs.evolve(position, database=here).text
-            self.index.update_checkpoint(self._outbox_id, lambda there: moved if there == position.text else there)
+            self.index.update_checkpoint(
+                self._outbox_id, lambda there: moved if there == position.text else there
+            )
         feeder = self.feeder(collection)
         if feeder is not None:
             other, read = feeder

@@ -47,7 +47,12 @@ class VerifyReport:
 
 
 def reindex(
-    adapter: AdapterContract, hub: Hub, progress: Callable[[ReindexProgress], None] | None, *, resume: bool, batch: int
+    adapter: AdapterContract,
+    hub: Hub,
+    progress: Callable[[ReindexProgress], None] | None,
+    *,
+    resume: bool,
+    batch: int,
 ) -> IngestReport:
     """See `BaseORMAdapter.reindex`."""
     hub.outbox.create()
@@ -110,7 +115,10 @@ def differences(adapter: AdapterContract, hub: Hub) -> tuple[int, list[tuple[str
         elif _fault(adapter, made.ref, made):
             suspects.append(made.ref)
     for refs in indexed(adapter, outbox):
-        wanted = {made.what if isinstance(made, Failure) else str(made.ref) for made in adapter.documents(refs)}
+        wanted = {
+            made.what if isinstance(made, Failure) else str(made.ref)
+            for made in adapter.documents(refs)
+        }
         suspects += [ref for ref in refs if str(ref) not in wanted]
     waiting = set(_canonical(adapter, outbox.keys(adapter.declaration.collection)))
     suspects = [ref for ref in suspects if ref.key not in waiting]
@@ -163,4 +171,9 @@ def _same(held: Document, wanted: Document) -> bool:
     """Whether a stored document is that of the row; a splitter may have read a title or metadata out of its text."""
     given = set(wanted.metadata.items()) <= set(held.metadata.items())
     exact = wanted.media_type != "text/plain" or len(held.metadata) == len(wanted.metadata)
-    return held.text == wanted.text and given and exact and (held.title == wanted.title or not wanted.title)
+    return (
+        held.text == wanted.text
+        and given
+        and exact
+        and (held.title == wanted.title or not wanted.title)
+    )

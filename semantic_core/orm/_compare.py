@@ -91,10 +91,14 @@ class RowComparison:
 
     def settle_if_empty(self) -> bool:
         """Where there is neither row nor document, there is nothing to compare: note that, and say whether it was so."""
-        if self._outbox.page(self._adapter.table, None, 1) or any(True for _ in indexed(self._adapter, self._outbox)):
+        if self._outbox.page(self._adapter.table, None, 1) or any(
+            True for _ in indexed(self._adapter, self._outbox)
+        ):
             return False
         state = self.state or self.begin("first indexing")
-        return self._agreement.put(self._name, state, Comparison(self.declared, "done", why=state.why))
+        return self._agreement.put(
+            self._name, state, Comparison(self.declared, "done", why=state.why)
+        )
 
     def counted(self, state: Comparison) -> Comparison | None:
         """The same with how many rows there are; None if it was begun anew meanwhile."""
@@ -108,7 +112,9 @@ class RowComparison:
         self._mode = mode
         state = self.state
         if state is None or state.declared != self.declared:
-            state = self.begin("first indexing" if state is None else "what documents are made of has changed")
+            state = self.begin(
+                "first indexing" if state is None else "what documents are made of has changed"
+            )
         counted = self.counted(state)
         if counted is None:
             return IngestReport()
@@ -126,7 +132,9 @@ class RowComparison:
         number = self._outbox.last_number()
         keys = self._outbox.page(self._adapter.table, state.after, limit)
         if not keys:
-            self._agreement.put(self._name, state, attrs.evolve(state, phase="documents", total=state.rows))
+            self._agreement.put(
+                self._name, state, attrs.evolve(state, phase="documents", total=state.rows)
+            )
             return IngestReport()
         refs, failed = self._refs(keys, number)
         made = list(self._adapter.documents(refs))
@@ -155,11 +163,17 @@ class RowComparison:
         usable = [key for key in canonical if key not in failed]
         if self._adapter.places_rows:
             tenants = placed(self._adapter, self._outbox, dict.fromkeys(usable, number))
-            return [Ref(self._name, key, tenant) for key in usable for tenant in tenants[key]], failed
+            return [
+                Ref(self._name, key, tenant) for key in usable for tenant in tenants[key]
+            ], failed
         if self._adapter.declaration.tenant is None:
             return [Ref(self._name, key) for key in usable], failed
-        owners = {key: self._adapter.declaration.tenant_of(row) for key, row in self._adapter.rows(usable)}
-        return [Ref(self._name, key, canonical_tenant(owner)) for key, owner in owners.items() if owner], failed
+        owners = {
+            key: self._adapter.declaration.tenant_of(row) for key, row in self._adapter.rows(usable)
+        }
+        return [
+            Ref(self._name, key, canonical_tenant(owner)) for key, owner in owners.items() if owner
+        ], failed
 
     def _note(self, key: str, tenant: str, reason: str) -> None:
         """What could not be indexed waits with its reason, like any change that failed."""
@@ -184,12 +198,16 @@ class RowComparison:
 
     # --- both ---------------------------------------------------------------------------------------------------------
 
-    def _write(self, number: int, refs: Sequence[Ref], made: Sequence[Document | Failure]) -> IngestReport:
+    def _write(
+        self, number: int, refs: Sequence[Ref], made: Sequence[Document | Failure]
+    ) -> IngestReport:
         # After the rows were read: whatever of them is not in the index yet has its ticket here, or was acknowledged.
         newest = self._agreement.consumers.newest(self._agreement.consumer, self._name)
         page = _Page(stamp_of(self._agreement.position.epoch, number), refs)
         with self._agreement.writing(lambda: newest):
-            report = self._adapter.core.sync(page, {self._name: lambda wanted: made}, limit=len(refs) or 1, mode=self._mode)
+            report = self._adapter.core.sync(
+                page, {self._name: lambda wanted: made}, limit=len(refs) or 1, mode=self._mode
+            )
         newer = [failure for failure in report.failed if failure.code == STALE]
         # What is newer than this page was written by a change that came after it, as it should be.
         failed = tuple(failure for failure in report.failed if failure not in newer)

@@ -47,7 +47,11 @@ class Consumers(Statements):
     """The table of indexes, beside the outbox. clock: seconds since 1970."""
 
     def __init__(
-        self, execute: Execute, dialect: Dialect, placeholder: str = "", clock: Callable[[], float] = time.time
+        self,
+        execute: Execute,
+        dialect: Dialect,
+        placeholder: str = "",
+        clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(execute, dialect, placeholder)
         self._clock = clock
@@ -81,7 +85,11 @@ class Consumers(Statements):
         )
         rows = self._execute(sql, [consumer, consumer, _OUTBOX_ID])
         if not rows:
-            return self.outbox_id(), self.get(consumer), len([each for each in self.every() if each.consumer != consumer])
+            return (
+                self.outbox_id(),
+                self.get(consumer),
+                len([each for each in self.every() if each.consumer != consumer]),
+            )
         outbox_id, others, *found = rows[0]
         return str(outbox_id), None if found[0] is None else _consumer(found), int(others)
 
@@ -93,10 +101,20 @@ class Consumers(Statements):
 
     def every(self) -> list[Consumer]:
         """All that are registered, the one seen last first."""
-        return [_consumer(row) for row in self._execute(f"SELECT {_COLUMNS} FROM {CONSUMERS} ORDER BY seen_at DESC", ())]
+        return [
+            _consumer(row)
+            for row in self._execute(
+                f"SELECT {_COLUMNS} FROM {CONSUMERS} ORDER BY seen_at DESC", ()
+            )
+        ]
 
     def register(
-        self, consumer: str, location: str, acknowledged: int, mark: int, collections: Collection[str] = ()
+        self,
+        consumer: str,
+        location: str,
+        acknowledged: int,
+        mark: int,
+        collections: Collection[str] = (),
     ) -> None:
         """Let this index read these collections from now on, or say anew how far it is. What is noted from now on is kept
         for it.
@@ -115,7 +133,9 @@ class Consumers(Statements):
 
     def subscribe(self, consumer: str, collections: Collection[str]) -> None:
         """Keep the changes of these collections, too, for this index."""
-        sql = upsert(self._dialect, SUBSCRIPTIONS, ("collection", "consumer"), ("consumer",), self._mark)
+        sql = upsert(
+            self._dialect, SUBSCRIPTIONS, ("collection", "consumer"), ("consumer",), self._mark
+        )
         for collection in sorted(collections):
             self._execute(sql, [collection, consumer])
 
@@ -185,14 +205,22 @@ class Consumers(Statements):
         if not address or address == here:
             return False
         if self._dialect == "sqlite":
-            return os.path.isfile(address) and not (os.path.isfile(here) and os.path.samefile(address, here))
+            return os.path.isfile(address) and not (
+                os.path.isfile(here) and os.path.samefile(address, here)
+            )
         name, _, schema = address.partition("/")
         if self._dialect == "mysql":
             sql = f"SELECT 1 FROM information_schema.schemata WHERE schema_name = {self._mark}"
             return self._value(sql, [name]) is not None
         if name != here.partition("/")[0]:
-            return self._value(f"SELECT 1 FROM pg_database WHERE datname = {self._mark}", [name]) is not None
-        return self._value(f"SELECT 1 FROM pg_namespace WHERE nspname = {self._mark}", [schema]) is not None
+            return (
+                self._value(f"SELECT 1 FROM pg_database WHERE datname = {self._mark}", [name])
+                is not None
+            )
+        return (
+            self._value(f"SELECT 1 FROM pg_namespace WHERE nspname = {self._mark}", [schema])
+            is not None
+        )
 
 
 def new_mark() -> int:
@@ -202,4 +230,6 @@ def new_mark() -> int:
 
 def _consumer(row: Any) -> Consumer:
     consumer, location, acknowledged, mark, seen_at, kept_for = row
-    return Consumer(str(consumer), str(location), int(acknowledged), int(mark), float(seen_at), float(kept_for))
+    return Consumer(
+        str(consumer), str(location), int(acknowledged), int(mark), float(seen_at), float(kept_for)
+    )

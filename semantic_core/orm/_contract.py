@@ -108,7 +108,9 @@ class AdapterContract(ABC):
 
     def connect(self) -> None:
         """For ``capture="events"``: hear of saves and deletes, and call `changed` inside their transaction."""
-        raise ConfigError(f'{type(self).__name__} has no capture="events".', hint='Use capture="triggers".')
+        raise ConfigError(
+            f'{type(self).__name__} has no capture="events".', hint='Use capture="triggers".'
+        )
 
     def disconnect(self) -> None:
         """Undo `connect`."""
@@ -164,7 +166,9 @@ class AdapterContract(ABC):
         for path in self.declaration.paths:
             table, parts = self.table, path.split(".")
             for depth, name in enumerate(parts[:-1]):
-                owner = next((each for each in self._lineage(table) if name in each.relations), None)
+                owner = next(
+                    (each for each in self._lineage(table) if name in each.relations), None
+                )
                 if owner is None or not owner.leads_to_one(name):
                     break
                 found[".".join(parts[: depth + 1])] = None
@@ -178,13 +182,18 @@ class AdapterContract(ABC):
     @cached_property
     def _row_types(self) -> tuple[type, ...]:
         """The model, those next to it, and those that the paths of the declaration lead to."""
-        found = [self.model, *(relation.model for table in self._family for relation in table.relations.values())]
+        found = [
+            self.model,
+            *(relation.model for table in self._family for relation in table.relations.values()),
+        ]
         for path in self.declaration.paths:
             tables = list(self._family)
             for name in path.split("."):
                 steps = [table.relations[name] for table in tables if name in table.relations]
                 found += [step.model for step in steps]
-                tables = [each for step in steps for each in self._lineage(self.inspect(step.model))]
+                tables = [
+                    each for step in steps for each in self._lineage(self.inspect(step.model))
+                ]
         return tuple(dict.fromkeys(found))
 
     @cached_property
@@ -214,7 +223,11 @@ class AdapterContract(ABC):
     def key_text(self, values: Sequence[Any]) -> str:
         """The key made of these values."""
         texts = [str(value) for value in values]
-        return texts[0] if len(texts) == 1 else json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+        return (
+            texts[0]
+            if len(texts) == 1
+            else json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+        )
 
     def parse_key(self, text: str) -> Any:
         """The key a text stands for, as `load` takes it. Raises ValueError."""
@@ -248,7 +261,9 @@ class AdapterContract(ABC):
                 continue
         yield from self._loaded(parsed, unreadable or (lambda key, error: None))
 
-    def _loaded(self, wanted: Mapping[str, Any], unreadable: Callable[[str, Exception], None]) -> Iterator[tuple[str, Any]]:
+    def _loaded(
+        self, wanted: Mapping[str, Any], unreadable: Callable[[str, Exception], None]
+    ) -> Iterator[tuple[str, Any]]:
         """Rows that cannot be read are found by halving, so that they take no others along."""
         if not wanted:
             return
@@ -288,7 +303,9 @@ class AdapterContract(ABC):
 
     def unreadable(self, what: str, error: Exception) -> Failure:
         """The failure of a row the ORM cannot read."""
-        reason = f"The row cannot be read: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        reason = (
+            f"The row cannot be read: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        )
         return Failure(what, type(error).__name__, reason)
 
     def made(self, key: str, instance: Any) -> Document | Failure | None:
@@ -297,7 +314,11 @@ class AdapterContract(ABC):
             return self.document(key, instance)
         except Exception as error:  # noqa: BLE001
             # Fields and callables of the application; kept with the ticket.
-            return Failure(f"{self.declaration.collection}/{key}", type(error).__name__, f"{type(error).__name__}: {error}")
+            return Failure(
+                f"{self.declaration.collection}/{key}",
+                type(error).__name__,
+                f"{type(error).__name__}: {error}",
+            )
 
     def document(self, key: str, instance: Any) -> Document | None:
         """The document of a row; None if it does not belong into the index."""
@@ -307,10 +328,15 @@ class AdapterContract(ABC):
 
     def read_metadata(self, instance: object, field: FieldPath) -> list[Any]:
         """The values of a metadata field; a related row stands there as its key."""
-        table = next((each for each in self._family if isinstance(field, str) and field in each.relations), None)
+        table = next(
+            (each for each in self._family if isinstance(field, str) and field in each.relations),
+            None,
+        )
         if table is not None and isinstance(field, str) and table.leads_to_one(field):
             own = table.relations[field].own
-            attribute = next((name for name, column in table.columns.items() if column == own), None)
+            attribute = next(
+                (name for name, column in table.columns.items() if column == own), None
+            )
             if attribute is not None:
                 return [value for value in [getattr(instance, attribute)] if value is not None]
         return [self.related_key(value) for value in self.declaration.read(instance, field)]

@@ -6,7 +6,15 @@ from typing import Literal
 
 import attrs
 
-from semantic_core.orm._dialects import OUTBOX, dollar_quoted, identifier, literal, locked, split_name, table_identifier
+from semantic_core.orm._dialects import (
+    OUTBOX,
+    dollar_quoted,
+    identifier,
+    literal,
+    locked,
+    split_name,
+    table_identifier,
+)
 from semantic_core.orm._tables import Dialect
 
 
@@ -52,7 +60,9 @@ def _with_function(quoted: str, name: str, trigger: Trigger, head: str, body: st
     each = "STATEMENT" if trigger.event == "TRUNCATE" else "ROW"
     answer = "NULL" if trigger.timing == "AFTER" or each == "STATEMENT" else "OLD"
     needed = (OUTBOX, *(table_identifier("postgresql", name) for name in trigger.reads))
-    there = " AND ".join(f"to_regclass({literal('postgresql', name)}) IS NOT NULL" for name in needed)
+    there = " AND ".join(
+        f"to_regclass({literal('postgresql', name)}) IS NOT NULL" for name in needed
+    )
     function = dollar_quoted(f"BEGIN\nIF {there} THEN\n{body}\nEND IF;\nRETURN {answer};\nEND")
     when = f" WHEN ({trigger.when})" if trigger.when else ""
     table = literal("postgresql", table_identifier("postgresql", trigger.table))
@@ -106,7 +116,11 @@ def names_there(dialect: Dialect, prefix_length: int, mark: str, *, complete: bo
     if dialect == "mysql":
         begins = f"LEFT(trigger_name, {prefix_length}) = {mark}"
         return f"SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND {begins}"
-    attached = " AND EXISTS (SELECT FROM pg_trigger WHERE tgfoid = p.oid AND tgname = proname)" if complete else ""
+    attached = (
+        " AND EXISTS (SELECT FROM pg_trigger WHERE tgfoid = p.oid AND tgname = proname)"
+        if complete
+        else ""
+    )
     return (
         "SELECT CAST(proname AS text) FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace "
         f"WHERE nspname = current_schema() AND left(CAST(proname AS text), {prefix_length}) = {mark}{attached}"

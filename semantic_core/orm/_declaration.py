@@ -12,7 +12,15 @@ import attrs
 from semantic_core._checks import check_name, clip
 from semantic_core.errors import ConfigError
 from semantic_core.orm._tables import Table
-from semantic_core.orm._values import FieldPath, IsRow, as_metadata, as_text, canonical_tenant, never, read
+from semantic_core.orm._values import (
+    FieldPath,
+    IsRow,
+    as_metadata,
+    as_text,
+    canonical_tenant,
+    never,
+    read,
+)
 from semantic_core.types import Document, Ref
 
 DEFAULT_NAME = "search"
@@ -24,15 +32,23 @@ TITLE = "title"
 def _named(fields: Mapping[str, FieldPath] | Sequence[FieldPath]) -> dict[str, FieldPath]:
     if isinstance(fields, Mapping):
         return dict(fields)
-    return {field if isinstance(field, str) else field.__name__: field for field in _listed("metadata_fields", fields)}
+    return {
+        field if isinstance(field, str) else field.__name__: field
+        for field in _listed("metadata_fields", fields)
+    }
 
 
 def _listed(what: str, fields: object) -> tuple[Any, ...]:
     if isinstance(fields, str) or not isinstance(fields, Sequence):
-        raise ConfigError(f"{what} must be a list of field names, got {clip(fields)}.", hint=f'Write {what}=["title"].')
+        raise ConfigError(
+            f"{what} must be a list of field names, got {clip(fields)}.",
+            hint=f'Write {what}=["title"].',
+        )
     for field in fields:
         if not callable(field) and (not isinstance(field, str) or not all(field.split("."))):
-            raise ConfigError(f"{what}: a field is a name, a dotted path or a callable, got {clip(field)}.")
+            raise ConfigError(
+                f"{what}: a field is a name, a dotted path or a callable, got {clip(field)}."
+            )
     return tuple(fields)
 
 
@@ -116,14 +132,21 @@ class Declaration:
         yield from self.source_fields
         yield from self.metadata_fields.values()
         yield from (
-            field for field in (self.title_field, self.soft_delete, self.tenant, self.condition) if field is not None
+            field
+            for field in (self.title_field, self.soft_delete, self.tenant, self.condition)
+            if field is not None
         )
 
     @property
     def paths(self) -> tuple[str, ...]:
         """The fields that have a name, each once, and the watched ones."""
         return tuple(
-            dict.fromkeys((*(field for field in self.fields() if isinstance(field, str)), *(self.watch_fields or ())))
+            dict.fromkeys(
+                (
+                    *(field for field in self.fields() if isinstance(field, str)),
+                    *(self.watch_fields or ()),
+                )
+            )
         )
 
     @property
@@ -135,7 +158,9 @@ class Declaration:
     def fingerprint(self) -> str:
         """16 hex digits that change when documents would be made otherwise."""
         told = attrs.asdict(self, recurse=False, filter=lambda field, value: field.name != "is_row")
-        text = json.dumps(told, default=lambda value: getattr(value, "__qualname__", repr(value)), sort_keys=True)
+        text = json.dumps(
+            told, default=lambda value: getattr(value, "__qualname__", repr(value)), sort_keys=True
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def read(self, instance: object, field: FieldPath) -> list[Any]:
@@ -152,16 +177,30 @@ class Declaration:
         """Whose the row is; "" where the index keeps no tenants, and where the field is None."""
         if self.tenant is None:
             return ""
-        return canonical_tenant(next((as_text(value) for value in self.read(instance, self.tenant)), ""))
+        return canonical_tenant(
+            next((as_text(value) for value in self.read(instance, self.tenant)), "")
+        )
 
-    def document(self, key: str, instance: object, read_metadata: Callable[[object, FieldPath], list[Any]]) -> Document:
+    def document(
+        self, key: str, instance: object, read_metadata: Callable[[object, FieldPath], list[Any]]
+    ) -> Document:
         """The document of a row. read_metadata: how a metadata field is read, since related rows stand there as their key.
 
         Raises InputError for a value that cannot be text or metadata, and whatever a callable raises.
         """
-        parts = ["\n".join(filter(None, map(as_text, self.read(instance, field)))) for field in self.source_fields]
-        title = " ".join(map(as_text, self.read(instance, self.title_field))) if self.title_field is not None else ""
-        values = {name: as_metadata(read_metadata(instance, field)) for name, field in self.metadata_fields.items()}
+        parts = [
+            "\n".join(filter(None, map(as_text, self.read(instance, field))))
+            for field in self.source_fields
+        ]
+        title = (
+            " ".join(map(as_text, self.read(instance, self.title_field)))
+            if self.title_field is not None
+            else ""
+        )
+        values = {
+            name: as_metadata(read_metadata(instance, field))
+            for name, field in self.metadata_fields.items()
+        }
         title = " ".join(title.split())
         return Document(
             Ref(self.collection, key, self.tenant_of(instance)),

@@ -43,7 +43,10 @@ _PLAIN = re.compile(r"[A-Za-z0-9 _.:/-]*")
 def check_dialect(dialect: Dialect) -> Dialect:
     """The dialect itself; ConfigError if it is none of ours."""
     if dialect not in DIALECTS:
-        raise ConfigError(f"The dialect must be one of {', '.join(DIALECTS)}, got {dialect!r}.", hint='MariaDB is "mysql".')
+        raise ConfigError(
+            f"The dialect must be one of {', '.join(DIALECTS)}, got {dialect!r}.",
+            hint='MariaDB is "mysql".',
+        )
     return dialect
 
 
@@ -230,10 +233,16 @@ def tables_there(dialect: Dialect, mark: str) -> str:
 def table_there(dialect: Dialect, name: str, mark: str) -> tuple[str, list[str]]:
     """A query, with its parameters, that gives how many tables or views of this name there are: 0 or 1."""
     if dialect == "sqlite":
-        return f"SELECT COUNT(*) FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) = lower({mark})", [name]
+        return (
+            f"SELECT COUNT(*) FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) = lower({mark})",
+            [name],
+        )
     if dialect == "postgresql":
         quoted = table_identifier(dialect, name)
-        return f"SELECT COUNT(*) FROM (SELECT to_regclass({mark}) AS found) AS looked WHERE found IS NOT NULL", [quoted]
+        return (
+            f"SELECT COUNT(*) FROM (SELECT to_regclass({mark}) AS found) AS looked WHERE found IS NOT NULL",
+            [quoted],
+        )
     schema, table = split_name(dialect, name)
     here = mark if schema else "DATABASE()"
     sql = f"SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = {here} AND table_name = {mark}"
@@ -245,10 +254,16 @@ def has_no_rows_of_its_own(dialect: Dialect, name: str, mark: str) -> tuple[str,
     if dialect == "sqlite":
         virtual = "substr(upper(sql), 1, 14) = 'CREATE VIRTUAL'"
         of_name = f"lower(name) = lower({mark}) AND type IN ('table', 'view')"
-        return f"SELECT COUNT(*) FROM sqlite_master WHERE {of_name} AND (type = 'view' OR {virtual})", [name]
+        return (
+            f"SELECT COUNT(*) FROM sqlite_master WHERE {of_name} AND (type = 'view' OR {virtual})",
+            [name],
+        )
     if dialect == "postgresql":
         quoted = table_identifier(dialect, name)
-        return f"SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass({mark}) AND relkind IN ('v', 'm')", [quoted]
+        return (
+            f"SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass({mark}) AND relkind IN ('v', 'm')",
+            [quoted],
+        )
     schema, table = split_name(dialect, name)
     here = mark if schema else "DATABASE()"
     of_name = f"table_schema = {here} AND table_name = {mark}"
@@ -256,9 +271,13 @@ def has_no_rows_of_its_own(dialect: Dialect, name: str, mark: str) -> tuple[str,
     return sql, [schema, table] if schema else [table]
 
 
-def upsert(dialect: Dialect, table: str, columns: Sequence[str], kept: Sequence[str], mark: str) -> str:
+def upsert(
+    dialect: Dialect, table: str, columns: Sequence[str], kept: Sequence[str], mark: str
+) -> str:
     """A statement that puts a row, or gives the one that is there the new values of `kept`; a stamp never gets smaller."""
-    insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"
+    insert = (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"
+    )
     if dialect == "mysql":
         new = {column: f"VALUES({column})" for column in kept}
         larger, there = "GREATEST", "ON DUPLICATE KEY UPDATE"

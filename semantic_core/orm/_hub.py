@@ -84,12 +84,20 @@ class Hub:
         self.core = core
         self.database = first.database
         self._first = first
-        self.execute, self.dialect, self.placeholder = first.execute, first.dialect, first.placeholder
+        self.execute, self.dialect, self.placeholder = (
+            first.execute,
+            first.dialect,
+            first.placeholder,
+        )
         self._closed = False
         # Never changed, only replaced: others go through it meanwhile.
         self.adapters: Mapping[str, AdapterContract] = {}
-        self.outbox = SqlOutbox(first.execute, first.dialect, placeholder=first.placeholder, atomic=first.atomic)
-        self.agreement = Agreement(core.store, Consumers(first.execute, first.dialect, first.placeholder))
+        self.outbox = SqlOutbox(
+            first.execute, first.dialect, placeholder=first.placeholder, atomic=first.atomic
+        )
+        self.agreement = Agreement(
+            core.store, Consumers(first.execute, first.dialect, first.placeholder)
+        )
         self.worker = Worker(self._work, first.release)
         self.at_home = False
         self._twin: SemanticCore | None = None
@@ -110,7 +118,8 @@ class Hub:
             other = self.adapters.get(collection)
             if other is not None and other is not adapter:
                 raise ConfigError(
-                    f"{adapter} and {other} would share one collection.", hint="Give one of them another collection=."
+                    f"{adapter} and {other} would share one collection.",
+                    hint="Give one of them another collection=.",
                 )
             self.adapters = {**self.adapters, collection: adapter}
 
@@ -118,7 +127,9 @@ class Hub:
         """Let an index go: its changes are another's business from now on."""
         with self._lock:
             if self.adapters.get(adapter.declaration.collection) is adapter:
-                self.adapters = {name: each for name, each in self.adapters.items() if each is not adapter}
+                self.adapters = {
+                    name: each for name, each in self.adapters.items() if each is not adapter
+                }
 
     def connected(self) -> AbstractContextManager[Any]:
         """See `AdapterContract.connected`; of the database all its indexes live in."""
@@ -160,7 +171,10 @@ class Hub:
             why = self.agreement.check()
             for name in self.adapters:
                 self.agreement.read(name)
-            self.outbox.consumer, self.outbox.shared = self.agreement.consumer, self.agreement.others > 0
+            self.outbox.consumer, self.outbox.shared = (
+                self.agreement.consumer,
+                self.agreement.others > 0,
+            )
             if self.agreement.others and monotonic() - self._dropped_at > DROP:
                 self._dropped_at = monotonic()
                 self._drop_lost()
@@ -246,11 +260,17 @@ class Hub:
 
     def compare_in_background(self) -> None:
         """Let the worker thread compare rows, if some are to be, and an index lets it."""
-        if not self._closed and any(self._compares_by_itself(adapter) for adapter in self.adapters.values()):
+        if not self._closed and any(
+            self._compares_by_itself(adapter) for adapter in self.adapters.values()
+        ):
             self.worker.wake()
 
     def _compares_by_itself(self, adapter: AdapterContract) -> bool:
-        wanted = adapter.strategy != "manual" and adapter.backfill == "background" and not adapter.uninstalled
+        wanted = (
+            adapter.strategy != "manual"
+            and adapter.backfill == "background"
+            and not adapter.uninstalled
+        )
         return wanted and adapter.shared_by_threads
 
     # --- when pending changes are processed ---------------------------------------------------------------------------
@@ -268,7 +288,9 @@ class Hub:
             _log.debug("The outbox cannot be reached; changes wait.", exc_info=True)
             return
         active = [adapter for name, adapter in self.adapters.items() if name not in self._paused]
-        inline = {adapter.declaration.collection for adapter in active if adapter.strategy == "inline"}
+        inline = {
+            adapter.declaration.collection for adapter in active if adapter.strategy == "inline"
+        }
         if inline and monotonic() < self._rests_until:
             self.catch_up()
         elif inline:
@@ -316,7 +338,9 @@ class Hub:
         wanted = {
             name
             for name, adapter in self.adapters.items()
-            if adapter.same_transaction and adapter.strategy != "manual" and name not in self._paused
+            if adapter.same_transaction
+            and adapter.strategy != "manual"
+            and name not in self._paused
         }
         if wanted and not self._closed and not self.working and self.is_installed():
             self.sync(limit, collections=wanted, compare=False, mode="async")
@@ -378,10 +402,19 @@ class Hub:
         refused: Counter[str] = Counter()
         while left is None or left > 0:
             again = max(refused.values(), default=0) < MOST_REFUSALS
-            tickets = Tickets(self.outbox, self.agreement, adapters, compare=self._compare_all, lease=lease, again=again)
+            tickets = Tickets(
+                self.outbox,
+                self.agreement,
+                adapters,
+                compare=self._compare_all,
+                lease=lease,
+                again=again,
+            )
             try:
                 with tickets.writing():
-                    done = self.core.sync(tickets, sources, limit=size if left is None else min(left, size), mode=mode)
+                    done = self.core.sync(
+                        tickets, sources, limit=size if left is None else min(left, size), mode=mode
+                    )
             except BaseException:
                 tickets.give_back()
                 raise
@@ -390,7 +423,9 @@ class Hub:
                 # Not overtaken by a newer change: what stands in the way was never one of this outbox.
                 self.agreement.begin_epoch()
             if again:
-                done = attrs.evolve(done, failed=tuple(each for each in done.failed if each.code != STALE))
+                done = attrs.evolve(
+                    done, failed=tuple(each for each in done.failed if each.code != STALE)
+                )
             report = merged(report, done)
             _tell_failures(done, tickets.taken)
             # What comes now is the next commit's.
@@ -421,7 +456,9 @@ class Hub:
         with alone(self.agreement) as lease:
             for name in names:
                 comparison, failed = self.comparison(self.adapters[name]), 0
-                while comparison.wanted and (left is None or left > 0) and not self.worker.must_end():
+                while (
+                    comparison.wanted and (left is None or left > 0) and not self.worker.must_end()
+                ):
                     if until is not None and monotonic() >= until:
                         return report
                     if not lease.take():
@@ -432,10 +469,18 @@ class Hub:
                     patient_until = monotonic() + LONGEST_WAIT
                     done = comparison.step(PAGE if left is None else min(left, PAGE), mode)
                     report, failed = merged(report, done), failed + len(done.failed)
-                    left = None if left is None else left - done.added - done.updated - done.unchanged
+                    left = (
+                        None if left is None else left - done.added - done.updated - done.unchanged
+                    )
                     state = comparison.state
-                    if progress is not None and state is not None and (state.rows or state.phase == "done"):
-                        progress(ReindexProgress(state.rows, max(state.total, state.rows), failed, name))
+                    if (
+                        progress is not None
+                        and state is not None
+                        and (state.rows or state.phase == "done")
+                    ):
+                        progress(
+                            ReindexProgress(state.rows, max(state.total, state.rows), failed, name)
+                        )
         return report
 
     def _unfinished(self, names: Iterable[str]) -> list[str]:
@@ -463,7 +508,11 @@ class Hub:
                         self.sync(None, collections={collection}, until=until)
                 except StoreBusy:
                     _log.warning("The index is busy; the answer is as old as it is.", exc_info=True)
-            if not self.outbox.due(collection) or monotonic() >= until or self._first.in_transaction:
+            if (
+                not self.outbox.due(collection)
+                or monotonic() >= until
+                or self._first.in_transaction
+            ):
                 return self.outbox.waiting(collection)
             sleep(PAUSE)
 
@@ -533,12 +582,17 @@ class Hub:
                     self.agreement.consumers.drop(self.outbox.consumer)
         except Exception:  # noqa: BLE001
             # The database may be closed, or gone; the index is forgotten there after a while.
-            _log.debug("The application's database could not be told that an index in memory has ended.", exc_info=True)
+            _log.debug(
+                "The application's database could not be told that an index in memory has ended.",
+                exc_info=True,
+            )
 
     @in_one_connection
     def _work(self) -> bool:
         """What the worker thread does when it is woken, and now and then; whether it has to come back by itself."""
-        active = {name: adapter for name, adapter in self.adapters.items() if name not in self._paused}
+        active = {
+            name: adapter for name, adapter in self.adapters.items() if name not in self._paused
+        }
         background = {name for name, adapter in active.items() if adapter.strategy == "background"}
         if self.elsewhere or not self.is_installed():
             return bool(background)
@@ -551,8 +605,12 @@ class Hub:
             except BaseException:
                 self._behind_inline = bool(owed)
                 raise
-            self._behind_inline = self._behind_inline or any(self.outbox.waiting(name) for name in owed)
-        unfinished = self._unfinished(name for name, adapter in active.items() if self._compares_by_itself(adapter))
+            self._behind_inline = self._behind_inline or any(
+                self.outbox.waiting(name) for name in owed
+            )
+        unfinished = self._unfinished(
+            name for name, adapter in active.items() if self._compares_by_itself(adapter)
+        )
         if unfinished:
             self.sync(None, collections=unfinished, pending=True)
         return bool(background or unfinished or self._behind_inline)
@@ -596,7 +654,9 @@ def hub_of(core: SemanticCore, adapter: AdapterContract) -> Hub:
     collection = adapter.declaration.collection
     with _making:
         hubs: Sequence[Hub] = [each for each in core.followers if isinstance(each, Hub)]
-        elsewhere = [each.adapters.get(collection) for each in hubs if each.database != adapter.database]
+        elsewhere = [
+            each.adapters.get(collection) for each in hubs if each.database != adapter.database
+        ]
         for other in filter(None, elsewhere):
             raise ConfigError(
                 f"{adapter} and {other}, of another database, would share one collection.",

@@ -90,8 +90,16 @@ def forget(hub: Hub, collection: str, *, documents: bool = True) -> Forgotten:
     """Take away what is left of a collection: its triggers, pending changes and state, and its documents too."""
     from semantic_core.orm._ddl import drop
 
-    mine = [each for each in triggers(hub.execute, hub.dialect) if collection in (_collection_of(each), each.mark)]
-    mine += [each for each in triggers(hub.execute, hub.dialect) if each.mark == _mark(collection) and each not in mine]
+    mine = [
+        each
+        for each in triggers(hub.execute, hub.dialect)
+        if collection in (_collection_of(each), each.mark)
+    ]
+    mine += [
+        each
+        for each in triggers(hub.execute, hub.dialect)
+        if each.mark == _mark(collection) and each not in mine
+    ]
     for trigger in mine:
         hub.execute(drop(hub.dialect, trigger.name), ())
     pending = _counts(hub).get(collection, 0)
@@ -122,7 +130,11 @@ def forget_gone(hub: Hub) -> list[str]:
                 done.documents,
             )
             if done.documents_left:
-                _log.warning("%d documents of tenants are left in the collection %s.", done.documents_left, name)
+                _log.warning(
+                    "%d documents of tenants are left in the collection %s.",
+                    done.documents_left,
+                    name,
+                )
     return gone
 
 

@@ -50,7 +50,10 @@ class Notes(Pages):
         found = {
             row[0]
             for source in (OUTBOX, PLACES)
-            for row in self._execute(f"SELECT DISTINCT tenant FROM {source} WHERE collection = {self._mark}", [collection])
+            for row in self._execute(
+                f"SELECT DISTINCT tenant FROM {source} WHERE collection = {self._mark}",
+                [collection],
+            )
         }
         if tenant_column is not None:
             found |= {row[0] for row in self._execute(self._tenants_of(table, tenant_column), ())}
@@ -58,7 +61,10 @@ class Notes(Pages):
 
     def collections(self) -> list[str]:
         """The collections something is remembered of: those with an index that is installed."""
-        rows = self._execute(f"SELECT DISTINCT collection FROM {STATE} WHERE collection <> '' ORDER BY collection", ())
+        rows = self._execute(
+            f"SELECT DISTINCT collection FROM {STATE} WHERE collection <> '' ORDER BY collection",
+            (),
+        )
         return [str(row[0]) for row in rows]
 
     def get_state(self, collection: str, name: str) -> str | None:

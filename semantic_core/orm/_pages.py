@@ -15,7 +15,9 @@ _FROM_TEXT: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("integer", "tinyint", "smallint", "mediumint", "int", "bigint", "year"), int),
     **dict.fromkeys(("real", "float", "double"), float),
     "decimal": Decimal,
-    **dict.fromkeys(("blob", "binary", "varbinary", "tinyblob", "mediumblob", "longblob"), bytes.fromhex),
+    **dict.fromkeys(
+        ("blob", "binary", "varbinary", "tinyblob", "mediumblob", "longblob"), bytes.fromhex
+    ),
 }
 """Per type of a column (SQLite: of its values), what makes of a key's text a value that compares as the column does."""
 
@@ -80,7 +82,9 @@ class Pages(Statements):
         """The type of a key column, in words of the database."""
         if self._dialect == "sqlite":
             name = self._name(column)
-            sql = f"SELECT typeof({name}) FROM {self._table(table.name)} ORDER BY {name} DESC LIMIT 1"
+            sql = (
+                f"SELECT typeof({name}) FROM {self._table(table.name)} ORDER BY {name} DESC LIMIT 1"
+            )
             return str(self._value(sql))
         if self._dialect == "postgresql":
             where = self._formatted(literal(self._dialect, self._plain_table(table)))

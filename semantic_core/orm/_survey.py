@@ -41,7 +41,9 @@ def expected(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[Document |
             try:
                 usable.append(Ref(name, adapter.canonical(key)).key)
             except (ValueError, SemanticCoreError) as error:
-                yield Failure(f"{name}/{key}", "InputError", f"The key {key!r} cannot be used: {error}")
+                yield Failure(
+                    f"{name}/{key}", "InputError", f"The key {key!r} cannot be used: {error}"
+                )
         failed: list[Failure] = []
 
         def unreadable(key: str, error: Exception, into: list[Failure] = failed) -> None:
@@ -49,7 +51,9 @@ def expected(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[Document |
 
         for key, instance in adapter.rows(usable, unreadable):
             made = adapter.made(key, instance)
-            if isinstance(made, Failure) or (made and (made.ref.tenant or adapter.declaration.tenant is None)):
+            if isinstance(made, Failure) or (
+                made and (made.ref.tenant or adapter.declaration.tenant is None)
+            ):
                 yield made
         yield from failed
 
@@ -59,7 +63,9 @@ def indexed(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[list[Ref]]:
     for core in front_doors(adapter, outbox):
         offset = 0
         while True:
-            page = core.documents(offset=offset, limit=PAGE, collections=[adapter.declaration.collection])
+            page = core.documents(
+                offset=offset, limit=PAGE, collections=[adapter.declaration.collection]
+            )
             if not page:
                 break
             yield [summary.ref for summary in page]

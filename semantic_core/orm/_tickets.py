@@ -57,7 +57,11 @@ class Tickets:
         by_collection: dict[str, list[Ticket]] = defaultdict(list)
         for ticket in tickets:
             by_collection[ticket.collection].append(ticket)
-        found = [address for name, group in by_collection.items() for address in self._refs(self._adapters[name], group)]
+        found = [
+            address
+            for name, group in by_collection.items()
+            for address in self._refs(self._adapters[name], group)
+        ]
         return [(stamp_of(self._epoch, number), ref) for number, ref in found]
 
     @contextmanager
@@ -110,7 +114,9 @@ class Tickets:
         """Something newer was in the way: have these looked at anew, under larger numbers."""
         for number in sorted(numbers):
             ticket = self._open[number]
-            self._outbox.add(ticket.collection, [ticket.key], ticket.tenant, consumer=self._outbox.consumer)
+            self._outbox.add(
+                ticket.collection, [ticket.key], ticket.tenant, consumer=self._outbox.consumer
+            )
         self._done(numbers)
 
     def _close(self, numbers: Collection[int]) -> None:
@@ -149,10 +155,16 @@ class Tickets:
         tenants = placed(adapter, self._outbox, stamps)
         self._done([number for number, key in keys.items() if not tenants[key]])
         name = adapter.declaration.collection
-        return [(number, Ref(name, key, tenant)) for number, key in keys.items() for tenant in tenants[key]]
+        return [
+            (number, Ref(name, key, tenant))
+            for number, key in keys.items()
+            for tenant in tenants[key]
+        ]
 
 
-def placed(adapter: AdapterContract, outbox: SqlOutbox, stamps: Mapping[str, int]) -> Mapping[str, Sequence[str]]:
+def placed(
+    adapter: AdapterContract, outbox: SqlOutbox, stamps: Mapping[str, int]
+) -> Mapping[str, Sequence[str]]:
     """For rows whose tenant only the row itself tells: per key the tenants it belongs to now and was put at before; none
     where a later change has the row.
 
@@ -161,7 +173,9 @@ def placed(adapter: AdapterContract, outbox: SqlOutbox, stamps: Mapping[str, int
     """
     name = adapter.declaration.collection
     # All are read before any is written down: `load` may keep a connection, perhaps the only one, while it runs.
-    owners = [(key, adapter.declaration.tenant_of(instance)) for key, instance in adapter.rows(stamps)]
+    owners = [
+        (key, adapter.declaration.tenant_of(instance)) for key, instance in adapter.rows(stamps)
+    ]
     for key, tenant in owners:
         if tenant and key in stamps:
             outbox.put_place(name, key, tenant, stamps[key])

@@ -64,7 +64,9 @@ def _unfolded(value: object, is_row: IsRow) -> list[Any]:
     every = getattr(value, "all", None)
     if callable(every) and not isinstance(value, type) and hasattr(value, "filter"):
         value = every()
-    if isinstance(value, str | bytes | bytearray | memoryview | Mapping) or not isinstance(value, Iterable):
+    if isinstance(value, str | bytes | bytearray | memoryview | Mapping) or not isinstance(
+        value, Iterable
+    ):
         return [value]
     return [item for item in value if item is not None]
 
@@ -80,7 +82,9 @@ def as_text(value: object) -> str:
             hint="Map a callable that decodes it.",
         )
     if isinstance(plain, Mapping | list | tuple):
-        return "\n".join(filter(None, map(as_text, plain.values() if isinstance(plain, Mapping) else plain)))
+        return "\n".join(
+            filter(None, map(as_text, plain.values() if isinstance(plain, Mapping) else plain))
+        )
     return str(plain)
 
 
@@ -97,7 +101,10 @@ def scalar(value: object) -> str | bool | int | float:
     """One value of a row, or of a ``where``, as it is kept. Raises InputError for bytes."""
     plain = _plain(value)
     if isinstance(plain, bytes | bytearray | memoryview):
-        raise InputError(f"Metadata cannot be {type(value).__name__}.", hint="Map a callable that makes text of it.")
+        raise InputError(
+            f"Metadata cannot be {type(value).__name__}.",
+            hint="Map a callable that makes text of it.",
+        )
     if isinstance(plain, bool | str):
         return plain
     if isinstance(plain, int):
@@ -122,7 +129,9 @@ def _plain(value: object) -> object:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, Decimal):
-        return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+        return (
+            int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+        )
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, set | frozenset):

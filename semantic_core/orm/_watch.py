@@ -34,7 +34,9 @@ def watch(adapter: AdapterContract) -> Watch:
         table=table,
         columns=columns,
         tenant=adapter.tenant_column,
-        related=tuple(RelatedWatch(joins, tuple(sorted(columns))) for joins, columns in related.items()),
+        related=tuple(
+            RelatedWatch(joins, tuple(sorted(columns))) for joins, columns in related.items()
+        ),
         everything=said.reads_anything,
     )
 
@@ -62,7 +64,9 @@ def _columns(
     return None
 
 
-def _join(adapter: AdapterContract, relation: Relation, joins: tuple[Join, ...]) -> tuple[Table, tuple[Join, ...]]:
+def _join(
+    adapter: AdapterContract, relation: Relation, joins: tuple[Join, ...]
+) -> tuple[Table, tuple[Join, ...]]:
     there, through = adapter.inspect(relation.model), relation.through
     if through is None:
         return there, (*joins, Join(there.name, relation.own, relation.theirs))
@@ -70,5 +74,7 @@ def _join(adapter: AdapterContract, relation: Relation, joins: tuple[Join, ...])
     return there, (*joins, between, Join(there.name, through.theirs, relation.theirs))
 
 
-def _bases(adapter: AdapterContract, table: Table, joins: tuple[Join, ...]) -> list[tuple[Table, tuple[Join, ...]]]:
+def _bases(
+    adapter: AdapterContract, table: Table, joins: tuple[Join, ...]
+) -> list[tuple[Table, tuple[Join, ...]]]:
     return [_join(adapter, relation, joins) for relation in table.bases]

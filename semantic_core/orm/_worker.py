@@ -37,7 +37,9 @@ class Worker:
                 return
             if self._thread is None or self._process != os.getpid() or not self._thread.is_alive():
                 self._woken, self._process = threading.Event(), os.getpid()
-                self._thread = threading.Thread(target=self._run, name="semantic-core-sync", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name="semantic-core-sync", daemon=True
+                )
                 self._thread.start()
             self._woken.set()
 
@@ -65,7 +67,9 @@ class Worker:
             except Exception:  # noqa: BLE001
                 # Whatever the store or the database raised; the tickets wait, and it tries again.
                 pause = min(pause * 2, LONGEST_PAUSE)
-                _log.warning("Changes could not be worked off; next try in %.0f s.", pause, exc_info=True)
+                _log.warning(
+                    "Changes could not be worked off; next try in %.0f s.", pause, exc_info=True
+                )
             finally:
                 self._release()
             if not again and self._ended():

@@ -17,7 +17,13 @@ from semantic_core.filters import Filter
 from semantic_core.orm import _care
 from semantic_core.orm._agreement import FIRST_TIME
 from semantic_core.orm._compare import PAGE, ReindexProgress
-from semantic_core.orm._contract import AdapterContract, Backfill, CaptureMode, Strategy, in_one_connection
+from semantic_core.orm._contract import (
+    AdapterContract,
+    Backfill,
+    CaptureMode,
+    Strategy,
+    in_one_connection,
+)
 from semantic_core.orm._declaration import Declaration
 from semantic_core.orm._hub import Hub, IndexStatus, hub_of
 from semantic_core.orm._leftovers import TABLE, forget_gone
@@ -88,7 +94,10 @@ class BaseORMAdapter(AdapterContract):
                     f"The index keeps tenants apart, and {self} does not say whose its rows are.",
                     hint='Write SemanticIndex(..., tenant="field").',
                 )
-            raise ConfigError(f"{self} names a tenant, and the index keeps none.", hint="Create it with multi_tenant=True.")
+            raise ConfigError(
+                f"{self} names a tenant, and the index keeps none.",
+                hint="Create it with multi_tenant=True.",
+            )
 
     @classmethod
     def bind(
@@ -153,7 +162,11 @@ class BaseORMAdapter(AdapterContract):
         if self.same_transaction and self.in_transaction:
             self.hub.write_words()
         self.hub.look()
-        waiting = self.hub.freshen(self.declaration.collection, timeout) if fresh else self.hub.waiting(self)
+        waiting = (
+            self.hub.freshen(self.declaration.collection, timeout)
+            if fresh
+            else self.hub.waiting(self)
+        )
         behind = self.hub.behind(self)
         if behind:
             self.hub.compare_in_background()
@@ -166,7 +179,12 @@ class BaseORMAdapter(AdapterContract):
         seen, page = 0, size
         while True:
             found = core.search(
-                query, limit=page, mode=mode, where=asked, offset=seen, collections=[self.declaration.collection]
+                query,
+                limit=page,
+                mode=mode,
+                where=asked,
+                offset=seen,
+                collections=[self.declaration.collection],
             )
             started = perf_counter()
             live = self._live(found.hits, unreadable)
@@ -176,14 +194,20 @@ class BaseORMAdapter(AdapterContract):
             rows += [instance for instance, _ in live]
             hits += [hit for _, hit in live]
             there = {hit.ref for _, hit in live}
-            gone += [hit.ref for hit in found.hits if hit.ref not in there and hit.ref.key not in unreadable]
+            gone += [
+                hit.ref
+                for hit in found.hits
+                if hit.ref not in there and hit.ref.key not in unreadable
+            ]
             seen += len(found)
             if len(rows) >= size or len(found) < page:
                 break
             # Rows are gone: look further, in growing steps.
             page = min(max(page * 4, LEAST_PAGE), MOST_REACHED - seen)
             if page < 1 or len(gone) >= MOST_GONE:
-                reasons.append(f"more than {len(gone):,} documents found have no row any more, so fewer rows are given")
+                reasons.append(
+                    f"more than {len(gone):,} documents found have no row any more, so fewer rows are given"
+                )
                 break
         self._report_gone(gone)
         rows, hits = rows[offset:size], hits[offset:size]
@@ -191,7 +215,14 @@ class BaseORMAdapter(AdapterContract):
             with_hit(instance, hit)
         reason = "; ".join(each for each in (*reasons, found.reason) if each)
         return ModelResults(
-            query, tuple(rows), tuple(hits), found.mode, bool(reason), reason, waiting=waiting, timings=spent
+            query,
+            tuple(rows),
+            tuple(hits),
+            found.mode,
+            bool(reason),
+            reason,
+            waiting=waiting,
+            timings=spent,
         )
 
     __call__ = search
@@ -217,7 +248,9 @@ class BaseORMAdapter(AdapterContract):
         self.uninstalled = False
         with hub.at_work():
             hub.outbox.create()
-            other = "" if self.same_transaction else hub.agreement.stranger(self.declaration.collection)
+            other = (
+                "" if self.same_transaction else hub.agreement.stranger(self.declaration.collection)
+            )
         if other:
             hub = self._keep_in_memory(other)
         hub.at_home = True
@@ -235,8 +268,12 @@ class BaseORMAdapter(AdapterContract):
         if comparison.wanted:
             changed = True
             state = comparison.state
-            if not comparison.settle_if_empty() and (state is None or state.declared != comparison.declared):
-                comparison.begin(FIRST_TIME if state is None else "what its documents are made of has changed")
+            if not comparison.settle_if_empty() and (
+                state is None or state.declared != comparison.declared
+            ):
+                comparison.begin(
+                    FIRST_TIME if state is None else "what its documents are made of has changed"
+                )
         if self.backfill == "now" and comparison.wanted:
             hub.sync(None, collections={self.declaration.collection})
         hub.compare_in_background()
@@ -277,7 +314,11 @@ class BaseORMAdapter(AdapterContract):
             state = comparison.state
             if state is not None:  # what it has looked at so far may have changed unseen
                 finished = state.phase == "done"
-                comparison.begin("triggers were gone for a while, and changes went unseen" if finished else state.why)
+                comparison.begin(
+                    "triggers were gone for a while, and changes went unseen"
+                    if finished
+                    else state.why
+                )
                 self.hub.agreement.leave_copies_behind()
             for other in self.hub.agreement.consumers.every():
                 if other.consumer != outbox.consumer:
@@ -412,7 +453,9 @@ class BaseORMAdapter(AdapterContract):
         """Whether its triggers, all of this version, are there; for events, whether it hears them."""
         return self._capture.installed() if self.capture == "triggers" else self._connected
 
-    def _live(self, hits: Sequence[SearchHit], unreadable: set[str] | None = None) -> list[tuple[Any, SearchHit]]:
+    def _live(
+        self, hits: Sequence[SearchHit], unreadable: set[str] | None = None
+    ) -> list[tuple[Any, SearchHit]]:
         """Hits with their rows, as far as these exist and belong into the index; the keys of rows the ORM fails on."""
         failed = set[str]() if unreadable is None else unreadable
         by_key = {hit.ref.key: hit for hit in hits}
@@ -421,7 +464,10 @@ class BaseORMAdapter(AdapterContract):
             for key, instance in self.rows(by_key, lambda key, error: failed.add(key))
             if key in by_key
             and self.declaration.wants(instance)
-            and (self.declaration.tenant is None or self.declaration.tenant_of(instance) == by_key[key].ref.tenant)
+            and (
+                self.declaration.tenant is None
+                or self.declaration.tenant_of(instance) == by_key[key].ref.tenant
+            )
         }
         return [(live[hit.ref.key], hit) for hit in hits if hit.ref.key in live]
 
@@ -439,7 +485,9 @@ class BaseORMAdapter(AdapterContract):
         if self.declaration.tenant is None:
             return self.core if tenant is None else self.core.tenant(tenant)
         if tenant is None:
-            raise TenantRequired(f"{self} keeps tenants apart.", hint='Say whose rows: search(..., tenant="...").')
+            raise TenantRequired(
+                f"{self} keeps tenants apart.", hint='Say whose rows: search(..., tenant="...").'
+            )
         return self.core.tenant(canonical_tenant(as_text(self.related_key(tenant))))
 
     def _usual_strategy(self) -> Strategy:

@@ -81,7 +81,12 @@ class SemanticIndex(_ClassMethod):
             raise ConfigError("A SemanticIndex takes core=, or store= and embedder=, not both.")
         if not isinstance(children, bool | None):
             raise ConfigError(f"children must be True, False or None, got {clip(children)}.")
-        self.collection, self.capture, self.sync, self.children = collection, capture, sync, children
+        self.collection, self.capture, self.sync, self.children = (
+            collection,
+            capture,
+            sync,
+            children,
+        )
         self._core, self._parts = core, {"store": store, "embedder": embedder}
         self._said: dict[str, Any] = {
             "source_fields": source_fields,
@@ -115,22 +120,32 @@ class SemanticIndex(_ClassMethod):
                     f"{owner.__name__} has no index of its own: its rows are found through {parent}.{self._name}.",
                     hint=f"Search there; or declare that one with children=True, or one of its own on {owner.__name__}.",
                 )
-            if any(base.__dict__.get(self._name) is self for base in owner.__mro__) and not self._bound:
+            if (
+                any(base.__dict__.get(self._name) is self for base in owner.__mro__)
+                and not self._bound
+            ):
                 when = "Call init_database(...) once at start-up, or core.bind(...)."
             else:
                 when = "It was made after the others were bound: call init_database(...) again."
-            raise ConfigError(f"{owner.__name__}.{self._name} is not bound to an index yet.", hint=when)
+            raise ConfigError(
+                f"{owner.__name__}.{self._name} is not bound to an index yet.", hint=when
+            )
         return bound
 
     def bind_to(
-        self, model: type, adapter_class: type[BaseORMAdapter], core: SemanticCore | None, **options: Any
+        self,
+        model: type,
+        adapter_class: type[BaseORMAdapter],
+        core: SemanticCore | None,
+        **options: Any,
     ) -> BaseORMAdapter:
         """Keep the index of this model in a core. options: of the adapter class. Raises ConfigError."""
         there = self._bound.get(model)
         chosen = self._core or self._own_core() or core
         if chosen is None:
             raise ConfigError(
-                f"{model.__name__}.{self._name} has no core.", hint="Hand one over: init_database(..., core=core)."
+                f"{model.__name__}.{self._name} has no core.",
+                hint="Hand one over: init_database(..., core=core).",
             )
         same = there is not None and there.core is chosen and type(there) is adapter_class
         if there is not None:
@@ -150,7 +165,9 @@ class SemanticIndex(_ClassMethod):
         self._bound[model], self._options[model] = adapter, options
         return adapter
 
-    def belongs_to_parent(self, model: type, adapter_class: type[BaseORMAdapter], core: Any, **options: Any) -> bool:
+    def belongs_to_parent(
+        self, model: type, adapter_class: type[BaseORMAdapter], core: Any, **options: Any
+    ) -> bool:
         """Whether a model has no index of its own, since that of a model it is derived from stands for it."""
         if self.children is True:
             return False
@@ -190,7 +207,10 @@ class SemanticIndex(_ClassMethod):
             if top is None:
                 continue
             for model in _family(top):
-                if next((vars(base)[name] for base in model.__mro__ if name in vars(base)), None) is index:
+                if (
+                    next((vars(base)[name] for base in model.__mro__ if name in vars(base)), None)
+                    is index
+                ):
                     yield model, index
 
 
@@ -207,7 +227,8 @@ def declare(
         raise ConfigError(f"declare takes a model class, got {clip(model)}.")
     if (index is None) != bool(declaration):
         raise ConfigError(
-            "declare takes a SemanticIndex, or what one is made of.", hint='Write declare(Page, source_fields=["title"]).'
+            "declare takes a SemanticIndex, or what one is made of.",
+            hint='Write declare(Page, source_fields=["title"]).',
         )
     owner = next((base for base in model.__mro__ if name in vars(base)), None)
     if owner is model or (owner is not None and not isinstance(vars(owner)[name], SemanticIndex)):
@@ -236,7 +257,9 @@ def bind_declared(
     install: set up tables and triggers too. backfill: when rows that are there already are indexed, see
     `BaseORMAdapter.install`. options: handed to the adapter class. Binding again to the same core changes nothing.
     """
-    served = [model for model, _ in SemanticIndex.declared() if adapter_class.serves(model, **options)]
+    served = [
+        model for model, _ in SemanticIndex.declared() if adapter_class.serves(model, **options)
+    ]
 
     def usual_place() -> dict[str, Any]:
         return {"path": project_folder(served) / FILE}
@@ -246,7 +269,9 @@ def bind_declared(
         if not adapter_class.serves(model, **options):
             continue
         if core is None and index._core is None and not any(index._parts.values()):
-            core = index.bound_core(model) or adapter_class.usual_core(usually=usual_place, **options)
+            core = index.bound_core(model) or adapter_class.usual_core(
+                usually=usual_place, **options
+            )
         if index.belongs_to_parent(model, adapter_class, core, **options):
             continue
         adapter = index.bind_to(model, adapter_class, core, **options)

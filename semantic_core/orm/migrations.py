@@ -20,7 +20,15 @@ from semantic_core.orm._ddl import drop, triggers_there
 from semantic_core.orm._dialects import TABLES, literal
 from semantic_core.orm._tables import Dialect, Execute
 
-__all__ = ["TriggerThere", "changes_tables", "include_name", "include_object", "make_way", "remove_triggers", "triggers"]
+__all__ = [
+    "TriggerThere",
+    "changes_tables",
+    "include_name",
+    "include_object",
+    "make_way",
+    "remove_triggers",
+    "triggers",
+]
 
 PREFIX = "semantic_"
 """What the names of our tables, indexes and triggers begin with."""
@@ -55,7 +63,9 @@ class TriggerThere:
     def speaks_of(self, table: str) -> bool:
         """Whether it is on this table, or reads it."""
         named = (f'"{table}"'.lower(), f"`{table}`".lower())
-        return self.table.lower() == table.lower() or any(each in self.text.lower() for each in named)
+        return self.table.lower() == table.lower() or any(
+            each in self.text.lower() for each in named
+        )
 
 
 def include_name(name: str | None, type_: str, parent_names: Mapping[str, Any]) -> bool:
@@ -67,7 +77,9 @@ def include_name(name: str | None, type_: str, parent_names: Mapping[str, Any]) 
     return not _is_ours(table)
 
 
-def include_object(object_: Any, name: str | None, type_: str, reflected: bool, compare_to: Any) -> bool:
+def include_object(
+    object_: Any, name: str | None, type_: str, reflected: bool, compare_to: Any
+) -> bool:
     """The same as `include_name`, for ``context.configure(include_object=include_object)``.
 
     Only what was read from the database is left out: tables of your models may have any name.
@@ -79,7 +91,9 @@ def include_object(object_: Any, name: str | None, type_: str, reflected: bool, 
 def triggers(execute: Execute, dialect: Dialect) -> list[TriggerThere]:
     """Every trigger of ours in this database, of whatever index. execute: as for `SqlOutbox`; it is given no parameters."""
     rows = execute(triggers_there(dialect, len(PREFIX), literal(dialect, PREFIX)), ())
-    found = [TriggerThere(str(name), str(table or ""), str(text or "")) for name, table, text in rows]
+    found = [
+        TriggerThere(str(name), str(table or ""), str(text or "")) for name, table, text in rows
+    ]
     return [each for each in found if each.mark]
 
 
@@ -131,7 +145,10 @@ def changes_tables(sql: str) -> bool:
 
 def _changed(sql: str) -> list[str]:
     """The tables a statement alters, drops or renames, without their schemas, and the new name of a renamed one."""
-    if sql.lstrip(" \t\r\n(")[:6].upper() not in ("ALTER ", "RENAME") and sql.lstrip(" \t\r\n(")[:5].upper() != "DROP ":
+    if (
+        sql.lstrip(" \t\r\n(")[:6].upper() not in ("ALTER ", "RENAME")
+        and sql.lstrip(" \t\r\n(")[:5].upper() != "DROP "
+    ):
         return []
     found = _DDL.match(sql)
     if found is None:

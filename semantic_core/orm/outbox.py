@@ -20,7 +20,16 @@ from typing import Any
 import attrs
 
 from semantic_core.errors import InputError
-from semantic_core.orm._dialects import CONSUMERS, OUTBOX, PLACES, STATE, SUBSCRIPTIONS, TABLES, layout, tables_there
+from semantic_core.orm._dialects import (
+    CONSUMERS,
+    OUTBOX,
+    PLACES,
+    STATE,
+    SUBSCRIPTIONS,
+    TABLES,
+    layout,
+    tables_there,
+)
 from semantic_core.orm._notes import Notes
 from semantic_core.orm._statements import CHUNK, chunks
 from semantic_core.orm._tables import Dialect, Execute
@@ -197,14 +206,19 @@ class SqlOutbox(Notes):
             last = f"SELECT pg_sequence_last_value(CAST({sequence} AS regclass))"
             return int(self._value(last) or 0)
         # The dictionary's copy of AUTO_INCREMENT may be old; a ticket's own number is not.
-        self._execute(f"INSERT INTO {OUTBOX} (collection, row_key, tenant, aborted) VALUES ('', '', '', 2)", ())
+        self._execute(
+            f"INSERT INTO {OUTBOX} (collection, row_key, tenant, aborted) VALUES ('', '', '', 2)",
+            (),
+        )
         number = int(self._value(f"SELECT MAX(id) FROM {OUTBOX} WHERE aborted = 2") or 0)
         self._execute(f"DELETE FROM {OUTBOX} WHERE aborted = 2 AND id <= {self._mark}", [number])
         return number
 
     # --- working them off --------------------------------------------------------------------------------------------
 
-    def claim(self, limit: int, *, collections: Collection[str] | None = None, lease: bool = True) -> list[Ticket]:
+    def claim(
+        self, limit: int, *, collections: Collection[str] | None = None, lease: bool = True
+    ) -> list[Ticket]:
         """Up to `limit` tickets, the oldest first; nobody else gets them while the lease lasts.
 
         collections: whose; None for all. lease: False only looks, and writes nothing: two who look at once do the same work,
@@ -230,11 +244,15 @@ class SqlOutbox(Notes):
             if not rows:
                 return
             readers: dict[str, list[str]] = {}
-            for collection, consumer in self._execute(f"SELECT collection, consumer FROM {SUBSCRIPTIONS}", ()):
+            for collection, consumer in self._execute(
+                f"SELECT collection, consumer FROM {SUBSCRIPTIONS}", ()
+            ):
                 readers.setdefault(str(collection), []).append(str(consumer))
             several = [row for row in rows if len(readers.get(str(row[1]), ())) > 1]
             columns = "collection, row_key, tenant, mark, created_at, consumer"
-            copies = [(*row[1:], consumer) for row in several for consumer in sorted(readers[str(row[1])])]
+            copies = [
+                (*row[1:], consumer) for row in several for consumer in sorted(readers[str(row[1])])
+            ]
             with self.atomic():
                 for chunk in chunks(copies, CHUNK // 2):
                     values = ", ".join([f"({self._marks(6)})"] * len(chunk))
@@ -257,7 +275,10 @@ class SqlOutbox(Notes):
             f"EXISTS (SELECT 1 FROM {SUBSCRIPTIONS} others WHERE others.collection = {OUTBOX}.collection "
             f"AND others.consumer <> {self._mark})"
         )
-        return f"(consumer = {self._mark} OR (consumer = '' AND NOT {others}))", [self.consumer, self.consumer]
+        return f"(consumer = {self._mark} OR (consumer = '' AND NOT {others}))", [
+            self.consumer,
+            self.consumer,
+        ]
 
     def take(self, limit: int) -> list[tuple[int, Ref]]:
         """Like `claim`, as refs; tickets of whole tables are left, those no ref can be made of have failed."""
@@ -280,7 +301,9 @@ class SqlOutbox(Notes):
             inside = f"id IN ({self._marks(len(chunk))}) AND aborted = 0"
             counted = self._execute(f"SELECT DISTINCT attempts FROM {OUTBOX} WHERE {inside}", chunk)
             for attempts in sorted((int(row[0]) for row in counted), reverse=True):
-                pause = self._random() * min(self._max_delay, self._base_delay * 2.0 ** min(attempts, 60))
+                pause = self._random() * min(
+                    self._max_delay, self._base_delay * 2.0 ** min(attempts, 60)
+                )
                 self._execute(
                     f"UPDATE {OUTBOX} SET attempts = attempts + 1, claim = '', ready_at = {self._mark}, "
                     f"error = {self._mark}, aborted = {self._mark} WHERE {inside} AND attempts = {self._mark}",
@@ -301,7 +324,9 @@ class SqlOutbox(Notes):
                 chunk,
             )
 
-    def _claim(self, limit: int, collections: Collection[str] | None, *, whole: bool, lease: bool) -> list[Ticket]:
+    def _claim(
+        self, limit: int, collections: Collection[str] | None, *, whole: bool, lease: bool
+    ) -> list[Ticket]:
         if limit < 1 or (collections is not None and not collections):
             return []
         if self.consumer and self.shared:
@@ -316,15 +341,22 @@ class SqlOutbox(Notes):
         if not whole:
             where += " AND row_key <> ''"
         if not lease and self._dialect == "sqlite":
-            looked_at = f"SELECT {_TICKET} FROM {OUTBOX} WHERE {where} ORDER BY id LIMIT {self._mark}"
+            looked_at = (
+                f"SELECT {_TICKET} FROM {OUTBOX} WHERE {where} ORDER BY id LIMIT {self._mark}"
+            )
             rows = self._execute(looked_at, [*params, limit])
         else:
             found = self._claim_at_once if self._dialect == "postgresql" else self._claim_in_turns
             rows = found(where, params, limit, secrets.token_hex(16))
-        tickets = [Ticket(int(number), name, key, tenant, int(mark)) for number, name, key, tenant, mark in rows]
+        tickets = [
+            Ticket(int(number), name, key, tenant, int(mark))
+            for number, name, key, tenant, mark in rows
+        ]
         return sorted(tickets, key=lambda ticket: ticket.number)
 
-    def _claim_at_once(self, where: str, params: list[Any], limit: int, token: str) -> Sequence[Sequence[Any]]:
+    def _claim_at_once(
+        self, where: str, params: list[Any], limit: int, token: str
+    ) -> Sequence[Sequence[Any]]:
         """Claimed tickets get new numbers: those of transactions that were open at once are not in the order of commits."""
         return self._execute(
             f"WITH free AS MATERIALIZED (SELECT id FROM {OUTBOX} WHERE {where} ORDER BY id LIMIT {self._mark} "
@@ -334,7 +366,9 @@ class SqlOutbox(Notes):
             [*params, limit, token, self._clock() + self._lease],
         )
 
-    def _claim_in_turns(self, where: str, params: list[Any], limit: int, token: str) -> Sequence[Sequence[Any]]:
+    def _claim_in_turns(
+        self, where: str, params: list[Any], limit: int, token: str
+    ) -> Sequence[Sequence[Any]]:
         """Look without a lock, then mark by number what is still free: an application's transaction never waits for it."""
         free = f"SELECT id FROM {OUTBOX} WHERE {where} ORDER BY id LIMIT {self._mark}"
         due, times = self._due()
@@ -398,7 +432,9 @@ class SqlOutbox(Notes):
     def waiting(self, collection: str) -> int:
         """How many tickets of this collection are for this index and not given up, those being worked off too."""
         where, params = self._of([collection])
-        return int(self._value(f"SELECT COUNT(*) FROM {OUTBOX} WHERE aborted = 0 AND {where}", params) or 0)
+        return int(
+            self._value(f"SELECT COUNT(*) FROM {OUTBOX} WHERE aborted = 0 AND {where}", params) or 0
+        )
 
     def due(self, collection: str) -> int:
         """How many of those can be worked off now, or are; the rest pauses after a failure."""
@@ -422,7 +458,9 @@ class SqlOutbox(Notes):
         )
         return [int(row[0]) for row in rows]
 
-    def aborted(self, collections: Collection[str] | None = None, limit: int = 100) -> list[AbortedTicket]:
+    def aborted(
+        self, collections: Collection[str] | None = None, limit: int = 100
+    ) -> list[AbortedTicket]:
         """The first `limit` tickets that were given up."""
         where, params = self._of(collections)
         rows = self._execute(
@@ -432,21 +470,29 @@ class SqlOutbox(Notes):
         )
         return [AbortedTicket(*row) for row in rows]
 
-    def retry(self, numbers: Collection[int] | None = None, collections: Collection[str] | None = None) -> int:
+    def retry(
+        self, numbers: Collection[int] | None = None, collections: Collection[str] | None = None
+    ) -> int:
         """Let aborted tickets be taken again, with all their tries; how many. None: whatever number, or collection."""
         change = f"UPDATE {OUTBOX} SET aborted = 0, attempts = 0, ready_at = 0, claim = ''"
         return self._change_aborted(change, numbers, collections)
 
-    def drop(self, numbers: Collection[int] | None = None, collections: Collection[str] | None = None) -> int:
+    def drop(
+        self, numbers: Collection[int] | None = None, collections: Collection[str] | None = None
+    ) -> int:
         """Delete aborted tickets: their changes are not looked at again; how many. None: whatever number, or collection."""
         return self._change_aborted(f"DELETE FROM {OUTBOX}", numbers, collections)
 
-    def _change_aborted(self, change: str, numbers: Collection[int] | None, collections: Collection[str] | None) -> int:
+    def _change_aborted(
+        self, change: str, numbers: Collection[int] | None, collections: Collection[str] | None
+    ) -> int:
         where, params = self._of(collections)
         rows = self._execute(f"SELECT id FROM {OUTBOX} WHERE aborted = 1 AND {where}", params)
         found = [row[0] for row in rows if numbers is None or row[0] in numbers]
         for chunk in chunks(found):
-            self._execute(f"{change} WHERE aborted = 1 AND id IN ({self._marks(len(chunk))})", chunk)
+            self._execute(
+                f"{change} WHERE aborted = 1 AND id IN ({self._marks(len(chunk))})", chunk
+            )
         return len(found)
 
     def _of(self, collections: Collection[str] | None) -> tuple[str, list[Any]]:
@@ -457,7 +503,10 @@ class SqlOutbox(Notes):
             return where, params
         if not collections:
             return "1 = 0", []
-        return f"{where} AND collection IN ({self._marks(len(collections))})", [*params, *sorted(collections)]
+        return f"{where} AND collection IN ({self._marks(len(collections))})", [
+            *params,
+            *sorted(collections),
+        ]
 
 
 def _storable(reason: str) -> str:

@@ -50,7 +50,9 @@ class Capture(Statements):
     execute, placeholder: as for `SqlOutbox`; meant to run outside of a transaction, which MySQL would commit.
     """
 
-    def __init__(self, execute: Execute, dialect: Dialect, watch: Watch, *, placeholder: str = "") -> None:
+    def __init__(
+        self, execute: Execute, dialect: Dialect, watch: Watch, *, placeholder: str = ""
+    ) -> None:
         super().__init__(execute, dialect, placeholder)
         self._watch = watch
         self._collection = literal(dialect, check_name("collection", watch.collection))
@@ -59,7 +61,9 @@ class Capture(Statements):
     @property
     def version(self) -> str:
         """Eight hex digits that change when the triggers do."""
-        return _short_hash("\n".join(create(self._dialect, trigger.what, trigger) for trigger in self._triggers))
+        return _short_hash(
+            "\n".join(create(self._dialect, trigger.what, trigger) for trigger in self._triggers)
+        )
 
     def statements(self) -> list[str]:
         """The statements that make the triggers, each by itself. Nothing is changed; MySQL's foreign keys are read."""
@@ -100,8 +104,13 @@ class Capture(Statements):
 
     def _named(self) -> dict[str, str]:
         version = self.version
-        names = {trigger.what: f"{self._prefix}{trigger.what}_{version}" for trigger in self._triggers}
-        return {names[trigger.what]: create(self._dialect, names[trigger.what], trigger) for trigger in self._triggers}
+        names = {
+            trigger.what: f"{self._prefix}{trigger.what}_{version}" for trigger in self._triggers
+        }
+        return {
+            names[trigger.what]: create(self._dialect, names[trigger.what], trigger)
+            for trigger in self._triggers
+        }
 
     def _there(self, *, complete: bool) -> set[str]:
         sql = names_there(self._dialect, len(self._prefix), self._mark, complete=complete)
@@ -111,19 +120,26 @@ class Capture(Statements):
         """A trigger is not looked at before it fires; so look at all it names now."""
         if int(self._value(tables_there(self._dialect, self._mark), TABLES)) < len(TABLES):
             raise ConfigError(
-                f"There is no table {OUTBOX} for the triggers to write to.", hint="Call create() of the outbox."
+                f"There is no table {OUTBOX} for the triggers to write to.",
+                hint="Call create() of the outbox.",
             )
         if self._dialect == "mysql":
             here = str(self._value("SELECT DATABASE()"))
-            for name in {self._watch.table.name, *(join.table for way in self._related for join in way)}:
+            for name in {
+                self._watch.table.name,
+                *(join.table for way in self._related for join in way),
+            }:
                 schema = split_name(self._dialect, name)[0]
                 if schema and schema != here:
                     raise ConfigError(
-                        f"{name} is in another database than the connection's, {here}.", hint="Connect to its database."
+                        f"{name} is in another database than the connection's, {here}.",
+                        hint="Connect to its database.",
                     )
         checked = {(): self._own_columns, **self._related}
         for way, columns in checked.items():
-            read = ", ".join(f"t{len(way)}.{identifier(self._dialect, column)}" for column in columns)
+            read = ", ".join(
+                f"t{len(way)}.{identifier(self._dialect, column)}" for column in columns
+            )
             try:
                 self._execute(f"SELECT {read} {self._from(way)} WHERE 1 = 0", ())
             except Exception as error:
@@ -133,7 +149,9 @@ class Capture(Statements):
                     f"{str(error).partition(chr(10))[0]}.",
                     hint="Migrate the database first, or correct the model.",
                 ) from error
-        for name in dict.fromkeys((self._watch.table.name, *(way[-1].table for way in self._related))):
+        for name in dict.fromkeys(
+            (self._watch.table.name, *(way[-1].table for way in self._related))
+        ):
             sql, params = has_no_rows_of_its_own(self._dialect, name, self._mark)
             if int(self._value(sql, params)):
                 raise ConfigError(
@@ -158,8 +176,12 @@ class Capture(Statements):
         found: dict[Way, dict[str, None]] = {}
         for related in self._watch.related:
             for depth, join in enumerate(related.joins, start=1):
-                further = [related.joins[depth].own] if depth < len(related.joins) else related.columns
-                found.setdefault(related.joins[:depth], {}).update(dict.fromkeys([join.theirs, *further]))
+                further = (
+                    [related.joins[depth].own] if depth < len(related.joins) else related.columns
+                )
+                found.setdefault(related.joins[:depth], {}).update(
+                    dict.fromkeys([join.theirs, *further])
+                )
         return {way: tuple(columns) for way, columns in found.items()}
 
     @cached_property
@@ -173,15 +195,31 @@ class Capture(Statements):
 
     def _own(self) -> Iterator[Trigger]:
         table = self._watch.table
-        moving = [*table.key_columns, *([self._watch.tenant] if self._watch.tenant is not None else [])]
+        moving = [
+            *table.key_columns,
+            *([self._watch.tenant] if self._watch.tenant is not None else []),
+        ]
         nowhere = " FROM DUAL" if self._dialect == "mysql" else ""
         left = f"{self._select('OLD')}{nowhere} WHERE {differs(self._dialect, moving)}"
         new, old = self._select("NEW"), self._select("OLD")
         yield Trigger("insert", table.name, "AFTER", "INSERT", (new,))
-        yield Trigger("update", table.name, "AFTER", "UPDATE", (left, new), differs(self._dialect, self._own_columns))
+        yield Trigger(
+            "update",
+            table.name,
+            "AFTER",
+            "UPDATE",
+            (left, new),
+            differs(self._dialect, self._own_columns),
+        )
         yield Trigger("delete", table.name, "AFTER", "DELETE", (old,))
         if self._dialect == "postgresql":
-            yield Trigger("truncate", table.name, "AFTER", "TRUNCATE", (self._ticket(f"{self._collection}, '', ''"),))
+            yield Trigger(
+                "truncate",
+                table.name,
+                "AFTER",
+                "TRUNCATE",
+                (self._ticket(f"{self._collection}, '', ''"),),
+            )
 
     def _of_related(self, what: str, way: Way, columns: tuple[str, ...]) -> Iterator[Trigger]:
         """What belongs to a related row is looked up by the column that joins it, as it was and as it is.
@@ -192,14 +230,28 @@ class Capture(Statements):
         differ = differs(self._dialect, columns)
         reads = (self._watch.table.name, *(join.table for join in way[:-1]))
         if way[-1].inserts:
-            yield Trigger(f"{what}_insert", table, "AFTER", "INSERT", (self._owners(way, "NEW"),), reads=reads)
-        yield Trigger(f"{what}_update", table, "AFTER", "UPDATE", (self._owners(way, "OLD", "NEW"),), differ, reads)
+            yield Trigger(
+                f"{what}_insert", table, "AFTER", "INSERT", (self._owners(way, "NEW"),), reads=reads
+            )
+        yield Trigger(
+            f"{what}_update",
+            table,
+            "AFTER",
+            "UPDATE",
+            (self._owners(way, "OLD", "NEW"),),
+            differ,
+            reads,
+        )
         if self._dialect == "mysql":
             joined = differs(self._dialect, [theirs])
-            yield Trigger(f"{what}_before", table, "BEFORE", "UPDATE", (self._owners(way, "OLD"),), joined)
+            yield Trigger(
+                f"{what}_before", table, "BEFORE", "UPDATE", (self._owners(way, "OLD"),), joined
+            )
             yield Trigger(f"{what}_delete", table, "BEFORE", "DELETE", (self._owners(way, "OLD"),))
         else:
-            yield Trigger(f"{what}_delete", table, "AFTER", "DELETE", (self._owners(way, "OLD"),), reads=reads)
+            yield Trigger(
+                f"{what}_delete", table, "AFTER", "DELETE", (self._owners(way, "OLD"),), reads=reads
+            )
         if self._dialect == "postgresql":
             everyone = self._ticket(f"DISTINCT {self._address('t0')} {self._from(way)}")
             yield Trigger(f"{what}_truncate", table, "BEFORE", "TRUNCATE", (everyone,), reads=reads)
@@ -207,10 +259,16 @@ class Capture(Statements):
     def _of_cascades(self) -> Iterator[Trigger]:
         """Parents whose deletion, or change of key, reaches rows of ours or rows related to them."""
         keys = foreign_keys(self._execute)
-        reached: list[tuple[Way, tuple[str, ...] | None]] = [((), self._own_columns), *self._related.items()]
+        reached: list[tuple[Way, tuple[str, ...] | None]] = [
+            ((), self._own_columns),
+            *self._related.items(),
+        ]
         number = 0
         for way, columns in reached:  # grows while it is gone through
-            tables = [split_name(self._dialect, name)[1] for name in (self._watch.table.name, *(join.table for join in way))]
+            tables = [
+                split_name(self._dialect, name)[1]
+                for name in (self._watch.table.name, *(join.table for join in way))
+            ]
             for key in keys.get(tables[-1], ()):
                 read = columns is not None and key.column in columns
                 deletes = key.on_delete == "CASCADE" or (read and key.on_delete.startswith("SET"))
@@ -220,13 +278,24 @@ class Capture(Statements):
                 if not (deletes or updates) or (way if circle else further in self._related):
                     continue
                 if deletes:
-                    owners = self._descendants(further[0]) if circle else self._owners(further, "OLD")
-                    yield Trigger(f"parent{number}_delete", key.parent, "BEFORE", "DELETE", (owners,))
+                    owners = (
+                        self._descendants(further[0]) if circle else self._owners(further, "OLD")
+                    )
+                    yield Trigger(
+                        f"parent{number}_delete", key.parent, "BEFORE", "DELETE", (owners,)
+                    )
                 if updates:
                     differ = differs(self._dialect, [key.parent_column])
-                    before, after = self._owners(further, "OLD"), self._owners(further, "OLD", "NEW")
-                    yield Trigger(f"parent{number}_before", key.parent, "BEFORE", "UPDATE", (before,), differ)
-                    yield Trigger(f"parent{number}_update", key.parent, "AFTER", "UPDATE", (after,), differ)
+                    before, after = (
+                        self._owners(further, "OLD"),
+                        self._owners(further, "OLD", "NEW"),
+                    )
+                    yield Trigger(
+                        f"parent{number}_before", key.parent, "BEFORE", "UPDATE", (before,), differ
+                    )
+                    yield Trigger(
+                        f"parent{number}_update", key.parent, "AFTER", "UPDATE", (after,), differ
+                    )
                 if key.on_delete == "CASCADE" and not circle:
                     reached.append((further, None))
                 number += 1

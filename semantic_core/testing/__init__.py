@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from semantic_core.testing._adapter import adapter_checks
-    from semantic_core.testing._adapter_harness import DATABASE_LIMITS, AdapterHarness, Capability, Limit, Limits
+    from semantic_core.testing._adapter_harness import (
+        DATABASE_LIMITS,
+        AdapterHarness,
+        Capability,
+        Limit,
+        Limits,
+    )
     from semantic_core.testing._adapter_limits import capabilities_table, limits_table
     from semantic_core.testing._check import Check
     from semantic_core.testing._embedder import embedder_checks
@@ -24,7 +30,14 @@ if TYPE_CHECKING:
     from semantic_core.testing._similar import SimilarEmbedder
     from semantic_core.testing._splitter import splitter_checks
     from semantic_core.testing._store import store_checks
-    from semantic_core.testing._strategies import ODD_TEXTS, documents, metadata, refs, texts, wheres
+    from semantic_core.testing._strategies import (
+        ODD_TEXTS,
+        documents,
+        metadata,
+        refs,
+        texts,
+        wheres,
+    )
 
 __all__ = [
     "DATABASE_LIMITS",

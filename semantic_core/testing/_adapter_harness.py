@@ -143,14 +143,17 @@ class AdapterHarness(ABC):
 
     def make_core(self, embedder: Any, *, multi_tenant: bool) -> SemanticCore:
         """The core for a check, empty; by default one in memory."""
-        return SemanticCore(store="memory", embedder=embedder, multi_tenant=multi_tenant, plugins=[])
+        return SemanticCore(
+            store="memory", embedder=embedder, multi_tenant=multi_tenant, plugins=[]
+        )
 
 
 OpenHarness = Callable[[], AdapterHarness]
 """Opens a harness. Called again while the first is open, it opens a second database (SECOND_DATABASE)."""
 
 _ONE_WRITER = Limit(
-    "SQLite has one writer at a time: a second transaction waits for the first.", "None is needed; keep transactions short."
+    "SQLite has one writer at a time: a second transaction waits for the first.",
+    "None is needed; keep transactions short.",
 )
 _NO_TRUNCATE = Limit("SQLite has no TRUNCATE.", "DELETE FROM without WHERE is seen, row by row.")
 _UNSEEN_TRUNCATE = Limit(
@@ -166,6 +169,4 @@ DATABASE_LIMITS: Mapping[str, Limits] = {
 
 
 def _missing(harness: AdapterHarness, method: str, capability: Capability) -> str:
-    return (
-        f"{type(harness).__name__} has no {method}(): write it, or give the reason in limits[Capability.{capability.name}]."
-    )
+    return f"{type(harness).__name__} has no {method}(): write it, or give the reason in limits[Capability.{capability.name}]."

@@ -20,7 +20,11 @@ def an_index_that_is_lost_is_filled_again(bench: Bench) -> None:
     if new.hub.agreement.consumer == index.hub.agreement.consumer:
         skip("The index is a part of the database, and is not lost without it.")
     answer = new.search("text", limit=10)
-    same((answer.degraded, "3 of 3 rows" in answer.reason), (True, True), "whether the first answer says what waits")
+    same(
+        (answer.degraded, "3 of 3 rows" in answer.reason),
+        (True, True),
+        "whether the first answer says what waits",
+    )
     same(new.status().backfill, 3, "rows that wait")
     same(bench.settled(new), {"1": "text 1", "2": "text 2", "3": "text 3"}, "the new index")
     same(new.search("text", limit=10).degraded, False, "whether an answer is degraded afterwards")
@@ -60,7 +64,10 @@ def an_index_put_back_from_a_copy_is_noticed(bench: Bench) -> None:
     bench.delete("article", 2)
     bench.settle(index)
     store._state = older
-    expect(index.search("text", limit=10).degraded, "wanted the first answer of an older index to be degraded.")
+    expect(
+        index.search("text", limit=10).degraded,
+        "wanted the first answer of an older index to be degraded.",
+    )
     same(bench.settled(index), {"1": "changed"}, "the index in the end")
     same(index.verify().sound, True, "whether it is sound")
 
@@ -87,10 +94,17 @@ def a_database_put_back_is_noticed(bench: Bench) -> None:
             f"WHERE consumer = '{consumer}'"
         )
     answer = index.search("lost", limit=10)
-    expect(answer.degraded and "restored" in answer.reason, f"wanted an answer that says why, got {answer.reason!r}.")
+    expect(
+        answer.degraded and "restored" in answer.reason,
+        f"wanted an answer that says why, got {answer.reason!r}.",
+    )
     same(index.verify().sound, False, "whether it is sound before a worker was there")
     bench.update("article", 1, content="a new edit")
-    same(bench.settled(index), {"1": "a new edit", "2": "text 2", "3": "text 3"}, "the index in the end")
+    same(
+        bench.settled(index),
+        {"1": "a new edit", "2": "text 2", "3": "text 3"},
+        "the index in the end",
+    )
     same(index.verify().sound, True, "whether it is sound in the end")
 
 

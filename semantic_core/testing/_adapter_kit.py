@@ -80,7 +80,10 @@ class Bench:
     def articles(self, *numbers: int, **values: Any) -> None:
         """Articles with these ids, each titled ``t<id>`` with the text ``text <id>``, one after another."""
         for number in numbers:
-            self.create("article", **{"id": number, "title": f"t{number}", "content": f"text {number}", **values})
+            self.create(
+                "article",
+                **{"id": number, "title": f"t{number}", "content": f"text {number}", **values},
+            )
 
     def sql(self, statement: str) -> Sequence[Sequence[Any]]:
         return self.harness.sql(statement)
@@ -113,12 +116,17 @@ class Bench:
                 follower.stop()
         return SemanticCore(store=core.store, embedder=self.embedder, plugins=[])
 
-    def index(self, kind: str = "article", core: SemanticCore | None = None, **said: Any) -> BaseORMAdapter:
+    def index(
+        self, kind: str = "article", core: SemanticCore | None = None, **said: Any
+    ) -> BaseORMAdapter:
         """An index of this model, installed; uninstalled after the check."""
         kept = core or self.core(multi_tenant="tenant" in said)
         declared = {"source_fields": SOURCES[kind], "sync": "manual", **said}
         index: BaseORMAdapter = kept.bind(
-            self.model(kind), adapter=self.harness.adapter, adapter_options=self.harness.options, **declared
+            self.model(kind),
+            adapter=self.harness.adapter,
+            adapter_options=self.harness.options,
+            **declared,
         )
         self._stack.callback(index.uninstall)
         return index
@@ -210,7 +218,11 @@ class Bench:
             thread.join(60)
         if raised:
             raise raised[0]
-        same([thread.is_alive() for thread in threads], [False] * len(threads), "threads that hang after a minute")
+        same(
+            [thread.is_alive() for thread in threads],
+            [False] * len(threads),
+            "threads that hang after a minute",
+        )
 
 
 class Scenario(Check):

@@ -18,7 +18,9 @@ def limits_table(adapters: Mapping[str, Limits]) -> str:
         for capability, limit in limits.items():
             rows.setdefault((capability, limit), []).append(name)
     lines = ["| without | who | description | workaround |", "|---|---|---|---|"]
-    for (capability, limit), names in sorted(rows.items(), key=lambda row: (row[0][0].name, row[1])):
+    for (capability, limit), names in sorted(
+        rows.items(), key=lambda row: (row[0][0].name, row[1])
+    ):
         cells = [f"`{capability.name}`", ", ".join(names), limit.reason, limit.workaround]
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"

@@ -26,7 +26,9 @@ def a_write_succeeds_though_the_outbox_was_dropped(bench: Bench) -> None:
     again = bench.index(core=bench.restarted(index.core), source_fields=["content"])
     bench.articles(4)
     found = bench.settled(again)
-    same(found, {"1": "unseen", "2": "text 2", "3": "text 3", "4": "text 4"}, "the index in the end")
+    same(
+        found, {"1": "unseen", "2": "text 2", "3": "text 3", "4": "text 4"}, "the index in the end"
+    )
     same(again.verify().sound, True, "whether it is sound")
 
 
@@ -38,7 +40,11 @@ def a_table_that_is_made_anew_is_followed(bench: Bench) -> None:
     bench.articles(1, author_id=7)
     bench.settle(index)
     if index.dialect == "sqlite":
-        definition = str(bench.sql("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'kit_article'")[0][0])
+        definition = str(
+            bench.sql(
+                "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'kit_article'"
+            )[0][0]
+        )
         bench.sql(definition.replace("kit_article", "kit_anew", 1))
         bench.sql("INSERT INTO kit_anew SELECT * FROM kit_article")
         bench.sql("DROP TABLE kit_article")
@@ -58,7 +64,11 @@ def nothing_is_said_before_there_is_an_outbox(bench: Bench) -> None:
     """Bound and not installed yet, as in a first migration: commits are heard, and nothing is logged or fails."""
     core = bench.core()
     index = bench.harness.adapter.bind(
-        bench.model("note"), core, adapter_options=bench.harness.options, source_fields=SOURCES["note"], sync="inline"
+        bench.model("note"),
+        core,
+        adapter_options=bench.harness.options,
+        source_fields=SOURCES["note"],
+        sync="inline",
     )
     if index.hub.outbox.exists():
         for table in TABLES:

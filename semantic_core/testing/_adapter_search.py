@@ -44,13 +44,23 @@ def rows_come_back_in_the_order_of_the_ranking(bench: Bench) -> None:
     index = library(bench)
     for query in ("repeat a block", "close a file", "catch an exception", "water in the morning"):
         found = index.search(query)
-        ranked = [hit.ref.key for hit in index.core.search(query, collections=[index.declaration.collection])]
+        ranked = [
+            hit.ref.key
+            for hit in index.core.search(query, collections=[index.declaration.collection])
+        ]
         same([str(row.id) for row in found], ranked, f"ids found for {query!r}")
         same([row.search_hit for row in found], list(found.hits), "search_hit of each row")
         same([hit.ref.key for hit in found.hits], ranked, "hits")
-        expect(all(isinstance(row, bench.model("article")) for row in found), "wanted instances of the model.")
+        expect(
+            all(isinstance(row, bench.model("article")) for row in found),
+            "wanted instances of the model.",
+        )
     best = index.search("repeat a block", limit=1)
-    same([(row.id, row.title, row.content, row.stars) for row in best], [(1, *TOPICS[1], 1)], "the best row")
+    same(
+        [(row.id, row.title, row.content, row.stars) for row in best],
+        [(1, *TOPICS[1], 1)],
+        "the best row",
+    )
     same(best[0].search_hit.metadata, {"author": 1, "stars": 1}, "metadata of its hit")
 
 
@@ -149,7 +159,11 @@ def a_fresh_search_knows_what_was_committed(bench: Bench) -> None:
     bench.create("article", id=9, title="Bread", content="let the dough rest")
     same([row.id for row in index.search("dough", mode="text")], [], "ids found by words before")
     found = index.search("dough", mode="text", fresh=True)
-    same(([row.id for row in found], found.waiting), ([9], 0), "ids found with fresh=True, and waiting changes")
+    same(
+        ([row.id for row in found], found.waiting),
+        ([9], 0),
+        "ids found with fresh=True, and waiting changes",
+    )
 
 
 @scenario()
@@ -160,12 +174,29 @@ def words_are_fresh_while_the_embedder_is_away(bench: Bench) -> None:
     bench.create("article", id=9, title="Bread", content="let the dough rest")
     bench.update("article", 1, content="recursion calls itself")
     found = index.search("dough", limit=1, fresh=True)
-    same(([row.id for row in found], found.degraded, found.waiting), ([9], True, 0), "ids, whether degraded, and waiting")
-    same([row.id for row in index.search("recursion", limit=1)], [1], "ids found for the changed row")
-    same((index.status().waiting, index.status().aborted), (0, 0), "changes that wait, and that were given up")
+    same(
+        ([row.id for row in found], found.degraded, found.waiting),
+        ([9], True, 0),
+        "ids, whether degraded, and waiting",
+    )
+    same(
+        [row.id for row in index.search("recursion", limit=1)], [1], "ids found for the changed row"
+    )
+    same(
+        (index.status().waiting, index.status().aborted),
+        (0, 0),
+        "changes that wait, and that were given up",
+    )
     bench.embedder.fail_with = None
-    expect(index.core.embed_pending() >= 2, "embed_pending: wanted the passages of both rows to be filled.")
-    same([row.id for row in index.search("let the dough rest", mode="vector", limit=1)], [9], "ids found by meaning")
+    expect(
+        index.core.embed_pending() >= 2,
+        "embed_pending: wanted the passages of both rows to be filled.",
+    )
+    same(
+        [row.id for row in index.search("let the dough rest", mode="vector", limit=1)],
+        [9],
+        "ids found by meaning",
+    )
 
 
 @scenario()

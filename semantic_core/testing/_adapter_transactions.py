@@ -126,6 +126,14 @@ def a_commit_does_not_fail_because_of_the_index(bench: Bench) -> None:
             bench.articles(2)
         same(bench.texts(index), {}, "the index")
         status = index.status()
-        same((status.waiting, "the disk is full" in status.last_error), (2, True), "waiting, and whether the reason is told")
+        same(
+            (status.waiting, "the disk is full" in status.last_error),
+            (2, True),
+            "waiting, and whether the reason is told",
+        )
     bench.articles(3)
-    same(bench.texts(index), {"1": "t1|text 1", "2": "t2|text 2", "3": "t3|text 3"}, "the index once the store works again")
+    same(
+        bench.texts(index),
+        {"1": "t1|text 1", "2": "t2|text 2", "3": "t3|text 3"},
+        "the index once the store works again",
+    )

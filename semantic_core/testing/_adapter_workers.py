@@ -16,7 +16,12 @@ LONG_AGO = 3_600.0
 
 def claimed(index: BaseORMAdapter, limit: int, *, seconds_ago: float = 0.0) -> list[Ticket]:
     """Tickets taken by a worker that never came back to them."""
-    outbox = SqlOutbox(index.execute, index.dialect, placeholder=index.placeholder, clock=lambda: time.time() - seconds_ago)
+    outbox = SqlOutbox(
+        index.execute,
+        index.dialect,
+        placeholder=index.placeholder,
+        clock=lambda: time.time() - seconds_ago,
+    )
     return outbox.claim(limit, collections={index.declaration.collection})
 
 
@@ -104,7 +109,11 @@ def what_a_dead_worker_had_written_is_no_harm(bench: Bench) -> None:
     dead = claimed(index, 5, seconds_ago=LONG_AGO)
     same(len(dead), 2, "tickets the dead worker had taken")
     report = bench.settle(index)
-    same((report.unchanged, bench.embedder.calls), (2, calls), "unchanged documents, and calls of the embedder")
+    same(
+        (report.unchanged, bench.embedder.calls),
+        (2, calls),
+        "unchanged documents, and calls of the embedder",
+    )
 
 
 @scenario()
@@ -154,7 +163,11 @@ def two_workers_share_the_work(bench: Bench) -> None:
 
     bench.in_threads(worker, worker)
     same(bench.settled(index), {str(id): f"text {id}" for id in range(1, 61)}, "the index")
-    same(sorted(bench.embedder.texts), sorted(f"text {id}" for id in range(1, 61)), "passages that were embedded")
+    same(
+        sorted(bench.embedder.texts),
+        sorted(f"text {id}" for id in range(1, 61)),
+        "passages that were embedded",
+    )
 
 
 @scenario(Capability.THREADS)

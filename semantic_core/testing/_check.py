@@ -45,7 +45,9 @@ class Check:
 
 def checks_in(*modules: ModuleType) -> list[Check]:
     """Every check written in these modules, in the order they stand there."""
-    return [value for module in modules for value in vars(module).values() if isinstance(value, Check)]
+    return [
+        value for module in modules for value in vars(module).values() if isinstance(value, Check)
+    ]
 
 
 def fail(message: str) -> Never:
@@ -78,7 +80,9 @@ def raises(error: type[SemanticCoreError], what: str) -> Iterator[None]:
     except error:
         return
     except Exception as other:
-        raise AssertionError(f"{what}: wanted {error.__name__}, got {type(other).__name__}: {other}") from other
+        raise AssertionError(
+            f"{what}: wanted {error.__name__}, got {type(other).__name__}: {other}"
+        ) from other
     fail(f"{what}: wanted {error.__name__}, got no error.")
 
 

@@ -33,7 +33,9 @@ class HashEmbedder:
     is_local = True
     """It runs in this process."""
 
-    def __init__(self, dimensions: int = 64, *, batch_size: int = 32, max_chars: int = 2_000) -> None:
+    def __init__(
+        self, dimensions: int = 64, *, batch_size: int = 32, max_chars: int = 2_000
+    ) -> None:
         self._space = Space("hash", dimensions)
         self._batch_size, self._max_chars = batch_size, max_chars
         self.calls = 0
@@ -61,7 +63,9 @@ class HashEmbedder:
         if self.fail_with is not None:
             raise self.fail_with
         if len(passages) > self._batch_size:
-            raise EmbedderError(f"wanted at most {self._batch_size} passages in a call, got {len(passages)}.")
+            raise EmbedderError(
+                f"wanted at most {self._batch_size} passages in a call, got {len(passages)}."
+            )
         self.calls += 1
         self.texts.extend(passages)
         rows = [self._vector(passage) for passage in passages]
@@ -79,7 +83,9 @@ class HashEmbedder:
         features: Counter[str] = Counter()
         for word, times in Counter(_WORD.findall(read)).items():
             features[word] += _WORD_WEIGHT * times
-        for trigram, times in Counter(map("".join, zip(read, read[1:], read[2:], strict=False))).items():
+        for trigram, times in Counter(
+            map("".join, zip(read, read[1:], read[2:], strict=False))
+        ).items():
             features[f"\0{trigram}"] += _TRIGRAM_WEIGHT * times
         # Whole numbers up to the one division at the end: no order of adding, no machine can change the result.
         buckets = np.zeros(self._space.dimensions, dtype=np.int64)
@@ -93,7 +99,9 @@ class HashEmbedder:
 
 @lru_cache(maxsize=65_536)
 def _bucket(feature: str, dimensions: int) -> tuple[int, int]:
-    number = int.from_bytes(blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    number = int.from_bytes(
+        blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
+    )
     return (number >> 1) % dimensions, 1 if number & 1 else -1
 
 

@@ -12,11 +12,19 @@ import attrs
 import numpy as np
 
 from semantic_core._jobs import JobState, Lane
-from semantic_core.errors import ConfigError, EmbedderError, EmbedderUnavailable, InputError, JobLost
+from semantic_core.errors import (
+    ConfigError,
+    EmbedderError,
+    EmbedderUnavailable,
+    InputError,
+    JobLost,
+)
 from semantic_core.testing._fakes import HashEmbedder
 from semantic_core.types import Vector, Vectors
 
-Shape = Literal["whole", "shuffled", "doubled", "partial", "errors", "foreign", "cut", "invalid", "gone", "late"]
+Shape = Literal[
+    "whole", "shuffled", "doubled", "partial", "errors", "foreign", "cut", "invalid", "gone", "late"
+]
 SHAPES: tuple[Shape, ...] = (
     "whole", "shuffled", "doubled", "partial", "errors", "foreign", "cut", "invalid", "gone", "late"
 )  # fmt: skip
@@ -45,7 +53,12 @@ class JobEmbedder(HashEmbedder):
     """
 
     def __init__(
-        self, dimensions: int = 64, *, batch_size: int = 32, max_chars: int = 2_000, job_limit: int = 1_000_000
+        self,
+        dimensions: int = 64,
+        *,
+        batch_size: int = 32,
+        max_chars: int = 2_000,
+        job_limit: int = 1_000_000,
     ) -> None:
         super().__init__(dimensions, batch_size=batch_size, max_chars=max_chars)
         self.jobs: dict[str, ProviderJob] = {}
@@ -148,7 +161,9 @@ class JobEmbedder(HashEmbedder):
             if (job is None or job == name) and there.state.status in ("SUBMITTED", "PROCESSING"):
                 ended += 1
                 if self.poison & set(there.passages.values()):
-                    there.state = JobState("FAILED", "FAILED", "One of the requests cannot be read.")
+                    there.state = JobState(
+                        "FAILED", "FAILED", "One of the requests cannot be read."
+                    )
                     continue
                 there.shape = shape
                 there.state = JobState("COMPLETED", "SUCCEEDED", has_results=True)
@@ -185,7 +200,8 @@ class JobEmbedder(HashEmbedder):
             lines = lines[::2]
         elif there.shape == "errors":
             lines = [
-                (name, EmbedderError("It was refused.") if place % 2 else one) for place, (name, one) in enumerate(lines)
+                (name, EmbedderError("It was refused.") if place % 2 else one)
+                for place, (name, one) in enumerate(lines)
             ]
         elif there.shape == "foreign":
             lines = [*((f"{name[::-1]}", self._vector("of another")) for name, _ in lines), *lines]

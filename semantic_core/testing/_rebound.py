@@ -25,7 +25,11 @@ def rebound(main: SettledCore) -> Iterator[None]:
     before = {(model, index): index._bound.get(model) for model, index in SemanticIndex.declared()}
     options = {(model, index): index._options.get(model, {}) for model, index in before}
     own = {index: index._core for _, index in before}
-    alive = {declared: adapter for declared, adapter in before.items() if adapter is not None and _is_open(adapter)}
+    alive = {
+        declared: adapter
+        for declared, adapter in before.items()
+        if adapter is not None and _is_open(adapter)
+    }
     last = next((adapter.core.store for adapter in reversed(alive.values())), None)
     cores = {(id(store), main.store.multi_tenant): main for store in (None, last)}
 
@@ -92,4 +96,8 @@ def _quiet(adapter_class: type[BaseORMAdapter]) -> type[BaseORMAdapter]:
     def on_commit(self: BaseORMAdapter, wake: Callable[[], None]) -> None:
         return
 
-    return type(adapter_class.__name__, (adapter_class,), {"on_commit": on_commit, "__module__": adapter_class.__module__})
+    return type(
+        adapter_class.__name__,
+        (adapter_class,),
+        {"on_commit": on_commit, "__module__": adapter_class.__module__},
+    )

@@ -90,10 +90,18 @@ def item(
     start = 0
     for position, passage in enumerate(passages):
         chunk = Chunk(ChunkId(where, position), passage, start, start + len(passage))
-        vector = vectors[position] if not isinstance(vectors, bool) else vector_of(passage) if vectors else None
+        vector = (
+            vectors[position]
+            if not isinstance(vectors, bool)
+            else vector_of(passage)
+            if vectors
+            else None
+        )
         entries.append(Entry(chunk, passage, fingerprint_of(passage), vector))
         start += len(passage) + 2
-    return Item(Document(where, "\n\n".join(passages), title=title, metadata=metadata or {}), entries)
+    return Item(
+        Document(where, "\n\n".join(passages), title=title, metadata=metadata or {}), entries
+    )
 
 
 def put(store: Store, *items: Item, **stamps: Any) -> list[str]:
@@ -103,12 +111,20 @@ def put(store: Store, *items: Item, **stamps: Any) -> list[str]:
 
 def finder_of_words(store: Any) -> TextSearch:
     """The store as a finder of words; skips one that finds none."""
-    return store if isinstance(store, TextSearch) else skip("This store finds no words (it is no TextSearch).")
+    return (
+        store
+        if isinstance(store, TextSearch)
+        else skip("This store finds no words (it is no TextSearch).")
+    )
 
 
 def queue_of(store: Any) -> VectorQueue:
     """The store as a queue of passages; skips one that keeps none."""
-    return store if isinstance(store, VectorQueue) else skip("This store keeps no queue (it is no VectorQueue).")
+    return (
+        store
+        if isinstance(store, VectorQueue)
+        else skip("This store keeps no queue (it is no VectorQueue).")
+    )
 
 
 def with_word(store: Any, word: str, scope: Scope = EVERYTHING) -> set[ChunkId]:
@@ -122,7 +138,15 @@ def exact(value: Any) -> Any:
         parts = (value.ref, value.text, value.title, value.media_type, value.language)
         return *parts, exact(value.metadata)
     if isinstance(value, Chunk):
-        return value.id, value.text, value.start, value.end, value.kind, tuple(value.headings), exact(value.metadata)
+        return (
+            value.id,
+            value.text,
+            value.start,
+            value.end,
+            value.kind,
+            tuple(value.headings),
+            exact(value.metadata),
+        )
     if isinstance(value, Mapping):
         return tuple(sorted((key, type(held).__name__, held) for key, held in value.items()))
     return value
@@ -133,7 +157,9 @@ def cosines(vectors: Mapping[ChunkId, Vector], query: Vector) -> dict[ChunkId, f
 
     def cosine(vector: NDArray[Any]) -> float:
         held, asked = vector.astype(np.float64), query.astype(np.float64)
-        return float((held * asked).sum() / np.sqrt((held * held).sum()) / np.sqrt((asked * asked).sum()))
+        return float(
+            (held * asked).sum() / np.sqrt((held * held).sum()) / np.sqrt((asked * asked).sum())
+        )
 
     return {id: cosine(vector) for id, vector in vectors.items()}
 
@@ -148,7 +174,10 @@ def agrees(ranking: Ranking, truth: Mapping[ChunkId, float], limit: int, what: s
     for id, score in zip(ranking.ids, ranking.scores, strict=True):
         expect(id in truth, f"{what}: {id} must not be found.")
         expect(-1.0 <= score <= 1.0, f"{what}: {id}: wanted a score from -1 to 1, got {score!r}.")
-        expect(abs(score - truth[id]) <= CLOSE_ENOUGH, f"{what}: {id}: wanted {truth[id]}, got {score}.")
+        expect(
+            abs(score - truth[id]) <= CLOSE_ENOUGH,
+            f"{what}: {id}: wanted {truth[id]}, got {score}.",
+        )
     scores = list(ranking.scores)
     expect(scores == sorted(scores, reverse=True), f"{what}: wanted the best first, got {scores}.")
     listed = set(ranking.ids)
@@ -170,9 +199,17 @@ def contents(store: Any, *items: Item) -> dict[str, Any]:
     entries = [entry for each in items for entry in each.entries]
     seen: dict[str, Any] = {
         "get": [exact(store.get(each.ref)) for each in items],
-        "documents": [attrs.asdict(summary) for summary in store.documents(EVERYTHING, limit=1_000)],
-        "fetch": [(exact(found.chunk), found.title, exact(found.metadata), found.pending) for found in store.fetch(ids)],
-        "known": {name: vector.tolist() for name, vector in store.known({e.fingerprint for e in entries}).items()},
+        "documents": [
+            attrs.asdict(summary) for summary in store.documents(EVERYTHING, limit=1_000)
+        ],
+        "fetch": [
+            (exact(found.chunk), found.title, exact(found.metadata), found.pending)
+            for found in store.fetch(ids)
+        ],
+        "known": {
+            name: vector.tolist()
+            for name, vector in store.known({e.fingerprint for e in entries}).items()
+        },
         "nearest": store.nearest(axis(0), 1_000, EVERYTHING),
         "similarity": np.nan_to_num(store.similarity(ids, axis(0)), nan=9.0).tolist(),
         "stats": attrs.asdict(store.stats(), filter=attrs.filters.exclude("bytes", "details")),

@@ -36,7 +36,9 @@ class _Unstamped(MemoryStore):
     """Stamps do not count: numbers of tickets that were rolled back are given out again."""
 
     def replace(
-        self, batch: Iterable[tuple[Document, Sequence[Entry]]], stamps: Mapping[Ref, int] | None = None
+        self,
+        batch: Iterable[tuple[Document, Sequence[Entry]]],
+        stamps: Mapping[Ref, int] | None = None,
     ) -> ReplaceReport:
         return super().replace(batch)
 
@@ -93,7 +95,9 @@ class SettledCore(SemanticCore):
     """
 
     def __init__(self, embedder: Embedder, *, multi_tenant: bool = False) -> None:
-        super().__init__(store=_Unstamped(embedder.space, multi_tenant=multi_tenant), embedder=embedder)
+        super().__init__(
+            store=_Unstamped(embedder.space, multi_tenant=multi_tenant), embedder=embedder
+        )
         self._progress = _Progress()
         self.closed = False
 
@@ -154,7 +158,9 @@ class SettledCore(SemanticCore):
     def _look_again(self, hub: Hub, refs: set[Ref]) -> None:
         for name, adapter in hub.adapters.items():
             mine = sorted(ref for ref in refs if ref.collection == name)
-            there = [document for document in adapter.documents(mine) if isinstance(document, Document)]
+            there = [
+                document for document in adapter.documents(mine) if isinstance(document, Document)
+            ]
             super().ingest(there, mode="async")
             self.store.remove(set(mine) - {document.ref for document in there})
 

@@ -31,7 +31,9 @@ class SimilarEmbedder(HashEmbedder):
 
     is_local = True
 
-    def __init__(self, dimensions: int = 512, *, batch_size: int = 32, max_chars: int = 2_000) -> None:
+    def __init__(
+        self, dimensions: int = 512, *, batch_size: int = 32, max_chars: int = 2_000
+    ) -> None:
         super().__init__(dimensions, batch_size=batch_size, max_chars=max_chars)
         self._space = Space("similar", dimensions)
         self._failing: Failing | None = None
@@ -69,9 +71,13 @@ class SimilarEmbedder(HashEmbedder):
 
     def _stumble(self) -> None:
         if self._failing == "rate_limit":
-            raise EmbedderUnavailable("429: too many requests, says the test.", hint="It was asked to fail.")
+            raise EmbedderUnavailable(
+                "429: too many requests, says the test.", hint="It was asked to fail."
+            )
         if self._failing == "timeout":
-            raise EmbedderUnavailable("The provider did not answer in time, says the test.") from TimeoutError()
+            raise EmbedderUnavailable(
+                "The provider did not answer in time, says the test."
+            ) from TimeoutError()
 
     def _vector(self, text: str) -> Vector:
         read = text[: self._max_chars].casefold()

@@ -37,8 +37,18 @@ def store_checks(*, persistent: bool = False, histories: int = HISTORIES) -> lis
     (`TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue`, `BatchQueue`, `Checkpoints`) are skipped with that reason.
     histories: random ones the last check plays.
     """
-    modules = [_store_documents, _store_writes, _store_vectors, _store_queue, _store_batches, _store_checkpoints]
+    modules = [
+        _store_documents,
+        _store_writes,
+        _store_vectors,
+        _store_queue,
+        _store_batches,
+        _store_checkpoints,
+    ]
     modules += [_store_words, _store_scores, _store_scopes, _store_threads]
     if persistent:
         modules.append(_store_persistent)
-    return [*checks_in(*modules, _store_random), history_check(persistent=persistent, histories=histories)]
+    return [
+        *checks_in(*modules, _store_random),
+        history_check(persistent=persistent, histories=histories),
+    ]

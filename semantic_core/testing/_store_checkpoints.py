@@ -15,7 +15,11 @@ from semantic_core.types import Ref
 
 def checkpoints_of(store: Any) -> Checkpoints:
     """The store as one that keeps checkpoints; skips one that keeps none."""
-    return store if isinstance(store, Checkpoints) else skip("This store keeps no checkpoints (it is no Checkpoints).")
+    return (
+        store
+        if isinstance(store, Checkpoints)
+        else skip("This store keeps no checkpoints (it is no Checkpoints).")
+    )
 
 
 def counted(there: str | None) -> str:
@@ -28,7 +32,11 @@ def a_write_advances_its_checkpoint(open_store: OpenStore) -> None:
     """Within ``advancing``, each `replace` and `remove` updates the checkpoint; others, and writes after it, do not."""
     with closing(open_store(SPACE)) as store:
         kept = checkpoints_of(store)
-        same((kept.checkpoint("a"), dict(kept.checkpoints())), (None, {}), "checkpoints of a new store")
+        same(
+            (kept.checkpoint("a"), dict(kept.checkpoints())),
+            (None, {}),
+            "checkpoints of a new store",
+        )
         with kept.advancing("a", counted):
             put(store, item("1", "one"))
             same(kept.checkpoint("a"), "1", "the checkpoint after a write")
@@ -70,7 +78,11 @@ def a_checkpoint_is_changed_in_one_step(open_store: OpenStore) -> None:
         else:
             raise AssertionError("wanted the error of the change to come through.")
         same(kept.checkpoint("a"), "2", "the checkpoint after a change that failed")
-        same(kept.update_checkpoint("a", lambda there: None), None, "what is left of one that was removed")
+        same(
+            kept.update_checkpoint("a", lambda there: None),
+            None,
+            "what is left of one that was removed",
+        )
         same(dict(kept.checkpoints()), {}, "all checkpoints")
 
 
@@ -82,7 +94,10 @@ def an_index_knows_which_one_it_is(open_store: OpenStore) -> None:
         first = kept.identity
         put(store, item("1", "one"))
         same(kept.identity, first, "the identity after a write")
-        expect(first and first != checkpoints_of(other).identity, "identity: wanted two stores to have two.")
+        expect(
+            first and first != checkpoints_of(other).identity,
+            "identity: wanted two stores to have two.",
+        )
         renewed = kept.renew_identity()
         same(kept.identity, renewed, "the identity after it was renewed")
         expect(renewed != first, "renew_identity: wanted another identity.")

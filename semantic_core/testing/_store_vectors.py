@@ -31,7 +31,10 @@ from semantic_core.types import ChunkId, Ref
 def nearest_equals_brute_force(open_store: OpenStore) -> None:
     """`nearest` finds what comparing with every vector finds, whatever the limit; bigger is better, scores are cosines."""
     items = [
-        item(Ref("b" if number % 3 else "a", str(number)), *(f"passage {number} {part}" for part in range(number % 4)))
+        item(
+            Ref("b" if number % 3 else "a", str(number)),
+            *(f"passage {number} {part}" for part in range(number % 4)),
+        )
         for number in range(80)
     ]
     vectors = {id: vector for each in items for id, vector in each.vectors.items()}
@@ -44,7 +47,11 @@ def nearest_equals_brute_force(open_store: OpenStore) -> None:
                 ranking = store.nearest(query, limit, EVERYTHING)
                 same(ranking.source, "vector", "source")
                 agrees(ranking, truth, limit, f"nearest to query {number}, limit {limit}")
-        same(store.nearest(axis(0), 10, EVERYTHING).ids, store.nearest(axis(0), 20, EVERYTHING).ids[:10], "a smaller limit")
+        same(
+            store.nearest(axis(0), 10, EVERYTHING).ids,
+            store.nearest(axis(0), 20, EVERYTHING).ids[:10],
+            "a smaller limit",
+        )
 
 
 @Check
@@ -59,7 +66,10 @@ def opposite_and_equal_are_the_ends(open_store: OpenStore) -> None:
             agrees(ranking, cosines({**ends.vectors, **across.vectors}, vector), 10, "nearest")
             same((ranking.ids[0], ranking.ids[-1]), tuple(ends.ids), "the first and the last")
             similarity = store.similarity(ends.ids, vector)
-            expect(np.abs(similarity - [1, -1]).max() <= CLOSE_ENOUGH, f"similarity: wanted [1, -1], got {similarity}.")
+            expect(
+                np.abs(similarity - [1, -1]).max() <= CLOSE_ENOUGH,
+                f"similarity: wanted [1, -1], got {similarity}.",
+            )
 
 
 @Check
@@ -67,14 +77,20 @@ def equal_scores_stand_in_the_order_of_ids(open_store: OpenStore) -> None:
     """Ties are sorted by ChunkId, positions as numbers, whatever the order of writing, and at the limit too."""
     twin = vector_of("twin")
     refs = [Ref("b", "1"), Ref("a", "2"), Ref("a", "10"), Ref("a", "1"), Ref("B", "1")]
-    items = [item(ref, *(f"twin {part}" for part in range(12)), vectors=[twin] * 12) for ref in refs]
+    items = [
+        item(ref, *(f"twin {part}" for part in range(12)), vectors=[twin] * 12) for ref in refs
+    ]
     wanted = sorted(id for each in items for id in each.ids)
     with closing(open_store(SPACE)) as store:
         for each in items:
             put(store, each)
         for limit in (1, 13, 59, 100):
             for query in (twin, vector_of("another way")):
-                same(list(store.nearest(query, limit, EVERYTHING).ids), wanted[:limit], f"ties, limit {limit}")
+                same(
+                    list(store.nearest(query, limit, EVERYTHING).ids),
+                    wanted[:limit],
+                    f"ties, limit {limit}",
+                )
 
 
 @Check
@@ -83,17 +99,28 @@ def vectors_of_another_length_rank_by_direction(open_store: OpenStore) -> None:
     lengths = (1.0, 5.0, 0.01, 300.0, 1.001, 0.5)
     straight = item("1", *(f"direction {length}" for length in lengths))
     longer = [
-        (vector * length).astype(np.float32) for vector, length in zip(straight.vectors.values(), lengths, strict=True)
+        (vector * length).astype(np.float32)
+        for vector, length in zip(straight.vectors.values(), lengths, strict=True)
     ]
     query = vector_of("query")
     truth = cosines(straight.vectors, query)
     with closing(open_store(SPACE)) as store:
         with suppress(VectorInvalid):
             put(store, item("1", *(entry.passage for entry in straight.entries), vectors=longer))
-            agrees(store.nearest(query, 10, EVERYTHING), truth, 10, "nearest among vectors of many lengths")
+            agrees(
+                store.nearest(query, 10, EVERYTHING),
+                truth,
+                10,
+                "nearest among vectors of many lengths",
+            )
         put(store, straight)
         with suppress(VectorInvalid):
-            agrees(store.nearest((query * 7).astype(np.float32), 10, EVERYTHING), truth, 10, "nearest to a longer query")
+            agrees(
+                store.nearest((query * 7).astype(np.float32), 10, EVERYTHING),
+                truth,
+                10,
+                "nearest to a longer query",
+            )
 
 
 @Check
@@ -102,7 +129,14 @@ def similarity_is_exact_and_in_order(open_store: OpenStore) -> None:
     there, waiting = item("1", "one", "two", "three"), item("2", "waiting", vectors=False)
     query = vector_of("query")
     truth = cosines(there.vectors, query)
-    ids = [there.ids[2], ChunkId(Ref("notes", "no"), 0), there.ids[0], waiting.ids[0], ChunkId(there.ref, 7), there.ids[1]]
+    ids = [
+        there.ids[2],
+        ChunkId(Ref("notes", "no"), 0),
+        there.ids[0],
+        waiting.ids[0],
+        ChunkId(there.ref, 7),
+        there.ids[1],
+    ]
     with closing(open_store(SPACE)) as store:
         put(store, there, waiting)
         got = store.similarity(ids, query)
@@ -128,9 +162,18 @@ def known_vectors_are_those_handed_over(open_store: OpenStore) -> None:
         for name, passage in zip(names, ("one", "two"), strict=False):
             vector, wanted = known[name], vector_of(passage)
             same(
-                (vector.dtype, vector.shape), (np.dtype(np.float32), (SPACE.dimensions,)), f"dtype and shape of {passage!r}"
+                (vector.dtype, vector.shape),
+                (np.dtype(np.float32), (SPACE.dimensions,)),
+                f"dtype and shape of {passage!r}",
             )
-            expect(np.allclose(vector, wanted, atol=1e-6, rtol=0), f"known {passage!r}: wanted {wanted}, got {vector}.")
+            expect(
+                np.allclose(vector, wanted, atol=1e-6, rtol=0),
+                f"known {passage!r}: wanted {wanted}, got {vector}.",
+            )
         back = [attrs.evolve(entry, vector=known[entry.fingerprint]) for entry in first.entries]
-        same(put(store, Item(first.document, back)), ["unchanged"], "outcome of handing the known vectors back")
+        same(
+            put(store, Item(first.document, back)),
+            ["unchanged"],
+            "outcome of handing the known vectors back",
+        )
         same(dict(store.known([])), {}, "known of nothing")

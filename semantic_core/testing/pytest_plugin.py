@@ -21,7 +21,12 @@ MULTI_TENANT = "semantic_multi_tenant"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declares the setting ``semantic_multi_tenant``."""
-    parser.addini(MULTI_TENANT, "whether the cores of Semantic Core's fixtures keep tenants apart", "bool", default=False)
+    parser.addini(
+        MULTI_TENANT,
+        "whether the cores of Semantic Core's fixtures keep tenants apart",
+        "bool",
+        default=False,
+    )
 
 
 @pytest.fixture
@@ -33,7 +38,9 @@ def semantic_embedder() -> SimilarEmbedder:
 
 
 @pytest.fixture
-def semantic_test_core(semantic_embedder: SimilarEmbedder, pytestconfig: pytest.Config) -> Iterator[SettledCore]:
+def semantic_test_core(
+    semantic_embedder: SimilarEmbedder, pytestconfig: pytest.Config
+) -> Iterator[SettledCore]:
     """A `SettledCore`, new and empty for each test, which keeps every declared index while the test lasts.
 
     Indexes that are bound already are bound to it; those that are not will be, whatever core they are handed, once the test
@@ -46,7 +53,10 @@ def semantic_test_core(semantic_embedder: SimilarEmbedder, pytestconfig: pytest.
     from semantic_core.testing._settled import SettledCore
 
     kinds = [has_tenants(index) for _, index in SemanticIndex.declared()]
-    core = SettledCore(semantic_embedder, multi_tenant=bool(pytestconfig.getini(MULTI_TENANT)) or kinds[-1:] == [True])
+    core = SettledCore(
+        semantic_embedder,
+        multi_tenant=bool(pytestconfig.getini(MULTI_TENANT)) or kinds[-1:] == [True],
+    )
     with rebound(core):
         yield core
 

@@ -14,11 +14,18 @@ def url_of(servers: Any, database: Any) -> tuple[URL, dict[str, Any]]:
     if database.kind == "sqlite3":
         return URL.create("sqlite", database=database.address), {"timeout": 30}
     server = servers.urlsplit(servers.POSTGRES if database.kind == "postgresql" else servers.MYSQL)
-    place = {"host": server.hostname, "username": server.username, "password": server.password, "port": server.port}
+    place = {
+        "host": server.hostname,
+        "username": server.username,
+        "password": server.password,
+        "port": server.port,
+    }
     if database.kind == "postgresql":
         options = {"options": f"-c search_path={database.address} -c synchronous_commit=off"}
         return URL.create("postgresql+psycopg", database=server.path.strip("/"), **place), options
-    return URL.create("mysql+pymysql", database=database.address, query={"charset": "utf8mb4"}, **place), {}
+    return URL.create(
+        "mysql+pymysql", database=database.address, query={"charset": "utf8mb4"}, **place
+    ), {}
 
 
 def engine_of(servers: Any, database: Any, **options: Any) -> Engine:

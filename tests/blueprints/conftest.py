@@ -88,7 +88,9 @@ def bind(alias: str) -> Iterator[Callable[..., Any]]:
 
         def bind_one(model: type = Article, **said: Any) -> Any:
             given = {"source_fields": ["title", "content"], "sync": "inline", **said}
-            index = core.bind(model, adapter=DjangoAdapter, adapter_options={"using": alias}, **given)
+            index = core.bind(
+                model, adapter=DjangoAdapter, adapter_options={"using": alias}, **given
+            )
             bound.append(index)
             return index
 
@@ -129,7 +131,9 @@ def bind_to() -> Iterator[Callable[..., Any]]:
 
         def bind_one(engine: Any, model: type = Article, **said: Any) -> Any:
             given = {"source_fields": ["title", "content"], "sync": "inline", **said}
-            index = core.bind(model, adapter=SQLAlchemyAdapter, adapter_options={"engine": engine}, **given)
+            index = core.bind(
+                model, adapter=SQLAlchemyAdapter, adapter_options={"engine": engine}, **given
+            )
             bound.append(index)
             return index
 

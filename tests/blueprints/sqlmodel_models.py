@@ -58,7 +58,9 @@ class Article(Base, table=True):
     author_id: int | None = Field(default=None, sa_column=_key_of("kit_author", "CASCADE"))
     author: Author | None = Relationship(back_populates="articles")
     tags: list[Tag] = Relationship(
-        back_populates="articles", link_model=Tagging, sa_relationship_kwargs={"passive_deletes": True}
+        back_populates="articles",
+        link_model=Tagging,
+        sa_relationship_kwargs={"passive_deletes": True},
     )
 
 

@@ -17,7 +17,9 @@ from semantic_core.testing import HashEmbedder
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "adapters_blueprints" / "README.md"
-FILES = dict(re.findall(r"```python file=(\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+FILES = dict(
+    re.findall(r"```python file=(\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+)
 
 
 @pytest.fixture

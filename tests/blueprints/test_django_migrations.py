@@ -82,7 +82,9 @@ def test_triggers_that_made_way_for_a_migration_come_back_with_it(alias: str, bi
     assert index.verify().sound
 
 
-def test_the_status_says_that_triggers_went_and_the_next_install_looks_again(alias: str, bind: Bind) -> None:
+def test_the_status_says_that_triggers_went_and_the_next_install_looks_again(
+    alias: str, bind: Bind
+) -> None:
     """Another program took them away, of which nothing is heard here."""
     if connections[alias].vendor != "sqlite":
         pytest.skip("The other program opens the file.")
@@ -131,11 +133,19 @@ def test_binding_again_without_a_core_takes_the_one_there_is(alias: str) -> None
 
     try:
         with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:
-            first = [index for index in init_database(core, using=alias, install=False) if index.model is Memo]
-            again = [index for index in init_database(using=alias, install=False) if index.model is Memo]
+            first = [
+                index
+                for index in init_database(core, using=alias, install=False)
+                if index.model is Memo
+            ]
+            again = [
+                index for index in init_database(using=alias, install=False) if index.model is Memo
+            ]
             assert first == again
             assert first[0].core is core
     finally:
         del apps.all_models["django_site"]["memo"]
         apps.clear_cache()
-        SemanticIndex._declared[:] = [entry for entry in SemanticIndex._declared if entry[0]() is not Memo]
+        SemanticIndex._declared[:] = [
+            entry for entry in SemanticIndex._declared if entry[0]() is not Memo
+        ]

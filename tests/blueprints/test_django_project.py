@@ -12,7 +12,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "adapters_blueprints" / "README.md"
-FILES = dict(re.findall(r"```python file=(\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+FILES = dict(
+    re.findall(r"```python file=(\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+)
 MAKE = (
     "from blog.models import Article; from django.contrib.auth.models import User; "
     "Article.objects.create(title='Tax guide', content='How to file your income tax return', "
@@ -34,7 +36,9 @@ class Project:
         self.folder = folder
         self.run("-m", "django", "startproject", "site1", ".")
         self.run("manage.py", "startapp", "blog")
-        (folder / "django_adapter.py").write_text((ROOT / "adapters_blueprints" / "django_adapter.py").read_text())
+        (folder / "django_adapter.py").write_text(
+            (ROOT / "adapters_blueprints" / "django_adapter.py").read_text()
+        )
         for name, text in FILES.items():
             if name.startswith("blog/"):
                 self.write(name, text)
@@ -51,7 +55,11 @@ class Project:
 
     def run(self, *arguments: str, code: int = 0) -> str:
         """What a program says on both channels."""
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("DJANGO", "PYTEST"))}
+        environment = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("DJANGO", "PYTEST"))
+        }
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=self.folder,
@@ -141,8 +149,12 @@ class Committed(TransactionTestCase):
 """
 
 
-@pytest.mark.parametrize("options", [(), ("--parallel=2",), ("--keepdb",)], ids=["plain", "parallel", "keepdb"])
-def test_each_test_case_sees_an_index_that_agrees_with_its_rows(project: Project, options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "options", [(), ("--parallel=2",), ("--keepdb",)], ids=["plain", "parallel", "keepdb"]
+)
+def test_each_test_case_sees_an_index_that_agrees_with_its_rows(
+    project: Project, options: tuple[str, ...]
+) -> None:
     project.write("blog/tests.py", TESTS)
     said = project.run("manage.py", "test", *options)
     assert "Ran 4 tests" in said
@@ -158,7 +170,9 @@ def test_models_are_renamed_changed_and_deleted_and_nothing_is_left(tmp_path: Pa
     models = FILES["blog/models.py"]
     second = "\n\nclass Memo(models.Model):\n    body = models.TextField()\n    search = SemanticIndex(['body'])\n"
     changes = {
-        "add": models.replace("    author =", "    lang = models.CharField(max_length=5, default='en')\n    author =")
+        "add": models.replace(
+            "    author =", "    lang = models.CharField(max_length=5, default='en')\n    author ="
+        )
         + second,
         "rename": models.replace("class Article", "class Essay")
         .replace("content =", "text =")
@@ -173,7 +187,10 @@ def test_models_are_renamed_changed_and_deleted_and_nothing_is_left(tmp_path: Pa
     project.run("manage.py", "makemigrations", "blog")
     assert "Traceback" not in project.run("manage.py", "migrate")
     project.shell("from blog.models import Memo; Memo.objects.create(body='walrus')")
-    assert project.shell(answers + "len(Article.search('income')), len(Memo.search('walrus')))") == "1 1"
+    assert (
+        project.shell(answers + "len(Article.search('income')), len(Memo.search('walrus')))")
+        == "1 1"
+    )
     project.write("blog/models.py", changes["rename"])
     project.write(
         "blog/migrations/0003_rename.py",
@@ -225,10 +242,14 @@ def test_rolled_back_again():
 
 
 @pytest.mark.parametrize("options", [(), ("--reuse-db",)], ids=["plain", "reuse-db"])
-def test_pytest_leaves_the_index_of_the_project_alone(project: Project, options: tuple[str, ...]) -> None:
+def test_pytest_leaves_the_index_of_the_project_alone(
+    project: Project, options: tuple[str, ...]
+) -> None:
     pytest.importorskip("pytest_django", reason="pytest-django is not installed")
     project.write("test_with_pytest.py", PYTEST)
     for _ in range(2):
-        said = project.run("-m", "pytest", "-q", "--ds", "site1.settings", *options, "test_with_pytest.py")
+        said = project.run(
+            "-m", "pytest", "-q", "--ds", "site1.settings", *options, "test_with_pytest.py"
+        )
         assert "3 passed" in said
     assert project.shell(LOOK) == FOUND

@@ -23,12 +23,18 @@ def tricks(source: str) -> list[str]:
         line = getattr(node, "lineno", 0)
         if isinstance(node, ast.Lambda | ast.NamedExpr):
             found.append(f"line {line}: a {type(node).__name__}")
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple) and isinstance(node.targets[0], ast.Tuple):
+        elif (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Tuple)
+            and isinstance(node.targets[0], ast.Tuple)
+        ):
             found.append(f"line {line}: several assignments in one")
         elif isinstance(node, ast.ClassDef) and ast.get_docstring(node) is None:
             found.append(f"line {line}: {node.name} has no docstring")
     found += [
-        f"line {number}: {len(line)} columns" for number, line in enumerate(source.splitlines(), 1) if len(line) > WIDEST
+        f"line {number}: {len(line)} columns"
+        for number, line in enumerate(source.splitlines(), 1)
+        if len(line) > WIDEST
     ]
     return found
 

@@ -15,7 +15,9 @@ import pytest
 
 def _load(name: str) -> ModuleType:
     """A module beside this file."""
-    spec = importlib.util.spec_from_file_location(f"orm_tests_{name}", Path(__file__).with_name(f"{name}.py"))
+    spec = importlib.util.spec_from_file_location(
+        f"orm_tests_{name}", Path(__file__).with_name(f"{name}.py")
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-POSTGRES = os.environ.get("SEMANTIC_CORE_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
+POSTGRES = os.environ.get(
+    "SEMANTIC_CORE_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test"
+)
 MYSQL = os.environ.get("SEMANTIC_CORE_TEST_MYSQL", "mysql://root@127.0.0.1:3306/test")
 KINDS = ("sqlite3", "apsw", "postgresql", "mysql")
 DIALECT = {"sqlite3": "sqlite", "apsw": "sqlite", "postgresql": "postgresql", "mysql": "mysql"}
@@ -83,7 +85,9 @@ class Database:
 def connect(kind: str, address: str) -> Connection:
     """A connection to the database of a test."""
     if kind == "sqlite3":
-        raw: Any = sqlite3.connect(address, timeout=30, isolation_level=None, check_same_thread=False)
+        raw: Any = sqlite3.connect(
+            address, timeout=30, isolation_level=None, check_same_thread=False
+        )
     elif kind == "apsw":
         import apsw
 
@@ -92,7 +96,9 @@ def connect(kind: str, address: str) -> Connection:
     elif kind == "postgresql":
         import psycopg
 
-        raw = psycopg.connect(POSTGRES, autocommit=True, options=f"-c search_path={address}", connect_timeout=5)
+        raw = psycopg.connect(
+            POSTGRES, autocommit=True, options=f"-c search_path={address}", connect_timeout=5
+        )
     else:
         raw = _mysql(address)
     connection = Connection(kind, raw)

@@ -157,10 +157,15 @@ class ServerPlace(Place):
         tables = [*self._named("tablename", "pg_tables"), self.application.table]
         sequences = self._named("sequencename", "pg_sequences")
         rows = {name: self.connection.run(f"SELECT * FROM {name}") for name in tables}
-        stood = {name: self.connection.run(f"SELECT last_value, is_called FROM {name}")[0] for name in sequences}
+        stood = {
+            name: self.connection.run(f"SELECT last_value, is_called FROM {name}")[0]
+            for name in sequences
+        }
         return rows, stood
 
-    def restore(self, backup: tuple[dict[str, list[tuple[Any, ...]]], dict[str, tuple[Any, ...]]]) -> None:
+    def restore(
+        self, backup: tuple[dict[str, list[tuple[Any, ...]]], dict[str, tuple[Any, ...]]]
+    ) -> None:
         tables, sequences = backup
         with self.connection.transaction():
             # So no trigger hears of it.
@@ -169,13 +174,17 @@ class ServerPlace(Place):
                 self.connection.run(f"DELETE FROM {name}")
                 for row in rows:
                     marks = ", ".join(["%s"] * len(row))
-                    self.connection.run(f"INSERT INTO {name} OVERRIDING SYSTEM VALUE VALUES ({marks})", row)
+                    self.connection.run(
+                        f"INSERT INTO {name} OVERRIDING SYSTEM VALUE VALUES ({marks})", row
+                    )
             for name, stood in sequences.items():
                 self.connection.run(f"SELECT setval('{name}', %s, %s)", stood)
 
     def _named(self, column: str, catalog: str) -> list[str]:
         own = f"schemaname = current_schema() AND {column} LIKE 'semantic%'"
-        return [name for (name,) in self.connection.run(f"SELECT {column} FROM {catalog} WHERE {own}")]
+        return [
+            name for (name,) in self.connection.run(f"SELECT {column} FROM {catalog} WHERE {own}")
+        ]
 
 
 class Host:
@@ -232,7 +241,9 @@ class Host:
 
     def check_silence(self) -> str:
         """An answer as it comes: "" if it agrees with the rows, or says itself why it may not."""
-        answer = self.index.search("tomato elephant purple river candle orchid granite violin", limit=100, mode="text")
+        answer = self.index.search(
+            "tomato elephant purple river candle orchid granite violin", limit=100, mode="text"
+        )
         status = self.index.status()
         if answer.degraded or status.waiting or status.taken or status.aborted:
             return ""
@@ -310,7 +321,12 @@ class World:
         host = self.host(name)
         store, outbox = host.core.store, host.index.hub.outbox
         target: Any = store if where.startswith("store") else outbox
-        method = {"store before": "replace", "store after": "replace", "done": "done", "claim": "claim"}[where]
+        method = {
+            "store before": "replace",
+            "store after": "replace",
+            "done": "done",
+            "claim": "claim",
+        }[where]
         real: Callable[..., Any] = getattr(target, method)
 
         def die(*args: Any, **options: Any) -> Any:
@@ -388,7 +404,9 @@ class World:
 
     def silent(self) -> list[str]:
         """What running hosts answer wrongly without a word."""
-        return [why for host in self.hosts.values() if host.running and (why := host.check_silence())]
+        return [
+            why for host in self.hosts.values() if host.running and (why := host.check_silence())
+        ]
 
     def settled(self) -> list[str]:
         """What is wrong after one worker has been at every host, once, when what a dead worker had is free again."""
@@ -403,7 +421,9 @@ PLACES: dict[str, type[Place]] = {"sqlite3": FilePlace, "postgresql": ServerPlac
 @contextmanager
 def new_world(kind: str, application: type[Application]) -> Iterator[World]:
     """A world with a new database, one host and no row."""
-    folder = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None, prefix="semantic-history-"))
+    folder = Path(
+        tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None, prefix="semantic-history-")
+    )
     try:
         with new_database(kind, folder) as database:
             world = World(folder, PLACES[kind](database, application))
@@ -437,7 +457,9 @@ def histories(shortest: int = 8) -> st.SearchStrategy[list[tuple[Any, ...]]]:
     written = ["save", "save", "delete", "many", "raw", "tag", "rollback", "other program"]
     writes = st.tuples(st.just("write"), hosts, st.sampled_from(written), ids)
     work = st.tuples(st.just("sync"), hosts, st.sampled_from([None, None, 1, 2]))
-    crash = st.tuples(st.just("crash"), hosts, st.sampled_from(["store before", "store after", "done", "claim"]))
+    crash = st.tuples(
+        st.just("crash"), hosts, st.sampled_from(["store before", "store after", "done", "claim"])
+    )
     rare = st.one_of(
         crash,
         st.tuples(st.just("restart"), hosts),

@@ -107,12 +107,21 @@ class Model:
         for name in cls.__dict__.get("fields", {}):
             setattr(cls, name, None)
         for name, (model, own, theirs, *between) in cls.__dict__.get("links", {}).items():
-            setattr(cls, name, property(lambda row, m=model, o=own, t=theirs, b=between: m.find(t, getattr(row, o), *b)))
+            setattr(
+                cls,
+                name,
+                property(
+                    lambda row, m=model, o=own, t=theirs, b=between: m.find(t, getattr(row, o), *b)
+                ),
+            )
 
     @classmethod
     def create(cls, **values: Any) -> Any:
         names = ", ".join(f'"{name}"' for name in values)
-        cls.db.run(f'INSERT INTO "{cls.table}" ({names}) VALUES ({", ".join("?" * len(values))})', list(values.values()))
+        cls.db.run(
+            f'INSERT INTO "{cls.table}" ({names}) VALUES ({", ".join("?" * len(values))})',
+            list(values.values()),
+        )
         return cls(**{**dict.fromkeys(cls.fields), **values})
 
     @classmethod
@@ -148,7 +157,11 @@ class MiniAdapter(BaseORMAdapter):
 
     @classmethod
     def serves(cls, model: type, *, db: Database | None = None, **options: Any) -> bool:
-        return issubclass(model, Model) and hasattr(model, "table") and (db is None or getattr(model, "db", None) is db)
+        return (
+            issubclass(model, Model)
+            and hasattr(model, "table")
+            and (db is None or getattr(model, "db", None) is db)
+        )
 
     def inspect(self, model: Any) -> Table:
         return Table(
@@ -165,7 +178,9 @@ class MiniAdapter(BaseORMAdapter):
         names = ", ".join(f'"{name}"' for name in self.model.key)
         values = [key if isinstance(key, tuple) else (key,) for key in keys]
         slots = ", ".join(f"({', '.join('?' * len(value))})" for value in values)
-        return self.model.where(f"({names}) IN (VALUES {slots})", [part for value in values for part in value])
+        return self.model.where(
+            f"({names}) IN (VALUES {slots})", [part for value in values for part in value]
+        )
 
     def on_commit(self, wake: Callable[[], None]) -> None:
         self.model.db.committed.append(wake)

@@ -61,7 +61,9 @@ class OtherCapture(MiniKitAdapter):
 
     @cached_property
     def _capture(self):
-        return self.capture_class(self.execute, self.dialect, self.listens_to(), placeholder=self.placeholder)
+        return self.capture_class(
+            self.execute, self.dialect, self.listens_to(), placeholder=self.placeholder
+        )
 
 
 class OnlyEvents(MiniKitAdapter):
@@ -144,7 +146,9 @@ class ConditionAskedWhenNoted(OnlyEvents):
     """A row that does not qualify any more is not noted, so it stays."""
 
     def changed(self, *instances, execute=None):
-        super().changed(*(each for each in instances if self.declaration.wants(each)), execute=execute)
+        super().changed(
+            *(each for each in instances if self.declaration.wants(each)), execute=execute
+        )
 
 
 @caught_by("nothing_is_indexed_before_the_commit")
@@ -212,7 +216,9 @@ class ListensToEverything(OtherCapture):
 class ForeignKeyMoveUnseen(OtherCapture):
     def listens_to(self):
         heard = watch(self)
-        return attrs.evolve(heard, columns=tuple(name for name in heard.columns if name != "author_id"))
+        return attrs.evolve(
+            heard, columns=tuple(name for name in heard.columns if name != "author_id")
+        )
 
 
 @caught_by("a_related_row_that_changes_reaches_its_own")
@@ -263,14 +269,19 @@ class HitsAreSetAsOthersAre(MiniKitAdapter):
 class OneStepIsEnough(OtherCapture):
     def listens_to(self):
         heard = watch(self)
-        return attrs.evolve(heard, related=tuple(each for each in heard.related if len(each.joins) < 2))
+        return attrs.evolve(
+            heard, related=tuple(each for each in heard.related if len(each.joins) < 2)
+        )
 
 
 @caught_by("a_change_in_the_parents_table_is_seen")
 class ParentsTableUnseen(OtherCapture):
     def listens_to(self):
         heard = watch(self)
-        return attrs.evolve(heard, related=tuple(each for each in heard.related if each.joins[0].table != "kit_media"))
+        return attrs.evolve(
+            heard,
+            related=tuple(each for each in heard.related if each.joins[0].table != "kit_media"),
+        )
 
 
 class OnlyTheNewAddress(OtherCapture):
@@ -280,7 +291,9 @@ class OnlyTheNewAddress(OtherCapture):
                 yield attrs.evolve(trigger, body=trigger.body[-1:])
 
 
-caught_by("a_row_that_changes_hands_leaves_the_old_ones")(type("TenantOfOldForgotten", (OnlyTheNewAddress,), {}))
+caught_by("a_row_that_changes_hands_leaves_the_old_ones")(
+    type("TenantOfOldForgotten", (OnlyTheNewAddress,), {})
+)
 caught_by("a_document_goes_with_its_key")(type("OldKeyForgotten", (OnlyTheNewAddress,), {}))
 
 
@@ -297,7 +310,9 @@ class ComparesAsTheCollationDoes(OtherCapture):
     class capture_class(Capture):
         def _own(self):
             for trigger in super()._own():
-                yield attrs.evolve(trigger, when=trigger.when.replace("COLLATE BINARY", "COLLATE NOCASE"))
+                yield attrs.evolve(
+                    trigger, when=trigger.when.replace("COLLATE BINARY", "COLLATE NOCASE")
+                )
 
 
 @caught_by("deleting_an_author_takes_its_articles_along")
@@ -322,7 +337,10 @@ class DoneByAddress(OtherOutbox):
     class outbox(SqlOutbox):
         def done(self, tickets):
             for number in tickets:
-                self._execute(f"DELETE FROM {OUTBOX} WHERE row_key IN (SELECT row_key FROM {OUTBOX} WHERE id = ?)", [number])
+                self._execute(
+                    f"DELETE FROM {OUTBOX} WHERE row_key IN (SELECT row_key FROM {OUTBOX} WHERE id = ?)",
+                    [number],
+                )
 
 
 @caught_by("a_row_that_failed_is_tried_again")
@@ -331,7 +349,9 @@ class CursorAfterTheLastSeen(OtherOutbox):
         seen = 0
 
         def _claim(self, *args, **options):
-            tickets = [ticket for ticket in super()._claim(*args, **options) if ticket.number > self.seen]
+            tickets = [
+                ticket for ticket in super()._claim(*args, **options) if ticket.number > self.seen
+            ]
             self.seen = max((ticket.number for ticket in tickets), default=self.seen)
             return tickets
 
@@ -424,7 +444,10 @@ class PlacesForgotten(OtherOutbox):
     class outbox(SqlOutbox):
         def places(self, collection, keys):
             found = super().places(collection, keys)
-            return {key: dict([max(there.items(), key=lambda item: item[1])]) for key, there in found.items()}
+            return {
+                key: dict([max(there.items(), key=lambda item: item[1])])
+                for key, there in found.items()
+            }
 
 
 class Careless(MiniHarness):
@@ -457,7 +480,9 @@ class StampOfRemovalsIgnored(Careless):
 @caught_by("soft_deleted_rows_leave_and_come_back")
 class SoftDeletedRowsKept(MiniKitAdapter):
     def document(self, key, instance):
-        return attrs.evolve(self.declaration, soft_delete=None).document(key, instance, self.read_metadata)
+        return attrs.evolve(self.declaration, soft_delete=None).document(
+            key, instance, self.read_metadata
+        )
 
 
 @caught_by("a_default_filter_hides_no_row")
@@ -483,7 +508,10 @@ class CompositeKeySwapped(MiniKitAdapter):
 class KeysOfDigitsAreNumbers(MiniKitAdapter):
     def inspect(self, model):
         table = super().inspect(model)
-        return attrs.evolve(table, key={name: lambda text: int(text) if text.isdigit() else text for name in table.key})
+        return attrs.evolve(
+            table,
+            key={name: lambda text: int(text) if text.isdigit() else text for name in table.key},
+        )
 
 
 @caught_by("a_uuid_is_a_key")
@@ -509,9 +537,13 @@ class OneOutboxForAll(MiniKitAdapter):
 @caught_by("the_limit_is_filled_though_rows_are_gone")
 class LimitNotFilled(MiniKitAdapter):
     def search(self, query, *, limit=10, offset=0, **options):
-        found = self.core.search(query, limit=limit, offset=offset, collections=[self.declaration.collection])
+        found = self.core.search(
+            query, limit=limit, offset=offset, collections=[self.declaration.collection]
+        )
         live = self._live(found.hits)
-        return ModelResults(query, tuple(row for row, _ in live), tuple(hit for _, hit in live), found.mode)
+        return ModelResults(
+            query, tuple(row for row, _ in live), tuple(hit for _, hit in live), found.mode
+        )
 
 
 class Remembering(MiniKitAdapter):
@@ -520,7 +552,10 @@ class Remembering(MiniKitAdapter):
     searching = False
 
     def load(self, keys):
-        self.known = {**{self.key_of(row): row for row in super().load(keys)}, **getattr(self, "known", {})}
+        self.known = {
+            **{self.key_of(row): row for row in super().load(keys)},
+            **getattr(self, "known", {}),
+        }
         known = (self.known.get(self.key_text((key,))) for key in keys)
         return [row for row in known if row is not None] if self.searching else super().load(keys)
 
@@ -757,13 +792,22 @@ CAUGHT_BY_TREES = [
     mutant
     for mutant in CAUGHT_BY
     if mutant.__name__
-    in ("DoneByAddress", "StampIgnored", "BulkUnseen", "OldKeyForgotten", "RelatedRowsUnseen", "DeletesUnseen")
+    in (
+        "DoneByAddress",
+        "StampIgnored",
+        "BulkUnseen",
+        "OldKeyForgotten",
+        "RelatedRowsUnseen",
+        "DeletesUnseen",
+    )
 ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", CAUGHT_BY_TREES, ids=name_of)
-def test_random_trees_alone_catch_it(mutant: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_trees_alone_catch_it(
+    mutant: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unshrunk(count: int) -> settings:
         return settings(examples(count), phases=[Phase.generate])
 

@@ -24,7 +24,9 @@ BLOG = Join("blog", "blog_id", "id")
 ARTICLE = Table(
     name="article",
     key={"id": int},
-    columns={name: name for name in ("id", "title", "body", "views", "tenant", "author_id", "blog_id")},
+    columns={
+        name: name for name in ("id", "title", "body", "views", "tenant", "author_id", "blog_id")
+    },
 )
 PLAIN = Watch("article", ARTICLE, columns=("title", "body"), tenant="tenant")
 DEEP = attrs.evolve(
@@ -132,7 +134,9 @@ def deep(deep_site: Site) -> Iterator[Site]:
 
 
 def test_an_insert_is_noted_whoever_makes_it(plain: Site) -> None:
-    assert plain.noted("INSERT INTO article (id, title, tenant) VALUES (7, 'a', 'acme')") == {("7", "acme")}
+    assert plain.noted("INSERT INTO article (id, title, tenant) VALUES (7, 'a', 'acme')") == {
+        ("7", "acme")
+    }
     assert plain.noted("INSERT INTO article (id, title) SELECT id + 100, title FROM article") == {
         (str(key + 100), "") for key in (1, 2, 3, 4, 7)
     }
@@ -140,16 +144,25 @@ def test_an_insert_is_noted_whoever_makes_it(plain: Site) -> None:
 
 def test_an_update_of_a_mapped_column_is_noted(plain: Site) -> None:
     assert plain.noted("UPDATE article SET title = 'new' WHERE id = 1") == {("1", "acme")}
-    assert plain.noted("UPDATE article SET body = NULL") == {("1", "acme"), ("2", "acme"), ("3", "other")}
+    assert plain.noted("UPDATE article SET body = NULL") == {
+        ("1", "acme"),
+        ("2", "acme"),
+        ("3", "other"),
+    }
     assert plain.noted("UPDATE article SET body = 'text' WHERE id = 4") == {("4", "")}
 
 
 def test_an_unmapped_column_costs_no_ticket(plain: Site) -> None:
-    assert plain.noted("UPDATE article SET views = views + 1, slug = NULL, author_id = NULL") == set()
+    assert (
+        plain.noted("UPDATE article SET views = views + 1, slug = NULL, author_id = NULL") == set()
+    )
 
 
 def test_the_same_value_costs_no_ticket(plain: Site) -> None:
-    assert plain.noted("UPDATE article SET title = title, body = body, id = id, tenant = tenant") == set()
+    assert (
+        plain.noted("UPDATE article SET title = title, body = body, id = id, tenant = tenant")
+        == set()
+    )
     assert plain.noted("UPDATE article SET title = 'one' WHERE id = 1") == set()
 
 
@@ -163,8 +176,14 @@ def test_a_change_of_the_key_is_noted_for_both_keys(plain: Site) -> None:
 
 
 def test_a_change_of_the_tenant_is_noted_for_both_tenants(plain: Site) -> None:
-    assert plain.noted("UPDATE article SET tenant = 'other' WHERE id = 1") == {("1", "acme"), ("1", "other")}
-    assert plain.noted("UPDATE article SET tenant = NULL WHERE id = 3") == {("3", "other"), ("3", "")}
+    assert plain.noted("UPDATE article SET tenant = 'other' WHERE id = 1") == {
+        ("1", "acme"),
+        ("1", "other"),
+    }
+    assert plain.noted("UPDATE article SET tenant = NULL WHERE id = 3") == {
+        ("3", "other"),
+        ("3", ""),
+    }
 
 
 def test_an_upsert_is_noted_as_what_it_does(plain: Site) -> None:
@@ -212,7 +231,15 @@ def test_a_truncate_asks_for_the_whole_collection(open_database: Any) -> None:
     assert ("", "") in site.noted("TRUNCATE article CASCADE")
 
 
-EQUAL = [("word", "Word"), ("word", "wörd"), ("word", "word "), ("1", "1.0"), ("", None), (None, ""), ("a", "a\u0301")]
+EQUAL = [
+    ("word", "Word"),
+    ("word", "wörd"),
+    ("word", "word "),
+    ("1", "1.0"),
+    ("", None),
+    (None, ""),
+    ("a", "a\u0301"),
+]
 
 
 def test_what_a_collation_calls_equal_is_still_a_change(engine: Any) -> None:
@@ -225,7 +252,9 @@ def test_what_a_collation_calls_equal_is_still_a_change(engine: Any) -> None:
         engine.connect().execute(
             "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level1', deterministic = false)"
         )
-    site = Site(engine, schema=f"CREATE TABLE note (id INTEGER PRIMARY KEY, text VARCHAR(40) {collation})")
+    site = Site(
+        engine, schema=f"CREATE TABLE note (id INTEGER PRIMARY KEY, text VARCHAR(40) {collation})"
+    )
     table = Table(name="note", key={"id": int}, columns={"id": "id", "text": "text"})
     site.capture(Watch("note", table, columns=("text",))).install()
     for first, second in EQUAL:
@@ -273,7 +302,11 @@ def test_keys_have_the_text_of_the_database_and_bytes_that_of_their_hex(engine: 
     kinds: dict[str, list[tuple[str, str, str]]] = {
         "sqlite": [("TEXT", "'a''b'", "a'b"), ("BLOB", "x'00FF'", "00ff"), ("INTEGER", "-5", "-5")],
         "postgresql": [
-            ("uuid", "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+            (
+                "uuid",
+                "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'",
+                "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+            ),
             ("bytea", r"'\x00FF'", r"\x00ff"),
             ("bigint", "9223372036854775807", "9223372036854775807"),
         ],
@@ -295,8 +328,15 @@ def test_keys_have_the_text_of_the_database_and_bytes_that_of_their_hex(engine: 
 def test_a_composite_key_is_a_json_array_of_texts(database: Any) -> None:
     import json
 
-    site = Site(database, schema="CREATE TABLE pair (one INTEGER, two VARCHAR(40), text VARCHAR(9), PRIMARY KEY (two, one))")
-    table = Table(name="pair", key={"two": str, "one": int}, columns={"one": "one", "two": "two", "text": "text"})
+    site = Site(
+        database,
+        schema="CREATE TABLE pair (one INTEGER, two VARCHAR(40), text VARCHAR(9), PRIMARY KEY (two, one))",
+    )
+    table = Table(
+        name="pair",
+        key={"two": str, "one": int},
+        columns={"one": "one", "two": "two", "text": "text"},
+    )
     site.capture(Watch("pair", table, columns=("text",))).install()
     odd = 'it\'s "odd" \\ é'
 
@@ -319,8 +359,12 @@ def test_odd_names_of_tables_columns_and_collections_are_only_names(database: An
     other = quoted("p'arent\"`%")
     # no parameters: these statements hold marks in their names
     site.connection.run(f"CREATE TABLE {other} ({key} INTEGER PRIMARY KEY, {column} VARCHAR(20))")
-    site.connection.run(f"CREATE TABLE {quoted(name)} ({key} INTEGER PRIMARY KEY, {column} VARCHAR(20), up INTEGER)")
-    table = Table(name=name, key={"id": int}, columns={"id": "select", "text": "co%l'\"`?", "up": "up"})
+    site.connection.run(
+        f"CREATE TABLE {quoted(name)} ({key} INTEGER PRIMARY KEY, {column} VARCHAR(20), up INTEGER)"
+    )
+    table = Table(
+        name=name, key={"id": int}, columns={"id": "select", "text": "co%l'\"`?", "up": "up"}
+    )
     watch = Watch(
         "'; DROP TABLE x; -- \" \\ %s $body$ é",
         table,
@@ -344,7 +388,10 @@ def test_odd_names_of_tables_columns_and_collections_are_only_names(database: An
 def test_a_table_in_a_schema_is_watched_from_another(open_database: Any) -> None:
     database = open_database("postgresql")
     home, away = database.address, f"{database.address}_x"
-    site = Site(database, schema=f"CREATE SCHEMA {away}; CREATE TABLE {away}.note (id integer PRIMARY KEY, text text)")
+    site = Site(
+        database,
+        schema=f"CREATE SCHEMA {away}; CREATE TABLE {away}.note (id integer PRIMARY KEY, text text)",
+    )
     try:
         table = Table(name=f"{away}.note", key={"id": int}, columns={"id": "id", "text": "text"})
         capture = site.capture(Watch("note", table, columns=("text",)))
@@ -369,7 +416,9 @@ def test_a_role_that_may_write_the_table_needs_no_right_to_the_outbox(open_datab
         site.execute(f"GRANT USAGE ON SCHEMA {database.address} TO {role}")
         site.execute(f"GRANT SELECT, UPDATE ON author TO {role}")
         site.execute(f"SET ROLE {role}")
-        site.execute("CREATE TEMP TABLE semantic_outbox (collection text, row_key text, tenant text, lane int)")
+        site.execute(
+            "CREATE TEMP TABLE semantic_outbox (collection text, row_key text, tenant text, lane int)"
+        )
         site.execute("UPDATE author SET name = 'new' WHERE id = 1")
         site.execute("DROP TABLE pg_temp.semantic_outbox")
         site.execute("RESET ROLE")
@@ -409,12 +458,18 @@ def test_a_role_that_may_write_the_table_needs_no_right_to_the_outbox(open_datab
         ("INSERT INTO author (id, name) VALUES (9, 'new')", set()),
     ],
 )
-def test_a_change_of_related_rows_is_noted_for_those_it_belongs_to(deep: Site, sql: str, wanted: set[str]) -> None:
+def test_a_change_of_related_rows_is_noted_for_those_it_belongs_to(
+    deep: Site, sql: str, wanted: set[str]
+) -> None:
     assert deep.keys(sql) == wanted
 
 
 def test_tickets_of_related_changes_name_the_tenant_of_the_row(deep: Site) -> None:
-    assert deep.noted("UPDATE company SET city = 'Rome' WHERE id = 1") == {("1", "acme"), ("2", "acme"), ("3", "other")}
+    assert deep.noted("UPDATE company SET city = 'Rome' WHERE id = 1") == {
+        ("1", "acme"),
+        ("2", "acme"),
+        ("3", "other"),
+    }
 
 
 def test_a_cascade_is_noted(engine: Any) -> None:
@@ -433,11 +488,15 @@ def test_a_parent_that_comes_after_its_rows_is_noted(open_database: Any) -> None
 
 
 def test_an_enforced_foreign_key_spares_the_look_at_new_parents(engine: Any) -> None:
-    enforced = attrs.evolve(PLAIN, related=(RelatedWatch((attrs.evolve(AUTHOR, inserts=False),), ("name",)),))
+    enforced = attrs.evolve(
+        PLAIN, related=(RelatedWatch((attrs.evolve(AUTHOR, inserts=False),), ("name",)),)
+    )
     site = Site(engine, enforced)
     (capture,) = site.captures
     assert not [
-        sql for sql in capture.statements() if "INSERT ON" in sql and "author" in sql.split("INSERT ON")[1].split()[0]
+        sql
+        for sql in capture.statements()
+        if "INSERT ON" in sql and "author" in sql.split("INSERT ON")[1].split()[0]
     ]
     assert site.keys("UPDATE author SET name = 'new' WHERE id = 2") == {"3"}
 
@@ -452,8 +511,15 @@ INSERT INTO restaurant VALUES (1, 'soup'), (2, 'fish')
 
 
 def test_tables_of_parents_in_joined_inheritance_are_watched(engine: Any) -> None:
-    table = Table(name="restaurant", key={"place_id": int}, columns={"place_id": "place_id", "menu": "menu"})
-    watch = Watch("restaurant", table, ("menu",), related=(RelatedWatch((Join("place", "place_id", "id"),), ("name",)),))
+    table = Table(
+        name="restaurant", key={"place_id": int}, columns={"place_id": "place_id", "menu": "menu"}
+    )
+    watch = Watch(
+        "restaurant",
+        table,
+        ("menu",),
+        related=(RelatedWatch((Join("place", "place_id", "id"),), ("name",)),),
+    )
     site = Site(engine, watch, schema=INHERITED)
     assert site.keys("UPDATE place SET name = 'new'") == {"1", "2"}
     assert site.keys("UPDATE place SET note = 'new'") == set()
@@ -477,7 +543,11 @@ INSERT INTO node VALUES (4, 'great-grandchild', 3)
 def test_a_table_related_to_itself_is_watched_on_both_sides(engine: Any) -> None:
     table = Table(name="node", key={"id": int}, columns={"id": "id", "name": "name", "up": "up"})
     up = Join("node", "up", "id")
-    site = Site(engine, Watch("node", table, ("name",), related=(RelatedWatch((up, up), ("name",)),)), schema=TREE)
+    site = Site(
+        engine,
+        Watch("node", table, ("name",), related=(RelatedWatch((up, up), ("name",)),)),
+        schema=TREE,
+    )
     assert site.keys("UPDATE node SET name = 'new' WHERE id = 1") == {"1", "3"}
     assert site.keys("UPDATE node SET up = 5 WHERE id = 2") == {"2", "3"}
     site.noted("UPDATE node SET up = 1 WHERE id = 2")
@@ -497,7 +567,10 @@ def test_installed_twice_nothing_changes(engine: Any) -> None:
     assert capture.install() is False
     assert site.capture(DEEP).install() is False
     assert site.triggers() == there
-    assert all(len(name) <= 63 and name.startswith("semantic_") and name.endswith(capture.version) for name in there)
+    assert all(
+        len(name) <= 63 and name.startswith("semantic_") and name.endswith(capture.version)
+        for name in there
+    )
 
 
 def test_a_changed_declaration_replaces_the_triggers(engine: Any) -> None:
@@ -535,7 +608,9 @@ def test_several_collections_on_one_table_keep_out_of_each_others_way(engine: An
     site.captures[0].remove()
     assert site.captures[1].installed()
     site.execute("UPDATE article SET title = 'newer' WHERE id = 2")
-    assert {(ticket.collection, ticket.key) for ticket in site.outbox.claim(10)} == {("article titles", "2")}
+    assert {(ticket.collection, ticket.key) for ticket in site.outbox.claim(10)} == {
+        ("article titles", "2")
+    }
 
 
 def test_removed_triggers_leave_nothing(engine: Any) -> None:
@@ -545,7 +620,12 @@ def test_removed_triggers_leave_nothing(engine: Any) -> None:
     assert site.noted("DELETE FROM article") == set()
     site.captures[0].remove()
     if site.dialect == "postgresql":
-        assert site.execute("SELECT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace") == []
+        assert (
+            site.execute(
+                "SELECT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
+            )
+            == []
+        )
 
 
 def test_everything_watches_every_column_of_the_table(engine: Any) -> None:
@@ -562,7 +642,9 @@ def test_triggers_that_could_not_work_are_refused_before_any_is_made(engine: Any
         attrs.evolve(PLAIN, tenant="nope"),
         attrs.evolve(PLAIN, table=attrs.evolve(ARTICLE, name="nope")),
         attrs.evolve(PLAIN, related=(RelatedWatch((AUTHOR,), ("nope",)),)),
-        attrs.evolve(PLAIN, related=(RelatedWatch((AUTHOR, Join("nope", "company_id", "id")), ("city",)),)),
+        attrs.evolve(
+            PLAIN, related=(RelatedWatch((AUTHOR, Join("nope", "company_id", "id")), ("city",)),)
+        ),
     ]
     for watch in wrong:
         with pytest.raises(ConfigError, match=r"nope.*Migrate") as caught:
@@ -577,7 +659,9 @@ def test_views_are_refused_before_any_trigger_is_made(engine: Any) -> None:
     site.execute("CREATE VIEW shown AS SELECT * FROM article")
     site.execute("CREATE VIEW writer AS SELECT * FROM author")
     of_view = attrs.evolve(PLAIN, table=attrs.evolve(ARTICLE, name="shown"))
-    through_view = attrs.evolve(PLAIN, related=(RelatedWatch((attrs.evolve(AUTHOR, table="writer"),), ("name",)),))
+    through_view = attrs.evolve(
+        PLAIN, related=(RelatedWatch((attrs.evolve(AUTHOR, table="writer"),), ("name",)),)
+    )
     for watch, name in ((of_view, "shown"), (through_view, "writer")):
         with pytest.raises(ConfigError, match=f"{name} is a view") as caught:
             site.capture(watch).install()
@@ -611,7 +695,9 @@ def test_a_collection_that_is_no_name_is_refused(collection: str) -> None:
 def test_a_table_of_another_mysql_database_is_refused(open_database: Any) -> None:
     site = Site(open_database("mysql"))
     with pytest.raises(ConfigError, match="another database"):
-        site.capture(attrs.evolve(PLAIN, table=attrs.evolve(ARTICLE, name="test.article"))).install()
+        site.capture(
+            attrs.evolve(PLAIN, table=attrs.evolve(ARTICLE, name="test.article"))
+        ).install()
     same = attrs.evolve(PLAIN, table=attrs.evolve(ARTICLE, name=f"{site.database.address}.article"))
     assert site.capture(same).install()
     assert site.keys("UPDATE article SET title = 'new' WHERE id = 1") == {"1"}
@@ -659,30 +745,58 @@ ids = st.integers(1, 5)
 texts = st.sampled_from(["a", "A", "a ", "b", None])
 
 
-def statement(sql: str, *values: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[str, tuple[Any, ...]]]:
+def statement(
+    sql: str, *values: st.SearchStrategy[Any]
+) -> st.SearchStrategy[tuple[str, tuple[Any, ...]]]:
     return st.tuples(st.just(sql), st.tuples(*values))
 
 
 STATEMENTS = st.one_of(
     statement(
-        "INSERT INTO article (id, title, tenant, author_id, blog_id) VALUES (?, ?, ?, ?, ?)", ids, texts, texts, ids, ids
+        "INSERT INTO article (id, title, tenant, author_id, blog_id) VALUES (?, ?, ?, ?, ?)",
+        ids,
+        texts,
+        texts,
+        ids,
+        ids,
     ),
     statement("UPDATE article SET title = ?, views = ? WHERE id >= ?", texts, ids, ids),
     statement("UPDATE article SET tenant = ? WHERE id = ?", texts, ids),
     statement("UPDATE article SET id = ? WHERE id = ?", ids, ids),
-    statement("UPDATE article SET author_id = ?, body = ? WHERE id <= ?", st.one_of(st.none(), ids), texts, ids),
+    statement(
+        "UPDATE article SET author_id = ?, body = ? WHERE id <= ?",
+        st.one_of(st.none(), ids),
+        texts,
+        ids,
+    ),
     statement("UPDATE article SET views = ?", ids),
     statement("DELETE FROM article WHERE id = ?", ids),
-    statement("INSERT INTO author (id, name, company_id) VALUES (?, ?, ?)", ids, texts, st.one_of(st.none(), ids)),
+    statement(
+        "INSERT INTO author (id, name, company_id) VALUES (?, ?, ?)",
+        ids,
+        texts,
+        st.one_of(st.none(), ids),
+    ),
     statement("UPDATE author SET name = ? WHERE id <= ?", texts, ids),
-    statement("UPDATE author SET company_id = ?, age = ? WHERE id = ?", st.one_of(st.none(), ids), ids, ids),
+    statement(
+        "UPDATE author SET company_id = ?, age = ? WHERE id = ?",
+        st.one_of(st.none(), ids),
+        ids,
+        ids,
+    ),
     statement("UPDATE author SET id = ? WHERE id = ?", ids, ids),
     statement("DELETE FROM author WHERE id = ?", ids),
     statement("INSERT INTO company (id, city) VALUES (?, ?)", ids, texts),
     statement("UPDATE company SET city = ? WHERE id >= ?", texts, ids),
     statement("UPDATE company SET id = ? WHERE id = ?", ids, ids),
     statement("DELETE FROM company WHERE id = ?", ids),
-    statement("INSERT INTO comment (id, article_id, text, person_id) VALUES (?, ?, ?, ?)", ids, ids, texts, ids),
+    statement(
+        "INSERT INTO comment (id, article_id, text, person_id) VALUES (?, ?, ?, ?)",
+        ids,
+        ids,
+        texts,
+        ids,
+    ),
     statement("UPDATE comment SET text = ?, likes = ? WHERE id = ?", texts, ids, ids),
     statement("UPDATE comment SET article_id = ? WHERE id = ?", st.one_of(st.none(), ids), ids),
     statement("UPDATE comment SET id = ? WHERE id = ?", ids, ids),
@@ -707,7 +821,8 @@ def documents(site: Site) -> dict[tuple[str, str], tuple[Any, ...]]:
     for article, text in site.execute("SELECT article_id, text FROM comment ORDER BY id"):
         comments.setdefault(article, []).append(repr(text))
     return {
-        (str(key), tenant or ""): (*rest, *sorted(comments.get(key, ()))) for key, tenant, *rest in site.execute(DOCUMENTS)
+        (str(key), tenant or ""): (*rest, *sorted(comments.get(key, ())))
+        for key, tenant, *rest in site.execute(DOCUMENTS)
     }
 
 
@@ -718,7 +833,11 @@ def refused(site: Site) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if "onstraint" not in str(error) and "Duplicate" not in str(error) and "uplicate key" not in str(error):
+        if (
+            "onstraint" not in str(error)
+            and "Duplicate" not in str(error)
+            and "uplicate key" not in str(error)
+        ):
             raise
         assert documents(site) == before
         assert site.noted() == set()
@@ -729,7 +848,9 @@ EXAMPLES = {"sqlite3": 120, "postgresql": 40, "mysql": 40}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", EXAMPLES)
-def test_whatever_is_written_tickets_name_every_row_whose_document_differs(open_database: Any, kind: str) -> None:
+def test_whatever_is_written_tickets_name_every_row_whose_document_differs(
+    open_database: Any, kind: str
+) -> None:
     site = Site(open_database(kind), DEEP)
     fill = [sql for sql in SCHEMA.split(";") if "INSERT" in sql]
 
@@ -746,7 +867,11 @@ def test_whatever_is_written_tickets_name_every_row_whose_document_differs(open_
             with refused(site):
                 site.execute(sql, params)
             after = documents(site)
-            changed = {address for address in before.keys() | after.keys() if before.get(address) != after.get(address)}
+            changed = {
+                address
+                for address in before.keys() | after.keys()
+                if before.get(address) != after.get(address)
+            }
             noted = site.noted()
             assert changed <= noted, (sql, params)
             if "SET views" in sql or sql.startswith(("INSERT INTO person", "INSERT INTO blog")):

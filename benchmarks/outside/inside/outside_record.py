@@ -74,5 +74,7 @@ class PytestRecord:
     def pytest_runtest_logreport(self, report: Any) -> None:
         """One phase of one test: what its call gave, and what its set-up or its end broke."""
         if report.when == "call" or report.outcome != "passed":
-            outcome = report.outcome if report.when == "call" or report.outcome == "skipped" else "error"
+            outcome = (
+                report.outcome if report.when == "call" or report.outcome == "skipped" else "error"
+            )
             self._record.outcome(report.nodeid, outcome, report.longreprtext)

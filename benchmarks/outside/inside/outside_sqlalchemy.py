@@ -23,7 +23,9 @@ def bind(counts: Counts) -> None:
         made(self, *args, **options)
         engine = self.engine
         core = cores[id(engine)] = new_core(counts)
-        for mapper in sorted(self.Model.registry.mappers, key=lambda mapper: mapper.class_.__name__):
+        for mapper in sorted(
+            self.Model.registry.mappers, key=lambda mapper: mapper.class_.__name__
+        ):
             _bind(mapper.class_, core, engine, counts)
 
     def drop_all(self: Any, *args: Any, **options: Any) -> None:
@@ -36,7 +38,9 @@ def bind(counts: Counts) -> None:
 
 
 def _bind(model: type, core: SemanticCore, engine: Any, counts: Counts) -> None:
-    text = [each.key for each in inspect(model).column_attrs if isinstance(each.columns[0].type, String)]
+    text = [
+        each.key for each in inspect(model).column_attrs if isinstance(each.columns[0].type, String)
+    ]
     if not text:
         return
     try:

@@ -9,7 +9,13 @@ import attrs
 
 from semantic_core_gemini._failures import failure_of, is_quotable, never_arrived
 from semantic_core_gemini._pace import Breaker, Clock, Pace
-from semantic_core_gemini.errors import AnswerInvalid, QuotaExhausted, RateLimited, ServiceDown, ServiceTimeout
+from semantic_core_gemini.errors import (
+    AnswerInvalid,
+    QuotaExhausted,
+    RateLimited,
+    ServiceDown,
+    ServiceTimeout,
+)
 
 Answer = TypeVar("Answer")
 

@@ -66,10 +66,14 @@ def pairs_of(chunks: Any) -> Iterator[tuple[str, str]]:
         elif isinstance(one, tuple) and len(one) == 2:
             yield one
         else:
-            raise InputError(f"A job takes pairs of (key, text), entries or chunks, got {type(one).__name__}.")
+            raise InputError(
+                f"A job takes pairs of (key, text), entries or chunks, got {type(one).__name__}."
+            )
 
 
-def write_lines(texts: Iterable[tuple[str, str]], request: Mapping[str, Any], most_items: int, most_bytes: int) -> Lines:
+def write_lines(
+    texts: Iterable[tuple[str, str]], request: Mapping[str, Any], most_items: int, most_bytes: int
+) -> Lines:
     """A file of one request per (key, text). request: what all have in common. The caller closes the file.
 
     Raises InputError for no texts, a key that is none or is there twice; JobTooLarge.
@@ -82,7 +86,12 @@ def write_lines(texts: Iterable[tuple[str, str]], request: Mapping[str, Any], mo
             if not isinstance(key, str) or not key:
                 raise InputError(f"The key of a text must be a str and not empty, got {key!r}.")
             content = {"role": "user", "parts": [{"text": text}]}
-            line = json.dumps({"key": key, "request": {**request, "content": content}}, ensure_ascii=False).encode() + b"\n"
+            line = (
+                json.dumps(
+                    {"key": key, "request": {**request, "content": content}}, ensure_ascii=False
+                ).encode()
+                + b"\n"
+            )
             size += len(line)
             if len(hashes) == most_items or size > most_bytes:
                 raise JobTooLarge(
@@ -114,7 +123,9 @@ def _no_key_twice(hashes: array[int]) -> None:
     import numpy as np
 
     if np.unique(np.frombuffer(hashes, dtype=np.uint64)).size != len(hashes):
-        raise InputError("Two texts of a job have one key.", hint="The key is what a result is found by.")
+        raise InputError(
+            "Two texts of a job have one key.", hint="The key is what a result is found by."
+        )
 
 
 def read_lines(file: IO[bytes], job: str) -> Iterator[Mapping[str, Any]]:
@@ -138,15 +149,24 @@ def read_lines(file: IO[bytes], job: str) -> Iterator[Mapping[str, Any]]:
         else:
             broken += 1
     if broken:
-        logger.warning("%d lines of the results of %s cannot be read; their texts count as missing.", broken, job)
+        logger.warning(
+            "%d lines of the results of %s cannot be read; their texts count as missing.",
+            broken,
+            job,
+        )
 
 
-def result_of(result: Mapping[str, Any], dimensions: int, job: str) -> tuple[str, Vector | Exception, int] | None:
+def result_of(
+    result: Mapping[str, Any], dimensions: int, job: str
+) -> tuple[str, Vector | Exception, int] | None:
     """(key, vector or the reason why not, tokens) of one result; None if it does not say whose it is."""
     metadata = result.get("metadata")
     key = result.get("key") or (metadata.get("key") if isinstance(metadata, Mapping) else None)
     if not isinstance(key, str) or not key:
-        logger.warning("A result of %s has no key and is left out: results are never matched by their place.", job)
+        logger.warning(
+            "A result of %s has no key and is left out: results are never matched by their place.",
+            job,
+        )
         return None
     what = f"A result of {job}"
     error, response = result.get("error"), result.get("response")

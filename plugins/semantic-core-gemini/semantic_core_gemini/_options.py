@@ -55,7 +55,9 @@ def common(
     form_of(known, task)
     whole("dimensions", dimensions)
     if dimensions not in DIMENSIONS:
-        raise ConfigError(f"gemini: dimensions must be from {DIMENSIONS.start} to {DIMENSIONS.stop - 1}, got {dimensions}.")
+        raise ConfigError(
+            f"gemini: dimensions must be from {DIMENSIONS.start} to {DIMENSIONS.stop - 1}, got {dimensions}."
+        )
     if keyring is not None and not isinstance(keyring, GoogleKeyring):
         raise ConfigError(f"gemini: keyring must be a GoogleKeyring, got {type(keyring).__name__}.")
     address = base_url_in_use(base_url)
@@ -63,7 +65,9 @@ def common(
         raise ConfigError(f"gemini: base_url must begin with https:// or http://, got {address!r}.")
     reach = Reach(address, api_version, seconds("timeout", timeout), seconds("patience", patience))
     keys = keyring if keyring is not None else GoogleKeyring.from_env()
-    return Common(keys, Recipe(known, task, dimensions), reach, clock or Clock(), price_of(known.name, price))
+    return Common(
+        keys, Recipe(known, task, dimensions), reach, clock or Clock(), price_of(known.name, price)
+    )
 
 
 def whole(name: str, value: object, *, least: int = 1) -> None:
@@ -74,7 +78,11 @@ def whole(name: str, value: object, *, least: int = 1) -> None:
 
 def seconds(name: str, value: object) -> float:
     """As a float. Raises ConfigError unless it is a number above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 < value < float("inf")
+    ):
         raise ConfigError(f"gemini: {name} must be a number of seconds above 0, got {value!r}.")
     return float(value)
 

@@ -96,7 +96,11 @@ class Pace:
         while True:
             with self._lock:
                 now = self._clock.now()
-                wait = max(self._silent_until - now, self._texts.wait(texts, now), self._tokens.wait(tokens, now))
+                wait = max(
+                    self._silent_until - now,
+                    self._texts.wait(texts, now),
+                    self._tokens.wait(tokens, now),
+                )
                 if wait <= TICK:
                     self._texts.take(texts)
                     self._tokens.take(tokens)
@@ -129,7 +133,9 @@ class Breaker:
             if wait <= 0 and not self._probing:
                 self._probing = True
                 return True
-        told = f"another try comes in {wait:.0f} seconds" if wait > 0 else "one call is trying it now"
+        told = (
+            f"another try comes in {wait:.0f} seconds" if wait > 0 else "one call is trying it now"
+        )
         raise ServiceResting(
             f"{what}: the service failed {self._failures} times in a row; {told}.",
             hint="Words answer meanwhile; what waits for a vector gets it later.",

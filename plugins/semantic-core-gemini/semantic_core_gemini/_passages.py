@@ -57,7 +57,11 @@ class Passages:
             for key in missing:
                 if key in found:
                     self._kept.put(key, found[key])
-        vectors = [vector for vector in map(found.__getitem__, keys) if not isinstance(vector, RequestRefused)]
+        vectors = [
+            vector
+            for vector in map(found.__getitem__, keys)
+            if not isinstance(vector, RequestRefused)
+        ]
         if len(vectors) < len(keys):
             raise _refused(keys, found)
         for key in keys:
@@ -77,7 +81,9 @@ class Passages:
         while stack:
             items = stack.pop()
             try:
-                vectors = self._embed([text for _, text, _ in items], sum(tokens for _, _, tokens in items))
+                vectors = self._embed(
+                    [text for _, text, _ in items], sum(tokens for _, _, tokens in items)
+                )
             except RequestRefused as error:
                 if isinstance(error, ModelUnknown):
                     raise
@@ -95,7 +101,11 @@ class Passages:
 
 
 def _refused(keys: Sequence[str], found: Answers) -> PassageRefused:
-    refused = [(place, found[key]) for place, key in enumerate(keys) if isinstance(found[key], RequestRefused)]
+    refused = [
+        (place, found[key])
+        for place, key in enumerate(keys)
+        if isinstance(found[key], RequestRefused)
+    ]
     first, why = refused[0]
     return PassageRefused(
         f"{len(refused)} of {len(keys)} texts are refused, the first at place {first}: {why.message}",  # type: ignore[union-attr]

@@ -43,7 +43,10 @@ class Recipe:
 
     def job_request(self) -> dict[str, Any]:
         """What all requests of a job have in common."""
-        request: dict[str, Any] = {"model": f"models/{self.model.name}", "outputDimensionality": self.dimensions}
+        request: dict[str, Any] = {
+            "model": f"models/{self.model.name}",
+            "outputDimensionality": self.dimensions,
+        }
         if self.form.document_task:
             request["taskType"] = self.form.document_task
         return request

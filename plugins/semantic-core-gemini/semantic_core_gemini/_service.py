@@ -66,7 +66,14 @@ class Service:
     Raises classes of `errors` only. Nothing is imported or connected before the first call.
     """
 
-    def __init__(self, secret: Secret, reach: Reach, clock: Clock, texts_per_minute: int, tokens_per_minute: int) -> None:
+    def __init__(
+        self,
+        secret: Secret,
+        reach: Reach,
+        clock: Clock,
+        texts_per_minute: int,
+        tokens_per_minute: int,
+    ) -> None:
         self._secret, self.reach = secret, reach
         self._calls = Calls(clock, Pace(clock, texts_per_minute, tokens_per_minute), Breaker(clock))
         self._lock = Lock()
@@ -102,12 +109,18 @@ class Service:
         def call() -> list[Vector]:
             from google.genai import types
 
-            contents: Any = [types.Content(role="user", parts=[types.Part(text=text)]) for text in texts]
+            contents: Any = [
+                types.Content(role="user", parts=[types.Part(text=text)]) for text in texts
+            ]
             options = types.HttpOptions(timeout=round(timeout * 1000))
-            config = types.EmbedContentConfig(task_type=task or None, output_dimensionality=dimensions, http_options=options)
+            config = types.EmbedContentConfig(
+                task_type=task or None, output_dimensionality=dimensions, http_options=options
+            )
             client = self._connected()[0]
             try:
-                answer = client.models.embed_content(model=model.name, contents=contents, config=config)
+                answer = client.models.embed_content(
+                    model=model.name, contents=contents, config=config
+                )
             except Exception as error:
                 # It came, and cannot be read.
                 if isinstance(error, ValueError | KeyError | TypeError):
@@ -116,14 +129,19 @@ class Service:
                     meter.add(lost_texts=len(texts))
                 raise
             counted = getattr(getattr(answer, "usage_metadata", None), "prompt_token_count", None)
-            meter.add(requests=1, texts=len(texts), tokens=counted if isinstance(counted, int) else tokens)
+            meter.add(
+                requests=1, texts=len(texts), tokens=counted if isinstance(counted, int) else tokens
+            )
             given = answer.embeddings or []
             if len(given) != len(texts):
                 raise AnswerInvalid(
                     f"{what}: wanted {len(texts)} vectors, got {len(given)}.",
                     hint="Vectors are never matched by guess; nothing of this answer was used.",
                 )
-            return [vector_of(one.values, dimensions, f"{what}, text {place}") for place, one in enumerate(given)]
+            return [
+                vector_of(one.values, dimensions, f"{what}, text {place}")
+                for place, one in enumerate(given)
+            ]
 
         return self._calls.run(what, call, patience=patience, size=Size(len(texts), tokens))
 
@@ -134,8 +152,14 @@ class Service:
         def call() -> int:
             from google.genai import types
 
-            contents: Any = [types.Content(role="user", parts=[types.Part(text=text)]) for text in texts]
-            total = self._connected()[0].models.count_tokens(model=model.name, contents=contents).total_tokens
+            contents: Any = [
+                types.Content(role="user", parts=[types.Part(text=text)]) for text in texts
+            ]
+            total = (
+                self._connected()[0]
+                .models.count_tokens(model=model.name, contents=contents)
+                .total_tokens
+            )
             if not isinstance(total, int) or total < 1:
                 raise AnswerInvalid(f"{what}: wanted a number of tokens, got {total!r}.")
             return total
@@ -154,7 +178,9 @@ class Service:
                 display_name=name,
                 mime_type="application/jsonl",
                 # With the address, so that the pieces go where the key belongs, whatever address the service names.
-                http_options=types.HttpOptions(base_url=self.reach.base_url, timeout=self._milliseconds * PIECE),
+                http_options=types.HttpOptions(
+                    base_url=self.reach.base_url, timeout=self._milliseconds * PIECE
+                ),
             )
             stored = self._connected()[0].files.upload(file=file, config=config).name  # type: ignore[arg-type]
             if not stored:
@@ -178,11 +204,21 @@ class Service:
             if "requests" in src:
                 # google-genai has no place for the key of a request; the body it makes is replaced by ours.
                 requests = src.pop("requests")
-                src["inlined_requests"] = {"contents": [request["request"]["content"] for request in requests[:1]]}
-                options["extra_body"] = {"batch": {"inputConfig": {"requests": {"requests": requests}}}}
-            config = types.CreateEmbeddingsBatchJobConfig(display_name=name, http_options=types.HttpOptions(**options))
+                src["inlined_requests"] = {
+                    "contents": [request["request"]["content"] for request in requests[:1]]
+                }
+                options["extra_body"] = {
+                    "batch": {"inputConfig": {"requests": {"requests": requests}}}
+                }
+            config = types.CreateEmbeddingsBatchJobConfig(
+                display_name=name, http_options=types.HttpOptions(**options)
+            )
             warnings.filterwarnings("ignore", r"batches\.create_embeddings\(\) is experimental")
-            created = self._connected()[0].batches.create_embeddings(model=model.name, src=src, config=config).name  # type: ignore[arg-type]
+            created = (
+                self._connected()[0]
+                .batches.create_embeddings(model=model.name, src=src, config=config)  # type: ignore[arg-type]
+                .name
+            )
             if not created:
                 raise AnswerInvalid(f"{what}: wanted the name of the job, got none.")
             return created
@@ -211,7 +247,11 @@ class Service:
         """Every job of this key as (name, shown name, state in the words of google-genai), in the service's order."""
         for one in self._listed("Listing the batch jobs", lambda client: client.batches):
             if one.name:
-                yield one.name, one.display_name or "", str(getattr(one.state, "value", one.state) or "")
+                yield (
+                    one.name,
+                    one.display_name or "",
+                    str(getattr(one.state, "value", one.state) or ""),
+                )
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Every file of this key as (name, shown name)."""
@@ -239,7 +279,9 @@ class Service:
 
             into.seek(0)
             into.truncate()
-            config = types.DownloadFileConfig(http_options=types.HttpOptions(timeout=self._milliseconds * PIECE))
+            config = types.DownloadFileConfig(
+                http_options=types.HttpOptions(timeout=self._milliseconds * PIECE)
+            )
             self._connected()[0].files.download(file=name, destination=into, config=config)  # type: ignore[call-overload]
 
         self._run(f"Fetching the results in {name!r}", call)
@@ -251,7 +293,9 @@ class Service:
             self._client = self._http = None
 
     def _run(self, what: str, call: Callable[[], Answer], *, again: bool = True) -> Answer:
-        return self._calls.run(what, call, patience=min(self.reach.patience, LONGEST_PATIENCE), again=again)
+        return self._calls.run(
+            what, call, patience=min(self.reach.patience, LONGEST_PATIENCE), again=again
+        )
 
     def _listed(self, what: str, part: Callable[[Client], Any]) -> Iterator[Any]:
         pager = self._run(what, lambda: part(self._connected()[0]).list(config={"page_size": PAGE}))

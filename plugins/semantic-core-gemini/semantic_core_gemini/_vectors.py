@@ -32,5 +32,7 @@ def vector_of(values: Any, dimensions: int, what: str) -> Vector:
     with np.errstate(over="ignore", invalid="ignore"):
         length = float(np.sqrt(wide @ wide)) if wide.shape == (dimensions,) else float("nan")
     if not LEAST_LENGTH <= length < float("inf"):
-        raise AnswerInvalid(f"{what}: wanted finite numbers that point somewhere, got {length} as their length.")
+        raise AnswerInvalid(
+            f"{what}: wanted finite numbers that point somewhere, got {length} as their length."
+        )
     return (wide / length).astype(np.float32)

@@ -57,10 +57,16 @@ class KeyedTransport(httpx2.BaseTransport):
     inner: what does the sending; by default the one of httpx2, through the proxy the environment names.
     """
 
-    def __init__(self, secret: Secret, base_url: str, inner: httpx2.BaseTransport | None = None) -> None:
+    def __init__(
+        self, secret: Secret, base_url: str, inner: httpx2.BaseTransport | None = None
+    ) -> None:
         self._secret = secret
         address = urlsplit(base_url)
-        self._home = (address.scheme, address.hostname, address.port or {"https": 443, "http": 80}.get(address.scheme))
+        self._home = (
+            address.scheme,
+            address.hostname,
+            address.port or {"https": 443, "http": 80}.get(address.scheme),
+        )
         self._inner = inner or httpx2.HTTPTransport(
             # Certificates are loaded for https only: that takes longer than anything else here.
             verify=address.scheme == "https",
@@ -83,7 +89,9 @@ class KeyedTransport(httpx2.BaseTransport):
             response = self._inner.handle_request(self._keyed(request))
             headers = [(name, self._masked(value)) for name, value in response.headers.raw]
             if request.url.path.endswith(_DOWNLOAD) and response.status_code == httpx2.codes.OK:
-                return httpx2.Response(response.status_code, headers=headers, stream=_Download(response, self._renewed))
+                return httpx2.Response(
+                    response.status_code, headers=headers, stream=_Download(response, self._renewed)
+                )
             body = self._masked(_whole(response, request))
             return httpx2.Response(response.status_code, headers=_of_body(headers), content=body)
         except Exception as error:  # noqa: BLE001 - whatever it is, it goes on: see `_renewed`
@@ -98,11 +106,19 @@ class KeyedTransport(httpx2.BaseTransport):
             url = url.copy_set_param("key", self._secret.reveal())
         headers = httpx2.Headers(request.headers)
         headers[KEY_HEADER] = self._secret.reveal()
-        return httpx2.Request(request.method, url, headers=headers, stream=request.stream, extensions=request.extensions)
+        return httpx2.Request(
+            request.method,
+            url,
+            headers=headers,
+            stream=request.stream,
+            extensions=request.extensions,
+        )
 
     def _masked(self, text: bytes) -> bytes:
         return (
-            self._secret.mask(text.decode("latin-1")).encode("latin-1") if self._secret.reveal().encode() in text else text
+            self._secret.mask(text.decode("latin-1")).encode("latin-1")
+            if self._secret.reveal().encode() in text
+            else text
         )
 
     def _renewed(self, error: Exception) -> Exception:
@@ -115,7 +131,9 @@ class KeyedTransport(httpx2.BaseTransport):
 class _Download(httpx2.SyncByteStream):
     """The body of a download, piece by piece; its errors are made anew, too."""
 
-    def __init__(self, response: httpx2.Response, renewed: Callable[[Exception], Exception]) -> None:
+    def __init__(
+        self, response: httpx2.Response, renewed: Callable[[Exception], Exception]
+    ) -> None:
         self._response, self._renewed = response, renewed
 
     def __iter__(self) -> Iterator[bytes]:
@@ -152,7 +170,9 @@ def _whole(response: httpx2.Response, request: httpx2.Request) -> bytes:
                 raise httpx2.ReadTimeout(f"The answer took longer than {seconds} seconds.")
     finally:
         response.close()
-    return httpx2.Response(response.status_code, headers=response.headers, content=bytes(body)).content
+    return httpx2.Response(
+        response.status_code, headers=response.headers, content=bytes(body)
+    ).content
 
 
 def _of_body(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -136,10 +136,17 @@ class GeminiBatchClient:
         if state.status == "FAILED" and not state.has_results:
             raise JobFailed(f"Job {job!r} {ending_of(state)}.", hint="Submit its texts again.")
         if state.status != "COMPLETED" and not state.has_results:
-            raise ResultsUnavailable(f"Job {job!r} is not finished: {state.told}.", hint="Ask again later.")
+            raise ResultsUnavailable(
+                f"Job {job!r} is not finished: {state.told}.", hint="Ask again later."
+            )
         if not state.has_results:
-            raise ResultsUnavailable(f"Job {job!r} is finished, and the service names no results.", hint="Ask again later.")
-        return read_results(self._service, job, output_of(told), self._recipe.dimensions, self._meter)
+            raise ResultsUnavailable(
+                f"Job {job!r} is finished, and the service names no results.",
+                hint="Ask again later.",
+            )
+        return read_results(
+            self._service, job, output_of(told), self._recipe.dimensions, self._meter
+        )
 
     def submit(self, passages: Mapping[str, str], name: str) -> str:
         """A new job under that name. Ask `find` first: what was submitted before is not looked for here."""
@@ -199,7 +206,9 @@ class GeminiBatchClient:
     def _written(self, chunks: Any, most_items: int, most_bytes: int) -> Lines:
         recipe = self._recipe
         pairs = ((key, recipe.document(text)) for key, text in pairs_of(chunks))
-        return write_lines(pairs, recipe.job_request(), min(most_items, MOST_ITEMS), min(most_bytes, MOST_BYTES))
+        return write_lines(
+            pairs, recipe.job_request(), min(most_items, MOST_ITEMS), min(most_bytes, MOST_BYTES)
+        )
 
     def _standing(self, name: str) -> str | None:
         job = self.find(name)
@@ -209,7 +218,9 @@ class GeminiBatchClient:
         model, service = self._recipe.model, self._service
         file = None if lines.inline else service.upload(lines.file, name)
         try:
-            return service.create_job(model, {"requests": lines.requests()} if file is None else {"file_name": file}, name)
+            return service.create_job(
+                model, {"requests": lines.requests()} if file is None else {"file_name": file}, name
+            )
         except (ServiceDown, ServiceTimeout) as error:
             # The job may be there although the answer is not. It is looked for once, and never created twice from here.
             with suppress(EmbedderUnavailable):

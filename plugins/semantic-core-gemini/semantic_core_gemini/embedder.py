@@ -56,27 +56,45 @@ class GeminiEmbedder:
 
     def __init__(
         self,
-        keyring: Annotated[GoogleKeyring | None, "the keys; without them GEMINI_API_KEY and GEMINI_BATCH_KEY"] = None,
+        keyring: Annotated[
+            GoogleKeyring | None, "the keys; without them GEMINI_API_KEY and GEMINI_BATCH_KEY"
+        ] = None,
         *,
-        model: Annotated[str, "gemini-embedding-001 or gemini-embedding-2; their vectors never mix"] = MODEL,
-        dimensions: Annotated[int, "numbers per vector, 128 to 3072; advised are 768, 1536 and 3072"] = SIZE,
+        model: Annotated[
+            str, "gemini-embedding-001 or gemini-embedding-2; their vectors never mix"
+        ] = MODEL,
+        dimensions: Annotated[
+            int, "numbers per vector, 128 to 3072; advised are 768, 1536 and 3072"
+        ] = SIZE,
         task: Annotated[
             str,
             "retrieval, question_answering, fact_checking, code_retrieval, similarity, classification or clustering",
         ] = TASK,
-        max_chars: Annotated[int, "longest passage in characters; documents are cut into passages no longer"] = MAX_CHARS,
+        max_chars: Annotated[
+            int, "longest passage in characters; documents are cut into passages no longer"
+        ] = MAX_CHARS,
         batch_size: Annotated[int, "passages in one call, at most 100"] = MOST_TEXTS,
-        texts_per_minute: Annotated[int, "texts the key may embed in a minute; 0: any number"] = TEXTS_PER_MINUTE,
-        tokens_per_minute: Annotated[int, "tokens the key may embed in a minute; 0: any number"] = TOKENS_PER_MINUTE,
+        texts_per_minute: Annotated[
+            int, "texts the key may embed in a minute; 0: any number"
+        ] = TEXTS_PER_MINUTE,
+        tokens_per_minute: Annotated[
+            int, "tokens the key may embed in a minute; 0: any number"
+        ] = TOKENS_PER_MINUTE,
         timeout: Annotated[float, "seconds an answer may take"] = 60.0,
-        patience: Annotated[float, "seconds a call for documents may take with all its waiting"] = 600.0,
-        query_timeout: Annotated[float, "seconds a query may take with all its waiting; then words answer"] = 10.0,
+        patience: Annotated[
+            float, "seconds a call for documents may take with all its waiting"
+        ] = 600.0,
+        query_timeout: Annotated[
+            float, "seconds a query may take with all its waiting; then words answer"
+        ] = 10.0,
         remembered_queries: Annotated[int, "vectors of queries kept in memory"] = 1_000,
         price: Annotated[
             Price | Mapping[str, object] | None,
             "your own price of a million tokens: interactive, batch, currency, as_of, source",
         ] = None,
-        base_url: Annotated[str, "address of the service; without it GOOGLE_GEMINI_BASE_URL, else Google's"] = "",
+        base_url: Annotated[
+            str, "address of the service; without it GOOGLE_GEMINI_BASE_URL, else Google's"
+        ] = "",
         api_version: Annotated[str, "version of the service's interface"] = API_VERSION,
         clock: Annotated[Clock | None, "what tells the time and waits; for tests"] = None,
     ) -> None:
@@ -94,16 +112,23 @@ class GeminiEmbedder:
         )
         passage_limits(given.recipe, max_chars, batch_size)
         whole("remembered_queries", remembered_queries)
-        for name, limit in (("texts_per_minute", texts_per_minute), ("tokens_per_minute", tokens_per_minute)):
+        for name, limit in (
+            ("texts_per_minute", texts_per_minute),
+            ("tokens_per_minute", tokens_per_minute),
+        ):
             whole(name, limit, least=0)
         self._given, self._recipe = given, given.recipe
         self._max_chars, self._batch_size = max_chars, batch_size
         self._query_timeout = seconds("query_timeout", query_timeout)
-        self._service = Service(given.keyring.default_key, given.reach, given.clock, texts_per_minute, tokens_per_minute)
+        self._service = Service(
+            given.keyring.default_key, given.reach, given.clock, texts_per_minute, tokens_per_minute
+        )
         pace = self._service.pace
         self._meter = Meter()
         self._queries = Queries(remembered_queries)
-        self._passages = Passages(self._call, min(batch_size, pace.burst_texts or batch_size), pace.burst_tokens)
+        self._passages = Passages(
+            self._call, min(batch_size, pace.burst_texts or batch_size), pace.burst_tokens
+        )
         self._batches: GeminiBatchClient | None = None
 
     def __repr__(self) -> str:
@@ -160,7 +185,9 @@ class GeminiEmbedder:
         import numpy as np
 
         if isinstance(passages, str):
-            raise InputError("passages must be a sequence of str, got one str.", hint="Put it into a list.")
+            raise InputError(
+                "passages must be a sequence of str, got one str.", hint="Put it into a list."
+            )
         rows = self._passages.run([self._recipe.document(passage) for passage in passages])
         vectors = np.empty((len(rows), self._recipe.dimensions), dtype=np.float32)
         for place, row in enumerate(rows):
@@ -185,7 +212,9 @@ class GeminiEmbedder:
         sample = Sample()
         for passage in passages:
             sample.add(self._recipe.document(passage))
-        counted = self._service.count(self._recipe.model, sample.texts) if ask and sample.texts else None
+        counted = (
+            self._service.count(self._recipe.model, sample.texts) if ask and sample.texts else None
+        )
         tokens = sample.tokens(counted)
         return Estimate(
             texts=sample.count,
@@ -240,6 +269,8 @@ class GeminiEmbedder:
             self._recipe.dimensions,
             tokens=tokens,
             meter=self._meter,
-            timeout=min(self._query_timeout, self._given.reach.timeout) if query else self._given.reach.timeout,
+            timeout=min(self._query_timeout, self._given.reach.timeout)
+            if query
+            else self._given.reach.timeout,
             patience=self._query_timeout if query else self._given.reach.patience,
         )

@@ -35,7 +35,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from semantic_core.errors import ConfigError, EmbedderError, EmbedderUnavailable, EmbeddingInvalid, InputError, JobLost
+from semantic_core.errors import (
+    ConfigError,
+    EmbedderError,
+    EmbedderUnavailable,
+    EmbeddingInvalid,
+    InputError,
+    JobLost,
+)
 
 __all__ = [
     "AnswerInvalid",

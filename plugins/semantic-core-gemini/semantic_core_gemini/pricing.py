@@ -79,7 +79,9 @@ def price_of(model: str, given: Price | Mapping[str, object] | None = None) -> P
             return Price(**fields)  # type: ignore[arg-type]
         except TypeError as error:
             wanted = ", ".join(field.name for field in attrs.fields(Price))
-            raise ConfigError(f"gemini: a price has the fields {wanted}, got {', '.join(map(str, fields))}.") from error
+            raise ConfigError(
+                f"gemini: a price has the fields {wanted}, got {', '.join(map(str, fields))}."
+            ) from error
     if model not in PRICES:
         raise ConfigError(f"gemini: no price is known of {model!r}.", hint="Pass price=.")
     return PRICES[model]

@@ -28,14 +28,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """What is live needs --live and a key; without either it is skipped with the reason."""
     live = config.getoption("--live", default=False)
     reason = (
-        "needs --live (make live-gemini)" if not live else "" if os.environ.get("GEMINI_API_KEY") else "no GEMINI_API_KEY"
+        "needs --live (make live-gemini)"
+        if not live
+        else ""
+        if os.environ.get("GEMINI_API_KEY")
+        else "no GEMINI_API_KEY"
     )
     for item in items:
         if reason and "live" in item.keywords:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
-VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GEMINI_BATCH_KEY", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_GENAI_API_VERSION")
+VARIABLES = (
+    "GEMINI_API_KEY",
+    "GOOGLE_API_KEY",
+    "GEMINI_BATCH_KEY",
+    "GOOGLE_GEMINI_BASE_URL",
+    "GOOGLE_GENAI_API_VERSION",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -20,12 +20,40 @@ from turning import Turning
 
 KEYS = ("AIzaSy-every-day-1b2c3d4e5f", "AIzaSy-for-batches-6g7h8i9j")
 TEXTS = ["one", "two", "three"]
-OURS = ("semantic_core_gemini", "google", "httpx2", "httpcore2", "pydantic", "tenacity", "ssl", "socket", "h11", "json")
+OURS = (
+    "semantic_core_gemini",
+    "google",
+    "httpx2",
+    "httpcore2",
+    "pydantic",
+    "tenacity",
+    "ssl",
+    "socket",
+    "h11",
+    "json",
+)
 DEPTH = 7
 SLOW = {"stall", "drip", "endless"}
 """Faults that take their time, tried on one way to the service."""
-KINDS = {"echo_key", "echo_key_garbled", "echo_key_packed", "reset", "cut_body", "cut_json", "forbidden", "not_found"}
-KINDS |= {"throttled", "quota_of_the_day", "unavailable", "html", "redirect", "bad_request", "garbled_gzip"}
+KINDS = {
+    "echo_key",
+    "echo_key_garbled",
+    "echo_key_packed",
+    "reset",
+    "cut_body",
+    "cut_json",
+    "forbidden",
+    "not_found",
+}
+KINDS |= {
+    "throttled",
+    "quota_of_the_day",
+    "unavailable",
+    "html",
+    "redirect",
+    "bad_request",
+    "garbled_gzip",
+}
 """One fault of each kind."""
 
 
@@ -105,7 +133,11 @@ def visible(error: BaseException) -> Iterator[str]:
     """Everything somebody who is handed an error can get to see: all causes, all frames but those of the tests."""
     chain: list[BaseException] = [error]
     for one in chain:
-        chain += [other for other in (one.__cause__, one.__context__) if other is not None and other not in chain]
+        chain += [
+            other
+            for other in (one.__cause__, one.__context__)
+            if other is not None and other not in chain
+        ]
         yield from strings([str(one), repr(one), one.args, vars(one)], set())
         yield "".join(traceback.format_exception(one))
         for frame in frames(one.__traceback__):
@@ -119,7 +151,13 @@ def leaks(error: BaseException) -> list[str]:
 
 
 def embedder(gemini: FakeGemini, turning: Turning, **options: Any) -> GeminiEmbedder:
-    given = {"dimensions": 128, "timeout": 1.0, "base_url": gemini.url, "clock": turning.clock, **options}
+    given = {
+        "dimensions": 128,
+        "timeout": 1.0,
+        "base_url": gemini.url,
+        "clock": turning.clock,
+        **options,
+    }
     return GeminiEmbedder(GoogleKeyring(*KEYS), **given)
 
 
@@ -143,7 +181,9 @@ def asks(made: GeminiEmbedder) -> dict[str, Callable[[], object]]:
 
 
 @pytest.mark.parametrize("route", list(asks(GeminiEmbedder(GoogleKeyring("a", "b")))))
-def test_no_error_on_any_route_shows_a_key(route: str, gemini: FakeGemini, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_error_on_any_route_shows_a_key(
+    route: str, gemini: FakeGemini, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("google.genai._api_client.INITIAL_RETRY_DELAY", 0)
     probes = 0
     for name in fitting(route) - (set() if route == "embed" else SLOW):
@@ -164,7 +204,9 @@ def test_results_that_cannot_be_fetched_show_no_key(gemini: FakeGemini, turning:
     job = made.submit({f"k{number}": f"text {number}" for number in range(150)}, "a job")
     gemini.finish(job)
     probes = 0
-    for name in fitting("download") - {name for name, fault in FAULTS.items() if fault.billed} - SLOW:
+    for name in (
+        fitting("download") - {name for name, fault in FAULTS.items() if fault.billed} - SLOW
+    ):
         gemini.behave()
         gemini.misbehave("download", name, times=30)
         try:
@@ -191,7 +233,9 @@ def test_another_host_is_never_given_the_key(gemini: FakeGemini) -> None:
         assert elsewhere.requests == [] and leaks(raised.value) == []
 
 
-def test_an_upload_address_that_holds_the_key_is_of_use_and_masked(gemini: FakeGemini, turning: Turning) -> None:
+def test_an_upload_address_that_holds_the_key_is_of_use_and_masked(
+    gemini: FakeGemini, turning: Turning
+) -> None:
     gemini.key_in_upload_url = True
     made = embedder(gemini, turning)
     made.submit({f"k{number}": f"text {number}" for number in range(150)}, "a job")
@@ -212,7 +256,9 @@ def test_nothing_one_holds_shows_a_key(gemini: FakeGemini, turning: Turning) -> 
         client._api_client,
         client._api_client._http_options,
     ):
-        assert [text[:200] for text in strings(held, set()) if any(key in text for key in KEYS)] == []
+        assert [
+            text[:200] for text in strings(held, set()) if any(key in text for key in KEYS)
+        ] == []
 
 
 @pytest.mark.parametrize("key", [f"{KEYS[0]} with a blank", f"{KEYS[0]}\n{KEYS[1]}", f"ё{KEYS[0]}"])
@@ -239,7 +285,9 @@ def test_the_search_finds_a_key_where_there_is_one(gemini: FakeGemini, log: Ever
     """The client of google-genai by itself, with its own key, fails every probe: the search would see it."""
     from google.genai import Client, types
 
-    with Client(api_key=KEYS[0], vertexai=False, http_options=types.HttpOptions(base_url=gemini.url)) as client:
+    with Client(
+        api_key=KEYS[0], vertexai=False, http_options=types.HttpOptions(base_url=gemini.url)
+    ) as client:
         gemini.misbehave("embed", "echo_key")
         gemini.misbehave("embed", "reset")
         for _ in range(2):

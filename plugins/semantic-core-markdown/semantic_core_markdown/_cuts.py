@@ -48,13 +48,17 @@ def cut(text: str, start: int, end: int, limit: int, *, prose: bool) -> Iterator
             yield begin, end
             return
         share = -(-left // -(-left // limit))
-        start = _place(text, begin, share, limit, (_SENTENCE, _WORD) if prose else (_BLANK_LINE, _LINE, _WORD))
+        start = _place(
+            text, begin, share, limit, (_SENTENCE, _WORD) if prose else (_BLANK_LINE, _LINE, _WORD)
+        )
         stop = trimmed(text, begin, start)
         if stop > begin:
             yield begin, stop
 
 
-def _place(text: str, start: int, share: int, limit: int, patterns: tuple[re.Pattern[str], ...]) -> int:
+def _place(
+    text: str, start: int, share: int, limit: int, patterns: tuple[re.Pattern[str], ...]
+) -> int:
     """Where the piece that begins at `start` ends: behind the first of the patterns that is there, at best about `share`
     characters on."""
     low, high, most = start + share // 2, start + share + limit // 8, start + limit
@@ -65,7 +69,11 @@ def _place(text: str, start: int, share: int, limit: int, patterns: tuple[re.Pat
             at = found.end()
         if at > start:
             return at
-        if high < most and (found_later := pattern.search(text, high, most)) and found_later.end() > start:
+        if (
+            high < most
+            and (found_later := pattern.search(text, high, most))
+            and found_later.end() > start
+        ):
             return found_later.end()
     # Only an early one: what follows it is as long as a piece by itself.
     for pattern in patterns[1:]:

@@ -24,7 +24,9 @@ def describe(document: Document) -> Document:
         named = said.get("title")
         title = " ".join(str(named).split()) if isinstance(named, str | int | float) else ""
         title = title or first_heading(document.text)
-    language = document.language or language_tag(said.get("language")) or language_tag(said.get("lang"))
+    language = (
+        document.language or language_tag(said.get("language")) or language_tag(said.get("lang"))
+    )
     if title == document.title and language == document.language and metadata == document.metadata:
         return document
     return attrs.evolve(document, title=title, language=language, metadata=metadata)
@@ -36,5 +38,7 @@ def first_heading(text: str) -> str:
     if not _MAYBE_TITLE.search(text, max(0, begin - 1)):
         return ""
     structure = Outline(text, begin)
-    said = (plain(block.says, structure.references) for block in structure.blocks() if block.level == 1)
+    said = (
+        plain(block.says, structure.references) for block in structure.blocks() if block.level == 1
+    )
     return next(filter(None, said), "")

@@ -48,7 +48,13 @@ def front_matter(text: str) -> dict[str, Value]:
 
 def language_tag(value: object) -> str | None:
     """A BCP 47 tag if the value looks like one, else None. ``no`` is Norwegian, which YAML 1.1 reads as False."""
-    tag = "no" if value is False else value.strip().replace("_", "-") if isinstance(value, str) else ""
+    tag = (
+        "no"
+        if value is False
+        else value.strip().replace("_", "-")
+        if isinstance(value, str)
+        else ""
+    )
     return tag if _LANGUAGE_TAG.fullmatch(tag) else None
 
 

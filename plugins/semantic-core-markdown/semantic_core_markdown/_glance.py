@@ -59,13 +59,22 @@ BLOCK = re.compile(
 """The next block behind blank lines, by the name of its group; or definitions of links; or the end."""
 _TEXT_GOES_ON = re.compile(_GOES_ON, re.VERBOSE)
 _BLANK_LINE = re.compile(r"\n(?=[ \t]*+(?:\n|\Z))")
-_SPACES = "\t\n\v\f\r \xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+_SPACES = (
+    "\t\n\v\f\r \xa0\u1680"
+    + "".join(map(chr, range(0x2000, 0x200B)))
+    + "\u2028\u2029\u202f\u205f\u3000"
+)
 """What CommonMark takes off a heading."""
 _MARKS = "> \t\n-+*0123456789.)"
 
 
 def _heading(source: str, found: re.Match[str]) -> Block:
-    return Block("heading", *found.span("heading"), len(found["marks"]), without_marks(found["says"]).strip(_SPACES))
+    return Block(
+        "heading",
+        *found.span("heading"),
+        len(found["marks"]),
+        without_marks(found["says"]).strip(_SPACES),
+    )
 
 
 def _paragraph(source: str, found: re.Match[str]) -> Block | None:
@@ -85,7 +94,12 @@ def _text(source: str, start: int, found: re.Match[str]) -> Block | None:
 
 def _fence(source: str, found: re.Match[str]) -> Block:
     closing = _closing(found["ticks"]).search(source, found.end())
-    return Block("code", found.start("fence"), closing.end() if closing else len(source), says=language(found["info"]))
+    return Block(
+        "code",
+        found.start("fence"),
+        closing.end() if closing else len(source),
+        says=language(found["info"]),
+    )
 
 
 @lru_cache(maxsize=32)
@@ -108,7 +122,9 @@ def _html(source: str, found: re.Match[str]) -> Block | None:
     for opens, closes, _ in HTML_SEQUENCES:
         if opens.search(line):
             closing = (_BLANK_LINE if closes.search("") else closes).search(source, tag)
-            return Block("html", start, _line_behind(source, closing.start()) if closing else len(source))
+            return Block(
+                "html", start, _line_behind(source, closing.start()) if closing else len(source)
+            )
     goes_on = _TEXT_GOES_ON.match(source, tag)
     return _text(source, start, goes_on) if goes_on else None
 
@@ -126,7 +142,11 @@ def _quote(source: str, found: re.Match[str]) -> Block | None:
 
 
 def _table(source: str, found: re.Match[str]) -> Block | None:
-    return Block("table", *found.span("table")) if makes_table(found["head"], found["dashes"]) else None
+    return (
+        Block("table", *found.span("table"))
+        if makes_table(found["head"], found["dashes"])
+        else None
+    )
 
 
 READERS: dict[str, Callable[[str, re.Match[str]], Block | None]] = {

@@ -21,7 +21,9 @@ _MAX_BRACKETS = 20
 _MARKUP = re.compile(r"[\\`*_~\[<]|&[#A-Za-z]")
 _CODE = r"`(?![\s`])[^`]+(?<!\s)`(?!`)"
 _ADDRESS = r"\]\([^\s\x00-\x20\x7f()<>\\`]+\)"
-_SIMPLE = re.compile(rf"(?:[^\\`*_~\[\]<&!]|!(?!\[)|&(?![#A-Za-z])|{_CODE}|\[(?:[^\\`*_~\[\]<&!]|{_CODE})++{_ADDRESS})*+")
+_SIMPLE = re.compile(
+    rf"(?:[^\\`*_~\[\]<&!]|!(?!\[)|&(?![#A-Za-z])|{_CODE}|\[(?:[^\\`*_~\[\]<&!]|{_CODE})++{_ADDRESS})*+"
+)
 """Words, code, and links to plain addresses that have words and code for a text."""
 _LINK = re.compile(rf"({_CODE})|\[|{_ADDRESS}")
 _ATTRIBUTES = re.compile(r"\s*\{[#.:][^{}]*\}\s*\Z")

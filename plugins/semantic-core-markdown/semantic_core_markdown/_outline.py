@@ -70,8 +70,13 @@ def _with_any_line_ends(text: str, at: int) -> Iterator[Block]:
     ours, theirs = line_starts(source), line_starts(text[at:], at)
 
     def moved(block: Block) -> Block:
-        block.start, block.end = theirs[bisect_left(ours, block.start)], theirs[bisect_left(ours, block.end)]
-        block.within = [moved(part) for part in block.within] if isinstance(block.within, list) else within
+        block.start, block.end = (
+            theirs[bisect_left(ours, block.start)],
+            theirs[bisect_left(ours, block.end)],
+        )
+        block.within = (
+            [moved(part) for part in block.within] if isinstance(block.within, list) else within
+        )
         return block
 
     return map(moved, _blocks(source, 0))

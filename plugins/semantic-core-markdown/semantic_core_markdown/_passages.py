@@ -35,7 +35,10 @@ def passages(title: str, chunks: Sequence[Chunk]) -> list[str]:
         if above:
             if above is not headings:  # the chunks of a section share theirs
                 headings = above
-                keys = [known.get(heading) or known.setdefault(heading, _key(heading)) for heading in headings]
+                keys = [
+                    known.get(heading) or known.setdefault(heading, _key(heading))
+                    for heading in headings
+                ]
             said = _said(chunk.text)
             if said and said in keys:
                 above = headings[: keys.index(said)]
@@ -54,7 +57,11 @@ def _said(text: str) -> str:
         heading = found[1][:-1].replace("\n", " ")
     else:
         return ""
-    return _key(plain(heading) if len(heading) > HEADING_CHARS or _CHANGES_LETTERS.search(heading) else heading)
+    return _key(
+        plain(heading)
+        if len(heading) > HEADING_CHARS or _CHANGES_LETTERS.search(heading)
+        else heading
+    )
 
 
 def _key(heading: str) -> str:

@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from markdown_it import MarkdownIt
-from markdown_it.rules_block import StateBlock, fence, heading, hr, html_block, list_block, reference
+from markdown_it.rules_block import (
+    StateBlock,
+    fence,
+    heading,
+    hr,
+    html_block,
+    list_block,
+    reference,
+)
 from markdown_it.rules_block import blockquote as markdown_it_quote
 
 from semantic_core_markdown._tables import makes_table
@@ -37,7 +45,9 @@ class BlockParser(MarkdownIt):
         self.block.ruler.before("table", "by_first_char", by_first_char)
         self.block.ruler.at("table", table, {"alt": ["paragraph", "reference"]})
         self.block.ruler.at("paragraph", paragraph)
-        self.block.ruler.at("blockquote", quote, {"alt": ["paragraph", "reference", "blockquote", "list"]})
+        self.block.ruler.at(
+            "blockquote", quote, {"alt": ["paragraph", "reference", "blockquote", "list"]}
+        )
         for ruler in (self.core.ruler, self.block.ruler, self.inline.ruler, self.inline.ruler2):
             ruler.getRules("")  # sorts them, which is not safe to do from several threads at once
 
@@ -64,7 +74,9 @@ def by_first_char(state: StateBlock, start: int, end: int, silent: bool) -> bool
     if state.is_code_block(start) or first_char(state, start + 1) in _DELIMITS:
         return False
     rules = _BEGINS.get(first_char(state, start), ())
-    return any(rule(state, start, end, False) for rule in rules) or paragraph(state, start, end, False)
+    return any(rule(state, start, end, False) for rule in rules) or paragraph(
+        state, start, end, False
+    )
 
 
 def _interrupted(state: StateBlock, line: int, end: int) -> bool:
@@ -128,7 +140,11 @@ def quote(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 def table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """A row, a line of dashes with as many columns, and rows: one token for all of it."""
-    if start + 2 > end or first_char(state, start + 1) not in _DELIMITS or state.sCount[start + 1] < state.blkIndent:
+    if (
+        start + 2 > end
+        or first_char(state, start + 1) not in _DELIMITS
+        or state.sCount[start + 1] < state.blkIndent
+    ):
         return False
     if state.is_code_block(start) or state.is_code_block(start + 1):
         return False
@@ -141,7 +157,9 @@ def table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     while line < end and state.sCount[line] >= state.blkIndent:
         if not _line(state, line).strip() or state.is_code_block(line):
             break
-        if any(rule(state, line, end, True) for rule in _INTERRUPTS.get(first_char(state, line), ())):
+        if any(
+            rule(state, line, end, True) for rule in _INTERRUPTS.get(first_char(state, line), ())
+        ):
             break
         line += 1
     state.parentType = outer

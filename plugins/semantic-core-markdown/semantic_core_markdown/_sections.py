@@ -90,7 +90,11 @@ class _Packer:
     def pack(self, units: list[Unit], headings: tuple[str, ...]) -> list[Piece]:
         """The pieces of a section with these headings above it, in order."""
         self._headings, self._done = headings, []
-        if units and units[-1].end - units[0].start <= self._limit and not any(unit.solid for unit in units):
+        if (
+            units
+            and units[-1].end - units[0].start <= self._limit
+            and not any(unit.solid for unit in units)
+        ):
             self._finish(units)  # the short way for what needs no thought
             return self._done
         for unit in units:
@@ -145,7 +149,9 @@ class _Packer:
         if not units:
             return
         start, end = units[0].start, units[-1].end
-        content = [unit for unit in units if unit.solid] or [unit for unit in units if not unit.light]
+        content = [unit for unit in units if unit.solid] or [
+            unit for unit in units if not unit.light
+        ]
         kind = self._most(content)
         if self._done and kind != "code" and kind != "table":
             before = self._done[-1]
@@ -153,7 +159,12 @@ class _Packer:
             if tiny and before.kind in ("code", "table") and end - before.start <= self._limit:
                 before.end = end
                 return
-        self._add(start, end, kind, {unit.block.says for unit in units if unit.kind == "code"} if kind == "code" else None)
+        self._add(
+            start,
+            end,
+            kind,
+            {unit.block.says for unit in units if unit.kind == "code"} if kind == "code" else None,
+        )
 
     def _most(self, units: list[Unit]) -> Kind:
         kinds = dict.fromkeys([unit.kind for unit in units], 0)
@@ -163,13 +174,17 @@ class _Packer:
             kinds[unit.kind] += unit.end - unit.start
         return max(kinds, key=lambda kind: (kinds[kind], kind != "text"))
 
-    def _add(self, start: int, end: int, kind: Kind, languages: set[str] | None = None, header: str = "") -> None:
+    def _add(
+        self, start: int, end: int, kind: Kind, languages: set[str] | None = None, header: str = ""
+    ) -> None:
         known = {}
         if languages and len(languages) == 1 and (language := next(iter(languages))):
             known["language"] = language
         if header:
             known["header"] = header
-        self._done.append(Piece(first_line(self._text, start, end), end, kind, self._headings, known))
+        self._done.append(
+            Piece(first_line(self._text, start, end), end, kind, self._headings, known)
+        )
 
     def _cut(self, unit: Unit, start: int) -> None:
         """The unit, with what stands in front of it from `start` on, in pieces. More may join the last one."""
@@ -179,7 +194,11 @@ class _Packer:
         for number, part in enumerate(parts, 1):
             head = parts[first]
             following = parts[number] if number < len(parts) else None
-            if following and following.end - head.start <= self._limit and not (part.cut_code or following.cut_code):
+            if (
+                following
+                and following.end - head.start <= self._limit
+                and not (part.cut_code or following.cut_code)
+            ):
                 continue
             joined = parts[first:number]
             first = number
@@ -206,11 +225,15 @@ class _Packer:
                     self._divide(child, begin, stop, parts)
         else:
             prose = block.kind in ("paragraph", "heading", "list")
-            for number, (begin, stop) in enumerate(cut(self._text, start, end, self._limit, prose=prose)):
+            for number, (begin, stop) in enumerate(
+                cut(self._text, start, end, self._limit, prose=prose)
+            ):
                 parts.append(_Part(block, begin, stop, number))
 
     def _header(self, table: Block) -> str:
         if not table.says:
             end = LINE_END.search(self._text, table.start, table.end)
-            table.says = self._text[table.start : end.start() if end else table.end].strip()[:HEADER_CHARS]
+            table.says = self._text[table.start : end.start() if end else table.end].strip()[
+                :HEADER_CHARS
+            ]
         return table.says

@@ -67,7 +67,9 @@ def _unit(text: str, block: Block) -> Unit | None:
         return Unit(block, start, end)
     if said[0] == "<":
         return Unit(block, start, end, light=not _TAG.sub("", said).strip())
-    return Unit(block, start, end, leads=kind == "paragraph" and said.rstrip("*_").endswith((":", "：")))
+    return Unit(
+        block, start, end, leads=kind == "paragraph" and said.rstrip("*_").endswith((":", "："))
+    )
 
 
 def _lines(said: str) -> int:

@@ -39,7 +39,9 @@ FAMILIES: dict[str, Callable[[int], str]] = {
     "no headings": lambda n: "    # a\n" * (n // 8),
     "underlines": lambda n: "a\n=\n" * (n // 4),
     "quotes within quotes": lambda n: ("> " * 40 + "a\n") * (n // 80),
-    "lists within lists": lambda n: "".join("  " * (line % 40) + "- a\n" for line in range(n // 42)),
+    "lists within lists": lambda n: "".join(
+        "  " * (line % 40) + "- a\n" for line in range(n // 42)
+    ),
     "fences in quotes and plain lines": lambda n: "> ```\na\n" * (n // 8),
     "code in quotes and plain lines": lambda n: ">     a\nb\n" * (n // 10),
     "unclosed fences in items": lambda n: "- ```\n\n" * (n // 7),
@@ -70,22 +72,56 @@ FAMILIES: dict[str, Callable[[int], str]] = {
     "lines across the page": lambda n: "---\n\n" * (n // 5),
     "one long line of code": lambda n: "```\n" + "x" * n,
     "brackets in front matter": lambda n: "---\na: " + "[" * n + "\n---\n",
-    "keys in front matter": lambda n: "---\n" + "".join(f"k{number}: v\n" for number in range(n // 8)) + "---\n",
+    "keys in front matter": lambda n: (
+        "---\n" + "".join(f"k{number}: v\n" for number in range(n // 8)) + "---\n"
+    ),
     "a long key in front matter": lambda n: "---\n" + "k" * n + ": v\n---\n",
     "many dashes": lambda n: "---\n" * (n // 4),
 }
 ONE_CALL = (
-    *("stars", "backticks", "pipes", "dots", "closing quotes", "spaces", "blank lines", "one word", "joiners", "tags"),
-    *("attributes", "headings of stars", "headings of brackets", "a heading of brackets", "one long line of code"),
-    *("items", "items of any width", "lists without an end in sight", "one long paragraph and a doubt", "dashes apart"),
-    *("blank lines of spaces", "a long table", "tiny paragraphs", "unclosed comments", "definitions", "an open label"),
+    *(
+        "stars",
+        "backticks",
+        "pipes",
+        "dots",
+        "closing quotes",
+        "spaces",
+        "blank lines",
+        "one word",
+        "joiners",
+        "tags",
+    ),
+    *(
+        "attributes",
+        "headings of stars",
+        "headings of brackets",
+        "a heading of brackets",
+        "one long line of code",
+    ),
+    *(
+        "items",
+        "items of any width",
+        "lists without an end in sight",
+        "one long paragraph and a doubt",
+        "dashes apart",
+    ),
+    *(
+        "blank lines of spaces",
+        "a long table",
+        "tiny paragraphs",
+        "unclosed comments",
+        "definitions",
+        "an open label",
+    ),
     *("a wide table", "brackets in front matter", "a long key in front matter", "many dashes"),
 )
 """Those whose work may hide within a single call: of a regular expression, of the YAML library."""
 
 
 def work(text: str) -> None:
-    document = semantic_describe(document=Document(Ref("notes", "1"), text, media_type="text/markdown"))
+    document = semantic_describe(
+        document=Document(Ref("notes", "1"), text, media_type="text/markdown")
+    )
     chunks = semantic_split(document=document, max_chars=100)
     semantic_context(document=document, chunks=chunks)
 

@@ -42,8 +42,33 @@ STARTS = [
         "- > q",
         "- 1. n",
     ),
-    *("```", "```py", "````", "``` a`b", "``` a|b", "~~~", "~~~ `", "- ```", "> ```", "`code` a", "``a`` b", "~~b~~ c"),
-    *("> a", ">", "> - a", "> > b", "> # h", "> -", ">\t", "> [q]: /u", "- [l]: /u", "- - - a", "> - >"),
+    *(
+        "```",
+        "```py",
+        "````",
+        "``` a`b",
+        "``` a|b",
+        "~~~",
+        "~~~ `",
+        "- ```",
+        "> ```",
+        "`code` a",
+        "``a`` b",
+        "~~b~~ c",
+    ),
+    *(
+        "> a",
+        ">",
+        "> - a",
+        "> > b",
+        "> # h",
+        "> -",
+        ">\t",
+        "> [q]: /u",
+        "- [l]: /u",
+        "- - - a",
+        "> - >",
+    ),
     *(
         "# h",
         "## h ##",
@@ -76,7 +101,20 @@ STARTS = [
         "<b>c</b>",
         "<a id='x'></a>",
     ),
-    *("<pre>", "</pre>", "<script>", "<?php", "?>", "<!X", "<![CDATA[", "]]>", "<https://x.y>", "<a@b.c>", "<header:", "<"),
+    *(
+        "<pre>",
+        "</pre>",
+        "<script>",
+        "<?php",
+        "?>",
+        "<!X",
+        "<![CDATA[",
+        "]]>",
+        "<https://x.y>",
+        "<a@b.c>",
+        "<header:",
+        "<",
+    ),
     *(
         "[r]: /u",
         "[s]: /u 't'",
@@ -113,10 +151,15 @@ STARTS = [
     ),
 ]
 BETWEEN = ["\n", "\n", "\n", "\n", "\n\n", "\n\n", "\n\n\n", "\n \n", "", " ", "  \n", "\t\n"]
-PARTS = st.tuples(st.sampled_from(INDENTS), st.sampled_from(STARTS), st.sampled_from(BETWEEN)).map("".join)
-FEW = st.lists(PARTS, min_size=1, max_size=4, unique=True).flatmap(lambda few: st.lists(st.sampled_from(few), max_size=16))
+PARTS = st.tuples(st.sampled_from(INDENTS), st.sampled_from(STARTS), st.sampled_from(BETWEEN)).map(
+    "".join
+)
+FEW = st.lists(PARTS, min_size=1, max_size=4, unique=True).flatmap(
+    lambda few: st.lists(st.sampled_from(few), max_size=16)
+)
 MARKDOWN = st.tuples(
-    st.one_of(st.lists(PARTS, max_size=16), FEW).map("".join), st.sampled_from(["\n"] * 8 + ["\r\n", "\r"])
+    st.one_of(st.lists(PARTS, max_size=16), FEW).map("".join),
+    st.sampled_from(["\n"] * 8 + ["\r\n", "\r"]),
 ).map(lambda part: part[0].replace("\n", part[1]))
 
 
@@ -158,7 +201,9 @@ def test_blocks_found_at_a_glance_are_those_of_the_parser(text) -> None:
     blocks = everything(parsed(text, references=references), text)
     outline = Outline(text)
     assert everything(list(outline.blocks()), text) == blocks
-    assert outline.references().get("references", {}).keys() == references.get("references", {}).keys()
+    assert (
+        outline.references().get("references", {}).keys() == references.get("references", {}).keys()
+    )
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"], ids=repr)
@@ -174,7 +219,10 @@ def test_a_byte_order_mark_is_of_the_first_line(before) -> None:
     text = f"{before}\ufeff- a\n- b\n"
     (block,) = Outline(text, len(before)).blocks()
     assert (block.kind, block.start, block.end) == ("list", len(before), len(text))
-    assert [(part.start - len(before), part.end - len(before)) for part in block.inside(text)] == [(0, 5), (5, 9)]
+    assert [(part.start - len(before), part.end - len(before)) for part in block.inside(text)] == [
+        (0, 5),
+        (5, 9),
+    ]
 
 
 MARKUP = [
@@ -197,7 +245,20 @@ MARKUP = [
     "~~",
     "<b>",
 ]
-MARKUP += ["&amp;", "&", "!", "![j](k)", "\\", "{#l}", "[m][n]", "[r]", "<http://o.p>", "\n", "q_r", "1 < 2"]
+MARKUP += [
+    "&amp;",
+    "&",
+    "!",
+    "![j](k)",
+    "\\",
+    "{#l}",
+    "[m][n]",
+    "[r]",
+    "<http://o.p>",
+    "\n",
+    "q_r",
+    "1 < 2",
+]
 
 
 @settings(max_examples=500, deadline=None)

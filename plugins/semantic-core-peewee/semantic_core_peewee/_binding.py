@@ -55,11 +55,16 @@ def init_database(
     """
     database = plain_database(db)
     if core is not None and (settings or same_file):
-        raise ConfigError("init_database takes a core, or settings to make one, not both.", hint="Leave one of them out.")
+        raise ConfigError(
+            "init_database takes a core, or settings to make one, not both.",
+            hint="Leave one of them out.",
+        )
     with _lock:
         chosen = core or _core_of(database, same_file, settings)
         with connected(database):
-            bind_declared(PeeweeAdapter, chosen, install=install, backfill=backfill, database=database)
+            bind_declared(
+                PeeweeAdapter, chosen, install=install, backfill=backfill, database=database
+            )
         return chosen
 
 
@@ -106,7 +111,9 @@ class _Kept:
     settings: dict[str, Any]
     database: weakref.ref[peewee.Database]
 
-    def sync(self, limit: int | None = None, *, pending: bool = False, progress: Any = None) -> IngestReport:
+    def sync(
+        self, limit: int | None = None, *, pending: bool = False, progress: Any = None
+    ) -> IngestReport:
         """Nothing waits here."""
         return IngestReport()
 
@@ -125,7 +132,8 @@ def _core_of(database: peewee.Database, same_file: bool, settings: dict[str, Any
     if core is not None and kept is not None:
         if wanted and wanted != kept.settings:
             raise ConfigError(
-                "This database has been initialised with other settings.", hint="Close that core first, or hand over core=."
+                "This database has been initialised with other settings.",
+                hint="Close that core first, or hand over core=.",
             )
         return core
     if same_file:
@@ -140,8 +148,14 @@ def _core_of(database: peewee.Database, same_file: bool, settings: dict[str, Any
 
 def _usual_place(database: peewee.Database) -> dict[str, Any]:
     if not isinstance(database, peewee.SqliteDatabase):
-        models = [model for model, _ in SemanticIndex.declared() if PeeweeAdapter.serves(model, database=database)]
-        return {"path": project_folder(models) / f"{_NO_NAME.sub('_', str(database.database))}{SUFFIX}"}
+        models = [
+            model
+            for model, _ in SemanticIndex.declared()
+            if PeeweeAdapter.serves(model, database=database)
+        ]
+        return {
+            "path": project_folder(models) / f"{_NO_NAME.sub('_', str(database.database))}{SUFFIX}"
+        }
     if is_private(database):
         return {"store": "memory"}
     return {"path": file_of(database) + SUFFIX}

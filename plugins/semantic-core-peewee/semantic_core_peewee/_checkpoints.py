@@ -58,7 +58,9 @@ def get(raw: Any, source: str) -> str | None:
 
 def every(raw: Any) -> dict[str, str]:
     """All checkpoints; the identity is none of them."""
-    found = raw.execute("select source, value from checkpoint where source <> ?", (IDENTITY,)).fetchall()
+    found = raw.execute(
+        "select source, value from checkpoint where source <> ?", (IDENTITY,)
+    ).fetchall()
     return dict(found)
 
 

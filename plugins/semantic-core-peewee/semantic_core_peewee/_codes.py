@@ -66,7 +66,13 @@ class Block:
 
     def memory(self, taken: int) -> int:
         """Bytes held by so many slots."""
-        columns: tuple[NDArray[Any], ...] = (self.codes, self.sums, self.scales, self.documents, self.homes)
+        columns: tuple[NDArray[Any], ...] = (
+            self.codes,
+            self.sums,
+            self.scales,
+            self.documents,
+            self.homes,
+        )
         return sum(taken * column.nbytes // BLOCK for column in columns)
 
 
@@ -107,7 +113,9 @@ class Codes:
 
     def column(self, name: str) -> NDArray[Any]:
         """One column ("documents" or "homes") of all slots, end to end."""
-        held = [getattr(block, name)[: self.taken(number)] for number, block in enumerate(self.blocks)]
+        held = [
+            getattr(block, name)[: self.taken(number)] for number, block in enumerate(self.blocks)
+        ]
         return np.concatenate(held) if held else np.zeros(0, dtype=np.int64)
 
     def chunks_at(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
@@ -144,7 +152,9 @@ class CodeCache:
             for codes in tuple(self._versions)
             for number, block in enumerate(codes.blocks)
         }
-        chunks = {id(column): column.nbytes for codes in tuple(self._versions) for column in codes.chunks}
+        chunks = {
+            id(column): column.nbytes for codes in tuple(self._versions) for column in codes.chunks
+        }
         return sum(blocks.values()) + sum(chunks.values())
 
     @property
@@ -164,9 +174,16 @@ class CodeCache:
                 if version.generation == view.generation and version.state == state:
                     return version
             latest = self._versions[-1] if self._versions else None
-            if latest is not None and latest.generation == view.generation and state.changes < latest.state.changes:
+            if (
+                latest is not None
+                and latest.generation == view.generation
+                and state.changes < latest.state.changes
+            ):
                 return None
-            follows = latest is not None and (latest.generation, latest.state.epoch) == (view.generation, state.epoch)
+            follows = latest is not None and (latest.generation, latest.state.epoch) == (
+                view.generation,
+                state.epoch,
+            )
             if not follows:
                 self._versions.clear()  # the old layout goes first: both need not fit into memory
             made = self._advanced(view, state, latest if follows else None)
@@ -187,7 +204,9 @@ class CodeCache:
             chunks.append(np.zeros(BLOCK, dtype=np.int64))
         # Columns no other version sees.
         own = set(range(held // BLOCK + 1 if latest else 0, len(blocks)))
-        for number, slots in segments_since(view, self._dimensions, latest.state.changes if latest else -1):
+        for number, slots in segments_since(
+            view, self._dimensions, latest.state.changes if latest else -1
+        ):
             place, first = divmod(number * SEGMENT, BLOCK)
             if place not in own:
                 there = chunks[place][: held - place * BLOCK]
@@ -203,7 +222,9 @@ class CodeCache:
         return Codes(view.generation, state, tuple(blocks), tuple(chunks), homes_of(view))
 
 
-def _copy(block: Block, kind: np.dtype[Any], slots: NDArray[Any], first: int, fresh: int, taken: int) -> None:
+def _copy(
+    block: Block, kind: np.dtype[Any], slots: NDArray[Any], first: int, fresh: int, taken: int
+) -> None:
     into = slice(first + fresh, first + taken)
     block.codes[into], block.sums[into] = shifted(slots["code"][fresh:taken])
     block.scales[into] = slots["scale"][fresh:taken]
@@ -214,7 +235,9 @@ def _copy(block: Block, kind: np.dtype[Any], slots: NDArray[Any], first: int, fr
 def homes_of(view: View) -> Homes:
     """The homes there are in this transaction."""
     found: dict[str, dict[str, int]] = {}
-    rows = view.raw.execute("select tenant, collection, id from home where generation = ?", (view.generation,))
+    rows = view.raw.execute(
+        "select tenant, collection, id from home where generation = ?", (view.generation,)
+    )
     for tenant, collection, id in rows:
         found.setdefault(tenant, {})[collection] = id
     return found

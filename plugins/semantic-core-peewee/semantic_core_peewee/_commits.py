@@ -21,7 +21,19 @@ _log = logging.getLogger("semantic_core.orm")
 _ATTRIBUTE = "_semantic_core_commits"
 _WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*([A-Za-z]+)", re.DOTALL)
 _HARMLESS = frozenset(
-    {"SELECT", "PRAGMA", "EXPLAIN", "SHOW", "DESCRIBE", "BEGIN", "START", "SAVEPOINT", "RELEASE", "SET", "VALUES"}
+    {
+        "SELECT",
+        "PRAGMA",
+        "EXPLAIN",
+        "SHOW",
+        "DESCRIBE",
+        "BEGIN",
+        "START",
+        "SAVEPOINT",
+        "RELEASE",
+        "SET",
+        "VALUES",
+    }
 )
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"})
 _DDL = frozenset({"ALTER", "DROP", "RENAME"})
@@ -65,8 +77,16 @@ class Commits:
         self._ddl: list[weakref.WeakMethod[Callable[[str], None]]] = []
         self._mine = threading.local()
         self._lock = threading.Lock()
-        self._execute, self._commit, self._rollback = database.execute_sql, database.commit, database.rollback
-        database.execute_sql, database.commit, database.rollback = self._on_execute, self._on_commit, self._on_rollback
+        self._execute, self._commit, self._rollback = (
+            database.execute_sql,
+            database.commit,
+            database.rollback,
+        )
+        database.execute_sql, database.commit, database.rollback = (
+            self._on_execute,
+            self._on_commit,
+            self._on_rollback,
+        )
 
     def after(self, callback: Callable[[], None]) -> None:
         """Call this after every commit that may have written, in the thread that committed."""
@@ -138,7 +158,9 @@ class Commits:
                 # The database gave the transaction up: there is nothing to commit.
                 if not in_transaction(self._alive()):
                     raise
-                _log.warning("Words could not be written with their rows; they follow.", exc_info=True)
+                _log.warning(
+                    "Words could not be written with their rows; they follow.", exc_info=True
+                )
 
     def _tell(self) -> None:
         self._wrote = False
@@ -185,7 +207,11 @@ def _first_word(sql: str) -> str:
 
 def kept(database: Any, cursor: Any) -> Any:
     """The cursor with what its statement gave, kept: on SQLite it would be lost to the statements that follow."""
-    return Kept(cursor) if isinstance(database, peewee.SqliteDatabase) and not isinstance(cursor, Kept) else cursor
+    return (
+        Kept(cursor)
+        if isinstance(database, peewee.SqliteDatabase) and not isinstance(cursor, Kept)
+        else cursor
+    )
 
 
 class Kept:
@@ -196,7 +222,9 @@ class Kept:
         connection = cursor.connection
         self.description = _description(cursor)
         self._rows = iter(cursor.fetchall())
-        self.connection = Numbers(connection) if hasattr(connection, "last_insert_rowid") else connection
+        self.connection = (
+            Numbers(connection) if hasattr(connection, "last_insert_rowid") else connection
+        )
 
     def fetchone(self) -> Any:
         """The next row; None if there is none."""

@@ -32,7 +32,10 @@ WAL_LIMIT = 64 * 1024 * 1024
 CHECKPOINT = 4_000
 """Pages in the log from which on they are moved into the file: about WAL_LIMIT. Pages that change in every transaction are
 then moved once in many; a large ingest is a quarter faster than with SQLite's usual 1,000."""
-_SYNCHRONOUS: dict[Durability, str] = {"full": "pragma synchronous = full", "normal": "pragma synchronous = normal"}
+_SYNCHRONOUS: dict[Durability, str] = {
+    "full": "pragma synchronous = full",
+    "normal": "pragma synchronous = normal",
+}
 
 
 @attrs.frozen
@@ -54,7 +57,9 @@ def check_library() -> None:
     version = apsw.sqlite_lib_version()
     if tuple(map(int, version.split("."))) < OLDEST_SQLITE:
         wanted = ".".join(map(str, OLDEST_SQLITE))
-        raise StoreUnavailable(f"wanted SQLite {wanted} or newer, got {version}.", hint="pip install --upgrade apsw")
+        raise StoreUnavailable(
+            f"wanted SQLite {wanted} or newer, got {version}.", hint="pip install --upgrade apsw"
+        )
 
 
 class Connection:

@@ -23,7 +23,9 @@ def add_costs(view: View, rate: Rate, settled: Iterable[tuple[int, int]]) -> Non
         sums[account] = (count + 1, total + characters)
     spent = {}
     for account, (count, characters) in sums.items():
-        owner = view.raw.execute("select tenant, collection from account where id = ?", (account,)).get
+        owner = view.raw.execute(
+            "select tenant, collection from account where id = ?", (account,)
+        ).get
         spent[owner] = (count, round(characters * rate.tokens_per_character))
     charge(view, rate, spent)
 
@@ -31,14 +33,19 @@ def add_costs(view: View, rate: Rate, settled: Iterable[tuple[int, int]]) -> Non
 def charge(view: View, rate: Rate, spent: Mapping[tuple[str, str], tuple[int, int]]) -> None:
     """Add (passages, tokens) by (tenant, collection)."""
     about = (rate.model, rate.lane, rate.currency)
-    rows = [(rate.day, *owner, *about, count, tokens, tokens * rate.pico) for owner, (count, tokens) in spent.items()]
+    rows = [
+        (rate.day, *owner, *about, count, tokens, tokens * rate.pico)
+        for owner, (count, tokens) in spent.items()
+    ]
     view.raw.executemany(_ADD, rows)
 
 
 def costs(view: View, since: str, until: str) -> list[Cost]:
     """The rows from one day to another."""
     return [
-        Cost(day, tenant, collection, model, lane, passages, tokens, Decimal(amount) / PICO, currency)
+        Cost(
+            day, tenant, collection, model, lane, passages, tokens, Decimal(amount) / PICO, currency
+        )
         for day, tenant, collection, model, lane, passages, tokens, amount, currency in view.raw.execute(
             _READ, (since, until)
         )

@@ -47,12 +47,24 @@ _KINDS: Mapping[int, Kind] = {
     apsw.SQLITE_FULL: (StoreFull, "there is no space left", _FREE),
     apsw.SQLITE_READONLY: (StoreReadOnly, "it cannot be written", _RIGHTS),
     apsw.SQLITE_PERM: (StoreReadOnly, "it may not be written", _RIGHTS),
-    apsw.SQLITE_CANTOPEN: (StoreUnavailable, "it cannot be opened", "Check the path, its rights, and the open-file limit."),
-    apsw.SQLITE_IOERR: (StoreUnavailable, "reading or writing it failed", "Check the disk and its connection."),
+    apsw.SQLITE_CANTOPEN: (
+        StoreUnavailable,
+        "it cannot be opened",
+        "Check the path, its rights, and the open-file limit.",
+    ),
+    apsw.SQLITE_IOERR: (
+        StoreUnavailable,
+        "reading or writing it failed",
+        "Check the disk and its connection.",
+    ),
     apsw.SQLITE_NOTADB: (StoreForeign, "it is not an SQLite database", "Choose another path."),
     apsw.SQLITE_CORRUPT: (StoreCorrupt, "its content contradicts itself", _DOCTOR),
     apsw.SQLITE_CONSTRAINT: (StoreCorrupt, "its tables contradict each other", _DOCTOR),
-    apsw.SQLITE_TOOBIG: (TextInvalid, "a text is too long for it", "Cut the document into several."),
+    apsw.SQLITE_TOOBIG: (
+        TextInvalid,
+        "a text is too long for it",
+        "Cut the document into several.",
+    ),
     apsw.SQLITE_MISUSE: (StoreMisuse, "it was used after being closed", "Open it again."),
     apsw.SQLITE_NOMEM: (StoreError, "there was not enough memory", "Try again with less at once."),
     apsw.SQLITE_INTERRUPT: (StoreError, "the operation was interrupted", "Try again."),
@@ -60,12 +72,24 @@ _KINDS: Mapping[int, Kind] = {
 """Primary result code: our class, what is the matter, what to do."""
 
 _CLASSES: Mapping[type[Exception], Kind] = {
-    apsw.ThreadingViolationError: (StoreMisuse, "a connection was used by two threads at once", "Use one store object."),
+    apsw.ThreadingViolationError: (
+        StoreMisuse,
+        "a connection was used by two threads at once",
+        "Use one store object.",
+    ),
     apsw.ConnectionClosedError: (StoreMisuse, "it was used after being closed", "Open it again."),
     apsw.CursorClosedError: (StoreMisuse, "it was used after being closed", "Open it again."),
-    apsw.ForkingViolationError: (StoreMisuse, "a connection crossed a fork", "Use the store object again in the child."),
+    apsw.ForkingViolationError: (
+        StoreMisuse,
+        "a connection crossed a fork",
+        "Use the store object again in the child.",
+    ),
     UnicodeDecodeError: (StoreCorrupt, "it holds bytes that are no text", _DOCTOR),
-    UnicodeEncodeError: (InputError, "a text holds a lone surrogate", "Decode the source with errors='replace'."),
+    UnicodeEncodeError: (
+        InputError,
+        "a text holds a lone surrogate",
+        "Decode the source with errors='replace'.",
+    ),
     OverflowError: (InputError, "a number does not fit into 64 bits", "Use a smaller one."),
 }
 """Errors that carry no result code."""
@@ -123,7 +147,9 @@ def noting_errno(raw: Any) -> Iterator[None]:
 
 def damaged(error: BaseException) -> StoreCorrupt:
     """Our error for one of UNREADABLE; raise it ``from`` that one."""
-    return StoreCorrupt(f"A row holds what was never stored there ({type(error).__name__}).", hint=_DOCTOR)
+    return StoreCorrupt(
+        f"A row holds what was never stored there ({type(error).__name__}).", hint=_DOCTOR
+    )
 
 
 def altered(what: str) -> StoreCorrupt:
@@ -135,15 +161,25 @@ def translate(error: BaseException, path: str) -> SemanticCoreError:
     """Our error for one of SQLITE_ERRORS; raise it ``from`` that one."""
     cause = origin(error)
     code = result_code(cause)
-    noted = {note.removeprefix(_ERRNO) for note in getattr(cause, "__notes__", ()) if note.startswith(_ERRNO)}
+    noted = {
+        note.removeprefix(_ERRNO)
+        for note in getattr(cause, "__notes__", ())
+        if note.startswith(_ERRNO)
+    }
     if _misses_what_is_ours(cause):
         code = apsw.SQLITE_CORRUPT
     if code == apsw.SQLITE_IOERR and noted & _NO_SPACE:
         code = apsw.SQLITE_FULL
     if getattr(cause, "extendedresult", 0) in (_DB_MOVED, _DELETED):
-        made: Kind = (StoreMisuse, "it was moved, removed or replaced while open", "Close this store and open it again.")
+        made: Kind = (
+            StoreMisuse,
+            "it was moved, removed or replaced while open",
+            "Close this store and open it again.",
+        )
     else:
-        by_class = next((kind for known, kind in _CLASSES.items() if isinstance(cause, known)), None)
+        by_class = next(
+            (kind for known, kind in _CLASSES.items() if isinstance(cause, known)), None
+        )
         made = by_class or _KINDS.get(code) or (StoreError, "SQLite refused", "Please report this.")
     raised, matter, hint = made
     return raised(f"The store {path!r}: {matter} ({type(cause).__name__}: {cause}).", hint=hint)

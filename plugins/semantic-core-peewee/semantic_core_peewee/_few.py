@@ -47,14 +47,20 @@ class Known:
 
     def holds(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
         """Which of these are among them."""
-        return among(self.chunks, numbers) if self._table is None else self._table.take(numbers, mode="clip")
+        return (
+            among(self.chunks, numbers)
+            if self._table is None
+            else self._table.take(numbers, mode="clip")
+        )
 
 
 def among(ascending: NDArray[np.int64], numbers: NDArray[Any]) -> NDArray[np.bool_]:
     """Which of these numbers are among those that ascend; `np.isin` cannot know that they do, and takes longer."""
     if not len(ascending):
         return np.zeros(len(numbers), dtype=bool)
-    held: NDArray[np.bool_] = ascending.take(np.searchsorted(ascending, numbers), mode="clip") == numbers
+    held: NDArray[np.bool_] = (
+        ascending.take(np.searchsorted(ascending, numbers), mode="clip") == numbers
+    )
     return held
 
 

@@ -8,8 +8,35 @@ from contextlib import suppress
 from pathlib import Path
 
 _SHARED = (
-    *("9p", "afs", "beegfs", "ceph", "cephfs", "cifs", "davfs", "davfs2", "drvfs", "gcsfuse", "glusterfs", "goofys", "gpfs"),
-    *("grpcfuse", "juicefs", "lustre", "moosefs", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "prl_fs", "pvfs2", "rclone"),
+    *(
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cephfs",
+        "cifs",
+        "davfs",
+        "davfs2",
+        "drvfs",
+        "gcsfuse",
+        "glusterfs",
+        "goofys",
+        "gpfs",
+    ),
+    *(
+        "grpcfuse",
+        "juicefs",
+        "lustre",
+        "moosefs",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "ocfs2",
+        "orangefs",
+        "prl_fs",
+        "pvfs2",
+        "rclone",
+    ),
     *("s3fs", "smb3", "smbfs", "smbnetfs", "sshfs", "vboxsf", "vmhgfs", "vmhgfs-fuse"),
 )
 NETWORKED = frozenset([*_SHARED, *(f"fuse.{name}" for name in _SHARED)])

@@ -91,7 +91,9 @@ def _refuse_second_library(event: str, arguments: tuple[object, ...]) -> None:
         spelled = os.fsdecode(arguments[0])  # type: ignore[arg-type]
     except TypeError:
         return
-    spellings = [spelled, unquote(urlsplit(spelled).path)] if spelled.startswith("file:") else [spelled]
+    spellings = (
+        [spelled, unquote(urlsplit(spelled).path)] if spelled.startswith("file:") else [spelled]
+    )
     for path in spellings:
         if _ours.get(identity(path), 0):  # type: ignore[arg-type]
             raise StoreMisuse(

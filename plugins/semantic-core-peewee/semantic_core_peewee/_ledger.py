@@ -27,7 +27,9 @@ _FIND = f"select {_COLUMNS} from batch_job where id = ?"  # noqa: S608 - our own
 _LIST = f"""select {_COLUMNS} from batch_job where {{part}}
     and (:statuses is null or status in (select value from json_each(:statuses)))
     and (:cleaned is null or cleaned = :cleaned) order by number desc limit :limit"""  # noqa: S608
-_LIST_ALL, _LIST_OPEN, _LIST_UNCLEAN = (_LIST.format(part=part) for part in ("1", _OPEN, "not cleaned"))
+_LIST_ALL, _LIST_OPEN, _LIST_UNCLEAN = (
+    _LIST.format(part=part) for part in ("1", _OPEN, "not cleaned")
+)
 _LEASE = """update batch_job set owner = :owner, leased_until = :until, updated_at = :now
     where id = :id and status = 'CREATED' and (owner in ('', :owner) or leased_until <= :now)"""
 _NOTE = f"""update batch_job set
@@ -73,7 +75,9 @@ def open_job(view: View, job: BatchJob, limit: int, without: Collection[str]) ->
 
 def extend_job(view: View, id: str, limit: int, without: Collection[str]) -> BatchJob | None:
     """The job with more than it held; None if there is no more for it."""
-    row = view.raw.execute("select number, most, sent from batch_job where id = ? and status = 'CREATED'", (id,)).fetchone()
+    row = view.raw.execute(
+        "select number, most, sent from batch_job where id = ? and status = 'CREATED'", (id,)
+    ).fetchone()
     if row is None:
         return None
     holder, most, held = row
@@ -84,7 +88,8 @@ def extend_job(view: View, id: str, limit: int, without: Collection[str]) -> Bat
 
 def _grown(view: View, id: str, sent: int, characters: int) -> BatchJob | None:
     view.raw.execute(
-        "update batch_job set sent = sent + ?, characters = characters + ? where id = ?", (sent, characters, id)
+        "update batch_job set sent = sent + ?, characters = characters + ? where id = ?",
+        (sent, characters, id),
     )
     return job_of(view, id)
 
@@ -100,9 +105,15 @@ def _job(row: Sequence[Any]) -> BatchJob:
     return BatchJob(**{**fields, "cleaned": bool(fields["cleaned"])})
 
 
-def jobs(view: View, statuses: Collection[JobStatus] | None, limit: int, cleaned: bool | None) -> list[BatchJob]:
+def jobs(
+    view: View, statuses: Collection[JobStatus] | None, limit: int, cleaned: bool | None
+) -> list[BatchJob]:
     """The latest jobs of these statuses, oldest first."""
-    values = {"statuses": None if statuses is None else json.dumps(sorted(statuses)), "cleaned": cleaned, "limit": limit}
+    values = {
+        "statuses": None if statuses is None else json.dumps(sorted(statuses)),
+        "cleaned": cleaned,
+        "limit": limit,
+    }
     are_open = statuses is not None and set(statuses) <= set(OPEN)
     # The first two have an index.
     sql = _LIST_OPEN if are_open else _LIST_UNCLEAN if cleaned is False else _LIST_ALL
@@ -138,7 +149,10 @@ def settle(
     """Give results to those who wait for them, and let go of the passages; how many passages that were."""
     number, generation = number_of(view, id), view.generation
     names = json.dumps([*vectors, *failures])
-    held = {name: (account, size) for name, account, size in view.raw.execute(_HELD, (names, generation, number))}
+    held = {
+        name: (account, size)
+        for name, account, size in view.raw.execute(_HELD, (names, generation, number))
+    }
     if not held:
         return 0
     good = {name: vector for name, vector in vectors.items() if name in held}
@@ -154,14 +168,24 @@ def settle(
     return len(held)
 
 
-def close(view: View, id: str, status: JobStatus, now: float, error: str, rest: Rest, attempts: int) -> bool:
+def close(
+    view: View, id: str, status: JobStatus, now: float, error: str, rest: Rest, attempts: int
+) -> bool:
     """End the job, unless it has ended."""
-    row = view.raw.execute(_CLOSE, {"id": id, "status": status, "now": now, "error": error}).fetchone()
+    row = view.raw.execute(
+        _CLOSE, {"id": id, "status": status, "now": now, "error": error}
+    ).fetchone()
     if row is None:
         return False
     holder, sent = row
     if rest != "free":
-        values = {"id": id, "holder": holder, "sent": sent, "most": (sent + 1) // 2, "attempts": attempts}
+        values = {
+            "id": id,
+            "holder": holder,
+            "sent": sent,
+            "most": (sent + 1) // 2,
+            "attempts": attempts,
+        }
         reason = error or "No result came back."
         kind = {"fail": rest == "fail", "halve": rest == "halve", "error": reason}
         # The first failure of a whole job proves nothing, not even of a job of one.
@@ -174,7 +198,8 @@ def close(view: View, id: str, status: JobStatus, now: float, error: str, rest: 
 def drop(view: View, id: str) -> bool:
     """Forget a job of which nothing was sent."""
     row = view.raw.execute(
-        "delete from batch_job where id = ? and status = 'CREATED' and provider_job = '' returning number", (id,)
+        "delete from batch_job where id = ? and status = 'CREATED' and provider_job = '' returning number",
+        (id,),
     ).fetchone()
     if row is not None:
         view.raw.execute("delete from claim where holder = ?", (row[0],))
@@ -192,6 +217,7 @@ def retry(view: View, id: str | None) -> int:
         and c.fingerprint = trouble.fingerprint and c.vector is null)"""
     view.raw.execute(f"delete from trouble where generation = ? and {lost}", (view.generation,))  # noqa: S608 - ours
     view.raw.execute(
-        "delete from trouble where generation = ? and failed and (? is null or job = ?)", (view.generation, id, id)
+        "delete from trouble where generation = ? and failed and (? is null or job = ?)",
+        (view.generation, id, id),
     )
     return int(view.raw.changes())

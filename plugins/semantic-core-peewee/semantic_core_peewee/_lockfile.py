@@ -56,7 +56,9 @@ def sole(path: str, patience: float) -> Iterator[None]:
             break
         os.close(descriptor)  # taken, or removed by the one who had it: begin again
         if time.monotonic() > deadline:
-            raise StoreBusy(f"The store {path!r} is being made by another process.", hint="Try again.")
+            raise StoreBusy(
+                f"The store {path!r} is being made by another process.", hint="Try again."
+            )
         time.sleep(PAUSE)
     try:
         yield

@@ -129,7 +129,9 @@ def migrate(raw: Any, first: dict[str, str] | None = None) -> int:
                 raw.execute(statement)
             if step.number == 1:
                 raw.execute(f"pragma application_id = {APPLICATION_ID}")
-                raw.executemany("insert into meta (key, value) values (?, ?)", list((first or {}).items()))
+                raw.executemany(
+                    "insert into meta (key, value) values (?, ?)", list((first or {}).items())
+                )
             row = (step.number, step.name, datetime.now(UTC).isoformat())
             raw.execute("insert into migration (number, name, applied_at) values (?, ?, ?)", row)
             raw.execute(f"pragma user_version = {step.number}")

@@ -40,7 +40,9 @@ def prepare(target: Target, space: Space | None, multi_tenant: bool | None) -> t
         try:
             if is_new(target):
                 if space is None:
-                    raise StoreUnavailable(f"There is no store at {target.path!r}.", hint="Check the path.")
+                    raise StoreUnavailable(
+                        f"There is no store at {target.path!r}.", hint="Check the path."
+                    )
                 with sole(target.path, target.busy_timeout):
                     if is_new(target):
                         _create(target, space, bool(multi_tenant))
@@ -84,7 +86,9 @@ def said_of(space: Space, multi_tenant: bool) -> dict[str, str]:
     return {**said, "crc": _crc(said)}
 
 
-def _settle(target: Target, space: Space | None, multi_tenant: bool | None) -> tuple[Space, bool] | None:
+def _settle(
+    target: Target, space: Space | None, multi_tenant: bool | None
+) -> tuple[Space, bool] | None:
     """Bring an existing file up and compare it with what is wanted; None if it turns out to be empty."""
     path = target.path
     with _refined(path), translated(path):
@@ -96,7 +100,9 @@ def _settle(target: Target, space: Space | None, multi_tenant: bool | None) -> t
                 return None  # a creation that was cut off; opening it rolled it back
             if version > newest():
                 raise newer_release(path, version)
-            if version < newest() or (raw.pragma("journal_mode") != "wal" and not raw.readonly("main")):
+            if version < newest() or (
+                raw.pragma("journal_mode") != "wal" and not raw.readonly("main")
+            ):
                 if raw.readonly("main"):
                     raise StoreReadOnly(
                         f"The store {path!r} has schema {version}, wanted {newest()}, and it cannot be written.",
@@ -123,18 +129,25 @@ def _use_log(raw: Any, path: str) -> None:
             time.sleep(PAUSE)
     if mode != "wal":
         raise StoreUnavailable(
-            f"The store {path!r} needs a write-ahead log; its file system gave {mode!r}.", hint="Use a local disk."
+            f"The store {path!r} needs a write-ahead log; its file system gave {mode!r}.",
+            hint="Use a local disk.",
         )
 
 
-def agree(path: str, says: dict[str, str], space: Space | None, multi_tenant: bool | None) -> tuple[Space, bool]:
+def agree(
+    path: str, says: dict[str, str], space: Space | None, multi_tenant: bool | None
+) -> tuple[Space, bool]:
     """The space and tenancy a store has, if they are what is wanted. Raises StoreCorrupt, SpaceMismatch, StoreMisuse."""
     if says.get("crc") != _crc(says):
-        raise StoreCorrupt(f"The store {path!r} does not say what it was made as.", hint="Restore a backup.")
+        raise StoreCorrupt(
+            f"The store {path!r} does not say what it was made as.", hint="Restore a backup."
+        )
     try:
         held, tenancy = Space(**json.loads(says["space"])), bool(json.loads(says["multi_tenant"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreCorrupt(f"The store {path!r} does not say what it holds.", hint="Restore a backup.") from error
+        raise StoreCorrupt(
+            f"The store {path!r} does not say what it holds.", hint="Restore a backup."
+        ) from error
     if space is not None and held != space and held.model == WORDS_ONLY:
         raise SpaceMismatch(
             f"The store {path!r} was made without an embedder, the one in use makes {space}.",
@@ -156,7 +169,9 @@ def agree(path: str, says: dict[str, str], space: Space | None, multi_tenant: bo
 
 def _crc(says: dict[str, str]) -> str:
     """Checksum of what a store was made as, as text."""
-    return str(row_crc(*(says.get(name) for name in ("space", "multi_tenant", "generation", "created_at"))))
+    return str(
+        row_crc(*(says.get(name) for name in ("space", "multi_tenant", "generation", "created_at")))
+    )
 
 
 def _space_record(space: Space) -> dict[str, Any]:
@@ -176,7 +191,11 @@ def _refined(path: str) -> Iterator[None]:
         yield
     except StoreUnavailable as error:
         folder = os.path.dirname(path)
-        if isinstance(error.__cause__, apsw.CantOpenError) and os.path.isdir(folder) and not os.access(folder, os.W_OK):
+        if (
+            isinstance(error.__cause__, apsw.CantOpenError)
+            and os.path.isdir(folder)
+            and not os.access(folder, os.W_OK)
+        ):
             raise StoreReadOnly(
                 f"The store {path!r} needs a folder it can write to, {folder!r} is not.",
                 hint="Give this user the right to write there, or use a copy elsewhere.",

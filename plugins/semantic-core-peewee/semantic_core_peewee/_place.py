@@ -25,10 +25,14 @@ def is_new(target: Target) -> bool:
     except FileNotFoundError as error:
         folder = os.path.dirname(path)
         if not os.path.isdir(folder):
-            raise StoreUnavailable(f"There is no folder {folder!r} for the store.", hint="Create it first.") from error
+            raise StoreUnavailable(
+                f"There is no folder {folder!r} for the store.", hint="Create it first."
+            ) from error
         return _not_beside_a_log(path)
     except OSError as error:
-        raise StoreUnavailable(f"The store {path!r} cannot be reached: {error.strerror}.", hint="Check the path.") from error
+        raise StoreUnavailable(
+            f"The store {path!r} cannot be reached: {error.strerror}.", hint="Check the path."
+        ) from error
     if not stat.S_ISREG(found.st_mode):
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
         raise StoreUnavailable(f"The store {path!r} is {what}.", hint="Give the path of a file.")
@@ -78,7 +82,9 @@ def _check_header(path: str) -> None:
         raise StoreForeign(f"{path!r} is not an SQLite database.", hint="Choose another path.")
     version, application = (int.from_bytes(header[place : place + 4], "big") for place in (60, 68))
     if application != APPLICATION_ID:
-        raise StoreForeign(f"{path!r} is the SQLite database of another program.", hint="Choose another path.")
+        raise StoreForeign(
+            f"{path!r} is the SQLite database of another program.", hint="Choose another path."
+        )
     if _has_pages(f"{path}-wal"):
         version = _version_in_log(path, version)
     if version > newest():
@@ -95,13 +101,17 @@ def _header(path: str) -> bytes:
         finally:
             file.xClose()
     except apsw.Error as error:
-        raise StoreUnavailable(f"The store {path!r} cannot be read: {error}.", hint="Check its rights.") from error
+        raise StoreUnavailable(
+            f"The store {path!r} cannot be read: {error}.", hint="Check its rights."
+        ) from error
 
 
 def _version_in_log(path: str, version: int) -> int:
     """The version with what was written last; looked at without moving the log into the file."""
     with suppress(apsw.Error):  # whatever is wrong, opening the file will say it better
-        raw = apsw.Connection(Path(path).as_uri() + "?mode=ro", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        raw = apsw.Connection(
+            Path(path).as_uri() + "?mode=ro", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        )
         try:
             return version_of(raw)
         finally:

@@ -179,12 +179,16 @@ class Pool:
         """Sole use of the writing connection, outside any transaction, as a function that opens it when it must be."""
         self._refuse_closed()
         if self.in_snapshot:
-            raise StoreMisuse("Writing within this thread's own snapshot would not be seen in it.", hint="Leave it first.")
+            raise StoreMisuse(
+                "Writing within this thread's own snapshot would not be seen in it.",
+                hint="Leave it first.",
+            )
         lock, patience = self._writing, self.patience
         if not lock.acquire(timeout=patience):
             wait = f"{patience:g} s"
             raise StoreBusy(
-                f"The store {self._target.path!r}: another thread has been writing for {wait}.", hint="Try again."
+                f"The store {self._target.path!r}: another thread has been writing for {wait}.",
+                hint="Try again.",
             )
         try:
             self._refuse_closed()
@@ -295,7 +299,9 @@ class Pool:
     def _enter(self) -> Reader:
         reader = self._reader()
         if getattr(self._local, "orphaned", False):
-            raise StoreMisuse("A snapshot does not survive a fork.", hint="Open a new one in the child.")
+            raise StoreMisuse(
+                "A snapshot does not survive a fork.", hint="Open a new one in the child."
+            )
         with reader.lock:
             self._refuse_closed()
             reader.depth += 1
@@ -391,4 +397,8 @@ def _after_fork_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

@@ -71,15 +71,22 @@ def key_of(ref: Ref) -> Key:
     return ref.tenant, ref.collection, ref.key
 
 
-def incoming(batch: Iterable[tuple[Document, Sequence[Entry]]], dimensions: int, multi_tenant: bool) -> list[Incoming]:
+def incoming(
+    batch: Iterable[tuple[Document, Sequence[Entry]]], dimensions: int, multi_tenant: bool
+) -> list[Incoming]:
     """The rows a batch becomes; it is read to its end. Raises InputError, VectorInvalid, TenantRequired, TenantRefused."""
     given = [(document, list(entries)) for document, entries in batch]
     for document, _ in given:
         if not isinstance(document, Document):
-            raise InputError(f"replace takes pairs of a Document and its entries, got {type(document).__name__}.")
+            raise InputError(
+                f"replace takes pairs of a Document and its entries, got {type(document).__name__}."
+            )
         check_tenant(document.ref.tenant, multi_tenant)
     passages = _passages([entry for _, entries in given for entry in entries], dimensions)
-    return [_incoming(document, entries, list(islice(passages, len(entries)))) for document, entries in given]
+    return [
+        _incoming(document, entries, list(islice(passages, len(entries))))
+        for document, entries in given
+    ]
 
 
 def _incoming(document: Document, entries: Sequence[Entry], passages: list[Passage]) -> Incoming:
@@ -92,7 +99,13 @@ def _incoming(document: Document, entries: Sequence[Entry], passages: list[Passa
         twice = next(position for position in positions if positions.count(position) > 1)
         raise InputError(f"{ref}: two entries have position {twice}.")
     passages.sort()
-    content = (document.title, document.media_type, document.language, to_json(document.metadata), text_hash(document.text))
+    content = (
+        document.title,
+        document.media_type,
+        document.language,
+        to_json(document.metadata),
+        text_hash(document.text),
+    )
     return Incoming(ref, content, document.text, attributes(document.metadata), passages)
 
 
@@ -102,10 +115,21 @@ def _passages(entries: Sequence[Entry], dimensions: int) -> Iterator[Passage]:
     if not entries:
         return iter(())
     chunks = [entry.chunk for entry in entries]
-    numbers = [chunk.id.position for chunk in chunks], [chunk.start for chunk in chunks], [chunk.end for chunk in chunks]
-    texts = [entry.fingerprint for entry in entries], [chunk.text for chunk in chunks], [entry.passage for entry in entries]
+    numbers = (
+        [chunk.id.position for chunk in chunks],
+        [chunk.start for chunk in chunks],
+        [chunk.end for chunk in chunks],
+    )
+    texts = (
+        [entry.fingerprint for entry in entries],
+        [chunk.text for chunk in chunks],
+        [entry.passage for entry in entries],
+    )
     kinds = [chunk.kind for chunk in chunks]
-    if not (all(_are_counts(column) for column in numbers) and all(_are_text(column) for column in (kinds, *texts))):
+    if not (
+        all(_are_counts(column) for column in numbers)
+        and all(_are_text(column) for column in (kinds, *texts))
+    ):
         _refuse(entries)
     fingerprints, said, passages = texts
     headings: dict[tuple[str, ...], str] = {}
@@ -144,7 +168,9 @@ def _refuse(entries: Iterable[Entry]) -> None:
         chunk = entry.chunk
         numbers = chunk.id.position, chunk.start, chunk.end
         if not _are_counts(numbers):
-            raise InputError(f"{chunk.id}: position, start and end must be whole numbers from 0, got {numbers}.")
+            raise InputError(
+                f"{chunk.id}: position, start and end must be whole numbers from 0, got {numbers}."
+            )
         for text in (chunk.kind, entry.fingerprint, chunk.text, entry.passage):
             if not isinstance(text, str):
                 wanted = "kind, text, passage and fingerprint must be str"
@@ -157,7 +183,12 @@ def row_crc(*fields: str | int | None) -> int:
 
 
 def document_crc(
-    key: Key, content: Sequence[str | None], stamp: int | None, created: str, updated: str, characters: int
+    key: Key,
+    content: Sequence[str | None],
+    stamp: int | None,
+    created: str,
+    updated: str,
+    characters: int,
 ) -> int:
     """Checksum of a row of `document` and of what it is found by; its text is covered by the hash in its content."""
     return row_crc(*key, *content, stamp, created, updated, characters)
@@ -217,7 +248,10 @@ def _headings(headings: tuple[str, ...], known: dict[tuple[str, ...], str]) -> s
 
 def metadata_of(text: str) -> Mapping[str, Any]:
     """Metadata as it was handed over: lists are tuples."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(text).items()}
+    return {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in json.loads(text).items()
+    }
 
 
 P = ParamSpec("P")
@@ -253,7 +287,15 @@ def stored_chunk(ref: Ref, row: Sequence[Any]) -> StoredChunk:
     if chunk_crc(document, position, content) != crc or row_crc(*key_of(ref), *says) != of_document:
         raise altered(f"A passage of {ref}, or what is known of that document,")
     kind, start, end, _, headings, metadata, text, *_ = content
-    chunk = Chunk(ChunkId(ref, position), text, start, end, kind, tuple(json.loads(headings)), metadata_of(metadata))
+    chunk = Chunk(
+        ChunkId(ref, position),
+        text,
+        start,
+        end,
+        kind,
+        tuple(json.loads(headings)),
+        metadata_of(metadata),
+    )
     return StoredChunk(chunk, says[0], metadata_of(says[3]), bool(pending))
 
 

@@ -53,7 +53,9 @@ class SameFileStore(SqliteStore):
         busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
     ) -> None:
         if not isinstance(space, Space):
-            raise ConfigError(f"space must be the Space of an embedder, got {type(space).__name__}.")
+            raise ConfigError(
+                f"space must be the Space of an embedder, got {type(space).__name__}."
+            )
         check_library()
         self.database = plain_database(database)
         self._target = Target(_path_of(self.database), "full", busy_timeout, wrap=Renamed)
@@ -92,7 +94,8 @@ class SameFileStore(SqliteStore):
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Refused: the index is a part of the application's file."""
         raise StoreMisuse(
-            f"The index is a part of {self._target.path!r}, not a file of its own.", hint="Back that file up as a whole."
+            f"The index is a part of {self._target.path!r}, not a file of its own.",
+            hint="Back that file up as a whole.",
         )
 
     def close(self) -> None:
@@ -126,7 +129,10 @@ def _path_of(database: Any) -> str:
 def _check_connection(database: Any) -> None:
     raw = database.connection()
     if raw.in_transaction:
-        raise StoreMisuse("The database has a transaction open.", hint="Set the index up before the first transaction.")
+        raise StoreMisuse(
+            "The database has a transaction open.",
+            hint="Set the index up before the first transaction.",
+        )
     mode = raw.pragma("journal_mode")
     if mode != "wal":
         raise StoreMisuse(
@@ -154,7 +160,9 @@ def _prepare(target: Target, space: Space, multi_tenant: bool | None) -> tuple[S
 
 
 def _version_of(raw: Any) -> int:
-    there = raw.execute("select 1 from sqlite_master where name = ?", (renamed_name("migration"),)).get
+    there = raw.execute(
+        "select 1 from sqlite_master where name = ?", (renamed_name("migration"),)
+    ).get
     return int(raw.execute("select max(number) from migration").get) if there else 0
 
 

@@ -49,7 +49,10 @@ class SameFilePool(Pool):
     def uncommitted(self) -> bool:
         """Whether this thread sees changes of the index that nobody else does yet."""
         raw = self._open_transaction()
-        return raw is not None and getattr(self._here, "wrote", None) == (id(raw), self._commits.ended)
+        return raw is not None and getattr(self._here, "wrote", None) == (
+            id(raw),
+            self._commits.ended,
+        )
 
     def current(self) -> Any:
         """See `Pool.current`."""
@@ -88,7 +91,10 @@ class SameFilePool(Pool):
         if raw is None:
             return super().write(work)
         if super().in_snapshot:
-            raise StoreMisuse("Writing within this thread's own snapshot would not be seen in it.", hint="Leave it first.")
+            raise StoreMisuse(
+                "Writing within this thread's own snapshot would not be seen in it.",
+                hint="Leave it first.",
+            )
         try:
             with self._told():
                 view = self._view(raw)

@@ -65,7 +65,9 @@ def _room(count: int) -> Scores:
     return room[:count]
 
 
-def score(query: Query, codes: NDArray[np.uint8], sums: Scores, scales: Scores, into: Scores) -> None:
+def score(
+    query: Query, codes: NDArray[np.uint8], sums: Scores, scales: Scores, into: Scores
+) -> None:
     """Rough cosines of these codes over the query's step, written to `into`."""
     if len(codes):
         np.subtract(_dots(query.codes, codes), sums, out=into)
@@ -77,9 +79,13 @@ def score(query: Query, codes: NDArray[np.uint8], sums: Scores, scales: Scores, 
 
 def _dots(query: NDArray[np.uint8], codes: NDArray[np.uint8]) -> Scores:
     if query.shape[1] > WIDEST:
-        return _dots(query[:, :WIDEST], codes[:, :WIDEST]) + _dots(query[:, WIDEST:], codes[:, WIDEST:])
+        return _dots(query[:, :WIDEST], codes[:, :WIDEST]) + _dots(
+            query[:, WIDEST:], codes[:, WIDEST:]
+        )
     # No `out=`: simsimd's loses a reference to None per call, and the interpreter ends after some thousands.
-    dots: Scores = np.asarray(simsimd.cdist(query, codes, metric="dot", dtype="uint8", out_dtype="float32"))[0]
+    dots: Scores = np.asarray(
+        simsimd.cdist(query, codes, metric="dot", dtype="uint8", out_dtype="float32")
+    )[0]
     return dots
 
 
@@ -108,7 +114,13 @@ def score_rows(query: Query, codes: Codes, rows: Rows) -> Scores:
         if end > start:
             inside = rows[start:end] - number * BLOCK
             block = codes.blocks[number]
-            score(query, block.codes[inside], block.sums[inside], block.scales[inside], scores[start:end])
+            score(
+                query,
+                block.codes[inside],
+                block.sums[inside],
+                block.scales[inside],
+                scores[start:end],
+            )
         start = end
     return scores
 
@@ -124,7 +136,10 @@ def streamed(view: View, dimensions: int, state: State, query: Query) -> tuple[C
         scales = np.ascontiguousarray(taken["scale"])
         score(query, codes, sums, scales, scores[start : start + len(taken)])
         chunks.append(np.ascontiguousarray(slots["chunk"]))
-        homes, documents = np.ascontiguousarray(slots["home"]), np.ascontiguousarray(slots["document"])
+        homes, documents = (
+            np.ascontiguousarray(slots["home"]),
+            np.ascontiguousarray(slots["document"]),
+        )
         blocks.append(Block(codes[:0], sums[:0], scales, documents, homes))
     codes_of_none = Codes(view.generation, state, tuple(blocks), tuple(chunks), homes_of(view))
     if state.dead:
@@ -156,7 +171,9 @@ def largest_step(codes: Codes) -> float:
     found: float | None = codes.kept.get("step")
     if found is None:
         taken = ((block, codes.taken(number)) for number, block in enumerate(codes.blocks))
-        found = codes.kept["step"] = max((float(block.scales[:count].max()) for block, count in taken if count), default=0.0)
+        found = codes.kept["step"] = max(
+            (float(block.scales[:count].max()) for block, count in taken if count), default=0.0
+        )
     return found
 
 

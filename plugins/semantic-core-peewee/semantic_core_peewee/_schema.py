@@ -243,7 +243,9 @@ class Cost(peewee.Model):
     amount = peewee.IntegerField()
 
     class Meta:
-        primary_key = peewee.CompositeKey("day", "tenant", "collection", "model", "lane", "currency")
+        primary_key = peewee.CompositeKey(
+            "day", "tenant", "collection", "model", "lane", "currency"
+        )
 
 
 class Checkpoint(peewee.Model):
@@ -254,7 +256,19 @@ class Checkpoint(peewee.Model):
 
 
 MODELS = (
-    *(Meta, Migration, Document, Chunk, Attribute, Tombstone, VectorState, Home, Segment, SegmentChange, Slot),
+    *(
+        Meta,
+        Migration,
+        Document,
+        Chunk,
+        Attribute,
+        Tombstone,
+        VectorState,
+        Home,
+        Segment,
+        SegmentChange,
+        Slot,
+    ),
     *(BatchJob, Claim, Trouble, Account, Cost, Checkpoint),
 )
 

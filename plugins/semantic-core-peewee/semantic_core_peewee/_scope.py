@@ -48,9 +48,13 @@ def check_tenant(tenant: object, multi_tenant: bool) -> str:
     if not isinstance(tenant, str):
         raise InputError(f"A tenant must be a str, got {type(tenant).__name__}.")
     if multi_tenant and not tenant:
-        raise TenantRequired("This store keeps tenants apart: wanted a tenant, got none.", hint="Name one.")
+        raise TenantRequired(
+            "This store keeps tenants apart: wanted a tenant, got none.", hint="Name one."
+        )
     if tenant and not multi_tenant:
-        raise TenantRefused(f"This store knows no tenants: wanted none, got {tenant!r}.", hint="Leave it out.")
+        raise TenantRefused(
+            f"This store knows no tenants: wanted none, got {tenant!r}.", hint="Leave it out."
+        )
     return tenant
 
 
@@ -69,18 +73,25 @@ def compile_scope(scope: Scope, generation: int) -> Clause:
         bound = [generation if value is _GENERATION else value for value in bound]
         values += bound
         of_each += bound
-        parts.append(f"d.id {'not in' if absent else 'in'} ({' union all '.join(held) or _NOTHING})")
-        any_of_them = " or ".join(f"exists ({source} and a.document = d.id)" for source in held) or "0"
+        parts.append(
+            f"d.id {'not in' if absent else 'in'} ({' union all '.join(held) or _NOTHING})"
+        )
+        any_of_them = (
+            " or ".join(f"exists ({source} and a.document = d.id)" for source in held) or "0"
+        )
         each.append(f"not ({any_of_them})" if absent else f"({any_of_them})")
         if not absent:
             sources.insert(0, (" union all ".join(held) or _NOTHING, tuple(bound)))
     if len(values) > MOST_VALUES:
         raise FilterInvalid(
-            f"where binds {len(values):,} values, the most is {MOST_VALUES:,}.", hint="Ask in several steps."
+            f"where binds {len(values):,} values, the most is {MOST_VALUES:,}.",
+            hint="Ask in several steps.",
         )
     alone = () if scope.filter else tuple(named)
     one_by_one = (" and ".join(each), tuple(of_each))
-    return Clause(" and ".join(parts), tuple(values), len(parts) > 2, one_by_one, tuple(sources), alone)
+    return Clause(
+        " and ".join(parts), tuple(values), len(parts) > 2, one_by_one, tuple(sources), alone
+    )
 
 
 _GENERATION: Any = object()

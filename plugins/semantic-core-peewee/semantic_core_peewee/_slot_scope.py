@@ -68,9 +68,16 @@ def matching(view: View, codes: Codes, scope: Scope, clause: Clause) -> Matching
 
 def _matching(view: View, codes: Codes, scope: Scope, clause: Clause, *, again: bool) -> Matching:
     homes = codes.homes.get(scope.tenant, {})
-    wanted = [number for name, number in homes.items() if scope.collections is None or name in scope.collections]
+    wanted = [
+        number
+        for name, number in homes.items()
+        if scope.collections is None or name in scope.collections
+    ]
     everywhere = len(wanted) == sum(map(len, codes.homes.values()))
-    allowed = _table(wanted, max((number for held in codes.homes.values() for number in held.values()), default=0))
+    allowed = _table(
+        wanted,
+        max((number for held in codes.homes.values() for number in held.values()), default=0),
+    )
     if not scope.filter:
         return Matching() if everywhere else _matched(codes, lambda block: allowed[block.homes])
     ids = _every_document(view, clause) if again else few_documents(view, clause, codes.state)
@@ -101,7 +108,9 @@ def _matched(codes: Codes, inside: Callable[[Block], NDArray[np.bool_]]) -> Matc
     found = [np.zeros(0, dtype=bool)]
     for number, block in enumerate(codes.blocks):
         taken = codes.taken(number)
-        mask = inside(attrs.evolve(block, documents=block.documents[:taken], homes=block.homes[:taken]))
+        mask = inside(
+            attrs.evolve(block, documents=block.documents[:taken], homes=block.homes[:taken])
+        )
         found.append(mask & (codes.chunks[number][:taken] > 0))
     whole = np.concatenate(found)
     share = float(np.count_nonzero(whole)) / max(1, len(whole))
@@ -110,5 +119,9 @@ def _matched(codes: Codes, inside: Callable[[Block], NDArray[np.bool_]]) -> Matc
     ends = np.cumsum([codes.taken(number) for number in range(len(codes.blocks))])[:-1]
     masks = zip(codes.blocks, np.split(whole, ends), strict=True)
     # To subtract other numbers costs nothing; to choose by a mask, whose branches nobody can predict, as much as the scan.
-    sums = tuple(np.where(mask, block.sums[: len(mask)], np.float32(np.inf)) for block, mask in masks if len(block.sums))
+    sums = tuple(
+        np.where(mask, block.sums[: len(mask)], np.float32(np.inf))
+        for block, mask in masks
+        if len(block.sums)
+    )
     return Matching(inside=whole, sums=sums, share=share)

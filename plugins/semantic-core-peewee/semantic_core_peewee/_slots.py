@@ -59,7 +59,13 @@ class State(NamedTuple):
 
 def slot_type(dimensions: int) -> np.dtype[Any]:
     """How a slot lies in a segment; all of it is zero while it is not taken."""
-    fields = [("chunk", "<i8"), ("document", "<i8"), ("home", "<i4"), ("scale", "<f4"), ("code", "i1", (dimensions,))]
+    fields = [
+        ("chunk", "<i8"),
+        ("document", "<i8"),
+        ("home", "<i4"),
+        ("scale", "<f4"),
+        ("code", "i1", (dimensions,)),
+    ]
     return np.dtype(fields)
 
 
@@ -88,7 +94,9 @@ class Added(NamedTuple):
 def home_of(view: View, tenant: str, collection: str) -> int:
     """The number of this (tenant, collection); made if there is none."""
     values = (view.generation, tenant, collection)
-    found = view.raw.execute("select id from home where generation = ? and tenant = ? and collection = ?", values).get
+    found = view.raw.execute(
+        "select id from home where generation = ? and tenant = ? and collection = ?", values
+    ).get
     if found is None:
         made = "insert into home (generation, tenant, collection) values (?, ?, ?) returning id"
         found = view.raw.execute(made, values).get
@@ -108,7 +116,9 @@ def write(view: View, dimensions: int, added: Sequence[Added], dropped: Collecti
     remaining = iter(added)
     while block := list(islice(remaining, 4_096)):
         state = _take(view, dimensions, state, block, touched)
-    view.raw.executemany(_TOUCH_SEGMENT, [(view.generation, number, state.changes) for number in sorted(touched)])
+    view.raw.executemany(
+        _TOUCH_SEGMENT, [(view.generation, number, state.changes) for number in sorted(touched)]
+    )
     if state.dead > max(FEW_DEAD, MOST_DEAD * state.slots):
         state = _laid_out(view, dimensions, state, list(_living(view, dimensions)))
     view.raw.execute(_KEEP_STATE, (view.generation, *state))
@@ -149,11 +159,15 @@ def slots_of(added: Sequence[Added], dimensions: int) -> NDArray[Any]:
     """The slots these chunks get."""
     slots = np.zeros(len(added), dtype=slot_type(dimensions))
     slots["chunk"], slots["document"], slots["home"], vectors = zip(*added, strict=True)
-    slots["code"], slots["scale"] = quantised(np.frombuffer(b"".join(vectors), dtype=STORED).reshape(len(added), dimensions))
+    slots["code"], slots["scale"] = quantised(
+        np.frombuffer(b"".join(vectors), dtype=STORED).reshape(len(added), dimensions)
+    )
     return slots
 
 
-def _take(view: View, dimensions: int, state: State, added: Sequence[Added], touched: set[int]) -> State:
+def _take(
+    view: View, dimensions: int, state: State, added: Sequence[Added], touched: set[int]
+) -> State:
     slots = slots_of(added, dimensions)
     place = state.slots
     _map(view, slots, place)
@@ -171,7 +185,10 @@ def _take(view: View, dimensions: int, state: State, added: Sequence[Added], tou
 
 
 def _map(view: View, slots: NDArray[Any], place: int) -> None:
-    rows = [(view.generation, chunk, place + number) for number, chunk in enumerate(slots["chunk"].tolist())]
+    rows = [
+        (view.generation, chunk, place + number)
+        for number, chunk in enumerate(slots["chunk"].tolist())
+    ]
     view.raw.executemany("insert into slot (generation, chunk, place) values (?, ?, ?)", rows)
 
 
@@ -205,7 +222,9 @@ def _give_up(view: View, dimensions: int, chunks: Collection[int], touched: set[
     for place in places:
         by_segment.setdefault(place // SEGMENT, []).append(place % SEGMENT)
     for number, offsets in by_segment.items():
-        with view.raw.blob_open("main", "segment", "slots", _segment_id(view, number), True) as blob:
+        with view.raw.blob_open(
+            "main", "segment", "slots", _segment_id(view, number), True
+        ) as blob:
             for offset in offsets:
                 blob.seek(offset * size)
                 # The code as well: it tells nearly as much as the vector did.
@@ -228,6 +247,8 @@ def _laid_out(view: View, dimensions: int, state: State, blocks: Iterable[NDArra
     numbers = range(-(-len(slots) // SEGMENT))
     for number in numbers:
         _add_segment(view, number, slots[number * SEGMENT : (number + 1) * SEGMENT])
-    view.raw.executemany(_TOUCH_SEGMENT, [(view.generation, number, state.changes) for number in numbers])
+    view.raw.executemany(
+        _TOUCH_SEGMENT, [(view.generation, number, state.changes) for number in numbers]
+    )
     _map(view, slots, 0)
     return state._replace(epoch=state.epoch + 1, slots=len(slots), dead=0)

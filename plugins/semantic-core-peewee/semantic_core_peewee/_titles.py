@@ -30,7 +30,9 @@ FEW = 200
 """Chunks whose titles are looked at without asking the index for those that begin so."""
 
 _BEGINNING = "from words cross join chunk as c cross join document as d where words match ? and c.id = words.rowid"
-_HOLDING = "from json_each(?) as j cross join chunk as c cross join document as d where c.id = j.value"
+_HOLDING = (
+    "from json_each(?) as j cross join chunk as c cross join document as d where c.id = j.value"
+)
 _TITLES = "c.position = 0 and d.id = c.document and"
 
 
@@ -49,10 +51,14 @@ def titled(view: View, text: str, limit: int, scope: Clause, counts: WordCounts)
         words = split(view.raw, title, WORDS)
         if words[: len(asked)] == asked:
             scores[chunk] = len(asked) / len(words)
-    return best_first(SOURCE, ids_of(view, [row[:3] for row in rows if row[0] in scores]), scores, limit)
+    return best_first(
+        SOURCE, ids_of(view, [row[:3] for row in rows if row[0] in scores]), scores, limit
+    )
 
 
-def _candidates(view: View, asked: Sequence[str], scope: Clause, counts: WordCounts) -> Sequence[tuple[int, int, int, str]]:
+def _candidates(
+    view: View, asked: Sequence[str], scope: Clause, counts: WordCounts
+) -> Sequence[tuple[int, int, int, str]]:
     """(chunk, document, position, title) of documents in scope that may be called so, by their first chunk."""
     holding = _holding(list(counts.lists.remembered(view, asked).values()))
     if holding is None:

@@ -90,7 +90,10 @@ _HINT = "An embedder gives finite float32 numbers, as many as its space says."
 
 def _rows(vectors: Sequence[object], dimensions: int) -> NDArray[Any]:
     """The vectors, one per row, if each has the right shape and holds real numbers."""
-    if all(type(vector) is np.ndarray and vector.dtype == STORED and vector.shape == (dimensions,) for vector in vectors):
+    if all(
+        type(vector) is np.ndarray and vector.dtype == STORED and vector.shape == (dimensions,)
+        for vector in vectors
+    ):
         return np.concatenate(vectors).reshape(len(vectors), dimensions)  # type: ignore[arg-type]
     return np.stack([_numbers(vector, dimensions) for vector in vectors])
 
@@ -100,9 +103,13 @@ def _numbers(vector: object, dimensions: int) -> NDArray[np.float64]:
     try:
         given: NDArray[Any] = np.asarray(vector)
     except (TypeError, ValueError) as error:
-        raise VectorInvalid(f"A vector holds {dimensions} numbers, got {type(vector).__name__}.", hint=_HINT) from error
+        raise VectorInvalid(
+            f"A vector holds {dimensions} numbers, got {type(vector).__name__}.", hint=_HINT
+        ) from error
     if given.dtype.kind not in "fiu":
-        raise VectorInvalid(f"A vector holds {dimensions} real numbers, got {given.dtype}.", hint=_HINT)
+        raise VectorInvalid(
+            f"A vector holds {dimensions} real numbers, got {given.dtype}.", hint=_HINT
+        )
     if given.shape != (dimensions,):
         raise VectorInvalid(f"A vector has shape ({dimensions},), got {given.shape}.", hint=_HINT)
     return given.astype(np.float64)
@@ -120,7 +127,11 @@ def _lengths(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 def _length(length: float) -> float:
     """The length itself, if a vector may have it."""
     if not math.isfinite(length):
-        raise VectorInvalid("A vector must be finite, got NaN, infinity or numbers too large.", hint=_HINT)
+        raise VectorInvalid(
+            "A vector must be finite, got NaN, infinity or numbers too large.", hint=_HINT
+        )
     if length <= MIN_NORM:
-        raise VectorInvalid(f"A vector must be longer than {MIN_NORM:g}, got length {length:.3g}.", hint=_HINT)
+        raise VectorInvalid(
+            f"A vector must be longer than {MIN_NORM:g}, got length {length:.3g}.", hint=_HINT
+        )
     return length

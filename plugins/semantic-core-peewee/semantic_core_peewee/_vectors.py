@@ -18,7 +18,16 @@ from semantic_core_peewee._codes import CODES, CodeCache, Codes, current_state
 from semantic_core_peewee._errors import altered
 from semantic_core_peewee._ids import best_first, ids_of, rows_of
 from semantic_core_peewee._rows import check_vector
-from semantic_core_peewee._scan import NEVER, Query, best, largest_step, nth, score_all, score_rows, streamed
+from semantic_core_peewee._scan import (
+    NEVER,
+    Query,
+    best,
+    largest_step,
+    nth,
+    score_all,
+    score_rows,
+    streamed,
+)
 from semantic_core_peewee._slot_scope import Matching, matching
 from semantic_core_peewee._slots import State, slot_type
 from semantic_core_peewee._units import STORED, as_query, cosines
@@ -71,7 +80,14 @@ class VectorLane:
         return as_query(vector, self._dimensions)
 
     def nearest(
-        self, view: View, query: NDArray[np.float64], limit: int, scope: Scope, clause: Clause, *, patient: bool
+        self,
+        view: View,
+        query: NDArray[np.float64],
+        limit: int,
+        scope: Scope,
+        clause: Clause,
+        *,
+        patient: bool,
     ) -> Ranking:
         """The best `limit` chunks in scope; equal scores by ChunkId.
 
@@ -93,11 +109,19 @@ class VectorLane:
         for _, blob, fingerprint, crc in found:
             check_vector(fingerprint, blob, crc)
         if found:
-            scores[[place for place, *_ in found]] = cosines(self._unpacked([blob for _, blob, *_ in found]), query)
+            scores[[place for place, *_ in found]] = cosines(
+                self._unpacked([blob for _, blob, *_ in found]), query
+            )
         return scores
 
     def _found(
-        self, view: View, query: NDArray[np.float64], limit: int, scope: Scope, clause: Clause, patient: bool
+        self,
+        view: View,
+        query: NDArray[np.float64],
+        limit: int,
+        scope: Scope,
+        clause: Clause,
+        patient: bool,
     ) -> Found:
         if not self._cache.loaded and self._are_few(view, clause):
             return self._in_sql(view, query, limit, clause)
@@ -112,11 +136,20 @@ class VectorLane:
         view.kept[CODES] = codes
         within = matching(view, codes, scope, clause)
         rows = within.rows
-        scores = score_all(coded, codes, within.sums) if rows is None else score_rows(coded, codes, rows)
+        scores = (
+            score_all(coded, codes, within.sums) if rows is None else score_rows(coded, codes, rows)
+        )
         return self._chosen(view, codes, scores, within, coded, query, limit)
 
     def _streamed(
-        self, view: View, state: State, coded: Query, query: NDArray[np.float64], limit: int, scope: Scope, clause: Clause
+        self,
+        view: View,
+        state: State,
+        coded: Query,
+        query: NDArray[np.float64],
+        limit: int,
+        scope: Scope,
+        clause: Clause,
     ) -> Found:
         self._cache.forget()
         codes, scores = streamed(view, self._dimensions, state, coded)
@@ -143,10 +176,15 @@ class VectorLane:
         slack = max(0.0, -coded.rough(-coded.deviation(step), step))
         wanted = limit
         if within.clause is not None:
-            wanted = int((limit + max(SPARE, limit // SPARE)) / max(within.share, limit / max(limit, len(scores))))
+            wanted = int(
+                (limit + max(SPARE, limit // SPARE))
+                / max(within.share, limit / max(limit, len(scores)))
+            )
         while True:
             places, edge = best(scores, wanted, slack)
-            rows, exact = self._exact(view, codes.chunks_at(within.slots(places)), query, within.clause)
+            rows, exact = self._exact(
+                view, codes.chunks_at(within.slots(places)), query, within.clause
+            )
             if len(rows) >= limit or edge <= NEVER:
                 break
             wanted *= 4  # most of these were dead, or not what is asked for
@@ -154,15 +192,23 @@ class VectorLane:
             bound = coded.rough(nth(exact, limit), step)
             if bound < edge:
                 places = np.flatnonzero((scores >= bound) & (scores < edge))
-                further = self._exact(view, codes.chunks_at(within.slots(places)), query, within.clause)
+                further = self._exact(
+                    view, codes.chunks_at(within.slots(places)), query, within.clause
+                )
                 return rows + further[0], np.concatenate([exact, further[1]])
         return rows, exact
 
     def _exact(
-        self, view: View, chunks: NDArray[np.int64], query: NDArray[np.float64], clause: Clause | None = None
+        self,
+        view: View,
+        chunks: NDArray[np.int64],
+        query: NDArray[np.float64],
+        clause: Clause | None = None,
     ) -> Found:
         """Those of these chunks that have a vector, and fulfil the clause if there is one; 0 is none."""
-        condition, values = (_ANY, ()) if clause is None else (f"{_IN} {clause.each[0]}", clause.each[1])
+        condition, values = (
+            (_ANY, ()) if clause is None else (f"{_IN} {clause.each[0]}", clause.each[1])
+        )
         sql = f"{_HELD} {condition}"
         rows = view.raw.execute(sql, (json.dumps(chunks[chunks > 0].tolist()), *values)).fetchall()
         scores = cosines(self._unpacked([row[0] for row in rows]), query)

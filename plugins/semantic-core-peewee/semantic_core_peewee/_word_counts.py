@@ -36,7 +36,9 @@ class WordCounts:
         self._state: Any = None
         self._exact: dict[str, int] = {}
 
-    def of(self, view: View, words: Sequence[str], passages: int, stem: Callable[[Any, str], str]) -> Mapping[str, int]:
+    def of(
+        self, view: View, words: Sequence[str], passages: int, stem: Callable[[Any, str], str]
+    ) -> Mapping[str, int]:
         """In how many of so many passages each word is, give or take what has changed since it was counted."""
         with self._lock:
             moved = abs(passages - self._passages) > DRIFT * self._passages
@@ -49,7 +51,9 @@ class WordCounts:
                 counts[word] = exact[word] = _counted(view, stem(view.raw, word))
         return counts
 
-    def exact(self, view: View, words: Sequence[str], stem: Callable[[Any, str], str]) -> Mapping[str, int]:
+    def exact(
+        self, view: View, words: Sequence[str], stem: Callable[[Any, str], str]
+    ) -> Mapping[str, int]:
         """In how many passages of this very state each word is."""
         counts = self._of_state(view)
         for word in words:

@@ -118,7 +118,9 @@ class Remembered(NamedTuple):
         """What these chunks score, the same numbers as `WordList.scores`; 0 for one that does not hold the word."""
         scores = np.zeros(len(chunks))
         inside = among(self.chunks, chunks)
-        scores[inside] = self.held.scores(self.passages, np.searchsorted(self.chunks, chunks[inside]))
+        scores[inside] = self.held.scores(
+            self.passages, np.searchsorted(self.chunks, chunks[inside])
+        )
         return scores
 
 
@@ -149,11 +151,19 @@ class Passages:
     @property
     def bytes(self) -> int:
         """What they take."""
-        return self.ids.nbytes + self.lengths.nbytes + (0 if self._table is None else self._table.nbytes)
+        return (
+            self.ids.nbytes
+            + self.lengths.nbytes
+            + (0 if self._table is None else self._table.nbytes)
+        )
 
     def lengths_of(self, chunks: NDArray[Any]) -> NDArray[Any]:
         """The lengths of these, which are among them."""
-        return self.lengths[np.searchsorted(self.ids, chunks)] if self._table is None else self._table[chunks]
+        return (
+            self.lengths[np.searchsorted(self.ids, chunks)]
+            if self._table is None
+            else self._table[chunks]
+        )
 
 
 class WordLists:
@@ -201,9 +211,13 @@ class WordLists:
             if passages is None or self._name != name:
                 return {}
             lists = self._known(list(stems.values()))
-        return {word: Remembered(lists[stem], passages) for word, stem in stems.items() if stem in lists}
+        return {
+            word: Remembered(lists[stem], passages) for word, stem in stems.items() if stem in lists
+        }
 
-    def found(self, view: View, words: Sequence[str], held: Mapping[str, int], passages: int) -> Found | None:
+    def found(
+        self, view: View, words: Sequence[str], held: Mapping[str, int], passages: int
+    ) -> Found | None:
         """What holds any of these words; None while it is cheaper to ask FTS5 for them all, and for an old state.
 
         A word that stands there several times counts as often. held: how many passages hold each, about.
@@ -295,7 +309,9 @@ class WordLists:
             kept = ~among(gone, held.ids)
             ids = np.concatenate([held.ids[kept], np.array(list(written), dtype=np.int64)])
             lengths = [sum(counted.values()) for counted in written.values()]
-            now = Passages(ids, np.concatenate([held.lengths[kept], np.array(lengths, dtype=np.int64)]), slots)
+            now = Passages(
+                ids, np.concatenate([held.lengths[kept], np.array(lengths, dtype=np.int64)]), slots
+            )
             if (len(ids), now.words) == totals:
                 self._take_out(gone)
                 self._tell(written)
@@ -308,7 +324,10 @@ class WordLists:
         numbers_gone = set(gone.tolist())
         for stem, known in list(self.lists.items()):
             self._put(stem, known.without(gone))
-        self._told = {stem: [row for row in told if row[0] not in numbers_gone] for stem, told in self._told.items()}
+        self._told = {
+            stem: [row for row in told if row[0] not in numbers_gone]
+            for stem, told in self._told.items()
+        }
 
     def _tell(self, written: Mapping[int, Counter[str]]) -> None:
         for chunk, counted in written.items():
@@ -353,13 +372,19 @@ def _slots_of(view: View) -> Slots | None:
     return None if codes is None else (codes.state.epoch, codes.chunks)
 
 
-def _gone(view: View, held: Passages, slots: Slots | None, count: int) -> Iterator[NDArray[np.int64]]:
+def _gone(
+    view: View, held: Passages, slots: Slots | None, count: int
+) -> Iterator[NDArray[np.int64]]:
     """So many chunks that are not there any more, ascending: where they can be seen quickly, else by looking at all."""
     if not count:
         yield np.zeros(0, dtype=np.int64)
         return
     if slots is not None and held.slots is not None and slots[0] == held.slots[0]:
-        left = [old[(old != new) & (old > 0)] for old, new in zip(held.slots[1], slots[1], strict=False) if old is not new]
+        left = [
+            old[(old != new) & (old > 0)]
+            for old, new in zip(held.slots[1], slots[1], strict=False)
+            if old is not new
+        ]
         found = np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *left]))
         found = found[among(held.ids, found)]
         if len(found) == count:

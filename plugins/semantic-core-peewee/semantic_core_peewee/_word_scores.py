@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from semantic_core_peewee._word_counts import WordCounts
 
 
-def scores_of(view: View, ids: Sequence[ChunkId], text: str, counts: WordCounts) -> NDArray[np.float64]:
+def scores_of(
+    view: View, ids: Sequence[ChunkId], text: str, counts: WordCounts
+) -> NDArray[np.float64]:
     """BM25 of each of these chunks for the words of a text: 0 without any of them, NaN if it is gone."""
     scores = np.full(len(ids), np.nan, dtype=np.float64)
     asked = Counter(word for layer in terms_of(view, text, counts) for word in layer)

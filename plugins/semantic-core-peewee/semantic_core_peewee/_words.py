@@ -43,7 +43,10 @@ _LAYER = "select rowid as id, bm25(words) as score from words where words match 
 _EVERYWHERE = ("", "")
 _CHUNKS = """select c.id from json_each(?) as j cross join chunk as c indexed by chunk_place where c.document = j.value
     order by c.id"""
-_LISTED = ("", "and +{chunk} in (select c.id from json_each(?) as j cross join chunk as c where c.document = j.value)")
+_LISTED = (
+    "",
+    "and +{chunk} in (select c.id from json_each(?) as j cross join chunk as c where c.document = j.value)",
+)
 # The plus keeps SQLite from looking up every document of the scope for every match.
 _JOINED = (
     "cross join chunk as c indexed by chunk_owner",
@@ -114,12 +117,18 @@ def _finder(
     passing, every = _in_scope(view, best, scope), len(best) < _TRIED * first
 
     def find(limit: int) -> list[Row]:
-        return passing[:limit] if every or limit <= len(passing) else rows(limit, _JOINED, *scope.values)
+        return (
+            passing[:limit]
+            if every or limit <= len(passing)
+            else rows(limit, _JOINED, *scope.values)
+        )
 
     return find
 
 
-def _known_among(best: Callable[[int], list[Row]], known: Known, limit: int, passages: int) -> list[Row]:
+def _known_among(
+    best: Callable[[int], list[Row]], known: Known, limit: int, passages: int
+) -> list[Row]:
     """The best `limit` of these chunks: of as many of all as are likely to hold them, else of more."""
     if not len(known):
         return []
@@ -149,7 +158,12 @@ def _in_scope(view: View, rows: list[Row], scope: Clause) -> list[Row]:
     # Question marks only.
     sql = f"""select c.id from json_each(?) as j cross join chunk as c indexed by chunk_owner cross join document as d
         where c.id = j.value and d.id = c.document and {scope.each[0]}"""  # noqa: S608
-    inside = {chunk for (chunk,) in view.raw.execute(sql, (json.dumps([chunk for chunk, _ in rows]), *scope.each[1]))}
+    inside = {
+        chunk
+        for (chunk,) in view.raw.execute(
+            sql, (json.dumps([chunk for chunk, _ in rows]), *scope.each[1])
+        )
+    }
     return [row for row in rows if row[0] in inside]
 
 
@@ -188,7 +202,9 @@ def terms_of(view: View, text: str, counts: WordCounts) -> list[list[str]]:
     check_query(text)
     asked = Counter(_tokens(view.raw, text))
     terms = _worth(view, list(asked), counts)
-    layers = [[term for term in terms if asked[term] >= least] for least in range(1, MOST_REPEATS + 1)]
+    layers = [
+        [term for term in terms if asked[term] >= least] for least in range(1, MOST_REPEATS + 1)
+    ]
     if sum(map(len, layers)) <= MOST_TERMS:
         layers = [[term for layer in layers for term in layer]]
     return [layer for layer in layers if layer]
@@ -203,7 +219,11 @@ def _worth(view: View, terms: list[str], counts: WordCounts) -> list[str]:
     if count >= FEW_PASSAGES:
         terms = [term for term in terms if held[term] <= COMMON * count] or terms
     # One that no passage holds is no use: it goes behind all others.
-    return sorted(terms, key=lambda term: held[term] or sys.maxsize)[:MOST_TERMS] if len(terms) > MOST_TERMS else terms
+    return (
+        sorted(terms, key=lambda term: held[term] or sys.maxsize)[:MOST_TERMS]
+        if len(terms) > MOST_TERMS
+        else terms
+    )
 
 
 def passages(view: View) -> int:
@@ -218,7 +238,8 @@ def check_query(text: object) -> None:
         raise InputError(f"A query must be a str, got {type(text).__name__}.")
     if len(text) > LONGEST_QUERY:
         raise QueryTooLarge(
-            f"A query has {len(text):,} characters, the most is {LONGEST_QUERY:,}.", hint="Ask for what matters in it."
+            f"A query has {len(text):,} characters, the most is {LONGEST_QUERY:,}.",
+            hint="Ask for what matters in it.",
         )
 
 

@@ -53,7 +53,9 @@ class PeeweeAdapter(BaseORMAdapter):
     begin IMMEDIATE unless a lock_type was given. Raises ConfigError for a database that cannot be followed.
     """
 
-    def __init__(self, model: Any, core: SemanticCore, *args: Any, database: Any = None, **options: Any) -> None:
+    def __init__(
+        self, model: Any, core: SemanticCore, *args: Any, database: Any = None, **options: Any
+    ) -> None:
         self._database = plain_database(database_of(model) if database is None else database)
         self._dialect = dialect_of(self._database)
         self._tables: dict[type, Table] = {}
@@ -76,7 +78,11 @@ class PeeweeAdapter(BaseORMAdapter):
     @classmethod
     def serves(cls, model: Any, *, database: Any = None, **options: Any) -> bool:
         """Whether it is a Peewee model bound to this database (None: to any). A base of others is if it has a table."""
-        if not isinstance(model, type) or not issubclass(model, peewee.Model) or model is peewee.Model:
+        if (
+            not isinstance(model, type)
+            or not issubclass(model, peewee.Model)
+            or model is peewee.Model
+        ):
             return False
         bound = database_of(model)
         if bound is None or (database is not None and bound is not plain_database(database)):
@@ -184,7 +190,11 @@ class PeeweeAdapter(BaseORMAdapter):
 
     def release(self) -> None:
         """Close this thread's connection, or give it back to its pool."""
-        if not self._database.is_closed() and not in_transaction(self._database) and not is_private(self._database):
+        if (
+            not self._database.is_closed()
+            and not in_transaction(self._database)
+            and not is_private(self._database)
+        ):
             self._database.close()
 
     def _share_with_a_worker(self) -> None:
@@ -195,7 +205,8 @@ class PeeweeAdapter(BaseORMAdapter):
         """
         if is_private(self._database):
             raise ConfigError(
-                f"{self} is in memory, where another thread finds another database.", hint='Use sync="inline" or "manual".'
+                f"{self} is in memory, where another thread finds another database.",
+                hint='Use sync="inline" or "manual".',
             )
         if self._database._lock_type is None:
             self._database._lock_type = "immediate"
@@ -217,19 +228,27 @@ class PeeweeAdapter(BaseORMAdapter):
             joins.append((source, there, field == getattr(there, field.rel_field.name), name))
         query = peewee.ModelSelect(self.model, [*sources.values()])
         for source, there, condition, name in joins:
-            query = query.switch(source).join(there, peewee.JOIN.LEFT_OUTER, on=condition, attr=name)
+            query = query.switch(source).join(
+                there, peewee.JOIN.LEFT_OUTER, on=condition, attr=name
+            )
         return query.where(self._is_one_of(keys))
 
     def _is_one_of(self, keys: Sequence[Any]) -> Any:
         fields = key_fields(self.model)
         if len(fields) == 1:
             return fields[0].in_(list(keys))
-        rows = [tuple(field.db_value(part) for field, part in zip(fields, key, strict=True)) for key in keys]
+        rows = [
+            tuple(field.db_value(part) for field, part in zip(fields, key, strict=True))
+            for key in keys
+        ]
         listed = (
             peewee.ValuesList(rows)
             if self._dialect == "sqlite"
             else peewee.EnclosedNodeList(
-                [peewee.EnclosedNodeList([peewee.Value(part, unpack=False) for part in row]) for row in rows]
+                [
+                    peewee.EnclosedNodeList([peewee.Value(part, unpack=False) for part in row])
+                    for row in rows
+                ]
             )
         )
         return peewee.Expression(peewee.EnclosedNodeList(fields), peewee.OP.IN, listed)
@@ -251,7 +270,9 @@ def _wait_for_others(database: Any) -> None:
         database.pragma("busy_timeout", BUSY_TIMEOUT, permanent=True)
 
 
-def run_sql(database: Any, dialect: Dialect, sql: str, params: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
+def run_sql(
+    database: Any, dialect: Dialect, sql: str, params: Sequence[Any] = ()
+) -> Sequence[Sequence[Any]]:
     """Run one statement on a connected database and give its rows."""
     if params:
         with unlogged():

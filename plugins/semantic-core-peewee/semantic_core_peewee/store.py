@@ -78,7 +78,9 @@ class SqliteStore(SqliteQueue):
         busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
     ) -> None:
         if not isinstance(space, Space):
-            raise ConfigError(f"space must be the Space of an embedder, got {type(space).__name__}.")
+            raise ConfigError(
+                f"space must be the Space of an embedder, got {type(space).__name__}."
+            )
         if multi_tenant is not None and not isinstance(multi_tenant, bool):
             raise ConfigError(f"multi_tenant must be true, false or unset, got {multi_tenant!r}.")
         check_library()
@@ -142,12 +144,16 @@ class SqliteStore(SqliteQueue):
         """See `Checkpoints.checkpoint`."""
         return self._pool.read(lambda view: _checkpoints.get(view.raw, source))
 
-    def update_checkpoint(self, source: str, change: Callable[[str | None], str | None]) -> str | None:
+    def update_checkpoint(
+        self, source: str, change: Callable[[str | None], str | None]
+    ) -> str | None:
         """See `Checkpoints.update_checkpoint`."""
         with _checkpoints.errors_of_changes():
             return self._pool.write(lambda view: _checkpoints.update(view.raw, source, change))
 
-    def advancing(self, source: str, change: Callable[[str | None], str]) -> AbstractContextManager[None]:
+    def advancing(
+        self, source: str, change: Callable[[str | None], str]
+    ) -> AbstractContextManager[None]:
         """See `Checkpoints.advancing`."""
         return self._advances.within(source, change)
 
@@ -156,7 +162,9 @@ class SqliteStore(SqliteQueue):
         return self._pool.waiting_at_most(seconds)
 
     def replace(
-        self, batch: Iterable[tuple[Document, Sequence[Entry]]], stamps: Mapping[Ref, int] | None = None
+        self,
+        batch: Iterable[tuple[Document, Sequence[Entry]]],
+        stamps: Mapping[Ref, int] | None = None,
     ) -> ReplaceReport:
         """See `Store.replace`. The batch is read to its end and checked before the file is locked.
 
@@ -192,7 +200,10 @@ class SqliteStore(SqliteQueue):
     def known(self, fingerprints: Collection[str]) -> Mapping[str, Vector]:
         """See `Store.known`."""
         return self._pool.read(
-            lambda view: {fingerprint: from_blob(blob) for fingerprint, blob in known_blobs(view, fingerprints).items()}
+            lambda view: {
+                fingerprint: from_blob(blob)
+                for fingerprint, blob in known_blobs(view, fingerprints).items()
+            }
         )
 
     def nearest(self, vector: Vector, limit: int, scope: Scope) -> Ranking:
@@ -201,7 +212,9 @@ class SqliteStore(SqliteQueue):
         most = check_count("limit", limit)
 
         def work(patient: bool) -> Callable[[View], Ranking]:
-            return lambda view: self._lane.nearest(view, query, most, scope, self._clause(view, scope), patient=patient)
+            return lambda view: self._lane.nearest(
+                view, query, most, scope, self._clause(view, scope), patient=patient
+            )
 
         with _turns.turns.one(first=self._pool.sees_one_state):
             for _ in range(_ATTEMPTS):
@@ -225,7 +238,9 @@ class SqliteStore(SqliteQueue):
         """
         most = check_count("limit", limit)
         with _turns.turns.one(first=self._pool.sees_one_state):
-            return self._pool.read(lambda view: words(view, text, most, self._clause(view, scope), self._counts))
+            return self._pool.read(
+                lambda view: words(view, text, most, self._clause(view, scope), self._counts)
+            )
 
     def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
         """See `TextScores.score`. The same numbers `words` gives, up to rounding."""
@@ -240,7 +255,9 @@ class SqliteStore(SqliteQueue):
         """
         most = check_count("limit", limit)
         with _turns.turns.one(first=self._pool.sees_one_state):
-            return self._pool.read(lambda view: titled(view, text, most, self._clause(view, scope), self._counts))
+            return self._pool.read(
+                lambda view: titled(view, text, most, self._clause(view, scope), self._counts)
+            )
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""
@@ -255,7 +272,11 @@ class SqliteStore(SqliteQueue):
     def documents(self, scope: Scope, offset: int = 0, limit: int = 100) -> Page:
         """See `Store.documents`. Order is by code point."""
         first, most = check_count("offset", offset), check_count("limit", limit)
-        return self._pool.read(lambda view: _read.documents(view, self._database, self._clause(view, scope), first, most))
+        return self._pool.read(
+            lambda view: _read.documents(
+                view, self._database, self._clause(view, scope), first, most
+            )
+        )
 
     def stats(self, tenant: str | None = None) -> StoreStats:
         """See `Store.stats`. collections: documents in each. bytes: of the file and its log.
@@ -306,7 +327,9 @@ class SqliteStore(SqliteQueue):
         kind = self._pool.read(lambda view: kind_of(self._target.path))
         if kind not in NETWORKED:
             return []
-        return [f"the file is on a network file system ({kind}): used from two machines it is lost; put it on a local disk"]
+        return [
+            f"the file is on a network file system ({kind}): used from two machines it is lost; put it on a local disk"
+        ]
 
     def repair(self) -> list[str]:
         """Make everything derived anew (words, filters, codes) and check again; what is still wrong, [] if nothing is.
@@ -395,15 +418,25 @@ def _target(path: object, durability: object, busy_timeout: object) -> Target:
         raise ConfigError(f"path must lead to a file, got {spelled!r}.", hint=hint)
     if durability not in ("full", "normal"):
         raise ConfigError(f'durability must be "full" or "normal", got {durability!r}.')
-    if isinstance(busy_timeout, bool) or not isinstance(busy_timeout, int | float) or not 0 <= busy_timeout <= MOST_WAIT:
-        raise ConfigError(f"busy_timeout must be a number of seconds from 0 to {MOST_WAIT:,}, got {busy_timeout!r}.")
+    if (
+        isinstance(busy_timeout, bool)
+        or not isinstance(busy_timeout, int | float)
+        or not 0 <= busy_timeout <= MOST_WAIT
+    ):
+        raise ConfigError(
+            f"busy_timeout must be a number of seconds from 0 to {MOST_WAIT:,}, got {busy_timeout!r}."
+        )
     return Target(os.path.realpath(spelled), durability, float(busy_timeout))
 
 
 def _stamps(stamps: Mapping[Ref, int] | None) -> dict[Ref, int]:
     given = dict(stamps or {})
     for ref, stamp in given.items():
-        if not isinstance(stamp, int) or isinstance(stamp, bool) or not -MOST_INT - 1 <= stamp <= MOST_INT:
+        if (
+            not isinstance(stamp, int)
+            or isinstance(stamp, bool)
+            or not -MOST_INT - 1 <= stamp <= MOST_INT
+        ):
             raise InputError(f"The stamp of {ref} must be an int within 64 bits, got {stamp!r}.")
     return given
 

@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from semantic_core_peewee import SqliteStore, _codes, _few, _ids, _scan, _slots, _vectors, _word_lists, _words
+from semantic_core_peewee import (
+    SqliteStore,
+    _codes,
+    _few,
+    _ids,
+    _scan,
+    _slots,
+    _vectors,
+    _word_lists,
+    _words,
+)
 
 from semantic_core.testing import store_checks
 
@@ -54,7 +64,10 @@ def streamed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("check", store_checks(persistent=True, histories=HISTORIES), ids=str)
 @pytest.mark.parametrize("lane", [scanned, small, remembered, streamed])
 def test_every_way_of_searching_keeps_the_contract(
-    check: Callable[..., None], lane: Callable[[pytest.MonkeyPatch], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    check: Callable[..., None],
+    lane: Callable[[pytest.MonkeyPatch], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lane(monkeypatch)
 

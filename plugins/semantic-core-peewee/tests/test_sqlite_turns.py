@@ -86,7 +86,9 @@ def test_a_turn_is_given_back_by_an_error_too() -> None:
     assert turns.had == 0
 
 
-def test_a_thread_that_was_interrupted_keeps_no_turn_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_was_interrupted_keeps_no_turn_from_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A signal's handler may raise anywhere, also right after a turn was given."""
     turns = Turns(1)
     right = turns._take

@@ -26,16 +26,26 @@ BATCH_SIZE = 512
 
 def open_wordllama(
     *,
-    dimensions: Annotated[int, "numbers per vector: 256, or 128 or 64 for a smaller and less exact index"] = DIMENSIONS[0],
-    max_chars: Annotated[int, "longest passage in characters; documents are cut into passages no longer"] = MAX_CHARS,
+    dimensions: Annotated[
+        int, "numbers per vector: 256, or 128 or 64 for a smaller and less exact index"
+    ] = DIMENSIONS[0],
+    max_chars: Annotated[
+        int, "longest passage in characters; documents are cut into passages no longer"
+    ] = MAX_CHARS,
     batch_size: Annotated[int, "passages embedded in one call"] = BATCH_SIZE,
 ) -> WordLlamaEmbedder:
     """The embedder named "wordllama"; nothing is read yet. Raises ConfigError on an option it cannot work with."""
-    for name, value in (("dimensions", dimensions), ("max_chars", max_chars), ("batch_size", batch_size)):
+    for name, value in (
+        ("dimensions", dimensions),
+        ("max_chars", max_chars),
+        ("batch_size", batch_size),
+    ):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ConfigError(f"wordllama: {name} must be an int of at least 1, got {value!r}.")
     if dimensions not in DIMENSIONS:
-        raise ConfigError(f"wordllama: dimensions must be one of {', '.join(map(str, DIMENSIONS))}, got {dimensions}.")
+        raise ConfigError(
+            f"wordllama: dimensions must be one of {', '.join(map(str, DIMENSIONS))}, got {dimensions}."
+        )
     return WordLlamaEmbedder(dimensions=dimensions, max_chars=max_chars, batch_size=batch_size)
 
 

@@ -73,7 +73,9 @@ class WordLlamaEmbedder:
         Raises EmbedderError if the wheel's files are missing or not the known ones, TextInvalid on what is not text.
         """
         if isinstance(passages, str):
-            raise InputError("passages must be a sequence of str, got one str.", hint="Put it into a list.")
+            raise InputError(
+                "passages must be a sequence of str, got one str.", hint="Put it into a list."
+            )
         if len(passages):
             self._load_table()
         return self._embed(passages)
@@ -108,7 +110,9 @@ class WordLlamaEmbedder:
         if self._table is None and len(numbers) <= FEW_TOKENS:
             rows = self._opened_rows()
             width = self._space.dimensions
-            return np.concatenate([rows[number : number + 1, :width] for number in numbers.tolist()]).astype(np.float32)
+            return np.concatenate(
+                [rows[number : number + 1, :width] for number in numbers.tolist()]
+            ).astype(np.float32)
         return self._load_table().take(numbers, axis=0)
 
     def _loaded_tokens(self) -> Tokens:
@@ -138,5 +142,7 @@ class WordLlamaEmbedder:
             with self._lock:
                 if self._table is None:
                     whole = load(WEIGHTS.read())["embedding.weight"]
-                    self._table = np.ascontiguousarray(whole[:, : self._space.dimensions], dtype=np.float32)
+                    self._table = np.ascontiguousarray(
+                        whole[:, : self._space.dimensions], dtype=np.float32
+                    )
         return self._table

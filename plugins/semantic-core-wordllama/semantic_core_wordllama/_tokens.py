@@ -62,7 +62,9 @@ class Tokens:
 
         tokenizer: Any = Tokenizer.from_buffer(TOKENIZER.read())
         self._model: Any = tokenizer.model
-        self._reserved: dict[str, int] = {mark: tokenizer.token_to_id(mark) for mark in RESERVED.pattern[1:-1].split("|")}
+        self._reserved: dict[str, int] = {
+            mark: tokenizer.token_to_id(mark) for mark in RESERVED.pattern[1:-1].split("|")
+        }
         self._pieces = _Memory(self._new)
         self._words = _Memory(lambda word: self._cut(f" {word}"))
         self.blank: int = tokenizer.token_to_id(BLANK)
@@ -72,7 +74,11 @@ class Tokens:
         """The token numbers in order, int32 of shape (n,); none for an empty text. A lone surrogate raises TextInvalid."""
         import numpy as np
 
-        said = b"".join(map(self._words.__getitem__, text.split(" "))) if self._is_plain(text) else self._read(text)
+        said = (
+            b"".join(map(self._words.__getitem__, text.split(" ")))
+            if self._is_plain(text)
+            else self._read(text)
+        )
         return np.frombuffer(said, dtype=NUMBER)
 
     def _is_plain(self, text: str) -> bool:
@@ -84,7 +90,9 @@ class Tokens:
     def _read(self, text: str) -> bytes:
         parts = (part for part in RESERVED.split(text) if part)
         return b"".join(
-            _packed([self._reserved[part]]) if part in self._reserved else self._cut(f" {part.replace(BLANK, ' ')}")
+            _packed([self._reserved[part]])
+            if part in self._reserved
+            else self._cut(f" {part.replace(BLANK, ' ')}")
             for part in parts
         )
 
@@ -96,7 +104,8 @@ class Tokens:
             return _packed([token.id for token in self._model.tokenize(piece.replace(" ", BLANK))])
         except UnicodeEncodeError as error:
             raise TextInvalid(
-                "A text to embed holds a lone surrogate.", hint='Decode the source with errors="replace", or repair it.'
+                "A text to embed holds a lone surrogate.",
+                hint='Decode the source with errors="replace", or repair it.',
             ) from error
 
 

@@ -37,7 +37,9 @@ class WheelFile:
         try:
             size = found.stat().st_size
         except OSError as error:
-            raise EmbedderError(f"wordllama has no file {self.path}: looked for {found}.", hint=INSTALL) from error
+            raise EmbedderError(
+                f"wordllama has no file {self.path}: looked for {found}.", hint=INSTALL
+            ) from error
         if size != self.size:
             raise self._strange(found, f"{self.size:,} bytes, got {size:,}")
         return found
@@ -48,14 +50,19 @@ class WheelFile:
         try:
             content = found.read_bytes()
         except OSError as error:
-            raise EmbedderError(f"{found} cannot be read: {error.strerror}.", hint=INSTALL) from error
+            raise EmbedderError(
+                f"{found} cannot be read: {error.strerror}.", hint=INSTALL
+            ) from error
         digest = sha256(content).hexdigest()
         if digest != self.digest:
             raise self._strange(found, f"SHA-256 {self.digest}, got {digest}")
         return content
 
     def _strange(self, found: Path, difference: str) -> EmbedderError:
-        return EmbedderError(f"{found} is not the file these vectors are made with: wanted {difference}.", hint=INSTALL)
+        return EmbedderError(
+            f"{found} is not the file these vectors are made with: wanted {difference}.",
+            hint=INSTALL,
+        )
 
 
 WEIGHTS: Final = WheelFile(

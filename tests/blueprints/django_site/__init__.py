@@ -30,7 +30,11 @@ class Router:
     alias = "default"
 
     def db_for_read(self, model: type, **hints: Any) -> str:
-        return hints["instance"]._state.db if getattr(hints.get("instance"), "_state", None) else Router.alias
+        return (
+            hints["instance"]._state.db
+            if getattr(hints.get("instance"), "_state", None)
+            else Router.alias
+        )
 
     db_for_write = db_for_read
 
@@ -56,7 +60,11 @@ def settings_of(servers: Any, database: Any) -> dict[str, Any]:
     if database.kind == "sqlite3":
         pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF"
         options = {"transaction_mode": "IMMEDIATE", "init_command": pragmas, "timeout": 30}
-        return {"ENGINE": "django.db.backends.sqlite3", "NAME": database.address, "OPTIONS": options}
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": database.address,
+            "OPTIONS": options,
+        }
     server = servers.urlsplit(servers.POSTGRES)
     return {
         "ENGINE": "django.db.backends.postgresql",

@@ -16,7 +16,9 @@ PROMPTS = (
     re.compile(r"^task: [a-z ]+ \| query: (.*)$", re.DOTALL),
     re.compile(r"^title: [^|]* \| text: (.*)$", re.DOTALL),
 )
-_TOKEN = re.compile(r"[A-Za-z]+|\d|[\u0400-\u04ff]+|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|\n+|[^\w\s]|\w")
+_TOKEN = re.compile(
+    r"[A-Za-z]+|\d|[\u0400-\u04ff]+|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|\n+|[^\w\s]|\w"
+)
 _ENDINGS = ("ing", "tion", "ment", "ness", "ally", "able", "ed", "ly", "es", "s")
 _WORD = re.compile(r"\w+")
 
@@ -63,7 +65,9 @@ def vector_of(text: str, model: str, dimensions: int) -> np.ndarray:
     words = _WORD.findall(lowered)
     # Trigrams, so that "bake" and "baking" are near; words weigh more.
     features = [(word, 3.0) for word in words]
-    features += [(f"#{word[place : place + 4]}", 1.0) for word in words for place in range(len(word) - 3)]
+    features += [
+        (f"#{word[place : place + 4]}", 1.0) for word in words for place in range(len(word) - 3)
+    ]
     features += [(f"\0{character}", 0.5) for character in lowered[:200] if not character.isalnum()]
     for feature, weight in features:
         number, sign = _direction(feature)

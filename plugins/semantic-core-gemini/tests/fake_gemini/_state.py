@@ -37,8 +37,17 @@ class File:
     size: int = 0
 
     def shown(self) -> dict[str, Any]:
-        told = {"name": self.name, "displayName": self.display_name, "mimeType": "application/jsonl", "state": "ACTIVE"}
-        told |= {"sizeBytes": str(self.size), "source": self.source, "uri": f"http://fake/v1beta/{self.name}"}
+        told = {
+            "name": self.name,
+            "displayName": self.display_name,
+            "mimeType": "application/jsonl",
+            "state": "ACTIVE",
+        }
+        told |= {
+            "sizeBytes": str(self.size),
+            "source": self.source,
+            "uri": f"http://fake/v1beta/{self.name}",
+        }
         if self.source == "GENERATED":
             told["downloadUri"] = f"http://fake/v1beta/{self.name}:download?alt=media"
         return told
@@ -113,7 +122,9 @@ class State:
         self.jobs[name] = job
         return job
 
-    def embed(self, owner: str, model: str, request: dict[str, Any], lane: str) -> tuple[list[float], int]:
+    def embed(
+        self, owner: str, model: str, request: dict[str, Any], lane: str
+    ) -> tuple[list[float], int]:
         """The numbers and the tokens of one request, billed."""
         text = "".join(part.get("text", "") for part in request["content"]["parts"])
         tokens = tokens_of(text)
@@ -148,14 +159,19 @@ class State:
                 yield self._cheap_line(job, one)
                 continue
             values, tokens = self.embed(job.owner, job.model, one["request"], "job")
-            answer = {"key": one["key"], "response": {"embedding": {"values": values}, "tokenCount": str(tokens)}}
+            answer = {
+                "key": one["key"],
+                "response": {"embedding": {"values": values}, "tokenCount": str(tokens)},
+            }
             yield json.dumps(answer)
 
     def _cheap_line(self, job: Job, one: dict[str, Any]) -> str:
         """A line with always the same numbers, for jobs so large that only their size is of interest."""
         size = one["request"].get("outputDimensionality", 128)
         if size not in self._cheap:
-            self._cheap[size] = json.dumps([round(float(number), 7) for number in vector_of("cheap", job.model, size)])
+            self._cheap[size] = json.dumps(
+                [round(float(number), 7) for number in vector_of("cheap", job.model, size)]
+            )
         tokens = tokens_of(one["request"]["content"]["parts"][0]["text"])
         bill = self.bill(job.owner)
         bill.job_texts += 1

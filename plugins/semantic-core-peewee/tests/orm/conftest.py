@@ -106,7 +106,11 @@ def new_core() -> Iterator[Callable[..., SemanticCore]]:
     made: list[SemanticCore] = []
 
     def make(**options: Any) -> SemanticCore:
-        made.append(SemanticCore(**{"store": "memory", "embedder": HashEmbedder(), "plugins": [], **options}))
+        made.append(
+            SemanticCore(
+                **{"store": "memory", "embedder": HashEmbedder(), "plugins": [], **options}
+            )
+        )
         return made[-1]
 
     yield make
@@ -167,7 +171,12 @@ def make_shelf(database: Any, core: SemanticCore, *, bind: bool = True, **said: 
         author = peewee.ForeignKeyField(Author, null=True, backref="articles", on_delete="CASCADE")
 
         search = SemanticIndex(
-            **{"source_fields": ["title", "content"], "metadata_fields": ["author", "author.name"], "sync": "inline", **said}
+            **{
+                "source_fields": ["title", "content"],
+                "metadata_fields": ["author", "author.name"],
+                "sync": "inline",
+                **said,
+            }
         )
 
     database.create_tables([Author, Article])

@@ -44,7 +44,9 @@ def bound(db: Any, index: str) -> tuple[type[peewee.Model], SemanticCore]:
         class Meta:
             database = db
 
-    core = SemanticCore(store="sqlite", embedder=HashEmbedder(), path=index, store_options={"durability": "normal"})
+    core = SemanticCore(
+        store="sqlite", embedder=HashEmbedder(), path=index, store_options={"durability": "normal"}
+    )
     db.create_tables([Item])
     init_database(db, core)
     return Item, core
@@ -92,7 +94,9 @@ def main() -> None:
         core.sync(limit=50)
     found = [core.sync(), model.search.verify()]  # type: ignore[attr-defined]
     report = found[1]
-    sys.stdout.write(f"{report.rows} {report.missing} {report.stale} {report.ghosts} {report.waiting}\n")
+    sys.stdout.write(
+        f"{report.rows} {report.missing} {report.stale} {report.ghosts} {report.waiting}\n"
+    )
 
 
 if __name__ == "__main__":

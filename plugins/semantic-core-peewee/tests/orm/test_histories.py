@@ -111,7 +111,9 @@ def test_histories_find_an_index_that_is_never_compared_with_its_outbox(
         if known is None:
             position = agreement.position
             location = agreement.index.location
-            agreement.consumers.register(agreement.consumer, location, position.writes, position.mark)
+            agreement.consumers.register(
+                agreement.consumer, location, position.writes, position.mark
+            )
         return ""
 
     assert told("sqlite3", PeeweeApplication, history) == []

@@ -42,7 +42,9 @@ def new_server(new_address: Callable[..., Any]) -> Callable[[str], tuple[ExitSta
 
 @pytest.mark.parametrize("check", adapter_checks(trees=TREES), ids=str)
 @pytest.mark.parametrize("kind", ["sqlite3", "apsw", "same file"])
-def test_the_adapter_keeps_the_contract(kind: str, check: Check, open_database: Callable[..., Any]) -> None:
+def test_the_adapter_keeps_the_contract(
+    kind: str, check: Check, open_database: Callable[..., Any]
+) -> None:
     def opened() -> Any:
         # As an application with several threads opens it: a transaction that reads first keeps its right to write.
         db = open_database("sqlite3" if kind == "sqlite3" else "apsw", lock_type="immediate")
@@ -55,7 +57,10 @@ def test_the_adapter_keeps_the_contract(kind: str, check: Check, open_database: 
 @pytest.mark.parametrize("check", adapter_checks(trees=TREES), ids=str)
 @pytest.mark.parametrize("kind", SERVERS)
 def test_the_adapter_keeps_the_contract_on_a_server(
-    kind: str, check: Check, used_before: Databases, new_server: Callable[[str], tuple[ExitStack, Any]]
+    kind: str,
+    check: Check,
+    used_before: Databases,
+    new_server: Callable[[str], tuple[ExitStack, Any]],
 ) -> None:
     taken = []
 

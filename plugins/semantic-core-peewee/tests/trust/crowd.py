@@ -32,7 +32,9 @@ REMOVED_EVERY = 7
 """Versions that are removals."""
 SAME = 0.99999
 """Cosine of a vector and itself, at least."""
-COUNT_FOR_EVER = "with recursive n(x) as (select 1 union all select x + 1 from n) select sum(x) from n"
+COUNT_FOR_EVER = (
+    "with recursive n(x) as (select 1 union all select x + 1 from n) select sum(x) from n"
+)
 PATIENCE = 120.0
 """Seconds a process waits for another that must come."""
 
@@ -64,19 +66,37 @@ def look(store: Any, key: int) -> tuple[int | None, str]:
     with store.snapshot():
         left, right = (store.get(Ref(side, str(key))) for side in SIDES)
         if left is None or right is None:
-            found = [store.fetch(sorted(chunks(key))), list(store.documents(Scope(filter=Filter.parse({"key": key}))))]
-            return None, "" if left is right and found == [[], []] else f"half removed: {left} {right} {found}"
+            found = [
+                store.fetch(sorted(chunks(key))),
+                list(store.documents(Scope(filter=Filter.parse({"key": key})))),
+            ]
+            return None, "" if left is right and found == [
+                [],
+                [],
+            ] else f"half removed: {left} {right} {found}"
         version = int(left.metadata["version"])
         if right.metadata["version"] != version:
             return version, f"versions {version} and {right.metadata['version']}"
-        ids, texts = chunks(key), {entry.chunk.text for _, entries in pair(key, version) for entry in entries}
+        ids, texts = (
+            chunks(key),
+            {entry.chunk.text for _, entries in pair(key, version) for entry in entries},
+        )
         probe = pair(key, version)[version % 2][1][version // 2 % 2]
         nearest = store.nearest(probe.vector, 1, EVERYTHING)
         torn = {
             "words": set(store.words(word(key, version), 10, EVERYTHING).ids) != ids,
-            "words of others": bool(store.words(f"{word(key, version - 1)} {word(key, version + 1)}", 10, EVERYTHING).ids),
+            "words of others": bool(
+                store.words(
+                    f"{word(key, version - 1)} {word(key, version + 1)}", 10, EVERYTHING
+                ).ids
+            ),
             "texts": {stored.chunk.text for stored in store.fetch(sorted(ids))} != texts,
-            "metadata": {s.ref.key for s in store.documents(Scope(filter=Filter.parse({"key": key, "version": version})))}
+            "metadata": {
+                s.ref.key
+                for s in store.documents(
+                    Scope(filter=Filter.parse({"key": key, "version": version}))
+                )
+            }
             != {str(key)},
             "nearest": (nearest.ids, nearest.scores[0] > SAME) != ((probe.chunk.id,), True),
             "similarity": not store.similarity([probe.chunk.id], probe.vector)[0] > SAME,
@@ -91,7 +111,11 @@ class Board:
         self._file = (folder / "board").open("r+b")
         self._memory = mmap.mmap(self._file.fileno(), 0)
         numbers = np.frombuffer(self._memory, dtype=np.int64)
-        self.committed, self.ready, self.done = numbers[:KEYS], numbers[KEYS:][:members], numbers[KEYS + members :][:members]
+        self.committed, self.ready, self.done = (
+            numbers[:KEYS],
+            numbers[KEYS:][:members],
+            numbers[KEYS + members :][:members],
+        )
 
     @staticmethod
     def make(folder: Path, members: int) -> None:
@@ -107,7 +131,9 @@ class Board:
             time.sleep(0.005)
 
 
-def writer(folder: Path, number: int, members: int, writers: int, operations: int) -> dict[str, Any]:
+def writer(
+    folder: Path, number: int, members: int, writers: int, operations: int
+) -> dict[str, Any]:
     """Write new versions of its own keys, and post each once it is committed."""
     board, waits = Board(folder, members), []
     with_errors: list[str] = []
@@ -133,7 +159,9 @@ def writer(folder: Path, number: int, members: int, writers: int, operations: in
     return {"writes": len(waits), "waits": waits, "errors": with_errors}
 
 
-def reader(folder: Path, number: int, members: int, writers: int, operations: int) -> dict[str, Any]:
+def reader(
+    folder: Path, number: int, members: int, writers: int, operations: int
+) -> dict[str, Any]:
     """Look at one key after the other until the writers are done."""
     board, errors, torn, stale = Board(folder, members), [], [], []
     last, looks, fresh = [0] * KEYS, 0, 0
@@ -157,7 +185,12 @@ def reader(folder: Path, number: int, members: int, writers: int, operations: in
             possible = [n for n in range(before, after + 1) if n == 0 or n % REMOVED_EVERY == 0]
             if what:
                 torn.append(f"key {key}: {what}")
-            if version is None and not possible or version is not None and not before <= version <= after:
+            if (
+                version is None
+                and not possible
+                or version is not None
+                and not before <= version <= after
+            ):
                 stale.append(f"key {key}: saw {version}, committed were {before} to {after}")
     memory = store.stats().details["matrix_bytes"]
     store.close()
@@ -168,13 +201,21 @@ def reader(folder: Path, number: int, members: int, writers: int, operations: in
 def forks(folder: Path, rounds: int, writes: int) -> dict[str, Any]:
     """Fork again and again; parent and child write at the same time, through the same store object."""
     store = SqliteStore(SPACE, folder / "forks.db")
-    store.replace([item(Ref("ballast", str(n)), *(f"ballast {n} {m}" for m in range(60))) for n in range(20)])
+    store.replace(
+        [item(Ref("ballast", str(n)), *(f"ballast {n} {m}" for m in range(60))) for n in range(20)]
+    )
     expected, failed = set(), []
     for turn in range(rounds):
-        expected |= {f"{side} {turn} {place}" for side in ("parent", "child") for place in range(writes)}
+        expected |= {
+            f"{side} {turn} {place}" for side in ("parent", "child") for place in range(writes)
+        }
         if turn % 4:
             store.nearest(vector_of("warm"), 5, EVERYTHING)  # the child inherits what is in memory
-        busy = threading.Thread(target=lambda turn=turn: store.replace([item(Ref("thread", str(turn)), f"thread {turn}")]))
+        busy = threading.Thread(
+            target=lambda turn=turn: store.replace(
+                [item(Ref("thread", str(turn)), f"thread {turn}")]
+            )
+        )
         if turn % 4 == 3:
             busy.start()  # another thread is writing at the moment of the fork
         if turn % 4 == 2:
@@ -192,12 +233,21 @@ def forks(folder: Path, rounds: int, writes: int) -> dict[str, Any]:
         _, status = os.waitpid(child, 0)
         if status:
             failed.append(f"round {turn}: the child ended with {os.waitstatus_to_exitcode(status)}")
-    held = {summary.ref.key for summary in store.documents(Scope(collections=("notes",)), limit=100_000)}
+    held = {
+        summary.ref.key for summary in store.documents(Scope(collections=("notes",)), limit=100_000)
+    }
     torn = [name for name in sorted(held) if not _whole(store, name)]
     problems = store.check()
     store.close()
     lost = sorted(expected - held)
-    return {"rounds": rounds, "rows": len(expected), "lost": lost, "failed": failed, "torn": torn, "problems": problems}
+    return {
+        "rounds": rounds,
+        "rows": len(expected),
+        "lost": lost,
+        "failed": failed,
+        "torn": torn,
+        "problems": problems,
+    }
 
 
 def _fork(store: Any, turn: int, writes: int, *, inside: bool) -> int:
@@ -219,7 +269,11 @@ def _fork(store: Any, turn: int, writes: int, *, inside: bool) -> int:
             thread.join()
         else:
             _child_writes(store, turn, writes)
-        code = 0 if inside or all(_whole(store, f"child {turn} {place}") for place in range(writes)) else 4
+        code = (
+            0
+            if inside or all(_whole(store, f"child {turn} {place}") for place in range(writes))
+            else 4
+        )
     finally:
         os._exit(code)
 
@@ -235,7 +289,9 @@ def outlived(folder: Path, rounds: int, writes: int) -> dict[str, Any]:
     expected: set[str] = set()
     failed = []
     for turn in range(rounds):
-        expected |= {f"{side} {turn} {place}" for side in ("child", "later") for place in range(writes)}
+        expected |= {
+            f"{side} {turn} {place}" for side in ("child", "later") for place in range(writes)
+        }
         store = SqliteStore(SPACE, folder / "outlived.db")
         store.replace([item(Ref("parent", str(turn)), f"parent {turn}")])
         store.stats()
@@ -262,9 +318,18 @@ def outlived(folder: Path, rounds: int, writes: int) -> dict[str, Any]:
         if status:
             failed.append(f"round {turn}: the child ended with {os.waitstatus_to_exitcode(status)}")
     with closing(SqliteStore(SPACE, folder / "outlived.db")) as store:
-        held = {summary.ref.key for summary in store.documents(Scope(collections=("notes",)), limit=100_000)}
+        held = {
+            summary.ref.key
+            for summary in store.documents(Scope(collections=("notes",)), limit=100_000)
+        }
         problems = store.check()
-    return {"rounds": rounds, "rows": len(expected), "lost": sorted(expected - held), "failed": failed, "problems": problems}
+    return {
+        "rounds": rounds,
+        "rows": len(expected),
+        "lost": sorted(expected - held),
+        "failed": failed,
+        "problems": problems,
+    }
 
 
 def forgotten(folder: Path, rounds: int) -> dict[str, Any]:
@@ -296,7 +361,9 @@ def busy(folder: Path) -> dict[str, Any]:
     def count_for_ever() -> None:
         with store.snapshot():
             connection = next(
-                each for each in apsw.connections() if each.filename == str(store.path) and each.in_transaction
+                each
+                for each in apsw.connections()
+                if each.filename == str(store.path) and each.in_transaction
             )
             begun.set()
             try:
@@ -311,7 +378,11 @@ def busy(folder: Path) -> dict[str, Any]:
     if not child:
         code = 1
         try:
-            for act in (store.stats, lambda: store.remove([]), lambda: SqliteStore(SPACE, store.path)):
+            for act in (
+                store.stats,
+                lambda: store.remove([]),
+                lambda: SqliteStore(SPACE, store.path),
+            ):
                 try:
                     act()
                     code = 3  # it was served without a lock of its own

@@ -143,7 +143,9 @@ class FaultyDisk:
             table = _Methods.from_buffer_copy(_Methods.from_address(address))
             for name, arguments in _METHODS:
                 if name in _FAILING and getattr(table, name):
-                    setattr(table, name, self._guarded(_FAILING[name], getattr(table, name), arguments))
+                    setattr(
+                        table, name, self._guarded(_FAILING[name], getattr(table, name), arguments)
+                    )
             self._tables[address] = table
             self._tables[ctypes.addressof(table)] = table
         return self._tables[address]
@@ -180,7 +182,9 @@ class FaultyDisk:
 def _vfs() -> _Vfs:
     """SQLite's default VFS, where it lies in memory."""
     address = ctypes.c_void_p()
-    connection = apsw.Connection(os.devnull + "-none", flags=apsw.SQLITE_OPEN_MEMORY | apsw.SQLITE_OPEN_READWRITE)
+    connection = apsw.Connection(
+        os.devnull + "-none", flags=apsw.SQLITE_OPEN_MEMORY | apsw.SQLITE_OPEN_READWRITE
+    )
     try:
         connection.file_control("main", apsw.SQLITE_FCNTL_VFS_POINTER, ctypes.addressof(address))
     finally:

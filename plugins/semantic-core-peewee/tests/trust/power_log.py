@@ -30,7 +30,9 @@ Event = tuple[Any, ...]
 class _File(apsw.VFSFile):
     def __init__(self, log: PowerLog, name: Any, flags: list[int]) -> None:
         self._log = log
-        self._name = os.path.basename(name.filename() if isinstance(name, apsw.URIFilename) else name or "")
+        self._name = os.path.basename(
+            name.filename() if isinstance(name, apsw.URIFilename) else name or ""
+        )
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
         made = not (path and os.path.exists(path))
         super().__init__(log.BASE, name, flags)

@@ -33,18 +33,40 @@ def documents() -> list[tuple[Document, list[Entry]]]:
     made = []
     for number in range(DOCUMENTS):
         ref = Ref(f"collection {number % 3}", f"key {number}")
-        texts = [f"{EVERYWHERE} word{number}x{place} some more of it. " for place in range(PASSAGES)]
+        texts = [
+            f"{EVERYWHERE} word{number}x{place} some more of it. " for place in range(PASSAGES)
+        ]
         entries, start = [], 0
         for place, text in enumerate(texts):
             kind = ("text", "code", "table", "list")[place % 4]
             about = {"language": f"l{place}"} if kind == "code" else {}
-            chunk = Chunk(ChunkId(ref, place), text, start, start + len(text), kind, (f"Part {place % 5}",), about)
+            chunk = Chunk(
+                ChunkId(ref, place),
+                text,
+                start,
+                start + len(text),
+                kind,
+                (f"Part {place % 5}",),
+                about,
+            )
             waits = place == 13
             entries.append(Entry(chunk, text, _name(text), None if waits else vector(text)))
             start += len(text)
-        metadata = {"number": number, "share": number / 7, "even": number % 2 == 0, "tags": (f"t{number % 5}", "all")}
+        metadata = {
+            "number": number,
+            "share": number / 7,
+            "even": number % 2 == 0,
+            "tags": (f"t{number % 5}", "all"),
+        }
         language = ("en", "de", None)[number % 3]
-        made.append((Document(ref, "".join(texts), f"Title {number}", "text/markdown", metadata, language), entries))
+        made.append(
+            (
+                Document(
+                    ref, "".join(texts), f"Title {number}", "text/markdown", metadata, language
+                ),
+                entries,
+            )
+        )
     return made
 
 
@@ -76,10 +98,22 @@ def shown(store: SqliteStore) -> tuple[list[str], str]:
             told = error.code
 
     for document, entries in documents():
-        note(lambda ref=document.ref: [repr(found) for found in [store.get(ref)] if found is not None])
+        note(
+            lambda ref=document.ref: [
+                repr(found) for found in [store.get(ref)] if found is not None
+            ]
+        )
         ids, names = [entry.chunk.id for entry in entries], [entry.fingerprint for entry in entries]
-        note(lambda ids=ids: [repr((one.chunk, one.title, one.metadata, one.pending)) for one in store.fetch(ids)])
-        note(lambda names=names: [repr((name, found.tobytes())) for name, found in store.known(names).items()])
+        note(
+            lambda ids=ids: [
+                repr((one.chunk, one.title, one.metadata, one.pending)) for one in store.fetch(ids)
+            ]
+        )
+        note(
+            lambda names=names: [
+                repr((name, found.tobytes())) for name, found in store.known(names).items()
+            ]
+        )
     return seen, told
 
 
@@ -92,13 +126,23 @@ def questions() -> dict[str, Callable[[SqliteStore], Any]]:
     filtered = Scope(filter=Filter.parse({"even": True, "tags": "t1"}))
     return {
         "documents": lambda store: [store.documents(Scope()), store.documents(filtered)],
-        "nearest": lambda store: [store.nearest(_QUERY, 50, Scope()), store.nearest(_QUERY, 2_000, Scope())],
+        "nearest": lambda store: [
+            store.nearest(_QUERY, 50, Scope()),
+            store.nearest(_QUERY, 2_000, Scope()),
+        ],
         "nearest, filtered": lambda store: store.nearest(_QUERY, 50, filtered),
         "similarity": lambda store: store.similarity(ids, _QUERY).tobytes(),
-        "words": lambda store: [store.words(words, 100, Scope()), store.words(EVERYWHERE, 2_000, Scope())],
+        "words": lambda store: [
+            store.words(words, 100, Scope()),
+            store.words(EVERYWHERE, 2_000, Scope()),
+        ],
         "words, filtered": lambda store: store.words(EVERYWHERE, 50, filtered),
         "pending": lambda store: sorted(store.pending(1_000).items()),
-        "stats": lambda store: [store.stats().documents, store.stats().chunks, store.stats().pending],
+        "stats": lambda store: [
+            store.stats().documents,
+            store.stats().chunks,
+            store.stats().pending,
+        ],
     }
 
 
@@ -136,7 +180,13 @@ def look(path: str, space: Space = SPACE) -> dict[str, Any]:
             raised["records"] = told
         problems = ask("check", store.check)
         store.close()
-    return {"said": said, "raised": raised, "strange": strange, "problems": problems, "served": served}
+    return {
+        "said": said,
+        "raised": raised,
+        "strange": strange,
+        "problems": problems,
+        "served": served,
+    }
 
 
 def _digest(answer: Any) -> str:

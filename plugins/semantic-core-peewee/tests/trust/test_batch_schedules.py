@@ -25,14 +25,19 @@ def test_no_schedule_makes_a_vector_wrong_or_a_passage_lost_stuck_or_paid_for_tw
     with quick_folder() as folder:
 
         def opened() -> SqliteStore:
-            return SqliteStore(embedder().space, folder / f"{next(numbers)}.db", durability="normal")
+            return SqliteStore(
+                embedder().space, folder / f"{next(numbers)}.db", durability="normal"
+            )
 
         store = opened()
         quiet = play(store, (), shape, 0)
         store.close()
         assert quiet.faults == ()
         plans = []
-        for every, wanted in ((list(single_plans(quiet)), SINGLES * SOAK), (list(double_plans(quiet)), PAIRS * SOAK)):
+        for every, wanted in (
+            (list(single_plans(quiet)), SINGLES * SOAK),
+            (list(double_plans(quiet)), PAIRS * SOAK),
+        ):
             plans += islice(every, 0, None, max(1, len(every) // wanted))
         played = play_all(opened, ((plan, shape) for plan in plans))
     assert played >= SINGLES + PAIRS

@@ -72,7 +72,12 @@ def searched(store: SqliteStore, path: Path) -> Any:
     """Everything a search asks for."""
     ids = [ChunkId(document.ref, 0) for document, _ in HELD]
     near = store.nearest(vector("the query"), 5, Scope())
-    return [near, store.words("everywhere av1c0", 5, Scope()), store.fetch(ids), store.get(HELD[0][0].ref)]
+    return [
+        near,
+        store.words("everywhere av1c0", 5, Scope()),
+        store.fetch(ids),
+        store.get(HELD[0][0].ref),
+    ]
 
 
 def listed(store: SqliteStore, path: Path) -> Any:
@@ -137,7 +142,13 @@ class Sweep:
 
     def _chosen(self, calls: int) -> list[int]:
         """Calls that are to fail; in a soak all of them."""
-        each = 1 if SOAK > 1 else max(2, self.operation.each // 3) if MEASURING else self.operation.each
+        each = (
+            1
+            if SOAK > 1
+            else max(2, self.operation.each // 3)
+            if MEASURING
+            else self.operation.each
+        )
         return [at for at in range(calls) if at % each == 0 or at < 10 or at >= calls - 10]
 
     def _point(self, fault: Fault, usual: str | None) -> str:
@@ -197,7 +208,9 @@ class Sweep:
         with closing(SqliteStore(SPACE, path)) as again:
             self._state("opened again", again, [operation.states[state].after(LATER)], None)
 
-    def _state(self, when: str, store: Any, states: list[Model], error: Exception | None) -> int | None:
+    def _state(
+        self, when: str, store: Any, states: list[Model], error: Exception | None
+    ) -> int | None:
         """Which state the store is in; None if in none. Without an error it must be the last."""
         problems, verdict = store.check(), judge(store, states)
         if problems:
@@ -250,9 +263,20 @@ def test_a_failing_disk_leaves_the_state_before_or_after(operation: Operation) -
     with folder_in_memory() as folder:
         sweep = Sweep(folder, operation)
         sweep.run()
-    names = ("points", "raised", "raised_but_kept_in_a_crash", "mixed", "masked", "lost", "untrue", "wrong", "damaged")
+    names = (
+        "points",
+        "raised",
+        "raised_but_kept_in_a_crash",
+        "mixed",
+        "masked",
+        "lost",
+        "untrue",
+        "wrong",
+        "damaged",
+    )
     record(
-        f"io_faults_{operation.name.replace(', ', '_').replace(' ', '_')}", **{name: sweep.figures[name] for name in names}
+        f"io_faults_{operation.name.replace(', ', '_').replace(' ', '_')}",
+        **{name: sweep.figures[name] for name in names},
     )
     assert sweep.failures == [], f"{len(sweep.failures)} of {sweep.figures['points']} points"
     assert sweep.figures["points"] >= 12
