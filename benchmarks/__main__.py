@@ -1,6 +1,8 @@
-"""Measure: ``python -m benchmarks [name ...] [--quick] [--scale 0.1] [--resume] [--json FILE]``; all without a name.
+"""Measure: ``python -m benchmarks [name ...] [--quick] [--scale 0.1] [--resume] [--json FILE]``;
+all without a name.
 
-Each benchmark is written down as soon as it is measured, so a long run can be cut short and taken up again.
+Each benchmark is written down as soon as it is measured, so a long run can be cut short and taken
+up again.
 """
 
 from __future__ import annotations

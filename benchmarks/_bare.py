@@ -1,9 +1,10 @@
 """Bare SQLite beside the store: an APSW connection and `executemany`, nothing else.
 
-Two measures of it. *By hand*: two tables as one would write them down for a search, with one index each. *The same rows*:
-the very rows the store has written, read back from its file, into tables with all the columns and indexes they have there;
-nothing derived from them (words, filters, codes), nothing checked, summed up or compared. Both with WAL, synchronous FULL,
-16 KB pages, the log emptied as often as the store's, and as many documents a transaction.
+Two measures of it. *By hand*: two tables as one would write them down for a search, with one index
+each. *The same rows*: the very rows the store has written, read back from its file, into tables
+with all the columns and indexes they have there; nothing derived from them (words, filters, codes),
+nothing checked, summed up or compared. Both with WAL, synchronous FULL, 16 KB pages, the log
+emptied as often as the store's, and as many documents a transaction.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ create table chunk (
   text text, passage text, fingerprint text, vector blob);
 create index chunk_document on chunk (document, position);
 """
-WORDS = "create virtual table words using fts5(passage, content = '', contentless_delete = 1, tokenize = 'porter');"
+WORDS = (
+    "create virtual table words using fts5(passage, content = '', contentless_delete = "
+    "1, tokenize = 'porter');"
+)
 TRUTH = ("document", "chunk")
 """Tables of the store whose rows cannot be made from others."""
 STEPS = {
@@ -68,7 +72,9 @@ def write(
     words: bool = False,
     instead_of: int | None = None,
 ) -> None:
-    """One transaction into tables made by hand. instead_of: the number of a document that goes in it."""
+    """One transaction into tables made by hand.
+    instead_of: the number of a document that goes in it.
+    """
     connection.execute("begin immediate")
     if instead_of is not None:
         connection.execute("delete from chunk where document = ?", (instead_of,))
@@ -122,7 +128,9 @@ def rows_of(
 
 @attrs.frozen
 class SameRows:
-    """What a store has written of `TRUTH`. tables: statements that make them. rows: by table, in order."""
+    """What a store has written of `TRUTH`. tables: statements that make them.
+    rows: by table, in order.
+    """
 
     tables: tuple[str, ...]
     inserts: dict[str, str]
@@ -175,7 +183,8 @@ class SameRows:
 
 @contextmanager
 def watched() -> Iterator[Counter[str]]:
-    """Seconds SQLite spends on each of STEPS, in all connections opened within it, as SQLite tells them itself.
+    """Seconds SQLite spends on each of STEPS, in all connections opened within it,
+    as SQLite tells them itself.
 
     It tells single statements to the millisecond only; the sum over thousands is right.
     """

@@ -1,4 +1,6 @@
-"""Timing: several runs of each thing, told as median, 99th percentile and minimum; ratios only of what ran side by side."""
+"""Timing: several runs of each thing, told as median, 99th percentile and minimum;
+ratios only of what ran side by side.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ class Timing:
         return min(self.runs)
 
     def ratio(self, other: Timing) -> float:
-        """How many times as long as the other this took: the median of the ratios of runs that stood side by side."""
+        """How many times as long as the other this took:
+        the median of the ratios of runs that stood side by side.
+        """
         return median(mine / others for mine, others in zip(self.runs, other.runs, strict=True))
 
 
@@ -83,9 +87,11 @@ def clocked(work: Callable[[], object]) -> Run:
 
 
 def side_by_side(runs: Mapping[str, Run], rounds: int, *, settle: bool = True) -> dict[str, Timing]:
-    """Every run once per round, in an order that turns round each time, so that a noisy minute falls on all alike.
+    """Every run once per round, in an order that turns round each time,
+    so that a noisy minute falls on all alike.
 
-    settle: collect garbage before each run, for runs that leave a lot of it behind; runs of milliseconds do without.
+    settle: collect garbage before each run, for runs that leave a lot of it behind; runs of
+    milliseconds do without.
     """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds):
@@ -100,7 +106,9 @@ def side_by_side(runs: Mapping[str, Run], rounds: int, *, settle: bool = True) -
 def per_query(
     lanes: Mapping[str, Callable[[Any], object]], queries: Sequence[Any], rounds: int
 ) -> dict[str, Timing]:
-    """Every lane with every query, lanes alternating within a query; one uncounted round of a few queries first."""
+    """Every lane with every query, lanes alternating within a query;
+    one uncounted round of a few queries first.
+    """
     for query in queries[: max(3, len(queries) // 20)]:
         for lane in lanes.values():
             lane(query)
@@ -124,7 +132,10 @@ def plain_environment() -> dict[str, str]:
 
 
 def process(command: Sequence[str], folder: Path) -> Run:
-    """A whole process as a `Run`, in a folder whose settings nobody wrote. Raises RuntimeError if it does not end with 0."""
+    """A whole process as a `Run`, in a folder whose settings nobody wrote.
+
+    Raises RuntimeError if it does not end with 0.
+    """
     environment = plain_environment()
 
     def run() -> float:
@@ -143,7 +154,9 @@ def process(command: Sequence[str], folder: Path) -> Run:
 
 
 def hardware() -> dict[str, Any]:
-    """What the figures were measured on: processor, cores, memory, load, Python and the libraries that matter."""
+    """What the figures were measured on: processor, cores, memory, load,
+    Python and the libraries that matter.
+    """
     return {
         "processor": _processor(),
         "architecture": platform.machine(),

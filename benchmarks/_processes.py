@@ -1,4 +1,6 @@
-"""Whole processes: the command line, a first search in Python, and the imports either needs, alone."""
+"""Whole processes: the command line, a first search in Python,
+and the imports either needs, alone.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ def output(command: Sequence[str]) -> str:
 
 
 def imports_of(script: str, arguments: Sequence[str], folder: Path) -> list[str]:
-    """A command that imports exactly what the script imports, in the same order, and does nothing else."""
+    """A command that imports exactly what the script imports, in the same order,
+    and does nothing else.
+    """
     loaded = json.loads(output(python(script + LOADED, *arguments)).splitlines()[-1])
     names = folder / "loaded.json"
     names.write_text(json.dumps(loaded), encoding="utf-8")

@@ -1,4 +1,6 @@
-"""What a benchmark gives back, and how it is shown: a table on the terminal, the same figures as JSON."""
+"""What a benchmark gives back, and how it is shown: a table on the terminal,
+the same figures as JSON.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,9 @@ class Target:
 class Figure:
     """One number.
 
-    what: what was measured. unit: "ms", "MB/s", "x" for a ratio, "%". p99, least: of the runs, in the same unit, where they
-    mean something. target: what is wanted of it, at full size. note: what a reader must know beside it.
+    what: what was measured. unit: "ms", "MB/s", "x" for a ratio, "%". p99, least: of the runs, in
+    the same unit, where they mean something. target: what is wanted of it, at full size. note: what
+    a reader must know beside it.
     """
 
     what: str
@@ -80,7 +83,8 @@ def timed(
 class Report:
     """Everything one benchmark found out.
 
-    figures: in the order they are shown. data: sizes and sources of what was measured. notes: what limits the figures.
+    figures: in the order they are shown. data: sizes and sources of what was measured. notes: what
+    limits the figures.
     """
 
     figures: tuple[Figure, ...]
@@ -122,7 +126,9 @@ def show(name: str, report: Report, *, judge: bool) -> None:
 
 
 def write(path: Path, name: str, facts: Mapping[str, Any], report: Report) -> None:
-    """One benchmark into the file of all, instead of its last results. facts: when and on what it was measured."""
+    """One benchmark into the file of all, instead of its last results.
+    facts: when and on what it was measured.
+    """
     held = results(path)
     held[name] = {**facts, **report.json()}
     content = json.dumps({"benchmarks": held}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

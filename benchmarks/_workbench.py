@@ -1,4 +1,6 @@
-"""What several benchmarks of one run share, made once: the corpus cut into passages, and indexes of a known size."""
+"""What several benchmarks of one run share, made once: the corpus cut into passages,
+and indexes of a known size.
+"""
 
 from __future__ import annotations
 
@@ -68,8 +70,9 @@ class GivenVectors:
 
 @attrs.frozen(eq=False)
 class Index:
-    """A store of a known size. passages, vectors: of its chunks, in order; row r is chunk r % PER_DOCUMENT of document
-    r // PER_DOCUMENT, whose key is that number. path: its file. seconds: what writing it took, vectors given."""
+    """A store of a known size. passages, vectors: of its chunks, in order; row r is chunk r %
+    PER_DOCUMENT of document r // PER_DOCUMENT, whose key is that number. path: its file. seconds:
+    what writing it took, vectors given."""
 
     path: Path
     passages: Sequence[Passage]
@@ -84,7 +87,8 @@ class Index:
 class Workbench:
     """The sizes of a run, its folder, and what its benchmarks share.
 
-    scale: share of the full sizes. quick: as few runs as can be. store, embedder: names of installed ones.
+    scale: share of the full sizes. quick: as few runs as can be. store, embedder: names of
+    installed ones.
     """
 
     def __init__(
@@ -105,7 +109,9 @@ class Workbench:
         )
 
     def size(self, full: int, least: int) -> int:
-        """The full size at this scale, and never below what the benchmark needs to mean anything."""
+        """The full size at this scale, and never below what the benchmark needs
+        to mean anything.
+        """
         return max(least, int(full * self.scale))
 
     def rounds(self, full: int) -> int:
@@ -221,8 +227,8 @@ def batches_of(
 ) -> Iterator[list[tuple[Document, list[Entry]]]]:
     """Documents with their entries, as a store takes them, in groups of a transaction's size.
 
-    vectors: None leaves every entry without one. words: False gives empty passages, so that there is nothing to find by
-    words and the text of the chunks alone is kept.
+    vectors: None leaves every entry without one. words: False gives empty passages, so that there
+    is nothing to find by words and the text of the chunks alone is kept.
     """
     batch: list[tuple[Document, list[Entry]]] = []
     for number in range(len(passages) // PER_DOCUMENT):
@@ -265,8 +271,8 @@ def _document(
 def recall(
     found: Sequence[int], query: Vector, matrix: Vectors, least: float, limit: int = 10
 ) -> float:
-    """Share of `limit` that was found, ties allowed: a hit counts when its true score reaches `least`, the limit-th true
-    score. A row found twice counts once."""
+    """Share of `limit` that was found, ties allowed: a hit counts when its true score reaches
+    `least`, the limit-th true score. A row found twice counts once."""
     rows = list(dict.fromkeys(found))[:limit]
     if not rows:
         return 0.0

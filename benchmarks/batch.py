@@ -1,8 +1,10 @@
-"""A batch job of many chunks: how fast results get into the file, beside a bare `executemany`, and in how little memory.
+"""A batch job of many chunks: how fast results get into the file, beside a bare `executemany`,
+and in how little memory.
 
-Bare means: the store's own rows, columns and indexes, and ``update chunk set vector = ? where id = ?`` for as many rows a
-transaction. The store does that, and finds the rows by fingerprint, writes codes and checksums, and settles the ledger. The
-provider keeps fingerprints in a file and makes up vectors, so it takes no memory.
+Bare means: the store's own rows, columns and indexes, and
+``update chunk set vector = ? where id = ?`` for as many rows a transaction. The store does that,
+and finds the rows by fingerprint, writes codes and checksums, and settles the ledger. The provider
+keeps fingerprints in a file and makes up vectors, so it takes no memory.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ SPACE = Space("given", DIMENSIONS)
 
 
 class Provider(GivenVectors):
-    """Takes one job: writes its fingerprints into a file, and answers each with a vector made up on the spot."""
+    """Takes one job: writes its fingerprints into a file,
+    and answers each with a vector made up on the spot.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(SPACE, {})

@@ -1,4 +1,7 @@
-"""Cold starts: whole processes, as a person at a prompt waits for them. Files are in the page cache, no more."""
+"""Cold starts: whole processes, as a person at a prompt waits for them.
+
+Files are in the page cache, no more.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""What is measured on: real Markdown found on this machine, passages made of it, and vectors with the shape of real ones.
+"""What is measured on: real Markdown found on this machine, passages made of it,
+and vectors with the shape of real ones.
 
-Markdown comes from `SEMANTIC_CORE_CORPUS=folder`, else from the documentation that ships inside installed packages. A
-machine with too little of it gets reStructuredText as well, and after that numbered variations; the result says so.
+Markdown comes from `SEMANTIC_CORE_CORPUS=folder`, else from the documentation that ships inside
+installed packages. A machine with too little of it gets reStructuredText as well, and after that
+numbered variations; the result says so.
 """
 
 from __future__ import annotations
@@ -29,14 +31,18 @@ PLACES = ("/usr/share", "/usr/lib", "/usr/local/share", "/usr/local/lib")
 MARKDOWN = (".md", ".markdown")
 RESTRUCTURED = (".rst",)
 LEAST_BYTES, ORDINARY_BYTES, MOST_BYTES = 500, 256_000, 4_000_000
-"""Shorter files say nothing; files up to the second are taken first, so that a few giants do not stand for everything."""
+"""Shorter files say nothing; files up to the second are taken first,
+so that a few giants do not stand for everything.
+"""
 LATENT = 64
 """Directions in which synthetic vectors really differ."""
 
 
 @attrs.frozen
 class Corpus:
-    """Real text. documents: each with its size in bytes known; origin: what it is made of, in one sentence."""
+    """Real text. documents: each with its size in bytes known; origin: what it is made of,
+    in one sentence.
+    """
 
     documents: tuple[Document, ...]
     bytes: int
@@ -60,19 +66,23 @@ class Corpus:
         notes = []
         if self.markdown_bytes < self.bytes and not self.variations:
             notes.append(
-                f"Only {self.markdown_bytes:,} bytes of Markdown were found; the rest is reStructuredText."
+                f"Only {self.markdown_bytes:,} bytes of Markdown were found; the rest is "
+                "reStructuredText."
             )
         if self.variations:
             notes.append(
-                f"Too little text was found: it is repeated in {self.variations} numbered variations."
+                "Too little text was found: it is repeated in "
+                f"{self.variations} numbered variations."
             )
         return tuple(notes)
 
 
 def find_corpus(wanted: int, folder: str | None = None) -> Corpus:
-    """At least `wanted` bytes of real text, none twice, in an order that depends on the content alone.
+    """At least `wanted` bytes of real text, none twice,
+    in an order that depends on the content alone.
 
-    folder: only what is below it; None takes SEMANTIC_CORE_CORPUS, else what is installed on this machine.
+    folder: only what is below it; None takes SEMANTIC_CORE_CORPUS, else what is installed on this
+    machine.
     """
     folder = folder or os.environ.get(FOLDER_VARIABLE)
     roots = [Path(folder)] if folder else _installed()
@@ -148,7 +158,9 @@ def _paths(roots: Sequence[Path], suffixes: tuple[str, ...]) -> Iterator[Path]:
 
 
 def _first(found: dict[str, tuple[bytes, str]], wanted: int) -> list[tuple[bytes, str]]:
-    """Enough of them, ordinary files before giants, otherwise in the order of their digests: a fair mix."""
+    """Enough of them, ordinary files before giants,
+    otherwise in the order of their digests: a fair mix.
+    """
     order = sorted(found, key=lambda digest: (len(found[digest][0]) > ORDINARY_BYTES, digest))
     taken: list[tuple[bytes, str]] = []
     size = 0
@@ -161,7 +173,9 @@ def _first(found: dict[str, tuple[bytes, str]], wanted: int) -> list[tuple[bytes
 
 
 def _varied(text: str, variation: int) -> str:
-    """The text with a number at the end of every line of words, so that no passage equals one of another variation."""
+    """The text with a number at the end of every line of words,
+    so that no passage equals one of another variation.
+    """
     return re.sub(r"(?m)([A-Za-z.,])$", rf"\1 {variation}", text) if variation else text
 
 
@@ -184,9 +198,11 @@ class Passage:
 def passages_of(
     documents: Sequence[tuple[Document, Sequence[Chunk]]], count: int, seed: int = 1
 ) -> list[Passage]:
-    """Exactly `count` different passages: the real ones, then splices of the first half of one with the second of another.
+    """Exactly `count` different passages: the real ones,
+    then splices of the first half of one with the second of another.
 
-    Splices keep the vocabulary, the lengths and how often words occur, which is what a word index lives on.
+    Splices keep the vocabulary, the lengths and how often words occur, which is what a word index
+    lives on.
     """
     pairs = ((document, chunk) for document, chunks in documents for chunk in chunks)
     real = list(
@@ -223,7 +239,9 @@ def _half(text: str, *, first: bool) -> str:
 def queries_of(
     documents: Sequence[tuple[Document, Sequence[Chunk]]], count: int, seed: int = 2
 ) -> list[str]:
-    """`count` different headings of 2 to 12 words, as people would type them; fewer if there are not so many."""
+    """`count` different headings of 2 to 12 words, as people would type them;
+    fewer if there are not so many.
+    """
     headings = dict.fromkeys(
         re.sub(r"[`*_#\[\]]", "", heading).strip()
         for _, chunks in documents
@@ -238,8 +256,9 @@ def queries_of(
 def clustered(count: int, dimensions: int, seed: int = 3) -> Vectors:
     """Vectors of length 1, float32 of shape (count, dimensions), from a mixture of Gaussians.
 
-    As many clusters as the root of the count, in LATENT directions, turned into all dimensions, with a little noise of
-    full rank. The last rows serve as queries nobody has stored. Same seed, same vectors.
+    As many clusters as the root of the count, in LATENT directions, turned into all dimensions,
+    with a little noise of full rank. The last rows serve as queries nobody has stored. Same seed,
+    same vectors.
     """
     import numpy as np
 

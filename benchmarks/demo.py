@@ -1,8 +1,9 @@
 """The main job, shown: real text goes into one file, three questions find their passages.
 
-``python benchmarks/demo.py [FOLDER]``, or ``make demo``. Without a folder the text is what Python itself ships about its
-language (the topics of ``help()``). Everything runs through the command line, as anyone would type it, and every command is
-printed so that it can be copied. All files go into ``.demo/``. Run it again: nothing is embedded a second time.
+``python benchmarks/demo.py [FOLDER]``, or ``make demo``. Without a folder the text is what Python
+itself ships about its language (the topics of ``help()``). Everything runs through the command
+line, as anyone would type it, and every command is printed so that it can be copied. All files go
+into ``.demo/``. Run it again: nothing is embedded a second time.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ _LEVELS = {"*": "#", "=": "##", "-": "###", "~": "####", "^": "#####", '"': "###
 
 
 def python_topics(folder: Path) -> bool:
-    """Write what ``help("for")`` and its like would show as Markdown files; whether this Python ships any."""
+    """Write what ``help("for")`` and its like would show as Markdown files;
+    whether this Python ships any.
+    """
     try:
         topics: dict[str, str] = import_module("pydoc_data.topics").topics
     except ImportError:
@@ -47,7 +50,10 @@ def python_topics(folder: Path) -> bool:
 
 
 def _repeated(text: str, topics: Mapping[str, str]) -> bool:
-    """Whether a longer topic says nearly all of it, too: the chapter has its sections. Then once is enough."""
+    """Whether a longer topic says nearly all of it, too: the chapter has its sections.
+
+    Then once is enough.
+    """
     paragraphs = [part for part in text.split("\n\n")[1:] if len(part) > 60]
     longer = [other for other in topics.values() if len(other) > len(text)]
     return any(
@@ -67,7 +73,9 @@ def shown(path: Path) -> str:
 
 
 def environment() -> dict[str, str]:
-    """This one without settings that would send the demo elsewhere; marked words stay marked in a pipe, too."""
+    """This one without settings that would send the demo elsewhere;
+    marked words stay marked in a pipe, too.
+    """
     kept = ("SEMANTIC_CORE_DEBUG", "SEMANTIC_CORE_TRACE")
     own = {
         name: value
@@ -78,7 +86,10 @@ def environment() -> dict[str, str]:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Print the command, run it, say how long the whole process took. Ends the demo where the command was refused."""
+    """Print the command, run it, say how long the whole process took.
+
+    Ends the demo where the command was refused.
+    """
     print(f"\n$ {shlex.join([*program(), *arguments])}", flush=True)
     started = perf_counter()
     done = subprocess.run([*program(), *arguments], cwd=ROOT, env=environment())
@@ -115,7 +126,8 @@ def main(arguments: Sequence[str]) -> None:
     folder = Path(arguments[0]).expanduser().resolve() if arguments else HOME / "python"
     if arguments and not folder.is_dir():
         sys.exit(
-            f"error: there is no folder {arguments[0]!r}.\nhint: make demo DEMO_PATH=/a/folder/of/text"
+            f"error: there is no folder {arguments[0]!r}.\n"
+            "hint: make demo DEMO_PATH=/a/folder/of/text"
         )
     HOME.mkdir(exist_ok=True)
     collection = "yours" if arguments else "python"

@@ -1,7 +1,9 @@
-"""Ingest of real Markdown through the front door, where its time goes, and how near that is to the tokeniser's own rate.
+"""Ingest of real Markdown through the front door, where its time goes,
+and how near that is to the tokeniser's own rate.
 
-The same documents go in as plain text, too: it is cut at paragraphs and sentences, into fewer and fuller chunks.
-Every round starts with a new file and a new embedder whose weights are loaded and which has seen no word yet.
+The same documents go in as plain text, too: it is cut at paragraphs and sentences, into fewer and
+fuller chunks. Every round starts with a new file and a new embedder whose weights are loaded and
+which has seen no word yet.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ from semantic_core import Document, Entry, IngestReport, SemanticCore
 ROUNDS = 3
 TOKENISER_BATCH = 1_024
 GROUP_CHUNKS = 1_024
-"""Chunks written in one transaction when the store is measured alone: as many as an ingest writes."""
+"""Chunks written in one transaction when the store is measured alone:
+as many as an ingest writes.
+"""
 PARALLEL = "TOKENIZERS_PARALLELISM"
 
 
@@ -132,7 +136,9 @@ def _embedded(core: SemanticCore, passages: Sequence[str], size: int) -> Iterato
 def _stored(
     bench: Workbench, recorded: Sequence[Any], vectors: Mapping[str, Any], *, words: bool
 ) -> Run:
-    """The store alone: the same documents, all vectors given; without words the passages are empty."""
+    """The store alone: the same documents, all vectors given;
+    without words the passages are empty.
+    """
     batches: list[list[tuple[Document, list[Entry]]]] = [[]]
     held = 0
     for document, chunks, passages in recorded:
@@ -160,7 +166,9 @@ def _stored(
 
 
 def _tokenisers(passages: Sequence[str]) -> dict[str, Run]:
-    """The library's tokeniser on the same passages, unpadded and untruncated; none where the model is not installed."""
+    """The library's tokeniser on the same passages, unpadded and untruncated;
+    none where the model is not installed.
+    """
     spec = find_spec("wordllama")
     files = (
         sorted(Path((spec.submodule_search_locations or [""])[0], "tokenizers").glob("*.json"))
@@ -192,7 +200,8 @@ def _tokenisers(passages: Sequence[str]) -> dict[str, Run]:
 
 
 def _own_tokens(passages: Sequence[str]) -> dict[str, Run]:
-    """The shipped embedder's own way to tokens, alone, so that embedding falls into tokens and pooling.
+    """The shipped embedder's own way to tokens, alone,
+    so that embedding falls into tokens and pooling.
 
     This looks inside that plugin; where it looks otherwise, embedding is told as one step.
     """

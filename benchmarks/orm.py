@@ -1,8 +1,10 @@
-"""What an index costs the application: a save beside the bare save, per ORM and database; a whole table, once and again.
+"""What an index costs the application: a save beside the bare save, per ORM and database;
+a whole table, once and again.
 
-A save is one UPDATE of a row through the ORM, committed. "triggers" and "events" are what capture adds to it, its changes
-left waiting; "inline" also embeds and writes the document, in the same thread, into an index in memory with the tests'
-embedder. SQLite in WAL mode with synchronous=NORMAL, servers as they are. The databases are made for it, and dropped.
+A save is one UPDATE of a row through the ORM, committed. "triggers" and "events" are what capture
+adds to it, its changes left waiting; "inline" also embeds and writes the document, in the same
+thread, into an index in memory with the tests' embedder. SQLite in WAL mode with
+synchronous=NORMAL, servers as they are. The databases are made for it, and dropped.
 """
 
 from __future__ import annotations
@@ -69,7 +71,9 @@ FOLLOW = (
 """)
     + MEMORY
 )
-"""Arguments: the database, store, its file, embedder. Prints seconds of a first sync and of a reindex, rows, peak bytes."""
+"""Arguments: the database, store, its file, embedder. Prints seconds of a first sync and of a
+reindex, rows, peak bytes.
+"""
 
 
 def run(bench: Workbench) -> Report:
@@ -89,7 +93,10 @@ def run(bench: Workbench) -> Report:
 
 
 def saves(bench: Workbench, orm: str, kind: str) -> list[Figure]:
-    """What a save costs with this ORM on this database. Each variant has a database, a connection and a core of its own."""
+    """What a save costs with this ORM on this database.
+
+    Each variant has a database, a connection and a core of its own.
+    """
     here, numbers, many = f"{orm} on {NAMES[kind]}", count(), bench.size(SAVES, 3)
     row = ORMS[orm][0]
     indexes: dict[str, Any] = {}
@@ -144,7 +151,9 @@ def saves(bench: Workbench, orm: str, kind: str) -> list[Figure]:
 
 
 def whole_table(bench: Workbench) -> tuple[int, list[Figure]]:
-    """Rows per second and peak memory of a process that indexes a table, then goes through it again."""
+    """Rows per second and peak memory of a process that indexes a table,
+    then goes through it again.
+    """
     folder = bench.fresh("reindex")
     rows = bench.size(ROWS, 200)
     passages = bench.passages

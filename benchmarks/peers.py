@@ -1,10 +1,12 @@
-"""Nearest neighbours beside other libraries: the same vectors, the same queries, one thread, one process, in turn.
+"""Nearest neighbours beside other libraries: the same vectors, the same queries, one thread,
+one process, in turn.
 
-``python -m benchmarks peers``. A peer that is not installed is listed with the reason; none is a part of the product:
-``pip install "semantic-core[peers]"`` brings them. Recall is against exact float32, ties allowed: a hit counts when its true
-score reaches the tenth true score. An approximate peer is given the least effort that brings its recall to ENOUGH on other
-queries than are measured, or all the effort it takes. Longer than the house limit because one adapter a peer is read best
-in one place.
+``python -m benchmarks peers``. A peer that is not installed is listed with the reason; none is a
+part of the product: ``pip install "semantic-core[peers]"`` brings them. Recall is against exact
+float32, ties allowed: a hit counts when its true score reaches the tenth true score. An approximate
+peer is given the least effort that brings its recall to ENOUGH on other queries than are measured,
+or all the effort it takes. Longer than the house limit because one adapter a peer is read best in
+one place.
 """
 
 from __future__ import annotations
@@ -33,17 +35,25 @@ if TYPE_CHECKING:
     from semantic_core.types import Vectors
 
 CASES = ((100_000, 768, 100), (1_000_000, 256, 40))
-"""Vectors, dimensions, queries of the cases with synthetic vectors; the first case is the index of real passages."""
+"""Vectors, dimensions, queries of the cases with synthetic vectors;
+the first case is the index of real passages.
+"""
 REAL = "real text, "
 """How that case is called."""
 TURN = 10
-"""Queries a peer answers before it is the next one's turn: as a busy process does, whose caches hold what it needs."""
+"""Queries a peer answers before it is the next one's turn: as a busy process does,
+whose caches hold what it needs.
+"""
 LIMIT, WARM, TASTE = 10, 3, 500
-"""Neighbours asked for; queries not counted; vectors of a first index, after which all that a peer imports is loaded."""
+"""Neighbours asked for; queries not counted; vectors of a first index,
+after which all that a peer imports is loaded.
+"""
 TUNING, ENOUGH = 50, 0.999
 """Queries to find the effort with; recall that is as good as exact."""
 ROUNDS_OF_TWO = 5
-"""How often every query is asked of ours and of the bare kernel alone, without the others in between."""
+"""How often every query is asked of ours and of the bare kernel alone,
+without the others in between.
+"""
 THREADS = ("OMP", "OPENBLAS", "MKL", "RAYON", "NUMEXPR")
 ALONE = {f"{library}_NUM_THREADS": "1" for library in THREADS} | {
     "LANCE_CPU_THREADS": "1",
@@ -66,8 +76,8 @@ NEAR_BARE = Target("<=", 1.3)
 class Adapter:
     """How to make one.
 
-    most: numbers (vectors times dimensions) it is given at most, because building with more takes too long. exact: by
-    design. efforts: what `Found.strive` may be told, least first.
+    most: numbers (vectors times dimensions) it is given at most, because building with more takes
+    too long. exact: by design. efforts: what `Found.strive` may be told, least first.
     """
 
     make: Callable[[Vectors, Path, str], Found]
@@ -116,7 +126,9 @@ def _document(first: int, vectors: Vectors) -> tuple[Document, list[Entry]]:
 
 
 def _bare(vectors: Vectors, folder: Path, store: str) -> Found:
-    """No peer but a bound: one int8 scan with one scale for all, the best by their rough scores, no rows read."""
+    """No peer but a bound: one int8 scan with one scale for all,
+    the best by their rough scores, no rows read.
+    """
     import numpy as np
     import simsimd
 
@@ -324,7 +336,9 @@ ADAPTERS: Mapping[str, Adapter] = {
 
 
 def run(bench: Workbench) -> Report:
-    """Every case in a process of its own, whose libraries are told to use one thread before they start."""
+    """Every case in a process of its own, whose libraries are told to use one thread
+    before they start.
+    """
     figures: list[Figure] = []
     left_out: dict[str, str] = {}
     cases = {REAL + _size(*bench.vectors.shape): _real(bench)}
@@ -353,10 +367,22 @@ def run(bench: Workbench) -> Report:
     data = {"cases": "; ".join(cases), "left_out": left_out}
     notes = (
         f"One thread each. All peers take turns of {TURN} queries.",
-        "Real text: the passages of the search benchmark by the default embedder, asked with headings of the corpus.",
-        "(exact) is what a peer promises; recall is what it did. Efforts were found on other queries.",
-        "Synthetic vectors lie in clusters that approximate indexes find at once: those are compared with on real text.",
-        f"The bare kernel reads no rows and is not exact. {OURS} beside it alone: only these two take turns.",
+        (
+            "Real text: the passages of the search benchmark by the default embedder, asked with "
+            "headings of the corpus."
+        ),
+        (
+            "(exact) is what a peer promises; recall is what it did. Efforts were "
+            "found on other queries."
+        ),
+        (
+            "Synthetic vectors lie in clusters that approximate indexes find at once: those are "
+            "compared with on real text."
+        ),
+        (
+            f"The bare kernel reads no rows and is not exact. {OURS} beside it alone: "
+            "only these two take turns."
+        ),
     )
     return Report(tuple(figures), data, notes)
 
@@ -371,7 +397,10 @@ def _figures(case: str, answer: Mapping[str, Any]) -> Iterator[Figure]:
         yield timed(
             label,
             timing,
-            note=f"recall@10 {held['recall']:.4f}{effort}, built {held['built_per_s']:,.0f} vectors/s",
+            note=(
+                f"recall@10 {held['recall']:.4f}{effort}, built "
+                f"{held['built_per_s']:,.0f} vectors/s"
+            ),
         )
         if name == OURS:
             yield Figure(
@@ -400,7 +429,9 @@ def _size(count: int, dimensions: int) -> str:
 
 
 def _real(bench: Workbench) -> list[str]:
-    """Files with the vectors of the index, and of the questions of `main`: what another process measures with."""
+    """Files with the vectors of the index, and of the questions of `main`:
+    what another process measures with.
+    """
     import numpy as np
 
     measured = 10 if bench.quick else QUERIES

@@ -1,13 +1,15 @@
-"""How good the answers are: collections with questions and judged answers, searched as a user would.
+"""How good the answers are: collections with questions and judged answers,
+searched as a user would.
 
 ::
 
     python -m benchmarks.quality FOLDER... [--capitals] [--max-chars N] [--json]
 
-A collection is a folder in BEIR form: ``corpus.jsonl`` (``_id``, ``title``, ``text``), ``queries.jsonl`` (``_id``, ``text``)
-and ``qrels.tsv`` (query, document, grade, under a line of headings). Without FOLDER those in the environment variable
-SEMANTIC_CORE_COLLECTIONS are measured: collections, or folders of them, separated like a PATH. Each is ingested into a fresh
-index with everything at its default. Questions without a relevant document are left out.
+A collection is a folder in BEIR form: ``corpus.jsonl`` (``_id``, ``title``, ``text``),
+``queries.jsonl`` (``_id``, ``text``) and ``qrels.tsv`` (query, document, grade, under a line of
+headings). Without FOLDER those in the environment variable SEMANTIC_CORE_COLLECTIONS are measured:
+collections, or folders of them, separated like a PATH. Each is ingested into a fresh index with
+everything at its default. Questions without a relevant document are left out.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ Grades = Mapping[str, int]
 
 @attrs.frozen(eq=False)
 class Collection:
-    """documents, queries: text by id. grades: per query id, for queries with a relevant document only."""
+    """documents, queries: text by id. grades: per query id,
+    for queries with a relevant document only.
+    """
 
     name: str
     documents: Sequence[Document]
@@ -79,9 +83,10 @@ class Quality:
 def ndcg(found: Sequence[str], grades: Grades, depth: int = SHOWN) -> float:
     """Normalised discounted cumulated gain of the first `depth` ids, from 0 to 1.
 
-    Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, ACM TOIS 20(4), 2002. The gain is the grade,
-    the discount the binary logarithm of rank + 1 (as in trec_eval and BEIR; the paper leaves the first two ranks alike), and
-    the sum is divided by that of the best possible order: sum(grade / log2(rank + 1)) / the same, ideally ordered.
+    Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, ACM TOIS 20(4), 2002.
+    The gain is the grade, the discount the binary logarithm of rank + 1 (as in trec_eval and BEIR;
+    the paper leaves the first two ranks alike), and the sum is divided by that of the best possible
+    order: sum(grade / log2(rank + 1)) / the same, ideally ordered.
     """
     ideal = _discounted(sorted(grades.values(), reverse=True)[:depth])
     return _discounted([grades.get(id, 0) for id in found[:depth]]) / ideal
@@ -102,7 +107,9 @@ def reciprocal_rank(found: Sequence[str], grades: Grades) -> float:
 
 
 def read_collection(folder: Path, *, capitals: bool = False) -> Collection:
-    """The collection in a folder. capitals: its documents in capitals, the questions as they are."""
+    """The collection in a folder. capitals: its documents in capitals,
+    the questions as they are.
+    """
 
     def spelled(text: str) -> str:
         return text.upper() if capitals else text
@@ -134,7 +141,10 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def measure(core: SemanticCore, collection: Collection, mode: Mode) -> Quality:
-    """Ask every question in one mode. Raises RuntimeError if the answer was made in another way than asked."""
+    """Ask every question in one mode.
+
+    Raises RuntimeError if the answer was made in another way than asked.
+    """
     values: list[tuple[float, float, float, float]] = []
     for id, text in collection.queries.items():
         started = perf_counter()
@@ -143,7 +153,8 @@ def measure(core: SemanticCore, collection: Collection, mode: Mode) -> Quality:
         deep = core.search(text, limit=DEPTH, mode=mode)
         if shown.degraded or deep.degraded:
             raise RuntimeError(
-                f"Query {id} in mode {mode} was answered in mode {shown.mode}: {shown.reason or deep.reason}"
+                f"Query {id} in mode {mode} was answered in mode {shown.mode}: "
+                f"{shown.reason or deep.reason}"
             )
         grades = collection.grades[id]
         first, all_found = [hit.ref.key for hit in shown], [hit.ref.key for hit in deep]
@@ -160,7 +171,9 @@ def measure(core: SemanticCore, collection: Collection, mode: Mode) -> Quality:
 
 
 def evaluate(collection: Collection, **options: Any) -> dict[str, Any]:
-    """Ingest a collection into a fresh index and measure every mode. options: those of `SemanticCore` but for the path."""
+    """Ingest a collection into a fresh index and measure every mode. options: those of
+    `SemanticCore` but for the path.
+    """
     with (
         TemporaryDirectory() as folder,
         SemanticCore(path=Path(folder, "quality.db"), **options) as core,
@@ -186,7 +199,10 @@ def evaluate(collection: Collection, **options: Any) -> dict[str, Any]:
 
 def show(result: Mapping[str, Any]) -> str:
     """One collection as a table."""
-    facts = "{name}: {documents:,} documents, {chunks:,} chunks, {queries} questions, ingested in {ingest_seconds} s"
+    facts = (
+        "{name}: {documents:,} documents, {chunks:,} chunks, {queries} questions, ingested in "
+        "{ingest_seconds} s"
+    )
     lines = [
         facts.format(**result),
         "  mode  " + "".join(f"{column:>12}" for column in (NDCG, RECALL, MRR, TIME)),
@@ -199,7 +215,9 @@ def show(result: Mapping[str, Any]) -> str:
 
 
 def run(bench: Workbench) -> Report:
-    """Every collection of the environment variable, as one benchmark among others; a note alone where there is none."""
+    """Every collection of the environment variable, as one benchmark among others;
+    a note alone where there is none.
+    """
     try:
         folders = folders_of([], os.environ.get(COLLECTIONS, ""))
     except ValueError as error:
@@ -220,7 +238,10 @@ def run(bench: Workbench) -> Report:
 
 
 def folders_of(named: Sequence[str], environment: str) -> list[Path]:
-    """The collections meant: those named, else those of the environment variable. Raises ValueError for what is none."""
+    """The collections meant: those named, else those of the environment variable.
+
+    Raises ValueError for what is none.
+    """
     found: list[Path] = []
     for place in named or [place for place in environment.split(os.pathsep) if place]:
         inside = (

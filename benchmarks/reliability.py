@@ -1,7 +1,8 @@
-"""Reliability: ``python -m benchmarks.reliability [--soak 20] [--page]``; runs the trust tests, keeps what they found.
+"""Reliability: ``python -m benchmarks.reliability [--soak 20] [--page]``; runs the trust tests,
+keeps what they found.
 
-Writes ``reliability.json`` at the root of the repository and ``guides/guarantees.md`` from it. --page: only the page, from
-the file that is there. Nothing is written if a test fails.
+Writes ``reliability.json`` at the root of the repository and ``guides/guarantees.md`` from it.
+--page: only the page, from the file that is there. Nothing is written if a test fails.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from benchmarks.guarantees import TRUST, page
 ROOT = Path(__file__).resolve().parent.parent
 FILE, PAGE = ROOT / "reliability.json", ROOT / "guides" / "guarantees.md"
 SUMMED = {"io_faults_": ("io_faults", "operations"), "batch-": ("batch_jobs", "shapes")}
-"""How the names of tests begin whose figures are added up: what the sum is called, and what there is one of in each."""
+"""How the names of tests begin whose figures are added up: what the sum is called,
+and what there is one of in each.
+"""
 _PASSED = re.compile(r"(\d+) passed")
 
 
@@ -94,7 +97,10 @@ def run(soak: int) -> tuple[int, dict[str, Any]]:
 
 
 def merged(files: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The figures by test, with sums of some. Tests that are one promise played in several ways (SUMMED) become one."""
+    """The figures by test, with sums of some.
+
+    Tests that are one promise played in several ways (SUMMED) become one.
+    """
     figures: dict[str, dict[str, Any]] = {}
     for name, held in files.items():
         prefix = next((prefix for prefix in SUMMED if name.startswith(prefix)), None)

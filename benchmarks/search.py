@@ -1,4 +1,6 @@
-"""Search of an index of 100,000 chunks: every lane with the same queries, in turn, and what it misses."""
+"""Search of an index of 100,000 chunks: every lane with the same queries, in turn,
+and what it misses.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ Lane = Callable[[str], Any]
 
 
 def run(bench: Workbench) -> Report:
-    """Median and 99th percentile per lane, filtered, of one tenant; recall against exact float32."""
+    """Median and 99th percentile per lane, filtered, of one tenant;
+    recall against exact float32.
+    """
     index, queries = bench.index, bench.queries
     with bench.open(index.path) as core:
         vectors = {query: core.embedder.embed_query(query) for query in queries}
@@ -68,7 +72,8 @@ def run(bench: Workbench) -> Report:
     ]
     if bench.real_passages < len(index.passages):
         notes.append(
-            f"{len(index.passages) - bench.real_passages:,} chunks are splices of two real passages."
+            f"{len(index.passages) - bench.real_passages:,} chunks are "
+            "splices of two real passages."
         )
     return Report(tuple(figures), data, (*notes, *bench.corpus.notes()))
 
@@ -121,7 +126,10 @@ def _figures(timings: Mapping[str, Timing]) -> list[Figure]:
 
 
 def _filtered(lanes: Mapping[str, Lane], queries: Sequence[str], rounds: int) -> Iterator[Figure]:
-    """What a filter costs. Only two lanes take turns: beside many, most would read what the unfiltered one reads next."""
+    """What a filter costs.
+
+    Only two lanes take turns: beside many, most would read what the unfiltered one reads next.
+    """
     for plain in ("store: nearest 10", "search, words", "search, hybrid without the embedder"):
         for share in ("1 %", "50 %"):
             filtered = f"{plain}, filter {share}"
@@ -135,7 +143,9 @@ def _filtered(lanes: Mapping[str, Lane], queries: Sequence[str], rounds: int) ->
 
 
 def _once_each(bench: Workbench, given: GivenVectors, queries: Sequence[str]) -> Figure:
-    """Hybrid searches of a store just opened, none of which was asked before; its codes are in memory."""
+    """Hybrid searches of a store just opened, none of which was asked before;
+    its codes are in memory.
+    """
     with bench.open(bench.index.path) as core:
         bare = SemanticCore(store=core.store, embedder=given)
         bare.search(queries[0], mode="vector")
@@ -160,7 +170,9 @@ def _steps(bare: SemanticCore, queries: Sequence[str]) -> list[Figure]:
 def _found(
     bare: SemanticCore, index: Index, queries: Sequence[str], vectors: Mapping[str, Any]
 ) -> list[Figure]:
-    """Recall of the vector lane, also filtered, and whether a filtered search gives as many hits as there are."""
+    """Recall of the vector lane, also filtered, and whether a filtered search gives as many
+    hits as there are.
+    """
     asked = np.array([vectors[query] for query in queries])
     keys = np.arange(len(index.passages)) // PER_DOCUMENT
     wanted: tuple[tuple[str, Mapping[str, Any] | None, Any], ...] = (

@@ -1,4 +1,5 @@
-"""The store alone, vectors given: how near writing is to bare SQLite, what one durable save costs, and a first search.
+"""The store alone, vectors given: how near writing is to bare SQLite, what one durable save costs,
+and a first search.
 
 What bare means is said in `_bare`.
 """
@@ -31,7 +32,9 @@ Batches = Sequence[Sequence[tuple[Document, Sequence[Entry]]]]
 
 
 def run(bench: Workbench) -> Report:
-    """Rates as shares of bare SQLite in the same run; a save as a multiple of the bare commit; a first search."""
+    """Rates as shares of bare SQLite in the same run; a save as a multiple of the bare commit;
+    a first search.
+    """
     count = bench.size(CHUNKS, 400) // PER_DOCUMENT * PER_DOCUMENT
     passages = bench.passages[:count]
     vectors = clustered(len(passages), DIMENSIONS)
@@ -84,7 +87,10 @@ def run(bench: Workbench) -> Report:
     figures += _first_search(bench)
     data = {"chunks": len(passages), "dimensions": DIMENSIONS, "rounds": bench.rounds(ROUNDS)}
     notes = (
-        "Documents have 8 chunks; vectors are synthetic. Rows without words carry the chunk's text and an empty passage.",
+        (
+            "Documents have 8 chunks; vectors are synthetic. Rows without words carry the chunk's "
+            "text and an empty passage."
+        ),
         "A share is the store's rate over the bare rate: the median of rounds in which both ran.",
     )
     return Report(tuple(figures), data, notes)
@@ -131,7 +137,9 @@ def _bare_run(bench: Workbench, batches: Batches, *, words: bool) -> Run:
 
 
 def _same_rows(bench: Workbench, batches: Batches) -> tuple[_bare.SameRows, list[Figure]]:
-    """What the store makes of the batches, and where its time goes meanwhile: a run by itself, for watching takes time."""
+    """What the store makes of the batches, and where its time goes meanwhile: a run by itself,
+    for watching takes time.
+    """
     path = bench.fresh("same") / "index.db"
     with _bare.watched() as spent, _open(bench, path) as core:
         core.store.stats()
@@ -152,7 +160,9 @@ def _same_rows(bench: Workbench, batches: Batches) -> tuple[_bare.SameRows, list
 
 
 def _saves(bench: Workbench, batches: Batches) -> Iterator[Figure]:
-    """One document of three chunks, durable, beside the bare commit of the same rows; into indexes of the same size."""
+    """One document of three chunks, durable, beside the bare commit of the same rows;
+    into indexes of the same size.
+    """
     wanted = max(
         1, min(SAVED_INTO, bench.size(SAVED_INTO, 200)) // (len(batches[0]) * PER_DOCUMENT)
     )
@@ -200,7 +210,10 @@ def _saves(bench: Workbench, batches: Batches) -> Iterator[Figure]:
         ]
     connection.close()
     added, updated = timings
-    note = f"{SAVED_CHUNKS} chunks with vectors and words, into {wanted * len(batches[0]) * PER_DOCUMENT:,}"
+    note = (
+        f"{SAVED_CHUNKS} chunks with vectors and words, into "
+        f"{wanted * len(batches[0]) * PER_DOCUMENT:,}"
+    )
     yield timed("bare FULL commit of one number", added["tiny"])
     yield timed("bare FULL commit of the same rows", added["bare"])
     yield timed("bare FULL commit of the same rows, replacing as many", updated["bare"])
@@ -236,7 +249,9 @@ def _next(items: Iterator[Any], work: Callable[[Any], object]) -> Run:
 
 
 def _first_search(bench: Workbench) -> Iterator[Figure]:
-    """A process that opens the full index and searches once, beside one that imports the same modules and ends."""
+    """A process that opens the full index and searches once,
+    beside one that imports the same modules and ends.
+    """
     folder = bench.fresh("first")
     path, query = str(bench.index.path), bench.queries[0]
     arguments = {

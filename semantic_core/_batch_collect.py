@@ -1,4 +1,6 @@
-"""Collecting: what jobs have become is asked, and their results are given to whoever still waits for them, page by page."""
+"""Collecting: what jobs have become is asked, and their results are given to whoever still waits
+for them, page by page.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +23,32 @@ if TYPE_CHECKING:
 
 
 class Collecting:
-    """Follows jobs to their end. Whatever happens in between, a second run does what is left to do, and nothing twice."""
+    """Follows jobs to their end.
+
+    Whatever happens in between, a second run does what is left to do, and nothing twice.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
     def poll(self, jobs: Iterable[BatchJob]) -> list[BatchJob]:
-        """Look at these jobs; as they are afterwards. An error a later look may mend is noted in the job."""
+        """Look at these jobs; as they are afterwards.
+
+        An error a later look may mend is noted in the job.
+        """
         return [self._polled(job) for job in jobs]
 
     def clean(self) -> None:
-        """Have providers forget the jobs that have ended. What cannot be removed now is tried again another time."""
+        """Have providers forget the jobs that have ended.
+
+        What cannot be removed now is tried again another time.
+        """
         desk = self._desk
         for job in desk.queue.jobs(ENDED, limit=MOST_JOBS, cleaned=False):
             try:
                 self._forget(job.provider_job)
-                # Left by one who was silent for longer than his lease, submitted all the same, and died.
+                # Left by one who was silent for longer than his lease, submitted all the same, and
+                # died.
                 twin = desk.embedder.find(job.name)
                 if twin is not None and twin != job.provider_job:
                     logger.warning(
@@ -63,7 +75,10 @@ class Collecting:
             logger.debug("%s is gone already.", provider_job)
 
     def cancel(self, job: BatchJob) -> None:
-        """Ask the provider to end it. Raises EmbedderError; it is then asked again with every `poll`."""
+        """Ask the provider to end it.
+
+        Raises EmbedderError; it is then asked again with every `poll`.
+        """
         try:
             self._desk.embedder.cancel(job.provider_job)
         except JobLost:
@@ -102,7 +117,10 @@ class Collecting:
             self._give_up_in_time(desk.again(job))
 
     def _collect(self, job: BatchJob, state: JobState) -> None:
-        """Settle every result, then end the job. Results that break off are read again from the beginning."""
+        """Settle every result, then end the job.
+
+        Results that break off are read again from the beginning.
+        """
         desk = self._desk
         rate = desk.till.rate_of(job)
         for page in _pages(desk.embedder.results(job.provider_job), desk.rules.page):
@@ -144,14 +162,19 @@ class Collecting:
             return vectors, failures
 
     def _give_up_in_time(self, job: BatchJob) -> None:
-        """Cancel a job that takes too long, and later end it here; end one whose results cannot be had."""
+        """Cancel a job that takes too long, and later end it here;
+        end one whose results cannot be had.
+        """
         rules, now = self._desk.rules, self._desk.clock()
         if job.status not in OPEN:
             return
         if job.answered_at:
             if now - job.answered_at > rules.patience:
                 hours = (now - job.answered_at) / 3_600
-                why = f"Its results could not be fetched for {hours:.0f} h: {job.error or 'no reason given'}"
+                why = (
+                    f"Its results could not be fetched for {hours:.0f} h: "
+                    f"{job.error or 'no reason given'}"
+                )
                 self._close(job, "FAILED", f"{why} They may have been paid for.", "fail")
         elif not job.cancelled_at and now - job.submitted_at > rules.deadline:
             self._desk.queue.note_job(job.id, now, cancelled_at=now)
@@ -187,7 +210,10 @@ class Collecting:
 def _pages(
     results: Iterator[tuple[str, Vector | Exception]], size: int
 ) -> Iterator[dict[str, Vector | Exception]]:
-    """Results by fingerprint, some at a time. Of two of one passage the first counts, a vector before a failure."""
+    """Results by fingerprint, some at a time.
+
+    Of two of one passage the first counts, a vector before a failure.
+    """
     page: dict[str, Vector | Exception] = {}
     for name, result in results:
         if name not in page or (

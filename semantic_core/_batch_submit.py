@@ -1,4 +1,6 @@
-"""Submitting: a job is in the ledger before its provider hears of it, and is looked for there before it is sent again."""
+"""Submitting: a job is in the ledger before its provider hears of it,
+and is looked for there before it is sent again.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,10 @@ NAME = "semantic-core-"
 
 
 class Submission:
-    """Puts passages that wait into jobs. Raises ConfigError before any work if the embedder is not set up for jobs."""
+    """Puts passages that wait into jobs.
+
+    Raises ConfigError before any work if the embedder is not set up for jobs.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -40,7 +45,10 @@ class Submission:
     def flush(
         self, least: int, job_size: int, without: Collection[str], *, force: bool
     ) -> list[BatchJob]:
-        """Submit all that waits, if that are at least so many. A job that could not be sent now says so in its error."""
+        """Submit all that waits, if that are at least so many.
+
+        A job that could not be sent now says so in its error.
+        """
         queue, now = self._desk.queue, self._desk.clock()
         done = self.resume()
         waiting = queue.waiting(max(least, 1), now, except_collections=without)
@@ -58,7 +66,9 @@ class Submission:
         return done
 
     def resume(self) -> list[BatchJob]:
-        """Take over the jobs nobody submits any more: whoever did has died, or was told to come again later."""
+        """Take over the jobs nobody submits any more: whoever did has died,
+        or was told to come again later.
+        """
         taken = []
         for job in self._desk.queue.jobs(UNSENT, limit=MOST_JOBS):
             leased = self._leased(job)
@@ -101,7 +111,10 @@ class Submission:
         return attrs.evolve(self._desk.again(job), owner=owner, leased_until=until)
 
     def _resumed(self, job: BatchJob) -> BatchJob:
-        """The job, submitted if it has not been. Never raises what a later try may mend: it is noted."""
+        """The job, submitted if it has not been.
+
+        Never raises what a later try may mend: it is noted.
+        """
         try:
             there = self._desk.embedder.find(job.name)
             if there is not None:
@@ -116,7 +129,9 @@ class Submission:
             return self._postponed(job, error)
 
     def _submit(self, job: BatchJob, *, force: bool) -> BatchJob | None:
-        """The job as it is afterwards; None if it is there no more, for nobody waits for its passages."""
+        """The job as it is afterwards; None if it is there no more,
+        for nobody waits for its passages.
+        """
         desk = self._desk
         try:
             tokens = self._measured(job)
@@ -193,7 +208,9 @@ class _Overtaken(StoreBusy):
 
 
 class JobPassages(Mapping[str, str]):
-    """The passages of a job by fingerprint, read from the store while they are iterated; each page renews the lease."""
+    """The passages of a job by fingerprint, read from the store while they are iterated;
+    each page renews the lease.
+    """
 
     def __init__(self, desk: Desk, job: BatchJob) -> None:
         self._desk, self._job = desk, job

@@ -1,4 +1,7 @@
-"""What a name, a text and a piece of metadata may be. Asked once, where a value enters; nothing inside asks again."""
+"""What a name, a text and a piece of metadata may be.
+
+Asked once, where a value enters; nothing inside asks again.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ def check_unicode(what: str, text: object) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise TextInvalid(
-            f"{what} holds a lone surrogate (U+{ord(text[error.start]):04X}) at character {error.start}.",
+            (
+                f"{what} holds a lone surrogate (U+{ord(text[error.start]):04X}) at "
+                f"character {error.start}."
+            ),
             hint='Decode the source with errors="replace", or repair it.',
         ) from error
     return text
@@ -57,7 +63,8 @@ def check_text(what: str, text: object) -> str:
 
 
 def check_name(what: str, name: object, *, empty: bool = False) -> str:
-    """The name itself, if it can address something: a str without control characters, of at most MAX_NAME characters.
+    """The name itself, if it can address something: a str without control characters,
+    of at most MAX_NAME characters.
 
     empty: whether "" is a name.
     """
@@ -79,7 +86,9 @@ def check_name(what: str, name: object, *, empty: bool = False) -> str:
 
 
 def check_count(what: str, number: object, least: int = 0, most: int | None = None) -> int:
-    """The number itself, if it is a whole one within these bounds, which True and False are not; else InputError."""
+    """The number itself, if it is a whole one within these bounds, which True and False are not;
+    else InputError.
+    """
     if (
         isinstance(number, int)
         and not isinstance(number, bool)
@@ -99,13 +108,16 @@ def check_metadata_key(key: object) -> str:
         or any(ord(char) < 32 for char in key)
     ):
         raise InputError(
-            f"A metadata key is a str of 1 to {MAX_METADATA_KEY} characters without control characters, got {clip(key)}."
+            f"A metadata key is a str of 1 to {MAX_METADATA_KEY} characters without control "
+            f"characters, got {clip(key)}."
         )
     return check_unicode("A metadata key", key)
 
 
 def check_scalar(what: str, value: object) -> Scalar:
-    """The value itself, if every store can hold and compare it: str, bool, finite float, int within 64 bits."""
+    """The value itself, if every store can hold and compare it: str, bool, finite float,
+    int within 64 bits.
+    """
     if isinstance(value, str):
         return check_unicode(what, value)
     if isinstance(value, bool) or (isinstance(value, float) and math.isfinite(value)):

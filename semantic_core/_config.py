@@ -1,8 +1,9 @@
 """Settings: argument > environment > file > default, and where each one came from.
 
-File: ``semantic-core.toml``, or the table ``[tool.semantic-core]`` of ``pyproject.toml``, the first found from the working
-folder upward. Environment: ``SEMANTIC_CORE_PATH`` and so on; one option of the store or embedder is
-``SEMANTIC_CORE_STORE_OPTIONS__DURABILITY``. A relative ``path`` in a file is relative to that file.
+File: ``semantic-core.toml``, or the table ``[tool.semantic-core]`` of ``pyproject.toml``, the first
+found from the working folder upward. Environment: ``SEMANTIC_CORE_PATH`` and so on; one option of
+the store or embedder is ``SEMANTIC_CORE_STORE_OPTIONS__DURABILITY``. A relative ``path`` in a file
+is relative to that file.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ FILE = "semantic-core.toml"
 TABLE = "semantic-core"
 ENVIRONMENT = "SEMANTIC_CORE_"
 _OTHER_VARIABLES = {"APP", "CONFIG", "TRACE", "DEBUG", "SOAK", "COLLECTIONS"}
-"""Read elsewhere: where the file is, tracing and tracebacks, length of long tests, folders of benchmark collections."""
+"""Read elsewhere: where the file is, tracing and tracebacks, length of long tests,
+folders of benchmark collections.
+"""
 
 
 def _text(value: Any) -> str:
@@ -95,7 +98,9 @@ _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
 
 @attrs.frozen
 class Settings:
-    """Every key with its value and where it came from: "argument", "environment NAME", "file PATH" or "default"."""
+    """Every key with its value and where it came from: "argument", "environment NAME",
+    "file PATH" or "default".
+    """
 
     values: Mapping[str, Any]
     sources: Mapping[str, str]
@@ -114,9 +119,11 @@ def read_config(
     environment: Mapping[str, str] | None = None,
     start: Path | None = None,
 ) -> Settings:
-    """The settings in force. config: a file to read instead of searching. overrides: arguments; None means not given.
+    """The settings in force. config: a file to read instead of searching. overrides: arguments;
+    None means not given.
 
-    Raises ConfigError for an unknown key (with the nearest known one), a value of the wrong kind, a broken file.
+    Raises ConfigError for an unknown key (with the nearest known one), a value of the wrong kind, a
+    broken file.
     """
     environ = os.environ if environment is None else environment
     named = config or environ.get(f"{ENVIRONMENT}CONFIG")

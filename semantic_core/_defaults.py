@@ -1,4 +1,7 @@
-"""What the kernel does itself, as plugins that answer last. What a default does, any plugin can do instead."""
+"""What the kernel does itself, as plugins that answer last.
+
+What a default does, any plugin can do instead.
+"""
 
 from __future__ import annotations
 
@@ -73,8 +76,8 @@ class TitleLane:
 
     @hookimpl(trylast=True)
     def semantic_retrieve(self, request: SearchRequest, store: Store) -> Ranking | None:
-        """The documents whose title is the query or begins with it; None outside of hybrid mode, for a
-        store that does not search titles, and where there is no such document."""
+        """The documents whose title is the query or begins with it; None outside of hybrid mode,
+        for a store that does not search titles, and where there is no such document."""
         if request.mode != "hybrid" or not isinstance(store, TitleSearch):
             return None
         found = store.titled(request.text, request.pool, request.scope)
@@ -82,7 +85,10 @@ class TitleLane:
 
 
 class ScoreFusion:
-    """Adds standardised scores, once every candidate has its true score in each lane. Hits stay so."""
+    """Adds standardised scores, once every candidate has its true score in each lane.
+
+    Hits stay so.
+    """
 
     @hookimpl(trylast=True)
     def semantic_fuse(

@@ -1,7 +1,8 @@
-"""Finding plugins: the kernel's own, those installed, those handed over; each with its parts, or why it has none.
+"""Finding plugins: the kernel's own, those installed, those handed over; each with its parts,
+or why it has none.
 
-Installed ones are reached by entry points of the group ``semantic_core``. One sick plugin stops nothing: whatever its
-import does, short of ending the process from C, becomes a cause in one line.
+Installed ones are reached by entry points of the group ``semantic_core``. One sick plugin stops
+nothing: whatever its import does, short of ending the process from C, becomes a cause in one line.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def built_in() -> list[Found]:
 def installed(wanted: Collection[str] | None, reserved: Collection[str]) -> list[Found]:
     """Every installed plugin in order of name; those in no state to take part say why.
 
-    wanted: the names to use, the others are disabled; None wants all. reserved: names of the kernel's own.
+    wanted: the names to use, the others are disabled; None wants all. reserved: names of the
+    kernel's own.
     """
     claims = sorted(_claims(), key=lambda claim: (claim.info.name, claim.info.distribution))
     names = Counter(claim.info.name for claim in claims)
@@ -82,7 +84,10 @@ def missing(names: Iterable[str], found: Sequence[Found]) -> list[PluginInfo]:
         PluginInfo(
             name,
             status="broken",
-            cause=f"no installed distribution offers a plugin of that name.{did_you_mean(name, there)}",
+            cause=(
+                "no installed distribution offers a plugin of that "
+                f"name.{did_you_mean(name, there)}"
+            ),
             remedy=installs(name)
             or "Correct the name; semantic-core plugins list shows what there is.",
         )
@@ -91,8 +96,8 @@ def missing(names: Iterable[str], found: Sequence[Found]) -> list[PluginInfo]:
 
 
 def given(plugins: Sequence[object | str], reserved: Collection[str]) -> list[Found]:
-    """Exactly these, in order of name. An object that cannot take part raises, unlike an installed plugin: whoever hands
-    it over can mend it.
+    """Exactly these, in order of name. An object that cannot take part raises, unlike an installed
+    plugin: whoever hands it over can mend it.
 
     A str is an installed plugin; the installed ones not named are then listed as disabled.
     Raises PluginBroken, PluginConflict.

@@ -1,4 +1,6 @@
-"""Passages to vectors: every passage once, full batches, and a gap that is said aloud instead of an exception."""
+"""Passages to vectors: every passage once, full batches,
+and a gap that is said aloud instead of an exception.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,17 @@ if TYPE_CHECKING:
     from semantic_core.types import Vector
 
 GIVE_UP = 8
-"""Single passages refused in a row, with none accepted yet, after which the embedder counts as away."""
+"""Single passages refused in a row, with none accepted yet,
+after which the embedder counts as away.
+"""
 
 
 class PassageEmbedder:
     """Embeds passages for one run.
 
-    away: why the embedder is not asked any more in this run, "" while it is. embedded: passages it was given and answered.
-    A passage it refuses is found by halving its batch; the rest of the batch is not lost.
+    away: why the embedder is not asked any more in this run, "" while it is. embedded: passages it
+    was given and answered. A passage it refuses is found by halving its batch; the rest of the
+    batch is not lost.
     """
 
     def __init__(self, embedder: Embedder) -> None:
@@ -42,7 +47,9 @@ class PassageEmbedder:
         return max(1, self._embedder.batch_size)
 
     def embed(self, passages: Sequence[str]) -> list[Vector | None]:
-        """One vector per passage, in order; None where there is none, see `away` and `refused` for the reason."""
+        """One vector per passage, in order; None where there is none,
+        see `away` and `refused` for the reason.
+        """
         if not passages or self.away:
             return [None] * len(passages)
         try:
@@ -73,9 +80,9 @@ class PassageEmbedder:
 class EmbeddingLine:
     """Batches on their way through the embedder, in order, one at a time.
 
-    aside: in a thread of their own, so that the run goes on meanwhile. most: passages under way at which `put` waits. Its
-    length is how many passages are under way, and ``name in line`` says whether one of that name is. A run of a single
-    batch needs no thread.
+    aside: in a thread of their own, so that the run goes on meanwhile. most: passages under way at
+    which `put` waits. Its length is how many passages are under way, and ``name in line`` says
+    whether one of that name is. A run of a single batch needs no thread.
     """
 
     def __init__(self, passages: PassageEmbedder, *, aside: bool, most: int) -> None:
@@ -92,7 +99,9 @@ class EmbeddingLine:
         return name in self._under_way
 
     def put(self, batch: Mapping[str, str], *, last: bool = False) -> None:
-        """Send passages by name. last: nothing else is to be done meanwhile, so none needs a thread for it."""
+        """Send passages by name. last: nothing else is to be done meanwhile,
+        so none needs a thread for it.
+        """
         names, texts = list(batch), list(batch.values())
         if not self._aside or (last and not self._batches):
             self._done.update(zip(names, self._passages.embed(texts), strict=True))
@@ -105,7 +114,9 @@ class EmbeddingLine:
         self._batches.append((names, self._thread.submit(self._passages.embed, texts)))
 
     def finished(self, *, everything: bool) -> Mapping[str, Vector | None]:
-        """The vectors that have come since the last call, by name. everything: waits for those under way."""
+        """The vectors that have come since the last call, by name.
+        everything: waits for those under way.
+        """
         while self._batches and (everything or self._batches[0][1].done()):
             self._take()
         done, self._done = self._done, {}
@@ -138,10 +149,12 @@ def embed_pending(
     take: Callable[[int], Mapping[str, str]] | None = None,
     done: Callable[[], None] | None = None,
 ) -> int:
-    """Give stored passages that have no vector theirs, up to `limit` of them (None: all); how many chunks were filled.
+    """Give stored passages that have no vector theirs, up to `limit` of them (None: all);
+    how many chunks were filled.
 
-    take: where to take them from, instead of the store's queue. done: called when those that were taken have theirs.
-    Raises EmbedderError as soon as the embedder does; what was filled until then stays. StoreMisuse: the store has no queue.
+    take: where to take them from, instead of the store's queue. done: called when those that were
+    taken have theirs. Raises EmbedderError as soon as the embedder does; what was filled until then
+    stays. StoreMisuse: the store has no queue.
     """
     if not isinstance(store, VectorQueue):
         raise StoreMisuse(

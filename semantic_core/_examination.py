@@ -1,7 +1,8 @@
-"""Whether an object can take part as a plugin; if not, the cause and the step that mends it, side by side.
+"""Whether an object can take part as a plugin; if not,
+the cause and the step that mends it, side by side.
 
-pluggy would take in silence a misspelled hook, a forgotten decorator and a parameter that is never filled; here each is
-refused.
+pluggy would take in silence a misspelled hook, a forgotten decorator and a parameter that is never
+filled; here each is refused.
 """
 
 from __future__ import annotations
@@ -45,7 +46,10 @@ def examined(info: PluginInfo, plugin: object) -> Found:
         if api_version != API_VERSION:
             raise Unfit(
                 f"it is written for version {api_version} of the hooks, this is {API_VERSION}",
-                f"pip install --upgrade {KERNEL if api_version > API_VERSION else info.distribution or info.name}",
+                (
+                    "pip install --upgrade "
+                    f"{KERNEL if api_version > API_VERSION else info.distribution or info.name}"
+                ),
                 "incompatible",
                 api_version,
             )
@@ -60,7 +64,8 @@ def examined(info: PluginInfo, plugin: object) -> Found:
 
 
 def parts_of(plugin: object) -> tuple[Part, ...]:
-    """The functions a plugin takes part with; one for a hook of a later release, marked optionalhook, is left out.
+    """The functions a plugin takes part with; one for a hook of a later release, marked
+    optionalhook, is left out.
 
     Unfit names the first that is meant as a hook and is none.
     """
@@ -69,7 +74,8 @@ def parts_of(plugin: object) -> tuple[Part, ...]:
     for name in dir(plugin):
         if name.startswith("__"):
             continue
-        # Looked at without running properties. pluggy's own reading differs from release to release.
+        # Looked at without running properties. pluggy's own reading differs from release to
+        # release.
         value = inspect.getattr_static(plugin, name, None)
         inner = value.__func__ if isinstance(value, staticmethod | classmethod) else value
         options = getattr(value, _MARK, None) or getattr(inner, _MARK, None)
@@ -86,7 +92,10 @@ def parts_of(plugin: object) -> tuple[Part, ...]:
         else:
             foreign = True
     if not parts and not foreign:
-        step = f"Mark its functions with @hookimpl (from {PROJECT} import hookimpl), or name the module they are in."
+        step = (
+            f"Mark its functions with @hookimpl (from {PROJECT} import hookimpl), or name the "
+            "module they are in."
+        )
         raise Unfit("it takes part in no hook", step)
     return tuple(parts)
 
@@ -153,6 +162,9 @@ def _refuse_uncallable(name: str, part: Part) -> None:
             continue
         wanted = ", ".join(known) or "none"
         raise Unfit(
-            f"{name} takes {parameter.name!r}, which {part.hook} does not have.{did_you_mean(parameter.name, known)}",
+            (
+                f"{name} takes {parameter.name!r}, which {part.hook} does not "
+                f"have.{did_you_mean(parameter.name, known)}"
+            ),
             f"Its parameters are: {wanted}.",
         )

@@ -32,17 +32,21 @@ _MOST_BYTES = 4 * MAX_TEXT
 
 @attrs.frozen(order=True)
 class FoundFile:
-    """A file to read. key: its path below the folder it was found in, with "/"; the file's name if it was named aloud."""
+    """A file to read. key: its path below the folder it was found in, with "/";
+    the file's name if it was named aloud.
+    """
 
     path: Path
     key: str
 
 
 def find_files(paths: Sequence[Path | str], patterns: Sequence[str] = ()) -> list[FoundFile]:
-    """The files named, and those below the folders named that match a pattern, in order, none twice.
+    """The files named, and those below the folders named that match a pattern,
+    in order, none twice.
 
-    patterns: globs for the file name, or for the path below the folder if they hold a "/"; () means DEFAULT_PATTERNS.
-    Hidden files and folders are passed over, and links: what they lead to is either here anyway or lies outside.
+    patterns: globs for the file name, or for the path below the folder if they hold a "/"; () means
+    DEFAULT_PATTERNS. Hidden files and folders are passed over, and links: what they lead to is
+    either here anyway or lies outside.
     FileUnreadable: nothing is there.
     """
     found: dict[Path, FoundFile] = {}
@@ -75,10 +79,11 @@ def _below(folder: Path, patterns: tuple[str, ...]) -> list[FoundFile]:
 def read_document(
     path: Path | str, ref: Ref, *, metadata: Mapping[str, Any] | None = None
 ) -> Document:
-    """The file as a document: text decoded, title from the file name, media type from its suffix, path as metadata.
+    """The file as a document: text decoded, title from the file name, media type from its suffix,
+    path as metadata.
 
-    UTF-8, or UTF-16/32 with a byte order mark. Raises FileUnreadable for anything else: missing, no regular file,
-    no permission, binary, another encoding, too large.
+    UTF-8, or UTF-16/32 with a byte order mark. Raises FileUnreadable for anything else: missing, no
+    regular file, no permission, binary, another encoding, too large.
     """
     path = Path(path)
     media_type = _MEDIA_TYPES.get(path.suffix.lower(), "text/plain")
@@ -119,6 +124,9 @@ def _decoded(path: Path, data: bytes) -> str:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         raise FileUnreadable(
-            f"{str(path)!r} is not {encoding.upper()}: byte 0x{data[error.start]:02X} at {error.start:,}.",
+            (
+                f"{str(path)!r} is not {encoding.upper()}: byte 0x{data[error.start]:02X} at "
+                f"{error.start:,}."
+            ),
             hint=f"Convert it first, for example: iconv -f LATIN1 -t UTF-8 {path.name!r}",
         ) from error

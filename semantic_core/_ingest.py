@@ -1,4 +1,7 @@
-"""Ingest: document -> chunks -> passages -> vectors -> store. One way, in batches, each of which is kept or not at all."""
+"""Ingest: document -> chunks -> passages -> vectors -> store.
+
+One way, in batches, each of which is kept or not at all.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,9 @@ GROUP_CHARS = 8_000_000
 
 @attrs.frozen
 class IngestProgress:
-    """How far a run is, after each group: documents written or left out, their chunks and characters."""
+    """How far a run is, after each group: documents written or left out,
+    their chunks and characters.
+    """
 
     documents: int
     chunks: int
@@ -52,8 +57,9 @@ class _Prepared:
 class Ingest:
     """One run. `run` may be called once.
 
-    lane: what an embedder that is paid is asked through. later: (collection, passages embedded in this run, those of the
-    document included) -> whether those of the document are left without vectors.
+    lane: what an embedder that is paid is asked through. later: (collection, passages embedded in
+    this run, those of the document included) -> whether those of the document are left without
+    vectors.
     """
 
     def __init__(
@@ -70,8 +76,9 @@ class Ingest:
         self._plugins, self._store, self._embedder = plugins, store, embedder
         self._max_chars, self._lane, self._later, self._progress = max_chars, lane, later, progress
         self._passages = PassageEmbedder(lane or embedder)
-        # Beside splitting goes what is mostly waiting. A lane notes in the store what it pays for, in this thread; and an
-        # embedder that computes in this process would only take the interpreter from the rest, the store above all.
+        # Beside splitting goes what is mostly waiting. A lane notes in the store what it pays for,
+        # in this thread; and an embedder that computes in this process would only take the
+        # interpreter from the rest, the store above all.
         aside = lane is None and not getattr(embedder, "is_local", False)
         self._line = EmbeddingLine(self._passages, aside=aside, most=GROUP_CHUNKS)
         self._vectors: dict[str, Vector | None] = {}
@@ -88,8 +95,8 @@ class Ingest:
     ) -> IngestReport:
         """Ingest all of them. stamps: per ref, the order of the change; others always apply.
 
-        A document a splitter fails on is left as it was and reported. Raises StoreError, TenantRequired, TenantRefused;
-        groups written before that stay.
+        A document a splitter fails on is left as it was and reported. Raises StoreError,
+        TenantRequired, TenantRefused; groups written before that stay.
         """
         try:
             return self._run(documents, stamps)
@@ -127,7 +134,9 @@ class Ingest:
         self._report_progress()
 
     def _forget(self) -> None:
-        """Keep the vectors of held documents only: the store knows the others now, and memory stays bounded."""
+        """Keep the vectors of held documents only: the store knows the others now,
+        and memory stays bounded.
+        """
         needed = {name for prepared in self._held.values() for name in prepared.fingerprints}
         self._vectors = {name: vector for name, vector in self._vectors.items() if name in needed}
 

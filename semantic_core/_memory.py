@@ -1,8 +1,10 @@
-"""MemoryStore: the store of first steps and tests, and the reference every other store is compared with.
+"""MemoryStore: the store of first steps and tests,
+and the reference every other store is compared with.
 
-Written to be obviously right: every answer is read off the documents as they are, nothing is derived beforehand but the
-words of a passage. A state is never changed, a write puts another in its place: so a snapshot is one reference, readers
-never wait, and a write that raises has changed nothing. Longer than the house limit, so that the reference is one page.
+Written to be obviously right: every answer is read off the documents as they are, nothing is
+derived beforehand but the words of a passage. A state is never changed, a write puts another in its
+place: so a snapshot is one reference, readers never wait, and a write that raises has changed
+nothing. Longer than the house limit, so that the reference is one page.
 """
 
 from __future__ import annotations
@@ -50,11 +52,15 @@ if TYPE_CHECKING:
     """float64, shape (dimensions,), length 1."""
 
 K1 = 1.2
-"""BM25: how soon a repeated word stops counting. Robertson and Zaragoza, "The Probabilistic Relevance Framework" (2009)."""
+"""BM25: how soon a repeated word stops counting. Robertson and Zaragoza, "The Probabilistic
+Relevance Framework" (2009).
+"""
 B = 0.75
 """BM25: how much a long passage pays for its length; same source."""
 LEAST_IDF = 1e-6
-"""Weight of a word in more than half of the passages, whose idf would fall below it; as SQLite's FTS5 has it."""
+"""Weight of a word in more than half of the passages, whose idf would fall below it;
+as SQLite's FTS5 has it.
+"""
 MOST_WORDS = 32
 """Distinct words of a query that are looked for; the first ones."""
 MOST_REPEATS = 3
@@ -69,7 +75,9 @@ _WORD = re.compile(r"[^\W_]+")
 
 @attrs.frozen(eq=False)
 class _Row:
-    """An entry as it is kept. number: grows with every row ever written, so it is its age. words: of the passage."""
+    """An entry as it is kept. number: grows with every row ever written, so it is its age.
+    words: of the passage.
+    """
 
     entry: Entry
     number: int
@@ -88,7 +96,8 @@ class _Kept:
 class _State:
     """All there is.
 
-    stamps: of refs ever written or removed with one. checkpoints: by the name of their source. identity: which index it is.
+    stamps: of refs ever written or removed with one. checkpoints: by the name of their source.
+    identity: which index it is.
     """
 
     documents: Mapping[Ref, _Kept] = attrs.field(factory=dict)
@@ -240,7 +249,10 @@ class MemoryStore(MemoryQueue):
         return ReplaceReport(tuple(outcomes))
 
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
-        """See `Store.remove`. A stamp is remembered even if there was no such document: an older change may come yet."""
+        """See `Store.remove`.
+
+        A stamp is remembered even if there was no such document: an older change may come yet.
+        """
         self._reading()
         wanted = list(dict.fromkeys(refs))
         for ref in wanted:
@@ -286,7 +298,10 @@ class MemoryStore(MemoryQueue):
         )
 
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
-        """See `TextSearch.words`. BM25 over the tenant's passages; words are compared casefolded and not stemmed."""
+        """See `TextSearch.words`.
+
+        BM25 over the tenant's passages; words are compared casefolded and not stemmed.
+        """
         score = self._bm25(text, scope.tenant)
         rows = [row for kept in self._within(scope) for row in kept.rows]
         scores = {row.entry.chunk.id: score(row) for row in rows}
@@ -562,7 +577,9 @@ def _fill(
 
 
 def _content(document: Document, rows: Sequence[_Row]) -> object:
-    """What makes two versions of a document the same; ``1``, ``1.0`` and ``True`` are three values."""
+    """What makes two versions of a document the same; ``1``,
+    ``1.0`` and ``True`` are three values.
+    """
     entries = [row.entry for row in rows]
     vectors = [None if entry.vector is None else entry.vector.tobytes() for entry in entries]
     chunks = [
@@ -577,7 +594,10 @@ def _typed(metadata: Mapping[str, Value]) -> list[tuple[str, type, Value]]:
 
 
 def _cosine(entry: Entry, query: Direction) -> float:
-    """Cosine of the entry's vector and a query of length 1; NaN if it has no vector. Equal vectors give equal bits."""
+    """Cosine of the entry's vector and a query of length 1; NaN if it has no vector.
+
+    Equal vectors give equal bits.
+    """
     import numpy as np
 
     if entry.vector is None:

@@ -1,4 +1,6 @@
-"""MemoryQueue: what MemoryStore is as a `BatchQueue`, and the reference for it. A state is never changed, only replaced.
+"""MemoryQueue: what MemoryStore is as a `BatchQueue`, and the reference for it.
+
+A state is never changed, only replaced.
 
 Longer than the house limit, so that the reference is one page.
 """
@@ -38,7 +40,9 @@ _FORWARD: Mapping[JobStatus, int] = {status: place for place, status in enumerat
 
 
 class Chunked(NamedTuple):
-    """A chunk as the queue sees it. number: grows with age. since: when its document was written, ISO 8601."""
+    """A chunk as the queue sees it. number: grows with age.
+    since: when its document was written, ISO 8601.
+    """
 
     number: int
     entry: Entry
@@ -61,7 +65,9 @@ class Claim(NamedTuple):
 
 
 class Trouble(NamedTuple):
-    """A passage that was in jobs in vain. most: passages a job it is in may hold; None for any number."""
+    """A passage that was in jobs in vain. most: passages a job it is in may hold;
+    None for any number.
+    """
 
     job: str
     attempts: int
@@ -72,8 +78,8 @@ class Trouble(NamedTuple):
 
 @attrs.frozen(eq=False)
 class Queue:
-    """All there is. jobs: in order of their opening. most: kind of a job, see `Trouble`. costs: (passages, tokens,
-    amount)."""
+    """All there is. jobs: in order of their opening. most: kind of a job, see `Trouble`. costs:
+    (passages, tokens, amount)."""
 
     jobs: Mapping[str, BatchJob] = attrs.field(factory=dict)
     most: Mapping[str, int | None] = attrs.field(factory=dict)
@@ -118,7 +124,10 @@ class _Draft:
 
 
 class MemoryQueue:
-    """The members of `BatchQueue` but for `pending` and `fill`, which are the store's. See there."""
+    """The members of `BatchQueue` but for `pending` and `fill`, which are the store's.
+
+    See there.
+    """
 
     _writing: threading.RLock
 

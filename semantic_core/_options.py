@@ -57,7 +57,9 @@ def option_of(parameter: inspect.Parameter) -> OptionInfo:
 
 
 def _annotated(annotation: Any) -> tuple[str, str]:
-    """Type and documentation of ``Annotated[int, "what it does"]``, read without importing what it names."""
+    """Type and documentation of ``Annotated[int, "what it does"]``,
+    read without importing what it names.
+    """
     if annotation is inspect.Parameter.empty:
         return "", ""
     if not isinstance(annotation, str):

@@ -1,7 +1,7 @@
 """The plugins of one front door: what they provide, and one typed method per hook.
 
-What a hook answers is checked here, once, so the flows behind it need not; a plugin that raises or breaks its contract
-is named.
+What a hook answers is checked here, once, so the flows behind it need not; a plugin that raises or
+breaks its contract is named.
 """
 
 from __future__ import annotations
@@ -30,20 +30,23 @@ from semantic_core.types import Chunk, Document, Ranking, SearchHit, SearchReque
 
 
 class Plugins:
-    """What takes part in one front door. Made by `load`; never changes afterwards, and is safe to share between threads.
+    """What takes part in one front door.
 
-    infos: every plugin that was found, by name, the kernel's own last. reranks: whether any but the kernel's own takes
-    part in ``semantic_rerank``.
+    Made by `load`; never changes afterwards, and is safe to share between threads.
+
+    infos: every plugin that was found, by name, the kernel's own last. reranks: whether any but the
+    kernel's own takes part in ``semantic_rerank``.
     """
 
     @classmethod
     def load(cls, given: Sequence[object | str] | None = None) -> Self:
         """The kernel's own plugins and those installed, or exactly these.
 
-        given: objects, registered under their ``__name__`` or class name, and names of installed plugins; [] means none.
-        None takes all that are installed, or those ``SEMANTIC_CORE_PLUGINS`` names ("a,b"; empty or "none": none).
-        An installed plugin that cannot take part is kept out and says why in `infos`; an object that cannot, and a name
-        that is not installed, raise PluginBroken or PluginConflict.
+        given: objects, registered under their ``__name__`` or class name, and names of installed
+        plugins; [] means none. None takes all that are installed, or those
+        ``SEMANTIC_CORE_PLUGINS`` names ("a,b"; empty or "none": none). An installed plugin that
+        cannot take part is kept out and says why in `infos`; an object that cannot, and a name that
+        is not installed, raise PluginBroken or PluginConflict.
         """
         own = built_in()
         reserved = [one.info.name for one in own]
@@ -73,19 +76,25 @@ class Plugins:
         )
 
     def options_of(self, kind: ProviderKind, name: str) -> tuple[OptionInfo, ...]:
-        """The options of a store or embedder, in their author's order. Raises like `create_store`."""
+        """The options of a store or embedder, in their author's order.
+
+        Raises like `create_store`.
+        """
         return self._providers.options_of(kind, name)
 
     def create_embedder(self, name: str, options: Mapping[str, Any]) -> Embedder:
-        """The embedder of that name. Raises like `create_store`, and the embedder's own EmbedderError."""
+        """The embedder of that name.
+
+        Raises like `create_store`, and the embedder's own EmbedderError.
+        """
         made: Embedder = self._providers.create("embedder", name, (), options)
         return made
 
     def create_store(self, name: str, space: Space, options: Mapping[str, Any]) -> Store:
         """The opened store of that name.
 
-        Raises ProviderNotFound, PluginBroken, PluginConflict; ConfigError for an option it does not have or lacks;
-        HookFailed if what was made is no Store; the store's own StoreError.
+        Raises ProviderNotFound, PluginBroken, PluginConflict; ConfigError for an option it does not
+        have or lacks; HookFailed if what was made is no Store; the store's own StoreError.
         """
         made: Store = self._providers.create("store", name, (space,), options)
         return made
@@ -107,7 +116,9 @@ class Plugins:
         return described
 
     def split(self, document: Document, max_chars: int) -> list[Chunk]:
-        """The document's chunks, numbered from 0, each at most `max_chars` characters; [] if there is nothing to index."""
+        """The document's chunks, numbered from 0, each at most `max_chars` characters;
+        [] if there is nothing to index.
+        """
         answer = self._relay.first(
             "semantic_split", document.ref, document=document, max_chars=max_chars
         )
@@ -129,9 +140,11 @@ class Plugins:
         return list(answer.value)
 
     def retrieve(self, request: SearchRequest, store: Store) -> tuple[list[Ranking], list[str]]:
-        """A ranking of every plugin that takes part, and the reasons for those left out because they failed.
+        """A ranking of every plugin that takes part,
+        and the reasons for those left out because they failed.
 
-        Raises what the kernel's own retrieval raised, such as StoreError, if nobody else gave a ranking.
+        Raises what the kernel's own retrieval raised, such as StoreError, if nobody else gave a
+        ranking.
         """
         rankings: dict[str, Ranking] = {}
         reasons: list[str] = []

@@ -46,7 +46,9 @@ class Providers:
     """
 
     def __init__(self, relay: Relay, infos: Sequence[PluginInfo], own: Sequence[str]) -> None:
-        """infos: of every plugin that was found, in order. own: names of the kernel's, whose providers nobody takes over."""
+        """infos: of every plugin that was found, in order. own: names of the kernel's, whose
+        providers nobody takes over.
+        """
         self._own = own
         self._provided: dict[tuple[ProviderKind, str], tuple[str, Callable[..., Any]]] = {}
         self._conflicts: dict[tuple[ProviderKind, str], str] = {}
@@ -56,7 +58,10 @@ class Providers:
         self.infos = tuple(usable[info.name] if info.status == "ok" else info for info in infos)
 
     def options_of(self, kind: ProviderKind, name: str) -> tuple[OptionInfo, ...]:
-        """The options of a provider, in their author's order. Raises like `create`, for the name."""
+        """The options of a provider, in their author's order.
+
+        Raises like `create`, for the name.
+        """
         return tuple(
             option_of(parameter)
             for parameter in parameters_of(kind, self._provider(kind, name)[1])[0]
@@ -67,8 +72,8 @@ class Providers:
     ) -> Any:
         """The store or embedder of that name, made of what is given and the options.
 
-        Raises ProviderNotFound, PluginBroken, PluginConflict; ConfigError for an option it does not have or lacks;
-        HookFailed if what was made is none; its own SemanticCoreError.
+        Raises ProviderNotFound, PluginBroken, PluginConflict; ConfigError for an option it does not
+        have or lacks; HookFailed if what was made is none; its own SemanticCoreError.
         """
         plugin, factory = self._provider(kind, name)
         parameters, takes_any = parameters_of(kind, factory)
@@ -92,7 +97,10 @@ class Providers:
             raise
         except BaseException as error:
             if isinstance(error, ModuleNotFoundError) and error.name:
-                what = f"The {kind} {name!r} of plugin {plugin!r} needs the module {error.name!r}, which is not installed."
+                what = (
+                    f"The {kind} {name!r} of plugin {plugin!r} needs the module {error.name!r}, "
+                    "which is not installed."
+                )
                 home = next(info.distribution for info in self.infos if info.name == plugin)
                 raise PluginBroken(what, hint=lacking(error.name, home)) from error
             what = f"Plugin {plugin!r} raised while it made the {kind} {name!r}: {one_line(error)}"
@@ -171,7 +179,10 @@ class Providers:
         alike = [info for info in self.infos if info.status != "ok" and looks_like(info, str(name))]
         for info in alike:
             if info.status != "disabled":
-                cause = f"The {kind} {name!r} is not there: the plugin {info.name!r} is {info.status}: {info.cause}."
+                cause = (
+                    f"The {kind} {name!r} is not there: the plugin {info.name!r} is "
+                    f"{info.status}: {info.cause}."
+                )
                 raise PluginBroken(cause, hint=info.remedy)
         there = sorted(of for of_kind, of in self._provided if of_kind == kind)
         others = [of_kind for of_kind, of in self._provided if of == name]
@@ -181,13 +192,19 @@ class Providers:
         if alike:
             told = f" The plugin {alike[0].name!r} is disabled: {alike[0].cause}."
         raise ProviderNotFound(
-            f"No plugin offers {_ONE[kind]} named {clip(name)}; there is: {', '.join(there) or 'none'}.{told}",
+            (
+                f"No plugin offers {_ONE[kind]} named {clip(name)}; there is: "
+                f"{', '.join(there) or 'none'}.{told}"
+            ),
             hint=next((info.remedy for info in alike), installs(str(name))),
         )
 
 
 def _quarantined(relay: Relay, info: PluginInfo, fault: str) -> PluginInfo:
-    """The info of a plugin that is asked no more. PluginBroken for one that was handed over: whoever did can mend it."""
+    """The info of a plugin that is asked no more.
+
+    PluginBroken for one that was handed over: whoever did can mend it.
+    """
     if info.origin == "given":
         raise PluginBroken(f"The plugin {info.name!r} cannot take part: {fault}")
     if not info.hooks:

@@ -1,7 +1,8 @@
-"""Calls of hooks: every function of a plugin guarded, so that each answer and error carries the plugin's name.
+"""Calls of hooks: every function of a plugin guarded,
+so that each answer and error carries the plugin's name.
 
-Nothing else touches pluggy. ``SEMANTIC_CORE_TRACE=1`` writes a line to standard error for every function a hook calls:
-hook, plugin, arguments and answer, each cut to 60 characters.
+Nothing else touches pluggy. ``SEMANTIC_CORE_TRACE=1`` writes a line to standard error for every
+function a hook calls: hook, plugin, arguments and answer, each cut to 60 characters.
 """
 
 from __future__ import annotations
@@ -45,17 +46,21 @@ class Relay:
     """The hooks of one front door. Plugins join when it is made and may only leave."""
 
     def __init__(self, plugins: Sequence[Found], own: Sequence[str]) -> None:
-        """plugins: in the order they are asked. own: names of the kernel's, which stand last among them."""
+        """plugins: in the order they are asked. own: names of the kernel's,
+        which stand last among them.
+        """
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         trace = os.environ.get("SEMANTIC_CORE_TRACE", "") not in ("", "0")
-        # pluggy asks the one registered last first, and among those marked trylast, last: so ours come at the end.
+        # pluggy asks the one registered last first, and among those marked trylast, last: so ours
+        # come at the end.
         last = [one for one in plugins if one.info.name in own]
         for one in [*reversed([one for one in plugins if one.info.name not in own]), *last]:
             self._manager.register(_Registered(one, trace), one.info.name)
 
     def first(self, hook: str, ref: Ref | None, **arguments: object) -> Answer | None:
-        """The answer of a hook that stops at the first; None if nobody gave one. ref: the document it is about.
+        """The answer of a hook that stops at the first; None if nobody gave one.
+        ref: the document it is about.
 
         Raises HookFailed, naming the plugin that raised.
         """
@@ -85,10 +90,12 @@ class _Raised(Exception):
 
 
 class _Registered:
-    """A plugin as pluggy sees it: its functions guarded, so that every answer and error carries the plugin's name.
+    """A plugin as pluggy sees it: its functions guarded,
+    so that every answer and error carries the plugin's name.
 
-    A guarded function has all parameters of its hook and hands on those the plugin asks for, even one with a default,
-    which some releases of pluggy never fill. A wrapper gets answers and errors of others as they are.
+    A guarded function has all parameters of its hook and hands on those the plugin asks for, even
+    one with a default, which some releases of pluggy never fill. A wrapper gets answers and errors
+    of others as they are.
     """
 
     def __init__(self, found: Found, trace: bool) -> None:
@@ -160,7 +167,10 @@ def _guarded(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
 
 
 def _outcome(step: Callable[[], Any]) -> tuple[Any, BaseException | None]:
-    """What a plugin's code gives, or raises: anything, SystemExit too. Only a person's Ctrl-C passes."""
+    """What a plugin's code gives, or raises: anything, SystemExit too.
+
+    Only a person's Ctrl-C passes.
+    """
     try:
         return step(), None
     except KeyboardInterrupt:

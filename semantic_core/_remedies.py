@@ -1,4 +1,6 @@
-"""The commands that mend what is missing, as far as the names of our own plugins and the metadata of others tell."""
+"""The commands that mend what is missing, as far as the names of our own plugins and the metadata
+of others tell.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ def installs(name: str) -> str:
 
 
 def lacking(module: str, distribution: str) -> str:
-    """The command for a module that is not there. The distribution that needs it knows best what it comes in."""
+    """The command for a module that is not there.
+
+    The distribution that needs it knows best what it comes in.
+    """
     if requirements := dict(unmet(distribution)):
         return install(requirements)
     top = module.partition(".")[0]

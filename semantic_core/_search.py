@@ -37,7 +37,9 @@ MAX_QUERY = 100_000
 
 
 class Search:
-    """One search. per_document: the best chunk of each document; otherwise every chunk for itself."""
+    """One search. per_document: the best chunk of each document;
+    otherwise every chunk for itself.
+    """
 
     def __init__(
         self, plugins: Plugins, store: Store, embedder: Embedder, *, per_document: bool
@@ -54,8 +56,8 @@ class Search:
     def run(self, text: str, *, scope: Scope, mode: Mode, limit: int, offset: int) -> SearchResults:
         """The answer.
 
-        Raises InputError for a query, mode, limit or offset that cannot be meant; StoreError; TenantRequired; EmbedderError
-        where words cannot stand in for an embedder that fails.
+        Raises InputError for a query, mode, limit or offset that cannot be meant; StoreError;
+        TenantRequired; EmbedderError where words cannot stand in for an embedder that fails.
         """
         _check(text, mode, limit, offset)
         with self._timed("total"):
@@ -79,7 +81,9 @@ class Search:
         self._timings[step] += perf_counter() - started
 
     def _vector(self, text: str, mode: Mode) -> tuple[Vector | None, Mode]:
-        """The query's vector, if one is wanted and can be had, and the mode that is then possible."""
+        """The query's vector, if one is wanted and can be had,
+        and the mode that is then possible.
+        """
         finds_words = isinstance(self._store, TextSearch)
         if not finds_words and mode != "vector":
             if mode == "text":
@@ -123,10 +127,13 @@ class Search:
         return hits
 
     def _reranked(self, request: SearchRequest, order: Order, count: int) -> list[SearchHit]:
-        """The first so many of what rerankers make of every block, up to one of which they leave nothing.
+        """The first so many of what rerankers make of every block,
+        up to one of which they leave nothing.
 
-        What they see of a block never depends on the page, so pages of what they leave fit together.
-        Usually all blocks are fetched at once; if hits were taken away, more are, in a later snapshot.
+        What they see of a block never depends on the page, so pages of what they leave fit
+        together.
+        Usually all blocks are fetched at once; if hits were taken away, more are, in a later
+        snapshot.
         """
         hits: list[SearchHit] = []
         start = 0
@@ -152,7 +159,9 @@ class Search:
             return block
 
     def _blocks(self, order: Order, start: int, stop: int, size: int) -> list[list[SearchHit]]:
-        """The hits from one place to another, in blocks of a size that begin at `start`; all of one state."""
+        """The hits from one place to another, in blocks of a size that begin at `start`;
+        all of one state.
+        """
         with self._store.snapshot():
             placed = order.first(stop)[start:]
             with self._timed("fetch"):

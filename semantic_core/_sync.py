@@ -1,4 +1,7 @@
-"""Sync: tickets of changes -> the rows as they are now -> ingest or remove -> tickets done. Addresses, never states."""
+"""Sync: tickets of changes -> the rows as they are now -> ingest or remove -> tickets done.
+
+Addresses, never states.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,11 @@ def sync(
 ) -> IngestReport:
     """Work off up to `limit` tickets.
 
-    sources: per collection, who reads its documents. ingest: takes documents and stamps. The largest ticket of a ref is
-    the stamp of its change, so a slow worker never puts an older state back: a write the store refuses for that has failed,
-    with the code "stale". A collection that cannot be read gives its
-    tickets back to the outbox, with the reason; the others go on. Raises StoreError; tickets then come back by their lease.
+    sources: per collection, who reads its documents. ingest: takes documents and stamps. The
+    largest ticket of a ref is the stamp of its change, so a slow worker never puts an older state
+    back: a write the store refuses for that has failed, with the code "stale". A collection that
+    cannot be read gives its tickets back to the outbox, with the reason; the others go on. Raises
+    StoreError; tickets then come back by their lease.
     """
     tickets = outbox.take(limit)
     by_ref: dict[Ref, list[int]] = {}
@@ -77,7 +81,9 @@ def _refused(ref: Ref) -> Failure:
 def _read(
     sources: Mapping[str, Source], collection: str, refs: list[Ref]
 ) -> tuple[dict[Ref, Document], list[Failure]]:
-    """The documents there are among these refs, and what was said of those that could not be made."""
+    """The documents there are among these refs,
+    and what was said of those that could not be made.
+    """
     if collection not in sources:
         raise LookupError(f"no source is given for the collection {collection!r}")
     wanted = set(refs)

@@ -1,4 +1,7 @@
-"""Money: what embedding costs, what may be spent, and what was. And the fast lane, which pays for each passage once."""
+"""Money: what embedding costs, what may be spent, and what was.
+
+And the fast lane, which pays for each passage once.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ if TYPE_CHECKING:
 
 MILLION = 1_000_000
 HOLD = 900.0
-"""Seconds a passage is held for an embedding that is being made; longer than any one call may take."""
+"""Seconds a passage is held for an embedding that is being made;
+longer than any one call may take.
+"""
 SAMPLE = 1_000
 """Passages whose tokens are counted to estimate those of all that wait."""
 BATCH_SECONDS = 86_400.0
@@ -25,7 +30,9 @@ BATCH_SECONDS = 86_400.0
 
 
 class Till:
-    """Prices of an embedder, a budget, and the ledger in a store. Without prices nothing is counted, and nothing refused.
+    """Prices of an embedder, a budget, and the ledger in a store.
+
+    Without prices nothing is counted, and nothing refused.
 
     Raises ConfigError for a budget that could not be kept.
     """
@@ -69,7 +76,9 @@ class Till:
         return 0 if self._priced is None or not passages else self._priced.tokens(passages)
 
     def check(self, tokens: int, lane: Lane, *, force: bool = False) -> None:
-        """Raise BudgetSpent if embedding so many tokens more would be over the budget. force: the soft limit may be."""
+        """Raise BudgetSpent if embedding so many tokens more would be over the budget.
+        force: the soft limit may be.
+        """
         budget = self._budget
         if not budget.limited or self._priced is None or self._ledger is None:
             return
@@ -77,9 +86,13 @@ class Till:
         for name, limit in (("hard", budget.hard), ("soft", None if force else budget.soft)):
             if limit is not None and spent + bound + cost > limit:
                 raise BudgetSpent(
-                    f"This would cost about {cost:.4f}, and the {name} budget of {limit} {self._priced.currency} per "
-                    f"{budget.per} does not allow it: {spent:.4f} are spent, {bound:.4f} belong to jobs under way.",
-                    hint=f"Texts are stored and found by words; go on {_NEXT[budget.per]}, or raise the budget.",
+                    f"This would cost about {cost:.4f}, and the {name} budget of {limit} "
+                    f"{self._priced.currency} per {budget.per} does not allow it: {spent:.4f} are "
+                    f"spent, {bound:.4f} belong to jobs under way.",
+                    hint=(
+                        "Texts are stored and found by words; go on "
+                        f"{_NEXT[budget.per]}, or raise the budget."
+                    ),
                 )
 
     def spent(self) -> Decimal:
@@ -97,7 +110,9 @@ class Till:
         )
 
     def charge(self, spent: Mapping[tuple[str, str], tuple[int, int]]) -> None:
-        """Write down what was embedded interactively: (passages, tokens) by (tenant, collection)."""
+        """Write down what was embedded interactively: (passages,
+        tokens) by (tenant, collection).
+        """
         rate = self.rate("interactive")
         if rate is not None and self._ledger is not None and spent:
             self._ledger.charge(rate, spent)
@@ -132,9 +147,11 @@ _NEXT = {"day": "tomorrow", "month": "next month", "store": "with another store"
 
 
 class FastLane:
-    """An embedder for one run, in front of one that is paid: what it is given is held, within the budget, and written down.
+    """An embedder for one run, in front of one that is paid: what it is given is held, within the
+    budget, and written down.
 
-    Keeps `Embedder` as far as a run needs it. Two runs, or a run and a job, never pay for one passage: it is one's.
+    Keeps `Embedder` as far as a run needs it. Two runs, or a run and a job, never pay for one
+    passage: it is one's.
     """
 
     def __init__(
@@ -162,7 +179,9 @@ class FastLane:
     def hold(
         self, passages: Mapping[str, str], owners: Mapping[str, tuple[str, str]]
     ) -> frozenset[str]:
-        """Which of these passages, by fingerprint, are this run's to embed; the others are somebody's already."""
+        """Which of these passages, by fingerprint, are this run's to embed;
+        the others are somebody's already.
+        """
         if not passages:
             return frozenset()
         now = self._clock()

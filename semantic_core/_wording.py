@@ -10,7 +10,9 @@ from semantic_core._checks import clip
 LONGEST_CAUSE = 240
 """Characters of an error's own words that are shown."""
 STALE = "stale"
-"""Code of a failure: the store has something newer of this document, by its stamp, and refused the write."""
+"""Code of a failure: the store has something newer of this document, by its stamp,
+and refused the write.
+"""
 STALE_REASON = "The index has a newer change of this document already."
 
 
@@ -26,7 +28,9 @@ def one_line(error: BaseException) -> str:
 
 
 def short(value: object, limit: int = 60) -> str:
-    """The repr of a plugin's own value in at most `limit` characters; its type's name where the repr fails."""
+    """The repr of a plugin's own value in at most `limit` characters;
+    its type's name where the repr fails.
+    """
     try:
         return clip(value, limit)
     except Exception:  # noqa: BLE001

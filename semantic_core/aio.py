@@ -1,12 +1,16 @@
-"""`AsyncSemanticCore`: the same front door for event loops. Every call runs in a thread; nothing is written twice.
+"""`AsyncSemanticCore`: the same front door for event loops.
 
-The library blocks by design: SQLite does, and so does an embedder. Here each call is handed to a worker thread (anyio, so
-asyncio and trio alike), and the loop goes on. At most `threads` reads run at a time, and beside them as many writes: a
-write never waits behind searches. Others wait their turn in the loop.
+Every call runs in a thread; nothing is written twice.
 
-Cancellation. A read that is cancelled (a search whose client has gone) is left to end in its thread, and its answer is
-dropped; the awaiting task goes on at once. A write is never left half watched: the awaiting task hears of its cancellation
-when the write has ended, and the write is whole or not at all as always.
+The library blocks by design: SQLite does, and so does an embedder. Here each call is handed to a
+worker thread (anyio, so asyncio and trio alike), and the loop goes on. At most `threads` reads run
+at a time, and beside them as many writes: a write never waits behind searches. Others wait their
+turn in the loop.
+
+Cancellation. A read that is cancelled (a search whose client has gone) is left to end in its
+thread, and its answer is dropped; the awaiting task goes on at once. A write is never left half
+watched: the awaiting task hears of its cancellation when the write has ended, and the write is
+whole or not at all as always.
 """
 
 from __future__ import annotations
@@ -39,15 +43,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 THREADS = 8
-"""Reads that run at the same time, and as many writes, where the embedder is a service: most of them wait for it."""
+"""Reads that run at the same time, and as many writes, where the embedder is a service:
+most of them wait for it.
+"""
 
 
 def usual_threads(core: SemanticCore) -> int:
     """Reads that run at the same time, unless said otherwise.
 
-    Where the embedder runs in this process, all of a search is work for a processor. More of them than there are cores end
-    no sooner, and hold up each other and every write, because each step waits for Python's lock; one more than that fills
-    the gaps in which one waits for the disk.
+    Where the embedder runs in this process, all of a search is work for a processor. More of them
+    than there are cores end no sooner, and hold up each other and every write, because each step
+    waits for Python's lock; one more than that fills the gaps in which one waits for the disk.
     """
     if not getattr(core.embedder, "is_local", False):
         return THREADS
@@ -60,9 +66,10 @@ def usual_threads(core: SemanticCore) -> int:
 class AsyncSemanticCore:
     """A `SemanticCore` to be awaited. Methods and their errors are those of `SemanticCore`.
 
-    core: the one to use, such as ``SemanticCore.from_config()``; it may be used directly as well. threads: reads that run at
-    the same time, and as many writes beside them; None takes one more than there are cores where the embedder runs in this
-    process (it says so with ``is_local = True``), else 8. Use it in an ``async with`` block, or `close` it. Raises
+    core: the one to use, such as ``SemanticCore.from_config()``; it may be used directly as well.
+    threads: reads that run at the same time, and as many writes beside them; None takes one more
+    than there are cores where the embedder runs in this process (it says so with
+    ``is_local = True``), else 8. Use it in an ``async with`` block, or `close` it. Raises
     ConfigError where anyio is not installed.
     """
 
@@ -89,7 +96,9 @@ class AsyncSemanticCore:
     async def from_config(
         cls, config: str | Path | None = None, *, threads: int | None = None, **overrides: Any
     ) -> Self:
-        """As `SemanticCore.from_config`; opening the store and loading plugins happen in a thread."""
+        """As `SemanticCore.from_config`; opening the store and loading plugins
+        happen in a thread.
+        """
         import anyio.to_thread
 
         return cls(
@@ -100,7 +109,8 @@ class AsyncSemanticCore:
     async def call(self, work: Callable[[], T], *, writes: bool = False) -> T:
         """Run any blocking call the same way, such as ``lambda: Article.search("loops")``.
 
-        writes: whether it changes anything. It then does not wait behind reads, and a cancellation waits for its end.
+        writes: whether it changes anything. It then does not wait behind reads, and a cancellation
+        waits for its end.
         """
         limiter = self._writing if writes else self._reading
         return await self._run(work, abandon_on_cancel=not writes, limiter=limiter)
@@ -213,7 +223,9 @@ class AsyncSemanticCore:
     async def sync(
         self, *, limit: int | None = None, progress: Callable[[Any], None] | None = None
     ) -> IngestReport:
-        """See `SemanticCore.sync`, of everything bound to the core. progress is called in the thread that works."""
+        """See `SemanticCore.sync`, of everything bound to the core.
+        progress is called in the thread that works.
+        """
         return await self.call(lambda: self.core.sync(limit=limit, progress=progress), writes=True)
 
     async def close(self) -> None:

@@ -1,6 +1,7 @@
 """The front door: holds the parts, and sends every call down its one road.
 
-Longer than the house limit because its methods are what people read: most lines are their docstrings.
+Longer than the house limit because its methods are what people read: most lines are their
+docstrings.
 """
 
 from __future__ import annotations
@@ -64,18 +65,21 @@ MOST_NEIGHBOURS = 1_000
 class SemanticCore:
     """An index: documents go in, the right passages come out.
 
-    store, embedder: the name of an installed one, or an object that keeps `protocols.Store` / `protocols.Embedder`.
-    embedder=None, or "none" where None means "not given", makes an index without one: documents are found by their words,
-    nothing ever waits for a vector, and ``mode="hybrid"`` is ``"text"``.
-    path: handed to the named store; where it lives. multi_tenant: whether a new store keeps tenants apart; None takes
-    what the store says, False for a new one. store_options, embedder_options: for the named ones, see
-    ``semantic-core plugins show NAME``. max_chars: longest chunk in characters; None takes the embedder's own.
-    plugins: None uses all that are installed; a sequence of names or objects uses exactly these. freshness: how long texts
-    may wait for their vectors ("now", "1h", "24h"), of all collections or by collection; see `ingest`. budget: what may be
-    spent, ``{"soft": 5, "hard": 10, "per": "day"}``.
+    store, embedder: the name of an installed one, or an object that keeps `protocols.Store` /
+    `protocols.Embedder`. embedder=None, or "none" where None means "not given", makes an index
+    without one: documents are found by their words, nothing ever waits for a vector, and
+    ``mode="hybrid"`` is ``"text"``.
+    path: handed to the named store; where it lives. multi_tenant: whether a new store keeps tenants
+    apart; None takes what the store says, False for a new one. store_options, embedder_options: for
+    the named ones, see ``semantic-core plugins show NAME``. max_chars: longest chunk in characters;
+    None takes the embedder's own.
+    plugins: None uses all that are installed; a sequence of names or objects uses exactly these.
+    freshness: how long texts may wait for their vectors ("now", "1h", "24h"), of all collections or
+    by collection; see `ingest`. budget: what may be spent,
+    ``{"soft": 5, "hard": 10, "per": "day"}``.
 
-    Use it in a ``with`` block, or `close` it. One per process is enough; it is safe to share between threads.
-    Raises PluginError, ConfigError, StoreError, SpaceMismatch.
+    Use it in a ``with`` block, or `close` it. One per process is enough; it is safe to share
+    between threads. Raises PluginError, ConfigError, StoreError, SpaceMismatch.
     """
 
     def __init__(
@@ -100,7 +104,8 @@ class SemanticCore:
         options = {name: value for name, value in given.items() if value is not None}
         if not isinstance(store, str) and options:
             raise InputError(
-                f"The store is given as an object; {', '.join(options)} cannot be handed to it any more."
+                f"The store is given as an object; {', '.join(options)} cannot be "
+                "handed to it any more."
             )
         self.embedder = self._embedder_of(embedder, embedder_options or {})
         self._max_chars = self._limit(max_chars)
@@ -119,11 +124,13 @@ class SemanticCore:
         usually: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
         **overrides: Any,
     ) -> Self:
-        """As the settings say: argument > ``SEMANTIC_CORE_*`` > semantic-core.toml or [tool.semantic-core] > default.
+        """As the settings say: argument > ``SEMANTIC_CORE_*`` > semantic-core.toml or
+        [tool.semantic-core] > default.
 
-        config: the file to read; None searches it from the working folder upward. usually: settings that hold where nothing
-        says which store there is, or where; a function is called only then. overrides: as for the class; None is "not
-        given", so no embedder is ``embedder="none"``. Raises ConfigError for an unknown key or a value of the wrong kind.
+        config: the file to read; None searches it from the working folder upward. usually: settings
+        that hold where nothing says which store there is, or where; a function is called only then.
+        overrides: as for the class; None is "not given", so no embedder is ``embedder="none"``.
+        Raises ConfigError for an unknown key or a value of the wrong kind.
         """
         settings = read_config(config, overrides)
         unsaid = settings.sources["store"] == settings.sources["path"] == "default"
@@ -133,7 +140,9 @@ class SemanticCore:
         return cls(**dict(settings.values))
 
     def tenant(self, name: str) -> Self:
-        """The same index for one tenant: refs need not name it, and nothing of others can be reached. Cheap; not closed."""
+        """The same index for one tenant: refs need not name it, and nothing of others can be
+        reached. Cheap; not closed.
+        """
         if not self.store.multi_tenant:
             raise TenantRefused(
                 f"This store is single-tenant and keeps nothing apart for {clip(name)}.",
@@ -149,8 +158,8 @@ class SemanticCore:
         return scoped
 
     def in_memory(self) -> Self:
-        """A core like this one, with an empty index in memory: same embedder, plugins and rules. Closed, and made to process
-        changes, along with this one."""
+        """A core like this one, with an empty index in memory: same embedder, plugins and rules.
+        Closed, and made to process changes, along with this one."""
         from semantic_core._memory import MemoryStore
 
         twin = type(self).__new__(type(self))
@@ -167,15 +176,17 @@ class SemanticCore:
         mode: IngestMode = "sync",
         progress: Callable[[IngestProgress], None] | None = None,
     ) -> IngestReport:
-        """Make these documents findable; a document of the same ref is replaced, one that is the same costs nothing.
+        """Make these documents findable; a document of the same ref is replaced,
+        one that is the same costs nothing.
 
-        mode: "sync" embeds now; "async" stores the text, which words find at once, and leaves the vectors to
-        `embed_pending` or `batch_manager`; "auto" is one or the other for each document, by the freshness its collection is
-        to have, and without a goal by size: what comes after the first thousand passages waits for a job, if the embedder
-        takes any. A passage that a job, or somebody else, is embedding is left to them. progress: called after each group
-        of documents. A document that fails is left as it was and listed in the report; an embedder that is away, or a budget
-        that is spent, leaves vectors pending. Raises StoreError, TenantRequired, TenantRefused; groups finished before that
-        stay.
+        mode: "sync" embeds now; "async" stores the text, which words find at once, and leaves the
+        vectors to `embed_pending` or `batch_manager`; "auto" is one or the other for each document,
+        by the freshness its collection is to have, and without a goal by size: what comes after the
+        first thousand passages waits for a job, if the embedder takes any. A passage that a job, or
+        somebody else, is embedding is left to them. progress: called after each group of documents.
+        A document that fails is left as it was and listed in the report; an embedder that is away,
+        or a budget that is spent, leaves vectors pending. Raises StoreError, TenantRequired,
+        TenantRefused; groups finished before that stay.
         """
         if mode not in INGEST_MODES:
             raise InputError(f'mode must be "sync", "async" or "auto", got {clip(mode)}.')
@@ -192,7 +203,10 @@ class SemanticCore:
         metadata: Mapping[str, Any] | None = None,
         mode: IngestMode = "sync",
     ) -> IngestReport:
-        """Ingest one file. key: "" or None takes the path as given. Raises FileUnreadable; else like `ingest`."""
+        """Ingest one file. key: "" or None takes the path as given.
+
+        Raises FileUnreadable; else like `ingest`.
+        """
         ref = Ref(collection, key or Path(path).as_posix(), self._tenant)
         return self.ingest(read_document(path, ref, metadata=metadata), mode=mode)
 
@@ -208,9 +222,10 @@ class SemanticCore:
     ) -> SearchResults:
         """The best passage of each of the `limit` best documents, after `offset` better ones.
 
-        mode: "hybrid" asks meaning and words; "vector" and "text" only one. where: conditions on metadata, see
-        `semantic_core.filters`. collections: only these; None means all. When the embedder fails, words answer alone and
-        the results say ``degraded``. Raises InputError, FilterInvalid, TenantRequired, StoreError.
+        mode: "hybrid" asks meaning and words; "vector" and "text" only one. where: conditions on
+        metadata, see `semantic_core.filters`. collections: only these; None means all. When the
+        embedder fails, words answer alone and the results say ``degraded``. Raises InputError,
+        FilterInvalid, TenantRequired, StoreError.
         """
         return self._search(query, limit, mode, where, offset, collections, per_document=True)
 
@@ -264,20 +279,25 @@ class SemanticCore:
         )
 
     def stats(self, *, all_tenants: bool = False) -> StoreStats:
-        """How much there is. all_tenants: of the whole store, for its operator; otherwise a multi-tenant store needs a
-        tenant."""
+        """How much there is. all_tenants: of the whole store, for its operator; otherwise a
+        multi-tenant store needs a tenant."""
         if self.store.multi_tenant and not self._tenant and not all_tenants:
             raise TenantRequired(
                 "This store is multi-tenant: stats need a tenant.",
-                hint='Use core.tenant("...").stats(), or stats(all_tenants=True) for the whole store.',
+                hint=(
+                    'Use core.tenant("...").stats(), or '
+                    "stats(all_tenants=True) for the whole store."
+                ),
             )
         return self.store.stats(self._tenant or None)
 
     def embed_pending(self, limit: int | None = None, *, from_jobs: bool = False) -> int:
-        """Embed passages that were stored without a vector, of all tenants; how many chunks were filled. None: all.
+        """Embed passages that were stored without a vector, of all tenants;
+        how many chunks were filled. None: all.
 
-        Those a batch job holds are left to it. from_jobs: not so, and what the job then gives for them is paid for nothing.
-        Raises EmbedderError as soon as the embedder fails, BudgetSpent; what was filled until then stays.
+        Those a batch job holds are left to it. from_jobs: not so, and what the job then gives for
+        them is paid for nothing. Raises EmbedderError as soon as the embedder fails, BudgetSpent;
+        what was filled until then stays.
         """
         return self._batches.embed(
             None if limit is None else check_count("limit", limit), from_jobs=from_jobs
@@ -285,13 +305,17 @@ class SemanticCore:
 
     @property
     def batch_manager(self) -> BatchManager:
-        """The queue of passages that wait for a vector, and the batch jobs made of them, of all tenants.
+        """The queue of passages that wait for a vector, and the batch jobs made of them,
+        of all tenants.
 
         Raises TenantRefused on a tenant's front door.
         """
         if self._tenant:
             raise TenantRefused(
-                f"This front door belongs to tenant {self._tenant!r}; batch jobs are of all tenants.",
+                (
+                    f"This front door belongs to tenant {self._tenant!r}; batch "
+                    "jobs are of all tenants."
+                ),
                 hint="Ask the front door of the whole index.",
             )
         return self._batches
@@ -307,12 +331,15 @@ class SemanticCore:
     ) -> IngestReport:
         """Process changes: each row is read as it is now, and ingested or removed.
 
-        Without arguments: the waiting changes of everything bound to this core (see `bind`), then the passages that want a
-        vector; an embedder that is away is a failure in the report. limit: changes of each database; None works off all.
-        outbox, sources: up to `limit` tickets (None: 1,000) of this outbox; per collection a callable that gives the
-        documents which exist among the refs asked for. mode: as for `ingest`. progress: called after each page of rows that
-        are compared with the index, with a `semantic_core.orm.ReindexProgress`. An outbox holds the changes of all
-        tenants, so a tenant's front door raises TenantRefused. Raises InputError for a limit that is no whole number from 1.
+        Without arguments: the waiting changes of everything bound to this core (see `bind`), then
+        the passages that want a vector; an embedder that is away is a failure in the report. limit:
+        changes of each database; None works off all.
+        outbox, sources: up to `limit` tickets (None: 1,000) of this outbox; per collection a
+        callable that gives the documents which exist among the refs asked for. mode: as for
+        `ingest`. progress: called after each page of rows that are compared with the index, with a
+        `semantic_core.orm.ReindexProgress`. An outbox holds the changes of all tenants, so a
+        tenant's front door raises TenantRefused. Raises InputError for a limit that is no whole
+        number from 1.
         """
         if self._tenant:
             raise TenantRefused(
@@ -340,17 +367,22 @@ class SemanticCore:
         install: bool = True,
         **declaration: Any,
     ) -> Any:
-        """Keep an index of an ORM's model: its adapter, ready to `search`, with its tables and triggers installed.
+        """Keep an index of an ORM's model: its adapter, ready to `search`,
+        with its tables and triggers installed.
 
-        adapter: a subclass of `semantic_core.orm.BaseORMAdapter`; None asks the installed plugins. install: False touches no
-        database; call `install` of the adapter once the model's table is there. declaration: as for
-        `semantic_core.orm.SemanticIndex`. Raises ProviderNotFound if no plugin knows the model's ORM, ConfigError.
+        adapter: a subclass of `semantic_core.orm.BaseORMAdapter`; None asks the installed plugins.
+        install: False touches no database; call `install` of the adapter once the model's table is
+        there. declaration: as for `semantic_core.orm.SemanticIndex`. Raises ProviderNotFound if no
+        plugin knows the model's ORM, ConfigError.
         """
         chosen = adapter or self._plugins.orm_adapter(model)
         if chosen is None:
             raise ProviderNotFound(
                 f"No installed plugin serves {model.__module__}.{model.__qualname__}.",
-                hint='For Peewee: pip install "semantic-core[local]". For another ORM hand over adapter=YourAdapter.',
+                hint=(
+                    'For Peewee: pip install "semantic-core[local]". For another ORM hand over '
+                    "adapter=YourAdapter."
+                ),
             )
         bound = chosen.bind(model, self, **declaration)
         if install:
@@ -406,7 +438,8 @@ class SemanticCore:
             return self._plugins.create_embedder(embedder, options)
         if options:
             raise InputError(
-                "The embedder is given as an object; embedder_options cannot be handed to it any more."
+                "The embedder is given as an object; embedder_options cannot be "
+                "handed to it any more."
             )
         return embedder
 
@@ -421,12 +454,18 @@ class SemanticCore:
             if not self._words_only:
                 raise
             raise SpaceMismatch(
-                f"{str(error).partition('. ')[0]}: it was made with an embedder, and none is in use.",
+                (
+                    f"{str(error).partition('. ')[0]}: it was made with an "
+                    "embedder, and none is in use."
+                ),
                 hint='Name that embedder and search with mode="text"; or use another path.',
             ) from error
         if self._words_only and not isinstance(made, TextSearch):
             raise ConfigError(
-                f"{type(made).__name__} does not search words, and without an embedder there is nothing else.",
+                (
+                    f"{type(made).__name__} does not search words, and without an embedder there "
+                    "is nothing else."
+                ),
                 hint="Name an embedder, or another store.",
             )
         return made

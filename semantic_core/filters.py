@@ -9,8 +9,9 @@ A caller writes a mapping. Every key must hold::
     {"lang": {"not_in": ["en", "de"]}}          none of these; true as well where the key is missing
     {"draft": {"exists": False}}                the key is missing
 
-A metadata value that is a list meets a condition when one of its items does. Text, numbers and booleans are three kinds:
-``1`` equals ``1.0``, neither equals ``True`` nor ``"1"``. Text is ordered by code point.
+A metadata value that is a list meets a condition when one of its items does. Text, numbers and
+booleans are three kinds: ``1`` equals ``1.0``, neither equals ``True`` nor ``"1"``. Text is ordered
+by code point.
 `Filter.matches` is the reference every store is compared with.
 """
 
@@ -37,7 +38,9 @@ _WORDS = ("eq", "ne", "in", "not_in", *_ORDERED, "exists")
 
 
 def kind(value: Scalar) -> str:
-    """``"text"``, ``"bool"`` or ``"number"``: values of two kinds are never equal and never ordered."""
+    """``"text"``, ``"bool"`` or ``"number"``:
+    values of two kinds are never equal and never ordered.
+    """
     if isinstance(value, str):
         return "text"
     return "bool" if isinstance(value, bool) else "number"
@@ -47,7 +50,8 @@ def kind(value: Scalar) -> str:
 class Condition:
     """One key that must hold.
 
-    operator "in" and "not_in" take any number of values, the ordered ones exactly one, "exists" one bool.
+    operator "in" and "not_in" take any number of values, the ordered ones exactly one, "exists" one
+    bool.
     """
 
     key: str
@@ -82,7 +86,10 @@ class Filter:
 
     @classmethod
     def parse(cls, where: Mapping[str, object] | Filter | None) -> Filter:
-        """The filter a ``where`` mapping means. None and {} let everything through. Raises FilterInvalid."""
+        """The filter a ``where`` mapping means.
+
+        None and {} let everything through. Raises FilterInvalid.
+        """
         if where is None:
             return cls()
         if isinstance(where, Filter):

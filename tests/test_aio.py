@@ -1,4 +1,6 @@
-"""The front door for event loops: the same answers, a loop that goes on, and cancellations that leave nothing half done."""
+"""The front door for event loops: the same answers, a loop that goes on,
+and cancellations that leave nothing half done.
+"""
 
 from __future__ import annotations
 

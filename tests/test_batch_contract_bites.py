@@ -338,7 +338,9 @@ class LooksThenHolds(MemoryStore):
 
 @caught_by("many_passages_keep_their_order_and_their_vectors")
 class ResultsInOrderOfTheirNames(MemoryStore):
-    """What many a bulk update does: names and vectors are put together anew, each in an order of its own."""
+    """What many a bulk update does: names and vectors are put together anew,
+    each in an order of its own.
+    """
 
     def settle(self, job, vectors, failures, rate, now):
         names = sorted(vectors) if len(vectors) > 20 else list(vectors)

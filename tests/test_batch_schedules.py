@@ -1,4 +1,5 @@
-"""Every crash and every preemption of a worker, at every call: on the store in memory, alone and in pairs.
+"""Every crash and every preemption of a worker, at every call: on the store in memory,
+alone and in pairs.
 
 With ``SEMANTIC_CORE_SOAK=n`` so many times as many pairs; 60 plays all of them.
 """

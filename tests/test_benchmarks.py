@@ -1,4 +1,7 @@
-"""The benchmarks give figures, finite ones, from real text, and say what they are made of. Nothing here looks at time."""
+"""The benchmarks give figures, finite ones, from real text, and say what they are made of.
+
+Nothing here looks at time.
+"""
 
 from __future__ import annotations
 

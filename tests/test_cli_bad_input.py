@@ -1,4 +1,6 @@
-"""Bad input, bad files, bad disks: one clear line, no traceback, nothing half done, the right exit code."""
+"""Bad input, bad files, bad disks: one clear line, no traceback, nothing half done,
+the right exit code.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The frame around every command: help, laziness, errors as words, exit codes, pipes, completion."""
+"""The frame around every command: help, laziness, errors as words, exit codes,
+pipes, completion.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,8 @@ def test_help_imports_no_command(tmp_path: Path) -> None:
     program = (
         "import sys\nfrom semantic_core.cli import cli\n"
         "try: cli.main(['--help'])\nexcept SystemExit as end: assert end.code == 0\n"
-        "names = [name for name in sys.modules if name.startswith('semantic_core.cli.') and '._' not in name]\n"
+        "names = [name for name in sys.modules if name.startswith('semantic_core.cli.') and '._' "
+        "not in name]\n"
         "assert not names, names\n"
     )
     shown = subprocess.run(

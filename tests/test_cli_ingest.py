@@ -1,4 +1,6 @@
-"""``ingest`` with the real store and embedder: what comes in, what stays out, what goes, what Ctrl-C leaves."""
+"""``ingest`` with the real store and embedder: what comes in, what stays out, what goes,
+what Ctrl-C leaves.
+"""
 
 from __future__ import annotations
 
@@ -264,7 +266,8 @@ def test_ctrl_c_at_any_moment_leaves_an_index_that_is_whole(folder: Path, after:
         "signal.signal(signal.SIGPROF, signal.default_int_handler)\n"
         "run = flow.Ingest.run\n"
         "def timed(self, *args):\n"
-        f"    signal.setitimer(signal.ITIMER_PROF, {after})  # of processor time: load moves nothing\n"
+        f"    signal.setitimer(signal.ITIMER_PROF, {after})  # of processor time: load moves "
+        "nothing\n"
         "    return run(self, *args)\n"
         "flow.Ingest.run = timed\n"
         "from semantic_core.cli import main\n"

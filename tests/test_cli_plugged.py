@@ -1,4 +1,6 @@
-"""The command line with third-party plugins: an embedder that is away, a plugin that cannot be imported."""
+"""The command line with third-party plugins: an embedder that is away,
+a plugin that cannot be imported.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ def hit(
     kind: str = "text",
 ) -> SearchHit:
     return SearchHit(
-        ref, 2, title, headings, text, 10, 10 + len(text), 1.25, {"vector": 1, "words": 3}, {"vector": 0.5, "words": 9.0},
+        ref, 2, title, headings, text, 10, 10 + len(text), 1.25, {"vector": 1, "words": 3},
+        {"vector": 0.5, "words": 9.0},
         kind=kind, metadata={"lang": "en", "tags": ("a", "b"), "draft": False},
     )  # fmt: skip
 
@@ -127,7 +128,10 @@ def test_no_line_is_wider_than_the_terminal(width: int, text: str, kind: str) ->
 
 
 def test_code_keeps_its_lines_and_shows_those_that_match() -> None:
-    code = "import os\nimport re\n\n\n\n\n\ndef repeat(block):\n\twhile True:\n\t\tblock()\n# end\n# of\n# file\n"
+    code = (
+        "import os\nimport re\n\n\n\n\n\ndef repeat(block):\n\twhile True:\n"
+        "\t\tblock()\n# end\n# of\n# file\n"
+    )
     shown = plain([*hit_texts(results(hit(code, kind="code")), width=80)])
     assert (
         "   … import re\n   def repeat(block):\n       while True:\n           block() …\n" in shown
@@ -214,7 +218,8 @@ def test_numbers_go_on_from_the_offset() -> None:
 def test_the_end_says_how_many_how_long_and_what_was_missing() -> None:
     answer = results(hit("x"), degraded=True, reason="the embedder is away\x1b[0m")
     assert plain([*summary(answer, width=100)]) == (
-        "1 hit · hybrid search · 12 ms (embed 5.2, retrieve 3.0)\nDegraded: the embedder is away␛[0m."
+        "1 hit · hybrid search · 12 ms (embed 5.2, retrieve 3.0)\n"
+        "Degraded: the embedder is away␛[0m."
     )
 
 

@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from semantic_core.cli import cli
 
 HIT_KEYS = {
-    "tenant", "collection", "key", "position", "title", "headings", "text", "start", "end", "score", "ranks", "metadata",
+    "tenant", "collection", "key", "position", "title", "headings", "text", "start", "end", "score",
+    "ranks", "metadata",
 }  # fmt: skip
 LOOPS = """---
 lang: en

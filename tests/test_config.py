@@ -182,7 +182,8 @@ class Recorder:
 def test_every_key_of_a_file_reaches_its_component(tmp_path: Path) -> None:
     file = tmp_path / "semantic-core.toml"
     file.write_text(
-        'path = "x.db"\nstore = "recorded"\nembedder = "recorded"\nmulti_tenant = true\nmax_chars = 77\n'
+        'path = "x.db"\nstore = "recorded"\nembedder = "recorded"\nmulti_tenant = true\n'
+        "max_chars = 77\n"
         "[store_options]\nspeed = 3\n[embedder_options]\nsize = 16\n"
     )
     recorder = Recorder()

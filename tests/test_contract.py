@@ -1,4 +1,6 @@
-"""What the kernel ships keeps the contracts it asks of others; and this is all a third party has to write."""
+"""What the kernel ships keeps the contracts it asks of others;
+and this is all a third party has to write.
+"""
 
 from __future__ import annotations
 

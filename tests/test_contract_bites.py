@@ -1,6 +1,8 @@
-"""A contract that has never failed has not been tested: things broken on purpose, and the check that catches each.
+"""A contract that has never failed has not been tested: things broken on purpose,
+and the check that catches each.
 
-Longer than the house limit because every mutant is one deviation and one line says what catches it: a list to be read.
+Longer than the house limit because every mutant is one deviation and one line says what catches it:
+a list to be read.
 """
 
 from __future__ import annotations
@@ -62,7 +64,10 @@ def caught_by(check: str) -> Callable[[Any], Any]:
 def first_failure(
     checks: list[Check], made_by: Callable[[], Callable[..., Any]], first: str
 ) -> tuple[str, str]:
-    """The first check that fails and why; ("", "") if all hold. Begins with the check named `first`."""
+    """The first check that fails and why; ("", "") if all hold.
+
+    Begins with the check named `first`.
+    """
     for check in sorted(checks, key=lambda check: str(check) != first):
         try:
             check(made_by())
@@ -74,7 +79,9 @@ def first_failure(
 
 
 class Shelf(MemoryStore):
-    """A MemoryStore that stays on a shelf when closed: what persistent stores are, without a disk."""
+    """A MemoryStore that stays on a shelf when closed: what persistent stores are,
+    without a disk.
+    """
 
     shelf: dict[str, tuple[Space, bool, Any]] = {}
 
@@ -107,7 +114,7 @@ def with_rows(kept: Any, rows: Any) -> Any:
     return attrs.evolve(kept, rows=tuple(rows))
 
 
-# --- stores: which index it is, and how far it got ------------------------------------------------------------------
+# --- stores: which index it is, and how far it got ------------------------------------------------
 
 
 @caught_by("a_write_advances_its_checkpoint")
@@ -150,7 +157,7 @@ class CheckpointsGoneWithTheProcess(Shelf):
         super().close()
 
 
-# --- stores: what is written ---------------------------------------------------------------------------------------
+# --- stores: what is written ----------------------------------------------------------------------
 
 
 @caught_by("addresses_are_compared_exactly")
@@ -324,7 +331,7 @@ class RemovalCountsTheAsked(MemoryStore):
         return len(wanted)
 
 
-# --- stores: what is read back -------------------------------------------------------------------------------------
+# --- stores: what is read back --------------------------------------------------------------------
 
 
 class Rewritten(MemoryStore):
@@ -466,7 +473,7 @@ class StatsCountPassages(MemoryStore):
         return attrs.evolve(super().stats(tenant), chunks=len(passages))
 
 
-# --- stores: vectors -----------------------------------------------------------------------------------------------
+# --- stores: vectors ------------------------------------------------------------------------------
 
 
 @caught_by("nearest_equals_brute_force")
@@ -738,7 +745,7 @@ class NewestWantedFirst(MemoryStore):
         return dict(list(reversed(super().pending(10**6).items()))[:limit])
 
 
-# --- stores: words -------------------------------------------------------------------------------------------------
+# --- stores: words --------------------------------------------------------------------------------
 
 
 class Ghosts(MemoryStore):
@@ -874,7 +881,7 @@ class BlankQueryFindsAll(MemoryStore):
         return super().words(text, limit, scope)
 
 
-# --- stores: scores of given chunks, and titles ----------------------------------------------------------------------
+# --- stores: scores of given chunks, and titles ---------------------------------------------------
 
 
 @caught_by("the_same_question_has_the_same_answer")
@@ -1034,7 +1041,7 @@ class PassagesThatBeginSo(MemoryStore):
         return _memory._ranking("title", scores, limit)
 
 
-# --- stores: scopes ------------------------------------------------------------------------------------------------
+# --- stores: scopes -------------------------------------------------------------------------------
 
 
 def after_the_limit(found: Ranking, keep: Callable[[ChunkId], bool]) -> Ranking:
@@ -1172,7 +1179,7 @@ class KeysAreSyntax(OwnFilter):
         return condition.matches(metadata) or "OR 1=1" in condition.key
 
 
-# --- stores: tenants -----------------------------------------------------------------------------------------------
+# --- stores: tenants ------------------------------------------------------------------------------
 
 
 def of_all_tenants(
@@ -1244,7 +1251,7 @@ class RemovalReachesEveryTenant(MemoryStore):
         return super().remove([*wanted, *reached], stamps)
 
 
-# --- stores: threads -----------------------------------------------------------------------------------------------
+# --- stores: threads ------------------------------------------------------------------------------
 
 
 @caught_by("a_snapshot_is_one_state")
@@ -1333,7 +1340,7 @@ class ClosedOnlyOnce(MemoryStore):
         super().close()
 
 
-# --- stores: opened again ------------------------------------------------------------------------------------------
+# --- stores: opened again -------------------------------------------------------------------------
 
 
 @caught_by("everything_is_there_after_reopening")
@@ -1373,7 +1380,7 @@ class TenancyForgotten(Shelf):
 STORE_MUTANTS = list(CAUGHT_BY)
 
 
-# --- embedders -----------------------------------------------------------------------------------------------------
+# --- embedders ------------------------------------------------------------------------------------
 
 
 @caught_by("rows_are_float32_of_length_one")
@@ -1503,7 +1510,7 @@ class SizeOfNoNumber(HashEmbedder):
 EMBEDDER_MUTANTS = [mutant for mutant in CAUGHT_BY if mutant not in STORE_MUTANTS]
 
 
-# --- splitters -----------------------------------------------------------------------------------------------------
+# --- splitters ------------------------------------------------------------------------------------
 
 MEDIA_TYPE = "text/plain"
 
@@ -1638,7 +1645,7 @@ SPLITTER_MUTANTS = [
 ]
 
 
-# --- the proof -----------------------------------------------------------------------------------------------------
+# --- the proof ------------------------------------------------------------------------------------
 
 
 def name_of(mutant: Any) -> str:

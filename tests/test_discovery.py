@@ -1,4 +1,6 @@
-"""Discovery: whatever is wrong with a plugin is named with what mends it, and the others go on working."""
+"""Discovery: whatever is wrong with a plugin is named with what mends it,
+and the others go on working.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ class Site:
         requires: tuple[str, ...] = (),
         points: bytes | None = None,
     ) -> None:
-        """A distribution with one plugin. source: of its module site_<name>; None leaves the module out."""
+        """A distribution with one plugin. source: of its module site_<name>;
+        None leaves the module out.
+        """
         module = f"site_{name}"
         distribution = distribution or f"dist-{name}"
         if source is not None:
@@ -166,7 +170,10 @@ def test_the_command_names_the_distribution_that_has_the_module_when_requirement
 def test_a_dependency_of_the_wrong_version_is_named(site: Site) -> None:
     sick = fault(site, "from attrs import no_such_name", requires=("attrs>=9999.1", "pluggy>=1"))
     assert re.fullmatch(
-        r"ImportError: cannot import name 'no_such_name' .*; it needs attrs>=9999.1, and [0-9.]+ is installed",
+        (
+            r"ImportError: cannot import name 'no_such_name' .*; it needs attrs>=9999.1, and "
+            r"[0-9.]+ is installed"
+        ),
         sick.cause,
     )
     assert sick.remedy == 'pip install "attrs>=9999.1"'
@@ -201,7 +208,10 @@ def test_versions_are_compared_number_by_number_and_what_cannot_be_compared_is_t
 
 
 def test_a_plugin_whose_offer_fails_takes_part_in_nothing(site: Site) -> None:
-    offers = "@hookimpl\ndef semantic_stores(): return ['x']\n@hookimpl\ndef semantic_embedders(): raise OSError('no')\n"
+    offers = (
+        "@hookimpl\ndef semantic_stores(): return ['x']\n@hookimpl\n"
+        "def semantic_embedders(): raise OSError('no')\n"
+    )
     site.add("sick", GOOD.replace("return None", "raise AssertionError('asked')") + offers)
     loaded = Plugins.load()
     info = next(info for info in loaded.infos if info.name == "sick")
@@ -223,7 +233,10 @@ def test_a_broken_or_disabled_plugin_is_named_when_its_provider_is_asked_for(
     ):
         Plugins.load().create_embedder("alpaca", {})
     monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "none")
-    told = r"The plugin 'llama' is disabled: left out by the plugins setting \(.*\)\. Add llama to that setting"
+    told = (
+        r"The plugin 'llama' is disabled: left out by the plugins setting \(.*\)\. Add "
+        r"llama to that setting"
+    )
     with pytest.raises(ProviderNotFound, match=told):
         Plugins.load().create_embedder("llama", {})
 
@@ -287,7 +300,10 @@ HOOK = "from semantic_core import hookimpl\n@hookimpl\n"
     [
         (
             HOOK + "def semantic_splitt(document): return None",
-            "semantic_splitt is marked as a hook, and no hook has that name. Did you mean 'semantic_split'?",
+            (
+                "semantic_splitt is marked as a hook, and no hook has that name. Did you mean "
+                "'semantic_split'?"
+            ),
             "Rename it to semantic_split.",
         ),
         (
@@ -301,18 +317,27 @@ HOOK = "from semantic_core import hookimpl\n@hookimpl\n"
             "Write @hookimpl",
         ),
         (
-            "import pluggy\n@pluggy.HookimplMarker('semantic-core')\ndef semantic_split(document): return None",
+            (
+                "import pluggy\n@pluggy.HookimplMarker('semantic-core')\n"
+                "def semantic_split(document): return None"
+            ),
             "semantic_split is not marked as a hook",
             "Write @hookimpl",
         ),
         (
             GOOD + "def semantic_retreive(request): return None",
-            "semantic_retreive begins with 'semantic_' as hooks do, and no hook has that name. Did you mean",
+            (
+                "semantic_retreive begins with 'semantic_' as hooks do, and no hook has "
+                "that name. Did you mean"
+            ),
             "Rename it to semantic_retrieve.",
         ),
         (
             HOOK + "def semantic_split(document, max_char): return None",
-            "semantic_split takes 'max_char', which semantic_split does not have. Did you mean 'max_chars'?",
+            (
+                "semantic_split takes 'max_char', which semantic_split does not have. "
+                "Did you mean 'max_chars'?"
+            ),
             "Its parameters are: document, max_chars.",
         ),
         (
@@ -326,7 +351,10 @@ HOOK = "from semantic_core import hookimpl\n@hookimpl\n"
             "Its parameters are: none.",
         ),
         (
-            "from semantic_core import hookimpl\n@hookimpl(wrapper=True)\ndef semantic_rerank(hits): return hits",
+            (
+                "from semantic_core import hookimpl\n@hookimpl(wrapper=True)\n"
+                "def semantic_rerank(hits): return hits"
+            ),
             "semantic_rerank is marked as a wrapper and has no yield",
             "Write result = yield",
         ),
@@ -336,12 +364,18 @@ HOOK = "from semantic_core import hookimpl\n@hookimpl\n"
             "Return a list",
         ),
         (
-            "from semantic_core import hookimpl\n@hookimpl(hookwrapper=True)\ndef semantic_rerank(hits): yield",
+            (
+                "from semantic_core import hookimpl\n@hookimpl(hookwrapper=True)\n"
+                "def semantic_rerank(hits): yield"
+            ),
             "semantic_rerank is an old-style wrapper",
             "Write wrapper=True",
         ),
         (
-            "from semantic_core import hookimpl\n@hookimpl(wrapper=True)\ndef semantic_stores(): return (yield)",
+            (
+                "from semantic_core import hookimpl\n@hookimpl(wrapper=True)\n"
+                "def semantic_stores(): return (yield)"
+            ),
             "semantic_stores cannot be wrapped: every plugin answers for itself",
             "Wrap semantic_rerank",
         ),
@@ -364,7 +398,10 @@ def test_what_pluggy_would_take_in_silence_is_refused(
 
 
 def test_a_method_without_self_is_refused(site: Site) -> None:
-    source = "from semantic_core import hookimpl\nclass P:\n    @hookimpl\n    def semantic_split(document, max_chars): ..."
+    source = (
+        "from semantic_core import hookimpl\nclass P:\n    @hookimpl\n"
+        "    def semantic_split(document, max_chars): ..."
+    )
     assert (
         fault(site, source, point="site_sick:P").cause == "semantic_split is a method without self"
     )
@@ -398,7 +435,10 @@ def test_a_constructor_that_fails_is_named(site: Site) -> None:
 def test_a_hook_of_a_later_release_may_be_optional(site: Site) -> None:
     site.add(
         "ahead",
-        "from semantic_core import hookimpl\n@hookimpl(optionalhook=True)\ndef semantic_graph(x): return None",
+        (
+            "from semantic_core import hookimpl\n@hookimpl(optionalhook=True)\n"
+            "def semantic_graph(x): return None"
+        ),
     )
     assert site.infos()["ahead"].status == "ok"
 
@@ -407,14 +447,20 @@ def test_a_helper_from_elsewhere_may_have_a_name_like_a_hook(site: Site) -> None
     (site.root / "site_library.py").write_text("def semantic_search(query): return []", "utf-8")
     site.add(
         "well",
-        "from site_library import semantic_search\nfrom semantic_core.hookspecs import semantic_fuse\n"
+        (
+            "from site_library import semantic_search\n"
+            "from semantic_core.hookspecs import semantic_fuse\n"
+        )
         + GOOD,
     )
     assert site.infos()["well"].hooks == ("semantic_split",)
 
 
 def test_a_function_may_have_another_name_than_its_hook(site: Site) -> None:
-    source = "from semantic_core import hookimpl\n@hookimpl(specname='semantic_split')\ndef cut(document): return None"
+    source = (
+        "from semantic_core import hookimpl\n@hookimpl(specname='semantic_split')\n"
+        "def cut(document): return None"
+    )
     site.add("renamed", source)
     assert site.infos()["renamed"].hooks == ("semantic_split",)
 
@@ -643,7 +689,9 @@ def run(*arguments: str) -> Result:
 
 @pytest.fixture
 def shelf(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """A good plugin with an embedder, a broken one, and the kernel's own; the installed ones are left out."""
+    """A good plugin with an embedder, a broken one, and the kernel's own;
+    the installed ones are left out.
+    """
     site.add(
         "words",
         """
@@ -810,8 +858,8 @@ HEAVY = {
 
 @pytest.fixture
 def real(site: Site) -> Iterator[Callable[..., tuple[str, set[str]]]]:
-    """Runs the command in a process of its own with this repository's plugins on its path; gives what it wrote, and the
-    top-level modules it imported."""
+    """Runs the command in a process of its own with this repository's plugins on its path; gives
+    what it wrote, and the top-level modules it imported."""
     path = [str(ROOT), str(site.root)]
     for folder in sorted(ROOT.glob("plugins/*")):
         project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]

@@ -1,4 +1,6 @@
-"""Pages that repeat what the code knows are compared with it, and every page has the parts a reader looks for."""
+"""Pages that repeat what the code knows are compared with it,
+and every page has the parts a reader looks for.
+"""
 
 from __future__ import annotations
 
@@ -252,7 +254,9 @@ COMMANDS = dict(commands(cli, "semantic-core"))
 
 
 SHARED = ("--db", "--app", "--json")
-"""Options of every command, described once at the top of the page; each takes the first, the second, or both."""
+"""Options of every command, described once at the top of the page; each takes the first,
+the second, or both.
+"""
 
 
 def usage(path: str) -> str:

@@ -48,9 +48,11 @@ MODULES = sorted(public_modules())
 
 
 def undocumented(source: str) -> list[str]:
-    """Public classes, functions and methods without a docstring, or with one that only repeats the name.
+    """Public classes, functions and methods without a docstring,
+    or with one that only repeats the name.
 
-    A method of a class whose own docstring names it is documented there; a property of a protocol is a field.
+    A method of a class whose own docstring names it is documented there; a property of a protocol
+    is a field.
     """
     missing: list[str] = []
 

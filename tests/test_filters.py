@@ -1,4 +1,6 @@
-"""``where``: what it means, which mistakes it names, and that what it means follows from each operator alone."""
+"""``where``: what it means, which mistakes it names,
+and that what it means follows from each operator alone.
+"""
 
 from __future__ import annotations
 
@@ -85,15 +87,24 @@ def test_a_where_means_what_its_page_says(where, held, wanted):
         ([("lang", "en")], 'where must be a mapping such as {"lang": "en"}, got list.'),
         (
             {"k": {}},
-            "where['k'] is empty; wanted a value, a list, or one of eq, ne, in, not_in, gt, gte, lt, lte, exists.",
+            (
+                "where['k'] is empty; wanted a value, a list, or one of eq, ne, in, not_in, gt, "
+                "gte, lt, lte, exists."
+            ),
         ),
         (
             {"k": {"$gt": 1}},
-            "where['k']: unknown operator '$gt'; there are eq, ne, in, not_in, gt, gte, lt, lte, exists.",
+            (
+                "where['k']: unknown operator '$gt'; there are eq, ne, in, not_in, "
+                "gt, gte, lt, lte, exists."
+            ),
         ),
         (
             {"k": {1: 1}},
-            "where['k']: unknown operator 1; there are eq, ne, in, not_in, gt, gte, lt, lte, exists.",
+            (
+                "where['k']: unknown operator 1; there are eq, ne, in, not_in, "
+                "gt, gte, lt, lte, exists."
+            ),
         ),
         ({"k": {"exists": 1}}, "where['k']: exists takes True or False, got 1."),
         ({"k": {"in": "en"}}, "where['k']: in takes a list, got 'en'."),
@@ -110,16 +121,22 @@ def test_a_where_means_what_its_page_says(where, held, wanted):
         ({"k": {"in": [0] * 1_001}}, "where['k']: 1001 values, the most is 1000."),
         (
             {"k": None},
-            "where['k'] must be a str, a bool, a finite float, an int within 64 bits, or a list of str, "
-            "got NoneType: None. Leave the key out instead.",
+            "where['k'] must be a str, a bool, a finite float, an int within 64 bits, or a list of "
+            "str, got NoneType: None. Leave the key out instead.",
         ),
         (
             {"k": {"lt": float("nan")}},
-            "where['k'] must be a str, a bool, a finite float, an int within 64 bits, or a list of str, got float: nan.",
+            (
+                "where['k'] must be a str, a bool, a finite float, an int within 64 bits, or a "
+                "list of str, got float: nan."
+            ),
         ),
         (
             {"k": {"gt": [1]}},
-            "where['k'] must be a str, a bool, a finite float, an int within 64 bits, or a list of str, got list: [1].",
+            (
+                "where['k'] must be a str, a bool, a finite float, an int within 64 bits, or a "
+                "list of str, got list: [1]."
+            ),
         ),
         ({"k": ["a", "\ud800"]}, "where['k'] holds a lone surrogate (U+D800) at character 0."),
     ],

@@ -1,11 +1,15 @@
-"""The pages run. What a newcomer copies from README.md, a guide or a plugin's page is executed here, from top to bottom.
+"""The pages run. What a newcomer copies from README.md, a guide or a plugin's page is executed
+here, from top to bottom.
 
-- ```` ```python ````: run; the blocks of a page share one namespace and a temporary folder. Tracebacks show the page's line.
+- ```` ```python ````: run; the blocks of a page share one namespace and a temporary folder.
+  Tracebacks show the page's line.
 - ```` ```python no-run ````: compiled only.
-- ```` ```python file=NAME ```` (or toml, ...): written to the folder; later blocks import or read it.
+- ```` ```python file=NAME ```` (or toml, ...): written to the folder; later blocks import or read
+  it.
 - ```` ```text output ````: what the Python block above printed; ``...`` stands for anything.
-- ```` ```console ````: a line ``$ semantic-core ...`` is run (variables may be set in front) and must end with 0, or with N
-  where the line ends with ``# exits N``; lines without ``$`` are output, for the reader. A few notes are in ``notes/``.
+- ```` ```console ````: a line ``$ semantic-core ...`` is run (variables may be set in front) and
+  must end with 0, or with N where the line ends with ``# exits N``; lines without ``$`` are output,
+  for the reader. A few notes are in ``notes/``.
 
 Settings files named in a block are read as such. Links and anchors lead somewhere.
 """
@@ -74,7 +78,9 @@ DIAGRAMS = ("flowchart", "sequenceDiagram", "stateDiagram-v2", "classDiagram")
 
 
 class Block(NamedTuple):
-    """A fenced block. language, words: of the line that opens it. line: of its first line of text, from 1."""
+    """A fenced block. language, words: of the line that opens it.
+    line: of its first line of text, from 1.
+    """
 
     language: str
     words: tuple[str, ...]
@@ -190,7 +196,8 @@ class Reader:
             block.text, self.printed, ELLIPSIS | NORMALIZE_WHITESPACE
         )
         assert same, (
-            f"{self.place(block)}: the page shows\n{block.text}\nand the code printed\n{self.printed}"
+            f"{self.place(block)}: the page shows\n{block.text}\n"
+            f"and the code printed\n{self.printed}"
         )
 
     def toml(self, block: Block) -> None:
@@ -348,7 +355,10 @@ def test_a_page_that_is_right_is_followed_to_its_end(folder: Path) -> None:
         "```python file=mine.py\nX = 7\n```",
         "```python\nimport mine\nprint('X is', mine.X)\n```",
         "```text output\nX is ...\n```",
-        "```console\n$ semantic-core --help\nanything\n$ semantic-core no-such-command  # exits 2\n$ cat notes\n```",
+        (
+            "```console\n$ semantic-core --help\nanything\n"
+            "$ semantic-core no-such-command  # exits 2\n$ cat notes\n```"
+        ),
     ]
     page.write_text("\n".join(text), "utf-8")
     assert Reader(page, folder).follow() == 4

@@ -1,4 +1,6 @@
-"""Ingest: the same call twice is the same state, nothing is paid for twice, and a gap is said aloud."""
+"""Ingest: the same call twice is the same state, nothing is paid for twice,
+and a gap is said aloud.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from semantic_core.testing import HashEmbedder
 
 
 class Picky(HashEmbedder):
-    """Refuses whole batches that hold a poisoned text, and remembers the size of every batch it was given."""
+    """Refuses whole batches that hold a poisoned text,
+    and remembers the size of every batch it was given.
+    """
 
     def __init__(self, poison: str = "poison", batch_size: int = 4) -> None:
         super().__init__(16)
@@ -224,7 +228,9 @@ def test_a_generator_that_fails_leaves_finished_groups_and_nothing_half_done(
 
 
 def test_documents_are_split_while_others_are_embedded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first batch waits in the embedder until the third group was asked for: splitting went on meanwhile."""
+    """The first batch waits in the embedder until the third group was asked for:
+    splitting went on meanwhile.
+    """
     monkeypatch.setattr("semantic_core._ingest.GROUP_CHUNKS", 2)
     asked = threading.Event()
 

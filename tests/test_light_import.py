@@ -40,7 +40,9 @@ print(__import__("json").dumps(sorted({{name.partition(".")[0] for name in sys.m
 
 
 def brought_in_by(statement: str) -> set[str]:
-    """Top-level modules outside the standard library that are loaded after the statement, in a fresh interpreter."""
+    """Top-level modules outside the standard library that are loaded after the statement,
+    in a fresh interpreter.
+    """
     done = subprocess.run(
         [sys.executable, "-c", PROBE.format(statement=statement)],
         capture_output=True,
@@ -67,7 +69,10 @@ def test_every_name_of_the_package_is_had_without_anything_heavy() -> None:
 
 
 def test_the_flows_are_imported_with_the_first_name_of_theirs() -> None:
-    flows = "any(f'semantic_core.{name}' in sys.modules for name in ('core', '_ingest', '_search', '_plugins'))"
+    flows = (
+        "any(f'semantic_core.{name}' in sys.modules for name in ('core', '_ingest', "
+        "'_search', '_plugins'))"
+    )
     probe = f"import sys, semantic_core; print({flows}); semantic_core.SemanticCore; print({flows})"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.split() == ["False", "True"], done.stderr
@@ -91,7 +96,8 @@ def test_the_command_line_loads_click_and_no_more_before_it_knows_the_command() 
 @pytest.mark.parametrize("name", PLUGINS)
 def test_a_plugin_is_listed_without_its_heavy_libraries(name: str) -> None:
     loaded = brought_in_by(
-        f"import sys; sys.path.insert(0, {str(next(ROOT.glob(f'plugins/*/{name}')).parent)!r}); import {name}"
+        "import sys; sys.path.insert(0, "
+        f"{str(next(ROOT.glob(f'plugins/*/{name}')).parent)!r}); import {name}"
     )
     assert loaded <= KERNEL | {name}
 
@@ -101,7 +107,8 @@ def test_finding_the_installed_plugins_loads_no_heavy_library() -> None:
         "no plugin is installed; `make venv` installs those of this repository"
     )
     loaded = brought_in_by(
-        "from importlib.metadata import entry_points as e; [p.load() for p in e(group='semantic_core')]"
+        "from importlib.metadata import entry_points as e; [p.load() for p in "
+        "e(group='semantic_core')]"
     )
     assert not loaded & set(HEAVY)
 

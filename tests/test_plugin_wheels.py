@@ -1,4 +1,6 @@
-"""Third-party plugins as people get them: wheels, installed beside the kernel into an environment of its own."""
+"""Third-party plugins as people get them: wheels,
+installed beside the kernel into an environment of its own.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,9 @@ with SemanticCore(store="memory", embedder="letters", embedder_options={"dimensi
 
 
 def run(*command: str | Path, cwd: Path, timeout: int = 300) -> subprocess.CompletedProcess[str]:
-    """The finished command, in an environment that knows nothing of this one's Python or settings."""
+    """The finished command, in an environment that knows nothing of this one's
+    Python or settings.
+    """
     keep = {
         name: value
         for name, value in os.environ.items()
@@ -128,7 +132,9 @@ def write_plugin(folder: Path, name: str, source: str) -> Path:
 
 @pytest.fixture(scope="module")
 def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of programs of a fresh environment with the kernel and the three plugins, all from wheels."""
+    """The folder of programs of a fresh environment with the kernel and the three plugins,
+    all from wheels.
+    """
     work = tmp_path_factory.mktemp("wheels")
     wheels, home = work / "wheels", work / "environment"
     build(ROOT, wheels)

@@ -775,7 +775,10 @@ def test_errors_of_the_product_pass_and_others_name_the_plugin() -> None:
         (
             "lacks",
             PluginBroken,
-            "needs the module 'no_such_library', which is not installed. pip install no_such_library",
+            (
+                "needs the module 'no_such_library', which is not installed. pip "
+                "install no_such_library"
+            ),
         ),
         ("interrupted", KeyboardInterrupt, "^$"),
     ):

@@ -1,4 +1,6 @@
-"""Search: filters before the limit, one hit per document, and an answer that says how it was made."""
+"""Search: filters before the limit, one hit per document,
+and an answer that says how it was made.
+"""
 
 from __future__ import annotations
 
@@ -161,7 +163,9 @@ def test_every_page_is_a_slice_of_one_answer(
     slices: list[tuple[int, int]],
     whole_documents: bool,
 ) -> None:
-    """With looks so shallow that pages lie in several of them: whatever is asked for, hits and scores are the same."""
+    """With looks so shallow that pages lie in several of them: whatever is asked for,
+    hits and scores are the same.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_order, "LOOKS", (3, 7, 20, 1_000))
         core = opened(

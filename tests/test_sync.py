@@ -1,4 +1,6 @@
-"""Sync: a ticket is an address; what it leads to is read as it is now, and an older state never wins."""
+"""Sync: a ticket is an address; what it leads to is read as it is now,
+and an older state never wins.
+"""
 
 from __future__ import annotations
 

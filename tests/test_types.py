@@ -92,7 +92,7 @@ def refusal(error: type[Exception], make: Any, *arguments: Any, **options: Any) 
     return str(caught.value)
 
 
-# --- refusals ------------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,10 @@ def refusal(error: type[Exception], make: Any, *arguments: Any, **options: Any) 
         (("notes", "x" * 501), f"Ref.key has 501 characters, the most is 500: '{'x' * 58}…."),
         (
             ("notes", "a\ud800"),
-            'Ref.key holds a lone surrogate (U+D800) at character 1. Decode the source with errors="replace", or repair it.',
+            (
+                "Ref.key holds a lone surrogate (U+D800) at character 1. Decode the source with "
+                'errors="replace", or repair it.'
+            ),
         ),
     ],
 )
@@ -202,7 +205,10 @@ SCALARS = "must be a str, a bool, a finite float, an int within 64 bits, or a li
         ),
         (
             {"a\n": 1},
-            r"A metadata key is a str of 1 to 128 characters without control characters, got 'a\n'.",
+            (
+                r"A metadata key is a str of 1 to 128 characters without control "
+                r"characters, got 'a\n'."
+            ),
         ),
     ],
 )
@@ -253,7 +259,7 @@ def test_a_ranking_has_a_score_for_every_id():
     assert message == "A Ranking has a score for every id, got 2 ids, 1 scores."
 
 
-# --- spellings and contents ----------------------------------------------------------------------------------------
+# --- spellings and contents -----------------------------------------------------------------------
 
 
 def test_source_id_and_content_are_another_spelling():
@@ -338,7 +344,7 @@ def test_reports_count():
     assert not IngestReport(failed=(Failure("a", "b", "c"),)).complete
 
 
-# --- values --------------------------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 
 def test_every_record_is_looked_at_here():

@@ -1,4 +1,6 @@
-"""An index without an embedder: keyword search that was asked for, so nothing is degraded and nothing waits."""
+"""An index without an embedder: keyword search that was asked for,
+so nothing is degraded and nothing waits.
+"""
 
 from __future__ import annotations
 

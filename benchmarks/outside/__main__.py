@@ -1,4 +1,5 @@
-"""``python -m benchmarks.outside [application ...] [--limit SECONDS]``; all applications without a name.
+"""``python -m benchmarks.outside [application ...] [--limit SECONDS]``;
+all applications without a name.
 
 Ends with 1 if a test that passes without the index does not pass with it.
 """
@@ -43,7 +44,8 @@ def _twice(application: Application, limit: float) -> Row | None:
     folder = source_of(application)
     if folder is None:
         print(
-            f"  left out: its source distribution has no tests; {application.checkout}=FOLDER names a checkout"
+            f"  left out: its source distribution has no tests; {application.checkout}=FOLDER "
+            "names a checkout"
         )
         return None
     python = interpreter_of(application)
@@ -86,7 +88,8 @@ def _show(without: Run, indexed: Run) -> None:
     if indexed.index is not None:
         told = indexed.index
         print(
-            f"  {len(told['models'])} models bound, {told['indexed']:,} rows indexed, {told['removed']:,} removed"
+            f"  {len(told['models'])} models bound, {told['indexed']:,} rows indexed, "
+            f"{told['removed']:,} removed"
         )
         for model, reason in told["refused"].items():
             print(f"  not bound: {model}: {reason.splitlines()[0]}")

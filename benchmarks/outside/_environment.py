@@ -1,4 +1,6 @@
-"""A folder below .outside for each application: its source, as it was released, and an environment of its own."""
+"""A folder below .outside for each application: its source, as it was released,
+and an environment of its own.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def source_of(application: Application) -> Path | None:
 
 
 def interpreter_of(application: Application) -> Path:
-    """The Python of its environment, with the application's requirements and this clone installed."""
+    """The Python of its environment, with the application's requirements and this
+    clone installed.
+    """
     home = CACHE / "environments" / f"{application.name}-{application.version}"
     python, stamp = home / "bin" / "python", home / ".installed"
     wanted = [*application.requires]

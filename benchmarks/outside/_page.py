@@ -33,8 +33,8 @@ COLUMNS = (
 class Row:
     """One line of the table.
 
-    differing: tests that ended otherwise with the index. explained: those of them we expect. once: tests that did so among
-    the others, and not by themselves.
+    differing: tests that ended otherwise with the index. explained: those of them we expect. once:
+    tests that did so among the others, and not by themselves.
     """
 
     name: str
@@ -101,7 +101,9 @@ def remembered(path: Path = RESULTS) -> dict[str, Row]:
 
 
 def write(rows: Iterable[Row], *, page: Path = PAGE, path: Path = RESULTS) -> None:
-    """Put rows into the file of results and the table of the page; those of other applications stay."""
+    """Put rows into the file of results and the table of the page;
+    those of other applications stay.
+    """
     known = remembered(path) | {row.name: row for row in rows}
     told = [attrs.asdict(row) for row in known.values()]
     path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

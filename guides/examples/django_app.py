@@ -1,4 +1,7 @@
-"""Django in one file, with the blueprint adapter beside it. Run it: python django_app.py runserver"""
+"""Django in one file, with the blueprint adapter beside it.
+
+Run it: python django_app.py runserver
+"""
 
 import os
 import sys
@@ -53,7 +56,9 @@ core = SemanticCore.from_config(path=os.environ.get("APP_INDEX", "app.semantic.d
 
 
 def start() -> None:
-    """In a project: the table comes from migrations, and this is called from `AppConfig.ready` and after `migrate`."""
+    """In a project: the table comes from migrations,
+    and this is called from `AppConfig.ready` and after `migrate`.
+    """
     if Article._meta.db_table not in connection.introspection.table_names():
         with connection.schema_editor() as editor:
             editor.create_model(Article)

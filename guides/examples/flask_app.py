@@ -1,4 +1,7 @@
-"""Flask: handlers run in threads already, so the index is called directly. Run it: flask --app flask_app run"""
+"""Flask: handlers run in threads already, so the index is called directly.
+
+Run it: flask --app flask_app run
+"""
 
 import os
 

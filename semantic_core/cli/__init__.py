@@ -1,4 +1,7 @@
-"""The command line. Importing it, and asking for its help, loads no command: each is imported when it is called."""
+"""The command line.
+
+Importing it, and asking for its help, loads no command: each is imported when it is called.
+"""
 
 from __future__ import annotations
 

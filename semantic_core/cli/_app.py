@@ -1,4 +1,6 @@
-"""The application whose models are meant: ``--app module:name``, as servers of web applications take it."""
+"""The application whose models are meant: ``--app module:name``,
+as servers of web applications take it.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,10 @@ _app = click.option(
     "--app",
     metavar="MODULE:NAME",
     envvar=VARIABLE,
-    help=f"Where the application binds its models: a SemanticCore, or a function that gives one. Default: {VARIABLE}.",
+    help=(
+        "Where the application binds its models: a SemanticCore, or a function that gives one. "
+        f"Default: {VARIABLE}."
+    ),
 )
 _json = click.option(
     "--json", "as_json", is_flag=True, help="Answer as JSON on standard output, for programs."
@@ -56,7 +61,10 @@ def of_app(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def application(app: str | None) -> Iterator[SemanticCore]:
-    """The core of the application, closed afterwards. Raises ConfigError if it cannot be found or has no model."""
+    """The core of the application, closed afterwards.
+
+    Raises ConfigError if it cannot be found or has no model.
+    """
     core = core_of(app)
     try:
         yield core
@@ -65,7 +73,10 @@ def application(app: str | None) -> Iterator[SemanticCore]:
 
 
 def adapters_of(core: SemanticCore, indexes: tuple[str, ...] = ()) -> list[BaseORMAdapter]:
-    """The indexes of models bound to a core, by collection. Raises ConfigError for one that is not there."""
+    """The indexes of models bound to a core, by collection.
+
+    Raises ConfigError for one that is not there.
+    """
     from semantic_core.orm._hub import Hub
 
     found: dict[str, Any] = {}
@@ -81,7 +92,9 @@ def adapters_of(core: SemanticCore, indexes: tuple[str, ...] = ()) -> list[BaseO
 
 
 def core_of(app: str | None) -> SemanticCore:
-    """What ``module:name`` leads to: a core, an adapter, a list of adapters, or a function that gives one of these."""
+    """What ``module:name`` leads to: a core, an adapter, a list of adapters,
+    or a function that gives one of these.
+    """
     from semantic_core.core import SemanticCore
 
     if not app:
@@ -143,7 +156,9 @@ def _called(function: Callable[[], Any], app: str) -> Any:
 
 
 def _theirs(what: str, error: Exception) -> ConfigError:
-    """A mistake of the application, told as one: the error, and the line of the application it comes from."""
+    """A mistake of the application, told as one: the error,
+    and the line of the application it comes from.
+    """
     first_line = str(error).strip().partition("\n")[0].rstrip(".")
     said = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
     return ConfigError(
@@ -156,7 +171,9 @@ def _theirs(what: str, error: Exception) -> ConfigError:
 
 
 def _place(error: Exception) -> str:
-    """ ", in FILE, line N": the last line of the application itself that was run; "" if there is none."""
+    """ ", in FILE, line N": the last line of the application itself that was run;
+    "" if there is none.
+    """
     if isinstance(error, SyntaxError) and error.filename:
         return f", in {error.filename}, line {error.lineno}"
     installed = tuple(get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))

@@ -69,7 +69,9 @@ def dry_run(
 
 
 def _outcome(core: SemanticCore | None, document: Document) -> str:
-    """Compared by what was handed over; what a splitter or a front matter adds follows from the text."""
+    """Compared by what was handed over; what a splitter or a front matter adds
+    follows from the text.
+    """
     held = core.get(document.ref) if core is not None else None
     if held is None:
         return "added"
@@ -80,7 +82,9 @@ def _outcome(core: SemanticCore | None, document: Document) -> str:
 
 
 class _Sample:
-    """Splits the first documents in memory, without embedding them, to know how many chunks a text gives."""
+    """Splits the first documents in memory, without embedding them,
+    to know how many chunks a text gives.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -125,7 +129,8 @@ def _write(
         write(f"Unchanged: {counted(unchanged, 'document')}")
     if characters:
         write(
-            f"To read: {counted(characters, 'character')}, about {counted(estimate.passages, 'passage')}."
+            f"To read: {counted(characters, 'character')}, about "
+            f"{counted(estimate.passages, 'passage')}."
         )
         if estimate.amounts:
             write(fitted(f"To embed: {estimate_text(estimate)}"))

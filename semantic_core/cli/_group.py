@@ -1,4 +1,6 @@
-"""The root group: commands imported when called, and the one place where an error becomes words and an exit code."""
+"""The root group: commands imported when called,
+and the one place where an error becomes words and an exit code.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ DEBUG = "SEMANTIC_CORE_DEBUG"
 
 _HINTS: Mapping[str, str] = {
     "TenantRequired": "Add --tenant NAME.",
-    "TenantRefused": "Leave --tenant out, or make a new index with multi_tenant = true in semantic-core.toml.",
+    "TenantRefused": (
+        "Leave --tenant out, or make a new index with multi_tenant = true in semantic-core.toml."
+    ),
 }
 """What to do about errors whose own hint speaks of Python."""
 
@@ -38,14 +42,19 @@ class Interrupted(Exception):
 
 
 class Group(click.Group):
-    """A group that shows its help when no command is named, and the nearest name when there is none of that name."""
+    """A group that shows its help when no command is named,
+    and the nearest name when there is none of that name.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order they were added."""
         return list(self.commands)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Ends with the help, on standard output, if there are none. Releases of click differ in that."""
+        """Ends with the help, on standard output, if there are none.
+
+        Releases of click differ in that.
+        """
         if not args and not ctx.resilient_parsing:
             click.echo(ctx.get_help(), color=ctx.color)
             ctx.exit()
@@ -64,7 +73,9 @@ class Group(click.Group):
 
 
 class LazyGroup(Group):
-    """A group whose commands are named in a table: name -> (``"module:attribute"``, help in one line)."""
+    """A group whose commands are named in a table: name -> (``"module:attribute"``,
+    help in one line).
+    """
 
     def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -106,7 +117,9 @@ class LazyGroup(Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run, say in one line what went wrong, and exit: 0 fine, 1 a gap, 2 refused, 130 interrupted."""
+        """Run, say in one line what went wrong, and exit: 0 fine, 1 a gap, 2 refused,
+        130 interrupted.
+        """
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         prepare_streams()

@@ -1,6 +1,7 @@
 """Which words of a passage are words of the query: case, accents and common English endings aside.
 
-This marks what a reader looks for; it takes no part in finding. A mark too many or too few changes no answer.
+This marks what a reader looks for; it takes no part in finding. A mark too many or too few changes
+no answer.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ def fold(word: str) -> str:
 
 
 def stem(word: str) -> str:
-    """What the forms of an English word share: "repeat" for repeating, repeated, repeats. Other words come back folded."""
+    """What the forms of an English word share: "repeat" for repeating, repeated, repeats.
+
+    Other words come back folded.
+    """
     folded = fold(word)
     return _ending_off(folded) if folded.isascii() and folded.isalpha() else folded
 
@@ -54,7 +58,9 @@ def _ending_off(word: str) -> str:
 
 
 def words(text: str) -> Iterator[tuple[int, int]]:
-    """Where each word is, as (start, end): letters and digits with the accents that belong to them."""
+    """Where each word is, as (start, end): letters and digits with the accents that
+    belong to them.
+    """
     start: int | None = None
     for place, char in enumerate(text):
         if char.isalnum() or (start is not None and unicodedata.category(char)[0] == "M"):
@@ -67,7 +73,10 @@ def words(text: str) -> Iterator[tuple[int, int]]:
 
 
 def wanted(query: str) -> frozenset[str]:
-    """The stems worth marking. Words such as "how" and "to" count only in a query that has no others."""
+    """The stems worth marking.
+
+    Words such as "how" and "to" count only in a query that has no others.
+    """
     found = [query[start:end] for start, end in words(query)]
     telling = [word for word in found if fold(word) not in _STOP_WORDS]
     return frozenset(stem(word) for word in telling or found)
@@ -88,7 +97,9 @@ def matches(stems: Iterable[str], text: str) -> list[tuple[int, int]]:
 
 
 def _inside(wanted_words: Iterable[str], word: str) -> Iterator[tuple[int, int]]:
-    """Places of the wanted words in an unspaced run, longest first, without overlap: (offset, length)."""
+    """Places of the wanted words in an unspaced run, longest first, without overlap:
+    (offset, length).
+    """
     pattern = "|".join(re.escape(each) for each in sorted(wanted_words, key=len, reverse=True))
     for match in re.finditer(pattern, word.casefold()):
         if match.end() <= len(word):

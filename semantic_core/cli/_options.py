@@ -21,7 +21,9 @@ COLLECTION = "files"
 DEFAULT_PATH = "semantic-core.db"
 """Where the store that ships with the product keeps its file when nothing is said."""
 _FILE_STORE = "sqlite"
-"""The store whose path is a file, so that asking a missing one is a slip of the pen and not a new index."""
+"""The store whose path is a file, so that asking a missing one is a slip of the pen and
+not a new index.
+"""
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Answer as JSON on standard output, for programs."
@@ -55,7 +57,10 @@ where_option = click.option(
     metavar="CONDITION",
     multiple=True,
     callback=lambda _context, _option, values: parse_where(values),
-    help="Only documents whose metadata meet it: lang=en, year>=2020, draft!=true; repeatable, all must hold.",
+    help=(
+        "Only documents whose metadata meet it: lang=en, year>=2020, draft!=true; "
+        "repeatable, all must hold."
+    ),
 )
 
 
@@ -68,10 +73,12 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 def opened(
     db: str | None, tenant: str | None = None, *, create: bool = False
 ) -> Iterator[SemanticCore]:
-    """The index the options, the environment and the settings file mean, closed afterwards. With a tenant, its front door.
+    """The index the options, the environment and the settings file mean, closed afterwards.
 
-    create: make a new one where there is none; otherwise that raises StoreUnavailable. A new one keeps tenants apart if
-    the settings say so, or if they say nothing and a tenant is named.
+    With a tenant, its front door.
+
+    create: make a new one where there is none; otherwise that raises StoreUnavailable. A new one
+    keeps tenants apart if the settings say so, or if they say nothing and a tenant is named.
     """
     from semantic_core._config import read_config
     from semantic_core.core import SemanticCore

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 
 class Reading:
-    """The documents of these files, read when they are asked for. A file that cannot be read is a failure and no document.
+    """The documents of these files, read when they are asked for.
 
-    failed: what was left out so far, beginning with closed. bytes_read, characters: of the files read so far.
+    A file that cannot be read is a failure and no document.
+
+    failed: what was left out so far, beginning with closed. bytes_read, characters: of the files
+    read so far.
     total, total_bytes: of all files. seconds: spent reading.
     """
 
@@ -61,7 +64,9 @@ class Reading:
 
 
 def closed_folders(paths: Sequence[str]) -> list[Failure]:
-    """The folders at and below these paths that may not be looked into: what is in them is left out, and must be said."""
+    """The folders at and below these paths that may not be looked into:
+    what is in them is left out, and must be said.
+    """
     failures: list[Failure] = []
 
     def note(error: OSError) -> None:
@@ -84,7 +89,9 @@ def estimated_chunks(chunks: int, characters: int, all_characters: int) -> int:
 
 
 class Progress:
-    """How far an ingest is; a bar on standard error if a person looks at it. Called after each group of documents.
+    """How far an ingest is; a bar on standard error if a person looks at it.
+
+    Called after each group of documents.
 
     documents, chunks: finished so far, which an interruption leaves in the index.
     """

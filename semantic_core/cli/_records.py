@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def results_json(results: SearchResults, *, explain: bool = False) -> dict[str, Any]:
-    """A search answer. explain: with the score of every lane. "reason" is there when it is degraded."""
+    """A search answer. explain: with the score of every lane.
+
+    "reason" is there when it is degraded.
+    """
     answer: dict[str, Any] = {
         "query": results.query,
         "mode": results.mode,

@@ -1,4 +1,7 @@
-"""Search answers the way a person reads them. Pure functions: records in, rich texts out; nothing is printed here."""
+"""Search answers the way a person reads them.
+
+Pure functions: records in, rich texts out; nothing is printed here.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +42,8 @@ def hit_texts(
 ) -> Iterator[Text]:
     """A block of lines per hit, a blank line between them.
 
-    first: number of the first hit. neighbours: by place in the results, the chunks before and after; then passages are
-    shown whole.
+    first: number of the first hit. neighbours: by place in the results, the chunks before and
+    after; then passages are shown whole.
     """
     stems = wanted(results.query)
     indent = " " * (len(str(first + len(results) - 1)) + 2)
@@ -62,7 +65,9 @@ def hit_texts(
 
 
 def summary(results: SearchResults, *, width: int) -> Iterator[Text]:
-    """How many, in which mode, how long each step took; below it, what was missing from a degraded answer."""
+    """How many, in which mode, how long each step took; below it,
+    what was missing from a degraded answer.
+    """
     steps = [
         f"{step} {milliseconds(spent)}"
         for step, spent in results.timings.items()
@@ -113,7 +118,9 @@ def _where(hit: SearchHit) -> list[str]:
 
 
 def packed(parts: Sequence[str], room: int) -> list[Text]:
-    """The parts with " · " between them, in as few lines as they fit in; a line ends between two parts where it can."""
+    """The parts with " · " between them, in as few lines as they fit in;
+    a line ends between two parts where it can.
+    """
     lines: list[str] = []
     for part in parts:
         longer = f"{lines[-1]} · {part}" if lines else part
@@ -171,7 +178,9 @@ def _lines(text: str, stems: frozenset[str]) -> list[Text]:
 
 
 def _best_lines(lines: list[Text]) -> list[Text]:
-    """LINES neighbouring lines that hold the most marks, with one line before the first; "…" where others were left out."""
+    """LINES neighbouring lines that hold the most marks, with one line before the first;
+    "…" where others were left out.
+    """
 
     def value(start: int) -> tuple[int, int, int]:
         marks = [len(line.spans) for line in lines[start : start + LINES]]

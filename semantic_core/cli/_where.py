@@ -1,6 +1,7 @@
 """``--where year>=2020``: conditions as they are typed, made into a filter.
 
-What is typed has no type: ``year=2020`` means the number and the text. An ordering means numbers if a number was typed.
+What is typed has no type: ``year=2020`` means the number and the text. An ordering means numbers if
+a number was typed.
 """
 
 from __future__ import annotations

@@ -34,7 +34,9 @@ def _day(_context: click.Context, _option: click.Parameter, value: str | None) -
 @click.option("--until", metavar="DAY", callback=_day, help="Not after this day or month.")
 @common
 def costs(since: str | None, until: str | None, as_json: bool, db: str | None) -> None:
-    """What embedding has cost, by this computer's own count; the provider's bill is the one that is paid."""
+    """What embedding has cost, by this computer's own count;
+    the provider's bill is the one that is paid.
+    """
     with opened(db) as core:
         rows = core.batch_manager.costs(since or "", f"{until}~" if until else "9")
     totals: dict[str, Decimal] = {}

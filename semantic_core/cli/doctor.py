@@ -33,7 +33,9 @@ _COLOURS: dict[Status, str] = {"ok": "green", "note": "yellow", "problem": "red"
 
 @attrs.frozen
 class Finding:
-    """One line of the examination. part: what was looked at. remedy: what to do; "" when there is nothing to do."""
+    """One line of the examination. part: what was looked at. remedy: what to do;
+    "" when there is nothing to do.
+    """
 
     part: str
     status: Status
@@ -88,7 +90,9 @@ def _findings(db: str | None, repair: bool) -> Iterator[Finding]:
 
 
 def _guarded(part: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """What a look at one part gives; an error becomes its finding, and the other parts are still looked at."""
+    """What a look at one part gives; an error becomes its finding,
+    and the other parts are still looked at.
+    """
     try:
         yield from look()
     except SemanticCoreError as error:
@@ -200,7 +204,10 @@ def _store(core: SemanticCore, file: Path | None, repair: bool) -> Iterator[Find
     if file is not None and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
         yield Finding("index", "note", "it cannot be written: searching works, ingesting does not")
     if stats.pending:
-        told = f"{counted(stats.pending, 'passage')} without a vector: words find them, meaning does not"
+        told = (
+            f"{counted(stats.pending, 'passage')} without a vector: words find "
+            "them, meaning does not"
+        )
         yield Finding("index", "problem", told, "Run the ingest again.")
     yield from _comparisons(core)
     for told in getattr(core.store, "notes", list)():
@@ -231,7 +238,9 @@ def _comparisons(core: SemanticCore) -> Iterator[Finding]:
 
 
 def _content(core: SemanticCore, repair: bool) -> Iterator[Finding]:
-    """What the store says of itself, if it can be asked: ``check() -> problems``, ``repair() -> problems left``."""
+    """What the store says of itself, if it can be asked: ``check() -> problems``,
+    ``repair() -> problems left``.
+    """
     look = getattr(core.store, "repair" if repair else "check", None)
     if look is None:
         if repair:

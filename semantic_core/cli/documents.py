@@ -85,7 +85,8 @@ def list_(
         shown = f"{first:,} to {offset + len(page):,}" if len(page) else "none"
         note(
             fitted(
-                f"{counted(page.total, 'document')} in all, shown: {shown}. More with --offset and --limit."
+                f"{counted(page.total, 'document')} in all, shown: {shown}. More "
+                "with --offset and --limit."
             )
         )
     else:
@@ -145,7 +146,8 @@ def delete(
         write(f"Removed {counted(removed, 'document')}.")
         for key in missing:
             note(
-                f"There was no document {visible(repr(key))} in collection {visible(repr(collection))}."
+                f"There was no document {visible(repr(key))} in collection "
+                f"{visible(repr(collection))}."
             )
     if missing:
         context.exit(GAP)

@@ -1,4 +1,6 @@
-"""``semantic-core ingest``: files and folders, one at a time, into the index; what was left out is said with its reason."""
+"""``semantic-core ingest``: files and folders, one at a time, into the index;
+what was left out is said with its reason.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,10 @@ MOST_FAILURES = 20
     type=click.Choice(INGEST_MODES),
     default="sync",
     show_default=True,
-    help="Embed now (sync), leave the vectors to queue and worker (async), or one or the other as the settings say (auto).",
+    help=(
+        "Embed now (sync), leave the vectors to queue and worker (async), or one or the other as "
+        "the settings say (auto)."
+    ),
 )
 @click.option(
     "--dry-run",
@@ -71,7 +76,8 @@ def ingest(
 ) -> None:
     """Make the files at PATH, and in the folders at PATH, findable.
 
-    Unchanged files cost nothing, so running it again brings the index up to date, and goes on after an interruption.
+    Unchanged files cost nothing, so running it again brings the index up to date, and goes on after
+    an interruption.
 
     \b
       semantic-core ingest ./notes
@@ -106,7 +112,10 @@ def ingest(
 def found_files(
     paths: Sequence[str], patterns: Sequence[str], closed: Sequence[Failure]
 ) -> list[FoundFile]:
-    """The files these paths mean. InputError: there are none, or two of them would be one document."""
+    """The files these paths mean.
+
+    InputError: there are none, or two of them would be one document.
+    """
     from semantic_core._files import DEFAULT_PATTERNS, find_files
 
     for path in paths:
@@ -169,7 +178,9 @@ def _ingest(
 
 
 def _refuse_namesakes(core: SemanticCore, files: Sequence[FoundFile], collection: str) -> None:
-    """InputError if a document of this collection was read from another file of the same key, which is still there."""
+    """InputError if a document of this collection was read from another file of the same key,
+    which is still there.
+    """
     for file in files:
         try:
             ref = Ref(collection, file.key)
@@ -185,7 +196,10 @@ def _refuse_namesakes(core: SemanticCore, files: Sequence[FoundFile], collection
             continue
         if not os.path.samefile(read_from, file.path):
             raise InputError(
-                f"{str(file.path)!r} would replace the document {file.key!r}, which was read from {read_from!r}.",
+                (
+                    f"{str(file.path)!r} would replace the document {file.key!r}, which was read "
+                    f"from {read_from!r}."
+                ),
                 hint="Ingest the folder that holds both, or each into its own --collection.",
             )
 
@@ -200,7 +214,10 @@ def _prune(core: SemanticCore, paths: Sequence[str], collection: str) -> int:
 def _kept(progress: Progress, total: int, what: str) -> str:
     if not progress.documents:
         return f"{what} before the first files were finished. The same command starts anew."
-    return f"{what}: {progress.documents:,} of {total:,} files were finished and are kept. The same command goes on from there."
+    return (
+        f"{what}: {progress.documents:,} of {total:,} files were finished and are kept. The same "
+        "command goes on from there."
+    )
 
 
 def _write_report(
@@ -230,7 +247,10 @@ def _write_report(
     write(fitted(f"{report.timings.get('total', sum(steps.values())):.1f} s ({spent})."))
     write_failures(report.failed)
     if report.pending:
-        told = f"{counted(report.pending, 'passage')} without a vector: words find them, meaning does not."
+        told = (
+            f"{counted(report.pending, 'passage')} without a vector: words find "
+            "them, meaning does not."
+        )
         how = (
             "Run the same command again to embed them."
             if mode == "sync"

@@ -1,4 +1,6 @@
-"""``semantic-core reindex`` and ``semantic-core verify``: the indexes of an application's models, row by row."""
+"""``semantic-core reindex`` and ``semantic-core verify``:
+the indexes of an application's models, row by row.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ def reindex(
 ) -> None:
     """Bring every row of the models into their indexes again, and take out what has no row.
 
-    Search works meanwhile. What has not changed is not embedded again. An interrupted run goes on where it was.
+    Search works meanwhile. What has not changed is not embedded again. An interrupted run goes on
+    where it was.
     """
     from semantic_core.cli._records import report_json
 
@@ -64,7 +67,9 @@ def reindex(
 def verify(
     context: click.Context, indexes: tuple[str, ...], repair: bool, app: str | None, as_json: bool
 ) -> None:
-    """Compare every row of the models with their indexes. Exit code 1 if something differs, and was not repaired."""
+    """Compare every row of the models with their indexes. Exit code 1 if something differs,
+    and was not repaired.
+    """
     import attrs
 
     with application(app) as core:
@@ -149,7 +154,8 @@ class _Lines:
         if monotonic() >= self._next:
             self._next = monotonic() + EVERY
             note(
-                f"{visible(progress.collection)}: {progress.rows:,} of {counted(progress.total, 'row')}"
+                f"{visible(progress.collection)}: {progress.rows:,} of "
+                f"{counted(progress.total, 'row')}"
             )
 
 

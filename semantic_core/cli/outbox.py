@@ -36,7 +36,8 @@ def status(
 ) -> None:
     """How far each index is behind its table.
 
-    Exit code 1 if a change was given up, a trigger is missing, or something is left of an index that nobody declares.
+    Exit code 1 if a change was given up, a trigger is missing, or something is left of an index
+    that nobody declares.
     """
     from semantic_core.orm._leftovers import declared_in, leftovers
 
@@ -70,20 +71,23 @@ def status(
         for state in states:
             if state.comparing:
                 note(
-                    f"{visible(state.collection)}: {visible(state.comparing)}; semantic-core worker --once does so now."
+                    f"{visible(state.collection)}: {visible(state.comparing)}; semantic-core "
+                    "worker --once does so now."
                 )
             if state.last_error:
                 note(f"{visible(state.collection)}: {visible(state.last_error)}")
             if not state.capturing:
                 note(
-                    f"{visible(state.collection)}: its triggers are missing; call init_database(...) again."
+                    f"{visible(state.collection)}: its triggers are missing; call "
+                    "init_database(...) again."
                 )
         for each in aborted[:_SHOWN]:
             which, why = visible(f"{each.collection}/{each.key}"), visible(each.error)
             note(f"given up: {which} after {counted(each.attempts, 'attempt')}: {why}")
         if aborted:
             note(
-                "Once the cause is mended: semantic-core outbox retry. To forget them: semantic-core outbox drop."
+                "Once the cause is mended: semantic-core outbox retry. To forget them: "
+                "semantic-core outbox drop."
             )
         for leftover in left:
             note(_left(leftover))
@@ -118,7 +122,9 @@ def retry(indexes: tuple[str, ...], app: str | None, as_json: bool) -> None:
     "--yes", prompt="Forget the changes that were given up? Their rows stay as the index has them."
 )
 def drop(indexes: tuple[str, ...], app: str | None, as_json: bool) -> None:
-    """Forget changes that were given up. Their rows stay in the index as they are; `verify` finds what differs."""
+    """Forget changes that were given up. Their rows stay in the index as they are;
+    `verify` finds what differs.
+    """
     _each(
         app,
         indexes,
@@ -139,7 +145,8 @@ def drop(indexes: tuple[str, ...], app: str | None, as_json: bool) -> None:
 def forget(
     context: click.Context, collection: str, keep_documents: bool, app: str | None, as_json: bool
 ) -> None:
-    """Remove what is left of an index that no model declares any more: triggers, pending changes, state, documents.
+    """Remove what is left of an index that no model declares any more: triggers, pending changes,
+    state, documents.
 
     COLLECTION: as `status` shows it. Exit code 1 if there is nothing of that name.
     """
@@ -170,12 +177,14 @@ def forget(
         write_json(attrs.asdict(total))
     else:
         write(
-            f"Removed {counted(total.triggers, 'trigger')}, {counted(total.pending, 'pending change')} and "
+            f"Removed {counted(total.triggers, 'trigger')}, "
+            f"{counted(total.pending, 'pending change')} and "
             f"{counted(total.documents, 'document')} of {visible(collection)}."
         )
         if total.documents_left:
             note(
-                f"{counted(total.documents_left, 'document')} of tenants are left: core.tenant(name).remove(...)."
+                f"{counted(total.documents_left, 'document')} of tenants are left: "
+                "core.tenant(name).remove(...)."
             )
     if not (total.triggers or total.pending or total.documents or total.documents_left):
         context.exit(GAP)
@@ -186,8 +195,8 @@ def forget(
 def remove_all_triggers(app: str | None, as_json: bool) -> None:
     """Take all triggers of search indexes away, for a migration by another program.
 
-    Changes are not noted until the application binds its indexes again (init_database); it then puts the triggers back and
-    looks at every row.
+    Changes are not noted until the application binds its indexes again (init_database); it then
+    puts the triggers back and looks at every row.
     """
     from semantic_core.orm.migrations import remove_triggers
 
@@ -212,9 +221,11 @@ def _left(leftover: Leftover) -> str:
     if leftover.table and not leftover.table_there:
         where += ", which is gone"
     return (
-        f"left of {visible(leftover.collection)}, which no index declares: {counted(leftover.triggers, 'trigger')}{where}, "
-        f"{counted(leftover.pending, 'pending change')}, {counted(leftover.documents, 'document')}. To remove them: "
-        f"semantic-core outbox forget {visible(leftover.collection)}"
+        f"left of {visible(leftover.collection)}, which no index declares: "
+        f"{counted(leftover.triggers, 'trigger')}{where}, "
+        f"{counted(leftover.pending, 'pending change')}, "
+        f"{counted(leftover.documents, 'document')}. To remove them: semantic-core outbox forget "
+        f"{visible(leftover.collection)}"
     )
 
 

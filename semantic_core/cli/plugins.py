@@ -53,8 +53,8 @@ def plugins() -> None:
 def list_(as_json: bool, db: str | None) -> None:
     """Every plugin with its state, and what it takes part in.
 
-    The exit code is 0 even if some are broken: they are listed with the cause and the step that mends them, and
-    everything else goes on working.
+    The exit code is 0 even if some are broken: they are listed with the cause and the step that
+    mends them, and everything else goes on working.
     """
     infos = _load(db).infos
     if as_json:
@@ -74,8 +74,9 @@ def list_(as_json: bool, db: str | None) -> None:
 def show(context: click.Context, name: str, as_json: bool, db: str | None) -> None:
     """The plugin NAME, with the options of what it provides.
 
-    NAME is that of the plugin or of its distribution; a broken one is shown with the cause and the step that mends it.
-    Where several claim one NAME, JSON holds the first. The exit code is 2 if there is no such plugin.
+    NAME is that of the plugin or of its distribution; a broken one is shown with the cause and the
+    step that mends it. Where several claim one NAME, JSON holds the first. The exit code is 2 if
+    there is no such plugin.
     """
     loaded = _load(db)
     chosen = [info for info in loaded.infos if name == info.name] or [
@@ -103,7 +104,10 @@ def show(context: click.Context, name: str, as_json: bool, db: str | None) -> No
 
 
 def _load(db: str | None) -> Plugins:
-    """The plugins as the settings want them, and those they leave out. What one prints on import goes to standard error."""
+    """The plugins as the settings want them, and those they leave out.
+
+    What one prints on import goes to standard error.
+    """
     from semantic_core._config import read_config
     from semantic_core._discovery import built_in, installed
     from semantic_core._plugins import Plugins
@@ -171,7 +175,10 @@ def _unknown(name: str, infos: Sequence[PluginInfo]) -> str:
 
     for info in infos:
         if looks_like(info, name):
-            return f"There is no plugin {name!r}; it is probably of the plugin {info.name!r}, which is {info.status}."
+            return (
+                f"There is no plugin {name!r}; it is probably of the plugin {info.name!r}, which "
+                f"is {info.status}."
+            )
     names = sorted({info.name for info in infos})
     return f"There is no plugin {name!r}." + (
         did_you_mean(name, names) or f" There are {', '.join(names)}."
@@ -204,7 +211,10 @@ def _listing(infos: Sequence[PluginInfo]) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> str:
-    """widths: how wide each column is. Drawn by hand: importing rich takes longer than finding the plugins."""
+    """widths: how wide each column is.
+
+    Drawn by hand: importing rich takes longer than finding the plugins.
+    """
     lines = []
     for place, row in enumerate([HEADINGS, *rows]):
         style: Mapping[str, Any] = _STYLES.get(row[STATUS], {}) if place else {"bold": True}

@@ -1,4 +1,6 @@
-"""``semantic-core queue``: passages that wait for their vectors, and the batch jobs made of them."""
+"""``semantic-core queue``: passages that wait for their vectors,
+and the batch jobs made of them.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def queue() -> None:
 @common
 @click.pass_context
 def status(context: click.Context, as_json: bool, db: str | None) -> None:
-    """How much waits, which jobs there are, and what was given up. Exit code 1 if something was given up."""
+    """How much waits, which jobs there are, and what was given up.
+    Exit code 1 if something was given up.
+    """
     with opened(db) as core:
         manager = core.batch_manager
         stats, estimate = manager.queue_stats(), manager.estimate()
@@ -83,7 +87,9 @@ def flush(
     as_json: bool,
     db: str | None,
 ) -> None:
-    """Submit what waits to the embedder's provider, as batch jobs. Exit code 1 if one could not be sent yet."""
+    """Submit what waits to the embedder's provider, as batch jobs.
+    Exit code 1 if one could not be sent yet.
+    """
     with opened(db) as core:
         manager = core.batch_manager
         if dry_run:
@@ -117,7 +123,9 @@ def flush(
 def sync(
     context: click.Context, follow: bool, interval: float, as_json: bool, db: str | None
 ) -> None:
-    """Ask how the jobs are, and bring in the results of those that are done. Exit code 1 if one failed."""
+    """Ask how the jobs are, and bring in the results of those that are done.
+    Exit code 1 if one failed.
+    """
     with opened(db) as core:
         jobs = (
             _follow(core.batch_manager, interval, as_json)
@@ -148,7 +156,9 @@ def retry(job: str | None, as_json: bool, db: str | None) -> None:
 @click.argument("job")
 @common
 def cancel(job: str, as_json: bool, db: str | None) -> None:
-    """End JOB (the beginning of its id is enough). What it has done is still collected; the rest waits again."""
+    """End JOB (the beginning of its id is enough). What it has done is still collected;
+    the rest waits again.
+    """
     with opened(db) as core:
         ended = core.batch_manager.cancel(job)
     _tell_jobs([ended], as_json)

@@ -107,7 +107,8 @@ def search(
         narrowed = where is not None or bool(collections)
         write(
             fitted(
-                f"Nothing found for “{visible(results.query)}”. {_suggestion(empty, offset, narrowed, mode)}"
+                f"Nothing found for “{visible(results.query)}”. "
+                f"{_suggestion(empty, offset, narrowed, mode)}"
             )
             + "\n"
         )
@@ -120,7 +121,10 @@ def _suggestion(empty: bool, offset: int, narrowed: bool, mode: str) -> str:
     if offset:
         return f"There may be fewer than {offset + 1:,} hits: try without --offset."
     if narrowed:
-        return "Try without --where and --collection; semantic-core documents list shows what is there."
+        return (
+            "Try without --where and --collection; semantic-core documents "
+            "list shows what is there."
+        )
     if mode != "hybrid":
         return "Try --mode hybrid, which looks for meaning and for words."
     return "Try other words; semantic-core documents list shows what is there."

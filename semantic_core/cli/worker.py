@@ -1,4 +1,6 @@
-"""``semantic-core worker``: works off what waits for as long as it runs: changes of models, vectors, batch jobs."""
+"""``semantic-core worker``: works off what waits for as long as it runs: changes of models,
+vectors, batch jobs.
+"""
 
 from __future__ import annotations
 
@@ -52,10 +54,12 @@ def worker(
     as_json: bool,
     db: str | None,
 ) -> None:
-    """Work off what waits: changes of an application's models, passages without a vector, batch jobs.
+    """Work off what waits: changes of an application's models,
+    passages without a vector, batch jobs.
 
-    With --app that of its models and its index, otherwise that of the index --db or the settings name. Any number of
-    workers may run; none gets in another's way. SIGTERM and Ctrl-C end it after the batch it is at.
+    With --app that of its models and its index, otherwise that of the index --db or the settings
+    name. Any number of workers may run; none gets in another's way. SIGTERM and Ctrl-C end it after
+    the batch it is at.
     """
     if app and db:
         raise InputError("--app names an application with an index of its own; leave --db out.")
@@ -169,7 +173,10 @@ def _tell(report: IngestReport, jobs: list[BatchJob], seconds: float, as_json: b
 
     lines = [] if jobs and told(report) == told(IngestReport()) else [told(report)]
     lines += [
-        f"job {job.id[:8]}: {job.status.lower()}, {job.succeeded:,} of {counted(job.sent, 'passage')}"
+        (
+            f"job {job.id[:8]}: {job.status.lower()}, {job.succeeded:,} of "
+            f"{counted(job.sent, 'passage')}"
+        )
         + (f", {job.failed:,} failed" if job.failed else "")
         for job in jobs
     ]

@@ -1,4 +1,6 @@
-"""Reindex, verify and repair: the rows say what the index should hold, and the usual road takes it there."""
+"""Reindex, verify and repair: the rows say what the index should hold,
+and the usual road takes it there.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,11 @@ DIFFERS = "differs"
 class VerifyReport:
     """How the index differs from its table.
 
-    rows: rows that belong into the index. missing, stale, ghosts: how many have no document, have another one than their
-    row gives, and how many documents have no row. failed: rows no document can be made of. keys: (kind, ref) of the first of
-    each kind. waiting: changes not processed yet, whose rows are not counted as different. comparing: why the index is known
-    to be behind its table as a whole, "" if it is not.
+    rows: rows that belong into the index. missing, stale, ghosts: how many have no document, have
+    another one than their row gives, and how many documents have no row. failed: rows no document
+    can be made of. keys: (kind, ref) of the first of each kind. waiting: changes not processed yet,
+    whose rows are not counted as different. comparing: why the index is known to be behind its
+    table as a whole, "" if it is not.
     """
 
     rows: int = 0
@@ -102,8 +105,8 @@ def verify(adapter: AdapterContract, hub: Hub) -> VerifyReport:
 
 
 def differences(adapter: AdapterContract, hub: Hub) -> tuple[int, list[tuple[str, Ref | str]]]:
-    """How many rows belong into the index, and (kind, ref) of each that is not as it should be; of a row no document can be
-    made of, what it is called."""
+    """How many rows belong into the index, and (kind, ref) of each that is not as it should be; of
+    a row no document can be made of, what it is called."""
     outbox = hub.outbox
     if outbox.exists():
         hub.agree()
@@ -124,7 +127,8 @@ def differences(adapter: AdapterContract, hub: Hub) -> tuple[int, list[tuple[str
     suspects = [ref for ref in suspects if ref.key not in waiting]
     unreadable = {what for _, what in failed}
     suspects = [ref for ref in suspects if str(ref) not in unreadable]
-    # A row may have changed, and been worked off, between the two looks: only what differs again is a difference.
+    # A row may have changed, and been worked off, between the two looks: only what differs again is
+    # a difference.
     now = {made.ref: made for made in adapter.documents(suspects) if isinstance(made, Document)}
     judged = ((_fault(adapter, ref, now.get(ref)), ref) for ref in suspects)
     return rows, [*failed, *((kind, ref) for kind, ref in judged if kind)]
@@ -168,7 +172,9 @@ def _canonical(adapter: AdapterContract, keys: Iterable[str]) -> Iterator[str]:
 
 
 def _same(held: Document, wanted: Document) -> bool:
-    """Whether a stored document is that of the row; a splitter may have read a title or metadata out of its text."""
+    """Whether a stored document is that of the row;
+    a splitter may have read a title or metadata out of its text.
+    """
     given = set(wanted.metadata.items()) <= set(held.metadata.items())
     exact = wanted.media_type != "text/plain" or len(held.metadata) == len(wanted.metadata)
     return (

@@ -1,8 +1,9 @@
-"""Bring every row of a table into the index, page by page in key order, and take out what has no row.
+"""Bring every row of a table into the index, page by page in key order,
+and take out what has no row.
 
-Nothing is written into the application's database for it: the rows are read, the index is written, and how far it got stands
-in the index itself. A row that changes meanwhile has a ticket with a larger number than the page had when
-it was read, so the newer state wins whichever comes first.
+Nothing is written into the application's database for it: the rows are read, the index is written,
+and how far it got stands in the index itself. A row that changes meanwhile has a ticket with a
+larger number than the page had when it was read, so the newer state wins whichever comes first.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ _LEASE_SOURCE = "comparing"
 class ReindexProgress:
     """How far a comparison of all rows is.
 
-    rows: looked at so far; total: rows of the table when it began; failed: rows left out. collection: whose rows.
+    rows: looked at so far; total: rows of the table when it began; failed: rows left out.
+    collection: whose rows.
     """
 
     rows: int
@@ -72,7 +74,9 @@ class RowComparison:
 
     @property
     def wanted(self) -> bool:
-        """Whether there is something left to do: it never ran to its end, or it ran for another declaration."""
+        """Whether there is something left to do: it never ran to its end,
+        or it ran for another declaration.
+        """
         state = self.state
         return state is None or state.phase != "done" or state.declared != self.declared
 
@@ -90,7 +94,9 @@ class RowComparison:
         return begun
 
     def settle_if_empty(self) -> bool:
-        """Where there is neither row nor document, there is nothing to compare: note that, and say whether it was so."""
+        """Where there is neither row nor document, there is nothing to compare: note that,
+        and say whether it was so.
+        """
         if self._outbox.page(self._adapter.table, None, 1) or any(
             True for _ in indexed(self._adapter, self._outbox)
         ):
@@ -108,7 +114,10 @@ class RowComparison:
         return counted if self._agreement.put(self._name, state, counted) else None
 
     def step(self, limit: int = PAGE, mode: IngestMode = "auto") -> IngestReport:
-        """One page; what was done. `state` says whether more follow. mode: as for `SemanticCore.ingest`."""
+        """One page; what was done.
+
+        `state` says whether more follow. mode: as for `SemanticCore.ingest`.
+        """
         self._mode = mode
         state = self.state
         if state is None or state.declared != self.declared:
@@ -125,7 +134,7 @@ class RowComparison:
             return self._documents(state)
         return IngestReport()
 
-    # --- rows ---------------------------------------------------------------------------------------------------------
+    # --- rows -------------------------------------------------------------------------------------
 
     def _rows(self, state: Comparison, limit: int) -> IngestReport:
         # Before the rows: whoever changes one after this has a larger one.
@@ -151,7 +160,9 @@ class RowComparison:
         return report
 
     def _refs(self, keys: Sequence[str], number: int) -> tuple[list[Ref], dict[str, str]]:
-        """The refs of these rows, in every tenant they may have a document at; and why there are none, per bad key."""
+        """The refs of these rows, in every tenant they may have a document at;
+        and why there are none, per bad key.
+        """
         failed: dict[str, str] = {}
         canonical: dict[str, None] = {}
         for key in keys:
@@ -180,7 +191,7 @@ class RowComparison:
         self._outbox.add(self._name, [key], tenant, consumer=self._outbox.consumer)
         self._outbox.failed(self._outbox.of_key(self._name, key), reason)
 
-    # --- documents ----------------------------------------------------------------------------------------------------
+    # --- documents --------------------------------------------------------------------------------
 
     def _documents(self, state: Comparison) -> IngestReport:
         """Take out what has no row, or whose row is another's or does not qualify."""
@@ -196,12 +207,13 @@ class RowComparison:
         self._agreement.put(self._name, state, done)
         return report
 
-    # --- both ---------------------------------------------------------------------------------------------------------
+    # --- both -------------------------------------------------------------------------------------
 
     def _write(
         self, number: int, refs: Sequence[Ref], made: Sequence[Document | Failure]
     ) -> IngestReport:
-        # After the rows were read: whatever of them is not in the index yet has its ticket here, or was acknowledged.
+        # After the rows were read: whatever of them is not in the index yet has its ticket here, or
+        # was acknowledged.
         newest = self._agreement.consumers.newest(self._agreement.consumer, self._name)
         page = _Page(stamp_of(self._agreement.position.epoch, number), refs)
         with self._agreement.writing(lambda: newest):
@@ -232,9 +244,11 @@ class _Page:
 
 
 class Lease:
-    """Who compares rows for an index: one thread of one process at a time, as the index itself remembers.
+    """Who compares rows for an index: one thread of one process at a time,
+    as the index itself remembers.
 
-    A process that has died on this host holds nothing any more; one on another host holds it for LEASE seconds.
+    A process that has died on this host holds nothing any more; one on another host holds it for
+    LEASE seconds.
     """
 
     def __init__(self, agreement: Agreement, clock: Callable[[], float] = time.time) -> None:
@@ -277,7 +291,9 @@ class Lease:
 
 @contextmanager
 def alone(agreement: Agreement) -> Iterator[Lease]:
-    """Within it, this thread compares rows for this index as long as ``take()`` of what it gives says so."""
+    """Within it, this thread compares rows for this index as long as ``take()`` of what
+    it gives says so.
+    """
     lease = Lease(agreement)
     try:
         yield lease

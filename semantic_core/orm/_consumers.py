@@ -1,4 +1,6 @@
-"""The indexes that read an outbox: which there are, where they are, and how far each has acknowledged what it read."""
+"""The indexes that read an outbox: which there are, where they are, and how far each has
+acknowledged what it read.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from semantic_core.orm._statements import Statements
 from semantic_core.orm._tables import Dialect, Execute
 
 KEPT_FOR = 7 * 86_400.0
-"""Seconds an index may go unseen before its pending changes are dropped; then it compares every row when it comes back."""
+"""Seconds an index may go unseen before its pending changes are dropped;
+then it compares every row when it comes back.
+"""
 KEPT_IN_MEMORY = 900.0
 """The same for an index in memory, which ends with its process."""
 MOST_MARK = 2**53
@@ -30,9 +34,9 @@ _COLUMNS = "consumer, location, acknowledged, mark, seen_at, kept_for"
 class Consumer:
     """An index that reads this outbox.
 
-    consumer: its identity. location: where it was last; "" for one in memory. acknowledged: the number of the latest of its
-    writes that the outbox has heard of. mark: of that write. seen_at: when it was here last, seconds since 1970. kept_for:
-    how long it may stay away, in seconds.
+    consumer: its identity. location: where it was last; "" for one in memory. acknowledged: the
+    number of the latest of its writes that the outbox has heard of. mark: of that write. seen_at:
+    when it was here last, seconds since 1970. kept_for: how long it may stay away, in seconds.
     """
 
     consumer: str
@@ -57,13 +61,19 @@ class Consumers(Statements):
         self._clock = clock
 
     def outbox_id(self) -> str:
-        """The identity of this outbox; made at the first call. A copy of the database has the same."""
+        """The identity of this outbox; made at the first call.
+
+        A copy of the database has the same.
+        """
         found = f"SELECT value FROM {STATE} WHERE collection = '' AND name = {self._mark}"
         value = self._value(found, [_OUTBOX_ID])
         if value is None:
             insert = f"INSERT INTO {STATE} (collection, name, value) SELECT {self._marks(3)}"
             nowhere = " FROM DUAL" if self._dialect == "mysql" else ""
-            there = f"SELECT 1 FROM {STATE} there WHERE there.collection = '' AND there.name = {self._mark}"
+            there = (
+                f"SELECT 1 FROM {STATE} there WHERE there.collection = '' "
+                f"AND there.name = {self._mark}"
+            )
             values = ["", _OUTBOX_ID, secrets.token_hex(8), _OUTBOX_ID]
             try:
                 self._execute(f"{insert}{nowhere} WHERE NOT EXISTS ({there})", values)
@@ -75,12 +85,13 @@ class Consumers(Statements):
         return str(value)
 
     def look(self, consumer: str) -> tuple[str, Consumer | None, int]:
-        """The identity of the outbox, this index (None if it is not registered), and how many others there are: in one
-        query, for it is asked before every piece of work."""
+        """The identity of the outbox, this index (None if it is not registered), and how many
+        others there are: in one query, for it is asked before every piece of work."""
         columns = ", ".join(f"c.{column}" for column in _COLUMNS.split(", "))
         sql = (
-            f"SELECT s.value, (SELECT COUNT(*) FROM {CONSUMERS} o WHERE o.consumer <> {self._mark}), {columns} "
-            f"FROM {STATE} s LEFT JOIN {CONSUMERS} c ON c.consumer = {self._mark} "
+            f"SELECT s.value, (SELECT COUNT(*) FROM {CONSUMERS} o "
+            f"WHERE o.consumer <> {self._mark}), {columns} FROM {STATE} s LEFT JOIN {CONSUMERS} c "
+            f"ON c.consumer = {self._mark} "
             f"WHERE s.collection = '' AND s.name = {self._mark}"
         )
         rows = self._execute(sql, [consumer, consumer, _OUTBOX_ID])
@@ -116,8 +127,8 @@ class Consumers(Statements):
         mark: int,
         collections: Collection[str] = (),
     ) -> None:
-        """Let this index read these collections from now on, or say anew how far it is. What is noted from now on is kept
-        for it.
+        """Let this index read these collections from now on, or say anew how far it is. What is
+        noted from now on is kept for it.
 
         Another index that was at the same place is gone: it is dropped.
         """
@@ -142,20 +153,27 @@ class Consumers(Statements):
     def unsubscribe(self, consumer: str, collection: str) -> None:
         """Keep the changes of this collection for this index no more."""
         self._execute(
-            f"DELETE FROM {SUBSCRIPTIONS} WHERE collection = {self._mark} AND consumer = {self._mark}",
+            (
+                f"DELETE FROM {SUBSCRIPTIONS} WHERE collection = {self._mark} "
+                f"AND consumer = {self._mark}"
+            ),
             [collection, consumer],
         )
 
     def acknowledge(self, consumer: str, acknowledged: int, mark: int) -> None:
-        """Remember that the index has made this write of its own; an earlier one changes nothing."""
+        """Remember that the index has made this write of its own;
+        an earlier one changes nothing.
+        """
         self._execute(
-            f"UPDATE {CONSUMERS} SET acknowledged = {self._mark}, mark = {self._mark}, seen_at = {self._mark} "
-            f"WHERE consumer = {self._mark} AND acknowledged < {self._mark}",
+            f"UPDATE {CONSUMERS} SET acknowledged = {self._mark}, mark = {self._mark}, seen_at = "
+            f"{self._mark} WHERE consumer = {self._mark} AND acknowledged < {self._mark}",
             [acknowledged, mark, self._clock(), consumer, acknowledged],
         )
 
     def newest(self, consumer: str, collection: str) -> tuple[int, int] | None:
-        """Number and mark of the newest ticket of a collection that waits for this index; None if none does."""
+        """Number and mark of the newest ticket of a collection that waits for this index;
+        None if none does.
+        """
         rows = self._execute(
             f"SELECT id, mark FROM {OUTBOX} WHERE aborted < 2 AND consumer IN ('', {self._mark}) "
             f"AND collection = {self._mark} ORDER BY id DESC LIMIT 1",
@@ -169,7 +187,10 @@ class Consumers(Statements):
         if location == consumer.location and -consumer.kept_for / 10 < age < consumer.kept_for / 10:
             return
         self._execute(
-            f"UPDATE {CONSUMERS} SET location = {self._mark}, seen_at = {self._mark} WHERE consumer = {self._mark}",
+            (
+                f"UPDATE {CONSUMERS} SET location = {self._mark}, seen_at = {self._mark} "
+                f"WHERE consumer = {self._mark}"
+            ),
             [location, self._clock(), consumer.consumer],
         )
 
@@ -185,7 +206,9 @@ class Consumers(Statements):
         self._execute(f"DELETE FROM {OUTBOX} WHERE consumer = {self._mark}", [consumer])
 
     def holds(self, number: int, mark: int) -> bool:
-        """Whether the outbox has a ticket with this mark; number: the one it had when it was last seen."""
+        """Whether the outbox has a ticket with this mark;
+        number: the one it had when it was last seen.
+        """
         sql = f"SELECT 1 FROM {OUTBOX} WHERE id = {self._mark} AND mark = {self._mark}"
         if self._value(sql, [number, mark]) is not None:
             return True
@@ -197,7 +220,10 @@ class Consumers(Statements):
             rows = self._execute("PRAGMA database_list", ())
             return next((str(row[2] or "") for row in rows if row[1] == "main"), "")
         if self._dialect == "postgresql":
-            return f"{self._value('SELECT current_database()')}/{self._value('SELECT current_schema()')}"
+            return (
+                f"{self._value('SELECT current_database()')}/"
+                f"{self._value('SELECT current_schema()')}"
+            )
         return str(self._value("SELECT DATABASE()"))
 
     def is_another(self, address: str, here: str) -> bool:

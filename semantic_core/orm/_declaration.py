@@ -1,4 +1,6 @@
-"""What a `SemanticIndex` says of a model, checked once: which fields are text, title and metadata, and which rows count."""
+"""What a `SemanticIndex` says of a model, checked once: which fields are text, title and metadata,
+and which rows count.
+"""
 
 from __future__ import annotations
 
@@ -56,13 +58,15 @@ def _listed(what: str, fields: object) -> tuple[Any, ...]:
 class Declaration:
     """One index of one model.
 
-    collection: what its documents are one of; "" until an adapter names it after the table. name: of the attribute the index
-    is declared as. source_fields: the text, in this order, a blank line between them; names,
-    dotted paths or callables given the instance. title_field: the title; None takes a source field called "title" if there
-    are others. metadata_fields: what a ``where`` can ask for: a list, or {name: field}. condition: a callable given the
-    instance; rows it is false for are not in the index. soft_delete: a field that is true (a date, a flag) where a row
-    counts as deleted. tenant: the field or callable that names whose a row is. watch_fields: columns that callables read;
-    without it a declaration with callables listens to every column. version: raise it when a callable changes what it gives.
+    collection: what its documents are one of; "" until an adapter names it after the table. name:
+    of the attribute the index is declared as. source_fields: the text, in this order, a blank line
+    between them; names, dotted paths or callables given the instance. title_field: the title; None
+    takes a source field called "title" if there are others. metadata_fields: what a ``where`` can
+    ask for: a list, or {name: field}. condition: a callable given the instance; rows it is false
+    for are not in the index. soft_delete: a field that is true (a date, a flag) where a row counts
+    as deleted. tenant: the field or callable that names whose a row is. watch_fields: columns that
+    callables read; without it a declaration with callables listens to every column. version: raise
+    it when a callable changes what it gives.
     is_row: what tells a row from a list of values; an adapter's own.
     """
 
@@ -120,8 +124,8 @@ class Declaration:
         )
 
     def named_after(self, table: Table) -> Declaration:
-        """The same with a collection: its own, or the table's name, with the part of the table it is about, and its own name
-        if it is not called "search"."""
+        """The same with a collection: its own, or the table's name, with the part of the table it
+        is about, and its own name if it is not called "search"."""
         if self.collection:
             return self
         name = "" if self.name == DEFAULT_NAME else self.name
@@ -184,9 +188,11 @@ class Declaration:
     def document(
         self, key: str, instance: object, read_metadata: Callable[[object, FieldPath], list[Any]]
     ) -> Document:
-        """The document of a row. read_metadata: how a metadata field is read, since related rows stand there as their key.
+        """The document of a row. read_metadata: how a metadata field is read, since related rows
+        stand there as their key.
 
-        Raises InputError for a value that cannot be text or metadata, and whatever a callable raises.
+        Raises InputError for a value that cannot be text or metadata, and whatever a callable
+        raises.
         """
         parts = [
             "\n".join(filter(None, map(as_text, self.read(instance, field))))

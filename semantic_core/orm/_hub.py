@@ -1,4 +1,6 @@
-"""One per core and database: the outbox, the indexes it feeds, and when pending changes are processed."""
+"""One per core and database: the outbox, the indexes it feeds,
+and when pending changes are processed.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +40,13 @@ PAUSE = 0.02
 DROP = 30.0
 """Seconds between two looks for indexes that have been away for too long."""
 MOST_REFUSALS = 4
-"""How often a store may refuse changes of one document as stale before that is a failure like any other."""
+"""How often a store may refuse changes of one document as stale before that is a failure
+like any other.
+"""
 SLOW = 0.1
-"""Seconds a commit may have waited for an index that then failed, before the next ones are spared that."""
+"""Seconds a commit may have waited for an index that then failed,
+before the next ones are spared that.
+"""
 PATIENCE = 0.2
 """Seconds a commit waits for other writers of the index; what it cannot process then waits."""
 REST = 2.0
@@ -55,10 +61,12 @@ _log = logging.getLogger("semantic_core.orm")
 class IndexStatus:
     """How far an index is behind its table.
 
-    waiting: changes to be worked off. backfill: rows that wait to be compared with the index: those there were before it, or
-    all of them after one of the two was restored; comparing says why. taken: being worked off right now.
-    aborted: given up after many tries; kept, see ``semantic-core outbox``. oldest: when the oldest waiting change was made,
-    in seconds since 1970; None if none waits. last_error: of the latest attempt that failed; "" since one succeeded.
+    waiting: changes to be worked off. backfill: rows that wait to be compared with the index: those
+    there were before it, or all of them after one of the two was restored; comparing says why.
+    taken: being worked off right now.
+    aborted: given up after many tries; kept, see ``semantic-core outbox``. oldest: when the oldest
+    waiting change was made, in seconds since 1970; None if none waits. last_error: of the latest
+    attempt that failed; "" since one succeeded.
     capturing: whether its triggers (or events) are there.
     """
 
@@ -137,12 +145,16 @@ class Hub:
 
     @property
     def working(self) -> bool:
-        """Whether this thread is working changes off right now: then what it writes is no change itself."""
+        """Whether this thread is working changes off right now:
+        then what it writes is no change itself.
+        """
         return bool(getattr(self._mine, "working", False))
 
     @property
     def elsewhere(self) -> bool:
-        """Whether the connection leads to another database now, that of a test run: its rows are no business of this hub."""
+        """Whether the connection leads to another database now, that of a test run:
+        its rows are no business of this hub.
+        """
         return self._first.database != self.database
 
     @property
@@ -159,10 +171,12 @@ class Hub:
         finally:
             self._mine.working = nested
 
-    # --- what is known of each other -----------------------------------------------------------------------------------
+    # --- what is known of each other --------------------------------------------------------------
 
     def agree(self) -> str:
-        """See whether outbox and index belong to one history, and begin anew if not; then the reason, else ""."""
+        """See whether outbox and index belong to one history, and begin anew if not;
+        then the reason, else "".
+        """
         if self.elsewhere:
             return ""
         if not self.at_home:
@@ -181,31 +195,41 @@ class Hub:
         return why
 
     def _check_home(self) -> None:
-        """ConfigError if the index is that of another database. `install` keeps one in memory instead."""
+        """ConfigError if the index is that of another database.
+
+        `install` keeps one in memory instead.
+        """
         for name, adapter in self.adapters.items():
             with self.at_work():
                 other = "" if adapter.same_transaction else self.agreement.stranger(name)
             if other:
                 raise ConfigError(
-                    f"{adapter}: the index at {self.agreement.index.location!r} is that of another database, {other!r}.",
+                    (
+                        f"{adapter}: the index at {self.agreement.index.location!r} is that of "
+                        f"another database, {other!r}."
+                    ),
                     hint="Give this database an index of its own: path=, or SEMANTIC_CORE_PATH.",
                 )
         self.at_home = True
 
     def twin(self) -> SemanticCore:
-        """The core in memory that stands in for this one's where the index is that of another database."""
+        """The core in memory that stands in for this one's where the index is that of
+        another database.
+        """
         with self._lock:
             if self._twin is None:
                 self._twin = self.core.in_memory()
             return self._twin
 
     def _drop_lost(self) -> None:
-        """Forget indexes that have been away for too long: their pending changes would grow without end."""
+        """Forget indexes that have been away for too long:
+        their pending changes would grow without end.
+        """
         for lost in self.agreement.consumers.lost():
             if lost.consumer != self.outbox.consumer:
                 _log.warning(
-                    "The index at %r has been away for more than %.1f days: its pending changes are dropped. When it comes "
-                    "back, it compares all rows.",
+                    "The index at %r has been away for more than %.1f days: its pending changes "
+                    "are dropped. When it comes back, it compares all rows.",
                     lost.location or "(in memory)",
                     lost.kept_for / 86_400,
                 )
@@ -229,8 +253,8 @@ class Hub:
         self._installed = self.outbox.exists()
         if not self._installed:
             _log.warning(
-                "The outbox is gone from the application's database, and changes go unseen. init_database() makes it anew "
-                "and compares all rows."
+                "The outbox is gone from the application's database, and changes go unseen. "
+                "init_database() makes it anew and compares all rows."
             )
         return not self._installed
 
@@ -244,7 +268,9 @@ class Hub:
         return RowComparison(adapter, self.outbox, self.agreement)
 
     def behind(self, adapter: AdapterContract) -> str:
-        """What of this index is not in its answers yet, for whoever reads them; "" if nothing is known to be missing."""
+        """What of this index is not in its answers yet, for whoever reads them;
+        "" if nothing is known to be missing.
+        """
         if not self.is_installed():
             return "the index is not installed in the application's database: call init_database()"
         comparison = self.comparison(adapter)
@@ -273,10 +299,13 @@ class Hub:
         )
         return wanted and adapter.shared_by_threads
 
-    # --- when pending changes are processed ---------------------------------------------------------------------------
+    # --- when pending changes are processed -------------------------------------------------------
 
     def wake(self) -> None:
-        """Something was committed. Never raises: what goes wrong stands in the status, and the tickets wait."""
+        """Something was committed.
+
+        Never raises: what goes wrong stands in the status, and the tickets wait.
+        """
         if self._closed or self.working or self._first.in_transaction or self.elsewhere:
             return
         self.install_waiting()
@@ -331,9 +360,11 @@ class Hub:
             self.reinstall.settle()
 
     def write_words(self, limit: int | None = None) -> None:
-        """Within an open transaction of a database that holds its own index: index what it changed, vectors apart.
+        """Within an open transaction of a database that holds its own index:
+        index what it changed, vectors apart.
 
-        limit: changes; None takes all. Those of indexes that are paused, or worked off by hand, are left.
+        limit: changes; None takes all. Those of indexes that are paused, or worked off by hand, are
+        left.
         """
         wanted = {
             name
@@ -357,18 +388,24 @@ class Hub:
         progress: Progress | None = None,
         until: float | None = None,
     ) -> IngestReport:
-        """Process the pending changes of these collections (None: all), at most `limit` of them (None: all).
+        """Process the pending changes of these collections (None: all),
+        at most `limit` of them (None: all).
 
-        compare: then also compare the rows that wait for it. pending: then embed what has no vector yet; an embedder that is
-        unavailable is a failure in the report. mode: as for `SemanticCore.ingest`; "async" may be used within a transaction.
-        progress: called after each page of rows that were compared. until: by `time.monotonic`, when to stop.
-        Raises what the store or the database raises; tickets are given back then. StoreMisuse within a transaction.
+        compare: then also compare the rows that wait for it. pending: then embed what has no vector
+        yet; an embedder that is unavailable is a failure in the report. mode: as for
+        `SemanticCore.ingest`; "async" may be used within a transaction.
+        progress: called after each page of rows that were compared. until: by `time.monotonic`,
+        when to stop. Raises what the store or the database raises; tickets are given back then.
+        StoreMisuse within a transaction.
         """
         if self.elsewhere:
             return IngestReport()
         if mode != "async" and self._first.in_transaction:
             raise StoreMisuse(
-                "Changes cannot be worked off within an open transaction: the index would hold what may be rolled back.",
+                (
+                    "Changes cannot be worked off within an open transaction: the index would hold "
+                    "what may be rolled back."
+                ),
                 hint="Call it after the commit.",
             )
         wanted = set(self.adapters if collections is None else collections) & set(self.adapters)
@@ -420,7 +457,8 @@ class Hub:
                 raise
             refused.update(failure.what for failure in done.failed if failure.code == STALE)
             if any(count > 1 for count in refused.values()):
-                # Not overtaken by a newer change: what stands in the way was never one of this outbox.
+                # Not overtaken by a newer change: what stands in the way was never one of this
+                # outbox.
                 self.agreement.begin_epoch()
             if again:
                 done = attrs.evolve(
@@ -447,7 +485,9 @@ class Hub:
         progress: Progress | None,
         until: float | None,
     ) -> IngestReport:
-        """Compare the rows of these collections that wait for it, page by page, unless another process is at it."""
+        """Compare the rows of these collections that wait for it, page by page,
+        unless another process is at it.
+        """
         names = self._unfinished(wanted)
         report, left = IngestReport(), limit
         if not names:
@@ -484,7 +524,10 @@ class Hub:
         return report
 
     def _unfinished(self, names: Iterable[str]) -> list[str]:
-        """Those of these collections whose rows are to be compared, by name. One whose table is not there stops no other."""
+        """Those of these collections whose rows are to be compared, by name.
+
+        One whose table is not there stops no other.
+        """
         wanted = [name for name in sorted(names) if self.comparison(self.adapters[name]).wanted]
         return [name for name in wanted if is_there(self.adapters[name])]
 
@@ -499,7 +542,9 @@ class Hub:
 
     @in_one_connection
     def freshen(self, collection: str, timeout: float) -> int:
-        """Process what waits in a collection, and wait for what others hold; how much is left after `timeout` seconds."""
+        """Process what waits in a collection, and wait for what others hold;
+        how much is left after `timeout` seconds.
+        """
         until = monotonic() + timeout
         while True:
             if not self._first.in_transaction:  # what is not committed yet is nobody's business
@@ -589,7 +634,9 @@ class Hub:
 
     @in_one_connection
     def _work(self) -> bool:
-        """What the worker thread does when it is woken, and now and then; whether it has to come back by itself."""
+        """What the worker thread does when it is woken, and now and then;
+        whether it has to come back by itself.
+        """
         active = {
             name: adapter for name, adapter in self.adapters.items() if name not in self._paused
         }
@@ -616,7 +663,9 @@ class Hub:
         return bool(background or unfinished or self._behind_inline)
 
     def _embed_pending(self, limit: int | None = None) -> IngestReport:
-        """What has no vector yet: embedded now, or by the embedder's batch jobs where those are wanted."""
+        """What has no vector yet: embedded now, or by the embedder's batch jobs where
+        those are wanted.
+        """
         from semantic_core.errors import BudgetSpent, EmbedderError
         from semantic_core.protocols import VectorQueue
 
@@ -650,7 +699,10 @@ def once(report: IngestReport) -> IngestReport:
 
 
 def hub_of(core: SemanticCore, adapter: AdapterContract) -> Hub:
-    """The hub of the adapter's database in this core; made at the first call. Raises ConfigError, see `Hub.add`."""
+    """The hub of the adapter's database in this core; made at the first call.
+
+    Raises ConfigError, see `Hub.add`.
+    """
     collection = adapter.declaration.collection
     with _making:
         hubs: Sequence[Hub] = [each for each in core.followers if isinstance(each, Hub)]

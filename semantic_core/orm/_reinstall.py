@@ -1,4 +1,6 @@
-"""Indexes that are to be installed as soon as that can be done: their table is not there yet, or a migration is at work."""
+"""Indexes that are to be installed as soon as that can be done: their table is not there yet,
+or a migration is at work.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ NO_TABLE = "the table is not there yet"
 
 
 class Reinstall:
-    """The indexes of one hub that wait for it. Safe to share between threads; costs nothing while none waits."""
+    """The indexes of one hub that wait for it.
+
+    Safe to share between threads; costs nothing while none waits.
+    """
 
     def __init__(self) -> None:
         self._waiting: dict[str, BaseORMAdapter] = {}
@@ -39,7 +44,10 @@ class Reinstall:
             self._waiting.pop(adapter.declaration.collection, None)
 
     def settle(self) -> None:
-        """Install those whose table is there. Never raises: an index that cannot be installed yet goes on waiting."""
+        """Install those whose table is there.
+
+        Never raises: an index that cannot be installed yet goes on waiting.
+        """
         for adapter in list(self._waiting.values()):
             try:
                 if is_there(adapter):

@@ -1,4 +1,6 @@
-"""Rows and documents, looked through page by page: which there are, and which are noted to be looked at again."""
+"""Rows and documents, looked through page by page: which there are,
+and which are noted to be looked at again.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def note(adapter: AdapterContract, outbox: SqlOutbox, refs: Iterable[Ref]) -> No
 
 
 def expected(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[Document | Failure]:
-    """The document every row should have, of those that belong into the index; a Failure for one that cannot be made."""
+    """The document every row should have, of those that belong into the index;
+    a Failure for one that cannot be made.
+    """
     name = adapter.declaration.collection
     after: str | None = None
     while True:

@@ -1,4 +1,6 @@
-"""Tickets on their way from the outbox to the core: addresses as the database writes them become refs."""
+"""Tickets on their way from the outbox to the core:
+addresses as the database writes them become refs.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,17 @@ if TYPE_CHECKING:
     from semantic_core.orm.outbox import SqlOutbox, Ticket
 
 WHOLE = ""
-"""The key of a ticket for a whole collection: its documents are compared with the rows there are."""
+"""The key of a ticket for a whole collection:
+its documents are compared with the rows there are.
+"""
 
 
 class Tickets:
     """One taking from an outbox; keeps `protocols.Outbox`, with stamps for numbers.
 
-    taken: how many tickets it took. compare: called with a collection whose rows are all to be compared. lease: see
-    `SqlOutbox.claim`. again: whether what the store refuses is looked at anew at once; else it has failed.
+    taken: how many tickets it took. compare: called with a collection whose rows are all to be
+    compared. lease: see `SqlOutbox.claim`. again: whether what the store refuses is looked at anew
+    at once; else it has failed.
     """
 
     def __init__(
@@ -48,7 +53,10 @@ class Tickets:
         self.taken = 0
 
     def take(self, limit: int) -> Sequence[tuple[int, Ref]]:
-        """See `Outbox.take`. Tickets of whole tables are worked off here: all rows of the collection are compared."""
+        """See `Outbox.take`.
+
+        Tickets of whole tables are worked off here: all rows of the collection are compared.
+        """
         tickets = self._outbox.claim(limit, collections=set(self._adapters), lease=self._lease)
         self.taken += len(tickets)
         self._open |= {ticket.number: ticket for ticket in tickets}
@@ -165,14 +173,15 @@ class Tickets:
 def placed(
     adapter: AdapterContract, outbox: SqlOutbox, stamps: Mapping[str, int]
 ) -> Mapping[str, Sequence[str]]:
-    """For rows whose tenant only the row itself tells: per key the tenants it belongs to now and was put at before; none
-    where a later change has the row.
+    """For rows whose tenant only the row itself tells: per key the tenants it belongs to now and
+    was put at before; none where a later change has the row.
 
-    Each place is written down before the document goes there, with the number of its ticket; whoever comes later sees it
-    and clears it, and who sees a later one leaves the row to that one.
+    Each place is written down before the document goes there, with the number of its ticket;
+    whoever comes later sees it and clears it, and who sees a later one leaves the row to that one.
     """
     name = adapter.declaration.collection
-    # All are read before any is written down: `load` may keep a connection, perhaps the only one, while it runs.
+    # All are read before any is written down: `load` may keep a connection, perhaps the only one,
+    # while it runs.
     owners = [
         (key, adapter.declaration.tenant_of(instance)) for key, instance in adapter.rows(stamps)
     ]

@@ -1,8 +1,8 @@
 """Values of rows as the index keeps them: text to search in, metadata to ask for.
 
 Text: any value is written as a person would read it; None is nothing; a list is a line per item.
-Metadata: dates and times become ISO 8601 text (those with a time zone in UTC, so that they sort), decimals numbers, UUIDs
-and enumerations their value, JSON objects JSON text; None is left out.
+Metadata: dates and times become ISO 8601 text (those with a time zone in UTC, so that they sort),
+decimals numbers, UUIDs and enumerations their value, JSON objects JSON text; None is left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from semantic_core._checks import INT64, Value
 from semantic_core.errors import InputError
 
 FieldPath = str | Callable[[Any], object]
-"""A field: its name, a dotted path through related rows ("author.name"), or a callable given the instance."""
+"""A field: its name, a dotted path through related rows ("author.name"),
+or a callable given the instance.
+"""
 
 
 IsRow = Callable[[object], bool]
@@ -34,7 +36,9 @@ def never(value: object) -> bool:
 
 
 def read(instance: object, field: FieldPath, is_row: IsRow = never) -> list[Any]:
-    """The values a field of an instance has: one, none if something on the way is None, many through a to-many relation."""
+    """The values a field of an instance has: one, none if something on the way is None, many
+    through a to-many relation.
+    """
     if callable(field):
         return _unfolded(field(instance), is_row)
     found = [instance]
@@ -143,5 +147,8 @@ _HEX = re.compile(r"[0-9a-f]{32}")
 
 
 def canonical_tenant(text: str) -> str:
-    """A tenant's name as documents have it. Some databases write a UUID without its dashes; then they are put in."""
+    """A tenant's name as documents have it.
+
+    Some databases write a UUID without its dashes; then they are put in.
+    """
     return str(UUID(text)) if _HEX.fullmatch(text) else text

@@ -16,10 +16,12 @@ _log = logging.getLogger("semantic_core.orm")
 
 
 class Worker:
-    """Calls ``work()`` when woken and every INTERVAL seconds; ``release()`` once there is nothing more to do.
+    """Calls ``work()`` when woken and every INTERVAL seconds;
+    ``release()`` once there is nothing more to do.
 
-    work: says whether it wants to be called again by itself; if not, the thread ends, and the next `wake` begins another.
-    Starts with the first `wake`, also in a child process after a fork. A failure is logged, and the pause doubles.
+    work: says whether it wants to be called again by itself; if not, the thread ends, and the next
+    `wake` begins another. Starts with the first `wake`, also in a child process after a fork. A
+    failure is logged, and the pause doubles.
     """
 
     def __init__(self, work: Callable[[], bool], release: Callable[[], None]) -> None:

@@ -35,21 +35,25 @@ FILE = "semantic-core.db"
 class SemanticIndex(_ClassMethod):
     """An index of a model, declared on it; ``Model.search("...")`` then finds its rows.
 
-    source_fields: the fields whose text is searched, in order: names, dotted paths through related rows
-    ("author.name"), or callables given the instance. title_field: what a person calls a row; a source field called
-    "title" is taken if nothing is said. metadata_fields: what ``where`` can ask for, a list or {name: field}; a foreign
-    key gives the key of the row it points at. condition: a callable; rows it is false for are not in the index.
-    soft_delete: a field that is true where a row counts as deleted. tenant: field or callable that names whose a row is.
-    watch_fields: the columns callables read. collection: name of its documents' collection; None takes the table's name.
-    capture, sync: see `BaseORMAdapter`. core: the core that keeps it; store, embedder: objects or names one is made of;
-    without either it is bound to the core of `bind_declared`. children: which models derived from this one have an index of
-    their own as well: True all, False none, None those whose rows are no rows of its table. Rows of the others are found
-    through this one.
+    source_fields: the fields whose text is searched, in order: names, dotted paths through related
+    rows ("author.name"), or callables given the instance. title_field: what a person calls a row; a
+    source field called "title" is taken if nothing is said. metadata_fields: what ``where`` can ask
+    for, a list or {name: field}; a foreign key gives the key of the row it points at. condition: a
+    callable; rows it is false for are not in the index.
+    soft_delete: a field that is true where a row counts as deleted. tenant: field or callable that
+    names whose a row is.
+    watch_fields: the columns callables read. collection: name of its documents' collection; None
+    takes the table's name.
+    capture, sync: see `BaseORMAdapter`. core: the core that keeps it; store, embedder: objects or
+    names one is made of; without either it is bound to the core of `bind_declared`. children: which
+    models derived from this one have an index of their own as well: True all, False none, None
+    those whose rows are no rows of its table. Rows of the others are found through this one.
 
-    Declared on an abstract model, every model that inherits it has an index of its own, whatever `children` says.
+    Declared on an abstract model, every model that inherits it has an index of its own, whatever
+    `children` says.
 
-    It is a kind of class method, for that is how one calls it, and how pydantic (so SQLModel too) knows that an attribute
-    is no field.
+    It is a kind of class method, for that is how one calls it, and how pydantic (so SQLModel too)
+    knows that an attribute is no field.
     """
 
     _declared: ClassVar[list[tuple[weakref.ref[type], str, SemanticIndex]]] = []
@@ -117,8 +121,14 @@ class SemanticIndex(_ClassMethod):
             parent = self._found_through.get(owner)
             if parent is not None:
                 raise ConfigError(
-                    f"{owner.__name__} has no index of its own: its rows are found through {parent}.{self._name}.",
-                    hint=f"Search there; or declare that one with children=True, or one of its own on {owner.__name__}.",
+                    (
+                        f"{owner.__name__} has no index of its own: its rows are found through "
+                        f"{parent}.{self._name}."
+                    ),
+                    hint=(
+                        "Search there; or declare that one with children=True, or one of its own "
+                        f"on {owner.__name__}."
+                    ),
                 )
             if (
                 any(base.__dict__.get(self._name) is self for base in owner.__mro__)
@@ -139,7 +149,10 @@ class SemanticIndex(_ClassMethod):
         core: SemanticCore | None,
         **options: Any,
     ) -> BaseORMAdapter:
-        """Keep the index of this model in a core. options: of the adapter class. Raises ConfigError."""
+        """Keep the index of this model in a core. options: of the adapter class.
+
+        Raises ConfigError.
+        """
         there = self._bound.get(model)
         chosen = self._core or self._own_core() or core
         if chosen is None:
@@ -168,7 +181,9 @@ class SemanticIndex(_ClassMethod):
     def belongs_to_parent(
         self, model: type, adapter_class: type[BaseORMAdapter], core: Any, **options: Any
     ) -> bool:
-        """Whether a model has no index of its own, since that of a model it is derived from stands for it."""
+        """Whether a model has no index of its own,
+        since that of a model it is derived from stands for it.
+        """
         if self.children is True:
             return False
         above = [self._bound[each] for each in model.__mro__[1:] if each in self._bound]
@@ -198,7 +213,9 @@ class SemanticIndex(_ClassMethod):
 
     @classmethod
     def declared(cls) -> Iterator[tuple[type, SemanticIndex]]:
-        """Every index that was declared, with each class that has it: the one it stands in, and those that inherit it."""
+        """Every index that was declared, with each class that has it: the one it stands in,
+        and those that inherit it.
+        """
         with cls._lock:
             cls._declared[:] = [entry for entry in cls._declared if entry[0]() is not None]
             declared = list(cls._declared)
@@ -219,9 +236,11 @@ def declare(
 ) -> SemanticIndex:
     """Declare an index on a model that is not yours to edit, as if it stood in its class.
 
-    index: the declaration, or leave it out and give what `SemanticIndex` takes: ``declare(Page, source_fields=["title"])``.
-    name: the attribute, so ``Page.search("...")``. Call it before `bind_declared`. Raises ConfigError if the model has an
-    attribute of that name already, unless it is an index it inherits.
+    index: the declaration, or leave it out and give what `SemanticIndex` takes:
+    ``declare(Page, source_fields=["title"])``.
+    name: the attribute, so ``Page.search("...")``. Call it before `bind_declared`. Raises
+    ConfigError if the model has an attribute of that name already, unless it is an index it
+    inherits.
     """
     if not isinstance(model, type):
         raise ConfigError(f"declare takes a model class, got {clip(model)}.")
@@ -252,10 +271,12 @@ def bind_declared(
 ) -> list[BaseORMAdapter]:
     """Bind every declared index whose model the adapter class serves; call it once at start-up.
 
-    core: keeps those that name none; None takes the one they are bound to already, else makes one with
-    `BaseORMAdapter.usual_core`: unless the settings say where, in "semantic-core.db" beside the package of the models.
-    install: set up tables and triggers too. backfill: when rows that are there already are indexed, see
-    `BaseORMAdapter.install`. options: handed to the adapter class. Binding again to the same core changes nothing.
+    core: keeps those that name none; None takes the one they are bound to already, else makes one
+    with `BaseORMAdapter.usual_core`: unless the settings say where, in "semantic-core.db" beside
+    the package of the models.
+    install: set up tables and triggers too. backfill: when rows that are there already are indexed,
+    see `BaseORMAdapter.install`. options: handed to the adapter class. Binding again to the same
+    core changes nothing.
     """
     served = [
         model for model, _ in SemanticIndex.declared() if adapter_class.serves(model, **options)

@@ -1,16 +1,21 @@
-"""Triggers that note what changes: generated from what an index reads, named after it, replaced when that changes.
+"""Triggers that note what changes: generated from what an index reads, named after it,
+replaced when that changes.
 
-They see every write to the tables, whoever makes it, and write addresses into the outbox within the same transaction.
+They see every write to the tables, whoever makes it, and write addresses into the outbox within the
+same transaction.
 
-=================================  ====================================================================================
+=================================  =================================================================
 what they do not see               why
-=================================  ====================================================================================
+=================================  =================================================================
 TRUNCATE on MySQL and MariaDB      it fires no trigger
-a row that REPLACE evicts, SQLite  delete triggers fire for it only with ``PRAGMA recursive_triggers=ON``
-a cascade that turns in a circle   MySQL's cascades fire no triggers; the way up is followed to each table once
-=================================  ====================================================================================
+a row that REPLACE evicts, SQLite  delete triggers fire for it only with
+                                   ``PRAGMA recursive_triggers=ON``
+a cascade that turns in a circle   MySQL's cascades fire no triggers; the way up is followed to each
+                                   table once
+=================================  =================================================================
 
-Longer than the house limit because the rules for own, related and cascading rows are read side by side.
+Longer than the house limit because the rules for own, related and cascading rows are read side by
+side.
 """
 
 from __future__ import annotations
@@ -47,7 +52,8 @@ Way = tuple[Join, ...]
 class Capture(Statements):
     """The triggers of one collection.
 
-    execute, placeholder: as for `SqlOutbox`; meant to run outside of a transaction, which MySQL would commit.
+    execute, placeholder: as for `SqlOutbox`; meant to run outside of a transaction, which MySQL
+    would commit.
     """
 
     def __init__(
@@ -66,14 +72,18 @@ class Capture(Statements):
         )
 
     def statements(self) -> list[str]:
-        """The statements that make the triggers, each by itself. Nothing is changed; MySQL's foreign keys are read."""
+        """The statements that make the triggers, each by itself.
+
+        Nothing is changed; MySQL's foreign keys are read.
+        """
         return list(self._named().values())
 
     def install(self) -> bool:
         """Make what is missing, then drop what an earlier version left; whether anything changed.
 
-        Nothing is missed in between, and any number of processes may do so at once. Raises ConfigError, before any change,
-        if a column is not there or the outbox is not: writes to the tables would fail.
+        Nothing is missed in between, and any number of processes may do so at once. Raises
+        ConfigError, before any change, if a column is not there or the outbox is not: writes to the
+        tables would fail.
         """
         wanted = self._named()
         missing = wanted.keys() - self._there(complete=True)
@@ -100,7 +110,7 @@ class Capture(Statements):
         """Names of those of any version that are there and fire."""
         return self._there(complete=True)
 
-    # --- which there are ---------------------------------------------------------------------------------------------
+    # --- which there are --------------------------------------------------------------------------
 
     def _named(self) -> dict[str, str]:
         version = self.version
@@ -145,8 +155,8 @@ class Capture(Statements):
             except Exception as error:
                 table = way[-1].table if way else self._watch.table.name
                 raise ConfigError(
-                    f"{self._watch.collection} cannot be kept by triggers: {', '.join(columns)} of {table} cannot be read: "
-                    f"{str(error).partition(chr(10))[0]}.",
+                    f"{self._watch.collection} cannot be kept by triggers: {', '.join(columns)} of "
+                    f"{table} cannot be read: {str(error).partition(chr(10))[0]}.",
                     hint="Migrate the database first, or correct the model.",
                 ) from error
         for name in dict.fromkeys(
@@ -155,12 +165,15 @@ class Capture(Statements):
             sql, params = has_no_rows_of_its_own(self._dialect, name, self._mark)
             if int(self._value(sql, params)):
                 raise ConfigError(
-                    f"{self._watch.collection} cannot be kept by triggers: {name} is a view or a virtual table, "
-                    "where none fire.",
-                    hint='Index a model of a table, or use capture="events", which hears what the ORM writes to this one.',
+                    f"{self._watch.collection} cannot be kept by triggers: {name} is a view or a "
+                    "virtual table, where none fire.",
+                    hint=(
+                        'Index a model of a table, or use capture="events", which hears what the '
+                        "ORM writes to this one."
+                    ),
                 )
 
-    # --- what they do ------------------------------------------------------------------------------------------------
+    # --- what they do -----------------------------------------------------------------------------
 
     @cached_property
     def _own_columns(self) -> tuple[str, ...]:
@@ -172,7 +185,9 @@ class Capture(Statements):
 
     @cached_property
     def _related(self) -> dict[Way, tuple[str, ...]]:
-        """Per way to a related table the columns of it that matter, those of the joins among them."""
+        """Per way to a related table the columns of it that matter,
+        those of the joins among them.
+        """
         found: dict[Way, dict[str, None]] = {}
         for related in self._watch.related:
             for depth, join in enumerate(related.joins, start=1):
@@ -222,9 +237,11 @@ class Capture(Statements):
             )
 
     def _of_related(self, what: str, way: Way, columns: tuple[str, ...]) -> Iterator[Trigger]:
-        """What belongs to a related row is looked up by the column that joins it, as it was and as it is.
+        """What belongs to a related row is looked up by the column that joins it,
+        as it was and as it is.
 
-        MySQL's cascades have changed the rows here before an AFTER trigger looks, and fire none here: so BEFORE looks too.
+        MySQL's cascades have changed the rows here before an AFTER trigger looks, and fire none
+        here: so BEFORE looks too.
         """
         table, theirs = way[-1].table, way[-1].theirs
         differ = differs(self._dialect, columns)
@@ -257,7 +274,9 @@ class Capture(Statements):
             yield Trigger(f"{what}_truncate", table, "BEFORE", "TRUNCATE", (everyone,), reads=reads)
 
     def _of_cascades(self) -> Iterator[Trigger]:
-        """Parents whose deletion, or change of key, reaches rows of ours or rows related to them."""
+        """Parents whose deletion, or change of key,
+        reaches rows of ours or rows related to them.
+        """
         keys = foreign_keys(self._execute)
         reached: list[tuple[Way, tuple[str, ...] | None]] = [
             ((), self._own_columns),
@@ -300,7 +319,7 @@ class Capture(Statements):
                     reached.append((further, None))
                 number += 1
 
-    # --- in SQL ------------------------------------------------------------------------------------------------------
+    # --- in SQL -----------------------------------------------------------------------------------
 
     def _ticket(self, values: str) -> str:
         return f"INSERT INTO {OUTBOX} (collection, row_key, tenant) SELECT {values}"
@@ -321,7 +340,9 @@ class Capture(Statements):
         return sql
 
     def _owners(self, way: Way, *rows: str) -> str:
-        """Tickets for the rows of ours at the beginning of the way, of the rows OLD, NEW or both at its end."""
+        """Tickets for the rows of ours at the beginning of the way, of the rows OLD,
+        NEW or both at its end.
+        """
         *before, last = way
         _, theirs, own = self._join_names(last)
         found = ", ".join(f"{row}.{theirs}" for row in rows)
@@ -335,7 +356,10 @@ class Capture(Statements):
             f"WITH RECURSIVE above (id) AS (SELECT OLD.{theirs} UNION "
             f"SELECT t0.{theirs} FROM {table} t0 JOIN above ON t0.{own} = above.id)"
         )
-        tickets = f"SELECT DISTINCT {self._address('t0')} FROM {table} t0 JOIN above ON t0.{own} = above.id"
+        tickets = (
+            f"SELECT DISTINCT {self._address('t0')} FROM {table} t0 JOIN above "
+            f"ON t0.{own} = above.id"
+        )
         return f"INSERT INTO {OUTBOX} (collection, row_key, tenant) {tree} {tickets}"
 
     def _join_names(self, join: Join) -> tuple[str, str, str]:

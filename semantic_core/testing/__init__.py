@@ -1,13 +1,16 @@
-"""The contracts as checks anyone can run, and what tests are written with. Needs ``pip install semantic-core[testing]``.
+"""The contracts as checks anyone can run, and what tests are written with.
 
-Checks are plain callables in a list: nothing to inherit, so nothing to override. ``str(check)`` is its name, its docstring
-the rule::
+Needs ``pip install semantic-core[testing]``.
+
+Checks are plain callables in a list: nothing to inherit, so nothing to override. ``str(check)`` is
+its name, its docstring the rule::
 
     @pytest.mark.parametrize("check", embedder_checks(), ids=str)
     def test_embedder(check):
         check(MyEmbedder)
 
-``SEMANTIC_CORE_SOAK=20`` in the environment plays twenty times as many random examples, and new ones in every run.
+``SEMANTIC_CORE_SOAK=20`` in the environment plays twenty times as many random examples, and new
+ones in every run.
 """
 
 from typing import TYPE_CHECKING
@@ -79,7 +82,9 @@ _MODULES = {
     "_store": ("store_checks",),
     "_strategies": ("ODD_TEXTS", "documents", "metadata", "refs", "texts", "wheres"),
 }
-"""Where names are, imported when first asked for: pytest loads this package in every run, for its plugin alone."""
+"""Where names are, imported when first asked for: pytest loads this package in every run,
+for its plugin alone.
+"""
 
 if not TYPE_CHECKING:  # a checker that saw this would take any name for one of ours
 

@@ -18,7 +18,9 @@ def emptied(index: BaseORMAdapter, bench: Bench) -> None:
 
 @scenario()
 def rows_that_were_there_before_wait_to_be_indexed(bench: Bench) -> None:
-    """The first install notes the rows there are; they are counted as backfill, and worked off like changes."""
+    """The first install notes the rows there are; they are counted as backfill,
+    and worked off like changes.
+    """
     bench.articles(1, 2, 3)
     index = bench.index()
     status = index.status()
@@ -40,7 +42,9 @@ def changes_go_before_the_backfill(bench: Bench) -> None:
 
 @scenario()
 def reindex_reaches_every_row(bench: Bench) -> None:
-    """Every page, the first, the last and a full one, in the order of numbers and not of their texts."""
+    """Every page, the first, the last and a full one,
+    in the order of numbers and not of their texts.
+    """
     index = bench.index(source_fields=["content"])
     with bench.transaction():
         bench.articles(*range(1, 13))
@@ -94,7 +98,9 @@ def reindex_goes_on_where_it_was_interrupted(bench: Bench) -> None:
 
 @scenario()
 def reindex_takes_out_what_has_no_row(bench: Bench) -> None:
-    """Documents without a row, and those whose row no longer qualifies, are gone after a reindex."""
+    """Documents without a row, and those whose row no longer qualifies,
+    are gone after a reindex.
+    """
     index = bench.index(condition=lambda row: not row.hidden, watch_fields=["hidden"])
     bench.articles(1, 2, hidden=False)
     bench.articles(3, hidden=True)
@@ -148,7 +154,9 @@ def rows_may_change_while_a_reindex_runs(bench: Bench) -> None:
 
 @scenario()
 def verify_finds_what_differs(bench: Bench) -> None:
-    """Missing, stale and ghost documents are counted and named; what waits to be worked off is no difference."""
+    """Missing, stale and ghost documents are counted and named;
+    what waits to be worked off is no difference.
+    """
     index = bench.index()
     bench.articles(*range(1, 7))
     bench.settle(index)

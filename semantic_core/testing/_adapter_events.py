@@ -9,7 +9,9 @@ from semantic_core.testing._check import same
 
 @scenario(Capability.EVENTS)
 def what_the_orm_tells_is_heard(bench: Bench) -> None:
-    """Rows that are created, changed and deleted through the ORM, one by one, are followed without a trigger."""
+    """Rows that are created, changed and deleted through the ORM, one by one,
+    are followed without a trigger.
+    """
     index = bench.index(capture="events")
     bench.articles(1, 2)
     same(
@@ -31,7 +33,9 @@ def what_the_orm_tells_is_heard(bench: Bench) -> None:
 
 @scenario(Capability.EVENTS)
 def a_rollback_is_heard_too(bench: Bench) -> None:
-    """Events write their tickets into the transaction of the row: rolled back, they were never written."""
+    """Events write their tickets into the transaction of the row: rolled back,
+    they were never written.
+    """
     index = bench.index(capture="events")
     bench.articles(1)
     bench.settle(index)
@@ -64,7 +68,9 @@ def events_are_heard_once(bench: Bench) -> None:
 
 @scenario(Capability.EVENTS)
 def triggers_and_events_take_turns(bench: Bench) -> None:
-    """An index that changes from one to the other has only that one at work: nothing is noted twice, nothing missed."""
+    """An index that changes from one to the other has only that one at work:
+    nothing is noted twice, nothing missed.
+    """
     index = bench.index(capture="events")
     bench.articles(1)
     bench.settle(index)
@@ -82,7 +88,9 @@ def triggers_and_events_take_turns(bench: Bench) -> None:
 
 @scenario(Capability.EVENTS)
 def a_row_that_changes_hands_is_heard(bench: Bench) -> None:
-    """An event tells the owner of now; the document leaves the tenant it was put at nevertheless."""
+    """An event tells the owner of now; the document leaves the tenant it was put
+    at nevertheless.
+    """
     index = bench.index("note", tenant="owner", capture="events")
     bench.create("note", id=1, owner="acme", body="the plan")
     same(bench.settled(index, "acme"), {"1": "the plan"}, "the index of acme")

@@ -1,4 +1,6 @@
-"""Rows that cannot be indexed, stores and databases that fail: kept, told, tried again, and in nobody's way."""
+"""Rows that cannot be indexed, stores and databases that fail: kept, told, tried again,
+and in nobody's way.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ TRIES = 30
 
 
 def dividing(bench: Bench) -> BaseORMAdapter:
-    """An index whose text is 12 divided by the stars of a row: one without a star cannot be indexed."""
+    """An index whose text is 12 divided by the stars of a row:
+    one without a star cannot be indexed.
+    """
     return bench.index(
         source_fields=[lambda row: f"{12 // row.stars} of twelve"], watch_fields=["stars"]
     )
@@ -28,7 +32,9 @@ def given_up(bench: Bench, index: BaseORMAdapter) -> None:
 
 @scenario()
 def a_row_that_fails_stops_no_other(bench: Bench) -> None:
-    """A poisoned row waits with its reason; those around it, in the same batch and later, are indexed."""
+    """A poisoned row waits with its reason; those around it,
+    in the same batch and later, are indexed.
+    """
     index = dividing(bench)
     bench.articles(1, stars=4)
     bench.articles(2, stars=0)
@@ -66,7 +72,9 @@ def a_row_that_failed_is_tried_again(bench: Bench) -> None:
 
 @scenario()
 def a_row_that_keeps_failing_is_given_up_and_kept(bench: Bench) -> None:
-    """After many tries its ticket is aborted: counted, listed with its reason, tried no more, and in nobody's way."""
+    """After many tries its ticket is aborted: counted, listed with its reason, tried no more,
+    and in nobody's way.
+    """
     index = dividing(bench)
     bench.articles(1, stars=0)
     bench.articles(2, stars=1)
@@ -147,7 +155,9 @@ def a_store_that_fails_loses_nothing(bench: Bench) -> None:
 
 @scenario()
 def an_embedder_that_fails_half_way_costs_nothing_twice(bench: Bench) -> None:
-    """What a provider gave before it failed is kept; the rest waits as pending vectors, not as failed changes."""
+    """What a provider gave before it failed is kept; the rest waits as pending vectors,
+    not as failed changes.
+    """
     index = bench.index(source_fields=["content"])
     bench.embedder.fail_after = 1
     with bench.transaction():
@@ -183,7 +193,9 @@ def a_ticket_nobody_understands_stops_no_other(bench: Bench) -> None:
 
 @scenario()
 def a_row_that_fails_keeps_its_old_document(bench: Bench) -> None:
-    """A row whose text cannot be made any more keeps its old document until it can; a deleted one is gone."""
+    """A row whose text cannot be made any more keeps its old document until it can;
+    a deleted one is gone.
+    """
     index = dividing(bench)
     bench.articles(1, 2, stars=1)
     bench.settle(index)

@@ -1,4 +1,6 @@
-"""What of a row is indexed, and which rows: values, callables, conditions, soft deletion, several indexes."""
+"""What of a row is indexed, and which rows: values, callables, conditions, soft deletion,
+several indexes.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from semantic_core.testing._check import expect, fail, raises, same
 
 @scenario()
 def text_title_and_metadata_come_from_their_fields(bench: Bench) -> None:
-    """The title is the title, source fields are the text in their order, metadata has the names of its fields."""
+    """The title is the title, source fields are the text in their order,
+    metadata has the names of its fields.
+    """
     index = bench.index(
         source_fields=["content", "stars"], title_field="title", metadata_fields=["stars", "author"]
     )
@@ -36,7 +40,9 @@ def metadata_can_have_names_of_its_own(bench: Bench) -> None:
 
 @scenario()
 def none_is_nothing(bench: Bench) -> None:
-    """Fields without a value add nothing; a row without any text is no failure, one of a title only is found by it."""
+    """Fields without a value add nothing; a row without any text is no failure,
+    one of a title only is found by it.
+    """
     index = bench.index(metadata_fields=["stars", "author", "deleted_at"])
     bench.create("article", id=1, title=None, content="only text")
     bench.create("article", id=2, title="only a title", content=None)
@@ -87,7 +93,9 @@ def values_that_are_no_text_are_written_out(bench: Bench) -> None:
 
 @scenario()
 def a_callable_reads_what_it_likes(bench: Bench) -> None:
-    """A callable is given the row; without watch_fields, a change of any column has it asked again."""
+    """A callable is given the row; without watch_fields,
+    a change of any column has it asked again.
+    """
     index = bench.index(source_fields=[lambda row: f"{row.title} has {row.stars} stars"])
     bench.create("article", id=1, title="Loops", stars=3)
     same(bench.settled(index), {"1": "Loops has 3 stars"}, "the index")
@@ -101,7 +109,9 @@ def a_callable_reads_what_it_likes(bench: Bench) -> None:
 
 @scenario()
 def watched_fields_are_all_that_is_listened_to(bench: Bench) -> None:
-    """With watch_fields a callable is asked again when one of those changed, and for nothing else."""
+    """With watch_fields a callable is asked again when one of those changed,
+    and for nothing else.
+    """
     index = bench.index(source_fields=[lambda row: f"{row.stars} stars"], watch_fields=["stars"])
     bench.articles(1, stars=3)
     bench.settle(index)
@@ -124,7 +134,9 @@ def a_condition_is_asked_when_the_change_is_worked_off(bench: Bench) -> None:
 
 @scenario()
 def a_row_comes_and_goes_with_its_condition(bench: Bench) -> None:
-    """A row that no longer qualifies leaves the index, and is back when it does; so through a bulk change."""
+    """A row that no longer qualifies leaves the index, and is back when it does;
+    so through a bulk change.
+    """
     index = bench.index(condition=lambda row: not row.hidden, watch_fields=["hidden"])
     bench.articles(1, 2, hidden=False)
     same(sorted(bench.settled(index)), ["1", "2"], "keys while both qualify")
@@ -156,7 +168,9 @@ def soft_deleted_rows_leave_and_come_back(bench: Bench) -> None:
 
 @scenario()
 def a_default_filter_hides_no_row(bench: Bench) -> None:
-    """Rows that the ORM's default filter leaves out are rows like any other, in the index and in its results."""
+    """Rows that the ORM's default filter leaves out are rows like any other,
+    in the index and in its results.
+    """
     index = bench.index()
     bench.articles(1, hidden=True)
     bench.articles(2, hidden=False)
@@ -169,7 +183,9 @@ def a_default_filter_hides_no_row(bench: Bench) -> None:
 
 @scenario()
 def several_indexes_of_a_model_go_their_own_way(bench: Bench) -> None:
-    """Each has its collection, its fields and its condition; a change that matters to one is worked off by that one."""
+    """Each has its collection, its fields and its condition;
+    a change that matters to one is worked off by that one.
+    """
     index = bench.index()
     titles = bench.index(name="titles", source_fields=["title"], core=index.core)
     starred = bench.index(

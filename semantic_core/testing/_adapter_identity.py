@@ -1,4 +1,6 @@
-"""Index and database know each other: one that is lost, new, a copy, or put back is noticed, and made right."""
+"""Index and database know each other: one that is lost, new, a copy, or put back is noticed,
+and made right.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ FIELDS = ["content"]
 
 @scenario()
 def an_index_that_is_lost_is_filled_again(bench: Bench) -> None:
-    """A new index on a database that had one: answers say that rows wait, and a worker brings them in."""
+    """A new index on a database that had one: answers say that rows wait,
+    and a worker brings them in.
+    """
     index = bench.index(source_fields=FIELDS)
     bench.articles(1, 2, 3)
     bench.settle(index)
@@ -32,7 +36,9 @@ def an_index_that_is_lost_is_filled_again(bench: Bench) -> None:
 
 @scenario()
 def two_indexes_get_every_change(bench: Bench) -> None:
-    """Two hosts on one database: whatever either of them, or another program, writes reaches the index of both."""
+    """Two hosts on one database: whatever either of them, or another program,
+    writes reaches the index of both.
+    """
     one = bench.index(source_fields=FIELDS)
     bench.articles(1)
     bench.settle(one)
@@ -52,7 +58,9 @@ def two_indexes_get_every_change(bench: Bench) -> None:
 
 @scenario()
 def an_index_put_back_from_a_copy_is_noticed(bench: Bench) -> None:
-    """An older state of the index in its place: the first answer says so, and a worker makes it right."""
+    """An older state of the index in its place: the first answer says so,
+    and a worker makes it right.
+    """
     index = bench.index(source_fields=FIELDS)
     store = index.core.store
     if not isinstance(store, MemoryStore):
@@ -74,8 +82,8 @@ def an_index_put_back_from_a_copy_is_noticed(bench: Bench) -> None:
 
 @scenario(Capability.SQL)
 def a_database_put_back_is_noticed(bench: Bench) -> None:
-    """An older state of the database under a newer index: the first answer says so, new edits win at once, and a worker
-    makes the rest right."""
+    """An older state of the database under a newer index: the first answer says so, new edits win
+    at once, and a worker makes the rest right."""
     index = bench.index(source_fields=FIELDS)
     bench.articles(1, 2, 3)
     bench.settle(index)
@@ -110,7 +118,9 @@ def a_database_put_back_is_noticed(bench: Bench) -> None:
 
 @scenario()
 def what_the_stamps_say_stops_no_repair(bench: Bench) -> None:
-    """Documents with stamps from nowhere, larger than any: repair and a reindex from the start write what the rows say."""
+    """Documents with stamps from nowhere, larger than any:
+    repair and a reindex from the start write what the rows say.
+    """
     index = bench.index(source_fields=FIELDS)
     bench.articles(1, 2)
     bench.settle(index)

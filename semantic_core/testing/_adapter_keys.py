@@ -42,7 +42,9 @@ def a_document_goes_with_its_key(bench: Bench) -> None:
 
 @scenario(Capability.TEXT_KEY)
 def text_keys_are_compared_to_the_letter(bench: Bench) -> None:
-    """Keys that look like numbers, patterns or syntax are each their own; rows come back by them."""
+    """Keys that look like numbers, patterns or syntax are each their own;
+    rows come back by them.
+    """
     index = bench.index("page")
     for slug in SLUGS:
         bench.create("page", slug=slug, body=f"body of {slug}")
@@ -57,7 +59,9 @@ def text_keys_are_compared_to_the_letter(bench: Bench) -> None:
 
 @scenario(Capability.COMPOSITE_KEY)
 def a_composite_key_is_one_address(bench: Bench) -> None:
-    """Rows with several key columns are told apart, changed, found and removed; the order of the columns matters."""
+    """Rows with several key columns are told apart, changed, found and removed;
+    the order of the columns matters.
+    """
     index = bench.index("seat")
     for hall, number in HALLS:
         bench.create("seat", hall=hall, number=number, label=f"seat {number} of {hall}")

@@ -1,4 +1,6 @@
-"""The known limits of adapters, as a table for a page: generated from what their harnesses say, so that it stays true."""
+"""The known limits of adapters, as a table for a page: generated from what their harnesses say,
+so that it stays true.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,11 @@ from semantic_core.testing._adapter_harness import Capability, Limit, Limits
 
 
 def limits_table(adapters: Mapping[str, Limits]) -> str:
-    """A Markdown table of what these adapters are without: description, workaround, and whom it concerns.
+    """A Markdown table of what these adapters are without: description, workaround,
+    and whom it concerns.
 
-    adapters: per name, such as "Peewee on SQLite", its limits. The same limit of several is one row. Every capability of the
-    kit that has no row is kept by all of them.
+    adapters: per name, such as "Peewee on SQLite", its limits. The same limit of several is one
+    row. Every capability of the kit that has no row is kept by all of them.
     """
     rows: dict[tuple[Capability, Limit], list[str]] = {}
     for name, limits in adapters.items():

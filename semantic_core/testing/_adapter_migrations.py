@@ -1,4 +1,6 @@
-"""What migrations do: tables are made anew or renamed, the outbox is dropped, an index is bound before there is anything."""
+"""What migrations do: tables are made anew or renamed, the outbox is dropped, an index is bound
+before there is anything.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from semantic_core.testing._check import same
 
 @scenario(Capability.SQL)
 def a_write_succeeds_though_the_outbox_was_dropped(bench: Bench) -> None:
-    """A migration drops it through the ORM; writes go on, unseen. Bound and installed again, the index is sound."""
+    """A migration drops it through the ORM; writes go on, unseen.
+
+    Bound and installed again, the index is sound.
+    """
     index = bench.index(source_fields=["content"])
     bench.articles(1, 2)
     bench.settle(index)
@@ -34,7 +39,9 @@ def a_write_succeeds_though_the_outbox_was_dropped(bench: Bench) -> None:
 
 @scenario(Capability.SQL, Capability.RELATED)
 def a_table_that_is_made_anew_is_followed(bench: Bench) -> None:
-    """The way SQLite's migrations go: copy, drop, rename; elsewhere the table is renamed and comes back."""
+    """The way SQLite's migrations go: copy, drop, rename;
+    elsewhere the table is renamed and comes back.
+    """
     index = bench.index(source_fields=["content", "author.name"])
     bench.create("author", id=7, name="Ann")
     bench.articles(1, author_id=7)
@@ -61,7 +68,9 @@ def a_table_that_is_made_anew_is_followed(bench: Bench) -> None:
 
 @scenario()
 def nothing_is_said_before_there_is_an_outbox(bench: Bench) -> None:
-    """Bound and not installed yet, as in a first migration: commits are heard, and nothing is logged or fails."""
+    """Bound and not installed yet, as in a first migration: commits are heard,
+    and nothing is logged or fails.
+    """
     core = bench.core()
     index = bench.harness.adapter.bind(
         bench.model("note"),

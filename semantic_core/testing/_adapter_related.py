@@ -1,4 +1,6 @@
-"""Rows that are made of other rows too: foreign keys, their other sides, cascades, parents' tables."""
+"""Rows that are made of other rows too: foreign keys, their other sides, cascades,
+parents' tables.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from semantic_core.testing._check import expect, same
 
 
 def signed(bench: Bench) -> BaseORMAdapter:
-    """An index of articles with their author's name; two authors with two articles each, and one article of nobody."""
+    """An index of articles with their author's name; two authors with two articles each,
+    and one article of nobody.
+    """
     index = bench.index(
         source_fields=["content", "author.name"], metadata_fields=["author", "author.name"]
     )
@@ -25,7 +29,9 @@ def signed(bench: Bench) -> BaseORMAdapter:
 
 
 def names(bench: Bench, index: BaseORMAdapter) -> dict[str, object]:
-    """Per key the author's name, once all is worked off; it must be the same in text and metadata."""
+    """Per key the author's name, once all is worked off;
+    it must be the same in text and metadata.
+    """
     bench.settle(index)
     found: dict[str, object] = {
         key: document.metadata.get("author.name") for key, document in bench.held(index).items()
@@ -46,7 +52,9 @@ def a_path_reads_through_a_foreign_key(bench: Bench) -> None:
 
 @scenario(Capability.RELATED)
 def a_related_row_is_one_thing_though_it_can_be_iterated_over(bench: Bench) -> None:
-    """A row may be iterable, as those of pydantic are: a path goes through it, and in metadata it is its key."""
+    """A row may be iterable, as those of pydantic are: a path goes through it,
+    and in metadata it is its key.
+    """
 
     def items(author: Any) -> Iterator[tuple[str, Any]]:
         return iter([("id", author.id), ("name", author.name)])
@@ -89,7 +97,9 @@ def a_related_change_past_the_orm_is_seen(bench: Bench) -> None:
 
 @scenario(Capability.RELATED)
 def a_related_edit_of_another_field_costs_nothing(bench: Bench) -> None:
-    """A change of an author that no article reads leaves no ticket; so does an author without articles."""
+    """A change of an author that no article reads leaves no ticket;
+    so does an author without articles.
+    """
     index = signed(bench)
     bench.update("author", 1, mentor_id=2)
     bench.create("author", id=9, name="Nobody's")
@@ -100,7 +110,9 @@ def a_related_edit_of_another_field_costs_nothing(bench: Bench) -> None:
 
 @scenario(Capability.RELATED)
 def a_row_that_moves_to_another_author_takes_its_name(bench: Bench) -> None:
-    """A foreign key that changes is a change; from then on only the new author's renaming matters."""
+    """A foreign key that changes is a change;
+    from then on only the new author's renaming matters.
+    """
     index = signed(bench)
     bench.update("article", 1, author_id=2)
     bench.update("article", 3, author_id=None)
@@ -170,7 +182,9 @@ def deleting_an_author_takes_its_articles_along(bench: Bench) -> None:
 
 @scenario(Capability.CASCADE)
 def a_cascade_of_the_database_is_seen(bench: Bench) -> None:
-    """Rows that the database deletes with their author, without a word to the ORM, leave the index."""
+    """Rows that the database deletes with their author, without a word to the ORM,
+    leave the index.
+    """
     index = bench.index(metadata_fields=["author"])
     bench.create("author", id=1, name="Ann")
     bench.create("author", id=2, name="Bea")
@@ -204,7 +218,9 @@ def a_reference_the_database_clears_is_seen(bench: Bench) -> None:
 
 @scenario(Capability.TO_MANY)
 def many_related_rows_are_read_through_their_other_side(bench: Bench) -> None:
-    """An author is indexed with its articles' titles: when one is added, renamed, moved or deleted, so is the author."""
+    """An author is indexed with its articles' titles: when one is added, renamed, moved or deleted,
+    so is the author.
+    """
     index = bench.index("author", source_fields=["name", "articles.title"])
     bench.create("author", id=1, name="Ann")
     bench.create("author", id=2, name="Bea")
@@ -265,7 +281,9 @@ def a_path_leads_through_a_table_between(bench: Bench) -> None:
 
 @scenario(Capability.MANY_TO_MANY)
 def what_is_tagged_or_no_longer_is_indexed_anew(bench: Bench) -> None:
-    """A row of the table between that comes, changes or goes is a change of its article, and of no other."""
+    """A row of the table between that comes, changes or goes is a change of its article,
+    and of no other.
+    """
     index = tagged(bench)
     bench.settle(index)
     bench.create("tagging", id=4, article_id=3, tag_id=3)
@@ -335,7 +353,9 @@ def the_other_side_of_many_to_many_can_be_read_too(bench: Bench) -> None:
 
 @scenario(Capability.INHERITANCE)
 def a_change_in_the_parents_table_is_seen(bench: Bench) -> None:
-    """A book keeps its title in the table of media: a change in either table has the book indexed anew."""
+    """A book keeps its title in the table of media:
+    a change in either table has the book indexed anew.
+    """
     index = bench.index("book")
     bench.create("book", id=1, title="Loops", blurb="repeat a block")
     bench.create("book", id=2, title="Files", blurb="with closes them")

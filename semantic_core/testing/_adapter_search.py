@@ -40,7 +40,9 @@ def common(bench: Bench, count: int, **said: Any) -> BaseORMAdapter:
 
 @scenario()
 def rows_come_back_in_the_order_of_the_ranking(bench: Bench) -> None:
-    """Instances of the model, best first, in the order the core ranks their documents; each with its hit."""
+    """Instances of the model, best first, in the order the core ranks their documents;
+    each with its hit.
+    """
     index = library(bench)
     for query in ("repeat a block", "close a file", "catch an exception", "water in the morning"):
         found = index.search(query)
@@ -66,7 +68,9 @@ def rows_come_back_in_the_order_of_the_ranking(bench: Bench) -> None:
 
 @scenario()
 def a_row_that_takes_its_own_fields_only_has_its_hit(bench: Bench) -> None:
-    """A model may refuse attributes it does not know, as those of pydantic do: its rows are found, each with its hit."""
+    """A model may refuse attributes it does not know, as those of pydantic do: its rows are found,
+    each with its hit.
+    """
     index = library(bench)
     setting: Any = bench.model("article").__setattr__
 
@@ -89,7 +93,9 @@ def an_index_that_is_called_searches(bench: Bench) -> None:
 
 @scenario()
 def the_limit_is_filled_though_rows_are_gone(bench: Bench) -> None:
-    """Rows that were deleted since are left out, and the next best come instead; the second page goes on where it ended."""
+    """Rows that were deleted since are left out, and the next best come instead;
+    the second page goes on where it ended.
+    """
     index = common(bench, 20)
     bench.sql("DELETE FROM kit_article WHERE id < 13")
     found = index.search("common text", limit=5)
@@ -101,7 +107,9 @@ def the_limit_is_filled_though_rows_are_gone(bench: Bench) -> None:
 
 @scenario()
 def rows_that_no_longer_qualify_are_left_out(bench: Bench) -> None:
-    """What the condition says of the row as it is now counts, also before its change is worked off."""
+    """What the condition says of the row as it is now counts,
+    also before its change is worked off.
+    """
     index = common(bench, 10, condition=lambda row: not row.stars, watch_fields=["stars"])
     bench.sql("UPDATE kit_article SET stars = 1 WHERE id < 8")
     same(sorted(row.id for row in index.search("common text", limit=3)), [8, 9, 10], "ids found")
@@ -118,7 +126,9 @@ def rows_come_as_they_are_now(bench: Bench) -> None:
 
 @scenario()
 def where_takes_a_key_or_an_instance(bench: Bench) -> None:
-    """A foreign key is asked for by the key it holds, or by the instance it points at; other fields by their values."""
+    """A foreign key is asked for by the key it holds, or by the instance it points at;
+    other fields by their values.
+    """
     index = library(bench)
     author = bench.create("author", id=3, name="Cas")
     bench.create("article", id=5, title="Loops", content="repeat again", stars=5, author_id=3)
@@ -168,7 +178,9 @@ def a_fresh_search_knows_what_was_committed(bench: Bench) -> None:
 
 @scenario()
 def words_are_fresh_while_the_embedder_is_away(bench: Bench) -> None:
-    """An embedder that fails stops nothing: texts are found by their words at once, by meaning once it is back."""
+    """An embedder that fails stops nothing: texts are found by their words at once,
+    by meaning once it is back.
+    """
     index = library(bench)
     bench.embedder.fail_with = EmbedderUnavailable("the provider is down")
     bench.create("article", id=9, title="Bread", content="let the dough rest")

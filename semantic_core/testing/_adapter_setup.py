@@ -1,4 +1,6 @@
-"""Setting an index up, changing what it says, and taking it away; what is told of it; when it works by itself."""
+"""Setting an index up, changing what it says, and taking it away; what is told of it;
+when it works by itself.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,10 @@ def installing_again_changes_nothing(bench: Bench) -> None:
 
 @scenario()
 def an_index_that_is_uninstalled_leaves_the_table_alone(bench: Bench) -> None:
-    """Writes go on as if it had never been there; its documents stay, its tickets go. Installed again, it catches up."""
+    """Writes go on as if it had never been there; its documents stay, its tickets go.
+
+    Installed again, it catches up.
+    """
     index = bench.index()
     bench.articles(1, 2)
     bench.settle(index)
@@ -52,7 +57,9 @@ def an_index_that_is_uninstalled_leaves_the_table_alone(bench: Bench) -> None:
 
 @scenario()
 def a_declaration_that_changed_is_taken_up(bench: Bench) -> None:
-    """After a restart with other fields all rows are noted, and from then on those fields are listened to."""
+    """After a restart with other fields all rows are noted,
+    and from then on those fields are listened to.
+    """
     index = bench.index(source_fields=["content"])
     bench.create("article", id=1, title="Loops", content="repeat", stars=3)
     bench.settle(index)
@@ -71,7 +78,9 @@ def a_declaration_that_changed_is_taken_up(bench: Bench) -> None:
 
 @scenario()
 def a_restart_changes_nothing(bench: Bench) -> None:
-    """A new process with the same declaration notes no row again, and works off what the last one left."""
+    """A new process with the same declaration notes no row again,
+    and works off what the last one left.
+    """
     index = bench.index()
     bench.articles(1, 2)
     bench.settle(index)
@@ -109,7 +118,9 @@ def the_status_tells_how_far_it_is(bench: Bench) -> None:
 
 @scenario()
 def a_pause_holds_changes_back(bench: Bench) -> None:
-    """Within ``pause()`` an inline index is left as it is; afterwards all changes are worked off at once."""
+    """Within ``pause()`` an inline index is left as it is;
+    afterwards all changes are worked off at once.
+    """
     index = bench.index(sync="inline")
     bench.articles(1)
     with index.pause():
@@ -158,7 +169,9 @@ def several_processes_may_install_at_once(bench: Bench) -> None:
 
 @scenario(Capability.SECOND_DATABASE)
 def two_databases_are_two_worlds(bench: Bench) -> None:
-    """One core keeps indexes of two databases; each has its own rows and tickets, and one sync works off both."""
+    """One core keeps indexes of two databases; each has its own rows and tickets,
+    and one sync works off both.
+    """
     first, other = bench.index(), bench.second()
     with raises(ConfigError, "a second database whose rows have the addresses of the first one's"):
         other.index(core=first.core)

@@ -1,4 +1,6 @@
-"""Rows of several tenants: each in the index of its own, wherever they go, and never to be seen by another."""
+"""Rows of several tenants: each in the index of its own, wherever they go,
+and never to be seen by another.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ BY_CALLABLE: Tenant = lambda row: row.owner  # noqa: E731 - one of two values of
 
 
 def kept_apart(bench: Bench, index: BaseORMAdapter) -> None:
-    """The index of each tenant holds its rows, and only they are found in it, also by another tenant's words."""
+    """The index of each tenant holds its rows, and only they are found in it,
+    also by another tenant's words.
+    """
     bench.settle(index)
     rows = bench.sql("SELECT id, owner, body FROM kit_note")
     for owner in OWNERS:
@@ -52,7 +56,9 @@ def tenants(bench: Bench, tenant: Tenant) -> None:
 
 @scenario()
 def tenants_are_kept_apart(bench: Bench) -> None:
-    """With tenant="field" each row is in the index of whom the field names, and a search needs to say whose."""
+    """With tenant="field" each row is in the index of whom the field names,
+    and a search needs to say whose.
+    """
     tenants(bench, "owner")
 
 
@@ -95,7 +101,9 @@ def moves(bench: Bench, tenant: Tenant) -> None:
 
 @scenario()
 def a_row_that_changes_hands_leaves_the_old_ones(bench: Bench) -> None:
-    """A row whose owner changes is in the new tenant's index, and in nobody else's, by whatever way it went."""
+    """A row whose owner changes is in the new tenant's index, and in nobody else's,
+    by whatever way it went.
+    """
     moves(bench, "owner")
 
 
@@ -122,7 +130,9 @@ def nobodys(bench: Bench, tenant: Tenant) -> None:
 
 @scenario()
 def a_row_of_nobody_is_in_no_index(bench: Bench) -> None:
-    """A row whose owner is NULL is not indexed; it is when it gets one, and leaves when it loses it."""
+    """A row whose owner is NULL is not indexed; it is when it gets one,
+    and leaves when it loses it.
+    """
     nobodys(bench, "owner")
 
 
@@ -199,7 +209,9 @@ def fuzz(bench: Bench, tenant: Tenant) -> None:
 
 @scenario()
 def no_tenant_sees_anothers_canary(bench: Bench) -> None:
-    """Random histories of rows that come, go and change hands, worked off in between: none is ever seen elsewhere."""
+    """Random histories of rows that come, go and change hands, worked off in between:
+    none is ever seen elsewhere.
+    """
     fuzz(bench, "owner")
 
 

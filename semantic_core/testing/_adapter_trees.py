@@ -1,4 +1,6 @@
-"""Random transaction trees: whatever is written, in blocks that commit or not, the index ends as the rows do."""
+"""Random transaction trees: whatever is written, in blocks that commit or not,
+the index ends as the rows do.
+"""
 
 from __future__ import annotations
 
@@ -49,10 +51,11 @@ NEEDS = {
 Step = tuple[Any, ...]
 """What happens, in plain tuples, which hypothesis shows quickly however deep they are:
 
-("write", what, id, other): one statement: what it does, to which article, and another id it may need.
+("write", what, id, other): one statement: what it does, to which article, and another id it may
+need.
 ("block", commits, steps): a transaction, or a savepoint within one.
-("work", limit, meanwhile, second): a worker works off up to `limit` changes; in the middle of it others write, and a second
-worker, for up to `second` changes, is faster.
+("work", limit, meanwhile, second): a worker works off up to `limit` changes; in the middle of it
+others write, and a second worker, for up to `second` changes, is faster.
 """
 
 
@@ -224,7 +227,9 @@ def tree_check(trees_played: int) -> Scenario:
     """The check that plays so many trees."""
 
     def any_tree_of_transactions_ends_as_its_rows(bench: Bench) -> None:
-        """Random trees of transactions, bulk and plain statements, with workers between and amidst them: no difference."""
+        """Random trees of transactions, bulk and plain statements,
+        with workers between and amidst them: no difference.
+        """
         story = Story(bench)
 
         @examples(trees_played)
@@ -235,7 +240,8 @@ def tree_check(trees_played: int) -> Scenario:
         ends_as_its_rows()
         expect(story.played >= min(trees_played, 1), "no tree was played.")
         sys.stdout.write(
-            f"{story.played} trees with {story.blocks} transactions, {story.undone} of them rolled back: 0 differences\n"
+            f"{story.played} trees with {story.blocks} transactions, {story.undone} of them rolled "
+            "back: 0 differences\n"
         )
 
     return Scenario(any_tree_of_transactions_ends_as_its_rows, ())

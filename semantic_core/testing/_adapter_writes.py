@@ -64,7 +64,8 @@ def sql_past_the_orm_is_seen(bench: Bench) -> None:
     """Rows inserted, changed and deleted by plain statements, as any other program sends them."""
     index = bench.index()
     bench.sql(
-        "INSERT INTO kit_article (id, title, content) VALUES (1, 'a', 'one'), (2, 'b', 'two'), (3, 'c', 'three')"
+        "INSERT INTO kit_article (id, title, content) VALUES (1, 'a', 'one'), (2, 'b', "
+        "'two'), (3, 'c', 'three')"
     )
     same(
         bench.settled(index),
@@ -86,7 +87,8 @@ def rows_inserted_from_a_query_are_seen(bench: Bench) -> None:
     index = bench.index()
     bench.articles(1, 2)
     bench.sql(
-        "INSERT INTO kit_article (id, title, content) SELECT id + 10, title, 'copied' FROM kit_article"
+        "INSERT INTO kit_article (id, title, content) SELECT id + 10, title, 'copied' "
+        "FROM kit_article"
     )
     wanted = {"1": "t1|text 1", "2": "t2|text 2", "11": "t1|copied", "12": "t2|copied"}
     same(bench.settled(index), wanted, "the index")
@@ -121,7 +123,9 @@ def an_upsert_is_seen(bench: Bench) -> None:
 
 @scenario()
 def a_row_that_was_deleted_can_come_back(bench: Bench) -> None:
-    """A key that is used again has the text of its new row, whether the old one was worked off before or not."""
+    """A key that is used again has the text of its new row,
+    whether the old one was worked off before or not.
+    """
     index = bench.index()
     bench.articles(1, 2)
     bench.settle(index)
@@ -135,7 +139,9 @@ def a_row_that_was_deleted_can_come_back(bench: Bench) -> None:
 
 @scenario()
 def a_row_that_is_gone_before_anyone_looked_is_not_there(bench: Bench) -> None:
-    """Created and deleted, within one transaction or in two, before changes were worked off: nothing is indexed."""
+    """Created and deleted, within one transaction or in two, before changes were worked off:
+    nothing is indexed.
+    """
     index = bench.index()
     with bench.transaction():
         bench.articles(1)
@@ -203,7 +209,10 @@ def odd_texts_arrive_as_they_are(bench: Bench) -> None:
         "C:\\new\\table \\' end\\",
         "'); DROP TABLE kit_article; --",
         "<b>bold</b> & <!-- hidden -->",
-        "\u65e5\u672c\u8a9e \u0440\u0443\u0441\u0441\u043a\u0438\u0439 \u05e2\u05d1\u05e8\u05d9\u05ea e\u0301 \U0001f600",
+        (
+            "\u65e5\u672c\u8a9e \u0440\u0443\u0441\u0441\u043a\u0438\u0439 "
+            "\u05e2\u05d1\u05e8\u05d9\u05ea e\u0301 \U0001f600"
+        ),
         "line one\nline two\n\n\ttabbed",
         "word " * 5_000 + "end",
     ]
@@ -220,7 +229,9 @@ def odd_texts_arrive_as_they_are(bench: Bench) -> None:
 
 @scenario()
 def a_change_of_many_rows_is_worked_off_whole(bench: Bench) -> None:
-    """More rows than are worked off at a time, changed and deleted in one statement each, are all there, then all gone."""
+    """More rows than are worked off at a time, changed and deleted in one statement each,
+    are all there, then all gone.
+    """
     index = bench.index(source_fields=["content"])
     with bench.transaction():
         for number in range(1, MANY + 1):

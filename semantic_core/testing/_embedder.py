@@ -74,7 +74,9 @@ def _well_formed(vectors: Vectors, count: int, embedder: Embedder, what: str) ->
 
 @Check
 def it_says_what_it_is(make_embedder: MakeEmbedder) -> None:
-    """It has the members of an `Embedder`: a Space, and whole numbers above 0 as batch_size and max_chars."""
+    """It has the members of an `Embedder`: a Space,
+    and whole numbers above 0 as batch_size and max_chars.
+    """
     embedder = make_embedder()
     expect(
         isinstance(embedder, Embedder),
@@ -90,7 +92,9 @@ def it_says_what_it_is(make_embedder: MakeEmbedder) -> None:
 
 @Check
 def its_space_stays_the_same(make_embedder: MakeEmbedder) -> None:
-    """The space is the same before and after embedding, and for another embedder made the same way."""
+    """The space is the same before and after embedding,
+    and for another embedder made the same way.
+    """
     embedder = make_embedder()
     before = embedder.space
     embedder.embed_query(TEXTS[0])
@@ -101,7 +105,9 @@ def its_space_stays_the_same(make_embedder: MakeEmbedder) -> None:
 
 @Check
 def rows_are_float32_of_length_one(make_embedder: MakeEmbedder) -> None:
-    """One row per passage, float32 of shape (n, dimensions), finite, of length 1; any sequence of texts is taken."""
+    """One row per passage, float32 of shape (n, dimensions), finite, of length 1;
+    any sequence of texts is taken.
+    """
     embedder = make_embedder()
     for count in range(1, min(len(TEXTS), embedder.batch_size) + 1):
         _well_formed(
@@ -165,7 +171,9 @@ def the_same_text_has_the_same_vector(make_embedder: MakeEmbedder) -> None:
 
 @Check
 def answers_are_kept_apart(make_embedder: MakeEmbedder) -> None:
-    """An answer stays as it is while the next ones are made, and whatever its receiver does with it."""
+    """An answer stays as it is while the next ones are made,
+    and whatever its receiver does with it.
+    """
     embedder = make_embedder()
     first = embedder.embed_documents([TEXTS[0]])
     query = embedder.embed_query(TEXTS[0])
@@ -212,7 +220,9 @@ def a_long_passage_is_read_whole(make_embedder: MakeEmbedder) -> None:
 
 @Check
 def no_text_is_too_odd(make_embedder: MakeEmbedder) -> None:
-    """Nothing, blanks, NUL, emoji, right to left, one word ten thousand times: each a vector of length 1, never an error."""
+    """Nothing, blanks, NUL, emoji, right to left, one word ten thousand times: each a vector of
+    length 1, never an error.
+    """
     embedder = make_embedder()
     texts = [
         text[: embedder.max_chars]

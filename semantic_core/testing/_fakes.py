@@ -17,17 +17,22 @@ from semantic_core.types import Ref, Space, Vector, Vectors
 
 _WORD = re.compile(r"\w+")
 _WORD_WEIGHT, _TRIGRAM_WEIGHT = 4, 2
-"""Even, so that the odd mark on bucket 0 can never be cancelled: no text has a vector of no length."""
+"""Even, so that the odd mark on bucket 0 can never be cancelled:
+no text has a vector of no length.
+"""
 
 
 class HashEmbedder:
-    """An embedder in which texts with the same words and letters are near; the same vector on every machine, no network.
+    """An embedder in which texts with the same words and letters are near;
+    the same vector on every machine, no network.
 
-    dimensions, batch_size, max_chars: as an embedder has them; a larger batch is refused (EmbedderError), a longer text is
-    read up to max_chars.
+    dimensions, batch_size, max_chars: as an embedder has them; a larger batch is refused
+    (EmbedderError), a longer text is read up to max_chars.
 
-    calls: how often `embed_documents` was called. texts: every passage it was given, in order. queries: every query.
-    fail_with: an error that both methods raise for as long as it is set; what was asked meanwhile is not recorded.
+    calls: how often `embed_documents` was called. texts: every passage it was given, in order.
+    queries: every query.
+    fail_with: an error that both methods raise for as long as it is set; what was asked meanwhile
+    is not recorded.
     """
 
     is_local = True
@@ -87,7 +92,8 @@ class HashEmbedder:
             map("".join, zip(read, read[1:], read[2:], strict=False))
         ).items():
             features[f"\0{trigram}"] += _TRIGRAM_WEIGHT * times
-        # Whole numbers up to the one division at the end: no order of adding, no machine can change the result.
+        # Whole numbers up to the one division at the end: no order of adding, no machine can change
+        # the result.
         buckets = np.zeros(self._space.dimensions, dtype=np.int64)
         buckets[0] = 1
         for feature, weight in features.items():
@@ -108,8 +114,10 @@ def _bucket(feature: str, dimensions: int) -> tuple[int, int]:
 class MemoryOutbox:
     """An outbox in memory, to test what works tickets off.
 
-    attempts: how often a ticket is handed out before it is given up. `put` is what a change in an application does.
-    waiting, leased: refs by ticket. reasons: why a ticket failed last. given_up: tickets that will not come again.
+    attempts: how often a ticket is handed out before it is given up. `put` is what a change in an
+    application does.
+    waiting, leased: refs by ticket. reasons: why a ticket failed last. given_up: tickets that will
+    not come again.
     """
 
     def __init__(self, *, attempts: int = 5) -> None:

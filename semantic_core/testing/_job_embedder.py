@@ -1,4 +1,6 @@
-"""JobEmbedder: a stand-in for an embedder that takes batch jobs and costs money, with a provider that does as it is told."""
+"""JobEmbedder: a stand-in for an embedder that takes batch jobs and costs money,
+with a provider that does as it is told.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ CHARACTERS_A_TOKEN = 4
 
 @attrs.define
 class ProviderJob:
-    """A job as its provider sees it. passages: by fingerprint, as they came. reads: how often its results were asked for."""
+    """A job as its provider sees it. passages: by fingerprint, as they came.
+    reads: how often its results were asked for.
+    """
 
     name: str
     passages: dict[str, str]
@@ -44,12 +48,15 @@ class ProviderJob:
 
 
 class JobEmbedder(HashEmbedder):
-    """A `BatchEmbedder` that is `Priced`: the vectors of `HashEmbedder`, jobs that end when you say so, and a bill.
+    """A `BatchEmbedder` that is `Priced`: the vectors of `HashEmbedder`,
+    jobs that end when you say so, and a bill.
 
-    jobs: at the provider, by its own name of each. billed: how often each passage was paid for, in a job or interactively.
-    tokens_billed: by lane. job_limit: passages one job takes; more are refused (InputError). poison: a job with one of these
-    passages fails whole. jobs_set_up: False makes every method of jobs raise ConfigError. before: called with the name of
-    each method of jobs, and may raise; it is how faults are put in.
+    jobs: at the provider, by its own name of each. billed: how often each passage was paid for, in
+    a job or interactively.
+    tokens_billed: by lane. job_limit: passages one job takes; more are refused (InputError).
+    poison: a job with one of these passages fails whole. jobs_set_up: False makes every method of
+    jobs raise ConfigError. before: called with the name of each method of jobs, and may raise; it
+    is how faults are put in.
     """
 
     def __init__(
@@ -152,9 +159,10 @@ class JobEmbedder(HashEmbedder):
     def finish(self, shape: Shape = "whole", *, job: str | None = None) -> int:
         """End the jobs that run (or this one), and bill what succeeded; how many jobs ended.
 
-        shape: of the results. "doubled": every line twice. "partial": every other one is missing. "errors": every other one
-        failed. "foreign": lines of other jobs in between. "cut": the first reading breaks off. "invalid": every other vector
-        is none. "gone": the provider has lost them. "late": they cannot be read the first two times.
+        shape: of the results. "doubled": every line twice. "partial": every other one is missing.
+        "errors": every other one failed. "foreign": lines of other jobs in between. "cut": the
+        first reading breaks off. "invalid": every other vector is none. "gone": the provider has
+        lost them. "late": they cannot be read the first two times.
         """
         ended = 0
         for name, there in self.jobs.items():

@@ -17,10 +17,12 @@ def has_tenants(index: SemanticIndex) -> bool:
 
 @contextmanager
 def rebound(main: SettledCore) -> Iterator[None]:
-    """Within it, every index declared so far is bound to another core, or will be; afterwards all is as it was before.
+    """Within it, every index declared so far is bound to another core, or will be;
+    afterwards all is as it was before.
 
-    main: for indexes that are not bound yet, and those of the core that was bound last. Those of another core, or with
-    tenants where it has none, get one of their own. Touches no database: what was bound before has its tables and triggers.
+    main: for indexes that are not bound yet, and those of the core that was bound last. Those of
+    another core, or with tenants where it has none, get one of their own. Touches no database: what
+    was bound before has its tables and triggers.
     """
     before = {(model, index): index._bound.get(model) for model, index in SemanticIndex.declared()}
     options = {(model, index): index._options.get(model, {}) for model, index in before}
@@ -80,7 +82,10 @@ def _is_open(adapter: BaseORMAdapter) -> bool:
 
 
 def _copy(adapter: BaseORMAdapter, core: SettledCore) -> BaseORMAdapter:
-    """The same index, kept in another core. What only a setting up finds out, the adapter has found out already."""
+    """The same index, kept in another core.
+
+    What only a setting up finds out, the adapter has found out already.
+    """
     copy = object.__new__(_quiet(type(adapter)))
     made = {name: value for name, value in vars(adapter).items() if name not in ("hub", "_capture")}
     vars(copy).update(made, _connected=False)
@@ -91,7 +96,9 @@ def _copy(adapter: BaseORMAdapter, core: SettledCore) -> BaseORMAdapter:
 
 @cache
 def _quiet(adapter_class: type[BaseORMAdapter]) -> type[BaseORMAdapter]:
-    """The same adapter, which asks its ORM to be told of no commit: nobody would listen, and ORMs forget no listener."""
+    """The same adapter, which asks its ORM to be told of no commit: nobody would listen,
+    and ORMs forget no listener.
+    """
 
     def on_commit(self: BaseORMAdapter, wake: Callable[[], None]) -> None:
         return

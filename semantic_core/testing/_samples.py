@@ -1,4 +1,6 @@
-"""Documents, entries and vectors the store checks are written with, and the comparison with brute force."""
+"""Documents, entries and vectors the store checks are written with,
+and the comparison with brute force.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,8 @@ def item(
 ) -> Item:
     """A document made of these passages, a chunk each.
 
-    ref: a key alone is one of the collection "notes". vectors: those given, one per passage; True: `vector_of` each;
+    ref: a key alone is one of the collection "notes". vectors: those given, one per passage; True:
+    `vector_of` each;
     False: none, they are still to be embedded.
     """
     where = Ref("notes", ref) if isinstance(ref, str) else ref
@@ -167,7 +170,8 @@ def cosines(vectors: Mapping[ChunkId, Vector], query: Vector) -> dict[ChunkId, f
 def agrees(ranking: Ranking, truth: Mapping[ChunkId, float], limit: int, what: str) -> None:
     """Fail unless the ranking is the best `limit` of the true scores.
 
-    Scores may be off, and near scores change places, by CLOSE_ENOUGH; equal ones stand in the order of their ids.
+    Scores may be off, and near scores change places, by CLOSE_ENOUGH; equal ones stand in the order
+    of their ids.
     """
     same(len(ranking), min(limit, len(truth)), f"{what}: number of hits")
     same(len(set(ranking.ids)), len(ranking), f"{what}: different hits")
@@ -194,7 +198,9 @@ def agrees(ranking: Ranking, truth: Mapping[ChunkId, float], limit: int, what: s
 
 
 def contents(store: Any, *items: Item) -> dict[str, Any]:
-    """All there is to see of these documents and of the store, so that two moments can be compared."""
+    """All there is to see of these documents and of the store,
+    so that two moments can be compared.
+    """
     ids = sorted({id for each in items for id in each.ids})
     entries = [entry for each in items for entry in each.entries]
     seen: dict[str, Any] = {

@@ -1,7 +1,9 @@
-"""Batch jobs under crashes: a worker dies, or another one comes in between, at every call to the store and the provider.
+"""Batch jobs under crashes: a worker dies, or another one comes in between,
+at every call to the store and the provider.
 
-A run is a history of one or two workers on a real store with a virtual clock. A plan says before which calls, counted from
-0, something happens: between two calls there is one state only, so these are all the points there are.
+A run is a history of one or two workers on a real store with a virtual clock. A plan says before
+which calls, counted from 0, something happens: between two calls there is one state only, so these
+are all the points there are.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ from semantic_core.testing._samples import Item, item, put
 from semantic_core.types import Ref
 
 Happening = Literal["crash", "lost", "jobs", "stall", "embed"]
-"""The worker dies; the call is made and its answer lost (if it is one to the provider); or another worker does its round of
-jobs, at once or ("stall") when the first one's lease is over, or embeds what waits, before the first one goes on. Nothing
-happens to one who embeds: an answer that is paid for and lost before it is stored has to be paid for again."""
+"""The worker dies; the call is made and its answer lost (if it is one to the provider); or another
+worker does its round of jobs, at once or ("stall") when the first one's lease is over, or embeds
+what waits, before the first one goes on. Nothing happens to one who embeds: an answer that is paid
+for and lost before it is stored has to be paid for again."""
 Plan = tuple[tuple[int, Happening], ...]
 
 HOUR = 3_600.0
@@ -31,7 +34,9 @@ ROUNDS = 14
 RULES = BatchRules(job_size=4, page=2, claim_page=3, attempts=20)
 """Small, so that a job of four passages takes several pages of each kind."""
 CONSENTED: tuple[Shape, ...] = ("invalid", "gone")
-"""Results that are paid for and give no vector: those passages are given up until somebody asks for them again."""
+"""Results that are paid for and give no vector:
+those passages are given up until somebody asks for them again.
+"""
 
 
 class Crash(BaseException):
@@ -39,8 +44,8 @@ class Crash(BaseException):
 
 
 class Verdict(NamedTuple):
-    """What became of a run. faults: there must be none. points: calls there were. provider_points: of these, to the
-    provider."""
+    """What became of a run. faults: there must be none. points: calls there were. provider_points:
+    of these, to the provider."""
 
     faults: tuple[str, ...]
     points: int
@@ -48,14 +53,17 @@ class Verdict(NamedTuple):
 
 
 class World:
-    """A store, a provider, a clock, and what is to happen when. store: empty, of the embedder's space."""
+    """A store, a provider, a clock, and what is to happen when. store: empty,
+    of the embedder's space.
+    """
 
     def __init__(
         self, store: Any, embedder: JobEmbedder, plan: Plan, shape: Shape, number: int
     ) -> None:
         self.store, self.embedder, self.shape = store, embedder, shape
         self.plan = dict(plan)
-        # Who is silent for longer than his lease, submits all the same, and dies before he has said so: nobody can know.
+        # Who is silent for longer than his lease, submits all the same, and dies before he has said
+        # so: nobody can know.
         self.may_double = len(plan) > 1 and plan[0][1] == "stall"
         self.now = 1_000_000.0
         self.points = 0
@@ -71,7 +79,9 @@ class World:
         )
 
     def item(self, key: str, *passages: str) -> Item:
-        """A document without vectors; its passages are of this run alone, fingerprints those of the embedder's space."""
+        """A document without vectors; its passages are of this run alone,
+        fingerprints those of the embedder's space.
+        """
         return item(
             Ref("notes", key), *(f"{passage} {self._number}" for passage in passages), vectors=False
         )
@@ -202,7 +212,8 @@ def _judge(world: World, documents: list[Item]) -> None:
         faults.append(f"orphan: {len(provider.jobs)} jobs are left at the provider")
     written = _written(store) - world.written
     billed = sum(provider.tokens_billed.values())
-    # The ledger says what the bill says, up to rounding; less of what was paid for and gave no vector.
+    # The ledger says what the bill says, up to rounding; less of what was paid for and gave no
+    # vector.
     slack = 2 * ROUNDS
     if written > billed + slack or (written < billed - slack and world.shape not in CONSENTED):
         faults.append(f"ledger: {written} tokens, billed {billed}")
@@ -211,7 +222,9 @@ def _judge(world: World, documents: list[Item]) -> None:
 def _watched(
     thing: Any, protocols: tuple[Any, ...], point: Callable[[bool], bool], *, provider: bool = False
 ) -> Any:
-    """The same thing with a point before every call of a protocol's method. provider: whether its answers can be lost."""
+    """The same thing with a point before every call of a protocol's method.
+    provider: whether its answers can be lost.
+    """
 
     def method(name: str) -> Callable[..., Any]:
         def call(_: Any, *args: Any, **named: Any) -> Any:
@@ -266,7 +279,9 @@ def double_plans(quiet: Verdict) -> Iterator[Plan]:
 def play_all(
     open_store: Callable[[], Any], plans: Iterable[tuple[Plan, Shape]], *, fresh: int = 50
 ) -> int:
-    """Play these plans, and fail with the first that goes wrong; how many there were. fresh: runs a store is used for."""
+    """Play these plans, and fail with the first that goes wrong; how many there were.
+    fresh: runs a store is used for.
+    """
     played, store = 0, None
     try:
         for plan, shape in plans:

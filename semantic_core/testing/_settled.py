@@ -1,4 +1,6 @@
-"""A core for the tests of applications: in memory, and never behind, also within transactions that are rolled back."""
+"""A core for the tests of applications: in memory, and never behind,
+also within transactions that are rolled back.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ class _Unstamped(MemoryStore):
 
 
 class Undisputed(Agreement):
-    """The test knows what it has done; the application's database is told nothing of an index that ends with the test."""
+    """The test knows what it has done; the application's database is told nothing of an index that
+    ends with the test.
+    """
 
     @property
     def consumer(self) -> str:
@@ -79,7 +83,9 @@ class _Steps:
 
 @attrs.define
 class _Progress:
-    """What a core and its front doors for tenants share. reading: refs read so far, of what is being worked off now."""
+    """What a core and its front doors for tenants share. reading: refs read so far,
+    of what is being worked off now.
+    """
 
     steps: dict[int, _Steps] = attrs.field(factory=dict)
     reading: list[set[Ref]] = attrs.field(factory=list)
@@ -88,10 +94,12 @@ class _Progress:
 
 
 class SettledCore(SemanticCore):
-    """Works off what waits before it answers anything, so a test never waits: rows are found as soon as they are written.
+    """Works off what waits before it answers anything, so a test never waits: rows are found as
+    soon as they are written.
 
-    It does so within an open transaction too, and knows when a savepoint, or all of it, was rolled back since. Rows that
-    were in a table before the first question are there as well. Nothing happens in the background, whatever an index says.
+    It does so within an open transaction too, and knows when a savepoint, or all of it, was rolled
+    back since. Rows that were in a table before the first question are there as well. Nothing
+    happens in the background, whatever an index says.
     """
 
     def __init__(self, embedder: Embedder, *, multi_tenant: bool = False) -> None:
@@ -112,7 +120,10 @@ class SettledCore(SemanticCore):
         return self._progress.failure
 
     def settle(self) -> IngestReport:
-        """Work off everything that waits, in this thread; what was done. Called by `search`, `get` and the like."""
+        """Work off everything that waits, in this thread; what was done.
+
+        Called by `search`, `get` and the like.
+        """
         progress = self._progress
         with progress.lock:
             if progress.reading:  # in the middle of it
@@ -150,7 +161,9 @@ class SettledCore(SemanticCore):
         return "settled tenants" if self.store.multi_tenant else "settled"
 
     def _undone(self, hub: Hub, steps: _Steps) -> tuple[int, set[Ref]]:
-        """How many steps still stand in the database, and what was worked off in those that were rolled back."""
+        """How many steps still stand in the database,
+        and what was worked off in those that were rolled back.
+        """
         token, _, number = (hub.outbox.get_state(MARK, self._mark) or "").partition(" ")
         standing = int(number) if token == steps.token else 0
         return standing, {ref for done in steps.done[standing:] for ref in done}
@@ -164,7 +177,7 @@ class SettledCore(SemanticCore):
             super().ingest(there, mode="async")
             self.store.remove(set(mine) - {document.ref for document in there})
 
-    # --- what settles first ------------------------------------------------------------------------------------------
+    # --- what settles first -----------------------------------------------------------------------
 
     def sync(
         self,

@@ -1,4 +1,6 @@
-"""An embedder for the tests of applications: similar strings are near, and it fails on request like a provider does."""
+"""An embedder for the tests of applications: similar strings are near,
+and it fails on request like a provider does.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,23 @@ from semantic_core.types import Space, Vector, Vectors
 Failing = Literal["rate_limit", "timeout", "half"]
 _WORD = re.compile(r"\w+")
 _SHORTEST, _LONGEST = 3, 5
-"""Characters of the n-grams a word is taken apart into: three still tell words apart, six hardly ever meet again."""
+"""Characters of the n-grams a word is taken apart into: three still tell words apart,
+six hardly ever meet again.
+"""
 _WORD_WEIGHT, _GRAM_WEIGHT = 4, 2
-"""Even, so that the odd mark on bucket 0 can never be cancelled: no text has a vector of no length."""
+"""Even, so that the odd mark on bucket 0 can never be cancelled:
+no text has a vector of no length.
+"""
 
 
 class SimilarEmbedder(HashEmbedder):
-    """Texts with similar words are near: inflections, compounds and typing errors too. No model, no network, no chance.
+    """Texts with similar words are near: inflections, compounds and typing errors too.
 
-    Vectors are made of hashed parts of words, so it knows nothing of meaning: "car" and "automobile" are strangers. The same
-    vector on every machine. calls, texts, queries, fail_with: as `HashEmbedder` has them.
+    No model, no network, no chance.
+
+    Vectors are made of hashed parts of words, so it knows nothing of meaning: "car" and
+    "automobile" are strangers. The same vector on every machine. calls, texts, queries, fail_with:
+    as `HashEmbedder` has them.
     """
 
     is_local = True
@@ -41,10 +50,12 @@ class SimilarEmbedder(HashEmbedder):
 
     @contextmanager
     def failing(self, how: Failing = "rate_limit", *, after: int = 0) -> Iterator[None]:
-        """Within it, the embedder fails as a provider does, after `after` calls of `embed_documents` that still succeed.
+        """Within it, the embedder fails as a provider does, after `after` calls of
+        `embed_documents` that still succeed.
 
-        how: "rate_limit" (429) and "timeout" raise EmbedderUnavailable, for passages and for queries; "half" answers a call
-        with vectors for the first half of its passages only, which breaks the contract of an embedder.
+        how: "rate_limit" (429) and "timeout" raise EmbedderUnavailable, for passages and for
+        queries; "half" answers a call with vectors for the first half of its passages only, which
+        breaks the contract of an embedder.
         """
         if how not in get_args(Failing):
             raise InputError(f"how must be one of {', '.join(get_args(Failing))}, got {how!r}.")
@@ -88,7 +99,8 @@ class SimilarEmbedder(HashEmbedder):
             for size in range(_SHORTEST, _LONGEST + 1):
                 for start in range(len(marked) - size + 1):
                     features[marked[start : start + size]] += _GRAM_WEIGHT
-        # Whole numbers up to the one division at the end: no order of adding, no machine can change the result.
+        # Whole numbers up to the one division at the end: no order of adding, no machine can change
+        # the result.
         buckets = np.zeros(self._space.dimensions, dtype=np.int64)
         buckets[0] = 1
         for feature, weight in features.items():

@@ -22,7 +22,10 @@ LONG_WORD = "abcdefghij" * 2_000
 
 SAMPLES: tuple[str, ...] = (
     "One short sentence.",
-    "A first paragraph. It has two sentences.\n\nA second one, of one sentence!\n\n\n\nA third? Yes.",
+    (
+        "A first paragraph. It has two sentences.\n\n"
+        "A second one, of one sentence!\n\n\n\nA third? Yes."
+    ),
     "\n\n  Indented, after blank lines.  \n\n",
     "\n\n".join(
         f"Paragraph {number} says something about topic {number % 7}. " * (number % 9 + 1)
@@ -42,15 +45,20 @@ def splitter_checks(
     foreign: str | None = "application/x-foreign",
     markers: str = "",
 ) -> list[Check]:
-    """The rules every splitter keeps. Give each to pytest, with the splitter: ``split(document, max_chars)``::
+    """The rules every splitter keeps.
+
+    Give each to pytest, with the splitter: ``split(document, max_chars)``::
 
         @pytest.mark.parametrize("check", splitter_checks(media_type="text/x-rst", samples=MY_TEXTS), ids=str)
         def test_splitter(check):
             check(my_plugin.semantic_split)
 
-    media_type: of the documents it splits. samples: texts of that kind, beside the built-in ones, which are any text.
-    foreign: a media type that is not its kind, for which it returns None; None for a splitter that takes everything.
-    markers: a regular expression (multi-line, dot matches line ends) of what may be in no chunk, such as a front matter.
+    media_type: of the documents it splits. samples: texts of that kind, beside the built-in ones,
+    which are any text.
+    foreign: a media type that is not its kind, for which it returns None; None for a splitter that
+    takes everything.
+    markers: a regular expression (multi-line, dot matches line ends) of what may be in no chunk,
+    such as a front matter.
     """
     contract = _Contract(
         media_type,
@@ -94,13 +102,17 @@ class _Contract:
         )
 
     def offsets_are_true(self, split: Split) -> None:
-        """``document.text[chunk.start:chunk.end] == chunk.text``, in characters; chunks follow each other."""
+        """``document.text[chunk.start:chunk.end] == chunk.text``, in characters;
+        chunks follow each other.
+        """
         for document in self._documents():
             for limit in LIMITS:
                 _offsets(document, self._chunks(split, document, limit))
 
     def chunks_are_numbered(self, split: Split) -> None:
-        """Chunks are of the document, numbered from 0 in order, of a known kind, none blank; headings are texts."""
+        """Chunks are of the document, numbered from 0 in order, of a known kind, none blank;
+        headings are texts.
+        """
         for document in self._documents():
             for limit in LIMITS:
                 _numbers(document, self._chunks(split, document, limit))
@@ -112,13 +124,17 @@ class _Contract:
                 _limits(self._chunks(split, document, limit), limit)
 
     def nothing_is_lost(self, split: Split) -> None:
-        """Every character but white space, ASCII punctuation and the markers allowed is in a chunk, or in its headings."""
+        """Every character but white space, ASCII punctuation and the markers allowed is in a chunk,
+        or in its headings.
+        """
         for document in self._documents():
             for limit in LIMITS:
                 self._coverage(document, self._chunks(split, document, limit))
 
     def the_same_text_is_cut_the_same(self, split: Split) -> None:
-        """Twice the same document and limit, twice the same chunks; one short sentence is one chunk."""
+        """Twice the same document and limit, twice the same chunks;
+        one short sentence is one chunk.
+        """
         for document in self._documents():
             for limit in LIMITS:
                 same(
@@ -130,7 +146,9 @@ class _Contract:
         same(chunk.text, SAMPLES[0], "a short sentence")
 
     def blank_text_is_taken(self, split: Split) -> None:
-        """An empty or blank text of its kind gives no chunk, or a blank one, but not None: the document is its own."""
+        """An empty or blank text of its kind gives no chunk, or a blank one, but not None:
+        the document is its own.
+        """
         for text in ("", " ", "\n", "\r\n\t \n" * 100):
             document = self._document(text)
             chunks = self._chunks(split, document, LIMITS[0])
@@ -139,7 +157,9 @@ class _Contract:
             expect(len(chunks) <= 1, f"{text[:20]!r}: wanted at most one chunk, got {len(chunks)}.")
 
     def a_long_word_is_cut(self, split: Split) -> None:
-        """One word of 20,000 characters, alone and between others, is cut so that nothing is too long and nothing lost."""
+        """One word of 20,000 characters, alone and between others,
+        is cut so that nothing is too long and nothing lost.
+        """
         for text in (LONG_WORD, f"before {LONG_WORD} after", f"before\n\n{LONG_WORD}\n\nafter."):
             for limit in LIMITS:
                 self._all_rules(split, self._document(text), limit)

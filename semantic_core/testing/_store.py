@@ -32,9 +32,10 @@ def store_checks(*, persistent: bool = False, histories: int = HISTORIES) -> lis
         def test_store(check, tmp_path):
             check(lambda space, name="index", **options: MyStore(space, path=tmp_path / f"{name}.db", **options))
 
-    Opening a name for the first time in a check must give an empty store. persistent: opening it again, after `close`, gives
-    the same store with all that is in it, and the checks about that are part of the list. Abilities a store does not have
-    (`TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue`, `BatchQueue`, `Checkpoints`) are skipped with that reason.
+    Opening a name for the first time in a check must give an empty store. persistent: opening it
+    again, after `close`, gives the same store with all that is in it, and the checks about that are
+    part of the list. Abilities a store does not have (`TextSearch`, `TextScores`, `TitleSearch`,
+    `VectorQueue`, `BatchQueue`, `Checkpoints`) are skipped with that reason.
     histories: random ones the last check plays.
     """
     modules = [

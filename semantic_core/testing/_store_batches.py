@@ -1,4 +1,6 @@
-"""The ledger of batch jobs: who holds a passage, what becomes of it, and what it cost. See `BatchQueue`.
+"""The ledger of batch jobs: who holds a passage, what becomes of it, and what it cost.
+
+See `BatchQueue`.
 
 Longer than the house limit because a protocol has as many rules as it has.
 """
@@ -70,7 +72,9 @@ def held_by(queue: BatchQueue, id: str) -> list[str]:
 
 @Check
 def a_job_holds_what_has_waited_longest(open_store: OpenStore) -> None:
-    """A job opened with a limit holds the oldest passages, equal ones once, counts them, and grows until none waits."""
+    """A job opened with a limit holds the oldest passages, equal ones once, counts them,
+    and grows until none waits.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         same(queue.open_job(job_of("none"), 5), None, "a job of nothing")
@@ -102,7 +106,9 @@ def a_job_holds_what_has_waited_longest(open_store: OpenStore) -> None:
 
 @Check
 def what_a_job_holds_is_nobody_elses(open_store: OpenStore) -> None:
-    """A held passage is no other job's, also where it comes again with a new document, or goes and comes back."""
+    """A held passage is no other job's, also where it comes again with a new document,
+    or goes and comes back.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         put(store, item("1", "one", "two", vectors=False))
@@ -157,7 +163,9 @@ def a_job_may_leave_collections_out(open_store: OpenStore) -> None:
 
 @Check
 def passages_come_page_by_page(open_store: OpenStore) -> None:
-    """Pages follow each other without gap or overlap; what no text wants any more is left out, and does not end them."""
+    """Pages follow each other without gap or overlap; what no text wants any more is left out,
+    and does not end them.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         for key in range(7):
@@ -181,7 +189,9 @@ def passages_come_page_by_page(open_store: OpenStore) -> None:
 
 @Check
 def a_result_is_settled_once(open_store: OpenStore) -> None:
-    """Results reach every chunk of a passage the job holds, once; what it does not hold is left alone."""
+    """Results reach every chunk of a passage the job holds, once;
+    what it does not hold is left alone.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         items = [item("1", "one", "two", vectors=False), item("2", "two", "three", vectors=False)]
@@ -213,7 +223,9 @@ def a_result_is_settled_once(open_store: OpenStore) -> None:
 
 @Check
 def a_failure_is_kept_with_its_reason(open_store: OpenStore) -> None:
-    """A passage without a result is FAILED, says why, is not tried again by itself, and waits again after `retry`."""
+    """A passage without a result is FAILED, says why, is not tried again by itself,
+    and waits again after `retry`.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         put(store, item("1", "good", "bad", vectors=False))
@@ -257,7 +269,9 @@ def a_bad_result_settles_nothing(open_store: OpenStore) -> None:
 
 @Check
 def a_late_result_finds_no_taker(open_store: OpenStore) -> None:
-    """Text edited or removed while its job runs: the new text waits, and the result changes nothing."""
+    """Text edited or removed while its job runs: the new text waits,
+    and the result changes nothing.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         put(store, item("1", "old text", vectors=False), item("2", "removed", vectors=False))
@@ -318,7 +332,9 @@ def a_job_ends_once(open_store: OpenStore) -> None:
 
 @Check
 def what_comes_back_without_a_result_is_tried_so_often(open_store: OpenStore) -> None:
-    """rest="again": passages wait again, until they were in `attempts` jobs in vain; "fail" gives them up at once."""
+    """rest="again": passages wait again, until they were in `attempts` jobs in vain;
+    "fail" gives them up at once.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         waiting = item("1", "one", vectors=False)
@@ -343,7 +359,9 @@ def what_comes_back_without_a_result_is_tried_so_often(open_store: OpenStore) ->
 
 @Check
 def one_bad_passage_is_found_by_halving(open_store: OpenStore) -> None:
-    """rest="halve": from the second failure of the whole on, jobs hold half as many, until the bad one is alone."""
+    """rest="halve": from the second failure of the whole on, jobs hold half as many,
+    until the bad one is alone.
+    """
     passages = [f"passage {number}" for number in range(9)]
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
@@ -371,7 +389,9 @@ def one_bad_passage_is_found_by_halving(open_store: OpenStore) -> None:
 
 @Check
 def a_new_job_is_one_submitters(open_store: OpenStore) -> None:
-    """A lease is one owner's until it ends; a provider's name once known stays; a status goes forward only."""
+    """A lease is one owner's until it ends; a provider's name once known stays;
+    a status goes forward only.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         put(store, item("1", "one", vectors=False))
@@ -410,7 +430,10 @@ def a_new_job_is_one_submitters(open_store: OpenStore) -> None:
 
 @Check
 def a_job_that_was_never_sent_can_be_dropped(open_store: OpenStore) -> None:
-    """`drop_job` forgets a CREATED job and lets go of what it held; not one the provider knows. COMPLETED wants a name."""
+    """`drop_job` forgets a CREATED job and lets go of what it held; not one the provider knows.
+
+    COMPLETED wants a name.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         put(store, item("1", "one", vectors=False))
@@ -435,7 +458,9 @@ def a_job_that_was_never_sent_can_be_dropped(open_store: OpenStore) -> None:
 
 @Check
 def what_is_being_embedded_is_held_for_a_time(open_store: OpenStore) -> None:
-    """`hold` and `take` give a passage to one at a time, until released or the time is over; jobs keep off meanwhile."""
+    """`hold` and `take` give a passage to one at a time, until released or the time is over;
+    jobs keep off meanwhile.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         put(store, item("1", "one", "two", vectors=False))
@@ -477,7 +502,9 @@ def what_is_being_embedded_is_held_for_a_time(open_store: OpenStore) -> None:
 
 @Check
 def a_vector_that_came_another_way_counts(open_store: OpenStore) -> None:
-    """READY before all else: a held passage whose vector came with another document is not sent, and stays as it is."""
+    """READY before all else: a held passage whose vector came with another document is not sent,
+    and stays as it is.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         waiting = item("1", "one", "two", vectors=False)
@@ -507,7 +534,9 @@ def a_vector_that_came_another_way_counts(open_store: OpenStore) -> None:
 
 @Check
 def what_results_cost_is_written_down_once(open_store: OpenStore) -> None:
-    """The ledger grows by what was settled, per day, tenant, collection, model and lane; and not by failures or repeats."""
+    """The ledger grows by what was settled, per day, tenant, collection, model and lane;
+    and not by failures or repeats.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         put(
@@ -584,7 +613,9 @@ def two_who_flush_at_once_share_the_queue(open_store: OpenStore) -> None:
 
 @Check
 def many_passages_keep_their_order_and_their_vectors(open_store: OpenStore) -> None:
-    """A job of hundreds of passages, settled in another order and in pages, gives each chunk its own vector."""
+    """A job of hundreds of passages, settled in another order and in pages,
+    gives each chunk its own vector.
+    """
     passages = [f"passage {number}" for number in range(300)]
     whole = item("1", *passages, vectors=False)
     with closing(open_store(SPACE)) as store:
@@ -623,7 +654,9 @@ SCHEDULES: tuple[Plan, ...] = (
 
 @Check
 def no_crash_loses_a_passage(open_store: OpenStore) -> None:
-    """Whenever a worker dies, or another comes in between: no vector wrong, no passage lost, stuck or paid for twice."""
+    """Whenever a worker dies, or another comes in between: no vector wrong, no passage lost,
+    stuck or paid for twice.
+    """
     numbers = count()
 
     def opened() -> Any:

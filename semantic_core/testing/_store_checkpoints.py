@@ -1,4 +1,6 @@
-"""Which index a store is, and how far it has followed each source: written with the documents, or not at all."""
+"""Which index a store is, and how far it has followed each source:
+written with the documents, or not at all.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def counted(there: str | None) -> str:
 
 @Check
 def a_write_advances_its_checkpoint(open_store: OpenStore) -> None:
-    """Within ``advancing``, each `replace` and `remove` updates the checkpoint; others, and writes after it, do not."""
+    """Within ``advancing``, each `replace` and `remove` updates the checkpoint; others,
+    and writes after it, do not.
+    """
     with closing(open_store(SPACE)) as store:
         kept = checkpoints_of(store)
         same(
@@ -62,7 +66,9 @@ def a_write_that_fails_advances_nothing(open_store: OpenStore) -> None:
 
 @Check
 def a_checkpoint_is_changed_in_one_step(open_store: OpenStore) -> None:
-    """`update_checkpoint` gives the new value; None removes it; an error of the change leaves it as it was."""
+    """`update_checkpoint` gives the new value; None removes it;
+    an error of the change leaves it as it was.
+    """
 
     def fail(there: str | None) -> str | None:
         raise ValueError(there)
@@ -88,7 +94,9 @@ def a_checkpoint_is_changed_in_one_step(open_store: OpenStore) -> None:
 
 @Check
 def an_index_knows_which_one_it_is(open_store: OpenStore) -> None:
-    """The identity stays while documents come and go; two stores have two; a renewed one is another."""
+    """The identity stays while documents come and go; two stores have two;
+    a renewed one is another.
+    """
     with closing(open_store(SPACE)) as store, closing(open_store(SPACE, name="another")) as other:
         kept = checkpoints_of(store)
         first = kept.identity

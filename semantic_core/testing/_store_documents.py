@@ -24,7 +24,9 @@ from semantic_core.types import Chunk, ChunkId, Document, Entry, Ref
 
 @Check
 def a_document_comes_back_as_it_was(open_store: OpenStore) -> None:
-    """`get` gives exactly what was handed over: odd characters, line ends, NUL, an empty text, every kind of metadata."""
+    """`get` gives exactly what was handed over: odd characters, line ends, NUL, an empty text,
+    every kind of metadata.
+    """
     values = [*STRINGS, *NUMBERS, True, False, [], ["a"], ["b", "a", "b", ""]]
     kinds = {f"{number} {KEYS[number % len(KEYS)]}": value for number, value in enumerate(values)}
     handed = [
@@ -49,7 +51,9 @@ def a_document_comes_back_as_it_was(open_store: OpenStore) -> None:
 
 @Check
 def chunks_come_back_as_they_were(open_store: OpenStore) -> None:
-    """`fetch` gives chunks with all their fields, in the order asked, without those that are gone."""
+    """`fetch` gives chunks with all their fields, in the order asked,
+    without those that are gone.
+    """
     ref = Ref("notes", "1")
     document = Document(
         ref, "x = 1  a\x00b\r\n", title="Title", metadata={"n": 1, "f": 1.0, "b": True, "l": ["x"]}
@@ -93,7 +97,9 @@ def chunks_come_back_as_they_were(open_store: OpenStore) -> None:
 
 @Check
 def addresses_are_compared_exactly(open_store: OpenStore) -> None:
-    """Row 5 of two collections never meet; nor do names that look alike, or join to the same text."""
+    """Row 5 of two collections never meet; nor do names that look alike,
+    or join to the same text.
+    """
     pairs = [
         ("a", "5"),
         ("b", "5"),
@@ -135,7 +141,9 @@ def addresses_are_compared_exactly(open_store: OpenStore) -> None:
 
 @Check
 def documents_are_listed_in_order(open_store: OpenStore) -> None:
-    """`documents` sorts by (collection, key), by code point; offset and limit cut the list, the total stays the whole."""
+    """`documents` sorts by (collection, key), by code point; offset and limit cut the list,
+    the total stays the whole.
+    """
     keys = ["10", "9", "Z", "z", "\uffee", "😀"]
     refs = [Ref("b", "1"), *(Ref("a", key) for key in keys), Ref("B", "1")]
     items = [

@@ -72,7 +72,10 @@ class Draft:
 
 @attrs.frozen
 class Write:
-    """Replace these documents. A batch without vectors holds one, so it does not matter when known ones are looked up."""
+    """Replace these documents.
+
+    A batch without vectors holds one, so it does not matter when known ones are looked up.
+    """
 
     drafts: tuple[Draft, ...]
     vectors: bool
@@ -240,10 +243,14 @@ def _listed(store: Any, scope: Scope) -> object:
 
 
 def history_check(*, persistent: bool, histories: int) -> Check:
-    """The check that plays so many; persistent: whether a history may close the store and open it again."""
+    """The check that plays so many; persistent: whether a history may close the store
+    and open it again.
+    """
 
     def any_history_ends_as_in_memory(open_store: OpenStore) -> None:
-        """After any sequence of writes, removals, late vectors and reopenings, every answer is the reference store's."""
+        """After any sequence of writes, removals, late vectors and reopenings,
+        every answer is the reference store's.
+        """
         numbers = count()
 
         @examples(histories)

@@ -81,7 +81,9 @@ def identity_and_checkpoints_outlive_the_process(open_store: OpenStore) -> None:
 
 @Check
 def another_space_is_refused(open_store: OpenStore) -> None:
-    """A store opened with another embedder's space raises SpaceMismatch naming both, and keeps what it has."""
+    """A store opened with another embedder's space raises SpaceMismatch naming both,
+    and keeps what it has.
+    """
     others = [
         Space("another", SPACE.dimensions, settings=SPACE.settings),
         Space(SPACE.model, SPACE.dimensions + 1, settings=SPACE.settings),
@@ -105,7 +107,9 @@ def another_space_is_refused(open_store: OpenStore) -> None:
 
 @Check
 def tenancy_is_remembered(open_store: OpenStore) -> None:
-    """A store made for tenants stays so: opened without saying so it is refused, or still wants a tenant."""
+    """A store made for tenants stays so: opened without saying so it is refused,
+    or still wants a tenant.
+    """
     with closing(open_store(SPACE, multi_tenant=True)) as store:
         put(store, item(Ref("notes", "1", "acme"), "text"))
     try:

@@ -1,4 +1,6 @@
-"""Vectors that are still to come: paid for once, waited for by name, and refused where their text is gone."""
+"""Vectors that are still to come: paid for once, waited for by name,
+and refused where their text is gone.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ from semantic_core.types import Ref
 
 @Check
 def a_known_vector_is_used(open_store: OpenStore) -> None:
-    """An entry without a vector takes the one known for its fingerprint, and one that waited takes it when it comes."""
+    """An entry without a vector takes the one known for its fingerprint,
+    and one that waited takes it when it comes.
+    """
     with closing(open_store(SPACE)) as store:
         first, twin = (
             item("1", "paid for", "its tail"),
@@ -53,7 +57,9 @@ def a_known_vector_is_used(open_store: OpenStore) -> None:
 
 @Check
 def an_update_keeps_the_vectors_it_had(open_store: OpenStore) -> None:
-    """A new version without vectors takes those its old version had for the same passages, wherever they stand now."""
+    """A new version without vectors takes those its old version had for the same passages,
+    wherever they stand now.
+    """
     old, new = (
         item("1", "paid for", "its tail", "left out"),
         item("1", "in front", "paid for", vectors=False),
@@ -73,7 +79,9 @@ def an_update_keeps_the_vectors_it_had(open_store: OpenStore) -> None:
 
 @Check
 def a_passage_without_a_vector_waits(open_store: OpenStore) -> None:
-    """No vector yet: not found by meaning, similarity NaN, marked and counted as pending, once in the queue."""
+    """No vector yet: not found by meaning, similarity NaN, marked and counted as pending,
+    once in the queue.
+    """
     ready, waiting = item("1", "ready"), item("2", "same", "same", "other", vectors=False)
     with closing(open_store(SPACE)) as store:
         put(store, ready, waiting)
@@ -116,7 +124,9 @@ def the_queue_is_oldest_first(open_store: OpenStore) -> None:
 
 @Check
 def fill_gives_a_vector_to_all_who_wait(open_store: OpenStore) -> None:
-    """`fill` reaches every chunk of the fingerprint, in every document, by name and not by place; and says how many."""
+    """`fill` reaches every chunk of the fingerprint, in every document, by name and not by place;
+    and says how many.
+    """
     items = [
         item("1", "same", "one", vectors=False),
         item("2", "two", "same", vectors=False),
@@ -157,7 +167,9 @@ def fill_gives_a_vector_to_all_who_wait(open_store: OpenStore) -> None:
 
 @Check
 def a_late_vector_changes_nothing(open_store: OpenStore) -> None:
-    """A vector finds no taker if its text was replaced or removed, or if there is a vector already."""
+    """A vector finds no taker if its text was replaced or removed,
+    or if there is a vector already.
+    """
     with closing(open_store(SPACE)) as store:
         queue = queue_of(store)
         put(
@@ -180,7 +192,9 @@ def a_late_vector_changes_nothing(open_store: OpenStore) -> None:
 
 @Check
 def a_bad_vector_fills_nothing(open_store: OpenStore) -> None:
-    """`fill` with one vector that means nothing raises VectorInvalid, and fills none of the others."""
+    """`fill` with one vector that means nothing raises VectorInvalid,
+    and fills none of the others.
+    """
     waiting: list[Any] = ["one", "two"]
     with closing(open_store(SPACE)) as store:
         queue = queue_of(store)

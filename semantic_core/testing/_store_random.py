@@ -18,7 +18,9 @@ from semantic_core.types import Chunk, ChunkId, Document, Entry, Ref
 
 @Check
 def any_document_comes_back(open_store: OpenStore) -> None:
-    """`get` and `fetch` give back any legal document, its title, metadata and chunk, whatever its characters."""
+    """`get` and `fetch` give back any legal document, its title, metadata and chunk,
+    whatever its characters.
+    """
     with closing(open_store(SPACE)) as store:
 
         @examples(40)
@@ -47,7 +49,9 @@ def any_document_comes_back(open_store: OpenStore) -> None:
 
 @Check
 def any_filter_is_data(open_store: OpenStore) -> None:
-    """Random filters on random metadata, with keys and values that look like syntax, agree with `Filter.matches`."""
+    """Random filters on random metadata, with keys and values that look like syntax,
+    agree with `Filter.matches`.
+    """
     numbers = count()
     with closing(open_store(SPACE)) as store:
 

@@ -35,7 +35,9 @@ NEAR, FAR = (
 
 @Check
 def the_scope_holds_before_the_limit(open_store: OpenStore) -> None:
-    """Collections and filter take nothing from the limit, however many nearer chunks lie outside of them."""
+    """Collections and filter take nothing from the limit,
+    however many nearer chunks lie outside of them.
+    """
     outside = [
         item(Ref("noise", str(number)), "near", vectors=[NEAR], metadata={"draft": False})
         for number in range(150)
@@ -72,7 +74,9 @@ def the_scope_holds_before_the_limit(open_store: OpenStore) -> None:
 
 @Check
 def no_collection_means_nothing(open_store: OpenStore) -> None:
-    """``collections=()`` finds nothing, None everything, an unknown one nothing; names are compared exactly."""
+    """``collections=()`` finds nothing, None everything, an unknown one nothing;
+    names are compared exactly.
+    """
     with closing(open_store(SPACE)) as store:
         put(store, item(Ref("a", "1"), "zorbak"), item(Ref("b", "1"), "zorbak"))
         sizes = {
@@ -135,7 +139,10 @@ def every_operator_means_what_it_says(open_store: OpenStore) -> None:
 def finds_what_matches(
     store: Any, items: list[Item], where: dict[str, Any], collections: tuple[str, ...] | None
 ) -> None:
-    """Fail unless `documents`, `nearest` and `words` find what the filter lets through. Every passage says "zorbak"."""
+    """Fail unless `documents`, `nearest` and `words` find what the filter lets through.
+
+    Every passage says "zorbak".
+    """
     filter = Filter.parse(where)
     scope = Scope(collections=collections, filter=filter)
     wanted = {each.ref for each in items if filter.matches(each.document.metadata)}
@@ -180,7 +187,9 @@ def _calls(store: Any, tenant: str) -> dict[str, Callable[[], object]]:
 
 @Check
 def a_multi_tenant_store_wants_a_tenant(open_store: OpenStore) -> None:
-    """Every call without a tenant raises TenantRequired, and a batch with one such document changes nothing."""
+    """Every call without a tenant raises TenantRequired,
+    and a batch with one such document changes nothing.
+    """
     with closing(open_store(SPACE, multi_tenant=True)) as store:
         same(store.multi_tenant, True, "multi_tenant")
         put(store, item(Ref("notes", "1", "acme"), "zorbak"))
@@ -202,7 +211,9 @@ def a_multi_tenant_store_wants_a_tenant(open_store: OpenStore) -> None:
 
 @Check
 def a_single_tenant_store_refuses_a_tenant(open_store: OpenStore) -> None:
-    """Every call with a tenant raises TenantRefused, and a batch with one such document changes nothing."""
+    """Every call with a tenant raises TenantRefused,
+    and a batch with one such document changes nothing.
+    """
     with closing(open_store(SPACE)) as store:
         same(store.multi_tenant, False, "multi_tenant")
         put(store, item("1", "zorbak"))
@@ -218,7 +229,9 @@ def a_single_tenant_store_refuses_a_tenant(open_store: OpenStore) -> None:
 
 @Check
 def tenants_never_meet(open_store: OpenStore) -> None:
-    """Equal collections, keys, vectors and words in two tenants: each reads, counts, changes and removes its own alone."""
+    """Equal collections, keys, vectors and words in two tenants: each reads, counts,
+    changes and removes its own alone.
+    """
     tenants = {"acme": "zorbak", "Acme": "velquon", "acme ": "tirefok"}
     items = {
         tenant: item(
@@ -300,7 +313,9 @@ def tenants_never_meet(open_store: OpenStore) -> None:
 
 @Check
 def the_tenant_holds_before_the_limit(open_store: OpenStore) -> None:
-    """A small tenant gets its full answer, however many nearer chunks and better words the others have."""
+    """A small tenant gets its full answer, however many nearer chunks and better words
+    the others have.
+    """
     others = [
         item(Ref("notes", str(number), f"other{number % 3}"), "zorbak zorbak", vectors=[NEAR])
         for number in range(300)

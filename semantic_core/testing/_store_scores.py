@@ -62,7 +62,8 @@ def scores_as_words_does(store: Any, query: str, ids: Sequence[ChunkId], what: s
 
 @Check
 def a_score_is_what_words_gives(open_store: OpenStore) -> None:
-    """`score` gives each chunk the number `words` does, 0 to one without any of the words; in the order asked.
+    """`score` gives each chunk the number `words` does, 0 to one without any of the words;
+    in the order asked.
 
     Now, and not as of some earlier state: how rare a word is changes with every write.
     """
@@ -103,7 +104,9 @@ def a_score_is_what_words_gives(open_store: OpenStore) -> None:
 
 @Check
 def a_chunk_that_is_gone_has_no_score(open_store: OpenStore) -> None:
-    """NaN where there is no such chunk, also of a document that is there, or was; the others have theirs."""
+    """NaN where there is no such chunk, also of a document that is there, or was;
+    the others have theirs.
+    """
     mine = item("1", "zorbak here", "and zorbak")
     with closing(open_store(SPACE)) as store:
         scorer = scorer_of(store)
@@ -160,7 +163,9 @@ def _named(key: Ref | str, title: str, *more: str, **fields: Any) -> Item:
 
 @Check
 def a_title_finds_its_document(open_store: OpenStore) -> None:
-    """The title, whatever its case, punctuation and spaces, and its beginning; by the first chunk, once."""
+    """The title, whatever its case, punctuation and spaces, and its beginning;
+    by the first chunk, once.
+    """
     items = [
         _named("json", "json.dumps", "json.dumps\nmore of it"),
         _named("grep", "grep(1)"),
@@ -206,7 +211,9 @@ def a_title_finds_its_document(open_store: OpenStore) -> None:
 
 @Check
 def titles_keep_to_their_scope(open_store: OpenStore) -> None:
-    """Collections and filter hold before the limit, and equal titles stand in the order of their ids."""
+    """Collections and filter hold before the limit,
+    and equal titles stand in the order of their ids.
+    """
     outside = [_named(Ref("noise", f"{n}"), "Zorbak", metadata={"draft": False}) for n in range(30)]
     drafts = [_named(f"draft{n}", "Zorbak", metadata={"draft": True}) for n in range(30)]
     inside = [_named(f"inside{n}", "Zorbak", metadata={"draft": False}) for n in (2, 0, 1)]
@@ -222,7 +229,9 @@ def titles_keep_to_their_scope(open_store: OpenStore) -> None:
 
 @Check
 def changed_titles_are_not_found(open_store: OpenStore) -> None:
-    """After an update the old title is not found and the new one is, at once; after a removal neither."""
+    """After an update the old title is not found and the new one is, at once;
+    after a removal neither.
+    """
     with closing(open_store(SPACE)) as store:
         finder = finder_of_titles(store)
         put(store, _named("1", "Zorbak"), _named("2", "Zorbak"))

@@ -26,11 +26,15 @@ from semantic_core.testing._samples import (
 from semantic_core.types import ChunkId, Ref
 
 PATIENCE = 2.0
-"""Seconds a writer is waited for within a snapshot. A store may make it wait until the snapshot ends."""
+"""Seconds a writer is waited for within a snapshot.
+A store may make it wait until the snapshot ends.
+"""
 
 
 def _in_threads(*works: Callable[[], object], wait: float | None = None) -> list[threading.Thread]:
-    """Do all of this, each in a thread of its own; those that have not come to an end within `wait` seconds."""
+    """Do all of this, each in a thread of its own;
+    those that have not come to an end within `wait` seconds.
+    """
     errors: list[BaseException] = []
 
     def run(work: Callable[[], object]) -> None:
@@ -51,7 +55,9 @@ def _in_threads(*works: Callable[[], object], wait: float | None = None) -> list
 
 @Check
 def a_snapshot_is_one_state(open_store: OpenStore) -> None:
-    """Within `snapshot` every read of this thread sees one state, whatever others commit; nested ones see the outer's."""
+    """Within `snapshot` every read of this thread sees one state, whatever others commit;
+    nested ones see the outer's.
+    """
     items = [
         item("1", "first zorbak", "its tail"),
         item("2", "second velquon"),
@@ -133,7 +139,9 @@ def a_write_is_seen_at_once(open_store: OpenStore) -> None:
 
 @Check
 def writers_do_not_hurt_each_other(open_store: OpenStore) -> None:
-    """Eight threads write documents of their own, with readers among them: all are there, none is broken."""
+    """Eight threads write documents of their own, with readers among them: all are there,
+    none is broken.
+    """
     with closing(open_store(SPACE)) as store:
 
         def write(writer: int) -> None:

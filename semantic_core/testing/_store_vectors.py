@@ -1,4 +1,6 @@
-"""Vectors: the nearest are found exactly, whatever their length and order, and are the ones handed over."""
+"""Vectors: the nearest are found exactly, whatever their length and order,
+and are the ones handed over.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ from semantic_core.types import ChunkId, Ref
 
 @Check
 def nearest_equals_brute_force(open_store: OpenStore) -> None:
-    """`nearest` finds what comparing with every vector finds, whatever the limit; bigger is better, scores are cosines."""
+    """`nearest` finds what comparing with every vector finds, whatever the limit; bigger is better,
+    scores are cosines.
+    """
     items = [
         item(
             Ref("b" if number % 3 else "a", str(number)),
@@ -56,7 +60,9 @@ def nearest_equals_brute_force(open_store: OpenStore) -> None:
 
 @Check
 def opposite_and_equal_are_the_ends(open_store: OpenStore) -> None:
-    """The vector itself scores 1 and stands first, the opposite one -1 and stands last; nothing lies outside."""
+    """The vector itself scores 1 and stands first, the opposite one -1 and stands last;
+    nothing lies outside.
+    """
     across = item("2", "across", vectors=[axis(3)])
     with closing(open_store(SPACE)) as store:
         for vector in (vector_of("any"), unit(0.1, 0.7, 0.3, 0.2, 0.9, 0.4, 0.6, 0.8), axis(0)):
@@ -74,7 +80,9 @@ def opposite_and_equal_are_the_ends(open_store: OpenStore) -> None:
 
 @Check
 def equal_scores_stand_in_the_order_of_ids(open_store: OpenStore) -> None:
-    """Ties are sorted by ChunkId, positions as numbers, whatever the order of writing, and at the limit too."""
+    """Ties are sorted by ChunkId, positions as numbers, whatever the order of writing,
+    and at the limit too.
+    """
     twin = vector_of("twin")
     refs = [Ref("b", "1"), Ref("a", "2"), Ref("a", "10"), Ref("a", "1"), Ref("B", "1")]
     items = [
@@ -95,7 +103,9 @@ def equal_scores_stand_in_the_order_of_ids(open_store: OpenStore) -> None:
 
 @Check
 def vectors_of_another_length_rank_by_direction(open_store: OpenStore) -> None:
-    """A vector that is not of length 1 is refused, or counts by its direction alone; so does a query."""
+    """A vector that is not of length 1 is refused, or counts by its direction alone;
+    so does a query.
+    """
     lengths = (1.0, 5.0, 0.01, 300.0, 1.001, 0.5)
     straight = item("1", *(f"direction {length}" for length in lengths))
     longer = [
@@ -125,7 +135,9 @@ def vectors_of_another_length_rank_by_direction(open_store: OpenStore) -> None:
 
 @Check
 def similarity_is_exact_and_in_order(open_store: OpenStore) -> None:
-    """`similarity`: one float32 per id, in the order asked; NaN for no such chunk and for one without a vector."""
+    """`similarity`: one float32 per id, in the order asked;
+    NaN for no such chunk and for one without a vector.
+    """
     there, waiting = item("1", "one", "two", "three"), item("2", "waiting", vectors=False)
     query = vector_of("query")
     truth = cosines(there.vectors, query)
@@ -149,7 +161,9 @@ def similarity_is_exact_and_in_order(open_store: OpenStore) -> None:
 
 @Check
 def known_vectors_are_those_handed_over(open_store: OpenStore) -> None:
-    """`known` gives the vectors themselves, its own copies of them; handing them back changes nothing."""
+    """`known` gives the vectors themselves, its own copies of them;
+    handing them back changes nothing.
+    """
     first, second = item("1", "one", "two"), item("2", "two", "waiting", vectors=False)
     given = np.array(vector_of("one"))
     first.entries[0] = attrs.evolve(first.entries[0], vector=given)

@@ -98,7 +98,9 @@ HOSTILE = (
 
 @Check
 def a_word_finds_its_chunks(open_store: OpenStore) -> None:
-    """Every chunk that holds any of the words, and no other; upper and lower case are one; source "words", best first."""
+    """Every chunk that holds any of the words, and no other; upper and lower case are one;
+    source "words", best first.
+    """
     items = [
         item("1", "zorbak velquon", "velquon alone"),
         item("2", "tirefok here", "nothing to find"),
@@ -129,7 +131,9 @@ def a_word_finds_its_chunks(open_store: OpenStore) -> None:
 
 @Check
 def what_fits_better_stands_first(open_store: OpenStore) -> None:
-    """Both words before one, a rare word before a common one, a short passage before a long one; bigger is better."""
+    """Both words before one, a rare word before a common one, a short passage before a long one;
+    bigger is better.
+    """
     common = [item(f"common{number}", f"velquon among others {number}") for number in range(6)]
     others = [item(f"other{number}", f"nothing of it {number}") for number in range(30)]
     with closing(open_store(SPACE)) as store:
@@ -168,7 +172,9 @@ def what_fits_better_stands_first(open_store: OpenStore) -> None:
 
 @Check
 def any_text_is_a_legal_query(open_store: OpenStore) -> None:
-    """Nothing in a query is syntax: no text raises, none finds what it does not say, and words beside signs are found."""
+    """Nothing in a query is syntax: no text raises, none finds what it does not say,
+    and words beside signs are found.
+    """
     with closing(open_store(SPACE)) as store:
         finder = finder_of_words(store)
         put(store, item("1", "zorbak"), item("2", "velquon"))
@@ -209,7 +215,9 @@ def no_words_no_hits(open_store: OpenStore) -> None:
 
 @Check
 def changed_words_are_not_found(open_store: OpenStore) -> None:
-    """After an update none of the old words is found, after a removal none at all; the new ones are, at once."""
+    """After an update none of the old words is found, after a removal none at all;
+    the new ones are, at once.
+    """
     old_words = [f"{syllable}orbak" for syllable in "bdfgklmnprstvz"]
     new_words = [f"{syllable}elquon" for syllable in "bdfgklmnprstvz"]
     old = item("1", *(" ".join(old_words[place:]) for place in range(3)))
@@ -249,7 +257,9 @@ def words_need_no_vector(open_store: OpenStore) -> None:
 
 @Check
 def the_passage_is_searched(open_store: OpenStore) -> None:
-    """Words are those of the passage, which has the title and headings as well; not of the chunk's text beside it."""
+    """Words are those of the passage, which has the title and headings as well;
+    not of the chunk's text beside it.
+    """
     with closing(open_store(SPACE)) as store:
         finder_of_words(store)
         document, (entry,) = item("1", "zorbak")
@@ -301,7 +311,9 @@ def words_keep_to_their_scope(open_store: OpenStore) -> None:
 
 @Check
 def the_same_question_has_the_same_answer(open_store: OpenStore) -> None:
-    """Asked again, `words` gives the same; a smaller limit gives the beginning of it, equal scores too."""
+    """Asked again, `words` gives the same; a smaller limit gives the beginning of it,
+    equal scores too.
+    """
     with closing(open_store(SPACE)) as store:
         finder = finder_of_words(store)
         put(store, *(item(f"{number * 7 % 50:02}", "zorbak velquon") for number in range(50)))

@@ -72,7 +72,9 @@ def replace_leaves_nothing_behind(open_store: OpenStore) -> None:
 
 @Check
 def the_same_call_twice_changes_nothing(open_store: OpenStore) -> None:
-    """The second of two equal writes is reported "unchanged", and leaves everything as it was, times too."""
+    """The second of two equal writes is reported "unchanged",
+    and leaves everything as it was, times too.
+    """
     items = [item("1", "one passage", "another one"), item("2", "waiting passage", vectors=False)]
     with closing(open_store(SPACE)) as store:
         same(put(store, *items), ["added", "added"], "outcome of the first write")
@@ -83,7 +85,9 @@ def the_same_call_twice_changes_nothing(open_store: OpenStore) -> None:
 
 @Check
 def every_change_is_seen(open_store: OpenStore) -> None:
-    """A difference in any field of document, chunk or entry is an update; ``1``, ``1.0`` and ``True`` are different."""
+    """A difference in any field of document, chunk or entry is an update; ``1``,
+    ``1.0`` and ``True`` are different.
+    """
     ref = Ref("notes", "1")
     fields: dict[str, Any] = {"ref": ref, "text": "one one", "metadata": {"n": 1}}
     base = Document(**fields)
@@ -138,7 +142,9 @@ def every_change_is_seen(open_store: OpenStore) -> None:
 
 @Check
 def the_later_of_two_in_a_batch_wins(open_store: OpenStore) -> None:
-    """A document given twice in one batch ends as the later one; outcomes stand in the order of the batch."""
+    """A document given twice in one batch ends as the later one;
+    outcomes stand in the order of the batch.
+    """
     first, later, other = (
         item("1", "first version", "its tail"),
         item("1", "later version"),
@@ -164,7 +170,9 @@ def the_later_of_two_in_a_batch_wins(open_store: OpenStore) -> None:
 
 @Check
 def a_write_that_raises_changes_nothing(open_store: OpenStore) -> None:
-    """A bad vector in the last document, or a source that raises half-way: nothing of the batch is there."""
+    """A bad vector in the last document, or a source that raises half-way:
+    nothing of the batch is there.
+    """
     kept, update, new = (
         item("1", "kept passage"),
         item("1", "its update"),
@@ -214,7 +222,9 @@ def a_write_that_raises_changes_nothing(open_store: OpenStore) -> None:
 
 @Check
 def vectors_that_mean_nothing_are_refused(open_store: OpenStore) -> None:
-    """Wrong size, NaN, infinity, zeros, no length to speak of: VectorInvalid, in an entry and in a query."""
+    """Wrong size, NaN, infinity, zeros, no length to speak of: VectorInvalid,
+    in an entry and in a query.
+    """
     with closing(open_store(SPACE)) as store:
         put(store, item("1", "a passage"))
         for what, bad in BAD_VECTORS.items():
@@ -229,7 +239,9 @@ def vectors_that_mean_nothing_are_refused(open_store: OpenStore) -> None:
 
 @Check
 def removed_is_removed(open_store: OpenStore) -> None:
-    """After `remove`: no document, chunk, vector or count of it; the number is of documents that were there."""
+    """After `remove`: no document, chunk, vector or count of it;
+    the number is of documents that were there.
+    """
     gone, stays = item("1", "going away", "its tail"), item("2", "staying here")
     with closing(open_store(SPACE)) as store:
         put(store, gone, stays)
@@ -266,7 +278,9 @@ def removed_is_removed(open_store: OpenStore) -> None:
 
 @Check
 def older_changes_are_left_alone(open_store: OpenStore) -> None:
-    """Stamps are per ref: an older one is "stale", an equal one applies, none always applies and leaves the stamp."""
+    """Stamps are per ref: an older one is "stale", an equal one applies,
+    none always applies and leaves the stamp.
+    """
     versions = [item("1", f"version {number}") for number in range(6)]
     ref, other = versions[0].ref, item("2", "other document")
 
@@ -316,7 +330,9 @@ def older_changes_are_left_alone(open_store: OpenStore) -> None:
 
 @Check
 def a_removal_is_remembered(open_store: OpenStore) -> None:
-    """A removal's stamp refuses an older document that arrives late, even if there was nothing to remove."""
+    """A removal's stamp refuses an older document that arrives late,
+    even if there was nothing to remove.
+    """
     late = [item(key, f"late passage {key}") for key in ("there", "never")]
     refs = [each.ref for each in late]
     with closing(open_store(SPACE)) as store:

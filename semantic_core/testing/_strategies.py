@@ -118,7 +118,9 @@ def refs(*, tenants: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[
 def documents(
     *, ref: st.SearchStrategy[Ref] | None = None, media_type: str = "text/plain"
 ) -> st.SearchStrategy[Document]:
-    """A document with any text, title, metadata and language; of any ref, unless `ref` says of which."""
+    """A document with any text, title, metadata and language; of any ref,
+    unless `ref` says of which.
+    """
     return st.builds(
         Document,
         ref=refs() if ref is None else ref,

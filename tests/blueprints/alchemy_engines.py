@@ -29,7 +29,9 @@ def url_of(servers: Any, database: Any) -> tuple[URL, dict[str, Any]]:
 
 
 def engine_of(servers: Any, database: Any, **options: Any) -> Engine:
-    """An engine on it. On SQLite with foreign keys, and transactions that begin when SQLAlchemy says so."""
+    """An engine on it. On SQLite with foreign keys,
+    and transactions that begin when SQLAlchemy says so.
+    """
     url, arguments = url_of(servers, database)
     engine = create_engine(url, connect_args=arguments, **options)
     return with_savepoints(engine) if database.kind == "sqlite3" else engine

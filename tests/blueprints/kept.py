@@ -9,7 +9,9 @@ from typing import Any
 
 
 class Keep:
-    """Databases with tables and nothing in them: of servers some that are emptied and lent again, of SQLite copies."""
+    """Databases with tables and nothing in them: of servers some that are emptied and lent again,
+    of SQLite copies.
+    """
 
     def __init__(
         self, kind: str, servers: Any, stack: Any, folder: Path, prepare: Callable[[Any, Any], None]

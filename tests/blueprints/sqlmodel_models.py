@@ -1,6 +1,10 @@
-"""The kit's tables in SQLModel. Its rows can be iterated over, and take no attributes that are no fields."""
+"""The kit's tables in SQLModel.
 
-# No `from __future__ import annotations`: SQLModel reads the annotations of relationships as they stand.
+Its rows can be iterated over, and take no attributes that are no fields.
+"""
+
+# No `from __future__ import annotations`: SQLModel reads the annotations of relationships as they
+# stand.
 
 from typing import Optional
 from uuid import UUID

@@ -1,4 +1,6 @@
-"""What the blueprints' README shows is what runs here; the files of its Django project run in test_django_project.py."""
+"""What the blueprints' README shows is what runs here;
+the files of its Django project run in test_django_project.py.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ FILES = dict(
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with the files of the page, to import from; what they declare is forgotten afterwards."""
+    """A folder with the files of the page, to import from;
+    what they declare is forgotten afterwards.
+    """
     for name, text in FILES.items():
         if "/" not in name:
             (tmp_path / name).write_text(text, encoding="utf-8")

@@ -62,7 +62,9 @@ def test_a_migration_that_makes_a_table_anew_loses_nothing(diary: str) -> None:
 
 
 def test_triggers_that_made_way_for_a_migration_come_back_with_it(alias: str, bind: Bind) -> None:
-    """Whatever changes the tables, also without ``migrate``; what was written meanwhile is looked at."""
+    """Whatever changes the tables, also without ``migrate``;
+    what was written meanwhile is looked at.
+    """
     index = bind(source_fields=["title", "content", "author.name"])
     Article.objects.bulk_create([Article(id=number, content="before") for number in (1, 2, 3)])
     old = Article._meta.get_field("title")

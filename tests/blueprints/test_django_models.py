@@ -33,7 +33,7 @@ from semantic_core.testing import HashEmbedder
 
 Bind = Callable[..., BaseORMAdapter]
 
-# --- models of every kind ------------------------------------------------------------------------------------------
+# --- models of every kind -------------------------------------------------------------------------
 
 
 def test_a_manager_that_hides_rows_hides_them_from_no_index(bind: Bind) -> None:
@@ -132,7 +132,7 @@ def test_a_many_to_many_field_of_the_parent_is_the_childs_too(bind: Bind) -> Non
     assert held(index) == {"7": "Rowers\n\nEve"}
 
 
-# --- several databases ---------------------------------------------------------------------------------------------
+# --- several databases ----------------------------------------------------------------------------
 
 
 def test_one_model_in_two_databases_has_an_index_for_each(
@@ -171,12 +171,14 @@ def test_a_router_says_which_database_a_declared_index_is_for(
     django_site.removed(alias)
 
 
-# --- models of other packages, and those derived from them ---------------------------------------------------------
+# --- models of other packages, and those derived from them ----------------------------------------
 
 
 @pytest.fixture
 def declared_on(alias: str) -> Iterator[Callable[..., list[BaseORMAdapter]]]:
-    """``declared_on(model, **declaration)``: an index put on the model and bound; all is taken away after the test."""
+    """``declared_on(model, **declaration)``: an index put on the model and bound;
+    all is taken away after the test.
+    """
     bound: list[BaseORMAdapter] = []
     put: list[tuple[type, SemanticIndex]] = []
     with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:

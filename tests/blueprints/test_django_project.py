@@ -1,4 +1,6 @@
-"""A project of Django's own making, with the files of the blueprints' README typed in: what a newcomer sees."""
+"""A project of Django's own making, with the files of the blueprints' README typed in:
+what a newcomer sees.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ pytestmark = pytest.mark.slow
 
 
 class Project:
-    """``startproject`` and ``startapp``, and the blueprint. Every program of it gets an embedder of the tests."""
+    """``startproject`` and ``startapp``, and the blueprint.
+
+    Every program of it gets an embedder of the tests.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -163,12 +168,17 @@ def test_each_test_case_sees_an_index_that_agrees_with_its_rows(
 
 
 def test_models_are_renamed_changed_and_deleted_and_nothing_is_left(tmp_path: Path) -> None:
-    """Each by a migration Django wrote itself; triggers come back, and an index that is no more leaves nothing."""
+    """Each by a migration Django wrote itself; triggers come back,
+    and an index that is no more leaves nothing.
+    """
     project = Project(tmp_path)
     project.run("manage.py", "migrate")
     project.shell(MAKE)
     models = FILES["blog/models.py"]
-    second = "\n\nclass Memo(models.Model):\n    body = models.TextField()\n    search = SemanticIndex(['body'])\n"
+    second = (
+        "\n\nclass Memo(models.Model):\n    body = models.TextField()\n"
+        "    search = SemanticIndex(['body'])\n"
+    )
     changes = {
         "add": models.replace(
             "    author =", "    lang = models.CharField(max_length=5, default='en')\n    author ="
@@ -196,7 +206,8 @@ def test_models_are_renamed_changed_and_deleted_and_nothing_is_left(tmp_path: Pa
         "blog/migrations/0003_rename.py",
         "from django.db import migrations\nclass Migration(migrations.Migration):\n"
         "    dependencies = [('blog', '0002_memo_article_lang')]\n"
-        "    operations = [migrations.RenameModel('Article', 'Essay'), migrations.RenameField('Essay', 'content', 'text'),\n"
+        "    operations = [migrations.RenameModel('Article', 'Essay'), "
+        "migrations.RenameField('Essay', 'content', 'text'),\n"
         "                  migrations.RemoveField('Essay', 'lang')]\n",
     )
     assert "Traceback" not in project.run("manage.py", "migrate")
@@ -211,7 +222,8 @@ def test_models_are_renamed_changed_and_deleted_and_nothing_is_left(tmp_path: Pa
     assert "Traceback" not in project.run("manage.py", "migrate")
     assert project.shell(answers + look) == "['Tax guide'] True ['blog_essay']"
     left = (
-        'from django.db import connection as c; k = c.cursor(); k.execute("select name from sqlite_master where type = '
+        'from django.db import connection as c; k = c.cursor(); k.execute("select name '
+        "from sqlite_master where type = "
         "'trigger' and tbl_name not in ('blog_essay', 'auth_user')\"); a = k.fetchall(); "
         "k.execute('select count(*) from semantic_outbox'); print(a, k.fetchall())"
     )

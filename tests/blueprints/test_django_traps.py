@@ -27,7 +27,7 @@ from semantic_core.testing import HashEmbedder
 
 Bind = Callable[..., BaseORMAdapter]
 
-# --- 24: an update, a delete, None and numbers, keys of one type ---------------------------------------------------
+# --- 24: an update, a delete, None and numbers, keys of one type ----------------------------------
 
 
 def test_trap_24_an_update_replaces_and_a_delete_removes(bind: Bind) -> None:
@@ -62,7 +62,7 @@ def test_trap_24_filters_match_keys_by_number_text_of_a_uuid_and_instance(bind: 
     assert [(row.id, row.search_hit.ref.key) for row in parcels("key")] == [(key, str(key))]
 
 
-# --- 25: weak references, repeated connects, fixtures, bulk statements, on_commit ----------------------------------
+# --- 25: weak references, repeated connects, fixtures, bulk statements, on_commit -----------------
 
 
 @pytest.mark.parametrize("capture", ["triggers", "events"])
@@ -231,7 +231,7 @@ def test_trap_25_a_callback_that_fails_fails_no_commit_and_stops_no_other(
     assert "ZeroDivisionError" in index.status().last_error
 
 
-# --- 26: nothing is embedded within a transaction; a delete that fails ---------------------------------------------
+# --- 26: nothing is embedded within a transaction; a delete that fails ----------------------------
 
 
 def test_trap_26_nothing_is_embedded_while_a_transaction_is_open(bind: Bind, alias: str) -> None:
@@ -266,7 +266,7 @@ def test_trap_26_a_delete_that_fails_leaves_the_row_in_the_index(bind: Bind) -> 
     assert [found.id for found in index("stays", fresh=True)] == [1]
 
 
-# --- 27: rows that are gone take no place; keys of two models ------------------------------------------------------
+# --- 27: rows that are gone take no place; keys of two models -------------------------------------
 
 
 def test_trap_27_rows_that_are_gone_cost_no_place_in_the_answer(bind: Bind) -> None:

@@ -1,4 +1,5 @@
-"""A blueprint is copied into somebody's project and read there, so it is written plainly, however long that makes it.
+"""A blueprint is copied into somebody's project and read there, so it is written plainly,
+however long that makes it.
 
 (This took the place of a limit of sixty lines, which had made them short and hard to read.)
 """
@@ -17,7 +18,9 @@ WIDEST = 100
 
 
 def tricks(source: str) -> list[str]:
-    """What makes a reader stop: clever expressions, classes that say nothing of themselves, long lines."""
+    """What makes a reader stop: clever expressions,
+    classes that say nothing of themselves, long lines.
+    """
     found = []
     for node in ast.walk(ast.parse(source)):
         line = getattr(node, "lineno", 0)

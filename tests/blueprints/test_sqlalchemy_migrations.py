@@ -1,4 +1,6 @@
-"""Alembic beside an index: what autogenerate sees, what an upgrade may do, and binding before the first upgrade."""
+"""Alembic beside an index: what autogenerate sees, what an upgrade may do,
+and binding before the first upgrade.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def core() -> Iterator[SemanticCore]:
 
 
 def drift(engine: Engine, **options: Any) -> list[Any]:
-    """What autogenerate would write; the default schema of the server's tests is not the one of the connection."""
+    """What autogenerate would write; the default schema of the server's tests is not the one of
+    the connection.
+    """
     with engine.connect() as connection:
         return list(
             compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
@@ -103,7 +107,9 @@ def test_an_upgrade_that_drops_the_outbox_fails_no_write_and_the_next_start_heal
 def test_a_program_that_binds_nothing_may_drop_the_outbox_too(
     empty: Engine, core: SemanticCore
 ) -> None:
-    """``alembic upgrade`` loads the models, and so the blueprint, but nobody calls init_database there."""
+    """``alembic upgrade`` loads the models, and so the blueprint,
+    but nobody calls init_database there.
+    """
     Base.metadata.create_all(empty)
     init_database(empty, core, base=Base)
     other = engine_of(sys.modules["orm_servers"], _address(empty))

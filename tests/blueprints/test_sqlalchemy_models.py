@@ -1,4 +1,6 @@
-"""Mapped classes of every kind, connections of every kind, sessions of every kind, and migrations."""
+"""Mapped classes of every kind, connections of every kind, sessions of every kind,
+and migrations.
+"""
 
 from __future__ import annotations
 
@@ -172,7 +174,7 @@ def test_init_database_binds_what_is_declared(engine: Engine) -> None:
         index.uninstall()
 
 
-# --- connections ---------------------------------------------------------------------------------------------------------
+# --- connections ----------------------------------------------------------------------------------
 
 
 def small(kind: str, open_database: Callable[[str], Any], servers: Any) -> Engine:
@@ -280,7 +282,7 @@ def test_an_unfinished_session_elsewhere_does_not_count(engine: Engine, bind_to:
     assert not index.in_transaction
 
 
-# --- instances -----------------------------------------------------------------------------------------------------------
+# --- instances ------------------------------------------------------------------------------------
 
 
 def test_rows_that_are_found_can_be_read_and_joined_to_a_session(
@@ -325,7 +327,7 @@ def test_related_rows_are_read_with_their_own_in_one_query(engine: Engine, bind_
     assert held(index)["7"] == "text\n\nauthor 7"
 
 
-# --- asyncio ---------------------------------------------------------------------------------------------------------------
+# --- asyncio --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["sqlite3", "postgresql"])
@@ -379,7 +381,7 @@ def test_an_async_session_is_captured_by_triggers(
     plain.dispose()
 
 
-# --- migrations ------------------------------------------------------------------------------------------------------------
+# --- migrations -----------------------------------------------------------------------------------
 
 
 def test_a_batch_migration_of_alembic_drops_triggers_and_install_brings_them_back(
@@ -416,7 +418,9 @@ def test_a_batch_migration_of_alembic_drops_triggers_and_install_brings_them_bac
 
 
 def test_rows_of_children_are_found_through_the_parents_index(trial: Engine) -> None:
-    """Dogs are rows of the table of animals, horses have one of their own beside it; a parrot's rows are its own alone."""
+    """Dogs are rows of the table of animals, horses have one of their own beside it;
+    a parrot's rows are its own alone.
+    """
 
     class Beast(DeclarativeBase):
         pass

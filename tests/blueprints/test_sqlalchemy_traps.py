@@ -22,7 +22,7 @@ from semantic_core.testing import HashEmbedder
 BindTo = Callable[..., BaseORMAdapter]
 
 
-# --- 24: an update, a delete, None and numbers, keys of one type -----------------------------------------------------
+# --- 24: an update, a delete, None and numbers, keys of one type ----------------------------------
 
 
 def test_trap_24_an_update_replaces_and_a_delete_removes(engine: Engine, bind_to: BindTo) -> None:
@@ -60,7 +60,7 @@ def test_trap_24_none_and_numbers_are_texts_and_filters_take_keys_and_rows(
     )
 
 
-# --- 25: weak references -------------------------------------------------------------------------------------------------
+# --- 25: weak references --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("capture", ["triggers", "events"])
@@ -77,7 +77,7 @@ def test_trap_25_an_index_nobody_holds_on_to_goes_on_hearing(capture: Any, engin
                 index.uninstall()
 
 
-# --- 26: rollback, bulk and Core statements, an embedder within a transaction, a delete that fails -------------------
+# --- 26: rollback, bulk and Core statements, an embedder within a transaction, a delete that fails
 
 
 @pytest.mark.parametrize("capture", ["triggers", "events"])
@@ -206,7 +206,7 @@ def test_trap_26_a_scoped_session_is_a_session(engine: Engine, bind_to: BindTo) 
     assert held(index) == {"1": "scoped"}
 
 
-# --- 27: rows that are gone take no place; keys of two models ------------------------------------------------------------
+# --- 27: rows that are gone take no place; keys of two models -------------------------------------
 
 
 def test_trap_27_rows_that_are_gone_cost_no_place_in_the_answer(

@@ -1,6 +1,9 @@
-"""SQLModel through the SQLAlchemy blueprint: its classes are pydantic models, and so is every row."""
+"""SQLModel through the SQLAlchemy blueprint: its classes are pydantic models,
+and so is every row.
+"""
 
-# No `from __future__ import annotations`: SQLModel reads the annotations of relationships as they stand.
+# No `from __future__ import annotations`: SQLModel reads the annotations of relationships as they
+# stand.
 
 from collections.abc import Callable, Iterator
 from typing import Any

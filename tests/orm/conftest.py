@@ -34,7 +34,9 @@ ENGINES = ("sqlite3", "postgresql", "mysql")
 
 
 OpenDatabase = Callable[[str], Any]
-"""Gives a new database of a kind; skips the test with the reason where there is none, but never in CI."""
+"""Gives a new database of a kind; skips the test with the reason where there is none,
+but never in CI.
+"""
 
 
 @contextmanager
@@ -57,7 +59,9 @@ def open_database(tmp_path: Path) -> Iterator[OpenDatabase]:
 
 @pytest.fixture(scope="session")
 def keep_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenDatabase]:
-    """``keep_database(kind)``: a database for all tests of a process, which leave it as they found it."""
+    """``keep_database(kind)``: a database for all tests of a process,
+    which leave it as they found it.
+    """
     with _opening(tmp_path_factory.mktemp("kept")) as open_one:
         yield open_one
 
@@ -70,5 +74,7 @@ def database(request: pytest.FixtureRequest, open_database: OpenDatabase) -> Any
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest, open_database: OpenDatabase) -> Any:
-    """A new database of every dialect in turn, where it does not matter which library talks to SQLite."""
+    """A new database of every dialect in turn,
+    where it does not matter which library talks to SQLite.
+    """
     return open_database(request.param)

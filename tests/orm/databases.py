@@ -1,6 +1,9 @@
-"""The databases the tests of the ORM part run on, each test in one of its own. As a program: say which are reachable.
+"""The databases the tests of the ORM part run on, each test in one of its own.
 
-Servers are found under SEMANTIC_CORE_TEST_POSTGRES and SEMANTIC_CORE_TEST_MYSQL; without them, on this machine.
+As a program: say which are reachable.
+
+Servers are found under SEMANTIC_CORE_TEST_POSTGRES and SEMANTIC_CORE_TEST_MYSQL; without them, on
+this machine.
 """
 
 from __future__ import annotations
@@ -66,7 +69,9 @@ class Connection:
 
 
 class Database:
-    """A database with nothing in it. address: with `kind`, what another process needs to connect."""
+    """A database with nothing in it. address: with `kind`,
+    what another process needs to connect.
+    """
 
     def __init__(self, kind: str, address: str) -> None:
         self.kind, self.address, self.dialect = kind, address, DIALECT[kind]
@@ -127,7 +132,10 @@ def _mysql(database: str | None = None) -> Any:
 
 @contextmanager
 def new_database(kind: str, folder: Path) -> Iterator[Database]:
-    """A database of a random name, dropped in the end. Raises the driver's error if the server cannot be reached."""
+    """A database of a random name, dropped in the end.
+
+    Raises the driver's error if the server cannot be reached.
+    """
     name = f"semantic_core_{secrets.token_hex(6)}"
     if kind not in SERVICES:
         database = Database(kind, str(folder / f"{name}.db"))
@@ -181,7 +189,10 @@ def need(kind: str) -> None:
     if kind not in _reasons:
         _reasons[kind] = why_unreachable(kind)
     if _reasons[kind]:
-        message = f"no {SERVICES[kind]} to test with ({_reasons[kind]}); `make services` says how to get one"
+        message = (
+            f"no {SERVICES[kind]} to test with ({_reasons[kind]}); `make "
+            "services` says how to get one"
+        )
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
@@ -206,9 +217,12 @@ def main() -> int:
             continue
         sys.stdout.write(
             f"{service}: not reachable at {place} ({reason}).\n"
-            f"  Install it and start it: service {service} start, or brew services start {service}.\n"
-            f"  It needs a database 'test' and a user who may create {'schemas' if kind == 'postgresql' else 'databases'}.\n"
-            f"  Another server is named in SEMANTIC_CORE_TEST_{'POSTGRES' if kind == 'postgresql' else 'MYSQL'}.\n"
+            f"  Install it and start it: service {service} start, or brew services start "
+            f"{service}.\n"
+            "  It needs a database 'test' and a user who may create "
+            f"{'schemas' if kind == 'postgresql' else 'databases'}.\n"
+            "  Another server is named in "
+            f"SEMANTIC_CORE_TEST_{'POSTGRES' if kind == 'postgresql' else 'MYSQL'}.\n"
             "  Without it, the tests that need it are skipped.\n"
         )
     return 0

@@ -1,7 +1,9 @@
-"""A world for random histories: an application's database, several hosts with an index each, and everything that happens to
-them. What an index answers is compared with the rows; a difference nobody speaks of is the only failure.
+"""A world for random histories: an application's database, several hosts with an index each, and
+everything that happens to them. What an index answers is compared with the rows; a difference
+nobody speaks of is the only failure.
 
-The world knows no ORM: an `Application` writes with one. A `Place` is the database itself, which is backed up and restored.
+The world knows no ORM: an `Application` writes with one. A `Place` is the database itself, which is
+backed up and restored.
 """
 
 from __future__ import annotations
@@ -55,14 +57,17 @@ class Clock:
 class Application:
     """What an application does in one process, with one ORM, to a table of notes.
 
-    table, tag: what the table is called, and the column that is not indexed; its others are `id` and `body`.
+    table, tag: what the table is called, and the column that is not indexed; its others are `id`
+    and `body`.
     """
 
     table: ClassVar[str] = "note"
     tag_column: ClassVar[str] = "tag"
 
     def open(self, database: Database, core: SemanticCore) -> BaseORMAdapter:
-        """Connect, see to the table, and bind its index, which is worked off by hand; install nothing."""
+        """Connect, see to the table, and bind its index, which is worked off by hand;
+        install nothing.
+        """
         raise NotImplementedError
 
     def close(self) -> None:
@@ -144,7 +149,9 @@ class FilePlace(Place):
 
 
 class ServerPlace(Place):
-    """A schema of PostgreSQL: a backup has the rows of the application and of the outbox, and where its sequence stood."""
+    """A schema of PostgreSQL: a backup has the rows of the application and of the outbox,
+    and where its sequence stood.
+    """
 
     def __init__(self, database: Database, application: type[Application]) -> None:
         super().__init__(database, application)
@@ -228,7 +235,7 @@ class Host:
             self.start()
         return self
 
-    # --- what is compared -------------------------------------------------------------------------------------------
+    # --- what is compared -------------------------------------------------------------------------
 
     def held(self) -> dict[str, str]:
         """What the index says, whatever there are of rows."""
@@ -288,10 +295,12 @@ class World:
         number = next(self.texts)
         return f"{WORDS[number % len(WORDS)]} {number}"
 
-    # --- what happens -----------------------------------------------------------------------------------------------
+    # --- what happens -----------------------------------------------------------------------------
 
     def write(self, name: str, what: str, id: int) -> None:
-        """Something of an application: one statement, or several in a transaction that may be rolled back."""
+        """Something of an application: one statement,
+        or several in a transaction that may be rolled back.
+        """
         application, text = self.host(name).application, self.text()
         table = application.table
         if what == "save":
@@ -308,7 +317,8 @@ class World:
             application.roll_back(text)
         elif what == "other program":
             self.place.execute(
-                f"insert into {table} (id, body, {application.tag_column}) values ({id}, '{text}', '') "
+                f"insert into {table} (id, body, {application.tag_column}) values ({id}, '{text}', "
+                "'') "
                 "on conflict (id) do update set body = excluded.body"
             )
 
@@ -349,7 +359,9 @@ class World:
         self.backups.append(self.place.back_up())
 
     def restore(self, which: int, live: bool) -> None:
-        """Put an older state of the database in the place of this one, under running processes or not."""
+        """Put an older state of the database in the place of this one,
+        under running processes or not.
+        """
         if not self.backups:
             return
         if not live:
@@ -364,7 +376,9 @@ class World:
         self.index_backups[name] = path
 
     def restore_index(self, name: str, into: str) -> None:
-        """Put an older copy of an index in its place; or in the place of another host's, or of a new host's."""
+        """Put an older copy of an index in its place; or in the place of another host's,
+        or of a new host's.
+        """
         if name not in self.index_backups:
             return
         if into in self.hosts:
@@ -392,7 +406,10 @@ class World:
         self.close()
         table, tag = self.place.application.table, self.place.application.tag_column
         for statement in (
-            f"create table anew (id integer not null primary key, body text not null, {tag} text not null)",
+            (
+                "create table anew (id integer not null primary key, body text not null, "
+                f"{tag} text not null)"
+            ),
             f"insert into anew select id, body, {tag} from {table}",
             f"drop table {table}",
             f"alter table anew rename to {table}",
@@ -400,7 +417,7 @@ class World:
         ):
             self.place.execute(statement)
 
-    # --- what must hold ---------------------------------------------------------------------------------------------
+    # --- what must hold ---------------------------------------------------------------------------
 
     def silent(self) -> list[str]:
         """What running hosts answer wrongly without a word."""
@@ -409,7 +426,9 @@ class World:
         ]
 
     def settled(self) -> list[str]:
-        """What is wrong after one worker has been at every host, once, when what a dead worker had is free again."""
+        """What is wrong after one worker has been at every host, once,
+        when what a dead worker had is free again.
+        """
         silent = [why for name in self.hosts if (why := self.host(name).check_silence())]
         self.clock.now += LEASE + 1
         return silent or [why for name in self.hosts if (why := self.host(name).check_settled())]
@@ -452,7 +471,9 @@ def told(kind: str, application: type[Application], history: History) -> list[st
 
 
 def histories(shortest: int = 8) -> st.SearchStrategy[list[tuple[Any, ...]]]:
-    """What may happen, in any order; writes and workers most often. shortest: how many steps at least."""
+    """What may happen, in any order; writes and workers most often.
+    shortest: how many steps at least.
+    """
     hosts, ids = st.sampled_from(["a", "a", "b", "c"]), st.integers(1, 4)
     written = ["save", "save", "delete", "many", "raw", "tag", "rollback", "other program"]
     writes = st.tuples(st.just("write"), hosts, st.sampled_from(written), ids)
@@ -478,7 +499,8 @@ def histories(shortest: int = 8) -> st.SearchStrategy[list[tuple[Any, ...]]]:
 def play(kind: str, application: type[Application], usual: int, part: int = 0) -> None:
     """Play random histories; fails with the shortest that ends in a difference nobody speaks of.
 
-    usual: how many, unless SEMANTIC_CORE_HISTORIES says so. part: other parts play others. In CI they are always the same.
+    usual: how many, unless SEMANTIC_CORE_HISTORIES says so. part: other parts play others. In CI
+    they are always the same.
     """
 
     need(kind)

@@ -1,7 +1,7 @@
 """The tables of guides/known_limits.md. As a program: write them into the page.
 
-A harness says its limits in ``LIMITS``, at the top of its module, in words of the kit alone: so they are read without
-importing the ORM.
+A harness says its limits in ``LIMITS``, at the top of its module, in words of the kit alone: so
+they are read without importing the ORM.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""The smallest ORM there can be, on the standard library's SQLite: rows are objects, a database is a file.
+"""The smallest ORM there can be, on the standard library's SQLite: rows are objects,
+a database is a file.
 
-It stands for "some ORM nobody has written an adapter for yet": the rules of `BaseORMAdapter` are tried on it.
+It stands for "some ORM nobody has written an adapter for yet": the rules of `BaseORMAdapter` are
+tried on it.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ class _Own(sqlite3.Connection):
 
 
 class Database:
-    """A SQLite file, a connection per thread, nested transactions; `committed` callbacks run after each commit, `before`
-    ones before each statement."""
+    """A SQLite file, a connection per thread, nested transactions; `committed` callbacks run after
+    each commit, `before` ones before each statement."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -83,7 +85,9 @@ class Database:
 
 
 def _bound(value: Any) -> Any:
-    """A value as this ORM keeps it; not by an adapter of `sqlite3`, which is for the whole process, other ORMs included."""
+    """A value as this ORM keeps it; not by an adapter of `sqlite3`, which is for the whole process,
+    other ORMs included.
+    """
     if isinstance(value, datetime):
         return value.isoformat()
     return str(value) if isinstance(value, UUID) else value
@@ -97,7 +101,9 @@ class Model:
     fields: dict[str, type]
     key: tuple[str, ...] = ("id",)
     links: dict[str, tuple[Any, ...]] = {}
-    """Per attribute the other model, the own column and the other's, and the table between the two, if there is one."""
+    """Per attribute the other model, the own column and the other's, and the table between the two,
+    if there is one.
+    """
 
     def __init__(self, **values: Any) -> None:
         self.__dict__.update(values)

@@ -1,4 +1,6 @@
-"""The kit's tables in the mini ORM: the harness its adapter is checked with, and mutants are made from."""
+"""The kit's tables in the mini ORM: the harness its adapter is checked with,
+and mutants are made from.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,16 @@ from semantic_core.orm import Relation, Table, Through
 from semantic_core.testing import DATABASE_LIMITS, AdapterHarness, Capability, Limit
 
 TABLES = (
-    "kit_author (id INTEGER PRIMARY KEY, name TEXT, mentor_id INTEGER REFERENCES kit_author (id) ON DELETE SET NULL)",
-    "kit_article (id INTEGER PRIMARY KEY, title TEXT, content TEXT, stars INTEGER, hidden INTEGER, deleted_at TEXT, "
-    "author_id INTEGER REFERENCES kit_author (id) ON DELETE CASCADE ON UPDATE CASCADE)",
+    (
+        "kit_author (id INTEGER PRIMARY KEY, name TEXT, mentor_id INTEGER REFERENCES kit_author "
+        "(id) ON DELETE SET NULL)"
+    ),
+    "kit_article (id INTEGER PRIMARY KEY, title TEXT, content TEXT, stars INTEGER, hidden INTEGER, "
+    "deleted_at TEXT, author_id INTEGER REFERENCES kit_author (id) ON DELETE "
+    "CASCADE ON UPDATE CASCADE)",
     "kit_tag (id INTEGER PRIMARY KEY, name TEXT)",
-    "kit_tagging (id INTEGER PRIMARY KEY, article_id INTEGER REFERENCES kit_article (id) ON DELETE CASCADE, "
-    "tag_id INTEGER REFERENCES kit_tag (id) ON DELETE CASCADE)",
+    "kit_tagging (id INTEGER PRIMARY KEY, article_id INTEGER REFERENCES kit_article (id) ON DELETE "
+    "CASCADE, tag_id INTEGER REFERENCES kit_tag (id) ON DELETE CASCADE)",
     "kit_seat (hall TEXT, number INTEGER, label TEXT, PRIMARY KEY (hall, number))",
     "kit_page (slug TEXT PRIMARY KEY, body TEXT)",
     "kit_parcel (id TEXT PRIMARY KEY, content TEXT)",
@@ -47,7 +53,9 @@ def linked(model: type[Model], **links: tuple[Any, ...]) -> None:
 
 
 class MiniKitAdapter(MiniAdapter):
-    """The mini adapter, with joined inheritance: a model with a `parent` keeps its inherited fields there; and events."""
+    """The mini adapter, with joined inheritance: a model with a `parent` keeps its inherited fields
+    there; and events.
+    """
 
     def inspect(self, model: Any) -> Table:
         table = super().inspect(model)
@@ -255,7 +263,10 @@ class MiniHarness(AdapterHarness):
         changes = ", ".join(f'"{name}" = excluded."{name}"' for name in values)
         slots = ", ".join("?" * len(values))
         self.db.run(
-            f'INSERT INTO "{model.table}" ({names}) VALUES ({slots}) ON CONFLICT (id) DO UPDATE SET {changes}',
+            (
+                f'INSERT INTO "{model.table}" ({names}) VALUES ({slots}) '
+                f"ON CONFLICT (id) DO UPDATE SET {changes}"
+            ),
             list(values.values()),
         )
 

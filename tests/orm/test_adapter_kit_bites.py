@@ -1,4 +1,6 @@
-"""A contract that has never failed has not been tested: adapters broken on purpose, and the check that catches each."""
+"""A contract that has never failed has not been tested: adapters broken on purpose,
+and the check that catches each.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ CAUGHT_BY: dict[Any, str] = {}
 
 
 def caught_by(check: str) -> Callable[[Any], Any]:
-    """Register a mutant, of the adapter or of its harness, with the name of a check that fails on it."""
+    """Register a mutant, of the adapter or of its harness,
+    with the name of a check that fails on it.
+    """
 
     def register(mutant: Any) -> Any:
         CAUGHT_BY[mutant] = check
@@ -73,7 +77,7 @@ class OnlyEvents(MiniKitAdapter):
         super().__init__(*args, capture="events", **options)
 
 
-# --- when tickets are written --------------------------------------------------------------------------------------
+# --- when tickets are written ---------------------------------------------------------------------
 
 
 class Queueing(MiniKitAdapter):
@@ -203,7 +207,7 @@ class ErrorsRaisedIntoTheCommit(MiniKitAdapter):
         super().on_commit(work)
 
 
-# --- what triggers see ---------------------------------------------------------------------------------------------
+# --- what triggers see ----------------------------------------------------------------------------
 
 
 @caught_by("an_edit_of_another_field_costs_nothing")
@@ -329,7 +333,7 @@ class RelatedRowsHeardWhole(OtherCapture):
             return (attrs.evolve(each, when="") for each in super()._of_related(what, way, columns))
 
 
-# --- how tickets are worked off ------------------------------------------------------------------------------------
+# --- how tickets are worked off -------------------------------------------------------------------
 
 
 @caught_by("a_change_made_during_the_work_is_not_lost")
@@ -338,7 +342,10 @@ class DoneByAddress(OtherOutbox):
         def done(self, tickets):
             for number in tickets:
                 self._execute(
-                    f"DELETE FROM {OUTBOX} WHERE row_key IN (SELECT row_key FROM {OUTBOX} WHERE id = ?)",
+                    (
+                        f"DELETE FROM {OUTBOX} WHERE row_key IN (SELECT row_key "
+                        f"FROM {OUTBOX} WHERE id = ?)"
+                    ),
                     [number],
                 )
 
@@ -474,7 +481,7 @@ class StampOfRemovalsIgnored(Careless):
             return super().remove(refs)
 
 
-# --- what of a row is indexed --------------------------------------------------------------------------------------
+# --- what of a row is indexed ---------------------------------------------------------------------
 
 
 @caught_by("soft_deleted_rows_leave_and_come_back")
@@ -531,7 +538,7 @@ class OneOutboxForAll(MiniKitAdapter):
     database = "the database"
 
 
-# --- what search gives ---------------------------------------------------------------------------------------------
+# --- what search gives ----------------------------------------------------------------------------
 
 
 @caught_by("the_limit_is_filled_though_rows_are_gone")
@@ -596,7 +603,7 @@ class FreshIgnored(MiniKitAdapter):
         return super().search(query, **options)
 
 
-# --- index and database know each other ----------------------------------------------------------------------------
+# --- index and database know each other -----------------------------------------------------------
 
 
 class Trusting(Hub):
@@ -643,7 +650,7 @@ class StampsWinAlways(OtherOutbox):
             return super()._process(wanted, limit, mode, until)
 
 
-# --- setting up and taking care ------------------------------------------------------------------------------------
+# --- setting up and taking care -------------------------------------------------------------------
 
 
 @caught_by("reindex_reaches_every_row")
@@ -754,7 +761,7 @@ class AlwaysUpToDate(MiniKitAdapter):
         return attrs.evolve(super().status(), waiting=0, oldest=None)
 
 
-# --- the proof -----------------------------------------------------------------------------------------------------
+# --- the proof ------------------------------------------------------------------------------------
 
 
 def opener(mutant: Any, folder: Path) -> Callable[[], MiniHarness]:

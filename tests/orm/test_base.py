@@ -30,8 +30,9 @@ class Shelf:
         self.core = SemanticCore(store="memory", embedder=embedder or HashEmbedder(), plugins=[])
         db.run("CREATE TABLE author (id INTEGER PRIMARY KEY, name TEXT)")
         db.run(
-            "CREATE TABLE article (id INTEGER PRIMARY KEY, title TEXT, content TEXT, stars INTEGER DEFAULT 0, "
-            "draft INTEGER DEFAULT 0, author_id INTEGER REFERENCES author (id) ON DELETE CASCADE)"
+            "CREATE TABLE article (id INTEGER PRIMARY KEY, title TEXT, content TEXT, "
+            "stars INTEGER DEFAULT 0, draft INTEGER DEFAULT 0, author_id INTEGER REFERENCES author "
+            "(id) ON DELETE CASCADE)"
         )
 
         class Author(Model):
@@ -109,7 +110,8 @@ def test_what_is_rolled_back_was_never_there(shelf: Shelf) -> None:
 
 def test_bulk_and_raw_statements_are_seen(shelf: Shelf) -> None:
     shelf.db.run(
-        "INSERT INTO article (id, title, content) VALUES (1, 'a', 'one'), (2, 'b', 'two'), (3, 'c', 'three')"
+        "INSERT INTO article (id, title, content) VALUES (1, 'a', 'one'), (2, 'b', "
+        "'two'), (3, 'c', 'three')"
     )
     shelf.db.run("UPDATE article SET content = content || '!' WHERE id < 3")
     shelf.db.run("DELETE FROM article WHERE id = 2")
@@ -474,7 +476,9 @@ class Sharing(MiniAdapter):
 def test_which_children_have_an_index_of_their_own(
     tmp_path: Path, children: Any, wanted: str
 ) -> None:
-    """P is the parent, J has its rows in the parent's table too, O has a table of its own and nothing of the parent's."""
+    """P is the parent, J has its rows in the parent's table too,
+    O has a table of its own and nothing of the parent's.
+    """
     db = Database(tmp_path / "app.db")
 
     class P(Model):

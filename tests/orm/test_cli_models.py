@@ -1,4 +1,6 @@
-"""The command line of an application's models: how far an index is behind, and what brings it up again."""
+"""The command line of an application's models: how far an index is behind,
+and what brings it up again.
+"""
 
 from __future__ import annotations
 
@@ -164,7 +166,9 @@ WRONG = {
 def test_a_mistake_in_the_application_is_told_as_its_own(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error, and the line of the application it comes from; never a request to report it here."""
+    """The error, and the line of the application it comes from;
+    never a request to report it here.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     module = f"wrong_{abs(hash((line, tmp_path.name)))}"

@@ -1,4 +1,6 @@
-"""Where an index lies that nobody gave a place: beside the application's package, not in the working folder."""
+"""Where an index lies that nobody gave a place: beside the application's package,
+not in the working folder.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ def test_models_of_installed_packages_alone_want_a_place() -> None:
 
 def test_a_script_has_it_beside_itself(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(
-        "from semantic_core.orm import project_folder\nclass Note: pass\nprint(project_folder([Note]))\n"
+        "from semantic_core.orm import project_folder\nclass Note: pass\n"
+        "print(project_folder([Note]))\n"
     )
     done = subprocess.run(
         [sys.executable, str(tmp_path / "script.py")],

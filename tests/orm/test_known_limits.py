@@ -1,4 +1,6 @@
-"""The page of known limits says what the harnesses say, and no check is skipped without a row on it."""
+"""The page of known limits says what the harnesses say,
+and no check is skipped without a row on it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What an index that is gone leaves behind: shown, and taken away; at once where its table is gone too."""
+"""What an index that is gone leaves behind: shown, and taken away;
+at once where its table is gone too.
+"""
 
 from __future__ import annotations
 

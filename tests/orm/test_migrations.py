@@ -1,4 +1,6 @@
-"""Which statements triggers make way for, what Alembic is told, and what a trigger does without its outbox."""
+"""Which statements triggers make way for, what Alembic is told,
+and what a trigger does without its outbox.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +117,9 @@ def test_all_triggers_are_found_with_their_table_and_removed(site: Any) -> None:
 def test_a_trigger_whose_outbox_is_gone_fails_no_write_and_goes_on_when_it_is_back(
     site: Any,
 ) -> None:
-    """Whoever dropped it, and however; SQLite has no way to say so, and there the triggers have to go first."""
+    """Whoever dropped it, and however; SQLite has no way to say so,
+    and there the triggers have to go first.
+    """
     if site.dialect == "sqlite":
         pytest.skip("see make_way")
     site.connection.execute("DROP TABLE semantic_outbox")

@@ -1,4 +1,6 @@
-"""Tickets live in the application's transactions, belong to one worker at a time, and come back until they are done."""
+"""Tickets live in the application's transactions, belong to one worker at a time,
+and come back until they are done.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,7 @@ def keys(outbox: SqlOutbox, limit: int = 100) -> list[str]:
     return [ticket.key for ticket in outbox.claim(limit)]
 
 
-# --- the tables -----------------------------------------------------------------------------------------------------------
+# --- the tables -----------------------------------------------------------------------------------
 
 
 def test_it_keeps_the_contract_of_an_outbox(outbox: SqlOutbox) -> None:
@@ -127,7 +129,7 @@ def test_settings_nobody_can_mean_are_refused(wrong: dict[str, float]) -> None:
         SqlOutbox(lambda sql, params: [], "sqlite", **wrong)  # type: ignore[arg-type]
 
 
-# --- within transactions --------------------------------------------------------------------------------------------------
+# --- within transactions --------------------------------------------------------------------------
 
 
 def test_a_rollback_takes_the_ticket_along(kept: Any, outbox: SqlOutbox, connection: Any) -> None:
@@ -195,7 +197,7 @@ def test_an_open_transaction_of_the_application_blocks_no_worker(
     assert sorted(keys(outbox)) == ["2", "3"]
 
 
-# --- taking ---------------------------------------------------------------------------------------------------------------
+# --- taking ---------------------------------------------------------------------------------------
 
 
 def test_a_worker_gets_the_collections_it_asks_for(outbox: SqlOutbox) -> None:
@@ -263,7 +265,9 @@ def test_nothing_to_do_is_fine(outbox: SqlOutbox) -> None:
 def test_what_is_taken_later_has_the_larger_number_even_if_it_was_written_by_an_older_transaction(
     engine: Any,
 ) -> None:
-    """Else the work of a ticket whose transaction began first and ended last would count as older than what it follows."""
+    """Else the work of a ticket whose transaction began first and ended last would count as older
+    than what it follows.
+    """
     outbox = outbox_on(engine.connect(), engine.dialect)
     outbox.create()
     slow, quick = engine.connect(), engine.connect()
@@ -282,7 +286,7 @@ def test_what_is_taken_later_has_the_larger_number_even_if_it_was_written_by_an_
     assert first[0].number < second[0].number
 
 
-# --- leases, failures -----------------------------------------------------------------------------------------------------
+# --- leases, failures -----------------------------------------------------------------------------
 
 
 def test_the_tickets_of_a_lost_worker_come_back(outbox: SqlOutbox, clock: Clock) -> None:
@@ -456,7 +460,7 @@ def test_the_status_counts_each_ticket_once(outbox: SqlOutbox, clock: Clock) -> 
     assert len(taken) == 1
 
 
-# --- several at once ------------------------------------------------------------------------------------------------------
+# --- several at once ------------------------------------------------------------------------------
 
 
 def test_two_workers_never_get_the_same_ticket(kept: Any, outbox: SqlOutbox) -> None:
@@ -498,7 +502,7 @@ def test_processes_that_write_take_and_fail_lose_nothing_and_double_nothing(engi
     assert sorted(found) == sorted(f"{number}-{turn}" for number in range(4) for turn in range(100))
 
 
-# --- backfill, places, state ----------------------------------------------------------------------------------------------
+# --- backfill, places, state ----------------------------------------------------------------------
 
 
 KEYS: list[tuple[str, list[Any], Any]] = [
@@ -591,7 +595,7 @@ def test_a_forgotten_collection_leaves_nothing_and_touches_no_other(outbox: SqlO
     assert outbox.get_state("comment", "cursor") == "1"
 
 
-# --- several indexes ------------------------------------------------------------------------------------------------------
+# --- several indexes ------------------------------------------------------------------------------
 
 
 def reader(connection: Any, kept: Any, clock: Clock, name: str) -> SqlOutbox:

@@ -1,4 +1,6 @@
-"""What the fixtures for applications' tests promise: never behind, also in what is rolled back; and put back afterwards."""
+"""What the fixtures for applications' tests promise: never behind, also in what is rolled back;
+and put back afterwards.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from semantic_core.testing import Check, HashEmbedder, SettledCore, SimilarEmbed
 
 
 class App:
-    """An application: a database, models, and start-up code that binds their indexes to a core of its own."""
+    """An application: a database, models, and start-up code that binds their indexes to a
+    core of its own.
+    """
 
     def __init__(self, folder: Path, **said: Any) -> None:
         self.db = Database(folder / "app.db")
@@ -47,7 +51,9 @@ class App:
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
-    """Asked for before `semantic_test_core`, it has started before a test begins, as applications have."""
+    """Asked for before `semantic_test_core`, it has started before a test begins,
+    as applications have.
+    """
     made = App(tmp_path)
     made.start()
     yield made
@@ -59,7 +65,7 @@ class Undone(Exception):
     """Rolls a block back."""
 
 
-# --- the index -----------------------------------------------------------------------------------------------------
+# --- the index ------------------------------------------------------------------------------------
 
 
 def test_rows_are_found_as_soon_as_they_are_written(
@@ -156,7 +162,7 @@ def test_an_application_that_starts_within_the_test_gets_the_core_of_the_test(
     app.db.close()
 
 
-# --- bindings ------------------------------------------------------------------------------------------------------
+# --- bindings -------------------------------------------------------------------------------------
 
 
 def inner(folder: Path, tests: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -305,7 +311,7 @@ def test_an_index_that_is_not_bound_says_so(
     app.db.close()
 
 
-# --- the embedder --------------------------------------------------------------------------------------------------
+# --- the embedder ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("check", embedder_checks(), ids=str)

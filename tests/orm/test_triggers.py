@@ -1,4 +1,6 @@
-"""Every row whose mapped value or key changes gets a ticket, whatever wrote it, and no other row does."""
+"""Every row whose mapped value or key changes gets a ticket, whatever wrote it,
+and no other row does.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ INSERT INTO comment VALUES (1, 1, 'good', 0, 1), (2, 1, 'bad', 0, NULL), (3, 3, 
 
 
 class Site:
-    """A database with authors, articles and comments, and what the triggers of a watch noted in it."""
+    """A database with authors, articles and comments,
+    and what the triggers of a watch noted in it.
+    """
 
     def __init__(self, database: Any, *watches: Watch, schema: str = SCHEMA) -> None:
         self.database, self.dialect = database, database.dialect
@@ -99,7 +103,10 @@ class Site:
             "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
             "postgresql": "SELECT tgname FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid "
             "WHERE NOT tgisinternal AND relnamespace = current_schema()::regnamespace",
-            "mysql": "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE()",
+            "mysql": (
+                "SELECT trigger_name FROM information_schema.triggers "
+                "WHERE trigger_schema = DATABASE()"
+            ),
         }[self.dialect]
         return {row[0] for row in self.execute(sql)}
 
@@ -124,13 +131,15 @@ def deep_site(request: pytest.FixtureRequest, keep_database: Any) -> Site:
 
 @pytest.fixture
 def deep(deep_site: Site) -> Iterator[Site]:
-    """A site that watches related rows too, of every dialect in turn; what the test does to it is rolled back."""
+    """A site that watches related rows too, of every dialect in turn;
+    what the test does to it is rolled back.
+    """
     deep_site.execute("BEGIN")
     yield deep_site
     deep_site.execute("ROLLBACK")
 
 
-# --- own rows -------------------------------------------------------------------------------------------------------------
+# --- own rows -------------------------------------------------------------------------------------
 
 
 def test_an_insert_is_noted_whoever_makes_it(plain: Site) -> None:
@@ -250,7 +259,8 @@ def test_what_a_collation_calls_equal_is_still_a_change(engine: Any) -> None:
     }[engine.dialect]
     if engine.dialect == "postgresql":
         engine.connect().execute(
-            "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level1', deterministic = false)"
+            "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level1', "
+            "deterministic = false)"
         )
     site = Site(
         engine, schema=f"CREATE TABLE note (id INTEGER PRIMARY KEY, text VARCHAR(40) {collation})"
@@ -269,17 +279,25 @@ TYPES: dict[str, list[tuple[str, str, str]]] = {
         ("", "1", "1.0"), ("BLOB", "x'00ff'", "x'00fe'"), ("", "'1'", "1"), ("REAL", "1.5", "1.25"),
     ],
     "postgresql": [
-        ("jsonb", "'{\"a\": 1}'", "'{\"a\": 2}'"), ("json", "'{\"a\":1}'", "'{\"a\": 1}'"), ("point", "'(1,2)'", "'(1,3)'"),
-        ("bytea", r"'\x00ff'", r"'\x00fe'"), ("text[]", "'{a,b}'", "'{a,c}'"), ("double precision", "1e300", "1.5e300"),
-        ("numeric", "1.0", "1.00"), ("timestamptz", "'2024-01-01 00:00:00.000001+00'", "'2024-01-01 00:00:00.000002+00'"),
-        ("uuid", "'00000000-0000-0000-0000-000000000001'", "NULL"), ("tsvector", "'a'", "'b'"), ("boolean", "true", "false"),
+        ("jsonb", "'{\"a\": 1}'", "'{\"a\": 2}'"), ("json", "'{\"a\":1}'", "'{\"a\": 1}'"),
+        ("point", "'(1,2)'", "'(1,3)'"),
+        ("bytea", r"'\x00ff'", r"'\x00fe'"), ("text[]", "'{a,b}'", "'{a,c}'"),
+        ("double precision", "1e300", "1.5e300"),
+        ("numeric", "1.0", "1.00"),
+        ("timestamptz", "'2024-01-01 00:00:00.000001+00'", "'2024-01-01 00:00:00.000002+00'"),
+        ("uuid", "'00000000-0000-0000-0000-000000000001'", "NULL"), ("tsvector", "'a'", "'b'"),
+        ("boolean", "true", "false"),
     ],
     "mysql": [
-        ("JSON", "'{\"a\": 1}'", "'{\"a\": 2}'"), ("VARBINARY(9)", "x'00ff'", "x'00fe'"), ("BIT(9)", "b'1'", "b'101'"),
-        ("DECIMAL(9,2)", "1.10", "1.20"), ("DATETIME(6)", "'2024-01-01 00:00:00.000001'", "'2024-01-01 00:00:00.000002'"),
-        ("POINT", "POINT(1, 2)", "POINT(1, 3)"), ("DOUBLE", "1e300", "1.5e300"), ("BLOB", "x'00'", "x''"),
+        ("JSON", "'{\"a\": 1}'", "'{\"a\": 2}'"), ("VARBINARY(9)", "x'00ff'", "x'00fe'"),
+        ("BIT(9)", "b'1'", "b'101'"),
+        ("DECIMAL(9,2)", "1.10", "1.20"),
+        ("DATETIME(6)", "'2024-01-01 00:00:00.000001'", "'2024-01-01 00:00:00.000002'"),
+        ("POINT", "POINT(1, 2)", "POINT(1, 3)"), ("DOUBLE", "1e300", "1.5e300"),
+        ("BLOB", "x'00'", "x''"),
         ("ENUM('a', 'b')", "'a'", "'b'"),
-        ("VARCHAR(9) CHARACTER SET latin1", "'e'", "'é'"), ("BIGINT", "9007199254740992", "9007199254740993"),
+        ("VARCHAR(9) CHARACTER SET latin1", "'e'", "'é'"),
+        ("BIGINT", "9007199254740992", "9007199254740993"),
     ],
 }  # fmt: skip
 
@@ -330,7 +348,10 @@ def test_a_composite_key_is_a_json_array_of_texts(database: Any) -> None:
 
     site = Site(
         database,
-        schema="CREATE TABLE pair (one INTEGER, two VARCHAR(40), text VARCHAR(9), PRIMARY KEY (two, one))",
+        schema=(
+            "CREATE TABLE pair (one INTEGER, two VARCHAR(40), text VARCHAR(9), "
+            "PRIMARY KEY (two, one))"
+        ),
     )
     table = Table(
         name="pair",
@@ -390,7 +411,9 @@ def test_a_table_in_a_schema_is_watched_from_another(open_database: Any) -> None
     home, away = database.address, f"{database.address}_x"
     site = Site(
         database,
-        schema=f"CREATE SCHEMA {away}; CREATE TABLE {away}.note (id integer PRIMARY KEY, text text)",
+        schema=(
+            f"CREATE SCHEMA {away}; CREATE TABLE {away}.note (id integer PRIMARY KEY, text text)"
+        ),
     )
     try:
         table = Table(name=f"{away}.note", key={"id": int}, columns={"id": "id", "text": "text"})
@@ -417,7 +440,8 @@ def test_a_role_that_may_write_the_table_needs_no_right_to_the_outbox(open_datab
         site.execute(f"GRANT SELECT, UPDATE ON author TO {role}")
         site.execute(f"SET ROLE {role}")
         site.execute(
-            "CREATE TEMP TABLE semantic_outbox (collection text, row_key text, tenant text, lane int)"
+            "CREATE TEMP TABLE semantic_outbox (collection text, row_key text, "
+            "tenant text, lane int)"
         )
         site.execute("UPDATE author SET name = 'new' WHERE id = 1")
         site.execute("DROP TABLE pg_temp.semantic_outbox")
@@ -429,7 +453,7 @@ def test_a_role_that_may_write_the_table_needs_no_right_to_the_outbox(open_datab
         site.execute(f"DROP ROLE {role}")
 
 
-# --- related rows ---------------------------------------------------------------------------------------------------------
+# --- related rows ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -554,7 +578,7 @@ def test_a_table_related_to_itself_is_watched_on_both_sides(engine: Any) -> None
     assert site.keys("DELETE FROM node WHERE id = 1") == {"1", "2", "3", "4"}
 
 
-# --- install, upgrade, remove ---------------------------------------------------------------------------------------------
+# --- install, upgrade, remove ---------------------------------------------------------------------
 
 
 def test_installed_twice_nothing_changes(engine: Any) -> None:
@@ -739,7 +763,7 @@ def test_the_statements_are_shown_as_they_are_run(engine: Any) -> None:
     assert "%" not in "".join(shown)
 
 
-# --- random histories -----------------------------------------------------------------------------------------------------
+# --- random histories -----------------------------------------------------------------------------
 
 ids = st.integers(1, 5)
 texts = st.sampled_from(["a", "A", "a ", "b", None])

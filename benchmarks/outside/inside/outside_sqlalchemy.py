@@ -1,4 +1,6 @@
-"""Binds an index to every model of a Flask-SQLAlchemy application that has text, as soon as its tables are made."""
+"""Binds an index to every model of a Flask-SQLAlchemy application that has text,
+as soon as its tables are made.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from semantic_core.errors import SemanticCoreError
 
 
 def bind(counts: Counts) -> None:
-    """From here on the models of every application that makes its tables are bound to an index of its own."""
+    """From here on the models of every application that makes its tables are bound to an
+    index of its own.
+    """
     made, dropped = SQLAlchemy.create_all, SQLAlchemy.drop_all
     cores: dict[int, SemanticCore] = {}
 

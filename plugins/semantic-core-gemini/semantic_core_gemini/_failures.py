@@ -1,4 +1,5 @@
-"""The one mapping from what google-genai and httpx2 raise to our errors: by type, status and reason, never by wording.
+"""The one mapping from what google-genai and httpx2 raise to our errors: by type, status and
+reason, never by wording.
 
 What is none of theirs is not touched: a mistake of ours stays visible as what it is.
 """
@@ -40,7 +41,8 @@ Unmask = Callable[[str], str]
 def failure_of(error: Exception, what: str, wall: float) -> SemanticCoreError | None:
     """Our error for one of theirs; None for what is not theirs.
 
-    what: what was being done, as the subject of a sentence. wall: seconds since 1970, now; dates are told against it.
+    what: what was being done, as the subject of a sentence. wall: seconds since 1970, now; dates
+    are told against it.
     """
     import httpx2
     from google.genai.errors import APIError, UnknownApiResponseError
@@ -72,7 +74,9 @@ def failure_of(error: Exception, what: str, wall: float) -> SemanticCoreError | 
 
 
 def is_quotable(error: Exception) -> bool:
-    """Whether an error may be shown as the cause of ours: it does not carry a whole answer along."""
+    """Whether an error may be shown as the cause of ours:
+    it does not carry a whole answer along.
+    """
     return not isinstance(error, ValueError | KeyError | TypeError | AttributeError)
 
 
@@ -90,7 +94,9 @@ def never_arrived(error: Exception) -> bool:
 
 
 def was_answered(error: Exception) -> bool:
-    """Whether the service answered with an error of its own: then nothing was done, and nothing is paid for."""
+    """Whether the service answered with an error of its own: then nothing was done,
+    and nothing is paid for.
+    """
     from google.genai.errors import APIError
 
     return isinstance(error, APIError)
@@ -103,7 +109,9 @@ def quoted(text: object) -> str:
 
 
 def seconds_named(headers: Mapping[str, str], details: object, wall: float) -> float | None:
-    """How long the service asks to wait: Retry-After, in seconds or as a date, else its RetryInfo; None if it does not."""
+    """How long the service asks to wait: Retry-After, in seconds or as a date, else its RetryInfo;
+    None if it does not.
+    """
     named = headers.get("retry-after", "")
     seconds: float | None = None
     if re.fullmatch(r"\s*\d+(\.\d+)?\s*", named):
@@ -172,7 +180,9 @@ def _violations(details: object) -> list[Mapping[str, Any]]:
 
 
 def _from_the_client(error: Exception) -> bool:
-    """Whether it was raised inside google-genai (or what it reads answers with), not in our own code."""
+    """Whether it was raised inside google-genai (or what it reads answers with),
+    not in our own code.
+    """
     trace = error.__traceback__
     last = ""
     while trace is not None:

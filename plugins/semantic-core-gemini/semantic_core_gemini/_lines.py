@@ -1,4 +1,7 @@
-"""The lines of a job: written one by one into a file, read one by one from another. Never all of them in memory."""
+"""The lines of a job: written one by one into a file, read one by one from another.
+
+Never all of them in memory.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
     from semantic_core.types import Vector
 
 INLINE_BYTES: Final = 4 * 1024 * 1024
-"""Largest job sent within the request itself; the service takes 20 MB, and the results come back the same way."""
+"""Largest job sent within the request itself; the service takes 20 MB,
+and the results come back the same way.
+"""
 INLINE_ITEMS: Final = 100
 MOST_BYTES: Final = 2_000_000_000
 """Largest file of a job."""
@@ -37,7 +42,9 @@ logger = logging.getLogger(__name__)
 
 @attrs.frozen
 class Lines:
-    """The requests of a job in a temporary file. digest: names keys and texts, whatever their order in time."""
+    """The requests of a job in a temporary file. digest: names keys and texts,
+    whatever their order in time.
+    """
 
     file: IO[bytes]
     items: int
@@ -50,7 +57,9 @@ class Lines:
         return self.items <= INLINE_ITEMS and self.size <= INLINE_BYTES
 
     def requests(self) -> list[dict[str, Any]]:
-        """The requests as they are sent within one; each with its key as metadata, which comes back with its result."""
+        """The requests as they are sent within one; each with its key as metadata,
+        which comes back with its result.
+        """
         self.file.seek(0)
         found = [json.loads(line) for line in self.file]
         return [{"request": one["request"], "metadata": {"key": one["key"]}} for one in found]
@@ -74,7 +83,9 @@ def pairs_of(chunks: Any) -> Iterator[tuple[str, str]]:
 def write_lines(
     texts: Iterable[tuple[str, str]], request: Mapping[str, Any], most_items: int, most_bytes: int
 ) -> Lines:
-    """A file of one request per (key, text). request: what all have in common. The caller closes the file.
+    """A file of one request per (key, text). request: what all have in common.
+
+    The caller closes the file.
 
     Raises InputError for no texts, a key that is none or is there twice; JobTooLarge.
     """
@@ -95,7 +106,10 @@ def write_lines(
             size += len(line)
             if len(hashes) == most_items or size > most_bytes:
                 raise JobTooLarge(
-                    f"A job takes at most {most_items:,} texts and {most_bytes:,} bytes; there are more.",
+                    (
+                        f"A job takes at most {most_items:,} texts and {most_bytes:,} "
+                        "bytes; there are more."
+                    ),
                     hint="Make several jobs.",
                 )
             hashes.append(int.from_bytes(blake2b(key.encode(), digest_size=8).digest()))
@@ -129,7 +143,10 @@ def _no_key_twice(hashes: array[int]) -> None:
 
 
 def read_lines(file: IO[bytes], job: str) -> Iterator[Mapping[str, Any]]:
-    """Every result that can be read. What cannot (a line that is cut, not JSON, endless) is counted and logged."""
+    """Every result that can be read.
+
+    What cannot (a line that is cut, not JSON, endless) is counted and logged.
+    """
     broken = 0
     file.seek(0)
     while line := file.readline(LONGEST_LINE):
@@ -159,7 +176,9 @@ def read_lines(file: IO[bytes], job: str) -> Iterator[Mapping[str, Any]]:
 def result_of(
     result: Mapping[str, Any], dimensions: int, job: str
 ) -> tuple[str, Vector | Exception, int] | None:
-    """(key, vector or the reason why not, tokens) of one result; None if it does not say whose it is."""
+    """(key, vector or the reason why not, tokens) of one result;
+    None if it does not say whose it is.
+    """
     metadata = result.get("metadata")
     key = result.get("key") or (metadata.get("key") if isinstance(metadata, Mapping) else None)
     if not isinstance(key, str) or not key:

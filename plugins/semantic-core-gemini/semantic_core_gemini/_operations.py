@@ -27,7 +27,9 @@ STATES: Final[Mapping[str, Status]] = {
     "CANCELLED": "FAILED",
     "EXPIRED": "FAILED",
 }
-"""Ours for each state of the service. One it adds later counts as PROCESSING: it is looked at again."""
+"""Ours for each state of the service. One it adds later counts as PROCESSING:
+it is looked at again.
+"""
 
 
 def job_name(job: str) -> str:

@@ -37,7 +37,9 @@ API_VERSION: Final = "v1beta"
 PAGE: Final = 100
 """Jobs, or files, asked for at once."""
 LONGEST_PATIENCE: Final = 120.0
-"""Seconds anything about jobs waits, all waiting taken together: who looks after jobs comes again."""
+"""Seconds anything about jobs waits, all waiting taken together:
+who looks after jobs comes again.
+"""
 PIECE: Final = 5
 """How many times longer than an answer a piece (8 MB) of an upload or a download may take."""
 
@@ -61,7 +63,9 @@ def base_url_in_use(given: str = "") -> str:
 
 
 class Service:
-    """Everything asked of the service with one key. Safe to use from several threads, and after a fork.
+    """Everything asked of the service with one key.
+
+    Safe to use from several threads, and after a fork.
 
     Raises classes of `errors` only. Nothing is imported or connected before the first call.
     """
@@ -177,7 +181,8 @@ class Service:
             config = types.UploadFileConfig(
                 display_name=name,
                 mime_type="application/jsonl",
-                # With the address, so that the pieces go where the key belongs, whatever address the service names.
+                # With the address, so that the pieces go where the key belongs, whatever address
+                # the service names.
                 http_options=types.HttpOptions(
                     base_url=self.reach.base_url, timeout=self._milliseconds * PIECE
                 ),
@@ -190,9 +195,12 @@ class Service:
         return self._run(what, call)
 
     def create_job(self, model: Model, source: Mapping[str, Any], name: str) -> str:
-        """The name of a new job. Never tried twice by itself: it may be there although there was no answer.
+        """The name of a new job.
 
-        source: ``{"file_name": ...}`` or ``{"requests": [...]}``, each request with its key as metadata.
+        Never tried twice by itself: it may be there although there was no answer.
+
+        source: ``{"file_name": ...}`` or ``{"requests": [...]}``, each request with its key as
+        metadata.
         """
         what = f"Creating the batch job {name!r}"
 
@@ -202,7 +210,8 @@ class Service:
             options: dict[str, Any] = {}
             src: dict[str, Any] = dict(source)
             if "requests" in src:
-                # google-genai has no place for the key of a request; the body it makes is replaced by ours.
+                # google-genai has no place for the key of a request; the body it makes is replaced
+                # by ours.
                 requests = src.pop("requests")
                 src["inlined_requests"] = {
                     "contents": [request["request"]["content"] for request in requests[:1]]
@@ -226,7 +235,10 @@ class Service:
         return self._run(what, call, again=False)
 
     def job(self, job: str) -> Mapping[str, Any]:
-        """The job as the service tells it. Asked for directly: google-genai leaves out the reason of a failure."""
+        """The job as the service tells it.
+
+        Asked for directly: google-genai leaves out the reason of a failure.
+        """
         what = f"Looking at job {job!r}"
 
         def call() -> Mapping[str, Any]:
@@ -244,7 +256,9 @@ class Service:
         return self._run(what, call)
 
     def jobs(self) -> Iterator[tuple[str, str, str]]:
-        """Every job of this key as (name, shown name, state in the words of google-genai), in the service's order."""
+        """Every job of this key as (name, shown name, state in the words of google-genai),
+        in the service's order.
+        """
         for one in self._listed("Listing the batch jobs", lambda client: client.batches):
             if one.name:
                 yield (
@@ -272,7 +286,9 @@ class Service:
         self._run(f"Deleting {name!r}", lambda: self._connected()[0].files.delete(name=name))
 
     def download(self, name: str, into: IO[bytes]) -> None:
-        """Write the content of a file the service made, from the beginning; it passes through in pieces of a megabyte."""
+        """Write the content of a file the service made, from the beginning;
+        it passes through in pieces of a megabyte.
+        """
 
         def call() -> None:
             from google.genai import types
@@ -304,7 +320,9 @@ class Service:
             yield from self._run(what, pager.next_page)
 
     def _connected(self) -> tuple[Client, httpx2.Client]:
-        """The client, made when first needed, and made anew in a forked process: connections have one owner."""
+        """The client, made when first needed, and made anew in a forked process:
+        connections have one owner.
+        """
         if self._client is None or self._http is None or self._owner != os.getpid():
             with self._lock:
                 if self._client is None or self._http is None or self._owner != os.getpid():
@@ -326,7 +344,8 @@ class Service:
             # Without one it sets none, whatever the HTTP client was made with.
             timeout=self._milliseconds,
             httpx_client=http,
-            # Never used. Given, it keeps google-genai from making clients of its own, with certificates to load.
+            # Never used. Given, it keeps google-genai from making clients of its own, with
+            # certificates to load.
             httpx_async_client=httpx2.AsyncClient(transport=httpx2.AsyncBaseTransport()),
             async_client_args={"ssl": True},
         )
@@ -334,6 +353,8 @@ class Service:
 
 
 def _close(http: httpx2.Client, owner: int) -> None:
-    """Close the connections, in the process that made them: a fork would take leave in its parent's name."""
+    """Close the connections, in the process that made them:
+    a fork would take leave in its parent's name.
+    """
     if os.getpid() == owner:
         http.close()

@@ -15,9 +15,12 @@ LEAST_LENGTH = 1e-6
 
 
 def vector_of(values: Any, dimensions: int, what: str) -> Vector:
-    """float32 of shape (dimensions,), of length 1. The service brings only its full size to length 1; here all are.
+    """float32 of shape (dimensions,), of length 1.
 
-    Raises AnswerInvalid for another size, for what is not a finite number, and for a vector of no length.
+    The service brings only its full size to length 1; here all are.
+
+    Raises AnswerInvalid for another size, for what is not a finite number, and for a vector of no
+    length.
     """
     import numpy as np
 

@@ -1,8 +1,9 @@
 """The lowest layer: it alone knows the key in the clear, and puts it on the wire.
 
-The google-genai client above it is made with a placeholder. What it, or the HTTP client below it, keeps, logs or raises (a
-request with its headers, an answer that quotes them, the local variables of their frames) therefore holds no key: nothing
-has to be cleaned later on. Answers are read here in whole, within a time and a size; only downloads are streamed.
+The google-genai client above it is made with a placeholder. What it, or the HTTP client below it,
+keeps, logs or raises (a request with its headers, an answer that quotes them, the local variables
+of their frames) therefore holds no key: nothing has to be cleaned later on. Answers are read here
+in whole, within a time and a size; only downloads are streamed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 CONNECT_SECONDS: Final = 10.0
 _DOWNLOAD: Final = ":download"
 _TALKATIVE: Final = ("connection", "http11", "http2", "proxy", "socks")
-"""Loggers below httpcore2 that write the headers of answers down: a service that quotes a key would have it logged."""
+"""Loggers below httpcore2 that write the headers of answers down:
+a service that quotes a key would have it logged.
+"""
 
 
 class _Masking(logging.Filter):
@@ -54,7 +57,8 @@ _masking = _Masking()
 class KeyedTransport(httpx2.BaseTransport):
     """Sends requests with the key, and only to the host it belongs to; masks it in what comes back.
 
-    inner: what does the sending; by default the one of httpx2, through the proxy the environment names.
+    inner: what does the sending; by default the one of httpx2, through the proxy the environment
+    names.
     """
 
     def __init__(
@@ -74,7 +78,9 @@ class KeyedTransport(httpx2.BaseTransport):
         )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """The answer. Raises what httpx2 raises, made anew: without the frames in which the key was."""
+        """The answer. Raises what httpx2 raises, made anew:
+        without the frames in which the key was.
+        """
         answer = self._answer(request)
         if isinstance(answer, Exception):
             raise answer
@@ -157,7 +163,10 @@ class _Download(httpx2.SyncByteStream):
 
 
 def _whole(response: httpx2.Response, request: httpx2.Request) -> bytes:
-    """The body, unpacked. ReadTimeout if it takes longer than a read may, however steadily it drips."""
+    """The body, unpacked.
+
+    ReadTimeout if it takes longer than a read may, however steadily it drips.
+    """
     seconds = request.extensions.get("timeout", {}).get("read")
     until = None if seconds is None else time.monotonic() + seconds
     body = bytearray()
@@ -186,7 +195,10 @@ def _proxy_for(scheme: str, host: str) -> str | None:
 
 
 def http_client(secret: Secret, base_url: str) -> httpx2.Client:
-    """An HTTP client for that host, with that key. It follows no redirects: they could lead the texts elsewhere."""
+    """An HTTP client for that host, with that key.
+
+    It follows no redirects: they could lead the texts elsewhere.
+    """
     _masking.secrets[id(secret)] = secret
     for name in _TALKATIVE:
         logging.getLogger(f"httpcore2.{name}").addFilter(_masking)

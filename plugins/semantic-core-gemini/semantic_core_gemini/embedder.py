@@ -43,15 +43,18 @@ __all__ = ["GeminiEmbedder"]
 class GeminiEmbedder:
     """Turns text into Gemini vectors, of length 1 in every size.
 
-    Passages are sent in calls of at most 100 texts and about 20,000 tokens, equal ones once. Calls keep to the allowance of
-    the key, wait when told to, and are tried again where that helps. A text the service refuses is found by halving; the
-    vectors of the others are kept, so that asking again costs nothing. Queries are remembered.
+    Passages are sent in calls of at most 100 texts and about 20,000 tokens, equal ones once. Calls
+    keep to the allowance of the key, wait when told to, and are tried again where that helps. A
+    text the service refuses is found by halving; the vectors of the others are kept, so that asking
+    again costs nothing. Queries are remembered.
 
-    keyring: whose keys; without it those in GEMINI_API_KEY and GEMINI_BATCH_KEY. The other options say what they are in
-    ``semantic-core plugins show gemini``. Raises ConfigError on an option it cannot work with, KeyMissing without a key.
+    keyring: whose keys; without it those in GEMINI_API_KEY and GEMINI_BATCH_KEY. The other options
+    say what they are in ``semantic-core plugins show gemini``. Raises ConfigError on an option it
+    cannot work with, KeyMissing without a key.
 
-    Safe to use from several threads; nothing is imported or connected before the first text. It also has the methods of
-    a batch embedder (submit, find, state, results, cancel, clean_up) and knows what it costs.
+    Safe to use from several threads; nothing is imported or connected before the first text. It
+    also has the methods of a batch embedder (submit, find, state, results, cancel, clean_up) and
+    knows what it costs.
     """
 
     def __init__(
@@ -68,7 +71,10 @@ class GeminiEmbedder:
         ] = SIZE,
         task: Annotated[
             str,
-            "retrieval, question_answering, fact_checking, code_retrieval, similarity, classification or clustering",
+            (
+                "retrieval, question_answering, fact_checking, code_retrieval, similarity, "
+                "classification or clustering"
+            ),
         ] = TASK,
         max_chars: Annotated[
             int, "longest passage in characters; documents are cut into passages no longer"
@@ -146,7 +152,10 @@ class GeminiEmbedder:
 
     @property
     def max_chars(self) -> int:
-        """Longest passage worth making, in characters. Longer ones are read as far as the model reads."""
+        """Longest passage worth making, in characters.
+
+        Longer ones are read as far as the model reads.
+        """
         return self._max_chars
 
     @property
@@ -169,18 +178,26 @@ class GeminiEmbedder:
         return self._given.price.of(MILLION, lane)
 
     def tokens(self, passages: Sequence[str]) -> int:
-        """How many tokens these passages have, all together, about. Asks nobody and costs nothing; see `estimate`."""
+        """How many tokens these passages have, all together, about.
+
+        Asks nobody and costs nothing; see `estimate`.
+        """
         return sum(estimated(self._recipe.document(passage)) for passage in passages)
 
     def seconds(self, passages: int, tokens: int) -> float:
-        """How long embedding so many takes interactively, at least: what the allowance of the key makes of it."""
+        """How long embedding so many takes interactively, at least:
+        what the allowance of the key makes of it.
+        """
         return self._service.pace.seconds(passages, tokens)
 
     def embed_documents(self, passages: Sequence[str]) -> Vectors:
-        """float32 of shape (len(passages), dimensions), rows of length 1, in order. [] gives (0, dimensions).
+        """float32 of shape (len(passages), dimensions), rows of length 1, in order.
 
-        Raises PassageRefused with the places of the texts the service does not take, when all others are done;
-        EmbedderUnavailable with what was paid for kept; TextInvalid before anything is sent.
+        [] gives (0, dimensions).
+
+        Raises PassageRefused with the places of the texts the service does not take, when all
+        others are done; EmbedderUnavailable with what was paid for kept; TextInvalid before
+        anything is sent.
         """
         import numpy as np
 
@@ -195,9 +212,12 @@ class GeminiEmbedder:
         return vectors
 
     def embed_query(self, text: str) -> Vector:
-        """float32 of shape (dimensions,), of length 1. Of a text longer than the model reads, the beginning.
+        """float32 of shape (dimensions,), of length 1.
 
-        A query asked before is answered from memory. It waits `query_timeout` seconds at most, all waiting taken together.
+        Of a text longer than the model reads, the beginning.
+
+        A query asked before is answered from memory. It waits `query_timeout` seconds at most, all
+        waiting taken together.
         """
         asked = self._recipe.query(text)
         key = blake2b(f"{self.space!r}\x1e{asked}".encode(), digest_size=16).hexdigest()
@@ -206,8 +226,9 @@ class GeminiEmbedder:
     def estimate(self, passages: Iterable[str], *, ask: bool = True) -> Estimate:
         """What embedding these passages takes. Nothing is embedded; equal passages count once.
 
-        ask: whether the service may count the tokens of a sample of at most 100 passages, in one call that costs nothing,
-        which sets the estimate right. Without it tokens are told by kind of character. Passages are read once, one by one.
+        ask: whether the service may count the tokens of a sample of at most 100 passages, in one
+        call that costs nothing, which sets the estimate right. Without it tokens are told by kind
+        of character. Passages are read once, one by one.
         """
         sample = Sample()
         for passage in passages:
@@ -225,13 +246,19 @@ class GeminiEmbedder:
         )
 
     def batch_client(self) -> GeminiBatchClient:
-        """Batch jobs in the same space, with the key for batches. Raises BatchKeyMissing if there is none."""
+        """Batch jobs in the same space, with the key for batches.
+
+        Raises BatchKeyMissing if there is none.
+        """
         if self._batches is None:
             self._batches = GeminiBatchClient.of(self._given, self._meter)
         return self._batches
 
     def submit(self, passages: Mapping[str, str], name: str) -> str:
-        """See `GeminiBatchClient.submit`. Raises BatchKeyMissing before anything is read or sent."""
+        """See `GeminiBatchClient.submit`.
+
+        Raises BatchKeyMissing before anything is read or sent.
+        """
         return self.batch_client().submit(passages, name)
 
     def find(self, name: str) -> str | None:

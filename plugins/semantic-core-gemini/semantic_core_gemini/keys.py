@@ -42,7 +42,8 @@ class Secret:
     def mask(self, text: str) -> str:
         """The text with ``***`` wherever the key stands in it.
 
-        A text too short to be a key (in a test, say) is not looked for: it would be found within ordinary words.
+        A text too short to be a key (in a test, say) is not looked for: it would be found within
+        ordinary words.
         """
         return text.replace(self._text, MASK) if len(self._text) >= SHORTEST_MASKED else text
 
@@ -106,11 +107,14 @@ def _kept(key: str | Secret | None) -> Secret | None:
 
 @attrs.frozen(init=False)
 class GoogleKeyring:
-    """The keys of one tenant or application. Nothing global: every embedder is given the keyring it uses.
+    """The keys of one tenant or application.
 
-    default_key: for queries and for documents embedded at once. batch_key: for batch jobs; None allows none, so that a
-    large import can never use up the quota the application lives on. ``default=`` and ``batch=`` are accepted, too.
-    Raises KeyMissing without a default key, KeyMalformed for what cannot be a key; neither shows it.
+    Nothing global: every embedder is given the keyring it uses.
+
+    default_key: for queries and for documents embedded at once. batch_key: for batch jobs; None
+    allows none, so that a large import can never use up the quota the application lives on.
+    ``default=`` and ``batch=`` are accepted, too. Raises KeyMissing without a default key,
+    KeyMalformed for what cannot be a key; neither shows it.
     """
 
     default_key: Secret
@@ -157,7 +161,8 @@ class GoogleKeyring:
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None) -> GoogleKeyring:
-        """The keys in GEMINI_API_KEY (or GOOGLE_API_KEY) and GEMINI_BATCH_KEY; a blank one counts as not set.
+        """The keys in GEMINI_API_KEY (or GOOGLE_API_KEY) and GEMINI_BATCH_KEY;
+        a blank one counts as not set.
 
         Raises KeyMissing if there is none for every day.
         """
@@ -167,10 +172,16 @@ class GoogleKeyring:
         return cls(*found)
 
     def for_batches(self) -> Secret:
-        """The key for batches. Raises BatchKeyMissing (a ConfigError and a ValueError) if there is none."""
+        """The key for batches.
+
+        Raises BatchKeyMissing (a ConfigError and a ValueError) if there is none.
+        """
         if self.batch_key is None:
             raise BatchKeyMissing(
                 _NO_BATCH_KEY,
-                hint=f"Set {BATCH_KEY_VARIABLE} or pass batch_key: the default key is never used for batches.",
+                hint=(
+                    f"Set {BATCH_KEY_VARIABLE} or pass batch_key: the default key is "
+                    "never used for batches."
+                ),
             )
         return self.batch_key

@@ -1,4 +1,6 @@
-"""It keeps the contract of an embedder, with both models, spoken over the wire by the real google-genai client."""
+"""It keeps the contract of an embedder, with both models,
+spoken over the wire by the real google-genai client.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What an import is going to cost, told before it, within a twentieth of what is billed in the end."""
+"""What an import is going to cost, told before it,
+within a twentieth of what is billed in the end.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,16 @@ from turning import Turning
 from semantic_core.errors import ConfigError
 
 KEY = "key-of-every-day"
-ENGLISH = "The boundary layer of a flat plate becomes turbulent when the disturbances of the flow are amplified. "
+ENGLISH = (
+    "The boundary layer of a flat plate becomes turbulent when the disturbances of "
+    "the flow are amplified. "
+)
 KINDS = {
     "english": ENGLISH,
-    "code": "def embed(self, texts: list[str]) -> None:\n    return {key: self._values[key] for key in texts}\n",
+    "code": (
+        "def embed(self, texts: list[str]) -> None:\n"
+        "    return {key: self._values[key] for key in texts}\n"
+    ),
     "russian": "Пограничный слой пластины становится турбулентным, когда возмущения нарастают. ",
     "chinese": "当扰动被放大时，平板的边界层变为湍流。",
     "numbers": "3.14159, 2.71828; 1,000,000 -- [42] ",

@@ -1,4 +1,6 @@
-"""The stand-in service speaks what the real google-genai client speaks, in both versions of the interface."""
+"""The stand-in service speaks what the real google-genai client speaks,
+in both versions of the interface.
+"""
 
 from __future__ import annotations
 

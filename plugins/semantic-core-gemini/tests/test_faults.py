@@ -1,4 +1,6 @@
-"""Every way an answer can go wrong has one error of ours and one way to go on; the meter shows what the bill shows."""
+"""Every way an answer can go wrong has one error of ours and one way to go on;
+the meter shows what the bill shows.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,11 @@ ANSWERS = 2
 
 @dataclass(frozen=True)
 class Script:
-    """What becomes of one fault. error: if it never ends; None: it is no fault to us. heals: whether once is lived through.
+    """What becomes of one fault. error: if it never ends; None: it is no fault to us. heals:
+    whether once is lived through.
 
-    calls: how often the service is asked if it never ends. lost: whether what was asked may be on the bill unseen.
+    calls: how often the service is asked if it never ends. lost: whether what was asked may be on
+    the bill unseen.
     """
 
     error: type[SemanticCoreError] | None
@@ -90,7 +94,9 @@ SCRIPTS: dict[str, Script] = {
     "echo_key_garbled": Script(AnswerInvalid, calls=ANSWERS),
     "echo_key_packed": Script(ServiceDown),
 }
-"""How embedding answers to each fault that an answer to it can have. Refused requests are halved: 5 calls for 3 texts."""
+"""How embedding answers to each fault that an answer to it can have. Refused requests are halved:
+5 calls for 3 texts.
+"""
 SHORT = {"stall": 0.4, "drip": 0.4}
 """Seconds an answer may take where it takes for ever."""
 ELSEWHERE = {"no_name", "no_file", "no_upload_address", "cut_download"}

@@ -1,4 +1,6 @@
-"""Batch jobs: texts go up, vectors come back by their keys, whatever the service does in between."""
+"""Batch jobs: texts go up, vectors come back by their keys,
+whatever the service does in between.
+"""
 
 from __future__ import annotations
 

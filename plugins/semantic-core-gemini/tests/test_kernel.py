@@ -1,4 +1,6 @@
-"""The kernel's batch manager and this embedder: texts wait, go up as a job, and are found by meaning when it is done."""
+"""The kernel's batch manager and this embedder: texts wait, go up as a job,
+and are found by meaning when it is done.
+"""
 
 from __future__ import annotations
 

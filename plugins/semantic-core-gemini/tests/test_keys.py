@@ -124,9 +124,9 @@ def test_a_key_given_twice_is_refused() -> None:
 
 def test_a_keyring_shows_no_key_whatever_is_done_with_it() -> None:
     ring = GoogleKeyring(EVERY_DAY, BATCH)
-    assert (
-        "AIza"
-        not in f"{ring} {ring!r} {ring.default_key} {ring.default_key!r} {ring.default_key:>40} {vars(Secret)}"
+    assert "AIza" not in (
+        f"{ring} {ring!r} {ring.default_key} {ring.default_key!r} "
+        f"{ring.default_key:>40} {vars(Secret)}"
     )
     assert "AIza" not in repr(attrs.asdict(ring)) and "AIza" not in json.dumps(
         attrs.asdict(ring), default=str

@@ -1,6 +1,8 @@
-"""No key is ever seen: not in an error, its causes or its traceback with all local variables, not in a log, not in a repr.
+"""No key is ever seen: not in an error, its causes or its traceback with all local variables,
+not in a log, not in a repr.
 
-Every public way to fail is walked, with logging at its most talkative, and everything that can be reached is searched.
+Every public way to fail is walked, with logging at its most talkative, and everything that can be
+reached is searched.
 """
 
 from __future__ import annotations
@@ -130,7 +132,9 @@ def frames(trace: TracebackType | None) -> Iterator[FrameType]:
 
 
 def visible(error: BaseException) -> Iterator[str]:
-    """Everything somebody who is handed an error can get to see: all causes, all frames but those of the tests."""
+    """Everything somebody who is handed an error can get to see: all causes,
+    all frames but those of the tests.
+    """
     chain: list[BaseException] = [error]
     for one in chain:
         chain += [
@@ -142,7 +146,8 @@ def visible(error: BaseException) -> Iterator[str]:
         yield "".join(traceback.format_exception(one))
         for frame in frames(one.__traceback__):
             if str(frame.f_globals.get("__name__", "")).split(".")[0] in OURS:
-                # The hidden text of a Secret is in a slot: to get at it one has to ask for it by name.
+                # The hidden text of a Secret is in a slot: to get at it one has to ask for it by
+                # name.
                 yield from strings(dict(frame.f_locals), set())
 
 
@@ -282,7 +287,9 @@ def test_a_missing_key_shows_nothing_of_the_environment(monkeypatch: pytest.Monk
 
 
 def test_the_search_finds_a_key_where_there_is_one(gemini: FakeGemini, log: Everything) -> None:
-    """The client of google-genai by itself, with its own key, fails every probe: the search would see it."""
+    """The client of google-genai by itself, with its own key, fails every probe:
+    the search would see it.
+    """
     from google.genai import Client, types
 
     with Client(

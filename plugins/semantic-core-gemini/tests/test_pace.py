@@ -1,4 +1,7 @@
-"""The service is asked as often as it allows, and left alone when it is ill. On a clock that tests turn."""
+"""The service is asked as often as it allows, and left alone when it is ill.
+
+On a clock that tests turn.
+"""
 
 from __future__ import annotations
 

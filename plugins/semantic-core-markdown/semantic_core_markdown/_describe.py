@@ -16,7 +16,10 @@ _MAYBE_TITLE = re.compile(r"(?:\A|[\r\n\ufeff]) {0,3}(?:#[ \t]|=+[ \t]*(?:[\r\n]
 
 
 def describe(document: Document) -> Document:
-    """The document with what was found; what the caller gave stays as it is. The same object if nothing was added."""
+    """The document with what was found; what the caller gave stays as it is.
+
+    The same object if nothing was added.
+    """
     said = front_matter(document.text)
     metadata = {**said, **document.metadata}
     title = document.title
@@ -33,7 +36,9 @@ def describe(document: Document) -> Document:
 
 
 def first_heading(text: str) -> str:
-    """The first heading of level 1 at the top that says anything, as plain text; "" if there is none."""
+    """The first heading of level 1 at the top that says anything, as plain text;
+    "" if there is none.
+    """
     begin = body_start(text)
     if not _MAYBE_TITLE.search(text, max(0, begin - 1)):
         return ""

@@ -1,7 +1,8 @@
 """Blocks that can be told at a glance: patterns for what cannot be anything but what it looks like.
 
-All of this is for lines that end in LF, at the top, where nothing is open. What a pattern leaves out is only slow; what it
-takes must be what markdown-it finds there. Quantifiers are possessive, so that no text takes long.
+All of this is for lines that end in LF, at the top, where nothing is open. What a pattern leaves
+out is only slow; what it takes must be what markdown-it finds there. Quantifiers are possessive, so
+that no text takes long.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from semantic_core_markdown._tables import makes_table
 _PLAIN = r"[^\s\#>*+\-_`~<=|:\[0-9]"
 """What begins a line that is text and nothing else."""
 _WORDS = (
-    r"\#(?!\#{0,5}(?:[ \t\n]|\Z)) | \*{1,2}+(?=[^\s*]) | _{1,2}+(?=[^\s_]) | `{1,2}+(?=[^\s`]) | ~{1,2}+(?=[^\s~])"
-    r"| <[A-Za-z][A-Za-z0-9.+\-]*+[:@] | [+](?=\S) | -(?=[^\s\-|:]) | [0-9]++(?:[.)](?=\S)|(?![.)]))"
+    r"\#(?!\#{0,5}(?:[ \t\n]|\Z)) | \*{1,2}+(?=[^\s*]) | _{1,2}+(?=[^\s_]) | `{1,2}+(?=[^\s`]) | "
+    r"~{1,2}+(?=[^\s~])| <[A-Za-z][A-Za-z0-9.+\-]*+[:@] | [+](?=\S) | -(?=[^\s\-|:]) | "
+    r"[0-9]++(?:[.)](?=\S)|(?![.)]))"
     r"| [|:][|:\- \t]*+[^|:\- \t\n]"
 )
-"""The same for characters that can begin something else; a line of a table's dashes is none of it."""
+"""The same for characters that can begin something else;
+a line of a table's dashes is none of it.
+"""
 _NO_DEFINITION = r"\[[^\[\]\\\n]*+(?:\[|\](?!:))"
 _NO_TABLE = r"(?![^\n|]*+\|[^\n]*+\n[ \t]*+[|:\-][|:\- \t]*+(?:\n|\Z))"
 _INDENTED = r"(?:[ ]{4}|[ ]{0,3}\t)[ \t]*+[^ \t\n][^\n]*+"
@@ -56,7 +60,9 @@ BLOCK = re.compile(
     """,
     re.VERBOSE,
 )
-"""The next block behind blank lines, by the name of its group; or definitions of links; or the end."""
+"""The next block behind blank lines, by the name of its group;
+or definitions of links; or the end.
+"""
 _TEXT_GOES_ON = re.compile(_GOES_ON, re.VERBOSE)
 _BLANK_LINE = re.compile(r"\n(?=[ \t]*+(?:\n|\Z))")
 _SPACES = (

@@ -1,7 +1,8 @@
-"""Lists that can be told at a glance: every line begins an item of the same kind, is indented as far as its text, or blank.
+"""Lists that can be told at a glance: every line begins an item of the same kind, is indented as
+far as its text, or blank.
 
-Whatever such an item holds, nothing of it is left open behind it. So what is in it need not be known to find its end, and is
-read only when somebody asks.
+Whatever such an item holds, nothing of it is left open behind it. So what is in it need not be
+known to find its end, and is read only when somebody asks.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from itertools import pairwise
 
 from semantic_core_markdown._blocks import Block, parsed
 
-MARK = r"(?P<indent>[ ]{0,3})(?:(?P<bullet>[-+*])|(?P<number>[0-9]{1,9})(?P<dot>[.)]))(?P<space>[ ]{1,4})(?=\S)"
+MARK = (
+    r"(?P<indent>[ ]{0,3})(?:(?P<bullet>[-+*])|(?P<number>[0-9]{1,9})(?P<dot>[.)]))"
+    r"(?P<space>[ ]{1,4})(?=\S)"
+)
 """What an item begins with, and that there is something behind it."""
 INTERRUPTS = (
     r"\#{1,6}(?:[ \t\n]|\Z) | `{3,}+[^`\n]*+(?:\n|\Z) | ~~~ | (?:[-+*]|1[.)])[ ]+\S | > | <!--"
@@ -54,7 +58,9 @@ def read_list(source: str, mark: re.Match[str]) -> Block | None:
 
 @cache
 def _items_like(indent: int, mark: str, digits: int, spaces: int) -> re.Pattern[str]:
-    """Items with the same mark and width, and nothing that is indented less than what is in them."""
+    """Items with the same mark and width, and nothing that is indented less than
+    what is in them.
+    """
     width = indent + digits + len(mark) + spaces
     inside = (
         r"(?:[ ]{%d}|[ ]{0,3}\t)" if width <= 4 else "[ ]{%d}"
@@ -83,7 +89,9 @@ def _item_behind(indent: int) -> re.Pattern[str]:
 
 
 def _within_item(text: str, block: Block) -> list[Block]:
-    """What is in an item, read behind another one: at the top its first line may be that of a table."""
+    """What is in an item, read behind another one:
+    at the top its first line may be that of a table.
+    """
     start = block.start + text.startswith("\ufeff", block.start)
     mark = _MARK.match(text, start)
     other = f"{mark[0] if mark else '- '}x\n"

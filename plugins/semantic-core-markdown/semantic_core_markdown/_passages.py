@@ -9,7 +9,9 @@ from semantic_core.types import Chunk
 from semantic_core_markdown._headings import HEADING_CHARS, plain, without_marks
 
 CONTEXT_CHARS = 200
-"""Longest title, and longest path of headings, in front of a passage; more would drown what the passage says."""
+"""Longest title, and longest path of headings, in front of a passage;
+more would drown what the passage says.
+"""
 
 _ATX = re.compile(r"\ufeff*+ {0,3}#{1,6}[ \t]+([^\n]*)")
 _UNDERLINED = re.compile(r"\ufeff*+((?:[^\n]*\n){1,4}?) {0,3}(?:=++|-++)[ \t]*+\r*+(?:\n|\Z)")
@@ -19,8 +21,8 @@ _CHANGES_LETTERS = re.compile(r"[\[<&{]")
 
 
 def passages(title: str, chunks: Sequence[Chunk]) -> list[str]:
-    """For each chunk title, heading path, and text, each on a line of its own; what the text begins with, or says already,
-    not twice.
+    """For each chunk title, heading path, and text, each on a line of its own; what the text begins
+    with, or says already, not twice.
 
     A later part of a table is given the table's first row.
     """
@@ -74,7 +76,9 @@ def _clip(line: str) -> str:
 
 
 def _path(headings: tuple[str, ...]) -> str:
-    """The path on one line, without its outermost parts where it would be too long: the inner ones say more."""
+    """The path on one line, without its outermost parts where it would be too long:
+    the inner ones say more.
+    """
     line = ""
     for heading in reversed(headings):
         longer = f"{heading} > {line}" if line else heading

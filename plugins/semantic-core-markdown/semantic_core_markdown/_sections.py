@@ -31,7 +31,9 @@ class Piece:
 
 @attrs.define
 class _Part:
-    """A stretch of a block that fits. of: the innermost block it is of. number: which cut of it, or None if it is whole."""
+    """A stretch of a block that fits. of: the innermost block it is of. number: which cut of it,
+    or None if it is whole.
+    """
 
     of: Block
     start: int
@@ -47,8 +49,8 @@ class _Part:
 def pieces(text: str, limit: int) -> Iterator[Piece]:
     """The text behind its front matter in pieces of at most `limit` characters, in order.
 
-    Every character that is not white space is in exactly one. A heading begins the first piece of the section it opens; a
-    section of nothing but headings goes with the first one below it.
+    Every character that is not white space is in exactly one. A heading begins the first piece of
+    the section it opens; a section of nothing but headings goes with the first one below it.
     """
     begin = body_start(text)
     structure = Outline(text, begin)
@@ -133,7 +135,9 @@ class _Packer:
         self._solid = self._solid or unit.solid
 
     def _release(self, unit: Unit) -> list[Unit]:
-        """Lets go of what is held: gives what stands right in front of the unit and belongs to it, finishes the rest."""
+        """Lets go of what is held: gives what stands right in front of the unit and belongs to it,
+        finishes the rest.
+        """
         held, keep = self._held, len(self._held)
         if self._weight < self._tiny and not self._solid:
             keep = 0
@@ -187,7 +191,10 @@ class _Packer:
         )
 
     def _cut(self, unit: Unit, start: int) -> None:
-        """The unit, with what stands in front of it from `start` on, in pieces. More may join the last one."""
+        """The unit, with what stands in front of it from `start` on, in pieces.
+
+        More may join the last one.
+        """
         parts: list[_Part] = []
         self._divide(unit.block, start, unit.end, parts)
         first = 0

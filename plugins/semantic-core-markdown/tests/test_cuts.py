@@ -15,7 +15,10 @@ def pieces(text: str, limit: int, *, prose: bool = True) -> list[str]:
 
 
 def test_prose_is_cut_behind_sentences_with_what_closes_them() -> None:
-    text = 'He said "Go on." Then he left (it was late). "Why?" she asked. Nobody knew the answer to that one.'
+    text = (
+        'He said "Go on." Then he left (it was late). "Why?" she asked. Nobody knew '
+        "the answer to that one."
+    )
     assert pieces(text, 60) == [
         'He said "Go on." Then he left (it was late). "Why?"',
         "she asked. Nobody knew the answer to that one.",

@@ -19,7 +19,9 @@ BODY = "\nThe text.\n"
 
 @pytest.fixture(scope="module", autouse=True, params=["CSafeLoader", "SafeLoader"])
 def loader(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Every test with libyaml, which is fast, and without it, as where there is no wheel with it."""
+    """Every test with libyaml, which is fast, and without it,
+    as where there is no wheel with it.
+    """
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "CSafeLoader" and not hasattr(yaml, "CSafeLoader"):
             pytest.skip("this PyYAML was built without libyaml")

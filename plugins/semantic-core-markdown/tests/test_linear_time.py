@@ -127,7 +127,9 @@ def work(text: str) -> None:
 
 
 def lines_run(text: str) -> int:
-    """How many lines of Python run for a text: the same every time, whatever else the machine does."""
+    """How many lines of Python run for a text: the same every time,
+    whatever else the machine does.
+    """
     count = 0
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
@@ -158,7 +160,10 @@ def test_twice_the_text_is_about_twice_the_work(make) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ONE_CALL)
 def test_no_regular_expression_makes_up_for_it(name) -> None:
-    """What runs inside one call of the interpreter is not counted in lines. Eight times the text, squared, would be 64."""
+    """What runs inside one call of the interpreter is not counted in lines.
+
+    Eight times the text, squared, would be 64.
+    """
 
     def seconds(text: str) -> float:
         started = process_time()

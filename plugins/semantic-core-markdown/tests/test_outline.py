@@ -1,4 +1,6 @@
-"""Blocks found without the parser are the parser's: the same kinds at the same places, with the same in them."""
+"""Blocks found without the parser are the parser's: the same kinds at the same places,
+with the same in them.
+"""
 
 from __future__ import annotations
 
@@ -164,7 +166,10 @@ MARKDOWN = st.tuples(
 
 
 def told(block: Block, text: str, end: int) -> object:
-    """Everything a block says. Where the last one ends in the blank lines at the end of the text does not matter."""
+    """Everything a block says.
+
+    Where the last one ends in the blank lines at the end of the text does not matter.
+    """
     inside = [told(part, text, end) for part in block.inside(text)]
     return block.kind, block.start, min(block.end, end), block.level, block.says, inside
 

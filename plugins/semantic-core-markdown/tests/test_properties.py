@@ -1,4 +1,6 @@
-"""What holds for any Markdown at all: nothing lost, nothing twice, nothing too long, the same every time."""
+"""What holds for any Markdown at all: nothing lost, nothing twice, nothing too long,
+the same every time.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-WORDS = "Some words that make this long enough to be a passage of its own, about a hundred characters and more."
+WORDS = (
+    "Some words that make this long enough to be a passage of its own, about a "
+    "hundred characters and more."
+)
 PYTHON = "```python\nx = 1\n```"
 
 

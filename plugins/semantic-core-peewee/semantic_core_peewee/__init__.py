@@ -1,6 +1,8 @@
-"""Semantic Core for Peewee, and its store in one SQLite file: Peewee over APSW, FTS5 for words, exact cosine for meaning.
+"""Semantic Core for Peewee, and its store in one SQLite file: Peewee over APSW, FTS5 for words,
+exact cosine for meaning.
 
-`SemanticIndex` is the line on a model, `init_database` the call at start-up. Nothing heavy is imported before they are used.
+`SemanticIndex` is the line on a model, `init_database` the call at start-up. Nothing heavy is
+imported before they are used.
 """
 
 from __future__ import annotations
@@ -62,7 +64,10 @@ def open_sqlite(
     ] = None,
     durability: Annotated[
         Literal["full", "normal"],
-        "full: what was written survives a power cut; normal: faster, a power cut may take the last writes",
+        (
+            "full: what was written survives a power cut; normal: faster, a power cut "
+            "may take the last writes"
+        ),
     ] = "full",
     busy_timeout: Annotated[float, "seconds to wait for another writer"] = 10.0,
     database: Annotated[
@@ -71,9 +76,9 @@ def open_sqlite(
 ) -> SqliteStore:
     """Open the store in this file, or make it.
 
-    Raises ConfigError (an option of the wrong kind), SpaceMismatch (the file holds vectors of another space), StoreMisuse
-    (multi_tenant contradicts the file; another SQLite library has it open), StoreForeign, StoreVersion, StoreCorrupt,
-    StoreReadOnly, StoreUnavailable, StoreBusy.
+    Raises ConfigError (an option of the wrong kind), SpaceMismatch (the file holds vectors of
+    another space), StoreMisuse (multi_tenant contradicts the file; another SQLite library has it
+    open), StoreForeign, StoreVersion, StoreCorrupt, StoreReadOnly, StoreUnavailable, StoreBusy.
     """
     from semantic_core_peewee.store import SqliteStore
 

@@ -1,4 +1,6 @@
-"""SqliteQueue: the members of `BatchQueue`, each sending its call to where it is done, in one transaction."""
+"""SqliteQueue: the members of `BatchQueue`, each sending its call to where it is done,
+in one transaction.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
 
 class SqliteQueue:
-    """What `SqliteStore` is, as a `BatchQueue`: the ledger of jobs lies in the file of the texts."""
+    """What `SqliteStore` is, as a `BatchQueue`:
+    the ledger of jobs lies in the file of the texts.
+    """
 
     _pool: Pool
     _space: Space
@@ -39,7 +43,9 @@ class SqliteQueue:
         return self._pool.write(lambda view: fill_waiting(view, self._space.dimensions, given))
 
     def bulk_update_vectors(self, vectors: Mapping[str, Vector]) -> int:
-        """`fill` under the name users know: vectors by fingerprint, in one transaction; how many chunks got theirs."""
+        """`fill` under the name users know: vectors by fingerprint, in one transaction;
+        how many chunks got theirs.
+        """
         return self.fill(vectors)
 
     def waiting(self, limit: int, now: float, *, except_collections: Collection[str] = ()) -> int:

@@ -37,7 +37,10 @@ def problems(view: View, dimensions: int) -> list[str]:
 
 
 def problems_of_words(view: View, dimensions: int) -> list[str]:
-    """Where the index of words and the passages do not agree. Takes the write lock: FTS5 checks itself by a statement."""
+    """Where the index of words and the passages do not agree.
+
+    Takes the write lock: FTS5 checks itself by a statement.
+    """
     return _named(view, dimensions, (_words,))
 
 
@@ -160,7 +163,10 @@ def _attributes(view: View, dimensions: int) -> Iterator[str]:
 
 
 def back_up(source: Any, path: str) -> None:
-    """Copy the whole store, as it is at one moment, into a new file; writers go on. Raises InputError, StoreError."""
+    """Copy the whole store, as it is at one moment, into a new file; writers go on.
+
+    Raises InputError, StoreError.
+    """
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError as error:

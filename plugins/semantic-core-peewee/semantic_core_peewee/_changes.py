@@ -1,6 +1,8 @@
-"""What a batch changes in the file: noted row by row, written table by table, slots and words along with it.
+"""What a batch changes in the file: noted row by row, written table by table,
+slots and words along with it.
 
-Words are kept right by telling FTS5 the old passage whenever a row goes: an ordinary DELETE would leave its words behind.
+Words are kept right by telling FTS5 the old passage whenever a row goes: an ordinary DELETE would
+leave its words behind.
 """
 
 from __future__ import annotations
@@ -59,7 +61,8 @@ class Row:
 
 @attrs.frozen
 class Held:
-    """A document as it is in the file. stamp: of its last change or removal. id: None if it is not there.
+    """A document as it is in the file. stamp: of its last change or removal.
+    id: None if it is not there.
 
     created, updated: when. content: as in `Incoming`.
     """
@@ -191,7 +194,9 @@ class Changes:
         )
 
     def write(self) -> None:
-        """Write what was noted: what goes before what comes, documents before what refers to them."""
+        """Write what was noted: what goes before what comes,
+        documents before what refers to them.
+        """
         last = [sql for sql in (_ADD_DOCUMENT, _ADD_ATTRIBUTE, _ADD_CHUNK) if sql in self._rows]
         leaving = "delete from document where id = ?"
         order = [sql for sql in self._rows if sql not in last and sql != leaving]

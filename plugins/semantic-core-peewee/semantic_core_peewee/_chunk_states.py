@@ -1,4 +1,7 @@
-"""In which state chunks are: READY, SUBMITTED, FAILED or PENDING, each derived from what is stored. See `BatchQueue`."""
+"""In which state chunks are: READY, SUBMITTED, FAILED or PENDING, each derived from what is stored.
+
+See `BatchQueue`.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,14 @@ from semantic_core_peewee._ids import rows_of
 from semantic_core_peewee._pool import View
 from semantic_core_peewee._queue import NOT_HELD
 
-_HELD = "exists (select 1 from claim as k where k.generation = c.generation and k.fingerprint = c.fingerprint)"
-_TROUBLE = "(select t.error from trouble as t where t.generation = c.generation and t.fingerprint = c.fingerprint and t.failed)"
+_HELD = (
+    "exists (select 1 from claim as k where k.generation = c.generation "
+    "and k.fingerprint = c.fingerprint)"
+)
+_TROUBLE = (
+    "(select t.error from trouble as t where t.generation = c.generation "
+    "and t.fingerprint = c.fingerprint and t.failed)"
+)
 _STATE = f"c.vector is not null, {_HELD}, {_TROUBLE}"
 _MINE = (
     "(:tenant is null or (select d.tenant from document as d where d.id = c.document) = :tenant)"

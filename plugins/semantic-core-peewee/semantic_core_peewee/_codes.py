@@ -1,11 +1,11 @@
 """The codes of all vectors in this process's memory, one version per state of the file.
 
-A version never changes once it is there, so threads scan it without a lock while another thread adds the next. Versions
-share blocks: new slots go behind the last one, a slot that is given up only loses its number in the next version's
-`chunks`. Memory per vector: its dimensions and 28 bytes.
+A version never changes once it is there, so threads scan it without a lock while another thread
+adds the next. Versions share blocks: new slots go behind the last one, a slot that is given up only
+loses its number in the next version's `chunks`. Memory per vector: its dimensions and 28 bytes.
 
-The file holds codes with a sign; here they lie shifted by SHIFT, without one: where the processor has no AVX-512, simsimd
-multiplies such bytes in two thirds of the time.
+The file holds codes with a sign; here they lie shifted by SHIFT, without one: where the processor
+has no AVX-512, simsimd multiplies such bytes in two thirds of the time.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ CODES = "codes"
 KEPT_VERSIONS = 4
 """Versions a reader that is a little behind can still be served from."""
 BLOCK = 256 * SEGMENT
-"""Slots of a block: room is set aside in pieces of this, and nothing is ever copied to grow. Fewer and larger pieces are
-scanned faster; what is not taken of one is never touched, so the system gives no memory for it."""
+"""Slots of a block: room is set aside in pieces of this, and nothing is ever copied to grow. Fewer
+and larger pieces are scanned faster; what is not taken of one is never touched, so the system gives
+no memory for it."""
 
 SHIFT = 128
 """Added to every code: from -127..127 to 1..255."""
@@ -45,7 +46,10 @@ Homes = Mapping[str, Mapping[str, int]]
 
 @attrs.frozen(eq=False)
 class Block:
-    """Up to BLOCK slots, shared by versions. A column never changes where a slot was taken. sums: see `shifted`."""
+    """Up to BLOCK slots, shared by versions.
+
+    A column never changes where a slot was taken. sums: see `shifted`.
+    """
 
     codes: NDArray[np.uint8]
     sums: NDArray[np.float32]
@@ -77,14 +81,16 @@ class Block:
 
 
 def shifted(codes: NDArray[np.int8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """(codes without a sign, SHIFT times the sum of each row of these): with c' = c + SHIFT and likewise q',
-    dot(q, c) = dot(q', c') - SHIFT sum(c') - SHIFT sum(q') + SHIFT^2 dimensions."""
+    """(codes without a sign, SHIFT times the sum of each row of these): with c' = c + SHIFT and
+    likewise q', dot(q, c) = dot(q', c') - SHIFT sum(c') - SHIFT sum(q') + SHIFT^2 dimensions."""
     unsigned = codes.view(np.uint8) ^ np.uint8(SHIFT)
     return unsigned, (SHIFT * unsigned.sum(axis=1, dtype=np.int32)).astype(np.float32)
 
 
 def _aligned(size: int) -> NDArray[np.uint8]:
-    """Bytes that begin where a huge page may, so that the system can give some: 5 % of a scan is looking up small ones."""
+    """Bytes that begin where a huge page may, so that the system can give some:
+    5 % of a scan is looking up small ones.
+    """
     room = np.empty(size + HUGE_PAGE, dtype=np.uint8)
     start = -room.ctypes.data % HUGE_PAGE
     return room[start : start + size]
@@ -92,7 +98,8 @@ def _aligned(size: int) -> NDArray[np.uint8]:
 
 @attrs.frozen(eq=False)
 class Codes:
-    """All slots of one state. chunks: per block, the number of the chunk in each slot, 0 where there is none any more.
+    """All slots of one state. chunks: per block, the number of the chunk in each slot,
+    0 where there is none any more.
 
     kept: whatever is worth keeping as long as this version is searched.
     """
@@ -134,7 +141,10 @@ class Codes:
 
 
 class CodeCache:
-    """The versions this process holds. Made and brought up on demand, from within a read transaction."""
+    """The versions this process holds.
+
+    Made and brought up on demand, from within a read transaction.
+    """
 
     def __init__(self, dimensions: int) -> None:
         self._dimensions = dimensions
@@ -168,7 +178,9 @@ class CodeCache:
             self._versions.clear()
 
     def at(self, view: View, state: State) -> Codes | None:
-        """The slots as this transaction sees them; None if it is too far behind of what this process holds."""
+        """The slots as this transaction sees them;
+        None if it is too far behind of what this process holds.
+        """
         with self._sole():
             for version in self._versions:
                 if version.generation == view.generation and version.state == state:

@@ -1,9 +1,11 @@
-"""When a Peewee database has committed: told after the fact, outside of any transaction, and never for what was rolled back.
+"""When a Peewee database has committed: told after the fact, outside of any transaction, and never
+for what was rolled back.
 
-Peewee's own ``after_commit`` also tells of an inner block that was rolled back, raises into the application what a callback
-raises, and says nothing of statements outside a block. So the three methods every write goes through are wrapped on the
-database object. What goes past them (``db.cursor()``, another program) is noted by triggers all the same and worked off with
-the next commit that is heard.
+Peewee's own ``after_commit`` also tells of an inner block that was rolled back, raises into the
+application what a callback raises, and says nothing of statements outside a block. So the three
+methods every write goes through are wrapped on the database object. What goes past them
+(``db.cursor()``, another program) is noted by triggers all the same and worked off with the next
+commit that is heard.
 """
 
 from __future__ import annotations
@@ -54,7 +56,9 @@ _making = threading.Lock()
 
 
 def in_transaction(database: Any) -> bool:
-    """Whether this thread's connection has a transaction open, as the driver knows it, however it was begun."""
+    """Whether this thread's connection has a transaction open, as the driver knows it,
+    however it was begun.
+    """
     raw = database._state.conn
     if raw is None:
         return False
@@ -93,11 +97,15 @@ class Commits:
         self._add(self._after, callback)
 
     def before(self, callback: Callable[[], None]) -> None:
-        """Call this before every commit of a transaction that may have written, within it; single statements get one."""
+        """Call this before every commit of a transaction that may have written, within it;
+        single statements get one.
+        """
         self._add(self._before, callback)
 
     def ddl(self, callback: Callable[[str], None]) -> None:
-        """Call this with every ALTER, DROP or RENAME before it runs, on the connection that runs it."""
+        """Call this with every ALTER, DROP or RENAME before it runs,
+        on the connection that runs it.
+        """
         self._add(self._ddl, callback)
 
     def _add(self, where: list[weakref.WeakMethod[Any]], callback: Callable[..., None]) -> None:
@@ -144,7 +152,9 @@ class Commits:
 
     @property
     def ended(self) -> int:
-        """How many transactions of this thread have ended; those ended past this object are not counted."""
+        """How many transactions of this thread have ended;
+        those ended past this object are not counted.
+        """
         ended: int = getattr(self._mine, "ended", 0)
         return ended
 
@@ -206,7 +216,9 @@ def _first_word(sql: str) -> str:
 
 
 def kept(database: Any, cursor: Any) -> Any:
-    """The cursor with what its statement gave, kept: on SQLite it would be lost to the statements that follow."""
+    """The cursor with what its statement gave, kept:
+    on SQLite it would be lost to the statements that follow.
+    """
     return (
         Kept(cursor)
         if isinstance(database, peewee.SqliteDatabase) and not isinstance(cursor, Kept)
@@ -215,7 +227,9 @@ def kept(database: Any, cursor: Any) -> Any:
 
 
 class Kept:
-    """A cursor of a finished SQLite statement: its rows, and what APSW tells of its connection only."""
+    """A cursor of a finished SQLite statement: its rows,
+    and what APSW tells of its connection only.
+    """
 
     def __init__(self, cursor: Any) -> None:
         self._cursor = cursor

@@ -1,4 +1,7 @@
-"""One connection to the file: how it is opened and what it may do. APSW brings the SQLite library and its own FTS5."""
+"""One connection to the file: how it is opened and what it may do.
+
+APSW brings the SQLite library and its own FTS5.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +33,9 @@ READER_CACHE = 16
 WAL_LIMIT = 64 * 1024 * 1024
 """Bytes the write-ahead log is cut back to after a checkpoint."""
 CHECKPOINT = 4_000
-"""Pages in the log from which on they are moved into the file: about WAL_LIMIT. Pages that change in every transaction are
-then moved once in many; a large ingest is a quarter faster than with SQLite's usual 1,000."""
+"""Pages in the log from which on they are moved into the file: about WAL_LIMIT. Pages that change
+in every transaction are then moved once in many; a large ingest is a quarter faster than with
+SQLite's usual 1,000."""
 _SYNCHRONOUS: dict[Durability, str] = {
     "full": "pragma synchronous = full",
     "normal": "pragma synchronous = normal",
@@ -40,7 +44,8 @@ _SYNCHRONOUS: dict[Durability, str] = {
 
 @attrs.frozen
 class Target:
-    """What to connect to, and how. path: absolute. busy_timeout: seconds. identity: of the only file that will do.
+    """What to connect to, and how. path: absolute. busy_timeout: seconds.
+    identity: of the only file that will do.
 
     wrap: put around every connection.
     """
@@ -53,7 +58,9 @@ class Target:
 
 
 def check_library() -> None:
-    """Raise StoreUnavailable if the SQLite library at hand is too old to be trusted with several writers."""
+    """Raise StoreUnavailable if the SQLite library at hand is too old to be trusted with
+    several writers.
+    """
     version = apsw.sqlite_lib_version()
     if tuple(map(int, version.split("."))) < OLDEST_SQLITE:
         wanted = ".".join(map(str, OLDEST_SQLITE))
@@ -63,7 +70,9 @@ def check_library() -> None:
 
 
 class Connection:
-    """An APSW connection with its claim on the file. raw: for statements; reads of one thread, or the one writer."""
+    """An APSW connection with its claim on the file. raw: for statements; reads of one thread,
+    or the one writer.
+    """
 
     def __init__(self, target: Target, *, writer: bool) -> None:
         """Open an existing file. Raises StoreError."""
@@ -89,7 +98,9 @@ class Connection:
             raise
 
     def check_place(self) -> None:
-        """Raise StoreMisuse if the path leads to another file by now: what is written would be lost, what is read is old."""
+        """Raise StoreMisuse if the path leads to another file by now: what is written would be
+        lost, what is read is old.
+        """
         self._check_identity(_guard.identity(self.path))
 
     def _check_identity(self, wanted: _guard.Identity | None) -> None:
@@ -116,10 +127,11 @@ class Connection:
             self.close()
 
     def abandon(self) -> None:
-        """In a forked child: close the copy of what was open in the parent, so that SQLite counts its locks no more.
+        """In a forked child: close the copy of what was open in the parent,
+        so that SQLite counts its locks no more.
 
-        The log stays: it is the parent's. A connection another thread of the parent was using can never be closed here;
-        its file is refused in this process from now on.
+        The log stays: it is the parent's. A connection another thread of the parent was using can
+        never be closed here; its file is refused in this process from now on.
         """
         raw, self.raw = self.raw, None
         try:
@@ -131,13 +143,18 @@ class Connection:
 
 
 def _opened_raw(path: str) -> Any:
-    """An APSW connection to an existing file; where nobody can write, one that needs neither locks nor files beside it."""
+    """An APSW connection to an existing file; where nobody can write,
+    one that needs neither locks nor files beside it.
+    """
     if not is_read_only(path):
         return apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
     with suppress(OSError):
         if os.path.getsize(f"{path}-wal"):
             raise StoreReadOnly(
-                f"The store {path!r} is on a read-only file system, with a write-ahead log that was never emptied.",
+                (
+                    f"The store {path!r} is on a read-only file system, with a write-ahead log "
+                    "that was never emptied."
+                ),
                 hint="Close the store where it can be written, or make the copy with backup().",
             )
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI

@@ -1,4 +1,7 @@
-"""The ledger of money: what was paid, by day, tenant, collection, model and lane. Amounts are whole numbers, see `PICO`."""
+"""The ledger of money: what was paid, by day, tenant, collection, model and lane.
+
+Amounts are whole numbers, see `PICO`.
+"""
 
 from __future__ import annotations
 

@@ -25,17 +25,24 @@ from semantic_core.errors import (
 )
 
 SQLITE_ERRORS = (apsw.Error, peewee.PeeweeException, UnicodeError, OverflowError)
-"""What may come out of SQLite: its own codes, and text or numbers that Python and SQLite cannot hand to each other."""
+"""What may come out of SQLite: its own codes, and text or numbers that Python and SQLite cannot
+hand to each other.
+"""
 
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What Python says of a row that holds what was never stored: NULL where a text was, JSON that ends too early."""
+"""What Python says of a row that holds what was never stored: NULL where a text was,
+JSON that ends too early.
+"""
 
 _ERRNO = "system errno "
 _NO_SPACE = {str(errno.ENOSPC), str(errno.EDQUOT), str(errno.EFBIG)}
 _DB_MOVED = apsw.SQLITE_READONLY_DBMOVED
 _DELETED = apsw.SQLITE_IOERR_DELETE_NOENT
 
-_DOCTOR = "Run `semantic-core doctor`; restore a backup if it finds damage. Nothing was deleted or rebuilt."
+_DOCTOR = (
+    "Run `semantic-core doctor`; restore a backup if it finds damage. Nothing "
+    "was deleted or rebuilt."
+)
 _FREE = "Free some space and try again; searching still works."
 _RIGHTS = "Give this user the right to write the file and its folder, or use a copy."
 
@@ -115,7 +122,9 @@ def result_code(error: BaseException) -> int:
 
 
 def is_suspect(error: BaseException) -> bool:
-    """Whether the connection that raised it must be closed: what it says afterwards cannot be trusted."""
+    """Whether the connection that raised it must be closed:
+    what it says afterwards cannot be trusted.
+    """
     return result_code(error) in _SUSPECT or _misses_what_is_ours(error)
 
 
@@ -125,12 +134,16 @@ def is_damage(error: BaseException) -> bool:
 
 
 def _misses_what_is_ours(error: BaseException) -> bool:
-    """Whether a statement found a table or column missing: all are ours, so it is the file that does not say so any more."""
+    """Whether a statement found a table or column missing: all are ours, so it is the file that
+    does not say so any more.
+    """
     return result_code(error) == apsw.SQLITE_ERROR and str(origin(error)).startswith(_MISSING)
 
 
 def remember_errno(error: BaseException, raw: Any) -> None:
-    """Note why the operating system refused, while the connection still knows: a full disk may come as an I/O error."""
+    """Note why the operating system refused, while the connection still knows:
+    a full disk may come as an I/O error.
+    """
     if result_code(error) == apsw.SQLITE_IOERR:
         origin(error).add_note(f"{_ERRNO}{raw.system_errno}")
 

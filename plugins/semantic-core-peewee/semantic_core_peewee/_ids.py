@@ -1,6 +1,7 @@
 """From rows of the file to the ids the product speaks, and back.
 
-A number is never given twice, and a document never changes its address: what was read of either stays true.
+A number is never given twice, and a document never changes its address: what was read of either
+stays true.
 """
 
 from __future__ import annotations
@@ -78,14 +79,19 @@ def best_first(
 def rows_of(
     view: View, ids: Sequence[ChunkId], columns: str, *, of_document: bool = True
 ) -> Iterator[tuple[Any, ...]]:
-    """(place in `ids`, *columns of chunk c, and of document d) of those that are there, in any order; one query for all."""
+    """(place in `ids`, *columns of chunk c, and of document d) of those that are there, in any
+    order; one query for all.
+    """
     numbers = numbers_of(view, ids)
     places: dict[int, list[int]] = {}
     for place, id in enumerate(ids):
         if id in numbers:
             places.setdefault(numbers[id], []).append(place)
     found = view.raw.execute(
-        f"select c.id, {columns} from json_each(?) as j {_CHUNK_AND_DOCUMENT if of_document else _CHUNK}",  # noqa: S608 - ours
+        (
+            f"select c.id, {columns} from json_each(?) as j "  # noqa: S608 - ours
+            f"{_CHUNK_AND_DOCUMENT if of_document else _CHUNK}"
+        ),
         (json.dumps(list(places)),),
     )
     return ((place, *row) for number, *row in found for place in places[number])

@@ -1,6 +1,9 @@
-"""The ledger of batch jobs: opened with what they hold, noted, settled page by page, closed once. See `BatchQueue`.
+"""The ledger of batch jobs: opened with what they hold, noted, settled page by page, closed once.
 
-Every change of a job asks for the status it starts from, in the statement that makes it: of two who do the same, one does.
+See `BatchQueue`.
+
+Every change of a job asks for the status it starts from, in the statement that makes it: of two who
+do the same, one does.
 """
 
 from __future__ import annotations
@@ -146,7 +149,9 @@ def settle(
     rate: Rate | None,
     now: float,
 ) -> int:
-    """Give results to those who wait for them, and let go of the passages; how many passages that were."""
+    """Give results to those who wait for them, and let go of the passages;
+    how many passages that were.
+    """
     number, generation = number_of(view, id), view.generation
     names = json.dumps([*vectors, *failures])
     held = {
@@ -161,7 +166,10 @@ def settle(
     view.raw.executemany(_LET_GO, [(generation, name) for name in held])
     view.raw.executemany(_MEND, [(generation, name) for name in good])
     view.raw.executemany(_GIVE_UP, [(generation, name, id, why) for name, why in bad.items()])
-    sums = "update batch_job set succeeded = succeeded + ?, failed = failed + ?, updated_at = ? where number = ?"
+    sums = (
+        "update batch_job set succeeded = succeeded + ?, failed = failed + ?, updated_at = ? "
+        "where number = ?"
+    )
     view.raw.execute(sums, (len(good), len(bad), now, number))
     if rate is not None:
         add_costs(view, rate, [held[name] for name in good])
@@ -198,7 +206,10 @@ def close(
 def drop(view: View, id: str) -> bool:
     """Forget a job of which nothing was sent."""
     row = view.raw.execute(
-        "delete from batch_job where id = ? and status = 'CREATED' and provider_job = '' returning number",
+        (
+            "delete from batch_job where id = ? and status = 'CREATED' and provider_job = '' "
+            "returning number"
+        ),
         (id,),
     ).fetchone()
     if row is not None:

@@ -1,4 +1,7 @@
-"""A file beside the store that lets one process at a time make it or bring it up. It is gone when that is done."""
+"""A file beside the store that lets one process at a time make it or bring it up.
+
+It is gone when that is done.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ def is_taken(path: str) -> bool:
 
 @contextmanager
 def sole(path: str, patience: float) -> Iterator[None]:
-    """Within it no other process makes or brings up the store at `path`. Raises StoreBusy, StoreReadOnly."""
+    """Within it no other process makes or brings up the store at `path`.
+
+    Raises StoreBusy, StoreReadOnly.
+    """
     name = path + SUFFIX
     deadline = time.monotonic() + max(patience, LEAST_WAIT)
     while True:

@@ -1,4 +1,6 @@
-"""From a path to a file of ours at the newest schema: looked at first, touched only if it is ours or not there yet."""
+"""From a path to a file of ours at the newest schema: looked at first,
+touched only if it is ours or not there yet.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,9 @@ from semantic_core_peewee._rows import row_crc
 def prepare(target: Target, space: Space | None, multi_tenant: bool | None) -> tuple[Space, bool]:
     """Make the file if there is none, bring it up if it is older; the space and tenancy it has.
 
-    space: None takes what the file says, and makes none. Raises StoreForeign, StoreVersion, StoreCorrupt, SpaceMismatch,
-    StoreMisuse (tenancy, second library), StoreReadOnly, StoreUnavailable, StoreBusy; then the file is as it was.
+    space: None takes what the file says, and makes none. Raises StoreForeign, StoreVersion,
+    StoreCorrupt, SpaceMismatch, StoreMisuse (tenancy, second library), StoreReadOnly,
+    StoreUnavailable, StoreBusy; then the file is as it was.
     """
     while True:
         claim = _guard.claim(target.path) if os.path.isfile(target.path) else None
@@ -54,7 +57,9 @@ def prepare(target: Target, space: Space | None, multi_tenant: bool | None) -> t
 
 
 def _create(target: Target, space: Space, multi_tenant: bool) -> None:
-    """Write the first pages, in a rollback journal: a copy of the main file alone is then never an empty stranger."""
+    """Write the first pages, in a rollback journal:
+    a copy of the main file alone is then never an empty stranger.
+    """
     path, there = target.path, os.path.exists(target.path)
     said = said_of(space, multi_tenant)
     try:
@@ -89,7 +94,9 @@ def said_of(space: Space, multi_tenant: bool) -> dict[str, str]:
 def _settle(
     target: Target, space: Space | None, multi_tenant: bool | None
 ) -> tuple[Space, bool] | None:
-    """Bring an existing file up and compare it with what is wanted; None if it turns out to be empty."""
+    """Bring an existing file up and compare it with what is wanted;
+    None if it turns out to be empty.
+    """
     path = target.path
     with _refined(path), translated(path):
         connection = Connection(target, writer=True)
@@ -105,7 +112,10 @@ def _settle(
             ):
                 if raw.readonly("main"):
                     raise StoreReadOnly(
-                        f"The store {path!r} has schema {version}, wanted {newest()}, and it cannot be written.",
+                        (
+                            f"The store {path!r} has schema {version}, wanted {newest()}, and it "
+                            "cannot be written."
+                        ),
                         hint="Make it writable once, or use a copy.",
                     )
                 with sole(path, target.busy_timeout):
@@ -137,7 +147,10 @@ def _use_log(raw: Any, path: str) -> None:
 def agree(
     path: str, says: dict[str, str], space: Space | None, multi_tenant: bool | None
 ) -> tuple[Space, bool]:
-    """The space and tenancy a store has, if they are what is wanted. Raises StoreCorrupt, SpaceMismatch, StoreMisuse."""
+    """The space and tenancy a store has, if they are what is wanted.
+
+    Raises StoreCorrupt, SpaceMismatch, StoreMisuse.
+    """
     if says.get("crc") != _crc(says):
         raise StoreCorrupt(
             f"The store {path!r} does not say what it was made as.", hint="Restore a backup."
@@ -151,7 +164,10 @@ def agree(
     if space is not None and held != space and held.model == WORDS_ONLY:
         raise SpaceMismatch(
             f"The store {path!r} was made without an embedder, the one in use makes {space}.",
-            hint='Open it with embedder="none"; for meaning too, use another path, or remove the store, and ingest again.',
+            hint=(
+                'Open it with embedder="none"; for meaning too, use another path, or remove the '
+                "store, and ingest again."
+            ),
         )
     if space is not None and held != space:
         raise SpaceMismatch(

@@ -1,4 +1,6 @@
-"""What a Peewee model says of its table: names, keys, foreign keys from both sides; and of its database."""
+"""What a Peewee model says of its table: names, keys, foreign keys from both sides;
+and of its database.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,10 @@ _TRUE = {"1", "t", "true"}
 
 
 def plain_database(database: Any) -> Any:
-    """The database itself, out of its proxies. Raises ConfigError if there is none yet, or none that can be followed."""
+    """The database itself, out of its proxies.
+
+    Raises ConfigError if there is none yet, or none that can be followed.
+    """
     while isinstance(database, peewee.Proxy):
         database = database.obj
     if not isinstance(database, peewee.Database):
@@ -96,12 +101,15 @@ def file_of(database: Any) -> str:
 
 
 def table_of(model: Any, dialect: Dialect) -> Table:
-    """The record of a model's table. Raises ConfigError for what cannot be followed: no key, a key of bytes, a schema of
-    SQLite."""
+    """The record of a model's table. Raises ConfigError for what cannot be followed: no key, a key
+    of bytes, a schema of SQLite."""
     meta = model._meta
     if dialect == "sqlite" and meta.schema not in (None, "main"):
         raise ConfigError(
-            f"{model.__name__} lives in the attached database {meta.schema!r}, which triggers of this one cannot reach.",
+            (
+                f"{model.__name__} lives in the attached database {meta.schema!r}, which triggers "
+                "of this one cannot reach."
+            ),
             hint="Open that file as a database of its own.",
         )
     fields: list[Any] = list(meta.sorted_fields)

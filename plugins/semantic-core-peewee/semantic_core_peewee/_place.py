@@ -52,7 +52,9 @@ def is_new(target: Target) -> bool:
 
 
 def _take_back(path: str) -> None:
-    """Let SQLite undo a first write that was cut off; what is left of that is in the journal beside the file."""
+    """Let SQLite undo a first write that was cut off;
+    what is left of that is in the journal beside the file.
+    """
     if _has_pages(f"{path}-journal"):
         with suppress(apsw.Error):  # whatever is wrong, the header will say it
             raw = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
@@ -63,18 +65,26 @@ def _take_back(path: str) -> None:
 
 
 def _not_beside_a_log(path: str) -> bool:
-    """True: an empty place to begin in. A log with pages beside an empty file is what a careless copy leaves."""
+    """True: an empty place to begin in.
+
+    A log with pages beside an empty file is what a careless copy leaves.
+    """
     log = f"{path}-wal"
     if _has_pages(log):
         raise StoreVersion(
             f"The store {path!r} is empty, but {log!r} beside it is not: an incomplete copy.",
-            hint="Copy a store with backup(), or all of its files at once; remove what is left of this one.",
+            hint=(
+                "Copy a store with backup(), or all of its files at once; remove "
+                "what is left of this one."
+            ),
         )
     return True
 
 
 def _check_header(path: str) -> None:
-    """Raise unless the file says it is ours, and not of a newer release; no file of others is opened as a database."""
+    """Raise unless the file says it is ours, and not of a newer release;
+    no file of others is opened as a database.
+    """
     header = _header(path)
     if not any(header) and _has_pages(f"{path}-journal"):
         return  # a first write that a power cut interrupted; SQLite takes it back
@@ -92,7 +102,10 @@ def _check_header(path: str) -> None:
 
 
 def _header(path: str) -> bytes:
-    """The first 100 bytes; fewer if there are fewer. Read by SQLite's own means: a plain open() would drop its locks."""
+    """The first 100 bytes; fewer if there are fewer.
+
+    Read by SQLite's own means: a plain open() would drop its locks.
+    """
     flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
     try:
         file = apsw.VFSFile("", path, flags)

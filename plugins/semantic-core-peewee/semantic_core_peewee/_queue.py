@@ -1,7 +1,10 @@
-"""Who holds which passage: the queue read past what is held, and claims made and given up. See `BatchQueue`.
+"""Who holds which passage: the queue read past what is held, and claims made and given up.
 
-A claim is by fingerprint, so it outlives the rows of a text that is edited and comes back. Within a job they are in order
-of the chunks, so that reading passages and writing vectors both go through the file from one end to the other.
+See `BatchQueue`.
+
+A claim is by fingerprint, so it outlives the rows of a text that is edited and comes back. Within a
+job they are in order of the chunks, so that reading passages and writing vectors both go through
+the file from one end to the other.
 """
 
 from __future__ import annotations
@@ -23,8 +26,8 @@ _CLAIMED = (
 _TRIED = (
     "select 1 from trouble as t where t.generation = c.generation and t.fingerprint = c.fingerprint"
 )
-# Most of what is held, a job holds by the very chunk that is looked at. That is asked first: the claims of a job lie side
-# by side in the order of chunks, while those by fingerprint lie anywhere.
+# Most of what is held, a job holds by the very chunk that is looked at. That is asked first: the
+# claims of a job lie side by side in the order of chunks, while those by fingerprint lie anywhere.
 _NO_JOBS_OWN = "not exists (select 1 from claim as k where k.number = c.id and k.until is null)"
 NOT_HELD = f"{_NO_JOBS_OWN} and not exists ({_CLAIMED})"
 """That nobody holds the passage of chunk c."""
@@ -69,7 +72,9 @@ _PAGE = """select number, fingerprint, passage from (
 
 
 def waiting_passages(view: View, limit: int) -> dict[str, str]:
-    """Up to `limit` passages without a vector by fingerprint, oldest first; not those of jobs, nor those given up."""
+    """Up to `limit` passages without a vector by fingerprint, oldest first; not those of jobs,
+    nor those given up.
+    """
     return {name: passage for name, passage, _, _ in _waiting(view, limit, _NOT_A_JOBS)}
 
 
@@ -112,7 +117,9 @@ def waiting_size(view: View) -> tuple[int, int]:
 
 
 def suspects(view: View, without: Collection[str]) -> int | None:
-    """With how many others those of a failed job may be tried next, themselves counted; None if there are none."""
+    """With how many others those of a failed job may be tried next, themselves counted;
+    None if there are none.
+    """
     found = view.raw.execute(
         _SUSPECTS, {"generation": view.generation, "without": _names(without)}
     ).get
@@ -122,7 +129,9 @@ def suspects(view: View, without: Collection[str]) -> int | None:
 def claim(
     view: View, holder: int, limit: int, most: int | None, without: Collection[str]
 ) -> tuple[int, int]:
-    """Hold up to `limit` more for a job; how many that were, and of how many characters. most: of what kind."""
+    """Hold up to `limit` more for a job; how many that were, and of how many characters.
+    most: of what kind.
+    """
     view.raw.execute(_ACCOUNTS, (view.generation,))
     last = view.raw.execute("select max(number) from claim where holder = ?", (holder,)).get
     values = {

@@ -1,4 +1,7 @@
-"""Reading records back. The lists and counts of an administrator are Peewee queries; the hot reads are plain SQL."""
+"""Reading records back.
+
+The lists and counts of an administrator are Peewee queries; the hot reads are plain SQL.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,8 @@ def documents(view: View, database: PeeweeDatabase, scope: Clause, offset: int, 
     inside = SQL(scope.sql, scope.values)
     listed = (
         one.select(
-            one.tenant, one.collection, one.key, one.title, one.media_type, one.language, one.metadata,
+            one.tenant, one.collection, one.key, one.title, one.media_type, one.language,
+            one.metadata,
             one.characters, chunks, waiting, one.created_at, one.updated_at,
         )
         .where(inside)
@@ -87,7 +91,9 @@ def _summary(tenant: str, collection: str, key: str, *rest: Any) -> DocumentSumm
 def counts(
     view: View, database: PeeweeDatabase, tenant: str | None
 ) -> tuple[dict[str, int], int, int]:
-    """(documents per collection, chunks, chunks without a vector) of a tenant; of all tenants for None."""
+    """(documents per collection, chunks, chunks without a vector) of a tenant;
+    of all tenants for None.
+    """
     mine = Document.generation == view.generation
     if tenant is not None:
         mine = mine & (Document.tenant == tenant)

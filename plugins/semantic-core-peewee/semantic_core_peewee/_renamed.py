@@ -1,8 +1,10 @@
-"""The store's tables under longer names, for an index that lives among the tables of an application.
+"""The store's tables under longer names, for an index that lives among the tables of
+an application.
 
-The store says ``document`` and ``words`` in all its SQL; an application may well have tables called so. Statements are
-therefore rewritten on their way to SQLite, once each: table and index names get PREFIX, columns stay as they are. Which
-names there are is read from the schema itself, and the conformance kit runs on a store that is renamed so.
+The store says ``document`` and ``words`` in all its SQL; an application may well have tables called
+so. Statements are therefore rewritten on their way to SQLite, once each: table and index names get
+PREFIX, columns stay as they are. Which names there are is read from the schema itself, and the
+conformance kit runs on a store that is renamed so.
 """
 
 from __future__ import annotations

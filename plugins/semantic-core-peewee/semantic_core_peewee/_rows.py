@@ -52,7 +52,9 @@ class Passage(NamedTuple):
 
 @attrs.frozen
 class Incoming:
-    """A document as it is compared and written. content: title, media type, language, metadata and hash of the text."""
+    """A document as it is compared and written. content: title, media type, language,
+    metadata and hash of the text.
+    """
 
     ref: Ref
     content: tuple[str, str, str | None, str, str]
@@ -74,7 +76,10 @@ def key_of(ref: Ref) -> Key:
 def incoming(
     batch: Iterable[tuple[Document, Sequence[Entry]]], dimensions: int, multi_tenant: bool
 ) -> list[Incoming]:
-    """The rows a batch becomes; it is read to its end. Raises InputError, VectorInvalid, TenantRequired, TenantRefused."""
+    """The rows a batch becomes; it is read to its end.
+
+    Raises InputError, VectorInvalid, TenantRequired, TenantRefused.
+    """
     given = [(document, list(entries)) for document, entries in batch]
     for document, _ in given:
         if not isinstance(document, Document):
@@ -110,7 +115,9 @@ def _incoming(document: Document, entries: Sequence[Entry], passages: list[Passa
 
 
 def _passages(entries: Sequence[Entry], dimensions: int) -> Iterator[Passage]:
-    """The entries, looked at column by column: one by one would take about as long as writing them."""
+    """The entries, looked at column by column:
+    one by one would take about as long as writing them.
+    """
     vectors = as_kept([entry.vector for entry in entries], dimensions)
     if not entries:
         return iter(())
@@ -145,7 +152,9 @@ def _passages(entries: Sequence[Entry], dimensions: int) -> Iterator[Passage]:
 
 
 def _parts(text: str, passage: str) -> tuple[str, str | None]:
-    """`lead` and `own` of a passage: most are the text with something in front, and the text is kept already."""
+    """`lead` and `own` of a passage: most are the text with something in front,
+    and the text is kept already.
+    """
     return (passage[: len(passage) - len(text)], None) if passage.endswith(text) else ("", passage)
 
 
@@ -190,7 +199,9 @@ def document_crc(
     updated: str,
     characters: int,
 ) -> int:
-    """Checksum of a row of `document` and of what it is found by; its text is covered by the hash in its content."""
+    """Checksum of a row of `document` and of what it is found by;
+    its text is covered by the hash in its content.
+    """
     return row_crc(*key, *content, stamp, created, updated, characters)
 
 
@@ -229,14 +240,18 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def to_json(value: object) -> str:
-    """JSON in which ``1``, ``1.0`` and ``true`` are three values, and lists are what tuples become."""
+    """JSON in which ``1``, ``1.0`` and ``true`` are three values,
+    and lists are what tuples become.
+    """
     if not value:  # most passages have no headings or metadata of their own
         return "[]" if isinstance(value, tuple) else "{}"
     return _encode(value)
 
 
 def _headings(headings: tuple[str, ...], known: dict[tuple[str, ...], str]) -> str:
-    """`to_json` of what they nearly always are: a tuple of str, the same as that of the passage before."""
+    """`to_json` of what they nearly always are: a tuple of str,
+    the same as that of the passage before.
+    """
     try:
         found = known.get(headings)
         if found is None:
@@ -259,7 +274,9 @@ R = TypeVar("R")
 
 
 def of_rows(make: Callable[P, R]) -> Callable[P, R]:
-    """A record that cannot be made of what the file holds: the file is damaged, the caller did nothing wrong."""
+    """A record that cannot be made of what the file holds: the file is damaged,
+    the caller did nothing wrong.
+    """
 
     @wraps(make)
     def made(*args: P.args, **named: P.kwargs) -> R:
@@ -281,7 +298,10 @@ CHUNK_COLUMNS = f"""d.id, c.position, c.crc, c.vector is null, c.kind, c.start, 
 
 @of_rows
 def stored_chunk(ref: Ref, row: Sequence[Any]) -> StoredChunk:
-    """The record of a row of CHUNK_COLUMNS. Raises StoreCorrupt if its checksums say that it is another."""
+    """The record of a row of CHUNK_COLUMNS.
+
+    Raises StoreCorrupt if its checksums say that it is another.
+    """
     document, position, crc, pending, *content, of_document = row[:14]
     says = row[14:]
     if chunk_crc(document, position, content) != crc or row_crc(*key_of(ref), *says) != of_document:
@@ -305,7 +325,10 @@ DOCUMENT_COLUMNS = f"d.text, d.crc, {_DOCUMENT_SAYS}"
 
 @of_rows
 def document_of(ref: Ref, row: Sequence[Any]) -> Document:
-    """The record of a row of DOCUMENT_COLUMNS. Raises StoreCorrupt if its checksums say that it is another."""
+    """The record of a row of DOCUMENT_COLUMNS.
+
+    Raises StoreCorrupt if its checksums say that it is another.
+    """
     text, crc, *says = row
     title, media_type, language, metadata, hash_of_text = says[:5]
     if row_crc(*key_of(ref), *says) != crc or text_hash(text) != hash_of_text:

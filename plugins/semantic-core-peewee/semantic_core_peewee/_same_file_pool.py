@@ -1,4 +1,6 @@
-"""The connections of an index in the application's file: its own within its transactions, else those of the store."""
+"""The connections of an index in the application's file: its own within its transactions,
+else those of the store.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class SameFilePool(Pool):
 
     @property
     def in_snapshot(self) -> bool:
-        """Whether this thread sees one state: of a snapshot, or of the application's transaction."""
+        """Whether this thread sees one state: of a snapshot,
+        or of the application's transaction.
+        """
         return self._open_transaction() is not None or super().in_snapshot
 
     @property
@@ -105,7 +109,9 @@ class SameFilePool(Pool):
             raise translate(error, self._target.path) from error
 
     def _open_transaction(self) -> Any:
-        """The application's connection in this thread while it has a transaction open; else None."""
+        """The application's connection in this thread while it has a transaction open;
+        else None.
+        """
         raw = self._application._state.conn
         return raw if raw is not None and raw.in_transaction else None
 
@@ -146,7 +152,9 @@ def _savepoint(raw: Any) -> Iterator[None]:
 
 
 def _load_vectors(raw: Any) -> None:
-    """Have sqlite-vec on the application's connection; whether it may load others stays as it was."""
+    """Have sqlite-vec on the application's connection;
+    whether it may load others stays as it was.
+    """
     allowed = raw.config(apsw.SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, -1)
     raw.enable_load_extension(True)
     try:

@@ -1,8 +1,9 @@
-"""Scoring codes: how well every slot fits a query, roughly but fast, and which slots may be among the best.
+"""Scoring codes: how well every slot fits a query, roughly but fast,
+and which slots may be among the best.
 
-A rough score is a cosine over the query's step, which all scores of one scan share. It differs from the true one by
-rounding alone, whose standard deviation is known (a uniform error of one step has deviation step / sqrt(12)); what is left
-out is further away than `SIGMAS` of it.
+A rough score is a cosine over the query's step, which all scores of one scan share. It differs from
+the true one by rounding alone, whose standard deviation is known (a uniform error of one step has
+deviation step / sqrt(12)); what is left out is further away than `SIGMAS` of it.
 """
 
 from __future__ import annotations
@@ -34,11 +35,15 @@ _COLUMNS = 2_048
 """Columns scores are laid out in to find the best of them: many more than are wanted."""
 
 WIDEST = 32_768
-"""Columns of codes multiplied at once: simsimd adds up in 32 bits, and 255 * 255 of more would not fit."""
+"""Columns of codes multiplied at once: simsimd adds up in 32 bits,
+and 255 * 255 of more would not fit.
+"""
 
 
 class Query:
-    """A query of length 1 as codes, see `shifted`. step: what one unit of them is worth. shift: its part of every dot."""
+    """A query of length 1 as codes, see `shifted`. step: what one unit of them is worth.
+    shift: its part of every dot.
+    """
 
     def __init__(self, vector: NDArray[np.float64]) -> None:
         self.step = float(np.abs(vector).max()) / HIGHEST
@@ -50,7 +55,9 @@ class Query:
         return math.hypot(self.step, step) / math.sqrt(12.0)
 
     def rough(self, cosine: float, step: float) -> float:
-        """The lowest rough score a vector of at least this cosine, and of at most this scale, can have."""
+        """The lowest rough score a vector of at least this cosine,
+        and of at most this scale, can have.
+        """
         return (cosine - SIGMAS * self.deviation(step)) / self.step
 
 
@@ -58,7 +65,9 @@ _own = threading.local()
 
 
 def _room(count: int) -> Scores:
-    """Memory of this thread for so many scores, good until it asks again: fresh pages cost as much as the scores."""
+    """Memory of this thread for so many scores, good until it asks again:
+    fresh pages cost as much as the scores.
+    """
     room: Scores | None = getattr(_own, "room", None)
     if room is None or len(room) < count:
         room = _own.room = np.empty(count + BLOCK, dtype=np.float32)
@@ -82,7 +91,8 @@ def _dots(query: NDArray[np.uint8], codes: NDArray[np.uint8]) -> Scores:
         return _dots(query[:, :WIDEST], codes[:, :WIDEST]) + _dots(
             query[:, WIDEST:], codes[:, WIDEST:]
         )
-    # No `out=`: simsimd's loses a reference to None per call, and the interpreter ends after some thousands.
+    # No `out=`: simsimd's loses a reference to None per call, and the interpreter ends after some
+    # thousands.
     dots: Scores = np.asarray(
         simsimd.cdist(query, codes, metric="dot", dtype="uint8", out_dtype="float32")
     )[0]
@@ -90,7 +100,8 @@ def _dots(query: NDArray[np.uint8], codes: NDArray[np.uint8]) -> Scores:
 
 
 def score_all(query: Query, codes: Codes, sums: Sequence[Scores] | None = None) -> Scores:
-    """Rough scores of all slots, NEVER where a slot is dead; in memory this thread uses again at its next scan.
+    """Rough scores of all slots, NEVER where a slot is dead;
+    in memory this thread uses again at its next scan.
 
     sums: to be taken, block by block, instead of those the codes have.
     """
@@ -126,7 +137,9 @@ def score_rows(query: Query, codes: Codes, rows: Rows) -> Scores:
 
 
 def streamed(view: View, dimensions: int, state: State, query: Query) -> tuple[Codes, Scores]:
-    """The scores of all slots, and the slots without their codes, which pass through memory once."""
+    """The scores of all slots, and the slots without their codes,
+    which pass through memory once.
+    """
     scores = np.full(state.slots, NEVER, dtype=np.float32)
     blocks: list[Block] = []
     chunks: list[NDArray[np.int64]] = []
@@ -178,7 +191,8 @@ def largest_step(codes: Codes) -> float:
 
 
 def best(scores: Scores, count: int, slack: float) -> tuple[Rows, float]:
-    """(places of everything that scores at most `slack` less than the `count`-th best, that bound), in ascending order.
+    """(places of everything that scores at most `slack` less than the `count`-th best, that bound),
+    in ascending order.
 
     What scores NEVER is not among them; the bound is NEVER if there are fewer than `count` others.
     """
@@ -192,10 +206,11 @@ def best(scores: Scores, count: int, slack: float) -> tuple[Rows, float]:
 
 
 def _promising(scores: Scores, count: int, slack: float) -> Rows | None:
-    """The places of all that `best` may choose, and of few others, ascending; None if looking for them saves nothing.
+    """The places of all that `best` may choose, and of few others, ascending;
+    None if looking for them saves nothing.
 
-    The scores are laid out in columns. As many columns as are wanted have their best at or above a score; so have at least
-    as many places, and no other column holds anything that is better.
+    The scores are laid out in columns. As many columns as are wanted have their best at or above a
+    score; so have at least as many places, and no other column holds anything that is better.
     """
     rows = len(scores) // _COLUMNS
     if rows < 4 or 8 * count > _COLUMNS:

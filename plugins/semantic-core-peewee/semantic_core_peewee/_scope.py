@@ -1,6 +1,8 @@
-"""Where to look, as SQL: conditions on the table `document` under the name ``d``, every value bound.
+"""Where to look, as SQL: conditions on the table `document` under the name ``d``,
+every value bound.
 
-The text of a condition depends on how many values there are and of which kinds, never on what they are.
+The text of a condition depends on how many values there are and of which kinds, never on what they
+are.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from semantic_core.filters import Condition, Filter, kind
 from semantic_core.types import Ref, Scope
 
 MOST_VALUES = 32_700
-"""Values all conditions of one scope may bind; SQLite takes 32,766 in one statement, a search needs a few itself."""
+"""Values all conditions of one scope may bind; SQLite takes 32,766 in one statement,
+a search needs a few itself.
+"""
 
 _COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _HELD = "select a.document from attribute as a where a.generation = ? and a.key = ?"
@@ -28,11 +32,13 @@ Bound = tuple[str, tuple[Any, ...]]
 
 @attrs.frozen
 class Clause:
-    """A condition and its values, in the order of its question marks. narrows: it asks for more than the tenant.
+    """A condition and its values, in the order of its question marks.
+    narrows: it asks for more than the tenant.
 
-    each: the same said so that it is cheap for a few documents, where `sql` is cheap for all of them.
-    sources: queries that each give the ids of all documents in scope, and of others. collections: the names it asks for
-    where it asks for nothing else; else none.
+    each: the same said so that it is cheap for a few documents, where `sql` is cheap for all of
+    them.
+    sources: queries that each give the ids of all documents in scope, and of others. collections:
+    the names it asks for where it asks for nothing else; else none.
     """
 
     sql: str
@@ -99,7 +105,9 @@ _NOTHING = "select null where 0"
 
 
 def _condition(condition: Condition) -> tuple[bool, list[str], list[Any]]:
-    """(whether it asks for the documents that are not among these, selects that give their ids, values of the selects)."""
+    """(whether it asks for the documents that are not among these, selects that give their ids,
+    values of the selects).
+    """
     held = [_GENERATION, condition.key]
     if condition.operator == "exists":
         return not condition.values[0], [_HELD], held

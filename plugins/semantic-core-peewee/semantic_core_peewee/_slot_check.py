@@ -35,7 +35,10 @@ def disagreements(view: View, dimensions: int) -> Iterator[str]:
         view.raw.execute("select chunk, place from slot where generation = ?", (view.generation,))
     )
     if dead != state.dead or len(held) + dead != state.slots:
-        yield f"{state.slots:,} slots of which {state.dead:,} dead were noted, but {len(held):,} are taken and {dead:,} dead"
+        yield (
+            f"{state.slots:,} slots of which {state.dead:,} dead were noted, but {len(held):,} are "
+            f"taken and {dead:,} dead"
+        )
     for block in blocks_of(Added(*row) for row in view.raw.execute(VECTORS, (view.generation,))):
         for one, slot in zip(block, slots_of(block, dimensions), strict=True):
             place, _, data = held.pop(one.chunk, (None, 0, b""))

@@ -1,7 +1,9 @@
-"""Which slots are in scope: tenant and collections from the slots themselves, filters from the table of documents.
+"""Which slots are in scope: tenant and collections from the slots themselves,
+filters from the table of documents.
 
-A filter that lets few documents through is turned into rows of slots. One that lets many through is, the first time,
-checked on the candidates of a scan instead; asked again in the same state, it is worth its rows.
+A filter that lets few documents through is turned into rows of slots. One that lets many through
+is, the first time, checked on the candidates of a scan instead; asked again in the same state, it
+is worth its rows.
 """
 
 from __future__ import annotations
@@ -32,10 +34,11 @@ _KEPT = "scopes"
 
 @attrs.frozen(eq=False)
 class Matching:
-    """The slots in scope. rows: which, ascending, if they are few. inside: if they are not, whether each is; without both,
-    all are. sums: with `inside`, those of every block (see `_codes.shifted`), but infinite outside: a scan that takes these
-    scores minus infinity there. clause: still to be checked on candidates; None if not. share: part of the slots that are
-    in scope, about.
+    """The slots in scope. rows: which, ascending, if they are few. inside: if they are not, whether
+    each is; without both, all are. sums: with `inside`, those of every block (see
+    `_codes.shifted`), but infinite outside: a scan that takes these scores minus infinity there.
+    clause: still to be checked on candidates; None if not. share: part of the slots that are in
+    scope, about.
     """
 
     rows: NDArray[np.intp] | None = None
@@ -45,7 +48,9 @@ class Matching:
     share: float = 1.0
 
     def slots(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The slots in scope at these places of the scores: all scores belong to `rows` if there are any."""
+        """The slots in scope at these places of the scores:
+        all scores belong to `rows` if there are any.
+        """
         if self.inside is not None:
             # Again: whatever a damaged scale makes of infinity, it is not in scope.
             return places[self.inside[places]]
@@ -118,7 +123,8 @@ def _matched(codes: Codes, inside: Callable[[Block], NDArray[np.bool_]]) -> Matc
         return Matching(np.flatnonzero(whole), share=share)
     ends = np.cumsum([codes.taken(number) for number in range(len(codes.blocks))])[:-1]
     masks = zip(codes.blocks, np.split(whole, ends), strict=True)
-    # To subtract other numbers costs nothing; to choose by a mask, whose branches nobody can predict, as much as the scan.
+    # To subtract other numbers costs nothing; to choose by a mask, whose branches nobody can
+    # predict, as much as the scan.
     sums = tuple(
         np.where(mask, block.sums[: len(mask)], np.float32(np.inf))
         for block, mask in masks

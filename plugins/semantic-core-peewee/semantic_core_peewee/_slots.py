@@ -1,9 +1,11 @@
-"""Vectors as SQLite keeps them for scanning: int8 codes in segments of fixed size, written in the transaction of their rows.
+"""Vectors as SQLite keeps them for scanning: int8 codes in segments of fixed size, written in the
+transaction of their rows.
 
-A chunk with a vector owns one slot. Slots are taken in order and never taken twice, so what a process holds of a slot stays
-true; a slot that is given up is zeroed and counts as dead until `_laid_out` moves the living together. All of it is
-derived: `rebuild` makes it from the table of chunks. A code is the vector over its scale, rounded: scale = largest
-absolute number / 127, so dot(vector, query) is about scale * scale of the query * dot(code, code of the query).
+A chunk with a vector owns one slot. Slots are taken in order and never taken twice, so what a
+process holds of a slot stays true; a slot that is given up is zeroed and counts as dead until
+`_laid_out` moves the living together. All of it is derived: `rebuild` makes it from the table of
+chunks. A code is the vector over its scale, rounded: scale = largest absolute number / 127, so
+dot(vector, query) is about scale * scale of the query * dot(code, code of the query).
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from semantic_core_peewee._pool import View
 
 SEGMENT = 256
-"""Slots of a segment: few enough that a process reads little after a small write, many enough to load millions."""
+"""Slots of a segment: few enough that a process reads little after a small write,
+many enough to load millions.
+"""
 MOST_DEAD = 0.25
 """Part of the slots that may be dead before the living are moved together."""
 FEW_DEAD = 16_384
@@ -46,7 +50,8 @@ VECTORS = """select c.id, c.document, h.id, c.vector from chunk as c cross join 
 
 
 class State(NamedTuple):
-    """How far the slots are. changes: transactions that changed anything. epoch: times the slots were laid out anew.
+    """How far the slots are. changes: transactions that changed anything.
+    epoch: times the slots were laid out anew.
 
     slots: taken so far. dead: of these, given up.
     """
@@ -70,14 +75,19 @@ def slot_type(dimensions: int) -> np.dtype[Any]:
 
 
 def quantised(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """(codes, scales) of rows that are not zero; shapes (n, dimensions) and (n,). Of a damaged row they mean nothing."""
+    """(codes, scales) of rows that are not zero; shapes (n, dimensions) and (n,).
+
+    Of a damaged row they mean nothing.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         scales = (np.abs(vectors).max(axis=1) / np.float32(HIGHEST)).astype(np.float32)
         return np.rint(vectors / scales[:, None]).astype(np.int8), scales
 
 
 def state_of(view: View) -> State:
-    """The state this transaction sees; one row of a small table, so it may be asked before every search."""
+    """The state this transaction sees; one row of a small table,
+    so it may be asked before every search.
+    """
     row = view.raw.execute(_STATE, (view.generation,)).fetchone()
     return State(*row) if row else State()
 
@@ -104,7 +114,8 @@ def home_of(view: View, tenant: str, collection: str) -> int:
 
 
 def write(view: View, dimensions: int, added: Sequence[Added], dropped: Collection[int]) -> None:
-    """Note one transaction's change, however small; `dropped` chunks lose their slots, `added` ones get theirs.
+    """Note one transaction's change, however small; `dropped` chunks lose their slots,
+    `added` ones get theirs.
 
     A chunk whose vector changed is in both. Chunks without a slot may be dropped.
     """
@@ -213,7 +224,10 @@ def _give_up(view: View, dimensions: int, chunks: Collection[int], touched: set[
     places = [
         place
         for (place,) in view.raw.execute(
-            "delete from slot where generation = ? and chunk in (select j.value from json_each(?) as j) returning place",
+            (
+                "delete from slot where generation = ? and chunk in (select j.value "
+                "from json_each(?) as j) returning place"
+            ),
             (view.generation, json.dumps(sorted(chunks))),
         ).fetchall()
     ]

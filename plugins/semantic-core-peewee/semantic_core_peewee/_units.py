@@ -1,6 +1,8 @@
-"""Vectors at the door: checked, brought to length 1, and compared so that equal vectors give equal bits.
+"""Vectors at the door: checked, brought to length 1,
+and compared so that equal vectors give equal bits.
 
-A single vector that is not finite, or of next to no length, would stand first in every answer; so none gets in.
+A single vector that is not finite, or of next to no length, would stand first in every answer; so
+none gets in.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 MIN_NORM = 1e-6
 """A vector must be longer than this: one shorter has no direction."""
 UNIT_TOLERANCE = 1e-6
-"""A vector this close to length 1 is kept bit for bit, so what was read can be written back unchanged."""
+"""A vector this close to length 1 is kept bit for bit,
+so what was read can be written back unchanged.
+"""
 STORED = np.dtype("<f4")
 """How the numbers of a vector lie in the file."""
 _BLOCK = 1_024
@@ -29,7 +33,10 @@ _BLOCK = 1_024
 
 
 def as_kept(vectors: Sequence[object], dimensions: int) -> list[bytes | None]:
-    """The bytes to store for each: little-endian float32 of length 1; None stays None. Raises VectorInvalid."""
+    """The bytes to store for each: little-endian float32 of length 1; None stays None.
+
+    Raises VectorInvalid.
+    """
     kept: list[bytes | None] = []
     for start in range(0, len(vectors), _BLOCK):
         kept += _block_as_kept(vectors[start : start + _BLOCK], dimensions)
@@ -72,7 +79,8 @@ def from_blob(blob: bytes) -> Vector:
 def cosines(rows: NDArray[np.float32], query: NDArray[np.float64]) -> Vector:
     """Cosine of each row and a query of length 1, in [-1, 1].
 
-    Summed in float64 row by row, so a result does not depend on where the row stands; then rounded to float32.
+    Summed in float64 row by row, so a result does not depend on where the row stands; then rounded
+    to float32.
     """
     scores = np.empty(len(rows), dtype=np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):  # of a damaged vector: NaN

@@ -1,8 +1,9 @@
 """The lane of meaning: the nearest vectors, exactly.
 
-Codes of all vectors are scanned first (see `_scan`); the most promising are then compared in float64 with what the file
-holds. If the worst of the answer is not further from what was left out than rounding explains, more are compared, so the
-answer is exact. Which slots are in scope is worked out before anything is chosen.
+Codes of all vectors are scanned first (see `_scan`); the most promising are then compared in
+float64 with what the file holds. If the worst of the answer is not further from what was left out
+than rounding explains, more are compared, so the answer is exact. Which slots are in scope is
+worked out before anything is chosen.
 """
 
 from __future__ import annotations
@@ -43,10 +44,15 @@ SOURCE = "vector"
 FEW = 1_000
 """Chunks a scope may have to be scored in SQL while no codes are in memory."""
 SPARE = 8
-"""Slots looked at beyond those wanted where a filter is checked on them, and as many as an eighth of them."""
+"""Slots looked at beyond those wanted where a filter is checked on them,
+and as many as an eighth of them.
+"""
 
 _IN_SCOPE = "from document as d cross join chunk as c where c.document = d.id and"
-_HELD = "select c.vector, c.id, c.document, c.position, c.fingerprint, c.vector_crc from json_each(?) as j"
+_HELD = (
+    "select c.vector, c.id, c.document, c.position, c.fingerprint, c.vector_crc "
+    "from json_each(?) as j"
+)
 _ANY = "cross join chunk as c where c.id = j.value and c.vector is not null"
 _IN = """cross join chunk as c cross join document as d
     where c.id = j.value and c.vector is not null and d.id = c.document and"""
@@ -59,7 +65,9 @@ class Behind(Exception):
 
 
 class VectorLane:
-    """Nearest neighbours and exact similarities of one store. budget: bytes of codes it may hold; above, they stream by."""
+    """Nearest neighbours and exact similarities of one store. budget: bytes of codes it may hold;
+    above, they stream by.
+    """
 
     def __init__(self, dimensions: int, budget: int) -> None:
         self._dimensions, self._budget = dimensions, budget
@@ -205,7 +213,9 @@ class VectorLane:
         query: NDArray[np.float64],
         clause: Clause | None = None,
     ) -> Found:
-        """Those of these chunks that have a vector, and fulfil the clause if there is one; 0 is none."""
+        """Those of these chunks that have a vector,
+        and fulfil the clause if there is one; 0 is none.
+        """
         condition, values = (
             (_ANY, ()) if clause is None else (f"{_IN} {clause.each[0]}", clause.each[1])
         )
@@ -222,7 +232,10 @@ class VectorLane:
         return bool(view.raw.execute(sql, (*clause.values, FEW + 1)).get <= FEW)
 
     def _in_sql(self, view: View, query: NDArray[np.float64], limit: int, clause: Clause) -> Found:
-        sql = f"select c.id, vec_distance_cosine(c.vector, ?) {_IN_SCOPE} {clause.sql} and c.vector is not null"
+        sql = (
+            f"select c.id, vec_distance_cosine(c.vector, ?) {_IN_SCOPE} {clause.sql} "
+            "and c.vector is not null"
+        )
         rows = view.raw.execute(sql, (query.astype(STORED).tobytes(), *clause.values)).fetchall()
         chunks = np.array([chunk for chunk, _ in rows], dtype=np.int64)
         rough = 1.0 - np.array([distance for _, distance in rows], dtype=np.float32)
@@ -233,7 +246,9 @@ class VectorLane:
 
 
 def _candidates(rough: Vector, limit: int, dimensions: int) -> NDArray[np.intp]:
-    """Places of everything that may be among the best `limit`, given how far a float32 score can be off."""
+    """Places of everything that may be among the best `limit`,
+    given how far a float32 score can be off.
+    """
     if len(rough) <= limit:
         return np.arange(len(rough))
     slack = 1e-5 + dimensions * float(np.finfo(np.float32).eps)

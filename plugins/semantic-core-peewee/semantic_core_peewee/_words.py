@@ -1,6 +1,9 @@
-"""The lane of words: FTS5 and BM25. A query is split by the tokenizer that made the index, so it is never read as syntax.
+"""The lane of words: FTS5 and BM25.
 
-How rare a word is (its weight) is counted over the whole store, all tenants together; which chunks are found is not.
+A query is split by the tokenizer that made the index, so it is never read as syntax.
+
+How rare a word is (its weight) is counted over the whole store, all tenants together; which chunks
+are found is not.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ from semantic_core_peewee._word_lists import Row, likely, quoted
 
 SOURCE = "words"
 MOST_TERMS = 32
-"""Distinct words that are looked for, the rarest ones: each costs a walk over all passages that hold it."""
+"""Distinct words that are looked for, the rarest ones:
+each costs a walk over all passages that hold it.
+"""
 MOST_REPEATS = 3
 """How often a word that is repeated in the query counts, at most."""
 LOOKED_AT = 2_000
@@ -45,7 +50,10 @@ _CHUNKS = """select c.id from json_each(?) as j cross join chunk as c indexed by
     order by c.id"""
 _LISTED = (
     "",
-    "and +{chunk} in (select c.id from json_each(?) as j cross join chunk as c where c.document = j.value)",
+    (
+        "and +{chunk} in (select c.id from json_each(?) as j cross join chunk as c "
+        "where c.document = j.value)"
+    ),
 )
 # The plus keeps SQLite from looking up every document of the scope for every match.
 _JOINED = (
@@ -54,13 +62,18 @@ _JOINED = (
 )
 _BETWEEN = """select exists (select 1 from document as d
     where d.generation = ? and d.tenant = ? and d.collection > ? and d.collection < ?)"""
-_AFTER = "select exists (select 1 from document as d where d.generation = ? and d.tenant = ? and d.collection > ?)"
+_AFTER = (
+    "select exists (select 1 from document as d where d.generation = ? and d.tenant = ? "
+    "and d.collection > ?)"
+)
 _MOST_NAMED = 16
 """Collections a search may name to be looked at for whether they are all there are."""
 
 
 def words(view: View, text: str, limit: int, scope: Clause, counts: WordCounts) -> Ranking:
-    """The best `limit` chunks in scope that hold any of the words, by BM25; equal scores by ChunkId."""
+    """The best `limit` chunks in scope that hold any of the words, by BM25;
+    equal scores by ChunkId.
+    """
     layers = terms_of(view, text, counts)
     if not layers or limit <= 0:
         return Ranking(SOURCE)
@@ -82,9 +95,9 @@ def _finder(
 ) -> Callable[[int], list[Row]]:
     """How to ask for the best so many: the cheapest way for as much as is in scope.
 
-    Few documents: their chunks are listed. A scope that is asked again: the best of all are compared with what is known to
-    be in it. Most of the documents: the best of all are checked one by one. Otherwise every chunk that holds a word is
-    looked up.
+    Few documents: their chunks are listed. A scope that is asked again: the best of all are
+    compared with what is known to be in it. Most of the documents: the best of all are checked one
+    by one. Otherwise every chunk that holds a word is looked up.
     """
     count = passages(view)
     words = [word for layer in layers for word in layer]
@@ -129,7 +142,9 @@ def _finder(
 def _known_among(
     best: Callable[[int], list[Row]], known: Known, limit: int, passages: int
 ) -> list[Row]:
-    """The best `limit` of these chunks: of as many of all as are likely to hold them, else of more."""
+    """The best `limit` of these chunks: of as many of all as are likely to hold them,
+    else of more.
+    """
     if not len(known):
         return []
     asked = likely(limit, len(known), passages)
@@ -151,7 +166,10 @@ def _statement(layers: int, join: str, condition: str, scope: str) -> str:
         source = f"(select id, sum(score) as score from ({added}) group by id) as found"  # noqa: S608 - our own text
         chunk, score, start = "found.id", "found.score", "1"
     condition = condition.format(chunk=chunk, scope=scope)
-    return f"select {chunk}, {score} as score from {source} {join} where {start} {condition} order by score limit ?"  # noqa: S608
+    return (
+        f"select {chunk}, {score} as score from {source} {join} where {start} {condition} "  # noqa: S608
+        "order by score limit ?"
+    )
 
 
 def _in_scope(view: View, rows: list[Row], scope: Clause) -> list[Row]:
@@ -181,7 +199,9 @@ def _is_everything(view: View, scope: Clause) -> bool:
 
 
 def _are_all(view: View, scope: Clause) -> bool:
-    """Whether no collection lies before, between or behind those that are asked for: a look into an index for each."""
+    """Whether no collection lies before, between or behind those that are asked for:
+    a look into an index for each.
+    """
     names = sorted(set(scope.collections))
     if len(names) > _MOST_NAMED:
         return False
@@ -196,8 +216,9 @@ def _are_all(view: View, scope: Clause) -> bool:
 def terms_of(view: View, text: str, counts: WordCounts) -> list[list[str]]:
     """The words that are looked for, in layers whose scores are to be added; [] if there is none.
 
-    A repeated word stands in as many of them as it counts; or several times in one, which is the same and faster as long
-    as there are few (FTS5 takes a time of words times occurrences). Raises InputError, QueryTooLarge.
+    A repeated word stands in as many of them as it counts; or several times in one, which is the
+    same and faster as long as there are few (FTS5 takes a time of words times occurrences). Raises
+    InputError, QueryTooLarge.
     """
     check_query(text)
     asked = Counter(_tokens(view.raw, text))
@@ -211,7 +232,9 @@ def terms_of(view: View, text: str, counts: WordCounts) -> list[list[str]]:
 
 
 def _worth(view: View, terms: list[str], counts: WordCounts) -> list[str]:
-    """The terms that are looked for: without those nearly every passage holds, and the rarest of too many."""
+    """The terms that are looked for: without those nearly every passage holds,
+    and the rarest of too many.
+    """
     count = passages(view)
     if len(terms) <= MOST_TERMS and count < FEW_PASSAGES:
         return terms
@@ -233,7 +256,9 @@ def passages(view: View) -> int:
 
 
 def check_query(text: object) -> None:
-    """Raises InputError for what is no text, QueryTooLarge for a text that is too long for a query."""
+    """Raises InputError for what is no text,
+    QueryTooLarge for a text that is too long for a query.
+    """
     if not isinstance(text, str):
         raise InputError(f"A query must be a str, got {type(text).__name__}.")
     if len(text) > LONGEST_QUERY:

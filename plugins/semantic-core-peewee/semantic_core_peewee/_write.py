@@ -1,4 +1,6 @@
-"""Writing: what a batch changes is worked out first, then written, inside the caller's transaction."""
+"""Writing: what a batch changes is worked out first, then written,
+inside the caller's transaction.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ _PASSAGES = """select id, position, vector, kind, start, "end", fingerprint, hea
     from chunk where document = ?"""
 _BURY = """insert into tombstone (generation, tenant, collection, key, stamp) values (?, ?, ?, ?, ?)
     on conflict do update set stamp = excluded.stamp"""
-_BURIED = "select tenant, collection, key, stamp from tombstone where generation = ? and tenant = ? and collection = ? and key = ?"
+_BURIED = (
+    "select tenant, collection, key, stamp from tombstone where generation = ? and tenant = ? "
+    "and collection = ? and key = ?"
+)
 _LEAVE_HOME = """delete from home as h where h.generation = ? and h.tenant = ? and h.collection = ? and not exists (
     select 1 from document as d where d.generation = h.generation and d.tenant = h.tenant and d.collection = h.collection)"""
 _ANY_BURIED = "select exists (select 1 from tombstone)"
@@ -58,7 +63,9 @@ def replace(
 
 
 def _each_named_once(given: Sequence[Incoming]) -> Iterator[Sequence[Incoming]]:
-    """The batch in pieces none of which names a document twice: a later one is compared with what the first has become."""
+    """The batch in pieces none of which names a document twice:
+    a later one is compared with what the first has become.
+    """
     begun, seen = 0, set[Key]()
     for place, one in enumerate(given):
         if one.key in seen:
@@ -106,7 +113,8 @@ def _apply(
         changes.drop_chunk(row)
     anew: list[Passage] = []
     for passage, there, vector in wanted:
-        # One that still waits for its vector goes to the end of the queue with its document, so it is written anew.
+        # One that still waits for its vector goes to the end of the queue with its document, so it
+        # is written anew.
         if there is not None and there.content == passage.content and there.vector is not None:
             if there.vector != vector:
                 changes.change_vector(there.id, held.id, given.key, passage.fingerprint, vector)
@@ -123,7 +131,9 @@ def _with(passage: Passage, vector: bytes | None) -> Passage:
 
 
 def _vector(passage: Passage, row: Row | None, known: Mapping[str, bytes]) -> bytes | None:
-    """The vector a passage ends up with: its own, else the one its row has, else one known by its fingerprint."""
+    """The vector a passage ends up with: its own, else the one its row has,
+    else one known by its fingerprint.
+    """
     if passage.vector is not None:
         return passage.vector
     held = row.vector if row is not None and row.content == passage.content else None

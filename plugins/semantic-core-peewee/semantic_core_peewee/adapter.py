@@ -1,12 +1,14 @@
-"""The adapter of Peewee: SQLite through either library, PostgreSQL, MySQL and MariaDB, pooled or not.
+"""The adapter of Peewee: SQLite through either library, PostgreSQL,
+MySQL and MariaDB, pooled or not.
 
-========================================  ================================================================================
-``capture="triggers"`` (default)          sees every write to the table: ``save``, ``insert_many``, ``Model.update()``, raw
-                                          SQL, other programs
-``capture="events"``                      sees ``save``, ``create`` and ``delete_instance`` of the model itself; never
-                                          ``insert_many``, ``bulk_create``, ``bulk_update``, ``Model.update()``,
-                                          ``Model.delete()``, cascades, raw SQL, changes of related rows, other programs
-========================================  ================================================================================
+========================================  ==========================================================
+``capture="triggers"`` (default)          sees every write to the table: ``save``, ``insert_many``,
+                                          ``Model.update()``, raw SQL, other programs
+``capture="events"``                      sees ``save``, ``create`` and ``delete_instance`` of the
+                                          model itself; never ``insert_many``, ``bulk_create``,
+                                          ``bulk_update``, ``Model.update()``, ``Model.delete()``,
+                                          cascades, raw SQL, changes of related rows, other programs
+========================================  ==========================================================
 """
 
 from __future__ import annotations
@@ -37,9 +39,13 @@ if TYPE_CHECKING:
     from semantic_core import SemanticCore
 
 MOST_AT_ONCE = 1_000
-"""Rows whose words are written within the transaction that changes them; those of more follow right after it."""
+"""Rows whose words are written within the transaction that changes them;
+those of more follow right after it.
+"""
 BUSY_TIMEOUT = 5_000
-"""Milliseconds a statement waits for another connection, where the application has said nothing; as in Python's sqlite3."""
+"""Milliseconds a statement waits for another connection, where the application has said nothing;
+as in Python's sqlite3.
+"""
 MOST_VALUES = 30_000
 """Values one query may name; SQLite takes 32,766, PostgreSQL 65,535."""
 _EXCEPTIONS: Any = peewee.__dict__["__exception_wrapper__"]
@@ -49,8 +55,9 @@ _EXCEPTIONS: Any = peewee.__dict__["__exception_wrapper__"]
 class PeeweeAdapter(BaseORMAdapter):
     """Keeps an index of a Peewee model. database: the one the model is bound to, if none is given.
 
-    Changes are worked off on the connections of that database object. On SQLite with ``sync="background"``, its transactions
-    begin IMMEDIATE unless a lock_type was given. Raises ConfigError for a database that cannot be followed.
+    Changes are worked off on the connections of that database object. On SQLite with
+    ``sync="background"``, its transactions begin IMMEDIATE unless a lock_type was given. Raises
+    ConfigError for a database that cannot be followed.
     """
 
     def __init__(
@@ -77,7 +84,10 @@ class PeeweeAdapter(BaseORMAdapter):
 
     @classmethod
     def serves(cls, model: Any, *, database: Any = None, **options: Any) -> bool:
-        """Whether it is a Peewee model bound to this database (None: to any). A base of others is if it has a table."""
+        """Whether it is a Peewee model bound to this database (None: to any).
+
+        A base of others is if it has a table.
+        """
         if (
             not isinstance(model, type)
             or not issubclass(model, peewee.Model)
@@ -104,7 +114,10 @@ class PeeweeAdapter(BaseORMAdapter):
             return run_sql(self._database, self._dialect, sql, params)
 
     def load(self, keys: Sequence[Any]) -> Iterable[Any]:
-        """See `BaseORMAdapter`. Not through ``Model.select``, which an application may have narrowed."""
+        """See `BaseORMAdapter`.
+
+        Not through ``Model.select``, which an application may have narrowed.
+        """
         size = MOST_VALUES // len(self.table.key)
         with self.connected():
             for start in range(0, len(keys), size):
@@ -146,7 +159,10 @@ class PeeweeAdapter(BaseORMAdapter):
             if not is_there(self._database, self.model):
                 raise ConfigError(
                     f"{self.model.__name__} has no table {self.table.name!r} yet.",
-                    hint=f"Create it first: db.create_tables([{self.model.__name__}]), then init_database(db).",
+                    hint=(
+                        f"Create it first: db.create_tables([{self.model.__name__}]), then "
+                        "init_database(db)."
+                    ),
                 )
             if self._dialect == "sqlite":
                 _let_replace_tell(self._database)
@@ -200,8 +216,8 @@ class PeeweeAdapter(BaseORMAdapter):
     def _share_with_a_worker(self) -> None:
         """Have transactions begin IMMEDIATE, if nothing else was asked for.
 
-        One that reads first and writes later is refused by SQLite when another connection has written in between; that
-        must not happen to an application because of its index.
+        One that reads first and writes later is refused by SQLite when another connection has
+        written in between; that must not happen to an application because of its index.
         """
         if is_private(self._database):
             raise ConfigError(
@@ -257,9 +273,13 @@ class PeeweeAdapter(BaseORMAdapter):
 def _let_replace_tell(database: Any) -> None:
     """Have delete triggers fire for rows that REPLACE evicts, on this connection and those to come.
 
-    The setting also lets triggers set themselves off, so it is left alone where the application has triggers of its own.
+    The setting also lets triggers set themselves off, so it is left alone where the application has
+    triggers of its own.
     """
-    foreign = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, 9) <> 'semantic_'"
+    foreign = (
+        "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, "
+        "9) <> 'semantic_'"
+    )
     if database.execute_sql(foreign).fetchone()[0] == 0:
         database.pragma("recursive_triggers", 1, permanent=True)
 

@@ -1,7 +1,8 @@
-"""SqliteStore: documents, words and vectors in one SQLite file. Keeps `Store`, `TextScores`, `TitleSearch` and
-(in `_batch_queue`) `BatchQueue`.
+"""SqliteStore: documents, words and vectors in one SQLite file. Keeps `Store`, `TextScores`,
+`TitleSearch` and (in `_batch_queue`) `BatchQueue`.
 
-Longer than the house limit because every member of two protocols is here, each sending its call to where it is done.
+Longer than the house limit because every member of two protocols is here, each sending its call to
+where it is done.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ DEFAULT_BUSY_TIMEOUT = 10.0
 MOST_WAIT = 86_400
 """Seconds."""
 _ATTEMPTS = 3
-"""How often a search may find that another thread is ahead of it, before it is answered the slow way."""
+"""How often a search may find that another thread is ahead of it,
+before it is answered the slow way.
+"""
 
 
 class SqliteStore(SqliteQueue):
@@ -102,7 +105,9 @@ class SqliteStore(SqliteQueue):
         multi_tenant: bool | None = None,
         busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
     ) -> SqliteStore:
-        """A store within the file of a Peewee APSWDatabase, which takes part in its transactions; see `_same_file`."""
+        """A store within the file of a Peewee APSWDatabase, which takes part in its transactions;
+        see `_same_file`.
+        """
         from semantic_core_peewee._same_file import SameFileStore
 
         return SameFileStore(space, database, multi_tenant=multi_tenant, busy_timeout=busy_timeout)
@@ -168,8 +173,9 @@ class SqliteStore(SqliteQueue):
     ) -> ReplaceReport:
         """See `Store.replace`. The batch is read to its end and checked before the file is locked.
 
-        Chunks of a changed document that are the same as before keep their rows. Raises InputError (VectorInvalid),
-        TenantRequired, TenantRefused, StoreError (StoreBusy, StoreFull, StoreReadOnly, StoreMisuse in a snapshot).
+        Chunks of a changed document that are the same as before keep their rows. Raises InputError
+        (VectorInvalid), TenantRequired, TenantRefused, StoreError (StoreBusy, StoreFull,
+        StoreReadOnly, StoreMisuse in a snapshot).
         """
         given = incoming(batch, self._space.dimensions, self._multi_tenant)
         marks, size = _stamps(stamps), self._space.dimensions
@@ -183,7 +189,10 @@ class SqliteStore(SqliteQueue):
             return ReplaceReport(tuple(self._pool.write(work)))
 
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
-        """See `Store.remove`. Text, words and vectors are overwritten in the file; a stamp is remembered with its ref."""
+        """See `Store.remove`.
+
+        Text, words and vectors are overwritten in the file; a stamp is remembered with its ref.
+        """
         wanted = [self._checked(ref) for ref in refs]
         marks = _stamps(stamps)
         if not wanted and not self._advances.any:
@@ -232,9 +241,10 @@ class SqliteStore(SqliteQueue):
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TextSearch.words`. BM25 of FTS5 with Porter's stems, accents ignored.
 
-        The first 2,000 characters and, of these, the 32 rarest words are looked for; a repeated word counts up to three
-        times. In a store of more than 10,000 chunks, words in more than half of them are looked for only if there are no
-        others. Raises QueryTooLarge above 100,000 characters.
+        The first 2,000 characters and, of these, the 32 rarest words are looked for; a repeated
+        word counts up to three times. In a store of more than 10,000 chunks, words in more than
+        half of them are looked for only if there are no others. Raises QueryTooLarge above 100,000
+        characters.
         """
         most = check_count("limit", limit)
         with _turns.turns.one(first=self._pool.sees_one_state):
@@ -249,7 +259,9 @@ class SqliteStore(SqliteQueue):
             return self._pool.read(lambda view: scores_of(view, wanted, text, self._counts))
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
-        """See `TitleSearch.titled`. Accents are ignored; a text of more than 2,000 characters is no title.
+        """See `TitleSearch.titled`.
+
+        Accents are ignored; a text of more than 2,000 characters is no title.
 
         A document whose first passage does not begin with the title is not found.
         """
@@ -281,8 +293,9 @@ class SqliteStore(SqliteQueue):
     def stats(self, tenant: str | None = None) -> StoreStats:
         """See `Store.stats`. collections: documents in each. bytes: of the file and its log.
 
-        details: path, file_bytes, wal_bytes, page_size, journal_mode, durability, file_system, sqlite, sqlite_vec, schema,
-        matrix_bytes, words_bytes (of vectors, and of words searched for, in this process's memory).
+        details: path, file_bytes, wal_bytes, page_size, journal_mode, durability, file_system,
+        sqlite, sqlite_vec, schema, matrix_bytes, words_bytes (of vectors, and of words searched
+        for, in this process's memory).
         """
         asked = None if tenant is None else check_tenant(tenant, self._multi_tenant)
         return self._pool.read(lambda view: self._stats(view, asked))
@@ -295,7 +308,10 @@ class SqliteStore(SqliteQueue):
         return self._pool.snapshot()
 
     def close(self) -> None:
-        """See `Store.close`. Moves the write-ahead log into the file; a thread still at work ends on its own."""
+        """See `Store.close`.
+
+        Moves the write-ahead log into the file; a thread still at work ends on its own.
+        """
         self._pool.close()
         self._lane.forget()
         self._counts.lists.forget()
@@ -303,9 +319,10 @@ class SqliteStore(SqliteQueue):
     def check(self) -> list[str]:
         """What is wrong with the file, each in a line; [] if it is sound. Reads everything.
 
-        Compares SQLite's own structure, the values for filters, the codes of vectors, and the checksum of every text and
-        vector, while others write; then the index of words, which holds up writers. Where the file cannot be written, the
-        words are only compared with themselves. What looks damaged is looked at again through fresh connections.
+        Compares SQLite's own structure, the values for filters, the codes of vectors, and the
+        checksum of every text and vector, while others write; then the index of words, which holds
+        up writers. Where the file cannot be written, the words are only compared with themselves.
+        What looks damaged is looked at again through fresh connections.
         """
         if not self._problems():
             return []
@@ -323,30 +340,43 @@ class SqliteStore(SqliteQueue):
         return found
 
     def notes(self) -> list[str]:
-        """What an operator should know though nothing is wrong, each in a line; [] if there is nothing."""
+        """What an operator should know though nothing is wrong, each in a line;
+        [] if there is nothing.
+        """
         kind = self._pool.read(lambda view: kind_of(self._target.path))
         if kind not in NETWORKED:
             return []
         return [
-            f"the file is on a network file system ({kind}): used from two machines it is lost; put it on a local disk"
+            (
+                f"the file is on a network file system ({kind}): used from two machines it is "
+                "lost; put it on a local disk"
+            )
         ]
 
     def repair(self) -> list[str]:
-        """Make everything derived anew (words, filters, codes) and check again; what is still wrong, [] if nothing is.
+        """Make everything derived anew (words, filters, codes) and check again;
+        what is still wrong, [] if nothing is.
 
-        Documents, passages and vectors are only read, no embedder is asked. Needs the write lock for as long as it takes.
+        Documents, passages and vectors are only read, no embedder is asked. Needs the write lock
+        for as long as it takes.
         """
         self._pool.write(lambda view: _repair.rebuild(view, self._space.dimensions))
         self._lane.forget()
         return self.check()
 
     def backup(self, path: str | os.PathLike[str]) -> None:
-        """Copy the whole store as it is now into a new file. Raises InputError if that is there already, StoreError."""
+        """Copy the whole store as it is now into a new file.
+
+        Raises InputError if that is there already, StoreError.
+        """
         into = os.path.abspath(os.fspath(path))
         self._pool.read(lambda view: _care.back_up(view.raw, into))
 
     def compact(self) -> None:
-        """Give free space back and leave no trace of what was removed, the log included. Needs room for a second copy."""
+        """Give free space back and leave no trace of what was removed, the log included.
+
+        Needs room for a second copy.
+        """
         with self._pool.writer() as connection, translated(self._target.path):
             _care.compact(connection().raw)
 
@@ -399,10 +429,12 @@ class SqliteStore(SqliteQueue):
 
 
 def ensure_schema_compatibility(path: str | os.PathLike[str]) -> int:
-    """Bring the schema of an existing store up to this release, if it is older; the version it has then.
+    """Bring the schema of an existing store up to this release, if it is older;
+    the version it has then.
 
-    Opening a store does the same. Raises StoreVersion if it is newer, StoreForeign if it is no store of ours,
-    StoreUnavailable if there is none, StoreReadOnly if it is older and cannot be written.
+    Opening a store does the same. Raises StoreVersion if it is newer, StoreForeign if it is no
+    store of ours, StoreUnavailable if there is none, StoreReadOnly if it is older and cannot be
+    written.
     """
     check_library()
     prepare(_target(path, "full", DEFAULT_BUSY_TIMEOUT), None, None)
@@ -424,7 +456,8 @@ def _target(path: object, durability: object, busy_timeout: object) -> Target:
         or not 0 <= busy_timeout <= MOST_WAIT
     ):
         raise ConfigError(
-            f"busy_timeout must be a number of seconds from 0 to {MOST_WAIT:,}, got {busy_timeout!r}."
+            f"busy_timeout must be a number of seconds from 0 to {MOST_WAIT:,}, got "
+            f"{busy_timeout!r}."
         )
     return Target(os.path.realpath(spelled), durability, float(busy_timeout))
 

@@ -118,7 +118,9 @@ path = Path(sys.argv[2])
 
 @pytest.fixture
 def process(path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts a Python process that runs this code, with the test's `path`, SqliteStore, item_of and so on at hand."""
+    """Starts a Python process that runs this code, with the test's `path`, SqliteStore,
+    item_of and so on at hand.
+    """
     started: list[subprocess.Popen[str]] = []
 
     def start(code: str, arguments: Sequence[str] = (), **options: Any) -> subprocess.Popen[str]:

@@ -1,4 +1,6 @@
-"""The contract again with each way of searching: codes in memory, codes streamed by, tiny segments, words remembered."""
+"""The contract again with each way of searching: codes in memory, codes streamed by, tiny segments,
+words remembered.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def scanned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Segments and blocks so small that every boundary is crossed, and the living are moved together all the time."""
+    """Segments and blocks so small that every boundary is crossed,
+    and the living are moved together all the time.
+    """
     scanned(monkeypatch)
     for module in (_slots, _codes, _scan):
         monkeypatch.setattr(module, "SEGMENT", 3)

@@ -1,4 +1,6 @@
-"""The ledger of batch jobs in the file: older files get it, processes share it, and the words of jobs stay small."""
+"""The ledger of batch jobs in the file: older files get it, processes share it,
+and the words of jobs stay small.
+"""
 
 from __future__ import annotations
 

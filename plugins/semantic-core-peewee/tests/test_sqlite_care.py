@@ -1,4 +1,6 @@
-"""What an operator relies on: damage is found, copies are whole, and what was removed is gone from the file."""
+"""What an operator relies on: damage is found, copies are whole,
+and what was removed is gone from the file.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Filters: exactly what `Filter.matches` says, and never a word of the caller in the text of a statement."""
+"""Filters: exactly what `Filter.matches` says,
+and never a word of the caller in the text of a statement.
+"""
 
 from __future__ import annotations
 

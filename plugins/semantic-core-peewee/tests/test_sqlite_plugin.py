@@ -19,7 +19,10 @@ HEAVY = ("apsw", "peewee", "playhouse", "numpy", "sqlite_vec", "sqlite3", "hypot
 
 
 def test_nothing_heavy_is_imported_before_a_store_is_opened() -> None:
-    code = "import sys, semantic_core_peewee; semantic_core_peewee.semantic_stores(); print(*sys.modules)"
+    code = (
+        "import sys, semantic_core_peewee; semantic_core_peewee.semantic_stores(); "
+        "print(*sys.modules)"
+    )
     path = [entry for entry in sys.path if entry]
     run = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path[:0] = {path!r}; {code}"],

@@ -41,7 +41,9 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 DAMAGE = {
     "words lost": "insert into words (words) values ('delete-all')",
     "filters lost": "delete from attribute where key = 'parity' and document % 5 = 0",
-    "filters invented": "insert into attribute select generation, 'ghost', 'text', 'x', id from document limit 3",
+    "filters invented": (
+        "insert into attribute select generation, 'ghost', 'text', 'x', id from document limit 3"
+    ),
     "segments lost": "delete from segment where number = 1",
     "slots zeroed": "update segment set slots = zeroblob(length(slots)) where number = 2",
     "slots swapped": """update segment set slots = (select b.slots from segment b where b.number = 1 - segment.number)

@@ -1,4 +1,6 @@
-"""The lane of words: nothing old is found, nothing in a query is syntax, and ties are told apart."""
+"""The lane of words: nothing old is found, nothing in a query is syntax,
+and ties are told apart.
+"""
 
 from __future__ import annotations
 
@@ -333,7 +335,9 @@ def test_given_chunks_score_what_words_gives_them_after_every_write(
     monkeypatch: pytest.MonkeyPatch,
     scores_first: bool,
 ) -> None:
-    """Whether what is remembered has heard of the write or not yet; and an old snapshot has numbers of its own."""
+    """Whether what is remembered has heard of the write or not yet;
+    and an old snapshot has numbers of its own.
+    """
     remember_words(monkeypatch, table=1_000_000)
     made = random.Random(8)
     store, writes, plain = open_store(), open_store(), open_store()
@@ -503,7 +507,9 @@ def test_words_remembered_survive_what_is_written_and_are_those_of_fts5(
     monkeypatch: pytest.MonkeyPatch,
     with_vectors: bool,
 ) -> None:
-    """One store remembers, another asks FTS5: after every write the same ids and scores, and no word is listed again."""
+    """One store remembers, another asks FTS5: after every write the same ids and scores,
+    and no word is listed again.
+    """
     made = random.Random(5)
     remembers, writes, plain = open_store(), open_store(), open_store()
     common = [f"w{number}" for number in range(12)]
@@ -568,7 +574,9 @@ def test_after_much_was_written_words_remembered_are_those_of_now(
 def test_a_search_in_all_collections_there_are_is_one_in_everything(
     store: SqliteStore, item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And one that leaves a collection out, before, between or behind those it names, never finds what is in it."""
+    """And one that leaves a collection out, before, between or behind those it names,
+    never finds what is in it.
+    """
     names = ["a", "b", "d", "f"]
     store.replace(
         [item(f"{name}{number}", "river", collection=name) for name in names for number in range(3)]

@@ -1,7 +1,8 @@
 """An embedder that ships inside a wheel: no server, no key, no network.
 
-The vectors are those of WordLlama (256 numbers a text, English). The module is light: weights and tokenizer are read from
-the installed ``wordllama`` wheel when the first text is embedded, and the ``wordllama`` package itself is never imported.
+The vectors are those of WordLlama (256 numbers a text, English). The module is light: weights and
+tokenizer are read from the installed ``wordllama`` wheel when the first text is embedded, and the
+``wordllama`` package itself is never imported.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ __all__ = ["WordLlamaEmbedder", "open_wordllama", "semantic_embedders"]
 SEMANTIC_CORE_API = 1
 
 MAX_CHARS = 1_200
-"""Longest passage by default, about 200 words. A mean over more blurs, over fewer knows too little: see the README."""
+"""Longest passage by default, about 200 words. A mean over more blurs, over fewer knows too little:
+see the README.
+"""
 BATCH_SIZE = 512
 """Passages one call takes: enough that a call costs nothing, few enough that progress is seen."""
 
@@ -34,7 +37,10 @@ def open_wordllama(
     ] = MAX_CHARS,
     batch_size: Annotated[int, "passages embedded in one call"] = BATCH_SIZE,
 ) -> WordLlamaEmbedder:
-    """The embedder named "wordllama"; nothing is read yet. Raises ConfigError on an option it cannot work with."""
+    """The embedder named "wordllama"; nothing is read yet.
+
+    Raises ConfigError on an option it cannot work with.
+    """
     for name, value in (
         ("dimensions", dimensions),
         ("max_chars", max_chars),
@@ -44,7 +50,8 @@ def open_wordllama(
             raise ConfigError(f"wordllama: {name} must be an int of at least 1, got {value!r}.")
     if dimensions not in DIMENSIONS:
         raise ConfigError(
-            f"wordllama: dimensions must be one of {', '.join(map(str, DIMENSIONS))}, got {dimensions}."
+            "wordllama: dimensions must be one of "
+            f"{', '.join(map(str, DIMENSIONS))}, got {dimensions}."
         )
     return WordLlamaEmbedder(dimensions=dimensions, max_chars=max_chars, batch_size=batch_size)
 

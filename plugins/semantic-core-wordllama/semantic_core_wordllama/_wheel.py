@@ -1,6 +1,8 @@
-"""The two files inside the ``wordllama`` wheel: found without importing the package, and made sure to be the right ones.
+"""The two files inside the ``wordllama`` wheel: found without importing the package,
+and made sure to be the right ones.
 
-Importing ``wordllama`` takes a third of a second and sets up logging for the whole process, so it is never done.
+Importing ``wordllama`` takes a third of a second and sets up logging for the whole process, so it
+is never done.
 """
 
 from __future__ import annotations
@@ -15,13 +17,17 @@ import attrs
 from semantic_core.errors import EmbedderError
 
 DIMENSIONS: Final = (256, 128, 64)
-"""Sizes the weights were trained for: the first numbers of a vector are a vector as well. The first is all there is."""
+"""Sizes the weights were trained for: the first numbers of a vector are a vector as well.
+The first is all there is.
+"""
 INSTALL: Final = 'Run: pip install --force-reinstall "wordllama>=0.4,<0.5"'
 
 
 @attrs.frozen
 class WheelFile:
-    """A file every vector depends on. path: inside the package. size: bytes. digest: SHA-256 of the content, hex."""
+    """A file every vector depends on. path: inside the package. size: bytes.
+    digest: SHA-256 of the content, hex.
+    """
 
     path: str
     size: int
@@ -45,7 +51,10 @@ class WheelFile:
         return found
 
     def read(self) -> bytes:
-        """The content, checked. Raises EmbedderError if it cannot be read or is not the one known here."""
+        """The content, checked.
+
+        Raises EmbedderError if it cannot be read or is not the one known here.
+        """
         found = self.locate()
         try:
             content = found.read_bytes()

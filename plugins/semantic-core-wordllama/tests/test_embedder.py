@@ -17,13 +17,32 @@ from semantic_core.errors import InputError, TextInvalid
 from semantic_core.protocols import Embedder
 
 ABSTRACTS = {
-    "wing": "Lift distribution along a swept wing in subsonic flow was measured at several angles of attack.",
-    "boundary": "The laminar boundary layer on a flat plate becomes turbulent behind a small roughness element.",
-    "shock": "Schlieren pictures show the detached shock wave in front of a blunt body at hypersonic speed.",
-    "heat": "Heat transfer to the nose of a re-entry vehicle is computed from the stagnation temperature.",
-    "buckling": "Thin cylindrical shells buckle under axial compression at loads far below the classical value.",
-    "flutter": "Panel flutter sets in when aerodynamic forces feed energy into the vibration of the skin.",
-    "library": "Catalogue cards are sorted by subject heading so that readers find a book on the shelf.",
+    "wing": (
+        "Lift distribution along a swept wing in subsonic flow was measured at "
+        "several angles of attack."
+    ),
+    "boundary": (
+        "The laminar boundary layer on a flat plate becomes turbulent behind a "
+        "small roughness element."
+    ),
+    "shock": (
+        "Schlieren pictures show the detached shock wave in front of a blunt "
+        "body at hypersonic speed."
+    ),
+    "heat": (
+        "Heat transfer to the nose of a re-entry vehicle is computed from the "
+        "stagnation temperature."
+    ),
+    "buckling": (
+        "Thin cylindrical shells buckle under axial compression at loads far "
+        "below the classical value."
+    ),
+    "flutter": (
+        "Panel flutter sets in when aerodynamic forces feed energy into the vibration of the skin."
+    ),
+    "library": (
+        "Catalogue cards are sorted by subject heading so that readers find a book on the shelf."
+    ),
 }
 QUESTIONS = {
     "wing": "how is the lift of swept wings distributed",

@@ -1,4 +1,6 @@
-"""The vectors are those of the WordLlama library, given the text in lower case and with single spaces."""
+"""The vectors are those of the WordLlama library,
+given the text in lower case and with single spaces.
+"""
 
 from __future__ import annotations
 

@@ -61,9 +61,8 @@ def test_spaces_of_other_sizes_are_other_spaces() -> None:
     spaces = [open_wordllama(dimensions=size).space for size in (256, 128, 64)]
     assert len(set(spaces)) == 3
     assert open_wordllama(max_chars=5, batch_size=5).space == spaces[0]
-    assert (
-        str(spaces[0])
-        == "l2_supercat_256 (256 dimensions, 64b47a2dc493-93248f2a9ec3, case=lower, white_space=one)"
+    assert str(spaces[0]) == (
+        "l2_supercat_256 (256 dimensions, 64b47a2dc493-93248f2a9ec3, case=lower, white_space=one)"
     )
 
 

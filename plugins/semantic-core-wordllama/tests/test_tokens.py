@@ -82,7 +82,8 @@ def test_no_merge_of_the_tokenizer_crosses_a_cut() -> None:
 
 @given(TEXTS)
 def test_a_cut_depends_on_the_two_characters_beside_it_alone(text: str) -> None:
-    # With this, a merge that is not cut by itself is not cut inside any text: the test above is a proof.
+    # With this, a merge that is not cut by itself is not cut inside any text: the test above is a
+    # proof.
     pieces = PIECE.findall(text)
     assert "".join(pieces) == text
     places, at = set(), 0

@@ -1,4 +1,6 @@
-"""A Django project of one process: its settings, the kit's tables as an app, and databases that come and go with tests."""
+"""A Django project of one process: its settings, the kit's tables as an app,
+and databases that come and go with tests.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ RULES = {
     "article_id": "CASCADE",
     "tag_id": "CASCADE",
 }
-"""Per foreign key of the kit's tables what the database does when the parent goes; Django itself never writes that."""
+"""Per foreign key of the kit's tables what the database does when the parent goes;
+Django itself never writes that.
+"""
 _REFERENCE = re.compile(r'("(\w+)"[^,"]*REFERENCES "\w+" \("\w+"\))')
 _numbers = count()
 
@@ -106,7 +110,9 @@ def routed(alias: str) -> Iterator[None]:
 
 
 def create_tables(alias: str) -> None:
-    """The kit's tables and those of the other models, with foreign keys by which the database itself deletes."""
+    """The kit's tables and those of the other models,
+    with foreign keys by which the database itself deletes.
+    """
     from django.apps import apps
     from django.db import connections
 

@@ -1,4 +1,7 @@
-"""Misbehaviour by name. Each acts in place of a normal answer; one that says "after" does the work first, and bills it."""
+"""Misbehaviour by name.
+
+Each acts in place of a normal answer; one that says "after" does the work first, and bills it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ HTML = b"<!doctype html><html><body><h1>502 Bad Gateway</h1></body></html>"
 
 @dataclass(frozen=True)
 class Fault:
-    """name: as it is asked for. billed: whether the texts are paid for, although the answer is of no use.
+    """name: as it is asked for. billed: whether the texts are paid for,
+    although the answer is of no use.
 
     route: the only one it makes sense on; "" for any.
     """
@@ -51,7 +55,10 @@ def _retry_info(delay: str) -> dict[str, Any]:
 
 
 def spoiled(change: Callable[[dict[str, Any]], Any]) -> Callable[[Handler], None]:
-    """The normal answer, changed on its way out. What comes back as bytes or text is sent as it is."""
+    """The normal answer, changed on its way out.
+
+    What comes back as bytes or text is sent as it is.
+    """
 
     def act(handler: Handler) -> None:
         changed = change(handler.answer())

@@ -1,6 +1,8 @@
-"""What the fake knows of language: tokens as a sentence-piece model makes them, vectors in which shared words are near.
+"""What the fake knows of language: tokens as a sentence-piece model makes them,
+vectors in which shared words are near.
 
-Nothing here is shared with the product: it counts tokens by rules of its own, so an estimate can be wrong.
+Nothing here is shared with the product: it counts tokens by rules of its own, so an estimate can be
+wrong.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ _WORD = re.compile(r"\w+")
 
 
 def tokens_of(text: str) -> int:
-    """How many tokens are billed: short words are one, an ending of a long word is one of its own, and so on; at least 1."""
+    """How many tokens are billed: short words are one, an ending of a long word is one of its own,
+    and so on; at least 1.
+    """
     total = 0
     for piece in _TOKEN.findall(text):
         if not piece[0].isalpha() or len(piece) == 1:

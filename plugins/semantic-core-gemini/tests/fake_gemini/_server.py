@@ -1,4 +1,7 @@
-"""The server: routes, keys, and what a test can ask it to do. Loopback only; a thread for each connection."""
+"""The server: routes, keys, and what a test can ask it to do.
+
+Loopback only; a thread for each connection.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,8 @@ class FakeGemini:
     """A service on this machine. Use it in a ``with``, or call `start` and `stop`.
 
     requests: every request as (route, key), in order. refused_keys: keys that are not known here.
-    poison: texts that hold this string are refused with status 400. auto: jobs are done when they are first looked at.
+    poison: texts that hold this string are refused with status 400. auto: jobs are done when they
+    are first looked at.
     """
 
     def __init__(self) -> None:
@@ -141,7 +145,8 @@ class FakeGemini:
     ) -> None:
         """Bring a job (without a name: all that wait) to an end.
 
-        rewrite: makes other lines of its result lines. output: whether there are results; by default if it succeeded.
+        rewrite: makes other lines of its result lines. output: whether there are results; by
+        default if it succeeded.
         """
         with self.lock:
             for one in [self.state.jobs[job]] if job else list(self.state.jobs.values()):

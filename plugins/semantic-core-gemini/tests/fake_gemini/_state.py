@@ -16,7 +16,9 @@ MOST_READ = {"gemini-embedding-001": 2_048, "gemini-embedding-2": 8_192}
 
 @dataclass
 class Bill:
-    """What one key has to pay for. cut: texts longer than the model reads, which were billed for what it reads."""
+    """What one key has to pay for. cut: texts longer than the model reads,
+    which were billed for what it reads.
+    """
 
     requests: int = 0
     texts: int = 0
@@ -166,7 +168,9 @@ class State:
             yield json.dumps(answer)
 
     def _cheap_line(self, job: Job, one: dict[str, Any]) -> str:
-        """A line with always the same numbers, for jobs so large that only their size is of interest."""
+        """A line with always the same numbers, for jobs so large that only their size
+        is of interest.
+        """
         size = one["request"].get("outputDimensionality", 128)
         if size not in self._cheap:
             self._cheap[size] = json.dumps(
@@ -178,4 +182,7 @@ class State:
         bill.job_tokens += tokens
         numbers = self._cheap[size]
         key = json.dumps(one["key"])
-        return f'{{"key": {key}, "response": {{"embedding": {{"values": {numbers}}}, "tokenCount": "{tokens}"}}}}'
+        return (
+            f'{{"key": {key}, "response": {{"embedding": {{"values": {numbers}}}, '
+            f'"tokenCount": "{tokens}"}}}}'
+        )

@@ -15,8 +15,14 @@ from semantic_core.testing import DATABASE_LIMITS, AdapterHarness, Capability, L
 
 LIMITS = {
     Capability.INHERITANCE: Limit(
-        "Peewee copies the fields of a parent into the table of the child, so no row is spread over two tables.",
-        "None is needed; for one-to-one tables, read through the foreign key: source_fields=['media.title', 'blurb'].",
+        (
+            "Peewee copies the fields of a parent into the table of the child, so no row is spread "
+            "over two tables."
+        ),
+        (
+            "None is needed; for one-to-one tables, read through the foreign key: "
+            "source_fields=['media.title', 'blurb']."
+        ),
     ),
 }
 
@@ -218,7 +224,8 @@ def emptied(db: Any) -> None:
     for name in names:
         if there is None:
             db.execute_sql(
-                f"DO 'BEGIN IF to_regclass(''{name}'') IS NOT NULL THEN DELETE FROM {name}; END IF; END'"
+                f"DO 'BEGIN IF to_regclass(''{name}'') IS NOT NULL THEN DELETE "
+                f"FROM {name}; END IF; END'"
             )
         elif name in there:
             db.execute_sql(f"DELETE FROM {name}")

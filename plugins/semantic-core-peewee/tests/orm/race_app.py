@@ -1,4 +1,5 @@
-"""An application of three kinds of processes over one database: writers, workers, and one that checks.
+"""An application of three kinds of processes over one database: writers, workers,
+and one that checks.
 
 Run as ``python race_app.py ROLE KIND ADDRESS INDEX SEED``; `test_race.py` starts and kills them.
 """
@@ -53,7 +54,10 @@ def bound(db: Any, index: str) -> tuple[type[peewee.Model], SemanticCore]:
 
 
 def write(db: Any, model: Any, chance: random.Random) -> None:
-    """Change rows for ever, one by one, in bulk, in transactions some of which are rolled back. A dot per change."""
+    """Change rows for ever, one by one, in bulk, in transactions some of which are rolled back.
+
+    A dot per change.
+    """
     number = 0
     while True:
         number += 1

@@ -313,7 +313,8 @@ def test_the_triggers_of_an_application_are_not_made_to_set_themselves_off(
     Note = note_of(db)
     db.execute_sql("CREATE TABLE seen (n INTEGER)")
     db.execute_sql(
-        "CREATE TRIGGER touched AFTER UPDATE ON note BEGIN UPDATE note SET body = NEW.body || '!' WHERE id = NEW.id; END"
+        "CREATE TRIGGER touched AFTER UPDATE ON note BEGIN UPDATE note SET body = NEW.body || '!' "
+        "WHERE id = NEW.id; END"
     )
     init_database(db, core)
     Note.create(body="a")

@@ -1,4 +1,6 @@
-"""A thread's connection is left as it was found: open where the application has opened it, closed where it has not."""
+"""A thread's connection is left as it was found: open where the application has opened it,
+closed where it has not.
+"""
 
 from __future__ import annotations
 

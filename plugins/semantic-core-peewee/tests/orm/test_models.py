@@ -197,7 +197,8 @@ def test_related_rows_come_with_one_query_whatever_leads_to_them(
         search = SemanticIndex(
             ["title"],
             metadata_fields={
-                "land": "author.country.name", "author": "author.name", "editor": "editor.name", "parent": "parent.title",
+                "land": "author.country.name", "author": "author.name", "editor": "editor.name",
+                "parent": "parent.title",
             },
         )  # fmt: skip
 

@@ -1,4 +1,7 @@
-"""Migrations with an index in place: Peewee's own tools, plain SQL, other programs. No table is ever lost."""
+"""Migrations with an index in place: Peewee's own tools, plain SQL, other programs.
+
+No table is ever lost.
+"""
 
 from __future__ import annotations
 
@@ -160,7 +163,9 @@ def start():
 def test_a_program_that_knows_nothing_of_an_index_loses_no_table_and_is_told_what_to_do(
     tmp_path: Path,
 ) -> None:
-    """`playhouse.migrate` in a process of its own, on the bare file: it cannot be kept from failing, but may be helped."""
+    """`playhouse.migrate` in a process of its own, on the bare file: it cannot be kept from
+    failing, but may be helped.
+    """
     (tmp_path / "shop_app.py").write_text(APP, encoding="utf-8")
 
     def run(code: str) -> subprocess.CompletedProcess[str]:
@@ -169,11 +174,13 @@ def test_a_program_that_knows_nothing_of_an_index_loses_no_table_and_is_told_wha
         )
 
     made = run(
-        "import shop_app as a; a.start(); a.Post.create(title='Loops', author=a.Author.create(name='Ann'))"
+        "import shop_app as a; a.start(); a.Post.create(title='Loops', "
+        "author=a.Author.create(name='Ann'))"
     )
     assert made.returncode == 0, made.stderr
     bare = (
-        "import peewee; from playhouse.migrate import SqliteMigrator, migrate; db = peewee.SqliteDatabase('app.db')\n"
+        "import peewee; from playhouse.migrate import SqliteMigrator, migrate; db = "
+        "peewee.SqliteDatabase('app.db')\n"
         "m = SqliteMigrator(db); lang = peewee.TextField(default='en')\n"
         "with m.migration_context(): migrate(m.add_column('post', 'lang', lang))"
     )

@@ -87,7 +87,8 @@ def test_writers_and_workers_that_are_killed_leave_an_index_that_is_the_table(
             writes += sum(writer.kill() for writer in writers)
             kills += 3
         time.sleep(0.1)
-        # What a killed worker had taken comes back when its lease ends; here it is given back at once.
+        # What a killed worker had taken comes back when its lease ends; here it is given back at
+        # once.
         db.execute_sql("UPDATE semantic_outbox SET ready_at = 0")
         done = subprocess.run(
             command("check"), check=True, capture_output=True, text=True, timeout=120

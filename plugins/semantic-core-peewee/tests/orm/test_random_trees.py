@@ -1,4 +1,6 @@
-"""Random trees of transactions: whatever happened, the index holds the rows that are committed, and nothing else."""
+"""Random trees of transactions: whatever happened, the index holds the rows that are committed,
+and nothing else.
+"""
 
 from __future__ import annotations
 

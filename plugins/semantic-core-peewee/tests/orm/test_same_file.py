@@ -169,7 +169,9 @@ def test_a_savepoint_takes_its_own_along(desk: Desk) -> None:
 def test_what_was_seen_in_a_transaction_is_not_remembered_after_its_rollback(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is committed gets the numbers of what was rolled back, for a chunk and for the state, with another vector."""
+    """What is committed gets the numbers of what was rolled back, for a chunk and for the state,
+    with another vector.
+    """
     # Codes are kept in memory from the first search on.
     monkeypatch.setattr("semantic_core_peewee._vectors.FEW", 0)
     fruits = ["apples", "pears", "plums", "cherries"]

@@ -1,4 +1,6 @@
-"""The store in the application's file keeps the contract every store keeps, under its longer names."""
+"""The store in the application's file keeps the contract every store keeps,
+under its longer names.
+"""
 
 from __future__ import annotations
 
@@ -44,11 +46,14 @@ def test_every_name_of_the_schema_is_longer(statement: str) -> None:
     [
         ("select c.document from chunk as c", "select c.document from semantic_index_chunk as c"),
         ("delete from document where id = ?", "delete from semantic_index_document where id = ?"),
-        ("select document.id from document", "select semantic_index_document.id from semantic_index_document"),
+        ("select document.id from document",
+         "select semantic_index_document.id from semantic_index_document"),
         ("update chunk set document = 1", "update semantic_index_chunk set document = 1"),
-        ("select 'chunk', \"chunk\" from slot", "select 'chunk', \"chunk\" from semantic_index_slot"),
+        ("select 'chunk', \"chunk\" from slot",
+         "select 'chunk', \"chunk\" from semantic_index_slot"),
         ('select * from "document" as "d"', 'select * from "semantic_index_document" as "d"'),
-        ("insert into words (words) values (1)", "insert into semantic_index_words (semantic_index_words) values (1)"),
+        ("insert into words (words) values (1)",
+         "insert into semantic_index_words (semantic_index_words) values (1)"),
         ("select 1 indexed by chunk_owner", "select 1 indexed by semantic_index_chunk_owner"),
         ("select doc from temp.word_count", "select doc from temp.semantic_index_word_count"),
     ],

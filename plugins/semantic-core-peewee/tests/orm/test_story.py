@@ -72,7 +72,10 @@ def test_statements_on_many_rows_are_seen(shelf: Any) -> None:
 def test_raw_sql_is_seen(shelf: Any) -> None:
     mark = shelf.db.param
     shelf.db.execute_sql(
-        f"INSERT INTO article (title, content, stars, draft) VALUES ('raw', 'quite raw', 0, {mark})",
+        (
+            "INSERT INTO article (title, content, stars, draft) VALUES ('raw', "
+            f"'quite raw', 0, {mark})"
+        ),
         (False,),
     )
     assert shelf.find("raw", mode="text") == ["raw"]
@@ -363,7 +366,8 @@ def test_verify_names_what_went_by_unseen_and_repair_mends_it(shelf: Any) -> Non
     found = search.verify()
     assert (found.rows, found.missing, found.stale, found.ghosts) == (5, 1, 1, 1)
     assert sorted(found.keys) == [
-        ("ghosts", f"article/{rows[0].id}"), ("missing", f"article/{new.id}"), ("stale", f"article/{rows[1].id}"),
+        ("ghosts", f"article/{rows[0].id}"), ("missing", f"article/{new.id}"),
+        ("stale", f"article/{rows[1].id}"),
     ]  # fmt: skip
     search.repair()
     assert search.verify().sound

@@ -1,7 +1,8 @@
 """A history of writes any process can replay, and what a store must hold after each step of it.
 
-A step depends on the seed and its number alone: the writer that is killed and the test that judges need not talk about it.
-Every version of a document has words, vectors and metadata no other version has, so what is left of an older one shows.
+A step depends on the seed and its number alone: the writer that is killed and the test that judges
+need not talk about it. Every version of a document has words, vectors and metadata no other version
+has, so what is left of an older one shows.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def chosen_seed(usual: int, soak: float) -> int:
 
 @contextmanager
 def folder_in_memory() -> Iterator[Path]:
-    """A folder that is gone afterwards; in memory where the system has such a place, so that disks set no pace."""
+    """A folder that is gone afterwards; in memory where the system has such a place,
+    so that disks set no pace.
+    """
     memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
     with tempfile.TemporaryDirectory(
         prefix="semantic-core-", dir=memory if os.access(memory, os.W_OK) else None
@@ -49,7 +52,9 @@ def folder_in_memory() -> Iterator[Path]:
 
 @contextmanager
 def log_of(pages: int) -> Iterator[None]:
-    """Within it, every connection that is opened empties the log after so many pages; few, so that it often does."""
+    """Within it, every connection that is opened empties the log after so many pages; few,
+    so that it often does.
+    """
     usual, _connection.CHECKPOINT = _connection.CHECKPOINT, pages
     try:
         yield
@@ -59,7 +64,9 @@ def log_of(pages: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Step:
-    """One write: documents to replace, refs to remove, vectors to fill in; or, if it has none, all free space given back."""
+    """One write: documents to replace, refs to remove, vectors to fill in; or, if it has none,
+    all free space given back.
+    """
 
     number: int
     batch: Sequence[Held] = ()
@@ -144,7 +151,9 @@ def step(seed: int, number: int, prefix: str = "k", keys: int = 24) -> Step:
 
 
 def version(seed: int, key: str, number: int) -> Held:
-    """A document as the step of this number writes it: one to three passages, a fifth of them without a vector yet."""
+    """A document as the step of this number writes it: one to three passages,
+    a fifth of them without a vector yet.
+    """
     rng = random.Random(f"{seed} {key} {number}")
     ref = Ref("trial", key)
     passages = [
@@ -188,7 +197,10 @@ def _filled(entries: Sequence[Entry], vectors: Mapping[str, Any]) -> tuple[Entry
 
 
 def differences(store: Any, model: Model) -> list[str]:
-    """Every answer of the store that is not the one the model gives; [] if all are. Asks each public reading method."""
+    """Every answer of the store that is not the one the model gives; [] if all are.
+
+    Asks each public reading method.
+    """
     with store.snapshot():
         return [*_record_differences(store, model), *_search_differences(store, model)]
 
@@ -248,7 +260,8 @@ def _search_differences(store: Any, model: Model) -> list[str]:
     ranking = store.nearest(query, 10_000, Scope())
     if set(ranking.ids) != set(cosines) or len(ranking) != len(cosines):
         found.append(
-            f"nearest: wanted {len(cosines)} chunks, got {len(ranking)}, {len(set(ranking.ids))} of them once"
+            f"nearest: wanted {len(cosines)} chunks, got {len(ranking)}, "
+            f"{len(set(ranking.ids))} of them once"
         )
     elif any(
         abs(cosines[id] - score) > 1e-5
@@ -275,7 +288,9 @@ def _bits(vectors: Mapping[str, Any]) -> dict[str, bytes]:
 
 @dataclass
 class Verdict:
-    """How far a store is from every state it may be in. state: which one it is in, None if in none."""
+    """How far a store is from every state it may be in. state: which one it is in,
+    None if in none.
+    """
 
     state: int | None
     lost: int = 0
@@ -285,9 +300,11 @@ class Verdict:
 
 
 def judge(store: Any, states: Sequence[Model]) -> Verdict:
-    """Compare a store with the states it may be in: the acknowledged one first, then those a write in flight leads to.
+    """Compare a store with the states it may be in: the acknowledged one first,
+    then those a write in flight leads to.
 
-    lost: documents that are missing or older than acknowledged. ghost: documents that are there though no state has them.
+    lost: documents that are missing or older than acknowledged. ghost: documents that are there
+    though no state has them.
     partial: anything else that is wrong, such as words without their passage, or half of a batch.
     """
     refs = {ref for state in states for ref in state.documents}

@@ -1,7 +1,8 @@
-"""Runs as a process of its own: forks writers that are killed, so that none of them has to start Python first.
+"""Runs as a process of its own: forks writers that are killed,
+so that none of them has to start Python first.
 
-Each line on standard input is a task; the writer's process id comes back in a line, then a dot for every write it has
-finished, then, once it is dead, a line with how it ended.
+Each line on standard input is a task; the writer's process id comes back in a line, then a dot for
+every write it has finished, then, once it is dead, a line with how it ended.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""What the processes of a crowd do on one file, and how they tell what they saw: ``python crowd.py ROLE FOLDER NUMBER ...``.
+"""What the processes of a crowd do on one file, and how they tell what they saw:
+``python crowd.py ROLE FOLDER NUMBER ...``.
 
-Every key has two documents that always change together, and every version of them has words and vectors no other version
-has. So a reader can tell a torn state, and a stale one, from what a search gives it.
+Every key has two documents that always change together, and every version of them has words and
+vectors no other version has. So a reader can tell a torn state, and a stale one, from what a search
+gives it.
 """
 
 from __future__ import annotations
@@ -105,7 +107,9 @@ def look(store: Any, key: int) -> tuple[int | None, str]:
 
 
 class Board:
-    """Numbers all processes see: what is committed of each key, who is ready, which writers are done."""
+    """Numbers all processes see: what is committed of each key, who is ready,
+    which writers are done.
+    """
 
     def __init__(self, folder: Path, members: int) -> None:
         self._file = (folder / "board").open("r+b")
@@ -199,7 +203,9 @@ def reader(
 
 
 def forks(folder: Path, rounds: int, writes: int) -> dict[str, Any]:
-    """Fork again and again; parent and child write at the same time, through the same store object."""
+    """Fork again and again; parent and child write at the same time,
+    through the same store object.
+    """
     store = SqliteStore(SPACE, folder / "forks.db")
     store.replace(
         [item(Ref("ballast", str(n)), *(f"ballast {n} {m}" for m in range(60))) for n in range(20)]
@@ -285,7 +291,9 @@ def _child_writes(store: Any, turn: int, writes: int) -> None:
 
 
 def outlived(folder: Path, rounds: int, writes: int) -> dict[str, Any]:
-    """Children that go on writing when the parent has closed its store: the log is theirs as well."""
+    """Children that go on writing when the parent has closed its store:
+    the log is theirs as well.
+    """
     expected: set[str] = set()
     failed = []
     for turn in range(rounds):

@@ -1,8 +1,10 @@
-"""A disk that fails when told to: SQLite's own table of file operations, with one that may refuse put before each.
+"""A disk that fails when told to: SQLite's own table of file operations,
+with one that may refuse put before each.
 
-A refusal is what an operating system gives, a result code and an errno, so nothing but SQLite decides what comes of it; an
-exception from a VFS written in Python would show even where SQLite gets over the failure by itself. The structures are
-those of ``sqlite3_vfs`` and ``sqlite3_io_methods`` in SQLite's header, which never change their beginning.
+A refusal is what an operating system gives, a result code and an errno, so nothing but SQLite
+decides what comes of it; an exception from a VFS written in Python would show even where SQLite
+gets over the failure by itself. The structures are those of ``sqlite3_vfs`` and
+``sqlite3_io_methods`` in SQLite's header, which never change their beginning.
 """
 
 from __future__ import annotations
@@ -85,9 +87,11 @@ _FAILING = {
 
 @dataclass
 class Fault:
-    """Which call fails. at: its number, from 0; None only counts. ever: and every call after it, too.
+    """Which call fails. at: its number, from 0; None only counts.
+    ever: and every call after it, too.
 
-    full: for want of space, so only what needs some fails. calls: kinds of those seen. hits: of those that failed.
+    full: for want of space, so only what needs some fails. calls: kinds of those seen. hits: of
+    those that failed.
     """
 
     at: int | None = None

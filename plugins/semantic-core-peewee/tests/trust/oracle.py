@@ -1,6 +1,8 @@
-"""What a store must answer: a dict of documents, read through for every question, and cosines by brute force in float64.
+"""What a store must answer: a dict of documents, read through for every question,
+and cosines by brute force in float64.
 
-Written from the words of the contract alone; it shares no line with a store, nor with the reference store of the kernel.
+Written from the words of the contract alone; it shares no line with a store, nor with the reference
+store of the kernel.
 """
 
 from __future__ import annotations
@@ -215,7 +217,9 @@ def _kept(vector: Any) -> Any:
 def same_order(
     ids: Sequence[ChunkId], scores: Sequence[float], truth: Mapping[ChunkId, float], limit: int
 ) -> None:
-    """Fail unless these are the best `limit` of the true scores: best first, equal ones by their ids."""
+    """Fail unless these are the best `limit` of the true scores: best first,
+    equal ones by their ids.
+    """
     assert len(ids) == len(set(ids)) == min(limit, len(truth)), (len(ids), limit, len(truth))
     assert list(scores) == sorted(scores, reverse=True)
     for id, score in zip(ids, scores, strict=True):

@@ -1,7 +1,8 @@
 """Runs as a process of its own: reads damaged stores, which may crash it, and says what it saw.
 
-Each line on standard input is the path of a file; the answer is a line of JSON: what every reading method answered (a
-digest, or the class of its error), what `check` found, and the errors that are none of ours.
+Each line on standard input is the path of a file; the answer is a line of JSON: what every reading
+method answered (a digest, or the class of its error), what `check` found, and the errors that are
+none of ours.
 """
 
 from __future__ import annotations
@@ -78,15 +79,19 @@ def _name(text: str) -> str:
 def sound() -> frozenset[str]:
     """A digest of every record the store was given, as a sound store gives it back."""
     given = documents()
-    chunks = [repr((entry.chunk, document.title, document.metadata, entry.vector is None)) for document, entries in given
+    chunks = [repr((entry.chunk, document.title, document.metadata,
+        entry.vector is None)) for document, entries in given
               for entry in entries]  # fmt: skip
-    names = [repr((entry.fingerprint, entry.vector.tobytes())) for _, entries in given for entry in entries
+    names = [repr((entry.fingerprint, entry.vector.tobytes())) for _,
+        entries in given for entry in entries
              if entry.vector is not None]  # fmt: skip
     return frozenset([*(repr(document) for document, _ in given), *chunks, *names])
 
 
 def shown(store: SqliteStore) -> tuple[list[str], str]:
-    """(the records the store gives back, one at a time: what a reader would get to see of damage; class of an error)."""
+    """(the records the store gives back, one at a time: what a reader would get to see of damage;
+    class of an error).
+    """
     seen: list[str] = []
     told = ""
 
@@ -147,9 +152,11 @@ def questions() -> dict[str, Callable[[SqliteStore], Any]]:
 
 
 def look(path: str, space: Space = SPACE) -> dict[str, Any]:
-    """What a store says of itself. said: per question a digest, "" if it raised. raised: per question, the error's class.
+    """What a store says of itself. said: per question a digest, "" if it raised. raised: per
+    question, the error's class.
 
-    strange: errors that are not of ours. problems: what `check` found. served: records given that were never stored.
+    strange: errors that are not of ours. problems: what `check` found. served: records given that
+    were never stored.
     """
     said: dict[str, str] = {}
     raised: dict[str, str] = {}

@@ -1,6 +1,8 @@
-"""Rules of the SQLite store beyond those of every store: each a function of an empty folder, its docstring the rule.
+"""Rules of the SQLite store beyond those of every store: each a function of an empty folder,
+its docstring the rule.
 
-They stand apart from the tests that run them because broken stores must fail them as well (see `test_defects`).
+They stand apart from the tests that run them because broken stores must fail them as well (see
+`test_defects`).
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ def connections(path: Path) -> list[Any]:
 
 
 def matched_words(sql: str, bindings: Any) -> list[list[str]]:
-    """The words a statement asks FTS5 for, each as often as it is asked for; [] if it asks for none."""
+    """The words a statement asks FTS5 for, each as often as it is asked for;
+    [] if it asks for none.
+    """
     asked = sql.count("match ?")
     return [" OR ".join(bindings[:asked]).split(" OR ")] if asked else []
 
@@ -73,7 +77,9 @@ def everything(store: SqliteStore, *items: Item) -> object:
 
 @rule
 def writers_wait_for_each_other(folder: Path) -> None:
-    """Any number of writers: each waits for its turn, none is refused while the others are quick."""
+    """Any number of writers: each waits for its turn,
+    none is refused while the others are quick.
+    """
     failures: list[str] = []
     with ExitStack() as stack:
         stores = [stack.enter_context(opened(folder)) for _ in range(4)]
@@ -100,7 +106,9 @@ def writers_wait_for_each_other(folder: Path) -> None:
 
 @rule
 def the_write_of_another_handle_is_in_the_next_search(folder: Path) -> None:
-    """What another connection committed, added, changed, filled or removed, the next search sees."""
+    """What another connection committed, added, changed, filled or removed,
+    the next search sees.
+    """
     with opened(folder) as mine, opened(folder) as other:
         other.replace(
             [
@@ -171,7 +179,9 @@ def a_stored_vector_has_length_one(folder: Path) -> None:
 
 @rule
 def the_nearest_are_exact_however_near_the_others_are(folder: Path) -> None:
-    """Among thousands of almost equal vectors the best are the best: what is scanned first only says where to look."""
+    """Among thousands of almost equal vectors the best are the best:
+    what is scanned first only says where to look.
+    """
     chance = np.random.default_rng(5)
     with opened(folder) as store:
         for spread in (1e-3, 1e-4):
@@ -211,7 +221,9 @@ def the_nearest_are_exact_however_near_the_others_are(folder: Path) -> None:
 
 @rule
 def what_was_removed_is_nowhere_in_the_files(folder: Path) -> None:
-    """After `remove`, and after an update, no byte of the text, its words or its vectors is left in the file or its log."""
+    """After `remove`, and after an update, no byte of the text,
+    its words or its vectors is left in the file or its log.
+    """
     secret = f"secret {SECRET}"
     vector = vector_of(secret)
     code = np.rint(vector / (np.abs(vector).max() / 127)).astype(np.int8)  # as vectors are scanned
@@ -288,7 +300,9 @@ class _Stop:
 
 @rule
 def a_write_that_fails_at_any_statement_changes_nothing(folder: Path) -> None:
-    """A write that fails half-way raises our error with the first cause, leaves what was there, and the next one works."""
+    """A write that fails half-way raises our error with the first cause, leaves what was there,
+    and the next one works.
+    """
     held = [
         item(Ref("n", "1"), "first zorbak", "its tail", metadata={"lang": "en"}),
         item(Ref("n", "2"), "second velquon", vectors=[None]),
@@ -356,7 +370,9 @@ def the_file_of_another_program_is_left_alone(folder: Path) -> None:
 
 @rule
 def a_second_library_is_refused(folder: Path) -> None:
-    """While the store is open Python's own sqlite3 may not open the file, and the other way round."""
+    """While the store is open Python's own sqlite3 may not open the file,
+    and the other way round.
+    """
     path = folder / "index.db"
     with opened(folder) as store:
         store.stats()
@@ -380,7 +396,9 @@ def _refused(act: Callable[[], object]) -> None:
 
 @rule
 def a_file_that_was_replaced_takes_no_writes(folder: Path) -> None:
-    """A write to a path that leads to another file by now is refused, instead of being lost with the old file."""
+    """A write to a path that leads to another file by now is refused,
+    instead of being lost with the old file.
+    """
     with opened(folder) as store:
         store.replace([item(Ref("n", "1"), "one")])
         store.backup(folder / "copy.db")
@@ -392,7 +410,9 @@ def a_file_that_was_replaced_takes_no_writes(folder: Path) -> None:
 
 @rule
 def what_is_asked_is_never_part_of_a_statement(folder: Path) -> None:
-    """Queries, filters, names and texts are bound; SQLite is given the same statements whatever they are."""
+    """Queries, filters, names and texts are bound;
+    SQLite is given the same statements whatever they are.
+    """
     texts: set[str] = set()
     with opened(folder) as store:
         for turn in range(2):
@@ -417,7 +437,9 @@ def what_is_asked_is_never_part_of_a_statement(folder: Path) -> None:
 
 @rule
 def a_query_asks_for_few_words(folder: Path) -> None:
-    """A query is cut to 32 words of which each counts three times at most, before SQLite sees it."""
+    """A query is cut to 32 words of which each counts three times at most,
+    before SQLite sees it.
+    """
     matched: list[list[str]] = []
     with opened(folder) as store:
         store.replace([item(Ref("n", "1"), "zorbak " * 50)])
@@ -441,7 +463,9 @@ def a_query_asks_for_few_words(folder: Path) -> None:
 
 @rule
 def a_commit_is_on_the_disk(folder: Path) -> None:
-    """With durability "full", the default, every connection that can write waits for the disk at a commit."""
+    """With durability "full", the default, every connection that can write waits for the
+    disk at a commit.
+    """
     with opened(folder) as store:
         store.replace([item(Ref("n", "1"), "one")])
         modes = {connection.pragma("synchronous") for connection in connections(store.path)}
@@ -451,7 +475,9 @@ def a_commit_is_on_the_disk(folder: Path) -> None:
 
 @rule
 def an_older_search_never_finds_what_is_not_there_yet(folder: Path) -> None:
-    """Within a snapshot words, vectors and rows are of one moment, also when vectors are held in memory."""
+    """Within a snapshot words, vectors and rows are of one moment,
+    also when vectors are held in memory.
+    """
     with opened(folder) as mine, opened(folder) as other:
         other.replace(
             [

@@ -1,4 +1,6 @@
-"""Batch jobs under crashes and preemptions, on the SQLite file; `tests/test_batch_schedules.py` plays more of them."""
+"""Batch jobs under crashes and preemptions, on the SQLite file;
+`tests/test_batch_schedules.py` plays more of them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Whatever becomes of the bytes of a file: reading it does not crash, and damage that changes an answer is found."""
+"""Whatever becomes of the bytes of a file: reading it does not crash,
+and damage that changes an answer is found.
+"""
 
 from __future__ import annotations
 
@@ -104,8 +106,9 @@ def without_log(path: Path) -> Path:
 def verdict(seen: dict[str, Any], sound: dict[str, Any]) -> str:
     """What reading a damaged file came to.
 
-    "refused": it could not be opened. "harmless": every answer is right. "found": `check` names the damage, or at least
-    every wrong answer is an error. "missed": a wrong answer was given, and `check` finds nothing.
+    "refused": it could not be opened. "harmless": every answer is right. "found": `check` names the
+    damage, or at least every wrong answer is an error. "missed": a wrong answer was given, and
+    `check` finds nothing.
     """
     if "open" in seen["raised"]:
         return "refused"

@@ -1,4 +1,6 @@
-"""Many at once on one file: no lock errors, no torn or stale reads, nothing lost, over processes, threads and forks."""
+"""Many at once on one file: no lock errors, no torn or stale reads, nothing lost, over processes,
+threads and forks.
+"""
 
 from __future__ import annotations
 
@@ -92,8 +94,10 @@ def test_two_writers_and_eight_readers_agree() -> None:
     p99 = at_99_percent([wait for one in wrote for wait in one["waits"]])
     looks, fresh = sum(one["looks"] for one in read), sum(one["fresh"] for one in read)
     record(
-        "processes", writers=WRITERS, readers=READERS, writes=WRITERS * WRITES * SOAK, looks=looks, fresh_looks=fresh,
-        lock_errors=len(errors), torn=len(torn), stale=len(stale), write_p99_ms=round(p99 * 1000, 1),
+        "processes", writers=WRITERS, readers=READERS, writes=WRITERS * WRITES * SOAK, looks=looks,
+        fresh_looks=fresh,
+        lock_errors=len(errors), torn=len(torn), stale=len(stale),
+        write_p99_ms=round(p99 * 1000, 1),
     )  # fmt: skip
 
 

@@ -1,7 +1,9 @@
-"""A test that has never failed proves nothing: known bugs are put into the store, one by one, and a check must catch each.
+"""A test that has never failed proves nothing: known bugs are put into the store, one by one,
+and a check must catch each.
 
-They are the bugs of older systems, those of peers, and those this store had itself. Each is one deviation, done to the real
-store: to the statements on their way to SQLite, or to one of its functions. Longer than the house limit: a list to be read.
+They are the bugs of older systems, those of peers, and those this store had itself. Each is one
+deviation, done to the real store: to the statements on their way to SQLite, or to one of its
+functions. Longer than the house limit: a list to be read.
 """
 
 from __future__ import annotations
@@ -124,7 +126,7 @@ def changed(patch: Patch, owner: Any, name: str, make: Callable[[Any], Any]) -> 
     patch.setattr(owner, name, make(getattr(owner, name)))
 
 
-# --- words ----------------------------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------
 
 
 @caught_by("what_was_removed_is_nowhere_in_the_files")
@@ -194,7 +196,7 @@ def after_the_limit(self: SqliteStore, found: Ranking, scope: Scope) -> Ranking:
     return Ranking(found.source, tuple(id for id, _ in kept), tuple(score for _, score in kept))
 
 
-# --- vectors --------------------------------------------------------------------------------------------------------
+# --- vectors --------------------------------------------------------------------------------------
 
 
 @caught_by("the_scope_holds_before_the_limit")
@@ -325,7 +327,7 @@ def the_code_of_a_removed_vector_stays(patch: Patch) -> None:
     changed(patch, _slots, "_give_up", make)
 
 
-# --- writing --------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 
 @caught_by("replace_leaves_nothing_behind")
@@ -437,7 +439,7 @@ def a_late_vector_replaces_the_one_that_is_there(patch: Patch) -> None:
     swap(patch, "c.vector is null and d.id", "d.id")
 
 
-# --- transactions and files -----------------------------------------------------------------------------------------
+# --- transactions and files -----------------------------------------------------------------------
 
 
 @caught_by("writers_wait_for_each_other")
@@ -561,7 +563,7 @@ def the_index_of_words_is_not_compared(patch: Patch) -> None:
     swap(patch, "values ('integrity-check', 1)", None)
 
 
-# --- scopes and tenants ---------------------------------------------------------------------------------------------
+# --- scopes and tenants ---------------------------------------------------------------------------
 
 
 @caught_by("every_operator_means_what_it_says")
@@ -692,11 +694,14 @@ def keys_are_compared_blind_for_case(patch: Patch) -> None:
     swap(patch, "key = ?", "key = ? collate nocase")
 
 
-# --- processes ------------------------------------------------------------------------------------------------------
+# --- processes ------------------------------------------------------------------------------------
 
 IN_A_PROCESS = {
     "forked children count the parents locks as theirs": (
-        "kept = []; _pool.Pool.hold_still = lambda *_: []; _pool.leave_to_parent = lambda: kept.extend(_connection._opened)",
+        (
+            "kept = []; _pool.Pool.hold_still = lambda *_: []; _pool.leave_to_parent = lambda: "
+            "kept.extend(_connection._opened)"
+        ),
         "crowd.outlived(folder, 3, 2)",
         lambda told: bool(told["lost"]),
     ),
@@ -706,7 +711,9 @@ IN_A_PROCESS = {
         lambda told: told is None,
     ),
 }
-"""What is broken, what runs then, and whether that shows it; these cannot be tried in the process of the tests."""
+"""What is broken, what runs then, and whether that shows it;
+these cannot be tried in the process of the tests.
+"""
 
 
 def shows(broken: str, run: str, seen: Callable[[Any], bool]) -> bool:
@@ -727,7 +734,7 @@ def shows(broken: str, run: str, seen: Callable[[Any], bool]) -> bool:
     return seen(json.loads(ran.stdout) if ran.returncode == 0 else None)
 
 
-# --- the proof ------------------------------------------------------------------------------------------------------
+# --- the proof ------------------------------------------------------------------------------------
 
 
 def complaint(defect: Defect) -> str:

@@ -1,4 +1,6 @@
-"""Disks that are full, cannot be written, are shared over a network or change under a running process; files of others."""
+"""Disks that are full, cannot be written, are shared over a network or change under a running
+process; files of others.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ class Limit:
         connection.pragma("max_page_count", self.pages)
 
     def put(self, pages: int | None) -> None:
-        """From now on so many more than there are, for those that are open as well; None is as many as one likes."""
+        """From now on so many more than there are, for those that are open as well;
+        None is as many as one likes.
+        """
         self.pages = 2**30
         for connection in list(self.connections):
             try:
@@ -94,7 +98,9 @@ def test_a_full_disk_refuses_a_write_whole_and_loses_none(folder: Path) -> None:
 
 @contextmanager
 def mounted_read_only(source: Path, place: Path) -> Iterator[None]:
-    """Within it, a file system nobody can write to, with the files of a folder; skips where one cannot be mounted."""
+    """Within it, a file system nobody can write to, with the files of a folder;
+    skips where one cannot be mounted.
+    """
     place.mkdir()
     made = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)],

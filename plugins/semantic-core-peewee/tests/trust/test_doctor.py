@@ -1,4 +1,6 @@
-"""The command an operator has: one line per finding, everything derived made anew, a backup that is the store."""
+"""The command an operator has: one line per finding, everything derived made anew,
+a backup that is the store.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Every way to fail gives one of our errors, says in a line what to do, and leaves the store usable.
+"""Every way to fail gives one of our errors, says in a line what to do,
+and leaves the store usable.
 
 Longer than the house limit: a table of triggers, each of them really pulled.
 """
@@ -66,8 +67,8 @@ Trigger = Callable[[Path], Iterator[Act]]
 
 @attrs.frozen
 class Case:
-    """What fails, and how. cause: class of `__cause__`, None where there must be none. usable: whether the file is a store
-    once the trigger has ended."""
+    """What fails, and how. cause: class of `__cause__`, None where there must be none. usable:
+    whether the file is a store once the trigger has ended."""
 
     trigger: Trigger
     error: type[SemanticCoreError]
@@ -118,7 +119,7 @@ def write(store: SqliteStore) -> object:
     return store.replace([item(Ref("n", "2"), f"another {CANARY}", "second")])
 
 
-# --- busy, full, read-only ------------------------------------------------------------------------------------------
+# --- busy, full, read-only ------------------------------------------------------------------------
 
 HOLD = """
 import apsw, sys
@@ -213,7 +214,7 @@ def somebody_interrupts_it(folder: Path) -> Iterator[Act]:
         write(store)
 
 
-# --- the path -------------------------------------------------------------------------------------------------------
+# --- the path -------------------------------------------------------------------------------------
 
 
 @raises(StoreUnavailable, FileNotFoundError)
@@ -265,7 +266,7 @@ def a_durability_there_is_not(folder: Path) -> Iterator[Act]:
     yield lambda: SqliteStore(SPACE, folder / "index.db", durability="most")  # type: ignore[arg-type]
 
 
-# --- what is in the file --------------------------------------------------------------------------------------------
+# --- what is in the file --------------------------------------------------------------------------
 
 
 @raises(StoreForeign, usable=False)
@@ -357,7 +358,7 @@ def another_embedder(folder: Path) -> Iterator[Act]:
     yield lambda: SqliteStore(Space("another", SPACE.dimensions), path)
 
 
-# --- misuse ---------------------------------------------------------------------------------------------------------
+# --- misuse ---------------------------------------------------------------------------------------
 
 
 @raises(StoreMisuse)
@@ -414,7 +415,7 @@ def it_has_no_tenants(folder: Path) -> Iterator[Act]:
     yield lambda: SqliteStore(SPACE, path, multi_tenant=True)
 
 
-# --- what is handed over --------------------------------------------------------------------------------------------
+# --- what is handed over --------------------------------------------------------------------------
 
 HANDED_OVER: dict[str, tuple[type[SemanticCoreError], Callable[[SqliteStore], object]]] = {
     "a vector that is not finite": (
@@ -460,7 +461,9 @@ def folder() -> Iterator[Path]:
 
 
 def is_well_told(code: str, message: str, hint: str) -> None:
-    """Fail unless the error says in a line what is the matter and what to do, and gives nothing away."""
+    """Fail unless the error says in a line what is the matter and what to do,
+    and gives nothing away.
+    """
     whole = f"{message} {hint}"
     assert "\n" not in whole and len(whole) <= LONGEST, whole
     assert message.endswith("."), message

@@ -1,4 +1,6 @@
-"""Any text is a legal query, any filter is data, and no vector is poison: what is tried here is meant to break in."""
+"""Any text is a legal query, any filter is data, and no vector is poison:
+what is tried here is meant to break in.
+"""
 
 from __future__ import annotations
 
@@ -152,7 +154,9 @@ def hostile_strings(seed: int, amount: int) -> Iterator[str]:
 
 
 class Statements:
-    """Every statement SQLite is given by this process while it is watched, its own inner ones too."""
+    """Every statement SQLite is given by this process while it is watched,
+    its own inner ones too.
+    """
 
     def __init__(self) -> None:
         self.texts: set[str] = set()
@@ -224,7 +228,8 @@ def test_any_text_is_a_legal_query_and_never_part_of_a_statement(folder: Path) -
     assert seen.with_canary() == []
     assert len(seen.texts) < 40, "the text of statements depends on what is asked"
     record(
-        "hostile_queries", queries=part(QUERIES), errors=len(errors), statements=len(seen.texts), in_statements=0,
+        "hostile_queries", queries=part(QUERIES), errors=len(errors), statements=len(seen.texts),
+        in_statements=0,
         worst_ms=round(slowest * 1000, 2),
     )  # fmt: skip
 
@@ -286,9 +291,12 @@ def test_a_query_asks_for_few_words_whatever_it_holds(folder: Path) -> None:
 
 
 KEYS = (
-    *("lang", "a.b", "$.x') OR 1=1 --", 'quo"te', "o'b", "Ключ 🔑", "0", "[0]", "?", "?1", ":a", "@b", "key", "kind"),
-    *("d.id", "a.key", "tenant", "generation", "1=1", "x' or 'x'='x", "null", "NULL", "%", "_", "\\", "--", "/*", ";", " "),
-    f"{CANARY}'", f'{CANARY}"); drop table document; --', f"$.{CANARY}", "k" * 128, "\U0010ffff", "e\u0301", "é",
+    *("lang", "a.b", "$.x') OR 1=1 --", 'quo"te', "o'b", "Ключ 🔑", "0", "[0]", "?", "?1", ":a",
+     "@b", "key", "kind"),
+    *("d.id", "a.key", "tenant", "generation", "1=1", "x' or 'x'='x", "null", "NULL", "%", "_",
+     "\\", "--", "/*", ";", " "),
+    f"{CANARY}'", f'{CANARY}"); drop table document; --', f"$.{CANARY}", "k" * 128, "\U0010ffff",
+    "e\u0301", "é",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
     *(

@@ -1,4 +1,6 @@
-"""Every file operation of every operation of a store fails in turn: nothing is half done, and the true cause is told."""
+"""Every file operation of every operation of a store fails in turn: nothing is half done,
+and the true cause is told.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,11 @@ Act = Callable[[Any, Path], Any]
 class Operation:
     """What is done while the disk fails; act gets the store and the path. step: what it writes.
 
-    begin: with an open store nothing was asked of, with one that has read and written, with none, or with not even a file.
-    pages: of the log, after which it is emptied within a commit. each: which calls fail in a plain run, 1 is every one (the
-    first ten and the last ten always do); one that copies page after page has many that are alike.
+    begin: with an open store nothing was asked of, with one that has read and written, with none,
+    or with not even a file.
+    pages: of the log, after which it is emptied within a commit. each: which calls fail in a plain
+    run, 1 is every one (the first ten and the last ten always do); one that copies page after page
+    has many that are alike.
     """
 
     name: str
@@ -131,7 +135,9 @@ class Sweep:
                     shutil.copy(f"{self.folder / NAME}{suffix}", self._sound)
 
     def run(self) -> None:
-        """Fail each call once, each call and all after it, and each that takes space for want of it."""
+        """Fail each call once, each call and all after it,
+        and each that takes space for want of it.
+        """
         with self._disk.attached(), log_of(self.operation.pages):
             for full in (False, True):
                 counting = Fault(full=full)
@@ -167,7 +173,10 @@ class Sweep:
             error = raised
         finally:
             self._disk.fault = None
-        self._where = f"{operation}, call {fault.at} for {'space' if fault.full else 'anything'}{' and after' * fault.ever}"
+        self._where = (
+            f"{operation}, call {fault.at} for "
+            f"{'space' if fault.full else 'anything'}{' and after' * fault.ever}"
+        )
         if usual is None:
             assert error is None, f"{operation} fails on a sound disk: {error!r}"
         elif fault.hits:
@@ -186,7 +195,9 @@ class Sweep:
             self._failed("masked", f"{reason}: {error!r} from {error.__cause__!r}")
 
     def _left(self, path: Path, store: Any, fault: Fault, error: Exception | None) -> None:
-        """Judge the files: as a crash would leave them now, through the same store, and opened again."""
+        """Judge the files: as a crash would leave them now, through the same store,
+        and opened again.
+        """
         operation = self.operation
         if fault.ever:
             crashed = shutil.copytree(path.parent, self.folder / "crashed") / NAME

@@ -1,4 +1,6 @@
-"""Whatever moment a process is killed at: what it acknowledged is there, whole, and nothing else is."""
+"""Whatever moment a process is killed at: what it acknowledged is there, whole,
+and nothing else is.
+"""
 
 from __future__ import annotations
 
@@ -119,7 +121,9 @@ class Writer:
 
 @dataclass
 class Trial:
-    """Writers of one file that are killed together, again and again, and what was found. others: look after the file."""
+    """Writers of one file that are killed together, again and again, and what was found.
+    others: look after the file.
+    """
 
     seed: int
     prefixes: Sequence[str]
@@ -128,7 +132,9 @@ class Trial:
     recovery: float = 0.0
 
     def run(self, kills: int) -> None:
-        """Until there have been so many kills, and ten documents acknowledged for each: a busy machine writes less."""
+        """Until there have been so many kills, and ten documents acknowledged for each:
+        a busy machine writes less.
+        """
         rng = random.Random(self.seed)
         with nurseries(len(self.prefixes) + self.others) as opened, folder_in_memory() as folder:
             while self.figures["kills"] < kills or self.figures["acknowledged"] < 10 * kills:

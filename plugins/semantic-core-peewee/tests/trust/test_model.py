@@ -1,6 +1,8 @@
-"""Random histories over two handles on one file: every answer is the oracle's, whatever was done before.
+"""Random histories over two handles on one file: every answer is the oracle's,
+whatever was done before.
 
-Longer than the house limit: one machine, and a rule for everything that can be done to a store or asked of it.
+Longer than the house limit: one machine, and a rule for everything that can be done to a store or
+asked of it.
 """
 
 from __future__ import annotations
@@ -133,7 +135,7 @@ class Histories(RuleBasedStateMachine):
             for key in KEYS
         ]
 
-    # --- what is done -------------------------------------------------------------------------------------------
+    # --- what is done -----------------------------------------------------------------------------
 
     @rule(which=handle, given=st.lists(drafts, min_size=1, max_size=4), stamp=stamp)
     def replace(self, which: int, given: list[Any], stamp: int | None) -> None:
@@ -230,7 +232,7 @@ class Histories(RuleBasedStateMachine):
             for file in self.folder.glob(f"{copy.name}*"):
                 file.unlink()
 
-    # --- what is asked ------------------------------------------------------------------------------------------
+    # --- what is asked ----------------------------------------------------------------------------
 
     @rule(
         which=handle, text=st.sampled_from((*PASSAGES, "nowhere", OWN)), limit=limit, scope=numbers
@@ -372,7 +374,7 @@ class Histories(RuleBasedStateMachine):
             played["check"] += 1
             assert self.stores[which].check() == []
 
-    # --- what it is done with -----------------------------------------------------------------------------------
+    # --- what it is done with ---------------------------------------------------------------------
 
     def same_counts(self, which: int, tenant: str | None = None) -> None:
         counted = {
@@ -442,7 +444,10 @@ class Histories(RuleBasedStateMachine):
     def bad(
         self, place: int
     ) -> list[tuple[tuple[type[Exception], ...], Callable[[SqliteStore], object]]]:
-        """Calls that must be refused, and with what. Each batch begins with a document that could be written."""
+        """Calls that must be refused, and with what.
+
+        Each batch begins with a document that could be written.
+        """
         ref, other = self.ref(place), self.ref(place + 1)
         fine = self.item(place, ["zorbak", "gorvax velquon"], 3, "never kept", 1, 0)
         wrong_tenant = Ref(other.collection, other.key, "" if other.tenant else "acme")

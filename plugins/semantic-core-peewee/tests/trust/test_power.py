@@ -47,7 +47,9 @@ KEYS = 6
 
 @contextmanager
 def connections(pages: int, durability: Durability) -> Iterator[None]:
-    """Within it, every connection empties the log after so many pages; with "off" none of them waits for the disk."""
+    """Within it, every connection empties the log after so many pages;
+    with "off" none of them waits for the disk.
+    """
 
     def prepare(connection: apsw.Connection) -> None:
         if durability == "off":

@@ -1,4 +1,6 @@
-"""Tenants do not see each other: canaries in every tenant, and every public entry asked for the canaries of the others."""
+"""Tenants do not see each other: canaries in every tenant,
+and every public entry asked for the canaries of the others.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def canary_vector(tenant: str) -> Any:
 
 
 def own(tenant: str) -> Item:
-    """What the trial puts into the store itself: canaries in ref, text, title, metadata, and the vector."""
+    """What the trial puts into the store itself: canaries in ref, text, title, metadata,
+    and the vector.
+    """
     word = canary(tenant)
     vectors = [canary_vector(tenant), None]
     return item(
@@ -92,7 +96,9 @@ def shown(answer: object) -> str:
 
 
 class Trial:
-    """One multi-tenant file and its front door; entries of both by name, called for one tenant about another."""
+    """One multi-tenant file and its front door; entries of both by name,
+    called for one tenant about another.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.chance = folder, random.Random(7)
@@ -108,7 +114,7 @@ class Trial:
         ]
         self.store.replace([passage(ref, text) for ref, text in crowd])
 
-    # --- what is asked, by the name of the entry: (who asks, about whom) ----------------------------------------
+    # --- what is asked, by the name of the entry: (who asks, about whom) --------------------------
 
     def scope(self, tenant: str, other: str) -> Scope:
         wheres: tuple[Mapping[str, Any], ...] = (
@@ -311,7 +317,9 @@ def trial() -> Iterator[Trial]:
 
 
 def public(of: type, thing: object) -> set[str]:
-    """What a class offers, and what its objects carry besides; not the ways to make one, which answer nothing."""
+    """What a class offers, and what its objects carry besides; not the ways to make one,
+    which answer nothing.
+    """
     makers = {name for name in dir(of) if isinstance(inspect.getattr_static(of, name), classmethod)}
     return {
         f"{of.__name__}.{name}"

@@ -9,7 +9,9 @@ def shout(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    """SQLite alters no column: Django makes the table anew, and with the old one its triggers go."""
+    """SQLite alters no column: Django makes the table anew,
+    and with the old one its triggers go.
+    """
 
     dependencies = [("diary", "0001_initial")]
     operations = [
