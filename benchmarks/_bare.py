@@ -32,11 +32,11 @@ pragma wal_autocheckpoint = 4000;
 """
 BY_HAND = """
 create table document (
-  id integer primary key, collection text, key text, title text, text text, media_type text, metadata text,
-  unique (collection, key));
+  id integer primary key, collection text, key text, title text, text text, media_type text,
+  metadata text, unique (collection, key));
 create table chunk (
-  id integer primary key, document integer, position integer, kind text, start integer, "end" integer, headings text,
-  text text, passage text, fingerprint text, vector blob);
+  id integer primary key, document integer, position integer, kind text, start integer,
+  "end" integer, headings text, text text, passage text, fingerprint text, vector blob);
 create index chunk_document on chunk (document, position);
 """
 WORDS = (

@@ -22,11 +22,13 @@ FIRST_SEARCH = dedent("""\
 """Arguments: store, path, embedder, query, mode."""
 MEMORY = dedent("""
     import os, resource, sys
-    if os.path.exists("/proc/self/status"):  # what getrusage says there counts the process that started this one, too
-        peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]
-        print(int(peak) * 1024)
+    # What getrusage says there counts the process that started this one, too.
+    if os.path.exists("/proc/self/status"):
+        lines = open("/proc/self/status")
+        print(int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024)
     else:
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(peak * (1 if sys.platform == "darwin" else 1024))
 """)
 """Added to a script, prints its peak memory in bytes."""
 LOADED = dedent("""

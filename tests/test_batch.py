@@ -64,7 +64,7 @@ def texts(count: int, word: str = "beans") -> list[str]:
     return [f"{word} number {number}" for number in range(count)]
 
 
-def test_what_is_stored_asynchronously_is_found_by_words_at_once_and_by_meaning_when_its_job_is_done(
+def test_what_is_stored_asynchronously_is_found_by_words_at_once_and_by_meaning_when_its_job_is_done(  # noqa: E501
     office: Office,
 ) -> None:
     report = office.ingest("tomatoes want sun", "carrots want sand")

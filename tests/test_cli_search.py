@@ -35,7 +35,7 @@ If decides between two blocks.
 ## Functions
 
 A function groups statements under a name, to be called again.
-"""
+"""  # noqa: E501
 COOKING = """---
 lang: de
 year: 2019

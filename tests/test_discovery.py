@@ -697,7 +697,12 @@ def shelf(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
         """
         from typing import Annotated
         from semantic_core import hookimpl
-        def make(size: Annotated[int, "numbers per vector"] = 64, *, api_key: str = "tell-nobody", model: str): ...
+        def make(
+            size: Annotated[int, "numbers per vector"] = 64,
+            *,
+            api_key: str = "tell-nobody",
+            model: str,
+        ): ...
         @hookimpl
         def semantic_embedders(): return {"tiny": make}
         """,

@@ -56,7 +56,7 @@ A `for` loop goes through the items of a list, one by one. A `while` loop repeat
 ## Leaving early
 
 `break` ends the loop at once; `continue` goes on with the next item.
-""",
+""",  # noqa: E501
     "errors.md": """\
 ---
 title: Errors
@@ -66,7 +66,7 @@ year: 2023
 # Errors
 
 An exception stops the program unless somebody catches it. Close files in a `finally` block, or better, use `with`.
-""",
+""",  # noqa: E501
     "garden.txt": """\
 Tomatoes want sun, water in the morning, and a stick to lean on.
 

@@ -35,7 +35,8 @@ PROBE = """
 import sys
 before = set(sys.modules)
 {statement}
-print(__import__("json").dumps(sorted({{name.partition(".")[0] for name in sys.modules.keys() - before}})))
+brought = {{name.partition(".")[0] for name in sys.modules.keys() - before}}
+print(__import__("json").dumps(sorted(brought)))
 """
 
 

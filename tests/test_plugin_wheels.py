@@ -56,8 +56,9 @@ SOURCES = {
                 return None
             chunks, start = [], 0
             for position, line in enumerate(document.text.splitlines()):
-                chunks.append(Chunk(ChunkId(document.ref, position), line, start, start + len(line)))
-                start += len(line) + 1
+                end = start + len(line)
+                chunks.append(Chunk(ChunkId(document.ref, position), line, start, end))
+                start = end + 1
             return chunks
         """,
     "thunder": """
@@ -77,7 +78,8 @@ USE = """
 from semantic_core import Document, Ref, SemanticCore
 
 with SemanticCore(store="memory", embedder="letters", embedder_options={"dimensions": 31}) as core:
-    core.ingest(Document(Ref("poems", "pond"), "an old silent pond\\na frog jumps in\\nsplash", media_type="text/haiku"))
+    haiku = "an old silent pond\\na frog jumps in\\nsplash"
+    core.ingest(Document(Ref("poems", "pond"), haiku, media_type="text/haiku"))
     print(core.stats().chunks, core.embedder.space, core.search("frog jumps")[0].text)
 """
 

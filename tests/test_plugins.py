@@ -560,7 +560,7 @@ class BusyStore(MemoryStore):
         raise StoreBusy("Someone writes.")
 
 
-def test_when_the_kernels_own_retrieval_fails_and_nobody_else_finds_the_error_itself_comes_through() -> (
+def test_when_the_kernels_own_retrieval_fails_and_nobody_else_finds_the_error_itself_comes_through() -> (  # noqa: E501
     None
 ):
     store = BusyStore(SPACE)

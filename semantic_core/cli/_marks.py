@@ -11,9 +11,10 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 
 _VOWELS = frozenset("aeiouy")
-_COMMON = """a an and are as at be been but by can could did do does for from had has have how i if in into is it its me my
-no not of on or our shall should so some such than that the their them then there these they this those to too us was we were
-what when where which who whom whose why will with would you your"""
+_COMMON = """a an and are as at be been but by can could did do does for from had has have how i
+if in into is it its me my no not of on or our shall should so some such than that the their them
+then there these they this those to too us was we were what when where which who whom whose why will
+with would you your"""
 _STOP_WORDS = frozenset(_COMMON.split())
 _UNSPACED = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"

@@ -48,7 +48,7 @@ path = {path}
 # soft = 5
 # hard = 10
 # per = "day"
-"""
+"""  # noqa: E501
 
 
 @click.command()

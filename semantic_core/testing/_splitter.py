@@ -49,7 +49,9 @@ def splitter_checks(
 
     Give each to pytest, with the splitter: ``split(document, max_chars)``::
 
-        @pytest.mark.parametrize("check", splitter_checks(media_type="text/x-rst", samples=MY_TEXTS), ids=str)
+        CHECKS = splitter_checks(media_type="text/x-rst", samples=MY_TEXTS)
+
+        @pytest.mark.parametrize("check", CHECKS, ids=str)
         def test_splitter(check):
             check(my_plugin.semantic_split)
 

@@ -30,7 +30,10 @@ def store_checks(*, persistent: bool = False, histories: int = HISTORIES) -> lis
 
         @pytest.mark.parametrize("check", store_checks(persistent=True), ids=str)
         def test_store(check, tmp_path):
-            check(lambda space, name="index", **options: MyStore(space, path=tmp_path / f"{name}.db", **options))
+            def opener(space, name="index", **options):
+                return MyStore(space, path=tmp_path / f"{name}.db", **options)
+
+            check(opener)
 
     Opening a name for the first time in a check must give an empty store. persistent: opening it
     again, after `close`, gives the same store with all that is in it, and the checks about that are

@@ -155,7 +155,8 @@ WRONG = {
         "django.setup()",
     ),
     "def core(): return {}['core']": ("fails when it is called: KeyError: 'core'", "line 4"),
-    "from semantic_core.errors import ConfigError\nraise ConfigError('No table yet.', hint='Migrate.')": (
+    "from semantic_core.errors import ConfigError\n"
+    "raise ConfigError('No table yet.', hint='Migrate.')": (
         "error: No table yet.",
         "Migrate.",
     ),

@@ -45,19 +45,21 @@ CREATE TABLE company (id INTEGER PRIMARY KEY, city VARCHAR(40), size INTEGER);
 CREATE TABLE author (id INTEGER PRIMARY KEY, name VARCHAR(40), age INTEGER, company_id INTEGER,
   FOREIGN KEY (company_id) REFERENCES company (id) ON DELETE SET NULL ON UPDATE CASCADE);
 CREATE TABLE blog (id INTEGER PRIMARY KEY);
-CREATE TABLE article (id INTEGER PRIMARY KEY, title VARCHAR(40), body TEXT, views INTEGER, tenant VARCHAR(40),
-  author_id INTEGER, blog_id INTEGER, slug VARCHAR(40) UNIQUE,
+CREATE TABLE article (id INTEGER PRIMARY KEY, title VARCHAR(40), body TEXT, views INTEGER,
+  tenant VARCHAR(40), author_id INTEGER, blog_id INTEGER, slug VARCHAR(40) UNIQUE,
   FOREIGN KEY (author_id) REFERENCES author (id) ON DELETE SET NULL ON UPDATE CASCADE,
   FOREIGN KEY (blog_id) REFERENCES blog (id) ON DELETE CASCADE ON UPDATE CASCADE);
 CREATE TABLE person (id INTEGER PRIMARY KEY);
-CREATE TABLE comment (id INTEGER PRIMARY KEY, article_id INTEGER, text VARCHAR(40), likes INTEGER, person_id INTEGER,
+CREATE TABLE comment (id INTEGER PRIMARY KEY, article_id INTEGER, text VARCHAR(40), likes INTEGER,
+  person_id INTEGER,
   FOREIGN KEY (article_id) REFERENCES article (id) ON DELETE CASCADE ON UPDATE CASCADE,
   FOREIGN KEY (person_id) REFERENCES person (id) ON DELETE CASCADE);
 INSERT INTO company VALUES (1, 'Oslo', 5), (2, 'Bonn', 6);
 INSERT INTO author VALUES (1, 'Ada', 30, 1), (2, 'Bob', 40, 1), (3, 'Cem', 50, 2);
 INSERT INTO blog VALUES (1), (2);
 INSERT INTO person VALUES (1);
-INSERT INTO article VALUES (1, 'one', 'x', 0, 'acme', 1, 1, 's1'), (2, 'two', 'y', 0, 'acme', 1, 1, 's2'),
+INSERT INTO article VALUES (1, 'one', 'x', 0, 'acme', 1, 1, 's1'),
+  (2, 'two', 'y', 0, 'acme', 1, 1, 's2'),
   (3, 'three', 'z', 0, 'other', 2, 2, 's3'), (4, 'four', NULL, 0, NULL, NULL, NULL, NULL);
 INSERT INTO comment VALUES (1, 1, 'good', 0, 1), (2, 1, 'bad', 0, NULL), (3, 3, 'so so', 0, NULL)
 """

@@ -27,7 +27,10 @@ however long a text is.
 SURE: Final = 0.9
 """Part of a model's limit a text is cut to, since the estimate is one."""
 
-_DENSE = "\u1100-\u11ff\u2e80-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+_DENSE = (
+    "\u1100-\u11ff\u2e80-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
+)
 _LATIN = "A-Za-z\u00c0-\u024f"
 _PIECES = re.compile(
     rf"([{_LATIN}]+)|([{_DENSE}])|(\d)|([^\W\d_{_LATIN}{_DENSE}]+)|(\n+)|([^\w\s]|_)"

@@ -14,7 +14,7 @@
     |-- RequestRefused                the service does not accept the request
     |   |-- PassageRefused            some of the texts, named by their places
     |   `-- ModelUnknown              no such model, or not for this key
-    |-- JobFailed                     a batch job ended without results; the reason is in the message
+    |-- JobFailed                     a batch job ended without results; the message says why
     |-- ItemFailed                    one text of a job failed; the others did not
     `-- EmbedderUnavailable *
         |-- RateLimited *             too much in a minute
@@ -24,7 +24,7 @@
         |-- ServiceResting *          it failed again and again and is left alone for a while
         `-- ResultsUnavailable *      a finished job whose results cannot be fetched now
     EmbeddingInvalid
-    `-- AnswerInvalid                 not JSON, the wrong number of vectors, or vectors that are none
+    `-- AnswerInvalid                 not JSON, too many or too few vectors, or none that count
     InputError
     `-- JobTooLarge                   more than one job may carry
 

@@ -104,7 +104,8 @@ import json, sys
 import semantic_core_gemini
 from semantic_core_gemini import GeminiBatchClient, GeminiEmbedder, GoogleKeyring
 made = semantic_core_gemini.semantic_embedders()["gemini"](GoogleKeyring("a", "b"))
-made.space, made.max_chars, made.price("batch"), made.tokens(["x"]), made.estimate(["x"], ask=False), made.batch_client()
+made.space, made.max_chars, made.price("batch"), made.tokens(["x"])
+made.estimate(["x"], ask=False), made.batch_client()
 print(json.dumps(sorted({HEAVY!r} & set(sys.modules))))
 """
     assert run_python(code) == []
@@ -118,7 +119,8 @@ sys.argv = ["semantic-core", "plugins", "list"]
 out = io.StringIO()
 with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
     main()
-print(json.dumps(["gemini" in out.getvalue(), sorted(({HEAVY!r} - {{"numpy"}}) & set(sys.modules))]))
+heavy = {HEAVY!r} - {{"numpy"}}
+print(json.dumps(["gemini" in out.getvalue(), sorted(heavy & set(sys.modules))]))
 """
     assert run_python(code) == [True, []]
 
@@ -129,7 +131,10 @@ def test_nothing_is_asked_of_the_network_before_the_first_text(
     code = """
 import json, sys
 asked = []
-sys.addaudithook(lambda event, arguments: asked.append(event) if event.startswith("socket.") else None)
+def note(event, arguments):
+    if event.startswith("socket."):
+        asked.append(event)
+sys.addaudithook(note)
 from semantic_core_gemini import GeminiEmbedder, GoogleKeyring
 GeminiEmbedder(GoogleKeyring("a", "b")).batch_client()
 print(json.dumps(asked))

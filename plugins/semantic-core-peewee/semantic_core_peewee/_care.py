@@ -84,8 +84,8 @@ def _words(view: View, dimensions: int) -> Iterator[str]:
 
 def _texts(view: View, dimensions: int) -> Iterator[str]:
     rows = view.raw.execute(
-        """select id, tenant, collection, key, crc, text, text_hash, characters, stamp, created_at, updated_at, title,
-        media_type, language, metadata from document"""
+        """select id, tenant, collection, key, crc, text, text_hash, characters, stamp, created_at,
+        updated_at, title, media_type, language, metadata from document"""
     )
     for (
         id,
@@ -115,7 +115,8 @@ def _texts(view: View, dimensions: int) -> Iterator[str]:
 def _passages(view: View, dimensions: int) -> Iterator[str]:
     rows = view.raw.execute(
         """select c.id, c.document, c.position, c.crc, c.vector, c.vector_crc, c.fingerprint_crc,
-        c.generation = d.generation, c.kind, c.start, c."end", c.fingerprint, c.headings, c.metadata, c.text, c.lead, c.own
+        c.generation = d.generation, c.kind, c.start, c."end", c.fingerprint, c.headings,
+        c.metadata, c.text, c.lead, c.own
         from chunk as c left join document as d on d.id = c.document"""
     )
     for (

@@ -27,13 +27,15 @@ from semantic_core_peewee._rows import (
 )
 from semantic_core_peewee._slots import Added
 
-_ADD_DOCUMENT = """insert into document (id, generation, tenant, collection, key, title, media_type, language, metadata,
-    text_hash, stamp, crc, created_at, updated_at, characters, text)
+_ADD_DOCUMENT = """insert into document (id, generation, tenant, collection, key, title, media_type,
+    language, metadata, text_hash, stamp, crc, created_at, updated_at, characters, text)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_CHANGE_DOCUMENT = """update document set title = ?, media_type = ?, language = ?, metadata = ?, text_hash = ?, stamp = ?,
-    crc = ?, updated_at = ?, characters = ?, text = ? where id = ?"""
-_ADD_CHUNK = """insert into chunk (id, generation, document, crc, fingerprint_crc, vector_crc, position, kind, start, "end",
-    fingerprint, headings, metadata, text, lead, own, vector) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_CHANGE_DOCUMENT = """update document set title = ?, media_type = ?, language = ?, metadata = ?,
+    text_hash = ?, stamp = ?, crc = ?, updated_at = ?, characters = ?, text = ? where id = ?"""
+_ADD_CHUNK = """insert into chunk (id, generation, document, crc, fingerprint_crc, vector_crc,
+    position, kind, start, "end",
+    fingerprint, headings, metadata, text, lead, own, vector)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _ADD_WORDS = (
     "insert into words (rowid, passage) select id, passage from chunk where id between ? and ?"
 )

@@ -33,8 +33,8 @@ _FREE = f"""select {_TROUBLE} is not null, count(*), count(distinct c.fingerprin
     where c.generation = :generation and c.vector is null and {NOT_HELD} and {_MINE} group by 1"""  # noqa: S608 - ours
 _GIVEN_UP = f"""select d.tenant, d.collection, d.key, c.position, {_TROUBLE} as why
     from chunk as c indexed by chunk_waiting cross join document as d
-    where c.generation = ? and c.vector is null and d.id = c.document and why is not null and not {_HELD}
-    order by c.id limit ?"""  # noqa: S608 - ours
+    where c.generation = ? and c.vector is null and d.id = c.document and why is not null
+    and not {_HELD} order by c.id limit ?"""  # noqa: S608 - ours
 _SINCE = (
     "select d.updated_at from chunk as c join document as d on d.id = c.document where c.id = ?"
 )

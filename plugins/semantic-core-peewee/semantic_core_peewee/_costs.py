@@ -11,8 +11,9 @@ from decimal import Decimal
 from semantic_core.batch import PICO, Cost, Rate
 from semantic_core_peewee._pool import View
 
-_ADD = """insert into cost (day, tenant, collection, model, lane, currency, passages, tokens, amount)
-    values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set passages = passages + excluded.passages,
+_ADD = """insert into cost (day, tenant, collection, model, lane, currency, passages, tokens,
+    amount) values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update
+    set passages = passages + excluded.passages,
     tokens = tokens + excluded.tokens, amount = amount + excluded.amount"""
 _READ = """select day, tenant, collection, model, lane, passages, tokens, amount, currency from cost
     where day between ? and ? order by day, tenant, collection, model, lane, currency"""
@@ -45,11 +46,10 @@ def charge(view: View, rate: Rate, spent: Mapping[tuple[str, str], tuple[int, in
 
 def costs(view: View, since: str, until: str) -> list[Cost]:
     """The rows from one day to another."""
+    found = view.raw.execute(_READ, (since, until))
     return [
         Cost(
             day, tenant, collection, model, lane, passages, tokens, Decimal(amount) / PICO, currency
         )
-        for day, tenant, collection, model, lane, passages, tokens, amount, currency in view.raw.execute(
-            _READ, (since, until)
-        )
+        for day, tenant, collection, model, lane, passages, tokens, amount, currency in found
     ]

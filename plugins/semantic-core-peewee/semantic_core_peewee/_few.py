@@ -95,8 +95,8 @@ class KnownScopes:
         return None if isinstance(found, int) else found
 
     def _listed(self, view: View, clause: Clause) -> Known:
-        sql = f"""select group_concat(c.id) from document as d cross join chunk as c indexed by chunk_place
-            where c.document = d.id and {clause.sql}"""  # noqa: S608 - question marks only
+        sql = f"""select group_concat(c.id) from document as d
+            cross join chunk as c indexed by chunk_place where c.document = d.id and {clause.sql}"""  # noqa: S608 - question marks only
         return Known(np.sort(numbers(view.raw.execute(sql, clause.values).get)))
 
 

@@ -18,12 +18,13 @@ MOST_REFS = 20_000
 """Addresses of documents a store remembers: a few hundred bytes each."""
 
 _ROWS = "chunks"
-_REFS = """select d.id, d.collection, d.key, d.tenant from json_each(?) as j cross join document as d
-    where d.id = j.value"""
-_PLACES = """select c.id, c.document, c.position from json_each(?) as j cross join chunk as c indexed by chunk_owner
-    where c.id = j.value"""
-_NUMBERS = """select j.key, c.id from json_each(?) as j cross join document as d cross join chunk as c
-    where d.generation = ? and d.tenant = j.value ->> 0 and d.collection = j.value ->> 1 and d.key = j.value ->> 2
+_REFS = """select d.id, d.collection, d.key, d.tenant from json_each(?) as j
+    cross join document as d where d.id = j.value"""
+_PLACES = """select c.id, c.document, c.position from json_each(?) as j
+    cross join chunk as c indexed by chunk_owner where c.id = j.value"""
+_NUMBERS = """select j.key, c.id from json_each(?) as j cross join document as d
+    cross join chunk as c where d.generation = ? and d.tenant = j.value ->> 0
+    and d.collection = j.value ->> 1 and d.key = j.value ->> 2
     and c.document = d.id and c.position = j.value ->> 3"""
 _CHUNK = "cross join chunk as c where c.id = j.value"
 _CHUNK_AND_DOCUMENT = (

@@ -36,27 +36,32 @@ _LIST_ALL, _LIST_OPEN, _LIST_UNCLEAN = (
 _LEASE = """update batch_job set owner = :owner, leased_until = :until, updated_at = :now
     where id = :id and status = 'CREATED' and (owner in ('', :owner) or leased_until <= :now)"""
 _NOTE = f"""update batch_job set
-    status = case when :status is null or (:status = 'SUBMITTED' and status = 'PROCESSING') then status else :status end,
-    submitted_at = case when :status is not null and submitted_at = 0 then :now else submitted_at end,
-    provider_job = coalesce(:provider_job, provider_job), tokens = coalesce(:tokens, tokens),
+    status = case when :status is null or (:status = 'SUBMITTED' and status = 'PROCESSING')
+    then status else :status end,
+    submitted_at = case when :status is not null and submitted_at = 0 then :now else submitted_at
+    end, provider_job = coalesce(:provider_job, provider_job), tokens = coalesce(:tokens, tokens),
     tries = coalesce(:tries, tries), error = coalesce(:error, error),
-    answered_at = coalesce(:answered_at, answered_at), cancelled_at = coalesce(:cancelled_at, cancelled_at),
+    answered_at = coalesce(:answered_at, answered_at),
+    cancelled_at = coalesce(:cancelled_at, cancelled_at),
     leased_until = coalesce(:leased_until, leased_until), updated_at = :now
     where id = :id and {_OPEN} and (:provider_job is null or provider_job in ('', :provider_job))"""  # noqa: S608 - ours
-_CLOSE = f"""update batch_job set status = :status, error = :error, ended_at = :now, updated_at = :now,
-    cleaned = provider_job = '' where id = :id and {_OPEN} and (:status = 'FAILED' or provider_job <> '')
-    returning number, sent"""  # noqa: S608 - our own statuses
-_HELD = """select k.fingerprint, k.account, k.characters from json_each(?) as j cross join claim as k
-    where k.generation = ? and k.fingerprint = j.value and k.holder = ?"""
+_CLOSE = f"""update batch_job set status = :status, error = :error, ended_at = :now,
+    updated_at = :now, cleaned = provider_job = '' where id = :id and {_OPEN}
+    and (:status = 'FAILED' or provider_job <> '') returning number, sent"""  # noqa: S608 - our own statuses
+_HELD = """select k.fingerprint, k.account, k.characters from json_each(?) as j
+    cross join claim as k where k.generation = ? and k.fingerprint = j.value and k.holder = ?"""
 _LET_GO = "delete from claim where generation = ? and fingerprint = ?"
 _MEND = "delete from trouble where generation = ? and fingerprint = ?"
-_GIVE_UP = """insert into trouble (generation, fingerprint, job, attempts, failed, error) values (?, ?, ?, 1, 1, ?)
+_GIVE_UP = """insert into trouble (generation, fingerprint, job, attempts, failed, error)
+    values (?, ?, ?, 1, 1, ?)
     on conflict do update set job = excluded.job, failed = 1, error = excluded.error"""
 _REMAINING = """insert into trouble (generation, fingerprint, job, attempts, most, failed, error)
-    select k.generation, k.fingerprint, :id, 1, null, :fail or :attempts <= 1, :error from claim as k where k.holder =
-    :holder on conflict do update set job = excluded.job, error = excluded.error, attempts = attempts + 1,
-    most = case when :halve and attempts + 1 >= 2 and :sent > 1 then :most else most end,
-    failed = case when :fail then 1 when :halve then attempts + 1 >= 2 and :sent = 1 else attempts + 1 >= :attempts end"""
+    select k.generation, k.fingerprint, :id, 1, null, :fail or :attempts <= 1, :error
+    from claim as k where k.holder =
+    :holder on conflict do update set job = excluded.job, error = excluded.error,
+    attempts = attempts + 1, most = case when :halve and attempts + 1 >= 2 and :sent > 1 then :most
+    else most end, failed = case when :fail then 1 when :halve then attempts + 1 >= 2 and :sent = 1
+    else attempts + 1 >= :attempts end"""
 
 
 def open_job(view: View, job: BatchJob, limit: int, without: Collection[str]) -> BatchJob | None:

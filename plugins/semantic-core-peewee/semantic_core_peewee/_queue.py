@@ -39,8 +39,8 @@ _NOT_ANOTHERS = f"not exists ({_CLAIMED} and k.until is not null)"
 _NOT_FAILED = f"not exists ({_TRIED} and t.failed)"
 _NO_SUSPECT = f"not exists ({_TRIED} and (t.failed or t.most is not null))"
 _SUSPECT = f"exists ({_TRIED} and not t.failed and t.most = :most)"
-_NOT_LEFT_OUT = """(:without = '[]' or (select d.collection from document as d where d.id = c.document)
-    not in (select j.value from json_each(:without) as j))"""
+_NOT_LEFT_OUT = """(:without = '[]' or (select d.collection from document as d
+    where d.id = c.document) not in (select j.value from json_each(:without) as j))"""
 _AMONG = """(:among is null or (select d.collection from document as d where d.id = c.document)
     in (select j.value from json_each(:among) as j))"""
 _ACCOUNTS = """insert into account (tenant, collection)
@@ -58,14 +58,17 @@ _SIZE = f"""select count(*), total(size) from (select length(c.passage) as size 
     where {_WAITING} and {_NOT_A_JOBS} and {_NOT_FAILED} group by c.fingerprint)"""  # noqa: S608 - ours
 _SUSPECTS = f"""select t.most from trouble as t
     where t.generation = :generation and t.most is not null and not t.failed
-    and exists (select 1 from chunk as c where c.generation = t.generation and c.fingerprint = t.fingerprint
+    and exists (select 1 from chunk as c where c.generation = t.generation
+    and c.fingerprint = t.fingerprint
         and c.vector is null and {NOT_HELD} and {_NOT_LEFT_OUT})
     order by t.most desc limit 1"""  # noqa: S608 - ours
 _PAGE = """select number, fingerprint, passage from (
     select k.number, k.fingerprint, coalesce(
-        (select c.passage from chunk as c where c.id = k.number and c.fingerprint = k.fingerprint and c.vector is null
+        (select c.passage from chunk as c where c.id = k.number and c.fingerprint = k.fingerprint
+        and c.vector is null
             and c.generation = k.generation),
-        (select c.passage from chunk as c where c.generation = k.generation and c.fingerprint = k.fingerprint
+        (select c.passage from chunk as c where c.generation = k.generation
+        and c.fingerprint = k.fingerprint
             and c.vector is null limit 1)) as passage
     from claim as k where k.holder = ? and k.number > ? order by k.number)
     where passage is not null limit ?"""

@@ -288,11 +288,11 @@ def of_rows(make: Callable[P, R]) -> Callable[P, R]:
     return made
 
 
-_DOCUMENT_SAYS = """d.title, d.media_type, d.language, d.metadata, d.text_hash, d.stamp, d.created_at, d.updated_at,
-    d.characters"""
+_DOCUMENT_SAYS = """d.title, d.media_type, d.language, d.metadata, d.text_hash, d.stamp,
+    d.created_at, d.updated_at, d.characters"""
 """What the checksum of a document is of, in its order."""
-CHUNK_COLUMNS = f"""d.id, c.position, c.crc, c.vector is null, c.kind, c.start, c."end", c.fingerprint, c.headings,
-    c.metadata, c.text, c.lead, c.own, d.crc, {_DOCUMENT_SAYS}"""
+CHUNK_COLUMNS = f"""d.id, c.position, c.crc, c.vector is null, c.kind, c.start, c."end",
+    c.fingerprint, c.headings, c.metadata, c.text, c.lead, c.own, d.crc, {_DOCUMENT_SAYS}"""
 """What `stored_chunk` makes a record of."""
 
 

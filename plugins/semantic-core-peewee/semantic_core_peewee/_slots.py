@@ -36,17 +36,19 @@ HIGHEST = 127
 """Largest absolute value of a code."""
 
 _STATE = "select changes, epoch, slots, dead from vector_state where generation = ?"
-_KEEP_STATE = """insert into vector_state (generation, changes, epoch, slots, dead) values (?, ?, ?, ?, ?)
-    on conflict do update set changes = excluded.changes, epoch = excluded.epoch, slots = excluded.slots,
-    dead = excluded.dead"""
+_KEEP_STATE = """insert into vector_state (generation, changes, epoch, slots, dead)
+    values (?, ?, ?, ?, ?) on conflict do update set changes = excluded.changes,
+    epoch = excluded.epoch, slots = excluded.slots, dead = excluded.dead"""
 _ADD_SEGMENT = "insert into segment (generation, number, slots) values (?, ?, ?)"
 _TOUCH_SEGMENT = "replace into segment_change (generation, number, change) values (?, ?, ?)"
 SEGMENTS_SINCE = """select s.number, s.slots from segment_change as c cross join segment as s
-    where c.generation = ? and c.change > ? and s.generation = c.generation and s.number = c.number order by c.number"""
+    where c.generation = ? and c.change > ? and s.generation = c.generation and s.number = c.number
+    order by c.number"""
 """In the order of an index: to sort them would be to hold all codes in memory once more."""
-VECTORS = """select c.id, c.document, h.id, c.vector from chunk as c cross join document as d cross join home as h
-    where c.generation = ? and c.vector is not null and d.id = c.document
-    and h.generation = d.generation and h.tenant = d.tenant and h.collection = d.collection order by c.id"""
+VECTORS = """select c.id, c.document, h.id, c.vector from chunk as c cross join document as d
+    cross join home as h where c.generation = ? and c.vector is not null and d.id = c.document
+    and h.generation = d.generation and h.tenant = d.tenant and h.collection = d.collection
+    order by c.id"""
 
 
 class State(NamedTuple):

@@ -25,8 +25,8 @@ def known_blobs(view: View, fingerprints: Collection[str]) -> dict[str, bytes]:
         return {}
     rows = view.raw.execute(
         """select c.fingerprint, c.vector, c.vector_crc from json_each(?) as j cross join chunk as c
-        where c.fingerprint_crc = j.value ->> 0 and c.fingerprint = j.value ->> 1 and c.generation = ?
-        and c.vector is not null order by c.id""",
+        where c.fingerprint_crc = j.value ->> 0 and c.fingerprint = j.value ->> 1
+        and c.generation = ? and c.vector is not null order by c.id""",
         (json.dumps([(fingerprint_crc(one), one) for one in fingerprints]), view.generation),
     )
     found: dict[str, bytes] = {}

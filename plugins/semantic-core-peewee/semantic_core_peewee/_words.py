@@ -46,8 +46,8 @@ _TRIED = 3
 
 _LAYER = "select rowid as id, bm25(words) as score from words where words match ?"
 _EVERYWHERE = ("", "")
-_CHUNKS = """select c.id from json_each(?) as j cross join chunk as c indexed by chunk_place where c.document = j.value
-    order by c.id"""
+_CHUNKS = """select c.id from json_each(?) as j cross join chunk as c indexed by chunk_place
+    where c.document = j.value order by c.id"""
 _LISTED = (
     "",
     (
@@ -174,8 +174,8 @@ def _statement(layers: int, join: str, condition: str, scope: str) -> str:
 
 def _in_scope(view: View, rows: list[Row], scope: Clause) -> list[Row]:
     # Question marks only.
-    sql = f"""select c.id from json_each(?) as j cross join chunk as c indexed by chunk_owner cross join document as d
-        where c.id = j.value and d.id = c.document and {scope.each[0]}"""  # noqa: S608
+    sql = f"""select c.id from json_each(?) as j cross join chunk as c indexed by chunk_owner
+        cross join document as d where c.id = j.value and d.id = c.document and {scope.each[0]}"""  # noqa: S608
     inside = {
         chunk
         for (chunk,) in view.raw.execute(
@@ -190,8 +190,9 @@ def _is_everything(view: View, scope: Clause) -> bool:
     if scope.narrows and not scope.collections:
         return False
     ends = view.raw.execute(
-        """select (select generation || ' ' || tenant from document order by generation, tenant limit 1),
-        (select generation || ' ' || tenant from document order by generation desc, tenant desc limit 1)"""
+        """select (select generation || ' ' || tenant from document order by generation, tenant
+        limit 1), (select generation || ' ' || tenant from document order by generation desc,
+        tenant desc limit 1)"""
     ).get
     if set(ends) != {"{} {}".format(*scope.values[:2])}:
         return False

@@ -12,18 +12,20 @@ from semantic_core_peewee._pool import View
 from semantic_core_peewee._rows import Incoming, Key, Passage, key_of
 from semantic_core_peewee._vector_rows import fill_waiting, known_blobs
 
-_FIND = """select tenant, collection, key, id, stamp, created_at, updated_at, characters, title, media_type, language,
-    metadata, text_hash from document where generation = ? and tenant = ? and collection = ? and key = ?"""
-_PASSAGES = """select id, position, vector, kind, start, "end", fingerprint, headings, metadata, text, lead, own
-    from chunk where document = ?"""
+_FIND = """select tenant, collection, key, id, stamp, created_at, updated_at, characters, title,
+    media_type, language, metadata, text_hash from document where generation = ? and tenant = ?
+    and collection = ? and key = ?"""
+_PASSAGES = """select id, position, vector, kind, start, "end", fingerprint, headings, metadata,
+    text, lead, own from chunk where document = ?"""
 _BURY = """insert into tombstone (generation, tenant, collection, key, stamp) values (?, ?, ?, ?, ?)
     on conflict do update set stamp = excluded.stamp"""
 _BURIED = (
     "select tenant, collection, key, stamp from tombstone where generation = ? and tenant = ? "
     "and collection = ? and key = ?"
 )
-_LEAVE_HOME = """delete from home as h where h.generation = ? and h.tenant = ? and h.collection = ? and not exists (
-    select 1 from document as d where d.generation = h.generation and d.tenant = h.tenant and d.collection = h.collection)"""
+_LEAVE_HOME = """delete from home as h where h.generation = ? and h.tenant = ? and h.collection = ?
+    and not exists (select 1 from document as d where d.generation = h.generation
+    and d.tenant = h.tenant and d.collection = h.collection)"""
 _ANY_BURIED = "select exists (select 1 from tombstone)"
 _DIG_UP = "delete from tombstone where generation = ? and tenant = ? and collection = ? and key = ?"
 

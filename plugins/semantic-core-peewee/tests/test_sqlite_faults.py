@@ -165,11 +165,13 @@ def test_a_full_disk_says_so_and_takes_writes_again_when_there_is_room(
         failed = 0
         for number in range(200):
             try:
-                store.replace([item_of(f"big-{number}", *(f"{number} {part} " + "word " * 2_000 for part in range(10)))])
+                parts = [f"{number} {part} " + "word " * 2_000 for part in range(10)]
+                store.replace([item_of(f"big-{number}", *parts)])
             except StoreFull as error:
                 failed += 1
                 assert "space" in error.message and error.hint, error
-                assert len(store.words("one", 1, Scope())) == 1 and store.get(Ref("notes", f"big-{number}")) is None
+                assert len(store.words("one", 1, Scope())) == 1
+                assert store.get(Ref("notes", f"big-{number}")) is None
                 if failed == 3:
                     break
         assert failed == 3
@@ -204,7 +206,8 @@ def test_a_full_file_system_says_so(tmp_path: Path, output: Callable[..., str]) 
                 for number in range(1_000):
                     store.replace([item_of(f"big-{number}", f"{number} " + "word " * 20_000)])
             except StoreFull as error:
-                print("full", len(store.words("one", 1, Scope())), store.get(Ref("notes", f"big-{number}")))
+                there = store.get(Ref("notes", f"big-{number}"))
+                print("full", len(store.words("one", 1, Scope())), there)
             try:
                 SqliteStore(SPACE, sys.argv[3] + "-other")
             except StoreFull:

@@ -425,7 +425,8 @@ def test_a_creation_waits_for_the_one_that_is_under_way(
 READER = """
 import hashlib, json, unicodedata, encodings.idna, apsw, peewee, playhouse.apsw_ext, sqlite_vec
 import semantic_core_peewee.store
-SqliteStore(SPACE, path.with_name("warm.db")).nearest(vector_of("x"), 1, Scope())  # imports what it needs
+# Imports what it needs.
+SqliteStore(SPACE, path.with_name("warm.db")).nearest(vector_of("x"), 1, Scope())
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 try:

@@ -46,7 +46,8 @@ DAMAGE = {
     ),
     "segments lost": "delete from segment where number = 1",
     "slots zeroed": "update segment set slots = zeroblob(length(slots)) where number = 2",
-    "slots swapped": """update segment set slots = (select b.slots from segment b where b.number = 1 - segment.number)
+    "slots swapped": """update segment set slots =
+        (select b.slots from segment b where b.number = 1 - segment.number)
         where number in (0, 1)""",
     "map lost": "delete from slot where chunk % 3 = 0",
     "count wrong": "update vector_state set dead = dead + 5",

@@ -206,7 +206,8 @@ def test_a_forked_child_uses_connections_of_its_own(output: Callable[..., str]) 
             if child == 0:
                 try:
                     store.replace([item_of(f"child-{number}", f"from child {number}")])
-                    found = store.nearest(vector_of(f"from child {number}"), 1, Scope()).ids[0].ref.key
+                    written = vector_of(f"from child {number}")
+                    found = store.nearest(written, 1, Scope()).ids[0].ref.key
                     assert found == f"child-{number}", found
                     store.close()
                     os._exit(0)
@@ -214,7 +215,8 @@ def test_a_forked_child_uses_connections_of_its_own(output: Callable[..., str]) 
                     os._exit(1)
             store.replace([item_of(f"parent-{number}", f"from parent {number}")])
             assert os.waitpid(child, 0)[1] == 0
-            assert store.nearest(vector_of(f"from child {number}"), 1, Scope()).ids[0].ref.key == f"child-{number}"
+            written = vector_of(f"from child {number}")
+            assert store.nearest(written, 1, Scope()).ids[0].ref.key == f"child-{number}"
         with store.snapshot():
             child = os.fork()
             if child == 0:

@@ -222,7 +222,8 @@ def test_a_commit_of_another_process_is_in_the_next_answer(
         store = SqliteStore(SPACE, path, durability="normal")
         for line in sys.stdin:
             store.replace([item_of("theirs", line.strip())])
-            print(line.strip(), store.nearest(vector_of("mine " + line.strip()), 1, Scope()).ids[0].ref.key, flush=True)
+            found = store.nearest(vector_of("mine " + line.strip()), 1, Scope())
+            print(line.strip(), found.ids[0].ref.key, flush=True)
         """
     )
     for number in range(20):

@@ -126,7 +126,9 @@ def test_processes_that_start_at_once_do_not_hurt_each_other(db: Any, tmp_path: 
         import peewee, sys
         from semantic_core_peewee import SemanticIndex, init_database
         from semantic_core.testing import HashEmbedder
-        db = peewee.SqliteDatabase({str(db.database)!r}, pragmas={{"journal_mode": "wal"}}, timeout=30)
+        db = peewee.SqliteDatabase(
+            {str(db.database)!r}, pragmas={{"journal_mode": "wal"}}, timeout=30
+        )
         class Note(peewee.Model):
             body = peewee.TextField()
             search = SemanticIndex(["body"])

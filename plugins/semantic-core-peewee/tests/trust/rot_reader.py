@@ -79,12 +79,17 @@ def _name(text: str) -> str:
 def sound() -> frozenset[str]:
     """A digest of every record the store was given, as a sound store gives it back."""
     given = documents()
-    chunks = [repr((entry.chunk, document.title, document.metadata,
-        entry.vector is None)) for document, entries in given
-              for entry in entries]  # fmt: skip
-    names = [repr((entry.fingerprint, entry.vector.tobytes())) for _,
-        entries in given for entry in entries
-             if entry.vector is not None]  # fmt: skip
+    chunks = [
+        repr((entry.chunk, document.title, document.metadata, entry.vector is None))
+        for document, entries in given
+        for entry in entries
+    ]
+    names = [
+        repr((entry.fingerprint, entry.vector.tobytes()))
+        for _, entries in given
+        for entry in entries
+        if entry.vector is not None
+    ]
     return frozenset([*(repr(document) for document, _ in given), *chunks, *names])
 
 

@@ -264,7 +264,8 @@ DAMAGE = {
     "title": "update document set title = 'another'",
     "filters": "delete from attribute where key = 'lang'",
     "words": "insert into words (words, rowid, passage) values ('delete', 1, 'a passage')",
-    "words of another text": """insert into words (words, rowid, passage) values ('delete', 1, 'a passage');
+    "words of another text": """insert into words (words, rowid, passage)
+        values ('delete', 1, 'a passage');
         insert into words (rowid, passage) values (1, 'a stranger')""",
     "ghost words": "insert into words (rowid, passage) values (99, 'ghost')",
     "chunks": "delete from chunk where id = 2",

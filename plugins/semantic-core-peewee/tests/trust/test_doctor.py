@@ -29,7 +29,8 @@ DERIVED = {
     "codes of zero": "update segment set slots = zeroblob(length(slots))",
     "wrong counts": "update vector_state set slots = slots + 1",
     "no values for filters": "delete from attribute",
-    "a value for filters nobody has": """insert into attribute (generation, key, kind, value, document)
+    "a value for filters nobody has": """insert into attribute
+        (generation, key, kind, value, document)
         select generation, 'ghost', 'text', 'x', id from document limit 1""",
     "no words": "insert into words (words) values ('delete-all')",
     "ghost words": "insert into words (rowid, passage) values (9999, 'ghost')",
