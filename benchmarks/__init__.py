@@ -1,1 +1,3 @@
-"""The figures behind every performance claim: ``python -m benchmarks`` measures them on this machine, from real text."""
+"""The figures behind every performance claim: ``python -m benchmarks`` measures them on this
+machine, from real text.
+"""

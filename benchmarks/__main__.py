@@ -1,6 +1,8 @@
-"""Measure: ``python -m benchmarks [name ...] [--quick] [--scale 0.1] [--resume] [--json FILE]``; all without a name.
+"""Measure: ``python -m benchmarks [name ...] [--quick] [--scale 0.1] [--resume] [--json FILE]``;
+all without a name.
 
-Each benchmark is written down as soon as it is measured, so a long run can be cut short and taken up again.
+Each benchmark is written down as soon as it is measured, so a long run can be cut short and taken
+up again.
 """
 
 from __future__ import annotations
@@ -38,9 +40,13 @@ def main(arguments: list[str] | None = None) -> int:
     names = given.names or list(BENCHMARKS)
     scale = given.scale if given.scale is not None else QUICK_SCALE if given.quick else 1.0
     path = given.json or (RESULTS if scale == 1.0 and not given.quick else None)
-    print("{processor}, {cores} cores, {memory_gb} GB, {python}, load {load}\n".format(**hardware()))
+    print(
+        "{processor}, {cores} cores, {memory_gb} GB, {python}, load {load}\n".format(**hardware())
+    )
     with TemporaryDirectory(prefix="semantic-core-benchmarks-") as folder:
-        bench = Workbench(Path(folder), scale=scale, quick=given.quick, store=given.store, embedder=given.embedder)
+        bench = Workbench(
+            Path(folder), scale=scale, quick=given.quick, store=given.store, embedder=given.embedder
+        )
         for name in names:
             facts = {"date": now(), "scale": scale, "hardware": hardware()}
             if given.resume and path and measured_at(path, name) == facts["hardware"]["commit"]:
@@ -50,10 +56,16 @@ def main(arguments: list[str] | None = None) -> int:
             report = import_module(f"benchmarks.{name}").run(bench)
             facts |= {"seconds": round(perf_counter() - started), "load_at_end": load()}
             show(name, report, judge=scale == 1.0)
-            print(f"  {name} took {{seconds}} s, load {{load_at_end}}\n".format(**facts), flush=True)
+            print(
+                f"  {name} took {{seconds}} s, load {{load_at_end}}\n".format(**facts), flush=True
+            )
             if path is not None:
                 write(path, name, facts, report)
-    print(f"Written to {path}." if path else "Nothing written: that takes the full size, or --json FILE.")
+    print(
+        f"Written to {path}."
+        if path
+        else "Nothing written: that takes the full size, or --json FILE."
+    )
     return 0
 
 
@@ -64,14 +76,32 @@ def _parser() -> argparse.ArgumentParser:
         description=f"The figures behind every performance claim.\n\n{described}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="name", choices=[*BENCHMARKS, []], help="which; all if none is named")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes and single runs: shows that it works, not how fast")
-    parser.add_argument("--scale", type=float, metavar="SHARE", help="share of the full sizes, 1 by default")
-    parser.add_argument("--resume", action="store_true", help="leave out what was measured at this commit already")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="name",
+        choices=[*BENCHMARKS, []],
+        help="which; all if none is named",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="tiny sizes and single runs: shows that it works, not how fast",
+    )
+    parser.add_argument(
+        "--scale", type=float, metavar="SHARE", help="share of the full sizes, 1 by default"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="leave out what was measured at this commit already"
+    )
     wanted = f"where to write; what is measured at full size goes into {RESULTS.name}"
     parser.add_argument("--json", type=Path, metavar="FILE", help=wanted)
-    parser.add_argument("--store", default="sqlite", metavar="NAME", help="an installed store, sqlite by default")
-    parser.add_argument("--embedder", default="wordllama", metavar="NAME", help="likewise, wordllama by default")
+    parser.add_argument(
+        "--store", default="sqlite", metavar="NAME", help="an installed store, sqlite by default"
+    )
+    parser.add_argument(
+        "--embedder", default="wordllama", metavar="NAME", help="likewise, wordllama by default"
+    )
     return parser
 
 

@@ -1,9 +1,10 @@
 """Bare SQLite beside the store: an APSW connection and `executemany`, nothing else.
 
-Two measures of it. *By hand*: two tables as one would write them down for a search, with one index each. *The same rows*:
-the very rows the store has written, read back from its file, into tables with all the columns and indexes they have there;
-nothing derived from them (words, filters, codes), nothing checked, summed up or compared. Both with WAL, synchronous FULL,
-16 KB pages, the log emptied as often as the store's, and as many documents a transaction.
+Two measures of it. *By hand*: two tables as one would write them down for a search, with one index
+each. *The same rows*: the very rows the store has written, read back from its file, into tables
+with all the columns and indexes they have there; nothing derived from them (words, filters, codes),
+nothing checked, summed up or compared. Both with WAL, synchronous FULL, 16 KB pages, the log
+emptied as often as the store's, and as many documents a transaction.
 """
 
 from __future__ import annotations
@@ -31,14 +32,17 @@ pragma wal_autocheckpoint = 4000;
 """
 BY_HAND = """
 create table document (
-  id integer primary key, collection text, key text, title text, text text, media_type text, metadata text,
-  unique (collection, key));
+  id integer primary key, collection text, key text, title text, text text, media_type text,
+  metadata text, unique (collection, key));
 create table chunk (
-  id integer primary key, document integer, position integer, kind text, start integer, "end" integer, headings text,
-  text text, passage text, fingerprint text, vector blob);
+  id integer primary key, document integer, position integer, kind text, start integer,
+  "end" integer, headings text, text text, passage text, fingerprint text, vector blob);
 create index chunk_document on chunk (document, position);
 """
-WORDS = "create virtual table words using fts5(passage, content = '', contentless_delete = 1, tokenize = 'porter');"
+WORDS = (
+    "create virtual table words using fts5(passage, content = '', contentless_delete = "
+    "1, tokenize = 'porter');"
+)
 TRUTH = ("document", "chunk")
 """Tables of the store whose rows cannot be made from others."""
 STEPS = {
@@ -61,9 +65,16 @@ def made(path: Path, *statements: str) -> Any:
 
 
 def write(
-    connection: Any, documents: Sequence[Any], chunks: Sequence[Any], *, words: bool = False, instead_of: int | None = None
+    connection: Any,
+    documents: Sequence[Any],
+    chunks: Sequence[Any],
+    *,
+    words: bool = False,
+    instead_of: int | None = None,
 ) -> None:
-    """One transaction into tables made by hand. instead_of: the number of a document that goes in it."""
+    """One transaction into tables made by hand.
+    instead_of: the number of a document that goes in it.
+    """
     connection.execute("begin immediate")
     if instead_of is not None:
         connection.execute("delete from chunk where document = ?", (instead_of,))
@@ -71,28 +82,55 @@ def write(
     connection.executemany("insert into document values (?,?,?,?,?,?,?)", documents)
     connection.executemany("insert into chunk values (?,?,?,?,?,?,?,?,?,?,?)", chunks)
     if words:
-        connection.executemany("insert into words (rowid, passage) values (?,?)", [(row[0], row[8]) for row in chunks])
+        connection.executemany(
+            "insert into words (rowid, passage) values (?,?)", [(row[0], row[8]) for row in chunks]
+        )
     connection.execute("commit")
 
 
-def rows_of(batch: Sequence[tuple[Document, Sequence[Entry]]], first: int) -> tuple[list[Any], list[Any]]:
+def rows_of(
+    batch: Sequence[tuple[Document, Sequence[Entry]]], first: int
+) -> tuple[list[Any], list[Any]]:
     """The content of a batch as plain tuples, for tables made by hand; numbers from `first` on."""
     documents, chunks = [], []
     for row, (document, entries) in enumerate(batch, first):
-        held = (document.title, document.text, document.media_type, json.dumps(dict(document.metadata)))
+        held = (
+            document.title,
+            document.text,
+            document.media_type,
+            json.dumps(dict(document.metadata)),
+        )
         documents.append((row, document.ref.collection, document.ref.key, *held))
         for entry in entries:
             chunk = entry.chunk
             position = chunk.id.position
-            place = (row * PER_DOCUMENT + position, row, position, chunk.kind, chunk.start, chunk.end)
+            place = (
+                row * PER_DOCUMENT + position,
+                row,
+                position,
+                chunk.kind,
+                chunk.start,
+                chunk.end,
+            )
             vector = None if entry.vector is None else entry.vector.tobytes()
-            chunks.append((*place, json.dumps(chunk.headings), chunk.text, entry.passage, entry.fingerprint, vector))
+            chunks.append(
+                (
+                    *place,
+                    json.dumps(chunk.headings),
+                    chunk.text,
+                    entry.passage,
+                    entry.fingerprint,
+                    vector,
+                )
+            )
     return documents, chunks
 
 
 @attrs.frozen
 class SameRows:
-    """What a store has written of `TRUTH`. tables: statements that make them. rows: by table, in order."""
+    """What a store has written of `TRUTH`. tables: statements that make them.
+    rows: by table, in order.
+    """
 
     tables: tuple[str, ...]
     inserts: dict[str, str]
@@ -105,13 +143,16 @@ class SameRows:
         made_by = [
             sql
             for table in TRUTH
-            for (sql,) in held.execute("select sql from sqlite_schema where tbl_name = ? and sql is not null", (table,))
+            for (sql,) in held.execute(
+                "select sql from sqlite_schema where tbl_name = ? and sql is not null", (table,)
+            )
         ]
         inserts, rows = {}, {}
         for table in TRUTH:
+            # No computed ones.
             columns = ", ".join(
                 f'"{name}"' for _, name, *_ in held.execute(f"pragma table_info({table})")
-            )  # no computed ones
+            )
             marks = ", ".join("?" * (columns.count(",") + 1))
             inserts[table] = f"insert into {table} ({columns}) values ({marks})"
             rows[table] = held.execute(f"select {columns} from {table} order by id").fetchall()
@@ -123,7 +164,10 @@ class SameRows:
         connection = made(path, *self.tables)
         documents, chunks = self.rows["document"], self.rows["chunk"]
         pieces = [
-            (documents[first : first + group], chunks[first * PER_DOCUMENT : (first + group) * PER_DOCUMENT])
+            (
+                documents[first : first + group],
+                chunks[first * PER_DOCUMENT : (first + group) * PER_DOCUMENT],
+            )
             for first in range(0, len(documents), group)
         ]
         started = perf_counter()
@@ -139,7 +183,8 @@ class SameRows:
 
 @contextmanager
 def watched() -> Iterator[Counter[str]]:
-    """Seconds SQLite spends on each of STEPS, in all connections opened within it, as SQLite tells them itself.
+    """Seconds SQLite spends on each of STEPS, in all connections opened within it,
+    as SQLite tells them itself.
 
     It tells single statements to the millisecond only; the sum over thousands is right.
     """
@@ -148,7 +193,13 @@ def watched() -> Iterator[Counter[str]]:
 
     def note(event: dict[str, Any]) -> None:
         words = (event["sql"] or "").split(maxsplit=3)
-        table = words[2] if words[:1] in (["insert"], ["delete"], ["replace"]) else words[1] if len(words) > 1 else words[0]
+        table = (
+            words[2]
+            if words[:1] in (["insert"], ["delete"], ["replace"])
+            else words[1]
+            if len(words) > 1
+            else words[0]
+        )
         spent[step_of.get(table, "questions")] += event["nanoseconds"] / 1e9
 
     def watch(connection: Any) -> None:

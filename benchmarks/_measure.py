@@ -1,4 +1,6 @@
-"""Timing: several runs of each thing, told as median, 99th percentile and minimum; ratios only of what ran side by side."""
+"""Timing: several runs of each thing, told as median, 99th percentile and minimum;
+ratios only of what ran side by side.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,25 @@ from typing import Any
 import attrs
 
 LIBRARIES = (
-    *("semantic-core", "semantic-core-peewee", "semantic-core-wordllama", "semantic-core-markdown", "numpy", "apsw"),
-    *("peewee", "sqlite-vec", "simsimd", "wordllama", "tokenizers", "markdown-it-py", "faiss-cpu", "chromadb", "lancedb"),
+    *(
+        "semantic-core",
+        "semantic-core-peewee",
+        "semantic-core-wordllama",
+        "semantic-core-markdown",
+        "numpy",
+        "apsw",
+    ),
+    *(
+        "peewee",
+        "sqlite-vec",
+        "simsimd",
+        "wordllama",
+        "tokenizers",
+        "markdown-it-py",
+        "faiss-cpu",
+        "chromadb",
+        "lancedb",
+    ),
     *("txtai", "qdrant-client", "hnswlib"),
 )
 """Those whose version decides a figure."""
@@ -50,7 +69,9 @@ class Timing:
         return min(self.runs)
 
     def ratio(self, other: Timing) -> float:
-        """How many times as long as the other this took: the median of the ratios of runs that stood side by side."""
+        """How many times as long as the other this took:
+        the median of the ratios of runs that stood side by side.
+        """
         return median(mine / others for mine, others in zip(self.runs, other.runs, strict=True))
 
 
@@ -66,9 +87,11 @@ def clocked(work: Callable[[], object]) -> Run:
 
 
 def side_by_side(runs: Mapping[str, Run], rounds: int, *, settle: bool = True) -> dict[str, Timing]:
-    """Every run once per round, in an order that turns round each time, so that a noisy minute falls on all alike.
+    """Every run once per round, in an order that turns round each time,
+    so that a noisy minute falls on all alike.
 
-    settle: collect garbage before each run, for runs that leave a lot of it behind; runs of milliseconds do without.
+    settle: collect garbage before each run, for runs that leave a lot of it behind; runs of
+    milliseconds do without.
     """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds):
@@ -80,8 +103,12 @@ def side_by_side(runs: Mapping[str, Run], rounds: int, *, settle: bool = True) -
     return {name: Timing(tuple(spent)) for name, spent in seconds.items()}
 
 
-def per_query(lanes: Mapping[str, Callable[[Any], object]], queries: Sequence[Any], rounds: int) -> dict[str, Timing]:
-    """Every lane with every query, lanes alternating within a query; one uncounted round of a few queries first."""
+def per_query(
+    lanes: Mapping[str, Callable[[Any], object]], queries: Sequence[Any], rounds: int
+) -> dict[str, Timing]:
+    """Every lane with every query, lanes alternating within a query;
+    one uncounted round of a few queries first.
+    """
     for query in queries[: max(3, len(queries) // 20)]:
         for lane in lanes.values():
             lane(query)
@@ -99,31 +126,44 @@ def per_query(lanes: Mapping[str, Callable[[Any], object]], queries: Sequence[An
 
 def plain_environment() -> dict[str, str]:
     """The environment without settings of the product: what is measured is the default."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("SEMANTIC_CORE_")}
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith("SEMANTIC_CORE_")
+    }
 
 
 def process(command: Sequence[str], folder: Path) -> Run:
-    """A whole process as a `Run`, in a folder whose settings nobody wrote. Raises RuntimeError if it does not end with 0."""
+    """A whole process as a `Run`, in a folder whose settings nobody wrote.
+
+    Raises RuntimeError if it does not end with 0.
+    """
     environment = plain_environment()
 
     def run() -> float:
         started = perf_counter()
-        done = subprocess.run(list(command), capture_output=True, text=True, env=environment, cwd=folder, check=False)
+        done = subprocess.run(
+            list(command), capture_output=True, text=True, env=environment, cwd=folder, check=False
+        )
         spent = perf_counter() - started
         if done.returncode:
-            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+            raise RuntimeError(
+                f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
         return spent
 
     return run
 
 
 def hardware() -> dict[str, Any]:
-    """What the figures were measured on: processor, cores, memory, load, Python and the libraries that matter."""
+    """What the figures were measured on: processor, cores, memory, load,
+    Python and the libraries that matter.
+    """
     return {
         "processor": _processor(),
         "architecture": platform.machine(),
         "system": f"{platform.system()} {platform.release()}",
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "memory_gb": _memory(),
         "load": load(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",

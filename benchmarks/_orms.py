@@ -43,7 +43,12 @@ def servers() -> Any:
 def _server(database: Any) -> tuple[str, dict[str, Any]]:
     """The name of the database on its server; host, port, user and password."""
     server = urlsplit(servers().POSTGRES if database.kind == "postgresql" else servers().MYSQL)
-    place = {"host": server.hostname, "port": server.port, "user": server.username, "password": server.password or ""}
+    place = {
+        "host": server.hostname,
+        "port": server.port,
+        "user": server.username,
+        "password": server.password or "",
+    }
     return server.path.strip("/") if database.kind == "postgresql" else database.address, place
 
 
@@ -93,17 +98,26 @@ def django_row(database: Any, bind: Bind) -> Iterator[Save]:
     from django.conf import settings
 
     if not settings.configured:
-        settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
+        settings.configure(
+            DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+        )
         django.setup()
     from django.db import connections
 
     alias, here = f"bench{next(_numbers)}", dict(connections.databases["default"])
     if database.kind == "sqlite3":
         pragmas = "; ".join(f"PRAGMA {name} = {value}" for name, value in PRAGMAS.items())
-        here |= {"ENGINE": "django.db.backends.sqlite3", "NAME": database.address, "OPTIONS": {"init_command": pragmas}}
+        here |= {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": database.address,
+            "OPTIONS": {"init_command": pragmas},
+        }
     else:
         name, place = _server(database)
-        here |= {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"options": _search_path(database)}}
+        here |= {
+            "ENGINE": "django.db.backends.postgresql",
+            "OPTIONS": {"options": _search_path(database)},
+        }
         here |= {"NAME": name, **{key.upper(): value for key, value in place.items()}}
     connections.databases[alias] = here
     model = _django_model()
@@ -148,7 +162,9 @@ def sqlalchemy_row(database: Any, bind: Bind) -> Iterator[Save]:
     name, place = (database.address, {}) if database.kind == "sqlite3" else _server(database)
     place = {"username" if key == "user" else key: value for key, value in place.items()}
     options = {"options": _search_path(database)} if database.kind == "postgresql" else {}
-    engine = create_engine(URL.create(drivers[database.kind], database=name, **place), connect_args=options)
+    engine = create_engine(
+        URL.create(drivers[database.kind], database=name, **place), connect_args=options
+    )
     if database.kind == "sqlite3":
 
         @event.listens_for(engine, "connect")

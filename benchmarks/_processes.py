@@ -1,4 +1,6 @@
-"""Whole processes: the command line, a first search in Python, and the imports either needs, alone."""
+"""Whole processes: the command line, a first search in Python,
+and the imports either needs, alone.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,13 @@ FIRST_SEARCH = dedent("""\
 """Arguments: store, path, embedder, query, mode."""
 MEMORY = dedent("""
     import os, resource, sys
-    if os.path.exists("/proc/self/status"):  # what getrusage says there counts the process that started this one, too
-        peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]
-        print(int(peak) * 1024)
+    # What getrusage says there counts the process that started this one, too.
+    if os.path.exists("/proc/self/status"):
+        lines = open("/proc/self/status")
+        print(int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024)
     else:
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(peak * (1 if sys.platform == "darwin" else 1024))
 """)
 """Added to a script, prints its peak memory in bytes."""
 LOADED = dedent("""
@@ -63,14 +67,20 @@ def python(script: str, *arguments: str) -> list[str]:
 
 def output(command: Sequence[str]) -> str:
     """What a command prints. Raises RuntimeError if it fails."""
-    done = subprocess.run(list(command), capture_output=True, text=True, env=plain_environment(), check=False)
+    done = subprocess.run(
+        list(command), capture_output=True, text=True, env=plain_environment(), check=False
+    )
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        raise RuntimeError(
+            f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        )
     return done.stdout
 
 
 def imports_of(script: str, arguments: Sequence[str], folder: Path) -> list[str]:
-    """A command that imports exactly what the script imports, in the same order, and does nothing else."""
+    """A command that imports exactly what the script imports, in the same order,
+    and does nothing else.
+    """
     loaded = json.loads(output(python(script + LOADED, *arguments)).splitlines()[-1])
     names = folder / "loaded.json"
     names.write_text(json.dumps(loaded), encoding="utf-8")

@@ -1,4 +1,6 @@
-"""What a benchmark gives back, and how it is shown: a table on the terminal, the same figures as JSON."""
+"""What a benchmark gives back, and how it is shown: a table on the terminal,
+the same figures as JSON.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,9 @@ class Target:
 class Figure:
     """One number.
 
-    what: what was measured. unit: "ms", "MB/s", "x" for a ratio, "%". p99, least: of the runs, in the same unit, where they
-    mean something. target: what is wanted of it, at full size. note: what a reader must know beside it.
+    what: what was measured. unit: "ms", "MB/s", "x" for a ratio, "%". p99, least: of the runs, in
+    the same unit, where they mean something. target: what is wanted of it, at full size. note: what
+    a reader must know beside it.
     """
 
     what: str
@@ -66,17 +69,22 @@ class Figure:
         return {name: value for name, value in held.items() if value is not None}
 
 
-def timed(what: str, timing: Timing, unit: str = "ms", *, target: Target | None = None, note: str = "") -> Figure:
+def timed(
+    what: str, timing: Timing, unit: str = "ms", *, target: Target | None = None, note: str = ""
+) -> Figure:
     """The figure of a timing: median, with p99 and minimum beside it."""
     scale = SCALES[unit]
-    return Figure(what, timing.median * scale, unit, timing.p99 * scale, timing.least * scale, target, note)
+    return Figure(
+        what, timing.median * scale, unit, timing.p99 * scale, timing.least * scale, target, note
+    )
 
 
 @attrs.frozen
 class Report:
     """Everything one benchmark found out.
 
-    figures: in the order they are shown. data: sizes and sources of what was measured. notes: what limits the figures.
+    figures: in the order they are shown. data: sizes and sources of what was measured. notes: what
+    limits the figures.
     """
 
     figures: tuple[Figure, ...]
@@ -118,7 +126,9 @@ def show(name: str, report: Report, *, judge: bool) -> None:
 
 
 def write(path: Path, name: str, facts: Mapping[str, Any], report: Report) -> None:
-    """One benchmark into the file of all, instead of its last results. facts: when and on what it was measured."""
+    """One benchmark into the file of all, instead of its last results.
+    facts: when and on what it was measured.
+    """
     held = results(path)
     held[name] = {**facts, **report.json()}
     content = json.dumps({"benchmarks": held}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -154,7 +164,9 @@ def _rounded(value: float | None) -> float | None:
 
 def _facts(data: Mapping[str, Any]) -> str:
     shown: Sequence[str] = [
-        f"{name} {value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"{name} {value}"
+        f"{name} {value:,}"
+        if isinstance(value, int) and not isinstance(value, bool)
+        else f"{name} {value}"
         for name, value in data.items()
         if isinstance(value, int | float | str)
     ]

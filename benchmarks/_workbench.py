@@ -1,4 +1,6 @@
-"""What several benchmarks of one run share, made once: the corpus cut into passages, and indexes of a known size."""
+"""What several benchmarks of one run share, made once: the corpus cut into passages,
+and indexes of a known size.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Recorder:
         self.seen: list[tuple[Document, tuple[Chunk, ...], tuple[str, ...]]] = []
 
     @hookimpl(wrapper=True)
-    def semantic_context(self, document: Document, chunks: Sequence[Chunk]) -> Generator[None, Sequence[str], Sequence[str]]:
+    def semantic_context(
+        self, document: Document, chunks: Sequence[Chunk]
+    ) -> Generator[None, Sequence[str], Sequence[str]]:
         """The passages as they are."""
         passages = yield
         self.seen.append((document, tuple(chunks), tuple(passages)))
@@ -66,8 +70,9 @@ class GivenVectors:
 
 @attrs.frozen(eq=False)
 class Index:
-    """A store of a known size. passages, vectors: of its chunks, in order; row r is chunk r % PER_DOCUMENT of document
-    r // PER_DOCUMENT, whose key is that number. path: its file. seconds: what writing it took, vectors given."""
+    """A store of a known size. passages, vectors: of its chunks, in order; row r is chunk r %
+    PER_DOCUMENT of document r // PER_DOCUMENT, whose key is that number. path: its file. seconds:
+    what writing it took, vectors given."""
 
     path: Path
     passages: Sequence[Passage]
@@ -82,16 +87,31 @@ class Index:
 class Workbench:
     """The sizes of a run, its folder, and what its benchmarks share.
 
-    scale: share of the full sizes. quick: as few runs as can be. store, embedder: names of installed ones.
+    scale: share of the full sizes. quick: as few runs as can be. store, embedder: names of
+    installed ones.
     """
 
     def __init__(
-        self, folder: Path, *, scale: float = 1.0, quick: bool = False, store: str = "sqlite", embedder: str = "wordllama"
+        self,
+        folder: Path,
+        *,
+        scale: float = 1.0,
+        quick: bool = False,
+        store: str = "sqlite",
+        embedder: str = "wordllama",
     ) -> None:
-        self.folder, self.scale, self.quick, self.store, self.embedder = folder, scale, quick, store, embedder
+        self.folder, self.scale, self.quick, self.store, self.embedder = (
+            folder,
+            scale,
+            quick,
+            store,
+            embedder,
+        )
 
     def size(self, full: int, least: int) -> int:
-        """The full size at this scale, and never below what the benchmark needs to mean anything."""
+        """The full size at this scale, and never below what the benchmark needs
+        to mean anything.
+        """
         return max(least, int(full * self.scale))
 
     def rounds(self, full: int) -> int:
@@ -106,9 +126,16 @@ class Workbench:
         folder.mkdir(parents=True)
         return folder
 
-    def open(self, path: Path, *, embedder: Any = None, multi_tenant: bool | None = None) -> SemanticCore:
+    def open(
+        self, path: Path, *, embedder: Any = None, multi_tenant: bool | None = None
+    ) -> SemanticCore:
         """A front door to the store in a file. embedder: None takes the one of this run."""
-        return SemanticCore(store=self.store, embedder=embedder or self.embedder, path=path, multi_tenant=multi_tenant)
+        return SemanticCore(
+            store=self.store,
+            embedder=embedder or self.embedder,
+            path=path,
+            multi_tenant=multi_tenant,
+        )
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -120,19 +147,30 @@ class Workbench:
         """The corpus as the installed splitters cut it: documents, chunks, passages."""
         return self.record(self.corpus.documents)
 
-    def record(self, documents: Sequence[Document]) -> list[tuple[Document, tuple[Chunk, ...], tuple[str, ...]]]:
+    def record(
+        self, documents: Sequence[Document]
+    ) -> list[tuple[Document, tuple[Chunk, ...], tuple[str, ...]]]:
         """The same of these documents."""
         recorder = Recorder()
         with SemanticCore(store="memory", embedder=self.embedder) as plain:
-            names = [info.name for info in plain.plugins() if info.origin == "installed" and info.status == "ok"]
-        with SemanticCore(store="memory", embedder=self.embedder, plugins=[*names, recorder]) as core:
+            names = [
+                info.name
+                for info in plain.plugins()
+                if info.origin == "installed" and info.status == "ok"
+            ]
+        with SemanticCore(
+            store="memory", embedder=self.embedder, plugins=[*names, recorder]
+        ) as core:
             core.ingest(documents, mode="async")
         return recorder.seen
 
     @cached_property
     def queries(self) -> list[str]:
         """Headings of the corpus."""
-        return queries_of([(document, chunks) for document, chunks, _ in self.recorded], 20 if self.quick else QUERIES)
+        return queries_of(
+            [(document, chunks) for document, chunks, _ in self.recorded],
+            20 if self.quick else QUERIES,
+        )
 
     @cached_property
     def passages(self) -> list[Passage]:
@@ -153,7 +191,10 @@ class Workbench:
         with SemanticCore(store="memory", embedder=self.embedder) as core:
             texts = [passage.full for passage in self.passages]
             size = core.embedder.batch_size
-            blocks = [core.embedder.embed_documents(texts[start : start + size]) for start in range(0, len(texts), size)]
+            blocks = [
+                core.embedder.embed_documents(texts[start : start + size])
+                for start in range(0, len(texts), size)
+            ]
         return np.concatenate(blocks)
 
     @cached_property
@@ -186,8 +227,8 @@ def batches_of(
 ) -> Iterator[list[tuple[Document, list[Entry]]]]:
     """Documents with their entries, as a store takes them, in groups of a transaction's size.
 
-    vectors: None leaves every entry without one. words: False gives empty passages, so that there is nothing to find by
-    words and the text of the chunks alone is kept.
+    vectors: None leaves every entry without one. words: False gives empty passages, so that there
+    is nothing to find by words and the text of the chunks alone is kept.
     """
     batch: list[tuple[Document, list[Entry]]] = []
     for number in range(len(passages) // PER_DOCUMENT):
@@ -213,7 +254,9 @@ def _document(
 ) -> tuple[Document, list[Entry]]:
     ref = Ref("bench", str(number), tenant)
     metadata = {"bucket": number % BUCKETS, "even": number % 2 == 0}
-    document = Document(ref, "\n\n".join(passage.text for passage in passages), passages[0].title, metadata=metadata)
+    document = Document(
+        ref, "\n\n".join(passage.text for passage in passages), passages[0].title, metadata=metadata
+    )
     entries, start = [], 0
     for position, passage in enumerate(passages):
         end = start + len(passage.text)
@@ -225,9 +268,11 @@ def _document(
     return document, entries
 
 
-def recall(found: Sequence[int], query: Vector, matrix: Vectors, least: float, limit: int = 10) -> float:
-    """Share of `limit` that was found, ties allowed: a hit counts when its true score reaches `least`, the limit-th true
-    score. A row found twice counts once."""
+def recall(
+    found: Sequence[int], query: Vector, matrix: Vectors, least: float, limit: int = 10
+) -> float:
+    """Share of `limit` that was found, ties allowed: a hit counts when its true score reaches
+    `least`, the limit-th true score. A row found twice counts once."""
     rows = list(dict.fromkeys(found))[:limit]
     if not rows:
         return 0.0

@@ -1,8 +1,10 @@
-"""A batch job of many chunks: how fast results get into the file, beside a bare `executemany`, and in how little memory.
+"""A batch job of many chunks: how fast results get into the file, beside a bare `executemany`,
+and in how little memory.
 
-Bare means: the store's own rows, columns and indexes, and ``update chunk set vector = ? where id = ?`` for as many rows a
-transaction. The store does that, and finds the rows by fingerprint, writes codes and checksums, and settles the ledger. The
-provider keeps fingerprints in a file and makes up vectors, so it takes no memory.
+Bare means: the store's own rows, columns and indexes, and
+``update chunk set vector = ? where id = ?`` for as many rows a transaction. The store does that,
+and finds the rows by fingerprint, writes codes and checksums, and settles the ledger. The provider
+keeps fingerprints in a file and makes up vectors, so it takes no memory.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ SPACE = Space("given", DIMENSIONS)
 
 
 class Provider(GivenVectors):
-    """Takes one job: writes its fingerprints into a file, and answers each with a vector made up on the spot."""
+    """Takes one job: writes its fingerprints into a file,
+    and answers each with a vector made up on the spot.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(SPACE, {})
@@ -105,21 +109,37 @@ def run(bench: Workbench) -> Report:
             assert manager.queue_stats().pending == 0
             return spent
 
-    runs: dict[str, Run] = {"store": collect, "bare": lambda: _bare_update(_copied(bench, made[0], "bare"))}
+    runs: dict[str, Run] = {
+        "store": collect,
+        "bare": lambda: _bare_update(_copied(bench, made[0], "bare")),
+    }
     timings = side_by_side(runs, bench.rounds(ROUNDS))
-    opened, whole = (_memory(_copied(bench, made[0], kind), kind, passages) for kind in ("opened", "whole"))
+    opened, whole = (
+        _memory(_copied(bench, made[0], kind), kind, passages) for kind in ("opened", "whole")
+    )
     share = timings["bare"].ratio(timings["store"])
     figures = (
-        Figure("claimed, read and submitted", passages / sorted(flushes)[len(flushes) // 2], "chunks/s"),
-        Figure("results applied by the bare executemany", passages / timings["bare"].median, "chunks/s"),
+        Figure(
+            "claimed, read and submitted", passages / sorted(flushes)[len(flushes) // 2], "chunks/s"
+        ),
+        Figure(
+            "results applied by the bare executemany", passages / timings["bare"].median, "chunks/s"
+        ),
         Figure("results applied by the store", passages / timings["store"].median, "chunks/s"),
         Figure("results applied, of the bare executemany", share, "x", target=Target(">=", 0.25)),
         Figure("peak memory of a process that opens the index", opened, "MB"),
         Figure("peak memory of a process that does the whole job", whole, "MB"),
         Figure("of that, for the job", whole - opened, "MB", target=Target("<=", 200.0)),
     )
-    data = {"chunks": passages, "dimensions": DIMENSIONS, "page": RULES.page, "rounds": bench.rounds(ROUNDS)}
-    return Report(figures, data, ("Vectors are synthetic; results come in the order the passages were sent.",))
+    data = {
+        "chunks": passages,
+        "dimensions": DIMENSIONS,
+        "page": RULES.page,
+        "rounds": bench.rounds(ROUNDS),
+    }
+    return Report(
+        figures, data, ("Vectors are synthetic; results come in the order the passages were sent.",)
+    )
 
 
 def _waiting(bench: Workbench, count: int) -> tuple[Path, int]:
@@ -150,10 +170,15 @@ def _bare_update(folder: Path) -> float:
         for _ in raw.execute(statement):
             continue
     numbers = [number for (number,) in raw.execute("select id from chunk order by id")]
-    vectors = [vector.tobytes() for vector in clustered(1_024, DIMENSIONS, seed=9).astype(np.float32)]
+    vectors = [
+        vector.tobytes() for vector in clustered(1_024, DIMENSIONS, seed=9).astype(np.float32)
+    ]
     started = perf_counter()
     for start in range(0, len(numbers), RULES.page):
-        rows = [(vectors[place % 1_024], numbers[place]) for place in range(start, min(len(numbers), start + RULES.page))]
+        rows = [
+            (vectors[place % 1_024], numbers[place])
+            for place in range(start, min(len(numbers), start + RULES.page))
+        ]
         raw.execute("begin immediate")
         raw.executemany("update chunk set vector = ? where id = ?", rows)
         raw.execute("commit")
@@ -166,7 +191,9 @@ def _memory(folder: Path, kind: str, passages: int) -> float:
     """Megabytes at most of a process of its own."""
     root = str(Path(__file__).resolve().parent.parent)
     command = [sys.executable, "-c", JOB + MEMORY, str(folder), kind, str(passages)]
-    done = subprocess.run(command, capture_output=True, text=True, env=plain_environment(), cwd=root, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=plain_environment(), cwd=root, check=False
+    )
     if done.returncode:
         raise RuntimeError(done.stderr)
     return int(done.stdout.splitlines()[-1]) / 1e6

@@ -1,4 +1,7 @@
-"""Cold starts: whole processes, as a person at a prompt waits for them. Files are in the page cache, no more."""
+"""Cold starts: whole processes, as a person at a prompt waits for them.
+
+Files are in the page cache, no more.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,9 @@ def run(bench: Workbench) -> Report:
         for command in commands.values():  # the first run fills the page cache and writes bytecode
             process(command, folder)()
     timings = side_by_side(
-        {name: process(command, folder) for name, command in commands.items()}, bench.rounds(ROUNDS), settle=False
+        {name: process(command, folder) for name, command in commands.items()},
+        bench.rounds(ROUNDS),
+        settle=False,
     )
     targets = {"semantic-core plugins list": Target("<=", 250.0)}
     figures = [timed(name, timing, target=targets.get(name)) for name, timing in timings.items()]

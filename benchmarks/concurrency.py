@@ -1,9 +1,11 @@
-"""Many clients of one application at once: searches beside saves, in a group of processes as a web server runs them.
+"""Many clients of one application at once: searches beside saves,
+in a group of processes as a web server runs them.
 
-The application is the guide's FastAPI example: articles in Peewee on SQLite, an index in a file of its own, kept inline,
-calls through `AsyncSemanticCore`. Its functions are called without HTTP, so that only they are measured. Each process has
-its share of the clients; a client asks again as soon as it is answered. One more client looks, again and again, for the word
-only the row saved last holds: one that is not found is an error.
+The application is the guide's FastAPI example: articles in Peewee on SQLite, an index in a file of
+its own, kept inline, calls through `AsyncSemanticCore`. Its functions are called without HTTP, so
+that only they are measured. Each process has its share of the clients; a client asks again as soon
+as it is answered. One more client looks, again and again, for the word only the row saved last
+holds: one that is not found is an error.
 """
 
 from __future__ import annotations
@@ -101,7 +103,9 @@ SERVE = APPLICATION + dedent("""\
     asyncio.run(serve())
     print(json.dumps([searches, saves]))
 """)
-"""One more: queries, the seconds to go on, the numbers of its clients. Says "ready", and begins at a line."""
+"""One more: queries, the seconds to go on, the numbers of its clients. Says "ready",
+and begins at a line.
+"""
 
 
 def run(bench: Workbench) -> Report:
@@ -114,7 +118,9 @@ def run(bench: Workbench) -> Report:
     _ended(_started(FILL, folder, str(folder / "rows.jsonl")), "")
     seconds = 1 if bench.quick else SECONDS
     alone, _ = measured(bench, folder, seconds, processes=1, searching=1, saving=0)
-    searches, saves = measured(bench, folder, seconds, processes=PROCESSES, searching=SEARCHING, saving=SAVING)
+    searches, saves = measured(
+        bench, folder, seconds, processes=PROCESSES, searching=SEARCHING, saving=SAVING
+    )
     together = f"{SEARCHING} searching and {SAVING} saving clients, {PROCESSES} processes"
     figures = [
         timed("search, one client alone", alone),
@@ -125,7 +131,10 @@ def run(bench: Workbench) -> Report:
     ]
     notes = (
         "The rows saved last were looked for all the while, and found.",
-        "Clients never pause: what one waits is mostly for the others, about their number times a search over the cores.",
+        (
+            "Clients never pause: what one waits is mostly for the others, about their number "
+            "times a search over the cores."
+        ),
     )
     return Report(tuple(figures), {"rows": rows, "seconds": seconds}, notes)
 
@@ -136,7 +145,10 @@ def measured(
     """What searches and saves took, in the order they ended, process by process."""
     servers = []
     for number in range(processes):
-        mine = {"searching": list(range(searching))[number::processes], "saving": list(range(saving))[number::processes]}
+        mine = {
+            "searching": list(range(searching))[number::processes],
+            "saving": list(range(saving))[number::processes],
+        }
         told = json.dumps({"queries": bench.queries, "seconds": seconds, **mine})
         servers.append(_started(SERVE, folder, told))
     for server in servers:

@@ -1,6 +1,8 @@
-"""What was measured, told in README.md and drawn in chart.svg: ``python -m benchmarks.figures`` writes both anew.
+"""What was measured, told in README.md and drawn in chart.svg:
+``python -m benchmarks.figures`` writes both anew.
 
-Both are made of results.json alone, so they are right as long as nobody edits them; a test compares them.
+Both are made of results.json alone, so they are right as long as nobody edits them; a test compares
+them.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ Results = Mapping[str, Any]
 
 @attrs.frozen
 class Told:
-    """A row of the table in README.md. figures: of one benchmark, each in a cell of its own sentence."""
+    """A row of the table in README.md. figures: of one benchmark,
+    each in a cell of its own sentence.
+    """
 
     what: str
     benchmark: str
@@ -70,7 +74,10 @@ ROWS = (
         "Write rows and vectors",
         "store",
         "{} the rate of the same rows in bare SQLite; with the index of words {}",
-        ("rows + vectors, of the same rows in bare SQLite", "with words, of the same rows in bare SQLite"),
+        (
+            "rows + vectors, of the same rows in bare SQLite",
+            "with words, of the same rows in bare SQLite",
+        ),
     ),
     Told(
         "Save one document of 3 chunks, durable",
@@ -101,7 +108,10 @@ def block(held: Results) -> str:
         "## Figures",
         "",
         "{processor}, {cores} cores, {memory_gb} GB, {python}, SQLite {sqlite}".format(**machine)
-        + f"; {' to '.join(dict.fromkeys((days[0], days[-1])))}{_busy(held)}. `make bench` measures all of it on yours.",
+        + (
+            f"; {' to '.join(dict.fromkeys((days[0], days[-1])))}{_busy(held)}. `make bench` "
+            "measures all of it on yours."
+        ),
         "",
         f"![Time to the ten nearest, and the recall]({CHART.parent.name}/{CHART.name})",
         "",
@@ -110,19 +120,29 @@ def block(held: Results) -> str:
         *(f"| {row.what} | {said} |" for row in ROWS if (said := _said(row, held))),
         *_peers(held),
     ]
-    kept, missed = ([one for _, one in _figures(held) if one.get("met") is met] for met in (True, False))
+    kept, missed = (
+        [one for _, one in _figures(held) if one.get("met") is met] for met in (True, False)
+    )
     lines += ["", f"Targets kept: {len(kept)}. Missed: {len(missed)}{':' if missed else '.'}"]
     if missed:
-        lines += ["", *(f"- {one['what']}: {_value(one)}, wanted {one['target']}" for one in missed)]
+        lines += [
+            "",
+            *(f"- {one['what']}: {_value(one)}, wanted {one['target']}" for one in missed),
+        ]
     return "\n".join(lines) + "\n"
 
 
 def _busy(held: Results) -> str:
-    """How much else went on, if that was more than the machine has cores for: times are longer then, ratios hold."""
+    """How much else went on, if that was more than the machine has cores for:
+    times are longer then, ratios hold.
+    """
     load = max(one.get("load_at_end") or 0.0 for one in held.values())
     cores = next(iter(held.values()))["hardware"]["cores"]
     return (
-        f"; shared with other work (load up to {number(load)}), so trust the ratios more than the times"
+        (
+            f"; shared with other work (load up to {number(load)}), so trust the "
+            "ratios more than the times"
+        )
         if load > cores
         else ""
     )
@@ -169,11 +189,15 @@ def _value(figure: Mapping[str, Any]) -> str:
 
 WIDTH, LEFT, RIGHT, ROW, TOP = 860, 230, 210, 30, 64
 LEAST = 0.05
-"""Milliseconds at the left end of the scale, which is logarithmic: the field spans three powers of ten."""
+"""Milliseconds at the left end of the scale, which is logarithmic:
+the field spans three powers of ten.
+"""
 
 
 def chart(held: Results) -> str:
-    """Median time of the ten nearest per library as bars, on a card of its own so that any background does."""
+    """Median time of the ten nearest per library as bars,
+    on a card of its own so that any background does.
+    """
     bars = sorted(_bars(held), key=lambda bar: bar[1])
     most = max([1.0, *(milliseconds for _, milliseconds, *_ in bars)])
     span = WIDTH - LEFT - RIGHT
@@ -184,27 +208,46 @@ def chart(held: Results) -> str:
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
-        "<title>Time to the ten nearest of 100,000 passages, per library, and the share it finds</title>",
-        "<style>text{font:14px system-ui,sans-serif;fill:#1f2328}.dim{fill:#59636e;font-size:12px}.head{font-weight:600}",
+        (
+            "<title>Time to the ten nearest of 100,000 passages, per library, and the "
+            "share it finds</title>"
+        ),
+        (
+            "<style>text{font:14px system-ui,sans-serif;fill:#1f2328}.dim{fill:#59636e;"
+            "font-size:12px}.head{font-weight:600}"
+        ),
         ".card{fill:#fff;stroke:#d1d9e0}.ours{fill:#0969da}.exact{fill:#818b98}.near{fill:#c9d1d9}.grid{stroke:#d1d9e0}",
-        "@media(prefers-color-scheme:dark){text{fill:#f0f6fc}.dim{fill:#9198a1}.card{fill:#0d1117;stroke:#3d444d}",
+        (
+            "@media(prefers-color-scheme:dark)"
+            "{text{fill:#f0f6fc}.dim{fill:#9198a1}.card{fill:#0d1117;stroke:#3d444d}"
+        ),
         ".ours{fill:#4493f8}.exact{fill:#656c76}.near{fill:#3d444d}.grid{stroke:#3d444d}}</style>",
         f'<rect class="card" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="8"/>',
         f'<text class="head" x="20" y="28">{escape(_heading(held))}</text>',
-        '<text class="dim" x="20" y="47">median milliseconds, one thread, logarithmic; dark: exact, light: approximate, '
+        '<text class="dim" x="20" y="47">median milliseconds, one thread, logarithmic; dark: '
+        "exact, light: approximate, "
         "tuned to recall 0.999 or the nearest it gets</text>",
     ]
     for power in range(-1, math.floor(math.log10(most)) + 1):
         x = place(10.0**power)
         bottom = height - 28
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{bottom}"/>')
-        parts.append(f'<text class="dim" x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{10.0**power:g} ms</text>')
+        parts.append(
+            f'<text class="dim" x="{x:.1f}" y="{bottom + 16}" '
+            f'text-anchor="middle">{10.0**power:g} ms</text>'
+        )
     for number_of, (name, milliseconds, recall, kind) in enumerate(bars):
         y = TOP + ROW * number_of
         end = max(place(milliseconds), LEFT + 2)
         parts.append(f'<text x="{LEFT - 10}" y="{y + 19}" text-anchor="end">{escape(name)}</text>')
-        parts.append(f'<rect class="{kind}" x="{LEFT}" y="{y + 5}" width="{end - LEFT:.1f}" height="20" rx="3"/>')
-        parts.append(f'<text x="{end + 8:.1f}" y="{y + 19}">{number(milliseconds)} ms  <tspan class="dim">recall {recall}')
+        parts.append(
+            f'<rect class="{kind}" x="{LEFT}" y="{y + 5}" '
+            f'width="{end - LEFT:.1f}" height="20" rx="3"/>'
+        )
+        parts.append(
+            f'<text x="{end + 8:.1f}" y="{y + 19}">{number(milliseconds)} ms  <tspan '
+            f'class="dim">recall {recall}'
+        )
         parts[-1] += "</tspan></text>"
     return "\n".join([*parts, "</svg>"]) + "\n"
 
@@ -212,7 +255,11 @@ def chart(held: Results) -> str:
 def _bars(held: Results) -> Iterator[tuple[str, float, str, str]]:
     """(name, milliseconds, recall, kind) of every library in the case that is drawn."""
     for name, figure in _figures(held):
-        if name != "peers" or not figure["what"].startswith(REAL) or not figure.get("note", "").startswith("recall"):
+        if (
+            name != "peers"
+            or not figure["what"].startswith(REAL)
+            or not figure.get("note", "").startswith("recall")
+        ):
             continue
         library = figure["what"].partition(": ")[2]
         kind = "exact" if library.endswith("(exact)") else "near"
@@ -222,7 +269,11 @@ def _bars(held: Results) -> Iterator[tuple[str, float, str, str]]:
 
 
 def _heading(held: Results) -> str:
-    cases = [figure["what"] for name, figure in _figures(held) if name == "peers" and figure["what"].startswith(REAL)]
+    cases = [
+        figure["what"]
+        for name, figure in _figures(held)
+        if name == "peers" and figure["what"].startswith(REAL)
+    ]
     size = cases[0].removeprefix(REAL).partition(": ")[0] if cases else "nothing yet"
     return f"Ten nearest of real text, {size}"
 

@@ -1,6 +1,8 @@
-"""The page of guarantees: what is promised, the test that holds it, the figure of the last run; and what is not promised.
+"""The page of guarantees: what is promised, the test that holds it, the figure of the last run;
+and what is not promised.
 
-Longer than the house limit: every promise stands here, beside the test and the figures it comes from, as one list.
+Longer than the house limit: every promise stands here, beside the test and the figures it comes
+from, as one list.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ Figures = Mapping[str, Mapping[str, Any]]
 
 @attrs.frozen
 class Promise:
-    """A sentence, the test that fails if it is not true (file and function), and what the last run of that test found."""
+    """A sentence, the test that fails if it is not true (file and function),
+    and what the last run of that test found.
+    """
 
     promise: str
     test: str
@@ -30,7 +34,9 @@ class Promise:
 
 @attrs.frozen
 class Limit:
-    """What is not promised, and what to do about it. found: the figure behind it, if one was measured."""
+    """What is not promised, and what to do about it. found: the figure behind it,
+    if one was measured.
+    """
 
     limit: str
     instead: str
@@ -49,56 +55,83 @@ PROMISES: Mapping[str, Sequence[Promise]] = {
             "So it does when several processes write and check at once, and all are killed.",
             "test_kill.py::test_a_killed_writer_loses_nothing_it_acknowledged",
             "{kill_together[kills]} kills, {kill_together[acknowledged]} documents acknowledged:"
-            " {kill_together[lost]} lost, {kill_together[ghost]} ghosts, {kill_together[partial]} half done",
+            " {kill_together[lost]} lost, {kill_together[ghost]} ghosts, "
+            "{kill_together[partial]} half done",
         ),
         Promise(
-            "With `durability = full`, the default, it survives a power cut at any moment; the file needs no repair.",
+            (
+                "With `durability = full`, the default, it survives a power cut at any moment; the "
+                "file needs no repair."
+            ),
             "test_power.py::test_a_power_cut_takes_nothing_that_was_acknowledged",
-            "{power_full[states]} states after a cut: {power_full[corrupt]} corrupt, {power_full[lost]} with a loss",
+            (
+                "{power_full[states]} states after a cut: {power_full[corrupt]} corrupt, "
+                "{power_full[lost]} with a loss"
+            ),
         ),
         Promise(
-            "With `durability = normal` a power cut may take the last writes, in order; the file stays sound.",
+            (
+                "With `durability = normal` a power cut may take the last writes, in order; the "
+                "file stays sound."
+            ),
             "test_power.py::test_a_power_cut_takes_the_last_writes_at_most_when_they_were_not_to_wait_for_the_disk",
-            "{power_normal[states]} states: {power_normal[corrupt]} corrupt, {power_normal[mixed]} mixed,"
-            " at most {power_normal[most_lost]} writes gone",
+            "{power_normal[states]} states: {power_normal[corrupt]} corrupt, {power_normal[mixed]} "
+            "mixed, at most {power_normal[most_lost]} writes gone",
         ),
         Promise(
-            "A disk that fails leaves the state before or after a write, and the first error is the one you get.",
+            (
+                "A disk that fails leaves the state before or after a write, and the first error "
+                "is the one you get."
+            ),
             "test_io_faults.py::test_a_failing_disk_leaves_the_state_before_or_after",
-            "{io_faults[points]} calls made to fail in {io_faults[operations]} operations: {io_faults[mixed]} mixed states,"
-            " {io_faults[masked]} masked errors, {io_faults[damaged]} damaged files",
+            "{io_faults[points]} calls made to fail in {io_faults[operations]} operations: "
+            "{io_faults[mixed]} mixed states, {io_faults[masked]} masked errors, "
+            "{io_faults[damaged]} damaged files",
         ),
         Promise(
-            "A batch job that is killed at any point neither loses a passage, nor gives it another's vector, nor pays for it"
-            " twice.",
+            "A batch job that is killed at any point neither loses a passage, nor gives it "
+            "another's vector, nor pays for it twice.",
             "test_batch_schedules.py::test_no_schedule_makes_a_vector_wrong_or_a_passage_lost_stuck_or_paid_for_twice",
-            "{batch_jobs[schedules]} schedules of crashes over {batch_jobs[points]} points, {batch_jobs[shapes]} shapes"
-            " of results: {batch_jobs[faults]} faults",
+            "{batch_jobs[schedules]} schedules of crashes over {batch_jobs[points]} points, "
+            "{batch_jobs[shapes]} shapes of results: {batch_jobs[faults]} faults",
         ),
         Promise(
-            "A full disk refuses a write whole, searching goes on, and with room again so does writing.",
+            (
+                "A full disk refuses a write whole, searching goes on, and with room "
+                "again so does writing."
+            ),
             "test_disk.py::test_a_full_disk_refuses_a_write_whole_and_loses_none",
-            "{disk_full[refused]} of {disk_full[writes]} writes refused for want of space: {disk_full[lost]} lost,"
-            " {disk_full[half_done]} half done",
+            "{disk_full[refused]} of {disk_full[writes]} writes refused for want of space: "
+            "{disk_full[lost]} lost, {disk_full[half_done]} half done",
         ),
     ],
     "Answers are right": [
         Promise(
             "Any history of calls gives the answers of a plain model of it, within snapshots too.",
             "test_model.py::test_any_history_gives_the_oracles_answers",
-            "{model[steps]} random steps in {model[histories]} histories: {model[differences]} differences",
+            (
+                "{model[steps]} random steps in {model[histories]} histories: "
+                "{model[differences]} differences"
+            ),
         ),
         Promise(
-            "What one process has committed is in the next search of every other, and nobody sees half of it.",
+            (
+                "What one process has committed is in the next search of every other, and nobody "
+                "sees half of it."
+            ),
             "test_concurrency.py::test_two_writers_and_eight_readers_agree",
-            "{processes[writers]} writers, {processes[readers]} readers, {processes[writes]} writes,"
+            "{processes[writers]} writers, {processes[readers]} readers, {processes[writes]} "
+            "writes,"
             " {processes[looks]} looks: {processes[torn]} torn, {processes[stale]} stale,"
             " {processes[lock_errors]} lock errors",
         ),
         Promise(
             "One store serves any number of threads.",
             "test_concurrency.py::test_thirty_two_threads_share_one_store",
-            "{threads[threads]} threads, {threads[writes]} writes, {threads[looks]} looks: {threads[errors]} errors",
+            (
+                "{threads[threads]} threads, {threads[writes]} writes, {threads[looks]} looks: "
+                "{threads[errors]} errors"
+            ),
         ),
         Promise(
             "A forked child neither loses rows of its parent nor its own.",
@@ -106,21 +139,35 @@ PROMISES: Mapping[str, Sequence[Promise]] = {
             "{forks[forks]} forks, {forks[rows]} rows: {forks[lost]} lost",
         ),
         Promise(
-            "Damage that changes an answer is found by `semantic-core doctor`, or is an error where it is met.",
+            (
+                "Damage that changes an answer is found by `semantic-core doctor`, or is an error "
+                "where it is met."
+            ),
             "test_bit_rot.py::test_damage_that_changes_an_answer_is_found",
-            "{bit_rot[mutations]} files damaged, {bit_rot[harmful]} of them so that an answer changed:"
+            "{bit_rot[mutations]} files damaged, {bit_rot[harmful]} of them so that an answer "
+            "changed:"
             " {bit_rot[found_percent]} % found, {bit_rot[crashes]} crashes",
         ),
         Promise(
-            "A damaged text or vector is not given out as if it were sound: each is compared with its checksum when read.",
+            (
+                "A damaged text or vector is not given out as if it were sound: each is compared "
+                "with its checksum when read."
+            ),
             "test_bit_rot.py::test_damage_that_changes_an_answer_is_found",
-            "{bit_rot[mutations]} files damaged: {bit_rot[served]} gave out a record that was never stored",
+            (
+                "{bit_rot[mutations]} files damaged: {bit_rot[served]} gave out a "
+                "record that was never stored"
+            ),
         ),
         Promise(
-            "`doctor` names damage line by line; `doctor --repair` makes what is derived anew from documents and vectors.",
+            (
+                "`doctor` names damage line by line; `doctor --repair` makes what is derived anew "
+                "from documents and vectors."
+            ),
             "test_doctor.py::test_damage_to_what_is_derived_is_told_line_by_line_and_repaired",
-            "{doctor[derived]} kinds of damage to what is derived: {doctor[repaired]} found and repaired;"
-            " {doctor[kept]} kinds to what is kept: {doctor[told]} told, none repaired away",
+            "{doctor[derived]} kinds of damage to what is derived: {doctor[repaired]} found and "
+            "repaired; {doctor[kept]} kinds to what is kept: {doctor[told]} "
+            "told, none repaired away",
         ),
         Promise(
             "A backup is the store: put in its place it gives every answer as before.",
@@ -147,46 +194,67 @@ PROMISES: Mapping[str, Sequence[Promise]] = {
             " {hostile_filters[in_statements]} in a statement",
         ),
         Promise(
-            "No vector that means nothing is stored or asked for; none stands first because of its size.",
+            (
+                "No vector that means nothing is stored or asked for; none stands "
+                "first because of its size."
+            ),
             "test_hostile.py::test_no_poison_vector_is_stored_and_none_ranks",
-            "{poison_vectors[vectors]} poisoned vectors: {poison_vectors[stored]} stored, {poison_vectors[ranked]} ranked",
+            (
+                "{poison_vectors[vectors]} poisoned vectors: {poison_vectors[stored]} stored, "
+                "{poison_vectors[ranked]} ranked"
+            ),
         ),
         Promise(
             "No answer to one tenant holds anything of another.",
             "test_tenants.py::test_no_answer_holds_anything_of_another_tenant",
-            "{tenants[operations]} calls of {tenants[entries]} public entries by {tenants[tenants]} tenants:"
-            " {tenants[leaks]} leaks",
+            "{tenants[operations]} calls of {tenants[entries]} public entries by "
+            "{tenants[tenants]} tenants: {tenants[leaks]} leaks",
         ),
         Promise(
-            "What was removed or replaced is overwritten: no byte of its text, words, metadata, vectors or codes is left in"
-            " the file or its log.",
+            "What was removed or replaced is overwritten: no byte of its text, words, metadata, "
+            "vectors or codes is left in the file or its log.",
             "test_rules.py::test_the_store_keeps",
             "one of {rules[rules]} rules, each proved by a defect that breaks it",
         ),
         Promise(
-            "A file of another program, or of a newer release, is refused by name and not changed by a byte.",
+            (
+                "A file of another program, or of a newer release, is refused by name and not "
+                "changed by a byte."
+            ),
             "test_disk.py::test_nothing_of_others_is_opened_or_changed",
             "{foreign_files[tried]} kinds of file: {foreign_files[changed]} changed",
         ),
         Promise(
-            "Python's own `sqlite3` cannot open the file of an open store in the same process, which would lose rows.",
+            (
+                "Python's own `sqlite3` cannot open the file of an open store in the same process, "
+                "which would lose rows."
+            ),
             "test_disk.py::test_a_second_library_is_refused_from_both_sides_and_loses_nothing",
             "{second_library[tried]} tries: {second_library[let_through]} let through",
         ),
     ],
     "Errors say what to do": [
         Promise(
-            "Every way to fail gives one of our errors, with its cause and a way out, and leaves the store usable.",
+            (
+                "Every way to fail gives one of our errors, with its cause and a way out, and "
+                "leaves the store usable."
+            ),
             "test_errors.py::test_each_trigger_gives_its_error",
             "{errors[triggers]} triggers pulled, {errors[classes]} classes of errors",
         ),
         Promise(
-            "A file that is replaced under a running process is neither written nor read old: the next call says so.",
+            (
+                "A file that is replaced under a running process is neither written nor read old: "
+                "the next call says so."
+            ),
             "test_disk.py::test_a_file_that_is_replaced_is_neither_written_nor_read_old",
             "five ways to use it, all refused",
         ),
         Promise(
-            "These tests can fail: known bugs of older systems, of peers and our own are put in, and each is caught.",
+            (
+                "These tests can fail: known bugs of older systems, of peers and our own are put "
+                "in, and each is caught."
+            ),
             "test_defects.py::test_every_defect_is_caught_by_the_check_that_is_named",
             "{defects[killed]} of {defects[seeded]} seeded defects caught",
         ),
@@ -201,55 +269,84 @@ LIMITS: Sequence[Limit] = [
     ),
     Limit(
         "Anything, on hardware that says a write is on the disk when it is not.",
-        "Use drives that keep their word, and backups. A control without any waiting shows what happens.",
+        (
+            "Use drives that keep their word, and backups. A control without any "
+            "waiting shows what happens."
+        ),
         "{power_off[corrupt]} of {power_off[states]} states corrupt",
     ),
     Limit(
-        "That a write which raised an I/O error is gone, if the machine goes down before the next one:"
+        "That a write which raised an I/O error is gone, if the machine goes down before the next "
+        "one:"
         " it may be there, whole.",
         "Write it again: ingesting twice changes nothing.",
         "{io_faults[raised_but_kept_in_a_crash]} of {io_faults[points]} points",
     ),
     Limit(
         "Files on a network file system (NFS, SMB, sshfs, ...).",
-        "Put the file on a local disk; `semantic-core doctor` notes it where the system tells (Linux).",
+        (
+            "Put the file on a local disk; `semantic-core doctor` notes it where "
+            "the system tells (Linux)."
+        ),
     ),
     Limit(
         "Two writers at the same moment: one waits, up to `busy_timeout`, then gets `StoreBusy`.",
         "Write in batches; try again. Readers never wait.",
     ),
     Limit(
-        "A second SQLite library that opens the file from C, or before us where there is no `/proc`.",
+        (
+            "A second SQLite library that opens the file from C, or before us "
+            "where there is no `/proc`."
+        ),
         "Leave the file to the store; use `backup()` for a copy, or another process.",
     ),
     Limit(
-        "That a search finds everything while codes, words or values for filters are damaged: they are compared by"
-        " `doctor`, not by every search.",
+        "That a search finds everything while codes, words or values for filters are damaged: they "
+        "are compared by `doctor`, not by every search.",
         "Run `semantic-core doctor` now and then; `--repair` makes them anew.",
     ),
     Limit(
-        "Protection against someone who can write to the file: checksums find accidents, not forgers.",
+        (
+            "Protection against someone who can write to the file: checksums find "
+            "accidents, not forgers."
+        ),
         "Set the rights of the file.",
     ),
     Limit(
-        "Erasure beyond the file: older backups, snapshots of the file system, and what an SSD keeps elsewhere.",
+        (
+            "Erasure beyond the file: older backups, snapshots of the file system, and what an SSD "
+            "keeps elsewhere."
+        ),
         "Encrypt the disk; let backups expire.",
     ),
     Limit(
-        "Removing for free: words are overwritten in the index as well, a few milliseconds a document.",
+        (
+            "Removing for free: words are overwritten in the index as well, a few "
+            "milliseconds a document."
+        ),
         "Remove in batches.",
     ),
     Limit(
-        "Searching a file in a folder one may not write to: SQLite needs its two helpers beside the file.",
-        "Give the right to write to the folder; or a file system that is mounted read-only as a whole, which is searched.",
+        (
+            "Searching a file in a folder one may not write to: SQLite needs its two helpers "
+            "beside the file."
+        ),
+        (
+            "Give the right to write to the folder; or a file system that is mounted read-only as "
+            "a whole, which is searched."
+        ),
     ),
     Limit(
-        "A check of the index of words without holding up writers for as long as that part takes; the rest is read beside"
-        " them. Where the file cannot be written, words are only compared with themselves.",
+        "A check of the index of words without holding up writers for as long as that part takes; "
+        "the rest is read beside them. Where the file cannot be written, words are only compared "
+        "with themselves.",
         "Check a backup.",
     ),
     Limit(
-        "Scores that say nothing of other tenants: how rare a word is, is counted over the whole file.",
+        (
+            "Scores that say nothing of other tenants: how rare a word is, is "
+            "counted over the whole file."
+        ),
         "Give tenants that must not guess at each other a file each.",
     ),
     Limit(
@@ -257,7 +354,10 @@ LIMITS: Sequence[Limit] = [
         "Keep snapshots short.",
     ),
     Limit(
-        "A store in a child that was forked off while another thread was in the middle of a statement: it is refused there.",
+        (
+            "A store in a child that was forked off while another thread was in the middle of a "
+            "statement: it is refused there."
+        ),
         "Start processes anew (spawn), or fork before using it.",
     ),
     Limit(
@@ -271,12 +371,29 @@ TEMPLATE = Path(__file__).with_suffix(".template")
 
 
 def page(report: Mapping[str, Any]) -> str:
-    """The page, from what `reliability.json` holds. Raises KeyError if it lacks a figure a sentence names."""
+    """The page, from what `reliability.json` holds.
+
+    Raises KeyError if it lacks a figure a sentence names.
+    """
     figures: Figures = report["figures"]
     parts = []
     for heading, promises in PROMISES.items():
-        rows = [f"| {one.promise} | {_told(one.found, figures)} | {_linked(one.test)} |" for one in promises]
-        parts.append("\n".join([f"### {heading}", "", "| promise | last run | held by |", "|---|---|---|", *rows, ""]))
+        rows = [
+            f"| {one.promise} | {_told(one.found, figures)} | {_linked(one.test)} |"
+            for one in promises
+        ]
+        parts.append(
+            "\n".join(
+                [
+                    f"### {heading}",
+                    "",
+                    "| promise | last run | held by |",
+                    "|---|---|---|",
+                    *rows,
+                    "",
+                ]
+            )
+        )
     limits = [f"| {one.limit} | {one.instead} | {_told(one.found, figures)} |" for one in LIMITS]
     machine = report["hardware"]
     return TEMPLATE.read_text(encoding="utf-8").format(

@@ -1,8 +1,10 @@
-"""What an index costs the application: a save beside the bare save, per ORM and database; a whole table, once and again.
+"""What an index costs the application: a save beside the bare save, per ORM and database;
+a whole table, once and again.
 
-A save is one UPDATE of a row through the ORM, committed. "triggers" and "events" are what capture adds to it, its changes
-left waiting; "inline" also embeds and writes the document, in the same thread, into an index in memory with the tests'
-embedder. SQLite in WAL mode with synchronous=NORMAL, servers as they are. The databases are made for it, and dropped.
+A save is one UPDATE of a row through the ORM, committed. "triggers" and "events" are what capture
+adds to it, its changes left waiting; "inline" also embeds and writes the document, in the same
+thread, into an index in memory with the tests' embedder. SQLite in WAL mode with
+synchronous=NORMAL, servers as they are. The databases are made for it, and dropped.
 """
 
 from __future__ import annotations
@@ -69,7 +71,9 @@ FOLLOW = (
 """)
     + MEMORY
 )
-"""Arguments: the database, store, its file, embedder. Prints seconds of a first sync and of a reindex, rows, peak bytes."""
+"""Arguments: the database, store, its file, embedder. Prints seconds of a first sync and of a
+reindex, rows, peak bytes.
+"""
 
 
 def run(bench: Workbench) -> Report:
@@ -89,16 +93,26 @@ def run(bench: Workbench) -> Report:
 
 
 def saves(bench: Workbench, orm: str, kind: str) -> list[Figure]:
-    """What a save costs with this ORM on this database. Each variant has a database, a connection and a core of its own."""
+    """What a save costs with this ORM on this database.
+
+    Each variant has a database, a connection and a core of its own.
+    """
     here, numbers, many = f"{orm} on {NAMES[kind]}", count(), bench.size(SAVES, 3)
     row = ORMS[orm][0]
     indexes: dict[str, Any] = {}
     with ExitStack() as stack:
-        core = stack.enter_context(SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]))
+        core = stack.enter_context(
+            SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[])
+        )
 
         def opened(variant: str) -> Save:
             def bind(model: type, adapter: type, options: dict[str, Any]) -> None:
-                said = {"adapter": adapter, "adapter_options": options, "collection": variant, **VARIANTS[variant]}
+                said = {
+                    "adapter": adapter,
+                    "adapter_options": options,
+                    "collection": variant,
+                    **VARIANTS[variant],
+                }
                 if variant != "bare":
                     indexes[variant] = core.bind(model, source_fields=["title", "content"], **said)
 
@@ -137,7 +151,9 @@ def saves(bench: Workbench, orm: str, kind: str) -> list[Figure]:
 
 
 def whole_table(bench: Workbench) -> tuple[int, list[Figure]]:
-    """Rows per second and peak memory of a process that indexes a table, then goes through it again."""
+    """Rows per second and peak memory of a process that indexes a table,
+    then goes through it again.
+    """
     folder = bench.fresh("reindex")
     rows = bench.size(ROWS, 200)
     passages = bench.passages
@@ -146,18 +162,33 @@ def whole_table(bench: Workbench) -> tuple[int, list[Figure]]:
             passage = passages[number % len(passages)]
             file.write(json.dumps([f"{passage.title} {number}", passage.text]) + "\n")
     _answer(FILL, str(folder / "rows.db"), str(folder / "rows.jsonl"))
-    spent, memory = _answer(FOLLOW, str(folder / "rows.db"), bench.store, str(folder / "index.db"), bench.embedder)
+    spent, memory = _answer(
+        FOLLOW, str(folder / "rows.db"), bench.store, str(folder / "index.db"), bench.embedder
+    )
     first, again, unchanged, count_of_rows = json.loads(spent)
     assert unchanged == count_of_rows == rows, f"{unchanged} of {rows} rows were unchanged"
     return rows, [
-        Figure("first index of a table, rows/s", rows / first, "rows/s", note=f"Peewee on SQLite, {bench.embedder}"),
-        Figure("reindex of the same rows, rows/s", rows / again, "rows/s", note="nothing is embedded"),
+        Figure(
+            "first index of a table, rows/s",
+            rows / first,
+            "rows/s",
+            note=f"Peewee on SQLite, {bench.embedder}",
+        ),
+        Figure(
+            "reindex of the same rows, rows/s", rows / again, "rows/s", note="nothing is embedded"
+        ),
         Figure("peak memory of both", int(memory) / 1e6, "MB"),
     ]
 
 
 def _answer(script: str, *arguments: str) -> list[str]:
-    done = subprocess.run(python(script, *arguments), capture_output=True, text=True, env=plain_environment(), check=False)
+    done = subprocess.run(
+        python(script, *arguments),
+        capture_output=True,
+        text=True,
+        env=plain_environment(),
+        check=False,
+    )
     if done.returncode:
         raise RuntimeError(f"A process ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout.split("\n")[:2]

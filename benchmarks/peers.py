@@ -1,10 +1,12 @@
-"""Nearest neighbours beside other libraries: the same vectors, the same queries, one thread, one process, in turn.
+"""Nearest neighbours beside other libraries: the same vectors, the same queries, one thread,
+one process, in turn.
 
-``python -m benchmarks peers``. A peer that is not installed is listed with the reason; none is a part of the product:
-``pip install "semantic-core[peers]"`` brings them. Recall is against exact float32, ties allowed: a hit counts when its true
-score reaches the tenth true score. An approximate peer is given the least effort that brings its recall to ENOUGH on other
-queries than are measured, or all the effort it takes. Longer than the house limit because one adapter a peer is read best
-in one place.
+``python -m benchmarks peers``. A peer that is not installed is listed with the reason; none is a
+part of the product: ``pip install "semantic-core[peers]"`` brings them. Recall is against exact
+float32, ties allowed: a hit counts when its true score reaches the tenth true score. An approximate
+peer is given the least effort that brings its recall to ENOUGH on other queries than are measured,
+or all the effort it takes. Longer than the house limit because one adapter a peer is read best in
+one place.
 """
 
 from __future__ import annotations
@@ -33,17 +35,25 @@ if TYPE_CHECKING:
     from semantic_core.types import Vectors
 
 CASES = ((100_000, 768, 100), (1_000_000, 256, 40))
-"""Vectors, dimensions, queries of the cases with synthetic vectors; the first case is the index of real passages."""
+"""Vectors, dimensions, queries of the cases with synthetic vectors;
+the first case is the index of real passages.
+"""
 REAL = "real text, "
 """How that case is called."""
 TURN = 10
-"""Queries a peer answers before it is the next one's turn: as a busy process does, whose caches hold what it needs."""
+"""Queries a peer answers before it is the next one's turn: as a busy process does,
+whose caches hold what it needs.
+"""
 LIMIT, WARM, TASTE = 10, 3, 500
-"""Neighbours asked for; queries not counted; vectors of a first index, after which all that a peer imports is loaded."""
+"""Neighbours asked for; queries not counted; vectors of a first index,
+after which all that a peer imports is loaded.
+"""
 TUNING, ENOUGH = 50, 0.999
 """Queries to find the effort with; recall that is as good as exact."""
 ROUNDS_OF_TWO = 5
-"""How often every query is asked of ours and of the bare kernel alone, without the others in between."""
+"""How often every query is asked of ours and of the bare kernel alone,
+without the others in between.
+"""
 THREADS = ("OMP", "OPENBLAS", "MKL", "RAYON", "NUMEXPR")
 ALONE = {f"{library}_NUM_THREADS": "1" for library in THREADS} | {
     "LANCE_CPU_THREADS": "1",
@@ -66,8 +76,8 @@ NEAR_BARE = Target("<=", 1.3)
 class Adapter:
     """How to make one.
 
-    most: numbers (vectors times dimensions) it is given at most, because building with more takes too long. exact: by
-    design. efforts: what `Found.strive` may be told, least first.
+    most: numbers (vectors times dimensions) it is given at most, because building with more takes
+    too long. exact: by design. efforts: what `Found.strive` may be told, least first.
     """
 
     make: Callable[[Vectors, Path, str], Found]
@@ -79,7 +89,11 @@ class Adapter:
 class Found:
     """A peer that is a function. strive: sets how hard it tries, where that can be set."""
 
-    def __init__(self, search: Callable[[Any, int], Sequence[int]], strive: Callable[[int], object] | None = None) -> None:
+    def __init__(
+        self,
+        search: Callable[[Any, int], Sequence[int]],
+        strive: Callable[[int], object] | None = None,
+    ) -> None:
         self.search, self.strive = search, strive
 
 
@@ -88,9 +102,15 @@ def _ours(vectors: Vectors, folder: Path, store: str) -> Found:
     core = SemanticCore(store=store, embedder=embedder, path=folder / "index.db")
     for start in range(0, len(vectors), OURS_AT_ONCE):
         firsts = range(start, min(start + OURS_AT_ONCE, len(vectors)), OURS_PER_DOCUMENT)
-        core.store.replace([_document(first, vectors[first : first + OURS_PER_DOCUMENT]) for first in firsts])
+        core.store.replace(
+            [_document(first, vectors[first : first + OURS_PER_DOCUMENT]) for first in firsts]
+        )
     nearest, scope = core.store.nearest, Scope()
-    return Found(lambda query, limit: [int(id.ref.key) + id.position for id in nearest(query, limit, scope).ids])
+    return Found(
+        lambda query, limit: [
+            int(id.ref.key) + id.position for id in nearest(query, limit, scope).ids
+        ]
+    )
 
 
 def _document(first: int, vectors: Vectors) -> tuple[Document, list[Entry]]:
@@ -106,7 +126,9 @@ def _document(first: int, vectors: Vectors) -> tuple[Document, list[Entry]]:
 
 
 def _bare(vectors: Vectors, folder: Path, store: str) -> Found:
-    """No peer but a bound: one int8 scan with one scale for all, the best by their rough scores, no rows read."""
+    """No peer but a bound: one int8 scan with one scale for all,
+    the best by their rough scores, no rows read.
+    """
     import numpy as np
     import simsimd
 
@@ -115,11 +137,19 @@ def _bare(vectors: Vectors, folder: Path, store: str) -> Found:
 
     def search(query: Any, limit: int) -> Sequence[int]:
         coded = np.rint(query * (127 / np.abs(query).max())).astype(np.int8)[None]
-        scores = np.asarray(simsimd.cdist(coded, codes, metric="dot", dtype="int8", out_dtype="float32"))[0]
+        scores = np.asarray(
+            simsimd.cdist(coded, codes, metric="dot", dtype="int8", out_dtype="float32")
+        )[0]
         sample = scores[::step]
         wanted = min(len(sample) - 1, 8 + 3 * limit // step)
-        places = np.flatnonzero(scores >= np.partition(sample, len(sample) - wanted)[len(sample) - wanted])
-        best = places[np.argpartition(scores[places], -limit)[-limit:]] if len(places) > limit else places
+        places = np.flatnonzero(
+            scores >= np.partition(sample, len(sample) - wanted)[len(sample) - wanted]
+        )
+        best = (
+            places[np.argpartition(scores[places], -limit)[-limit:]]
+            if len(places) > limit
+            else places
+        )
         return best[np.argsort(-scores[best])].tolist()  # type: ignore[no-any-return]
 
     return Found(search)
@@ -144,7 +174,9 @@ def _sqlite_vec(vectors: Vectors, folder: Path, store: str) -> Found:
     connection.enable_load_extension(True)
     connection.load_extension(sqlite_vec.loadable_path())
     connection.execute("pragma journal_mode = wal")
-    connection.execute(f"create virtual table v using vec0(e float[{vectors.shape[1]}] distance_metric=cosine)")
+    connection.execute(
+        f"create virtual table v using vec0(e float[{vectors.shape[1]}] distance_metric=cosine)"
+    )
     with connection:
         rows = ((row, vector.tobytes()) for row, vector in enumerate(vectors))
         connection.executemany("insert into v (rowid, e) values (?, ?)", rows)
@@ -166,14 +198,18 @@ def _faiss(kind: str) -> Callable[[Vectors, Path, str], Found]:
         if kind == "Flat":
             index: Any = faiss.IndexFlatIP(size)
         elif kind == "SQ8":
-            index = faiss.IndexScalarQuantizer(size, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
+            index = faiss.IndexScalarQuantizer(
+                size, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+            )
         elif kind == "HNSW32":
             index = faiss.IndexHNSWFlat(size, 32, faiss.METRIC_INNER_PRODUCT)
             index.hnsw.efConstruction = 100
             strive = partial(setattr, index.hnsw, "efSearch")
         else:
             lists = max(1, min(512, len(vectors) // 40))
-            index = faiss.IndexIVFFlat(faiss.IndexFlatIP(size), size, lists, faiss.METRIC_INNER_PRODUCT)
+            index = faiss.IndexIVFFlat(
+                faiss.IndexFlatIP(size), size, lists, faiss.METRIC_INNER_PRODUCT
+            )
             strive = partial(setattr, index, "nprobe")
         if not index.is_trained:
             index.train(vectors[:: max(1, len(vectors) // 100_000)])
@@ -200,19 +236,28 @@ def _chroma(vectors: Vectors, folder: Path, store: str) -> Found:
     settings = chromadb.Settings(anonymized_telemetry=False)
     client = chromadb.PersistentClient(str(folder), settings=settings)
     graph = {"space": "cosine", "num_threads": 1}
-    collection = client.create_collection("vectors", configuration={"hnsw": graph}, embedding_function=None)
+    collection = client.create_collection(
+        "vectors", configuration={"hnsw": graph}, embedding_function=None
+    )
     for start in range(0, len(vectors), 5_000):
         block = vectors[start : start + 5_000]
         collection.add(ids=[str(start + row) for row in range(len(block))], embeddings=block)
 
     def search(query: Any, limit: int) -> Sequence[int]:
-        return [int(id) for id in collection.query(query_embeddings=query[None], n_results=limit, include=[])["ids"][0]]
+        return [
+            int(id)
+            for id in collection.query(query_embeddings=query[None], n_results=limit, include=[])[
+                "ids"
+            ][0]
+        ]
 
     def strive(effort: int) -> None:
         nonlocal collection
         collection.modify(configuration={"hnsw": {"ef_search": effort}})
         SharedSystemClient.clear_system_cache()  # an open index keeps the effort it was opened with
-        collection = chromadb.PersistentClient(str(folder), settings=settings).get_collection("vectors", None)
+        collection = chromadb.PersistentClient(str(folder), settings=settings).get_collection(
+            "vectors", None
+        )
 
     return Found(search, strive)
 
@@ -227,7 +272,13 @@ def _lancedb(vectors: Vectors, folder: Path, store: str) -> Found:
     table = lancedb.connect(str(folder)).create_table("vectors", rows)
 
     def search(query: Any, limit: int) -> Sequence[int]:
-        found = table.search(query).distance_type("cosine").select(["row", "_distance"]).limit(limit).to_arrow()
+        found = (
+            table.search(query)
+            .distance_type("cosine")
+            .select(["row", "_distance"])
+            .limit(limit)
+            .to_arrow()
+        )
         return found["row"].to_pylist()  # type: ignore[no-any-return]
 
     return Found(search)
@@ -242,7 +293,9 @@ def _txtai(vectors: Vectors, folder: Path, store: str) -> Found:
     def strive(effort: int) -> None:
         index.config["faiss"] = {"nprobe": effort}
 
-    return Found(lambda query, limit: [row for row, _ in index.search(query[None], limit)[0]], strive)
+    return Found(
+        lambda query, limit: [row for row, _ in index.search(query[None], limit)[0]], strive
+    )
 
 
 def _qdrant(vectors: Vectors, folder: Path, store: str) -> Found:
@@ -254,7 +307,10 @@ def _qdrant(vectors: Vectors, folder: Path, store: str) -> Found:
     client.upload_collection("vectors", vectors, ids=range(len(vectors)))
 
     def search(query: Any, limit: int) -> Sequence[int]:
-        return [point.id for point in client.query_points("vectors", query=query.tolist(), limit=limit).points]
+        return [
+            point.id
+            for point in client.query_points("vectors", query=query.tolist(), limit=limit).points
+        ]
 
     return Found(search)
 
@@ -280,18 +336,26 @@ ADAPTERS: Mapping[str, Adapter] = {
 
 
 def run(bench: Workbench) -> Report:
-    """Every case in a process of its own, whose libraries are told to use one thread before they start."""
+    """Every case in a process of its own, whose libraries are told to use one thread
+    before they start.
+    """
     figures: list[Figure] = []
     left_out: dict[str, str] = {}
     cases = {REAL + _size(*bench.vectors.shape): _real(bench)}
     for full, dimensions, queries in CASES:
         count = bench.size(full, 500)
-        cases[f"synthetic, {_size(count, dimensions)}"] = [str(count), str(dimensions), str(10 if bench.quick else queries)]
+        cases[f"synthetic, {_size(count, dimensions)}"] = [
+            str(count),
+            str(dimensions),
+            str(10 if bench.quick else queries),
+        ]
     for case, given in cases.items():
         folder = bench.fresh("peers")
         command = [sys.executable, "-m", "benchmarks.peers", str(folder), bench.store, *given]
         root = Path(__file__).parent.parent
-        done = subprocess.run(command, env=os.environ | ALONE, cwd=root, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env=os.environ | ALONE, cwd=root, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise RuntimeError(f"{case}: {done.stderr}")
         rmtree(folder)
@@ -303,10 +367,22 @@ def run(bench: Workbench) -> Report:
     data = {"cases": "; ".join(cases), "left_out": left_out}
     notes = (
         f"One thread each. All peers take turns of {TURN} queries.",
-        "Real text: the passages of the search benchmark by the default embedder, asked with headings of the corpus.",
-        "(exact) is what a peer promises; recall is what it did. Efforts were found on other queries.",
-        "Synthetic vectors lie in clusters that approximate indexes find at once: those are compared with on real text.",
-        f"The bare kernel reads no rows and is not exact. {OURS} beside it alone: only these two take turns.",
+        (
+            "Real text: the passages of the search benchmark by the default embedder, asked with "
+            "headings of the corpus."
+        ),
+        (
+            "(exact) is what a peer promises; recall is what it did. Efforts were "
+            "found on other queries."
+        ),
+        (
+            "Synthetic vectors lie in clusters that approximate indexes find at once: those are "
+            "compared with on real text."
+        ),
+        (
+            f"The bare kernel reads no rows and is not exact. {OURS} beside it alone: "
+            "only these two take turns."
+        ),
     )
     return Report(tuple(figures), data, notes)
 
@@ -319,18 +395,33 @@ def _figures(case: str, answer: Mapping[str, Any]) -> Iterator[Figure]:
         effort = f", effort {held['effort']}" if held["effort"] else ""
         label = f"{case}: {name}{' (exact)' if held['exact'] else ''}"
         yield timed(
-            label, timing, note=f"recall@10 {held['recall']:.4f}{effort}, built {held['built_per_s']:,.0f} vectors/s"
+            label,
+            timing,
+            note=(
+                f"recall@10 {held['recall']:.4f}{effort}, built "
+                f"{held['built_per_s']:,.0f} vectors/s"
+            ),
         )
         if name == OURS:
-            yield Figure(f"{case}: {name}, recall@10", held["recall"], "of 1", target=Target(">=", 0.999))
+            yield Figure(
+                f"{case}: {name}, recall@10", held["recall"], "of 1", target=Target(">=", 0.999)
+            )
         elif name != BARE:
-            ahead = AHEAD if held["exact"] or (case.startswith(REAL) and held["recall"] >= ENOUGH) else None
-            yield Figure(f"{label}, of {OURS}", timing.ratio(ours), "x", target=TARGETS.get(name, ahead))
+            ahead = (
+                AHEAD
+                if held["exact"] or (case.startswith(REAL) and held["recall"] >= ENOUGH)
+                else None
+            )
+            yield Figure(
+                f"{label}, of {OURS}", timing.ratio(ours), "x", target=TARGETS.get(name, ahead)
+            )
     if "two" in answer:
         mine, bare = (Timing(tuple(answer["two"][name])) for name in (OURS, BARE))
         yield timed(f"{case}: {OURS}, beside the bare kernel alone", mine)
         yield timed(f"{case}: {BARE}, beside {OURS} alone", bare)
-        yield Figure(f"{case}: {OURS}, of the bare kernel beside it", mine.ratio(bare), "x", target=NEAR_BARE)
+        yield Figure(
+            f"{case}: {OURS}, of the bare kernel beside it", mine.ratio(bare), "x", target=NEAR_BARE
+        )
 
 
 def _size(count: int, dimensions: int) -> str:
@@ -338,17 +429,25 @@ def _size(count: int, dimensions: int) -> str:
 
 
 def _real(bench: Workbench) -> list[str]:
-    """Files with the vectors of the index, and of the questions of `main`: what another process measures with."""
+    """Files with the vectors of the index, and of the questions of `main`:
+    what another process measures with.
+    """
     import numpy as np
 
     measured = 10 if bench.quick else QUERIES
     cut = [(document, chunks) for document, chunks, _ in bench.recorded]
     with SemanticCore(store="memory", embedder=bench.embedder) as core:
-        asked = np.array([core.embedder.embed_query(text) for text in queries_of(cut, TUNING + measured)])
+        asked = np.array(
+            [core.embedder.embed_query(text) for text in queries_of(cut, TUNING + measured)]
+        )
     half = min(TUNING, len(asked) // 2)
     folder = bench.fresh("real")
     paths = []
-    for name, held in (("vectors", bench.vectors), ("tuning", asked[:half]), ("asked", asked[half:])):
+    for name, held in (
+        ("vectors", bench.vectors),
+        ("tuning", asked[:half]),
+        ("asked", asked[half:]),
+    ):
         paths.append(str(folder / f"{name}.npy"))
         np.save(paths[-1], held)
     return paths
@@ -357,10 +456,16 @@ def _real(bench: Workbench) -> list[str]:
 def synthetic(count: int, dimensions: int, queries: int) -> tuple[Vectors, Vectors, Vectors]:
     """(vectors, questions to find efforts with, questions to measure)."""
     everything = clustered(count + TUNING + queries, dimensions)
-    return everything[:count].copy(), everything[count : count + TUNING].copy(), everything[count + TUNING :].copy()
+    return (
+        everything[:count].copy(),
+        everything[count : count + TUNING].copy(),
+        everything[count + TUNING :].copy(),
+    )
 
 
-def main(folder: Path, store: str, vectors: Vectors, tuning: Vectors, asked: Vectors) -> dict[str, Any]:
+def main(
+    folder: Path, store: str, vectors: Vectors, tuning: Vectors, asked: Vectors
+) -> dict[str, Any]:
     """Build all peers, ask them in turn, and compare with the truth."""
     count, dimensions = vectors.shape
     peers: dict[str, Found] = {}
@@ -368,7 +473,9 @@ def main(folder: Path, store: str, vectors: Vectors, tuning: Vectors, asked: Vec
     left_out: dict[str, str] = {}
     for number, (name, adapter) in enumerate(ADAPTERS.items()):
         if count * dimensions > adapter.most:
-            left_out[f"{name} at {_size(count, dimensions)}"] = "takes too long to build with so many"
+            left_out[f"{name} at {_size(count, dimensions)}"] = (
+                "takes too long to build with so many"
+            )
             continue
         place = folder / f"peer-{number}"
         place.mkdir()
@@ -383,11 +490,16 @@ def main(folder: Path, store: str, vectors: Vectors, tuning: Vectors, asked: Vec
         except Exception as error:
             if name == OURS:
                 raise
-            left_out[f"{name} at {_size(count, dimensions)}"] = f"it failed: {type(error).__name__}: {error}"
+            left_out[f"{name} at {_size(count, dimensions)}"] = (
+                f"it failed: {type(error).__name__}: {error}"
+            )
             continue
         built[name] = count / max(perf_counter() - started, 1e-9)
     wanted = least_scores(tuning, vectors, LIMIT)
-    efforts = {name: _tuned(peer, ADAPTERS[name].efforts, (tuning, vectors, wanted)) for name, peer in peers.items()}
+    efforts = {
+        name: _tuned(peer, ADAPTERS[name].efforts, (tuning, vectors, wanted))
+        for name, peer in peers.items()
+    }
     seconds, found = _in_turn(peers, asked)
     pair = {name: peers[name] for name in (OURS, BARE) if name in peers}
     two: dict[str, list[float]] = {name: [] for name in pair}
@@ -411,7 +523,9 @@ def main(folder: Path, store: str, vectors: Vectors, tuning: Vectors, asked: Vec
     }
 
 
-def _in_turn(peers: Mapping[str, Found], asked: Vectors) -> tuple[dict[str, list[float]], dict[str, list[Sequence[int]]]]:
+def _in_turn(
+    peers: Mapping[str, Found], asked: Vectors
+) -> tuple[dict[str, list[float]], dict[str, list[Sequence[int]]]]:
     """(seconds, rows found) per peer and query."""
     seconds: dict[str, list[float]] = {name: [] for name in peers}
     found: dict[str, list[Sequence[int]]] = {name: [] for name in peers}
@@ -429,7 +543,9 @@ def _in_turn(peers: Mapping[str, Found], asked: Vectors) -> tuple[dict[str, list
     return seconds, found
 
 
-def _tuned(peer: Found, efforts: Sequence[int], wanted: tuple[Vectors, Vectors, Sequence[float]]) -> int | None:
+def _tuned(
+    peer: Found, efforts: Sequence[int], wanted: tuple[Vectors, Vectors, Sequence[float]]
+) -> int | None:
     """The least effort that finds enough, now in force; None where there is nothing to set."""
     if peer.strive is None or not efforts:
         return None
@@ -442,7 +558,9 @@ def _tuned(peer: Found, efforts: Sequence[int], wanted: tuple[Vectors, Vectors, 
     return effort
 
 
-def _recall(found: Sequence[Any], asked: Vectors, vectors: Vectors, least: Sequence[float]) -> float:
+def _recall(
+    found: Sequence[Any], asked: Vectors, vectors: Vectors, least: Sequence[float]
+) -> float:
     answers = zip(found, asked, least, strict=True)
     return fmean(recall(rows, query, vectors, bound, LIMIT) for rows, query, bound in answers)
 

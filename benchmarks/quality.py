@@ -1,13 +1,15 @@
-"""How good the answers are: collections with questions and judged answers, searched as a user would.
+"""How good the answers are: collections with questions and judged answers,
+searched as a user would.
 
 ::
 
     python -m benchmarks.quality FOLDER... [--capitals] [--max-chars N] [--json]
 
-A collection is a folder in BEIR form: ``corpus.jsonl`` (``_id``, ``title``, ``text``), ``queries.jsonl`` (``_id``, ``text``)
-and ``qrels.tsv`` (query, document, grade, under a line of headings). Without FOLDER those in the environment variable
-SEMANTIC_CORE_COLLECTIONS are measured: collections, or folders of them, separated like a PATH. Each is ingested into a fresh
-index with everything at its default. Questions without a relevant document are left out.
+A collection is a folder in BEIR form: ``corpus.jsonl`` (``_id``, ``title``, ``text``),
+``queries.jsonl`` (``_id``, ``text``) and ``qrels.tsv`` (query, document, grade, under a line of
+headings). Without FOLDER those in the environment variable SEMANTIC_CORE_COLLECTIONS are measured:
+collections, or folders of them, separated like a PATH. Each is ingested into a fresh index with
+everything at its default. Questions without a relevant document are left out.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ Grades = Mapping[str, int]
 
 @attrs.frozen(eq=False)
 class Collection:
-    """documents, queries: text by id. grades: per query id, for queries with a relevant document only."""
+    """documents, queries: text by id. grades: per query id,
+    for queries with a relevant document only.
+    """
 
     name: str
     documents: Sequence[Document]
@@ -79,9 +83,10 @@ class Quality:
 def ndcg(found: Sequence[str], grades: Grades, depth: int = SHOWN) -> float:
     """Normalised discounted cumulated gain of the first `depth` ids, from 0 to 1.
 
-    Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, ACM TOIS 20(4), 2002. The gain is the grade,
-    the discount the binary logarithm of rank + 1 (as in trec_eval and BEIR; the paper leaves the first two ranks alike), and
-    the sum is divided by that of the best possible order: sum(grade / log2(rank + 1)) / the same, ideally ordered.
+    Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, ACM TOIS 20(4), 2002.
+    The gain is the grade, the discount the binary logarithm of rank + 1 (as in trec_eval and BEIR;
+    the paper leaves the first two ranks alike), and the sum is divided by that of the best possible
+    order: sum(grade / log2(rank + 1)) / the same, ideally ordered.
     """
     ideal = _discounted(sorted(grades.values(), reverse=True)[:depth])
     return _discounted([grades.get(id, 0) for id in found[:depth]]) / ideal
@@ -102,13 +107,19 @@ def reciprocal_rank(found: Sequence[str], grades: Grades) -> float:
 
 
 def read_collection(folder: Path, *, capitals: bool = False) -> Collection:
-    """The collection in a folder. capitals: its documents in capitals, the questions as they are."""
+    """The collection in a folder. capitals: its documents in capitals,
+    the questions as they are.
+    """
 
     def spelled(text: str) -> str:
         return text.upper() if capitals else text
 
     documents = [
-        Document(Ref(folder.name, str(row["_id"])), spelled(row["text"]), title=spelled(row.get("title") or ""))
+        Document(
+            Ref(folder.name, str(row["_id"])),
+            spelled(row["text"]),
+            title=spelled(row.get("title") or ""),
+        )
         for row in _rows(folder / "corpus.jsonl")
     ]
     grades: dict[str, dict[str, int]] = {}
@@ -116,7 +127,11 @@ def read_collection(folder: Path, *, capitals: bool = False) -> Collection:
         query, document, grade = line.split("\t")
         if int(grade) > 0:
             grades.setdefault(query, {})[document] = int(grade)
-    queries = {str(row["_id"]): row["text"] for row in _rows(folder / "queries.jsonl") if str(row["_id"]) in grades}
+    queries = {
+        str(row["_id"]): row["text"]
+        for row in _rows(folder / "queries.jsonl")
+        if str(row["_id"]) in grades
+    }
     return Collection(folder.name, documents, queries, grades)
 
 
@@ -126,7 +141,10 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def measure(core: SemanticCore, collection: Collection, mode: Mode) -> Quality:
-    """Ask every question in one mode. Raises RuntimeError if the answer was made in another way than asked."""
+    """Ask every question in one mode.
+
+    Raises RuntimeError if the answer was made in another way than asked.
+    """
     values: list[tuple[float, float, float, float]] = []
     for id, text in collection.queries.items():
         started = perf_counter()
@@ -134,17 +152,32 @@ def measure(core: SemanticCore, collection: Collection, mode: Mode) -> Quality:
         spent = (perf_counter() - started) * 1000
         deep = core.search(text, limit=DEPTH, mode=mode)
         if shown.degraded or deep.degraded:
-            raise RuntimeError(f"Query {id} in mode {mode} was answered in mode {shown.mode}: {shown.reason or deep.reason}")
+            raise RuntimeError(
+                f"Query {id} in mode {mode} was answered in mode {shown.mode}: "
+                f"{shown.reason or deep.reason}"
+            )
         grades = collection.grades[id]
         first, all_found = [hit.ref.key for hit in shown], [hit.ref.key for hit in deep]
-        values.append((ndcg(first, grades), recall(all_found, grades), reciprocal_rank(all_found, grades), spent))
+        values.append(
+            (
+                ndcg(first, grades),
+                recall(all_found, grades),
+                reciprocal_rank(all_found, grades),
+                spent,
+            )
+        )
     gains, recalls, ranks, times = zip(*values, strict=True)
     return Quality(fmean(gains), fmean(recalls), fmean(ranks), median(times))
 
 
 def evaluate(collection: Collection, **options: Any) -> dict[str, Any]:
-    """Ingest a collection into a fresh index and measure every mode. options: those of `SemanticCore` but for the path."""
-    with TemporaryDirectory() as folder, SemanticCore(path=Path(folder, "quality.db"), **options) as core:
+    """Ingest a collection into a fresh index and measure every mode. options: those of
+    `SemanticCore` but for the path.
+    """
+    with (
+        TemporaryDirectory() as folder,
+        SemanticCore(path=Path(folder, "quality.db"), **options) as core,
+    ):
         started = perf_counter()
         report = core.ingest(collection.documents)
         spent = perf_counter() - started
@@ -166,8 +199,14 @@ def evaluate(collection: Collection, **options: Any) -> dict[str, Any]:
 
 def show(result: Mapping[str, Any]) -> str:
     """One collection as a table."""
-    facts = "{name}: {documents:,} documents, {chunks:,} chunks, {queries} questions, ingested in {ingest_seconds} s"
-    lines = [facts.format(**result), "  mode  " + "".join(f"{column:>12}" for column in (NDCG, RECALL, MRR, TIME))]
+    facts = (
+        "{name}: {documents:,} documents, {chunks:,} chunks, {queries} questions, ingested in "
+        "{ingest_seconds} s"
+    )
+    lines = [
+        facts.format(**result),
+        "  mode  " + "".join(f"{column:>12}" for column in (NDCG, RECALL, MRR, TIME)),
+    ]
     for mode, quality in result["modes"].items():
         figures = "".join(f"{quality[column]:12.4f}" for column in (NDCG, RECALL, MRR))
         lines.append(f"  {mode:<6}{figures}{quality[TIME]:12.2f}")
@@ -176,7 +215,9 @@ def show(result: Mapping[str, Any]) -> str:
 
 
 def run(bench: Workbench) -> Report:
-    """Every collection of the environment variable, as one benchmark among others; a note alone where there is none."""
+    """Every collection of the environment variable, as one benchmark among others;
+    a note alone where there is none.
+    """
     try:
         folders = folders_of([], os.environ.get(COLLECTIONS, ""))
     except ValueError as error:
@@ -190,17 +231,28 @@ def run(bench: Workbench) -> Report:
             note = f"{RECALL} {quality[RECALL]}, {MRR} {quality[MRR]}, median {quality[TIME]} ms"
             figures.append(Figure(f"{name}, {mode}", quality[NDCG], NDCG, target=target, note=note))
         behind = result["hybrid_minus_better_lane"]
-        figures.append(Figure(f"{name}, hybrid minus the better lane", behind, NDCG, target=NO_WORSE))
+        figures.append(
+            Figure(f"{name}, hybrid minus the better lane", behind, NDCG, target=NO_WORSE)
+        )
     return Report(tuple(figures), {"collections": len(folders)})
 
 
 def folders_of(named: Sequence[str], environment: str) -> list[Path]:
-    """The collections meant: those named, else those of the environment variable. Raises ValueError for what is none."""
+    """The collections meant: those named, else those of the environment variable.
+
+    Raises ValueError for what is none.
+    """
     found: list[Path] = []
     for place in named or [place for place in environment.split(os.pathsep) if place]:
-        inside = [Path(place)] if _is_collection(Path(place)) else sorted(filter(_is_collection, Path(place).glob("*/")))
+        inside = (
+            [Path(place)]
+            if _is_collection(Path(place))
+            else sorted(filter(_is_collection, Path(place).glob("*/")))
+        )
         if not inside:
-            raise ValueError(f"{place} is no collection and holds none: wanted a folder with {', '.join(FILES)}.")
+            raise ValueError(
+                f"{place} is no collection and holds none: wanted a folder with {', '.join(FILES)}."
+            )
         found += inside
     if not found:
         raise ValueError(f"No collection given: name a folder, or set {COLLECTIONS}.")
@@ -216,8 +268,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.quality", description="Search quality on judged collections."
     )
-    parser.add_argument("folders", nargs="*", metavar="FOLDER", help=f"collections, or folders of them; else ${COLLECTIONS}")
-    parser.add_argument("--capitals", action="store_true", help="documents in capitals, questions as they are")
+    parser.add_argument(
+        "folders",
+        nargs="*",
+        metavar="FOLDER",
+        help=f"collections, or folders of them; else ${COLLECTIONS}",
+    )
+    parser.add_argument(
+        "--capitals", action="store_true", help="documents in capitals, questions as they are"
+    )
     parser.add_argument("--max-chars", type=int, help="longest chunk, instead of the default")
     parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
     options = parser.parse_args(arguments)
@@ -228,12 +287,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     results = []
     for folder in folders:
-        result = evaluate(read_collection(folder, capitals=options.capitals), max_chars=options.max_chars)
+        result = evaluate(
+            read_collection(folder, capitals=options.capitals), max_chars=options.max_chars
+        )
         results.append(result)
         if not options.json:
             print(show(result), end="\n\n", flush=True)
     if options.json:
-        print(json.dumps({"capitals": options.capitals, "max_chars": options.max_chars, "collections": results}, indent=1))
+        print(
+            json.dumps(
+                {
+                    "capitals": options.capitals,
+                    "max_chars": options.max_chars,
+                    "collections": results,
+                },
+                indent=1,
+            )
+        )
     return 0
 
 

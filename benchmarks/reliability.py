@@ -1,7 +1,8 @@
-"""Reliability: ``python -m benchmarks.reliability [--soak 20] [--page]``; runs the trust tests, keeps what they found.
+"""Reliability: ``python -m benchmarks.reliability [--soak 20] [--page]``; runs the trust tests,
+keeps what they found.
 
-Writes ``reliability.json`` at the root of the repository and ``guides/guarantees.md`` from it. --page: only the page, from
-the file that is there. Nothing is written if a test fails.
+Writes ``reliability.json`` at the root of the repository and ``guides/guarantees.md`` from it.
+--page: only the page, from the file that is there. Nothing is written if a test fails.
 """
 
 from __future__ import annotations
@@ -22,14 +23,20 @@ from benchmarks.guarantees import TRUST, page
 ROOT = Path(__file__).resolve().parent.parent
 FILE, PAGE = ROOT / "reliability.json", ROOT / "guides" / "guarantees.md"
 SUMMED = {"io_faults_": ("io_faults", "operations"), "batch-": ("batch_jobs", "shapes")}
-"""How the names of tests begin whose figures are added up: what the sum is called, and what there is one of in each."""
+"""How the names of tests begin whose figures are added up: what the sum is called,
+and what there is one of in each.
+"""
 _PASSED = re.compile(r"(\d+) passed")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """0 if every promise is kept, else what the tests gave."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.reliability", description=__doc__.splitlines()[0])
-    parser.add_argument("--soak", type=int, default=1, metavar="N", help="so many times the numbers of a plain run")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.reliability", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--soak", type=int, default=1, metavar="N", help="so many times the numbers of a plain run"
+    )
     parser.add_argument("--page", action="store_true", help="only write the page anew")
     given = parser.parse_args(arguments)
     if not given.page:
@@ -44,12 +51,28 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(soak: int) -> tuple[int, dict[str, Any]]:
     """(what pytest gave, the report). soak: so many times the numbers of a plain run."""
-    command = [sys.executable, "-m", "pytest", TRUST, "-q", "-n", "2", "--dist", "worksteal", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        TRUST,
+        "-q",
+        "-n",
+        "2",
+        "--dist",
+        "worksteal",
+        "-p",
+        "no:cacheprovider",
+    ]
     with tempfile.TemporaryDirectory() as folder:
         more = {"TRUST_FIGURES": folder, "SEMANTIC_CORE_SOAK": str(soak)}
         machine, started = hardware(), monotonic()
         with subprocess.Popen(
-            command, cwd=ROOT, env={**plain_environment(), **more}, stdout=subprocess.PIPE, text=True
+            command,
+            cwd=ROOT,
+            env={**plain_environment(), **more},
+            stdout=subprocess.PIPE,
+            text=True,
         ) as process:
             assert process.stdout is not None
             lines = []
@@ -63,13 +86,21 @@ def run(soak: int) -> tuple[int, dict[str, Any]]:
             "soak": soak,
             "passed": int(passed[1]) if passed else 0,
             "hardware": machine,
-            "figures": merged({file.stem: json.loads(file.read_text("utf-8")) for file in Path(folder).glob("*.json")}),
+            "figures": merged(
+                {
+                    file.stem: json.loads(file.read_text("utf-8"))
+                    for file in Path(folder).glob("*.json")
+                }
+            ),
         }
     return process.returncode, report
 
 
 def merged(files: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The figures by test, with sums of some. Tests that are one promise played in several ways (SUMMED) become one."""
+    """The figures by test, with sums of some.
+
+    Tests that are one promise played in several ways (SUMMED) become one.
+    """
     figures: dict[str, dict[str, Any]] = {}
     for name, held in files.items():
         prefix = next((prefix for prefix in SUMMED if name.startswith(prefix)), None)
@@ -78,7 +109,9 @@ def merged(files: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         else:
             whole, parts = SUMMED[prefix]
             summed = figures.setdefault(whole, {})
-            summed.update({what: summed.get(what, 0) + count for what, count in {**held, parts: 1}.items()})
+            summed.update(
+                {what: summed.get(what, 0) + count for what, count in {**held, parts: 1}.items()}
+            )
     rot = figures.get("bit_rot")
     if rot:
         rot["harmful"] = rot["refused"] + rot["found"] + rot["missed"]

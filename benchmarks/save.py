@@ -1,8 +1,10 @@
-"""What a save costs with the set-up of the first page: Peewee on a SQLite file, the index in a file beside it.
+"""What a save costs with the set-up of the first page: Peewee on a SQLite file,
+the index in a file beside it.
 
-A save is one ``Model.create()``, committed. "inline" embeds and writes the document after each commit, in the same thread;
-"paused" and "one transaction" do that once for all saves of a run; "background" leaves it to a thread, which works at the
-same time. Every variant has a database of its own, in SQLite's usual journal mode and in WAL.
+A save is one ``Model.create()``, committed. "inline" embeds and writes the document after each
+commit, in the same thread; "paused" and "one transaction" do that once for all saves of a run;
+"background" leaves it to a thread, which works at the same time. Every variant has a database of
+its own, in SQLite's usual journal mode and in WAL.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ def run(bench: Workbench) -> Report:
         folder = bench.fresh("save")
         with ExitStack() as stack:
             runs = {
-                name: stack.enter_context(_saves(bench, folder / f"{number}.db", pragmas, *said, many=many))
+                name: stack.enter_context(
+                    _saves(bench, folder / f"{number}.db", pragmas, *said, many=many)
+                )
                 for number, (name, said) in enumerate(VARIANTS.items())
             }
             for once in runs.values():
@@ -51,7 +55,9 @@ def run(bench: Workbench) -> Report:
         for name, timing in timings.items():
             bare = timings["bare, one transaction" if "transaction" in name else "bare"]
             if not name.startswith("bare"):
-                figures.append(Figure(f"save, {journal}, {name}, of the bare save", timing.ratio(bare), "x"))
+                figures.append(
+                    Figure(f"save, {journal}, {name}, of the bare save", timing.ratio(bare), "x")
+                )
     return Report(tuple(figures), {"saves per run": many, "rounds": bench.rounds(ROUNDS)})
 
 
@@ -73,13 +79,18 @@ def _saves(
             database = db
 
     numbers = count()
-    blocks: dict[str, Callable[[], AbstractContextManager[Any]]] = {"": nullcontext, "transaction": db.atomic}
+    blocks: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+        "": nullcontext,
+        "transaction": db.atomic,
+    }
     with ExitStack() as stack:
         stack.callback(db.close)
         db.create_tables([Article])
         if sync:
             core = stack.enter_context(bench.open(path.with_suffix(".semantic.db")))
-            index = core.bind(Article, adapter=PeeweeAdapter, source_fields=["title", "content"], sync=sync)
+            index = core.bind(
+                Article, adapter=PeeweeAdapter, source_fields=["title", "content"], sync=sync
+            )
             blocks["paused"] = index.pause
 
         def once() -> float:

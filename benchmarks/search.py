@@ -1,4 +1,6 @@
-"""Search of an index of 100,000 chunks: every lane with the same queries, in turn, and what it misses."""
+"""Search of an index of 100,000 chunks: every lane with the same queries, in turn,
+and what it misses.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ Lane = Callable[[str], Any]
 
 
 def run(bench: Workbench) -> Report:
-    """Median and 99th percentile per lane, filtered, of one tenant; recall against exact float32."""
+    """Median and 99th percentile per lane, filtered, of one tenant;
+    recall against exact float32.
+    """
     index, queries = bench.index, bench.queries
     with bench.open(index.path) as core:
         vectors = {query: core.embedder.embed_query(query) for query in queries}
@@ -67,14 +71,22 @@ def run(bench: Workbench) -> Report:
         "Lanes alternate within each query: its words are asked for again and again."
     ]
     if bench.real_passages < len(index.passages):
-        notes.append(f"{len(index.passages) - bench.real_passages:,} chunks are splices of two real passages.")
+        notes.append(
+            f"{len(index.passages) - bench.real_passages:,} chunks are "
+            "splices of two real passages."
+        )
     return Report(tuple(figures), data, (*notes, *bench.corpus.notes()))
 
 
-def _lanes(core: SemanticCore, bare: SemanticCore, vectors: Mapping[str, Any], chunks: int) -> dict[str, Lane]:
+def _lanes(
+    core: SemanticCore, bare: SemanticCore, vectors: Mapping[str, Any], chunks: int
+) -> dict[str, Lane]:
     """Every way to ask, by what it is called in the report."""
     store: Any = core.store
-    scopes = {"1 %": Scope(filter=Filter.parse(ONE_PERCENT)), "50 %": Scope(filter=Filter.parse(HALF))}
+    scopes = {
+        "1 %": Scope(filter=Filter.parse(ONE_PERCENT)),
+        "50 %": Scope(filter=Filter.parse(HALF)),
+    }
     lanes: dict[str, Lane] = {
         "store: nearest 10": lambda query: store.nearest(vectors[query], LIMIT, Scope()),
         "store: nearest 100": lambda query: store.nearest(vectors[query], POOL, Scope()),
@@ -86,9 +98,13 @@ def _lanes(core: SemanticCore, bare: SemanticCore, vectors: Mapping[str, Any], c
         "fetch of 10 chunks": partial(_fetched, store, chunks),
     }
     for share, where in (("1 %", ONE_PERCENT), ("50 %", HALF)):
-        lanes[f"store: nearest 10, filter {share}"] = partial(_nearest, store, vectors, scopes[share])
+        lanes[f"store: nearest 10, filter {share}"] = partial(
+            _nearest, store, vectors, scopes[share]
+        )
         lanes[f"search, words, filter {share}"] = partial(bare.search, mode="text", where=where)
-        lanes[f"search, hybrid without the embedder, filter {share}"] = partial(bare.search, where=where)
+        lanes[f"search, hybrid without the embedder, filter {share}"] = partial(
+            bare.search, where=where
+        )
     return lanes
 
 
@@ -99,7 +115,9 @@ def _nearest(store: Any, vectors: Mapping[str, Any], scope: Scope, query: str) -
 def _fetched(store: Any, chunks: int, query: str) -> Any:
     """Ten chunks of as many documents, others for each query."""
     rows = [(crc32(query.encode()) + place * 104_729) % chunks for place in range(LIMIT)]
-    return store.fetch([ChunkId(Ref("bench", str(row // PER_DOCUMENT)), row % PER_DOCUMENT) for row in rows])
+    return store.fetch(
+        [ChunkId(Ref("bench", str(row // PER_DOCUMENT)), row % PER_DOCUMENT) for row in rows]
+    )
 
 
 def _figures(timings: Mapping[str, Timing]) -> list[Figure]:
@@ -108,32 +126,53 @@ def _figures(timings: Mapping[str, Timing]) -> list[Figure]:
 
 
 def _filtered(lanes: Mapping[str, Lane], queries: Sequence[str], rounds: int) -> Iterator[Figure]:
-    """What a filter costs. Only two lanes take turns: beside many, most would read what the unfiltered one reads next."""
+    """What a filter costs.
+
+    Only two lanes take turns: beside many, most would read what the unfiltered one reads next.
+    """
     for plain in ("store: nearest 10", "search, words", "search, hybrid without the embedder"):
         for share in ("1 %", "50 %"):
             filtered = f"{plain}, filter {share}"
             timings = per_query({name: lanes[name] for name in (plain, filtered)}, queries, rounds)
-            yield Figure(f"{filtered}, of unfiltered", timings[filtered].ratio(timings[plain]), "x", target=NOT_SLOWER)
+            yield Figure(
+                f"{filtered}, of unfiltered",
+                timings[filtered].ratio(timings[plain]),
+                "x",
+                target=NOT_SLOWER,
+            )
 
 
 def _once_each(bench: Workbench, given: GivenVectors, queries: Sequence[str]) -> Figure:
-    """Hybrid searches of a store just opened, none of which was asked before; its codes are in memory."""
+    """Hybrid searches of a store just opened, none of which was asked before;
+    its codes are in memory.
+    """
     with bench.open(bench.index.path) as core:
         bare = SemanticCore(store=core.store, embedder=given)
         bare.search(queries[0], mode="vector")
-        timing = Timing(tuple(clocked(lambda query=query: bare.search(query))() for query in queries))
-    return timed("search, hybrid without the embedder, each query once", timing, target=Target("<=", 10.0))
+        timing = Timing(
+            tuple(clocked(lambda query=query: bare.search(query))() for query in queries)
+        )
+    return timed(
+        "search, hybrid without the embedder, each query once", timing, target=Target("<=", 10.0)
+    )
 
 
 def _steps(bare: SemanticCore, queries: Sequence[str]) -> list[Figure]:
     """Where a hybrid search says that its time went, on average."""
     answers = [bare.search(query).timings for query in queries]
     steps = [step for step in answers[0] if step != "total"]
-    return [Figure(f"hybrid, step: {step}", fmean(answer.get(step, 0.0) for answer in answers), "ms") for step in steps]
+    return [
+        Figure(f"hybrid, step: {step}", fmean(answer.get(step, 0.0) for answer in answers), "ms")
+        for step in steps
+    ]
 
 
-def _found(bare: SemanticCore, index: Index, queries: Sequence[str], vectors: Mapping[str, Any]) -> list[Figure]:
-    """Recall of the vector lane, also filtered, and whether a filtered search gives as many hits as there are."""
+def _found(
+    bare: SemanticCore, index: Index, queries: Sequence[str], vectors: Mapping[str, Any]
+) -> list[Figure]:
+    """Recall of the vector lane, also filtered, and whether a filtered search gives as many
+    hits as there are.
+    """
     asked = np.array([vectors[query] for query in queries])
     keys = np.arange(len(index.passages)) // PER_DOCUMENT
     wanted: tuple[tuple[str, Mapping[str, Any] | None, Any], ...] = (
@@ -154,7 +193,14 @@ def _found(bare: SemanticCore, index: Index, queries: Sequence[str], vectors: Ma
             found = [index.row(id) for id in bare.store.nearest(vectors[query], limit, scope).ids]
             legal = [row for row in found if allowed[row]]
             shares.append(recall(legal, vectors[query], index.vectors, bound, limit))
-        figures.append(Figure(f"recall@10 of the vector lane, {name}", fmean(shares), "of 1", target=Target(">=", 1.0)))
+        figures.append(
+            Figure(
+                f"recall@10 of the vector lane, {name}",
+                fmean(shares),
+                "of 1",
+                target=Target(">=", 1.0),
+            )
+        )
         counts = [len(bare.search(query, where=where)) for query in queries]
         figures.append(Figure(f"hits of a hybrid search, {name}", fmean(counts), "of 10"))
     return figures
@@ -165,7 +211,9 @@ def _tenants(bench: Workbench, queries: Sequence[str]) -> list[Figure]:
     index = bench.shared_index
     with bench.open(index.path) as core:
         vectors = {query: core.embedder.embed_query(query) for query in queries}
-        bare = SemanticCore(store=core.store, embedder=GivenVectors(core.embedder.space, vectors)).tenant("tenant-7")
+        bare = SemanticCore(
+            store=core.store, embedder=GivenVectors(core.embedder.space, vectors)
+        ).tenant("tenant-7")
         if not bare.stats().chunks:
             return []
         lanes: dict[str, Lane] = {
@@ -173,4 +221,7 @@ def _tenants(bench: Workbench, queries: Sequence[str]) -> list[Figure]:
             "tenant of 1 %: search, words": partial(bare.search, mode="text"),
             "tenant of 1 %: search, hybrid without the embedder": bare.search,
         }
-        return [timed(name, timing) for name, timing in per_query(lanes, queries, bench.rounds(ROUNDS)).items()]
+        return [
+            timed(name, timing)
+            for name, timing in per_query(lanes, queries, bench.rounds(ROUNDS)).items()
+        ]

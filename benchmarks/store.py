@@ -1,4 +1,5 @@
-"""The store alone, vectors given: how near writing is to bare SQLite, what one durable save costs, and a first search.
+"""The store alone, vectors given: how near writing is to bare SQLite, what one durable save costs,
+and a first search.
 
 What bare means is said in `_bare`.
 """
@@ -31,7 +32,9 @@ Batches = Sequence[Sequence[tuple[Document, Sequence[Entry]]]]
 
 
 def run(bench: Workbench) -> Report:
-    """Rates as shares of bare SQLite in the same run; a save as a multiple of the bare commit; a first search."""
+    """Rates as shares of bare SQLite in the same run; a save as a multiple of the bare commit;
+    a first search.
+    """
     count = bench.size(CHUNKS, 400) // PER_DOCUMENT * PER_DOCUMENT
     passages = bench.passages[:count]
     vectors = clustered(len(passages), DIMENSIONS)
@@ -48,22 +51,46 @@ def run(bench: Workbench) -> Report:
     runs["same rows"] = lambda: same.written(bench.fresh("same") / "bare.db", GROUP)
     timings = side_by_side(runs, bench.rounds(ROUNDS))
     figures = [
-        Figure(name, len(passages) / timing.median, "chunks/s", note=f"best run {number(len(passages) / timing.least)}")
+        Figure(
+            name,
+            len(passages) / timing.median,
+            "chunks/s",
+            note=f"best run {number(len(passages) / timing.least)}",
+        )
         for name, timing in timings.items()
     ]
     without, whole = timings["store: rows + vectors"], timings["store: rows + vectors + words"]
     figures += [
-        _share("rows + vectors, of the same rows in bare SQLite", timings["same rows"], without, Target(">=", 0.75)),
-        _share("with words, of the same rows in bare SQLite", timings["same rows"], whole, Target(">=", 0.30)),
-        _share("rows + vectors, of bare SQLite by hand", timings["by hand: rows + vectors"], without),
-        _share("with words, of bare SQLite by hand with FTS5", timings["by hand: rows + vectors + words"], whole),
+        _share(
+            "rows + vectors, of the same rows in bare SQLite",
+            timings["same rows"],
+            without,
+            Target(">=", 0.75),
+        ),
+        _share(
+            "with words, of the same rows in bare SQLite",
+            timings["same rows"],
+            whole,
+            Target(">=", 0.30),
+        ),
+        _share(
+            "rows + vectors, of bare SQLite by hand", timings["by hand: rows + vectors"], without
+        ),
+        _share(
+            "with words, of bare SQLite by hand with FTS5",
+            timings["by hand: rows + vectors + words"],
+            whole,
+        ),
         *shares,
     ]
     figures += _saves(bench, kinds["rows + vectors + words"])
     figures += _first_search(bench)
     data = {"chunks": len(passages), "dimensions": DIMENSIONS, "rounds": bench.rounds(ROUNDS)}
     notes = (
-        "Documents have 8 chunks; vectors are synthetic. Rows without words carry the chunk's text and an empty passage.",
+        (
+            "Documents have 8 chunks; vectors are synthetic. Rows without words carry the chunk's "
+            "text and an empty passage."
+        ),
         "A share is the store's rate over the bare rate: the median of rounds in which both ran.",
     )
     return Report(tuple(figures), data, notes)
@@ -74,7 +101,9 @@ def _share(what: str, bare: Timing, store: Timing, target: Target | None = None)
 
 
 def _open(bench: Workbench, path: Path) -> Any:
-    return bench.open(path, embedder=GivenVectors(Space("given", DIMENSIONS), {}), multi_tenant=False)
+    return bench.open(
+        path, embedder=GivenVectors(Space("given", DIMENSIONS), {}), multi_tenant=False
+    )
 
 
 def _store_run(bench: Workbench, batches: Batches) -> Run:
@@ -89,10 +118,14 @@ def _store_run(bench: Workbench, batches: Batches) -> Run:
 
 
 def _bare_run(bench: Workbench, batches: Batches, *, words: bool) -> Run:
-    prepared = [_bare.rows_of(batch, number * len(batches[0])) for number, batch in enumerate(batches)]
+    prepared = [
+        _bare.rows_of(batch, number * len(batches[0])) for number, batch in enumerate(batches)
+    ]
 
     def once() -> float:
-        connection = _bare.made(bench.fresh("bare") / "bare.db", _bare.BY_HAND, _bare.WORDS if words else "")
+        connection = _bare.made(
+            bench.fresh("bare") / "bare.db", _bare.BY_HAND, _bare.WORDS if words else ""
+        )
         started = perf_counter()
         for documents, chunks in prepared:
             _bare.write(connection, documents, chunks, words=words)
@@ -104,7 +137,9 @@ def _bare_run(bench: Workbench, batches: Batches, *, words: bool) -> Run:
 
 
 def _same_rows(bench: Workbench, batches: Batches) -> tuple[_bare.SameRows, list[Figure]]:
-    """What the store makes of the batches, and where its time goes meanwhile: a run by itself, for watching takes time."""
+    """What the store makes of the batches, and where its time goes meanwhile: a run by itself,
+    for watching takes time.
+    """
     path = bench.fresh("same") / "index.db"
     with _bare.watched() as spent, _open(bench, path) as core:
         core.store.stats()
@@ -114,36 +149,59 @@ def _same_rows(bench: Workbench, batches: Batches) -> tuple[_bare.SameRows, list
             core.store.replace(batch)
         whole = perf_counter() - started
         told = dict(spent)
-    steps = {**told, "outside of SQLite: checking, comparing, checksums, codes": whole - sum(told.values())}
-    figures = [Figure(f"share: {step}", 100 * seconds / whole, "%") for step, seconds in steps.items()]
+    steps = {
+        **told,
+        "outside of SQLite: checking, comparing, checksums, codes": whole - sum(told.values()),
+    }
+    figures = [
+        Figure(f"share: {step}", 100 * seconds / whole, "%") for step, seconds in steps.items()
+    ]
     return _bare.SameRows.of(path), figures
 
 
 def _saves(bench: Workbench, batches: Batches) -> Iterator[Figure]:
-    """One document of three chunks, durable, beside the bare commit of the same rows; into indexes of the same size."""
-    wanted = max(1, min(SAVED_INTO, bench.size(SAVED_INTO, 200)) // (len(batches[0]) * PER_DOCUMENT))
+    """One document of three chunks, durable, beside the bare commit of the same rows;
+    into indexes of the same size.
+    """
+    wanted = max(
+        1, min(SAVED_INTO, bench.size(SAVED_INTO, 200)) // (len(batches[0]) * PER_DOCUMENT)
+    )
     rounds = 10 if bench.quick else SAVES
     folder = bench.fresh("saves")
     connection = _bare.made(folder / "bare.db", _bare.BY_HAND)
-    texts = [f"{batches[0][place % len(batches[0])][1][0].passage} save {place}" for place in range(2 * rounds)]
+    texts = [
+        f"{batches[0][place % len(batches[0])][1][0].passage} save {place}"
+        for place in range(2 * rounds)
+    ]
     vectors = clustered(2 * rounds * SAVED_CHUNKS, DIMENSIONS, seed=4)
-    documents = [_small(place % rounds, text, vectors[place * SAVED_CHUNKS :]) for place, text in enumerate(texts)]
+    documents = [
+        _small(place % rounds, text, vectors[place * SAVED_CHUNKS :])
+        for place, text in enumerate(texts)
+    ]
     with _open(bench, folder / "index.db") as core:
         for number, batch in enumerate(batches[:wanted]):
             core.store.replace(batch)
             _bare.write(connection, *_bare.rows_of(batch, number * len(batches[0])))
         waiting = iter(documents)
         rows = iter(
-            (*_bare.rows_of([document], FIRST_SAVED + place), FIRST_SAVED + place - rounds if place >= rounds else None)
+            (
+                *_bare.rows_of([document], FIRST_SAVED + place),
+                FIRST_SAVED + place - rounds if place >= rounds else None,
+            )
             for place, document in enumerate(documents)
         )
         connection.execute("create table tiny (n integer)")
         timings = [
             side_by_side(
                 {
-                    "bare": _next(rows, lambda row: _bare.write(connection, *row[:2], instead_of=row[2])),
+                    "bare": _next(
+                        rows, lambda row: _bare.write(connection, *row[:2], instead_of=row[2])
+                    ),
                     "store": _next(waiting, lambda document: core.store.replace([document])),
-                    "tiny": _next(iter(range(rounds)), lambda n: connection.execute("insert into tiny values (?)", (n,))),
+                    "tiny": _next(
+                        iter(range(rounds)),
+                        lambda n: connection.execute("insert into tiny values (?)", (n,)),
+                    ),
                 },
                 rounds,
                 settle=False,
@@ -152,7 +210,10 @@ def _saves(bench: Workbench, batches: Batches) -> Iterator[Figure]:
         ]
     connection.close()
     added, updated = timings
-    note = f"{SAVED_CHUNKS} chunks with vectors and words, into {wanted * len(batches[0]) * PER_DOCUMENT:,}"
+    note = (
+        f"{SAVED_CHUNKS} chunks with vectors and words, into "
+        f"{wanted * len(batches[0]) * PER_DOCUMENT:,}"
+    )
     yield timed("bare FULL commit of one number", added["tiny"])
     yield timed("bare FULL commit of the same rows", added["bare"])
     yield timed("bare FULL commit of the same rows, replacing as many", updated["bare"])
@@ -188,16 +249,22 @@ def _next(items: Iterator[Any], work: Callable[[Any], object]) -> Run:
 
 
 def _first_search(bench: Workbench) -> Iterator[Figure]:
-    """A process that opens the full index and searches once, beside one that imports the same modules and ends."""
+    """A process that opens the full index and searches once,
+    beside one that imports the same modules and ends.
+    """
     folder = bench.fresh("first")
     path, query = str(bench.index.path), bench.queries[0]
     arguments = {
-        mode: (bench.store, path, bench.embedder, query, mode) for mode in ("hybrid", "text")[: 1 if bench.quick else 2]
+        mode: (bench.store, path, bench.embedder, query, mode)
+        for mode in ("hybrid", "text")[: 1 if bench.quick else 2]
     }
     rounds = bench.rounds(PROCESSES)
     for mode, given in arguments.items():
         alone = imports_of(FIRST_SEARCH, given, folder)
-        runs = {"imports": process(alone, folder), "search": process(python(FIRST_SEARCH, *given), folder)}
+        runs = {
+            "imports": process(alone, folder),
+            "search": process(python(FIRST_SEARCH, *given), folder),
+        }
         if not bench.quick:
             for once in runs.values():
                 once()
@@ -207,5 +274,9 @@ def _first_search(bench: Workbench) -> Iterator[Figure]:
         yield timed(f"process: open and first {mode} search, {chunks}", timings["search"])
         target = Target("<=", 1.5) if mode == "hybrid" else None
         ratio = timings["search"].ratio(timings["imports"])
-        yield Figure(f"open and first {mode} search, of the imports alone", ratio, "x", target=target)
-        yield Figure(f"process: peak memory of a first {mode} search", peak_memory(FIRST_SEARCH, given), "MB")
+        yield Figure(
+            f"open and first {mode} search, of the imports alone", ratio, "x", target=target
+        )
+        yield Figure(
+            f"process: peak memory of a first {mode} search", peak_memory(FIRST_SEARCH, given), "MB"
+        )

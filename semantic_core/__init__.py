@@ -75,7 +75,9 @@ __all__ = [
 ]
 
 _LATER = {"AsyncSemanticCore": "aio", "IngestProgress": "_ingest", "SemanticCore": "core"}
-"""Names whose modules are imported when first asked for: a plugin that is only listed needs none of the flows."""
+"""Names whose modules are imported when first asked for:
+a plugin that is only listed needs none of the flows.
+"""
 
 if not TYPE_CHECKING:  # a checker that saw this would take any name for one of ours
 

@@ -1,4 +1,6 @@
-"""Collecting: what jobs have become is asked, and their results are given to whoever still waits for them, page by page."""
+"""Collecting: what jobs have become is asked, and their results are given to whoever still waits
+for them, page by page.
+"""
 
 from __future__ import annotations
 
@@ -8,37 +10,57 @@ from typing import TYPE_CHECKING
 from semantic_core._batch_rules import ENDED, MOST_JOBS, SENT, Desk, logger, told
 from semantic_core._jobs import OPEN, BatchJob, JobState, JobStatus, Rest
 from semantic_core._vectors import checked_vectors
-from semantic_core.errors import ConfigError, EmbeddingInvalid, JobLost, SemanticCoreError, StoreError
+from semantic_core.errors import (
+    ConfigError,
+    EmbeddingInvalid,
+    JobLost,
+    SemanticCoreError,
+    StoreError,
+)
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
 
 
 class Collecting:
-    """Follows jobs to their end. Whatever happens in between, a second run does what is left to do, and nothing twice."""
+    """Follows jobs to their end.
+
+    Whatever happens in between, a second run does what is left to do, and nothing twice.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
     def poll(self, jobs: Iterable[BatchJob]) -> list[BatchJob]:
-        """Look at these jobs; as they are afterwards. An error a later look may mend is noted in the job."""
+        """Look at these jobs; as they are afterwards.
+
+        An error a later look may mend is noted in the job.
+        """
         return [self._polled(job) for job in jobs]
 
     def clean(self) -> None:
-        """Have providers forget the jobs that have ended. What cannot be removed now is tried again another time."""
+        """Have providers forget the jobs that have ended.
+
+        What cannot be removed now is tried again another time.
+        """
         desk = self._desk
         for job in desk.queue.jobs(ENDED, limit=MOST_JOBS, cleaned=False):
             try:
                 self._forget(job.provider_job)
-                # Left by one who was silent for longer than his lease, submitted all the same, and died.
+                # Left by one who was silent for longer than his lease, submitted all the same, and
+                # died.
                 twin = desk.embedder.find(job.name)
                 if twin is not None and twin != job.provider_job:
-                    logger.warning("Job %s was submitted by two at once; %s is cancelled.", job.id, twin)
+                    logger.warning(
+                        "Job %s was submitted by two at once; %s is cancelled.", job.id, twin
+                    )
                     self._forget(twin)
             except (ConfigError, StoreError):
                 raise
             except SemanticCoreError as error:
-                logger.warning("What the provider keeps of job %s could not be removed: %s", job.id, error)
+                logger.warning(
+                    "What the provider keeps of job %s could not be removed: %s", job.id, error
+                )
                 continue
             desk.queue.clean_job(job.id, desk.clock())
 
@@ -53,7 +75,10 @@ class Collecting:
             logger.debug("%s is gone already.", provider_job)
 
     def cancel(self, job: BatchJob) -> None:
-        """Ask the provider to end it. Raises EmbedderError; it is then asked again with every `poll`."""
+        """Ask the provider to end it.
+
+        Raises EmbedderError; it is then asked again with every `poll`.
+        """
         try:
             self._desk.embedder.cancel(job.provider_job)
         except JobLost:
@@ -76,11 +101,15 @@ class Collecting:
         state = desk.embedder.state(job.provider_job)
         if state.status == "COMPLETED" or state.has_results:
             if not job.answered_at:
-                desk.queue.note_job(job.id, desk.clock(), status="PROCESSING", answered_at=desk.clock())
+                desk.queue.note_job(
+                    job.id, desk.clock(), status="PROCESSING", answered_at=desk.clock()
+                )
                 job = desk.again(job)
             self._collect(job, state)
         elif state.status == "FAILED":
-            self._close(job, "FAILED", _reason(state), "free" if self._was_cancelled(job) else "halve")
+            self._close(
+                job, "FAILED", _reason(state), "free" if self._was_cancelled(job) else "halve"
+            )
         else:
             desk.queue.note_job(job.id, desk.clock(), status=state.status, error="")
             if job.cancelled_at:
@@ -88,7 +117,10 @@ class Collecting:
             self._give_up_in_time(desk.again(job))
 
     def _collect(self, job: BatchJob, state: JobState) -> None:
-        """Settle every result, then end the job. Results that break off are read again from the beginning."""
+        """Settle every result, then end the job.
+
+        Results that break off are read again from the beginning.
+        """
         desk = self._desk
         rate = desk.till.rate_of(job)
         for page in _pages(desk.embedder.results(job.provider_job), desk.rules.page):
@@ -96,12 +128,18 @@ class Collecting:
             desk.queue.settle(job.id, vectors, failures, rate, desk.clock())
         if state.status == "COMPLETED":
             left = desk.again(job).waiting
-            told_of = f"{left:,} of {job.sent:,} passages came back without a result." if left else ""
+            told_of = (
+                f"{left:,} of {job.sent:,} passages came back without a result." if left else ""
+            )
             self._close(job, "COMPLETED", told_of, "again")
         elif state.status == "FAILED":
-            self._close(job, "FAILED", _reason(state), "free" if self._was_cancelled(job) else "again")
+            self._close(
+                job, "FAILED", _reason(state), "free" if self._was_cancelled(job) else "again"
+            )
 
-    def _checked(self, page: dict[str, Vector | Exception]) -> tuple[dict[str, Vector], dict[str, str]]:
+    def _checked(
+        self, page: dict[str, Vector | Exception]
+    ) -> tuple[dict[str, Vector], dict[str, str]]:
         """(vectors of length 1, why there are none) of a page of results."""
         failures = {
             name: told(result)
@@ -111,7 +149,9 @@ class Collecting:
         given = {name: result for name, result in page.items() if not isinstance(result, Exception)}
         space = self._desk.embedder.space
         try:
-            return dict(zip(given, checked_vectors(list(given.values()), len(given), space), strict=True)), failures
+            return dict(
+                zip(given, checked_vectors(list(given.values()), len(given), space), strict=True)
+            ), failures
         except EmbeddingInvalid:
             vectors: dict[str, Vector] = {}
             for name, vector in given.items():
@@ -122,37 +162,63 @@ class Collecting:
             return vectors, failures
 
     def _give_up_in_time(self, job: BatchJob) -> None:
-        """Cancel a job that takes too long, and later end it here; end one whose results cannot be had."""
+        """Cancel a job that takes too long, and later end it here;
+        end one whose results cannot be had.
+        """
         rules, now = self._desk.rules, self._desk.clock()
         if job.status not in OPEN:
             return
         if job.answered_at:
             if now - job.answered_at > rules.patience:
                 hours = (now - job.answered_at) / 3_600
-                why = f"Its results could not be fetched for {hours:.0f} h: {job.error or 'no reason given'}"
+                why = (
+                    f"Its results could not be fetched for {hours:.0f} h: "
+                    f"{job.error or 'no reason given'}"
+                )
                 self._close(job, "FAILED", f"{why} They may have been paid for.", "fail")
         elif not job.cancelled_at and now - job.submitted_at > rules.deadline:
             self._desk.queue.note_job(job.id, now, cancelled_at=now)
             self.cancel(job)
-        elif job.cancelled_at and now - job.cancelled_at > rules.grace and now - job.submitted_at > rules.grace:
+        elif (
+            job.cancelled_at
+            and now - job.cancelled_at > rules.grace
+            and now - job.submitted_at > rules.grace
+        ):
             hours = (now - job.submitted_at) / 3_600
             rest: Rest = "free" if self._was_cancelled(job) else "again"
-            self._close(job, "FAILED", f"It had not ended after {hours:.0f} h, although it was cancelled.", rest)
+            self._close(
+                job,
+                "FAILED",
+                f"It had not ended after {hours:.0f} h, although it was cancelled.",
+                rest,
+            )
 
     def _was_cancelled(self, job: BatchJob) -> bool:
         """Whether a person did, and not the deadline."""
-        return bool(job.cancelled_at) and job.cancelled_at - job.submitted_at <= self._desk.rules.deadline
+        return (
+            bool(job.cancelled_at)
+            and job.cancelled_at - job.submitted_at <= self._desk.rules.deadline
+        )
 
     def _close(self, job: BatchJob, status: JobStatus, error: str, rest: Rest) -> None:
         desk = self._desk
-        desk.queue.close_job(job.id, status, desk.clock(), error=error, rest=rest, attempts=desk.rules.attempts)
+        desk.queue.close_job(
+            job.id, status, desk.clock(), error=error, rest=rest, attempts=desk.rules.attempts
+        )
 
 
-def _pages(results: Iterator[tuple[str, Vector | Exception]], size: int) -> Iterator[dict[str, Vector | Exception]]:
-    """Results by fingerprint, some at a time. Of two of one passage the first counts, a vector before a failure."""
+def _pages(
+    results: Iterator[tuple[str, Vector | Exception]], size: int
+) -> Iterator[dict[str, Vector | Exception]]:
+    """Results by fingerprint, some at a time.
+
+    Of two of one passage the first counts, a vector before a failure.
+    """
     page: dict[str, Vector | Exception] = {}
     for name, result in results:
-        if name not in page or (isinstance(page[name], Exception) and not isinstance(result, Exception)):
+        if name not in page or (
+            isinstance(page[name], Exception) and not isinstance(result, Exception)
+        ):
             page[name] = result
         if len(page) >= size:
             yield page
@@ -162,4 +228,7 @@ def _pages(results: Iterator[tuple[str, Vector | Exception]], size: int) -> Iter
 
 
 def _reason(state: JobState) -> str:
-    return " ".join(filter(None, (state.told, state.reason))) or "It failed; the provider gave no reason."
+    return (
+        " ".join(filter(None, (state.told, state.reason)))
+        or "It failed; the provider gave no reason."
+    )

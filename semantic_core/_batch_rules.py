@@ -27,11 +27,13 @@ FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3_600.0
 class BatchRules:
     """What is put into a job, and when one is given up. Times in seconds.
 
-    job_size: passages in a job, at most. attempts: jobs a passage may be in in vain before it is given up. lease: how long
-    whoever submits a job may be silent before somebody else takes it over; longer than any one call to the provider.
-    deadline: after which a job that has not ended is cancelled; grace: and how long later it is given up. patience: how long
-    results of a finished job are asked for before it is given up. poll: between two rounds of `BatchManager.work`. page:
-    passages read, or results written, at a time: one transaction, and all that is in memory of a job of any size.
+    job_size: passages in a job, at most. attempts: jobs a passage may be in in vain before it is
+    given up. lease: how long whoever submits a job may be silent before somebody else takes it
+    over; longer than any one call to the provider.
+    deadline: after which a job that has not ended is cancelled; grace: and how long later it is
+    given up. patience: how long results of a finished job are asked for before it is given up.
+    poll: between two rounds of `BatchManager.work`. page: passages read, or results written, at a
+    time: one transaction, and all that is in memory of a job of any size.
     claim_page: passages claimed at a time; other writers wait.
     """
 
@@ -63,4 +65,6 @@ class Desk:
 
 def told(error: BaseException) -> str:
     """An error in words for the ledger."""
-    return str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
+    return (
+        str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
+    )

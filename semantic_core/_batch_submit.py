@@ -1,4 +1,6 @@
-"""Submitting: a job is in the ledger before its provider hears of it, and is looked for there before it is sent again."""
+"""Submitting: a job is in the ledger before its provider hears of it,
+and is looked for there before it is sent again.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +9,46 @@ from uuid import uuid4
 
 import attrs
 
-from semantic_core._batch_rules import FIRST_PAUSE, LONGEST_PAUSE, MOST_JOBS, UNSENT, Desk, logger, told
+from semantic_core._batch_rules import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    MOST_JOBS,
+    UNSENT,
+    Desk,
+    logger,
+    told,
+)
 from semantic_core._jobs import BatchJob, Rest
-from semantic_core.errors import BudgetSpent, ConfigError, InputError, JobLost, SemanticCoreError, StoreBusy, StoreError
+from semantic_core.errors import (
+    BudgetSpent,
+    ConfigError,
+    InputError,
+    JobLost,
+    SemanticCoreError,
+    StoreBusy,
+    StoreError,
+)
 
 NAME = "semantic-core-"
 """What the names of all our jobs begin with, so that nobody else's is ever taken for one."""
 
 
 class Submission:
-    """Puts passages that wait into jobs. Raises ConfigError before any work if the embedder is not set up for jobs."""
+    """Puts passages that wait into jobs.
+
+    Raises ConfigError before any work if the embedder is not set up for jobs.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def flush(self, least: int, job_size: int, without: Collection[str], *, force: bool) -> list[BatchJob]:
-        """Submit all that waits, if that are at least so many. A job that could not be sent now says so in its error."""
+    def flush(
+        self, least: int, job_size: int, without: Collection[str], *, force: bool
+    ) -> list[BatchJob]:
+        """Submit all that waits, if that are at least so many.
+
+        A job that could not be sent now says so in its error.
+        """
         queue, now = self._desk.queue, self._desk.clock()
         done = self.resume()
         waiting = queue.waiting(max(least, 1), now, except_collections=without)
@@ -40,7 +66,9 @@ class Submission:
         return done
 
     def resume(self) -> list[BatchJob]:
-        """Take over the jobs nobody submits any more: whoever did has died, or was told to come again later."""
+        """Take over the jobs nobody submits any more: whoever did has died,
+        or was told to come again later.
+        """
         taken = []
         for job in self._desk.queue.jobs(UNSENT, limit=MOST_JOBS):
             leased = self._leased(job)
@@ -67,7 +95,9 @@ class Submission:
             except_collections=without,
         )
         while opened is not None and opened.sent < size:
-            grown = queue.extend_job(id, min(self._desk.rules.claim_page, size - opened.sent), except_collections=without)
+            grown = queue.extend_job(
+                id, min(self._desk.rules.claim_page, size - opened.sent), except_collections=without
+            )
             if grown is None:
                 break
             opened = grown
@@ -81,7 +111,10 @@ class Submission:
         return attrs.evolve(self._desk.again(job), owner=owner, leased_until=until)
 
     def _resumed(self, job: BatchJob) -> BatchJob:
-        """The job, submitted if it has not been. Never raises what a later try may mend: it is noted."""
+        """The job, submitted if it has not been.
+
+        Never raises what a later try may mend: it is noted.
+        """
         try:
             there = self._desk.embedder.find(job.name)
             if there is not None:
@@ -96,7 +129,9 @@ class Submission:
             return self._postponed(job, error)
 
     def _submit(self, job: BatchJob, *, force: bool) -> BatchJob | None:
-        """The job as it is afterwards; None if it is there no more, for nobody waits for its passages."""
+        """The job as it is afterwards; None if it is there no more,
+        for nobody waits for its passages.
+        """
         desk = self._desk
         try:
             tokens = self._measured(job)
@@ -126,16 +161,25 @@ class Submission:
         desk = self._desk
         if job.tokens or desk.till.prices is None:
             return job.tokens
-        tokens = sum(desk.till.tokens([passage for _, _, passage in page]) for page in JobPassages(desk, job).pages())
+        tokens = sum(
+            desk.till.tokens([passage for _, _, passage in page])
+            for page in JobPassages(desk, job).pages()
+        )
         desk.queue.note_job(job.id, desk.clock(), tokens=tokens)
         return tokens
 
     def _recorded(self, job: BatchJob, provider_job: str) -> BatchJob:
         desk = self._desk
-        noted = desk.queue.note_job(job.id, desk.clock(), status="SUBMITTED", provider_job=provider_job, error="")
+        noted = desk.queue.note_job(
+            job.id, desk.clock(), status="SUBMITTED", provider_job=provider_job, error=""
+        )
         now = desk.again(job)
         if not noted and now.provider_job != provider_job:
-            logger.warning("Job %s was submitted by two at once, or ended meanwhile; %s is cancelled.", job.id, provider_job)
+            logger.warning(
+                "Job %s was submitted by two at once, or ended meanwhile; %s is cancelled.",
+                job.id,
+                provider_job,
+            )
             try:
                 desk.embedder.cancel(provider_job)
                 desk.embedder.clean_up(provider_job)
@@ -146,12 +190,16 @@ class Submission:
     def _postponed(self, job: BatchJob, error: SemanticCoreError) -> BatchJob:
         now, tries = self._desk.clock(), job.tries + 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(tries - 1, 10))
-        self._desk.queue.note_job(job.id, now, tries=tries, error=told(error), leased_until=now + pause)
+        self._desk.queue.note_job(
+            job.id, now, tries=tries, error=told(error), leased_until=now + pause
+        )
         return self._desk.queue.job(job.id) or attrs.evolve(job, error=told(error))
 
     def _ended(self, job: BatchJob, error: str, rest: Rest) -> BatchJob:
         desk = self._desk
-        desk.queue.close_job(job.id, "FAILED", desk.clock(), error=error, rest=rest, attempts=desk.rules.attempts)
+        desk.queue.close_job(
+            job.id, "FAILED", desk.clock(), error=error, rest=rest, attempts=desk.rules.attempts
+        )
         return desk.again(job)
 
 
@@ -160,7 +208,9 @@ class _Overtaken(StoreBusy):
 
 
 class JobPassages(Mapping[str, str]):
-    """The passages of a job by fingerprint, read from the store while they are iterated; each page renews the lease."""
+    """The passages of a job by fingerprint, read from the store while they are iterated;
+    each page renews the lease.
+    """
 
     def __init__(self, desk: Desk, job: BatchJob) -> None:
         self._desk, self._job = desk, job
@@ -170,8 +220,13 @@ class JobPassages(Mapping[str, str]):
         last = -1
         while True:
             now = self._desk.clock()
-            if not self._desk.queue.lease_job(self._job.id, self._job.owner, now, now + self._desk.rules.lease):
-                raise _Overtaken(f"Somebody else took job {self._job.id} over.", hint="Nothing is lost: it is theirs.")
+            if not self._desk.queue.lease_job(
+                self._job.id, self._job.owner, now, now + self._desk.rules.lease
+            ):
+                raise _Overtaken(
+                    f"Somebody else took job {self._job.id} over.",
+                    hint="Nothing is lost: it is theirs.",
+                )
             page = list(self._desk.queue.passages_of(self._job.id, last, self._desk.rules.page))
             if not page:
                 return
@@ -203,4 +258,8 @@ class _Items(ItemsView[str, str]):
     _mapping: JobPassages
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return ((fingerprint, passage) for page in self._mapping.pages() for _, fingerprint, passage in page)
+        return (
+            (fingerprint, passage)
+            for page in self._mapping.pages()
+            for _, fingerprint, passage in page
+        )

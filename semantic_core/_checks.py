@@ -1,4 +1,7 @@
-"""What a name, a text and a piece of metadata may be. Asked once, where a value enters; nothing inside asks again."""
+"""What a name, a text and a piece of metadata may be.
+
+Asked once, where a value enters; nothing inside asks again.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ def check_unicode(what: str, text: object) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise TextInvalid(
-            f"{what} holds a lone surrogate (U+{ord(text[error.start]):04X}) at character {error.start}.",
+            (
+                f"{what} holds a lone surrogate (U+{ord(text[error.start]):04X}) at "
+                f"character {error.start}."
+            ),
             hint='Decode the source with errors="replace", or repair it.',
         ) from error
     return text
@@ -50,32 +56,44 @@ def check_text(what: str, text: object) -> str:
     checked = check_unicode(what, text)
     if len(checked) > MAX_TEXT:
         raise TextInvalid(
-            f"{what} has {len(checked):,} characters, the most is {MAX_TEXT:,}.", hint="Cut it into several documents."
+            f"{what} has {len(checked):,} characters, the most is {MAX_TEXT:,}.",
+            hint="Cut it into several documents.",
         )
     return checked
 
 
 def check_name(what: str, name: object, *, empty: bool = False) -> str:
-    """The name itself, if it can address something: a str without control characters, of at most MAX_NAME characters.
+    """The name itself, if it can address something: a str without control characters,
+    of at most MAX_NAME characters.
 
     empty: whether "" is a name.
     """
     if not isinstance(name, str):
-        raise InputError(f"{what} must be a str, got {type(name).__name__}: {clip(name)}.", hint="Use str(...).")
+        raise InputError(
+            f"{what} must be a str, got {type(name).__name__}: {clip(name)}.", hint="Use str(...)."
+        )
     if (name or empty) and len(name) <= MAX_NAME and name.isascii() and name.isprintable():
         return name  # most are: a search makes hundreds of refs
     if not name and not empty:
         raise InputError(f"{what} must not be empty.")
     if len(name) > MAX_NAME:
-        raise InputError(f"{what} has {len(name)} characters, the most is {MAX_NAME}: {clip(name)}.")
+        raise InputError(
+            f"{what} has {len(name)} characters, the most is {MAX_NAME}: {clip(name)}."
+        )
     if not name.isprintable() and any(ord(char) < 32 or 127 <= ord(char) < 160 for char in name):
         raise InputError(f"{what} must not hold control characters: {clip(name)}.")
     return check_unicode(what, name)
 
 
 def check_count(what: str, number: object, least: int = 0, most: int | None = None) -> int:
-    """The number itself, if it is a whole one within these bounds, which True and False are not; else InputError."""
-    if isinstance(number, int) and not isinstance(number, bool) and least <= number <= (number if most is None else most):
+    """The number itself, if it is a whole one within these bounds, which True and False are not;
+    else InputError.
+    """
+    if (
+        isinstance(number, int)
+        and not isinstance(number, bool)
+        and least <= number <= (number if most is None else most)
+    ):
         return number
     wanted = f"from {least:,}" if most is None else f"from {least:,} to {most:,}"
     raise InputError(f"{what} must be a whole number {wanted}, got {clip(number)}.")
@@ -83,15 +101,23 @@ def check_count(what: str, number: object, least: int = 0, most: int | None = No
 
 def check_metadata_key(key: object) -> str:
     """The key itself, if metadata may have it."""
-    if not isinstance(key, str) or not key or len(key) > MAX_METADATA_KEY or any(ord(char) < 32 for char in key):
+    if (
+        not isinstance(key, str)
+        or not key
+        or len(key) > MAX_METADATA_KEY
+        or any(ord(char) < 32 for char in key)
+    ):
         raise InputError(
-            f"A metadata key is a str of 1 to {MAX_METADATA_KEY} characters without control characters, got {clip(key)}."
+            f"A metadata key is a str of 1 to {MAX_METADATA_KEY} characters without control "
+            f"characters, got {clip(key)}."
         )
     return check_unicode("A metadata key", key)
 
 
 def check_scalar(what: str, value: object) -> Scalar:
-    """The value itself, if every store can hold and compare it: str, bool, finite float, int within 64 bits."""
+    """The value itself, if every store can hold and compare it: str, bool, finite float,
+    int within 64 bits.
+    """
     if isinstance(value, str):
         return check_unicode(what, value)
     if isinstance(value, bool) or (isinstance(value, float) and math.isfinite(value)):
@@ -100,7 +126,9 @@ def check_scalar(what: str, value: object) -> Scalar:
         return value
     wanted = "a str, a bool, a finite float, an int within 64 bits, or a list of str"
     hint = "Leave the key out instead." if value is None else ""
-    raise InputError(f"{what} must be {wanted}, got {type(value).__name__}: {clip(value)}.", hint=hint)
+    raise InputError(
+        f"{what} must be {wanted}, got {type(value).__name__}: {clip(value)}.", hint=hint
+    )
 
 
 def check_metadata(metadata: object) -> Mapping[str, Value]:
@@ -109,7 +137,10 @@ def check_metadata(metadata: object) -> Mapping[str, Value]:
         raise InputError(f"metadata must be a mapping, got {type(metadata).__name__}.")
     if not metadata:  # most chunks have none
         return {}
-    return {check_metadata_key(key): _value(str(key), metadata[key]) for key in sorted(metadata, key=str)}
+    return {
+        check_metadata_key(key): _value(str(key), metadata[key])
+        for key in sorted(metadata, key=str)
+    }
 
 
 def _value(key: str, value: Any) -> Value:

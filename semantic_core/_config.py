@@ -1,8 +1,9 @@
 """Settings: argument > environment > file > default, and where each one came from.
 
-File: ``semantic-core.toml``, or the table ``[tool.semantic-core]`` of ``pyproject.toml``, the first found from the working
-folder upward. Environment: ``SEMANTIC_CORE_PATH`` and so on; one option of the store or embedder is
-``SEMANTIC_CORE_STORE_OPTIONS__DURABILITY``. A relative ``path`` in a file is relative to that file.
+File: ``semantic-core.toml``, or the table ``[tool.semantic-core]`` of ``pyproject.toml``, the first
+found from the working folder upward. Environment: ``SEMANTIC_CORE_PATH`` and so on; one option of
+the store or embedder is ``SEMANTIC_CORE_STORE_OPTIONS__DURABILITY``. A relative ``path`` in a file
+is relative to that file.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ FILE = "semantic-core.toml"
 TABLE = "semantic-core"
 ENVIRONMENT = "SEMANTIC_CORE_"
 _OTHER_VARIABLES = {"APP", "CONFIG", "TRACE", "DEBUG", "SOAK", "COLLECTIONS"}
-"""Read elsewhere: where the file is, tracing and tracebacks, length of long tests, folders of benchmark collections."""
+"""Read elsewhere: where the file is, tracing and tracebacks, length of long tests,
+folders of benchmark collections.
+"""
 
 
 def _text(value: Any) -> str:
@@ -54,7 +57,11 @@ def _count(value: Any) -> int:
 
 def _names(value: Any) -> list[Any]:
     if isinstance(value, str):
-        value = [] if value.strip().lower() in ("", "none") else [name.strip() for name in value.split(",")]
+        value = (
+            []
+            if value.strip().lower() in ("", "none")
+            else [name.strip() for name in value.split(",")]
+        )
     if not isinstance(value, list | tuple):
         raise TypeError("a list of plugin names")
     return list(value)
@@ -91,7 +98,9 @@ _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
 
 @attrs.frozen
 class Settings:
-    """Every key with its value and where it came from: "argument", "environment NAME", "file PATH" or "default"."""
+    """Every key with its value and where it came from: "argument", "environment NAME",
+    "file PATH" or "default".
+    """
 
     values: Mapping[str, Any]
     sources: Mapping[str, str]
@@ -110,9 +119,11 @@ def read_config(
     environment: Mapping[str, str] | None = None,
     start: Path | None = None,
 ) -> Settings:
-    """The settings in force. config: a file to read instead of searching. overrides: arguments; None means not given.
+    """The settings in force. config: a file to read instead of searching. overrides: arguments;
+    None means not given.
 
-    Raises ConfigError for an unknown key (with the nearest known one), a value of the wrong kind, a broken file.
+    Raises ConfigError for an unknown key (with the nearest known one), a value of the wrong kind, a
+    broken file.
     """
     environ = os.environ if environment is None else environment
     named = config or environ.get(f"{ENVIRONMENT}CONFIG")
@@ -126,12 +137,19 @@ def read_config(
     ]
     for source, layer in layers:
         for key, value in layer.items():
-            values[key], sources[key] = _merged(values, key, _read_value(key, value, source)), source
+            values[key], sources[key] = (
+                _merged(values, key, _read_value(key, value, source)),
+                source,
+            )
     return Settings(values, sources, file)
 
 
 def _merged(values: Mapping[str, Any], key: str, value: Any) -> Any:
-    return {**values[key], **value} if isinstance(value, dict) and isinstance(values.get(key), dict) else value
+    return (
+        {**values[key], **value}
+        if isinstance(value, dict) and isinstance(values.get(key), dict)
+        else value
+    )
 
 
 def _read_value(key: str, value: Any, source: str) -> Any:
@@ -163,7 +181,9 @@ def _parsed(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
-        raise ConfigError(f"Cannot read the settings file {str(file)!r}: {error.strerror}.") from error
+        raise ConfigError(
+            f"Cannot read the settings file {str(file)!r}: {error.strerror}."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{str(file)!r} is not valid TOML: {error}.") from error
 

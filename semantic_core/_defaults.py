@@ -1,4 +1,7 @@
-"""What the kernel does itself, as plugins that answer last. What a default does, any plugin can do instead."""
+"""What the kernel does itself, as plugins that answer last.
+
+What a default does, any plugin can do instead.
+"""
 
 from __future__ import annotations
 
@@ -73,8 +76,8 @@ class TitleLane:
 
     @hookimpl(trylast=True)
     def semantic_retrieve(self, request: SearchRequest, store: Store) -> Ranking | None:
-        """The documents whose title is the query or begins with it; None outside of hybrid mode, for a
-        store that does not search titles, and where there is no such document."""
+        """The documents whose title is the query or begins with it; None outside of hybrid mode,
+        for a store that does not search titles, and where there is no such document."""
         if request.mode != "hybrid" or not isinstance(store, TitleSearch):
             return None
         found = store.titled(request.text, request.pool, request.scope)
@@ -82,10 +85,15 @@ class TitleLane:
 
 
 class ScoreFusion:
-    """Adds standardised scores, once every candidate has its true score in each lane. Hits stay so."""
+    """Adds standardised scores, once every candidate has its true score in each lane.
+
+    Hits stay so.
+    """
 
     @hookimpl(trylast=True)
-    def semantic_fuse(self, request: SearchRequest, rankings: Sequence[Ranking], store: Store) -> Ranking:
+    def semantic_fuse(
+        self, request: SearchRequest, rankings: Sequence[Ranking], store: Store
+    ) -> Ranking:
         """See `fuse_scores`. In text and vector mode a lane that is alone comes back as it is."""
         if len(rankings) == 1 and request.mode != "hybrid":
             return rankings[0]
@@ -100,7 +108,9 @@ class ScoreFusion:
         return fuse_scores(rankings, exact)
 
     @hookimpl(trylast=True)
-    def semantic_rerank(self, request: SearchRequest, hits: Sequence[SearchHit]) -> Sequence[SearchHit]:
+    def semantic_rerank(
+        self, request: SearchRequest, hits: Sequence[SearchHit]
+    ) -> Sequence[SearchHit]:
         """The hits as they are."""
         return hits
 

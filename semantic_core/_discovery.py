@@ -1,7 +1,8 @@
-"""Finding plugins: the kernel's own, those installed, those handed over; each with its parts, or why it has none.
+"""Finding plugins: the kernel's own, those installed, those handed over; each with its parts,
+or why it has none.
 
-Installed ones are reached by entry points of the group ``semantic_core``. One sick plugin stops nothing: whatever its
-import does, short of ending the process from C, becomes a cause in one line.
+Installed ones are reached by entry points of the group ``semantic_core``. One sick plugin stops
+nothing: whatever its import does, short of ending the process from C, becomes a cause in one line.
 """
 
 from __future__ import annotations
@@ -31,13 +32,17 @@ def built_in() -> list[Found]:
     from semantic_core._defaults import default_plugins
 
     version = version_of(KERNEL)
-    return [examined(PluginInfo(name, version, KERNEL, origin="built in"), plugin) for name, plugin in default_plugins()]
+    return [
+        examined(PluginInfo(name, version, KERNEL, origin="built in"), plugin)
+        for name, plugin in default_plugins()
+    ]
 
 
 def installed(wanted: Collection[str] | None, reserved: Collection[str]) -> list[Found]:
     """Every installed plugin in order of name; those in no state to take part say why.
 
-    wanted: the names to use, the others are disabled; None wants all. reserved: names of the kernel's own.
+    wanted: the names to use, the others are disabled; None wants all. reserved: names of the
+    kernel's own.
     """
     claims = sorted(_claims(), key=lambda claim: (claim.info.name, claim.info.distribution))
     names = Counter(claim.info.name for claim in claims)
@@ -47,15 +52,25 @@ def installed(wanted: Collection[str] | None, reserved: Collection[str]) -> list
         try:
             if wanted is not None and claim.info.name not in wanted:
                 left_out = "left out by the plugins setting (SEMANTIC_CORE_PLUGINS, or plugins)"
-                raise Unfit(left_out, f"Add {claim.info.name} to that setting, or unset it.", "disabled")
+                raise Unfit(
+                    left_out, f"Add {claim.info.name} to that setting, or unset it.", "disabled"
+                )
             if names[claim.info.name] > 1:
-                raise _twin(claim, [other for other in claims if other.info.name == claim.info.name])
+                raise _twin(
+                    claim, [other for other in claims if other.info.name == claim.info.name]
+                )
             if claim.info.name in reserved:
-                raise Unfit("its name is one of the kernel's own", f"pip uninstall {claim.info.distribution}")
+                raise Unfit(
+                    "its name is one of the kernel's own",
+                    f"pip uninstall {claim.info.distribution}",
+                )
             plugin = claim.load()
             first, _ = seen.setdefault(id(plugin), (claim.info.name, plugin))
             if first != claim.info.name:
-                raise Unfit(f"it is the very same object as plugin {first!r}", "Name it once in the entry points.")
+                raise Unfit(
+                    f"it is the very same object as plugin {first!r}",
+                    "Name it once in the entry points.",
+                )
             found.append(examined(claim.info, plugin))
         except Unfit as unfit:
             found.append(Found(_marked(claim.info, unfit)))
@@ -69,37 +84,50 @@ def missing(names: Iterable[str], found: Sequence[Found]) -> list[PluginInfo]:
         PluginInfo(
             name,
             status="broken",
-            cause=f"no installed distribution offers a plugin of that name.{did_you_mean(name, there)}",
-            remedy=installs(name) or "Correct the name; semantic-core plugins list shows what there is.",
+            cause=(
+                "no installed distribution offers a plugin of that "
+                f"name.{did_you_mean(name, there)}"
+            ),
+            remedy=installs(name)
+            or "Correct the name; semantic-core plugins list shows what there is.",
         )
         for name in sorted(set(names) - set(there))
     ]
 
 
 def given(plugins: Sequence[object | str], reserved: Collection[str]) -> list[Found]:
-    """Exactly these, in order of name. An object that cannot take part raises, unlike an installed plugin: whoever hands
-    it over can mend it.
+    """Exactly these, in order of name. An object that cannot take part raises, unlike an installed
+    plugin: whoever hands it over can mend it.
 
     A str is an installed plugin; the installed ones not named are then listed as disabled.
     Raises PluginBroken, PluginConflict.
     """
     if isinstance(plugins, str) or not isinstance(plugins, Sequence):
-        raise PluginBroken(f"plugins must be a sequence of names and objects, got {clip(plugins)}.", hint="Use [...].")
+        raise PluginBroken(
+            f"plugins must be a sequence of names and objects, got {clip(plugins)}.",
+            hint="Use [...].",
+        )
     names = [plugin for plugin in plugins if isinstance(plugin, str)]
     found = installed(names, reserved) if names else []
     for absent in missing(names, found):
-        raise PluginBroken(f"The plugin {absent.name!r} was asked for: {absent.cause}", hint=absent.remedy)
+        raise PluginBroken(
+            f"The plugin {absent.name!r} was asked for: {absent.cause}", hint=absent.remedy
+        )
     for plugin in plugins:
         if not isinstance(plugin, str):
             name = getattr(plugin, "__name__", None) or type(plugin).__name__
             try:
                 found.append(examined(PluginInfo(str(name), origin="given"), plugin))
             except Unfit as unfit:
-                raise PluginBroken(f"The plugin {name!r} cannot take part: {unfit.message}", hint=unfit.hint) from unfit
+                raise PluginBroken(
+                    f"The plugin {name!r} cannot take part: {unfit.message}", hint=unfit.hint
+                ) from unfit
     used = [one.info.name for one in found if one.info.status == "ok"]
     for name, count in Counter([*used, *reserved]).items():
         if count > 1:
-            raise PluginConflict(f"Two plugins are called {name!r}.", hint="Give one of them another __name__.")
+            raise PluginConflict(
+                f"Two plugins are called {name!r}.", hint="Give one of them another __name__."
+            )
     return sorted(found, key=lambda one: (one.info.name, one.info.distribution))
 
 
@@ -126,13 +154,20 @@ class _Claim(NamedTuple):
         if isinstance(error, SystemExit):
             return Unfit(f"it called sys.exit({clip(error.code)}) while it was imported", upgrade)
         if isinstance(error, SyntaxError):
-            return Unfit(f"syntax error in {_tail(str(error.filename))}, line {error.lineno}: {error.msg}", upgrade)
+            return Unfit(
+                f"syntax error in {_tail(str(error.filename))}, line {error.lineno}: {error.msg}",
+                upgrade,
+            )
         if isinstance(error, ModuleNotFoundError) and isinstance(error.name, str):
-            if error.name.partition(".")[0] == point.value.partition(":")[0].partition(".")[0].strip():
+            if (
+                error.name.partition(".")[0]
+                == point.value.partition(":")[0].partition(".")[0].strip()
+            ):
                 again = f"pip install --force-reinstall {self.info.distribution}"
                 return Unfit(f"its own module {error.name!r} is not there", again)
             return Unfit(
-                f"it needs the module {error.name!r}, which is not installed", lacking(error.name, self.info.distribution)
+                f"it needs the module {error.name!r}, which is not installed",
+                lacking(error.name, self.info.distribution),
             )
         cause = one_line(error)
         needs = dict(unmet(self.info.distribution)) if isinstance(error, ImportError) else {}
@@ -149,7 +184,8 @@ def _claims() -> Iterator[_Claim]:
         try:
             points = [point for point in distribution.entry_points if point.group == PROJECT]
             trouble = ""
-        except Exception as error:  # noqa: BLE001 - another distribution's damaged files must not stop ours
+        except Exception as error:  # noqa: BLE001
+            # Another distribution's damaged files must not stop ours.
             points, trouble = [], f"its entry points cannot be read: {one_line(error)}"
         if not points and not trouble:
             continue
@@ -190,4 +226,6 @@ def _marked(info: PluginInfo, unfit: Unfit) -> PluginInfo:
     step = unfit.hint
     if unfit.status != "disabled" and info.distribution and not step.startswith("pip "):
         step = f"{step} Not yours? pip install --upgrade {info.distribution}"
-    return attrs.evolve(info, status=unfit.status, cause=unfit.message, remedy=step, api_version=unfit.api_version)
+    return attrs.evolve(
+        info, status=unfit.status, cause=unfit.message, remedy=step, api_version=unfit.api_version
+    )

@@ -1,4 +1,6 @@
-"""What the installed distributions say of themselves: their versions, and what they need and do not have."""
+"""What the installed distributions say of themselves: their versions,
+and what they need and do not have.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,19 @@ _CLAUSE = re.compile(r"(>=|<=|==|!=|>|<)([0-9]+(?:\.[0-9]+)*)$")
 
 
 def told(distribution: Distribution, field: str) -> str:
-    """A field of a distribution's metadata, "" if it cannot be had. As text: importing a parser for it takes 20 ms."""
+    """A field of a distribution's metadata, "" if it cannot be had.
+
+    As text: importing a parser for it takes 20 ms.
+    """
     try:
         text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
     except Exception:  # noqa: BLE001 - damaged metadata; then it is unknown
         return ""
-    match = re.search(rf"^{field}:[ \t]*(\S+)", re.split(r"\r?\n\r?\n", text, maxsplit=1)[0], re.MULTILINE | re.IGNORECASE)
+    match = re.search(
+        rf"^{field}:[ \t]*(\S+)",
+        re.split(r"\r?\n\r?\n", text, maxsplit=1)[0],
+        re.MULTILINE | re.IGNORECASE,
+    )
     return match[1] if match else ""
 
 
@@ -39,7 +48,8 @@ def version_of(name: str) -> str:
 def unmet(name: str) -> Iterator[tuple[str, str]]:
     """(requirement, what is wrong with it) of what a distribution needs and does not have.
 
-    Plain version numbers are compared; requirements with a marker and clauses of another form are taken as met.
+    Plain version numbers are compared; requirements with a marker and clauses of another form are
+    taken as met.
     """
     from importlib_metadata import distribution
 

@@ -1,4 +1,6 @@
-"""Passages to vectors: every passage once, full batches, and a gap that is said aloud instead of an exception."""
+"""Passages to vectors: every passage once, full batches,
+and a gap that is said aloud instead of an exception.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,17 @@ if TYPE_CHECKING:
     from semantic_core.types import Vector
 
 GIVE_UP = 8
-"""Single passages refused in a row, with none accepted yet, after which the embedder counts as away."""
+"""Single passages refused in a row, with none accepted yet,
+after which the embedder counts as away.
+"""
 
 
 class PassageEmbedder:
     """Embeds passages for one run.
 
-    away: why the embedder is not asked any more in this run, "" while it is. embedded: passages it was given and answered.
-    A passage it refuses is found by halving its batch; the rest of the batch is not lost.
+    away: why the embedder is not asked any more in this run, "" while it is. embedded: passages it
+    was given and answered. A passage it refuses is found by halving its batch; the rest of the
+    batch is not lost.
     """
 
     def __init__(self, embedder: Embedder) -> None:
@@ -42,12 +47,17 @@ class PassageEmbedder:
         return max(1, self._embedder.batch_size)
 
     def embed(self, passages: Sequence[str]) -> list[Vector | None]:
-        """One vector per passage, in order; None where there is none, see `away` and `refused` for the reason."""
+        """One vector per passage, in order; None where there is none,
+        see `away` and `refused` for the reason.
+        """
         if not passages or self.away:
             return [None] * len(passages)
         try:
-            vectors = checked_vectors(self._embedder.embed_documents(passages), len(passages), self._embedder.space)
-        except Exception as error:  # noqa: BLE001 - third-party code; the reason goes into the report
+            vectors = checked_vectors(
+                self._embedder.embed_documents(passages), len(passages), self._embedder.space
+            )
+        except Exception as error:  # noqa: BLE001
+            # Third-party code; the reason goes into the report.
             return self._divided(passages, error)
         self.embedded += len(passages) if self._counts else 0
         self._refused_in_a_row = 0
@@ -70,9 +80,9 @@ class PassageEmbedder:
 class EmbeddingLine:
     """Batches on their way through the embedder, in order, one at a time.
 
-    aside: in a thread of their own, so that the run goes on meanwhile. most: passages under way at which `put` waits. Its
-    length is how many passages are under way, and ``name in line`` says whether one of that name is. A run of a single
-    batch needs no thread.
+    aside: in a thread of their own, so that the run goes on meanwhile. most: passages under way at
+    which `put` waits. Its length is how many passages are under way, and ``name in line`` says
+    whether one of that name is. A run of a single batch needs no thread.
     """
 
     def __init__(self, passages: PassageEmbedder, *, aside: bool, most: int) -> None:
@@ -89,7 +99,9 @@ class EmbeddingLine:
         return name in self._under_way
 
     def put(self, batch: Mapping[str, str], *, last: bool = False) -> None:
-        """Send passages by name. last: nothing else is to be done meanwhile, so none needs a thread for it."""
+        """Send passages by name. last: nothing else is to be done meanwhile,
+        so none needs a thread for it.
+        """
         names, texts = list(batch), list(batch.values())
         if not self._aside or (last and not self._batches):
             self._done.update(zip(names, self._passages.embed(texts), strict=True))
@@ -102,7 +114,9 @@ class EmbeddingLine:
         self._batches.append((names, self._thread.submit(self._passages.embed, texts)))
 
     def finished(self, *, everything: bool) -> Mapping[str, Vector | None]:
-        """The vectors that have come since the last call, by name. everything: waits for those under way."""
+        """The vectors that have come since the last call, by name.
+        everything: waits for those under way.
+        """
         while self._batches and (everything or self._batches[0][1].done()):
             self._take()
         done, self._done = self._done, {}
@@ -121,7 +135,9 @@ class EmbeddingLine:
 
 
 def _failure(what: str, error: Exception) -> Failure:
-    reason = str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
+    reason = (
+        str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
+    )
     return Failure(what, type(error).__name__, reason)
 
 
@@ -133,20 +149,27 @@ def embed_pending(
     take: Callable[[int], Mapping[str, str]] | None = None,
     done: Callable[[], None] | None = None,
 ) -> int:
-    """Give stored passages that have no vector theirs, up to `limit` of them (None: all); how many chunks were filled.
+    """Give stored passages that have no vector theirs, up to `limit` of them (None: all);
+    how many chunks were filled.
 
-    take: where to take them from, instead of the store's queue. done: called when those that were taken have theirs.
-    Raises EmbedderError as soon as the embedder does; what was filled until then stays. StoreMisuse: the store has no queue.
+    take: where to take them from, instead of the store's queue. done: called when those that were
+    taken have theirs. Raises EmbedderError as soon as the embedder does; what was filled until then
+    stays. StoreMisuse: the store has no queue.
     """
     if not isinstance(store, VectorQueue):
-        raise StoreMisuse(f"{type(store).__name__} keeps no queue of passages without a vector.", hint="Ingest them again.")
+        raise StoreMisuse(
+            f"{type(store).__name__} keeps no queue of passages without a vector.",
+            hint="Ingest them again.",
+        )
     filled = given = 0
     while limit is None or given < limit:
         size = embedder.batch_size if limit is None else min(embedder.batch_size, limit - given)
         passages = (take or store.pending)(size)
         if not passages:
             break
-        vectors = checked_vectors(embedder.embed_documents(list(passages.values())), len(passages), embedder.space)
+        vectors = checked_vectors(
+            embedder.embed_documents(list(passages.values())), len(passages), embedder.space
+        )
         filled += store.fill(dict(zip(passages, vectors, strict=True)))
         given += len(passages)
         if done is not None:

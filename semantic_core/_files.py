@@ -32,17 +32,21 @@ _MOST_BYTES = 4 * MAX_TEXT
 
 @attrs.frozen(order=True)
 class FoundFile:
-    """A file to read. key: its path below the folder it was found in, with "/"; the file's name if it was named aloud."""
+    """A file to read. key: its path below the folder it was found in, with "/";
+    the file's name if it was named aloud.
+    """
 
     path: Path
     key: str
 
 
 def find_files(paths: Sequence[Path | str], patterns: Sequence[str] = ()) -> list[FoundFile]:
-    """The files named, and those below the folders named that match a pattern, in order, none twice.
+    """The files named, and those below the folders named that match a pattern,
+    in order, none twice.
 
-    patterns: globs for the file name, or for the path below the folder if they hold a "/"; () means DEFAULT_PATTERNS.
-    Hidden files and folders are passed over, and links: what they lead to is either here anyway or lies outside.
+    patterns: globs for the file name, or for the path below the folder if they hold a "/"; () means
+    DEFAULT_PATTERNS. Hidden files and folders are passed over, and links: what they lead to is
+    either here anyway or lies outside.
     FileUnreadable: nothing is there.
     """
     found: dict[Path, FoundFile] = {}
@@ -53,7 +57,9 @@ def find_files(paths: Sequence[Path | str], patterns: Sequence[str] = ()) -> lis
         elif path.exists() or path.is_symlink():
             found.setdefault(path.resolve(), FoundFile(path, path.name))
         else:
-            raise FileUnreadable(f"There is no file or folder {str(path)!r}.", hint="Check the spelling of the path.")
+            raise FileUnreadable(
+                f"There is no file or folder {str(path)!r}.", hint="Check the spelling of the path."
+            )
     return sorted(found.values())
 
 
@@ -70,18 +76,25 @@ def _below(folder: Path, patterns: tuple[str, ...]) -> list[FoundFile]:
     return found
 
 
-def read_document(path: Path | str, ref: Ref, *, metadata: Mapping[str, Any] | None = None) -> Document:
-    """The file as a document: text decoded, title from the file name, media type from its suffix, path as metadata.
+def read_document(
+    path: Path | str, ref: Ref, *, metadata: Mapping[str, Any] | None = None
+) -> Document:
+    """The file as a document: text decoded, title from the file name, media type from its suffix,
+    path as metadata.
 
-    UTF-8, or UTF-16/32 with a byte order mark. Raises FileUnreadable for anything else: missing, no regular file,
-    no permission, binary, another encoding, too large.
+    UTF-8, or UTF-16/32 with a byte order mark. Raises FileUnreadable for anything else: missing, no
+    regular file, no permission, binary, another encoding, too large.
     """
     path = Path(path)
     media_type = _MEDIA_TYPES.get(path.suffix.lower(), "text/plain")
     title = "" if media_type == "text/markdown" else path.stem
     shown = path.as_posix().encode("utf-8", "replace").decode("utf-8")
     return Document(
-        ref, _decoded(path, _bytes(path)), title=title, media_type=media_type, metadata={**(metadata or {}), "path": shown}
+        ref,
+        _decoded(path, _bytes(path)),
+        title=title,
+        media_type=media_type,
+        metadata={**(metadata or {}), "path": shown},
     )
 
 
@@ -95,19 +108,25 @@ def _bytes(path: Path) -> bytes:
         raise FileUnreadable(f"Cannot read {str(path)!r}: {reason}.") from error
     if not S_ISREG(status.st_mode):
         raise FileUnreadable(f"{str(path)!r} is no regular file.")
-    raise FileUnreadable(f"{str(path)!r} has {status.st_size:,} bytes, the most is {_MOST_BYTES:,}.")
+    raise FileUnreadable(
+        f"{str(path)!r} has {status.st_size:,} bytes, the most is {_MOST_BYTES:,}."
+    )
 
 
 def _decoded(path: Path, data: bytes) -> str:
     encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "utf-8")
     if encoding == "utf-8" and b"\0" in data:
         raise FileUnreadable(
-            f"{str(path)!r} looks binary: it holds a zero byte at {data.index(0):,}.", hint="Extract its text first."
+            f"{str(path)!r} looks binary: it holds a zero byte at {data.index(0):,}.",
+            hint="Extract its text first.",
         )
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         raise FileUnreadable(
-            f"{str(path)!r} is not {encoding.upper()}: byte 0x{data[error.start]:02X} at {error.start:,}.",
+            (
+                f"{str(path)!r} is not {encoding.upper()}: byte 0x{data[error.start]:02X} at "
+                f"{error.start:,}."
+            ),
             hint=f"Convert it first, for example: iconv -f LATIN1 -t UTF-8 {path.name!r}",
         ) from error

@@ -1,4 +1,6 @@
-"""One plugin that was found: what is known of it, the functions it takes part with, or why it takes none."""
+"""One plugin that was found: what is known of it, the functions it takes part with,
+or why it takes none.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,16 @@ Origin = Literal["built in", "installed", "given"]
 class PluginInfo:
     """What is known of one plugin.
 
-    name: of its entry point; of the class or module for one given as an object. version, distribution: "" if unknown.
-    api_version: the hooks' version it is written for, 0 if it could not be asked. status: "ok"; "broken";
-    "incompatible" (another api_version); "disabled" (left out by a setting, not even imported).
-    cause: why it is not ok, on one line; remedy: the command or step that mends it. Both "" when ok.
-    hooks: those it takes part in. provides: {"store": names, "embedder": names} that can be asked for, and under
-    "splitter", "retriever", "fusion", "reranker" its own name where it has that part.
+    name: of its entry point; of the class or module for one given as an object. version,
+    distribution: "" if unknown.
+    api_version: the hooks' version it is written for, 0 if it could not be asked. status: "ok";
+    "broken"; "incompatible" (another api_version); "disabled" (left out by a setting, not even
+    imported).
+    cause: why it is not ok, on one line; remedy: the command or step that mends it. Both "" when
+    ok.
+    hooks: those it takes part in. provides: {"store": names, "embedder": names} that can be asked
+    for, and under "splitter", "retriever", "fusion", "reranker" its own name where it has that
+    part.
     """
 
     name: str
@@ -55,7 +61,9 @@ class Found(NamedTuple):
 class Unfit(PluginBroken):
     """Ends the examination of one plugin. message: the cause; hint: the step."""
 
-    def __init__(self, cause: str, step: str, status: Status = "broken", api_version: int = 0) -> None:
+    def __init__(
+        self, cause: str, step: str, status: Status = "broken", api_version: int = 0
+    ) -> None:
         super().__init__(cause, hint=step)
         self.status: Status = status
         self.api_version = api_version

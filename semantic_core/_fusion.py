@@ -13,8 +13,8 @@ TITLE = "title"
 """Source of the ranking of documents by their titles; see `protocols.TitleSearch`."""
 
 DIGITS = 9
-"""Decimals of a sum of z-scores that count: a store may add up one score in another order when it is asked
-again, and what differs by rounding alone must not change places from page to page."""
+"""Decimals of a sum of z-scores that count: a store may add up one score in another order when it
+is asked again, and what differs by rounding alone must not change places from page to page."""
 
 
 def candidates(rankings: Sequence[Ranking]) -> list[ChunkId]:
@@ -22,9 +22,12 @@ def candidates(rankings: Sequence[Ranking]) -> list[ChunkId]:
     return list(dict.fromkeys(id for ranking in rankings for id in ranking.ids))
 
 
-def fuse_scores(rankings: Sequence[Ranking], exact: Mapping[str, Mapping[ChunkId, float]]) -> Ranking:
-    """Sum of z-scores: each lane's scores over all candidates are brought to mean 0 and deviation 1,
-    then added. Keeps how clear-cut a lane is, which ranks alone throw away (standardised CombSUM:
+def fuse_scores(
+    rankings: Sequence[Ranking], exact: Mapping[str, Mapping[ChunkId, float]]
+) -> Ranking:
+    """Sum of z-scores: each lane's scores over all candidates are brought to mean 0 and deviation
+    1, then added. Keeps how clear-cut a lane is, which ranks alone throw away (standardised
+    CombSUM:
     Fox and Shaw 1994; Wu, Crestani and Bi 2006).
 
     rankings: lanes of equal weight, at least one. exact: per source, the true scores of candidates
@@ -58,14 +61,21 @@ def fuse_scores(rankings: Sequence[Ranking], exact: Mapping[str, Mapping[ChunkId
 
 
 def _lifted(total: Sequence[float], shares: Sequence[float]) -> list[float]:
-    """Each raised by that share of the distance between the best and the worst; at 1, at least to the best."""
+    """Each raised by that share of the distance between the best and the worst; at 1,
+    at least to the best.
+    """
     best = max(total)
     spread = best - min(total)
     lifted = [value + share * spread for value, share in zip(total, shares, strict=True)]
-    return [max(best, value) if share == 1 else value for value, share in zip(lifted, shares, strict=True)]
+    return [
+        max(best, value) if share == 1 else value
+        for value, share in zip(lifted, shares, strict=True)
+    ]
 
 
-def _scores(lane: Ranking, ids: Sequence[ChunkId], exact: Mapping[ChunkId, float] | None) -> list[float]:
+def _scores(
+    lane: Ranking, ids: Sequence[ChunkId], exact: Mapping[ChunkId, float] | None
+) -> list[float]:
     """What a lane gives each of these candidates."""
     listed = dict(_pairs(lane))
     lowest = min(filter(isfinite, listed.values()), default=0.0)
@@ -78,8 +88,8 @@ def _scores(lane: Ranking, ids: Sequence[ChunkId], exact: Mapping[ChunkId, float
 
 
 def _unlisted(lane: Ranking) -> float:
-    """What counts for a candidate that a lane did not list and cannot score: always less than what it
-    listed. 0 where all it listed is above 0; else as far below its lowest as its best is above.
+    """What counts for a candidate that a lane did not list and cannot score: always less than what
+    it listed. 0 where all it listed is above 0; else as far below its lowest as its best is above.
     """
     lowest, highest = min(lane.scores), max(lane.scores)
     if lowest > 0:

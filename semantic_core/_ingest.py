@@ -1,4 +1,7 @@
-"""Ingest: document -> chunks -> passages -> vectors -> store. One way, in batches, each of which is kept or not at all."""
+"""Ingest: document -> chunks -> passages -> vectors -> store.
+
+One way, in batches, each of which is kept or not at all.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,9 @@ GROUP_CHARS = 8_000_000
 
 @attrs.frozen
 class IngestProgress:
-    """How far a run is, after each group: documents written or left out, their chunks and characters."""
+    """How far a run is, after each group: documents written or left out,
+    their chunks and characters.
+    """
 
     documents: int
     chunks: int
@@ -52,8 +57,9 @@ class _Prepared:
 class Ingest:
     """One run. `run` may be called once.
 
-    lane: what an embedder that is paid is asked through. later: (collection, passages embedded in this run, those of the
-    document included) -> whether those of the document are left without vectors.
+    lane: what an embedder that is paid is asked through. later: (collection, passages embedded in
+    this run, those of the document included) -> whether those of the document are left without
+    vectors.
     """
 
     def __init__(
@@ -70,23 +76,27 @@ class Ingest:
         self._plugins, self._store, self._embedder = plugins, store, embedder
         self._max_chars, self._lane, self._later, self._progress = max_chars, lane, later, progress
         self._passages = PassageEmbedder(lane or embedder)
-        # Beside splitting goes what is mostly waiting. A lane notes in the store what it pays for, in this thread; and an
-        # embedder that computes in this process would only take the interpreter from the rest, the store above all.
+        # Beside splitting goes what is mostly waiting. A lane notes in the store what it pays for,
+        # in this thread; and an embedder that computes in this process would only take the
+        # interpreter from the rest, the store above all.
         aside = lane is None and not getattr(embedder, "is_local", False)
         self._line = EmbeddingLine(self._passages, aside=aside, most=GROUP_CHUNKS)
         self._vectors: dict[str, Vector | None] = {}
         self._waiting: dict[str, str] = {}  # fingerprint -> passage, to be embedded
-        self._held: dict[Ref, _Prepared] = {}  # documents some of whose passages wait for a full batch
+        # Documents some of whose passages wait for a full batch.
+        self._held: dict[Ref, _Prepared] = {}
         self._outcomes: Counter[str] = Counter()
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._failed: list[Failure] = []
         self._documents = self._chunks = self._characters = self._reused = self._pending = 0
 
-    def run(self, documents: Iterable[Document], stamps: Mapping[Ref, int] | None = None) -> IngestReport:
+    def run(
+        self, documents: Iterable[Document], stamps: Mapping[Ref, int] | None = None
+    ) -> IngestReport:
         """Ingest all of them. stamps: per ref, the order of the change; others always apply.
 
-        A document a splitter fails on is left as it was and reported. Raises StoreError, TenantRequired, TenantRefused;
-        groups written before that stay.
+        A document a splitter fails on is left as it was and reported. Raises StoreError,
+        TenantRequired, TenantRefused; groups written before that stay.
         """
         try:
             return self._run(documents, stamps)
@@ -101,11 +111,13 @@ class Ingest:
             for group in self._groups(documents):
                 self._look_up(group)
                 for prepared in group:
-                    self._held.pop(prepared.document.ref, None)  # a later version never waits behind its earlier
+                    # A later version never waits behind its earlier.
+                    self._held.pop(prepared.document.ref, None)
                     self._held[prepared.document.ref] = prepared
                 self._embed(everything=False)
                 self._write_settled(stamps)
-        except BaseException as error:  # what was split before it is kept; after Ctrl-C, as far as its vectors are there
+        except BaseException as error:
+            # What was split before it is kept; after Ctrl-C, as far as its vectors are there.
             self._vectors.update(self._line.finished(everything=isinstance(error, Exception)))
             self._write_settled(stamps)
             raise
@@ -122,7 +134,9 @@ class Ingest:
         self._report_progress()
 
     def _forget(self) -> None:
-        """Keep the vectors of held documents only: the store knows the others now, and memory stays bounded."""
+        """Keep the vectors of held documents only: the store knows the others now,
+        and memory stays bounded.
+        """
         needed = {name for prepared in self._held.values() for name in prepared.fingerprints}
         self._vectors = {name: vector for name, vector in self._vectors.items() if name in needed}
 
@@ -131,7 +145,9 @@ class Ingest:
         chunks = characters = 0
         for document in documents:
             if not isinstance(document, Document):
-                raise InputError(f"ingest takes Documents, got {type(document).__name__}: {clip(document)}.")
+                raise InputError(
+                    f"ingest takes Documents, got {type(document).__name__}: {clip(document)}."
+                )
             started = perf_counter()
             prepared = self._prepare(document)
             self._seconds["split"] += perf_counter() - started
@@ -157,7 +173,9 @@ class Ingest:
             self._failed.append(Failure(str(document.ref), error.code, str(error)))
             return None
         self._chunks += len(chunks)
-        return _Prepared(described, chunks, passages, list(fingerprints(self._embedder.space, passages)))
+        return _Prepared(
+            described, chunks, passages, list(fingerprints(self._embedder.space, passages))
+        )
 
     def _look_up(self, group: list[_Prepared]) -> None:
         started = perf_counter()
@@ -168,7 +186,11 @@ class Ingest:
             ref = prepared.document.ref
             later = self._later(ref.collection, asked + len(owners) + len(prepared.passages))
             for name, passage in zip(prepared.fingerprints, prepared.passages, strict=True):
-                if name not in self._vectors and name not in self._waiting and name not in self._line:
+                if (
+                    name not in self._vectors
+                    and name not in self._waiting
+                    and name not in self._line
+                ):
                     passages[name] = passage
                     if not later:
                         owners.setdefault(name, (ref.tenant, ref.collection))
@@ -187,9 +209,16 @@ class Ingest:
     def _embed(self, *, everything: bool) -> None:
         started = perf_counter()
         size = self._passages.batch_size
-        while len(self._waiting) >= size or (everything and self._waiting) or (self._passages.away and self._waiting):
+        while (
+            len(self._waiting) >= size
+            or (everything and self._waiting)
+            or (self._passages.away and self._waiting)
+        ):
             names = [name for name, _ in zip(self._waiting, range(size), strict=False)]
-            self._line.put({name: self._waiting.pop(name) for name in names}, last=everything and not self._waiting)
+            self._line.put(
+                {name: self._waiting.pop(name) for name in names},
+                last=everything and not self._waiting,
+            )
         self._vectors.update(self._line.finished(everything=everything))
         self._seconds["embed"] += perf_counter() - started
 
@@ -203,13 +232,17 @@ class Ingest:
         batch = [(prepared.document, self._entries(prepared)) for prepared in ready]
         report = self._store.replace(batch, stamps)
         self._outcomes.update(outcome for _, outcome in report.outcomes)
-        self._failed += [Failure(str(ref), STALE, STALE_REASON) for ref, what in report.outcomes if what == STALE]
+        self._failed += [
+            Failure(str(ref), STALE, STALE_REASON) for ref, what in report.outcomes if what == STALE
+        ]
         self._seconds["store"] += perf_counter() - started
 
     def _entries(self, prepared: _Prepared) -> list[Entry]:
         entries = [
             Entry(chunk, passage, name, self._vectors[name])
-            for chunk, passage, name in zip(prepared.chunks, prepared.passages, prepared.fingerprints, strict=True)
+            for chunk, passage, name in zip(
+                prepared.chunks, prepared.passages, prepared.fingerprints, strict=True
+            )
         ]
         self._pending += sum(entry.vector is None for entry in entries)
         for entry in entries:
@@ -225,7 +258,8 @@ class Ingest:
                 IngestProgress(
                     documents=self._documents - len(self._held),
                     chunks=self._chunks - held,
-                    characters=self._characters - sum(len(prepared.document.text) for prepared in self._held.values()),
+                    characters=self._characters
+                    - sum(len(prepared.document.text) for prepared in self._held.values()),
                     embedded=self._passages.embedded,
                     reused=self._reused,
                     failed=len(self._failed),

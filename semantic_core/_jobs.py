@@ -1,4 +1,6 @@
-"""The records of batch jobs, of the queue and of money: frozen, and re-exported by `semantic_core.batch`."""
+"""The records of batch jobs, of the queue and of money: frozen,
+and re-exported by `semantic_core.batch`.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +26,20 @@ FRESHNESS: Mapping[Freshness, float] = {"now": 0.0, "1h": 3_600.0, "24h": 86_400
 """How long a text may wait for its vector, in seconds, by goal."""
 
 PICO = 10**12
-"""Parts of one unit of currency the ledger counts in, so that what a token costs is a whole number."""
+"""Parts of one unit of currency the ledger counts in,
+so that what a token costs is a whole number.
+"""
 
 
 @attrs.frozen
 class JobState:
     """Where a job is, as its provider tells.
 
-    status: SUBMITTED, PROCESSING, COMPLETED (all that succeeded can be read) or FAILED (failed, cancelled or expired).
-    told: the provider's own word for it. reason: why it failed; "" if it did not, or if nobody said. sent, succeeded,
-    failed: passages, None where it does not tell. has_results: whether anything can be read, of a FAILED job too.
+    status: SUBMITTED, PROCESSING, COMPLETED (all that succeeded can be read) or FAILED (failed,
+    cancelled or expired).
+    told: the provider's own word for it. reason: why it failed; "" if it did not, or if nobody
+    said. sent, succeeded, failed: passages, None where it does not tell. has_results: whether
+    anything can be read, of a FAILED job too.
     name: what it was submitted under, "" where it does not tell.
     """
 
@@ -49,13 +55,17 @@ class JobState:
 
 @attrs.frozen
 class BatchJob:
-    """A job in the ledger of the store. Times are seconds since 1970, 0.0 while it has not happened.
+    """A job in the ledger of the store.
 
-    id: UUID, ours. name: what the provider is told it is called, the same after a crash. provider_job: its name there, ""
-    until that is known. sent: different passages in it. succeeded, failed: of these, so far; the rest of a job that has
-    ended waits again. characters, tokens: of all its passages; tokens are an estimate, 0 without prices. error: what went
-    wrong last, "" if nothing did. tries: attempts to submit it. answered_at: when its results were first to be had.
-    owner, leased_until: who is submitting it. cleaned: whether the provider keeps nothing of it any more.
+    Times are seconds since 1970, 0.0 while it has not happened.
+
+    id: UUID, ours. name: what the provider is told it is called, the same after a crash.
+    provider_job: its name there, "" until that is known. sent: different passages in it. succeeded,
+    failed: of these, so far; the rest of a job that has ended waits again. characters, tokens: of
+    all its passages; tokens are an estimate, 0 without prices. error: what went wrong last, "" if
+    nothing did. tries: attempts to submit it. answered_at: when its results were first to be had.
+    owner, leased_until: who is submitting it. cleaned: whether the provider keeps nothing of it any
+    more.
     """
 
     id: str
@@ -89,8 +99,10 @@ class BatchJob:
 class QueueStats:
     """Chunks by state, and jobs by status. jobs: every status, 0 included.
 
-    ready: with a vector. submitted: held by a job, or being embedded just now. failed: given up until `retry`.
-    pending: the others; of these, passages: different ones, oldest_at: since when the oldest waits, 0.0 if none does.
+    ready: with a vector. submitted: held by a job, or being embedded just now. failed: given up
+    until `retry`.
+    pending: the others; of these, passages: different ones, oldest_at: since when the oldest waits,
+    0.0 if none does.
     """
 
     ready: int = 0
@@ -104,7 +116,9 @@ class QueueStats:
 
 @attrs.frozen
 class Held:
-    """Passages taken out of the queue for a while. token: gives them back. owners: whose each is, (tenant, collection)."""
+    """Passages taken out of the queue for a while. token: gives them back. owners: whose each is,
+    (tenant, collection).
+    """
 
     token: str
     passages: Mapping[str, str]
@@ -113,7 +127,9 @@ class Held:
 
 @attrs.frozen
 class Rate:
-    """What the results of a job cost. day: ISO 8601, UTC. pico: PICO parts of the currency a token costs."""
+    """What the results of a job cost. day: ISO 8601, UTC.
+    pico: PICO parts of the currency a token costs.
+    """
 
     day: str
     model: str
@@ -125,7 +141,9 @@ class Rate:
 
 @attrs.frozen
 class Cost:
-    """What was paid on one day, by estimate: for whose texts, for which model, in which lane. amount: in `currency`."""
+    """What was paid on one day, by estimate: for whose texts, for which model, in which lane.
+    amount: in `currency`.
+    """
 
     day: str
     tenant: str
@@ -139,7 +157,10 @@ class Cost:
 
 
 def _amount(given: object) -> Decimal | None:
-    """A Decimal of what a person writes: "5", 5, 0.5. Raises ConfigError for anything else, and for 0 and below."""
+    """A Decimal of what a person writes: "5", 5, 0.5.
+
+    Raises ConfigError for anything else, and for 0 and below.
+    """
     if given is None:
         return None
     if isinstance(given, str | int | float | Decimal) and not isinstance(given, bool):
@@ -154,9 +175,11 @@ def _amount(given: object) -> Decimal | None:
 
 @attrs.frozen
 class Budget:
-    """What may be spent on embedding, in the currency of the embedder's prices; None for any amount.
+    """What may be spent on embedding, in the currency of the embedder's prices;
+    None for any amount.
 
-    soft: ends a run unless it is forced. hard: ends every run. per: "day" (UTC), "month", or "store" for ever.
+    soft: ends a run unless it is forced. hard: ends every run. per: "day" (UTC), "month", or
+    "store" for ever.
     """
 
     soft: Decimal | None = attrs.field(default=None, converter=_amount)
@@ -170,7 +193,10 @@ class Budget:
 
     @classmethod
     def of(cls, given: object) -> Budget:
-        """A Budget of what settings say: its fields as a table; None or {} for none. Raises ConfigError."""
+        """A Budget of what settings say: its fields as a table; None or {} for none.
+
+        Raises ConfigError.
+        """
         if given is None or isinstance(given, Budget):
             return given or cls()
         fields = [field.name for field in attrs.fields(cls)]
@@ -180,7 +206,9 @@ class Budget:
             raise ConfigError(f'budget: per is "day", "month" or "store", got {given["per"]!r}.')
         made = cls(**given)
         if made.soft is not None and made.hard is not None and made.soft > made.hard:
-            raise ConfigError(f"budget: soft must not be above hard, got {made.soft} and {made.hard}.")
+            raise ConfigError(
+                f"budget: soft must not be above hard, got {made.soft} and {made.hard}."
+            )
         return made
 
 
@@ -191,13 +219,16 @@ def freshness_goals(given: object) -> Mapping[str, Freshness]:
         isinstance(name, str) and goal in FRESHNESS for name, goal in goals.items()
     ):
         wanted = ", ".join(FRESHNESS)
-        raise ConfigError(f"freshness must be one of {wanted}, or a table of them by collection, got {given!r}.")
+        raise ConfigError(
+            f"freshness must be one of {wanted}, or a table of them by collection, got {given!r}."
+        )
     return {"" if name == "*" else name: goal for name, goal in goals.items()}
 
 
 @attrs.frozen
 class Estimate:
-    """What embedding some passages takes. amounts: by lane, in `currency`; empty where nothing has a price.
+    """What embedding some passages takes. amounts: by lane, in `currency`;
+    empty where nothing has a price.
 
     seconds: by lane; the batch lane's is the goal of its provider, not a promise.
     """

@@ -1,8 +1,10 @@
-"""MemoryStore: the store of first steps and tests, and the reference every other store is compared with.
+"""MemoryStore: the store of first steps and tests,
+and the reference every other store is compared with.
 
-Written to be obviously right: every answer is read off the documents as they are, nothing is derived beforehand but the
-words of a passage. A state is never changed, a write puts another in its place: so a snapshot is one reference, readers
-never wait, and a write that raises has changed nothing. Longer than the house limit, so that the reference is one page.
+Written to be obviously right: every answer is read off the documents as they are, nothing is
+derived beforehand but the words of a passage. A state is never changed, a write puts another in its
+place: so a snapshot is one reference, readers never wait, and a write that raises has changed
+nothing. Longer than the house limit, so that the reference is one page.
 """
 
 from __future__ import annotations
@@ -50,11 +52,15 @@ if TYPE_CHECKING:
     """float64, shape (dimensions,), length 1."""
 
 K1 = 1.2
-"""BM25: how soon a repeated word stops counting. Robertson and Zaragoza, "The Probabilistic Relevance Framework" (2009)."""
+"""BM25: how soon a repeated word stops counting. Robertson and Zaragoza, "The Probabilistic
+Relevance Framework" (2009).
+"""
 B = 0.75
 """BM25: how much a long passage pays for its length; same source."""
 LEAST_IDF = 1e-6
-"""Weight of a word in more than half of the passages, whose idf would fall below it; as SQLite's FTS5 has it."""
+"""Weight of a word in more than half of the passages, whose idf would fall below it;
+as SQLite's FTS5 has it.
+"""
 MOST_WORDS = 32
 """Distinct words of a query that are looked for; the first ones."""
 MOST_REPEATS = 3
@@ -69,7 +75,9 @@ _WORD = re.compile(r"[^\W_]+")
 
 @attrs.frozen(eq=False)
 class _Row:
-    """An entry as it is kept. number: grows with every row ever written, so it is its age. words: of the passage."""
+    """An entry as it is kept. number: grows with every row ever written, so it is its age.
+    words: of the passage.
+    """
 
     entry: Entry
     number: int
@@ -88,7 +96,8 @@ class _Kept:
 class _State:
     """All there is.
 
-    stamps: of refs ever written or removed with one. checkpoints: by the name of their source. identity: which index it is.
+    stamps: of refs ever written or removed with one. checkpoints: by the name of their source.
+    identity: which index it is.
     """
 
     documents: Mapping[Ref, _Kept] = attrs.field(factory=dict)
@@ -102,7 +111,9 @@ class _State:
 def open_memory(
     space: Space,
     *,
-    multi_tenant: Annotated[bool | None, "whether every call names a tenant; unset means no"] = None,
+    multi_tenant: Annotated[
+        bool | None, "whether every call names a tenant; unset means no"
+    ] = None,
 ) -> MemoryStore:
     """A new, empty store that is gone when the process ends."""
     return MemoryStore(space, multi_tenant=bool(multi_tenant))
@@ -155,7 +166,9 @@ class MemoryStore(MemoryQueue):
         """See `Checkpoints.checkpoint`."""
         return self._reading().checkpoints.get(source)
 
-    def update_checkpoint(self, source: str, change: Callable[[str | None], str | None]) -> str | None:
+    def update_checkpoint(
+        self, source: str, change: Callable[[str | None], str | None]
+    ) -> str | None:
         """See `Checkpoints.update_checkpoint`."""
         with self._writing:
             checkpoints = dict(self._latest().checkpoints)
@@ -187,11 +200,15 @@ class MemoryStore(MemoryQueue):
         return checkpoints
 
     def replace(
-        self, batch: Iterable[tuple[Document, Sequence[Entry]]], stamps: Mapping[Ref, int] | None = None
+        self,
+        batch: Iterable[tuple[Document, Sequence[Entry]]],
+        stamps: Mapping[Ref, int] | None = None,
     ) -> ReplaceReport:
         """See `Store.replace`. The batch is read to its end before anything is written."""
         self._reading()
-        given = [(document, [self._checked(entry) for entry in entries]) for document, entries in batch]
+        given = [
+            (document, [self._checked(entry) for entry in entries]) for document, entries in batch
+        ]
         for document, _ in given:
             self._check_tenant(document.ref.tenant)
         with self._writing:
@@ -204,26 +221,38 @@ class MemoryStore(MemoryQueue):
                 if not _stamped(ref, marks, stamps):
                     outcomes.append((ref, "stale"))
                     continue
-                known |= {entry.fingerprint: entry.vector for entry in entries if entry.vector is not None}
+                known |= {
+                    entry.fingerprint: entry.vector for entry in entries if entry.vector is not None
+                }
                 rows = tuple(
                     _Row(_filled(entry, known), number, Counter(_words(entry.passage)))
                     for number, entry in enumerate(entries, start=written)
                 )
                 before = documents.get(ref)
-                if before is not None and _content(document, rows) == _content(before.document, before.rows):
+                if before is not None and _content(document, rows) == _content(
+                    before.document, before.rows
+                ):
                     outcomes.append((ref, "unchanged"))
                     continue
                 written += len(rows)
                 documents[ref] = _Kept(document, rows, before.created_at if before else now, now)
                 outcomes.append((ref, "updated" if before else "added"))
-            documents, _ = _fill(documents, known)  # passages that waited for a vector which came with another document
+            # Passages that waited for a vector which came with another document.
+            documents, _ = _fill(documents, known)
             self._state = attrs.evolve(
-                state, documents=documents, stamps=marks, written=written, checkpoints=self._advanced(state)
+                state,
+                documents=documents,
+                stamps=marks,
+                written=written,
+                checkpoints=self._advanced(state),
             )
         return ReplaceReport(tuple(outcomes))
 
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
-        """See `Store.remove`. A stamp is remembered even if there was no such document: an older change may come yet."""
+        """See `Store.remove`.
+
+        A stamp is remembered even if there was no such document: an older change may come yet.
+        """
         self._reading()
         wanted = list(dict.fromkeys(refs))
         for ref in wanted:
@@ -234,7 +263,9 @@ class MemoryStore(MemoryQueue):
             for ref in wanted:
                 if _stamped(ref, marks, stamps):
                     documents.pop(ref, None)
-            self._state = attrs.evolve(state, documents=documents, stamps=marks, checkpoints=self._advanced(state))
+            self._state = attrs.evolve(
+                state, documents=documents, stamps=marks, checkpoints=self._advanced(state)
+            )
         return len(state.documents) - len(documents)
 
     def known(self, fingerprints: Collection[str]) -> Mapping[str, Vector]:
@@ -245,8 +276,15 @@ class MemoryStore(MemoryQueue):
     def nearest(self, vector: Vector, limit: int, scope: Scope) -> Ranking:
         """See `Store.nearest`. Scored in float64."""
         query = self._unit(vector)
-        entries = [row.entry for kept in self._within(scope) for row in kept.rows if row.entry.vector is not None]
-        return _ranking("vector", {entry.chunk.id: _cosine(entry, query) for entry in entries}, limit)
+        entries = [
+            row.entry
+            for kept in self._within(scope)
+            for row in kept.rows
+            if row.entry.vector is not None
+        ]
+        return _ranking(
+            "vector", {entry.chunk.id: _cosine(entry, query) for entry in entries}, limit
+        )
 
     def similarity(self, ids: Sequence[ChunkId], vector: Vector) -> Vector:
         """See `Store.similarity`."""
@@ -254,10 +292,16 @@ class MemoryStore(MemoryQueue):
 
         query = self._unit(vector)
         rows = [self._row(id) for id in ids]
-        return np.array([np.nan if row is None else _cosine(row.entry, query) for _, row in rows], dtype=np.float32)
+        return np.array(
+            [np.nan if row is None else _cosine(row.entry, query) for _, row in rows],
+            dtype=np.float32,
+        )
 
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
-        """See `TextSearch.words`. BM25 over the tenant's passages; words are compared casefolded and not stemmed."""
+        """See `TextSearch.words`.
+
+        BM25 over the tenant's passages; words are compared casefolded and not stemmed.
+        """
         score = self._bm25(text, scope.tenant)
         rows = [row for kept in self._within(scope) for row in kept.rows]
         scores = {row.entry.chunk.id: score(row) for row in rows}
@@ -269,7 +313,10 @@ class MemoryStore(MemoryQueue):
 
         rows = [self._row(id)[1] for id in ids]
         of_tenant = {tenant: self._bm25(text, tenant) for tenant in {id.ref.tenant for id in ids}}
-        scores = [np.nan if row is None else of_tenant[id.ref.tenant](row) for id, row in zip(ids, rows, strict=True)]
+        scores = [
+            np.nan if row is None else of_tenant[id.ref.tenant](row)
+            for id, row in zip(ids, rows, strict=True)
+        ]
         return np.array(scores, dtype=np.float64)
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
@@ -285,7 +332,12 @@ class MemoryStore(MemoryQueue):
         """See `Store.fetch`."""
         found = [self._row(id) for id in ids]
         return [
-            StoredChunk(row.entry.chunk, kept.document.title, kept.document.metadata, row.entry.vector is None)
+            StoredChunk(
+                row.entry.chunk,
+                kept.document.title,
+                kept.document.metadata,
+                row.entry.vector is None,
+            )
             for kept, row in found
             if kept is not None and row is not None
         ]
@@ -307,12 +359,16 @@ class MemoryStore(MemoryQueue):
         state = self._reading()
         if tenant is not None:
             self._check_tenant(tenant)
-        counted = [kept for ref, kept in state.documents.items() if tenant is None or ref.tenant == tenant]
+        counted = [
+            kept for ref, kept in state.documents.items() if tenant is None or ref.tenant == tenant
+        ]
         return StoreStats(
             documents=len(counted),
             chunks=sum(len(kept.rows) for kept in counted),
             pending=sum(row.entry.vector is None for kept in counted for row in kept.rows),
-            collections=dict(sorted(Counter(kept.document.ref.collection for kept in counted).items())),
+            collections=dict(
+                sorted(Counter(kept.document.ref.collection for kept in counted).items())
+            ),
             space=self._space,
             multi_tenant=self._multi_tenant,
         )
@@ -323,7 +379,8 @@ class MemoryStore(MemoryQueue):
         passages = {
             name: chunk.entry.passage
             for name, chunk in self._waiting().items()
-            if not (name in claims and claims[name].until is None) and not (name in troubles and troubles[name].failed)
+            if not (name in claims and claims[name].until is None)
+            and not (name in troubles and troubles[name].failed)
         }
         return dict(list(passages.items())[:limit])
 
@@ -377,7 +434,11 @@ class MemoryStore(MemoryQueue):
 
     def _chunks(self) -> list[Chunked]:
         kept = self._reading().documents.values()
-        return [Chunked(row.number, row.entry, document.updated_at) for document in kept for row in document.rows]
+        return [
+            Chunked(row.number, row.entry, document.updated_at)
+            for document in kept
+            for row in document.rows
+        ]
 
     def _entries(self, ids: Sequence[ChunkId]) -> list[Entry | None]:
         rows = [self._row(id)[1] for id in ids]
@@ -402,7 +463,11 @@ class MemoryStore(MemoryQueue):
         weights: dict[str, float] = {}
         for word in list(asked)[:MOST_WORDS]:
             holders = sum(word in row.words for row in rows)
-            idf = max(LEAST_IDF, log((len(rows) - holders + 0.5) / (holders + 0.5))) if holders else 0.0
+            idf = (
+                max(LEAST_IDF, log((len(rows) - holders + 0.5) / (holders + 0.5)))
+                if holders
+                else 0.0
+            )
             weights[word] = idf * min(MOST_REPEATS, asked[word])
 
         def score(row: _Row) -> float:
@@ -424,19 +489,30 @@ class MemoryStore(MemoryQueue):
 
     def _check_tenant(self, tenant: str) -> None:
         if self._multi_tenant and not tenant:
-            raise TenantRequired("This store keeps tenants apart: wanted a tenant, got none.", hint="Name one.")
+            raise TenantRequired(
+                "This store keeps tenants apart: wanted a tenant, got none.", hint="Name one."
+            )
         if tenant and not self._multi_tenant:
-            raise TenantRefused(f"This store knows no tenants: wanted none, got {clip(tenant)}.", hint="Leave it out.")
+            raise TenantRefused(
+                f"This store knows no tenants: wanted none, got {clip(tenant)}.",
+                hint="Leave it out.",
+            )
 
     def _checked(self, entry: Entry) -> Entry:
-        return entry if entry.vector is None else attrs.evolve(entry, vector=self._as_kept(entry.vector))
+        return (
+            entry
+            if entry.vector is None
+            else attrs.evolve(entry, vector=self._as_kept(entry.vector))
+        )
 
     def _as_kept(self, vector: Vector) -> Vector:
         """A float32 copy of length 1."""
         import numpy as np
 
         unit = self._unit(vector)
-        return np.array(vector if abs(float(unit @ vector) - 1) <= UNIT_TOLERANCE else unit, dtype=np.float32)
+        return np.array(
+            vector if abs(float(unit @ vector) - 1) <= UNIT_TOLERANCE else unit, dtype=np.float32
+        )
 
     def _unit(self, vector: Vector) -> Direction:
         """Where the vector points; VectorInvalid if it cannot be a vector of this store."""
@@ -484,11 +560,15 @@ def _filled(entry: Entry, vectors: Mapping[str, Vector]) -> Entry:
     return attrs.evolve(entry, vector=vectors[entry.fingerprint])
 
 
-def _fill(documents: Mapping[Ref, _Kept], vectors: Mapping[str, Vector]) -> tuple[dict[Ref, _Kept], int]:
+def _fill(
+    documents: Mapping[Ref, _Kept], vectors: Mapping[str, Vector]
+) -> tuple[dict[Ref, _Kept], int]:
     """The documents with every vector that was waited for, and how many chunks that were."""
     done, filled = dict(documents), 0
     for ref, kept in documents.items():
-        takers = sum(row.entry.vector is None and row.entry.fingerprint in vectors for row in kept.rows)
+        takers = sum(
+            row.entry.vector is None and row.entry.fingerprint in vectors for row in kept.rows
+        )
         if takers:
             rows = tuple(attrs.evolve(row, entry=_filled(row.entry, vectors)) for row in kept.rows)
             done[ref] = attrs.evolve(kept, rows=rows)
@@ -497,10 +577,15 @@ def _fill(documents: Mapping[Ref, _Kept], vectors: Mapping[str, Vector]) -> tupl
 
 
 def _content(document: Document, rows: Sequence[_Row]) -> object:
-    """What makes two versions of a document the same; ``1``, ``1.0`` and ``True`` are three values."""
+    """What makes two versions of a document the same; ``1``,
+    ``1.0`` and ``True`` are three values.
+    """
     entries = [row.entry for row in rows]
     vectors = [None if entry.vector is None else entry.vector.tobytes() for entry in entries]
-    chunks = [(entry.chunk, _typed(entry.chunk.metadata), entry.passage, entry.fingerprint) for entry in entries]
+    chunks = [
+        (entry.chunk, _typed(entry.chunk.metadata), entry.passage, entry.fingerprint)
+        for entry in entries
+    ]
     return document, _typed(document.metadata), chunks, vectors
 
 
@@ -509,7 +594,10 @@ def _typed(metadata: Mapping[str, Value]) -> list[tuple[str, type, Value]]:
 
 
 def _cosine(entry: Entry, query: Direction) -> float:
-    """Cosine of the entry's vector and a query of length 1; NaN if it has no vector. Equal vectors give equal bits."""
+    """Cosine of the entry's vector and a query of length 1; NaN if it has no vector.
+
+    Equal vectors give equal bits.
+    """
     import numpy as np
 
     if entry.vector is None:

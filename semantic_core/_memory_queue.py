@@ -1,4 +1,6 @@
-"""MemoryQueue: what MemoryStore is as a `BatchQueue`, and the reference for it. A state is never changed, only replaced.
+"""MemoryQueue: what MemoryStore is as a `BatchQueue`, and the reference for it.
+
+A state is never changed, only replaced.
 
 Longer than the house limit, so that the reference is one page.
 """
@@ -38,7 +40,9 @@ _FORWARD: Mapping[JobStatus, int] = {status: place for place, status in enumerat
 
 
 class Chunked(NamedTuple):
-    """A chunk as the queue sees it. number: grows with age. since: when its document was written, ISO 8601."""
+    """A chunk as the queue sees it. number: grows with age.
+    since: when its document was written, ISO 8601.
+    """
 
     number: int
     entry: Entry
@@ -61,7 +65,9 @@ class Claim(NamedTuple):
 
 
 class Trouble(NamedTuple):
-    """A passage that was in jobs in vain. most: passages a job it is in may hold; None for any number."""
+    """A passage that was in jobs in vain. most: passages a job it is in may hold;
+    None for any number.
+    """
 
     job: str
     attempts: int
@@ -72,8 +78,8 @@ class Trouble(NamedTuple):
 
 @attrs.frozen(eq=False)
 class Queue:
-    """All there is. jobs: in order of their opening. most: kind of a job, see `Trouble`. costs: (passages, tokens,
-    amount)."""
+    """All there is. jobs: in order of their opening. most: kind of a job, see `Trouble`. costs:
+    (passages, tokens, amount)."""
 
     jobs: Mapping[str, BatchJob] = attrs.field(factory=dict)
     most: Mapping[str, int | None] = attrs.field(factory=dict)
@@ -98,17 +104,30 @@ class _Draft:
         self.claims = {name: claim for name, claim in self.claims.items() if name not in names}
 
     def expire(self, now: float) -> None:
-        self.let_go({name for name, claim in self.claims.items() if claim.until is not None and claim.until <= now})
+        self.let_go(
+            {
+                name
+                for name, claim in self.claims.items()
+                if claim.until is not None and claim.until <= now
+            }
+        )
 
     def charge(self, rate: Rate, spent: Mapping[tuple[str, str], tuple[int, int]]) -> None:
         for (tenant, collection), (count, tokens) in spent.items():
             key = (rate.day, tenant, collection, rate.model, rate.lane, rate.currency)
             before = self.costs.get(key, (0, 0, 0))
-            self.costs[key] = (before[0] + count, before[1] + tokens, before[2] + tokens * rate.pico)
+            self.costs[key] = (
+                before[0] + count,
+                before[1] + tokens,
+                before[2] + tokens * rate.pico,
+            )
 
 
 class MemoryQueue:
-    """The members of `BatchQueue` but for `pending` and `fill`, which are the store's. See there."""
+    """The members of `BatchQueue` but for `pending` and `fill`, which are the store's.
+
+    See there.
+    """
 
     _writing: threading.RLock
 
@@ -128,7 +147,9 @@ class MemoryQueue:
         with self._writing:
             draft = _Draft(self._queue())
             yield draft
-            self._put_queue(Queue(draft.jobs, draft.most, draft.claims, draft.troubles, draft.costs))
+            self._put_queue(
+                Queue(draft.jobs, draft.most, draft.claims, draft.troubles, draft.costs)
+            )
 
     def bulk_update_vectors(self, vectors: Mapping[str, Vector]) -> int:
         """`VectorQueue.fill` under the name users know."""
@@ -163,7 +184,9 @@ class MemoryQueue:
         passages = self.pending(len(self._waiting()))
         return len(passages), sum(map(len, passages.values()))
 
-    def open_job(self, job: BatchJob, limit: int, *, except_collections: Collection[str] = ()) -> BatchJob | None:
+    def open_job(
+        self, job: BatchJob, limit: int, *, except_collections: Collection[str] = ()
+    ) -> BatchJob | None:
         """See `BatchQueue.open_job`."""
         with self._changing() as draft:
             draft.expire(job.created_at)
@@ -174,35 +197,55 @@ class MemoryQueue:
             draft.jobs[job.id], draft.most[job.id] = job, most
             return self._grown(draft, job.id, limit, except_collections)
 
-    def extend_job(self, job: str, limit: int, *, except_collections: Collection[str] = ()) -> BatchJob | None:
+    def extend_job(
+        self, job: str, limit: int, *, except_collections: Collection[str] = ()
+    ) -> BatchJob | None:
         """See `BatchQueue.extend_job`."""
         with self._changing() as draft:
             before = draft.jobs.get(job)
             grown = (
-                None if before is None or before.status != "CREATED" else self._grown(draft, job, limit, except_collections)
+                None
+                if before is None or before.status != "CREATED"
+                else self._grown(draft, job, limit, except_collections)
             )
             return grown if grown != before else None
 
     def _grown(self, draft: _Draft, job: str, limit: int, without: Collection[str]) -> BatchJob:
         most = draft.most[job]
         room = limit if most is None else min(limit, most - draft.jobs[job].sent)
-        free = {name: chunk for name, chunk in self._free(draft, without).items() if _most(draft, name) == most}
+        free = {
+            name: chunk
+            for name, chunk in self._free(draft, without).items()
+            if _most(draft, name) == most
+        }
         for name, chunk in list(free.items())[: max(0, room)]:
-            draft.claims[name] = Claim(job, chunk.number, chunk.owner, len(chunk.entry.passage), None)
+            draft.claims[name] = Claim(
+                job, chunk.number, chunk.owner, len(chunk.entry.passage), None
+            )
         held = draft.held_by(job)
         characters = sum(claim.characters for claim in held.values())
         draft.jobs[job] = attrs.evolve(draft.jobs[job], sent=len(held), characters=characters)
         return draft.jobs[job]
 
-    def passages_of(self, job: str, after: int = -1, limit: int = 1_000) -> Sequence[tuple[int, str, str]]:
+    def passages_of(
+        self, job: str, after: int = -1, limit: int = 1_000
+    ) -> Sequence[tuple[int, str, str]]:
         """See `BatchQueue.passages_of`."""
         waiting = self._waiting()
         held = _Draft(self._queue()).held_by(job)
-        page = [(claim.number, name) for name, claim in held.items() if claim.number > after and name in waiting]
+        page = [
+            (claim.number, name)
+            for name, claim in held.items()
+            if claim.number > after and name in waiting
+        ]
         return [(number, name, waiting[name].entry.passage) for number, name in page[:limit]]
 
     def jobs(
-        self, statuses: Collection[JobStatus] | None = None, *, limit: int = 100, cleaned: bool | None = None
+        self,
+        statuses: Collection[JobStatus] | None = None,
+        *,
+        limit: int = 100,
+        cleaned: bool | None = None,
     ) -> Sequence[BatchJob]:
         """See `BatchQueue.jobs`."""
         found = [
@@ -220,19 +263,28 @@ class MemoryQueue:
         """See `BatchQueue.lease_job`."""
         with self._changing() as draft:
             there = draft.jobs.get(job)
-            if there is None or there.status != "CREATED" or (there.owner not in ("", owner) and there.leased_until > now):
+            if (
+                there is None
+                or there.status != "CREATED"
+                or (there.owner not in ("", owner) and there.leased_until > now)
+            ):
                 return False
             draft.jobs[job] = attrs.evolve(there, owner=owner, leased_until=until, updated_at=now)
             return True
 
-    def note_job(self, job: str, now: float, *, status: JobStatus | None = None, **fields: Any) -> bool:
+    def note_job(
+        self, job: str, now: float, *, status: JobStatus | None = None, **fields: Any
+    ) -> bool:
         """See `BatchQueue.note_job`."""
         given = {name: value for name, value in fields.items() if value is not None}
         with self._changing() as draft:
             there = draft.jobs.get(job)
             if there is None or there.status not in OPEN:
                 return False
-            if given.get("provider_job", there.provider_job) != there.provider_job and there.provider_job:
+            if (
+                given.get("provider_job", there.provider_job) != there.provider_job
+                and there.provider_job
+            ):
                 return False
             if status is not None:
                 given["submitted_at"] = there.submitted_at or now
@@ -241,7 +293,12 @@ class MemoryQueue:
             return True
 
     def settle(
-        self, job: str, vectors: Mapping[str, Vector], failures: Mapping[str, str], rate: Rate | None, now: float
+        self,
+        job: str,
+        vectors: Mapping[str, Vector],
+        failures: Mapping[str, str],
+        rate: Rate | None,
+        now: float,
     ) -> int:
         """See `BatchQueue.settle`."""
         checked = {name: self._as_kept(vector) for name, vector in vectors.items()}
@@ -259,28 +316,41 @@ class MemoryQueue:
                 if job in draft.jobs:
                     there = draft.jobs[job]
                     succeeded, failed = there.succeeded + len(good), there.failed + len(bad)
-                    draft.jobs[job] = attrs.evolve(there, succeeded=succeeded, failed=failed, updated_at=now)
+                    draft.jobs[job] = attrs.evolve(
+                        there, succeeded=succeeded, failed=failed, updated_at=now
+                    )
                 if rate is not None:
                     counts = Counter(held[name].owner for name in good)
                     sizes: Counter[tuple[str, str]] = Counter()
                     for name in good:
                         sizes[held[name].owner] += held[name].characters
-                    tokens = {owner: round(size * rate.tokens_per_character) for owner, size in sizes.items()}
+                    tokens = {
+                        owner: round(size * rate.tokens_per_character)
+                        for owner, size in sizes.items()
+                    }
                     draft.charge(rate, {owner: (counts[owner], tokens[owner]) for owner in counts})
         return len(good) + len(bad)
 
-    def close_job(self, job: str, status: JobStatus, now: float, *, error: str, rest: Rest, attempts: int) -> bool:
+    def close_job(
+        self, job: str, status: JobStatus, now: float, *, error: str, rest: Rest, attempts: int
+    ) -> bool:
         """See `BatchQueue.close_job`."""
         with self._changing() as draft:
             there = draft.jobs.get(job)
-            if there is None or there.status not in OPEN or (status == "COMPLETED" and not there.provider_job):
+            if (
+                there is None
+                or there.status not in OPEN
+                or (status == "COMPLETED" and not there.provider_job)
+            ):
                 return False
             ended = attrs.evolve(there, status=status, error=error, ended_at=now, updated_at=now)
             draft.jobs[job] = attrs.evolve(ended, cleaned=not there.provider_job)
             held = draft.held_by(job)
             draft.let_go(held)
             for name in held if rest != "free" else ():
-                draft.troubles[name] = _troubled(draft.troubles.get(name), there, error, rest, attempts)
+                draft.troubles[name] = _troubled(
+                    draft.troubles.get(name), there, error, rest, attempts
+                )
             return True
 
     def clean_job(self, job: str, now: float) -> None:
@@ -299,7 +369,9 @@ class MemoryQueue:
             del draft.jobs[job], draft.most[job]
             return True
 
-    def hold(self, fingerprints: Collection[str], now: float, until: float, token: str = "") -> tuple[str, frozenset[str]]:
+    def hold(
+        self, fingerprints: Collection[str], now: float, until: float, token: str = ""
+    ) -> tuple[str, frozenset[str]]:
         """See `BatchQueue.hold`."""
         token = token or uuid4().hex
         with self._changing() as draft:
@@ -308,7 +380,9 @@ class MemoryQueue:
                 draft.claims[name] = claim._replace(until=until)
             for name in fingerprints:
                 draft.claims.setdefault(name, Claim(token, 0, ("", ""), 0, until))
-            return token, frozenset(name for name in fingerprints if draft.claims[name].holder == token)
+            return token, frozenset(
+                name for name in fingerprints if draft.claims[name].holder == token
+            )
 
     def take(
         self,
@@ -323,10 +397,18 @@ class MemoryQueue:
         token = uuid4().hex
         with self._changing() as draft:
             draft.expire(now)
-            theirs = {name: claim for name, claim in draft.claims.items() if from_jobs and claim.until is None}
+            theirs = {
+                name: claim
+                for name, claim in draft.claims.items()
+                if from_jobs and claim.until is None
+            }
             draft.let_go(theirs)
             free = self._free(draft, ())
-            mine = [name for name, chunk in free.items() if collections is None or chunk.owner[1] in collections]
+            mine = [
+                name
+                for name, chunk in free.items()
+                if collections is None or chunk.owner[1] in collections
+            ]
             taken = {name: free[name] for name in mine[:limit]}
             draft.claims |= theirs | {name: Claim(token, 0, ("", ""), 0, until) for name in taken}
         passages = {name: chunk.entry.passage for name, chunk in taken.items()}
@@ -335,14 +417,22 @@ class MemoryQueue:
     def release(self, token: str) -> None:
         """See `BatchQueue.release`."""
         with self._changing() as draft:
-            draft.let_go({name for name, claim in draft.held_by(token).items() if claim.until is not None})
+            draft.let_go(
+                {name for name, claim in draft.held_by(token).items() if claim.until is not None}
+            )
 
     def retry(self, job: str | None = None) -> int:
         """See `BatchQueue.retry`."""
         with self._changing() as draft:
             waiting = self._waiting()
-            draft.troubles = {name: trouble for name, trouble in draft.troubles.items() if name in waiting}
-            again = [name for name, trouble in draft.troubles.items() if trouble.failed and job in (None, trouble.job)]
+            draft.troubles = {
+                name: trouble for name, trouble in draft.troubles.items() if name in waiting
+            }
+            again = [
+                name
+                for name, trouble in draft.troubles.items()
+                if trouble.failed and job in (None, trouble.job)
+            ]
             for name in again:
                 del draft.troubles[name]
             return len(again)
@@ -354,7 +444,10 @@ class MemoryQueue:
 
     def given_up(self, limit: int = 100) -> Sequence[Failure]:
         """See `BatchQueue.given_up`."""
-        states = [(chunk, _state(self._queue(), chunk.entry)) for chunk in sorted(self._chunks(), key=lambda c: c.number)]
+        states = [
+            (chunk, _state(self._queue(), chunk.entry))
+            for chunk in sorted(self._chunks(), key=lambda c: c.number)
+        ]
         failed = [(chunk, why) for chunk, (state, why) in states if state == "FAILED"]
         return [Failure(str(chunk.entry.chunk.id), "FAILED", why) for chunk, why in failed[:limit]]
 
@@ -372,7 +465,10 @@ class MemoryQueue:
             failed=counts["FAILED"],
             passages=len({chunk.entry.fingerprint for chunk in pending}),
             oldest_at=datetime.fromisoformat(oldest.since).timestamp() if oldest else 0.0,
-            jobs={status: sum(job.status == status for job in queue.jobs.values()) for status in STATUSES},
+            jobs={
+                status: sum(job.status == status for job in queue.jobs.values())
+                for status in STATUSES
+            },
         )
 
     def charge(self, rate: Rate, spent: Mapping[tuple[str, str], tuple[int, int]]) -> None:
@@ -383,10 +479,22 @@ class MemoryQueue:
     def costs(self, since: str = "", until: str = "9") -> Sequence[Cost]:
         """See `BatchQueue.costs`."""
         return [
-            Cost(day, tenant, collection, model, lane, passages, tokens, Decimal(amount) / PICO, currency)
-            for (day, tenant, collection, model, lane, currency), (passages, tokens, amount) in sorted(
-                self._queue().costs.items()
+            Cost(
+                day,
+                tenant,
+                collection,
+                model,
+                lane,
+                passages,
+                tokens,
+                Decimal(amount) / PICO,
+                currency,
             )
+            for (day, tenant, collection, model, lane, currency), (
+                passages,
+                tokens,
+                amount,
+            ) in sorted(self._queue().costs.items())
             if since <= day <= until
         ]
 
@@ -395,7 +503,9 @@ def _most(draft: _Draft, name: str) -> int | None:
     return draft.troubles[name].most if name in draft.troubles else None
 
 
-def _troubled(before: Trouble | None, job: BatchJob, error: str, rest: Rest, attempts: int) -> Trouble:
+def _troubled(
+    before: Trouble | None, job: BatchJob, error: str, rest: Rest, attempts: int
+) -> Trouble:
     """What becomes of a passage a job ended without settling."""
     times = before.attempts + 1 if before else 1
     most = before.most if before else None

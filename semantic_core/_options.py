@@ -35,9 +35,13 @@ def parameters_of(kind: str, factory: Callable[..., Any]) -> tuple[list[inspect.
     except (TypeError, ValueError):  # written in C, without a signature
         return [], True
     takes_any = any(one.kind == one.VAR_KEYWORD for one in parameters)
-    by_place = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    by_place = [
+        one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+    ]
     space = by_place[:1] if kind == "store" else []
-    by_name = [one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    by_name = [
+        one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+    ]
     return [one for one in by_name if one not in space], takes_any
 
 
@@ -45,24 +49,33 @@ def option_of(parameter: inspect.Parameter) -> OptionInfo:
     """What a person is told of one option."""
     kind, doc = _annotated(parameter.annotation)
     default = "required" if parameter.default is parameter.empty else short(parameter.default)
-    if isinstance(parameter.default, str) and any(secret in parameter.name.lower() for secret in _SECRETS):
+    if isinstance(parameter.default, str) and any(
+        secret in parameter.name.lower() for secret in _SECRETS
+    ):
         default = "'***'" if parameter.default else "''"
     return OptionInfo(parameter.name, kind, default, " ".join(doc.split()))
 
 
 def _annotated(annotation: Any) -> tuple[str, str]:
-    """Type and documentation of ``Annotated[int, "what it does"]``, read without importing what it names."""
+    """Type and documentation of ``Annotated[int, "what it does"]``,
+    read without importing what it names.
+    """
     if annotation is inspect.Parameter.empty:
         return "", ""
     if not isinstance(annotation, str):
         told = getattr(annotation, "__metadata__", ())
         plain = annotation.__origin__ if told else annotation
-        return inspect.formatannotation(plain), " ".join(note for note in told if isinstance(note, str))
+        return inspect.formatannotation(plain), " ".join(
+            note for note in told if isinstance(note, str)
+        )
     try:
         tree = ast.parse(annotation.strip(), mode="eval").body
     except SyntaxError:
         return annotation, ""
-    if not isinstance(tree, ast.Subscript) or ast.unparse(tree.value).rpartition(".")[2] != "Annotated":
+    if (
+        not isinstance(tree, ast.Subscript)
+        or ast.unparse(tree.value).rpartition(".")[2] != "Annotated"
+    ):
         return annotation, ""
     plain, *notes = tree.slice.elts if isinstance(tree.slice, ast.Tuple) else [tree.slice]
     told = [note.value for note in notes if isinstance(note, ast.Constant)]

@@ -1,9 +1,10 @@
 """The order of everything one search can reach, worked out from the top as far as it is asked for.
 
-It is made in looks of fixed depths. What a look finds that those before did not see stands behind all
-of theirs, in the order fusion gives it. How deep a look goes never depends on the page that is wanted:
-so every page is a slice of one order, whatever retrievers and fusion do, as long as they answer the same
-question alike.
+It is made in looks of fixed depths. What a look finds that those before did not see stands behind
+all of theirs, in the order fusion gives it. How deep a look goes never depends on the page that is
+wanted:
+so every page is a slice of one order, whatever retrievers and fusion do, as long as they answer the
+same question alike.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
     from semantic_core.protocols import Store
 
 LOOKS = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
-"""Candidates each lane gives at most, look by look. A document of more chunks than the last may crowd
-out others."""
+"""Candidates each lane gives at most, look by look. A document of more chunks than the last may
+crowd out others."""
 
 
 @attrs.frozen
 class Placed:
-    """A chunk in its place. ranks, scores: of the lanes that listed it in the look that found it."""
+    """A chunk in its place. ranks, scores: of the lanes that listed it in the
+    look that found it.
+    """
 
     id: ChunkId
     score: float
@@ -36,10 +39,11 @@ class Placed:
 
 
 class Order:
-    """The order of one request. per_document: the best chunk of each document; otherwise every chunk.
+    """The order of one request. per_document: the best chunk of each document;
+    otherwise every chunk.
 
-    timed: gives a context in which the step of that name is timed. reasons: why retrievers were left
-    out, each once.
+    timed: gives a context in which the step of that name is timed. reasons: why retrievers were
+    left out, each once.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The plugins of one front door: what they provide, and one typed method per hook.
 
-What a hook answers is checked here, once, so the flows behind it need not; a plugin that raises or breaks its contract
-is named.
+What a hook answers is checked here, once, so the flows behind it need not; a plugin that raises or
+breaks its contract is named.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ from semantic_core._found import Found
 from semantic_core._options import OptionInfo
 from semantic_core._providers import ProviderKind, Providers
 from semantic_core._relay import Relay
-from semantic_core._verdicts import candidates_fault, chunks_fault, hits_fault, passages_fault, ranking_fault
+from semantic_core._verdicts import (
+    candidates_fault,
+    chunks_fault,
+    hits_fault,
+    passages_fault,
+    ranking_fault,
+)
 from semantic_core._wording import named, one_line
 from semantic_core.errors import HookFailed, SemanticCoreError
 from semantic_core.protocols import Embedder, Store
@@ -24,27 +30,34 @@ from semantic_core.types import Chunk, Document, Ranking, SearchHit, SearchReque
 
 
 class Plugins:
-    """What takes part in one front door. Made by `load`; never changes afterwards, and is safe to share between threads.
+    """What takes part in one front door.
 
-    infos: every plugin that was found, by name, the kernel's own last. reranks: whether any but the kernel's own takes
-    part in ``semantic_rerank``.
+    Made by `load`; never changes afterwards, and is safe to share between threads.
+
+    infos: every plugin that was found, by name, the kernel's own last. reranks: whether any but the
+    kernel's own takes part in ``semantic_rerank``.
     """
 
     @classmethod
     def load(cls, given: Sequence[object | str] | None = None) -> Self:
         """The kernel's own plugins and those installed, or exactly these.
 
-        given: objects, registered under their ``__name__`` or class name, and names of installed plugins; [] means none.
-        None takes all that are installed, or those ``SEMANTIC_CORE_PLUGINS`` names ("a,b"; empty or "none": none).
-        An installed plugin that cannot take part is kept out and says why in `infos`; an object that cannot, and a name
-        that is not installed, raise PluginBroken or PluginConflict.
+        given: objects, registered under their ``__name__`` or class name, and names of installed
+        plugins; [] means none. None takes all that are installed, or those
+        ``SEMANTIC_CORE_PLUGINS`` names ("a,b"; empty or "none": none). An installed plugin that
+        cannot take part is kept out and says why in `infos`; an object that cannot, and a name that
+        is not installed, raise PluginBroken or PluginConflict.
         """
         own = built_in()
         reserved = [one.info.name for one in own]
         if given is not None:
             return cls([*exactly(given, reserved), *own])
         setting = os.environ.get("SEMANTIC_CORE_PLUGINS")
-        wanted = None if setting is None else [name.strip() for name in setting.split(",") if name.strip()]
+        wanted = (
+            None
+            if setting is None
+            else [name.strip() for name in setting.split(",") if name.strip()]
+        )
         if wanted is not None and [name.lower() for name in wanted] == ["none"]:
             wanted = []
         found = installed(wanted, reserved)
@@ -58,22 +71,30 @@ class Plugins:
         self._relay = Relay(usable, self._own)
         self._providers = Providers(self._relay, [one.info for one in found], self._own)
         self.infos = self._providers.infos
-        self.reranks = any("semantic_rerank" in info.hooks for info in self.infos if info.name not in self._own)
+        self.reranks = any(
+            "semantic_rerank" in info.hooks for info in self.infos if info.name not in self._own
+        )
 
     def options_of(self, kind: ProviderKind, name: str) -> tuple[OptionInfo, ...]:
-        """The options of a store or embedder, in their author's order. Raises like `create_store`."""
+        """The options of a store or embedder, in their author's order.
+
+        Raises like `create_store`.
+        """
         return self._providers.options_of(kind, name)
 
     def create_embedder(self, name: str, options: Mapping[str, Any]) -> Embedder:
-        """The embedder of that name. Raises like `create_store`, and the embedder's own EmbedderError."""
+        """The embedder of that name.
+
+        Raises like `create_store`, and the embedder's own EmbedderError.
+        """
         made: Embedder = self._providers.create("embedder", name, (), options)
         return made
 
     def create_store(self, name: str, space: Space, options: Mapping[str, Any]) -> Store:
         """The opened store of that name.
 
-        Raises ProviderNotFound, PluginBroken, PluginConflict; ConfigError for an option it does not have or lacks;
-        HookFailed if what was made is no Store; the store's own StoreError.
+        Raises ProviderNotFound, PluginBroken, PluginConflict; ConfigError for an option it does not
+        have or lacks; HookFailed if what was made is no Store; the store's own StoreError.
         """
         made: Store = self._providers.create("store", name, (space,), options)
         return made
@@ -85,14 +106,22 @@ class Plugins:
             return document
         described = answer.value
         if not isinstance(described, Document):
-            raise answer.wrong("semantic_describe", document.ref, f"wanted a Document, got {named(described)}")
+            raise answer.wrong(
+                "semantic_describe", document.ref, f"wanted a Document, got {named(described)}"
+            )
         if described.ref != document.ref or described.text != document.text:
-            raise answer.wrong("semantic_describe", document.ref, "wanted the same ref and text, got others")
+            raise answer.wrong(
+                "semantic_describe", document.ref, "wanted the same ref and text, got others"
+            )
         return described
 
     def split(self, document: Document, max_chars: int) -> list[Chunk]:
-        """The document's chunks, numbered from 0, each at most `max_chars` characters; [] if there is nothing to index."""
-        answer = self._relay.first("semantic_split", document.ref, document=document, max_chars=max_chars)
+        """The document's chunks, numbered from 0, each at most `max_chars` characters;
+        [] if there is nothing to index.
+        """
+        answer = self._relay.first(
+            "semantic_split", document.ref, document=document, max_chars=max_chars
+        )
         if answer is None:
             raise HookFailed(f"No plugin splits {document.ref} ({document.media_type}).")
         if fault := chunks_fault(document, max_chars, answer.value):
@@ -101,7 +130,9 @@ class Plugins:
 
     def context(self, document: Document, chunks: Sequence[Chunk]) -> list[str]:
         """What each chunk is embedded with and found by, one passage per chunk, in order."""
-        answer = self._relay.first("semantic_context", document.ref, document=document, chunks=list(chunks))
+        answer = self._relay.first(
+            "semantic_context", document.ref, document=document, chunks=list(chunks)
+        )
         if answer is None:
             raise HookFailed(f"No plugin writes the passages of {document.ref}.")
         if fault := passages_fault(len(chunks), answer.value):
@@ -109,15 +140,18 @@ class Plugins:
         return list(answer.value)
 
     def retrieve(self, request: SearchRequest, store: Store) -> tuple[list[Ranking], list[str]]:
-        """A ranking of every plugin that takes part, and the reasons for those left out because they failed.
+        """A ranking of every plugin that takes part,
+        and the reasons for those left out because they failed.
 
-        Raises what the kernel's own retrieval raised, such as StoreError, if nobody else gave a ranking.
+        Raises what the kernel's own retrieval raised, such as StoreError, if nobody else gave a
+        ranking.
         """
         rankings: dict[str, Ranking] = {}
         reasons: list[str] = []
         failure: SemanticCoreError | None = None
         answers = self._relay.every("semantic_retrieve", request=request, store=store)
-        for answer in sorted(answers, key=lambda answer: answer.plugin not in self._own):  # ours own their sources
+        # Ours own their sources.
+        for answer in sorted(answers, key=lambda answer: answer.plugin not in self._own):
             if answer.error is not None:
                 reasons.append(f"plugin {answer.plugin}: {one_line(answer.error)}")
                 if answer.plugin in self._own and isinstance(answer.error, SemanticCoreError):
@@ -132,7 +166,9 @@ class Plugins:
 
     def fuse(self, request: SearchRequest, rankings: Sequence[Ranking], store: Store) -> Ranking:
         """One ranking of several: some or all of their ids."""
-        answer = self._relay.first("semantic_fuse", None, request=request, rankings=list(rankings), store=store)
+        answer = self._relay.first(
+            "semantic_fuse", None, request=request, rankings=list(rankings), store=store
+        )
         if answer is None:
             raise HookFailed("No plugin fuses rankings.")
         if fault := ranking_fault(answer.value, {id for ranking in rankings for id in ranking.ids}):
@@ -154,5 +190,7 @@ class Plugins:
         if answer is None:
             return None
         if not isinstance(answer.value, type):
-            raise answer.wrong("semantic_orm_adapter", None, f"wanted a class, got {named(answer.value)}")
+            raise answer.wrong(
+                "semantic_orm_adapter", None, f"wanted a class, got {named(answer.value)}"
+            )
         return answer.value

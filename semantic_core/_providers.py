@@ -46,7 +46,9 @@ class Providers:
     """
 
     def __init__(self, relay: Relay, infos: Sequence[PluginInfo], own: Sequence[str]) -> None:
-        """infos: of every plugin that was found, in order. own: names of the kernel's, whose providers nobody takes over."""
+        """infos: of every plugin that was found, in order. own: names of the kernel's, whose
+        providers nobody takes over.
+        """
         self._own = own
         self._provided: dict[tuple[ProviderKind, str], tuple[str, Callable[..., Any]]] = {}
         self._conflicts: dict[tuple[ProviderKind, str], str] = {}
@@ -56,14 +58,22 @@ class Providers:
         self.infos = tuple(usable[info.name] if info.status == "ok" else info for info in infos)
 
     def options_of(self, kind: ProviderKind, name: str) -> tuple[OptionInfo, ...]:
-        """The options of a provider, in their author's order. Raises like `create`, for the name."""
-        return tuple(option_of(parameter) for parameter in parameters_of(kind, self._provider(kind, name)[1])[0])
+        """The options of a provider, in their author's order.
 
-    def create(self, kind: ProviderKind, name: str, given: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+        Raises like `create`, for the name.
+        """
+        return tuple(
+            option_of(parameter)
+            for parameter in parameters_of(kind, self._provider(kind, name)[1])[0]
+        )
+
+    def create(
+        self, kind: ProviderKind, name: str, given: tuple[Any, ...], options: Mapping[str, Any]
+    ) -> Any:
         """The store or embedder of that name, made of what is given and the options.
 
-        Raises ProviderNotFound, PluginBroken, PluginConflict; ConfigError for an option it does not have or lacks;
-        HookFailed if what was made is none; its own SemanticCoreError.
+        Raises ProviderNotFound, PluginBroken, PluginConflict; ConfigError for an option it does not
+        have or lacks; HookFailed if what was made is none; its own SemanticCoreError.
         """
         plugin, factory = self._provider(kind, name)
         parameters, takes_any = parameters_of(kind, factory)
@@ -72,10 +82,14 @@ class Providers:
         for option in options:
             if option not in names and not takes_any:
                 told = did_you_mean(str(option), names)
-                raise ConfigError(f"The {kind} {name!r} has no option {clip(option)}.{told}", hint=there)
+                raise ConfigError(
+                    f"The {kind} {name!r} has no option {clip(option)}.{told}", hint=there
+                )
         for parameter in parameters:
             if parameter.default is parameter.empty and parameter.name not in options:
-                raise ConfigError(f"The {kind} {name!r} needs the option {parameter.name!r}.", hint=there)
+                raise ConfigError(
+                    f"The {kind} {name!r} needs the option {parameter.name!r}.", hint=there
+                )
         try:
             made = factory(*given, **options)
             fault = contract_fault(kind, made)
@@ -83,7 +97,10 @@ class Providers:
             raise
         except BaseException as error:
             if isinstance(error, ModuleNotFoundError) and error.name:
-                what = f"The {kind} {name!r} of plugin {plugin!r} needs the module {error.name!r}, which is not installed."
+                what = (
+                    f"The {kind} {name!r} of plugin {plugin!r} needs the module {error.name!r}, "
+                    "which is not installed."
+                )
                 home = next(info.distribution for info in self.infos if info.name == plugin)
                 raise PluginBroken(what, hint=lacking(error.name, home)) from error
             what = f"Plugin {plugin!r} raised while it made the {kind} {name!r}: {one_line(error)}"
@@ -99,7 +116,9 @@ class Providers:
             for answer in relay.every(hook):
                 fault = one_line(answer.error) if answer.error else offer_fault(answer.value)
                 if fault:
-                    usable[answer.plugin] = _quarantined(relay, usable[answer.plugin], f"{hook}: {fault}")
+                    usable[answer.plugin] = _quarantined(
+                        relay, usable[answer.plugin], f"{hook}: {fault}"
+                    )
                 else:
                     for name, factory in answer.value.items():
                         offers[kind, name][answer.plugin] = factory
@@ -111,21 +130,38 @@ class Providers:
             for plugin in ours or healthy[: len(healthy) == 1]:
                 self._provided[kind, name] = (plugin, claims[plugin])
 
-    def _note_conflict(self, usable: dict[str, PluginInfo], kind: ProviderKind, name: str, plugins: Sequence[str]) -> None:
-        who = " and ".join(f"{plugin} ({usable[plugin].distribution or 'given'})" for plugin in plugins)
+    def _note_conflict(
+        self, usable: dict[str, PluginInfo], kind: ProviderKind, name: str, plugins: Sequence[str]
+    ) -> None:
+        who = " and ".join(
+            f"{plugin} ({usable[plugin].distribution or 'given'})" for plugin in plugins
+        )
         self._conflicts[kind, name] = f"More than one plugin offers the {kind} {name!r}: {who}."
         for plugin in plugins:
             if plugin not in self._own:
                 info = usable[plugin]
-                cause = "; ".join(filter(None, [info.cause, f"its {kind} {name!r} is not used: it is offered by {who}"]))
-                remedy = f"pip uninstall {info.distribution}" if info.distribution else f"Leave {plugin} out."
+                cause = "; ".join(
+                    filter(
+                        None,
+                        [info.cause, f"its {kind} {name!r} is not used: it is offered by {who}"],
+                    )
+                )
+                remedy = (
+                    f"pip uninstall {info.distribution}"
+                    if info.distribution
+                    else f"Leave {plugin} out."
+                )
                 usable[plugin] = attrs.evolve(info, status="broken", cause=cause, remedy=remedy)
 
     def _name_parts(self, usable: dict[str, PluginInfo]) -> None:
         """Write into each info what the plugin provides."""
         for plugin, info in usable.items():
             provides: dict[str, tuple[str, ...]] = {
-                of: tuple(name for (kind, name), (owner, _) in self._provided.items() if kind == of and owner == plugin)
+                of: tuple(
+                    name
+                    for (kind, name), (owner, _) in self._provided.items()
+                    if kind == of and owner == plugin
+                )
                 for of in _OFFERS
             }
             roles = {role: (plugin,) for role, hook in _ROLES.items() if hook in info.hooks}
@@ -137,26 +173,38 @@ class Providers:
             return self._provided[kind, name]
         if (kind, name) in self._conflicts:
             raise PluginConflict(
-                self._conflicts[kind, name], hint="Uninstall one, or name the other in SEMANTIC_CORE_PLUGINS."
+                self._conflicts[kind, name],
+                hint="Uninstall one, or name the other in SEMANTIC_CORE_PLUGINS.",
             )
         alike = [info for info in self.infos if info.status != "ok" and looks_like(info, str(name))]
         for info in alike:
             if info.status != "disabled":
-                cause = f"The {kind} {name!r} is not there: the plugin {info.name!r} is {info.status}: {info.cause}."
+                cause = (
+                    f"The {kind} {name!r} is not there: the plugin {info.name!r} is "
+                    f"{info.status}: {info.cause}."
+                )
                 raise PluginBroken(cause, hint=info.remedy)
         there = sorted(of for of_kind, of in self._provided if of_kind == kind)
         others = [of_kind for of_kind, of in self._provided if of == name]
-        told = f" That is the name of {_ONE[others[0]]}." if others else did_you_mean(str(name), there)
+        told = (
+            f" That is the name of {_ONE[others[0]]}." if others else did_you_mean(str(name), there)
+        )
         if alike:
             told = f" The plugin {alike[0].name!r} is disabled: {alike[0].cause}."
         raise ProviderNotFound(
-            f"No plugin offers {_ONE[kind]} named {clip(name)}; there is: {', '.join(there) or 'none'}.{told}",
+            (
+                f"No plugin offers {_ONE[kind]} named {clip(name)}; there is: "
+                f"{', '.join(there) or 'none'}.{told}"
+            ),
             hint=next((info.remedy for info in alike), installs(str(name))),
         )
 
 
 def _quarantined(relay: Relay, info: PluginInfo, fault: str) -> PluginInfo:
-    """The info of a plugin that is asked no more. PluginBroken for one that was handed over: whoever did can mend it."""
+    """The info of a plugin that is asked no more.
+
+    PluginBroken for one that was handed over: whoever did can mend it.
+    """
     if info.origin == "given":
         raise PluginBroken(f"The plugin {info.name!r} cannot take part: {fault}")
     if not info.hooks:

@@ -1,7 +1,8 @@
-"""Calls of hooks: every function of a plugin guarded, so that each answer and error carries the plugin's name.
+"""Calls of hooks: every function of a plugin guarded,
+so that each answer and error carries the plugin's name.
 
-Nothing else touches pluggy. ``SEMANTIC_CORE_TRACE=1`` writes a line to standard error for every function a hook calls:
-hook, plugin, arguments and answer, each cut to 60 characters.
+Nothing else touches pluggy. ``SEMANTIC_CORE_TRACE=1`` writes a line to standard error for every
+function a hook calls: hook, plugin, arguments and answer, each cut to 60 characters.
 """
 
 from __future__ import annotations
@@ -36,24 +37,30 @@ class Answer(NamedTuple):
 
     def wrong(self, hook: str, ref: Ref | None, fault: str) -> HookFailed:
         """The error to raise for an answer that is not what the hook promises."""
-        return HookFailed(f"Plugin {self.plugin!r} broke the contract of {hook}{_of(ref)}: {fault}.")
+        return HookFailed(
+            f"Plugin {self.plugin!r} broke the contract of {hook}{_of(ref)}: {fault}."
+        )
 
 
 class Relay:
     """The hooks of one front door. Plugins join when it is made and may only leave."""
 
     def __init__(self, plugins: Sequence[Found], own: Sequence[str]) -> None:
-        """plugins: in the order they are asked. own: names of the kernel's, which stand last among them."""
+        """plugins: in the order they are asked. own: names of the kernel's,
+        which stand last among them.
+        """
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         trace = os.environ.get("SEMANTIC_CORE_TRACE", "") not in ("", "0")
-        # pluggy asks the one registered last first, and among those marked trylast, last: so ours come at the end.
+        # pluggy asks the one registered last first, and among those marked trylast, last: so ours
+        # come at the end.
         last = [one for one in plugins if one.info.name in own]
         for one in [*reversed([one for one in plugins if one.info.name not in own]), *last]:
             self._manager.register(_Registered(one, trace), one.info.name)
 
     def first(self, hook: str, ref: Ref | None, **arguments: object) -> Answer | None:
-        """The answer of a hook that stops at the first; None if nobody gave one. ref: the document it is about.
+        """The answer of a hook that stops at the first; None if nobody gave one.
+        ref: the document it is about.
 
         Raises HookFailed, naming the plugin that raised.
         """
@@ -83,10 +90,12 @@ class _Raised(Exception):
 
 
 class _Registered:
-    """A plugin as pluggy sees it: its functions guarded, so that every answer and error carries the plugin's name.
+    """A plugin as pluggy sees it: its functions guarded,
+    so that every answer and error carries the plugin's name.
 
-    A guarded function has all parameters of its hook and hands on those the plugin asks for, even one with a default,
-    which some releases of pluggy never fill. A wrapper gets answers and errors of others as they are.
+    A guarded function has all parameters of its hook and hands on those the plugin asks for, even
+    one with a default, which some releases of pluggy never fill. A wrapper gets answers and errors
+    of others as they are.
     """
 
     def __init__(self, found: Found, trace: bool) -> None:
@@ -94,23 +103,31 @@ class _Registered:
             guard = _guarded(found.info.name, part, trace)
             options = {**part.options, "specname": part.hook}
             # pluggy reads the parameters of the function it finds behind __wrapped__.
-            vars(guard).update({"__wrapped__": getattr(hookspecs, part.hook), f"{hookspecs.PROJECT}_impl": options})
+            vars(guard).update(
+                {"__wrapped__": getattr(hookspecs, part.hook), f"{hookspecs.PROJECT}_impl": options}
+            )
             setattr(self, f"{part.hook}_{number}", guard)
 
 
 def _guarded(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
     names = tuple(hookspecs.signature_of(part.hook).parameters)
     taken = inspect.signature(part.function).parameters.values()
-    by_place = [one.name for one in taken if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    by_place = [
+        one.name for one in taken if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+    ]
     by_name = [one.name for one in taken if one.kind == one.KEYWORD_ONLY]
 
     def call(values: tuple[Any, ...]) -> Any:
         arguments = dict(zip(names, values, strict=True))
-        return part.function(*[arguments[name] for name in by_place], **{name: arguments[name] for name in by_name})
+        return part.function(
+            *[arguments[name] for name in by_place], **{name: arguments[name] for name in by_name}
+        )
 
     def answered(values: tuple[Any, ...], value: Any, error: BaseException | None) -> Answer | None:
         if trace:
-            arguments = ", ".join(f"{name}={short(value, _TRACED)}" for name, value in zip(names, values, strict=True))
+            arguments = ", ".join(
+                f"{name}={short(value, _TRACED)}" for name, value in zip(names, values, strict=True)
+            )
             said = f"raised {one_line(error)[:_TRACED]}" if error else short(value, _TRACED)
             sys.stderr.write(f"{part.hook} {plugin}({arguments}) -> {said}\n")
         if error is None:
@@ -150,7 +167,10 @@ def _guarded(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
 
 
 def _outcome(step: Callable[[], Any]) -> tuple[Any, BaseException | None]:
-    """What a plugin's code gives, or raises: anything, SystemExit too. Only a person's Ctrl-C passes."""
+    """What a plugin's code gives, or raises: anything, SystemExit too.
+
+    Only a person's Ctrl-C passes.
+    """
     try:
         return step(), None
     except KeyboardInterrupt:
@@ -180,7 +200,9 @@ def _end(running: Generator[None, Any, Any], given: Any, error: BaseException | 
 
 def _same(error: BaseException | None, theirs: BaseException) -> bool:
     """Whether a wrapper let an error through. A generator turns StopIteration into RuntimeError."""
-    return error is theirs or (isinstance(theirs, StopIteration) and error is not None and error.__cause__ is theirs)
+    return error is theirs or (
+        isinstance(theirs, StopIteration) and error is not None and error.__cause__ is theirs
+    )
 
 
 def _members(value: object) -> list[int] | None:

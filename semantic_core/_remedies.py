@@ -1,4 +1,6 @@
-"""The commands that mend what is missing, as far as the names of our own plugins and the metadata of others tell."""
+"""The commands that mend what is missing, as far as the names of our own plugins and the metadata
+of others tell.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ def installs(name: str) -> str:
 
 
 def lacking(module: str, distribution: str) -> str:
-    """The command for a module that is not there. The distribution that needs it knows best what it comes in."""
+    """The command for a module that is not there.
+
+    The distribution that needs it knows best what it comes in.
+    """
     if requirements := dict(unmet(distribution)):
         return install(requirements)
     top = module.partition(".")[0]
@@ -36,10 +41,15 @@ def lacking(module: str, distribution: str) -> str:
 
 def install(requirements: Iterable[str]) -> str:
     """The command for these, quoted where a shell would read more into them."""
-    return "pip install " + " ".join(f'"{name}"' if re.search(r"[<>=!~]", name) else name for name in requirements)
+    return "pip install " + " ".join(
+        f'"{name}"' if re.search(r"[<>=!~]", name) else name for name in requirements
+    )
 
 
 def looks_like(info: PluginInfo, provider: str) -> bool:
     """Whether a plugin is probably the one that offers, or would offer, a provider of that name."""
-    words = {info.name.lower(), *re.split(r"[-_.]+", info.distribution.lower().removeprefix(KERNEL))}
+    words = {
+        info.name.lower(),
+        *re.split(r"[-_.]+", info.distribution.lower().removeprefix(KERNEL)),
+    }
     return bool({provider.lower(), _KNOWN.get(provider, ("", ""))[1]} & (words - {""}))

@@ -13,7 +13,13 @@ from semantic_core._checks import check_count, check_unicode, clip
 from semantic_core._order import LOOKS, Order, Placed
 from semantic_core._vectors import checked_vector
 from semantic_core._words_only import WordsOnly
-from semantic_core.errors import EmbedderError, HookFailed, InputError, QueryTooLarge, SemanticCoreError
+from semantic_core.errors import (
+    EmbedderError,
+    HookFailed,
+    InputError,
+    QueryTooLarge,
+    SemanticCoreError,
+)
 from semantic_core.protocols import TextSearch
 from semantic_core.types import MODES, Mode, Scope, SearchHit, SearchRequest, SearchResults
 
@@ -31,18 +37,27 @@ MAX_QUERY = 100_000
 
 
 class Search:
-    """One search. per_document: the best chunk of each document; otherwise every chunk for itself."""
+    """One search. per_document: the best chunk of each document;
+    otherwise every chunk for itself.
+    """
 
-    def __init__(self, plugins: Plugins, store: Store, embedder: Embedder, *, per_document: bool) -> None:
-        self._plugins, self._store, self._embedder, self._per_document = plugins, store, embedder, per_document
+    def __init__(
+        self, plugins: Plugins, store: Store, embedder: Embedder, *, per_document: bool
+    ) -> None:
+        self._plugins, self._store, self._embedder, self._per_document = (
+            plugins,
+            store,
+            embedder,
+            per_document,
+        )
         self._reasons: list[str] = []
         self._timings: defaultdict[str, float] = defaultdict(float)
 
     def run(self, text: str, *, scope: Scope, mode: Mode, limit: int, offset: int) -> SearchResults:
         """The answer.
 
-        Raises InputError for a query, mode, limit or offset that cannot be meant; StoreError; TenantRequired; EmbedderError
-        where words cannot stand in for an embedder that fails.
+        Raises InputError for a query, mode, limit or offset that cannot be meant; StoreError;
+        TenantRequired; EmbedderError where words cannot stand in for an embedder that fails.
         """
         _check(text, mode, limit, offset)
         with self._timed("total"):
@@ -66,7 +81,9 @@ class Search:
         self._timings[step] += perf_counter() - started
 
     def _vector(self, text: str, mode: Mode) -> tuple[Vector | None, Mode]:
-        """The query's vector, if one is wanted and can be had, and the mode that is then possible."""
+        """The query's vector, if one is wanted and can be had,
+        and the mode that is then possible.
+        """
         finds_words = isinstance(self._store, TextSearch)
         if not finds_words and mode != "vector":
             if mode == "text":
@@ -85,15 +102,23 @@ class Search:
         try:
             return checked_vector(self._embedder.embed_query(text), self._embedder.space), mode
         except Exception as error:  # third-party code; the answer says what happened
-            reason = str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
+            reason = (
+                str(error)
+                if isinstance(error, SemanticCoreError)
+                else f"{type(error).__name__}: {error}"
+            )
             if not finds_words:
                 raise EmbedderError(f"The query could not be embedded: {reason}") from error
-            self._reasons.append(f"the query could not be embedded ({reason}); answered by words alone")
+            self._reasons.append(
+                f"the query could not be embedded ({reason}); answered by words alone"
+            )
             return None, "text"
 
     def _answer(self, request: SearchRequest, count: int) -> list[SearchHit]:
         """The first so many hits; fewer only if there are no more."""
-        order = Order(request, self._plugins, self._store, self._timed, per_document=self._per_document)
+        order = Order(
+            request, self._plugins, self._store, self._timed, per_document=self._per_document
+        )
         if self._plugins.reranks:
             hits = self._reranked(request, order, count)
         else:
@@ -102,10 +127,13 @@ class Search:
         return hits
 
     def _reranked(self, request: SearchRequest, order: Order, count: int) -> list[SearchHit]:
-        """The first so many of what rerankers make of every block, up to one of which they leave nothing.
+        """The first so many of what rerankers make of every block,
+        up to one of which they leave nothing.
 
-        What they see of a block never depends on the page, so pages of what they leave fit together.
-        Usually all blocks are fetched at once; if hits were taken away, more are, in a later snapshot.
+        What they see of a block never depends on the page, so pages of what they leave fit
+        together.
+        Usually all blocks are fetched at once; if hits were taken away, more are, in a later
+        snapshot.
         """
         hits: list[SearchHit] = []
         start = 0
@@ -131,7 +159,9 @@ class Search:
             return block
 
     def _blocks(self, order: Order, start: int, stop: int, size: int) -> list[list[SearchHit]]:
-        """The hits from one place to another, in blocks of a size that begin at `start`; all of one state."""
+        """The hits from one place to another, in blocks of a size that begin at `start`;
+        all of one state.
+        """
         with self._store.snapshot():
             placed = order.first(stop)[start:]
             with self._timed("fetch"):
@@ -168,7 +198,9 @@ def _check(text: object, mode: object, limit: object, offset: object) -> None:
     if not check_unicode("The query", text).strip():
         raise InputError("The query is empty.", hint="Say what to look for.")
     if len(str(text)) > MAX_QUERY:
-        raise QueryTooLarge(f"The query has {len(str(text)):,} characters, the most is {MAX_QUERY:,}.")
+        raise QueryTooLarge(
+            f"The query has {len(str(text)):,} characters, the most is {MAX_QUERY:,}."
+        )
     if mode not in MODES:
         raise InputError(f"mode must be one of {', '.join(MODES)}, got {clip(mode)}.")
     reach = check_count("limit", limit, 1) + check_count("offset", offset)

@@ -1,4 +1,7 @@
-"""Sync: tickets of changes -> the rows as they are now -> ingest or remove -> tickets done. Addresses, never states."""
+"""Sync: tickets of changes -> the rows as they are now -> ingest or remove -> tickets done.
+
+Addresses, never states.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,11 @@ def sync(
 ) -> IngestReport:
     """Work off up to `limit` tickets.
 
-    sources: per collection, who reads its documents. ingest: takes documents and stamps. The largest ticket of a ref is
-    the stamp of its change, so a slow worker never puts an older state back: a write the store refuses for that has failed,
-    with the code "stale". A collection that cannot be read gives its
-    tickets back to the outbox, with the reason; the others go on. Raises StoreError; tickets then come back by their lease.
+    sources: per collection, who reads its documents. ingest: takes documents and stamps. The
+    largest ticket of a ref is the stamp of its change, so a slow worker never puts an older state
+    back: a write the store refuses for that has failed, with the code "stale". A collection that
+    cannot be read gives its tickets back to the outbox, with the reason; the others go on. Raises
+    StoreError; tickets then come back by their lease.
     """
     tickets = outbox.take(limit)
     by_ref: dict[Ref, list[int]] = {}
@@ -41,10 +45,17 @@ def sync(
         numbers = [number for ref in refs for number in by_ref[ref]]
         try:
             documents, unread = _read(sources, collection, refs)
-        except Exception as error:  # noqa: BLE001 - the application's own reader; its reason is kept with the tickets
-            reason = str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001
+            # The application's own reader; its reason is kept with the tickets.
+            reason = (
+                str(error)
+                if isinstance(error, SemanticCoreError)
+                else f"{type(error).__name__}: {error}"
+            )
             outbox.failed(numbers, reason)
-            report = attrs.evolve(report, failed=(*report.failed, Failure(collection, type(error).__name__, reason)))
+            report = attrs.evolve(
+                report, failed=(*report.failed, Failure(collection, type(error).__name__, reason))
+            )
             continue
         done = ingest(documents.values(), stamps) if documents else IngestReport()
         done = attrs.evolve(done, failed=(*unread, *done.failed))
@@ -67,8 +78,12 @@ def _refused(ref: Ref) -> Failure:
     return Failure(str(ref), STALE, STALE_REASON)
 
 
-def _read(sources: Mapping[str, Source], collection: str, refs: list[Ref]) -> tuple[dict[Ref, Document], list[Failure]]:
-    """The documents there are among these refs, and what was said of those that could not be made."""
+def _read(
+    sources: Mapping[str, Source], collection: str, refs: list[Ref]
+) -> tuple[dict[Ref, Document], list[Failure]]:
+    """The documents there are among these refs,
+    and what was said of those that could not be made.
+    """
     if collection not in sources:
         raise LookupError(f"no source is given for the collection {collection!r}")
     wanted = set(refs)

@@ -10,22 +10,31 @@ from hashlib import blake2b
 from semantic_core.types import Chunk, ChunkId, Document, Space
 
 MAX_CONTEXT = 200
-"""Longest title or heading path put in front of a passage, in characters; more would drown what the passage says."""
+"""Longest title or heading path put in front of a passage, in characters;
+more would drown what the passage says.
+"""
 
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
 _SENTENCE = re.compile(r"[.!?…][\"'”’»)\]]*\s|[。！？]")
 _SPACE = re.compile(r"\s")
 _EARLY = 0.3
-"""A paragraph or sentence that ends before this part of the room is passed over for a finer cut: no crumbs."""
+"""A paragraph or sentence that ends before this part of the room is passed over for a finer cut:
+no crumbs.
+"""
 _CLUSTER = 16
 """How far a cut goes back, at most, to keep a letter and its combining marks together."""
 _JOINERS = "\u200d\ufe0e\ufe0f"
 
 
 def fingerprints(space: Space, passages: Iterable[str]) -> Iterator[str]:
-    """For each passage 32 hex digits naming it in this space: the key of its vector. BLAKE2b, 128 bits."""
+    """For each passage 32 hex digits naming it in this space: the key of its vector.
+
+    BLAKE2b, 128 bits.
+    """
     settings = "\x1f".join(f"{key}={value}" for key, value in space.settings.items())
-    identity = "\x1e".join([space.model, str(space.dimensions), space.task, space.revision, settings, ""])
+    identity = "\x1e".join(
+        [space.model, str(space.dimensions), space.task, space.revision, settings, ""]
+    )
     begun = blake2b(identity.encode("utf-8"), digest_size=16)
     for passage in passages:
         name = begun.copy()
@@ -34,9 +43,11 @@ def fingerprints(space: Space, passages: Iterable[str]) -> Iterator[str]:
 
 
 def split_text(document: Document, max_chars: int) -> list[Chunk]:
-    """Chunks of at most `max_chars` characters, cut at paragraphs, else at sentences, else between words, else anywhere.
+    """Chunks of at most `max_chars` characters, cut at paragraphs, else at sentences,
+    else between words, else anywhere.
 
-    White space at the edges of a chunk belongs to none; every other character is in exactly one. Blank text gives [].
+    White space at the edges of a chunk belongs to none; every other character is in exactly one.
+    Blank text gives [].
     """
     spans = cut(document.text, 0, len(document.text), max_chars)
     return [
@@ -46,7 +57,9 @@ def split_text(document: Document, max_chars: int) -> list[Chunk]:
 
 
 def cut(text: str, start: int, end: int, limit: int) -> Iterator[tuple[int, int]]:
-    """Spans (start, end) of at most `limit` characters that cover text[start:end] but for white space, in order."""
+    """Spans (start, end) of at most `limit` characters that cover text[start:end] but for white
+    space, in order.
+    """
     while True:
         while start < end and text[start].isspace():
             start += 1
@@ -61,7 +74,9 @@ def cut(text: str, start: int, end: int, limit: int) -> Iterator[tuple[int, int]
 
 
 def _stop(text: str, start: int, limit: int) -> int:
-    """Where the chunk that begins at `start`, and has more text behind it than fits, had better end."""
+    """Where the chunk that begins at `start`, and has more text behind it than fits,
+    had better end.
+    """
     window = text[start : start + limit + 1]
     for pattern in (_PARAGRAPH, _SENTENCE):
         ends = [match.end() for match in pattern.finditer(window) if match.end() <= limit]
@@ -73,16 +88,22 @@ def _stop(text: str, start: int, limit: int) -> int:
     stop = start + limit
     for back in range(min(_CLUSTER, limit - 1)):
         following = text[stop - back]
-        joined = unicodedata.combining(following) or following in _JOINERS or text[stop - back - 1] == "\u200d"
+        joined = (
+            unicodedata.combining(following)
+            or following in _JOINERS
+            or text[stop - back - 1] == "\u200d"
+        )
         if not joined:
             return stop - back
     return stop
 
 
 def passages(document: Document, chunks: Sequence[Chunk]) -> list[str]:
-    """What each chunk is embedded with: the title and the heading path, each on a line of its own, then the text.
+    """What each chunk is embedded with: the title and the heading path,
+    each on a line of its own, then the text.
 
-    The title is there even where the text begins with it: what a document is called says more than any other words of it.
+    The title is there even where the text begins with it: what a document is called says more than
+    any other words of it.
     """
     return [_passage(document.title, chunk) for chunk in chunks]
 

@@ -1,4 +1,7 @@
-"""Money: what embedding costs, what may be spent, and what was. And the fast lane, which pays for each passage once."""
+"""Money: what embedding costs, what may be spent, and what was.
+
+And the fast lane, which pays for each passage once.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ if TYPE_CHECKING:
 
 MILLION = 1_000_000
 HOLD = 900.0
-"""Seconds a passage is held for an embedding that is being made; longer than any one call may take."""
+"""Seconds a passage is held for an embedding that is being made;
+longer than any one call may take.
+"""
 SAMPLE = 1_000
 """Passages whose tokens are counted to estimate those of all that wait."""
 BATCH_SECONDS = 86_400.0
@@ -25,12 +30,16 @@ BATCH_SECONDS = 86_400.0
 
 
 class Till:
-    """Prices of an embedder, a budget, and the ledger in a store. Without prices nothing is counted, and nothing refused.
+    """Prices of an embedder, a budget, and the ledger in a store.
+
+    Without prices nothing is counted, and nothing refused.
 
     Raises ConfigError for a budget that could not be kept.
     """
 
-    def __init__(self, store: Store, embedder: Embedder, budget: Budget, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, embedder: Embedder, budget: Budget, clock: Callable[[], float]
+    ) -> None:
         self._priced = embedder if isinstance(embedder, Priced) else None
         self._ledger = store if isinstance(store, BatchQueue) else None
         self._model, self._budget, self._clock = embedder.space.model, budget, clock
@@ -50,7 +59,9 @@ class Till:
         if self._priced is None:
             return None
         pico = round(self._priced.price(lane) * PICO / MILLION)
-        return Rate(self._day(), self._model, lane, tokens_per_character, pico, self._priced.currency)
+        return Rate(
+            self._day(), self._model, lane, tokens_per_character, pico, self._priced.currency
+        )
 
     def rate_of(self, job: BatchJob) -> Rate | None:
         """Likewise for the results of a job."""
@@ -65,7 +76,9 @@ class Till:
         return 0 if self._priced is None or not passages else self._priced.tokens(passages)
 
     def check(self, tokens: int, lane: Lane, *, force: bool = False) -> None:
-        """Raise BudgetSpent if embedding so many tokens more would be over the budget. force: the soft limit may be."""
+        """Raise BudgetSpent if embedding so many tokens more would be over the budget.
+        force: the soft limit may be.
+        """
         budget = self._budget
         if not budget.limited or self._priced is None or self._ledger is None:
             return
@@ -73,9 +86,13 @@ class Till:
         for name, limit in (("hard", budget.hard), ("soft", None if force else budget.soft)):
             if limit is not None and spent + bound + cost > limit:
                 raise BudgetSpent(
-                    f"This would cost about {cost:.4f}, and the {name} budget of {limit} {self._priced.currency} per "
-                    f"{budget.per} does not allow it: {spent:.4f} are spent, {bound:.4f} belong to jobs under way.",
-                    hint=f"Texts are stored and found by words; go on {_NEXT[budget.per]}, or raise the budget.",
+                    f"This would cost about {cost:.4f}, and the {name} budget of {limit} "
+                    f"{self._priced.currency} per {budget.per} does not allow it: {spent:.4f} are "
+                    f"spent, {bound:.4f} belong to jobs under way.",
+                    hint=(
+                        "Texts are stored and found by words; go on "
+                        f"{_NEXT[budget.per]}, or raise the budget."
+                    ),
                 )
 
     def spent(self) -> Decimal:
@@ -83,10 +100,19 @@ class Till:
         if self._ledger is None or self._priced is None:
             return Decimal(0)
         since = {"day": self._day(), "month": self._day()[:8] + "01", "store": ""}[self._budget.per]
-        return sum((row.amount for row in self._ledger.costs(since) if row.currency == self._priced.currency), Decimal(0))
+        return sum(
+            (
+                row.amount
+                for row in self._ledger.costs(since)
+                if row.currency == self._priced.currency
+            ),
+            Decimal(0),
+        )
 
     def charge(self, spent: Mapping[tuple[str, str], tuple[int, int]]) -> None:
-        """Write down what was embedded interactively: (passages, tokens) by (tenant, collection)."""
+        """Write down what was embedded interactively: (passages,
+        tokens) by (tenant, collection).
+        """
         rate = self.rate("interactive")
         if rate is not None and self._ledger is not None and spent:
             self._ledger.charge(rate, spent)
@@ -108,7 +134,10 @@ class Till:
     def _committed(self) -> Decimal:
         """What jobs under way are going to cost."""
         jobs = self._ledger.jobs(OPEN, limit=10_000) if self._ledger is not None else ()
-        return sum((self.cost(job.tokens * job.waiting // max(1, job.sent), "batch") for job in jobs), Decimal(0))
+        return sum(
+            (self.cost(job.tokens * job.waiting // max(1, job.sent), "batch") for job in jobs),
+            Decimal(0),
+        )
 
     def _day(self) -> str:
         return datetime.fromtimestamp(self._clock(), UTC).date().isoformat()
@@ -118,12 +147,16 @@ _NEXT = {"day": "tomorrow", "month": "next month", "store": "with another store"
 
 
 class FastLane:
-    """An embedder for one run, in front of one that is paid: what it is given is held, within the budget, and written down.
+    """An embedder for one run, in front of one that is paid: what it is given is held, within the
+    budget, and written down.
 
-    Keeps `Embedder` as far as a run needs it. Two runs, or a run and a job, never pay for one passage: it is one's.
+    Keeps `Embedder` as far as a run needs it. Two runs, or a run and a job, never pay for one
+    passage: it is one's.
     """
 
-    def __init__(self, store: BatchQueue, embedder: Embedder, till: Till, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: BatchQueue, embedder: Embedder, till: Till, clock: Callable[[], float]
+    ) -> None:
         self._store, self._embedder, self._till, self._clock = store, embedder, till, clock
         self._owners: dict[str, tuple[str, str]] = {}
         self._token = ""
@@ -143,8 +176,12 @@ class FastLane:
         """Of the embedder behind it."""
         return self._embedder.max_chars
 
-    def hold(self, passages: Mapping[str, str], owners: Mapping[str, tuple[str, str]]) -> frozenset[str]:
-        """Which of these passages, by fingerprint, are this run's to embed; the others are somebody's already."""
+    def hold(
+        self, passages: Mapping[str, str], owners: Mapping[str, tuple[str, str]]
+    ) -> frozenset[str]:
+        """Which of these passages, by fingerprint, are this run's to embed;
+        the others are somebody's already.
+        """
         if not passages:
             return frozenset()
         now = self._clock()
@@ -152,10 +189,14 @@ class FastLane:
         self._owners.update((passages[name], owners[name]) for name in held)
         return held
 
-    def take(self, limit: int, *, from_jobs: bool = False, collections: Collection[str] | None = None) -> Mapping[str, str]:
+    def take(
+        self, limit: int, *, from_jobs: bool = False, collections: Collection[str] | None = None
+    ) -> Mapping[str, str]:
         """Passages that wait, now this run's."""
         now = self._clock()
-        taken = self._store.take(limit, now, now + HOLD, from_jobs=from_jobs, collections=collections)
+        taken = self._store.take(
+            limit, now, now + HOLD, from_jobs=from_jobs, collections=collections
+        )
         self._token = taken.token
         self._owners = {passage: taken.owners[name] for name, passage in taken.passages.items()}
         return taken.passages
@@ -186,4 +227,6 @@ class FastLane:
         by_owner: dict[tuple[str, str], list[str]] = {}
         for passage in passages:
             by_owner.setdefault(self._owners.get(passage, ("", "")), []).append(passage)
-        self._till.charge({owner: (len(theirs), self._till.tokens(theirs)) for owner, theirs in by_owner.items()})
+        self._till.charge(
+            {owner: (len(theirs), self._till.tokens(theirs)) for owner, theirs in by_owner.items()}
+        )

@@ -1,4 +1,6 @@
-"""What is wrong with an answer of a plugin, in words; "" for an answer that keeps the contract of its hook."""
+"""What is wrong with an answer of a plugin, in words;
+"" for an answer that keeps the contract of its hook.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def offer_fault(offer: Any) -> str:
 def contract_fault(kind: str, made: Any) -> str:
     contract: Any = Store if kind == "store" else Embedder
     if not isinstance(made, contract):
-        absent = [name for name in vars(contract) if not name.startswith("_") and not hasattr(made, name)]
+        absent = [
+            name for name in vars(contract) if not name.startswith("_") and not hasattr(made, name)
+        ]
         return f"{named(made)} has no {', '.join(absent)}"
     space: object = made.space
     return "" if isinstance(space, Space) else f"its space must be a Space, got {named(space)}"
@@ -50,15 +54,28 @@ def chunks_fault(document: Document, max_chars: int, chunks: Any) -> str:
         if not ours or id.position != position or not _is_place(id.position):
             return f"chunk {position}: wanted id {ref}#{position}, got {clip(id)}"
         if not _is_place(start) or not _is_place(end) or not before <= start <= end <= len(text):
-            return f"chunk {position}: wanted {before} <= start <= end <= {len(text)}, got {(start, end)}"
+            return (
+                f"chunk {position}: wanted {before} <= start <= end <= "
+                f"{len(text)}, got {(start, end)}"
+            )
         if chunk.text != text[start:end]:
-            return f"chunk {position}: wanted the document's characters {start} to {end}, got {clip(chunk.text)}"
+            return (
+                f"chunk {position}: wanted the document's characters {start} to {end}, got "
+                f"{clip(chunk.text)}"
+            )
         if end - start > max_chars:
             return f"chunk {position}: wanted at most {max_chars} characters, got {end - start}"
         if chunk.kind not in _KINDS:
-            return f"chunk {position}: wanted one of the kinds {', '.join(_KINDS)}, got {clip(chunk.kind)}"
-        if not isinstance(chunk.headings, tuple) or not all(isinstance(heading, str) for heading in chunk.headings):
-            return f"chunk {position}: wanted a tuple of str as headings, got {clip(chunk.headings)}"
+            return (
+                f"chunk {position}: wanted one of the kinds {', '.join(_KINDS)}, got "
+                f"{clip(chunk.kind)}"
+            )
+        if not isinstance(chunk.headings, tuple) or not all(
+            isinstance(heading, str) for heading in chunk.headings
+        ):
+            return (
+                f"chunk {position}: wanted a tuple of str as headings, got {clip(chunk.headings)}"
+            )
         before = start
     return ""
 
@@ -90,7 +107,10 @@ def candidates_fault(ranking: Any, pool: int, taken: Mapping[str, Ranking]) -> s
     if len(ranking) > pool:
         return f"wanted at most {pool} candidates, got {len(ranking)}"
     if any(later > earlier for earlier, later in pairwise(ranking.scores)):
-        return "wanted the best first and bigger scores for better ones, got a score that is bigger than the one before"
+        return (
+            "wanted the best first and bigger scores for better ones, got a score that is bigger "
+            "than the one before"
+        )
     return ""
 
 

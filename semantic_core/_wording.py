@@ -10,7 +10,9 @@ from semantic_core._checks import clip
 LONGEST_CAUSE = 240
 """Characters of an error's own words that are shown."""
 STALE = "stale"
-"""Code of a failure: the store has something newer of this document, by its stamp, and refused the write."""
+"""Code of a failure: the store has something newer of this document, by its stamp,
+and refused the write.
+"""
 STALE_REASON = "The index has a newer change of this document already."
 
 
@@ -18,17 +20,21 @@ def one_line(error: BaseException) -> str:
     """``Type: message`` of an error, however it was written."""
     try:
         said = str(error)
-    except Exception:  # noqa: BLE001 - the error is a plugin's own class, and must not hide what happened
+    except Exception:  # noqa: BLE001
+        # The error is a plugin's own class, and must not hide what happened.
         said = "(its message cannot be read)"
     text = " ".join(f"{named(error)}: {said}".split()).removesuffix(":")
     return text if len(text) <= LONGEST_CAUSE else f"{text[: LONGEST_CAUSE - 1]}…"
 
 
 def short(value: object, limit: int = 60) -> str:
-    """The repr of a plugin's own value in at most `limit` characters; its type's name where the repr fails."""
+    """The repr of a plugin's own value in at most `limit` characters;
+    its type's name where the repr fails.
+    """
     try:
         return clip(value, limit)
-    except Exception:  # noqa: BLE001 - a value's own repr failed; telling of it must not change what happens
+    except Exception:  # noqa: BLE001
+        # A value's own repr failed; telling of it must not change what happens.
         return f"<{named(value)}>"
 
 

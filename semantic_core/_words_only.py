@@ -1,4 +1,6 @@
-"""What stands in for an embedder where there is none: documents are found by their words, and nothing waits for a vector."""
+"""What stands in for an embedder where there is none: documents are found by their words, and
+nothing waits for a vector.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,17 @@ BATCH = 1_024
 
 
 class WordsOnly:
-    """No embedder. Every passage has one and the same vector of a single number, which is never asked for."""
+    """No embedder. Every passage has one and the same vector of a single number,
+    which is never asked for.
+    """
 
     is_local = True
 
     @property
     def space(self) -> Space:
-        """The space of an index without an embedder; an index of vectors refuses it, and the other way round."""
+        """The space of an index without an embedder; an index of vectors refuses it,
+        and the other way round.
+        """
         return Space(WORDS_ONLY, 1)
 
     @property

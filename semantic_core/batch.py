@@ -1,8 +1,8 @@
 """Batch jobs: texts that can wait for their vectors go to the provider together, at half the price.
 
-`BatchManager` is ``core.batch_manager``. The records are for those who write an embedder that takes jobs (`JobState`) or a
-store that keeps their ledger. Longer than the house limit because its methods are what people read: most lines say what
-one gets.
+`BatchManager` is ``core.batch_manager``. The records are for those who write an embedder that takes
+jobs (`JobState`) or a store that keeps their ledger. Longer than the house limit because its
+methods are what people read: most lines say what one gets.
 """
 
 from __future__ import annotations
@@ -76,10 +76,12 @@ PROBE = "semantic-core-probe"
 
 
 class BatchManager:
-    """The queue of passages that wait for their vectors, and the jobs made of them. One per store; safe to share.
+    """The queue of passages that wait for their vectors, and the jobs made of them.
 
-    goals: freshness by collection, "" for all others. rules: sizes and deadlines. clock: seconds since 1970.
-    Every method may be called by several processes at once, and again after any crash.
+    One per store; safe to share.
+
+    goals: freshness by collection, "" for all others. rules: sizes and deadlines. clock: seconds
+    since 1970. Every method may be called by several processes at once, and again after any crash.
     """
 
     def __init__(
@@ -95,7 +97,8 @@ class BatchManager:
         self._store, self._embedder, self._clock = store, embedder, clock
         self._goals, self.rules = dict(goals or {}), rules or BatchRules()
         self.till = Till(store, embedder, budget or Budget(), clock)
-        # Asked once: whether a thing keeps a protocol is a slow question, and an ingest of one document asks, too.
+        # Asked once: whether a thing keeps a protocol is a slow question, and an ingest of one
+        # document asks, too.
         self._ledger = store if isinstance(store, BatchQueue) else None
         self._provider = embedder if isinstance(embedder, BatchEmbedder) else None
         self._paid = self._provider is not None or self.till.prices is not None
@@ -104,9 +107,11 @@ class BatchManager:
 
     @property
     def takes_jobs(self) -> bool:
-        """Whether jobs are possible here: a store with a ledger, and an embedder that takes jobs and is set up for them.
+        """Whether jobs are possible here: a store with a ledger,
+        and an embedder that takes jobs and is set up for them.
 
-        Asks the provider once in the life of this object. Raises EmbedderUnavailable if it does not answer.
+        Asks the provider once in the life of this object. Raises EmbedderUnavailable if it does not
+        answer.
         """
         if self._takes_jobs is None:
             able = self._ledger is not None and self._provider is not None
@@ -118,20 +123,27 @@ class BatchManager:
             self._takes_jobs = able
         return self._takes_jobs
 
-    def flush_queue(self, min_size: int = 10, force: bool = False, *, job_size: int | None = None) -> tuple[BatchJob, ...]:
-        """Submit every passage that waits, in jobs of at most `job_size`; the jobs, () if fewer than `min_size` wait.
+    def flush_queue(
+        self, min_size: int = 10, force: bool = False, *, job_size: int | None = None
+    ) -> tuple[BatchJob, ...]:
+        """Submit every passage that waits, in jobs of at most `job_size`; the jobs,
+        () if fewer than `min_size` wait.
 
-        force: also fewer, those of collections that are to be fresh sooner, and past the soft budget. A job that could not
-        be sent now is CREATED, with the reason as its error, and is sent by a later call of this or of `sync_status`.
-        Raises ConfigError if the embedder takes no jobs or has no key for them, BudgetSpent, EmbedderError, StoreError.
+        force: also fewer, those of collections that are to be fresh sooner, and past the soft
+        budget. A job that could not be sent now is CREATED, with the reason as its error, and is
+        sent by a later call of this or of `sync_status`. Raises ConfigError if the embedder takes
+        no jobs or has no key for them, BudgetSpent, EmbedderError, StoreError.
         """
         check_count("min_size", min_size)
         size = self.rules.job_size if job_size is None else check_count("job_size", job_size, 1)
         least = min(1, min_size) if force else min_size
-        return tuple(Submission(self._desk()).flush(least, size, () if force else self._fast(), force=force))
+        return tuple(
+            Submission(self._desk()).flush(least, size, () if force else self._fast(), force=force)
+        )
 
     def sync_status(self) -> tuple[BatchJob, ...]:
-        """Ask how the open jobs are, and give the results of those that are done to whoever waits; the jobs as they are now.
+        """Ask how the open jobs are, and give the results of those that are done to whoever waits;
+        the jobs as they are now.
 
         What a later call may mend is noted in a job's error. Raises ConfigError, StoreError.
         """
@@ -143,14 +155,17 @@ class BatchManager:
         unsent = [*queue.jobs(UNSENT, limit=MOST_JOBS), *Submission(desk).resume()]
         polled = collecting.poll(queue.jobs(SENT, limit=MOST_JOBS))
         collecting.clean()
-        return tuple(desk.again(job) for job in {job.id: job for job in (*unsent, *polled)}.values())
+        return tuple(
+            desk.again(job) for job in {job.id: job for job in (*unsent, *polled)}.values()
+        )
 
     def work(self, min_size: int = 10) -> tuple[BatchJob, ...]:
-        """One round of everything a worker does: collect, embed what is to be fresh soon, submit the rest; the jobs touched.
+        """One round of everything a worker does: collect, embed what is to be fresh soon, submit
+        the rest; the jobs touched.
 
-        May be called every second: where jobs are possible it does something twice a minute (`BatchRules.poll`).
-        Fewer than `min_size` passages are submitted once the oldest has waited for an hour. Without jobs, all is embedded.
-        Raises EmbedderError, BudgetSpent, StoreError.
+        May be called every second: where jobs are possible it does something twice a minute
+        (`BatchRules.poll`). Fewer than `min_size` passages are submitted once the oldest has waited
+        for an hour. Without jobs, all is embedded. Raises EmbedderError, BudgetSpent, StoreError.
         """
         if not self.takes_jobs:
             self.embed()
@@ -167,8 +182,17 @@ class BatchManager:
         flushed = Submission(self._desk()).flush(least, self.rules.job_size, fast, force=False)
         return tuple({job.id: job for job in (*collected, *flushed)}.values())
 
-    def embed(self, limit: int | None = None, *, from_jobs: bool = False, collections: Collection[str] | None = None) -> int:
-        """Embed what waits now, interactively; how many chunks were filled. See `SemanticCore.embed_pending`."""
+    def embed(
+        self,
+        limit: int | None = None,
+        *,
+        from_jobs: bool = False,
+        collections: Collection[str] | None = None,
+    ) -> int:
+        """Embed what waits now, interactively; how many chunks were filled.
+
+        See `SemanticCore.embed_pending`.
+        """
         lane = self.fast_lane()
         if lane is None:
             return embed_pending(self._store, self._embedder, limit)
@@ -185,7 +209,9 @@ class BatchManager:
             lane.release()
 
     def fast_lane(self) -> FastLane | None:
-        """What a run embeds through, so that nothing is paid for twice; None where nothing is paid."""
+        """What a run embeds through, so that nothing is paid for twice;
+        None where nothing is paid.
+        """
         if not self._paid or self._ledger is None:
             return None
         return FastLane(self._ledger, self._embedder, self.till, self._clock)
@@ -194,7 +220,9 @@ class BatchManager:
         """Chunks by state, of this tenant (None: of all), and jobs by status."""
         return self._queue().queue_stats(tenant)
 
-    def jobs(self, statuses: Collection[JobStatus] | None = None, *, limit: int = 100) -> Sequence[BatchJob]:
+    def jobs(
+        self, statuses: Collection[JobStatus] | None = None, *, limit: int = 100
+    ) -> Sequence[BatchJob]:
         """The latest jobs of these statuses (None: of all), oldest first."""
         return self._queue().jobs(statuses, limit=check_count("limit", limit, 1))
 
@@ -206,13 +234,18 @@ class BatchManager:
         near = [job for job in self._queue().jobs(limit=MOST_JOBS) if id and job.id.startswith(id)]
         if len(near) != 1:
             what = f"{len(near)} jobs begin" if near else "No job begins"
-            raise InputError(f"{what} with {clip(id)}.", hint="`semantic-core queue status` lists them.")
+            raise InputError(
+                f"{what} with {clip(id)}.", hint="`semantic-core queue status` lists them."
+            )
         return near[0]
 
     def cancel(self, job: str | BatchJob) -> BatchJob:
-        """End a job; as it is now. What it has done may have to be paid, and is still collected; the rest waits again.
+        """End a job; as it is now.
 
-        One that has ended stays as it is. Raises InputError for no such job, EmbedderError; it is then cancelled later.
+        What it has done may have to be paid, and is still collected; the rest waits again.
+
+        One that has ended stays as it is. Raises InputError for no such job, EmbedderError; it is
+        then cancelled later.
         """
         desk, now = self._desk(), self._clock()
         found = self.job(job if isinstance(job, str) else job.id)
@@ -225,11 +258,16 @@ class BatchManager:
         return desk.again(found)
 
     def retry(self, job: str | None = None) -> int:
-        """Let passages that were given up wait again (of this job; None: all); how many. They are paid for again."""
+        """Let passages that were given up wait again (of this job; None: all); how many.
+
+        They are paid for again.
+        """
         return self._queue().retry(None if job is None else self.job(job).id)
 
     def chunk_states(self, ids: Sequence[ChunkId]) -> Sequence[tuple[ChunkStatus, str] | None]:
-        """READY, PENDING, SUBMITTED or FAILED, and why, of each chunk; None for one that is not there."""
+        """READY, PENDING, SUBMITTED or FAILED, and why, of each chunk;
+        None for one that is not there.
+        """
         return self._queue().chunk_states(ids)
 
     def given_up(self, limit: int = 100) -> Sequence[Failure]:
@@ -237,11 +275,15 @@ class BatchManager:
         return self._queue().given_up(check_count("limit", limit, 1))
 
     def costs(self, since: str = "", until: str = "9") -> Sequence[Cost]:
-        """What was spent from one day (ISO 8601, UTC) to another, by day, tenant, collection, model and lane."""
+        """What was spent from one day (ISO 8601, UTC) to another, by day, tenant, collection,
+        model and lane.
+        """
         return self._queue().costs(since, until)
 
     def estimate(self) -> Estimate:
-        """What embedding all that waits takes: tokens by characters, as many as the first thousand passages have."""
+        """What embedding all that waits takes: tokens by characters,
+        as many as the first thousand passages have.
+        """
         queue = self._queue()
         return self.till.estimate(*queue.waiting_size(), list(queue.pending(SAMPLE).values()))
 
@@ -283,7 +325,8 @@ class BatchManager:
     def _queue(self) -> BatchQueue:
         if self._ledger is None:
             raise StoreMisuse(
-                f"{type(self._store).__name__} keeps no ledger of batch jobs.", hint='The stores "sqlite" and "memory" do.'
+                f"{type(self._store).__name__} keeps no ledger of batch jobs.",
+                hint='The stores "sqlite" and "memory" do.',
             )
         return self._ledger
 

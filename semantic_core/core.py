@@ -1,6 +1,7 @@
 """The front door: holds the parts, and sends every call down its one road.
 
-Longer than the house limit because its methods are what people read: most lines are their docstrings.
+Longer than the house limit because its methods are what people read: most lines are their
+docstrings.
 """
 
 from __future__ import annotations
@@ -64,18 +65,21 @@ MOST_NEIGHBOURS = 1_000
 class SemanticCore:
     """An index: documents go in, the right passages come out.
 
-    store, embedder: the name of an installed one, or an object that keeps `protocols.Store` / `protocols.Embedder`.
-    embedder=None, or "none" where None means "not given", makes an index without one: documents are found by their words,
-    nothing ever waits for a vector, and ``mode="hybrid"`` is ``"text"``.
-    path: handed to the named store; where it lives. multi_tenant: whether a new store keeps tenants apart; None takes
-    what the store says, False for a new one. store_options, embedder_options: for the named ones, see
-    ``semantic-core plugins show NAME``. max_chars: longest chunk in characters; None takes the embedder's own.
-    plugins: None uses all that are installed; a sequence of names or objects uses exactly these. freshness: how long texts
-    may wait for their vectors ("now", "1h", "24h"), of all collections or by collection; see `ingest`. budget: what may be
-    spent, ``{"soft": 5, "hard": 10, "per": "day"}``.
+    store, embedder: the name of an installed one, or an object that keeps `protocols.Store` /
+    `protocols.Embedder`. embedder=None, or "none" where None means "not given", makes an index
+    without one: documents are found by their words, nothing ever waits for a vector, and
+    ``mode="hybrid"`` is ``"text"``.
+    path: handed to the named store; where it lives. multi_tenant: whether a new store keeps tenants
+    apart; None takes what the store says, False for a new one. store_options, embedder_options: for
+    the named ones, see ``semantic-core plugins show NAME``. max_chars: longest chunk in characters;
+    None takes the embedder's own.
+    plugins: None uses all that are installed; a sequence of names or objects uses exactly these.
+    freshness: how long texts may wait for their vectors ("now", "1h", "24h"), of all collections or
+    by collection; see `ingest`. budget: what may be spent,
+    ``{"soft": 5, "hard": 10, "per": "day"}``.
 
-    Use it in a ``with`` block, or `close` it. One per process is enough; it is safe to share between threads.
-    Raises PluginError, ConfigError, StoreError, SpaceMismatch.
+    Use it in a ``with`` block, or `close` it. One per process is enough; it is safe to share
+    between threads. Raises PluginError, ConfigError, StoreError, SpaceMismatch.
     """
 
     def __init__(
@@ -99,7 +103,10 @@ class SemanticCore:
         given = {"path": path, "multi_tenant": multi_tenant, **(store_options or {})}
         options = {name: value for name, value in given.items() if value is not None}
         if not isinstance(store, str) and options:
-            raise InputError(f"The store is given as an object; {', '.join(options)} cannot be handed to it any more.")
+            raise InputError(
+                f"The store is given as an object; {', '.join(options)} cannot be "
+                "handed to it any more."
+            )
         self.embedder = self._embedder_of(embedder, embedder_options or {})
         self._max_chars = self._limit(max_chars)
         self.store = self._store_of(store, options)
@@ -117,11 +124,13 @@ class SemanticCore:
         usually: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
         **overrides: Any,
     ) -> Self:
-        """As the settings say: argument > ``SEMANTIC_CORE_*`` > semantic-core.toml or [tool.semantic-core] > default.
+        """As the settings say: argument > ``SEMANTIC_CORE_*`` > semantic-core.toml or
+        [tool.semantic-core] > default.
 
-        config: the file to read; None searches it from the working folder upward. usually: settings that hold where nothing
-        says which store there is, or where; a function is called only then. overrides: as for the class; None is "not
-        given", so no embedder is ``embedder="none"``. Raises ConfigError for an unknown key or a value of the wrong kind.
+        config: the file to read; None searches it from the working folder upward. usually: settings
+        that hold where nothing says which store there is, or where; a function is called only then.
+        overrides: as for the class; None is "not given", so no embedder is ``embedder="none"``.
+        Raises ConfigError for an unknown key or a value of the wrong kind.
         """
         settings = read_config(config, overrides)
         unsaid = settings.sources["store"] == settings.sources["path"] == "default"
@@ -131,22 +140,26 @@ class SemanticCore:
         return cls(**dict(settings.values))
 
     def tenant(self, name: str) -> Self:
-        """The same index for one tenant: refs need not name it, and nothing of others can be reached. Cheap; not closed."""
+        """The same index for one tenant: refs need not name it, and nothing of others can be
+        reached. Cheap; not closed.
+        """
         if not self.store.multi_tenant:
             raise TenantRefused(
                 f"This store is single-tenant and keeps nothing apart for {clip(name)}.",
                 hint="Create a new one with multi_tenant=True.",
             )
         if self._tenant and self._tenant != name:
-            raise TenantRefused(f"This front door belongs to tenant {self._tenant!r}, not to {clip(name)}.")
+            raise TenantRefused(
+                f"This front door belongs to tenant {self._tenant!r}, not to {clip(name)}."
+            )
         scoped = type(self).__new__(type(self))
         scoped.__dict__.update(self.__dict__)
         scoped._tenant, scoped._owner = check_name("A tenant", name), False
         return scoped
 
     def in_memory(self) -> Self:
-        """A core like this one, with an empty index in memory: same embedder, plugins and rules. Closed, and made to process
-        changes, along with this one."""
+        """A core like this one, with an empty index in memory: same embedder, plugins and rules.
+        Closed, and made to process changes, along with this one."""
         from semantic_core._memory import MemoryStore
 
         twin = type(self).__new__(type(self))
@@ -163,19 +176,23 @@ class SemanticCore:
         mode: IngestMode = "sync",
         progress: Callable[[IngestProgress], None] | None = None,
     ) -> IngestReport:
-        """Make these documents findable; a document of the same ref is replaced, one that is the same costs nothing.
+        """Make these documents findable; a document of the same ref is replaced,
+        one that is the same costs nothing.
 
-        mode: "sync" embeds now; "async" stores the text, which words find at once, and leaves the vectors to
-        `embed_pending` or `batch_manager`; "auto" is one or the other for each document, by the freshness its collection is
-        to have, and without a goal by size: what comes after the first thousand passages waits for a job, if the embedder
-        takes any. A passage that a job, or somebody else, is embedding is left to them. progress: called after each group
-        of documents. A document that fails is left as it was and listed in the report; an embedder that is away, or a budget
-        that is spent, leaves vectors pending. Raises StoreError, TenantRequired, TenantRefused; groups finished before that
-        stay.
+        mode: "sync" embeds now; "async" stores the text, which words find at once, and leaves the
+        vectors to `embed_pending` or `batch_manager`; "auto" is one or the other for each document,
+        by the freshness its collection is to have, and without a goal by size: what comes after the
+        first thousand passages waits for a job, if the embedder takes any. A passage that a job, or
+        somebody else, is embedding is left to them. progress: called after each group of documents.
+        A document that fails is left as it was and listed in the report; an embedder that is away,
+        or a budget that is spent, leaves vectors pending. Raises StoreError, TenantRequired,
+        TenantRefused; groups finished before that stay.
         """
         if mode not in INGEST_MODES:
             raise InputError(f'mode must be "sync", "async" or "auto", got {clip(mode)}.')
-        return self._ingest(mode, progress).run(self._with_tenant(document) for document in _flat(documents))
+        return self._ingest(mode, progress).run(
+            self._with_tenant(document) for document in _flat(documents)
+        )
 
     def ingest_file(
         self,
@@ -186,7 +203,10 @@ class SemanticCore:
         metadata: Mapping[str, Any] | None = None,
         mode: IngestMode = "sync",
     ) -> IngestReport:
-        """Ingest one file. key: "" or None takes the path as given. Raises FileUnreadable; else like `ingest`."""
+        """Ingest one file. key: "" or None takes the path as given.
+
+        Raises FileUnreadable; else like `ingest`.
+        """
         ref = Ref(collection, key or Path(path).as_posix(), self._tenant)
         return self.ingest(read_document(path, ref, metadata=metadata), mode=mode)
 
@@ -202,9 +222,10 @@ class SemanticCore:
     ) -> SearchResults:
         """The best passage of each of the `limit` best documents, after `offset` better ones.
 
-        mode: "hybrid" asks meaning and words; "vector" and "text" only one. where: conditions on metadata, see
-        `semantic_core.filters`. collections: only these; None means all. When the embedder fails, words answer alone and
-        the results say ``degraded``. Raises InputError, FilterInvalid, TenantRequired, StoreError.
+        mode: "hybrid" asks meaning and words; "vector" and "text" only one. where: conditions on
+        metadata, see `semantic_core.filters`. collections: only these; None means all. When the
+        embedder fails, words answer alone and the results say ``degraded``. Raises InputError,
+        FilterInvalid, TenantRequired, StoreError.
         """
         return self._search(query, limit, mode, where, offset, collections, per_document=True)
 
@@ -221,7 +242,9 @@ class SemanticCore:
         """The best passages, however many of them are of one document. Otherwise like `search`."""
         return self._search(query, limit, mode, where, offset, collections, per_document=False)
 
-    def context_window(self, hit: SearchHit | ChunkId, *, before: int = 1, after: int = 1) -> list[StoredChunk]:
+    def context_window(
+        self, hit: SearchHit | ChunkId, *, before: int = 1, after: int = 1
+    ) -> list[StoredChunk]:
         """A passage with its neighbours, in order of the document; [] if it is gone."""
         for name, count in (("before", before), ("after", after)):
             check_count(name, count, 0, MOST_NEIGHBOURS)
@@ -242,39 +265,57 @@ class SemanticCore:
         return self.store.remove([self._scoped(ref) for ref in refs])
 
     def documents(
-        self, *, offset: int = 0, limit: int = 100, where: Where = None, collections: Sequence[str] | None = None
+        self,
+        *,
+        offset: int = 0,
+        limit: int = 100,
+        where: Where = None,
+        collections: Sequence[str] | None = None,
     ) -> Page:
         """A slice of the documents in order of (collection, key), with the total."""
         scope = self._scope(where, collections)
-        return self.store.documents(scope, check_count("offset", offset), check_count("limit", limit))
+        return self.store.documents(
+            scope, check_count("offset", offset), check_count("limit", limit)
+        )
 
     def stats(self, *, all_tenants: bool = False) -> StoreStats:
-        """How much there is. all_tenants: of the whole store, for its operator; otherwise a multi-tenant store needs a
-        tenant."""
+        """How much there is. all_tenants: of the whole store, for its operator; otherwise a
+        multi-tenant store needs a tenant."""
         if self.store.multi_tenant and not self._tenant and not all_tenants:
             raise TenantRequired(
                 "This store is multi-tenant: stats need a tenant.",
-                hint='Use core.tenant("...").stats(), or stats(all_tenants=True) for the whole store.',
+                hint=(
+                    'Use core.tenant("...").stats(), or '
+                    "stats(all_tenants=True) for the whole store."
+                ),
             )
         return self.store.stats(self._tenant or None)
 
     def embed_pending(self, limit: int | None = None, *, from_jobs: bool = False) -> int:
-        """Embed passages that were stored without a vector, of all tenants; how many chunks were filled. None: all.
+        """Embed passages that were stored without a vector, of all tenants;
+        how many chunks were filled. None: all.
 
-        Those a batch job holds are left to it. from_jobs: not so, and what the job then gives for them is paid for nothing.
-        Raises EmbedderError as soon as the embedder fails, BudgetSpent; what was filled until then stays.
+        Those a batch job holds are left to it. from_jobs: not so, and what the job then gives for
+        them is paid for nothing. Raises EmbedderError as soon as the embedder fails, BudgetSpent;
+        what was filled until then stays.
         """
-        return self._batches.embed(None if limit is None else check_count("limit", limit), from_jobs=from_jobs)
+        return self._batches.embed(
+            None if limit is None else check_count("limit", limit), from_jobs=from_jobs
+        )
 
     @property
     def batch_manager(self) -> BatchManager:
-        """The queue of passages that wait for a vector, and the batch jobs made of them, of all tenants.
+        """The queue of passages that wait for a vector, and the batch jobs made of them,
+        of all tenants.
 
         Raises TenantRefused on a tenant's front door.
         """
         if self._tenant:
             raise TenantRefused(
-                f"This front door belongs to tenant {self._tenant!r}; batch jobs are of all tenants.",
+                (
+                    f"This front door belongs to tenant {self._tenant!r}; batch "
+                    "jobs are of all tenants."
+                ),
                 hint="Ask the front door of the whole index.",
             )
         return self._batches
@@ -290,12 +331,15 @@ class SemanticCore:
     ) -> IngestReport:
         """Process changes: each row is read as it is now, and ingested or removed.
 
-        Without arguments: the waiting changes of everything bound to this core (see `bind`), then the passages that want a
-        vector; an embedder that is away is a failure in the report. limit: changes of each database; None works off all.
-        outbox, sources: up to `limit` tickets (None: 1,000) of this outbox; per collection a callable that gives the
-        documents which exist among the refs asked for. mode: as for `ingest`. progress: called after each page of rows that
-        are compared with the index, with a `semantic_core.orm.ReindexProgress`. An outbox holds the changes of all
-        tenants, so a tenant's front door raises TenantRefused. Raises InputError for a limit that is no whole number from 1.
+        Without arguments: the waiting changes of everything bound to this core (see `bind`), then
+        the passages that want a vector; an embedder that is away is a failure in the report. limit:
+        changes of each database; None works off all.
+        outbox, sources: up to `limit` tickets (None: 1,000) of this outbox; per collection a
+        callable that gives the documents which exist among the refs asked for. mode: as for
+        `ingest`. progress: called after each page of rows that are compared with the index, with a
+        `semantic_core.orm.ReindexProgress`. An outbox holds the changes of all tenants, so a
+        tenant's front door raises TenantRefused. Raises InputError for a limit that is no whole
+        number from 1.
         """
         if self._tenant:
             raise TenantRefused(
@@ -305,25 +349,40 @@ class SemanticCore:
         if limit is not None:
             check_count("limit", limit, 1)
         if outbox is None:
-            return merged(*(each.sync(limit, pending=True, progress=progress) for each in self.followers))
+            return merged(
+                *(each.sync(limit, pending=True, progress=progress) for each in self.followers)
+            )
 
         def ingest(documents: Iterable[Document], stamps: Mapping[Ref, int]) -> IngestReport:
-            return self._ingest(mode, None).run(documents, stamps)  # a run of its own, so its report counts nothing else
+            # A run of its own, so its report counts nothing else.
+            return self._ingest(mode, None).run(documents, stamps)
 
         return sync(outbox, sources or {}, self.store, ingest, limit=limit or 1_000)
 
-    def bind(self, model: type, *, adapter: type[Any] | None = None, install: bool = True, **declaration: Any) -> Any:
-        """Keep an index of an ORM's model: its adapter, ready to `search`, with its tables and triggers installed.
+    def bind(
+        self,
+        model: type,
+        *,
+        adapter: type[Any] | None = None,
+        install: bool = True,
+        **declaration: Any,
+    ) -> Any:
+        """Keep an index of an ORM's model: its adapter, ready to `search`,
+        with its tables and triggers installed.
 
-        adapter: a subclass of `semantic_core.orm.BaseORMAdapter`; None asks the installed plugins. install: False touches no
-        database; call `install` of the adapter once the model's table is there. declaration: as for
-        `semantic_core.orm.SemanticIndex`. Raises ProviderNotFound if no plugin knows the model's ORM, ConfigError.
+        adapter: a subclass of `semantic_core.orm.BaseORMAdapter`; None asks the installed plugins.
+        install: False touches no database; call `install` of the adapter once the model's table is
+        there. declaration: as for `semantic_core.orm.SemanticIndex`. Raises ProviderNotFound if no
+        plugin knows the model's ORM, ConfigError.
         """
         chosen = adapter or self._plugins.orm_adapter(model)
         if chosen is None:
             raise ProviderNotFound(
                 f"No installed plugin serves {model.__module__}.{model.__qualname__}.",
-                hint='For Peewee: pip install "semantic-core[local]". For another ORM hand over adapter=YourAdapter.',
+                hint=(
+                    'For Peewee: pip install "semantic-core[local]". For another ORM hand over '
+                    "adapter=YourAdapter."
+                ),
             )
         bound = chosen.bind(model, self, **declaration)
         if install:
@@ -355,7 +414,12 @@ class SemanticCore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -365,27 +429,43 @@ class SemanticCore:
     def _embedder_of(self, embedder: str | Embedder | None, options: Mapping[str, Any]) -> Embedder:
         if embedder is None or embedder == WORDS_ONLY:
             if options:
-                raise InputError("There is no embedder the embedder_options could be for.", hint="Leave them out.")
+                raise InputError(
+                    "There is no embedder the embedder_options could be for.",
+                    hint="Leave them out.",
+                )
             return WordsOnly()
         if isinstance(embedder, str):
             return self._plugins.create_embedder(embedder, options)
         if options:
-            raise InputError("The embedder is given as an object; embedder_options cannot be handed to it any more.")
+            raise InputError(
+                "The embedder is given as an object; embedder_options cannot be "
+                "handed to it any more."
+            )
         return embedder
 
     def _store_of(self, store: str | Store, options: Mapping[str, Any]) -> Store:
         try:
-            made = self._plugins.create_store(store, self.embedder.space, options) if isinstance(store, str) else store
+            made = (
+                self._plugins.create_store(store, self.embedder.space, options)
+                if isinstance(store, str)
+                else store
+            )
         except SpaceMismatch as error:
             if not self._words_only:
                 raise
             raise SpaceMismatch(
-                f"{str(error).partition('. ')[0]}: it was made with an embedder, and none is in use.",
+                (
+                    f"{str(error).partition('. ')[0]}: it was made with an "
+                    "embedder, and none is in use."
+                ),
                 hint='Name that embedder and search with mode="text"; or use another path.',
             ) from error
         if self._words_only and not isinstance(made, TextSearch):
             raise ConfigError(
-                f"{type(made).__name__} does not search words, and without an embedder there is nothing else.",
+                (
+                    f"{type(made).__name__} does not search words, and without an embedder there "
+                    "is nothing else."
+                ),
                 hint="Name an embedder, or another store.",
             )
         return made
@@ -400,9 +480,17 @@ class SemanticCore:
             return most
         return check_count("max_chars", max_chars, LEAST_CHARS, most)
 
-    def _ingest(self, mode: IngestMode, progress: Callable[[IngestProgress], None] | None) -> Ingest:
+    def _ingest(
+        self, mode: IngestMode, progress: Callable[[IngestProgress], None] | None
+    ) -> Ingest:
         if self._words_only:  # there is nothing to leave for later, and nobody to pay
-            return Ingest(self._plugins, self.store, self.embedder, max_chars=self._max_chars, progress=progress)
+            return Ingest(
+                self._plugins,
+                self.store,
+                self.embedder,
+                max_chars=self._max_chars,
+                progress=progress,
+            )
         return Ingest(
             self._plugins,
             self.store,
@@ -425,14 +513,20 @@ class SemanticCore:
         per_document: bool,
     ) -> SearchResults:
         search = Search(self._plugins, self.store, self.embedder, per_document=per_document)
-        return search.run(query, scope=self._scope(where, collections), mode=mode, limit=limit, offset=offset)
+        return search.run(
+            query, scope=self._scope(where, collections), mode=mode, limit=limit, offset=offset
+        )
 
     def _scope(self, where: Where, collections: Sequence[str] | None) -> Scope:
         if isinstance(collections, str):
             raise InputError(f"collections must be a list of names, got the str {collections!r}.")
         if self.store.multi_tenant and not self._tenant:
             raise TenantRequired("This store is multi-tenant.", hint='Use core.tenant("...").')
-        named = None if collections is None else tuple(check_name("A collection", name) for name in collections)
+        named = (
+            None
+            if collections is None
+            else tuple(check_name("A collection", name) for name in collections)
+        )
         return Scope(self._tenant, named, Filter.parse(where))
 
     def _scoped(self, ref: Ref) -> Ref:
@@ -441,12 +535,16 @@ class SemanticCore:
         if not self._tenant or ref.tenant == self._tenant:
             return ref
         if ref.tenant:
-            raise TenantRefused(f"This front door belongs to tenant {self._tenant!r}; the ref is of another.")
+            raise TenantRefused(
+                f"This front door belongs to tenant {self._tenant!r}; the ref is of another."
+            )
         return attrs.evolve(ref, tenant=self._tenant)
 
     def _with_tenant(self, document: Document) -> Document:
         if not isinstance(document, Document):
-            raise InputError(f"ingest takes Documents, got {type(document).__name__}: {clip(document)}.")
+            raise InputError(
+                f"ingest takes Documents, got {type(document).__name__}: {clip(document)}."
+            )
         ref = self._scoped(document.ref)
         return document if ref is document.ref else attrs.evolve(document, ref=ref)
 

@@ -101,7 +101,10 @@ class TenantRefused(SemanticCoreError):
 
 
 class BudgetSpent(SemanticCoreError):
-    """What may be spent is spent. Texts are stored; their vectors come when there is money again."""
+    """What may be spent is spent.
+
+    Texts are stored; their vectors come when there is money again.
+    """
 
     retryable = True
 
@@ -159,11 +162,16 @@ class EmbedderUnavailable(EmbedderError):
 
 
 class JobLost(EmbedderError):
-    """The provider does not know a batch job, or has thrown its results away. They may have been paid for."""
+    """The provider does not know a batch job, or has thrown its results away.
+
+    They may have been paid for.
+    """
 
 
 class EmbeddingInvalid(EmbedderError):
-    """The embedder answered with something that is not its contract: count, size, NaN, no length."""
+    """The embedder answered with something that is not its contract: count, size,
+    NaN, no length.
+    """
 
 
 class PluginError(SemanticCoreError):

@@ -9,8 +9,9 @@ A caller writes a mapping. Every key must hold::
     {"lang": {"not_in": ["en", "de"]}}          none of these; true as well where the key is missing
     {"draft": {"exists": False}}                the key is missing
 
-A metadata value that is a list meets a condition when one of its items does. Text, numbers and booleans are three kinds:
-``1`` equals ``1.0``, neither equals ``True`` nor ``"1"``. Text is ordered by code point.
+A metadata value that is a list meets a condition when one of its items does. Text, numbers and
+booleans are three kinds: ``1`` equals ``1.0``, neither equals ``True`` nor ``"1"``. Text is ordered
+by code point.
 `Filter.matches` is the reference every store is compared with.
 """
 
@@ -37,7 +38,9 @@ _WORDS = ("eq", "ne", "in", "not_in", *_ORDERED, "exists")
 
 
 def kind(value: Scalar) -> str:
-    """``"text"``, ``"bool"`` or ``"number"``: values of two kinds are never equal and never ordered."""
+    """``"text"``, ``"bool"`` or ``"number"``:
+    values of two kinds are never equal and never ordered.
+    """
     if isinstance(value, str):
         return "text"
     return "bool" if isinstance(value, bool) else "number"
@@ -47,7 +50,8 @@ def kind(value: Scalar) -> str:
 class Condition:
     """One key that must hold.
 
-    operator "in" and "not_in" take any number of values, the ordered ones exactly one, "exists" one bool.
+    operator "in" and "not_in" take any number of values, the ordered ones exactly one, "exists" one
+    bool.
     """
 
     key: str
@@ -82,16 +86,25 @@ class Filter:
 
     @classmethod
     def parse(cls, where: Mapping[str, object] | Filter | None) -> Filter:
-        """The filter a ``where`` mapping means. None and {} let everything through. Raises FilterInvalid."""
+        """The filter a ``where`` mapping means.
+
+        None and {} let everything through. Raises FilterInvalid.
+        """
         if where is None:
             return cls()
         if isinstance(where, Filter):
             return where
         if not isinstance(where, Mapping):
-            raise FilterInvalid(f'where must be a mapping such as {{"lang": "en"}}, got {type(where).__name__}.')
-        conditions = [condition for key, wanted in where.items() for condition in _conditions(key, wanted)]
+            raise FilterInvalid(
+                f'where must be a mapping such as {{"lang": "en"}}, got {type(where).__name__}.'
+            )
+        conditions = [
+            condition for key, wanted in where.items() for condition in _conditions(key, wanted)
+        ]
         if len(conditions) > MAX_CONDITIONS:
-            raise FilterInvalid(f"where holds {len(conditions)} conditions, the most is {MAX_CONDITIONS}.")
+            raise FilterInvalid(
+                f"where holds {len(conditions)} conditions, the most is {MAX_CONDITIONS}."
+            )
         return cls(tuple(conditions))
 
 
@@ -99,9 +112,17 @@ def _conditions(key: object, wanted: object) -> list[Condition]:
     try:
         name = check_metadata_key(key)
         if not isinstance(wanted, Mapping):
-            return [_condition(name, "in" if isinstance(wanted, list | tuple | set | frozenset) else "eq", wanted)]
+            return [
+                _condition(
+                    name,
+                    "in" if isinstance(wanted, list | tuple | set | frozenset) else "eq",
+                    wanted,
+                )
+            ]
         if not wanted:
-            raise FilterInvalid(f"where[{name!r}] is empty; wanted a value, a list, or one of {', '.join(_WORDS)}.")
+            raise FilterInvalid(
+                f"where[{name!r}] is empty; wanted a value, a list, or one of {', '.join(_WORDS)}."
+            )
         return [_condition(name, word, value) for word, value in wanted.items()]
     except FilterInvalid:
         raise
@@ -112,7 +133,9 @@ def _conditions(key: object, wanted: object) -> list[Condition]:
 def _condition(key: str, word: object, wanted: object) -> Condition:
     where = f"where[{key!r}]"
     if word not in _WORDS:
-        raise FilterInvalid(f"{where}: unknown operator {clip(word)}; there are {', '.join(_WORDS)}.")
+        raise FilterInvalid(
+            f"{where}: unknown operator {clip(word)}; there are {', '.join(_WORDS)}."
+        )
     if word == "exists":
         if not isinstance(wanted, bool):
             raise FilterInvalid(f"{where}: exists takes True or False, got {clip(wanted)}.")

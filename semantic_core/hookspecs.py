@@ -1,8 +1,8 @@
 """Every hook a plugin may take part in.
 
-A plugin is a module or object with functions marked ``@hookimpl`` and named as below, reached by an entry point of the
-group ``semantic_core``. It takes the parameters it needs, by name. Keep the module light: import heavy libraries inside
-the functions, since listing plugins imports the module.
+A plugin is a module or object with functions marked ``@hookimpl`` and named as below, reached by an
+entry point of the group ``semantic_core``. It takes the parameters it needs, by name. Keep the
+module light: import heavy libraries inside the functions, since listing plugins imports the module.
 """
 
 from __future__ import annotations
@@ -21,12 +21,18 @@ if TYPE_CHECKING:
 PROJECT = "semantic_core"
 """Name of the entry-point group, and of pluggy's project."""
 PREFIX = "semantic_"
-"""Every hook begins so; a function that does without being one is a mistake, and is refused as such."""
+"""Every hook begins so; a function that does without being one is a mistake,
+and is refused as such.
+"""
 API_VERSION = 1
-"""Raised when a hook changes in a way that breaks plugins. A plugin may state ``SEMANTIC_CORE_API = 1``."""
+"""Raised when a hook changes in a way that breaks plugins. A plugin may state
+``SEMANTIC_CORE_API = 1``.
+"""
 
 COLLECTED = frozenset({"semantic_stores", "semantic_embedders", "semantic_retrieve"})
-"""Hooks that ask every plugin for its own answer: one that fails there must not silence the others."""
+"""Hooks that ask every plugin for its own answer:
+one that fails there must not silence the others.
+"""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
@@ -36,8 +42,9 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 def semantic_stores() -> Mapping[str, Callable[..., Store]]:
     """Offer stores, by the name users choose them with.
 
-    Return {name: factory}; ``factory(space, **options)`` gives the opened store. Its keyword parameters are the options
-    ``plugins show`` lists; ``Annotated[int, "what it does"]`` documents one. None or {} offers nothing.
+    Return {name: factory}; ``factory(space, **options)`` gives the opened store. Its keyword
+    parameters are the options ``plugins show`` lists; ``Annotated[int, "what it does"]`` documents
+    one. None or {} offers nothing.
     Every plugin is asked. Two offers of one name are a conflict: both are refused.
     """
     raise NotImplementedError
@@ -47,8 +54,9 @@ def semantic_stores() -> Mapping[str, Callable[..., Store]]:
 def semantic_embedders() -> Mapping[str, Callable[..., Embedder]]:
     """Offer embedders, by the name users choose them with.
 
-    Return {name: factory}; ``factory(**options)`` gives the embedder and loads no model yet. None or {} offers nothing.
-    Every plugin is asked. Two offers of one name are a conflict: both are refused.
+    Return {name: factory}; ``factory(**options)`` gives the embedder and loads no model yet. None
+    or {} offers nothing. Every plugin is asked. Two offers of one name are a conflict: both are
+    refused.
     """
     raise NotImplementedError
 
@@ -57,8 +65,10 @@ def semantic_embedders() -> Mapping[str, Callable[..., Embedder]]:
 def semantic_describe(document: Document) -> Document | None:
     """Read what a document says of itself: a title, a language, metadata in a front matter.
 
-    Return the document with those filled in, same ref and same text; what the caller gave wins over what was read.
-    None: not a document of yours. Stops at the first result that is not None. Called once per document.
+    Return the document with those filled in, same ref and same text; what the caller gave wins over
+    what was read.
+    None: not a document of yours. Stops at the first result that is not None. Called once per
+    document.
     """
     raise NotImplementedError
 
@@ -67,10 +77,12 @@ def semantic_describe(document: Document) -> Document | None:
 def semantic_split(document: Document, max_chars: int) -> Sequence[Chunk] | None:
     """Cut one document into chunks.
 
-    document: look at ``media_type`` to see whether it is yours. max_chars: longest chunk allowed, in characters.
+    document: look at ``media_type`` to see whether it is yours. max_chars: longest chunk allowed,
+    in characters.
 
-    Return None if it is not of your kind. An empty list means: mine, and nothing to index. Chunks are numbered from 0 in
-    order and ``document.text[chunk.start:chunk.end] == chunk.text``; both are checked.
+    Return None if it is not of your kind. An empty list means: mine, and nothing to index. Chunks
+    are numbered from 0 in order and ``document.text[chunk.start:chunk.end] == chunk.text``; both
+    are checked.
     Stops at the first result that is not None. Called once per document.
     """
     raise NotImplementedError
@@ -80,7 +92,8 @@ def semantic_split(document: Document, max_chars: int) -> Sequence[Chunk] | None
 def semantic_context(document: Document, chunks: Sequence[Chunk]) -> Sequence[str] | None:
     """Write what each chunk is embedded with and found by: usually title, heading path and text.
 
-    Return one passage per chunk, in order; None if you have no opinion. Stops at the first result that is not None.
+    Return one passage per chunk, in order; None if you have no opinion. Stops at the first result
+    that is not None.
     """
     raise NotImplementedError
 
@@ -89,32 +102,39 @@ def semantic_context(document: Document, chunks: Sequence[Chunk]) -> Sequence[st
 def semantic_retrieve(request: SearchRequest, store: Store) -> Ranking | None:
     """Find candidates, at most ``request.pool`` of them, within ``request.scope``.
 
-    Return a Ranking whose source names you; None if you take no part in this mode; an empty Ranking if you found nothing.
-    Candidates you do not list count as less than those you do: as 0 where all your scores are above 0. The source "title"
-    is for documents called like the query: its scores, from 0 to 1, put them first.
+    Return a Ranking whose source names you; None if you take no part in this mode; an empty Ranking
+    if you found nothing. Candidates you do not list count as less than those you do: as 0 where all
+    your scores are above 0. The source "title" is for documents called like the query: its scores,
+    from 0 to 1, put them first.
     Every plugin is asked; one that raises is left out, and the answer says so.
     """
     raise NotImplementedError
 
 
 @hookspec(firstresult=True)
-def semantic_fuse(request: SearchRequest, rankings: Sequence[Ranking], store: Store) -> Ranking | None:
+def semantic_fuse(
+    request: SearchRequest, rankings: Sequence[Ranking], store: Store
+) -> Ranking | None:
     """Make one ranking of several.
 
-    rankings: at least one, not empty, each of another source. store: for exact scores of candidates a lane did not see
-    (`similarity`; `score` of a `TextScores`). Called again with a deeper pool where more hits are wanted: what is new then
-    goes behind what was there.
-    Return a Ranking of some or all of their ids; None if you have no opinion. Stops at the first result that is not None.
+    rankings: at least one, not empty, each of another source. store: for exact scores of candidates
+    a lane did not see (`similarity`; `score` of a `TextScores`). Called again with a deeper pool
+    where more hits are wanted: what is new then goes behind what was there.
+    Return a Ranking of some or all of their ids; None if you have no opinion. Stops at the first
+    result that is not None.
     """
     raise NotImplementedError
 
 
 @hookspec(firstresult=True)
 def semantic_rerank(request: SearchRequest, hits: Sequence[SearchHit]) -> Sequence[SearchHit]:
-    """Put hits in a better order, or take some away. Write it as a wrapper: ``hits = yield`` gives what others made of it.
+    """Put hits in a better order, or take some away.
 
-    Return hits, best first; an empty list means that nothing survives, and ends the answer. Called for each 50 hits, from
-    the top, as far as the page reaches: always on the same ones, so that pages fit together.
+    Write it as a wrapper: ``hits = yield`` gives what others made of it.
+
+    Return hits, best first; an empty list means that nothing survives, and ends the answer. Called
+    for each 50 hits, from the top, as far as the page reaches: always on the same ones, so that
+    pages fit together.
     """
     raise NotImplementedError
 
@@ -123,8 +143,9 @@ def semantic_rerank(request: SearchRequest, hits: Sequence[SearchHit]) -> Sequen
 def semantic_orm_adapter(model: type) -> type[Any] | None:
     """Say which adapter serves a model: a class with a table, of some ORM.
 
-    Return a subclass of `semantic_core.orm.BaseORMAdapter`; None if it is no model of your ORM. Import the ORM inside, and
-    only if the model's module has done so already: asking must cost nothing for models of other ORMs.
+    Return a subclass of `semantic_core.orm.BaseORMAdapter`; None if it is no model of your ORM.
+    Import the ORM inside, and only if the model's module has done so already: asking must cost
+    nothing for models of other ORMs.
     Stops at the first result that is not None. Called once per model, when its index is bound.
     """
     raise NotImplementedError
@@ -132,7 +153,9 @@ def semantic_orm_adapter(model: type) -> type[Any] | None:
 
 def hook_names() -> tuple[str, ...]:
     """The names of all hooks, in the order of a life cycle."""
-    return tuple(name for name, value in globals().items() if name.startswith(PREFIX) and callable(value))
+    return tuple(
+        name for name, value in globals().items() if name.startswith(PREFIX) and callable(value)
+    )
 
 
 def signature_of(name: str) -> Any:

@@ -1,7 +1,9 @@
-"""The records that travel through the product: frozen, and validated where they are made, so nothing inside checks again.
+"""The records that travel through the product: frozen, and validated where they are made, so
+nothing inside checks again.
 
-Identity and content are two things. A `Ref` says *which* document; a fingerprint says *what* text an embedder is given.
-Offsets count characters (code points) of ``Document.text``. Scores are bigger-is-better everywhere.
+Identity and content are two things. A `Ref` says *which* document; a fingerprint says *what* text
+an embedder is given. Offsets count characters (code points) of ``Document.text``. Scores are
+bigger-is-better everywhere.
 Longer than the house limit because the records are one vocabulary, read in one place.
 """
 
@@ -12,7 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import attrs
 
-from semantic_core._checks import Value, check_count, check_metadata, check_name, check_text, check_unicode, clip
+from semantic_core._checks import (
+    Value,
+    check_count,
+    check_metadata,
+    check_name,
+    check_text,
+    check_unicode,
+    clip,
+)
 from semantic_core.errors import InputError
 from semantic_core.filters import Filter
 
@@ -53,7 +63,8 @@ class Ref:
     """Which document: row 5 of two collections, or of two tenants, never meet.
 
     collection: what it is one of ("article", "notes"). key: its name in there, unique.
-    tenant: whose it is; "" in a single-tenant store, never "" in a multi-tenant one. All are compared exactly.
+    tenant: whose it is; "" in a single-tenant store, never "" in a multi-tenant one. All are
+    compared exactly.
     """
 
     collection: str
@@ -74,8 +85,10 @@ class Document:
     """A text to be found, with what is known about it.
 
     text: the whole text; "" is allowed and is found by its title alone.
-    title: what a person calls it. media_type: decides who splits it ("text/plain", "text/markdown").
-    metadata: what a ``where`` can ask for: str, bool, finite float, int within 64 bits, or a list of str.
+    title: what a person calls it. media_type: decides who splits it ("text/plain",
+    "text/markdown").
+    metadata: what a ``where`` can ask for: str, bool, finite float, int within 64 bits, or a list
+    of str.
     language: BCP 47 tag if known, else None.
 
     ``Document(source_id="5", content="...", metadata={"model": "Article"})`` means
@@ -107,7 +120,9 @@ class Document:
         if ref is None:
             ref = Ref(str(checked.get("model", "documents")), str(source_id))
         if not isinstance(ref, Ref):
-            raise InputError(f'Document.ref must be a Ref such as Ref("notes", "1"), got {clip(ref)}.')
+            raise InputError(
+                f'Document.ref must be a Ref such as Ref("notes", "1"), got {clip(ref)}.'
+            )
         if language is not None:
             check_name("Document.language", language)
         self.__attrs_init__(
@@ -126,7 +141,10 @@ class Document:
 
 @attrs.frozen(order=True, unsafe_hash=True, cache_hash=True)
 class ChunkId:
-    """Which chunk: the document and the place in it, from 0. Ordered, so ties sort the same everywhere."""
+    """Which chunk: the document and the place in it, from 0.
+
+    Ordered, so ties sort the same everywhere.
+    """
 
     ref: Ref
     position: int
@@ -139,8 +157,10 @@ class ChunkId:
 class Chunk:
     """A passage of a document: ``document.text[start:end] == text``.
 
-    kind: "text", "code", "table" or "list". headings: the path of headings above it, outermost first.
-    metadata: what the splitter knows of this passage, such as ``{"language": "python"}`` of code; not asked by ``where``.
+    kind: "text", "code", "table" or "list". headings: the path of headings above it, outermost
+    first.
+    metadata: what the splitter knows of this passage, such as ``{"language": "python"}`` of code;
+    not asked by ``where``.
     """
 
     id: ChunkId
@@ -149,16 +169,21 @@ class Chunk:
     end: int
     kind: Kind = "text"
     headings: tuple[str, ...] = ()
-    metadata: Mapping[str, Value] = attrs.field(default=_EMPTY, converter=check_metadata, hash=False)
+    metadata: Mapping[str, Value] = attrs.field(
+        default=_EMPTY, converter=check_metadata, hash=False
+    )
 
 
 @attrs.frozen
 class Space:
-    """The full identity of an embedding space. Vectors of two spaces never mix; a store refuses another.
+    """The full identity of an embedding space.
 
-    model: its published name. dimensions: how many numbers a vector has. task: what the vectors are made for, "" for any.
-    revision: of the weights. settings: everything else that changes a vector (a prefix, a truncation). The model "none" is
-    that of an index without an embedder.
+    Vectors of two spaces never mix; a store refuses another.
+
+    model: its published name. dimensions: how many numbers a vector has. task: what the vectors are
+    made for, "" for any.
+    revision: of the weights. settings: everything else that changes a vector (a prefix, a
+    truncation). The model "none" is that of an index without an embedder.
     """
 
     model: str
@@ -176,7 +201,11 @@ class Space:
     def __str__(self) -> str:
         if self.model == WORDS_ONLY:
             return "none (words only)"
-        rest = [self.task, self.revision, *(f"{key}={value}" for key, value in self.settings.items())]
+        rest = [
+            self.task,
+            self.revision,
+            *(f"{key}={value}" for key, value in self.settings.items()),
+        ]
         return f"{self.model} ({', '.join([f'{self.dimensions} dimensions', *filter(None, rest)])})"
 
 
@@ -212,10 +241,11 @@ class Scope:
 class SearchRequest:
     """What is asked of every retriever.
 
-    text: the query as typed. vector: of the query, or None when none could be made (then words alone answer).
-    mode: what may be used. limit, offset: the slice the caller wants. pool: candidates each retriever gives at most; a
-    search asks with growing pools, each new candidate behind all earlier ones. An answer should not hang on limit and
-    offset: then pages are slices of one order.
+    text: the query as typed. vector: of the query, or None when none could be made (then words
+    alone answer).
+    mode: what may be used. limit, offset: the slice the caller wants. pool: candidates each
+    retriever gives at most; a search asks with growing pools, each new candidate behind all earlier
+    ones. An answer should not hang on limit and offset: then pages are slices of one order.
     """
 
     text: str
@@ -229,7 +259,9 @@ class SearchRequest:
 
 @attrs.frozen
 class Ranking:
-    """Chunks in order, best first. source: who found them ("vector", "words", ...). scores: bigger is better."""
+    """Chunks in order, best first. source: who found them ("vector", "words", ...).
+    scores: bigger is better.
+    """
 
     source: str
     ids: tuple[ChunkId, ...] = ()
@@ -237,7 +269,10 @@ class Ranking:
 
     def __attrs_post_init__(self) -> None:
         if len(self.ids) != len(self.scores):
-            raise InputError(f"A Ranking has a score for every id, got {len(self.ids)} ids, {len(self.scores)} scores.")
+            raise InputError(
+                f"A Ranking has a score for every id, got {len(self.ids)} ids, "
+                f"{len(self.scores)} scores."
+            )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -245,7 +280,9 @@ class Ranking:
 
 @attrs.frozen
 class StoredChunk:
-    """A chunk as a store gives it back, with what is known of its document. pending: it has no vector yet."""
+    """A chunk as a store gives it back, with what is known of its document.
+    pending: it has no vector yet.
+    """
 
     chunk: Chunk
     title: str
@@ -257,9 +294,10 @@ class StoredChunk:
 class SearchHit:
     """One answer.
 
-    score: never rises from one hit to the next, on any page; comparable within one query only. In a hybrid answer from 0
-    to 1, where 0.5 is the middle of the candidates, however many retrievers found some; in a text or vector answer what
-    that retriever gave it (BM25; cosine from -1 to 1). A plugin that fuses or reranks may have another measure or order.
+    score: never rises from one hit to the next, on any page; comparable within one query only. In a
+    hybrid answer from 0 to 1, where 0.5 is the middle of the candidates, however many retrievers
+    found some; in a text or vector answer what that retriever gave it (BM25; cosine from -1 to 1).
+    A plugin that fuses or reranks may have another measure or order.
     ranks: its place per retriever that listed it, from 1. scores: what each of these gave it.
     metadata: of the document. start, end: characters of the document's text.
     """
@@ -287,7 +325,8 @@ class SearchHit:
 class SearchResults(Sequence[SearchHit]):
     """Hits, best first, and how they were found.
 
-    mode: what was really used. degraded: it is less than what was asked; reason says why, "" otherwise.
+    mode: what was really used. degraded: it is less than what was asked; reason says why, ""
+    otherwise.
     timings: milliseconds per step ("embed", "retrieve", "fuse", "fetch", "total").
     """
 
@@ -314,7 +353,9 @@ class SearchResults(Sequence[SearchHit]):
 
 @attrs.frozen
 class DocumentSummary:
-    """A document in a list: all but its text. characters: length of the text. pending: chunks without a vector yet."""
+    """A document in a list: all but its text. characters: length of the text.
+    pending: chunks without a vector yet.
+    """
 
     ref: Ref
     title: str
@@ -348,9 +389,11 @@ class Page(Sequence[DocumentSummary]):
 
 @attrs.frozen
 class StoreStats:
-    """How much there is. pending: chunks without a vector. bytes: size on disk, 0 where that means nothing.
+    """How much there is. pending: chunks without a vector. bytes: size on disk,
+    0 where that means nothing.
 
-    collections: documents in each; one without any is not named. details: what only this store knows, as words and numbers.
+    collections: documents in each; one without any is not named. details: what only this store
+    knows, as words and numbers.
     """
 
     documents: int
@@ -368,7 +411,10 @@ Outcome = Literal["added", "updated", "unchanged", "stale"]
 
 @attrs.frozen
 class ReplaceReport:
-    """What became of each document handed over, in order. "stale": a newer stamp was there already; nothing changed."""
+    """What became of each document handed over, in order.
+
+    "stale": a newer stamp was there already; nothing changed.
+    """
 
     outcomes: tuple[tuple[Ref, Outcome], ...] = ()
 
@@ -379,7 +425,9 @@ class ReplaceReport:
 
 @attrs.frozen
 class Failure:
-    """Something that was left out. what: a ref or a path, as text. code: name of the error class."""
+    """Something that was left out. what: a ref or a path, as text.
+    code: name of the error class.
+    """
 
     what: str
     code: str
@@ -391,7 +439,8 @@ class IngestReport:
     """What an ingest did.
 
     added, updated, unchanged, removed: documents. failed: those left out, each with its reason.
-    chunks: passages seen. embedded: passages the embedder was given. reused: passages whose vector was there already.
+    chunks: passages seen. embedded: passages the embedder was given. reused: passages whose vector
+    was there already.
     pending: passages stored without a vector (words find them). timings: seconds per step.
     """
 

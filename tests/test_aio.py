@@ -1,4 +1,6 @@
-"""The front door for event loops: the same answers, a loop that goes on, and cancellations that leave nothing half done."""
+"""The front door for event loops: the same answers, a loop that goes on,
+and cancellations that leave nothing half done.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def opened(embedder: HashEmbedder | None = None, **options: Any) -> SemanticCore
     return SemanticCore(store="memory", embedder=embedder or HashEmbedder(), plugins=[], **options)
 
 
-LOOPS = Document(Ref("notes", "1"), "for and while repeat a block", title="Loops", metadata={"lang": "en"})
+LOOPS = Document(
+    Ref("notes", "1"), "for and while repeat a block", title="Loops", metadata={"lang": "en"}
+)
 
 
 async def test_every_call_gives_what_the_blocking_one_gives() -> None:
@@ -128,7 +132,8 @@ async def test_a_slow_embedder_stops_the_loop_only_where_it_is_called_directly()
     async with AsyncSemanticCore(opened(Late())) as core:
         await core.ingest(LOOPS)
         directly = await lag(lambda: core.core.search("repeat"))
-        in_a_thread = min([await lag(lambda: core.search("repeat")) for _ in range(3)])  # machines pause by themselves
+        # Machines pause by themselves.
+        in_a_thread = min([await lag(lambda: core.search("repeat")) for _ in range(3)])
     assert directly >= 0.3 and in_a_thread < directly / 2
 
 
@@ -190,7 +195,11 @@ async def test_it_is_opened_by_the_settings(tmp_path: Any) -> None:
 
 
 async def test_it_has_every_method_that_reaches_the_store() -> None:
-    blocking = {name for name, value in vars(SemanticCore).items() if inspect.isfunction(value) and name[0] != "_"}
+    blocking = {
+        name
+        for name, value in vars(SemanticCore).items()
+        if inspect.isfunction(value) and name[0] != "_"
+    }
     not_awaited = {"plugins", "bind", "follow", "in_memory"}
     assert blocking - not_awaited <= {name for name in vars(AsyncSemanticCore) if name[0] != "_"}
 

@@ -35,13 +35,17 @@ class Office:
     def __init__(self, *, rules: BatchRules | None = None, **options: Any) -> None:
         self.now = 1_000_000_000.0
         self.embedder: JobEmbedder = options.pop("embedder", None) or JobEmbedder()
-        self.core = SemanticCore(store="memory", embedder=self.embedder, plugins=[], max_chars=100, **options)
+        self.core = SemanticCore(
+            store="memory", embedder=self.embedder, plugins=[], max_chars=100, **options
+        )
         self.manager = self.core.batch_manager
         self.manager._clock = self.manager.till._clock = lambda: self.now
         self.manager.rules = rules or BatchRules()
 
     def ingest(self, *texts: str, mode: Any = "async", collection: str = "notes") -> Any:
-        return self.core.ingest([Document(Ref(collection, text), text) for text in texts], mode=mode)
+        return self.core.ingest(
+            [Document(Ref(collection, text), text) for text in texts], mode=mode
+        )
 
     def state(self, text: str, collection: str = "notes") -> Any:
         [state] = self.manager.chunk_states([ChunkId(Ref(collection, text), 0)])
@@ -60,7 +64,9 @@ def texts(count: int, word: str = "beans") -> list[str]:
     return [f"{word} number {number}" for number in range(count)]
 
 
-def test_what_is_stored_asynchronously_is_found_by_words_at_once_and_by_meaning_when_its_job_is_done(office: Office) -> None:
+def test_what_is_stored_asynchronously_is_found_by_words_at_once_and_by_meaning_when_its_job_is_done(  # noqa: E501
+    office: Office,
+) -> None:
     report = office.ingest("tomatoes want sun", "carrots want sand")
     assert (report.added, report.pending, report.embedded) == (2, 2, 0)
     assert office.core.search("tomatoes", mode="text")[0].ref.key == "tomatoes want sun"
@@ -73,7 +79,13 @@ def test_what_is_stored_asynchronously_is_found_by_words_at_once_and_by_meaning_
     assert [job.status for job in office.manager.sync_status()] == ["PROCESSING"]
     office.embedder.finish("shuffled")
     [job] = office.manager.sync_status()
-    assert (job.status, job.succeeded, job.failed, job.error, job.cleaned) == ("COMPLETED", 2, 0, "", True)
+    assert (job.status, job.succeeded, job.failed, job.error, job.cleaned) == (
+        "COMPLETED",
+        2,
+        0,
+        "",
+        True,
+    )
     assert office.core.search("tomatoes want", mode="vector")[0].ref.key == "tomatoes want sun"
     assert office.embedder.jobs == {} and office.manager.sync_status() == ()
 
@@ -97,7 +109,9 @@ def test_fewer_than_the_least_wait_unless_it_is_forced(office: Office) -> None:
 def test_a_name_is_told_to_the_provider_that_is_found_after_a_crash(office: Office) -> None:
     office.ingest(*texts(2))
     [job] = office.manager.flush_queue(1)
-    assert job.name == f"semantic-core-{job.id}" and office.embedder.find(job.name) == job.provider_job
+    assert (
+        job.name == f"semantic-core-{job.id}" and office.embedder.find(job.name) == job.provider_job
+    )
     office.embedder.before = lambda method: None
     assert office.manager.job(job.id[:6]).id == job.id
     with pytest.raises(InputError, match="No job begins with 'zzz'"):
@@ -284,7 +298,9 @@ def test_a_job_that_never_ends_is_cancelled_and_at_last_given_up(office: Office)
     assert office.manager.queue_stats().pending == 3
 
 
-def test_results_that_cannot_be_fetched_are_not_paid_again_without_being_asked(office: Office) -> None:
+def test_results_that_cannot_be_fetched_are_not_paid_again_without_being_asked(
+    office: Office,
+) -> None:
     office.ingest(*texts(3))
     office.manager.flush_queue(1)
     office.embedder.finish("late")
@@ -293,7 +309,9 @@ def test_results_that_cannot_be_fetched_are_not_paid_again_without_being_asked(o
         office.wait(11)
         [job] = office.manager.sync_status()
     assert (job.status, office.manager.queue_stats().failed) == ("FAILED", 3)
-    assert "could not be fetched for 55 h: 503" in job.error and "may have been paid for" in job.error
+    assert (
+        "could not be fetched for 55 h: 503" in job.error and "may have been paid for" in job.error
+    )
     assert office.manager.flush_queue(1) == () and office.manager.retry() == 3
 
 
@@ -303,7 +321,9 @@ def _unreadable(job: str) -> Any:
 
 
 @pytest.mark.parametrize("lost", ["the job", "its results"])
-def test_a_job_its_provider_has_forgotten_is_not_paid_again_without_being_asked(office: Office, lost: str) -> None:
+def test_a_job_its_provider_has_forgotten_is_not_paid_again_without_being_asked(
+    office: Office, lost: str
+) -> None:
     office.ingest(*texts(3))
     office.manager.flush_queue(1)
     office.embedder.finish("gone")
@@ -325,13 +345,18 @@ def test_results_that_break_off_are_read_again(office: Office) -> None:
     assert (job.status, job.succeeded, max(office.embedder.billed.values())) == ("COMPLETED", 6, 1)
 
 
-def test_text_edited_while_its_job_runs_waits_again_and_the_late_vector_finds_no_taker(office: Office) -> None:
+def test_text_edited_while_its_job_runs_waits_again_and_the_late_vector_finds_no_taker(
+    office: Office,
+) -> None:
     office.core.ingest(Document(Ref("notes", "1"), "first version"), mode="async")
     office.manager.flush_queue(1)
     office.core.ingest(Document(Ref("notes", "1"), "second version"), mode="async")
     office.embedder.finish()
     office.manager.sync_status()
-    assert office.manager.queue_stats().pending == 1 and len(office.core.search("first", mode="vector")) == 0
+    assert (
+        office.manager.queue_stats().pending == 1
+        and len(office.core.search("first", mode="vector")) == 0
+    )
     assert [job.sent for job in office.manager.flush_queue(1)] == [1]
 
 
@@ -379,11 +404,15 @@ def test_two_who_embed_at_once_share_what_waits() -> None:
 
 
 def test_equal_passages_are_in_a_job_once(office: Office) -> None:
-    office.core.ingest([Document(Ref("notes", str(key)), "the same text") for key in range(5)], mode="async")
+    office.core.ingest(
+        [Document(Ref("notes", str(key)), "the same text") for key in range(5)], mode="async"
+    )
     assert [job.sent for job in office.manager.flush_queue(1)] == [1]
     office.embedder.finish()
     office.manager.sync_status()
-    assert office.manager.queue_stats().ready == 5 and office.embedder.billed == {"the same text": 1}
+    assert office.manager.queue_stats().ready == 5 and office.embedder.billed == {
+        "the same text": 1
+    }
 
 
 @pytest.mark.parametrize(
@@ -424,7 +453,10 @@ def test_one_round_of_work_embeds_what_is_urgent_and_submits_the_rest() -> None:
     office.ingest(*texts(2, "peas"), collection="tickets")
     office.now = office.manager.queue_stats().oldest_at + 1
     assert office.manager.work() == ()  # three are too few yet
-    assert (office.embedder.tokens_billed["interactive"] > 0, office.manager.queue_stats().pending) == (True, 3)
+    assert (
+        office.embedder.tokens_billed["interactive"] > 0,
+        office.manager.queue_stats().pending,
+    ) == (True, 3)
     office.wait(1.1)
     assert [job.sent for job in office.manager.work()] == [3]
     office.embedder.finish()
@@ -448,18 +480,23 @@ def test_what_was_spent_is_written_down_by_day_collection_and_lane(office: Offic
     office.wait(24)
     office.manager.sync_status()
     found = [
-        (cost.day, cost.collection, cost.lane, cost.passages, cost.tokens, cost.amount) for cost in office.manager.costs()
+        (cost.day, cost.collection, cost.lane, cost.passages, cost.tokens, cost.amount)
+        for cost in office.manager.costs()
     ]
     assert found == [
         ("2001-09-09", "fast", "interactive", 1, 10, Decimal("0.00001")),
         ("2001-09-10", "slow", "batch", 2, 25, Decimal("0.0000125")),
     ]
-    assert sum(cost.tokens for cost in office.manager.costs()) == sum(office.embedder.tokens_billed.values())
+    assert sum(cost.tokens for cost in office.manager.costs()) == sum(
+        office.embedder.tokens_billed.values()
+    )
     assert office.manager.costs("2001-09-11") == []
 
 
 def test_an_estimate_tells_tokens_money_and_time_of_what_waits(office: Office) -> None:
-    told = [f"{number}: " + "beans climb and peas climb " * (1 + number % 3) for number in range(1_500)]
+    told = [
+        f"{number}: " + "beans climb and peas climb " * (1 + number % 3) for number in range(1_500)
+    ]
     office.ingest(*told)
     estimate = office.manager.estimate()
     wanted = office.embedder.tokens([text.strip() for text in told])
@@ -501,7 +538,16 @@ def test_a_soft_budget_can_be_forced_and_a_hard_one_cannot() -> None:
 
 @pytest.mark.parametrize(
     "budget",
-    [{"hard": -1}, {"hard": "much"}, {"hard": True}, {"hard": 0}, {"per": "hour"}, {"soft": 2, "hard": 1}, {"max": 1}, 5],
+    [
+        {"hard": -1},
+        {"hard": "much"},
+        {"hard": True},
+        {"hard": 0},
+        {"per": "hour"},
+        {"soft": 2, "hard": 1},
+        {"max": 1},
+        5,
+    ],
 )
 def test_a_budget_nobody_can_mean_is_refused(budget: Any) -> None:
     with pytest.raises(ConfigError, match="budget"):
@@ -519,7 +565,10 @@ def test_a_tenant_has_no_jobs_of_its_own() -> None:
     core.tenant("ann").ingest(Document(Ref("notes", "1"), "hers"), mode="async")
     with pytest.raises(TenantRefused, match="batch jobs are of all tenants"):
         _ = core.tenant("ann").batch_manager
-    assert core.batch_manager.queue_stats("ann").pending == 1 and core.batch_manager.queue_stats("bob").pending == 0
+    assert (
+        core.batch_manager.queue_stats("ann").pending == 1
+        and core.batch_manager.queue_stats("bob").pending == 0
+    )
 
 
 def test_errors_a_later_look_may_mend_are_noted_and_others_raised(office: Office) -> None:
@@ -560,7 +609,11 @@ def test_a_job_nobody_waits_for_any_more_is_not_sent(office: Office) -> None:
 
     hold = office.core.store.open_job
     office.core.store.open_job = lambda *given, **named: (hold(*given, **named), edit(""))[0]  # type: ignore[method-assign]
-    assert office.manager.flush_queue(1) == () and office.embedder.jobs == {} and office.manager.jobs() == []
+    assert (
+        office.manager.flush_queue(1) == ()
+        and office.embedder.jobs == {}
+        and office.manager.jobs() == []
+    )
 
 
 def _raising(method: str, error: Exception) -> Callable[[str], None]:
@@ -573,7 +626,11 @@ def _raising(method: str, error: Exception) -> Callable[[str], None]:
 
 def test_the_stand_in_has_every_ability_it_claims() -> None:
     embedder = JobEmbedder()
-    assert isinstance(embedder, Embedder) and isinstance(embedder, BatchEmbedder) and isinstance(embedder, Priced)
+    assert (
+        isinstance(embedder, Embedder)
+        and isinstance(embedder, BatchEmbedder)
+        and isinstance(embedder, Priced)
+    )
     assert isinstance(MemoryStore(embedder.space), BatchQueue)
     with pytest.raises(JobLost):
         embedder.state("jobs/9")

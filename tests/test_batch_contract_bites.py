@@ -96,8 +96,14 @@ class EmptyPageTooEarly(MemoryStore):
     """A page is cut first, and what nobody wants is left out of it then."""
 
     def passages_of(self, job, after=-1, limit=1_000):
-        held = [claim.number for name, claim in self._queue().claims.items() if claim.holder == job and claim.number > after]
-        return [row for row in super().passages_of(job, after, 1_000) if row[0] in sorted(held)[:limit]]
+        held = [
+            claim.number
+            for name, claim in self._queue().claims.items()
+            if claim.holder == job and claim.number > after
+        ]
+        return [
+            row for row in super().passages_of(job, after, 1_000) if row[0] in sorted(held)[:limit]
+        ]
 
 
 @caught_by("a_result_is_settled_once")
@@ -120,9 +126,9 @@ class FailuresTriedForEver(MemoryStore):
 class SettlesOneByOne(MemoryStore):
     def settle(self, job, vectors, failures, rate, now):
         settle = super().settle
-        return sum(settle(job, {name: vector}, {}, rate, now) for name, vector in vectors.items()) + settle(
-            job, {}, failures, rate, now
-        )
+        return sum(
+            settle(job, {name: vector}, {}, rate, now) for name, vector in vectors.items()
+        ) + settle(job, {}, failures, rate, now)
 
 
 @caught_by("a_late_result_finds_no_taker")
@@ -171,7 +177,9 @@ class TriedWithoutEnd(MemoryStore):
 @caught_by("what_comes_back_without_a_result_is_tried_so_often")
 class LostOnesPaidAgain(MemoryStore):
     def close_job(self, job, status, now, **named):
-        return super().close_job(job, status, now, **{**named, "rest": named["rest"].replace("fail", "again")})
+        return super().close_job(
+            job, status, now, **{**named, "rest": named["rest"].replace("fail", "again")}
+        )
 
 
 @caught_by("one_bad_passage_is_found_by_halving")
@@ -179,7 +187,9 @@ class NeverHalves(MemoryStore):
     """The good ones are given up with the bad one."""
 
     def close_job(self, job, status, now, **named):
-        return super().close_job(job, status, now, **{**named, "rest": named["rest"].replace("halve", "again")})
+        return super().close_job(
+            job, status, now, **{**named, "rest": named["rest"].replace("halve", "again")}
+        )
 
 
 @caught_by("a_new_job_is_one_submitters")
@@ -192,7 +202,9 @@ class LeaseForEveryone(MemoryStore):
 class LastNameWins(MemoryStore):
     def note_job(self, job, now, *, status=None, provider_job=None, **fields):
         with self._changing() as draft:
-            draft.jobs[job] = attrs.evolve(draft.jobs[job], provider_job=provider_job or draft.jobs[job].provider_job)
+            draft.jobs[job] = attrs.evolve(
+                draft.jobs[job], provider_job=provider_job or draft.jobs[job].provider_job
+            )
         return super().note_job(job, now, status=status, **fields)
 
 
@@ -235,15 +247,29 @@ class HeldUntilTheEnd(MemoryStore):
 class ReleaseTakesFromJobs(MemoryStore):
     def release(self, token):
         with self._changing() as draft:
-            draft.let_go({name for name, claim in draft.claims.items() if claim.holder == token or claim.until is None})
+            draft.let_go(
+                {
+                    name
+                    for name, claim in draft.claims.items()
+                    if claim.holder == token or claim.until is None
+                }
+            )
 
 
 @caught_by("a_vector_that_came_another_way_counts")
 class SentAlthoughReady(MemoryStore):
     def passages_of(self, job, after=-1, limit=1_000):
         passages = {chunk.entry.fingerprint: chunk.entry.passage for chunk in self._chunks()}
-        held = [(claim.number, name) for name, claim in self._queue().claims.items() if claim.holder == job]
-        return [(place, name, passages[name]) for place, name in sorted(held) if place > after and name in passages][:limit]
+        held = [
+            (claim.number, name)
+            for name, claim in self._queue().claims.items()
+            if claim.holder == job
+        ]
+        return [
+            (place, name, passages[name])
+            for place, name in sorted(held)
+            if place > after and name in passages
+        ][:limit]
 
 
 @caught_by("a_vector_that_came_another_way_counts")
@@ -254,7 +280,10 @@ class ResultsReplaceVectors(MemoryStore):
                 kept,
                 rows=tuple(
                     attrs.evolve(
-                        row, entry=attrs.evolve(row.entry, vector=vectors.get(row.entry.fingerprint, row.entry.vector))
+                        row,
+                        entry=attrs.evolve(
+                            row.entry, vector=vectors.get(row.entry.fingerprint, row.entry.vector)
+                        ),
                     )
                     for row in kept.rows
                 ),
@@ -301,17 +330,23 @@ class LooksThenHolds(MemoryStore):
             if not free:
                 return None
             draft.jobs[job.id], draft.most[job.id] = attrs.evolve(job, sent=len(free)), None
-            draft.claims |= {name: Claim(job.id, chunk.number, chunk.owner, 1, None) for name, chunk in free}
+            draft.claims |= {
+                name: Claim(job.id, chunk.number, chunk.owner, 1, None) for name, chunk in free
+            }
             return draft.jobs[job.id]
 
 
 @caught_by("many_passages_keep_their_order_and_their_vectors")
 class ResultsInOrderOfTheirNames(MemoryStore):
-    """What many a bulk update does: names and vectors are put together anew, each in an order of its own."""
+    """What many a bulk update does: names and vectors are put together anew,
+    each in an order of its own.
+    """
 
     def settle(self, job, vectors, failures, rate, now):
         names = sorted(vectors) if len(vectors) > 20 else list(vectors)
-        return super().settle(job, dict(zip(names, vectors.values(), strict=True)), failures, rate, now)
+        return super().settle(
+            job, dict(zip(names, vectors.values(), strict=True)), failures, rate, now
+        )
 
 
 @caught_by("no_crash_loses_a_passage")
@@ -319,10 +354,14 @@ class UnsentJobsForgotten(MemoryStore):
     """A worker that died between the ledger and the provider leaves passages nobody asks for."""
 
     def jobs(self, statuses=None, *, limit=100, cleaned=None):
-        return [job for job in super().jobs(statuses, limit=limit, cleaned=cleaned) if job.provider_job]
+        return [
+            job for job in super().jobs(statuses, limit=limit, cleaned=cleaned) if job.provider_job
+        ]
 
 
-@pytest.mark.parametrize("check", [CHECKS[name] for name in sorted(set(CAUGHT_BY.values()))], ids=str)
+@pytest.mark.parametrize(
+    "check", [CHECKS[name] for name in sorted(set(CAUGHT_BY.values()))], ids=str
+)
 def test_the_store_mutants_are_made_from_is_sound(check):
     check(opener(Shelf))
 
@@ -334,4 +373,6 @@ def test_a_broken_ledger_is_caught(mutant):
 
 
 def test_every_check_of_the_ledger_has_a_mutant():
-    assert {str(check) for check in checks_in(_store_batches)} | {"jobs_outlive_the_process"} == set(CAUGHT_BY.values())
+    assert {str(check) for check in checks_in(_store_batches)} | {
+        "jobs_outlive_the_process"
+    } == set(CAUGHT_BY.values())

@@ -1,4 +1,5 @@
-"""Every crash and every preemption of a worker, at every call: on the store in memory, alone and in pairs.
+"""Every crash and every preemption of a worker, at every call: on the store in memory,
+alone and in pairs.
 
 With ``SEMANTIC_CORE_SOAK=n`` so many times as many pairs; 60 plays all of them.
 """
@@ -48,7 +49,9 @@ def test_whatever_happens_once_no_passage_is_lost_wrong_stuck_or_paid_for_twice(
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_whatever_happens_twice_no_passage_is_lost_wrong_stuck_or_paid_for_twice(shape):
-    pairs = spread(double_plans(play(opened(), (), shape, 0)), PAIRS * int(os.environ.get(SOAK, "1")))
+    pairs = spread(
+        double_plans(play(opened(), (), shape, 0)), PAIRS * int(os.environ.get(SOAK, "1"))
+    )
     assert play_all(opened, ((plan, shape) for plan in pairs), fresh=1) >= PAIRS
 
 
@@ -63,13 +66,24 @@ def test_a_protocol_with_one_step_left_out_is_found_out(broken, monkeypatch):
         monkeypatch.setattr(JobEmbedder, "find", lambda self, name: None)
     elif broken == "double":  # one who was overtaken leaves his job at the provider
         monkeypatch.setattr(JobEmbedder, "cancel", lambda self, job: None)
-        monkeypatch.setattr(JobEmbedder, "clean_up", lambda self, job: self.jobs.pop(job) if self._ended(job) else None)
         monkeypatch.setattr(
-            JobEmbedder, "_ended", lambda self, job: job in self.jobs and self.jobs[job].reads, raising=False
+            JobEmbedder,
+            "clean_up",
+            lambda self, job: self.jobs.pop(job) if self._ended(job) else None,
+        )
+        monkeypatch.setattr(
+            JobEmbedder,
+            "_ended",
+            lambda self, job: job in self.jobs and self.jobs[job].reads,
+            raising=False,
         )
     elif broken == "claims":  # embed what waits without looking who has it
         monkeypatch.setattr(BatchManager, "fast_lane", lambda self: None)
-        monkeypatch.setattr(MemoryStore, "pending", lambda self, n: {k: c.entry.passage for k, c in self._waiting().items()})
+        monkeypatch.setattr(
+            MemoryStore,
+            "pending",
+            lambda self, n: {k: c.entry.passage for k, c in self._waiting().items()},
+        )
     elif broken == "fingerprints":  # results in the order they were asked for
         lines = JobEmbedder._lines
 

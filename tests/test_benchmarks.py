@@ -1,4 +1,7 @@
-"""The benchmarks give figures, finite ones, from real text, and say what they are made of. Nothing here looks at time."""
+"""The benchmarks give figures, finite ones, from real text, and say what they are made of.
+
+Nothing here looks at time.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,15 @@ from benchmarks.peers import main as measure_peers
 from benchmarks.quality import COLLECTIONS
 from semantic_core import Chunk, ChunkId, Document
 
-TOPICS = ("wind tunnels", "steam engines", "card catalogues", "tide tables", "glass lenses", "paper mills", "salt pans")
+TOPICS = (
+    "wind tunnels",
+    "steam engines",
+    "card catalogues",
+    "tide tables",
+    "glass lenses",
+    "paper mills",
+    "salt pans",
+)
 
 
 @pytest.fixture
@@ -29,7 +40,8 @@ def real_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "text"
     for number, topic in enumerate(TOPICS * 3):
         sections = [
-            f"## The {word} of {topic}, part {number}\n\n" + f"What people say about the {word} of {topic} differs. " * 12
+            f"## The {word} of {topic}, part {number}\n\n"
+            + f"What people say about the {word} of {topic} differs. " * 12
             for word in ("history", "care", "price", "future")
         ]
         place = folder / topic.replace(" ", "-") / f"{number}.md"
@@ -48,7 +60,11 @@ def measured(name: str, folder: Path) -> dict[str, float]:
     assert written["date"].endswith("+00:00")
     figures = written["figures"]
     for figure in figures:
-        assert all(math.isfinite(figure[column]) for column in ("value", "p99", "least") if column in figure), figure
+        assert all(
+            math.isfinite(figure[column])
+            for column in ("value", "p99", "least")
+            if column in figure
+        ), figure
         assert figure["value"] >= 0, figure
     return {f"{figure['what']} {figure['unit']}": figure["value"] for figure in figures}
 
@@ -92,19 +108,25 @@ def test_cold_starts_whole_processes(real_text: Path, tmp_path: Path) -> None:
 def test_peers_get_the_same_vectors_and_the_exact_ones_miss_nothing(tmp_path: Path) -> None:
     answer = measure_peers(tmp_path, "sqlite", *synthetic(300, 32, 5))
     assert {OURS, "numpy"} <= set(answer["peers"])
-    assert set(answer["peers"]) | {name.partition(" at ")[0] for name in answer["left_out"]} == set(ADAPTERS)
+    assert set(answer["peers"]) | {name.partition(" at ")[0] for name in answer["left_out"]} == set(
+        ADAPTERS
+    )
     for name, held in answer["peers"].items():
         assert len(held["seconds"]) == 5
         assert held["recall"] == 1.0 or not ADAPTERS[name].exact, name
 
 
-def test_a_corpus_is_in_the_same_order_wherever_its_files_are(real_text: Path, tmp_path: Path) -> None:
+def test_a_corpus_is_in_the_same_order_wherever_its_files_are(
+    real_text: Path, tmp_path: Path
+) -> None:
     first = find_corpus(10_000)
     moved = tmp_path / "elsewhere" / "deep"
     moved.parent.mkdir()
     real_text.rename(moved)
     second = find_corpus(10_000, str(moved.parent))
-    assert [document.text for document in first.documents] == [document.text for document in second.documents]
+    assert [document.text for document in first.documents] == [
+        document.text for document in second.documents
+    ]
 
 
 def test_a_file_that_is_there_twice_counts_once(real_text: Path) -> None:
@@ -180,9 +202,20 @@ def test_runs_alternate_so_that_noise_falls_on_all() -> None:
     side_by_side({name: lambda name=name: float(seen.append(name) or 0) for name in "abc"}, 2)
     assert "".join(seen) == "abccba"
     asked: list[tuple[str, str]] = []
-    timings = per_query({name: lambda query, name=name: asked.append((name, query)) for name in "ab"}, ["x", "y"], 2)
+    timings = per_query(
+        {name: lambda query, name=name: asked.append((name, query)) for name in "ab"}, ["x", "y"], 2
+    )
     assert [len(timing.runs) for timing in timings.values()] == [4, 4]
-    assert asked[-8:] == [("a", "x"), ("b", "x"), ("b", "y"), ("a", "y"), ("b", "x"), ("a", "x"), ("a", "y"), ("b", "y")]
+    assert asked[-8:] == [
+        ("a", "x"),
+        ("b", "x"),
+        ("b", "y"),
+        ("a", "y"),
+        ("b", "x"),
+        ("a", "x"),
+        ("a", "y"),
+        ("b", "y"),
+    ]
 
 
 def test_a_figure_is_finite_and_knows_its_target() -> None:
@@ -195,11 +228,19 @@ def test_a_figure_is_finite_and_knows_its_target() -> None:
 
 
 def test_a_run_that_was_cut_short_is_taken_up_where_it_ended(
-    real_text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    real_text: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv(COLLECTIONS, raising=False)
     path = tmp_path / "results.json"
-    write(path, "cold", {"hardware": {"commit": hardware()["commit"]}}, Report((Figure("a start", 1.0, "ms"),)))
+    write(
+        path,
+        "cold",
+        {"hardware": {"commit": hardware()["commit"]}},
+        Report((Figure("a start", 1.0, "ms"),)),
+    )
     before = results(path)["cold"]
     assert main(["cold", "quality", "--quick", "--resume", "--json", str(path)]) == 0
     assert "cold is measured already" in capsys.readouterr().out
@@ -210,14 +251,29 @@ def test_a_run_that_was_cut_short_is_taken_up_where_it_ended(
 def test_the_readme_and_the_chart_say_what_was_measured() -> None:
     held = results(RESULTS)
     assert set(held) == set(BENCHMARKS), "make bench"
-    assert README.read_text(encoding="utf-8") == with_figures(README.read_text(encoding="utf-8"), held), "make bench"
+    assert README.read_text(encoding="utf-8") == with_figures(
+        README.read_text(encoding="utf-8"), held
+    ), "make bench"
     assert CHART.read_text(encoding="utf-8") == chart(held)
 
 
 def test_a_target_that_was_missed_is_named() -> None:
-    hardware = {"processor": "A", "cores": 2, "memory_gb": 8.0, "python": "CPython 3", "sqlite": "3"}
-    report = Report((Figure("fast", 3.0, "x", target=Target("<=", 2.0)), Figure("good", 1.0, "x", target=Target("<=", 2.0))))
-    said = block({"store": {"date": "2026-01-02T03:04:05+00:00", "hardware": hardware, **report.json()}})
+    hardware = {
+        "processor": "A",
+        "cores": 2,
+        "memory_gb": 8.0,
+        "python": "CPython 3",
+        "sqlite": "3",
+    }
+    report = Report(
+        (
+            Figure("fast", 3.0, "x", target=Target("<=", 2.0)),
+            Figure("good", 1.0, "x", target=Target("<=", 2.0)),
+        )
+    )
+    said = block(
+        {"store": {"date": "2026-01-02T03:04:05+00:00", "hardware": hardware, **report.json()}}
+    )
     assert "fast" in said.partition("Missed")[2]
     assert "good" not in said.partition("Missed")[2]
 

@@ -1,4 +1,6 @@
-"""Bad input, bad files, bad disks: one clear line, no traceback, nothing half done, the right exit code."""
+"""Bad input, bad files, bad disks: one clear line, no traceback, nothing half done,
+the right exit code.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def call(*args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(args, done.exit_code, done.stdout, done.stderr)
 
 
-def run(*args: str | bytes, before: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *args: str | bytes, before: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
     """The real thing, in a process of its own; before: called in it."""
     done = subprocess.run(
         [sys.executable, "-m", "semantic_core.cli", *args],
@@ -52,7 +56,9 @@ def run(*args: str | bytes, before: Callable[[], None] | None = None) -> subproc
         preexec_fn=before,
         timeout=240,
     )
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8"))
+    return subprocess.CompletedProcess(
+        done.args, done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8")
+    )
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -72,7 +78,11 @@ def answer(*args: str) -> Any:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.mark.parametrize(
@@ -99,7 +109,9 @@ def contents(folder: Path) -> dict[str, bytes]:
         (["plugins", "show", "nope"], ["nope"]),
     ],
 )
-def test_what_cannot_be_done_is_refused_before_anything_is_made(folder: Path, args: list[str], words: list[str]) -> None:
+def test_what_cannot_be_done_is_refused_before_anything_is_made(
+    folder: Path, args: list[str], words: list[str]
+) -> None:
     (folder / "empty").mkdir()
     before = contents(folder)
     refused(call(*args), *words)
@@ -147,7 +159,9 @@ def test_bytes_of_the_shell_that_are_no_text_are_refused(folder: Path) -> None:
         ("cut.txt", "für".encode()[:2], "UTF-8"),
     ],
 )
-def test_a_file_that_is_no_text_is_left_out_and_said(folder: Path, name: str, data: bytes, word: str) -> None:
+def test_a_file_that_is_no_text_is_left_out_and_said(
+    folder: Path, name: str, data: bytes, word: str
+) -> None:
     (folder / "notes" / name).write_bytes(data)
     done = call("ingest", "notes")
     assert done.returncode == 1
@@ -161,7 +175,9 @@ def test_a_file_name_that_is_no_text_is_left_out_and_said(folder: Path) -> None:
     done = call("ingest", "notes")
     assert done.returncode == 1
     assert "caf�.txt" in done.stdout
-    assert json.loads(call("ingest", "notes", "--json").stdout)["failed"][0]["code"] == "TextInvalid"
+    assert (
+        json.loads(call("ingest", "notes", "--json").stdout)["failed"][0]["code"] == "TextInvalid"
+    )
 
 
 def test_utf_16_is_read(folder: Path) -> None:
@@ -194,14 +210,19 @@ def foreign_database(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [foreign_text, foreign_database])
-@pytest.mark.parametrize("args", [["ingest", "notes"], ["search", "x"], ["stats"], ["documents", "delete", "x"]])
+@pytest.mark.parametrize(
+    "args", [["ingest", "notes"], ["search", "x"], ["stats"], ["documents", "delete", "x"]]
+)
 def test_a_file_of_another_program_is_refused_and_untouched(
     folder: Path, make: Callable[[Path], None], args: list[str]
 ) -> None:
     make(folder / "other.db")
     before = contents(folder)
     refused(call(*args, "--db", "other.db"), "other.db")
-    assert json.loads(call(*args, "--db", "other.db", "--json").stdout)["error"]["code"] == "StoreForeign"
+    assert (
+        json.loads(call(*args, "--db", "other.db", "--json").stdout)["error"]["code"]
+        == "StoreForeign"
+    )
     assert contents(folder) == before
 
 
@@ -211,7 +232,10 @@ def test_a_read_only_index_is_searched_and_not_written(folder: Path) -> None:
     (folder / "notes/new.md").write_text("# New\n\nNew text.\n")
     (folder / "index.db").chmod(0o444)
     refused(run("ingest", "notes", "--db", "index.db", before=without_privilege), "index.db")
-    refused(run("documents", "delete", "loops.md", "--db", "index.db", before=without_privilege), "index.db")
+    refused(
+        run("documents", "delete", "loops.md", "--db", "index.db", before=without_privilege),
+        "index.db",
+    )
     found = run("search", "repeat a block", "--db", "index.db", "--json", before=without_privilege)
     assert found.returncode == 0, found.stderr
     assert [hit["key"] for hit in json.loads(found.stdout)["hits"]] == ["loops.md"]
@@ -241,7 +265,10 @@ def test_a_folder_that_may_not_be_written_holds_no_new_index_and_no_settings(fol
     closed.mkdir()
     closed.chmod(0o555)
     try:
-        refused(run("ingest", "notes", "--db", "closed/index.db", before=without_privilege), "closed/index.db")
+        refused(
+            run("ingest", "notes", "--db", "closed/index.db", before=without_privilege),
+            "closed/index.db",
+        )
         os.chdir(closed)
         refused(run("init", before=without_privilege), "semantic-core.toml", "Permission denied")
     finally:
@@ -268,11 +295,16 @@ def test_a_full_disk_is_one_line_and_what_was_finished_stays(folder: Path) -> No
     big = folder / "big"
     big.mkdir()
     for number in range(400):
-        (big / f"{number:03}.txt").write_text(f"Paragraph about topic {number}, told at length. " * 120)
+        (big / f"{number:03}.txt").write_text(
+            f"Paragraph about topic {number}, told at length. " * 120
+        )
     done = run("ingest", "big", before=small_disk)
     assert done.returncode == 2, done
     refused(done, "no space left")
-    assert json.loads(run("ingest", "big", "--json", before=small_disk).stdout)["error"]["code"] == "StoreFull"
+    assert (
+        json.loads(run("ingest", "big", "--json", before=small_disk).stdout)["error"]["code"]
+        == "StoreFull"
+    )
     kept = answer("stats")
     assert kept["collections"]["files"] == kept["documents"] < 401
     assert answer("search", "repeat a block")["hits"][0]["key"] == "loops.md"
@@ -305,7 +337,9 @@ def test_settings_are_written_whole_or_not_at_all(folder: Path) -> None:
         ("plugins = ['peewee', 'nope']", ["nope"]),
     ],
 )
-def test_a_settings_file_that_makes_no_sense_is_refused(folder: Path, text: str, words: list[str]) -> None:
+def test_a_settings_file_that_makes_no_sense_is_refused(
+    folder: Path, text: str, words: list[str]
+) -> None:
     (folder / "semantic-core.toml").write_text(text, "latin-1")
     before = contents(folder)
     refused(call("ingest", "notes"), *words)
@@ -317,8 +351,12 @@ def test_an_unknown_setting_comes_with_the_nearest_known(folder: Path) -> None:
     assert "hint: Did you mean store?" in call("config", "show").stderr
 
 
-@pytest.mark.parametrize("name", ["SEMANTIC_CORE_PLUGINS", "SEMANTIC_CORE_STORE", "SEMANTIC_CORE_EMBEDDER"])
-def test_an_unknown_name_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["SEMANTIC_CORE_PLUGINS", "SEMANTIC_CORE_STORE", "SEMANTIC_CORE_EMBEDDER"]
+)
+def test_an_unknown_name_in_the_environment_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setenv(name, "nope")
     refused(call("ingest", "notes"), "nope")
 
@@ -338,9 +376,14 @@ def test_a_folder_that_may_not_be_looked_into_is_said_and_never_pruned(folder: P
     (folder / "notes/deep").chmod(0)
     try:
         done = run("ingest", "notes", "--prune", before=without_privilege)
-        refused(run("ingest", "notes/deep", before=without_privilege), "notes/deep", "Permission denied")
+        refused(
+            run("ingest", "notes/deep", before=without_privilege), "notes/deep", "Permission denied"
+        )
     finally:
         (folder / "notes/deep").chmod(0o755)
     assert done.returncode == 1
     assert "Cannot look into 'notes/deep': Permission denied" in done.stdout
-    assert [each["key"] for each in answer("documents", "list")["documents"]] == ["deep/functions.txt", "loops.md"]
+    assert [each["key"] for each in answer("documents", "list")["documents"]] == [
+        "deep/functions.txt",
+        "loops.md",
+    ]

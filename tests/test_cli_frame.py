@@ -1,4 +1,6 @@
-"""The frame around every command: help, laziness, errors as words, exit codes, pipes, completion."""
+"""The frame around every command: help, laziness, errors as words, exit codes,
+pipes, completion.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from semantic_core.cli._group import LazyGroup
 from semantic_core.errors import StoreFull
 
 
-def run(*args: str, cwd: Path, env: Mapping[str, str] | None = None, **more: object) -> subprocess.CompletedProcess[str]:
+def run(
+    *args: str, cwd: Path, env: Mapping[str, str] | None = None, **more: object
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "semantic_core.cli", *args],
         cwd=cwd,
@@ -34,9 +38,20 @@ def run(*args: str, cwd: Path, env: Mapping[str, str] | None = None, **more: obj
 
 def test_importing_the_command_line_imports_nothing_heavy(tmp_path: Path) -> None:
     program = "import sys, semantic_core.cli; print(*sorted(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     modules = set(loaded.stdout.split())
-    assert not modules & {"rich", "numpy", "apsw", "peewee", "wordllama", "tokenizers", "markdown_it", "sqlite3"}
+    assert not modules & {
+        "rich",
+        "numpy",
+        "apsw",
+        "peewee",
+        "wordllama",
+        "tokenizers",
+        "markdown_it",
+        "sqlite3",
+    }
     commands = {name for name in modules if name.startswith("semantic_core.cli.")}
     assert commands == {"semantic_core.cli._group", "semantic_core.cli._output"}
 
@@ -45,10 +60,13 @@ def test_help_imports_no_command(tmp_path: Path) -> None:
     program = (
         "import sys\nfrom semantic_core.cli import cli\n"
         "try: cli.main(['--help'])\nexcept SystemExit as end: assert end.code == 0\n"
-        "names = [name for name in sys.modules if name.startswith('semantic_core.cli.') and '._' not in name]\n"
+        "names = [name for name in sys.modules if name.startswith('semantic_core.cli.') and '._' "
+        "not in name]\n"
         "assert not names, names\n"
     )
-    shown = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    shown = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
     assert shown.returncode == 0, shown.stderr
     for name, (_, text) in COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(text[:20])}", shown.stdout, re.MULTILINE)
@@ -59,7 +77,11 @@ def test_help_imports_no_command(tmp_path: Path) -> None:
 def test_every_command_exists_and_takes_json_and_says_which_index_it_is_about(name: str) -> None:
     def leaves(command: click.Command, path: str) -> list[tuple[str, click.Command]]:
         if isinstance(command, click.Group):
-            return [leaf for sub in command.commands.values() for leaf in leaves(sub, f"{path} {sub.name}")]
+            return [
+                leaf
+                for sub in command.commands.values()
+                for leaf in leaves(sub, f"{path} {sub.name}")
+            ]
         return [(path, command)]
 
     command = cli.get_command(click.Context(cli), name)
@@ -68,11 +90,14 @@ def test_every_command_exists_and_takes_json_and_says_which_index_it_is_about(na
         options = {option for parameter in leaf.params for option in parameter.opts}
         assert "--json" in options and options & {"--db", "--app"}, path
         assert leaf.help, path
-        assert all(parameter.help for parameter in leaf.params if isinstance(parameter, click.Option)), path
+        assert all(
+            parameter.help for parameter in leaf.params if isinstance(parameter, click.Option)
+        ), path
 
 
 @pytest.mark.parametrize(
-    ("group", "first"), [([], "init"), (["documents"], "list"), (["plugins"], "list"), (["config"], "show")]
+    ("group", "first"),
+    [([], "init"), (["documents"], "list"), (["plugins"], "list"), (["config"], "show")],
 )
 def test_without_a_command_the_help_is_shown_as_it_is(group: list[str], first: str) -> None:
     shown = CliRunner().invoke(cli, group)
@@ -136,21 +161,31 @@ def failing(error: BaseException) -> click.Command:
 
 
 def test_our_own_errors_are_an_error_line_and_a_hint_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    group = group_of(failing(StoreFull("The disk is full:\nno\x1b[2J room.", hint="Make room.")), monkeypatch)
+    group = group_of(
+        failing(StoreFull("The disk is full:\nno\x1b[2J room.", hint="Make room.")), monkeypatch
+    )
     result = CliRunner().invoke(group, ["go", "--json"])
     assert result.exit_code == 2
     assert result.stderr == "error: The disk is full: no␛[2J room.\nhint: Make room.\n"
     assert json.loads(result.stdout) == {
-        "error": {"code": "StoreFull", "message": "The disk is full:\nno\x1b[2J room.", "hint": "Make room."}
+        "error": {
+            "code": "StoreFull",
+            "message": "The disk is full:\nno\x1b[2J room.",
+            "hint": "Make room.",
+        }
     }
 
 
-def test_an_unexpected_error_asks_to_be_reported_and_shows_its_traceback_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_asks_to_be_reported_and_shows_its_traceback_on_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     group = group_of(failing(ZeroDivisionError("by zero")), monkeypatch)
     monkeypatch.delenv("SEMANTIC_CORE_DEBUG", raising=False)
     result = CliRunner().invoke(group, ["go"])
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: This should not have happened: ZeroDivisionError: by zero\nhint: Please report")
+    assert result.stderr.startswith(
+        "error: This should not have happened: ZeroDivisionError: by zero\nhint: Please report"
+    )
     assert "Traceback" not in result.stderr
     monkeypatch.setenv("SEMANTIC_CORE_DEBUG", "1")
     assert "Traceback" in CliRunner().invoke(group, ["go"]).stderr
@@ -214,7 +249,11 @@ def test_names_of_commands_and_options_complete(tmp_path: Path) -> None:
         env = {"_SEMANTIC_CORE_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": count}
         program = "import semantic_core.cli as c; c.main()"
         done = subprocess.run(
-            [sys.executable, "-c", program], cwd=tmp_path, env={**os.environ, **env}, capture_output=True, text=True
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
         )
         return done.stdout.split()
 

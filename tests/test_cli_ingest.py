@@ -1,4 +1,6 @@
-"""``ingest`` with the real store and embedder: what comes in, what stays out, what goes, what Ctrl-C leaves."""
+"""``ingest`` with the real store and embedder: what comes in, what stays out, what goes,
+what Ctrl-C leaves.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def answer(*args: str, code: int = 0) -> Any:
 
 
 def keys(collection: str = "files") -> list[str]:
-    return [each["key"] for each in answer("documents", "list", "--collection", collection)["documents"]]
+    return [
+        each["key"] for each in answer("documents", "list", "--collection", collection)["documents"]
+    ]
 
 
 def test_files_of_a_folder_are_added_under_their_path_below_it() -> None:
@@ -76,7 +80,12 @@ def test_a_person_reads_what_was_done() -> None:
 
 
 def test_patterns_and_collection_and_single_files() -> None:
-    assert answer("ingest", "notes", "--pattern", "*.png", "--pattern", "deep/*.txt", "--collection", "c")["added"] == 2
+    assert (
+        answer(
+            "ingest", "notes", "--pattern", "*.png", "--pattern", "deep/*.txt", "--collection", "c"
+        )["added"]
+        == 2
+    )
     assert keys("c") == ["deep/functions.txt", "deep/picture.png"]
     assert answer("ingest", "notes/loops.md", "--collection", "one")["added"] == 1
     assert keys("one") == ["loops.md"]
@@ -110,7 +119,11 @@ def test_a_dry_run_changes_nothing_in_an_index_that_is_there(folder: Path) -> No
     (folder / "notes/deep/functions.txt").unlink()
     before = answer("documents", "list")
     told = answer("ingest", "notes", "--dry-run", "--prune")
-    assert (told["added"], told["updated"], told["removed"]) == (["new.md"], ["loops.md"], ["deep/functions.txt"])
+    assert (told["added"], told["updated"], told["removed"]) == (
+        ["new.md"],
+        ["loops.md"],
+        ["deep/functions.txt"],
+    )
     assert told["unchanged"] == 0
     assert answer("documents", "list") == before
     result = call("ingest", "notes", "--dry-run", "--prune")
@@ -118,7 +131,9 @@ def test_a_dry_run_changes_nothing_in_an_index_that_is_there(folder: Path) -> No
 
 
 def test_a_dry_run_sees_what_an_ingest_then_does(folder: Path) -> None:
-    (folder / "notes/front.md").write_text("---\ntitle: Front\ntags: [a, b]\n---\n\n# Matter\n\nText.\n")
+    (folder / "notes/front.md").write_text(
+        "---\ntitle: Front\ntags: [a, b]\n---\n\n# Matter\n\nText.\n"
+    )
     told = answer("ingest", "notes", "--dry-run")
     report = answer("ingest", "notes")
     assert (len(told["added"]), told["estimated_chunks"]) == (report["added"], report["chunks"])
@@ -181,9 +196,12 @@ def test_a_tenant_in_an_index_without_tenants_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "args", "code"), [("true", [], "TenantRequired"), ("false", ["--tenant", "a"], "TenantRefused")]
+    ("setting", "args", "code"),
+    [("true", [], "TenantRequired"), ("false", ["--tenant", "a"], "TenantRefused")],
 )
-def test_a_new_index_of_the_other_kind_is_not_even_made(folder: Path, setting: str, args: list[str], code: str) -> None:
+def test_a_new_index_of_the_other_kind_is_not_even_made(
+    folder: Path, setting: str, args: list[str], code: str
+) -> None:
     (folder / "semantic-core.toml").write_text(f"multi_tenant = {setting}\n")
     assert answer("ingest", "notes", *args, code=2)["error"]["code"] == code
     assert not list(folder.glob("*.db*"))
@@ -194,7 +212,9 @@ def test_an_interrupted_ingest_keeps_what_was_finished_and_goes_on_from_there(fo
     big = folder / "big"
     big.mkdir()
     for number in range(1500):
-        (big / f"{number:04}.txt").write_text(f"Note {number}.\n\n" + f"Paragraph about topic {number}. " * 120)
+        (big / f"{number:04}.txt").write_text(
+            f"Note {number}.\n\n" + f"Paragraph about topic {number}. " * 120
+        )
     program = (
         "import os, signal, sys\n"
         "import semantic_core._ingest as flow\n"
@@ -209,11 +229,17 @@ def test_an_interrupted_ingest_keeps_what_was_finished_and_goes_on_from_there(fo
         "main()\n"
     )
     process = subprocess.run(
-        [sys.executable, "-c", program, "ingest", "big"], cwd=folder, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program, "ingest", "big"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert process.returncode == 130, process.stderr
     assert "Traceback" not in process.stderr
-    told = re.search(r"Interrupted: ([\d,]+) of 1,500 files were finished and are kept\.", process.stderr)
+    told = re.search(
+        r"Interrupted: ([\d,]+) of 1,500 files were finished and are kept\.", process.stderr
+    )
     assert told, process.stderr
     kept = int(told[1].replace(",", ""))
     assert 0 < kept < 1500
@@ -231,20 +257,25 @@ def test_ctrl_c_at_any_moment_leaves_an_index_that_is_whole(folder: Path, after:
     big = folder / "big"
     big.mkdir()
     for number in range(600):
-        (big / f"{number:04}.txt").write_text("".join(f"Topic {number}, sentence {each}. " for each in range(250)))
+        (big / f"{number:04}.txt").write_text(
+            "".join(f"Topic {number}, sentence {each}. " for each in range(250))
+        )
     program = (
         "import signal\n"
         "import semantic_core._ingest as flow\n"
         "signal.signal(signal.SIGPROF, signal.default_int_handler)\n"
         "run = flow.Ingest.run\n"
         "def timed(self, *args):\n"
-        f"    signal.setitimer(signal.ITIMER_PROF, {after})  # of processor time: load moves nothing\n"
+        f"    signal.setitimer(signal.ITIMER_PROF, {after})  # of processor time: load moves "
+        "nothing\n"
         "    return run(self, *args)\n"
         "flow.Ingest.run = timed\n"
         "from semantic_core.cli import main\n"
         "main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, "ingest", "big"], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, "ingest", "big"], cwd=folder, capture_output=True, text=True
+    )
     assert done.returncode == 130, done
     assert "Traceback" not in done.stderr
     kept = answer("stats")["documents"]

@@ -32,7 +32,10 @@ def test_forms_of_a_word_are_marked(query: str, text: str, expected: list[str]) 
     assert marked(query, text) == expected
 
 
-@pytest.mark.parametrize(("query", "text"), [("sing", "s sings singing"), ("need", "nee"), ("status", "stat"), ("bed", "b")])
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [("sing", "s sings singing"), ("need", "nee"), ("status", "stat"), ("bed", "b")],
+)
 def test_short_words_are_not_cut_to_nothing(query: str, text: str) -> None:
     assert text.split()[0] not in marked(query, text)
 
@@ -60,7 +63,9 @@ def test_a_word_always_marks_itself(word: str) -> None:
     assert marked(word, f"before, {word}, after")
 
 
-@pytest.mark.parametrize(("one", "other"), [("ℌ", "h"), ("ﬁle", "FILE"), ("Ⅷ", "viii"), ("Ω", "ω"), ("İ", "i")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("ℌ", "h"), ("ﬁle", "FILE"), ("Ⅷ", "viii"), ("Ω", "ω"), ("İ", "i")]
+)
 def test_case_accents_and_typography_are_no_difference(one: str, other: str) -> None:
     assert fold(one) == fold(other)
 

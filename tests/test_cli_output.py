@@ -30,7 +30,10 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 @given(st.text())
 def test_visible_text_has_no_control_characters(text: str) -> None:
     for shown in (_output.visible(text), _output.visible(text, lines=True).replace("\n", "")):
-        assert not any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) < 0xE000 for char in shown)
+        assert not any(
+            ord(char) < 32 or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) < 0xE000
+            for char in shown
+        )
 
 
 def test_visible_text_keeps_its_lines_when_asked() -> None:
@@ -47,7 +50,9 @@ def test_marks_are_sent_to_a_terminal_only(plain_environment: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_nothing_is_marked_where_that_is_not_wanted(plain_environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_nothing_is_marked_where_that_is_not_wanted(
+    plain_environment: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     plain_environment.setattr(sys, "stdout", Terminal())
     plain_environment.setenv(name, value)
     assert _output.render(Text("repeat", "bold red"), width=20) == "repeat"
@@ -58,7 +63,12 @@ def test_square_brackets_of_a_document_are_no_markup(plain_environment: pytest.M
     assert _output.render(Text("[bold]x[/bold] :smile:"), width=40) == "[bold]x[/bold] :smile:"
 
 
-@given(st.recursive(st.text() | st.integers() | st.booleans() | st.none(), lambda inner: st.lists(inner, max_size=3)))
+@given(
+    st.recursive(
+        st.text() | st.integers() | st.booleans() | st.none(),
+        lambda inner: st.lists(inner, max_size=3),
+    )
+)
 def test_json_is_read_back_as_it_was_and_holds_no_control_characters(value: object) -> None:
     with pytest.MonkeyPatch.context() as patch:
         stream = io.StringIO()
@@ -77,7 +87,9 @@ def test_json_is_ascii_where_the_stream_is(monkeypatch: pytest.MonkeyPatch) -> N
     assert json.loads(raw.getvalue().decode("ascii")) == {"text": "日本é"}
 
 
-def test_a_reader_that_went_away_ends_the_output_and_not_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_that_went_away_ends_the_output_and_not_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Gone(io.StringIO):
         def flush(self) -> None:
             raise BrokenPipeError

@@ -1,4 +1,6 @@
-"""The command line with third-party plugins: an embedder that is away, a plugin that cannot be imported."""
+"""The command line with third-party plugins: an embedder that is away,
+a plugin that cannot be imported.
+"""
 
 from __future__ import annotations
 
@@ -90,30 +92,44 @@ def test_an_ingest_while_the_embedder_is_away_leaves_a_gap_and_says_so(folder: P
     assert "1 passage without a vector" in result.stdout
     assert "The line is dead." in result.stdout
     doctor = answer("doctor", code=1)
-    assert any("without a vector" in each["told"] for each in doctor["findings"] if each["status"] == "problem")
-    assert any(each["part"] == "embedder" and each["status"] == "problem" for each in doctor["findings"])
+    assert any(
+        "without a vector" in each["told"]
+        for each in doctor["findings"]
+        if each["status"] == "problem"
+    )
+    assert any(
+        each["part"] == "embedder" and each["status"] == "problem" for each in doctor["findings"]
+    )
     (folder / "away").unlink()
     assert answer("ingest", "notes")["complete"] is True
     assert answer("stats")["pending"] == 0
     assert answer("doctor")["healthy"] is True
 
 
-def test_an_index_of_another_embedder_is_refused_with_both_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_of_another_embedder_is_refused_with_both_names(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     call("ingest", "notes")
     monkeypatch.delenv("SEMANTIC_CORE_EMBEDDER")
     result = call("search", "repeat")
     assert result.exit_code == 2
     assert "moody" in result.stderr
     assert result.stderr.startswith("error: ")
-    problems = [each["part"] for each in answer("doctor", code=1)["findings"] if each["status"] == "problem"]
+    problems = [
+        each["part"] for each in answer("doctor", code=1)["findings"] if each["status"] == "problem"
+    ]
     assert problems == ["space"]
 
 
-def test_a_plugin_that_cannot_be_imported_stops_nothing_and_the_doctor_names_it(folder: Path) -> None:
+def test_a_plugin_that_cannot_be_imported_stops_nothing_and_the_doctor_names_it(
+    folder: Path,
+) -> None:
     install(folder / "site", "sick_plugin", "raise RuntimeError('no such device')\n")
     assert call("ingest", "notes").exit_code == 0
     assert answer("search", "repeat")["hits"]
-    problems = [each for each in answer("doctor", code=1)["findings"] if each["status"] == "problem"]
+    problems = [
+        each for each in answer("doctor", code=1)["findings"] if each["status"] == "problem"
+    ]
     assert len(problems) == 1
     assert "sick_plugin" in problems[0]["told"]
     assert "no such device" in problems[0]["told"]

@@ -33,13 +33,19 @@ def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobEmb
     site = tmp_path / "site"
     (site / "jobs_plugin-1.0.dist-info").mkdir(parents=True)
     (site / "jobs_plugin.py").write_text(PLUGIN)
-    (site / "jobs_plugin-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: jobs_plugin\nVersion: 1.0\n")
-    (site / "jobs_plugin-1.0.dist-info/entry_points.txt").write_text("[semantic_core]\njobs_plugin = jobs_plugin\n")
+    (site / "jobs_plugin-1.0.dist-info/METADATA").write_text(
+        "Metadata-Version: 2.1\nName: jobs_plugin\nVersion: 1.0\n"
+    )
+    (site / "jobs_plugin-1.0.dist-info/entry_points.txt").write_text(
+        "[semantic_core]\njobs_plugin = jobs_plugin\n"
+    )
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("SEMANTIC_CORE_EMBEDDER", "jobs")
     (tmp_path / "notes").mkdir()
     for number in range(12):
-        (tmp_path / f"notes/{number:02}.txt").write_text(f"Beans and peas climb, says note {number}.")
+        (tmp_path / f"notes/{number:02}.txt").write_text(
+            f"Beans and peas climb, says note {number}."
+        )
     import jobs_plugin
 
     yield jobs_plugin.PROVIDER
@@ -61,14 +67,26 @@ def test_a_folder_goes_through_the_queue(provider: JobEmbedder) -> None:
     assert (report["added"], report["pending"], report["embedded"]) == (12, 12, 0)
     assert answer("search", "peas")["hits"]
     told = answer("queue", "status")
-    assert (told["pending"], told["ready"], told["jobs"]) == (12, 0, []) and told["estimate"]["tokens"] > 0
+    assert (told["pending"], told["ready"], told["jobs"]) == (12, 0, []) and told["estimate"][
+        "tokens"
+    ] > 0
     [job] = answer("queue", "flush")["jobs"]
-    assert (job["status"], job["sent"], job["ended_at"], job["created_at"][10]) == ("SUBMITTED", 12, None, "T")
+    assert (job["status"], job["sent"], job["ended_at"], job["created_at"][10]) == (
+        "SUBMITTED",
+        12,
+        None,
+        "T",
+    )
     provider.finish()
     [job] = answer("queue", "sync")["jobs"]
     assert (job["status"], job["succeeded"], job["cleaned"]) == ("COMPLETED", 12, True)
     [cost] = answer("costs")["costs"]
-    assert (cost["collection"], cost["lane"], cost["passages"], cost["tokens"]) == ("files", "batch", 12, job["tokens"])
+    assert (cost["collection"], cost["lane"], cost["passages"], cost["tokens"]) == (
+        "files",
+        "batch",
+        12,
+        job["tokens"],
+    )
     assert answer("costs")["totals"] == {"USD": cost["amount"]}
     assert answer("costs", "--since", "2999-01")["costs"] == []
 
@@ -80,12 +98,18 @@ def test_words_for_people(provider: JobEmbedder) -> None:
     assert "pending" in told and "12" in told and "USD at once" in told
     assert "No job was made. 12 passages wait" in call("queue", "flush", "--min-size", "99").stdout
     dry = call("queue", "flush", "--dry-run").stdout
-    assert dry.startswith("Dry run: nothing was submitted. 12 passages, about ") and "USD in jobs" in dry
+    assert (
+        dry.startswith("Dry run: nothing was submitted. 12 passages, about ")
+        and "USD in jobs" in dry
+    )
     assert "SUBMITTED" in call("queue", "flush").stdout
     provider.finish("errors")
     call("queue", "sync")
     result = call("queue", "status", code=1)
-    assert "given up: files/01.txt#0: It was refused." in result.stderr and "queue retry" in result.stderr
+    assert (
+        "given up: files/01.txt#0: It was refused." in result.stderr
+        and "queue retry" in result.stderr
+    )
     assert "COMPLETED" in result.stdout
     assert call("queue", "retry").stdout == "6 passages wait again.\n"
     assert call("queue", "retry").stdout == "No passage was given up.\n"
@@ -96,7 +120,9 @@ def test_words_for_people(provider: JobEmbedder) -> None:
 def test_an_index_that_cost_nothing_says_so() -> None:
     call("ingest", "notes", "--mode", "async")
     assert call("costs").stdout == "Nothing was spent.\n"
-    assert call("queue", "flush", "--min-size", "0", "--db", "none.db", code=2).stderr.startswith("error: There is no index")
+    assert call("queue", "flush", "--min-size", "0", "--db", "none.db", code=2).stderr.startswith(
+        "error: There is no index"
+    )
 
 
 def test_a_job_is_cancelled_by_the_beginning_of_its_id(provider: JobEmbedder) -> None:
@@ -122,7 +148,9 @@ def test_following_ends_with_the_last_job(provider: JobEmbedder) -> None:
 
     provider.before = before
     result = call("queue", "sync", "--follow", "--interval", "0.01")
-    assert result.stdout.count("COMPLETED") == 3 and "3 open jobs, 0 of 12 passages" in result.stderr
+    assert (
+        result.stdout.count("COMPLETED") == 3 and "3 open jobs, 0 of 12 passages" in result.stderr
+    )
 
 
 def test_a_job_that_cannot_be_sent_yet_is_told(provider: JobEmbedder) -> None:
@@ -141,7 +169,10 @@ def test_a_job_that_cannot_be_sent_yet_is_told(provider: JobEmbedder) -> None:
 def test_no_key_for_jobs_is_one_line(provider: JobEmbedder) -> None:
     call("ingest", "notes", "--mode", "async")
     provider.jobs_set_up = False
-    assert call("queue", "flush", code=2).stderr.splitlines()[0] == "error: Batch jobs need a key of their own."
+    assert (
+        call("queue", "flush", code=2).stderr.splitlines()[0]
+        == "error: Batch jobs need a key of their own."
+    )
 
 
 def test_a_dry_run_tells_tokens_price_and_time(provider: JobEmbedder) -> None:
@@ -149,7 +180,10 @@ def test_a_dry_run_tells_tokens_price_and_time(provider: JobEmbedder) -> None:
     estimate = told["estimate"]
     report = answer("ingest", "notes")
     billed = provider.tokens_billed["interactive"]
-    assert abs(estimate["tokens"] - billed) <= 0.05 * billed and report["embedded"] == estimate["passages"] == 12
+    assert (
+        abs(estimate["tokens"] - billed) <= 0.05 * billed
+        and report["embedded"] == estimate["passages"] == 12
+    )
     assert estimate["currency"] == "USD" and estimate["seconds"]["batch"] == 86_400
     call("documents", "delete", "00.txt")
     assert "USD at once" in call("ingest", "notes", "--dry-run").stdout

@@ -56,7 +56,9 @@ def test_characters_left_are_estimated_from_the_bytes_so_far(tmp_path: Path) -> 
     ("chunks", "characters", "all_characters", "expected"),
     [(0, 0, 1000, 0), (10, 1000, 3000, 30), (10, 1000, 1000, 10), (10, 1000, 900, 10)],
 )
-def test_chunks_left_follow_from_characters_left(chunks: int, characters: int, all_characters: int, expected: int) -> None:
+def test_chunks_left_follow_from_characters_left(
+    chunks: int, characters: int, all_characters: int, expected: int
+) -> None:
     assert estimated_chunks(chunks, characters, all_characters) == expected
 
 
@@ -70,5 +72,7 @@ def test_chunks_left_follow_from_characters_left(chunks: int, characters: int, a
         (3600, 10, 30, "2.0 h left"),
     ],
 )
-def test_the_time_left_follows_from_the_speed_so_far(elapsed: float, chunks: int, total: int, shown: str) -> None:
+def test_the_time_left_follows_from_the_speed_so_far(
+    elapsed: float, chunks: int, total: int, shown: str
+) -> None:
     assert time_left(elapsed, chunks, total) == shown

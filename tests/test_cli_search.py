@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from semantic_core.cli import cli
 
 HIT_KEYS = {
-    "tenant", "collection", "key", "position", "title", "headings", "text", "start", "end", "score", "ranks", "metadata",
+    "tenant", "collection", "key", "position", "title", "headings", "text", "start", "end", "score",
+    "ranks", "metadata",
 }  # fmt: skip
 LOOPS = """---
 lang: en
@@ -34,7 +35,7 @@ If decides between two blocks.
 ## Functions
 
 A function groups statements under a name, to be called again.
-"""
+"""  # noqa: E501
 COOKING = """---
 lang: de
 year: 2019
@@ -53,8 +54,12 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "notes").mkdir()
     (folder / "notes/loops.md").write_text(LOOPS, "utf-8")
     (folder / "notes/kochen.md").write_text(COOKING, "utf-8")
-    (folder / "notes/plain.txt").write_text("Statements about nothing in particular. \x1b[31mRed\x1b[0m text.", "utf-8")
-    result = CliRunner().invoke(cli, ["ingest", str(folder / "notes"), "--db", str(folder / "index.db")])
+    (folder / "notes/plain.txt").write_text(
+        "Statements about nothing in particular. \x1b[31mRed\x1b[0m text.", "utf-8"
+    )
+    result = CliRunner().invoke(
+        cli, ["ingest", str(folder / "notes"), "--db", str(folder / "index.db")]
+    )
     assert result.exit_code == 0, result.output
     return folder / "index.db"
 
@@ -86,7 +91,11 @@ def test_the_right_passage_comes_first(index: Path) -> None:
 def test_the_json_of_a_search_has_exactly_these_keys(index: Path) -> None:
     found = answer(index, "search", "how to repeat something", "-n", "2")
     assert set(found) == {"query", "mode", "degraded", "timings_ms", "hits"}
-    assert (found["query"], found["mode"], found["degraded"]) == ("how to repeat something", "hybrid", False)
+    assert (found["query"], found["mode"], found["degraded"]) == (
+        "how to repeat something",
+        "hybrid",
+        False,
+    )
     assert found["timings_ms"]["total"] > 0
     assert len(found["hits"]) == 2
     for hit in found["hits"]:
@@ -133,7 +142,9 @@ def test_several_words_need_no_quotes(index: Path) -> None:
         (["tags=beginner", "lang=de"], set()),
     ],
 )
-def test_where_narrows_search_and_list(index: Path, conditions: list[str], expected: set[str]) -> None:
+def test_where_narrows_search_and_list(
+    index: Path, conditions: list[str], expected: set[str]
+) -> None:
     options = [part for condition in conditions for part in ("--where", condition)]
     found = answer(index, "search", "statements blocks butter", *options)
     assert {hit["key"] for hit in found["hits"]} == expected
@@ -150,14 +161,20 @@ def test_the_mode_used_is_the_mode_asked_for(index: Path, mode: str) -> None:
 
 
 def test_chunks_gives_every_passage_and_documents_the_best(index: Path) -> None:
-    chunks = [(hit["key"], hit["position"]) for hit in answer(index, "search", "statements", "--chunks", "-n", "50")["hits"]]
+    chunks = [
+        (hit["key"], hit["position"])
+        for hit in answer(index, "search", "statements", "--chunks", "-n", "50")["hits"]
+    ]
     documents = [hit["key"] for hit in answer(index, "search", "statements", "-n", "50")["hits"]]
     assert len(chunks) == len(set(chunks)) > len(documents) == len(set(documents)) == 3
 
 
 def test_offset_and_limit_cut_one_list(index: Path) -> None:
     whole = [hit["key"] for hit in answer(index, "search", "statements")["hits"]]
-    assert [hit["key"] for hit in answer(index, "search", "statements", "-n", "1", "--offset", "1")["hits"]] == whole[1:2]
+    assert [
+        hit["key"]
+        for hit in answer(index, "search", "statements", "-n", "1", "--offset", "1")["hits"]
+    ] == whole[1:2]
     assert call(index, "search", "statements", "--offset", "1").stdout.startswith("2. ")
 
 
@@ -167,8 +184,12 @@ def test_context_gives_the_neighbours(index: Path) -> None:
     place = found["hits"][0]["position"]
     assert [each["position"] for each in context["before"]] == ([place - 1] if place else [])
     assert all(each["position"] == place + 1 for each in context["after"])
-    shown = call(index, "search", "if decides between two blocks", "-n", "1", "--context", "3").stdout
-    assert shown.index("For and while") < shown.index("If decides") < shown.index("A function groups")
+    shown = call(
+        index, "search", "if decides between two blocks", "-n", "1", "--context", "3"
+    ).stdout
+    assert (
+        shown.index("For and while") < shown.index("If decides") < shown.index("A function groups")
+    )
 
 
 def test_nothing_found_is_said_in_words_with_a_suggestion_and_is_no_error(index: Path) -> None:
@@ -210,7 +231,10 @@ def test_a_document_is_shown_with_what_is_known_of_it(index: Path) -> None:
 def test_a_document_that_is_not_there_is_bad_input(index: Path) -> None:
     result = call(index, "documents", "show", "nothing.md")
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[0] == "error: There is no document 'nothing.md' in collection 'files'."
+    assert (
+        result.stderr.splitlines()[0]
+        == "error: There is no document 'nothing.md' in collection 'files'."
+    )
 
 
 def test_deleted_documents_are_gone_and_missing_ones_are_said(tmp_path: Path) -> None:
@@ -218,7 +242,10 @@ def test_deleted_documents_are_gone_and_missing_ones_are_said(tmp_path: Path) ->
     (tmp_path / "b.txt").write_text("beta text")
     index = tmp_path / "index.db"
     call(index, "ingest", str(tmp_path))
-    assert answer(index, "documents", "delete", "a.txt", "nothing.txt", code=1) == {"removed": 1, "missing": ["nothing.txt"]}
+    assert answer(index, "documents", "delete", "a.txt", "nothing.txt", code=1) == {
+        "removed": 1,
+        "missing": ["nothing.txt"],
+    }
     assert [hit["key"] for hit in answer(index, "search", "alpha text")["hits"]] == ["b.txt"]
     result = call(index, "documents", "delete", "b.txt")
     assert (result.exit_code, result.stdout) == (0, "Removed 1 document.\n")

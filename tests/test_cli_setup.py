@@ -33,13 +33,18 @@ def test_init_writes_a_file_that_names_every_setting_and_changes_none(folder: Pa
     written = (folder / "semantic-core.toml").read_text()
     for key in _KEYS:
         assert key in written
-    assert dict(read_config().values) == {**read_config(start=Path("/")).values, "path": str(folder / "semantic-core.db")}
+    assert dict(read_config().values) == {
+        **read_config(start=Path("/")).values,
+        "path": str(folder / "semantic-core.db"),
+    }
 
 
 def test_every_setting_init_leaves_out_is_one_when_it_is_uncommented(folder: Path) -> None:
     call("init")
     lines = (folder / "semantic-core.toml").read_text().splitlines()
-    settings = [line.removeprefix("# ") for line in lines if " = " in line or line.startswith(("# [", "["))]
+    settings = [
+        line.removeprefix("# ") for line in lines if " = " in line or line.startswith(("# [", "["))
+    ]
     (folder / "semantic-core.toml").write_text("\n".join(settings))
     assert set(tomllib.loads("\n".join(settings))) == set(_KEYS)
     assert read_config().values["store_options"]
@@ -56,14 +61,18 @@ def test_init_overwrites_only_when_told(folder: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["semantic-core.toml"]
 
 
-@pytest.mark.parametrize("path", ["my notes.db", 'a "quoted" name\\n.db', "日本.db", "tab\there.db"])
+@pytest.mark.parametrize(
+    "path", ["my notes.db", 'a "quoted" name\\n.db', "日本.db", "tab\there.db"]
+)
 def test_init_takes_the_index_by_name(folder: Path, path: str) -> None:
     result = call("init", "--db", path, "--json")
     assert json.loads(result.stdout) == {"created": str(folder / "semantic-core.toml")}
     assert read_config().values["path"] == str(folder / path)
 
 
-def test_config_show_says_where_each_setting_comes_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_config_show_says_where_each_setting_comes_from(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "semantic-core.toml").write_text('store = "sqlite"\npath = "here.db"\n')
     monkeypatch.setenv("SEMANTIC_CORE_MAX_CHARS", "500")
     shown = json.loads(call("config", "show", "--db", "there.db", "--json").stdout)
@@ -71,7 +80,10 @@ def test_config_show_says_where_each_setting_comes_from(folder: Path, monkeypatc
     settings = shown["settings"]
     assert settings["path"] == {"value": "there.db", "source": "argument"}
     assert settings["max_chars"] == {"value": 500, "source": "environment SEMANTIC_CORE_MAX_CHARS"}
-    assert settings["store"] == {"value": "sqlite", "source": f"file {folder / 'semantic-core.toml'}"}
+    assert settings["store"] == {
+        "value": "sqlite",
+        "source": f"file {folder / 'semantic-core.toml'}",
+    }
     assert settings["embedder"] == {"value": "wordllama", "source": "default"}
     text = call("config", "show", "--db", "there.db").stdout
     assert "there.db" in text
@@ -79,10 +91,19 @@ def test_config_show_says_where_each_setting_comes_from(folder: Path, monkeypatc
 
 
 @pytest.mark.parametrize("option", ["api_key", "TOKEN", "client_secret", "db_password"])
-def test_secrets_are_never_shown(folder: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
-    (folder / "semantic-core.toml").write_text(f'[embedder_options]\n{option} = "canary-1"\nregion = "eu"\n')
+def test_secrets_are_never_shown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    (folder / "semantic-core.toml").write_text(
+        f'[embedder_options]\n{option} = "canary-1"\nregion = "eu"\n'
+    )
     monkeypatch.setenv(f"SEMANTIC_CORE_STORE_OPTIONS__{option.upper()}", "canary-2")
-    for args in (["config", "show"], ["config", "show", "--json"], ["doctor"], ["doctor", "--json"]):
+    for args in (
+        ["config", "show"],
+        ["config", "show", "--json"],
+        ["doctor"],
+        ["doctor", "--json"],
+    ):
         assert "canary" not in call(*args).output
     assert "eu" in call("config", "show").stdout
 
@@ -96,7 +117,11 @@ def doctor(code: int, *args: str) -> dict[str, Any]:
 
 
 def told(answer: dict[str, Any], part: str, status: str) -> list[str]:
-    return [each["told"] for each in answer["findings"] if (each["part"], each["status"]) == (part, status)]
+    return [
+        each["told"]
+        for each in answer["findings"]
+        if (each["part"], each["status"]) == (part, status)
+    ]
 
 
 def test_a_fresh_installation_is_healthy_and_no_index_is_made(folder: Path) -> None:
@@ -132,7 +157,9 @@ def test_a_foreign_index_is_a_problem(folder: Path) -> None:
     assert result.stdout.endswith("1 problem found.\n")
 
 
-def test_an_index_of_another_embedder_is_a_problem_of_the_space(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_of_another_embedder_is_a_problem_of_the_space(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "a.txt").write_text("some text")
     call("ingest", "a.txt")
     monkeypatch.setenv("SEMANTIC_CORE_EMBEDDER_OPTIONS__DIMENSIONS", "64")
@@ -140,7 +167,9 @@ def test_an_index_of_another_embedder_is_a_problem_of_the_space(folder: Path, mo
     assert told(answer, "space", "problem")
 
 
-def test_a_missing_plugin_is_a_problem_with_its_remedy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_plugin_is_a_problem_with_its_remedy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "peewee,wordllama,markdown,nope")
     answer = doctor(1)
     problems = [each for each in answer["findings"] if each["status"] == "problem"]
@@ -175,16 +204,27 @@ def test_doctor_says_what_it_cannot_repair(folder: Path) -> None:
     damage("update chunk set text = 'changed' where id = 1")
     answer = json.loads(call("doctor", "--repair", "--json").stdout)
     assert not answer["healthy"]
-    assert any("Ingest these documents again" in finding["remedy"] for finding in answer["findings"])
+    assert any(
+        "Ingest these documents again" in finding["remedy"] for finding in answer["findings"]
+    )
 
 
 def test_a_backup_is_an_index_with_the_same_content(folder: Path) -> None:
     ingested(folder)
     copied = call("backup", "copy.db", "--json")
     assert copied.exit_code == 0
-    assert json.loads(copied.stdout) == {"path": "copy.db", "bytes": (folder / "copy.db").stat().st_size}
-    for command in (["documents", "list"], ["search", "walrus ice", "--mode", "text"], ["search", "river animals"]):
-        original, copy = (json.loads(call(*command, "--json", *more).stdout) for more in ([], ["--db", "copy.db"]))
+    assert json.loads(copied.stdout) == {
+        "path": "copy.db",
+        "bytes": (folder / "copy.db").stat().st_size,
+    }
+    for command in (
+        ["documents", "list"],
+        ["search", "walrus ice", "--mode", "text"],
+        ["search", "river animals"],
+    ):
+        original, copy = (
+            json.loads(call(*command, "--json", *more).stdout) for more in ([], ["--db", "copy.db"])
+        )
         for answer in (original, copy):
             answer.pop("timings_ms", None)
         assert copy == original

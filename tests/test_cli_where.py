@@ -51,7 +51,9 @@ def meets(condition: str, **metadata: object) -> bool:
         ("path=a/b c.md", {"path": "a/b c.md"}, True),
     ],
 )
-def test_a_condition_means_what_a_person_means(condition: str, metadata: dict[str, object], expected: bool) -> None:
+def test_a_condition_means_what_a_person_means(
+    condition: str, metadata: dict[str, object], expected: bool
+) -> None:
     assert meets(condition, **metadata) is expected
 
 
@@ -67,7 +69,9 @@ def test_no_condition_is_no_filter() -> None:
     assert parse_where([]) is None
 
 
-@pytest.mark.parametrize("condition", ["", "lang", "=en", " = ", "<5", "!", "\x01=1", "half\udc80=1", "k=half\udc80"])
+@pytest.mark.parametrize(
+    "condition", ["", "lang", "=en", " = ", "<5", "!", "\x01=1", "half\udc80=1", "k=half\udc80"]
+)
 def test_what_is_no_condition_is_refused(condition: str) -> None:
     with pytest.raises(FilterInvalid):
         parse_where([condition])

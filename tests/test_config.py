@@ -28,7 +28,9 @@ KEYS = [
 ]
 
 
-def settings(folder: Path, file: str = "", environment: Mapping[str, str] | None = None, **overrides: Any) -> dict[str, Any]:
+def settings(
+    folder: Path, file: str = "", environment: Mapping[str, str] | None = None, **overrides: Any
+) -> dict[str, Any]:
     if file:
         (folder / "semantic-core.toml").write_text(file)
     read = read_config(None, overrides, environment=environment or {}, start=folder)
@@ -46,20 +48,34 @@ def test_each_layer_beats_the_one_below(tmp_path: Path) -> None:
     file, environment = 'embedder = "file"', {"SEMANTIC_CORE_EMBEDDER": "environment"}
     assert settings(tmp_path, file)["embedder"] == ("file", "file")
     assert settings(tmp_path, file, environment)["embedder"] == ("environment", "environment")
-    assert settings(tmp_path, file, environment, embedder="argument")["embedder"] == ("argument", "argument")
-    assert settings(tmp_path, file, environment, embedder=None)["embedder"] == ("environment", "environment")
+    assert settings(tmp_path, file, environment, embedder="argument")["embedder"] == (
+        "argument",
+        "argument",
+    )
+    assert settings(tmp_path, file, environment, embedder=None)["embedder"] == (
+        "environment",
+        "environment",
+    )
 
 
 def test_freshness_is_one_goal_or_one_for_each_collection(tmp_path: Path) -> None:
-    assert settings(tmp_path, environment={"SEMANTIC_CORE_FRESHNESS": "24h"})["freshness"][0] == "24h"
-    assert settings(tmp_path, "[freshness]\n'*' = '24h'\nnews = 'now'")["freshness"][0] == {"*": "24h", "news": "now"}
+    assert (
+        settings(tmp_path, environment={"SEMANTIC_CORE_FRESHNESS": "24h"})["freshness"][0] == "24h"
+    )
+    assert settings(tmp_path, "[freshness]\n'*' = '24h'\nnews = 'now'")["freshness"][0] == {
+        "*": "24h",
+        "news": "now",
+    }
 
 
 def test_options_of_all_layers_come_together(tmp_path: Path) -> None:
     read = settings(
         tmp_path,
         "[store_options]\ndurability = 'normal'\nbusy_timeout = 5",
-        {"SEMANTIC_CORE_STORE_OPTIONS__BUSY_TIMEOUT": "2.5", "SEMANTIC_CORE_STORE_OPTIONS__FAST": "true"},
+        {
+            "SEMANTIC_CORE_STORE_OPTIONS__BUSY_TIMEOUT": "2.5",
+            "SEMANTIC_CORE_STORE_OPTIONS__FAST": "true",
+        },
         store_options={"durability": "full"},
     )
     assert read["store_options"][0] == {"durability": "full", "busy_timeout": 2.5, "fast": True}
@@ -86,7 +102,9 @@ def test_a_file_can_be_named_by_argument_or_environment(tmp_path: Path) -> None:
     named.write_text('embedder = "named"')
     assert read_config(named, {}, environment={}, start=tmp_path).values["embedder"] == "named"
     environment = {"SEMANTIC_CORE_CONFIG": str(named)}
-    assert read_config(None, {}, environment=environment, start=tmp_path).values["embedder"] == "named"
+    assert (
+        read_config(None, {}, environment=environment, start=tmp_path).values["embedder"] == "named"
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,10 +113,20 @@ def test_a_file_can_be_named_by_argument_or_environment(tmp_path: Path) -> None:
         ('embeder = "x"', {}, {}, "unknown setting 'embeder'. Did you mean embedder?"),
         ("", {"SEMANTIC_CORE_EMBEDER": "x"}, {}, "Did you mean SEMANTIC_CORE_EMBEDDER?"),
         ("", {}, {"pth": "x"}, "argument: unknown setting 'pth'. Did you mean path?"),
-        ("", {}, {"zzz": "x"}, "There are budget, embedder, embedder_options, freshness, max_chars"),
+        (
+            "",
+            {},
+            {"zzz": "x"},
+            "There are budget, embedder, embedder_options, freshness, max_chars",
+        ),
         ("max_chars = 'many'", {}, {}, "max_chars must be a whole number from 1, got 'many'"),
         ("max_chars = true", {}, {}, "max_chars must be a whole number"),
-        ("", {"SEMANTIC_CORE_MULTI_TENANT": "maybe"}, {}, "multi_tenant must be true or false, got 'maybe'"),
+        (
+            "",
+            {"SEMANTIC_CORE_MULTI_TENANT": "maybe"},
+            {},
+            "multi_tenant must be true or false, got 'maybe'",
+        ),
         ("plugins = 5", {}, {}, "plugins must be a list of plugin names, got 5"),
         ("store_options = 'x'", {}, {}, "store_options must be a table of options"),
         ("path = 5", {}, {}, "path must be a text"),
@@ -120,7 +148,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_no_plugins_can_be_said_in_the_environment(tmp_path: Path) -> None:
     assert settings(tmp_path, environment={"SEMANTIC_CORE_PLUGINS": ""})["plugins"][0] == []
-    assert settings(tmp_path, environment={"SEMANTIC_CORE_PLUGINS": "a, b"})["plugins"][0] == ["a", "b"]
+    assert settings(tmp_path, environment={"SEMANTIC_CORE_PLUGINS": "a, b"})["plugins"][0] == [
+        "a",
+        "b",
+    ]
 
 
 class Recorder:
@@ -139,7 +170,9 @@ class Recorder:
 
     @hookimpl
     def semantic_stores(self) -> dict[str, Any]:
-        def make(space: Space, *, path: str = "", multi_tenant: bool | None = None, speed: int = 0) -> MemoryStore:
+        def make(
+            space: Space, *, path: str = "", multi_tenant: bool | None = None, speed: int = 0
+        ) -> MemoryStore:
             self.made.update(path=path, multi_tenant=multi_tenant, speed=speed)
             return MemoryStore(space, multi_tenant=bool(multi_tenant))
 
@@ -149,19 +182,27 @@ class Recorder:
 def test_every_key_of_a_file_reaches_its_component(tmp_path: Path) -> None:
     file = tmp_path / "semantic-core.toml"
     file.write_text(
-        'path = "x.db"\nstore = "recorded"\nembedder = "recorded"\nmulti_tenant = true\nmax_chars = 77\n'
+        'path = "x.db"\nstore = "recorded"\nembedder = "recorded"\nmulti_tenant = true\n'
+        "max_chars = 77\n"
         "[store_options]\nspeed = 3\n[embedder_options]\nsize = 16\n"
     )
     recorder = Recorder()
     with SemanticCore.from_config(file, plugins=[recorder]) as core:
-        assert recorder.made == {"path": str(tmp_path / "x.db"), "multi_tenant": True, "speed": 3, "size": 16}
+        assert recorder.made == {
+            "path": str(tmp_path / "x.db"),
+            "multi_tenant": True,
+            "speed": 3,
+            "size": 16,
+        }
         assert core.embedder.space.dimensions == 16
         report = core.tenant("acme").ingest_file(_write(tmp_path / "long.txt", "word " * 100))
         assert report.chunks == 7  # 499 characters in pieces of at most 77
     assert read_config(file, {}, environment={}).values["plugins"] is None
 
 
-def test_the_environment_reaches_the_component(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_reaches_the_component(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SEMANTIC_CORE_STORE", "recorded")
     monkeypatch.setenv("SEMANTIC_CORE_EMBEDDER", "recorded")

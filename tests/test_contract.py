@@ -1,4 +1,6 @@
-"""What the kernel ships keeps the contracts it asks of others; and this is all a third party has to write."""
+"""What the kernel ships keeps the contracts it asks of others;
+and this is all a third party has to write.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,13 @@ from semantic_core._memory import MemoryStore
 from semantic_core._text import split_text
 from semantic_core.errors import EmbedderError, EmbedderUnavailable
 from semantic_core.protocols import Outbox
-from semantic_core.testing import HashEmbedder, MemoryOutbox, embedder_checks, splitter_checks, store_checks
+from semantic_core.testing import (
+    HashEmbedder,
+    MemoryOutbox,
+    embedder_checks,
+    splitter_checks,
+    store_checks,
+)
 from semantic_core.types import Ref
 
 
@@ -30,7 +38,11 @@ def test_a_store_without_further_abilities_keeps_the_contract_or_skips_with_the_
     try:
         check(lambda space, name="index", **options: StoreAlone(space, **options))
     except SkipTest as reason:
-        lacking = ("This store finds no words", "This store keeps no queue", "This store keeps no batch jobs")
+        lacking = (
+            "This store finds no words",
+            "This store keeps no queue",
+            "This store keeps no batch jobs",
+        )
         assert str(reason).startswith(lacking)
 
 
@@ -51,9 +63,16 @@ def test_an_outbox_hands_out_each_ticket_until_it_is_done():
     assert outbox.take(5) == []
     outbox.done([first])
     outbox.failed([second, first], "no network")
-    assert (outbox.take(5), outbox.reasons) == ([(second, Ref("notes", "2"))], {second: "no network"})
+    assert (outbox.take(5), outbox.reasons) == (
+        [(second, Ref("notes", "2"))],
+        {second: "no network"},
+    )
     outbox.failed([second], "still none")
-    assert (outbox.take(5), outbox.given_up, outbox.leased) == ([], {second: Ref("notes", "2")}, {third: Ref("notes", "1")})
+    assert (outbox.take(5), outbox.given_up, outbox.leased) == (
+        [],
+        {second: Ref("notes", "2")},
+        {third: Ref("notes", "1")},
+    )
     outbox.expire()
     assert outbox.take(5) == [(third, Ref("notes", "1"))]
 
@@ -75,7 +94,9 @@ def test_the_hash_embedder_counts_and_fails_on_command():
 
 def test_the_hash_embedder_gives_the_same_vector_on_every_machine():
     vector = HashEmbedder(8).embed_query("The same vector, everywhere")
-    assert vector.tobytes().hex() == "e4cc043f00000000538e133fea16ec3dea166c3e00000000ea16ec3e3011b1be"
+    assert (
+        vector.tobytes().hex() == "e4cc043f00000000538e133fea16ec3dea166c3e00000000ea16ec3e3011b1be"
+    )
 
 
 @pytest.mark.parametrize("check", embedder_checks(), ids=str)

@@ -1,6 +1,8 @@
-"""A contract that has never failed has not been tested: things broken on purpose, and the check that catches each.
+"""A contract that has never failed has not been tested: things broken on purpose,
+and the check that catches each.
 
-Longer than the house limit because every mutant is one deviation and one line says what catches it: a list to be read.
+Longer than the house limit because every mutant is one deviation and one line says what catches it:
+a list to be read.
 """
 
 from __future__ import annotations
@@ -34,7 +36,17 @@ from semantic_core.testing import (
     store_checks,
 )
 from semantic_core.testing._check import checks_in, examples
-from semantic_core.types import Chunk, ChunkId, Document, Page, Ranking, Ref, ReplaceReport, Scope, Space
+from semantic_core.types import (
+    Chunk,
+    ChunkId,
+    Document,
+    Page,
+    Ranking,
+    Ref,
+    ReplaceReport,
+    Scope,
+    Space,
+)
 
 CAUGHT_BY: dict[Any, str] = {}
 
@@ -49,8 +61,13 @@ def caught_by(check: str) -> Callable[[Any], Any]:
     return register
 
 
-def first_failure(checks: list[Check], made_by: Callable[[], Callable[..., Any]], first: str) -> tuple[str, str]:
-    """The first check that fails and why; ("", "") if all hold. Begins with the check named `first`."""
+def first_failure(
+    checks: list[Check], made_by: Callable[[], Callable[..., Any]], first: str
+) -> tuple[str, str]:
+    """The first check that fails and why; ("", "") if all hold.
+
+    Begins with the check named `first`.
+    """
     for check in sorted(checks, key=lambda check: str(check) != first):
         try:
             check(made_by())
@@ -62,7 +79,9 @@ def first_failure(checks: list[Check], made_by: Callable[[], Callable[..., Any]]
 
 
 class Shelf(MemoryStore):
-    """A MemoryStore that stays on a shelf when closed: what persistent stores are, without a disk."""
+    """A MemoryStore that stays on a shelf when closed: what persistent stores are,
+    without a disk.
+    """
 
     shelf: dict[str, tuple[Space, bool, Any]] = {}
 
@@ -95,7 +114,7 @@ def with_rows(kept: Any, rows: Any) -> Any:
     return attrs.evolve(kept, rows=tuple(rows))
 
 
-# --- stores: which index it is, and how far it got ------------------------------------------------------------------
+# --- stores: which index it is, and how far it got ------------------------------------------------
 
 
 @caught_by("a_write_advances_its_checkpoint")
@@ -138,14 +157,16 @@ class CheckpointsGoneWithTheProcess(Shelf):
         super().close()
 
 
-# --- stores: what is written ---------------------------------------------------------------------------------------
+# --- stores: what is written ----------------------------------------------------------------------
 
 
 @caught_by("addresses_are_compared_exactly")
 class RemovalBlindForCollections(MemoryStore):
     def remove(self, refs, stamps=None):
         keys = {ref.key for ref in refs}
-        return super().remove([ref for ref in self._latest().documents if ref.key in keys] or list(refs), stamps)
+        return super().remove(
+            [ref for ref in self._latest().documents if ref.key in keys] or list(refs), stamps
+        )
 
 
 @caught_by("replace_leaves_nothing_behind")
@@ -177,7 +198,9 @@ class EachDocumentByItself(MemoryStore):
 
     def replace(self, batch, stamps=None):
         write = super().replace
-        return ReplaceReport(tuple(outcome for each in batch for outcome in write([each], stamps).outcomes))
+        return ReplaceReport(
+            tuple(outcome for each in batch for outcome in write([each], stamps).outcomes)
+        )
 
 
 @caught_by("a_write_that_raises_changes_nothing")
@@ -192,7 +215,11 @@ class RemovesOneByOne(MemoryStore):
 class AlwaysUpdated(MemoryStore):
     def replace(self, batch, stamps=None):
         outcomes = super().replace(batch, stamps).outcomes
-        return ReplaceReport(tuple((ref, "updated" if outcome == "unchanged" else outcome) for ref, outcome in outcomes))
+        return ReplaceReport(
+            tuple(
+                (ref, "updated" if outcome == "unchanged" else outcome) for ref, outcome in outcomes
+            )
+        )
 
 
 @caught_by("the_same_call_twice_changes_nothing")
@@ -202,7 +229,9 @@ class TouchedByTheSameAgain(MemoryStore):
         documents = dict(self._state.documents)
         for ref, outcome in report.outcomes:
             if outcome == "unchanged":
-                documents[ref] = attrs.evolve(documents[ref], updated_at="2999-01-01T00:00:00+00:00")
+                documents[ref] = attrs.evolve(
+                    documents[ref], updated_at="2999-01-01T00:00:00+00:00"
+                )
         self._state = attrs.evolve(self._state, documents=documents)
         return report
 
@@ -213,7 +242,11 @@ class UnchangedByTextAlone(MemoryStore):
 
     def replace(self, batch, stamps=None):
         documents = self._latest().documents
-        pairs = [(d, e) for d, e in batch if d.ref not in documents or documents[d.ref].document.text != d.text]
+        pairs = [
+            (d, e)
+            for d, e in batch
+            if d.ref not in documents or documents[d.ref].document.text != d.text
+        ]
         return super().replace(pairs, stamps)
 
 
@@ -236,7 +269,11 @@ class EqualStampIsStale(MemoryStore):
     def replace(self, batch, stamps=None):
         pairs = list(batch)
         marks = self._latest().stamps
-        fresh = [(d, e) for d, e in pairs if not stamps or d.ref not in stamps or marks.get(d.ref, -1) != stamps[d.ref]]
+        fresh = [
+            (d, e)
+            for d, e in pairs
+            if not stamps or d.ref not in stamps or marks.get(d.ref, -1) != stamps[d.ref]
+        ]
         done = dict(super().replace(fresh, stamps).outcomes)
         return ReplaceReport(tuple((d.ref, done.get(d.ref, "stale")) for d, _ in pairs))
 
@@ -245,7 +282,11 @@ class EqualStampIsStale(MemoryStore):
 class StampForgottenByAWriteWithoutOne(MemoryStore):
     def replace(self, batch, stamps=None):
         pairs = list(batch)
-        kept = {ref: stamp for ref, stamp in self._latest().stamps.items() if stamps or ref not in {d.ref for d, _ in pairs}}
+        kept = {
+            ref: stamp
+            for ref, stamp in self._latest().stamps.items()
+            if stamps or ref not in {d.ref for d, _ in pairs}
+        }
         self._state = attrs.evolve(self._state, stamps=kept)
         return super().replace(pairs, stamps)
 
@@ -256,7 +297,10 @@ class StampOfTheUnchangedNotKept(MemoryStore):
         before = self._latest().stamps
         report = super().replace(batch, stamps)
         same = {ref for ref, outcome in report.outcomes if outcome == "unchanged"}
-        marks = {ref: before.get(ref, 0) if ref in same else stamp for ref, stamp in self._state.stamps.items()}
+        marks = {
+            ref: before.get(ref, 0) if ref in same else stamp
+            for ref, stamp in self._state.stamps.items()
+        }
         self._state = attrs.evolve(self._state, stamps=marks)
         return report
 
@@ -266,7 +310,9 @@ class NoTombstone(MemoryStore):
     def remove(self, refs, stamps=None):
         wanted = list(refs)
         removed = super().remove(wanted, stamps)
-        marks = {ref: stamp for ref, stamp in self._state.stamps.items() if ref in self._state.documents}
+        marks = {
+            ref: stamp for ref, stamp in self._state.stamps.items() if ref in self._state.documents
+        }
         self._state = attrs.evolve(self._state, stamps=marks)
         return removed
 
@@ -285,7 +331,7 @@ class RemovalCountsTheAsked(MemoryStore):
         return len(wanted)
 
 
-# --- stores: what is read back -------------------------------------------------------------------------------------
+# --- stores: what is read back --------------------------------------------------------------------
 
 
 class Rewritten(MemoryStore):
@@ -307,14 +353,20 @@ def changed(document: Document, **changes: Any) -> Document:
 @caught_by("a_document_comes_back_as_it_was")
 class WholeNumbersBecomeFloats(Rewritten):
     def rewrite(self, document):
-        held = {key: float(value) if type(value) is int else value for key, value in document.metadata.items()}
+        held = {
+            key: float(value) if type(value) is int else value
+            for key, value in document.metadata.items()
+        }
         return changed(document, metadata=held)
 
 
 @caught_by("a_document_comes_back_as_it_was")
 class BooleansBecomeNumbers(Rewritten):
     def rewrite(self, document):
-        held = {key: int(value) if isinstance(value, bool) else value for key, value in document.metadata.items()}
+        held = {
+            key: int(value) if isinstance(value, bool) else value
+            for key, value in document.metadata.items()
+        }
         return changed(document, metadata=held)
 
 
@@ -345,7 +397,10 @@ class FetchInItsOwnOrder(MemoryStore):
 @caught_by("chunks_come_back_as_they_were")
 class FetchWithoutHeadings(MemoryStore):
     def fetch(self, ids):
-        return [attrs.evolve(each, chunk=attrs.evolve(each.chunk, headings=())) for each in super().fetch(ids)]
+        return [
+            attrs.evolve(each, chunk=attrs.evolve(each.chunk, headings=()))
+            for each in super().fetch(ids)
+        ]
 
 
 @caught_by("long_lists_are_fine")
@@ -380,14 +435,18 @@ class AddressesJoined(MemoryStore):
         pairs = list(batch)
         written = {str(document.ref) for document, _ in pairs}
         own = {document.ref for document, _ in pairs}
-        super().remove([ref for ref in self._latest().documents if str(ref) in written and ref not in own])
+        super().remove(
+            [ref for ref in self._latest().documents if str(ref) in written and ref not in own]
+        )
         return super().replace(pairs, stamps)
 
 
 @caught_by("addresses_are_compared_exactly")
 class AddressesNormalised(MemoryStore):
     def get(self, ref):
-        known = {unicodedata.normalize("NFC", str(each)): each for each in self._reading().documents}
+        known = {
+            unicodedata.normalize("NFC", str(each)): each for each in self._reading().documents
+        }
         return super().get(known.get(unicodedata.normalize("NFC", str(ref)), ref))
 
 
@@ -408,11 +467,13 @@ class TotalOfThePage(MemoryStore):
 @caught_by("a_passage_without_a_vector_waits")
 class StatsCountPassages(MemoryStore):
     def stats(self, tenant=None):
-        passages = {row.entry.fingerprint for kept in self._state.documents.values() for row in kept.rows}
+        passages = {
+            row.entry.fingerprint for kept in self._state.documents.values() for row in kept.rows
+        }
         return attrs.evolve(super().stats(tenant), chunks=len(passages))
 
 
-# --- stores: vectors -----------------------------------------------------------------------------------------------
+# --- stores: vectors ------------------------------------------------------------------------------
 
 
 @caught_by("nearest_equals_brute_force")
@@ -433,7 +494,9 @@ class WorstFirst(MemoryStore):
 class FarthestFound(MemoryStore):
     def nearest(self, vector, limit, scope):
         found = super().nearest(vector, 10**6, scope)
-        return Ranking("vector", found.ids[-limit:] if limit else (), found.scores[-limit:] if limit else ())
+        return Ranking(
+            "vector", found.ids[-limit:] if limit else (), found.scores[-limit:] if limit else ()
+        )
 
 
 @caught_by("nearest_equals_brute_force")
@@ -443,7 +506,11 @@ class OneIsMissed(MemoryStore):
     def nearest(self, vector, limit, scope):
         found = super().nearest(vector, limit + 1, scope)
         keep = [place for place in range(len(found)) if len(found) < 5 or place != 3][:limit]
-        return Ranking("vector", tuple(found.ids[place] for place in keep), tuple(found.scores[place] for place in keep))
+        return Ranking(
+            "vector",
+            tuple(found.ids[place] for place in keep),
+            tuple(found.scores[place] for place in keep),
+        )
 
 
 @caught_by("vectors_of_another_length_rank_by_direction")
@@ -454,8 +521,16 @@ class DotProductOfAnyLength(MemoryStore):
 
     def nearest(self, vector, limit, scope):
         self._unit(vector)
-        rows = [row.entry for kept in self._within(scope) for row in kept.rows if row.entry.vector is not None]
-        scores = {entry.chunk.id: float(entry.vector.astype(np.float64) @ vector.astype(np.float64)) for entry in rows}
+        rows = [
+            row.entry
+            for kept in self._within(scope)
+            for row in kept.rows
+            if row.entry.vector is not None
+        ]
+        scores = {
+            entry.chunk.id: float(entry.vector.astype(np.float64) @ vector.astype(np.float64))
+            for entry in rows
+        }
         return _memory._ranking("vector", scores, limit)
 
 
@@ -479,7 +554,11 @@ class AlmostNothingDividedByItsLength(MemoryStore):
     def _unit(self, vector):
         given = np.asarray(vector, dtype=np.float64)
         length = np.linalg.norm(given)
-        return given / length if given.shape == (self.space.dimensions,) and 0 < length < 1e-6 else super()._unit(vector)
+        return (
+            given / length
+            if given.shape == (self.space.dimensions,) and 0 < length < 1e-6
+            else super()._unit(vector)
+        )
 
 
 @caught_by("vectors_that_mean_nothing_are_refused")
@@ -493,8 +572,14 @@ class AnySizeFits(MemoryStore):
 class TiesTheOtherWayRound(MemoryStore):
     def nearest(self, vector, limit, scope):
         found = super().nearest(vector, 10**6, scope)
-        order = sorted(range(len(found)), key=lambda place: (found.scores[place], found.ids[place]), reverse=True)[:limit]
-        return Ranking("vector", tuple(found.ids[p] for p in order), tuple(found.scores[p] for p in order))
+        order = sorted(
+            range(len(found)),
+            key=lambda place: (found.scores[place], found.ids[place]),
+            reverse=True,
+        )[:limit]
+        return Ranking(
+            "vector", tuple(found.ids[p] for p in order), tuple(found.scores[p] for p in order)
+        )
 
 
 @caught_by("equal_scores_stand_in_the_order_of_ids")
@@ -503,8 +588,12 @@ class TiesSortedAsText(MemoryStore):
 
     def nearest(self, vector, limit, scope):
         found = super().nearest(vector, 10**6, scope)
-        order = sorted(range(len(found)), key=lambda place: (-found.scores[place], str(found.ids[place])))[:limit]
-        return Ranking("vector", tuple(found.ids[p] for p in order), tuple(found.scores[p] for p in order))
+        order = sorted(
+            range(len(found)), key=lambda place: (-found.scores[place], str(found.ids[place]))
+        )[:limit]
+        return Ranking(
+            "vector", tuple(found.ids[p] for p in order), tuple(found.scores[p] for p in order)
+        )
 
 
 @caught_by("similarity_is_exact_and_in_order")
@@ -536,7 +625,12 @@ class VectorsNotCopied(MemoryStore):
 class WaitingFoundAsZeros(MemoryStore):
     def nearest(self, vector, limit, scope):
         found = super().nearest(vector, limit, scope)
-        waiting = [row.entry.chunk.id for kept in self._within(scope) for row in kept.rows if row.entry.vector is None]
+        waiting = [
+            row.entry.chunk.id
+            for kept in self._within(scope)
+            for row in kept.rows
+            if row.entry.vector is None
+        ]
         scores = {**dict(zip(found.ids, found.scores, strict=True)), **dict.fromkeys(waiting, 0.0)}
         return _memory._ranking("vector", scores, limit)
 
@@ -550,7 +644,11 @@ class OldVersionForgottenFirst(MemoryStore):
         before = self._latest().documents
         super().remove([document.ref for document, _ in pairs])
         report = super().replace(pairs, stamps)
-        return ReplaceReport(tuple((ref, "updated" if ref in before else outcome) for ref, outcome in report.outcomes))
+        return ReplaceReport(
+            tuple(
+                (ref, "updated" if ref in before else outcome) for ref, outcome in report.outcomes
+            )
+        )
 
 
 @caught_by("a_known_vector_is_used")
@@ -561,7 +659,10 @@ class KnownVectorsNotUsed(MemoryStore):
         documents = dict(self._state.documents)
         for document, entries in pairs:
             rows = zip(documents[document.ref].rows, entries, strict=True)
-            given = [attrs.evolve(row, entry=attrs.evolve(row.entry, vector=entry.vector)) for row, entry in rows]
+            given = [
+                attrs.evolve(row, entry=attrs.evolve(row.entry, vector=entry.vector))
+                for row, entry in rows
+            ]
             documents[document.ref] = with_rows(documents[document.ref], given)
         self._state = attrs.evolve(self._state, documents=documents)
         return report
@@ -571,7 +672,11 @@ class KnownVectorsNotUsed(MemoryStore):
 class TwinsKeepWaiting(MemoryStore):
     def replace(self, batch, stamps=None):
         pairs = list(batch)
-        kept = {ref: held for ref, held in self._latest().documents.items() if ref not in {d.ref for d, _ in pairs}}
+        kept = {
+            ref: held
+            for ref, held in self._latest().documents.items()
+            if ref not in {d.ref for d, _ in pairs}
+        }
         report = super().replace(pairs, stamps)
         self._state = attrs.evolve(self._state, documents={**self._state.documents, **kept})
         return report
@@ -583,7 +688,13 @@ class FilledByPosition(MemoryStore):
         waiting = list(self.pending(10**6))
         for vector in vectors.values():
             self._unit(vector)
-        return super().fill({waiting[n]: vector for n, (name, vector) in enumerate(vectors.items()) if name in waiting})
+        return super().fill(
+            {
+                waiting[n]: vector
+                for n, (name, vector) in enumerate(vectors.items())
+                if name in waiting
+            }
+        )
 
 
 @caught_by("a_late_vector_changes_nothing")
@@ -594,7 +705,10 @@ class LateFillOverwrites(MemoryStore):
             return attrs.evolve(row, entry=attrs.evolve(row.entry, vector=vector))
 
         filled = super().fill(vectors)
-        documents = {ref: with_rows(kept, map(overwritten, kept.rows)) for ref, kept in self._state.documents.items()}
+        documents = {
+            ref: with_rows(kept, map(overwritten, kept.rows))
+            for ref, kept in self._state.documents.items()
+        }
         self._state = attrs.evolve(self._state, documents=documents)
         return filled
 
@@ -620,7 +734,9 @@ class FillsOneChunkOfEach(MemoryStore):
 @caught_by("a_bad_vector_fills_nothing")
 class FillsUpToTheBadOne(MemoryStore):
     def fill(self, vectors):
-        return sum(super(FillsUpToTheBadOne, self).fill({name: vector}) for name, vector in vectors.items())
+        return sum(
+            super(FillsUpToTheBadOne, self).fill({name: vector}) for name, vector in vectors.items()
+        )
 
 
 @caught_by("the_queue_is_oldest_first")
@@ -629,7 +745,7 @@ class NewestWantedFirst(MemoryStore):
         return dict(list(reversed(super().pending(10**6).items()))[:limit])
 
 
-# --- stores: words -------------------------------------------------------------------------------------------------
+# --- stores: words --------------------------------------------------------------------------------
 
 
 class Ghosts(MemoryStore):
@@ -650,7 +766,11 @@ class Ghosts(MemoryStore):
     def words(self, text, limit, scope):
         found = super().words(text, limit, scope)
         asked = set(_memory._words(text))
-        more = [i for i, p in self._ever if asked & set(_memory._words(p)) and i not in found.ids and self.ghosts(i)]
+        more = [
+            i
+            for i, p in self._ever
+            if asked & set(_memory._words(p)) and i not in found.ids and self.ghosts(i)
+        ]
         ids = (*found.ids, *dict.fromkeys(more))
         return Ranking("words", ids, (*found.scores, *[0.0] * (len(ids) - len(found.ids))))
 
@@ -684,7 +804,9 @@ class OperatorsUnderstood(MemoryStore):
 @caught_by("a_word_finds_its_chunks")
 class CaseMatters(MemoryStore):
     def words(self, text, limit, scope):
-        return super().words(" ".join(word for word in text.split() if word == word.casefold()), limit, scope)
+        return super().words(
+            " ".join(word for word in text.split() if word == word.casefold()), limit, scope
+        )
 
 
 @caught_by("a_word_finds_its_chunks")
@@ -694,7 +816,9 @@ class AllWordsWanted(MemoryStore):
         asked = set(_memory._words(text))
         rows = {row.entry.chunk.id: row.words for kept in self._within(scope) for row in kept.rows}
         kept = [place for place, id in enumerate(found.ids) if asked <= rows[id].keys()][:limit]
-        return Ranking("words", tuple(found.ids[p] for p in kept), tuple(found.scores[p] for p in kept))
+        return Ranking(
+            "words", tuple(found.ids[p] for p in kept), tuple(found.scores[p] for p in kept)
+        )
 
 
 @caught_by("a_word_finds_its_chunks")
@@ -712,7 +836,9 @@ class CommonWordsWeighNoLess(MemoryStore):
         found = super().words(text, 10**6, scope)
         asked = set(_memory._words(text))
         rows = {row.entry.chunk.id: row.words for kept in self._within(scope) for row in kept.rows}
-        return _memory._ranking("words", {id: float(len(asked & rows[id].keys())) for id in found.ids}, limit)
+        return _memory._ranking(
+            "words", {id: float(len(asked & rows[id].keys())) for id in found.ids}, limit
+        )
 
 
 @caught_by("the_passage_is_searched")
@@ -724,7 +850,10 @@ class WordsOfTheChunksText(MemoryStore):
         def of_text(row):
             return attrs.evolve(row, words=Counter(_memory._words(row.entry.chunk.text)))
 
-        documents = {ref: with_rows(kept, map(of_text, kept.rows)) for ref, kept in self._state.documents.items()}
+        documents = {
+            ref: with_rows(kept, map(of_text, kept.rows))
+            for ref, kept in self._state.documents.items()
+        }
         self._state = attrs.evolve(self._state, documents=documents)
         return report
 
@@ -733,20 +862,26 @@ class WordsOfTheChunksText(MemoryStore):
 class WordsNeedAVector(MemoryStore):
     def words(self, text, limit, scope):
         found = super().words(text, 10**6, scope)
-        ready = [place for place, each in enumerate(self.fetch(found.ids)) if not each.pending][:limit]
-        return Ranking("words", tuple(found.ids[p] for p in ready), tuple(found.scores[p] for p in ready))
+        ready = [place for place, each in enumerate(self.fetch(found.ids)) if not each.pending][
+            :limit
+        ]
+        return Ranking(
+            "words", tuple(found.ids[p] for p in ready), tuple(found.scores[p] for p in ready)
+        )
 
 
 @caught_by("no_words_no_hits")
 class BlankQueryFindsAll(MemoryStore):
     def words(self, text, limit, scope):
         if not _memory._words(text):
-            found = [row.entry.chunk.id for kept in self._within(scope) for row in kept.rows][:limit]
+            found = [row.entry.chunk.id for kept in self._within(scope) for row in kept.rows][
+                :limit
+            ]
             return Ranking("words", tuple(found), tuple(0.0 for _ in found))
         return super().words(text, limit, scope)
 
 
-# --- stores: scores of given chunks, and titles ----------------------------------------------------------------------
+# --- stores: scores of given chunks, and titles ---------------------------------------------------
 
 
 @caught_by("the_same_question_has_the_same_answer")
@@ -755,7 +890,11 @@ class EqualScoresInAnyOrder(MemoryStore):
         found = super().words(text, 10**6, scope)
         pairs = sorted(zip(found.scores, found.ids, strict=True), reverse=limit % 2 == 0)
         pairs.sort(key=lambda pair: -pair[0])
-        return Ranking("words", tuple(id for _, id in pairs[:limit]), tuple(score for score, _ in pairs[:limit]))
+        return Ranking(
+            "words",
+            tuple(id for _, id in pairs[:limit]),
+            tuple(score for score, _ in pairs[:limit]),
+        )
 
 
 @caught_by("a_score_is_what_words_gives")
@@ -844,8 +983,13 @@ class TitlesTakenLiterally(MemoryStore):
 class WordsAnywhereInTheTitle(MemoryStore):
     def titled(self, text, limit, scope):
         asked = set(_memory._words(text))
-        titles = {kept.rows[0].entry.chunk.id: set(_memory._words(kept.document.title)) for kept in self._within(scope)}
-        found = {id: len(asked) / len(title) for id, title in titles.items() if asked and asked <= title}
+        titles = {
+            kept.rows[0].entry.chunk.id: set(_memory._words(kept.document.title))
+            for kept in self._within(scope)
+        }
+        found = {
+            id: len(asked) / len(title) for id, title in titles.items() if asked and asked <= title
+        }
         return _memory._ranking("title", found, limit)
 
 
@@ -853,7 +997,11 @@ class WordsAnywhereInTheTitle(MemoryStore):
 class EveryChunkOfTheTitle(MemoryStore):
     def titled(self, text, limit, scope):
         found = super().titled(text, limit, scope)
-        rows = [(row, score) for id, score in zip(found.ids, found.scores, strict=True) for row in self._kept(id).rows]
+        rows = [
+            (row, score)
+            for id, score in zip(found.ids, found.scores, strict=True)
+            for row in self._kept(id).rows
+        ]
         return _memory._ranking("title", {row.entry.chunk.id: score for row, score in rows}, limit)
 
     def _kept(self, id):
@@ -874,7 +1022,9 @@ class TitlesInScopeAfterTheLimit(MemoryStore):
     def titled(self, text, limit, scope):
         found = super().titled(text, limit, attrs.evolve(scope, filter=Filter()))
         held = self._reading().documents
-        return after_the_limit(found, lambda id: scope.filter.matches(held[id.ref].document.metadata))
+        return after_the_limit(
+            found, lambda id: scope.filter.matches(held[id.ref].document.metadata)
+        )
 
 
 @caught_by("changed_titles_are_not_found")
@@ -891,12 +1041,14 @@ class PassagesThatBeginSo(MemoryStore):
         return _memory._ranking("title", scores, limit)
 
 
-# --- stores: scopes ------------------------------------------------------------------------------------------------
+# --- stores: scopes -------------------------------------------------------------------------------
 
 
 def after_the_limit(found: Ranking, keep: Callable[[ChunkId], bool]) -> Ranking:
     places = [place for place, id in enumerate(found.ids) if keep(id)]
-    return Ranking(found.source, tuple(found.ids[p] for p in places), tuple(found.scores[p] for p in places))
+    return Ranking(
+        found.source, tuple(found.ids[p] for p in places), tuple(found.scores[p] for p in places)
+    )
 
 
 @caught_by("the_scope_holds_before_the_limit")
@@ -904,14 +1056,18 @@ class FilterAfterTheLimit(MemoryStore):
     def nearest(self, vector, limit, scope):
         found = super().nearest(vector, limit, attrs.evolve(scope, filter=Filter()))
         held = self._reading().documents
-        return after_the_limit(found, lambda id: scope.filter.matches(held[id.ref].document.metadata))
+        return after_the_limit(
+            found, lambda id: scope.filter.matches(held[id.ref].document.metadata)
+        )
 
 
 @caught_by("words_keep_to_their_scope")
 class CollectionsAfterTheLimitInWords(MemoryStore):
     def words(self, text, limit, scope):
         found = super().words(text, limit, attrs.evolve(scope, collections=None))
-        return after_the_limit(found, lambda id: scope.collections is None or id.ref.collection in scope.collections)
+        return after_the_limit(
+            found, lambda id: scope.collections is None or id.ref.collection in scope.collections
+        )
 
 
 @caught_by("no_collection_means_nothing")
@@ -928,19 +1084,28 @@ class OwnFilter(MemoryStore):
 
     def _within(self, scope):
         kept = super()._within(attrs.evolve(scope, filter=Filter()))
-        return [each for each in kept if all(self.holds(c, each.document.metadata) for c in scope.filter.conditions)]
+        return [
+            each
+            for each in kept
+            if all(self.holds(c, each.document.metadata) for c in scope.filter.conditions)
+        ]
 
 
 @caught_by("every_operator_means_what_it_says")
 class NotEqualMissesTheMissing(OwnFilter):
     def holds(self, condition, metadata):
-        return condition.matches(metadata) and (condition.operator != "not_in" or condition.key in metadata)
+        return condition.matches(metadata) and (
+            condition.operator != "not_in" or condition.key in metadata
+        )
 
 
 @caught_by("every_operator_means_what_it_says")
 class ListsComparedAsAWhole(OwnFilter):
     def holds(self, condition, metadata):
-        held = {key: str(value) if isinstance(value, tuple) else value for key, value in metadata.items()}
+        held = {
+            key: str(value) if isinstance(value, tuple) else value
+            for key, value in metadata.items()
+        }
         return condition.matches(held)
 
 
@@ -956,8 +1121,14 @@ class TrueIsOne(OwnFilter):
         def plain(value):
             return int(value) if isinstance(value, bool) else value
 
-        values = condition.values if condition.operator == "exists" else tuple(map(plain, condition.values))
-        return attrs.evolve(condition, values=values).matches({key: plain(value) for key, value in metadata.items()})
+        values = (
+            condition.values
+            if condition.operator == "exists"
+            else tuple(map(plain, condition.values))
+        )
+        return attrs.evolve(condition, values=values).matches(
+            {key: plain(value) for key, value in metadata.items()}
+        )
 
 
 @caught_by("every_operator_means_what_it_says")
@@ -966,8 +1137,14 @@ class NumbersAsText(OwnFilter):
         def text(value):
             return value if isinstance(value, bool | tuple) else str(value)
 
-        values = condition.values if condition.operator == "exists" else tuple(map(text, condition.values))
-        return attrs.evolve(condition, values=values).matches({key: text(value) for key, value in metadata.items()})
+        values = (
+            condition.values
+            if condition.operator == "exists"
+            else tuple(map(text, condition.values))
+        )
+        return attrs.evolve(condition, values=values).matches(
+            {key: text(value) for key, value in metadata.items()}
+        )
 
 
 @caught_by("every_operator_means_what_it_says")
@@ -978,14 +1155,22 @@ class NumbersAsFloats(OwnFilter):
         def real(value):
             return float(value) if type(value) is int else value
 
-        values = condition.values if condition.operator == "exists" else tuple(map(real, condition.values))
-        return attrs.evolve(condition, values=values).matches({key: real(value) for key, value in metadata.items()})
+        values = (
+            condition.values
+            if condition.operator == "exists"
+            else tuple(map(real, condition.values))
+        )
+        return attrs.evolve(condition, values=values).matches(
+            {key: real(value) for key, value in metadata.items()}
+        )
 
 
 @caught_by("every_operator_means_what_it_says")
 class LessOrEqualIsLess(OwnFilter):
     def holds(self, condition, metadata):
-        return (attrs.evolve(condition, operator="lt") if condition.operator == "lte" else condition).matches(metadata)
+        return (
+            attrs.evolve(condition, operator="lt") if condition.operator == "lte" else condition
+        ).matches(metadata)
 
 
 @caught_by("any_filter_is_data")
@@ -994,10 +1179,12 @@ class KeysAreSyntax(OwnFilter):
         return condition.matches(metadata) or "OR 1=1" in condition.key
 
 
-# --- stores: tenants -----------------------------------------------------------------------------------------------
+# --- stores: tenants ------------------------------------------------------------------------------
 
 
-def of_all_tenants(store: MemoryStore, search: Callable[..., Ranking], scope: Scope, asked: Any, limit: int) -> Ranking:
+def of_all_tenants(
+    store: MemoryStore, search: Callable[..., Ranking], scope: Scope, asked: Any, limit: int
+) -> Ranking:
     store._check_tenant(scope.tenant)
     tenants = {ref.tenant for ref in store._reading().documents}
     found = [search(asked, limit, attrs.evolve(scope, tenant=tenant)) for tenant in tenants]
@@ -1022,7 +1209,9 @@ class TenantAfterTheLimit(MemoryStore):
 class TenantByPrefix(MemoryStore):
     def _within(self, scope):
         self._check_tenant(scope.tenant)
-        tenants = {ref.tenant for ref in self._reading().documents if ref.tenant.startswith(scope.tenant)}
+        tenants = {
+            ref.tenant for ref in self._reading().documents if ref.tenant.startswith(scope.tenant)
+        }
         within = super()._within
         return [kept for tenant in tenants for kept in within(attrs.evolve(scope, tenant=tenant))]
 
@@ -1056,11 +1245,13 @@ class RemovalReachesEveryTenant(MemoryStore):
         for ref in wanted:
             self._check_tenant(ref.tenant)
         addresses = {(ref.collection, ref.key) for ref in wanted}
-        reached = [ref for ref in self._latest().documents if (ref.collection, ref.key) in addresses]
+        reached = [
+            ref for ref in self._latest().documents if (ref.collection, ref.key) in addresses
+        ]
         return super().remove([*wanted, *reached], stamps)
 
 
-# --- stores: threads -----------------------------------------------------------------------------------------------
+# --- stores: threads ------------------------------------------------------------------------------
 
 
 @caught_by("a_snapshot_is_one_state")
@@ -1149,7 +1340,7 @@ class ClosedOnlyOnce(MemoryStore):
         super().close()
 
 
-# --- stores: opened again ------------------------------------------------------------------------------------------
+# --- stores: opened again -------------------------------------------------------------------------
 
 
 @caught_by("everything_is_there_after_reopening")
@@ -1174,7 +1365,9 @@ class QueueGoneWithTheProcess(Shelf):
 class AnySpaceOfThatSize(Shelf):
     def __init__(self, space, path, **options):
         before = self.shelf.get(path, (space, False, None))[0]
-        super().__init__(before if space.dimensions == before.dimensions else space, path, **options)
+        super().__init__(
+            before if space.dimensions == before.dimensions else space, path, **options
+        )
 
 
 @caught_by("tenancy_is_remembered")
@@ -1187,7 +1380,7 @@ class TenancyForgotten(Shelf):
 STORE_MUTANTS = list(CAUGHT_BY)
 
 
-# --- embedders -----------------------------------------------------------------------------------------------------
+# --- embedders ------------------------------------------------------------------------------------
 
 
 @caught_by("rows_are_float32_of_length_one")
@@ -1239,7 +1432,9 @@ class NothingHasNoShape(HashEmbedder):
 @caught_by("no_text_is_too_odd")
 class ZeroForTheEmpty(HashEmbedder):
     def embed_documents(self, passages):
-        return super().embed_documents(passages) * np.array([[bool(p.strip())] for p in passages], dtype=np.float32)
+        return super().embed_documents(passages) * np.array(
+            [[bool(p.strip())] for p in passages], dtype=np.float32
+        )
 
 
 @caught_by("no_text_is_too_odd")
@@ -1315,7 +1510,7 @@ class SizeOfNoNumber(HashEmbedder):
 EMBEDDER_MUTANTS = [mutant for mutant in CAUGHT_BY if mutant not in STORE_MUTANTS]
 
 
-# --- splitters -----------------------------------------------------------------------------------------------------
+# --- splitters ------------------------------------------------------------------------------------
 
 MEDIA_TYPE = "text/plain"
 
@@ -1325,7 +1520,9 @@ def sound(document: Document, max_chars: int) -> list[Chunk] | None:
 
 
 def renumbered(chunks: list[Chunk]) -> list[Chunk]:
-    return [attrs.evolve(chunk, id=ChunkId(chunk.id.ref, number)) for number, chunk in enumerate(chunks)]
+    return [
+        attrs.evolve(chunk, id=ChunkId(chunk.id.ref, number)) for number, chunk in enumerate(chunks)
+    ]
 
 
 @caught_by("other_kinds_are_left_to_others")
@@ -1338,12 +1535,18 @@ def offsets_in_bytes(document, max_chars):
     def byte(place: int) -> int:
         return len(document.text[:place].encode())
 
-    return [attrs.evolve(each, start=byte(each.start), end=byte(each.end)) for each in sound(document, max_chars) or []]
+    return [
+        attrs.evolve(each, start=byte(each.start), end=byte(each.end))
+        for each in sound(document, max_chars) or []
+    ]
 
 
 @caught_by("offsets_are_true")
 def line_ends_made_one(document, max_chars):
-    return [attrs.evolve(each, text=each.text.replace("\r\n", "\n")) for each in sound(document, max_chars) or []]
+    return [
+        attrs.evolve(each, text=each.text.replace("\r\n", "\n"))
+        for each in sound(document, max_chars) or []
+    ]
 
 
 @caught_by("offsets_are_true")
@@ -1390,7 +1593,9 @@ def end_lost(document, max_chars):
 
 @caught_by("nothing_is_lost")
 def crumbs_lost(document, max_chars):
-    return renumbered([chunk for chunk in split_text(document, max_chars) if len(chunk.text) > max_chars // 10])
+    return renumbered(
+        [chunk for chunk in split_text(document, max_chars) if len(chunk.text) > max_chars // 10]
+    )
 
 
 @caught_by("odd_texts_keep_the_rules")
@@ -1435,10 +1640,12 @@ class CutsWhereItLeftOff:
 
 caught_by("the_same_text_is_cut_the_same")(CutsWhereItLeftOff())
 
-SPLITTER_MUTANTS = [mutant for mutant in CAUGHT_BY if mutant not in (*STORE_MUTANTS, *EMBEDDER_MUTANTS)]
+SPLITTER_MUTANTS = [
+    mutant for mutant in CAUGHT_BY if mutant not in (*STORE_MUTANTS, *EMBEDDER_MUTANTS)
+]
 
 
-# --- the proof -----------------------------------------------------------------------------------------------------
+# --- the proof ------------------------------------------------------------------------------------
 
 
 def name_of(mutant: Any) -> str:
@@ -1449,7 +1656,9 @@ OF_ANY_STORE = {str(check) for check in store_checks()[:-1]}
 
 
 @pytest.mark.parametrize(
-    "check", [check for check in store_checks(persistent=True) if str(check) not in OF_ANY_STORE], ids=str
+    "check",
+    [check for check in store_checks(persistent=True) if str(check) not in OF_ANY_STORE],
+    ids=str,
 )
 def test_the_store_persistent_mutants_are_made_from_is_sound(check):
     check(opener(Shelf))
@@ -1475,7 +1684,9 @@ def test_a_broken_embedder_is_caught(mutant):
 
 @pytest.mark.parametrize("mutant", SPLITTER_MUTANTS, ids=name_of)
 def test_a_broken_splitter_is_caught(mutant):
-    caught, why = first_failure(splitter_checks(media_type=MEDIA_TYPE), lambda: mutant, CAUGHT_BY[mutant])
+    caught, why = first_failure(
+        splitter_checks(media_type=MEDIA_TYPE), lambda: mutant, CAUGHT_BY[mutant]
+    )
     assert caught == CAUGHT_BY[mutant], why or "no check caught it"
 
 
@@ -1494,13 +1705,17 @@ def test_random_histories_alone_catch_it(mutant, monkeypatch):
     def unshrunk(count: int) -> settings:
         return settings(examples(count), phases=[Phase.generate])
 
-    monkeypatch.setattr(_store_history, "examples", unshrunk)  # that it is caught matters here, not how shortly it is told
+    # That it is caught matters here, not how shortly it is told.
+    monkeypatch.setattr(_store_history, "examples", unshrunk)
     history = store_checks(persistent=issubclass(mutant, Shelf))[-1:]
     assert first_failure(history, lambda: opener(mutant), "")[0] == "any_history_ends_as_in_memory"
 
 
 def test_every_check_of_the_kit_has_a_mutant():
-    every = {str(check) for check in (*store_checks(persistent=True), *embedder_checks(), *splitter_checks())}
+    every = {
+        str(check)
+        for check in (*store_checks(persistent=True), *embedder_checks(), *splitter_checks())
+    }
     # The mutants of the ledger of jobs are in test_batch_contract_bites.py.
     ledger = {str(check) for check in checks_in(_store_batches)} | {"jobs_outlive_the_process"}
     proved = {*CAUGHT_BY.values(), *ledger, "any_history_ends_as_in_memory"}

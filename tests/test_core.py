@@ -10,7 +10,13 @@ import pytest
 
 from semantic_core import ChunkId, Document, Ref, SemanticCore
 from semantic_core._memory import MemoryStore
-from semantic_core.errors import InputError, ProviderNotFound, StoreMisuse, TenantRefused, TenantRequired
+from semantic_core.errors import (
+    InputError,
+    ProviderNotFound,
+    StoreMisuse,
+    TenantRefused,
+    TenantRequired,
+)
 from semantic_core.testing import HashEmbedder
 
 
@@ -26,7 +32,13 @@ def note(key: str, text: str, tenant: str = "") -> Document:
 
 def test_documents_come_back_as_they_went_in_until_they_are_removed() -> None:
     core = opened()
-    document = Document(Ref("notes", "1"), "walrus", title="W", metadata={"sea": True, "tags": ["a", "b"]}, language="en")
+    document = Document(
+        Ref("notes", "1"),
+        "walrus",
+        title="W",
+        metadata={"sea": True, "tags": ["a", "b"]},
+        language="en",
+    )
     core.ingest(document)
     assert core.get(Ref("notes", "1")) == document
     assert core.remove(Ref("notes", "1"), Ref("notes", "2")) == 1
@@ -42,7 +54,9 @@ def test_documents_are_listed_in_order_with_their_total() -> None:
 
 
 def test_a_store_by_name_takes_its_options() -> None:
-    with SemanticCore(store="memory", embedder=HashEmbedder(), multi_tenant=True, plugins=[]) as core:
+    with SemanticCore(
+        store="memory", embedder=HashEmbedder(), multi_tenant=True, plugins=[]
+    ) as core:
         assert core.store.multi_tenant
 
 
@@ -59,21 +73,37 @@ def test_an_unknown_name_says_what_there_is() -> None:
         (lambda core: core.documents(offset=1.0), "offset must be a whole number from 0, got 1.0."),
         (lambda core: core.embed_pending(True), "limit must be a whole number from 0, got True."),
         (lambda core: core.embed_pending("5"), "limit must be a whole number from 0, got '5'."),
-        (lambda core: core.search("x", limit=True), "limit must be a whole number from 1, got True."),
-        (lambda core: core.search("x", offset=False), "offset must be a whole number from 0, got False."),
+        (
+            lambda core: core.search("x", limit=True),
+            "limit must be a whole number from 1, got True.",
+        ),
+        (
+            lambda core: core.search("x", offset=False),
+            "offset must be a whole number from 0, got False.",
+        ),
         (
             lambda core: core.context_window(ChunkId(Ref("notes", "1"), 0), after=True),
             "after must be a whole number from 0 to 1,000, got True.",
         ),
-        (lambda core: core.context_window("notes/1#0"), "Wanted a hit or a ChunkId, got 'notes/1#0'."),
-        (lambda core: opened(max_chars=True), "max_chars must be a whole number from 50 to 2,000, got True."),
         (
-            lambda core: SemanticCore(store="memory", embedder=HashEmbedder(), multi_tenant="no", plugins=[]),
+            lambda core: core.context_window("notes/1#0"),
+            "Wanted a hit or a ChunkId, got 'notes/1#0'.",
+        ),
+        (
+            lambda core: opened(max_chars=True),
+            "max_chars must be a whole number from 50 to 2,000, got True.",
+        ),
+        (
+            lambda core: SemanticCore(
+                store="memory", embedder=HashEmbedder(), multi_tenant="no", plugins=[]
+            ),
             "multi_tenant must be True, False or None, got 'no'.",
         ),
     ],
 )
-def test_a_number_of_another_kind_is_refused_at_the_door(call: Callable[[SemanticCore], object], message: str) -> None:
+def test_a_number_of_another_kind_is_refused_at_the_door(
+    call: Callable[[SemanticCore], object], message: str
+) -> None:
     core = opened()
     core.ingest(note("1", "walrus"))
     with pytest.raises(InputError) as refusal:
@@ -101,7 +131,11 @@ def test_a_file_becomes_a_document(tmp_path: Path) -> None:
     core = opened()
     assert core.ingest_file(path, metadata={"lang": "en"}).added == 1
     hit = core.search("repeat a block", where={"lang": "en"})[0]
-    assert (hit.ref, hit.title, hit.metadata["path"]) == (Ref("files", path.as_posix()), "loops", path.as_posix())
+    assert (hit.ref, hit.title, hit.metadata["path"]) == (
+        Ref("files", path.as_posix()),
+        "loops",
+        path.as_posix(),
+    )
     assert core.ingest_file(path, key="loops", collection="notes").added == 1
 
 

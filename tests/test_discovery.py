@@ -1,4 +1,6 @@
-"""Discovery: whatever is wrong with a plugin is named with what mends it, and the others go on working."""
+"""Discovery: whatever is wrong with a plugin is named with what mends it,
+and the others go on working.
+"""
 
 from __future__ import annotations
 
@@ -53,27 +55,43 @@ class Site:
         requires: tuple[str, ...] = (),
         points: bytes | None = None,
     ) -> None:
-        """A distribution with one plugin. source: of its module site_<name>; None leaves the module out."""
+        """A distribution with one plugin. source: of its module site_<name>;
+        None leaves the module out.
+        """
         module = f"site_{name}"
         distribution = distribution or f"dist-{name}"
         if source is not None:
             (self.root / f"{module}.py").write_text(dedent(source), "utf-8")
         folder = self.root / f"{distribution.replace('-', '_')}-1.5.dist-info"
         folder.mkdir()
-        told = [f"Name: {distribution}", "Version: 1.5", *(f"Requires-Dist: {line}" for line in requires)]
+        told = [
+            f"Name: {distribution}",
+            "Version: 1.5",
+            *(f"Requires-Dist: {line}" for line in requires),
+        ]
         if metadata is None:
-            metadata = "\n".join(["Metadata-Version: 2.1", *told, "", "Version: 9 is only said in the text"])
+            metadata = "\n".join(
+                ["Metadata-Version: 2.1", *told, "", "Version: 9 is only said in the text"]
+            )
         if metadata:
             (folder / "METADATA").write_text(metadata, "utf-8")
         (folder / "entry_points.txt").write_bytes(
-            points if points is not None else f"[semantic_core]\n{name} = {point or module}\n".encode()
+            points
+            if points is not None
+            else f"[semantic_core]\n{name} = {point or module}\n".encode()
         )
         importlib.invalidate_caches()
 
     def infos(self, wanted: set[str] | None = None) -> dict[str, PluginInfo]:
         """The plugins of this folder by name; for twins, the last."""
-        ours = {folder.name.split("-")[0].replace("_", "-") for folder in self.root.glob("*.dist-info")}
-        return {one.info.name: one.info for one in installed(wanted, ()) if one.info.distribution in ours}
+        ours = {
+            folder.name.split("-")[0].replace("_", "-") for folder in self.root.glob("*.dist-info")
+        }
+        return {
+            one.info.name: one.info
+            for one in installed(wanted, ())
+            if one.info.distribution in ours
+        }
 
 
 @pytest.fixture
@@ -138,15 +156,25 @@ def test_a_missing_dependency_is_told_from_a_missing_plugin(site: Site) -> None:
     assert gone.remedy == "pip install --force-reinstall dist-gone"
 
 
-def test_the_command_names_the_distribution_that_has_the_module_when_requirements_know_it(site: Site) -> None:
-    sick = fault(site, "import no_such_yaml", requires=("pyno-such-yaml>=6", "attrs>=20", "absent; extra == 'x'"))
+def test_the_command_names_the_distribution_that_has_the_module_when_requirements_know_it(
+    site: Site,
+) -> None:
+    sick = fault(
+        site,
+        "import no_such_yaml",
+        requires=("pyno-such-yaml>=6", "attrs>=20", "absent; extra == 'x'"),
+    )
     assert sick.remedy == 'pip install "pyno-such-yaml>=6"'
 
 
 def test_a_dependency_of_the_wrong_version_is_named(site: Site) -> None:
     sick = fault(site, "from attrs import no_such_name", requires=("attrs>=9999.1", "pluggy>=1"))
     assert re.fullmatch(
-        r"ImportError: cannot import name 'no_such_name' .*; it needs attrs>=9999.1, and [0-9.]+ is installed", sick.cause
+        (
+            r"ImportError: cannot import name 'no_such_name' .*; it needs attrs>=9999.1, and "
+            r"[0-9.]+ is installed"
+        ),
+        sick.cause,
     )
     assert sick.remedy == 'pip install "attrs>=9999.1"'
 
@@ -180,7 +208,10 @@ def test_versions_are_compared_number_by_number_and_what_cannot_be_compared_is_t
 
 
 def test_a_plugin_whose_offer_fails_takes_part_in_nothing(site: Site) -> None:
-    offers = "@hookimpl\ndef semantic_stores(): return ['x']\n@hookimpl\ndef semantic_embedders(): raise OSError('no')\n"
+    offers = (
+        "@hookimpl\ndef semantic_stores(): return ['x']\n@hookimpl\n"
+        "def semantic_embedders(): raise OSError('no')\n"
+    )
     site.add("sick", GOOD.replace("return None", "raise AssertionError('asked')") + offers)
     loaded = Plugins.load()
     info = next(info for info in loaded.infos if info.name == "sick")
@@ -197,11 +228,15 @@ def test_a_broken_or_disabled_plugin_is_named_when_its_provider_is_asked_for(
 ) -> None:
     site.add("llama", "import no_such_library", distribution="semantic-core-alpaca")
     with pytest.raises(
-        PluginBroken, match="'alpaca' is not there: the plugin 'llama' is broken: .* pip install no_such_lib"
+        PluginBroken,
+        match="'alpaca' is not there: the plugin 'llama' is broken: .* pip install no_such_lib",
     ):
         Plugins.load().create_embedder("alpaca", {})
     monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "none")
-    told = r"The plugin 'llama' is disabled: left out by the plugins setting \(.*\)\. Add llama to that setting"
+    told = (
+        r"The plugin 'llama' is disabled: left out by the plugins setting \(.*\)\. Add "
+        r"llama to that setting"
+    )
     with pytest.raises(ProviderNotFound, match=told):
         Plugins.load().create_embedder("llama", {})
 
@@ -209,9 +244,15 @@ def test_a_broken_or_disabled_plugin_is_named_when_its_provider_is_asked_for(
 @pytest.mark.parametrize(
     ("source", "cause"),
     [
-        ("raise ValueError('first line\\nsecond')", "ValueError: first line second (T/site_sick.py:1)"),
+        (
+            "raise ValueError('first line\\nsecond')",
+            "ValueError: first line second (T/site_sick.py:1)",
+        ),
         ("raise SystemExit(3)", "it called sys.exit(3) while it was imported"),
-        ("import sys; sys.exit('usage: x')", "it called sys.exit('usage: x') while it was imported"),
+        (
+            "import sys; sys.exit('usage: x')",
+            "it called sys.exit('usage: x') while it was imported",
+        ),
         ("def f(:", "syntax error in T/site_sick.py, line 1: invalid syntax"),
         ("def f(): f()\nf()", "RecursionError: maximum recursion depth exceeded"),
         ("class Odd(BaseException): pass\nraise Odd", "Odd (T/site_sick.py:2)"),
@@ -219,10 +260,15 @@ def test_a_broken_or_disabled_plugin_is_named_when_its_provider_is_asked_for(
             "class Mute(Exception):\n    def __str__(self): raise ValueError\nraise Mute",
             "Mute: (its message cannot be read) (T/site_sick.py:3)",
         ),
-        ("raise ModuleNotFoundError('handmade')", "ModuleNotFoundError: handmade (T/site_sick.py:1)"),
+        (
+            "raise ModuleNotFoundError('handmade')",
+            "ModuleNotFoundError: handmade (T/site_sick.py:1)",
+        ),
     ],
 )
-def test_whatever_happens_on_import_is_a_cause_in_one_line(site: Site, source: str, cause: str) -> None:
+def test_whatever_happens_on_import_is_a_cause_in_one_line(
+    site: Site, source: str, cause: str
+) -> None:
     sick = fault(site, source)
     assert sick.status == "broken"
     assert sick.cause.startswith(cause.replace("T/", f"{site.root.name}/"))
@@ -254,7 +300,10 @@ HOOK = "from semantic_core import hookimpl\n@hookimpl\n"
     [
         (
             HOOK + "def semantic_splitt(document): return None",
-            "semantic_splitt is marked as a hook, and no hook has that name. Did you mean 'semantic_split'?",
+            (
+                "semantic_splitt is marked as a hook, and no hook has that name. Did you mean "
+                "'semantic_split'?"
+            ),
             "Rename it to semantic_split.",
         ),
         (
@@ -262,20 +311,33 @@ HOOK = "from semantic_core import hookimpl\n@hookimpl\n"
             "read_it is marked as a hook, and no hook has that name",
             "Rename it;",
         ),
-        ("def semantic_split(document): return None", "semantic_split is not marked as a hook", "Write @hookimpl"),
         (
-            "import pluggy\n@pluggy.HookimplMarker('semantic-core')\ndef semantic_split(document): return None",
+            "def semantic_split(document): return None",
+            "semantic_split is not marked as a hook",
+            "Write @hookimpl",
+        ),
+        (
+            (
+                "import pluggy\n@pluggy.HookimplMarker('semantic-core')\n"
+                "def semantic_split(document): return None"
+            ),
             "semantic_split is not marked as a hook",
             "Write @hookimpl",
         ),
         (
             GOOD + "def semantic_retreive(request): return None",
-            "semantic_retreive begins with 'semantic_' as hooks do, and no hook has that name. Did you mean",
+            (
+                "semantic_retreive begins with 'semantic_' as hooks do, and no hook has "
+                "that name. Did you mean"
+            ),
             "Rename it to semantic_retrieve.",
         ),
         (
             HOOK + "def semantic_split(document, max_char): return None",
-            "semantic_split takes 'max_char', which semantic_split does not have. Did you mean 'max_chars'?",
+            (
+                "semantic_split takes 'max_char', which semantic_split does not have. "
+                "Did you mean 'max_chars'?"
+            ),
             "Its parameters are: document, max_chars.",
         ),
         (
@@ -289,7 +351,10 @@ HOOK = "from semantic_core import hookimpl\n@hookimpl\n"
             "Its parameters are: none.",
         ),
         (
-            "from semantic_core import hookimpl\n@hookimpl(wrapper=True)\ndef semantic_rerank(hits): return hits",
+            (
+                "from semantic_core import hookimpl\n@hookimpl(wrapper=True)\n"
+                "def semantic_rerank(hits): return hits"
+            ),
             "semantic_rerank is marked as a wrapper and has no yield",
             "Write result = yield",
         ),
@@ -299,20 +364,32 @@ HOOK = "from semantic_core import hookimpl\n@hookimpl\n"
             "Return a list",
         ),
         (
-            "from semantic_core import hookimpl\n@hookimpl(hookwrapper=True)\ndef semantic_rerank(hits): yield",
+            (
+                "from semantic_core import hookimpl\n@hookimpl(hookwrapper=True)\n"
+                "def semantic_rerank(hits): yield"
+            ),
             "semantic_rerank is an old-style wrapper",
             "Write wrapper=True",
         ),
         (
-            "from semantic_core import hookimpl\n@hookimpl(wrapper=True)\ndef semantic_stores(): return (yield)",
+            (
+                "from semantic_core import hookimpl\n@hookimpl(wrapper=True)\n"
+                "def semantic_stores(): return (yield)"
+            ),
             "semantic_stores cannot be wrapped: every plugin answers for itself",
             "Wrap semantic_rerank",
         ),
-        (HOOK + "async def semantic_split(document): return None", "semantic_split is async", "Write def"),
+        (
+            HOOK + "async def semantic_split(document): return None",
+            "semantic_split is async",
+            "Write def",
+        ),
         ("x = 1", "it takes part in no hook", "Mark its functions with @hookimpl"),
     ],
 )
-def test_what_pluggy_would_take_in_silence_is_refused(site: Site, source: str, cause: str, remedy: str) -> None:
+def test_what_pluggy_would_take_in_silence_is_refused(
+    site: Site, source: str, cause: str, remedy: str
+) -> None:
     sick = fault(site, source)
     assert (sick.status, sick.api_version) == ("broken", 0)
     assert sick.cause.startswith(cause)
@@ -321,8 +398,13 @@ def test_what_pluggy_would_take_in_silence_is_refused(site: Site, source: str, c
 
 
 def test_a_method_without_self_is_refused(site: Site) -> None:
-    source = "from semantic_core import hookimpl\nclass P:\n    @hookimpl\n    def semantic_split(document, max_chars): ..."
-    assert fault(site, source, point="site_sick:P").cause == "semantic_split is a method without self"
+    source = (
+        "from semantic_core import hookimpl\nclass P:\n    @hookimpl\n"
+        "    def semantic_split(document, max_chars): ..."
+    )
+    assert (
+        fault(site, source, point="site_sick:P").cause == "semantic_split is a method without self"
+    )
 
 
 def test_a_hook_may_be_any_callable_of_a_module_or_class(site: Site) -> None:
@@ -345,22 +427,40 @@ def test_a_hook_may_be_any_callable_of_a_module_or_class(site: Site) -> None:
 
 def test_a_constructor_that_fails_is_named(site: Site) -> None:
     source = "class P:\n    def __init__(self): raise OSError('no disk')"
-    assert fault(site, source, point="site_sick:P").cause == "it cannot be examined: OSError: no disk"
+    assert (
+        fault(site, source, point="site_sick:P").cause == "it cannot be examined: OSError: no disk"
+    )
 
 
 def test_a_hook_of_a_later_release_may_be_optional(site: Site) -> None:
-    site.add("ahead", "from semantic_core import hookimpl\n@hookimpl(optionalhook=True)\ndef semantic_graph(x): return None")
+    site.add(
+        "ahead",
+        (
+            "from semantic_core import hookimpl\n@hookimpl(optionalhook=True)\n"
+            "def semantic_graph(x): return None"
+        ),
+    )
     assert site.infos()["ahead"].status == "ok"
 
 
 def test_a_helper_from_elsewhere_may_have_a_name_like_a_hook(site: Site) -> None:
     (site.root / "site_library.py").write_text("def semantic_search(query): return []", "utf-8")
-    site.add("well", "from site_library import semantic_search\nfrom semantic_core.hookspecs import semantic_fuse\n" + GOOD)
+    site.add(
+        "well",
+        (
+            "from site_library import semantic_search\n"
+            "from semantic_core.hookspecs import semantic_fuse\n"
+        )
+        + GOOD,
+    )
     assert site.infos()["well"].hooks == ("semantic_split",)
 
 
 def test_a_function_may_have_another_name_than_its_hook(site: Site) -> None:
-    source = "from semantic_core import hookimpl\n@hookimpl(specname='semantic_split')\ndef cut(document): return None"
+    source = (
+        "from semantic_core import hookimpl\n@hookimpl(specname='semantic_split')\n"
+        "def cut(document): return None"
+    )
     site.add("renamed", source)
     assert site.infos()["renamed"].hooks == ("semantic_split",)
 
@@ -368,15 +468,42 @@ def test_a_function_may_have_another_name_than_its_hook(site: Site) -> None:
 @pytest.mark.parametrize(
     ("stated", "api_version", "cause", "remedy"),
     [
-        ("2", 2, "it is written for version 2 of the hooks, this is 1", "pip install --upgrade semantic-core"),
-        ("0", 0, "it is written for version 0 of the hooks, this is 1", "pip install --upgrade dist-sick"),
-        ("'1'", 0, "SEMANTIC_CORE_API must be an int, got '1'", "Write 1. Not yours? pip install --upgrade dist-sick"),
-        ("True", 0, "SEMANTIC_CORE_API must be an int, got True", "Write 1. Not yours? pip install --upgrade dist-sick"),
+        (
+            "2",
+            2,
+            "it is written for version 2 of the hooks, this is 1",
+            "pip install --upgrade semantic-core",
+        ),
+        (
+            "0",
+            0,
+            "it is written for version 0 of the hooks, this is 1",
+            "pip install --upgrade dist-sick",
+        ),
+        (
+            "'1'",
+            0,
+            "SEMANTIC_CORE_API must be an int, got '1'",
+            "Write 1. Not yours? pip install --upgrade dist-sick",
+        ),
+        (
+            "True",
+            0,
+            "SEMANTIC_CORE_API must be an int, got True",
+            "Write 1. Not yours? pip install --upgrade dist-sick",
+        ),
     ],
 )
-def test_another_api_version_is_incompatible(site: Site, stated: str, api_version: int, cause: str, remedy: str) -> None:
+def test_another_api_version_is_incompatible(
+    site: Site, stated: str, api_version: int, cause: str, remedy: str
+) -> None:
     sick = fault(site, f"SEMANTIC_CORE_API = {stated}\n{GOOD}")
-    assert (sick.status, sick.api_version, sick.cause, sick.remedy) == ("incompatible", api_version, cause, remedy)
+    assert (sick.status, sick.api_version, sick.cause, sick.remedy) == (
+        "incompatible",
+        api_version,
+        cause,
+        remedy,
+    )
 
 
 def test_the_api_version_may_be_stated(site: Site) -> None:
@@ -391,7 +518,10 @@ def test_two_plugins_of_one_name_are_both_refused_and_both_distributions_named(s
     assert [info.distribution for info in twins] == ["dist-one", "dist-two"]
     for info in twins:
         assert info.status == "broken"
-        assert info.cause == "more than one plugin is called 'same' (dist-one and dist-two); none of them is used"
+        assert (
+            info.cause
+            == "more than one plugin is called 'same' (dist-one and dist-two); none of them is used"
+        )
         assert info.remedy == f"pip uninstall {info.distribution}"
     assert "site_same" not in sys.modules
 
@@ -410,8 +540,12 @@ def test_one_object_named_twice_is_asked_once(site: Site) -> None:
     assert infos["second"].cause == "it is the very same object as plugin 'first'"
 
 
-@pytest.mark.parametrize("metadata", ["", "Metadata-Version: 2.1\n\nVersion: 9 is only said in the text", "\ufeff\x00"])
-def test_a_distribution_without_readable_metadata_is_used_all_the_same(site: Site, metadata: str) -> None:
+@pytest.mark.parametrize(
+    "metadata", ["", "Metadata-Version: 2.1\n\nVersion: 9 is only said in the text", "\ufeff\x00"]
+)
+def test_a_distribution_without_readable_metadata_is_used_all_the_same(
+    site: Site, metadata: str
+) -> None:
     site.add("bare", metadata=metadata)
     info = next(one.info for one in installed(None, ()) if one.info.name == "bare")
     assert (info.status, info.version, info.distribution) == ("ok", "", "site-bare")
@@ -424,7 +558,9 @@ def test_damaged_entry_points_stop_nobody_else(site: Site) -> None:
     infos = site.infos()
     assert set(infos) == {"well", "semantic-core-ours"}
     assert infos["well"].status == "ok"
-    assert infos["semantic-core-ours"].cause.startswith("its entry points cannot be read: UnicodeDecodeError")
+    assert infos["semantic-core-ours"].cause.startswith(
+        "its entry points cannot be read: UnicodeDecodeError"
+    )
 
 
 def test_a_disabled_plugin_is_not_even_imported(site: Site) -> None:
@@ -453,7 +589,9 @@ def test_the_environment_chooses_among_the_installed(
     site.add("bee")
     if setting is not None:
         monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", setting)
-    assert {info.name: info.status for info in Plugins.load().infos if info.name in status} == status
+    assert {
+        info.name: info.status for info in Plugins.load().infos if info.name in status
+    } == status
 
 
 def test_a_name_in_the_environment_that_is_not_installed_is_listed_with_what_was_meant(
@@ -474,7 +612,11 @@ def test_given_names_are_installed_plugins_and_the_rest_is_disabled(site: Site) 
     site.add("ant")
     site.add("bee")
     infos = {info.name: info for info in Plugins.load(["ant"]).infos}
-    assert (infos["ant"].status, infos["ant"].origin, infos["bee"].status) == ("ok", "installed", "disabled")
+    assert (infos["ant"].status, infos["ant"].origin, infos["bee"].status) == (
+        "ok",
+        "installed",
+        "disabled",
+    )
     with pytest.raises(PluginBroken, match="'amt' was asked for: .* Did you mean 'ant'"):
         Plugins.load(["amt"])
 
@@ -488,7 +630,9 @@ class Cutter:
 def test_given_objects_go_by_the_name_of_their_class_and_keep_the_installed_out(site: Site) -> None:
     site.add("ant")
     infos = Plugins.load([Cutter()]).infos
-    assert [(info.name, info.origin) for info in infos if info.origin != "built in"] == [("Cutter", "given")]
+    assert [(info.name, info.origin) for info in infos if info.origin != "built in"] == [
+        ("Cutter", "given")
+    ]
     assert [info.name for info in Plugins.load([]).infos] == [one.info.name for one in built_in()]
 
 
@@ -498,7 +642,10 @@ def test_a_given_object_that_cannot_take_part_raises() -> None:
         def semantic_spilt(self, document: Any) -> None:
             return None
 
-    with pytest.raises(PluginBroken, match="'Typo' cannot take part: semantic_spilt .* Did you mean 'semantic_split'"):
+    with pytest.raises(
+        PluginBroken,
+        match="'Typo' cannot take part: semantic_spilt .* Did you mean 'semantic_split'",
+    ):
         Plugins.load([Typo()])
     with pytest.raises(PluginConflict, match="Two plugins are called 'Cutter'"):
         Plugins.load([Cutter(), Cutter()])
@@ -542,13 +689,20 @@ def run(*arguments: str) -> Result:
 
 @pytest.fixture
 def shelf(site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """A good plugin with an embedder, a broken one, and the kernel's own; the installed ones are left out."""
+    """A good plugin with an embedder, a broken one, and the kernel's own;
+    the installed ones are left out.
+    """
     site.add(
         "words",
         """
         from typing import Annotated
         from semantic_core import hookimpl
-        def make(size: Annotated[int, "numbers per vector"] = 64, *, api_key: str = "tell-nobody", model: str): ...
+        def make(
+            size: Annotated[int, "numbers per vector"] = 64,
+            *,
+            api_key: str = "tell-nobody",
+            model: str,
+        ): ...
         @hookimpl
         def semantic_embedders(): return {"tiny": make}
         """,
@@ -566,7 +720,9 @@ def test_list_shows_every_plugin_and_under_it_what_is_wrong(shelf: Site) -> None
     assert lines[0].split() == ["NAME", "VERSION", "STATUS", "PROVIDES", "HOOKS", "DISTRIBUTION"]
     rows = {line.split()[0]: line.split() for line in lines[1:] if line}
     assert rows["words"] == ["words", "1.5", "ok", "embedder:", "tiny", "embedders", "dist-words"]
-    at = lines.index("sick is broken: it needs the module 'no_such_library', which is not installed")
+    at = lines.index(
+        "sick is broken: it needs the module 'no_such_library', which is not installed"
+    )
     assert lines[at + 1].split(maxsplit=1) == ["remedy", "pip install no_such_library"]
 
 
@@ -618,7 +774,9 @@ def test_show_works_for_a_broken_plugin(shelf: Site) -> None:
         ("", "error: There is no plugin ''. There are core.fusion"),
     ],
 )
-def test_show_of_an_unknown_name_is_one_line_and_exit_code_2(shelf: Site, name: str, told: str) -> None:
+def test_show_of_an_unknown_name_is_one_line_and_exit_code_2(
+    shelf: Site, name: str, told: str
+) -> None:
     result = run("show", name)
     assert (result.exit_code, result.stdout) == (2, "")
     lines = [line for line in result.stderr.splitlines() if line != "hello from a plugin"]
@@ -666,25 +824,47 @@ def test_the_settings_file_chooses_plugins_and_a_bad_one_does_not_hide_the_list(
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 200])
-def test_the_list_stays_readable_in_a_narrow_terminal(shelf: Site, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+def test_the_list_stays_readable_in_a_narrow_terminal(
+    shelf: Site, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
     monkeypatch.setattr("semantic_core.cli.plugins.table_width", lambda: columns)
     listing = re.split(r"\n\S+ is (?:disabled|broken): ", run("list").stdout)[0]
     assert max(map(len, listing.splitlines())) <= columns
-    for whole in ("words", "dist-words", "tiny", "semantic-core", "describe", "core.fusion", "broken"):
+    for whole in (
+        "words",
+        "dist-words",
+        "tiny",
+        "semantic-core",
+        "describe",
+        "core.fusion",
+        "broken",
+    ):
         assert re.search(rf"(?<![\w.-]){re.escape(whole)}(?![\w.])", listing), whole
 
 
 def test_the_help_of_list_explains_its_exit_code() -> None:
-    assert "exit code is 0 even if some are broken" in " ".join(run("list", "--help").stdout.split())
+    assert "exit code is 0 even if some are broken" in " ".join(
+        run("list", "--help").stdout.split()
+    )
 
 
-HEAVY = {"numpy", "apsw", "peewee", "sqlite_vec", "tokenizers", "safetensors", "wordllama", "markdown_it", "yaml"}
+HEAVY = {
+    "numpy",
+    "apsw",
+    "peewee",
+    "sqlite_vec",
+    "tokenizers",
+    "safetensors",
+    "wordllama",
+    "markdown_it",
+    "yaml",
+}
 
 
 @pytest.fixture
 def real(site: Site) -> Iterator[Callable[..., tuple[str, set[str]]]]:
-    """Runs the command in a process of its own with this repository's plugins on its path; gives what it wrote, and the
-    top-level modules it imported."""
+    """Runs the command in a process of its own with this repository's plugins on its path; gives
+    what it wrote, and the top-level modules it imported."""
     path = [str(ROOT), str(site.root)]
     for folder in sorted(ROOT.glob("plugins/*")):
         project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
@@ -700,19 +880,23 @@ def real(site: Site) -> Iterator[Callable[..., tuple[str, set[str]]]]:
             "assert not code, code\n"
             "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=site.root)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, cwd=site.root
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout, set(done.stderr.split())
 
     yield run_process
 
 
-def test_listing_imports_the_plugins_but_no_heavy_library(real: Callable[..., tuple[str, set[str]]]) -> None:
+def test_listing_imports_the_plugins_but_no_heavy_library(
+    real: Callable[..., tuple[str, set[str]]],
+) -> None:
     written, imported = real("plugins", "list", "--json")
     infos = {info["name"]: info for info in json.loads(written)}
-    assert {name: infos[name]["status"] for name in ("markdown", "peewee", "wordllama")} == dict.fromkeys(
-        ("markdown", "peewee", "wordllama"), "ok"
-    )
+    assert {
+        name: infos[name]["status"] for name in ("markdown", "peewee", "wordllama")
+    } == dict.fromkeys(("markdown", "peewee", "wordllama"), "ok")
     assert {"semantic_core_markdown", "semantic_core_peewee", "semantic_core_wordllama"} <= imported
     assert not imported & {*HEAVY, "rich"}
 
@@ -723,7 +907,9 @@ def test_listing_loads_nothing_to_draw_with(real: Callable[..., tuple[str, set[s
     assert not imported & {*HEAVY, "rich"}
 
 
-def test_rich_is_imported_only_to_print_to_people(real: Callable[..., tuple[str, set[str]]]) -> None:
+def test_rich_is_imported_only_to_print_to_people(
+    real: Callable[..., tuple[str, set[str]]],
+) -> None:
     written, imported = real("plugins", "show", "wordllama")
     assert "what it does" in written and "rich" in imported
     assert not imported & HEAVY

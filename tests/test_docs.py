@@ -1,4 +1,6 @@
-"""Pages that repeat what the code knows are compared with it, and every page has the parts a reader looks for."""
+"""Pages that repeat what the code knows are compared with it,
+and every page has the parts a reader looks for.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,11 @@ from semantic_core._config import read_config
 from semantic_core.cli import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-GUIDES = sorted(page for folder in ("", "core_concepts", "integrations") for page in (ROOT / "guides" / folder).glob("*.md"))
+GUIDES = sorted(
+    page
+    for folder in ("", "core_concepts", "integrations")
+    for page in (ROOT / "guides" / folder).glob("*.md")
+)
 RUSSIAN = sorted((ROOT / "guides/ru").glob("*.md"))
 RUSSIAN_SECTIONS = (
     "Ключевая идея",
@@ -29,7 +35,14 @@ RUSSIAN_SECTIONS = (
     "Связанные темы",
 )
 DECISIONS = sorted((ROOT / "guides/decisions").glob("*.md"))
-SECTIONS = ("Key idea", "When to use", "How it works", "Code example", "Common errors", "Related topics")
+SECTIONS = (
+    "Key idea",
+    "When to use",
+    "How it works",
+    "Code example",
+    "Common errors",
+    "Related topics",
+)
 DECISION_SECTIONS = ("Question", "Choice", "Why", "What would change it")
 DIFFICULTIES = ("beginner", "intermediate", "advanced")
 
@@ -63,7 +76,10 @@ def section(text: str, heading: str) -> str:
 def rows(text: str) -> list[list[str]]:
     """The cells of every table row, without head and rule."""
     tables = re.findall(r"(?:^\|.*\|\n?)+", text, re.MULTILINE)
-    cells = [[re.split(r"(?<!\\)\|", line.strip().strip("|")) for line in table.splitlines()[2:]] for table in tables]
+    cells = [
+        [re.split(r"(?<!\\)\|", line.strip().strip("|")) for line in table.splitlines()[2:]]
+        for table in tables
+    ]
     return [[cell.strip() for cell in row] for table in cells for row in table]
 
 
@@ -72,7 +88,11 @@ def test_every_page_says_what_it_is(page: Path) -> None:
     told = front_matter(page.read_text("utf-8"))
     assert list(told) == ["title", "description", "tags", "difficulty"]
     assert told["title"] == headings(page.read_text("utf-8"), 1)[0]
-    assert told["tags"] and told["difficulty"] in DIFFICULTIES and str(told["description"]).endswith(".")
+    assert (
+        told["tags"]
+        and told["difficulty"] in DIFFICULTIES
+        and str(told["description"]).endswith(".")
+    )
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=shown)
@@ -87,16 +107,22 @@ def test_every_guide_has_the_same_sections(page: Path) -> None:
 
 def code(page: Path) -> list[str]:
     """The code of a page: its blocks but for diagrams, whose labels are prose."""
-    return re.findall(r"^```(?!mermaid)(\w[^\n]*\n.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return re.findall(
+        r"^```(?!mermaid)(\w[^\n]*\n.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
 
 
 @pytest.mark.parametrize("page", RUSSIAN, ids=shown)
 def test_a_translated_page_has_the_parts_and_the_code_of_its_original(page: Path) -> None:
-    original = next(other for other in GUIDES if other.name == page.name and other.parent.name != "guides")
+    original = next(
+        other for other in GUIDES if other.name == page.name and other.parent.name != "guides"
+    )
     assert code(page) == code(original)
     text, english = page.read_text("utf-8"), original.read_text("utf-8")
     assert headings(text, 2) == list(RUSSIAN_SECTIONS)
-    assert len(headings(text, 3)) == len(headings(english, 3)) and text.count("```mermaid") == english.count("```mermaid")
+    assert len(headings(text, 3)) == len(headings(english, 3)) and text.count(
+        "```mermaid"
+    ) == english.count("```mermaid")
     assert len(rows(text)) == len(rows(english))
     told = front_matter(text)
     assert told["title"] == headings(text, 1)[0] and told["tags"] == front_matter(english)["tags"]
@@ -108,12 +134,18 @@ def test_every_decision_has_the_same_sections(page: Path) -> None:
 
 
 def test_decisions_are_numbered_without_a_gap() -> None:
-    assert [page.name[:4] for page in DECISIONS] == [f"{number:04}" for number in range(1, len(DECISIONS) + 1)]
+    assert [page.name[:4] for page in DECISIONS] == [
+        f"{number:04}" for number in range(1, len(DECISIONS) + 1)
+    ]
 
 
 def test_the_first_page_leads_to_every_other() -> None:
     index = text_of("guides/README.md")
-    others = [page.relative_to(ROOT / "guides").as_posix() for page in [*GUIDES, *DECISIONS] if page.name != "README.md"]
+    others = [
+        page.relative_to(ROOT / "guides").as_posix()
+        for page in [*GUIDES, *DECISIONS]
+        if page.name != "README.md"
+    ]
     assert [name for name in others if f"({name})" not in index] == []
 
 
@@ -124,13 +156,22 @@ def test_every_hook_is_described_with_its_exact_signature_and_kind(name: str) ->
     assert f"`{name}{signature}`" in told, f"wanted `{name}{signature}` below its heading"
     first_answer = getattr(hookspecs, name).semantic_core_spec["firstresult"]
     assert ("irst answer" in told) is first_answer
-    assert re.search(r"^(First answer|Every plugin|Chosen by name|Wrapper)", told.strip().split("\n\n")[1])
+    assert re.search(
+        r"^(First answer|Every plugin|Chosen by name|Wrapper)", told.strip().split("\n\n")[1]
+    )
 
 
 def test_no_hook_is_described_that_does_not_exist() -> None:
     text = text_of("guides/hooks.md")
-    assert tuple(name for name in headings(text, 3) if name.startswith(hookspecs.PREFIX)) == hookspecs.hook_names()
-    linked = [cell for row in rows(section(text, "When to use")) for cell in re.findall(r"\[(semantic_\w+)\]", row[1])]
+    assert (
+        tuple(name for name in headings(text, 3) if name.startswith(hookspecs.PREFIX))
+        == hookspecs.hook_names()
+    )
+    linked = [
+        cell
+        for row in rows(section(text, "When to use"))
+        for cell in re.findall(r"\[(semantic_\w+)\]", row[1])
+    ]
     assert sorted(linked) == sorted(hookspecs.hook_names())
 
 
@@ -141,20 +182,33 @@ def error_classes() -> Iterator[type[errors.SemanticCoreError]]:
 
 
 def test_every_error_is_described_with_its_place_in_the_tree() -> None:
-    told = {row[0]: row[1].strip("`") for row in rows(section(text_of("guides/errors.md"), "How it works")) if len(row) == 4}
-    wanted = {f"`{one.__name__}`{' *' if one.retryable else ''}": one.__bases__[0].__name__ for one in error_classes()}
+    told = {
+        row[0]: row[1].strip("`")
+        for row in rows(section(text_of("guides/errors.md"), "How it works"))
+        if len(row) == 4
+    }
+    wanted = {
+        f"`{one.__name__}`{' *' if one.retryable else ''}": one.__bases__[0].__name__
+        for one in error_classes()
+    }
     assert told == wanted
 
 
 def test_the_tree_in_the_module_is_the_tree_of_the_classes() -> None:
     drawn = dict(re.findall(r"(?:\|--|`--) (\w+)( \*)?", errors.__doc__ or ""))
     assert {name: bool(star) for name, star in drawn.items()} == {
-        one.__name__: one.retryable for one in error_classes() if one is not errors.SemanticCoreError
+        one.__name__: one.retryable
+        for one in error_classes()
+        if one is not errors.SemanticCoreError
     }
 
 
 def test_every_setting_is_described_with_its_default(tmp_path: Path) -> None:
-    told = {row[0]: (row[1], row[2]) for row in rows(text_of("guides/configuration.md")) if len(row) == 4}
+    told = {
+        row[0]: (row[1], row[2])
+        for row in rows(text_of("guides/configuration.md"))
+        if len(row) == 4
+    }
     wanted = {}
     for key, default, _ in read_config(environment={}, start=tmp_path).items():
         variable = f"SEMANTIC_CORE_{key.upper()}" + ("__NAME" if default == {} else "")
@@ -177,7 +231,9 @@ def test_every_field_of_an_answer_is_described() -> None:
     told = section(text_of("guides/searching.md"), "Reading an answer")
     wanted = {f"`hit.{field.name}`" for field in types.SearchHit.__attrs_attrs__}
     wanted |= {
-        f"`results.{field.name}`" for field in types.SearchResults.__attrs_attrs__ if field.name not in ("query", "hits")
+        f"`results.{field.name}`"
+        for field in types.SearchResults.__attrs_attrs__
+        if field.name not in ("query", "hits")
     }
     assert [name for name in sorted(wanted) if name not in told] == []
 
@@ -198,7 +254,9 @@ COMMANDS = dict(commands(cli, "semantic-core"))
 
 
 SHARED = ("--db", "--app", "--json")
-"""Options of every command, described once at the top of the page; each takes the first, the second, or both."""
+"""Options of every command, described once at the top of the page; each takes the first,
+the second, or both.
+"""
 
 
 def usage(path: str) -> str:
@@ -222,23 +280,34 @@ def test_every_command_is_described_with_all_its_options(path: str) -> None:
     wanted = f"`{usage(path)}`"
     assert wanted in told, f"wanted below the heading {path!r}:\n{wanted}"
     table = option_table(COMMANDS[path])
-    assert table in told and len(rows(told)) == max(0, table.count("\n") - 1), f"wanted below {path!r}:\n{table}"
+    assert table in told and len(rows(told)) == max(0, table.count("\n") - 1), (
+        f"wanted below {path!r}:\n{table}"
+    )
 
 
 @pytest.mark.parametrize("path", COMMANDS)
 def test_every_command_takes_the_shared_options(path: str) -> None:
     options = {option for parameter in COMMANDS[path].params for option in parameter.opts}
     assert "--json" in options and options & {"--db", "--app"}
-    assert {f"`{name}" for name in SHARED} <= set(re.findall(r"`--\w+", section(text_of("guides/cli.md"), "Every command")))
+    assert {f"`{name}" for name in SHARED} <= set(
+        re.findall(r"`--\w+", section(text_of("guides/cli.md"), "Every command"))
+    )
 
 
 def test_no_command_is_described_that_does_not_exist() -> None:
-    described = [heading for heading in headings(text_of("guides/cli.md"), 3) if heading.startswith("semantic-core ")]
+    described = [
+        heading
+        for heading in headings(text_of("guides/cli.md"), 3)
+        if heading.startswith("semantic-core ")
+    ]
     assert sorted(described) == sorted(COMMANDS)
 
 
 def test_the_readme_lists_every_distribution() -> None:
-    there = {tomllib.loads(file.read_text("utf-8"))["project"]["name"] for file in ROOT.glob("plugins/*/pyproject.toml")}
+    there = {
+        tomllib.loads(file.read_text("utf-8"))["project"]["name"]
+        for file in ROOT.glob("plugins/*/pyproject.toml")
+    }
     table = rows(section(text_of("README.md"), "What you get"))
     assert {row[0].strip("`") for row in table} == there | {"semantic-core"}
     extras = tomllib.loads(text_of("pyproject.toml"))["project"]["optional-dependencies"]
@@ -249,10 +318,15 @@ def test_the_readme_lists_every_distribution() -> None:
 
 def test_the_newest_release_in_the_changelog_is_the_one_that_is_built() -> None:
     version = tomllib.loads(text_of("pyproject.toml"))["project"]["version"]
-    assert re.search(r"^## \[(.+?)\] - .*\d{4}-\d\d-\d\d$", text_of("CHANGELOG.md"), re.MULTILINE)[1] == version
+    assert (
+        re.search(r"^## \[(.+?)\] - .*\d{4}-\d\d-\d\d$", text_of("CHANGELOG.md"), re.MULTILINE)[1]
+        == version
+    )
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *GUIDES, *DECISIONS], ids=shown)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *GUIDES, *DECISIONS], ids=shown
+)
 def test_classes_and_functions_that_are_named_exist(page: Path) -> None:
     """``semantic_core.testing.store_checks`` and the like, written with their module."""
     wrong = []
@@ -268,6 +342,10 @@ def test_classes_and_functions_that_are_named_exist(page: Path) -> None:
 
 def test_methods_of_the_core_that_are_named_exist() -> None:
     pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *GUIDES, *DECISIONS]
-    named = {name for page in pages for name in re.findall(r"\bcore\.([a-z_]+)\(", page.read_text("utf-8"))}
+    named = {
+        name
+        for page in pages
+        for name in re.findall(r"\bcore\.([a-z_]+)\(", page.read_text("utf-8"))
+    }
     doors = (semantic_core.SemanticCore, semantic_core.AsyncSemanticCore)
     assert [name for name in sorted(named) if not any(hasattr(door, name) for door in doors)] == []

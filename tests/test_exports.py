@@ -15,7 +15,11 @@ import pytest
 import semantic_core
 
 ROOT = Path(__file__).resolve().parent.parent
-SHIPPED = [ROOT / "semantic_core", *sorted(ROOT.glob("plugins/*/semantic_core_*")), ROOT / "adapters_blueprints"]
+SHIPPED = [
+    ROOT / "semantic_core",
+    *sorted(ROOT.glob("plugins/*/semantic_core_*")),
+    ROOT / "adapters_blueprints",
+]
 FILES = sorted(file for folder in SHIPPED for file in folder.rglob("*.py"))
 WRITTEN = (".py", ".md", ".toml", ".cfg", ".yml", ".yaml", ".json", ".txt")
 """Suffixes of the files people write; the Makefile and .ci/run are looked at too."""
@@ -29,7 +33,11 @@ def public_modules() -> Iterator[str]:
     """Dotted names of the modules a user may import."""
     for file in FILES:
         parts = (
-            file.relative_to(next(folder.parent for folder in SHIPPED if file.is_relative_to(folder))).with_suffix("").parts
+            file.relative_to(
+                next(folder.parent for folder in SHIPPED if file.is_relative_to(folder))
+            )
+            .with_suffix("")
+            .parts
         )
         shown = [part for part in parts if part != "__init__"]
         if shown[0].startswith("semantic_core") and not any(part.startswith("_") for part in shown):
@@ -40,9 +48,11 @@ MODULES = sorted(public_modules())
 
 
 def undocumented(source: str) -> list[str]:
-    """Public classes, functions and methods without a docstring, or with one that only repeats the name.
+    """Public classes, functions and methods without a docstring,
+    or with one that only repeats the name.
 
-    A method of a class whose own docstring names it is documented there; a property of a protocol is a field.
+    A method of a class whose own docstring names it is documented there; a property of a protocol
+    is a field.
     """
     missing: list[str] = []
 
@@ -50,13 +60,17 @@ def undocumented(source: str) -> list[str]:
         for item in getattr(node, "body", []):
             if isinstance(item, ast.If):
                 look(item, prefix, told)
-            if not isinstance(item, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or item.name.startswith("_"):
+            if not isinstance(
+                item, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+            ) or item.name.startswith("_"):
                 continue
             marks = {ast.unparse(mark) for mark in item.decorator_list}
             text = ast.get_docstring(item) or ""
             repeated = set(re.findall(r"\w+", text.lower())) <= set(item.name.lower().split("_"))
             excused = (
-                "overload" in marks or re.search(rf"\b{item.name}\b", told) or (marks >= {"property"} and is_stub(item))
+                "overload" in marks
+                or re.search(rf"\b{item.name}\b", told)
+                or (marks >= {"property"} and is_stub(item))
             )
             if repeated and not excused:
                 missing.append(f"line {item.lineno}: {prefix}{item.name}")
@@ -69,7 +83,11 @@ def undocumented(source: str) -> list[str]:
 
 def is_stub(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     last = node.body[-1]
-    return isinstance(last, ast.Expr) and isinstance(last.value, ast.Constant) and last.value.value is ...
+    return (
+        isinstance(last, ast.Expr)
+        and isinstance(last.value, ast.Constant)
+        and last.value.value is ...
+    )
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -77,13 +95,17 @@ def test_all_is_in_order_and_every_name_in_it_is_there(name: str) -> None:
     """Constants, classes, functions; each by name."""
     module: ModuleType = importlib.import_module(name)
     exported = list(getattr(module, "__all__", []))
-    assert exported == sorted(set(exported), key=lambda each: (not each.isupper(), not each[0].isupper(), each))
+    assert exported == sorted(
+        set(exported), key=lambda each: (not each.isupper(), not each[0].isupper(), each)
+    )
     assert [each for each in exported if not hasattr(module, each)] == []
 
 
 def test_the_package_exports_every_public_name_it_holds() -> None:
     held = {
-        name for name, value in vars(semantic_core).items() if not name.startswith("_") and not isinstance(value, ModuleType)
+        name
+        for name, value in vars(semantic_core).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
     }
     assert held - {"annotations", "TYPE_CHECKING"} <= set(semantic_core.__all__)
     assert {"SemanticCore", "Document", "Ref", "hookimpl"} <= set(semantic_core.__all__)
@@ -94,7 +116,9 @@ COPIED = "adapters_blueprints"
 
 
 @pytest.mark.parametrize(
-    "file", [file for file in FILES if not file.name.startswith("_") and file.parent.name != COPIED], ids=named
+    "file",
+    [file for file in FILES if not file.name.startswith("_") and file.parent.name != COPIED],
+    ids=named,
 )
 def test_public_names_say_what_one_gets(file: Path) -> None:
     assert undocumented(file.read_text("utf-8")) == []
@@ -108,26 +132,47 @@ def test_every_file_says_what_it_is(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=named)
 def test_shipped_code_prints_nothing_past_the_command_line(file: Path) -> None:
-    calls = [node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call)]
+    calls = [
+        node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call)
+    ]
     assert [
-        call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id in ("print", "breakpoint")
+        call.lineno
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id in ("print", "breakpoint")
     ] == []
 
 
-@pytest.mark.parametrize("folder", [folder for folder in SHIPPED if folder.name.startswith("semantic_core")], ids=named)
+@pytest.mark.parametrize(
+    "folder", [folder for folder in SHIPPED if folder.name.startswith("semantic_core")], ids=named
+)
 def test_types_are_shipped(folder: Path) -> None:
     assert (folder / "py.typed").exists()
 
 
 def test_the_release_is_the_same_everywhere() -> None:
     files = [ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml")]
-    versions = {named(file): tomllib.loads(file.read_text("utf-8"))["project"]["version"] for file in files}
+    versions = {
+        named(file): tomllib.loads(file.read_text("utf-8"))["project"]["version"] for file in files
+    }
     assert len(set(versions.values())) == 1, versions
 
 
 def written_files() -> list[Path]:
-    folders = ["semantic_core", "plugins", "adapters_blueprints", "tests", "benchmarks", "guides", ".ci"]
-    inside = [file for folder in folders for file in (ROOT / folder).rglob("*") if "__pycache__" not in file.parts]
+    folders = [
+        "semantic_core",
+        "plugins",
+        "adapters_blueprints",
+        "tests",
+        "benchmarks",
+        "guides",
+        ".ci",
+    ]
+    inside = [
+        file
+        for folder in folders
+        for file in (ROOT / folder).rglob("*")
+        if "__pycache__" not in file.parts
+    ]
     return [
         file
         for file in [*ROOT.iterdir(), *inside]
@@ -136,7 +181,9 @@ def written_files() -> list[Path]:
 
 
 UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b")
-SOMEONES_MACHINE = re.compile(r"(?<![\w.])/(?:root|work|farm|home/\w+|Users/\w+)/|files\.pythonhosted\.org|pypi\.org/simple")
+SOMEONES_MACHINE = re.compile(
+    r"(?<![\w.])/(?:root|work|farm|home/\w+|Users/\w+)/|files\.pythonhosted\.org|pypi\.org/simple"
+)
 
 
 def test_nothing_is_left_unfinished_and_nothing_tells_where_it_was_written() -> None:
@@ -148,7 +195,9 @@ def test_nothing_is_left_unfinished_and_nothing_tells_where_it_was_written() -> 
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("line", ["# TO" + "DO later", "cd /ro" + "ot/x", "open('/ho" + "me/ann/x')"])
+@pytest.mark.parametrize(
+    "line", ["# TO" + "DO later", "cd /ro" + "ot/x", "open('/ho" + "me/ann/x')"]
+)
 def test_the_search_for_such_lines_finds_them(line: str) -> None:
     assert UNFINISHED.search(line) or SOMEONES_MACHINE.search(line)
 

@@ -1,4 +1,6 @@
-"""``where``: what it means, which mistakes it names, and that what it means follows from each operator alone."""
+"""``where``: what it means, which mistakes it names,
+and that what it means follows from each operator alone.
+"""
 
 from __future__ import annotations
 
@@ -83,28 +85,58 @@ def test_a_where_means_what_its_page_says(where, held, wanted):
     [
         ("lang=en", 'where must be a mapping such as {"lang": "en"}, got str.'),
         ([("lang", "en")], 'where must be a mapping such as {"lang": "en"}, got list.'),
-        ({"k": {}}, "where['k'] is empty; wanted a value, a list, or one of eq, ne, in, not_in, gt, gte, lt, lte, exists."),
-        ({"k": {"$gt": 1}}, "where['k']: unknown operator '$gt'; there are eq, ne, in, not_in, gt, gte, lt, lte, exists."),
-        ({"k": {1: 1}}, "where['k']: unknown operator 1; there are eq, ne, in, not_in, gt, gte, lt, lte, exists."),
+        (
+            {"k": {}},
+            (
+                "where['k'] is empty; wanted a value, a list, or one of eq, ne, in, not_in, gt, "
+                "gte, lt, lte, exists."
+            ),
+        ),
+        (
+            {"k": {"$gt": 1}},
+            (
+                "where['k']: unknown operator '$gt'; there are eq, ne, in, not_in, "
+                "gt, gte, lt, lte, exists."
+            ),
+        ),
+        (
+            {"k": {1: 1}},
+            (
+                "where['k']: unknown operator 1; there are eq, ne, in, not_in, "
+                "gt, gte, lt, lte, exists."
+            ),
+        ),
         ({"k": {"exists": 1}}, "where['k']: exists takes True or False, got 1."),
         ({"k": {"in": "en"}}, "where['k']: in takes a list, got 'en'."),
         ({"k": {"not_in": None}}, "where['k']: not_in takes a list, got None."),
         ({"k": {"gt": True}}, "where['k']: gt orders text or numbers, got True."),
-        ({"": 1}, "A metadata key is a str of 1 to 128 characters without control characters, got ''."),
-        ({5: 1}, "A metadata key is a str of 1 to 128 characters without control characters, got 5."),
+        (
+            {"": 1},
+            "A metadata key is a str of 1 to 128 characters without control characters, got ''.",
+        ),
+        (
+            {5: 1},
+            "A metadata key is a str of 1 to 128 characters without control characters, got 5.",
+        ),
         ({"k": {"in": [0] * 1_001}}, "where['k']: 1001 values, the most is 1000."),
         (
             {"k": None},
-            "where['k'] must be a str, a bool, a finite float, an int within 64 bits, or a list of str, "
-            "got NoneType: None. Leave the key out instead.",
+            "where['k'] must be a str, a bool, a finite float, an int within 64 bits, or a list of "
+            "str, got NoneType: None. Leave the key out instead.",
         ),
         (
             {"k": {"lt": float("nan")}},
-            "where['k'] must be a str, a bool, a finite float, an int within 64 bits, or a list of str, got float: nan.",
+            (
+                "where['k'] must be a str, a bool, a finite float, an int within 64 bits, or a "
+                "list of str, got float: nan."
+            ),
         ),
         (
             {"k": {"gt": [1]}},
-            "where['k'] must be a str, a bool, a finite float, an int within 64 bits, or a list of str, got list: [1].",
+            (
+                "where['k'] must be a str, a bool, a finite float, an int within 64 bits, or a "
+                "list of str, got list: [1]."
+            ),
         ),
         ({"k": ["a", "\ud800"]}, "where['k'] holds a lone surrogate (U+D800) at character 0."),
     ],
@@ -117,7 +149,10 @@ def test_a_mistake_is_named_with_its_key(where, message):
 
 
 def test_limits_are_told_and_reached():
-    assert len(Filter.parse({f"k{number}": 1 for number in range(MAX_CONDITIONS)}).conditions) == MAX_CONDITIONS
+    assert (
+        len(Filter.parse({f"k{number}": 1 for number in range(MAX_CONDITIONS)}).conditions)
+        == MAX_CONDITIONS
+    )
     with pytest.raises(FilterInvalid, match="where holds 33 conditions, the most is 32"):
         Filter.parse({f"k{number}": 1 for number in range(MAX_CONDITIONS + 1)})
     assert len(Filter.parse({"k": list(range(MAX_VALUES))}).conditions[0].values) == MAX_VALUES
@@ -126,7 +161,12 @@ def test_limits_are_told_and_reached():
 def test_nothing_asked_lets_everything_through():
     for where in (None, {}, Filter()):
         filter = Filter.parse(where)
-        assert (filter, bool(filter), filter.matches({}), filter.matches({"k": "v"})) == (Filter(), False, True, True)
+        assert (filter, bool(filter), filter.matches({}), filter.matches({"k": "v"})) == (
+            Filter(),
+            False,
+            True,
+            True,
+        )
 
 
 def test_a_parsed_filter_is_taken_as_it_is():
@@ -137,7 +177,9 @@ def test_a_parsed_filter_is_taken_as_it_is():
 
 def test_a_filter_is_a_small_tree_stores_can_read():
     years, draft = {"gte": 2020, "lt": 2024}, {"ne": True}
-    filter = Filter.parse({"lang": ["en", "de"], "year": years, "draft": draft, "x": {"exists": False}})
+    filter = Filter.parse(
+        {"lang": ["en", "de"], "year": years, "draft": draft, "x": {"exists": False}}
+    )
     assert filter.conditions == (
         Condition("lang", "in", ("en", "de")),
         Condition("year", "gte", (2020,)),
@@ -148,14 +190,23 @@ def test_a_filter_is_a_small_tree_stores_can_read():
 
 
 def test_kinds_are_three():
-    assert [kind(value) for value in ("", "1", True, False, 0, 1.5)] == ["text", "text", "bool", "bool", "number", "number"]
+    assert [kind(value) for value in ("", "1", True, False, 0, 1.5)] == [
+        "text",
+        "text",
+        "bool",
+        "bool",
+        "number",
+        "number",
+    ]
 
 
 @PROPERTY
 @given(wheres(), metadata())
 def test_each_condition_holds_by_itself(where, held):
     filter, given_one = Filter.parse(where), check_metadata(held)
-    assert filter.matches(given_one) is all(Filter((condition,)).matches(given_one) for condition in filter.conditions)
+    assert filter.matches(given_one) is all(
+        Filter((condition,)).matches(given_one) for condition in filter.conditions
+    )
 
 
 @PROPERTY
@@ -170,7 +221,9 @@ def test_negations_are_opposites_and_bounds_are_less_or_equal(where, held):
         if condition.operator in ("gte", "lte"):
             strict = attrs.evolve(condition, operator=condition.operator[:2])
             equal = attrs.evolve(condition, operator="in")
-            assert condition.matches(given_one) is (strict.matches(given_one) or equal.matches(given_one))
+            assert condition.matches(given_one) is (
+                strict.matches(given_one) or equal.matches(given_one)
+            )
 
 
 @PROPERTY

@@ -1,4 +1,6 @@
-"""Imports go down. The list below is the floor plan; a module imports lower floors only, equal floors are strangers."""
+"""Imports go down. The list below is the floor plan; a module imports lower floors only,
+equal floors are strangers.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("orm", "aio"),
     ("__init__", "cli"),
 )
-"""From the ground up. A package such as ``cli`` stands on one floor with all its modules, which may import each other."""
+"""From the ground up. A package such as ``cli`` stands on one floor with all its modules,
+which may import each other.
+"""
 APART = "testing"
 """The kit reaches every floor but the last, and nothing of the product imports it."""
 PUBLIC = {"", "batch", "errors", "types", "filters", "protocols", "hookspecs", "orm", "testing"}
@@ -44,7 +48,8 @@ def module_of(file: Path) -> str:
 
 
 def imports(source: str, package: tuple[str, ...] = ()) -> list[tuple[int, str]]:
-    """(line, dotted name) of everything imported, wherever it stands; ``from a import b`` gives ``a.b``.
+    """(line, dotted name) of everything imported, wherever it stands;
+    ``from a import b`` gives ``a.b``.
 
     package: the parts of the package the source is in, for relative imports.
     """
@@ -60,11 +65,15 @@ def imports(source: str, package: tuple[str, ...] = ()) -> list[tuple[int, str]]
 
 
 def kernel_module(dotted: str) -> str | None:
-    """Which kernel module a dotted name is of; "" for a name of the package itself; None if it is not of the kernel."""
+    """Which kernel module a dotted name is of; "" for a name of the package itself;
+    None if it is not of the kernel.
+    """
     first, *rest = dotted.split(".")
     if first != KERNEL.name:
         return None
-    is_module = bool(rest) and (rest[0] in FLOOR or rest[0] == APART or (KERNEL / f"{rest[0]}.py").exists())
+    is_module = bool(rest) and (
+        rest[0] in FLOOR or rest[0] == APART or (KERNEL / f"{rest[0]}.py").exists()
+    )
     return rest[0] if is_module else ""
 
 
@@ -108,11 +117,17 @@ GUEST_FILES = sorted([*PLUGINS.glob("*/semantic_core_*/**/*.py"), *BLUEPRINTS.rg
 
 def test_every_module_stands_on_a_floor() -> None:
     unlisted = {module_of(file) for file in KERNEL_FILES} - FLOOR.keys() - {APART}
-    assert not unlisted, f"Put {sorted(unlisted)} on a floor in {Path(__file__).name}, as low as its imports allow."
+    assert not unlisted, (
+        f"Put {sorted(unlisted)} on a floor in {Path(__file__).name}, as low as its imports allow."
+    )
 
 
 def test_the_floor_plan_lists_nothing_that_is_not_there() -> None:
-    gone = {name for name in FLOOR if not (KERNEL / f"{name}.py").exists() and not (KERNEL / name).is_dir()}
+    gone = {
+        name
+        for name in FLOOR
+        if not (KERNEL / f"{name}.py").exists() and not (KERNEL / name).is_dir()
+    }
     assert not gone, f"{sorted(gone)} left the kernel; take them off the floor plan."
 
 
@@ -151,7 +166,13 @@ def test_an_import_that_climbs_is_seen(module: str, source: str) -> None:
     [
         ("core", "from semantic_core import types"),
         ("_search", "from .types import Ref\nimport numpy"),
-        ("cli", "from semantic_core.cli._output import write\nfrom semantic_core.core import SemanticCore"),
+        (
+            "cli",
+            (
+                "from semantic_core.cli._output import write\n"
+                "from semantic_core.core import SemanticCore"
+            ),
+        ),
         ("testing", "from semantic_core.core import SemanticCore"),
     ],
 )
@@ -170,11 +191,18 @@ def test_an_import_that_goes_down_is_fine(module: str, source: str) -> None:
     ],
 )
 def test_a_plugin_that_reaches_inside_is_seen(source: str) -> None:
-    assert len(trespasses("semantic_core_mine", source, {"semantic_core_mine", "semantic_core_other"})) == 1
+    assert (
+        len(trespasses("semantic_core_mine", source, {"semantic_core_mine", "semantic_core_other"}))
+        == 1
+    )
 
 
 def test_a_plugin_may_use_what_is_public() -> None:
     source = (
-        "from semantic_core import Document, hookimpl, types\nfrom semantic_core.testing import store_checks\nimport numpy"
+        "from semantic_core import Document, hookimpl, types\n"
+        "from semantic_core.testing import store_checks\nimport numpy"
     )
-    assert trespasses("semantic_core_mine", source, {"semantic_core_mine", "semantic_core_other"}) == []
+    assert (
+        trespasses("semantic_core_mine", source, {"semantic_core_mine", "semantic_core_other"})
+        == []
+    )

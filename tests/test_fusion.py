@@ -16,7 +16,11 @@ IDS = [ChunkId(Ref("c", f"{number:03}"), 0) for number in range(30)]
 
 def ranking(source: str, **scores: float) -> Ranking:
     order = sorted(scores.items(), key=lambda item: -item[1])
-    return Ranking(source, tuple(ChunkId(Ref("c", key), 0) for key, _ in order), tuple(score for _, score in order))
+    return Ranking(
+        source,
+        tuple(ChunkId(Ref("c", key), 0) for key, _ in order),
+        tuple(score for _, score in order),
+    )
 
 
 def keys(fused: Ranking) -> list[str]:
@@ -34,7 +38,10 @@ def test_a_lane_that_lists_one_candidate_is_heard_above_the_noise_of_the_other()
     for score in (7.5, 0.0, -3.0):
         only = Ranking("words", (IDS[-1],), (score,))
         assert fuse_scores([vector, only], {}).ids[0] == IDS[-1]
-        assert fuse_scores([vector, only], {"words": dict.fromkeys(IDS[:-1], score - 1)}).ids[0] == IDS[-1]
+        assert (
+            fuse_scores([vector, only], {"words": dict.fromkeys(IDS[:-1], score - 1)}).ids[0]
+            == IDS[-1]
+        )
 
 
 def test_a_lane_that_lists_equal_candidates_puts_them_before_those_it_did_not_list() -> None:
@@ -51,7 +58,10 @@ def test_what_a_lane_lists_counts_more_than_what_it_does_not_where_it_cannot_sco
 
 
 def test_what_is_called_like_the_query_stands_first_whatever_the_lanes_say() -> None:
-    lanes = [ranking("vector", a=0.9, b=0.8, c=0.1, d=0.0), ranking("words", a=30.0, b=9.0, d=2.0, c=1.0)]
+    lanes = [
+        ranking("vector", a=0.9, b=0.8, c=0.1, d=0.0),
+        ranking("words", a=30.0, b=9.0, d=2.0, c=1.0),
+    ]
     fused = fuse_scores([*lanes, ranking("title", c=1.0, d=0.5)], {})
     assert keys(fused)[0] == "c"
     assert fused.scores[0] >= fused.scores[1]
@@ -63,12 +73,17 @@ def test_what_is_called_like_the_query_stands_first_whatever_the_lanes_say() -> 
 
 def test_the_beginning_of_a_title_counts_for_as_much_as_it_is_of_it() -> None:
     lanes = [ranking("vector", a=1.0, b=0.9, c=0.0), ranking("words", a=1.0, b=0.9, c=0.0)]
-    place = [keys(fuse_scores([*lanes, ranking("title", c=share)], {})).index("c") for share in (0.1, 0.95, 1.0)]
+    place = [
+        keys(fuse_scores([*lanes, ranking("title", c=share)], {})).index("c")
+        for share in (0.1, 0.95, 1.0)
+    ]
     assert place == [2, 1, 0]
 
 
 def test_what_both_lanes_like_wins() -> None:
-    fused = fuse_scores([ranking("vector", a=0.9, b=0.8, c=0.1), ranking("words", b=9.0, c=8.0, d=1.0)], {})
+    fused = fuse_scores(
+        [ranking("vector", a=0.9, b=0.8, c=0.1), ranking("words", b=9.0, c=8.0, d=1.0)], {}
+    )
     assert keys(fused)[0] == "b"
 
 
@@ -84,7 +99,8 @@ def test_a_candidate_of_the_other_lane_gets_its_exact_score() -> None:
     exact = fuse_scores(lanes, {"vector": {ChunkId(Ref("c", "c"), 0): 0.89}})
     assert keys(exact)[0] == "c"
     assert (
-        dict(zip(keys(exact), exact.scores, strict=True))["c"] > dict(zip(keys(without), without.scores, strict=True))["c"]
+        dict(zip(keys(exact), exact.scores, strict=True))["c"]
+        > dict(zip(keys(without), without.scores, strict=True))["c"]
     )
 
 
@@ -102,7 +118,11 @@ def test_a_lane_in_which_all_are_alike_decides_nothing() -> None:
 def test_what_differs_by_rounding_alone_is_equal() -> None:
     vector = ranking("vector", b=0.5, a=0.5, c=0.1)
     for noise in (-1e-15, 0.0, 1e-15):
-        assert keys(fuse_scores([vector, ranking("words", b=1.0 + noise, a=1.0, c=0.5)], {})) == ["a", "b", "c"]
+        assert keys(fuse_scores([vector, ranking("words", b=1.0 + noise, a=1.0, c=0.5)], {})) == [
+            "a",
+            "b",
+            "c",
+        ]
 
 
 def test_equal_scores_are_ordered_by_chunk() -> None:
@@ -118,9 +138,9 @@ scores = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30)
 
 
 @given(scores, scores, st.randoms())
-def test_the_result_holds_every_candidate_once_best_first_with_finite_scores(
+def test_the_result_holds_every_candidate_once_best_first_with_finite_scores(  # type: ignore[no-untyped-def]
     left: list[float], right: list[float], random
-) -> None:  # type: ignore[no-untyped-def]
+) -> None:
     lanes = []
     for source, values in (("vector", left), ("words", right)):
         ids = random.sample(IDS, len(values))
@@ -132,12 +152,18 @@ def test_the_result_holds_every_candidate_once_best_first_with_finite_scores(
 
 
 @given(scores, st.floats(0.1, 100), st.floats(-100, 100))
-def test_the_unit_and_the_zero_of_a_lane_do_not_matter(values: list[float], unit: float, zero: float) -> None:
+def test_the_unit_and_the_zero_of_a_lane_do_not_matter(
+    values: list[float], unit: float, zero: float
+) -> None:
     values = sorted({round(value, 3) for value in values}, reverse=True)
     ids = tuple(IDS[: len(values)])
-    other = Ranking("words", tuple(reversed(ids)), tuple(float(number) for number in range(len(ids), 0, -1)))
+    other = Ranking(
+        "words", tuple(reversed(ids)), tuple(float(number) for number in range(len(ids), 0, -1))
+    )
     plain = fuse_scores([Ranking("vector", ids, tuple(values)), other], {})
-    scaled = fuse_scores([Ranking("vector", ids, tuple(value * unit + zero for value in values)), other], {})
+    scaled = fuse_scores(
+        [Ranking("vector", ids, tuple(value * unit + zero for value in values)), other], {}
+    )
     by_id = dict(zip(scaled.ids, scaled.scores, strict=True))
     for id, score in zip(plain.ids, plain.scores, strict=True):
         assert by_id[id] == pytest.approx(score, abs=1e-3)

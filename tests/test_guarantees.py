@@ -17,7 +17,11 @@ EVERY = [promise for promises in PROMISES.values() for promise in promises]
 
 def functions(path: Path) -> set[str]:
     """The tests of a file."""
-    return {node.name for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, ast.FunctionDef)}
+    return {
+        node.name
+        for node in ast.parse(path.read_text("utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    }
 
 
 def test_the_page_is_what_the_figures_make() -> None:
@@ -35,7 +39,10 @@ def test_every_promise_names_a_test_that_is_there(test: str) -> None:
 def test_no_promise_is_made_without_its_figure() -> None:
     report = json.loads(FILE.read_text("utf-8"))
     for name in report["figures"]:
-        without = {**report, "figures": {other: held for other, held in report["figures"].items() if other != name}}
+        without = {
+            **report,
+            "figures": {other: held for other, held in report["figures"].items() if other != name},
+        }
         if any(f"{{{name}[" in each.found for each in [*EVERY, *LIMITS]):
             with pytest.raises(KeyError, match=name):
                 page(without)
@@ -56,7 +63,11 @@ def test_what_was_kept_is_what_was_promised() -> None:
     }.items():
         assert {name: figures[test][name] for name in zeros} == dict.fromkeys(zeros, 0), test
     least = {"model": ("steps", 20_000), "kill": ("kills", 100), "power_full": ("states", 4_000)}
-    least |= {"hostile_queries": ("queries", 300_000), "bit_rot": ("found_percent", 99.9), "defects": ("killed", 20)}
+    least |= {
+        "hostile_queries": ("queries", 300_000),
+        "bit_rot": ("found_percent", 99.9),
+        "defects": ("killed", 20),
+    }
     for test, (name, bound) in least.items():
         assert figures[test][name] >= bound, test
     assert figures["defects"]["killed"] == figures["defects"]["seeded"]

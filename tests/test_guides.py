@@ -1,11 +1,15 @@
-"""The pages run. What a newcomer copies from README.md, a guide or a plugin's page is executed here, from top to bottom.
+"""The pages run. What a newcomer copies from README.md, a guide or a plugin's page is executed
+here, from top to bottom.
 
-- ```` ```python ````: run; the blocks of a page share one namespace and a temporary folder. Tracebacks show the page's line.
+- ```` ```python ````: run; the blocks of a page share one namespace and a temporary folder.
+  Tracebacks show the page's line.
 - ```` ```python no-run ````: compiled only.
-- ```` ```python file=NAME ```` (or toml, ...): written to the folder; later blocks import or read it.
+- ```` ```python file=NAME ```` (or toml, ...): written to the folder; later blocks import or read
+  it.
 - ```` ```text output ````: what the Python block above printed; ``...`` stands for anything.
-- ```` ```console ````: a line ``$ semantic-core ...`` is run (variables may be set in front) and must end with 0, or with N
-  where the line ends with ``# exits N``; lines without ``$`` are output, for the reader. A few notes are in ``notes/``.
+- ```` ```console ````: a line ``$ semantic-core ...`` is run (variables may be set in front) and
+  must end with 0, or with N where the line ends with ``# exits N``; lines without ``$`` are output,
+  for the reader. A few notes are in ``notes/``.
 
 Settings files named in a block are read as such. Links and anchors lead somewhere.
 """
@@ -52,7 +56,7 @@ A `for` loop goes through the items of a list, one by one. A `while` loop repeat
 ## Leaving early
 
 `break` ends the loop at once; `continue` goes on with the next item.
-""",
+""",  # noqa: E501
     "errors.md": """\
 ---
 title: Errors
@@ -62,7 +66,7 @@ year: 2023
 # Errors
 
 An exception stops the program unless somebody catches it. Close files in a `finally` block, or better, use `with`.
-""",
+""",  # noqa: E501
     "garden.txt": """\
 Tomatoes want sun, water in the morning, and a stick to lean on.
 
@@ -74,7 +78,9 @@ DIAGRAMS = ("flowchart", "sequenceDiagram", "stateDiagram-v2", "classDiagram")
 
 
 class Block(NamedTuple):
-    """A fenced block. language, words: of the line that opens it. line: of its first line of text, from 1."""
+    """A fenced block. language, words: of the line that opens it.
+    line: of its first line of text, from 1.
+    """
 
     language: str
     words: tuple[str, ...]
@@ -84,7 +90,9 @@ class Block(NamedTuple):
     @property
     def file(self) -> str:
         """The name after ``file=``, "" without one."""
-        return next((word.removeprefix("file=") for word in self.words if word.startswith("file=")), "")
+        return next(
+            (word.removeprefix("file=") for word in self.words if word.startswith("file=")), ""
+        )
 
 
 def blocks(page: str) -> Iterator[Block]:
@@ -144,9 +152,12 @@ class Reader:
         """Do all of it; how many blocks there were to do."""
         done = 0
         for block in blocks(self.page.read_text("utf-8")):
-            act = {"python": self.python, "console": self.console, "bash": self.console, "toml": self.toml}.get(
-                block.language
-            )
+            act = {
+                "python": self.python,
+                "console": self.console,
+                "bash": self.console,
+                "toml": self.toml,
+            }.get(block.language)
             if act is not None:
                 act(block)
             elif block.file:
@@ -163,7 +174,9 @@ class Reader:
 
     def write(self, block: Block) -> None:
         target = self.folder / block.file
-        assert target.resolve().is_relative_to(self.folder.resolve()), f"{self.place(block)}: file= leads out of the folder"
+        assert target.resolve().is_relative_to(self.folder.resolve()), (
+            f"{self.place(block)}: file= leads out of the folder"
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(block.text, "utf-8")
 
@@ -179,8 +192,13 @@ class Reader:
             self.printed = output.getvalue()
 
     def compare(self, block: Block) -> None:
-        same = OutputChecker().check_output(block.text, self.printed, ELLIPSIS | NORMALIZE_WHITESPACE)
-        assert same, f"{self.place(block)}: the page shows\n{block.text}\nand the code printed\n{self.printed}"
+        same = OutputChecker().check_output(
+            block.text, self.printed, ELLIPSIS | NORMALIZE_WHITESPACE
+        )
+        assert same, (
+            f"{self.place(block)}: the page shows\n{block.text}\n"
+            f"and the code printed\n{self.printed}"
+        )
 
     def toml(self, block: Block) -> None:
         tomllib.loads(block.text)
@@ -277,7 +295,9 @@ def test_links_lead_somewhere(page: Path) -> None:
             if not linked.exists() or not linked.is_relative_to(ROOT):
                 broken.append(f"{shown(page)}:{number}: there is no {target}")
             elif anchor and anchor not in anchors(linked.read_text("utf-8")):
-                broken.append(f"{shown(page)}:{number}: {path or 'this page'} has no heading #{anchor}")
+                broken.append(
+                    f"{shown(page)}:{number}: {path or 'this page'} has no heading #{anchor}"
+                )
     assert not broken, "\n".join(broken)
 
 
@@ -289,14 +309,21 @@ def test_diagrams_begin_with_their_kind(page: Path) -> None:
 
 
 def test_code_that_is_not_run_is_rare() -> None:
-    found = [block for page in PAGES for block in blocks(page.read_text("utf-8")) if block.language == "python"]
+    found = [
+        block
+        for page in PAGES
+        for block in blocks(page.read_text("utf-8"))
+        if block.language == "python"
+    ]
     idle = [block for block in found if "no-run" in block.words]
     assert len(idle) * 10 <= len(found), f"{len(idle)} of {len(found)} Python blocks are not run"
 
 
 def test_a_failure_is_told_with_the_line_of_the_page(folder: Path) -> None:
     page = folder / "page.md"
-    page.write_text("# Page\n\n```python\nx = 1\n```\n\nthen\n\n```python\n\nassert x == 2\n```\n", "utf-8")
+    page.write_text(
+        "# Page\n\n```python\nx = 1\n```\n\nthen\n\n```python\n\nassert x == 2\n```\n", "utf-8"
+    )
     with pytest.raises(AssertionError) as caught:
         Reader(page, folder).follow()
     last = caught.traceback[-1]
@@ -328,7 +355,10 @@ def test_a_page_that_is_right_is_followed_to_its_end(folder: Path) -> None:
         "```python file=mine.py\nX = 7\n```",
         "```python\nimport mine\nprint('X is', mine.X)\n```",
         "```text output\nX is ...\n```",
-        "```console\n$ semantic-core --help\nanything\n$ semantic-core no-such-command  # exits 2\n$ cat notes\n```",
+        (
+            "```console\n$ semantic-core --help\nanything\n"
+            "$ semantic-core no-such-command  # exits 2\n$ cat notes\n```"
+        ),
     ]
     page.write_text("\n".join(text), "utf-8")
     assert Reader(page, folder).follow() == 4

@@ -1,4 +1,6 @@
-"""Ingest: the same call twice is the same state, nothing is paid for twice, and a gap is said aloud."""
+"""Ingest: the same call twice is the same state, nothing is paid for twice,
+and a gap is said aloud.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from semantic_core.testing import HashEmbedder
 
 
 class Picky(HashEmbedder):
-    """Refuses whole batches that hold a poisoned text, and remembers the size of every batch it was given."""
+    """Refuses whole batches that hold a poisoned text,
+    and remembers the size of every batch it was given.
+    """
 
     def __init__(self, poison: str = "poison", batch_size: int = 4) -> None:
         super().__init__(16)
@@ -37,7 +41,12 @@ class Picky(HashEmbedder):
 
 def opened(embedder: HashEmbedder | None = None, **options: Any) -> SemanticCore:
     embedder = embedder or HashEmbedder()
-    return SemanticCore(store=MemoryStore(embedder.space), embedder=embedder, plugins=options.pop("plugins", []), **options)
+    return SemanticCore(
+        store=MemoryStore(embedder.space),
+        embedder=embedder,
+        plugins=options.pop("plugins", []),
+        **options,
+    )
 
 
 def note(key: str, text: str, **fields: Any) -> Document:
@@ -122,9 +131,13 @@ def test_a_run_after_the_gap_closes_it() -> None:
 def test_one_refused_passage_does_not_take_its_batch_with_it() -> None:
     embedder = Picky(batch_size=8)
     core = opened(embedder)
-    report = core.ingest(note(str(number), "poison" if number == 5 else f"text {number}") for number in range(8))
+    report = core.ingest(
+        note(str(number), "poison" if number == 5 else f"text {number}") for number in range(8)
+    )
     assert (report.added, report.embedded, report.pending) == (8, 7, 1)
-    assert [(failure.what, failure.code) for failure in report.failed] == [("notes/5#0", "EmbedderError")]
+    assert [(failure.what, failure.code) for failure in report.failed] == [
+        ("notes/5#0", "EmbedderError")
+    ]
 
 
 def test_an_embedder_that_refuses_everything_is_given_up() -> None:
@@ -138,7 +151,11 @@ def test_an_embedder_that_refuses_everything_is_given_up() -> None:
 def test_vectors_are_never_matched_by_guess() -> None:
     class Short(HashEmbedder):
         def embed_documents(self, passages: Sequence[str]) -> Any:
-            return super().embed_documents(passages)[:-1] if len(passages) > 1 else super().embed_documents(passages)
+            return (
+                super().embed_documents(passages)[:-1]
+                if len(passages) > 1
+                else super().embed_documents(passages)
+            )
 
     core = opened(Short())
     report = core.ingest(note(str(number), f"text {number}") for number in range(4))
@@ -162,7 +179,9 @@ def test_a_document_a_plugin_fails_on_is_left_as_it_was_and_named() -> None:
     moody.angry = True
     report = core.ingest(note("1", "seal"), note("2", "beaver"))
     assert report.updated == 1
-    assert [(failure.what, failure.code) for failure in report.failed] == [("notes/2", "HookFailed")]
+    assert [(failure.what, failure.code) for failure in report.failed] == [
+        ("notes/2", "HookFailed")
+    ]
     assert "Moody" in report.failed[0].reason
     assert "cannot read this" in report.failed[0].reason
     assert core.get(Ref("notes", "2")).text == "otter"  # type: ignore[union-attr]
@@ -172,7 +191,12 @@ def test_what_a_document_says_of_itself_can_be_asked_for() -> None:
     class Describer:
         @hookimpl
         def semantic_describe(self, document: Document) -> Document:
-            return Document(document.ref, document.text, title="Read", metadata={**document.metadata, "lang": "en"})
+            return Document(
+                document.ref,
+                document.text,
+                title="Read",
+                metadata={**document.metadata, "lang": "en"},
+            )
 
     core = opened(plugins=[Describer()])
     core.ingest(note("1", "walrus"))
@@ -197,13 +221,16 @@ def test_a_generator_that_fails_leaves_finished_groups_and_nothing_half_done(
         core.ingest(documents())
     kept = [document.ref.key for document in core.documents()]
     assert kept == ["0", "1", "2", "3"][: len(kept)]
-    assert len(kept) == 4 or error is KeyboardInterrupt  # which waits for no vector that is not there yet
+    # Which waits for no vector that is not there yet.
+    assert len(kept) == 4 or error is KeyboardInterrupt
     report = core.ingest(note(str(number), f"text {number}") for number in range(6))
     assert (report.unchanged, report.added) == (len(kept), 6 - len(kept))
 
 
 def test_documents_are_split_while_others_are_embedded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first batch waits in the embedder until the third group was asked for: splitting went on meanwhile."""
+    """The first batch waits in the embedder until the third group was asked for:
+    splitting went on meanwhile.
+    """
     monkeypatch.setattr("semantic_core._ingest.GROUP_CHUNKS", 2)
     asked = threading.Event()
 
@@ -244,10 +271,15 @@ def test_progress_counts_what_is_written(monkeypatch: pytest.MonkeyPatch, is_loc
     monkeypatch.setattr("semantic_core._ingest.GROUP_CHUNKS", 2)
     monkeypatch.setattr(Picky, "is_local", is_local)
     seen: list[IngestProgress] = []
-    opened(Picky(batch_size=1)).ingest((note(str(number), f"text {number}") for number in range(5)), progress=seen.append)
+    opened(Picky(batch_size=1)).ingest(
+        (note(str(number), f"text {number}") for number in range(5)), progress=seen.append
+    )
     written = [progress.documents for progress in seen]
-    assert len(written) == 4 and written == sorted(written)  # after each group, as far as its vectors are there
-    assert seen[-1] == IngestProgress(documents=5, chunks=5, characters=30, embedded=5, reused=0, failed=0)
+    # After each group, as far as its vectors are there.
+    assert len(written) == 4 and written == sorted(written)
+    assert seen[-1] == IngestProgress(
+        documents=5, chunks=5, characters=30, embedded=5, reused=0, failed=0
+    )
 
 
 def test_async_leaves_the_vectors_for_later() -> None:
@@ -271,12 +303,16 @@ def test_an_unknown_mode_is_refused() -> None:
 
 
 words = st.sampled_from(["alpha", "beta", "gamma", "delta", "poison"])
-histories = st.lists(st.lists(st.tuples(st.integers(0, 3), st.lists(words, max_size=6)), max_size=5), max_size=5)
+histories = st.lists(
+    st.lists(st.tuples(st.integers(0, 3), st.lists(words, max_size=6)), max_size=5), max_size=5
+)
 
 
 @settings(max_examples=60, deadline=None)
 @given(histories, st.integers(1, 5))
-def test_any_history_ends_as_if_only_the_last_version_had_been_ingested(history: list[Any], batch_size: int) -> None:
+def test_any_history_ends_as_if_only_the_last_version_had_been_ingested(
+    history: list[Any], batch_size: int
+) -> None:
     core = opened(Picky(batch_size=batch_size))
     last: dict[str, Document] = {}
     for batch in history:
@@ -287,8 +323,14 @@ def test_any_history_ends_as_if_only_the_last_version_had_been_ingested(history:
     fresh.ingest(last.values())
     for query in ("alpha", "beta gamma"):
         for mode in ("text", "vector"):
-            expected = {(hit.id, round(hit.score, 4)) for hit in fresh.search_chunks(query, mode=mode, limit=50)}
-            assert {(hit.id, round(hit.score, 4)) for hit in core.search_chunks(query, mode=mode, limit=50)} == expected
+            expected = {
+                (hit.id, round(hit.score, 4))
+                for hit in fresh.search_chunks(query, mode=mode, limit=50)
+            }
+            assert {
+                (hit.id, round(hit.score, 4))
+                for hit in core.search_chunks(query, mode=mode, limit=50)
+            } == expected
     for document in last.values():
         assert core.get(document.ref) == document
     vectors = core.store.known([])

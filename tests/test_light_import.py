@@ -35,20 +35,32 @@ PROBE = """
 import sys
 before = set(sys.modules)
 {statement}
-print(__import__("json").dumps(sorted({{name.partition(".")[0] for name in sys.modules.keys() - before}})))
+brought = {{name.partition(".")[0] for name in sys.modules.keys() - before}}
+print(__import__("json").dumps(sorted(brought)))
 """
 
 
 def brought_in_by(statement: str) -> set[str]:
-    """Top-level modules outside the standard library that are loaded after the statement, in a fresh interpreter."""
+    """Top-level modules outside the standard library that are loaded after the statement,
+    in a fresh interpreter.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", PROBE.format(statement=statement)], capture_output=True, text=True, cwd=ROOT
+        [sys.executable, "-c", PROBE.format(statement=statement)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr
-    return {name for name in json.loads(done.stdout) if name not in sys.stdlib_module_names and name[:2] != "__"}
+    return {
+        name
+        for name in json.loads(done.stdout)
+        if name not in sys.stdlib_module_names and name[:2] != "__"
+    }
 
 
-@pytest.mark.parametrize("name", ["semantic_core", *(f"semantic_core.{module}" for module in PUBLIC)])
+@pytest.mark.parametrize(
+    "name", ["semantic_core", *(f"semantic_core.{module}" for module in PUBLIC)]
+)
 def test_the_kernel_brings_in_nothing_heavy(name: str) -> None:
     assert brought_in_by(f"import {name}") <= KERNEL
 
@@ -58,7 +70,10 @@ def test_every_name_of_the_package_is_had_without_anything_heavy() -> None:
 
 
 def test_the_flows_are_imported_with_the_first_name_of_theirs() -> None:
-    flows = "any(f'semantic_core.{name}' in sys.modules for name in ('core', '_ingest', '_search', '_plugins'))"
+    flows = (
+        "any(f'semantic_core.{name}' in sys.modules for name in ('core', '_ingest', "
+        "'_search', '_plugins'))"
+    )
     probe = f"import sys, semantic_core; print({flows}); semantic_core.SemanticCore; print({flows})"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.split() == ["False", "True"], done.stderr
@@ -69,7 +84,9 @@ def test_a_name_that_is_imported_late_is_a_name_like_any_other() -> None:
 
     assert semantic_core.SemanticCore is core.SemanticCore
     assert set(semantic_core.__all__) <= set(dir(semantic_core))
-    with pytest.raises(AttributeError, match="module 'semantic_core' has no attribute 'SemanticCor'"):
+    with pytest.raises(
+        AttributeError, match="module 'semantic_core' has no attribute 'SemanticCor'"
+    ):
         semantic_core.SemanticCor  # type: ignore[attr-defined]  # noqa: B018
 
 
@@ -80,14 +97,20 @@ def test_the_command_line_loads_click_and_no_more_before_it_knows_the_command() 
 @pytest.mark.parametrize("name", PLUGINS)
 def test_a_plugin_is_listed_without_its_heavy_libraries(name: str) -> None:
     loaded = brought_in_by(
-        f"import sys; sys.path.insert(0, {str(next(ROOT.glob(f'plugins/*/{name}')).parent)!r}); import {name}"
+        "import sys; sys.path.insert(0, "
+        f"{str(next(ROOT.glob(f'plugins/*/{name}')).parent)!r}); import {name}"
     )
     assert loaded <= KERNEL | {name}
 
 
 def test_finding_the_installed_plugins_loads_no_heavy_library() -> None:
-    assert entry_points(group="semantic_core"), "no plugin is installed; `make venv` installs those of this repository"
-    loaded = brought_in_by("from importlib.metadata import entry_points as e; [p.load() for p in e(group='semantic_core')]")
+    assert entry_points(group="semantic_core"), (
+        "no plugin is installed; `make venv` installs those of this repository"
+    )
+    loaded = brought_in_by(
+        "from importlib.metadata import entry_points as e; [p.load() for p in "
+        "e(group='semantic_core')]"
+    )
     assert not loaded & set(HEAVY)
 
 

@@ -14,7 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semantic_core._memory import K1, LEAST_IDF, MOST_REPEATS, MOST_WORDS, B, MemoryStore, open_memory
+from semantic_core._memory import (
+    K1,
+    LEAST_IDF,
+    MOST_REPEATS,
+    MOST_WORDS,
+    B,
+    MemoryStore,
+    open_memory,
+)
 from semantic_core.errors import TenantRefused, TenantRequired, VectorInvalid
 from semantic_core.protocols import Store, TextSearch, VectorQueue
 from semantic_core.types import Chunk, ChunkId, Document, Entry, Ref, Scope, Space
@@ -28,12 +36,16 @@ def unit(*numbers: float) -> np.ndarray:
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
-def written(store: MemoryStore, *passages: str, tenant: str = "", vector: np.ndarray | None = None) -> list[ChunkId]:
+def written(
+    store: MemoryStore, *passages: str, tenant: str = "", vector: np.ndarray | None = None
+) -> list[ChunkId]:
     """A document for each passage, named by its place; the chunks."""
     ids = []
     for place, passage in enumerate(passages):
         ref = Ref("notes", f"{place:03}", tenant)
-        entry = Entry(Chunk(ChunkId(ref, 0), passage, 0, len(passage)), passage, f"{place:032x}", vector)
+        entry = Entry(
+            Chunk(ChunkId(ref, 0), passage, 0, len(passage)), passage, f"{place:032x}", vector
+        )
         store.replace([(Document(ref, passage), [entry])])
         ids.append(entry.chunk.id)
     return ids
@@ -52,9 +64,13 @@ def fts5(passages: list[str], query: list[str]) -> dict[str, float]:
             connection.execute("CREATE VIRTUAL TABLE words USING fts5(passage)")
         except sqlite3.OperationalError:
             pytest.skip("This Python's SQLite was built without FTS5.")
-        connection.executemany("INSERT INTO words(rowid, passage) VALUES (?, ?)", enumerate(passages, start=1))
+        connection.executemany(
+            "INSERT INTO words(rowid, passage) VALUES (?, ?)", enumerate(passages, start=1)
+        )
         match = " OR ".join(f'"{word}"' for word in query)
-        rows = connection.execute("SELECT rowid, bm25(words) FROM words WHERE words MATCH ?", (match,))
+        rows = connection.execute(
+            "SELECT rowid, bm25(words) FROM words WHERE words MATCH ?", (match,)
+        )
         return {f"{rowid - 1:03}": -rank for rowid, rank in rows}
     finally:
         connection.close()
@@ -64,7 +80,10 @@ words = st.sampled_from(["apple", "pear", "plum", "fig", "quince", "cherry"])
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
-@given(st.lists(st.lists(words, max_size=12).map(" ".join), min_size=1, max_size=8), st.lists(words, min_size=1, max_size=3))
+@given(
+    st.lists(st.lists(words, max_size=12).map(" ".join), min_size=1, max_size=8),
+    st.lists(words, min_size=1, max_size=3),
+)
 def test_words_are_scored_as_sqlite_scores_them(passages, query):
     store = MemoryStore(SPACE)
     written(store, *passages)
@@ -86,7 +105,9 @@ def test_a_repeated_query_word_counts_up_to_three_times():
     written(store, "apple", "pear", "plum", "fig")
     once = scores(store, "apple")["000"]
     for times in (2, 3, 4, 500):
-        assert scores(store, "apple " * times)["000"] == pytest.approx(once * min(times, MOST_REPEATS))
+        assert scores(store, "apple " * times)["000"] == pytest.approx(
+            once * min(times, MOST_REPEATS)
+        )
 
 
 def test_words_beyond_the_first_thirty_two_different_ones_are_not_looked_for():
@@ -164,7 +185,8 @@ def test_a_refused_vector_is_told_what_was_wanted(vector, got):
     with pytest.raises(VectorInvalid) as refusal:
         MemoryStore(SPACE).nearest(vector, 1, EVERYTHING)
     assert str(refusal.value) == (
-        f"wanted a vector of 4 finite numbers and some length, {got}. This store keeps vectors of test (4 dimensions)."
+        f"wanted a vector of 4 finite numbers and some length, {got}. This store keeps vectors of "
+        "test (4 dimensions)."
     )
 
 
@@ -179,7 +201,9 @@ def test_a_snapshot_keeps_nobody_waiting():
     store = MemoryStore(SPACE)
     written(store, "before")
     with store.snapshot():
-        writer = threading.Thread(target=written, args=(store, "after", "and one more"), daemon=True)
+        writer = threading.Thread(
+            target=written, args=(store, "after", "and one more"), daemon=True
+        )
         writer.start()
         writer.join(10)
         assert not writer.is_alive()
@@ -193,7 +217,11 @@ def test_the_factory_offers_an_empty_store_with_one_documented_option():
     for option, many in ((None, False), (False, False), (True, True)):
         store = open_memory(SPACE, multi_tenant=option)
         assert (store.multi_tenant, store.space, store.stats().documents) == (many, SPACE, 0)
-        assert isinstance(store, Store) and isinstance(store, TextSearch) and isinstance(store, VectorQueue)
+        assert (
+            isinstance(store, Store)
+            and isinstance(store, TextSearch)
+            and isinstance(store, VectorQueue)
+        )
 
 
 def test_it_is_imported_without_numpy():

@@ -12,7 +12,16 @@ import pytest
 from benchmarks.outside._applications import APPLICATIONS, PYTEST, Application
 from benchmarks.outside._environment import INSIDE
 from benchmarks.outside._outcomes import Difference, Run, corrected, differences, read_run
-from benchmarks.outside._page import BEGIN, END, PAGE, RESULTS, remembered, row_of, with_table, write
+from benchmarks.outside._page import (
+    BEGIN,
+    END,
+    PAGE,
+    RESULTS,
+    remembered,
+    row_of,
+    with_table,
+    write,
+)
 
 SUITE = """
 import unittest
@@ -57,7 +66,14 @@ OUTCOMES = {
     "test_parts": "failed",
     "test_good_until_it_is_tidied_up": "failed",
 }
-SHOP = Application(name="shop", version="1.0", orm="peewee", bound="its goods", requires=(), start=("unittest", "shop"))
+SHOP = Application(
+    name="shop",
+    version="1.0",
+    orm="peewee",
+    bound="its goods",
+    requires=(),
+    start=("unittest", "shop"),
+)
 
 
 def record_of(folder: Path, *start: str) -> Run:
@@ -78,23 +94,32 @@ def test_every_outcome_is_read_from_either_runner(runner: str, tmp_path: Path) -
         "pytest": ("pytest", "-q", "-p", "no:cacheprovider", "suite_of_shop.py"),
     }[runner]
     run = record_of(tmp_path, *start)
-    found = {test.replace("::", ".").rpartition(".")[2]: outcome for test, outcome in run.outcomes.items()}
+    found = {
+        test.replace("::", ".").rpartition(".")[2]: outcome
+        for test, outcome in run.outcomes.items()
+    }
     wanted = dict(OUTCOMES)
     if runner == "pytest":  # it tells these as it sees them
         wanted |= {"test_broken": "failed", "test_known_to_fail": "skipped"}
     assert found == wanted
-    assert "broken" in next(detail for test, detail in run.details.items() if test.endswith("test_broken"))
+    assert "broken" in next(
+        detail for test, detail in run.details.items() if test.endswith("test_broken")
+    )
     assert run.index is None
 
 
-def test_a_suite_of_pytest_is_run_without_the_settings_of_the_clone_it_lies_in(tmp_path: Path) -> None:
+def test_a_suite_of_pytest_is_run_without_the_settings_of_the_clone_it_lies_in(
+    tmp_path: Path,
+) -> None:
     settings = '[tool.pytest.ini_options]\nfilterwarnings = ["error"]\n'
     (tmp_path / "pyproject.toml").write_text(settings, encoding="utf-8")
     suite = tmp_path / "sources" / "shop"
     suite.mkdir(parents=True)
     text = "import warnings\n\n\ndef test_warns():\n    warnings.warn('old', stacklevel=1)\n"
     (suite / "shop_test.py").write_text(text, encoding="utf-8")
-    assert record_of(suite, *PYTEST, "shop_test.py").outcomes == {"shop_test.py::test_warns": "passed"}
+    assert record_of(suite, *PYTEST, "shop_test.py").outcomes == {
+        "shop_test.py::test_warns": "passed"
+    }
     assert record_of(suite, *PYTEST, "shop_test.py::test_warns").passed == 1
 
 
@@ -114,8 +139,19 @@ def test_of_a_test_told_of_twice_the_worse_counts(tmp_path: Path) -> None:
 
 
 def test_what_ended_otherwise_is_found_in_both_directions() -> None:
-    without = Run({"same": "passed", "harmed": "passed", "gone": "passed", "mended": "failed", "broken": "failed"})
-    indexed = Run({"same": "passed", "harmed": "failed", "mended": "passed", "broken": "error"}, {"harmed": "4 != 1"})
+    without = Run(
+        {
+            "same": "passed",
+            "harmed": "passed",
+            "gone": "passed",
+            "mended": "failed",
+            "broken": "failed",
+        }
+    )
+    indexed = Run(
+        {"same": "passed", "harmed": "failed", "mended": "passed", "broken": "error"},
+        {"harmed": "4 != 1"},
+    )
     assert differences(without, indexed) == [
         Difference("gone", "passed", "missing"),
         Difference("harmed", "passed", "failed", "4 != 1"),
@@ -124,7 +160,11 @@ def test_what_ended_otherwise_is_found_in_both_directions() -> None:
 
 
 def test_what_a_test_gave_by_chance_is_corrected_and_nothing_else() -> None:
-    first = Run({"chance": "failed", "harmed": "failed", "other": "passed"}, {"chance": "late"}, {"indexed": 3})
+    first = Run(
+        {"chance": "failed", "harmed": "failed", "other": "passed"},
+        {"chance": "late"},
+        {"indexed": 3},
+    )
     again = Run({"chance": "passed", "harmed": "failed", "unknown": "passed"}, {"harmed": "4 != 1"})
     run = corrected(first, again)
     assert run.outcomes == {"chance": "passed", "harmed": "failed", "other": "passed"}
@@ -145,7 +185,11 @@ def test_a_run_of_one_application_keeps_the_rows_of_the_others(tmp_path: Path) -
     page, path = tmp_path / "page.md", tmp_path / "results.json"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
     index = {"models": ["shop.Goods"], "indexed": 1_234, "removed": 0, "refused": {}}
-    write([row_of(SHOP, "2024-05-06", Run({"a": "passed"}), Run({"a": "passed"}, {}, index))], page=page, path=path)
+    write(
+        [row_of(SHOP, "2024-05-06", Run({"a": "passed"}), Run({"a": "passed"}, {}, index))],
+        page=page,
+        path=path,
+    )
     other = Application("till", "2", "django", "its sums", (), ("runtests.py",))
     write([row_of(other, "2024-05-07", Run({}), Run({}))], page=page, path=path)
     text = page.read_text(encoding="utf-8")

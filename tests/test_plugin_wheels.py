@@ -1,4 +1,6 @@
-"""Third-party plugins as people get them: wheels, installed beside the kernel into an environment of its own."""
+"""Third-party plugins as people get them: wheels,
+installed beside the kernel into an environment of its own.
+"""
 
 from __future__ import annotations
 
@@ -54,8 +56,9 @@ SOURCES = {
                 return None
             chunks, start = [], 0
             for position, line in enumerate(document.text.splitlines()):
-                chunks.append(Chunk(ChunkId(document.ref, position), line, start, start + len(line)))
-                start += len(line) + 1
+                end = start + len(line)
+                chunks.append(Chunk(ChunkId(document.ref, position), line, start, end))
+                start = end + 1
             return chunks
         """,
     "thunder": """
@@ -75,22 +78,31 @@ USE = """
 from semantic_core import Document, Ref, SemanticCore
 
 with SemanticCore(store="memory", embedder="letters", embedder_options={"dimensions": 31}) as core:
-    core.ingest(Document(Ref("poems", "pond"), "an old silent pond\\na frog jumps in\\nsplash", media_type="text/haiku"))
+    haiku = "an old silent pond\\na frog jumps in\\nsplash"
+    core.ingest(Document(Ref("poems", "pond"), haiku, media_type="text/haiku"))
     print(core.stats().chunks, core.embedder.space, core.search("frog jumps")[0].text)
 """
 
 
 def run(*command: str | Path, cwd: Path, timeout: int = 300) -> subprocess.CompletedProcess[str]:
-    """The finished command, in an environment that knows nothing of this one's Python or settings."""
+    """The finished command, in an environment that knows nothing of this one's
+    Python or settings.
+    """
     keep = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SEMANTIC_CORE", "VIRTUAL_ENV"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "SEMANTIC_CORE", "VIRTUAL_ENV"))
     }
-    return subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=cwd, env=keep, timeout=timeout)
+    return subprocess.run(
+        [*map(str, command)], capture_output=True, text=True, cwd=cwd, env=keep, timeout=timeout
+    )
 
 
 def checked(*command: str | Path, cwd: Path) -> str:
     done = run(*command, cwd=cwd)
-    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, (
+        f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    )
     return done.stdout
 
 
@@ -122,7 +134,9 @@ def write_plugin(folder: Path, name: str, source: str) -> Path:
 
 @pytest.fixture(scope="module")
 def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of programs of a fresh environment with the kernel and the three plugins, all from wheels."""
+    """The folder of programs of a fresh environment with the kernel and the three plugins,
+    all from wheels.
+    """
     work = tmp_path_factory.mktemp("wheels")
     wheels, home = work / "wheels", work / "environment"
     build(ROOT, wheels)
@@ -132,7 +146,9 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checked(sys.executable, "-m", "venv", *(["--without-pip"] if uv else []), home, cwd=work)
     programs = home / ("Scripts" if os.name == "nt" else "bin")
     install = (
-        [uv, "pip", "install", "--python", programs / "python"] if uv else [programs / "python", "-m", "pip", "install"]
+        [uv, "pip", "install", "--python", programs / "python"]
+        if uv
+        else [programs / "python", "-m", "pip", "install"]
     )
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     _install_from_registry([*install, *settings["project"]["dependencies"]], work)
@@ -155,12 +171,20 @@ def _install_from_registry(command: Sequence[str | Path], work: Path) -> None:
 
 @pytest.fixture(scope="module")
 def listed(scripts: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
-    shown = checked(scripts / "semantic-core", "plugins", "list", "--json", cwd=tmp_path_factory.mktemp("elsewhere"))
+    shown = checked(
+        scripts / "semantic-core",
+        "plugins",
+        "list",
+        "--json",
+        cwd=tmp_path_factory.mktemp("elsewhere"),
+    )
     return {info["name"]: info for info in json.loads(shown)}
 
 
 def test_the_list_tells_good_from_broken_with_cause_and_remedy(listed: Mapping[str, Any]) -> None:
-    assert {name: info["status"] for name, info in listed.items() if info["origin"] == "installed"} == {
+    assert {
+        name: info["status"] for name, info in listed.items() if info["origin"] == "installed"
+    } == {
         "haiku": "ok",
         "thunder": "broken",
         "tpyo": "broken",
@@ -168,11 +192,23 @@ def test_the_list_tells_good_from_broken_with_cause_and_remedy(listed: Mapping[s
     good, raises, misspelled = (listed[name] for name in SOURCES)
     assert good["hooks"] == ["semantic_embedders", "semantic_split"]
     assert good["provides"] == {"embedder": ["letters"], "splitter": ["haiku"]}
-    assert raises["cause"] == "RuntimeError: struck while it was imported (acme_thunder/__init__.py:2)"
+    assert (
+        raises["cause"] == "RuntimeError: struck while it was imported (acme_thunder/__init__.py:2)"
+    )
     assert raises["remedy"] == "pip install --upgrade acme-thunder"
-    assert "semantic_spilt" in misspelled["cause"] and "Did you mean 'semantic_split'?" in misspelled["cause"]
-    assert misspelled["remedy"] == "Rename it to semantic_split. Not yours? pip install --upgrade acme-tpyo"
-    assert {info["distribution"] for info in (good, raises, misspelled)} == {"acme-haiku", "acme-thunder", "acme-tpyo"}
+    assert (
+        "semantic_spilt" in misspelled["cause"]
+        and "Did you mean 'semantic_split'?" in misspelled["cause"]
+    )
+    assert (
+        misspelled["remedy"]
+        == "Rename it to semantic_split. Not yours? pip install --upgrade acme-tpyo"
+    )
+    assert {info["distribution"] for info in (good, raises, misspelled)} == {
+        "acme-haiku",
+        "acme-thunder",
+        "acme-tpyo",
+    }
     assert {info["version"] for info in (good, raises, misspelled)} == {"2.1"}
 
 
@@ -186,14 +222,22 @@ def test_one_plugin_is_shown_with_its_options_or_its_cause(scripts: Path, tmp_pa
     command = scripts / "semantic-core"
     good = json.loads(checked(command, "plugins", "show", "haiku", "--json", cwd=tmp_path))
     assert good["options"] == {
-        "embedder": {"letters": [{"name": "dimensions", "type": "int", "default": "26", "doc": "letters told apart"}]}
+        "embedder": {
+            "letters": [
+                {"name": "dimensions", "type": "int", "default": "26", "doc": "letters told apart"}
+            ]
+        }
     }
-    assert "struck while it was imported" in checked(command, "plugins", "show", "thunder", cwd=tmp_path)
+    assert "struck while it was imported" in checked(
+        command, "plugins", "show", "thunder", cwd=tmp_path
+    )
     unknown = run(command, "plugins", "show", "hiaku", cwd=tmp_path)
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert unknown.stderr == "error: There is no plugin 'hiaku'. Did you mean 'haiku'?\n"
 
 
-def test_the_good_plugin_does_its_work_beside_the_broken_ones(scripts: Path, tmp_path: Path) -> None:
+def test_the_good_plugin_does_its_work_beside_the_broken_ones(
+    scripts: Path, tmp_path: Path
+) -> None:
     used = checked(scripts / "python", "-W", "error", "-c", USE, cwd=tmp_path)
     assert used.strip() == "3 letters (31 dimensions) a frog jumps in"

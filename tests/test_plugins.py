@@ -15,7 +15,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semantic_core import Chunk, ChunkId, Document, Ranking, Ref, Scope, SearchHit, SearchRequest, Space, hookimpl
+from semantic_core import (
+    Chunk,
+    ChunkId,
+    Document,
+    Ranking,
+    Ref,
+    Scope,
+    SearchHit,
+    SearchRequest,
+    Space,
+    hookimpl,
+)
 from semantic_core._memory import MemoryStore
 from semantic_core._options import OptionInfo
 from semantic_core._plugins import Plugins
@@ -42,7 +53,11 @@ def plugin(name: str = "probe", **hooks: Callable[..., Any]) -> Any:
     """A plugin module of that name with these functions as its hooks."""
     module = ModuleType(name)
     for hook, function in hooks.items():
-        setattr(module, hook, hookimpl(function) if not hasattr(function, "semantic_core_impl") else function)
+        setattr(
+            module,
+            hook,
+            hookimpl(function) if not hasattr(function, "semantic_core_impl") else function,
+        )
     return module
 
 
@@ -74,7 +89,9 @@ def test_the_first_in_order_of_name_answers_and_the_kernel_answers_last() -> Non
     assert [info.name for info in loaded.infos][:5] == ["a", "b", "c", "d", "z"]
     assert all(info.origin == "built in" for info in loaded.infos[5:])
     asked.clear()
-    Plugins.load([*plugins, plugin("bb", semantic_describe=asks("bb", DOCUMENT))]).describe(DOCUMENT)
+    Plugins.load([*plugins, plugin("bb", semantic_describe=asks("bb", DOCUMENT))]).describe(
+        DOCUMENT
+    )
     assert asked == ["z", "a", "bb"]
 
 
@@ -101,7 +118,9 @@ def test_a_plugin_takes_the_parameters_it_needs() -> None:
         seen.append((document, rest, more))
 
     hooks = (by_name, by_place, with_default, with_rest, lambda: seen.append("none"))
-    Plugins.load([plugin(f"p{place}", semantic_split=hook) for place, hook in enumerate(hooks)]).split(DOCUMENT, 60)
+    Plugins.load(
+        [plugin(f"p{place}", semantic_split=hook) for place, hook in enumerate(hooks)]
+    ).split(DOCUMENT, 60)
     assert seen == [60, (60, DOCUMENT), 60, (DOCUMENT, (), {}), "none"]
 
 
@@ -175,7 +194,9 @@ def test_a_wrapper_may_change_its_list_in_place_without_touching_the_callers() -
         return hits
 
     hits = [hit(A), hit(B)]
-    assert [found.id for found in Plugins.load([plugin(semantic_rerank=sorts)]).rerank(REQUEST, hits)] == [B, A]
+    assert [
+        found.id for found in Plugins.load([plugin(semantic_rerank=sorts)]).rerank(REQUEST, hits)
+    ] == [B, A]
     assert [found.id for found in hits] == [A, B]
 
 
@@ -194,7 +215,11 @@ def test_a_wrapper_may_answer_for_one_that_failed_and_sees_its_very_error() -> N
             assert str(error) == "inside"
             return hits
 
-    assert reranking(plugin("a", semantic_rerank=rescues), plugin("b", semantic_rerank=fails)) == [A, B, C]
+    assert reranking(plugin("a", semantic_rerank=rescues), plugin("b", semantic_rerank=fails)) == [
+        A,
+        B,
+        C,
+    ]
 
 
 def test_whoever_raised_in_a_chain_is_named() -> None:
@@ -233,19 +258,30 @@ def test_whoever_raised_in_a_chain_is_named() -> None:
         raise StopIteration("odd")
 
     closed: list[bool] = []
-    around = [plugin("around", semantic_rerank=passes), plugin("between", semantic_rerank=cleans_up)]
+    around = [
+        plugin("around", semantic_rerank=passes),
+        plugin("between", semantic_rerank=cleans_up),
+    ]
     for name, function, told in (
         ("guilty", fails, "ValueError: inner"),
         ("guilty", raises_before, "OSError: before"),
         ("guilty", raises_after, "OSError: after"),
         ("stopper", stops, "StopIteration: odd"),
     ):
-        with pytest.raises(HookFailed, match=f"Plugin '{name}' raised in semantic_rerank: {told}") as failure:
+        with pytest.raises(
+            HookFailed, match=f"Plugin '{name}' raised in semantic_rerank: {told}"
+        ) as failure:
             reranking(*around, plugin(name, semantic_rerank=function))
         assert f"{type(failure.value.__cause__).__name__}: {failure.value.__cause__}" == told
     assert closed == [True] * 4
-    with pytest.raises(HookFailed, match="Plugin 'inner' raised in semantic_rerank: LookupError: instead"):
-        reranking(*around, plugin("inner", semantic_rerank=replaces), plugin("other", semantic_rerank=fails))
+    with pytest.raises(
+        HookFailed, match="Plugin 'inner' raised in semantic_rerank: LookupError: instead"
+    ):
+        reranking(
+            *around,
+            plugin("inner", semantic_rerank=replaces),
+            plugin("other", semantic_rerank=fails),
+        )
 
 
 def test_a_wrapper_that_yields_twice_or_never_is_named() -> None:
@@ -260,9 +296,14 @@ def test_a_wrapper_that_yields_twice_or_never_is_named() -> None:
             yield
         return []
 
-    with pytest.raises(HookFailed, match="Plugin 'probe' raised .*: RuntimeError: its wrapper has a second yield"):
+    with pytest.raises(
+        HookFailed, match="Plugin 'probe' raised .*: RuntimeError: its wrapper has a second yield"
+    ):
         reranking(plugin(semantic_rerank=twice))
-    with pytest.raises(HookFailed, match="Plugin 'probe' raised .*: RuntimeError: its wrapper returned before its yield"):
+    with pytest.raises(
+        HookFailed,
+        match="Plugin 'probe' raised .*: RuntimeError: its wrapper returned before its yield",
+    ):
         reranking(plugin(semantic_rerank=never))
 
 
@@ -280,10 +321,19 @@ def test_the_one_whose_answer_is_wrong_is_named_even_behind_a_wrapper() -> None:
     def invents() -> list[SearchHit]:
         return [hit(ChunkId(REF, 99))]
 
-    with pytest.raises(HookFailed, match="Plugin 'guilty' broke the contract of semantic_rerank: .* got notes/1#99"):
-        reranking(plugin("around", semantic_rerank=passes), plugin("guilty", semantic_rerank=invents))
-    with pytest.raises(HookFailed, match="Plugin 'guilty' broke the contract .* wanted each hit once"):
-        reranking(plugin("around", semantic_rerank=passes), plugin("guilty", semantic_rerank=doubles_in_place))
+    with pytest.raises(
+        HookFailed, match="Plugin 'guilty' broke the contract of semantic_rerank: .* got notes/1#99"
+    ):
+        reranking(
+            plugin("around", semantic_rerank=passes), plugin("guilty", semantic_rerank=invents)
+        )
+    with pytest.raises(
+        HookFailed, match="Plugin 'guilty' broke the contract .* wanted each hit once"
+    ):
+        reranking(
+            plugin("around", semantic_rerank=passes),
+            plugin("guilty", semantic_rerank=doubles_in_place),
+        )
 
 
 def test_a_person_may_interrupt_any_hook_and_wrappers_clean_up() -> None:
@@ -313,12 +363,17 @@ def test_a_person_may_interrupt_any_hook_and_wrappers_clean_up() -> None:
     assert cleaned == ["up"]
 
 
-@pytest.mark.parametrize("error", [ValueError("v"), SystemExit(2), GeneratorExit(), RecursionError("deep"), MemoryError()])
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("v"), SystemExit(2), GeneratorExit(), RecursionError("deep"), MemoryError()],
+)
 def test_any_error_of_a_hook_names_the_plugin_and_the_document(error: BaseException) -> None:
     def fails() -> None:
         raise error
 
-    loaded = Plugins.load([plugin("guilty", semantic_split=fails, semantic_context=fails, semantic_describe=fails)])
+    loaded = Plugins.load(
+        [plugin("guilty", semantic_split=fails, semantic_context=fails, semantic_describe=fails)]
+    )
     for hook, call in {
         "semantic_split": lambda: loaded.split(DOCUMENT, 50),
         "semantic_context": lambda: loaded.context(DOCUMENT, []),
@@ -359,15 +414,25 @@ def test_endless_recursion_in_a_plugin_is_its_failure_alone() -> None:
         ([chunk(0, 3, id=ChunkId(REF, False))], "chunk 0: wanted id notes/1#0, got ChunkId("),
         ([chunk(4, 7), chunk(0, 3, 1)], "chunk 1: wanted 4 <= start <= end <= 13, got (0, 3)"),
         ([chunk(0, 13)], "chunk 0: wanted at most 10 characters, got 13"),
-        ([chunk(0, 3, kind="poem")], "chunk 0: wanted one of the kinds text, code, table, list, got 'poem'"),
-        ([chunk(0, 3, headings=["One"])], "chunk 0: wanted a tuple of str as headings, got ['One']"),
+        (
+            [chunk(0, 3, kind="poem")],
+            "chunk 0: wanted one of the kinds text, code, table, list, got 'poem'",
+        ),
+        (
+            [chunk(0, 3, headings=["One"])],
+            "chunk 0: wanted a tuple of str as headings, got ['One']",
+        ),
     ],
 )
-def test_chunks_that_break_the_contract_are_refused_with_plugin_hook_and_document(chunks: Any, fault: str) -> None:
+def test_chunks_that_break_the_contract_are_refused_with_plugin_hook_and_document(
+    chunks: Any, fault: str
+) -> None:
     loaded = Plugins.load([plugin("cutter", semantic_split=lambda: chunks)])
     with pytest.raises(HookFailed) as failure:
         loaded.split(DOCUMENT, 10)
-    assert str(failure.value).startswith(f"Plugin 'cutter' broke the contract of semantic_split of notes/1: {fault}")
+    assert str(failure.value).startswith(
+        f"Plugin 'cutter' broke the contract of semantic_split of notes/1: {fault}"
+    )
 
 
 def test_overlapping_chunks_and_none_at_all_are_fine() -> None:
@@ -383,7 +448,9 @@ def test_no_chunk_with_a_wrong_place_passes(text: str, data: st.DataObject) -> N
     start = data.draw(st.integers(-2, len(text) + 2))
     end = data.draw(st.integers(-2, len(text) + 2))
     told = data.draw(st.sampled_from([text[start:end], text, "", text[:1]]))
-    loaded = Plugins.load([plugin(semantic_split=lambda: [Chunk(ChunkId(REF, 0), told, start, end)])])
+    loaded = Plugins.load(
+        [plugin(semantic_split=lambda: [Chunk(ChunkId(REF, 0), told, start, end)])]
+    )
     honest = 0 <= start <= end <= len(text) and text[start:end] == told and len(told) <= 20
     try:
         loaded.split(document, 20)
@@ -403,7 +470,10 @@ def test_no_chunk_with_a_wrong_place_passes(text: str, data: st.DataObject) -> N
 )
 def test_passages_that_break_the_contract_are_refused(passages: Any, fault: str) -> None:
     loaded = Plugins.load([plugin("writer", semantic_context=lambda: passages)])
-    with pytest.raises(HookFailed, match=f"Plugin 'writer' broke the contract of semantic_context of notes/1: {fault}"):
+    with pytest.raises(
+        HookFailed,
+        match=f"Plugin 'writer' broke the contract of semantic_context of notes/1: {fault}",
+    ):
         loaded.context(DOCUMENT, [chunk(0, 3), chunk(4, 7, 1)])
 
 
@@ -426,7 +496,10 @@ def test_a_context_plugin_cannot_change_the_chunks() -> None:
 )
 def test_a_description_may_not_change_ref_or_text(described: Any, fault: str) -> None:
     loaded = Plugins.load([plugin("reader", semantic_describe=lambda: described)])
-    with pytest.raises(HookFailed, match=f"Plugin 'reader' broke the contract of semantic_describe of notes/1: {fault}"):
+    with pytest.raises(
+        HookFailed,
+        match=f"Plugin 'reader' broke the contract of semantic_describe of notes/1: {fault}",
+    ):
         loaded.describe(DOCUMENT)
 
 
@@ -441,20 +514,30 @@ def test_a_description_fills_in_the_rest() -> None:
         ([A], "wanted a Ranking, got list"),
         (Ranking(""), "wanted a source that names it, got ''"),
         (Ranking("vector"), "another plugin gave a ranking of the source 'vector' already"),
-        (Ranking("x", (A, B, C, ChunkId(REF, 3)), (4, 3, 2, 1)), "wanted at most 3 candidates, got 4"),
+        (
+            Ranking("x", (A, B, C, ChunkId(REF, 3)), (4, 3, 2, 1)),
+            "wanted at most 3 candidates, got 4",
+        ),
         (Ranking("x", (A, A), (2, 1)), "wanted each id once, got notes/1#0 twice"),
         (Ranking("x", (A,), (float("nan"),)), "wanted a finite score for notes/1#0, got nan"),
         (Ranking("x", (A,), ("1",)), "wanted a finite score for notes/1#0, got '1'"),  # type: ignore[arg-type]
         (Ranking("x", ("a",), (1.0,)), "wanted ChunkIds, got 'a'"),  # type: ignore[arg-type]
-        (Ranking("x", (A, B), (0.1, 0.9)), "wanted the best first and bigger scores for better ones"),
+        (
+            Ranking("x", (A, B), (0.1, 0.9)),
+            "wanted the best first and bigger scores for better ones",
+        ),
     ],
 )
-def test_a_retriever_that_breaks_the_contract_is_left_out_with_its_reason(answer: Any, fault: str) -> None:
+def test_a_retriever_that_breaks_the_contract_is_left_out_with_its_reason(
+    answer: Any, fault: str
+) -> None:
     plugins = [
         plugin("lane", semantic_retrieve=lambda: answer),
         plugin("other", semantic_retrieve=lambda: Ranking("other", (A,), (1,))),
     ]
-    rankings, reasons = Plugins.load(plugins).retrieve(attrs.evolve(REQUEST, vector=HashEmbedder().embed_query("x")), STORE)
+    rankings, reasons = Plugins.load(plugins).retrieve(
+        attrs.evolve(REQUEST, vector=HashEmbedder().embed_query("x")), STORE
+    )
     assert {ranking.source for ranking in rankings} == {"vector", "words", "other"}
     assert len(reasons) == 1 and reasons[0].startswith(f"plugin lane: semantic_retrieve: {fault}")
 
@@ -463,7 +546,10 @@ def test_a_retriever_that_raises_silences_nobody() -> None:
     def fails() -> None:
         raise SystemExit("no network")
 
-    plugins = [plugin("a", semantic_retrieve=fails), plugin("b", semantic_retrieve=lambda: Ranking("b", (A,), (1,)))]
+    plugins = [
+        plugin("a", semantic_retrieve=fails),
+        plugin("b", semantic_retrieve=lambda: Ranking("b", (A,), (1,))),
+    ]
     rankings, reasons = Plugins.load(plugins).retrieve(REQUEST, STORE)
     assert [ranking.source for ranking in rankings if len(ranking)] == ["b"]
     assert reasons == ["plugin a: SystemExit: no network"]
@@ -474,11 +560,15 @@ class BusyStore(MemoryStore):
         raise StoreBusy("Someone writes.")
 
 
-def test_when_the_kernels_own_retrieval_fails_and_nobody_else_finds_the_error_itself_comes_through() -> None:
+def test_when_the_kernels_own_retrieval_fails_and_nobody_else_finds_the_error_itself_comes_through() -> (  # noqa: E501
+    None
+):
     store = BusyStore(SPACE)
     with pytest.raises(StoreBusy):
         Plugins.load([plugin("quiet", semantic_retrieve=lambda: None)]).retrieve(REQUEST, store)
-    rankings, reasons = Plugins.load([plugin("b", semantic_retrieve=lambda: Ranking("b"))]).retrieve(REQUEST, store)
+    rankings, reasons = Plugins.load(
+        [plugin("b", semantic_retrieve=lambda: Ranking("b"))]
+    ).retrieve(REQUEST, store)
     assert [ranking.source for ranking in rankings] == ["b"]
     assert reasons == ["plugin core.words: StoreBusy: Someone writes."]
 
@@ -494,14 +584,19 @@ def test_when_the_kernels_own_retrieval_fails_and_nobody_else_finds_the_error_it
 )
 def test_a_fusion_that_breaks_the_contract_is_refused(answer: Any, fault: str) -> None:
     loaded = Plugins.load([plugin("fuser", semantic_fuse=lambda: answer)])
-    with pytest.raises(HookFailed, match=f"Plugin 'fuser' broke the contract of semantic_fuse: {fault}"):
+    with pytest.raises(
+        HookFailed, match=f"Plugin 'fuser' broke the contract of semantic_fuse: {fault}"
+    ):
         loaded.fuse(REQUEST, [Ranking("a", (A,), (1,)), Ranking("b", (B,), (1,))], STORE)
 
 
 def test_a_fusion_may_leave_candidates_out_and_choose_its_own_order() -> None:
     fused = Ranking("f", (B, A), (0.1, 0.9))
     loaded = Plugins.load([plugin(semantic_fuse=lambda: fused)])
-    assert loaded.fuse(REQUEST, [Ranking("a", (A, C), (2, 1)), Ranking("b", (B,), (1,))], STORE) == fused
+    assert (
+        loaded.fuse(REQUEST, [Ranking("a", (A, C), (2, 1)), Ranking("b", (B,), (1,))], STORE)
+        == fused
+    )
 
 
 @pytest.mark.parametrize(
@@ -515,7 +610,9 @@ def test_a_fusion_may_leave_candidates_out_and_choose_its_own_order() -> None:
 )
 def test_a_reranker_that_breaks_the_contract_is_refused(answer: Any, fault: str) -> None:
     loaded = Plugins.load([plugin("judge", semantic_rerank=lambda: answer)])
-    with pytest.raises(HookFailed, match=f"Plugin 'judge' broke the contract of semantic_rerank: {fault}"):
+    with pytest.raises(
+        HookFailed, match=f"Plugin 'judge' broke the contract of semantic_rerank: {fault}"
+    ):
         loaded.rerank(REQUEST, [hit(A), hit(B)])
 
 
@@ -552,12 +649,16 @@ def offering(name: str = "probe", **embedders: Any) -> Any:
     return plugin(name, semantic_embedders=lambda: embedders)
 
 
-def make(dimensions: Annotated[int, "numbers per vector"] = 64, *, batch_size: int = 32) -> HashEmbedder:
+def make(
+    dimensions: Annotated[int, "numbers per vector"] = 64, *, batch_size: int = 32
+) -> HashEmbedder:
     return HashEmbedder(dimensions, batch_size=batch_size)
 
 
 def test_a_provider_is_made_with_its_options() -> None:
-    loaded = Plugins.load([offering(tiny=make), plugin("s", semantic_stores=lambda: {"mine": MemoryStore})])
+    loaded = Plugins.load(
+        [offering(tiny=make), plugin("s", semantic_stores=lambda: {"mine": MemoryStore})]
+    )
     embedder = loaded.create_embedder("tiny", {"dimensions": 16, "batch_size": 4})
     assert (embedder.space.dimensions, embedder.batch_size) == (16, 4)
     store = loaded.create_store("mine", embedder.space, {"multi_tenant": True})
@@ -592,8 +693,16 @@ def test_options_of_evaluated_annotations_and_of_builtins_are_read_too() -> None
         return None
 
     evaluated.__annotations__ = {"size": Annotated[int, "how many"]}
-    loaded = Plugins.load([offering(evaluated=evaluated, builtin=dict, partial=__import__("functools").partial(make, 8))])
-    assert loaded.options_of("embedder", "evaluated") == (OptionInfo("size", "int", "1", "how many"),)
+    loaded = Plugins.load(
+        [
+            offering(
+                evaluated=evaluated, builtin=dict, partial=__import__("functools").partial(make, 8)
+            )
+        ]
+    )
+    assert loaded.options_of("embedder", "evaluated") == (
+        OptionInfo("size", "int", "1", "how many"),
+    )
     assert loaded.options_of("embedder", "builtin") == ()
     assert [option.name for option in loaded.options_of("embedder", "partial")] == ["batch_size"]
 
@@ -603,7 +712,10 @@ def test_an_unknown_or_missing_option_is_refused_with_those_there_are() -> None:
         raise AssertionError("was run")
 
     loaded = Plugins.load([offering(tiny=make, needs=needs)])
-    with pytest.raises(ConfigError, match="no option 'dimension'. Did you mean 'dimensions'.* are: dimensions, batch_size"):
+    with pytest.raises(
+        ConfigError,
+        match="no option 'dimension'. Did you mean 'dimensions'.* are: dimensions, batch_size",
+    ):
         loaded.create_embedder("tiny", {"dimension": 3})
     with pytest.raises(ConfigError, match="'needs' needs the option 'model'"):
         loaded.create_embedder("needs", {})
@@ -625,7 +737,9 @@ def test_what_is_made_must_keep_the_protocol() -> None:
         def space(self) -> Space:
             raise OSError("no model")
 
-    loaded = Plugins.load([offering("guilty", wrong=lambda: object(), none=lambda: None, text=NoSpace, trap=Trap)])
+    loaded = Plugins.load(
+        [offering("guilty", wrong=lambda: object(), none=lambda: None, text=NoSpace, trap=Trap)]
+    )
     for name, told in {
         "wrong": "Plugin 'guilty' made no embedder as 'wrong': object has no .*embed_documents",
         "none": "made no embedder as 'none': NoneType has no",
@@ -653,8 +767,19 @@ def test_errors_of_the_product_pass_and_others_name_the_plugin() -> None:
     loaded = Plugins.load([plugin("guilty", semantic_stores=lambda: stores)])
     for name, kind, told in (
         ("foreign", StoreForeign, "not ours"),
-        ("exits", HookFailed, "Plugin 'guilty' raised while it made the store 'exits': SystemExit: usage"),
-        ("lacks", PluginBroken, "needs the module 'no_such_library', which is not installed. pip install no_such_library"),
+        (
+            "exits",
+            HookFailed,
+            "Plugin 'guilty' raised while it made the store 'exits': SystemExit: usage",
+        ),
+        (
+            "lacks",
+            PluginBroken,
+            (
+                "needs the module 'no_such_library', which is not installed. pip "
+                "install no_such_library"
+            ),
+        ),
         ("interrupted", KeyboardInterrupt, "^$"),
     ):
         with pytest.raises(kind, match=told):
@@ -664,10 +789,13 @@ def test_errors_of_the_product_pass_and_others_name_the_plugin() -> None:
 def test_an_unknown_provider_is_refused_with_those_there_are_and_what_installs_it() -> None:
     loaded = Plugins.load([offering(tiny=make)])
     with pytest.raises(
-        ProviderNotFound, match="No plugin offers an embedder named 'tny'; there is: tiny. Did you mean 'tiny'"
+        ProviderNotFound,
+        match="No plugin offers an embedder named 'tny'; there is: tiny. Did you mean 'tiny'",
     ):
         loaded.create_embedder("tny", {})
-    with pytest.raises(ProviderNotFound, match=re.escape('there is: memory. pip install "semantic-core[local]"')):
+    with pytest.raises(
+        ProviderNotFound, match=re.escape('there is: memory. pip install "semantic-core[local]"')
+    ):
         loaded.create_store("sqlite", SPACE, {})
     with pytest.raises(ProviderNotFound, match=re.escape('pip install "semantic-core[gemini]"')):
         loaded.create_embedder("gemini", {})
@@ -678,17 +806,25 @@ def test_an_unknown_provider_is_refused_with_those_there_are_and_what_installs_i
 
 
 def test_two_providers_of_one_name_are_both_refused_and_the_rest_of_their_plugins_works() -> None:
-    one = plugin("one", semantic_embedders=lambda: {"same": make, "mine": make}, semantic_split=lambda document: [])
+    one = plugin(
+        "one",
+        semantic_embedders=lambda: {"same": make, "mine": make},
+        semantic_split=lambda document: [],
+    )
     two = plugin("two", semantic_embedders=lambda: {"same": make})
     loaded = Plugins.load([one, two])
     infos = {info.name: info for info in loaded.infos}
     for name in ("one", "two"):
         assert infos[name].status == "broken"
-        assert infos[name].cause == "its embedder 'same' is not used: it is offered by one (given) and two (given)"
+        assert (
+            infos[name].cause
+            == "its embedder 'same' is not used: it is offered by one (given) and two (given)"
+        )
         assert infos[name].remedy == f"Leave {name} out."
     assert infos["one"].provides == {"embedder": ("mine",), "splitter": ("one",)}
     with pytest.raises(
-        PluginConflict, match=re.escape("More than one plugin offers the embedder 'same': one (given) and two")
+        PluginConflict,
+        match=re.escape("More than one plugin offers the embedder 'same': one (given) and two"),
     ):
         loaded.create_embedder("same", {})
     assert loaded.create_embedder("mine", {}).space == SPACE
@@ -719,12 +855,16 @@ def test_an_offer_that_is_none_keeps_the_plugin_out(offer: Any, fault: str) -> N
             raise offer
         return offer
 
-    with pytest.raises(PluginBroken, match=re.escape(f"The plugin 'guilty' cannot take part: {fault}")):
+    with pytest.raises(
+        PluginBroken, match=re.escape(f"The plugin 'guilty' cannot take part: {fault}")
+    ):
         Plugins.load([plugin("guilty", semantic_embedders=semantic_embedders)])
 
 
 def test_the_kernel_offers_nothing_itself_but_the_memory_store() -> None:
-    provided: list[Mapping[str, tuple[str, ...]]] = [info.provides for info in Plugins.load([]).infos]
+    provided: list[Mapping[str, tuple[str, ...]]] = [
+        info.provides for info in Plugins.load([]).infos
+    ]
     assert [offer["store"] for offer in provided if "store" in offer] == [("memory",)]
     assert not [offer for offer in provided if "embedder" in offer]
 
@@ -782,13 +922,18 @@ def test_hooks_may_be_called_from_several_threads_and_from_within_each_other() -
     def nested(document: Document, max_chars: int) -> Any:
         if document.ref.key.startswith("inner"):
             return None
-        inner = holder.plugins.split(Document(Ref("notes", f"inner{document.ref.key}"), document.text), max_chars)
+        inner = holder.plugins.split(
+            Document(Ref("notes", f"inner{document.ref.key}"), document.text), max_chars
+        )
         return [attrs.evolve(one, id=ChunkId(document.ref, one.id.position)) for one in inner]
 
     holder.plugins = Plugins.load([plugin(semantic_split=nested)])
 
     def split(number: int) -> list[ChunkId]:
-        return [one.id for one in holder.plugins.split(Document(Ref("notes", str(number)), "word " * 40), 50)]
+        return [
+            one.id
+            for one in holder.plugins.split(Document(Ref("notes", str(number)), "word " * 40), 50)
+        ]
 
     with ThreadPoolExecutor(8) as pool:
         for number, ids in enumerate(pool.map(split, range(64))):
@@ -796,6 +941,12 @@ def test_hooks_may_be_called_from_several_threads_and_from_within_each_other() -
             assert len(ids) > 1
 
 
-def test_loading_given_plugins_does_not_look_at_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loading_given_plugins_does_not_look_at_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(os.environ, "SEMANTIC_CORE_PLUGINS", "no-such-plugin")
-    assert [info.origin for info in Plugins.load([offering(tiny=make)]).infos if info.origin != "built in"] == ["given"]
+    assert [
+        info.origin
+        for info in Plugins.load([offering(tiny=make)]).infos
+        if info.origin != "built in"
+    ] == ["given"]

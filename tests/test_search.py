@@ -1,4 +1,6 @@
-"""Search: filters before the limit, one hit per document, and an answer that says how it was made."""
+"""Search: filters before the limit, one hit per document,
+and an answer that says how it was made.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semantic_core import Chunk, ChunkId, Document, Ranking, Ref, SearchHit, SearchRequest, SemanticCore, _order, hookimpl
+from semantic_core import (
+    Chunk,
+    ChunkId,
+    Document,
+    Ranking,
+    Ref,
+    SearchHit,
+    SearchRequest,
+    SemanticCore,
+    _order,
+    hookimpl,
+)
 from semantic_core._memory import MemoryStore
-from semantic_core.errors import EmbedderError, EmbedderUnavailable, FilterInvalid, InputError, QueryTooLarge
+from semantic_core.errors import (
+    EmbedderError,
+    EmbedderUnavailable,
+    FilterInvalid,
+    InputError,
+    QueryTooLarge,
+)
 from semantic_core.testing import HashEmbedder
 from semantic_core.types import Mode
 
 
 def opened(*plugins: object, documents: Sequence[Document] = (), **options: Any) -> SemanticCore:
     embedder = HashEmbedder()
-    core = SemanticCore(store=MemoryStore(embedder.space), embedder=embedder, plugins=plugins, **options)
+    core = SemanticCore(
+        store=MemoryStore(embedder.space), embedder=embedder, plugins=plugins, **options
+    )
     core.ingest(documents)
     return core
 
@@ -36,8 +57,18 @@ def keys(results: Sequence[SearchHit]) -> list[str]:
 
 
 ANIMALS = [
-    note("walrus", "A walrus rests on the ice with long tusks.", title="Walrus", metadata={"sea": True}),
-    note("otter", "An otter floats on its back and cracks shells.", title="Otter", metadata={"sea": True}),
+    note(
+        "walrus",
+        "A walrus rests on the ice with long tusks.",
+        title="Walrus",
+        metadata={"sea": True},
+    ),
+    note(
+        "otter",
+        "An otter floats on its back and cracks shells.",
+        title="Otter",
+        metadata={"sea": True},
+    ),
     note("mole", "A mole digs tunnels under the lawn.", title="Mole", metadata={"sea": False}),
 ]
 
@@ -69,8 +100,13 @@ def test_each_mode_uses_its_lanes_only() -> None:
 
 
 def test_filters_and_collections_hold_before_the_limit() -> None:
-    near = [note(f"near{number}", "walrus tusks ice", metadata={"sea": True}) for number in range(150)]
-    far = [note("far", "a walrus, perhaps", metadata={"sea": False}), note("other", "walrus", collection="blog")]
+    near = [
+        note(f"near{number}", "walrus tusks ice", metadata={"sea": True}) for number in range(150)
+    ]
+    far = [
+        note("far", "a walrus, perhaps", metadata={"sea": False}),
+        note("other", "walrus", collection="blog"),
+    ]
     core = opened(documents=[*near, *far])
     for mode in ("hybrid", "vector", "text"):
         assert keys(core.search("walrus tusks ice", mode=mode, where={"sea": False})) == ["far"]
@@ -91,15 +127,25 @@ def test_a_document_appears_once_with_its_best_passage_and_the_limit_is_still_fi
 
 
 def test_pages_follow_one_another_without_gap_or_double() -> None:
-    core = opened(documents=[note(f"{number:03}", f"walrus {'ice ' * (number % 7)}{number}") for number in range(60)])
+    core = opened(
+        documents=[
+            note(f"{number:03}", f"walrus {'ice ' * (number % 7)}{number}") for number in range(60)
+        ]
+    )
     whole = keys(core.search("walrus ice", limit=60))
-    pages = [key for offset in range(0, 60, 7) for key in keys(core.search("walrus ice", limit=7, offset=offset))]
+    pages = [
+        key
+        for offset in range(0, 60, 7)
+        for key in keys(core.search("walrus ice", limit=7, offset=offset))
+    ]
     assert pages == whole
     assert len(set(whole)) == 60
     assert keys(core.search("walrus", limit=10, offset=1_000)) == []
 
 
-words_of_notes = st.lists(st.sampled_from(["walrus", "ice", "tusk", "otter", "the"]), min_size=1, max_size=6)
+words_of_notes = st.lists(
+    st.sampled_from(["walrus", "ice", "tusk", "otter", "the"]), min_size=1, max_size=6
+)
 
 
 @settings(max_examples=25, deadline=None)
@@ -111,9 +157,15 @@ words_of_notes = st.lists(st.sampled_from(["walrus", "ice", "tusk", "otter", "th
     whole_documents=st.booleans(),
 )
 def test_every_page_is_a_slice_of_one_answer(
-    notes: list[list[list[str]]], query: str, mode: Mode, slices: list[tuple[int, int]], whole_documents: bool
+    notes: list[list[list[str]]],
+    query: str,
+    mode: Mode,
+    slices: list[tuple[int, int]],
+    whole_documents: bool,
 ) -> None:
-    """With looks so shallow that pages lie in several of them: whatever is asked for, hits and scores are the same."""
+    """With looks so shallow that pages lie in several of them: whatever is asked for,
+    hits and scores are the same.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_order, "LOOKS", (3, 7, 20, 1_000))
         core = opened(
@@ -132,11 +184,18 @@ def test_every_page_is_a_slice_of_one_answer(
         assert len({hit.ref if whole_documents else hit.id for hit in whole}) == len(whole)
         assert [hit.score for hit in whole] == sorted((hit.score for hit in whole), reverse=True)
         for offset, limit in slices:
-            assert search(query, mode=mode, limit=limit, offset=offset).hits == whole[offset : offset + limit]
+            assert (
+                search(query, mode=mode, limit=limit, offset=offset).hits
+                == whole[offset : offset + limit]
+            )
 
 
 def test_every_page_is_a_slice_of_one_answer_however_deep() -> None:
-    core = opened(documents=[note(f"{number:04}", f"walrus {'ice ' * (number % 7)}{number}") for number in range(600)])
+    core = opened(
+        documents=[
+            note(f"{number:04}", f"walrus {'ice ' * (number % 7)}{number}") for number in range(600)
+        ]
+    )
     for mode in ("hybrid", "vector", "text"):
         whole = core.search("walrus ice 77", mode=mode, limit=600).hits
         assert len({hit.ref for hit in whole}) == 600
@@ -157,11 +216,16 @@ def test_pages_of_what_a_reranker_leaves_fit_together() -> None:
             self.shown.append(len(hits))
             return [hit for hit in reversed(hits) if int(hit.ref.key) % 3]
 
-    core = opened(Picky(), documents=[note(f"{number:03}", f"walrus {number}") for number in range(170)])
+    core = opened(
+        Picky(), documents=[note(f"{number:03}", f"walrus {number}") for number in range(170)]
+    )
     whole = keys(core.search("walrus", limit=170))
     assert len(whole) == sum(number % 3 > 0 for number in range(170))
     for offset, limit in ((0, 10), (30, 10), (33, 40), (90, 50), (0, 113)):
-        assert keys(core.search("walrus", limit=limit, offset=offset)) == whole[offset : offset + limit]
+        assert (
+            keys(core.search("walrus", limit=limit, offset=offset))
+            == whole[offset : offset + limit]
+        )
     Picky.shown.clear()
     core.search("walrus", limit=10)
     assert Picky.shown == [50]
@@ -176,12 +240,17 @@ def test_an_answer_ends_where_a_reranker_leaves_nothing() -> None:
             Strict.shown += 1
             return []
 
-    core = opened(Strict(), documents=[note(f"{number:03}", f"walrus {number}") for number in range(170)])
+    core = opened(
+        Strict(), documents=[note(f"{number:03}", f"walrus {number}") for number in range(170)]
+    )
     assert len(core.search("walrus", limit=10)) == 0
     assert Strict.shown == 1
 
 
-ORDERS = [note(f"{number}", f"Order A{number}17: a bike for Anna, paid by card.") for number in range(1_000, 1_150)]
+ORDERS = [
+    note(f"{number}", f"Order A{number}17: a bike for Anna, paid by card.")
+    for number in range(1_000, 1_150)
+]
 
 
 def test_the_only_document_with_an_identifier_comes_first() -> None:
@@ -194,13 +263,24 @@ def test_the_only_document_with_an_identifier_comes_first() -> None:
 
 def test_a_document_called_like_the_query_comes_first_whatever_case_and_signs() -> None:
     titles = ["json.dumps", "json.dump", "json.loads", "git-commit", "grep(1)", "sort"]
-    about = [note(title, f"What {title.upper()} does, in a few words.", title=title) for title in titles]
+    about = [
+        note(title, f"What {title.upper()} does, in a few words.", title=title) for title in titles
+    ]
     talk = [
-        note(f"talk{number}", f"json dumps json loads git commit grep sort {'and so on ' * (number % 5)}", title="Talk")
+        note(
+            f"talk{number}",
+            f"json dumps json loads git commit grep sort {'and so on ' * (number % 5)}",
+            title="Talk",
+        )
         for number in range(150)
     ]
     core = opened(documents=[*talk, *about])
-    asked = {"json.dumps": "json.dumps", "JSON dumps": "json.dumps", "git  commit": "git-commit", "Sort": "sort"}
+    asked = {
+        "json.dumps": "json.dumps",
+        "JSON dumps": "json.dumps",
+        "git  commit": "git-commit",
+        "Sort": "sort",
+    }
     for query, title in {**asked, "grep": "grep(1)", "grep 1": "grep(1)"}.items():
         results = core.search(query, limit=3)
         assert results[0].title == title
@@ -212,13 +292,21 @@ def docstrings(*modules: str) -> Iterator[tuple[str, str]]:
     for module in modules:
         tree = ast.parse(Path(str(importlib.util.find_spec(module).origin)).read_text("utf-8"))  # type: ignore[union-attr]
         for node in ast.walk(tree):
-            said = ast.get_docstring(node) if isinstance(node, ast.FunctionDef | ast.ClassDef) else None
+            said = (
+                ast.get_docstring(node)
+                if isinstance(node, ast.FunctionDef | ast.ClassDef)
+                else None
+            )
             if said:
                 yield f"{module}.{node.name}", said  # type: ignore[attr-defined]
 
 
 def test_every_title_of_real_documents_finds_them_first_as_typed_and_in_plain_words() -> None:
-    named = dict(docstrings("argparse", "shutil", "tarfile", "threading", "textwrap", "json.decoder", "pathlib"))
+    named = dict(
+        docstrings(
+            "argparse", "shutil", "tarfile", "threading", "textwrap", "json.decoder", "pathlib"
+        )
+    )
     assert len(named) > 200
     core = opened(documents=[note(name, said[:600], title=name) for name, said in named.items()])
 
@@ -281,7 +369,11 @@ def test_a_store_without_words_answers_by_meaning_and_says_so() -> None:
     core = SemanticCore(store=Wordless(MemoryStore(embedder.space)), embedder=embedder, plugins=[])  # type: ignore[arg-type]
     core.ingest(ANIMALS)
     results = core.search("walrus on ice")
-    assert (results.mode, results.degraded, results.reason) == ("vector", True, "this store does not search words")
+    assert (results.mode, results.degraded, results.reason) == (
+        "vector",
+        True,
+        "this store does not search words",
+    )
     assert core.search("walrus on ice", mode="vector").degraded is False
     with pytest.raises(InputError, match="does not search words"):
         core.search("walrus", mode="text")
@@ -323,7 +415,9 @@ def test_a_reranker_sees_more_than_the_limit_and_decides() -> None:
             seen.append(len(hits))
             return sorted(hits, key=lambda hit: hit.ref.key, reverse=True)
 
-    core = opened(Backwards(), documents=[note(f"{number:02}", f"walrus {number}") for number in range(30)])
+    core = opened(
+        Backwards(), documents=[note(f"{number:02}", f"walrus {number}") for number in range(30)]
+    )
     assert keys(core.search("walrus", limit=2)) == ["29", "28"]
     assert seen == [30]
 
@@ -354,7 +448,11 @@ def test_no_hit_is_an_empty_answer_not_an_error() -> None:
         ({"query": 5}, InputError, "The query must be a str, got int"),
         ({"query": "\ud800"}, InputError, "lone surrogate"),
         ({"query": "x" * 200_000}, QueryTooLarge, "the most is 100,000"),
-        ({"mode": "semantic"}, InputError, "mode must be one of hybrid, vector, text, got 'semantic'"),
+        (
+            {"mode": "semantic"},
+            InputError,
+            "mode must be one of hybrid, vector, text, got 'semantic'",
+        ),
         ({"limit": 0}, InputError, "limit must be a whole number from 1, got 0"),
         ({"limit": 1.5}, InputError, "limit must be"),
         ({"limit": True}, InputError, "limit must be"),
@@ -366,7 +464,9 @@ def test_no_hit_is_an_empty_answer_not_an_error() -> None:
         ({"collections": "notes"}, InputError, "collections must be a list"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(arguments: dict[str, Any], kind: type[Exception], message: str) -> None:
+def test_what_cannot_be_meant_is_refused(
+    arguments: dict[str, Any], kind: type[Exception], message: str
+) -> None:
     core = opened(documents=ANIMALS)
     with pytest.raises(kind, match=message):
         core.search(**{"query": "walrus", **arguments})
@@ -400,12 +500,21 @@ def test_any_text_is_a_legal_query(query: str) -> None:
 
 
 def test_a_context_window_gives_the_neighbours_in_order() -> None:
-    core = opened(documents=[note("1", "\n\n".join(f"paragraph {number} " + "x" * 40 for number in range(6)))], max_chars=60)
+    core = opened(
+        documents=[
+            note("1", "\n\n".join(f"paragraph {number} " + "x" * 40 for number in range(6)))
+        ],
+        max_chars=60,
+    )
     hit = core.search_chunks("paragraph 3", mode="text", limit=6)[0]
     middle = ChunkId(Ref("notes", "1"), 3)
     assert [stored.chunk.id.position for stored in core.context_window(middle)] == [2, 3, 4]
-    assert [stored.chunk.id.position for stored in core.context_window(middle, before=0, after=9)] == [3, 4, 5]
-    assert [stored.chunk.id.position for stored in core.context_window(ChunkId(Ref("notes", "1"), 0))] == [0, 1]
+    assert [
+        stored.chunk.id.position for stored in core.context_window(middle, before=0, after=9)
+    ] == [3, 4, 5]
+    assert [
+        stored.chunk.id.position for stored in core.context_window(ChunkId(Ref("notes", "1"), 0))
+    ] == [0, 1]
     assert core.context_window(hit, before=0, after=0)[0].chunk.text == hit.text
     assert core.context_window(ChunkId(Ref("notes", "1"), 6)) == []
     assert core.context_window(ChunkId(Ref("notes", "gone"), 0)) == []
@@ -440,7 +549,16 @@ def test_chunks_of_code_say_so() -> None:
         @hookimpl
         def semantic_split(self, document: Document) -> list[Chunk]:
             text = document.text
-            return [Chunk(ChunkId(document.ref, 0), text, 0, len(text), kind="code", metadata={"language": "python"})]
+            return [
+                Chunk(
+                    ChunkId(document.ref, 0),
+                    text,
+                    0,
+                    len(text),
+                    kind="code",
+                    metadata={"language": "python"},
+                )
+            ]
 
     core = opened(Code(), documents=[note("1", "for x in y: pass")])
     assert core.search("for x")[0].kind == "code"

@@ -1,4 +1,6 @@
-"""Sync: a ticket is an address; what it leads to is read as it is now, and an older state never wins."""
+"""Sync: a ticket is an address; what it leads to is read as it is now,
+and an older state never wins.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,9 @@ def test_a_collection_that_cannot_be_read_keeps_its_tickets_and_stops_no_other()
     table.outbox.put(Ref("orders", "7"))
     report = core.sync(table.outbox, {"rows": table.read})
     assert report.added == 1
-    assert [(failure.what, failure.code) for failure in report.failed] == [("orders", "LookupError")]
+    assert [(failure.what, failure.code) for failure in report.failed] == [
+        ("orders", "LookupError")
+    ]
     assert [ref for _, ref in table.outbox.take(10)] == [Ref("orders", "7")]
 
 
@@ -133,7 +137,11 @@ def test_a_removed_row_does_not_come_back_by_a_slow_worker() -> None:
 
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("save"), st.sampled_from("123"), st.none() | st.sampled_from(["walrus", "otter", "seal"])),
+        st.tuples(
+            st.just("save"),
+            st.sampled_from("123"),
+            st.none() | st.sampled_from(["walrus", "otter", "seal"]),
+        ),
         st.tuples(st.just("sync"), st.integers(1, 3), st.none()),
         st.tuples(st.just("late"), st.integers(0, 5), st.none()),
     ),
@@ -154,11 +162,16 @@ def test_whatever_the_order_of_work_the_index_ends_as_the_rows(history: list[Any
         elif what < len(taken):
             documents, refs, stamps = taken[what]  # a worker that read long ago finishes now
             core._ingest("sync", None).run(documents, stamps)
-            core.store.remove([ref for ref in refs if ref not in {document.ref for document in documents}], stamps)
+            core.store.remove(
+                [ref for ref in refs if ref not in {document.ref for document in documents}], stamps
+            )
         waiting = dict(table.outbox.waiting)
         if waiting:
             refs = list(dict.fromkeys(waiting.values()))
-            stamps = {ref: max(number for number, other in waiting.items() if other == ref) for ref in refs}
+            stamps = {
+                ref: max(number for number, other in waiting.items() if other == ref)
+                for ref in refs
+            }
             taken.append((list(table.read(refs)), refs, stamps))
     while table.outbox.waiting:
         core.sync(table.outbox, {"rows": table.read})

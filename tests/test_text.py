@@ -18,9 +18,13 @@ def texts(text: str, limit: int) -> list[str]:
 
 
 @given(
-    st.text(alphabet=st.characters(codec="utf-8"), max_size=400) | st.text("a. \n!é\u0301", max_size=400), st.integers(1, 60)
+    st.text(alphabet=st.characters(codec="utf-8"), max_size=400)
+    | st.text("a. \n!é\u0301", max_size=400),
+    st.integers(1, 60),
 )
-def test_every_visible_character_is_in_exactly_one_chunk_of_at_most_the_limit(text: str, limit: int) -> None:
+def test_every_visible_character_is_in_exactly_one_chunk_of_at_most_the_limit(
+    text: str, limit: int
+) -> None:
     chunks = split_text(Document(REF, text), limit)
     assert [chunk.id.position for chunk in chunks] == list(range(len(chunks)))
     covered = 0
@@ -34,7 +38,10 @@ def test_every_visible_character_is_in_exactly_one_chunk_of_at_most_the_limit(te
 
 
 def test_paragraphs_are_kept_together_while_they_fit() -> None:
-    assert texts("one two.\n\nthree four.\n\nfive six seven.", 24) == ["one two.\n\nthree four.", "five six seven."]
+    assert texts("one two.\n\nthree four.\n\nfive six seven.", 24) == [
+        "one two.\n\nthree four.",
+        "five six seven.",
+    ]
 
 
 def test_a_long_paragraph_is_cut_after_a_sentence() -> None:
@@ -64,7 +71,10 @@ def test_blank_text_gives_no_chunk() -> None:
     assert texts(" \n\t\n ", 10) == []
 
 
-@pytest.mark.parametrize("hostile", ["\n" * 200_000, " " * 200_000 + "x", "a" * 200_000, ". " * 100_000, "\n \n" * 60_000])
+@pytest.mark.parametrize(
+    "hostile",
+    ["\n" * 200_000, " " * 200_000 + "x", "a" * 200_000, ". " * 100_000, "\n \n" * 60_000],
+)
 def test_hostile_text_takes_work_in_proportion_to_its_length(hostile: str) -> None:
     # The window a cut looks at never exceeds the limit, so the number of chunks bounds the work.
     assert len(texts(hostile, 1_000)) <= len(hostile) / 300 + 1
@@ -78,7 +88,10 @@ def test_a_passage_says_title_and_headings_before_the_text() -> None:
 
 def test_every_passage_of_a_document_says_its_title() -> None:
     document = Document(REF, "loops repeat a block\n\nuntil they end", title="Loops")
-    assert passages(document, split_text(document, 20)) == ["Loops\nloops repeat a block", "Loops\nuntil they end"]
+    assert passages(document, split_text(document, 20)) == [
+        "Loops\nloops repeat a block",
+        "Loops\nuntil they end",
+    ]
 
 
 def test_a_long_title_does_not_drown_the_passage() -> None:

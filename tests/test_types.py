@@ -39,8 +39,23 @@ from semantic_core.types import (
 
 REF = Ref("notes", "5", "acme")
 CHUNK = Chunk(ChunkId(REF, 2), "text", 3, 7, "code", ("Guide", "Part"), {"language": "python"})
-HIT = SearchHit(REF, 2, "Title", ("Guide",), "text", 3, 7, 0.5, {"words": 1}, {"words": 2.5}, "code", {"lang": "en"})
-SUMMARY = DocumentSummary(REF, "Title", "text/plain", "en", {"lang": "en"}, 10, 2, 1, "2026-01-01", "2026-01-02")
+HIT = SearchHit(
+    REF,
+    2,
+    "Title",
+    ("Guide",),
+    "text",
+    3,
+    7,
+    0.5,
+    {"words": 1},
+    {"words": 2.5},
+    "code",
+    {"lang": "en"},
+)
+SUMMARY = DocumentSummary(
+    REF, "Title", "text/plain", "en", {"lang": "en"}, 10, 2, 1, "2026-01-01", "2026-01-02"
+)
 SPACE = Space("model", 4, "search", "r1", {"prefix": "p", "cut": "no"})
 RECORDS: tuple[Any, ...] = (
     REF,
@@ -77,7 +92,7 @@ def refusal(error: type[Exception], make: Any, *arguments: Any, **options: Any) 
     return str(caught.value)
 
 
-# --- refusals ------------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -95,7 +110,10 @@ def refusal(error: type[Exception], make: Any, *arguments: Any, **options: Any) 
         (("notes", "x" * 501), f"Ref.key has 501 characters, the most is 500: '{'x' * 58}…."),
         (
             ("notes", "a\ud800"),
-            'Ref.key holds a lone surrogate (U+D800) at character 1. Decode the source with errors="replace", or repair it.',
+            (
+                "Ref.key holds a lone surrogate (U+D800) at character 1. Decode the source with "
+                'errors="replace", or repair it.'
+            ),
         ),
     ],
 )
@@ -115,15 +133,30 @@ def test_a_ref_takes_the_longest_name_and_what_only_looks_like_control_character
         ({}, "A Document takes a Ref and a text, or source_id= and content=."),
         ({"ref": REF}, "A Document takes a Ref and a text, or source_id= and content=."),
         ({"text": "t"}, "A Document takes a Ref and a text, or source_id= and content=."),
-        ({"ref": REF, "source_id": 5, "text": "t"}, "A Document takes a Ref and a text, or source_id= and content=."),
-        ({"ref": REF, "text": "t", "content": "c"}, "A Document takes a Ref and a text, or source_id= and content=."),
-        ({"ref": "notes/5", "text": "t"}, 'Document.ref must be a Ref such as Ref("notes", "1"), got \'notes/5\'.'),
+        (
+            {"ref": REF, "source_id": 5, "text": "t"},
+            "A Document takes a Ref and a text, or source_id= and content=.",
+        ),
+        (
+            {"ref": REF, "text": "t", "content": "c"},
+            "A Document takes a Ref and a text, or source_id= and content=.",
+        ),
+        (
+            {"ref": "notes/5", "text": "t"},
+            'Document.ref must be a Ref such as Ref("notes", "1"), got \'notes/5\'.',
+        ),
         ({"ref": REF, "text": b"bytes"}, "Document.text must be a str, got bytes: b'bytes'."),
         ({"ref": REF, "text": 5}, "Document.text must be a str, got int: 5."),
-        ({"ref": REF, "text": "t", "title": None}, "Document.title must be a str, got NoneType: None."),
+        (
+            {"ref": REF, "text": "t", "title": None},
+            "Document.title must be a str, got NoneType: None.",
+        ),
         ({"ref": REF, "text": "t", "media_type": ""}, "Document.media_type must not be empty."),
         ({"ref": REF, "text": "t", "language": ""}, "Document.language must not be empty."),
-        ({"ref": REF, "text": "t", "language": 5}, "Document.language must be a str, got int: 5. Use str(...)."),
+        (
+            {"ref": REF, "text": "t", "language": 5},
+            "Document.language must be a str, got int: 5. Use str(...).",
+        ),
         ({"ref": REF, "text": "t", "metadata": [1]}, "metadata must be a mapping, got list."),
         ({"source_id": "", "content": "t"}, "Ref.key must not be empty."),
     ],
@@ -134,14 +167,18 @@ def test_a_document_says_what_it_wants(options, message):
 
 def test_a_document_names_the_place_of_a_lone_surrogate():
     message = refusal(TextInvalid, Document, REF, "ab\udfffc")
-    assert message.startswith("Document.text holds a lone surrogate (U+DFFF) at character 2. Decode the source")
+    assert message.startswith(
+        "Document.text holds a lone surrogate (U+DFFF) at character 2. Decode the source"
+    )
 
 
 def test_a_document_longer_than_the_limit_is_refused(monkeypatch):
     monkeypatch.setattr(_checks, "MAX_TEXT", 10)
     assert Document(REF, "x" * 10).text == "x" * 10
     message = refusal(TextInvalid, Document, REF, "x" * 11)
-    assert message == "Document.text has 11 characters, the most is 10. Cut it into several documents."
+    assert (
+        message == "Document.text has 11 characters, the most is 10. Cut it into several documents."
+    )
 
 
 SCALARS = "must be a str, a bool, a finite float, an int within 64 bits, or a list of str"
@@ -158,9 +195,21 @@ SCALARS = "must be a str, a bool, a finite float, an int within 64 bits, or a li
         ({"k": {"a": 1}}, f"metadata['k'] {SCALARS}, got dict: {{'a': 1}}."),
         ({"k": ["a", 1]}, "metadata['k']: a list may only hold str, got ['a', 1]."),
         ({"k": [None]}, "metadata['k']: a list may only hold str, got [None]."),
-        ({"": 1}, "A metadata key is a str of 1 to 128 characters without control characters, got ''."),
-        ({5: 1}, "A metadata key is a str of 1 to 128 characters without control characters, got 5."),
-        ({"a\n": 1}, r"A metadata key is a str of 1 to 128 characters without control characters, got 'a\n'."),
+        (
+            {"": 1},
+            "A metadata key is a str of 1 to 128 characters without control characters, got ''.",
+        ),
+        (
+            {5: 1},
+            "A metadata key is a str of 1 to 128 characters without control characters, got 5.",
+        ),
+        (
+            {"a\n": 1},
+            (
+                r"A metadata key is a str of 1 to 128 characters without control "
+                r"characters, got 'a\n'."
+            ),
+        ),
     ],
 )
 def test_metadata_names_the_key_at_fault(held, message):
@@ -169,11 +218,16 @@ def test_metadata_names_the_key_at_fault(held, message):
 
 def test_surrogates_are_refused_in_metadata_too():
     for held in ({"k": "\ud800"}, {"k": ["a", "\ud800"]}, {"\ud800": 1}):
-        assert "lone surrogate (U+D800)" in refusal(TextInvalid, Document, REF, "text", metadata=held)
+        assert "lone surrogate (U+D800)" in refusal(
+            TextInvalid, Document, REF, "text", metadata=held
+        )
 
 
 def test_messages_do_not_grow_with_what_was_handed_over():
-    for make in (lambda: Ref("notes", "x" * 10**6), lambda: Document(REF, "t", metadata={"k": b"x" * 10**6})):
+    for make in (
+        lambda: Ref("notes", "x" * 10**6),
+        lambda: Document(REF, "t", metadata={"k": b"x" * 10**6}),
+    ):
         assert len(refusal(InputError, make)) < 250
 
 
@@ -188,7 +242,10 @@ def test_messages_do_not_grow_with_what_was_handed_over():
         (("m", True), "Space.dimensions must be a whole number from 1 to 65,536, got True."),
         (("m", 4, 5), "Space.task must be a str, got int: 5. Use str(...)."),
         (("m", 4, "", None), "Space.revision must be a str, got NoneType: None. Use str(...)."),
-        (("m", 4, "", "", {"truncated": 5}), "Space.settings['truncated'] must be a str, got int: 5."),
+        (
+            ("m", 4, "", "", {"truncated": 5}),
+            "Space.settings['truncated'] must be a str, got int: 5.",
+        ),
         (("m", 4, "", "", {5: "x"}), "A key of Space.settings must be a str, got int: 5."),
         (("m", 4, "", "", "x"), "Space.settings must be a mapping, got str."),
     ],
@@ -202,7 +259,7 @@ def test_a_ranking_has_a_score_for_every_id():
     assert message == "A Ranking has a score for every id, got 2 ids, 1 scores."
 
 
-# --- spellings and contents ----------------------------------------------------------------------------------------
+# --- spellings and contents -----------------------------------------------------------------------
 
 
 def test_source_id_and_content_are_another_spelling():
@@ -237,18 +294,29 @@ def test_any_text_a_document_takes_can_be_stored_as_utf8(document):
 
 
 def test_refs_are_told_as_paths_and_chunks_with_their_place():
-    assert (str(REF), str(Ref("notes", "5")), str(ChunkId(REF, 2))) == ("acme/notes/5", "notes/5", "acme/notes/5#2")
+    assert (str(REF), str(Ref("notes", "5")), str(ChunkId(REF, 2))) == (
+        "acme/notes/5",
+        "notes/5",
+        "acme/notes/5#2",
+    )
 
 
 def test_a_space_is_told_in_full_and_its_settings_have_no_order():
     assert str(SPACE) == "model (4 dimensions, search, r1, cut=no, prefix=p)"
     assert str(Space("model", 4)) == "model (4 dimensions)"
-    assert Space("m", 4, settings={"a": "1", "b": "2"}) == Space("m", 4, settings={"b": "2", "a": "1"})
+    assert Space("m", 4, settings={"a": "1", "b": "2"}) == Space(
+        "m", 4, settings={"b": "2", "a": "1"}
+    )
     assert str(Space("m", 4, settings={"b": "2", "a": "1"})) == "m (4 dimensions, a=1, b=2)"
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
-@given(st.lists(st.builds(ChunkId, refs(tenants=st.sampled_from(["", "acme"])), st.integers(0, 30)), max_size=8))
+@given(
+    st.lists(
+        st.builds(ChunkId, refs(tenants=st.sampled_from(["", "acme"])), st.integers(0, 30)),
+        max_size=8,
+    )
+)
 def test_refs_and_chunk_ids_sort_by_their_fields(ids):
     def fields(id: ChunkId) -> tuple[str, str, str, int]:
         return id.ref.collection, id.ref.key, id.ref.tenant, id.position
@@ -276,12 +344,16 @@ def test_reports_count():
     assert not IngestReport(failed=(Failure("a", "b", "c"),)).complete
 
 
-# --- values --------------------------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 
 def test_every_record_is_looked_at_here():
     made = {type(record) for record in (*RECORDS, *BY_IDENTITY)}
-    assert made == {value for value in vars(types).values() if attrs.has(value) and value.__module__ == types.__name__}
+    assert made == {
+        value
+        for value in vars(types).values()
+        if attrs.has(value) and value.__module__ == types.__name__
+    }
 
 
 @pytest.mark.parametrize("record", [*RECORDS, *BY_IDENTITY], ids=name_of)

@@ -38,7 +38,9 @@ def test_rows_of_length_one_are_left_bit_for_bit() -> None:
         (None, 1, "got"),
     ],
 )
-def test_anything_else_is_refused_and_says_what_came(given: object, count: int, reason: str) -> None:
+def test_anything_else_is_refused_and_says_what_came(
+    given: object, count: int, reason: str
+) -> None:
     with pytest.raises(EmbeddingInvalid, match=reason):
         checked_vectors(given, count, SPACE)
 

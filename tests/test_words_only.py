@@ -1,4 +1,6 @@
-"""An index without an embedder: keyword search that was asked for, so nothing is degraded and nothing waits."""
+"""An index without an embedder: keyword search that was asked for,
+so nothing is degraded and nothing waits.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("mode", ["sync", "async", "auto"])
 @pytest.mark.parametrize("embedder", [None, "none"])
-def test_documents_are_found_by_words_and_nothing_waits(place: dict[str, Any], embedder: Any, mode: Any) -> None:
+def test_documents_are_found_by_words_and_nothing_waits(
+    place: dict[str, Any], embedder: Any, mode: Any
+) -> None:
     with SemanticCore(embedder=embedder, **place) as core:
         report = core.ingest(documents(), mode=mode)
         assert (report.added, report.embedded, report.pending, report.complete) == (2, 0, 0, True)
@@ -40,7 +44,8 @@ def test_documents_are_found_by_words_and_nothing_waits(place: dict[str, Any], e
             found = core.search("walrus", mode=asked)
             assert [hit.ref.key for hit in found] == ["1"]
             assert (found.mode, found.degraded, found.reason) == ("text", False, "")
-        assert len(core.search("mammals of the sea")) == 1  # "the" is a word like any other; meaning is not looked at
+        # "the" is a word like any other; meaning is not looked at.
+        assert len(core.search("mammals of the sea")) == 1
         assert core.stats().pending == 0 and core.embed_pending() == 0
         assert "words only" in repr(core)
 
@@ -53,7 +58,9 @@ def test_asking_for_meaning_says_there_is_none(place: dict[str, Any]) -> None:
 
 
 def test_settings_say_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "semantic-core.toml").write_text('embedder = "none"\nstore = "memory"\nplugins = []\n')
+    (tmp_path / "semantic-core.toml").write_text(
+        'embedder = "none"\nstore = "memory"\nplugins = []\n'
+    )
     monkeypatch.chdir(tmp_path)
     with SemanticCore.from_config() as core:
         core.ingest(documents())
@@ -79,7 +86,10 @@ def test_the_doctor_finds_nothing_wrong(tmp_path: Path, monkeypatch: pytest.Monk
 def test_tenants_are_kept_apart_by_words_too() -> None:
     with SemanticCore(store="memory", embedder=None, multi_tenant=True, plugins=[]) as core:
         core.tenant("a").ingest(documents())
-        assert len(core.tenant("a").search("walrus")) == 1 and len(core.tenant("b").search("walrus")) == 0
+        assert (
+            len(core.tenant("a").search("walrus")) == 1
+            and len(core.tenant("b").search("walrus")) == 0
+        )
 
 
 def test_an_index_of_words_is_no_index_of_vectors_and_says_so(tmp_path: Path) -> None:
@@ -133,7 +143,10 @@ def test_a_models_index_needs_no_embedder(tmp_path: Path) -> None:
     with init_database(db, embedder="none", plugins=["peewee"]) as core:
         Note.create(body="a walrus")
         found = Note.search("walrus")
-        assert [note.body for note in found] == ["a walrus"] and (found.mode, found.degraded) == ("text", False)
+        assert [note.body for note in found] == ["a walrus"] and (found.mode, found.degraded) == (
+            "text",
+            False,
+        )
         assert Note.search.status().sync == "inline" and Note.search.verify().sound
         assert core.stats().pending == 0
     db.close()

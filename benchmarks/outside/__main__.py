@@ -1,4 +1,5 @@
-"""``python -m benchmarks.outside [application ...] [--limit SECONDS]``; all applications without a name.
+"""``python -m benchmarks.outside [application ...] [--limit SECONDS]``;
+all applications without a name.
 
 Ends with 1 if a test that passes without the index does not pass with it.
 """
@@ -42,14 +43,20 @@ def _twice(application: Application, limit: float) -> Row | None:
     print(f"\n{application.name} {application.version}", flush=True)
     folder = source_of(application)
     if folder is None:
-        print(f"  left out: its source distribution has no tests; {application.checkout}=FOLDER names a checkout")
+        print(
+            f"  left out: its source distribution has no tests; {application.checkout}=FOLDER "
+            "names a checkout"
+        )
         return None
     python = interpreter_of(application)
     runs = []
     for indexed in (False, True):
         record, seconds = run(application, folder, python, indexed=indexed, limit=limit)
         told = read_run(record, leave_out=application.unsteady)
-        print(f"  {'with' if indexed else 'without'} the index: {_counted(told)}, {seconds:.0f} s", flush=True)
+        print(
+            f"  {'with' if indexed else 'without'} the index: {_counted(told)}, {seconds:.0f} s",
+            flush=True,
+        )
         runs.append(told)
     suspected = [each.test for each in differences(*runs)]
     without, indexed_run = _again(application, folder, python, runs, limit)
@@ -57,7 +64,9 @@ def _twice(application: Application, limit: float) -> Row | None:
     return row_of(application, datetime.date.today().isoformat(), without, indexed_run, suspected)
 
 
-def _again(application: Application, folder: Path, python: Path, runs: list[Run], limit: float) -> list[Run]:
+def _again(
+    application: Application, folder: Path, python: Path, runs: list[Run], limit: float
+) -> list[Run]:
     """Tests that ended otherwise are run once more, by themselves, both ways; then it counts."""
     tests = [each.test for each in differences(*runs) if each.test not in application.explained]
     if not tests:
@@ -78,7 +87,10 @@ def _counted(told: Run) -> str:
 def _show(without: Run, indexed: Run) -> None:
     if indexed.index is not None:
         told = indexed.index
-        print(f"  {len(told['models'])} models bound, {told['indexed']:,} rows indexed, {told['removed']:,} removed")
+        print(
+            f"  {len(told['models'])} models bound, {told['indexed']:,} rows indexed, "
+            f"{told['removed']:,} removed"
+        )
         for model, reason in told["refused"].items():
             print(f"  not bound: {model}: {reason.splitlines()[0]}")
     for each in differences(without, indexed):
@@ -90,7 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.outside", description=__doc__)
     names = [each.name for each in APPLICATIONS]
     parser.add_argument("names", nargs="*", metavar="application", help=", ".join(names))
-    parser.add_argument("--limit", type=float, default=LIMIT, help="seconds a run may take (%(default)s)")
+    parser.add_argument(
+        "--limit", type=float, default=LIMIT, help="seconds a run may take (%(default)s)"
+    )
     return parser
 
 

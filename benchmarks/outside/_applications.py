@@ -11,15 +11,21 @@ import attrs
 class Application:
     """One application and its suite.
 
-    name, version: of its source distribution. orm: what binds its models, see `inside`. bound: for the page, which models.
-    requires: what its tests need besides. start: a module or script and its arguments, as for `inside/outside_run.py`.
+    name, version: of its source distribution. orm: what binds its models, see `inside`. bound: for
+    the page, which models.
+    requires: what its tests need besides. start: a module or script and its arguments, as for
+    `inside/outside_run.py`.
     again: the same for single tests, whose names are appended.
-    checkout: the environment variable that names a folder with its tests, for one whose source distribution has none.
-    scratch: whether its tests leave files in the folder they run in, so that it must be another, and a fast one.
-    database, prepare: the environment variable that names its SQLite file, and what makes its tables, for one whose
-    migrations take minutes: each run takes a copy of the file that was made once.
+    checkout: the environment variable that names a folder with its tests, for one whose source
+    distribution has none.
+    scratch: whether its tests leave files in the folder they run in, so that it must be another,
+    and a fast one.
+    database, prepare: the environment variable that names its SQLite file, and what makes its
+    tables, for one whose migrations take minutes: each run takes a copy of the file that was made
+    once.
     unsteady: tests that end by chance, without an index too, and are left out of both runs.
-    explained: tests that ask for an exact list of what the index is among now: tables, receivers of a signal.
+    explained: tests that ask for an exact list of what the index is among now: tables, receivers of
+    a signal.
     """
 
     name: str
@@ -44,31 +50,38 @@ class Application:
 
 
 DJANGO_LABELS = (
-    "aggregation basic bulk_create composite_pk custom_columns custom_managers custom_pk defer delete delete_regress "
-    "force_insert_update generic_relations get_or_create m2m_regress m2m_through many_to_many many_to_one "
-    "many_to_one_null model_inheritance model_inheritance_regress multiple_database null_fk one_to_one ordering "
-    "proxy_models queries raw_query save_delete_hooks select_related select_related_onetoone signals test_utils "
+    "aggregation basic bulk_create composite_pk custom_columns custom_managers custom_pk defer "
+    "delete delete_regress force_insert_update generic_relations get_or_create m2m_regress "
+    "m2m_through many_to_many many_to_one many_to_one_null model_inheritance "
+    "model_inheritance_regress multiple_database null_fk one_to_one ordering proxy_models queries "
+    "raw_query save_delete_hooks select_related select_related_onetoone signals test_utils "
     "transaction_hooks transactions update update_only_fields"
 )
 HAYSTACK_LABELS = (
-    "test_backends test_discovery test_forms test_indexes test_managers test_models test_query test_templatetags "
-    "test_utils test_views simple_tests whoosh_tests multipleindex"
+    "test_backends test_discovery test_forms test_indexes test_managers test_models test_query "
+    "test_templatetags test_utils test_views simple_tests whoosh_tests multipleindex"
 )
 WAGTAIL_LABELS = (
     "wagtail.tests.test_page_model wagtail.tests.test_page_queryset wagtail.tests.test_page_search "
-    "wagtail.tests.test_search_fields wagtail.tests.test_page_permissions wagtail.tests.test_page_privacy "
-    "wagtail.tests.test_revision_model wagtail.tests.test_draft_model wagtail.tests.test_signals wagtail.tests.actions "
+    "wagtail.tests.test_search_fields wagtail.tests.test_page_permissions "
+    "wagtail.tests.test_page_privacy wagtail.tests.test_revision_model "
+    "wagtail.tests.test_draft_model wagtail.tests.test_signals wagtail.tests.actions "
     "wagtail.contrib.search_promotions"
 )
 PYTEST = ("pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", ".")
-"""For a suite that has no settings of pytest: without these it would find those of this clone, in which it lies."""
+"""For a suite that has no settings of pytest: without these it would find those of this clone,
+in which it lies.
+"""
 
 APPLICATIONS = (
     Application(
         name="wagtail",
         version="8.0.1",
         orm="django",
-        bound="every model with text: pages of every kind, revisions, sites, users, images, documents, snippets",
+        bound=(
+            "every model with text: pages of every kind, revisions, sites, users, images, "
+            "documents, snippets"
+        ),
         requires=(
             "Django==5.2.19",
             "Jinja2",
@@ -79,7 +92,13 @@ APPLICATIONS = (
             "responses",
             "tblib",
         ),
-        start=("wagtail/test/manage.py", "test", *WAGTAIL_LABELS.split(), "--parallel=1", "--keepdb"),
+        start=(
+            "wagtail/test/manage.py",
+            "test",
+            *WAGTAIL_LABELS.split(),
+            "--parallel=1",
+            "--keepdb",
+        ),
         again=("wagtail/test/manage.py", "test", "--parallel=1", "--keepdb"),
         database="DATABASE_NAME",
         prepare=("wagtail/test/manage.py", "migrate", "-v", "0"),
@@ -88,7 +107,10 @@ APPLICATIONS = (
         name="ihatemoney",
         version="7.2.1",
         orm="sqlalchemy",
-        bound="projects, people, bills, archives, and the tables of versions that SQLAlchemy-Continuum keeps of them",
+        bound=(
+            "projects, people, bills, archives, and the tables of versions that "
+            "SQLAlchemy-Continuum keeps of them"
+        ),
         requires=("pytest~=9.0.2", "pytest-flask~=1.3.0"),
         start=(*PYTEST, "ihatemoney/tests"),
         again=PYTEST,
@@ -120,7 +142,9 @@ APPLICATIONS = (
         name="Django",
         version="5.2.19",
         orm="django",
-        bound="every model with text of the test apps named in `benchmarks/outside/_applications.py`",
+        bound=(
+            "every model with text of the test apps named in `benchmarks/outside/_applications.py`"
+        ),
         requires=("Pillow", "docutils", "jinja2", "tblib"),
         start=("runtests.py", "--parallel=1", *DJANGO_LABELS.split()),
         again=("runtests.py", "--parallel=1"),
@@ -137,7 +161,8 @@ APPLICATIONS = (
         again=("unittest",),
         checkout="PEEWEE",
         scratch=True,
-        # Its function has to be registered before another thread connects: without an index it failed 3 of 8 times.
+        # Its function has to be registered before another thread connects: without an index it
+        # failed 3 of 8 times.
         unsteady=("tests.sqliteq.TestThreadedDatabaseThreads.test_timeout",),
         explained=(
             "tests.dataset.TestDataSet.test_case_insensitive",

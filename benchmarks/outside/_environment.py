@@ -1,4 +1,6 @@
-"""A folder below .outside for each application: its source, as it was released, and an environment of its own."""
+"""A folder below .outside for each application: its source, as it was released,
+and an environment of its own.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def source_of(application: Application) -> Path | None:
 
 
 def interpreter_of(application: Application) -> Path:
-    """The Python of its environment, with the application's requirements and this clone installed."""
+    """The Python of its environment, with the application's requirements and this
+    clone installed.
+    """
     home = CACHE / "environments" / f"{application.name}-{application.version}"
     python, stamp = home / "bin" / "python", home / ".installed"
     wanted = [*application.requires]
@@ -100,7 +104,9 @@ def run(
 _QUIET = ("--disable-pip-version-check", "--no-input")
 
 
-def _database_of(application: Application, folder: Path, python: Path, environment: Mapping[str, str]) -> Path:
+def _database_of(
+    application: Application, folder: Path, python: Path, environment: Mapping[str, str]
+) -> Path:
     """The SQLite file with its tables and first rows; made once."""
     wanted = CACHE / "sources" / f"{application.name}-{application.version}.db"
     if not wanted.exists():
@@ -128,7 +134,9 @@ def _download(application: Application) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     wanted = f"{application.name}=={application.version}"
     command = [sys.executable, "-m", "pip", "download", "-q", *_QUIET, "--no-deps"]
-    subprocess.run([*command, "--no-binary", application.name, "-d", str(folder), wanted], check=True)
+    subprocess.run(
+        [*command, "--no-binary", application.name, "-d", str(folder), wanted], check=True
+    )
     return next(folder.glob(f"*{application.version}.tar.gz"))
 
 

@@ -16,9 +16,11 @@ _WORST_LAST = ("skipped", "passed", "failed", "error")
 
 @attrs.frozen
 class Run:
-    """One run of a suite. outcomes: test -> passed, failed, error or skipped. details: test -> the end of its traceback.
+    """One run of a suite. outcomes: test -> passed, failed, error or skipped.
+    details: test -> the end of its traceback.
 
-    index: what the index did meanwhile; None for a run without one, or one that was ended before its summary.
+    index: what the index did meanwhile; None for a run without one, or one that was ended before
+    its summary.
     """
 
     outcomes: Mapping[str, str]
@@ -48,7 +50,9 @@ class Difference:
 
 
 def read_run(path: Path, *, leave_out: Collection[str] = ()) -> Run:
-    """A record as `inside/outside_record.py` writes it. Of a test that is told of twice the worse counts.
+    """A record as `inside/outside_record.py` writes it.
+
+    Of a test that is told of twice the worse counts.
 
     leave_out: names of tests.
     """

@@ -33,8 +33,8 @@ COLUMNS = (
 class Row:
     """One line of the table.
 
-    differing: tests that ended otherwise with the index. explained: those of them we expect. once: tests that did so among
-    the others, and not by themselves.
+    differing: tests that ended otherwise with the index. explained: those of them we expect. once:
+    tests that did so among the others, and not by themselves.
     """
 
     name: str
@@ -53,12 +53,26 @@ class Row:
 
     def line(self) -> str:
         """As it stands on the page."""
-        counts = (self.passed, self.passed_indexed, self.failed, self.failed_indexed, self.models, self.rows)
-        cells = (f"{self.name} {self.version}", self.date, *(f"{count:,}" for count in counts), self.bound)
+        counts = (
+            self.passed,
+            self.passed_indexed,
+            self.failed,
+            self.failed_indexed,
+            self.models,
+            self.rows,
+        )
+        cells = (
+            f"{self.name} {self.version}",
+            self.date,
+            *(f"{count:,}" for count in counts),
+            self.bound,
+        )
         return f"| {' | '.join(cells)} |"
 
 
-def row_of(application: Application, date: str, without: Run, indexed: Run, suspected: Iterable[str] = ()) -> Row:
+def row_of(
+    application: Application, date: str, without: Run, indexed: Run, suspected: Iterable[str] = ()
+) -> Row:
     """What two runs come to. suspected: tests that ended otherwise before they were run again."""
     index: Mapping[str, Any] = indexed.index or {"models": [], "indexed": 0}
     differing = [each.test for each in differences(without, indexed)]
@@ -87,7 +101,9 @@ def remembered(path: Path = RESULTS) -> dict[str, Row]:
 
 
 def write(rows: Iterable[Row], *, page: Path = PAGE, path: Path = RESULTS) -> None:
-    """Put rows into the file of results and the table of the page; those of other applications stay."""
+    """Put rows into the file of results and the table of the page;
+    those of other applications stay.
+    """
     known = remembered(path) | {row.name: row for row in rows}
     told = [attrs.asdict(row) for row in known.values()]
     path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,7 @@
-"""Django in one file, with the blueprint adapter beside it. Run it: python django_app.py runserver"""
+"""Django in one file, with the blueprint adapter beside it.
+
+Run it: python django_app.py runserver
+"""
 
 import os
 import sys
@@ -24,7 +27,12 @@ if not settings.configured:
         ROOT_URLCONF=__name__,
         INSTALLED_APPS=[Library("library", sys.modules[__name__])],
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ.get("APP_DB", "app.db")}},
+        DATABASES={
+            "default": {
+                "ENGINE": "django.db.backends.sqlite3",
+                "NAME": os.environ.get("APP_DB", "app.db"),
+            }
+        },
     )
     django.setup()
 
@@ -43,11 +51,14 @@ class Article(models.Model):
         app_label = "library"
 
 
-core = SemanticCore.from_config(path=os.environ.get("APP_INDEX", "app.semantic.db"))  # one for the process
+# One for the process.
+core = SemanticCore.from_config(path=os.environ.get("APP_INDEX", "app.semantic.db"))
 
 
 def start() -> None:
-    """In a project: the table comes from migrations, and this is called from `AppConfig.ready` and after `migrate`."""
+    """In a project: the table comes from migrations,
+    and this is called from `AppConfig.ready` and after `migrate`.
+    """
     if Article._meta.db_table not in connection.introspection.table_names():
         with connection.schema_editor() as editor:
             editor.create_model(Article)

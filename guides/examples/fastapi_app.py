@@ -28,7 +28,8 @@ class Article(Model):
 async def lifespan(app: FastAPI):
     db.init(os.environ.get("APP_DB", "app.db"), pragmas={"journal_mode": "wal"})
     core = SemanticCore.from_config(path=os.environ.get("APP_INDEX", "app.semantic.db"))
-    async with AsyncSemanticCore(core) as app.state.core:  # one core for the process, closed at the end
+    # One core for the process, closed at the end.
+    async with AsyncSemanticCore(core) as app.state.core:
 
         def start():
             with db.connection_context():

@@ -1,4 +1,7 @@
-"""Flask: handlers run in threads already, so the index is called directly. Run it: flask --app flask_app run"""
+"""Flask: handlers run in threads already, so the index is called directly.
+
+Run it: flask --app flask_app run
+"""
 
 import os
 
@@ -26,7 +29,8 @@ class Article(Model):
 def create_app() -> Flask:
     app = Flask(__name__)
     db.init(os.environ.get("APP_DB", "app.db"), pragmas={"journal_mode": "wal"})
-    app.core = SemanticCore.from_config(path=os.environ.get("APP_INDEX", "app.semantic.db"))  # one for the process
+    # One for the process.
+    app.core = SemanticCore.from_config(path=os.environ.get("APP_INDEX", "app.semantic.db"))
     with db.connection_context():
         db.create_tables([Article])
         init_database(db, app.core)
@@ -48,6 +52,8 @@ def create_app() -> Flask:
     @app.get("/search")
     def search():
         found = Article.search(request.args["q"], limit=5)
-        return jsonify([{"id": row.id, "title": row.title, "score": row.search_hit.score} for row in found])
+        return jsonify(
+            [{"id": row.id, "title": row.title, "score": row.search_hit.score} for row in found]
+        )
 
     return app

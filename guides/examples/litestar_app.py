@@ -52,7 +52,9 @@ def find(query: str) -> list[dict[str, object]]:
 
 
 @post("/articles")
-async def create(request: Request, title: FromQuery[str], content: FromQuery[str]) -> dict[str, int]:
+async def create(
+    request: Request, title: FromQuery[str], content: FromQuery[str]
+) -> dict[str, int]:
     return {"id": await request.app.state.core.call(lambda: save(title, content), writes=True)}
 
 

@@ -1,4 +1,6 @@
-"""The application whose models are meant: ``--app module:name``, as servers of web applications take it."""
+"""The application whose models are meant: ``--app module:name``,
+as servers of web applications take it.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +37,20 @@ _app = click.option(
     "--app",
     metavar="MODULE:NAME",
     envvar=VARIABLE,
-    help=f"Where the application binds its models: a SemanticCore, or a function that gives one. Default: {VARIABLE}.",
+    help=(
+        "Where the application binds its models: a SemanticCore, or a function that gives one. "
+        f"Default: {VARIABLE}."
+    ),
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Answer as JSON on standard output, for programs.")
+_json = click.option(
+    "--json", "as_json", is_flag=True, help="Answer as JSON on standard output, for programs."
+)
 index_option = click.option(
-    "--index", "indexes", metavar="COLLECTION", multiple=True, help="Only this index; repeatable. Default: all of them."
+    "--index",
+    "indexes",
+    metavar="COLLECTION",
+    multiple=True,
+    help="Only this index; repeatable. Default: all of them.",
 )
 
 
@@ -50,7 +61,10 @@ def of_app(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def application(app: str | None) -> Iterator[SemanticCore]:
-    """The core of the application, closed afterwards. Raises ConfigError if it cannot be found or has no model."""
+    """The core of the application, closed afterwards.
+
+    Raises ConfigError if it cannot be found or has no model.
+    """
     core = core_of(app)
     try:
         yield core
@@ -59,7 +73,10 @@ def application(app: str | None) -> Iterator[SemanticCore]:
 
 
 def adapters_of(core: SemanticCore, indexes: tuple[str, ...] = ()) -> list[BaseORMAdapter]:
-    """The indexes of models bound to a core, by collection. Raises ConfigError for one that is not there."""
+    """The indexes of models bound to a core, by collection.
+
+    Raises ConfigError for one that is not there.
+    """
     from semantic_core.orm._hub import Hub
 
     found: dict[str, Any] = {}
@@ -68,12 +85,16 @@ def adapters_of(core: SemanticCore, indexes: tuple[str, ...] = ()) -> list[BaseO
             found.update(follower.adapters)
     for name in indexes:
         if name not in found:
-            raise ConfigError(f"There is no index {name!r}; there are {', '.join(sorted(found)) or 'none'}.")
+            raise ConfigError(
+                f"There is no index {name!r}; there are {', '.join(sorted(found)) or 'none'}."
+            )
     return [found[name] for name in sorted(found) if not indexes or name in indexes]
 
 
 def core_of(app: str | None) -> SemanticCore:
-    """What ``module:name`` leads to: a core, an adapter, a list of adapters, or a function that gives one of these."""
+    """What ``module:name`` leads to: a core, an adapter, a list of adapters,
+    or a function that gives one of these.
+    """
     from semantic_core.core import SemanticCore
 
     if not app:
@@ -83,7 +104,10 @@ def core_of(app: str | None) -> SemanticCore:
         )
     module, colon, name = app.partition(":")
     if not (module and colon and name):
-        raise ConfigError(f"--app is written module:name, got {app!r}.", hint="For example --app myproject.search:core.")
+        raise ConfigError(
+            f"--app is written module:name, got {app!r}.",
+            hint="For example --app myproject.search:core.",
+        )
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     found: Any = _imported(module)
@@ -99,7 +123,10 @@ def core_of(app: str | None) -> SemanticCore:
     if not isinstance(core, SemanticCore):
         raise ConfigError(f"{app} is no SemanticCore, and gives none: {type(found).__name__}.")
     if not core.followers:
-        raise ConfigError(f"No model is bound to the core of {app}.", hint="Call init_database(...) where it is made.")
+        raise ConfigError(
+            f"No model is bound to the core of {app}.",
+            hint="Call init_database(...) where it is made.",
+        )
     return core
 
 
@@ -111,7 +138,8 @@ def _imported(module: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
             raise ConfigError(
-                f"There is no module {error.name!r} here.", hint="Run it in the folder the application is started in."
+                f"There is no module {error.name!r} here.",
+                hint="Run it in the folder the application is started in.",
             ) from error
         raise _theirs(f"{module} cannot be imported", error) from error
     except Exception as error:
@@ -128,20 +156,31 @@ def _called(function: Callable[[], Any], app: str) -> Any:
 
 
 def _theirs(what: str, error: Exception) -> ConfigError:
-    """A mistake of the application, told as one: the error, and the line of the application it comes from."""
+    """A mistake of the application, told as one: the error,
+    and the line of the application it comes from.
+    """
     first_line = str(error).strip().partition("\n")[0].rstrip(".")
     said = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
     return ConfigError(
         f"{what}: {said}{_place(error)}.",
-        hint=_FIRST_STEPS.get(type(error).__name__, f"It is the application's own error; {DEBUG}=1 shows its traceback."),
+        hint=_FIRST_STEPS.get(
+            type(error).__name__,
+            f"It is the application's own error; {DEBUG}=1 shows its traceback.",
+        ),
     )
 
 
 def _place(error: Exception) -> str:
-    """ ", in FILE, line N": the last line of the application itself that was run; "" if there is none."""
+    """ ", in FILE, line N": the last line of the application itself that was run;
+    "" if there is none.
+    """
     if isinstance(error, SyntaxError) and error.filename:
         return f", in {error.filename}, line {error.lineno}"
     installed = tuple(get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-    run = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(("<", _HERE))]
+    run = [
+        frame
+        for frame in extract_tb(error.__traceback__)
+        if not frame.filename.startswith(("<", _HERE))
+    ]
     own = [frame for frame in run if not frame.filename.startswith(installed)] or run
     return f", in {own[-1].filename}, line {own[-1].lineno}" if own else ""

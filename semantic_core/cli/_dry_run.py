@@ -48,7 +48,11 @@ def dry_run(
             outcomes[outcome].append(document.ref.key)
             if outcome != "unchanged":
                 sample.add(document)
-        removed = [ref.key for ref in vanished(core, paths, collection)] if prune and core is not None else []
+        removed = (
+            [ref.key for ref in vanished(core, paths, collection)]
+            if prune and core is not None
+            else []
+        )
     names = {"added": outcomes["added"], "updated": outcomes["updated"], "removed": removed}
     estimate = sample.estimate()
     if as_json:
@@ -65,7 +69,9 @@ def dry_run(
 
 
 def _outcome(core: SemanticCore | None, document: Document) -> str:
-    """Compared by what was handed over; what a splitter or a front matter adds follows from the text."""
+    """Compared by what was handed over; what a splitter or a front matter adds
+    follows from the text.
+    """
     held = core.get(document.ref) if core is not None else None
     if held is None:
         return "added"
@@ -76,7 +82,9 @@ def _outcome(core: SemanticCore | None, document: Document) -> str:
 
 
 class _Sample:
-    """Splits the first documents in memory, without embedding them, to know how many chunks a text gives."""
+    """Splits the first documents in memory, without embedding them,
+    to know how many chunks a text gives.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -97,13 +105,18 @@ class _Sample:
 
         if not self._held:
             return Estimate(0, 0)
-        wanted = {key: self._settings.values[key] for key in ("embedder", "embedder_options", "max_chars", "plugins")}
+        wanted = {
+            key: self._settings.values[key]
+            for key in ("embedder", "embedder_options", "max_chars", "plugins")
+        }
         with SemanticCore(store="memory", **wanted) as scratch:
             chunks = scratch.ingest(self._documents, mode="async").chunks
             return scratch.batch_manager.estimate_like(round(chunks * self.characters / self._held))
 
 
-def _write(names: dict[str, list[str]], unchanged: int, characters: int, estimate: Estimate) -> None:
+def _write(
+    names: dict[str, list[str]], unchanged: int, characters: int, estimate: Estimate
+) -> None:
     write("Dry run: nothing was written.")
     for what, keys in names.items():
         if keys:
@@ -115,7 +128,10 @@ def _write(names: dict[str, list[str]], unchanged: int, characters: int, estimat
     if unchanged:
         write(f"Unchanged: {counted(unchanged, 'document')}")
     if characters:
-        write(f"To read: {counted(characters, 'character')}, about {counted(estimate.passages, 'passage')}.")
+        write(
+            f"To read: {counted(characters, 'character')}, about "
+            f"{counted(estimate.passages, 'passage')}."
+        )
         if estimate.amounts:
             write(fitted(f"To embed: {estimate_text(estimate)}"))
     elif not any(names.values()):

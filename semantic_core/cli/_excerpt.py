@@ -7,14 +7,17 @@ from collections.abc import Sequence
 
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+")
 _MOST_MARKS = 200
-"""Marks looked at when the best part of a passage is chosen; a passage with more shows them anywhere."""
+"""Marks looked at when the best part of a passage is chosen;
+a passage with more shows them anywhere.
+"""
 
 Span = tuple[int, int]
 """Start and end in a text."""
 
 
 def excerpt(text: str, marks: Sequence[Span], room: int) -> tuple[str, list[Span]]:
-    """At most `room` characters of the text, where it holds the most different marked words; "…" where it was cut.
+    """At most `room` characters of the text, where it holds the most different marked words;
+    "…" where it was cut.
 
     marks: (start, end) in the text, in order. Returns the piece and the marks in it.
     """
@@ -31,7 +34,9 @@ def excerpt(text: str, marks: Sequence[Span], room: int) -> tuple[str, list[Span
 
 
 def _best_start(text: str, marks: Sequence[Span], room: int) -> int:
-    """Where to begin: at a sentence, else a word, shortly before the mark with the most different marks behind it."""
+    """Where to begin: at a sentence, else a word, shortly before the mark with the most different
+    marks behind it.
+    """
     best, value = 0, (0, 0)
     for first, _ in marks:
         begin = max(0, min(first - room // 5, len(text) - room))

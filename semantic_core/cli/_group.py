@@ -1,4 +1,6 @@
-"""The root group: commands imported when called, and the one place where an error becomes words and an exit code."""
+"""The root group: commands imported when called,
+and the one place where an error becomes words and an exit code.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ DEBUG = "SEMANTIC_CORE_DEBUG"
 
 _HINTS: Mapping[str, str] = {
     "TenantRequired": "Add --tenant NAME.",
-    "TenantRefused": "Leave --tenant out, or make a new index with multi_tenant = true in semantic-core.toml.",
+    "TenantRefused": (
+        "Leave --tenant out, or make a new index with multi_tenant = true in semantic-core.toml."
+    ),
 }
 """What to do about errors whose own hint speaks of Python."""
 
@@ -38,20 +42,27 @@ class Interrupted(Exception):
 
 
 class Group(click.Group):
-    """A group that shows its help when no command is named, and the nearest name when there is none of that name."""
+    """A group that shows its help when no command is named,
+    and the nearest name when there is none of that name.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order they were added."""
         return list(self.commands)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Ends with the help, on standard output, if there are none. Releases of click differ in that."""
+        """Ends with the help, on standard output, if there are none.
+
+        Releases of click differ in that.
+        """
         if not args and not ctx.resilient_parsing:
             click.echo(ctx.get_help(), color=ctx.color)
             ctx.exit()
         return super().parse_args(ctx, args)
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command, or a UsageError that says what was probably meant."""
         names = self.list_commands(ctx)
         if args[0] not in names and not args[0].startswith("-") and not ctx.resilient_parsing:
@@ -62,7 +73,9 @@ class Group(click.Group):
 
 
 class LazyGroup(Group):
-    """A group whose commands are named in a table: name -> (``"module:attribute"``, help in one line)."""
+    """A group whose commands are named in a table: name -> (``"module:attribute"``,
+    help in one line).
+    """
 
     def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -89,7 +102,11 @@ class LazyGroup(Group):
         """From the table: completing a command's name imports nothing."""
         from click.shell_completion import CompletionItem
 
-        names = [CompletionItem(name, help=text) for name, (_, text) in self._lazy.items() if name.startswith(incomplete)]
+        names = [
+            CompletionItem(name, help=text)
+            for name, (_, text) in self._lazy.items()
+            if name.startswith(incomplete)
+        ]
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def main(
@@ -100,7 +117,9 @@ class LazyGroup(Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run, say in one line what went wrong, and exit: 0 fine, 1 a gap, 2 refused, 130 interrupted."""
+        """Run, say in one line what went wrong, and exit: 0 fine, 1 a gap, 2 refused,
+        130 interrupted.
+        """
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         prepare_streams()
@@ -111,7 +130,8 @@ class LazyGroup(Group):
             result = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
             code = result if isinstance(result, int) else 0
             settle()
-        except Exception as error:  # noqa: BLE001 - the end of the program: every error becomes words and a code
+        except Exception as error:  # noqa: BLE001
+            # The end of the program: every error becomes words and a code.
             code = _told(error, as_json)
         sys.exit(code)
 
@@ -144,11 +164,20 @@ def _explained(error: Exception) -> tuple[str, str, str, int]:
     if isinstance(error, Interrupted | click.Abort):
         return "Interrupted", str(error) or "Interrupted.", "", INTERRUPTED
     if isinstance(error, click.ClickException):
-        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "semantic-core"
+        path = (
+            error.ctx.command_path
+            if isinstance(error, click.UsageError) and error.ctx
+            else "semantic-core"
+        )
         return "UsageError", error.format_message(), f"{path} --help shows what it takes.", REFUSED
     if isinstance(error, OSError):
         where = f" {str(error.filename)!r}" if error.filename else ""
-        return type(error).__name__, f"Cannot read or write{where}: {error.strerror or error}.", "", REFUSED
+        return (
+            type(error).__name__,
+            f"Cannot read or write{where}: {error.strerror or error}.",
+            "",
+            REFUSED,
+        )
     return (
         "Unexpected",
         f"This should not have happened: {type(error).__name__}: {error}",

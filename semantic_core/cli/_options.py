@@ -21,25 +21,46 @@ COLLECTION = "files"
 DEFAULT_PATH = "semantic-core.db"
 """Where the store that ships with the product keeps its file when nothing is said."""
 _FILE_STORE = "sqlite"
-"""The store whose path is a file, so that asking a missing one is a slip of the pen and not a new index."""
+"""The store whose path is a file, so that asking a missing one is a slip of the pen and
+not a new index.
+"""
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON on standard output, for programs.")
-db_option = click.option("--db", metavar="PATH", help="The index to use. Default: as configured, else semantic-core.db.")
-tenant_option = click.option("--tenant", metavar="NAME", help="Whose documents, in an index that keeps tenants apart.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Answer as JSON on standard output, for programs."
+)
+db_option = click.option(
+    "--db", metavar="PATH", help="The index to use. Default: as configured, else semantic-core.db."
+)
+tenant_option = click.option(
+    "--tenant", metavar="NAME", help="Whose documents, in an index that keeps tenants apart."
+)
 collection_option = click.option(
-    "--collection", metavar="NAME", default=COLLECTION, show_default=True, help="The collection the documents belong to."
+    "--collection",
+    metavar="NAME",
+    default=COLLECTION,
+    show_default=True,
+    help="The collection the documents belong to.",
 )
 collections_option = click.option(
-    "--collection", "collections", metavar="NAME", multiple=True, help="Only this collection; repeatable."
+    "--collection",
+    "collections",
+    metavar="NAME",
+    multiple=True,
+    help="Only this collection; repeatable.",
 )
-offset_option = click.option("--offset", type=click.IntRange(min=0), default=0, help="Leave out the first ones.")
+offset_option = click.option(
+    "--offset", type=click.IntRange(min=0), default=0, help="Leave out the first ones."
+)
 where_option = click.option(
     "--where",
     "where",
     metavar="CONDITION",
     multiple=True,
     callback=lambda _context, _option, values: parse_where(values),
-    help="Only documents whose metadata meet it: lang=en, year>=2020, draft!=true; repeatable, all must hold.",
+    help=(
+        "Only documents whose metadata meet it: lang=en, year>=2020, draft!=true; "
+        "repeatable, all must hold."
+    ),
 )
 
 
@@ -49,11 +70,15 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def opened(db: str | None, tenant: str | None = None, *, create: bool = False) -> Iterator[SemanticCore]:
-    """The index the options, the environment and the settings file mean, closed afterwards. With a tenant, its front door.
+def opened(
+    db: str | None, tenant: str | None = None, *, create: bool = False
+) -> Iterator[SemanticCore]:
+    """The index the options, the environment and the settings file mean, closed afterwards.
 
-    create: make a new one where there is none; otherwise that raises StoreUnavailable. A new one keeps tenants apart if
-    the settings say so, or if they say nothing and a tenant is named.
+    With a tenant, its front door.
+
+    create: make a new one where there is none; otherwise that raises StoreUnavailable. A new one
+    keeps tenants apart if the settings say so, or if they say nothing and a tenant is named.
     """
     from semantic_core._config import read_config
     from semantic_core.core import SemanticCore

@@ -1,7 +1,7 @@
 """Where words go: answers to standard output, everything said about the work to standard error.
 
-Nothing a document holds reaches a terminal as a command: `visible` shows control characters instead of sending them.
-A reader that went away (``| head``) ends the output, never the work.
+Nothing a document holds reaches a terminal as a command: `visible` shows control characters instead
+of sending them. A reader that went away (``| head``) ends the output, never the work.
 """
 
 from __future__ import annotations
@@ -38,13 +38,21 @@ _SHOWN: Mapping[int, str] = {
     0x0A: " ",
     0x0D: " ",
 }
-_SHOWN_IN_LINES: Mapping[int, str] = {**_SHOWN, 0x09: "    ", 0x0A: "\n", 0x0D: "", 0x2028: "\n", 0x2029: "\n"}
+_SHOWN_IN_LINES: Mapping[int, str] = {
+    **_SHOWN,
+    0x09: "    ",
+    0x0A: "\n",
+    0x0D: "",
+    0x2028: "\n",
+    0x2029: "\n",
+}
 _ESCAPED = {code: f"\\u{code:04x}" for code in (0x7F, *_C1, *_SURROGATES, *_BIDI, 0x2028, 0x2029)}
 """JSON may hold these as they are, a terminal or an encoder may not."""
 
 
 def visible(text: object, *, lines: bool = False) -> str:
-    """The text for a terminal: control characters as pictures (␛), surrogates and writing-direction overrides as "�".
+    """The text for a terminal: control characters as pictures (␛),
+    surrogates and writing-direction overrides as "�".
 
     lines: whether line breaks stay; otherwise they, and tabs, become spaces.
     """
@@ -57,17 +65,22 @@ def counted(count: int, what: str) -> str:
 
 
 def prepare_streams() -> None:
-    """Characters the terminal's encoding does not have are written as escapes; a stream that is closed takes everything."""
+    """Characters the terminal's encoding does not have are written as escapes;
+    a stream that is closed takes everything.
+    """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - lives as long as the process
+            # Lives as long as the process.
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         reconfigure = getattr(getattr(sys, name), "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
 
 
 def styled(stream: TextIO | None = None) -> bool:
-    """Whether bold and colours may be sent: to a terminal that knows them, unless NO_COLOR says no."""
+    """Whether bold and colours may be sent: to a terminal that knows them,
+    unless NO_COLOR says no.
+    """
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return bool(os.environ.get("FORCE_COLOR")) or is_terminal(stream or sys.stdout)
@@ -87,19 +100,25 @@ def prose_width() -> int:
 
 
 def fitted(text: str, *, indent: int = 0) -> str:
-    """The text broken between words to fit the terminal, further lines indented; as it is where a program reads."""
+    """The text broken between words to fit the terminal, further lines indented;
+    as it is where a program reads.
+    """
     if not is_terminal(sys.stdout):
         return text
     from textwrap import wrap
 
     width = max(prose_width(), indent + 20)
     margin = " " * indent
-    lines = wrap(text, width, subsequent_indent=margin, break_on_hyphens=False, drop_whitespace=True)
+    lines = wrap(
+        text, width, subsequent_indent=margin, break_on_hyphens=False, drop_whitespace=True
+    )
     return "\n".join(lines) or text
 
 
 def table_width() -> int:
-    """Columns for a table: the terminal's; as many as it needs where the output is read by a program."""
+    """Columns for a table: the terminal's; as many as it needs where the output is
+    read by a program.
+    """
     return max(40, shutil.get_terminal_size().columns) if is_terminal(sys.stdout) else TABLE_WIDTH
 
 
@@ -138,7 +157,11 @@ def note(text: str = "") -> None:
 def write_json(value: object) -> None:
     """One JSON value to standard output, indented."""
     plain = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-    write(json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False, default=_plain).translate(_ESCAPED))
+    write(
+        json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False, default=_plain).translate(
+            _ESCAPED
+        )
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -151,7 +174,9 @@ def _plain(value: Any) -> Any:
 
 
 def complain(message: str, hint: str = "") -> None:
-    """``error: ...`` and, where there is something to do, ``hint: ...``, one line each, to standard error."""
+    """``error: ...`` and, where there is something to do, ``hint: ...``, one line each,
+    to standard error.
+    """
     label = click.style("error:", fg="red", bold=True) if styled(sys.stderr) else "error:"
     note(f"{label} {visible(message)}")
     if hint:
@@ -159,7 +184,8 @@ def complain(message: str, hint: str = "") -> None:
 
 
 def settle(*, quietly: bool = False) -> None:
-    """Send what still waits, so that a full disk is an error here and not a traceback at the end of the process.
+    """Send what still waits, so that a full disk is an error here and not a traceback at the end
+    of the process.
 
     quietly: no error for what cannot be sent.
     """

@@ -16,16 +16,19 @@ _PAGE = 500
 
 
 def vanished(core: SemanticCore, paths: Sequence[str], collection: str) -> list[Ref]:
-    """The documents of this collection that were read from these folders and whose files are not there any more.
+    """The documents of this collection that were read from these folders and whose files are not
+    there any more.
 
-    A file that is there and is not read any more (another --pattern, no permission) has not vanished. Nor has one in
-    a folder that may not be looked into.
+    A file that is there and is not read any more (another --pattern, no permission) has not
+    vanished. Nor has one in a folder that may not be looked into.
     """
     folders = [Path(path) for path in paths if Path(path).is_dir()]
     return [
         summary.ref
         for summary in _documents(core, collection)
-        if any(_came_from(summary, folder) and _is_gone(folder / summary.ref.key) for folder in folders)
+        if any(
+            _came_from(summary, folder) and _is_gone(folder / summary.ref.key) for folder in folders
+        )
     ]
 
 
@@ -40,9 +43,13 @@ def _documents(core: SemanticCore, collection: str) -> Iterator[DocumentSummary]
 
 
 def _came_from(summary: DocumentSummary, folder: Path) -> bool:
-    """Whether this document is the file of its key in this folder: the path it was read from says so."""
+    """Whether this document is the file of its key in this folder:
+    the path it was read from says so.
+    """
     path = summary.metadata.get("path")
-    return isinstance(path, str) and os.path.abspath(path) == os.path.abspath(folder / summary.ref.key)
+    return isinstance(path, str) and os.path.abspath(path) == os.path.abspath(
+        folder / summary.ref.key
+    )
 
 
 def _is_gone(path: Path) -> bool:

@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 
 
 class Reading:
-    """The documents of these files, read when they are asked for. A file that cannot be read is a failure and no document.
+    """The documents of these files, read when they are asked for.
 
-    failed: what was left out so far, beginning with closed. bytes_read, characters: of the files read so far.
+    A file that cannot be read is a failure and no document.
+
+    failed: what was left out so far, beginning with closed. bytes_read, characters: of the files
+    read so far.
     total, total_bytes: of all files. seconds: spent reading.
     """
 
-    def __init__(self, files: Sequence[FoundFile], collection: str, closed: Sequence[Failure] = ()) -> None:
+    def __init__(
+        self, files: Sequence[FoundFile], collection: str, closed: Sequence[Failure] = ()
+    ) -> None:
         self._files, self._collection = files, collection
         self.failed: list[Failure] = list(closed)
         self.total = len(files)
@@ -59,12 +64,16 @@ class Reading:
 
 
 def closed_folders(paths: Sequence[str]) -> list[Failure]:
-    """The folders at and below these paths that may not be looked into: what is in them is left out, and must be said."""
+    """The folders at and below these paths that may not be looked into:
+    what is in them is left out, and must be said.
+    """
     failures: list[Failure] = []
 
     def note(error: OSError) -> None:
         what = str(error.filename)
-        failures.append(Failure(what, FileUnreadable.__name__, f"Cannot look into {what!r}: {error.strerror}."))
+        failures.append(
+            Failure(what, FileUnreadable.__name__, f"Cannot look into {what!r}: {error.strerror}.")
+        )
 
     for path in filter(os.path.isdir, paths):
         for _, folders, _ in os.walk(path, onerror=note):
@@ -80,7 +89,9 @@ def estimated_chunks(chunks: int, characters: int, all_characters: int) -> int:
 
 
 class Progress:
-    """How far an ingest is; a bar on standard error if a person looks at it. Called after each group of documents.
+    """How far an ingest is; a bar on standard error if a person looks at it.
+
+    Called after each group of documents.
 
     documents, chunks: finished so far, which an interruption leaves in the index.
     """
@@ -98,13 +109,20 @@ class Progress:
             self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def __call__(self, progress: IngestProgress) -> None:
         self.documents, self.chunks = progress.documents, progress.chunks
         if self._bar is not None and progress.chunks:
-            total = estimated_chunks(progress.chunks, progress.characters, self._reading.estimated_characters())
+            total = estimated_chunks(
+                progress.chunks, progress.characters, self._reading.estimated_characters()
+            )
             self._bar.update(
                 self._task,
                 completed=progress.chunks,

@@ -20,8 +20,15 @@ if TYPE_CHECKING:
 
 
 def results_json(results: SearchResults, *, explain: bool = False) -> dict[str, Any]:
-    """A search answer. explain: with the score of every lane. "reason" is there when it is degraded."""
-    answer: dict[str, Any] = {"query": results.query, "mode": results.mode, "degraded": results.degraded}
+    """A search answer. explain: with the score of every lane.
+
+    "reason" is there when it is degraded.
+    """
+    answer: dict[str, Any] = {
+        "query": results.query,
+        "mode": results.mode,
+        "degraded": results.degraded,
+    }
     if results.degraded:
         answer["reason"] = results.reason
     answer["timings_ms"] = dict(results.timings)
@@ -64,7 +71,10 @@ def chunk_json(stored: StoredChunk) -> dict[str, Any]:
 
 def failures_json(failures: Sequence[Failure]) -> list[dict[str, str]]:
     """What was left out, and why."""
-    return [{"what": failure.what, "code": failure.code, "reason": failure.reason} for failure in failures]
+    return [
+        {"what": failure.what, "code": failure.code, "reason": failure.reason}
+        for failure in failures
+    ]
 
 
 def report_json(report: IngestReport) -> dict[str, Any]:
@@ -140,8 +150,18 @@ def stats_json(stats: StoreStats) -> dict[str, Any]:
 
 def queue_json(stats: QueueStats) -> dict[str, Any]:
     """Chunks by state, and jobs by status."""
-    chunks = {"ready": stats.ready, "pending": stats.pending, "submitted": stats.submitted, "failed": stats.failed}
-    return {**chunks, "passages": stats.passages, "oldest_at": _moment(stats.oldest_at), "jobs_by_status": dict(stats.jobs)}
+    chunks = {
+        "ready": stats.ready,
+        "pending": stats.pending,
+        "submitted": stats.submitted,
+        "failed": stats.failed,
+    }
+    return {
+        **chunks,
+        "passages": stats.passages,
+        "oldest_at": _moment(stats.oldest_at),
+        "jobs_by_status": dict(stats.jobs),
+    }
 
 
 def job_json(job: BatchJob) -> dict[str, Any]:

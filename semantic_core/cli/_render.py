@@ -1,4 +1,7 @@
-"""Search answers the way a person reads them. Pure functions: records in, rich texts out; nothing is printed here."""
+"""Search answers the way a person reads them.
+
+Pure functions: records in, rich texts out; nothing is printed here.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +42,8 @@ def hit_texts(
 ) -> Iterator[Text]:
     """A block of lines per hit, a blank line between them.
 
-    first: number of the first hit. neighbours: by place in the results, the chunks before and after; then passages are
-    shown whole.
+    first: number of the first hit. neighbours: by place in the results, the chunks before and
+    after; then passages are shown whole.
     """
     stems = wanted(results.query)
     indent = " " * (len(str(first + len(results) - 1)) + 2)
@@ -56,15 +59,26 @@ def hit_texts(
             yield from _indented(_in_context(hit, before, after, stems, room), indent)
         yield from _indented(packed(_where(hit), room), indent)
         if explain:
-            yield from _indented([piece for line in _explained(hit) for piece in _wrapped(line, room)], indent)
+            yield from _indented(
+                [piece for line in _explained(hit) for piece in _wrapped(line, room)], indent
+            )
 
 
 def summary(results: SearchResults, *, width: int) -> Iterator[Text]:
-    """How many, in which mode, how long each step took; below it, what was missing from a degraded answer."""
-    steps = [f"{step} {milliseconds(spent)}" for step, spent in results.timings.items() if step != "total" and spent >= 0.05]
+    """How many, in which mode, how long each step took; below it,
+    what was missing from a degraded answer.
+    """
+    steps = [
+        f"{step} {milliseconds(spent)}"
+        for step, spent in results.timings.items()
+        if step != "total" and spent >= 0.05
+    ]
     time = f"{milliseconds(results.timings['total'])} ms" if "total" in results.timings else ""
     time += f" ({', '.join(steps)})" if steps else ""
-    yield from packed([counted(len(results), "hit"), f"{results.mode} search", *filter(None, [time.strip()])], width)
+    yield from packed(
+        [counted(len(results), "hit"), f"{results.mode} search", *filter(None, [time.strip()])],
+        width,
+    )
     if results.degraded:
         text = Text().append("Degraded: ", "bold yellow").append(f"{squeezed(results.reason)}.")
         yield from _wrapped(text, width)
@@ -95,11 +109,18 @@ def _headline(hit: SearchHit, number: str, width: int) -> Text:
 
 def _where(hit: SearchHit) -> list[str]:
     lanes = [f"{visible(source)} #{rank}" for source, rank in hit.ranks.items()]
-    return [squeezed(str(hit.ref)), f"characters {hit.start:,}–{hit.end:,}", f"score {hit.score:.3f}", *lanes]
+    return [
+        squeezed(str(hit.ref)),
+        f"characters {hit.start:,}–{hit.end:,}",
+        f"score {hit.score:.3f}",
+        *lanes,
+    ]
 
 
 def packed(parts: Sequence[str], room: int) -> list[Text]:
-    """The parts with " · " between them, in as few lines as they fit in; a line ends between two parts where it can."""
+    """The parts with " · " between them, in as few lines as they fit in;
+    a line ends between two parts where it can.
+    """
     lines: list[str] = []
     for part in parts:
         longer = f"{lines[-1]} · {part}" if lines else part
@@ -114,7 +135,9 @@ def _explained(hit: SearchHit) -> list[Text]:
     names = [visible(source) for source in hit.ranks]
     wide = max((len(name) for name in names), default=0)
     lines = [
-        Text(f"{name.ljust(wide)}  place {rank:>4,}  score {hit.scores.get(source, 0.0):#.4g}", QUIET)
+        Text(
+            f"{name.ljust(wide)}  place {rank:>4,}  score {hit.scores.get(source, 0.0):#.4g}", QUIET
+        )
         for name, (source, rank) in zip(names, hit.ranks.items(), strict=True)
     ]
     if hit.metadata:
@@ -131,7 +154,11 @@ def _value(value: object) -> str:
 
 def _excerpt(hit: SearchHit, stems: frozenset[str], room: int) -> list[Text]:
     if hit.kind != "text":
-        lines = [line for line in _lines(_body(hit), stems) if line.plain and not _FENCE.fullmatch(line.plain)]
+        lines = [
+            line
+            for line in _lines(_body(hit), stems)
+            if line.plain and not _FENCE.fullmatch(line.plain)
+        ]
         return _best_lines([piece for line in lines for piece in _wrapped(line, room - 2)])
     text = squeezed(_body(hit))
     piece, marks = excerpt(text, matches(stems, text), room * LINES)
@@ -151,7 +178,9 @@ def _lines(text: str, stems: frozenset[str]) -> list[Text]:
 
 
 def _best_lines(lines: list[Text]) -> list[Text]:
-    """LINES neighbouring lines that hold the most marks, with one line before the first; "…" where others were left out."""
+    """LINES neighbouring lines that hold the most marks, with one line before the first;
+    "…" where others were left out.
+    """
 
     def value(start: int) -> tuple[int, int, int]:
         marks = [len(line.spans) for line in lines[start : start + LINES]]
@@ -168,12 +197,22 @@ def _best_lines(lines: list[Text]) -> list[Text]:
 
 
 def _in_context(
-    hit: SearchHit, before: Sequence[StoredChunk], after: Sequence[StoredChunk], stems: frozenset[str], room: int
+    hit: SearchHit,
+    before: Sequence[StoredChunk],
+    after: Sequence[StoredChunk],
+    stems: frozenset[str],
+    room: int,
 ) -> list[Text]:
     blocks = [
-        *(_whole(stored.chunk.text, stored.chunk.kind, frozenset(), room, QUIET) for stored in before),
+        *(
+            _whole(stored.chunk.text, stored.chunk.kind, frozenset(), room, QUIET)
+            for stored in before
+        ),
         _whole(_body(hit), hit.kind, stems, room),
-        *(_whole(stored.chunk.text, stored.chunk.kind, frozenset(), room, QUIET) for stored in after),
+        *(
+            _whole(stored.chunk.text, stored.chunk.kind, frozenset(), room, QUIET)
+            for stored in after
+        ),
     ]
     return [line for block in blocks for line in (Text(), *block)][1:]
 

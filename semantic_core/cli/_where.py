@@ -1,6 +1,7 @@
 """``--where year>=2020``: conditions as they are typed, made into a filter.
 
-What is typed has no type: ``year=2020`` means the number and the text. An ordering means numbers if a number was typed.
+What is typed has no type: ``year=2020`` means the number and the text. An ordering means numbers if
+a number was typed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from semantic_core._checks import Scalar
 from semantic_core.errors import FilterInvalid
 from semantic_core.filters import Filter
 
-_CONDITION = re.compile(r"\s*(?P<key>[^!=<>\s][^!=<>]*?)\s*(?P<operator>!=|>=|<=|=|>|<)\s*(?P<value>.*?)\s*", re.DOTALL)
+_CONDITION = re.compile(
+    r"\s*(?P<key>[^!=<>\s][^!=<>]*?)\s*(?P<operator>!=|>=|<=|=|>|<)\s*(?P<value>.*?)\s*", re.DOTALL
+)
 _NUMBER = re.compile(r"[+-]?(\d+|\d+\.\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _ORDERED = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
 

@@ -17,12 +17,16 @@ from semantic_core.errors import StoreMisuse
 def backup(path: Path, as_json: bool, db: str | None) -> None:
     """Copy the whole index into the new file PATH; others may go on reading and writing meanwhile.
 
-    The copy is an index like any other: use it with --db PATH, or put it in the place of a lost one.
+    The copy is an index like any other: use it with --db PATH, or put it in the place of a lost
+    one.
     """
     with opened(db) as core:
         copy = getattr(core.store, "backup", None)
         if copy is None:
-            raise StoreMisuse(f"{type(core.store).__name__} makes no backups.", hint="Back it up with its own tools.")
+            raise StoreMisuse(
+                f"{type(core.store).__name__} makes no backups.",
+                hint="Back it up with its own tools.",
+            )
         copy(path)
     size = path.stat().st_size
     if as_json:

@@ -18,16 +18,25 @@ if TYPE_CHECKING:
 
 def _day(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
     if value is not None and not re.fullmatch(r"\d{4}-\d\d(-\d\d)?", value):
-        raise click.BadParameter(f"{value!r} is no day such as 2026-01-31, nor a month such as 2026-01.")
+        raise click.BadParameter(
+            f"{value!r} is no day such as 2026-01-31, nor a month such as 2026-01."
+        )
     return value
 
 
 @click.command()
-@click.option("--since", metavar="DAY", callback=_day, help="Not before this day (2026-01-31) or month (2026-01), UTC.")
+@click.option(
+    "--since",
+    metavar="DAY",
+    callback=_day,
+    help="Not before this day (2026-01-31) or month (2026-01), UTC.",
+)
 @click.option("--until", metavar="DAY", callback=_day, help="Not after this day or month.")
 @common
 def costs(since: str | None, until: str | None, as_json: bool, db: str | None) -> None:
-    """What embedding has cost, by this computer's own count; the provider's bill is the one that is paid."""
+    """What embedding has cost, by this computer's own count;
+    the provider's bill is the one that is paid.
+    """
     with opened(db) as core:
         rows = core.batch_manager.costs(since or "", f"{until}~" if until else "9")
     totals: dict[str, Decimal] = {}
@@ -36,7 +45,12 @@ def costs(since: str | None, until: str | None, as_json: bool, db: str | None) -
     if as_json:
         from semantic_core.cli._records import cost_json
 
-        write_json({"costs": [cost_json(row) for row in rows], "totals": {name: str(sum_) for name, sum_ in totals.items()}})
+        write_json(
+            {
+                "costs": [cost_json(row) for row in rows],
+                "totals": {name: str(sum_) for name, sum_ in totals.items()},
+            }
+        )
     elif not rows:
         write("Nothing was spent.")
     else:
@@ -59,5 +73,7 @@ def _table(rows: Sequence[Cost], totals: dict[str, Decimal]) -> str:
         table.add_row(*map(Text, [*map(visible, about), *numbers]))
     for currency, total in totals.items():
         empty = [""] * (3 + tenants)
-        table.add_row(*map(Text, ["total", *empty, "", "", f"{total:,.6f} {currency}"]), style="bold")
+        table.add_row(
+            *map(Text, ["total", *empty, "", "", f"{total:,.6f} {currency}"]), style="bold"
+        )
     return render(table, width=table_width())

@@ -33,7 +33,9 @@ _COLOURS: dict[Status, str] = {"ok": "green", "note": "yellow", "problem": "red"
 
 @attrs.frozen
 class Finding:
-    """One line of the examination. part: what was looked at. remedy: what to do; "" when there is nothing to do."""
+    """One line of the examination. part: what was looked at. remedy: what to do;
+    "" when there is nothing to do.
+    """
 
     part: str
     status: Status
@@ -43,7 +45,9 @@ class Finding:
 
 @click.command()
 @click.option(
-    "--repair", is_flag=True, help="First make all that is derived from documents and vectors anew; no embedder is asked."
+    "--repair",
+    is_flag=True,
+    help="First make all that is derived from documents and vectors anew; no embedder is asked.",
 )
 @common
 @click.pass_context
@@ -59,7 +63,9 @@ def doctor(context: click.Context, repair: bool, as_json: bool, db: str | None) 
             _show(finding)
     problems = sum(finding.status == "problem" for finding in findings)
     if as_json:
-        write_json({"healthy": not problems, "findings": [attrs.asdict(finding) for finding in findings]})
+        write_json(
+            {"healthy": not problems, "findings": [attrs.asdict(finding) for finding in findings]}
+        )
     else:
         write(f"{counted(problems, 'problem')} found." if problems else "Everything is in order.")
     if problems:
@@ -67,7 +73,11 @@ def doctor(context: click.Context, repair: bool, as_json: bool, db: str | None) 
 
 
 def _findings(db: str | None, repair: bool) -> Iterator[Finding]:
-    yield Finding("python", "ok", f"{platform.python_implementation()} {platform.python_version()}, {platform.platform()}")
+    yield Finding(
+        "python",
+        "ok",
+        f"{platform.python_implementation()} {platform.python_version()}, {platform.platform()}",
+    )
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
     if encoding != "utf8":
         told = f"standard output is {sys.stdout.encoding}: characters it lacks are shown as escapes"
@@ -80,14 +90,24 @@ def _findings(db: str | None, repair: bool) -> Iterator[Finding]:
 
 
 def _guarded(part: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """What a look at one part gives; an error becomes its finding, and the other parts are still looked at."""
+    """What a look at one part gives; an error becomes its finding,
+    and the other parts are still looked at.
+    """
     try:
         yield from look()
     except SemanticCoreError as error:
-        yield Finding("space" if isinstance(error, SpaceMismatch) else part, "problem", error.message, error.hint)
+        yield Finding(
+            "space" if isinstance(error, SpaceMismatch) else part,
+            "problem",
+            error.message,
+            error.hint,
+        )
     except Exception as error:  # noqa: BLE001 - a doctor must not die of what it looks at
         yield Finding(
-            part, "problem", f"{type(error).__name__}: {error}", "SEMANTIC_CORE_DEBUG=1 with another command shows more."
+            part,
+            "problem",
+            f"{type(error).__name__}: {error}",
+            "SEMANTIC_CORE_DEBUG=1 with another command shows more.",
         )
 
 
@@ -105,11 +125,15 @@ def _plugins(settings: list[Settings]) -> Iterator[Finding]:
 
     names = settings[0].values["plugins"] if settings else None
     infos = Plugins.load(names).infos
-    distributions = dict.fromkeys([_KERNEL, *(info.distribution for info in infos if info.distribution)])
+    distributions = dict.fromkeys(
+        [_KERNEL, *(info.distribution for info in infos if info.distribution)]
+    )
     yield from _parts(list(distributions))
     for info in infos:
         if info.status in ("broken", "incompatible"):
-            yield Finding("plugins", "problem", f"{info.name} is {info.status}: {info.cause}", info.remedy)
+            yield Finding(
+                "plugins", "problem", f"{info.name} is {info.status}: {info.cause}", info.remedy
+            )
     working = [info.name for info in infos if info.status == "ok"]
     yield Finding("plugins", "ok", ", ".join(working) or "none")
     disabled = [info.name for info in infos if info.status == "disabled"]
@@ -127,14 +151,22 @@ def _parts(distributions: list[str]) -> Iterator[Finding]:
             lines = requires(name) or []
         except PackageNotFoundError:
             lines = []
-        wanted.update(dict.fromkeys(match[0] for line in lines if ";" not in line and (match := _REQUIREMENT.match(line))))
+        wanted.update(
+            dict.fromkeys(
+                match[0]
+                for line in lines
+                if ";" not in line and (match := _REQUIREMENT.match(line))
+            )
+        )
     versions = {}
     for name in wanted:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
             yield Finding("parts", "problem", f"{name} is not installed", f"pip install {name}")
-    yield Finding("parts", "ok", ", ".join(f"{name} {number}" for name, number in sorted(versions.items())))
+    yield Finding(
+        "parts", "ok", ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
+    )
 
 
 def _index(settings: Settings, db: str | None, repair: bool) -> Iterator[Finding]:
@@ -142,8 +174,13 @@ def _index(settings: Settings, db: str | None, repair: bool) -> Iterator[Finding
 
     file = file_of(settings)
     if is_missing(settings):
-        yield Finding("index", "note", f"none yet at {str(file)!r}", "semantic-core ingest FOLDER makes it.")
-        values = {key: settings.values[key] for key in ("embedder", "embedder_options", "max_chars", "plugins")}
+        yield Finding(
+            "index", "note", f"none yet at {str(file)!r}", "semantic-core ingest FOLDER makes it."
+        )
+        values = {
+            key: settings.values[key]
+            for key in ("embedder", "embedder_options", "max_chars", "plugins")
+        }
         with SemanticCore(store="memory", **values) as core:
             yield from _guarded("embedder", lambda: _embedder(core))
         return
@@ -155,13 +192,22 @@ def _index(settings: Settings, db: str | None, repair: bool) -> Iterator[Finding
 def _store(core: SemanticCore, file: Path | None, repair: bool) -> Iterator[Finding]:
     stats = core.stats(all_tenants=True)
     where = f"{str(file)!r}: " if file is not None else ""
-    yield Finding("index", "ok", f"{where}{counted(stats.documents, 'document')}, {counted(stats.chunks, 'passage')}")
+    yield Finding(
+        "index",
+        "ok",
+        f"{where}{counted(stats.documents, 'document')}, {counted(stats.chunks, 'passage')}",
+    )
     if stats.details:
-        yield Finding("store", "ok", ", ".join(f"{name} {value}" for name, value in stats.details.items()))
+        yield Finding(
+            "store", "ok", ", ".join(f"{name} {value}" for name, value in stats.details.items())
+        )
     if file is not None and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
         yield Finding("index", "note", "it cannot be written: searching works, ingesting does not")
     if stats.pending:
-        told = f"{counted(stats.pending, 'passage')} without a vector: words find them, meaning does not"
+        told = (
+            f"{counted(stats.pending, 'passage')} without a vector: words find "
+            "them, meaning does not"
+        )
         yield Finding("index", "problem", told, "Run the ingest again.")
     yield from _comparisons(core)
     for told in getattr(core.store, "notes", list)():
@@ -169,7 +215,12 @@ def _store(core: SemanticCore, file: Path | None, repair: bool) -> Iterator[Find
     yield from _guarded("index", lambda: _content(core, repair))
     same = stats.space == core.embedder.space
     told = str(stats.space) if same else f"{stats.space} in the index, {core.embedder.space} in use"
-    yield Finding("space", "ok" if same else "problem", told, "" if same else "Name the embedder it was made with.")
+    yield Finding(
+        "space",
+        "ok" if same else "problem",
+        told,
+        "" if same else "Name the embedder it was made with.",
+    )
 
 
 def _comparisons(core: SemanticCore) -> Iterator[Finding]:
@@ -179,16 +230,26 @@ def _comparisons(core: SemanticCore) -> Iterator[Finding]:
     for collection, reason in unfinished_comparisons(core.store):
         told = f"{collection}: {reason}"
         yield Finding(
-            "index", "problem", told, "Its application does so while it runs; or: semantic-core worker --once --app ..."
+            "index",
+            "problem",
+            told,
+            "Its application does so while it runs; or: semantic-core worker --once --app ...",
         )
 
 
 def _content(core: SemanticCore, repair: bool) -> Iterator[Finding]:
-    """What the store says of itself, if it can be asked: ``check() -> problems``, ``repair() -> problems left``."""
+    """What the store says of itself, if it can be asked: ``check() -> problems``,
+    ``repair() -> problems left``.
+    """
     look = getattr(core.store, "repair" if repair else "check", None)
     if look is None:
         if repair:
-            yield Finding("index", "problem", f"{type(core.store).__name__} cannot be repaired", "Ingest again.")
+            yield Finding(
+                "index",
+                "problem",
+                f"{type(core.store).__name__} cannot be repaired",
+                "Ingest again.",
+            )
         return
     try:
         problems = [str(problem) for problem in look()]
@@ -197,7 +258,11 @@ def _content(core: SemanticCore, repair: bool) -> Iterator[Finding]:
         return
     if repair:
         yield Finding("index", "ok", "all that is derived was made anew")
-    remedy = "Ingest these documents again, or go back to a backup." if repair else "semantic-core doctor --repair"
+    remedy = (
+        "Ingest these documents again, or go back to a backup."
+        if repair
+        else "semantic-core doctor --repair"
+    )
     yield from (Finding("index", "problem", problem, remedy) for problem in problems)
     if not problems:
         yield Finding("index", "ok", "its content agrees with itself")
@@ -214,7 +279,11 @@ def _embedder(core: SemanticCore) -> Iterator[Finding]:
     started = perf_counter()
     vector = core.embedder.embed_query("Is anyone there?")
     spent = perf_counter() - started
-    yield Finding("embedder", "ok", f"{core.embedder.space.model} answers, {len(vector)} numbers in {spent:.2f} s")
+    yield Finding(
+        "embedder",
+        "ok",
+        f"{core.embedder.space.model} answers, {len(vector)} numbers in {spent:.2f} s",
+    )
 
 
 def _show(finding: Finding) -> None:

@@ -16,7 +16,16 @@ from semantic_core.cli._options import (
     tenant_option,
     where_option,
 )
-from semantic_core.cli._output import counted, fitted, note, render, table_width, visible, write, write_json
+from semantic_core.cli._output import (
+    counted,
+    fitted,
+    note,
+    render,
+    table_width,
+    visible,
+    write,
+    write_json,
+)
 from semantic_core.errors import InputError
 from semantic_core.types import Ref
 
@@ -31,7 +40,14 @@ def documents() -> None:
 
 
 @documents.command("list")
-@click.option("-n", "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Most documents to list.")
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Most documents to list.",
+)
 @offset_option
 @where_option
 @collections_option
@@ -48,18 +64,31 @@ def list_(
 ) -> None:
     """The documents in order of collection and key."""
     with opened(db, tenant) as core:
-        page = core.documents(offset=offset, limit=limit, where=where, collections=collections or None)
+        page = core.documents(
+            offset=offset, limit=limit, where=where, collections=collections or None
+        )
     if as_json:
         from semantic_core.cli._records import summary_json
 
-        write_json({"total": page.total, "offset": offset, "documents": [summary_json(each) for each in page]})
+        write_json(
+            {
+                "total": page.total,
+                "offset": offset,
+                "documents": [summary_json(each) for each in page],
+            }
+        )
         return
     if len(page):
         write(_table(page))
     if len(page) < page.total:
         first = offset + 1
         shown = f"{first:,} to {offset + len(page):,}" if len(page) else "none"
-        note(fitted(f"{counted(page.total, 'document')} in all, shown: {shown}. More with --offset and --limit."))
+        note(
+            fitted(
+                f"{counted(page.total, 'document')} in all, shown: {shown}. More "
+                "with --offset and --limit."
+            )
+        )
     else:
         note(f"{counted(page.total, 'document')}.")
 
@@ -96,7 +125,12 @@ def show(key: str, collection: str, tenant: str | None, as_json: bool, db: str |
 @common
 @click.pass_context
 def delete(
-    context: click.Context, keys: tuple[str, ...], collection: str, tenant: str | None, as_json: bool, db: str | None
+    context: click.Context,
+    keys: tuple[str, ...],
+    collection: str,
+    tenant: str | None,
+    as_json: bool,
+    db: str | None,
 ) -> None:
     """Remove the documents KEY... from the index. Files are left alone.
 
@@ -111,7 +145,10 @@ def delete(
     else:
         write(f"Removed {counted(removed, 'document')}.")
         for key in missing:
-            note(f"There was no document {visible(repr(key))} in collection {visible(repr(collection))}.")
+            note(
+                f"There was no document {visible(repr(key))} in collection "
+                f"{visible(repr(collection))}."
+            )
     if missing:
         context.exit(GAP)
 
@@ -149,7 +186,12 @@ def _table(page: Page) -> str:
         table.add_column("changed", no_wrap=True)
     for each in page:
         passages = f"{each.chunks:,}" + (f" ({each.pending:,} pending)" if each.pending else "")
-        cells = [visible(each.ref), *([visible(each.title)] if width >= 90 else []), f"{each.characters:,}", passages]
+        cells = [
+            visible(each.ref),
+            *([visible(each.title)] if width >= 90 else []),
+            f"{each.characters:,}",
+            passages,
+        ]
         cells += [each.updated_at[:16].replace("T", " ")] if width >= 75 else []
         table.add_row(*map(Text, cells))
     return render(table, width=width)

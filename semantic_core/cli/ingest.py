@@ -1,4 +1,6 @@
-"""``semantic-core ingest``: files and folders, one at a time, into the index; what was left out is said with its reason."""
+"""``semantic-core ingest``: files and folders, one at a time, into the index;
+what was left out is said with its reason.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,11 @@ MOST_FAILURES = 20
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option(
-    "--pattern", "patterns", metavar="GLOB", multiple=True, help="Which files of a folder, such as '*.md'; repeatable."
+    "--pattern",
+    "patterns",
+    metavar="GLOB",
+    multiple=True,
+    help="Which files of a folder, such as '*.md'; repeatable.",
 )
 @collection_option
 @tenant_option
@@ -39,10 +45,21 @@ MOST_FAILURES = 20
     type=click.Choice(INGEST_MODES),
     default="sync",
     show_default=True,
-    help="Embed now (sync), leave the vectors to queue and worker (async), or one or the other as the settings say (auto).",
+    help=(
+        "Embed now (sync), leave the vectors to queue and worker (async), or one or the other as "
+        "the settings say (auto)."
+    ),
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be added and updated, and what it costs; write nothing.")
-@click.option("--prune", is_flag=True, help="Also remove documents whose files have vanished from the folders given.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be added and updated, and what it costs; write nothing.",
+)
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Also remove documents whose files have vanished from the folders given.",
+)
 @common
 @click.pass_context
 def ingest(
@@ -59,7 +76,8 @@ def ingest(
 ) -> None:
     """Make the files at PATH, and in the folders at PATH, findable.
 
-    Unchanged files cost nothing, so running it again brings the index up to date, and goes on after an interruption.
+    Unchanged files cost nothing, so running it again brings the index up to date, and goes on after
+    an interruption.
 
     \b
       semantic-core ingest ./notes
@@ -76,13 +94,28 @@ def ingest(
 
         complete = describe(reading, paths, collection, tenant, prune=prune, as_json=as_json, db=db)
     else:
-        complete = _ingest(reading, files, paths, collection, tenant, mode=mode, prune=prune, as_json=as_json, db=db)
+        complete = _ingest(
+            reading,
+            files,
+            paths,
+            collection,
+            tenant,
+            mode=mode,
+            prune=prune,
+            as_json=as_json,
+            db=db,
+        )
     if not complete:
         context.exit(GAP)
 
 
-def found_files(paths: Sequence[str], patterns: Sequence[str], closed: Sequence[Failure]) -> list[FoundFile]:
-    """The files these paths mean. InputError: there are none, or two of them would be one document."""
+def found_files(
+    paths: Sequence[str], patterns: Sequence[str], closed: Sequence[Failure]
+) -> list[FoundFile]:
+    """The files these paths mean.
+
+    InputError: there are none, or two of them would be one document.
+    """
     from semantic_core._files import DEFAULT_PATTERNS, find_files
 
     for path in paths:
@@ -95,7 +128,8 @@ def found_files(paths: Sequence[str], patterns: Sequence[str], closed: Sequence[
         wanted = ", ".join(patterns or DEFAULT_PATTERNS)
         where = ", ".join(repr(path) for path in paths[:3]) + (", …" if len(paths) > 3 else "")
         raise InputError(
-            f"There is nothing to ingest in {where}: no file matches {wanted}.", hint="Name others with --pattern."
+            f"There is nothing to ingest in {where}: no file matches {wanted}.",
+            hint="Name others with --pattern.",
         )
     doubled = [key for key, count in Counter(file.key for file in files).items() if count > 1]
     if doubled:
@@ -144,7 +178,9 @@ def _ingest(
 
 
 def _refuse_namesakes(core: SemanticCore, files: Sequence[FoundFile], collection: str) -> None:
-    """InputError if a document of this collection was read from another file of the same key, which is still there."""
+    """InputError if a document of this collection was read from another file of the same key,
+    which is still there.
+    """
     for file in files:
         try:
             ref = Ref(collection, file.key)
@@ -152,11 +188,18 @@ def _refuse_namesakes(core: SemanticCore, files: Sequence[FoundFile], collection
             continue
         held = core.get(ref)
         read_from = held.metadata.get("path") if held is not None else None
-        if not isinstance(read_from, str) or not os.path.isfile(read_from) or not os.path.isfile(file.path):
+        if (
+            not isinstance(read_from, str)
+            or not os.path.isfile(read_from)
+            or not os.path.isfile(file.path)
+        ):
             continue
         if not os.path.samefile(read_from, file.path):
             raise InputError(
-                f"{str(file.path)!r} would replace the document {file.key!r}, which was read from {read_from!r}.",
+                (
+                    f"{str(file.path)!r} would replace the document {file.key!r}, which was read "
+                    f"from {read_from!r}."
+                ),
                 hint="Ingest the folder that holds both, or each into its own --collection.",
             )
 
@@ -172,11 +215,14 @@ def _kept(progress: Progress, total: int, what: str) -> str:
     if not progress.documents:
         return f"{what} before the first files were finished. The same command starts anew."
     return (
-        f"{what}: {progress.documents:,} of {total:,} files were finished and are kept. The same command goes on from there."
+        f"{what}: {progress.documents:,} of {total:,} files were finished and are kept. The same "
+        "command goes on from there."
     )
 
 
-def _write_report(report: IngestReport, reading: Reading, collection: str, mode: IngestMode) -> None:
+def _write_report(
+    report: IngestReport, reading: Reading, collection: str, mode: IngestMode
+) -> None:
     outcomes = {
         "added": report.added,
         "updated": report.updated,
@@ -184,19 +230,32 @@ def _write_report(report: IngestReport, reading: Reading, collection: str, mode:
         "removed": report.removed,
         "left out": len(report.failed),
     }
-    told = ", ".join(f"{count:,} {what}" for what, count in outcomes.items() if count) or "nothing to do"
+    told = (
+        ", ".join(f"{count:,} {what}" for what, count in outcomes.items() if count)
+        or "nothing to do"
+    )
     write(fitted(f"Collection {visible(collection)}: {told}."))
     repeats = report.chunks - report.embedded - report.reused - report.pending
     passages = {"embedded": report.embedded, "known already": report.reused, "repeated": repeats}
     of_these = ", ".join(f"{count:,} {what}" for what, count in passages.items() if count > 0)
     write(fitted(f"{counted(report.chunks, 'passage')}{': ' if of_these else ''}{of_these}."))
-    steps = {"read": reading.seconds, **{step: spent for step, spent in report.timings.items() if step != "total"}}
+    steps = {
+        "read": reading.seconds,
+        **{step: spent for step, spent in report.timings.items() if step != "total"},
+    }
     spent = ", ".join(f"{step} {seconds:.1f}" for step, seconds in steps.items())
     write(fitted(f"{report.timings.get('total', sum(steps.values())):.1f} s ({spent})."))
     write_failures(report.failed)
     if report.pending:
-        told = f"{counted(report.pending, 'passage')} without a vector: words find them, meaning does not."
-        how = "Run the same command again to embed them." if mode == "sync" else "See: semantic-core queue status."
+        told = (
+            f"{counted(report.pending, 'passage')} without a vector: words find "
+            "them, meaning does not."
+        )
+        how = (
+            "Run the same command again to embed them."
+            if mode == "sync"
+            else "See: semantic-core queue status."
+        )
         write(fitted(f"{told} {how}"))
 
 

@@ -48,7 +48,7 @@ path = {path}
 # soft = 5
 # hard = 10
 # per = "day"
-"""
+"""  # noqa: E501
 
 
 @click.command()
@@ -63,7 +63,9 @@ def init(force: bool, as_json: bool, db: str | None) -> None:
 
     file = Path(FILE)
     if (file.exists() or file.is_symlink()) and not force:
-        raise ConfigError(f"{FILE} is already here and stays as it is.", hint="Overwrite it with --force.")
+        raise ConfigError(
+            f"{FILE} is already here and stays as it is.", hint="Overwrite it with --force."
+        )
     _write_whole(file, TEMPLATE.format(path=_quoted(db or DEFAULT_PATH)))
     if as_json:
         write_json({"created": str(file.resolve())})

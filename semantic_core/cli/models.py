@@ -1,4 +1,6 @@
-"""``semantic-core reindex`` and ``semantic-core verify``: the indexes of an application's models, row by row."""
+"""``semantic-core reindex`` and ``semantic-core verify``:
+the indexes of an application's models, row by row.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +26,28 @@ EVERY = 10.0
 
 @click.command()
 @index_option
-@click.option("--restart", is_flag=True, help="Begin with the first row, though an earlier run was interrupted.")
+@click.option(
+    "--restart",
+    is_flag=True,
+    help="Begin with the first row, though an earlier run was interrupted.",
+)
 @of_app
 @click.pass_context
-def reindex(context: click.Context, indexes: tuple[str, ...], restart: bool, app: str | None, as_json: bool) -> None:
+def reindex(
+    context: click.Context, indexes: tuple[str, ...], restart: bool, app: str | None, as_json: bool
+) -> None:
     """Bring every row of the models into their indexes again, and take out what has no row.
 
-    Search works meanwhile. What has not changed is not embedded again. An interrupted run goes on where it was.
+    Search works meanwhile. What has not changed is not embedded again. An interrupted run goes on
+    where it was.
     """
     from semantic_core.cli._records import report_json
 
     with application(app) as core:
-        done = {adapter.declaration.collection: _reindexed(adapter, restart) for adapter in adapters_of(core, indexes)}
+        done = {
+            adapter.declaration.collection: _reindexed(adapter, restart)
+            for adapter in adapters_of(core, indexes)
+        }
     if as_json:
         write_json({name: report_json(report) for name, report in done.items()})
     else:
@@ -52,8 +64,12 @@ def reindex(context: click.Context, indexes: tuple[str, ...], restart: bool, app
 @click.option("--repair", is_flag=True, help="Mend what differs.")
 @of_app
 @click.pass_context
-def verify(context: click.Context, indexes: tuple[str, ...], repair: bool, app: str | None, as_json: bool) -> None:
-    """Compare every row of the models with their indexes. Exit code 1 if something differs, and was not repaired."""
+def verify(
+    context: click.Context, indexes: tuple[str, ...], repair: bool, app: str | None, as_json: bool
+) -> None:
+    """Compare every row of the models with their indexes. Exit code 1 if something differs,
+    and was not repaired.
+    """
     import attrs
 
     with application(app) as core:
@@ -67,7 +83,11 @@ def verify(context: click.Context, indexes: tuple[str, ...], repair: bool, app: 
     if as_json:
         write_json(
             {
-                name: {**attrs.asdict(report), "sound": report.sound, **({"repaired": after[name].sound} if repair else {})}
+                name: {
+                    **attrs.asdict(report),
+                    "sound": report.sound,
+                    **({"repaired": after[name].sound} if repair else {}),
+                }
                 for name, report in found.items()
             }
         )
@@ -77,7 +97,9 @@ def verify(context: click.Context, indexes: tuple[str, ...], repair: bool, app: 
             for kind, ref in report.keys:
                 note(f"  {kind}: {visible(ref)}")
             if repair and not report.sound:
-                write(f"  {'repaired' if after[name].sound else f'still: {_compared(after[name])}'}")
+                write(
+                    f"  {'repaired' if after[name].sound else f'still: {_compared(after[name])}'}"
+                )
     if not all(report.sound for report in (after if repair else found).values()):
         context.exit(GAP)
 
@@ -94,7 +116,14 @@ def row_progress() -> Iterator[Callable[[ReindexProgress], None]]:
         yield _Lines()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True, no_color=not styled(sys.stderr), highlight=False)
     columns = (
@@ -124,13 +153,20 @@ class _Lines:
     def __call__(self, progress: ReindexProgress) -> None:
         if monotonic() >= self._next:
             self._next = monotonic() + EVERY
-            note(f"{visible(progress.collection)}: {progress.rows:,} of {counted(progress.total, 'row')}")
+            note(
+                f"{visible(progress.collection)}: {progress.rows:,} of "
+                f"{counted(progress.total, 'row')}"
+            )
 
 
 def told(report: IngestReport) -> str:
     """What was done, in a line."""
     parts = [("added", report.added), ("updated", report.updated), ("unchanged", report.unchanged)]
-    parts += [("removed", report.removed), ("failed", len(report.failed)), ("without a vector yet", report.pending)]
+    parts += [
+        ("removed", report.removed),
+        ("failed", len(report.failed)),
+        ("without a vector yet", report.pending),
+    ]
     return ", ".join(f"{count:,} {what}" for what, count in parts if count) or "nothing to do"
 
 

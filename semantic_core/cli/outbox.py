@@ -31,10 +31,13 @@ def outbox() -> None:
 @index_option
 @of_app
 @click.pass_context
-def status(context: click.Context, indexes: tuple[str, ...], app: str | None, as_json: bool) -> None:
+def status(
+    context: click.Context, indexes: tuple[str, ...], app: str | None, as_json: bool
+) -> None:
     """How far each index is behind its table.
 
-    Exit code 1 if a change was given up, a trigger is missing, or something is left of an index that nobody declares.
+    Exit code 1 if a change was given up, a trigger is missing, or something is left of an index
+    that nobody declares.
     """
     from semantic_core.orm._leftovers import declared_in, leftovers
 
@@ -44,7 +47,11 @@ def status(context: click.Context, indexes: tuple[str, ...], app: str | None, as
         aborted = _aborted(adapters)
         left = [] if indexes else [each for hub in _hubs(core) for each in leftovers(hub)]
         fed = declared_in(core) | {each.collection for each in left}
-        others = {name: count for name, count in core.stats(all_tenants=True).collections.items() if name not in fed}
+        others = {
+            name: count
+            for name, count in core.stats(all_tenants=True).collections.items()
+            if name not in fed
+        }
         place = getattr(core.store, "path", None)
     if as_json:
         import attrs
@@ -52,7 +59,10 @@ def status(context: click.Context, indexes: tuple[str, ...], app: str | None, as
         answer = {"indexes": states, "aborted": aborted, "left": left}
         write_json(
             {name: [attrs.asdict(each) for each in found] for name, found in answer.items()}  # type: ignore[attr-defined]
-            | {"fed_by_no_model": {} if indexes else others, "path": None if place is None else str(place)}
+            | {
+                "fed_by_no_model": {} if indexes else others,
+                "path": None if place is None else str(place),
+            }
         )
     else:
         write(_table(states))
@@ -60,20 +70,32 @@ def status(context: click.Context, indexes: tuple[str, ...], app: str | None, as
             note(f"The index lies in {visible(place)}.")
         for state in states:
             if state.comparing:
-                note(f"{visible(state.collection)}: {visible(state.comparing)}; semantic-core worker --once does so now.")
+                note(
+                    f"{visible(state.collection)}: {visible(state.comparing)}; semantic-core "
+                    "worker --once does so now."
+                )
             if state.last_error:
                 note(f"{visible(state.collection)}: {visible(state.last_error)}")
             if not state.capturing:
-                note(f"{visible(state.collection)}: its triggers are missing; call init_database(...) again.")
+                note(
+                    f"{visible(state.collection)}: its triggers are missing; call "
+                    "init_database(...) again."
+                )
         for each in aborted[:_SHOWN]:
             which, why = visible(f"{each.collection}/{each.key}"), visible(each.error)
             note(f"given up: {which} after {counted(each.attempts, 'attempt')}: {why}")
         if aborted:
-            note("Once the cause is mended: semantic-core outbox retry. To forget them: semantic-core outbox drop.")
+            note(
+                "Once the cause is mended: semantic-core outbox retry. To forget them: "
+                "semantic-core outbox drop."
+            )
         for leftover in left:
             note(_left(leftover))
         if others and not indexes:
-            listed = ", ".join(f"{visible(name)} ({counted(count, 'document')})" for name, count in sorted(others.items()))
+            listed = ", ".join(
+                f"{visible(name)} ({counted(count, 'document')})"
+                for name, count in sorted(others.items())
+            )
             note(f"In the index, and fed by no model here: {listed}.")
     if aborted or left or not all(state.capturing for state in states):
         context.exit(GAP)
@@ -84,26 +106,47 @@ def status(context: click.Context, indexes: tuple[str, ...], app: str | None, as
 @of_app
 def retry(indexes: tuple[str, ...], app: str | None, as_json: bool) -> None:
     """Let changes that were given up be tried again."""
-    _each(app, indexes, as_json, "retried", lambda adapter, name: adapter.hub.outbox.retry(collections={name}))
+    _each(
+        app,
+        indexes,
+        as_json,
+        "retried",
+        lambda adapter, name: adapter.hub.outbox.retry(collections={name}),
+    )
 
 
 @outbox.command()
 @index_option
 @of_app
-@click.confirmation_option("--yes", prompt="Forget the changes that were given up? Their rows stay as the index has them.")
+@click.confirmation_option(
+    "--yes", prompt="Forget the changes that were given up? Their rows stay as the index has them."
+)
 def drop(indexes: tuple[str, ...], app: str | None, as_json: bool) -> None:
-    """Forget changes that were given up. Their rows stay in the index as they are; `verify` finds what differs."""
-    _each(app, indexes, as_json, "dropped", lambda adapter, name: adapter.hub.outbox.drop(collections={name}))
+    """Forget changes that were given up. Their rows stay in the index as they are;
+    `verify` finds what differs.
+    """
+    _each(
+        app,
+        indexes,
+        as_json,
+        "dropped",
+        lambda adapter, name: adapter.hub.outbox.drop(collections={name}),
+    )
 
 
 @outbox.command()
 @click.argument("collection")
 @click.option("--keep-documents", is_flag=True, help="Leave its documents in the index.")
 @of_app
-@click.confirmation_option("--yes", prompt="Remove its triggers, pending changes and documents? The rows stay.")
+@click.confirmation_option(
+    "--yes", prompt="Remove its triggers, pending changes and documents? The rows stay."
+)
 @click.pass_context
-def forget(context: click.Context, collection: str, keep_documents: bool, app: str | None, as_json: bool) -> None:
-    """Remove what is left of an index that no model declares any more: triggers, pending changes, state, documents.
+def forget(
+    context: click.Context, collection: str, keep_documents: bool, app: str | None, as_json: bool
+) -> None:
+    """Remove what is left of an index that no model declares any more: triggers, pending changes,
+    state, documents.
 
     COLLECTION: as `status` shows it. Exit code 1 if there is nothing of that name.
     """
@@ -117,7 +160,11 @@ def forget(context: click.Context, collection: str, keep_documents: bool, app: s
                 f"{collection} is declared by a model of this application.",
                 hint="Take the index out of the model first; or call uninstall() of it.",
             )
-        done = [forget_in(hub, collection, documents=not keep_documents) for hub in _hubs(core) if hub.outbox.exists()]
+        done = [
+            forget_in(hub, collection, documents=not keep_documents)
+            for hub in _hubs(core)
+            if hub.outbox.exists()
+        ]
     total = Forgotten(
         triggers=sum(each.triggers for each in done),
         pending=sum(each.pending for each in done),
@@ -130,11 +177,15 @@ def forget(context: click.Context, collection: str, keep_documents: bool, app: s
         write_json(attrs.asdict(total))
     else:
         write(
-            f"Removed {counted(total.triggers, 'trigger')}, {counted(total.pending, 'pending change')} and "
+            f"Removed {counted(total.triggers, 'trigger')}, "
+            f"{counted(total.pending, 'pending change')} and "
             f"{counted(total.documents, 'document')} of {visible(collection)}."
         )
         if total.documents_left:
-            note(f"{counted(total.documents_left, 'document')} of tenants are left: core.tenant(name).remove(...).")
+            note(
+                f"{counted(total.documents_left, 'document')} of tenants are left: "
+                "core.tenant(name).remove(...)."
+            )
     if not (total.triggers or total.pending or total.documents or total.documents_left):
         context.exit(GAP)
 
@@ -144,8 +195,8 @@ def forget(context: click.Context, collection: str, keep_documents: bool, app: s
 def remove_all_triggers(app: str | None, as_json: bool) -> None:
     """Take all triggers of search indexes away, for a migration by another program.
 
-    Changes are not noted until the application binds its indexes again (init_database); it then puts the triggers back and
-    looks at every row.
+    Changes are not noted until the application binds its indexes again (init_database); it then
+    puts the triggers back and looks at every row.
     """
     from semantic_core.orm.migrations import remove_triggers
 
@@ -154,7 +205,9 @@ def remove_all_triggers(app: str | None, as_json: bool) -> None:
     if as_json:
         write_json({"removed": names})
     else:
-        write(f"Removed {counted(len(names), 'trigger')}. The next init_database(...) puts them back.")
+        write(
+            f"Removed {counted(len(names), 'trigger')}. The next init_database(...) puts them back."
+        )
 
 
 def _hubs(core: SemanticCore) -> list[Hub]:
@@ -168,17 +221,26 @@ def _left(leftover: Leftover) -> str:
     if leftover.table and not leftover.table_there:
         where += ", which is gone"
     return (
-        f"left of {visible(leftover.collection)}, which no index declares: {counted(leftover.triggers, 'trigger')}{where}, "
-        f"{counted(leftover.pending, 'pending change')}, {counted(leftover.documents, 'document')}. To remove them: "
-        f"semantic-core outbox forget {visible(leftover.collection)}"
+        f"left of {visible(leftover.collection)}, which no index declares: "
+        f"{counted(leftover.triggers, 'trigger')}{where}, "
+        f"{counted(leftover.pending, 'pending change')}, "
+        f"{counted(leftover.documents, 'document')}. To remove them: semantic-core outbox forget "
+        f"{visible(leftover.collection)}"
     )
 
 
 def _each(
-    app: str | None, indexes: tuple[str, ...], as_json: bool, done: str, change: Callable[[BaseORMAdapter, str], int]
+    app: str | None,
+    indexes: tuple[str, ...],
+    as_json: bool,
+    done: str,
+    change: Callable[[BaseORMAdapter, str], int],
 ) -> None:
     with application(app) as core:
-        count = sum(change(adapter, adapter.declaration.collection) for adapter in adapters_of(core, indexes))
+        count = sum(
+            change(adapter, adapter.declaration.collection)
+            for adapter in adapters_of(core, indexes)
+        )
     if as_json:
         write_json({done: count})
     else:
@@ -186,7 +248,11 @@ def _each(
 
 
 def _aborted(adapters: list[BaseORMAdapter]) -> list[AbortedTicket]:
-    return [ticket for adapter in adapters for ticket in adapter.hub.outbox.aborted({adapter.declaration.collection})]
+    return [
+        ticket
+        for adapter in adapters
+        for ticket in adapter.hub.outbox.aborted({adapter.declaration.collection})
+    ]
 
 
 def _table(states: list[IndexStatus]) -> str:
@@ -202,7 +268,9 @@ def _table(states: list[IndexStatus]) -> str:
     for state in states:
         numbers = (state.waiting, state.backfill, state.taken, state.aborted)
         cells: list[Any] = [visible(state.collection), state.model, state.capture, state.sync]
-        table.add_row(*map(Text, [*cells, *(f"{number:,}" for number in numbers), _age(state.oldest)]))
+        table.add_row(
+            *map(Text, [*cells, *(f"{number:,}" for number in numbers), _age(state.oldest)])
+        )
     return render(table, width=table_width())
 
 

@@ -13,7 +13,15 @@ import click
 
 from semantic_core.cli._group import Group
 from semantic_core.cli._options import common
-from semantic_core.cli._output import complain, render, styled, table_width, visible, write, write_json
+from semantic_core.cli._output import (
+    complain,
+    render,
+    styled,
+    table_width,
+    visible,
+    write,
+    write_json,
+)
 from semantic_core.errors import SemanticCoreError
 
 if TYPE_CHECKING:
@@ -45,8 +53,8 @@ def plugins() -> None:
 def list_(as_json: bool, db: str | None) -> None:
     """Every plugin with its state, and what it takes part in.
 
-    The exit code is 0 even if some are broken: they are listed with the cause and the step that mends them, and
-    everything else goes on working.
+    The exit code is 0 even if some are broken: they are listed with the cause and the step that
+    mends them, and everything else goes on working.
     """
     infos = _load(db).infos
     if as_json:
@@ -66,8 +74,9 @@ def list_(as_json: bool, db: str | None) -> None:
 def show(context: click.Context, name: str, as_json: bool, db: str | None) -> None:
     """The plugin NAME, with the options of what it provides.
 
-    NAME is that of the plugin or of its distribution; a broken one is shown with the cause and the step that mends it.
-    Where several claim one NAME, JSON holds the first. The exit code is 2 if there is no such plugin.
+    NAME is that of the plugin or of its distribution; a broken one is shown with the cause and the
+    step that mends it. Where several claim one NAME, JSON holds the first. The exit code is 2 if
+    there is no such plugin.
     """
     loaded = _load(db)
     chosen = [info for info in loaded.infos if name == info.name] or [
@@ -95,7 +104,10 @@ def show(context: click.Context, name: str, as_json: bool, db: str | None) -> No
 
 
 def _load(db: str | None) -> Plugins:
-    """The plugins as the settings want them, and those they leave out. What one prints on import goes to standard error."""
+    """The plugins as the settings want them, and those they leave out.
+
+    What one prints on import goes to standard error.
+    """
     from semantic_core._config import read_config
     from semantic_core._discovery import built_in, installed
     from semantic_core._plugins import Plugins
@@ -135,7 +147,12 @@ def _options(loaded: Plugins, info: PluginInfo) -> dict[str, dict[str, list[dict
     return {
         kind: {
             name: [
-                {"name": option.name, "type": option.type, "default": option.default, "doc": option.doc}
+                {
+                    "name": option.name,
+                    "type": option.type,
+                    "default": option.default,
+                    "doc": option.doc,
+                }
                 for option in loaded.options_of(kind, name)
             ]
             for name in info.provides.get(kind, ())
@@ -150,21 +167,36 @@ def _unknown(name: str, infos: Sequence[PluginInfo]) -> str:
     for info in infos:
         for kind, provided in info.provides.items():
             if name in provided:
-                return f"There is no plugin {name!r}; the plugin {info.name!r} provides that {kind}."
+                return (
+                    f"There is no plugin {name!r}; the plugin {info.name!r} provides that {kind}."
+                )
     from semantic_core._remedies import looks_like
     from semantic_core._wording import did_you_mean
 
     for info in infos:
         if looks_like(info, name):
-            return f"There is no plugin {name!r}; it is probably of the plugin {info.name!r}, which is {info.status}."
+            return (
+                f"There is no plugin {name!r}; it is probably of the plugin {info.name!r}, which "
+                f"is {info.status}."
+            )
     names = sorted({info.name for info in infos})
-    return f"There is no plugin {name!r}." + (did_you_mean(name, names) or f" There are {', '.join(names)}.")
+    return f"There is no plugin {name!r}." + (
+        did_you_mean(name, names) or f" There are {', '.join(names)}."
+    )
 
 
 def _listing(infos: Sequence[PluginInfo]) -> str:
     """A table where it fits with no word broken, else a few lines per plugin."""
     rows = [
-        [info.name, info.version, info.status, _provides(info.provides), _hooks(info), info.distribution] for info in infos
+        [
+            info.name,
+            info.version,
+            info.status,
+            _provides(info.provides),
+            _hooks(info),
+            info.distribution,
+        ]
+        for info in infos
     ]
     columns = list(zip(HEADINGS, *rows, strict=True))
     widths = [max(len(word) for cell in column for word in cell.split()) for column in columns]
@@ -179,7 +211,10 @@ def _listing(infos: Sequence[PluginInfo]) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> str:
-    """widths: how wide each column is. Drawn by hand: importing rich takes longer than finding the plugins."""
+    """widths: how wide each column is.
+
+    Drawn by hand: importing rich takes longer than finding the plugins.
+    """
     lines = []
     for place, row in enumerate([HEADINGS, *rows]):
         style: Mapping[str, Any] = _STYLES.get(row[STATUS], {}) if place else {"bold": True}
@@ -187,7 +222,10 @@ def _table(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> str:
         for parts in zip_longest(*cells, fillvalue=""):
             told = [part.ljust(width) for part, width in zip(parts, widths, strict=True)]
             if styled():
-                told = [click.style(text, **style) if not place or at == STATUS else text for at, text in enumerate(told)]
+                told = [
+                    click.style(text, **style) if not place or at == STATUS else text
+                    for at, text in enumerate(told)
+                ]
             lines.append(GAP.join(told).rstrip())
     return "\n".join(lines)
 

@@ -1,4 +1,6 @@
-"""``semantic-core queue``: passages that wait for their vectors, and the batch jobs made of them."""
+"""``semantic-core queue``: passages that wait for their vectors,
+and the batch jobs made of them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,16 @@ import click
 
 from semantic_core.cli._group import GAP, Group, Interrupted
 from semantic_core.cli._options import common, opened
-from semantic_core.cli._output import counted, fitted, note, render, table_width, visible, write, write_json
+from semantic_core.cli._output import (
+    counted,
+    fitted,
+    note,
+    render,
+    table_width,
+    visible,
+    write,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from semantic_core.batch import BatchJob, BatchManager, Estimate, QueueStats
@@ -31,7 +42,9 @@ def queue() -> None:
 @common
 @click.pass_context
 def status(context: click.Context, as_json: bool, db: str | None) -> None:
-    """How much waits, which jobs there are, and what was given up. Exit code 1 if something was given up."""
+    """How much waits, which jobs there are, and what was given up.
+    Exit code 1 if something was given up.
+    """
     with opened(db) as core:
         manager = core.batch_manager
         stats, estimate = manager.queue_stats(), manager.estimate()
@@ -41,7 +54,9 @@ def status(context: click.Context, as_json: bool, db: str | None) -> None:
         from semantic_core.cli._records import estimate_json, failures_json, job_json, queue_json
 
         told = {**queue_json(stats), "estimate": estimate_json(estimate)}
-        write_json({**told, "jobs": [job_json(job) for job in jobs], "given_up": failures_json(failures)})
+        write_json(
+            {**told, "jobs": [job_json(job) for job in jobs], "given_up": failures_json(failures)}
+        )
     else:
         _write_status(stats, estimate, jobs, failures)
     if stats.failed:
@@ -50,17 +65,31 @@ def status(context: click.Context, as_json: bool, db: str | None) -> None:
 
 @queue.command()
 @click.option(
-    "--min-size", type=click.IntRange(min=0), default=10, show_default=True, help="Do nothing if fewer passages wait."
+    "--min-size",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="Do nothing if fewer passages wait.",
 )
-@click.option("--force", is_flag=True, help="However few wait, of every collection, and past the soft budget.")
+@click.option(
+    "--force", is_flag=True, help="However few wait, of every collection, and past the soft budget."
+)
 @click.option("--job-size", type=click.IntRange(min=1), help="Passages in a job, at most.")
 @click.option("--dry-run", is_flag=True, help="Say what it would cost; submit nothing.")
 @common
 @click.pass_context
 def flush(
-    context: click.Context, min_size: int, force: bool, job_size: int | None, dry_run: bool, as_json: bool, db: str | None
+    context: click.Context,
+    min_size: int,
+    force: bool,
+    job_size: int | None,
+    dry_run: bool,
+    as_json: bool,
+    db: str | None,
 ) -> None:
-    """Submit what waits to the embedder's provider, as batch jobs. Exit code 1 if one could not be sent yet."""
+    """Submit what waits to the embedder's provider, as batch jobs.
+    Exit code 1 if one could not be sent yet.
+    """
     with opened(db) as core:
         manager = core.batch_manager
         if dry_run:
@@ -69,7 +98,11 @@ def flush(
         jobs = manager.flush_queue(min_size, force, job_size=job_size)
         waiting = manager.queue_stats().passages
     if not jobs and not as_json:
-        few = f"{counted(waiting, 'passage')} wait; --force submits fewer than {min_size}." if waiting else "Nothing waits."
+        few = (
+            f"{counted(waiting, 'passage')} wait; --force submits fewer than {min_size}."
+            if waiting
+            else "Nothing waits."
+        )
         write(f"No job was made. {few}")
         return
     if not _tell_jobs(jobs, as_json):
@@ -79,14 +112,26 @@ def flush(
 @queue.command()
 @click.option("--follow", is_flag=True, help="Look again and again, until every job has ended.")
 @click.option(
-    "--interval", type=click.FloatRange(min=0.01), default=60.0, show_default=True, help="Seconds between two looks."
+    "--interval",
+    type=click.FloatRange(min=0.01),
+    default=60.0,
+    show_default=True,
+    help="Seconds between two looks.",
 )
 @common
 @click.pass_context
-def sync(context: click.Context, follow: bool, interval: float, as_json: bool, db: str | None) -> None:
-    """Ask how the jobs are, and bring in the results of those that are done. Exit code 1 if one failed."""
+def sync(
+    context: click.Context, follow: bool, interval: float, as_json: bool, db: str | None
+) -> None:
+    """Ask how the jobs are, and bring in the results of those that are done.
+    Exit code 1 if one failed.
+    """
     with opened(db) as core:
-        jobs = _follow(core.batch_manager, interval, as_json) if follow else core.batch_manager.sync_status()
+        jobs = (
+            _follow(core.batch_manager, interval, as_json)
+            if follow
+            else core.batch_manager.sync_status()
+        )
     if not jobs and not as_json:
         write("There is no open job.")
         return
@@ -111,7 +156,9 @@ def retry(job: str | None, as_json: bool, db: str | None) -> None:
 @click.argument("job")
 @common
 def cancel(job: str, as_json: bool, db: str | None) -> None:
-    """End JOB (the beginning of its id is enough). What it has done is still collected; the rest waits again."""
+    """End JOB (the beginning of its id is enough). What it has done is still collected;
+    the rest waits again.
+    """
     with opened(db) as core:
         ended = core.batch_manager.cancel(job)
     _tell_jobs([ended], as_json)
@@ -127,7 +174,10 @@ def _follow(manager: BatchManager, interval: float, as_json: bool) -> Sequence[B
         while True:
             seen.update((job.id, job) for job in manager.sync_status())
             open_jobs = [job for job in seen.values() if job.waiting]
-            done, sent = sum(job.succeeded + job.failed for job in seen.values()), sum(job.sent for job in seen.values())
+            done, sent = (
+                sum(job.succeeded + job.failed for job in seen.values()),
+                sum(job.sent for job in seen.values()),
+            )
             line = f"{counted(len(open_jobs), 'open job')}, {done:,} of {sent:,} passages"
             if open_jobs and line != told and not as_json:
                 left = time_left(time() - started, done, sent)
@@ -166,7 +216,10 @@ def estimate_text(estimate: Estimate) -> str:
     if not estimate.amounts:
         return f"{told}; they cost nothing but time."
     lanes = {"interactive": "at once", "batch": "in jobs"}
-    prices = ", ".join(f"{money(amount, estimate.currency)} {lanes[lane]}" for lane, amount in estimate.amounts.items())
+    prices = ", ".join(
+        f"{money(amount, estimate.currency)} {lanes[lane]}"
+        for lane, amount in estimate.amounts.items()
+    )
     minutes = {lane: max(1, round(seconds / 60)) for lane, seconds in estimate.seconds.items()}
     times = ", ".join(f"about {_span(minutes[lane])} {lanes[lane]}" for lane in minutes)
     return f"{told}, about {counted(estimate.tokens, 'token')}: {prices}; {times}."
@@ -182,7 +235,9 @@ def _span(minutes: int) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.0f} h"
 
 
-def _write_status(stats: QueueStats, estimate: Estimate, jobs: Sequence[BatchJob], failures: Sequence[Failure]) -> None:
+def _write_status(
+    stats: QueueStats, estimate: Estimate, jobs: Sequence[BatchJob], failures: Sequence[Failure]
+) -> None:
     for name in ("ready", "pending", "submitted", "failed"):
         write(f"{name:<10} {getattr(stats, name):>12,}")
     if stats.pending:

@@ -28,17 +28,37 @@ Neighbours = dict[int, tuple[list["StoredChunk"], list["StoredChunk"]]]
 
 @click.command()
 @click.argument("query", nargs=-1, required=True)
-@click.option("-n", "--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Most hits to show.")
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Most hits to show.",
+)
 @offset_option
 @click.option(
-    "--mode", type=click.Choice(MODES), default="hybrid", show_default=True, help="Meaning and words, or one of them."
+    "--mode",
+    type=click.Choice(MODES),
+    default="hybrid",
+    show_default=True,
+    help="Meaning and words, or one of them.",
 )
 @where_option
 @collections_option
 @tenant_option
-@click.option("--explain", is_flag=True, help="Show what each lane gave every hit, and its metadata.")
-@click.option("--chunks", is_flag=True, help="Every passage for itself, not the best one of each document.")
-@click.option("--context", type=click.IntRange(0, 20), default=0, help="Show this many passages before and after each hit.")
+@click.option(
+    "--explain", is_flag=True, help="Show what each lane gave every hit, and its metadata."
+)
+@click.option(
+    "--chunks", is_flag=True, help="Every passage for itself, not the best one of each document."
+)
+@click.option(
+    "--context",
+    type=click.IntRange(0, 20),
+    default=0,
+    help="Show this many passages before and after each hit.",
+)
 @common
 def search(
     query: tuple[str, ...],
@@ -62,7 +82,14 @@ def search(
     """
     with opened(db, tenant) as core:
         find = core.search_chunks if chunks else core.search
-        results = find(" ".join(query), limit=limit, offset=offset, mode=mode, where=where, collections=collections or None)
+        results = find(
+            " ".join(query),
+            limit=limit,
+            offset=offset,
+            mode=mode,
+            where=where,
+            collections=collections or None,
+        )
         neighbours = _neighbours(core, results, context)
         empty = not len(results) and not core.documents(limit=1).total
     if as_json:
@@ -72,11 +99,19 @@ def search(
 
     width = prose_width()
     if len(results):
-        shown = hit_texts(results, width=width, first=offset + 1, explain=explain, neighbours=neighbours)
+        shown = hit_texts(
+            results, width=width, first=offset + 1, explain=explain, neighbours=neighbours
+        )
         write(render(*shown, width=width) + "\n")
     else:
         narrowed = where is not None or bool(collections)
-        write(fitted(f"Nothing found for “{visible(results.query)}”. {_suggestion(empty, offset, narrowed, mode)}") + "\n")
+        write(
+            fitted(
+                f"Nothing found for “{visible(results.query)}”. "
+                f"{_suggestion(empty, offset, narrowed, mode)}"
+            )
+            + "\n"
+        )
     write(render(*summary(results, width=width), width=width))
 
 
@@ -86,7 +121,10 @@ def _suggestion(empty: bool, offset: int, narrowed: bool, mode: str) -> str:
     if offset:
         return f"There may be fewer than {offset + 1:,} hits: try without --offset."
     if narrowed:
-        return "Try without --where and --collection; semantic-core documents list shows what is there."
+        return (
+            "Try without --where and --collection; semantic-core documents "
+            "list shows what is there."
+        )
     if mode != "hybrid":
         return "Try --mode hybrid, which looks for meaning and for words."
     return "Try other words; semantic-core documents list shows what is there."

@@ -35,7 +35,9 @@ def stats(tenant: str | None, as_json: bool, db: str | None) -> None:
 
 
 def _lines(counts: StoreStats) -> list[tuple[str, str]]:
-    pending = f"{counts.pending:,} without a vector: ingest again to embed them" if counts.pending else ""
+    pending = (
+        f"{counts.pending:,} without a vector: ingest again to embed them" if counts.pending else ""
+    )
     lines = [
         ("documents", f"{counts.documents:,}"),
         *((f"  {name}", f"{count:,}") for name, count in counts.collections.items()),
@@ -45,7 +47,10 @@ def _lines(counts: StoreStats) -> list[tuple[str, str]]:
         ("tenants", "kept apart" if counts.multi_tenant else "one"),
         *([("size", size(counts.bytes))] if counts.bytes else []),
     ]
-    return lines + [(name, f"{value:,}" if type(value) is int else str(value)) for name, value in counts.details.items()]
+    return lines + [
+        (name, f"{value:,}" if type(value) is int else str(value))
+        for name, value in counts.details.items()
+    ]
 
 
 def size(count: int) -> str:

@@ -1,4 +1,6 @@
-"""``semantic-core worker``: works off what waits for as long as it runs: changes of models, vectors, batch jobs."""
+"""``semantic-core worker``: works off what waits for as long as it runs: changes of models,
+vectors, batch jobs.
+"""
 
 from __future__ import annotations
 
@@ -29,18 +31,35 @@ LONGEST_PAUSE = 60.0
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Work off what waits now, and end. Exit code 1 if something was left.")
 @click.option(
-    "--interval", type=click.FloatRange(min=0.01), default=1.0, show_default=True, help="Seconds between two looks."
+    "--once",
+    is_flag=True,
+    help="Work off what waits now, and end. Exit code 1 if something was left.",
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.01),
+    default=1.0,
+    show_default=True,
+    help="Seconds between two looks.",
 )
 @db_option
 @of_app
 @click.pass_context
-def worker(context: click.Context, once: bool, interval: float, app: str | None, as_json: bool, db: str | None) -> None:
-    """Work off what waits: changes of an application's models, passages without a vector, batch jobs.
+def worker(
+    context: click.Context,
+    once: bool,
+    interval: float,
+    app: str | None,
+    as_json: bool,
+    db: str | None,
+) -> None:
+    """Work off what waits: changes of an application's models,
+    passages without a vector, batch jobs.
 
-    With --app that of its models and its index, otherwise that of the index --db or the settings name. Any number of
-    workers may run; none gets in another's way. SIGTERM and Ctrl-C end it after the batch it is at.
+    With --app that of its models and its index, otherwise that of the index --db or the settings
+    name. Any number of workers may run; none gets in another's way. SIGTERM and Ctrl-C end it after
+    the batch it is at.
     """
     if app and db:
         raise InputError("--app names an application with an index of its own; leave --db out.")
@@ -64,7 +83,9 @@ def worker(context: click.Context, once: bool, interval: float, app: str | None,
 def _until_told() -> Iterator[threading.Event]:
     """An event that SIGTERM and Ctrl-C set."""
     stop = threading.Event()
-    before = {name: signal.signal(name, lambda *_: stop.set()) for name in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        name: signal.signal(name, lambda *_: stop.set()) for name in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield stop
     finally:
@@ -79,9 +100,14 @@ def _run(core: SemanticCore, stop: threading.Event, interval: float, as_json: bo
         started = monotonic()
         try:
             report, jobs = _round(core)
-        except Exception as error:  # noqa: BLE001 - the database or the store is away; the work waits, and it tries again
+        except Exception as error:  # noqa: BLE001
+            # The database or the store is away; the work waits, and it tries again.
             pause = min(pause * 2, LONGEST_PAUSE)
-            reason = str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
+            reason = (
+                str(error)
+                if isinstance(error, SemanticCoreError)
+                else f"{type(error).__name__}: {error}"
+            )
             if as_json:
                 write_json({"error": reason, "retry_in_s": pause})
             else:
@@ -89,7 +115,14 @@ def _run(core: SemanticCore, stop: threading.Event, interval: float, as_json: bo
         else:
             news = [job for job in jobs if _state(seen.get(job.id)) != _state(job)]
             seen |= {job.id: job for job in jobs}
-            if news or report.failed or report.added or report.updated or report.removed or report.embedded:
+            if (
+                news
+                or report.failed
+                or report.added
+                or report.updated
+                or report.removed
+                or report.embedded
+            ):
                 _tell(report, news, monotonic() - started, as_json)
             pause = min(pause * 2, LONGEST_PAUSE) if report.failed else interval
         stop.wait(pause)
@@ -125,7 +158,13 @@ def _tell(report: IngestReport, jobs: list[BatchJob], seconds: float, as_json: b
         from semantic_core.cli._records import report_json
 
         told_jobs = [
-            {"id": job.id, "status": job.status, "sent": job.sent, "succeeded": job.succeeded, "failed": job.failed}
+            {
+                "id": job.id,
+                "status": job.status,
+                "sent": job.sent,
+                "succeeded": job.succeeded,
+                "failed": job.failed,
+            }
             for job in jobs
         ]
         write_json({**report_json(report), "jobs": told_jobs})
@@ -134,7 +173,10 @@ def _tell(report: IngestReport, jobs: list[BatchJob], seconds: float, as_json: b
 
     lines = [] if jobs and told(report) == told(IngestReport()) else [told(report)]
     lines += [
-        f"job {job.id[:8]}: {job.status.lower()}, {job.succeeded:,} of {counted(job.sent, 'passage')}"
+        (
+            f"job {job.id[:8]}: {job.status.lower()}, {job.succeeded:,} of "
+            f"{counted(job.sent, 'passage')}"
+        )
         + (f", {job.failed:,} failed" if job.failed else "")
         for job in jobs
     ]

@@ -1,8 +1,9 @@
 """The index an ORM keeps by itself: declare it on a model, bind it once, and search rows.
 
-`SemanticIndex` is the line on the model, `declare` puts it on a model of somebody else, `BaseORMAdapter` is what an ORM's
-adapter derives from, `bind_declared` the binding of everything that was declared. Changes are noted in an outbox in the
-application's own database (`SqlOutbox`), by triggers or events, and worked off after the commit.
+`SemanticIndex` is the line on the model, `declare` puts it on a model of somebody else,
+`BaseORMAdapter` is what an ORM's adapter derives from, `bind_declared` the binding of everything
+that was declared. Changes are noted in an outbox in the application's own database (`SqlOutbox`),
+by triggers or events, and worked off after the commit.
 """
 
 from semantic_core.orm._agreement import unfinished_comparisons

@@ -2,14 +2,17 @@
 
 Each side remembers the other, in the transaction it speaks of:
 
-- the index keeps a `Position` for each outbox: how many of its writes came from there, and the mark of the latest one;
-- the outbox keeps, for each index, the number and mark of the latest write it has heard of (`Consumer`).
+- the index keeps a `Position` for each outbox: how many of its writes came from there, and the mark
+  of the latest one;
+- the outbox keeps, for each index, the number and mark of the latest write it has heard of
+  (`Consumer`).
 
-A write goes: the ticket is in the outbox - the index writes, with the mark of that ticket - the outbox hears of it, and the
-ticket goes. So the index is never behind what the outbox has heard of, and what the outbox has not heard of yet, it still
-holds the ticket of. Where that does not hold, one of the two was restored, copied, lost or made anew. Then nothing the index
-remembers of the order of changes counts any more: a new epoch begins, in which every change is newer than all of the one
-before, and every row is compared.
+A write goes: the ticket is in the outbox - the index writes, with the mark of that ticket - the
+outbox hears of it, and the ticket goes. So the index is never behind what the outbox has heard of,
+and what the outbox has not heard of yet, it still holds the ticket of. Where that does not hold,
+one of the two was restored, copied, lost or made anew. Then nothing the index remembers of the
+order of changes counts any more: a new epoch begins, in which every change is newer than all of the
+one before, and every row is compared.
 """
 
 from __future__ import annotations
@@ -29,7 +32,9 @@ from semantic_core.orm._consumers import Consumer, Consumers, new_mark
 from semantic_core.protocols import Checkpoints, Store
 
 NUMBER_BITS = 40
-"""Bits of a stamp that hold the number of a ticket: a million million of them. The epoch is above."""
+"""Bits of a stamp that hold the number of a ticket: a million million of them.
+The epoch is above.
+"""
 
 MOST_LOOKS = 100
 """How often two sides that others are writing to are looked at, until they hold still."""
@@ -44,7 +49,9 @@ _log = logging.getLogger("semantic_core.orm")
 
 
 def stamp_of(epoch: int, number: int) -> int:
-    """The order of a change, as stores keep it: of a later epoch, or of a larger number in the same one."""
+    """The order of a change, as stores keep it: of a later epoch,
+    or of a larger number in the same one.
+    """
     return (epoch << NUMBER_BITS) | (number & ((1 << NUMBER_BITS) - 1))
 
 
@@ -57,9 +64,9 @@ def number_of(stamp: int) -> int:
 class Position:
     """How far an index has read one outbox.
 
-    epoch: grows by one each time the two had to begin anew. writes: how many writes came from there. number, mark: of the
-    ticket that the latest of them speaks of; number 0 for a comparison of rows. database: where the outbox was, as
-    `Consumers.address` has it.
+    epoch: grows by one each time the two had to begin anew. writes: how many writes came from
+    there. number, mark: of the ticket that the latest of them speaks of; number 0 for a comparison
+    of rows. database: where the outbox was, as `Consumers.address` has it.
     """
 
     epoch: int
@@ -83,8 +90,9 @@ class Position:
 class Comparison:
     """A comparison of all rows of a collection with the index, under way or done.
 
-    declared: fingerprint of the declaration it is for. phase: "rows" while rows are brought in; "documents" while what has
-    no row is taken out; "done". after: the last key that was looked at; None before the first. rows: looked at so far.
+    declared: fingerprint of the declaration it is for. phase: "rows" while rows are brought in;
+    "documents" while what has no row is taken out; "done". after: the last key that was looked at;
+    None before the first. rows: looked at so far.
     total: rows of the table when it began; -1 if nobody has counted. why: what made it necessary.
     """
 
@@ -124,7 +132,9 @@ class Comparison:
 
 
 class ProcessCheckpoints:
-    """Checkpoints of a store that keeps none: they last as long as this object, so every start is a first one."""
+    """Checkpoints of a store that keeps none: they last as long as this object,
+    so every start is a first one.
+    """
 
     def __init__(self) -> None:
         self.identity = secrets.token_hex(16)
@@ -144,7 +154,9 @@ class ProcessCheckpoints:
         """See `Checkpoints`."""
         return self._kept.get(source)
 
-    def update_checkpoint(self, source: str, change: Callable[[str | None], str | None]) -> str | None:
+    def update_checkpoint(
+        self, source: str, change: Callable[[str | None], str | None]
+    ) -> str | None:
         """See `Checkpoints`."""
         new = change(self._kept.get(source))
         if new is None:
@@ -155,16 +167,22 @@ class ProcessCheckpoints:
 
     @contextmanager
     def advancing(self, source: str, change: Callable[[str | None], str]) -> Iterator[None]:
-        """See `Checkpoints`. The store cannot tell of its writes, so the checkpoint is brought up beforehand."""
+        """See `Checkpoints`.
+
+        The store cannot tell of its writes, so the checkpoint is brought up beforehand.
+        """
         self.update_checkpoint(source, change)
         yield
 
 
 class Agreement:
-    """One index and one outbox. `check` compares what each knows of the other; the rest keeps it so.
+    """One index and one outbox.
 
-    As the latest `check` found it - reader: under which name the outbox keeps changes for this index. epoch: of what is
-    written now. others: how many other indexes read this outbox. And collections: what this one reads of it.
+    `check` compares what each knows of the other; the rest keeps it so.
+
+    As the latest `check` found it - reader: under which name the outbox keeps changes for this
+    index. epoch: of what is written now. others: how many other indexes read this outbox. And
+    collections: what this one reads of it.
     """
 
     def __init__(self, store: Store, consumers: Consumers) -> None:
@@ -177,7 +195,9 @@ class Agreement:
 
     @property
     def consumer(self) -> str:
-        """Under which name the outbox keeps changes for this index, as the index itself has it now."""
+        """Under which name the outbox keeps changes for this index,
+        as the index itself has it now.
+        """
         return str(self.index.identity)
 
     @property
@@ -195,14 +215,15 @@ class Agreement:
     def check(self) -> str:
         """Why the two had to begin anew just now; "" if they agree.
 
-        After a disagreement the index is registered again, a new epoch has begun, and every collection it has of this outbox
-        is to be compared.
+        After a disagreement the index is registered again, a new epoch has begun, and every
+        collection it has of this outbox is to be compared.
         """
         known, text = self._look()
         if known is not None and not self._disagreement(known, Position.of(text)):
             self.consumers.seen(known, self.index.location)
             return ""
-        # One thread of this process after the other; not for ever, as the other may wait for what this one has locked.
+        # One thread of this process after the other; not for ever, as the other may wait for what
+        # this one has locked.
         alone = self._beginning.acquire(timeout=TURN)
         try:
             return self._settle()
@@ -211,7 +232,9 @@ class Agreement:
                 self._beginning.release()
 
     def _look(self) -> tuple[Consumer | None, str | None]:
-        """What the outbox says of the index, and then the index of the outbox: see the top of this file."""
+        """What the outbox says of the index, and then the index of the outbox:
+        see the top of this file.
+        """
         self.reader = self.consumer
         self._outbox_id, known, self.others = self.consumers.look(self.reader)
         text: str | None = self.index.checkpoint(self._outbox_id)
@@ -220,7 +243,9 @@ class Agreement:
         return known, text
 
     def _settle(self) -> str:
-        """Look until nobody else is in the middle of something; then begin anew, if that is what it looks like."""
+        """Look until nobody else is in the middle of something; then begin anew,
+        if that is what it looks like.
+        """
         seen_before: object = None
         for tries in range(MOST_LOOKS):
             known, text = self._look()
@@ -233,7 +258,9 @@ class Agreement:
                 sleep(PAUSE)  # another process may be about to register this very index
                 continue
             progress = (known and (known.acknowledged, known.mark), text)
-            if progress == seen_before:  # nobody is in the middle of a write, so it is what it looks like
+            if (
+                progress == seen_before
+            ):  # nobody is in the middle of a write, so it is what it looks like
                 break
             seen_before = progress
         else:
@@ -248,14 +275,18 @@ class Agreement:
         if position is None:
             return FIRST_TIME
         if known is None:
-            return "the application's database does not know this index, or does not know it any more"
+            return (
+                "the application's database does not know this index, or does not know it any more"
+            )
         if known.acknowledged > position.writes:
             return "the index is an older copy of itself, or was restored"
         if known.acknowledged == position.writes:
             same = known.mark == position.mark
         else:
             same = self.consumers.holds(position.number, position.mark)
-        return "" if same else "the application's database was restored, or is an older copy of itself"
+        return (
+            "" if same else "the application's database was restored, or is an older copy of itself"
+        )
 
     def _begin_anew(self, known: Consumer | None, seen: str | None, why: str) -> None:
         outbox_id, address = self.outbox_id, self.consumers.address()
@@ -264,16 +295,22 @@ class Agreement:
         before = Position.of(seen) or Position(0, 0, 0, 0)
         writes = max(before.writes, known.acknowledged if known is not None else 0) + 1
         new = Position(max([*epochs, 0]) + 1, writes, 0, new_mark(), address)
-        now = self.index.update_checkpoint(outbox_id, lambda there: new.text if there == seen else there)
+        now = self.index.update_checkpoint(
+            outbox_id, lambda there: new.text if there == seen else there
+        )
         if now != new.text:  # another process was faster, and does what follows
             self.epoch = self.position.epoch
             return
         self.epoch = new.epoch
         for source in every:
             owner, _, collection = source.partition("/")
-            if owner == outbox_id and collection:  # without a collection it says who compares rows, see `Lease`
+            if (
+                owner == outbox_id and collection
+            ):  # without a collection it says who compares rows, see `Lease`
                 self.ask_for(collection, None, why)
-        self.consumers.register(self.reader, self.index.location, new.writes, new.mark, self.collections)
+        self.consumers.register(
+            self.reader, self.index.location, new.writes, new.mark, self.collections
+        )
         if why != FIRST_TIME:
             _log.warning("All rows are compared with the index again: %s.", why)
 
@@ -284,7 +321,9 @@ class Agreement:
             self.collections.add(collection)
 
     def begin_epoch(self) -> None:
-        """Let everything that is written from now on be newer than all there is, whatever the stamps say."""
+        """Let everything that is written from now on be newer than all there is,
+        whatever the stamps say.
+        """
         every = self.index.checkpoints()
         epochs = [found.epoch for found in map(Position.of, _positions(every)) if found is not None]
 
@@ -299,7 +338,8 @@ class Agreement:
     def writing(self, evidence: Callable[[], tuple[int, int] | None]) -> Iterator[None]:
         """Within it, what this thread writes into the index comes from this outbox.
 
-        evidence: number and mark of a ticket the outbox holds until it has heard of the write; asked when it is written.
+        evidence: number and mark of a ticket the outbox holds until it has heard of the write;
+        asked when it is written.
         None: all that is written had been heard of before.
         """
 
@@ -315,8 +355,8 @@ class Agreement:
             yield
 
     def leave_copies_behind(self) -> None:
-        """Something was asked of this index that the outbox does not keep for it: a copy made before has to notice that it
-        has not heard of it."""
+        """Something was asked of this index that the outbox does not keep for it: a copy made
+        before has to notice that it has not heard of it."""
 
         def change(there: str | None) -> str:
             before = Position.of(there) or Position(0, 0, 0, 0)
@@ -330,14 +370,16 @@ class Agreement:
         position = self.position
         self.consumers.acknowledge(self.reader or self.consumer, position.writes, position.mark)
 
-    # --- comparisons of all rows -------------------------------------------------------------------------------------
+    # --- comparisons of all rows ------------------------------------------------------------------
 
     def comparison(self, collection: str) -> Comparison | None:
         """The latest comparison of this collection's rows; None if there never was one."""
         return Comparison.of(self.index.checkpoint(self._source(collection)))
 
     def ask_for(self, collection: str, declared: str | None, why: str) -> Comparison | None:
-        """Have all rows of a collection compared, from the first one on. declared: None keeps the declaration."""
+        """Have all rows of a collection compared, from the first one on.
+        declared: None keeps the declaration.
+        """
 
         def change(there: str | None) -> str | None:
             before = Comparison.of(there)
@@ -347,7 +389,9 @@ class Agreement:
         return Comparison.of(self.index.update_checkpoint(self._source(collection), change))
 
     def put(self, collection: str, before: Comparison, after: Comparison) -> bool:
-        """Write down how far a comparison is; False if it was begun anew meanwhile, and then nothing is written."""
+        """Write down how far a comparison is; False if it was begun anew meanwhile,
+        and then nothing is written.
+        """
 
         def change(there: str | None) -> str | None:
             return after.text if there == before.text else there
@@ -359,9 +403,11 @@ class Agreement:
         self.index.update_checkpoint(self._source(collection), lambda there: None)
 
     def stranger(self, collection: str) -> str:
-        """The address of another database that feeds this collection and is still there: then this one must not.
+        """The address of another database that feeds this collection and is still there:
+        then this one must not.
 
-        "" if it may. A database that was moved, or made anew in its place, takes over from the one that is gone.
+        "" if it may. A database that was moved, or made anew in its place, takes over from the one
+        that is gone.
         """
         self._outbox_id = self.consumers.outbox_id()
         here = self.consumers.address()
@@ -370,7 +416,9 @@ class Agreement:
             if self.consumers.is_another(position.database, here):
                 return position.database  # this one is a copy
             moved = attrs.evolve(position, database=here).text
-            self.index.update_checkpoint(self._outbox_id, lambda there: moved if there == position.text else there)
+            self.index.update_checkpoint(
+                self._outbox_id, lambda there: moved if there == position.text else there
+            )
         feeder = self.feeder(collection)
         if feeder is not None:
             other, read = feeder
@@ -397,7 +445,10 @@ class Agreement:
 
 
 def unfinished_comparisons(store: Store) -> list[tuple[str, str]]:
-    """(collection, reason) of every comparison of rows this store says is not done. [] for a store without checkpoints."""
+    """(collection, reason) of every comparison of rows this store says is not done.
+
+    [] for a store without checkpoints.
+    """
     if not isinstance(store, Checkpoints):
         return []
     found = []

@@ -1,4 +1,6 @@
-"""Reindex, verify and repair: the rows say what the index should hold, and the usual road takes it there."""
+"""Reindex, verify and repair: the rows say what the index should hold,
+and the usual road takes it there.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,11 @@ DIFFERS = "differs"
 class VerifyReport:
     """How the index differs from its table.
 
-    rows: rows that belong into the index. missing, stale, ghosts: how many have no document, have another one than their
-    row gives, and how many documents have no row. failed: rows no document can be made of. keys: (kind, ref) of the first of
-    each kind. waiting: changes not processed yet, whose rows are not counted as different. comparing: why the index is known
-    to be behind its table as a whole, "" if it is not.
+    rows: rows that belong into the index. missing, stale, ghosts: how many have no document, have
+    another one than their row gives, and how many documents have no row. failed: rows no document
+    can be made of. keys: (kind, ref) of the first of each kind. waiting: changes not processed yet,
+    whose rows are not counted as different. comparing: why the index is known to be behind its
+    table as a whole, "" if it is not.
     """
 
     rows: int = 0
@@ -47,7 +50,12 @@ class VerifyReport:
 
 
 def reindex(
-    adapter: AdapterContract, hub: Hub, progress: Callable[[ReindexProgress], None] | None, *, resume: bool, batch: int
+    adapter: AdapterContract,
+    hub: Hub,
+    progress: Callable[[ReindexProgress], None] | None,
+    *,
+    resume: bool,
+    batch: int,
 ) -> IngestReport:
     """See `BaseORMAdapter.reindex`."""
     hub.outbox.create()
@@ -97,8 +105,8 @@ def verify(adapter: AdapterContract, hub: Hub) -> VerifyReport:
 
 
 def differences(adapter: AdapterContract, hub: Hub) -> tuple[int, list[tuple[str, Ref | str]]]:
-    """How many rows belong into the index, and (kind, ref) of each that is not as it should be; of a row no document can be
-    made of, what it is called."""
+    """How many rows belong into the index, and (kind, ref) of each that is not as it should be; of
+    a row no document can be made of, what it is called."""
     outbox = hub.outbox
     if outbox.exists():
         hub.agree()
@@ -110,13 +118,17 @@ def differences(adapter: AdapterContract, hub: Hub) -> tuple[int, list[tuple[str
         elif _fault(adapter, made.ref, made):
             suspects.append(made.ref)
     for refs in indexed(adapter, outbox):
-        wanted = {made.what if isinstance(made, Failure) else str(made.ref) for made in adapter.documents(refs)}
+        wanted = {
+            made.what if isinstance(made, Failure) else str(made.ref)
+            for made in adapter.documents(refs)
+        }
         suspects += [ref for ref in refs if str(ref) not in wanted]
     waiting = set(_canonical(adapter, outbox.keys(adapter.declaration.collection)))
     suspects = [ref for ref in suspects if ref.key not in waiting]
     unreadable = {what for _, what in failed}
     suspects = [ref for ref in suspects if str(ref) not in unreadable]
-    # A row may have changed, and been worked off, between the two looks: only what differs again is a difference.
+    # A row may have changed, and been worked off, between the two looks: only what differs again is
+    # a difference.
     now = {made.ref: made for made in adapter.documents(suspects) if isinstance(made, Document)}
     judged = ((_fault(adapter, ref, now.get(ref)), ref) for ref in suspects)
     return rows, [*failed, *((kind, ref) for kind, ref in judged if kind)]
@@ -160,7 +172,14 @@ def _canonical(adapter: AdapterContract, keys: Iterable[str]) -> Iterator[str]:
 
 
 def _same(held: Document, wanted: Document) -> bool:
-    """Whether a stored document is that of the row; a splitter may have read a title or metadata out of its text."""
+    """Whether a stored document is that of the row;
+    a splitter may have read a title or metadata out of its text.
+    """
     given = set(wanted.metadata.items()) <= set(held.metadata.items())
     exact = wanted.media_type != "text/plain" or len(held.metadata) == len(wanted.metadata)
-    return held.text == wanted.text and given and exact and (held.title == wanted.title or not wanted.title)
+    return (
+        held.text == wanted.text
+        and given
+        and exact
+        and (held.title == wanted.title or not wanted.title)
+    )

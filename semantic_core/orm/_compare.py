@@ -1,8 +1,9 @@
-"""Bring every row of a table into the index, page by page in key order, and take out what has no row.
+"""Bring every row of a table into the index, page by page in key order,
+and take out what has no row.
 
-Nothing is written into the application's database for it: the rows are read, the index is written, and how far it got stands
-in the index itself. A row that changes meanwhile has a ticket with a larger number than the page had when
-it was read, so the newer state wins whichever comes first.
+Nothing is written into the application's database for it: the rows are read, the index is written,
+and how far it got stands in the index itself. A row that changes meanwhile has a ticket with a
+larger number than the page had when it was read, so the newer state wins whichever comes first.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ _log = logging.getLogger("semantic_core.orm")
 class ReindexProgress:
     """How far a comparison of all rows is.
 
-    rows: looked at so far; total: rows of the table when it began; failed: rows left out. collection: whose rows.
+    rows: looked at so far; total: rows of the table when it began; failed: rows left out.
+    collection: whose rows.
     """
 
     rows: int
@@ -73,7 +75,9 @@ class RowComparison:
 
     @property
     def wanted(self) -> bool:
-        """Whether there is something left to do: it never ran to its end, or it ran for another declaration."""
+        """Whether there is something left to do: it never ran to its end,
+        or it ran for another declaration.
+        """
         state = self.state
         return state is None or state.phase != "done" or state.declared != self.declared
 
@@ -91,11 +95,17 @@ class RowComparison:
         return begun
 
     def settle_if_empty(self) -> bool:
-        """Where there is neither row nor document, there is nothing to compare: note that, and say whether it was so."""
-        if self._outbox.page(self._adapter.table, None, 1) or any(True for _ in indexed(self._adapter, self._outbox)):
+        """Where there is neither row nor document, there is nothing to compare: note that,
+        and say whether it was so.
+        """
+        if self._outbox.page(self._adapter.table, None, 1) or any(
+            True for _ in indexed(self._adapter, self._outbox)
+        ):
             return False
         state = self.state or self.begin("first indexing")
-        return self._agreement.put(self._name, state, Comparison(self.declared, "done", why=state.why))
+        return self._agreement.put(
+            self._name, state, Comparison(self.declared, "done", why=state.why)
+        )
 
     def counted(self, state: Comparison) -> Comparison | None:
         """The same with how many rows there are; None if it was begun anew meanwhile."""
@@ -105,11 +115,16 @@ class RowComparison:
         return counted if self._agreement.put(self._name, state, counted) else None
 
     def step(self, limit: int = PAGE, mode: IngestMode = "auto") -> IngestReport:
-        """One page; what was done. `state` says whether more follow. mode: as for `SemanticCore.ingest`."""
+        """One page; what was done.
+
+        `state` says whether more follow. mode: as for `SemanticCore.ingest`.
+        """
         self._mode = mode
         state = self.state
         if state is None or state.declared != self.declared:
-            state = self.begin("first indexing" if state is None else "what documents are made of has changed")
+            state = self.begin(
+                "first indexing" if state is None else "what documents are made of has changed"
+            )
         counted = self.counted(state)
         if counted is None:
             return IngestReport()
@@ -120,13 +135,17 @@ class RowComparison:
             return self._documents(state)
         return IngestReport()
 
-    # --- rows ---------------------------------------------------------------------------------------------------------
+    # --- rows -------------------------------------------------------------------------------------
 
     def _rows(self, state: Comparison, limit: int) -> IngestReport:
-        number = self._outbox.last_number()  # before the rows: whoever changes one after this has a larger one
+        number = (
+            self._outbox.last_number()
+        )  # before the rows: whoever changes one after this has a larger one
         keys = self._outbox.page(self._adapter.table, state.after, limit)
         if not keys:
-            self._agreement.put(self._name, state, attrs.evolve(state, phase="documents", total=state.rows))
+            self._agreement.put(
+                self._name, state, attrs.evolve(state, phase="documents", total=state.rows)
+            )
             unnamed = nameless(self._adapter, self._outbox)
             for failure in unnamed:
                 _log.warning("%s: %s", self._adapter, failure.reason)
@@ -146,7 +165,9 @@ class RowComparison:
         return report
 
     def _refs(self, keys: Sequence[str], number: int) -> tuple[list[Ref], dict[str, str]]:
-        """The refs of these rows, in every tenant they may have a document at; and why there are none, per bad key."""
+        """The refs of these rows, in every tenant they may have a document at;
+        and why there are none, per bad key.
+        """
         failed: dict[str, str] = {}
         canonical: dict[str, None] = {}
         for key in keys:
@@ -158,18 +179,24 @@ class RowComparison:
         usable = [key for key in canonical if key not in failed]
         if self._adapter.places_rows:
             tenants = placed(self._adapter, self._outbox, dict.fromkeys(usable, number))
-            return [Ref(self._name, key, tenant) for key in usable for tenant in tenants[key]], failed
+            return [
+                Ref(self._name, key, tenant) for key in usable for tenant in tenants[key]
+            ], failed
         if self._adapter.declaration.tenant is None:
             return [Ref(self._name, key) for key in usable], failed
-        owners = {key: self._adapter.declaration.tenant_of(row) for key, row in self._adapter.rows(usable)}
-        return [Ref(self._name, key, canonical_tenant(owner)) for key, owner in owners.items() if owner], failed
+        owners = {
+            key: self._adapter.declaration.tenant_of(row) for key, row in self._adapter.rows(usable)
+        }
+        return [
+            Ref(self._name, key, canonical_tenant(owner)) for key, owner in owners.items() if owner
+        ], failed
 
     def _note(self, key: str, tenant: str, reason: str) -> None:
         """What could not be indexed waits with its reason, like any change that failed."""
         self._outbox.add(self._name, [key], tenant, consumer=self._outbox.consumer)
         self._outbox.failed(self._outbox.of_key(self._name, key), reason)
 
-    # --- documents ----------------------------------------------------------------------------------------------------
+    # --- documents --------------------------------------------------------------------------------
 
     def _documents(self, state: Comparison) -> IngestReport:
         """Take out what has no row, or whose row is another's or does not qualify."""
@@ -185,14 +212,19 @@ class RowComparison:
         self._agreement.put(self._name, state, done)
         return report
 
-    # --- both ---------------------------------------------------------------------------------------------------------
+    # --- both -------------------------------------------------------------------------------------
 
-    def _write(self, number: int, refs: Sequence[Ref], made: Sequence[Document | Failure]) -> IngestReport:
-        # After the rows were read: whatever of them is not in the index yet has its ticket here, or was acknowledged.
+    def _write(
+        self, number: int, refs: Sequence[Ref], made: Sequence[Document | Failure]
+    ) -> IngestReport:
+        # After the rows were read: whatever of them is not in the index yet has its ticket here, or
+        # was acknowledged.
         newest = self._agreement.consumers.newest(self._agreement.consumer, self._name)
         page = _Page(stamp_of(self._agreement.position.epoch, number), refs)
         with self._agreement.writing(lambda: newest):
-            report = self._adapter.core.sync(page, {self._name: lambda wanted: made}, limit=len(refs) or 1, mode=self._mode)
+            report = self._adapter.core.sync(
+                page, {self._name: lambda wanted: made}, limit=len(refs) or 1, mode=self._mode
+            )
         newer = [failure for failure in report.failed if failure.code == STALE]
         # What is newer than this page was written by a change that came after it, as it should be.
         failed = tuple(failure for failure in report.failed if failure not in newer)
@@ -217,9 +249,11 @@ class _Page:
 
 
 class Lease:
-    """Who compares rows for an index: one thread of one process at a time, as the index itself remembers.
+    """Who compares rows for an index: one thread of one process at a time,
+    as the index itself remembers.
 
-    A process that has died on this host holds nothing any more; one on another host holds it for LEASE seconds.
+    A process that has died on this host holds nothing any more; one on another host holds it for
+    LEASE seconds.
     """
 
     def __init__(self, agreement: Agreement, clock: Callable[[], float] = time.time) -> None:
@@ -262,7 +296,9 @@ class Lease:
 
 @contextmanager
 def alone(agreement: Agreement) -> Iterator[Lease]:
-    """Within it, this thread compares rows for this index as long as ``take()`` of what it gives says so."""
+    """Within it, this thread compares rows for this index as long as ``take()`` of what
+    it gives says so.
+    """
     lease = Lease(agreement)
     try:
         yield lease

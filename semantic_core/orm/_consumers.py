@@ -1,4 +1,6 @@
-"""The indexes that read an outbox: which there are, where they are, and how far each has acknowledged what it read."""
+"""The indexes that read an outbox: which there are, where they are, and how far each has
+acknowledged what it read.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from semantic_core.orm._statements import Statements
 from semantic_core.orm._tables import Dialect, Execute
 
 KEPT_FOR = 7 * 86_400.0
-"""Seconds an index may go unseen before its pending changes are dropped; then it compares every row when it comes back."""
+"""Seconds an index may go unseen before its pending changes are dropped;
+then it compares every row when it comes back.
+"""
 KEPT_IN_MEMORY = 900.0
 """The same for an index in memory, which ends with its process."""
 MOST_MARK = 2**53
@@ -30,9 +34,9 @@ _COLUMNS = "consumer, location, acknowledged, mark, seen_at, kept_for"
 class Consumer:
     """An index that reads this outbox.
 
-    consumer: its identity. location: where it was last; "" for one in memory. acknowledged: the number of the latest of its
-    writes that the outbox has heard of. mark: of that write. seen_at: when it was here last, seconds since 1970. kept_for:
-    how long it may stay away, in seconds.
+    consumer: its identity. location: where it was last; "" for one in memory. acknowledged: the
+    number of the latest of its writes that the outbox has heard of. mark: of that write. seen_at:
+    when it was here last, seconds since 1970. kept_for: how long it may stay away, in seconds.
     """
 
     consumer: str
@@ -47,40 +51,56 @@ class Consumers(Statements):
     """The table of indexes, beside the outbox. clock: seconds since 1970."""
 
     def __init__(
-        self, execute: Execute, dialect: Dialect, placeholder: str = "", clock: Callable[[], float] = time.time
+        self,
+        execute: Execute,
+        dialect: Dialect,
+        placeholder: str = "",
+        clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(execute, dialect, placeholder)
         self._clock = clock
 
     def outbox_id(self) -> str:
-        """The identity of this outbox; made at the first call. A copy of the database has the same."""
+        """The identity of this outbox; made at the first call.
+
+        A copy of the database has the same.
+        """
         found = f"SELECT value FROM {STATE} WHERE collection = '' AND name = {self._mark}"
         value = self._value(found, [_OUTBOX_ID])
         if value is None:
             insert = f"INSERT INTO {STATE} (collection, name, value) SELECT {self._marks(3)}"
             nowhere = " FROM DUAL" if self._dialect == "mysql" else ""
-            there = f"SELECT 1 FROM {STATE} there WHERE there.collection = '' AND there.name = {self._mark}"
+            there = (
+                f"SELECT 1 FROM {STATE} there WHERE there.collection = '' "
+                f"AND there.name = {self._mark}"
+            )
             values = ["", _OUTBOX_ID, secrets.token_hex(8), _OUTBOX_ID]
             try:
                 self._execute(f"{insert}{nowhere} WHERE NOT EXISTS ({there})", values)
             except Exception:
-                if self._value(found, [_OUTBOX_ID]) is None:  # else another was faster, and this is its answer
+                # Else another was faster, and this is its answer.
+                if self._value(found, [_OUTBOX_ID]) is None:
                     raise
             value = self._value(found, [_OUTBOX_ID])
         return str(value)
 
     def look(self, consumer: str) -> tuple[str, Consumer | None, int]:
-        """The identity of the outbox, this index (None if it is not registered), and how many others there are: in one
-        query, for it is asked before every piece of work."""
+        """The identity of the outbox, this index (None if it is not registered), and how many
+        others there are: in one query, for it is asked before every piece of work."""
         columns = ", ".join(f"c.{column}" for column in _COLUMNS.split(", "))
         sql = (
-            f"SELECT s.value, (SELECT COUNT(*) FROM {CONSUMERS} o WHERE o.consumer <> {self._mark}), {columns} "
-            f"FROM {STATE} s LEFT JOIN {CONSUMERS} c ON c.consumer = {self._mark} "
+            f"SELECT s.value, (SELECT COUNT(*) FROM {CONSUMERS} o "
+            f"WHERE o.consumer <> {self._mark}), {columns} FROM {STATE} s LEFT JOIN {CONSUMERS} c "
+            f"ON c.consumer = {self._mark} "
             f"WHERE s.collection = '' AND s.name = {self._mark}"
         )
         rows = self._execute(sql, [consumer, consumer, _OUTBOX_ID])
         if not rows:
-            return self.outbox_id(), self.get(consumer), len([each for each in self.every() if each.consumer != consumer])
+            return (
+                self.outbox_id(),
+                self.get(consumer),
+                len([each for each in self.every() if each.consumer != consumer]),
+            )
         outbox_id, others, *found = rows[0]
         return str(outbox_id), None if found[0] is None else _consumer(found), int(others)
 
@@ -92,17 +112,28 @@ class Consumers(Statements):
 
     def every(self) -> list[Consumer]:
         """All that are registered, the one seen last first."""
-        return [_consumer(row) for row in self._execute(f"SELECT {_COLUMNS} FROM {CONSUMERS} ORDER BY seen_at DESC", ())]
+        return [
+            _consumer(row)
+            for row in self._execute(
+                f"SELECT {_COLUMNS} FROM {CONSUMERS} ORDER BY seen_at DESC", ()
+            )
+        ]
 
     def register(
-        self, consumer: str, location: str, acknowledged: int, mark: int, collections: Collection[str] = ()
+        self,
+        consumer: str,
+        location: str,
+        acknowledged: int,
+        mark: int,
+        collections: Collection[str] = (),
     ) -> None:
-        """Let this index read these collections from now on, or say anew how far it is. What is noted from now on is kept
-        for it.
+        """Let this index read these collections from now on, or say anew how far it is. What is
+        noted from now on is kept for it.
 
         Another index that was at the same place is gone: it is dropped.
         """
-        self.subscribe(consumer, collections)  # first: whoever finds the index registered must find these
+        # First: whoever finds the index registered must find these.
+        self.subscribe(consumer, collections)
         for other in self.every():
             if location and other.location == location and other.consumer != consumer:
                 self.drop(other.consumer)
@@ -113,27 +144,36 @@ class Consumers(Statements):
 
     def subscribe(self, consumer: str, collections: Collection[str]) -> None:
         """Keep the changes of these collections, too, for this index."""
-        sql = upsert(self._dialect, SUBSCRIPTIONS, ("collection", "consumer"), ("consumer",), self._mark)
+        sql = upsert(
+            self._dialect, SUBSCRIPTIONS, ("collection", "consumer"), ("consumer",), self._mark
+        )
         for collection in sorted(collections):
             self._execute(sql, [collection, consumer])
 
     def unsubscribe(self, consumer: str, collection: str) -> None:
         """Keep the changes of this collection for this index no more."""
         self._execute(
-            f"DELETE FROM {SUBSCRIPTIONS} WHERE collection = {self._mark} AND consumer = {self._mark}",
+            (
+                f"DELETE FROM {SUBSCRIPTIONS} WHERE collection = {self._mark} "
+                f"AND consumer = {self._mark}"
+            ),
             [collection, consumer],
         )
 
     def acknowledge(self, consumer: str, acknowledged: int, mark: int) -> None:
-        """Remember that the index has made this write of its own; an earlier one changes nothing."""
+        """Remember that the index has made this write of its own;
+        an earlier one changes nothing.
+        """
         self._execute(
-            f"UPDATE {CONSUMERS} SET acknowledged = {self._mark}, mark = {self._mark}, seen_at = {self._mark} "
-            f"WHERE consumer = {self._mark} AND acknowledged < {self._mark}",
+            f"UPDATE {CONSUMERS} SET acknowledged = {self._mark}, mark = {self._mark}, seen_at = "
+            f"{self._mark} WHERE consumer = {self._mark} AND acknowledged < {self._mark}",
             [acknowledged, mark, self._clock(), consumer, acknowledged],
         )
 
     def newest(self, consumer: str, collection: str) -> tuple[int, int] | None:
-        """Number and mark of the newest ticket of a collection that waits for this index; None if none does."""
+        """Number and mark of the newest ticket of a collection that waits for this index;
+        None if none does.
+        """
         rows = self._execute(
             f"SELECT id, mark FROM {OUTBOX} WHERE aborted < 2 AND consumer IN ('', {self._mark}) "
             f"AND collection = {self._mark} ORDER BY id DESC LIMIT 1",
@@ -147,7 +187,10 @@ class Consumers(Statements):
         if location == consumer.location and -consumer.kept_for / 10 < age < consumer.kept_for / 10:
             return
         self._execute(
-            f"UPDATE {CONSUMERS} SET location = {self._mark}, seen_at = {self._mark} WHERE consumer = {self._mark}",
+            (
+                f"UPDATE {CONSUMERS} SET location = {self._mark}, seen_at = {self._mark} "
+                f"WHERE consumer = {self._mark}"
+            ),
             [location, self._clock(), consumer.consumer],
         )
 
@@ -163,7 +206,9 @@ class Consumers(Statements):
         self._execute(f"DELETE FROM {OUTBOX} WHERE consumer = {self._mark}", [consumer])
 
     def holds(self, number: int, mark: int) -> bool:
-        """Whether the outbox has a ticket with this mark; number: the one it had when it was last seen."""
+        """Whether the outbox has a ticket with this mark;
+        number: the one it had when it was last seen.
+        """
         sql = f"SELECT 1 FROM {OUTBOX} WHERE id = {self._mark} AND mark = {self._mark}"
         if self._value(sql, [number, mark]) is not None:
             return True
@@ -175,7 +220,10 @@ class Consumers(Statements):
             rows = self._execute("PRAGMA database_list", ())
             return next((str(row[2] or "") for row in rows if row[1] == "main"), "")
         if self._dialect == "postgresql":
-            return f"{self._value('SELECT current_database()')}/{self._value('SELECT current_schema()')}"
+            return (
+                f"{self._value('SELECT current_database()')}/"
+                f"{self._value('SELECT current_schema()')}"
+            )
         return str(self._value("SELECT DATABASE()"))
 
     def is_another(self, address: str, here: str) -> bool:
@@ -183,14 +231,22 @@ class Consumers(Statements):
         if not address or address == here:
             return False
         if self._dialect == "sqlite":
-            return os.path.isfile(address) and not (os.path.isfile(here) and os.path.samefile(address, here))
+            return os.path.isfile(address) and not (
+                os.path.isfile(here) and os.path.samefile(address, here)
+            )
         name, _, schema = address.partition("/")
         if self._dialect == "mysql":
             sql = f"SELECT 1 FROM information_schema.schemata WHERE schema_name = {self._mark}"
             return self._value(sql, [name]) is not None
         if name != here.partition("/")[0]:
-            return self._value(f"SELECT 1 FROM pg_database WHERE datname = {self._mark}", [name]) is not None
-        return self._value(f"SELECT 1 FROM pg_namespace WHERE nspname = {self._mark}", [schema]) is not None
+            return (
+                self._value(f"SELECT 1 FROM pg_database WHERE datname = {self._mark}", [name])
+                is not None
+            )
+        return (
+            self._value(f"SELECT 1 FROM pg_namespace WHERE nspname = {self._mark}", [schema])
+            is not None
+        )
 
 
 def new_mark() -> int:
@@ -200,4 +256,6 @@ def new_mark() -> int:
 
 def _consumer(row: Any) -> Consumer:
     consumer, location, acknowledged, mark, seen_at, kept_for = row
-    return Consumer(str(consumer), str(location), int(acknowledged), int(mark), float(seen_at), float(kept_for))
+    return Consumer(
+        str(consumer), str(location), int(acknowledged), int(mark), float(seen_at), float(kept_for)
+    )

@@ -1,4 +1,5 @@
-"""What the machinery knows of an adapter: what its subclass supplies, and how rows become documents.
+"""What the machinery knows of an adapter: what its subclass supplies,
+and how rows become documents.
 
 Longer than the house limit because it is one contract, and most lines are its docstrings.
 """
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
 
 Backfill = Literal["background", "now", "off"]
-"""When rows that are there already are brought into an index: by a thread of this process; before `install` returns; or when
-somebody calls `reindex`, `SemanticCore.sync` or ``semantic-core worker``."""
+"""When rows that are there already are brought into an index: by a thread of this process; before
+`install` returns; or when somebody calls `reindex`, `SemanticCore.sync` or
+``semantic-core worker``."""
 CaptureMode = Literal["triggers", "events"]
 Strategy = Literal["inline", "background", "manual"]
 
@@ -47,12 +49,17 @@ def in_one_connection(method: Callable[Concatenate[Any, P], R]) -> Callable[Conc
 
 
 class AdapterContract(ABC):
-    """A model with its declaration, as outbox, triggers and hub see it. Adapters derive from `BaseORMAdapter`."""
+    """A model with its declaration, as outbox, triggers and hub see it.
+
+    Adapters derive from `BaseORMAdapter`.
+    """
 
     placeholder: ClassVar[str] = ""
     """How `execute` wants parameters marked; "" means "?" on SQLite and "%s" elsewhere."""
     same_transaction: bool = False
-    """Whether the index lives in the application's own database, so that texts are written within its transactions."""
+    """Whether the index lives in the application's own database,
+    so that texts are written within its transactions.
+    """
 
     model: type
     core: SemanticCore
@@ -61,9 +68,11 @@ class AdapterContract(ABC):
     strategy: Strategy
     backfill: Backfill = "background"
     uninstalled: bool = False
-    """Whether `uninstall` was called, and `install` not since: then nothing of this index happens by itself."""
+    """Whether `uninstall` was called, and `install` not since:
+    then nothing of this index happens by itself.
+    """
 
-    # --- what a subclass supplies ------------------------------------------------------------------------------------
+    # --- what a subclass supplies -----------------------------------------------------------------
 
     @property
     @abstractmethod
@@ -78,7 +87,9 @@ class AdapterContract(ABC):
     @classmethod
     @abstractmethod
     def serves(cls, model: type, **options: Any) -> bool:
-        """Whether it is a model of this ORM with a table of its own, in the database the options name."""
+        """Whether it is a model of this ORM with a table of its own,
+        in the database the options name.
+        """
 
     @abstractmethod
     def inspect(self, model: type) -> Table:
@@ -93,29 +104,36 @@ class AdapterContract(ABC):
 
     @abstractmethod
     def load(self, keys: Sequence[Any]) -> Iterable[Any]:
-        """The instances with these keys as they are now, in any order, in one query; a composite key is a tuple.
+        """The instances with these keys as they are now, in any order, in one query;
+        a composite key is a tuple.
 
-        No default filter may hide rows. Worth fetching along: `related`. A generator may keep a session open until it is
-        used up: documents are made while it runs.
+        No default filter may hide rows. Worth fetching along: `related`. A generator may keep a
+        session open until it is used up: documents are made while it runs.
         """
 
     @abstractmethod
     def on_commit(self, wake: Callable[[], None]) -> None:
-        """Arrange, once, that ``wake()`` is called after each commit that may have written, outside of any transaction.
+        """Arrange, once, that ``wake()`` is called after each commit that may have written,
+        outside of any transaction.
 
         Too often does no harm, and neither does a miss: the next wake finds it.
         """
 
     def connect(self) -> None:
-        """For ``capture="events"``: hear of saves and deletes, and call `changed` inside their transaction."""
-        raise ConfigError(f'{type(self).__name__} has no capture="events".', hint='Use capture="triggers".')
+        """For ``capture="events"``: hear of saves and deletes,
+        and call `changed` inside their transaction.
+        """
+        raise ConfigError(
+            f'{type(self).__name__} has no capture="events".', hint='Use capture="triggers".'
+        )
 
     def disconnect(self) -> None:
         """Undo `connect`."""
         return
 
     def connected(self) -> AbstractContextManager[Any]:
-        """A block in which this thread has a connection; one that had to be opened for it is closed at its end.
+        """A block in which this thread has a connection;
+        one that had to be opened for it is closed at its end.
 
         An ORM that looks after its connections by itself needs none: nothing happens.
         """
@@ -126,8 +144,8 @@ class AdapterContract(ABC):
         return
 
     def atomic(self) -> AbstractContextManager[Any]:
-        """A block in which the statements of `execute` are one transaction. Without it each is committed by itself, which is
-        as right, and slower."""
+        """A block in which the statements of `execute` are one transaction. Without it each is
+        committed by itself, which is as right, and slower."""
         return nullcontext()
 
     @property
@@ -137,10 +155,12 @@ class AdapterContract(ABC):
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction of this thread is open that `execute` takes part in; then nothing is worked off unasked."""
+        """Whether a transaction of this thread is open that `execute` takes part in;
+        then nothing is worked off unasked.
+        """
         return False
 
-    # --- rows and their documents ------------------------------------------------------------------------------------
+    # --- rows and their documents -----------------------------------------------------------------
 
     @cached_property
     def table(self) -> Table:
@@ -159,12 +179,16 @@ class AdapterContract(ABC):
 
     @cached_property
     def related(self) -> tuple[str, ...]:
-        """Dotted paths of relations to one row that the declaration reads through: what `load` does well to fetch along."""
+        """Dotted paths of relations to one row that the declaration reads through:
+        what `load` does well to fetch along.
+        """
         found: dict[str, None] = {}
         for path in self.declaration.paths:
             table, parts = self.table, path.split(".")
             for depth, name in enumerate(parts[:-1]):
-                owner = next((each for each in self._lineage(table) if name in each.relations), None)
+                owner = next(
+                    (each for each in self._lineage(table) if name in each.relations), None
+                )
                 if owner is None or not owner.leads_to_one(name):
                     break
                 found[".".join(parts[: depth + 1])] = None
@@ -172,19 +196,26 @@ class AdapterContract(ABC):
         return tuple(found)
 
     def is_row(self, value: object) -> bool:
-        """Whether a value is a row, of the model or of one it is related to: one thing, though it may be iterable."""
+        """Whether a value is a row, of the model or of one it is related to: one thing,
+        though it may be iterable.
+        """
         return isinstance(value, self._row_types)
 
     @cached_property
     def _row_types(self) -> tuple[type, ...]:
         """The model, those next to it, and those that the paths of the declaration lead to."""
-        found = [self.model, *(relation.model for table in self._family for relation in table.relations.values())]
+        found = [
+            self.model,
+            *(relation.model for table in self._family for relation in table.relations.values()),
+        ]
         for path in self.declaration.paths:
             tables = list(self._family)
             for name in path.split("."):
                 steps = [table.relations[name] for table in tables if name in table.relations]
                 found += [step.model for step in steps]
-                tables = [each for step in steps for each in self._lineage(self.inspect(step.model))]
+                tables = [
+                    each for step in steps for each in self._lineage(self.inspect(step.model))
+                ]
         return tuple(dict.fromkeys(found))
 
     @cached_property
@@ -199,7 +230,8 @@ class AdapterContract(ABC):
 
     @property
     def places_rows(self) -> bool:
-        """Whether whose a row is, or was, can only be told while it is so; then it is written down where it was put.
+        """Whether whose a row is, or was, can only be told while it is so;
+        then it is written down where it was put.
 
         Triggers know the old value of a column and the new one; an event knows the row as it is.
         """
@@ -208,13 +240,19 @@ class AdapterContract(ABC):
         return self.tenant_column is None or self.capture == "events"
 
     def key_of(self, instance: Any) -> str:
-        """The key of a row as its document has it: the value as text, a JSON array of texts for a composite key."""
+        """The key of a row as its document has it: the value as text,
+        a JSON array of texts for a composite key.
+        """
         return self.key_text([getattr(instance, attribute) for attribute in self.table.key])
 
     def key_text(self, values: Sequence[Any]) -> str:
         """The key made of these values."""
         texts = [str(value) for value in values]
-        return texts[0] if len(texts) == 1 else json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+        return (
+            texts[0]
+            if len(texts) == 1
+            else json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+        )
 
     def parse_key(self, text: str) -> Any:
         """The key a text stands for, as `load` takes it. Raises ValueError."""
@@ -234,11 +272,11 @@ class AdapterContract(ABC):
     def rows(
         self, keys: Iterable[str], unreadable: Callable[[str, Exception], None] | None = None
     ) -> Iterator[tuple[str, Any]]:
-        """(key, instance) of those of these rows that exist, in any order. Worth using while it runs: related rows may be
-        read only as long as `load` keeps its connection.
+        """(key, instance) of those of these rows that exist, in any order. Worth using while it
+        runs: related rows may be read only as long as `load` keeps its connection.
 
-        unreadable: called with the key of a row the ORM fails on, and its error; None leaves such rows out. Raises what the
-        ORM raises if the database cannot be asked at all.
+        unreadable: called with the key of a row the ORM fails on, and its error; None leaves such
+        rows out. Raises what the ORM raises if the database cannot be asked at all.
         """
         parsed: dict[str, Any] = {}
         for key in dict.fromkeys(keys):
@@ -248,7 +286,9 @@ class AdapterContract(ABC):
                 continue
         yield from self._loaded(parsed, unreadable or (lambda key, error: None))
 
-    def _loaded(self, wanted: Mapping[str, Any], unreadable: Callable[[str, Exception], None]) -> Iterator[tuple[str, Any]]:
+    def _loaded(
+        self, wanted: Mapping[str, Any], unreadable: Callable[[str, Exception], None]
+    ) -> Iterator[tuple[str, Any]]:
         """Rows that cannot be read are found by halving, so that they take no others along."""
         if not wanted:
             return
@@ -272,7 +312,9 @@ class AdapterContract(ABC):
                 yield from self._loaded({key: left[key] for key in half}, unreadable)
 
     def documents(self, refs: Sequence[Ref]) -> Iterator[Document | Failure]:
-        """The documents of the rows that belong into the index among these; a Failure for each that cannot be made."""
+        """The documents of the rows that belong into the index among these;
+        a Failure for each that cannot be made.
+        """
         wanted: dict[str, list[Ref]] = {}
         for ref in refs:
             wanted.setdefault(ref.key, []).append(ref)
@@ -288,15 +330,24 @@ class AdapterContract(ABC):
 
     def unreadable(self, what: str, error: Exception) -> Failure:
         """The failure of a row the ORM cannot read."""
-        reason = f"The row cannot be read: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        reason = (
+            f"The row cannot be read: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        )
         return Failure(what, type(error).__name__, reason)
 
     def made(self, key: str, instance: Any) -> Document | Failure | None:
-        """The document of a row; None if it does not belong into the index; a Failure if it cannot be made."""
+        """The document of a row; None if it does not belong into the index;
+        a Failure if it cannot be made.
+        """
         try:
             return self.document(key, instance)
-        except Exception as error:  # noqa: BLE001 - fields and callables of the application; kept with the ticket
-            return Failure(f"{self.declaration.collection}/{key}", type(error).__name__, f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001
+            # Fields and callables of the application; kept with the ticket.
+            return Failure(
+                f"{self.declaration.collection}/{key}",
+                type(error).__name__,
+                f"{type(error).__name__}: {error}",
+            )
 
     def document(self, key: str, instance: Any) -> Document | None:
         """The document of a row; None if it does not belong into the index."""
@@ -306,10 +357,15 @@ class AdapterContract(ABC):
 
     def read_metadata(self, instance: object, field: FieldPath) -> list[Any]:
         """The values of a metadata field; a related row stands there as its key."""
-        table = next((each for each in self._family if isinstance(field, str) and field in each.relations), None)
+        table = next(
+            (each for each in self._family if isinstance(field, str) and field in each.relations),
+            None,
+        )
         if table is not None and isinstance(field, str) and table.leads_to_one(field):
             own = table.relations[field].own
-            attribute = next((name for name, column in table.columns.items() if column == own), None)
+            attribute = next(
+                (name for name, column in table.columns.items() if column == own), None
+            )
             if attribute is not None:
                 return [value for value in [getattr(instance, attribute)] if value is not None]
         return [self.related_key(value) for value in self.declaration.read(instance, field)]

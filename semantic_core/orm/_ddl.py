@@ -6,15 +6,25 @@ from typing import Literal
 
 import attrs
 
-from semantic_core.orm._dialects import OUTBOX, dollar_quoted, identifier, literal, locked, split_name, table_identifier
+from semantic_core.orm._dialects import (
+    OUTBOX,
+    dollar_quoted,
+    identifier,
+    literal,
+    locked,
+    split_name,
+    table_identifier,
+)
 from semantic_core.orm._tables import Dialect
 
 
 @attrs.frozen
 class Trigger:
-    """One trigger, before it has a name. what: short and unlike that of any other of its collection; part of the name.
+    """One trigger, before it has a name. what: short and unlike that of any other of its
+    collection; part of the name.
 
-    when: the condition; "" for always. body: statements, run one after the other. reads: tables they read.
+    when: the condition; "" for always. body: statements, run one after the other. reads: tables
+    they read.
     """
 
     what: str
@@ -29,8 +39,9 @@ class Trigger:
 def create(dialect: Dialect, name: str, trigger: Trigger) -> str:
     """The statement that makes a trigger if it is not there.
 
-    A write never fails because the outbox, or a table that is read, is gone: then the trigger does nothing. SQLite cannot
-    say so; there `migrations.make_way` takes triggers away before the tables go.
+    A write never fails because the outbox, or a table that is read, is gone: then the trigger does
+    nothing. SQLite cannot say so; there `migrations.make_way` takes triggers away before the tables
+    go.
     """
     head = f"{trigger.timing} {trigger.event} ON {table_identifier(dialect, trigger.table)}"
     body = "\n".join(f"{statement};" for statement in trigger.body)
@@ -38,7 +49,10 @@ def create(dialect: Dialect, name: str, trigger: Trigger) -> str:
         return _with_function(identifier(dialect, name), name, trigger, head, body)
     if dialect == "sqlite":
         when = f"\nWHEN {trigger.when}" if trigger.when else ""
-        return f"CREATE TRIGGER IF NOT EXISTS {identifier(dialect, name)} {head} FOR EACH ROW{when}\nBEGIN\n{body}\nEND"
+        return (
+            f"CREATE TRIGGER IF NOT EXISTS {identifier(dialect, name)} {head} FOR EACH ROW{when}\n"
+            f"BEGIN\n{body}\nEND"
+        )
     schema = split_name(dialect, trigger.table)[0]
     place = f"{identifier(dialect, schema)}." if schema else ""
     steps = f"IF {trigger.when} THEN\n{body}\nEND IF;" if trigger.when else body
@@ -48,20 +62,26 @@ def create(dialect: Dialect, name: str, trigger: Trigger) -> str:
 
 
 def _with_function(quoted: str, name: str, trigger: Trigger, head: str, body: str) -> str:
-    """The function runs as its owner, with the schemas of now: whoever may write the table needs no right to the outbox."""
+    """The function runs as its owner, with the schemas of now:
+    whoever may write the table needs no right to the outbox.
+    """
     each = "STATEMENT" if trigger.event == "TRUNCATE" else "ROW"
     answer = "NULL" if trigger.timing == "AFTER" or each == "STATEMENT" else "OLD"
     needed = (OUTBOX, *(table_identifier("postgresql", name) for name in trigger.reads))
-    there = " AND ".join(f"to_regclass({literal('postgresql', name)}) IS NOT NULL" for name in needed)
+    there = " AND ".join(
+        f"to_regclass({literal('postgresql', name)}) IS NOT NULL" for name in needed
+    )
     function = dollar_quoted(f"BEGIN\nIF {there} THEN\n{body}\nEND IF;\nRETURN {answer};\nEND")
     when = f" WHEN ({trigger.when})" if trigger.when else ""
     table = literal("postgresql", table_identifier("postgresql", trigger.table))
     return locked(
         f"IF EXISTS (SELECT FROM pg_trigger WHERE tgname = {literal('postgresql', name)} "
         f"AND tgrelid = CAST({table} AS regclass)) THEN\nRETURN;\nEND IF;\n"
-        f"CREATE OR REPLACE FUNCTION {quoted}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS {function};\n"
-        f"EXECUTE 'ALTER FUNCTION {quoted}() SET search_path = ' || (SELECT string_agg(quote_ident(name), ', ') "
-        "FROM unnest(current_schemas(false)) AS name) || ', pg_temp';\n"
+        f"CREATE OR REPLACE FUNCTION {quoted}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
+        f"AS {function};\n"
+        f"EXECUTE 'ALTER FUNCTION {quoted}() SET search_path = ' || (SELECT "
+        "string_agg(quote_ident(name), ', ') FROM unnest(current_schemas(false)) AS name) || ', "
+        "pg_temp';\n"
         f"CREATE TRIGGER {quoted} {head} FOR EACH {each}{when} EXECUTE FUNCTION {quoted}();"
     )
 
@@ -78,21 +98,25 @@ _NO_SUCH_TABLE = 1146
 
 
 def triggers_there(dialect: Dialect, prefix_length: int, mark: str) -> str:
-    """A query for (name, table, text) of triggers that begin with its parameter, those that lost their table too."""
+    """A query for (name, table, text) of triggers that begin with its parameter,
+    those that lost their table too.
+    """
     if dialect == "sqlite":
         begins = f"substr(name, 1, {prefix_length}) = {mark}"
         return f"SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger' AND {begins}"
     if dialect == "mysql":
         begins = f"LEFT(trigger_name, {prefix_length}) = {mark}"
         return (
-            "SELECT trigger_name, event_object_table, action_statement FROM information_schema.triggers "
-            f"WHERE trigger_schema = DATABASE() AND {begins}"
+            "SELECT trigger_name, event_object_table, action_statement FROM "
+            f"information_schema.triggers WHERE trigger_schema = DATABASE() AND {begins}"
         )
     return (
         "SELECT CAST(proname AS text), (SELECT CAST(min(relname) AS text) FROM pg_trigger t "
         "JOIN pg_class c ON c.oid = t.tgrelid WHERE t.tgfoid = p.oid AND tgname = proname), prosrc "
-        "FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace WHERE nspname = current_schema() "
-        f"AND prorettype = CAST('trigger' AS regtype) AND left(CAST(proname AS text), {prefix_length}) = {mark}"
+        "FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace WHERE nspname = "
+        "current_schema() "
+        "AND prorettype = CAST('trigger' AS regtype) AND left(CAST(proname AS text), "
+        f"{prefix_length}) = {mark}"
     )
 
 
@@ -102,12 +126,23 @@ def names_there(dialect: Dialect, prefix_length: int, mark: str, *, complete: bo
     complete: those that work. Otherwise also what is left of those whose table was dropped.
     """
     if dialect == "sqlite":
-        return f"SELECT name FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, {prefix_length}) = {mark}"
+        return (
+            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, "
+            f"{prefix_length}) = {mark}"
+        )
     if dialect == "mysql":
         begins = f"LEFT(trigger_name, {prefix_length}) = {mark}"
-        return f"SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND {begins}"
-    attached = " AND EXISTS (SELECT FROM pg_trigger WHERE tgfoid = p.oid AND tgname = proname)" if complete else ""
+        return (
+            "SELECT trigger_name FROM information_schema.triggers "
+            f"WHERE trigger_schema = DATABASE() AND {begins}"
+        )
+    attached = (
+        " AND EXISTS (SELECT FROM pg_trigger WHERE tgfoid = p.oid AND tgname = proname)"
+        if complete
+        else ""
+    )
     return (
         "SELECT CAST(proname AS text) FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace "
-        f"WHERE nspname = current_schema() AND left(CAST(proname AS text), {prefix_length}) = {mark}{attached}"
+        f"WHERE nspname = current_schema() AND left(CAST(proname AS text), {prefix_length}) = "
+        f"{mark}{attached}"
     )

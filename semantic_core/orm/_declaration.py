@@ -1,4 +1,6 @@
-"""What a `SemanticIndex` says of a model, checked once: which fields are text, title and metadata, and which rows count."""
+"""What a `SemanticIndex` says of a model, checked once: which fields are text, title and metadata,
+and which rows count.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ import attrs
 from semantic_core._checks import check_name, clip
 from semantic_core.errors import ConfigError
 from semantic_core.orm._tables import Table
-from semantic_core.orm._values import FieldPath, IsRow, as_metadata, as_text, canonical_tenant, never, read
+from semantic_core.orm._values import (
+    FieldPath,
+    IsRow,
+    as_metadata,
+    as_text,
+    canonical_tenant,
+    never,
+    read,
+)
 from semantic_core.types import Document, Ref
 
 DEFAULT_NAME = "search"
@@ -24,15 +34,23 @@ TITLE = "title"
 def _named(fields: Mapping[str, FieldPath] | Sequence[FieldPath]) -> dict[str, FieldPath]:
     if isinstance(fields, Mapping):
         return dict(fields)
-    return {field if isinstance(field, str) else field.__name__: field for field in _listed("metadata_fields", fields)}
+    return {
+        field if isinstance(field, str) else field.__name__: field
+        for field in _listed("metadata_fields", fields)
+    }
 
 
 def _listed(what: str, fields: object) -> tuple[Any, ...]:
     if isinstance(fields, str) or not isinstance(fields, Sequence):
-        raise ConfigError(f"{what} must be a list of field names, got {clip(fields)}.", hint=f'Write {what}=["title"].')
+        raise ConfigError(
+            f"{what} must be a list of field names, got {clip(fields)}.",
+            hint=f'Write {what}=["title"].',
+        )
     for field in fields:
         if not callable(field) and (not isinstance(field, str) or not all(field.split("."))):
-            raise ConfigError(f"{what}: a field is a name, a dotted path or a callable, got {clip(field)}.")
+            raise ConfigError(
+                f"{what}: a field is a name, a dotted path or a callable, got {clip(field)}."
+            )
     return tuple(fields)
 
 
@@ -40,13 +58,15 @@ def _listed(what: str, fields: object) -> tuple[Any, ...]:
 class Declaration:
     """One index of one model.
 
-    collection: what its documents are one of; "" until an adapter names it after the table. name: of the attribute the index
-    is declared as. source_fields: the text, in this order, a blank line between them; names,
-    dotted paths or callables given the instance. title_field: the title; None takes a source field called "title" if there
-    are others. metadata_fields: what a ``where`` can ask for: a list, or {name: field}. condition: a callable given the
-    instance; rows it is false for are not in the index. soft_delete: a field that is true (a date, a flag) where a row
-    counts as deleted. tenant: the field or callable that names whose a row is. watch_fields: columns that callables read;
-    without it a declaration with callables listens to every column. version: raise it when a callable changes what it gives.
+    collection: what its documents are one of; "" until an adapter names it after the table. name:
+    of the attribute the index is declared as. source_fields: the text, in this order, a blank line
+    between them; names, dotted paths or callables given the instance. title_field: the title; None
+    takes a source field called "title" if there are others. metadata_fields: what a ``where`` can
+    ask for: a list, or {name: field}. condition: a callable given the instance; rows it is false
+    for are not in the index. soft_delete: a field that is true (a date, a flag) where a row counts
+    as deleted. tenant: the field or callable that names whose a row is. watch_fields: columns that
+    callables read; without it a declaration with callables listens to every column. version: raise
+    it when a callable changes what it gives.
     is_row: what tells a row from a list of values; an adapter's own.
     """
 
@@ -104,8 +124,8 @@ class Declaration:
         )
 
     def named_after(self, table: Table) -> Declaration:
-        """The same with a collection: its own, or the table's name, with the part of the table it is about, and its own name
-        if it is not called "search"."""
+        """The same with a collection: its own, or the table's name, with the part of the table it
+        is about, and its own name if it is not called "search"."""
         if self.collection:
             return self
         name = "" if self.name == DEFAULT_NAME else self.name
@@ -116,14 +136,21 @@ class Declaration:
         yield from self.source_fields
         yield from self.metadata_fields.values()
         yield from (
-            field for field in (self.title_field, self.soft_delete, self.tenant, self.condition) if field is not None
+            field
+            for field in (self.title_field, self.soft_delete, self.tenant, self.condition)
+            if field is not None
         )
 
     @property
     def paths(self) -> tuple[str, ...]:
         """The fields that have a name, each once, and the watched ones."""
         return tuple(
-            dict.fromkeys((*(field for field in self.fields() if isinstance(field, str)), *(self.watch_fields or ())))
+            dict.fromkeys(
+                (
+                    *(field for field in self.fields() if isinstance(field, str)),
+                    *(self.watch_fields or ()),
+                )
+            )
         )
 
     @property
@@ -135,7 +162,9 @@ class Declaration:
     def fingerprint(self) -> str:
         """16 hex digits that change when documents would be made otherwise."""
         told = attrs.asdict(self, recurse=False, filter=lambda field, value: field.name != "is_row")
-        text = json.dumps(told, default=lambda value: getattr(value, "__qualname__", repr(value)), sort_keys=True)
+        text = json.dumps(
+            told, default=lambda value: getattr(value, "__qualname__", repr(value)), sort_keys=True
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def read(self, instance: object, field: FieldPath) -> list[Any]:
@@ -152,20 +181,37 @@ class Declaration:
         """Whose the row is; "" where the index keeps no tenants, and where the field is None."""
         if self.tenant is None:
             return ""
-        return canonical_tenant(next((as_text(value) for value in self.read(instance, self.tenant)), ""))
+        return canonical_tenant(
+            next((as_text(value) for value in self.read(instance, self.tenant)), "")
+        )
 
-    def document(self, key: str, instance: object, read_metadata: Callable[[object, FieldPath], list[Any]]) -> Document:
-        """The document of a row. read_metadata: how a metadata field is read, since related rows stand there as their key.
+    def document(
+        self, key: str, instance: object, read_metadata: Callable[[object, FieldPath], list[Any]]
+    ) -> Document:
+        """The document of a row. read_metadata: how a metadata field is read, since related rows
+        stand there as their key.
 
-        Raises InputError for a value that cannot be text or metadata, and whatever a callable raises.
+        Raises InputError for a value that cannot be text or metadata, and whatever a callable
+        raises.
         """
-        parts = ["\n".join(filter(None, map(as_text, self.read(instance, field)))) for field in self.source_fields]
-        title = " ".join(map(as_text, self.read(instance, self.title_field))) if self.title_field is not None else ""
-        values = {name: as_metadata(read_metadata(instance, field)) for name, field in self.metadata_fields.items()}
+        parts = [
+            "\n".join(filter(None, map(as_text, self.read(instance, field))))
+            for field in self.source_fields
+        ]
+        title = (
+            " ".join(map(as_text, self.read(instance, self.title_field)))
+            if self.title_field is not None
+            else ""
+        )
+        values = {
+            name: as_metadata(read_metadata(instance, field))
+            for name, field in self.metadata_fields.items()
+        }
         title = " ".join(title.split())
         return Document(
             Ref(self.collection, key, self.tenant_of(instance)),
-            "\n\n".join(part for part in parts if part) or title,  # a document without text has no passage to be found by
+            # A document without text has no passage to be found by.
+            "\n\n".join(part for part in parts if part) or title,
             title=title,
             media_type=self.media_type,
             metadata={name: value for name, value in values.items() if value is not None},

@@ -1,4 +1,6 @@
-"""Where an index lies that nobody gave a place: in the application's project, whatever folder a process is started in."""
+"""Where an index lies that nobody gave a place: in the application's project,
+whatever folder a process is started in.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,9 @@ _INSTALLED = ("purelib", "platlib", "stdlib", "platstdlib")
 def project_folder(models: Iterable[type]) -> Path:
     """The folder beside the package, or the module, that these models are written in; absolute.
 
-    Models of installed packages do not count, for what lies there is lost with the next update. Without models it is the
-    folder of the main program. In an interactive session it is the working folder. Raises ConfigError if all models are of
-    installed packages: then a path has to be given.
+    Models of installed packages do not count, for what lies there is lost with the next update.
+    Without models it is the folder of the main program. In an interactive session it is the working
+    folder. Raises ConfigError if all models are of installed packages: then a path has to be given.
     """
     modules = sorted({model.__module__ for model in models}) or ["__main__"]
     folders = [_folder(name) for name in modules]
@@ -25,7 +27,9 @@ def project_folder(models: Iterable[type]) -> Path:
     if not own:
         raise ConfigError(
             f"Where shall the index lie? The models are in installed packages only ({modules[0]}).",
-            hint='Say it: path="/srv/app/semantic.db" in semantic-core.toml, or SEMANTIC_CORE_PATH.',
+            hint=(
+                'Say it: path="/srv/app/semantic.db" in semantic-core.toml, or SEMANTIC_CORE_PATH.'
+            ),
         )
     return own[0]
 

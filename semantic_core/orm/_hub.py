@@ -1,4 +1,6 @@
-"""One per core and database: the outbox, the indexes it feeds, and when pending changes are processed."""
+"""One per core and database: the outbox, the indexes it feeds,
+and when pending changes are processed.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +40,13 @@ PAUSE = 0.02
 DROP = 30.0
 """Seconds between two looks for indexes that have been away for too long."""
 MOST_REFUSALS = 4
-"""How often a store may refuse changes of one document as stale before that is a failure like any other."""
+"""How often a store may refuse changes of one document as stale before that is a failure
+like any other.
+"""
 SLOW = 0.1
-"""Seconds a commit may have waited for an index that then failed, before the next ones are spared that."""
+"""Seconds a commit may have waited for an index that then failed,
+before the next ones are spared that.
+"""
 PATIENCE = 0.2
 """Seconds a commit waits for other writers of the index; what it cannot process then waits."""
 REST = 2.0
@@ -55,10 +61,12 @@ _log = logging.getLogger("semantic_core.orm")
 class IndexStatus:
     """How far an index is behind its table.
 
-    waiting: changes to be worked off. backfill: rows that wait to be compared with the index: those there were before it, or
-    all of them after one of the two was restored; comparing says why. taken: being worked off right now.
-    aborted: given up after many tries; kept, see ``semantic-core outbox``. oldest: when the oldest waiting change was made,
-    in seconds since 1970; None if none waits. last_error: of the latest attempt that failed; "" since one succeeded.
+    waiting: changes to be worked off. backfill: rows that wait to be compared with the index: those
+    there were before it, or all of them after one of the two was restored; comparing says why.
+    taken: being worked off right now.
+    aborted: given up after many tries; kept, see ``semantic-core outbox``. oldest: when the oldest
+    waiting change was made, in seconds since 1970; None if none waits. last_error: of the latest
+    attempt that failed; "" since one succeeded.
     capturing: whether its triggers (or events) are there.
     """
 
@@ -84,11 +92,21 @@ class Hub:
         self.core = core
         self.database = first.database
         self._first = first
-        self.execute, self.dialect, self.placeholder = first.execute, first.dialect, first.placeholder
+        self.execute, self.dialect, self.placeholder = (
+            first.execute,
+            first.dialect,
+            first.placeholder,
+        )
         self._closed = False
-        self.adapters: Mapping[str, AdapterContract] = {}  # never changed, only replaced: others go through it meanwhile
-        self.outbox = SqlOutbox(first.execute, first.dialect, placeholder=first.placeholder, atomic=first.atomic)
-        self.agreement = Agreement(core.store, Consumers(first.execute, first.dialect, first.placeholder))
+        self.adapters: Mapping[
+            str, AdapterContract
+        ] = {}  # never changed, only replaced: others go through it meanwhile
+        self.outbox = SqlOutbox(
+            first.execute, first.dialect, placeholder=first.placeholder, atomic=first.atomic
+        )
+        self.agreement = Agreement(
+            core.store, Consumers(first.execute, first.dialect, first.placeholder)
+        )
         self.worker = Worker(self._work, first.release)
         self.at_home = False
         self._twin: SemanticCore | None = None
@@ -109,7 +127,8 @@ class Hub:
             other = self.adapters.get(collection)
             if other is not None and other is not adapter:
                 raise ConfigError(
-                    f"{adapter} and {other} would share one collection.", hint="Give one of them another collection=."
+                    f"{adapter} and {other} would share one collection.",
+                    hint="Give one of them another collection=.",
                 )
             self.adapters = {**self.adapters, collection: adapter}
 
@@ -117,7 +136,9 @@ class Hub:
         """Let an index go: its changes are another's business from now on."""
         with self._lock:
             if self.adapters.get(adapter.declaration.collection) is adapter:
-                self.adapters = {name: each for name, each in self.adapters.items() if each is not adapter}
+                self.adapters = {
+                    name: each for name, each in self.adapters.items() if each is not adapter
+                }
 
     def connected(self) -> AbstractContextManager[Any]:
         """See `AdapterContract.connected`; of the database all its indexes live in."""
@@ -125,12 +146,16 @@ class Hub:
 
     @property
     def working(self) -> bool:
-        """Whether this thread is working changes off right now: then what it writes is no change itself."""
+        """Whether this thread is working changes off right now:
+        then what it writes is no change itself.
+        """
         return bool(getattr(self._mine, "working", False))
 
     @property
     def elsewhere(self) -> bool:
-        """Whether the connection leads to another database now, that of a test run: its rows are no business of this hub."""
+        """Whether the connection leads to another database now, that of a test run:
+        its rows are no business of this hub.
+        """
         return self._first.database != self.database
 
     @property
@@ -147,10 +172,12 @@ class Hub:
         finally:
             self._mine.working = nested
 
-    # --- what is known of each other -----------------------------------------------------------------------------------
+    # --- what is known of each other --------------------------------------------------------------
 
     def agree(self) -> str:
-        """See whether outbox and index belong to one history, and begin anew if not; then the reason, else ""."""
+        """See whether outbox and index belong to one history, and begin anew if not;
+        then the reason, else "".
+        """
         if self.elsewhere:
             return ""
         if not self.at_home:
@@ -159,38 +186,51 @@ class Hub:
             why = self.agreement.check()
             for name in self.adapters:
                 self.agreement.read(name)
-            self.outbox.consumer, self.outbox.shared = self.agreement.reader, self.agreement.others > 0
+            self.outbox.consumer, self.outbox.shared = (
+                self.agreement.reader,
+                self.agreement.others > 0,
+            )
             if self.agreement.others and monotonic() - self._dropped_at > DROP:
                 self._dropped_at = monotonic()
                 self._drop_lost()
         return why
 
     def _check_home(self) -> None:
-        """ConfigError if the index is that of another database. `install` keeps one in memory instead."""
+        """ConfigError if the index is that of another database.
+
+        `install` keeps one in memory instead.
+        """
         for name, adapter in self.adapters.items():
             with self.at_work():
                 other = "" if adapter.same_transaction else self.agreement.stranger(name)
             if other:
                 raise ConfigError(
-                    f"{adapter}: the index at {self.agreement.index.location!r} is that of another database, {other!r}.",
+                    (
+                        f"{adapter}: the index at {self.agreement.index.location!r} is that of "
+                        f"another database, {other!r}."
+                    ),
                     hint="Give this database an index of its own: path=, or SEMANTIC_CORE_PATH.",
                 )
         self.at_home = True
 
     def twin(self) -> SemanticCore:
-        """The core in memory that stands in for this one's where the index is that of another database."""
+        """The core in memory that stands in for this one's where the index is that of
+        another database.
+        """
         with self._lock:
             if self._twin is None:
                 self._twin = self.core.in_memory()
             return self._twin
 
     def _drop_lost(self) -> None:
-        """Forget indexes that have been away for too long: their pending changes would grow without end."""
+        """Forget indexes that have been away for too long:
+        their pending changes would grow without end.
+        """
         for lost in self.agreement.consumers.lost():
             if lost.consumer != self.outbox.consumer:
                 _log.warning(
-                    "The index at %r has been away for more than %.1f days: its pending changes are dropped. When it comes "
-                    "back, it compares all rows.",
+                    "The index at %r has been away for more than %.1f days: its pending changes "
+                    "are dropped. When it comes back, it compares all rows.",
                     lost.location or "(in memory)",
                     lost.kept_for / 86_400,
                 )
@@ -214,8 +254,8 @@ class Hub:
         self._installed = self.outbox.exists()
         if not self._installed:
             _log.warning(
-                "The outbox is gone from the application's database, and changes go unseen. init_database() makes it anew "
-                "and compares all rows."
+                "The outbox is gone from the application's database, and changes go unseen. "
+                "init_database() makes it anew and compares all rows."
             )
         return not self._installed
 
@@ -229,7 +269,9 @@ class Hub:
         return RowComparison(adapter, self.outbox, self.agreement)
 
     def behind(self, adapter: AdapterContract) -> str:
-        """What of this index is not in its answers yet, for whoever reads them; "" if nothing is known to be missing."""
+        """What of this index is not in its answers yet, for whoever reads them;
+        "" if nothing is known to be missing.
+        """
         if not self.is_installed():
             return "the index is not installed in the application's database: call init_database()"
         comparison = self.comparison(adapter)
@@ -245,28 +287,40 @@ class Hub:
 
     def compare_in_background(self) -> None:
         """Let the worker thread compare rows, if some are to be, and an index lets it."""
-        if not self._closed and any(self._compares_by_itself(adapter) for adapter in self.adapters.values()):
+        if not self._closed and any(
+            self._compares_by_itself(adapter) for adapter in self.adapters.values()
+        ):
             self.worker.wake()
 
     def _compares_by_itself(self, adapter: AdapterContract) -> bool:
-        wanted = adapter.strategy != "manual" and adapter.backfill == "background" and not adapter.uninstalled
+        wanted = (
+            adapter.strategy != "manual"
+            and adapter.backfill == "background"
+            and not adapter.uninstalled
+        )
         return wanted and adapter.shared_by_threads
 
-    # --- when pending changes are processed ---------------------------------------------------------------------------
+    # --- when pending changes are processed -------------------------------------------------------
 
     def wake(self) -> None:
-        """Something was committed. Never raises: what goes wrong stands in the status, and the tickets wait."""
+        """Something was committed.
+
+        Never raises: what goes wrong stands in the status, and the tickets wait.
+        """
         if self._closed or self.working or self._first.in_transaction or self.elsewhere:
             return
         self.install_waiting()
         try:
             if not self.is_installed():  # migrations commit before there is an outbox
                 return
-        except Exception:  # noqa: BLE001 - perhaps another application's commit, and this database is away
+        except Exception:  # noqa: BLE001
+            # Perhaps another application's commit, and this database is away.
             _log.debug("The outbox cannot be reached; changes wait.", exc_info=True)
             return
         active = [adapter for name, adapter in self.adapters.items() if name not in self._paused]
-        inline = {adapter.declaration.collection for adapter in active if adapter.strategy == "inline"}
+        inline = {
+            adapter.declaration.collection for adapter in active if adapter.strategy == "inline"
+        }
         if inline and monotonic() < self._rests_until:
             self.catch_up()
         elif inline:
@@ -280,7 +334,8 @@ class Hub:
                     self._wait_for_others(inline)
                 if any(adapter.same_transaction for adapter in active):
                     self._embed_pending(BATCH)
-            except Exception:  # noqa: BLE001 - the application's commit has happened and must not fail; `sync` keeps the reason
+            except Exception:  # noqa: BLE001
+                # The application's commit has happened and must not fail; `sync` keeps the reason.
                 if self._is_gone():
                     return
                 _log.warning("Pending changes could not be processed; they wait.", exc_info=True)
@@ -291,7 +346,9 @@ class Hub:
             self.worker.wake()
 
     def _wait_for_others(self, collections: Collection[str]) -> None:
-        """Nothing was left to process for this commit: if another thread has taken its changes, wait a little for that."""
+        """Nothing was left to process for this commit: if another thread has taken its changes,
+        wait a little for that.
+        """
         if self.outbox.looks_only:
             return  # there nobody takes any
         for name in sorted(collections):
@@ -316,14 +373,18 @@ class Hub:
             self.reinstall.settle()
 
     def write_words(self, limit: int | None = None) -> None:
-        """Within an open transaction of a database that holds its own index: index what it changed, vectors apart.
+        """Within an open transaction of a database that holds its own index:
+        index what it changed, vectors apart.
 
-        limit: changes; None takes all. Those of indexes that are paused, or worked off by hand, are left.
+        limit: changes; None takes all. Those of indexes that are paused, or worked off by hand, are
+        left.
         """
         wanted = {
             name
             for name, adapter in self.adapters.items()
-            if adapter.same_transaction and adapter.strategy != "manual" and name not in self._paused
+            if adapter.same_transaction
+            and adapter.strategy != "manual"
+            and name not in self._paused
         }
         if wanted and not self._closed and not self.working and self.is_installed():
             self.sync(limit, collections=wanted, compare=False, mode="async")
@@ -340,18 +401,24 @@ class Hub:
         progress: Progress | None = None,
         until: float | None = None,
     ) -> IngestReport:
-        """Process the pending changes of these collections (None: all), at most `limit` of them (None: all).
+        """Process the pending changes of these collections (None: all),
+        at most `limit` of them (None: all).
 
-        compare: then also compare the rows that wait for it. pending: then embed what has no vector yet; an embedder that is
-        unavailable is a failure in the report. mode: as for `SemanticCore.ingest`; "async" may be used within a transaction.
-        progress: called after each page of rows that were compared. until: by `time.monotonic`, when to stop.
-        Raises what the store or the database raises; tickets are given back then. StoreMisuse within a transaction.
+        compare: then also compare the rows that wait for it. pending: then embed what has no vector
+        yet; an embedder that is unavailable is a failure in the report. mode: as for
+        `SemanticCore.ingest`; "async" may be used within a transaction.
+        progress: called after each page of rows that were compared. until: by `time.monotonic`,
+        when to stop. Raises what the store or the database raises; tickets are given back then.
+        StoreMisuse within a transaction.
         """
         if self.elsewhere:
             return IngestReport()
         if mode != "async" and self._first.in_transaction:
             raise StoreMisuse(
-                "Changes cannot be worked off within an open transaction: the index would hold what may be rolled back.",
+                (
+                    "Changes cannot be worked off within an open transaction: the index would hold "
+                    "what may be rolled back."
+                ),
                 hint="Call it after the commit.",
             )
         wanted = set(self.adapters if collections is None else collections) & set(self.adapters)
@@ -385,22 +452,36 @@ class Hub:
         refused: Counter[str] = Counter()
         while left is None or left > 0:
             again = max(refused.values(), default=0) < MOST_REFUSALS
-            tickets = Tickets(self.outbox, self.agreement, adapters, compare=self._compare_all, lease=lease, again=again)
+            tickets = Tickets(
+                self.outbox,
+                self.agreement,
+                adapters,
+                compare=self._compare_all,
+                lease=lease,
+                again=again,
+            )
             try:
                 with tickets.writing():
-                    done = self.core.sync(tickets, sources, limit=size if left is None else min(left, size), mode=mode)
+                    done = self.core.sync(
+                        tickets, sources, limit=size if left is None else min(left, size), mode=mode
+                    )
             except BaseException:
                 tickets.give_back()
                 raise
             refused.update(failure.what for failure in done.failed if failure.code == STALE)
             if any(count > 1 for count in refused.values()):
-                # Not overtaken by a newer change: what stands in the way was never one of this outbox.
+                # Not overtaken by a newer change: what stands in the way was never one of this
+                # outbox.
                 self.agreement.begin_epoch()
             if again:
-                done = attrs.evolve(done, failed=tuple(each for each in done.failed if each.code != STALE))
+                done = attrs.evolve(
+                    done, failed=tuple(each for each in done.failed if each.code != STALE)
+                )
             report = merged(report, done)
             _tell_failures(done, tickets.taken)
-            looked_through = not lease and tickets.taken < size  # what comes now is the next commit's
+            looked_through = (
+                not lease and tickets.taken < size
+            )  # what comes now is the next commit's
             if not tickets.taken or looked_through or (until is not None and monotonic() >= until):
                 break
             left = None if left is None else left - tickets.taken
@@ -418,7 +499,9 @@ class Hub:
         progress: Progress | None,
         until: float | None,
     ) -> IngestReport:
-        """Compare the rows of these collections that wait for it, page by page, unless another process is at it."""
+        """Compare the rows of these collections that wait for it, page by page,
+        unless another process is at it.
+        """
         names = self._unfinished(wanted)
         report, left = IngestReport(), limit
         if not names:
@@ -427,7 +510,9 @@ class Hub:
         with alone(self.agreement) as lease:
             for name in names:
                 comparison, failed = self.comparison(self.adapters[name]), 0
-                while comparison.wanted and (left is None or left > 0) and not self.worker.must_end():
+                while (
+                    comparison.wanted and (left is None or left > 0) and not self.worker.must_end()
+                ):
                     if until is not None and monotonic() >= until:
                         return report
                     if not lease.take():
@@ -438,14 +523,25 @@ class Hub:
                     patient_until = monotonic() + LONGEST_WAIT
                     done = comparison.step(PAGE if left is None else min(left, PAGE), mode)
                     report, failed = merged(report, done), failed + len(done.failed)
-                    left = None if left is None else left - done.added - done.updated - done.unchanged
+                    left = (
+                        None if left is None else left - done.added - done.updated - done.unchanged
+                    )
                     state = comparison.state
-                    if progress is not None and state is not None and (state.rows or state.phase == "done"):
-                        progress(ReindexProgress(state.rows, max(state.total, state.rows), failed, name))
+                    if (
+                        progress is not None
+                        and state is not None
+                        and (state.rows or state.phase == "done")
+                    ):
+                        progress(
+                            ReindexProgress(state.rows, max(state.total, state.rows), failed, name)
+                        )
         return report
 
     def _unfinished(self, names: Iterable[str]) -> list[str]:
-        """Those of these collections whose rows are to be compared, by name. One whose table is not there stops no other."""
+        """Those of these collections whose rows are to be compared, by name.
+
+        One whose table is not there stops no other.
+        """
         wanted = [name for name in sorted(names) if self.comparison(self.adapters[name]).wanted]
         return [name for name in wanted if is_there(self.adapters[name])]
 
@@ -460,7 +556,9 @@ class Hub:
 
     @in_one_connection
     def freshen(self, collection: str, timeout: float) -> int:
-        """Process what waits in a collection, and wait for what others hold; how much is left after `timeout` seconds."""
+        """Process what waits in a collection, and wait for what others hold;
+        how much is left after `timeout` seconds.
+        """
         until = monotonic() + timeout
         while True:
             if not self._first.in_transaction:  # what is not committed yet is nobody's business
@@ -469,7 +567,11 @@ class Hub:
                         self.sync(None, collections={collection}, until=until)
                 except StoreBusy:
                     _log.warning("The index is busy; the answer is as old as it is.", exc_info=True)
-            if not self.outbox.due(collection) or monotonic() >= until or self._first.in_transaction:
+            if (
+                not self.outbox.due(collection)
+                or monotonic() >= until
+                or self._first.in_transaction
+            ):
                 return self.outbox.waiting(collection)
             sleep(PAUSE)
 
@@ -537,13 +639,21 @@ class Hub:
             with self.at_work(), self._first.connected():
                 if not self._first.in_transaction and self.outbox.exists():
                     self.agreement.consumers.drop(self.outbox.consumer)
-        except Exception:  # noqa: BLE001 - the database may be closed, or gone; the index is forgotten there after a while
-            _log.debug("The application's database could not be told that an index in memory has ended.", exc_info=True)
+        except Exception:  # noqa: BLE001
+            # The database may be closed, or gone; the index is forgotten there after a while.
+            _log.debug(
+                "The application's database could not be told that an index in memory has ended.",
+                exc_info=True,
+            )
 
     @in_one_connection
     def _work(self) -> bool:
-        """What the worker thread does when it is woken, and now and then; whether it has to come back by itself."""
-        active = {name: adapter for name, adapter in self.adapters.items() if name not in self._paused}
+        """What the worker thread does when it is woken, and now and then;
+        whether it has to come back by itself.
+        """
+        active = {
+            name: adapter for name, adapter in self.adapters.items() if name not in self._paused
+        }
         background = {name for name, adapter in active.items() if adapter.strategy == "background"}
         if self.elsewhere or not self.is_installed():
             return bool(background)
@@ -556,14 +666,20 @@ class Hub:
             except BaseException:
                 self._behind_inline = bool(owed)
                 raise
-            self._behind_inline = self._behind_inline or any(self.outbox.waiting(name) for name in owed)
-        unfinished = self._unfinished(name for name, adapter in active.items() if self._compares_by_itself(adapter))
+            self._behind_inline = self._behind_inline or any(
+                self.outbox.waiting(name) for name in owed
+            )
+        unfinished = self._unfinished(
+            name for name, adapter in active.items() if self._compares_by_itself(adapter)
+        )
         if unfinished:
             self.sync(None, collections=unfinished, pending=True)
         return bool(background or unfinished or self._behind_inline)
 
     def _embed_pending(self, limit: int | None = None) -> IngestReport:
-        """What has no vector yet: embedded now, or by the embedder's batch jobs where those are wanted."""
+        """What has no vector yet: embedded now, or by the embedder's batch jobs where
+        those are wanted.
+        """
         from semantic_core.errors import BudgetSpent, EmbedderError
         from semantic_core.protocols import VectorQueue
 
@@ -597,11 +713,16 @@ def once(report: IngestReport) -> IngestReport:
 
 
 def hub_of(core: SemanticCore, adapter: AdapterContract) -> Hub:
-    """The hub of the adapter's database in this core; made at the first call. Raises ConfigError, see `Hub.add`."""
+    """The hub of the adapter's database in this core; made at the first call.
+
+    Raises ConfigError, see `Hub.add`.
+    """
     collection = adapter.declaration.collection
     with _making:
         hubs: Sequence[Hub] = [each for each in core.followers if isinstance(each, Hub)]
-        elsewhere = [each.adapters.get(collection) for each in hubs if each.database != adapter.database]
+        elsewhere = [
+            each.adapters.get(collection) for each in hubs if each.database != adapter.database
+        ]
         for other in filter(None, elsewhere):
             raise ConfigError(
                 f"{adapter} and {other}, of another database, would share one collection.",

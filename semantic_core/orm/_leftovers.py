@@ -1,4 +1,6 @@
-"""What indexes that are no more have left behind: triggers, pending changes, state, and documents nobody feeds any more."""
+"""What indexes that are no more have left behind: triggers, pending changes, state,
+and documents nobody feeds any more.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,10 @@ _log = logging.getLogger("semantic_core.orm")
 class Leftover:
     """What is there of a collection that no index of this application declares.
 
-    collection: its name; where nothing names it any more, the eight hex digits its triggers share. table: what they are on,
-    or it was made from; "" if that is not known. table_there: whether there is such a table. triggers, pending: how many
-    there are. documents: in the index, of all tenants.
+    collection: its name; where nothing names it any more, the eight hex digits its triggers share.
+    table: what they are on, or it was made from; "" if that is not known. table_there: whether
+    there is such a table. triggers, pending: how many there are. documents: in the index, of all
+    tenants.
     """
 
     collection: str
@@ -43,7 +46,9 @@ class Leftover:
 
 @attrs.frozen
 class Forgotten:
-    """What was taken away. documents_left: those of tenants, which only their own front doors reach."""
+    """What was taken away. documents_left: those of tenants,
+    which only their own front doors reach.
+    """
 
     triggers: int
     pending: int
@@ -87,11 +92,21 @@ def leftovers(hub: Hub) -> list[Leftover]:
 
 
 def forget(hub: Hub, collection: str, *, documents: bool = True) -> Forgotten:
-    """Take away what is left of a collection: its triggers, pending changes and state, and its documents too."""
+    """Take away what is left of a collection: its triggers, pending changes and state,
+    and its documents too.
+    """
     from semantic_core.orm._ddl import drop
 
-    mine = [each for each in triggers(hub.execute, hub.dialect) if collection in (_collection_of(each), each.mark)]
-    mine += [each for each in triggers(hub.execute, hub.dialect) if each.mark == _mark(collection) and each not in mine]
+    mine = [
+        each
+        for each in triggers(hub.execute, hub.dialect)
+        if collection in (_collection_of(each), each.mark)
+    ]
+    mine += [
+        each
+        for each in triggers(hub.execute, hub.dialect)
+        if each.mark == _mark(collection) and each not in mine
+    ]
     for trigger in mine:
         hub.execute(drop(hub.dialect, trigger.name), ())
     pending = _counts(hub).get(collection, 0)
@@ -105,7 +120,9 @@ def forget(hub: Hub, collection: str, *, documents: bool = True) -> Forgotten:
 
 
 def forget_gone(hub: Hub) -> list[str]:
-    """Forget collections whose table is gone, dropped or renamed, and that no index declares; which they were."""
+    """Forget collections whose table is gone, dropped or renamed, and that no index declares;
+    which they were.
+    """
     mine = declared_in(hub.core)
     gone = []
     for name, table in _tables(hub).items():
@@ -113,8 +130,8 @@ def forget_gone(hub: Hub) -> list[str]:
             done = forget(hub, name)
             gone.append(name)
             _log.info(
-                "%s is forgotten: its table %s is gone, and no index declares it. Removed: %d triggers, %d pending "
-                "changes, %d documents.",
+                "%s is forgotten: its table %s is gone, and no index declares it. Removed: %d "
+                "triggers, %d pending changes, %d documents.",
                 name,
                 table,
                 done.triggers,
@@ -122,7 +139,11 @@ def forget_gone(hub: Hub) -> list[str]:
                 done.documents,
             )
             if done.documents_left:
-                _log.warning("%d documents of tenants are left in the collection %s.", done.documents_left, name)
+                _log.warning(
+                    "%d documents of tenants are left in the collection %s.",
+                    done.documents_left,
+                    name,
+                )
     return gone
 
 
@@ -133,8 +154,9 @@ def warn_of(hub: Hub) -> None:
         if each.triggers and key not in _told:
             _told.add(key)
             _log.warning(
-                "%s has triggers on %s, and no index here declares it: every write there adds a change nobody works off. If "
-                "its index is gone for good: semantic-core outbox forget %s",
+                "%s has triggers on %s, and no index here declares it: every write there adds a "
+                "change nobody works off. If its index is gone for good: "
+                "semantic-core outbox forget %s",
                 each.collection,
                 each.table,
                 each.collection,

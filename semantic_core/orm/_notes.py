@@ -1,4 +1,6 @@
-"""What an index has to remember besides its tickets: where rows were put, and a few words per collection."""
+"""What an index has to remember besides its tickets: where rows were put,
+and a few words per collection.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ class Notes(Pages):
     consumer: str = ""
 
     def places(self, collection: str, keys: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
-        """Per key, the tenants its row was put at, each with the stamp of that; keys never put anywhere are left out."""
+        """Per key, the tenants its row was put at, each with the stamp of that;
+        keys never put anywhere are left out.
+        """
         found: dict[str, dict[str, int]] = {}
         for chunk in chunks(dict.fromkeys(keys)):
             rows = self._execute(
@@ -41,16 +45,24 @@ class Notes(Pages):
         """Forget where the rows with these keys were put."""
         for chunk in chunks(dict.fromkeys(keys)):
             self._execute(
-                f"DELETE FROM {PLACES} WHERE collection = {self._mark} AND owner IN ({self._marks(len(chunk))})",
+                (
+                    f"DELETE FROM {PLACES} WHERE collection = {self._mark} "
+                    f"AND owner IN ({self._marks(len(chunk))})"
+                ),
                 [collection, *(_address(self.consumer, collection, key) for key in chunk)],
             )
 
     def tenants(self, collection: str, table: Table, tenant_column: str | None) -> list[str]:
-        """The names of tenants, as text, that have a row, a place or a ticket; "" among them where there is none."""
+        """The names of tenants, as text, that have a row, a place or a ticket;
+        "" among them where there is none.
+        """
         found = {
             row[0]
             for source in (OUTBOX, PLACES)
-            for row in self._execute(f"SELECT DISTINCT tenant FROM {source} WHERE collection = {self._mark}", [collection])
+            for row in self._execute(
+                f"SELECT DISTINCT tenant FROM {source} WHERE collection = {self._mark}",
+                [collection],
+            )
         }
         if tenant_column is not None:
             found |= {row[0] for row in self._execute(self._tenants_of(table, tenant_column), ())}
@@ -58,7 +70,10 @@ class Notes(Pages):
 
     def collections(self) -> list[str]:
         """The collections something is remembered of: those with an index that is installed."""
-        rows = self._execute(f"SELECT DISTINCT collection FROM {STATE} WHERE collection <> '' ORDER BY collection", ())
+        rows = self._execute(
+            f"SELECT DISTINCT collection FROM {STATE} WHERE collection <> '' ORDER BY collection",
+            (),
+        )
         return [str(row[0]) for row in rows]
 
     def get_state(self, collection: str, name: str) -> str | None:

@@ -15,25 +15,37 @@ _FROM_TEXT: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("integer", "tinyint", "smallint", "mediumint", "int", "bigint", "year"), int),
     **dict.fromkeys(("real", "float", "double"), float),
     "decimal": Decimal,
-    **dict.fromkeys(("blob", "binary", "varbinary", "tinyblob", "mediumblob", "longblob"), bytes.fromhex),
+    **dict.fromkeys(
+        ("blob", "binary", "varbinary", "tinyblob", "mediumblob", "longblob"), bytes.fromhex
+    ),
 }
-"""Per type of a column (SQLite: of its values), what makes of a key's text a value that compares as the column does."""
+"""Per type of a column (SQLite: of its values), what makes of a key's text a value that compares as
+the column does.
+"""
 
 
 class Pages(Statements):
-    """Keyset paging: never OFFSET over the table, and rows that come or go meanwhile move no page."""
+    """Keyset paging: never OFFSET over the table,
+    and rows that come or go meanwhile move no page.
+    """
 
     def count(self, table: Table) -> int:
         """How many rows the table has."""
         return int(self._value(f"SELECT COUNT(*) FROM {self._plain_table(table)}"))
 
     def keyless(self, table: Table) -> int:
-        """How many of them have a key that is NULL, which SQLite allows: nothing can name them, so they are on no page."""
+        """How many of them have a key that is NULL, which SQLite allows: nothing can name them,
+        so they are on no page.
+        """
         without = " OR ".join(f"t0.{self._name(column)} IS NULL" for column in table.key_columns)
-        return int(self._value(f"SELECT COUNT(*) FROM {self._plain_table(table)} t0 WHERE {without}"))
+        return int(
+            self._value(f"SELECT COUNT(*) FROM {self._plain_table(table)} t0 WHERE {without}")
+        )
 
     def page(self, table: Table, after: str | None, limit: int) -> list[str]:
-        """Up to `limit` keys, as tickets have them, in the table's key order; after: the last key of the page before."""
+        """Up to `limit` keys, as tickets have them, in the table's key order;
+        after: the last key of the page before.
+        """
         where, params = self._between(table, after, None)
         rows = self._execute(
             f"SELECT {self._key(table)} FROM {self._table(table.name)} t0 {where} "
@@ -43,12 +55,17 @@ class Pages(Statements):
         return [str(row[0]) for row in rows]
 
     def _order(self, table: Table) -> str:
-        """The key columns, by their table: a name alone would be that of the text form, which sorts otherwise."""
+        """The key columns, by their table: a name alone would be that of the text form,
+        which sorts otherwise.
+        """
         return ", ".join(f"t0.{self._name(column)}" for column in table.key_columns)
 
     def _tenants_of(self, table: Table, column: str) -> str:
         """A query, without parameters, for the tenants that have rows."""
-        return f"SELECT DISTINCT {tenant_text(self._dialect, 't0', column)} FROM {self._plain_table(table)} t0"
+        return (
+            f"SELECT DISTINCT {tenant_text(self._dialect, 't0', column)} FROM "
+            f"{self._plain_table(table)} t0"
+        )
 
     def _plain_table(self, table: Table) -> str:
         return table_identifier(self._dialect, table.name)
@@ -60,7 +77,9 @@ class Pages(Statements):
         return self._formatted(tenant_text(self._dialect, "t0", column))
 
     def _between(self, table: Table, after: str | None, last: str | None) -> tuple[str, list[Any]]:
-        """A WHERE for the keys after `after` up to and with `last`, None for no bound, and its parameters."""
+        """A WHERE for the keys after `after` up to and with `last`, None for no bound,
+        and its parameters.
+        """
         conditions = [f"t0.{self._name(column)} IS NOT NULL" for column in table.key_columns]
         params: list[Any] = []
         for key, comparison in ((after, ">"), (last, "<=")):
@@ -85,7 +104,9 @@ class Pages(Statements):
         """The type of a key column, in words of the database."""
         if self._dialect == "sqlite":
             name = self._name(column)
-            sql = f"SELECT typeof({name}) FROM {self._table(table.name)} ORDER BY {name} DESC LIMIT 1"
+            sql = (
+                f"SELECT typeof({name}) FROM {self._table(table.name)} ORDER BY {name} DESC LIMIT 1"
+            )
             return str(self._value(sql))
         if self._dialect == "postgresql":
             where = self._formatted(literal(self._dialect, self._plain_table(table)))
@@ -96,7 +117,8 @@ class Pages(Statements):
             return str(self._value(sql, [column]))
         schema, name = split_name(self._dialect, table.name)
         sql = (
-            f"SELECT data_type FROM information_schema.columns WHERE table_schema = COALESCE({self._mark}, DATABASE()) "
-            f"AND table_name = {self._mark} AND column_name = {self._mark}"
+            "SELECT data_type FROM information_schema.columns "
+            f"WHERE table_schema = COALESCE({self._mark}, DATABASE()) AND table_name = "
+            f"{self._mark} AND column_name = {self._mark}"
         )
         return str(self._value(sql, [schema or None, name, column])).lower()

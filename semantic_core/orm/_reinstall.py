@@ -1,4 +1,6 @@
-"""Indexes that are to be installed as soon as that can be done: their table is not there yet, or a migration is at work."""
+"""Indexes that are to be installed as soon as that can be done: their table is not there yet,
+or a migration is at work.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ NO_TABLE = "the table is not there yet"
 
 
 class Reinstall:
-    """The indexes of one hub that wait for it. Safe to share between threads; costs nothing while none waits."""
+    """The indexes of one hub that wait for it.
+
+    Safe to share between threads; costs nothing while none waits.
+    """
 
     def __init__(self) -> None:
         self._waiting: dict[str, BaseORMAdapter] = {}
@@ -39,12 +44,16 @@ class Reinstall:
             self._waiting.pop(adapter.declaration.collection, None)
 
     def settle(self) -> None:
-        """Install those whose table is there. Never raises: an index that cannot be installed yet goes on waiting."""
+        """Install those whose table is there.
+
+        Never raises: an index that cannot be installed yet goes on waiting.
+        """
         for adapter in list(self._waiting.values()):
             try:
                 if is_there(adapter):
                     adapter.install()
-            except Exception as error:  # noqa: BLE001 - whatever is half migrated; the next commit tries again
+            except Exception as error:  # noqa: BLE001
+                # Whatever is half migrated; the next commit tries again.
                 reason = str(error).partition("\n")[0]
                 _log.info("%s is not installed yet: %s", adapter, reason)
 

@@ -18,11 +18,12 @@ HIT = "search_hit"
 
 @attrs.frozen
 class ModelResults(Sequence[T], Generic[T]):
-    """Instances, best first; each has its `SearchHit` as ``search_hit``, and ``hits`` has them in the same order.
+    """Instances, best first; each has its `SearchHit` as ``search_hit``,
+    and ``hits`` has them in the same order.
 
-    mode, degraded, reason, timings: of the search, as `SearchResults` has them; timings holds "rows" as well, the
-    milliseconds spent reading rows. waiting: changes of these rows that the index had not processed when the search began (0
-    after ``fresh=True`` that succeeded).
+    mode, degraded, reason, timings: of the search, as `SearchResults` has them; timings holds
+    "rows" as well, the milliseconds spent reading rows. waiting: changes of these rows that the
+    index had not processed when the search began (0 after ``fresh=True`` that succeeded).
     """
 
     query: str
@@ -49,10 +50,14 @@ class ModelResults(Sequence[T], Generic[T]):
 
 
 def with_hit(instance: Any, hit: SearchHit) -> Any:
-    """The instance, with its hit. One that has no room for attributes stays as it is: `ModelResults.hits` has it."""
+    """The instance, with its hit.
+
+    One that has no room for attributes stays as it is: `ModelResults.hits` has it.
+    """
     try:
         setattr(instance, HIT, hit)
-    except Exception:  # noqa: BLE001 - a model that is frozen, or takes its own fields only, says so as it likes
+    except Exception:  # noqa: BLE001
+        # A model that is frozen, or takes its own fields only, says so as it likes.
         with suppress(AttributeError, TypeError):  # slots
             object.__setattr__(instance, HIT, hit)
     return instance

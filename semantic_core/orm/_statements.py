@@ -1,4 +1,6 @@
-"""What outbox and triggers run their SQL through: one connection's `execute`, one dialect, one mark for parameters."""
+"""What outbox and triggers run their SQL through: one connection's `execute`, one dialect,
+one mark for parameters.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,18 @@ from semantic_core.orm._dialects import check_dialect, identifier, placeholder_o
 from semantic_core.orm._tables import Dialect, Execute
 
 CHUNK = 200
-"""Rows, or keys, one statement names at most; four parameters each stay below the 999 that old SQLite libraries take."""
+"""Rows, or keys, one statement names at most; four parameters each stay below the 999 that old
+SQLite libraries take.
+"""
 
 Item = TypeVar("Item")
 
 
 class Statements:
-    """SQL for one database. Keeps no state, so threads may share it as far as they may share `execute`."""
+    """SQL for one database.
+
+    Keeps no state, so threads may share it as far as they may share `execute`.
+    """
 
     def __init__(self, execute: Execute, dialect: Dialect, placeholder: str = "") -> None:
         self._execute = execute
@@ -27,7 +34,9 @@ class Statements:
         return ", ".join([self._mark] * count)
 
     def _name(self, column: str) -> str:
-        """A column, quoted, for a statement with parameters: drivers that format take a doubled percent sign for one."""
+        """A column, quoted, for a statement with parameters:
+        drivers that format take a doubled percent sign for one.
+        """
         return self._formatted(identifier(self._dialect, column))
 
     def _table(self, name: str) -> str:

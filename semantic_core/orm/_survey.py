@@ -1,4 +1,6 @@
-"""Rows and documents, looked through page by page: which there are, and which are noted to be looked at again."""
+"""Rows and documents, looked through page by page: which there are,
+and which are noted to be looked at again.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def note(adapter: AdapterContract, outbox: SqlOutbox, refs: Iterable[Ref]) -> No
 
 
 def expected(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[Document | Failure]:
-    """The document every row should have, of those that belong into the index; a Failure for one that cannot be made."""
+    """The document every row should have, of those that belong into the index;
+    a Failure for one that cannot be made.
+    """
     name = adapter.declaration.collection
     yield from nameless(adapter, outbox)
     after: str | None = None
@@ -42,7 +46,9 @@ def expected(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[Document |
             try:
                 usable.append(Ref(name, adapter.canonical(key)).key)
             except (ValueError, SemanticCoreError) as error:
-                yield Failure(f"{name}/{key}", "InputError", f"The key {key!r} cannot be used: {error}")
+                yield Failure(
+                    f"{name}/{key}", "InputError", f"The key {key!r} cannot be used: {error}"
+                )
         failed: list[Failure] = []
 
         def unreadable(key: str, error: Exception, into: list[Failure] = failed) -> None:
@@ -50,7 +56,9 @@ def expected(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[Document |
 
         for key, instance in adapter.rows(usable, unreadable):
             made = adapter.made(key, instance)
-            if isinstance(made, Failure) or (made and (made.ref.tenant or adapter.declaration.tenant is None)):
+            if isinstance(made, Failure) or (
+                made and (made.ref.tenant or adapter.declaration.tenant is None)
+            ):
                 yield made
         yield from failed
 
@@ -71,7 +79,9 @@ def indexed(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[list[Ref]]:
     for core in front_doors(adapter, outbox):
         offset = 0
         while True:
-            page = core.documents(offset=offset, limit=PAGE, collections=[adapter.declaration.collection])
+            page = core.documents(
+                offset=offset, limit=PAGE, collections=[adapter.declaration.collection]
+            )
             if not page:
                 break
             yield [summary.ref for summary in page]

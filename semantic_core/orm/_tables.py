@@ -1,4 +1,6 @@
-"""What an adapter says about a model's table, and what an index wants to hear of: the records triggers are made from."""
+"""What an adapter says about a model's table, and what an index wants to hear of:
+the records triggers are made from.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +31,13 @@ class Through:
 
 @attrs.frozen
 class Relation:
-    """Rows of another table that belong to a row of this one: joined where this.`own` = other.`theirs`.
+    """Rows of another table that belong to a row of this one:
+    joined where this.`own` = other.`theirs`.
 
-    model: the model of the other table. own, theirs: column names. A foreign key: article.author_id and author.id;
-    the same one from the other side: author.id and article.author_id. through: the table that joins the two, for a
-    many-to-many relation: article.id = tagging.article_id and tagging.tag_id = tag.id.
+    model: the model of the other table. own, theirs: column names. A foreign key: article.author_id
+    and author.id; the same one from the other side: author.id and article.author_id. through: the
+    table that joins the two, for a many-to-many relation: article.id = tagging.article_id and
+    tagging.tag_id = tag.id.
     """
 
     model: type
@@ -47,13 +51,14 @@ class Table:
     """The table behind a model.
 
     name: of the table; "schema.table" where there is a schema.
-    key: per attribute of the primary key, what parses its text form (as the database casts it; bytes in lower-case hex, on
-    PostgreSQL with a ``\\x`` before) into the Python value.
+    key: per attribute of the primary key, what parses its text form (as the database casts it;
+    bytes in lower-case hex, on PostgreSQL with a ``\\x`` before) into the Python value.
     Several are a composite key, in this order.
-    columns: attribute that holds the raw value -> column name; for a foreign key, the attribute of the id.
+    columns: attribute that holds the raw value -> column name; for a foreign key, the attribute of
+    the id.
     relations: attribute -> related rows: foreign keys, their other sides, many-to-many relations.
-    bases: the parents' tables in joined inheritance, nearest first. part: a name for the rows of this model where they
-    share a table with those of its parent; "" where the table is its own.
+    bases: the parents' tables in joined inheritance, nearest first. part: a name for the rows of
+    this model where they share a table with those of its parent; "" where the table is its own.
     """
 
     name: str
@@ -76,10 +81,11 @@ class Table:
 
 @attrs.frozen
 class Join:
-    """One step of a way from row to row: to the rows of `table` whose `theirs` is what `own` is here; column names.
+    """One step of a way from row to row: to the rows of `table` whose `theirs` is what `own` is
+    here; column names.
 
-    inserts: whether a new row there can belong to rows that are here already. Not so for the other end of an enforced
-    foreign key; saying so spares each insert there a look-up here.
+    inserts: whether a new row there can belong to rows that are here already. Not so for the other
+    end of an enforced foreign key; saying so spares each insert there a look-up here.
     """
 
     table: str
@@ -90,7 +96,8 @@ class Join:
 
 @attrs.frozen
 class RelatedWatch:
-    """Rows of another table that a document is made of too: the way there, and the columns read at its end.
+    """Rows of another table that a document is made of too: the way there,
+    and the columns read at its end.
 
     columns: () if only which rows there are matters.
     """
@@ -103,8 +110,10 @@ class RelatedWatch:
 class Watch:
     """What one collection wants to hear of.
 
-    columns: own columns its documents are made of; the key, the tenant's and those of joins are watched anyhow.
-    tenant: own column that names the tenant; None if none does. everything: whether every column of `table` is watched.
+    columns: own columns its documents are made of; the key, the tenant's and those of joins are
+    watched anyhow.
+    tenant: own column that names the tenant; None if none does. everything: whether every column of
+    `table` is watched.
     """
 
     collection: str

@@ -1,4 +1,6 @@
-"""Tickets on their way from the outbox to the core: addresses as the database writes them become refs."""
+"""Tickets on their way from the outbox to the core:
+addresses as the database writes them become refs.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,17 @@ if TYPE_CHECKING:
     from semantic_core.orm.outbox import SqlOutbox, Ticket
 
 WHOLE = ""
-"""The key of a ticket for a whole collection: its documents are compared with the rows there are."""
+"""The key of a ticket for a whole collection:
+its documents are compared with the rows there are.
+"""
 
 
 class Tickets:
     """One taking from an outbox; keeps `protocols.Outbox`, with stamps for numbers.
 
-    taken: how many tickets it took. compare: called with a collection whose rows are all to be compared. lease: see
-    `SqlOutbox.claim`. again: whether what the store refuses is looked at anew at once; else it has failed.
+    taken: how many tickets it took. compare: called with a collection whose rows are all to be
+    compared. lease: see `SqlOutbox.claim`. again: whether what the store refuses is looked at anew
+    at once; else it has failed.
     """
 
     def __init__(
@@ -48,7 +53,10 @@ class Tickets:
         self.taken = 0
 
     def take(self, limit: int) -> Sequence[tuple[int, Ref]]:
-        """See `Outbox.take`. Tickets of whole tables are worked off here: all rows of the collection are compared."""
+        """See `Outbox.take`.
+
+        Tickets of whole tables are worked off here: all rows of the collection are compared.
+        """
         tickets = self._outbox.claim(limit, collections=set(self._adapters), lease=self._lease)
         self.taken += len(tickets)
         self._open |= {ticket.number: ticket for ticket in tickets}
@@ -57,7 +65,11 @@ class Tickets:
         by_collection: dict[str, list[Ticket]] = defaultdict(list)
         for ticket in tickets:
             by_collection[ticket.collection].append(ticket)
-        found = [address for name, group in by_collection.items() for address in self._refs(self._adapters[name], group)]
+        found = [
+            address
+            for name, group in by_collection.items()
+            for address in self._refs(self._adapters[name], group)
+        ]
         return [(stamp_of(self._epoch, number), ref) for number, ref in found]
 
     @contextmanager
@@ -110,7 +122,9 @@ class Tickets:
         """Something newer was in the way: have these looked at anew, under larger numbers."""
         for number in sorted(numbers):
             ticket = self._open[number]
-            self._outbox.add(ticket.collection, [ticket.key], ticket.tenant, consumer=self._outbox.consumer)
+            self._outbox.add(
+                ticket.collection, [ticket.key], ticket.tenant, consumer=self._outbox.consumer
+            )
         self._done(numbers)
 
     def _close(self, numbers: Collection[int]) -> None:
@@ -149,19 +163,28 @@ class Tickets:
         tenants = placed(adapter, self._outbox, stamps)
         self._done([number for number, key in keys.items() if not tenants[key]])
         name = adapter.declaration.collection
-        return [(number, Ref(name, key, tenant)) for number, key in keys.items() for tenant in tenants[key]]
+        return [
+            (number, Ref(name, key, tenant))
+            for number, key in keys.items()
+            for tenant in tenants[key]
+        ]
 
 
-def placed(adapter: AdapterContract, outbox: SqlOutbox, stamps: Mapping[str, int]) -> Mapping[str, Sequence[str]]:
-    """For rows whose tenant only the row itself tells: per key the tenants it belongs to now and was put at before; none
-    where a later change has the row.
+def placed(
+    adapter: AdapterContract, outbox: SqlOutbox, stamps: Mapping[str, int]
+) -> Mapping[str, Sequence[str]]:
+    """For rows whose tenant only the row itself tells: per key the tenants it belongs to now and
+    was put at before; none where a later change has the row.
 
-    Each place is written down before the document goes there, with the number of its ticket; whoever comes later sees it
-    and clears it, and who sees a later one leaves the row to that one.
+    Each place is written down before the document goes there, with the number of its ticket;
+    whoever comes later sees it and clears it, and who sees a later one leaves the row to that one.
     """
     name = adapter.declaration.collection
-    # All are read before any is written down: `load` may keep a connection, perhaps the only one, while it runs.
-    owners = [(key, adapter.declaration.tenant_of(instance)) for key, instance in adapter.rows(stamps)]
+    # All are read before any is written down: `load` may keep a connection, perhaps the only one,
+    # while it runs.
+    owners = [
+        (key, adapter.declaration.tenant_of(instance)) for key, instance in adapter.rows(stamps)
+    ]
     for key, tenant in owners:
         if tenant and key in stamps:
             outbox.put_place(name, key, tenant, stamps[key])

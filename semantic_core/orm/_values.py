@@ -1,8 +1,8 @@
 """Values of rows as the index keeps them: text to search in, metadata to ask for.
 
 Text: any value is written as a person would read it; None is nothing; a list is a line per item.
-Metadata: dates and times become ISO 8601 text (those with a time zone in UTC, so that they sort), decimals numbers, UUIDs
-and enumerations their value, JSON objects JSON text; None is left out.
+Metadata: dates and times become ISO 8601 text (those with a time zone in UTC, so that they sort),
+decimals numbers, UUIDs and enumerations their value, JSON objects JSON text; None is left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from semantic_core._checks import INT64, Value
 from semantic_core.errors import InputError
 
 FieldPath = str | Callable[[Any], object]
-"""A field: its name, a dotted path through related rows ("author.name"), or a callable given the instance."""
+"""A field: its name, a dotted path through related rows ("author.name"),
+or a callable given the instance.
+"""
 
 
 IsRow = Callable[[object], bool]
@@ -34,7 +36,9 @@ def never(value: object) -> bool:
 
 
 def read(instance: object, field: FieldPath, is_row: IsRow = never) -> list[Any]:
-    """The values a field of an instance has: one, none if something on the way is None, many through a to-many relation."""
+    """The values a field of an instance has: one, none if something on the way is None, many
+    through a to-many relation.
+    """
     if callable(field):
         return _unfolded(field(instance), is_row)
     found = [instance]
@@ -49,7 +53,8 @@ def _attribute(instance: object, name: str) -> object:
     try:
         return getattr(instance, name)
     except Exception as error:
-        if type(error).__name__.endswith("DoesNotExist"):  # how Django and Peewee tell that a related row is gone
+        # How Django and Peewee tell that a related row is gone.
+        if type(error).__name__.endswith("DoesNotExist"):
             return None
         raise
 
@@ -63,7 +68,9 @@ def _unfolded(value: object, is_row: IsRow) -> list[Any]:
     every = getattr(value, "all", None)
     if callable(every) and not isinstance(value, type) and hasattr(value, "filter"):
         value = every()
-    if isinstance(value, str | bytes | bytearray | memoryview | Mapping) or not isinstance(value, Iterable):
+    if isinstance(value, str | bytes | bytearray | memoryview | Mapping) or not isinstance(
+        value, Iterable
+    ):
         return [value]
     return [item for item in value if item is not None]
 
@@ -79,7 +86,9 @@ def as_text(value: object) -> str:
             hint="Map a callable that decodes it.",
         )
     if isinstance(plain, Mapping | list | tuple):
-        return "\n".join(filter(None, map(as_text, plain.values() if isinstance(plain, Mapping) else plain)))
+        return "\n".join(
+            filter(None, map(as_text, plain.values() if isinstance(plain, Mapping) else plain))
+        )
     return str(plain)
 
 
@@ -96,7 +105,10 @@ def scalar(value: object) -> str | bool | int | float:
     """One value of a row, or of a ``where``, as it is kept. Raises InputError for bytes."""
     plain = _plain(value)
     if isinstance(plain, bytes | bytearray | memoryview):
-        raise InputError(f"Metadata cannot be {type(value).__name__}.", hint="Map a callable that makes text of it.")
+        raise InputError(
+            f"Metadata cannot be {type(value).__name__}.",
+            hint="Map a callable that makes text of it.",
+        )
     if isinstance(plain, bool | str):
         return plain
     if isinstance(plain, int):
@@ -121,7 +133,9 @@ def _plain(value: object) -> object:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, Decimal):
-        return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+        return (
+            int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+        )
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, set | frozenset):
@@ -133,5 +147,8 @@ _HEX = re.compile(r"[0-9a-f]{32}")
 
 
 def canonical_tenant(text: str) -> str:
-    """A tenant's name as documents have it. Some databases write a UUID without its dashes; then they are put in."""
+    """A tenant's name as documents have it.
+
+    Some databases write a UUID without its dashes; then they are put in.
+    """
     return str(UUID(text)) if _HEX.fullmatch(text) else text

@@ -1,4 +1,6 @@
-"""From a declaration to what its triggers listen to: own columns, parents' columns, and columns of related rows."""
+"""From a declaration to what its triggers listen to: own columns, parents' columns,
+and columns of related rows.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,10 @@ from semantic_core.orm.triggers import Join, RelatedWatch, Watch
 
 
 def watch(adapter: AdapterContract) -> Watch:
-    """What the adapter's index wants to hear of. Raises ConfigError for a field no column of which is known."""
+    """What the adapter's index wants to hear of.
+
+    Raises ConfigError for a field no column of which is known.
+    """
     table, said = adapter.table, adapter.declaration
     own: list[str] = []
     related: dict[tuple[Join, ...], set[str]] = {}
@@ -17,7 +22,10 @@ def watch(adapter: AdapterContract) -> Watch:
         read = _columns(adapter, table, path.split("."), ())
         if read is None and said.watch_fields is None:
             raise ConfigError(
-                f"{adapter.model.__name__}.{path} is no column, so its triggers cannot know what it is made of.",
+                (
+                    f"{adapter.model.__name__}.{path} is no column, so its triggers cannot know "
+                    "what it is made of."
+                ),
                 hint='Name the columns it reads: watch_fields=["title", "author.name"].',
             )
         for joins, column in read or ():
@@ -34,7 +42,9 @@ def watch(adapter: AdapterContract) -> Watch:
         table=table,
         columns=columns,
         tenant=adapter.tenant_column,
-        related=tuple(RelatedWatch(joins, tuple(sorted(columns))) for joins, columns in related.items()),
+        related=tuple(
+            RelatedWatch(joins, tuple(sorted(columns))) for joins, columns in related.items()
+        ),
         everything=said.reads_anything,
     )
 
@@ -42,7 +52,9 @@ def watch(adapter: AdapterContract) -> Watch:
 def _columns(
     adapter: AdapterContract, table: Table, parts: list[str], joins: tuple[Join, ...]
 ) -> list[tuple[tuple[Join, ...], str]] | None:
-    """(way there, column) of everything a change of which changes the value of this path; None if that cannot be told."""
+    """(way there, column) of everything a change of which changes the value of this path;
+    None if that cannot be told.
+    """
     name, rest = parts[0], parts[1:]
     if name in table.columns:
         return [(joins, table.columns[name])]
@@ -62,7 +74,9 @@ def _columns(
     return None
 
 
-def _join(adapter: AdapterContract, relation: Relation, joins: tuple[Join, ...]) -> tuple[Table, tuple[Join, ...]]:
+def _join(
+    adapter: AdapterContract, relation: Relation, joins: tuple[Join, ...]
+) -> tuple[Table, tuple[Join, ...]]:
     there, through = adapter.inspect(relation.model), relation.through
     if through is None:
         return there, (*joins, Join(there.name, relation.own, relation.theirs))
@@ -70,5 +84,7 @@ def _join(adapter: AdapterContract, relation: Relation, joins: tuple[Join, ...])
     return there, (*joins, between, Join(there.name, through.theirs, relation.theirs))
 
 
-def _bases(adapter: AdapterContract, table: Table, joins: tuple[Join, ...]) -> list[tuple[Table, tuple[Join, ...]]]:
+def _bases(
+    adapter: AdapterContract, table: Table, joins: tuple[Join, ...]
+) -> list[tuple[Table, tuple[Join, ...]]]:
     return [_join(adapter, relation, joins) for relation in table.bases]

@@ -1,4 +1,6 @@
-"""``where`` of a model's search: names are checked against the declaration, values are written as metadata keeps them."""
+"""``where`` of a model's search: names are checked against the declaration,
+values are written as metadata keeps them.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ def checked_where(adapter: AdapterContract, where: Mapping[str, Any] | Filter | 
     for condition in asked.conditions:
         if condition.key not in known:
             raise FilterInvalid(
-                f"{condition.key!r} is no metadata field of {adapter}; there are {', '.join(known) or 'none'}."
-                f"{did_you_mean(condition.key, known)}",
+                f"{condition.key!r} is no metadata field of {adapter}; there are "
+                f"{', '.join(known) or 'none'}.{did_you_mean(condition.key, known)}",
                 hint=f"Write metadata_fields=[..., {condition.key!r}] in its SemanticIndex.",
             )
     return asked

@@ -16,10 +16,12 @@ _log = logging.getLogger("semantic_core.orm")
 
 
 class Worker:
-    """Calls ``work()`` when woken and every INTERVAL seconds; ``release()`` once there is nothing more to do.
+    """Calls ``work()`` when woken and every INTERVAL seconds;
+    ``release()`` once there is nothing more to do.
 
-    work: says whether it wants to be called again by itself; if not, the thread ends, and the next `wake` begins another.
-    Starts with the first `wake`, also in a child process after a fork. A failure is logged, and the pause doubles.
+    work: says whether it wants to be called again by itself; if not, the thread ends, and the next
+    `wake` begins another. Starts with the first `wake`, also in a child process after a fork. A
+    failure is logged, and the pause doubles.
     """
 
     def __init__(self, work: Callable[[], bool], release: Callable[[], None]) -> None:
@@ -37,7 +39,9 @@ class Worker:
                 return
             if self._thread is None or self._process != os.getpid() or not self._thread.is_alive():
                 self._woken, self._process = threading.Event(), os.getpid()
-                self._thread = threading.Thread(target=self._run, name="semantic-core-sync", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name="semantic-core-sync", daemon=True
+                )
                 self._thread.start()
             self._woken.set()
 
@@ -62,9 +66,12 @@ class Worker:
             try:
                 again = self._do()
                 pause = INTERVAL
-            except Exception:  # noqa: BLE001 - whatever the store or the database raised; the tickets wait, and it tries again
+            except Exception:  # noqa: BLE001
+                # Whatever the store or the database raised; the tickets wait, and it tries again.
                 pause = min(pause * 2, LONGEST_PAUSE)
-                _log.warning("Changes could not be worked off; next try in %.0f s.", pause, exc_info=True)
+                _log.warning(
+                    "Changes could not be worked off; next try in %.0f s.", pause, exc_info=True
+                )
             finally:
                 self._release()
             if not again and self._ended():

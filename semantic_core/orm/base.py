@@ -1,4 +1,7 @@
-"""What an adapter is: `BaseORMAdapter`. A subclass says how its ORM reads, writes and commits; everything else is here."""
+"""What an adapter is: `BaseORMAdapter`.
+
+A subclass says how its ORM reads, writes and commits; everything else is here.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,13 @@ from semantic_core.filters import Filter
 from semantic_core.orm import _care
 from semantic_core.orm._agreement import FIRST_TIME
 from semantic_core.orm._compare import PAGE, ReindexProgress
-from semantic_core.orm._contract import AdapterContract, Backfill, CaptureMode, Strategy, in_one_connection
+from semantic_core.orm._contract import (
+    AdapterContract,
+    Backfill,
+    CaptureMode,
+    Strategy,
+    in_one_connection,
+)
 from semantic_core.orm._declaration import Declaration
 from semantic_core.orm._hub import Hub, IndexStatus, hub_of
 from semantic_core.orm._leftovers import TABLE, forget_gone
@@ -43,7 +52,9 @@ STRATEGIES: tuple[Strategy, ...] = ("inline", "background", "manual")
 BACKFILLS: tuple[Backfill, ...] = ("background", "now", "off")
 
 MOST_GONE = 2_000
-"""Documents without a row that a search goes past to fill its limit; an answer that meets more says so."""
+"""Documents without a row that a search goes past to fill its limit;
+an answer that meets more says so.
+"""
 LEAST_PAGE = 200
 """Hits asked for at least, once it turns out that rows are gone."""
 MOST_REACHED = 10_000
@@ -56,10 +67,11 @@ class BaseORMAdapter(AdapterContract):
     """Keeps one index of one model in step with its rows, and searches it.
 
     model: a class of the ORM. core: where documents go. declaration: what of a row is indexed.
-    capture: "triggers" sees every write to the table, whoever makes it; "events" sees what the ORM tells, and never bulk
-    statements or other programs. sync: when changes are worked off: "inline" right after the commit, in the same thread;
-    "background" by a thread of this process; "manual" by `SemanticCore.sync` or ``semantic-core worker``. None takes
-    "inline" for an embedder that runs in this process (it says so with ``is_local = True``), "background" for others.
+    capture: "triggers" sees every write to the table, whoever makes it; "events" sees what the ORM
+    tells, and never bulk statements or other programs. sync: when changes are worked off: "inline"
+    right after the commit, in the same thread; "background" by a thread of this process; "manual"
+    by `SemanticCore.sync` or ``semantic-core worker``. None takes "inline" for an embedder that
+    runs in this process (it says so with ``is_local = True``), "background" for others.
 
     A new adapter touches nothing; `install` sets up its tables and triggers.
     """
@@ -88,7 +100,10 @@ class BaseORMAdapter(AdapterContract):
                     f"The index keeps tenants apart, and {self} does not say whose its rows are.",
                     hint='Write SemanticIndex(..., tenant="field").',
                 )
-            raise ConfigError(f"{self} names a tenant, and the index keeps none.", hint="Create it with multi_tenant=True.")
+            raise ConfigError(
+                f"{self} names a tenant, and the index keeps none.",
+                hint="Create it with multi_tenant=True.",
+            )
 
     @classmethod
     def bind(
@@ -105,9 +120,9 @@ class BaseORMAdapter(AdapterContract):
     ) -> Self:
         """An adapter for this model, which joins the others of its database. Touches no database.
 
-        name: of the attribute it is declared as. collection: None names it like the table, and "table.name" for an index
-        that is not called "search". adapter_options: of the adapter class. declaration: as for `Declaration.of`. Raises
-        ConfigError.
+        name: of the attribute it is declared as. collection: None names it like the table, and
+        "table.name" for an index that is not called "search". adapter_options: of the adapter
+        class. declaration: as for `Declaration.of`. Raises ConfigError.
         """
         said = Declaration.of(collection or "", name=name, **declaration)
         adapter = cls(model, core, said, capture=capture, sync=sync, **(adapter_options or {}))
@@ -124,7 +139,7 @@ class BaseORMAdapter(AdapterContract):
 
         return SemanticCore.from_config(usually=usually)
 
-    # --- what every adapter can do -----------------------------------------------------------------------------------
+    # --- what every adapter can do ----------------------------------------------------------------
 
     @in_one_connection
     def search(
@@ -139,13 +154,15 @@ class BaseORMAdapter(AdapterContract):
         fresh: bool = False,
         timeout: float = 5.0,
     ) -> ModelResults[Any]:
-        """The best `limit` rows, after `offset` better ones; each instance has its `SearchHit` as ``search_hit``.
+        """The best `limit` rows, after `offset` better ones;
+        each instance has its `SearchHit` as ``search_hit``.
 
-        where: conditions on metadata_fields, see `semantic_core.filters`; an instance stands for its key. tenant: whose
-        rows, for an index that keeps tenants. fresh: work off waiting changes first, for `timeout` seconds at most; words of
-        what was just committed are found even when the embedder is away. Rows that are gone, or no longer belong into the
-        index, are left out, and the limit is filled with the next best. Raises InputError, FilterInvalid, TenantRequired,
-        StoreError.
+        where: conditions on metadata_fields, see `semantic_core.filters`; an instance stands for
+        its key. tenant: whose rows, for an index that keeps tenants. fresh: work off waiting
+        changes first, for `timeout` seconds at most; words of what was just committed are found
+        even when the embedder is away. Rows that are gone, or no longer belong into the index, are
+        left out, and the limit is filled with the next best. Raises InputError, FilterInvalid,
+        TenantRequired, StoreError.
         """
         size = check_count("limit", limit, 1) + check_count("offset", offset)
         core = self._core_of(tenant)
@@ -153,7 +170,11 @@ class BaseORMAdapter(AdapterContract):
         if self.same_transaction and self.in_transaction:
             self.hub.write_words()
         self.hub.look()
-        waiting = self.hub.freshen(self.declaration.collection, timeout) if fresh else self.hub.waiting(self)
+        waiting = (
+            self.hub.freshen(self.declaration.collection, timeout)
+            if fresh
+            else self.hub.waiting(self)
+        )
         behind = self.hub.behind(self)
         if behind:
             self.hub.compare_in_background()
@@ -166,7 +187,12 @@ class BaseORMAdapter(AdapterContract):
         seen, page = 0, size
         while True:
             found = core.search(
-                query, limit=page, mode=mode, where=asked, offset=seen, collections=[self.declaration.collection]
+                query,
+                limit=page,
+                mode=mode,
+                where=asked,
+                offset=seen,
+                collections=[self.declaration.collection],
             )
             started = perf_counter()
             live = self._live(found.hits, unreadable)
@@ -176,13 +202,21 @@ class BaseORMAdapter(AdapterContract):
             rows += [instance for instance, _ in live]
             hits += [hit for _, hit in live]
             there = {hit.ref for _, hit in live}
-            gone += [hit.ref for hit in found.hits if hit.ref not in there and hit.ref.key not in unreadable]
+            gone += [
+                hit.ref
+                for hit in found.hits
+                if hit.ref not in there and hit.ref.key not in unreadable
+            ]
             seen += len(found)
             if len(rows) >= size or len(found) < page:
                 break
-            page = min(max(page * 4, LEAST_PAGE), MOST_REACHED - seen)  # rows are gone: look further, in growing steps
+            # Rows are gone: look further, in growing steps.
+            page = min(max(page * 4, LEAST_PAGE), MOST_REACHED - seen)
             if page < 1 or len(gone) >= MOST_GONE:
-                reasons.append(f"more than {len(gone):,} documents found have no row any more, so fewer rows are given")
+                reasons.append(
+                    f"more than {len(gone):,} documents found have no row any more, "
+                    "so fewer rows are given"
+                )
                 break
         self._report_gone(gone)
         rows, hits = rows[offset:size], hits[offset:size]
@@ -190,21 +224,30 @@ class BaseORMAdapter(AdapterContract):
             with_hit(instance, hit)
         reason = "; ".join(each for each in (*reasons, found.reason) if each)
         return ModelResults(
-            query, tuple(rows), tuple(hits), found.mode, bool(reason), reason, waiting=waiting, timings=spent
+            query,
+            tuple(rows),
+            tuple(hits),
+            found.mode,
+            bool(reason),
+            reason,
+            waiting=waiting,
+            timings=spent,
         )
 
     __call__ = search
 
     @in_one_connection
     def install(self, *, backfill: Backfill | None = None) -> bool:
-        """Create what the index needs in the application's database: its outbox, and its triggers (or events).
+        """Create what the index needs in the application's database: its outbox,
+        and its triggers (or events).
 
-        Rows that are there already are brought into the index, and so are all rows if index or database turn out to be
-        restored, copied or new. backfill: when; "background": by a thread of this process (of an index with sync="manual",
-        by whoever works its changes off); "now": before this returns; "off": when `reindex`, `SemanticCore.sync` or a worker
-        is called; None leaves it as it was, "background" at first. Until then answers are ``degraded`` and say so.
-        While the model has no table, nothing is done; it is made up for at the next commit that is heard. Idempotent; True
-        if anything changed. Raises what the database raises.
+        Rows that are there already are brought into the index, and so are all rows if index or
+        database turn out to be restored, copied or new. backfill: when; "background": by a thread
+        of this process (of an index with sync="manual", by whoever works its changes off); "now":
+        before this returns; "off": when `reindex`, `SemanticCore.sync` or a worker is called; None
+        leaves it as it was, "background" at first. Until then answers are ``degraded`` and say so.
+        While the model has no table, nothing is done; it is made up for at the next commit that is
+        heard. Idempotent; True if anything changed. Raises what the database raises.
         """
         if backfill is not None:
             self.backfill = _one_of("backfill", backfill, BACKFILLS)
@@ -216,7 +259,9 @@ class BaseORMAdapter(AdapterContract):
         self.uninstalled = False
         with hub.at_work():
             hub.outbox.create()
-            other = "" if self.same_transaction else hub.agreement.stranger(self.declaration.collection)
+            other = (
+                "" if self.same_transaction else hub.agreement.stranger(self.declaration.collection)
+            )
         if other:
             hub = self._keep_in_memory(other)
         hub.at_home = True
@@ -234,8 +279,12 @@ class BaseORMAdapter(AdapterContract):
         if comparison.wanted:
             changed = True
             state = comparison.state
-            if not comparison.settle_if_empty() and (state is None or state.declared != comparison.declared):
-                comparison.begin(FIRST_TIME if state is None else "what its documents are made of has changed")
+            if not comparison.settle_if_empty() and (
+                state is None or state.declared != comparison.declared
+            ):
+                comparison.begin(
+                    FIRST_TIME if state is None else "what its documents are made of has changed"
+                )
         if self.backfill == "now" and comparison.wanted:
             hub.sync(None, collections={self.declaration.collection})
         hub.compare_in_background()
@@ -247,11 +296,14 @@ class BaseORMAdapter(AdapterContract):
         return changed
 
     def _keep_in_memory(self, other: str) -> Hub:
-        """Have this index in memory from now on; other: the database whose index the given one is."""
+        """Have this index in memory from now on;
+        other: the database whose index the given one is.
+        """
         hub = self.hub
         _log.warning(
-            "%s: the index at %r is that of another database, %r. For this one, %r, an index in memory is kept as long as "
-            "the process lasts. Give it one of its own to keep it: path=, or SEMANTIC_CORE_PATH.",
+            "%s: the index at %r is that of another database, %r. For this one, %r, an index in "
+            "memory is kept as long as the process lasts. Give it one of its own to keep it: "
+            "path=, or SEMANTIC_CORE_PATH.",
             self,
             hub.agreement.index.location,
             other,
@@ -263,8 +315,9 @@ class BaseORMAdapter(AdapterContract):
         return self.hub
 
     def _install_triggers(self) -> bool:
-        """Whether anything changed. Where some went since the last time (a migration made a table anew, and SQLite dropped
-        them with the old one), what happened meanwhile was not seen: so every index compares every row."""
+        """Whether anything changed. Where some went since the last time (a migration made a table
+        anew, and SQLite dropped them with the old one), what happened meanwhile was not seen: so
+        every index compares every row."""
         outbox, name = self.hub.outbox, self.declaration.collection
         known = outbox.get_state(name, _INSTALLED)
         before = (known or "").split()
@@ -276,7 +329,11 @@ class BaseORMAdapter(AdapterContract):
             state = comparison.state
             if state is not None:  # what it has looked at so far may have changed unseen
                 finished = state.phase == "done"
-                comparison.begin("triggers were gone for a while, and changes went unseen" if finished else state.why)
+                comparison.begin(
+                    "triggers were gone for a while, and changes went unseen"
+                    if finished
+                    else state.why
+                )
                 self.hub.agreement.leave_copies_behind()
             for other in self.hub.agreement.consumers.every():
                 if other.consumer != outbox.consumer:
@@ -287,10 +344,13 @@ class BaseORMAdapter(AdapterContract):
 
     @in_one_connection
     def uninstall(self, *, forget: bool = True) -> None:
-        """Remove the triggers (or events) of this index, and what is noted of it. Its documents stay.
+        """Remove the triggers (or events) of this index, and what is noted of it.
 
-        forget: False takes only the triggers away, for a migration that makes tables anew: SQLite renames none while a
-        trigger of another table speaks of it. `install` then looks at every row again.
+        Its documents stay.
+
+        forget: False takes only the triggers away, for a migration that makes tables anew: SQLite
+        renames none while a trigger of another table speaks of it. `install` then looks at every
+        row again.
         """
         self._installed = False
         self.hub.reinstall.done(self)
@@ -309,16 +369,19 @@ class BaseORMAdapter(AdapterContract):
                     self.hub.agreement.forget(self.declaration.collection)
 
     def before_statement(self, sql: str) -> None:
-        """For adapters: tell of a statement that is about to run on the connection `execute` uses, and may be DDL.
+        """For adapters: tell of a statement that is about to run on the connection `execute` uses,
+        and may be DDL.
 
-        Where it would break a trigger or be broken by one, triggers make way, see `semantic_core.orm.migrations`; at the
-        next commit that is heard they come back, and every row is looked at again.
+        Where it would break a trigger or be broken by one, triggers make way, see
+        `semantic_core.orm.migrations`; at the next commit that is heard they come back, and every
+        row is looked at again.
         """
         went = make_way(sql, self.execute, self.dialect)
         if self.hub._closed or not (went or changes_tables(sql)):
             return
         for adapter in self._captured_by_triggers():
-            if went or (adapter._installed and not adapter.capturing):  # another core of this process made way
+            # Another core of this process made way.
+            if went or (adapter._installed and not adapter.capturing):
                 self.hub.reinstall.later(adapter)
 
     def _captured_by_triggers(self) -> list[BaseORMAdapter]:
@@ -328,10 +391,12 @@ class BaseORMAdapter(AdapterContract):
 
     @contextmanager
     def migrating(self) -> Iterator[None]:
-        """Within it, tables may be changed however a migration likes: no trigger of this database is in its way.
+        """Within it, tables may be changed however a migration likes:
+        no trigger of this database is in its way.
 
-        Afterwards the triggers of all indexes of the database that are bound here are put back, and every row and document
-        is looked at again. Not within a transaction on MySQL, which commits it.
+        Afterwards the triggers of all indexes of the database that are bound here are put back, and
+        every row and document is looked at again. Not within a transaction on MySQL, which commits
+        it.
         """
         remove_triggers(self.execute, self.dialect)
         try:
@@ -342,7 +407,9 @@ class BaseORMAdapter(AdapterContract):
 
     @in_one_connection
     def changed(self, *instances: Any, execute: Execute | None = None) -> None:
-        """Note that these rows were written or deleted, or are about to be. execute: of the transaction that does it."""
+        """Note that these rows were written or deleted, or are about to be. execute: of the
+        transaction that does it.
+        """
         by_tenant: dict[str, list[str]] = {}
         for instance in instances:
             tenant = "" if self.places_rows else self.declaration.tenant_of(instance)
@@ -362,23 +429,32 @@ class BaseORMAdapter(AdapterContract):
         resume: bool = True,
         batch: int = PAGE,
     ) -> IngestReport:
-        """Bring every row into the index again, and take out what has no row. Search works meanwhile, with no gap.
+        """Bring every row into the index again, and take out what has no row.
 
-        progress: called after each batch of rows. resume: go on where an interrupted run ended, be it of this method or in
-        the background; False begins at the first row, and writes what the rows say whatever the index says of its age. What
-        has not changed costs a comparison and is never embedded again. Where another process is comparing the rows of this
-        index already, it is waited for.
+        Search works meanwhile, with no gap.
+
+        progress: called after each batch of rows. resume: go on where an interrupted run ended, be
+        it of this method or in the background; False begins at the first row, and writes what the
+        rows say whatever the index says of its age. What has not changed costs a comparison and is
+        never embedded again. Where another process is comparing the rows of this index already, it
+        is waited for.
         """
         return _care.reindex(self, self.hub, progress, resume=resume, batch=batch)
 
     @in_one_connection
     def verify(self) -> _care.VerifyReport:
-        """Compare every row with the index; changes that wait to be worked off are no difference. Changes nothing."""
+        """Compare every row with the index; changes that wait to be worked off are no difference.
+
+        Changes nothing.
+        """
         return _care.verify(self, self.hub)
 
     @in_one_connection
     def repair(self) -> IngestReport:
-        """Mend what `verify` finds, whatever the index says of its age. What still differs is a failure in the report."""
+        """Mend what `verify` finds, whatever the index says of its age.
+
+        What still differs is a failure in the report.
+        """
         return _care.repair(self, self.hub)
 
     @in_one_connection
@@ -389,7 +465,9 @@ class BaseORMAdapter(AdapterContract):
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """Within it, this process works nothing off by itself; changes are noted as ever, and worked off afterwards."""
+        """Within it, this process works nothing off by itself; changes are noted as ever,
+        and worked off afterwards.
+        """
         with self.hub.paused(self.declaration.collection):
             yield
         self.hub.wake()
@@ -407,11 +485,17 @@ class BaseORMAdapter(AdapterContract):
 
     @property
     def capturing(self) -> bool:
-        """Whether its triggers, all of this version, are there; for events, whether it hears them."""
+        """Whether its triggers, all of this version, are there; for events,
+        whether it hears them.
+        """
         return self._capture.installed() if self.capture == "triggers" else self._connected
 
-    def _live(self, hits: Sequence[SearchHit], unreadable: set[str] | None = None) -> list[tuple[Any, SearchHit]]:
-        """Hits with their rows, as far as these exist and belong into the index; the keys of rows the ORM fails on."""
+    def _live(
+        self, hits: Sequence[SearchHit], unreadable: set[str] | None = None
+    ) -> list[tuple[Any, SearchHit]]:
+        """Hits with their rows, as far as these exist and belong into the index;
+        the keys of rows the ORM fails on.
+        """
         failed = set[str]() if unreadable is None else unreadable
         by_key = {hit.ref.key: hit for hit in hits}
         live = {
@@ -419,12 +503,17 @@ class BaseORMAdapter(AdapterContract):
             for key, instance in self.rows(by_key, lambda key, error: failed.add(key))
             if key in by_key
             and self.declaration.wants(instance)
-            and (self.declaration.tenant is None or self.declaration.tenant_of(instance) == by_key[key].ref.tenant)
+            and (
+                self.declaration.tenant is None
+                or self.declaration.tenant_of(instance) == by_key[key].ref.tenant
+            )
         }
         return [(live[hit.ref.key], hit) for hit in hits if hit.ref.key in live]
 
     def _report_gone(self, gone: Sequence[Ref]) -> None:
-        """Have documents that were found without a row looked at again, where nobody is in the middle of something."""
+        """Have documents that were found without a row looked at again,
+        where nobody is in the middle of something.
+        """
         hub = self.hub
         if not gone or hub.closed or hub.working or self.in_transaction or not hub.outbox.exists():
             return
@@ -437,7 +526,9 @@ class BaseORMAdapter(AdapterContract):
         if self.declaration.tenant is None:
             return self.core if tenant is None else self.core.tenant(tenant)
         if tenant is None:
-            raise TenantRequired(f"{self} keeps tenants apart.", hint='Say whose rows: search(..., tenant="...").')
+            raise TenantRequired(
+                f"{self} keeps tenants apart.", hint='Say whose rows: search(..., tenant="...").'
+            )
         return self.core.tenant(canonical_tenant(as_text(self.related_key(tenant))))
 
     def _usual_strategy(self) -> Strategy:

@@ -35,21 +35,25 @@ FILE = "semantic-core.db"
 class SemanticIndex(_ClassMethod):
     """An index of a model, declared on it; ``Model.search("...")`` then finds its rows.
 
-    source_fields: the fields whose text is searched, in order: names, dotted paths through related rows
-    ("author.name"), or callables given the instance. title_field: what a person calls a row; a source field called
-    "title" is taken if nothing is said. metadata_fields: what ``where`` can ask for, a list or {name: field}; a foreign
-    key gives the key of the row it points at. condition: a callable; rows it is false for are not in the index.
-    soft_delete: a field that is true where a row counts as deleted. tenant: field or callable that names whose a row is.
-    watch_fields: the columns callables read. collection: name of its documents' collection; None takes the table's name.
-    capture, sync: see `BaseORMAdapter`. core: the core that keeps it; store, embedder: objects or names one is made of;
-    without either it is bound to the core of `bind_declared`. children: which models derived from this one have an index of
-    their own as well: True all, False none, None those whose rows are no rows of its table. Rows of the others are found
-    through this one.
+    source_fields: the fields whose text is searched, in order: names, dotted paths through related
+    rows ("author.name"), or callables given the instance. title_field: what a person calls a row; a
+    source field called "title" is taken if nothing is said. metadata_fields: what ``where`` can ask
+    for, a list or {name: field}; a foreign key gives the key of the row it points at. condition: a
+    callable; rows it is false for are not in the index.
+    soft_delete: a field that is true where a row counts as deleted. tenant: field or callable that
+    names whose a row is.
+    watch_fields: the columns callables read. collection: name of its documents' collection; None
+    takes the table's name.
+    capture, sync: see `BaseORMAdapter`. core: the core that keeps it; store, embedder: objects or
+    names one is made of; without either it is bound to the core of `bind_declared`. children: which
+    models derived from this one have an index of their own as well: True all, False none, None
+    those whose rows are no rows of its table. Rows of the others are found through this one.
 
-    Declared on an abstract model, every model that inherits it has an index of its own, whatever `children` says.
+    Declared on an abstract model, every model that inherits it has an index of its own, whatever
+    `children` says.
 
-    It is a kind of class method, for that is how one calls it, and how pydantic (so SQLModel too) knows that an attribute
-    is no field.
+    It is a kind of class method, for that is how one calls it, and how pydantic (so SQLModel too)
+    knows that an attribute is no field.
     """
 
     _declared: ClassVar[list[tuple[weakref.ref[type], str, SemanticIndex]]] = []
@@ -81,7 +85,12 @@ class SemanticIndex(_ClassMethod):
             raise ConfigError("A SemanticIndex takes core=, or store= and embedder=, not both.")
         if not isinstance(children, bool | None):
             raise ConfigError(f"children must be True, False or None, got {clip(children)}.")
-        self.collection, self.capture, self.sync, self.children = collection, capture, sync, children
+        self.collection, self.capture, self.sync, self.children = (
+            collection,
+            capture,
+            sync,
+            children,
+        )
         self._core, self._parts = core, {"store": store, "embedder": embedder}
         self._said: dict[str, Any] = {
             "source_fields": source_fields,
@@ -112,25 +121,44 @@ class SemanticIndex(_ClassMethod):
             parent = self._found_through.get(owner)
             if parent is not None:
                 raise ConfigError(
-                    f"{owner.__name__} has no index of its own: its rows are found through {parent}.{self._name}.",
-                    hint=f"Search there; or declare that one with children=True, or one of its own on {owner.__name__}.",
+                    (
+                        f"{owner.__name__} has no index of its own: its rows are found through "
+                        f"{parent}.{self._name}."
+                    ),
+                    hint=(
+                        "Search there; or declare that one with children=True, or one of its own "
+                        f"on {owner.__name__}."
+                    ),
                 )
-            if any(base.__dict__.get(self._name) is self for base in owner.__mro__) and not self._bound:
+            if (
+                any(base.__dict__.get(self._name) is self for base in owner.__mro__)
+                and not self._bound
+            ):
                 when = "Call init_database(...) once at start-up, or core.bind(...)."
             else:
                 when = "It was made after the others were bound: call init_database(...) again."
-            raise ConfigError(f"{owner.__name__}.{self._name} is not bound to an index yet.", hint=when)
+            raise ConfigError(
+                f"{owner.__name__}.{self._name} is not bound to an index yet.", hint=when
+            )
         return bound
 
     def bind_to(
-        self, model: type, adapter_class: type[BaseORMAdapter], core: SemanticCore | None, **options: Any
+        self,
+        model: type,
+        adapter_class: type[BaseORMAdapter],
+        core: SemanticCore | None,
+        **options: Any,
     ) -> BaseORMAdapter:
-        """Keep the index of this model in a core. options: of the adapter class. Raises ConfigError."""
+        """Keep the index of this model in a core. options: of the adapter class.
+
+        Raises ConfigError.
+        """
         there = self._bound.get(model)
         chosen = self._core or self._own_core() or core
         if chosen is None:
             raise ConfigError(
-                f"{model.__name__}.{self._name} has no core.", hint="Hand one over: init_database(..., core=core)."
+                f"{model.__name__}.{self._name} has no core.",
+                hint="Hand one over: init_database(..., core=core).",
             )
         same = there is not None and there.core is chosen and type(there) is adapter_class
         if there is not None:
@@ -150,8 +178,12 @@ class SemanticIndex(_ClassMethod):
         self._bound[model], self._options[model] = adapter, options
         return adapter
 
-    def belongs_to_parent(self, model: type, adapter_class: type[BaseORMAdapter], core: Any, **options: Any) -> bool:
-        """Whether a model has no index of its own, since that of a model it is derived from stands for it."""
+    def belongs_to_parent(
+        self, model: type, adapter_class: type[BaseORMAdapter], core: Any, **options: Any
+    ) -> bool:
+        """Whether a model has no index of its own,
+        since that of a model it is derived from stands for it.
+        """
         if self.children is True:
             return False
         above = [self._bound[each] for each in model.__mro__[1:] if each in self._bound]
@@ -181,7 +213,9 @@ class SemanticIndex(_ClassMethod):
 
     @classmethod
     def declared(cls) -> Iterator[tuple[type, SemanticIndex]]:
-        """Every index that was declared, with each class that has it: the one it stands in, and those that inherit it."""
+        """Every index that was declared, with each class that has it: the one it stands in,
+        and those that inherit it.
+        """
         with cls._lock:
             cls._declared[:] = [entry for entry in cls._declared if entry[0]() is not None]
             declared = list(cls._declared)
@@ -190,7 +224,10 @@ class SemanticIndex(_ClassMethod):
             if top is None:
                 continue
             for model in _family(top):
-                if next((vars(base)[name] for base in model.__mro__ if name in vars(base)), None) is index:
+                if (
+                    next((vars(base)[name] for base in model.__mro__ if name in vars(base)), None)
+                    is index
+                ):
                     yield model, index
 
 
@@ -199,15 +236,18 @@ def declare(
 ) -> SemanticIndex:
     """Declare an index on a model that is not yours to edit, as if it stood in its class.
 
-    index: the declaration, or leave it out and give what `SemanticIndex` takes: ``declare(Page, source_fields=["title"])``.
-    name: the attribute, so ``Page.search("...")``. Call it before `bind_declared`. Raises ConfigError if the model has an
-    attribute of that name already, unless it is an index it inherits.
+    index: the declaration, or leave it out and give what `SemanticIndex` takes:
+    ``declare(Page, source_fields=["title"])``.
+    name: the attribute, so ``Page.search("...")``. Call it before `bind_declared`. Raises
+    ConfigError if the model has an attribute of that name already, unless it is an index it
+    inherits.
     """
     if not isinstance(model, type):
         raise ConfigError(f"declare takes a model class, got {clip(model)}.")
     if (index is None) != bool(declaration):
         raise ConfigError(
-            "declare takes a SemanticIndex, or what one is made of.", hint='Write declare(Page, source_fields=["title"]).'
+            "declare takes a SemanticIndex, or what one is made of.",
+            hint='Write declare(Page, source_fields=["title"]).',
         )
     owner = next((base for base in model.__mro__ if name in vars(base)), None)
     if owner is model or (owner is not None and not isinstance(vars(owner)[name], SemanticIndex)):
@@ -231,12 +271,16 @@ def bind_declared(
 ) -> list[BaseORMAdapter]:
     """Bind every declared index whose model the adapter class serves; call it once at start-up.
 
-    core: keeps those that name none; None takes the one they are bound to already, else makes one with
-    `BaseORMAdapter.usual_core`: unless the settings say where, in "semantic-core.db" beside the package of the models.
-    install: set up tables and triggers too. backfill: when rows that are there already are indexed, see
-    `BaseORMAdapter.install`. options: handed to the adapter class. Binding again to the same core changes nothing.
+    core: keeps those that name none; None takes the one they are bound to already, else makes one
+    with `BaseORMAdapter.usual_core`: unless the settings say where, in "semantic-core.db" beside
+    the package of the models.
+    install: set up tables and triggers too. backfill: when rows that are there already are indexed,
+    see `BaseORMAdapter.install`. options: handed to the adapter class. Binding again to the same
+    core changes nothing.
     """
-    served = [model for model, _ in SemanticIndex.declared() if adapter_class.serves(model, **options)]
+    served = [
+        model for model, _ in SemanticIndex.declared() if adapter_class.serves(model, **options)
+    ]
 
     def usual_place() -> dict[str, Any]:
         return {"path": project_folder(served) / FILE}
@@ -246,7 +290,9 @@ def bind_declared(
         if not adapter_class.serves(model, **options):
             continue
         if core is None and index._core is None and not any(index._parts.values()):
-            core = index.bound_core(model) or adapter_class.usual_core(usually=usual_place, **options)
+            core = index.bound_core(model) or adapter_class.usual_core(
+                usually=usual_place, **options
+            )
         if index.belongs_to_parent(model, adapter_class, core, **options):
             continue
         adapter = index.bind_to(model, adapter_class, core, **options)

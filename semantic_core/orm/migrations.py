@@ -1,8 +1,10 @@
-"""What migrations have to know of an index: which tables and triggers are its own, and how they are kept out of the way.
+"""What migrations have to know of an index: which tables and triggers are its own,
+and how they are kept out of the way.
 
-`include_name` and `include_object` keep Alembic's autogenerate from taking our tables for drift. `make_way` takes our
-triggers away before a statement they would break, or that would break them; `remove_triggers` takes all of them away at
-once. The next `BaseORMAdapter.install` puts back those of its index, and looks at every row again.
+`include_name` and `include_object` keep Alembic's autogenerate from taking our tables for drift.
+`make_way` takes our triggers away before a statement they would break, or that would break them;
+`remove_triggers` takes all of them away at once. The next `BaseORMAdapter.install` puts back those
+of its index, and looks at every row again.
 
 Nothing here imports an ORM or Alembic.
 """
@@ -20,7 +22,15 @@ from semantic_core.orm._ddl import drop, triggers_there
 from semantic_core.orm._dialects import TABLES, literal
 from semantic_core.orm._tables import Dialect, Execute
 
-__all__ = ["TriggerThere", "changes_tables", "include_name", "include_object", "make_way", "remove_triggers", "triggers"]
+__all__ = [
+    "TriggerThere",
+    "changes_tables",
+    "include_name",
+    "include_object",
+    "make_way",
+    "remove_triggers",
+    "triggers",
+]
 
 PREFIX = "semantic_"
 """What the names of our tables, indexes and triggers begin with."""
@@ -28,8 +38,8 @@ _OURS = re.compile(r"semantic_([0-9a-f]{8})_")
 _NAME = r'(?:"(?:[^"]|"")+"|`(?:[^`]|``)+`|\[[^\]]+\]|[\w$]+)'
 _PATH = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
 _DDL = re.compile(
-    rf"[\s(]*(?P<verb>ALTER|DROP|RENAME)\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?(?P<names>{_PATH}(?:\s*,\s*{_PATH})*)"
-    rf"(?P<rest>.*)",
+    rf"[\s(]*(?P<verb>ALTER|DROP|RENAME)\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?(?P<names>{_PATH}"
+    rf"(?:\s*,\s*{_PATH})*)(?P<rest>.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _RENAMED = re.compile(rf"\s*(?:RENAME\s+)?(?:TO|AS)\s+(?P<name>{_PATH})", re.IGNORECASE)
@@ -38,7 +48,8 @@ _log = logging.getLogger("semantic_core.orm")
 
 @attrs.frozen
 class TriggerThere:
-    """A trigger of ours that is in a database. table: it is on; "" if that was dropped. text: what it does.
+    """A trigger of ours that is in a database. table: it is on; "" if that was dropped.
+    text: what it does.
 
     mark: the eight hex digits that all triggers of one collection share.
     """
@@ -55,19 +66,24 @@ class TriggerThere:
     def speaks_of(self, table: str) -> bool:
         """Whether it is on this table, or reads it."""
         named = (f'"{table}"'.lower(), f"`{table}`".lower())
-        return self.table.lower() == table.lower() or any(each in self.text.lower() for each in named)
+        return self.table.lower() == table.lower() or any(
+            each in self.text.lower() for each in named
+        )
 
 
 def include_name(name: str | None, type_: str, parent_names: Mapping[str, Any]) -> bool:
     """Whether Alembic should look at something in the database: at all but our tables.
 
-    For ``context.configure(include_name=include_name)`` in ``env.py``. parent_names: as Alembic hands them over.
+    For ``context.configure(include_name=include_name)`` in ``env.py``. parent_names: as Alembic
+    hands them over.
     """
     table = name if type_ == "table" else parent_names.get("table_name")
     return not _is_ours(table)
 
 
-def include_object(object_: Any, name: str | None, type_: str, reflected: bool, compare_to: Any) -> bool:
+def include_object(
+    object_: Any, name: str | None, type_: str, reflected: bool, compare_to: Any
+) -> bool:
     """The same as `include_name`, for ``context.configure(include_object=include_object)``.
 
     Only what was read from the database is left out: tables of your models may have any name.
@@ -77,16 +93,21 @@ def include_object(object_: Any, name: str | None, type_: str, reflected: bool, 
 
 
 def triggers(execute: Execute, dialect: Dialect) -> list[TriggerThere]:
-    """Every trigger of ours in this database, of whatever index. execute: as for `SqlOutbox`; it is given no parameters."""
+    """Every trigger of ours in this database, of whatever index. execute: as for `SqlOutbox`;
+    it is given no parameters.
+    """
     rows = execute(triggers_there(dialect, len(PREFIX), literal(dialect, PREFIX)), ())
-    found = [TriggerThere(str(name), str(table or ""), str(text or "")) for name, table, text in rows]
+    found = [
+        TriggerThere(str(name), str(table or ""), str(text or "")) for name, table, text in rows
+    ]
     return [each for each in found if each.mark]
 
 
 def remove_triggers(execute: Execute, dialect: Dialect) -> list[str]:
     """Take every trigger of ours away, those of all indexes; their names.
 
-    Changes are not noted from then on, until `BaseORMAdapter.install`, which looks at every row and document again.
+    Changes are not noted from then on, until `BaseORMAdapter.install`, which looks at every row and
+    document again.
     """
     found = triggers(execute, dialect)
     for each in found:
@@ -95,11 +116,12 @@ def remove_triggers(execute: Execute, dialect: Dialect) -> list[str]:
 
 
 def make_way(sql: str, execute: Execute, dialect: Dialect) -> bool:
-    """Call it before a statement runs, on the connection that will run it; whether triggers were taken away.
+    """Call it before a statement runs, on the connection that will run it;
+    whether triggers were taken away.
 
-    Where the statement drops or renames the outbox, or alters, drops or renames a table our triggers are on or read, they
-    go first: a migration must not fail because of them, nor a write after it. What goes is logged. Any other statement
-    costs the look at its first word.
+    Where the statement drops or renames the outbox, or alters, drops or renames a table our
+    triggers are on or read, they go first: a migration must not fail because of them, nor a write
+    after it. What goes is logged. Any other statement costs the look at its first word.
     """
     tables = _changed(sql)
     if not tables:
@@ -112,9 +134,10 @@ def make_way(sql: str, execute: Execute, dialect: Dialect) -> bool:
         execute(drop(dialect, each.name), ())
     if found and outbox:
         _log.warning(
-            "%s: a table of the outbox goes, so %d triggers of search indexes went first; otherwise every write to their "
-            "tables would fail. Changes are not noted from now on; init_database(...) makes the outbox anew and compares "
-            "every row. If a migration did this: semantic_core.orm.migrations.include_name keeps our tables out of it.",
+            "%s: a table of the outbox goes, so %d triggers of search indexes went first; "
+            "otherwise every write to their tables would fail. Changes are not noted from now on; "
+            "init_database(...) makes the outbox anew and compares every row. If a migration did "
+            "this: semantic_core.orm.migrations.include_name keeps our tables out of it.",
             _clipped(sql),
             len(found),
         )
@@ -130,8 +153,13 @@ def changes_tables(sql: str) -> bool:
 
 
 def _changed(sql: str) -> list[str]:
-    """The tables a statement alters, drops or renames, without their schemas, and the new name of a renamed one."""
-    if sql.lstrip(" \t\r\n(")[:6].upper() not in ("ALTER ", "RENAME") and sql.lstrip(" \t\r\n(")[:5].upper() != "DROP ":
+    """The tables a statement alters, drops or renames, without their schemas,
+    and the new name of a renamed one.
+    """
+    if (
+        sql.lstrip(" \t\r\n(")[:6].upper() not in ("ALTER ", "RENAME")
+        and sql.lstrip(" \t\r\n(")[:5].upper() != "DROP "
+    ):
         return []
     found = _DDL.match(sql)
     if found is None:

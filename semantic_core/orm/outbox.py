@@ -1,11 +1,14 @@
-"""The outbox: pending changes, in the application's own database, written by the transaction that changes the row.
+"""The outbox: pending changes, in the application's own database,
+written by the transaction that changes the row.
 
-A ticket (one pending change) is an address, never a state: whoever takes it reads the row as it is then. So a rollback takes
-the ticket along, a crash loses nothing, and doing the work twice does no harm.
+A ticket (one pending change) is an address, never a state: whoever takes it reads the row as it is
+then. So a rollback takes the ticket along, a crash loses nothing, and doing the work twice does no
+harm.
 
-Several indexes may read one outbox. A trigger writes one ticket, for nobody in particular. As long as one index reads its
-collection, it takes that ticket as it is. Once there are more, whoever comes first gives each of them a copy of its own
-(`distribute`), so that each has its own leases, tries and reasons, and none waits for another.
+Several indexes may read one outbox. A trigger writes one ticket, for nobody in particular. As long
+as one index reads its collection, it takes that ticket as it is. Once there are more, whoever comes
+first gives each of them a copy of its own (`distribute`), so that each has its own leases, tries
+and reasons, and none waits for another.
 """
 
 from __future__ import annotations
@@ -20,7 +23,16 @@ from typing import Any
 import attrs
 
 from semantic_core.errors import InputError
-from semantic_core.orm._dialects import CONSUMERS, OUTBOX, PLACES, STATE, SUBSCRIPTIONS, TABLES, layout, tables_there
+from semantic_core.orm._dialects import (
+    CONSUMERS,
+    OUTBOX,
+    PLACES,
+    STATE,
+    SUBSCRIPTIONS,
+    TABLES,
+    layout,
+    tables_there,
+)
 from semantic_core.orm._notes import Notes
 from semantic_core.orm._statements import CHUNK, chunks
 from semantic_core.orm._tables import Dialect, Execute
@@ -29,7 +41,9 @@ from semantic_core.types import Ref
 LEASE = 60.0
 """Seconds a worker has for the tickets it took, before others may take them too."""
 MAX_ATTEMPTS = 8
-"""Tries before a ticket is aborted: with the delays below, the last one comes about two minutes after the first."""
+"""Tries before a ticket is aborted: with the delays below,
+the last one comes about two minutes after the first.
+"""
 BASE_DELAY = 1.0
 """Longest pause after the first failure, in seconds; it doubles with each one."""
 MAX_DELAY = 600.0
@@ -37,8 +51,8 @@ MAX_DELAY = 600.0
 MAX_ERROR = 500
 """Characters kept of the reason of a failure."""
 SLACK = 60.0
-"""Seconds by which clocks may differ: what is to be tried again later than any pause lasts was written by a clock that was
-wrong, and counts as due."""
+"""Seconds by which clocks may differ: what is to be tried again later than any pause lasts was
+written by a clock that was wrong, and counts as due."""
 MAX_TRIES = 20
 """Attempts to get hold of tickets that other workers take at the same moment."""
 
@@ -51,9 +65,12 @@ _TICKET = "id, collection, row_key, tenant, mark"
 class Ticket:
     """The address of something that changed.
 
-    number: what `done` and `failed` take, and the stamp of the work: whoever took a ticket later has the larger one.
-    key: the row's key as text, as the database casts it; a JSON array of texts for a composite key; "" for the whole table.
-    tenant: "" where no column of the row names it. mark: random; the same in every copy of this ticket, and in no other.
+    number: what `done` and `failed` take, and the stamp of the work: whoever took a ticket later
+    has the larger one.
+    key: the row's key as text, as the database casts it; a JSON array of texts for a composite key;
+    "" for the whole table.
+    tenant: "" where no column of the row names it. mark: random; the same in every copy of this
+    ticket, and in no other.
     """
 
     number: int
@@ -80,9 +97,10 @@ class AbortedTicket:
 class OutboxStatus:
     """The tickets of one collection, counted.
 
-    waiting: changes, those among them that pause after a failure. taken: leased to a worker. aborted: given up. oldest: when
-    the oldest one not aborted was written, seconds since 1970; None if there is none. last_error: of the failure that is
-    newest among the tickets still here; "" if none.
+    waiting: changes, those among them that pause after a failure. taken: leased to a worker.
+    aborted: given up. oldest: when the oldest one not aborted was written, seconds since 1970; None
+    if there is none. last_error: of the failure that is newest among the tickets still here; "" if
+    none.
     """
 
     waiting: int = 0
@@ -95,13 +113,15 @@ class OutboxStatus:
 class SqlOutbox(Notes):
     """Keeps `semantic_core.protocols.Outbox` in SQLite, PostgreSQL, MySQL or MariaDB.
 
-    execute: runs one statement with its parameters on the application's connection and gives its rows. Without parameters,
-    the statement is run as it is written. placeholder: how it marks a parameter; "" means "?" on SQLite, "%s" elsewhere.
-    consumer: identity of the index that reads it; "" reads what no index has for itself. shared: an attribute; False once it
-    is known that no other index reads it, which spares a look.
-    lease: seconds; base_delay, max_delay: seconds. clock: seconds since 1970. random: from 0 to 1, spreads the pauses.
-    atomic: a block whose statements are one transaction. `add` belongs into the application's transaction; the rest is meant
-    to run outside of one, each statement committed.
+    execute: runs one statement with its parameters on the application's connection and gives its
+    rows. Without parameters, the statement is run as it is written. placeholder: how it marks a
+    parameter; "" means "?" on SQLite, "%s" elsewhere.
+    consumer: identity of the index that reads it; "" reads what no index has for itself. shared: an
+    attribute; False once it is known that no other index reads it, which spares a look.
+    lease: seconds; base_delay, max_delay: seconds. clock: seconds since 1970. random: from 0 to 1,
+    spreads the pauses.
+    atomic: a block whose statements are one transaction. `add` belongs into the application's
+    transaction; the rest is meant to run outside of one, each statement committed.
     """
 
     def __init__(
@@ -123,7 +143,8 @@ class SqlOutbox(Notes):
         if lease <= 0 or max_attempts < 1 or base_delay < 0 or max_delay < 0:
             raise InputError(
                 "lease must be above 0, max_attempts at least 1 and the delays not negative, got "
-                f"lease={lease!r}, max_attempts={max_attempts!r}, base_delay={base_delay!r}, max_delay={max_delay!r}."
+                f"lease={lease!r}, max_attempts={max_attempts!r}, base_delay={base_delay!r}, "
+                f"max_delay={max_delay!r}."
             )
         self._lease, self._max_attempts = lease, max_attempts
         self._base_delay, self._max_delay = base_delay, max_delay
@@ -164,7 +185,7 @@ class SqlOutbox(Notes):
         for table in (OUTBOX, PLACES, SUBSCRIPTIONS, STATE):
             self._execute(f"DELETE FROM {table} WHERE collection = {self._mark}", [collection])
 
-    # --- writing tickets ---------------------------------------------------------------------------------------------
+    # --- writing tickets --------------------------------------------------------------------------
 
     def add(
         self,
@@ -177,7 +198,8 @@ class SqlOutbox(Notes):
     ) -> None:
         """A ticket for each of these keys.
 
-        consumer: the one index it is for; "" means every index. execute: of the transaction it is to be part of.
+        consumer: the one index it is for; "" means every index. execute: of the transaction it is
+        to be part of.
         """
         run = execute or self._execute
         for chunk in chunks(keys):
@@ -188,8 +210,8 @@ class SqlOutbox(Notes):
             )
 
     def last_number(self) -> int:
-        """The largest number a ticket has had so far, of those anybody can see. Read before rows, it is an age for them:
-        whoever changes one of them afterwards has a larger number."""
+        """The largest number a ticket has had so far, of those anybody can see. Read before rows,
+        it is an age for them: whoever changes one of them afterwards has a larger number."""
         if self._dialect == "sqlite":
             return int(self._value(f"SELECT seq FROM sqlite_sequence WHERE name = '{OUTBOX}'") or 0)
         if self._dialect == "postgresql":
@@ -197,44 +219,57 @@ class SqlOutbox(Notes):
             last = f"SELECT pg_sequence_last_value(CAST({sequence} AS regclass))"
             return int(self._value(last) or 0)
         # The dictionary's copy of AUTO_INCREMENT may be old; a ticket's own number is not.
-        self._execute(f"INSERT INTO {OUTBOX} (collection, row_key, tenant, aborted) VALUES ('', '', '', 2)", ())
+        self._execute(
+            f"INSERT INTO {OUTBOX} (collection, row_key, tenant, aborted) VALUES ('', '', '', 2)",
+            (),
+        )
         number = int(self._value(f"SELECT MAX(id) FROM {OUTBOX} WHERE aborted = 2") or 0)
         self._execute(f"DELETE FROM {OUTBOX} WHERE aborted = 2 AND id <= {self._mark}", [number])
         return number
 
-    # --- working them off --------------------------------------------------------------------------------------------
+    # --- working them off -------------------------------------------------------------------------
 
-    def claim(self, limit: int, *, collections: Collection[str] | None = None, lease: bool = True) -> list[Ticket]:
+    def claim(
+        self, limit: int, *, collections: Collection[str] | None = None, lease: bool = True
+    ) -> list[Ticket]:
         """Up to `limit` tickets, the oldest first; nobody else gets them while the lease lasts.
 
-        collections: whose; None for all. lease: False only looks, and writes nothing: two who look at once do the same work,
-        which does no harm; SQLite only, elsewhere there is always a lease. Read the rows after this call and outside of an
-        older transaction: then whoever has the larger number has read the newer state.
+        collections: whose; None for all. lease: False only looks, and writes nothing: two who look
+        at once do the same work, which does no harm; SQLite only, elsewhere there is always a
+        lease. Read the rows after this call and outside of an older transaction: then whoever has
+        the larger number has read the newer state.
         """
         return self._claim(limit, collections, whole=True, lease=lease)
 
     def distribute(self) -> None:
-        """Give each registered index its own copy of what is for all of them; nothing to do while there is but one.
+        """Give each registered index its own copy of what is for all of them;
+        nothing to do while there is but one.
 
-        Tickets are looked at before the indexes are: one that registers in between has yet to look at its rows, and finds
-        there what these tickets speak of. Done twice at once, there are two copies, which do no harm.
+        Tickets are looked at before the indexes are: one that registers in between has yet to look
+        at its rows, and finds there what these tickets speak of. Done twice at once, there are two
+        copies, which do no harm.
         """
         after = -1
         while True:
             due, params = self._due()
             rows = self._execute(
-                f"SELECT id, collection, row_key, tenant, mark, created_at FROM {OUTBOX} WHERE aborted = 0 "
-                f"AND consumer = '' AND id > {self._mark} AND {due} ORDER BY id LIMIT {CHUNK // 2}",
+                f"SELECT id, collection, row_key, tenant, mark, created_at FROM {OUTBOX} "
+                f"WHERE aborted = 0 AND consumer = '' AND id > {self._mark} AND {due} ORDER BY id "
+                f"LIMIT {CHUNK // 2}",
                 [after, *params],
             )
             if not rows:
                 return
             readers: dict[str, list[str]] = {}
-            for collection, consumer in self._execute(f"SELECT collection, consumer FROM {SUBSCRIPTIONS}", ()):
+            for collection, consumer in self._execute(
+                f"SELECT collection, consumer FROM {SUBSCRIPTIONS}", ()
+            ):
                 readers.setdefault(str(collection), []).append(str(consumer))
             several = [row for row in rows if len(readers.get(str(row[1]), ())) > 1]
             columns = "collection, row_key, tenant, mark, created_at, consumer"
-            copies = [(*row[1:], consumer) for row in several for consumer in sorted(readers[str(row[1])])]
+            copies = [
+                (*row[1:], consumer) for row in several for consumer in sorted(readers[str(row[1])])
+            ]
             with self.atomic():
                 for chunk in chunks(copies, CHUNK // 2):
                     values = ", ".join([f"({self._marks(6)})"] * len(chunk))
@@ -250,17 +285,24 @@ class SqlOutbox(Notes):
         return f"(ready_at <= {self._mark} OR ready_at > {self._mark})", [now, now + longest]
 
     def _mine(self) -> tuple[str, list[Any]]:
-        """A condition for tickets this index may take: its own, and those for all that no other index reads."""
+        """A condition for tickets this index may take: its own,
+        and those for all that no other index reads.
+        """
         if not self.consumer:
             return "consumer = ''", []
         others = (
-            f"EXISTS (SELECT 1 FROM {SUBSCRIPTIONS} others WHERE others.collection = {OUTBOX}.collection "
-            f"AND others.consumer <> {self._mark})"
+            f"EXISTS (SELECT 1 FROM {SUBSCRIPTIONS} others "
+            f"WHERE others.collection = {OUTBOX}.collection AND others.consumer <> {self._mark})"
         )
-        return f"(consumer = {self._mark} OR (consumer = '' AND NOT {others}))", [self.consumer, self.consumer]
+        return f"(consumer = {self._mark} OR (consumer = '' AND NOT {others}))", [
+            self.consumer,
+            self.consumer,
+        ]
 
     def take(self, limit: int) -> list[tuple[int, Ref]]:
-        """Like `claim`, as refs; tickets of whole tables are left, those no ref can be made of have failed."""
+        """Like `claim`, as refs; tickets of whole tables are left,
+        those no ref can be made of have failed.
+        """
         found: list[tuple[int, Ref]] = []
         for ticket in self._claim(limit, None, whole=False, lease=True):
             try:
@@ -270,20 +312,28 @@ class SqlOutbox(Notes):
         return found
 
     def done(self, tickets: Collection[int]) -> None:
-        """Delete these tickets. A change made during the work has a ticket of its own, which stays."""
+        """Delete these tickets.
+
+        A change made during the work has a ticket of its own, which stays.
+        """
         for chunk in chunks(sorted(tickets)):
             self._execute(f"DELETE FROM {OUTBOX} WHERE id IN ({self._marks(len(chunk))})", chunk)
 
     def failed(self, tickets: Collection[int], reason: str) -> None:
-        """Give these tickets back, to be taken again after a growing pause; the `max_attempts`-th time they are aborted."""
+        """Give these tickets back, to be taken again after a growing pause;
+        the `max_attempts`-th time they are aborted.
+        """
         for chunk in chunks(sorted(tickets)):
             inside = f"id IN ({self._marks(len(chunk))}) AND aborted = 0"
             counted = self._execute(f"SELECT DISTINCT attempts FROM {OUTBOX} WHERE {inside}", chunk)
             for attempts in sorted((int(row[0]) for row in counted), reverse=True):
-                pause = self._random() * min(self._max_delay, self._base_delay * 2.0 ** min(attempts, 60))
+                pause = self._random() * min(
+                    self._max_delay, self._base_delay * 2.0 ** min(attempts, 60)
+                )
                 self._execute(
-                    f"UPDATE {OUTBOX} SET attempts = attempts + 1, claim = '', ready_at = {self._mark}, "
-                    f"error = {self._mark}, aborted = {self._mark} WHERE {inside} AND attempts = {self._mark}",
+                    f"UPDATE {OUTBOX} SET attempts = attempts + 1, claim = '', ready_at = "
+                    f"{self._mark}, error = {self._mark}, aborted = {self._mark} WHERE {inside} "
+                    f"AND attempts = {self._mark}",
                     [
                         self._clock() + pause,
                         _storable(reason),
@@ -297,11 +347,16 @@ class SqlOutbox(Notes):
         """Let others take these tickets at once; no failure is counted."""
         for chunk in chunks(sorted(tickets)):
             self._execute(
-                f"UPDATE {OUTBOX} SET claim = '', ready_at = 0 WHERE aborted = 0 AND id IN ({self._marks(len(chunk))})",
+                (
+                    f"UPDATE {OUTBOX} SET claim = '', ready_at = 0 WHERE aborted = 0 "
+                    f"AND id IN ({self._marks(len(chunk))})"
+                ),
                 chunk,
             )
 
-    def _claim(self, limit: int, collections: Collection[str] | None, *, whole: bool, lease: bool) -> list[Ticket]:
+    def _claim(
+        self, limit: int, collections: Collection[str] | None, *, whole: bool, lease: bool
+    ) -> list[Ticket]:
         if limit < 1 or (collections is not None and not collections):
             return []
         if self.consumer and self.shared:
@@ -316,26 +371,40 @@ class SqlOutbox(Notes):
         if not whole:
             where += " AND row_key <> ''"
         if not lease and self._dialect == "sqlite":
-            looked_at = f"SELECT {_TICKET} FROM {OUTBOX} WHERE {where} ORDER BY id LIMIT {self._mark}"
+            looked_at = (
+                f"SELECT {_TICKET} FROM {OUTBOX} WHERE {where} ORDER BY id LIMIT {self._mark}"
+            )
             rows = self._execute(looked_at, [*params, limit])
         else:
             found = self._claim_at_once if self._dialect == "postgresql" else self._claim_in_turns
             rows = found(where, params, limit, secrets.token_hex(16))
-        tickets = [Ticket(int(number), name, key, tenant, int(mark)) for number, name, key, tenant, mark in rows]
+        tickets = [
+            Ticket(int(number), name, key, tenant, int(mark))
+            for number, name, key, tenant, mark in rows
+        ]
         return sorted(tickets, key=lambda ticket: ticket.number)
 
-    def _claim_at_once(self, where: str, params: list[Any], limit: int, token: str) -> Sequence[Sequence[Any]]:
-        """Claimed tickets get new numbers: those of transactions that were open at once are not in the order of commits."""
+    def _claim_at_once(
+        self, where: str, params: list[Any], limit: int, token: str
+    ) -> Sequence[Sequence[Any]]:
+        """Claimed tickets get new numbers: those of transactions that were open at once are not in
+        the order of commits.
+        """
         return self._execute(
-            f"WITH free AS MATERIALIZED (SELECT id FROM {OUTBOX} WHERE {where} ORDER BY id LIMIT {self._mark} "
-            f"FOR UPDATE SKIP LOCKED) UPDATE {OUTBOX} SET id = nextval(pg_get_serial_sequence('{OUTBOX}', 'id')), "
-            f"claim = {self._mark}, ready_at = {self._mark} FROM free WHERE {OUTBOX}.id = free.id "
+            f"WITH free AS MATERIALIZED (SELECT id FROM {OUTBOX} WHERE {where} ORDER BY id "
+            f"LIMIT {self._mark} FOR UPDATE SKIP LOCKED) UPDATE {OUTBOX} "
+            f"SET id = nextval(pg_get_serial_sequence('{OUTBOX}', 'id')), claim = {self._mark}, "
+            f"ready_at = {self._mark} FROM free WHERE {OUTBOX}.id = free.id "
             f"RETURNING {OUTBOX}.id, collection, row_key, tenant, mark",
             [*params, limit, token, self._clock() + self._lease],
         )
 
-    def _claim_in_turns(self, where: str, params: list[Any], limit: int, token: str) -> Sequence[Sequence[Any]]:
-        """Look without a lock, then mark by number what is still free: an application's transaction never waits for it."""
+    def _claim_in_turns(
+        self, where: str, params: list[Any], limit: int, token: str
+    ) -> Sequence[Sequence[Any]]:
+        """Look without a lock, then mark by number what is still free:
+        an application's transaction never waits for it.
+        """
         free = f"SELECT id FROM {OUTBOX} WHERE {where} ORDER BY id LIMIT {self._mark}"
         due, times = self._due()
         claimed: list[Sequence[Any]] = []
@@ -355,7 +424,10 @@ class SqlOutbox(Notes):
         return self._renumbered(claimed) if self._dialect == "mysql" and claimed else claimed
 
     def _renumbered(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
-        """See `_claim_at_once`. On SQLite there is one writer at a time, so numbers are in the order of commits anyway."""
+        """See `_claim_at_once`.
+
+        On SQLite there is one writer at a time, so numbers are in the order of commits anyway.
+        """
         token = secrets.token_hex(16)
         kept = "collection, row_key, tenant, consumer, mark, attempts, ready_at, error, created_at"
         for chunk in chunks(row[0] for row in rows):
@@ -370,17 +442,20 @@ class SqlOutbox(Notes):
             self._execute(f"DELETE FROM {OUTBOX} WHERE {inside}", chunk)
         return self._execute(f"SELECT {_TICKET} FROM {OUTBOX} WHERE claim = {self._mark}", [token])
 
-    # --- looking at them ---------------------------------------------------------------------------------------------
+    # --- looking at them --------------------------------------------------------------------------
 
     def status(self, collections: Collection[str] | None = None) -> Mapping[str, OutboxStatus]:
-        """Counts per collection; those asked for are all in it, with None those that have a ticket."""
+        """Counts per collection; those asked for are all in it,
+        with None those that have a ticket.
+        """
         where, params = self._of(collections)
         due, times = self._due()
         taken = f"(claim <> '' AND NOT {due})"
         counted = self._execute(
             f"SELECT collection, SUM(CASE WHEN aborted = 0 AND NOT {taken} THEN 1 ELSE 0 END), "
-            f"SUM(CASE WHEN aborted = 0 AND {taken} THEN 1 ELSE 0 END), SUM(CASE WHEN aborted = 1 THEN 1 ELSE 0 END), "
-            f"MIN(CASE WHEN aborted = 0 THEN created_at END) FROM {OUTBOX} WHERE {where} GROUP BY collection",
+            f"SUM(CASE WHEN aborted = 0 AND {taken} THEN 1 ELSE 0 END), SUM(CASE WHEN aborted = 1 "
+            f"THEN 1 ELSE 0 END), MIN(CASE WHEN aborted = 0 THEN created_at END) FROM {OUTBOX} "
+            f"WHERE {where} GROUP BY collection",
             [*times, *times, *params],
         )
         errors = self._execute(
@@ -396,19 +471,28 @@ class SqlOutbox(Notes):
         return found
 
     def waiting(self, collection: str) -> int:
-        """How many tickets of this collection are for this index and not given up, those being worked off too."""
+        """How many tickets of this collection are for this index and not given up,
+        those being worked off too.
+        """
         where, params = self._of([collection])
-        return int(self._value(f"SELECT COUNT(*) FROM {OUTBOX} WHERE aborted = 0 AND {where}", params) or 0)
+        return int(
+            self._value(f"SELECT COUNT(*) FROM {OUTBOX} WHERE aborted = 0 AND {where}", params) or 0
+        )
 
     def due(self, collection: str) -> int:
         """How many of those can be worked off now, or are; the rest pauses after a failure."""
         where, params = self._of([collection])
         due, times = self._due()
-        sql = f"SELECT COUNT(*) FROM {OUTBOX} WHERE aborted = 0 AND {where} AND (claim <> '' OR {due})"
+        sql = (
+            f"SELECT COUNT(*) FROM {OUTBOX} WHERE aborted = 0 AND {where} "
+            f"AND (claim <> '' OR {due})"
+        )
         return int(self._value(sql, [*params, *times]) or 0)
 
     def keys(self, collection: str) -> Iterator[str]:
-        """The keys of all its tickets that are not aborted, those being worked off too; once for each ticket."""
+        """The keys of all its tickets that are not aborted, those being worked off too;
+        once for each ticket.
+        """
         where, params = self._of([collection])
         rows = self._execute(f"SELECT row_key FROM {OUTBOX} WHERE aborted = 0 AND {where}", params)
         return (row[0] for row in rows)
@@ -416,13 +500,15 @@ class SqlOutbox(Notes):
     def of_key(self, collection: str, key: str) -> list[int]:
         """The numbers of the tickets of this key that are this index's own and not given up."""
         rows = self._execute(
-            f"SELECT id FROM {OUTBOX} WHERE aborted = 0 AND consumer = {self._mark} AND collection = {self._mark} "
-            f"AND row_key = {self._mark}",
+            f"SELECT id FROM {OUTBOX} WHERE aborted = 0 AND consumer = {self._mark} "
+            f"AND collection = {self._mark} AND row_key = {self._mark}",
             [self.consumer, collection, key],
         )
         return [int(row[0]) for row in rows]
 
-    def aborted(self, collections: Collection[str] | None = None, limit: int = 100) -> list[AbortedTicket]:
+    def aborted(
+        self, collections: Collection[str] | None = None, limit: int = 100
+    ) -> list[AbortedTicket]:
         """The first `limit` tickets that were given up."""
         where, params = self._of(collections)
         rows = self._execute(
@@ -432,32 +518,51 @@ class SqlOutbox(Notes):
         )
         return [AbortedTicket(*row) for row in rows]
 
-    def retry(self, numbers: Collection[int] | None = None, collections: Collection[str] | None = None) -> int:
-        """Let aborted tickets be taken again, with all their tries; how many. None: whatever number, or collection."""
+    def retry(
+        self, numbers: Collection[int] | None = None, collections: Collection[str] | None = None
+    ) -> int:
+        """Let aborted tickets be taken again, with all their tries; how many.
+
+        None: whatever number, or collection.
+        """
         change = f"UPDATE {OUTBOX} SET aborted = 0, attempts = 0, ready_at = 0, claim = ''"
         return self._change_aborted(change, numbers, collections)
 
-    def drop(self, numbers: Collection[int] | None = None, collections: Collection[str] | None = None) -> int:
-        """Delete aborted tickets: their changes are not looked at again; how many. None: whatever number, or collection."""
+    def drop(
+        self, numbers: Collection[int] | None = None, collections: Collection[str] | None = None
+    ) -> int:
+        """Delete aborted tickets: their changes are not looked at again; how many.
+
+        None: whatever number, or collection.
+        """
         return self._change_aborted(f"DELETE FROM {OUTBOX}", numbers, collections)
 
-    def _change_aborted(self, change: str, numbers: Collection[int] | None, collections: Collection[str] | None) -> int:
+    def _change_aborted(
+        self, change: str, numbers: Collection[int] | None, collections: Collection[str] | None
+    ) -> int:
         where, params = self._of(collections)
         rows = self._execute(f"SELECT id FROM {OUTBOX} WHERE aborted = 1 AND {where}", params)
         found = [row[0] for row in rows if numbers is None or row[0] in numbers]
         for chunk in chunks(found):
-            self._execute(f"{change} WHERE aborted = 1 AND id IN ({self._marks(len(chunk))})", chunk)
+            self._execute(
+                f"{change} WHERE aborted = 1 AND id IN ({self._marks(len(chunk))})", chunk
+            )
         return len(found)
 
     def _of(self, collections: Collection[str] | None) -> tuple[str, list[Any]]:
-        """A condition for the tickets of these collections that are for this index or for all, and its parameters."""
+        """A condition for the tickets of these collections that are for this index or for all,
+        and its parameters.
+        """
         where = f"consumer IN ('', {self._mark})"
         params: list[Any] = [self.consumer]
         if collections is None:
             return where, params
         if not collections:
             return "1 = 0", []
-        return f"{where} AND collection IN ({self._marks(len(collections))})", [*params, *sorted(collections)]
+        return f"{where} AND collection IN ({self._marks(len(collections))})", [
+            *params,
+            *sorted(collections),
+        ]
 
 
 def _storable(reason: str) -> str:

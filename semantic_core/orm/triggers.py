@@ -1,16 +1,21 @@
-"""Triggers that note what changes: generated from what an index reads, named after it, replaced when that changes.
+"""Triggers that note what changes: generated from what an index reads, named after it,
+replaced when that changes.
 
-They see every write to the tables, whoever makes it, and write addresses into the outbox within the same transaction.
+They see every write to the tables, whoever makes it, and write addresses into the outbox within the
+same transaction.
 
-=================================  ====================================================================================
+=================================  =================================================================
 what they do not see               why
-=================================  ====================================================================================
+=================================  =================================================================
 TRUNCATE on MySQL and MariaDB      it fires no trigger
-a row that REPLACE evicts, SQLite  delete triggers fire for it only with ``PRAGMA recursive_triggers=ON``
-a cascade that turns in a circle   MySQL's cascades fire no triggers; the way up is followed to each table once
-=================================  ====================================================================================
+a row that REPLACE evicts, SQLite  delete triggers fire for it only with
+                                   ``PRAGMA recursive_triggers=ON``
+a cascade that turns in a circle   MySQL's cascades fire no triggers; the way up is followed to each
+                                   table once
+=================================  =================================================================
 
-Longer than the house limit because the rules for own, related and cascading rows are read side by side.
+Longer than the house limit because the rules for own, related and cascading rows are read side by
+side.
 """
 
 from __future__ import annotations
@@ -47,10 +52,13 @@ Way = tuple[Join, ...]
 class Capture(Statements):
     """The triggers of one collection.
 
-    execute, placeholder: as for `SqlOutbox`; meant to run outside of a transaction, which MySQL would commit.
+    execute, placeholder: as for `SqlOutbox`; meant to run outside of a transaction, which MySQL
+    would commit.
     """
 
-    def __init__(self, execute: Execute, dialect: Dialect, watch: Watch, *, placeholder: str = "") -> None:
+    def __init__(
+        self, execute: Execute, dialect: Dialect, watch: Watch, *, placeholder: str = ""
+    ) -> None:
         super().__init__(execute, dialect, placeholder)
         self._watch = watch
         self._collection = literal(dialect, check_name("collection", watch.collection))
@@ -59,17 +67,23 @@ class Capture(Statements):
     @property
     def version(self) -> str:
         """Eight hex digits that change when the triggers do."""
-        return _short_hash("\n".join(create(self._dialect, trigger.what, trigger) for trigger in self._triggers))
+        return _short_hash(
+            "\n".join(create(self._dialect, trigger.what, trigger) for trigger in self._triggers)
+        )
 
     def statements(self) -> list[str]:
-        """The statements that make the triggers, each by itself. Nothing is changed; MySQL's foreign keys are read."""
+        """The statements that make the triggers, each by itself.
+
+        Nothing is changed; MySQL's foreign keys are read.
+        """
         return list(self._named().values())
 
     def install(self) -> bool:
         """Make what is missing, then drop what an earlier version left; whether anything changed.
 
-        Nothing is missed in between, and any number of processes may do so at once. Raises ConfigError, before any change,
-        if a column is not there or the outbox is not: writes to the tables would fail.
+        Nothing is missed in between, and any number of processes may do so at once. Raises
+        ConfigError, before any change, if a column is not there or the outbox is not: writes to the
+        tables would fail.
         """
         wanted = self._named()
         missing = wanted.keys() - self._there(complete=True)
@@ -96,12 +110,17 @@ class Capture(Statements):
         """Names of those of any version that are there and fire."""
         return self._there(complete=True)
 
-    # --- which there are ---------------------------------------------------------------------------------------------
+    # --- which there are --------------------------------------------------------------------------
 
     def _named(self) -> dict[str, str]:
         version = self.version
-        names = {trigger.what: f"{self._prefix}{trigger.what}_{version}" for trigger in self._triggers}
-        return {names[trigger.what]: create(self._dialect, names[trigger.what], trigger) for trigger in self._triggers}
+        names = {
+            trigger.what: f"{self._prefix}{trigger.what}_{version}" for trigger in self._triggers
+        }
+        return {
+            names[trigger.what]: create(self._dialect, names[trigger.what], trigger)
+            for trigger in self._triggers
+        }
 
     def _there(self, *, complete: bool) -> set[str]:
         sql = names_there(self._dialect, len(self._prefix), self._mark, complete=complete)
@@ -111,38 +130,50 @@ class Capture(Statements):
         """A trigger is not looked at before it fires; so look at all it names now."""
         if int(self._value(tables_there(self._dialect, self._mark), TABLES)) < len(TABLES):
             raise ConfigError(
-                f"There is no table {OUTBOX} for the triggers to write to.", hint="Call create() of the outbox."
+                f"There is no table {OUTBOX} for the triggers to write to.",
+                hint="Call create() of the outbox.",
             )
         if self._dialect == "mysql":
             here = str(self._value("SELECT DATABASE()"))
-            for name in {self._watch.table.name, *(join.table for way in self._related for join in way)}:
+            for name in {
+                self._watch.table.name,
+                *(join.table for way in self._related for join in way),
+            }:
                 schema = split_name(self._dialect, name)[0]
                 if schema and schema != here:
                     raise ConfigError(
-                        f"{name} is in another database than the connection's, {here}.", hint="Connect to its database."
+                        f"{name} is in another database than the connection's, {here}.",
+                        hint="Connect to its database.",
                     )
         checked = {(): self._own_columns, **self._related}
         for way, columns in checked.items():
-            read = ", ".join(f"t{len(way)}.{identifier(self._dialect, column)}" for column in columns)
+            read = ", ".join(
+                f"t{len(way)}.{identifier(self._dialect, column)}" for column in columns
+            )
             try:
                 self._execute(f"SELECT {read} {self._from(way)} WHERE 1 = 0", ())
             except Exception as error:
                 table = way[-1].table if way else self._watch.table.name
                 raise ConfigError(
-                    f"{self._watch.collection} cannot be kept by triggers: {', '.join(columns)} of {table} cannot be read: "
-                    f"{str(error).partition(chr(10))[0]}.",
+                    f"{self._watch.collection} cannot be kept by triggers: {', '.join(columns)} of "
+                    f"{table} cannot be read: {str(error).partition(chr(10))[0]}.",
                     hint="Migrate the database first, or correct the model.",
                 ) from error
-        for name in dict.fromkeys((self._watch.table.name, *(way[-1].table for way in self._related))):
+        for name in dict.fromkeys(
+            (self._watch.table.name, *(way[-1].table for way in self._related))
+        ):
             sql, params = has_no_rows_of_its_own(self._dialect, name, self._mark)
             if int(self._value(sql, params)):
                 raise ConfigError(
-                    f"{self._watch.collection} cannot be kept by triggers: {name} is a view or a virtual table, "
-                    "where none fire.",
-                    hint='Index a model of a table, or use capture="events", which hears what the ORM writes to this one.',
+                    f"{self._watch.collection} cannot be kept by triggers: {name} is a view or a "
+                    "virtual table, where none fire.",
+                    hint=(
+                        'Index a model of a table, or use capture="events", which hears what the '
+                        "ORM writes to this one."
+                    ),
                 )
 
-    # --- what they do ------------------------------------------------------------------------------------------------
+    # --- what they do -----------------------------------------------------------------------------
 
     @cached_property
     def _own_columns(self) -> tuple[str, ...]:
@@ -154,12 +185,18 @@ class Capture(Statements):
 
     @cached_property
     def _related(self) -> dict[Way, tuple[str, ...]]:
-        """Per way to a related table the columns of it that matter, those of the joins among them."""
+        """Per way to a related table the columns of it that matter,
+        those of the joins among them.
+        """
         found: dict[Way, dict[str, None]] = {}
         for related in self._watch.related:
             for depth, join in enumerate(related.joins, start=1):
-                further = [related.joins[depth].own] if depth < len(related.joins) else related.columns
-                found.setdefault(related.joins[:depth], {}).update(dict.fromkeys([join.theirs, *further]))
+                further = (
+                    [related.joins[depth].own] if depth < len(related.joins) else related.columns
+                )
+                found.setdefault(related.joins[:depth], {}).update(
+                    dict.fromkeys([join.theirs, *further])
+                )
         return {way: tuple(columns) for way, columns in found.items()}
 
     @cached_property
@@ -173,46 +210,86 @@ class Capture(Statements):
 
     def _own(self) -> Iterator[Trigger]:
         table = self._watch.table
-        moving = [*table.key_columns, *([self._watch.tenant] if self._watch.tenant is not None else [])]
+        moving = [
+            *table.key_columns,
+            *([self._watch.tenant] if self._watch.tenant is not None else []),
+        ]
         nowhere = " FROM DUAL" if self._dialect == "mysql" else ""
         new = f"{self._select('NEW')}{nowhere} WHERE {self._has_key('NEW')}"
         old = f"{self._select('OLD')}{nowhere} WHERE {self._has_key('OLD')}"
         left = f"{old} AND ({differs(self._dialect, moving)})"
         yield Trigger("insert", table.name, "AFTER", "INSERT", (new,))
-        yield Trigger("update", table.name, "AFTER", "UPDATE", (left, new), differs(self._dialect, self._own_columns))
+        yield Trigger(
+            "update",
+            table.name,
+            "AFTER",
+            "UPDATE",
+            (left, new),
+            differs(self._dialect, self._own_columns),
+        )
         yield Trigger("delete", table.name, "AFTER", "DELETE", (old,))
         if self._dialect == "postgresql":
-            yield Trigger("truncate", table.name, "AFTER", "TRUNCATE", (self._ticket(f"{self._collection}, '', ''"),))
+            yield Trigger(
+                "truncate",
+                table.name,
+                "AFTER",
+                "TRUNCATE",
+                (self._ticket(f"{self._collection}, '', ''"),),
+            )
 
     def _of_related(self, what: str, way: Way, columns: tuple[str, ...]) -> Iterator[Trigger]:
-        """What belongs to a related row is looked up by the column that joins it, as it was and as it is.
+        """What belongs to a related row is looked up by the column that joins it,
+        as it was and as it is.
 
-        MySQL's cascades have changed the rows here before an AFTER trigger looks, and fire none here: so BEFORE looks too.
+        MySQL's cascades have changed the rows here before an AFTER trigger looks, and fire none
+        here: so BEFORE looks too.
         """
         table, theirs = way[-1].table, way[-1].theirs
         differ = differs(self._dialect, columns)
         reads = (self._watch.table.name, *(join.table for join in way[:-1]))
         if way[-1].inserts:
-            yield Trigger(f"{what}_insert", table, "AFTER", "INSERT", (self._owners(way, "NEW"),), reads=reads)
-        yield Trigger(f"{what}_update", table, "AFTER", "UPDATE", (self._owners(way, "OLD", "NEW"),), differ, reads)
+            yield Trigger(
+                f"{what}_insert", table, "AFTER", "INSERT", (self._owners(way, "NEW"),), reads=reads
+            )
+        yield Trigger(
+            f"{what}_update",
+            table,
+            "AFTER",
+            "UPDATE",
+            (self._owners(way, "OLD", "NEW"),),
+            differ,
+            reads,
+        )
         if self._dialect == "mysql":
             joined = differs(self._dialect, [theirs])
-            yield Trigger(f"{what}_before", table, "BEFORE", "UPDATE", (self._owners(way, "OLD"),), joined)
+            yield Trigger(
+                f"{what}_before", table, "BEFORE", "UPDATE", (self._owners(way, "OLD"),), joined
+            )
             yield Trigger(f"{what}_delete", table, "BEFORE", "DELETE", (self._owners(way, "OLD"),))
         else:
-            yield Trigger(f"{what}_delete", table, "AFTER", "DELETE", (self._owners(way, "OLD"),), reads=reads)
+            yield Trigger(
+                f"{what}_delete", table, "AFTER", "DELETE", (self._owners(way, "OLD"),), reads=reads
+            )
         if self._dialect == "postgresql":
             every = f"DISTINCT {self._address('t0')} {self._from(way)} WHERE {self._has_key('t0')}"
             everyone = self._ticket(every)
             yield Trigger(f"{what}_truncate", table, "BEFORE", "TRUNCATE", (everyone,), reads=reads)
 
     def _of_cascades(self) -> Iterator[Trigger]:
-        """Parents whose deletion, or change of key, reaches rows of ours or rows related to them."""
+        """Parents whose deletion, or change of key,
+        reaches rows of ours or rows related to them.
+        """
         keys = foreign_keys(self._execute)
-        reached: list[tuple[Way, tuple[str, ...] | None]] = [((), self._own_columns), *self._related.items()]
+        reached: list[tuple[Way, tuple[str, ...] | None]] = [
+            ((), self._own_columns),
+            *self._related.items(),
+        ]
         number = 0
         for way, columns in reached:  # grows while it is gone through
-            tables = [split_name(self._dialect, name)[1] for name in (self._watch.table.name, *(join.table for join in way))]
+            tables = [
+                split_name(self._dialect, name)[1]
+                for name in (self._watch.table.name, *(join.table for join in way))
+            ]
             for key in keys.get(tables[-1], ()):
                 read = columns is not None and key.column in columns
                 deletes = key.on_delete == "CASCADE" or (read and key.on_delete.startswith("SET"))
@@ -222,18 +299,29 @@ class Capture(Statements):
                 if not (deletes or updates) or (way if circle else further in self._related):
                     continue
                 if deletes:
-                    owners = self._descendants(further[0]) if circle else self._owners(further, "OLD")
-                    yield Trigger(f"parent{number}_delete", key.parent, "BEFORE", "DELETE", (owners,))
+                    owners = (
+                        self._descendants(further[0]) if circle else self._owners(further, "OLD")
+                    )
+                    yield Trigger(
+                        f"parent{number}_delete", key.parent, "BEFORE", "DELETE", (owners,)
+                    )
                 if updates:
                     differ = differs(self._dialect, [key.parent_column])
-                    before, after = self._owners(further, "OLD"), self._owners(further, "OLD", "NEW")
-                    yield Trigger(f"parent{number}_before", key.parent, "BEFORE", "UPDATE", (before,), differ)
-                    yield Trigger(f"parent{number}_update", key.parent, "AFTER", "UPDATE", (after,), differ)
+                    before, after = (
+                        self._owners(further, "OLD"),
+                        self._owners(further, "OLD", "NEW"),
+                    )
+                    yield Trigger(
+                        f"parent{number}_before", key.parent, "BEFORE", "UPDATE", (before,), differ
+                    )
+                    yield Trigger(
+                        f"parent{number}_update", key.parent, "AFTER", "UPDATE", (after,), differ
+                    )
                 if key.on_delete == "CASCADE" and not circle:
                     reached.append((further, None))
                 number += 1
 
-    # --- in SQL ------------------------------------------------------------------------------------------------------
+    # --- in SQL -----------------------------------------------------------------------------------
 
     def _ticket(self, values: str) -> str:
         return f"INSERT INTO {OUTBOX} (collection, row_key, tenant) SELECT {values}"
@@ -246,7 +334,10 @@ class Capture(Statements):
         return f"{self._collection}, {key}, {tenant_text(self._dialect, row, self._watch.tenant)}"
 
     def _has_key(self, row: str) -> str:
-        """A condition: the row can be named. SQLite lets most primary keys be NULL, and such a row can be in no index."""
+        """A condition: the row can be named.
+
+        SQLite lets most primary keys be NULL, and such a row can be in no index.
+        """
         names = [identifier(self._dialect, column) for column in self._watch.table.key_columns]
         return " AND ".join(f"{row}.{name} IS NOT NULL" for name in names)
 
@@ -259,7 +350,9 @@ class Capture(Statements):
         return sql
 
     def _owners(self, way: Way, *rows: str) -> str:
-        """Tickets for the rows of ours at the beginning of the way, of the rows OLD, NEW or both at its end."""
+        """Tickets for the rows of ours at the beginning of the way, of the rows OLD,
+        NEW or both at its end.
+        """
         *before, last = way
         _, theirs, own = self._join_names(last)
         found = ", ".join(f"{row}.{theirs}" for row in rows)
@@ -273,7 +366,10 @@ class Capture(Statements):
             f"WITH RECURSIVE above (id) AS (SELECT OLD.{theirs} UNION "
             f"SELECT t0.{theirs} FROM {table} t0 JOIN above ON t0.{own} = above.id)"
         )
-        tickets = f"SELECT DISTINCT {self._address('t0')} FROM {table} t0 JOIN above ON t0.{own} = above.id"
+        tickets = (
+            f"SELECT DISTINCT {self._address('t0')} FROM {table} t0 JOIN above "
+            f"ON t0.{own} = above.id"
+        )
         tickets += f" WHERE {self._has_key('t0')}"
         return f"INSERT INTO {OUTBOX} (collection, row_key, tenant) {tree} {tickets}"
 

@@ -1,20 +1,29 @@
-"""The contracts as checks anyone can run, and what tests are written with. Needs ``pip install semantic-core[testing]``.
+"""The contracts as checks anyone can run, and what tests are written with.
 
-Checks are plain callables in a list: nothing to inherit, so nothing to override. ``str(check)`` is its name, its docstring
-the rule::
+Needs ``pip install semantic-core[testing]``.
+
+Checks are plain callables in a list: nothing to inherit, so nothing to override. ``str(check)`` is
+its name, its docstring the rule::
 
     @pytest.mark.parametrize("check", embedder_checks(), ids=str)
     def test_embedder(check):
         check(MyEmbedder)
 
-``SEMANTIC_CORE_SOAK=20`` in the environment plays twenty times as many random examples, and new ones in every run.
+``SEMANTIC_CORE_SOAK=20`` in the environment plays twenty times as many random examples, and new
+ones in every run.
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from semantic_core.testing._adapter import adapter_checks
-    from semantic_core.testing._adapter_harness import DATABASE_LIMITS, AdapterHarness, Capability, Limit, Limits
+    from semantic_core.testing._adapter_harness import (
+        DATABASE_LIMITS,
+        AdapterHarness,
+        Capability,
+        Limit,
+        Limits,
+    )
     from semantic_core.testing._adapter_limits import capabilities_table, limits_table
     from semantic_core.testing._check import Check
     from semantic_core.testing._embedder import embedder_checks
@@ -24,7 +33,14 @@ if TYPE_CHECKING:
     from semantic_core.testing._similar import SimilarEmbedder
     from semantic_core.testing._splitter import splitter_checks
     from semantic_core.testing._store import store_checks
-    from semantic_core.testing._strategies import ODD_TEXTS, documents, metadata, refs, texts, wheres
+    from semantic_core.testing._strategies import (
+        ODD_TEXTS,
+        documents,
+        metadata,
+        refs,
+        texts,
+        wheres,
+    )
 
 __all__ = [
     "DATABASE_LIMITS",
@@ -66,7 +82,9 @@ _MODULES = {
     "_store": ("store_checks",),
     "_strategies": ("ODD_TEXTS", "documents", "metadata", "refs", "texts", "wheres"),
 }
-"""Where names are, imported when first asked for: pytest loads this package in every run, for its plugin alone."""
+"""Where names are, imported when first asked for: pytest loads this package in every run,
+for its plugin alone.
+"""
 
 if not TYPE_CHECKING:  # a checker that saw this would take any name for one of ours
 

@@ -26,14 +26,18 @@ TREES = 40
 
 
 def adapter_checks(*, trees: int = TREES) -> list[Check]:
-    """What every adapter keeps, whatever happens to the rows. Give each to pytest, with what opens a harness::
+    """What every adapter keeps, whatever happens to the rows.
+
+    Give each to pytest, with what opens a harness::
 
         @pytest.mark.parametrize("check", adapter_checks(), ids=str)
         def test_adapter(check, tmp_path):
             check(lambda: MyHarness(tmp_path))
 
-    See `AdapterHarness` for what it has to supply. What it says it is without (`Capability`) is skipped with its reason.
-    trees: random trees of transactions the last check plays; it writes how many they were to standard output.
+    See `AdapterHarness` for what it has to supply. What it says it is without (`Capability`) is
+    skipped with its reason.
+    trees: random trees of transactions the last check plays; it writes how many they were to
+    standard output.
     """
     modules = [
         _adapter_transactions,

@@ -18,7 +18,9 @@ def emptied(index: BaseORMAdapter, bench: Bench) -> None:
 
 @scenario()
 def rows_that_were_there_before_wait_to_be_indexed(bench: Bench) -> None:
-    """The first install notes the rows there are; they are counted as backfill, and worked off like changes."""
+    """The first install notes the rows there are; they are counted as backfill,
+    and worked off like changes.
+    """
     bench.articles(1, 2, 3)
     index = bench.index()
     status = index.status()
@@ -40,7 +42,9 @@ def changes_go_before_the_backfill(bench: Bench) -> None:
 
 @scenario()
 def reindex_reaches_every_row(bench: Bench) -> None:
-    """Every page, the first, the last and a full one, in the order of numbers and not of their texts."""
+    """Every page, the first, the last and a full one,
+    in the order of numbers and not of their texts.
+    """
     index = bench.index(source_fields=["content"])
     with bench.transaction():
         bench.articles(*range(1, 13))
@@ -50,7 +54,11 @@ def reindex_reaches_every_row(bench: Bench) -> None:
         steps: list[ReindexProgress] = []
         report = index.reindex(batch=batch, progress=steps.append)
         same(report.added, 12, f"documents added with batch={batch}")
-        same(sorted(map(int, bench.texts(index))), list(range(1, 13)), f"keys after a reindex with batch={batch}")
+        same(
+            sorted(map(int, bench.texts(index))),
+            list(range(1, 13)),
+            f"keys after a reindex with batch={batch}",
+        )
         same((steps[-1].rows, steps[-1].total, steps[-1].failed), (12, 12, 0), "the last progress")
         same(sorted(step.rows for step in steps), [step.rows for step in steps], "progress of rows")
     bench.sql("DELETE FROM kit_article")
@@ -73,7 +81,10 @@ def reindex_goes_on_where_it_was_interrupted(bench: Bench) -> None:
     try:
         index.reindex(batch=4, progress=interrupt)
     except Undone:
-        expect(0 < len(bench.texts(index)) < 12, "wanted some rows to be in after an interruption, not all.")
+        expect(
+            0 < len(bench.texts(index)) < 12,
+            "wanted some rows to be in after an interruption, not all.",
+        )
     else:
         fail("wanted the error of the progress callback to come through.")
     steps: list[ReindexProgress] = []
@@ -87,13 +98,17 @@ def reindex_goes_on_where_it_was_interrupted(bench: Bench) -> None:
 
 @scenario()
 def reindex_takes_out_what_has_no_row(bench: Bench) -> None:
-    """Documents without a row, and those whose row no longer qualifies, are gone after a reindex."""
+    """Documents without a row, and those whose row no longer qualifies,
+    are gone after a reindex.
+    """
     index = bench.index(condition=lambda row: not row.hidden, watch_fields=["hidden"])
     bench.articles(1, 2, hidden=False)
     bench.articles(3, hidden=True)
     bench.settle(index)
     name = index.declaration.collection
-    index.core.ingest(Document(Ref(name, "77"), "a ghost"), Document(Ref(name, "3"), "does not qualify"))
+    index.core.ingest(
+        Document(Ref(name, "77"), "a ghost"), Document(Ref(name, "3"), "does not qualify")
+    )
     index.reindex()
     same(sorted(bench.texts(index)), ["1", "2"], "keys after a reindex")
 
@@ -106,7 +121,11 @@ def reindex_embeds_nothing_twice(bench: Bench) -> None:
     bench.settle(index)
     calls = bench.embedder.calls
     report = index.reindex()
-    same((report.unchanged, report.added, report.updated), (3, 0, 0), "unchanged, added and updated documents")
+    same(
+        (report.unchanged, report.added, report.updated),
+        (3, 0, 0),
+        "unchanged, added and updated documents",
+    )
     same(bench.embedder.calls, calls, "calls of the embedder")
 
 
@@ -135,19 +154,35 @@ def rows_may_change_while_a_reindex_runs(bench: Bench) -> None:
 
 @scenario()
 def verify_finds_what_differs(bench: Bench) -> None:
-    """Missing, stale and ghost documents are counted and named; what waits to be worked off is no difference."""
+    """Missing, stale and ghost documents are counted and named;
+    what waits to be worked off is no difference.
+    """
     index = bench.index()
     bench.articles(*range(1, 7))
     bench.settle(index)
     expect(index.verify().sound, "verify: wanted a sound index before anything went astray.")
     name = index.declaration.collection
     index.core.remove(Ref(name, "1"))
-    index.core.ingest(Document(Ref(name, "2"), "something else", title="t2"), Document(Ref(name, "88"), "a ghost"))
+    index.core.ingest(
+        Document(Ref(name, "2"), "something else", title="t2"), Document(Ref(name, "88"), "a ghost")
+    )
     bench.update("article", 3, content="waits")
     found = index.verify()
-    same((found.rows, found.missing, found.stale, found.ghosts, found.waiting), (6, 1, 1, 1, 1), "what verify counts")
-    same(sorted(found.keys), [("ghosts", f"{name}/88"), ("missing", f"{name}/1"), ("stale", f"{name}/2")], "what it names")
-    same((found.sound, bench.texts(index)["3"]), (False, "t3|text 3"), "whether it is sound, and a row that waits")
+    same(
+        (found.rows, found.missing, found.stale, found.ghosts, found.waiting),
+        (6, 1, 1, 1, 1),
+        "what verify counts",
+    )
+    same(
+        sorted(found.keys),
+        [("ghosts", f"{name}/88"), ("missing", f"{name}/1"), ("stale", f"{name}/2")],
+        "what it names",
+    )
+    same(
+        (found.sound, bench.texts(index)["3"]),
+        (False, "t3|text 3"),
+        "whether it is sound, and a row that waits",
+    )
 
 
 @scenario()
@@ -158,9 +193,15 @@ def repair_mends_what_verify_finds(bench: Bench) -> None:
     bench.settle(index)
     name = index.declaration.collection
     index.core.remove(Ref(name, "1"), Ref(name, "6"))
-    index.core.ingest(Document(Ref(name, "2"), "something else", title="t2"), Document(Ref(name, "88"), "a ghost"))
+    index.core.ingest(
+        Document(Ref(name, "2"), "something else", title="t2"), Document(Ref(name, "88"), "a ghost")
+    )
     index.repair()
-    same(bench.texts(index), {str(id): f"t{id}|text {id}" for id in range(1, 7)}, "the index after a repair")
+    same(
+        bench.texts(index),
+        {str(id): f"t{id}|text {id}" for id in range(1, 7)},
+        "the index after a repair",
+    )
     expect(index.verify().sound, "verify: wanted a sound index after a repair.")
     again = index.repair()
     same((again.added, again.updated, again.removed), (0, 0, 0), "what a second repair does")

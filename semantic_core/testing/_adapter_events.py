@@ -9,19 +9,33 @@ from semantic_core.testing._check import same
 
 @scenario(Capability.EVENTS)
 def what_the_orm_tells_is_heard(bench: Bench) -> None:
-    """Rows that are created, changed and deleted through the ORM, one by one, are followed without a trigger."""
+    """Rows that are created, changed and deleted through the ORM, one by one,
+    are followed without a trigger.
+    """
     index = bench.index(capture="events")
     bench.articles(1, 2)
-    same(bench.settled(index), {"1": "t1|text 1", "2": "t2|text 2"}, "the index after two were created")
+    same(
+        bench.settled(index),
+        {"1": "t1|text 1", "2": "t2|text 2"},
+        "the index after two were created",
+    )
     bench.update("article", 1, content="changed")
     bench.delete("article", 2)
-    same(bench.settled(index), {"1": "t1|changed"}, "the index after one was changed and one deleted")
-    same((index.status().capture, index.status().capturing), ("events", True), "capture, and whether it captures")
+    same(
+        bench.settled(index), {"1": "t1|changed"}, "the index after one was changed and one deleted"
+    )
+    same(
+        (index.status().capture, index.status().capturing),
+        ("events", True),
+        "capture, and whether it captures",
+    )
 
 
 @scenario(Capability.EVENTS)
 def a_rollback_is_heard_too(bench: Bench) -> None:
-    """Events write their tickets into the transaction of the row: rolled back, they were never written."""
+    """Events write their tickets into the transaction of the row: rolled back,
+    they were never written.
+    """
     index = bench.index(capture="events")
     bench.articles(1)
     bench.settle(index)
@@ -45,12 +59,18 @@ def events_are_heard_once(bench: Bench) -> None:
     bench.settle(index)
     index.uninstall()
     bench.update("article", 1, content="unheard")
-    same((bench.tickets(), index.status().capturing), (0, False), "tickets of a save after that, and whether it captures")
+    same(
+        (bench.tickets(), index.status().capturing),
+        (0, False),
+        "tickets of a save after that, and whether it captures",
+    )
 
 
 @scenario(Capability.EVENTS)
 def triggers_and_events_take_turns(bench: Bench) -> None:
-    """An index that changes from one to the other has only that one at work: nothing is noted twice, nothing missed."""
+    """An index that changes from one to the other has only that one at work:
+    nothing is noted twice, nothing missed.
+    """
     index = bench.index(capture="events")
     bench.articles(1)
     bench.settle(index)
@@ -68,11 +88,21 @@ def triggers_and_events_take_turns(bench: Bench) -> None:
 
 @scenario(Capability.EVENTS)
 def a_row_that_changes_hands_is_heard(bench: Bench) -> None:
-    """An event tells the owner of now; the document leaves the tenant it was put at nevertheless."""
+    """An event tells the owner of now; the document leaves the tenant it was put
+    at nevertheless.
+    """
     index = bench.index("note", tenant="owner", capture="events")
     bench.create("note", id=1, owner="acme", body="the plan")
     same(bench.settled(index, "acme"), {"1": "the plan"}, "the index of acme")
     bench.update("note", 1, owner="beta")
-    same((bench.settled(index, "acme"), bench.texts(index, "beta")), ({}, {"1": "the plan"}), "acme and beta")
+    same(
+        (bench.settled(index, "acme"), bench.texts(index, "beta")),
+        ({}, {"1": "the plan"}),
+        "acme and beta",
+    )
     bench.update("note", 1, owner=None)
-    same((bench.settled(index, "acme"), bench.texts(index, "beta")), ({}, {}), "both after it became nobody's")
+    same(
+        (bench.settled(index, "acme"), bench.texts(index, "beta")),
+        ({}, {}),
+        "both after it became nobody's",
+    )

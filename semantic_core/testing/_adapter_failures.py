@@ -1,4 +1,6 @@
-"""Rows that cannot be indexed, stores and databases that fail: kept, told, tried again, and in nobody's way."""
+"""Rows that cannot be indexed, stores and databases that fail: kept, told, tried again,
+and in nobody's way.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,12 @@ TRIES = 30
 
 
 def dividing(bench: Bench) -> BaseORMAdapter:
-    """An index whose text is 12 divided by the stars of a row: one without a star cannot be indexed."""
-    return bench.index(source_fields=[lambda row: f"{12 // row.stars} of twelve"], watch_fields=["stars"])
+    """An index whose text is 12 divided by the stars of a row:
+    one without a star cannot be indexed.
+    """
+    return bench.index(
+        source_fields=[lambda row: f"{12 // row.stars} of twelve"], watch_fields=["stars"]
+    )
 
 
 def given_up(bench: Bench, index: BaseORMAdapter) -> None:
@@ -26,16 +32,26 @@ def given_up(bench: Bench, index: BaseORMAdapter) -> None:
 
 @scenario()
 def a_row_that_fails_stops_no_other(bench: Bench) -> None:
-    """A poisoned row waits with its reason; those around it, in the same batch and later, are indexed."""
+    """A poisoned row waits with its reason; those around it,
+    in the same batch and later, are indexed.
+    """
     index = dividing(bench)
     bench.articles(1, stars=4)
     bench.articles(2, stars=0)
     bench.articles(3, stars=6)
     report = index.sync()
-    same((len(report.failed), "ZeroDivision" in report.failed[0].reason), (1, True), "failures, and whether it says why")
+    same(
+        (len(report.failed), "ZeroDivision" in report.failed[0].reason),
+        (1, True),
+        "failures, and whether it says why",
+    )
     same(bench.texts(index), {"1": "3 of twelve", "3": "2 of twelve"}, "the index")
     status = index.status()
-    same((status.waiting, "ZeroDivision" in status.last_error), (1, True), "what waits, and whether it says why")
+    same(
+        (status.waiting, "ZeroDivision" in status.last_error),
+        (1, True),
+        "what waits, and whether it says why",
+    )
     bench.articles(4, stars=12)
     index.sync()
     same(sorted(bench.texts(index)), ["1", "3", "4"], "keys in the index after another change")
@@ -56,14 +72,20 @@ def a_row_that_failed_is_tried_again(bench: Bench) -> None:
 
 @scenario()
 def a_row_that_keeps_failing_is_given_up_and_kept(bench: Bench) -> None:
-    """After many tries its ticket is aborted: counted, listed with its reason, tried no more, and in nobody's way."""
+    """After many tries its ticket is aborted: counted, listed with its reason, tried no more,
+    and in nobody's way.
+    """
     index = dividing(bench)
     bench.articles(1, stars=0)
     bench.articles(2, stars=1)
     given_up(bench, index)
     same(index.status().aborted, 1, "aborted tickets")
     (ticket,) = index.hub.outbox.aborted({index.declaration.collection})
-    same((ticket.key, "ZeroDivision" in ticket.error), ("1", True), "its key, and whether it says why")
+    same(
+        (ticket.key, "ZeroDivision" in ticket.error),
+        ("1", True),
+        "its key, and whether it says why",
+    )
     expect(ticket.attempts > 1, f"wanted more than one try, got {ticket.attempts}.")
     same(sorted(bench.texts(index)), ["2"], "keys in the index")
 
@@ -72,7 +94,9 @@ def a_row_that_keeps_failing_is_given_up_and_kept(bench: Bench) -> None:
 def an_aborted_change_can_be_retried_or_dropped(bench: Bench) -> None:
     """Once the cause is mended, `retry` has it done; `drop` forgets it."""
     fixed: list[bool] = []
-    index = bench.index(source_fields=[lambda row: "fine" if fixed else str(1 // 0)], watch_fields=[])
+    index = bench.index(
+        source_fields=[lambda row: "fine" if fixed else str(1 // 0)], watch_fields=[]
+    )
     bench.articles(1, 2)
     given_up(bench, index)
     same(index.status().aborted, 2, "aborted tickets")
@@ -83,7 +107,11 @@ def an_aborted_change_can_be_retried_or_dropped(bench: Bench) -> None:
     same(outbox.retry(collections={name}), 1, "tickets that are tried again")
     same(bench.settled(index), {first.key: "fine"}, "the index")
     status = index.status()
-    same((status.aborted, status.waiting, bench.tickets()), (0, 0, 0), "aborted, waiting and all tickets")
+    same(
+        (status.aborted, status.waiting, bench.tickets()),
+        (0, 0, 0),
+        "aborted, waiting and all tickets",
+    )
 
 
 @scenario()
@@ -116,7 +144,10 @@ def a_store_that_fails_loses_nothing(bench: Bench) -> None:
     """A sync that the store stops raises, and the changes are there for the next one, at once."""
     index = bench.index()
     bench.articles(1, 2)
-    with bench.broken(index.core.store, "replace", "the disk is full"), raises(StoreError, "a sync"):
+    with (
+        bench.broken(index.core.store, "replace", "the disk is full"),
+        raises(StoreError, "a sync"),
+    ):
         index.sync()
     same(index.status().waiting, 2, "changes that wait")
     same(sorted(bench.settled(index)), ["1", "2"], "keys in the index")
@@ -124,18 +155,28 @@ def a_store_that_fails_loses_nothing(bench: Bench) -> None:
 
 @scenario()
 def an_embedder_that_fails_half_way_costs_nothing_twice(bench: Bench) -> None:
-    """What a provider gave before it failed is kept; the rest waits as pending vectors, not as failed changes."""
+    """What a provider gave before it failed is kept; the rest waits as pending vectors,
+    not as failed changes.
+    """
     index = bench.index(source_fields=["content"])
     bench.embedder.fail_after = 1
     with bench.transaction():
         bench.articles(*range(1, 41))
     index.sync()
-    same((len(bench.texts(index)), index.status().waiting, index.status().aborted), (40, 0, 0), "documents and tickets")
+    same(
+        (len(bench.texts(index)), index.status().waiting, index.status().aborted),
+        (40, 0, 0),
+        "documents and tickets",
+    )
     expect(index.core.store.stats().pending > 0, "wanted some passages to be pending.")
     bench.embedder.fail_after = None
     index.core.embed_pending()
     same(index.core.store.stats().pending, 0, "pending passages once the provider is back")
-    same(sorted(bench.embedder.texts), sorted(f"text {id}" for id in range(1, 41)), "passages that were embedded, once each")
+    same(
+        sorted(bench.embedder.texts),
+        sorted(f"text {id}" for id in range(1, 41)),
+        "passages that were embedded, once each",
+    )
 
 
 @scenario()
@@ -152,7 +193,9 @@ def a_ticket_nobody_understands_stops_no_other(bench: Bench) -> None:
 
 @scenario()
 def a_row_that_fails_keeps_its_old_document(bench: Bench) -> None:
-    """A row whose text cannot be made any more keeps its old document until it can; a deleted one is gone."""
+    """A row whose text cannot be made any more keeps its old document until it can;
+    a deleted one is gone.
+    """
     index = dividing(bench)
     bench.articles(1, 2, stars=1)
     bench.settle(index)

@@ -1,4 +1,6 @@
-"""What the author of an adapter supplies to have it checked: models in the kit's tables, and how the ORM writes to them."""
+"""What the author of an adapter supplies to have it checked: models in the kit's tables,
+and how the ORM writes to them.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ class Capability(Enum):
 
 @attrs.frozen
 class Limit:
-    """Why a capability is missing. reason: a sentence, what happens instead; workaround: a sentence, what a user does."""
+    """Why a capability is missing. reason: a sentence, what happens instead; workaround: a
+    sentence, what a user does.
+    """
 
     reason: str
     workaround: str
@@ -50,36 +54,42 @@ Limits = Mapping[Capability, Limit]
 
 
 class AdapterHarness(ABC):
-    """One empty database with the kit's tables, written to through the ORM. Opened anew for each check, then closed.
+    """One empty database with the kit's tables, written to through the ORM.
 
-    A row is written outside of `transaction` and committed at once, or within and committed with it.
+    Opened anew for each check, then closed.
 
-    adapter: the class to be checked. options: its own (``adapter_options``), such as the database. limits: what it is
-    without; checks that need it are skipped with that reason. models: the model of each of these tables, by name; one that
-    only a missing capability needs is left out. Names of tables and columns are as written here, attributes of instances
-    likewise, all columns but keys take NULL; str is VARCHAR(200), text is TEXT.
+    A row is written outside of `transaction` and committed at once, or within and committed with
+    it.
 
-    =========  =============  ====================================================================================
+    adapter: the class to be checked. options: its own (``adapter_options``), such as the database.
+    limits: what it is without; checks that need it are skipped with that reason. models: the model
+    of each of these tables, by name; one that only a missing capability needs is left out. Names of
+    tables and columns are as written here, attributes of instances likewise, all columns but keys
+    take NULL; str is VARCHAR(200), text is TEXT.
+
+    =========  =============  ======================================================================
     name       table          columns
-    =========  =============  ====================================================================================
-    author     kit_author     id int, name str, mentor_id -> kit_author.id ON DELETE SET NULL; attribute ``mentor``;
-                              to-many attribute ``articles``
-    article    kit_article    id int, title str, content text, stars int, hidden bool, deleted_at timestamp without zone,
-                              author_id -> kit_author.id ON DELETE CASCADE; attribute ``author``; many-to-many
-                              attribute ``tags``
+    =========  =============  ======================================================================
+    author     kit_author     id int, name str, mentor_id -> kit_author.id ON DELETE SET NULL;
+                              attribute ``mentor``; to-many attribute ``articles``
+    article    kit_article    id int, title str, content text, stars int, hidden bool, deleted_at
+                              timestamp without zone, author_id -> kit_author.id ON DELETE CASCADE;
+                              attribute ``author``; many-to-many attribute ``tags``
     tag        kit_tag        id int, name str; many-to-many attribute ``articles``
-    tagging    kit_tagging    id int, article_id -> kit_article.id, tag_id -> kit_tag.id, both ON DELETE CASCADE: joins
-                              articles and tags
+    tagging    kit_tagging    id int, article_id -> kit_article.id, tag_id -> kit_tag.id, both ON
+                              DELETE CASCADE: joins articles and tags
     seat       kit_seat       hall str, number int: the key, in this order; label str
     page       kit_page       slug str: the key, compared to the letter; body text
     parcel     kit_parcel     id uuid, content text
     note       kit_note       id int, owner str, body text
     media      kit_media      id int, title str
-    book       kit_book       a key that points at kit_media.id, blurb text; inherits ``id`` and ``title``
-    =========  =============  ====================================================================================
+    book       kit_book       a key that points at kit_media.id, blurb text; inherits ``id`` and
+                              ``title``
+    =========  =============  ======================================================================
 
-    Where the ORM has default filters (managers), that of article hides rows with ``hidden``; `update` and `delete` find them
-    nevertheless. A ``boolean`` is written TRUE and FALSE in SQL; what the columns have as defaults does not matter.
+    Where the ORM has default filters (managers), that of article hides rows with ``hidden``;
+    `update` and `delete` find them nevertheless. A ``boolean`` is written TRUE and FALSE in SQL;
+    what the columns have as defaults does not matter.
     """
 
     adapter: type[BaseORMAdapter]
@@ -87,33 +97,47 @@ class AdapterHarness(ABC):
     options: Mapping[str, Any] = {}
     limits: Limits = {}
 
-    # --- needed by every check ---------------------------------------------------------------------------------------
+    # --- needed by every check --------------------------------------------------------------------
 
     @abstractmethod
     def create(self, model: type, **values: Any) -> Any:
-        """Insert a row through the ORM, as its users do; the instance. Keys are always given, of foreign keys the id."""
+        """Insert a row through the ORM, as its users do; the instance.
+
+        Keys are always given, of foreign keys the id.
+        """
 
     @abstractmethod
     def update(self, model: type, key: Any, **values: Any) -> None:
-        """Read the row with this key (a tuple for a composite one) through the ORM, set attributes, save it."""
+        """Read the row with this key (a tuple for a composite one) through the ORM,
+        set attributes, save it.
+        """
 
     @abstractmethod
     def delete(self, model: type, key: Any) -> None:
-        """Read the row with this key through the ORM and delete it, with the rows that its foreign keys take along."""
+        """Read the row with this key through the ORM and delete it,
+        with the rows that its foreign keys take along.
+        """
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[Any]:
-        """A block that commits in the end, or rolls back if it raises; within another one, a savepoint."""
+        """A block that commits in the end, or rolls back if it raises;
+        within another one, a savepoint.
+        """
 
     @abstractmethod
     def sql(self, statement: str) -> Sequence[Sequence[Any]]:
-        """Run a statement without parameters, as it is, past the ORM's models; its rows, [] where it gives none."""
+        """Run a statement without parameters, as it is, past the ORM's models; its rows,
+        [] where it gives none.
+        """
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of everything. Triggers are gone by then; tables and tickets may stay if the next one begins empty."""
+        """Let go of everything.
 
-    # --- needed unless a limit says why not --------------------------------------------------------------------------
+        Triggers are gone by then; tables and tickets may stay if the next one begins empty.
+        """
+
+    # --- needed unless a limit says why not -------------------------------------------------------
 
     def insert_many(self, model: type, rows: Sequence[Mapping[str, Any]]) -> None:
         """BULK: insert rows in one statement."""
@@ -132,40 +156,55 @@ class AdapterHarness(ABC):
         raise NotImplementedError(_missing(self, "upsert", Capability.UPSERT))
 
     def crash(self, work: Callable[[], None]) -> None:
-        """CRASH: begin a transaction, call ``work()``, and lose the connection before the commit; later ones are new."""
+        """CRASH: begin a transaction, call ``work()``, and lose the connection before the commit;
+        later ones are new.
+        """
         raise NotImplementedError(_missing(self, "crash", Capability.CRASH))
 
     def leave_thread(self) -> None:
-        """THREADS: called by each other thread in its end, to close what the ORM keeps open for it."""
+        """THREADS: called by each other thread in its end,
+        to close what the ORM keeps open for it.
+        """
         return
 
-    # --- where the adapter has something of its own ------------------------------------------------------------------
+    # --- where the adapter has something of its own -----------------------------------------------
 
     def make_core(self, embedder: Any, *, multi_tenant: bool) -> SemanticCore:
         """The core for a check, empty; by default one in memory."""
-        return SemanticCore(store="memory", embedder=embedder, multi_tenant=multi_tenant, plugins=[])
+        return SemanticCore(
+            store="memory", embedder=embedder, multi_tenant=multi_tenant, plugins=[]
+        )
 
 
 OpenHarness = Callable[[], AdapterHarness]
-"""Opens a harness. Called again while the first is open, it opens a second database (SECOND_DATABASE)."""
+"""Opens a harness. Called again while the first is open,
+it opens a second database (SECOND_DATABASE).
+"""
 
 _ONE_WRITER = Limit(
-    "SQLite has one writer at a time: a second transaction waits for the first.", "None is needed; keep transactions short."
+    "SQLite has one writer at a time: a second transaction waits for the first.",
+    "None is needed; keep transactions short.",
 )
 _NO_TRUNCATE = Limit("SQLite has no TRUNCATE.", "DELETE FROM without WHERE is seen, row by row.")
 _UNSEEN_TRUNCATE = Limit(
     "TRUNCATE fires no trigger on MySQL and MariaDB, so the rows stay in the index.",
-    "Delete the rows instead, or call repair() after a TRUNCATE. Search leaves out rows that are gone.",
+    (
+        "Delete the rows instead, or call repair() after a TRUNCATE. Search leaves "
+        "out rows that are gone."
+    ),
 )
 DATABASE_LIMITS: Mapping[str, Limits] = {
     "sqlite": {Capability.CONCURRENT: _ONE_WRITER, Capability.TRUNCATE: _NO_TRUNCATE},
     "postgresql": {},
     "mysql": {Capability.TRUNCATE: _UNSEEN_TRUNCATE},
 }
-"""Per dialect, what the database itself is without, whatever the ORM. Adapters add their own limits to these."""
+"""Per dialect, what the database itself is without, whatever the ORM.
+Adapters add their own limits to these.
+"""
 
 
 def _missing(harness: AdapterHarness, method: str, capability: Capability) -> str:
     return (
-        f"{type(harness).__name__} has no {method}(): write it, or give the reason in limits[Capability.{capability.name}]."
+        f"{type(harness).__name__} has no {method}(): write it, or give the reason in "
+        f"limits[Capability.{capability.name}]."
     )

@@ -1,4 +1,6 @@
-"""Index and database know each other: one that is lost, new, a copy, or put back is noticed, and made right."""
+"""Index and database know each other: one that is lost, new, a copy, or put back is noticed,
+and made right.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ FIELDS = ["content"]
 
 @scenario()
 def an_index_that_is_lost_is_filled_again(bench: Bench) -> None:
-    """A new index on a database that had one: answers say that rows wait, and a worker brings them in."""
+    """A new index on a database that had one: answers say that rows wait,
+    and a worker brings them in.
+    """
     index = bench.index(source_fields=FIELDS)
     bench.articles(1, 2, 3)
     bench.settle(index)
@@ -20,7 +24,11 @@ def an_index_that_is_lost_is_filled_again(bench: Bench) -> None:
     if new.hub.agreement.consumer == index.hub.agreement.consumer:
         skip("The index is a part of the database, and is not lost without it.")
     answer = new.search("text", limit=10)
-    same((answer.degraded, "3 of 3 rows" in answer.reason), (True, True), "whether the first answer says what waits")
+    same(
+        (answer.degraded, "3 of 3 rows" in answer.reason),
+        (True, True),
+        "whether the first answer says what waits",
+    )
     same(new.status().backfill, 3, "rows that wait")
     same(bench.settled(new), {"1": "text 1", "2": "text 2", "3": "text 3"}, "the new index")
     same(new.search("text", limit=10).degraded, False, "whether an answer is degraded afterwards")
@@ -28,7 +36,9 @@ def an_index_that_is_lost_is_filled_again(bench: Bench) -> None:
 
 @scenario()
 def two_indexes_get_every_change(bench: Bench) -> None:
-    """Two hosts on one database: whatever either of them, or another program, writes reaches the index of both."""
+    """Two hosts on one database: whatever either of them, or another program,
+    writes reaches the index of both.
+    """
     one = bench.index(source_fields=FIELDS)
     bench.articles(1)
     bench.settle(one)
@@ -48,7 +58,9 @@ def two_indexes_get_every_change(bench: Bench) -> None:
 
 @scenario()
 def an_index_put_back_from_a_copy_is_noticed(bench: Bench) -> None:
-    """An older state of the index in its place: the first answer says so, and a worker makes it right."""
+    """An older state of the index in its place: the first answer says so,
+    and a worker makes it right.
+    """
     index = bench.index(source_fields=FIELDS)
     store = index.core.store
     if not isinstance(store, MemoryStore):
@@ -60,15 +72,18 @@ def an_index_put_back_from_a_copy_is_noticed(bench: Bench) -> None:
     bench.delete("article", 2)
     bench.settle(index)
     store._state = older
-    expect(index.search("text", limit=10).degraded, "wanted the first answer of an older index to be degraded.")
+    expect(
+        index.search("text", limit=10).degraded,
+        "wanted the first answer of an older index to be degraded.",
+    )
     same(bench.settled(index), {"1": "changed"}, "the index in the end")
     same(index.verify().sound, True, "whether it is sound")
 
 
 @scenario(Capability.SQL)
 def a_database_put_back_is_noticed(bench: Bench) -> None:
-    """An older state of the database under a newer index: the first answer says so, new edits win at once, and a worker
-    makes the rest right."""
+    """An older state of the database under a newer index: the first answer says so, new edits win
+    at once, and a worker makes the rest right."""
     index = bench.index(source_fields=FIELDS)
     bench.articles(1, 2, 3)
     bench.settle(index)
@@ -87,16 +102,25 @@ def a_database_put_back_is_noticed(bench: Bench) -> None:
             f"WHERE consumer = '{consumer}'"
         )
     answer = index.search("lost", limit=10)
-    expect(answer.degraded and "restored" in answer.reason, f"wanted an answer that says why, got {answer.reason!r}.")
+    expect(
+        answer.degraded and "restored" in answer.reason,
+        f"wanted an answer that says why, got {answer.reason!r}.",
+    )
     same(index.verify().sound, False, "whether it is sound before a worker was there")
     bench.update("article", 1, content="a new edit")
-    same(bench.settled(index), {"1": "a new edit", "2": "text 2", "3": "text 3"}, "the index in the end")
+    same(
+        bench.settled(index),
+        {"1": "a new edit", "2": "text 2", "3": "text 3"},
+        "the index in the end",
+    )
     same(index.verify().sound, True, "whether it is sound in the end")
 
 
 @scenario()
 def what_the_stamps_say_stops_no_repair(bench: Bench) -> None:
-    """Documents with stamps from nowhere, larger than any: repair and a reindex from the start write what the rows say."""
+    """Documents with stamps from nowhere, larger than any:
+    repair and a reindex from the start write what the rows say.
+    """
     index = bench.index(source_fields=FIELDS)
     bench.articles(1, 2)
     bench.settle(index)

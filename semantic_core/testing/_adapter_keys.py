@@ -8,7 +8,20 @@ from semantic_core.testing._adapter_harness import Capability
 from semantic_core.testing._adapter_kit import Bench, scenario
 from semantic_core.testing._check import expect, same
 
-SLUGS = ("1", "01", "1.0", "a/b?c=d&e", "50%_off", "it's", 'say "x"', "back\\slash", '["1"]', "\u00e9t\u00e9", "-", "x y")
+SLUGS = (
+    "1",
+    "01",
+    "1.0",
+    "a/b?c=d&e",
+    "50%_off",
+    "it's",
+    'say "x"',
+    "back\\slash",
+    '["1"]',
+    "\u00e9t\u00e9",
+    "-",
+    "x y",
+)
 """Keys that look like numbers, patterns, syntax or other keys."""
 HALLS = (("1", 2), ("2", 1), ("1", 12), ("11", 2), ('a,"b', 1), ("a", 1), ("\u00e9", 1))
 """Composite keys that look alike when their parts are joined or swapped."""
@@ -29,7 +42,9 @@ def a_document_goes_with_its_key(bench: Bench) -> None:
 
 @scenario(Capability.TEXT_KEY)
 def text_keys_are_compared_to_the_letter(bench: Bench) -> None:
-    """Keys that look like numbers, patterns or syntax are each their own; rows come back by them."""
+    """Keys that look like numbers, patterns or syntax are each their own;
+    rows come back by them.
+    """
     index = bench.index("page")
     for slug in SLUGS:
         bench.create("page", slug=slug, body=f"body of {slug}")
@@ -44,19 +59,36 @@ def text_keys_are_compared_to_the_letter(bench: Bench) -> None:
 
 @scenario(Capability.COMPOSITE_KEY)
 def a_composite_key_is_one_address(bench: Bench) -> None:
-    """Rows with several key columns are told apart, changed, found and removed; the order of the columns matters."""
+    """Rows with several key columns are told apart, changed, found and removed;
+    the order of the columns matters.
+    """
     index = bench.index("seat")
     for hall, number in HALLS:
         bench.create("seat", hall=hall, number=number, label=f"seat {number} of {hall}")
     held = bench.settled(index)
-    same(sorted(held.values()), sorted(f"seat {number} of {hall}" for hall, number in HALLS), "texts in the index")
+    same(
+        sorted(held.values()),
+        sorted(f"seat {number} of {hall}" for hall, number in HALLS),
+        "texts in the index",
+    )
     found = index.search("seat", limit=50)
-    same(sorted((row.hall, row.number) for row in found), sorted(HALLS), "keys of the rows that are found")
-    expect(all(row.label == f"seat {row.number} of {row.hall}" for row in found), "a row came back as another.")
+    same(
+        sorted((row.hall, row.number) for row in found),
+        sorted(HALLS),
+        "keys of the rows that are found",
+    )
+    expect(
+        all(row.label == f"seat {row.number} of {row.hall}" for row in found),
+        "a row came back as another.",
+    )
     bench.update("seat", ("1", 2), label="changed")
     bench.delete("seat", ("2", 1))
     wanted = ["changed", *(f"seat {number} of {hall}" for hall, number in HALLS[2:])]
-    same(sorted(bench.settled(index).values()), sorted(wanted), "texts after one changed and one went")
+    same(
+        sorted(bench.settled(index).values()),
+        sorted(wanted),
+        "texts after one changed and one went",
+    )
 
 
 @scenario(Capability.COMPOSITE_KEY, Capability.KEY_CHANGE)
@@ -68,7 +100,11 @@ def a_part_of_a_composite_key_may_change(bench: Bench) -> None:
     bench.settle(index)
     bench.sql("UPDATE kit_seat SET hall = 'B' WHERE number = 1")
     same(sorted(bench.settled(index).values()), ["first", "second"], "texts in the index")
-    same(sorted((row.hall, row.number) for row in index.search("first second")), [("A", 2), ("B", 1)], "keys found")
+    same(
+        sorted((row.hall, row.number) for row in index.search("first second")),
+        [("A", 2), ("B", 1)],
+        "keys found",
+    )
 
 
 @scenario(Capability.UUID_KEY)
@@ -77,9 +113,15 @@ def a_uuid_is_a_key(bench: Bench) -> None:
     index = bench.index("parcel")
     for number, id in enumerate(PARCELS):
         bench.create("parcel", id=id, content=f"parcel {number}")
-    same(bench.settled(index), {str(id): f"parcel {number}" for number, id in enumerate(PARCELS)}, "the index")
+    same(
+        bench.settled(index),
+        {str(id): f"parcel {number}" for number, id in enumerate(PARCELS)},
+        "the index",
+    )
     found = {UUID(str(row.id)): row.content for row in index.search("parcel", limit=10)}
-    same(found, {id: f"parcel {number}" for number, id in enumerate(PARCELS)}, "rows that are found")
+    same(
+        found, {id: f"parcel {number}" for number, id in enumerate(PARCELS)}, "rows that are found"
+    )
     bench.update("parcel", PARCELS[0], content="changed")
     bench.delete("parcel", PARCELS[1])
     wanted = {str(PARCELS[0]): "changed", str(PARCELS[2]): "parcel 2", str(PARCELS[3]): "parcel 3"}

@@ -1,4 +1,6 @@
-"""The bench adapters are checked on: a harness, a core, indexes of the kit's models, and short words for what checks do."""
+"""The bench adapters are checked on: a harness, a core, indexes of the kit's models, and short
+words for what checks do.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ class Undone(Exception):
 
 
 class BenchEmbedder(HashEmbedder):
-    """meanwhile: called once, in the middle of a sync, after rows were read and before anything of them is written.
+    """meanwhile: called once, in the middle of a sync,
+    after rows were read and before anything of them is written.
 
     fail_after: calls that succeed before all others fail; None: no call fails.
     """
@@ -55,7 +58,10 @@ class BenchEmbedder(HashEmbedder):
 
 
 class Bench:
-    """One database, open while a check lasts. Indexes have ``sync="manual"`` unless a check says otherwise."""
+    """One database, open while a check lasts.
+
+    Indexes have ``sync="manual"`` unless a check says otherwise.
+    """
 
     def __init__(self, open_harness: OpenHarness, stack: ExitStack) -> None:
         self._open, self._stack = open_harness, stack
@@ -63,7 +69,7 @@ class Bench:
         stack.callback(self.harness.close)
         self.embedder = BenchEmbedder()
 
-    # --- what is written ---------------------------------------------------------------------------------------------
+    # --- what is written --------------------------------------------------------------------------
 
     def model(self, kind: str) -> type:
         return self.harness.models[kind]
@@ -78,9 +84,14 @@ class Bench:
         self.harness.delete(self.model(kind), key)
 
     def articles(self, *numbers: int, **values: Any) -> None:
-        """Articles with these ids, each titled ``t<id>`` with the text ``text <id>``, one after another."""
+        """Articles with these ids, each titled ``t<id>`` with the text ``text <id>``,
+        one after another.
+        """
         for number in numbers:
-            self.create("article", **{"id": number, "title": f"t{number}", "content": f"text {number}", **values})
+            self.create(
+                "article",
+                **{"id": number, "title": f"t{number}", "content": f"text {number}", **values},
+            )
 
     def sql(self, statement: str) -> Sequence[Sequence[Any]]:
         return self.harness.sql(statement)
@@ -98,7 +109,7 @@ class Bench:
         except Undone:
             return
 
-    # --- what is indexed ---------------------------------------------------------------------------------------------
+    # --- what is indexed --------------------------------------------------------------------------
 
     def core(self, *, multi_tenant: bool = False) -> SemanticCore:
         """A new, empty core, closed after the check."""
@@ -107,18 +118,25 @@ class Bench:
         return core
 
     def restarted(self, core: SemanticCore) -> SemanticCore:
-        """The core that a new process would have on the same index; the old one works nothing off any more."""
+        """The core that a new process would have on the same index;
+        the old one works nothing off any more.
+        """
         for follower in core.followers:
             if isinstance(follower, Hub):
                 follower.stop()
         return SemanticCore(store=core.store, embedder=self.embedder, plugins=[])
 
-    def index(self, kind: str = "article", core: SemanticCore | None = None, **said: Any) -> BaseORMAdapter:
+    def index(
+        self, kind: str = "article", core: SemanticCore | None = None, **said: Any
+    ) -> BaseORMAdapter:
         """An index of this model, installed; uninstalled after the check."""
         kept = core or self.core(multi_tenant="tenant" in said)
         declared = {"source_fields": SOURCES[kind], "sync": "manual", **said}
         index: BaseORMAdapter = kept.bind(
-            self.model(kind), adapter=self.harness.adapter, adapter_options=self.harness.options, **declared
+            self.model(kind),
+            adapter=self.harness.adapter,
+            adapter_options=self.harness.options,
+            **declared,
         )
         self._stack.callback(index.uninstall)
         return index
@@ -135,7 +153,9 @@ class Bench:
         return {key: document for key, document in found.items() if document is not None}
 
     def texts(self, index: BaseORMAdapter, tenant: str = "") -> dict[str, str]:
-        """Title and text of what is held, by key, as "title|text", or the text alone where there is no title."""
+        """Title and text of what is held, by key, as "title|text",
+        or the text alone where there is no title.
+        """
         return {
             key: f"{document.title}|{document.text}" if document.title else document.text
             for key, document in self.held(index, tenant).items()
@@ -187,7 +207,7 @@ class Bench:
             else:
                 setattr(model, name, own)
 
-    # --- threads -----------------------------------------------------------------------------------------------------
+    # --- threads ----------------------------------------------------------------------------------
 
     def in_threads(self, *jobs: Callable[[], object]) -> None:
         """Run each in a thread of its own, all at once; raises what the first of them raised."""
@@ -210,11 +230,17 @@ class Bench:
             thread.join(60)
         if raised:
             raise raised[0]
-        same([thread.is_alive() for thread in threads], [False] * len(threads), "threads that hang after a minute")
+        same(
+            [thread.is_alive() for thread in threads],
+            [False] * len(threads),
+            "threads that hang after a minute",
+        )
 
 
 class Scenario(Check):
-    """A check of an adapter. needs: what its harness must be able to, else it is skipped with the limit's reason."""
+    """A check of an adapter. needs: what its harness must be able to,
+    else it is skipped with the limit's reason.
+    """
 
     def __init__(self, rule: Callable[[Bench], None], needs: tuple[Capability, ...]) -> None:
         @wraps(rule)

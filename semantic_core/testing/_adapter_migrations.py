@@ -1,4 +1,6 @@
-"""What migrations do: tables are made anew or renamed, the outbox is dropped, an index is bound before there is anything."""
+"""What migrations do: tables are made anew or renamed, the outbox is dropped, an index is bound
+before there is anything.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from semantic_core.testing._check import same
 
 @scenario(Capability.SQL)
 def a_write_succeeds_though_the_outbox_was_dropped(bench: Bench) -> None:
-    """A migration drops it through the ORM; writes go on, unseen. Bound and installed again, the index is sound."""
+    """A migration drops it through the ORM; writes go on, unseen.
+
+    Bound and installed again, the index is sound.
+    """
     index = bench.index(source_fields=["content"])
     bench.articles(1, 2)
     bench.settle(index)
@@ -26,19 +31,27 @@ def a_write_succeeds_though_the_outbox_was_dropped(bench: Bench) -> None:
     again = bench.index(core=bench.restarted(index.core), source_fields=["content"])
     bench.articles(4)
     found = bench.settled(again)
-    same(found, {"1": "unseen", "2": "text 2", "3": "text 3", "4": "text 4"}, "the index in the end")
+    same(
+        found, {"1": "unseen", "2": "text 2", "3": "text 3", "4": "text 4"}, "the index in the end"
+    )
     same(again.verify().sound, True, "whether it is sound")
 
 
 @scenario(Capability.SQL, Capability.RELATED)
 def a_table_that_is_made_anew_is_followed(bench: Bench) -> None:
-    """The way SQLite's migrations go: copy, drop, rename; elsewhere the table is renamed and comes back."""
+    """The way SQLite's migrations go: copy, drop, rename;
+    elsewhere the table is renamed and comes back.
+    """
     index = bench.index(source_fields=["content", "author.name"])
     bench.create("author", id=7, name="Ann")
     bench.articles(1, author_id=7)
     bench.settle(index)
     if index.dialect == "sqlite":
-        definition = str(bench.sql("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'kit_article'")[0][0])
+        definition = str(
+            bench.sql(
+                "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'kit_article'"
+            )[0][0]
+        )
         bench.sql(definition.replace("kit_article", "kit_anew", 1))
         bench.sql("INSERT INTO kit_anew SELECT * FROM kit_article")
         bench.sql("DROP TABLE kit_article")
@@ -55,10 +68,16 @@ def a_table_that_is_made_anew_is_followed(bench: Bench) -> None:
 
 @scenario()
 def nothing_is_said_before_there_is_an_outbox(bench: Bench) -> None:
-    """Bound and not installed yet, as in a first migration: commits are heard, and nothing is logged or fails."""
+    """Bound and not installed yet, as in a first migration: commits are heard,
+    and nothing is logged or fails.
+    """
     core = bench.core()
     index = bench.harness.adapter.bind(
-        bench.model("note"), core, adapter_options=bench.harness.options, source_fields=SOURCES["note"], sync="inline"
+        bench.model("note"),
+        core,
+        adapter_options=bench.harness.options,
+        source_fields=SOURCES["note"],
+        sync="inline",
     )
     if index.hub.outbox.exists():
         for table in TABLES:

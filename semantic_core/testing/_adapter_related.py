@@ -1,4 +1,6 @@
-"""Rows that are made of other rows too: foreign keys, their other sides, cascades, parents' tables."""
+"""Rows that are made of other rows too: foreign keys, their other sides, cascades,
+parents' tables.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,12 @@ from semantic_core.testing._check import expect, same
 
 
 def signed(bench: Bench) -> BaseORMAdapter:
-    """An index of articles with their author's name; two authors with two articles each, and one article of nobody."""
-    index = bench.index(source_fields=["content", "author.name"], metadata_fields=["author", "author.name"])
+    """An index of articles with their author's name; two authors with two articles each,
+    and one article of nobody.
+    """
+    index = bench.index(
+        source_fields=["content", "author.name"], metadata_fields=["author", "author.name"]
+    )
     bench.create("author", id=1, name="Ann")
     bench.create("author", id=2, name="Bea")
     for id, author in ((1, 1), (2, 1), (3, 2), (4, 2), (5, None)):
@@ -23,9 +29,13 @@ def signed(bench: Bench) -> BaseORMAdapter:
 
 
 def names(bench: Bench, index: BaseORMAdapter) -> dict[str, object]:
-    """Per key the author's name, once all is worked off; it must be the same in text and metadata."""
+    """Per key the author's name, once all is worked off;
+    it must be the same in text and metadata.
+    """
     bench.settle(index)
-    found: dict[str, object] = {key: document.metadata.get("author.name") for key, document in bench.held(index).items()}
+    found: dict[str, object] = {
+        key: document.metadata.get("author.name") for key, document in bench.held(index).items()
+    }
     for key, document in bench.held(index).items():
         wanted = [f"text {key}", *filter(None, [found[key]])]
         same(document.text.split("\n\n"), wanted, f"the text of article {key}")
@@ -42,14 +52,20 @@ def a_path_reads_through_a_foreign_key(bench: Bench) -> None:
 
 @scenario(Capability.RELATED)
 def a_related_row_is_one_thing_though_it_can_be_iterated_over(bench: Bench) -> None:
-    """A row may be iterable, as those of pydantic are: a path goes through it, and in metadata it is its key."""
+    """A row may be iterable, as those of pydantic are: a path goes through it,
+    and in metadata it is its key.
+    """
 
     def items(author: Any) -> Iterator[tuple[str, Any]]:
         return iter([("id", author.id), ("name", author.name)])
 
     with bench.given("author", "__iter__", items):
         index = signed(bench)
-        same(names(bench, index), {"1": "Ann", "2": "Ann", "3": "Bea", "4": "Bea", "5": None}, "names")
+        same(
+            names(bench, index),
+            {"1": "Ann", "2": "Ann", "3": "Bea", "4": "Bea", "5": None},
+            "names",
+        )
         same(bench.held(index)["1"].metadata["author"], 1, "the author in metadata")
 
 
@@ -61,7 +77,11 @@ def a_related_row_that_changes_reaches_its_own(bench: Bench) -> None:
     same(index.status().waiting, 2, "changes that wait")
     same(names(bench, index), {"1": "Eve", "2": "Eve", "3": "Bea", "4": "Bea", "5": None}, "names")
     bench.update("author", 1, name=None)
-    same(names(bench, index), {"1": None, "2": None, "3": "Bea", "4": "Bea", "5": None}, "names after one was taken away")
+    same(
+        names(bench, index),
+        {"1": None, "2": None, "3": "Bea", "4": "Bea", "5": None},
+        "names after one was taken away",
+    )
 
 
 @scenario(Capability.RELATED, Capability.SQL)
@@ -77,7 +97,9 @@ def a_related_change_past_the_orm_is_seen(bench: Bench) -> None:
 
 @scenario(Capability.RELATED)
 def a_related_edit_of_another_field_costs_nothing(bench: Bench) -> None:
-    """A change of an author that no article reads leaves no ticket; so does an author without articles."""
+    """A change of an author that no article reads leaves no ticket;
+    so does an author without articles.
+    """
     index = signed(bench)
     bench.update("author", 1, mentor_id=2)
     bench.create("author", id=9, name="Nobody's")
@@ -88,7 +110,9 @@ def a_related_edit_of_another_field_costs_nothing(bench: Bench) -> None:
 
 @scenario(Capability.RELATED)
 def a_row_that_moves_to_another_author_takes_its_name(bench: Bench) -> None:
-    """A foreign key that changes is a change; from then on only the new author's renaming matters."""
+    """A foreign key that changes is a change;
+    from then on only the new author's renaming matters.
+    """
     index = signed(bench)
     bench.update("article", 1, author_id=2)
     bench.update("article", 3, author_id=None)
@@ -97,7 +121,11 @@ def a_row_that_moves_to_another_author_takes_its_name(bench: Bench) -> None:
     same(names(bench, index), moved, "names")
     same(bench.held(index)["1"].metadata["author"], 2, "the author's key in metadata")
     bench.update("author", 1, name="Eve")
-    same(names(bench, index), {**moved, "2": "Eve", "5": "Eve"}, "names after the old author was renamed")
+    same(
+        names(bench, index),
+        {**moved, "2": "Eve", "5": "Eve"},
+        "names after the old author was renamed",
+    )
 
 
 @scenario()
@@ -154,7 +182,9 @@ def deleting_an_author_takes_its_articles_along(bench: Bench) -> None:
 
 @scenario(Capability.CASCADE)
 def a_cascade_of_the_database_is_seen(bench: Bench) -> None:
-    """Rows that the database deletes with their author, without a word to the ORM, leave the index."""
+    """Rows that the database deletes with their author, without a word to the ORM,
+    leave the index.
+    """
     index = bench.index(metadata_fields=["author"])
     bench.create("author", id=1, name="Ann")
     bench.create("author", id=2, name="Bea")
@@ -179,19 +209,27 @@ def a_reference_the_database_clears_is_seen(bench: Bench) -> None:
     bench.sql("DELETE FROM kit_author WHERE id = 1")
     bench.settle(index)
     held = bench.held(index)
-    same((sorted(held), dict(held["2"].metadata)), (["2"], {}), "keys, and metadata of the one that is left")
+    same(
+        (sorted(held), dict(held["2"].metadata)),
+        (["2"], {}),
+        "keys, and metadata of the one that is left",
+    )
 
 
 @scenario(Capability.TO_MANY)
 def many_related_rows_are_read_through_their_other_side(bench: Bench) -> None:
-    """An author is indexed with its articles' titles: when one is added, renamed, moved or deleted, so is the author."""
+    """An author is indexed with its articles' titles: when one is added, renamed, moved or deleted,
+    so is the author.
+    """
     index = bench.index("author", source_fields=["name", "articles.title"])
     bench.create("author", id=1, name="Ann")
     bench.create("author", id=2, name="Bea")
 
     def titles() -> dict[str, list[str]]:
         bench.settle(index)
-        return {key: sorted(document.text.split()[1:]) for key, document in bench.held(index).items()}
+        return {
+            key: sorted(document.text.split()[1:]) for key, document in bench.held(index).items()
+        }
 
     bench.articles(1, 2, author_id=1)
     same(titles(), {"1": ["t1", "t2"], "2": []}, "titles after two were added")
@@ -224,7 +262,10 @@ def noted(bench: Bench) -> set[str]:
 def tags(bench: Bench, index: BaseORMAdapter) -> dict[str, list[str]]:
     """Per key the names of its tags, once all is worked off."""
     bench.settle(index)
-    return {key: sorted(document.text.split("\n\n", 1)[1:]) for key, document in sorted(bench.held(index).items())}
+    return {
+        key: sorted(document.text.split("\n\n", 1)[1:])
+        for key, document in sorted(bench.held(index).items())
+    }
 
 
 @scenario(Capability.MANY_TO_MANY)
@@ -240,7 +281,9 @@ def a_path_leads_through_a_table_between(bench: Bench) -> None:
 
 @scenario(Capability.MANY_TO_MANY)
 def what_is_tagged_or_no_longer_is_indexed_anew(bench: Bench) -> None:
-    """A row of the table between that comes, changes or goes is a change of its article, and of no other."""
+    """A row of the table between that comes, changes or goes is a change of its article,
+    and of no other.
+    """
     index = tagged(bench)
     bench.settle(index)
     bench.create("tagging", id=4, article_id=3, tag_id=3)
@@ -265,7 +308,11 @@ def a_tag_that_changes_reaches_what_it_is_on(bench: Bench) -> None:
     same(noted(bench), set(), "articles that are noted after a tag was renamed that none has")
     bench.update("tag", 1, name="crimson")
     same(noted(bench), {"1"}, "articles that are noted after a tag of one was renamed")
-    same(sorted(" ".join(tags(bench, index)["1"]).split()), ["blue", "crimson"], "tags of the one that has it")
+    same(
+        sorted(" ".join(tags(bench, index)["1"]).split()),
+        ["blue", "crimson"],
+        "tags of the one that has it",
+    )
     bench.delete("tag", 2)
     same(tags(bench, index), {"1": ["crimson"], "2": [], "3": []}, "tags after one was deleted")
     expect(index.verify().sound, "verify: wanted a sound index.")
@@ -297,21 +344,39 @@ def the_other_side_of_many_to_many_can_be_read_too(bench: Bench) -> None:
     bench.update("article", 1, title="renamed")
     bench.delete("article", 2)
     bench.settle(index)
-    same(bench.held(index)["1"].text.split(), ["red", "renamed"], "the text after a change of its articles")
+    same(
+        bench.held(index)["1"].text.split(),
+        ["red", "renamed"],
+        "the text after a change of its articles",
+    )
 
 
 @scenario(Capability.INHERITANCE)
 def a_change_in_the_parents_table_is_seen(bench: Bench) -> None:
-    """A book keeps its title in the table of media: a change in either table has the book indexed anew."""
+    """A book keeps its title in the table of media:
+    a change in either table has the book indexed anew.
+    """
     index = bench.index("book")
     bench.create("book", id=1, title="Loops", blurb="repeat a block")
     bench.create("book", id=2, title="Files", blurb="with closes them")
-    same(bench.settled(index), {"1": "Loops|repeat a block", "2": "Files|with closes them"}, "the index")
+    same(
+        bench.settled(index),
+        {"1": "Loops|repeat a block", "2": "Files|with closes them"},
+        "the index",
+    )
     bench.update("book", 1, blurb="over and over")
     bench.sql("UPDATE kit_media SET title = 'Directories' WHERE id = 2")
-    same(bench.settled(index), {"1": "Loops|over and over", "2": "Directories|with closes them"}, "the index after changes")
+    same(
+        bench.settled(index),
+        {"1": "Loops|over and over", "2": "Directories|with closes them"},
+        "the index after changes",
+    )
     found = index.search("directories", limit=1)
-    same([(row.id, row.title, row.blurb) for row in found], [(2, "Directories", "with closes them")], "what is found")
+    same(
+        [(row.id, row.title, row.blurb) for row in found],
+        [(2, "Directories", "with closes them")],
+        "what is found",
+    )
     expect(isinstance(found[0], bench.model("book")), "what is found: wanted a book.")
 
 
@@ -325,7 +390,13 @@ def parent_and_child_have_indexes_of_their_own(bench: Bench) -> None:
     same(bench.settled(media), {"1": "A record", "2": "A book"}, "the index of media")
     same(bench.settled(books), {"2": "A book|to read"}, "the index of books")
     bench.update("book", 2, title="A novel")
-    same(bench.settled(media), {"1": "A record", "2": "A novel"}, "the index of media after a change")
+    same(
+        bench.settled(media), {"1": "A record", "2": "A novel"}, "the index of media after a change"
+    )
     same(bench.settled(books), {"2": "A novel|to read"}, "the index of books after a change")
     bench.delete("book", 2)
-    same((bench.settled(media), bench.settled(books)), ({"1": "A record"}, {}), "both after the book was deleted")
+    same(
+        (bench.settled(media), bench.settled(books)),
+        ({"1": "A record"}, {}),
+        "both after the book was deleted",
+    )

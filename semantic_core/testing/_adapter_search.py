@@ -40,23 +40,37 @@ def common(bench: Bench, count: int, **said: Any) -> BaseORMAdapter:
 
 @scenario()
 def rows_come_back_in_the_order_of_the_ranking(bench: Bench) -> None:
-    """Instances of the model, best first, in the order the core ranks their documents; each with its hit."""
+    """Instances of the model, best first, in the order the core ranks their documents;
+    each with its hit.
+    """
     index = library(bench)
     for query in ("repeat a block", "close a file", "catch an exception", "water in the morning"):
         found = index.search(query)
-        ranked = [hit.ref.key for hit in index.core.search(query, collections=[index.declaration.collection])]
+        ranked = [
+            hit.ref.key
+            for hit in index.core.search(query, collections=[index.declaration.collection])
+        ]
         same([str(row.id) for row in found], ranked, f"ids found for {query!r}")
         same([row.search_hit for row in found], list(found.hits), "search_hit of each row")
         same([hit.ref.key for hit in found.hits], ranked, "hits")
-        expect(all(isinstance(row, bench.model("article")) for row in found), "wanted instances of the model.")
+        expect(
+            all(isinstance(row, bench.model("article")) for row in found),
+            "wanted instances of the model.",
+        )
     best = index.search("repeat a block", limit=1)
-    same([(row.id, row.title, row.content, row.stars) for row in best], [(1, *TOPICS[1], 1)], "the best row")
+    same(
+        [(row.id, row.title, row.content, row.stars) for row in best],
+        [(1, *TOPICS[1], 1)],
+        "the best row",
+    )
     same(best[0].search_hit.metadata, {"author": 1, "stars": 1}, "metadata of its hit")
 
 
 @scenario()
 def a_row_that_takes_its_own_fields_only_has_its_hit(bench: Bench) -> None:
-    """A model may refuse attributes it does not know, as those of pydantic do: its rows are found, each with its hit."""
+    """A model may refuse attributes it does not know, as those of pydantic do: its rows are found,
+    each with its hit.
+    """
     index = library(bench)
     setting: Any = bench.model("article").__setattr__
 
@@ -79,7 +93,9 @@ def an_index_that_is_called_searches(bench: Bench) -> None:
 
 @scenario()
 def the_limit_is_filled_though_rows_are_gone(bench: Bench) -> None:
-    """Rows that were deleted since are left out, and the next best come instead; the second page goes on where it ended."""
+    """Rows that were deleted since are left out, and the next best come instead;
+    the second page goes on where it ended.
+    """
     index = common(bench, 20)
     bench.sql("DELETE FROM kit_article WHERE id < 13")
     found = index.search("common text", limit=5)
@@ -91,7 +107,9 @@ def the_limit_is_filled_though_rows_are_gone(bench: Bench) -> None:
 
 @scenario()
 def rows_that_no_longer_qualify_are_left_out(bench: Bench) -> None:
-    """What the condition says of the row as it is now counts, also before its change is worked off."""
+    """What the condition says of the row as it is now counts,
+    also before its change is worked off.
+    """
     index = common(bench, 10, condition=lambda row: not row.stars, watch_fields=["stars"])
     bench.sql("UPDATE kit_article SET stars = 1 WHERE id < 8")
     same(sorted(row.id for row in index.search("common text", limit=3)), [8, 9, 10], "ids found")
@@ -108,7 +126,9 @@ def rows_come_as_they_are_now(bench: Bench) -> None:
 
 @scenario()
 def where_takes_a_key_or_an_instance(bench: Bench) -> None:
-    """A foreign key is asked for by the key it holds, or by the instance it points at; other fields by their values."""
+    """A foreign key is asked for by the key it holds, or by the instance it points at;
+    other fields by their values.
+    """
     index = library(bench)
     author = bench.create("author", id=3, name="Cas")
     bench.create("article", id=5, title="Loops", content="repeat again", stars=5, author_id=3)
@@ -149,23 +169,46 @@ def a_fresh_search_knows_what_was_committed(bench: Bench) -> None:
     bench.create("article", id=9, title="Bread", content="let the dough rest")
     same([row.id for row in index.search("dough", mode="text")], [], "ids found by words before")
     found = index.search("dough", mode="text", fresh=True)
-    same(([row.id for row in found], found.waiting), ([9], 0), "ids found with fresh=True, and waiting changes")
+    same(
+        ([row.id for row in found], found.waiting),
+        ([9], 0),
+        "ids found with fresh=True, and waiting changes",
+    )
 
 
 @scenario()
 def words_are_fresh_while_the_embedder_is_away(bench: Bench) -> None:
-    """An embedder that fails stops nothing: texts are found by their words at once, by meaning once it is back."""
+    """An embedder that fails stops nothing: texts are found by their words at once,
+    by meaning once it is back.
+    """
     index = library(bench)
     bench.embedder.fail_with = EmbedderUnavailable("the provider is down")
     bench.create("article", id=9, title="Bread", content="let the dough rest")
     bench.update("article", 1, content="recursion calls itself")
     found = index.search("dough", limit=1, fresh=True)
-    same(([row.id for row in found], found.degraded, found.waiting), ([9], True, 0), "ids, whether degraded, and waiting")
-    same([row.id for row in index.search("recursion", limit=1)], [1], "ids found for the changed row")
-    same((index.status().waiting, index.status().aborted), (0, 0), "changes that wait, and that were given up")
+    same(
+        ([row.id for row in found], found.degraded, found.waiting),
+        ([9], True, 0),
+        "ids, whether degraded, and waiting",
+    )
+    same(
+        [row.id for row in index.search("recursion", limit=1)], [1], "ids found for the changed row"
+    )
+    same(
+        (index.status().waiting, index.status().aborted),
+        (0, 0),
+        "changes that wait, and that were given up",
+    )
     bench.embedder.fail_with = None
-    expect(index.core.embed_pending() >= 2, "embed_pending: wanted the passages of both rows to be filled.")
-    same([row.id for row in index.search("let the dough rest", mode="vector", limit=1)], [9], "ids found by meaning")
+    expect(
+        index.core.embed_pending() >= 2,
+        "embed_pending: wanted the passages of both rows to be filled.",
+    )
+    same(
+        [row.id for row in index.search("let the dough rest", mode="vector", limit=1)],
+        [9],
+        "ids found by meaning",
+    )
 
 
 @scenario()

@@ -1,4 +1,6 @@
-"""Setting an index up, changing what it says, and taking it away; what is told of it; when it works by itself."""
+"""Setting an index up, changing what it says, and taking it away; what is told of it;
+when it works by itself.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +18,36 @@ def installing_again_changes_nothing(bench: Bench) -> None:
     bench.settle(index)
     same([index.install(), index.install()], [False, False], "whether it changed anything")
     status = index.status()
-    same((status.capturing, status.backfill, status.waiting), (True, 0, 0), "capturing, backfill and waiting")
+    same(
+        (status.capturing, status.backfill, status.waiting),
+        (True, 0, 0),
+        "capturing, backfill and waiting",
+    )
     bench.update("article", 1, content="changed")
     same(bench.tickets(), 1, "tickets of one change")
 
 
 @scenario()
 def an_index_that_is_uninstalled_leaves_the_table_alone(bench: Bench) -> None:
-    """Writes go on as if it had never been there; its documents stay, its tickets go. Installed again, it catches up."""
+    """Writes go on as if it had never been there; its documents stay, its tickets go.
+
+    Installed again, it catches up.
+    """
     index = bench.index()
     bench.articles(1, 2)
     bench.settle(index)
     bench.articles(3)
     index.uninstall()
-    same((bench.tickets(), index.status().capturing), (0, False), "tickets, and whether it captures")
+    same(
+        (bench.tickets(), index.status().capturing), (0, False), "tickets, and whether it captures"
+    )
     bench.update("article", 1, content="unseen")
     bench.delete("article", 2)
-    same((bench.tickets(), sorted(bench.texts(index))), (0, ["1", "2"]), "tickets after more writes, and keys held")
+    same(
+        (bench.tickets(), sorted(bench.texts(index))),
+        (0, ["1", "2"]),
+        "tickets after more writes, and keys held",
+    )
     index.uninstall()
     same(index.install(), True, "whether installing again changes anything")
     same(bench.settled(index)["1"], "t1|unseen", "a row that changed unseen")
@@ -42,11 +57,15 @@ def an_index_that_is_uninstalled_leaves_the_table_alone(bench: Bench) -> None:
 
 @scenario()
 def a_declaration_that_changed_is_taken_up(bench: Bench) -> None:
-    """After a restart with other fields all rows are noted, and from then on those fields are listened to."""
+    """After a restart with other fields all rows are noted,
+    and from then on those fields are listened to.
+    """
     index = bench.index(source_fields=["content"])
     bench.create("article", id=1, title="Loops", content="repeat", stars=3)
     bench.settle(index)
-    changed = bench.index(core=bench.restarted(index.core), source_fields=["title"], metadata_fields=["stars"])
+    changed = bench.index(
+        core=bench.restarted(index.core), source_fields=["title"], metadata_fields=["stars"]
+    )
     same(changed.status().backfill, 1, "rows that were noted")
     same(bench.settled(changed), {"1": "Loops"}, "the index with the new declaration")
     bench.update("article", 1, content="nobody reads it any more")
@@ -59,7 +78,9 @@ def a_declaration_that_changed_is_taken_up(bench: Bench) -> None:
 
 @scenario()
 def a_restart_changes_nothing(bench: Bench) -> None:
-    """A new process with the same declaration notes no row again, and works off what the last one left."""
+    """A new process with the same declaration notes no row again,
+    and works off what the last one left.
+    """
     index = bench.index()
     bench.articles(1, 2)
     bench.settle(index)
@@ -76,9 +97,20 @@ def the_status_tells_how_far_it_is(bench: Bench) -> None:
     index = bench.index()
     bench.articles(1, 2)
     status = index.status()
-    same((status.waiting, status.taken, status.aborted, status.last_error), (2, 0, 0, ""), "what waits")
-    same((status.sync, status.paused, status.capturing), ("manual", False, True), "sync, paused and capturing")
-    expect(status.oldest is not None and status.oldest > 1_000_000_000, f"oldest: wanted a time, got {status.oldest}.")
+    same(
+        (status.waiting, status.taken, status.aborted, status.last_error),
+        (2, 0, 0, ""),
+        "what waits",
+    )
+    same(
+        (status.sync, status.paused, status.capturing),
+        ("manual", False, True),
+        "sync, paused and capturing",
+    )
+    expect(
+        status.oldest is not None and status.oldest > 1_000_000_000,
+        f"oldest: wanted a time, got {status.oldest}.",
+    )
     bench.settle(index)
     status = index.status()
     same((status.waiting, status.oldest), (0, None), "what waits after a sync")
@@ -86,7 +118,9 @@ def the_status_tells_how_far_it_is(bench: Bench) -> None:
 
 @scenario()
 def a_pause_holds_changes_back(bench: Bench) -> None:
-    """Within ``pause()`` an inline index is left as it is; afterwards all changes are worked off at once."""
+    """Within ``pause()`` an inline index is left as it is;
+    afterwards all changes are worked off at once.
+    """
     index = bench.index(sync="inline")
     bench.articles(1)
     with index.pause():
@@ -94,9 +128,17 @@ def a_pause_holds_changes_back(bench: Bench) -> None:
         with index.pause():
             bench.update("article", 1, content="changed")
         bench.articles(3)
-        same((sorted(bench.texts(index)), index.status().paused), (["1"], True), "keys, and paused, within the pause")
+        same(
+            (sorted(bench.texts(index)), index.status().paused),
+            (["1"], True),
+            "keys, and paused, within the pause",
+        )
         same(index.status().waiting, 3, "changes that wait")
-    same(bench.texts(index), {"1": "t1|changed", "2": "t2|text 2", "3": "t3|text 3"}, "the index after the pause")
+    same(
+        bench.texts(index),
+        {"1": "t1|changed", "2": "t2|text 2", "3": "t3|text 3"},
+        "the index after the pause",
+    )
 
 
 @scenario(Capability.THREADS)
@@ -127,7 +169,9 @@ def several_processes_may_install_at_once(bench: Bench) -> None:
 
 @scenario(Capability.SECOND_DATABASE)
 def two_databases_are_two_worlds(bench: Bench) -> None:
-    """One core keeps indexes of two databases; each has its own rows and tickets, and one sync works off both."""
+    """One core keeps indexes of two databases; each has its own rows and tickets,
+    and one sync works off both.
+    """
     first, other = bench.index(), bench.second()
     with raises(ConfigError, "a second database whose rows have the addresses of the first one's"):
         other.index(core=first.core)
@@ -140,8 +184,20 @@ def two_databases_are_two_worlds(bench: Bench) -> None:
         other.update("article", 3, content="stays, for it is elsewhere")
     first.core.sync()
     same(bench.texts(first), {"1": "t1|text 1", "2": "t2|text 2"}, "the index of the first")
-    same(other.texts(second), {"2": "t2|of the other", "3": "t3|stays, for it is elsewhere"}, "the index of the second")
+    same(
+        other.texts(second),
+        {"2": "t2|of the other", "3": "t3|stays, for it is elsewhere"},
+        "the index of the second",
+    )
     other.delete("article", 2)
-    same((sorted(bench.settled(first)), sorted(other.settled(second))), (["1", "2"], ["3"]), "keys after one was deleted")
+    same(
+        (sorted(bench.settled(first)), sorted(other.settled(second))),
+        (["1", "2"], ["3"]),
+        "keys after one was deleted",
+    )
     found = second.search("text of the other", limit=5)
-    same([row.content for row in found], ["stays, for it is elsewhere"], "what is found in the second")
+    same(
+        [row.content for row in found],
+        ["stays, for it is elsewhere"],
+        "what is found in the second",
+    )

@@ -1,4 +1,6 @@
-"""Rows of several tenants: each in the index of its own, wherever they go, and never to be seen by another."""
+"""Rows of several tenants: each in the index of its own, wherever they go,
+and never to be seen by another.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ BY_CALLABLE: Tenant = lambda row: row.owner  # noqa: E731 - one of two values of
 
 
 def kept_apart(bench: Bench, index: BaseORMAdapter) -> None:
-    """The index of each tenant holds its rows, and only they are found in it, also by another tenant's words."""
+    """The index of each tenant holds its rows, and only they are found in it,
+    also by another tenant's words.
+    """
     bench.settle(index)
     rows = bench.sql("SELECT id, owner, body FROM kit_note")
     for owner in OWNERS:
@@ -40,7 +44,11 @@ def tenants(bench: Bench, tenant: Tenant) -> None:
     for number, owner in enumerate(OWNERS):
         bench.create("note", id=number, owner=owner, body=f"the plan {CANARIES[owner]}")
     kept_apart(bench, index)
-    same([row.owner for row in index.search("plan", tenant="beta")], ["beta"], "owners of what beta finds")
+    same(
+        [row.owner for row in index.search("plan", tenant="beta")],
+        ["beta"],
+        "owners of what beta finds",
+    )
     same(len(index.search("plan", tenant="nobody")), 0, "rows a tenant without rows finds")
     with raises(TenantRequired, "a search without a tenant"):
         index.search("plan")
@@ -48,7 +56,9 @@ def tenants(bench: Bench, tenant: Tenant) -> None:
 
 @scenario()
 def tenants_are_kept_apart(bench: Bench) -> None:
-    """With tenant="field" each row is in the index of whom the field names, and a search needs to say whose."""
+    """With tenant="field" each row is in the index of whom the field names,
+    and a search needs to say whose.
+    """
     tenants(bench, "owner")
 
 
@@ -64,22 +74,36 @@ def moves(bench: Bench, tenant: Tenant) -> None:
     bench.create("note", id=2, owner="acme", body="two")
     bench.settle(index)
     bench.update("note", 1, owner="beta")
-    same((bench.settled(index, "acme"), bench.texts(index, "beta")), ({"2": "two"}, {"1": "one"}), "acme and beta")
+    same(
+        (bench.settled(index, "acme"), bench.texts(index, "beta")),
+        ({"2": "two"}, {"1": "one"}),
+        "acme and beta",
+    )
     bench.sql("UPDATE kit_note SET owner = 'beta' WHERE id = 2")
     bench.update("note", 1, owner="acme")
     bench.update("note", 1, owner="beta", body="ended here")
     both = {"1": "ended here", "2": "two"}
-    same((bench.settled(index, "acme"), bench.texts(index, "beta")), ({}, both), "acme and beta after all went to beta")
+    same(
+        (bench.settled(index, "acme"), bench.texts(index, "beta")),
+        ({}, both),
+        "acme and beta after all went to beta",
+    )
     with bench.rolled_back():
         bench.update("note", 1, owner="acme")
     bench.delete("note", 1)
-    same((bench.settled(index, "acme"), bench.texts(index, "beta")), ({}, {"2": "two"}), "both after one was deleted")
+    same(
+        (bench.settled(index, "acme"), bench.texts(index, "beta")),
+        ({}, {"2": "two"}),
+        "both after one was deleted",
+    )
     same(bench.tickets(), 0, "tickets that are left")
 
 
 @scenario()
 def a_row_that_changes_hands_leaves_the_old_ones(bench: Bench) -> None:
-    """A row whose owner changes is in the new tenant's index, and in nobody else's, by whatever way it went."""
+    """A row whose owner changes is in the new tenant's index, and in nobody else's,
+    by whatever way it went.
+    """
     moves(bench, "owner")
 
 
@@ -97,14 +121,18 @@ def nobodys(bench: Bench, tenant: Tenant) -> None:
     same(index.core.stats(all_tenants=True).documents, 1, "documents of all tenants")
     bench.update("note", 2, owner=None)
     bench.update("note", 1, owner="acme")
-    same(bench.settled(index, "acme"), {"1": "one"}, "the index of acme after one came and one went")
+    same(
+        bench.settled(index, "acme"), {"1": "one"}, "the index of acme after one came and one went"
+    )
     same(index.core.stats(all_tenants=True).documents, 1, "documents of all tenants after that")
     same(bench.tickets(), 0, "tickets that are left")
 
 
 @scenario()
 def a_row_of_nobody_is_in_no_index(bench: Bench) -> None:
-    """A row whose owner is NULL is not indexed; it is when it gets one, and leaves when it loses it."""
+    """A row whose owner is NULL is not indexed; it is when it gets one,
+    and leaves when it loses it.
+    """
     nobodys(bench, "owner")
 
 
@@ -124,18 +152,28 @@ def care_is_taken_of_every_tenant(bench: Bench) -> None:
     same(index.verify().sound, True, "whether verify finds it sound")
     held = bench.held(index, "acme")["0"]
     index.core.tenant("acme").remove(held.ref)
-    same((index.verify().missing, index.verify().rows), (1, len(OWNERS)), "missing documents, and rows")
+    same(
+        (index.verify().missing, index.verify().rows),
+        (1, len(OWNERS)),
+        "missing documents, and rows",
+    )
     index.repair()
     kept_apart(bench, index)
     for owner in OWNERS:
-        index.core.tenant(owner).remove(*(document.ref for document in bench.held(index, owner).values()))
+        index.core.tenant(owner).remove(
+            *(document.ref for document in bench.held(index, owner).values())
+        )
     index.reindex(batch=2)
     kept_apart(bench, index)
 
 
 Step = tuple[str, int, int]
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["put", "move", "delete", "sync", "one"]), st.integers(1, 4), st.integers(0, len(OWNERS) - 1)),
+    st.tuples(
+        st.sampled_from(["put", "move", "delete", "sync", "one"]),
+        st.integers(1, 4),
+        st.integers(0, len(OWNERS) - 1),
+    ),
     min_size=1,
     max_size=14,
 )
@@ -171,7 +209,9 @@ def fuzz(bench: Bench, tenant: Tenant) -> None:
 
 @scenario()
 def no_tenant_sees_anothers_canary(bench: Bench) -> None:
-    """Random histories of rows that come, go and change hands, worked off in between: none is ever seen elsewhere."""
+    """Random histories of rows that come, go and change hands, worked off in between:
+    none is ever seen elsewhere.
+    """
     fuzz(bench, "owner")
 
 

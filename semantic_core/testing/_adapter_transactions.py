@@ -1,4 +1,6 @@
-"""What is committed is indexed, what is rolled back never was: transactions, savepoints, lost connections."""
+"""What is committed is indexed, what is rolled back never was: transactions, savepoints,
+lost connections.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from semantic_core.testing._check import same, skip
 
 @scenario()
 def a_saved_row_is_indexed_after_its_commit(bench: Bench) -> None:
-    """With sync="inline" a row that was created, changed or deleted is so in the index when the statement returns."""
+    """With sync="inline" a row that was created, changed or deleted is so in the index when the
+    statement returns.
+    """
     index = bench.index(sync="inline")
     bench.create("article", id=1, title="Loops", content="repeat a block")
     same(bench.texts(index), {"1": "Loops|repeat a block"}, "the index after a create")
@@ -51,7 +55,9 @@ def a_savepoint_rolls_back_alone(bench: Bench) -> None:
 
 @scenario(Capability.SAVEPOINTS)
 def an_outer_rollback_takes_inner_commits_along(bench: Bench) -> None:
-    """An inner transaction that ended well is gone with the outer one; the next transaction knows nothing of either."""
+    """An inner transaction that ended well is gone with the outer one;
+    the next transaction knows nothing of either.
+    """
     index = bench.index()
     with bench.rolled_back(), bench.transaction(), bench.transaction():
         bench.articles(1)
@@ -62,7 +68,9 @@ def an_outer_rollback_takes_inner_commits_along(bench: Bench) -> None:
 
 @scenario()
 def nothing_is_indexed_before_the_commit(bench: Bench) -> None:
-    """With sync="inline" the index is touched after the commit; a transaction that is still open may be rolled back."""
+    """With sync="inline" the index is touched after the commit;
+    a transaction that is still open may be rolled back.
+    """
     index = bench.index(sync="inline")
     if index.same_transaction:
         skip("The index is in the same database and rolls back with the rows.")
@@ -78,7 +86,9 @@ def nothing_is_indexed_before_the_commit(bench: Bench) -> None:
 
 @scenario(Capability.SAVEPOINTS)
 def a_released_savepoint_is_no_commit(bench: Bench) -> None:
-    """With sync="inline" the end of an inner transaction touches no index: the outer one may still be rolled back."""
+    """With sync="inline" the end of an inner transaction touches no index:
+    the outer one may still be rolled back.
+    """
     index = bench.index(sync="inline")
     if index.same_transaction:
         skip("The index is in the same database and rolls back with the rows.")
@@ -100,7 +110,9 @@ def a_released_savepoint_is_no_commit(bench: Bench) -> None:
 
 @scenario(Capability.CRASH)
 def a_lost_connection_is_a_rollback(bench: Bench) -> None:
-    """A connection, or a process, that dies between save and commit leaves neither row nor ticket; work goes on."""
+    """A connection, or a process, that dies between save and commit leaves neither row nor ticket;
+    work goes on.
+    """
     index = bench.index()
     bench.articles(1)
 
@@ -116,7 +128,9 @@ def a_lost_connection_is_a_rollback(bench: Bench) -> None:
 
 @scenario()
 def a_commit_does_not_fail_because_of_the_index(bench: Bench) -> None:
-    """A store that fails stops no save and no transaction; the changes wait, and the reason is in the status."""
+    """A store that fails stops no save and no transaction; the changes wait,
+    and the reason is in the status.
+    """
     index = bench.index(sync="inline")
     if index.same_transaction:
         skip("The index is in the same database and fails with it.")
@@ -126,6 +140,14 @@ def a_commit_does_not_fail_because_of_the_index(bench: Bench) -> None:
             bench.articles(2)
         same(bench.texts(index), {}, "the index")
         status = index.status()
-        same((status.waiting, "the disk is full" in status.last_error), (2, True), "waiting, and whether the reason is told")
+        same(
+            (status.waiting, "the disk is full" in status.last_error),
+            (2, True),
+            "waiting, and whether the reason is told",
+        )
     bench.articles(3)
-    same(bench.texts(index), {"1": "t1|text 1", "2": "t2|text 2", "3": "t3|text 3"}, "the index once the store works again")
+    same(
+        bench.texts(index),
+        {"1": "t1|text 1", "2": "t2|text 2", "3": "t3|text 3"},
+        "the index once the store works again",
+    )

@@ -1,4 +1,6 @@
-"""Random transaction trees: whatever is written, in blocks that commit or not, the index ends as the rows do."""
+"""Random transaction trees: whatever is written, in blocks that commit or not,
+the index ends as the rows do.
+"""
 
 from __future__ import annotations
 
@@ -49,10 +51,11 @@ NEEDS = {
 Step = tuple[Any, ...]
 """What happens, in plain tuples, which hypothesis shows quickly however deep they are:
 
-("write", what, id, other): one statement: what it does, to which article, and another id it may need.
+("write", what, id, other): one statement: what it does, to which article, and another id it may
+need.
 ("block", commits, steps): a transaction, or a savepoint within one.
-("work", limit, meanwhile, second): a worker works off up to `limit` changes; in the middle of it others write, and a second
-worker, for up to `second` changes, is faster.
+("work", limit, meanwhile, second): a worker works off up to `limit` changes; in the middle of it
+others write, and a second worker, for up to `second` changes, is faster.
 """
 
 
@@ -66,9 +69,14 @@ def trees() -> st.SearchStrategy[list[Step]]:
 
     blocks = st.one_of(writes, block(st.recursive(writes, block, max_leaves=8)))
     work = st.tuples(
-        st.just("work"), st.sampled_from([9, 1, 2, 4]), st.lists(blocks, min_size=1, max_size=4), st.sampled_from([0, 9])
+        st.just("work"),
+        st.sampled_from([9, 1, 2, 4]),
+        st.lists(blocks, min_size=1, max_size=4),
+        st.sampled_from([0, 9]),
     )
-    rounds = st.lists(st.tuples(st.lists(blocks, min_size=1, max_size=3), work), min_size=3, max_size=6)
+    rounds = st.lists(
+        st.tuples(st.lists(blocks, min_size=1, max_size=3), work), min_size=3, max_size=6
+    )
     return rounds.map(lambda told: [step for steps, work in told for step in (*steps, work)])
 
 
@@ -152,7 +160,12 @@ class Story:
         there = {int(row[0]) for row in bench.sql("SELECT id FROM kit_article")}
         author = AUTHORS[other % len(AUTHORS)]
         text = f"text {next(self.numbers)}"
-        new: Mapping[str, Any] = {"title": "new", "content": text, "hidden": False, "author_id": author}
+        new: Mapping[str, Any] = {
+            "title": "new",
+            "content": text,
+            "hidden": False,
+            "author_id": author,
+        }
         if what == "rename":
             bench.update("author", author, name=f"author {text}")
         elif what == "upsert":
@@ -172,7 +185,9 @@ class Story:
         elif what == "delete":
             bench.delete("article", id)
         elif what == "rekey":
-            free = next(each for each in range(other, MOST + len(there) + other) if each not in there)
+            free = next(
+                each for each in range(other, MOST + len(there) + other) if each not in there
+            )
             bench.sql(f"UPDATE kit_article SET id = {free} WHERE id = {id}")  # noqa: S608 - numbers
         elif what == "hide":
             bench.update("article", id, hidden=other % 2 == 0)
@@ -193,12 +208,17 @@ class Story:
             str(id): ("\n\n".join(filter(None, (content, name if self.related else None))), author)
             for id, content, author, name in rows
         }
-        got = {key: (held.text, held.metadata.get("author")) for key, held in self.bench.held(self.index).items()}
+        got = {
+            key: (held.text, held.metadata.get("author"))
+            for key, held in self.bench.held(self.index).items()
+        }
         ghosts = sorted(got.keys() - wanted.keys())
         missing = sorted(wanted.keys() - got.keys())
         wrong = sorted(key for key in got.keys() & wanted.keys() if got[key] != wanted[key])
         same(
-            {"ghosts": ghosts, "missing": missing, "wrong": wrong}, {"ghosts": [], "missing": [], "wrong": []}, "differences"
+            {"ghosts": ghosts, "missing": missing, "wrong": wrong},
+            {"ghosts": [], "missing": [], "wrong": []},
+            "differences",
         )
         same(self.bench.tickets(), 0, "tickets that are left")
 
@@ -207,7 +227,9 @@ def tree_check(trees_played: int) -> Scenario:
     """The check that plays so many trees."""
 
     def any_tree_of_transactions_ends_as_its_rows(bench: Bench) -> None:
-        """Random trees of transactions, bulk and plain statements, with workers between and amidst them: no difference."""
+        """Random trees of transactions, bulk and plain statements,
+        with workers between and amidst them: no difference.
+        """
         story = Story(bench)
 
         @examples(trees_played)
@@ -218,7 +240,8 @@ def tree_check(trees_played: int) -> Scenario:
         ends_as_its_rows()
         expect(story.played >= min(trees_played, 1), "no tree was played.")
         sys.stdout.write(
-            f"{story.played} trees with {story.blocks} transactions, {story.undone} of them rolled back: 0 differences\n"
+            f"{story.played} trees with {story.blocks} transactions, {story.undone} of them rolled "
+            "back: 0 differences\n"
         )
 
     return Scenario(any_tree_of_transactions_ends_as_its_rows, ())

@@ -16,13 +16,20 @@ LONG_AGO = 3_600.0
 
 def claimed(index: BaseORMAdapter, limit: int, *, seconds_ago: float = 0.0) -> list[Ticket]:
     """Tickets taken by a worker that never came back to them."""
-    outbox = SqlOutbox(index.execute, index.dialect, placeholder=index.placeholder, clock=lambda: time.time() - seconds_ago)
+    outbox = SqlOutbox(
+        index.execute,
+        index.dialect,
+        placeholder=index.placeholder,
+        clock=lambda: time.time() - seconds_ago,
+    )
     return outbox.claim(limit, collections={index.declaration.collection})
 
 
 @scenario()
 def an_older_state_never_wins(bench: Bench) -> None:
-    """A slow worker that read a row before it changed is too late when it writes: another one has been faster."""
+    """A slow worker that read a row before it changed is too late when it writes:
+    another one has been faster.
+    """
     index = bench.index()
 
     def faster() -> None:
@@ -54,7 +61,9 @@ def a_removed_row_is_not_put_back(bench: Bench) -> None:
 
 @scenario()
 def a_row_that_came_back_is_not_removed(bench: Bench) -> None:
-    """A slow worker that saw a row gone does not remove the one that another worker has put there since."""
+    """A slow worker that saw a row gone does not remove the one that another worker has
+    put there since.
+    """
     index = bench.index()
     bench.articles(1)
     bench.settle(index)
@@ -72,7 +81,9 @@ def a_row_that_came_back_is_not_removed(bench: Bench) -> None:
 
 @scenario()
 def a_change_made_during_the_work_is_not_lost(bench: Bench) -> None:
-    """What changes after a worker read it has a ticket of its own, which stays when the worker is done."""
+    """What changes after a worker read it has a ticket of its own,
+    which stays when the worker is done.
+    """
     index = bench.index()
     bench.articles(1, 2)
     bench.embedder.meanwhile = lambda: bench.update("article", 1, content="changed meanwhile")
@@ -83,7 +94,9 @@ def a_change_made_during_the_work_is_not_lost(bench: Bench) -> None:
 
 @scenario()
 def the_tickets_of_a_dead_worker_come_back(bench: Bench) -> None:
-    """A worker that died in the middle of a batch holds its tickets until the lease ends; then another does them."""
+    """A worker that died in the middle of a batch holds its tickets until the lease ends;
+    then another does them.
+    """
     index = bench.index()
     bench.articles(1, 2, 3)
     dead = claimed(index, 2, seconds_ago=LONG_AGO)
@@ -95,7 +108,9 @@ def the_tickets_of_a_dead_worker_come_back(bench: Bench) -> None:
 
 @scenario()
 def what_a_dead_worker_had_written_is_no_harm(bench: Bench) -> None:
-    """A worker that died after it wrote and before it was done: the work is done again, and changes nothing."""
+    """A worker that died after it wrote and before it was done: the work is done again,
+    and changes nothing.
+    """
     index = bench.index()
     bench.articles(1, 2)
     bench.settle(index)
@@ -104,12 +119,18 @@ def what_a_dead_worker_had_written_is_no_harm(bench: Bench) -> None:
     dead = claimed(index, 5, seconds_ago=LONG_AGO)
     same(len(dead), 2, "tickets the dead worker had taken")
     report = bench.settle(index)
-    same((report.unchanged, bench.embedder.calls), (2, calls), "unchanged documents, and calls of the embedder")
+    same(
+        (report.unchanged, bench.embedder.calls),
+        (2, calls),
+        "unchanged documents, and calls of the embedder",
+    )
 
 
 @scenario()
 def what_another_worker_holds_is_left_to_it(bench: Bench) -> None:
-    """Tickets that were taken a moment ago are counted as taken and done by nobody else; others go on around them."""
+    """Tickets that were taken a moment ago are counted as taken and done by nobody else;
+    others go on around them.
+    """
     index = bench.index()
     bench.articles(1, 2, 3)
     held = claimed(index, 1)
@@ -121,7 +142,9 @@ def what_another_worker_holds_is_left_to_it(bench: Bench) -> None:
 
 @scenario(Capability.THREADS)
 def threads_that_write_at_once_are_all_heard(bench: Bench) -> None:
-    """Rows that four threads write at the same time, in transactions and without, are all indexed."""
+    """Rows that four threads write at the same time, in transactions and without,
+    are all indexed.
+    """
     index = bench.index(source_fields=["content"])
 
     def writer(first: int) -> None:
@@ -154,7 +177,11 @@ def two_workers_share_the_work(bench: Bench) -> None:
 
     bench.in_threads(worker, worker)
     same(bench.settled(index), {str(id): f"text {id}" for id in range(1, 61)}, "the index")
-    same(sorted(bench.embedder.texts), sorted(f"text {id}" for id in range(1, 61)), "passages that were embedded")
+    same(
+        sorted(bench.embedder.texts),
+        sorted(f"text {id}" for id in range(1, 61)),
+        "passages that were embedded",
+    )
 
 
 @scenario(Capability.THREADS)
@@ -188,7 +215,9 @@ def writers_and_workers_do_not_stop_each_other(bench: Bench) -> None:
 
 @scenario(Capability.CONCURRENT)
 def a_transaction_that_commits_late_is_not_missed(bench: Bench) -> None:
-    """A change whose ticket is older than those worked off meanwhile, because its transaction took longer, is done too."""
+    """A change whose ticket is older than those worked off meanwhile,
+    because its transaction took longer, is done too.
+    """
     index = bench.index()
     bench.articles(2)
     bench.settle(index)

@@ -15,7 +15,8 @@ def rows_inserted_in_bulk_are_seen(bench: Bench) -> None:
     """Rows of one INSERT of the ORM for many are indexed."""
     index = bench.index()
     bench.harness.insert_many(
-        bench.model("article"), [{"id": n, "title": f"t{n}", "content": f"text {n}"} for n in (1, 2, 3)]
+        bench.model("article"),
+        [{"id": n, "title": f"t{n}", "content": f"text {n}"} for n in (1, 2, 3)],
     )
     same(bench.settled(index), {"1": "t1|text 1", "2": "t2|text 2", "3": "t3|text 3"}, "the index")
 
@@ -49,7 +50,9 @@ def a_rollback_takes_bulk_statements_along(bench: Bench) -> None:
     bench.articles(1, 2)
     bench.settle(index)
     with bench.rolled_back():
-        bench.harness.insert_many(bench.model("article"), [{"id": 3, "title": "t3", "content": "never was"}])
+        bench.harness.insert_many(
+            bench.model("article"), [{"id": 3, "title": "t3", "content": "never was"}]
+        )
         bench.harness.update_many(bench.model("article"), [1], content="never was")
         bench.harness.delete_many(bench.model("article"), [2])
     same(bench.tickets(), 0, "tickets")
@@ -60,11 +63,22 @@ def a_rollback_takes_bulk_statements_along(bench: Bench) -> None:
 def sql_past_the_orm_is_seen(bench: Bench) -> None:
     """Rows inserted, changed and deleted by plain statements, as any other program sends them."""
     index = bench.index()
-    bench.sql("INSERT INTO kit_article (id, title, content) VALUES (1, 'a', 'one'), (2, 'b', 'two'), (3, 'c', 'three')")
-    same(bench.settled(index), {"1": "a|one", "2": "b|two", "3": "c|three"}, "the index after an INSERT")
+    bench.sql(
+        "INSERT INTO kit_article (id, title, content) VALUES (1, 'a', 'one'), (2, 'b', "
+        "'two'), (3, 'c', 'three')"
+    )
+    same(
+        bench.settled(index),
+        {"1": "a|one", "2": "b|two", "3": "c|three"},
+        "the index after an INSERT",
+    )
     bench.sql("UPDATE kit_article SET content = 'changed' WHERE id < 3")
     bench.sql("DELETE FROM kit_article WHERE id = 2")
-    same(bench.settled(index), {"1": "a|changed", "3": "c|three"}, "the index after UPDATE and DELETE")
+    same(
+        bench.settled(index),
+        {"1": "a|changed", "3": "c|three"},
+        "the index after UPDATE and DELETE",
+    )
 
 
 @scenario(Capability.SQL)
@@ -72,7 +86,10 @@ def rows_inserted_from_a_query_are_seen(bench: Bench) -> None:
     """INSERT ... SELECT is seen row by row."""
     index = bench.index()
     bench.articles(1, 2)
-    bench.sql("INSERT INTO kit_article (id, title, content) SELECT id + 10, title, 'copied' FROM kit_article")
+    bench.sql(
+        "INSERT INTO kit_article (id, title, content) SELECT id + 10, title, 'copied' "
+        "FROM kit_article"
+    )
     wanted = {"1": "t1|text 1", "2": "t2|text 2", "11": "t1|copied", "12": "t2|copied"}
     same(bench.settled(index), wanted, "the index")
 
@@ -106,7 +123,9 @@ def an_upsert_is_seen(bench: Bench) -> None:
 
 @scenario()
 def a_row_that_was_deleted_can_come_back(bench: Bench) -> None:
-    """A key that is used again has the text of its new row, whether the old one was worked off before or not."""
+    """A key that is used again has the text of its new row,
+    whether the old one was worked off before or not.
+    """
     index = bench.index()
     bench.articles(1, 2)
     bench.settle(index)
@@ -120,7 +139,9 @@ def a_row_that_was_deleted_can_come_back(bench: Bench) -> None:
 
 @scenario()
 def a_row_that_is_gone_before_anyone_looked_is_not_there(bench: Bench) -> None:
-    """Created and deleted, within one transaction or in two, before changes were worked off: nothing is indexed."""
+    """Created and deleted, within one transaction or in two, before changes were worked off:
+    nothing is indexed.
+    """
     index = bench.index()
     with bench.transaction():
         bench.articles(1)
@@ -188,20 +209,29 @@ def odd_texts_arrive_as_they_are(bench: Bench) -> None:
         "C:\\new\\table \\' end\\",
         "'); DROP TABLE kit_article; --",
         "<b>bold</b> & <!-- hidden -->",
-        "\u65e5\u672c\u8a9e \u0440\u0443\u0441\u0441\u043a\u0438\u0439 \u05e2\u05d1\u05e8\u05d9\u05ea e\u0301 \U0001f600",
+        (
+            "\u65e5\u672c\u8a9e \u0440\u0443\u0441\u0441\u043a\u0438\u0439 "
+            "\u05e2\u05d1\u05e8\u05d9\u05ea e\u0301 \U0001f600"
+        ),
         "line one\nline two\n\n\ttabbed",
         "word " * 5_000 + "end",
     ]
     index = bench.index(source_fields=["content"])
     for number, text in enumerate(texts, 1):
         bench.create("article", id=number, title="", content=text)
-    same(bench.settled(index), {str(number): text for number, text in enumerate(texts, 1)}, "the index")
+    same(
+        bench.settled(index),
+        {str(number): text for number, text in enumerate(texts, 1)},
+        "the index",
+    )
     same(bench.tickets(), 0, "tickets that are left")
 
 
 @scenario()
 def a_change_of_many_rows_is_worked_off_whole(bench: Bench) -> None:
-    """More rows than are worked off at a time, changed and deleted in one statement each, are all there, then all gone."""
+    """More rows than are worked off at a time, changed and deleted in one statement each,
+    are all there, then all gone.
+    """
     index = bench.index(source_fields=["content"])
     with bench.transaction():
         for number in range(1, MANY + 1):
@@ -224,4 +254,8 @@ def a_truncate_empties_the_index(bench: Bench) -> None:
     same(bench.settled(index), {"2": "t2|a new one"}, "the index")
     with bench.rolled_back():
         bench.sql("TRUNCATE TABLE kit_article CASCADE")
-    same(bench.settled(index), {"2": "t2|a new one"}, "the index after a TRUNCATE that was rolled back")
+    same(
+        bench.settled(index),
+        {"2": "t2|a new one"},
+        "the index after a TRUNCATE that was rolled back",
+    )

@@ -1,7 +1,7 @@
 """What a check is, and the few words checks are written with.
 
-Checks raise AssertionError by themselves instead of using ``assert``: they hold under ``python -O`` too, and say what was
-wanted and what came without pytest's rewriting.
+Checks raise AssertionError by themselves instead of using ``assert``: they hold under ``python -O``
+too, and say what was wanted and what came without pytest's rewriting.
 """
 
 from __future__ import annotations
@@ -19,14 +19,19 @@ from semantic_core._checks import clip
 from semantic_core.errors import SemanticCoreError
 
 SOAK = "SEMANTIC_CORE_SOAK"
-"""Environment variable: how many times more random examples to play than usual, and other ones every time."""
+"""Environment variable: how many times more random examples to play than usual,
+and other ones every time.
+"""
 
 
 class Check:
-    """One rule of a contract, the docstring says which; ``str()`` is its name. Call it with what makes the thing to check.
+    """One rule of a contract, the docstring says which; ``str()`` is its name.
 
-    Raises AssertionError where the rule is broken, and whatever the thing itself raises. Skips, with its reason, what the
-    thing is allowed not to do (``unittest.SkipTest``, which pytest reports as skipped).
+    Call it with what makes the thing to check.
+
+    Raises AssertionError where the rule is broken, and whatever the thing itself raises. Skips,
+    with its reason, what the thing is allowed not to do (``unittest.SkipTest``, which pytest
+    reports as skipped).
     """
 
     def __init__(self, rule: Callable[..., None]) -> None:
@@ -45,7 +50,9 @@ class Check:
 
 def checks_in(*modules: ModuleType) -> list[Check]:
     """Every check written in these modules, in the order they stand there."""
-    return [value for module in modules for value in vars(module).values() if isinstance(value, Check)]
+    return [
+        value for module in modules for value in vars(module).values() if isinstance(value, Check)
+    ]
 
 
 def fail(message: str) -> Never:
@@ -78,12 +85,16 @@ def raises(error: type[SemanticCoreError], what: str) -> Iterator[None]:
     except error:
         return
     except Exception as other:
-        raise AssertionError(f"{what}: wanted {error.__name__}, got {type(other).__name__}: {other}") from other
+        raise AssertionError(
+            f"{what}: wanted {error.__name__}, got {type(other).__name__}: {other}"
+        ) from other
     fail(f"{what}: wanted {error.__name__}, got no error.")
 
 
 def examples(count: int) -> settings:
-    """Settings of a property: `count` examples, the same ones in every run; with SOAK so many times more, always new."""
+    """Settings of a property: `count` examples, the same ones in every run;
+    with SOAK so many times more, always new.
+    """
     soak = max(1, int(os.environ.get(SOAK, "1")))
     return settings(
         max_examples=count * soak,

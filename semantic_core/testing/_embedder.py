@@ -41,14 +41,20 @@ def embedder_checks() -> list[Check]:
 def _embed(embedder: Embedder, texts: Sequence[str]) -> Vectors:
     """All of them, in calls of the embedder's own size."""
     size = embedder.batch_size
-    parts = [embedder.embed_documents(texts[start : start + size]) for start in range(0, len(texts), size)]
+    parts = [
+        embedder.embed_documents(texts[start : start + size])
+        for start in range(0, len(texts), size)
+    ]
     return np.concatenate(parts)
 
 
 def _close(got: Vectors, wanted: Vectors, what: str) -> None:
     same(got.shape, wanted.shape, f"{what}: shape")
     off = float(np.abs(got - wanted).max(initial=0.0))
-    expect(off <= LENGTH_TOLERANCE, f"{what}: wanted the same vectors up to {LENGTH_TOLERANCE}, they differ by {off:.3g}.")
+    expect(
+        off <= LENGTH_TOLERANCE,
+        f"{what}: wanted the same vectors up to {LENGTH_TOLERANCE}, they differ by {off:.3g}.",
+    )
 
 
 def _well_formed(vectors: Vectors, count: int, embedder: Embedder, what: str) -> None:
@@ -60,23 +66,35 @@ def _well_formed(vectors: Vectors, count: int, embedder: Embedder, what: str) ->
     )
     expect(np.isfinite(vectors).all(), f"{what}: wanted finite numbers, got NaN or infinity.")
     lengths = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1))
-    expect((np.abs(lengths - 1) <= LENGTH_TOLERANCE).all(), f"{what}: wanted rows of length 1, got {lengths}.")
+    expect(
+        (np.abs(lengths - 1) <= LENGTH_TOLERANCE).all(),
+        f"{what}: wanted rows of length 1, got {lengths}.",
+    )
 
 
 @Check
 def it_says_what_it_is(make_embedder: MakeEmbedder) -> None:
-    """It has the members of an `Embedder`: a Space, and whole numbers above 0 as batch_size and max_chars."""
+    """It has the members of an `Embedder`: a Space,
+    and whole numbers above 0 as batch_size and max_chars.
+    """
     embedder = make_embedder()
-    expect(isinstance(embedder, Embedder), f"{type(embedder).__name__} lacks a member of semantic_core.protocols.Embedder.")
+    expect(
+        isinstance(embedder, Embedder),
+        f"{type(embedder).__name__} lacks a member of semantic_core.protocols.Embedder.",
+    )
     expect(isinstance(embedder.space, Space), f"space: wanted a Space, got {embedder.space!r}.")
     for name in ("batch_size", "max_chars"):
         value = getattr(embedder, name)
-        expect(type(value) is int and value >= 1, f"{name}: wanted an int of 1 or more, got {value!r}.")
+        expect(
+            type(value) is int and value >= 1, f"{name}: wanted an int of 1 or more, got {value!r}."
+        )
 
 
 @Check
 def its_space_stays_the_same(make_embedder: MakeEmbedder) -> None:
-    """The space is the same before and after embedding, and for another embedder made the same way."""
+    """The space is the same before and after embedding,
+    and for another embedder made the same way.
+    """
     embedder = make_embedder()
     before = embedder.space
     embedder.embed_query(TEXTS[0])
@@ -87,11 +105,20 @@ def its_space_stays_the_same(make_embedder: MakeEmbedder) -> None:
 
 @Check
 def rows_are_float32_of_length_one(make_embedder: MakeEmbedder) -> None:
-    """One row per passage, float32 of shape (n, dimensions), finite, of length 1; any sequence of texts is taken."""
+    """One row per passage, float32 of shape (n, dimensions), finite, of length 1;
+    any sequence of texts is taken.
+    """
     embedder = make_embedder()
     for count in range(1, min(len(TEXTS), embedder.batch_size) + 1):
-        _well_formed(embedder.embed_documents(list(TEXTS[:count])), count, embedder, f"{count} passages")
-        _well_formed(embedder.embed_documents(tuple(TEXTS[:count])), count, embedder, f"{count} passages in a tuple")
+        _well_formed(
+            embedder.embed_documents(list(TEXTS[:count])), count, embedder, f"{count} passages"
+        )
+        _well_formed(
+            embedder.embed_documents(tuple(TEXTS[:count])),
+            count,
+            embedder,
+            f"{count} passages in a tuple",
+        )
 
 
 @Check
@@ -144,7 +171,9 @@ def the_same_text_has_the_same_vector(make_embedder: MakeEmbedder) -> None:
 
 @Check
 def answers_are_kept_apart(make_embedder: MakeEmbedder) -> None:
-    """An answer stays as it is while the next ones are made, and whatever its receiver does with it."""
+    """An answer stays as it is while the next ones are made,
+    and whatever its receiver does with it.
+    """
     embedder = make_embedder()
     first = embedder.embed_documents([TEXTS[0]])
     query = embedder.embed_query(TEXTS[0])
@@ -183,14 +212,22 @@ def a_long_passage_is_read_whole(make_embedder: MakeEmbedder) -> None:
     rows = _embed(embedder, [passage("bread oven dough"), passage("planets moons orbit")])
     _well_formed(rows, 2, embedder, f"passages of {length} characters")
     apart = float(np.abs(rows[0] - rows[1]).max())
-    expect(apart > LENGTH_TOLERANCE, f"The last quarter of a passage of {length} characters is not read.")
+    expect(
+        apart > LENGTH_TOLERANCE,
+        f"The last quarter of a passage of {length} characters is not read.",
+    )
 
 
 @Check
 def no_text_is_too_odd(make_embedder: MakeEmbedder) -> None:
-    """Nothing, blanks, NUL, emoji, right to left, one word ten thousand times: each a vector of length 1, never an error."""
+    """Nothing, blanks, NUL, emoji, right to left, one word ten thousand times: each a vector of
+    length 1, never an error.
+    """
     embedder = make_embedder()
-    texts = [text[: embedder.max_chars] for text in (*ODD_TEXTS, "again " * 10_000, "x" * 10_000, "?", "\n" * 100)]
+    texts = [
+        text[: embedder.max_chars]
+        for text in (*ODD_TEXTS, "again " * 10_000, "x" * 10_000, "?", "\n" * 100)
+    ]
     _well_formed(_embed(embedder, texts), len(texts), embedder, "odd passages")
     for text in texts:
         _well_formed(embedder.embed_query(text).reshape(1, -1), 1, embedder, f"query {text[:30]!r}")

@@ -17,23 +17,30 @@ from semantic_core.types import Ref, Space, Vector, Vectors
 
 _WORD = re.compile(r"\w+")
 _WORD_WEIGHT, _TRIGRAM_WEIGHT = 4, 2
-"""Even, so that the odd mark on bucket 0 can never be cancelled: no text has a vector of no length."""
+"""Even, so that the odd mark on bucket 0 can never be cancelled:
+no text has a vector of no length.
+"""
 
 
 class HashEmbedder:
-    """An embedder in which texts with the same words and letters are near; the same vector on every machine, no network.
+    """An embedder in which texts with the same words and letters are near;
+    the same vector on every machine, no network.
 
-    dimensions, batch_size, max_chars: as an embedder has them; a larger batch is refused (EmbedderError), a longer text is
-    read up to max_chars.
+    dimensions, batch_size, max_chars: as an embedder has them; a larger batch is refused
+    (EmbedderError), a longer text is read up to max_chars.
 
-    calls: how often `embed_documents` was called. texts: every passage it was given, in order. queries: every query.
-    fail_with: an error that both methods raise for as long as it is set; what was asked meanwhile is not recorded.
+    calls: how often `embed_documents` was called. texts: every passage it was given, in order.
+    queries: every query.
+    fail_with: an error that both methods raise for as long as it is set; what was asked meanwhile
+    is not recorded.
     """
 
     is_local = True
     """It runs in this process."""
 
-    def __init__(self, dimensions: int = 64, *, batch_size: int = 32, max_chars: int = 2_000) -> None:
+    def __init__(
+        self, dimensions: int = 64, *, batch_size: int = 32, max_chars: int = 2_000
+    ) -> None:
         self._space = Space("hash", dimensions)
         self._batch_size, self._max_chars = batch_size, max_chars
         self.calls = 0
@@ -61,7 +68,9 @@ class HashEmbedder:
         if self.fail_with is not None:
             raise self.fail_with
         if len(passages) > self._batch_size:
-            raise EmbedderError(f"wanted at most {self._batch_size} passages in a call, got {len(passages)}.")
+            raise EmbedderError(
+                f"wanted at most {self._batch_size} passages in a call, got {len(passages)}."
+            )
         self.calls += 1
         self.texts.extend(passages)
         rows = [self._vector(passage) for passage in passages]
@@ -79,9 +88,12 @@ class HashEmbedder:
         features: Counter[str] = Counter()
         for word, times in Counter(_WORD.findall(read)).items():
             features[word] += _WORD_WEIGHT * times
-        for trigram, times in Counter(map("".join, zip(read, read[1:], read[2:], strict=False))).items():
+        for trigram, times in Counter(
+            map("".join, zip(read, read[1:], read[2:], strict=False))
+        ).items():
             features[f"\0{trigram}"] += _TRIGRAM_WEIGHT * times
-        # Whole numbers up to the one division at the end: no order of adding, no machine can change the result.
+        # Whole numbers up to the one division at the end: no order of adding, no machine can change
+        # the result.
         buckets = np.zeros(self._space.dimensions, dtype=np.int64)
         buckets[0] = 1
         for feature, weight in features.items():
@@ -93,15 +105,19 @@ class HashEmbedder:
 
 @lru_cache(maxsize=65_536)
 def _bucket(feature: str, dimensions: int) -> tuple[int, int]:
-    number = int.from_bytes(blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    number = int.from_bytes(
+        blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
+    )
     return (number >> 1) % dimensions, 1 if number & 1 else -1
 
 
 class MemoryOutbox:
     """An outbox in memory, to test what works tickets off.
 
-    attempts: how often a ticket is handed out before it is given up. `put` is what a change in an application does.
-    waiting, leased: refs by ticket. reasons: why a ticket failed last. given_up: tickets that will not come again.
+    attempts: how often a ticket is handed out before it is given up. `put` is what a change in an
+    application does.
+    waiting, leased: refs by ticket. reasons: why a ticket failed last. given_up: tickets that will
+    not come again.
     """
 
     def __init__(self, *, attempts: int = 5) -> None:

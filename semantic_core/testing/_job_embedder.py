@@ -1,4 +1,6 @@
-"""JobEmbedder: a stand-in for an embedder that takes batch jobs and costs money, with a provider that does as it is told."""
+"""JobEmbedder: a stand-in for an embedder that takes batch jobs and costs money,
+with a provider that does as it is told.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,19 @@ import attrs
 import numpy as np
 
 from semantic_core._jobs import JobState, Lane
-from semantic_core.errors import ConfigError, EmbedderError, EmbedderUnavailable, InputError, JobLost
+from semantic_core.errors import (
+    ConfigError,
+    EmbedderError,
+    EmbedderUnavailable,
+    InputError,
+    JobLost,
+)
 from semantic_core.testing._fakes import HashEmbedder
 from semantic_core.types import Vector, Vectors
 
-Shape = Literal["whole", "shuffled", "doubled", "partial", "errors", "foreign", "cut", "invalid", "gone", "late"]
+Shape = Literal[
+    "whole", "shuffled", "doubled", "partial", "errors", "foreign", "cut", "invalid", "gone", "late"
+]
 SHAPES: tuple[Shape, ...] = (
     "whole", "shuffled", "doubled", "partial", "errors", "foreign", "cut", "invalid", "gone", "late"
 )  # fmt: skip
@@ -26,7 +36,9 @@ CHARACTERS_A_TOKEN = 4
 
 @attrs.define
 class ProviderJob:
-    """A job as its provider sees it. passages: by fingerprint, as they came. reads: how often its results were asked for."""
+    """A job as its provider sees it. passages: by fingerprint, as they came.
+    reads: how often its results were asked for.
+    """
 
     name: str
     passages: dict[str, str]
@@ -36,16 +48,24 @@ class ProviderJob:
 
 
 class JobEmbedder(HashEmbedder):
-    """A `BatchEmbedder` that is `Priced`: the vectors of `HashEmbedder`, jobs that end when you say so, and a bill.
+    """A `BatchEmbedder` that is `Priced`: the vectors of `HashEmbedder`,
+    jobs that end when you say so, and a bill.
 
-    jobs: at the provider, by its own name of each. billed: how often each passage was paid for, in a job or interactively.
-    tokens_billed: by lane. job_limit: passages one job takes; more are refused (InputError). poison: a job with one of these
-    passages fails whole. jobs_set_up: False makes every method of jobs raise ConfigError. before: called with the name of
-    each method of jobs, and may raise; it is how faults are put in.
+    jobs: at the provider, by its own name of each. billed: how often each passage was paid for, in
+    a job or interactively.
+    tokens_billed: by lane. job_limit: passages one job takes; more are refused (InputError).
+    poison: a job with one of these passages fails whole. jobs_set_up: False makes every method of
+    jobs raise ConfigError. before: called with the name of each method of jobs, and may raise; it
+    is how faults are put in.
     """
 
     def __init__(
-        self, dimensions: int = 64, *, batch_size: int = 32, max_chars: int = 2_000, job_limit: int = 1_000_000
+        self,
+        dimensions: int = 64,
+        *,
+        batch_size: int = 32,
+        max_chars: int = 2_000,
+        job_limit: int = 1_000_000,
     ) -> None:
         super().__init__(dimensions, batch_size=batch_size, max_chars=max_chars)
         self.jobs: dict[str, ProviderJob] = {}
@@ -139,16 +159,19 @@ class JobEmbedder(HashEmbedder):
     def finish(self, shape: Shape = "whole", *, job: str | None = None) -> int:
         """End the jobs that run (or this one), and bill what succeeded; how many jobs ended.
 
-        shape: of the results. "doubled": every line twice. "partial": every other one is missing. "errors": every other one
-        failed. "foreign": lines of other jobs in between. "cut": the first reading breaks off. "invalid": every other vector
-        is none. "gone": the provider has lost them. "late": they cannot be read the first two times.
+        shape: of the results. "doubled": every line twice. "partial": every other one is missing.
+        "errors": every other one failed. "foreign": lines of other jobs in between. "cut": the
+        first reading breaks off. "invalid": every other vector is none. "gone": the provider has
+        lost them. "late": they cannot be read the first two times.
         """
         ended = 0
         for name, there in self.jobs.items():
             if (job is None or job == name) and there.state.status in ("SUBMITTED", "PROCESSING"):
                 ended += 1
                 if self.poison & set(there.passages.values()):
-                    there.state = JobState("FAILED", "FAILED", "One of the requests cannot be read.")
+                    there.state = JobState(
+                        "FAILED", "FAILED", "One of the requests cannot be read."
+                    )
                     continue
                 there.shape = shape
                 there.state = JobState("COMPLETED", "SUCCEEDED", has_results=True)
@@ -185,7 +208,8 @@ class JobEmbedder(HashEmbedder):
             lines = lines[::2]
         elif there.shape == "errors":
             lines = [
-                (name, EmbedderError("It was refused.") if place % 2 else one) for place, (name, one) in enumerate(lines)
+                (name, EmbedderError("It was refused.") if place % 2 else one)
+                for place, (name, one) in enumerate(lines)
             ]
         elif there.shape == "foreign":
             lines = [*((f"{name[::-1]}", self._vector("of another")) for name, _ in lines), *lines]

@@ -17,15 +17,21 @@ def has_tenants(index: SemanticIndex) -> bool:
 
 @contextmanager
 def rebound(main: SettledCore) -> Iterator[None]:
-    """Within it, every index declared so far is bound to another core, or will be; afterwards all is as it was before.
+    """Within it, every index declared so far is bound to another core, or will be;
+    afterwards all is as it was before.
 
-    main: for indexes that are not bound yet, and those of the core that was bound last. Those of another core, or with
-    tenants where it has none, get one of their own. Touches no database: what was bound before has its tables and triggers.
+    main: for indexes that are not bound yet, and those of the core that was bound last. Those of
+    another core, or with tenants where it has none, get one of their own. Touches no database: what
+    was bound before has its tables and triggers.
     """
     before = {(model, index): index._bound.get(model) for model, index in SemanticIndex.declared()}
     options = {(model, index): index._options.get(model, {}) for model, index in before}
     own = {index: index._core for _, index in before}
-    alive = {declared: adapter for declared, adapter in before.items() if adapter is not None and _is_open(adapter)}
+    alive = {
+        declared: adapter
+        for declared, adapter in before.items()
+        if adapter is not None and _is_open(adapter)
+    }
     last = next((adapter.core.store for adapter in reversed(alive.values())), None)
     cores = {(id(store), main.store.multi_tenant): main for store in (None, last)}
 
@@ -69,13 +75,17 @@ def _is_open(adapter: BaseORMAdapter) -> bool:
     core = adapter.core
     try:
         hash((adapter.dialect, adapter.database))
-    except Exception:  # noqa: BLE001 - whatever an ORM raises for a database it does not know any more
+    except Exception:  # noqa: BLE001
+        # Whatever an ORM raises for a database it does not know any more.
         return False
     return not (core.closed if isinstance(core, SettledCore) else adapter.hub._closed)
 
 
 def _copy(adapter: BaseORMAdapter, core: SettledCore) -> BaseORMAdapter:
-    """The same index, kept in another core. What only a setting up finds out, the adapter has found out already."""
+    """The same index, kept in another core.
+
+    What only a setting up finds out, the adapter has found out already.
+    """
     copy = object.__new__(_quiet(type(adapter)))
     made = {name: value for name, value in vars(adapter).items() if name not in ("hub", "_capture")}
     vars(copy).update(made, _connected=False)
@@ -86,9 +96,15 @@ def _copy(adapter: BaseORMAdapter, core: SettledCore) -> BaseORMAdapter:
 
 @cache
 def _quiet(adapter_class: type[BaseORMAdapter]) -> type[BaseORMAdapter]:
-    """The same adapter, which asks its ORM to be told of no commit: nobody would listen, and ORMs forget no listener."""
+    """The same adapter, which asks its ORM to be told of no commit: nobody would listen,
+    and ORMs forget no listener.
+    """
 
     def on_commit(self: BaseORMAdapter, wake: Callable[[], None]) -> None:
         return
 
-    return type(adapter_class.__name__, (adapter_class,), {"on_commit": on_commit, "__module__": adapter_class.__module__})
+    return type(
+        adapter_class.__name__,
+        (adapter_class,),
+        {"on_commit": on_commit, "__module__": adapter_class.__module__},
+    )

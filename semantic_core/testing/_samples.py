@@ -1,4 +1,6 @@
-"""Documents, entries and vectors the store checks are written with, and the comparison with brute force."""
+"""Documents, entries and vectors the store checks are written with,
+and the comparison with brute force.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,8 @@ def item(
 ) -> Item:
     """A document made of these passages, a chunk each.
 
-    ref: a key alone is one of the collection "notes". vectors: those given, one per passage; True: `vector_of` each;
+    ref: a key alone is one of the collection "notes". vectors: those given, one per passage; True:
+    `vector_of` each;
     False: none, they are still to be embedded.
     """
     where = Ref("notes", ref) if isinstance(ref, str) else ref
@@ -90,10 +93,18 @@ def item(
     start = 0
     for position, passage in enumerate(passages):
         chunk = Chunk(ChunkId(where, position), passage, start, start + len(passage))
-        vector = vectors[position] if not isinstance(vectors, bool) else vector_of(passage) if vectors else None
+        vector = (
+            vectors[position]
+            if not isinstance(vectors, bool)
+            else vector_of(passage)
+            if vectors
+            else None
+        )
         entries.append(Entry(chunk, passage, fingerprint_of(passage), vector))
         start += len(passage) + 2
-    return Item(Document(where, "\n\n".join(passages), title=title, metadata=metadata or {}), entries)
+    return Item(
+        Document(where, "\n\n".join(passages), title=title, metadata=metadata or {}), entries
+    )
 
 
 def put(store: Store, *items: Item, **stamps: Any) -> list[str]:
@@ -103,12 +114,20 @@ def put(store: Store, *items: Item, **stamps: Any) -> list[str]:
 
 def finder_of_words(store: Any) -> TextSearch:
     """The store as a finder of words; skips one that finds none."""
-    return store if isinstance(store, TextSearch) else skip("This store finds no words (it is no TextSearch).")
+    return (
+        store
+        if isinstance(store, TextSearch)
+        else skip("This store finds no words (it is no TextSearch).")
+    )
 
 
 def queue_of(store: Any) -> VectorQueue:
     """The store as a queue of passages; skips one that keeps none."""
-    return store if isinstance(store, VectorQueue) else skip("This store keeps no queue (it is no VectorQueue).")
+    return (
+        store
+        if isinstance(store, VectorQueue)
+        else skip("This store keeps no queue (it is no VectorQueue).")
+    )
 
 
 def with_word(store: Any, word: str, scope: Scope = EVERYTHING) -> set[ChunkId]:
@@ -122,7 +141,15 @@ def exact(value: Any) -> Any:
         parts = (value.ref, value.text, value.title, value.media_type, value.language)
         return *parts, exact(value.metadata)
     if isinstance(value, Chunk):
-        return value.id, value.text, value.start, value.end, value.kind, tuple(value.headings), exact(value.metadata)
+        return (
+            value.id,
+            value.text,
+            value.start,
+            value.end,
+            value.kind,
+            tuple(value.headings),
+            exact(value.metadata),
+        )
     if isinstance(value, Mapping):
         return tuple(sorted((key, type(held).__name__, held) for key, held in value.items()))
     return value
@@ -133,7 +160,9 @@ def cosines(vectors: Mapping[ChunkId, Vector], query: Vector) -> dict[ChunkId, f
 
     def cosine(vector: NDArray[Any]) -> float:
         held, asked = vector.astype(np.float64), query.astype(np.float64)
-        return float((held * asked).sum() / np.sqrt((held * held).sum()) / np.sqrt((asked * asked).sum()))
+        return float(
+            (held * asked).sum() / np.sqrt((held * held).sum()) / np.sqrt((asked * asked).sum())
+        )
 
     return {id: cosine(vector) for id, vector in vectors.items()}
 
@@ -141,14 +170,18 @@ def cosines(vectors: Mapping[ChunkId, Vector], query: Vector) -> dict[ChunkId, f
 def agrees(ranking: Ranking, truth: Mapping[ChunkId, float], limit: int, what: str) -> None:
     """Fail unless the ranking is the best `limit` of the true scores.
 
-    Scores may be off, and near scores change places, by CLOSE_ENOUGH; equal ones stand in the order of their ids.
+    Scores may be off, and near scores change places, by CLOSE_ENOUGH; equal ones stand in the order
+    of their ids.
     """
     same(len(ranking), min(limit, len(truth)), f"{what}: number of hits")
     same(len(set(ranking.ids)), len(ranking), f"{what}: different hits")
     for id, score in zip(ranking.ids, ranking.scores, strict=True):
         expect(id in truth, f"{what}: {id} must not be found.")
         expect(-1.0 <= score <= 1.0, f"{what}: {id}: wanted a score from -1 to 1, got {score!r}.")
-        expect(abs(score - truth[id]) <= CLOSE_ENOUGH, f"{what}: {id}: wanted {truth[id]}, got {score}.")
+        expect(
+            abs(score - truth[id]) <= CLOSE_ENOUGH,
+            f"{what}: {id}: wanted {truth[id]}, got {score}.",
+        )
     scores = list(ranking.scores)
     expect(scores == sorted(scores, reverse=True), f"{what}: wanted the best first, got {scores}.")
     listed = set(ranking.ids)
@@ -165,14 +198,24 @@ def agrees(ranking: Ranking, truth: Mapping[ChunkId, float], limit: int, what: s
 
 
 def contents(store: Any, *items: Item) -> dict[str, Any]:
-    """All there is to see of these documents and of the store, so that two moments can be compared."""
+    """All there is to see of these documents and of the store,
+    so that two moments can be compared.
+    """
     ids = sorted({id for each in items for id in each.ids})
     entries = [entry for each in items for entry in each.entries]
     seen: dict[str, Any] = {
         "get": [exact(store.get(each.ref)) for each in items],
-        "documents": [attrs.asdict(summary) for summary in store.documents(EVERYTHING, limit=1_000)],
-        "fetch": [(exact(found.chunk), found.title, exact(found.metadata), found.pending) for found in store.fetch(ids)],
-        "known": {name: vector.tolist() for name, vector in store.known({e.fingerprint for e in entries}).items()},
+        "documents": [
+            attrs.asdict(summary) for summary in store.documents(EVERYTHING, limit=1_000)
+        ],
+        "fetch": [
+            (exact(found.chunk), found.title, exact(found.metadata), found.pending)
+            for found in store.fetch(ids)
+        ],
+        "known": {
+            name: vector.tolist()
+            for name, vector in store.known({e.fingerprint for e in entries}).items()
+        },
         "nearest": store.nearest(axis(0), 1_000, EVERYTHING),
         "similarity": np.nan_to_num(store.similarity(ids, axis(0)), nan=9.0).tolist(),
         "stats": attrs.asdict(store.stats(), filter=attrs.filters.exclude("bytes", "details")),

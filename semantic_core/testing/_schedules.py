@@ -1,7 +1,9 @@
-"""Batch jobs under crashes: a worker dies, or another one comes in between, at every call to the store and the provider.
+"""Batch jobs under crashes: a worker dies, or another one comes in between,
+at every call to the store and the provider.
 
-A run is a history of one or two workers on a real store with a virtual clock. A plan says before which calls, counted from
-0, something happens: between two calls there is one state only, so these are all the points there are.
+A run is a history of one or two workers on a real store with a virtual clock. A plan says before
+which calls, counted from 0, something happens: between two calls there is one state only, so these
+are all the points there are.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ from semantic_core.testing._samples import Item, item, put
 from semantic_core.types import Ref
 
 Happening = Literal["crash", "lost", "jobs", "stall", "embed"]
-"""The worker dies; the call is made and its answer lost (if it is one to the provider); or another worker does its round of
-jobs, at once or ("stall") when the first one's lease is over, or embeds what waits, before the first one goes on. Nothing
-happens to one who embeds: an answer that is paid for and lost before it is stored has to be paid for again."""
+"""The worker dies; the call is made and its answer lost (if it is one to the provider); or another
+worker does its round of jobs, at once or ("stall") when the first one's lease is over, or embeds
+what waits, before the first one goes on. Nothing happens to one who embeds: an answer that is paid
+for and lost before it is stored has to be paid for again."""
 Plan = tuple[tuple[int, Happening], ...]
 
 HOUR = 3_600.0
@@ -31,7 +34,9 @@ ROUNDS = 14
 RULES = BatchRules(job_size=4, page=2, claim_page=3, attempts=20)
 """Small, so that a job of four passages takes several pages of each kind."""
 CONSENTED: tuple[Shape, ...] = ("invalid", "gone")
-"""Results that are paid for and give no vector: those passages are given up until somebody asks for them again."""
+"""Results that are paid for and give no vector:
+those passages are given up until somebody asks for them again.
+"""
 
 
 class Crash(BaseException):
@@ -39,8 +44,8 @@ class Crash(BaseException):
 
 
 class Verdict(NamedTuple):
-    """What became of a run. faults: there must be none. points: calls there were. provider_points: of these, to the
-    provider."""
+    """What became of a run. faults: there must be none. points: calls there were. provider_points:
+    of these, to the provider."""
 
     faults: tuple[str, ...]
     points: int
@@ -48,12 +53,17 @@ class Verdict(NamedTuple):
 
 
 class World:
-    """A store, a provider, a clock, and what is to happen when. store: empty, of the embedder's space."""
+    """A store, a provider, a clock, and what is to happen when. store: empty,
+    of the embedder's space.
+    """
 
-    def __init__(self, store: Any, embedder: JobEmbedder, plan: Plan, shape: Shape, number: int) -> None:
+    def __init__(
+        self, store: Any, embedder: JobEmbedder, plan: Plan, shape: Shape, number: int
+    ) -> None:
         self.store, self.embedder, self.shape = store, embedder, shape
         self.plan = dict(plan)
-        # Who is silent for longer than his lease, submits all the same, and dies before he has said so: nobody can know.
+        # Who is silent for longer than his lease, submits all the same, and dies before he has said
+        # so: nobody can know.
         self.may_double = len(plan) > 1 and plan[0][1] == "stall"
         self.now = 1_000_000.0
         self.points = 0
@@ -64,15 +74,23 @@ class World:
         self._number = number
         self._inside = self._embedding = False
         self.watched_store = _watched(store, (Store, BatchQueue), self.point)
-        self.watched_embedder = _watched(embedder, (BatchEmbedder, Priced), self.point, provider=True)
+        self.watched_embedder = _watched(
+            embedder, (BatchEmbedder, Priced), self.point, provider=True
+        )
 
     def item(self, key: str, *passages: str) -> Item:
-        """A document without vectors; its passages are of this run alone, fingerprints those of the embedder's space."""
-        return item(Ref("notes", key), *(f"{passage} {self._number}" for passage in passages), vectors=False)
+        """A document without vectors; its passages are of this run alone,
+        fingerprints those of the embedder's space.
+        """
+        return item(
+            Ref("notes", key), *(f"{passage} {self._number}" for passage in passages), vectors=False
+        )
 
     def manager(self) -> BatchManager:
         """A worker that has just begun."""
-        return BatchManager(self.watched_store, self.watched_embedder, rules=RULES, clock=lambda: self.now)
+        return BatchManager(
+            self.watched_store, self.watched_embedder, rules=RULES, clock=lambda: self.now
+        )
 
     def point(self, to_provider: bool) -> bool:
         """Before a call: what the plan says happens; whether its answer is to be lost."""
@@ -114,7 +132,11 @@ def embedder() -> JobEmbedder:
 def play(store: Any, plan: Plan, shape: Shape, number: int) -> Verdict:
     """Play one history to its end, and judge it. number: of this run in this store."""
     world = World(store, embedder(), plan, shape, number)
-    documents = [world.item("a", "one", "two"), world.item("b", "two", "three"), world.item("c", "four")]
+    documents = [
+        world.item("a", "one", "two"),
+        world.item("b", "two", "three"),
+        world.item("c", "four"),
+    ]
     put(store, *documents)
     edited, removed = world.item("a", "one anew", "two"), documents[2]
     last = [edited, documents[1]]
@@ -146,11 +168,19 @@ def _written(store: Any) -> int:
 
 def _is_done(store: Any, documents: list[Item]) -> bool:
     states = store.chunk_states([id for each in documents for id in each.ids])
-    return all(state == ("READY", "") for state in states) and not store.jobs(OPEN) and not store.jobs(cleaned=False)
+    return (
+        all(state == ("READY", "") for state in states)
+        and not store.jobs(OPEN)
+        and not store.jobs(cleaned=False)
+    )
 
 
 def _no_two_jobs(world: World) -> None:
-    running = [there for there in world.embedder.jobs.values() if there.state.status in ("SUBMITTED", "PROCESSING")]
+    running = [
+        there
+        for there in world.embedder.jobs.values()
+        if there.state.status in ("SUBMITTED", "PROCESSING")
+    ]
     passages = [passage for there in running for passage in there.passages.values()]
     if len(set(passages)) < len(passages):
         world.faults.append("double: a passage is in two jobs at once")
@@ -171,21 +201,30 @@ def _judge(world: World, documents: list[Item]) -> None:
         if not abs(float(store.similarity([id], wanted)[0]) - 1.0) < 1e-5:
             faults.append(f"wrong: {id} has another passage's vector")
     most = (2 if world.retried or world.shape in CONSENTED else 1) + world.may_double
-    faults += [f"paid twice: {passage!r}, {times} times" for passage, times in provider.billed.items() if times > most]
+    faults += [
+        f"paid twice: {passage!r}, {times} times"
+        for passage, times in provider.billed.items()
+        if times > most
+    ]
     for job in store.jobs(OPEN):
         faults.append(f"stuck: job {job.id} is {job.status}")
     if provider.jobs:
         faults.append(f"orphan: {len(provider.jobs)} jobs are left at the provider")
     written = _written(store) - world.written
     billed = sum(provider.tokens_billed.values())
-    # The ledger says what the bill says, up to rounding; less of what was paid for and gave no vector.
+    # The ledger says what the bill says, up to rounding; less of what was paid for and gave no
+    # vector.
     slack = 2 * ROUNDS
     if written > billed + slack or (written < billed - slack and world.shape not in CONSENTED):
         faults.append(f"ledger: {written} tokens, billed {billed}")
 
 
-def _watched(thing: Any, protocols: tuple[Any, ...], point: Callable[[bool], bool], *, provider: bool = False) -> Any:
-    """The same thing with a point before every call of a protocol's method. provider: whether its answers can be lost."""
+def _watched(
+    thing: Any, protocols: tuple[Any, ...], point: Callable[[bool], bool], *, provider: bool = False
+) -> Any:
+    """The same thing with a point before every call of a protocol's method.
+    provider: whether its answers can be lost.
+    """
 
     def method(name: str) -> Callable[..., Any]:
         def call(_: Any, *args: Any, **named: Any) -> Any:
@@ -197,12 +236,23 @@ def _watched(thing: Any, protocols: tuple[Any, ...], point: Callable[[bool], boo
 
         return call
 
-    quiet = {"space", "multi_tenant", "batch_size", "max_chars", "currency", "price", "tokens", "seconds"}
+    quiet = {
+        "space",
+        "multi_tenant",
+        "batch_size",
+        "max_chars",
+        "currency",
+        "price",
+        "tokens",
+        "seconds",
+    }
     names = {name for protocol in protocols for name in dir(protocol) if not name.startswith("_")}
     members: dict[str, Any] = {name: method(name) for name in names - quiet}
     for name in names & quiet:
         value = getattr(thing, name)
-        members[name] = value if not callable(value) else (lambda _, *args, value=value: value(*args))
+        members[name] = (
+            value if not callable(value) else (lambda _, *args, value=value: value(*args))
+        )
     return type("Watched", (), members)()
 
 
@@ -211,7 +261,9 @@ EVERYWHERE: tuple[Happening, ...] = ("crash", "jobs", "stall", "embed")
 
 def single_plans(quiet: Verdict) -> Iterator[Plan]:
     """Every plan of one happening, for a run that went like this without any."""
-    yield from (((number, happening),) for number in range(quiet.points) for happening in EVERYWHERE)
+    yield from (
+        ((number, happening),) for number in range(quiet.points) for happening in EVERYWHERE
+    )
     yield from (((number, "lost"),) for number in quiet.provider_points)
 
 
@@ -224,8 +276,12 @@ def double_plans(quiet: Verdict) -> Iterator[Plan]:
                 yield (first, (number, "lost"))
 
 
-def play_all(open_store: Callable[[], Any], plans: Iterable[tuple[Plan, Shape]], *, fresh: int = 50) -> int:
-    """Play these plans, and fail with the first that goes wrong; how many there were. fresh: runs a store is used for."""
+def play_all(
+    open_store: Callable[[], Any], plans: Iterable[tuple[Plan, Shape]], *, fresh: int = 50
+) -> int:
+    """Play these plans, and fail with the first that goes wrong; how many there were.
+    fresh: runs a store is used for.
+    """
     played, store = 0, None
     try:
         for plan, shape in plans:

@@ -1,4 +1,6 @@
-"""A core for the tests of applications: in memory, and never behind, also within transactions that are rolled back."""
+"""A core for the tests of applications: in memory, and never behind,
+also within transactions that are rolled back.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ class _Unstamped(MemoryStore):
     """Stamps do not count: numbers of tickets that were rolled back are given out again."""
 
     def replace(
-        self, batch: Iterable[tuple[Document, Sequence[Entry]]], stamps: Mapping[Ref, int] | None = None
+        self,
+        batch: Iterable[tuple[Document, Sequence[Entry]]],
+        stamps: Mapping[Ref, int] | None = None,
     ) -> ReplaceReport:
         return super().replace(batch)
 
@@ -45,7 +49,9 @@ class _Unstamped(MemoryStore):
 
 
 class Undisputed(Agreement):
-    """The test knows what it has done; the application's database is told nothing of an index that ends with the test."""
+    """The test knows what it has done; the application's database is told nothing of an index that
+    ends with the test.
+    """
 
     @property
     def consumer(self) -> str:
@@ -77,7 +83,9 @@ class _Steps:
 
 @attrs.define
 class _Progress:
-    """What a core and its front doors for tenants share. reading: refs read so far, of what is being worked off now."""
+    """What a core and its front doors for tenants share. reading: refs read so far,
+    of what is being worked off now.
+    """
 
     steps: dict[int, _Steps] = attrs.field(factory=dict)
     reading: list[set[Ref]] = attrs.field(factory=list)
@@ -86,14 +94,18 @@ class _Progress:
 
 
 class SettledCore(SemanticCore):
-    """Works off what waits before it answers anything, so a test never waits: rows are found as soon as they are written.
+    """Works off what waits before it answers anything, so a test never waits: rows are found as
+    soon as they are written.
 
-    It does so within an open transaction too, and knows when a savepoint, or all of it, was rolled back since. Rows that
-    were in a table before the first question are there as well. Nothing happens in the background, whatever an index says.
+    It does so within an open transaction too, and knows when a savepoint, or all of it, was rolled
+    back since. Rows that were in a table before the first question are there as well. Nothing
+    happens in the background, whatever an index says.
     """
 
     def __init__(self, embedder: Embedder, *, multi_tenant: bool = False) -> None:
-        super().__init__(store=_Unstamped(embedder.space, multi_tenant=multi_tenant), embedder=embedder)
+        super().__init__(
+            store=_Unstamped(embedder.space, multi_tenant=multi_tenant), embedder=embedder
+        )
         self._progress = _Progress()
         self.closed = False
 
@@ -108,7 +120,10 @@ class SettledCore(SemanticCore):
         return self._progress.failure
 
     def settle(self) -> IngestReport:
-        """Work off everything that waits, in this thread; what was done. Called by `search`, `get` and the like."""
+        """Work off everything that waits, in this thread; what was done.
+
+        Called by `search`, `get` and the like.
+        """
         progress = self._progress
         with progress.lock:
             if progress.reading:  # in the middle of it
@@ -146,7 +161,9 @@ class SettledCore(SemanticCore):
         return "settled tenants" if self.store.multi_tenant else "settled"
 
     def _undone(self, hub: Hub, steps: _Steps) -> tuple[int, set[Ref]]:
-        """How many steps still stand in the database, and what was worked off in those that were rolled back."""
+        """How many steps still stand in the database,
+        and what was worked off in those that were rolled back.
+        """
         token, _, number = (hub.outbox.get_state(MARK, self._mark) or "").partition(" ")
         standing = int(number) if token == steps.token else 0
         return standing, {ref for done in steps.done[standing:] for ref in done}
@@ -154,11 +171,13 @@ class SettledCore(SemanticCore):
     def _look_again(self, hub: Hub, refs: set[Ref]) -> None:
         for name, adapter in hub.adapters.items():
             mine = sorted(ref for ref in refs if ref.collection == name)
-            there = [document for document in adapter.documents(mine) if isinstance(document, Document)]
+            there = [
+                document for document in adapter.documents(mine) if isinstance(document, Document)
+            ]
             super().ingest(there, mode="async")
             self.store.remove(set(mine) - {document.ref for document in there})
 
-    # --- what settles first ------------------------------------------------------------------------------------------
+    # --- what settles first -----------------------------------------------------------------------
 
     def sync(
         self,

@@ -1,4 +1,6 @@
-"""An embedder for the tests of applications: similar strings are near, and it fails on request like a provider does."""
+"""An embedder for the tests of applications: similar strings are near,
+and it fails on request like a provider does.
+"""
 
 from __future__ import annotations
 
@@ -17,21 +19,30 @@ from semantic_core.types import Space, Vector, Vectors
 Failing = Literal["rate_limit", "timeout", "half"]
 _WORD = re.compile(r"\w+")
 _SHORTEST, _LONGEST = 3, 5
-"""Characters of the n-grams a word is taken apart into: three still tell words apart, six hardly ever meet again."""
+"""Characters of the n-grams a word is taken apart into: three still tell words apart,
+six hardly ever meet again.
+"""
 _WORD_WEIGHT, _GRAM_WEIGHT = 4, 2
-"""Even, so that the odd mark on bucket 0 can never be cancelled: no text has a vector of no length."""
+"""Even, so that the odd mark on bucket 0 can never be cancelled:
+no text has a vector of no length.
+"""
 
 
 class SimilarEmbedder(HashEmbedder):
-    """Texts with similar words are near: inflections, compounds and typing errors too. No model, no network, no chance.
+    """Texts with similar words are near: inflections, compounds and typing errors too.
 
-    Vectors are made of hashed parts of words, so it knows nothing of meaning: "car" and "automobile" are strangers. The same
-    vector on every machine. calls, texts, queries, fail_with: as `HashEmbedder` has them.
+    No model, no network, no chance.
+
+    Vectors are made of hashed parts of words, so it knows nothing of meaning: "car" and
+    "automobile" are strangers. The same vector on every machine. calls, texts, queries, fail_with:
+    as `HashEmbedder` has them.
     """
 
     is_local = True
 
-    def __init__(self, dimensions: int = 512, *, batch_size: int = 32, max_chars: int = 2_000) -> None:
+    def __init__(
+        self, dimensions: int = 512, *, batch_size: int = 32, max_chars: int = 2_000
+    ) -> None:
         super().__init__(dimensions, batch_size=batch_size, max_chars=max_chars)
         self._space = Space("similar", dimensions)
         self._failing: Failing | None = None
@@ -39,10 +50,12 @@ class SimilarEmbedder(HashEmbedder):
 
     @contextmanager
     def failing(self, how: Failing = "rate_limit", *, after: int = 0) -> Iterator[None]:
-        """Within it, the embedder fails as a provider does, after `after` calls of `embed_documents` that still succeed.
+        """Within it, the embedder fails as a provider does, after `after` calls of
+        `embed_documents` that still succeed.
 
-        how: "rate_limit" (429) and "timeout" raise EmbedderUnavailable, for passages and for queries; "half" answers a call
-        with vectors for the first half of its passages only, which breaks the contract of an embedder.
+        how: "rate_limit" (429) and "timeout" raise EmbedderUnavailable, for passages and for
+        queries; "half" answers a call with vectors for the first half of its passages only, which
+        breaks the contract of an embedder.
         """
         if how not in get_args(Failing):
             raise InputError(f"how must be one of {', '.join(get_args(Failing))}, got {how!r}.")
@@ -69,9 +82,13 @@ class SimilarEmbedder(HashEmbedder):
 
     def _stumble(self) -> None:
         if self._failing == "rate_limit":
-            raise EmbedderUnavailable("429: too many requests, says the test.", hint="It was asked to fail.")
+            raise EmbedderUnavailable(
+                "429: too many requests, says the test.", hint="It was asked to fail."
+            )
         if self._failing == "timeout":
-            raise EmbedderUnavailable("The provider did not answer in time, says the test.") from TimeoutError()
+            raise EmbedderUnavailable(
+                "The provider did not answer in time, says the test."
+            ) from TimeoutError()
 
     def _vector(self, text: str) -> Vector:
         read = text[: self._max_chars].casefold()
@@ -82,7 +99,8 @@ class SimilarEmbedder(HashEmbedder):
             for size in range(_SHORTEST, _LONGEST + 1):
                 for start in range(len(marked) - size + 1):
                     features[marked[start : start + size]] += _GRAM_WEIGHT
-        # Whole numbers up to the one division at the end: no order of adding, no machine can change the result.
+        # Whole numbers up to the one division at the end: no order of adding, no machine can change
+        # the result.
         buckets = np.zeros(self._space.dimensions, dtype=np.int64)
         buckets[0] = 1
         for feature, weight in features.items():

@@ -22,9 +22,15 @@ LONG_WORD = "abcdefghij" * 2_000
 
 SAMPLES: tuple[str, ...] = (
     "One short sentence.",
-    "A first paragraph. It has two sentences.\n\nA second one, of one sentence!\n\n\n\nA third? Yes.",
+    (
+        "A first paragraph. It has two sentences.\n\n"
+        "A second one, of one sentence!\n\n\n\nA third? Yes."
+    ),
     "\n\n  Indented, after blank lines.  \n\n",
-    "\n\n".join(f"Paragraph {number} says something about topic {number % 7}. " * (number % 9 + 1) for number in range(40)),
+    "\n\n".join(
+        f"Paragraph {number} says something about topic {number % 7}. " * (number % 9 + 1)
+        for number in range(40)
+    ),
     "No full stop and no paragraph " * 200,
     "".join(f"line {number}\r\n" for number in range(300)),
     "Ünïcödé wörds, 日本語の文章。漢字かな交じり文。" * 40,
@@ -39,37 +45,76 @@ def splitter_checks(
     foreign: str | None = "application/x-foreign",
     markers: str = "",
 ) -> list[Check]:
-    """The rules every splitter keeps. Give each to pytest, with the splitter: ``split(document, max_chars)``::
+    """The rules every splitter keeps.
 
-        @pytest.mark.parametrize("check", splitter_checks(media_type="text/x-rst", samples=MY_TEXTS), ids=str)
+    Give each to pytest, with the splitter: ``split(document, max_chars)``::
+
+        CHECKS = splitter_checks(media_type="text/x-rst", samples=MY_TEXTS)
+
+        @pytest.mark.parametrize("check", CHECKS, ids=str)
         def test_splitter(check):
             check(my_plugin.semantic_split)
 
-    media_type: of the documents it splits. samples: texts of that kind, beside the built-in ones, which are any text.
-    foreign: a media type that is not its kind, for which it returns None; None for a splitter that takes everything.
-    markers: a regular expression (multi-line, dot matches line ends) of what may be in no chunk, such as a front matter.
+    media_type: of the documents it splits. samples: texts of that kind, beside the built-in ones,
+    which are any text.
+    foreign: a media type that is not its kind, for which it returns None; None for a splitter that
+    takes everything.
+    markers: a regular expression (multi-line, dot matches line ends) of what may be in no chunk,
+    such as a front matter.
     """
-    contract = _Contract(media_type, (*SAMPLES, *samples), foreign, re.compile(markers, re.M | re.S) if markers else None)
-    rules = [contract.offsets_are_true, contract.chunks_are_numbered, contract.nothing_is_too_long, contract.nothing_is_lost]
-    rules += [contract.the_same_text_is_cut_the_same, contract.blank_text_is_taken, contract.a_long_word_is_cut]
+    contract = _Contract(
+        media_type,
+        (*SAMPLES, *samples),
+        foreign,
+        re.compile(markers, re.M | re.S) if markers else None,
+    )
+    rules = [
+        contract.offsets_are_true,
+        contract.chunks_are_numbered,
+        contract.nothing_is_too_long,
+        contract.nothing_is_lost,
+    ]
+    rules += [
+        contract.the_same_text_is_cut_the_same,
+        contract.blank_text_is_taken,
+        contract.a_long_word_is_cut,
+    ]
     rules += [contract.odd_texts_keep_the_rules, contract.any_text_keeps_the_rules]
-    return [Check(rule) for rule in (rules if foreign is None else [*rules, contract.other_kinds_are_left_to_others])]
+    return [
+        Check(rule)
+        for rule in (
+            rules if foreign is None else [*rules, contract.other_kinds_are_left_to_others]
+        )
+    ]
 
 
 class _Contract:
     def __init__(
-        self, media_type: str, samples: Sequence[str], foreign: str | None, markers: re.Pattern[str] | None
+        self,
+        media_type: str,
+        samples: Sequence[str],
+        foreign: str | None,
+        markers: re.Pattern[str] | None,
     ) -> None:
-        self._media_type, self._samples, self._foreign, self._markers = media_type, samples, foreign, markers
+        self._media_type, self._samples, self._foreign, self._markers = (
+            media_type,
+            samples,
+            foreign,
+            markers,
+        )
 
     def offsets_are_true(self, split: Split) -> None:
-        """``document.text[chunk.start:chunk.end] == chunk.text``, in characters; chunks follow each other."""
+        """``document.text[chunk.start:chunk.end] == chunk.text``, in characters;
+        chunks follow each other.
+        """
         for document in self._documents():
             for limit in LIMITS:
                 _offsets(document, self._chunks(split, document, limit))
 
     def chunks_are_numbered(self, split: Split) -> None:
-        """Chunks are of the document, numbered from 0 in order, of a known kind, none blank; headings are texts."""
+        """Chunks are of the document, numbered from 0 in order, of a known kind, none blank;
+        headings are texts.
+        """
         for document in self._documents():
             for limit in LIMITS:
                 _numbers(document, self._chunks(split, document, limit))
@@ -81,21 +126,31 @@ class _Contract:
                 _limits(self._chunks(split, document, limit), limit)
 
     def nothing_is_lost(self, split: Split) -> None:
-        """Every character but white space, ASCII punctuation and the markers allowed is in a chunk, or in its headings."""
+        """Every character but white space, ASCII punctuation and the markers allowed is in a chunk,
+        or in its headings.
+        """
         for document in self._documents():
             for limit in LIMITS:
                 self._coverage(document, self._chunks(split, document, limit))
 
     def the_same_text_is_cut_the_same(self, split: Split) -> None:
-        """Twice the same document and limit, twice the same chunks; one short sentence is one chunk."""
+        """Twice the same document and limit, twice the same chunks;
+        one short sentence is one chunk.
+        """
         for document in self._documents():
             for limit in LIMITS:
-                same(self._chunks(split, document, limit), self._chunks(split, document, limit), "the same document again")
+                same(
+                    self._chunks(split, document, limit),
+                    self._chunks(split, document, limit),
+                    "the same document again",
+                )
         (chunk,) = self._chunks(split, self._document(SAMPLES[0]), 200)
         same(chunk.text, SAMPLES[0], "a short sentence")
 
     def blank_text_is_taken(self, split: Split) -> None:
-        """An empty or blank text of its kind gives no chunk, or a blank one, but not None: the document is its own."""
+        """An empty or blank text of its kind gives no chunk, or a blank one, but not None:
+        the document is its own.
+        """
         for text in ("", " ", "\n", "\r\n\t \n" * 100):
             document = self._document(text)
             chunks = self._chunks(split, document, LIMITS[0])
@@ -104,7 +159,9 @@ class _Contract:
             expect(len(chunks) <= 1, f"{text[:20]!r}: wanted at most one chunk, got {len(chunks)}.")
 
     def a_long_word_is_cut(self, split: Split) -> None:
-        """One word of 20,000 characters, alone and between others, is cut so that nothing is too long and nothing lost."""
+        """One word of 20,000 characters, alone and between others,
+        is cut so that nothing is too long and nothing lost.
+        """
         for text in (LONG_WORD, f"before {LONG_WORD} after", f"before\n\n{LONG_WORD}\n\nafter."):
             for limit in LIMITS:
                 self._all_rules(split, self._document(text), limit)
@@ -140,7 +197,9 @@ class _Contract:
     def _chunks(self, split: Split, document: Document, limit: int) -> list[Chunk]:
         chunks = split(document, limit)
         if chunks is None:
-            raise AssertionError(f"A document of its own kind, {document.media_type}: wanted chunks, got None.")
+            raise AssertionError(
+                f"A document of its own kind, {document.media_type}: wanted chunks, got None."
+            )
         return list(chunks)
 
     def _all_rules(self, split: Split, document: Document, limit: int) -> None:
@@ -157,14 +216,24 @@ class _Contract:
             covered[chunk.start : chunk.end] = b"\1" * (chunk.end - chunk.start)
         for marker in self._markers.finditer(text) if self._markers else ():
             covered[marker.start() : marker.end()] = b"\1" * (marker.end() - marker.start())
-        beside = " ".join(part for chunk in chunks for part in (*chunk.headings, *map(str, chunk.metadata.values())))
-        lost = "".join(" " if covered[place] or not _matters(char) else char for place, char in enumerate(text)).split()
+        beside = " ".join(
+            part
+            for chunk in chunks
+            for part in (*chunk.headings, *map(str, chunk.metadata.values()))
+        )
+        lost = "".join(
+            " " if covered[place] or not _matters(char) else char for place, char in enumerate(text)
+        ).split()
         lost = [word for word in lost if word not in beside]
         expect(not lost, f"{len(lost)} words are in no chunk: {lost[:5]} of {text[:60]!r}.")
 
 
 def _matters(char: str) -> bool:
-    return not char.isspace() and char not in punctuation and unicodedata.category(char) not in ("Cc", "Cf", "Zl", "Zp")
+    return (
+        not char.isspace()
+        and char not in punctuation
+        and unicodedata.category(char) not in ("Cc", "Cf", "Zl", "Zp")
+    )
 
 
 def _offsets(document: Document, chunks: Sequence[Chunk]) -> None:
@@ -174,20 +243,39 @@ def _offsets(document: Document, chunks: Sequence[Chunk]) -> None:
             0 <= chunk.start <= chunk.end <= len(document.text),
             f"{chunk.id}: {chunk.start}..{chunk.end} is not in the text.",
         )
-        same(chunk.text, document.text[chunk.start : chunk.end], f"{chunk.id}: its text at {chunk.start}..{chunk.end}")
-        expect(chunk.start >= before, f"{chunk.id}: begins at {chunk.start}, before the one in front of it.")
+        same(
+            chunk.text,
+            document.text[chunk.start : chunk.end],
+            f"{chunk.id}: its text at {chunk.start}..{chunk.end}",
+        )
+        expect(
+            chunk.start >= before,
+            f"{chunk.id}: begins at {chunk.start}, before the one in front of it.",
+        )
         before = chunk.start
 
 
 def _numbers(document: Document, chunks: Sequence[Chunk]) -> None:
-    same([chunk.id for chunk in chunks], [ChunkId(document.ref, number) for number in range(len(chunks))], "ids")
+    same(
+        [chunk.id for chunk in chunks],
+        [ChunkId(document.ref, number) for number in range(len(chunks))],
+        "ids",
+    )
     for chunk in chunks:
         expect(chunk.text.strip() or not document.text.strip(), f"{chunk.id} is blank.")
-        expect(chunk.kind in get_args(Kind), f"{chunk.id}: wanted one of {get_args(Kind)} as kind, got {chunk.kind!r}.")
-        of_text = isinstance(chunk.headings, tuple) and all(isinstance(heading, str) for heading in chunk.headings)
+        expect(
+            chunk.kind in get_args(Kind),
+            f"{chunk.id}: wanted one of {get_args(Kind)} as kind, got {chunk.kind!r}.",
+        )
+        of_text = isinstance(chunk.headings, tuple) and all(
+            isinstance(heading, str) for heading in chunk.headings
+        )
         expect(of_text, f"{chunk.id}: wanted a tuple of str as headings, got {chunk.headings!r}.")
 
 
 def _limits(chunks: Sequence[Chunk], limit: int) -> None:
     for chunk in chunks:
-        expect(len(chunk.text) <= limit, f"{chunk.id} has {len(chunk.text)} characters, the most is {limit}.")
+        expect(
+            len(chunk.text) <= limit,
+            f"{chunk.id} has {len(chunk.text)} characters, the most is {limit}.",
+        )

@@ -30,15 +30,29 @@ def store_checks(*, persistent: bool = False, histories: int = HISTORIES) -> lis
 
         @pytest.mark.parametrize("check", store_checks(persistent=True), ids=str)
         def test_store(check, tmp_path):
-            check(lambda space, name="index", **options: MyStore(space, path=tmp_path / f"{name}.db", **options))
+            def opener(space, name="index", **options):
+                return MyStore(space, path=tmp_path / f"{name}.db", **options)
 
-    Opening a name for the first time in a check must give an empty store. persistent: opening it again, after `close`, gives
-    the same store with all that is in it, and the checks about that are part of the list. Abilities a store does not have
-    (`TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue`, `BatchQueue`, `Checkpoints`) are skipped with that reason.
+            check(opener)
+
+    Opening a name for the first time in a check must give an empty store. persistent: opening it
+    again, after `close`, gives the same store with all that is in it, and the checks about that are
+    part of the list. Abilities a store does not have (`TextSearch`, `TextScores`, `TitleSearch`,
+    `VectorQueue`, `BatchQueue`, `Checkpoints`) are skipped with that reason.
     histories: random ones the last check plays.
     """
-    modules = [_store_documents, _store_writes, _store_vectors, _store_queue, _store_batches, _store_checkpoints]
+    modules = [
+        _store_documents,
+        _store_writes,
+        _store_vectors,
+        _store_queue,
+        _store_batches,
+        _store_checkpoints,
+    ]
     modules += [_store_words, _store_scores, _store_scopes, _store_threads]
     if persistent:
         modules.append(_store_persistent)
-    return [*checks_in(*modules, _store_random), history_check(persistent=persistent, histories=histories)]
+    return [
+        *checks_in(*modules, _store_random),
+        history_check(persistent=persistent, histories=histories),
+    ]

@@ -1,4 +1,6 @@
-"""The ledger of batch jobs: who holds a passage, what becomes of it, and what it cost. See `BatchQueue`.
+"""The ledger of batch jobs: who holds a passage, what becomes of it, and what it cost.
+
+See `BatchQueue`.
 
 Longer than the house limit because a protocol has as many rules as it has.
 """
@@ -30,7 +32,11 @@ RATE = Rate("2026-01-31", "kit", "batch", 0.5, 3 * PICO // 1_000, "USD")
 
 def ledger_of(store: Any) -> BatchQueue:
     """The store as a keeper of jobs; skips one that keeps none."""
-    return store if isinstance(store, BatchQueue) else skip("This store keeps no batch jobs (it is no BatchQueue).")
+    return (
+        store
+        if isinstance(store, BatchQueue)
+        else skip("This store keeps no batch jobs (it is no BatchQueue).")
+    )
 
 
 def job_of(id: str, now: float = 100.0) -> BatchJob:
@@ -52,7 +58,10 @@ def sent(queue: BatchQueue, id: str, *, limit: int = 10, now: float = 100.0) -> 
     """A job that holds what waits, and is at its provider."""
     job = queue.open_job(job_of(id, now), limit)
     assert job is not None
-    expect(queue.note_job(id, now, status="SUBMITTED", provider_job=f"provider/{id}"), "note_job of a new job gave False.")
+    expect(
+        queue.note_job(id, now, status="SUBMITTED", provider_job=f"provider/{id}"),
+        "note_job of a new job gave False.",
+    )
     return job
 
 
@@ -63,12 +72,18 @@ def held_by(queue: BatchQueue, id: str) -> list[str]:
 
 @Check
 def a_job_holds_what_has_waited_longest(open_store: OpenStore) -> None:
-    """A job opened with a limit holds the oldest passages, equal ones once, counts them, and grows until none waits."""
+    """A job opened with a limit holds the oldest passages, equal ones once, counts them,
+    and grows until none waits.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         same(queue.open_job(job_of("none"), 5), None, "a job of nothing")
         same(queue.job("none"), None, "a job of nothing, in the ledger")
-        put(store, item("b", "one", "two", "one", vectors=False), item("a", "two", "three", "four", vectors=False))
+        put(
+            store,
+            item("b", "one", "two", "one", vectors=False),
+            item("a", "two", "three", "four", vectors=False),
+        )
         put(store, item("c", "ready"))
         same(queue.waiting(10, 0.0), 4, "passages a job could hold")
         same(queue.waiting(3, 0.0), 3, "passages a job could hold, counted up to 3")
@@ -79,7 +94,11 @@ def a_job_holds_what_has_waited_longest(open_store: OpenStore) -> None:
         same(queue.waiting(10, 0.0), 2, "passages another job could hold")
         same(queue.waiting_size(), (2, 9), "passages that wait, and their characters")
         grown = queue.extend_job("j", 1)
-        same((grown and grown.sent, held_by(queue, "j")), (3, ["one", "two", "three"]), "the job, grown")
+        same(
+            (grown and grown.sent, held_by(queue, "j")),
+            (3, ["one", "two", "three"]),
+            "the job, grown",
+        )
         same([job.sent for job in [queue.extend_job("j", 10)] if job], [4], "the job, grown again")
         same(queue.extend_job("j", 10), None, "growing when nothing waits")
         same(queue.jobs(), [queue.job("j")], "the ledger")
@@ -87,7 +106,9 @@ def a_job_holds_what_has_waited_longest(open_store: OpenStore) -> None:
 
 @Check
 def what_a_job_holds_is_nobody_elses(open_store: OpenStore) -> None:
-    """A held passage is no other job's, also where it comes again with a new document, or goes and comes back."""
+    """A held passage is no other job's, also where it comes again with a new document,
+    or goes and comes back.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         put(store, item("1", "one", "two", vectors=False))
@@ -107,18 +128,44 @@ def a_job_may_leave_collections_out(open_store: OpenStore) -> None:
     """`except_collections` leaves the passages of these collections to others."""
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
-        put(store, item(Ref("slow", "1"), "one", vectors=False), item(Ref("fast", "1"), "two", vectors=False))
+        put(
+            store,
+            item(Ref("slow", "1"), "one", vectors=False),
+            item(Ref("fast", "1"), "two", vectors=False),
+        )
         same(queue.waiting(9, 0.0, except_collections=["fast"]), 1, "passages a job could hold")
-        same([job.sent for job in [queue.open_job(job_of("j"), 9, except_collections=["fast"])] if job], [1], "sent")
-        same(queue.extend_job("j", 9, except_collections=["fast"]), None, "growing when only the others wait")
+        same(
+            [
+                job.sent
+                for job in [queue.open_job(job_of("j"), 9, except_collections=["fast"])]
+                if job
+            ],
+            [1],
+            "sent",
+        )
+        same(
+            queue.extend_job("j", 9, except_collections=["fast"]),
+            None,
+            "growing when only the others wait",
+        )
         same(held_by(queue, "j"), ["one"], "passages held")
-        same(list(queue.take(9, 0.0, 9.0, collections=["slow"]).passages.values()), [], "taken of a collection")
-        same(list(queue.take(9, 0.0, 9.0, collections=["fast"]).passages.values()), ["two"], "taken of another")
+        same(
+            list(queue.take(9, 0.0, 9.0, collections=["slow"]).passages.values()),
+            [],
+            "taken of a collection",
+        )
+        same(
+            list(queue.take(9, 0.0, 9.0, collections=["fast"]).passages.values()),
+            ["two"],
+            "taken of another",
+        )
 
 
 @Check
 def passages_come_page_by_page(open_store: OpenStore) -> None:
-    """Pages follow each other without gap or overlap; what no text wants any more is left out, and does not end them."""
+    """Pages follow each other without gap or overlap; what no text wants any more is left out,
+    and does not end them.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         for key in range(7):
@@ -129,7 +176,11 @@ def passages_come_page_by_page(open_store: OpenStore) -> None:
         found, last = [], -1
         while page := queue.passages_of("j", last, 2):
             expect(len(page) <= 2, f"passages_of(limit=2) gave {len(page)}.")
-            same([fingerprint_of(passage) for _, _, passage in page], [name for _, name, _ in page], "names of a page")
+            same(
+                [fingerprint_of(passage) for _, _, passage in page],
+                [name for _, name, _ in page],
+                "names of a page",
+            )
             found += [passage for _, _, passage in page]
             last = page[-1][0]
         same(found, ["passage 0", "passage 1", "passage 4", "passage 5"], "all pages")
@@ -138,7 +189,9 @@ def passages_come_page_by_page(open_store: OpenStore) -> None:
 
 @Check
 def a_result_is_settled_once(open_store: OpenStore) -> None:
-    """Results reach every chunk of a passage the job holds, once; what it does not hold is left alone."""
+    """Results reach every chunk of a passage the job holds, once;
+    what it does not hold is left alone.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         items = [item("1", "one", "two", vectors=False), item("2", "two", "three", vectors=False)]
@@ -147,24 +200,48 @@ def a_result_is_settled_once(open_store: OpenStore) -> None:
         results = vectors_of("one", "two", "three", "never seen")
         same(queue.settle("j", results, {}, None, 1.0), 2, "settled")
         same(queue.settle("j", results, {}, None, 2.0), 0, "settled again")
-        same(queue.settle("nobody", vectors_of("three"), {}, None, 2.0), 0, "settled for a job that is not there")
-        same([chunk.pending for each in items for chunk in store.fetch(each.ids)], [False, False, False, True], "pending")
-        same(float(store.similarity([items[1].ids[0]], vector_of("two"))[0]) > 0.999, True, "the vector of its passage")
+        same(
+            queue.settle("nobody", vectors_of("three"), {}, None, 2.0),
+            0,
+            "settled for a job that is not there",
+        )
+        same(
+            [chunk.pending for each in items for chunk in store.fetch(each.ids)],
+            [False, False, False, True],
+            "pending",
+        )
+        same(
+            float(store.similarity([items[1].ids[0]], vector_of("two"))[0]) > 0.999,
+            True,
+            "the vector of its passage",
+        )
         job = queue.job("j")
-        same((job and job.succeeded, job and job.failed, held_by(queue, "j")), (2, 0, []), "the job")
+        same(
+            (job and job.succeeded, job and job.failed, held_by(queue, "j")), (2, 0, []), "the job"
+        )
 
 
 @Check
 def a_failure_is_kept_with_its_reason(open_store: OpenStore) -> None:
-    """A passage without a result is FAILED, says why, is not tried again by itself, and waits again after `retry`."""
+    """A passage without a result is FAILED, says why, is not tried again by itself,
+    and waits again after `retry`.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         put(store, item("1", "good", "bad", vectors=False))
         sent(queue, "j")
-        same(queue.settle("j", vectors_of("good"), {fingerprint_of("bad"): "too long"}, None, 1.0), 2, "settled")
+        same(
+            queue.settle("j", vectors_of("good"), {fingerprint_of("bad"): "too long"}, None, 1.0),
+            2,
+            "settled",
+        )
         ids = item("1", "good", "bad").ids
         same(list(queue.chunk_states(ids)), [("READY", ""), ("FAILED", "too long")], "states")
-        same([(one.what, one.reason) for one in queue.given_up()], [(str(ids[1]), "too long")], "given up")
+        same(
+            [(one.what, one.reason) for one in queue.given_up()],
+            [(str(ids[1]), "too long")],
+            "given up",
+        )
         same((dict(queue.pending(9)), queue.waiting(9, 1.0)), ({}, 0), "what waits")
         same(queue.open_job(job_of("next"), 9), None, "a job of what failed")
         same((queue.retry("another"), queue.retry("j"), queue.retry("j")), (0, 1, 0), "retry")
@@ -182,13 +259,19 @@ def a_bad_result_settles_nothing(open_store: OpenStore) -> None:
             with raises(VectorInvalid, f"settle with a vector {what}"):
                 queue.settle("j", {**vectors_of("one"), fingerprint_of("two"): bad}, {}, RATE, 1.0)
             now = queue.job("j")
-            same((now and now.succeeded, store.stats().pending, len(queue.costs())), (0, 2, 0), f"after one {what}")
+            same(
+                (now and now.succeeded, store.stats().pending, len(queue.costs())),
+                (0, 2, 0),
+                f"after one {what}",
+            )
         same(held_by(queue, "j"), ["one", "two"], f"what {before.id} holds")
 
 
 @Check
 def a_late_result_finds_no_taker(open_store: OpenStore) -> None:
-    """Text edited or removed while its job runs: the new text waits, and the result changes nothing."""
+    """Text edited or removed while its job runs: the new text waits,
+    and the result changes nothing.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         put(store, item("1", "old text", vectors=False), item("2", "removed", vectors=False))
@@ -198,8 +281,14 @@ def a_late_result_finds_no_taker(open_store: OpenStore) -> None:
         store.remove([Ref("notes", "2")])
         same(list(queue.chunk_states(edited.ids)), [("PENDING", "")], "state of the new text")
         same(queue.settle("j", vectors_of("old text", "removed"), {}, None, 1.0), 2, "settled")
-        same(list(queue.chunk_states(edited.ids)), [("PENDING", "")], "state of the new text after the result")
-        same((store.stats().documents, store.stats().pending), (1, 1), "documents and pending chunks")
+        same(
+            list(queue.chunk_states(edited.ids)),
+            [("PENDING", "")],
+            "state of the new text after the result",
+        )
+        same(
+            (store.stats().documents, store.stats().pending), (1, 1), "documents and pending chunks"
+        )
         same(dict(store.known(names_of("old text", "removed"))), {}, "known")
 
 
@@ -209,14 +298,30 @@ def a_job_ends_once(open_store: OpenStore) -> None:
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         put(store, item("1", "one", "two", vectors=False))
-        same(queue.close_job("nobody", "FAILED", 1.0, error="", rest="free", attempts=3), False, "closing no job")
+        same(
+            queue.close_job("nobody", "FAILED", 1.0, error="", rest="free", attempts=3),
+            False,
+            "closing no job",
+        )
         sent(queue, "j")
-        same(queue.close_job("j", "COMPLETED", 5.0, error="", rest="free", attempts=3), True, "closing")
-        same(queue.close_job("j", "FAILED", 6.0, error="late", rest="fail", attempts=3), False, "closing again")
+        same(
+            queue.close_job("j", "COMPLETED", 5.0, error="", rest="free", attempts=3),
+            True,
+            "closing",
+        )
+        same(
+            queue.close_job("j", "FAILED", 6.0, error="late", rest="fail", attempts=3),
+            False,
+            "closing again",
+        )
         same(queue.note_job("j", 7.0, error="late"), False, "noting")
         same(queue.settle("j", vectors_of("one"), {}, None, 8.0), 0, "settled")
         job = queue.job("j")
-        same((job and job.status, job and job.error, job and job.ended_at), ("COMPLETED", "", 5.0), "the job")
+        same(
+            (job and job.status, job and job.error, job and job.ended_at),
+            ("COMPLETED", "", 5.0),
+            "the job",
+        )
         same(list(queue.pending(9).values()), ["one", "two"], "what waits again")
         same([one.id for one in queue.jobs(cleaned=False)], ["j"], "jobs the provider still keeps")
         queue.clean_job("j", 9.0)
@@ -227,24 +332,36 @@ def a_job_ends_once(open_store: OpenStore) -> None:
 
 @Check
 def what_comes_back_without_a_result_is_tried_so_often(open_store: OpenStore) -> None:
-    """rest="again": passages wait again, until they were in `attempts` jobs in vain; "fail" gives them up at once."""
+    """rest="again": passages wait again, until they were in `attempts` jobs in vain;
+    "fail" gives them up at once.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         waiting = item("1", "one", vectors=False)
         put(store, waiting)
-        for attempt, wanted in enumerate([("PENDING", ""), ("PENDING", ""), ("FAILED", "nothing came")]):
+        for attempt, wanted in enumerate(
+            [("PENDING", ""), ("PENDING", ""), ("FAILED", "nothing came")]
+        ):
             sent(queue, str(attempt))
-            queue.close_job(str(attempt), "COMPLETED", 1.0, error="nothing came", rest="again", attempts=3)
+            queue.close_job(
+                str(attempt), "COMPLETED", 1.0, error="nothing came", rest="again", attempts=3
+            )
             same(list(queue.chunk_states(waiting.ids)), [wanted], f"state after {attempt + 1} jobs")
         queue.retry()
         sent(queue, "last")
         queue.close_job("last", "FAILED", 1.0, error="it is gone", rest="fail", attempts=3)
-        same(list(queue.chunk_states(waiting.ids)), [("FAILED", "it is gone")], "state after a job that was lost")
+        same(
+            list(queue.chunk_states(waiting.ids)),
+            [("FAILED", "it is gone")],
+            "state after a job that was lost",
+        )
 
 
 @Check
 def one_bad_passage_is_found_by_halving(open_store: OpenStore) -> None:
-    """rest="halve": from the second failure of the whole on, jobs hold half as many, until the bad one is alone."""
+    """rest="halve": from the second failure of the whole on, jobs hold half as many,
+    until the bad one is alone.
+    """
     passages = [f"passage {number}" for number in range(9)]
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
@@ -256,19 +373,25 @@ def one_bad_passage_is_found_by_halving(open_store: OpenStore) -> None:
             queue.note_job(job.id, 1.0, status="SUBMITTED", provider_job=f"provider/{number}")
             held = held_by(queue, job.id)
             if "passage 5" in held:
-                queue.close_job(job.id, "FAILED", 1.0, error="bad request", rest="halve", attempts=3)
+                queue.close_job(
+                    job.id, "FAILED", 1.0, error="bad request", rest="halve", attempts=3
+                )
             else:
                 queue.settle(job.id, vectors_of(*held), {}, None, 1.0)
                 queue.close_job(job.id, "COMPLETED", 1.0, error="", rest="again", attempts=3)
         states = queue.chunk_states(item("1", *passages).ids)
-        wanted = [("FAILED", "bad request") if number == 5 else ("READY", "") for number in range(9)]
+        wanted = [
+            ("FAILED", "bad request") if number == 5 else ("READY", "") for number in range(9)
+        ]
         same(list(states), wanted, "states after halving")
         expect(number <= 12, f"halving 9 passages took {number} jobs.")
 
 
 @Check
 def a_new_job_is_one_submitters(open_store: OpenStore) -> None:
-    """A lease is one owner's until it ends; a provider's name once known stays; a status goes forward only."""
+    """A lease is one owner's until it ends; a provider's name once known stays;
+    a status goes forward only.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         put(store, item("1", "one", vectors=False))
@@ -277,48 +400,94 @@ def a_new_job_is_one_submitters(open_store: OpenStore) -> None:
         same(queue.lease_job("j", "ann", 49.0, 60.0), True, "the same owner's lease")
         same(queue.lease_job("j", "bob", 60.0, 99.0), True, "another's lease after the first")
         same(queue.lease_job("j", "ann", 61.0, 99.0), False, "the first one's, who is late")
-        same(queue.note_job("j", 1.0, status="SUBMITTED", provider_job="p/1", tokens=7), True, "noting its name")
+        same(
+            queue.note_job("j", 1.0, status="SUBMITTED", provider_job="p/1", tokens=7),
+            True,
+            "noting its name",
+        )
         same(queue.note_job("j", 2.0, provider_job="p/2", error="?"), False, "noting another name")
-        same(queue.lease_job("j", "ann", 200.0, 300.0), False, "a lease of a job that was submitted")
-        same(queue.note_job("j", 3.0, status="PROCESSING", answered_at=3.0), True, "noting that it runs")
+        same(
+            queue.lease_job("j", "ann", 200.0, 300.0), False, "a lease of a job that was submitted"
+        )
+        same(
+            queue.note_job("j", 3.0, status="PROCESSING", answered_at=3.0),
+            True,
+            "noting that it runs",
+        )
         same(queue.note_job("j", 4.0, status="SUBMITTED"), True, "noting an older status")
         job = queue.job("j")
         expect(job is not None, "job gave None for a job that is there.")
-        seen = job and (job.status, job.provider_job, job.submitted_at, job.tokens, job.error, job.updated_at)
+        seen = job and (
+            job.status,
+            job.provider_job,
+            job.submitted_at,
+            job.tokens,
+            job.error,
+            job.updated_at,
+        )
         same(seen, ("PROCESSING", "p/1", 1.0, 7, "", 4.0), "the job")
 
 
 @Check
 def a_job_that_was_never_sent_can_be_dropped(open_store: OpenStore) -> None:
-    """`drop_job` forgets a CREATED job and lets go of what it held; not one the provider knows. COMPLETED wants a name."""
+    """`drop_job` forgets a CREATED job and lets go of what it held; not one the provider knows.
+
+    COMPLETED wants a name.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         put(store, item("1", "one", vectors=False))
         queue.open_job(job_of("j"), 5)
-        same(queue.close_job("j", "COMPLETED", 1.0, error="", rest="free", attempts=3), False, "completing it unsent")
-        same((queue.drop_job("j"), queue.drop_job("j"), queue.job("j")), (True, False, None), "dropping")
+        same(
+            queue.close_job("j", "COMPLETED", 1.0, error="", rest="free", attempts=3),
+            False,
+            "completing it unsent",
+        )
+        same(
+            (queue.drop_job("j"), queue.drop_job("j"), queue.job("j")),
+            (True, False, None),
+            "dropping",
+        )
         sent(queue, "k")
-        same((queue.drop_job("k"), held_by(queue, "k")), (False, ["one"]), "dropping one that was sent")
+        same(
+            (queue.drop_job("k"), held_by(queue, "k")),
+            (False, ["one"]),
+            "dropping one that was sent",
+        )
 
 
 @Check
 def what_is_being_embedded_is_held_for_a_time(open_store: OpenStore) -> None:
-    """`hold` and `take` give a passage to one at a time, until released or the time is over; jobs keep off meanwhile."""
+    """`hold` and `take` give a passage to one at a time, until released or the time is over;
+    jobs keep off meanwhile.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         put(store, item("1", "one", "two", vectors=False))
         token, mine = queue.hold(names_of("one", "new"), 10.0, 20.0)
         same(mine, frozenset(names_of("one", "new")), "held")
         same(queue.hold(names_of("one", "new"), 11.0, 20.0)[1], frozenset(), "held by another")
-        same(queue.hold(names_of("new"), 11.0, 30.0, token), (token, frozenset(names_of("new"))), "held again")
-        same((queue.waiting(9, 12.0), queue.waiting(9, 30.0)), (1, 2), "passages a job could hold, then and later")
+        same(
+            queue.hold(names_of("new"), 11.0, 30.0, token),
+            (token, frozenset(names_of("new"))),
+            "held again",
+        )
+        same(
+            (queue.waiting(9, 12.0), queue.waiting(9, 30.0)),
+            (1, 2),
+            "passages a job could hold, then and later",
+        )
         taken = queue.take(9, 12.0, 40.0)
         same(
             (dict(taken.passages), dict(taken.owners)),
             ({fingerprint_of("two"): "two"}, {fingerprint_of("two"): ("", "notes")}),
             "taken",
         )
-        same([state and state[0] for state in queue.chunk_states(item("1", "one", "two").ids)], ["SUBMITTED"] * 2, "states")
+        same(
+            [state and state[0] for state in queue.chunk_states(item("1", "one", "two").ids)],
+            ["SUBMITTED"] * 2,
+            "states",
+        )
         same(queue.open_job(job_of("j", 13.0), 9), None, "a job of what is being embedded")
         queue.release(taken.token)
         same(list(queue.take(9, 14.0, 15.0).passages.values()), ["two"], "taken after the release")
@@ -333,38 +502,68 @@ def what_is_being_embedded_is_held_for_a_time(open_store: OpenStore) -> None:
 
 @Check
 def a_vector_that_came_another_way_counts(open_store: OpenStore) -> None:
-    """READY before all else: a held passage whose vector came with another document is not sent, and stays as it is."""
+    """READY before all else: a held passage whose vector came with another document is not sent,
+    and stays as it is.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         waiting = item("1", "one", "two", vectors=False)
         put(store, waiting)
         sent(queue, "j")
         put(store, item("2", "one"))
-        same([state and state[0] for state in queue.chunk_states(waiting.ids)], ["READY", "SUBMITTED"], "states")
+        same(
+            [state and state[0] for state in queue.chunk_states(waiting.ids)],
+            ["READY", "SUBMITTED"],
+            "states",
+        )
         same(held_by(queue, "j"), ["two"], "passages to be sent")
         wrong = {fingerprint_of("one"): vector_of("something else")}
         same(queue.settle("j", wrong, {}, None, 1.0), 1, "settled")
-        same(float(store.similarity(waiting.ids[:1], vector_of("one"))[0]) > 0.999, True, "the vector it had")
+        same(
+            float(store.similarity(waiting.ids[:1], vector_of("one"))[0]) > 0.999,
+            True,
+            "the vector it had",
+        )
         stats = queue.queue_stats()
-        same((stats.ready, stats.pending, stats.submitted, stats.failed), (2, 0, 1, 0), "chunks by state")
+        same(
+            (stats.ready, stats.pending, stats.submitted, stats.failed),
+            (2, 0, 1, 0),
+            "chunks by state",
+        )
 
 
 @Check
 def what_results_cost_is_written_down_once(open_store: OpenStore) -> None:
-    """The ledger grows by what was settled, per day, tenant, collection, model and lane; and not by failures or repeats."""
+    """The ledger grows by what was settled, per day, tenant, collection, model and lane;
+    and not by failures or repeats.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
-        put(store, item(Ref("a", "1"), "x" * 20, "y" * 10, vectors=False), item(Ref("b", "1"), "z" * 40, vectors=False))
+        put(
+            store,
+            item(Ref("a", "1"), "x" * 20, "y" * 10, vectors=False),
+            item(Ref("b", "1"), "z" * 40, vectors=False),
+        )
         sent(queue, "j")
         for _ in range(2):
-            queue.settle("j", vectors_of("x" * 20, "z" * 40), {fingerprint_of("y" * 10): "no"}, RATE, 1.0)
-        found = [(cost.day, cost.collection, cost.passages, cost.tokens, cost.amount) for cost in queue.costs()]
-        wanted = [("2026-01-31", "a", 1, 10, Decimal("0.03")), ("2026-01-31", "b", 1, 20, Decimal("0.06"))]
+            queue.settle(
+                "j", vectors_of("x" * 20, "z" * 40), {fingerprint_of("y" * 10): "no"}, RATE, 1.0
+            )
+        found = [
+            (cost.day, cost.collection, cost.passages, cost.tokens, cost.amount)
+            for cost in queue.costs()
+        ]
+        wanted = [
+            ("2026-01-31", "a", 1, 10, Decimal("0.03")),
+            ("2026-01-31", "b", 1, 20, Decimal("0.06")),
+        ]
         same(found, wanted, "costs")
         queue.charge(attrs.evolve(RATE, day="2026-02-01", lane="interactive"), {("", "a"): (3, 7)})
         queue.charge(attrs.evolve(RATE, day="2026-02-01", lane="interactive"), {("", "a"): (1, 1)})
         same(
-            [(cost.lane, cost.passages, cost.tokens) for cost in queue.costs("2026-02-01")], [("interactive", 4, 8)], "later"
+            [(cost.lane, cost.passages, cost.tokens) for cost in queue.costs("2026-02-01")],
+            [("interactive", 4, 8)],
+            "later",
         )
         same(len(queue.costs("2026-01-01", "2026-01-31")), 2, "costs of January")
         store.remove([Ref("a", "1"), Ref("b", "1")])
@@ -414,7 +613,9 @@ def two_who_flush_at_once_share_the_queue(open_store: OpenStore) -> None:
 
 @Check
 def many_passages_keep_their_order_and_their_vectors(open_store: OpenStore) -> None:
-    """A job of hundreds of passages, settled in another order and in pages, gives each chunk its own vector."""
+    """A job of hundreds of passages, settled in another order and in pages,
+    gives each chunk its own vector.
+    """
     passages = [f"passage {number}" for number in range(300)]
     whole = item("1", *passages, vectors=False)
     with closing(open_store(SPACE)) as store:
@@ -424,7 +625,13 @@ def many_passages_keep_their_order_and_their_vectors(open_store: OpenStore) -> N
         same(held_by(queue, "j"), passages, "passages, in order")
         order = np.random.default_rng(5).permutation(300).tolist()
         for start in range(0, 300, 70):
-            queue.settle("j", vectors_of(*(passages[place] for place in order[start : start + 70])), {}, RATE, 1.0)
+            queue.settle(
+                "j",
+                vectors_of(*(passages[place] for place in order[start : start + 70])),
+                {},
+                RATE,
+                1.0,
+            )
         off = [
             id
             for id, passage in zip(whole.ids, passages, strict=True)
@@ -447,7 +654,9 @@ SCHEDULES: tuple[Plan, ...] = (
 
 @Check
 def no_crash_loses_a_passage(open_store: OpenStore) -> None:
-    """Whenever a worker dies, or another comes in between: no vector wrong, no passage lost, stuck or paid for twice."""
+    """Whenever a worker dies, or another comes in between: no vector wrong, no passage lost,
+    stuck or paid for twice.
+    """
     numbers = count()
 
     def opened() -> Any:
@@ -455,4 +664,6 @@ def no_crash_loses_a_passage(open_store: OpenStore) -> None:
         ledger_of(store)
         return store
 
-    play_all(opened, ((plan, SHAPES[number % len(SHAPES)]) for number, plan in enumerate(SCHEDULES)))
+    play_all(
+        opened, ((plan, SHAPES[number % len(SHAPES)]) for number, plan in enumerate(SCHEDULES))
+    )

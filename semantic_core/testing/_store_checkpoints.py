@@ -1,4 +1,6 @@
-"""Which index a store is, and how far it has followed each source: written with the documents, or not at all."""
+"""Which index a store is, and how far it has followed each source:
+written with the documents, or not at all.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,11 @@ from semantic_core.types import Ref
 
 def checkpoints_of(store: Any) -> Checkpoints:
     """The store as one that keeps checkpoints; skips one that keeps none."""
-    return store if isinstance(store, Checkpoints) else skip("This store keeps no checkpoints (it is no Checkpoints).")
+    return (
+        store
+        if isinstance(store, Checkpoints)
+        else skip("This store keeps no checkpoints (it is no Checkpoints).")
+    )
 
 
 def counted(there: str | None) -> str:
@@ -25,10 +31,16 @@ def counted(there: str | None) -> str:
 
 @Check
 def a_write_advances_its_checkpoint(open_store: OpenStore) -> None:
-    """Within ``advancing``, each `replace` and `remove` updates the checkpoint; others, and writes after it, do not."""
+    """Within ``advancing``, each `replace` and `remove` updates the checkpoint; others,
+    and writes after it, do not.
+    """
     with closing(open_store(SPACE)) as store:
         kept = checkpoints_of(store)
-        same((kept.checkpoint("a"), dict(kept.checkpoints())), (None, {}), "checkpoints of a new store")
+        same(
+            (kept.checkpoint("a"), dict(kept.checkpoints())),
+            (None, {}),
+            "checkpoints of a new store",
+        )
         with kept.advancing("a", counted):
             put(store, item("1", "one"))
             same(kept.checkpoint("a"), "1", "the checkpoint after a write")
@@ -54,7 +66,9 @@ def a_write_that_fails_advances_nothing(open_store: OpenStore) -> None:
 
 @Check
 def a_checkpoint_is_changed_in_one_step(open_store: OpenStore) -> None:
-    """`update_checkpoint` gives the new value; None removes it; an error of the change leaves it as it was."""
+    """`update_checkpoint` gives the new value; None removes it;
+    an error of the change leaves it as it was.
+    """
 
     def fail(there: str | None) -> str | None:
         raise ValueError(there)
@@ -70,19 +84,28 @@ def a_checkpoint_is_changed_in_one_step(open_store: OpenStore) -> None:
         else:
             raise AssertionError("wanted the error of the change to come through.")
         same(kept.checkpoint("a"), "2", "the checkpoint after a change that failed")
-        same(kept.update_checkpoint("a", lambda there: None), None, "what is left of one that was removed")
+        same(
+            kept.update_checkpoint("a", lambda there: None),
+            None,
+            "what is left of one that was removed",
+        )
         same(dict(kept.checkpoints()), {}, "all checkpoints")
 
 
 @Check
 def an_index_knows_which_one_it_is(open_store: OpenStore) -> None:
-    """The identity stays while documents come and go; two stores have two; a renewed one is another."""
+    """The identity stays while documents come and go; two stores have two;
+    a renewed one is another.
+    """
     with closing(open_store(SPACE)) as store, closing(open_store(SPACE, name="another")) as other:
         kept = checkpoints_of(store)
         first = kept.identity
         put(store, item("1", "one"))
         same(kept.identity, first, "the identity after a write")
-        expect(first and first != checkpoints_of(other).identity, "identity: wanted two stores to have two.")
+        expect(
+            first and first != checkpoints_of(other).identity,
+            "identity: wanted two stores to have two.",
+        )
         renewed = kept.renew_identity()
         same(kept.identity, renewed, "the identity after it was renewed")
         expect(renewed != first, "renew_identity: wanted another identity.")

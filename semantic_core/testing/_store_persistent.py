@@ -26,8 +26,16 @@ def everything_is_there_after_reopening(open_store: OpenStore) -> None:
     with closing(open_store(SPACE)) as store:
         same(contents(store, *items), before, "everything after reopening")
         late = [item(key, "late text") for key in ("1", "3")]
-        same(put(store, *late, stamps={each.ref: 4 for each in late}), ["stale", "stale"], "outcomes of older stamps")
-        same(put(store, *items), ["unchanged", "unchanged"], "outcome of the same write after reopening")
+        same(
+            put(store, *late, stamps={each.ref: 4 for each in late}),
+            ["stale", "stale"],
+            "outcomes of older stamps",
+        )
+        same(
+            put(store, *items),
+            ["unchanged", "unchanged"],
+            "outcome of the same write after reopening",
+        )
 
 
 @Check
@@ -41,8 +49,16 @@ def jobs_outlive_the_process(open_store: OpenStore) -> None:
         held, costs = held_by(queue, "j"), list(queue.costs())
     with closing(open_store(SPACE)) as store:
         queue, now = ledger_of(store), ledger_of(store).job("j")
-        same((now and now.sent, now and now.succeeded, now and now.failed), (before.sent, 1, 1), "the job")
-        same((held_by(queue, "j"), list(queue.costs())), (held, costs), "what it holds, and what it cost")
+        same(
+            (now and now.sent, now and now.succeeded, now and now.failed),
+            (before.sent, 1, 1),
+            "the job",
+        )
+        same(
+            (held_by(queue, "j"), list(queue.costs())),
+            (held, costs),
+            "what it holds, and what it cost",
+        )
         same([one.reason for one in queue.given_up()], ["too long"], "why a passage was given up")
 
 
@@ -56,12 +72,18 @@ def identity_and_checkpoints_outlive_the_process(open_store: OpenStore) -> None:
         identity = kept.identity
     with closing(open_store(SPACE)) as store:
         again = checkpoints_of(store)
-        same((again.identity, again.checkpoint("a")), (identity, "7"), "identity and checkpoint after reopening")
+        same(
+            (again.identity, again.checkpoint("a")),
+            (identity, "7"),
+            "identity and checkpoint after reopening",
+        )
 
 
 @Check
 def another_space_is_refused(open_store: OpenStore) -> None:
-    """A store opened with another embedder's space raises SpaceMismatch naming both, and keeps what it has."""
+    """A store opened with another embedder's space raises SpaceMismatch naming both,
+    and keeps what it has.
+    """
     others = [
         Space("another", SPACE.dimensions, settings=SPACE.settings),
         Space(SPACE.model, SPACE.dimensions + 1, settings=SPACE.settings),
@@ -85,7 +107,9 @@ def another_space_is_refused(open_store: OpenStore) -> None:
 
 @Check
 def tenancy_is_remembered(open_store: OpenStore) -> None:
-    """A store made for tenants stays so: opened without saying so it is refused, or still wants a tenant."""
+    """A store made for tenants stays so: opened without saying so it is refused,
+    or still wants a tenant.
+    """
     with closing(open_store(SPACE, multi_tenant=True)) as store:
         put(store, item(Ref("notes", "1", "acme"), "text"))
     try:
@@ -94,4 +118,8 @@ def tenancy_is_remembered(open_store: OpenStore) -> None:
     except SemanticCoreError as refusal:
         expect(str(refusal), "A refusal carries a message.")
     with closing(open_store(SPACE, multi_tenant=True)) as store:
-        same(store.documents(Scope(tenant="acme")).total, 1, "documents of the tenant after reopening")
+        same(
+            store.documents(Scope(tenant="acme")).total,
+            1,
+            "documents of the tenant after reopening",
+        )

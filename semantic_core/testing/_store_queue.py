@@ -1,4 +1,6 @@
-"""Vectors that are still to come: paid for once, waited for by name, and refused where their text is gone."""
+"""Vectors that are still to come: paid for once, waited for by name,
+and refused where their text is gone.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +32,22 @@ from semantic_core.types import Ref
 
 @Check
 def a_known_vector_is_used(open_store: OpenStore) -> None:
-    """An entry without a vector takes the one known for its fingerprint, and one that waited takes it when it comes."""
+    """An entry without a vector takes the one known for its fingerprint,
+    and one that waited takes it when it comes.
+    """
     with closing(open_store(SPACE)) as store:
-        first, twin = item("1", "paid for", "its tail"), item("2", "paid for", "not yet", vectors=False)
+        first, twin = (
+            item("1", "paid for", "its tail"),
+            item("2", "paid for", "not yet", vectors=False),
+        )
         put(store, first)
         put(store, twin)
         found = [each.pending for each in store.fetch(twin.ids)]
-        same(found, [False, True], "pending, of a document with a passage another one has a vector for")
+        same(
+            found,
+            [False, True],
+            "pending, of a document with a passage another one has a vector for",
+        )
         ranking = store.nearest(vector_of("paid for"), 2, EVERYTHING)
         agrees(ranking, {first.ids[0]: 1.0, twin.ids[0]: 1.0}, 2, "chunks of the passage paid for")
         put(store, item("3", "not yet"))
@@ -46,29 +57,55 @@ def a_known_vector_is_used(open_store: OpenStore) -> None:
 
 @Check
 def an_update_keeps_the_vectors_it_had(open_store: OpenStore) -> None:
-    """A new version without vectors takes those its old version had for the same passages, wherever they stand now."""
-    old, new = item("1", "paid for", "its tail", "left out"), item("1", "in front", "paid for", vectors=False)
+    """A new version without vectors takes those its old version had for the same passages,
+    wherever they stand now.
+    """
+    old, new = (
+        item("1", "paid for", "its tail", "left out"),
+        item("1", "in front", "paid for", vectors=False),
+    )
     with closing(open_store(SPACE)) as store:
         put(store, old)
         same(put(store, new), ["updated"], "outcome")
         same([each.pending for each in store.fetch(new.ids)], [True, False], "pending")
         query = vector_of("paid for")
         agrees(store.nearest(query, 10, EVERYTHING), {new.ids[1]: 1.0}, 10, "nearest")
-        same(set(store.known([fingerprint_of("left out")])), set(), "known, of a passage the new version has not")
+        same(
+            set(store.known([fingerprint_of("left out")])),
+            set(),
+            "known, of a passage the new version has not",
+        )
 
 
 @Check
 def a_passage_without_a_vector_waits(open_store: OpenStore) -> None:
-    """No vector yet: not found by meaning, similarity NaN, marked and counted as pending, once in the queue."""
+    """No vector yet: not found by meaning, similarity NaN, marked and counted as pending,
+    once in the queue.
+    """
     ready, waiting = item("1", "ready"), item("2", "same", "same", "other", vectors=False)
     with closing(open_store(SPACE)) as store:
         put(store, ready, waiting)
-        same(store.nearest(vector_of("same"), 10, EVERYTHING).ids, tuple(ready.ids), "what vectors find")
-        expect(np.isnan(store.similarity(waiting.ids, axis(0))).all(), "similarity: wanted NaN for every pending chunk.")
-        same([found.pending for found in store.fetch([*ready.ids, *waiting.ids])], [False, True, True, True], "pending")
+        same(
+            store.nearest(vector_of("same"), 10, EVERYTHING).ids,
+            tuple(ready.ids),
+            "what vectors find",
+        )
+        expect(
+            np.isnan(store.similarity(waiting.ids, axis(0))).all(),
+            "similarity: wanted NaN for every pending chunk.",
+        )
+        same(
+            [found.pending for found in store.fetch([*ready.ids, *waiting.ids])],
+            [False, True, True, True],
+            "pending",
+        )
         same((store.stats().chunks, store.stats().pending), (4, 3), "chunks and pending ones")
         if isinstance(store, VectorQueue):
-            same(dict(store.pending(10)), {fingerprint_of(each): each for each in ("same", "other")}, "passages wanted")
+            same(
+                dict(store.pending(10)),
+                {fingerprint_of(each): each for each in ("same", "other")},
+                "passages wanted",
+            )
 
 
 @Check
@@ -87,7 +124,9 @@ def the_queue_is_oldest_first(open_store: OpenStore) -> None:
 
 @Check
 def fill_gives_a_vector_to_all_who_wait(open_store: OpenStore) -> None:
-    """`fill` reaches every chunk of the fingerprint, in every document, by name and not by place; and says how many."""
+    """`fill` reaches every chunk of the fingerprint, in every document, by name and not by place;
+    and says how many.
+    """
     items = [
         item("1", "same", "one", vectors=False),
         item("2", "two", "same", vectors=False),
@@ -97,37 +136,65 @@ def fill_gives_a_vector_to_all_who_wait(open_store: OpenStore) -> None:
     with closing(open_store(SPACE)) as store:
         queue = queue_of(store)
         put(store, *items)
-        same(queue.fill({fingerprint_of(passage): vector_of(passage) for passage in passages}), 4, "chunks filled")
+        same(
+            queue.fill({fingerprint_of(passage): vector_of(passage) for passage in passages}),
+            4,
+            "chunks filled",
+        )
         filled = {
-            entry.chunk.id: vector_of(entry.passage) for each in items for entry in each.entries if entry.passage != "two"
+            entry.chunk.id: vector_of(entry.passage)
+            for each in items
+            for entry in each.entries
+            if entry.passage != "two"
         }
         for passage in passages:
             query = vector_of(passage)
-            agrees(store.nearest(query, 10, EVERYTHING), cosines(filled, query), 10, f"nearest to {passage!r}")
+            agrees(
+                store.nearest(query, 10, EVERYTHING),
+                cosines(filled, query),
+                10,
+                f"nearest to {passage!r}",
+            )
         same(dict(queue.pending(10)), {fingerprint_of("two"): "two"}, "passages still wanted")
-        same(set(store.known([fingerprint_of(p) for p in ("same", "two")])), {fingerprint_of("same")}, "known")
+        same(
+            set(store.known([fingerprint_of(p) for p in ("same", "two")])),
+            {fingerprint_of("same")},
+            "known",
+        )
         same(store.stats().pending, 1, "chunks still pending")
         same(queue.fill({}), 0, "chunks filled by nothing")
 
 
 @Check
 def a_late_vector_changes_nothing(open_store: OpenStore) -> None:
-    """A vector finds no taker if its text was replaced or removed, or if there is a vector already."""
+    """A vector finds no taker if its text was replaced or removed,
+    or if there is a vector already.
+    """
     with closing(open_store(SPACE)) as store:
         queue = queue_of(store)
-        put(store, item("1", "first text", vectors=False), item("2", "removed", vectors=False), item("3", "ready"))
+        put(
+            store,
+            item("1", "first text", vectors=False),
+            item("2", "removed", vectors=False),
+            item("3", "ready"),
+        )
         put(store, item("1", "newer text", vectors=False))
         store.remove([Ref("notes", "2")])
         now = [item("1", "newer text"), item("3", "ready")]
         before = contents(store, *now)
-        late = {fingerprint_of(passage): axis(5) for passage in ("first text", "removed", "ready", "never")}
+        late = {
+            fingerprint_of(passage): axis(5)
+            for passage in ("first text", "removed", "ready", "never")
+        }
         same(queue.fill(late), 0, "chunks filled by late vectors")
         same(contents(store, *now), before, "everything after late vectors")
 
 
 @Check
 def a_bad_vector_fills_nothing(open_store: OpenStore) -> None:
-    """`fill` with one vector that means nothing raises VectorInvalid, and fills none of the others."""
+    """`fill` with one vector that means nothing raises VectorInvalid,
+    and fills none of the others.
+    """
     waiting: list[Any] = ["one", "two"]
     with closing(open_store(SPACE)) as store:
         queue = queue_of(store)

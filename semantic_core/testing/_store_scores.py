@@ -49,7 +49,11 @@ def scores_as_words_does(store: Any, query: str, ids: Sequence[ChunkId], what: s
     ranking = store.words(query, 1_000, EVERYTHING)
     listed = dict(zip(ranking.ids, ranking.scores, strict=True))
     numbers = store.score(ids, query)
-    same((numbers.shape, numbers.dtype), ((len(ids),), np.dtype(np.float64)), f"{what}: shape and type")
+    same(
+        (numbers.shape, numbers.dtype),
+        ((len(ids),), np.dtype(np.float64)),
+        f"{what}: shape and type",
+    )
     for id, number in zip(ids, numbers.tolist(), strict=True):
         wanted = listed.get(id, 0.0)
         close = abs(number - wanted) <= ROUNDING * wanted
@@ -58,22 +62,38 @@ def scores_as_words_does(store: Any, query: str, ids: Sequence[ChunkId], what: s
 
 @Check
 def a_score_is_what_words_gives(open_store: OpenStore) -> None:
-    """`score` gives each chunk the number `words` does, 0 to one without any of the words; in the order asked.
+    """`score` gives each chunk the number `words` does, 0 to one without any of the words;
+    in the order asked.
 
     Now, and not as of some earlier state: how rare a word is changes with every write.
     """
     items = [item(f"both{number}", "zorbak velquon" + " more" * number) for number in range(4)]
-    items += [item(f"many{number}", "velquon " * number, f"tirefok {number}") for number in range(1, 6)]
-    items += [item(Ref("blog", "1"), "zorbak elsewhere"), item("waits", "zorbak waits", vectors=False)]
+    items += [
+        item(f"many{number}", "velquon " * number, f"tirefok {number}") for number in range(1, 6)
+    ]
+    items += [
+        item(Ref("blog", "1"), "zorbak elsewhere"),
+        item("waits", "zorbak waits", vectors=False),
+    ]
     items += [item(f"other{number}", f"nothing of it {number}") for number in range(30)]
-    queries = ("zorbak", "velquon zorbak", "Velquon velquon tirefok", "absent zorbak", "absent", "...", "")
+    queries = (
+        "zorbak",
+        "velquon zorbak",
+        "Velquon velquon tirefok",
+        "absent zorbak",
+        "absent",
+        "...",
+        "",
+    )
     with closing(open_store(SPACE)) as store:
         scorer_of(store)
         put(store, *items)
         ids = [id for each in items for id in each.ids]
         for query in queries:
             scores_as_words_does(store, query, ids, f"{query!r}")
-            scores_as_words_does(store, query, [*ids[::-3], ids[0], ids[0]], f"{query!r}, some of them")
+            scores_as_words_does(
+                store, query, [*ids[::-3], ids[0], ids[0]], f"{query!r}, some of them"
+            )
         same(store.score([], "zorbak").shape, (0,), "shape of no scores")
         put(store, item("other0", "zorbak " * 3), item("both1", "velquon now"))
         store.remove([Ref("notes", "many4"), Ref("notes", "waits")])
@@ -84,24 +104,42 @@ def a_score_is_what_words_gives(open_store: OpenStore) -> None:
 
 @Check
 def a_chunk_that_is_gone_has_no_score(open_store: OpenStore) -> None:
-    """NaN where there is no such chunk, also of a document that is there, or was; the others have theirs."""
+    """NaN where there is no such chunk, also of a document that is there, or was;
+    the others have theirs.
+    """
     mine = item("1", "zorbak here", "and zorbak")
     with closing(open_store(SPACE)) as store:
         scorer = scorer_of(store)
         put(store, mine, item("2", "zorbak"), item("3", "velquon"))
         asked = [ChunkId(mine.ref, 9), mine.ids[0], ChunkId(Ref("notes", "never"), 0), mine.ids[1]]
-        same(np.isnan(scorer.score(asked, "zorbak")).tolist(), [True, False, True, False], "which are NaN")
-        same(np.isnan(scorer.score(asked, "...")).tolist(), [True, False, True, False], "without a word")
+        same(
+            np.isnan(scorer.score(asked, "zorbak")).tolist(),
+            [True, False, True, False],
+            "which are NaN",
+        )
+        same(
+            np.isnan(scorer.score(asked, "...")).tolist(),
+            [True, False, True, False],
+            "without a word",
+        )
         put(store, item("1", "zorbak here"))
         store.remove([Ref("notes", "2")])
         asked = [*mine.ids, ChunkId(Ref("notes", "2"), 0)]
-        same(np.isnan(scorer.score(asked, "zorbak")).tolist(), [False, True, True], "which are NaN now")
+        same(
+            np.isnan(scorer.score(asked, "zorbak")).tolist(),
+            [False, True, True],
+            "which are NaN now",
+        )
 
 
 @Check
 def any_text_can_be_scored(open_store: OpenStore) -> None:
     """What is a legal query for `words` is one for `score`, and both agree."""
-    items = [item("1", "zorbak"), item("2", "velquon é ½ ٣ x"), *(item(f"x{n}", f"other {n}") for n in range(6))]
+    items = [
+        item("1", "zorbak"),
+        item("2", "velquon é ½ ٣ x"),
+        *(item(f"x{n}", f"other {n}") for n in range(6)),
+    ]
     ids = [id for each in items for id in each.ids]
     with closing(open_store(SPACE)) as store:
         scorer_of(store)
@@ -125,7 +163,9 @@ def _named(key: Ref | str, title: str, *more: str, **fields: Any) -> Item:
 
 @Check
 def a_title_finds_its_document(open_store: OpenStore) -> None:
-    """The title, whatever its case, punctuation and spaces, and its beginning; by the first chunk, once."""
+    """The title, whatever its case, punctuation and spaces, and its beginning;
+    by the first chunk, once.
+    """
     items = [
         _named("json", "json.dumps", "json.dumps\nmore of it"),
         _named("grep", "grep(1)"),
@@ -148,17 +188,32 @@ def a_title_finds_its_document(open_store: OpenStore) -> None:
         for query in ("json.dumps", "JSON  dumps", "json-dumps!", " json\ndumps "):
             same(found(query), [("json", 0, 1.0)], f"{query!r}")
         same(found("grep"), [("grep", 0, 0.5)], "the beginning of a title")
-        same(found("Zorbak"), [("lone", 0, 1.0), ("long", 0, 0.333)], "a title and the beginning of one")
+        same(
+            found("Zorbak"),
+            [("lone", 0, 1.0), ("long", 0, 0.333)],
+            "a title and the beginning of one",
+        )
         same(found("Zorbak", 1), [("lone", 0, 1.0)], "limit 1")
         same(found("Zorbak", 0), [], "limit 0")
         same(found("zorbak velquon"), [("long", 0, 0.667)], "two words of three")
-        for query in ("dumps", "velquon", "zorbak tirefok", "zorbak velquon tirefok more", "absent", "", "...", '"'):
+        for query in (
+            "dumps",
+            "velquon",
+            "zorbak tirefok",
+            "zorbak velquon tirefok more",
+            "absent",
+            "",
+            "...",
+            '"',
+        ):
             same(found(query), [], f"{query!r}")
 
 
 @Check
 def titles_keep_to_their_scope(open_store: OpenStore) -> None:
-    """Collections and filter hold before the limit, and equal titles stand in the order of their ids."""
+    """Collections and filter hold before the limit,
+    and equal titles stand in the order of their ids.
+    """
     outside = [_named(Ref("noise", f"{n}"), "Zorbak", metadata={"draft": False}) for n in range(30)]
     drafts = [_named(f"draft{n}", "Zorbak", metadata={"draft": True}) for n in range(30)]
     inside = [_named(f"inside{n}", "Zorbak", metadata={"draft": False}) for n in (2, 0, 1)]
@@ -174,13 +229,23 @@ def titles_keep_to_their_scope(open_store: OpenStore) -> None:
 
 @Check
 def changed_titles_are_not_found(open_store: OpenStore) -> None:
-    """After an update the old title is not found and the new one is, at once; after a removal neither."""
+    """After an update the old title is not found and the new one is, at once;
+    after a removal neither.
+    """
     with closing(open_store(SPACE)) as store:
         finder = finder_of_titles(store)
         put(store, _named("1", "Zorbak"), _named("2", "Zorbak"))
         put(store, _named("1", "Velquon"))
-        same([id.ref.key for id in finder.titled("zorbak", 10, EVERYTHING).ids], ["2"], "the old title")
-        same([id.ref.key for id in finder.titled("velquon", 10, EVERYTHING).ids], ["1"], "the new title")
+        same(
+            [id.ref.key for id in finder.titled("zorbak", 10, EVERYTHING).ids],
+            ["2"],
+            "the old title",
+        )
+        same(
+            [id.ref.key for id in finder.titled("velquon", 10, EVERYTHING).ids],
+            ["1"],
+            "the new title",
+        )
         put(store, item("1", "Velquon is the first word, and no title"))
         same(finder.titled("velquon", 10, EVERYTHING).ids, (), "a title that was taken away")
         store.remove([Ref("notes", "2")])

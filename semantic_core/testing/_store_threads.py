@@ -26,11 +26,15 @@ from semantic_core.testing._samples import (
 from semantic_core.types import ChunkId, Ref
 
 PATIENCE = 2.0
-"""Seconds a writer is waited for within a snapshot. A store may make it wait until the snapshot ends."""
+"""Seconds a writer is waited for within a snapshot.
+A store may make it wait until the snapshot ends.
+"""
 
 
 def _in_threads(*works: Callable[[], object], wait: float | None = None) -> list[threading.Thread]:
-    """Do all of this, each in a thread of its own; those that have not come to an end within `wait` seconds."""
+    """Do all of this, each in a thread of its own;
+    those that have not come to an end within `wait` seconds.
+    """
     errors: list[BaseException] = []
 
     def run(work: Callable[[], object]) -> None:
@@ -51,8 +55,14 @@ def _in_threads(*works: Callable[[], object], wait: float | None = None) -> list
 
 @Check
 def a_snapshot_is_one_state(open_store: OpenStore) -> None:
-    """Within `snapshot` every read of this thread sees one state, whatever others commit; nested ones see the outer's."""
-    items = [item("1", "first zorbak", "its tail"), item("2", "second velquon"), item("3", "waiting tirefok", vectors=False)]
+    """Within `snapshot` every read of this thread sees one state, whatever others commit;
+    nested ones see the outer's.
+    """
+    items = [
+        item("1", "first zorbak", "its tail"),
+        item("2", "second velquon"),
+        item("3", "waiting tirefok", vectors=False),
+    ]
     update, new = item("1", "updated gorvax"), item("4", "added beldun")
     everything = [*items, update, new]
     with closing(open_store(SPACE)) as store:
@@ -75,7 +85,11 @@ def a_snapshot_is_one_state(open_store: OpenStore) -> None:
         for thread in unfinished:
             thread.join()
         same(store.get(update.ref), update.document, "the updated document after the snapshot")
-        same([summary.ref.key for summary in store.documents(EVERYTHING)], ["1", "3", "4"], "documents after the snapshot")
+        same(
+            [summary.ref.key for summary in store.documents(EVERYTHING)],
+            ["1", "3", "4"],
+            "documents after the snapshot",
+        )
 
 
 @Check
@@ -90,8 +104,16 @@ def a_snapshot_ends_with_its_block(open_store: OpenStore) -> None:
         except KeyError:
             pass
         _in_threads(lambda: put(store, item("1", "second text")))
-        same(store.get(Ref("notes", "1")), item("1", "second text").document, "the document after the snapshot")
-        same(put(store, item("1", "third text")), ["updated"], "outcome of a write after the snapshot")
+        same(
+            store.get(Ref("notes", "1")),
+            item("1", "second text").document,
+            "the document after the snapshot",
+        )
+        same(
+            put(store, item("1", "third text")),
+            ["updated"],
+            "outcome of a write after the snapshot",
+        )
 
 
 @Check
@@ -102,32 +124,55 @@ def a_write_is_seen_at_once(open_store: OpenStore) -> None:
             put(store, item(word, word))
             found = another.submit(store.nearest, axis(0), 10, EVERYTHING).result()
             same(len(found), number, "chunks found by another thread's vectors")
-            same(another.submit(store.documents, EVERYTHING).result().total, number, "documents another thread sees")
+            same(
+                another.submit(store.documents, EVERYTHING).result().total,
+                number,
+                "documents another thread sees",
+            )
             if isinstance(store, TextSearch):
-                same(len(another.submit(with_word, store, word).result()), 1, f"chunks another thread finds by {word!r}")
+                same(
+                    len(another.submit(with_word, store, word).result()),
+                    1,
+                    f"chunks another thread finds by {word!r}",
+                )
 
 
 @Check
 def writers_do_not_hurt_each_other(open_store: OpenStore) -> None:
-    """Eight threads write documents of their own, with readers among them: all are there, none is broken."""
+    """Eight threads write documents of their own, with readers among them: all are there,
+    none is broken.
+    """
     with closing(open_store(SPACE)) as store:
 
         def write(writer: int) -> None:
             for number in range(6):
                 put(store, item(f"{writer}-{number}", f"first {writer} {number}", "its tail"))
-                put(store, item(f"{writer}-{number}", f"second {writer} {number}"), item(f"{writer}-last", f"{number}"))
+                put(
+                    store,
+                    item(f"{writer}-{number}", f"second {writer} {number}"),
+                    item(f"{writer}-last", f"{number}"),
+                )
             store.remove([Ref("notes", f"{writer}-0")])
 
         def read() -> None:
             for _ in range(12):
                 with store.snapshot():
                     found = store.nearest(axis(0), 50, EVERYTHING)
-                    same([each.chunk.id for each in store.fetch(found.ids)], list(found.ids), "chunks just found, fetched")
+                    same(
+                        [each.chunk.id for each in store.fetch(found.ids)],
+                        list(found.ids),
+                        "chunks just found, fetched",
+                    )
                     texts = {each.chunk.text.split()[0] for each in store.fetch(found.ids)}
-                    expect(texts <= {"first", "second", "its", *"012345"}, f"A text nobody wrote: {texts}.")
+                    expect(
+                        texts <= {"first", "second", "its", *"012345"},
+                        f"A text nobody wrote: {texts}.",
+                    )
 
         _in_threads(*(partial(write, writer) for writer in range(8)), read, read)
-        wanted = sorted(f"{writer}-{number}" for writer in range(8) for number in (1, 2, 3, 4, 5, "last"))
+        wanted = sorted(
+            f"{writer}-{number}" for writer in range(8) for number in (1, 2, 3, 4, 5, "last")
+        )
         same([summary.ref.key for summary in store.documents(EVERYTHING)], wanted, "documents")
         same((store.stats().documents, store.stats().chunks), (48, 48), "documents and chunks")
         ids = [ChunkId(Ref("notes", key), 0) for key in wanted]

@@ -26,7 +26,23 @@ from semantic_core.types import Ref, Scope
 
 HOSTILE = (
     *ODD_TEXTS,
-    *('"', "'", '""', '"zorbak', 'zorbak"', "(", ")", "(zorbak", "zorbak)", "*", "zorbak*", "^zorbak", "+", "-", "- zorbak"),
+    *(
+        '"',
+        "'",
+        '""',
+        '"zorbak',
+        'zorbak"',
+        "(",
+        ")",
+        "(zorbak",
+        "zorbak)",
+        "*",
+        "zorbak*",
+        "^zorbak",
+        "+",
+        "-",
+        "- zorbak",
+    ),
     *(
         "AND",
         "OR",
@@ -82,7 +98,9 @@ HOSTILE = (
 
 @Check
 def a_word_finds_its_chunks(open_store: OpenStore) -> None:
-    """Every chunk that holds any of the words, and no other; upper and lower case are one; source "words", best first."""
+    """Every chunk that holds any of the words, and no other; upper and lower case are one;
+    source "words", best first.
+    """
     items = [
         item("1", "zorbak velquon", "velquon alone"),
         item("2", "tirefok here", "nothing to find"),
@@ -95,31 +113,58 @@ def a_word_finds_its_chunks(open_store: OpenStore) -> None:
         same(with_word(store, "zorbak"), {one.ids[0]}, "zorbak")
         same(with_word(store, "ZORBAK"), {one.ids[0]}, "ZORBAK")
         same(with_word(store, "velquon"), set(one.ids), "velquon")
-        same(with_word(store, "tirefok zorbak absent"), {one.ids[0], two.ids[0]}, "any of three words")
+        same(
+            with_word(store, "tirefok zorbak absent"),
+            {one.ids[0], two.ids[0]},
+            "any of three words",
+        )
         same(with_word(store, "поиск"), set(three.ids), "поиск")
         same(with_word(store, "éclair"), set(three.ids), "éclair")
         same(with_word(store, "absent"), set(), "a word that is nowhere")
         ranking = finder.words("velquon zorbak", 10, EVERYTHING)
         same(ranking.source, "words", "source")
         scores = list(ranking.scores)
-        expect(scores == sorted(scores, reverse=True), f"words: wanted the best first, got {scores}.")
+        expect(
+            scores == sorted(scores, reverse=True), f"words: wanted the best first, got {scores}."
+        )
 
 
 @Check
 def what_fits_better_stands_first(open_store: OpenStore) -> None:
-    """Both words before one, a rare word before a common one, a short passage before a long one; bigger is better."""
+    """Both words before one, a rare word before a common one, a short passage before a long one;
+    bigger is better.
+    """
     common = [item(f"common{number}", f"velquon among others {number}") for number in range(6)]
     others = [item(f"other{number}", f"nothing of it {number}") for number in range(30)]
     with closing(open_store(SPACE)) as store:
         finder = finder_of_words(store)
-        put(store, *common, *others, item("rare", "zorbak among others 9"), item("both", "zorbak velquon among 9"))
-        put(store, item("short", "tirefok in here"), item("long", "tirefok in here" + " and more of other things" * 40))
-        ranking = finder.words("velquon zorbak", 20, EVERYTHING)
-        same([id.ref.key for id in ranking.ids[:2]], ["both", "rare"], "the best two for a common and a rare word")
-        expect(
-            ranking.scores[0] > ranking.scores[1] > ranking.scores[2], f"words: wanted falling scores, got {ranking.scores}."
+        put(
+            store,
+            *common,
+            *others,
+            item("rare", "zorbak among others 9"),
+            item("both", "zorbak velquon among 9"),
         )
-        same([id.ref.key for id in finder.words("tirefok", 20, EVERYTHING).ids], ["short", "long"], "short before long")
+        put(
+            store,
+            item("short", "tirefok in here"),
+            item("long", "tirefok in here" + " and more of other things" * 40),
+        )
+        ranking = finder.words("velquon zorbak", 20, EVERYTHING)
+        same(
+            [id.ref.key for id in ranking.ids[:2]],
+            ["both", "rare"],
+            "the best two for a common and a rare word",
+        )
+        expect(
+            ranking.scores[0] > ranking.scores[1] > ranking.scores[2],
+            f"words: wanted falling scores, got {ranking.scores}.",
+        )
+        same(
+            [id.ref.key for id in finder.words("tirefok", 20, EVERYTHING).ids],
+            ["short", "long"],
+            "short before long",
+        )
         best = finder.words("velquon zorbak", 3, EVERYTHING)
         same(best.ids, ranking.ids[:3], "limit 3")
         same(finder.words("velquon", 0, EVERYTHING).ids, (), "limit 0")
@@ -127,15 +172,21 @@ def what_fits_better_stands_first(open_store: OpenStore) -> None:
 
 @Check
 def any_text_is_a_legal_query(open_store: OpenStore) -> None:
-    """Nothing in a query is syntax: no text raises, none finds what it does not say, and words beside signs are found."""
+    """Nothing in a query is syntax: no text raises, none finds what it does not say,
+    and words beside signs are found.
+    """
     with closing(open_store(SPACE)) as store:
         finder = finder_of_words(store)
         put(store, item("1", "zorbak"), item("2", "velquon"))
         for query in HOSTILE:
             found = {id.ref.key for id in finder.words(query, 10, EVERYTHING).ids}
-            mentioned = {key for key, word in {"1": "zorbak", "2": "velquon"}.items() if word in query}
+            mentioned = {
+                key for key, word in {"1": "zorbak", "2": "velquon"}.items() if word in query
+            }
             expect(found <= mentioned, f"{query[:40]!r}: found {found}, but says {mentioned}.")
-            if query.strip('"()*^+-{} ') == "zorbak" or query.startswith(("zorbak ", "NOT ", "NEAR(")):
+            if query.strip('"()*^+-{} ') == "zorbak" or query.startswith(
+                ("zorbak ", "NOT ", "NEAR(")
+            ):
                 same(found, mentioned, f"{query[:40]!r}")
         try:
             finder.words("zorbak \ud800", 10, EVERYTHING)
@@ -164,7 +215,9 @@ def no_words_no_hits(open_store: OpenStore) -> None:
 
 @Check
 def changed_words_are_not_found(open_store: OpenStore) -> None:
-    """After an update none of the old words is found, after a removal none at all; the new ones are, at once."""
+    """After an update none of the old words is found, after a removal none at all;
+    the new ones are, at once.
+    """
     old_words = [f"{syllable}orbak" for syllable in "bdfgklmnprstvz"]
     new_words = [f"{syllable}elquon" for syllable in "bdfgklmnprstvz"]
     old = item("1", *(" ".join(old_words[place:]) for place in range(3)))
@@ -173,7 +226,11 @@ def changed_words_are_not_found(open_store: OpenStore) -> None:
         finder_of_words(store)
         put(store, old, item("2", "beside zorbakon"))
         put(store, new)
-        same(with_word(store, old_words[0]), {new.ids[1]}, "an old word that is in the new version too")
+        same(
+            with_word(store, old_words[0]),
+            {new.ids[1]},
+            "an old word that is in the new version too",
+        )
         for word in old_words[1:]:
             same(with_word(store, word), set(), f"{word}, only in the old version")
         for word in new_words:
@@ -200,44 +257,73 @@ def words_need_no_vector(open_store: OpenStore) -> None:
 
 @Check
 def the_passage_is_searched(open_store: OpenStore) -> None:
-    """Words are those of the passage, which has the title and headings as well; not of the chunk's text beside it."""
+    """Words are those of the passage, which has the title and headings as well;
+    not of the chunk's text beside it.
+    """
     with closing(open_store(SPACE)) as store:
         finder_of_words(store)
         document, (entry,) = item("1", "zorbak")
 
         def found_by(passage: str) -> Item:
-            return Item(document, [attrs.evolve(entry, passage=passage, fingerprint=fingerprint_of(passage))])
+            return Item(
+                document,
+                [attrs.evolve(entry, passage=passage, fingerprint=fingerprint_of(passage))],
+            )
 
         put(store, found_by("Velquon > Tirefok\nzorbak"))
         for word in ("zorbak", "velquon", "tirefok"):
             same(with_word(store, word), {entry.chunk.id}, word)
         put(store, found_by("only this"))
         same(with_word(store, "zorbak"), set(), "a word of the text that is not in the passage")
-        same(with_word(store, "only"), {entry.chunk.id}, "a word of the passage that is not in the text")
+        same(
+            with_word(store, "only"),
+            {entry.chunk.id},
+            "a word of the passage that is not in the text",
+        )
 
 
 @Check
 def words_keep_to_their_scope(open_store: OpenStore) -> None:
     """Collections and filter hold before the limit: better hits outside of them take no place."""
-    outside = [item(Ref("noise", str(number)), "zorbak " * 5, metadata={"draft": False}) for number in range(30)]
-    drafts = [item(f"draft{number}", "zorbak " * 5, metadata={"draft": True}) for number in range(30)]
-    inside = [item(f"inside{number}", "zorbak" + " and other words" * 20, metadata={"draft": False}) for number in range(3)]
+    outside = [
+        item(Ref("noise", str(number)), "zorbak " * 5, metadata={"draft": False})
+        for number in range(30)
+    ]
+    drafts = [
+        item(f"draft{number}", "zorbak " * 5, metadata={"draft": True}) for number in range(30)
+    ]
+    inside = [
+        item(f"inside{number}", "zorbak" + " and other words" * 20, metadata={"draft": False})
+        for number in range(3)
+    ]
     scope = Scope(collections=("notes",), filter=Filter.parse({"draft": False}))
     with closing(open_store(SPACE)) as store:
         finder = finder_of_words(store)
         put(store, *outside, *drafts, *inside)
-        same({id.ref for id in finder.words("zorbak", 3, scope).ids}, {each.ref for each in inside}, "within the scope")
+        same(
+            {id.ref for id in finder.words("zorbak", 3, scope).ids},
+            {each.ref for each in inside},
+            "within the scope",
+        )
         same(len(finder.words("zorbak", 5, scope)), 3, "number of hits within the scope")
         same(finder.words("zorbak", 3, Scope(collections=())).ids, (), "in no collection")
 
 
 @Check
 def the_same_question_has_the_same_answer(open_store: OpenStore) -> None:
-    """Asked again, `words` gives the same; a smaller limit gives the beginning of it, equal scores too."""
+    """Asked again, `words` gives the same; a smaller limit gives the beginning of it,
+    equal scores too.
+    """
     with closing(open_store(SPACE)) as store:
         finder = finder_of_words(store)
         put(store, *(item(f"{number * 7 % 50:02}", "zorbak velquon") for number in range(50)))
-        put(store, *(item(f"long{number % 3}{number}", "zorbak" + " other" * number) for number in range(9)))
+        put(
+            store,
+            *(
+                item(f"long{number % 3}{number}", "zorbak" + " other" * number)
+                for number in range(9)
+            ),
+        )
         whole = finder.words("zorbak", 1_000, EVERYTHING)
         same(len(whole), 59, "number of hits")
         for limit in (59, 1, 7, 30, 50, 51):

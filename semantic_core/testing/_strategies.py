@@ -37,7 +37,24 @@ NUMBERS: tuple[int | float, ...] = (
 """Numbers whose order and equality is easily lost on the way through another representation."""
 
 STRINGS: tuple[str, ...] = (
-    *("", "en", "de", "EN", "1", "true", "1.0", "é", "e\u0301", "z", "\uffee", "😀", "a b", "o'b", "a\x00b", "%"),
+    *(
+        "",
+        "en",
+        "de",
+        "EN",
+        "1",
+        "true",
+        "1.0",
+        "é",
+        "e\u0301",
+        "z",
+        "\uffee",
+        "😀",
+        "a b",
+        "o'b",
+        "a\x00b",
+        "%",
+    ),
 )
 """Strings that look like other kinds, or that orders other than by code point put elsewhere."""
 
@@ -77,9 +94,13 @@ def wheres() -> st.SearchStrategy[dict[str, Any]]:
         **dict.fromkeys(("gt", "gte", "lt", "lte"), ordered),
         "exists": st.booleans(),
     }
-    one = st.sampled_from(sorted(operators)).flatmap(lambda word: st.fixed_dictionaries({word: operators[word]}))
+    one = st.sampled_from(sorted(operators)).flatmap(
+        lambda word: st.fixed_dictionaries({word: operators[word]})
+    )
     within = st.fixed_dictionaries({"gte": ordered, "lt": ordered})
-    return st.dictionaries(st.sampled_from(KEYS), st.one_of(scalars(), several, one, within), min_size=1, max_size=2)
+    return st.dictionaries(
+        st.sampled_from(KEYS), st.one_of(scalars(), several, one, within), min_size=1, max_size=2
+    )
 
 
 def names() -> st.SearchStrategy[str]:
@@ -94,8 +115,12 @@ def refs(*, tenants: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[
     return st.builds(Ref, names(), names(), st.just("") if tenants is None else tenants)
 
 
-def documents(*, ref: st.SearchStrategy[Ref] | None = None, media_type: str = "text/plain") -> st.SearchStrategy[Document]:
-    """A document with any text, title, metadata and language; of any ref, unless `ref` says of which."""
+def documents(
+    *, ref: st.SearchStrategy[Ref] | None = None, media_type: str = "text/plain"
+) -> st.SearchStrategy[Document]:
+    """A document with any text, title, metadata and language; of any ref,
+    unless `ref` says of which.
+    """
     return st.builds(
         Document,
         ref=refs() if ref is None else ref,

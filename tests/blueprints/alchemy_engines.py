@@ -14,15 +14,24 @@ def url_of(servers: Any, database: Any) -> tuple[URL, dict[str, Any]]:
     if database.kind == "sqlite3":
         return URL.create("sqlite", database=database.address), {"timeout": 30}
     server = servers.urlsplit(servers.POSTGRES if database.kind == "postgresql" else servers.MYSQL)
-    place = {"host": server.hostname, "username": server.username, "password": server.password, "port": server.port}
+    place = {
+        "host": server.hostname,
+        "username": server.username,
+        "password": server.password,
+        "port": server.port,
+    }
     if database.kind == "postgresql":
         options = {"options": f"-c search_path={database.address} -c synchronous_commit=off"}
         return URL.create("postgresql+psycopg", database=server.path.strip("/"), **place), options
-    return URL.create("mysql+pymysql", database=database.address, query={"charset": "utf8mb4"}, **place), {}
+    return URL.create(
+        "mysql+pymysql", database=database.address, query={"charset": "utf8mb4"}, **place
+    ), {}
 
 
 def engine_of(servers: Any, database: Any, **options: Any) -> Engine:
-    """An engine on it. On SQLite with foreign keys, and transactions that begin when SQLAlchemy says so."""
+    """An engine on it. On SQLite with foreign keys,
+    and transactions that begin when SQLAlchemy says so.
+    """
     url, arguments = url_of(servers, database)
     engine = create_engine(url, connect_args=arguments, **options)
     return with_savepoints(engine) if database.kind == "sqlite3" else engine

@@ -16,7 +16,13 @@ from sqlalchemy_adapter import SQLAlchemyAdapter
 
 from semantic_core.testing import DATABASE_LIMITS, AdapterHarness
 
-OURS = ("semantic_outbox", "semantic_places", "semantic_consumers", "semantic_subscriptions", "semantic_state")
+OURS = (
+    "semantic_outbox",
+    "semantic_places",
+    "semantic_consumers",
+    "semantic_subscriptions",
+    "semantic_state",
+)
 
 
 class SQLAlchemyHarness(AdapterHarness):
@@ -110,7 +116,11 @@ class SQLAlchemyHarness(AdapterHarness):
             statement: Any = mysql.insert(model).values(**values).on_duplicate_key_update(**changed)
         else:
             dialect = sqlite if self.database.dialect == "sqlite" else postgresql
-            statement = dialect.insert(model).values(**values).on_conflict_do_update(index_elements=["id"], set_=changed)
+            statement = (
+                dialect.insert(model)
+                .values(**values)
+                .on_conflict_do_update(index_elements=["id"], set_=changed)
+            )
         with self._session() as session:
             session.execute(statement)
 
@@ -125,7 +135,10 @@ class SQLAlchemyHarness(AdapterHarness):
     def close(self) -> None:
         if self.database.kind != "sqlite3":
             with self.engine.begin() as connection:
-                for table in (*(table.name for table in reversed(self.metadata.sorted_tables)), *OURS):
+                for table in (
+                    *(table.name for table in reversed(self.metadata.sorted_tables)),
+                    *OURS,
+                ):
                     if inspect(connection).has_table(table):
                         connection.execute(text(f"DELETE FROM {table}"))
         self.engine.dispose()

@@ -40,7 +40,9 @@ class SQLAlchemyApplication(Application):
         Base.metadata.create_all(self.engine)
         options = {"engine": self.engine}
         declared = {"source_fields": ["body"], "sync": "manual"}
-        return core.bind(Note, adapter=SQLAlchemyAdapter, adapter_options=options, install=False, **declared)
+        return core.bind(
+            Note, adapter=SQLAlchemyAdapter, adapter_options=options, install=False, **declared
+        )
 
     def close(self) -> None:
         self.engine.dispose()
@@ -58,8 +60,12 @@ class SQLAlchemyApplication(Application):
 
     def save_many(self, bodies: Mapping[int, str]) -> None:
         dialect: Any = sqlite if self.engine.dialect.name == "sqlite" else postgresql
-        insert = dialect.insert(Note).values([{"id": id, "body": body} for id, body in bodies.items()])
-        self._execute(insert.on_conflict_do_update(index_elements=["id"], set_={"body": insert.excluded.body}))
+        insert = dialect.insert(Note).values(
+            [{"id": id, "body": body} for id, body in bodies.items()]
+        )
+        self._execute(
+            insert.on_conflict_do_update(index_elements=["id"], set_={"body": insert.excluded.body})
+        )
 
     def run(self, sql: str) -> None:
         with self.engine.begin() as connection:

@@ -22,7 +22,9 @@ class Author(Base):
     name: Mapped[str | None] = mapped_column(String(200))
     mentor_id: Mapped[int | None] = mapped_column(ForeignKey("kit_author.id", ondelete="SET NULL"))
     mentor: Mapped[Author | None] = relationship(remote_side=[id])
-    articles: Mapped[list[Article]] = relationship(back_populates="author", cascade="all", passive_deletes=True)
+    articles: Mapped[list[Article]] = relationship(
+        back_populates="author", cascade="all", passive_deletes=True
+    )
 
 
 class Tagging(Base):
@@ -36,7 +38,9 @@ class Tag(Base):
     __tablename__ = "kit_tag"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     name: Mapped[str | None] = mapped_column(String(200))
-    articles: Mapped[list[Article]] = relationship(secondary="kit_tagging", back_populates="tags", passive_deletes=True)
+    articles: Mapped[list[Article]] = relationship(
+        secondary="kit_tagging", back_populates="tags", passive_deletes=True
+    )
 
 
 class Article(Base):
@@ -49,7 +53,9 @@ class Article(Base):
     deleted_at: Mapped[datetime | None]
     author_id: Mapped[int | None] = mapped_column(ForeignKey("kit_author.id", ondelete="CASCADE"))
     author: Mapped[Author | None] = relationship(back_populates="articles")
-    tags: Mapped[list[Tag]] = relationship(secondary="kit_tagging", back_populates="articles", passive_deletes=True)
+    tags: Mapped[list[Tag]] = relationship(
+        secondary="kit_tagging", back_populates="articles", passive_deletes=True
+    )
 
 
 class Seat(Base):
@@ -86,7 +92,9 @@ class Media(Base):
 
 class Book(Media):
     __tablename__ = "kit_book"
-    id: Mapped[int] = mapped_column(ForeignKey("kit_media.id", ondelete="CASCADE"), primary_key=True)
+    id: Mapped[int] = mapped_column(
+        ForeignKey("kit_media.id", ondelete="CASCADE"), primary_key=True
+    )
     blurb: Mapped[str | None] = mapped_column(Text)
 
 

@@ -1,4 +1,6 @@
-"""Databases for the blueprints: prepared once in a process, and given to each check with nothing in them."""
+"""Databases for the blueprints: prepared once in a process,
+and given to each check with nothing in them.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +32,16 @@ def _load(name: str, path: Path) -> Any:
 
 
 servers = _load("orm_servers", ROOT / "tests" / "orm" / "databases.py")
-"""Where servers are looked for, and how a database of a test is made there: as for the tests of the kernel."""
+"""Where servers are looked for, and how a database of a test is made there:
+as for the tests of the kernel.
+"""
 
 
 @pytest.fixture(scope="session")
 def keep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, Any], Any]]:
-    """``keep(kind, harness)``: databases prepared for a class of harnesses, kept as long as the process."""
+    """``keep(kind, harness)``: databases prepared for a class of harnesses,
+    kept as long as the process.
+    """
     from kept import Keep
 
     with ExitStack() as stack:
@@ -76,7 +82,9 @@ def alias(request: pytest.FixtureRequest, keep: Callable[[str, Any], Any]) -> It
 
 @pytest.fixture
 def bind(alias: str) -> Iterator[Callable[..., Any]]:
-    """``bind(model, **declaration)``: an index of a Django model that is kept inline; uninstalled after the test."""
+    """``bind(model, **declaration)``: an index of a Django model that is kept inline;
+    uninstalled after the test.
+    """
     from django_adapter import DjangoAdapter
     from django_site.models import Article
 
@@ -88,7 +96,9 @@ def bind(alias: str) -> Iterator[Callable[..., Any]]:
 
         def bind_one(model: type = Article, **said: Any) -> Any:
             given = {"source_fields": ["title", "content"], "sync": "inline", **said}
-            index = core.bind(model, adapter=DjangoAdapter, adapter_options={"using": alias}, **given)
+            index = core.bind(
+                model, adapter=DjangoAdapter, adapter_options={"using": alias}, **given
+            )
             bound.append(index)
             return index
 
@@ -117,7 +127,9 @@ def engine(request: pytest.FixtureRequest, keep: Callable[[str, Any], Any]) -> I
 
 @pytest.fixture
 def bind_to() -> Iterator[Callable[..., Any]]:
-    """``bind_to(engine, model, **declaration)``: an index of a mapped class, kept inline; uninstalled after the test."""
+    """``bind_to(engine, model, **declaration)``: an index of a mapped class, kept inline;
+    uninstalled after the test.
+    """
     from alchemy_models import Article
     from sqlalchemy_adapter import SQLAlchemyAdapter
 
@@ -129,7 +141,9 @@ def bind_to() -> Iterator[Callable[..., Any]]:
 
         def bind_one(engine: Any, model: type = Article, **said: Any) -> Any:
             given = {"source_fields": ["title", "content"], "sync": "inline", **said}
-            index = core.bind(model, adapter=SQLAlchemyAdapter, adapter_options={"engine": engine}, **given)
+            index = core.bind(
+                model, adapter=SQLAlchemyAdapter, adapter_options={"engine": engine}, **given
+            )
             bound.append(index)
             return index
 

@@ -15,8 +15,21 @@ from semantic_core.testing import DATABASE_LIMITS, AdapterHarness
 
 KINDS = ("sqlite3", "postgresql")
 KIT = ("tagging", "tag", "article", "author", "seat", "page", "parcel", "note", "book", "media")
-OTHERS = ("trial_chapter", "trial_sensor", "trial_team", "trial_club_members", "trial_club_rivals", "trial_club")
-OURS = ("semantic_outbox", "semantic_places", "semantic_consumers", "semantic_subscriptions", "semantic_state")
+OTHERS = (
+    "trial_chapter",
+    "trial_sensor",
+    "trial_team",
+    "trial_club_members",
+    "trial_club_rivals",
+    "trial_club",
+)
+OURS = (
+    "semantic_outbox",
+    "semantic_places",
+    "semantic_consumers",
+    "semantic_subscriptions",
+    "semantic_state",
+)
 
 
 class DjangoHarness(AdapterHarness):
@@ -73,7 +86,9 @@ class DjangoHarness(AdapterHarness):
     def upsert(self, model: Any, **values: Any) -> None:
         rows = models.QuerySet(model, using=self.alias)
         changed = [name for name in values if name != "id"]
-        rows.bulk_create([model(**values)], update_conflicts=True, unique_fields=["id"], update_fields=changed)
+        rows.bulk_create(
+            [model(**values)], update_conflicts=True, unique_fields=["id"], update_fields=changed
+        )
 
     def crash(self, work: Callable[[], None]) -> None:
         transaction.atomic(using=self.alias).__enter__()

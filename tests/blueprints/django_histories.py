@@ -36,7 +36,9 @@ class DjangoApplication(Application):
                 editor.create_model(Note)
         options = {"using": self.alias}
         declared = {"source_fields": ["body"], "sync": "manual"}
-        return core.bind(Note, adapter=DjangoAdapter, adapter_options=options, install=False, **declared)
+        return core.bind(
+            Note, adapter=DjangoAdapter, adapter_options=options, install=False, **declared
+        )
 
     def close(self) -> None:
         django_site.removed(self.alias)
@@ -51,7 +53,9 @@ class DjangoApplication(Application):
 
     def save_many(self, bodies: Mapping[int, str]) -> None:
         rows = [Note(id=id, owner="", body=body) for id, body in bodies.items()]
-        self._all.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=["body"])
+        self._all.bulk_create(
+            rows, update_conflicts=True, unique_fields=["id"], update_fields=["body"]
+        )
 
     def run(self, sql: str) -> None:
         with connections[self.alias].cursor() as cursor:

@@ -9,9 +9,13 @@ from typing import Any
 
 
 class Keep:
-    """Databases with tables and nothing in them: of servers some that are emptied and lent again, of SQLite copies."""
+    """Databases with tables and nothing in them: of servers some that are emptied and lent again,
+    of SQLite copies.
+    """
 
-    def __init__(self, kind: str, servers: Any, stack: Any, folder: Path, prepare: Callable[[Any, Any], None]) -> None:
+    def __init__(
+        self, kind: str, servers: Any, stack: Any, folder: Path, prepare: Callable[[Any, Any], None]
+    ) -> None:
         self.kind, self.servers = kind, servers
         self._stack, self._folder, self._prepare = stack, folder, prepare
         self._free: list[Any] = []

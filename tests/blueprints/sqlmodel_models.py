@@ -1,6 +1,10 @@
-"""The kit's tables in SQLModel. Its rows can be iterated over, and take no attributes that are no fields."""
+"""The kit's tables in SQLModel.
 
-# No `from __future__ import annotations`: SQLModel reads the annotations of relationships as they stand.
+Its rows can be iterated over, and take no attributes that are no fields.
+"""
+
+# No `from __future__ import annotations`: SQLModel reads the annotations of relationships as they
+# stand.
 
 from typing import Optional
 from uuid import UUID
@@ -58,7 +62,9 @@ class Article(Base, table=True):
     author_id: int | None = Field(default=None, sa_column=_key_of("kit_author", "CASCADE"))
     author: Author | None = Relationship(back_populates="articles")
     tags: list[Tag] = Relationship(
-        back_populates="articles", link_model=Tagging, sa_relationship_kwargs={"passive_deletes": True}
+        back_populates="articles",
+        link_model=Tagging,
+        sa_relationship_kwargs={"passive_deletes": True},
     )
 
 

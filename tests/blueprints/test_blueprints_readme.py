@@ -1,4 +1,6 @@
-"""What the blueprints' README shows is what runs here; the files of its Django project run in test_django_project.py."""
+"""What the blueprints' README shows is what runs here;
+the files of its Django project run in test_django_project.py.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,16 @@ from semantic_core.testing import HashEmbedder
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "adapters_blueprints" / "README.md"
-FILES = dict(re.findall(r"```python file=(\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+FILES = dict(
+    re.findall(r"```python file=(\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+)
 
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with the files of the page, to import from; what they declare is forgotten afterwards."""
+    """A folder with the files of the page, to import from;
+    what they declare is forgotten afterwards.
+    """
     for name, text in FILES.items():
         if "/" not in name:
             (tmp_path / name).write_text(text, encoding="utf-8")

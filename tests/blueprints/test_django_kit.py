@@ -16,5 +16,7 @@ TREES = 6
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("check", adapter_checks(trees=TREES), ids=str)
-def test_the_django_adapter_keeps_the_contract(check: Check, kind: str, keep: Callable[[str, Any], Any]) -> None:
+def test_the_django_adapter_keeps_the_contract(
+    check: Check, kind: str, keep: Callable[[str, Any], Any]
+) -> None:
     check(lambda: DjangoHarness(keep(kind, DjangoHarness)))

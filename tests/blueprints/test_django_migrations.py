@@ -62,7 +62,9 @@ def test_a_migration_that_makes_a_table_anew_loses_nothing(diary: str) -> None:
 
 
 def test_triggers_that_made_way_for_a_migration_come_back_with_it(alias: str, bind: Bind) -> None:
-    """Whatever changes the tables, also without ``migrate``; what was written meanwhile is looked at."""
+    """Whatever changes the tables, also without ``migrate``;
+    what was written meanwhile is looked at.
+    """
     index = bind(source_fields=["title", "content", "author.name"])
     Article.objects.bulk_create([Article(id=number, content="before") for number in (1, 2, 3)])
     old = Article._meta.get_field("title")
@@ -76,12 +78,15 @@ def test_triggers_that_made_way_for_a_migration_come_back_with_it(alias: str, bi
     index.sync()
     assert held(index)["1"].endswith("within it")
     Article.objects.filter(id=2).update(content="after it")
-    assert index.search("after", fresh=True, timeout=30).waiting == 0  # a thread that compares rows may have the change
+    # A thread that compares rows may have the change.
+    assert index.search("after", fresh=True, timeout=30).waiting == 0
     assert held(index)["2"].endswith("after it")
     assert index.verify().sound
 
 
-def test_the_status_says_that_triggers_went_and_the_next_install_looks_again(alias: str, bind: Bind) -> None:
+def test_the_status_says_that_triggers_went_and_the_next_install_looks_again(
+    alias: str, bind: Bind
+) -> None:
     """Another program took them away, of which nothing is heard here."""
     if connections[alias].vendor != "sqlite":
         pytest.skip("The other program opens the file.")
@@ -130,11 +135,19 @@ def test_binding_again_without_a_core_takes_the_one_there_is(alias: str) -> None
 
     try:
         with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:
-            first = [index for index in init_database(core, using=alias, install=False) if index.model is Memo]
-            again = [index for index in init_database(using=alias, install=False) if index.model is Memo]
+            first = [
+                index
+                for index in init_database(core, using=alias, install=False)
+                if index.model is Memo
+            ]
+            again = [
+                index for index in init_database(using=alias, install=False) if index.model is Memo
+            ]
             assert first == again
             assert first[0].core is core
     finally:
         del apps.all_models["django_site"]["memo"]
         apps.clear_cache()
-        SemanticIndex._declared[:] = [entry for entry in SemanticIndex._declared if entry[0]() is not Memo]
+        SemanticIndex._declared[:] = [
+            entry for entry in SemanticIndex._declared if entry[0]() is not Memo
+        ]

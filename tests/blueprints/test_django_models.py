@@ -13,7 +13,18 @@ from django.db import connections, models
 from django.test.utils import CaptureQueriesContext
 from django_adapter import DjangoAdapter, init_database
 from django_harness import DjangoHarness
-from django_site.models import Article, Author, Book, Chapter, Club, Media, Praised, Seat, Sensor, Team
+from django_site.models import (
+    Article,
+    Author,
+    Book,
+    Chapter,
+    Club,
+    Media,
+    Praised,
+    Seat,
+    Sensor,
+    Team,
+)
 
 from semantic_core import SemanticCore
 from semantic_core.errors import ConfigError
@@ -22,7 +33,7 @@ from semantic_core.testing import HashEmbedder
 
 Bind = Callable[..., BaseORMAdapter]
 
-# --- models of every kind ------------------------------------------------------------------------------------------
+# --- models of every kind -------------------------------------------------------------------------
 
 
 def test_a_manager_that_hides_rows_hides_them_from_no_index(bind: Bind) -> None:
@@ -31,7 +42,9 @@ def test_a_manager_that_hides_rows_hides_them_from_no_index(bind: Bind) -> None:
     Article.objects.create(id=2, content="in sight")
     assert Article.objects.count() == 1
     assert sorted(row.id for row in index("hidden in sight")) == [1, 2]
-    visible = bind(condition=lambda row: not row.hidden, watch_fields=["hidden"], collection="visible")
+    visible = bind(
+        condition=lambda row: not row.hidden, watch_fields=["hidden"], collection="visible"
+    )
     visible.sync()
     assert [row.id for row in visible("hidden in sight")] == [2]
 
@@ -72,7 +85,9 @@ def test_an_abstract_model_is_not_served_and_neither_is_another_orms(alias: str)
 
 def test_composite_keys_come_back_as_rows(bind: Bind) -> None:
     index = bind(Seat, source_fields=["label"])
-    Seat.objects.bulk_create(Seat(hall=hall, number=number, label="by the aisle") for hall in "AB" for number in (1, 2))
+    Seat.objects.bulk_create(
+        Seat(hall=hall, number=number, label="by the aisle") for hall in "AB" for number in (1, 2)
+    )
     assert sorted(row.pk for row in index("aisle")) == [("A", 1), ("A", 2), ("B", 1), ("B", 2)]
     Seat.objects.get(pk=("A", 2)).delete()
     assert sorted(held(index)) == ['["A","1"]', '["B","1"]', '["B","2"]']
@@ -80,7 +95,9 @@ def test_composite_keys_come_back_as_rows(bind: Bind) -> None:
 
 def test_a_date_may_be_a_key(bind: Bind) -> None:
     index = bind(Sensor, source_fields=["text"])
-    Sensor.objects.bulk_create(Sensor(day=date(2024, 5, day), text=f"warm on day {day}") for day in range(1, 10))
+    Sensor.objects.bulk_create(
+        Sensor(day=date(2024, 5, day), text=f"warm on day {day}") for day in range(1, 10)
+    )
     assert [row.day for row in index("day 7", limit=1)] == [date(2024, 5, 7)]
     index.reindex(batch=4)
     assert index.verify().sound
@@ -115,10 +132,12 @@ def test_a_many_to_many_field_of_the_parent_is_the_childs_too(bind: Bind) -> Non
     assert held(index) == {"7": "Rowers\n\nEve"}
 
 
-# --- several databases ---------------------------------------------------------------------------------------------
+# --- several databases ----------------------------------------------------------------------------
 
 
-def test_one_model_in_two_databases_has_an_index_for_each(bind: Bind, keep: Callable[[str, Any], Any]) -> None:
+def test_one_model_in_two_databases_has_an_index_for_each(
+    bind: Bind, keep: Callable[[str, Any], Any]
+) -> None:
     here = bind()
     second = DjangoHarness(keep("sqlite3", DjangoHarness))
     there = here.core.bind(
@@ -138,7 +157,9 @@ def test_one_model_in_two_databases_has_an_index_for_each(bind: Bind, keep: Call
     second.close()
 
 
-def test_a_router_says_which_database_a_declared_index_is_for(open_database: Callable[[str], Any]) -> None:
+def test_a_router_says_which_database_a_declared_index_is_for(
+    open_database: Callable[[str], Any],
+) -> None:
     from diary.models import Entry
 
     assert DjangoAdapter.serves(Entry)
@@ -150,12 +171,14 @@ def test_a_router_says_which_database_a_declared_index_is_for(open_database: Cal
     django_site.removed(alias)
 
 
-# --- models of other packages, and those derived from them ---------------------------------------------------------
+# --- models of other packages, and those derived from them ----------------------------------------
 
 
 @pytest.fixture
 def declared_on(alias: str) -> Iterator[Callable[..., list[BaseORMAdapter]]]:
-    """``declared_on(model, **declaration)``: an index put on the model and bound; all is taken away after the test."""
+    """``declared_on(model, **declaration)``: an index put on the model and bound;
+    all is taken away after the test.
+    """
     bound: list[BaseORMAdapter] = []
     put: list[tuple[type, SemanticIndex]] = []
     with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:
@@ -173,10 +196,14 @@ def declared_on(alias: str) -> Iterator[Callable[..., list[BaseORMAdapter]]]:
             index.uninstall()
     for model, index in put:
         delattr(model, "search")
-        SemanticIndex._declared[:] = [entry for entry in SemanticIndex._declared if entry[2] is not index]
+        SemanticIndex._declared[:] = [
+            entry for entry in SemanticIndex._declared if entry[2] is not index
+        ]
 
 
-def test_a_model_of_another_package_is_indexed_once_with_all_that_derive_from_it(declared_on: Any) -> None:
+def test_a_model_of_another_package_is_indexed_once_with_all_that_derive_from_it(
+    declared_on: Any,
+) -> None:
     (index,) = declared_on(Media, source_fields=["title"])
     assert index.model is Media
     Media.objects.create(id=1, title="a record")

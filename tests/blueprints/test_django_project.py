@@ -1,4 +1,6 @@
-"""A project of Django's own making, with the files of the blueprints' README typed in: what a newcomer sees."""
+"""A project of Django's own making, with the files of the blueprints' README typed in:
+what a newcomer sees.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "adapters_blueprints" / "README.md"
-FILES = dict(re.findall(r"```python file=(\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+FILES = dict(
+    re.findall(r"```python file=(\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+)
 MAKE = (
     "from blog.models import Article; from django.contrib.auth.models import User; "
     "Article.objects.create(title='Tax guide', content='How to file your income tax return', "
@@ -28,13 +32,18 @@ pytestmark = pytest.mark.slow
 
 
 class Project:
-    """``startproject`` and ``startapp``, and the blueprint. Every program of it gets an embedder of the tests."""
+    """``startproject`` and ``startapp``, and the blueprint.
+
+    Every program of it gets an embedder of the tests.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.run("-m", "django", "startproject", "site1", ".")
         self.run("manage.py", "startapp", "blog")
-        (folder / "django_adapter.py").write_text((ROOT / "adapters_blueprints" / "django_adapter.py").read_text())
+        (folder / "django_adapter.py").write_text(
+            (ROOT / "adapters_blueprints" / "django_adapter.py").read_text()
+        )
         for name, text in FILES.items():
             if name.startswith("blog/"):
                 self.write(name, text)
@@ -51,7 +60,11 @@ class Project:
 
     def run(self, *arguments: str, code: int = 0) -> str:
         """What a program says on both channels."""
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("DJANGO", "PYTEST"))}
+        environment = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("DJANGO", "PYTEST"))
+        }
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=self.folder,
@@ -141,8 +154,12 @@ class Committed(TransactionTestCase):
 """
 
 
-@pytest.mark.parametrize("options", [(), ("--parallel=2",), ("--keepdb",)], ids=["plain", "parallel", "keepdb"])
-def test_each_test_case_sees_an_index_that_agrees_with_its_rows(project: Project, options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "options", [(), ("--parallel=2",), ("--keepdb",)], ids=["plain", "parallel", "keepdb"]
+)
+def test_each_test_case_sees_an_index_that_agrees_with_its_rows(
+    project: Project, options: tuple[str, ...]
+) -> None:
     project.write("blog/tests.py", TESTS)
     said = project.run("manage.py", "test", *options)
     assert "Ran 4 tests" in said
@@ -151,14 +168,21 @@ def test_each_test_case_sees_an_index_that_agrees_with_its_rows(project: Project
 
 
 def test_models_are_renamed_changed_and_deleted_and_nothing_is_left(tmp_path: Path) -> None:
-    """Each by a migration Django wrote itself; triggers come back, and an index that is no more leaves nothing."""
+    """Each by a migration Django wrote itself; triggers come back,
+    and an index that is no more leaves nothing.
+    """
     project = Project(tmp_path)
     project.run("manage.py", "migrate")
     project.shell(MAKE)
     models = FILES["blog/models.py"]
-    second = "\n\nclass Memo(models.Model):\n    body = models.TextField()\n    search = SemanticIndex(['body'])\n"
+    second = (
+        "\n\nclass Memo(models.Model):\n    body = models.TextField()\n"
+        "    search = SemanticIndex(['body'])\n"
+    )
     changes = {
-        "add": models.replace("    author =", "    lang = models.CharField(max_length=5, default='en')\n    author =")
+        "add": models.replace(
+            "    author =", "    lang = models.CharField(max_length=5, default='en')\n    author ="
+        )
         + second,
         "rename": models.replace("class Article", "class Essay")
         .replace("content =", "text =")
@@ -173,13 +197,17 @@ def test_models_are_renamed_changed_and_deleted_and_nothing_is_left(tmp_path: Pa
     project.run("manage.py", "makemigrations", "blog")
     assert "Traceback" not in project.run("manage.py", "migrate")
     project.shell("from blog.models import Memo; Memo.objects.create(body='walrus')")
-    assert project.shell(answers + "len(Article.search('income')), len(Memo.search('walrus')))") == "1 1"
+    assert (
+        project.shell(answers + "len(Article.search('income')), len(Memo.search('walrus')))")
+        == "1 1"
+    )
     project.write("blog/models.py", changes["rename"])
     project.write(
         "blog/migrations/0003_rename.py",
         "from django.db import migrations\nclass Migration(migrations.Migration):\n"
         "    dependencies = [('blog', '0002_memo_article_lang')]\n"
-        "    operations = [migrations.RenameModel('Article', 'Essay'), migrations.RenameField('Essay', 'content', 'text'),\n"
+        "    operations = [migrations.RenameModel('Article', 'Essay'), "
+        "migrations.RenameField('Essay', 'content', 'text'),\n"
         "                  migrations.RemoveField('Essay', 'lang')]\n",
     )
     assert "Traceback" not in project.run("manage.py", "migrate")
@@ -194,7 +222,8 @@ def test_models_are_renamed_changed_and_deleted_and_nothing_is_left(tmp_path: Pa
     assert "Traceback" not in project.run("manage.py", "migrate")
     assert project.shell(answers + look) == "['Tax guide'] True ['blog_essay']"
     left = (
-        'from django.db import connection as c; k = c.cursor(); k.execute("select name from sqlite_master where type = '
+        'from django.db import connection as c; k = c.cursor(); k.execute("select name '
+        "from sqlite_master where type = "
         "'trigger' and tbl_name not in ('blog_essay', 'auth_user')\"); a = k.fetchall(); "
         "k.execute('select count(*) from semantic_outbox'); print(a, k.fetchall())"
     )
@@ -225,10 +254,14 @@ def test_rolled_back_again():
 
 
 @pytest.mark.parametrize("options", [(), ("--reuse-db",)], ids=["plain", "reuse-db"])
-def test_pytest_leaves_the_index_of_the_project_alone(project: Project, options: tuple[str, ...]) -> None:
+def test_pytest_leaves_the_index_of_the_project_alone(
+    project: Project, options: tuple[str, ...]
+) -> None:
     pytest.importorskip("pytest_django", reason="pytest-django is not installed")
     project.write("test_with_pytest.py", PYTEST)
     for _ in range(2):
-        said = project.run("-m", "pytest", "-q", "--ds", "site1.settings", *options, "test_with_pytest.py")
+        said = project.run(
+            "-m", "pytest", "-q", "--ds", "site1.settings", *options, "test_with_pytest.py"
+        )
         assert "3 passed" in said
     assert project.shell(LOOK) == FOUND

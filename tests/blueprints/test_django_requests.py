@@ -32,9 +32,15 @@ def test_a_view_finds_what_it_wrote(site: BaseORMAdapter) -> None:
     assert test.Client().get("/write/1").json() == {"found": [1]}
 
 
-def test_with_atomic_requests_the_request_is_the_transaction(site: BaseORMAdapter, alias: str) -> None:
-    connections[alias].settings_dict["ATOMIC_REQUESTS"] = connections.settings[alias]["ATOMIC_REQUESTS"] = True
-    assert test.Client().get("/write/1").json() == {"found": []}, "the index holds nothing that may be rolled back"
+def test_with_atomic_requests_the_request_is_the_transaction(
+    site: BaseORMAdapter, alias: str
+) -> None:
+    connections[alias].settings_dict["ATOMIC_REQUESTS"] = connections.settings[alias][
+        "ATOMIC_REQUESTS"
+    ] = True
+    assert test.Client().get("/write/1").json() == {"found": []}, (
+        "the index holds nothing that may be rolled back"
+    )
     assert held(site) == {"1": "by a view, number 1"}
     assert test.Client(raise_request_exception=False).get("/write/2?fail=1").status_code == 500
     assert held(site) == {"1": "by a view, number 1"}
@@ -62,7 +68,10 @@ def test_within_a_testcase_commits_can_be_worked_off(bind: Bind, alias: str) -> 
             with self.captureOnCommitCallbacks(using=alias, execute=True):
                 Article.objects.create(id=2, content="in a test too")
             assert held(index) == {"1": "in a test", "2": "in a test too"}
-            with self.captureOnCommitCallbacks(using=alias, execute=True), transaction.atomic(using=alias):
+            with (
+                self.captureOnCommitCallbacks(using=alias, execute=True),
+                transaction.atomic(using=alias),
+            ):
                 Article.objects.create(id=3, content="in a transaction of a test")
             assert len(held(index)) == 3
             Article.objects.filter(id=2).update(content="changed")
@@ -77,7 +86,9 @@ def test_within_a_testcase_commits_can_be_worked_off(bind: Bind, alias: str) -> 
             assert not Article.objects.exists()
             assert list(index("in a test", fresh=True)) == []
 
-    result = unittest.TestSuite([Story("test_rows_are_found"), Story("test_nothing_is_left_of_it")]).run(_Result())
+    result = unittest.TestSuite(
+        [Story("test_rows_are_found"), Story("test_nothing_is_left_of_it")]
+    ).run(_Result())
     assert result.wrong == []
 
 

@@ -27,7 +27,7 @@ from semantic_core.testing import HashEmbedder
 
 Bind = Callable[..., BaseORMAdapter]
 
-# --- 24: an update, a delete, None and numbers, keys of one type ---------------------------------------------------
+# --- 24: an update, a delete, None and numbers, keys of one type ----------------------------------
 
 
 def test_trap_24_an_update_replaces_and_a_delete_removes(bind: Bind) -> None:
@@ -62,7 +62,7 @@ def test_trap_24_filters_match_keys_by_number_text_of_a_uuid_and_instance(bind: 
     assert [(row.id, row.search_hit.ref.key) for row in parcels("key")] == [(key, str(key))]
 
 
-# --- 25: weak references, repeated connects, fixtures, bulk statements, on_commit ----------------------------------
+# --- 25: weak references, repeated connects, fixtures, bulk statements, on_commit -----------------
 
 
 @pytest.mark.parametrize("capture", ["triggers", "events"])
@@ -105,10 +105,16 @@ def test_trap_25_another_database_is_not_heard(bind: Bind, keep: Callable[[str, 
 
 
 @pytest.mark.parametrize("capture", ["triggers", "events"])
-def test_trap_25_raw_fixtures_are_indexed(capture: Any, alias: str, bind: Bind, tmp_path: Path) -> None:
+def test_trap_25_raw_fixtures_are_indexed(
+    capture: Any, alias: str, bind: Bind, tmp_path: Path
+) -> None:
     index = bind(source_fields=["content", "author.name"], capture=capture)
     rows = [
-        {"model": "django_site.article", "pk": 1, "fields": {"content": "from a file", "author": 9}},
+        {
+            "model": "django_site.article",
+            "pk": 1,
+            "fields": {"content": "from a file", "author": 9},
+        },
         {"model": "django_site.author", "pk": 9, "fields": {"name": "Ann, who comes later in it"}},
     ]
     (tmp_path / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
@@ -118,7 +124,9 @@ def test_trap_25_raw_fixtures_are_indexed(capture: Any, alias: str, bind: Bind, 
 
 def test_trap_25_statements_without_a_signal_are_seen(bind: Bind) -> None:
     index = bind()
-    Article.objects.bulk_create(Article(id=number, content=f"bulk {number}") for number in range(1, 5))
+    Article.objects.bulk_create(
+        Article(id=number, content=f"bulk {number}") for number in range(1, 5)
+    )
     assert held(index) == {str(number): f"bulk {number}" for number in range(1, 5)}
     Article.objects.filter(id__in=[1, 2]).update(content="updated")
     rows = list(Article.objects.filter(id__in=[3, 4]))
@@ -211,7 +219,9 @@ def test_an_application_that_counts_its_queries_counts_its_own(bind: Bind, alias
     assert held(index) == {"1": "counted twice"}
 
 
-def test_trap_25_a_callback_that_fails_fails_no_commit_and_stops_no_other(bind: Bind, alias: str) -> None:
+def test_trap_25_a_callback_that_fails_fails_no_commit_and_stops_no_other(
+    bind: Bind, alias: str
+) -> None:
     index = bind(source_fields=[lambda row: f"{1 // row.stars}"], watch_fields=["stars"])
     called = []
     with transaction.atomic(using=alias):
@@ -221,7 +231,7 @@ def test_trap_25_a_callback_that_fails_fails_no_commit_and_stops_no_other(bind: 
     assert "ZeroDivisionError" in index.status().last_error
 
 
-# --- 26: nothing is embedded within a transaction; a delete that fails ---------------------------------------------
+# --- 26: nothing is embedded within a transaction; a delete that fails ----------------------------
 
 
 def test_trap_26_nothing_is_embedded_while_a_transaction_is_open(bind: Bind, alias: str) -> None:
@@ -256,12 +266,14 @@ def test_trap_26_a_delete_that_fails_leaves_the_row_in_the_index(bind: Bind) -> 
     assert [found.id for found in index("stays", fresh=True)] == [1]
 
 
-# --- 27: rows that are gone take no place; keys of two models ------------------------------------------------------
+# --- 27: rows that are gone take no place; keys of two models -------------------------------------
 
 
 def test_trap_27_rows_that_are_gone_cost_no_place_in_the_answer(bind: Bind) -> None:
     index = bind()
-    Article.objects.bulk_create(Article(id=number, content=f"one of many {number}") for number in range(1, 21))
+    Article.objects.bulk_create(
+        Article(id=number, content=f"one of many {number}") for number in range(1, 21)
+    )
     with index.pause():
         best = [row.id for row in index("one of many", limit=10)]
         Article.objects.filter(id__in=best[:8]).delete()

@@ -19,7 +19,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     text.mkdir()
     for number in range(30):
         sections = "\n\n".join(
-            f"## Part {part}\n\n" + f"The tide of day {number} and hour {part}. " * 20 for part in range(6)
+            f"## Part {part}\n\n" + f"The tide of day {number} and hour {part}. " * 20
+            for part in range(6)
         )
         (text / f"{number}.md").write_text(f"# Day {number}\n\n{sections}", encoding="utf-8")
     monkeypatch.setenv(FOLDER_VARIABLE, str(text))

@@ -1,4 +1,5 @@
-"""A blueprint is copied into somebody's project and read there, so it is written plainly, however long that makes it.
+"""A blueprint is copied into somebody's project and read there, so it is written plainly,
+however long that makes it.
 
 (This took the place of a limit of sixty lines, which had made them short and hard to read.)
 """
@@ -17,18 +18,26 @@ WIDEST = 100
 
 
 def tricks(source: str) -> list[str]:
-    """What makes a reader stop: clever expressions, classes that say nothing of themselves, long lines."""
+    """What makes a reader stop: clever expressions,
+    classes that say nothing of themselves, long lines.
+    """
     found = []
     for node in ast.walk(ast.parse(source)):
         line = getattr(node, "lineno", 0)
         if isinstance(node, ast.Lambda | ast.NamedExpr):
             found.append(f"line {line}: a {type(node).__name__}")
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple) and isinstance(node.targets[0], ast.Tuple):
+        elif (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Tuple)
+            and isinstance(node.targets[0], ast.Tuple)
+        ):
             found.append(f"line {line}: several assignments in one")
         elif isinstance(node, ast.ClassDef) and ast.get_docstring(node) is None:
             found.append(f"line {line}: {node.name} has no docstring")
     found += [
-        f"line {number}: {len(line)} columns" for number, line in enumerate(source.splitlines(), 1) if len(line) > WIDEST
+        f"line {number}: {len(line)} columns"
+        for number, line in enumerate(source.splitlines(), 1)
+        if len(line) > WIDEST
     ]
     return found
 

@@ -1,4 +1,6 @@
-"""Alembic beside an index: what autogenerate sees, what an upgrade may do, and binding before the first upgrade."""
+"""Alembic beside an index: what autogenerate sees, what an upgrade may do,
+and binding before the first upgrade.
+"""
 
 from __future__ import annotations
 
@@ -56,9 +58,13 @@ def core() -> Iterator[SemanticCore]:
 
 
 def drift(engine: Engine, **options: Any) -> list[Any]:
-    """What autogenerate would write; the default schema of the server's tests is not the one of the connection."""
+    """What autogenerate would write; the default schema of the server's tests is not the one of
+    the connection.
+    """
     with engine.connect() as connection:
-        return list(compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata))
+        return list(
+            compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
+        )
 
 
 def add(engine: Engine, *rows: Any) -> None:
@@ -70,7 +76,9 @@ def add(engine: Engine, *rows: Any) -> None:
 def test_autogenerate_sees_nothing_of_ours(empty: Engine, core: SemanticCore) -> None:
     Base.metadata.create_all(empty)
     init_database(empty, core, base=Base)
-    assert [each for each in drift(empty) if "semantic_" in str(each)], "without the helper our tables are drift"
+    assert [each for each in drift(empty) if "semantic_" in str(each)], (
+        "without the helper our tables are drift"
+    )
     assert drift(empty, include_name=include_name) == []
     assert drift(empty, include_object=include_object) == []
 
@@ -96,8 +104,12 @@ def test_an_upgrade_that_drops_the_outbox_fails_no_write_and_the_next_start_heal
     assert Paper.search.verify().sound
 
 
-def test_a_program_that_binds_nothing_may_drop_the_outbox_too(empty: Engine, core: SemanticCore) -> None:
-    """``alembic upgrade`` loads the models, and so the blueprint, but nobody calls init_database there."""
+def test_a_program_that_binds_nothing_may_drop_the_outbox_too(
+    empty: Engine, core: SemanticCore
+) -> None:
+    """``alembic upgrade`` loads the models, and so the blueprint,
+    but nobody calls init_database there.
+    """
     Base.metadata.create_all(empty)
     init_database(empty, core, base=Base)
     other = engine_of(sys.modules["orm_servers"], _address(empty))
@@ -110,7 +122,9 @@ def test_a_program_that_binds_nothing_may_drop_the_outbox_too(empty: Engine, cor
     assert held(Paper.search) == {"1": "written"}
 
 
-def test_batch_operations_make_tables_anew_and_the_index_follows(empty: Engine, core: SemanticCore) -> None:
+def test_batch_operations_make_tables_anew_and_the_index_follows(
+    empty: Engine, core: SemanticCore
+) -> None:
     Base.metadata.create_all(empty)
     init_database(empty, core, base=Base)
     add(empty, Paper(id=1, body="before", writer=Writer(id=1, name="Ann")))
@@ -131,7 +145,9 @@ def test_batch_operations_make_tables_anew_and_the_index_follows(empty: Engine, 
     assert Paper.search.verify().sound
 
 
-def test_an_application_may_bind_before_its_first_upgrade(empty: Engine, core: SemanticCore) -> None:
+def test_an_application_may_bind_before_its_first_upgrade(
+    empty: Engine, core: SemanticCore
+) -> None:
     init_database(empty, core, base=Base)
     assert Paper.search.status().last_error == "the table is not there yet"
     assert "semantic_outbox" not in inspect(empty).get_table_names()
@@ -147,6 +163,8 @@ def _address(engine: Engine) -> Any:
     servers = sys.modules["orm_servers"]
     if engine.dialect.name == "postgresql":
         with engine.connect() as connection:
-            return servers.Database("postgresql", connection.execute(text("SELECT current_schema()")).scalar_one())
+            return servers.Database(
+                "postgresql", connection.execute(text("SELECT current_schema()")).scalar_one()
+            )
     kind = "sqlite3" if engine.dialect.name == "sqlite" else "mysql"
     return servers.Database(kind, engine.url.database)

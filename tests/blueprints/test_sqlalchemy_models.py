@@ -1,4 +1,6 @@
-"""Mapped classes of every kind, connections of every kind, sessions of every kind, and migrations."""
+"""Mapped classes of every kind, connections of every kind, sessions of every kind,
+and migrations.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,17 @@ import pytest
 from alchemy_engines import engine_of, with_savepoints
 from alchemy_models import Article, Author, Base, Note, Seat
 from blueprint_helpers import held
-from sqlalchemy import Column, Engine, ForeignKey, StaticPool, String, Table, create_engine, event, select
+from sqlalchemy import (
+    Column,
+    Engine,
+    ForeignKey,
+    StaticPool,
+    String,
+    Table,
+    create_engine,
+    event,
+    select,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 from sqlalchemy_adapter import SQLAlchemyAdapter, init_database
 
@@ -91,8 +103,12 @@ def test_children_in_their_parents_table_are_indexed_alone(trial: Engine, bind_t
     assert (held(dogs), held(everyone)) == ({}, {"2": "Tom"})
 
 
-def test_children_with_a_table_of_their_own_read_their_parents(trial: Engine, bind_to: BindTo) -> None:
-    index = bind_to(trial, Horse, source_fields=["name", "races"], metadata_fields=["owner", "owner.name"])
+def test_children_with_a_table_of_their_own_read_their_parents(
+    trial: Engine, bind_to: BindTo
+) -> None:
+    index = bind_to(
+        trial, Horse, source_fields=["name", "races"], metadata_fields=["owner", "owner.name"]
+    )
     saved(trial, Horse(id=1, name="Bella", races="two", owner=Owner(id=5, name="Ann")))
     assert held(index) == {"1": "Bella\n\ntwo"}
     (hit,) = index("Bella", where={"owner": 5}).hits
@@ -105,14 +121,29 @@ def test_children_with_a_table_of_their_own_read_their_parents(trial: Engine, bi
 
 def test_composite_keys_come_back_as_rows(engine: Engine, bind_to: BindTo) -> None:
     index = bind_to(engine, Seat, source_fields=["label"])
-    saved(engine, *(Seat(hall=hall, number=number, label="by the aisle") for hall in "AB" for number in (1, 2)))
-    assert sorted((row.hall, row.number) for row in index("aisle")) == [("A", 1), ("A", 2), ("B", 1), ("B", 2)]
+    saved(
+        engine,
+        *(
+            Seat(hall=hall, number=number, label="by the aisle")
+            for hall in "AB"
+            for number in (1, 2)
+        ),
+    )
+    assert sorted((row.hall, row.number) for row in index("aisle")) == [
+        ("A", 1),
+        ("A", 2),
+        ("B", 1),
+        ("B", 2),
+    ]
 
 
 def test_dates_and_times_may_be_parts_of_a_key(trial: Engine, bind_to: BindTo) -> None:
     index = bind_to(trial, Reading, source_fields=["words"])
     at = datetime(2024, 5, 6, 7, 8, 9)
-    saved(trial, *(Reading(sensor=n, day=date(2024, 5, n), at=at, words=f"warm {n}") for n in range(1, 6)))
+    saved(
+        trial,
+        *(Reading(sensor=n, day=date(2024, 5, n), at=at, words=f"warm {n}") for n in range(1, 6)),
+    )
     (row,) = index("warm 3", limit=1)
     assert (row.sensor, row.day, row.at) == (3, date(2024, 5, 3), at)
     index.reindex(batch=2)
@@ -143,7 +174,7 @@ def test_init_database_binds_what_is_declared(engine: Engine) -> None:
         index.uninstall()
 
 
-# --- connections ---------------------------------------------------------------------------------------------------------
+# --- connections ----------------------------------------------------------------------------------
 
 
 def small(kind: str, open_database: Callable[[str], Any], servers: Any) -> Engine:
@@ -154,7 +185,9 @@ def small(kind: str, open_database: Callable[[str], Any], servers: Any) -> Engin
 
 
 @pytest.mark.parametrize("kind", ["sqlite3", "postgresql", "mysql"])
-def test_a_pool_of_one_connection_is_enough(kind: str, open_database: Any, servers: Any, bind_to: BindTo) -> None:
+def test_a_pool_of_one_connection_is_enough(
+    kind: str, open_database: Any, servers: Any, bind_to: BindTo
+) -> None:
     engine = small(kind, open_database, servers)
     index = bind_to(engine, source_fields=["content", "author.name"])
     with Session(engine) as session:
@@ -164,7 +197,9 @@ def test_a_pool_of_one_connection_is_enough(kind: str, open_database: Any, serve
         session.get_one(Author, 1).name = "Bea"
         session.flush()
         (row,) = index("first", fresh=True)
-        assert (row.id, row.author.name, index.in_transaction) == (1, "Bea", True), "it looks through the open transaction"
+        assert (row.id, row.author.name, index.in_transaction) == (1, "Bea", True), (
+            "it looks through the open transaction"
+        )
         with pytest.raises(StoreMisuse, match="open transaction"):
             index.sync()
         session.commit()
@@ -181,12 +216,30 @@ def test_a_pool_of_one_connection_is_enough(kind: str, open_database: Any, serve
 
 
 @pytest.mark.parametrize("kind", ["sqlite3", "postgresql", "mysql"])
-def test_tenants_that_only_rows_tell_need_one_connection_too(kind: str, open_database: Any, servers: Any) -> None:
+def test_tenants_that_only_rows_tell_need_one_connection_too(
+    kind: str, open_database: Any, servers: Any
+) -> None:
     engine = small(kind, open_database, servers)
-    with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[], multi_tenant=True) as core:
-        options = {"adapter": SQLAlchemyAdapter, "adapter_options": {"engine": engine}, "sync": "inline"}
-        index = core.bind(Note, source_fields=["body"], tenant=lambda row: row.owner, watch_fields=["owner"], **options)
-        saved(engine, Note(id=1, owner="acme", body="the plan"), Note(id=2, owner="beta", body="the other plan"))
+    with SemanticCore(
+        store="memory", embedder=HashEmbedder(), plugins=[], multi_tenant=True
+    ) as core:
+        options = {
+            "adapter": SQLAlchemyAdapter,
+            "adapter_options": {"engine": engine},
+            "sync": "inline",
+        }
+        index = core.bind(
+            Note,
+            source_fields=["body"],
+            tenant=lambda row: row.owner,
+            watch_fields=["owner"],
+            **options,
+        )
+        saved(
+            engine,
+            Note(id=1, owner="acme", body="the plan"),
+            Note(id=2, owner="beta", body="the other plan"),
+        )
         assert [row.id for row in index("plan", tenant="acme")] == [1]
         with Session(engine) as session, session.begin():
             session.get_one(Note, 1).owner = "beta"
@@ -196,7 +249,9 @@ def test_tenants_that_only_rows_tell_need_one_connection_too(kind: str, open_dat
 
 
 def test_a_database_in_memory_with_one_connection_for_all(bind_to: BindTo) -> None:
-    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    engine = create_engine(
+        "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
+    )
     Base.metadata.create_all(engine)
     index = bind_to(engine)
     saved(engine, Article(id=1, content="in memory"))
@@ -206,7 +261,9 @@ def test_a_database_in_memory_with_one_connection_for_all(bind_to: BindTo) -> No
         assert [row.id for row in index("in memory", limit=1)] == [1]
         assert index.status().waiting == 1
         session.rollback()
-    assert (held(index), index.status().waiting) == ({"1": "in memory"}, 0), "a search commits nothing of others"
+    assert (held(index), index.status().waiting) == ({"1": "in memory"}, 0), (
+        "a search commits nothing of others"
+    )
     engine.dispose()
 
 
@@ -225,13 +282,18 @@ def test_an_unfinished_session_elsewhere_does_not_count(engine: Engine, bind_to:
     assert not index.in_transaction
 
 
-# --- instances -----------------------------------------------------------------------------------------------------------
+# --- instances ------------------------------------------------------------------------------------
 
 
-def test_rows_that_are_found_can_be_read_and_joined_to_a_session(engine: Engine, bind_to: BindTo) -> None:
+def test_rows_that_are_found_can_be_read_and_joined_to_a_session(
+    engine: Engine, bind_to: BindTo
+) -> None:
     index = bind_to(engine, source_fields=["content", "author.mentor.name"])
     mentor = Author(id=1, name="Ann")
-    saved(engine, Article(id=1, content="found", stars=3, author=Author(id=2, name="Bea", mentor=mentor)))
+    saved(
+        engine,
+        Article(id=1, content="found", stars=3, author=Author(id=2, name="Bea", mentor=mentor)),
+    )
     (row,) = index("found")
     assert (row.stars, row.author.name, row.search_hit.ref.key) == (3, "Bea", "1")
     statements = []
@@ -247,19 +309,31 @@ def test_rows_that_are_found_can_be_read_and_joined_to_a_session(engine: Engine,
 
 def test_related_rows_are_read_with_their_own_in_one_query(engine: Engine, bind_to: BindTo) -> None:
     index = bind_to(engine, source_fields=["content", "author.name"], sync="manual")
-    saved(engine, *(Article(id=n, content="text", author=Author(id=n, name=f"author {n}")) for n in range(1, 30)))
+    saved(
+        engine,
+        *(
+            Article(id=n, content="text", author=Author(id=n, name=f"author {n}"))
+            for n in range(1, 30)
+        ),
+    )
     read = []
-    event.listen(engine, "before_cursor_execute", lambda *given: read.append(given[2]) if "kit_author" in given[2] else None)
+    event.listen(
+        engine,
+        "before_cursor_execute",
+        lambda *given: read.append(given[2]) if "kit_author" in given[2] else None,
+    )
     index.sync()
     assert len(read) == 1
     assert held(index)["7"] == "text\n\nauthor 7"
 
 
-# --- asyncio ---------------------------------------------------------------------------------------------------------------
+# --- asyncio --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["sqlite3", "postgresql"])
-def test_an_async_session_is_captured_by_triggers(kind: str, open_database: Any, servers: Any) -> None:
+def test_an_async_session_is_captured_by_triggers(
+    kind: str, open_database: Any, servers: Any
+) -> None:
     from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
     database = open_database(kind)
@@ -293,27 +367,42 @@ def test_an_async_session_is_captured_by_triggers(kind: str, open_database: Any,
         index = core.bind(Article, source_fields=["content"], sync="background", **options)
         assert asyncio.run(story(index)) == [1]
         assert index.hub.worker._thread is not None, "a commit of an async session wakes the worker"
-        by_hand = core.bind(Article, source_fields=["title"], collection="titles", sync="manual", **options)
+        by_hand = core.bind(
+            Article, source_fields=["title"], collection="titles", sync="manual", **options
+        )
         core.sync()
-        assert (list(held(index)), index.status().waiting, by_hand.status().waiting) == (["1"], 0, 0)
+        assert (list(held(index)), index.status().waiting, by_hand.status().waiting) == (
+            ["1"],
+            0,
+            0,
+        )
         index.uninstall()
         by_hand.uninstall()
     plain.dispose()
 
 
-# --- migrations ------------------------------------------------------------------------------------------------------------
+# --- migrations -----------------------------------------------------------------------------------
 
 
-def test_a_batch_migration_of_alembic_drops_triggers_and_install_brings_them_back(tmp_path: Path, bind_to: BindTo) -> None:
+def test_a_batch_migration_of_alembic_drops_triggers_and_install_brings_them_back(
+    tmp_path: Path, bind_to: BindTo
+) -> None:
     from alembic.migration import MigrationContext
     from alembic.operations import Operations
 
     engine = with_savepoints(create_engine(f"sqlite:///{tmp_path / 'rows.db'}"))
     Base.metadata.create_all(engine)
     index = bind_to(engine, source_fields=["content", "author.name"])
-    saved(engine, Article(id=1, content="before"), Article(id=2, content="goes", author=Author(id=1, name="Ann")))
+    saved(
+        engine,
+        Article(id=1, content="before"),
+        Article(id=2, content="goes", author=Author(id=1, name="Ann")),
+    )
     index.uninstall(forget=False)
-    with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)) as migration:
+    with (
+        engine.begin() as connection,
+        Operations.context(MigrationContext.configure(connection)) as migration,
+    ):
         with migration.batch_alter_table("kit_article", recreate="always") as table:
             table.alter_column("title", type_=String(300))
         connection.exec_driver_sql("UPDATE kit_article SET content = 'by a migration' WHERE id = 1")
@@ -329,7 +418,9 @@ def test_a_batch_migration_of_alembic_drops_triggers_and_install_brings_them_bac
 
 
 def test_rows_of_children_are_found_through_the_parents_index(trial: Engine) -> None:
-    """Dogs are rows of the table of animals, horses have one of their own beside it; a parrot's rows are its own alone."""
+    """Dogs are rows of the table of animals, horses have one of their own beside it;
+    a parrot's rows are its own alone.
+    """
 
     class Beast(DeclarativeBase):
         pass

@@ -22,7 +22,7 @@ from semantic_core.testing import HashEmbedder
 BindTo = Callable[..., BaseORMAdapter]
 
 
-# --- 24: an update, a delete, None and numbers, keys of one type -----------------------------------------------------
+# --- 24: an update, a delete, None and numbers, keys of one type ----------------------------------
 
 
 def test_trap_24_an_update_replaces_and_a_delete_removes(engine: Engine, bind_to: BindTo) -> None:
@@ -40,11 +40,17 @@ def test_trap_24_an_update_replaces_and_a_delete_removes(engine: Engine, bind_to
     assert held(index) == {}
 
 
-def test_trap_24_none_and_numbers_are_texts_and_filters_take_keys_and_rows(engine: Engine, bind_to: BindTo) -> None:
-    index = bind_to(engine, source_fields=["content", "stars", "deleted_at"], metadata_fields=["author"])
+def test_trap_24_none_and_numbers_are_texts_and_filters_take_keys_and_rows(
+    engine: Engine, bind_to: BindTo
+) -> None:
+    index = bind_to(
+        engine, source_fields=["content", "stars", "deleted_at"], metadata_fields=["author"]
+    )
     author = Author(id=3, name="Ann")
     with Session(engine, expire_on_commit=False) as session:
-        session.add_all([Article(id=1, stars=5, author=author), Article(id=2, deleted_at=datetime(2024, 5, 6))])
+        session.add_all(
+            [Article(id=1, stars=5, author=author), Article(id=2, deleted_at=datetime(2024, 5, 6))]
+        )
         session.commit()
     assert held(index) == {"1": "5", "2": "2024-05-06T00:00:00"}
     assert (
@@ -54,7 +60,7 @@ def test_trap_24_none_and_numbers_are_texts_and_filters_take_keys_and_rows(engin
     )
 
 
-# --- 25: weak references -------------------------------------------------------------------------------------------------
+# --- 25: weak references --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("capture", ["triggers", "events"])
@@ -71,7 +77,7 @@ def test_trap_25_an_index_nobody_holds_on_to_goes_on_hearing(capture: Any, engin
                 index.uninstall()
 
 
-# --- 26: rollback, bulk and Core statements, an embedder within a transaction, a delete that fails -------------------
+# --- 26: rollback, bulk and Core statements, an embedder within a transaction, a delete that fails
 
 
 @pytest.mark.parametrize("capture", ["triggers", "events"])
@@ -110,7 +116,9 @@ def test_trap_26_a_savepoint_that_is_released_is_no_commit(engine: Engine, bind_
 def test_trap_26_statements_without_an_event_are_seen(engine: Engine, bind_to: BindTo) -> None:
     index = bind_to(engine)
     with Session(engine) as session, session.begin():
-        session.execute(insert(Article), [{"id": number, "content": f"bulk {number}"} for number in range(1, 6)])
+        session.execute(
+            insert(Article), [{"id": number, "content": f"bulk {number}"} for number in range(1, 6)]
+        )
         session.bulk_save_objects([Article(id=6, content="bulk 6")])
         session.bulk_insert_mappings(Article, [{"id": 7, "content": "bulk 7"}])
     assert sorted(held(index)) == list("1234567")
@@ -123,7 +131,9 @@ def test_trap_26_statements_without_an_event_are_seen(engine: Engine, bind_to: B
     assert held(index) == {"1": "updated", "2": "updated", "3": "mapped", "7": "by hand"}
 
 
-def test_trap_26_a_commit_of_core_is_worked_off_with_the_next(engine: Engine, bind_to: BindTo) -> None:
+def test_trap_26_a_commit_of_core_is_worked_off_with_the_next(
+    engine: Engine, bind_to: BindTo
+) -> None:
     index = bind_to(engine)
     with engine.begin() as connection:
         connection.execute(insert(Article).values(id=1, content="by a connection"))
@@ -136,7 +146,9 @@ def test_trap_26_a_commit_of_core_is_worked_off_with_the_next(engine: Engine, bi
     assert held(index) == {"1": "changed by a connection"}
 
 
-def test_trap_26_nothing_is_embedded_while_a_transaction_is_open(engine: Engine, bind_to: BindTo) -> None:
+def test_trap_26_nothing_is_embedded_while_a_transaction_is_open(
+    engine: Engine, bind_to: BindTo
+) -> None:
     index = bind_to(engine)
     opened, seen = [], []
     event.listen(engine, "checkout", lambda *_: opened.append(1))
@@ -156,7 +168,9 @@ def test_trap_26_nothing_is_embedded_while_a_transaction_is_open(engine: Engine,
     assert seen == [0], "a connection was out of the pool"
 
 
-def test_trap_26_a_delete_that_fails_leaves_the_row_in_the_index(engine: Engine, bind_to: BindTo) -> None:
+def test_trap_26_a_delete_that_fails_leaves_the_row_in_the_index(
+    engine: Engine, bind_to: BindTo
+) -> None:
     index = bind_to(engine)
     with Session(engine) as session:
         row = Article(id=1, content="stays")
@@ -171,7 +185,9 @@ def test_trap_26_a_delete_that_fails_leaves_the_row_in_the_index(engine: Engine,
     assert [found.id for found in index("stays", fresh=True)] == [1]
 
 
-def test_trap_26_a_failure_of_the_index_is_no_failure_of_the_commit(engine: Engine, bind_to: BindTo) -> None:
+def test_trap_26_a_failure_of_the_index_is_no_failure_of_the_commit(
+    engine: Engine, bind_to: BindTo
+) -> None:
     index = bind_to(engine, source_fields=[lambda row: f"{1 // row.stars}"], watch_fields=["stars"])
     with Session(engine) as session:
         session.add(Article(id=1, stars=0))
@@ -190,13 +206,17 @@ def test_trap_26_a_scoped_session_is_a_session(engine: Engine, bind_to: BindTo) 
     assert held(index) == {"1": "scoped"}
 
 
-# --- 27: rows that are gone take no place; keys of two models ------------------------------------------------------------
+# --- 27: rows that are gone take no place; keys of two models -------------------------------------
 
 
-def test_trap_27_rows_that_are_gone_cost_no_place_in_the_answer(engine: Engine, bind_to: BindTo) -> None:
+def test_trap_27_rows_that_are_gone_cost_no_place_in_the_answer(
+    engine: Engine, bind_to: BindTo
+) -> None:
     index = bind_to(engine, sync="manual")
     with Session(engine) as session:
-        session.add_all(Article(id=number, content=f"one of many {number}") for number in range(1, 21))
+        session.add_all(
+            Article(id=number, content=f"one of many {number}") for number in range(1, 21)
+        )
         session.commit()
         index.sync()
         best = [row.id for row in index("one of many", limit=10)]
@@ -207,10 +227,14 @@ def test_trap_27_rows_that_are_gone_cost_no_place_in_the_answer(engine: Engine, 
     assert not {row.id for row in found} & set(best[:8])
 
 
-def test_trap_27_equal_keys_of_two_models_are_two_documents(engine: Engine, bind_to: BindTo) -> None:
+def test_trap_27_equal_keys_of_two_models_are_two_documents(
+    engine: Engine, bind_to: BindTo
+) -> None:
     articles, notes = bind_to(engine), bind_to(engine, Note, source_fields=["body"])
     with Session(engine) as session, session.begin():
-        session.add_all([Article(id=1, content="an article about tides"), Note(id=1, body="a note about tides")])
+        session.add_all(
+            [Article(id=1, content="an article about tides"), Note(id=1, body="a note about tides")]
+        )
     assert [type(row) for row in articles("tides")] == [Article]
     assert [type(row) for row in notes("tides")] == [Note]
     with Session(engine) as session, session.begin():
@@ -224,4 +248,6 @@ def test_trap_27_a_uuid_is_found_by_its_usual_text(engine: Engine, bind_to: Bind
     index = bind_to(engine, Parcel, source_fields=["content"])
     with Session(engine) as session, session.begin():
         session.add(Parcel(id=UUID(int=7), content="by its key"))
-    assert [(row.id, row.search_hit.ref.key) for row in index("key")] == [(UUID(int=7), str(UUID(int=7)))]
+    assert [(row.id, row.search_hit.ref.key) for row in index("key")] == [
+        (UUID(int=7), str(UUID(int=7)))
+    ]

@@ -1,6 +1,9 @@
-"""SQLModel through the SQLAlchemy blueprint: its classes are pydantic models, and so is every row."""
+"""SQLModel through the SQLAlchemy blueprint: its classes are pydantic models,
+and so is every row.
+"""
 
-# No `from __future__ import annotations`: SQLModel reads the annotations of relationships as they stand.
+# No `from __future__ import annotations`: SQLModel reads the annotations of relationships as they
+# stand.
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +22,8 @@ TREES = 3
 """Random trees of transactions; the SQLAlchemy models play more."""
 LIMITS = {
     Capability.INHERITANCE: Limit(
-        "SQLModel has no joined inheritance of its own.", "Use SQLAlchemy's declarative classes for such models."
+        "SQLModel has no joined inheritance of its own.",
+        "Use SQLAlchemy's declarative classes for such models.",
     )
 }
 
@@ -37,7 +41,9 @@ class SQLModelHarness(SQLAlchemyHarness):
 
 @pytest.mark.parametrize("kind", ["sqlite3"])
 @pytest.mark.parametrize("check", adapter_checks(trees=TREES), ids=str)
-def test_the_adapter_keeps_the_contract_for_sqlmodel(check: Check, kind: str, keep: Callable[[str, Any], Any]) -> None:
+def test_the_adapter_keeps_the_contract_for_sqlmodel(
+    check: Check, kind: str, keep: Callable[[str, Any], Any]
+) -> None:
     check(lambda: SQLModelHarness(keep(kind, SQLModelHarness)))
 
 
@@ -58,7 +64,9 @@ class Tool(Shop, table=True):
     maker_id: int | None = Field(default=None, foreign_key="maker.id")
     maker: Maker | None = Relationship()
 
-    search = SemanticIndex(["title", "maker.name", lambda tool: tool.maker], metadata_fields=["maker", "maker.name"])
+    search = SemanticIndex(
+        ["title", "maker.name", lambda tool: tool.maker], metadata_fields=["maker", "maker.name"]
+    )
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ import pytest
 
 def _load(name: str) -> ModuleType:
     """A module beside this file."""
-    spec = importlib.util.spec_from_file_location(f"orm_tests_{name}", Path(__file__).with_name(f"{name}.py"))
+    spec = importlib.util.spec_from_file_location(
+        f"orm_tests_{name}", Path(__file__).with_name(f"{name}.py")
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
@@ -32,7 +34,9 @@ ENGINES = ("sqlite3", "postgresql", "mysql")
 
 
 OpenDatabase = Callable[[str], Any]
-"""Gives a new database of a kind; skips the test with the reason where there is none, but never in CI."""
+"""Gives a new database of a kind; skips the test with the reason where there is none,
+but never in CI.
+"""
 
 
 @contextmanager
@@ -55,7 +59,9 @@ def open_database(tmp_path: Path) -> Iterator[OpenDatabase]:
 
 @pytest.fixture(scope="session")
 def keep_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenDatabase]:
-    """``keep_database(kind)``: a database for all tests of a process, which leave it as they found it."""
+    """``keep_database(kind)``: a database for all tests of a process,
+    which leave it as they found it.
+    """
     with _opening(tmp_path_factory.mktemp("kept")) as open_one:
         yield open_one
 
@@ -68,5 +74,7 @@ def database(request: pytest.FixtureRequest, open_database: OpenDatabase) -> Any
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest, open_database: OpenDatabase) -> Any:
-    """A new database of every dialect in turn, where it does not matter which library talks to SQLite."""
+    """A new database of every dialect in turn,
+    where it does not matter which library talks to SQLite.
+    """
     return open_database(request.param)

@@ -1,6 +1,9 @@
-"""The databases the tests of the ORM part run on, each test in one of its own. As a program: say which are reachable.
+"""The databases the tests of the ORM part run on, each test in one of its own.
 
-Servers are found under SEMANTIC_CORE_TEST_POSTGRES and SEMANTIC_CORE_TEST_MYSQL; without them, on this machine.
+As a program: say which are reachable.
+
+Servers are found under SEMANTIC_CORE_TEST_POSTGRES and SEMANTIC_CORE_TEST_MYSQL; without them, on
+this machine.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-POSTGRES = os.environ.get("SEMANTIC_CORE_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
+POSTGRES = os.environ.get(
+    "SEMANTIC_CORE_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test"
+)
 MYSQL = os.environ.get("SEMANTIC_CORE_TEST_MYSQL", "mysql://root@127.0.0.1:3306/test")
 KINDS = ("sqlite3", "apsw", "postgresql", "mysql")
 DIALECT = {"sqlite3": "sqlite", "apsw": "sqlite", "postgresql": "postgresql", "mysql": "mysql"}
@@ -64,7 +69,9 @@ class Connection:
 
 
 class Database:
-    """A database with nothing in it. address: with `kind`, what another process needs to connect."""
+    """A database with nothing in it. address: with `kind`,
+    what another process needs to connect.
+    """
 
     def __init__(self, kind: str, address: str) -> None:
         self.kind, self.address, self.dialect = kind, address, DIALECT[kind]
@@ -83,7 +90,9 @@ class Database:
 def connect(kind: str, address: str) -> Connection:
     """A connection to the database of a test."""
     if kind == "sqlite3":
-        raw: Any = sqlite3.connect(address, timeout=30, isolation_level=None, check_same_thread=False)
+        raw: Any = sqlite3.connect(
+            address, timeout=30, isolation_level=None, check_same_thread=False
+        )
     elif kind == "apsw":
         import apsw
 
@@ -92,7 +101,9 @@ def connect(kind: str, address: str) -> Connection:
     elif kind == "postgresql":
         import psycopg
 
-        raw = psycopg.connect(POSTGRES, autocommit=True, options=f"-c search_path={address}", connect_timeout=5)
+        raw = psycopg.connect(
+            POSTGRES, autocommit=True, options=f"-c search_path={address}", connect_timeout=5
+        )
     else:
         raw = _mysql(address)
     connection = Connection(kind, raw)
@@ -121,7 +132,10 @@ def _mysql(database: str | None = None) -> Any:
 
 @contextmanager
 def new_database(kind: str, folder: Path) -> Iterator[Database]:
-    """A database of a random name, dropped in the end. Raises the driver's error if the server cannot be reached."""
+    """A database of a random name, dropped in the end.
+
+    Raises the driver's error if the server cannot be reached.
+    """
     name = f"semantic_core_{secrets.token_hex(6)}"
     if kind not in SERVICES:
         database = Database(kind, str(folder / f"{name}.db"))
@@ -162,7 +176,8 @@ def why_unreachable(kind: str) -> str:
         return ""
     try:
         _server(kind, "SELECT 1")
-    except Exception as error:  # noqa: BLE001 - each driver has errors of its own; the reason is shown
+    except Exception as error:  # noqa: BLE001
+        # Each driver has errors of its own; the reason is shown.
         return f"{type(error).__name__}: {error}".strip().splitlines()[0]
     return ""
 
@@ -174,7 +189,10 @@ def need(kind: str) -> None:
     if kind not in _reasons:
         _reasons[kind] = why_unreachable(kind)
     if _reasons[kind]:
-        message = f"no {SERVICES[kind]} to test with ({_reasons[kind]}); `make services` says how to get one"
+        message = (
+            f"no {SERVICES[kind]} to test with ({_reasons[kind]}); `make "
+            "services` says how to get one"
+        )
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
@@ -199,9 +217,12 @@ def main() -> int:
             continue
         sys.stdout.write(
             f"{service}: not reachable at {place} ({reason}).\n"
-            f"  Install it and start it: service {service} start, or brew services start {service}.\n"
-            f"  It needs a database 'test' and a user who may create {'schemas' if kind == 'postgresql' else 'databases'}.\n"
-            f"  Another server is named in SEMANTIC_CORE_TEST_{'POSTGRES' if kind == 'postgresql' else 'MYSQL'}.\n"
+            f"  Install it and start it: service {service} start, or brew services start "
+            f"{service}.\n"
+            "  It needs a database 'test' and a user who may create "
+            f"{'schemas' if kind == 'postgresql' else 'databases'}.\n"
+            "  Another server is named in "
+            f"SEMANTIC_CORE_TEST_{'POSTGRES' if kind == 'postgresql' else 'MYSQL'}.\n"
             "  Without it, the tests that need it are skipped.\n"
         )
     return 0

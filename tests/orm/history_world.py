@@ -1,7 +1,9 @@
-"""A world for random histories: an application's database, several hosts with an index each, and everything that happens to
-them. What an index answers is compared with the rows; a difference nobody speaks of is the only failure.
+"""A world for random histories: an application's database, several hosts with an index each, and
+everything that happens to them. What an index answers is compared with the rows; a difference
+nobody speaks of is the only failure.
 
-The world knows no ORM: an `Application` writes with one. A `Place` is the database itself, which is backed up and restored.
+The world knows no ORM: an `Application` writes with one. A `Place` is the database itself, which is
+backed up and restored.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ from databases import Connection, Database, need, new_database
 
 History = Sequence[tuple[Any, ...]]
 """What happens, in order: the name of a method of `World`, and its arguments."""
-MEMORY = Path("/dev/shm")  # noqa: S108 - files that need not outlive the test, where there is such a place
+# Files that need not outlive the test, where there is such a place.
+MEMORY = Path("/dev/shm")  # noqa: S108
 WORDS = ("tomato", "elephant", "purple", "river", "candle", "orchid", "granite", "violin")
 EMBEDDER = HashEmbedder()
 
@@ -54,14 +57,17 @@ class Clock:
 class Application:
     """What an application does in one process, with one ORM, to a table of notes.
 
-    table, tag: what the table is called, and the column that is not indexed; its others are `id` and `body`.
+    table, tag: what the table is called, and the column that is not indexed; its others are `id`
+    and `body`.
     """
 
     table: ClassVar[str] = "note"
     tag_column: ClassVar[str] = "tag"
 
     def open(self, database: Database, core: SemanticCore) -> BaseORMAdapter:
-        """Connect, see to the table, and bind its index, which is worked off by hand; install nothing."""
+        """Connect, see to the table, and bind its index, which is worked off by hand;
+        install nothing.
+        """
         raise NotImplementedError
 
     def close(self) -> None:
@@ -143,7 +149,9 @@ class FilePlace(Place):
 
 
 class ServerPlace(Place):
-    """A schema of PostgreSQL: a backup has the rows of the application and of the outbox, and where its sequence stood."""
+    """A schema of PostgreSQL: a backup has the rows of the application and of the outbox,
+    and where its sequence stood.
+    """
 
     def __init__(self, database: Database, application: type[Application]) -> None:
         super().__init__(database, application)
@@ -156,24 +164,34 @@ class ServerPlace(Place):
         tables = [*self._named("tablename", "pg_tables"), self.application.table]
         sequences = self._named("sequencename", "pg_sequences")
         rows = {name: self.connection.run(f"SELECT * FROM {name}") for name in tables}
-        stood = {name: self.connection.run(f"SELECT last_value, is_called FROM {name}")[0] for name in sequences}
+        stood = {
+            name: self.connection.run(f"SELECT last_value, is_called FROM {name}")[0]
+            for name in sequences
+        }
         return rows, stood
 
-    def restore(self, backup: tuple[dict[str, list[tuple[Any, ...]]], dict[str, tuple[Any, ...]]]) -> None:
+    def restore(
+        self, backup: tuple[dict[str, list[tuple[Any, ...]]], dict[str, tuple[Any, ...]]]
+    ) -> None:
         tables, sequences = backup
         with self.connection.transaction():
-            self.connection.run("SET LOCAL session_replication_role = replica")  # so no trigger hears of it
+            # So no trigger hears of it.
+            self.connection.run("SET LOCAL session_replication_role = replica")
             for name, rows in tables.items():
                 self.connection.run(f"DELETE FROM {name}")
                 for row in rows:
                     marks = ", ".join(["%s"] * len(row))
-                    self.connection.run(f"INSERT INTO {name} OVERRIDING SYSTEM VALUE VALUES ({marks})", row)
+                    self.connection.run(
+                        f"INSERT INTO {name} OVERRIDING SYSTEM VALUE VALUES ({marks})", row
+                    )
             for name, stood in sequences.items():
                 self.connection.run(f"SELECT setval('{name}', %s, %s)", stood)
 
     def _named(self, column: str, catalog: str) -> list[str]:
         own = f"schemaname = current_schema() AND {column} LIKE 'semantic%'"
-        return [name for (name,) in self.connection.run(f"SELECT {column} FROM {catalog} WHERE {own}")]
+        return [
+            name for (name,) in self.connection.run(f"SELECT {column} FROM {catalog} WHERE {own}")
+        ]
 
 
 class Host:
@@ -205,7 +223,8 @@ class Host:
     def kill(self) -> None:
         """End it without a word: what it has written is there, nothing else."""
         if self.running:
-            self.index.hub.stop()  # it hears of no commit any more, nor of what others in this process do
+            # It hears of no commit any more, nor of what others in this process do.
+            self.index.hub.stop()
             self.core.store.close()
             self.application.close()
             self.running = False
@@ -216,7 +235,7 @@ class Host:
             self.start()
         return self
 
-    # --- what is compared -------------------------------------------------------------------------------------------
+    # --- what is compared -------------------------------------------------------------------------
 
     def held(self) -> dict[str, str]:
         """What the index says, whatever there are of rows."""
@@ -229,7 +248,9 @@ class Host:
 
     def check_silence(self) -> str:
         """An answer as it comes: "" if it agrees with the rows, or says itself why it may not."""
-        answer = self.index.search("tomato elephant purple river candle orchid granite violin", limit=100, mode="text")
+        answer = self.index.search(
+            "tomato elephant purple river candle orchid granite violin", limit=100, mode="text"
+        )
         status = self.index.status()
         if answer.degraded or status.waiting or status.taken or status.aborted:
             return ""
@@ -274,10 +295,12 @@ class World:
         number = next(self.texts)
         return f"{WORDS[number % len(WORDS)]} {number}"
 
-    # --- what happens -----------------------------------------------------------------------------------------------
+    # --- what happens -----------------------------------------------------------------------------
 
     def write(self, name: str, what: str, id: int) -> None:
-        """Something of an application: one statement, or several in a transaction that may be rolled back."""
+        """Something of an application: one statement,
+        or several in a transaction that may be rolled back.
+        """
         application, text = self.host(name).application, self.text()
         table = application.table
         if what == "save":
@@ -294,7 +317,8 @@ class World:
             application.roll_back(text)
         elif what == "other program":
             self.place.execute(
-                f"insert into {table} (id, body, {application.tag_column}) values ({id}, '{text}', '') "
+                f"insert into {table} (id, body, {application.tag_column}) values ({id}, '{text}', "
+                "'') "
                 "on conflict (id) do update set body = excluded.body"
             )
 
@@ -307,7 +331,12 @@ class World:
         host = self.host(name)
         store, outbox = host.core.store, host.index.hub.outbox
         target: Any = store if where.startswith("store") else outbox
-        method = {"store before": "replace", "store after": "replace", "done": "done", "claim": "claim"}[where]
+        method = {
+            "store before": "replace",
+            "store after": "replace",
+            "done": "done",
+            "claim": "claim",
+        }[where]
         real: Callable[..., Any] = getattr(target, method)
 
         def die(*args: Any, **options: Any) -> Any:
@@ -330,7 +359,9 @@ class World:
         self.backups.append(self.place.back_up())
 
     def restore(self, which: int, live: bool) -> None:
-        """Put an older state of the database in the place of this one, under running processes or not."""
+        """Put an older state of the database in the place of this one,
+        under running processes or not.
+        """
         if not self.backups:
             return
         if not live:
@@ -345,7 +376,9 @@ class World:
         self.index_backups[name] = path
 
     def restore_index(self, name: str, into: str) -> None:
-        """Put an older copy of an index in its place; or in the place of another host's, or of a new host's."""
+        """Put an older copy of an index in its place; or in the place of another host's,
+        or of a new host's.
+        """
         if name not in self.index_backups:
             return
         if into in self.hosts:
@@ -373,7 +406,10 @@ class World:
         self.close()
         table, tag = self.place.application.table, self.place.application.tag_column
         for statement in (
-            f"create table anew (id integer not null primary key, body text not null, {tag} text not null)",
+            (
+                "create table anew (id integer not null primary key, body text not null, "
+                f"{tag} text not null)"
+            ),
             f"insert into anew select id, body, {tag} from {table}",
             f"drop table {table}",
             f"alter table anew rename to {table}",
@@ -381,14 +417,18 @@ class World:
         ):
             self.place.execute(statement)
 
-    # --- what must hold ---------------------------------------------------------------------------------------------
+    # --- what must hold ---------------------------------------------------------------------------
 
     def silent(self) -> list[str]:
         """What running hosts answer wrongly without a word."""
-        return [why for host in self.hosts.values() if host.running and (why := host.check_silence())]
+        return [
+            why for host in self.hosts.values() if host.running and (why := host.check_silence())
+        ]
 
     def settled(self) -> list[str]:
-        """What is wrong after one worker has been at every host, once, when what a dead worker had is free again."""
+        """What is wrong after one worker has been at every host, once,
+        when what a dead worker had is free again.
+        """
         silent = [why for name in self.hosts if (why := self.host(name).check_silence())]
         self.clock.now += LEASE + 1
         return silent or [why for name in self.hosts if (why := self.host(name).check_settled())]
@@ -400,7 +440,9 @@ PLACES: dict[str, type[Place]] = {"sqlite3": FilePlace, "postgresql": ServerPlac
 @contextmanager
 def new_world(kind: str, application: type[Application]) -> Iterator[World]:
     """A world with a new database, one host and no row."""
-    folder = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None, prefix="semantic-history-"))
+    folder = Path(
+        tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None, prefix="semantic-history-")
+    )
     try:
         with new_database(kind, folder) as database:
             world = World(folder, PLACES[kind](database, application))
@@ -409,7 +451,8 @@ def new_world(kind: str, application: type[Application]) -> Iterator[World]:
                 yield world
             finally:
                 world.close()
-                SemanticIndex._declared[:] = declared  # models of ended processes are looked at by nobody any more
+                # Models of ended processes are looked at by nobody any more.
+                SemanticIndex._declared[:] = declared
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -428,12 +471,16 @@ def told(kind: str, application: type[Application], history: History) -> list[st
 
 
 def histories(shortest: int = 8) -> st.SearchStrategy[list[tuple[Any, ...]]]:
-    """What may happen, in any order; writes and workers most often. shortest: how many steps at least."""
+    """What may happen, in any order; writes and workers most often.
+    shortest: how many steps at least.
+    """
     hosts, ids = st.sampled_from(["a", "a", "b", "c"]), st.integers(1, 4)
     written = ["save", "save", "delete", "many", "raw", "tag", "rollback", "other program"]
     writes = st.tuples(st.just("write"), hosts, st.sampled_from(written), ids)
     work = st.tuples(st.just("sync"), hosts, st.sampled_from([None, None, 1, 2]))
-    crash = st.tuples(st.just("crash"), hosts, st.sampled_from(["store before", "store after", "done", "claim"]))
+    crash = st.tuples(
+        st.just("crash"), hosts, st.sampled_from(["store before", "store after", "done", "claim"])
+    )
     rare = st.one_of(
         crash,
         st.tuples(st.just("restart"), hosts),
@@ -452,7 +499,8 @@ def histories(shortest: int = 8) -> st.SearchStrategy[list[tuple[Any, ...]]]:
 def play(kind: str, application: type[Application], usual: int, part: int = 0) -> None:
     """Play random histories; fails with the shortest that ends in a difference nobody speaks of.
 
-    usual: how many, unless SEMANTIC_CORE_HISTORIES says so. part: other parts play others. In CI they are always the same.
+    usual: how many, unless SEMANTIC_CORE_HISTORIES says so. part: other parts play others. In CI
+    they are always the same.
     """
 
     need(kind)

@@ -1,6 +1,8 @@
-"""The smallest ORM there can be, on the standard library's SQLite: rows are objects, a database is a file.
+"""The smallest ORM there can be, on the standard library's SQLite: rows are objects,
+a database is a file.
 
-It stands for "some ORM nobody has written an adapter for yet": the rules of `BaseORMAdapter` are tried on it.
+It stands for "some ORM nobody has written an adapter for yet": the rules of `BaseORMAdapter` are
+tried on it.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ class _Own(sqlite3.Connection):
 
 
 class Database:
-    """A SQLite file, a connection per thread, nested transactions; `committed` callbacks run after each commit, `before`
-    ones before each statement."""
+    """A SQLite file, a connection per thread, nested transactions; `committed` callbacks run after
+    each commit, `before` ones before each statement."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -83,7 +85,9 @@ class Database:
 
 
 def _bound(value: Any) -> Any:
-    """A value as this ORM keeps it; not by an adapter of `sqlite3`, which is for the whole process, other ORMs included."""
+    """A value as this ORM keeps it; not by an adapter of `sqlite3`, which is for the whole process,
+    other ORMs included.
+    """
     if isinstance(value, datetime):
         return value.isoformat()
     return str(value) if isinstance(value, UUID) else value
@@ -97,7 +101,9 @@ class Model:
     fields: dict[str, type]
     key: tuple[str, ...] = ("id",)
     links: dict[str, tuple[Any, ...]] = {}
-    """Per attribute the other model, the own column and the other's, and the table between the two, if there is one."""
+    """Per attribute the other model, the own column and the other's, and the table between the two,
+    if there is one.
+    """
 
     def __init__(self, **values: Any) -> None:
         self.__dict__.update(values)
@@ -107,12 +113,21 @@ class Model:
         for name in cls.__dict__.get("fields", {}):
             setattr(cls, name, None)
         for name, (model, own, theirs, *between) in cls.__dict__.get("links", {}).items():
-            setattr(cls, name, property(lambda row, m=model, o=own, t=theirs, b=between: m.find(t, getattr(row, o), *b)))
+            setattr(
+                cls,
+                name,
+                property(
+                    lambda row, m=model, o=own, t=theirs, b=between: m.find(t, getattr(row, o), *b)
+                ),
+            )
 
     @classmethod
     def create(cls, **values: Any) -> Any:
         names = ", ".join(f'"{name}"' for name in values)
-        cls.db.run(f'INSERT INTO "{cls.table}" ({names}) VALUES ({", ".join("?" * len(values))})', list(values.values()))
+        cls.db.run(
+            f'INSERT INTO "{cls.table}" ({names}) VALUES ({", ".join("?" * len(values))})',
+            list(values.values()),
+        )
         return cls(**{**dict.fromkeys(cls.fields), **values})
 
     @classmethod
@@ -148,7 +163,11 @@ class MiniAdapter(BaseORMAdapter):
 
     @classmethod
     def serves(cls, model: type, *, db: Database | None = None, **options: Any) -> bool:
-        return issubclass(model, Model) and hasattr(model, "table") and (db is None or getattr(model, "db", None) is db)
+        return (
+            issubclass(model, Model)
+            and hasattr(model, "table")
+            and (db is None or getattr(model, "db", None) is db)
+        )
 
     def inspect(self, model: Any) -> Table:
         return Table(
@@ -165,7 +184,9 @@ class MiniAdapter(BaseORMAdapter):
         names = ", ".join(f'"{name}"' for name in self.model.key)
         values = [key if isinstance(key, tuple) else (key,) for key in keys]
         slots = ", ".join(f"({', '.join('?' * len(value))})" for value in values)
-        return self.model.where(f"({names}) IN (VALUES {slots})", [part for value in values for part in value])
+        return self.model.where(
+            f"({names}) IN (VALUES {slots})", [part for value in values for part in value]
+        )
 
     def on_commit(self, wake: Callable[[], None]) -> None:
         self.model.db.committed.append(wake)

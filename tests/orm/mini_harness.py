@@ -1,4 +1,6 @@
-"""The kit's tables in the mini ORM: the harness its adapter is checked with, and mutants are made from."""
+"""The kit's tables in the mini ORM: the harness its adapter is checked with,
+and mutants are made from.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,16 @@ from semantic_core.orm import Relation, Table, Through
 from semantic_core.testing import DATABASE_LIMITS, AdapterHarness, Capability, Limit
 
 TABLES = (
-    "kit_author (id INTEGER PRIMARY KEY, name TEXT, mentor_id INTEGER REFERENCES kit_author (id) ON DELETE SET NULL)",
-    "kit_article (id INTEGER PRIMARY KEY, title TEXT, content TEXT, stars INTEGER, hidden INTEGER, deleted_at TEXT, "
-    "author_id INTEGER REFERENCES kit_author (id) ON DELETE CASCADE ON UPDATE CASCADE)",
+    (
+        "kit_author (id INTEGER PRIMARY KEY, name TEXT, mentor_id INTEGER REFERENCES kit_author "
+        "(id) ON DELETE SET NULL)"
+    ),
+    "kit_article (id INTEGER PRIMARY KEY, title TEXT, content TEXT, stars INTEGER, hidden INTEGER, "
+    "deleted_at TEXT, author_id INTEGER REFERENCES kit_author (id) ON DELETE "
+    "CASCADE ON UPDATE CASCADE)",
     "kit_tag (id INTEGER PRIMARY KEY, name TEXT)",
-    "kit_tagging (id INTEGER PRIMARY KEY, article_id INTEGER REFERENCES kit_article (id) ON DELETE CASCADE, "
-    "tag_id INTEGER REFERENCES kit_tag (id) ON DELETE CASCADE)",
+    "kit_tagging (id INTEGER PRIMARY KEY, article_id INTEGER REFERENCES kit_article (id) ON DELETE "
+    "CASCADE, tag_id INTEGER REFERENCES kit_tag (id) ON DELETE CASCADE)",
     "kit_seat (hall TEXT, number INTEGER, label TEXT, PRIMARY KEY (hall, number))",
     "kit_page (slug TEXT PRIMARY KEY, body TEXT)",
     "kit_parcel (id TEXT PRIMARY KEY, content TEXT)",
@@ -37,18 +43,30 @@ def linked(model: type[Model], **links: tuple[Any, ...]) -> None:
     """Give a model its links, now that all models are there."""
     model.links = links
     for name, (other, own, theirs, *between) in links.items():
-        setattr(model, name, property(lambda row, m=other, o=own, t=theirs, b=between: m.find(t, getattr(row, o), *b)))
+        setattr(
+            model,
+            name,
+            property(
+                lambda row, m=other, o=own, t=theirs, b=between: m.find(t, getattr(row, o), *b)
+            ),
+        )
 
 
 class MiniKitAdapter(MiniAdapter):
-    """The mini adapter, with joined inheritance: a model with a `parent` keeps its inherited fields there; and events."""
+    """The mini adapter, with joined inheritance: a model with a `parent` keeps its inherited fields
+    there; and events.
+    """
 
     def inspect(self, model: Any) -> Table:
         table = super().inspect(model)
         parent = getattr(model, "parent", None)
         if parent is None:
             return table
-        own = {name: column for name, column in table.columns.items() if name == "id" or name not in parent.fields}
+        own = {
+            name: column
+            for name, column in table.columns.items()
+            if name == "id" or name not in parent.fields
+        }
         return attrs.evolve(table, columns=own, bases=(Relation(parent, "id", "id"),))
 
     def connect(self) -> None:
@@ -115,14 +133,22 @@ def models(db: Database) -> dict[str, type[Model]]:
         @classmethod
         def create(cls, **values: Any) -> Any:
             with cls.db.transaction():
-                cls.db.run("INSERT INTO kit_media (id, title) VALUES (?, ?)", [values["id"], values.get("title")])
-                cls.db.run("INSERT INTO kit_book (id, blurb) VALUES (?, ?)", [values["id"], values.get("blurb")])
+                cls.db.run(
+                    "INSERT INTO kit_media (id, title) VALUES (?, ?)",
+                    [values["id"], values.get("title")],
+                )
+                cls.db.run(
+                    "INSERT INTO kit_book (id, blurb) VALUES (?, ?)",
+                    [values["id"], values.get("blurb")],
+                )
             return cls(**values)
 
         @classmethod
         def where(cls, condition: str, params: Sequence[Any] = ()) -> list[Any]:
             joined = "SELECT id, title, blurb FROM kit_media JOIN kit_book USING (id)"
-            rows = cls.db.run(f"SELECT id, title, blurb FROM ({joined}) books WHERE {condition}", params)
+            rows = cls.db.run(
+                f"SELECT id, title, blurb FROM ({joined}) books WHERE {condition}", params
+            )
             return [cls(id=row[0], title=row[1], blurb=row[2]) for row in rows]
 
     linked(Author, mentor=(Author, "mentor_id", "id"), articles=(Article, "id", "author_id"))
@@ -178,15 +204,23 @@ class MiniHarness(AdapterHarness):
 
     def update(self, model: Any, key: Any, **values: Any) -> None:
         parts = getattr(model, "parent", None)
-        names = {name: value for name, value in values.items() if parts is None or name not in parts.fields}
+        names = {
+            name: value
+            for name, value in values.items()
+            if parts is None or name not in parts.fields
+        }
         with self.db.transaction():
             if parts is not None and names != values:
-                self.update(parts, key, **{name: values[name] for name in values.keys() - names.keys()})
+                self.update(
+                    parts, key, **{name: values[name] for name in values.keys() - names.keys()}
+                )
             if names:
                 given = key if isinstance(key, tuple) else (key,)
                 changes = ", ".join(f'"{name}" = ?' for name in names)
                 place = " AND ".join(f'"{name}" = ?' for name in model.key)
-                self.db.run(f'UPDATE "{model.table}" SET {changes} WHERE {place}', [*names.values(), *given])
+                self.db.run(
+                    f'UPDATE "{model.table}" SET {changes} WHERE {place}', [*names.values(), *given]
+                )
             self.tell(model, self.find(model, key))
 
     def delete(self, model: Any, key: Any) -> None:
@@ -217,7 +251,9 @@ class MiniHarness(AdapterHarness):
     def update_many(self, model: Any, keys: Sequence[Any], **values: Any) -> None:
         changes = ", ".join(f'"{name}" = ?' for name in values)
         place = ", ".join("?" * len(keys))
-        self.db.run(f'UPDATE "{model.table}" SET {changes} WHERE id IN ({place})', [*values.values(), *keys])
+        self.db.run(
+            f'UPDATE "{model.table}" SET {changes} WHERE id IN ({place})', [*values.values(), *keys]
+        )
 
     def delete_many(self, model: Any, keys: Sequence[Any]) -> None:
         self.db.run(f'DELETE FROM "{model.table}" WHERE id IN ({", ".join("?" * len(keys))})', keys)
@@ -227,7 +263,10 @@ class MiniHarness(AdapterHarness):
         changes = ", ".join(f'"{name}" = excluded."{name}"' for name in values)
         slots = ", ".join("?" * len(values))
         self.db.run(
-            f'INSERT INTO "{model.table}" ({names}) VALUES ({slots}) ON CONFLICT (id) DO UPDATE SET {changes}',
+            (
+                f'INSERT INTO "{model.table}" ({names}) VALUES ({slots}) '
+                f"ON CONFLICT (id) DO UPDATE SET {changes}"
+            ),
             list(values.values()),
         )
 

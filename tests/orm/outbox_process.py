@@ -1,4 +1,7 @@
-"""A process of its own at an outbox. Arguments: what to do, kind and address of the database, and a number."""
+"""A process of its own at an outbox.
+
+Arguments: what to do, kind and address of the database, and a number.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ def create(outbox: SqlOutbox) -> None:
 
 
 def race(outbox: SqlOutbox, number: int) -> None:
-    """Write 100 tickets, and meanwhile take what there is: finish most, fail or give back the rest. Prints what it did."""
+    """Write 100 tickets, and meanwhile take what there is: finish most, fail or give back the rest.
+
+    Prints what it did.
+    """
     chance = random.Random(number)
     for turn in range(100):
         outbox.add("article", [f"{number}-{turn}"])

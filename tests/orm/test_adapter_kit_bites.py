@@ -1,4 +1,6 @@
-"""A contract that has never failed has not been tested: adapters broken on purpose, and the check that catches each."""
+"""A contract that has never failed has not been tested: adapters broken on purpose,
+and the check that catches each.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ CAUGHT_BY: dict[Any, str] = {}
 
 
 def caught_by(check: str) -> Callable[[Any], Any]:
-    """Register a mutant, of the adapter or of its harness, with the name of a check that fails on it."""
+    """Register a mutant, of the adapter or of its harness,
+    with the name of a check that fails on it.
+    """
 
     def register(mutant: Any) -> Any:
         CAUGHT_BY[mutant] = check
@@ -61,7 +65,9 @@ class OtherCapture(MiniKitAdapter):
 
     @cached_property
     def _capture(self):
-        return self.capture_class(self.execute, self.dialect, self.listens_to(), placeholder=self.placeholder)
+        return self.capture_class(
+            self.execute, self.dialect, self.listens_to(), placeholder=self.placeholder
+        )
 
 
 class OnlyEvents(MiniKitAdapter):
@@ -71,7 +77,7 @@ class OnlyEvents(MiniKitAdapter):
         super().__init__(*args, capture="events", **options)
 
 
-# --- when tickets are written --------------------------------------------------------------------------------------
+# --- when tickets are written ---------------------------------------------------------------------
 
 
 class Queueing(MiniKitAdapter):
@@ -144,7 +150,9 @@ class ConditionAskedWhenNoted(OnlyEvents):
     """A row that does not qualify any more is not noted, so it stays."""
 
     def changed(self, *instances, execute=None):
-        super().changed(*(each for each in instances if self.declaration.wants(each)), execute=execute)
+        super().changed(
+            *(each for each in instances if self.declaration.wants(each)), execute=execute
+        )
 
 
 @caught_by("nothing_is_indexed_before_the_commit")
@@ -199,7 +207,7 @@ class ErrorsRaisedIntoTheCommit(MiniKitAdapter):
         super().on_commit(work)
 
 
-# --- what triggers see ---------------------------------------------------------------------------------------------
+# --- what triggers see ----------------------------------------------------------------------------
 
 
 @caught_by("an_edit_of_another_field_costs_nothing")
@@ -212,7 +220,9 @@ class ListensToEverything(OtherCapture):
 class ForeignKeyMoveUnseen(OtherCapture):
     def listens_to(self):
         heard = watch(self)
-        return attrs.evolve(heard, columns=tuple(name for name in heard.columns if name != "author_id"))
+        return attrs.evolve(
+            heard, columns=tuple(name for name in heard.columns if name != "author_id")
+        )
 
 
 @caught_by("a_related_row_that_changes_reaches_its_own")
@@ -263,14 +273,19 @@ class HitsAreSetAsOthersAre(MiniKitAdapter):
 class OneStepIsEnough(OtherCapture):
     def listens_to(self):
         heard = watch(self)
-        return attrs.evolve(heard, related=tuple(each for each in heard.related if len(each.joins) < 2))
+        return attrs.evolve(
+            heard, related=tuple(each for each in heard.related if len(each.joins) < 2)
+        )
 
 
 @caught_by("a_change_in_the_parents_table_is_seen")
 class ParentsTableUnseen(OtherCapture):
     def listens_to(self):
         heard = watch(self)
-        return attrs.evolve(heard, related=tuple(each for each in heard.related if each.joins[0].table != "kit_media"))
+        return attrs.evolve(
+            heard,
+            related=tuple(each for each in heard.related if each.joins[0].table != "kit_media"),
+        )
 
 
 class OnlyTheNewAddress(OtherCapture):
@@ -280,7 +295,9 @@ class OnlyTheNewAddress(OtherCapture):
                 yield attrs.evolve(trigger, body=trigger.body[-1:])
 
 
-caught_by("a_row_that_changes_hands_leaves_the_old_ones")(type("TenantOfOldForgotten", (OnlyTheNewAddress,), {}))
+caught_by("a_row_that_changes_hands_leaves_the_old_ones")(
+    type("TenantOfOldForgotten", (OnlyTheNewAddress,), {})
+)
 caught_by("a_document_goes_with_its_key")(type("OldKeyForgotten", (OnlyTheNewAddress,), {}))
 
 
@@ -297,7 +314,9 @@ class ComparesAsTheCollationDoes(OtherCapture):
     class capture_class(Capture):
         def _own(self):
             for trigger in super()._own():
-                yield attrs.evolve(trigger, when=trigger.when.replace("COLLATE BINARY", "COLLATE NOCASE"))
+                yield attrs.evolve(
+                    trigger, when=trigger.when.replace("COLLATE BINARY", "COLLATE NOCASE")
+                )
 
 
 @caught_by("deleting_an_author_takes_its_articles_along")
@@ -314,7 +333,7 @@ class RelatedRowsHeardWhole(OtherCapture):
             return (attrs.evolve(each, when="") for each in super()._of_related(what, way, columns))
 
 
-# --- how tickets are worked off ------------------------------------------------------------------------------------
+# --- how tickets are worked off -------------------------------------------------------------------
 
 
 @caught_by("a_change_made_during_the_work_is_not_lost")
@@ -322,7 +341,13 @@ class DoneByAddress(OtherOutbox):
     class outbox(SqlOutbox):
         def done(self, tickets):
             for number in tickets:
-                self._execute(f"DELETE FROM {OUTBOX} WHERE row_key IN (SELECT row_key FROM {OUTBOX} WHERE id = ?)", [number])
+                self._execute(
+                    (
+                        f"DELETE FROM {OUTBOX} WHERE row_key IN (SELECT row_key "
+                        f"FROM {OUTBOX} WHERE id = ?)"
+                    ),
+                    [number],
+                )
 
 
 @caught_by("a_row_that_failed_is_tried_again")
@@ -331,7 +356,9 @@ class CursorAfterTheLastSeen(OtherOutbox):
         seen = 0
 
         def _claim(self, *args, **options):
-            tickets = [ticket for ticket in super()._claim(*args, **options) if ticket.number > self.seen]
+            tickets = [
+                ticket for ticket in super()._claim(*args, **options) if ticket.number > self.seen
+            ]
             self.seen = max((ticket.number for ticket in tickets), default=self.seen)
             return tickets
 
@@ -424,7 +451,10 @@ class PlacesForgotten(OtherOutbox):
     class outbox(SqlOutbox):
         def places(self, collection, keys):
             found = super().places(collection, keys)
-            return {key: dict([max(there.items(), key=lambda item: item[1])]) for key, there in found.items()}
+            return {
+                key: dict([max(there.items(), key=lambda item: item[1])])
+                for key, there in found.items()
+            }
 
 
 class Careless(MiniHarness):
@@ -451,13 +481,15 @@ class StampOfRemovalsIgnored(Careless):
             return super().remove(refs)
 
 
-# --- what of a row is indexed --------------------------------------------------------------------------------------
+# --- what of a row is indexed ---------------------------------------------------------------------
 
 
 @caught_by("soft_deleted_rows_leave_and_come_back")
 class SoftDeletedRowsKept(MiniKitAdapter):
     def document(self, key, instance):
-        return attrs.evolve(self.declaration, soft_delete=None).document(key, instance, self.read_metadata)
+        return attrs.evolve(self.declaration, soft_delete=None).document(
+            key, instance, self.read_metadata
+        )
 
 
 @caught_by("a_default_filter_hides_no_row")
@@ -483,7 +515,10 @@ class CompositeKeySwapped(MiniKitAdapter):
 class KeysOfDigitsAreNumbers(MiniKitAdapter):
     def inspect(self, model):
         table = super().inspect(model)
-        return attrs.evolve(table, key={name: lambda text: int(text) if text.isdigit() else text for name in table.key})
+        return attrs.evolve(
+            table,
+            key={name: lambda text: int(text) if text.isdigit() else text for name in table.key},
+        )
 
 
 @caught_by("a_uuid_is_a_key")
@@ -503,15 +538,19 @@ class OneOutboxForAll(MiniKitAdapter):
     database = "the database"
 
 
-# --- what search gives ---------------------------------------------------------------------------------------------
+# --- what search gives ----------------------------------------------------------------------------
 
 
 @caught_by("the_limit_is_filled_though_rows_are_gone")
 class LimitNotFilled(MiniKitAdapter):
     def search(self, query, *, limit=10, offset=0, **options):
-        found = self.core.search(query, limit=limit, offset=offset, collections=[self.declaration.collection])
+        found = self.core.search(
+            query, limit=limit, offset=offset, collections=[self.declaration.collection]
+        )
         live = self._live(found.hits)
-        return ModelResults(query, tuple(row for row, _ in live), tuple(hit for _, hit in live), found.mode)
+        return ModelResults(
+            query, tuple(row for row, _ in live), tuple(hit for _, hit in live), found.mode
+        )
 
 
 class Remembering(MiniKitAdapter):
@@ -520,7 +559,10 @@ class Remembering(MiniKitAdapter):
     searching = False
 
     def load(self, keys):
-        self.known = {**{self.key_of(row): row for row in super().load(keys)}, **getattr(self, "known", {})}
+        self.known = {
+            **{self.key_of(row): row for row in super().load(keys)},
+            **getattr(self, "known", {}),
+        }
         known = (self.known.get(self.key_text((key,))) for key in keys)
         return [row for row in known if row is not None] if self.searching else super().load(keys)
 
@@ -561,7 +603,7 @@ class FreshIgnored(MiniKitAdapter):
         return super().search(query, **options)
 
 
-# --- index and database know each other ----------------------------------------------------------------------------
+# --- index and database know each other -----------------------------------------------------------
 
 
 class Trusting(Hub):
@@ -608,7 +650,7 @@ class StampsWinAlways(OtherOutbox):
             return super()._process(wanted, limit, mode, until)
 
 
-# --- setting up and taking care ------------------------------------------------------------------------------------
+# --- setting up and taking care -------------------------------------------------------------------
 
 
 @caught_by("reindex_reaches_every_row")
@@ -719,7 +761,7 @@ class AlwaysUpToDate(MiniKitAdapter):
         return attrs.evolve(super().status(), waiting=0, oldest=None)
 
 
-# --- the proof -----------------------------------------------------------------------------------------------------
+# --- the proof ------------------------------------------------------------------------------------
 
 
 def opener(mutant: Any, folder: Path) -> Callable[[], MiniHarness]:
@@ -757,15 +799,25 @@ CAUGHT_BY_TREES = [
     mutant
     for mutant in CAUGHT_BY
     if mutant.__name__
-    in ("DoneByAddress", "StampIgnored", "BulkUnseen", "OldKeyForgotten", "RelatedRowsUnseen", "DeletesUnseen")
+    in (
+        "DoneByAddress",
+        "StampIgnored",
+        "BulkUnseen",
+        "OldKeyForgotten",
+        "RelatedRowsUnseen",
+        "DeletesUnseen",
+    )
 ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", CAUGHT_BY_TREES, ids=name_of)
-def test_random_trees_alone_catch_it(mutant: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_trees_alone_catch_it(
+    mutant: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unshrunk(count: int) -> settings:
         return settings(examples(count), phases=[Phase.generate])
 
-    monkeypatch.setattr(_adapter_trees, "examples", unshrunk)  # that it is caught matters here, not how shortly it is told
+    # That it is caught matters here, not how shortly it is told.
+    monkeypatch.setattr(_adapter_trees, "examples", unshrunk)
     assert failure(adapter_checks(trees=40)[-1], mutant, tmp_path)

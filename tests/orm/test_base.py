@@ -23,13 +23,16 @@ from semantic_core.testing import HashEmbedder
 class Shelf:
     """A database with authors and articles, and a core that keeps an index of the articles."""
 
-    def __init__(self, path: Path, *, embedder: Any = None, backfill: Any = None, **said: Any) -> None:
+    def __init__(
+        self, path: Path, *, embedder: Any = None, backfill: Any = None, **said: Any
+    ) -> None:
         self.db = db = Database(path / "app.db")
         self.core = SemanticCore(store="memory", embedder=embedder or HashEmbedder(), plugins=[])
         db.run("CREATE TABLE author (id INTEGER PRIMARY KEY, name TEXT)")
         db.run(
-            "CREATE TABLE article (id INTEGER PRIMARY KEY, title TEXT, content TEXT, stars INTEGER DEFAULT 0, "
-            "draft INTEGER DEFAULT 0, author_id INTEGER REFERENCES author (id) ON DELETE CASCADE)"
+            "CREATE TABLE article (id INTEGER PRIMARY KEY, title TEXT, content TEXT, "
+            "stars INTEGER DEFAULT 0, draft INTEGER DEFAULT 0, author_id INTEGER REFERENCES author "
+            "(id) ON DELETE CASCADE)"
         )
 
         class Author(Model):
@@ -38,7 +41,14 @@ class Shelf:
 
         class Article(Model):
             table = "article"
-            fields = {"id": int, "title": str, "content": str, "stars": int, "draft": int, "author_id": int}
+            fields = {
+                "id": int,
+                "title": str,
+                "content": str,
+                "stars": int,
+                "draft": int,
+                "author_id": int,
+            }
             links = {"author": (Author, "author_id", "id")}
             search = SemanticIndex(
                 **{
@@ -80,7 +90,9 @@ def test_a_saved_row_is_found_and_comes_back_as_an_instance(shelf: Shelf) -> Non
     assert found[0].search_hit is found.hits[0]
     assert found[0].search_hit.metadata == {"author": 3, "author.name": "Ann"}
     assert [row.id for row in shelf.Article.search("block file", where={"author": 3})] == [1]
-    assert [row.id for row in shelf.Article.search("block file", where={"author": shelf.Author(id=3)})] == [1]
+    assert [
+        row.id for row in shelf.Article.search("block file", where={"author": shelf.Author(id=3)})
+    ] == [1]
 
 
 def test_what_is_rolled_back_was_never_there(shelf: Shelf) -> None:
@@ -97,7 +109,10 @@ def test_what_is_rolled_back_was_never_there(shelf: Shelf) -> None:
 
 
 def test_bulk_and_raw_statements_are_seen(shelf: Shelf) -> None:
-    shelf.db.run("INSERT INTO article (id, title, content) VALUES (1, 'a', 'one'), (2, 'b', 'two'), (3, 'c', 'three')")
+    shelf.db.run(
+        "INSERT INTO article (id, title, content) VALUES (1, 'a', 'one'), (2, 'b', "
+        "'two'), (3, 'c', 'three')"
+    )
     shelf.db.run("UPDATE article SET content = content || '!' WHERE id < 3")
     shelf.db.run("DELETE FROM article WHERE id = 2")
     shelf.db.run("UPDATE article SET id = 9 WHERE id = 3")
@@ -163,7 +178,11 @@ def test_verify_finds_what_went_by_unseen_and_repair_mends_it(shelf: Shelf) -> N
     shelf.db.run("INSERT INTO article (id, title, content) VALUES (7, 'new', 'row')")
     found = shelf.Article.search.verify()
     assert (found.rows, found.missing, found.stale, found.ghosts) == (5, 1, 1, 1)
-    assert sorted(found.keys) == [("ghosts", "article/1"), ("missing", "article/7"), ("stale", "article/2")]
+    assert sorted(found.keys) == [
+        ("ghosts", "article/1"),
+        ("missing", "article/7"),
+        ("stale", "article/2"),
+    ]
     shelf.Article.search.repair()
     assert shelf.Article.search.verify().sound
 
@@ -195,7 +214,11 @@ def test_an_embedder_that_is_away_stops_nothing(tmp_path: Path) -> None:
 
 
 def test_a_failing_row_waits_alone_and_is_listed(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, source_fields=["title", lambda row: 10 // row.stars and row.content], watch_fields=None)
+    shelf = Shelf(
+        tmp_path,
+        source_fields=["title", lambda row: 10 // row.stars and row.content],
+        watch_fields=None,
+    )
     shelf.Article.create(id=1, title="bad", content="divides by nothing", stars=0)
     shelf.Article.create(id=2, title="good", content="fine", stars=1)
     assert set(shelf.indexed()) == {"2"}
@@ -237,7 +260,9 @@ def test_a_field_that_is_not_there_is_told_with_the_nearest(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("path", ["shout", "author.shout", "author.nothing.name"])
-def test_what_triggers_cannot_watch_has_to_be_named(tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_triggers_cannot_watch_has_to_be_named(
+    tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Model, "shout", property(lambda row: row.title.upper()), raising=False)
     with pytest.raises(ConfigError, match=f"Article.{path} is no column.*watch_fields"):
         Shelf(tmp_path, metadata_fields=[path], watch_fields=None, condition=None)
@@ -249,7 +274,15 @@ def test_a_where_names_metadata_fields_only(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"limit": 0}, {"limit": "5"}, {"limit": True}, {"limit": None}, {"offset": -1}, {"offset": "1"}]
+    "wrong",
+    [
+        {"limit": 0},
+        {"limit": "5"},
+        {"limit": True},
+        {"limit": None},
+        {"offset": -1},
+        {"offset": "1"},
+    ],
 )
 def test_a_limit_that_is_none_is_refused(shelf: Shelf, wrong: Any) -> None:
     with pytest.raises(InputError, match=f"{next(iter(wrong))} must be a whole number"):
@@ -344,13 +377,20 @@ def test_an_index_bound_to_another_core_leaves_the_first_one(shelf: Shelf) -> No
 def test_an_index_may_join_and_leave_while_others_are_worked_off(shelf: Shelf) -> None:
     hub = shelf.adapters[0].hub
     going_through = hub.adapters.items()
-    other = shelf.core.bind(shelf.Article, adapter=MiniAdapter, name="other", source_fields=["title"], sync="manual")
-    assert set(dict(going_through)) == {"article"} and set(hub.adapters) == {"article", "article.other"}
+    other = shelf.core.bind(
+        shelf.Article, adapter=MiniAdapter, name="other", source_fields=["title"], sync="manual"
+    )
+    assert set(dict(going_through)) == {"article"} and set(hub.adapters) == {
+        "article",
+        "article.other",
+    }
     hub.leave(other)
     assert set(hub.adapters) == {"article"}
 
 
-def test_a_closed_core_hears_no_more_commits(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_closed_core_hears_no_more_commits(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
     shelf.core.close()
     shelf.Article.create(id=1, title="a", content="one")
     assert not caplog.records
@@ -366,7 +406,9 @@ def test_a_row_of_a_title_only_is_found_by_it(shelf: Shelf) -> None:
 
 def note_model(db: Database, name: str = "Note") -> Any:
     """A model without an index, as another package may have it, and its table."""
-    model: Any = type(name, (Model,), {"table": name.lower(), "fields": {"id": int, "body": str}, "db": db})
+    model: Any = type(
+        name, (Model,), {"table": name.lower(), "fields": {"id": int, "body": str}, "db": db}
+    )
     db.run(f"CREATE TABLE {name.lower()} (id INTEGER PRIMARY KEY, body TEXT)")
     return model
 
@@ -431,8 +473,12 @@ class Sharing(MiniAdapter):
 
 
 @pytest.mark.parametrize(("children", "wanted"), [(None, "PO"), (True, "PJO"), (False, "P")])
-def test_which_children_have_an_index_of_their_own(tmp_path: Path, children: Any, wanted: str) -> None:
-    """P is the parent, J has its rows in the parent's table too, O has a table of its own and nothing of the parent's."""
+def test_which_children_have_an_index_of_their_own(
+    tmp_path: Path, children: Any, wanted: str
+) -> None:
+    """P is the parent, J has its rows in the parent's table too,
+    O has a table of its own and nothing of the parent's.
+    """
     db = Database(tmp_path / "app.db")
 
     class P(Model):
@@ -459,7 +505,9 @@ def test_which_children_have_an_index_of_their_own(tmp_path: Path, children: Any
         if model.__name__ in wanted:
             assert model.search.model is model
         else:
-            with pytest.raises(ConfigError, match=r"no index of its own: its rows are found through P\.search"):
+            with pytest.raises(
+                ConfigError, match=r"no index of its own: its rows are found through P\.search"
+            ):
                 model.search("loops")
 
 
@@ -489,7 +537,9 @@ def test_children_are_true_false_or_none() -> None:
         SemanticIndex(["body"], children="all")  # type: ignore[arg-type]
 
 
-def test_a_restored_database_is_noticed_while_another_thread_has_the_comparison_of_rows(tmp_path: Path) -> None:
+def test_a_restored_database_is_noticed_while_another_thread_has_the_comparison_of_rows(
+    tmp_path: Path,
+) -> None:
     shelf = Shelf(tmp_path, backfill="off")  # so that no thread notices it first
     shelf.Article.create(id=1, title="Kept", content="is in the copy")
     with closing(sqlite3.connect(":memory:")) as copy:
@@ -505,7 +555,9 @@ def test_a_restored_database_is_noticed_while_another_thread_has_the_comparison_
 
 
 @pytest.mark.parametrize("when", ["never made", "dropped"])
-def test_an_index_without_a_table_keeps_no_other_from_being_compared(tmp_path: Path, when: str) -> None:
+def test_an_index_without_a_table_keeps_no_other_from_being_compared(
+    tmp_path: Path, when: str
+) -> None:
     db = Database(tmp_path / "app.db")
 
     class First(Model):

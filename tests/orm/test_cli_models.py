@@ -1,4 +1,6 @@
-"""The command line of an application's models: how far an index is behind, and what brings it up again."""
+"""The command line of an application's models: how far an index is behind,
+and what brings it up again.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,11 @@ class Application:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.name = f"app_{folder.name.replace('-', '_')}"
-        source = APP.format(folder=str(Path(__file__).parent), path=str(folder / "app.db"), index=str(folder / "index.db"))
+        source = APP.format(
+            folder=str(Path(__file__).parent),
+            path=str(folder / "app.db"),
+            index=str(folder / "index.db"),
+        )
         (folder / f"{self.name}.py").write_text(textwrap.dedent(source))
 
     def run(self, *arguments: str) -> Result:
@@ -92,7 +98,10 @@ def test_a_change_that_was_given_up_is_listed_retried_and_dropped(application: A
     application.write("INSERT INTO note VALUES (1, 'one', 0)")
     assert application.run("worker", "--once").exit_code == 1
     status = application.run("outbox", "status")
-    assert status.exit_code == 1 and "given up: note/1 after 1 attempt: ZeroDivisionError" in status.stderr
+    assert (
+        status.exit_code == 1
+        and "given up: note/1 after 1 attempt: ZeroDivisionError" in status.stderr
+    )
     assert application.json("outbox", "retry") == {"retried": 1}
     application.write("UPDATE note SET size = 1")
     assert application.run("worker", "--once").exit_code == 0
@@ -131,16 +140,23 @@ def test_an_application_that_cannot_be_found_is_one_clear_line(app: str, said: s
 
 WRONG = {
     "1 / 0": ("cannot be imported: ZeroDivisionError: division by zero", "line 4"),
-    "import no_such_library": ("cannot be imported: ModuleNotFoundError: No module named 'no_such_library'", "line 4"),
+    "import no_such_library": (
+        "cannot be imported: ModuleNotFoundError: No module named 'no_such_library'",
+        "line 4",
+    ),
     "def (": ("cannot be imported: SyntaxError", "line 4"),
-    "from json import nothing_at_all": ("cannot be imported: ImportError: cannot import name 'nothing_at_all'", "line 4"),
+    "from json import nothing_at_all": (
+        "cannot be imported: ImportError: cannot import name 'nothing_at_all'",
+        "line 4",
+    ),
     "import json; json.loads('x')": ("cannot be imported: JSONDecodeError", "line 4"),
     "class ImproperlyConfigured(Exception): pass\nraise ImproperlyConfigured('no settings')": (
         "no settings",
         "django.setup()",
     ),
     "def core(): return {}['core']": ("fails when it is called: KeyError: 'core'", "line 4"),
-    "from semantic_core.errors import ConfigError\nraise ConfigError('No table yet.', hint='Migrate.')": (
+    "from semantic_core.errors import ConfigError\n"
+    "raise ConfigError('No table yet.', hint='Migrate.')": (
         "error: No table yet.",
         "Migrate.",
     ),
@@ -148,8 +164,12 @@ WRONG = {
 
 
 @pytest.mark.parametrize("line", WRONG)
-def test_a_mistake_in_the_application_is_told_as_its_own(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error, and the line of the application it comes from; never a request to report it here."""
+def test_a_mistake_in_the_application_is_told_as_its_own(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error, and the line of the application it comes from;
+    never a request to report it here.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     module = f"wrong_{abs(hash((line, tmp_path.name)))}"
@@ -161,7 +181,9 @@ def test_a_mistake_in_the_application_is_told_as_its_own(line: str, tmp_path: Pa
         assert part in said
 
 
-def test_a_traceback_of_the_application_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_traceback_of_the_application_can_be_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SEMANTIC_CORE_DEBUG", "1")
     (tmp_path / "wrong_with_traceback.py").write_text("import json\njson.loads('x')\n")
@@ -192,7 +214,9 @@ def test_a_worker_ends_at_sigterm_and_leaves_nothing_half_done(application: Appl
         f"{application.name}:core",
     ]
     environment = {**os.environ, "PYTHONPATH": str(application.folder)}
-    worker = subprocess.Popen(command, cwd=application.folder, env=environment, stderr=subprocess.PIPE, text=True)
+    worker = subprocess.Popen(
+        command, cwd=application.folder, env=environment, stderr=subprocess.PIPE, text=True
+    )
     try:
         application.write("INSERT INTO note VALUES (1, 'one', 1)")
         for _ in range(200):

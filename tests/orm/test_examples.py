@@ -53,7 +53,10 @@ def test_a_flask_application_finds_what_it_took_in(folder: Path) -> None:
     app = imported("flask_app").create_app()
     client = app.test_client()
     for title, content in ARTICLES.items():
-        assert client.post("/articles", query_string={"title": title, "content": content}).status_code == 200
+        assert (
+            client.post("/articles", query_string={"title": title, "content": content}).status_code
+            == 200
+        )
     found = client.get("/search", query_string={"q": "how to repeat something"}).json
     assert found[0]["title"] == "Loops" and len(found) == 2
     app.core.close()
@@ -72,7 +75,9 @@ found = client.get("/search", {{"q": "how to repeat something"}}).json()
 assert found[0]["title"] == "Loops" and len(found) == 2, found
 django_app.core.close()
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
 
 

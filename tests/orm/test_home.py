@@ -1,4 +1,6 @@
-"""Where an index lies that nobody gave a place: beside the application's package, not in the working folder."""
+"""Where an index lies that nobody gave a place: beside the application's package,
+not in the working folder.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def model_of(module: str) -> Any:
     return type("Note", (), {"__module__": module})
 
 
-def test_it_is_the_folder_the_top_package_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_the_folder_the_top_package_stands_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for place in ("home_a", "home_a/models", "home_b"):
         (tmp_path / place).mkdir()
         if place != "home_b":  # a package without __init__.py
@@ -43,13 +47,22 @@ def test_models_of_installed_packages_alone_want_a_place() -> None:
 
 def test_a_script_has_it_beside_itself(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(
-        "from semantic_core.orm import project_folder\nclass Note: pass\nprint(project_folder([Note]))\n"
+        "from semantic_core.orm import project_folder\nclass Note: pass\n"
+        "print(project_folder([Note]))\n"
     )
-    done = subprocess.run([sys.executable, str(tmp_path / "script.py")], cwd="/", capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py")],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.strip() == str(tmp_path)
 
 
-def test_what_is_bound_without_a_core_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_bound_without_a_core_lies_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delenv("SEMANTIC_CORE_PATH", raising=False)
     monkeypatch.setenv("SEMANTIC_CORE_EMBEDDER", "none")

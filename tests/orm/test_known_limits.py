@@ -1,4 +1,6 @@
-"""The page of known limits says what the harnesses say, and no check is skipped without a row on it."""
+"""The page of known limits says what the harnesses say,
+and no check is skipped without a row on it.
+"""
 
 from __future__ import annotations
 
@@ -29,19 +31,26 @@ def test_every_harness_of_this_repository_is_on_the_page() -> None:
 
 def test_a_limit_of_several_adapters_is_one_row() -> None:
     limit = Limit("It has none.", "Use a | b.")
-    table = limits_table({"A on SQLite": {Capability.BULK: limit}, "B": {Capability.BULK: limit}, "C": {}})
+    table = limits_table(
+        {"A on SQLite": {Capability.BULK: limit}, "B": {Capability.BULK: limit}, "C": {}}
+    )
     assert table.splitlines()[2:] == ["| `BULK` | A on SQLite, B | It has none. | Use a \\| b. |"]
 
 
 def test_limits_are_read_without_running_the_harness() -> None:
-    source = "import no_such_orm\nLIMITS = {Capability.EVENTS: Limit('No events.', 'Use triggers.')}\n"
+    source = (
+        "import no_such_orm\nLIMITS = {Capability.EVENTS: Limit('No events.', 'Use triggers.')}\n"
+    )
     assert own_limits(source) == {Capability.EVENTS: Limit("No events.", "Use triggers.")}
     assert own_limits("x = 1") == {}
 
 
 def test_a_check_is_skipped_with_the_reason_of_the_limit(tmp_path: Path) -> None:
     class Limited(MiniHarness):
-        limits = {**MiniHarness.limits, Capability.BULK: Limit("It writes row by row.", "Write row by row.")}
+        limits = {
+            **MiniHarness.limits,
+            Capability.BULK: Limit("It writes row by row.", "Write row by row."),
+        }
 
     (check,) = (each for each in adapter_checks() if str(each) == "rows_inserted_in_bulk_are_seen")
     with pytest.raises(SkipTest, match=r"^BULK: It writes row by row\.$"):

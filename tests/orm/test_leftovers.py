@@ -1,4 +1,6 @@
-"""What an index that is gone leaves behind: shown, and taken away; at once where its table is gone too."""
+"""What an index that is gone leaves behind: shown, and taken away;
+at once where its table is gone too.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def model(db: Database, name: str, *, indexed: bool = True) -> Any:
 
 def start(db: Database, core: SemanticCore, *models: Any) -> Any:
     """A process of that version: its models alone are declared."""
-    SemanticIndex._declared[:] = [entry for entry in SemanticIndex._declared if entry[0]() in models]
+    SemanticIndex._declared[:] = [
+        entry for entry in SemanticIndex._declared if entry[0]() in models
+    ]
     for _, _, index in SemanticIndex._declared:
         index._bound.clear()
     db.committed.clear()
@@ -68,10 +72,14 @@ def start(db: Database, core: SemanticCore, *models: Any) -> Any:
 
 
 def triggers_on(db: Database, table: str) -> int:
-    return db.run("SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", [table])[0][0]
+    return db.run(
+        "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", [table]
+    )[0][0]
 
 
-def test_a_renamed_table_takes_its_index_along_and_leaves_nothing(db: Database, core: SemanticCore) -> None:
+def test_a_renamed_table_takes_its_index_along_and_leaves_nothing(
+    db: Database, core: SemanticCore
+) -> None:
     note = model(db, "note")
     start(db, core, note)
     note.create(id=1, body="lion")
@@ -84,7 +92,9 @@ def test_a_renamed_table_takes_its_index_along_and_leaves_nothing(db: Database, 
     assert db.run("SELECT count(*) FROM semantic_outbox") == [(0,)]
 
 
-def test_a_dropped_table_takes_everything_of_its_index_along(db: Database, core: SemanticCore) -> None:
+def test_a_dropped_table_takes_everything_of_its_index_along(
+    db: Database, core: SemanticCore
+) -> None:
     note, other = model(db, "note"), model(db, "other")
     start(db, core, note, other)
     note.create(id=1, body="lion")
@@ -153,7 +163,9 @@ def core():
 """
 
 
-def test_the_command_line_shows_and_forgets_what_is_left(db: Database, tmp_path: Path, monkeypatch: Any) -> None:
+def test_the_command_line_shows_and_forgets_what_is_left(
+    db: Database, tmp_path: Path, monkeypatch: Any
+) -> None:
     index = str(tmp_path / "index.db")
     note = model(db, "note")
     with SemanticCore(store="sqlite", embedder=HashEmbedder(), path=index) as core:

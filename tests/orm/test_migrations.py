@@ -1,4 +1,6 @@
-"""Which statements triggers make way for, what Alembic is told, and what a trigger does without its outbox."""
+"""Which statements triggers make way for, what Alembic is told,
+and what a trigger does without its outbox.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,15 @@ from semantic_core.orm.migrations import (
 from semantic_core.orm.outbox import SqlOutbox
 from semantic_core.orm.triggers import Capture
 
-TABLE = Table(name="article", key={"id": int}, columns={name: name for name in ("id", "title", "author_id")})
-WATCH = Watch("article", TABLE, ("title",), related=(RelatedWatch((Join("author", "author_id", "id"),), ("name",)),))
+TABLE = Table(
+    name="article", key={"id": int}, columns={name: name for name in ("id", "title", "author_id")}
+)
+WATCH = Watch(
+    "article",
+    TABLE,
+    ("title",),
+    related=(RelatedWatch((Join("author", "author_id", "id"),), ("name",)),),
+)
 SCHEMA = (
     "CREATE TABLE author (id INTEGER PRIMARY KEY, name VARCHAR(40))",
     "CREATE TABLE article (id INTEGER PRIMARY KEY, title VARCHAR(40), author_id INTEGER)",
@@ -67,7 +76,9 @@ def site(request: pytest.FixtureRequest, open_database: Any) -> Any:
     outbox.create()
     capture = Capture(connection.run, database.dialect, WATCH)
     capture.install()
-    return SimpleNamespace(connection=connection, dialect=database.dialect, outbox=outbox, capture=capture)
+    return SimpleNamespace(
+        connection=connection, dialect=database.dialect, outbox=outbox, capture=capture
+    )
 
 
 @pytest.mark.parametrize("sql", MAKE_WAY)
@@ -86,7 +97,9 @@ def test_they_stay_for_any_other_statement(site: Any, sql: str) -> None:
 def test_only_changes_of_tables_that_are_not_ours_bring_them_back(site: Any) -> None:
     assert make_way("DROP TABLE author", site.connection.run, site.dialect)
     site.capture.install()
-    assert not make_way("DROP TABLE semantic_outbox", site.connection.run, site.dialect), "init_database does that"
+    assert not make_way("DROP TABLE semantic_outbox", site.connection.run, site.dialect), (
+        "init_database does that"
+    )
     assert changes_tables("DROP TABLE author")
     assert not changes_tables("DROP TABLE semantic_outbox")
 
@@ -95,12 +108,18 @@ def test_all_triggers_are_found_with_their_table_and_removed(site: Any) -> None:
     found = triggers(site.connection.run, site.dialect)
     assert {each.name for each in found} == site.capture.there()
     assert {each.table for each in found} == {"article", "author"}
-    assert sorted(remove_triggers(site.connection.run, site.dialect)) == sorted(each.name for each in found)
+    assert sorted(remove_triggers(site.connection.run, site.dialect)) == sorted(
+        each.name for each in found
+    )
     assert remove_triggers(site.connection.run, site.dialect) == []
 
 
-def test_a_trigger_whose_outbox_is_gone_fails_no_write_and_goes_on_when_it_is_back(site: Any) -> None:
-    """Whoever dropped it, and however; SQLite has no way to say so, and there the triggers have to go first."""
+def test_a_trigger_whose_outbox_is_gone_fails_no_write_and_goes_on_when_it_is_back(
+    site: Any,
+) -> None:
+    """Whoever dropped it, and however; SQLite has no way to say so,
+    and there the triggers have to go first.
+    """
     if site.dialect == "sqlite":
         pytest.skip("see make_way")
     site.connection.execute("DROP TABLE semantic_outbox")
@@ -133,4 +152,6 @@ def test_alembic_is_told_to_leave_our_tables_and_their_indexes_alone() -> None:
     assert not include_object(ours, "semantic_state", "table", True, None)
     assert not include_object(index, "x", "index", True, None)
     assert include_object(yours, "article", "table", True, None)
-    assert include_object(ours, "semantic_state", "table", False, None), "a model of yours may be called anything"
+    assert include_object(ours, "semantic_state", "table", False, None), (
+        "a model of yours may be called anything"
+    )

@@ -1,4 +1,6 @@
-"""Tickets live in the application's transactions, belong to one worker at a time, and come back until they are done."""
+"""Tickets live in the application's transactions, belong to one worker at a time,
+and come back until they are done.
+"""
 
 from __future__ import annotations
 
@@ -62,14 +64,16 @@ def connection(kept: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def outbox(kept: Any, connection: Any, clock: Clock) -> SqlOutbox:
-    return outbox_on(connection, kept.dialect, clock=clock, random=lambda: 1.0, lease=60.0, max_attempts=3)
+    return outbox_on(
+        connection, kept.dialect, clock=clock, random=lambda: 1.0, lease=60.0, max_attempts=3
+    )
 
 
 def keys(outbox: SqlOutbox, limit: int = 100) -> list[str]:
     return [ticket.key for ticket in outbox.claim(limit)]
 
 
-# --- the tables -----------------------------------------------------------------------------------------------------------
+# --- the tables -----------------------------------------------------------------------------------
 
 
 def test_it_keeps_the_contract_of_an_outbox(outbox: SqlOutbox) -> None:
@@ -117,13 +121,15 @@ def test_an_unknown_dialect_is_refused() -> None:
         SqlOutbox(lambda sql, params: [], "oracle")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("wrong", [{"lease": 0}, {"max_attempts": 0}, {"base_delay": -1}, {"max_delay": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"lease": 0}, {"max_attempts": 0}, {"base_delay": -1}, {"max_delay": -1}]
+)
 def test_settings_nobody_can_mean_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError):
         SqlOutbox(lambda sql, params: [], "sqlite", **wrong)  # type: ignore[arg-type]
 
 
-# --- within transactions --------------------------------------------------------------------------------------------------
+# --- within transactions --------------------------------------------------------------------------
 
 
 def test_a_rollback_takes_the_ticket_along(kept: Any, outbox: SqlOutbox, connection: Any) -> None:
@@ -133,7 +139,9 @@ def test_a_rollback_takes_the_ticket_along(kept: Any, outbox: SqlOutbox, connect
     assert keys(outbox) == []
 
 
-def test_a_rolled_back_savepoint_takes_its_tickets_along(outbox: SqlOutbox, connection: Any) -> None:
+def test_a_rolled_back_savepoint_takes_its_tickets_along(
+    outbox: SqlOutbox, connection: Any
+) -> None:
     with connection.transaction():
         outbox.add("article", ["before"])
         connection.execute("SAVEPOINT one")
@@ -143,7 +151,9 @@ def test_a_rolled_back_savepoint_takes_its_tickets_along(outbox: SqlOutbox, conn
     assert keys(outbox) == ["before", "after"]
 
 
-def test_a_ticket_is_not_seen_before_its_commit(kept: Any, outbox: SqlOutbox, connection: Any) -> None:
+def test_a_ticket_is_not_seen_before_its_commit(
+    kept: Any, outbox: SqlOutbox, connection: Any
+) -> None:
     other = outbox_on(kept.connect(), kept.dialect)
     connection.execute("BEGIN")
     outbox.add("article", ["1"])
@@ -153,7 +163,9 @@ def test_a_ticket_is_not_seen_before_its_commit(kept: Any, outbox: SqlOutbox, co
     assert keys(other) == ["1"]
 
 
-def test_a_ticket_may_be_written_by_the_transaction_of_another_connection(kept: Any, outbox: SqlOutbox) -> None:
+def test_a_ticket_may_be_written_by_the_transaction_of_another_connection(
+    kept: Any, outbox: SqlOutbox
+) -> None:
     other = kept.connect()
     other.execute("BEGIN")
     outbox.add("article", ["1"], execute=other.run)
@@ -162,7 +174,9 @@ def test_a_ticket_may_be_written_by_the_transaction_of_another_connection(kept: 
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "mysql"])
-def test_an_open_transaction_of_the_application_blocks_no_worker(open_database: Any, kind: str) -> None:
+def test_an_open_transaction_of_the_application_blocks_no_worker(
+    open_database: Any, kind: str
+) -> None:
     database = open_database(kind)
     connection = database.connect()
     outbox = outbox_on(connection, database.dialect)
@@ -183,14 +197,16 @@ def test_an_open_transaction_of_the_application_blocks_no_worker(open_database: 
     assert sorted(keys(outbox)) == ["2", "3"]
 
 
-# --- taking ---------------------------------------------------------------------------------------------------------------
+# --- taking ---------------------------------------------------------------------------------------
 
 
 def test_a_worker_gets_the_collections_it_asks_for(outbox: SqlOutbox) -> None:
     outbox.add("article", ["1"])
     outbox.add("comment", ["2"])
     outbox.add("author", ["3"])
-    assert {ticket.collection for ticket in outbox.claim(10, collections=["comment", "author"])} == {"comment", "author"}
+    assert {
+        ticket.collection for ticket in outbox.claim(10, collections=["comment", "author"])
+    } == {"comment", "author"}
     assert outbox.claim(10, collections=[]) == []
     assert keys(outbox) == ["1"]
 
@@ -208,7 +224,9 @@ def test_addresses_come_back_as_they_were_written(outbox: SqlOutbox) -> None:
     outbox.add("odd 'col%s?\\", odd, "te'nant ü")
     tickets = outbox.claim(10)
     assert [ticket.key for ticket in tickets] == odd
-    assert {(ticket.collection, ticket.tenant) for ticket in tickets} == {("odd 'col%s?\\", "te'nant ü")}
+    assert {(ticket.collection, ticket.tenant) for ticket in tickets} == {
+        ("odd 'col%s?\\", "te'nant ü")
+    }
 
 
 def test_taken_as_refs_whole_tables_are_left_and_bad_keys_fail(outbox: SqlOutbox) -> None:
@@ -244,8 +262,12 @@ def test_nothing_to_do_is_fine(outbox: SqlOutbox) -> None:
     assert outbox.claim(5) == []
 
 
-def test_what_is_taken_later_has_the_larger_number_even_if_it_was_written_by_an_older_transaction(engine: Any) -> None:
-    """Else the work of a ticket whose transaction began first and ended last would count as older than what it follows."""
+def test_what_is_taken_later_has_the_larger_number_even_if_it_was_written_by_an_older_transaction(
+    engine: Any,
+) -> None:
+    """Else the work of a ticket whose transaction began first and ended last would count as older
+    than what it follows.
+    """
     outbox = outbox_on(engine.connect(), engine.dialect)
     outbox.create()
     slow, quick = engine.connect(), engine.connect()
@@ -264,7 +286,7 @@ def test_what_is_taken_later_has_the_larger_number_even_if_it_was_written_by_an_
     assert first[0].number < second[0].number
 
 
-# --- leases, failures -----------------------------------------------------------------------------------------------------
+# --- leases, failures -----------------------------------------------------------------------------
 
 
 def test_the_tickets_of_a_lost_worker_come_back(outbox: SqlOutbox, clock: Clock) -> None:
@@ -276,7 +298,9 @@ def test_the_tickets_of_a_lost_worker_come_back(outbox: SqlOutbox, clock: Clock)
     assert keys(outbox) == ["1"]
 
 
-def test_a_worker_that_was_given_up_cannot_undo_what_follows(outbox: SqlOutbox, clock: Clock) -> None:
+def test_a_worker_that_was_given_up_cannot_undo_what_follows(
+    outbox: SqlOutbox, clock: Clock
+) -> None:
     outbox.add("article", ["1"])
     late = [ticket.number for ticket in outbox.claim(10)]
     clock.now += 61
@@ -294,9 +318,17 @@ def test_given_back_it_can_be_taken_at_once_and_no_failure_is_counted(outbox: Sq
     assert outbox.status()["article"].aborted == 0
 
 
-def test_a_pause_doubles_with_each_failure_up_to_a_limit(kept: Any, connection: Any, clock: Clock) -> None:
+def test_a_pause_doubles_with_each_failure_up_to_a_limit(
+    kept: Any, connection: Any, clock: Clock
+) -> None:
     outbox = outbox_on(
-        connection, kept.dialect, clock=clock, random=lambda: 1.0, base_delay=10, max_delay=30, max_attempts=9
+        connection,
+        kept.dialect,
+        clock=clock,
+        random=lambda: 1.0,
+        base_delay=10,
+        max_delay=30,
+        max_attempts=9,
     )
     outbox.add("article", ["1"])
     for pause in (10, 20, 30, 30):
@@ -322,7 +354,9 @@ def test_tickets_that_fail_together_each_count_one_failure(outbox: SqlOutbox, cl
 
 def test_pauses_are_spread(engine: Any, clock: Clock) -> None:
     spread = iter([0.25, 0.75])
-    outbox = outbox_on(engine.connect(), engine.dialect, clock=clock, random=lambda: next(spread), base_delay=100)
+    outbox = outbox_on(
+        engine.connect(), engine.dialect, clock=clock, random=lambda: next(spread), base_delay=100
+    )
     outbox.create()
     outbox.add("article", ["1", "2"])
     first, second = outbox.claim(10)
@@ -340,12 +374,19 @@ def fail_for_good(outbox: SqlOutbox, clock: Clock, reason: str = "poison") -> No
         clock.now += 601
 
 
-def test_after_the_last_try_a_ticket_is_aborted_kept_and_listed(outbox: SqlOutbox, clock: Clock) -> None:
+def test_after_the_last_try_a_ticket_is_aborted_kept_and_listed(
+    outbox: SqlOutbox, clock: Clock
+) -> None:
     outbox.add("article", ["1"], "acme")
     fail_for_good(outbox, clock, "poison 'quoted' %s " + "x" * 600)
     outbox.add("article", ["2"])
     (aborted,) = outbox.aborted()
-    assert (aborted.collection, aborted.key, aborted.tenant, aborted.attempts) == ("article", "1", "acme", 3)
+    assert (aborted.collection, aborted.key, aborted.tenant, aborted.attempts) == (
+        "article",
+        "1",
+        "acme",
+        3,
+    )
     assert aborted.error == ("poison 'quoted' %s " + "x" * 600)[:500]
     assert abs(aborted.created_at - time.time()) < 60
     assert outbox.status()["article"].aborted == 1
@@ -377,7 +418,9 @@ def test_aborted_tickets_are_tried_again_when_asked(outbox: SqlOutbox, clock: Cl
     assert [ticket.attempts for ticket in outbox.aborted() if ticket.key == "1"] == [3]
 
 
-def test_aborted_tickets_are_dropped_when_asked_and_no_others(outbox: SqlOutbox, clock: Clock) -> None:
+def test_aborted_tickets_are_dropped_when_asked_and_no_others(
+    outbox: SqlOutbox, clock: Clock
+) -> None:
     outbox.add("article", ["1"])
     fail_for_good(outbox, clock)
     outbox.add("article", ["2"])
@@ -417,7 +460,7 @@ def test_the_status_counts_each_ticket_once(outbox: SqlOutbox, clock: Clock) -> 
     assert len(taken) == 1
 
 
-# --- several at once ------------------------------------------------------------------------------------------------------
+# --- several at once ------------------------------------------------------------------------------
 
 
 def test_two_workers_never_get_the_same_ticket(kept: Any, outbox: SqlOutbox) -> None:
@@ -447,7 +490,9 @@ def test_processes_that_write_take_and_fail_lose_nothing_and_double_nothing(engi
     outbox.create()
     command = [sys.executable, str(WORKER), "race", engine.kind, engine.address]
     running = [
-        subprocess.Popen([*command, str(number)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, str(number)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for number in range(4)
     ]
     ends = [(*process.communicate(), process.returncode) for process in running]
@@ -457,19 +502,25 @@ def test_processes_that_write_take_and_fail_lose_nothing_and_double_nothing(engi
     assert sorted(found) == sorted(f"{number}-{turn}" for number in range(4) for turn in range(100))
 
 
-# --- backfill, places, state ----------------------------------------------------------------------------------------------
+# --- backfill, places, state ----------------------------------------------------------------------
 
 
 KEYS: list[tuple[str, list[Any], Any]] = [
     ("BIGINT", [2, 10, 9, 9_007_199_254_740_993, 1, 9_007_199_254_740_992], int),
     ("VARCHAR(60)", ["b", "a", "it's %s ? \\", "10", "9", "é"], str),
-    ("DATE", ["2024-01-02", "2024-01-10", "2023-12-31", "2024-02-01", "2025-01-01", "2024-01-03"], str),
+    (
+        "DATE",
+        ["2024-01-02", "2024-01-10", "2023-12-31", "2024-02-01", "2025-01-01", "2024-01-03"],
+        str,
+    ),
 ]
 PAGES = {None: 1, 1: 7, 4: 2, 6: 2}
 
 
 def _insert(connection: Any, engine: Any, name: str, *values: Any) -> None:
-    shown = ", ".join("NULL" if value is None else "'" + _escaped(engine, str(value)) + "'" for value in values)
+    shown = ", ".join(
+        "NULL" if value is None else "'" + _escaped(engine, str(value)) + "'" for value in values
+    )
     connection.execute(f"INSERT INTO {name} VALUES ({shown})")
 
 
@@ -487,7 +538,9 @@ def test_rows_with_composite_and_binary_keys_are_paged(engine: Any) -> None:
     for one in (2, 10):
         for two in (b"\x00\xff", b"\x01", b"a\x00"):
             connection.execute("INSERT INTO pair VALUES (?, ?)", [one, two])
-    table = Table(name="pair", key={"one": int, "two": bytes.fromhex}, columns={"one": "one", "two": "two"})
+    table = Table(
+        name="pair", key={"one": int, "two": bytes.fromhex}, columns={"one": "one", "two": "two"}
+    )
     found: list[str] = []
     while page := outbox.page(table, found[-1] if found else None, 2):
         found += page
@@ -500,7 +553,10 @@ def test_places_remember_where_rows_were_put(outbox: SqlOutbox) -> None:
     outbox.put_place("article", "1", "acme", 3)
     outbox.put_place("article", "2", "acme ", 1)
     outbox.put_place("comment", "1", "acme", 9)
-    assert outbox.places("article", ["1", "2", "3"]) == {"1": {"acme": 5, "other": 7}, "2": {"acme ": 1}}
+    assert outbox.places("article", ["1", "2", "3"]) == {
+        "1": {"acme": 5, "other": 7},
+        "2": {"acme ": 1},
+    }
     outbox.put_place("article", "1", "acme", 8)
     assert outbox.places("article", ["1"]) == {"1": {"acme": 8, "other": 7}}
     outbox.forget_places("article", ["1"])
@@ -539,12 +595,14 @@ def test_a_forgotten_collection_leaves_nothing_and_touches_no_other(outbox: SqlO
     assert outbox.get_state("comment", "cursor") == "1"
 
 
-# --- several indexes ------------------------------------------------------------------------------------------------------
+# --- several indexes ------------------------------------------------------------------------------
 
 
 def reader(connection: Any, kept: Any, clock: Clock, name: str) -> SqlOutbox:
     """The outbox as one registered index sees it."""
-    Consumers(connection.run, kept.dialect, clock=clock).register(name, f"host:/{name}", 1, 1, ["article"])
+    Consumers(connection.run, kept.dialect, clock=clock).register(
+        name, f"host:/{name}", 1, 1, ["article"]
+    )
     return outbox_on(connection, kept.dialect, clock=clock, random=lambda: 1.0, consumer=name)
 
 
@@ -582,7 +640,9 @@ def test_what_is_for_one_index_is_for_nobody_else(connection: Any, kept: Any, cl
     assert two.claim(10) == [] and [ticket.key for ticket in one.claim(10)] == ["a"]
 
 
-def test_what_only_one_index_reads_is_copied_for_nobody(connection: Any, kept: Any, clock: Clock) -> None:
+def test_what_only_one_index_reads_is_copied_for_nobody(
+    connection: Any, kept: Any, clock: Clock
+) -> None:
     one, two = reader(connection, kept, clock, "one"), reader(connection, kept, clock, "two")
     Consumers(connection.run, kept.dialect, clock=clock).subscribe("two", ["comment"])
     one.add("comment", ["c"])
@@ -592,7 +652,9 @@ def test_what_only_one_index_reads_is_copied_for_nobody(connection: Any, kept: A
     assert sorted(ticket.key for ticket in two.claim(10)) == ["a", "c"]
 
 
-def test_an_index_that_is_dropped_leaves_nothing_behind(connection: Any, kept: Any, clock: Clock) -> None:
+def test_an_index_that_is_dropped_leaves_nothing_behind(
+    connection: Any, kept: Any, clock: Clock
+) -> None:
     one, two = reader(connection, kept, clock, "one"), reader(connection, kept, clock, "two")
     one.add("article", ["a"])
     one.distribute()
@@ -601,7 +663,9 @@ def test_an_index_that_is_dropped_leaves_nothing_behind(connection: Any, kept: A
     assert connection.run(f"SELECT COUNT(*) FROM {OUTBOX}", [])[0][0] == 1
 
 
-def test_an_index_is_lost_when_it_has_been_away_for_too_long(connection: Any, kept: Any, clock: Clock) -> None:
+def test_an_index_is_lost_when_it_has_been_away_for_too_long(
+    connection: Any, kept: Any, clock: Clock
+) -> None:
     consumers = Consumers(connection.run, kept.dialect, clock=clock)
     consumers.register("file", "host:/index.db", 1, 1)
     consumers.register("memory", "", 1, 1)
@@ -612,7 +676,9 @@ def test_an_index_is_lost_when_it_has_been_away_for_too_long(connection: Any, ke
     assert {lost.consumer for lost in consumers.lost()} == {"file", "memory"}
 
 
-def test_a_new_index_in_the_place_of_another_replaces_it(connection: Any, kept: Any, clock: Clock) -> None:
+def test_a_new_index_in_the_place_of_another_replaces_it(
+    connection: Any, kept: Any, clock: Clock
+) -> None:
     consumers = Consumers(connection.run, kept.dialect, clock=clock)
     consumers.register("old", "host:/index.db", 5, 1)
     consumers.register("new", "host:/index.db", 1, 1)

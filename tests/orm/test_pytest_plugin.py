@@ -1,4 +1,6 @@
-"""What the fixtures for applications' tests promise: never behind, also in what is rolled back; and put back afterwards."""
+"""What the fixtures for applications' tests promise: never behind, also in what is rolled back;
+and put back afterwards.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from semantic_core.testing import Check, HashEmbedder, SettledCore, SimilarEmbed
 
 
 class App:
-    """An application: a database, models, and start-up code that binds their indexes to a core of its own."""
+    """An application: a database, models, and start-up code that binds their indexes to a
+    core of its own.
+    """
 
     def __init__(self, folder: Path, **said: Any) -> None:
         self.db = Database(folder / "app.db")
@@ -30,7 +34,9 @@ class App:
         class Article(Model):
             table = "article"
             fields = {"id": int, "title": str, "content": str}
-            search = SemanticIndex(**{"source_fields": ["title", "content"], "sync": "inline", **said})
+            search = SemanticIndex(
+                **{"source_fields": ["title", "content"], "sync": "inline", **said}
+            )
 
         self.Article = Article
         Article.db = self.db
@@ -45,7 +51,9 @@ class App:
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
-    """Asked for before `semantic_test_core`, it has started before a test begins, as applications have."""
+    """Asked for before `semantic_test_core`, it has started before a test begins,
+    as applications have.
+    """
     made = App(tmp_path)
     made.start()
     yield made
@@ -57,10 +65,12 @@ class Undone(Exception):
     """Rolls a block back."""
 
 
-# --- the index -----------------------------------------------------------------------------------------------------
+# --- the index ------------------------------------------------------------------------------------
 
 
-def test_rows_are_found_as_soon_as_they_are_written(app: App, semantic_test_core: SettledCore) -> None:
+def test_rows_are_found_as_soon_as_they_are_written(
+    app: App, semantic_test_core: SettledCore
+) -> None:
     app.Article.create(id=1, title="Loops", content="repeat a block")
     assert app.found("repeating blocks", limit=1) == [1]
     app.db.run("UPDATE article SET content = 'open a file'")
@@ -69,7 +79,9 @@ def test_rows_are_found_as_soon_as_they_are_written(app: App, semantic_test_core
     assert app.found("open a file") == [] and semantic_test_core.documents().total == 0
 
 
-def test_rows_are_found_within_a_transaction_that_never_commits(app: App, semantic_test_core: SettledCore) -> None:
+def test_rows_are_found_within_a_transaction_that_never_commits(
+    app: App, semantic_test_core: SettledCore
+) -> None:
     with pytest.raises(Undone), app.db.transaction():
         app.Article.create(id=1, title="Loops", content="repeat a block")
         assert app.found("repeat") == [1]
@@ -80,7 +92,9 @@ def test_rows_are_found_within_a_transaction_that_never_commits(app: App, semant
     assert app.found("repeat") == [] and semantic_test_core.documents().total == 0
 
 
-def test_a_savepoint_that_is_rolled_back_takes_what_was_found_in_it(app: App, semantic_test_core: SettledCore) -> None:
+def test_a_savepoint_that_is_rolled_back_takes_what_was_found_in_it(
+    app: App, semantic_test_core: SettledCore
+) -> None:
     with app.db.transaction():
         app.Article.create(id=1, title="Loops", content="the first state")
         app.Article.create(id=2, title="Files", content="stays")
@@ -95,19 +109,24 @@ def test_a_savepoint_that_is_rolled_back_takes_what_was_found_in_it(app: App, se
         assert sorted(held) == ["1", "2"]
         document = semantic_test_core.get(held["1"])
         assert document is not None and document.text == "the first state"
-        app.db.run("UPDATE article SET content = 'a later state' WHERE id = 1")  # its ticket has a number that was used
+        # Its ticket has a number that was used.
+        app.db.run("UPDATE article SET content = 'a later state' WHERE id = 1")
         document = semantic_test_core.get(held["1"])
         assert document is not None and document.text == "a later state"
 
 
-def test_rows_that_were_there_before_the_test_are_in_the_index(app: App, request: pytest.FixtureRequest) -> None:
+def test_rows_that_were_there_before_the_test_are_in_the_index(
+    app: App, request: pytest.FixtureRequest
+) -> None:
     app.Article.create(id=1, title="Seed", content="of a session's fixture")
     app.core.sync()
     request.getfixturevalue("semantic_test_core")
     assert app.found("seed") == [1]
 
 
-def test_an_index_in_the_background_starts_no_thread(tmp_path: Path, semantic_test_core: SettledCore) -> None:
+def test_an_index_in_the_background_starts_no_thread(
+    tmp_path: Path, semantic_test_core: SettledCore
+) -> None:
     import threading
 
     before = threading.active_count()
@@ -137,18 +156,31 @@ def test_an_application_that_starts_within_the_test_gets_the_core_of_the_test(
     app = App(tmp_path, collection="late")
     app.start(semantic_test_core)
     app.Article.create(id=1, title="Loops", content="repeat a block")
-    assert app.found("repeat") == [1] and semantic_test_core.documents(collections=["late"]).total == 1
+    assert (
+        app.found("repeat") == [1] and semantic_test_core.documents(collections=["late"]).total == 1
+    )
     app.db.close()
 
 
-# --- bindings ------------------------------------------------------------------------------------------------------
+# --- bindings -------------------------------------------------------------------------------------
 
 
 def inner(folder: Path, tests: str, *options: str) -> subprocess.CompletedProcess[str]:
     """A run of pytest of its own on a file with these tests."""
     (folder / "mini.py").write_text((Path(__file__).parent / "mini.py").read_text("utf-8"), "utf-8")
     (folder / "test_inner.py").write_text(textwrap.dedent(tests), "utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *options, "test_inner.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        *options,
+        "test_inner.py",
+    ]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
 
 
@@ -270,14 +302,16 @@ def test_a_binding_that_was_there_is_there_again(app: App, request: pytest.Fixtu
         assert app.Article.search.core is other
 
 
-def test_an_index_that_is_not_bound_says_so(tmp_path: Path, semantic_test_core: SettledCore) -> None:
+def test_an_index_that_is_not_bound_says_so(
+    tmp_path: Path, semantic_test_core: SettledCore
+) -> None:
     app = App(tmp_path)
     with pytest.raises(ConfigError, match="not bound"):
         app.found("anything")
     app.db.close()
 
 
-# --- the embedder --------------------------------------------------------------------------------------------------
+# --- the embedder ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("check", embedder_checks(), ids=str)
@@ -337,6 +371,10 @@ def test_failing_begins_after_as_many_calls_as_were_asked_for() -> None:
             embedder.embed_documents(["three"])
         with pytest.raises(EmbedderUnavailable):
             embedder.embed_query("three")
-    assert len(embedder.embed_documents(["three"])) == 1 and embedder.texts == ["one", "two", "three"]
+    assert len(embedder.embed_documents(["three"])) == 1 and embedder.texts == [
+        "one",
+        "two",
+        "three",
+    ]
     with pytest.raises(InputError, match="how must be one of"), embedder.failing("sometimes"):  # type: ignore[arg-type]
         pass

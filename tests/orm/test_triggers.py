@@ -1,4 +1,6 @@
-"""Every row whose mapped value or key changes gets a ticket, whatever wrote it, and no other row does."""
+"""Every row whose mapped value or key changes gets a ticket, whatever wrote it,
+and no other row does.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ BLOG = Join("blog", "blog_id", "id")
 ARTICLE = Table(
     name="article",
     key={"id": int},
-    columns={name: name for name in ("id", "title", "body", "views", "tenant", "author_id", "blog_id")},
+    columns={
+        name: name for name in ("id", "title", "body", "views", "tenant", "author_id", "blog_id")
+    },
 )
 PLAIN = Watch("article", ARTICLE, columns=("title", "body"), tenant="tenant")
 DEEP = attrs.evolve(
@@ -41,26 +45,30 @@ CREATE TABLE company (id INTEGER PRIMARY KEY, city VARCHAR(40), size INTEGER);
 CREATE TABLE author (id INTEGER PRIMARY KEY, name VARCHAR(40), age INTEGER, company_id INTEGER,
   FOREIGN KEY (company_id) REFERENCES company (id) ON DELETE SET NULL ON UPDATE CASCADE);
 CREATE TABLE blog (id INTEGER PRIMARY KEY);
-CREATE TABLE article (id INTEGER PRIMARY KEY, title VARCHAR(40), body TEXT, views INTEGER, tenant VARCHAR(40),
-  author_id INTEGER, blog_id INTEGER, slug VARCHAR(40) UNIQUE,
+CREATE TABLE article (id INTEGER PRIMARY KEY, title VARCHAR(40), body TEXT, views INTEGER,
+  tenant VARCHAR(40), author_id INTEGER, blog_id INTEGER, slug VARCHAR(40) UNIQUE,
   FOREIGN KEY (author_id) REFERENCES author (id) ON DELETE SET NULL ON UPDATE CASCADE,
   FOREIGN KEY (blog_id) REFERENCES blog (id) ON DELETE CASCADE ON UPDATE CASCADE);
 CREATE TABLE person (id INTEGER PRIMARY KEY);
-CREATE TABLE comment (id INTEGER PRIMARY KEY, article_id INTEGER, text VARCHAR(40), likes INTEGER, person_id INTEGER,
+CREATE TABLE comment (id INTEGER PRIMARY KEY, article_id INTEGER, text VARCHAR(40), likes INTEGER,
+  person_id INTEGER,
   FOREIGN KEY (article_id) REFERENCES article (id) ON DELETE CASCADE ON UPDATE CASCADE,
   FOREIGN KEY (person_id) REFERENCES person (id) ON DELETE CASCADE);
 INSERT INTO company VALUES (1, 'Oslo', 5), (2, 'Bonn', 6);
 INSERT INTO author VALUES (1, 'Ada', 30, 1), (2, 'Bob', 40, 1), (3, 'Cem', 50, 2);
 INSERT INTO blog VALUES (1), (2);
 INSERT INTO person VALUES (1);
-INSERT INTO article VALUES (1, 'one', 'x', 0, 'acme', 1, 1, 's1'), (2, 'two', 'y', 0, 'acme', 1, 1, 's2'),
+INSERT INTO article VALUES (1, 'one', 'x', 0, 'acme', 1, 1, 's1'),
+  (2, 'two', 'y', 0, 'acme', 1, 1, 's2'),
   (3, 'three', 'z', 0, 'other', 2, 2, 's3'), (4, 'four', NULL, 0, NULL, NULL, NULL, NULL);
 INSERT INTO comment VALUES (1, 1, 'good', 0, 1), (2, 1, 'bad', 0, NULL), (3, 3, 'so so', 0, NULL)
 """
 
 
 class Site:
-    """A database with authors, articles and comments, and what the triggers of a watch noted in it."""
+    """A database with authors, articles and comments,
+    and what the triggers of a watch noted in it.
+    """
 
     def __init__(self, database: Any, *watches: Watch, schema: str = SCHEMA) -> None:
         self.database, self.dialect = database, database.dialect
@@ -97,7 +105,10 @@ class Site:
             "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
             "postgresql": "SELECT tgname FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid "
             "WHERE NOT tgisinternal AND relnamespace = current_schema()::regnamespace",
-            "mysql": "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE()",
+            "mysql": (
+                "SELECT trigger_name FROM information_schema.triggers "
+                "WHERE trigger_schema = DATABASE()"
+            ),
         }[self.dialect]
         return {row[0] for row in self.execute(sql)}
 
@@ -122,17 +133,21 @@ def deep_site(request: pytest.FixtureRequest, keep_database: Any) -> Site:
 
 @pytest.fixture
 def deep(deep_site: Site) -> Iterator[Site]:
-    """A site that watches related rows too, of every dialect in turn; what the test does to it is rolled back."""
+    """A site that watches related rows too, of every dialect in turn;
+    what the test does to it is rolled back.
+    """
     deep_site.execute("BEGIN")
     yield deep_site
     deep_site.execute("ROLLBACK")
 
 
-# --- own rows -------------------------------------------------------------------------------------------------------------
+# --- own rows -------------------------------------------------------------------------------------
 
 
 def test_an_insert_is_noted_whoever_makes_it(plain: Site) -> None:
-    assert plain.noted("INSERT INTO article (id, title, tenant) VALUES (7, 'a', 'acme')") == {("7", "acme")}
+    assert plain.noted("INSERT INTO article (id, title, tenant) VALUES (7, 'a', 'acme')") == {
+        ("7", "acme")
+    }
     assert plain.noted("INSERT INTO article (id, title) SELECT id + 100, title FROM article") == {
         (str(key + 100), "") for key in (1, 2, 3, 4, 7)
     }
@@ -140,16 +155,25 @@ def test_an_insert_is_noted_whoever_makes_it(plain: Site) -> None:
 
 def test_an_update_of_a_mapped_column_is_noted(plain: Site) -> None:
     assert plain.noted("UPDATE article SET title = 'new' WHERE id = 1") == {("1", "acme")}
-    assert plain.noted("UPDATE article SET body = NULL") == {("1", "acme"), ("2", "acme"), ("3", "other")}
+    assert plain.noted("UPDATE article SET body = NULL") == {
+        ("1", "acme"),
+        ("2", "acme"),
+        ("3", "other"),
+    }
     assert plain.noted("UPDATE article SET body = 'text' WHERE id = 4") == {("4", "")}
 
 
 def test_an_unmapped_column_costs_no_ticket(plain: Site) -> None:
-    assert plain.noted("UPDATE article SET views = views + 1, slug = NULL, author_id = NULL") == set()
+    assert (
+        plain.noted("UPDATE article SET views = views + 1, slug = NULL, author_id = NULL") == set()
+    )
 
 
 def test_the_same_value_costs_no_ticket(plain: Site) -> None:
-    assert plain.noted("UPDATE article SET title = title, body = body, id = id, tenant = tenant") == set()
+    assert (
+        plain.noted("UPDATE article SET title = title, body = body, id = id, tenant = tenant")
+        == set()
+    )
     assert plain.noted("UPDATE article SET title = 'one' WHERE id = 1") == set()
 
 
@@ -163,8 +187,14 @@ def test_a_change_of_the_key_is_noted_for_both_keys(plain: Site) -> None:
 
 
 def test_a_change_of_the_tenant_is_noted_for_both_tenants(plain: Site) -> None:
-    assert plain.noted("UPDATE article SET tenant = 'other' WHERE id = 1") == {("1", "acme"), ("1", "other")}
-    assert plain.noted("UPDATE article SET tenant = NULL WHERE id = 3") == {("3", "other"), ("3", "")}
+    assert plain.noted("UPDATE article SET tenant = 'other' WHERE id = 1") == {
+        ("1", "acme"),
+        ("1", "other"),
+    }
+    assert plain.noted("UPDATE article SET tenant = NULL WHERE id = 3") == {
+        ("3", "other"),
+        ("3", ""),
+    }
 
 
 def test_an_upsert_is_noted_as_what_it_does(plain: Site) -> None:
@@ -212,7 +242,15 @@ def test_a_truncate_asks_for_the_whole_collection(open_database: Any) -> None:
     assert ("", "") in site.noted("TRUNCATE article CASCADE")
 
 
-EQUAL = [("word", "Word"), ("word", "wörd"), ("word", "word "), ("1", "1.0"), ("", None), (None, ""), ("a", "a\u0301")]
+EQUAL = [
+    ("word", "Word"),
+    ("word", "wörd"),
+    ("word", "word "),
+    ("1", "1.0"),
+    ("", None),
+    (None, ""),
+    ("a", "a\u0301"),
+]
 
 
 def test_what_a_collation_calls_equal_is_still_a_change(engine: Any) -> None:
@@ -223,9 +261,12 @@ def test_what_a_collation_calls_equal_is_still_a_change(engine: Any) -> None:
     }[engine.dialect]
     if engine.dialect == "postgresql":
         engine.connect().execute(
-            "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level1', deterministic = false)"
+            "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level1', "
+            "deterministic = false)"
         )
-    site = Site(engine, schema=f"CREATE TABLE note (id INTEGER PRIMARY KEY, text VARCHAR(40) {collation})")
+    site = Site(
+        engine, schema=f"CREATE TABLE note (id INTEGER PRIMARY KEY, text VARCHAR(40) {collation})"
+    )
     table = Table(name="note", key={"id": int}, columns={"id": "id", "text": "text"})
     site.capture(Watch("note", table, columns=("text",))).install()
     for first, second in EQUAL:
@@ -240,17 +281,25 @@ TYPES: dict[str, list[tuple[str, str, str]]] = {
         ("", "1", "1.0"), ("BLOB", "x'00ff'", "x'00fe'"), ("", "'1'", "1"), ("REAL", "1.5", "1.25"),
     ],
     "postgresql": [
-        ("jsonb", "'{\"a\": 1}'", "'{\"a\": 2}'"), ("json", "'{\"a\":1}'", "'{\"a\": 1}'"), ("point", "'(1,2)'", "'(1,3)'"),
-        ("bytea", r"'\x00ff'", r"'\x00fe'"), ("text[]", "'{a,b}'", "'{a,c}'"), ("double precision", "1e300", "1.5e300"),
-        ("numeric", "1.0", "1.00"), ("timestamptz", "'2024-01-01 00:00:00.000001+00'", "'2024-01-01 00:00:00.000002+00'"),
-        ("uuid", "'00000000-0000-0000-0000-000000000001'", "NULL"), ("tsvector", "'a'", "'b'"), ("boolean", "true", "false"),
+        ("jsonb", "'{\"a\": 1}'", "'{\"a\": 2}'"), ("json", "'{\"a\":1}'", "'{\"a\": 1}'"),
+        ("point", "'(1,2)'", "'(1,3)'"),
+        ("bytea", r"'\x00ff'", r"'\x00fe'"), ("text[]", "'{a,b}'", "'{a,c}'"),
+        ("double precision", "1e300", "1.5e300"),
+        ("numeric", "1.0", "1.00"),
+        ("timestamptz", "'2024-01-01 00:00:00.000001+00'", "'2024-01-01 00:00:00.000002+00'"),
+        ("uuid", "'00000000-0000-0000-0000-000000000001'", "NULL"), ("tsvector", "'a'", "'b'"),
+        ("boolean", "true", "false"),
     ],
     "mysql": [
-        ("JSON", "'{\"a\": 1}'", "'{\"a\": 2}'"), ("VARBINARY(9)", "x'00ff'", "x'00fe'"), ("BIT(9)", "b'1'", "b'101'"),
-        ("DECIMAL(9,2)", "1.10", "1.20"), ("DATETIME(6)", "'2024-01-01 00:00:00.000001'", "'2024-01-01 00:00:00.000002'"),
-        ("POINT", "POINT(1, 2)", "POINT(1, 3)"), ("DOUBLE", "1e300", "1.5e300"), ("BLOB", "x'00'", "x''"),
+        ("JSON", "'{\"a\": 1}'", "'{\"a\": 2}'"), ("VARBINARY(9)", "x'00ff'", "x'00fe'"),
+        ("BIT(9)", "b'1'", "b'101'"),
+        ("DECIMAL(9,2)", "1.10", "1.20"),
+        ("DATETIME(6)", "'2024-01-01 00:00:00.000001'", "'2024-01-01 00:00:00.000002'"),
+        ("POINT", "POINT(1, 2)", "POINT(1, 3)"), ("DOUBLE", "1e300", "1.5e300"),
+        ("BLOB", "x'00'", "x''"),
         ("ENUM('a', 'b')", "'a'", "'b'"),
-        ("VARCHAR(9) CHARACTER SET latin1", "'e'", "'é'"), ("BIGINT", "9007199254740992", "9007199254740993"),
+        ("VARCHAR(9) CHARACTER SET latin1", "'e'", "'é'"),
+        ("BIGINT", "9007199254740992", "9007199254740993"),
     ],
 }  # fmt: skip
 
@@ -273,7 +322,11 @@ def test_keys_have_the_text_of_the_database_and_bytes_that_of_their_hex(engine: 
     kinds: dict[str, list[tuple[str, str, str]]] = {
         "sqlite": [("TEXT", "'a''b'", "a'b"), ("BLOB", "x'00FF'", "00ff"), ("INTEGER", "-5", "-5")],
         "postgresql": [
-            ("uuid", "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+            (
+                "uuid",
+                "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'",
+                "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+            ),
             ("bytea", r"'\x00FF'", r"\x00ff"),
             ("bigint", "9223372036854775807", "9223372036854775807"),
         ],
@@ -293,17 +346,25 @@ def test_keys_have_the_text_of_the_database_and_bytes_that_of_their_hex(engine: 
 
 
 @pytest.mark.parametrize("kind", ["sqlite3", "apsw"])
-def test_a_row_whose_key_is_null_breaks_no_write_and_is_not_noted(open_database: Any, kind: str) -> None:
+def test_a_row_whose_key_is_null_breaks_no_write_and_is_not_noted(
+    open_database: Any, kind: str
+) -> None:
     """SQLite lets a primary key be NULL that is no integer: the application's own writes go on."""
     site = Site(
         open_database(kind),
         schema="CREATE TABLE shelf (id INTEGER PRIMARY KEY, name TEXT);"
         "CREATE TABLE page (slug TEXT PRIMARY KEY, title TEXT, shelf_id INTEGER)",
     )
-    table = Table(name="page", key={"slug": str}, columns={name: name for name in ("slug", "title", "shelf_id")})
+    table = Table(
+        name="page",
+        key={"slug": str},
+        columns={name: name for name in ("slug", "title", "shelf_id")},
+    )
     shelf = RelatedWatch((Join("shelf", "shelf_id", "id"),), columns=("name",))
     site.capture(Watch("page", table, columns=("title",), related=(shelf,))).install()
-    assert site.noted("INSERT INTO page VALUES (NULL, 'one', 1), ('two', 'two', 1)") == {("two", "")}
+    assert site.noted("INSERT INTO page VALUES (NULL, 'one', 1), ('two', 'two', 1)") == {
+        ("two", "")
+    }
     assert site.noted("INSERT INTO shelf VALUES (1, 'a')") == {("two", "")}
     assert site.noted("UPDATE shelf SET name = 'b'") == {("two", "")}
     assert site.noted("UPDATE page SET title = title || '!'") == {("two", "")}
@@ -315,8 +376,18 @@ def test_a_row_whose_key_is_null_breaks_no_write_and_is_not_noted(open_database:
 def test_a_composite_key_is_a_json_array_of_texts(database: Any) -> None:
     import json
 
-    site = Site(database, schema="CREATE TABLE pair (one INTEGER, two VARCHAR(40), text VARCHAR(9), PRIMARY KEY (two, one))")
-    table = Table(name="pair", key={"two": str, "one": int}, columns={"one": "one", "two": "two", "text": "text"})
+    site = Site(
+        database,
+        schema=(
+            "CREATE TABLE pair (one INTEGER, two VARCHAR(40), text VARCHAR(9), "
+            "PRIMARY KEY (two, one))"
+        ),
+    )
+    table = Table(
+        name="pair",
+        key={"two": str, "one": int},
+        columns={"one": "one", "two": "two", "text": "text"},
+    )
     site.capture(Watch("pair", table, columns=("text",))).install()
     odd = 'it\'s "odd" \\ é'
 
@@ -339,8 +410,12 @@ def test_odd_names_of_tables_columns_and_collections_are_only_names(database: An
     other = quoted("p'arent\"`%")
     # no parameters: these statements hold marks in their names
     site.connection.run(f"CREATE TABLE {other} ({key} INTEGER PRIMARY KEY, {column} VARCHAR(20))")
-    site.connection.run(f"CREATE TABLE {quoted(name)} ({key} INTEGER PRIMARY KEY, {column} VARCHAR(20), up INTEGER)")
-    table = Table(name=name, key={"id": int}, columns={"id": "select", "text": "co%l'\"`?", "up": "up"})
+    site.connection.run(
+        f"CREATE TABLE {quoted(name)} ({key} INTEGER PRIMARY KEY, {column} VARCHAR(20), up INTEGER)"
+    )
+    table = Table(
+        name=name, key={"id": int}, columns={"id": "select", "text": "co%l'\"`?", "up": "up"}
+    )
     watch = Watch(
         "'; DROP TABLE x; -- \" \\ %s $body$ é",
         table,
@@ -364,7 +439,12 @@ def test_odd_names_of_tables_columns_and_collections_are_only_names(database: An
 def test_a_table_in_a_schema_is_watched_from_another(open_database: Any) -> None:
     database = open_database("postgresql")
     home, away = database.address, f"{database.address}_x"
-    site = Site(database, schema=f"CREATE SCHEMA {away}; CREATE TABLE {away}.note (id integer PRIMARY KEY, text text)")
+    site = Site(
+        database,
+        schema=(
+            f"CREATE SCHEMA {away}; CREATE TABLE {away}.note (id integer PRIMARY KEY, text text)"
+        ),
+    )
     try:
         table = Table(name=f"{away}.note", key={"id": int}, columns={"id": "id", "text": "text"})
         capture = site.capture(Watch("note", table, columns=("text",)))
@@ -389,7 +469,10 @@ def test_a_role_that_may_write_the_table_needs_no_right_to_the_outbox(open_datab
         site.execute(f"GRANT USAGE ON SCHEMA {database.address} TO {role}")
         site.execute(f"GRANT SELECT, UPDATE ON author TO {role}")
         site.execute(f"SET ROLE {role}")
-        site.execute("CREATE TEMP TABLE semantic_outbox (collection text, row_key text, tenant text, lane int)")
+        site.execute(
+            "CREATE TEMP TABLE semantic_outbox (collection text, row_key text, "
+            "tenant text, lane int)"
+        )
         site.execute("UPDATE author SET name = 'new' WHERE id = 1")
         site.execute("DROP TABLE pg_temp.semantic_outbox")
         site.execute("RESET ROLE")
@@ -400,7 +483,7 @@ def test_a_role_that_may_write_the_table_needs_no_right_to_the_outbox(open_datab
         site.execute(f"DROP ROLE {role}")
 
 
-# --- related rows ---------------------------------------------------------------------------------------------------------
+# --- related rows ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -429,12 +512,18 @@ def test_a_role_that_may_write_the_table_needs_no_right_to_the_outbox(open_datab
         ("INSERT INTO author (id, name) VALUES (9, 'new')", set()),
     ],
 )
-def test_a_change_of_related_rows_is_noted_for_those_it_belongs_to(deep: Site, sql: str, wanted: set[str]) -> None:
+def test_a_change_of_related_rows_is_noted_for_those_it_belongs_to(
+    deep: Site, sql: str, wanted: set[str]
+) -> None:
     assert deep.keys(sql) == wanted
 
 
 def test_tickets_of_related_changes_name_the_tenant_of_the_row(deep: Site) -> None:
-    assert deep.noted("UPDATE company SET city = 'Rome' WHERE id = 1") == {("1", "acme"), ("2", "acme"), ("3", "other")}
+    assert deep.noted("UPDATE company SET city = 'Rome' WHERE id = 1") == {
+        ("1", "acme"),
+        ("2", "acme"),
+        ("3", "other"),
+    }
 
 
 def test_a_cascade_is_noted(engine: Any) -> None:
@@ -453,11 +542,15 @@ def test_a_parent_that_comes_after_its_rows_is_noted(open_database: Any) -> None
 
 
 def test_an_enforced_foreign_key_spares_the_look_at_new_parents(engine: Any) -> None:
-    enforced = attrs.evolve(PLAIN, related=(RelatedWatch((attrs.evolve(AUTHOR, inserts=False),), ("name",)),))
+    enforced = attrs.evolve(
+        PLAIN, related=(RelatedWatch((attrs.evolve(AUTHOR, inserts=False),), ("name",)),)
+    )
     site = Site(engine, enforced)
     (capture,) = site.captures
     assert not [
-        sql for sql in capture.statements() if "INSERT ON" in sql and "author" in sql.split("INSERT ON")[1].split()[0]
+        sql
+        for sql in capture.statements()
+        if "INSERT ON" in sql and "author" in sql.split("INSERT ON")[1].split()[0]
     ]
     assert site.keys("UPDATE author SET name = 'new' WHERE id = 2") == {"3"}
 
@@ -472,8 +565,15 @@ INSERT INTO restaurant VALUES (1, 'soup'), (2, 'fish')
 
 
 def test_tables_of_parents_in_joined_inheritance_are_watched(engine: Any) -> None:
-    table = Table(name="restaurant", key={"place_id": int}, columns={"place_id": "place_id", "menu": "menu"})
-    watch = Watch("restaurant", table, ("menu",), related=(RelatedWatch((Join("place", "place_id", "id"),), ("name",)),))
+    table = Table(
+        name="restaurant", key={"place_id": int}, columns={"place_id": "place_id", "menu": "menu"}
+    )
+    watch = Watch(
+        "restaurant",
+        table,
+        ("menu",),
+        related=(RelatedWatch((Join("place", "place_id", "id"),), ("name",)),),
+    )
     site = Site(engine, watch, schema=INHERITED)
     assert site.keys("UPDATE place SET name = 'new'") == {"1", "2"}
     assert site.keys("UPDATE place SET note = 'new'") == set()
@@ -497,14 +597,18 @@ INSERT INTO node VALUES (4, 'great-grandchild', 3)
 def test_a_table_related_to_itself_is_watched_on_both_sides(engine: Any) -> None:
     table = Table(name="node", key={"id": int}, columns={"id": "id", "name": "name", "up": "up"})
     up = Join("node", "up", "id")
-    site = Site(engine, Watch("node", table, ("name",), related=(RelatedWatch((up, up), ("name",)),)), schema=TREE)
+    site = Site(
+        engine,
+        Watch("node", table, ("name",), related=(RelatedWatch((up, up), ("name",)),)),
+        schema=TREE,
+    )
     assert site.keys("UPDATE node SET name = 'new' WHERE id = 1") == {"1", "3"}
     assert site.keys("UPDATE node SET up = 5 WHERE id = 2") == {"2", "3"}
     site.noted("UPDATE node SET up = 1 WHERE id = 2")
     assert site.keys("DELETE FROM node WHERE id = 1") == {"1", "2", "3", "4"}
 
 
-# --- install, upgrade, remove ---------------------------------------------------------------------------------------------
+# --- install, upgrade, remove ---------------------------------------------------------------------
 
 
 def test_installed_twice_nothing_changes(engine: Any) -> None:
@@ -517,7 +621,10 @@ def test_installed_twice_nothing_changes(engine: Any) -> None:
     assert capture.install() is False
     assert site.capture(DEEP).install() is False
     assert site.triggers() == there
-    assert all(len(name) <= 63 and name.startswith("semantic_") and name.endswith(capture.version) for name in there)
+    assert all(
+        len(name) <= 63 and name.startswith("semantic_") and name.endswith(capture.version)
+        for name in there
+    )
 
 
 def test_a_changed_declaration_replaces_the_triggers(engine: Any) -> None:
@@ -555,7 +662,9 @@ def test_several_collections_on_one_table_keep_out_of_each_others_way(engine: An
     site.captures[0].remove()
     assert site.captures[1].installed()
     site.execute("UPDATE article SET title = 'newer' WHERE id = 2")
-    assert {(ticket.collection, ticket.key) for ticket in site.outbox.claim(10)} == {("article titles", "2")}
+    assert {(ticket.collection, ticket.key) for ticket in site.outbox.claim(10)} == {
+        ("article titles", "2")
+    }
 
 
 def test_removed_triggers_leave_nothing(engine: Any) -> None:
@@ -565,7 +674,12 @@ def test_removed_triggers_leave_nothing(engine: Any) -> None:
     assert site.noted("DELETE FROM article") == set()
     site.captures[0].remove()
     if site.dialect == "postgresql":
-        assert site.execute("SELECT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace") == []
+        assert (
+            site.execute(
+                "SELECT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
+            )
+            == []
+        )
 
 
 def test_everything_watches_every_column_of_the_table(engine: Any) -> None:
@@ -582,7 +696,9 @@ def test_triggers_that_could_not_work_are_refused_before_any_is_made(engine: Any
         attrs.evolve(PLAIN, tenant="nope"),
         attrs.evolve(PLAIN, table=attrs.evolve(ARTICLE, name="nope")),
         attrs.evolve(PLAIN, related=(RelatedWatch((AUTHOR,), ("nope",)),)),
-        attrs.evolve(PLAIN, related=(RelatedWatch((AUTHOR, Join("nope", "company_id", "id")), ("city",)),)),
+        attrs.evolve(
+            PLAIN, related=(RelatedWatch((AUTHOR, Join("nope", "company_id", "id")), ("city",)),)
+        ),
     ]
     for watch in wrong:
         with pytest.raises(ConfigError, match=r"nope.*Migrate") as caught:
@@ -597,7 +713,9 @@ def test_views_are_refused_before_any_trigger_is_made(engine: Any) -> None:
     site.execute("CREATE VIEW shown AS SELECT * FROM article")
     site.execute("CREATE VIEW writer AS SELECT * FROM author")
     of_view = attrs.evolve(PLAIN, table=attrs.evolve(ARTICLE, name="shown"))
-    through_view = attrs.evolve(PLAIN, related=(RelatedWatch((attrs.evolve(AUTHOR, table="writer"),), ("name",)),))
+    through_view = attrs.evolve(
+        PLAIN, related=(RelatedWatch((attrs.evolve(AUTHOR, table="writer"),), ("name",)),)
+    )
     for watch, name in ((of_view, "shown"), (through_view, "writer")):
         with pytest.raises(ConfigError, match=f"{name} is a view") as caught:
             site.capture(watch).install()
@@ -631,7 +749,9 @@ def test_a_collection_that_is_no_name_is_refused(collection: str) -> None:
 def test_a_table_of_another_mysql_database_is_refused(open_database: Any) -> None:
     site = Site(open_database("mysql"))
     with pytest.raises(ConfigError, match="another database"):
-        site.capture(attrs.evolve(PLAIN, table=attrs.evolve(ARTICLE, name="test.article"))).install()
+        site.capture(
+            attrs.evolve(PLAIN, table=attrs.evolve(ARTICLE, name="test.article"))
+        ).install()
     same = attrs.evolve(PLAIN, table=attrs.evolve(ARTICLE, name=f"{site.database.address}.article"))
     assert site.capture(same).install()
     assert site.keys("UPDATE article SET title = 'new' WHERE id = 1") == {"1"}
@@ -673,36 +793,64 @@ def test_the_statements_are_shown_as_they_are_run(engine: Any) -> None:
     assert "%" not in "".join(shown)
 
 
-# --- random histories -----------------------------------------------------------------------------------------------------
+# --- random histories -----------------------------------------------------------------------------
 
 ids = st.integers(1, 5)
 texts = st.sampled_from(["a", "A", "a ", "b", None])
 
 
-def statement(sql: str, *values: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[str, tuple[Any, ...]]]:
+def statement(
+    sql: str, *values: st.SearchStrategy[Any]
+) -> st.SearchStrategy[tuple[str, tuple[Any, ...]]]:
     return st.tuples(st.just(sql), st.tuples(*values))
 
 
 STATEMENTS = st.one_of(
     statement(
-        "INSERT INTO article (id, title, tenant, author_id, blog_id) VALUES (?, ?, ?, ?, ?)", ids, texts, texts, ids, ids
+        "INSERT INTO article (id, title, tenant, author_id, blog_id) VALUES (?, ?, ?, ?, ?)",
+        ids,
+        texts,
+        texts,
+        ids,
+        ids,
     ),
     statement("UPDATE article SET title = ?, views = ? WHERE id >= ?", texts, ids, ids),
     statement("UPDATE article SET tenant = ? WHERE id = ?", texts, ids),
     statement("UPDATE article SET id = ? WHERE id = ?", ids, ids),
-    statement("UPDATE article SET author_id = ?, body = ? WHERE id <= ?", st.one_of(st.none(), ids), texts, ids),
+    statement(
+        "UPDATE article SET author_id = ?, body = ? WHERE id <= ?",
+        st.one_of(st.none(), ids),
+        texts,
+        ids,
+    ),
     statement("UPDATE article SET views = ?", ids),
     statement("DELETE FROM article WHERE id = ?", ids),
-    statement("INSERT INTO author (id, name, company_id) VALUES (?, ?, ?)", ids, texts, st.one_of(st.none(), ids)),
+    statement(
+        "INSERT INTO author (id, name, company_id) VALUES (?, ?, ?)",
+        ids,
+        texts,
+        st.one_of(st.none(), ids),
+    ),
     statement("UPDATE author SET name = ? WHERE id <= ?", texts, ids),
-    statement("UPDATE author SET company_id = ?, age = ? WHERE id = ?", st.one_of(st.none(), ids), ids, ids),
+    statement(
+        "UPDATE author SET company_id = ?, age = ? WHERE id = ?",
+        st.one_of(st.none(), ids),
+        ids,
+        ids,
+    ),
     statement("UPDATE author SET id = ? WHERE id = ?", ids, ids),
     statement("DELETE FROM author WHERE id = ?", ids),
     statement("INSERT INTO company (id, city) VALUES (?, ?)", ids, texts),
     statement("UPDATE company SET city = ? WHERE id >= ?", texts, ids),
     statement("UPDATE company SET id = ? WHERE id = ?", ids, ids),
     statement("DELETE FROM company WHERE id = ?", ids),
-    statement("INSERT INTO comment (id, article_id, text, person_id) VALUES (?, ?, ?, ?)", ids, ids, texts, ids),
+    statement(
+        "INSERT INTO comment (id, article_id, text, person_id) VALUES (?, ?, ?, ?)",
+        ids,
+        ids,
+        texts,
+        ids,
+    ),
     statement("UPDATE comment SET text = ?, likes = ? WHERE id = ?", texts, ids, ids),
     statement("UPDATE comment SET article_id = ? WHERE id = ?", st.one_of(st.none(), ids), ids),
     statement("UPDATE comment SET id = ? WHERE id = ?", ids, ids),
@@ -727,7 +875,8 @@ def documents(site: Site) -> dict[tuple[str, str], tuple[Any, ...]]:
     for article, text in site.execute("SELECT article_id, text FROM comment ORDER BY id"):
         comments.setdefault(article, []).append(repr(text))
     return {
-        (str(key), tenant or ""): (*rest, *sorted(comments.get(key, ()))) for key, tenant, *rest in site.execute(DOCUMENTS)
+        (str(key), tenant or ""): (*rest, *sorted(comments.get(key, ())))
+        for key, tenant, *rest in site.execute(DOCUMENTS)
     }
 
 
@@ -738,7 +887,11 @@ def refused(site: Site) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if "onstraint" not in str(error) and "Duplicate" not in str(error) and "uplicate key" not in str(error):
+        if (
+            "onstraint" not in str(error)
+            and "Duplicate" not in str(error)
+            and "uplicate key" not in str(error)
+        ):
             raise
         assert documents(site) == before
         assert site.noted() == set()
@@ -749,7 +902,9 @@ EXAMPLES = {"sqlite3": 120, "postgresql": 40, "mysql": 40}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", EXAMPLES)
-def test_whatever_is_written_tickets_name_every_row_whose_document_differs(open_database: Any, kind: str) -> None:
+def test_whatever_is_written_tickets_name_every_row_whose_document_differs(
+    open_database: Any, kind: str
+) -> None:
     site = Site(open_database(kind), DEEP)
     fill = [sql for sql in SCHEMA.split(";") if "INSERT" in sql]
 
@@ -766,7 +921,11 @@ def test_whatever_is_written_tickets_name_every_row_whose_document_differs(open_
             with refused(site):
                 site.execute(sql, params)
             after = documents(site)
-            changed = {address for address in before.keys() | after.keys() if before.get(address) != after.get(address)}
+            changed = {
+                address
+                for address in before.keys() | after.keys()
+                if before.get(address) != after.get(address)
+            }
             noted = site.noted()
             assert changed <= noted, (sql, params)
             if "SET views" in sql or sql.startswith(("INSERT INTO person", "INSERT INTO blog")):

@@ -18,7 +18,9 @@ TEXT = (models.CharField, models.TextField)
 
 
 def bind(counts: Counts) -> None:
-    """From here on the models of every test database are bound, and worked off before a test is undone."""
+    """From here on the models of every test database are bound,
+    and worked off before a test is undone.
+    """
     adapters: dict[str, Any] = {}
     _after_database_is_made(lambda connection: _bind_all(connection, counts, adapters))
     _before_test_is_undone(adapters)
@@ -44,7 +46,8 @@ def _bind_all(connection: Any, counts: Counts, adapters: dict[str, Any]) -> None
                 source_fields=text,
                 sync="inline",
             )
-            # Rows that migrations made; a thread that compared them would wait for tests that keep the database locked.
+            # Rows that migrations made; a thread that compared them would wait for tests that keep
+            # the database locked.
             adapter.install(backfill="now")
             counts.bound(model)
         except (SemanticCoreError, DatabaseError) as error:

@@ -1,4 +1,6 @@
-"""The index an application's models are bound to while its own tests run: in memory, with counts of what it did."""
+"""The index an application's models are bound to while its own tests run: in memory,
+with counts of what it did.
+"""
 
 from __future__ import annotations
 
@@ -60,6 +62,8 @@ class _CountingStore(MemoryStore):
 
 
 def new_core(counts: Counts) -> SemanticCore:
-    """An empty index. Changes are worked off right after the commit, by the thread that committed."""
+    """An empty index. Changes are worked off right after the commit,
+    by the thread that committed.
+    """
     embedder = SimilarEmbedder(64)
     return SemanticCore(store=_CountingStore(counts, embedder.space), embedder=embedder)

@@ -1,4 +1,6 @@
-"""What became of each test of a suite, one JSON object a line; runs inside the application's own environment."""
+"""What became of each test of a suite, one JSON object a line;
+runs inside the application's own environment.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ class Record:
         self._write({"test": test, "outcome": outcome, "detail": detail[-2_000:]})
 
     def summary(self, **said: Any) -> None:
-        """How many models are bound, how many rows were handed to the index, what could not be bound and why."""
+        """How many models are bound, how many rows were handed to the index,
+        what could not be bound and why.
+        """
         self._write({"summary": said})
 
     def close(self) -> None:
@@ -33,7 +37,10 @@ class Record:
 
 
 def record_unittest(record: Record) -> None:
-    """Have every TestResult of this process tell the record, too. Django's runner uses the same classes."""
+    """Have every TestResult of this process tell the record, too.
+
+    Django's runner uses the same classes.
+    """
     result = unittest.TestResult
 
     def telling(name: str, outcome: str, detail: Callable[..., str]) -> None:
@@ -74,5 +81,7 @@ class PytestRecord:
     def pytest_runtest_logreport(self, report: Any) -> None:
         """One phase of one test: what its call gave, and what its set-up or its end broke."""
         if report.when == "call" or report.outcome != "passed":
-            outcome = report.outcome if report.when == "call" or report.outcome == "skipped" else "error"
+            outcome = (
+                report.outcome if report.when == "call" or report.outcome == "skipped" else "error"
+            )
             self._record.outcome(report.nodeid, outcome, report.longreprtext)

@@ -1,4 +1,5 @@
-"""Runs a suite as its authors do, records what became of each test, and binds an index to the models if it is asked to.
+"""Runs a suite as its authors do, records what became of each test, and binds an index to the
+models if it is asked to.
 
     python outside_run.py RECORD ORM MODULE-OR-SCRIPT [ARGUMENT ...]
 

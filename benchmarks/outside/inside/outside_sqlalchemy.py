@@ -1,4 +1,6 @@
-"""Binds an index to every model of a Flask-SQLAlchemy application that has text, as soon as its tables are made."""
+"""Binds an index to every model of a Flask-SQLAlchemy application that has text,
+as soon as its tables are made.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from semantic_core.errors import SemanticCoreError
 
 
 def bind(counts: Counts) -> None:
-    """From here on the models of every application that makes its tables are bound to an index of its own."""
+    """From here on the models of every application that makes its tables are bound to an
+    index of its own.
+    """
     made, dropped = SQLAlchemy.create_all, SQLAlchemy.drop_all
     cores: dict[int, SemanticCore] = {}
 
@@ -23,7 +27,9 @@ def bind(counts: Counts) -> None:
         made(self, *args, **options)
         engine = self.engine
         core = cores[id(engine)] = new_core(counts)
-        for mapper in sorted(self.Model.registry.mappers, key=lambda mapper: mapper.class_.__name__):
+        for mapper in sorted(
+            self.Model.registry.mappers, key=lambda mapper: mapper.class_.__name__
+        ):
             _bind(mapper.class_, core, engine, counts)
 
     def drop_all(self: Any, *args: Any, **options: Any) -> None:
@@ -36,7 +42,9 @@ def bind(counts: Counts) -> None:
 
 
 def _bind(model: type, core: SemanticCore, engine: Any, counts: Counts) -> None:
-    text = [each.key for each in inspect(model).column_attrs if isinstance(each.columns[0].type, String)]
+    text = [
+        each.key for each in inspect(model).column_attrs if isinstance(each.columns[0].type, String)
+    ]
     if not text:
         return
     try:

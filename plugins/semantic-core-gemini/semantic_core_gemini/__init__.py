@@ -1,6 +1,7 @@
 """Gemini embeddings: paced, tried again, checked, and at half price in batches.
 
-The module is light: google-genai, the HTTP client and numpy are imported when the first text is embedded.
+The module is light: google-genai, the HTTP client and numpy are imported when the first text is
+embedded.
 """
 
 from __future__ import annotations

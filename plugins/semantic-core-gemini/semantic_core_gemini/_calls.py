@@ -1,4 +1,6 @@
-"""One call to the service: paced, tried again where that helps, given up in time, and with one kind of error."""
+"""One call to the service: paced, tried again where that helps, given up in time,
+and with one kind of error.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +11,27 @@ import attrs
 
 from semantic_core_gemini._failures import failure_of, is_quotable, never_arrived
 from semantic_core_gemini._pace import Breaker, Clock, Pace
-from semantic_core_gemini.errors import AnswerInvalid, QuotaExhausted, RateLimited, ServiceDown, ServiceTimeout
+from semantic_core_gemini.errors import (
+    AnswerInvalid,
+    QuotaExhausted,
+    RateLimited,
+    ServiceDown,
+    ServiceTimeout,
+)
 
 Answer = TypeVar("Answer")
 
 ATTEMPTS: Final = 5
-"""Calls made in vain before a failure is passed on. Being told to wait is no failure and is not counted."""
+"""Calls made in vain before a failure is passed on.
+Being told to wait is no failure and is not counted.
+"""
 ANSWER_ATTEMPTS: Final = 2
 """Calls made before an answer that is none is passed on: each may be paid for."""
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 60.0
-"""Seconds between two tries: at random between 0 and a bound that doubles from the first to the longest."""
+"""Seconds between two tries: at random between 0 and a bound that doubles from the first
+to the longest.
+"""
 
 
 @attrs.frozen
@@ -50,8 +62,9 @@ class Calls:
     ) -> Answer:
         """What `call` answers.
 
-        what: subject of the message if it fails. patience: seconds, all waiting taken together. again: whether a call that
-        may have been done although it failed is made once more; one that never arrived always is.
+        what: subject of the message if it fails. patience: seconds, all waiting taken together.
+        again: whether a call that may have been done although it failed is made once more; one that
+        never arrived always is.
         Raises classes of `errors`, and whatever is a mistake of ours.
         """
         until = self.clock.now() + patience
@@ -102,11 +115,15 @@ class Calls:
             self._breaker.leave(probe, well)
 
     def _backoff(self, times: int) -> float:
-        """Full jitter: anything from no wait to all of it, so that many who failed together do not come back together."""
+        """Full jitter: anything from no wait to all of it,
+        so that many who failed together do not come back together.
+        """
         return self.clock.between(0.0, min(LONGEST_WAIT, FIRST_WAIT * 2.0**times))
 
     def _pause(self, named: float | None, times: int) -> float:
-        """How long everyone with this key waits: what the service named and a little more, else longer each time."""
+        """How long everyone with this key waits: what the service named and a little more,
+        else longer each time.
+        """
         seconds = self._backoff(times + 1) if named is None else named + self._backoff(times - 1)
         self.pace.silence(seconds)
         return seconds

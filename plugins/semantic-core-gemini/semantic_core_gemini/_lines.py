@@ -1,4 +1,7 @@
-"""The lines of a job: written one by one into a file, read one by one from another. Never all of them in memory."""
+"""The lines of a job: written one by one into a file, read one by one from another.
+
+Never all of them in memory.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
     from semantic_core.types import Vector
 
 INLINE_BYTES: Final = 4 * 1024 * 1024
-"""Largest job sent within the request itself; the service takes 20 MB, and the results come back the same way."""
+"""Largest job sent within the request itself; the service takes 20 MB,
+and the results come back the same way.
+"""
 INLINE_ITEMS: Final = 100
 MOST_BYTES: Final = 2_000_000_000
 """Largest file of a job."""
@@ -37,7 +42,9 @@ logger = logging.getLogger(__name__)
 
 @attrs.frozen
 class Lines:
-    """The requests of a job in a temporary file. digest: names keys and texts, whatever their order in time."""
+    """The requests of a job in a temporary file. digest: names keys and texts,
+    whatever their order in time.
+    """
 
     file: IO[bytes]
     items: int
@@ -50,7 +57,9 @@ class Lines:
         return self.items <= INLINE_ITEMS and self.size <= INLINE_BYTES
 
     def requests(self) -> list[dict[str, Any]]:
-        """The requests as they are sent within one; each with its key as metadata, which comes back with its result."""
+        """The requests as they are sent within one; each with its key as metadata,
+        which comes back with its result.
+        """
         self.file.seek(0)
         found = [json.loads(line) for line in self.file]
         return [{"request": one["request"], "metadata": {"key": one["key"]}} for one in found]
@@ -66,26 +75,41 @@ def pairs_of(chunks: Any) -> Iterator[tuple[str, str]]:
         elif isinstance(one, tuple) and len(one) == 2:
             yield one
         else:
-            raise InputError(f"A job takes pairs of (key, text), entries or chunks, got {type(one).__name__}.")
+            raise InputError(
+                f"A job takes pairs of (key, text), entries or chunks, got {type(one).__name__}."
+            )
 
 
-def write_lines(texts: Iterable[tuple[str, str]], request: Mapping[str, Any], most_items: int, most_bytes: int) -> Lines:
-    """A file of one request per (key, text). request: what all have in common. The caller closes the file.
+def write_lines(
+    texts: Iterable[tuple[str, str]], request: Mapping[str, Any], most_items: int, most_bytes: int
+) -> Lines:
+    """A file of one request per (key, text). request: what all have in common.
+
+    The caller closes the file.
 
     Raises InputError for no texts, a key that is none or is there twice; JobTooLarge.
     """
-    file: IO[bytes] = SpooledTemporaryFile(max_size=INLINE_BYTES)  # noqa: SIM115 - the caller closes it
+    # The caller closes it.
+    file: IO[bytes] = SpooledTemporaryFile(max_size=INLINE_BYTES)  # noqa: SIM115
     try:
         digest, hashes, size = blake2b(digest_size=16), array("Q"), 0
         for key, text in texts:
             if not isinstance(key, str) or not key:
                 raise InputError(f"The key of a text must be a str and not empty, got {key!r}.")
             content = {"role": "user", "parts": [{"text": text}]}
-            line = json.dumps({"key": key, "request": {**request, "content": content}}, ensure_ascii=False).encode() + b"\n"
+            line = (
+                json.dumps(
+                    {"key": key, "request": {**request, "content": content}}, ensure_ascii=False
+                ).encode()
+                + b"\n"
+            )
             size += len(line)
             if len(hashes) == most_items or size > most_bytes:
                 raise JobTooLarge(
-                    f"A job takes at most {most_items:,} texts and {most_bytes:,} bytes; there are more.",
+                    (
+                        f"A job takes at most {most_items:,} texts and {most_bytes:,} "
+                        "bytes; there are more."
+                    ),
                     hint="Make several jobs.",
                 )
             hashes.append(int.from_bytes(blake2b(key.encode(), digest_size=8).digest()))
@@ -113,11 +137,16 @@ def _no_key_twice(hashes: array[int]) -> None:
     import numpy as np
 
     if np.unique(np.frombuffer(hashes, dtype=np.uint64)).size != len(hashes):
-        raise InputError("Two texts of a job have one key.", hint="The key is what a result is found by.")
+        raise InputError(
+            "Two texts of a job have one key.", hint="The key is what a result is found by."
+        )
 
 
 def read_lines(file: IO[bytes], job: str) -> Iterator[Mapping[str, Any]]:
-    """Every result that can be read. What cannot (a line that is cut, not JSON, endless) is counted and logged."""
+    """Every result that can be read.
+
+    What cannot (a line that is cut, not JSON, endless) is counted and logged.
+    """
     broken = 0
     file.seek(0)
     while line := file.readline(LONGEST_LINE):
@@ -137,15 +166,26 @@ def read_lines(file: IO[bytes], job: str) -> Iterator[Mapping[str, Any]]:
         else:
             broken += 1
     if broken:
-        logger.warning("%d lines of the results of %s cannot be read; their texts count as missing.", broken, job)
+        logger.warning(
+            "%d lines of the results of %s cannot be read; their texts count as missing.",
+            broken,
+            job,
+        )
 
 
-def result_of(result: Mapping[str, Any], dimensions: int, job: str) -> tuple[str, Vector | Exception, int] | None:
-    """(key, vector or the reason why not, tokens) of one result; None if it does not say whose it is."""
+def result_of(
+    result: Mapping[str, Any], dimensions: int, job: str
+) -> tuple[str, Vector | Exception, int] | None:
+    """(key, vector or the reason why not, tokens) of one result;
+    None if it does not say whose it is.
+    """
     metadata = result.get("metadata")
     key = result.get("key") or (metadata.get("key") if isinstance(metadata, Mapping) else None)
     if not isinstance(key, str) or not key:
-        logger.warning("A result of %s has no key and is left out: results are never matched by their place.", job)
+        logger.warning(
+            "A result of %s has no key and is left out: results are never matched by their place.",
+            job,
+        )
         return None
     what = f"A result of {job}"
     error, response = result.get("error"), result.get("response")

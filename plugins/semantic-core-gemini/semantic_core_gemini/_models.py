@@ -14,12 +14,15 @@ MOST_TEXTS: Final = 100
 DIMENSIONS: Final = range(128, 3_073)
 """Sizes a vector can be asked for. 768, 1536 and 3072 are the advised ones."""
 BLANK: Final = "-"
-"""What stands for a text without a character: the service refuses an empty one, and a vector it must have."""
+"""What stands for a text without a character: the service refuses an empty one,
+and a vector it must have.
+"""
 
 
 @attrs.frozen
 class Form:
-    """How a text becomes a request. query, document: what the text is put into, ``{}`` being the text.
+    """How a text becomes a request. query, document: what the text is put into,
+    ``{}`` being the text.
 
     query_task, document_task: the task type sent along, "" for none.
     """
@@ -83,7 +86,10 @@ MODELS: Final[Mapping[str, Model]] = {
 
 
 def model_named(name: str) -> Model:
-    """The model of that name, with or without ``models/``. Raises ConfigError for one nobody here knows the form of."""
+    """The model of that name, with or without ``models/``.
+
+    Raises ConfigError for one nobody here knows the form of.
+    """
     known = MODELS.get(name.removeprefix("models/")) if isinstance(name, str) else None
     if known is None:
         raise ConfigError(f"gemini: model must be one of {', '.join(MODELS)}, got {name!r}.")

@@ -27,7 +27,9 @@ STATES: Final[Mapping[str, Status]] = {
     "CANCELLED": "FAILED",
     "EXPIRED": "FAILED",
 }
-"""Ours for each state of the service. One it adds later counts as PROCESSING: it is looked at again."""
+"""Ours for each state of the service. One it adds later counts as PROCESSING:
+it is looked at again.
+"""
 
 
 def job_name(job: str) -> str:
@@ -66,7 +68,9 @@ def inlined_in(output: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def input_file_of(told: Mapping[str, Any]) -> object:
     config = metadata_of(told).get("inputConfig")
-    return (config.get("fileName") or config.get("file_name")) if isinstance(config, Mapping) else None
+    return (
+        (config.get("fileName") or config.get("file_name")) if isinstance(config, Mapping) else None
+    )
 
 
 def state_of(told: Mapping[str, Any]) -> JobState:
@@ -77,10 +81,16 @@ def state_of(told: Mapping[str, Any]) -> JobState:
     if error and word not in STATES:
         status = "FAILED"
     if word not in STATES and not error:
-        logger.warning("A job is in a state nobody here knows, %r; it is looked at again.", quoted(word))
+        logger.warning(
+            "A job is in a state nobody here knows, %r; it is looked at again.", quoted(word)
+        )
     stats = metadata.get("batchStats")
     counts = stats if isinstance(stats, Mapping) else {}
-    reason = (error.get("message") or error.get("code") or "") if isinstance(error, Mapping) else (error or "")
+    reason = (
+        (error.get("message") or error.get("code") or "")
+        if isinstance(error, Mapping)
+        else (error or "")
+    )
     return JobState(
         status=status,
         told=quoted(word) or "unknown",

@@ -20,10 +20,14 @@ TASK: Final = "retrieval"
 SIZE: Final = 768
 """Numbers per vector by default: a quarter of the room of the full size, for little loss."""
 MAX_CHARS: Final = 2_000
-"""Longest passage by default: about 400 words, and never more tokens than any of the models reads."""
+"""Longest passage by default: about 400 words,
+and never more tokens than any of the models reads.
+"""
 TEXTS_PER_MINUTE: Final = 3_000
 TOKENS_PER_MINUTE: Final = 1_000_000
-"""What the first paid tier allows a key. The service counts each text as one request, also within a call."""
+"""What the first paid tier allows a key. The service counts each text as one request,
+also within a call.
+"""
 
 
 @attrs.frozen
@@ -50,12 +54,18 @@ def common(
     price: Price | Mapping[str, object] | None,
     clock: Clock | None,
 ) -> Common:
-    """These options, checked. Raises ConfigError on one that cannot be worked with, KeyMissing without a key."""
+    """These options, checked.
+
+    Raises ConfigError on one that cannot be worked with, KeyMissing without a key.
+    """
     known = model_named(model)
     form_of(known, task)
     whole("dimensions", dimensions)
     if dimensions not in DIMENSIONS:
-        raise ConfigError(f"gemini: dimensions must be from {DIMENSIONS.start} to {DIMENSIONS.stop - 1}, got {dimensions}.")
+        raise ConfigError(
+            f"gemini: dimensions must be from {DIMENSIONS.start} to "
+            f"{DIMENSIONS.stop - 1}, got {dimensions}."
+        )
     if keyring is not None and not isinstance(keyring, GoogleKeyring):
         raise ConfigError(f"gemini: keyring must be a GoogleKeyring, got {type(keyring).__name__}.")
     address = base_url_in_use(base_url)
@@ -63,7 +73,9 @@ def common(
         raise ConfigError(f"gemini: base_url must begin with https:// or http://, got {address!r}.")
     reach = Reach(address, api_version, seconds("timeout", timeout), seconds("patience", patience))
     keys = keyring if keyring is not None else GoogleKeyring.from_env()
-    return Common(keys, Recipe(known, task, dimensions), reach, clock or Clock(), price_of(known.name, price))
+    return Common(
+        keys, Recipe(known, task, dimensions), reach, clock or Clock(), price_of(known.name, price)
+    )
 
 
 def whole(name: str, value: object, *, least: int = 1) -> None:
@@ -74,19 +86,28 @@ def whole(name: str, value: object, *, least: int = 1) -> None:
 
 def seconds(name: str, value: object) -> float:
     """As a float. Raises ConfigError unless it is a number above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 < value < float("inf")
+    ):
         raise ConfigError(f"gemini: {name} must be a number of seconds above 0, got {value!r}.")
     return float(value)
 
 
 def passage_limits(recipe: Recipe, max_chars: int, batch_size: int) -> None:
-    """Raises ConfigError for passages the model would not read whole, and for more in a call than the service takes."""
+    """Raises ConfigError for passages the model would not read whole,
+    and for more in a call than the service takes.
+    """
     whole("max_chars", max_chars)
     whole("batch_size", batch_size)
     if batch_size > MOST_TEXTS:
         raise ConfigError(f"gemini: batch_size must be at most {MOST_TEXTS}, got {batch_size}.")
     if max_chars > recipe.model.tokens:
         raise ConfigError(
-            f"gemini: max_chars must be at most {recipe.model.tokens} with {recipe.model.name}, got {max_chars}.",
+            (
+                f"gemini: max_chars must be at most {recipe.model.tokens} with "
+                f"{recipe.model.name}, got {max_chars}."
+            ),
             hint="It reads so many tokens, and in some scripts a character is a token.",
         )

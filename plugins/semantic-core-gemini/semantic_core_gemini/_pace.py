@@ -1,4 +1,7 @@
-"""How often the service is asked, and when it is left alone. Time is handed in, so tests never wait."""
+"""How often the service is asked, and when it is left alone.
+
+Time is handed in, so tests never wait.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ MINUTE: Final = 60.0
 TICK: Final = 1e-3
 """Seconds that are not worth waiting for, and too few to be told apart by adding them up."""
 BURST: Final = 1 / 6
-"""Part of a minute's allowance that may go out at once; the rest follows evenly: no minute holds more than it may."""
+"""Part of a minute's allowance that may go out at once; the rest follows evenly:
+no minute holds more than it may.
+"""
 FAILURES: Final = 5
 """Failures in a row after which the service is left alone."""
 REST: Final = 30.0
@@ -26,7 +31,9 @@ LONGEST_REST: Final = 300.0
 
 @attrs.frozen
 class Clock:
-    """now: seconds that only grow. wall: seconds since 1970. sleep: waits. between: a number from low to high, at random."""
+    """now: seconds that only grow. wall: seconds since 1970. sleep: waits.
+    between: a number from low to high, at random.
+    """
 
     now: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
@@ -64,7 +71,10 @@ class Allowance:
 
 
 class Pace:
-    """When the next call of one key may go out. Who waits holds nothing: other keys, and other threads, go on."""
+    """When the next call of one key may go out.
+
+    Who waits holds nothing: other keys, and other threads, go on.
+    """
 
     def __init__(self, clock: Clock, texts_per_minute: int, tokens_per_minute: int) -> None:
         self._clock, self._lock = clock, Lock()
@@ -74,7 +84,9 @@ class Pace:
 
     @property
     def burst_texts(self) -> float | None:
-        """Most texts a call should have, so that none waits for more than a burst; None: any number."""
+        """Most texts a call should have, so that none waits for more than a burst;
+        None: any number.
+        """
         return self._texts.burst if self._texts.per_minute else None
 
     @property
@@ -92,33 +104,50 @@ class Pace:
             self._silent_until = max(self._silent_until, self._clock.now() + seconds)
 
     def turn(self, texts: int, tokens: int, until: float, what: str) -> None:
-        """Wait until a call of that size may go out. Raises RateLimited if that is after `until`; then nothing is taken."""
+        """Wait until a call of that size may go out.
+
+        Raises RateLimited if that is after `until`; then nothing is taken.
+        """
         while True:
             with self._lock:
                 now = self._clock.now()
-                wait = max(self._silent_until - now, self._texts.wait(texts, now), self._tokens.wait(tokens, now))
+                wait = max(
+                    self._silent_until - now,
+                    self._texts.wait(texts, now),
+                    self._tokens.wait(tokens, now),
+                )
                 if wait <= TICK:
                     self._texts.take(texts)
                     self._tokens.take(tokens)
                     return
             if now + wait > until:
                 raise RateLimited(
-                    f"{what}: the next call may go out in {wait:.1f} seconds, which is longer than it may wait.",
-                    hint="Ask for less at a time, or raise texts_per_minute and tokens_per_minute if the key allows more.",
+                    (
+                        f"{what}: the next call may go out in {wait:.1f} seconds, which is longer "
+                        "than it may wait."
+                    ),
+                    hint=(
+                        "Ask for less at a time, or raise texts_per_minute and tokens_per_minute "
+                        "if the key allows more."
+                    ),
                     retry_after=wait,
                 )
             self._clock.sleep(wait)
 
 
 class Breaker:
-    """Leaves a service alone that fails again and again, then lets one call try. If that is well, all go on."""
+    """Leaves a service alone that fails again and again, then lets one call try.
+
+    If that is well, all go on.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock, self._lock = clock, Lock()
         self._failures, self._rest, self._closed_until, self._probing = 0, REST, 0.0, False
 
     def enter(self, what: str) -> bool:
-        """Before a call, which must be followed by `leave`: whether this call is the one that tries.
+        """Before a call, which must be followed by `leave`:
+        whether this call is the one that tries.
 
         Raises ServiceResting while the service is left alone.
         """
@@ -129,7 +158,9 @@ class Breaker:
             if wait <= 0 and not self._probing:
                 self._probing = True
                 return True
-        told = f"another try comes in {wait:.0f} seconds" if wait > 0 else "one call is trying it now"
+        told = (
+            f"another try comes in {wait:.0f} seconds" if wait > 0 else "one call is trying it now"
+        )
         raise ServiceResting(
             f"{what}: the service failed {self._failures} times in a row; {told}.",
             hint="Words answer meanwhile; what waits for a vector gets it later.",
@@ -137,7 +168,9 @@ class Breaker:
         )
 
     def leave(self, probe: bool, well: bool | None) -> None:
-        """After a call. probe: what `enter` said. well: whether the service does its work; None if the call did not tell."""
+        """After a call. probe: what `enter` said. well: whether the service does its work;
+        None if the call did not tell.
+        """
         with self._lock:
             if probe:
                 self._probing = False

@@ -1,4 +1,6 @@
-"""Passages to vectors: packed into calls, equal ones once, a refused one found by halving, nothing paid for twice."""
+"""Passages to vectors: packed into calls, equal ones once, a refused one found by halving,
+nothing paid for twice.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,15 @@ if TYPE_CHECKING:
     from semantic_core.types import Vector
 
 CALL_TOKENS: Final = 20_000
-"""Tokens put into one call at most, about: a call that fails loses little, and its answer comes in seconds."""
+"""Tokens put into one call at most, about: a call that fails loses little,
+and its answer comes in seconds.
+"""
 KEPT: Final = 1_000
 """Passages remembered that were answered, or refused, in a run that failed because of others."""
 GIVE_UP: Final = 8
-"""Texts refused one after the other, with none accepted, after which it is the request that is refused, not the texts."""
+"""Texts refused one after the other, with none accepted,
+after which it is the request that is refused, not the texts.
+"""
 
 Embed = Callable[[list[str], int], "list[Vector]"]
 """One call: the vectors of these texts, given how many tokens they have, about."""
@@ -43,8 +49,8 @@ class Passages:
     def run(self, texts: Sequence[str]) -> list[Vector]:
         """One vector per text, in order.
 
-        Raises PassageRefused when all others are done, and at once whatever concerns the service and not a text. What was
-        answered until then is kept: asked for again, it costs nothing.
+        Raises PassageRefused when all others are done, and at once whatever concerns the service
+        and not a text. What was answered until then is kept: asked for again, it costs nothing.
         """
         keys = [blake2b(text.encode(), digest_size=16).hexdigest() for text in texts]
         kept = {key: self._kept.get(key) for key in keys}
@@ -57,7 +63,11 @@ class Passages:
             for key in missing:
                 if key in found:
                     self._kept.put(key, found[key])
-        vectors = [vector for vector in map(found.__getitem__, keys) if not isinstance(vector, RequestRefused)]
+        vectors = [
+            vector
+            for vector in map(found.__getitem__, keys)
+            if not isinstance(vector, RequestRefused)
+        ]
         if len(vectors) < len(keys):
             raise _refused(keys, found)
         for key in keys:
@@ -77,7 +87,9 @@ class Passages:
         while stack:
             items = stack.pop()
             try:
-                vectors = self._embed([text for _, text, _ in items], sum(tokens for _, _, tokens in items))
+                vectors = self._embed(
+                    [text for _, text, _ in items], sum(tokens for _, _, tokens in items)
+                )
             except RequestRefused as error:
                 if isinstance(error, ModelUnknown):
                     raise
@@ -95,10 +107,17 @@ class Passages:
 
 
 def _refused(keys: Sequence[str], found: Answers) -> PassageRefused:
-    refused = [(place, found[key]) for place, key in enumerate(keys) if isinstance(found[key], RequestRefused)]
+    refused = [
+        (place, found[key])
+        for place, key in enumerate(keys)
+        if isinstance(found[key], RequestRefused)
+    ]
     first, why = refused[0]
     return PassageRefused(
-        f"{len(refused)} of {len(keys)} texts are refused, the first at place {first}: {why.message}",  # type: ignore[union-attr]
+        (
+            f"{len(refused)} of {len(keys)} texts are refused, the first at place "
+            f"{first}: {why.message}"  # type: ignore[union-attr]
+        ),
         hint="Leave them out, or change them; the vectors of the others are kept.",
         places=[place for place, _ in refused],
     )

@@ -1,4 +1,6 @@
-"""How texts become requests, the same for both lanes: a vector is the same from a job and from a call."""
+"""How texts become requests, the same for both lanes:
+a vector is the same from a job and from a call.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from semantic_core_gemini._models import BLANK, Form, Model
 from semantic_core_gemini._tokens import estimated, shortened
 
 FORM_VERSION: Final = "1"
-"""Changes with anything below that changes a vector; part of the space, so that old and new vectors never mix."""
+"""Changes with anything below that changes a vector; part of the space,
+so that old and new vectors never mix.
+"""
 
 
 @attrs.frozen
@@ -43,13 +47,17 @@ class Recipe:
 
     def job_request(self) -> dict[str, Any]:
         """What all requests of a job have in common."""
-        request: dict[str, Any] = {"model": f"models/{self.model.name}", "outputDimensionality": self.dimensions}
+        request: dict[str, Any] = {
+            "model": f"models/{self.model.name}",
+            "outputDimensionality": self.dimensions,
+        }
         if self.form.document_task:
             request["taskType"] = self.form.document_task
         return request
 
     def _put(self, around: str, text: str) -> str:
-        """The text in its form, no longer than the model reads: cut here, and not silently over there.
+        """The text in its form, no longer than the model reads: cut here,
+        and not silently over there.
 
         Raises TextInvalid for what is not text, or cannot be sent.
         """

@@ -1,4 +1,6 @@
-"""Vectors remembered for a while: of queries, and of passages that were paid for in a call that failed later on."""
+"""Vectors remembered for a while: of queries, and of passages that were paid for in a call that
+failed later on.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,10 @@ class Recent(Generic[Value]):
 
 
 class Queries:
-    """Vectors of queries. Who asks for one that is just being made waits for it: it is paid for once."""
+    """Vectors of queries.
+
+    Who asks for one that is just being made waits for it: it is paid for once.
+    """
 
     def __init__(self, most: int) -> None:
         self._recent: Recent[Vector] = Recent(most)
@@ -54,7 +59,10 @@ class Queries:
         self._coming: dict[str, Future[Vector]] = {}
 
     def get(self, key: str, make: Callable[[], Vector]) -> Vector:
-        """A copy of the vector; `make` makes it if it is neither here nor coming. An error is raised for all who wait."""
+        """A copy of the vector; `make` makes it if it is neither here nor coming.
+
+        An error is raised for all who wait.
+        """
         known = self._recent.get(key)
         if known is not None:
             return known.copy()

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 def read_results(
     service: Service, job: str, output: Mapping[str, Any], dimensions: int, meter: Meter
 ) -> Iterator[tuple[str, Vector | Exception]]:
-    """(key, vector or why there is none). A file is fetched in whole, to disk, before its first line is read.
+    """(key, vector or why there is none).
+
+    A file is fetched in whole, to disk, before its first line is read.
 
     output: where the service says the results are. Raises ResultsUnavailable, ResultsGone.
     """

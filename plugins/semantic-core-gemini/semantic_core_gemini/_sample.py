@@ -15,7 +15,10 @@ CHARS: Final = 200_000
 
 
 class Sample:
-    """Texts seen one by one; equal ones count once. count: how many there were. Of each, 8 bytes are remembered."""
+    """Texts seen one by one; equal ones count once. count: how many there were.
+
+    Of each, 8 bytes are remembered.
+    """
 
     def __init__(self) -> None:
         self._seen: set[bytes] = set()
@@ -30,7 +33,9 @@ class Sample:
 
     @property
     def texts(self) -> list[str]:
-        """Some of them, each with the same chance; at most `TEXTS` and, but for the first, `CHARS`."""
+        """Some of them, each with the same chance; at most `TEXTS` and,
+        but for the first, `CHARS`.
+        """
         chars = 0
         chosen: list[str] = []
         for text in self._chosen:
@@ -53,7 +58,9 @@ class Sample:
             self._chosen[place] = text
 
     def tokens(self, counted: int | None) -> int:
-        """Tokens of all of them. counted: those `texts` really have, which sets the whole right; None if nobody knows."""
+        """Tokens of all of them. counted: those `texts` really have, which sets the whole right;
+        None if nobody knows.
+        """
         if counted is None:
             return self._total
         return round(self._total * counted / sum(map(estimated, self.texts)))

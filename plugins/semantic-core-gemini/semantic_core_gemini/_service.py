@@ -37,7 +37,9 @@ API_VERSION: Final = "v1beta"
 PAGE: Final = 100
 """Jobs, or files, asked for at once."""
 LONGEST_PATIENCE: Final = 120.0
-"""Seconds anything about jobs waits, all waiting taken together: who looks after jobs comes again."""
+"""Seconds anything about jobs waits, all waiting taken together:
+who looks after jobs comes again.
+"""
 PIECE: Final = 5
 """How many times longer than an answer a piece (8 MB) of an upload or a download may take."""
 
@@ -61,12 +63,21 @@ def base_url_in_use(given: str = "") -> str:
 
 
 class Service:
-    """Everything asked of the service with one key. Safe to use from several threads, and after a fork.
+    """Everything asked of the service with one key.
+
+    Safe to use from several threads, and after a fork.
 
     Raises classes of `errors` only. Nothing is imported or connected before the first call.
     """
 
-    def __init__(self, secret: Secret, reach: Reach, clock: Clock, texts_per_minute: int, tokens_per_minute: int) -> None:
+    def __init__(
+        self,
+        secret: Secret,
+        reach: Reach,
+        clock: Clock,
+        texts_per_minute: int,
+        tokens_per_minute: int,
+    ) -> None:
         self._secret, self.reach = secret, reach
         self._calls = Calls(clock, Pace(clock, texts_per_minute, tokens_per_minute), Breaker(clock))
         self._lock = Lock()
@@ -102,27 +113,39 @@ class Service:
         def call() -> list[Vector]:
             from google.genai import types
 
-            contents: Any = [types.Content(role="user", parts=[types.Part(text=text)]) for text in texts]
+            contents: Any = [
+                types.Content(role="user", parts=[types.Part(text=text)]) for text in texts
+            ]
             options = types.HttpOptions(timeout=round(timeout * 1000))
-            config = types.EmbedContentConfig(task_type=task or None, output_dimensionality=dimensions, http_options=options)
+            config = types.EmbedContentConfig(
+                task_type=task or None, output_dimensionality=dimensions, http_options=options
+            )
             client = self._connected()[0]
             try:
-                answer = client.models.embed_content(model=model.name, contents=contents, config=config)
+                answer = client.models.embed_content(
+                    model=model.name, contents=contents, config=config
+                )
             except Exception as error:
-                if isinstance(error, ValueError | KeyError | TypeError):  # it came, and cannot be read
+                # It came, and cannot be read.
+                if isinstance(error, ValueError | KeyError | TypeError):
                     meter.add(requests=1, texts=len(texts), tokens=tokens)
                 elif not (was_answered(error) or never_arrived(error)):
                     meter.add(lost_texts=len(texts))
                 raise
             counted = getattr(getattr(answer, "usage_metadata", None), "prompt_token_count", None)
-            meter.add(requests=1, texts=len(texts), tokens=counted if isinstance(counted, int) else tokens)
+            meter.add(
+                requests=1, texts=len(texts), tokens=counted if isinstance(counted, int) else tokens
+            )
             given = answer.embeddings or []
             if len(given) != len(texts):
                 raise AnswerInvalid(
                     f"{what}: wanted {len(texts)} vectors, got {len(given)}.",
                     hint="Vectors are never matched by guess; nothing of this answer was used.",
                 )
-            return [vector_of(one.values, dimensions, f"{what}, text {place}") for place, one in enumerate(given)]
+            return [
+                vector_of(one.values, dimensions, f"{what}, text {place}")
+                for place, one in enumerate(given)
+            ]
 
         return self._calls.run(what, call, patience=patience, size=Size(len(texts), tokens))
 
@@ -133,8 +156,14 @@ class Service:
         def call() -> int:
             from google.genai import types
 
-            contents: Any = [types.Content(role="user", parts=[types.Part(text=text)]) for text in texts]
-            total = self._connected()[0].models.count_tokens(model=model.name, contents=contents).total_tokens
+            contents: Any = [
+                types.Content(role="user", parts=[types.Part(text=text)]) for text in texts
+            ]
+            total = (
+                self._connected()[0]
+                .models.count_tokens(model=model.name, contents=contents)
+                .total_tokens
+            )
             if not isinstance(total, int) or total < 1:
                 raise AnswerInvalid(f"{what}: wanted a number of tokens, got {total!r}.")
             return total
@@ -152,8 +181,11 @@ class Service:
             config = types.UploadFileConfig(
                 display_name=name,
                 mime_type="application/jsonl",
-                # With the address, so that the pieces go where the key belongs, whatever address the service names.
-                http_options=types.HttpOptions(base_url=self.reach.base_url, timeout=self._milliseconds * PIECE),
+                # With the address, so that the pieces go where the key belongs, whatever address
+                # the service names.
+                http_options=types.HttpOptions(
+                    base_url=self.reach.base_url, timeout=self._milliseconds * PIECE
+                ),
             )
             stored = self._connected()[0].files.upload(file=file, config=config).name  # type: ignore[arg-type]
             if not stored:
@@ -163,9 +195,12 @@ class Service:
         return self._run(what, call)
 
     def create_job(self, model: Model, source: Mapping[str, Any], name: str) -> str:
-        """The name of a new job. Never tried twice by itself: it may be there although there was no answer.
+        """The name of a new job.
 
-        source: ``{"file_name": ...}`` or ``{"requests": [...]}``, each request with its key as metadata.
+        Never tried twice by itself: it may be there although there was no answer.
+
+        source: ``{"file_name": ...}`` or ``{"requests": [...]}``, each request with its key as
+        metadata.
         """
         what = f"Creating the batch job {name!r}"
 
@@ -175,13 +210,24 @@ class Service:
             options: dict[str, Any] = {}
             src: dict[str, Any] = dict(source)
             if "requests" in src:
-                # google-genai has no place for the key of a request; the body it makes is replaced by ours.
+                # google-genai has no place for the key of a request; the body it makes is replaced
+                # by ours.
                 requests = src.pop("requests")
-                src["inlined_requests"] = {"contents": [request["request"]["content"] for request in requests[:1]]}
-                options["extra_body"] = {"batch": {"inputConfig": {"requests": {"requests": requests}}}}
-            config = types.CreateEmbeddingsBatchJobConfig(display_name=name, http_options=types.HttpOptions(**options))
+                src["inlined_requests"] = {
+                    "contents": [request["request"]["content"] for request in requests[:1]]
+                }
+                options["extra_body"] = {
+                    "batch": {"inputConfig": {"requests": {"requests": requests}}}
+                }
+            config = types.CreateEmbeddingsBatchJobConfig(
+                display_name=name, http_options=types.HttpOptions(**options)
+            )
             warnings.filterwarnings("ignore", r"batches\.create_embeddings\(\) is experimental")
-            created = self._connected()[0].batches.create_embeddings(model=model.name, src=src, config=config).name  # type: ignore[arg-type]
+            created = (
+                self._connected()[0]
+                .batches.create_embeddings(model=model.name, src=src, config=config)  # type: ignore[arg-type]
+                .name
+            )
             if not created:
                 raise AnswerInvalid(f"{what}: wanted the name of the job, got none.")
             return created
@@ -189,7 +235,10 @@ class Service:
         return self._run(what, call, again=False)
 
     def job(self, job: str) -> Mapping[str, Any]:
-        """The job as the service tells it. Asked for directly: google-genai leaves out the reason of a failure."""
+        """The job as the service tells it.
+
+        Asked for directly: google-genai leaves out the reason of a failure.
+        """
         what = f"Looking at job {job!r}"
 
         def call() -> Mapping[str, Any]:
@@ -207,10 +256,16 @@ class Service:
         return self._run(what, call)
 
     def jobs(self) -> Iterator[tuple[str, str, str]]:
-        """Every job of this key as (name, shown name, state in the words of google-genai), in the service's order."""
+        """Every job of this key as (name, shown name, state in the words of google-genai),
+        in the service's order.
+        """
         for one in self._listed("Listing the batch jobs", lambda client: client.batches):
             if one.name:
-                yield one.name, one.display_name or "", str(getattr(one.state, "value", one.state) or "")
+                yield (
+                    one.name,
+                    one.display_name or "",
+                    str(getattr(one.state, "value", one.state) or ""),
+                )
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Every file of this key as (name, shown name)."""
@@ -231,14 +286,18 @@ class Service:
         self._run(f"Deleting {name!r}", lambda: self._connected()[0].files.delete(name=name))
 
     def download(self, name: str, into: IO[bytes]) -> None:
-        """Write the content of a file the service made, from the beginning; it passes through in pieces of a megabyte."""
+        """Write the content of a file the service made, from the beginning;
+        it passes through in pieces of a megabyte.
+        """
 
         def call() -> None:
             from google.genai import types
 
             into.seek(0)
             into.truncate()
-            config = types.DownloadFileConfig(http_options=types.HttpOptions(timeout=self._milliseconds * PIECE))
+            config = types.DownloadFileConfig(
+                http_options=types.HttpOptions(timeout=self._milliseconds * PIECE)
+            )
             self._connected()[0].files.download(file=name, destination=into, config=config)  # type: ignore[call-overload]
 
         self._run(f"Fetching the results in {name!r}", call)
@@ -250,7 +309,9 @@ class Service:
             self._client = self._http = None
 
     def _run(self, what: str, call: Callable[[], Answer], *, again: bool = True) -> Answer:
-        return self._calls.run(what, call, patience=min(self.reach.patience, LONGEST_PATIENCE), again=again)
+        return self._calls.run(
+            what, call, patience=min(self.reach.patience, LONGEST_PATIENCE), again=again
+        )
 
     def _listed(self, what: str, part: Callable[[Client], Any]) -> Iterator[Any]:
         pager = self._run(what, lambda: part(self._connected()[0]).list(config={"page_size": PAGE}))
@@ -259,7 +320,9 @@ class Service:
             yield from self._run(what, pager.next_page)
 
     def _connected(self) -> tuple[Client, httpx2.Client]:
-        """The client, made when first needed, and made anew in a forked process: connections have one owner."""
+        """The client, made when first needed, and made anew in a forked process:
+        connections have one owner.
+        """
         if self._client is None or self._http is None or self._owner != os.getpid():
             with self._lock:
                 if self._client is None or self._http is None or self._owner != os.getpid():
@@ -278,9 +341,11 @@ class Service:
         options = types.HttpOptions(
             base_url=self.reach.base_url,
             api_version=self.reach.api_version,
-            timeout=self._milliseconds,  # without one it sets none, whatever the HTTP client was made with
+            # Without one it sets none, whatever the HTTP client was made with.
+            timeout=self._milliseconds,
             httpx_client=http,
-            # Never used. Given, it keeps google-genai from making clients of its own, with certificates to load.
+            # Never used. Given, it keeps google-genai from making clients of its own, with
+            # certificates to load.
             httpx_async_client=httpx2.AsyncClient(transport=httpx2.AsyncBaseTransport()),
             async_client_args={"ssl": True},
         )
@@ -288,6 +353,8 @@ class Service:
 
 
 def _close(http: httpx2.Client, owner: int) -> None:
-    """Close the connections, in the process that made them: a fork would take leave in its parent's name."""
+    """Close the connections, in the process that made them:
+    a fork would take leave in its parent's name.
+    """
     if os.getpid() == owner:
         http.close()

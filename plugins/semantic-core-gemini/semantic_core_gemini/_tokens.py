@@ -1,8 +1,10 @@
-"""Tokens without a tokenizer: how many a text has, about; texts put together into calls; texts cut to what a model reads.
+"""Tokens without a tokenizer: how many a text has, about; texts put together into calls;
+texts cut to what a model reads.
 
-The service does not publish the tokenizer of its embedding models as something small. So tokens are estimated by kind of
-character, and where money is at stake the estimate is set right by the service's own count of a sample: see
-`GeminiEmbedder.estimate`. Without that count it is right within a fifth or so for prose.
+The service does not publish the tokenizer of its embedding models as something small. So tokens are
+estimated by kind of character, and where money is at stake the estimate is set right by the
+service's own count of a sample: see `GeminiEmbedder.estimate`. Without that count it is right
+within a fifth or so for prose.
 """
 
 from __future__ import annotations
@@ -19,13 +21,20 @@ OTHER_PIECE: Final = 2.6
 DENSE: Final = 0.8
 """Tokens to a character where there are no spaces between words: Chinese, Japanese, Korean."""
 MOST_CHARS_A_TOKEN: Final = 16
-"""On average, in any text worth embedding; what comes after so many is not looked at, however long a text is."""
+"""On average, in any text worth embedding; what comes after so many is not looked at,
+however long a text is.
+"""
 SURE: Final = 0.9
 """Part of a model's limit a text is cut to, since the estimate is one."""
 
-_DENSE = "\u1100-\u11ff\u2e80-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+_DENSE = (
+    "\u1100-\u11ff\u2e80-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
+)
 _LATIN = "A-Za-z\u00c0-\u024f"
-_PIECES = re.compile(rf"([{_LATIN}]+)|([{_DENSE}])|(\d)|([^\W\d_{_LATIN}{_DENSE}]+)|(\n+)|([^\w\s]|_)")
+_PIECES = re.compile(
+    rf"([{_LATIN}]+)|([{_DENSE}])|(\d)|([^\W\d_{_LATIN}{_DENSE}]+)|(\n+)|([^\w\s]|_)"
+)
 
 
 def estimated(text: str) -> int:
@@ -46,7 +55,10 @@ def estimated(text: str) -> int:
 
 
 def shortened(text: str, most: int) -> str:
-    """The text, or as much of its beginning as surely has at most `most` tokens. Cut between characters."""
+    """The text, or as much of its beginning as surely has at most `most` tokens.
+
+    Cut between characters.
+    """
     if len(text.encode()) <= most:  # no token is shorter than a byte
         return text
     text = text[: most * MOST_CHARS_A_TOKEN]
@@ -61,7 +73,9 @@ def shortened(text: str, most: int) -> str:
 
 
 def packed(costs: Sequence[int], most_items: int, most_tokens: int) -> Iterator[range]:
-    """Runs of consecutive places, each of at most so many items and tokens; one that is over alone goes alone."""
+    """Runs of consecutive places, each of at most so many items and tokens;
+    one that is over alone goes alone.
+    """
     start, total = 0, 0
     for place, cost in enumerate(costs):
         if place > start and (place - start >= most_items or total + cost > most_tokens):

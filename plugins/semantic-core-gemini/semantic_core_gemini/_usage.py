@@ -13,9 +13,11 @@ from semantic_core_gemini.pricing import Lane, Price
 class Usage:
     """What one embedder used since it was made.
 
-    requests: calls that were answered with vectors. texts, tokens: in them; tokens as the service counted, or estimated
-    where it did not say. lost_texts: sent in calls whose answer never came; they may be on the bill, too.
-    job_texts, job_tokens: results of batch jobs that were read, likewise; a job read twice counts twice.
+    requests: calls that were answered with vectors. texts, tokens: in them; tokens as the service
+    counted, or estimated where it did not say. lost_texts: sent in calls whose answer never came;
+    they may be on the bill, too.
+    job_texts, job_tokens: results of batch jobs that were read, likewise; a job read twice counts
+    twice.
     """
 
     requests: int = 0

@@ -15,9 +15,12 @@ LEAST_LENGTH = 1e-6
 
 
 def vector_of(values: Any, dimensions: int, what: str) -> Vector:
-    """float32 of shape (dimensions,), of length 1. The service brings only its full size to length 1; here all are.
+    """float32 of shape (dimensions,), of length 1.
 
-    Raises AnswerInvalid for another size, for what is not a finite number, and for a vector of no length.
+    The service brings only its full size to length 1; here all are.
+
+    Raises AnswerInvalid for another size, for what is not a finite number, and for a vector of no
+    length.
     """
     import numpy as np
 
@@ -32,5 +35,7 @@ def vector_of(values: Any, dimensions: int, what: str) -> Vector:
     with np.errstate(over="ignore", invalid="ignore"):
         length = float(np.sqrt(wide @ wide)) if wide.shape == (dimensions,) else float("nan")
     if not LEAST_LENGTH <= length < float("inf"):
-        raise AnswerInvalid(f"{what}: wanted finite numbers that point somewhere, got {length} as their length.")
+        raise AnswerInvalid(
+            f"{what}: wanted finite numbers that point somewhere, got {length} as their length."
+        )
     return (wide / length).astype(np.float32)

@@ -1,8 +1,9 @@
 """The lowest layer: it alone knows the key in the clear, and puts it on the wire.
 
-The google-genai client above it is made with a placeholder. What it, or the HTTP client below it, keeps, logs or raises (a
-request with its headers, an answer that quotes them, the local variables of their frames) therefore holds no key: nothing
-has to be cleaned later on. Answers are read here in whole, within a time and a size; only downloads are streamed.
+The google-genai client above it is made with a placeholder. What it, or the HTTP client below it,
+keeps, logs or raises (a request with its headers, an answer that quotes them, the local variables
+of their frames) therefore holds no key: nothing has to be cleaned later on. Answers are read here
+in whole, within a time and a size; only downloads are streamed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 CONNECT_SECONDS: Final = 10.0
 _DOWNLOAD: Final = ":download"
 _TALKATIVE: Final = ("connection", "http11", "http2", "proxy", "socks")
-"""Loggers below httpcore2 that write the headers of answers down: a service that quotes a key would have it logged."""
+"""Loggers below httpcore2 that write the headers of answers down:
+a service that quotes a key would have it logged.
+"""
 
 
 class _Masking(logging.Filter):
@@ -54,13 +57,20 @@ _masking = _Masking()
 class KeyedTransport(httpx2.BaseTransport):
     """Sends requests with the key, and only to the host it belongs to; masks it in what comes back.
 
-    inner: what does the sending; by default the one of httpx2, through the proxy the environment names.
+    inner: what does the sending; by default the one of httpx2, through the proxy the environment
+    names.
     """
 
-    def __init__(self, secret: Secret, base_url: str, inner: httpx2.BaseTransport | None = None) -> None:
+    def __init__(
+        self, secret: Secret, base_url: str, inner: httpx2.BaseTransport | None = None
+    ) -> None:
         self._secret = secret
         address = urlsplit(base_url)
-        self._home = (address.scheme, address.hostname, address.port or {"https": 443, "http": 80}.get(address.scheme))
+        self._home = (
+            address.scheme,
+            address.hostname,
+            address.port or {"https": 443, "http": 80}.get(address.scheme),
+        )
         self._inner = inner or httpx2.HTTPTransport(
             # Certificates are loaded for https only: that takes longer than anything else here.
             verify=address.scheme == "https",
@@ -68,7 +78,9 @@ class KeyedTransport(httpx2.BaseTransport):
         )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """The answer. Raises what httpx2 raises, made anew: without the frames in which the key was."""
+        """The answer. Raises what httpx2 raises, made anew:
+        without the frames in which the key was.
+        """
         answer = self._answer(request)
         if isinstance(answer, Exception):
             raise answer
@@ -83,7 +95,9 @@ class KeyedTransport(httpx2.BaseTransport):
             response = self._inner.handle_request(self._keyed(request))
             headers = [(name, self._masked(value)) for name, value in response.headers.raw]
             if request.url.path.endswith(_DOWNLOAD) and response.status_code == httpx2.codes.OK:
-                return httpx2.Response(response.status_code, headers=headers, stream=_Download(response, self._renewed))
+                return httpx2.Response(
+                    response.status_code, headers=headers, stream=_Download(response, self._renewed)
+                )
             body = self._masked(_whole(response, request))
             return httpx2.Response(response.status_code, headers=_of_body(headers), content=body)
         except Exception as error:  # noqa: BLE001 - whatever it is, it goes on: see `_renewed`
@@ -98,11 +112,19 @@ class KeyedTransport(httpx2.BaseTransport):
             url = url.copy_set_param("key", self._secret.reveal())
         headers = httpx2.Headers(request.headers)
         headers[KEY_HEADER] = self._secret.reveal()
-        return httpx2.Request(request.method, url, headers=headers, stream=request.stream, extensions=request.extensions)
+        return httpx2.Request(
+            request.method,
+            url,
+            headers=headers,
+            stream=request.stream,
+            extensions=request.extensions,
+        )
 
     def _masked(self, text: bytes) -> bytes:
         return (
-            self._secret.mask(text.decode("latin-1")).encode("latin-1") if self._secret.reveal().encode() in text else text
+            self._secret.mask(text.decode("latin-1")).encode("latin-1")
+            if self._secret.reveal().encode() in text
+            else text
         )
 
     def _renewed(self, error: Exception) -> Exception:
@@ -115,7 +137,9 @@ class KeyedTransport(httpx2.BaseTransport):
 class _Download(httpx2.SyncByteStream):
     """The body of a download, piece by piece; its errors are made anew, too."""
 
-    def __init__(self, response: httpx2.Response, renewed: Callable[[Exception], Exception]) -> None:
+    def __init__(
+        self, response: httpx2.Response, renewed: Callable[[Exception], Exception]
+    ) -> None:
         self._response, self._renewed = response, renewed
 
     def __iter__(self) -> Iterator[bytes]:
@@ -139,7 +163,10 @@ class _Download(httpx2.SyncByteStream):
 
 
 def _whole(response: httpx2.Response, request: httpx2.Request) -> bytes:
-    """The body, unpacked. ReadTimeout if it takes longer than a read may, however steadily it drips."""
+    """The body, unpacked.
+
+    ReadTimeout if it takes longer than a read may, however steadily it drips.
+    """
     seconds = request.extensions.get("timeout", {}).get("read")
     until = None if seconds is None else time.monotonic() + seconds
     body = bytearray()
@@ -152,7 +179,9 @@ def _whole(response: httpx2.Response, request: httpx2.Request) -> bytes:
                 raise httpx2.ReadTimeout(f"The answer took longer than {seconds} seconds.")
     finally:
         response.close()
-    return httpx2.Response(response.status_code, headers=response.headers, content=bytes(body)).content
+    return httpx2.Response(
+        response.status_code, headers=response.headers, content=bytes(body)
+    ).content
 
 
 def _of_body(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -166,7 +195,10 @@ def _proxy_for(scheme: str, host: str) -> str | None:
 
 
 def http_client(secret: Secret, base_url: str) -> httpx2.Client:
-    """An HTTP client for that host, with that key. It follows no redirects: they could lead the texts elsewhere."""
+    """An HTTP client for that host, with that key.
+
+    It follows no redirects: they could lead the texts elsewhere.
+    """
     _masking.secrets[id(secret)] = secret
     for name in _TALKATIVE:
         logging.getLogger(f"httpcore2.{name}").addFilter(_masking)

@@ -1,4 +1,7 @@
-"""Batch jobs: half the price, up to a day. Texts go up as a file, vectors come back by their keys."""
+"""Batch jobs: half the price, up to a day.
+
+Texts go up as a file, vectors come back by their keys.
+"""
 
 from __future__ import annotations
 
@@ -51,10 +54,12 @@ __all__ = ["GeminiBatchClient"]
 
 
 class GeminiBatchClient:
-    """Batch jobs with the key for batches: BatchKeyMissing (a ValueError, too) if the keyring has none.
+    """Batch jobs with the key for batches: BatchKeyMissing (a ValueError,
+    too) if the keyring has none.
 
-    Its vectors are those of a `GeminiEmbedder` with the same options: one space. `GeminiEmbedder.batch_client` gives the
-    one that belongs to an embedder. Raises classes of `errors`. Safe to use from several threads.
+    Its vectors are those of a `GeminiEmbedder` with the same options: one space.
+    `GeminiEmbedder.batch_client` gives the one that belongs to an embedder. Raises classes of
+    `errors`. Safe to use from several threads.
     """
 
     def __init__(
@@ -110,9 +115,10 @@ class GeminiBatchClient:
     ) -> str:
         """The name of the job that embeds these texts as documents.
 
-        chunks: texts by key, or pairs of (key, text), or entries (their fingerprint and passage), or chunks (their id and
-        text). They are read once and never held all together. A job of the same name that has not failed is used instead
-        of a new one; without a name it is that of the content, so the same texts are not paid for twice.
+        chunks: texts by key, or pairs of (key, text), or entries (their fingerprint and passage),
+        or chunks (their id and text). They are read once and never held all together. A job of the
+        same name that has not failed is used instead of a new one; without a name it is that of the
+        content, so the same texts are not paid for twice.
         Raises InputError, JobTooLarge, TextInvalid before anything is sent.
         """
         lines = self._written(chunks, most_items, most_bytes)
@@ -126,29 +132,44 @@ class GeminiBatchClient:
         return self.state(job).status
 
     def retrieve_results(self, job: str) -> Iterator[tuple[str, Vector | Exception]]:
-        """(key, vector) or (key, why there is none) for each result, in any order, one by one. ``dict(...)`` if few.
+        """(key, vector) or (key, why there is none) for each result, in any order, one by one.
 
-        A result may be there twice, and keys may be missing: whoever submitted them knows. Raises JobFailed for a job that
-        ended without results, ResultsUnavailable while it runs or its results cannot be fetched, JobUnknown.
+        ``dict(...)`` if few.
+
+        A result may be there twice, and keys may be missing: whoever submitted them knows. Raises
+        JobFailed for a job that ended without results, ResultsUnavailable while it runs or its
+        results cannot be fetched, JobUnknown.
         """
         told = self._told(job)
         state = state_of(told)
         if state.status == "FAILED" and not state.has_results:
             raise JobFailed(f"Job {job!r} {ending_of(state)}.", hint="Submit its texts again.")
         if state.status != "COMPLETED" and not state.has_results:
-            raise ResultsUnavailable(f"Job {job!r} is not finished: {state.told}.", hint="Ask again later.")
+            raise ResultsUnavailable(
+                f"Job {job!r} is not finished: {state.told}.", hint="Ask again later."
+            )
         if not state.has_results:
-            raise ResultsUnavailable(f"Job {job!r} is finished, and the service names no results.", hint="Ask again later.")
-        return read_results(self._service, job, output_of(told), self._recipe.dimensions, self._meter)
+            raise ResultsUnavailable(
+                f"Job {job!r} is finished, and the service names no results.",
+                hint="Ask again later.",
+            )
+        return read_results(
+            self._service, job, output_of(told), self._recipe.dimensions, self._meter
+        )
 
     def submit(self, passages: Mapping[str, str], name: str) -> str:
-        """A new job under that name. Ask `find` first: what was submitted before is not looked for here."""
+        """A new job under that name.
+
+        Ask `find` first: what was submitted before is not looked for here.
+        """
         lines = self._written(passages, MOST_ITEMS, MOST_BYTES)
         with lines.file:
             return self._created(lines, name)
 
     def find(self, name: str) -> str | None:
-        """The job submitted under that name, one that has not failed before one that has; None if there is none."""
+        """The job submitted under that name, one that has not failed before one that has;
+        None if there is none.
+        """
         ended = None
         for job, shown, state in self._service.jobs():
             if shown == name:
@@ -166,14 +187,20 @@ class GeminiBatchClient:
         return self.retrieve_results(job)
 
     def cancel(self, job: str) -> None:
-        """Ask the service to end the job; what it has done until then may be paid for. Raises JobUnknown."""
+        """Ask the service to end the job; what it has done until then may be paid for.
+
+        Raises JobUnknown.
+        """
         try:
             self._service.cancel_job(job_name(job))
         except ModelUnknown as error:
             raise JobUnknown(f"There is no job {job!r}.") from error
 
     def clean_up(self, job: str) -> None:
-        """Remove the job and its files from the service. What is gone already is no error; may be called twice."""
+        """Remove the job and its files from the service.
+
+        What is gone already is no error; may be called twice.
+        """
         try:
             told = self._told(job)
         except JobUnknown:
@@ -199,7 +226,9 @@ class GeminiBatchClient:
     def _written(self, chunks: Any, most_items: int, most_bytes: int) -> Lines:
         recipe = self._recipe
         pairs = ((key, recipe.document(text)) for key, text in pairs_of(chunks))
-        return write_lines(pairs, recipe.job_request(), min(most_items, MOST_ITEMS), min(most_bytes, MOST_BYTES))
+        return write_lines(
+            pairs, recipe.job_request(), min(most_items, MOST_ITEMS), min(most_bytes, MOST_BYTES)
+        )
 
     def _standing(self, name: str) -> str | None:
         job = self.find(name)
@@ -209,9 +238,12 @@ class GeminiBatchClient:
         model, service = self._recipe.model, self._service
         file = None if lines.inline else service.upload(lines.file, name)
         try:
-            return service.create_job(model, {"requests": lines.requests()} if file is None else {"file_name": file}, name)
+            return service.create_job(
+                model, {"requests": lines.requests()} if file is None else {"file_name": file}, name
+            )
         except (ServiceDown, ServiceTimeout) as error:
-            # The job may be there although the answer is not. It is looked for once, and never created twice from here.
+            # The job may be there although the answer is not. It is looked for once, and never
+            # created twice from here.
             with suppress(EmbedderUnavailable):
                 there = self.find(name)
                 if there is not None:

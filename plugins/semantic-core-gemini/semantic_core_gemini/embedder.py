@@ -43,40 +43,64 @@ __all__ = ["GeminiEmbedder"]
 class GeminiEmbedder:
     """Turns text into Gemini vectors, of length 1 in every size.
 
-    Passages are sent in calls of at most 100 texts and about 20,000 tokens, equal ones once. Calls keep to the allowance of
-    the key, wait when told to, and are tried again where that helps. A text the service refuses is found by halving; the
-    vectors of the others are kept, so that asking again costs nothing. Queries are remembered.
+    Passages are sent in calls of at most 100 texts and about 20,000 tokens, equal ones once. Calls
+    keep to the allowance of the key, wait when told to, and are tried again where that helps. A
+    text the service refuses is found by halving; the vectors of the others are kept, so that asking
+    again costs nothing. Queries are remembered.
 
-    keyring: whose keys; without it those in GEMINI_API_KEY and GEMINI_BATCH_KEY. The other options say what they are in
-    ``semantic-core plugins show gemini``. Raises ConfigError on an option it cannot work with, KeyMissing without a key.
+    keyring: whose keys; without it those in GEMINI_API_KEY and GEMINI_BATCH_KEY. The other options
+    say what they are in ``semantic-core plugins show gemini``. Raises ConfigError on an option it
+    cannot work with, KeyMissing without a key.
 
-    Safe to use from several threads; nothing is imported or connected before the first text. It also has the methods of
-    a batch embedder (submit, find, state, results, cancel, clean_up) and knows what it costs.
+    Safe to use from several threads; nothing is imported or connected before the first text. It
+    also has the methods of a batch embedder (submit, find, state, results, cancel, clean_up) and
+    knows what it costs.
     """
 
     def __init__(
         self,
-        keyring: Annotated[GoogleKeyring | None, "the keys; without them GEMINI_API_KEY and GEMINI_BATCH_KEY"] = None,
+        keyring: Annotated[
+            GoogleKeyring | None, "the keys; without them GEMINI_API_KEY and GEMINI_BATCH_KEY"
+        ] = None,
         *,
-        model: Annotated[str, "gemini-embedding-001 or gemini-embedding-2; their vectors never mix"] = MODEL,
-        dimensions: Annotated[int, "numbers per vector, 128 to 3072; advised are 768, 1536 and 3072"] = SIZE,
+        model: Annotated[
+            str, "gemini-embedding-001 or gemini-embedding-2; their vectors never mix"
+        ] = MODEL,
+        dimensions: Annotated[
+            int, "numbers per vector, 128 to 3072; advised are 768, 1536 and 3072"
+        ] = SIZE,
         task: Annotated[
             str,
-            "retrieval, question_answering, fact_checking, code_retrieval, similarity, classification or clustering",
+            (
+                "retrieval, question_answering, fact_checking, code_retrieval, similarity, "
+                "classification or clustering"
+            ),
         ] = TASK,
-        max_chars: Annotated[int, "longest passage in characters; documents are cut into passages no longer"] = MAX_CHARS,
+        max_chars: Annotated[
+            int, "longest passage in characters; documents are cut into passages no longer"
+        ] = MAX_CHARS,
         batch_size: Annotated[int, "passages in one call, at most 100"] = MOST_TEXTS,
-        texts_per_minute: Annotated[int, "texts the key may embed in a minute; 0: any number"] = TEXTS_PER_MINUTE,
-        tokens_per_minute: Annotated[int, "tokens the key may embed in a minute; 0: any number"] = TOKENS_PER_MINUTE,
+        texts_per_minute: Annotated[
+            int, "texts the key may embed in a minute; 0: any number"
+        ] = TEXTS_PER_MINUTE,
+        tokens_per_minute: Annotated[
+            int, "tokens the key may embed in a minute; 0: any number"
+        ] = TOKENS_PER_MINUTE,
         timeout: Annotated[float, "seconds an answer may take"] = 60.0,
-        patience: Annotated[float, "seconds a call for documents may take with all its waiting"] = 600.0,
-        query_timeout: Annotated[float, "seconds a query may take with all its waiting; then words answer"] = 10.0,
+        patience: Annotated[
+            float, "seconds a call for documents may take with all its waiting"
+        ] = 600.0,
+        query_timeout: Annotated[
+            float, "seconds a query may take with all its waiting; then words answer"
+        ] = 10.0,
         remembered_queries: Annotated[int, "vectors of queries kept in memory"] = 1_000,
         price: Annotated[
             Price | Mapping[str, object] | None,
             "your own price of a million tokens: interactive, batch, currency, as_of, source",
         ] = None,
-        base_url: Annotated[str, "address of the service; without it GOOGLE_GEMINI_BASE_URL, else Google's"] = "",
+        base_url: Annotated[
+            str, "address of the service; without it GOOGLE_GEMINI_BASE_URL, else Google's"
+        ] = "",
         api_version: Annotated[str, "version of the service's interface"] = API_VERSION,
         clock: Annotated[Clock | None, "what tells the time and waits; for tests"] = None,
     ) -> None:
@@ -94,16 +118,23 @@ class GeminiEmbedder:
         )
         passage_limits(given.recipe, max_chars, batch_size)
         whole("remembered_queries", remembered_queries)
-        for name, limit in (("texts_per_minute", texts_per_minute), ("tokens_per_minute", tokens_per_minute)):
+        for name, limit in (
+            ("texts_per_minute", texts_per_minute),
+            ("tokens_per_minute", tokens_per_minute),
+        ):
             whole(name, limit, least=0)
         self._given, self._recipe = given, given.recipe
         self._max_chars, self._batch_size = max_chars, batch_size
         self._query_timeout = seconds("query_timeout", query_timeout)
-        self._service = Service(given.keyring.default_key, given.reach, given.clock, texts_per_minute, tokens_per_minute)
+        self._service = Service(
+            given.keyring.default_key, given.reach, given.clock, texts_per_minute, tokens_per_minute
+        )
         pace = self._service.pace
         self._meter = Meter()
         self._queries = Queries(remembered_queries)
-        self._passages = Passages(self._call, min(batch_size, pace.burst_texts or batch_size), pace.burst_tokens)
+        self._passages = Passages(
+            self._call, min(batch_size, pace.burst_texts or batch_size), pace.burst_tokens
+        )
         self._batches: GeminiBatchClient | None = None
 
     def __repr__(self) -> str:
@@ -121,7 +152,10 @@ class GeminiEmbedder:
 
     @property
     def max_chars(self) -> int:
-        """Longest passage worth making, in characters. Longer ones are read as far as the model reads."""
+        """Longest passage worth making, in characters.
+
+        Longer ones are read as far as the model reads.
+        """
         return self._max_chars
 
     @property
@@ -144,23 +178,33 @@ class GeminiEmbedder:
         return self._given.price.of(MILLION, lane)
 
     def tokens(self, passages: Sequence[str]) -> int:
-        """How many tokens these passages have, all together, about. Asks nobody and costs nothing; see `estimate`."""
+        """How many tokens these passages have, all together, about.
+
+        Asks nobody and costs nothing; see `estimate`.
+        """
         return sum(estimated(self._recipe.document(passage)) for passage in passages)
 
     def seconds(self, passages: int, tokens: int) -> float:
-        """How long embedding so many takes interactively, at least: what the allowance of the key makes of it."""
+        """How long embedding so many takes interactively, at least:
+        what the allowance of the key makes of it.
+        """
         return self._service.pace.seconds(passages, tokens)
 
     def embed_documents(self, passages: Sequence[str]) -> Vectors:
-        """float32 of shape (len(passages), dimensions), rows of length 1, in order. [] gives (0, dimensions).
+        """float32 of shape (len(passages), dimensions), rows of length 1, in order.
 
-        Raises PassageRefused with the places of the texts the service does not take, when all others are done;
-        EmbedderUnavailable with what was paid for kept; TextInvalid before anything is sent.
+        [] gives (0, dimensions).
+
+        Raises PassageRefused with the places of the texts the service does not take, when all
+        others are done; EmbedderUnavailable with what was paid for kept; TextInvalid before
+        anything is sent.
         """
         import numpy as np
 
         if isinstance(passages, str):
-            raise InputError("passages must be a sequence of str, got one str.", hint="Put it into a list.")
+            raise InputError(
+                "passages must be a sequence of str, got one str.", hint="Put it into a list."
+            )
         rows = self._passages.run([self._recipe.document(passage) for passage in passages])
         vectors = np.empty((len(rows), self._recipe.dimensions), dtype=np.float32)
         for place, row in enumerate(rows):
@@ -168,9 +212,12 @@ class GeminiEmbedder:
         return vectors
 
     def embed_query(self, text: str) -> Vector:
-        """float32 of shape (dimensions,), of length 1. Of a text longer than the model reads, the beginning.
+        """float32 of shape (dimensions,), of length 1.
 
-        A query asked before is answered from memory. It waits `query_timeout` seconds at most, all waiting taken together.
+        Of a text longer than the model reads, the beginning.
+
+        A query asked before is answered from memory. It waits `query_timeout` seconds at most, all
+        waiting taken together.
         """
         asked = self._recipe.query(text)
         key = blake2b(f"{self.space!r}\x1e{asked}".encode(), digest_size=16).hexdigest()
@@ -179,13 +226,16 @@ class GeminiEmbedder:
     def estimate(self, passages: Iterable[str], *, ask: bool = True) -> Estimate:
         """What embedding these passages takes. Nothing is embedded; equal passages count once.
 
-        ask: whether the service may count the tokens of a sample of at most 100 passages, in one call that costs nothing,
-        which sets the estimate right. Without it tokens are told by kind of character. Passages are read once, one by one.
+        ask: whether the service may count the tokens of a sample of at most 100 passages, in one
+        call that costs nothing, which sets the estimate right. Without it tokens are told by kind
+        of character. Passages are read once, one by one.
         """
         sample = Sample()
         for passage in passages:
             sample.add(self._recipe.document(passage))
-        counted = self._service.count(self._recipe.model, sample.texts) if ask and sample.texts else None
+        counted = (
+            self._service.count(self._recipe.model, sample.texts) if ask and sample.texts else None
+        )
         tokens = sample.tokens(counted)
         return Estimate(
             texts=sample.count,
@@ -196,13 +246,19 @@ class GeminiEmbedder:
         )
 
     def batch_client(self) -> GeminiBatchClient:
-        """Batch jobs in the same space, with the key for batches. Raises BatchKeyMissing if there is none."""
+        """Batch jobs in the same space, with the key for batches.
+
+        Raises BatchKeyMissing if there is none.
+        """
         if self._batches is None:
             self._batches = GeminiBatchClient.of(self._given, self._meter)
         return self._batches
 
     def submit(self, passages: Mapping[str, str], name: str) -> str:
-        """See `GeminiBatchClient.submit`. Raises BatchKeyMissing before anything is read or sent."""
+        """See `GeminiBatchClient.submit`.
+
+        Raises BatchKeyMissing before anything is read or sent.
+        """
         return self.batch_client().submit(passages, name)
 
     def find(self, name: str) -> str | None:
@@ -240,6 +296,8 @@ class GeminiEmbedder:
             self._recipe.dimensions,
             tokens=tokens,
             meter=self._meter,
-            timeout=min(self._query_timeout, self._given.reach.timeout) if query else self._given.reach.timeout,
+            timeout=min(self._query_timeout, self._given.reach.timeout)
+            if query
+            else self._given.reach.timeout,
             patience=self._query_timeout if query else self._given.reach.patience,
         )

@@ -14,7 +14,7 @@
     |-- RequestRefused                the service does not accept the request
     |   |-- PassageRefused            some of the texts, named by their places
     |   `-- ModelUnknown              no such model, or not for this key
-    |-- JobFailed                     a batch job ended without results; the reason is in the message
+    |-- JobFailed                     a batch job ended without results; the message says why
     |-- ItemFailed                    one text of a job failed; the others did not
     `-- EmbedderUnavailable *
         |-- RateLimited *             too much in a minute
@@ -24,18 +24,26 @@
         |-- ServiceResting *          it failed again and again and is left alone for a while
         `-- ResultsUnavailable *      a finished job whose results cannot be fetched now
     EmbeddingInvalid
-    `-- AnswerInvalid                 not JSON, the wrong number of vectors, or vectors that are none
+    `-- AnswerInvalid                 not JSON, too many or too few vectors, or none that count
     InputError
     `-- JobTooLarge                   more than one job may carry
 
-A star marks errors worth trying again unchanged: ``error.retryable`` is True for them. No message holds a key or a passage.
+A star marks errors worth trying again unchanged: ``error.retryable`` is True for them. No message
+holds a key or a passage.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from semantic_core.errors import ConfigError, EmbedderError, EmbedderUnavailable, EmbeddingInvalid, InputError, JobLost
+from semantic_core.errors import (
+    ConfigError,
+    EmbedderError,
+    EmbedderUnavailable,
+    EmbeddingInvalid,
+    InputError,
+    JobLost,
+)
 
 __all__ = [
     "AnswerInvalid",
@@ -83,7 +91,8 @@ class RequestRefused(EmbedderError):
 class PassageRefused(RequestRefused):
     """The service does not accept some of the texts.
 
-    places: which ones of those handed over, from 0. The vectors of the others are kept: asked for again, they cost nothing.
+    places: which ones of those handed over, from 0. The vectors of the others are kept: asked for
+    again, they cost nothing.
     """
 
     def __init__(self, message: str, *, hint: str = "", places: Sequence[int] = ()) -> None:
@@ -120,19 +129,30 @@ class ServiceTimeout(_Later):
 
 
 class ServiceResting(_Later):
-    """The service failed again and again; it is not asked until `retry_after` seconds have passed, then once."""
+    """The service failed again and again; it is not asked until `retry_after` seconds have passed,
+    then once.
+    """
 
 
 class ResultsUnavailable(_Later):
-    """The job is finished, and its results cannot be fetched now. They are not asked for a second time by themselves."""
+    """The job is finished, and its results cannot be fetched now.
+
+    They are not asked for a second time by themselves.
+    """
 
 
 class AnswerInvalid(EmbeddingInvalid):
-    """The service answered with something that is not its contract. Nothing of that answer was used."""
+    """The service answered with something that is not its contract.
+
+    Nothing of that answer was used.
+    """
 
 
 class JobFailed(EmbedderError):
-    """A batch job ended without results: failed, expired or cancelled. The message carries the service's reason."""
+    """A batch job ended without results: failed, expired or cancelled.
+
+    The message carries the service's reason.
+    """
 
 
 class JobUnknown(JobLost):

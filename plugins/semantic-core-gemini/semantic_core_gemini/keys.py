@@ -42,7 +42,8 @@ class Secret:
     def mask(self, text: str) -> str:
         """The text with ``***`` wherever the key stands in it.
 
-        A text too short to be a key (in a test, say) is not looked for: it would be found within ordinary words.
+        A text too short to be a key (in a test, say) is not looked for: it would be found within
+        ordinary words.
         """
         return text.replace(self._text, MASK) if len(self._text) >= SHORTEST_MASKED else text
 
@@ -74,7 +75,9 @@ class Secret:
         return self
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("A Secret cannot be pickled; read the key from the environment on the other side.")
+        raise TypeError(
+            "A Secret cannot be pickled; read the key from the environment on the other side."
+        )
 
 
 def _fault(key: object) -> str:
@@ -85,13 +88,17 @@ def _fault(key: object) -> str:
         return f"must be a str, got {type(key).__name__}"
     if not key.strip():
         return "is empty"
-    if not (key.strip().isascii() and key.strip().isprintable()) or any(mark.isspace() for mark in key.strip()):
+    if not (key.strip().isascii() and key.strip().isprintable()) or any(
+        mark.isspace() for mark in key.strip()
+    ):
         return f"holds a character no key has (of {len(key)} characters)"
     return ""
 
 
 def _read(variables: Mapping[str, str], *names: str) -> Secret | None:
-    return next((Secret(variables[name].strip()) for name in names if variables.get(name, "").strip()), None)
+    return next(
+        (Secret(variables[name].strip()) for name in names if variables.get(name, "").strip()), None
+    )
 
 
 def _kept(key: str | Secret | None) -> Secret | None:
@@ -100,11 +107,14 @@ def _kept(key: str | Secret | None) -> Secret | None:
 
 @attrs.frozen(init=False)
 class GoogleKeyring:
-    """The keys of one tenant or application. Nothing global: every embedder is given the keyring it uses.
+    """The keys of one tenant or application.
 
-    default_key: for queries and for documents embedded at once. batch_key: for batch jobs; None allows none, so that a
-    large import can never use up the quota the application lives on. ``default=`` and ``batch=`` are accepted, too.
-    Raises KeyMissing without a default key, KeyMalformed for what cannot be a key; neither shows it.
+    Nothing global: every embedder is given the keyring it uses.
+
+    default_key: for queries and for documents embedded at once. batch_key: for batch jobs; None
+    allows none, so that a large import can never use up the quota the application lives on.
+    ``default=`` and ``batch=`` are accepted, too. Raises KeyMissing without a default key,
+    KeyMalformed for what cannot be a key; neither shows it.
     """
 
     default_key: Secret
@@ -119,16 +129,30 @@ class GoogleKeyring:
         batch: str | Secret | None = None,
     ) -> None:
         given = {"default_key": (default_key, default), "batch_key": (batch_key, batch)}
-        faults = [f"{name} {_fault(one)}" for name, two in given.items() for one in two if one is not None and _fault(one)]
+        faults = [
+            f"{name} {_fault(one)}"
+            for name, two in given.items()
+            for one in two
+            if one is not None and _fault(one)
+        ]
         twice = [name for name, two in given.items() if None not in two]
-        kept = {name: _kept(two[0] if two[0] is not None else two[1]) for name, two in given.items() if not faults}
-        del default_key, batch_key, default, batch, given  # so that no frame of a traceback holds a key in the clear
+        kept = {
+            name: _kept(two[0] if two[0] is not None else two[1])
+            for name, two in given.items()
+            if not faults
+        }
+        # So that no frame of a traceback holds a key in the clear.
+        del default_key, batch_key, default, batch, given
         if faults:
-            raise KeyMalformed(f"{faults[0]}.", hint="A key is printable ASCII without white space.")
+            raise KeyMalformed(
+                f"{faults[0]}.", hint="A key is printable ASCII without white space."
+            )
         if twice:
             raise KeyMalformed(f"{twice[0]} was given twice, under both of its names.")
         if kept["default_key"] is None:
-            raise KeyMissing("No Gemini API key was given.", hint=f"Set {KEY_VARIABLES[0]}, or pass default_key.")
+            raise KeyMissing(
+                "No Gemini API key was given.", hint=f"Set {KEY_VARIABLES[0]}, or pass default_key."
+            )
         self.__attrs_init__(default_key=kept["default_key"], batch_key=kept["batch_key"])
 
     if TYPE_CHECKING:
@@ -137,7 +161,8 @@ class GoogleKeyring:
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None) -> GoogleKeyring:
-        """The keys in GEMINI_API_KEY (or GOOGLE_API_KEY) and GEMINI_BATCH_KEY; a blank one counts as not set.
+        """The keys in GEMINI_API_KEY (or GOOGLE_API_KEY) and GEMINI_BATCH_KEY;
+        a blank one counts as not set.
 
         Raises KeyMissing if there is none for every day.
         """
@@ -147,9 +172,16 @@ class GoogleKeyring:
         return cls(*found)
 
     def for_batches(self) -> Secret:
-        """The key for batches. Raises BatchKeyMissing (a ConfigError and a ValueError) if there is none."""
+        """The key for batches.
+
+        Raises BatchKeyMissing (a ConfigError and a ValueError) if there is none.
+        """
         if self.batch_key is None:
             raise BatchKeyMissing(
-                _NO_BATCH_KEY, hint=f"Set {BATCH_KEY_VARIABLE} or pass batch_key: the default key is never used for batches."
+                _NO_BATCH_KEY,
+                hint=(
+                    f"Set {BATCH_KEY_VARIABLE} or pass batch_key: the default key is "
+                    "never used for batches."
+                ),
             )
         return self.batch_key

@@ -23,7 +23,10 @@ MILLION = 1_000_000
 
 
 def _amount(value: object) -> Decimal:
-    """A Decimal of what a person writes: "0.15", 0.15, 1. Raises ConfigError for anything else, and below 0."""
+    """A Decimal of what a person writes: "0.15", 0.15, 1.
+
+    Raises ConfigError for anything else, and below 0.
+    """
     if isinstance(value, str | int | float | Decimal) and not isinstance(value, bool):
         try:
             amount = Decimal(str(value))
@@ -56,7 +59,9 @@ PRICES: Final[Mapping[str, Price]] = {
     "gemini-embedding-001": Price("0.15", "0.075", as_of=date(2026, 4, 25), source=_PAGE),
     "gemini-embedding-2": Price("0.20", "0.10", as_of=date(2026, 3, 11), source=_PAGE),
 }
-"""Text input of the paid tier, per million tokens, as dated copies of that page gave it. A batch is half of it."""
+"""Text input of the paid tier, per million tokens, as dated copies of that page gave it.
+A batch is half of it.
+"""
 
 
 def price_of(model: str, given: Price | Mapping[str, object] | None = None) -> Price:
@@ -73,13 +78,16 @@ def price_of(model: str, given: Price | Mapping[str, object] | None = None) -> P
                 fields["as_of"] = date.fromisoformat(str(fields["as_of"]))
             except ValueError as error:
                 raise ConfigError(
-                    f"gemini: price.as_of must be a day such as 2026-11-20, got {fields['as_of']!r}."
+                    "gemini: price.as_of must be a day such as 2026-11-20, got "
+                    f"{fields['as_of']!r}."
                 ) from error
         try:
             return Price(**fields)  # type: ignore[arg-type]
         except TypeError as error:
             wanted = ", ".join(field.name for field in attrs.fields(Price))
-            raise ConfigError(f"gemini: a price has the fields {wanted}, got {', '.join(map(str, fields))}.") from error
+            raise ConfigError(
+                f"gemini: a price has the fields {wanted}, got {', '.join(map(str, fields))}."
+            ) from error
     if model not in PRICES:
         raise ConfigError(f"gemini: no price is known of {model!r}.", hint="Pass price=.")
     return PRICES[model]
@@ -89,7 +97,8 @@ def price_of(model: str, given: Price | Mapping[str, object] | None = None) -> P
 class Estimate:
     """What embedding some texts takes, before any of it is sent to be embedded.
 
-    texts: how many different ones. tokens: of them. counted: texts of the sample the service counted; 0 if it was not asked.
+    texts: how many different ones. tokens: of them. counted: texts of the sample the service
+    counted; 0 if it was not asked.
     price: for both lanes. seconds: at the pace set for this embedder, interactively.
     """
 

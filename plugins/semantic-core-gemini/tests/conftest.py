@@ -1,4 +1,6 @@
-"""A service on this machine, a clock that tests turn, and a clean interpreter for those that ask what gets imported."""
+"""A service on this machine, a clock that tests turn,
+and a clean interpreter for those that ask what gets imported.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """What is live needs --live and a key; without either it is skipped with the reason."""
     live = config.getoption("--live", default=False)
     reason = (
-        "needs --live (make live-gemini)" if not live else "" if os.environ.get("GEMINI_API_KEY") else "no GEMINI_API_KEY"
+        "needs --live (make live-gemini)"
+        if not live
+        else ""
+        if os.environ.get("GEMINI_API_KEY")
+        else "no GEMINI_API_KEY"
     )
     for item in items:
         if reason and "live" in item.keywords:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
-VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GEMINI_BATCH_KEY", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_GENAI_API_VERSION")
+VARIABLES = (
+    "GEMINI_API_KEY",
+    "GOOGLE_API_KEY",
+    "GEMINI_BATCH_KEY",
+    "GOOGLE_GEMINI_BASE_URL",
+    "GOOGLE_GENAI_API_VERSION",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +71,9 @@ def turning() -> Turning:
 
 @pytest.fixture
 def run_python(tmp_path: Path) -> Callable[..., Any]:
-    """Runs code in a process of its own, as a user's would be; what it prints as JSON comes back."""
+    """Runs code in a process of its own, as a user's would be;
+    what it prints as JSON comes back.
+    """
 
     def run(code: str, *, environment: dict[str, str] | None = None) -> Any:
         path = os.pathsep.join(entry for entry in sys.path if entry)

@@ -1,4 +1,6 @@
-"""It keeps the contract of an embedder, with both models, spoken over the wire by the real google-genai client."""
+"""It keeps the contract of an embedder, with both models,
+spoken over the wire by the real google-genai client.
+"""
 
 from __future__ import annotations
 
@@ -12,4 +14,8 @@ from semantic_core.testing import Check, embedder_checks
 @pytest.mark.parametrize("model", ["gemini-embedding-001", "gemini-embedding-2"])
 @pytest.mark.parametrize("check", embedder_checks(), ids=str)
 def test_gemini(check: Check, model: str, gemini: FakeGemini) -> None:
-    check(lambda: GeminiEmbedder(GoogleKeyring("a-key"), model=model, dimensions=256, base_url=gemini.url))
+    check(
+        lambda: GeminiEmbedder(
+            GoogleKeyring("a-key"), model=model, dimensions=256, base_url=gemini.url
+        )
+    )

@@ -21,13 +21,20 @@ KEY = "key-of-every-day"
 
 
 def embedder(gemini: FakeGemini, turning: Turning | None = None, **options: Any) -> GeminiEmbedder:
-    given = {"dimensions": 128, "base_url": gemini.url, "clock": (turning or Turning()).clock, **options}
+    given = {
+        "dimensions": 128,
+        "base_url": gemini.url,
+        "clock": (turning or Turning()).clock,
+        **options,
+    }
     return GeminiEmbedder(GoogleKeyring(given.pop("key", KEY)), **given)
 
 
 def sent(gemini: FakeGemini) -> list[list[str]]:
     """The texts of each call."""
-    return [[one["content"]["parts"][0]["text"] for one in body["requests"]] for body in gemini.bodies]
+    return [
+        [one["content"]["parts"][0]["text"] for one in body["requests"]] for body in gemini.bodies
+    ]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +49,9 @@ def sent(gemini: FakeGemini) -> list[list[str]]:
         ("clustering", "CLUSTERING", "CLUSTERING"),
     ],
 )
-def test_the_first_model_is_asked_with_task_types(task: str, query: str, document: str, gemini: FakeGemini) -> None:
+def test_the_first_model_is_asked_with_task_types(
+    task: str, query: str, document: str, gemini: FakeGemini
+) -> None:
     made = embedder(gemini, task=task)
     made.embed_query("a text")
     made.embed_documents(["a text"])
@@ -58,12 +67,22 @@ def test_the_first_model_is_asked_with_task_types(task: str, query: str, documen
         ("question_answering", "task: question answering | query: {x}", "title: none | text: {x}"),
         ("fact_checking", "task: fact checking | query: {x}", "title: none | text: {x}"),
         ("code_retrieval", "task: code retrieval | query: {x}", "title: none | text: {x}"),
-        ("similarity", "task: sentence similarity | query: {x}", "task: sentence similarity | query: {x}"),
-        ("classification", "task: classification | query: {x}", "task: classification | query: {x}"),
+        (
+            "similarity",
+            "task: sentence similarity | query: {x}",
+            "task: sentence similarity | query: {x}",
+        ),
+        (
+            "classification",
+            "task: classification | query: {x}",
+            "task: classification | query: {x}",
+        ),
         ("clustering", "task: clustering | query: {x}", "task: clustering | query: {x}"),
     ],
 )
-def test_the_second_model_is_asked_in_words(task: str, query: str, document: str, gemini: FakeGemini) -> None:
+def test_the_second_model_is_asked_in_words(
+    task: str, query: str, document: str, gemini: FakeGemini
+) -> None:
     made = embedder(gemini, model="gemini-embedding-2", task=task)
     made.embed_query("{x}")
     made.embed_documents(["{x}"])
@@ -72,16 +91,26 @@ def test_the_second_model_is_asked_in_words(task: str, query: str, document: str
 
 
 def test_spaces_differ_by_all_that_changes_a_vector(gemini: FakeGemini) -> None:
-    options: list[dict[str, Any]] = [{}, {"dimensions": 256}, {"model": "gemini-embedding-2"}, {"task": "similarity"}]
+    options: list[dict[str, Any]] = [
+        {},
+        {"dimensions": 256},
+        {"model": "gemini-embedding-2"},
+        {"task": "similarity"},
+    ]
     assert len({embedder(gemini, **given).space for given in options}) == 4
-    assert embedder(gemini, key="another-key", max_chars=99, batch_size=7).space == embedder(gemini).space
+    assert (
+        embedder(gemini, key="another-key", max_chars=99, batch_size=7).space
+        == embedder(gemini).space
+    )
     assert str(embedder(gemini).space) == "gemini-embedding-001 (128 dimensions, retrieval, form=1)"
 
 
 @pytest.mark.parametrize("dimensions", [128, 768, 1536, 3072])
 def test_vectors_have_length_one_in_every_size(dimensions: int, gemini: FakeGemini) -> None:
     """The service brings only the full size to length 1; so does the fake."""
-    rows = embedder(gemini, dimensions=dimensions).embed_documents(["one", "two words", "and three words"])
+    rows = embedder(gemini, dimensions=dimensions).embed_documents(
+        ["one", "two words", "and three words"]
+    )
     assert rows.shape == (3, dimensions) and np.abs(np.linalg.norm(rows, axis=1) - 1).max() < 1e-6
 
 
@@ -101,7 +130,9 @@ def test_a_call_has_at_most_so_many_tokens(gemini: FakeGemini) -> None:
 
 def test_a_small_allowance_makes_small_calls(gemini: FakeGemini) -> None:
     turning = Turning()
-    embedder(gemini, turning, texts_per_minute=60).embed_documents([f"text {number}" for number in range(30)])
+    embedder(gemini, turning, texts_per_minute=60).embed_documents(
+        [f"text {number}" for number in range(30)]
+    )
     assert [len(texts) for texts in sent(gemini)] == [10, 10, 10]
     assert 20 < sum(turning.slept) < 30
 
@@ -116,7 +147,9 @@ def test_a_poisoned_text_is_found_and_the_others_are_paid_for_once(gemini: FakeG
     gemini.poison = "POISON"
     texts = [f"text {number}" + (" POISON" if number in (13, 77) else "") for number in range(100)]
     made = embedder(gemini)
-    with pytest.raises(PassageRefused, match="2 of 100 texts are refused, the first at place 13") as raised:
+    with pytest.raises(
+        PassageRefused, match="2 of 100 texts are refused, the first at place 13"
+    ) as raised:
         made.embed_documents(texts)
     assert raised.value.places == (13, 77)
     assert "POISON" not in str(raised.value)
@@ -181,7 +214,11 @@ def test_a_blank_text_has_a_vector(text: str, gemini: FakeGemini) -> None:
 @pytest.mark.parametrize("text", [None, 5, b"bytes", "a \ud800 b"])
 def test_what_is_no_text_is_refused_before_anything_is_sent(text: Any, gemini: FakeGemini) -> None:
     made = embedder(gemini)
-    for ask in (made.embed_query, lambda one: made.embed_documents(["fine", one]), lambda one: made.estimate([one])):
+    for ask in (
+        made.embed_query,
+        lambda one: made.embed_documents(["fine", one]),
+        lambda one: made.estimate([one]),
+    ):
         with pytest.raises(TextInvalid):
             ask(text)
     assert gemini.requests == []
@@ -273,7 +310,10 @@ def test_many_threads_get_the_right_vectors(gemini: FakeGemini) -> None:
 
 def test_a_tenant_that_is_throttled_does_not_hold_up_another(gemini: FakeGemini) -> None:
     turning = Turning()
-    loud, quiet = embedder(gemini, turning, key="loud-tenant", patience=5), embedder(gemini, turning, key="quiet-tenant")
+    loud, quiet = (
+        embedder(gemini, turning, key="loud-tenant", patience=5),
+        embedder(gemini, turning, key="quiet-tenant"),
+    )
     gemini.misbehave("embed", "throttled_seconds", times=100, key="loud-tenant")
     for _ in range(3):
         with pytest.raises(RateLimited):
@@ -285,7 +325,9 @@ def test_a_tenant_that_is_throttled_does_not_hold_up_another(gemini: FakeGemini)
 def test_a_search_without_the_service_is_answered_by_words(gemini: FakeGemini) -> None:
     made = embedder(gemini)
     with SemanticCore(store="memory", embedder=made) as core:
-        core.ingest(Document(Ref("n", "1"), "bread is baked"), Document(Ref("n", "2"), "planets move"))
+        core.ingest(
+            Document(Ref("n", "1"), "bread is baked"), Document(Ref("n", "2"), "planets move")
+        )
         gemini.misbehave("embed", "throttled_seconds", times=100)
         answer = core.search("bread")
         assert answer.degraded and "429" in answer.reason and answer[0].ref.key == "1"
@@ -319,5 +361,7 @@ def test_it_can_be_used_after_it_was_closed(gemini: FakeGemini) -> None:
 
 
 def test_both_versions_of_the_interface_work(gemini: FakeGemini) -> None:
-    rows = [embedder(gemini, api_version=version).embed_documents(["x"]) for version in ("v1", "v1beta")]
+    rows = [
+        embedder(gemini, api_version=version).embed_documents(["x"]) for version in ("v1", "v1beta")
+    ]
     assert np.array_equal(*rows)

@@ -1,4 +1,6 @@
-"""What an import is going to cost, told before it, within a twentieth of what is billed in the end."""
+"""What an import is going to cost, told before it,
+within a twentieth of what is billed in the end.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,16 @@ from turning import Turning
 from semantic_core.errors import ConfigError
 
 KEY = "key-of-every-day"
-ENGLISH = "The boundary layer of a flat plate becomes turbulent when the disturbances of the flow are amplified. "
+ENGLISH = (
+    "The boundary layer of a flat plate becomes turbulent when the disturbances of "
+    "the flow are amplified. "
+)
 KINDS = {
     "english": ENGLISH,
-    "code": "def embed(self, texts: list[str]) -> None:\n    return {key: self._values[key] for key in texts}\n",
+    "code": (
+        "def embed(self, texts: list[str]) -> None:\n"
+        "    return {key: self._values[key] for key in texts}\n"
+    ),
     "russian": "Пограничный слой пластины становится турбулентным, когда возмущения нарастают. ",
     "chinese": "当扰动被放大时，平板的边界层变为湍流。",
     "numbers": "3.14159, 2.71828; 1,000,000 -- [42] ",
@@ -41,13 +49,19 @@ def texts(kind: str, count: int) -> list[str]:
 
 def embedder(gemini: FakeGemini, **options: Any) -> GeminiEmbedder:
     return GeminiEmbedder(
-        GoogleKeyring(KEY, "batch-key"), base_url=gemini.url, dimensions=128, clock=Turning().clock, **options
+        GoogleKeyring(KEY, "batch-key"),
+        base_url=gemini.url,
+        dimensions=128,
+        clock=Turning().clock,
+        **options,
     )
 
 
 @pytest.mark.parametrize("model", ["gemini-embedding-001", "gemini-embedding-2"])
 @pytest.mark.parametrize("kind", [*KINDS, "mixed"])
-def test_an_estimate_lies_within_a_twentieth_of_the_bill(kind: str, model: str, gemini: FakeGemini) -> None:
+def test_an_estimate_lies_within_a_twentieth_of_the_bill(
+    kind: str, model: str, gemini: FakeGemini
+) -> None:
     gemini.state.cheap_vectors = True
     made, many = embedder(gemini, model=model), texts(kind, 240)
     estimate = made.estimate(many)
@@ -93,7 +107,11 @@ def test_what_was_used_has_a_cost(gemini: FakeGemini) -> None:
 
 def test_the_kernel_can_ask_what_it_costs(gemini: FakeGemini) -> None:
     made = embedder(gemini)
-    assert (made.currency, made.price("interactive"), made.price("batch")) == ("USD", Decimal("0.15"), Decimal("0.075"))
+    assert (made.currency, made.price("interactive"), made.price("batch")) == (
+        "USD",
+        Decimal("0.15"),
+        Decimal("0.075"),
+    )
     assert made.tokens(["one two three", "four"]) == 4
     assert made.seconds(100, 400) == 0.0 and made.seconds(3_500, 0) == pytest.approx(72.0)
     assert gemini.requests == []
@@ -108,7 +126,13 @@ def test_every_price_has_a_day_and_a_source_and_a_batch_is_half() -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        {"interactive": "0.3", "batch": 0.1, "currency": "EUR", "as_of": "2027-01-31", "source": "a contract"},
+        {
+            "interactive": "0.3",
+            "batch": 0.1,
+            "currency": "EUR",
+            "as_of": "2027-01-31",
+            "source": "a contract",
+        },
         Price("0.3", "0.1", currency="EUR", as_of=date(2027, 1, 31), source="a contract"),
     ],
 )
@@ -154,7 +178,9 @@ def test_a_shortened_text_is_a_beginning_and_short_enough(text: str, most: int) 
 
 
 @given(st.lists(st.integers(1, 50), max_size=60), st.integers(1, 10), st.integers(1, 60))
-def test_runs_hold_everything_in_order_and_no_more_than_they_may(costs: list[int], items: int, tokens: int) -> None:
+def test_runs_hold_everything_in_order_and_no_more_than_they_may(
+    costs: list[int], items: int, tokens: int
+) -> None:
     runs = list(packed(costs, items, tokens))
     assert [place for run in runs for place in run] == list(range(len(costs)))
     for run in runs:

@@ -1,4 +1,6 @@
-"""The stand-in service speaks what the real google-genai client speaks, in both versions of the interface."""
+"""The stand-in service speaks what the real google-genai client speaks,
+in both versions of the interface.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def created(client: Client, src: Any, name: str = "a job") -> Any:
 
 def test_texts_become_vectors_and_are_billed(client: Client, gemini: FakeGemini) -> None:
     answer = client.models.embed_content(
-        model=MODEL, contents=["one", "two"], config={"output_dimensionality": 128, "task_type": "RETRIEVAL_DOCUMENT"}
+        model=MODEL,
+        contents=["one", "two"],
+        config={"output_dimensionality": 128, "task_type": "RETRIEVAL_DOCUMENT"},
     )
     assert [len(one.values or []) for one in answer.embeddings or []] == [128, 128]
     bill = gemini.bill("plain")
@@ -46,29 +50,45 @@ def test_texts_become_vectors_and_are_billed(client: Client, gemini: FakeGemini)
 def test_the_second_model_gives_one_vector_for_a_list_of_str(client: Client) -> None:
     """A trap of google-genai: it makes one content of them. The plugin hands over contents."""
     together = client.models.embed_content(model="gemini-embedding-2", contents=["one", "two"])
-    apart = client.models.embed_content(model="gemini-embedding-2", contents=[content("one"), content("two")])
+    apart = client.models.embed_content(
+        model="gemini-embedding-2", contents=[content("one"), content("two")]
+    )
     assert (len(together.embeddings or []), len(apart.embeddings or [])) == (1, 2)
 
 
 def test_one_text_alone_has_a_route_too(gemini: FakeGemini) -> None:
     request = {"content": {"parts": [{"text": "one"}]}, "outputDimensionality": 128}
     answer = httpx2.post(
-        f"{gemini.url}/v1beta/models/{MODEL}:embedContent", json=request, headers={"x-goog-api-key": "plain"}
+        f"{gemini.url}/v1beta/models/{MODEL}:embedContent",
+        json=request,
+        headers={"x-goog-api-key": "plain"},
     )
     assert len(answer.json()["embedding"]["values"]) == 128
 
 
 def test_tokens_are_counted_for_nothing(client: Client, gemini: FakeGemini) -> None:
-    assert client.models.count_tokens(model=MODEL, contents=["how many"]).total_tokens == tokens_of("how many")
+    assert client.models.count_tokens(model=MODEL, contents=["how many"]).total_tokens == tokens_of(
+        "how many"
+    )
     assert gemini.bill("plain").tokens == 0
 
 
-def test_a_file_goes_up_in_pieces_becomes_a_job_and_comes_down(client: Client, gemini: FakeGemini) -> None:
-    request = {"model": f"models/{MODEL}", "content": {"parts": [{"text": "x" * 5_000}]}, "outputDimensionality": 128}
-    lines = b"".join(json.dumps({"key": f"k{number}", "request": request}).encode() + b"\n" for number in range(2_000))
+def test_a_file_goes_up_in_pieces_becomes_a_job_and_comes_down(
+    client: Client, gemini: FakeGemini
+) -> None:
+    request = {
+        "model": f"models/{MODEL}",
+        "content": {"parts": [{"text": "x" * 5_000}]},
+        "outputDimensionality": 128,
+    }
+    lines = b"".join(
+        json.dumps({"key": f"k{number}", "request": request}).encode() + b"\n"
+        for number in range(2_000)
+    )
     assert len(lines) > 8 * 1024 * 1024
     file = client.files.upload(
-        file=io.BytesIO(lines), config=types.UploadFileConfig(mime_type="application/jsonl", display_name="input")
+        file=io.BytesIO(lines),
+        config=types.UploadFileConfig(mime_type="application/jsonl", display_name="input"),
     )
     assert file.name and file.size_bytes == len(lines) and gemini.count("piece") == 2
     with pytest.raises(errors.ClientError):
@@ -80,7 +100,9 @@ def test_a_file_goes_up_in_pieces_becomes_a_job_and_comes_down(client: Client, g
     done = client.batches.get(name=job.name)
     assert done.state == types.JobState.JOB_STATE_SUCCEEDED and done.dest and done.dest.file_name
     results = client.files.download(file=done.dest.file_name).splitlines()
-    assert [json.loads(line)["key"] for line in results] == [f"k{number}" for number in range(2_000)]
+    assert [json.loads(line)["key"] for line in results] == [
+        f"k{number}" for number in range(2_000)
+    ]
     assert gemini.bill("plain").job_texts == 2_000
     client.files.delete(name=file.name)
     client.batches.delete(name=job.name)
@@ -91,19 +113,27 @@ def test_a_file_goes_up_in_pieces_becomes_a_job_and_comes_down(client: Client, g
 
 def test_a_small_job_carries_its_texts_itself(client: Client, gemini: FakeGemini) -> None:
     config = types.EmbedContentConfig(output_dimensionality=128)
-    job = created(client, {"inlined_requests": {"contents": [content("one"), content("two")], "config": config}})
+    job = created(
+        client,
+        {"inlined_requests": {"contents": [content("one"), content("two")], "config": config}},
+    )
     gemini.finish(job.name)
     answers = client.batches.get(name=job.name).dest.inlined_embed_content_responses
     assert [len(one.response.embedding.values) for one in answers] == [128, 128]
 
 
-def test_jobs_and_files_are_listed_page_by_page_and_only_to_their_owner(client: Client, gemini: FakeGemini) -> None:
+def test_jobs_and_files_are_listed_page_by_page_and_only_to_their_owner(
+    client: Client, gemini: FakeGemini
+) -> None:
     names = {
-        created(client, {"inlined_requests": {"contents": [content("x")]}}, f"job {number}").name for number in range(7)
+        created(client, {"inlined_requests": {"contents": [content("x")]}}, f"job {number}").name
+        for number in range(7)
     }
     assert {one.name for one in client.batches.list(config={"page_size": 3})} == names
     assert gemini.count("list") == 3
-    other = Client(api_key="other", vertexai=False, http_options=types.HttpOptions(base_url=gemini.url))
+    other = Client(
+        api_key="other", vertexai=False, http_options=types.HttpOptions(base_url=gemini.url)
+    )
     assert list(other.batches.list()) == [] == list(other.files.list())
     with pytest.raises(errors.ClientError) as raised:
         other.batches.get(name=next(iter(names)))
@@ -117,7 +147,9 @@ def test_a_job_can_be_cancelled(client: Client) -> None:
     assert client.batches.get(name=job.name).state == types.JobState.JOB_STATE_CANCELLED
 
 
-def test_a_key_it_does_not_know_is_refused_with_status_400(client: Client, gemini: FakeGemini) -> None:
+def test_a_key_it_does_not_know_is_refused_with_status_400(
+    client: Client, gemini: FakeGemini
+) -> None:
     gemini.refused_keys.add("plain")
     with pytest.raises(errors.ClientError, match="API key not valid") as raised:
         client.models.embed_content(model=MODEL, contents=["x"])
@@ -130,7 +162,9 @@ def test_more_than_a_hundred_texts_and_an_empty_one_are_refused(client: Client) 
             client.models.embed_content(model=MODEL, contents=[content(text) for text in texts])
 
 
-def test_the_failure_of_a_job_is_told_by_the_service_and_left_out_by_the_client(client: Client, gemini: FakeGemini) -> None:
+def test_the_failure_of_a_job_is_told_by_the_service_and_left_out_by_the_client(
+    client: Client, gemini: FakeGemini
+) -> None:
     """Why the plugin asks for a job directly."""
     job = created(client, {"inlined_requests": {"contents": [content("x")]}})
     gemini.finish(job.name, state="FAILED", error={"code": 3, "message": "line 7 is bad"})

@@ -1,4 +1,6 @@
-"""Every way an answer can go wrong has one error of ours and one way to go on; the meter shows what the bill shows."""
+"""Every way an answer can go wrong has one error of ours and one way to go on;
+the meter shows what the bill shows.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,11 @@ ANSWERS = 2
 
 @dataclass(frozen=True)
 class Script:
-    """What becomes of one fault. error: if it never ends; None: it is no fault to us. heals: whether once is lived through.
+    """What becomes of one fault. error: if it never ends; None: it is no fault to us. heals:
+    whether once is lived through.
 
-    calls: how often the service is asked if it never ends. lost: whether what was asked may be on the bill unseen.
+    calls: how often the service is asked if it never ends. lost: whether what was asked may be on
+    the bill unseen.
     """
 
     error: type[SemanticCoreError] | None
@@ -90,7 +94,9 @@ SCRIPTS: dict[str, Script] = {
     "echo_key_garbled": Script(AnswerInvalid, calls=ANSWERS),
     "echo_key_packed": Script(ServiceDown),
 }
-"""How embedding answers to each fault that an answer to it can have. Refused requests are halved: 5 calls for 3 texts."""
+"""How embedding answers to each fault that an answer to it can have. Refused requests are halved:
+5 calls for 3 texts.
+"""
 SHORT = {"stall": 0.4, "drip": 0.4}
 """Seconds an answer may take where it takes for ever."""
 ELSEWHERE = {"no_name", "no_file", "no_upload_address", "cut_download"}
@@ -102,7 +108,13 @@ def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def embedder(gemini: FakeGemini, turning: Turning, **options: object) -> GeminiEmbedder:
-    given = {"dimensions": 128, "base_url": gemini.url, "clock": turning.clock, "timeout": 5.0, **options}
+    given = {
+        "dimensions": 128,
+        "base_url": gemini.url,
+        "clock": turning.clock,
+        "timeout": 5.0,
+        **options,
+    }
     return GeminiEmbedder(GoogleKeyring("key-of-this-test"), **given)  # type: ignore[arg-type]
 
 
@@ -120,7 +132,9 @@ def test_every_fault_has_its_script() -> None:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_fault_that_passes_is_lived_through(name: str, gemini: FakeGemini, turning: Turning) -> None:
+def test_a_fault_that_passes_is_lived_through(
+    name: str, gemini: FakeGemini, turning: Turning
+) -> None:
     script, made = SCRIPTS[name], embedder(gemini, turning, timeout=SHORT.get(name, 5.0))
     wanted = embedder(gemini, turning).embed_documents(TEXTS)
     gemini.state.bills.clear()
@@ -138,7 +152,9 @@ def test_a_fault_that_passes_is_lived_through(name: str, gemini: FakeGemini, tur
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_fault_that_stays_becomes_one_error(name: str, gemini: FakeGemini, turning: Turning) -> None:
+def test_a_fault_that_stays_becomes_one_error(
+    name: str, gemini: FakeGemini, turning: Turning
+) -> None:
     script, made = SCRIPTS[name], embedder(gemini, turning, timeout=SHORT.get(name, 5.0) / 3)
     gemini.misbehave("embed", name, times=200)
     if script.error is None:
@@ -148,14 +164,24 @@ def test_a_fault_that_stays_becomes_one_error(name: str, gemini: FakeGemini, tur
         made.embed_documents(TEXTS)
     assert type(raised.value) is script.error
     assert raised.value.retryable is issubclass(script.error, EmbedderUnavailable)
-    assert raised.value.message.endswith(".") or "Embedding" in raised.value.message or script.error is PassageRefused
+    assert (
+        raised.value.message.endswith(".")
+        or "Embedding" in raised.value.message
+        or script.error is PassageRefused
+    )
     if script.calls:
         assert gemini.count("embed") == script.calls
     same_as_bill(made, gemini)
 
 
 @pytest.mark.parametrize(
-    ("name", "wait"), [("throttled_seconds", 7.0), ("throttled_info", 7.5), ("throttled_date", 6.0), ("throttled_past", 0.0)]
+    ("name", "wait"),
+    [
+        ("throttled_seconds", 7.0),
+        ("throttled_info", 7.5),
+        ("throttled_date", 6.0),
+        ("throttled_past", 0.0),
+    ],
 )
 def test_a_pause_the_service_asks_for_is_kept(name: str, wait: float, gemini: FakeGemini) -> None:
     turning = Turning(share=0.0)
@@ -199,7 +225,9 @@ def test_waits_between_failures_grow_and_are_random(gemini: FakeGemini) -> None:
     assert sum(none.slept) == 0.0
 
 
-def test_the_reason_the_service_gives_is_told_and_kept_as_the_cause(gemini: FakeGemini, turning: Turning) -> None:
+def test_the_reason_the_service_gives_is_told_and_kept_as_the_cause(
+    gemini: FakeGemini, turning: Turning
+) -> None:
     gemini.misbehave("embed", "forbidden")
     with pytest.raises(KeyRefused, match="The caller does not have permission") as raised:
         embedder(gemini, turning).embed_documents(TEXTS)
@@ -210,7 +238,11 @@ def test_an_answer_is_not_quoted_in_whole(gemini: FakeGemini, turning: Turning) 
     gemini.misbehave("embed", "cut_json", times=2)
     with pytest.raises(AnswerInvalid) as raised:
         embedder(gemini, turning).embed_documents(TEXTS)
-    assert len(str(raised.value)) < 300 and raised.value.__cause__ is None and raised.value.__suppress_context__
+    assert (
+        len(str(raised.value)) < 300
+        and raised.value.__cause__ is None
+        and raised.value.__suppress_context__
+    )
 
 
 def test_nobody_there_is_the_service_being_down(turning: Turning) -> None:
@@ -227,7 +259,9 @@ def test_a_mistake_of_ours_stays_what_it_is(gemini: FakeGemini, turning: Turning
         made.embed_documents(TEXTS)
 
 
-def test_a_refused_key_is_not_taken_for_a_refused_text(gemini: FakeGemini, turning: Turning) -> None:
+def test_a_refused_key_is_not_taken_for_a_refused_text(
+    gemini: FakeGemini, turning: Turning
+) -> None:
     """It comes with status 400, as a bad text does."""
     gemini.refused_keys.add("key-of-this-test")
     with pytest.raises(KeyRefused, match="API key not valid"):
@@ -235,7 +269,9 @@ def test_a_refused_key_is_not_taken_for_a_refused_text(gemini: FakeGemini, turni
     assert gemini.count("embed") == 1
 
 
-def test_a_request_nobody_accepts_is_not_halved_to_the_end(gemini: FakeGemini, turning: Turning) -> None:
+def test_a_request_nobody_accepts_is_not_halved_to_the_end(
+    gemini: FakeGemini, turning: Turning
+) -> None:
     gemini.misbehave("embed", "bad_request", times=1_000)
     with pytest.raises(RequestRefused) as raised:
         embedder(gemini, turning).embed_documents([f"text {number}" for number in range(100)])

@@ -1,4 +1,6 @@
-"""Batch jobs: texts go up, vectors come back by their keys, whatever the service does in between."""
+"""Batch jobs: texts go up, vectors come back by their keys,
+whatever the service does in between.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def client(embedder: GeminiEmbedder) -> GeminiBatchClient:
     return embedder.batch_client()
 
 
-def as_lines(change: Callable[[list[dict[str, Any]]], Iterable[Any]]) -> Callable[[Iterable[str]], Iterator[str]]:
+def as_lines(
+    change: Callable[[list[dict[str, Any]]], Iterable[Any]],
+) -> Callable[[Iterable[str]], Iterator[str]]:
     """Result lines made of changed results; what is text already goes as it is."""
 
     def rewrite(lines: Iterable[str]) -> Iterator[str]:
@@ -64,12 +68,19 @@ def test_it_is_what_the_kernel_calls_a_batch_embedder(embedder: GeminiEmbedder) 
 
 
 @BOTH
-def test_a_job_gives_the_vectors_a_call_gives(texts: dict[str, str], embedder: GeminiEmbedder, gemini: FakeGemini) -> None:
+def test_a_job_gives_the_vectors_a_call_gives(
+    texts: dict[str, str], embedder: GeminiEmbedder, gemini: FakeGemini
+) -> None:
     job = embedder.submit(texts, "a job")
     assert embedder.state(job).status == "SUBMITTED"
     gemini.finish(job)
     state = embedder.state(job)
-    assert (state.status, state.sent, state.succeeded, state.failed) == ("COMPLETED", len(texts), len(texts), 0)
+    assert (state.status, state.sent, state.succeeded, state.failed) == (
+        "COMPLETED",
+        len(texts),
+        len(texts),
+        0,
+    )
     assert state.name == "a job" and state.has_results
     results = dict(embedder.results(job))
     assert results.keys() == texts.keys()
@@ -78,28 +89,48 @@ def test_a_job_gives_the_vectors_a_call_gives(texts: dict[str, str], embedder: G
     lengths = [float(np.linalg.norm(vector)) for vector in results.values()]  # type: ignore[arg-type]
     assert max(abs(length - 1) for length in lengths) < 1e-5
     bill = gemini.bill(KEY)
-    assert (embedder.usage.job_texts, embedder.usage.job_tokens) == (bill.job_texts, bill.job_tokens)
+    assert (embedder.usage.job_texts, embedder.usage.job_tokens) == (
+        bill.job_texts,
+        bill.job_tokens,
+    )
 
 
 @pytest.mark.parametrize("model", ["gemini-embedding-001", "gemini-embedding-2"])
 def test_requests_of_a_job_have_the_form_of_the_model(model: str, gemini: FakeGemini) -> None:
-    client = GeminiBatchClient(GoogleKeyring("d", KEY), base_url=gemini.url, dimensions=256, model=model)
+    client = GeminiBatchClient(
+        GoogleKeyring("d", KEY), base_url=gemini.url, dimensions=256, model=model
+    )
     client.submit({"k": "some text", "blank": " "}, "a job")
     (body,) = gemini.bodies
     first, second = body["batch"]["inputConfig"]["requests"]["requests"]
     assert (first["metadata"], second["metadata"]) == ({"key": "k"}, {"key": "blank"})
-    assert (first["request"]["model"], first["request"]["outputDimensionality"]) == (f"models/{model}", 256)
+    assert (first["request"]["model"], first["request"]["outputDimensionality"]) == (
+        f"models/{model}",
+        256,
+    )
     typed = model == "gemini-embedding-001"
     assert first["request"].get("taskType") == ("RETRIEVAL_DOCUMENT" if typed else None)
-    assert first["request"]["content"]["parts"][0]["text"] == ("some text" if typed else "title: none | text: some text")
-    assert second["request"]["content"]["parts"][0]["text"] == ("-" if typed else "title: none | text: -")
+    assert first["request"]["content"]["parts"][0]["text"] == (
+        "some text" if typed else "title: none | text: some text"
+    )
+    assert second["request"]["content"]["parts"][0]["text"] == (
+        "-" if typed else "title: none | text: -"
+    )
 
 
-def test_chunks_entries_pairs_and_mappings_are_taken(client: GeminiBatchClient, gemini: FakeGemini) -> None:
+def test_chunks_entries_pairs_and_mappings_are_taken(
+    client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
     chunk = Chunk(ChunkId(Ref("notes", "1"), 0), "hello there", 0, 11)
     entry = Entry(chunk, "Title\nhello there", "f" * 32)
     keys = []
-    for chunks in ([chunk], [entry], [("pair", "hello")], {"mapping": "hello"}, iter([("again", "hello")])):
+    for chunks in (
+        [chunk],
+        [entry],
+        [("pair", "hello")],
+        {"mapping": "hello"},
+        iter([("again", "hello")]),
+    ):
         job = client.create_embedding_job(chunks)
         gemini.finish(job)
         keys += dict(client.retrieve_results(job))
@@ -133,7 +164,9 @@ def test_a_job_has_a_size(client: GeminiBatchClient, gemini: FakeGemini) -> None
     assert gemini.requests == []
 
 
-def test_the_same_texts_are_not_paid_for_twice(client: GeminiBatchClient, gemini: FakeGemini) -> None:
+def test_the_same_texts_are_not_paid_for_twice(
+    client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
     first = client.create_embedding_job(FEW)
     assert client.create_embedding_job(dict(FEW)) == first
     gemini.finish(first)
@@ -152,7 +185,9 @@ def test_a_job_that_failed_is_made_again(client: GeminiBatchClient, gemini: Fake
     assert client.find(gemini.state.jobs[second].display_name) in (first, second)
 
 
-def test_a_job_is_found_by_its_name_among_many(client: GeminiBatchClient, gemini: FakeGemini) -> None:
+def test_a_job_is_found_by_its_name_among_many(
+    client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
     jobs = {name: client.submit({"k": name}, name) for name in map(str, range(230))}
     before = gemini.count("list")
     assert client.find("3") == jobs["3"] and gemini.count("list") - before == 3
@@ -173,7 +208,9 @@ def test_an_answer_lost_after_the_job_was_made_does_not_make_a_second(
     assert len(gemini.state.jobs) == 1 and list(gemini.state.jobs) == [job]
 
 
-def test_a_job_that_was_never_made_is_told_and_can_be_made_later(client: GeminiBatchClient, gemini: FakeGemini) -> None:
+def test_a_job_that_was_never_made_is_told_and_can_be_made_later(
+    client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
     gemini.misbehave("create", "unavailable")
     with pytest.raises(ServiceDown):
         client.submit(FEW, "a job")
@@ -183,7 +220,8 @@ def test_a_job_that_was_never_made_is_told_and_can_be_made_later(client: GeminiB
 
 
 @pytest.mark.parametrize(
-    ("fault", "error"), [("bad_request", RequestRefused), ("key_refused", KeyRefused), ("throttled", RateLimited)]
+    ("fault", "error"),
+    [("bad_request", RequestRefused), ("key_refused", KeyRefused), ("throttled", RateLimited)],
 )
 def test_a_file_whose_job_is_refused_does_not_stay(
     fault: str, error: type[Exception], client: GeminiBatchClient, gemini: FakeGemini
@@ -194,7 +232,9 @@ def test_a_file_whose_job_is_refused_does_not_stay(
     assert gemini.state.files == {} == gemini.state.jobs
 
 
-@pytest.mark.parametrize("fault", ["unavailable", "reset", "throttled_seconds", "no_upload_address", "cut_json"])
+@pytest.mark.parametrize(
+    "fault", ["unavailable", "reset", "throttled_seconds", "no_upload_address", "cut_json"]
+)
 def test_an_upload_that_fails_is_made_again_from_the_beginning(
     fault: str, client: GeminiBatchClient, gemini: FakeGemini
 ) -> None:
@@ -233,7 +273,9 @@ def test_a_piece_that_fails_is_sent_again(
         ("EXPIRED", "FAILED"),
     ],
 )
-def test_every_state_has_a_meaning(state: str, status: str, client: GeminiBatchClient, gemini: FakeGemini) -> None:
+def test_every_state_has_a_meaning(
+    state: str, status: str, client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
     job = client.submit(FEW, "a job")
     gemini.finish(job, state=state, output=False)
     told = client.state(job)
@@ -252,8 +294,13 @@ def test_a_state_nobody_knows_is_logged(
     assert "DREAMING" in caplog.text
 
 
-@pytest.mark.parametrize(("state", "verb"), [("FAILED", "failed"), ("EXPIRED", "expired"), ("CANCELLED", "was cancelled")])
-def test_the_reason_of_a_failure_is_shown(state: str, verb: str, client: GeminiBatchClient, gemini: FakeGemini) -> None:
+@pytest.mark.parametrize(
+    ("state", "verb"),
+    [("FAILED", "failed"), ("EXPIRED", "expired"), ("CANCELLED", "was cancelled")],
+)
+def test_the_reason_of_a_failure_is_shown(
+    state: str, verb: str, client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
     """google-genai leaves it out."""
     job = client.submit(FEW, "a job")
     gemini.finish(job, state=state, error={"code": 3, "message": "line 7 is\n no JSON"})
@@ -310,7 +357,12 @@ def test_what_is_wrong_with_one_result_concerns_no_other(
 
     gemini.finish(job, rewrite=as_lines(spoiled))
     found = dict(client.results(job))
-    assert [type(found[key]) for key in keys[:4]] == [ItemFailed, AnswerInvalid, AnswerInvalid, AnswerInvalid]
+    assert [type(found[key]) for key in keys[:4]] == [
+        ItemFailed,
+        AnswerInvalid,
+        AnswerInvalid,
+        AnswerInvalid,
+    ]
     assert "no good" in str(found[keys[0]])
     assert all(isinstance(found[key], np.ndarray) for key in keys[4:])
     assert found.keys() == texts.keys()
@@ -318,23 +370,39 @@ def test_what_is_wrong_with_one_result_concerns_no_other(
 
 @pytest.mark.parametrize("texts", [FEW], ids=["inline"])
 def test_a_result_without_a_key_is_never_matched_by_its_place(
-    texts: dict[str, str], client: GeminiBatchClient, gemini: FakeGemini, caplog: pytest.LogCaptureFixture
+    texts: dict[str, str],
+    client: GeminiBatchClient,
+    gemini: FakeGemini,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     job = client.submit(texts, "a job")
-    gemini.finish(job, rewrite=as_lines(lambda results: [{"response": results[0]["response"]}, *results[1:]]))
+    gemini.finish(
+        job, rewrite=as_lines(lambda results: [{"response": results[0]["response"]}, *results[1:]])
+    )
     assert dict(client.results(job)).keys() == set(list(texts)[1:])
     assert "no key" in caplog.text
 
 
 def test_lines_that_cannot_be_read_count_as_missing(
-    client: GeminiBatchClient, gemini: FakeGemini, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    client: GeminiBatchClient,
+    gemini: FakeGemini,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("semantic_core_gemini._lines.LONGEST_LINE", 10_000)
     job = client.submit(MANY, "a job")
 
     def broken(results: list[Any]) -> list[Any]:
         lines = [json.dumps(one) for one in results]
-        return [lines[0], "{not JSON", "", "[1, 2]", "x" * 25_000, *lines[1:-1], lines[-1][:-40] + "\0"]
+        return [
+            lines[0],
+            "{not JSON",
+            "",
+            "[1, 2]",
+            "x" * 25_000,
+            *lines[1:-1],
+            lines[-1][:-40] + "\0",
+        ]
 
     gemini.finish(job, rewrite=as_lines(broken))
     with caplog.at_level(logging.WARNING):
@@ -342,7 +410,9 @@ def test_lines_that_cannot_be_read_count_as_missing(
     assert "4 lines of the results" in caplog.text
 
 
-@pytest.mark.parametrize("fault", ["unavailable", "reset", "cut_download", "throttled_seconds", "internal"])
+@pytest.mark.parametrize(
+    "fault", ["unavailable", "reset", "cut_download", "throttled_seconds", "internal"]
+)
 def test_a_download_that_fails_is_made_again_from_the_beginning(
     fault: str, client: GeminiBatchClient, gemini: FakeGemini
 ) -> None:
@@ -378,7 +448,9 @@ def test_a_download_can_be_had_again_after_the_service_was_left_alone(
 
 
 @pytest.mark.parametrize("fault", ["not_found", "forbidden"])
-def test_results_that_were_thrown_away_are_told(fault: str, client: GeminiBatchClient, gemini: FakeGemini) -> None:
+def test_results_that_were_thrown_away_are_told(
+    fault: str, client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
     job = client.submit(MANY, "a job")
     gemini.finish(job)
     gemini.misbehave("download", fault)
@@ -387,14 +459,18 @@ def test_results_that_were_thrown_away_are_told(fault: str, client: GeminiBatchC
     assert not raised.value.retryable
 
 
-def test_a_finished_job_that_names_no_results_is_asked_again_later(client: GeminiBatchClient, gemini: FakeGemini) -> None:
+def test_a_finished_job_that_names_no_results_is_asked_again_later(
+    client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
     job = client.submit(FEW, "a job")
     gemini.finish(job, output=False)
     with pytest.raises(ResultsUnavailable, match="names no results"):
         client.results(job)
 
 
-@pytest.mark.parametrize("job", ["batches/unknown", "batches/../files/f1", "batches/a?key=1", "", "files/f1", "batches/"])
+@pytest.mark.parametrize(
+    "job", ["batches/unknown", "batches/../files/f1", "batches/a?key=1", "", "files/f1", "batches/"]
+)
 def test_a_job_nobody_knows(job: str, client: GeminiBatchClient, gemini: FakeGemini) -> None:
     for ask in (client.state, client.retrieve_results, client.cancel):
         with pytest.raises(JobUnknown):
@@ -418,7 +494,9 @@ def test_cleaning_up_leaves_nothing_and_may_be_done_twice(
     assert len(dict(client.results(other))) == len(MANY)
 
 
-def test_cleaning_up_finds_files_that_were_uploaded_in_vain(client: GeminiBatchClient, gemini: FakeGemini) -> None:
+def test_cleaning_up_finds_files_that_were_uploaded_in_vain(
+    client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
     gemini.misbehave("create", "unavailable")
     with pytest.raises(ServiceDown):
         client.submit(MANY, "a job")
@@ -430,7 +508,9 @@ def test_cleaning_up_finds_files_that_were_uploaded_in_vain(client: GeminiBatchC
     assert gemini.state.files == {}
 
 
-def test_files_that_are_gone_already_do_not_stop_the_cleaning(client: GeminiBatchClient, gemini: FakeGemini) -> None:
+def test_files_that_are_gone_already_do_not_stop_the_cleaning(
+    client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
     job = client.submit(MANY, "a job")
     gemini.finish(job)
     gemini.misbehave("delete_file", "forbidden")
@@ -449,7 +529,9 @@ def test_a_job_can_be_cancelled(client: GeminiBatchClient) -> None:
         client.state(job)
 
 
-def test_a_job_that_waits_for_ever_is_just_submitted(client: GeminiBatchClient, turning: Turning) -> None:
+def test_a_job_that_waits_for_ever_is_just_submitted(
+    client: GeminiBatchClient, turning: Turning
+) -> None:
     job = client.submit(FEW, "a job")
     for _ in range(5):
         turning.turn(86_400)
@@ -501,7 +583,9 @@ class Full:
         pass
 
 
-def test_a_full_disk_is_told_as_such(client: GeminiBatchClient, gemini: FakeGemini, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_told_as_such(
+    client: GeminiBatchClient, gemini: FakeGemini, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = client.submit(MANY, "a job")
     gemini.finish(job)
     monkeypatch.setattr("semantic_core_gemini._results.TemporaryFile", Full)

@@ -1,4 +1,6 @@
-"""The kernel's batch manager and this embedder: texts wait, go up as a job, and are found by meaning when it is done."""
+"""The kernel's batch manager and this embedder: texts wait, go up as a job,
+and are found by meaning when it is done.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,21 @@ from turning import Turning
 from semantic_core import Document, Ref, SemanticCore
 
 SUBJECTS = ("bread is baked at home", "planets move around a star", "taxes are due in spring")
-DOCUMENTS = [Document(Ref("notes", f"{number:03}"), f"{SUBJECTS[number % 3]}, note {number}") for number in range(150)]
+DOCUMENTS = [
+    Document(Ref("notes", f"{number:03}"), f"{SUBJECTS[number % 3]}, note {number}")
+    for number in range(150)
+]
 
 
 def embedder(gemini: FakeGemini, *keys: str) -> GeminiEmbedder:
-    return GeminiEmbedder(GoogleKeyring(*keys), base_url=gemini.url, dimensions=128, clock=Turning().clock)
+    return GeminiEmbedder(
+        GoogleKeyring(*keys), base_url=gemini.url, dimensions=128, clock=Turning().clock
+    )
 
 
-def test_an_import_goes_through_a_job_and_the_ledger_says_what_the_bill_says(gemini: FakeGemini) -> None:
+def test_an_import_goes_through_a_job_and_the_ledger_says_what_the_bill_says(
+    gemini: FakeGemini,
+) -> None:
     made = embedder(gemini, "every-day-key", "batch-key")
     with SemanticCore(store="memory", embedder=made) as core:
         assert core.ingest(*DOCUMENTS, mode="async").pending == 150
@@ -34,11 +43,16 @@ def test_an_import_goes_through_a_job_and_the_ledger_says_what_the_bill_says(gem
         billed = gemini.bill("batch-key")
         paid = sum(cost.tokens for cost in core.batch_manager.costs())
         assert billed.job_texts == 150 == made.usage.job_texts
-        assert abs(paid - billed.job_tokens) <= 0.05 * billed.job_tokens + gemini.bill("every-day-key").tokens
+        assert (
+            abs(paid - billed.job_tokens)
+            <= 0.05 * billed.job_tokens + gemini.bill("every-day-key").tokens
+        )
         assert gemini.state.files == {} == gemini.state.jobs, "nothing is left behind"
 
 
-def test_without_a_key_for_batches_nothing_is_sent_and_the_texts_still_wait(gemini: FakeGemini) -> None:
+def test_without_a_key_for_batches_nothing_is_sent_and_the_texts_still_wait(
+    gemini: FakeGemini,
+) -> None:
     with SemanticCore(store="memory", embedder=embedder(gemini, "every-day-key")) as core:
         core.ingest(*DOCUMENTS[:20], mode="async")
         with pytest.raises(ValueError, match="Batch operations require a dedicated API key"):
@@ -48,7 +62,9 @@ def test_without_a_key_for_batches_nothing_is_sent_and_the_texts_still_wait(gemi
 
 @pytest.mark.parametrize("state", ["FAILED", "EXPIRED", "CANCELLED"])
 def test_texts_of_a_job_that_ended_badly_wait_again(state: str, gemini: FakeGemini) -> None:
-    with SemanticCore(store="memory", embedder=embedder(gemini, "every-day-key", "batch-key")) as core:
+    with SemanticCore(
+        store="memory", embedder=embedder(gemini, "every-day-key", "batch-key")
+    ) as core:
         core.ingest(*DOCUMENTS[:20], mode="async")
         (job,) = core.batch_manager.flush_queue(force=True)
         gemini.finish(job.provider_job, state=state, error={"message": "no room in the oven"})
@@ -60,9 +76,13 @@ def test_texts_of_a_job_that_ended_badly_wait_again(state: str, gemini: FakeGemi
 def test_the_one_text_a_job_refuses_is_left_out_with_its_reason(gemini: FakeGemini) -> None:
     def refusing(lines: Any) -> Any:
         for number, line in enumerate(lines):
-            yield line if number else line.split('"response"')[0] + '"error": {"message": "no good"}}'
+            yield (
+                line if number else line.split('"response"')[0] + '"error": {"message": "no good"}}'
+            )
 
-    with SemanticCore(store="memory", embedder=embedder(gemini, "every-day-key", "batch-key")) as core:
+    with SemanticCore(
+        store="memory", embedder=embedder(gemini, "every-day-key", "batch-key")
+    ) as core:
         core.ingest(*DOCUMENTS[:20], mode="async")
         (job,) = core.batch_manager.flush_queue(force=True)
         gemini.finish(job.provider_job, rewrite=refusing)

@@ -25,7 +25,9 @@ def test_both_spellings_give_the_same_keyring() -> None:
         GoogleKeyring(default_key=EVERY_DAY, batch_key=BATCH),
         GoogleKeyring(default=EVERY_DAY, batch=BATCH),
         GoogleKeyring.from_env({"GEMINI_API_KEY": EVERY_DAY, "GEMINI_BATCH_KEY": f" {BATCH}\n"}),
-        GoogleKeyring.from_env({"GOOGLE_API_KEY": EVERY_DAY, "GEMINI_BATCH_KEY": BATCH, "GEMINI_API_KEY": " "}),
+        GoogleKeyring.from_env(
+            {"GOOGLE_API_KEY": EVERY_DAY, "GEMINI_BATCH_KEY": BATCH, "GEMINI_API_KEY": " "}
+        ),
     ]
     assert len(set(rings)) == 1
     assert rings[0].default_key == EVERY_DAY and rings[0].batch_key == BATCH
@@ -33,14 +35,18 @@ def test_both_spellings_give_the_same_keyring() -> None:
     assert GoogleKeyring(EVERY_DAY).batch_key is None
 
 
-def test_the_environment_is_read_when_no_keyring_is_given(monkeypatch: pytest.MonkeyPatch, gemini: FakeGemini) -> None:
+def test_the_environment_is_read_when_no_keyring_is_given(
+    monkeypatch: pytest.MonkeyPatch, gemini: FakeGemini
+) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", EVERY_DAY)
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", f"{gemini.url}/")
     GeminiEmbedder(dimensions=128).embed_query("hello")
     assert gemini.requests == [("embed", EVERY_DAY)]
 
 
-@pytest.mark.parametrize("make", [GoogleKeyring, lambda: GoogleKeyring.from_env({}), GeminiEmbedder, GeminiBatchClient])
+@pytest.mark.parametrize(
+    "make", [GoogleKeyring, lambda: GoogleKeyring.from_env({}), GeminiEmbedder, GeminiBatchClient]
+)
 def test_without_a_key_nothing_is_made(make: Any) -> None:
     with pytest.raises(KeyMissing, match="GEMINI_API_KEY") as raised:
         make()
@@ -63,7 +69,9 @@ def test_a_batch_without_its_own_key_is_refused_before_anything_is_sent(gemini: 
         lambda: embedder.clean_up("batches/b1"),
     ]
     for ask in asks:
-        with pytest.raises(ValueError, match="Batch operations require a dedicated API key") as raised:
+        with pytest.raises(
+            ValueError, match="Batch operations require a dedicated API key"
+        ) as raised:
             ask()
         assert isinstance(raised.value, BatchKeyMissing) and isinstance(raised.value, ConfigError)
     assert gemini.requests == []
@@ -84,12 +92,27 @@ def test_each_lane_uses_its_own_key_and_never_the_other(gemini: FakeGemini) -> N
 
 
 @pytest.mark.parametrize(
-    "key", ["", "   ", "two words", "ключ", "tab\tinside", "line\nbreak", 12345, b"bytes", ["a"], "\x00null", "é" * 30]
+    "key",
+    [
+        "",
+        "   ",
+        "two words",
+        "ключ",
+        "tab\tinside",
+        "line\nbreak",
+        12345,
+        b"bytes",
+        ["a"],
+        "\x00null",
+        "é" * 30,
+    ],
 )
 @pytest.mark.parametrize("place", ["default_key", "batch_key", "default", "batch"])
 def test_what_cannot_be_a_key_is_refused_and_not_shown(key: Any, place: str) -> None:
     with pytest.raises(KeyMalformed) as raised:
-        GoogleKeyring(**{"default_key" if place.startswith("batch") else "batch_key": EVERY_DAY, place: key})
+        GoogleKeyring(
+            **{"default_key" if place.startswith("batch") else "batch_key": EVERY_DAY, place: key}
+        )
     told = f"{raised.value} {raised.value!r}"
     assert EVERY_DAY not in told and (len(str(key).strip()) < 5 or str(key) not in told)
 
@@ -101,8 +124,13 @@ def test_a_key_given_twice_is_refused() -> None:
 
 def test_a_keyring_shows_no_key_whatever_is_done_with_it() -> None:
     ring = GoogleKeyring(EVERY_DAY, BATCH)
-    assert "AIza" not in f"{ring} {ring!r} {ring.default_key} {ring.default_key!r} {ring.default_key:>40} {vars(Secret)}"
-    assert "AIza" not in repr(attrs.asdict(ring)) and "AIza" not in json.dumps(attrs.asdict(ring), default=str)
+    assert "AIza" not in (
+        f"{ring} {ring!r} {ring.default_key} {ring.default_key!r} "
+        f"{ring.default_key:>40} {vars(Secret)}"
+    )
+    assert "AIza" not in repr(attrs.asdict(ring)) and "AIza" not in json.dumps(
+        attrs.asdict(ring), default=str
+    )
     for unseen in (ring, ring.default_key, attrs.asdict(ring)):
         with pytest.raises(TypeError):
             json.dumps(unseen)

@@ -1,6 +1,8 @@
-"""No key is ever seen: not in an error, its causes or its traceback with all local variables, not in a log, not in a repr.
+"""No key is ever seen: not in an error, its causes or its traceback with all local variables,
+not in a log, not in a repr.
 
-Every public way to fail is walked, with logging at its most talkative, and everything that can be reached is searched.
+Every public way to fail is walked, with logging at its most talkative, and everything that can be
+reached is searched.
 """
 
 from __future__ import annotations
@@ -20,12 +22,40 @@ from turning import Turning
 
 KEYS = ("AIzaSy-every-day-1b2c3d4e5f", "AIzaSy-for-batches-6g7h8i9j")
 TEXTS = ["one", "two", "three"]
-OURS = ("semantic_core_gemini", "google", "httpx2", "httpcore2", "pydantic", "tenacity", "ssl", "socket", "h11", "json")
+OURS = (
+    "semantic_core_gemini",
+    "google",
+    "httpx2",
+    "httpcore2",
+    "pydantic",
+    "tenacity",
+    "ssl",
+    "socket",
+    "h11",
+    "json",
+)
 DEPTH = 7
 SLOW = {"stall", "drip", "endless"}
 """Faults that take their time, tried on one way to the service."""
-KINDS = {"echo_key", "echo_key_garbled", "echo_key_packed", "reset", "cut_body", "cut_json", "forbidden", "not_found"}
-KINDS |= {"throttled", "quota_of_the_day", "unavailable", "html", "redirect", "bad_request", "garbled_gzip"}
+KINDS = {
+    "echo_key",
+    "echo_key_garbled",
+    "echo_key_packed",
+    "reset",
+    "cut_body",
+    "cut_json",
+    "forbidden",
+    "not_found",
+}
+KINDS |= {
+    "throttled",
+    "quota_of_the_day",
+    "unavailable",
+    "html",
+    "redirect",
+    "bad_request",
+    "garbled_gzip",
+}
 """One fault of each kind."""
 
 
@@ -102,15 +132,22 @@ def frames(trace: TracebackType | None) -> Iterator[FrameType]:
 
 
 def visible(error: BaseException) -> Iterator[str]:
-    """Everything somebody who is handed an error can get to see: all causes, all frames but those of the tests."""
+    """Everything somebody who is handed an error can get to see: all causes,
+    all frames but those of the tests.
+    """
     chain: list[BaseException] = [error]
     for one in chain:
-        chain += [other for other in (one.__cause__, one.__context__) if other is not None and other not in chain]
+        chain += [
+            other
+            for other in (one.__cause__, one.__context__)
+            if other is not None and other not in chain
+        ]
         yield from strings([str(one), repr(one), one.args, vars(one)], set())
         yield "".join(traceback.format_exception(one))
         for frame in frames(one.__traceback__):
             if str(frame.f_globals.get("__name__", "")).split(".")[0] in OURS:
-                # The hidden text of a Secret is in a slot: to get at it one has to ask for it by name.
+                # The hidden text of a Secret is in a slot: to get at it one has to ask for it by
+                # name.
                 yield from strings(dict(frame.f_locals), set())
 
 
@@ -119,7 +156,13 @@ def leaks(error: BaseException) -> list[str]:
 
 
 def embedder(gemini: FakeGemini, turning: Turning, **options: Any) -> GeminiEmbedder:
-    given = {"dimensions": 128, "timeout": 1.0, "base_url": gemini.url, "clock": turning.clock, **options}
+    given = {
+        "dimensions": 128,
+        "timeout": 1.0,
+        "base_url": gemini.url,
+        "clock": turning.clock,
+        **options,
+    }
     return GeminiEmbedder(GoogleKeyring(*KEYS), **given)
 
 
@@ -143,7 +186,9 @@ def asks(made: GeminiEmbedder) -> dict[str, Callable[[], object]]:
 
 
 @pytest.mark.parametrize("route", list(asks(GeminiEmbedder(GoogleKeyring("a", "b")))))
-def test_no_error_on_any_route_shows_a_key(route: str, gemini: FakeGemini, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_error_on_any_route_shows_a_key(
+    route: str, gemini: FakeGemini, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("google.genai._api_client.INITIAL_RETRY_DELAY", 0)
     probes = 0
     for name in fitting(route) - (set() if route == "embed" else SLOW):
@@ -164,7 +209,9 @@ def test_results_that_cannot_be_fetched_show_no_key(gemini: FakeGemini, turning:
     job = made.submit({f"k{number}": f"text {number}" for number in range(150)}, "a job")
     gemini.finish(job)
     probes = 0
-    for name in fitting("download") - {name for name, fault in FAULTS.items() if fault.billed} - SLOW:
+    for name in (
+        fitting("download") - {name for name, fault in FAULTS.items() if fault.billed} - SLOW
+    ):
         gemini.behave()
         gemini.misbehave("download", name, times=30)
         try:
@@ -191,7 +238,9 @@ def test_another_host_is_never_given_the_key(gemini: FakeGemini) -> None:
         assert elsewhere.requests == [] and leaks(raised.value) == []
 
 
-def test_an_upload_address_that_holds_the_key_is_of_use_and_masked(gemini: FakeGemini, turning: Turning) -> None:
+def test_an_upload_address_that_holds_the_key_is_of_use_and_masked(
+    gemini: FakeGemini, turning: Turning
+) -> None:
     gemini.key_in_upload_url = True
     made = embedder(gemini, turning)
     made.submit({f"k{number}": f"text {number}" for number in range(150)}, "a job")
@@ -212,7 +261,9 @@ def test_nothing_one_holds_shows_a_key(gemini: FakeGemini, turning: Turning) -> 
         client._api_client,
         client._api_client._http_options,
     ):
-        assert [text[:200] for text in strings(held, set()) if any(key in text for key in KEYS)] == []
+        assert [
+            text[:200] for text in strings(held, set()) if any(key in text for key in KEYS)
+        ] == []
 
 
 @pytest.mark.parametrize("key", [f"{KEYS[0]} with a blank", f"{KEYS[0]}\n{KEYS[1]}", f"ё{KEYS[0]}"])
@@ -236,14 +287,19 @@ def test_a_missing_key_shows_nothing_of_the_environment(monkeypatch: pytest.Monk
 
 
 def test_the_search_finds_a_key_where_there_is_one(gemini: FakeGemini, log: Everything) -> None:
-    """The client of google-genai by itself, with its own key, fails every probe: the search would see it."""
+    """The client of google-genai by itself, with its own key, fails every probe:
+    the search would see it.
+    """
     from google.genai import Client, types
 
-    with Client(api_key=KEYS[0], vertexai=False, http_options=types.HttpOptions(base_url=gemini.url)) as client:
+    with Client(
+        api_key=KEYS[0], vertexai=False, http_options=types.HttpOptions(base_url=gemini.url)
+    ) as client:
         gemini.misbehave("embed", "echo_key")
         gemini.misbehave("embed", "reset")
         for _ in range(2):
             with pytest.raises(Exception) as raised:
                 client.models.embed_content(model="gemini-embedding-001", contents=["x"])
             assert leaks(raised.value)
-    log.lines.clear()  # that client writes its key down as well, unless one of ours happens to be alive and masks it
+    # That client writes its key down as well, unless one of ours happens to be alive and masks it.
+    log.lines.clear()

@@ -1,4 +1,7 @@
-"""Against the real service: a few texts, with a real key. Only with --live, which `make live-gemini` gives."""
+"""Against the real service: a few texts, with a real key.
+
+Only with --live, which `make live-gemini` gives.
+"""
 
 from __future__ import annotations
 

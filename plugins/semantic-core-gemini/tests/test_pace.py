@@ -1,4 +1,7 @@
-"""The service is asked as often as it allows, and left alone when it is ill. On a clock that tests turn."""
+"""The service is asked as often as it allows, and left alone when it is ill.
+
+On a clock that tests turn.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,15 @@ FOREVER = float("inf")
 
 @given(
     limits=st.tuples(st.integers(1, 5_000), st.integers(1, 100_000)),
-    calls=st.lists(st.tuples(st.integers(1, 100), st.integers(1, 20_000), st.floats(0, 30)), min_size=1, max_size=60),
+    calls=st.lists(
+        st.tuples(st.integers(1, 100), st.integers(1, 20_000), st.floats(0, 30)),
+        min_size=1,
+        max_size=60,
+    ),
 )
-def test_no_minute_holds_more_than_it_may(limits: tuple[int, int], calls: list[tuple[int, int, float]]) -> None:
+def test_no_minute_holds_more_than_it_may(
+    limits: tuple[int, int], calls: list[tuple[int, int, float]]
+) -> None:
     turning = Turning()
     pace = Pace(turning.clock, *limits)
     went: list[tuple[float, int, int]] = []

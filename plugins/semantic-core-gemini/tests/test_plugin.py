@@ -9,7 +9,13 @@ from typing import Any, get_origin, get_type_hints
 
 import pytest
 import semantic_core_gemini
-from semantic_core_gemini import Clock, GeminiBatchClient, GeminiEmbedder, GoogleKeyring, semantic_embedders
+from semantic_core_gemini import (
+    Clock,
+    GeminiBatchClient,
+    GeminiEmbedder,
+    GoogleKeyring,
+    semantic_embedders,
+)
 from semantic_core_gemini import embedder as module
 
 from semantic_core.errors import ConfigError
@@ -21,7 +27,9 @@ RING = GoogleKeyring("some-key", "other-key")
 
 def test_the_hook_offers_it_by_name() -> None:
     assert semantic_embedders() == {"gemini": GeminiEmbedder}
-    assert "semantic_embedders" in hook_names() and hasattr(semantic_embedders, "semantic_core_impl")
+    assert "semantic_embedders" in hook_names() and hasattr(
+        semantic_embedders, "semantic_core_impl"
+    )
     assert semantic_core_gemini.SEMANTIC_CORE_API == 1
 
 
@@ -31,9 +39,9 @@ def test_every_option_has_a_default_and_is_documented() -> None:
     for name, parameter in signature(GeminiEmbedder).parameters.items():
         assert get_origin(hints[name]) is not None and len(hints[name].__metadata__[0]) > 10
         assert parameter.default is not parameter.empty
-    assert not any("key" in name and name != "keyring" for name in signature(GeminiEmbedder).parameters), (
-        "a key is no option: options are written into files and shown"
-    )
+    assert not any(
+        "key" in name and name != "keyring" for name in signature(GeminiEmbedder).parameters
+    ), "a key is no option: options are written into files and shown"
 
 
 def test_a_batch_client_has_the_same_options_with_the_same_defaults() -> None:
@@ -45,7 +53,10 @@ def test_a_batch_client_has_the_same_options_with_the_same_defaults() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "text-embedding-004"}, "gemini-embedding-001, gemini-embedding-2, got 'text-embedding-004'"),
+        (
+            {"model": "text-embedding-004"},
+            "gemini-embedding-001, gemini-embedding-2, got 'text-embedding-004'",
+        ),
         ({"model": None}, "got None"),
         ({"dimensions": 127}, "from 128 to 3072, got 127"),
         ({"dimensions": 3073}, "got 3073"),
@@ -74,7 +85,9 @@ def test_an_option_it_cannot_work_with_is_refused(options: dict[str, Any], messa
 
 
 def test_options_reach_the_embedder() -> None:
-    made = GeminiEmbedder(RING, model="models/gemini-embedding-2", dimensions=1536, max_chars=8_000, batch_size=7)
+    made = GeminiEmbedder(
+        RING, model="models/gemini-embedding-2", dimensions=1536, max_chars=8_000, batch_size=7
+    )
     assert (made.space.model, made.space.dimensions, made.max_chars, made.batch_size) == (
         "gemini-embedding-2",
         1536,
@@ -83,13 +96,16 @@ def test_options_reach_the_embedder() -> None:
     )
 
 
-def test_neither_the_module_nor_an_embedder_imports_anything_heavy(run_python: Callable[..., Any]) -> None:
+def test_neither_the_module_nor_an_embedder_imports_anything_heavy(
+    run_python: Callable[..., Any],
+) -> None:
     code = f"""
 import json, sys
 import semantic_core_gemini
 from semantic_core_gemini import GeminiBatchClient, GeminiEmbedder, GoogleKeyring
 made = semantic_core_gemini.semantic_embedders()["gemini"](GoogleKeyring("a", "b"))
-made.space, made.max_chars, made.price("batch"), made.tokens(["x"]), made.estimate(["x"], ask=False), made.batch_client()
+made.space, made.max_chars, made.price("batch"), made.tokens(["x"])
+made.estimate(["x"], ask=False), made.batch_client()
 print(json.dumps(sorted({HEAVY!r} & set(sys.modules))))
 """
     assert run_python(code) == []
@@ -103,16 +119,22 @@ sys.argv = ["semantic-core", "plugins", "list"]
 out = io.StringIO()
 with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
     main()
-print(json.dumps(["gemini" in out.getvalue(), sorted(({HEAVY!r} - {{"numpy"}}) & set(sys.modules))]))
+heavy = {HEAVY!r} - {{"numpy"}}
+print(json.dumps(["gemini" in out.getvalue(), sorted(heavy & set(sys.modules))]))
 """
     assert run_python(code) == [True, []]
 
 
-def test_nothing_is_asked_of_the_network_before_the_first_text(run_python: Callable[..., Any]) -> None:
+def test_nothing_is_asked_of_the_network_before_the_first_text(
+    run_python: Callable[..., Any],
+) -> None:
     code = """
 import json, sys
 asked = []
-sys.addaudithook(lambda event, arguments: asked.append(event) if event.startswith("socket.") else None)
+def note(event, arguments):
+    if event.startswith("socket."):
+        asked.append(event)
+sys.addaudithook(note)
 from semantic_core_gemini import GeminiEmbedder, GoogleKeyring
 GeminiEmbedder(GoogleKeyring("a", "b")).batch_client()
 print(json.dumps(asked))

@@ -59,12 +59,21 @@ def service() -> Any:
 def test_memory_does_not_grow_with_the_job(service: str) -> None:
     """CHUNKS=100000 in the environment gives the figure in the README."""
     count = int(os.environ.get("CHUNKS", "8000"))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+    }
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, service, str(count)], capture_output=True, text=True, timeout=900, env=environment
+        [sys.executable, "-c", MEASURE, service, str(count)],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        env=environment,
     )
     assert done.returncode == 0, done.stderr
     good, before, sent, peak, read = json.loads(done.stdout)
-    sys.stderr.write(f"{count} chunks: {before:.0f} MB before, +{sent:.1f} MB sending, +{peak:.1f} MB in all\n")
+    sys.stderr.write(
+        f"{count} chunks: {before:.0f} MB before, +{sent:.1f} MB sending, +{peak:.1f} MB in all\n"
+    )
     assert good == count and read == count + 2_000
     assert peak < 40, "MB: no more for 100,000, whose texts are 45 MB and whose results are 180 MB"

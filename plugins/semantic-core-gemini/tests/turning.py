@@ -9,7 +9,9 @@ from semantic_core_gemini import Clock
 
 
 class Turning:
-    """clock: to be handed in. slept: every wait, in seconds. share: which part of a random wait is taken, 0 to 1."""
+    """clock: to be handed in. slept: every wait, in seconds.
+    share: which part of a random wait is taken, 0 to 1.
+    """
 
     def __init__(self, share: float = 1.0) -> None:
         self.slept: list[float] = []

@@ -1,6 +1,8 @@
-"""Markdown for Semantic Core: cut along its structure, found with its headings, described by its front matter.
+"""Markdown for Semantic Core: cut along its structure, found with its headings,
+described by its front matter.
 
-Takes documents of media type ``text/markdown`` (or ``text/x-markdown``); leaves all others to others.
+Takes documents of media type ``text/markdown`` (or ``text/x-markdown``); leaves all others to
+others.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ MEDIA_TYPES = frozenset({"text/markdown", "text/x-markdown"})
 
 @hookimpl
 def semantic_describe(document: Document) -> Document | None:
-    """Metadata, title and language from the front matter; the first heading of level 1 as title if there is none else."""
+    """Metadata, title and language from the front matter;
+    the first heading of level 1 as title if there is none else.
+    """
     if not _is_ours(document):
         return None
     from semantic_core_markdown._describe import describe
@@ -32,7 +36,10 @@ def semantic_describe(document: Document) -> Document | None:
 
 @hookimpl
 def semantic_split(document: Document, max_chars: int) -> Sequence[Chunk] | None:
-    """Chunks along headings and blocks. [] for a document of nothing but front matter and white space."""
+    """Chunks along headings and blocks.
+
+    [] for a document of nothing but front matter and white space.
+    """
     if not _is_ours(document):
         return None
     from semantic_core.types import Chunk, ChunkId

@@ -40,10 +40,11 @@ _LANGUAGE = re.compile(r"\{?\s*(?:\{?code(?:-block|-cell)?\}\s*)?\.?([\w+#./-]+)
 
 @attrs.define
 class Block:
-    """The lines from `start` up to but not including `end`. level: of a heading. says: a heading in Markdown, a fence's
-    language, or a table's first row once somebody asked for it.
+    """The lines from `start` up to but not including `end`. level: of a heading. says: a heading in
+    Markdown, a fence's language, or a table's first row once somebody asked for it.
 
-    within: the blocks within a quote, a list or an item, as `inside` gives them; or what finds them in the text.
+    within: the blocks within a quote, a list or an item, as `inside` gives them; or what finds them
+    in the text.
     """
 
     kind: BlockKind
@@ -54,7 +55,9 @@ class Block:
     within: list[Block] | Callable[[str, Block], list[Block]] = attrs.field(factory=list)
 
     def inside(self, text: str) -> list[Block]:
-        """The blocks within a quote, a list or an item of this text; [] where nothing is looked into."""
+        """The blocks within a quote, a list or an item of this text;
+        [] where nothing is looked into.
+        """
         if not isinstance(self.within, list):
             self.within = self.within(text, self)
         return self.within
@@ -69,7 +72,10 @@ def parser() -> BlockParser:
 
 
 def parsed(source: str, offset: int = 0, references: dict[str, Any] | None = None) -> list[Block]:
-    """The blocks at the top of a text that begins at `offset` of another. Link definitions are added to `references`."""
+    """The blocks at the top of a text that begins at `offset` of another.
+
+    Link definitions are added to `references`.
+    """
     lines = line_starts(source, offset)
     top: list[Block] = []
     open_blocks: list[list[Block]] = [top]
@@ -107,7 +113,9 @@ def within(text: str, block: Block) -> list[Block]:
 
 
 def line_starts(source: str, offset: int = 0) -> list[int]:
-    """Where each line begins as markdown-it counts them: LF, CR LF and CR end one, nothing else does. Last: the end."""
+    """Where each line begins as markdown-it counts them: LF, CR LF and CR end one,
+    nothing else does. Last: the end.
+    """
     if "\r" in source:
         starts = [offset, *(offset + match.end() for match in LINE_END.finditer(source))]
     else:

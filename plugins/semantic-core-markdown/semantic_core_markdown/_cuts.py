@@ -21,12 +21,16 @@ _JOINER = "\u200d"
 
 
 def trimmed(text: str, start: int, end: int) -> int:
-    """The end of text[start:end] without the white space behind it; `start` if there is nothing else."""
+    """The end of text[start:end] without the white space behind it;
+    `start` if there is nothing else.
+    """
     return start + len(text[start:end].rstrip())
 
 
 def first_line(text: str, start: int, end: int) -> int:
-    """Where, from `start` on, the first line begins that is not blank; within a line, `start` itself."""
+    """Where, from `start` on, the first line begins that is not blank; within a line,
+    `start` itself.
+    """
     if start < end and not text[start].isspace():
         return start
     visible = _VISIBLE.search(text, start, end)
@@ -35,10 +39,12 @@ def first_line(text: str, start: int, end: int) -> int:
 
 
 def cut(text: str, start: int, end: int, limit: int, *, prose: bool) -> Iterator[tuple[int, int]]:
-    """Spans (start, end) of at most `limit` characters that cover text[start:end] but for white space, in order.
+    """Spans (start, end) of at most `limit` characters that cover text[start:end] but for white
+    space, in order.
 
-    Pieces come out about equally long, so that no crumb is left at the end. prose: cut behind a sentence, else between
-    words; otherwise at blank lines, else at line ends, and the indent of a line is kept. Anywhere if there is none.
+    Pieces come out about equally long, so that no crumb is left at the end. prose: cut behind a
+    sentence, else between words; otherwise at blank lines, else at line ends, and the indent of a
+    line is kept. Anywhere if there is none.
     """
     end = trimmed(text, start, end)
     while visible := _VISIBLE.search(text, start, end):
@@ -48,15 +54,19 @@ def cut(text: str, start: int, end: int, limit: int, *, prose: bool) -> Iterator
             yield begin, end
             return
         share = -(-left // -(-left // limit))
-        start = _place(text, begin, share, limit, (_SENTENCE, _WORD) if prose else (_BLANK_LINE, _LINE, _WORD))
+        start = _place(
+            text, begin, share, limit, (_SENTENCE, _WORD) if prose else (_BLANK_LINE, _LINE, _WORD)
+        )
         stop = trimmed(text, begin, start)
         if stop > begin:
             yield begin, stop
 
 
-def _place(text: str, start: int, share: int, limit: int, patterns: tuple[re.Pattern[str], ...]) -> int:
-    """Where the piece that begins at `start` ends: behind the first of the patterns that is there, at best about `share`
-    characters on."""
+def _place(
+    text: str, start: int, share: int, limit: int, patterns: tuple[re.Pattern[str], ...]
+) -> int:
+    """Where the piece that begins at `start` ends: behind the first of the patterns that is there,
+    at best about `share` characters on."""
     low, high, most = start + share // 2, start + share + limit // 8, start + limit
     high = min(high, most)
     for pattern in patterns:
@@ -65,9 +75,14 @@ def _place(text: str, start: int, share: int, limit: int, patterns: tuple[re.Pat
             at = found.end()
         if at > start:
             return at
-        if high < most and (found_later := pattern.search(text, high, most)) and found_later.end() > start:
+        if (
+            high < most
+            and (found_later := pattern.search(text, high, most))
+            and found_later.end() > start
+        ):
             return found_later.end()
-    for pattern in patterns[1:]:  # only an early one: what follows it is as long as a piece by itself
+    # Only an early one: what follows it is as long as a piece by itself.
+    for pattern in patterns[1:]:
         at = 0
         for found in pattern.finditer(text, start + 1, low):
             at = found.end()
@@ -77,7 +92,9 @@ def _place(text: str, start: int, share: int, limit: int, patterns: tuple[re.Pat
 
 
 def _between_characters(text: str, start: int, at: int) -> int:
-    """The last place up to `at`, but behind `start`, that parts nothing drawn as one; `at` itself if there is none near."""
+    """The last place up to `at`, but behind `start`, that parts nothing drawn as one;
+    `at` itself if there is none near.
+    """
     for place in range(at, max(start, at - _CLUSTER), -1):
         if not _is_joined(text, start, place):
             return place

@@ -1,7 +1,8 @@
 """YAML between two lines of dashes at the top of a file, as metadata.
 
-Front matter is somebody else's file: it is measured before it is built, since libyaml overruns the stack on deep nesting and
-a few hundred bytes of aliases can stand for gigabytes. What cannot be understood stays text.
+Front matter is somebody else's file: it is measured before it is built, since libyaml overruns the
+stack on deep nesting and a few hundred bytes of aliases can stand for gigabytes. What cannot be
+understood stays text.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ Value = str | bool | int | float | list[str]
 
 
 def body_start(text: str) -> int:
-    """Where the text behind the front matter begins; 0 without one, and with one that cannot be understood."""
+    """Where the text behind the front matter begins; 0 without one,
+    and with one that cannot be understood.
+    """
     found = _find(text)
     return found[1] if found and read(found[0]) is not None else 0
 
@@ -39,16 +42,26 @@ def body_start(text: str) -> int:
 def front_matter(text: str) -> dict[str, Value]:
     """What the front matter says; {} without one. Never raises, whatever is written there.
 
-    Nested mappings give keys with dots (``author.name``). A list gives a list of str, its nested parts as JSON. Dates and
-    times are ISO 8601. Numbers too large for a store are their digits. Empty values and binary ones are left out.
+    Nested mappings give keys with dots (``author.name``). A list gives a list of str, its nested
+    parts as JSON. Dates and times are ISO 8601. Numbers too large for a store are their digits.
+    Empty values and binary ones are left out.
     """
     found = _find(text)
     return dict(read(found[0]) or {}) if found else {}
 
 
 def language_tag(value: object) -> str | None:
-    """A BCP 47 tag if the value looks like one, else None. ``no`` is Norwegian, which YAML 1.1 reads as False."""
-    tag = "no" if value is False else value.strip().replace("_", "-") if isinstance(value, str) else ""
+    """A BCP 47 tag if the value looks like one, else None.
+
+    ``no`` is Norwegian, which YAML 1.1 reads as False.
+    """
+    tag = (
+        "no"
+        if value is False
+        else value.strip().replace("_", "-")
+        if isinstance(value, str)
+        else ""
+    )
     return tag if _LANGUAGE_TAG.fullmatch(tag) else None
 
 
@@ -66,8 +79,8 @@ def _find(text: str) -> tuple[str, int] | None:
 
 @lru_cache(maxsize=16)
 def read(source: str) -> Mapping[str, Value] | None:
-    """The values of a YAML mapping, flat; None if it is no mapping, is broken, or is too much. Kept, since a document is
-    described and then split."""
+    """The values of a YAML mapping, flat; None if it is no mapping, is broken, or is too much.
+    Kept, since a document is described and then split."""
     import yaml  # type: ignore[import-untyped]
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -82,12 +95,15 @@ def read(source: str) -> Mapping[str, Value] | None:
             values.setdefault(key, value)
         return values
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, OverflowError):
-        # The last four are how its constructors fail on tags, dates and numbers that do not fit: !!int x, 2024-13-45.
+        # The last four are how its constructors fail on tags, dates and numbers that do not fit:
+        # !!int x, 2024-13-45.
         return None
 
 
 def _reasonable(events: Iterable[Any]) -> bool:
-    """Whether building the values is bounded: the nesting, and the number of values with aliases written out."""
+    """Whether building the values is bounded: the nesting,
+    and the number of values with aliases written out.
+    """
     import yaml
 
     open_nodes: list[tuple[str | None, int]] = [(None, 0)]  # (anchor, values within so far)
@@ -103,7 +119,8 @@ def _reasonable(events: Iterable[Any]) -> bool:
         elif isinstance(event, yaml.ScalarEvent):
             anchor, size = event.anchor, 1
         elif isinstance(event, yaml.AliasEvent):
-            anchor, size = None, sizes.get(event.anchor, MAX_VALUES + 1)  # unknown yet: it stands within itself
+            # Unknown yet: it stands within itself.
+            anchor, size = None, sizes.get(event.anchor, MAX_VALUES + 1)
         else:
             continue
         if anchor:

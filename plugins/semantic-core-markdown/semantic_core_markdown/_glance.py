@@ -1,7 +1,8 @@
 """Blocks that can be told at a glance: patterns for what cannot be anything but what it looks like.
 
-All of this is for lines that end in LF, at the top, where nothing is open. What a pattern leaves out is only slow; what it
-takes must be what markdown-it finds there. Quantifiers are possessive, so that no text takes long.
+All of this is for lines that end in LF, at the top, where nothing is open. What a pattern leaves
+out is only slow; what it takes must be what markdown-it finds there. Quantifiers are possessive, so
+that no text takes long.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from semantic_core_markdown._tables import makes_table
 _PLAIN = r"[^\s\#>*+\-_`~<=|:\[0-9]"
 """What begins a line that is text and nothing else."""
 _WORDS = (
-    r"\#(?!\#{0,5}(?:[ \t\n]|\Z)) | \*{1,2}+(?=[^\s*]) | _{1,2}+(?=[^\s_]) | `{1,2}+(?=[^\s`]) | ~{1,2}+(?=[^\s~])"
-    r"| <[A-Za-z][A-Za-z0-9.+\-]*+[:@] | [+](?=\S) | -(?=[^\s\-|:]) | [0-9]++(?:[.)](?=\S)|(?![.)]))"
+    r"\#(?!\#{0,5}(?:[ \t\n]|\Z)) | \*{1,2}+(?=[^\s*]) | _{1,2}+(?=[^\s_]) | `{1,2}+(?=[^\s`]) | "
+    r"~{1,2}+(?=[^\s~])| <[A-Za-z][A-Za-z0-9.+\-]*+[:@] | [+](?=\S) | -(?=[^\s\-|:]) | "
+    r"[0-9]++(?:[.)](?=\S)|(?![.)]))"
     r"| [|:][|:\- \t]*+[^|:\- \t\n]"
 )
-"""The same for characters that can begin something else; a line of a table's dashes is none of it."""
+"""The same for characters that can begin something else;
+a line of a table's dashes is none of it.
+"""
 _NO_DEFINITION = r"\[[^\[\]\\\n]*+(?:\[|\](?!:))"
 _NO_TABLE = r"(?![^\n|]*+\|[^\n]*+\n[ \t]*+[|:\-][|:\- \t]*+(?:\n|\Z))"
 _INDENTED = r"(?:[ ]{4}|[ ]{0,3}\t)[ \t]*+[^ \t\n][^\n]*+"
@@ -49,23 +53,35 @@ BLOCK = re.compile(
         (?: [ ]{{0,3}}\[[ \t]*+[^\s\[\]\\|][^\[\]\\\n|]*+\]:[ \t]++[^\s\x00-\x20\x7f<()\\|]++
             (?:[ \t]++"[^"\\\n|]*+")?+[ \t]*+(?:\n|\Z)(?![ \t]*["'(]) )++ )
     | (?P<code> {_INDENTED}(?: (?:\n[ \t]*+(?=\n))*+ \n{_INDENTED} )*+ \n?+ )
-    | (?P<table> [ ]{{0,3}}(?=[^ \t\n])(?P<head>[^\n|]*+\|[^\n]*+)\n[ ]{{0,3}}(?P<dashes>[|:\-][|:\- \t]*+)(?=\n|\Z)
+    | (?P<table> [ ]{{0,3}}(?=[^ \t\n])(?P<head>[^\n|]*+\|[^\n]*+)
+        \n[ ]{{0,3}}(?P<dashes>[|:\-][|:\- \t]*+)(?=\n|\Z)
         (?:\n[ ]{{0,3}}(?:{_PLAIN}|[\[|:]|{_WORDS})[^\n]*+)*+ \n?+ {_BLANK_NEXT} )
     | (?P<end> [ \t]*+\Z )
     )
     """,
     re.VERBOSE,
 )
-"""The next block behind blank lines, by the name of its group; or definitions of links; or the end."""
+"""The next block behind blank lines, by the name of its group;
+or definitions of links; or the end.
+"""
 _TEXT_GOES_ON = re.compile(_GOES_ON, re.VERBOSE)
 _BLANK_LINE = re.compile(r"\n(?=[ \t]*+(?:\n|\Z))")
-_SPACES = "\t\n\v\f\r \xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+_SPACES = (
+    "\t\n\v\f\r \xa0\u1680"
+    + "".join(map(chr, range(0x2000, 0x200B)))
+    + "\u2028\u2029\u202f\u205f\u3000"
+)
 """What CommonMark takes off a heading."""
 _MARKS = "> \t\n-+*0123456789.)"
 
 
 def _heading(source: str, found: re.Match[str]) -> Block:
-    return Block("heading", *found.span("heading"), len(found["marks"]), without_marks(found["says"]).strip(_SPACES))
+    return Block(
+        "heading",
+        *found.span("heading"),
+        len(found["marks"]),
+        without_marks(found["says"]).strip(_SPACES),
+    )
 
 
 def _paragraph(source: str, found: re.Match[str]) -> Block | None:
@@ -79,12 +95,18 @@ def _text(source: str, start: int, found: re.Match[str]) -> Block | None:
         return Block("paragraph", start, end)
     says = source[start:line].strip()
     level = 1 if "=" in source[line:end] else 2
-    return None if level == 2 and "|" in says else Block("heading", start, end, level, says)  # dashes may make a table of it
+    # Dashes may make a table of it.
+    return None if level == 2 and "|" in says else Block("heading", start, end, level, says)
 
 
 def _fence(source: str, found: re.Match[str]) -> Block:
     closing = _closing(found["ticks"]).search(source, found.end())
-    return Block("code", found.start("fence"), closing.end() if closing else len(source), says=language(found["info"]))
+    return Block(
+        "code",
+        found.start("fence"),
+        closing.end() if closing else len(source),
+        says=language(found["info"]),
+    )
 
 
 @lru_cache(maxsize=32)
@@ -107,7 +129,9 @@ def _html(source: str, found: re.Match[str]) -> Block | None:
     for opens, closes, _ in HTML_SEQUENCES:
         if opens.search(line):
             closing = (_BLANK_LINE if closes.search("") else closes).search(source, tag)
-            return Block("html", start, _line_behind(source, closing.start()) if closing else len(source))
+            return Block(
+                "html", start, _line_behind(source, closing.start()) if closing else len(source)
+            )
     goes_on = _TEXT_GOES_ON.match(source, tag)
     return _text(source, start, goes_on) if goes_on else None
 
@@ -120,11 +144,16 @@ def _line_behind(source: str, at: int) -> int:
 def _quote(source: str, found: re.Match[str]) -> Block | None:
     start, end = found.span("quote")
     last = source[max(start, source.rfind("\n", start, end - 1)) : end]
-    return Block("text", start, end, within=within) if last.strip(_MARKS) else None  # it may take blank lines along
+    # It may take blank lines along.
+    return Block("text", start, end, within=within) if last.strip(_MARKS) else None
 
 
 def _table(source: str, found: re.Match[str]) -> Block | None:
-    return Block("table", *found.span("table")) if makes_table(found["head"], found["dashes"]) else None
+    return (
+        Block("table", *found.span("table"))
+        if makes_table(found["head"], found["dashes"])
+        else None
+    )
 
 
 READERS: dict[str, Callable[[str, re.Match[str]], Block | None]] = {

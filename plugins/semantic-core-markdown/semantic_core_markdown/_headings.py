@@ -12,16 +12,25 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 HEADING_CHARS = 200
-"""Longest heading, in characters; what is more is cut off, since it stands in front of every passage below it."""
+"""Longest heading, in characters; what is more is cut off,
+since it stands in front of every passage below it.
+"""
 _READ_CHARS = 1_000
-"""How much of a heading is read for markup: enough for HEADING_CHARS, and a bound on what nested brackets can cost."""
+"""How much of a heading is read for markup: enough for HEADING_CHARS,
+and a bound on what nested brackets can cost.
+"""
 _MAX_BRACKETS = 20
-"""Most opening brackets of a heading that is read for markup; finding their partners costs their number squared."""
+"""Most opening brackets of a heading that is read for markup;
+finding their partners costs their number squared.
+"""
 
 _MARKUP = re.compile(r"[\\`*_~\[<]|&[#A-Za-z]")
 _CODE = r"`(?![\s`])[^`]+(?<!\s)`(?!`)"
 _ADDRESS = r"\]\([^\s\x00-\x20\x7f()<>\\`]+\)"
-_SIMPLE = re.compile(rf"(?:[^\\`*_~\[\]<&!]|!(?!\[)|&(?![#A-Za-z])|{_CODE}|\[(?:[^\\`*_~\[\]<&!]|{_CODE})++{_ADDRESS})*+")
+_SIMPLE = re.compile(
+    rf"(?:[^\\`*_~\[\]<&!]|!(?!\[)|&(?![#A-Za-z])|{_CODE}|\[(?:[^\\`*_~\[\]<&!]|"
+    rf"{_CODE})++{_ADDRESS})*+"
+)
 """Words, code, and links to plain addresses that have words and code for a text."""
 _LINK = re.compile(rf"({_CODE})|\[|{_ADDRESS}")
 _ATTRIBUTES = re.compile(r"\s*\{[#.:][^{}]*\}\s*\Z")
@@ -31,7 +40,8 @@ _UNRESOLVED = re.compile(r"\[([^\[\]]+)\]\[[^\[\]]*\]")
 def plain(markdown: str, references: Callable[[], dict[str, Any]] = dict) -> str:
     """A heading as a person reads it: one line without markup, of at most HEADING_CHARS characters.
 
-    references: gives what links of the form ``[text][name]`` point to; asked for only if there may be such a link.
+    references: gives what links of the form ``[text][name]`` point to; asked for only if there may
+    be such a link.
     """
     text = markdown[:_READ_CHARS]
     if "}" in text:

@@ -1,8 +1,9 @@
 """A text by its blocks, most of them found without a parser.
 
-Between two blocks at the top nothing is open, so each can be told by the lines it begins with; and most lines cannot be
-anything but what they look like. Where that is not sure, the lines up to a place where nothing can be open any more go to
-markdown-it: its word is the truth (a test compares the two).
+Between two blocks at the top nothing is open, so each can be told by the lines it begins with; and
+most lines cannot be anything but what they look like. Where that is not sure, the lines up to a
+place where nothing can be open any more go to markdown-it: its word is the truth (a test compares
+the two).
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from semantic_core_markdown._blocks import LINE_END, Block, line_starts, parsed,
 from semantic_core_markdown._glance import BLOCK, READERS
 
 _NOTHING_OPEN = re.compile(r"\n[ \t]*+\n(?=[^\s0-9*+-])")
-"""Behind a blank line a line without indent or a list's mark: only a fence or HTML can go on here."""
+"""Behind a blank line a line without indent or a list's mark:
+only a fence or HTML can go on here.
+"""
 _AFTER = "x"
 """A paragraph behind what is parsed: if the parser finds it, nothing was open."""
 _BLANK_LINES = re.compile(r"(?:[ \t]*+\n)*+")
@@ -30,7 +33,10 @@ class Outline:
         self._references: dict[str, Any] | None = None
 
     def blocks(self) -> Iterator[Block]:
-        """Those at the top, in order, found as they are asked for. Between them are blank lines and link definitions."""
+        """Those at the top, in order, found as they are asked for.
+
+        Between them are blank lines and link definitions.
+        """
         text, begin = self._text, self._begin
         after_mark = begin + text.startswith("\ufeff", begin)
         if "\0" in text:
@@ -70,15 +76,23 @@ def _with_any_line_ends(text: str, at: int) -> Iterator[Block]:
     ours, theirs = line_starts(source), line_starts(text[at:], at)
 
     def moved(block: Block) -> Block:
-        block.start, block.end = theirs[bisect_left(ours, block.start)], theirs[bisect_left(ours, block.end)]
-        block.within = [moved(part) for part in block.within] if isinstance(block.within, list) else within
+        block.start, block.end = (
+            theirs[bisect_left(ours, block.start)],
+            theirs[bisect_left(ours, block.end)],
+        )
+        block.within = (
+            [moved(part) for part in block.within] if isinstance(block.within, list) else within
+        )
         return block
 
     return map(moved, _blocks(source, 0))
 
 
 def _blocks(source: str, at: int) -> Iterator[Block]:
-    """The blocks at the top of what stands behind `at`, where nothing is open. All lines end in LF."""
+    """The blocks at the top of what stands behind `at`, where nothing is open.
+
+    All lines end in LF.
+    """
     while True:
         found = BLOCK.match(source, at)
         kind = found.lastgroup if found else None

@@ -9,7 +9,9 @@ from semantic_core.types import Chunk
 from semantic_core_markdown._headings import HEADING_CHARS, plain, without_marks
 
 CONTEXT_CHARS = 200
-"""Longest title, and longest path of headings, in front of a passage; more would drown what the passage says."""
+"""Longest title, and longest path of headings, in front of a passage;
+more would drown what the passage says.
+"""
 
 _ATX = re.compile(r"\ufeff*+ {0,3}#{1,6}[ \t]+([^\n]*)")
 _UNDERLINED = re.compile(r"\ufeff*+((?:[^\n]*\n){1,4}?) {0,3}(?:=++|-++)[ \t]*+\r*+(?:\n|\Z)")
@@ -19,8 +21,8 @@ _CHANGES_LETTERS = re.compile(r"[\[<&{]")
 
 
 def passages(title: str, chunks: Sequence[Chunk]) -> list[str]:
-    """For each chunk title, heading path, and text, each on a line of its own; what the text begins with, or says already,
-    not twice.
+    """For each chunk title, heading path, and text, each on a line of its own; what the text begins
+    with, or says already, not twice.
 
     A later part of a table is given the table's first row.
     """
@@ -35,7 +37,10 @@ def passages(title: str, chunks: Sequence[Chunk]) -> list[str]:
         if above:
             if above is not headings:  # the chunks of a section share theirs
                 headings = above
-                keys = [known.get(heading) or known.setdefault(heading, _key(heading)) for heading in headings]
+                keys = [
+                    known.get(heading) or known.setdefault(heading, _key(heading))
+                    for heading in headings
+                ]
             said = _said(chunk.text)
             if said and said in keys:
                 above = headings[: keys.index(said)]
@@ -54,7 +59,11 @@ def _said(text: str) -> str:
         heading = found[1][:-1].replace("\n", " ")
     else:
         return ""
-    return _key(plain(heading) if len(heading) > HEADING_CHARS or _CHANGES_LETTERS.search(heading) else heading)
+    return _key(
+        plain(heading)
+        if len(heading) > HEADING_CHARS or _CHANGES_LETTERS.search(heading)
+        else heading
+    )
 
 
 def _key(heading: str) -> str:
@@ -67,7 +76,9 @@ def _clip(line: str) -> str:
 
 
 def _path(headings: tuple[str, ...]) -> str:
-    """The path on one line, without its outermost parts where it would be too long: the inner ones say more."""
+    """The path on one line, without its outermost parts where it would be too long:
+    the inner ones say more.
+    """
     line = ""
     for heading in reversed(headings):
         longer = f"{heading} > {line}" if line else heading

@@ -1,8 +1,9 @@
 """Block rules for markdown-it: where its own spend their time on what only rendering needs.
 
-A splitter wants to know which lines are a paragraph or a table, never what is in a cell or a link. These rules find the
-same lines as markdown-it's (a test compares them) without a token per cell, without reading a paragraph twice, and without
-asking every rule whether it interrupts a line that begins with a letter.
+A splitter wants to know which lines are a paragraph or a table, never what is in a cell or a link.
+These rules find the same lines as markdown-it's (a test compares them) without a token per cell,
+without reading a paragraph twice, and without asking every rule whether it interrupts a line that
+begins with a letter.
 """
 
 from __future__ import annotations
@@ -10,7 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from markdown_it import MarkdownIt
-from markdown_it.rules_block import StateBlock, fence, heading, hr, html_block, list_block, reference
+from markdown_it.rules_block import (
+    StateBlock,
+    fence,
+    heading,
+    hr,
+    html_block,
+    list_block,
+    reference,
+)
 from markdown_it.rules_block import blockquote as markdown_it_quote
 
 from semantic_core_markdown._tables import makes_table
@@ -18,8 +27,9 @@ from semantic_core_markdown._tables import makes_table
 Rule = Callable[[StateBlock, int, int, bool], bool]
 
 MAX_DEPTH = 32
-"""Deepest nesting of quotes, lists and items that is looked into. markdown-it itself gives up at 20 and swallows the rest of
-the document then; here the lines below are left to what they stand in, and the document goes on."""
+"""Deepest nesting of quotes, lists and items that is looked into. markdown-it itself gives up at 20
+and swallows the rest of the document then; here the lines below are left to what they stand in, and
+the document goes on."""
 MAX_LAZY = 16
 """Most lines of a quote that may go without its mark, but for those that go on with a paragraph."""
 
@@ -37,7 +47,9 @@ class BlockParser(MarkdownIt):
         self.block.ruler.before("table", "by_first_char", by_first_char)
         self.block.ruler.at("table", table, {"alt": ["paragraph", "reference"]})
         self.block.ruler.at("paragraph", paragraph)
-        self.block.ruler.at("blockquote", quote, {"alt": ["paragraph", "reference", "blockquote", "list"]})
+        self.block.ruler.at(
+            "blockquote", quote, {"alt": ["paragraph", "reference", "blockquote", "list"]}
+        )
         for ruler in (self.core.ruler, self.block.ruler, self.inline.ruler, self.inline.ruler2):
             ruler.getRules("")  # sorts them, which is not safe to do from several threads at once
 
@@ -57,14 +69,19 @@ def first_char(state: StateBlock, line: int) -> str:
 
 
 def by_first_char(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Whatever begins here, asking only the rules for what begins so. Leaves indented code and tables to their own rules."""
+    """Whatever begins here, asking only the rules for what begins so.
+
+    Leaves indented code and tables to their own rules.
+    """
     if state.level >= MAX_DEPTH:
         state.line = start + 1
         return True
     if state.is_code_block(start) or first_char(state, start + 1) in _DELIMITS:
         return False
     rules = _BEGINS.get(first_char(state, start), ())
-    return any(rule(state, start, end, False) for rule in rules) or paragraph(state, start, end, False)
+    return any(rule(state, start, end, False) for rule in rules) or paragraph(
+        state, start, end, False
+    )
 
 
 def _interrupted(state: StateBlock, line: int, end: int) -> bool:
@@ -75,7 +92,10 @@ def _interrupted(state: StateBlock, line: int, end: int) -> bool:
 
 
 def paragraph(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """What no other rule wants: a paragraph, or a heading if a line of ``=`` or ``-`` follows. Never silent."""
+    """What no other rule wants: a paragraph, or a heading if a line of ``=`` or ``-`` follows.
+
+    Never silent.
+    """
     indent, line, level, last = state.blkIndent, start + 1, 0, state.lineMax
     outer, state.parentType = state.parentType, "paragraph"
     while line < last:
@@ -109,10 +129,11 @@ def paragraph(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 def quote(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """A quote as markdown-it finds it, by looking no further ahead than MAX_LAZY lines without a mark.
+    """A quote as markdown-it finds it, by looking no further ahead than MAX_LAZY lines
+    without a mark.
 
-    It gathers unmarked lines first and finds out later that they are not of the quote: in a text of ``> ``` `` and a plain
-    line by turns, all lines to the end for each quote.
+    It gathers unmarked lines first and finds out later that they are not of the quote: in a text of
+    ``> ``` `` and a plain line by turns, all lines to the end for each quote.
     """
     if silent or first_char(state, start) != ">":
         return markdown_it_quote(state, start, end, silent)
@@ -128,7 +149,11 @@ def quote(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 def table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """A row, a line of dashes with as many columns, and rows: one token for all of it."""
-    if start + 2 > end or first_char(state, start + 1) not in _DELIMITS or state.sCount[start + 1] < state.blkIndent:
+    if (
+        start + 2 > end
+        or first_char(state, start + 1) not in _DELIMITS
+        or state.sCount[start + 1] < state.blkIndent
+    ):
         return False
     if state.is_code_block(start) or state.is_code_block(start + 1):
         return False
@@ -141,7 +166,9 @@ def table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     while line < end and state.sCount[line] >= state.blkIndent:
         if not _line(state, line).strip() or state.is_code_block(line):
             break
-        if any(rule(state, line, end, True) for rule in _INTERRUPTS.get(first_char(state, line), ())):
+        if any(
+            rule(state, line, end, True) for rule in _INTERRUPTS.get(first_char(state, line), ())
+        ):
             break
         line += 1
     state.parentType = outer

@@ -31,7 +31,9 @@ class Piece:
 
 @attrs.define
 class _Part:
-    """A stretch of a block that fits. of: the innermost block it is of. number: which cut of it, or None if it is whole."""
+    """A stretch of a block that fits. of: the innermost block it is of. number: which cut of it,
+    or None if it is whole.
+    """
 
     of: Block
     start: int
@@ -47,8 +49,8 @@ class _Part:
 def pieces(text: str, limit: int) -> Iterator[Piece]:
     """The text behind its front matter in pieces of at most `limit` characters, in order.
 
-    Every character that is not white space is in exactly one. A heading begins the first piece of the section it opens; a
-    section of nothing but headings goes with the first one below it.
+    Every character that is not white space is in exactly one. A heading begins the first piece of
+    the section it opens; a section of nothing but headings goes with the first one below it.
     """
     begin = body_start(text)
     structure = Outline(text, begin)
@@ -90,7 +92,11 @@ class _Packer:
     def pack(self, units: list[Unit], headings: tuple[str, ...]) -> list[Piece]:
         """The pieces of a section with these headings above it, in order."""
         self._headings, self._done = headings, []
-        if units and units[-1].end - units[0].start <= self._limit and not any(unit.solid for unit in units):
+        if (
+            units
+            and units[-1].end - units[0].start <= self._limit
+            and not any(unit.solid for unit in units)
+        ):
             self._finish(units)  # the short way for what needs no thought
             return self._done
         for unit in units:
@@ -129,7 +135,9 @@ class _Packer:
         self._solid = self._solid or unit.solid
 
     def _release(self, unit: Unit) -> list[Unit]:
-        """Lets go of what is held: gives what stands right in front of the unit and belongs to it, finishes the rest."""
+        """Lets go of what is held: gives what stands right in front of the unit and belongs to it,
+        finishes the rest.
+        """
         held, keep = self._held, len(self._held)
         if self._weight < self._tiny and not self._solid:
             keep = 0
@@ -145,7 +153,9 @@ class _Packer:
         if not units:
             return
         start, end = units[0].start, units[-1].end
-        content = [unit for unit in units if unit.solid] or [unit for unit in units if not unit.light]
+        content = [unit for unit in units if unit.solid] or [
+            unit for unit in units if not unit.light
+        ]
         kind = self._most(content)
         if self._done and kind != "code" and kind != "table":
             before = self._done[-1]
@@ -153,7 +163,12 @@ class _Packer:
             if tiny and before.kind in ("code", "table") and end - before.start <= self._limit:
                 before.end = end
                 return
-        self._add(start, end, kind, {unit.block.says for unit in units if unit.kind == "code"} if kind == "code" else None)
+        self._add(
+            start,
+            end,
+            kind,
+            {unit.block.says for unit in units if unit.kind == "code"} if kind == "code" else None,
+        )
 
     def _most(self, units: list[Unit]) -> Kind:
         kinds = dict.fromkeys([unit.kind for unit in units], 0)
@@ -163,23 +178,34 @@ class _Packer:
             kinds[unit.kind] += unit.end - unit.start
         return max(kinds, key=lambda kind: (kinds[kind], kind != "text"))
 
-    def _add(self, start: int, end: int, kind: Kind, languages: set[str] | None = None, header: str = "") -> None:
+    def _add(
+        self, start: int, end: int, kind: Kind, languages: set[str] | None = None, header: str = ""
+    ) -> None:
         known = {}
         if languages and len(languages) == 1 and (language := next(iter(languages))):
             known["language"] = language
         if header:
             known["header"] = header
-        self._done.append(Piece(first_line(self._text, start, end), end, kind, self._headings, known))
+        self._done.append(
+            Piece(first_line(self._text, start, end), end, kind, self._headings, known)
+        )
 
     def _cut(self, unit: Unit, start: int) -> None:
-        """The unit, with what stands in front of it from `start` on, in pieces. More may join the last one."""
+        """The unit, with what stands in front of it from `start` on, in pieces.
+
+        More may join the last one.
+        """
         parts: list[_Part] = []
         self._divide(unit.block, start, unit.end, parts)
         first = 0
         for number, part in enumerate(parts, 1):
             head = parts[first]
             following = parts[number] if number < len(parts) else None
-            if following and following.end - head.start <= self._limit and not (part.cut_code or following.cut_code):
+            if (
+                following
+                and following.end - head.start <= self._limit
+                and not (part.cut_code or following.cut_code)
+            ):
                 continue
             joined = parts[first:number]
             first = number
@@ -206,11 +232,15 @@ class _Packer:
                     self._divide(child, begin, stop, parts)
         else:
             prose = block.kind in ("paragraph", "heading", "list")
-            for number, (begin, stop) in enumerate(cut(self._text, start, end, self._limit, prose=prose)):
+            for number, (begin, stop) in enumerate(
+                cut(self._text, start, end, self._limit, prose=prose)
+            ):
                 parts.append(_Part(block, begin, stop, number))
 
     def _header(self, table: Block) -> str:
         if not table.says:
             end = LINE_END.search(self._text, table.start, table.end)
-            table.says = self._text[table.start : end.start() if end else table.end].strip()[:HEADER_CHARS]
+            table.says = self._text[table.start : end.start() if end else table.end].strip()[
+                :HEADER_CHARS
+            ]
         return table.says

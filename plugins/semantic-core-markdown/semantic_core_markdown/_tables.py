@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 def makes_table(head: str, dashes: str) -> bool:
-    """Whether the second line, without its indent, is a row of dashes with as many columns as the first has cells."""
+    """Whether the second line, without its indent,
+    is a row of dashes with as many columns as the first has cells.
+    """
     columns = _columns(dashes)
     return columns > 0 and columns == _cells(head)
 

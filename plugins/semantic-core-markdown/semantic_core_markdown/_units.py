@@ -1,4 +1,6 @@
-"""The blocks of a text as they are weighed against each other: what says something by itself, what goes with others."""
+"""The blocks of a text as they are weighed against each other: what says something by itself,
+what goes with others.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,12 @@ from semantic_core_markdown._blocks import LINE_END, Block
 SOLID_LINES = 3
 """Code and tables of this many lines or more, fences included, are not mixed with text."""
 LEAD_CHARS = 200
-"""Longest paragraph that stays, when it ends in a colon, with the code, table or list it introduces."""
+"""Longest paragraph that stays, when it ends in a colon, with the code,
+table or list it introduces.
+"""
 TINY_CHARS = 100
-"""Text shorter than this goes with the code or table before or behind it: alone it would be found for what its headings say,
-and then not say it."""
+"""Text shorter than this goes with the code or table before or behind it: alone it would be found
+for what its headings say, and then not say it."""
 
 _TAG = re.compile(r"<!--.*?-->|</?[A-Za-z][\w-]*(?:\s[^>]*)?>", re.DOTALL)
 
@@ -25,7 +29,8 @@ _TAG = re.compile(r"<!--.*?-->|</?[A-Za-z][\w-]*(?:\s[^>]*)?>", re.DOTALL)
 class Unit:
     """A block, or what is left of one, with its place in the text.
 
-    light: nothing by itself (a heading, a thematic break, an anchor, a comment). solid: not to be mixed with text.
+    light: nothing by itself (a heading, a thematic break, an anchor, a comment). solid: not to be
+    mixed with text.
     leads: introduces what follows.
     """
 
@@ -39,7 +44,9 @@ class Unit:
 
 
 def units_of(text: str, at: int, blocks: Iterable[Block]) -> Iterator[Unit]:
-    """The blocks at the top, and between them the lines that are none: link reference definitions."""
+    """The blocks at the top, and between them the lines that are none:
+    link reference definitions.
+    """
     for block in blocks:
         if at < block.start and (between := _unit(text, Block("text", at, block.start))):
             yield between
@@ -67,7 +74,9 @@ def _unit(text: str, block: Block) -> Unit | None:
         return Unit(block, start, end)
     if said[0] == "<":
         return Unit(block, start, end, light=not _TAG.sub("", said).strip())
-    return Unit(block, start, end, leads=kind == "paragraph" and said.rstrip("*_").endswith((":", "：")))
+    return Unit(
+        block, start, end, leads=kind == "paragraph" and said.rstrip("*_").endswith((":", "："))
+    )
 
 
 def _lines(said: str) -> int:

@@ -20,7 +20,9 @@ def markdown(text: str, **given: object) -> Document:
 
 
 def checked_split(text: str, max_chars: int = 1_000) -> list[Chunk]:
-    """The chunks of a Markdown text, after what must hold for any of them: numbers, offsets, order, limit, no blanks."""
+    """The chunks of a Markdown text, after what must hold for any of them: numbers, offsets, order,
+    limit, no blanks.
+    """
     chunks = semantic_core_markdown.semantic_split(document=markdown(text), max_chars=max_chars)
     end = 0
     for position, chunk in enumerate(chunks):

@@ -26,7 +26,9 @@ def test_the_contract_of_a_splitter(check) -> None:
 
 @pytest.fixture
 def core():
-    with SemanticCore(plugins=[semantic_core_markdown], store="memory", embedder=HashEmbedder()) as opened:
+    with SemanticCore(
+        plugins=[semantic_core_markdown], store="memory", embedder=HashEmbedder()
+    ) as opened:
         yield opened
 
 
@@ -34,8 +36,14 @@ def test_a_file_is_found_by_its_parts_with_headings_title_and_front_matter(core)
     report = core.ingest(Document(Ref("files", "torture.md"), TORTURE, media_type="text/markdown"))
     assert (report.added, report.failed) == (1, ())
     stored = core.get(Ref("files", "torture.md"))
-    assert (stored.title, stored.language, stored.metadata["author.name"]) == ("The torture file", "en-GB", "Ada Löve")
-    (hit,) = core.search("answer return 42 python", limit=1, where={"lang": "en-GB", "tags": "torture"})
+    assert (stored.title, stored.language, stored.metadata["author.name"]) == (
+        "The torture file",
+        "en-GB",
+        "Ada Löve",
+    )
+    (hit,) = core.search(
+        "answer return 42 python", limit=1, where={"lang": "en-GB", "tags": "torture"}
+    )
     assert (hit.kind, hit.headings) == ("code", ("Setext heading one over two lines", "Code"))
     assert "def answer():" in hit.text
     assert TORTURE[hit.start : hit.end] == hit.text

@@ -15,7 +15,10 @@ def pieces(text: str, limit: int, *, prose: bool = True) -> list[str]:
 
 
 def test_prose_is_cut_behind_sentences_with_what_closes_them() -> None:
-    text = 'He said "Go on." Then he left (it was late). "Why?" she asked. Nobody knew the answer to that one.'
+    text = (
+        'He said "Go on." Then he left (it was late). "Why?" she asked. Nobody knew '
+        "the answer to that one."
+    )
     assert pieces(text, 60) == [
         'He said "Go on." Then he left (it was late). "Why?"',
         "she asked. Nobody knew the answer to that one.",
@@ -39,7 +42,11 @@ def test_a_word_is_not_cut_while_there_is_a_space_in_reach() -> None:
 
 def test_lines_are_cut_at_line_ends_and_keep_their_indent() -> None:
     text = "".join(f"    line {number}\n" for number in range(30))
-    assert all(line.startswith("    line") for piece in pieces(text, 100, prose=False) for line in piece.split("\n"))
+    assert all(
+        line.startswith("    line")
+        for piece in pieces(text, 100, prose=False)
+        for line in piece.split("\n")
+    )
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"], ids=repr)
@@ -90,8 +97,13 @@ def test_pieces_cover_the_text_in_order_and_fit(text, limit, prose) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(alphabet=st.characters(categories=["Lo", "Ll", "Mn", "Mc"]), min_size=1, max_size=200), st.integers(40, 60))
+@given(
+    st.text(alphabet=st.characters(categories=["Lo", "Ll", "Mn", "Mc"]), min_size=1, max_size=200),
+    st.integers(40, 60),
+)
 def test_a_mark_stays_with_its_letter(text, limit) -> None:
     for start, _ in list(cut(text, 0, len(text), limit, prose=True))[1:]:
-        run = [unicodedata.category(char)[0] == "M" for char in text[max(0, start - 33) : start + 1]]
+        run = [
+            unicodedata.category(char)[0] == "M" for char in text[max(0, start - 33) : start + 1]
+        ]
         assert not run[-1] or all(run[1:])

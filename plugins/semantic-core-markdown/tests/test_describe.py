@@ -42,7 +42,9 @@ def title(text: str, **given: object) -> str:
         ("", ""),
     ],
 )
-def test_the_title_is_that_of_the_front_matter_else_the_first_heading_of_level_one(text, wanted) -> None:
+def test_the_title_is_that_of_the_front_matter_else_the_first_heading_of_level_one(
+    text, wanted
+) -> None:
     assert title(text) == wanted
 
 
@@ -55,7 +57,9 @@ def test_a_document_that_says_nothing_of_itself_stays_as_it_is() -> None:
     assert semantic_describe(document=document) is document
 
 
-@pytest.mark.parametrize("media_type", ["text/markdown", "text/x-markdown", "Text/Markdown; charset=utf-8; variant=GFM"])
+@pytest.mark.parametrize(
+    "media_type", ["text/markdown", "text/x-markdown", "Text/Markdown; charset=utf-8; variant=GFM"]
+)
 def test_markdown_is_taken_by_any_of_its_names(media_type) -> None:
     document = Document(Ref("notes", "1"), "# Title", media_type=media_type)
     assert semantic_describe(document=document).title == "Title"
@@ -74,18 +78,29 @@ def test_everything_else_is_left_to_others(media_type) -> None:
 def test_every_function_named_like_a_hook_is_one() -> None:
     from semantic_core.hookspecs import PREFIX, PROJECT, hook_names
 
-    named = [name for name in vars(semantic_core_markdown) if name.startswith(PREFIX) and "core" not in name]
-    assert set(named) == {"semantic_describe", "semantic_split", "semantic_context"} <= set(hook_names())
+    named = [
+        name
+        for name in vars(semantic_core_markdown)
+        if name.startswith(PREFIX) and "core" not in name
+    ]
+    assert (
+        set(named)
+        == {"semantic_describe", "semantic_split", "semantic_context"}
+        <= set(hook_names())
+    )
     assert all(hasattr(getattr(semantic_core_markdown, name), f"{PROJECT}_impl") for name in named)
 
 
 def test_a_title_sees_link_definitions_that_come_later() -> None:
-    text = "# Name [![Build][image]][page]\n\nText.\n\n[image]: a.svg\n[page]: https://example.org\n"
+    text = (
+        "# Name [![Build][image]][page]\n\nText.\n\n[image]: a.svg\n[page]: https://example.org\n"
+    )
     assert first_heading(text) == "Name Build"
 
 
 @pytest.mark.parametrize(
-    "text", ["#\n\n# Second", "#  \nx\n\n# Second", "<!-- # No -->\n\n# Second", "    # No\n\nSecond\n="]
+    "text",
+    ["#\n\n# Second", "#  \nx\n\n# Second", "<!-- # No -->\n\n# Second", "    # No\n\nSecond\n="],
 )
 def test_the_title_is_the_first_heading_that_says_anything(text: str) -> None:
     assert first_heading(text) == "Second"

@@ -19,7 +19,9 @@ BODY = "\nThe text.\n"
 
 @pytest.fixture(scope="module", autouse=True, params=["CSafeLoader", "SafeLoader"])
 def loader(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Every test with libyaml, which is fast, and without it, as where there is no wheel with it."""
+    """Every test with libyaml, which is fast, and without it,
+    as where there is no wheel with it.
+    """
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "CSafeLoader" and not hasattr(yaml, "CSafeLoader"):
             pytest.skip("this PyYAML was built without libyaml")
@@ -37,7 +39,9 @@ def test_half_a_character_is_replaced_or_refused() -> None:
 
 def describe(source: str, **given: object) -> Document:
     text = f"---\n{source}\n---\n{BODY}"
-    return semantic_describe(document=Document(Ref("notes", "1"), text, media_type="text/markdown", **given))
+    return semantic_describe(
+        document=Document(Ref("notes", "1"), text, media_type="text/markdown", **given)
+    )
 
 
 def read(yaml: str) -> dict[str, object]:
@@ -51,7 +55,9 @@ def texts(text: str) -> list[str]:
 
 def is_kept_as_text(yaml: str) -> bool:
     text = f"---\n{yaml}\n---\n{BODY}"
-    document = semantic_describe(document=Document(Ref("notes", "1"), text, media_type="text/markdown"))
+    document = semantic_describe(
+        document=Document(Ref("notes", "1"), text, media_type="text/markdown")
+    )
     whole = "".join("".join(texts(text)).split()) == "".join(text.split())
     return whole and document.metadata == {}
 
@@ -76,9 +82,15 @@ def test_front_matter_is_metadata_and_no_chunk() -> None:
         ("a: [x, {b: [1, 2024-01-01]}, [y]]", {"a": ("x", '{"b": [1, "2024-01-01"]}', '["y"]')}),
         ("a: []", {"a": ()}),
         ("a:\nb: ~\nc: x", {"c": "x"}),
-        ("5: a\ntrue: b\n2024-01-01: c\n~: d", {"5": "a", "true": "b", "2024-01-01": "c", "null": "d"}),
+        (
+            "5: a\ntrue: b\n2024-01-01: c\n~: d",
+            {"5": "a", "true": "b", "2024-01-01": "c", "null": "d"},
+        ),
         ("a: .inf\nb: .nan", {"a": "inf", "b": "nan"}),
-        ("a: 9223372036854775807\nb: 9223372036854775808", {"a": 2**63 - 1, "b": "9223372036854775808"}),
+        (
+            "a: 9223372036854775807\nb: 9223372036854775808",
+            {"a": 2**63 - 1, "b": "9223372036854775808"},
+        ),
         ("a: !!set {y, x, z}", {"a": ("x", "y", "z")}),
         ("a: !!binary aGk=\nb: x", {"b": "x"}),
         ('"a\\tb\\u0007": x', {"a b": "x"}),
@@ -101,7 +113,9 @@ def test_a_key_that_is_too_long_is_cut() -> None:
 
 
 def test_what_the_caller_gave_wins() -> None:
-    document = describe("title: Theirs\nlang: de\na: 1\nb: 2", title="Mine", language="fr", metadata={"a": 3})
+    document = describe(
+        "title: Theirs\nlang: de\na: 1\nb: 2", title="Mine", language="fr", metadata={"a": 3}
+    )
     assert (document.title, document.language) == ("Mine", "fr")
     assert document.metadata == {"a": 3, "b": 2, "lang": "de", "title": "Theirs"}
 
@@ -159,7 +173,9 @@ def test_front_matter_begins_in_the_first_line_or_not_at_all() -> None:
     assert "name: Ada" in "".join(texts(text))
 
 
-@pytest.mark.parametrize("text", ["---\na: 1\n...\nText", "---  \r\na: 1\r\n---\t\r\nText", "---\ra: 1\r---\rText"])
+@pytest.mark.parametrize(
+    "text", ["---\na: 1\n...\nText", "---  \r\na: 1\r\n---\t\r\nText", "---\ra: 1\r---\rText"]
+)
 def test_front_matter_ends_at_dashes_or_dots_whatever_the_line_ends(text) -> None:
     assert texts(text) == ["Text"]
 
@@ -176,13 +192,21 @@ def test_deep_nesting_is_refused_before_it_is_built(opening) -> None:
 
 def test_aliases_that_stand_for_more_than_a_document_may_hold_are_refused() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
-    lines += [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 10)]
+    lines += [
+        f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 10)
+    ]
     assert is_kept_as_text("\n".join(lines))
     merges = ["a0: &a0 {x: 1, y: 2}"]
-    merges += [f"a{level}: &a{level} {{<<: [{', '.join([f'*a{level - 1}'] * 9)}]}}" for level in range(1, 10)]
+    merges += [
+        f"a{level}: &a{level} {{<<: [{', '.join([f'*a{level - 1}'] * 9)}]}}"
+        for level in range(1, 10)
+    ]
     assert is_kept_as_text("\n".join(merges))
     assert is_kept_as_text("\n".join(f"k{number}: v" for number in range(MAX_VALUES)))
-    assert len(read("\n".join(f"k{number}: v" for number in range(MAX_VALUES // 2 - 1)))) == MAX_VALUES // 2 - 1
+    assert (
+        len(read("\n".join(f"k{number}: v" for number in range(MAX_VALUES // 2 - 1))))
+        == MAX_VALUES // 2 - 1
+    )
 
 
 SCALARS = st.one_of(
@@ -192,7 +216,21 @@ SCALARS = st.one_of(
     st.booleans(),
     st.none(),
     st.sampled_from(
-        ["2024-01-01", "12:30", "*a", "&a x", "!!int 5", "no", "=", "<<", "0x1F", "1e5", "!!binary aGk=", "!x y", "@"]
+        [
+            "2024-01-01",
+            "12:30",
+            "*a",
+            "&a x",
+            "!!int 5",
+            "no",
+            "=",
+            "<<",
+            "0x1F",
+            "1e5",
+            "!!binary aGk=",
+            "!x y",
+            "@",
+        ]
     ),
 )
 YAML = st.recursive(
@@ -210,9 +248,15 @@ YAML = st.recursive(
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(st.text(max_size=60), st.dictionaries(SCALARS.map(str), YAML, max_size=4)))
 def test_no_front_matter_makes_a_document_fail_or_lose_text(source) -> None:
-    yaml = source if isinstance(source, str) else "\n".join(f"{key}: {value}" for key, value in source.items())
+    yaml = (
+        source
+        if isinstance(source, str)
+        else "\n".join(f"{key}: {value}" for key, value in source.items())
+    )
     text = f"---\n{yaml}\n---\nThe text.\n"
-    document = Document(Ref("notes", "1"), text.encode("utf-8", "replace").decode(), media_type="text/markdown")
+    document = Document(
+        Ref("notes", "1"), text.encode("utf-8", "replace").decode(), media_type="text/markdown"
+    )
     described = semantic_describe(document=document)
     assert described.text == document.text
     kept = "".join("".join(texts(document.text)).split())

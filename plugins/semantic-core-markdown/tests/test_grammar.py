@@ -36,13 +36,47 @@ FRAGMENTS = [
         "    code",
         "\t",
     ),
-    *("|a|b|", "|-|-|", "a | b", "--|--", ":-:|-:", "[x]: /u", "[y]: /u 'title", "'", "<div>", "<!-- c", "-->", "</div>"),
-    *("***", "___", "\\|", "`", "~", "#", "-", "=", "|", "[", "]", ":", "  ", "   ", "\n", "\n\n", "\n", "\n", "\n", "  \n"),
+    *(
+        "|a|b|",
+        "|-|-|",
+        "a | b",
+        "--|--",
+        ":-:|-:",
+        "[x]: /u",
+        "[y]: /u 'title",
+        "'",
+        "<div>",
+        "<!-- c",
+        "-->",
+        "</div>",
+    ),
+    *(
+        "***",
+        "___",
+        "\\|",
+        "`",
+        "~",
+        "#",
+        "-",
+        "=",
+        "|",
+        "[",
+        "]",
+        ":",
+        "  ",
+        "   ",
+        "\n",
+        "\n\n",
+        "\n",
+        "\n",
+        "\n",
+        "  \n",
+    ),
     *("<b>", "10", "1.", "- [ ] t", "\r\n", "\r", "\x00", "é", "\f", "\u2028"),
 ]
-SOURCES = st.lists(st.tuples(st.sampled_from(FRAGMENTS), st.sampled_from(["\n", "\n", "", " "])), max_size=16).map(
-    lambda parts: "".join(text for part in parts for text in part)
-)
+SOURCES = st.lists(
+    st.tuples(st.sampled_from(FRAGMENTS), st.sampled_from(["\n", "\n", "", " "])), max_size=16
+).map(lambda parts: "".join(text for part in parts for text in part))
 
 
 def blocks(tokens: list[Token]) -> list[object]:
@@ -51,7 +85,9 @@ def blocks(tokens: list[Token]) -> list[object]:
     for place, token in enumerate(tokens):
         if token.map and token.type not in IGNORED:
             said = tokens[place + 1].content if token.type == "heading_open" else ""
-            found.append((SAME.get(token.type, token.type), token.tag, tuple(token.map), token.info, said))
+            found.append(
+                (SAME.get(token.type, token.type), token.tag, tuple(token.map), token.info, said)
+            )
     return found
 
 

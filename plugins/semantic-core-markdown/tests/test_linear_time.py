@@ -39,7 +39,9 @@ FAMILIES: dict[str, Callable[[int], str]] = {
     "no headings": lambda n: "    # a\n" * (n // 8),
     "underlines": lambda n: "a\n=\n" * (n // 4),
     "quotes within quotes": lambda n: ("> " * 40 + "a\n") * (n // 80),
-    "lists within lists": lambda n: "".join("  " * (line % 40) + "- a\n" for line in range(n // 42)),
+    "lists within lists": lambda n: "".join(
+        "  " * (line % 40) + "- a\n" for line in range(n // 42)
+    ),
     "fences in quotes and plain lines": lambda n: "> ```\na\n" * (n // 8),
     "code in quotes and plain lines": lambda n: ">     a\nb\n" * (n // 10),
     "unclosed fences in items": lambda n: "- ```\n\n" * (n // 7),
@@ -70,28 +72,64 @@ FAMILIES: dict[str, Callable[[int], str]] = {
     "lines across the page": lambda n: "---\n\n" * (n // 5),
     "one long line of code": lambda n: "```\n" + "x" * n,
     "brackets in front matter": lambda n: "---\na: " + "[" * n + "\n---\n",
-    "keys in front matter": lambda n: "---\n" + "".join(f"k{number}: v\n" for number in range(n // 8)) + "---\n",
+    "keys in front matter": lambda n: (
+        "---\n" + "".join(f"k{number}: v\n" for number in range(n // 8)) + "---\n"
+    ),
     "a long key in front matter": lambda n: "---\n" + "k" * n + ": v\n---\n",
     "many dashes": lambda n: "---\n" * (n // 4),
 }
 ONE_CALL = (
-    *("stars", "backticks", "pipes", "dots", "closing quotes", "spaces", "blank lines", "one word", "joiners", "tags"),
-    *("attributes", "headings of stars", "headings of brackets", "a heading of brackets", "one long line of code"),
-    *("items", "items of any width", "lists without an end in sight", "one long paragraph and a doubt", "dashes apart"),
-    *("blank lines of spaces", "a long table", "tiny paragraphs", "unclosed comments", "definitions", "an open label"),
+    *(
+        "stars",
+        "backticks",
+        "pipes",
+        "dots",
+        "closing quotes",
+        "spaces",
+        "blank lines",
+        "one word",
+        "joiners",
+        "tags",
+    ),
+    *(
+        "attributes",
+        "headings of stars",
+        "headings of brackets",
+        "a heading of brackets",
+        "one long line of code",
+    ),
+    *(
+        "items",
+        "items of any width",
+        "lists without an end in sight",
+        "one long paragraph and a doubt",
+        "dashes apart",
+    ),
+    *(
+        "blank lines of spaces",
+        "a long table",
+        "tiny paragraphs",
+        "unclosed comments",
+        "definitions",
+        "an open label",
+    ),
     *("a wide table", "brackets in front matter", "a long key in front matter", "many dashes"),
 )
 """Those whose work may hide within a single call: of a regular expression, of the YAML library."""
 
 
 def work(text: str) -> None:
-    document = semantic_describe(document=Document(Ref("notes", "1"), text, media_type="text/markdown"))
+    document = semantic_describe(
+        document=Document(Ref("notes", "1"), text, media_type="text/markdown")
+    )
     chunks = semantic_split(document=document, max_chars=100)
     semantic_context(document=document, chunks=chunks)
 
 
 def lines_run(text: str) -> int:
-    """How many lines of Python run for a text: the same every time, whatever else the machine does."""
+    """How many lines of Python run for a text: the same every time,
+    whatever else the machine does.
+    """
     count = 0
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
@@ -122,7 +160,10 @@ def test_twice_the_text_is_about_twice_the_work(make) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ONE_CALL)
 def test_no_regular_expression_makes_up_for_it(name) -> None:
-    """What runs inside one call of the interpreter is not counted in lines. Eight times the text, squared, would be 64."""
+    """What runs inside one call of the interpreter is not counted in lines.
+
+    Eight times the text, squared, would be 64.
+    """
 
     def seconds(text: str) -> float:
         started = process_time()
@@ -140,7 +181,8 @@ def test_a_thread_with_a_small_stack_is_enough_for_any_nesting() -> None:
         try:
             for mark in ("> ", "- ", "1. ", "> - "):
                 work(mark * 5_000 + "deep\n\n# Heading\n")
-        except BaseException as error:  # noqa: BLE001 - handed to the test, which is in another thread
+        except BaseException as error:  # noqa: BLE001
+            # Handed to the test, which is in another thread.
             failures.append(error)
 
     size = threading.stack_size(256 * 1024)

@@ -1,4 +1,6 @@
-"""Blocks found without the parser are the parser's: the same kinds at the same places, with the same in them."""
+"""Blocks found without the parser are the parser's: the same kinds at the same places,
+with the same in them.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,33 @@ STARTS = [
         "- > q",
         "- 1. n",
     ),
-    *("```", "```py", "````", "``` a`b", "``` a|b", "~~~", "~~~ `", "- ```", "> ```", "`code` a", "``a`` b", "~~b~~ c"),
-    *("> a", ">", "> - a", "> > b", "> # h", "> -", ">\t", "> [q]: /u", "- [l]: /u", "- - - a", "> - >"),
+    *(
+        "```",
+        "```py",
+        "````",
+        "``` a`b",
+        "``` a|b",
+        "~~~",
+        "~~~ `",
+        "- ```",
+        "> ```",
+        "`code` a",
+        "``a`` b",
+        "~~b~~ c",
+    ),
+    *(
+        "> a",
+        ">",
+        "> - a",
+        "> > b",
+        "> # h",
+        "> -",
+        ">\t",
+        "> [q]: /u",
+        "- [l]: /u",
+        "- - - a",
+        "> - >",
+    ),
     *(
         "# h",
         "## h ##",
@@ -76,7 +103,20 @@ STARTS = [
         "<b>c</b>",
         "<a id='x'></a>",
     ),
-    *("<pre>", "</pre>", "<script>", "<?php", "?>", "<!X", "<![CDATA[", "]]>", "<https://x.y>", "<a@b.c>", "<header:", "<"),
+    *(
+        "<pre>",
+        "</pre>",
+        "<script>",
+        "<?php",
+        "?>",
+        "<!X",
+        "<![CDATA[",
+        "]]>",
+        "<https://x.y>",
+        "<a@b.c>",
+        "<header:",
+        "<",
+    ),
     *(
         "[r]: /u",
         "[s]: /u 't'",
@@ -113,15 +153,23 @@ STARTS = [
     ),
 ]
 BETWEEN = ["\n", "\n", "\n", "\n", "\n\n", "\n\n", "\n\n\n", "\n \n", "", " ", "  \n", "\t\n"]
-PARTS = st.tuples(st.sampled_from(INDENTS), st.sampled_from(STARTS), st.sampled_from(BETWEEN)).map("".join)
-FEW = st.lists(PARTS, min_size=1, max_size=4, unique=True).flatmap(lambda few: st.lists(st.sampled_from(few), max_size=16))
+PARTS = st.tuples(st.sampled_from(INDENTS), st.sampled_from(STARTS), st.sampled_from(BETWEEN)).map(
+    "".join
+)
+FEW = st.lists(PARTS, min_size=1, max_size=4, unique=True).flatmap(
+    lambda few: st.lists(st.sampled_from(few), max_size=16)
+)
 MARKDOWN = st.tuples(
-    st.one_of(st.lists(PARTS, max_size=16), FEW).map("".join), st.sampled_from(["\n"] * 8 + ["\r\n", "\r"])
+    st.one_of(st.lists(PARTS, max_size=16), FEW).map("".join),
+    st.sampled_from(["\n"] * 8 + ["\r\n", "\r"]),
 ).map(lambda part: part[0].replace("\n", part[1]))
 
 
 def told(block: Block, text: str, end: int) -> object:
-    """Everything a block says. Where the last one ends in the blank lines at the end of the text does not matter."""
+    """Everything a block says.
+
+    Where the last one ends in the blank lines at the end of the text does not matter.
+    """
     inside = [told(part, text, end) for part in block.inside(text)]
     return block.kind, block.start, min(block.end, end), block.level, block.says, inside
 
@@ -158,7 +206,9 @@ def test_blocks_found_at_a_glance_are_those_of_the_parser(text) -> None:
     blocks = everything(parsed(text, references=references), text)
     outline = Outline(text)
     assert everything(list(outline.blocks()), text) == blocks
-    assert outline.references().get("references", {}).keys() == references.get("references", {}).keys()
+    assert (
+        outline.references().get("references", {}).keys() == references.get("references", {}).keys()
+    )
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"], ids=repr)
@@ -174,7 +224,10 @@ def test_a_byte_order_mark_is_of_the_first_line(before) -> None:
     text = f"{before}\ufeff- a\n- b\n"
     (block,) = Outline(text, len(before)).blocks()
     assert (block.kind, block.start, block.end) == ("list", len(before), len(text))
-    assert [(part.start - len(before), part.end - len(before)) for part in block.inside(text)] == [(0, 5), (5, 9)]
+    assert [(part.start - len(before), part.end - len(before)) for part in block.inside(text)] == [
+        (0, 5),
+        (5, 9),
+    ]
 
 
 MARKUP = [
@@ -197,7 +250,20 @@ MARKUP = [
     "~~",
     "<b>",
 ]
-MARKUP += ["&amp;", "&", "!", "![j](k)", "\\", "{#l}", "[m][n]", "[r]", "<http://o.p>", "\n", "q_r", "1 < 2"]
+MARKUP += [
+    "&amp;",
+    "&",
+    "!",
+    "![j](k)",
+    "\\",
+    "{#l}",
+    "[m][n]",
+    "[r]",
+    "<http://o.p>",
+    "\n",
+    "q_r",
+    "1 < 2",
+]
 
 
 @settings(max_examples=500, deadline=None)

@@ -11,7 +11,11 @@ from semantic_core import Document, Ref
 
 def passages(text: str, title: str = "", max_chars: int = 1_000) -> list[str]:
     document = Document(Ref("notes", "1"), text, title, media_type="text/markdown")
-    return list(semantic_context(document=document, chunks=semantic_split(document=document, max_chars=max_chars)))
+    return list(
+        semantic_context(
+            document=document, chunks=semantic_split(document=document, max_chars=max_chars)
+        )
+    )
 
 
 LONG = "Words and words and words. " * 12
@@ -34,7 +38,16 @@ def test_a_title_that_is_the_first_heading_is_said_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "heading", ["## Part", "  ## Part ##", "Part\n----", "## **Part**", "## [Part][x]", "\ufeff## Part", "## Part\r"]
+    "heading",
+    [
+        "## Part",
+        "  ## Part ##",
+        "Part\n----",
+        "## **Part**",
+        "## [Part][x]",
+        "\ufeff## Part",
+        "## Part\r",
+    ],
 )
 def test_a_heading_the_text_begins_with_is_not_repeated(heading) -> None:
     (passage,) = passages(f"{heading}\n\ntext\n\n[x]: /url", "Title")

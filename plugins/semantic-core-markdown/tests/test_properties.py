@@ -1,4 +1,6 @@
-"""What holds for any Markdown at all: nothing lost, nothing twice, nothing too long, the same every time."""
+"""What holds for any Markdown at all: nothing lost, nothing twice, nothing too long,
+the same every time.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,11 @@ from semantic_core_markdown._front_matter import body_start
 from semantic_core import Document, Ref
 from semantic_core.testing import texts
 
-WORDS = st.text(alphabet="abc é日 .,:;*_`[]()<>!#|\\-+=~&@\t\u0301\u200d🇩🇪\u2028\x0c\x00", min_size=1, max_size=60)
+WORDS = st.text(
+    alphabet="abc é日 .,:;*_`[]()<>!#|\\-+=~&@\t\u0301\u200d🇩🇪\u2028\x0c\x00",
+    min_size=1,
+    max_size=60,
+)
 LINES = st.lists(WORDS, min_size=1, max_size=5)
 
 
@@ -29,26 +35,48 @@ BLOCKS = st.recursive(
         LINES.map("\n".join),
         st.tuples(st.integers(1, 7), WORDS).map(lambda part: f"{'#' * part[0]} {part[1]}"),
         st.tuples(WORDS, st.sampled_from(["===", "---", "--- ", " ="])).map("\n".join),
-        st.tuples(st.sampled_from(["```", "~~~", "````py", "``` {.c}"]), LINES, st.sampled_from(["\n```", "\n~~~", ""])).map(
-            lambda part: f"{part[0]}\n" + "\n".join(part[1]) + part[2]
-        ),
+        st.tuples(
+            st.sampled_from(["```", "~~~", "````py", "``` {.c}"]),
+            LINES,
+            st.sampled_from(["\n```", "\n~~~", ""]),
+        ).map(lambda part: f"{part[0]}\n" + "\n".join(part[1]) + part[2]),
         LINES.map(lambda lines: "\n".join(f"    {line}" for line in lines)),
-        LINES.map(lambda lines: "| a | b |\n|---|:-:|\n" + "\n".join(f"| {line} | x |" for line in lines)),
+        LINES.map(
+            lambda lines: "| a | b |\n|---|:-:|\n" + "\n".join(f"| {line} | x |" for line in lines)
+        ),
         st.sampled_from(
-            ["---", "* * *", "<div>", "</div>", "<!-- c", "-->", "<?php", "[ref]: /url 'title'", "[ref]:", "-", ""]
+            [
+                "---",
+                "* * *",
+                "<div>",
+                "</div>",
+                "<!-- c",
+                "-->",
+                "<?php",
+                "[ref]: /url 'title'",
+                "[ref]:",
+                "-",
+                "",
+            ]
         ),
         WORDS.map(lambda word: f"[{word}]: <{word}>"),
     ),
     lambda blocks: st.tuples(
         st.one_of(
-            prefixed("> ", "> "), prefixed(">", ""), prefixed("- ", "  "), prefixed("10) ", "    "), prefixed("* [ ] ", "  ")
+            prefixed("> ", "> "),
+            prefixed(">", ""),
+            prefixed("- ", "  "),
+            prefixed("10) ", "    "),
+            prefixed("* [ ] ", "  "),
         ),
         st.lists(blocks, min_size=1, max_size=3).map("\n\n".join),
     ).map(lambda part: part[0](part[1])),
     max_leaves=6,
 )
 MARKDOWN = st.lists(st.one_of(BLOCKS, texts(max_size=80)), max_size=8).flatmap(
-    lambda blocks: st.sampled_from(["\n\n", "\n", "\r\n\r\n", "\r", "\n \t\n"]).map(lambda between: between.join(blocks))
+    lambda blocks: st.sampled_from(["\n\n", "\n", "\r\n\r\n", "\r", "\n \t\n"]).map(
+        lambda between: between.join(blocks)
+    )
 )
 
 
@@ -106,12 +134,19 @@ def test_the_headings_of_a_chunk_are_those_above_it(sections) -> None:
     blocks, path, wanted = [], [], {}
     for number, (level, has_text) in enumerate(sections):
         blocks.append(f"{'#' * level} heading {number}")
-        path = [(above, name) for above, name in path if above < level] + [(level, f"heading {number}")]
+        path = [(above, name) for above, name in path if above < level] + [
+            (level, f"heading {number}")
+        ]
         if has_text:
             blocks.append(f"text {number}.")
             wanted[f"text {number}."] = tuple(name for _, name in path)
     chunks = semantic_split(document=document("\n\n".join(blocks)), max_chars=1_000)
-    found = {line: chunk.headings for chunk in chunks for line in chunk.text.split("\n") if line.startswith("text")}
+    found = {
+        line: chunk.headings
+        for chunk in chunks
+        for line in chunk.text.split("\n")
+        if line.startswith("text")
+    }
     assert found == wanted
     for chunk in chunks:
         lines = [line.lstrip("# ") for line in chunk.text.split("\n") if line.startswith("#")]

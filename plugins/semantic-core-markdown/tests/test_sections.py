@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-WORDS = "Some words that make this long enough to be a passage of its own, about a hundred characters and more."
+WORDS = (
+    "Some words that make this long enough to be a passage of its own, about a "
+    "hundred characters and more."
+)
 PYTHON = "```python\nx = 1\n```"
 
 
@@ -138,14 +141,22 @@ def test_a_table_is_whole_where_it_fits_even_without_its_heading(split) -> None:
     assert kinds(chunks) == ["text", "table"]
 
 
-def test_a_table_that_is_too_long_is_cut_between_rows_and_its_parts_know_the_header(split, lost) -> None:
+def test_a_table_that_is_too_long_is_cut_between_rows_and_its_parts_know_the_header(
+    split, lost
+) -> None:
     rows = "".join(f"| {number} | {'x' * 10} |\n" for number in range(100))
     text = f"| Number | Letters |\n|---|---|\n{rows}"
     chunks = split(text, 300)
     assert lost(text, chunks) == ""
     assert set(kinds(chunks)) == {"table"}
-    assert all(line.startswith("|") and line.endswith("|") for chunk in chunks for line in chunk.text.split("\n"))
-    assert [chunk.metadata.get("header") for chunk in chunks] == [None] + ["| Number | Letters |"] * (len(chunks) - 1)
+    assert all(
+        line.startswith("|") and line.endswith("|")
+        for chunk in chunks
+        for line in chunk.text.split("\n")
+    )
+    assert [chunk.metadata.get("header") for chunk in chunks] == [None] + [
+        "| Number | Letters |"
+    ] * (len(chunks) - 1)
 
 
 def test_a_list_is_whole_where_it_fits(split) -> None:
@@ -163,7 +174,9 @@ def test_a_list_that_is_too_long_is_cut_between_items(split, lost) -> None:
     assert all(chunk.text[0].isdigit() and chunk.text.endswith("paragraphs") for chunk in chunks)
 
 
-def test_an_item_that_is_too_long_is_cut_at_its_own_blocks_and_code_in_it_is_code(split, lost) -> None:
+def test_an_item_that_is_too_long_is_cut_at_its_own_blocks_and_code_in_it_is_code(
+    split, lost
+) -> None:
     code = "".join(f"  line {number}\n" for number in range(40))
     text = f"- {WORDS}\n\n  ```sh\n{code}  ```\n\n  {WORDS}\n- last\n"
     chunks = split(text, 250)
@@ -211,7 +224,11 @@ def test_anchors_and_comments_do_not_stand_alone(split) -> None:
 
 
 def test_nesting_deeper_than_is_looked_into_swallows_nothing(split, lost) -> None:
-    for nested in ("- " * 60 + "deep", "> " * 60 + "deep", "".join("  " * depth + "- a\n" for depth in range(60))):
+    for nested in (
+        "- " * 60 + "deep",
+        "> " * 60 + "deep",
+        "".join("  " * depth + "- a\n" for depth in range(60)),
+    ):
         text = f"{nested}\n\n# Heading\n\ntext\n"
         chunks = split(text, 10_000)
         assert lost(text, chunks) == ""

@@ -1,6 +1,8 @@
-"""Semantic Core for Peewee, and its store in one SQLite file: Peewee over APSW, FTS5 for words, exact cosine for meaning.
+"""Semantic Core for Peewee, and its store in one SQLite file: Peewee over APSW, FTS5 for words,
+exact cosine for meaning.
 
-`SemanticIndex` is the line on a model, `init_database` the call at start-up. Nothing heavy is imported before they are used.
+`SemanticIndex` is the line on a model, `init_database` the call at start-up. Nothing heavy is
+imported before they are used.
 """
 
 from __future__ import annotations
@@ -54,26 +56,39 @@ def semantic_orm_adapter(model: type) -> type[Any] | None:
 def open_sqlite(
     space: Space,
     *,
-    path: Annotated[str | os.PathLike[str], "the file; it is made if there is none"] = "semantic-core.db",
-    multi_tenant: Annotated[bool | None, "whether a new file keeps tenants apart; unset means what the file says"] = None,
+    path: Annotated[
+        str | os.PathLike[str], "the file; it is made if there is none"
+    ] = "semantic-core.db",
+    multi_tenant: Annotated[
+        bool | None, "whether a new file keeps tenants apart; unset means what the file says"
+    ] = None,
     durability: Annotated[
         Literal["full", "normal"],
-        "full: what was written survives a power cut; normal: faster, a power cut may take the last writes",
+        (
+            "full: what was written survives a power cut; normal: faster, a power cut "
+            "may take the last writes"
+        ),
     ] = "full",
     busy_timeout: Annotated[float, "seconds to wait for another writer"] = 10.0,
-    database: Annotated[Any, "a Peewee APSWDatabase to keep the index in, instead of a file of its own"] = None,
+    database: Annotated[
+        Any, "a Peewee APSWDatabase to keep the index in, instead of a file of its own"
+    ] = None,
 ) -> SqliteStore:
     """Open the store in this file, or make it.
 
-    Raises ConfigError (an option of the wrong kind), SpaceMismatch (the file holds vectors of another space), StoreMisuse
-    (multi_tenant contradicts the file; another SQLite library has it open), StoreForeign, StoreVersion, StoreCorrupt,
-    StoreReadOnly, StoreUnavailable, StoreBusy.
+    Raises ConfigError (an option of the wrong kind), SpaceMismatch (the file holds vectors of
+    another space), StoreMisuse (multi_tenant contradicts the file; another SQLite library has it
+    open), StoreForeign, StoreVersion, StoreCorrupt, StoreReadOnly, StoreUnavailable, StoreBusy.
     """
     from semantic_core_peewee.store import SqliteStore
 
     if database is not None:
-        return SqliteStore.in_database(database, space, multi_tenant=multi_tenant, busy_timeout=busy_timeout)
-    return SqliteStore(space, path, multi_tenant=multi_tenant, durability=durability, busy_timeout=busy_timeout)
+        return SqliteStore.in_database(
+            database, space, multi_tenant=multi_tenant, busy_timeout=busy_timeout
+        )
+    return SqliteStore(
+        space, path, multi_tenant=multi_tenant, durability=durability, busy_timeout=busy_timeout
+    )
 
 
 _LATER = {

@@ -1,4 +1,6 @@
-"""SqliteQueue: the members of `BatchQueue`, each sending its call to where it is done, in one transaction."""
+"""SqliteQueue: the members of `BatchQueue`, each sending its call to where it is done,
+in one transaction.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
 
 class SqliteQueue:
-    """What `SqliteStore` is, as a `BatchQueue`: the ledger of jobs lies in the file of the texts."""
+    """What `SqliteStore` is, as a `BatchQueue`:
+    the ledger of jobs lies in the file of the texts.
+    """
 
     _pool: Pool
     _space: Space
@@ -39,31 +43,49 @@ class SqliteQueue:
         return self._pool.write(lambda view: fill_waiting(view, self._space.dimensions, given))
 
     def bulk_update_vectors(self, vectors: Mapping[str, Vector]) -> int:
-        """`fill` under the name users know: vectors by fingerprint, in one transaction; how many chunks got theirs."""
+        """`fill` under the name users know: vectors by fingerprint, in one transaction;
+        how many chunks got theirs.
+        """
         return self.fill(vectors)
 
     def waiting(self, limit: int, now: float, *, except_collections: Collection[str] = ()) -> int:
         """See `BatchQueue.waiting`."""
-        return self._pool.read(lambda view: _queue.count_waiting(view, limit, now, except_collections))
+        return self._pool.read(
+            lambda view: _queue.count_waiting(view, limit, now, except_collections)
+        )
 
     def waiting_size(self) -> tuple[int, int]:
         """See `BatchQueue.waiting_size`."""
         return self._pool.read(_queue.waiting_size)
 
-    def open_job(self, job: BatchJob, limit: int, *, except_collections: Collection[str] = ()) -> BatchJob | None:
+    def open_job(
+        self, job: BatchJob, limit: int, *, except_collections: Collection[str] = ()
+    ) -> BatchJob | None:
         """See `BatchQueue.open_job`."""
         return self._pool.write(lambda view: _ledger.open_job(view, job, limit, except_collections))
 
-    def extend_job(self, job: str, limit: int, *, except_collections: Collection[str] = ()) -> BatchJob | None:
+    def extend_job(
+        self, job: str, limit: int, *, except_collections: Collection[str] = ()
+    ) -> BatchJob | None:
         """See `BatchQueue.extend_job`."""
-        return self._pool.write(lambda view: _ledger.extend_job(view, job, limit, except_collections))
+        return self._pool.write(
+            lambda view: _ledger.extend_job(view, job, limit, except_collections)
+        )
 
-    def passages_of(self, job: str, after: int = -1, limit: int = 1_000) -> Sequence[tuple[int, str, str]]:
+    def passages_of(
+        self, job: str, after: int = -1, limit: int = 1_000
+    ) -> Sequence[tuple[int, str, str]]:
         """See `BatchQueue.passages_of`."""
-        return self._pool.read(lambda view: _queue.page_of(view, _ledger.number_of(view, job), after, limit))
+        return self._pool.read(
+            lambda view: _queue.page_of(view, _ledger.number_of(view, job), after, limit)
+        )
 
     def jobs(
-        self, statuses: Collection[JobStatus] | None = None, *, limit: int = 100, cleaned: bool | None = None
+        self,
+        statuses: Collection[JobStatus] | None = None,
+        *,
+        limit: int = 100,
+        cleaned: bool | None = None,
     ) -> Sequence[BatchJob]:
         """See `BatchQueue.jobs`."""
         return self._pool.read(lambda view: _ledger.jobs(view, statuses, limit, cleaned))
@@ -104,15 +126,26 @@ class SqliteQueue:
         return self._pool.write(lambda view: _ledger.note(view, job, now, fields))
 
     def settle(
-        self, job: str, vectors: Mapping[str, Vector], failures: Mapping[str, str], rate: Rate | None, now: float
+        self,
+        job: str,
+        vectors: Mapping[str, Vector],
+        failures: Mapping[str, str],
+        rate: Rate | None,
+        now: float,
     ) -> int:
         """See `BatchQueue.settle`. Raises VectorInvalid before anything is written."""
         given, size = self._blobs(vectors), self._space.dimensions
-        return self._pool.write(lambda view: _ledger.settle(view, size, job, given, failures, rate, now))
+        return self._pool.write(
+            lambda view: _ledger.settle(view, size, job, given, failures, rate, now)
+        )
 
-    def close_job(self, job: str, status: JobStatus, now: float, *, error: str, rest: Rest, attempts: int) -> bool:
+    def close_job(
+        self, job: str, status: JobStatus, now: float, *, error: str, rest: Rest, attempts: int
+    ) -> bool:
         """See `BatchQueue.close_job`."""
-        return self._pool.write(lambda view: _ledger.close(view, job, status, now, error, rest, attempts))
+        return self._pool.write(
+            lambda view: _ledger.close(view, job, status, now, error, rest, attempts)
+        )
 
     def clean_job(self, job: str, now: float) -> None:
         """See `BatchQueue.clean_job`."""
@@ -122,7 +155,9 @@ class SqliteQueue:
         """See `BatchQueue.drop_job`."""
         return self._pool.write(lambda view: _ledger.drop(view, job))
 
-    def hold(self, fingerprints: Collection[str], now: float, until: float, token: str = "") -> tuple[str, frozenset[str]]:
+    def hold(
+        self, fingerprints: Collection[str], now: float, until: float, token: str = ""
+    ) -> tuple[str, frozenset[str]]:
         """See `BatchQueue.hold`."""
         names = frozenset(fingerprints)
         return self._pool.write(lambda view: _queue.hold(view, names, now, until, _token(token)))
@@ -137,7 +172,9 @@ class SqliteQueue:
         collections: Collection[str] | None = None,
     ) -> Held:
         """See `BatchQueue.take`."""
-        return self._pool.write(lambda view: _queue.take(view, limit, now, until, from_jobs, collections))
+        return self._pool.write(
+            lambda view: _queue.take(view, limit, now, until, from_jobs, collections)
+        )
 
     def release(self, token: str) -> None:
         """See `BatchQueue.release`."""
@@ -162,7 +199,9 @@ class SqliteQueue:
         mine = None if tenant is None else check_tenant(tenant, self._multi_tenant)
 
         def work(view: View) -> QueueStats:
-            return _chunk_states.queue_stats(view, mine, _read.counts(view, self._database, mine)[1])
+            return _chunk_states.queue_stats(
+                view, mine, _read.counts(view, self._database, mine)[1]
+            )
 
         return self._pool.read(work)
 
@@ -176,9 +215,13 @@ class SqliteQueue:
 
     def _blobs(self, vectors: Mapping[str, Vector]) -> dict[str, bytes]:
         checked = as_kept(list(vectors.values()), self._space.dimensions)
-        given = {name: blob for name, blob in zip(vectors, checked, strict=True) if blob is not None}
+        given = {
+            name: blob for name, blob in zip(vectors, checked, strict=True) if blob is not None
+        }
         if len(given) < len(vectors):
-            raise VectorInvalid("Vectors are wanted, got None.", hint="Leave out what has none yet.")
+            raise VectorInvalid(
+                "Vectors are wanted, got None.", hint="Leave out what has none yet."
+            )
         return given
 
 

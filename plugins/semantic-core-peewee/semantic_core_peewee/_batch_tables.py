@@ -14,9 +14,13 @@ BATCH = (
         cleaned integer not null, most integer,
         check (status in ('CREATED', 'FAILED') or provider_job <> '')
     ) strict""",
-    "create index batch_job_open on batch_job (number) where status in ('CREATED', 'SUBMITTED', 'PROCESSING')",
+    (
+        "create index batch_job_open on batch_job (number) where status in ('CREATED', "
+        "'SUBMITTED', 'PROCESSING')"
+    ),
     "create index batch_job_unclean on batch_job (number) where not cleaned",
-    # Whose a passage is for now. A claim of a job has no end; another's (holder < 0) ends by itself.
+    # Whose a passage is for now. A claim of a job has no end; another's (holder < 0) ends by
+    # itself.
     """create table claim (
         generation integer not null, fingerprint text not null, holder integer not null, number integer not null,
         account integer not null, characters integer not null, until real, primary key (generation, fingerprint)

@@ -1,4 +1,6 @@
-"""`init_database`: one call at start-up binds every index that is declared on models of a database."""
+"""`init_database`: one call at start-up binds every index that is declared on
+models of a database.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from semantic_core_peewee._peewee_tables import dialect_of, file_of, is_private,
 from semantic_core_peewee.adapter import PeeweeAdapter, run_sql
 
 SUFFIX = ".semantic.db"
-"""What the file of an index is called: after that of the application, or after the database where that is no file."""
+"""What the file of an index is called: after that of the application,
+or after the database where that is no file.
+"""
 _NO_NAME = re.compile(r"[^\w.-]")
 """What is not put into the name of a file."""
 
@@ -39,37 +43,47 @@ def init_database(
     backfill: Backfill | None = None,
     **settings: Any,
 ) -> SemanticCore:
-    """Bind every `SemanticIndex` declared on models of this database; call it once at start-up, after the tables exist.
+    """Bind every `SemanticIndex` declared on models of this database; call it once at start-up,
+    after the tables exist.
 
-    core: keeps the indexes that name none. None makes one, and takes the same at the next call: in "<database
-    file>.semantic.db" beside a SQLite file, in "<database name>.semantic.db" beside the package of the models otherwise,
-    unless the configuration says where; in memory for a database in memory. same_file: keep the index in tables of the
-    application's own SQLite file, in its transactions; the database must be an APSWDatabase. install: make outbox and
-    triggers too, which costs a few queries if they are there. backfill: when rows that are there already are indexed:
+    core: keeps the indexes that name none. None makes one, and takes the same at the next call: in
+    "<database file>.semantic.db" beside a SQLite file, in "<database name>.semantic.db" beside the
+    package of the models otherwise, unless the configuration says where; in memory for a database
+    in memory. same_file: keep the index in tables of the application's own SQLite file, in its
+    transactions; the database must be an APSWDatabase. install: make outbox and triggers too, which
+    costs a few queries if they are there. backfill: when rows that are there already are indexed:
     "background" (a thread; the default), "now" or "off".
-    settings: of `SemanticCore.from_config` for the core that is made (embedder=..., multi_tenant=True). Gives the core.
+    settings: of `SemanticCore.from_config` for the core that is made (embedder=...,
+    multi_tenant=True). Gives the core.
 
-    Calling it again binds models that were declared meanwhile, and costs little; safe from any thread. Raises ConfigError
-    (a model without table or key, a database that cannot be followed), StoreMisuse (same_file through another SQLite
-    library), and what opening a store raises.
+    Calling it again binds models that were declared meanwhile, and costs little; safe from any
+    thread. Raises ConfigError (a model without table or key, a database that cannot be followed),
+    StoreMisuse (same_file through another SQLite library), and what opening a store raises.
     """
     database = plain_database(db)
     if core is not None and (settings or same_file):
-        raise ConfigError("init_database takes a core, or settings to make one, not both.", hint="Leave one of them out.")
+        raise ConfigError(
+            "init_database takes a core, or settings to make one, not both.",
+            hint="Leave one of them out.",
+        )
     with _lock:
         chosen = core or _core_of(database, same_file, settings)
         with connected(database):
-            bind_declared(PeeweeAdapter, chosen, install=install, backfill=backfill, database=database)
+            bind_declared(
+                PeeweeAdapter, chosen, install=install, backfill=backfill, database=database
+            )
         return chosen
 
 
 @contextmanager
 def migrating(db: Any) -> Iterator[None]:
-    """Within it, the tables of this database may be changed however a migration likes: no trigger of ours is there.
+    """Within it, the tables of this database may be changed however a migration likes:
+    no trigger of ours is there.
 
-    For migrations that go past Peewee's database object (another connection, another program), and wherever one wants to be
-    sure; what `playhouse.migrate` does through the object itself is noticed anyway. Afterwards the triggers of all indexes
-    that are bound are put back, and every row and document is looked at again. Raises what the database raises.
+    For migrations that go past Peewee's database object (another connection, another program), and
+    wherever one wants to be sure; what `playhouse.migrate` does through the object itself is
+    noticed anyway. Afterwards the triggers of all indexes that are bound are put back, and every
+    row and document is looked at again. Raises what the database raises.
     """
     database = plain_database(db)
     adapters = [adapter for adapter in _bound_to(database) if adapter.capture == "triggers"]
@@ -100,13 +114,18 @@ def _bound_to(database: peewee.Database) -> list[PeeweeAdapter]:
 
 @attrs.frozen
 class _Kept:
-    """The core that was made for a database. It follows that core, to be forgotten when it is closed."""
+    """The core that was made for a database.
+
+    It follows that core, to be forgotten when it is closed.
+    """
 
     core: weakref.ref[SemanticCore]
     settings: dict[str, Any]
     database: weakref.ref[peewee.Database]
 
-    def sync(self, limit: int | None = None, *, pending: bool = False, progress: Any = None) -> IngestReport:
+    def sync(
+        self, limit: int | None = None, *, pending: bool = False, progress: Any = None
+    ) -> IngestReport:
         """Nothing waits here."""
         return IngestReport()
 
@@ -125,7 +144,8 @@ def _core_of(database: peewee.Database, same_file: bool, settings: dict[str, Any
     if core is not None and kept is not None:
         if wanted and wanted != kept.settings:
             raise ConfigError(
-                "This database has been initialised with other settings.", hint="Close that core first, or hand over core=."
+                "This database has been initialised with other settings.",
+                hint="Close that core first, or hand over core=.",
             )
         return core
     if same_file:
@@ -140,8 +160,14 @@ def _core_of(database: peewee.Database, same_file: bool, settings: dict[str, Any
 
 def _usual_place(database: peewee.Database) -> dict[str, Any]:
     if not isinstance(database, peewee.SqliteDatabase):
-        models = [model for model, _ in SemanticIndex.declared() if PeeweeAdapter.serves(model, database=database)]
-        return {"path": project_folder(models) / f"{_NO_NAME.sub('_', str(database.database))}{SUFFIX}"}
+        models = [
+            model
+            for model, _ in SemanticIndex.declared()
+            if PeeweeAdapter.serves(model, database=database)
+        ]
+        return {
+            "path": project_folder(models) / f"{_NO_NAME.sub('_', str(database.database))}{SUFFIX}"
+        }
     if is_private(database):
         return {"store": "memory"}
     return {"path": file_of(database) + SUFFIX}

@@ -13,7 +13,14 @@ from semantic_core.errors import InputError, StoreError
 from semantic_core_peewee._connection import translated
 from semantic_core_peewee._errors import UNREADABLE, noting_errno
 from semantic_core_peewee._pool import View
-from semantic_core_peewee._rows import chunk_crc, document_crc, fingerprint_crc, metadata_of, text_hash, vector_crc
+from semantic_core_peewee._rows import (
+    chunk_crc,
+    document_crc,
+    fingerprint_crc,
+    metadata_of,
+    text_hash,
+    vector_crc,
+)
 from semantic_core_peewee._scope import attributes
 from semantic_core_peewee._slot_check import disagreements
 from semantic_core_peewee._transactions import transaction
@@ -30,7 +37,10 @@ def problems(view: View, dimensions: int) -> list[str]:
 
 
 def problems_of_words(view: View, dimensions: int) -> list[str]:
-    """Where the index of words and the passages do not agree. Takes the write lock: FTS5 checks itself by a statement."""
+    """Where the index of words and the passages do not agree.
+
+    Takes the write lock: FTS5 checks itself by a statement.
+    """
     return _named(view, dimensions, (_words,))
 
 
@@ -65,35 +75,67 @@ def _words(view: View, dimensions: int) -> Iterator[str]:
         view.raw.execute("insert into words (words, rank) values ('integrity-check', 1)")
     except apsw.CorruptError as error:
         yield f"the index of words does not agree with the passages: {error}"
-    chunks, indexed = view.raw.execute("select (select count(*) from chunk), (select count(*) from words_docsize)").get
+    chunks, indexed = view.raw.execute(
+        "select (select count(*) from chunk), (select count(*) from words_docsize)"
+    ).get
     if chunks != indexed:
         yield f"{chunks:,} chunks, but {indexed:,} in the index of words"
 
 
 def _texts(view: View, dimensions: int) -> Iterator[str]:
     rows = view.raw.execute(
-        """select id, tenant, collection, key, crc, text, text_hash, characters, stamp, created_at, updated_at, title,
-        media_type, language, metadata from document"""
+        """select id, tenant, collection, key, crc, text, text_hash, characters, stamp, created_at,
+        updated_at, title, media_type, language, metadata from document"""
     )
-    for id, tenant, collection, key, crc, text, said, characters, stamp, created, updated, *about in rows:
+    for (
+        id,
+        tenant,
+        collection,
+        key,
+        crc,
+        text,
+        said,
+        characters,
+        stamp,
+        created,
+        updated,
+        *about,
+    ) in rows:
         if text_hash(str(text)) != said or len(str(text)) != characters:
             yield f"document {id}: the text is not the one that was stored"
-        if document_crc((tenant, collection, key), (*about, said), stamp, created, updated, characters) != crc:
+        if (
+            document_crc(
+                (tenant, collection, key), (*about, said), stamp, created, updated, characters
+            )
+            != crc
+        ):
             yield f"document {id}: what is known of it is not what was stored"
 
 
 def _passages(view: View, dimensions: int) -> Iterator[str]:
     rows = view.raw.execute(
         """select c.id, c.document, c.position, c.crc, c.vector, c.vector_crc, c.fingerprint_crc,
-        c.generation = d.generation, c.kind, c.start, c."end", c.fingerprint, c.headings, c.metadata, c.text, c.lead, c.own
+        c.generation = d.generation, c.kind, c.start, c."end", c.fingerprint, c.headings,
+        c.metadata, c.text, c.lead, c.own
         from chunk as c left join document as d on d.id = c.document"""
     )
-    for id, document, position, crc, vector, of_vector, looked_up, same_generation, *content in rows:
+    for (
+        id,
+        document,
+        position,
+        crc,
+        vector,
+        of_vector,
+        looked_up,
+        same_generation,
+        *content,
+    ) in rows:
         of_fingerprint = fingerprint_crc(content[3])
         if chunk_crc(document, position, content) != crc or of_fingerprint != looked_up:
             yield f"chunk {id}: the passage is not the one that was stored"
         if vector is not None and (
-            vector_crc(of_fingerprint, vector) != of_vector or len(vector) != dimensions * STORED.itemsize
+            vector_crc(of_fingerprint, vector) != of_vector
+            or len(vector) != dimensions * STORED.itemsize
         ):
             yield f"chunk {id}: the vector is not the one that was stored"
         if not same_generation:
@@ -103,13 +145,18 @@ def _passages(view: View, dimensions: int) -> Iterator[str]:
 def _attributes(view: View, dimensions: int) -> Iterator[str]:
     held = view.raw.execute("select count(*) from attribute").get
     wanted = 0
-    for id, generation, metadata in view.raw.execute("select id, generation, metadata from document").fetchall():
+    for id, generation, metadata in view.raw.execute(
+        "select id, generation, metadata from document"
+    ).fetchall():
         expected = attributes(metadata_of(metadata))
         wanted += len(expected)
         rows = view.raw.execute(
-            "select key, kind, value from attribute where document = ? and generation = ?", (id, generation)
+            "select key, kind, value from attribute where document = ? and generation = ?",
+            (id, generation),
         ).fetchall()
-        as_kept = ((key, kind, int(value) if kind == "bool" else value) for key, kind, value in expected)
+        as_kept = (
+            (key, kind, int(value) if kind == "bool" else value) for key, kind, value in expected
+        )
         if {json.dumps(row) for row in rows} != {json.dumps(row) for row in as_kept}:
             yield f"document {id}: filters do not see the metadata it has"
     if held != wanted:
@@ -117,15 +164,21 @@ def _attributes(view: View, dimensions: int) -> Iterator[str]:
 
 
 def back_up(source: Any, path: str) -> None:
-    """Copy the whole store, as it is at one moment, into a new file; writers go on. Raises InputError, StoreError."""
+    """Copy the whole store, as it is at one moment, into a new file; writers go on.
+
+    Raises InputError, StoreError.
+    """
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError as error:
         raise InputError(
-            f"{path!r} is there already; a backup goes into a new file.", hint="Choose another path."
+            f"{path!r} is there already; a backup goes into a new file.",
+            hint="Choose another path.",
         ) from error
     except OSError as error:
-        raise InputError(f"{path!r} cannot be written: {error.strerror}.", hint="Choose another path.") from error
+        raise InputError(
+            f"{path!r} cannot be written: {error.strerror}.", hint="Choose another path."
+        ) from error
     try:
         with translated(path):
             copy = apsw.Connection(path)
@@ -138,7 +191,10 @@ def back_up(source: Any, path: str) -> None:
             if verdict != "ok":  # also said of a page that could not be read just now
                 verdict = _verdict(path)
         if verdict != "ok":
-            raise StoreError(f"The copy {path!r} is not sound: {verdict}.", hint="Run `semantic-core doctor` on the store.")
+            raise StoreError(
+                f"The copy {path!r} is not sound: {verdict}.",
+                hint="Run `semantic-core doctor` on the store.",
+            )
     except BaseException:
         os.unlink(path)
         raise
@@ -158,7 +214,8 @@ def compact(raw: Any) -> None:
     """Merge the index of words, rebuild the file without gaps, and empty the log."""
     with transaction(raw):
         raw.execute("insert into words (words) values ('optimize')")
-    raw.execute("pragma temp_store = file")  # the file is built anew beside itself: too large for memory
+    # The file is built anew beside itself: too large for memory.
+    raw.execute("pragma temp_store = file")
     try:
         raw.execute("vacuum")
     finally:

@@ -1,6 +1,8 @@
-"""What a batch changes in the file: noted row by row, written table by table, slots and words along with it.
+"""What a batch changes in the file: noted row by row, written table by table,
+slots and words along with it.
 
-Words are kept right by telling FTS5 the old passage whenever a row goes: an ordinary DELETE would leave its words behind.
+Words are kept right by telling FTS5 the old passage whenever a row goes: an ordinary DELETE would
+leave its words behind.
 """
 
 from __future__ import annotations
@@ -25,17 +27,23 @@ from semantic_core_peewee._rows import (
 )
 from semantic_core_peewee._slots import Added
 
-_ADD_DOCUMENT = """insert into document (id, generation, tenant, collection, key, title, media_type, language, metadata,
-    text_hash, stamp, crc, created_at, updated_at, characters, text)
+_ADD_DOCUMENT = """insert into document (id, generation, tenant, collection, key, title, media_type,
+    language, metadata, text_hash, stamp, crc, created_at, updated_at, characters, text)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_CHANGE_DOCUMENT = """update document set title = ?, media_type = ?, language = ?, metadata = ?, text_hash = ?, stamp = ?,
-    crc = ?, updated_at = ?, characters = ?, text = ? where id = ?"""
-_ADD_CHUNK = """insert into chunk (id, generation, document, crc, fingerprint_crc, vector_crc, position, kind, start, "end",
-    fingerprint, headings, metadata, text, lead, own, vector) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_ADD_WORDS = "insert into words (rowid, passage) select id, passage from chunk where id between ? and ?"
+_CHANGE_DOCUMENT = """update document set title = ?, media_type = ?, language = ?, metadata = ?,
+    text_hash = ?, stamp = ?, crc = ?, updated_at = ?, characters = ?, text = ? where id = ?"""
+_ADD_CHUNK = """insert into chunk (id, generation, document, crc, fingerprint_crc, vector_crc,
+    position, kind, start, "end",
+    fingerprint, headings, metadata, text, lead, own, vector)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_ADD_WORDS = (
+    "insert into words (rowid, passage) select id, passage from chunk where id between ? and ?"
+)
 """Those of all chunks just written, as they were written."""
 _DROP_WORDS = "insert into words (words, rowid, passage) values ('delete', ?, ?)"
-_ADD_ATTRIBUTE = "insert into attribute (generation, key, kind, value, document) values (?, ?, ?, ?, ?)"
+_ADD_ATTRIBUTE = (
+    "insert into attribute (generation, key, kind, value, document) values (?, ?, ?, ?, ?)"
+)
 
 
 @attrs.frozen
@@ -55,7 +63,8 @@ class Row:
 
 @attrs.frozen
 class Held:
-    """A document as it is in the file. stamp: of its last change or removal. id: None if it is not there.
+    """A document as it is in the file. stamp: of its last change or removal.
+    id: None if it is not there.
 
     created, updated: when. content: as in `Incoming`.
     """
@@ -83,7 +92,10 @@ class Changes:
         self._view, self._dimensions = view, dimensions
         self._homes: dict[tuple[str, str], int] = {}
         self.now = datetime.now(UTC).isoformat()
-        self._document_id, self._chunk_id = _last_id(view.raw, "document"), _last_id(view.raw, "chunk")
+        self._document_id, self._chunk_id = (
+            _last_id(view.raw, "document"),
+            _last_id(view.raw, "chunk"),
+        )
         self._clear()
 
     def _clear(self) -> None:
@@ -111,7 +123,16 @@ class Changes:
     def change_document(self, held: Held, given: Incoming, stamp: int | None) -> None:
         """Another content of a document that is there."""
         crc = document_crc(given.key, given.content, stamp, held.created, self.now, len(given.text))
-        self._note(_CHANGE_DOCUMENT, *given.content, stamp, crc, self.now, len(given.text), given.text, held.id)
+        self._note(
+            _CHANGE_DOCUMENT,
+            *given.content,
+            stamp,
+            crc,
+            self.now,
+            len(given.text),
+            given.text,
+            held.id,
+        )
         if held.content[3] != given.content[3]:
             self._note("delete from attribute where document = ?", held.id)
             self._add_attributes(held.id, given)
@@ -132,14 +153,22 @@ class Changes:
         self._chunk_id += len(passages)
         generation = self._view.generation
         self._many(
-            _ADD_CHUNK, [(id, generation, document, *_crcs(document, one), *one) for id, one in enumerate(passages, first)]
+            _ADD_CHUNK,
+            [
+                (id, generation, document, *_crcs(document, one), *one)
+                for id, one in enumerate(passages, first)
+            ],
         )
-        with_vector = [(id, one.vector) for id, one in enumerate(passages, first) if one.vector is not None]
+        with_vector = [
+            (id, one.vector) for id, one in enumerate(passages, first) if one.vector is not None
+        ]
         if with_vector:
             home = self._home(key)
             self._added += [Added(id, document, home, vector) for id, vector in with_vector]
 
-    def change_vector(self, id: int, document: int, key: Key, fingerprint: str, vector: bytes | None) -> None:
+    def change_vector(
+        self, id: int, document: int, key: Key, fingerprint: str, vector: bytes | None
+    ) -> None:
         """Another vector of a chunk that stays."""
         crc = vector_crc(fingerprint_crc(fingerprint), vector)
         self._note("update chunk set vector = ?, vector_crc = ? where id = ?", vector, crc, id)
@@ -162,10 +191,14 @@ class Changes:
 
     def _add_attributes(self, document: int | None, given: Incoming) -> None:
         generation = self._view.generation
-        self._many(_ADD_ATTRIBUTE, [(generation, *attribute, document) for attribute in given.attributes])
+        self._many(
+            _ADD_ATTRIBUTE, [(generation, *attribute, document) for attribute in given.attributes]
+        )
 
     def write(self) -> None:
-        """Write what was noted: what goes before what comes, documents before what refers to them."""
+        """Write what was noted: what goes before what comes,
+        documents before what refers to them.
+        """
         last = [sql for sql in (_ADD_DOCUMENT, _ADD_ATTRIBUTE, _ADD_CHUNK) if sql in self._rows]
         leaving = "delete from document where id = ?"
         order = [sql for sql in self._rows if sql not in last and sql != leaving]
@@ -180,7 +213,11 @@ class Changes:
 
 def _crcs(document: int, passage: Passage) -> tuple[int, int, int | None]:
     of_fingerprint = fingerprint_crc(passage.fingerprint)
-    return chunk_crc(document, passage[0], passage[1:10]), of_fingerprint, vector_crc(of_fingerprint, passage.vector)
+    return (
+        chunk_crc(document, passage[0], passage[1:10]),
+        of_fingerprint,
+        vector_crc(of_fingerprint, passage.vector),
+    )
 
 
 def _last_id(raw: Any, table: str) -> int:

@@ -1,4 +1,6 @@
-"""Which index a file is, and how far it has followed each source of changes: one small table, written with the rest."""
+"""Which index a file is, and how far it has followed each source of changes: one small table,
+written with the rest.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ def get(raw: Any, source: str) -> str | None:
 
 def every(raw: Any) -> dict[str, str]:
     """All checkpoints; the identity is none of them."""
-    found = raw.execute("select source, value from checkpoint where source <> ?", (IDENTITY,)).fetchall()
+    found = raw.execute(
+        "select source, value from checkpoint where source <> ?", (IDENTITY,)
+    ).fetchall()
     return dict(found)
 
 
@@ -80,7 +84,10 @@ def errors_of_changes() -> Iterator[None]:
 
 
 def update(raw: Any, source: str, change: Change) -> str | None:
-    """Put what `change` makes of a checkpoint in its place; None removes it. Raises ChangeFailed."""
+    """Put what `change` makes of a checkpoint in its place; None removes it.
+
+    Raises ChangeFailed.
+    """
     there = get(raw, source)
     try:
         new = change(there)

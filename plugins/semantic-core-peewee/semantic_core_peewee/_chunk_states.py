@@ -1,4 +1,7 @@
-"""In which state chunks are: READY, SUBMITTED, FAILED or PENDING, each derived from what is stored. See `BatchQueue`."""
+"""In which state chunks are: READY, SUBMITTED, FAILED or PENDING, each derived from what is stored.
+
+See `BatchQueue`.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,18 @@ from semantic_core_peewee._ids import rows_of
 from semantic_core_peewee._pool import View
 from semantic_core_peewee._queue import NOT_HELD
 
-_HELD = "exists (select 1 from claim as k where k.generation = c.generation and k.fingerprint = c.fingerprint)"
+_HELD = (
+    "exists (select 1 from claim as k where k.generation = c.generation "
+    "and k.fingerprint = c.fingerprint)"
+)
 _TROUBLE = (
-    "(select t.error from trouble as t where t.generation = c.generation and t.fingerprint = c.fingerprint and t.failed)"
+    "(select t.error from trouble as t where t.generation = c.generation "
+    "and t.fingerprint = c.fingerprint and t.failed)"
 )
 _STATE = f"c.vector is not null, {_HELD}, {_TROUBLE}"
-_MINE = "(:tenant is null or (select d.tenant from document as d where d.id = c.document) = :tenant)"
+_MINE = (
+    "(:tenant is null or (select d.tenant from document as d where d.id = c.document) = :tenant)"
+)
 _ALL = f"""select count(*) from chunk as c indexed by chunk_waiting
     where c.generation = :generation and c.vector is null and {_MINE}"""  # noqa: S608 - ours
 _FREE = f"""select {_TROUBLE} is not null, count(*), count(distinct c.fingerprint), min(c.id)
@@ -24,16 +33,26 @@ _FREE = f"""select {_TROUBLE} is not null, count(*), count(distinct c.fingerprin
     where c.generation = :generation and c.vector is null and {NOT_HELD} and {_MINE} group by 1"""  # noqa: S608 - ours
 _GIVEN_UP = f"""select d.tenant, d.collection, d.key, c.position, {_TROUBLE} as why
     from chunk as c indexed by chunk_waiting cross join document as d
-    where c.generation = ? and c.vector is null and d.id = c.document and why is not null and not {_HELD}
-    order by c.id limit ?"""  # noqa: S608 - ours
-_SINCE = "select d.updated_at from chunk as c join document as d on d.id = c.document where c.id = ?"
+    where c.generation = ? and c.vector is null and d.id = c.document and why is not null
+    and not {_HELD} order by c.id limit ?"""  # noqa: S608 - ours
+_SINCE = (
+    "select d.updated_at from chunk as c join document as d on d.id = c.document where c.id = ?"
+)
 
 
 def chunk_states(view: View, ids: Sequence[ChunkId]) -> list[tuple[ChunkStatus, str] | None]:
     """The state of each, with the reason of a FAILED one."""
     found: dict[int, tuple[ChunkStatus, str]] = {}
     for place, ready, held, trouble in rows_of(view, ids, _STATE):
-        state: ChunkStatus = "READY" if ready else "SUBMITTED" if held else "PENDING" if trouble is None else "FAILED"
+        state: ChunkStatus = (
+            "READY"
+            if ready
+            else "SUBMITTED"
+            if held
+            else "PENDING"
+            if trouble is None
+            else "FAILED"
+        )
         found[place] = (state, trouble if state == "FAILED" else "")
     return [found.get(place) for place in range(len(ids))]
 
@@ -42,7 +61,9 @@ def given_up(view: View, limit: int) -> list[Failure]:
     """Chunks of the state FAILED, oldest first."""
     return [
         Failure(str(ChunkId(Ref(collection, key, tenant), position)), "FAILED", why)
-        for tenant, collection, key, position, why in view.raw.execute(_GIVEN_UP, (view.generation, limit))
+        for tenant, collection, key, position, why in view.raw.execute(
+            _GIVEN_UP, (view.generation, limit)
+        )
     ]
 
 

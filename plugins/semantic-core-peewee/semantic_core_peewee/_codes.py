@@ -1,11 +1,11 @@
 """The codes of all vectors in this process's memory, one version per state of the file.
 
-A version never changes once it is there, so threads scan it without a lock while another thread adds the next. Versions
-share blocks: new slots go behind the last one, a slot that is given up only loses its number in the next version's
-`chunks`. Memory per vector: its dimensions and 28 bytes.
+A version never changes once it is there, so threads scan it without a lock while another thread
+adds the next. Versions share blocks: new slots go behind the last one, a slot that is given up only
+loses its number in the next version's `chunks`. Memory per vector: its dimensions and 28 bytes.
 
-The file holds codes with a sign; here they lie shifted by SHIFT, without one: where the processor has no AVX-512, simsimd
-multiplies such bytes in two thirds of the time.
+The file holds codes with a sign; here they lie shifted by SHIFT, without one: where the processor
+has no AVX-512, simsimd multiplies such bytes in two thirds of the time.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ CODES = "codes"
 KEPT_VERSIONS = 4
 """Versions a reader that is a little behind can still be served from."""
 BLOCK = 256 * SEGMENT
-"""Slots of a block: room is set aside in pieces of this, and nothing is ever copied to grow. Fewer and larger pieces are
-scanned faster; what is not taken of one is never touched, so the system gives no memory for it."""
+"""Slots of a block: room is set aside in pieces of this, and nothing is ever copied to grow. Fewer
+and larger pieces are scanned faster; what is not taken of one is never touched, so the system gives
+no memory for it."""
 
 SHIFT = 128
 """Added to every code: from -127..127 to 1..255."""
@@ -45,7 +46,10 @@ Homes = Mapping[str, Mapping[str, int]]
 
 @attrs.frozen(eq=False)
 class Block:
-    """Up to BLOCK slots, shared by versions. A column never changes where a slot was taken. sums: see `shifted`."""
+    """Up to BLOCK slots, shared by versions.
+
+    A column never changes where a slot was taken. sums: see `shifted`.
+    """
 
     codes: NDArray[np.uint8]
     sums: NDArray[np.float32]
@@ -66,19 +70,27 @@ class Block:
 
     def memory(self, taken: int) -> int:
         """Bytes held by so many slots."""
-        columns: tuple[NDArray[Any], ...] = (self.codes, self.sums, self.scales, self.documents, self.homes)
+        columns: tuple[NDArray[Any], ...] = (
+            self.codes,
+            self.sums,
+            self.scales,
+            self.documents,
+            self.homes,
+        )
         return sum(taken * column.nbytes // BLOCK for column in columns)
 
 
 def shifted(codes: NDArray[np.int8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """(codes without a sign, SHIFT times the sum of each row of these): with c' = c + SHIFT and likewise q',
-    dot(q, c) = dot(q', c') - SHIFT sum(c') - SHIFT sum(q') + SHIFT^2 dimensions."""
+    """(codes without a sign, SHIFT times the sum of each row of these): with c' = c + SHIFT and
+    likewise q', dot(q, c) = dot(q', c') - SHIFT sum(c') - SHIFT sum(q') + SHIFT^2 dimensions."""
     unsigned = codes.view(np.uint8) ^ np.uint8(SHIFT)
     return unsigned, (SHIFT * unsigned.sum(axis=1, dtype=np.int32)).astype(np.float32)
 
 
 def _aligned(size: int) -> NDArray[np.uint8]:
-    """Bytes that begin where a huge page may, so that the system can give some: 5 % of a scan is looking up small ones."""
+    """Bytes that begin where a huge page may, so that the system can give some:
+    5 % of a scan is looking up small ones.
+    """
     room = np.empty(size + HUGE_PAGE, dtype=np.uint8)
     start = -room.ctypes.data % HUGE_PAGE
     return room[start : start + size]
@@ -86,7 +98,8 @@ def _aligned(size: int) -> NDArray[np.uint8]:
 
 @attrs.frozen(eq=False)
 class Codes:
-    """All slots of one state. chunks: per block, the number of the chunk in each slot, 0 where there is none any more.
+    """All slots of one state. chunks: per block, the number of the chunk in each slot,
+    0 where there is none any more.
 
     kept: whatever is worth keeping as long as this version is searched.
     """
@@ -107,7 +120,9 @@ class Codes:
 
     def column(self, name: str) -> NDArray[Any]:
         """One column ("documents" or "homes") of all slots, end to end."""
-        held = [getattr(block, name)[: self.taken(number)] for number, block in enumerate(self.blocks)]
+        held = [
+            getattr(block, name)[: self.taken(number)] for number, block in enumerate(self.blocks)
+        ]
         return np.concatenate(held) if held else np.zeros(0, dtype=np.int64)
 
     def chunks_at(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
@@ -126,7 +141,10 @@ class Codes:
 
 
 class CodeCache:
-    """The versions this process holds. Made and brought up on demand, from within a read transaction."""
+    """The versions this process holds.
+
+    Made and brought up on demand, from within a read transaction.
+    """
 
     def __init__(self, dimensions: int) -> None:
         self._dimensions = dimensions
@@ -144,7 +162,9 @@ class CodeCache:
             for codes in tuple(self._versions)
             for number, block in enumerate(codes.blocks)
         }
-        chunks = {id(column): column.nbytes for codes in tuple(self._versions) for column in codes.chunks}
+        chunks = {
+            id(column): column.nbytes for codes in tuple(self._versions) for column in codes.chunks
+        }
         return sum(blocks.values()) + sum(chunks.values())
 
     @property
@@ -158,15 +178,24 @@ class CodeCache:
             self._versions.clear()
 
     def at(self, view: View, state: State) -> Codes | None:
-        """The slots as this transaction sees them; None if it is too far behind of what this process holds."""
+        """The slots as this transaction sees them;
+        None if it is too far behind of what this process holds.
+        """
         with self._sole():
             for version in self._versions:
                 if version.generation == view.generation and version.state == state:
                     return version
             latest = self._versions[-1] if self._versions else None
-            if latest is not None and latest.generation == view.generation and state.changes < latest.state.changes:
+            if (
+                latest is not None
+                and latest.generation == view.generation
+                and state.changes < latest.state.changes
+            ):
                 return None
-            follows = latest is not None and (latest.generation, latest.state.epoch) == (view.generation, state.epoch)
+            follows = latest is not None and (latest.generation, latest.state.epoch) == (
+                view.generation,
+                state.epoch,
+            )
             if not follows:
                 self._versions.clear()  # the old layout goes first: both need not fit into memory
             made = self._advanced(view, state, latest if follows else None)
@@ -185,12 +214,16 @@ class CodeCache:
         while len(blocks) * BLOCK < state.slots:
             blocks.append(Block.empty(self._dimensions))
             chunks.append(np.zeros(BLOCK, dtype=np.int64))
-        own = set(range(held // BLOCK + 1 if latest else 0, len(blocks)))  # columns no other version sees
-        for number, slots in segments_since(view, self._dimensions, latest.state.changes if latest else -1):
+        # Columns no other version sees.
+        own = set(range(held // BLOCK + 1 if latest else 0, len(blocks)))
+        for number, slots in segments_since(
+            view, self._dimensions, latest.state.changes if latest else -1
+        ):
             place, first = divmod(number * SEGMENT, BLOCK)
             if place not in own:
                 there = chunks[place][: held - place * BLOCK]
-                chunks[place] = np.zeros(BLOCK, dtype=np.int64)  # what is not written takes no memory: so not just a copy
+                # What is not written takes no memory: so not just a copy.
+                chunks[place] = np.zeros(BLOCK, dtype=np.int64)
                 chunks[place][: len(there)] = there
                 own.add(place)
             chunks[place][first : first + SEGMENT] = slots["chunk"]
@@ -201,7 +234,9 @@ class CodeCache:
         return Codes(view.generation, state, tuple(blocks), tuple(chunks), homes_of(view))
 
 
-def _copy(block: Block, kind: np.dtype[Any], slots: NDArray[Any], first: int, fresh: int, taken: int) -> None:
+def _copy(
+    block: Block, kind: np.dtype[Any], slots: NDArray[Any], first: int, fresh: int, taken: int
+) -> None:
     into = slice(first + fresh, first + taken)
     block.codes[into], block.sums[into] = shifted(slots["code"][fresh:taken])
     block.scales[into] = slots["scale"][fresh:taken]
@@ -212,7 +247,9 @@ def _copy(block: Block, kind: np.dtype[Any], slots: NDArray[Any], first: int, fr
 def homes_of(view: View) -> Homes:
     """The homes there are in this transaction."""
     found: dict[str, dict[str, int]] = {}
-    rows = view.raw.execute("select tenant, collection, id from home where generation = ?", (view.generation,))
+    rows = view.raw.execute(
+        "select tenant, collection, id from home where generation = ?", (view.generation,)
+    )
     for tenant, collection, id in rows:
         found.setdefault(tenant, {})[collection] = id
     return found

@@ -1,9 +1,11 @@
-"""When a Peewee database has committed: told after the fact, outside of any transaction, and never for what was rolled back.
+"""When a Peewee database has committed: told after the fact, outside of any transaction, and never
+for what was rolled back.
 
-Peewee's own ``after_commit`` also tells of an inner block that was rolled back, raises into the application what a callback
-raises, and says nothing of statements outside a block. So the three methods every write goes through are wrapped on the
-database object. What goes past them (``db.cursor()``, another program) is noted by triggers all the same and worked off with
-the next commit that is heard.
+Peewee's own ``after_commit`` also tells of an inner block that was rolled back, raises into the
+application what a callback raises, and says nothing of statements outside a block. So the three
+methods every write goes through are wrapped on the database object. What goes past them
+(``db.cursor()``, another program) is noted by triggers all the same and worked off with the next
+commit that is heard.
 """
 
 from __future__ import annotations
@@ -21,7 +23,19 @@ _log = logging.getLogger("semantic_core.orm")
 _ATTRIBUTE = "_semantic_core_commits"
 _WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*([A-Za-z]+)", re.DOTALL)
 _HARMLESS = frozenset(
-    {"SELECT", "PRAGMA", "EXPLAIN", "SHOW", "DESCRIBE", "BEGIN", "START", "SAVEPOINT", "RELEASE", "SET", "VALUES"}
+    {
+        "SELECT",
+        "PRAGMA",
+        "EXPLAIN",
+        "SHOW",
+        "DESCRIBE",
+        "BEGIN",
+        "START",
+        "SAVEPOINT",
+        "RELEASE",
+        "SET",
+        "VALUES",
+    }
 )
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"})
 _DDL = frozenset({"ALTER", "DROP", "RENAME"})
@@ -42,7 +56,9 @@ _making = threading.Lock()
 
 
 def in_transaction(database: Any) -> bool:
-    """Whether this thread's connection has a transaction open, as the driver knows it, however it was begun."""
+    """Whether this thread's connection has a transaction open, as the driver knows it,
+    however it was begun.
+    """
     raw = database._state.conn
     if raw is None:
         return False
@@ -65,19 +81,31 @@ class Commits:
         self._ddl: list[weakref.WeakMethod[Callable[[str], None]]] = []
         self._mine = threading.local()
         self._lock = threading.Lock()
-        self._execute, self._commit, self._rollback = database.execute_sql, database.commit, database.rollback
-        database.execute_sql, database.commit, database.rollback = self._on_execute, self._on_commit, self._on_rollback
+        self._execute, self._commit, self._rollback = (
+            database.execute_sql,
+            database.commit,
+            database.rollback,
+        )
+        database.execute_sql, database.commit, database.rollback = (
+            self._on_execute,
+            self._on_commit,
+            self._on_rollback,
+        )
 
     def after(self, callback: Callable[[], None]) -> None:
         """Call this after every commit that may have written, in the thread that committed."""
         self._add(self._after, callback)
 
     def before(self, callback: Callable[[], None]) -> None:
-        """Call this before every commit of a transaction that may have written, within it; single statements get one."""
+        """Call this before every commit of a transaction that may have written, within it;
+        single statements get one.
+        """
         self._add(self._before, callback)
 
     def ddl(self, callback: Callable[[str], None]) -> None:
-        """Call this with every ALTER, DROP or RENAME before it runs, on the connection that runs it."""
+        """Call this with every ALTER, DROP or RENAME before it runs,
+        on the connection that runs it.
+        """
         self._add(self._ddl, callback)
 
     def _add(self, where: list[weakref.WeakMethod[Any]], callback: Callable[..., None]) -> None:
@@ -124,7 +152,9 @@ class Commits:
 
     @property
     def ended(self) -> int:
-        """How many transactions of this thread have ended; those ended past this object are not counted."""
+        """How many transactions of this thread have ended;
+        those ended past this object are not counted.
+        """
         ended: int = getattr(self._mine, "ended", 0)
         return ended
 
@@ -135,9 +165,12 @@ class Commits:
             try:
                 callback()
             except Exception:
-                if not in_transaction(self._alive()):  # the database gave the transaction up: there is nothing to commit
+                # The database gave the transaction up: there is nothing to commit.
+                if not in_transaction(self._alive()):
                     raise
-                _log.warning("Words could not be written with their rows; they follow.", exc_info=True)
+                _log.warning(
+                    "Words could not be written with their rows; they follow.", exc_info=True
+                )
 
     def _tell(self) -> None:
         self._wrote = False
@@ -148,7 +181,8 @@ class Commits:
             for callback in self._living(self._after):
                 try:
                     callback()
-                except Exception:  # noqa: BLE001 - what was written is committed, and must not look as if it were not
+                except Exception:  # noqa: BLE001
+                    # What was written is committed, and must not look as if it were not.
                     _log.warning("Changes could not be worked off; they wait.", exc_info=True)
         finally:
             self._mine.telling = False
@@ -182,19 +216,29 @@ def _first_word(sql: str) -> str:
 
 
 def kept(database: Any, cursor: Any) -> Any:
-    """The cursor with what its statement gave, kept: on SQLite it would be lost to the statements that follow."""
-    return Kept(cursor) if isinstance(database, peewee.SqliteDatabase) and not isinstance(cursor, Kept) else cursor
+    """The cursor with what its statement gave, kept:
+    on SQLite it would be lost to the statements that follow.
+    """
+    return (
+        Kept(cursor)
+        if isinstance(database, peewee.SqliteDatabase) and not isinstance(cursor, Kept)
+        else cursor
+    )
 
 
 class Kept:
-    """A cursor of a finished SQLite statement: its rows, and what APSW tells of its connection only."""
+    """A cursor of a finished SQLite statement: its rows,
+    and what APSW tells of its connection only.
+    """
 
     def __init__(self, cursor: Any) -> None:
         self._cursor = cursor
         connection = cursor.connection
         self.description = _description(cursor)
         self._rows = iter(cursor.fetchall())
-        self.connection = Numbers(connection) if hasattr(connection, "last_insert_rowid") else connection
+        self.connection = (
+            Numbers(connection) if hasattr(connection, "last_insert_rowid") else connection
+        )
 
     def fetchone(self) -> Any:
         """The next row; None if there is none."""

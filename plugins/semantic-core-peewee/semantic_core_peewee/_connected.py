@@ -1,4 +1,6 @@
-"""This thread's connection of a Peewee database: opened where there is none, and then closed again."""
+"""This thread's connection of a Peewee database: opened where there is none,
+and then closed again.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from semantic_core_peewee._peewee_tables import is_private
 def connected(database: Any) -> Iterator[None]:
     """A block in which this thread has a connection. It is left as it was found: open, or closed.
 
-    Two things stay open: a database in memory, which would be gone, and a transaction that was begun meanwhile.
+    Two things stay open: a database in memory, which would be gone, and a transaction that was
+    begun meanwhile.
     """
     if not database.is_closed():
         yield
@@ -24,7 +27,8 @@ def connected(database: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        # A generator that nobody used up may end in another thread, whose connection is none of its business.
+        # A generator that nobody used up may end in another thread, whose connection is none of its
+        # business.
         still_there = database._state.conn is opened
         if still_there and not in_transaction(database) and not is_private(database):
             database.close()

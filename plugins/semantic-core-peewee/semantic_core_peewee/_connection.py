@@ -1,4 +1,7 @@
-"""One connection to the file: how it is opened and what it may do. APSW brings the SQLite library and its own FTS5."""
+"""One connection to the file: how it is opened and what it may do.
+
+APSW brings the SQLite library and its own FTS5.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +33,19 @@ READER_CACHE = 16
 WAL_LIMIT = 64 * 1024 * 1024
 """Bytes the write-ahead log is cut back to after a checkpoint."""
 CHECKPOINT = 4_000
-"""Pages in the log from which on they are moved into the file: about WAL_LIMIT. Pages that change in every transaction are
-then moved once in many; a large ingest is a quarter faster than with SQLite's usual 1,000."""
-_SYNCHRONOUS: dict[Durability, str] = {"full": "pragma synchronous = full", "normal": "pragma synchronous = normal"}
+"""Pages in the log from which on they are moved into the file: about WAL_LIMIT. Pages that change
+in every transaction are then moved once in many; a large ingest is a quarter faster than with
+SQLite's usual 1,000."""
+_SYNCHRONOUS: dict[Durability, str] = {
+    "full": "pragma synchronous = full",
+    "normal": "pragma synchronous = normal",
+}
 
 
 @attrs.frozen
 class Target:
-    """What to connect to, and how. path: absolute. busy_timeout: seconds. identity: of the only file that will do.
+    """What to connect to, and how. path: absolute. busy_timeout: seconds.
+    identity: of the only file that will do.
 
     wrap: put around every connection.
     """
@@ -50,15 +58,21 @@ class Target:
 
 
 def check_library() -> None:
-    """Raise StoreUnavailable if the SQLite library at hand is too old to be trusted with several writers."""
+    """Raise StoreUnavailable if the SQLite library at hand is too old to be trusted with
+    several writers.
+    """
     version = apsw.sqlite_lib_version()
     if tuple(map(int, version.split("."))) < OLDEST_SQLITE:
         wanted = ".".join(map(str, OLDEST_SQLITE))
-        raise StoreUnavailable(f"wanted SQLite {wanted} or newer, got {version}.", hint="pip install --upgrade apsw")
+        raise StoreUnavailable(
+            f"wanted SQLite {wanted} or newer, got {version}.", hint="pip install --upgrade apsw"
+        )
 
 
 class Connection:
-    """An APSW connection with its claim on the file. raw: for statements; reads of one thread, or the one writer."""
+    """An APSW connection with its claim on the file. raw: for statements; reads of one thread,
+    or the one writer.
+    """
 
     def __init__(self, target: Target, *, writer: bool) -> None:
         """Open an existing file. Raises StoreError."""
@@ -84,7 +98,9 @@ class Connection:
             raise
 
     def check_place(self) -> None:
-        """Raise StoreMisuse if the path leads to another file by now: what is written would be lost, what is read is old."""
+        """Raise StoreMisuse if the path leads to another file by now: what is written would be
+        lost, what is read is old.
+        """
         self._check_identity(_guard.identity(self.path))
 
     def _check_identity(self, wanted: _guard.Identity | None) -> None:
@@ -100,7 +116,8 @@ class Connection:
         claim, self._claim = self._claim, None
         try:
             if raw is not None:
-                with suppress(apsw.Error):  # of a disk that fails: what was committed is safe, and the rest is undone
+                # Of a disk that fails: what was committed is safe, and the rest is undone.
+                with suppress(apsw.Error):
                     raw.close(True)
         finally:
             _guard.release(claim)
@@ -110,10 +127,11 @@ class Connection:
             self.close()
 
     def abandon(self) -> None:
-        """In a forked child: close the copy of what was open in the parent, so that SQLite counts its locks no more.
+        """In a forked child: close the copy of what was open in the parent,
+        so that SQLite counts its locks no more.
 
-        The log stays: it is the parent's. A connection another thread of the parent was using can never be closed here;
-        its file is refused in this process from now on.
+        The log stays: it is the parent's. A connection another thread of the parent was using can
+        never be closed here; its file is refused in this process from now on.
         """
         raw, self.raw = self.raw, None
         try:
@@ -125,13 +143,18 @@ class Connection:
 
 
 def _opened_raw(path: str) -> Any:
-    """An APSW connection to an existing file; where nobody can write, one that needs neither locks nor files beside it."""
+    """An APSW connection to an existing file; where nobody can write,
+    one that needs neither locks nor files beside it.
+    """
     if not is_read_only(path):
         return apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
     with suppress(OSError):
         if os.path.getsize(f"{path}-wal"):
             raise StoreReadOnly(
-                f"The store {path!r} is on a read-only file system, with a write-ahead log that was never emptied.",
+                (
+                    f"The store {path!r} is on a read-only file system, with a write-ahead log "
+                    "that was never emptied."
+                ),
                 hint="Close the store where it can be written, or make the copy with backup().",
             )
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
@@ -157,7 +180,8 @@ def _configure(raw: Any, target: Target, writer: bool) -> None:
     raw.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
     raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
     raw.execute(f"pragma cache_size = {-1024 * (WRITER_CACHE if writer else READER_CACHE)}")
-    raw.execute("pragma temp_store = memory")  # no copy of a text is left behind in a temporary file
+    # No copy of a text is left behind in a temporary file.
+    raw.execute("pragma temp_store = memory")
     raw.execute(_SYNCHRONOUS[target.durability])
     raw.execute("pragma secure_delete = on")
     raw.execute(f"pragma journal_size_limit = {WAL_LIMIT}")

@@ -25,17 +25,24 @@ from semantic_core.errors import (
 )
 
 SQLITE_ERRORS = (apsw.Error, peewee.PeeweeException, UnicodeError, OverflowError)
-"""What may come out of SQLite: its own codes, and text or numbers that Python and SQLite cannot hand to each other."""
+"""What may come out of SQLite: its own codes, and text or numbers that Python and SQLite cannot
+hand to each other.
+"""
 
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What Python says of a row that holds what was never stored: NULL where a text was, JSON that ends too early."""
+"""What Python says of a row that holds what was never stored: NULL where a text was,
+JSON that ends too early.
+"""
 
 _ERRNO = "system errno "
 _NO_SPACE = {str(errno.ENOSPC), str(errno.EDQUOT), str(errno.EFBIG)}
 _DB_MOVED = apsw.SQLITE_READONLY_DBMOVED
 _DELETED = apsw.SQLITE_IOERR_DELETE_NOENT
 
-_DOCTOR = "Run `semantic-core doctor`; restore a backup if it finds damage. Nothing was deleted or rebuilt."
+_DOCTOR = (
+    "Run `semantic-core doctor`; restore a backup if it finds damage. Nothing "
+    "was deleted or rebuilt."
+)
 _FREE = "Free some space and try again; searching still works."
 _RIGHTS = "Give this user the right to write the file and its folder, or use a copy."
 
@@ -47,12 +54,24 @@ _KINDS: Mapping[int, Kind] = {
     apsw.SQLITE_FULL: (StoreFull, "there is no space left", _FREE),
     apsw.SQLITE_READONLY: (StoreReadOnly, "it cannot be written", _RIGHTS),
     apsw.SQLITE_PERM: (StoreReadOnly, "it may not be written", _RIGHTS),
-    apsw.SQLITE_CANTOPEN: (StoreUnavailable, "it cannot be opened", "Check the path, its rights, and the open-file limit."),
-    apsw.SQLITE_IOERR: (StoreUnavailable, "reading or writing it failed", "Check the disk and its connection."),
+    apsw.SQLITE_CANTOPEN: (
+        StoreUnavailable,
+        "it cannot be opened",
+        "Check the path, its rights, and the open-file limit.",
+    ),
+    apsw.SQLITE_IOERR: (
+        StoreUnavailable,
+        "reading or writing it failed",
+        "Check the disk and its connection.",
+    ),
     apsw.SQLITE_NOTADB: (StoreForeign, "it is not an SQLite database", "Choose another path."),
     apsw.SQLITE_CORRUPT: (StoreCorrupt, "its content contradicts itself", _DOCTOR),
     apsw.SQLITE_CONSTRAINT: (StoreCorrupt, "its tables contradict each other", _DOCTOR),
-    apsw.SQLITE_TOOBIG: (TextInvalid, "a text is too long for it", "Cut the document into several."),
+    apsw.SQLITE_TOOBIG: (
+        TextInvalid,
+        "a text is too long for it",
+        "Cut the document into several.",
+    ),
     apsw.SQLITE_MISUSE: (StoreMisuse, "it was used after being closed", "Open it again."),
     apsw.SQLITE_NOMEM: (StoreError, "there was not enough memory", "Try again with less at once."),
     apsw.SQLITE_INTERRUPT: (StoreError, "the operation was interrupted", "Try again."),
@@ -60,12 +79,24 @@ _KINDS: Mapping[int, Kind] = {
 """Primary result code: our class, what is the matter, what to do."""
 
 _CLASSES: Mapping[type[Exception], Kind] = {
-    apsw.ThreadingViolationError: (StoreMisuse, "a connection was used by two threads at once", "Use one store object."),
+    apsw.ThreadingViolationError: (
+        StoreMisuse,
+        "a connection was used by two threads at once",
+        "Use one store object.",
+    ),
     apsw.ConnectionClosedError: (StoreMisuse, "it was used after being closed", "Open it again."),
     apsw.CursorClosedError: (StoreMisuse, "it was used after being closed", "Open it again."),
-    apsw.ForkingViolationError: (StoreMisuse, "a connection crossed a fork", "Use the store object again in the child."),
+    apsw.ForkingViolationError: (
+        StoreMisuse,
+        "a connection crossed a fork",
+        "Use the store object again in the child.",
+    ),
     UnicodeDecodeError: (StoreCorrupt, "it holds bytes that are no text", _DOCTOR),
-    UnicodeEncodeError: (InputError, "a text holds a lone surrogate", "Decode the source with errors='replace'."),
+    UnicodeEncodeError: (
+        InputError,
+        "a text holds a lone surrogate",
+        "Decode the source with errors='replace'.",
+    ),
     OverflowError: (InputError, "a number does not fit into 64 bits", "Use a smaller one."),
 }
 """Errors that carry no result code."""
@@ -91,7 +122,9 @@ def result_code(error: BaseException) -> int:
 
 
 def is_suspect(error: BaseException) -> bool:
-    """Whether the connection that raised it must be closed: what it says afterwards cannot be trusted."""
+    """Whether the connection that raised it must be closed:
+    what it says afterwards cannot be trusted.
+    """
     return result_code(error) in _SUSPECT or _misses_what_is_ours(error)
 
 
@@ -101,12 +134,16 @@ def is_damage(error: BaseException) -> bool:
 
 
 def _misses_what_is_ours(error: BaseException) -> bool:
-    """Whether a statement found a table or column missing: all are ours, so it is the file that does not say so any more."""
+    """Whether a statement found a table or column missing: all are ours, so it is the file that
+    does not say so any more.
+    """
     return result_code(error) == apsw.SQLITE_ERROR and str(origin(error)).startswith(_MISSING)
 
 
 def remember_errno(error: BaseException, raw: Any) -> None:
-    """Note why the operating system refused, while the connection still knows: a full disk may come as an I/O error."""
+    """Note why the operating system refused, while the connection still knows:
+    a full disk may come as an I/O error.
+    """
     if result_code(error) == apsw.SQLITE_IOERR:
         origin(error).add_note(f"{_ERRNO}{raw.system_errno}")
 
@@ -123,7 +160,9 @@ def noting_errno(raw: Any) -> Iterator[None]:
 
 def damaged(error: BaseException) -> StoreCorrupt:
     """Our error for one of UNREADABLE; raise it ``from`` that one."""
-    return StoreCorrupt(f"A row holds what was never stored there ({type(error).__name__}).", hint=_DOCTOR)
+    return StoreCorrupt(
+        f"A row holds what was never stored there ({type(error).__name__}).", hint=_DOCTOR
+    )
 
 
 def altered(what: str) -> StoreCorrupt:
@@ -135,15 +174,25 @@ def translate(error: BaseException, path: str) -> SemanticCoreError:
     """Our error for one of SQLITE_ERRORS; raise it ``from`` that one."""
     cause = origin(error)
     code = result_code(cause)
-    noted = {note.removeprefix(_ERRNO) for note in getattr(cause, "__notes__", ()) if note.startswith(_ERRNO)}
+    noted = {
+        note.removeprefix(_ERRNO)
+        for note in getattr(cause, "__notes__", ())
+        if note.startswith(_ERRNO)
+    }
     if _misses_what_is_ours(cause):
         code = apsw.SQLITE_CORRUPT
     if code == apsw.SQLITE_IOERR and noted & _NO_SPACE:
         code = apsw.SQLITE_FULL
     if getattr(cause, "extendedresult", 0) in (_DB_MOVED, _DELETED):
-        made: Kind = (StoreMisuse, "it was moved, removed or replaced while open", "Close this store and open it again.")
+        made: Kind = (
+            StoreMisuse,
+            "it was moved, removed or replaced while open",
+            "Close this store and open it again.",
+        )
     else:
-        by_class = next((kind for known, kind in _CLASSES.items() if isinstance(cause, known)), None)
+        by_class = next(
+            (kind for known, kind in _CLASSES.items() if isinstance(cause, known)), None
+        )
         made = by_class or _KINDS.get(code) or (StoreError, "SQLite refused", "Please report this.")
     raised, matter, hint = made
     return raised(f"The store {path!r}: {matter} ({type(cause).__name__}: {cause}).", hint=hint)

@@ -1,4 +1,6 @@
-"""Scopes of few documents, found without looking at all of them; and scopes that are asked again, remembered."""
+"""Scopes of few documents, found without looking at all of them;
+and scopes that are asked again, remembered.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,13 @@ MOST_REMEMBERED = 4
 
 
 WORTH_KNOWING = 4
-"""Times a scope is asked for in one state before its chunks are listed, which takes a few times as long as a search."""
+"""Times a scope is asked for in one state before its chunks are listed,
+which takes a few times as long as a search.
+"""
 _GAPS = 64
-"""Gaps between the numbers of chunks, on average, up to which a table of all numbers is worth its memory."""
+"""Gaps between the numbers of chunks, on average,
+up to which a table of all numbers is worth its memory.
+"""
 
 
 class Known:
@@ -47,37 +53,50 @@ class Known:
 
     def holds(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
         """Which of these are among them."""
-        return among(self.chunks, numbers) if self._table is None else self._table.take(numbers, mode="clip")
+        return (
+            among(self.chunks, numbers)
+            if self._table is None
+            else self._table.take(numbers, mode="clip")
+        )
 
 
 def among(ascending: NDArray[np.int64], numbers: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which of these numbers are among those that ascend; `np.isin` cannot know that they do, and takes longer."""
+    """Which of these numbers are among those that ascend; `np.isin` cannot know that they do,
+    and takes longer.
+    """
     if not len(ascending):
         return np.zeros(len(numbers), dtype=bool)
-    held: NDArray[np.bool_] = ascending.take(np.searchsorted(ascending, numbers), mode="clip") == numbers
+    held: NDArray[np.bool_] = (
+        ascending.take(np.searchsorted(ascending, numbers), mode="clip") == numbers
+    )
     return held
 
 
 class KnownScopes:
-    """The chunks in scopes that are asked again and again while nothing changes; safe to share between threads."""
+    """The chunks in scopes that are asked again and again while nothing changes;
+    safe to share between threads.
+    """
 
     def __init__(self) -> None:
         self._known: dict[Any, int | Known] = {}
 
     def chunks(self, view: View, clause: Clause) -> Known | None:
-        """The rows of `chunk` in scope, ascending; None while this state has seldom been asked for them."""
+        """The rows of `chunk` in scope, ascending;
+        None while this state has seldom been asked for them.
+        """
         key = (view.generation, current_state(view), clause.sql, clause.values)
         found = self._known.get(key, 0)
         if isinstance(found, int):
             found = self._listed(view, clause) if found + 1 >= WORTH_KNOWING else found + 1
-        # Put anew rather than changed, so no lock is needed: what another thread adds meanwhile is asked for once more.
+        # Put anew rather than changed, so no lock is needed: what another thread adds meanwhile is
+        # asked for once more.
         others = {other: held for other, held in self._known.items() if other != key}
         self._known = dict([*others.items(), (key, found)][-MOST_REMEMBERED:])
         return None if isinstance(found, int) else found
 
     def _listed(self, view: View, clause: Clause) -> Known:
-        sql = f"""select group_concat(c.id) from document as d cross join chunk as c indexed by chunk_place
-            where c.document = d.id and {clause.sql}"""  # noqa: S608 - question marks only
+        sql = f"""select group_concat(c.id) from document as d
+            cross join chunk as c indexed by chunk_place where c.document = d.id and {clause.sql}"""  # noqa: S608 - question marks only
         return Known(np.sort(numbers(view.raw.execute(sql, clause.values).get)))
 
 

@@ -1,4 +1,6 @@
-"""What a file lies on: the kind of its file system, whether others see it over a network, whether anyone can write it."""
+"""What a file lies on: the kind of its file system, whether others see it over a network,
+whether anyone can write it.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +10,48 @@ from contextlib import suppress
 from pathlib import Path
 
 _SHARED = (
-    *("9p", "afs", "beegfs", "ceph", "cephfs", "cifs", "davfs", "davfs2", "drvfs", "gcsfuse", "glusterfs", "goofys", "gpfs"),
-    *("grpcfuse", "juicefs", "lustre", "moosefs", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "prl_fs", "pvfs2", "rclone"),
+    *(
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cephfs",
+        "cifs",
+        "davfs",
+        "davfs2",
+        "drvfs",
+        "gcsfuse",
+        "glusterfs",
+        "goofys",
+        "gpfs",
+    ),
+    *(
+        "grpcfuse",
+        "juicefs",
+        "lustre",
+        "moosefs",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "ocfs2",
+        "orangefs",
+        "prl_fs",
+        "pvfs2",
+        "rclone",
+    ),
     *("s3fs", "smb3", "smbfs", "smbnetfs", "sshfs", "vboxsf", "vmhgfs", "vmhgfs-fuse"),
 )
 NETWORKED = frozenset([*_SHARED, *(f"fuse.{name}" for name in _SHARED)])
-"""Kinds whose files another machine may reach as well, as Linux names them: their locks and shared memory are not to be
-relied on."""
+"""Kinds whose files another machine may reach as well, as Linux names them: their locks and shared
+memory are not to be relied on."""
 _TABLE = Path("/proc/self/mountinfo")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 def kind_of(path: str, table: str | None = None) -> str:
-    """The kind of file system a path is on, such as "ext4"; "" where the system does not tell. table: as Linux has it."""
+    """The kind of file system a path is on, such as "ext4"; "" where the system does not tell.
+    table: as Linux has it.
+    """
     if table is None:
         try:
             table = _TABLE.read_text(encoding="utf-8", errors="surrogateescape")

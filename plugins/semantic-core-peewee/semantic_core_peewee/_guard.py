@@ -1,9 +1,10 @@
 """One file, one SQLite library per process.
 
-POSIX locks belong to the process, not to the handle: when a second SQLite library (the one in Python's ``sqlite3``) closes
-the same file, the locks this one holds are gone, another process writes into the middle of an open transaction, and rows
-vanish without an error. So the second library is refused while a store is open, and a store is refused while a second
-library has the file open, as far as that can be seen (``/proc`` on Linux).
+POSIX locks belong to the process, not to the handle: when a second SQLite library (the one in
+Python's ``sqlite3``) closes the same file, the locks this one holds are gone, another process
+writes into the middle of an open transaction, and rows vanish without an error. So the second
+library is refused while a store is open, and a store is refused while a second library has the file
+open, as far as that can be seen (``/proc`` on Linux).
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ Identity = tuple[int, int]
 _ours: Counter[Identity] = Counter()
 _inherited: set[Identity] = set()
 _given_up: set[Identity] = set()
-_lock = threading.RLock()  # garbage collection may close a connection of ours while another is being claimed
+# Garbage collection may close a connection of ours while another is being claimed.
+_lock = threading.RLock()
 _watching = False
 
 
@@ -38,24 +40,37 @@ def identity(path: str) -> Identity | None:
 
 
 def claim(path: str) -> Identity | None:
-    """Count one more connection of ours to an existing file; give it back with `release`. Raises StoreMisuse."""
+    """Count one more connection of ours to an existing file; give it back with `release`.
+
+    Raises StoreMisuse.
+    """
     global _watching
     this = identity(path)
     if this is None:
         return None
     if this in _given_up:
         raise StoreMisuse(
-            f"{path!r} was in use by another thread when this process was forked off, so its locks cannot be trusted here.",
+            (
+                f"{path!r} was in use by another thread when this process was forked off, so its "
+                "locks cannot be trusted here."
+            ),
             hint="Fork while no other thread uses the store, or start processes anew (spawn).",
         )
     with _lock:
         if not _watching:
-            sys.addaudithook(_refuse_second_library)  # stays for the life of the process: hooks cannot be taken off
+            # Stays for the life of the process: hooks cannot be taken off.
+            sys.addaudithook(_refuse_second_library)
             _watching = True
         if not _ours[this] and this not in _inherited and _is_open_elsewhere(this):
             raise StoreMisuse(
-                f"{path!r} is already open in this process, by another SQLite library or a plain open().",
-                hint="Close it there first. Two libraries on one file destroy each other's locks and lose rows.",
+                (
+                    f"{path!r} is already open in this process, by another SQLite "
+                    "library or a plain open()."
+                ),
+                hint=(
+                    "Close it there first. Two libraries on one file destroy each "
+                    "other's locks and lose rows."
+                ),
             )
         _ours[this] += 1
     return this
@@ -69,7 +84,9 @@ def release(this: Identity | None) -> None:
 
 
 def forget() -> None:
-    """In a forked child: the descriptors are the parent's, and so are its locks; nothing is ours yet."""
+    """In a forked child: the descriptors are the parent's, and so are its locks;
+    nothing is ours yet.
+    """
     global _lock
     _lock = threading.RLock()
     _inherited.update(this for this, count in _ours.items() if count)
@@ -77,7 +94,9 @@ def forget() -> None:
 
 
 def give_up(this: Identity | None) -> None:
-    """In a forked child: refuse this file from now on, because the parent's locks on it are counted here for ever."""
+    """In a forked child: refuse this file from now on,
+    because the parent's locks on it are counted here for ever.
+    """
     if this is not None:
         _given_up.add(this)
 
@@ -89,11 +108,16 @@ def _refuse_second_library(event: str, arguments: tuple[object, ...]) -> None:
         spelled = os.fsdecode(arguments[0])  # type: ignore[arg-type]
     except TypeError:
         return
-    spellings = [spelled, unquote(urlsplit(spelled).path)] if spelled.startswith("file:") else [spelled]
+    spellings = (
+        [spelled, unquote(urlsplit(spelled).path)] if spelled.startswith("file:") else [spelled]
+    )
     for path in spellings:
         if _ours.get(identity(path), 0):  # type: ignore[arg-type]
             raise StoreMisuse(
-                f"{path!r} is open as a Semantic Core store in this process, so sqlite3 must not open it.",
+                (
+                    f"{path!r} is open as a Semantic Core store in this process, so "
+                    "sqlite3 must not open it."
+                ),
                 hint="Use the store, its backup() to get a copy, or another process.",
             )
 

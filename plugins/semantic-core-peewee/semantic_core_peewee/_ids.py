@@ -1,6 +1,7 @@
 """From rows of the file to the ids the product speaks, and back.
 
-A number is never given twice, and a document never changes its address: what was read of either stays true.
+A number is never given twice, and a document never changes its address: what was read of either
+stays true.
 """
 
 from __future__ import annotations
@@ -17,15 +18,18 @@ MOST_REFS = 20_000
 """Addresses of documents a store remembers: a few hundred bytes each."""
 
 _ROWS = "chunks"
-_REFS = """select d.id, d.collection, d.key, d.tenant from json_each(?) as j cross join document as d
-    where d.id = j.value"""
-_PLACES = """select c.id, c.document, c.position from json_each(?) as j cross join chunk as c indexed by chunk_owner
-    where c.id = j.value"""
-_NUMBERS = """select j.key, c.id from json_each(?) as j cross join document as d cross join chunk as c
-    where d.generation = ? and d.tenant = j.value ->> 0 and d.collection = j.value ->> 1 and d.key = j.value ->> 2
+_REFS = """select d.id, d.collection, d.key, d.tenant from json_each(?) as j
+    cross join document as d where d.id = j.value"""
+_PLACES = """select c.id, c.document, c.position from json_each(?) as j
+    cross join chunk as c indexed by chunk_owner where c.id = j.value"""
+_NUMBERS = """select j.key, c.id from json_each(?) as j cross join document as d
+    cross join chunk as c where d.generation = ? and d.tenant = j.value ->> 0
+    and d.collection = j.value ->> 1 and d.key = j.value ->> 2
     and c.document = d.id and c.position = j.value ->> 3"""
 _CHUNK = "cross join chunk as c where c.id = j.value"
-_CHUNK_AND_DOCUMENT = "cross join chunk as c cross join document as d where c.id = j.value and d.id = c.document"
+_CHUNK_AND_DOCUMENT = (
+    "cross join chunk as c cross join document as d where c.id = j.value and d.id = c.document"
+)
 
 
 def chunk_ids(view: View, chunks: Collection[int]) -> dict[int, ChunkId]:
@@ -36,7 +40,11 @@ def chunk_ids(view: View, chunks: Collection[int]) -> dict[int, ChunkId]:
 def ids_of(view: View, rows: Collection[tuple[int, int, int]]) -> dict[int, ChunkId]:
     """The ids of chunks, given as (row of `chunk`, row of `document`, position)."""
     refs = _refs(view, {document for _, document, _ in rows})
-    ids = {row: ChunkId(refs[document], position) for row, document, position in rows if document in refs}
+    ids = {
+        row: ChunkId(refs[document], position)
+        for row, document, position in rows
+        if document in refs
+    }
     view.kept.setdefault(_ROWS, {}).update(zip(ids.values(), ids, strict=True))
     return ids
 
@@ -59,21 +67,32 @@ def _made(rows: Iterable[tuple[int, str, str, str]]) -> dict[int, Ref]:
     return {document: Ref(collection, key, tenant) for document, collection, key, tenant in rows}
 
 
-def best_first(source: str, ids: Mapping[int, ChunkId], scores: Mapping[int, float], limit: int) -> Ranking:
+def best_first(
+    source: str, ids: Mapping[int, ChunkId], scores: Mapping[int, float], limit: int
+) -> Ranking:
     """The best `limit` of them; equal scores in order of ChunkId."""
     best = sorted(ids, key=lambda chunk: (-scores[chunk], ids[chunk]))[:limit]
-    return Ranking(source, tuple(ids[chunk] for chunk in best), tuple(scores[chunk] for chunk in best))
+    return Ranking(
+        source, tuple(ids[chunk] for chunk in best), tuple(scores[chunk] for chunk in best)
+    )
 
 
-def rows_of(view: View, ids: Sequence[ChunkId], columns: str, *, of_document: bool = True) -> Iterator[tuple[Any, ...]]:
-    """(place in `ids`, *columns of chunk c, and of document d) of those that are there, in any order; one query for all."""
+def rows_of(
+    view: View, ids: Sequence[ChunkId], columns: str, *, of_document: bool = True
+) -> Iterator[tuple[Any, ...]]:
+    """(place in `ids`, *columns of chunk c, and of document d) of those that are there, in any
+    order; one query for all.
+    """
     numbers = numbers_of(view, ids)
     places: dict[int, list[int]] = {}
     for place, id in enumerate(ids):
         if id in numbers:
             places.setdefault(numbers[id], []).append(place)
     found = view.raw.execute(
-        f"select c.id, {columns} from json_each(?) as j {_CHUNK_AND_DOCUMENT if of_document else _CHUNK}",  # noqa: S608 - ours
+        (
+            f"select c.id, {columns} from json_each(?) as j "  # noqa: S608 - ours
+            f"{_CHUNK_AND_DOCUMENT if of_document else _CHUNK}"
+        ),
         (json.dumps(list(places)),),
     )
     return ((place, *row) for number, *row in found for place in places[number])

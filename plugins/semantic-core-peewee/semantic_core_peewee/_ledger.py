@@ -1,6 +1,9 @@
-"""The ledger of batch jobs: opened with what they hold, noted, settled page by page, closed once. See `BatchQueue`.
+"""The ledger of batch jobs: opened with what they hold, noted, settled page by page, closed once.
 
-Every change of a job asks for the status it starts from, in the statement that makes it: of two who do the same, one does.
+See `BatchQueue`.
+
+Every change of a job asks for the status it starts from, in the statement that makes it: of two who
+do the same, one does.
 """
 
 from __future__ import annotations
@@ -23,34 +26,42 @@ _OPEN = f"status in ({', '.join(f'{status!r}' for status in OPEN)})"
 _ADD = f"""insert into batch_job ({_COLUMNS}, generation, most)
     values ({", ".join(f":{name}" for name in _FIELDS)}, :generation, :most) returning number"""  # noqa: S608 - ours
 _FIND = f"select {_COLUMNS} from batch_job where id = ?"  # noqa: S608 - our own columns
+# Our own columns.
 _LIST = f"""select {_COLUMNS} from batch_job where {{part}}
     and (:statuses is null or status in (select value from json_each(:statuses)))
-    and (:cleaned is null or cleaned = :cleaned) order by number desc limit :limit"""  # noqa: S608 - our own columns
-_LIST_ALL, _LIST_OPEN, _LIST_UNCLEAN = (_LIST.format(part=part) for part in ("1", _OPEN, "not cleaned"))
+    and (:cleaned is null or cleaned = :cleaned) order by number desc limit :limit"""  # noqa: S608
+_LIST_ALL, _LIST_OPEN, _LIST_UNCLEAN = (
+    _LIST.format(part=part) for part in ("1", _OPEN, "not cleaned")
+)
 _LEASE = """update batch_job set owner = :owner, leased_until = :until, updated_at = :now
     where id = :id and status = 'CREATED' and (owner in ('', :owner) or leased_until <= :now)"""
 _NOTE = f"""update batch_job set
-    status = case when :status is null or (:status = 'SUBMITTED' and status = 'PROCESSING') then status else :status end,
-    submitted_at = case when :status is not null and submitted_at = 0 then :now else submitted_at end,
-    provider_job = coalesce(:provider_job, provider_job), tokens = coalesce(:tokens, tokens),
+    status = case when :status is null or (:status = 'SUBMITTED' and status = 'PROCESSING')
+    then status else :status end,
+    submitted_at = case when :status is not null and submitted_at = 0 then :now else submitted_at
+    end, provider_job = coalesce(:provider_job, provider_job), tokens = coalesce(:tokens, tokens),
     tries = coalesce(:tries, tries), error = coalesce(:error, error),
-    answered_at = coalesce(:answered_at, answered_at), cancelled_at = coalesce(:cancelled_at, cancelled_at),
+    answered_at = coalesce(:answered_at, answered_at),
+    cancelled_at = coalesce(:cancelled_at, cancelled_at),
     leased_until = coalesce(:leased_until, leased_until), updated_at = :now
     where id = :id and {_OPEN} and (:provider_job is null or provider_job in ('', :provider_job))"""  # noqa: S608 - ours
-_CLOSE = f"""update batch_job set status = :status, error = :error, ended_at = :now, updated_at = :now,
-    cleaned = provider_job = '' where id = :id and {_OPEN} and (:status = 'FAILED' or provider_job <> '')
-    returning number, sent"""  # noqa: S608 - our own statuses
-_HELD = """select k.fingerprint, k.account, k.characters from json_each(?) as j cross join claim as k
-    where k.generation = ? and k.fingerprint = j.value and k.holder = ?"""
+_CLOSE = f"""update batch_job set status = :status, error = :error, ended_at = :now,
+    updated_at = :now, cleaned = provider_job = '' where id = :id and {_OPEN}
+    and (:status = 'FAILED' or provider_job <> '') returning number, sent"""  # noqa: S608 - our own statuses
+_HELD = """select k.fingerprint, k.account, k.characters from json_each(?) as j
+    cross join claim as k where k.generation = ? and k.fingerprint = j.value and k.holder = ?"""
 _LET_GO = "delete from claim where generation = ? and fingerprint = ?"
 _MEND = "delete from trouble where generation = ? and fingerprint = ?"
-_GIVE_UP = """insert into trouble (generation, fingerprint, job, attempts, failed, error) values (?, ?, ?, 1, 1, ?)
+_GIVE_UP = """insert into trouble (generation, fingerprint, job, attempts, failed, error)
+    values (?, ?, ?, 1, 1, ?)
     on conflict do update set job = excluded.job, failed = 1, error = excluded.error"""
 _REMAINING = """insert into trouble (generation, fingerprint, job, attempts, most, failed, error)
-    select k.generation, k.fingerprint, :id, 1, null, :fail or :attempts <= 1, :error from claim as k where k.holder =
-    :holder on conflict do update set job = excluded.job, error = excluded.error, attempts = attempts + 1,
-    most = case when :halve and attempts + 1 >= 2 and :sent > 1 then :most else most end,
-    failed = case when :fail then 1 when :halve then attempts + 1 >= 2 and :sent = 1 else attempts + 1 >= :attempts end"""
+    select k.generation, k.fingerprint, :id, 1, null, :fail or :attempts <= 1, :error
+    from claim as k where k.holder =
+    :holder on conflict do update set job = excluded.job, error = excluded.error,
+    attempts = attempts + 1, most = case when :halve and attempts + 1 >= 2 and :sent > 1 then :most
+    else most end, failed = case when :fail then 1 when :halve then attempts + 1 >= 2 and :sent = 1
+    else attempts + 1 >= :attempts end"""
 
 
 def open_job(view: View, job: BatchJob, limit: int, without: Collection[str]) -> BatchJob | None:
@@ -72,7 +83,9 @@ def open_job(view: View, job: BatchJob, limit: int, without: Collection[str]) ->
 
 def extend_job(view: View, id: str, limit: int, without: Collection[str]) -> BatchJob | None:
     """The job with more than it held; None if there is no more for it."""
-    row = view.raw.execute("select number, most, sent from batch_job where id = ? and status = 'CREATED'", (id,)).fetchone()
+    row = view.raw.execute(
+        "select number, most, sent from batch_job where id = ? and status = 'CREATED'", (id,)
+    ).fetchone()
     if row is None:
         return None
     holder, most, held = row
@@ -83,7 +96,8 @@ def extend_job(view: View, id: str, limit: int, without: Collection[str]) -> Bat
 
 def _grown(view: View, id: str, sent: int, characters: int) -> BatchJob | None:
     view.raw.execute(
-        "update batch_job set sent = sent + ?, characters = characters + ? where id = ?", (sent, characters, id)
+        "update batch_job set sent = sent + ?, characters = characters + ? where id = ?",
+        (sent, characters, id),
     )
     return job_of(view, id)
 
@@ -99,11 +113,18 @@ def _job(row: Sequence[Any]) -> BatchJob:
     return BatchJob(**{**fields, "cleaned": bool(fields["cleaned"])})
 
 
-def jobs(view: View, statuses: Collection[JobStatus] | None, limit: int, cleaned: bool | None) -> list[BatchJob]:
+def jobs(
+    view: View, statuses: Collection[JobStatus] | None, limit: int, cleaned: bool | None
+) -> list[BatchJob]:
     """The latest jobs of these statuses, oldest first."""
-    values = {"statuses": None if statuses is None else json.dumps(sorted(statuses)), "cleaned": cleaned, "limit": limit}
+    values = {
+        "statuses": None if statuses is None else json.dumps(sorted(statuses)),
+        "cleaned": cleaned,
+        "limit": limit,
+    }
     are_open = statuses is not None and set(statuses) <= set(OPEN)
-    sql = _LIST_OPEN if are_open else _LIST_UNCLEAN if cleaned is False else _LIST_ALL  # the first two have an index
+    # The first two have an index.
+    sql = _LIST_OPEN if are_open else _LIST_UNCLEAN if cleaned is False else _LIST_ALL
     return [_job(row) for row in view.raw.execute(sql, values)][::-1]
 
 
@@ -133,10 +154,15 @@ def settle(
     rate: Rate | None,
     now: float,
 ) -> int:
-    """Give results to those who wait for them, and let go of the passages; how many passages that were."""
+    """Give results to those who wait for them, and let go of the passages;
+    how many passages that were.
+    """
     number, generation = number_of(view, id), view.generation
     names = json.dumps([*vectors, *failures])
-    held = {name: (account, size) for name, account, size in view.raw.execute(_HELD, (names, generation, number))}
+    held = {
+        name: (account, size)
+        for name, account, size in view.raw.execute(_HELD, (names, generation, number))
+    }
     if not held:
         return 0
     good = {name: vector for name, vector in vectors.items() if name in held}
@@ -145,21 +171,34 @@ def settle(
     view.raw.executemany(_LET_GO, [(generation, name) for name in held])
     view.raw.executemany(_MEND, [(generation, name) for name in good])
     view.raw.executemany(_GIVE_UP, [(generation, name, id, why) for name, why in bad.items()])
-    sums = "update batch_job set succeeded = succeeded + ?, failed = failed + ?, updated_at = ? where number = ?"
+    sums = (
+        "update batch_job set succeeded = succeeded + ?, failed = failed + ?, updated_at = ? "
+        "where number = ?"
+    )
     view.raw.execute(sums, (len(good), len(bad), now, number))
     if rate is not None:
         add_costs(view, rate, [held[name] for name in good])
     return len(held)
 
 
-def close(view: View, id: str, status: JobStatus, now: float, error: str, rest: Rest, attempts: int) -> bool:
+def close(
+    view: View, id: str, status: JobStatus, now: float, error: str, rest: Rest, attempts: int
+) -> bool:
     """End the job, unless it has ended."""
-    row = view.raw.execute(_CLOSE, {"id": id, "status": status, "now": now, "error": error}).fetchone()
+    row = view.raw.execute(
+        _CLOSE, {"id": id, "status": status, "now": now, "error": error}
+    ).fetchone()
     if row is None:
         return False
     holder, sent = row
     if rest != "free":
-        values = {"id": id, "holder": holder, "sent": sent, "most": (sent + 1) // 2, "attempts": attempts}
+        values = {
+            "id": id,
+            "holder": holder,
+            "sent": sent,
+            "most": (sent + 1) // 2,
+            "attempts": attempts,
+        }
         reason = error or "No result came back."
         kind = {"fail": rest == "fail", "halve": rest == "halve", "error": reason}
         # The first failure of a whole job proves nothing, not even of a job of one.
@@ -172,7 +211,11 @@ def close(view: View, id: str, status: JobStatus, now: float, error: str, rest: 
 def drop(view: View, id: str) -> bool:
     """Forget a job of which nothing was sent."""
     row = view.raw.execute(
-        "delete from batch_job where id = ? and status = 'CREATED' and provider_job = '' returning number", (id,)
+        (
+            "delete from batch_job where id = ? and status = 'CREATED' and provider_job = '' "
+            "returning number"
+        ),
+        (id,),
     ).fetchone()
     if row is not None:
         view.raw.execute("delete from claim where holder = ?", (row[0],))
@@ -190,6 +233,7 @@ def retry(view: View, id: str | None) -> int:
         and c.fingerprint = trouble.fingerprint and c.vector is null)"""
     view.raw.execute(f"delete from trouble where generation = ? and {lost}", (view.generation,))  # noqa: S608 - ours
     view.raw.execute(
-        "delete from trouble where generation = ? and failed and (? is null or job = ?)", (view.generation, id, id)
+        "delete from trouble where generation = ? and failed and (? is null or job = ?)",
+        (view.generation, id, id),
     )
     return int(view.raw.changes())

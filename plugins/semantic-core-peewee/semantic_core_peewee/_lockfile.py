@@ -1,4 +1,7 @@
-"""A file beside the store that lets one process at a time make it or bring it up. It is gone when that is done."""
+"""A file beside the store that lets one process at a time make it or bring it up.
+
+It is gone when that is done.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ def is_taken(path: str) -> bool:
 
 @contextmanager
 def sole(path: str, patience: float) -> Iterator[None]:
-    """Within it no other process makes or brings up the store at `path`. Raises StoreBusy, StoreReadOnly."""
+    """Within it no other process makes or brings up the store at `path`.
+
+    Raises StoreBusy, StoreReadOnly.
+    """
     name = path + SUFFIX
     deadline = time.monotonic() + max(patience, LEAST_WAIT)
     while True:
@@ -56,7 +62,9 @@ def sole(path: str, patience: float) -> Iterator[None]:
             break
         os.close(descriptor)  # taken, or removed by the one who had it: begin again
         if time.monotonic() > deadline:
-            raise StoreBusy(f"The store {path!r} is being made by another process.", hint="Try again.")
+            raise StoreBusy(
+                f"The store {path!r} is being made by another process.", hint="Try again."
+            )
         time.sleep(PAUSE)
     try:
         yield

@@ -1,9 +1,9 @@
 """The schema, step by step. A step, once released, is never edited: the next one mends it.
 
-Keys begin with a generation, so that an index can be rebuilt beside the one in force without changing these tables.
-Text is compared byte by byte, which for UTF-8 is by code point. STRICT tables refuse what was not meant (a numpy scalar
-would otherwise be kept as bytes). AUTOINCREMENT: a number is never given twice, so what a process remembers of a chunk
-never speaks of another.
+Keys begin with a generation, so that an index can be rebuilt beside the one in force without
+changing these tables. Text is compared byte by byte, which for UTF-8 is by code point. STRICT
+tables refuse what was not meant (a numpy scalar would otherwise be kept as bytes). AUTOINCREMENT: a
+number is never given twice, so what a process remembers of a chunk never speaks of another.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ APPLICATION_ID = 0x53656D43
 """"SemC" in the header of every file of ours."""
 
 PAGE_SIZE = 16_384
-"""Bytes. Rows carry a vector; larger pages make writing them 1.6 times faster and the file smaller."""
+"""Bytes. Rows carry a vector; larger pages make writing them 1.6 times faster and
+the file smaller.
+"""
 
 
 @attrs.frozen
@@ -34,7 +36,10 @@ class Step:
 
 _TRUTH = (
     "create table meta (key text primary key, value text not null) strict, without rowid",
-    "create table migration (number integer primary key, name text not null, applied_at text not null) strict",
+    (
+        "create table migration (number integer primary key, name text not null, "
+        "applied_at text not null) strict"
+    ),
     """create table document (
         id integer primary key autoincrement,
         generation integer not null, tenant text not null, collection text not null, key text not null,
@@ -54,7 +59,8 @@ _TRUTH = (
     "create unique index chunk_place on chunk (document, position)",
     # Wide rows, narrow questions: whose a chunk is can be told without touching its row.
     "create unique index chunk_owner on chunk (id, document, position, generation)",
-    # New rows fall anywhere in it, so every page it has is written again and again: it must be small.
+    # New rows fall anywhere in it, so every page it has is written again and again: it must be
+    # small.
     "create index chunk_fingerprint on chunk (fingerprint_crc)",
     "create index chunk_waiting_for on chunk (generation, fingerprint) where vector is null",
     "create index chunk_pending on chunk (generation, id) where vector is null",
@@ -118,17 +124,21 @@ def newest() -> int:
 def migrate(raw: Any, first: dict[str, str] | None = None) -> int:
     """Take the steps that are missing, each in a transaction of its own; the version reached.
 
-    first: what ``meta`` of a new file says; written in the first step, so no file is ever without it.
+    first: what ``meta`` of a new file says; written in the first step, so no file is ever without
+    it.
     """
     for step in STEPS:
         with transaction(raw):
-            if step.number <= version_of(raw):  # looked at inside: another process may have been faster
+            # Looked at inside: another process may have been faster.
+            if step.number <= version_of(raw):
                 continue
             for statement in step.statements:
                 raw.execute(statement)
             if step.number == 1:
                 raw.execute(f"pragma application_id = {APPLICATION_ID}")
-                raw.executemany("insert into meta (key, value) values (?, ?)", list((first or {}).items()))
+                raw.executemany(
+                    "insert into meta (key, value) values (?, ?)", list((first or {}).items())
+                )
             row = (step.number, step.name, datetime.now(UTC).isoformat())
             raw.execute("insert into migration (number, name, applied_at) values (?, ?, ?)", row)
             raw.execute(f"pragma user_version = {step.number}")

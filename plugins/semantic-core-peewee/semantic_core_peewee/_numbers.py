@@ -1,4 +1,6 @@
-"""Many numbers out of SQLite in one row: to step through rows is to give Python's lock away at each."""
+"""Many numbers out of SQLite in one row: to step through rows is to give Python's
+lock away at each.
+"""
 
 from __future__ import annotations
 

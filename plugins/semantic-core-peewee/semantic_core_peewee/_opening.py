@@ -1,4 +1,6 @@
-"""From a path to a file of ours at the newest schema: looked at first, touched only if it is ours or not there yet."""
+"""From a path to a file of ours at the newest schema: looked at first,
+touched only if it is ours or not there yet.
+"""
 
 from __future__ import annotations
 
@@ -32,15 +34,18 @@ from semantic_core_peewee._rows import row_crc
 def prepare(target: Target, space: Space | None, multi_tenant: bool | None) -> tuple[Space, bool]:
     """Make the file if there is none, bring it up if it is older; the space and tenancy it has.
 
-    space: None takes what the file says, and makes none. Raises StoreForeign, StoreVersion, StoreCorrupt, SpaceMismatch,
-    StoreMisuse (tenancy, second library), StoreReadOnly, StoreUnavailable, StoreBusy; then the file is as it was.
+    space: None takes what the file says, and makes none. Raises StoreForeign, StoreVersion,
+    StoreCorrupt, SpaceMismatch, StoreMisuse (tenancy, second library), StoreReadOnly,
+    StoreUnavailable, StoreBusy; then the file is as it was.
     """
     while True:
         claim = _guard.claim(target.path) if os.path.isfile(target.path) else None
         try:
             if is_new(target):
                 if space is None:
-                    raise StoreUnavailable(f"There is no store at {target.path!r}.", hint="Check the path.")
+                    raise StoreUnavailable(
+                        f"There is no store at {target.path!r}.", hint="Check the path."
+                    )
                 with sole(target.path, target.busy_timeout):
                     if is_new(target):
                         _create(target, space, bool(multi_tenant))
@@ -52,7 +57,9 @@ def prepare(target: Target, space: Space | None, multi_tenant: bool | None) -> t
 
 
 def _create(target: Target, space: Space, multi_tenant: bool) -> None:
-    """Write the first pages, in a rollback journal: a copy of the main file alone is then never an empty stranger."""
+    """Write the first pages, in a rollback journal:
+    a copy of the main file alone is then never an empty stranger.
+    """
     path, there = target.path, os.path.exists(target.path)
     said = said_of(space, multi_tenant)
     try:
@@ -84,8 +91,12 @@ def said_of(space: Space, multi_tenant: bool) -> dict[str, str]:
     return {**said, "crc": _crc(said)}
 
 
-def _settle(target: Target, space: Space | None, multi_tenant: bool | None) -> tuple[Space, bool] | None:
-    """Bring an existing file up and compare it with what is wanted; None if it turns out to be empty."""
+def _settle(
+    target: Target, space: Space | None, multi_tenant: bool | None
+) -> tuple[Space, bool] | None:
+    """Bring an existing file up and compare it with what is wanted;
+    None if it turns out to be empty.
+    """
     path = target.path
     with _refined(path), translated(path):
         connection = Connection(target, writer=True)
@@ -96,10 +107,15 @@ def _settle(target: Target, space: Space | None, multi_tenant: bool | None) -> t
                 return None  # a creation that was cut off; opening it rolled it back
             if version > newest():
                 raise newer_release(path, version)
-            if version < newest() or (raw.pragma("journal_mode") != "wal" and not raw.readonly("main")):
+            if version < newest() or (
+                raw.pragma("journal_mode") != "wal" and not raw.readonly("main")
+            ):
                 if raw.readonly("main"):
                     raise StoreReadOnly(
-                        f"The store {path!r} has schema {version}, wanted {newest()}, and it cannot be written.",
+                        (
+                            f"The store {path!r} has schema {version}, wanted {newest()}, and it "
+                            "cannot be written."
+                        ),
                         hint="Make it writable once, or use a copy.",
                     )
                 with sole(path, target.busy_timeout):
@@ -123,22 +139,35 @@ def _use_log(raw: Any, path: str) -> None:
             time.sleep(PAUSE)
     if mode != "wal":
         raise StoreUnavailable(
-            f"The store {path!r} needs a write-ahead log; its file system gave {mode!r}.", hint="Use a local disk."
+            f"The store {path!r} needs a write-ahead log; its file system gave {mode!r}.",
+            hint="Use a local disk.",
         )
 
 
-def agree(path: str, says: dict[str, str], space: Space | None, multi_tenant: bool | None) -> tuple[Space, bool]:
-    """The space and tenancy a store has, if they are what is wanted. Raises StoreCorrupt, SpaceMismatch, StoreMisuse."""
+def agree(
+    path: str, says: dict[str, str], space: Space | None, multi_tenant: bool | None
+) -> tuple[Space, bool]:
+    """The space and tenancy a store has, if they are what is wanted.
+
+    Raises StoreCorrupt, SpaceMismatch, StoreMisuse.
+    """
     if says.get("crc") != _crc(says):
-        raise StoreCorrupt(f"The store {path!r} does not say what it was made as.", hint="Restore a backup.")
+        raise StoreCorrupt(
+            f"The store {path!r} does not say what it was made as.", hint="Restore a backup."
+        )
     try:
         held, tenancy = Space(**json.loads(says["space"])), bool(json.loads(says["multi_tenant"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreCorrupt(f"The store {path!r} does not say what it holds.", hint="Restore a backup.") from error
+        raise StoreCorrupt(
+            f"The store {path!r} does not say what it holds.", hint="Restore a backup."
+        ) from error
     if space is not None and held != space and held.model == WORDS_ONLY:
         raise SpaceMismatch(
             f"The store {path!r} was made without an embedder, the one in use makes {space}.",
-            hint='Open it with embedder="none"; for meaning too, use another path, or remove the store, and ingest again.',
+            hint=(
+                'Open it with embedder="none"; for meaning too, use another path, or remove the '
+                "store, and ingest again."
+            ),
         )
     if space is not None and held != space:
         raise SpaceMismatch(
@@ -156,7 +185,9 @@ def agree(path: str, says: dict[str, str], space: Space | None, multi_tenant: bo
 
 def _crc(says: dict[str, str]) -> str:
     """Checksum of what a store was made as, as text."""
-    return str(row_crc(*(says.get(name) for name in ("space", "multi_tenant", "generation", "created_at"))))
+    return str(
+        row_crc(*(says.get(name) for name in ("space", "multi_tenant", "generation", "created_at")))
+    )
 
 
 def _space_record(space: Space) -> dict[str, Any]:
@@ -176,7 +207,11 @@ def _refined(path: str) -> Iterator[None]:
         yield
     except StoreUnavailable as error:
         folder = os.path.dirname(path)
-        if isinstance(error.__cause__, apsw.CantOpenError) and os.path.isdir(folder) and not os.access(folder, os.W_OK):
+        if (
+            isinstance(error.__cause__, apsw.CantOpenError)
+            and os.path.isdir(folder)
+            and not os.access(folder, os.W_OK)
+        ):
             raise StoreReadOnly(
                 f"The store {path!r} needs a folder it can write to, {folder!r} is not.",
                 hint="Give this user the right to write there, or use a copy elsewhere.",

@@ -1,4 +1,6 @@
-"""What a Peewee model says of its table: names, keys, foreign keys from both sides; and of its database."""
+"""What a Peewee model says of its table: names, keys, foreign keys from both sides;
+and of its database.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ _DIALECTS: tuple[tuple[type, Dialect], ...] = (
     (peewee.MySQLDatabase, "mysql"),
 )
 _OTHER_ROADS = {
-    ("playhouse.sqliteq", "SqliteQueueDatabase"): "it writes in a thread of its own and has no transactions",
+    (
+        "playhouse.sqliteq",
+        "SqliteQueueDatabase",
+    ): "it writes in a thread of its own and has no transactions",
     ("playhouse.pwasyncio", "AsyncDatabaseMixin"): "it works inside an event loop only",
     ("playhouse.cockroachdb", "CockroachDatabase"): "its triggers are not spoken here",
 }
@@ -30,16 +35,25 @@ _TRUE = {"1", "t", "true"}
 
 
 def plain_database(database: Any) -> Any:
-    """The database itself, out of its proxies. Raises ConfigError if there is none yet, or none that can be followed."""
+    """The database itself, out of its proxies.
+
+    Raises ConfigError if there is none yet, or none that can be followed.
+    """
     while isinstance(database, peewee.Proxy):
         database = database.obj
     if not isinstance(database, peewee.Database):
         got = "an uninitialised proxy or none" if database is None else type(database).__name__
-        raise ConfigError(f"Wanted a Peewee database, got {got}.", hint="Initialise it first: proxy.initialize(database).")
+        raise ConfigError(
+            f"Wanted a Peewee database, got {got}.",
+            hint="Initialise it first: proxy.initialize(database).",
+        )
     for (module, name), why in _OTHER_ROADS.items():
         kind = getattr(sys.modules.get(module), name, None)
         if kind is not None and isinstance(database, kind):
-            raise ConfigError(f"{type(database).__name__} cannot keep an index: {why}.", hint="Use a plain database class.")
+            raise ConfigError(
+                f"{type(database).__name__} cannot keep an index: {why}.",
+                hint="Use a plain database class.",
+            )
     if database.deferred:
         raise ConfigError("The database has no name yet.", hint="Call database.init(...) first.")
     return database
@@ -50,7 +64,9 @@ def dialect_of(database: peewee.Database) -> Dialect:
     for kind, dialect in _DIALECTS:
         if isinstance(database, kind):
             return dialect
-    raise ConfigError(f"{type(database).__name__} is none of SQLite, PostgreSQL, MySQL and MariaDB.")
+    raise ConfigError(
+        f"{type(database).__name__} is none of SQLite, PostgreSQL, MySQL and MariaDB."
+    )
 
 
 def database_of(model: Any) -> Any:
@@ -85,12 +101,15 @@ def file_of(database: Any) -> str:
 
 
 def table_of(model: Any, dialect: Dialect) -> Table:
-    """The record of a model's table. Raises ConfigError for what cannot be followed: no key, a key of bytes, a schema of
-    SQLite."""
+    """The record of a model's table. Raises ConfigError for what cannot be followed: no key, a key
+    of bytes, a schema of SQLite."""
     meta = model._meta
     if dialect == "sqlite" and meta.schema not in (None, "main"):
         raise ConfigError(
-            f"{model.__name__} lives in the attached database {meta.schema!r}, which triggers of this one cannot reach.",
+            (
+                f"{model.__name__} lives in the attached database {meta.schema!r}, which triggers "
+                "of this one cannot reach."
+            ),
             hint="Open that file as a database of its own.",
         )
     fields: list[Any] = list(meta.sorted_fields)
@@ -101,7 +120,9 @@ def table_of(model: Any, dialect: Dialect) -> Table:
     }
     for field, other in meta.backrefs.items():
         if field.backref and field.backref not in ("+", "!"):
-            relations.setdefault(field.backref, Relation(other, field.rel_field.column_name, field.column_name))
+            relations.setdefault(
+                field.backref, Relation(other, field.rel_field.column_name, field.column_name)
+            )
     for name, field in meta.manytomany.items():
         relations.setdefault(name, _many_to_many(field, dialect))
     return Table(
@@ -122,7 +143,9 @@ def _many_to_many(field: Any, dialect: Dialect) -> Relation:
     between = field.through_model._meta
     here, there = between.model_refs[field.model][0], between.model_refs[field.rel_model][0]
     through = Through(_name_of(between, dialect), here.column_name, there.column_name)
-    return Relation(field.rel_model, here.rel_field.column_name, there.rel_field.column_name, through)
+    return Relation(
+        field.rel_model, here.rel_field.column_name, there.rel_field.column_name, through
+    )
 
 
 def key_fields(model: Any) -> list[Any]:
@@ -130,9 +153,14 @@ def key_fields(model: Any) -> list[Any]:
     key = model._meta.primary_key
     if not key:
         raise ConfigError(
-            f"{model.__name__} has no primary key, so its rows cannot be told apart.", hint="Give it one, or a CompositeKey."
+            f"{model.__name__} has no primary key, so its rows cannot be told apart.",
+            hint="Give it one, or a CompositeKey.",
         )
-    return [model._meta.fields[name] for name in key.field_names] if isinstance(key, peewee.CompositeKey) else [key]
+    return (
+        [model._meta.fields[name] for name in key.field_names]
+        if isinstance(key, peewee.CompositeKey)
+        else [key]
+    )
 
 
 def _parser(model: Any, field: Any) -> Callable[[str], Any]:
@@ -142,7 +170,10 @@ def _parser(model: Any, field: Any) -> Callable[[str], Any]:
     if isinstance(field, peewee.UUIDField | peewee.BinaryUUIDField):
         return lambda text: UUID(text.removeprefix("\\x"))
     if isinstance(field, peewee.BlobField):
-        raise ConfigError(f"The key of {model.__name__} is bytes, and a document's key is text.", hint="Use a UUIDField.")
+        raise ConfigError(
+            f"The key of {model.__name__} is bytes, and a document's key is text.",
+            hint="Use a UUIDField.",
+        )
     read: Callable[[Any], Any] = field.python_value
     if isinstance(field, peewee.BooleanField):
         return lambda text: text.lower() in _TRUE

@@ -25,10 +25,14 @@ def is_new(target: Target) -> bool:
     except FileNotFoundError as error:
         folder = os.path.dirname(path)
         if not os.path.isdir(folder):
-            raise StoreUnavailable(f"There is no folder {folder!r} for the store.", hint="Create it first.") from error
+            raise StoreUnavailable(
+                f"There is no folder {folder!r} for the store.", hint="Create it first."
+            ) from error
         return _not_beside_a_log(path)
     except OSError as error:
-        raise StoreUnavailable(f"The store {path!r} cannot be reached: {error.strerror}.", hint="Check the path.") from error
+        raise StoreUnavailable(
+            f"The store {path!r} cannot be reached: {error.strerror}.", hint="Check the path."
+        ) from error
     if not stat.S_ISREG(found.st_mode):
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
         raise StoreUnavailable(f"The store {path!r} is {what}.", hint="Give the path of a file.")
@@ -37,7 +41,8 @@ def is_new(target: Target) -> bool:
     try:
         _check_header(path)
     except StoreForeign:
-        if is_taken(path):  # somebody is making the file just now, or was cut off: judge it when that is over
+        # Somebody is making the file just now, or was cut off: judge it when that is over.
+        if is_taken(path):
             with sole(path, target.busy_timeout):
                 _take_back(path)
         if os.path.getsize(path) == 0:
@@ -47,7 +52,9 @@ def is_new(target: Target) -> bool:
 
 
 def _take_back(path: str) -> None:
-    """Let SQLite undo a first write that was cut off; what is left of that is in the journal beside the file."""
+    """Let SQLite undo a first write that was cut off;
+    what is left of that is in the journal beside the file.
+    """
     if _has_pages(f"{path}-journal"):
         with suppress(apsw.Error):  # whatever is wrong, the header will say it
             raw = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
@@ -58,18 +65,26 @@ def _take_back(path: str) -> None:
 
 
 def _not_beside_a_log(path: str) -> bool:
-    """True: an empty place to begin in. A log with pages beside an empty file is what a careless copy leaves."""
+    """True: an empty place to begin in.
+
+    A log with pages beside an empty file is what a careless copy leaves.
+    """
     log = f"{path}-wal"
     if _has_pages(log):
         raise StoreVersion(
             f"The store {path!r} is empty, but {log!r} beside it is not: an incomplete copy.",
-            hint="Copy a store with backup(), or all of its files at once; remove what is left of this one.",
+            hint=(
+                "Copy a store with backup(), or all of its files at once; remove "
+                "what is left of this one."
+            ),
         )
     return True
 
 
 def _check_header(path: str) -> None:
-    """Raise unless the file says it is ours, and not of a newer release; no file of others is opened as a database."""
+    """Raise unless the file says it is ours, and not of a newer release;
+    no file of others is opened as a database.
+    """
     header = _header(path)
     if not any(header) and _has_pages(f"{path}-journal"):
         return  # a first write that a power cut interrupted; SQLite takes it back
@@ -77,7 +92,9 @@ def _check_header(path: str) -> None:
         raise StoreForeign(f"{path!r} is not an SQLite database.", hint="Choose another path.")
     version, application = (int.from_bytes(header[place : place + 4], "big") for place in (60, 68))
     if application != APPLICATION_ID:
-        raise StoreForeign(f"{path!r} is the SQLite database of another program.", hint="Choose another path.")
+        raise StoreForeign(
+            f"{path!r} is the SQLite database of another program.", hint="Choose another path."
+        )
     if _has_pages(f"{path}-wal"):
         version = _version_in_log(path, version)
     if version > newest():
@@ -85,7 +102,10 @@ def _check_header(path: str) -> None:
 
 
 def _header(path: str) -> bytes:
-    """The first 100 bytes; fewer if there are fewer. Read by SQLite's own means: a plain open() would drop its locks."""
+    """The first 100 bytes; fewer if there are fewer.
+
+    Read by SQLite's own means: a plain open() would drop its locks.
+    """
     flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY, 0]
     try:
         file = apsw.VFSFile("", path, flags)
@@ -94,13 +114,17 @@ def _header(path: str) -> bytes:
         finally:
             file.xClose()
     except apsw.Error as error:
-        raise StoreUnavailable(f"The store {path!r} cannot be read: {error}.", hint="Check its rights.") from error
+        raise StoreUnavailable(
+            f"The store {path!r} cannot be read: {error}.", hint="Check its rights."
+        ) from error
 
 
 def _version_in_log(path: str, version: int) -> int:
     """The version with what was written last; looked at without moving the log into the file."""
     with suppress(apsw.Error):  # whatever is wrong, opening the file will say it better
-        raw = apsw.Connection(Path(path).as_uri() + "?mode=ro", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        raw = apsw.Connection(
+            Path(path).as_uri() + "?mode=ro", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        )
         try:
             return version_of(raw)
         finally:

@@ -1,4 +1,5 @@
-"""The connections of one store: one per reading thread and one for writing; none is shared, none is carried over a fork.
+"""The connections of one store: one per reading thread and one for writing; none is shared,
+none is carried over a fork.
 
 Longer than the house limit, because who may use which connection, and when it goes, is one matter.
 """
@@ -136,7 +137,8 @@ class Pool:
     def snapshot(self) -> Iterator[None]:
         """Within it, `read` of this thread sees one state.
 
-        It begins when the thread has its turn: one that waits neither grows old nor keeps the log from being emptied.
+        It begins when the thread has its turn: one that waits neither grows old nor keeps the log
+        from being emptied.
         """
         reader = self._enter()
         try:
@@ -157,7 +159,9 @@ class Pool:
             raise translate(error, self._target.path) from error
 
     def write(self, work: Callable[[View], T]) -> T:
-        """Do `work` in one write transaction. It may run twice (once on a fresh connection), so it must not consume input.
+        """Do `work` in one write transaction.
+
+        It may run twice (once on a fresh connection), so it must not consume input.
 
         Raises StoreError; then nothing has changed. StoreMisuse within this thread's own snapshot.
         """
@@ -176,15 +180,21 @@ class Pool:
 
     @contextmanager
     def writer(self) -> Iterator[Callable[[], Connection]]:
-        """Sole use of the writing connection, outside any transaction, as a function that opens it when it must be."""
+        """Sole use of the writing connection, outside any transaction,
+        as a function that opens it when it must be.
+        """
         self._refuse_closed()
         if self.in_snapshot:
-            raise StoreMisuse("Writing within this thread's own snapshot would not be seen in it.", hint="Leave it first.")
+            raise StoreMisuse(
+                "Writing within this thread's own snapshot would not be seen in it.",
+                hint="Leave it first.",
+            )
         lock, patience = self._writing, self.patience
         if not lock.acquire(timeout=patience):
             wait = f"{patience:g} s"
             raise StoreBusy(
-                f"The store {self._target.path!r}: another thread has been writing for {wait}.", hint="Try again."
+                f"The store {self._target.path!r}: another thread has been writing for {wait}.",
+                hint="Try again.",
             )
         try:
             self._refuse_closed()
@@ -239,8 +249,9 @@ class Pool:
 
     def _open_writer(self) -> Connection:
         if self._writer is None or self._distrusted:
-            # The new one is there before the old one goes: without any, SQLite would recover what is in the log, and a
-            # write that failed while it was made durable would come back although its error has been told.
+            # The new one is there before the old one goes: without any, SQLite would recover what
+            # is in the log, and a write that failed while it was made durable would come back
+            # although its error has been told.
             fresh = Connection(self._target, writer=True)
             try:
                 fresh.raw.execute(GENERATION).fetchall()
@@ -282,7 +293,8 @@ class Pool:
 
     def _close_writer(self) -> None:
         if self._writer is not None:
-            with suppress(apsw.Error):  # others may be reading; the last one to close the file empties the log
+            # Others may be reading; the last one to close the file empties the log.
+            with suppress(apsw.Error):
                 self._writer.raw.set_busy_timeout(int(CLOSING_WAIT * 1000))
                 self._writer.raw.execute("pragma wal_checkpoint(truncate)").fetchall()
         self._drop_writer()
@@ -294,7 +306,9 @@ class Pool:
     def _enter(self) -> Reader:
         reader = self._reader()
         if getattr(self._local, "orphaned", False):
-            raise StoreMisuse("A snapshot does not survive a fork.", hint="Open a new one in the child.")
+            raise StoreMisuse(
+                "A snapshot does not survive a fork.", hint="Open a new one in the child."
+            )
         with reader.lock:
             self._refuse_closed()
             reader.depth += 1
@@ -324,7 +338,9 @@ class Pool:
         return reader
 
     def hold_still(self, deadline: float) -> list[Any]:
-        """Before a fork: close what is not in use, and let nobody begin until the locks given back are released."""
+        """Before a fork: close what is not in use, and let nobody begin until the locks given
+        back are released.
+        """
         locks: tuple[Any, ...] = (self._writing, self._registry)
         held = [lock for lock in locks if lock.acquire(timeout=_remaining(deadline))]
         if self._writing in held and not self._distrusted:
@@ -370,8 +386,8 @@ _forking = threading.local()
 
 
 def _before_fork() -> None:
-    """SQLite counts its locks per process: it would count those of a connection that is open now in the child as well,
-    where nobody holds them. So as few as possible are."""
+    """SQLite counts its locks per process: it would count those of a connection that is open now in
+    the child as well, where nobody holds them. So as few as possible are."""
     deadline = time.monotonic() + FORK_WAIT
     _forking.held = [lock for pool in list(_pools) for lock in pool.hold_still(deadline)]
 
@@ -390,4 +406,8 @@ def _after_fork_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

@@ -1,7 +1,10 @@
-"""Who holds which passage: the queue read past what is held, and claims made and given up. See `BatchQueue`.
+"""Who holds which passage: the queue read past what is held, and claims made and given up.
 
-A claim is by fingerprint, so it outlives the rows of a text that is edited and comes back. Within a job they are in order
-of the chunks, so that reading passages and writing vectors both go through the file from one end to the other.
+See `BatchQueue`.
+
+A claim is by fingerprint, so it outlives the rows of a text that is edited and comes back. Within a
+job they are in order of the chunks, so that reading passages and writing vectors both go through
+the file from one end to the other.
 """
 
 from __future__ import annotations
@@ -17,21 +20,27 @@ MOST_TOKEN = 2**62
 
 _CHUNKS = "chunk as c indexed by chunk_waiting"
 _WAITING = "c.generation = :generation and c.vector is null and c.id > :after"
-_CLAIMED = "select 1 from claim as k where k.generation = c.generation and k.fingerprint = c.fingerprint"
-_TRIED = "select 1 from trouble as t where t.generation = c.generation and t.fingerprint = c.fingerprint"
-# Most of what is held, a job holds by the very chunk that is looked at. That is asked first: the claims of a job lie side
-# by side in the order of chunks, while those by fingerprint lie anywhere.
+_CLAIMED = (
+    "select 1 from claim as k where k.generation = c.generation and k.fingerprint = c.fingerprint"
+)
+_TRIED = (
+    "select 1 from trouble as t where t.generation = c.generation and t.fingerprint = c.fingerprint"
+)
+# Most of what is held, a job holds by the very chunk that is looked at. That is asked first: the
+# claims of a job lie side by side in the order of chunks, while those by fingerprint lie anywhere.
 _NO_JOBS_OWN = "not exists (select 1 from claim as k where k.number = c.id and k.until is null)"
 NOT_HELD = f"{_NO_JOBS_OWN} and not exists ({_CLAIMED})"
 """That nobody holds the passage of chunk c."""
-_NOT_HELD_NOW = f"{_NO_JOBS_OWN} and not exists ({_CLAIMED} and (k.until is null or k.until > :now))"
+_NOT_HELD_NOW = (
+    f"{_NO_JOBS_OWN} and not exists ({_CLAIMED} and (k.until is null or k.until > :now))"
+)
 _NOT_A_JOBS = f"{_NO_JOBS_OWN} and not exists ({_CLAIMED} and k.until is null)"
 _NOT_ANOTHERS = f"not exists ({_CLAIMED} and k.until is not null)"
 _NOT_FAILED = f"not exists ({_TRIED} and t.failed)"
 _NO_SUSPECT = f"not exists ({_TRIED} and (t.failed or t.most is not null))"
 _SUSPECT = f"exists ({_TRIED} and not t.failed and t.most = :most)"
-_NOT_LEFT_OUT = """(:without = '[]' or (select d.collection from document as d where d.id = c.document)
-    not in (select j.value from json_each(:without) as j))"""
+_NOT_LEFT_OUT = """(:without = '[]' or (select d.collection from document as d
+    where d.id = c.document) not in (select j.value from json_each(:without) as j))"""
 _AMONG = """(:among is null or (select d.collection from document as d where d.id = c.document)
     in (select j.value from json_each(:among) as j))"""
 _ACCOUNTS = """insert into account (tenant, collection)
@@ -49,21 +58,26 @@ _SIZE = f"""select count(*), total(size) from (select length(c.passage) as size 
     where {_WAITING} and {_NOT_A_JOBS} and {_NOT_FAILED} group by c.fingerprint)"""  # noqa: S608 - ours
 _SUSPECTS = f"""select t.most from trouble as t
     where t.generation = :generation and t.most is not null and not t.failed
-    and exists (select 1 from chunk as c where c.generation = t.generation and c.fingerprint = t.fingerprint
+    and exists (select 1 from chunk as c where c.generation = t.generation
+    and c.fingerprint = t.fingerprint
         and c.vector is null and {NOT_HELD} and {_NOT_LEFT_OUT})
     order by t.most desc limit 1"""  # noqa: S608 - ours
 _PAGE = """select number, fingerprint, passage from (
     select k.number, k.fingerprint, coalesce(
-        (select c.passage from chunk as c where c.id = k.number and c.fingerprint = k.fingerprint and c.vector is null
+        (select c.passage from chunk as c where c.id = k.number and c.fingerprint = k.fingerprint
+        and c.vector is null
             and c.generation = k.generation),
-        (select c.passage from chunk as c where c.generation = k.generation and c.fingerprint = k.fingerprint
+        (select c.passage from chunk as c where c.generation = k.generation
+        and c.fingerprint = k.fingerprint
             and c.vector is null limit 1)) as passage
     from claim as k where k.holder = ? and k.number > ? order by k.number)
     where passage is not null limit ?"""
 
 
 def waiting_passages(view: View, limit: int) -> dict[str, str]:
-    """Up to `limit` passages without a vector by fingerprint, oldest first; not those of jobs, nor those given up."""
+    """Up to `limit` passages without a vector by fingerprint, oldest first; not those of jobs,
+    nor those given up.
+    """
     return {name: passage for name, passage, _, _ in _waiting(view, limit, _NOT_A_JOBS)}
 
 
@@ -80,14 +94,22 @@ def _waiting(
         if len(found) >= limit:
             break
         if fingerprint not in found:
-            owner = view.raw.execute("select tenant, collection from document where id = ?", (document,)).get
+            owner = view.raw.execute(
+                "select tenant, collection from document where id = ?", (document,)
+            ).get
             found[fingerprint] = (fingerprint, passage, *owner)
     return list(found.values())
 
 
 def count_waiting(view: View, limit: int, now: float, without: Collection[str]) -> int:
     """How many different passages a job could hold, up to `limit`."""
-    values = {"generation": view.generation, "after": -1, "limit": limit, "now": now, "without": _names(without)}
+    values = {
+        "generation": view.generation,
+        "after": -1,
+        "limit": limit,
+        "now": now,
+        "without": _names(without),
+    }
     return int(view.raw.execute(_COUNT, values).get)
 
 
@@ -98,16 +120,29 @@ def waiting_size(view: View) -> tuple[int, int]:
 
 
 def suspects(view: View, without: Collection[str]) -> int | None:
-    """With how many others those of a failed job may be tried next, themselves counted; None if there are none."""
-    found = view.raw.execute(_SUSPECTS, {"generation": view.generation, "without": _names(without)}).get
+    """With how many others those of a failed job may be tried next, themselves counted;
+    None if there are none.
+    """
+    found = view.raw.execute(
+        _SUSPECTS, {"generation": view.generation, "without": _names(without)}
+    ).get
     return None if found is None else int(found)
 
 
-def claim(view: View, holder: int, limit: int, most: int | None, without: Collection[str]) -> tuple[int, int]:
-    """Hold up to `limit` more for a job; how many that were, and of how many characters. most: of what kind."""
+def claim(
+    view: View, holder: int, limit: int, most: int | None, without: Collection[str]
+) -> tuple[int, int]:
+    """Hold up to `limit` more for a job; how many that were, and of how many characters.
+    most: of what kind.
+    """
     view.raw.execute(_ACCOUNTS, (view.generation,))
     last = view.raw.execute("select max(number) from claim where holder = ?", (holder,)).get
-    values = {"generation": view.generation, "holder": holder, "limit": limit, "without": _names(without)}
+    values = {
+        "generation": view.generation,
+        "holder": holder,
+        "limit": limit,
+        "without": _names(without),
+    }
     values["after"] = last = -1 if last is None else last
     if most is None:
         view.raw.execute(_CLAIM_FRESH, values)
@@ -123,7 +158,9 @@ def page_of(view: View, holder: int, after: int, limit: int) -> list[tuple[int, 
     return [tuple(row) for row in view.raw.execute(_PAGE, (holder, after, limit))]
 
 
-def hold(view: View, fingerprints: Collection[str], now: float, until: float, token: str) -> tuple[str, frozenset[str]]:
+def hold(
+    view: View, fingerprints: Collection[str], now: float, until: float, token: str
+) -> tuple[str, frozenset[str]]:
     """Hold what nobody holds; the token, and what."""
     holder = int(token) if token else -1 - secrets.randbelow(MOST_TOKEN)
     expire(view, now)
@@ -142,7 +179,14 @@ def hold(view: View, fingerprints: Collection[str], now: float, until: float, to
     return str(holder), frozenset(name for (name,) in held)
 
 
-def take(view: View, limit: int, now: float, until: float, from_jobs: bool, collections: Collection[str] | None) -> Held:
+def take(
+    view: View,
+    limit: int,
+    now: float,
+    until: float,
+    from_jobs: bool,
+    collections: Collection[str] | None,
+) -> Held:
     """The passages that wait, and hold them."""
     expire(view, now)
     rows = _waiting(view, limit, _NOT_ANOTHERS if from_jobs else NOT_HELD, collections)
@@ -152,7 +196,9 @@ def take(view: View, limit: int, now: float, until: float, from_jobs: bool, coll
         view.raw.executemany(drop, [(view.generation, name) for name in names])
     token, _ = hold(view, names, now, until, "")
     passages = {name: passage for name, passage, _, _ in rows}
-    return Held(token, passages, {name: (tenant, collection) for name, _, tenant, collection in rows})
+    return Held(
+        token, passages, {name: (tenant, collection) for name, _, tenant, collection in rows}
+    )
 
 
 def expire(view: View, now: float) -> None:

@@ -1,4 +1,7 @@
-"""Reading records back. The lists and counts of an administrator are Peewee queries; the hot reads are plain SQL."""
+"""Reading records back.
+
+The lists and counts of an administrator are Peewee queries; the hot reads are plain SQL.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +29,19 @@ from semantic_core_peewee._scope import Clause
 
 def fetch(view: View, ids: Sequence[ChunkId]) -> list[StoredChunk]:
     """The chunks with these ids, in the order asked; those that are gone are left out."""
-    found = {place: stored_chunk(ids[place].ref, row) for place, *row in rows_of(view, ids, CHUNK_COLUMNS)}
+    found = {
+        place: stored_chunk(ids[place].ref, row)
+        for place, *row in rows_of(view, ids, CHUNK_COLUMNS)
+    }
     return [found[place] for place in sorted(found)]
 
 
 def get(view: View, ref: Ref) -> DocumentRecord | None:
     """The document as it was handed over; None if there is none."""
+    # Our own columns.
     row = view.raw.execute(
         f"""select {DOCUMENT_COLUMNS} from document as d
-        where d.generation = ? and d.tenant = ? and d.collection = ? and d.key = ?""",  # noqa: S608 - our own columns
+        where d.generation = ? and d.tenant = ? and d.collection = ? and d.key = ?""",  # noqa: S608
         (view.generation, *key_of(ref)),
     ).fetchone()
     return None if row is None else document_of(ref, row)
@@ -48,7 +55,8 @@ def documents(view: View, database: PeeweeDatabase, scope: Clause, offset: int, 
     inside = SQL(scope.sql, scope.values)
     listed = (
         one.select(
-            one.tenant, one.collection, one.key, one.title, one.media_type, one.language, one.metadata,
+            one.tenant, one.collection, one.key, one.title, one.media_type, one.language,
+            one.metadata,
             one.characters, chunks, waiting, one.created_at, one.updated_at,
         )
         .where(inside)
@@ -63,7 +71,9 @@ def documents(view: View, database: PeeweeDatabase, scope: Clause, offset: int, 
 
 @of_rows
 def _summary(tenant: str, collection: str, key: str, *rest: Any) -> DocumentSummary:
-    title, media_type, language, metadata, characters, chunks, pending, created_at, updated_at = rest
+    title, media_type, language, metadata, characters, chunks, pending, created_at, updated_at = (
+        rest
+    )
     return DocumentSummary(
         Ref(collection, key, tenant),
         title,
@@ -78,19 +88,34 @@ def _summary(tenant: str, collection: str, key: str, *rest: Any) -> DocumentSumm
     )
 
 
-def counts(view: View, database: PeeweeDatabase, tenant: str | None) -> tuple[dict[str, int], int, int]:
-    """(documents per collection, chunks, chunks without a vector) of a tenant; of all tenants for None."""
+def counts(
+    view: View, database: PeeweeDatabase, tenant: str | None
+) -> tuple[dict[str, int], int, int]:
+    """(documents per collection, chunks, chunks without a vector) of a tenant;
+    of all tenants for None.
+    """
     mine = Document.generation == view.generation
     if tenant is not None:
         mine = mine & (Document.tenant == tenant)
-    listed = Document.select(Document.collection, fn.COUNT(Document.id)).where(mine).group_by(Document.collection)
+    listed = (
+        Document.select(Document.collection, fn.COUNT(Document.id))
+        .where(mine)
+        .group_by(Document.collection)
+    )
     collections = dict(sorted(listed.tuples().execute(database)))
     inside = Chunk.document.in_(Document.select(Document.id).where(mine))
     chunks = Chunk.select(fn.COUNT(Chunk.id)).where(inside)
     waiting = chunks.where(Chunk.vector.is_null())
-    return collections, *(next(iter(query.tuples().execute(database)))[0] for query in (chunks, waiting))
+    return collections, *(
+        next(iter(query.tuples().execute(database)))[0] for query in (chunks, waiting)
+    )
 
 
 def steps_taken(database: PeeweeDatabase) -> dict[int, str]:
     """The migrations this file has been through: number and name."""
-    return dict(Migration.select(Migration.number, Migration.name).order_by(Migration.number).tuples().execute(database))
+    return dict(
+        Migration.select(Migration.number, Migration.name)
+        .order_by(Migration.number)
+        .tuples()
+        .execute(database)
+    )

@@ -20,8 +20,9 @@ GENERATION = "select cast(value as integer) from meta where key = 'generation'"
 class View:
     """One state of the store: a connection within a transaction.
 
-    generation: the one in force. kept: whatever is worth keeping as long as the transaction lasts. refs: addresses of
-    documents by row, met by any transaction; None where what is seen may be undone.
+    generation: the one in force. kept: whatever is worth keeping as long as the transaction lasts.
+    refs: addresses of documents by row, met by any transaction; None where what is seen may be
+    undone.
     """
 
     raw: Any
@@ -31,7 +32,8 @@ class View:
 
 
 class Reader:
-    """What one thread reads through. depth: nested uses; above 0 a read transaction is open. lock: for depth and closing.
+    """What one thread reads through. depth: nested uses; above 0 a read transaction is open.
+    lock: for depth and closing.
 
     refs: shared by all readers of a store, see `View`.
     """
@@ -56,7 +58,9 @@ class Reader:
         return self.view
 
     def end(self) -> None:
-        """Close the read transaction, and the connection too if it cannot be trusted any more or the store is closed."""
+        """Close the read transaction, and the connection too if it cannot be trusted any more or
+        the store is closed.
+        """
         self.view = None
         if self.connection is not None:
             try:

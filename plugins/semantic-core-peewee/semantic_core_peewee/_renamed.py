@@ -1,8 +1,10 @@
-"""The store's tables under longer names, for an index that lives among the tables of an application.
+"""The store's tables under longer names, for an index that lives among the tables of
+an application.
 
-The store says ``document`` and ``words`` in all its SQL; an application may well have tables called so. Statements are
-therefore rewritten on their way to SQLite, once each: table and index names get PREFIX, columns stay as they are. Which
-names there are is read from the schema itself, and the conformance kit runs on a store that is renamed so.
+The store says ``document`` and ``words`` in all its SQL; an application may well have tables called
+so. Statements are therefore rewritten on their way to SQLite, once each: table and index names get
+PREFIX, columns stay as they are. Which names there are is read from the schema itself, and the
+conformance kit runs on a store that is renamed so.
 """
 
 from __future__ import annotations
@@ -16,12 +18,19 @@ from semantic_core_peewee._migrations import STEPS
 
 PREFIX = "semantic_index_"
 
-_CREATED = re.compile(r"\bcreate\s+(?:(?:unique|virtual)\s+)*(table|index)\s+(\w+)(\s+using\s+fts5)?", re.IGNORECASE)
+_CREATED = re.compile(
+    r"\bcreate\s+(?:(?:unique|virtual)\s+)*(table|index)\s+(\w+)(\s+using\s+fts5)?", re.IGNORECASE
+)
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|[A-Za-z_]\w*|\s+|.""", re.DOTALL)
 _BEFORE_A_TABLE = frozenset({"from", "join", "into", "update", "table", "references"})
 _SHADOWS = ("config", "content", "data", "docsize", "idx")
 
-_found = [match.groups() for step in STEPS for statement in step.statements for match in _CREATED.finditer(statement)]
+_found = [
+    match.groups()
+    for step in STEPS
+    for statement in step.statements
+    for match in _CREATED.finditer(statement)
+]
 TABLES = frozenset(name for kind, name, _ in _found if kind.lower() == "table")
 """Names that are tables where a table can stand; some of them are columns elsewhere."""
 _words = [name for _, name, fts in _found if fts]
@@ -42,7 +51,11 @@ def renamed_name(name: str) -> str:
 def renamed(sql: str) -> str:
     """A statement of the store, for tables under their longer names."""
     tokens = _TOKEN.findall(sql)
-    solid = [number for number, token in enumerate(tokens) if not token.isspace() and not token.startswith("--")]
+    solid = [
+        number
+        for number, token in enumerate(tokens)
+        if not token.isspace() and not token.startswith("--")
+    ]
     words = [tokens[number].strip('"').lower() for number in solid]
     creates = words[:1] == ["create"]
     virtual = creates and "virtual" in words[:3]
@@ -53,9 +66,15 @@ def renamed(sql: str) -> str:
             continue
         before = words[place - 1] if place else ""
         after = words[place + 1] if place + 1 < len(words) else ""
-        is_table = before in _BEFORE_A_TABLE or (before != "." and after == ".") or (creates and before == "on")
+        is_table = (
+            before in _BEFORE_A_TABLE
+            or (before != "." and after == ".")
+            or (creates and before == "on")
+        )
         in_quotes = token[0] == "'"
-        is_named = (virtual and before in ("=", "(", ",")) if in_quotes else (name in ALWAYS or is_table)
+        is_named = (
+            (virtual and before in ("=", "(", ",")) if in_quotes else (name in ALWAYS or is_table)
+        )
         if is_named:
             tokens[number] = token.replace(name, PREFIX + name)
     return "".join(tokens)

@@ -52,7 +52,9 @@ class Passage(NamedTuple):
 
 @attrs.frozen
 class Incoming:
-    """A document as it is compared and written. content: title, media type, language, metadata and hash of the text."""
+    """A document as it is compared and written. content: title, media type, language,
+    metadata and hash of the text.
+    """
 
     ref: Ref
     content: tuple[str, str, str | None, str, str]
@@ -71,15 +73,25 @@ def key_of(ref: Ref) -> Key:
     return ref.tenant, ref.collection, ref.key
 
 
-def incoming(batch: Iterable[tuple[Document, Sequence[Entry]]], dimensions: int, multi_tenant: bool) -> list[Incoming]:
-    """The rows a batch becomes; it is read to its end. Raises InputError, VectorInvalid, TenantRequired, TenantRefused."""
+def incoming(
+    batch: Iterable[tuple[Document, Sequence[Entry]]], dimensions: int, multi_tenant: bool
+) -> list[Incoming]:
+    """The rows a batch becomes; it is read to its end.
+
+    Raises InputError, VectorInvalid, TenantRequired, TenantRefused.
+    """
     given = [(document, list(entries)) for document, entries in batch]
     for document, _ in given:
         if not isinstance(document, Document):
-            raise InputError(f"replace takes pairs of a Document and its entries, got {type(document).__name__}.")
+            raise InputError(
+                f"replace takes pairs of a Document and its entries, got {type(document).__name__}."
+            )
         check_tenant(document.ref.tenant, multi_tenant)
     passages = _passages([entry for _, entries in given for entry in entries], dimensions)
-    return [_incoming(document, entries, list(islice(passages, len(entries)))) for document, entries in given]
+    return [
+        _incoming(document, entries, list(islice(passages, len(entries))))
+        for document, entries in given
+    ]
 
 
 def _incoming(document: Document, entries: Sequence[Entry], passages: list[Passage]) -> Incoming:
@@ -92,20 +104,39 @@ def _incoming(document: Document, entries: Sequence[Entry], passages: list[Passa
         twice = next(position for position in positions if positions.count(position) > 1)
         raise InputError(f"{ref}: two entries have position {twice}.")
     passages.sort()
-    content = (document.title, document.media_type, document.language, to_json(document.metadata), text_hash(document.text))
+    content = (
+        document.title,
+        document.media_type,
+        document.language,
+        to_json(document.metadata),
+        text_hash(document.text),
+    )
     return Incoming(ref, content, document.text, attributes(document.metadata), passages)
 
 
 def _passages(entries: Sequence[Entry], dimensions: int) -> Iterator[Passage]:
-    """The entries, looked at column by column: one by one would take about as long as writing them."""
+    """The entries, looked at column by column:
+    one by one would take about as long as writing them.
+    """
     vectors = as_kept([entry.vector for entry in entries], dimensions)
     if not entries:
         return iter(())
     chunks = [entry.chunk for entry in entries]
-    numbers = [chunk.id.position for chunk in chunks], [chunk.start for chunk in chunks], [chunk.end for chunk in chunks]
-    texts = [entry.fingerprint for entry in entries], [chunk.text for chunk in chunks], [entry.passage for entry in entries]
+    numbers = (
+        [chunk.id.position for chunk in chunks],
+        [chunk.start for chunk in chunks],
+        [chunk.end for chunk in chunks],
+    )
+    texts = (
+        [entry.fingerprint for entry in entries],
+        [chunk.text for chunk in chunks],
+        [entry.passage for entry in entries],
+    )
     kinds = [chunk.kind for chunk in chunks]
-    if not (all(_are_counts(column) for column in numbers) and all(_are_text(column) for column in (kinds, *texts))):
+    if not (
+        all(_are_counts(column) for column in numbers)
+        and all(_are_text(column) for column in (kinds, *texts))
+    ):
         _refuse(entries)
     fingerprints, said, passages = texts
     headings: dict[tuple[str, ...], str] = {}
@@ -121,7 +152,9 @@ def _passages(entries: Sequence[Entry], dimensions: int) -> Iterator[Passage]:
 
 
 def _parts(text: str, passage: str) -> tuple[str, str | None]:
-    """`lead` and `own` of a passage: most are the text with something in front, and the text is kept already."""
+    """`lead` and `own` of a passage: most are the text with something in front,
+    and the text is kept already.
+    """
     return (passage[: len(passage) - len(text)], None) if passage.endswith(text) else ("", passage)
 
 
@@ -144,7 +177,9 @@ def _refuse(entries: Iterable[Entry]) -> None:
         chunk = entry.chunk
         numbers = chunk.id.position, chunk.start, chunk.end
         if not _are_counts(numbers):
-            raise InputError(f"{chunk.id}: position, start and end must be whole numbers from 0, got {numbers}.")
+            raise InputError(
+                f"{chunk.id}: position, start and end must be whole numbers from 0, got {numbers}."
+            )
         for text in (chunk.kind, entry.fingerprint, chunk.text, entry.passage):
             if not isinstance(text, str):
                 wanted = "kind, text, passage and fingerprint must be str"
@@ -157,9 +192,16 @@ def row_crc(*fields: str | int | None) -> int:
 
 
 def document_crc(
-    key: Key, content: Sequence[str | None], stamp: int | None, created: str, updated: str, characters: int
+    key: Key,
+    content: Sequence[str | None],
+    stamp: int | None,
+    created: str,
+    updated: str,
+    characters: int,
 ) -> int:
-    """Checksum of a row of `document` and of what it is found by; its text is covered by the hash in its content."""
+    """Checksum of a row of `document` and of what it is found by;
+    its text is covered by the hash in its content.
+    """
     return row_crc(*key, *content, stamp, created, updated, characters)
 
 
@@ -198,14 +240,18 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def to_json(value: object) -> str:
-    """JSON in which ``1``, ``1.0`` and ``true`` are three values, and lists are what tuples become."""
+    """JSON in which ``1``, ``1.0`` and ``true`` are three values,
+    and lists are what tuples become.
+    """
     if not value:  # most passages have no headings or metadata of their own
         return "[]" if isinstance(value, tuple) else "{}"
     return _encode(value)
 
 
 def _headings(headings: tuple[str, ...], known: dict[tuple[str, ...], str]) -> str:
-    """`to_json` of what they nearly always are: a tuple of str, the same as that of the passage before."""
+    """`to_json` of what they nearly always are: a tuple of str,
+    the same as that of the passage before.
+    """
     try:
         found = known.get(headings)
         if found is None:
@@ -217,7 +263,10 @@ def _headings(headings: tuple[str, ...], known: dict[tuple[str, ...], str]) -> s
 
 def metadata_of(text: str) -> Mapping[str, Any]:
     """Metadata as it was handed over: lists are tuples."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(text).items()}
+    return {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in json.loads(text).items()
+    }
 
 
 P = ParamSpec("P")
@@ -225,7 +274,9 @@ R = TypeVar("R")
 
 
 def of_rows(make: Callable[P, R]) -> Callable[P, R]:
-    """A record that cannot be made of what the file holds: the file is damaged, the caller did nothing wrong."""
+    """A record that cannot be made of what the file holds: the file is damaged,
+    the caller did nothing wrong.
+    """
 
     @wraps(make)
     def made(*args: P.args, **named: P.kwargs) -> R:
@@ -237,23 +288,34 @@ def of_rows(make: Callable[P, R]) -> Callable[P, R]:
     return made
 
 
-_DOCUMENT_SAYS = """d.title, d.media_type, d.language, d.metadata, d.text_hash, d.stamp, d.created_at, d.updated_at,
-    d.characters"""
+_DOCUMENT_SAYS = """d.title, d.media_type, d.language, d.metadata, d.text_hash, d.stamp,
+    d.created_at, d.updated_at, d.characters"""
 """What the checksum of a document is of, in its order."""
-CHUNK_COLUMNS = f"""d.id, c.position, c.crc, c.vector is null, c.kind, c.start, c."end", c.fingerprint, c.headings,
-    c.metadata, c.text, c.lead, c.own, d.crc, {_DOCUMENT_SAYS}"""
+CHUNK_COLUMNS = f"""d.id, c.position, c.crc, c.vector is null, c.kind, c.start, c."end",
+    c.fingerprint, c.headings, c.metadata, c.text, c.lead, c.own, d.crc, {_DOCUMENT_SAYS}"""
 """What `stored_chunk` makes a record of."""
 
 
 @of_rows
 def stored_chunk(ref: Ref, row: Sequence[Any]) -> StoredChunk:
-    """The record of a row of CHUNK_COLUMNS. Raises StoreCorrupt if its checksums say that it is another."""
+    """The record of a row of CHUNK_COLUMNS.
+
+    Raises StoreCorrupt if its checksums say that it is another.
+    """
     document, position, crc, pending, *content, of_document = row[:14]
     says = row[14:]
     if chunk_crc(document, position, content) != crc or row_crc(*key_of(ref), *says) != of_document:
         raise altered(f"A passage of {ref}, or what is known of that document,")
     kind, start, end, _, headings, metadata, text, *_ = content
-    chunk = Chunk(ChunkId(ref, position), text, start, end, kind, tuple(json.loads(headings)), metadata_of(metadata))
+    chunk = Chunk(
+        ChunkId(ref, position),
+        text,
+        start,
+        end,
+        kind,
+        tuple(json.loads(headings)),
+        metadata_of(metadata),
+    )
     return StoredChunk(chunk, says[0], metadata_of(says[3]), bool(pending))
 
 
@@ -263,7 +325,10 @@ DOCUMENT_COLUMNS = f"d.text, d.crc, {_DOCUMENT_SAYS}"
 
 @of_rows
 def document_of(ref: Ref, row: Sequence[Any]) -> Document:
-    """The record of a row of DOCUMENT_COLUMNS. Raises StoreCorrupt if its checksums say that it is another."""
+    """The record of a row of DOCUMENT_COLUMNS.
+
+    Raises StoreCorrupt if its checksums say that it is another.
+    """
     text, crc, *says = row
     title, media_type, language, metadata, hash_of_text = says[:5]
     if row_crc(*key_of(ref), *says) != crc or text_hash(text) != hash_of_text:

@@ -1,7 +1,9 @@
-"""The index in the application's own SQLite file: rows and words in one transaction, through one APSW connection.
+"""The index in the application's own SQLite file: rows and words in one transaction,
+through one APSW connection.
 
-Within a transaction of the application, everything goes through its connection: what it has written is seen, and a rollback
-takes it all along. Outside of one, the store uses connections of its own to the same file, as it always does.
+Within a transaction of the application, everything goes through its connection: what it has written
+is seen, and a rollback takes it all along. Outside of one, the store uses connections of its own to
+the same file, as it always does.
 """
 
 from __future__ import annotations
@@ -40,8 +42,9 @@ if TYPE_CHECKING:
 class SameFileStore(SqliteStore):
     """A `SqliteStore` in the file of a Peewee database, in tables called semantic_index_...
 
-    database: an APSWDatabase on a file with a write-ahead log. Raises StoreMisuse for another kind, and if it has a
-    transaction open; ConfigError, SpaceMismatch, StoreVersion and what opening a store raises.
+    database: an APSWDatabase on a file with a write-ahead log. Raises StoreMisuse for another kind,
+    and if it has a transaction open; ConfigError, SpaceMismatch, StoreVersion and what opening a
+    store raises.
     """
 
     def __init__(
@@ -53,7 +56,9 @@ class SameFileStore(SqliteStore):
         busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
     ) -> None:
         if not isinstance(space, Space):
-            raise ConfigError(f"space must be the Space of an embedder, got {type(space).__name__}.")
+            raise ConfigError(
+                f"space must be the Space of an embedder, got {type(space).__name__}."
+            )
         check_library()
         self.database = plain_database(database)
         self._target = Target(_path_of(self.database), "full", busy_timeout, wrap=Renamed)
@@ -61,7 +66,8 @@ class SameFileStore(SqliteStore):
         try:
             with connected(self.database):
                 _check_connection(self.database)
-            self._claim = self._claim or _guard.claim(self._target.path)  # it may have come into being just now
+            # It may have come into being just now.
+            self._claim = self._claim or _guard.claim(self._target.path)
             self._space, self._multi_tenant = _prepare(self._target, space, multi_tenant)
         except BaseException:
             _guard.release(self._claim)
@@ -91,7 +97,8 @@ class SameFileStore(SqliteStore):
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Refused: the index is a part of the application's file."""
         raise StoreMisuse(
-            f"The index is a part of {self._target.path!r}, not a file of its own.", hint="Back that file up as a whole."
+            f"The index is a part of {self._target.path!r}, not a file of its own.",
+            hint="Back that file up as a whole.",
         )
 
     def close(self) -> None:
@@ -101,7 +108,9 @@ class SameFileStore(SqliteStore):
         _guard.release(claim)
 
     def _unlearned(self) -> SqliteStore:
-        """This store; within a transaction that has changed the index, one that remembers nothing of what it sees."""
+        """This store; within a transaction that has changed the index,
+        one that remembers nothing of what it sees.
+        """
         if not self._pool.uncommitted:
             return self
         aside = copy.copy(self)
@@ -113,9 +122,13 @@ def _path_of(database: Any) -> str:
     kind = type(database).__name__
     if not isinstance(database, APSWDatabase):
         raise StoreMisuse(
-            f"An index in the application's own file goes through one SQLite library, APSW; the database is a {kind}. Two "
-            "libraries on one file destroy each other's locks and lose rows.",
-            hint="Use playhouse.apsw_ext.APSWDatabase; or leave same_file out, and the index has a file of its own.",
+            "An index in the application's own file goes through one SQLite library, APSW; the "
+            f"database is a {kind}. Two libraries on one file destroy each "
+            "other's locks and lose rows.",
+            hint=(
+                "Use playhouse.apsw_ext.APSWDatabase; or leave same_file out, and the index has a "
+                "file of its own."
+            ),
         )
     if is_private(database):
         raise StoreMisuse("A database in memory has no file to share.", hint="Leave same_file out.")
@@ -125,17 +138,25 @@ def _path_of(database: Any) -> str:
 def _check_connection(database: Any) -> None:
     raw = database.connection()
     if raw.in_transaction:
-        raise StoreMisuse("The database has a transaction open.", hint="Set the index up before the first transaction.")
+        raise StoreMisuse(
+            "The database has a transaction open.",
+            hint="Set the index up before the first transaction.",
+        )
     mode = raw.pragma("journal_mode")
     if mode != "wal":
         raise StoreMisuse(
-            f"An index in the application's own file needs a write-ahead log, this one has journal_mode={mode}.",
+            (
+                "An index in the application's own file needs a write-ahead log, this one has "
+                f"journal_mode={mode}."
+            ),
             hint='Open it as APSWDatabase(path, pragmas={"journal_mode": "wal"}).',
         )
 
 
 def _prepare(target: Target, space: Space, multi_tenant: bool | None) -> tuple[Space, bool]:
-    """Make the tables if there are none, bring them up if they are older; the space and tenancy they have."""
+    """Make the tables if there are none, bring them up if they are older;
+    the space and tenancy they have.
+    """
     with translated(target.path):
         connection = Connection(target, writer=True)
         try:
@@ -153,7 +174,9 @@ def _prepare(target: Target, space: Space, multi_tenant: bool | None) -> tuple[S
 
 
 def _version_of(raw: Any) -> int:
-    there = raw.execute("select 1 from sqlite_master where name = ?", (renamed_name("migration"),)).get
+    there = raw.execute(
+        "select 1 from sqlite_master where name = ?", (renamed_name("migration"),)
+    ).get
     return int(raw.execute("select max(number) from migration").get) if there else 0
 
 

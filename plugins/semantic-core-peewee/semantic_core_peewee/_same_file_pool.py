@@ -1,4 +1,6 @@
-"""The connections of an index in the application's file: its own within its transactions, else those of the store."""
+"""The connections of an index in the application's file: its own within its transactions,
+else those of the store.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class SameFilePool(Pool):
 
     @property
     def in_snapshot(self) -> bool:
-        """Whether this thread sees one state: of a snapshot, or of the application's transaction."""
+        """Whether this thread sees one state: of a snapshot,
+        or of the application's transaction.
+        """
         return self._open_transaction() is not None or super().in_snapshot
 
     @property
@@ -49,7 +53,10 @@ class SameFilePool(Pool):
     def uncommitted(self) -> bool:
         """Whether this thread sees changes of the index that nobody else does yet."""
         raw = self._open_transaction()
-        return raw is not None and getattr(self._here, "wrote", None) == (id(raw), self._commits.ended)
+        return raw is not None and getattr(self._here, "wrote", None) == (
+            id(raw),
+            self._commits.ended,
+        )
 
     def current(self) -> Any:
         """See `Pool.current`."""
@@ -88,7 +95,10 @@ class SameFilePool(Pool):
         if raw is None:
             return super().write(work)
         if super().in_snapshot:
-            raise StoreMisuse("Writing within this thread's own snapshot would not be seen in it.", hint="Leave it first.")
+            raise StoreMisuse(
+                "Writing within this thread's own snapshot would not be seen in it.",
+                hint="Leave it first.",
+            )
         try:
             with self._told():
                 view = self._view(raw)
@@ -99,7 +109,9 @@ class SameFilePool(Pool):
             raise translate(error, self._target.path) from error
 
     def _open_transaction(self) -> Any:
-        """The application's connection in this thread while it has a transaction open; else None."""
+        """The application's connection in this thread while it has a transaction open;
+        else None.
+        """
         raw = self._application._state.conn
         return raw if raw is not None and raw.in_transaction else None
 
@@ -110,7 +122,8 @@ class SameFilePool(Pool):
             self._here.ready = raw
         connection = Renamed(raw)
         for statement in _VOCABULARY:
-            connection.execute(statement.format(renamed_name("words")))  # each time: a rollback takes it along
+            # Each time: a rollback takes it along.
+            connection.execute(statement.format(renamed_name("words")))
         return View(connection, int(connection.execute(GENERATION).get))
 
     @contextmanager
@@ -139,7 +152,9 @@ def _savepoint(raw: Any) -> Iterator[None]:
 
 
 def _load_vectors(raw: Any) -> None:
-    """Have sqlite-vec on the application's connection; whether it may load others stays as it was."""
+    """Have sqlite-vec on the application's connection;
+    whether it may load others stays as it was.
+    """
     allowed = raw.config(apsw.SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, -1)
     raw.enable_load_extension(True)
     try:

@@ -1,8 +1,10 @@
-"""The tables as Peewee models: what a row is, and what the reads of an administrator are written with.
+"""The tables as Peewee models: what a row is,
+and what the reads of an administrator are written with.
 
-`_migrations` makes the tables; a test holds both together. The models are bound to no database: a query is executed on
-the one it is handed, so two stores in one process never meet. Searching and writing go to the connection beneath.
-Longer than the house limit because it is the list of all tables.
+`_migrations` makes the tables; a test holds both together. The models are bound to no database: a
+query is executed on the one it is handed, so two stores in one process never meet. Searching and
+writing go to the connection beneath. Longer than the house limit because it is the list of all
+tables.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ class Migration(peewee.Model):
 
 
 class Document(peewee.Model):
-    """A document as it was handed over. metadata: JSON. characters: code points of the text. stamp: of its last change."""
+    """A document as it was handed over. metadata: JSON. characters: code points of the text.
+    stamp: of its last change.
+    """
 
     id = peewee.AutoField()
     generation = peewee.IntegerField()
@@ -52,7 +56,8 @@ class Document(peewee.Model):
 
 
 class Chunk(peewee.Model):
-    """A passage: `lead` and `text`, or `own` where it does not end with the text; the table has it as a computed column.
+    """A passage: `lead` and `text`, or `own` where it does not end with the text;
+    the table has it as a computed column.
 
     vector: float32, little-endian, NULL while it waits for one. headings, metadata: JSON.
     """
@@ -79,7 +84,9 @@ class Chunk(peewee.Model):
 
 
 class Attribute(peewee.Model):
-    """One value of one metadata key of one document, for filters. kind: "text", "number", "bool", "empty" (of a list)."""
+    """One value of one metadata key of one document, for filters. kind: "text", "number", "bool",
+    "empty" (of a list).
+    """
 
     generation = peewee.IntegerField()
     key = peewee.TextField()
@@ -92,7 +99,9 @@ class Attribute(peewee.Model):
 
 
 class Tombstone(peewee.Model):
-    """The stamp of a document that was removed: an older change that comes late must not bring it back."""
+    """The stamp of a document that was removed:
+    an older change that comes late must not bring it back.
+    """
 
     generation = peewee.IntegerField()
     tenant = peewee.TextField()
@@ -159,7 +168,9 @@ class Slot(peewee.Model):
 
 
 class BatchJob(peewee.Model):
-    """A job in the ledger, see `semantic_core.batch.BatchJob`. most: passages it may hold, if it tries to find a bad one."""
+    """A job in the ledger, see `semantic_core.batch.BatchJob`. most: passages it may hold,
+    if it tries to find a bad one.
+    """
 
     number = peewee.AutoField()
     id = peewee.TextField()
@@ -190,8 +201,8 @@ class BatchJob(peewee.Model):
 
 
 class Claim(peewee.Model):
-    """Who holds a passage: the number of a job, or (below 0) somebody who embeds it until then. number: of a chunk it is
-    of."""
+    """Who holds a passage: the number of a job, or (below 0) somebody who embeds it until then.
+    number: of a chunk it is of."""
 
     generation = peewee.IntegerField()
     fingerprint = peewee.TextField()
@@ -206,7 +217,9 @@ class Claim(peewee.Model):
 
 
 class Trouble(peewee.Model):
-    """A passage that was in jobs in vain. most: passages a job it is in may hold. failed: it was given up."""
+    """A passage that was in jobs in vain. most: passages a job it is in may hold.
+    failed: it was given up.
+    """
 
     generation = peewee.IntegerField()
     fingerprint = peewee.TextField()
@@ -221,8 +234,8 @@ class Trouble(peewee.Model):
 
 
 class Account(peewee.Model):
-    """A tenant's collection under a number, for as long as the file lasts: what was spent for it is not forgotten with
-    it."""
+    """A tenant's collection under a number, for as long as the file lasts: what was spent for it is
+    not forgotten with it."""
 
     id = peewee.IntegerField(primary_key=True)
     tenant = peewee.TextField()
@@ -243,24 +256,42 @@ class Cost(peewee.Model):
     amount = peewee.IntegerField()
 
     class Meta:
-        primary_key = peewee.CompositeKey("day", "tenant", "collection", "model", "lane", "currency")
+        primary_key = peewee.CompositeKey(
+            "day", "tenant", "collection", "model", "lane", "currency"
+        )
 
 
 class Checkpoint(peewee.Model):
-    """How far one source of changes has been followed; the row without a name holds the identity of the index."""
+    """How far one source of changes has been followed;
+    the row without a name holds the identity of the index.
+    """
 
     source = peewee.TextField(primary_key=True)
     value = peewee.TextField()
 
 
 MODELS = (
-    *(Meta, Migration, Document, Chunk, Attribute, Tombstone, VectorState, Home, Segment, SegmentChange, Slot),
+    *(
+        Meta,
+        Migration,
+        Document,
+        Chunk,
+        Attribute,
+        Tombstone,
+        VectorState,
+        Home,
+        Segment,
+        SegmentChange,
+        Slot,
+    ),
     *(BatchJob, Claim, Trouble, Account, Cost, Checkpoint),
 )
 
 
 class PeeweeDatabase(APSWDatabase):  # type: ignore[misc]
-    """Peewee on the connection the calling thread reads through; it opens and closes nothing by itself."""
+    """Peewee on the connection the calling thread reads through;
+    it opens and closes nothing by itself.
+    """
 
     _pool: Pool | None = None
 

@@ -1,6 +1,8 @@
-"""Where to look, as SQL: conditions on the table `document` under the name ``d``, every value bound.
+"""Where to look, as SQL: conditions on the table `document` under the name ``d``,
+every value bound.
 
-The text of a condition depends on how many values there are and of which kinds, never on what they are.
+The text of a condition depends on how many values there are and of which kinds, never on what they
+are.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from semantic_core.filters import Condition, Filter, kind
 from semantic_core.types import Ref, Scope
 
 MOST_VALUES = 32_700
-"""Values all conditions of one scope may bind; SQLite takes 32,766 in one statement, a search needs a few itself."""
+"""Values all conditions of one scope may bind; SQLite takes 32,766 in one statement,
+a search needs a few itself.
+"""
 
 _COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _HELD = "select a.document from attribute as a where a.generation = ? and a.key = ?"
@@ -28,11 +32,13 @@ Bound = tuple[str, tuple[Any, ...]]
 
 @attrs.frozen
 class Clause:
-    """A condition and its values, in the order of its question marks. narrows: it asks for more than the tenant.
+    """A condition and its values, in the order of its question marks.
+    narrows: it asks for more than the tenant.
 
-    each: the same said so that it is cheap for a few documents, where `sql` is cheap for all of them.
-    sources: queries that each give the ids of all documents in scope, and of others. collections: the names it asks for
-    where it asks for nothing else; else none.
+    each: the same said so that it is cheap for a few documents, where `sql` is cheap for all of
+    them.
+    sources: queries that each give the ids of all documents in scope, and of others. collections:
+    the names it asks for where it asks for nothing else; else none.
     """
 
     sql: str
@@ -48,9 +54,13 @@ def check_tenant(tenant: object, multi_tenant: bool) -> str:
     if not isinstance(tenant, str):
         raise InputError(f"A tenant must be a str, got {type(tenant).__name__}.")
     if multi_tenant and not tenant:
-        raise TenantRequired("This store keeps tenants apart: wanted a tenant, got none.", hint="Name one.")
+        raise TenantRequired(
+            "This store keeps tenants apart: wanted a tenant, got none.", hint="Name one."
+        )
     if tenant and not multi_tenant:
-        raise TenantRefused(f"This store knows no tenants: wanted none, got {tenant!r}.", hint="Leave it out.")
+        raise TenantRefused(
+            f"This store knows no tenants: wanted none, got {tenant!r}.", hint="Leave it out."
+        )
     return tenant
 
 
@@ -69,18 +79,25 @@ def compile_scope(scope: Scope, generation: int) -> Clause:
         bound = [generation if value is _GENERATION else value for value in bound]
         values += bound
         of_each += bound
-        parts.append(f"d.id {'not in' if absent else 'in'} ({' union all '.join(held) or _NOTHING})")
-        any_of_them = " or ".join(f"exists ({source} and a.document = d.id)" for source in held) or "0"
+        parts.append(
+            f"d.id {'not in' if absent else 'in'} ({' union all '.join(held) or _NOTHING})"
+        )
+        any_of_them = (
+            " or ".join(f"exists ({source} and a.document = d.id)" for source in held) or "0"
+        )
         each.append(f"not ({any_of_them})" if absent else f"({any_of_them})")
         if not absent:
             sources.insert(0, (" union all ".join(held) or _NOTHING, tuple(bound)))
     if len(values) > MOST_VALUES:
         raise FilterInvalid(
-            f"where binds {len(values):,} values, the most is {MOST_VALUES:,}.", hint="Ask in several steps."
+            f"where binds {len(values):,} values, the most is {MOST_VALUES:,}.",
+            hint="Ask in several steps.",
         )
     alone = () if scope.filter else tuple(named)
     one_by_one = (" and ".join(each), tuple(of_each))
-    return Clause(" and ".join(parts), tuple(values), len(parts) > 2, one_by_one, tuple(sources), alone)
+    return Clause(
+        " and ".join(parts), tuple(values), len(parts) > 2, one_by_one, tuple(sources), alone
+    )
 
 
 _GENERATION: Any = object()
@@ -88,7 +105,9 @@ _NOTHING = "select null where 0"
 
 
 def _condition(condition: Condition) -> tuple[bool, list[str], list[Any]]:
-    """(whether it asks for the documents that are not among these, selects that give their ids, values of the selects)."""
+    """(whether it asks for the documents that are not among these, selects that give their ids,
+    values of the selects).
+    """
     held = [_GENERATION, condition.key]
     if condition.operator == "exists":
         return not condition.values[0], [_HELD], held

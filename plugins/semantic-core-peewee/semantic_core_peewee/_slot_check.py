@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from semantic_core_peewee._slots import SEGMENT, VECTORS, Added, blocks_of, segments_since, slots_of, state_of
+from semantic_core_peewee._slots import (
+    SEGMENT,
+    VECTORS,
+    Added,
+    blocks_of,
+    segments_since,
+    slots_of,
+    state_of,
+)
 
 if TYPE_CHECKING:
     from semantic_core_peewee._pool import View
@@ -18,10 +26,19 @@ def disagreements(view: View, dimensions: int) -> Iterator[str]:
         for offset, slot in enumerate(slots[: max(0, state.slots - number * SEGMENT)]):
             dead += int(slot["chunk"] == 0)
             if slot["chunk"]:
-                held[int(slot["chunk"])] = (number * SEGMENT + offset, int(slot["document"]), slot.tobytes())
-    places = dict(view.raw.execute("select chunk, place from slot where generation = ?", (view.generation,)))
+                held[int(slot["chunk"])] = (
+                    number * SEGMENT + offset,
+                    int(slot["document"]),
+                    slot.tobytes(),
+                )
+    places = dict(
+        view.raw.execute("select chunk, place from slot where generation = ?", (view.generation,))
+    )
     if dead != state.dead or len(held) + dead != state.slots:
-        yield f"{state.slots:,} slots of which {state.dead:,} dead were noted, but {len(held):,} are taken and {dead:,} dead"
+        yield (
+            f"{state.slots:,} slots of which {state.dead:,} dead were noted, but {len(held):,} are "
+            f"taken and {dead:,} dead"
+        )
     for block in blocks_of(Added(*row) for row in view.raw.execute(VECTORS, (view.generation,))):
         for one, slot in zip(block, slots_of(block, dimensions), strict=True):
             place, _, data = held.pop(one.chunk, (None, 0, b""))

@@ -1,7 +1,9 @@
-"""Which slots are in scope: tenant and collections from the slots themselves, filters from the table of documents.
+"""Which slots are in scope: tenant and collections from the slots themselves,
+filters from the table of documents.
 
-A filter that lets few documents through is turned into rows of slots. One that lets many through is, the first time,
-checked on the candidates of a scan instead; asked again in the same state, it is worth its rows.
+A filter that lets few documents through is turned into rows of slots. One that lets many through
+is, the first time, checked on the candidates of a scan instead; asked again in the same state, it
+is worth its rows.
 """
 
 from __future__ import annotations
@@ -32,10 +34,11 @@ _KEPT = "scopes"
 
 @attrs.frozen(eq=False)
 class Matching:
-    """The slots in scope. rows: which, ascending, if they are few. inside: if they are not, whether each is; without both,
-    all are. sums: with `inside`, those of every block (see `_codes.shifted`), but infinite outside: a scan that takes these
-    scores minus infinity there. clause: still to be checked on candidates; None if not. share: part of the slots that are
-    in scope, about.
+    """The slots in scope. rows: which, ascending, if they are few. inside: if they are not, whether
+    each is; without both, all are. sums: with `inside`, those of every block (see
+    `_codes.shifted`), but infinite outside: a scan that takes these scores minus infinity there.
+    clause: still to be checked on candidates; None if not. share: part of the slots that are in
+    scope, about.
     """
 
     rows: NDArray[np.intp] | None = None
@@ -45,15 +48,19 @@ class Matching:
     share: float = 1.0
 
     def slots(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The slots in scope at these places of the scores: all scores belong to `rows` if there are any."""
+        """The slots in scope at these places of the scores:
+        all scores belong to `rows` if there are any.
+        """
         if self.inside is not None:
-            return places[self.inside[places]]  # again: whatever a damaged scale makes of infinity, it is not in scope
+            # Again: whatever a damaged scale makes of infinity, it is not in scope.
+            return places[self.inside[places]]
         return places if self.rows is None else self.rows[places]
 
 
 def matching(view: View, codes: Codes, scope: Scope, clause: Clause) -> Matching:
     """What of this state is in scope."""
-    key = (clause.sql, clause.values)  # not the filter itself: in Python, one that asks for 1 equals one that asks for True
+    # Not the filter itself: in Python, one that asks for 1 equals one that asks for True.
+    key = (clause.sql, clause.values)
     kept: dict[Any, Matching | None] = codes.kept.setdefault(_KEPT, {})
     found = kept.get(key)
     if found is None:
@@ -66,9 +73,16 @@ def matching(view: View, codes: Codes, scope: Scope, clause: Clause) -> Matching
 
 def _matching(view: View, codes: Codes, scope: Scope, clause: Clause, *, again: bool) -> Matching:
     homes = codes.homes.get(scope.tenant, {})
-    wanted = [number for name, number in homes.items() if scope.collections is None or name in scope.collections]
+    wanted = [
+        number
+        for name, number in homes.items()
+        if scope.collections is None or name in scope.collections
+    ]
     everywhere = len(wanted) == sum(map(len, codes.homes.values()))
-    allowed = _table(wanted, max((number for held in codes.homes.values() for number in held.values()), default=0))
+    allowed = _table(
+        wanted,
+        max((number for held in codes.homes.values() for number in held.values()), default=0),
+    )
     if not scope.filter:
         return Matching() if everywhere else _matched(codes, lambda block: allowed[block.homes])
     ids = _every_document(view, clause) if again else few_documents(view, clause, codes.state)
@@ -76,7 +90,8 @@ def _matching(view: View, codes: Codes, scope: Scope, clause: Clause, *, again: 
         within = Matching() if everywhere else _matched(codes, lambda block: allowed[block.homes])
         return attrs.evolve(within, clause=clause, share=within.share / 2)
     last = int(codes.column("documents").max(initial=0))
-    if last > 64 * len(codes) + 4_096:  # numbers with wide gaps: a table of them would be mostly empty
+    # Numbers with wide gaps: a table of them would be mostly empty.
+    if last > 64 * len(codes) + 4_096:
         listed = np.array(ids, dtype=np.int64)
         return _matched(codes, lambda block: np.isin(block.documents, listed))
     documents = _table([id for id in ids if id <= last], last)
@@ -98,7 +113,9 @@ def _matched(codes: Codes, inside: Callable[[Block], NDArray[np.bool_]]) -> Matc
     found = [np.zeros(0, dtype=bool)]
     for number, block in enumerate(codes.blocks):
         taken = codes.taken(number)
-        mask = inside(attrs.evolve(block, documents=block.documents[:taken], homes=block.homes[:taken]))
+        mask = inside(
+            attrs.evolve(block, documents=block.documents[:taken], homes=block.homes[:taken])
+        )
         found.append(mask & (codes.chunks[number][:taken] > 0))
     whole = np.concatenate(found)
     share = float(np.count_nonzero(whole)) / max(1, len(whole))
@@ -106,6 +123,11 @@ def _matched(codes: Codes, inside: Callable[[Block], NDArray[np.bool_]]) -> Matc
         return Matching(np.flatnonzero(whole), share=share)
     ends = np.cumsum([codes.taken(number) for number in range(len(codes.blocks))])[:-1]
     masks = zip(codes.blocks, np.split(whole, ends), strict=True)
-    # To subtract other numbers costs nothing; to choose by a mask, whose branches nobody can predict, as much as the scan.
-    sums = tuple(np.where(mask, block.sums[: len(mask)], np.float32(np.inf)) for block, mask in masks if len(block.sums))
+    # To subtract other numbers costs nothing; to choose by a mask, whose branches nobody can
+    # predict, as much as the scan.
+    sums = tuple(
+        np.where(mask, block.sums[: len(mask)], np.float32(np.inf))
+        for block, mask in masks
+        if len(block.sums)
+    )
     return Matching(inside=whole, sums=sums, share=share)

@@ -1,9 +1,11 @@
-"""Vectors as SQLite keeps them for scanning: int8 codes in segments of fixed size, written in the transaction of their rows.
+"""Vectors as SQLite keeps them for scanning: int8 codes in segments of fixed size, written in the
+transaction of their rows.
 
-A chunk with a vector owns one slot. Slots are taken in order and never taken twice, so what a process holds of a slot stays
-true; a slot that is given up is zeroed and counts as dead until `_laid_out` moves the living together. All of it is
-derived: `rebuild` makes it from the table of chunks. A code is the vector over its scale, rounded: scale = largest
-absolute number / 127, so dot(vector, query) is about scale * scale of the query * dot(code, code of the query).
+A chunk with a vector owns one slot. Slots are taken in order and never taken twice, so what a
+process holds of a slot stays true; a slot that is given up is zeroed and counts as dead until
+`_laid_out` moves the living together. All of it is derived: `rebuild` makes it from the table of
+chunks. A code is the vector over its scale, rounded: scale = largest absolute number / 127, so
+dot(vector, query) is about scale * scale of the query * dot(code, code of the query).
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from semantic_core_peewee._pool import View
 
 SEGMENT = 256
-"""Slots of a segment: few enough that a process reads little after a small write, many enough to load millions."""
+"""Slots of a segment: few enough that a process reads little after a small write,
+many enough to load millions.
+"""
 MOST_DEAD = 0.25
 """Part of the slots that may be dead before the living are moved together."""
 FEW_DEAD = 16_384
@@ -32,21 +36,24 @@ HIGHEST = 127
 """Largest absolute value of a code."""
 
 _STATE = "select changes, epoch, slots, dead from vector_state where generation = ?"
-_KEEP_STATE = """insert into vector_state (generation, changes, epoch, slots, dead) values (?, ?, ?, ?, ?)
-    on conflict do update set changes = excluded.changes, epoch = excluded.epoch, slots = excluded.slots,
-    dead = excluded.dead"""
+_KEEP_STATE = """insert into vector_state (generation, changes, epoch, slots, dead)
+    values (?, ?, ?, ?, ?) on conflict do update set changes = excluded.changes,
+    epoch = excluded.epoch, slots = excluded.slots, dead = excluded.dead"""
 _ADD_SEGMENT = "insert into segment (generation, number, slots) values (?, ?, ?)"
 _TOUCH_SEGMENT = "replace into segment_change (generation, number, change) values (?, ?, ?)"
 SEGMENTS_SINCE = """select s.number, s.slots from segment_change as c cross join segment as s
-    where c.generation = ? and c.change > ? and s.generation = c.generation and s.number = c.number order by c.number"""
+    where c.generation = ? and c.change > ? and s.generation = c.generation and s.number = c.number
+    order by c.number"""
 """In the order of an index: to sort them would be to hold all codes in memory once more."""
-VECTORS = """select c.id, c.document, h.id, c.vector from chunk as c cross join document as d cross join home as h
-    where c.generation = ? and c.vector is not null and d.id = c.document
-    and h.generation = d.generation and h.tenant = d.tenant and h.collection = d.collection order by c.id"""
+VECTORS = """select c.id, c.document, h.id, c.vector from chunk as c cross join document as d
+    cross join home as h where c.generation = ? and c.vector is not null and d.id = c.document
+    and h.generation = d.generation and h.tenant = d.tenant and h.collection = d.collection
+    order by c.id"""
 
 
 class State(NamedTuple):
-    """How far the slots are. changes: transactions that changed anything. epoch: times the slots were laid out anew.
+    """How far the slots are. changes: transactions that changed anything.
+    epoch: times the slots were laid out anew.
 
     slots: taken so far. dead: of these, given up.
     """
@@ -59,19 +66,30 @@ class State(NamedTuple):
 
 def slot_type(dimensions: int) -> np.dtype[Any]:
     """How a slot lies in a segment; all of it is zero while it is not taken."""
-    fields = [("chunk", "<i8"), ("document", "<i8"), ("home", "<i4"), ("scale", "<f4"), ("code", "i1", (dimensions,))]
+    fields = [
+        ("chunk", "<i8"),
+        ("document", "<i8"),
+        ("home", "<i4"),
+        ("scale", "<f4"),
+        ("code", "i1", (dimensions,)),
+    ]
     return np.dtype(fields)
 
 
 def quantised(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """(codes, scales) of rows that are not zero; shapes (n, dimensions) and (n,). Of a damaged row they mean nothing."""
+    """(codes, scales) of rows that are not zero; shapes (n, dimensions) and (n,).
+
+    Of a damaged row they mean nothing.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         scales = (np.abs(vectors).max(axis=1) / np.float32(HIGHEST)).astype(np.float32)
         return np.rint(vectors / scales[:, None]).astype(np.int8), scales
 
 
 def state_of(view: View) -> State:
-    """The state this transaction sees; one row of a small table, so it may be asked before every search."""
+    """The state this transaction sees; one row of a small table,
+    so it may be asked before every search.
+    """
     row = view.raw.execute(_STATE, (view.generation,)).fetchone()
     return State(*row) if row else State()
 
@@ -88,7 +106,9 @@ class Added(NamedTuple):
 def home_of(view: View, tenant: str, collection: str) -> int:
     """The number of this (tenant, collection); made if there is none."""
     values = (view.generation, tenant, collection)
-    found = view.raw.execute("select id from home where generation = ? and tenant = ? and collection = ?", values).get
+    found = view.raw.execute(
+        "select id from home where generation = ? and tenant = ? and collection = ?", values
+    ).get
     if found is None:
         made = "insert into home (generation, tenant, collection) values (?, ?, ?) returning id"
         found = view.raw.execute(made, values).get
@@ -96,7 +116,8 @@ def home_of(view: View, tenant: str, collection: str) -> int:
 
 
 def write(view: View, dimensions: int, added: Sequence[Added], dropped: Collection[int]) -> None:
-    """Note one transaction's change, however small; `dropped` chunks lose their slots, `added` ones get theirs.
+    """Note one transaction's change, however small; `dropped` chunks lose their slots,
+    `added` ones get theirs.
 
     A chunk whose vector changed is in both. Chunks without a slot may be dropped.
     """
@@ -108,7 +129,9 @@ def write(view: View, dimensions: int, added: Sequence[Added], dropped: Collecti
     remaining = iter(added)
     while block := list(islice(remaining, 4_096)):
         state = _take(view, dimensions, state, block, touched)
-    view.raw.executemany(_TOUCH_SEGMENT, [(view.generation, number, state.changes) for number in sorted(touched)])
+    view.raw.executemany(
+        _TOUCH_SEGMENT, [(view.generation, number, state.changes) for number in sorted(touched)]
+    )
     if state.dead > max(FEW_DEAD, MOST_DEAD * state.slots):
         state = _laid_out(view, dimensions, state, list(_living(view, dimensions)))
     view.raw.execute(_KEEP_STATE, (view.generation, *state))
@@ -149,11 +172,15 @@ def slots_of(added: Sequence[Added], dimensions: int) -> NDArray[Any]:
     """The slots these chunks get."""
     slots = np.zeros(len(added), dtype=slot_type(dimensions))
     slots["chunk"], slots["document"], slots["home"], vectors = zip(*added, strict=True)
-    slots["code"], slots["scale"] = quantised(np.frombuffer(b"".join(vectors), dtype=STORED).reshape(len(added), dimensions))
+    slots["code"], slots["scale"] = quantised(
+        np.frombuffer(b"".join(vectors), dtype=STORED).reshape(len(added), dimensions)
+    )
     return slots
 
 
-def _take(view: View, dimensions: int, state: State, added: Sequence[Added], touched: set[int]) -> State:
+def _take(
+    view: View, dimensions: int, state: State, added: Sequence[Added], touched: set[int]
+) -> State:
     slots = slots_of(added, dimensions)
     place = state.slots
     _map(view, slots, place)
@@ -171,7 +198,10 @@ def _take(view: View, dimensions: int, state: State, added: Sequence[Added], tou
 
 
 def _map(view: View, slots: NDArray[Any], place: int) -> None:
-    rows = [(view.generation, chunk, place + number) for number, chunk in enumerate(slots["chunk"].tolist())]
+    rows = [
+        (view.generation, chunk, place + number)
+        for number, chunk in enumerate(slots["chunk"].tolist())
+    ]
     view.raw.executemany("insert into slot (generation, chunk, place) values (?, ?, ?)", rows)
 
 
@@ -196,7 +226,10 @@ def _give_up(view: View, dimensions: int, chunks: Collection[int], touched: set[
     places = [
         place
         for (place,) in view.raw.execute(
-            "delete from slot where generation = ? and chunk in (select j.value from json_each(?) as j) returning place",
+            (
+                "delete from slot where generation = ? and chunk in (select j.value "
+                "from json_each(?) as j) returning place"
+            ),
             (view.generation, json.dumps(sorted(chunks))),
         ).fetchall()
     ]
@@ -205,10 +238,13 @@ def _give_up(view: View, dimensions: int, chunks: Collection[int], touched: set[
     for place in places:
         by_segment.setdefault(place // SEGMENT, []).append(place % SEGMENT)
     for number, offsets in by_segment.items():
-        with view.raw.blob_open("main", "segment", "slots", _segment_id(view, number), True) as blob:
+        with view.raw.blob_open(
+            "main", "segment", "slots", _segment_id(view, number), True
+        ) as blob:
             for offset in offsets:
                 blob.seek(offset * size)
-                blob.write(bytes(size))  # the code as well: it tells nearly as much as the vector did
+                # The code as well: it tells nearly as much as the vector did.
+                blob.write(bytes(size))
     touched.update(by_segment)
     return len(places)
 
@@ -227,6 +263,8 @@ def _laid_out(view: View, dimensions: int, state: State, blocks: Iterable[NDArra
     numbers = range(-(-len(slots) // SEGMENT))
     for number in numbers:
         _add_segment(view, number, slots[number * SEGMENT : (number + 1) * SEGMENT])
-    view.raw.executemany(_TOUCH_SEGMENT, [(view.generation, number, state.changes) for number in numbers])
+    view.raw.executemany(
+        _TOUCH_SEGMENT, [(view.generation, number, state.changes) for number in numbers]
+    )
     _map(view, slots, 0)
     return state._replace(epoch=state.epoch + 1, slots=len(slots), dead=0)

@@ -1,4 +1,6 @@
-"""Documents by their titles, found in the index of words: a passage begins with the title of its document."""
+"""Documents by their titles, found in the index of words:
+a passage begins with the title of its document.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,19 @@ if TYPE_CHECKING:
 
 SOURCE = "title"
 MOST_WORDS = 8
-"""Words of a title that are looked for in the index; the others are compared with the title itself. A
-passage has no more than the beginning of a long title."""
+"""Words of a title that are looked for in the index; the others are compared with the title itself.
+A passage has no more than the beginning of a long title."""
 
 FEW = 200
 """Chunks whose titles are looked at without asking the index for those that begin so."""
 
-_BEGINNING = "from words cross join chunk as c cross join document as d where words match ? and c.id = words.rowid"
-_HOLDING = "from json_each(?) as j cross join chunk as c cross join document as d where c.id = j.value"
+_BEGINNING = (
+    "from words cross join chunk as c cross join document as d where words match ? "
+    "and c.id = words.rowid"
+)
+_HOLDING = (
+    "from json_each(?) as j cross join chunk as c cross join document as d where c.id = j.value"
+)
 _TITLES = "c.position = 0 and d.id = c.document and"
 
 
@@ -49,11 +56,17 @@ def titled(view: View, text: str, limit: int, scope: Clause, counts: WordCounts)
         words = split(view.raw, title, WORDS)
         if words[: len(asked)] == asked:
             scores[chunk] = len(asked) / len(words)
-    return best_first(SOURCE, ids_of(view, [row[:3] for row in rows if row[0] in scores]), scores, limit)
+    return best_first(
+        SOURCE, ids_of(view, [row[:3] for row in rows if row[0] in scores]), scores, limit
+    )
 
 
-def _candidates(view: View, asked: Sequence[str], scope: Clause, counts: WordCounts) -> Sequence[tuple[int, int, int, str]]:
-    """(chunk, document, position, title) of documents in scope that may be called so, by their first chunk."""
+def _candidates(
+    view: View, asked: Sequence[str], scope: Clause, counts: WordCounts
+) -> Sequence[tuple[int, int, int, str]]:
+    """(chunk, document, position, title) of documents in scope that may be called so,
+    by their first chunk.
+    """
     holding = _holding(list(counts.lists.remembered(view, asked).values()))
     if holding is None:
         source, value = _BEGINNING, _expression(view, asked, counts)
@@ -65,7 +78,9 @@ def _candidates(view: View, asked: Sequence[str], scope: Clause, counts: WordCou
 
 
 def _holding(lists: Sequence[Remembered]) -> NDArray[Any] | None:
-    """The chunks in all of these lists, if they are few; None if they are many, or there is no list."""
+    """The chunks in all of these lists, if they are few; None if they are many,
+    or there is no list.
+    """
     if not lists:
         return None
     shortest, *others = sorted(lists, key=lambda words: len(words.chunks))
@@ -76,8 +91,8 @@ def _holding(lists: Sequence[Remembered]) -> NDArray[Any] | None:
 
 
 def _expression(view: View, asked: Sequence[str], counts: WordCounts) -> str:
-    """What FTS5 is asked for: passages that begin with the first word and hold the rarest. A phrase of
-    all of them finds fewer, but takes twice as long.
+    """What FTS5 is asked for: passages that begin with the first word and hold the rarest. A phrase
+    of all of them finds fewer, but takes twice as long.
     """
     held = counts.of(view, asked, passages(view), stem_of)
     rarest = min(asked, key=lambda word: held[word])

@@ -15,7 +15,11 @@ STEMS = ("porter", ["unicode61", "remove_diacritics", "2"])
 def split(raw: Any, text: str, tokenizer: tuple[str, list[str]]) -> list[str]:
     """The words of a text as a tokenizer spells them."""
     tokens: list[str] = raw.fts5_tokenizer(*tokenizer)(
-        as_bytes(text), apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False, include_offsets=False
+        as_bytes(text),
+        apsw.FTS5_TOKENIZE_DOCUMENT,
+        None,
+        include_colocated=False,
+        include_offsets=False,
     )
     return tokens
 

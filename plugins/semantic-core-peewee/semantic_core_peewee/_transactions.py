@@ -11,10 +11,12 @@ import apsw
 
 @contextmanager
 def transaction(raw: Any) -> Iterator[None]:
-    """A write transaction that takes the write lock at once, so it never fails half-way for another writer.
+    """A write transaction that takes the write lock at once,
+    so it never fails half-way for another writer.
 
-    After an error it is rolled back, if SQLite has not done so already. An error of the rollback itself is not let in
-    front of the first one; the caller closes a connection that is still in a transaction.
+    After an error it is rolled back, if SQLite has not done so already. An error of the rollback
+    itself is not let in front of the first one; the caller closes a connection that is still in a
+    transaction.
     """
     raw.execute("begin immediate")
     try:

@@ -1,8 +1,9 @@
-"""Who may compute: as many threads of this process at a time as there are cores, in the order they came.
+"""Who may compute: as many threads of this process at a time as there are cores,
+in the order they came.
 
-A lane of a search holds a core for milliseconds, and takes and gives back Python's lock all the while. More of them at once
-than there are cores end no sooner together: each waits for Python's lock after every step, those that came first too, and a
-writer among them waits the longest.
+A lane of a search holds a core for milliseconds, and takes and gives back Python's lock all the
+while. More of them at once than there are cores end no sooner together: each waits for Python's
+lock after every step, those that came first too, and a writer among them waits the longest.
 """
 
 from __future__ import annotations
@@ -15,11 +16,16 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 PATIENCE = 10.0
-"""Seconds a thread waits at most; then it goes on without a turn, whatever keeps those that have one."""
+"""Seconds a thread waits at most; then it goes on without a turn,
+whatever keeps those that have one.
+"""
 
 
 class Turns:
-    """So many turns at a time. Whoever waits gets one in the order of coming, those in the middle of something first."""
+    """So many turns at a time.
+
+    Whoever waits gets one in the order of coming, those in the middle of something first.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -45,8 +51,8 @@ class Turns:
 
     @contextmanager
     def one(self, *, first: bool = False) -> Iterator[None]:
-        """Wait for a turn, and have it. first: before all that wait, for a thread others wait for. Within it, another one
-        of the same thread is had at once."""
+        """Wait for a turn, and have it. first: before all that wait, for a thread others wait for.
+        Within it, another one of the same thread is had at once."""
         if getattr(self._mine, "has", False):
             yield
             return
@@ -62,7 +68,8 @@ class Turns:
         mine = _Waiting(threading.get_ident(), threading.Lock())
         with self._lock:
             if mine.thread in self._holders:
-                return  # what interrupted the thread the last time kept it from giving its turn back
+                # What interrupted the thread the last time kept it from giving its turn back.
+                return
             if len(self._holders) < self._most:
                 self._holders.add(mine.thread)
                 return

@@ -1,6 +1,8 @@
-"""Vectors at the door: checked, brought to length 1, and compared so that equal vectors give equal bits.
+"""Vectors at the door: checked, brought to length 1,
+and compared so that equal vectors give equal bits.
 
-A single vector that is not finite, or of next to no length, would stand first in every answer; so none gets in.
+A single vector that is not finite, or of next to no length, would stand first in every answer; so
+none gets in.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 MIN_NORM = 1e-6
 """A vector must be longer than this: one shorter has no direction."""
 UNIT_TOLERANCE = 1e-6
-"""A vector this close to length 1 is kept bit for bit, so what was read can be written back unchanged."""
+"""A vector this close to length 1 is kept bit for bit,
+so what was read can be written back unchanged.
+"""
 STORED = np.dtype("<f4")
 """How the numbers of a vector lie in the file."""
 _BLOCK = 1_024
@@ -29,7 +33,10 @@ _BLOCK = 1_024
 
 
 def as_kept(vectors: Sequence[object], dimensions: int) -> list[bytes | None]:
-    """The bytes to store for each: little-endian float32 of length 1; None stays None. Raises VectorInvalid."""
+    """The bytes to store for each: little-endian float32 of length 1; None stays None.
+
+    Raises VectorInvalid.
+    """
     kept: list[bytes | None] = []
     for start in range(0, len(vectors), _BLOCK):
         kept += _block_as_kept(vectors[start : start + _BLOCK], dimensions)
@@ -59,7 +66,8 @@ def as_query(vector: object, dimensions: int) -> NDArray[np.float64]:
     """float64 of length 1. Raises VectorInvalid."""
     given = _numbers(vector, dimensions)
     with np.errstate(over="ignore", invalid="ignore"):
-        length = float(np.sqrt(given @ given))  # one by itself, before every search: half the time of `_lengths`
+        # One by itself, before every search: half the time of `_lengths`.
+        length = float(np.sqrt(given @ given))
     return given / _length(length)
 
 
@@ -71,7 +79,8 @@ def from_blob(blob: bytes) -> Vector:
 def cosines(rows: NDArray[np.float32], query: NDArray[np.float64]) -> Vector:
     """Cosine of each row and a query of length 1, in [-1, 1].
 
-    Summed in float64 row by row, so a result does not depend on where the row stands; then rounded to float32.
+    Summed in float64 row by row, so a result does not depend on where the row stands; then rounded
+    to float32.
     """
     scores = np.empty(len(rows), dtype=np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):  # of a damaged vector: NaN
@@ -89,7 +98,10 @@ _HINT = "An embedder gives finite float32 numbers, as many as its space says."
 
 def _rows(vectors: Sequence[object], dimensions: int) -> NDArray[Any]:
     """The vectors, one per row, if each has the right shape and holds real numbers."""
-    if all(type(vector) is np.ndarray and vector.dtype == STORED and vector.shape == (dimensions,) for vector in vectors):
+    if all(
+        type(vector) is np.ndarray and vector.dtype == STORED and vector.shape == (dimensions,)
+        for vector in vectors
+    ):
         return np.concatenate(vectors).reshape(len(vectors), dimensions)  # type: ignore[arg-type]
     return np.stack([_numbers(vector, dimensions) for vector in vectors])
 
@@ -99,9 +111,13 @@ def _numbers(vector: object, dimensions: int) -> NDArray[np.float64]:
     try:
         given: NDArray[Any] = np.asarray(vector)
     except (TypeError, ValueError) as error:
-        raise VectorInvalid(f"A vector holds {dimensions} numbers, got {type(vector).__name__}.", hint=_HINT) from error
+        raise VectorInvalid(
+            f"A vector holds {dimensions} numbers, got {type(vector).__name__}.", hint=_HINT
+        ) from error
     if given.dtype.kind not in "fiu":
-        raise VectorInvalid(f"A vector holds {dimensions} real numbers, got {given.dtype}.", hint=_HINT)
+        raise VectorInvalid(
+            f"A vector holds {dimensions} real numbers, got {given.dtype}.", hint=_HINT
+        )
     if given.shape != (dimensions,):
         raise VectorInvalid(f"A vector has shape ({dimensions},), got {given.shape}.", hint=_HINT)
     return given.astype(np.float64)
@@ -119,7 +135,11 @@ def _lengths(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 def _length(length: float) -> float:
     """The length itself, if a vector may have it."""
     if not math.isfinite(length):
-        raise VectorInvalid("A vector must be finite, got NaN, infinity or numbers too large.", hint=_HINT)
+        raise VectorInvalid(
+            "A vector must be finite, got NaN, infinity or numbers too large.", hint=_HINT
+        )
     if length <= MIN_NORM:
-        raise VectorInvalid(f"A vector must be longer than {MIN_NORM:g}, got length {length:.3g}.", hint=_HINT)
+        raise VectorInvalid(
+            f"A vector must be longer than {MIN_NORM:g}, got length {length:.3g}.", hint=_HINT
+        )
     return length

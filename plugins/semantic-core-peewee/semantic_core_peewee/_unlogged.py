@@ -1,7 +1,7 @@
 """What the index asks the application's database stays out of the log of Peewee's statements.
 
-An application that counts its queries (``playhouse.test_utils.count_queries``, a debug page) counts its own. Those of the
-index are told to the logger "semantic_core.sql" instead.
+An application that counts its queries (``playhouse.test_utils.count_queries``, a debug page) counts
+its own. Those of the index are told to the logger "semantic_core.sql" instead.
 """
 
 from __future__ import annotations

@@ -17,13 +17,16 @@ _FILL = "update chunk set vector = ?, vector_crc = ? where id = ?"
 
 
 def known_blobs(view: View, fingerprints: Collection[str]) -> dict[str, bytes]:
-    """The vectors there are for these fingerprints. Raises StoreCorrupt if one is not what was stored."""
+    """The vectors there are for these fingerprints.
+
+    Raises StoreCorrupt if one is not what was stored.
+    """
     if not fingerprints:
         return {}
     rows = view.raw.execute(
         """select c.fingerprint, c.vector, c.vector_crc from json_each(?) as j cross join chunk as c
-        where c.fingerprint_crc = j.value ->> 0 and c.fingerprint = j.value ->> 1 and c.generation = ?
-        and c.vector is not null order by c.id""",
+        where c.fingerprint_crc = j.value ->> 0 and c.fingerprint = j.value ->> 1
+        and c.generation = ? and c.vector is not null order by c.id""",
         (json.dumps([(fingerprint_crc(one), one) for one in fingerprints]), view.generation),
     )
     found: dict[str, bytes] = {}
@@ -34,7 +37,9 @@ def known_blobs(view: View, fingerprints: Collection[str]) -> dict[str, bytes]:
 
 
 def fill_waiting(view: View, dimensions: int, vectors: Mapping[str, bytes]) -> int:
-    """Give these vectors to the chunks of their fingerprint that have none; how many chunks that were."""
+    """Give these vectors to the chunks of their fingerprint that have none;
+    how many chunks that were.
+    """
     raw, generation = view.raw, view.generation
     if not vectors or not raw.execute(_ANY_WAIT, (generation,)).get:
         return 0

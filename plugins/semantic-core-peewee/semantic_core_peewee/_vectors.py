@@ -1,8 +1,9 @@
 """The lane of meaning: the nearest vectors, exactly.
 
-Codes of all vectors are scanned first (see `_scan`); the most promising are then compared in float64 with what the file
-holds. If the worst of the answer is not further from what was left out than rounding explains, more are compared, so the
-answer is exact. Which slots are in scope is worked out before anything is chosen.
+Codes of all vectors are scanned first (see `_scan`); the most promising are then compared in
+float64 with what the file holds. If the worst of the answer is not further from what was left out
+than rounding explains, more are compared, so the answer is exact. Which slots are in scope is
+worked out before anything is chosen.
 """
 
 from __future__ import annotations
@@ -18,7 +19,16 @@ from semantic_core_peewee._codes import CODES, CodeCache, Codes, current_state
 from semantic_core_peewee._errors import altered
 from semantic_core_peewee._ids import best_first, ids_of, rows_of
 from semantic_core_peewee._rows import check_vector
-from semantic_core_peewee._scan import NEVER, Query, best, largest_step, nth, score_all, score_rows, streamed
+from semantic_core_peewee._scan import (
+    NEVER,
+    Query,
+    best,
+    largest_step,
+    nth,
+    score_all,
+    score_rows,
+    streamed,
+)
 from semantic_core_peewee._slot_scope import Matching, matching
 from semantic_core_peewee._slots import State, slot_type
 from semantic_core_peewee._units import STORED, as_query, cosines
@@ -34,10 +44,15 @@ SOURCE = "vector"
 FEW = 1_000
 """Chunks a scope may have to be scored in SQL while no codes are in memory."""
 SPARE = 8
-"""Slots looked at beyond those wanted where a filter is checked on them, and as many as an eighth of them."""
+"""Slots looked at beyond those wanted where a filter is checked on them,
+and as many as an eighth of them.
+"""
 
 _IN_SCOPE = "from document as d cross join chunk as c where c.document = d.id and"
-_HELD = "select c.vector, c.id, c.document, c.position, c.fingerprint, c.vector_crc from json_each(?) as j"
+_HELD = (
+    "select c.vector, c.id, c.document, c.position, c.fingerprint, c.vector_crc "
+    "from json_each(?) as j"
+)
 _ANY = "cross join chunk as c where c.id = j.value and c.vector is not null"
 _IN = """cross join chunk as c cross join document as d
     where c.id = j.value and c.vector is not null and d.id = c.document and"""
@@ -50,7 +65,9 @@ class Behind(Exception):
 
 
 class VectorLane:
-    """Nearest neighbours and exact similarities of one store. budget: bytes of codes it may hold; above, they stream by."""
+    """Nearest neighbours and exact similarities of one store. budget: bytes of codes it may hold;
+    above, they stream by.
+    """
 
     def __init__(self, dimensions: int, budget: int) -> None:
         self._dimensions, self._budget = dimensions, budget
@@ -71,7 +88,14 @@ class VectorLane:
         return as_query(vector, self._dimensions)
 
     def nearest(
-        self, view: View, query: NDArray[np.float64], limit: int, scope: Scope, clause: Clause, *, patient: bool
+        self,
+        view: View,
+        query: NDArray[np.float64],
+        limit: int,
+        scope: Scope,
+        clause: Clause,
+        *,
+        patient: bool,
     ) -> Ranking:
         """The best `limit` chunks in scope; equal scores by ChunkId.
 
@@ -93,11 +117,19 @@ class VectorLane:
         for _, blob, fingerprint, crc in found:
             check_vector(fingerprint, blob, crc)
         if found:
-            scores[[place for place, *_ in found]] = cosines(self._unpacked([blob for _, blob, *_ in found]), query)
+            scores[[place for place, *_ in found]] = cosines(
+                self._unpacked([blob for _, blob, *_ in found]), query
+            )
         return scores
 
     def _found(
-        self, view: View, query: NDArray[np.float64], limit: int, scope: Scope, clause: Clause, patient: bool
+        self,
+        view: View,
+        query: NDArray[np.float64],
+        limit: int,
+        scope: Scope,
+        clause: Clause,
+        patient: bool,
     ) -> Found:
         if not self._cache.loaded and self._are_few(view, clause):
             return self._in_sql(view, query, limit, clause)
@@ -112,11 +144,20 @@ class VectorLane:
         view.kept[CODES] = codes
         within = matching(view, codes, scope, clause)
         rows = within.rows
-        scores = score_all(coded, codes, within.sums) if rows is None else score_rows(coded, codes, rows)
+        scores = (
+            score_all(coded, codes, within.sums) if rows is None else score_rows(coded, codes, rows)
+        )
         return self._chosen(view, codes, scores, within, coded, query, limit)
 
     def _streamed(
-        self, view: View, state: State, coded: Query, query: NDArray[np.float64], limit: int, scope: Scope, clause: Clause
+        self,
+        view: View,
+        state: State,
+        coded: Query,
+        query: NDArray[np.float64],
+        limit: int,
+        scope: Scope,
+        clause: Clause,
     ) -> Found:
         self._cache.forget()
         codes, scores = streamed(view, self._dimensions, state, coded)
@@ -139,13 +180,19 @@ class VectorLane:
     ) -> Found:
         """The best of the slots `within`, and others, given their rough scores."""
         step = largest_step(codes)
-        slack = max(0.0, -coded.rough(-coded.deviation(step), step))  # what stands last may itself be one deviation off
+        # What stands last may itself be one deviation off.
+        slack = max(0.0, -coded.rough(-coded.deviation(step), step))
         wanted = limit
         if within.clause is not None:
-            wanted = int((limit + max(SPARE, limit // SPARE)) / max(within.share, limit / max(limit, len(scores))))
+            wanted = int(
+                (limit + max(SPARE, limit // SPARE))
+                / max(within.share, limit / max(limit, len(scores)))
+            )
         while True:
             places, edge = best(scores, wanted, slack)
-            rows, exact = self._exact(view, codes.chunks_at(within.slots(places)), query, within.clause)
+            rows, exact = self._exact(
+                view, codes.chunks_at(within.slots(places)), query, within.clause
+            )
             if len(rows) >= limit or edge <= NEVER:
                 break
             wanted *= 4  # most of these were dead, or not what is asked for
@@ -153,15 +200,25 @@ class VectorLane:
             bound = coded.rough(nth(exact, limit), step)
             if bound < edge:
                 places = np.flatnonzero((scores >= bound) & (scores < edge))
-                further = self._exact(view, codes.chunks_at(within.slots(places)), query, within.clause)
+                further = self._exact(
+                    view, codes.chunks_at(within.slots(places)), query, within.clause
+                )
                 return rows + further[0], np.concatenate([exact, further[1]])
         return rows, exact
 
     def _exact(
-        self, view: View, chunks: NDArray[np.int64], query: NDArray[np.float64], clause: Clause | None = None
+        self,
+        view: View,
+        chunks: NDArray[np.int64],
+        query: NDArray[np.float64],
+        clause: Clause | None = None,
     ) -> Found:
-        """Those of these chunks that have a vector, and fulfil the clause if there is one; 0 is none."""
-        condition, values = (_ANY, ()) if clause is None else (f"{_IN} {clause.each[0]}", clause.each[1])
+        """Those of these chunks that have a vector,
+        and fulfil the clause if there is one; 0 is none.
+        """
+        condition, values = (
+            (_ANY, ()) if clause is None else (f"{_IN} {clause.each[0]}", clause.each[1])
+        )
         sql = f"{_HELD} {condition}"
         rows = view.raw.execute(sql, (json.dumps(chunks[chunks > 0].tolist()), *values)).fetchall()
         scores = cosines(self._unpacked([row[0] for row in rows]), query)
@@ -170,11 +227,15 @@ class VectorLane:
         return rows, scores
 
     def _are_few(self, view: View, clause: Clause) -> bool:
-        sql = f"select count(*) from (select 1 {_IN_SCOPE} {clause.sql} limit ?)"  # noqa: S608 - question marks only
+        # Question marks only.
+        sql = f"select count(*) from (select 1 {_IN_SCOPE} {clause.sql} limit ?)"  # noqa: S608
         return bool(view.raw.execute(sql, (*clause.values, FEW + 1)).get <= FEW)
 
     def _in_sql(self, view: View, query: NDArray[np.float64], limit: int, clause: Clause) -> Found:
-        sql = f"select c.id, vec_distance_cosine(c.vector, ?) {_IN_SCOPE} {clause.sql} and c.vector is not null"
+        sql = (
+            f"select c.id, vec_distance_cosine(c.vector, ?) {_IN_SCOPE} {clause.sql} "
+            "and c.vector is not null"
+        )
         rows = view.raw.execute(sql, (query.astype(STORED).tobytes(), *clause.values)).fetchall()
         chunks = np.array([chunk for chunk, _ in rows], dtype=np.int64)
         rough = 1.0 - np.array([distance for _, distance in rows], dtype=np.float32)
@@ -185,7 +246,9 @@ class VectorLane:
 
 
 def _candidates(rough: Vector, limit: int, dimensions: int) -> NDArray[np.intp]:
-    """Places of everything that may be among the best `limit`, given how far a float32 score can be off."""
+    """Places of everything that may be among the best `limit`,
+    given how far a float32 score can be off.
+    """
     if len(rough) <= limit:
         return np.arange(len(rough))
     slack = 1e-5 + dimensions * float(np.finfo(np.float32).eps)

@@ -1,4 +1,6 @@
-"""How many passages hold a word, remembered by the process: asking FTS5 walks over all of them each time."""
+"""How many passages hold a word, remembered by the process:
+asking FTS5 walks over all of them each time.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,15 @@ MOST_KEPT = 100_000
 FEW_PASSAGES = 10_000
 """Passages up to which no word is too common to be looked for."""
 COMMON = 0.5
-"""A word in more than this part of all passages weighs next to nothing (its idf is clamped to 1e-6) and costs the most."""
+"""A word in more than this part of all passages weighs next to nothing (its idf is clamped to 1e-6)
+and costs the most.
+"""
 
 
 class WordCounts:
-    """Counts of one store; safe to share between threads. scopes, lists: what else its lane of words remembers."""
+    """Counts of one store; safe to share between threads. scopes,
+    lists: what else its lane of words remembers.
+    """
 
     def __init__(self) -> None:
         self.scopes = KnownScopes()
@@ -36,8 +42,12 @@ class WordCounts:
         self._state: Any = None
         self._exact: dict[str, int] = {}
 
-    def of(self, view: View, words: Sequence[str], passages: int, stem: Callable[[Any, str], str]) -> Mapping[str, int]:
-        """In how many of so many passages each word is, give or take what has changed since it was counted."""
+    def of(
+        self, view: View, words: Sequence[str], passages: int, stem: Callable[[Any, str], str]
+    ) -> Mapping[str, int]:
+        """In how many of so many passages each word is,
+        give or take what has changed since it was counted.
+        """
         with self._lock:
             moved = abs(passages - self._passages) > DRIFT * self._passages
             if moved or view.generation != self._generation or len(self._counts) > MOST_KEPT:
@@ -49,7 +59,9 @@ class WordCounts:
                 counts[word] = exact[word] = _counted(view, stem(view.raw, word))
         return counts
 
-    def exact(self, view: View, words: Sequence[str], stem: Callable[[Any, str], str]) -> Mapping[str, int]:
+    def exact(
+        self, view: View, words: Sequence[str], stem: Callable[[Any, str], str]
+    ) -> Mapping[str, int]:
         """In how many passages of this very state each word is."""
         counts = self._of_state(view)
         for word in words:

@@ -1,9 +1,11 @@
-"""What passages hold a word, and how often, remembered in memory and kept up with what is written: BM25 without FTS5.
+"""What passages hold a word, and how often, remembered in memory and kept up with what is written:
+BM25 without FTS5.
 
-To score a match, FTS5 looks up how long the passage is, each time anew: that is most of a search by words. Here the lengths
-of all passages are read once, and of each word asked for the passages that hold it. What was written since is told word by
-word, so a write costs what it changed; and the sums FTS5 keeps of all passages say whether nothing was missed. Scores are
-computed as FTS5 does it, in the same order, so they are the same.
+To score a match, FTS5 looks up how long the passage is, each time anew: that is most of a search by
+words. Here the lengths of all passages are read once, and of each word asked for the passages that
+hold it. What was written since is told word by word, so a write costs what it changed; and the sums
+FTS5 keeps of all passages say whether nothing was missed. Scores are computed as FTS5 does it, in
+the same order, so they are the same.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ Row = tuple[int, float]
 """A chunk, and its score as FTS5 has it: smaller is better."""
 
 SHARE = 1 / 4
-"""Of all passages, how many searches must have looked up before the lengths of all are read: that takes about as long."""
+"""Of all passages, how many searches must have looked up before the lengths of all are read:
+that takes about as long.
+"""
 BYTES_PER_PASSAGE = 48
 """Memory for what is remembered: together with codes of 256 numbers, 1.3 bytes a number."""
 LEAST_BYTES = 16 * 1024**2
@@ -46,13 +50,21 @@ LEAST_BYTES = 16 * 1024**2
 OVERHEAD = 500
 """Bytes a list takes that holds nothing."""
 MOST_TOLD = 128
-"""New passages that are told word by word. After more of them, lists are made anew when they are asked for."""
+"""New passages that are told word by word. After more of them,
+lists are made anew when they are asked for.
+"""
 _MARGIN = 3.0
-"""Standard deviations by which the best may hold fewer of some chunks than if those were spread evenly over all."""
+"""Standard deviations by which the best may hold fewer of some chunks than if those were spread
+evenly over all.
+"""
 _TABLE, _DENSE = 1_000_000, 64
-"""Highest number of a chunk, and more per chunk found, up to which a table of all numbers is the fastest way to add up."""
+"""Highest number of a chunk, and more per chunk found,
+up to which a table of all numbers is the fastest way to add up.
+"""
 _LEAST_TABLE, _GAPS = 100_000, 8
-"""Highest number of a chunk, and more per chunk there is, up to which a table of all numbers is worth its memory."""
+"""Highest number of a chunk, and more per chunk there is,
+up to which a table of all numbers is worth its memory.
+"""
 K1 = 1.2
 """BM25: how soon a repeated word stops counting; fixed in FTS5."""
 B = 0.75
@@ -61,9 +73,13 @@ _LEAST_IDF = 1e-6
 """Weight of a word in more than half of the passages; fixed in FTS5."""
 _EACH = slice(None)
 
-# One row each: to step through as many rows as there are passages is to give Python's lock away that often.
+# One row each: to step through as many rows as there are passages is to give Python's lock away
+# that often.
 _HOLDING = "select group_concat(doc) from temp.word_place where term = ?"
-_LENGTHS = "select group_concat(id), group_concat(hex(sz)) from (select id, sz from words_docsize order by id)"
+_LENGTHS = (
+    "select group_concat(id), group_concat(hex(sz)) from (select id, sz "
+    "from words_docsize order by id)"
+)
 _IDS = "select group_concat(id) from (select id from words_docsize order by id)"
 _TOTALS = "select block from words_data where id = 1"
 _NEW = "select id, passage from chunk where id > ? order by id limit ?"
@@ -115,10 +131,14 @@ class Remembered(NamedTuple):
         return self.held.chunks
 
     def scores_of(self, chunks: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What these chunks score, the same numbers as `WordList.scores`; 0 for one that does not hold the word."""
+        """What these chunks score, the same numbers as `WordList.scores`;
+        0 for one that does not hold the word.
+        """
         scores = np.zeros(len(chunks))
         inside = among(self.chunks, chunks)
-        scores[inside] = self.held.scores(self.passages, np.searchsorted(self.chunks, chunks[inside]))
+        scores[inside] = self.held.scores(
+            self.passages, np.searchsorted(self.chunks, chunks[inside])
+        )
         return scores
 
 
@@ -129,8 +149,9 @@ def idf_of(holding: int, passages: int) -> float:
 
 
 class Passages:
-    """All passages of one state. ids: ascending. lengths: how many words each has. words: all of them together. slots: how
-    often they were laid out, and the chunks in them, where the process holds them: which chunks went can be seen from those.
+    """All passages of one state. ids: ascending. lengths: how many words each has. words: all of
+    them together. slots: how often they were laid out, and the chunks in them, where the process
+    holds them: which chunks went can be seen from those.
     """
 
     def __init__(self, ids: NDArray[Any], lengths: NDArray[Any], slots: Slots | None) -> None:
@@ -149,11 +170,19 @@ class Passages:
     @property
     def bytes(self) -> int:
         """What they take."""
-        return self.ids.nbytes + self.lengths.nbytes + (0 if self._table is None else self._table.nbytes)
+        return (
+            self.ids.nbytes
+            + self.lengths.nbytes
+            + (0 if self._table is None else self._table.nbytes)
+        )
 
     def lengths_of(self, chunks: NDArray[Any]) -> NDArray[Any]:
         """The lengths of these, which are among them."""
-        return self.lengths[np.searchsorted(self.ids, chunks)] if self._table is None else self._table[chunks]
+        return (
+            self.lengths[np.searchsorted(self.ids, chunks)]
+            if self._table is None
+            else self._table[chunks]
+        )
 
 
 class WordLists:
@@ -193,7 +222,9 @@ class WordLists:
             yield
 
     def remembered(self, view: View, words: Iterable[str]) -> Mapping[str, Remembered]:
-        """What is remembered of these words in this state; none of what is only remembered of another."""
+        """What is remembered of these words in this state;
+        none of what is only remembered of another.
+        """
         name = (view.generation, current_state(view))
         stems = {word: stem_of(view.raw, word) for word in words}
         with self._sole():
@@ -201,12 +232,18 @@ class WordLists:
             if passages is None or self._name != name:
                 return {}
             lists = self._known(list(stems.values()))
-        return {word: Remembered(lists[stem], passages) for word, stem in stems.items() if stem in lists}
+        return {
+            word: Remembered(lists[stem], passages) for word, stem in stems.items() if stem in lists
+        }
 
-    def found(self, view: View, words: Sequence[str], held: Mapping[str, int], passages: int) -> Found | None:
-        """What holds any of these words; None while it is cheaper to ask FTS5 for them all, and for an old state.
+    def found(
+        self, view: View, words: Sequence[str], held: Mapping[str, int], passages: int
+    ) -> Found | None:
+        """What holds any of these words; None while it is cheaper to ask FTS5 for them all,
+        and for an old state.
 
-        A word that stands there several times counts as often. held: how many passages hold each, about.
+        A word that stands there several times counts as often. held: how many passages hold each,
+        about.
         """
         name = (view.generation, current_state(view))
         stems = [stem_of(view.raw, word) for word in words]
@@ -252,18 +289,23 @@ class WordLists:
                 self._make_room(most)
 
     def _make_room(self, most: int) -> None:
-        """Let go what was of use the fewest times: a list saves each time about as much as it takes."""
+        """Let go what was of use the fewest times:
+        a list saves each time about as much as it takes.
+        """
         for word in sorted(self.lists, key=lambda word: self._uses[word]):
             if self._bytes <= most * 15 // 16:
                 break
             self._bytes -= self.lists.pop(word).bytes
             self._told.pop(word, None)
-        self._uses = Counter({word: self._uses[word] // 2 for word in self.lists})  # what was asked for long ago fades
+        # What was asked for long ago fades.
+        self._uses = Counter({word: self._uses[word] // 2 for word in self.lists})
 
-    # --- going forward -----------------------------------------------------------------------------------------------
+    # --- going forward ----------------------------------------------------------------------------
 
     def _forward(self, view: View, name: Any) -> Passages | None:
-        """Be of the state this transaction sees; None if that is older than what is remembered, or cannot be read."""
+        """Be of the state this transaction sees; None if that is older than what is remembered,
+        or cannot be read.
+        """
         before, held = self._name, self._passages
         if held is not None and before[0] == name[0]:
             if name[1].changes < before[1].changes:
@@ -284,7 +326,9 @@ class WordLists:
         return passages
 
     def _told_of(self, view: View, held: Passages) -> Passages | None:
-        """All passages, the lists told of what was written since; None if that cannot be known, or is too much."""
+        """All passages, the lists told of what was written since; None if that cannot be known,
+        or is too much.
+        """
         new = view.raw.execute(_NEW, (held.last, MOST_TOLD + 1)).fetchall()
         if len(new) > MOST_TOLD:
             return None
@@ -294,7 +338,9 @@ class WordLists:
             kept = ~among(gone, held.ids)
             ids = np.concatenate([held.ids[kept], np.array(list(written), dtype=np.int64)])
             lengths = [sum(counted.values()) for counted in written.values()]
-            now = Passages(ids, np.concatenate([held.lengths[kept], np.array(lengths, dtype=np.int64)]), slots)
+            now = Passages(
+                ids, np.concatenate([held.lengths[kept], np.array(lengths, dtype=np.int64)]), slots
+            )
             if (len(ids), now.words) == totals:
                 self._take_out(gone)
                 self._tell(written)
@@ -307,7 +353,10 @@ class WordLists:
         numbers_gone = set(gone.tolist())
         for stem, known in list(self.lists.items()):
             self._put(stem, known.without(gone))
-        self._told = {stem: [row for row in told if row[0] not in numbers_gone] for stem, told in self._told.items()}
+        self._told = {
+            stem: [row for row in told if row[0] not in numbers_gone]
+            for stem, told in self._told.items()
+        }
 
     def _tell(self, written: Mapping[int, Counter[str]]) -> None:
         for chunk, counted in written.items():
@@ -327,7 +376,9 @@ def totals_of(view: View) -> tuple[int, int]:
 
 
 def _unpacked(packed: bytes) -> NDArray[np.int64]:
-    """Numbers as SQLite packs them: seven bits in a byte, the highest first, the last byte below 128."""
+    """Numbers as SQLite packs them: seven bits in a byte, the highest first,
+    the last byte below 128.
+    """
     held = np.frombuffer(packed, dtype=np.uint8)
     ends = np.flatnonzero(held < 0x80)
     starts = np.concatenate([[0], ends + 1])[:-1]
@@ -352,13 +403,21 @@ def _slots_of(view: View) -> Slots | None:
     return None if codes is None else (codes.state.epoch, codes.chunks)
 
 
-def _gone(view: View, held: Passages, slots: Slots | None, count: int) -> Iterator[NDArray[np.int64]]:
-    """So many chunks that are not there any more, ascending: where they can be seen quickly, else by looking at all."""
+def _gone(
+    view: View, held: Passages, slots: Slots | None, count: int
+) -> Iterator[NDArray[np.int64]]:
+    """So many chunks that are not there any more, ascending: where they can be seen quickly,
+    else by looking at all.
+    """
     if not count:
         yield np.zeros(0, dtype=np.int64)
         return
     if slots is not None and held.slots is not None and slots[0] == held.slots[0]:
-        left = [old[(old != new) & (old > 0)] for old, new in zip(held.slots[1], slots[1], strict=False) if old is not new]
+        left = [
+            old[(old != new) & (old > 0)]
+            for old, new in zip(held.slots[1], slots[1], strict=False)
+            if old is not new
+        ]
         found = np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *left]))
         found = found[among(held.ids, found)]
         if len(found) == count:
@@ -425,7 +484,9 @@ class Found:
 
 
 def likely(limit: int, known: int, passages: int) -> int:
-    """How many of the best of all hold the best `limit` of so many that are known, as good as certainly."""
+    """How many of the best of all hold the best `limit` of so many that are known,
+    as good as certainly.
+    """
     return int((limit + _MARGIN * math.sqrt(limit)) * max(1.0, passages / max(1, known)))
 
 

@@ -1,8 +1,9 @@
 """What the lane of words gives chunks that somebody else found: the same number, without a search.
 
-FTS5 gives BM25 to what it walks over, and to look up a few chunks it walks over all that hold a word. So
-the number is worked out here, by the formula FTS5 uses, from what is cheap to have: the lists of words that
-are remembered; else the passages themselves, split as the index splits them, with counts of the whole index.
+FTS5 gives BM25 to what it walks over, and to look up a few chunks it walks over all that hold a
+word. So the number is worked out here, by the formula FTS5 uses, from what is cheap to have: the
+lists of words that are remembered; else the passages themselves, split as the index splits them,
+with counts of the whole index.
 """
 
 from __future__ import annotations
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
     from semantic_core_peewee._word_counts import WordCounts
 
 
-def scores_of(view: View, ids: Sequence[ChunkId], text: str, counts: WordCounts) -> NDArray[np.float64]:
-    """BM25 of each of these chunks for the words of a text: 0 without any of them, NaN if it is gone."""
+def scores_of(
+    view: View, ids: Sequence[ChunkId], text: str, counts: WordCounts
+) -> NDArray[np.float64]:
+    """BM25 of each of these chunks for the words of a text: 0 without any of them,
+    NaN if it is gone.
+    """
     scores = np.full(len(ids), np.nan, dtype=np.float64)
     asked = Counter(word for layer in terms_of(view, text, counts) for word in layer)
     lists = counts.lists.remembered(view, asked)
@@ -50,7 +55,9 @@ def scores_of(view: View, ids: Sequence[ChunkId], text: str, counts: WordCounts)
 
 @attrs.frozen(eq=False)
 class _Weighed:
-    """The words of a query. weights: idf by stem, as often as it is asked for. average: words a passage has."""
+    """The words of a query. weights: idf by stem, as often as it is asked for.
+    average: words a passage has.
+    """
 
     weights: Mapping[str, float]
     average: float

@@ -1,6 +1,9 @@
-"""The lane of words: FTS5 and BM25. A query is split by the tokenizer that made the index, so it is never read as syntax.
+"""The lane of words: FTS5 and BM25.
 
-How rare a word is (its weight) is counted over the whole store, all tenants together; which chunks are found is not.
+A query is split by the tokenizer that made the index, so it is never read as syntax.
+
+How rare a word is (its weight) is counted over the whole store, all tenants together; which chunks
+are found is not.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ from semantic_core_peewee._word_lists import Row, likely, quoted
 
 SOURCE = "words"
 MOST_TERMS = 32
-"""Distinct words that are looked for, the rarest ones: each costs a walk over all passages that hold it."""
+"""Distinct words that are looked for, the rarest ones:
+each costs a walk over all passages that hold it.
+"""
 MOST_REPEATS = 3
 """How often a word that is repeated in the query counts, at most."""
 LOOKED_AT = 2_000
@@ -41,9 +46,15 @@ _TRIED = 3
 
 _LAYER = "select rowid as id, bm25(words) as score from words where words match ?"
 _EVERYWHERE = ("", "")
-_CHUNKS = """select c.id from json_each(?) as j cross join chunk as c indexed by chunk_place where c.document = j.value
-    order by c.id"""
-_LISTED = ("", "and +{chunk} in (select c.id from json_each(?) as j cross join chunk as c where c.document = j.value)")
+_CHUNKS = """select c.id from json_each(?) as j cross join chunk as c indexed by chunk_place
+    where c.document = j.value order by c.id"""
+_LISTED = (
+    "",
+    (
+        "and +{chunk} in (select c.id from json_each(?) as j cross join chunk as c "
+        "where c.document = j.value)"
+    ),
+)
 # The plus keeps SQLite from looking up every document of the scope for every match.
 _JOINED = (
     "cross join chunk as c indexed by chunk_owner",
@@ -51,13 +62,18 @@ _JOINED = (
 )
 _BETWEEN = """select exists (select 1 from document as d
     where d.generation = ? and d.tenant = ? and d.collection > ? and d.collection < ?)"""
-_AFTER = "select exists (select 1 from document as d where d.generation = ? and d.tenant = ? and d.collection > ?)"
+_AFTER = (
+    "select exists (select 1 from document as d where d.generation = ? and d.tenant = ? "
+    "and d.collection > ?)"
+)
 _MOST_NAMED = 16
 """Collections a search may name to be looked at for whether they are all there are."""
 
 
 def words(view: View, text: str, limit: int, scope: Clause, counts: WordCounts) -> Ranking:
-    """The best `limit` chunks in scope that hold any of the words, by BM25; equal scores by ChunkId."""
+    """The best `limit` chunks in scope that hold any of the words, by BM25;
+    equal scores by ChunkId.
+    """
     layers = terms_of(view, text, counts)
     if not layers or limit <= 0:
         return Ranking(SOURCE)
@@ -67,7 +83,8 @@ def words(view: View, text: str, limit: int, scope: Clause, counts: WordCounts) 
         rows = find(most)
         if len(rows) < most or rows[-1][1] != rows[limit - 1][1]:
             break
-        most *= 4  # the last score is shared by more than were asked for: see them all before choosing
+        # The last score is shared by more than were asked for: see them all before choosing.
+        most *= 4
     edge = rows[min(limit, len(rows)) - 1][1] if rows else 0.0
     scores = {chunk: 0.0 - score for chunk, score in rows if score <= edge}
     return best_first(SOURCE, chunk_ids(view, scores), scores, limit)
@@ -78,9 +95,9 @@ def _finder(
 ) -> Callable[[int], list[Row]]:
     """How to ask for the best so many: the cheapest way for as much as is in scope.
 
-    Few documents: their chunks are listed. A scope that is asked again: the best of all are compared with what is known to
-    be in it. Most of the documents: the best of all are checked one by one. Otherwise every chunk that holds a word is
-    looked up.
+    Few documents: their chunks are listed. A scope that is asked again: the best of all are
+    compared with what is known to be in it. Most of the documents: the best of all are checked one
+    by one. Otherwise every chunk that holds a word is looked up.
     """
     count = passages(view)
     words = [word for layer in layers for word in layer]
@@ -113,13 +130,21 @@ def _finder(
     passing, every = _in_scope(view, best, scope), len(best) < _TRIED * first
 
     def find(limit: int) -> list[Row]:
-        return passing[:limit] if every or limit <= len(passing) else rows(limit, _JOINED, *scope.values)
+        return (
+            passing[:limit]
+            if every or limit <= len(passing)
+            else rows(limit, _JOINED, *scope.values)
+        )
 
     return find
 
 
-def _known_among(best: Callable[[int], list[Row]], known: Known, limit: int, passages: int) -> list[Row]:
-    """The best `limit` of these chunks: of as many of all as are likely to hold them, else of more."""
+def _known_among(
+    best: Callable[[int], list[Row]], known: Known, limit: int, passages: int
+) -> list[Row]:
+    """The best `limit` of these chunks: of as many of all as are likely to hold them,
+    else of more.
+    """
     if not len(known):
         return []
     asked = likely(limit, len(known), passages)
@@ -141,13 +166,22 @@ def _statement(layers: int, join: str, condition: str, scope: str) -> str:
         source = f"(select id, sum(score) as score from ({added}) group by id) as found"  # noqa: S608 - our own text
         chunk, score, start = "found.id", "found.score", "1"
     condition = condition.format(chunk=chunk, scope=scope)
-    return f"select {chunk}, {score} as score from {source} {join} where {start} {condition} order by score limit ?"  # noqa: S608
+    return (
+        f"select {chunk}, {score} as score from {source} {join} where {start} {condition} "  # noqa: S608
+        "order by score limit ?"
+    )
 
 
 def _in_scope(view: View, rows: list[Row], scope: Clause) -> list[Row]:
-    sql = f"""select c.id from json_each(?) as j cross join chunk as c indexed by chunk_owner cross join document as d
-        where c.id = j.value and d.id = c.document and {scope.each[0]}"""  # noqa: S608 - question marks only
-    inside = {chunk for (chunk,) in view.raw.execute(sql, (json.dumps([chunk for chunk, _ in rows]), *scope.each[1]))}
+    # Question marks only.
+    sql = f"""select c.id from json_each(?) as j cross join chunk as c indexed by chunk_owner
+        cross join document as d where c.id = j.value and d.id = c.document and {scope.each[0]}"""  # noqa: S608
+    inside = {
+        chunk
+        for (chunk,) in view.raw.execute(
+            sql, (json.dumps([chunk for chunk, _ in rows]), *scope.each[1])
+        )
+    }
     return [row for row in rows if row[0] in inside]
 
 
@@ -156,8 +190,9 @@ def _is_everything(view: View, scope: Clause) -> bool:
     if scope.narrows and not scope.collections:
         return False
     ends = view.raw.execute(
-        """select (select generation || ' ' || tenant from document order by generation, tenant limit 1),
-        (select generation || ' ' || tenant from document order by generation desc, tenant desc limit 1)"""
+        """select (select generation || ' ' || tenant from document order by generation, tenant
+        limit 1), (select generation || ' ' || tenant from document order by generation desc,
+        tenant desc limit 1)"""
     ).get
     if set(ends) != {"{} {}".format(*scope.values[:2])}:
         return False
@@ -165,7 +200,9 @@ def _is_everything(view: View, scope: Clause) -> bool:
 
 
 def _are_all(view: View, scope: Clause) -> bool:
-    """Whether no collection lies before, between or behind those that are asked for: a look into an index for each."""
+    """Whether no collection lies before, between or behind those that are asked for:
+    a look into an index for each.
+    """
     names = sorted(set(scope.collections))
     if len(names) > _MOST_NAMED:
         return False
@@ -180,20 +217,25 @@ def _are_all(view: View, scope: Clause) -> bool:
 def terms_of(view: View, text: str, counts: WordCounts) -> list[list[str]]:
     """The words that are looked for, in layers whose scores are to be added; [] if there is none.
 
-    A repeated word stands in as many of them as it counts; or several times in one, which is the same and faster as long
-    as there are few (FTS5 takes a time of words times occurrences). Raises InputError, QueryTooLarge.
+    A repeated word stands in as many of them as it counts; or several times in one, which is the
+    same and faster as long as there are few (FTS5 takes a time of words times occurrences). Raises
+    InputError, QueryTooLarge.
     """
     check_query(text)
     asked = Counter(_tokens(view.raw, text))
     terms = _worth(view, list(asked), counts)
-    layers = [[term for term in terms if asked[term] >= least] for least in range(1, MOST_REPEATS + 1)]
+    layers = [
+        [term for term in terms if asked[term] >= least] for least in range(1, MOST_REPEATS + 1)
+    ]
     if sum(map(len, layers)) <= MOST_TERMS:
         layers = [[term for layer in layers for term in layer]]
     return [layer for layer in layers if layer]
 
 
 def _worth(view: View, terms: list[str], counts: WordCounts) -> list[str]:
-    """The terms that are looked for: without those nearly every passage holds, and the rarest of too many."""
+    """The terms that are looked for: without those nearly every passage holds,
+    and the rarest of too many.
+    """
     count = passages(view)
     if len(terms) <= MOST_TERMS and count < FEW_PASSAGES:
         return terms
@@ -201,7 +243,11 @@ def _worth(view: View, terms: list[str], counts: WordCounts) -> list[str]:
     if count >= FEW_PASSAGES:
         terms = [term for term in terms if held[term] <= COMMON * count] or terms
     # One that no passage holds is no use: it goes behind all others.
-    return sorted(terms, key=lambda term: held[term] or sys.maxsize)[:MOST_TERMS] if len(terms) > MOST_TERMS else terms
+    return (
+        sorted(terms, key=lambda term: held[term] or sys.maxsize)[:MOST_TERMS]
+        if len(terms) > MOST_TERMS
+        else terms
+    )
 
 
 def passages(view: View) -> int:
@@ -211,12 +257,15 @@ def passages(view: View) -> int:
 
 
 def check_query(text: object) -> None:
-    """Raises InputError for what is no text, QueryTooLarge for a text that is too long for a query."""
+    """Raises InputError for what is no text,
+    QueryTooLarge for a text that is too long for a query.
+    """
     if not isinstance(text, str):
         raise InputError(f"A query must be a str, got {type(text).__name__}.")
     if len(text) > LONGEST_QUERY:
         raise QueryTooLarge(
-            f"A query has {len(text):,} characters, the most is {LONGEST_QUERY:,}.", hint="Ask for what matters in it."
+            f"A query has {len(text):,} characters, the most is {LONGEST_QUERY:,}.",
+            hint="Ask for what matters in it.",
         )
 
 

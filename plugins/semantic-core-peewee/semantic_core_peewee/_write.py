@@ -1,4 +1,6 @@
-"""Writing: what a batch changes is worked out first, then written, inside the caller's transaction."""
+"""Writing: what a batch changes is worked out first, then written,
+inside the caller's transaction.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +12,20 @@ from semantic_core_peewee._pool import View
 from semantic_core_peewee._rows import Incoming, Key, Passage, key_of
 from semantic_core_peewee._vector_rows import fill_waiting, known_blobs
 
-_FIND = """select tenant, collection, key, id, stamp, created_at, updated_at, characters, title, media_type, language,
-    metadata, text_hash from document where generation = ? and tenant = ? and collection = ? and key = ?"""
-_PASSAGES = """select id, position, vector, kind, start, "end", fingerprint, headings, metadata, text, lead, own
-    from chunk where document = ?"""
+_FIND = """select tenant, collection, key, id, stamp, created_at, updated_at, characters, title,
+    media_type, language, metadata, text_hash from document where generation = ? and tenant = ?
+    and collection = ? and key = ?"""
+_PASSAGES = """select id, position, vector, kind, start, "end", fingerprint, headings, metadata,
+    text, lead, own from chunk where document = ?"""
 _BURY = """insert into tombstone (generation, tenant, collection, key, stamp) values (?, ?, ?, ?, ?)
     on conflict do update set stamp = excluded.stamp"""
 _BURIED = (
-    "select tenant, collection, key, stamp from tombstone where generation = ? and tenant = ? and collection = ? and key = ?"
+    "select tenant, collection, key, stamp from tombstone where generation = ? and tenant = ? "
+    "and collection = ? and key = ?"
 )
-_LEAVE_HOME = """delete from home as h where h.generation = ? and h.tenant = ? and h.collection = ? and not exists (
-    select 1 from document as d where d.generation = h.generation and d.tenant = h.tenant and d.collection = h.collection)"""
+_LEAVE_HOME = """delete from home as h where h.generation = ? and h.tenant = ? and h.collection = ?
+    and not exists (select 1 from document as d where d.generation = h.generation
+    and d.tenant = h.tenant and d.collection = h.collection)"""
 _ANY_BURIED = "select exists (select 1 from tombstone)"
 _DIG_UP = "delete from tombstone where generation = ? and tenant = ? and collection = ? and key = ?"
 
@@ -28,9 +33,13 @@ _DIG_UP = "delete from tombstone where generation = ? and tenant = ? and collect
 _NOWHERE = Held(None, None)
 
 
-def replace(view: View, dimensions: int, given: Sequence[Incoming], stamps: Mapping[Ref, int]) -> list[tuple[Ref, Outcome]]:
+def replace(
+    view: View, dimensions: int, given: Sequence[Incoming], stamps: Mapping[Ref, int]
+) -> list[tuple[Ref, Outcome]]:
     """Make each document be what was handed over; what became of each, in order."""
-    waiting = {passage.fingerprint for one in given for passage in one.passages if passage.vector is None}
+    waiting = {
+        passage.fingerprint for one in given for passage in one.passages if passage.vector is None
+    }
     known, brought = known_blobs(view, waiting), dict[str, bytes]()
     changes = Changes(view, dimensions)
     outcomes: list[tuple[Ref, Outcome]] = []
@@ -41,7 +50,11 @@ def replace(view: View, dimensions: int, given: Sequence[Incoming], stamps: Mapp
             if held.is_newer_than(stamp):
                 outcomes.append((one.ref, "stale"))
                 continue
-            new = {passage.fingerprint: passage.vector for passage in one.passages if passage.vector is not None}
+            new = {
+                passage.fingerprint: passage.vector
+                for passage in one.passages
+                if passage.vector is not None
+            }
             brought |= new
             if waiting:
                 known |= new
@@ -52,7 +65,9 @@ def replace(view: View, dimensions: int, given: Sequence[Incoming], stamps: Mapp
 
 
 def _each_named_once(given: Sequence[Incoming]) -> Iterator[Sequence[Incoming]]:
-    """The batch in pieces none of which names a document twice: a later one is compared with what the first has become."""
+    """The batch in pieces none of which names a document twice:
+    a later one is compared with what the first has become.
+    """
     begun, seen = 0, set[Key]()
     for place, one in enumerate(given):
         if one.key in seen:
@@ -64,20 +79,33 @@ def _each_named_once(given: Sequence[Incoming]) -> Iterator[Sequence[Incoming]]:
 
 
 def _apply(
-    view: View, changes: Changes, given: Incoming, held: Held, stamp: int | None, known: Mapping[str, bytes]
+    view: View,
+    changes: Changes,
+    given: Incoming,
+    held: Held,
+    stamp: int | None,
+    known: Mapping[str, bytes],
 ) -> Outcome:
     if held.id is None:
         if held.stamp is not None:
             view.raw.execute(_DIG_UP, (view.generation, *given.key))
         passages = (
-            [_with(one, one.vector or known.get(one.fingerprint)) for one in given.passages] if known else given.passages
+            [_with(one, one.vector or known.get(one.fingerprint)) for one in given.passages]
+            if known
+            else given.passages
         )
         changes.add_chunks(changes.add_document(given, stamp), given.key, passages)
         return "added"
-    rows = {row[1]: Row(row[0], row[1], row[2], row[3:]) for row in view.raw.execute(_PASSAGES, (held.id,))}
+    rows = {
+        row[1]: Row(row[0], row[1], row[2], row[3:])
+        for row in view.raw.execute(_PASSAGES, (held.id,))
+    }
     pairs = [(passage, rows.pop(passage.position, None)) for passage in given.passages]
     wanted = [(passage, row, _vector(passage, row, known)) for passage, row in pairs]
-    same = all(row is not None and row.content == one.content and row.vector == vector for one, row, vector in wanted)
+    same = all(
+        row is not None and row.content == one.content and row.vector == vector
+        for one, row, vector in wanted
+    )
     if same and not rows and held.content == given.content:
         if stamp != held.stamp:
             changes.mark(given.key, held, stamp)
@@ -87,7 +115,8 @@ def _apply(
         changes.drop_chunk(row)
     anew: list[Passage] = []
     for passage, there, vector in wanted:
-        # One that still waits for its vector goes to the end of the queue with its document, so it is written anew.
+        # One that still waits for its vector goes to the end of the queue with its document, so it
+        # is written anew.
         if there is not None and there.content == passage.content and there.vector is not None:
             if there.vector != vector:
                 changes.change_vector(there.id, held.id, given.key, passage.fingerprint, vector)
@@ -104,7 +133,9 @@ def _with(passage: Passage, vector: bytes | None) -> Passage:
 
 
 def _vector(passage: Passage, row: Row | None, known: Mapping[str, bytes]) -> bytes | None:
-    """The vector a passage ends up with: its own, else the one its row has, else one known by its fingerprint."""
+    """The vector a passage ends up with: its own, else the one its row has,
+    else one known by its fingerprint.
+    """
     if passage.vector is not None:
         return passage.vector
     held = row.vector if row is not None and row.content == passage.content else None
@@ -144,5 +175,7 @@ def _find(view: View, keys: Sequence[Key]) -> dict[Key, Held]:
             found[tenant, collection, name] = Held(None, stamp)
     for tenant, collection, name, *about in view.raw.executemany(_FIND, wanted).fetchall():
         id, stamp, created, updated, characters, *content = about
-        found[tenant, collection, name] = Held(id, stamp, created, updated, characters, tuple(content))
+        found[tenant, collection, name] = Held(
+            id, stamp, created, updated, characters, tuple(content)
+        )
     return found

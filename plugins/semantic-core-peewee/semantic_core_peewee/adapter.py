@@ -1,12 +1,14 @@
-"""The adapter of Peewee: SQLite through either library, PostgreSQL, MySQL and MariaDB, pooled or not.
+"""The adapter of Peewee: SQLite through either library, PostgreSQL,
+MySQL and MariaDB, pooled or not.
 
-========================================  ================================================================================
-``capture="triggers"`` (default)          sees every write to the table: ``save``, ``insert_many``, ``Model.update()``, raw
-                                          SQL, other programs
-``capture="events"``                      sees ``save``, ``create`` and ``delete_instance`` of the model itself; never
-                                          ``insert_many``, ``bulk_create``, ``bulk_update``, ``Model.update()``,
-                                          ``Model.delete()``, cascades, raw SQL, changes of related rows, other programs
-========================================  ================================================================================
+========================================  ==========================================================
+``capture="triggers"`` (default)          sees every write to the table: ``save``, ``insert_many``,
+                                          ``Model.update()``, raw SQL, other programs
+``capture="events"``                      sees ``save``, ``create`` and ``delete_instance`` of the
+                                          model itself; never ``insert_many``, ``bulk_create``,
+                                          ``bulk_update``, ``Model.update()``, ``Model.delete()``,
+                                          cascades, raw SQL, changes of related rows, other programs
+========================================  ==========================================================
 """
 
 from __future__ import annotations
@@ -37,9 +39,13 @@ if TYPE_CHECKING:
     from semantic_core import SemanticCore
 
 MOST_AT_ONCE = 1_000
-"""Rows whose words are written within the transaction that changes them; those of more follow right after it."""
+"""Rows whose words are written within the transaction that changes them;
+those of more follow right after it.
+"""
 BUSY_TIMEOUT = 5_000
-"""Milliseconds a statement waits for another connection, where the application has said nothing; as in Python's sqlite3."""
+"""Milliseconds a statement waits for another connection, where the application has said nothing;
+as in Python's sqlite3.
+"""
 MOST_VALUES = 30_000
 """Values one query may name; SQLite takes 32,766, PostgreSQL 65,535."""
 _EXCEPTIONS: Any = peewee.__dict__["__exception_wrapper__"]
@@ -49,11 +55,14 @@ _EXCEPTIONS: Any = peewee.__dict__["__exception_wrapper__"]
 class PeeweeAdapter(BaseORMAdapter):
     """Keeps an index of a Peewee model. database: the one the model is bound to, if none is given.
 
-    Changes are worked off on the connections of that database object. On SQLite with ``sync="background"``, its transactions
-    begin IMMEDIATE unless a lock_type was given. Raises ConfigError for a database that cannot be followed.
+    Changes are worked off on the connections of that database object. On SQLite with
+    ``sync="background"``, its transactions begin IMMEDIATE unless a lock_type was given. Raises
+    ConfigError for a database that cannot be followed.
     """
 
-    def __init__(self, model: Any, core: SemanticCore, *args: Any, database: Any = None, **options: Any) -> None:
+    def __init__(
+        self, model: Any, core: SemanticCore, *args: Any, database: Any = None, **options: Any
+    ) -> None:
         self._database = plain_database(database_of(model) if database is None else database)
         self._dialect = dialect_of(self._database)
         self._tables: dict[type, Table] = {}
@@ -75,8 +84,15 @@ class PeeweeAdapter(BaseORMAdapter):
 
     @classmethod
     def serves(cls, model: Any, *, database: Any = None, **options: Any) -> bool:
-        """Whether it is a Peewee model bound to this database (None: to any). A base of others is if it has a table."""
-        if not isinstance(model, type) or not issubclass(model, peewee.Model) or model is peewee.Model:
+        """Whether it is a Peewee model bound to this database (None: to any).
+
+        A base of others is if it has a table.
+        """
+        if (
+            not isinstance(model, type)
+            or not issubclass(model, peewee.Model)
+            or model is peewee.Model
+        ):
             return False
         bound = database_of(model)
         if bound is None or (database is not None and bound is not plain_database(database)):
@@ -98,7 +114,10 @@ class PeeweeAdapter(BaseORMAdapter):
             return run_sql(self._database, self._dialect, sql, params)
 
     def load(self, keys: Sequence[Any]) -> Iterable[Any]:
-        """See `BaseORMAdapter`. Not through ``Model.select``, which an application may have narrowed."""
+        """See `BaseORMAdapter`.
+
+        Not through ``Model.select``, which an application may have narrowed.
+        """
         size = MOST_VALUES // len(self.table.key)
         with self.connected():
             for start in range(0, len(keys), size):
@@ -140,7 +159,10 @@ class PeeweeAdapter(BaseORMAdapter):
             if not is_there(self._database, self.model):
                 raise ConfigError(
                     f"{self.model.__name__} has no table {self.table.name!r} yet.",
-                    hint=f"Create it first: db.create_tables([{self.model.__name__}]), then init_database(db).",
+                    hint=(
+                        f"Create it first: db.create_tables([{self.model.__name__}]), then "
+                        "init_database(db)."
+                    ),
                 )
             if self._dialect == "sqlite":
                 _let_replace_tell(self._database)
@@ -184,18 +206,23 @@ class PeeweeAdapter(BaseORMAdapter):
 
     def release(self) -> None:
         """Close this thread's connection, or give it back to its pool."""
-        if not self._database.is_closed() and not in_transaction(self._database) and not is_private(self._database):
+        if (
+            not self._database.is_closed()
+            and not in_transaction(self._database)
+            and not is_private(self._database)
+        ):
             self._database.close()
 
     def _share_with_a_worker(self) -> None:
         """Have transactions begin IMMEDIATE, if nothing else was asked for.
 
-        One that reads first and writes later is refused by SQLite when another connection has written in between; that
-        must not happen to an application because of its index.
+        One that reads first and writes later is refused by SQLite when another connection has
+        written in between; that must not happen to an application because of its index.
         """
         if is_private(self._database):
             raise ConfigError(
-                f"{self} is in memory, where another thread finds another database.", hint='Use sync="inline" or "manual".'
+                f"{self} is in memory, where another thread finds another database.",
+                hint='Use sync="inline" or "manual".',
             )
         if self._database._lock_type is None:
             self._database._lock_type = "immediate"
@@ -217,19 +244,27 @@ class PeeweeAdapter(BaseORMAdapter):
             joins.append((source, there, field == getattr(there, field.rel_field.name), name))
         query = peewee.ModelSelect(self.model, [*sources.values()])
         for source, there, condition, name in joins:
-            query = query.switch(source).join(there, peewee.JOIN.LEFT_OUTER, on=condition, attr=name)
+            query = query.switch(source).join(
+                there, peewee.JOIN.LEFT_OUTER, on=condition, attr=name
+            )
         return query.where(self._is_one_of(keys))
 
     def _is_one_of(self, keys: Sequence[Any]) -> Any:
         fields = key_fields(self.model)
         if len(fields) == 1:
             return fields[0].in_(list(keys))
-        rows = [tuple(field.db_value(part) for field, part in zip(fields, key, strict=True)) for key in keys]
+        rows = [
+            tuple(field.db_value(part) for field, part in zip(fields, key, strict=True))
+            for key in keys
+        ]
         listed = (
             peewee.ValuesList(rows)
             if self._dialect == "sqlite"
             else peewee.EnclosedNodeList(
-                [peewee.EnclosedNodeList([peewee.Value(part, unpack=False) for part in row]) for row in rows]
+                [
+                    peewee.EnclosedNodeList([peewee.Value(part, unpack=False) for part in row])
+                    for row in rows
+                ]
             )
         )
         return peewee.Expression(peewee.EnclosedNodeList(fields), peewee.OP.IN, listed)
@@ -238,9 +273,13 @@ class PeeweeAdapter(BaseORMAdapter):
 def _let_replace_tell(database: Any) -> None:
     """Have delete triggers fire for rows that REPLACE evicts, on this connection and those to come.
 
-    The setting also lets triggers set themselves off, so it is left alone where the application has triggers of its own.
+    The setting also lets triggers set themselves off, so it is left alone where the application has
+    triggers of its own.
     """
-    foreign = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, 9) <> 'semantic_'"
+    foreign = (
+        "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, "
+        "9) <> 'semantic_'"
+    )
     if database.execute_sql(foreign).fetchone()[0] == 0:
         database.pragma("recursive_triggers", 1, permanent=True)
 
@@ -251,7 +290,9 @@ def _wait_for_others(database: Any) -> None:
         database.pragma("busy_timeout", BUSY_TIMEOUT, permanent=True)
 
 
-def run_sql(database: Any, dialect: Dialect, sql: str, params: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
+def run_sql(
+    database: Any, dialect: Dialect, sql: str, params: Sequence[Any] = ()
+) -> Sequence[Sequence[Any]]:
     """Run one statement on a connected database and give its rows."""
     if params:
         with unlogged():

@@ -1,7 +1,8 @@
-"""SqliteStore: documents, words and vectors in one SQLite file. Keeps `Store`, `TextScores`, `TitleSearch` and
-(in `_batch_queue`) `BatchQueue`.
+"""SqliteStore: documents, words and vectors in one SQLite file. Keeps `Store`, `TextScores`,
+`TitleSearch` and (in `_batch_queue`) `BatchQueue`.
 
-Longer than the house limit because every member of two protocols is here, each sending its call to where it is done.
+Longer than the house limit because every member of two protocols is here, each sending its call to
+where it is done.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ DEFAULT_BUSY_TIMEOUT = 10.0
 MOST_WAIT = 86_400
 """Seconds."""
 _ATTEMPTS = 3
-"""How often a search may find that another thread is ahead of it, before it is answered the slow way."""
+"""How often a search may find that another thread is ahead of it,
+before it is answered the slow way.
+"""
 
 
 class SqliteStore(SqliteQueue):
@@ -78,7 +81,9 @@ class SqliteStore(SqliteQueue):
         busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
     ) -> None:
         if not isinstance(space, Space):
-            raise ConfigError(f"space must be the Space of an embedder, got {type(space).__name__}.")
+            raise ConfigError(
+                f"space must be the Space of an embedder, got {type(space).__name__}."
+            )
         if multi_tenant is not None and not isinstance(multi_tenant, bool):
             raise ConfigError(f"multi_tenant must be true, false or unset, got {multi_tenant!r}.")
         check_library()
@@ -100,7 +105,9 @@ class SqliteStore(SqliteQueue):
         multi_tenant: bool | None = None,
         busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
     ) -> SqliteStore:
-        """A store within the file of a Peewee APSWDatabase, which takes part in its transactions; see `_same_file`."""
+        """A store within the file of a Peewee APSWDatabase, which takes part in its transactions;
+        see `_same_file`.
+        """
         from semantic_core_peewee._same_file import SameFileStore
 
         return SameFileStore(space, database, multi_tenant=multi_tenant, busy_timeout=busy_timeout)
@@ -142,12 +149,16 @@ class SqliteStore(SqliteQueue):
         """See `Checkpoints.checkpoint`."""
         return self._pool.read(lambda view: _checkpoints.get(view.raw, source))
 
-    def update_checkpoint(self, source: str, change: Callable[[str | None], str | None]) -> str | None:
+    def update_checkpoint(
+        self, source: str, change: Callable[[str | None], str | None]
+    ) -> str | None:
         """See `Checkpoints.update_checkpoint`."""
         with _checkpoints.errors_of_changes():
             return self._pool.write(lambda view: _checkpoints.update(view.raw, source, change))
 
-    def advancing(self, source: str, change: Callable[[str | None], str]) -> AbstractContextManager[None]:
+    def advancing(
+        self, source: str, change: Callable[[str | None], str]
+    ) -> AbstractContextManager[None]:
         """See `Checkpoints.advancing`."""
         return self._advances.within(source, change)
 
@@ -156,12 +167,15 @@ class SqliteStore(SqliteQueue):
         return self._pool.waiting_at_most(seconds)
 
     def replace(
-        self, batch: Iterable[tuple[Document, Sequence[Entry]]], stamps: Mapping[Ref, int] | None = None
+        self,
+        batch: Iterable[tuple[Document, Sequence[Entry]]],
+        stamps: Mapping[Ref, int] | None = None,
     ) -> ReplaceReport:
         """See `Store.replace`. The batch is read to its end and checked before the file is locked.
 
-        Chunks of a changed document that are the same as before keep their rows. Raises InputError (VectorInvalid),
-        TenantRequired, TenantRefused, StoreError (StoreBusy, StoreFull, StoreReadOnly, StoreMisuse in a snapshot).
+        Chunks of a changed document that are the same as before keep their rows. Raises InputError
+        (VectorInvalid), TenantRequired, TenantRefused, StoreError (StoreBusy, StoreFull,
+        StoreReadOnly, StoreMisuse in a snapshot).
         """
         given = incoming(batch, self._space.dimensions, self._multi_tenant)
         marks, size = _stamps(stamps), self._space.dimensions
@@ -175,7 +189,10 @@ class SqliteStore(SqliteQueue):
             return ReplaceReport(tuple(self._pool.write(work)))
 
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
-        """See `Store.remove`. Text, words and vectors are overwritten in the file; a stamp is remembered with its ref."""
+        """See `Store.remove`.
+
+        Text, words and vectors are overwritten in the file; a stamp is remembered with its ref.
+        """
         wanted = [self._checked(ref) for ref in refs]
         marks = _stamps(stamps)
         if not wanted and not self._advances.any:
@@ -192,7 +209,10 @@ class SqliteStore(SqliteQueue):
     def known(self, fingerprints: Collection[str]) -> Mapping[str, Vector]:
         """See `Store.known`."""
         return self._pool.read(
-            lambda view: {fingerprint: from_blob(blob) for fingerprint, blob in known_blobs(view, fingerprints).items()}
+            lambda view: {
+                fingerprint: from_blob(blob)
+                for fingerprint, blob in known_blobs(view, fingerprints).items()
+            }
         )
 
     def nearest(self, vector: Vector, limit: int, scope: Scope) -> Ranking:
@@ -201,7 +221,9 @@ class SqliteStore(SqliteQueue):
         most = check_count("limit", limit)
 
         def work(patient: bool) -> Callable[[View], Ranking]:
-            return lambda view: self._lane.nearest(view, query, most, scope, self._clause(view, scope), patient=patient)
+            return lambda view: self._lane.nearest(
+                view, query, most, scope, self._clause(view, scope), patient=patient
+            )
 
         with _turns.turns.one(first=self._pool.sees_one_state):
             for _ in range(_ATTEMPTS):
@@ -219,13 +241,16 @@ class SqliteStore(SqliteQueue):
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TextSearch.words`. BM25 of FTS5 with Porter's stems, accents ignored.
 
-        The first 2,000 characters and, of these, the 32 rarest words are looked for; a repeated word counts up to three
-        times. In a store of more than 10,000 chunks, words in more than half of them are looked for only if there are no
-        others. Raises QueryTooLarge above 100,000 characters.
+        The first 2,000 characters and, of these, the 32 rarest words are looked for; a repeated
+        word counts up to three times. In a store of more than 10,000 chunks, words in more than
+        half of them are looked for only if there are no others. Raises QueryTooLarge above 100,000
+        characters.
         """
         most = check_count("limit", limit)
         with _turns.turns.one(first=self._pool.sees_one_state):
-            return self._pool.read(lambda view: words(view, text, most, self._clause(view, scope), self._counts))
+            return self._pool.read(
+                lambda view: words(view, text, most, self._clause(view, scope), self._counts)
+            )
 
     def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
         """See `TextScores.score`. The same numbers `words` gives, up to rounding."""
@@ -234,13 +259,17 @@ class SqliteStore(SqliteQueue):
             return self._pool.read(lambda view: scores_of(view, wanted, text, self._counts))
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
-        """See `TitleSearch.titled`. Accents are ignored; a text of more than 2,000 characters is no title.
+        """See `TitleSearch.titled`.
+
+        Accents are ignored; a text of more than 2,000 characters is no title.
 
         A document whose first passage does not begin with the title is not found.
         """
         most = check_count("limit", limit)
         with _turns.turns.one(first=self._pool.sees_one_state):
-            return self._pool.read(lambda view: titled(view, text, most, self._clause(view, scope), self._counts))
+            return self._pool.read(
+                lambda view: titled(view, text, most, self._clause(view, scope), self._counts)
+            )
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""
@@ -255,13 +284,18 @@ class SqliteStore(SqliteQueue):
     def documents(self, scope: Scope, offset: int = 0, limit: int = 100) -> Page:
         """See `Store.documents`. Order is by code point."""
         first, most = check_count("offset", offset), check_count("limit", limit)
-        return self._pool.read(lambda view: _read.documents(view, self._database, self._clause(view, scope), first, most))
+        return self._pool.read(
+            lambda view: _read.documents(
+                view, self._database, self._clause(view, scope), first, most
+            )
+        )
 
     def stats(self, tenant: str | None = None) -> StoreStats:
         """See `Store.stats`. collections: documents in each. bytes: of the file and its log.
 
-        details: path, file_bytes, wal_bytes, page_size, journal_mode, durability, file_system, sqlite, sqlite_vec, schema,
-        matrix_bytes, words_bytes (of vectors, and of words searched for, in this process's memory).
+        details: path, file_bytes, wal_bytes, page_size, journal_mode, durability, file_system,
+        sqlite, sqlite_vec, schema, matrix_bytes, words_bytes (of vectors, and of words searched
+        for, in this process's memory).
         """
         asked = None if tenant is None else check_tenant(tenant, self._multi_tenant)
         return self._pool.read(lambda view: self._stats(view, asked))
@@ -274,7 +308,10 @@ class SqliteStore(SqliteQueue):
         return self._pool.snapshot()
 
     def close(self) -> None:
-        """See `Store.close`. Moves the write-ahead log into the file; a thread still at work ends on its own."""
+        """See `Store.close`.
+
+        Moves the write-ahead log into the file; a thread still at work ends on its own.
+        """
         self._pool.close()
         self._lane.forget()
         self._counts.lists.forget()
@@ -282,9 +319,10 @@ class SqliteStore(SqliteQueue):
     def check(self) -> list[str]:
         """What is wrong with the file, each in a line; [] if it is sound. Reads everything.
 
-        Compares SQLite's own structure, the values for filters, the codes of vectors, and the checksum of every text and
-        vector, while others write; then the index of words, which holds up writers. Where the file cannot be written, the
-        words are only compared with themselves. What looks damaged is looked at again through fresh connections.
+        Compares SQLite's own structure, the values for filters, the codes of vectors, and the
+        checksum of every text and vector, while others write; then the index of words, which holds
+        up writers. Where the file cannot be written, the words are only compared with themselves.
+        What looks damaged is looked at again through fresh connections.
         """
         if not self._problems():
             return []
@@ -302,28 +340,43 @@ class SqliteStore(SqliteQueue):
         return found
 
     def notes(self) -> list[str]:
-        """What an operator should know though nothing is wrong, each in a line; [] if there is nothing."""
+        """What an operator should know though nothing is wrong, each in a line;
+        [] if there is nothing.
+        """
         kind = self._pool.read(lambda view: kind_of(self._target.path))
         if kind not in NETWORKED:
             return []
-        return [f"the file is on a network file system ({kind}): used from two machines it is lost; put it on a local disk"]
+        return [
+            (
+                f"the file is on a network file system ({kind}): used from two machines it is "
+                "lost; put it on a local disk"
+            )
+        ]
 
     def repair(self) -> list[str]:
-        """Make everything derived anew (words, filters, codes) and check again; what is still wrong, [] if nothing is.
+        """Make everything derived anew (words, filters, codes) and check again;
+        what is still wrong, [] if nothing is.
 
-        Documents, passages and vectors are only read, no embedder is asked. Needs the write lock for as long as it takes.
+        Documents, passages and vectors are only read, no embedder is asked. Needs the write lock
+        for as long as it takes.
         """
         self._pool.write(lambda view: _repair.rebuild(view, self._space.dimensions))
         self._lane.forget()
         return self.check()
 
     def backup(self, path: str | os.PathLike[str]) -> None:
-        """Copy the whole store as it is now into a new file. Raises InputError if that is there already, StoreError."""
+        """Copy the whole store as it is now into a new file.
+
+        Raises InputError if that is there already, StoreError.
+        """
         into = os.path.abspath(os.fspath(path))
         self._pool.read(lambda view: _care.back_up(view.raw, into))
 
     def compact(self) -> None:
-        """Give free space back and leave no trace of what was removed, the log included. Needs room for a second copy."""
+        """Give free space back and leave no trace of what was removed, the log included.
+
+        Needs room for a second copy.
+        """
         with self._pool.writer() as connection, translated(self._target.path):
             _care.compact(connection().raw)
 
@@ -376,10 +429,12 @@ class SqliteStore(SqliteQueue):
 
 
 def ensure_schema_compatibility(path: str | os.PathLike[str]) -> int:
-    """Bring the schema of an existing store up to this release, if it is older; the version it has then.
+    """Bring the schema of an existing store up to this release, if it is older;
+    the version it has then.
 
-    Opening a store does the same. Raises StoreVersion if it is newer, StoreForeign if it is no store of ours,
-    StoreUnavailable if there is none, StoreReadOnly if it is older and cannot be written.
+    Opening a store does the same. Raises StoreVersion if it is newer, StoreForeign if it is no
+    store of ours, StoreUnavailable if there is none, StoreReadOnly if it is older and cannot be
+    written.
     """
     check_library()
     prepare(_target(path, "full", DEFAULT_BUSY_TIMEOUT), None, None)
@@ -395,15 +450,26 @@ def _target(path: object, durability: object, busy_timeout: object) -> Target:
         raise ConfigError(f"path must lead to a file, got {spelled!r}.", hint=hint)
     if durability not in ("full", "normal"):
         raise ConfigError(f'durability must be "full" or "normal", got {durability!r}.')
-    if isinstance(busy_timeout, bool) or not isinstance(busy_timeout, int | float) or not 0 <= busy_timeout <= MOST_WAIT:
-        raise ConfigError(f"busy_timeout must be a number of seconds from 0 to {MOST_WAIT:,}, got {busy_timeout!r}.")
+    if (
+        isinstance(busy_timeout, bool)
+        or not isinstance(busy_timeout, int | float)
+        or not 0 <= busy_timeout <= MOST_WAIT
+    ):
+        raise ConfigError(
+            f"busy_timeout must be a number of seconds from 0 to {MOST_WAIT:,}, got "
+            f"{busy_timeout!r}."
+        )
     return Target(os.path.realpath(spelled), durability, float(busy_timeout))
 
 
 def _stamps(stamps: Mapping[Ref, int] | None) -> dict[Ref, int]:
     given = dict(stamps or {})
     for ref, stamp in given.items():
-        if not isinstance(stamp, int) or isinstance(stamp, bool) or not -MOST_INT - 1 <= stamp <= MOST_INT:
+        if (
+            not isinstance(stamp, int)
+            or isinstance(stamp, bool)
+            or not -MOST_INT - 1 <= stamp <= MOST_INT
+        ):
             raise InputError(f"The stamp of {ref} must be an int within 64 bits, got {stamp!r}.")
     return given
 

@@ -41,8 +41,16 @@ def item_of(
     entries, start = [], 0
     for position, passage in enumerate(passages):
         chunk = Chunk(ChunkId(ref, position), passage, start, start + len(passage))
-        vector = vectors[position] if not isinstance(vectors, bool) else vector_of(passage) if vectors else None
-        entries.append(Entry(chunk, passage, blake2b(passage.encode(), digest_size=16).hexdigest(), vector))
+        vector = (
+            vectors[position]
+            if not isinstance(vectors, bool)
+            else vector_of(passage)
+            if vectors
+            else None
+        )
+        entries.append(
+            Entry(chunk, passage, blake2b(passage.encode(), digest_size=16).hexdigest(), vector)
+        )
         start += len(passage) + 1
     return Document(ref, " ".join(passages), title=f"About {key}", metadata=metadata or {}), entries
 
@@ -65,7 +73,9 @@ def open_store(path: Path) -> Iterator[Callable[..., SqliteStore]]:
     opened: list[SqliteStore] = []
 
     def open_it(where: Path = path, **options: Any) -> SqliteStore:
-        opened.append(SqliteStore(options.pop("space", SPACE), where, **{"durability": "normal", **options}))
+        opened.append(
+            SqliteStore(options.pop("space", SPACE), where, **{"durability": "normal", **options})
+        )
         return opened[-1]
 
     yield open_it
@@ -108,13 +118,30 @@ path = Path(sys.argv[2])
 
 @pytest.fixture
 def process(path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts a Python process that runs this code, with the test's `path`, SqliteStore, item_of and so on at hand."""
+    """Starts a Python process that runs this code, with the test's `path`, SqliteStore,
+    item_of and so on at hand.
+    """
     started: list[subprocess.Popen[str]] = []
 
     def start(code: str, arguments: Sequence[str] = (), **options: Any) -> subprocess.Popen[str]:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
-        command = [sys.executable, "-c", PRELUDE + textwrap.dedent(code), __file__, str(path), *arguments]
-        options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+        }
+        command = [
+            sys.executable,
+            "-c",
+            PRELUDE + textwrap.dedent(code),
+            __file__,
+            str(path),
+            *arguments,
+        ]
+        options = {
+            "stdin": subprocess.PIPE,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            **options,
+        }
         started.append(subprocess.Popen(command, text=True, env=environment, **options))
         return started[-1]
 

@@ -1,4 +1,6 @@
-"""The contract again with each way of searching: codes in memory, codes streamed by, tiny segments, words remembered."""
+"""The contract again with each way of searching: codes in memory, codes streamed by, tiny segments,
+words remembered.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from semantic_core_peewee import SqliteStore, _codes, _few, _ids, _scan, _slots, _vectors, _word_lists, _words
+from semantic_core_peewee import (
+    SqliteStore,
+    _codes,
+    _few,
+    _ids,
+    _scan,
+    _slots,
+    _vectors,
+    _word_lists,
+    _words,
+)
 
 from semantic_core.testing import store_checks
 
@@ -21,7 +33,9 @@ def scanned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Segments and blocks so small that every boundary is crossed, and the living are moved together all the time."""
+    """Segments and blocks so small that every boundary is crossed,
+    and the living are moved together all the time.
+    """
     scanned(monkeypatch)
     for module in (_slots, _codes, _scan):
         monkeypatch.setattr(module, "SEGMENT", 3)
@@ -54,7 +68,10 @@ def streamed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("check", store_checks(persistent=True, histories=HISTORIES), ids=str)
 @pytest.mark.parametrize("lane", [scanned, small, remembered, streamed])
 def test_every_way_of_searching_keeps_the_contract(
-    check: Callable[..., None], lane: Callable[[pytest.MonkeyPatch], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    check: Callable[..., None],
+    lane: Callable[[pytest.MonkeyPatch], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lane(monkeypatch)
 

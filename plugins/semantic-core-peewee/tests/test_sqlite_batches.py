@@ -1,4 +1,6 @@
-"""The ledger of batch jobs in the file: older files get it, processes share it, and the words of jobs stay small."""
+"""The ledger of batch jobs in the file: older files get it, processes share it,
+and the words of jobs stay small.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ from semantic_core.testing import JobEmbedder
 
 
 def test_a_file_from_before_batch_jobs_gets_its_ledger_by_itself(
-    path: Path, open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    path: Path,
+    open_store: Callable[..., SqliteStore],
+    item: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(_migrations, "STEPS", _migrations.STEPS[:2])
@@ -26,7 +31,11 @@ def test_a_file_from_before_batch_jobs_gets_its_ledger_by_itself(
         store.close()
     raw = apsw.Connection(str(path))
     before = {name for (name,) in raw.execute("select name from sqlite_schema")}
-    assert (raw.pragma("user_version"), "batch_job" in before, "chunk_pending" in before) == (2, False, True)
+    assert (raw.pragma("user_version"), "batch_job" in before, "chunk_pending" in before) == (
+        2,
+        False,
+        True,
+    )
     raw.close()
     store = open_store()
     assert list(store.pending(9).values()) == ["waits", "waits too"]
@@ -36,12 +45,16 @@ def test_a_file_from_before_batch_jobs_gets_its_ledger_by_itself(
     assert store.check() == [] and ensure_schema_compatibility(path) == _migrations.newest() >= 3
 
 
-def test_a_file_of_the_first_step_alone_goes_all_the_way(path: Path, space: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_the_first_step_alone_goes_all_the_way(
+    path: Path, space: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(_migrations, "STEPS", _migrations.STEPS[:1])
         SqliteStore(space, path).close()
     store = SqliteStore(space, path)
-    assert store.stats().details["schema"] == _migrations.newest() and store.queue_stats().pending == 0
+    assert (
+        store.stats().details["schema"] == _migrations.newest() and store.queue_stats().pending == 0
+    )
     store.close()
 
 
@@ -63,7 +76,12 @@ def test_processes_that_flush_at_once_put_no_passage_into_two_jobs(
     import json
 
     store = open_store()
-    store.replace([item(str(number), *(f"{number}-{part}" for part in range(10)), vectors=False) for number in range(12)])
+    store.replace(
+        [
+            item(str(number), *(f"{number}-{part}" for part in range(10)), vectors=False)
+            for number in range(12)
+        ]
+    )
     running = [process("import json\n" + FLUSH) for _ in range(4)]
     for one in running:
         one.stdin.write("go\n")
@@ -79,7 +97,9 @@ def test_processes_that_flush_at_once_put_no_passage_into_two_jobs(
     assert (stats.pending, stats.submitted, stats.jobs["SUBMITTED"]) == (0, 120, len(jobs))
 
 
-def test_a_job_that_ended_is_refused_by_the_file_itself(store: SqliteStore, item: Callable[..., Any]) -> None:
+def test_a_job_that_ended_is_refused_by_the_file_itself(
+    store: SqliteStore, item: Callable[..., Any]
+) -> None:
     store.replace([item("1", "one", vectors=False)])
     store.open_job(BatchJob("j", "name", created_at=1.0), 9)
     raw = apsw.Connection(str(store.path))
@@ -89,12 +109,18 @@ def test_a_job_that_ended_is_refused_by_the_file_itself(store: SqliteStore, item
     raw.close()
 
 
-def test_bulk_update_vectors_gives_each_its_own(store: SqliteStore, item: Callable[..., Any], vector: Any) -> None:
+def test_bulk_update_vectors_gives_each_its_own(
+    store: SqliteStore, item: Callable[..., Any], vector: Any
+) -> None:
     waiting = item("1", *(f"passage {number}" for number in range(500)), vectors=False)
     store.replace([waiting])
     given = {entry.fingerprint: vector(entry.passage) for entry in waiting[1]}
     assert store.bulk_update_vectors(dict(reversed(given.items()))) == 500
-    off = [e.passage for e in waiting[1] if store.similarity([e.chunk.id], vector(e.passage))[0] < 0.999]
+    off = [
+        e.passage
+        for e in waiting[1]
+        if store.similarity([e.chunk.id], vector(e.passage))[0] < 0.999
+    ]
     assert off == [] and store.check() == []
 
 
@@ -104,7 +130,9 @@ def test_a_token_of_another_kind_is_refused(store: SqliteStore) -> None:
             store.release(wrong)
 
 
-def test_what_a_removed_document_held_is_not_in_the_file(path: Path, store: SqliteStore, item: Callable[..., Any]) -> None:
+def test_what_a_removed_document_held_is_not_in_the_file(
+    path: Path, store: SqliteStore, item: Callable[..., Any]
+) -> None:
     """A claim holds a hash, never a text; so a removal during a job leaves no trace of it."""
     store.replace([item("1", "the zorbak of quasdom", vectors=False)])
     manager = BatchManager(store, JobEmbedder(8))

@@ -1,4 +1,6 @@
-"""What an operator relies on: damage is found, copies are whole, and what was removed is gone from the file."""
+"""What an operator relies on: damage is found, copies are whole,
+and what was removed is gone from the file.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,34 @@ DAMAGE = {
     "the text of a document": ("update document set text = 'other'", "document 1"),
     "the length of a document": ("update document set characters = 3", "document 1"),
     "the text of a chunk": ("update chunk set text = text || '!' where id = 2", "chunk 2"),
-    "a byte of a vector": (f"update chunk set vector = {FLIPPED} where id = 2", "chunk 2: the vector"),
-    "a vector cut short": ("update chunk set vector = substr(vector, 1, 4) where id = 1", "chunk 1: the vector"),
-    "a vector that appeared": ("update chunk set vector = zeroblob(32) where vector is null", "the vector"),
-    "the generation of a chunk": ("update chunk set generation = 2 where id = 1", "another generation"),
-    "a passage beside the index": ("update chunk set own = 'unseen words' where id = 1", "index of words"),
-    "a word that was never said": ("insert into words (rowid, passage) values (99, 'ghost')", "index of words"),
-    "words that are missing": ("insert into words (words, rowid, passage) values ('delete', 1, 'first part')", "words"),
+    "a byte of a vector": (
+        f"update chunk set vector = {FLIPPED} where id = 2",
+        "chunk 2: the vector",
+    ),
+    "a vector cut short": (
+        "update chunk set vector = substr(vector, 1, 4) where id = 1",
+        "chunk 1: the vector",
+    ),
+    "a vector that appeared": (
+        "update chunk set vector = zeroblob(32) where vector is null",
+        "the vector",
+    ),
+    "the generation of a chunk": (
+        "update chunk set generation = 2 where id = 1",
+        "another generation",
+    ),
+    "a passage beside the index": (
+        "update chunk set own = 'unseen words' where id = 1",
+        "index of words",
+    ),
+    "a word that was never said": (
+        "insert into words (rowid, passage) values (99, 'ghost')",
+        "index of words",
+    ),
+    "words that are missing": (
+        "insert into words (words, rowid, passage) values ('delete', 1, 'first part')",
+        "words",
+    ),
     "a value for filters": ("update attribute set value = 'de' where key = 'lang'", "filters"),
     "a kind for filters": ("update attribute set kind = 'number' where key = 'draft'", "filters"),
     "a chunk without a document": ("pragma foreign_keys = off; delete from document", "belongs to"),
@@ -39,9 +62,23 @@ def damage(path: Path, sql: str) -> None:
 
 
 @pytest.mark.parametrize(("sql", "said"), DAMAGE.values(), ids=DAMAGE)
-def test_damage_is_found_and_named(sql: str, said: str, store: SqliteStore, item: Callable[..., Any]) -> None:
-    metadata = {"lang": "en", "draft": True, "n": [], "tags": ["a", "b", "a"], "year": 2020, "ratio": 1.0}
-    store.replace([item("1", "first part", "second part", metadata=metadata), item("2", "waiting", vectors=False)])
+def test_damage_is_found_and_named(
+    sql: str, said: str, store: SqliteStore, item: Callable[..., Any]
+) -> None:
+    metadata = {
+        "lang": "en",
+        "draft": True,
+        "n": [],
+        "tags": ["a", "b", "a"],
+        "year": 2020,
+        "ratio": 1.0,
+    }
+    store.replace(
+        [
+            item("1", "first part", "second part", metadata=metadata),
+            item("2", "waiting", vectors=False),
+        ]
+    )
     assert store.check() == []
     damage(store.path, sql)
     assert any(said in problem for problem in store.check()), store.check()
@@ -51,7 +88,9 @@ def test_a_broken_page_is_found_and_nothing_is_rebuilt(
     open_store: Callable[..., SqliteStore], item: Callable[..., Any]
 ) -> None:
     store = open_store()
-    store.replace([item(f"{number:04d}", f"passage {number} " + "word " * 50) for number in range(400)])
+    store.replace(
+        [item(f"{number:04d}", f"passage {number} " + "word " * 50) for number in range(400)]
+    )
     store.close()
     whole = store.path.read_bytes()
     page = 16_384
@@ -81,7 +120,12 @@ def test_a_backup_is_the_whole_store_while_others_write(
     tmp_path: Path,
     open_store: Callable[..., Any],
 ) -> None:
-    store.replace([item(f"{number:04d}", f"passage {number}", metadata={"n": number}) for number in range(300)])
+    store.replace(
+        [
+            item(f"{number:04d}", f"passage {number}", metadata={"n": number})
+            for number in range(300)
+        ]
+    )
     stop = threading.Event()
 
     def write() -> None:
@@ -105,10 +149,17 @@ def test_a_backup_is_the_whole_store_while_others_write(
         busy = copy.get(Ref("notes", "busy"))
         if busy is not None:
             said = busy.text.split()[1]
-            assert [found.text for found in map(copy.get, [Ref("notes", "busy")]) if found] == [f"busy {said} also {said}"]
-        assert copy.nearest(vector("passage 7"), 1, Scope()).ids == store.nearest(vector("passage 7"), 1, Scope()).ids
+            assert [found.text for found in map(copy.get, [Ref("notes", "busy")]) if found] == [
+                f"busy {said} also {said}"
+            ]
+        assert (
+            copy.nearest(vector("passage 7"), 1, Scope()).ids
+            == store.nearest(vector("passage 7"), 1, Scope()).ids
+        )
         copy.close()
-    assert [found.name for found in tmp_path.iterdir() if "copy" in found.name and found.suffix != ".db"] == []
+    assert [
+        found.name for found in tmp_path.iterdir() if "copy" in found.name and found.suffix != ".db"
+    ] == []
 
 
 def test_a_backup_never_overwrites(store: SqliteStore, tmp_path: Path) -> None:
@@ -127,16 +178,32 @@ def traces(folder: Path, name: str, *marks: bytes) -> list[tuple[str, bytes]]:
 
 @pytest.mark.parametrize("way", ["remove", "replace", "compact"])
 def test_what_was_removed_is_gone_from_the_file(
-    way: str, path: Path, open_store: Callable[..., SqliteStore], item: Callable[..., Any], vector: Callable[[str], Any]
+    way: str,
+    path: Path,
+    open_store: Callable[..., SqliteStore],
+    item: Callable[..., Any],
+    vector: Callable[[str], Any],
 ) -> None:
     store = open_store()
     secret = item(
-        "secretkey", "kwyjibo zanzibarite", "plugh " * 3_000, collection="hidden", metadata={"owner": "jabberwock"}
+        "secretkey",
+        "kwyjibo zanzibarite",
+        "plugh " * 3_000,
+        collection="hidden",
+        metadata={"owner": "jabberwock"},
     )
     store.replace([item(f"{number:03d}", f"public passage {number}") for number in range(200)])
     store.replace([secret])
-    store.replace([item(f"{number:03d}", f"another passage {number}") for number in range(100, 300)])
-    marks = [b"kwyjibo", b"zanzibarit", b"plugh", b"jabberwock", vector("kwyjibo zanzibarite").astype("<f4").tobytes()[4:]]
+    store.replace(
+        [item(f"{number:03d}", f"another passage {number}") for number in range(100, 300)]
+    )
+    marks = [
+        b"kwyjibo",
+        b"zanzibarit",
+        b"plugh",
+        b"jabberwock",
+        vector("kwyjibo zanzibarite").astype("<f4").tobytes()[4:],
+    ]
     assert {mark for _, mark in traces(path.parent, path.name, *marks)} == set(marks)
     if way == "replace":
         store.replace([item("secretkey", "nothing to see", collection="hidden")])
@@ -153,9 +220,13 @@ def test_what_was_removed_is_gone_from_the_file(
     store.close()
 
 
-def test_compacting_gives_space_back(open_store: Callable[..., SqliteStore], item: Callable[..., Any]) -> None:
+def test_compacting_gives_space_back(
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any]
+) -> None:
     store = open_store()
-    store.replace([item(f"{number:04d}", f"passage {number} " + "filling " * 200) for number in range(1_000)])
+    store.replace(
+        [item(f"{number:04d}", f"passage {number} " + "filling " * 200) for number in range(1_000)]
+    )
     store.remove([Ref("notes", f"{number:04d}") for number in range(900)])
     before = store.stats().bytes
     store.compact()
@@ -163,13 +234,30 @@ def test_compacting_gives_space_back(open_store: Callable[..., SqliteStore], ite
     assert store.check() == [] and len(store.words("filling", 2_000, Scope())) == 100
 
 
-def test_stats_say_what_the_file_is(store: SqliteStore, item: Callable[..., Any], vector: Callable[[str], Any]) -> None:
-    store.replace([item("1", "one", "two"), item("1", "three", collection="Zoo"), item("2", "four", vectors=False)])
+def test_stats_say_what_the_file_is(
+    store: SqliteStore, item: Callable[..., Any], vector: Callable[[str], Any]
+) -> None:
+    store.replace(
+        [
+            item("1", "one", "two"),
+            item("1", "three", collection="Zoo"),
+            item("2", "four", vectors=False),
+        ]
+    )
     stats = store.stats()
-    assert (stats.documents, stats.chunks, stats.pending, dict(stats.collections)) == (3, 4, 1, {"Zoo": 1, "notes": 2})
+    assert (stats.documents, stats.chunks, stats.pending, dict(stats.collections)) == (
+        3,
+        4,
+        1,
+        {"Zoo": 1, "notes": 2},
+    )
     details = stats.details
     assert stats.bytes == details["file_bytes"] + details["wal_bytes"] > 0
-    assert details["page_size"] == 16_384 and details["journal_mode"] == "wal" and details["sqlite_vec"].startswith("v0.")
+    assert (
+        details["page_size"] == 16_384
+        and details["journal_mode"] == "wal"
+        and details["sqlite_vec"].startswith("v0.")
+    )
     assert tuple(map(int, details["sqlite"].split("."))) >= (3, 51, 3)
     assert details["matrix_bytes"] == 0
     store.replace([item(f"{number:05d}", f"filling {number}") for number in range(1_500)])

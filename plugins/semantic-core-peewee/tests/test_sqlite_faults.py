@@ -90,13 +90,21 @@ def disk() -> Iterator[Disk]:
 
 def state(store: SqliteStore) -> Any:
     found = [(one.ref.key, one.title, one.chunks, one.pending) for one in store.documents(Scope())]
-    return found, [(word, store.words(word, 9, Scope()).ids) for word in ("apple", "banana", "cherry", "date")]
+    return found, [
+        (word, store.words(word, 9, Scope()).ids) for word in ("apple", "banana", "cherry", "date")
+    ]
 
 
 @pytest.mark.parametrize("sticky", [False, True], ids=["once", "from then on"])
 @pytest.mark.parametrize("operation", ["replace", "remove", "fill"])
 def test_a_call_of_the_disk_that_fails_leaves_all_or_nothing(
-    operation: str, sticky: bool, disk: Disk, space: Any, tmp_path: Path, item: Callable[..., Any], vector: Any
+    operation: str,
+    sticky: bool,
+    disk: Disk,
+    space: Any,
+    tmp_path: Path,
+    item: Callable[..., Any],
+    vector: Any,
 ) -> None:
     template = tmp_path / "template.db"
     store = SqliteStore(space, template)
@@ -127,7 +135,9 @@ def test_a_call_of_the_disk_that_fails_leaves_all_or_nothing(
         else:
             failed += 1
             assert isinstance(error, StoreUnavailable | StoreFull | StoreCorrupt), error
-            assert isinstance(error.__cause__, apsw.Error) and "cannot rollback" not in str(error), error
+            assert isinstance(error.__cause__, apsw.Error) and "cannot rollback" not in str(
+                error
+            ), error
             assert state(store) == before, (last, error)
         assert store.check() == []
         write(store)
@@ -141,7 +151,9 @@ def test_a_call_of_the_disk_that_fails_leaves_all_or_nothing(
     assert failed > 3, "the disk never failed"
 
 
-def test_a_full_disk_says_so_and_takes_writes_again_when_there_is_room(output: Callable[..., str]) -> None:
+def test_a_full_disk_says_so_and_takes_writes_again_when_there_is_room(
+    output: Callable[..., str],
+) -> None:
     said = output(
         """
         import resource, signal
@@ -153,11 +165,13 @@ def test_a_full_disk_says_so_and_takes_writes_again_when_there_is_room(output: C
         failed = 0
         for number in range(200):
             try:
-                store.replace([item_of(f"big-{number}", *(f"{number} {part} " + "word " * 2_000 for part in range(10)))])
+                parts = [f"{number} {part} " + "word " * 2_000 for part in range(10)]
+                store.replace([item_of(f"big-{number}", *parts)])
             except StoreFull as error:
                 failed += 1
                 assert "space" in error.message and error.hint, error
-                assert len(store.words("one", 1, Scope())) == 1 and store.get(Ref("notes", f"big-{number}")) is None
+                assert len(store.words("one", 1, Scope())) == 1
+                assert store.get(Ref("notes", f"big-{number}")) is None
                 if failed == 3:
                     break
         assert failed == 3
@@ -176,7 +190,11 @@ def test_a_full_file_system_says_so(tmp_path: Path, output: Callable[..., str]) 
         pytest.skip("mounting a small file system takes root")
     place = tmp_path / "small"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True, text=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)],
+        capture_output=True,
+        text=True,
+    )
     if mounted.returncode:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
     try:
@@ -188,7 +206,8 @@ def test_a_full_file_system_says_so(tmp_path: Path, output: Callable[..., str]) 
                 for number in range(1_000):
                     store.replace([item_of(f"big-{number}", f"{number} " + "word " * 20_000)])
             except StoreFull as error:
-                print("full", len(store.words("one", 1, Scope())), store.get(Ref("notes", f"big-{number}")))
+                there = store.get(Ref("notes", f"big-{number}"))
+                print("full", len(store.words("one", 1, Scope())), there)
             try:
                 SqliteStore(SPACE, sys.argv[3] + "-other")
             except StoreFull:
@@ -229,14 +248,24 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize(("code", "wanted"), KINDS.items(), ids=[apsw.mapping_result_codes.get(c & 255, c) for c in KINDS])
+@pytest.mark.parametrize(
+    ("code", "wanted"),
+    KINDS.items(),
+    ids=[apsw.mapping_result_codes.get(c & 255, c) for c in KINDS],
+)
 def test_every_result_code_becomes_one_of_our_errors(code: int, wanted: type[Exception]) -> None:
     made = translate(apsw_error(code), "index.db")
     assert type(made) is wanted and "index.db" in made.message and made.hint
     assert made.retryable is (wanted is StoreBusy)
     primary = code & 0xFF
     assert is_damage(apsw_error(code)) is (primary in (apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB))
-    last_word = (apsw.SQLITE_IOERR, apsw.SQLITE_FULL, apsw.SQLITE_NOMEM, apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB)
+    last_word = (
+        apsw.SQLITE_IOERR,
+        apsw.SQLITE_FULL,
+        apsw.SQLITE_NOMEM,
+        apsw.SQLITE_CORRUPT,
+        apsw.SQLITE_NOTADB,
+    )
     assert is_suspect(apsw_error(code)) is (primary in last_word)
 
 
@@ -252,7 +281,9 @@ def test_errors_that_carry_no_code_are_ours_too() -> None:
         assert type(translate(error, "index.db")) is wanted
 
 
-def test_the_first_error_is_told_not_the_one_of_the_rollback(store: SqliteStore, item: Callable[..., Any]) -> None:
+def test_the_first_error_is_told_not_the_one_of_the_rollback(
+    store: SqliteStore, item: Callable[..., Any]
+) -> None:
     class Broken(Exception):
         pass
 
@@ -264,7 +295,9 @@ def test_the_first_error_is_told_not_the_one_of_the_rollback(store: SqliteStore,
     with pytest.raises(Broken):
         store._pool.write(work)
     with pytest.raises(StoreCorrupt, match="UNIQUE") as caught:
-        store._pool.write(lambda view: view.raw.execute("insert into meta (key, value) values ('space', '')"))
+        store._pool.write(
+            lambda view: view.raw.execute("insert into meta (key, value) values ('space', '')")
+        )
     assert isinstance(caught.value.__cause__, apsw.ConstraintError)
     assert store.replace([item("1", "one")]).count("added") == 1 and store.check() == []
 

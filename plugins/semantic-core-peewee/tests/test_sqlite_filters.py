@@ -1,4 +1,6 @@
-"""Filters: exactly what `Filter.matches` says, and never a word of the caller in the text of a statement."""
+"""Filters: exactly what `Filter.matches` says,
+and never a word of the caller in the text of a statement.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,20 @@ from semantic_core.errors import FilterInvalid, InputError
 from semantic_core.filters import MAX_CONDITIONS, MAX_VALUES
 from semantic_core.testing import metadata, wheres
 
-EVIL = ["'; drop table document; --", '"quoted"', "?1", ":a", "$x", "100%", "a_b", "\\", "]", "`", "x' or '1'='1", "漢'字"]
+EVIL = [
+    "'; drop table document; --",
+    '"quoted"',
+    "?1",
+    ":a",
+    "$x",
+    "100%",
+    "a_b",
+    "\\",
+    "]",
+    "`",
+    "x' or '1'='1",
+    "漢'字",
+]
 
 
 def found(store: SqliteStore, where: Any, vector: Any) -> list[set[str]]:
@@ -31,8 +46,17 @@ def found(store: SqliteStore, where: Any, vector: Any) -> list[set[str]]:
     ]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
-@given(held=st.lists(metadata(), min_size=1, max_size=6), asked=st.lists(wheres(), min_size=1, max_size=4))
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+    database=None,
+)
+@given(
+    held=st.lists(metadata(), min_size=1, max_size=6),
+    asked=st.lists(wheres(), min_size=1, max_size=4),
+)
 def test_every_way_of_asking_finds_what_matches(
     held: list[dict[str, Any]],
     asked: list[dict[str, Any]],
@@ -50,7 +74,22 @@ def test_every_way_of_asking_finds_what_matches(
 
 HELD: tuple[Any, ...] = (
     *("", "1", "1.0", "true", "a", "A", "b", "z", "\uffee", "\U0001f600", "a\0b", "é", "e\u0301"),
-    *(True, False, 0, 1, 1.0, 1.5, -1, 0.1, 0.30000000000000004, 2**53, 2**53 + 1, float(2**53), 2**63 - 1, -(2**63)),
+    *(
+        True,
+        False,
+        0,
+        1,
+        1.0,
+        1.5,
+        -1,
+        0.1,
+        0.30000000000000004,
+        2**53,
+        2**53 + 1,
+        float(2**53),
+        2**63 - 1,
+        -(2**63),
+    ),
     *(1e308, 5e-324, [], ["a"], ["1", "b"], ["z", "z"], ["true"]),
 )
 """A value of every kind, and those that other kinds are easily taken for."""
@@ -71,13 +110,21 @@ def test_every_operator_compares_values_of_every_kind_as_the_reference_does(
     wheres += [{"k": {word: values}} for values in several for word in ("in", "not_in")]
     for where in wheres:
         wanted = {one.ref.key for one, _ in items if Filter.parse(where).matches(one.metadata)}
-        found_here = {one.ref.key for one in store.documents(Scope(filter=Filter.parse(where)), limit=1_000)}
+        found_here = {
+            one.ref.key for one in store.documents(Scope(filter=Filter.parse(where)), limit=1_000)
+        }
         assert found_here == wanted, where
 
 
-def test_the_largest_filter_is_answered(store: SqliteStore, item: Callable[..., Any], vector: Callable[[str], Any]) -> None:
-    store.replace([item("1", "zorbak", metadata={f"k{number}": number for number in range(MAX_CONDITIONS)})])
-    where = {f"k{number}": list(range(number, number + MAX_VALUES)) for number in range(MAX_CONDITIONS)}
+def test_the_largest_filter_is_answered(
+    store: SqliteStore, item: Callable[..., Any], vector: Callable[[str], Any]
+) -> None:
+    store.replace(
+        [item("1", "zorbak", metadata={f"k{number}": number for number in range(MAX_CONDITIONS)})]
+    )
+    where = {
+        f"k{number}": list(range(number, number + MAX_VALUES)) for number in range(MAX_CONDITIONS)
+    }
     assert found(store, where, vector("q")) == [{"1"}, {"1"}, {"1"}]
     many = " ".join(f"w{number}" for number in range(31))
     assert len(store.words(f"{many} {many} zorbak", 9, Scope(filter=Filter.parse(where)))) == 1
@@ -103,7 +150,9 @@ def test_a_filter_made_by_hand_is_checked(store: SqliteStore, item: Callable[...
         keys(Condition("n", "in", tuple(range(40_000))))
 
 
-def test_collections_are_names_and_nothing_else(store: SqliteStore, item: Callable[..., Any]) -> None:
+def test_collections_are_names_and_nothing_else(
+    store: SqliteStore, item: Callable[..., Any]
+) -> None:
     odd = ["a", "a'b", 'a"b', "[0]", "$", "é", "e\u0301", "漢", "\\u0061", "null", "1"]
     store.replace([item("1", "zorbak", collection=name) for name in odd])
     for name in odd:
@@ -121,7 +170,9 @@ def statements(store: SqliteStore) -> Iterator[list[str]]:
         seen.append(event["sql"])
 
     hooks = list(apsw.connection_hooks)
-    apsw.connection_hooks.append(lambda connection: connection.trace_v2(apsw.SQLITE_TRACE_STMT, trace))
+    apsw.connection_hooks.append(
+        lambda connection: connection.trace_v2(apsw.SQLITE_TRACE_STMT, trace)
+    )
     try:
         yield seen
     finally:
@@ -135,16 +186,37 @@ def test_no_text_of_a_caller_is_in_a_statement(
     with statements(open_store(multi_tenant=True)) as seen:
         store = open_store()
         for mark in marks:
-            given_item = item(mark, mark, tenant=mark, collection=mark, metadata={mark: mark, "list": [mark]})
+            given_item = item(
+                mark, mark, tenant=mark, collection=mark, metadata={mark: mark, "list": [mark]}
+            )
             store.replace([given_item], {given_item[0].ref: 1})
-            where = {mark: mark, "list": {"in": marks, "ne": "x"}, f"{mark}2": {"exists": False}, "n": {"not_in": [1, mark]}}
+            where = {
+                mark: mark,
+                "list": {"in": marks, "ne": "x"},
+                f"{mark}2": {"exists": False},
+                "n": {"not_in": [1, mark]},
+            }
             scope = Scope(mark, (mark, *marks), Filter.parse(where))
             chunk = given_item[1][0].chunk.id
             assert store.documents(scope).total == 1
-            assert store.nearest(vector(mark), 3, scope).ids == store.words(mark, 3, scope).ids == (chunk,)
-            assert store.fetch([chunk]) and not np.isnan(store.similarity([chunk], vector("q"))).any()
+            assert (
+                store.nearest(vector(mark), 3, scope).ids
+                == store.words(mark, 3, scope).ids
+                == (chunk,)
+            )
+            assert (
+                store.fetch([chunk]) and not np.isnan(store.similarity([chunk], vector("q"))).any()
+            )
             assert store.get(given_item[0].ref) == given_item[0]
-            assert store.known([given_item[1][0].fingerprint]) and not store.known([mark]) and not store.fill({})
-            assert store.stats(mark).documents == store.remove([given_item[0].ref], {given_item[0].ref: 2}) == 1
+            assert (
+                store.known([given_item[1][0].fingerprint])
+                and not store.known([mark])
+                and not store.fill({})
+            )
+            assert (
+                store.stats(mark).documents
+                == store.remove([given_item[0].ref], {given_item[0].ref: 2})
+                == 1
+            )
     assert len(seen) > 100, "nothing was traced"
     assert not [sql for sql in seen if "kwyjibo" in sql]

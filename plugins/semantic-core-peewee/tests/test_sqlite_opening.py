@@ -14,7 +14,13 @@ from typing import Any
 import apsw
 import peewee
 import pytest
-from semantic_core_peewee import SqliteStore, _migrations, _schema, ensure_schema_compatibility, open_sqlite
+from semantic_core_peewee import (
+    SqliteStore,
+    _migrations,
+    _schema,
+    ensure_schema_compatibility,
+    open_sqlite,
+)
 
 from semantic_core import Ref, Scope, Space
 from semantic_core.errors import (
@@ -40,13 +46,17 @@ def text_file(path: Path) -> None:
 
 def other_program(path: Path) -> None:
     connection = apsw.Connection(str(path))
-    connection.execute("create table theirs (a); insert into theirs values (1); pragma user_version = 7")
+    connection.execute(
+        "create table theirs (a); insert into theirs values (1); pragma user_version = 7"
+    )
     connection.close()
 
 
 def other_program_with_a_log(path: Path) -> None:
     connection = apsw.Connection(str(path))
-    connection.execute("pragma journal_mode = wal; create table theirs (a); insert into theirs values (1)").fetchall()
+    connection.execute(
+        "pragma journal_mode = wal; create table theirs (a); insert into theirs values (1)"
+    ).fetchall()
     kept = {suffix: Path(f"{path}{suffix}").read_bytes() for suffix in ("", "-wal")}
     connection.close()
     for suffix, data in kept.items():
@@ -120,9 +130,15 @@ REFUSED: dict[Callable[[Path], None], type[SemanticCoreError]] = {
 }
 
 
-@pytest.mark.parametrize(("made", "error"), REFUSED.items(), ids=[made.__name__ for made in REFUSED])
+@pytest.mark.parametrize(
+    ("made", "error"), REFUSED.items(), ids=[made.__name__ for made in REFUSED]
+)
 def test_what_is_not_ours_is_refused_and_left_as_it_is(
-    made: Callable[[Path], None], error: type[SemanticCoreError], path: Path, space: Space, tmp_path: Path
+    made: Callable[[Path], None],
+    error: type[SemanticCoreError],
+    path: Path,
+    space: Space,
+    tmp_path: Path,
 ) -> None:
     made(path)
     before = contents(tmp_path)
@@ -137,12 +153,17 @@ def test_what_is_not_ours_is_refused_and_left_as_it_is(
 
 def test_a_newer_file_names_both_versions(path: Path, space: Space) -> None:
     newer(path)
-    with pytest.raises(StoreVersion, match=rf"schema 99, this release knows up to {_migrations.newest()}"):
+    with pytest.raises(
+        StoreVersion, match=rf"schema 99, this release knows up to {_migrations.newest()}"
+    ):
         SqliteStore(space, path)
 
 
 def test_an_older_file_is_brought_up(
-    path: Path, open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    path: Path,
+    open_store: Callable[..., SqliteStore],
+    item: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = open_store()
     store.replace([item("1", "one")])
@@ -158,25 +179,38 @@ def test_an_older_file_is_brought_up(
 
 
 def test_a_step_that_fails_leaves_the_file_at_the_one_before(
-    path: Path, open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    path: Path,
+    open_store: Callable[..., SqliteStore],
+    item: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = open_store()
     store.replace([item("1", "one")])
     store.close()
     before = _migrations.newest()
     good = _migrations.Step(before + 1, "fine", ("create table fine (a integer) strict",))
-    bad = _migrations.Step(before + 2, "broken", ("create table half (a integer) strict", "create table half (a integer)"))
+    bad = _migrations.Step(
+        before + 2,
+        "broken",
+        ("create table half (a integer) strict", "create table half (a integer)"),
+    )
     with monkeypatch.context() as patched:
         patched.setattr(_migrations, "STEPS", (*_migrations.STEPS, good, bad))
         with pytest.raises(SemanticCoreError):
             open_store()
     connection = apsw.Connection(str(path))
     tables = {name for (name,) in connection.execute("select name from sqlite_schema")}
-    assert connection.pragma("user_version") == before + 1 and "fine" in tables and "half" not in tables
+    assert (
+        connection.pragma("user_version") == before + 1
+        and "fine" in tables
+        and "half" not in tables
+    )
     connection.close()
 
 
-def test_every_step_can_be_taken_by_itself(tmp_path: Path, space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_step_can_be_taken_by_itself(
+    tmp_path: Path, space: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(1, len(_migrations.STEPS) + 1):
         path = tmp_path / f"{number}.db"
         with monkeypatch.context() as patched:
@@ -192,34 +226,59 @@ def test_the_models_describe_the_tables(store: SqliteStore) -> None:
     connection = apsw.Connection(str(store.path))
     assert connection.pragma("application_id") == _migrations.APPLICATION_ID
     assert connection.pragma("page_size") == _migrations.PAGE_SIZE
-    kinds = {"TEXT": peewee.TextField, "REAL": peewee.FloatField, "BLOB": peewee.BlobField, "ANY": peewee.BareField}
+    kinds = {
+        "TEXT": peewee.TextField,
+        "REAL": peewee.FloatField,
+        "BLOB": peewee.BlobField,
+        "ANY": peewee.BareField,
+    }
     for model in _schema.MODELS:
         fields = model._meta.columns
         columns = connection.execute(f"pragma table_info('{model._meta.table_name}')").fetchall()
         assert {name for _, name, *_ in columns} == set(fields), model
         for _, name, kind, required, _, in_key in columns:
-            wanted = kinds.get(kind, (peewee.IntegerField, peewee.AutoField, peewee.ForeignKeyField))
+            wanted = kinds.get(
+                kind, (peewee.IntegerField, peewee.AutoField, peewee.ForeignKeyField)
+            )
             assert isinstance(fields[name], wanted), (model, name)
             assert fields[name].null is not (bool(required) or bool(in_key)), (model, name)
     connection.close()
 
 
-def test_a_store_remembers_its_space_and_names_both(open_store: Callable[..., SqliteStore], path: Path) -> None:
+def test_a_store_remembers_its_space_and_names_both(
+    open_store: Callable[..., SqliteStore], path: Path
+) -> None:
     mine = Space("one", 8, "search", "r1", {"prefix": "query: "})
     open_store(space=mine).close()
     assert open_store(space=Space("one", 8, "search", "r1", {"prefix": "query: "})).space == mine
-    for other in (Space("two", 8), Space("one", 9, "search", "r1", {"prefix": "query: "}), Space("one", 8, "search", "r1")):
+    for other in (
+        Space("two", 8),
+        Space("one", 9, "search", "r1", {"prefix": "query: "}),
+        Space("one", 8, "search", "r1"),
+    ):
         with pytest.raises(SpaceMismatch) as caught:
             open_store(space=other)
-        assert str(mine) in str(caught.value) and str(other) in str(caught.value) and "ingest again" in caught.value.hint
+        assert (
+            str(mine) in str(caught.value)
+            and str(other) in str(caught.value)
+            and "ingest again" in caught.value.hint
+        )
 
 
-def test_a_store_stays_single_or_multi_tenant(open_store: Callable[..., SqliteStore], tmp_path: Path) -> None:
+def test_a_store_stays_single_or_multi_tenant(
+    open_store: Callable[..., SqliteStore], tmp_path: Path
+) -> None:
     for tenancy in (True, False):
         path = tmp_path / f"{tenancy}.db"
         open_store(path, multi_tenant=tenancy).close()
-        assert open_store(path).multi_tenant is open_store(path, multi_tenant=tenancy).multi_tenant is tenancy
-        with pytest.raises(StoreMisuse, match="single-tenant.*multi-tenant|multi-tenant.*single-tenant"):
+        assert (
+            open_store(path).multi_tenant
+            is open_store(path, multi_tenant=tenancy).multi_tenant
+            is tenancy
+        )
+        with pytest.raises(
+            StoreMisuse, match="single-tenant.*multi-tenant|multi-tenant.*single-tenant"
+        ):
             open_store(path, multi_tenant=not tenancy)
     assert open_store(tmp_path / "unsaid.db").multi_tenant is False
 
@@ -243,7 +302,9 @@ def test_a_store_stays_single_or_multi_tenant(open_store: Callable[..., SqliteSt
     ],
     ids=str,
 )
-def test_options_of_the_wrong_kind_are_refused(options: dict[str, Any], space: Space, path: Path, tmp_path: Path) -> None:
+def test_options_of_the_wrong_kind_are_refused(
+    options: dict[str, Any], space: Space, path: Path, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError):
         open_sqlite(**{"space": space, "path": path, **options})
     assert list(tmp_path.iterdir()) == []
@@ -270,7 +331,9 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path, space: Space) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_without_content_is_a_place_to_begin(path: Path, open_store: Callable[..., SqliteStore]) -> None:
+def test_a_file_without_content_is_a_place_to_begin(
+    path: Path, open_store: Callable[..., SqliteStore]
+) -> None:
     path.touch()
     assert open_store().check() == []
 
@@ -333,7 +396,9 @@ for line in sys.stdin:
 """
 
 
-def test_eight_processes_may_start_at_once(process: Callable[..., Any], tmp_path: Path, space: Space) -> None:
+def test_eight_processes_may_start_at_once(
+    process: Callable[..., Any], tmp_path: Path, space: Space
+) -> None:
     started = [process(START) for _ in range(8)]
     for number in range(5):
         for one in started:
@@ -346,7 +411,9 @@ def test_eight_processes_may_start_at_once(process: Callable[..., Any], tmp_path
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".lock")]
 
 
-def test_a_creation_waits_for_the_one_that_is_under_way(path: Path, space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_creation_waits_for_the_one_that_is_under_way(
+    path: Path, space: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from semantic_core_peewee import _lockfile
 
     monkeypatch.setattr(_lockfile, "LEAST_WAIT", 0.05)
@@ -358,7 +425,8 @@ def test_a_creation_waits_for_the_one_that_is_under_way(path: Path, space: Space
 READER = """
 import hashlib, json, unicodedata, encodings.idna, apsw, peewee, playhouse.apsw_ext, sqlite_vec
 import semantic_core_peewee.store
-SqliteStore(SPACE, path.with_name("warm.db")).nearest(vector_of("x"), 1, Scope())  # imports what it needs
+# Imports what it needs.
+SqliteStore(SPACE, path.with_name("warm.db")).nearest(vector_of("x"), 1, Scope())
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 try:
@@ -374,12 +442,21 @@ except SemanticCoreError as error:
 
 @pytest.mark.parametrize(
     ("file", "folder", "wanted"),
-    [(0o444, 0o777, ["one 1 1", "StoreReadOnly"]), (0o444, 0o555, ["StoreReadOnly"]), (0o666, 0o555, ["StoreReadOnly"])],
+    [
+        (0o444, 0o777, ["one 1 1", "StoreReadOnly"]),
+        (0o444, 0o555, ["StoreReadOnly"]),
+        (0o666, 0o555, ["StoreReadOnly"]),
+    ],
     ids=["file", "file and folder", "folder"],
 )
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 def test_what_cannot_be_written_says_so(
-    file: int, folder: int, wanted: list[str], item: Callable[..., Any], space: Space, output: Callable[..., str]
+    file: int,
+    folder: int,
+    wanted: list[str],
+    item: Callable[..., Any],
+    space: Space,
+    output: Callable[..., str],
 ) -> None:
     with open_to_everyone() as place:
         store = SqliteStore(space, place / "index.db")

@@ -19,10 +19,16 @@ HEAVY = ("apsw", "peewee", "playhouse", "numpy", "sqlite_vec", "sqlite3", "hypot
 
 
 def test_nothing_heavy_is_imported_before_a_store_is_opened() -> None:
-    code = "import sys, semantic_core_peewee; semantic_core_peewee.semantic_stores(); print(*sys.modules)"
+    code = (
+        "import sys, semantic_core_peewee; semantic_core_peewee.semantic_stores(); "
+        "print(*sys.modules)"
+    )
     path = [entry for entry in sys.path if entry]
     run = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path[:0] = {path!r}; {code}"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {path!r}; {code}"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert not {name.split(".")[0] for name in run.stdout.split()} & set(HEAVY)
 
@@ -31,7 +37,11 @@ def test_the_plugin_offers_the_store_sqlite(path: Any, space: Any) -> None:
     assert semantic_core_peewee.semantic_stores() == {"sqlite": open_sqlite}
     store = open_sqlite(space, path=path)
     assert isinstance(store, SqliteStore)
-    assert isinstance(store, Store) and isinstance(store, TextSearch) and isinstance(store, VectorQueue)
+    assert (
+        isinstance(store, Store)
+        and isinstance(store, TextSearch)
+        and isinstance(store, VectorQueue)
+    )
     store.close()
 
 
@@ -59,7 +69,11 @@ def test_counts_may_be_as_large_as_they_like(
 ) -> None:
     store.replace([item("1", "one")])
     huge = 2**70
-    assert len(store.nearest(vector("x"), huge, Scope())) == len(store.words("one", huge, Scope())) == 1
+    assert (
+        len(store.nearest(vector("x"), huge, Scope()))
+        == len(store.words("one", huge, Scope()))
+        == 1
+    )
     assert len(store.documents(Scope(), 0, huge)) == 1 and len(store.documents(Scope(), huge)) == 0
     assert store.documents(Scope(), huge).total == 1 and store.pending(huge) == {}
 

@@ -22,7 +22,8 @@ def entries(number: int, generator: np.random.Generator) -> tuple[Document, list
     chunks = [Chunk(ChunkId(ref, place), text, 0, len(text)) for place in range(3)]
     vectors = generator.normal(size=(3, 8))
     made = [
-        Entry(chunk, f"{text} {place}", f"{number * 3 + place:032x}", vectors[place]) for place, chunk in enumerate(chunks)
+        Entry(chunk, f"{text} {place}", f"{number * 3 + place:032x}", vectors[place])
+        for place, chunk in enumerate(chunks)
     ]
     return Document(ref, text, metadata={"parity": number % 2}), made
 
@@ -40,10 +41,13 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 DAMAGE = {
     "words lost": "insert into words (words) values ('delete-all')",
     "filters lost": "delete from attribute where key = 'parity' and document % 5 = 0",
-    "filters invented": "insert into attribute select generation, 'ghost', 'text', 'x', id from document limit 3",
+    "filters invented": (
+        "insert into attribute select generation, 'ghost', 'text', 'x', id from document limit 3"
+    ),
     "segments lost": "delete from segment where number = 1",
     "slots zeroed": "update segment set slots = zeroblob(length(slots)) where number = 2",
-    "slots swapped": """update segment set slots = (select b.slots from segment b where b.number = 1 - segment.number)
+    "slots swapped": """update segment set slots =
+        (select b.slots from segment b where b.number = 1 - segment.number)
         where number in (0, 1)""",
     "map lost": "delete from slot where chunk % 3 = 0",
     "count wrong": "update vector_state set dead = dead + 5",
@@ -64,7 +68,9 @@ def answers(store: SqliteStore) -> list[object]:
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_damage_to_what_is_derived_is_found_and_repaired_from_the_rows(store: SqliteStore, damage: str) -> None:
+def test_damage_to_what_is_derived_is_found_and_repaired_from_the_rows(
+    store: SqliteStore, damage: str
+) -> None:
     before = answers(store)
     assert store.check() == []
     other = apsw.Connection(str(store.path))
@@ -90,7 +96,9 @@ def test_what_repair_cannot_make_anew_is_still_said(store: SqliteStore) -> None:
     assert any("chunk 5" in problem for problem in store.repair())
 
 
-def test_the_living_are_moved_together_when_a_quarter_is_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_living_are_moved_together_when_a_quarter_is_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(_slots, "FEW_DEAD", 100)
     with_generator = np.random.default_rng(3)
     store = SqliteStore(SPACE, tmp_path / "index.db")
@@ -114,7 +122,8 @@ def test_the_name_of_a_collection_goes_with_its_last_document(store: SqliteStore
     document, made = entries(1, np.random.default_rng(4))
     secret = Ref("secret-project", "1")
     moved = [
-        Entry(Chunk(ChunkId(secret, place), "x", 0, 1), "x", one.fingerprint, one.vector) for place, one in enumerate(made)
+        Entry(Chunk(ChunkId(secret, place), "x", 0, 1), "x", one.fingerprint, one.vector)
+        for place, one in enumerate(made)
     ]
     store.replace([(Document(secret, "x"), moved)])
     assert raw.execute("select count(*) from home where collection = 'secret-project'").get == 1

@@ -40,13 +40,19 @@ def in_thread(work: Callable[[], object]) -> None:
 
 
 def test_a_snapshot_sees_one_state_whatever_another_process_commits(
-    store: SqliteStore, item: Callable[..., Any], vector: Callable[[str], Any], output: Callable[..., str]
+    store: SqliteStore,
+    item: Callable[..., Any],
+    vector: Callable[[str], Any],
+    output: Callable[..., str],
 ) -> None:
     store.replace([item("1", "one"), item("2", "two")])
     with store.snapshot():
         output("SqliteStore(SPACE, path).replace([item_of('1', 'changed'), item_of('3', 'three')])")
         assert keys(store) == ["1", "2"] and store.stats().documents == 2
-        assert len(store.words("one", 9, Scope())) == 1 and len(store.words("three changed", 9, Scope())) == 0
+        assert (
+            len(store.words("one", 9, Scope())) == 1
+            and len(store.words("three changed", 9, Scope())) == 0
+        )
         assert store.nearest(vector("one"), 1, Scope()).scores[0] == pytest.approx(1.0)
         with store.snapshot():
             assert keys(store) == ["1", "2"]
@@ -54,7 +60,9 @@ def test_a_snapshot_sees_one_state_whatever_another_process_commits(
     assert keys(store) == ["1", "2", "3"] and len(store.words("three", 9, Scope())) == 1
 
 
-def test_writing_in_ones_own_snapshot_is_refused(store: SqliteStore, item: Callable[..., Any]) -> None:
+def test_writing_in_ones_own_snapshot_is_refused(
+    store: SqliteStore, item: Callable[..., Any]
+) -> None:
     writes = [
         lambda: store.replace([item("1", "one")]),
         lambda: store.remove([Ref("notes", "1")]),
@@ -72,7 +80,11 @@ def test_writing_in_ones_own_snapshot_is_refused(store: SqliteStore, item: Calla
 
 
 def test_an_error_of_the_caller_passes_through_a_snapshot_as_it_is(store: SqliteStore) -> None:
-    for error in (OverflowError("mine"), UnicodeDecodeError("utf-8", b"x", 0, 1, "mine"), KeyboardInterrupt()):
+    for error in (
+        OverflowError("mine"),
+        UnicodeDecodeError("utf-8", b"x", 0, 1, "mine"),
+        KeyboardInterrupt(),
+    ):
         with pytest.raises(type(error)) as caught, store.snapshot():
             raise error
         assert caught.value is error
@@ -119,7 +131,9 @@ def test_the_end_of_a_thread_closes_its_connection(store: SqliteStore) -> None:
     assert _guard._ours[place] == before  # type: ignore[index]
 
 
-def test_a_store_that_is_forgotten_lets_go_of_its_file(path: Path, space: Any, item: Callable[..., Any]) -> None:
+def test_a_store_that_is_forgotten_lets_go_of_its_file(
+    path: Path, space: Any, item: Callable[..., Any]
+) -> None:
     store = SqliteStore(space, path)
     store.replace([item("1", "one")])
     store.stats()
@@ -132,7 +146,9 @@ def test_a_store_that_is_forgotten_lets_go_of_its_file(path: Path, space: Any, i
 def test_a_process_that_ends_without_closing_is_silent_and_loses_nothing(
     process: Callable[..., Any], open_store: Callable[..., SqliteStore]
 ) -> None:
-    one = process("store = SqliteStore(SPACE, path); store.replace([item_of('1', 'one')]); store.stats()")
+    one = process(
+        "store = SqliteStore(SPACE, path); store.replace([item_of('1', 'one')]); store.stats()"
+    )
     assert one.communicate(timeout=60) == ("", "") and one.returncode == 0
     assert keys(open_store()) == ["1"]
 
@@ -190,7 +206,8 @@ def test_a_forked_child_uses_connections_of_its_own(output: Callable[..., str]) 
             if child == 0:
                 try:
                     store.replace([item_of(f"child-{number}", f"from child {number}")])
-                    found = store.nearest(vector_of(f"from child {number}"), 1, Scope()).ids[0].ref.key
+                    written = vector_of(f"from child {number}")
+                    found = store.nearest(written, 1, Scope()).ids[0].ref.key
                     assert found == f"child-{number}", found
                     store.close()
                     os._exit(0)
@@ -198,7 +215,8 @@ def test_a_forked_child_uses_connections_of_its_own(output: Callable[..., str]) 
                     os._exit(1)
             store.replace([item_of(f"parent-{number}", f"from parent {number}")])
             assert os.waitpid(child, 0)[1] == 0
-            assert store.nearest(vector_of(f"from child {number}"), 1, Scope()).ids[0].ref.key == f"child-{number}"
+            written = vector_of(f"from child {number}")
+            assert store.nearest(written, 1, Scope()).ids[0].ref.key == f"child-{number}"
         with store.snapshot():
             child = os.fork()
             if child == 0:
@@ -225,7 +243,13 @@ def test_a_second_library_is_refused_while_the_store_is_open(
     store.replace([item("1", "one")])
     (tmp_path / "link.db").symlink_to(path)
     os.link(path, tmp_path / "hard.db")
-    spellings: list[Any] = [path, str(path), bytes(path), tmp_path / "link.db", tmp_path / "hard.db"]
+    spellings: list[Any] = [
+        path,
+        str(path),
+        bytes(path),
+        tmp_path / "link.db",
+        tmp_path / "hard.db",
+    ]
     for spelled in spellings:
         with pytest.raises(StoreMisuse, match="sqlite3 must not open"):
             sqlite3.connect(spelled)
@@ -238,7 +262,9 @@ def test_a_second_library_is_refused_while_the_store_is_open(
     sqlite3.connect(path).close()
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="what a process has open is asked of /proc")
+@pytest.mark.skipif(
+    not os.path.isdir("/proc/self/fd"), reason="what a process has open is asked of /proc"
+)
 def test_a_store_is_refused_while_a_second_library_has_it_open(
     open_store: Callable[..., SqliteStore], path: Path, item: Callable[..., Any]
 ) -> None:

@@ -1,4 +1,6 @@
-"""Who computes when: in the order of coming, those in the middle of a search first, and never more than there are cores."""
+"""Who computes when: in the order of coming, those in the middle of a search first,
+and never more than there are cores.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def in_line(turns: Turns, order: list[str], *names: str) -> list[threading.Thread]:
-    """Threads that wait for a turn, in this order; those called "first..." ask to be let through."""
+    """Threads that wait for a turn, in this order;
+    those called "first..." ask to be let through.
+    """
     threads = []
     for name in names:
 
@@ -86,7 +90,9 @@ def test_a_turn_is_given_back_by_an_error_too() -> None:
     assert turns.had == 0
 
 
-def test_a_thread_that_was_interrupted_keeps_no_turn_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_was_interrupted_keeps_no_turn_from_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A signal's handler may raise anywhere, also right after a turn was given."""
     turns = Turns(1)
     right = turns._take
@@ -148,7 +154,9 @@ def test_a_forked_child_waits_for_nobody() -> None:
 def test_a_snapshot_that_waits_for_its_turn_has_not_begun(
     store: SqliteStore, item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So however long it waits, it is of the state there is when it begins, and the log can be emptied meanwhile."""
+    """So however long it waits, it is of the state there is when it begins,
+    and the log can be emptied meanwhile.
+    """
     turns = Turns(1)
     monkeypatch.setattr(_turns, "turns", turns)
     store.replace([item("1", "river")])

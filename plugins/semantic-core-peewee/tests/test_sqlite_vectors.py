@@ -33,13 +33,21 @@ def exactly(vectors: dict[ChunkId, Any], query: Any, limit: int) -> list[tuple[C
     return sorted(scored, key=lambda pair: (-pair[1], pair[0]))[:limit]
 
 
-def fill(store: SqliteStore, item: Callable[..., Any], count: int, **options: Any) -> dict[ChunkId, Any]:
+def fill(
+    store: SqliteStore, item: Callable[..., Any], count: int, **options: Any
+) -> dict[ChunkId, Any]:
     """Documents with drawn vectors, every third one twice; what is in the store then."""
     drawn = np.random.default_rng(1).normal(size=(count, WIDE.dimensions)).astype(np.float32)
     drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
     drawn[::3] = drawn[0]
     items = [
-        item(f"{number:05d}", f"passage {number}", vectors=[row], metadata={"even": number % 2 == 0, "n": number}, **options)
+        item(
+            f"{number:05d}",
+            f"passage {number}",
+            vectors=[row],
+            metadata={"even": number % 2 == 0, "n": number},
+            **options,
+        )
         for number, row in enumerate(drawn)
     ]
     store.replace(items)
@@ -47,11 +55,16 @@ def fill(store: SqliteStore, item: Callable[..., Any], count: int, **options: An
 
 
 @pytest.mark.parametrize("count", [200, MANY], ids=["scored in SQL", "scored in memory"])
-def test_the_nearest_are_the_nearest(count: int, open_store: Callable[..., SqliteStore], item: Callable[..., Any]) -> None:
+def test_the_nearest_are_the_nearest(
+    count: int, open_store: Callable[..., SqliteStore], item: Callable[..., Any]
+) -> None:
     store = open_store(space=WIDE)
     vectors = fill(store, item, count)
     made = np.random.default_rng(2)
-    queries = [*made.normal(size=(4, WIDE.dimensions)).astype(np.float32), *list(vectors.values())[:3]]
+    queries = [
+        *made.normal(size=(4, WIDE.dimensions)).astype(np.float32),
+        *list(vectors.values())[:3],
+    ]
     for query in queries:
         for limit in (1, 10, count // 3, count + 5):
             ranking = store.nearest(query, limit, Scope())
@@ -81,10 +94,15 @@ def test_filters_and_collections_hold_before_the_limit(
         ):
             kept = {id: held for id, held in vectors.items() if keep(int(id.ref.key))}
             ranking = store.nearest(query, 20, Scope("", collections, Filter.parse(where)))
-            assert list(ranking.ids) == [id for id, _ in exactly(kept, query, 20)], (where, collections)
+            assert list(ranking.ids) == [id for id, _ in exactly(kept, query, 20)], (
+                where,
+                collections,
+            )
 
 
-def test_a_damaged_scale_lets_nothing_into_a_scope(open_store: Callable[..., SqliteStore], item: Callable[..., Any]) -> None:
+def test_a_damaged_scale_lets_nothing_into_a_scope(
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any]
+) -> None:
     store = open_store(space=WIDE)
     vectors = fill(store, item, MANY)
     even = Scope(filter=Filter.parse({"even": True}))
@@ -121,10 +139,15 @@ def test_every_answer_has_what_was_committed_before_it(
     other.remove([Ref("notes", "late"), Ref("notes", "fresh")])
     assert first("another")[1] < 1.0
     other.replace([item("moved", "fresh 3", collection="elsewhere")])
-    assert store.nearest(vector("fresh 3"), 1, Scope(collections=("elsewhere",))).ids[0].ref.key == "moved"
+    assert (
+        store.nearest(vector("fresh 3"), 1, Scope(collections=("elsewhere",))).ids[0].ref.key
+        == "moved"
+    )
 
 
-def test_many_changes_leave_the_answers_exact(open_store: Callable[..., SqliteStore], item: Callable[..., Any]) -> None:
+def test_many_changes_leave_the_answers_exact(
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any]
+) -> None:
     store, writer = open_store(space=WIDE), open_store(space=WIDE)
     vectors = fill(store, item, MANY)
     query = np.random.default_rng(5).normal(size=WIDE.dimensions).astype(np.float32)
@@ -135,10 +158,15 @@ def test_many_changes_leave_the_answers_exact(open_store: Callable[..., SqliteSt
         for id in gone:
             del vectors[id]
         drawn = made.normal(size=(40, WIDE.dimensions)).astype(np.float32)
-        items = [item(f"n{made.integers(400)}", f"new {n} {made.random()}", vectors=[row]) for n, row in enumerate(drawn)]
+        items = [
+            item(f"n{made.integers(400)}", f"new {n} {made.random()}", vectors=[row])
+            for n, row in enumerate(drawn)
+        ]
         writer.replace(items)
         vectors |= {entries[0].chunk.id: entries[0].vector for _, entries in items}
-        assert list(store.nearest(query, 25, Scope()).ids) == [id for id, _ in exactly(vectors, query, 25)]
+        assert list(store.nearest(query, 25, Scope()).ids) == [
+            id for id, _ in exactly(vectors, query, 25)
+        ]
 
 
 def test_a_reader_far_behind_catches_up(
@@ -151,7 +179,10 @@ def test_a_reader_far_behind_catches_up(
         writer.remove([Ref("notes", f"{number:05d}") for number in range(start, start + 10)])
     writer.replace([item("00003", "filling 1400")])
     assert store.nearest(vector("filling 3"), 1, Scope()).scores[0] < 0.999
-    assert [id.ref.key for id in store.nearest(vector("filling 1400"), 2, Scope()).ids] == ["00003", "01400"]
+    assert [id.ref.key for id in store.nearest(vector("filling 1400"), 2, Scope()).ids] == [
+        "00003",
+        "01400",
+    ]
     assert len(store.nearest(vector("x"), 5_000, Scope())) == MANY - 1_200 + 1
 
 
@@ -179,7 +210,10 @@ def test_an_old_state_is_answered_exactly_while_others_run_ahead(
 
 
 def test_a_commit_of_another_process_is_in_the_next_answer(
-    store: SqliteStore, item: Callable[..., Any], vector: Callable[[str], Any], process: Callable[..., Any]
+    store: SqliteStore,
+    item: Callable[..., Any],
+    vector: Callable[[str], Any],
+    process: Callable[..., Any],
 ) -> None:
     store.replace([item(f"{number:05d}", f"filling {number}") for number in range(MANY)])
     store.nearest(vector("x"), 1, Scope())
@@ -188,7 +222,8 @@ def test_a_commit_of_another_process_is_in_the_next_answer(
         store = SqliteStore(SPACE, path, durability="normal")
         for line in sys.stdin:
             store.replace([item_of("theirs", line.strip())])
-            print(line.strip(), store.nearest(vector_of("mine " + line.strip()), 1, Scope()).ids[0].ref.key, flush=True)
+            found = store.nearest(vector_of("mine " + line.strip()), 1, Scope())
+            print(line.strip(), found.ids[0].ref.key, flush=True)
         """
     )
     for number in range(20):
@@ -241,9 +276,16 @@ def test_nothing_may_be_missing_in_fill(store: SqliteStore, item: Callable[..., 
         store.fill({"x": None})  # type: ignore[dict-item]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+    database=None,
+)
 @given(
-    numbers=st.lists(st.floats(-1e30, 1e30), min_size=8, max_size=8), kind=st.sampled_from(["f2", "f4", "f8", "i4", "list"])
+    numbers=st.lists(st.floats(-1e30, 1e30), min_size=8, max_size=8),
+    kind=st.sampled_from(["f2", "f4", "f8", "i4", "list"]),
 )
 def test_any_vector_of_some_length_is_kept_with_length_one(
     numbers: list[float], kind: str, store: SqliteStore, item: Callable[..., Any]
@@ -259,7 +301,9 @@ def test_any_vector_of_some_length_is_kept_with_length_one(
     store.remove([Ref("notes", "1")])
     store.replace([one])
     kept = store.known([one[1][0].fingerprint])[one[1][0].fingerprint]
-    assert kept.dtype == np.float32 and abs(float(np.linalg.norm(kept.astype(np.float64))) - 1) <= 1e-6
+    assert (
+        kept.dtype == np.float32 and abs(float(np.linalg.norm(kept.astype(np.float64))) - 1) <= 1e-6
+    )
     assert store.replace([one]).outcomes[0][1] == "unchanged"
     assert store.replace([item("1", "any", vectors=[kept])]).outcomes[0][1] == "unchanged"
     assert store.nearest(given_vector, 1, Scope()).scores[0] == pytest.approx(1.0, abs=1e-6)
@@ -277,7 +321,10 @@ def test_vectors_lie_in_the_file_as_float32(
 
 def test_codes_are_read_one_segment_after_the_other(store: SqliteStore) -> None:
     connection = apsw.Connection(str(store.path))
-    plan = [line for *_, line in connection.execute(f"explain query plan {_slots.SEGMENTS_SINCE}", (1, -1))]
+    plan = [
+        line
+        for *_, line in connection.execute(f"explain query plan {_slots.SEGMENTS_SINCE}", (1, -1))
+    ]
     connection.close()
     assert plan and not any("B-TREE" in line for line in plan), plan
 
@@ -292,4 +339,6 @@ def test_codes_without_a_sign_multiply_as_those_with_one_do(dimensions: int) -> 
     scores = np.empty(50, dtype=np.float32)
     _scan.score(query, *_codes.shifted(codes), scales, scores)
     exact = codes.astype(np.int64).sum(axis=1) * 127 * scales.astype(np.float64)
-    assert np.abs(scores - exact).max() <= 1e-6 * 255 * 255 * dimensions, "off by more than float32 rounds"
+    assert np.abs(scores - exact).max() <= 1e-6 * 255 * 255 * dimensions, (
+        "off by more than float32 rounds"
+    )

@@ -1,4 +1,6 @@
-"""The lane of words: nothing old is found, nothing in a query is syntax, and ties are told apart."""
+"""The lane of words: nothing old is found, nothing in a query is syntax,
+and ties are told apart.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,20 @@ from semantic_core.errors import QueryTooLarge
 from semantic_core.filters import Filter
 from semantic_core.testing import HashEmbedder
 
-VOCABULARY = ["loop", "looping", "cat", "dog", "café", "naïve", "seven", "river", "stone", "while", "ёж", "漢字"]
+VOCABULARY = [
+    "loop",
+    "looping",
+    "cat",
+    "dog",
+    "café",
+    "naïve",
+    "seven",
+    "river",
+    "stone",
+    "while",
+    "ёж",
+    "漢字",
+]
 
 
 def keys(store: SqliteStore, text: str, limit: int = 100, scope: Scope = Scope()) -> list[str]:  # noqa: B008 - frozen
@@ -37,30 +52,45 @@ def check_index(store: SqliteStore) -> None:
         connection.close()
 
 
-def test_words_that_were_replaced_or_removed_are_not_found(store: SqliteStore, item: Callable[..., Any]) -> None:
+def test_words_that_were_replaced_or_removed_are_not_found(
+    store: SqliteStore, item: Callable[..., Any]
+) -> None:
     old = ["apricot bramble", "cranberry damson", "elderberry fig"]
     store.replace([item("1", *old), item("2", "apricot grape")])
     store.replace([item("1", "huckleberry bramble")])
     gone = {"apricot", "cranberry", "damson", "elderberry", "fig"}
-    assert {word: keys(store, word) for word in sorted(gone)} == {word: ["2"] if word == "apricot" else [] for word in gone}
+    assert {word: keys(store, word) for word in sorted(gone)} == {
+        word: ["2"] if word == "apricot" else [] for word in gone
+    }
     assert keys(store, "bramble") == keys(store, "huckleberry") == ["1"]
     store.remove([Ref("notes", "1"), Ref("notes", "2")])
     assert not [word for word in (*gone, "bramble", "huckleberry", "grape") if keys(store, word)]
     check_index(store)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+    database=None,
+)
 @given(
     history=st.lists(
         st.tuples(
             st.sampled_from(["a", "b", "c"]),
-            st.one_of(st.none(), st.lists(st.lists(st.sampled_from(VOCABULARY), max_size=5), max_size=3)),
+            st.one_of(
+                st.none(), st.lists(st.lists(st.sampled_from(VOCABULARY), max_size=5), max_size=3)
+            ),
         ),
         max_size=8,
     )
 )
 def test_the_index_agrees_with_the_passages_after_any_history(
-    history: list[Any], tmp_path_factory: Any, open_store: Callable[..., SqliteStore], item: Callable[..., Any]
+    history: list[Any],
+    tmp_path_factory: Any,
+    open_store: Callable[..., SqliteStore],
+    item: Callable[..., Any],
 ) -> None:
     store = open_store(tmp_path_factory.mktemp("history") / "index.db")
     there: dict[str, list[str]] = {}
@@ -73,7 +103,9 @@ def test_the_index_agrees_with_the_passages_after_any_history(
             store.replace([item(key, *there[key])])
     check_index(store)
     for word in ("cat", "café", "river", "ёж", "漢字"):
-        wanted = {key for key, chunks in there.items() if any(word in chunk.split() for chunk in chunks)}
+        wanted = {
+            key for key, chunks in there.items() if any(word in chunk.split() for chunk in chunks)
+        }
         assert set(keys(store, word)) == wanted
     store.close()
 
@@ -97,26 +129,40 @@ def test_nothing_in_a_query_is_syntax(store: SqliteStore, item: Callable[..., An
         "a/b node",
     ):
         assert "1" in keys(store, query), query
-    assert keys(store, "why?") == keys(store, "...") == keys(store, "") == keys(store, "\ud800") == []
+    assert (
+        keys(store, "why?") == keys(store, "...") == keys(store, "") == keys(store, "\ud800") == []
+    )
     assert keys(store, "node\ud800js\0mail") == ["1"]
 
 
-def test_a_repeated_word_counts_up_to_three_times(store: SqliteStore, item: Callable[..., Any]) -> None:
-    store.replace([item("1", "river stone bank"), *(item(f"x{number}", "cloud sky blue") for number in range(9))])
+def test_a_repeated_word_counts_up_to_three_times(
+    store: SqliteStore, item: Callable[..., Any]
+) -> None:
+    store.replace(
+        [
+            item("1", "river stone bank"),
+            *(item(f"x{number}", "cloud sky blue") for number in range(9)),
+        ]
+    )
 
     def score(query: str) -> float:
         return store.words(query, 1, Scope()).scores[0]
 
     once = score("river")
     assert score("river river") == pytest.approx(2 * once)
-    assert score("river river river") == pytest.approx(3 * once) == pytest.approx(score("River " * 50))
-    many = " ".join(f"w{number}" for number in range(31))  # so many words that they are asked for in layers
+    assert (
+        score("river river river") == pytest.approx(3 * once) == pytest.approx(score("River " * 50))
+    )
+    # So many words that they are asked for in layers.
+    many = " ".join(f"w{number}" for number in range(31))
     assert score(f"{many} {many} river river river") == pytest.approx(3 * once)
     narrow = store.words(f"{many} {many} river river river", 1, Scope(collections=("notes",)))
     assert narrow.scores[0] == pytest.approx(3 * once)
 
 
-def test_of_many_words_the_thirty_two_rarest_are_looked_for(store: SqliteStore, item: Callable[..., Any]) -> None:
+def test_of_many_words_the_thirty_two_rarest_are_looked_for(
+    store: SqliteStore, item: Callable[..., Any]
+) -> None:
     common = " ".join(f"w{number}" for number in range(40))
     store.replace([item("one", common), item("two", common), item("rare", "omega")])
     assert keys(store, f"{common} omega")[0] == "rare"
@@ -133,7 +179,9 @@ def test_a_long_query_is_cut_between_words(store: SqliteStore, item: Callable[..
         store.words("a" * 100_001, 1, Scope())
 
 
-def test_equal_scores_stand_in_the_order_of_their_ids_at_the_limit_too(store: SqliteStore, item: Callable[..., Any]) -> None:
+def test_equal_scores_stand_in_the_order_of_their_ids_at_the_limit_too(
+    store: SqliteStore, item: Callable[..., Any]
+) -> None:
     names = [f"{number:03d}" for number in range(300)]
     random.Random(3).shuffle(names)
     store.replace([item(name, "same words here") for name in names])
@@ -144,8 +192,12 @@ def test_equal_scores_stand_in_the_order_of_their_ids_at_the_limit_too(store: Sq
     assert keys(store, "same", 3) == ["zzz", "000", "001"]
 
 
-def test_stems_accents_and_case_make_no_difference(store: SqliteStore, item: Callable[..., Any]) -> None:
-    store.replace([item("1", "Repeating a loop"), item("2", "Un CAFÉ noir"), item("3", "\0 \u202eodd")])
+def test_stems_accents_and_case_make_no_difference(
+    store: SqliteStore, item: Callable[..., Any]
+) -> None:
+    store.replace(
+        [item("1", "Repeating a loop"), item("2", "Un CAFÉ noir"), item("3", "\0 \u202eodd")]
+    )
     assert keys(store, "loops REPEATED") == ["1"]
     assert keys(store, "cafe") == keys(store, "cafe\u0301") == ["2"]
     assert keys(store, "odd") == ["3"]
@@ -155,14 +207,25 @@ def test_a_word_asked_in_a_scope_never_counts_others_against_the_limit(
     open_store: Callable[..., SqliteStore], item: Callable[..., Any]
 ) -> None:
     store = open_store(multi_tenant=True)
-    store.replace([item(str(number), "target target target", tenant="big") for number in range(200)])
-    store.replace([item("mine", "a target among other words", tenant="small", metadata={"lang": "en"})])
+    store.replace(
+        [item(str(number), "target target target", tenant="big") for number in range(200)]
+    )
+    store.replace(
+        [item("mine", "a target among other words", tenant="small", metadata={"lang": "en"})]
+    )
     assert keys(store, "target", 5, Scope("small")) == ["mine"]
     assert len(keys(store, "target", 500, Scope("big"))) == 200
 
 
-def test_a_scope_asked_for_again_and_again_is_the_scope_of_now(store: SqliteStore, item: Callable[..., Any]) -> None:
-    store.replace([item(f"{n:04d}", f"alpha beta{n % 7} gamma", metadata={"even": n % 2 == 0}) for n in range(1_500)])
+def test_a_scope_asked_for_again_and_again_is_the_scope_of_now(
+    store: SqliteStore, item: Callable[..., Any]
+) -> None:
+    store.replace(
+        [
+            item(f"{n:04d}", f"alpha beta{n % 7} gamma", metadata={"even": n % 2 == 0})
+            for n in range(1_500)
+        ]
+    )
     even, odd = (Scope(filter=Filter.parse({"even": value})) for value in (True, False))
     for _ in range(WORTH_KNOWING + 2):
         assert keys(store, "alpha", 10, even) == [f"{n:04d}" for n in range(0, 20, 2)]
@@ -185,18 +248,35 @@ def remember_words(patch: pytest.MonkeyPatch, *, table: int, room: int = 2**22) 
 
 @pytest.mark.parametrize("table", [1_000_000, 0])
 def test_words_remembered_give_the_answer_of_fts5(
-    open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, table: int
+    open_store: Callable[..., SqliteStore],
+    item: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    table: int,
 ) -> None:
     store, made = open_store(), random.Random(11)
     common = [f"w{number}" for number in range(40)]
-    texts = [" ".join(common[int(40 * made.random() ** 2)] for _ in range(made.randrange(1, 9))) for _ in range(600)]
+    texts = [
+        " ".join(common[int(40 * made.random() ** 2)] for _ in range(made.randrange(1, 9)))
+        for _ in range(600)
+    ]
     store.replace(
-        [item(f"{n:03d}", text, metadata={"even": n % 2 == 0, "few": n % 50 == 0}) for n, text in enumerate(texts)]
+        [
+            item(f"{n:03d}", text, metadata={"even": n % 2 == 0, "few": n % 50 == 0})
+            for n, text in enumerate(texts)
+        ]
     )
-    scopes = [Scope(), *(Scope(filter=Filter.parse(where)) for where in ({"even": True}, {"few": True}, {"few": "no"}))]
+    scopes = [
+        Scope(),
+        *(
+            Scope(filter=Filter.parse(where))
+            for where in ({"even": True}, {"few": True}, {"few": "no"})
+        ),
+    ]
     queries = [" ".join(made.choices([*common, "zz"], k=made.randrange(1, 7))) for _ in range(60)]
     queries += [" ".join([*common, *common]), "w0 " * 5 + "w1"]
-    asked = [(query, limit, scope) for query in queries for limit in (1, 10, 700) for scope in scopes]
+    asked = [
+        (query, limit, scope) for query in queries for limit in (1, 10, 700) for scope in scopes
+    ]
     monkeypatch.setattr(_word_lists, "is_worth", lambda listed, spent: False)
     plain = [store.words(*one) for one in asked]
     remember_words(monkeypatch, table=table)
@@ -207,33 +287,57 @@ def test_words_remembered_give_the_answer_of_fts5(
 
 
 def test_given_chunks_score_what_words_gives_them_whether_words_are_remembered_or_not(
-    open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    open_store: Callable[..., SqliteStore],
+    item: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store, made = open_store(), random.Random(5)
     common = [f"w{number}ing" for number in range(40)]
-    texts = [" ".join(common[int(40 * made.random() ** 2)] for _ in range(made.randrange(1, 60))) for _ in range(400)]
+    texts = [
+        " ".join(common[int(40 * made.random() ** 2)] for _ in range(made.randrange(1, 60)))
+        for _ in range(400)
+    ]
     items = [item(f"{n:03d}", text) for n, text in enumerate(texts)]
     store.replace(items)
     ids = [entry.chunk.id for _, entries in items for entry in entries]
-    queries = [" ".join(made.choices([*common, "zz", "w3", "w3s"], k=made.randrange(1, 9))) for _ in range(40)]
+    queries = [
+        " ".join(made.choices([*common, "zz", "w3", "w3s"], k=made.randrange(1, 9)))
+        for _ in range(40)
+    ]
     queries += [" ".join([*common, *common]), "w0ing " * 5 + "w1ing", "zz"]
     looked_at: list[str] = []
-    monkeypatch.setattr(_word_scores, "split", lambda raw, text, *how: looked_at.append(text) or split(raw, text, *how))
+    monkeypatch.setattr(
+        _word_scores,
+        "split",
+        lambda raw, text, *how: looked_at.append(text) or split(raw, text, *how),
+    )
     for is_remembered in (False, True):
-        monkeypatch.setattr(_word_lists, "is_worth", lambda listed, spent, known=is_remembered: known)
+        monkeypatch.setattr(
+            _word_lists, "is_worth", lambda listed, spent, known=is_remembered: known
+        )
         looked_at.clear()
         for query in queries:
             ranking = store.words(query, 1_000, Scope())
             listed = dict(zip(ranking.ids, ranking.scores, strict=True))
-            assert store.score(ids, query) == pytest.approx([listed.get(id, 0.0) for id in ids], rel=1e-12)
-        assert bool(store._counts.lists.lists) is is_remembered and bool(looked_at) is not is_remembered
+            assert store.score(ids, query) == pytest.approx(
+                [listed.get(id, 0.0) for id in ids], rel=1e-12
+            )
+        assert (
+            bool(store._counts.lists.lists) is is_remembered
+            and bool(looked_at) is not is_remembered
+        )
 
 
 @pytest.mark.parametrize("scores_first", [True, False])
 def test_given_chunks_score_what_words_gives_them_after_every_write(
-    open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, scores_first: bool
+    open_store: Callable[..., SqliteStore],
+    item: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    scores_first: bool,
 ) -> None:
-    """Whether what is remembered has heard of the write or not yet; and an old snapshot has numbers of its own."""
+    """Whether what is remembered has heard of the write or not yet;
+    and an old snapshot has numbers of its own.
+    """
     remember_words(monkeypatch, table=1_000_000)
     made = random.Random(8)
     store, writes, plain = open_store(), open_store(), open_store()
@@ -242,7 +346,10 @@ def test_given_chunks_score_what_words_gives_them_after_every_write(
     ids = [ChunkId(Ref("notes", f"{number:03d}"), 0) for number in range(90)]
 
     def document(number: int) -> Any:
-        return item(f"{number:03d}", " ".join(common[int(12 * made.random() ** 2)] for _ in range(made.randrange(1, 30))))
+        return item(
+            f"{number:03d}",
+            " ".join(common[int(12 * made.random() ** 2)] for _ in range(made.randrange(1, 30))),
+        )
 
     def right() -> list[Any]:
         """What FTS5 gives all that are there, which forgets what it is remembered by."""
@@ -274,10 +381,14 @@ def test_given_chunks_score_what_words_gives_them_after_every_write(
             ahead.start()
             ahead.join()
             for query, numbers in zip(queries, wanted, strict=True):
-                assert store.score(ids, query) == pytest.approx(numbers, rel=1e-12, nan_ok=True), turn
+                assert store.score(ids, query) == pytest.approx(numbers, rel=1e-12, nan_ok=True), (
+                    turn
+                )
 
 
-def test_a_word_that_becomes_common_weighs_less_at_once(store: SqliteStore, item: Callable[..., Any]) -> None:
+def test_a_word_that_becomes_common_weighs_less_at_once(
+    store: SqliteStore, item: Callable[..., Any]
+) -> None:
     """Also where so little changed that the counts which choose words are kept."""
     store.replace([item(f"{n:02d}", f"river stone{n % 7}") for n in range(40)])
     store.replace([item(f"sand{n:02d}", "sand dune") for n in range(60)])
@@ -313,8 +424,13 @@ def test_titles_are_found_whatever_is_remembered(
         "漢字": "Signs",
     }
     with SemanticCore(store=store, embedder=embedder) as core:
-        core.ingest(Document(Ref("notes", title), text, title=title) for title, text in titles.items())
-        core.ingest(Document(Ref("notes", f"x{n}"), "json dumps a b c d " * 9, title="X") for n in range(300))
+        core.ingest(
+            Document(Ref("notes", title), text, title=title) for title, text in titles.items()
+        )
+        core.ingest(
+            Document(Ref("notes", f"x{n}"), "json dumps a b c d " * 9, title="X")
+            for n in range(300)
+        )
         for title in titles:
             asked = title.upper().replace(".", "  ")
             store.words(asked, 10, Scope())
@@ -327,7 +443,9 @@ def test_titles_are_found_whatever_is_remembered(
 
 
 def test_words_remembered_are_those_of_now(
-    open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    open_store: Callable[..., SqliteStore],
+    item: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     remember_words(monkeypatch, table=1_000_000)
     store, other = open_store(), open_store()
@@ -352,7 +470,14 @@ def test_words_remembered_take_no_more_room_than_they_may(
 ) -> None:
     remember_words(monkeypatch, table=1_000_000, room=5_000)
     store.replace([item(str(number), f"all w{number % 9} v{number % 5}") for number in range(300)])
-    for query in ("w0", "all", "w1 w2", "v1", "all w3 v2 v3", *(f"v{number} w{number}" for number in range(5))):
+    for query in (
+        "w0",
+        "all",
+        "w1 w2",
+        "v1",
+        "all w3 v2 v3",
+        *(f"v{number} w{number}" for number in range(5)),
+    ):
         assert keys(store, query)
         held = [column.nbytes for kept in store._counts.lists.lists.values() for column in kept]
         assert sum(held) <= store._counts.lists.bytes <= 5_000
@@ -361,7 +486,9 @@ def test_words_remembered_take_no_more_room_than_they_may(
 
 
 def test_a_document_is_called_by_its_own_name_whatever_was_there_before(
-    open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    open_store: Callable[..., SqliteStore],
+    item: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(_ids, "MOST_REFS", 4)
     store, other = open_store(), open_store()
@@ -375,9 +502,14 @@ def test_a_document_is_called_by_its_own_name_whatever_was_there_before(
 
 @pytest.mark.parametrize("with_vectors", [True, False])
 def test_words_remembered_survive_what_is_written_and_are_those_of_fts5(
-    open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, with_vectors: bool
+    open_store: Callable[..., SqliteStore],
+    item: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    with_vectors: bool,
 ) -> None:
-    """One store remembers, another asks FTS5: after every write the same ids and scores, and no word is listed again."""
+    """One store remembers, another asks FTS5: after every write the same ids and scores,
+    and no word is listed again.
+    """
     made = random.Random(5)
     remembers, writes, plain = open_store(), open_store(), open_store()
     common = [f"w{number}" for number in range(12)]
@@ -387,7 +519,11 @@ def test_words_remembered_survive_what_is_written_and_are_those_of_fts5(
         return " ".join(common[int(12 * made.random() ** 2)] for _ in range(made.randrange(0, 9)))
 
     def document(key: int) -> Any:
-        return item(f"{key:03d}", *[text() for _ in range(made.randrange(1, 4))], vectors=made.random() < 0.8)
+        return item(
+            f"{key:03d}",
+            *[text() for _ in range(made.randrange(1, 4))],
+            vectors=made.random() < 0.8,
+        )
 
     def answers(store: SqliteStore) -> list[Any]:
         with store.snapshot():
@@ -398,10 +534,16 @@ def test_words_remembered_survive_what_is_written_and_are_those_of_fts5(
     writes.replace([document(key) for key in range(200)])
     listed: list[str] = []
     right = _word_lists._listed
-    monkeypatch.setattr(_word_lists, "_listed", lambda view, stem, there: listed.append(stem) or right(view, stem, there))
+    monkeypatch.setattr(
+        _word_lists,
+        "_listed",
+        lambda view, stem, there: listed.append(stem) or right(view, stem, there),
+    )
     for turn in range(60):
         if made.random() < 0.3:
-            writes.remove([Ref("notes", f"{made.randrange(230):03d}") for _ in range(made.randrange(1, 3))])
+            writes.remove(
+                [Ref("notes", f"{made.randrange(230):03d}") for _ in range(made.randrange(1, 3))]
+            )
         else:
             writes.replace([document(made.randrange(230)) for _ in range(made.randrange(1, 4))])
         monkeypatch.setattr(_word_lists, "is_worth", lambda listed, spent: False)
@@ -415,7 +557,9 @@ def test_words_remembered_survive_what_is_written_and_are_those_of_fts5(
 
 
 def test_after_much_was_written_words_remembered_are_those_of_now(
-    open_store: Callable[..., SqliteStore], item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    open_store: Callable[..., SqliteStore],
+    item: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     remember_words(monkeypatch, table=1_000_000)
     monkeypatch.setattr(_word_lists, "MOST_TOLD", 3)
@@ -430,9 +574,13 @@ def test_after_much_was_written_words_remembered_are_those_of_now(
 def test_a_search_in_all_collections_there_are_is_one_in_everything(
     store: SqliteStore, item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And one that leaves a collection out, before, between or behind those it names, never finds what is in it."""
+    """And one that leaves a collection out, before, between or behind those it names,
+    never finds what is in it.
+    """
     names = ["a", "b", "d", "f"]
-    store.replace([item(f"{name}{number}", "river", collection=name) for name in names for number in range(3)])
+    store.replace(
+        [item(f"{name}{number}", "river", collection=name) for name in names for number in range(3)]
+    )
     for left_out in [None, *names]:
         named = tuple(name for name in names if name != left_out)
         found = store.words("river", 100, Scope(collections=named)).ids

@@ -1,4 +1,6 @@
-"""The embedder: mean of the token vectors of the text in lower case and on one line, brought to length 1."""
+"""The embedder: mean of the token vectors of the text in lower case and on one line,
+brought to length 1.
+"""
 
 from __future__ import annotations
 
@@ -17,26 +19,32 @@ if TYPE_CHECKING:
     from semantic_core.types import Vector, Vectors
 
 FEW_TOKENS = 512
-"""A query of at most so many tokens is read row by row from the file, as long as nothing else needed the whole table."""
+"""A query of at most so many tokens is read row by row from the file,
+as long as nothing else needed the whole table.
+"""
 
 
 class WordLlamaEmbedder:
     """Turns text into WordLlama vectors, on this machine, from an installed wheel.
 
-    A text is put into lower case (the model hardly knows capitals) and all white space in it becomes one space (a line break
-    is a token of its own to the model, and spoils the word after it). The mean of the vectors of its tokens, brought to
-    length 1, is the vector: every token counts, however long the text. Text of white space alone gets the vector of a space,
-    which is near to no real text. Same text, same vector: bit for bit, alone or in a batch, as document or as query.
+    A text is put into lower case (the model hardly knows capitals) and all white space in it
+    becomes one space (a line break is a token of its own to the model, and spoils the word after
+    it). The mean of the vectors of its tokens, brought to length 1, is the vector: every token
+    counts, however long the text. Text of white space alone gets the vector of a space, which is
+    near to no real text. Same text, same vector: bit for bit, alone or in a batch, as document or
+    as query.
 
-    Weights and tokenizer are read when first needed: for a query only the rows of its tokens, for documents the whole
-    table, 32 MB in memory. Safe to use from several threads.
+    Weights and tokenizer are read when first needed: for a query only the rows of its tokens, for
+    documents the whole table, 32 MB in memory. Safe to use from several threads.
 
-    dimensions: 256, 128 or 64. max_chars: passages longer than this are better cut. batch_size: passages a call.
-    Use `open_wordllama` to have the options checked.
+    dimensions: 256, 128 or 64. max_chars: passages longer than this are better cut. batch_size:
+    passages a call. Use `open_wordllama` to have the options checked.
     """
 
     is_local = True
-    """It runs in this process, so an index may follow its table within the application's own thread."""
+    """It runs in this process, so an index may follow its table within the
+    application's own thread.
+    """
 
     def __init__(self, *, dimensions: int, max_chars: int, batch_size: int) -> None:
         self._space = Space(
@@ -54,7 +62,10 @@ class WordLlamaEmbedder:
 
     @property
     def space(self) -> Space:
-        """Identity of the vectors: the revision names weights and tokenizer by their content. Reads nothing."""
+        """Identity of the vectors: the revision names weights and tokenizer by their content.
+
+        Reads nothing.
+        """
         return self._space
 
     @property
@@ -70,16 +81,22 @@ class WordLlamaEmbedder:
     def embed_documents(self, passages: Sequence[str]) -> Vectors:
         """float32 of shape (len(passages), dimensions), rows of length 1. [] gives (0, dimensions).
 
-        Raises EmbedderError if the wheel's files are missing or not the known ones, TextInvalid on what is not text.
+        Raises EmbedderError if the wheel's files are missing or not the known ones, TextInvalid on
+        what is not text.
         """
         if isinstance(passages, str):
-            raise InputError("passages must be a sequence of str, got one str.", hint="Put it into a list.")
+            raise InputError(
+                "passages must be a sequence of str, got one str.", hint="Put it into a list."
+            )
         if len(passages):
             self._load_table()
         return self._embed(passages)
 
     def embed_query(self, text: str) -> Vector:
-        """float32 of shape (dimensions,), of length 1: the same vector the text has as a document. Raises likewise."""
+        """float32 of shape (dimensions,), of length 1: the same vector the text has as a document.
+
+        Raises likewise.
+        """
         vector: Vector = self._embed([text])[0]
         return vector
 
@@ -108,7 +125,9 @@ class WordLlamaEmbedder:
         if self._table is None and len(numbers) <= FEW_TOKENS:
             rows = self._opened_rows()
             width = self._space.dimensions
-            return np.concatenate([rows[number : number + 1, :width] for number in numbers.tolist()]).astype(np.float32)
+            return np.concatenate(
+                [rows[number : number + 1, :width] for number in numbers.tolist()]
+            ).astype(np.float32)
         return self._load_table().take(numbers, axis=0)
 
     def _loaded_tokens(self) -> Tokens:
@@ -138,5 +157,7 @@ class WordLlamaEmbedder:
             with self._lock:
                 if self._table is None:
                     whole = load(WEIGHTS.read())["embedding.weight"]
-                    self._table = np.ascontiguousarray(whole[:, : self._space.dimensions], dtype=np.float32)
+                    self._table = np.ascontiguousarray(
+                        whole[:, : self._space.dimensions], dtype=np.float32
+                    )
         return self._table

@@ -1,6 +1,8 @@
-"""The two files inside the ``wordllama`` wheel: found without importing the package, and made sure to be the right ones.
+"""The two files inside the ``wordllama`` wheel: found without importing the package,
+and made sure to be the right ones.
 
-Importing ``wordllama`` takes a third of a second and sets up logging for the whole process, so it is never done.
+Importing ``wordllama`` takes a third of a second and sets up logging for the whole process, so it
+is never done.
 """
 
 from __future__ import annotations
@@ -15,13 +17,17 @@ import attrs
 from semantic_core.errors import EmbedderError
 
 DIMENSIONS: Final = (256, 128, 64)
-"""Sizes the weights were trained for: the first numbers of a vector are a vector as well. The first is all there is."""
+"""Sizes the weights were trained for: the first numbers of a vector are a vector as well.
+The first is all there is.
+"""
 INSTALL: Final = 'Run: pip install --force-reinstall "wordllama>=0.4,<0.5"'
 
 
 @attrs.frozen
 class WheelFile:
-    """A file every vector depends on. path: inside the package. size: bytes. digest: SHA-256 of the content, hex."""
+    """A file every vector depends on. path: inside the package. size: bytes.
+    digest: SHA-256 of the content, hex.
+    """
 
     path: str
     size: int
@@ -37,25 +43,35 @@ class WheelFile:
         try:
             size = found.stat().st_size
         except OSError as error:
-            raise EmbedderError(f"wordllama has no file {self.path}: looked for {found}.", hint=INSTALL) from error
+            raise EmbedderError(
+                f"wordllama has no file {self.path}: looked for {found}.", hint=INSTALL
+            ) from error
         if size != self.size:
             raise self._strange(found, f"{self.size:,} bytes, got {size:,}")
         return found
 
     def read(self) -> bytes:
-        """The content, checked. Raises EmbedderError if it cannot be read or is not the one known here."""
+        """The content, checked.
+
+        Raises EmbedderError if it cannot be read or is not the one known here.
+        """
         found = self.locate()
         try:
             content = found.read_bytes()
         except OSError as error:
-            raise EmbedderError(f"{found} cannot be read: {error.strerror}.", hint=INSTALL) from error
+            raise EmbedderError(
+                f"{found} cannot be read: {error.strerror}.", hint=INSTALL
+            ) from error
         digest = sha256(content).hexdigest()
         if digest != self.digest:
             raise self._strange(found, f"SHA-256 {self.digest}, got {digest}")
         return content
 
     def _strange(self, found: Path, difference: str) -> EmbedderError:
-        return EmbedderError(f"{found} is not the file these vectors are made with: wanted {difference}.", hint=INSTALL)
+        return EmbedderError(
+            f"{found} is not the file these vectors are made with: wanted {difference}.",
+            hint=INSTALL,
+        )
 
 
 WEIGHTS: Final = WheelFile(

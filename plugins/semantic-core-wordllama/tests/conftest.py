@@ -1,4 +1,6 @@
-"""One embedder for all tests of this folder, and a clean interpreter for those that ask what gets imported."""
+"""One embedder for all tests of this folder,
+and a clean interpreter for those that ask what gets imported.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def embedder() -> WordLlamaEmbedder:
 
 @pytest.fixture
 def run_python(tmp_path: Path) -> Callable[..., Any]:
-    """Runs code in a process of its own, as a user's would be; what it prints as JSON comes back."""
+    """Runs code in a process of its own, as a user's would be;
+    what it prints as JSON comes back.
+    """
 
     def run(code: str, *, environment: dict[str, str] | None = None) -> Any:
         path = os.pathsep.join(entry for entry in sys.path if entry)

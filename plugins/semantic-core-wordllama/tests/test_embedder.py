@@ -17,13 +17,32 @@ from semantic_core.errors import InputError, TextInvalid
 from semantic_core.protocols import Embedder
 
 ABSTRACTS = {
-    "wing": "Lift distribution along a swept wing in subsonic flow was measured at several angles of attack.",
-    "boundary": "The laminar boundary layer on a flat plate becomes turbulent behind a small roughness element.",
-    "shock": "Schlieren pictures show the detached shock wave in front of a blunt body at hypersonic speed.",
-    "heat": "Heat transfer to the nose of a re-entry vehicle is computed from the stagnation temperature.",
-    "buckling": "Thin cylindrical shells buckle under axial compression at loads far below the classical value.",
-    "flutter": "Panel flutter sets in when aerodynamic forces feed energy into the vibration of the skin.",
-    "library": "Catalogue cards are sorted by subject heading so that readers find a book on the shelf.",
+    "wing": (
+        "Lift distribution along a swept wing in subsonic flow was measured at "
+        "several angles of attack."
+    ),
+    "boundary": (
+        "The laminar boundary layer on a flat plate becomes turbulent behind a "
+        "small roughness element."
+    ),
+    "shock": (
+        "Schlieren pictures show the detached shock wave in front of a blunt "
+        "body at hypersonic speed."
+    ),
+    "heat": (
+        "Heat transfer to the nose of a re-entry vehicle is computed from the "
+        "stagnation temperature."
+    ),
+    "buckling": (
+        "Thin cylindrical shells buckle under axial compression at loads far "
+        "below the classical value."
+    ),
+    "flutter": (
+        "Panel flutter sets in when aerodynamic forces feed energy into the vibration of the skin."
+    ),
+    "library": (
+        "Catalogue cards are sorted by subject heading so that readers find a book on the shelf."
+    ),
 }
 QUESTIONS = {
     "wing": "how is the lift of swept wings distributed",
@@ -50,7 +69,11 @@ def test_rows_are_float32_of_the_asked_size_and_of_length_one(dimensions: int) -
     assert vectors.dtype == np.float32
     assert np.abs(np.linalg.norm(vectors.astype(np.float64), axis=1) - 1).max() < 1e-6
     query = embedder.embed_query("lift of a wing")
-    assert (query.shape, query.dtype, embedder.space.dimensions) == ((dimensions,), np.float32, dimensions)
+    assert (query.shape, query.dtype, embedder.space.dimensions) == (
+        (dimensions,),
+        np.float32,
+        dimensions,
+    )
 
 
 def test_no_passages_give_no_rows(embedder: WordLlamaEmbedder) -> None:
@@ -69,19 +92,28 @@ def test_a_question_finds_its_passage(embedder: WordLlamaEmbedder) -> None:
 def test_capitals_change_nothing(embedder: WordLlamaEmbedder) -> None:
     assert found(embedder, str.upper) == list(ABSTRACTS)
     for text in [*ABSTRACTS.values(), *QUESTIONS.values(), "ПРИВЕТ, МИР", "CAFÉ ÀÉÎ"]:
-        assert np.array_equal(embedder.embed_query(text.upper()), embedder.embed_query(text.lower()))
-        assert np.array_equal(embedder.embed_documents([text.title()])[0], embedder.embed_query(text.lower()))
+        assert np.array_equal(
+            embedder.embed_query(text.upper()), embedder.embed_query(text.lower())
+        )
+        assert np.array_equal(
+            embedder.embed_documents([text.title()])[0], embedder.embed_query(text.lower())
+        )
 
 
 def found(embedder: WordLlamaEmbedder, case: Callable[[str], str]) -> list[str]:
     """The best abstract for each question; the abstracts alone are spelled in the given case."""
     vectors = embedder.embed_documents([case(text) for text in ABSTRACTS.values()])
     names = list(ABSTRACTS)
-    return [names[int((vectors @ embedder.embed_query(question)).argmax())] for question in QUESTIONS.values()]
+    return [
+        names[int((vectors @ embedder.embed_query(question)).argmax())]
+        for question in QUESTIONS.values()
+    ]
 
 
 @given(st.lists(st.text(max_size=40) | st.sampled_from([*ABSTRACTS.values(), *ODD]), max_size=6))
-def test_a_batch_gives_the_vectors_of_its_texts_alone_in_order(embedder: WordLlamaEmbedder, texts: list[str]) -> None:
+def test_a_batch_gives_the_vectors_of_its_texts_alone_in_order(
+    embedder: WordLlamaEmbedder, texts: list[str]
+) -> None:
     batch = embedder.embed_documents(texts)
     assert batch.shape == (len(texts), 256)
     for row, text in zip(batch, texts, strict=True):
@@ -95,17 +127,23 @@ def test_a_query_before_any_document_has_the_vector_it_has_after() -> None:
     before = [fresh.embed_query(text) for text in QUESTIONS.values()]
     documents = fresh.embed_documents(texts)
     assert np.array_equal(documents[: len(before)], before)
-    assert np.array_equal(documents, [open_wordllama(dimensions=128).embed_query(text) for text in texts])
+    assert np.array_equal(
+        documents, [open_wordllama(dimensions=128).embed_query(text) for text in texts]
+    )
 
 
 def test_white_space_changes_nothing(embedder: WordLlamaEmbedder) -> None:
     for text in ABSTRACTS.values():
         words = text.split()
         for space in ("\n", "  ", "\t", "\r\n", "\u00a0", " \n\n    "):
-            assert np.array_equal(embedder.embed_query(space + space.join(words) + space), embedder.embed_query(text))
+            assert np.array_equal(
+                embedder.embed_query(space + space.join(words) + space), embedder.embed_query(text)
+            )
 
 
-def test_a_text_without_words_has_the_vector_of_a_space_alone_and_is_near_nothing(embedder: WordLlamaEmbedder) -> None:
+def test_a_text_without_words_has_the_vector_of_a_space_alone_and_is_near_nothing(
+    embedder: WordLlamaEmbedder,
+) -> None:
     empty = embedder.embed_query("")
     for text in ("", " ", "\n\n\t", "\u2003"):
         assert np.array_equal(empty, embedder.embed_documents([text])[0])
@@ -114,7 +152,9 @@ def test_a_text_without_words_has_the_vector_of_a_space_alone_and_is_near_nothin
 
 def test_every_part_of_a_long_text_counts(embedder: WordLlamaEmbedder) -> None:
     wing, library = ABSTRACTS["wing"] + " ", ABSTRACTS["library"] + " "
-    vectors = embedder.embed_documents([wing, library, wing * 1_000, wing * 1_000 + library * 1_000])
+    vectors = embedder.embed_documents(
+        [wing, library, wing * 1_000, wing * 1_000 + library * 1_000]
+    )
     assert vectors[2] @ vectors[0] > 0.99
     assert vectors[3] @ vectors[1] > vectors[2] @ vectors[1] + 0.2
 
@@ -153,7 +193,9 @@ def test_threads_get_the_vectors_one_alone_gets() -> None:
     assert all(np.array_equal(answer, expected) for answer in answers)
 
 
-def test_another_process_gets_the_same_bits(embedder: WordLlamaEmbedder, run_python: Callable[..., Any]) -> None:
+def test_another_process_gets_the_same_bits(
+    embedder: WordLlamaEmbedder, run_python: Callable[..., Any]
+) -> None:
     texts = [*ABSTRACTS.values(), *ODD]
     code = f"""
 import json

@@ -1,4 +1,6 @@
-"""The vectors are those of the WordLlama library, given the text in lower case and with single spaces."""
+"""The vectors are those of the WordLlama library,
+given the text in lower case and with single spaces.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def library() -> Iterator[Any]:
 
         folder = Path(wordllama.__file__).parent
         yield {
-            size: wordllama.WordLlama.load(cache_dir=folder, disable_download=True, trunc_dim=None if size == 256 else size)
+            size: wordllama.WordLlama.load(
+                cache_dir=folder, disable_download=True, trunc_dim=None if size == 256 else size
+            )
             for size in (256, 128, 64)
         }
     root.handlers[:] = handlers
@@ -50,10 +54,14 @@ def prepared(text: str) -> str:
 @pytest.mark.parametrize("dimensions", [256, 128, 64])
 def test_vectors_equal_those_of_the_library(library: Any, dimensions: int) -> None:
     expected = library[dimensions].embed([prepared(text) for text in TEXTS], norm=True)
-    assert np.abs(open_wordllama(dimensions=dimensions).embed_documents(TEXTS) - expected).max() < 1e-5
+    assert (
+        np.abs(open_wordllama(dimensions=dimensions).embed_documents(TEXTS) - expected).max() < 1e-5
+    )
 
 
 @given(text=st.text(max_size=60).filter(prepared))
-def test_vectors_equal_those_of_the_library_for_any_text(library: Any, embedder: WordLlamaEmbedder, text: str) -> None:
+def test_vectors_equal_those_of_the_library_for_any_text(
+    library: Any, embedder: WordLlamaEmbedder, text: str
+) -> None:
     expected = library[256].embed([prepared(text)], norm=True)[0]
     assert np.abs(embedder.embed_query(text) - expected).max() < 1e-5

@@ -61,7 +61,9 @@ def test_spaces_of_other_sizes_are_other_spaces() -> None:
     spaces = [open_wordllama(dimensions=size).space for size in (256, 128, 64)]
     assert len(set(spaces)) == 3
     assert open_wordllama(max_chars=5, batch_size=5).space == spaces[0]
-    assert str(spaces[0]) == "l2_supercat_256 (256 dimensions, 64b47a2dc493-93248f2a9ec3, case=lower, white_space=one)"
+    assert str(spaces[0]) == (
+        "l2_supercat_256 (256 dimensions, 64b47a2dc493-93248f2a9ec3, case=lower, white_space=one)"
+    )
 
 
 def test_the_module_is_light_and_a_space_reads_no_model(run_python: Callable[..., Any]) -> None:
@@ -76,7 +78,9 @@ print(json.dumps(sorted(heavy & set(sys.modules))))
     assert run_python(code) == []
 
 
-def test_nothing_is_asked_of_the_network_and_logging_is_left_alone(run_python: Callable[..., Any]) -> None:
+def test_nothing_is_asked_of_the_network_and_logging_is_left_alone(
+    run_python: Callable[..., Any],
+) -> None:
     code = """
 import json, logging, sys
 def refuse(event, arguments):
@@ -94,7 +98,9 @@ print(json.dumps([sorted(heavy & set(sys.modules)), len(logging.getLogger().hand
 
 
 def test_the_installed_distribution_announces_the_module() -> None:
-    found = [point.value for point in entry_points(group="semantic_core") if point.name == "wordllama"]
+    found = [
+        point.value for point in entry_points(group="semantic_core") if point.name == "wordllama"
+    ]
     if not found:
         pytest.skip("run from the source tree, the distribution is not installed")
     assert found == ["semantic_core_wordllama"]

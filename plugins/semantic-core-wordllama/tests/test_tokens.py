@@ -40,7 +40,22 @@ AWKWARD = st.sampled_from(
         "3.14",
         "--",
     ]
-    + ["<s>", "</s>", "<unk>", "<0x0A>", "é", "café", "ß", "привет", "мир,", "日本語", "한국", "😀", "👩‍👩‍👧", "e\u0301"]
+    + [
+        "<s>",
+        "</s>",
+        "<unk>",
+        "<0x0A>",
+        "é",
+        "café",
+        "ß",
+        "привет",
+        "мир,",
+        "日本語",
+        "한국",
+        "😀",
+        "👩‍👩‍👧",
+        "e\u0301",
+    ]
     + ["3.14", "```py", "http://a.b/c?d=e"]
 )
 LATIN = st.text(st.characters(max_codepoint=0x24F), max_size=12)
@@ -57,14 +72,18 @@ def whole(text: str) -> list[int]:
 
 def test_no_merge_of_the_tokenizer_crosses_a_cut() -> None:
     merges = json.loads(TOKENIZER.read())["model"]["merges"]
-    merged = {(pair if isinstance(pair, str) else " ".join(pair)).replace(" ", "").replace("▁", " ") for pair in merges}
+    merged = {
+        (pair if isinstance(pair, str) else " ".join(pair)).replace(" ", "").replace("▁", " ")
+        for pair in merges
+    }
     assert len(merged) > 29_000
     assert [text for text in merged if PIECE.findall(text) != [text]] == []
 
 
 @given(TEXTS)
 def test_a_cut_depends_on_the_two_characters_beside_it_alone(text: str) -> None:
-    # With this, a merge that is not cut by itself is not cut inside any text: the test above is a proof.
+    # With this, a merge that is not cut by itself is not cut inside any text: the test above is a
+    # proof.
     pieces = PIECE.findall(text)
     assert "".join(pieces) == text
     places, at = set(), 0
@@ -90,19 +109,31 @@ def test_every_character_gives_the_tokens_of_the_whole_text() -> None:
 
 
 @given(
-    st.lists(st.sampled_from(["a", "wing's", "flow,", "(x)", "²", "naïve", "мир", "😀"]), min_size=1, max_size=80), st.data()
+    st.lists(
+        st.sampled_from(["a", "wing's", "flow,", "(x)", "²", "naïve", "мир", "😀"]),
+        min_size=1,
+        max_size=80,
+    ),
+    st.data(),
 )
 def test_windows_cut_between_words_and_lose_nothing(words: list[str], data: st.DataObject) -> None:
-    text = words[0] + "".join(data.draw(st.sampled_from([" ", "\n", "  ", " \n", "\n\t"])) + word for word in words[1:])
+    text = words[0] + "".join(
+        data.draw(st.sampled_from([" ", "\n", "  ", " \n", "\n\t"])) + word for word in words[1:]
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_tokens, "WINDOW", 12)
         parts = list(windows(text))
     assert "".join(parts) == text
     assert max(map(len, parts)) <= 12
-    assert [number for part in parts for number in cut(" ".join(part.split()))] == whole(" ".join(text.split()))
+    assert [number for part in parts for number in cut(" ".join(part.split()))] == whole(
+        " ".join(text.split())
+    )
 
 
-@pytest.mark.parametrize("text", ["x" * (3 * WINDOW + 1), "😀" * (2 * WINDOW), " " * (2 * WINDOW), "\n" * (2 * WINDOW), ""])
+@pytest.mark.parametrize(
+    "text",
+    ["x" * (3 * WINDOW + 1), "😀" * (2 * WINDOW), " " * (2 * WINDOW), "\n" * (2 * WINDOW), ""],
+)
 def test_windows_of_a_run_without_a_word_are_bounded_and_lose_nothing(text: str) -> None:
     parts = list(windows(text))
     assert "".join(parts) == text
@@ -135,7 +166,9 @@ def test_memory_for_words_and_pieces_is_bounded(monkeypatch: pytest.MonkeyPatch)
         assert all(len(said) <= 64 for said in remembered)
 
 
-def test_threads_that_forget_and_remember_get_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_that_forget_and_remember_get_the_same_tokens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(_tokens, "REMEMBERED", 7)
     tokens = Tokens()
     texts = [f"alpha {number} beta-{number % 5} gamma\n" * 5 for number in range(60)]
@@ -143,7 +176,9 @@ def test_threads_that_forget_and_remember_get_the_same_tokens(monkeypatch: pytes
     wrong: list[int] = []
 
     def read() -> None:
-        wrong.extend(place for place, text in enumerate(texts) if tokens.of(text).tolist() != expected[place])
+        wrong.extend(
+            place for place, text in enumerate(texts) if tokens.of(text).tolist() != expected[place]
+        )
 
     threads = [threading.Thread(target=read) for _ in range(4)]
     for thread in threads:

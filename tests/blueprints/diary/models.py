@@ -17,4 +17,6 @@ class Entry(models.Model):
     body = models.TextField()
     writer = models.ForeignKey(Writer, models.CASCADE, null=True)
 
-    search = SemanticIndex(["title", "body", "writer.name"], store="memory", embedder=HashEmbedder(), sync="inline")
+    search = SemanticIndex(
+        ["title", "body", "writer.name"], store="memory", embedder=HashEmbedder(), sync="inline"
+    )

@@ -1,4 +1,6 @@
-"""A Django project of one process: its settings, the kit's tables as an app, and databases that come and go with tests."""
+"""A Django project of one process: its settings, the kit's tables as an app,
+and databases that come and go with tests.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ RULES = {
     "article_id": "CASCADE",
     "tag_id": "CASCADE",
 }
-"""Per foreign key of the kit's tables what the database does when the parent goes; Django itself never writes that."""
+"""Per foreign key of the kit's tables what the database does when the parent goes;
+Django itself never writes that.
+"""
 _REFERENCE = re.compile(r'("(\w+)"[^,"]*REFERENCES "\w+" \("\w+"\))')
 _numbers = count()
 
@@ -30,7 +34,11 @@ class Router:
     alias = "default"
 
     def db_for_read(self, model: type, **hints: Any) -> str:
-        return hints["instance"]._state.db if getattr(hints.get("instance"), "_state", None) else Router.alias
+        return (
+            hints["instance"]._state.db
+            if getattr(hints.get("instance"), "_state", None)
+            else Router.alias
+        )
 
     db_for_write = db_for_read
 
@@ -56,7 +64,11 @@ def settings_of(servers: Any, database: Any) -> dict[str, Any]:
     if database.kind == "sqlite3":
         pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF"
         options = {"transaction_mode": "IMMEDIATE", "init_command": pragmas, "timeout": 30}
-        return {"ENGINE": "django.db.backends.sqlite3", "NAME": database.address, "OPTIONS": options}
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": database.address,
+            "OPTIONS": options,
+        }
     server = servers.urlsplit(servers.POSTGRES)
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -98,7 +110,9 @@ def routed(alias: str) -> Iterator[None]:
 
 
 def create_tables(alias: str) -> None:
-    """The kit's tables and those of the other models, with foreign keys by which the database itself deletes."""
+    """The kit's tables and those of the other models,
+    with foreign keys by which the database itself deletes.
+    """
     from django.apps import apps
     from django.db import connections
 

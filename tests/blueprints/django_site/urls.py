@@ -16,11 +16,15 @@ def write(request: HttpRequest, number: int) -> HttpResponse:
     Article.objects.create(id=number, title="written", content=f"by a view, number {number}")
     if "fail" in request.GET:
         return HttpResponse(1 // 0)
-    return JsonResponse({"found": [row.id for row in index["search"]("written by a view", limit=9)]})
+    return JsonResponse(
+        {"found": [row.id for row in index["search"]("written by a view", limit=9)]}
+    )
 
 
 async def write_async(request: HttpRequest, number: int) -> HttpResponse:
-    await Article.objects.acreate(id=number, title="written", content=f"by an async view, number {number}")
+    await Article.objects.acreate(
+        id=number, title="written", content=f"by an async view, number {number}"
+    )
     found = await sync_to_async(index["search"])("written by a view", limit=9)
     return JsonResponse({"found": [row.id for row in found]})
 

@@ -1,4 +1,5 @@
-"""A Gemini service on this machine, for tests: the real routes and shapes, a bill per key, and misbehaviour on command.
+"""A Gemini service on this machine, for tests: the real routes and shapes, a bill per key,
+and misbehaviour on command.
 
 ::
 

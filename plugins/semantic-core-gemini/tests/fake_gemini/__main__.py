@@ -1,4 +1,7 @@
-"""``python -m fake_gemini``: the service in a process of its own. Prints its address, ends when its input does."""
+"""``python -m fake_gemini``: the service in a process of its own.
+
+Prints its address, ends when its input does.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Misbehaviour by name. Each acts in place of a normal answer; one that says "after" does the work first, and bills it."""
+"""Misbehaviour by name.
+
+Each acts in place of a normal answer; one that says "after" does the work first, and bills it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ HTML = b"<!doctype html><html><body><h1>502 Bad Gateway</h1></body></html>"
 
 @dataclass(frozen=True)
 class Fault:
-    """name: as it is asked for. billed: whether the texts are paid for, although the answer is of no use.
+    """name: as it is asked for. billed: whether the texts are paid for,
+    although the answer is of no use.
 
     route: the only one it makes sense on; "" for any.
     """
@@ -31,14 +35,19 @@ class Fault:
     route: str = ""
 
 
-def error(code: int, status: str, message: str, *details: dict[str, Any], headers: Any = None) -> Callable[[Handler], None]:
+def error(
+    code: int, status: str, message: str, *details: dict[str, Any], headers: Any = None
+) -> Callable[[Handler], None]:
     """An error in Google's form. headers: a mapping, or what makes one."""
     body = {"error": {"code": code, "message": message, "status": status, "details": list(details)}}
     return lambda handler: handler.send(code, body, headers() if callable(headers) else headers)
 
 
 def _quota(metric: str) -> dict[str, Any]:
-    return {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": metric}]}
+    return {
+        "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+        "violations": [{"quotaId": metric}],
+    }
 
 
 def _retry_info(delay: str) -> dict[str, Any]:
@@ -46,16 +55,23 @@ def _retry_info(delay: str) -> dict[str, Any]:
 
 
 def spoiled(change: Callable[[dict[str, Any]], Any]) -> Callable[[Handler], None]:
-    """The normal answer, changed on its way out. What comes back as bytes or text is sent as it is."""
+    """The normal answer, changed on its way out.
+
+    What comes back as bytes or text is sent as it is.
+    """
 
     def act(handler: Handler) -> None:
         changed = change(handler.answer())
-        handler.send(200, changed.encode() if isinstance(changed, str) else changed, handler.extra_headers())
+        handler.send(
+            200, changed.encode() if isinstance(changed, str) else changed, handler.extra_headers()
+        )
 
     return act
 
 
-def each_vector(change: Callable[[list[Any]], Any], only: int | None = None) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def each_vector(
+    change: Callable[[list[Any]], Any], only: int | None = None
+) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Changes the numbers of every vector, or of the one at that place."""
 
     def whole(answer: dict[str, Any]) -> dict[str, Any]:
@@ -136,7 +152,14 @@ def _endless(handler: Handler) -> None:
 
 def _echo_key(handler: Handler) -> None:
     told = f"API key {handler.key} is bad, see https://x.invalid/?key={handler.key}"
-    body = {"error": {"code": 400, "message": told, "status": "INVALID_ARGUMENT", "details": [{"reason": handler.key}]}}
+    body = {
+        "error": {
+            "code": 400,
+            "message": told,
+            "status": "INVALID_ARGUMENT",
+            "details": [{"reason": handler.key}],
+        }
+    }
     handler.send(400, body, {"X-Debug": f"key={handler.key}"})
 
 
@@ -170,16 +193,31 @@ FAULTS: dict[str, Fault] = {
     fault.name: fault
     for fault in [
         Fault("throttled", error(429, "RESOURCE_EXHAUSTED", _BUSY, _MINUTE)),
-        Fault("throttled_seconds", error(429, "RESOURCE_EXHAUSTED", _BUSY, _MINUTE, headers={"Retry-After": "7"})),
-        Fault("throttled_date", error(429, "RESOURCE_EXHAUSTED", _BUSY, _MINUTE, headers=_in_a_while)),
-        Fault("throttled_past", error(429, "RESOURCE_EXHAUSTED", _BUSY, _MINUTE, headers=_clock_ahead)),
-        Fault("throttled_info", error(429, "RESOURCE_EXHAUSTED", _BUSY, _MINUTE, _retry_info("7.5s"))),
-        Fault("throttled_nonsense", error(429, "RESOURCE_EXHAUSTED", _BUSY, headers={"Retry-After": "soon"})),
+        Fault(
+            "throttled_seconds",
+            error(429, "RESOURCE_EXHAUSTED", _BUSY, _MINUTE, headers={"Retry-After": "7"}),
+        ),
+        Fault(
+            "throttled_date", error(429, "RESOURCE_EXHAUSTED", _BUSY, _MINUTE, headers=_in_a_while)
+        ),
+        Fault(
+            "throttled_past", error(429, "RESOURCE_EXHAUSTED", _BUSY, _MINUTE, headers=_clock_ahead)
+        ),
+        Fault(
+            "throttled_info", error(429, "RESOURCE_EXHAUSTED", _BUSY, _MINUTE, _retry_info("7.5s"))
+        ),
+        Fault(
+            "throttled_nonsense",
+            error(429, "RESOURCE_EXHAUSTED", _BUSY, headers={"Retry-After": "soon"}),
+        ),
         Fault("quota_of_the_day", error(429, "RESOURCE_EXHAUSTED", _BUSY, _DAY)),
         Fault("internal", error(500, "INTERNAL", "An internal error has occurred.")),
         Fault("html", lambda handler: handler.send(502, HTML, {"Content-Type": "text/html"})),
         Fault("unavailable", error(503, "UNAVAILABLE", "The model is overloaded.")),
-        Fault("unavailable_seconds", error(503, "UNAVAILABLE", "Later.", headers={"Retry-After": "11"})),
+        Fault(
+            "unavailable_seconds",
+            error(503, "UNAVAILABLE", "Later.", headers={"Retry-After": "11"}),
+        ),
         Fault("gateway_timeout", error(504, "DEADLINE_EXCEEDED", "Deadline expired.")),
         Fault("request_timeout", error(408, "DEADLINE_EXCEEDED", "Too slow.")),
         Fault("reset", lambda handler: handler.reset()),
@@ -195,22 +233,77 @@ FAULTS: dict[str, Fault] = {
         Fault("garbled_gzip", _garbled, billed=True),
         Fault("packed", _packed, billed=True),
         Fault("endless", _endless, billed=True),
-        Fault("fewer", spoiled(lambda answer: {"embeddings": answer["embeddings"][:-1]}), billed=True, route="embed"),
-        Fault("more", spoiled(lambda answer: {"embeddings": answer["embeddings"] * 2}), billed=True, route="embed"),
-        Fault("nan", spoiled(each_vector(lambda values: [float("nan"), *values[1:]], only=-1)), billed=True, route="embed"),
         Fault(
-            "infinite", spoiled(each_vector(lambda values: [float("inf"), *values[1:]], only=0)), billed=True, route="embed"
+            "fewer",
+            spoiled(lambda answer: {"embeddings": answer["embeddings"][:-1]}),
+            billed=True,
+            route="embed",
         ),
-        Fault("huge_numbers", spoiled(each_vector(lambda values: [1e300] * len(values))), billed=True, route="embed"),
-        Fault("zero", spoiled(each_vector(lambda values: [0.0] * len(values), only=-1)), billed=True, route="embed"),
-        Fault("tiny", spoiled(each_vector(lambda values: [1e-23] * len(values), only=-1)), billed=True, route="embed"),
-        Fault("other_size", spoiled(each_vector(lambda values: values[:-1])), billed=True, route="embed"),
-        Fault("no_numbers", spoiled(each_vector(lambda values: None, only=-1)), billed=True, route="embed"),
-        Fault("words_for_numbers", spoiled(each_vector(lambda values: ["much"] * len(values))), billed=True, route="embed"),
-        Fault("bad_request", error(400, "INVALID_ARGUMENT", "Request contains an invalid argument.")),
-        Fault("too_large", error(413, "INVALID_ARGUMENT", "Request payload size exceeds the limit.")),
+        Fault(
+            "more",
+            spoiled(lambda answer: {"embeddings": answer["embeddings"] * 2}),
+            billed=True,
+            route="embed",
+        ),
+        Fault(
+            "nan",
+            spoiled(each_vector(lambda values: [float("nan"), *values[1:]], only=-1)),
+            billed=True,
+            route="embed",
+        ),
+        Fault(
+            "infinite",
+            spoiled(each_vector(lambda values: [float("inf"), *values[1:]], only=0)),
+            billed=True,
+            route="embed",
+        ),
+        Fault(
+            "huge_numbers",
+            spoiled(each_vector(lambda values: [1e300] * len(values))),
+            billed=True,
+            route="embed",
+        ),
+        Fault(
+            "zero",
+            spoiled(each_vector(lambda values: [0.0] * len(values), only=-1)),
+            billed=True,
+            route="embed",
+        ),
+        Fault(
+            "tiny",
+            spoiled(each_vector(lambda values: [1e-23] * len(values), only=-1)),
+            billed=True,
+            route="embed",
+        ),
+        Fault(
+            "other_size",
+            spoiled(each_vector(lambda values: values[:-1])),
+            billed=True,
+            route="embed",
+        ),
+        Fault(
+            "no_numbers",
+            spoiled(each_vector(lambda values: None, only=-1)),
+            billed=True,
+            route="embed",
+        ),
+        Fault(
+            "words_for_numbers",
+            spoiled(each_vector(lambda values: ["much"] * len(values))),
+            billed=True,
+            route="embed",
+        ),
+        Fault(
+            "bad_request", error(400, "INVALID_ARGUMENT", "Request contains an invalid argument.")
+        ),
+        Fault(
+            "too_large", error(413, "INVALID_ARGUMENT", "Request payload size exceeds the limit.")
+        ),
         Fault("teapot", error(418, "UNKNOWN", "I am a teapot.")),
-        Fault("key_refused", error(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")),
+        Fault(
+            "key_refused",
+            error(401, "UNAUTHENTICATED", "Request had invalid authentication credentials."),
+        ),
         Fault("forbidden", error(403, "PERMISSION_DENIED", "The caller does not have permission.")),
         Fault("not_found", error(404, "NOT_FOUND", "Requested entity was not found.")),
         Fault("redirect", _redirect),
@@ -219,11 +312,15 @@ FAULTS: dict[str, Fault] = {
         Fault("echo_key_packed", _echo_key_packed),
         Fault(
             "no_name",
-            spoiled(lambda answer: {name: value for name, value in answer.items() if name != "name"}),
+            spoiled(
+                lambda answer: {name: value for name, value in answer.items() if name != "name"}
+            ),
             route="create",
         ),
         Fault("no_file", spoiled(lambda answer: {"file": {}}), route="piece"),
-        Fault("no_upload_address", lambda handler: handler.send(200, handler.answer()), route="upload"),
+        Fault(
+            "no_upload_address", lambda handler: handler.send(200, handler.answer()), route="upload"
+        ),
         Fault("cut_download", _cut_download, route="download"),
     ]
 }

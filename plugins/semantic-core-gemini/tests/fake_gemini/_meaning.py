@@ -1,6 +1,8 @@
-"""What the fake knows of language: tokens as a sentence-piece model makes them, vectors in which shared words are near.
+"""What the fake knows of language: tokens as a sentence-piece model makes them,
+vectors in which shared words are near.
 
-Nothing here is shared with the product: it counts tokens by rules of its own, so an estimate can be wrong.
+Nothing here is shared with the product: it counts tokens by rules of its own, so an estimate can be
+wrong.
 """
 
 from __future__ import annotations
@@ -16,13 +18,17 @@ PROMPTS = (
     re.compile(r"^task: [a-z ]+ \| query: (.*)$", re.DOTALL),
     re.compile(r"^title: [^|]* \| text: (.*)$", re.DOTALL),
 )
-_TOKEN = re.compile(r"[A-Za-z]+|\d|[\u0400-\u04ff]+|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|\n+|[^\w\s]|\w")
+_TOKEN = re.compile(
+    r"[A-Za-z]+|\d|[\u0400-\u04ff]+|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|\n+|[^\w\s]|\w"
+)
 _ENDINGS = ("ing", "tion", "ment", "ness", "ally", "able", "ed", "ly", "es", "s")
 _WORD = re.compile(r"\w+")
 
 
 def tokens_of(text: str) -> int:
-    """How many tokens are billed: short words are one, an ending of a long word is one of its own, and so on; at least 1."""
+    """How many tokens are billed: short words are one, an ending of a long word is one of its own,
+    and so on; at least 1.
+    """
     total = 0
     for piece in _TOKEN.findall(text):
         if not piece[0].isalpha() or len(piece) == 1:
@@ -63,7 +69,9 @@ def vector_of(text: str, model: str, dimensions: int) -> np.ndarray:
     words = _WORD.findall(lowered)
     # Trigrams, so that "bake" and "baking" are near; words weigh more.
     features = [(word, 3.0) for word in words]
-    features += [(f"#{word[place : place + 4]}", 1.0) for word in words for place in range(len(word) - 3)]
+    features += [
+        (f"#{word[place : place + 4]}", 1.0) for word in words for place in range(len(word) - 3)
+    ]
     features += [(f"\0{character}", 0.5) for character in lowered[:200] if not character.isalnum()]
     for feature, weight in features:
         number, sign = _direction(feature)

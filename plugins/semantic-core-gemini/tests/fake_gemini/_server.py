@@ -1,4 +1,7 @@
-"""The server: routes, keys, and what a test can ask it to do. Loopback only; a thread for each connection."""
+"""The server: routes, keys, and what a test can ask it to do.
+
+Loopback only; a thread for each connection.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +28,25 @@ INVALID_KEY = {
         "code": 400,
         "message": "API key not valid. Please pass a valid API key.",
         "status": "INVALID_ARGUMENT",
-        "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}],
+        "details": [
+            {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
+        ],
     }
 }
 
 
-def problem(code: int, status: str, message: str, details: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+def problem(
+    code: int, status: str, message: str, details: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
     """An error in Google's form."""
-    return {"error": {"code": code, "message": message, "status": status, **({"details": details} if details else {})}}
+    return {
+        "error": {
+            "code": code,
+            "message": message,
+            "status": status,
+            **({"details": details} if details else {}),
+        }
+    }
 
 
 class Refused(Exception):
@@ -47,7 +61,8 @@ class FakeGemini:
     """A service on this machine. Use it in a ``with``, or call `start` and `stop`.
 
     requests: every request as (route, key), in order. refused_keys: keys that are not known here.
-    poison: texts that hold this string are refused with status 400. auto: jobs are done when they are first looked at.
+    poison: texts that hold this string are refused with status 400. auto: jobs are done when they
+    are first looked at.
     """
 
     def __init__(self) -> None:
@@ -66,7 +81,9 @@ class FakeGemini:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._server.gemini = self  # type: ignore[attr-defined]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
 
     @property
     def url(self) -> str:
@@ -89,7 +106,9 @@ class FakeGemini:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def misbehave(self, route: str, fault: str | Fault, *, times: int = 1, key: str | None = None) -> None:
+    def misbehave(
+        self, route: str, fault: str | Fault, *, times: int = 1, key: str | None = None
+    ) -> None:
         """The next so many requests of that route (of that key) go wrong in that way."""
         chosen = FAULTS[fault] if isinstance(fault, str) else fault
         with self.lock:
@@ -126,7 +145,8 @@ class FakeGemini:
     ) -> None:
         """Bring a job (without a name: all that wait) to an end.
 
-        rewrite: makes other lines of its result lines. output: whether there are results; by default if it succeeded.
+        rewrite: makes other lines of its result lines. output: whether there are results; by
+        default if it succeeded.
         """
         with self.lock:
             for one in [self.state.jobs[job]] if job else list(self.state.jobs.values()):
@@ -265,9 +285,15 @@ class Handler(BaseHTTPRequestHandler):
     def extra_headers(self) -> dict[str, str]:
         if self.route == "upload":
             key = f"?key={self.key}" if self.gemini.key_in_upload_url else ""
-            return {"X-Goog-Upload-URL": f"{self.gemini.url}/upload/v1beta/pieces/{self.upload_id}{key}"}
+            return {
+                "X-Goog-Upload-URL": f"{self.gemini.url}/upload/v1beta/pieces/{self.upload_id}{key}"
+            }
         if self.route == "piece":
-            return {"x-goog-upload-status": "final" if "finalize" in self.headers["X-Goog-Upload-Command"] else "active"}
+            return {
+                "x-goog-upload-status": "final"
+                if "finalize" in self.headers["X-Goog-Upload-Command"]
+                else "active"
+            }
         return {}
 
     def json(self) -> Any:
@@ -275,7 +301,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def model(self) -> str:
         if self.what not in MOST_READ:
-            raise Refused(404, "NOT_FOUND", f"models/{self.what} is not found for API version v1beta.")
+            raise Refused(
+                404, "NOT_FOUND", f"models/{self.what} is not found for API version v1beta."
+            )
         return self.what
 
     def on_embed(self) -> dict[str, Any]:
@@ -289,7 +317,9 @@ class Handler(BaseHTTPRequestHandler):
             )
         self._check(requests)
         state, before = self.gemini.state, self.gemini.state.bill(self.key).tokens
-        answers = [{"values": state.embed(self.key, model, request, "call")[0]} for request in requests]
+        answers = [
+            {"values": state.embed(self.key, model, request, "call")[0]} for request in requests
+        ]
         bill = state.bill(self.key)
         bill.requests += 1
         return {"embeddings": answers, "usageMetadata": {"promptTokenCount": bill.tokens - before}}
@@ -298,13 +328,17 @@ class Handler(BaseHTTPRequestHandler):
         model, request = self.model(), self.json()
         self._check([request])
         self.gemini.state.bill(self.key).requests += 1
-        return {"embedding": {"values": self.gemini.state.embed(self.key, model, request, "call")[0]}}
+        return {
+            "embedding": {"values": self.gemini.state.embed(self.key, model, request, "call")[0]}
+        }
 
     def _check(self, requests: list[dict[str, Any]]) -> None:
         for request in requests:
             texts = [part.get("text", "") for part in request["content"]["parts"]]
             if not "".join(texts).strip():
-                raise Refused(400, "INVALID_ARGUMENT", "* EmbedContentRequest.content: content is empty")
+                raise Refused(
+                    400, "INVALID_ARGUMENT", "* EmbedContentRequest.content: content is empty"
+                )
             if self.gemini.poison and any(self.gemini.poison in text for text in texts):
                 raise Refused(400, "INVALID_ARGUMENT", "Request contains an invalid argument.")
             if self.what == "gemini-embedding-2" and request.get("taskType"):
@@ -318,7 +352,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def on_upload(self) -> dict[str, Any]:
         told = self.json()["file"]
-        file = self.gemini.state.new_file(self.key, told.get("displayName") or told.get("display_name", ""), "UPLOADED")
+        file = self.gemini.state.new_file(
+            self.key, told.get("displayName") or told.get("display_name", ""), "UPLOADED"
+        )
         self.upload_id = file.name.rpartition("/")[2]
         self.gemini.state.uploads[self.upload_id] = file
         return {}
@@ -365,7 +401,9 @@ class Handler(BaseHTTPRequestHandler):
         return {}
 
     def on_list_files(self) -> dict[str, Any]:
-        page, token = self._page([file for file in self.gemini.state.files.values() if file.owner == self.key])
+        page, token = self._page(
+            [file for file in self.gemini.state.files.values() if file.owner == self.key]
+        )
         return {"files": [file.shown() for file in page], **token}
 
     def on_get_file(self) -> dict[str, Any]:
@@ -396,7 +434,9 @@ class Handler(BaseHTTPRequestHandler):
     def _file(self, name: str) -> File:
         file = self.gemini.state.files.get(name)
         if file is None or file.owner != self.key:
-            raise Refused(403, "PERMISSION_DENIED", f"You do not have permission to access the File {name}.")
+            raise Refused(
+                403, "PERMISSION_DENIED", f"You do not have permission to access the File {name}."
+            )
         return file
 
     def send(self, code: int, body: Any, headers: dict[str, str] | None = None) -> None:

@@ -16,7 +16,9 @@ MOST_READ = {"gemini-embedding-001": 2_048, "gemini-embedding-2": 8_192}
 
 @dataclass
 class Bill:
-    """What one key has to pay for. cut: texts longer than the model reads, which were billed for what it reads."""
+    """What one key has to pay for. cut: texts longer than the model reads,
+    which were billed for what it reads.
+    """
 
     requests: int = 0
     texts: int = 0
@@ -37,8 +39,17 @@ class File:
     size: int = 0
 
     def shown(self) -> dict[str, Any]:
-        told = {"name": self.name, "displayName": self.display_name, "mimeType": "application/jsonl", "state": "ACTIVE"}
-        told |= {"sizeBytes": str(self.size), "source": self.source, "uri": f"http://fake/v1beta/{self.name}"}
+        told = {
+            "name": self.name,
+            "displayName": self.display_name,
+            "mimeType": "application/jsonl",
+            "state": "ACTIVE",
+        }
+        told |= {
+            "sizeBytes": str(self.size),
+            "source": self.source,
+            "uri": f"http://fake/v1beta/{self.name}",
+        }
         if self.source == "GENERATED":
             told["downloadUri"] = f"http://fake/v1beta/{self.name}:download?alt=media"
         return told
@@ -90,7 +101,8 @@ class State:
         self.jobs: dict[str, Job] = {}
         self.uploads: dict[str, File] = {}
         self.bills: dict[str, Bill] = {}
-        self.cheap_vectors = False  # whether all texts have one vector, where only their number is of interest
+        # Whether all texts have one vector, where only their number is of interest.
+        self.cheap_vectors = False
         self._numbers = itertools.count(1)
         self._cheap: dict[int, str] = {}
 
@@ -112,7 +124,9 @@ class State:
         self.jobs[name] = job
         return job
 
-    def embed(self, owner: str, model: str, request: dict[str, Any], lane: str) -> tuple[list[float], int]:
+    def embed(
+        self, owner: str, model: str, request: dict[str, Any], lane: str
+    ) -> tuple[list[float], int]:
         """The numbers and the tokens of one request, billed."""
         text = "".join(part.get("text", "") for part in request["content"]["parts"])
         tokens = tokens_of(text)
@@ -147,18 +161,28 @@ class State:
                 yield self._cheap_line(job, one)
                 continue
             values, tokens = self.embed(job.owner, job.model, one["request"], "job")
-            answer = {"key": one["key"], "response": {"embedding": {"values": values}, "tokenCount": str(tokens)}}
+            answer = {
+                "key": one["key"],
+                "response": {"embedding": {"values": values}, "tokenCount": str(tokens)},
+            }
             yield json.dumps(answer)
 
     def _cheap_line(self, job: Job, one: dict[str, Any]) -> str:
-        """A line with always the same numbers, for jobs so large that only their size is of interest."""
+        """A line with always the same numbers, for jobs so large that only their size
+        is of interest.
+        """
         size = one["request"].get("outputDimensionality", 128)
         if size not in self._cheap:
-            self._cheap[size] = json.dumps([round(float(number), 7) for number in vector_of("cheap", job.model, size)])
+            self._cheap[size] = json.dumps(
+                [round(float(number), 7) for number in vector_of("cheap", job.model, size)]
+            )
         tokens = tokens_of(one["request"]["content"]["parts"][0]["text"])
         bill = self.bill(job.owner)
         bill.job_texts += 1
         bill.job_tokens += tokens
         numbers = self._cheap[size]
         key = json.dumps(one["key"])
-        return f'{{"key": {key}, "response": {{"embedding": {{"values": {numbers}}}, "tokenCount": "{tokens}"}}}}'
+        return (
+            f'{{"key": {key}, "response": {{"embedding": {{"values": {numbers}}}, '
+            f'"tokenCount": "{tokens}"}}}}'
+        )

@@ -35,7 +35,9 @@ def _load(name: str, path: Path) -> Any:
 
 
 servers = _load("orm_servers", HERE.parents[4] / "tests" / "orm" / "databases.py")
-"""Where servers are looked for, and how a database of a test is made there: as for the tests of the kernel."""
+"""Where servers are looked for, and how a database of a test is made there:
+as for the tests of the kernel.
+"""
 
 
 CLASSES: dict[str, Any] = {
@@ -47,7 +49,9 @@ CLASSES: dict[str, Any] = {
 
 
 def connect(kind: str, address: str, *, of: Any = None, **options: Any) -> Any:
-    """The Peewee database at an address of `servers`. of: a class of that kind; None takes the plain one."""
+    """The Peewee database at an address of `servers`. of: a class of that kind;
+    None takes the plain one.
+    """
     made = of or CLASSES[kind]
     if kind in ("sqlite3", "apsw"):
         return made(address, pragmas=PRAGMAS, **options)
@@ -62,7 +66,9 @@ def connect(kind: str, address: str, *, of: Any = None, **options: Any) -> Any:
 
 @pytest.fixture
 def new_address(tmp_path: Path) -> Callable[..., Any]:
-    """``with new_address(kind) as db`` is a new database; skipped with the reason where there is none, but never in CI."""
+    """``with new_address(kind) as db`` is a new database;
+    skipped with the reason where there is none, but never in CI.
+    """
 
     @contextmanager
     def open_one(kind: str, **options: Any) -> Iterator[Any]:
@@ -106,7 +112,11 @@ def new_core() -> Iterator[Callable[..., SemanticCore]]:
     made: list[SemanticCore] = []
 
     def make(**options: Any) -> SemanticCore:
-        made.append(SemanticCore(**{"store": "memory", "embedder": HashEmbedder(), "plugins": [], **options}))
+        made.append(
+            SemanticCore(
+                **{"store": "memory", "embedder": HashEmbedder(), "plugins": [], **options}
+            )
+        )
         return made[-1]
 
     yield make
@@ -167,7 +177,12 @@ def make_shelf(database: Any, core: SemanticCore, *, bind: bool = True, **said: 
         author = peewee.ForeignKeyField(Author, null=True, backref="articles", on_delete="CASCADE")
 
         search = SemanticIndex(
-            **{"source_fields": ["title", "content"], "metadata_fields": ["author", "author.name"], "sync": "inline", **said}
+            **{
+                "source_fields": ["title", "content"],
+                "metadata_fields": ["author", "author.name"],
+                "sync": "inline",
+                **said,
+            }
         )
 
     database.create_tables([Author, Article])

@@ -15,13 +15,25 @@ from semantic_core.testing import DATABASE_LIMITS, AdapterHarness, Capability, L
 
 LIMITS = {
     Capability.INHERITANCE: Limit(
-        "Peewee copies the fields of a parent into the table of the child, so no row is spread over two tables.",
-        "None is needed; for one-to-one tables, read through the foreign key: source_fields=['media.title', 'blurb'].",
+        (
+            "Peewee copies the fields of a parent into the table of the child, so no row is spread "
+            "over two tables."
+        ),
+        (
+            "None is needed; for one-to-one tables, read through the foreign key: "
+            "source_fields=['media.title', 'blurb']."
+        ),
     ),
 }
 
 
-TABLES = ("semantic_outbox", "semantic_places", "semantic_consumers", "semantic_subscriptions", "semantic_state")
+TABLES = (
+    "semantic_outbox",
+    "semantic_places",
+    "semantic_consumers",
+    "semantic_subscriptions",
+    "semantic_state",
+)
 
 
 def models(db: Any) -> dict[str, Any]:
@@ -154,9 +166,17 @@ class PeeweeHarness(AdapterHarness):
         return self.db.atomic()  # type: ignore[no-any-return]
 
     def sql(self, statement: str) -> Sequence[Sequence[Any]]:
-        escaped = statement if isinstance(self.db, peewee.SqliteDatabase) else statement.replace("%", "%%")
+        escaped = (
+            statement
+            if isinstance(self.db, peewee.SqliteDatabase)
+            else statement.replace("%", "%%")
+        )
         cursor = self.db.execute_sql(escaped)
-        return cursor.fetchall() if isinstance(self.db, peewee.SqliteDatabase) or cursor.description else []
+        return (
+            cursor.fetchall()
+            if isinstance(self.db, peewee.SqliteDatabase) or cursor.description
+            else []
+        )
 
     def close(self) -> None:
         if not self.db.is_closed() and self.db.in_transaction():
@@ -174,7 +194,9 @@ class PeeweeHarness(AdapterHarness):
 
     def upsert(self, model: Any, **values: Any) -> None:
         changed = [getattr(model, name) for name in values if name != "id"]
-        target = {} if isinstance(self.db, peewee.MySQLDatabase) else {"conflict_target": [model.id]}
+        target = (
+            {} if isinstance(self.db, peewee.MySQLDatabase) else {"conflict_target": [model.id]}
+        )
         model.insert(**values).on_conflict(preserve=changed, **target).execute()
 
     def crash(self, work: Callable[[], None]) -> None:
@@ -201,7 +223,10 @@ def emptied(db: Any) -> None:
     names = [*(model._meta.table_name for model in reversed(models(db).values())), *TABLES]
     for name in names:
         if there is None:
-            db.execute_sql(f"DO 'BEGIN IF to_regclass(''{name}'') IS NOT NULL THEN DELETE FROM {name}; END IF; END'")
+            db.execute_sql(
+                f"DO 'BEGIN IF to_regclass(''{name}'') IS NOT NULL THEN DELETE "
+                f"FROM {name}; END IF; END'"
+            )
         elif name in there:
             db.execute_sql(f"DELETE FROM {name}")
     db.close()

@@ -1,4 +1,5 @@
-"""An application of three kinds of processes over one database: writers, workers, and one that checks.
+"""An application of three kinds of processes over one database: writers, workers,
+and one that checks.
 
 Run as ``python race_app.py ROLE KIND ADDRESS INDEX SEED``; `test_race.py` starts and kills them.
 """
@@ -44,14 +45,19 @@ def bound(db: Any, index: str) -> tuple[type[peewee.Model], SemanticCore]:
         class Meta:
             database = db
 
-    core = SemanticCore(store="sqlite", embedder=HashEmbedder(), path=index, store_options={"durability": "normal"})
+    core = SemanticCore(
+        store="sqlite", embedder=HashEmbedder(), path=index, store_options={"durability": "normal"}
+    )
     db.create_tables([Item])
     init_database(db, core)
     return Item, core
 
 
 def write(db: Any, model: Any, chance: random.Random) -> None:
-    """Change rows for ever, one by one, in bulk, in transactions some of which are rolled back. A dot per change."""
+    """Change rows for ever, one by one, in bulk, in transactions some of which are rolled back.
+
+    A dot per change.
+    """
     number = 0
     while True:
         number += 1
@@ -74,7 +80,8 @@ def write(db: Any, model: Any, chance: random.Random) -> None:
                     model.insert(id=key, body=body).execute()
                     if chance.random() < 0.5:
                         transaction.rollback()
-        except peewee.OperationalError:  # a deadlock, or a lock that another holds: nothing was changed
+        except peewee.OperationalError:
+            # A deadlock, or a lock that another holds: nothing was changed.
             continue
         sys.stdout.write(".")
         sys.stdout.flush()
@@ -91,7 +98,9 @@ def main() -> None:
         core.sync(limit=50)
     found = [core.sync(), model.search.verify()]  # type: ignore[attr-defined]
     report = found[1]
-    sys.stdout.write(f"{report.rows} {report.missing} {report.stale} {report.ghosts} {report.waiting}\n")
+    sys.stdout.write(
+        f"{report.rows} {report.missing} {report.stale} {report.ghosts} {report.waiting}\n"
+    )
 
 
 if __name__ == "__main__":

@@ -126,7 +126,9 @@ def test_processes_that_start_at_once_do_not_hurt_each_other(db: Any, tmp_path: 
         import peewee, sys
         from semantic_core_peewee import SemanticIndex, init_database
         from semantic_core.testing import HashEmbedder
-        db = peewee.SqliteDatabase({str(db.database)!r}, pragmas={{"journal_mode": "wal"}}, timeout=30)
+        db = peewee.SqliteDatabase(
+            {str(db.database)!r}, pragmas={{"journal_mode": "wal"}}, timeout=30
+        )
         class Note(peewee.Model):
             body = peewee.TextField()
             search = SemanticIndex(["body"])
@@ -138,7 +140,8 @@ def test_processes_that_start_at_once_do_not_hurt_each_other(db: Any, tmp_path: 
         core.close()
     """)
     started = [
-        subprocess.Popen([sys.executable, "-c", code, str(n)], stderr=subprocess.PIPE, cwd=tmp_path) for n in range(2)
+        subprocess.Popen([sys.executable, "-c", code, str(n)], stderr=subprocess.PIPE, cwd=tmp_path)
+        for n in range(2)
     ]
     assert [process.communicate()[1].decode() for process in started] == ["", ""]
     with init_database(db, embedder=HashEmbedder(), plugins=["peewee"]) as core:
@@ -146,14 +149,18 @@ def test_processes_that_start_at_once_do_not_hurt_each_other(db: Any, tmp_path: 
         assert core.documents().total == 10 and Note.search.verify().sound
 
 
-def test_the_configuration_says_where_the_index_is(db: Any, started: Make, tmp_path: Path, monkeypatch: Any) -> None:
+def test_the_configuration_says_where_the_index_is(
+    db: Any, started: Make, tmp_path: Path, monkeypatch: Any
+) -> None:
     note_of(db)
     monkeypatch.setenv("SEMANTIC_CORE_PATH", str(tmp_path / "elsewhere.db"))
     core = started(db, embedder=HashEmbedder(), **SETTINGS)
     assert core.store.path == tmp_path / "elsewhere.db"
 
 
-def test_an_argument_says_it_louder(db: Any, started: Make, tmp_path: Path, monkeypatch: Any) -> None:
+def test_an_argument_says_it_louder(
+    db: Any, started: Make, tmp_path: Path, monkeypatch: Any
+) -> None:
     monkeypatch.setenv("SEMANTIC_CORE_PATH", str(tmp_path / "elsewhere.db"))
     core = started(db, path=tmp_path / "here.db", embedder=HashEmbedder(), **SETTINGS)
     assert core.store.path == tmp_path / "here.db"
@@ -203,7 +210,10 @@ def test_in_memory_there_is_no_other_thread_to_do_it(started: Make) -> None:
 def test_a_file_may_be_spelled_as_a_uri(tmp_path: Path, started: Make) -> None:
     db = peewee.SqliteDatabase(f"file:{tmp_path}/an%20app.db?mode=rwc", uri=True)
     note_of(db)
-    assert started(db, embedder=HashEmbedder(), **SETTINGS).store.path == tmp_path / "an app.db.semantic.db"
+    assert (
+        started(db, embedder=HashEmbedder(), **SETTINGS).store.path
+        == tmp_path / "an app.db.semantic.db"
+    )
     db.close()
 
 
@@ -221,7 +231,9 @@ def test_an_index_may_name_a_core_of_its_own(db: Any, started: Make, new_core: M
     Parts.search.core.close()
 
 
-def test_models_of_another_database_are_left_alone(open_database: Make, started: Make, new_core: Make) -> None:
+def test_models_of_another_database_are_left_alone(
+    open_database: Make, started: Make, new_core: Make
+) -> None:
     one, two = open_database("sqlite3"), open_database("apsw")
     here, there = note_of(one, "Here"), note_of(two, "There")
     started(one, new_core())
@@ -297,11 +309,14 @@ def test_a_core_finds_the_adapter_by_itself(db: Any) -> None:
             core.bind(dict, source_fields=["body"])
 
 
-def test_the_triggers_of_an_application_are_not_made_to_set_themselves_off(db: Any, core: Any) -> None:
+def test_the_triggers_of_an_application_are_not_made_to_set_themselves_off(
+    db: Any, core: Any
+) -> None:
     Note = note_of(db)
     db.execute_sql("CREATE TABLE seen (n INTEGER)")
     db.execute_sql(
-        "CREATE TRIGGER touched AFTER UPDATE ON note BEGIN UPDATE note SET body = NEW.body || '!' WHERE id = NEW.id; END"
+        "CREATE TRIGGER touched AFTER UPDATE ON note BEGIN UPDATE note SET body = NEW.body || '!' "
+        "WHERE id = NEW.id; END"
     )
     init_database(db, core)
     Note.create(body="a")

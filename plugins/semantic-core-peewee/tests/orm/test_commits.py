@@ -182,7 +182,9 @@ class PooledApsw(PooledSqliteDatabase, APSWDatabase):
         ("mysql", PooledMySQLDatabase),
     ],
 )
-def test_pooled_databases_are_followed_too(kind: str, pooled: Any, open_database: Make, core: Any) -> None:
+def test_pooled_databases_are_followed_too(
+    kind: str, pooled: Any, open_database: Make, core: Any
+) -> None:
     shared = {"check_same_thread": False} if kind == "sqlite3" else {}
     db = open_database(kind, of=pooled, **shared)
 
@@ -241,7 +243,9 @@ def test_an_application_that_counts_its_queries_counts_its_own(one_shelf: Any) -
     assert sorted(one_shelf.indexed().values()) == ["both|text", "counted|changed"]
 
 
-def test_the_queries_of_the_index_have_a_log_of_their_own(one_shelf: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_queries_of_the_index_have_a_log_of_their_own(
+    one_shelf: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     logging.getLogger("peewee").setLevel(logging.DEBUG)
     try:
         with caplog.at_level(logging.DEBUG, logger="semantic_core.sql"):
@@ -253,14 +257,20 @@ def test_the_queries_of_the_index_have_a_log_of_their_own(one_shelf: Any, caplog
 
 
 def test_what_goes_past_the_database_object_is_heard_with_the_next_commit(one_shelf: Any) -> None:
-    one_shelf.db.cursor().execute("INSERT INTO article (title, content, stars, draft) VALUES ('past', 'text', 0, 0)")
+    one_shelf.db.cursor().execute(
+        "INSERT INTO article (title, content, stars, draft) VALUES ('past', 'text', 0, 0)"
+    )
     assert one_shelf.indexed() == {} and one_shelf.Article.search.status().waiting == 1
     one_shelf.Article.create(title="heard", content="text")
     assert sorted(one_shelf.indexed().values()) == ["heard|text", "past|text"]
 
 
-def test_a_worker_thread_leaves_no_connection_open(open_database: Make, new_core: Make, new_shelf: Make) -> None:
-    shelf = new_shelf(open_database("postgresql"), core=new_core(embedder=HashEmbedder()), sync="background")
+def test_a_worker_thread_leaves_no_connection_open(
+    open_database: Make, new_core: Make, new_shelf: Make
+) -> None:
+    shelf = new_shelf(
+        open_database("postgresql"), core=new_core(embedder=HashEmbedder()), sync="background"
+    )
     for number in range(5):
         shelf.Article.create(title=f"t{number}", content="text")
     assert len(shelf.find("text", fresh=True)) == 5
@@ -268,6 +278,7 @@ def test_a_worker_thread_leaves_no_connection_open(open_database: Make, new_core
     name = shelf.db.execute_sql("SELECT pg_backend_pid()").fetchone()[0]
     path = shelf.db.execute_sql("SHOW search_path").fetchone()[0]
     others = shelf.db.execute_sql(
-        "SELECT count(*) FROM pg_stat_activity WHERE pid <> %s AND query LIKE %s", (name, f"%{path}%")
+        "SELECT count(*) FROM pg_stat_activity WHERE pid <> %s AND query LIKE %s",
+        (name, f"%{path}%"),
     ).fetchone()[0]
     assert others == 0

@@ -1,4 +1,6 @@
-"""A thread's connection is left as it was found: open where the application has opened it, closed where it has not."""
+"""A thread's connection is left as it was found: open where the application has opened it,
+closed where it has not.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +103,9 @@ def test_bind_leaves_it_closed(closed: Any) -> None:
         index = core.bind(Note, adapter=PeeweeAdapter, source_fields=["body"])
         assert closed.is_closed()
         core.sync()
-        assert [note.body for note in index.search("loops")] == ["how loops work"] and closed.is_closed()
+        assert [note.body for note in index.search("loops")] == [
+            "how loops work"
+        ] and closed.is_closed()
 
 
 def test_a_thread_that_only_searches_keeps_no_connection(closed: Any) -> None:
@@ -151,7 +155,9 @@ def test_rows_looked_at_one_by_one_share_one_connection(closed: Any) -> None:
     opened = []
     connect = closed.connect
     with init_database(closed, **SETTINGS) as core:
-        closed.connect = lambda *args, **options: opened.append(threading.get_ident()) or connect(*args, **options)
+        closed.connect = lambda *args, **options: (
+            opened.append(threading.get_ident()) or connect(*args, **options)
+        )
         core.sync()
         Note.search("loops")
         closed.connect = connect

@@ -1,4 +1,6 @@
-"""No silent difference: whatever happens to a database and its indexes, an answer is right, or says that it may not be."""
+"""No silent difference: whatever happens to a database and its indexes, an answer is right,
+or says that it may not be.
+"""
 
 from __future__ import annotations
 
@@ -95,9 +97,11 @@ def test_no_history_ends_in_a_silent_difference_on_postgresql() -> None:
 @pytest.mark.parametrize(
     "history",
     [
-        [("write", "a", "save", 1), ("sync", "a", None), ("back_up",), ("write", "a", "save", 1), ("sync", "a", None),
+        [("write", "a", "save", 1), ("sync", "a", None), ("back_up",), ("write", "a", "save", 1),
+         ("sync", "a", None),
          ("restore", 0, False)],
-        [("write", "a", "save", 1), ("sync", "a", None), ("back_up_index", "a"), ("write", "a", "save", 1),
+        [("write", "a", "save", 1), ("sync", "a", None), ("back_up_index", "a"),
+         ("write", "a", "save", 1),
          ("sync", "a", None), ("restore_index", "a", "a")],
     ],
     ids=["database restored", "index restored"],
@@ -111,7 +115,9 @@ def test_histories_find_an_index_that_is_never_compared_with_its_outbox(
         if known is None:
             position = agreement.position
             location = agreement.index.location
-            agreement.consumers.register(agreement.consumer, location, position.writes, position.mark)
+            agreement.consumers.register(
+                agreement.consumer, location, position.writes, position.mark
+            )
         return ""
 
     assert told("sqlite3", PeeweeApplication, history) == []
@@ -120,7 +126,9 @@ def test_histories_find_an_index_that_is_never_compared_with_its_outbox(
 
 
 def test_a_copy_of_an_index_notices_what_only_the_original_was_told() -> None:
-    """Triggers were gone; one of two copies of an index, the first to start, is told to compare all rows."""
+    """Triggers were gone; one of two copies of an index, the first to start,
+    is told to compare all rows.
+    """
     history: list[tuple[Any, ...]] = [
         ("write", "a", "save", 1),
         ("sync", "a", None),

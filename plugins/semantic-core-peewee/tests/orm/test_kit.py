@@ -1,4 +1,6 @@
-"""The adapter keeps the contract every adapter keeps, on every database, and with the index in the same file."""
+"""The adapter keeps the contract every adapter keeps, on every database,
+and with the index in the same file.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,17 @@ from kit_harness import PeeweeHarness, SameFileHarness, emptied
 
 SERVERS = ("postgresql", "mysql")
 TREES = 6
-"""Trees of transactions the kit plays on each; `test_random_trees.py` plays others, of models with an owner."""
+"""Trees of transactions the kit plays on each; `test_random_trees.py` plays others,
+of models with an owner.
+"""
 Databases = dict[str, list[Any]]
 
 
 @pytest.fixture(scope="module")
 def used_before() -> Iterator[Databases]:
-    """Databases of servers that passed a check, to be used by the next: making one takes longer than most checks."""
+    """Databases of servers that passed a check, to be used by the next:
+    making one takes longer than most checks.
+    """
     kept: Databases = {kind: [] for kind in SERVERS}
     yield kept
     for stack, database in kept["postgresql"] + kept["mysql"]:
@@ -42,9 +48,12 @@ def new_server(new_address: Callable[..., Any]) -> Callable[[str], tuple[ExitSta
 
 @pytest.mark.parametrize("check", adapter_checks(trees=TREES), ids=str)
 @pytest.mark.parametrize("kind", ["sqlite3", "apsw", "same file"])
-def test_the_adapter_keeps_the_contract(kind: str, check: Check, open_database: Callable[..., Any]) -> None:
+def test_the_adapter_keeps_the_contract(
+    kind: str, check: Check, open_database: Callable[..., Any]
+) -> None:
     def opened() -> Any:
-        # As an application with several threads opens it: a transaction that reads first keeps its right to write.
+        # As an application with several threads opens it: a transaction that reads first keeps its
+        # right to write.
         db = open_database("sqlite3" if kind == "sqlite3" else "apsw", lock_type="immediate")
         made = SameFileHarness if kind == "same file" else PeeweeHarness
         return made(db, "sqlite", db.close)
@@ -55,7 +64,10 @@ def test_the_adapter_keeps_the_contract(kind: str, check: Check, open_database: 
 @pytest.mark.parametrize("check", adapter_checks(trees=TREES), ids=str)
 @pytest.mark.parametrize("kind", SERVERS)
 def test_the_adapter_keeps_the_contract_on_a_server(
-    kind: str, check: Check, used_before: Databases, new_server: Callable[[str], tuple[ExitStack, Any]]
+    kind: str,
+    check: Check,
+    used_before: Databases,
+    new_server: Callable[[str], tuple[ExitStack, Any]],
 ) -> None:
     taken = []
 

@@ -23,7 +23,11 @@ def indexed(core: SemanticCore) -> dict[str, str]:
     """Key -> title and text of every document of a core."""
     refs = [summary.ref for summary in core.documents(limit=1_000)]
     held = {ref.key: core.get(ref) for ref in refs}
-    return {key: f"{document.title}|{document.text}" for key, document in held.items() if document is not None}
+    return {
+        key: f"{document.title}|{document.text}"
+        for key, document in held.items()
+        if document is not None
+    }
 
 
 def bound(db: Any, core: SemanticCore, *models: Any) -> None:
@@ -31,7 +35,9 @@ def bound(db: Any, core: SemanticCore, *models: Any) -> None:
     bind_declared(PeeweeAdapter, core, database=db)
 
 
-def test_documents_go_whose_keys_are_of_the_type_keys_had_before(database: Any, core: SemanticCore) -> None:
+def test_documents_go_whose_keys_are_of_the_type_keys_had_before(
+    database: Any, core: SemanticCore
+) -> None:
     def note(key: Any) -> Any:
         class Note(peewee.Model):
             code = key
@@ -65,19 +71,27 @@ def key(kind: str, db: Any) -> tuple[Any, list[Any]]:
     fields = apsw_ext if isinstance(db, apsw_ext.APSWDatabase) else peewee
     return {
         "uuid": (peewee.UUIDField(primary_key=True), [uuid.UUID(int=n) for n in (1, 2**100)]),
-        "bytes of a uuid": (peewee.BinaryUUIDField(primary_key=True), [uuid.UUID(int=n) for n in (1, 2**100)]),
+        "bytes of a uuid": (
+            peewee.BinaryUUIDField(primary_key=True),
+            [uuid.UUID(int=n) for n in (1, 2**100)],
+        ),
         "text": (peewee.CharField(primary_key=True), ["a/b c", "Ünï'\"\\%s"]),
         "number": (peewee.BigIntegerField(primary_key=True), [-5, 2**40]),
         "moment": (
             peewee.TimestampField(primary_key=True),
             [datetime.datetime(year, 1, 2, 3, 4, 5) for year in (2020, 1999)],
         ),
-        "day": (fields.DateField(primary_key=True), [datetime.date(2020, 1, 2), datetime.date(1999, 12, 31)]),
+        "day": (
+            fields.DateField(primary_key=True),
+            [datetime.date(2020, 1, 2), datetime.date(1999, 12, 31)],
+        ),
         "address": (peewee.IPField(primary_key=True), ["10.0.0.1", "255.255.255.255"]),
     }[kind]
 
 
-@pytest.mark.parametrize("kind", ["uuid", "bytes of a uuid", "text", "number", "day", "moment", "address"])
+@pytest.mark.parametrize(
+    "kind", ["uuid", "bytes of a uuid", "text", "number", "day", "moment", "address"]
+)
 def test_any_field_can_be_the_key(kind: str, database: Any, core: SemanticCore) -> None:
     field, values = key(kind, database)
 
@@ -103,7 +117,9 @@ def test_rows_whose_key_is_null_are_said_to_be_in_no_index(
     db: Any, core: SemanticCore, caplog: pytest.LogCaptureFixture
 ) -> None:
     db.execute_sql("CREATE TABLE page (slug TEXT PRIMARY KEY, title TEXT)")
-    db.execute_sql("INSERT INTO page VALUES (NULL, 'walrus one'), ('b', 'walrus two'), (NULL, 'walrus three')")
+    db.execute_sql(
+        "INSERT INTO page VALUES (NULL, 'walrus one'), ('b', 'walrus two'), (NULL, 'walrus three')"
+    )
 
     class Page(peewee.Model):
         slug = peewee.TextField(primary_key=True)
@@ -120,13 +136,17 @@ def test_rows_whose_key_is_null_are_said_to_be_in_no_index(
     assert [row.title for row in index("walrus")] == ["walrus two"]
     verified = index.verify()
     assert not verified.sound and verified.keys == (("failed", "page: rows without a key"),)
-    assert [failure.reason for failure in index.reindex().failed] == [said.replace("2 rows", "3 rows")]
+    assert [failure.reason for failure in index.reindex().failed] == [
+        said.replace("2 rows", "3 rows")
+    ]
     db.execute_sql("UPDATE page SET slug = title WHERE slug IS NULL")
     assert len(index("walrus", fresh=True)) == 4
     assert index.verify().sound and not index.reindex().failed
 
 
-def test_a_key_of_several_columns_one_of_them_a_foreign_key(database: Any, core: SemanticCore) -> None:
+def test_a_key_of_several_columns_one_of_them_a_foreign_key(
+    database: Any, core: SemanticCore
+) -> None:
     class Base(peewee.Model):
         class Meta:
             pass
@@ -147,8 +167,12 @@ def test_a_key_of_several_columns_one_of_them_a_foreign_key(database: Any, core:
 
     bound(database, core, Book, Page)
     one, two = Book.create(title="Moby"), Book.create(title="Emma")
-    Page.insert_many([(book, number, f"text {number}") for book in (one, two) for number in (1, 2)]).execute()
-    assert sorted(indexed(core)) == sorted(f'["{book.id}","{number}"]' for book in (one, two) for number in (1, 2))
+    Page.insert_many(
+        [(book, number, f"text {number}") for book in (one, two) for number in (1, 2)]
+    ).execute()
+    assert sorted(indexed(core)) == sorted(
+        f'["{book.id}","{number}"]' for book in (one, two) for number in (1, 2)
+    )
     found = Page.search("text", where={"book": two}, limit=5)
     assert sorted((page.book_id, page.number) for page in found) == [(two.id, 1), (two.id, 2)]
     Page.update(number=7).where((Page.book == one) & (Page.number == 2)).execute()
@@ -182,7 +206,9 @@ def test_a_foreign_key_can_be_the_key(database: Any, core: SemanticCore) -> None
     assert list(indexed(core)) == [str(ann.id)]
 
 
-def test_related_rows_come_with_one_query_whatever_leads_to_them(db: Any, core: SemanticCore) -> None:
+def test_related_rows_come_with_one_query_whatever_leads_to_them(
+    db: Any, core: SemanticCore
+) -> None:
     class Base(peewee.Model):
         class Meta:
             database = db
@@ -202,7 +228,8 @@ def test_related_rows_come_with_one_query_whatever_leads_to_them(db: Any, core: 
         search = SemanticIndex(
             ["title"],
             metadata_fields={
-                "land": "author.country.name", "author": "author.name", "editor": "editor.name", "parent": "parent.title",
+                "land": "author.country.name", "author": "author.name", "editor": "editor.name",
+                "parent": "parent.title",
             },
         )  # fmt: skip
 
@@ -215,8 +242,16 @@ def test_related_rows_come_with_one_query_whatever_leads_to_them(db: Any, core: 
     db.query_hooks.append(lambda event: queries.append(event.sql))
     rows = {row.title: row for row in Article.search.load([1, 2])}
     assert len(queries) == 1
-    assert rows["top"].author.country.name == "Peru" and rows["top"].editor.name == "Bea" and rows["top"].parent is None
-    assert rows["part"].editor is None and rows["part"].parent.title == "top" and rows["part"].author.country is None
+    assert (
+        rows["top"].author.country.name == "Peru"
+        and rows["top"].editor.name == "Bea"
+        and rows["top"].parent is None
+    )
+    assert (
+        rows["part"].editor is None
+        and rows["part"].parent.title == "top"
+        and rows["part"].author.country is None
+    )
     assert len(queries) == 1
     db.query_hooks.clear()
     assert [row.title for row in Article.search("top part", where={"land": "Peru"})] == ["top"]
@@ -287,7 +322,9 @@ def test_a_default_filter_of_the_application_hides_no_rows(db: Any, core: Semant
     assert [note.body for note in Note.search("seen")] == ["seen"]
 
 
-def test_models_that_inherit_a_declaration_have_indexes_of_their_own(db: Any, core: SemanticCore) -> None:
+def test_models_that_inherit_a_declaration_have_indexes_of_their_own(
+    db: Any, core: SemanticCore
+) -> None:
     class Searchable:
         search = SemanticIndex(["name"])
 
@@ -333,8 +370,12 @@ def test_a_model_can_have_several_indexes(db: Any, core: SemanticCore) -> None:
     assert core.stats().collections == {"note": 1, "note.by_title": 1}
 
 
-@pytest.mark.parametrize("tenant", ["owner", "owner.name", lambda row: row.owner_id], ids=["field", "path", "callable"])
-def test_tenants_are_kept_apart_and_rows_move_with_them(tenant: Any, database: Any, new_core: Make) -> None:
+@pytest.mark.parametrize(
+    "tenant", ["owner", "owner.name", lambda row: row.owner_id], ids=["field", "path", "callable"]
+)
+def test_tenants_are_kept_apart_and_rows_move_with_them(
+    tenant: Any, database: Any, new_core: Make
+) -> None:
     class Base(peewee.Model):
         class Meta:
             pass
@@ -352,7 +393,9 @@ def test_tenants_are_kept_apart_and_rows_move_with_them(tenant: Any, database: A
     core = new_core(multi_tenant=True)
     bound(database, core, Owner, Note)
     acme, beta = Owner.create(name="acme"), Owner.create(name="beta")
-    name = {owner: owner.name if tenant == "owner.name" else str(owner.id) for owner in (acme, beta)}
+    name = {
+        owner: owner.name if tenant == "owner.name" else str(owner.id) for owner in (acme, beta)
+    }
     ours = Note.create(owner=acme, body="the plan")
     Note.create(owner=beta, body="the plan")
     Note.create(owner=None, body="the plan")
@@ -376,7 +419,9 @@ def test_a_model_says_what_its_table_is(db: Any, core: SemanticCore) -> None:
         code = peewee.CharField(primary_key=True)
 
     class Article(Base):
-        writer = peewee.ForeignKeyField(Author, column_name="by_whom", object_id_name="writer_code", backref="texts")
+        writer = peewee.ForeignKeyField(
+            Author, column_name="by_whom", object_id_name="writer_code", backref="texts"
+        )
         text = peewee.TextField(column_name="body")
         search = SemanticIndex(["text"])
 
@@ -414,13 +459,19 @@ def test_what_cannot_be_followed_says_why(db: Any, core: SemanticCore) -> None:
         class Meta:
             schema = "other"
 
-    for model, why in [(Loose, "no primary key"), (Bytes, "is bytes"), (Away, "attached database 'other'")]:
+    for model, why in [
+        (Loose, "no primary key"),
+        (Bytes, "is bytes"),
+        (Away, "attached database 'other'"),
+    ]:
         with pytest.raises(ConfigError, match=why):
             PeeweeAdapter.bind(model, core, source_fields=["body"])
 
 
 @pytest.mark.parametrize("kind", ["sqlite3", "postgresql", "mysql"])
-def test_events_see_what_the_model_itself_saves_and_deletes(kind: str, open_database: Make, new_shelf: Make) -> None:
+def test_events_see_what_the_model_itself_saves_and_deletes(
+    kind: str, open_database: Make, new_shelf: Make
+) -> None:
     shelf = new_shelf(open_database(kind), capture="events", metadata_fields=["stars"])
     row = shelf.Article.create(title="a", content="one")
     row.content = "two"
@@ -505,7 +556,9 @@ def test_a_table_between_that_peewee_makes_is_followed(database: Any, core: Sema
         loops.tags.add([red, blue])
         files.tags.add(blue)
         assert [post.title for post in Post.search("red")][:1] == ["Loops"]
-        assert {post.title for post in Post.search("blue", where={"tags": str(blue.id)}, mode="text")} >= {"Loops"}
+        assert {
+            post.title for post in Post.search("blue", where={"tags": str(blue.id)}, mode="text")
+        } >= {"Loops"}
         Tag.update(name="azure").where(Tag.id == blue.id).execute()
         assert {post.title for post in Post.search("azure", mode="text")} == {"Loops", "Files"}
         loops.tags.remove(blue)

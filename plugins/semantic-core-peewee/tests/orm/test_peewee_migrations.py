@@ -1,4 +1,7 @@
-"""Migrations with an index in place: Peewee's own tools, plain SQL, other programs. No table is ever lost."""
+"""Migrations with an index in place: Peewee's own tools, plain SQL, other programs.
+
+No table is ever lost.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,11 @@ RELATED = {"source_fields": ["title", "content", "author.name"], "metadata_field
 
 def steps_of(migrator: Any) -> dict[str, Callable[[], list[Any]]]:
     """Per kind of change the operations that make it, and what it leaves of the models unharmed."""
-    column = peewee.TextField(default="en") if isinstance(migrator, SqliteMigrator) else peewee.CharField(default="en")
+    column = (
+        peewee.TextField(default="en")
+        if isinstance(migrator, SqliteMigrator)
+        else peewee.CharField(default="en")
+    )
     return {
         "add a column that is not null": lambda: [migrator.add_column("article", "lang", column)],
         "drop a column that is read": lambda: [
@@ -48,7 +55,9 @@ def steps_of(migrator: Any) -> dict[str, Callable[[], list[Any]]]:
             migrator.rename_table("writer", "author"),
         ],
         "allow null": lambda: [migrator.drop_not_null("article", "title")],
-        "change a type": lambda: [migrator.alter_column_type("article", "title", peewee.TextField())],
+        "change a type": lambda: [
+            migrator.alter_column_type("article", "title", peewee.TextField())
+        ],
     }
 
 
@@ -59,7 +68,11 @@ STEPS = list(steps_of(None))
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize(
     "kind",
-    ["sqlite3", "apsw", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("postgresql", "mysql"))],
+    [
+        "sqlite3",
+        "apsw",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("postgresql", "mysql")),
+    ],
 )
 def test_a_migration_loses_neither_tables_nor_changes(
     kind: str, step: str, atomic: bool, open_database: Any, new_shelf: Callable[..., Any]
@@ -82,14 +95,20 @@ def test_a_migration_that_is_rolled_back_leaves_the_triggers(one_shelf: Any) -> 
     one_shelf.Article.create(title="Loops")
     before = one_shelf.Article.search._capture.there()
     with one_shelf.db.atomic() as transaction:
-        migrate(SqliteMigrator(one_shelf.db).add_column("article", "lang", peewee.TextField(default="en")))
+        migrate(
+            SqliteMigrator(one_shelf.db).add_column(
+                "article", "lang", peewee.TextField(default="en")
+            )
+        )
         transaction.rollback()
     assert one_shelf.Article.search._capture.there() == before
     one_shelf.Article.create(title="Lists")
     assert one_shelf.find("lists", limit=1) == ["Lists"]
 
 
-def test_an_outbox_that_is_dropped_fails_no_write_and_comes_back(shelf: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outbox_that_is_dropped_fails_no_write_and_comes_back(
+    shelf: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     shelf.Article.create(title="Loops")
     shelf.db.execute_sql("DROP TABLE semantic_outbox")
     shelf.Article.create(title="Lists")
@@ -97,7 +116,10 @@ def test_an_outbox_that_is_dropped_fails_no_write_and_comes_back(shelf: Any, cap
     assert "init_database" in caplog.text
     bind_declared(PeeweeAdapter, shelf.core, database=shelf.db)
     shelf.core.sync()
-    assert sorted(title.partition("|")[0] for title in shelf.indexed().values()) == ["Lists", "Rings"]
+    assert sorted(title.partition("|")[0] for title in shelf.indexed().values()) == [
+        "Lists",
+        "Rings",
+    ]
     assert shelf.Article.search.verify().sound
 
 
@@ -138,26 +160,48 @@ def start():
 
 
 @pytest.mark.slow
-def test_a_program_that_knows_nothing_of_an_index_loses_no_table_and_is_told_what_to_do(tmp_path: Path) -> None:
-    """`playhouse.migrate` in a process of its own, on the bare file: it cannot be kept from failing, but may be helped."""
+def test_a_program_that_knows_nothing_of_an_index_loses_no_table_and_is_told_what_to_do(
+    tmp_path: Path,
+) -> None:
+    """`playhouse.migrate` in a process of its own, on the bare file: it cannot be kept from
+    failing, but may be helped.
+    """
     (tmp_path / "shop_app.py").write_text(APP, encoding="utf-8")
 
     def run(code: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
 
-    made = run("import shop_app as a; a.start(); a.Post.create(title='Loops', author=a.Author.create(name='Ann'))")
+    made = run(
+        "import shop_app as a; a.start(); a.Post.create(title='Loops', "
+        "author=a.Author.create(name='Ann'))"
+    )
     assert made.returncode == 0, made.stderr
     bare = (
-        "import peewee; from playhouse.migrate import SqliteMigrator, migrate; db = peewee.SqliteDatabase('app.db')\n"
+        "import peewee; from playhouse.migrate import SqliteMigrator, migrate; db = "
+        "peewee.SqliteDatabase('app.db')\n"
         "m = SqliteMigrator(db); lang = peewee.TextField(default='en')\n"
         "with m.migration_context(): migrate(m.add_column('post', 'lang', lang))"
     )
     assert "no such table" in run(bare).stderr
     connection = sqlite3.connect(tmp_path / "app.db")
-    assert connection.execute("SELECT count(*) FROM post").fetchone() == (1,), "it was rolled back whole"
+    assert connection.execute("SELECT count(*) FROM post").fetchone() == (1,), (
+        "it was rolled back whole"
+    )
     connection.close()
-    command = [sys.executable, "-m", "semantic_core.cli", "outbox", "remove-triggers", "--app", "shop_app:start_core"]
-    (tmp_path / "shop_app.py").write_text(APP + "def start_core():\n    return init_database(db, store='memory')\n")
+    command = [
+        sys.executable,
+        "-m",
+        "semantic_core.cli",
+        "outbox",
+        "remove-triggers",
+        "--app",
+        "shop_app:start_core",
+    ]
+    (tmp_path / "shop_app.py").write_text(
+        APP + "def start_core():\n    return init_database(db, store='memory')\n"
+    )
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\d+ triggers", done.stdout)

@@ -19,7 +19,9 @@ PROGRAM = HERE / "race_app.py"
 
 
 def figures() -> Any:
-    spec = importlib.util.spec_from_file_location("race_figures", HERE.parent / "trust" / "figures.py")
+    spec = importlib.util.spec_from_file_location(
+        "race_figures", HERE.parent / "trust" / "figures.py"
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -57,7 +59,11 @@ def test_writers_and_workers_that_are_killed_leave_an_index_that_is_the_table(
     tools = figures()
     wanted, chance = 600 * tools.SOAK, random.Random(7)
     with new_address(kind) as db:
-        address = db.connect_params["options"].rpartition("=")[2] if kind == "postgresql" else str(db.database)
+        address = (
+            db.connect_params["options"].rpartition("=")[2]
+            if kind == "postgresql"
+            else str(db.database)
+        )
         index = str(tmp_path / "index.db")
 
         def command(role: str, seed: int = 0) -> list[str]:
@@ -70,7 +76,10 @@ def test_writers_and_workers_that_are_killed_leave_an_index_that_is_the_table(
             assert time.monotonic() < until, f"only {writes} of {wanted} writes in time"
             writers = [Writer(command("write", chance.randrange(10**6))) for _ in range(2)]
             worker = subprocess.Popen(command("work"))
-            while sum(writer.count for writer in writers) < min(wanted // 2, 500) and time.monotonic() < until:
+            while (
+                sum(writer.count for writer in writers) < min(wanted // 2, 500)
+                and time.monotonic() < until
+            ):
                 time.sleep(0.05)
             time.sleep(chance.random() / 10)
             worker.kill()
@@ -78,9 +87,20 @@ def test_writers_and_workers_that_are_killed_leave_an_index_that_is_the_table(
             writes += sum(writer.kill() for writer in writers)
             kills += 3
         time.sleep(0.1)
-        # What a killed worker had taken comes back when its lease ends; here it is given back at once.
+        # What a killed worker had taken comes back when its lease ends; here it is given back at
+        # once.
         db.execute_sql("UPDATE semantic_outbox SET ready_at = 0")
-        done = subprocess.run(command("check"), check=True, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            command("check"), check=True, capture_output=True, text=True, timeout=120
+        )
     rows, missing, stale, ghosts, waiting = map(int, done.stdout.split())
-    tools.record(f"race-{kind}", writes=writes, kills=kills, rows=rows, missing=missing, stale=stale, ghosts=ghosts)
+    tools.record(
+        f"race-{kind}",
+        writes=writes,
+        kills=kills,
+        rows=rows,
+        missing=missing,
+        stale=stale,
+        ghosts=ghosts,
+    )
     assert (missing, stale, ghosts, waiting) == (0, 0, 0, 0) and rows > 0

@@ -1,4 +1,6 @@
-"""Random trees of transactions: whatever happened, the index holds the rows that are committed, and nothing else."""
+"""Random trees of transactions: whatever happened, the index holds the rows that are committed,
+and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ step = st.one_of(
 tree = st.recursive(
     step,
     lambda inner: st.tuples(
-        st.sampled_from(["block", "block that fails", "block rolled back", "block committed half-way"]),
+        st.sampled_from(
+            ["block", "block that fails", "block rolled back", "block committed half-way"]
+        ),
         st.lists(inner, max_size=5),
     ),
     max_leaves=12,
@@ -71,7 +75,9 @@ class World:
         self.Owner, self.Thing = Owner, Thing
         db.create_tables([Owner, Thing])
         if core is None:
-            self.core = init_database(db, same_file=True, embedder=HashEmbedder(dimensions=16), plugins=["peewee"])
+            self.core = init_database(
+                db, same_file=True, embedder=HashEmbedder(dimensions=16), plugins=["peewee"]
+            )
         else:
             self.core = core
             bind_declared(PeeweeAdapter, core, database=db)
@@ -155,7 +161,9 @@ class World:
     def assert_right(self) -> None:
         rows = {
             (str(row.id), row.word, row.owner and row.owner.name)
-            for row in self.Thing.select(self.Thing, self.Owner).join(self.Owner, peewee.JOIN.LEFT_OUTER)
+            for row in self.Thing.select(self.Thing, self.Owner).join(
+                self.Owner, peewee.JOIN.LEFT_OUTER
+            )
         }
         held = set()
         for summary in self.core.documents(limit=100):
@@ -185,13 +193,18 @@ def run(world: World, examples: int) -> None:
 
 
 @pytest.mark.slow
-def test_an_index_of_its_own_ends_as_the_rows_do(open_database: Callable[..., Any], core: Any) -> None:
+def test_an_index_of_its_own_ends_as_the_rows_do(
+    open_database: Callable[..., Any], core: Any
+) -> None:
     run(World(open_database("apsw"), core), 40)
 
 
 @pytest.mark.slow
 def test_an_index_in_the_same_file_ends_as_the_rows_do(tmp_path: Path) -> None:
-    db = APSWDatabase(str(tmp_path / "app.db"), pragmas={"journal_mode": "wal", "synchronous": "off", "foreign_keys": 1})
+    db = APSWDatabase(
+        str(tmp_path / "app.db"),
+        pragmas={"journal_mode": "wal", "synchronous": "off", "foreign_keys": 1},
+    )
     world = World(db, None)
     try:
         run(world, 40)

@@ -15,7 +15,13 @@ from playhouse.apsw_ext import APSWDatabase
 from semantic_core_peewee import SemanticIndex, SqliteStore, init_database
 
 from semantic_core import Document, Ref, Scope, SemanticCore, Space
-from semantic_core.errors import ConfigError, EmbedderUnavailable, SpaceMismatch, StoreBusy, StoreMisuse
+from semantic_core.errors import (
+    ConfigError,
+    EmbedderUnavailable,
+    SpaceMismatch,
+    StoreBusy,
+    StoreMisuse,
+)
 from semantic_core.testing import HashEmbedder
 
 PRAGMAS = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": "off"}
@@ -43,7 +49,9 @@ class Desk:
 
         self.Document = Document
         self.db.create_tables([Document])
-        self.core = init_database(self.db, same_file=True, embedder=self.embedder, plugins=["peewee"])
+        self.core = init_database(
+            self.db, same_file=True, embedder=self.embedder, plugins=["peewee"]
+        )
 
     def find(self, query: str, **options: Any) -> list[str]:
         return [row.title for row in self.Document.search(query, **options)]
@@ -78,7 +86,11 @@ def test_there_is_one_file_and_the_index_is_in_it(desk: Desk) -> None:
     row = desk.Document.create(title="Loops", body="for and while repeat a block")
     assert desk.Document.get_by_id(row.id).title == "Loops"
     assert desk.find("repeat a block") == ["Loops"]
-    assert sorted(file.name for file in desk.path.parent.iterdir()) == ["app.db", "app.db-shm", "app.db-wal"]
+    assert sorted(file.name for file in desk.path.parent.iterdir()) == [
+        "app.db",
+        "app.db-shm",
+        "app.db-wal",
+    ]
     assert desk.core.stats().pending == 0
     assert desk.Document.search.verify().sound
 
@@ -96,7 +108,11 @@ def test_a_search_finds_by_words_what_its_own_transaction_wrote(desk: Desk) -> N
         desk.Document.delete().where(desk.Document.title.startswith("t")).execute()
         assert desk.find("many", mode="text") == []
         assert desk.embedder.calls == 0
-    assert desk.find("list") == ["Loops"] and desk.core.stats().pending == 0 and desk.embedder.calls == 1
+    assert (
+        desk.find("list") == ["Loops"]
+        and desk.core.stats().pending == 0
+        and desk.embedder.calls == 1
+    )
 
 
 def test_row_words_and_ticket_are_committed_together(desk: Desk) -> None:
@@ -108,7 +124,9 @@ def test_row_words_and_ticket_are_committed_together(desk: Desk) -> None:
     )
     desk.embedder.fail_with = EmbedderUnavailable("offline")
     seen = []
-    desk.db.connection().set_commit_hook(lambda: seen.append(elsewhere.execute(counts).get) or False)
+    desk.db.connection().set_commit_hook(
+        lambda: seen.append(elsewhere.execute(counts).get) or False
+    )
     with desk.db.atomic():
         desk.Document.create(title="Loops", body="while")
     desk.db.connection().set_commit_hook(None)
@@ -129,7 +147,11 @@ def test_a_rollback_takes_it_all_along(desk: Desk) -> None:
         assert desk.find("overwritten", mode="text") == ["kept"]
         raise Oops
     assert desk.find("never", mode="text") == [] and desk.find("is there", mode="text") == ["kept"]
-    assert len(desk.keys()) == 1 and desk.Document.search.verify().sound and desk.core.store.check() == []
+    assert (
+        len(desk.keys()) == 1
+        and desk.Document.search.verify().sound
+        and desk.core.store.check() == []
+    )
 
 
 def test_a_savepoint_takes_its_own_along(desk: Desk) -> None:
@@ -147,8 +169,11 @@ def test_a_savepoint_takes_its_own_along(desk: Desk) -> None:
 def test_what_was_seen_in_a_transaction_is_not_remembered_after_its_rollback(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is committed gets the numbers of what was rolled back, for a chunk and for the state, with another vector."""
-    monkeypatch.setattr("semantic_core_peewee._vectors.FEW", 0)  # codes are kept in memory from the first search on
+    """What is committed gets the numbers of what was rolled back, for a chunk and for the state,
+    with another vector.
+    """
+    # Codes are kept in memory from the first search on.
+    monkeypatch.setattr("semantic_core_peewee._vectors.FEW", 0)
     fruits = ["apples", "pears", "plums", "cherries"]
     desk.Document.insert_many([{"title": fruit} for fruit in fruits]).execute()
     scope = Scope(collections=["document"])
@@ -222,10 +247,16 @@ def test_threads_that_write_are_all_heard(desk: Desk) -> None:
     for thread in threads:
         thread.join()
     desk.core.sync()
-    assert len(desk.keys()) == 32 and desk.Document.search.verify().sound and desk.core.stats().pending == 0
+    assert (
+        len(desk.keys()) == 32
+        and desk.Document.search.verify().sound
+        and desk.core.stats().pending == 0
+    )
 
 
-def test_words_that_cannot_be_written_never_fail_the_commit(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words_that_cannot_be_written_never_fail_the_commit(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*arguments: Any) -> Any:
         raise RuntimeError("the index is away")
 
@@ -340,7 +371,9 @@ def test_tenants_are_kept_apart_here_too(tmp_path: Path) -> None:
             database = db
 
     db.create_tables([Note])
-    with init_database(db, same_file=True, multi_tenant=True, embedder=HashEmbedder(), plugins=["peewee"]) as core:
+    with init_database(
+        db, same_file=True, multi_tenant=True, embedder=HashEmbedder(), plugins=["peewee"]
+    ) as core:
         with db.atomic():
             note = Note.create(owner="acme", body="the plan")
             assert [row.id for row in Note.search("plan", tenant="acme", mode="text")] == [note.id]
@@ -370,7 +403,9 @@ def test_a_core_that_is_handed_over_may_hold_the_store(tmp_path: Path) -> None:
         assert init_database(db, core) is core
         with db.atomic():
             Note.create(body="one transaction")
-            assert [row.body for row in Note.search("transaction", mode="text")] == ["one transaction"]
+            assert [row.body for row in Note.search("transaction", mode="text")] == [
+                "one transaction"
+            ]
     db.close()
 
 

@@ -1,4 +1,6 @@
-"""The store in the application's file keeps the contract every store keeps, under its longer names."""
+"""The store in the application's file keeps the contract every store keeps,
+under its longer names.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +30,14 @@ def test_the_store_in_a_database_keeps_the_contract(check: Check, tmp_path: Path
     check(opened)
 
 
-@pytest.mark.parametrize("statement", [line for step in STEPS for line in step.statements], ids=lambda line: line[:40])
+@pytest.mark.parametrize(
+    "statement", [line for step in STEPS for line in step.statements], ids=lambda line: line[:40]
+)
 def test_every_name_of_the_schema_is_longer(statement: str) -> None:
-    made = re.match(r"(?:create|drop) (?:unique |virtual )?(?:table|index) (\w+)|insert into (\w+)", renamed(statement))
+    made = re.match(
+        r"(?:create|drop) (?:unique |virtual )?(?:table|index) (\w+)|insert into (\w+)",
+        renamed(statement),
+    )
     assert made is not None and (made[1] or made[2]).startswith("semantic_index_")
 
 
@@ -39,11 +46,14 @@ def test_every_name_of_the_schema_is_longer(statement: str) -> None:
     [
         ("select c.document from chunk as c", "select c.document from semantic_index_chunk as c"),
         ("delete from document where id = ?", "delete from semantic_index_document where id = ?"),
-        ("select document.id from document", "select semantic_index_document.id from semantic_index_document"),
+        ("select document.id from document",
+         "select semantic_index_document.id from semantic_index_document"),
         ("update chunk set document = 1", "update semantic_index_chunk set document = 1"),
-        ("select 'chunk', \"chunk\" from slot", "select 'chunk', \"chunk\" from semantic_index_slot"),
+        ("select 'chunk', \"chunk\" from slot",
+         "select 'chunk', \"chunk\" from semantic_index_slot"),
         ('select * from "document" as "d"', 'select * from "semantic_index_document" as "d"'),
-        ("insert into words (words) values (1)", "insert into semantic_index_words (semantic_index_words) values (1)"),
+        ("insert into words (words) values (1)",
+         "insert into semantic_index_words (semantic_index_words) values (1)"),
         ("select 1 indexed by chunk_owner", "select 1 indexed by semantic_index_chunk_owner"),
         ("select doc from temp.word_count", "select doc from temp.semantic_index_word_count"),
     ],
@@ -66,12 +76,16 @@ WITHIN = [check for check in store_checks(histories=20) if str(check) not in OTH
 
 
 @pytest.mark.parametrize("check", WITHIN, ids=str)
-def test_within_a_transaction_of_the_application_it_keeps_the_contract_too(check: Check, tmp_path: Path) -> None:
+def test_within_a_transaction_of_the_application_it_keeps_the_contract_too(
+    check: Check, tmp_path: Path
+) -> None:
     databases = []
 
     def opened(space: Space, name: str = "index", **options: Any) -> SqliteStore:
         path = tmp_path / f"{len(databases)}-{name}.db"
-        database = APSWDatabase(str(path), pragmas={"journal_mode": "wal", "foreign_keys": 1}, timeout=0)
+        database = APSWDatabase(
+            str(path), pragmas={"journal_mode": "wal", "foreign_keys": 1}, timeout=0
+        )
         databases.append(database)
         store = SqliteStore.in_database(database, space, busy_timeout=0, **options)
         database.execute_sql("BEGIN IMMEDIATE")
@@ -80,4 +94,6 @@ def test_within_a_transaction_of_the_application_it_keeps_the_contract_too(check
     check(opened)
     for database in databases:
         database.execute_sql("ROLLBACK")
-        assert database.execute_sql("SELECT count(*) FROM semantic_index_document").fetchone() == (0,)
+        assert database.execute_sql("SELECT count(*) FROM semantic_index_document").fetchone() == (
+            0,
+        )

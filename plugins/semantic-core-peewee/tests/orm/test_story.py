@@ -26,7 +26,10 @@ def test_what_is_saved_changed_and_deleted_is_followed_by_itself(shelf: Any) -> 
     files = shelf.Article.create(title="Files", content="with closes a file")
     found = shelf.Article.search("repeat a block", limit=5)
     assert found[0] == loops and found[0].content == loops.content
-    assert found[0].search_hit is found.hits[0] and found.hits[0].metadata == {"author": ann.id, "author.name": "Ann"}
+    assert found[0].search_hit is found.hits[0] and found.hits[0].metadata == {
+        "author": ann.id,
+        "author.name": "Ann",
+    }
     files.title, files.content = "Streams", "a pipe is read"
     files.save()
     assert shelf.find("pipe", mode="text") == ["Streams"]
@@ -38,7 +41,9 @@ def test_what_is_saved_changed_and_deleted_is_followed_by_itself(shelf: Any) -> 
 def test_a_where_takes_the_value_of_a_foreign_key_or_its_instance(shelf: Any) -> None:
     ann, bea = (shelf.Author.create(name=name) for name in ("Ann", "Bea"))
     for author in (ann, bea, None):
-        shelf.Article.create(title=f"By {author and author.name}", content="the same text", author=author)
+        shelf.Article.create(
+            title=f"By {author and author.name}", content="the same text", author=author
+        )
     assert shelf.find("text", where={"author": ann.id}) == ["By Ann"]
     assert shelf.find("text", where={"author": bea}) == ["By Bea"]
     assert sorted(shelf.find("text", where={"author": {"in": [ann, bea]}})) == ["By Ann", "By Bea"]
@@ -54,14 +59,24 @@ def test_statements_on_many_rows_are_seen(shelf: Any) -> None:
     for row in rows:
         row.content = "one by one"
     Article.bulk_update(rows, [Article.content])
-    assert sorted(shelf.indexed().values()) == ["b1|bulk", "t1|changed", "t3|one by one", "t4|one by one", "t5|text 5"]
+    assert sorted(shelf.indexed().values()) == [
+        "b1|bulk",
+        "t1|changed",
+        "t3|one by one",
+        "t4|one by one",
+        "t5|text 5",
+    ]
     assert Article.search.verify().sound
 
 
 def test_raw_sql_is_seen(shelf: Any) -> None:
     mark = shelf.db.param
     shelf.db.execute_sql(
-        f"INSERT INTO article (title, content, stars, draft) VALUES ('raw', 'quite raw', 0, {mark})", (False,)
+        (
+            "INSERT INTO article (title, content, stars, draft) VALUES ('raw', "
+            f"'quite raw', 0, {mark})"
+        ),
+        (False,),
     )
     assert shelf.find("raw", mode="text") == ["raw"]
     shelf.db.execute_sql(f"UPDATE article SET content = {mark}", ("cooked",))
@@ -138,8 +153,14 @@ def test_what_a_statement_gives_back_is_not_lost_to_the_work_that_follows(shelf:
     first = Article.create(title="first", content="text")
     second = Article.create(title="second", content="text")
     assert [row.title for row in Article.select().order_by(Article.id)] == ["first", "second"]
-    assert Article.get_by_id(first.id).title == "first" and Article.get_by_id(second.id).title == "second"
-    assert Article.insert(title="third", content="text").execute() == Article.get(Article.title == "third").id
+    assert (
+        Article.get_by_id(first.id).title == "first"
+        and Article.get_by_id(second.id).title == "second"
+    )
+    assert (
+        Article.insert(title="third", content="text").execute()
+        == Article.get(Article.title == "third").id
+    )
     assert Article.update(content="other").where(Article.id != first.id).execute() == 2
     assert Article.delete().where(Article.id == first.id).execute() == 1
     cursor = shelf.db.execute_sql("UPDATE article SET stars = 1, content = 'again'")
@@ -152,11 +173,15 @@ def test_rows_of_a_returning_clause_come_and_are_committed_when_they_are_indexed
 ) -> None:
     shelf = new_shelf(open_database(kind))
     Article = shelf.Article
-    query = Article.insert_many([{"title": "a", "content": "one"}, {"title": "b", "content": "two"}])
+    query = Article.insert_many(
+        [{"title": "a", "content": "one"}, {"title": "b", "content": "two"}]
+    )
     given = list(query.returning(Article.id, Article.title).execute())
     assert [row.title for row in given] == ["a", "b"]
     assert sorted(shelf.indexed()) == sorted(str(row.id) for row in given)
-    changed = Article.update(content="three").where(Article.title == "a").returning(Article).execute()
+    changed = (
+        Article.update(content="three").where(Article.title == "a").returning(Article).execute()
+    )
     assert [row.content for row in changed] == ["three"]
     gone = shelf.db.execute_sql("DELETE FROM article WHERE title = 'b' RETURNING title")
     assert gone.fetchone() == ("b",) and gone.fetchone() is None
@@ -177,7 +202,9 @@ def test_an_author_who_is_renamed_changes_the_articles(shelf: Any) -> None:
     assert sorted(shelf.indexed().values()) == ["a1|text", "a2|text"]
 
 
-def test_an_edit_of_what_is_not_mapped_costs_nothing(database: Any, new_core: Make, new_shelf: Make) -> None:
+def test_an_edit_of_what_is_not_mapped_costs_nothing(
+    database: Any, new_core: Make, new_shelf: Make
+) -> None:
     embedder = HashEmbedder()
     shelf = new_shelf(database, core=new_core(embedder=embedder))
     row = shelf.Article.create(title="a", content="one")
@@ -192,10 +219,16 @@ def test_an_edit_of_what_is_not_mapped_costs_nothing(database: Any, new_core: Ma
 def _newest_ticket(shelf: Any) -> Any:
     """A number that grows with every ticket ever written."""
     if isinstance(shelf.db, peewee.SqliteDatabase):
-        return shelf.db.execute_sql("SELECT seq FROM sqlite_sequence WHERE name = 'semantic_outbox'").fetchone()
+        return shelf.db.execute_sql(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'semantic_outbox'"
+        ).fetchone()
     if isinstance(shelf.db, peewee.PostgresqlDatabase):
         return shelf.db.execute_sql("SELECT last_value FROM semantic_outbox_id_seq").fetchone()
-    return [line for line in shelf.db.execute_sql("SHOW CREATE TABLE semantic_outbox").fetchone()[1].split() if "=" in line]
+    return [
+        line
+        for line in shelf.db.execute_sql("SHOW CREATE TABLE semantic_outbox").fetchone()[1].split()
+        if "=" in line
+    ]
 
 
 def test_a_row_that_moves_to_another_key_moves_in_the_index(shelf: Any) -> None:
@@ -208,15 +241,21 @@ def test_an_upsert_is_seen(shelf: Any) -> None:
     Article = shelf.Article
     row = Article.create(title="old", content="text")
     target = {} if isinstance(shelf.db, peewee.MySQLDatabase) else {"conflict_target": [Article.id]}
-    Article.insert(id=row.id, title="new", content="text").on_conflict(preserve=[Article.title], **target).execute()
+    Article.insert(id=row.id, title="new", content="text").on_conflict(
+        preserve=[Article.title], **target
+    ).execute()
     assert shelf.indexed() == {str(row.id): "new|text"}
     if not isinstance(shelf.db, peewee.PostgresqlDatabase):
         Article.replace(id=row.id, title="newer", content="text").execute()
         assert shelf.indexed() == {str(row.id): "newer|text"}
 
 
-def test_a_condition_and_a_deleted_flag_are_looked_at_as_the_row_is_now(database: Any, new_shelf: Make) -> None:
-    shelf = new_shelf(database, condition=lambda row: row.stars >= 0, soft_delete="draft", watch_fields=["stars"])
+def test_a_condition_and_a_deleted_flag_are_looked_at_as_the_row_is_now(
+    database: Any, new_shelf: Make
+) -> None:
+    shelf = new_shelf(
+        database, condition=lambda row: row.stars >= 0, soft_delete="draft", watch_fields=["stars"]
+    )
     row = shelf.Article.create(title="a", content="text", draft=True)
     assert shelf.indexed() == {}
     shelf.Article.update(draft=False).execute()
@@ -275,7 +314,9 @@ def test_paused_changes_wait_and_are_worked_off_afterwards(shelf: Any) -> None:
     assert len(shelf.indexed()) == 3
 
 
-def test_fresh_finds_what_was_just_committed_though_nobody_works_it_off(database: Any, new_shelf: Make) -> None:
+def test_fresh_finds_what_was_just_committed_though_nobody_works_it_off(
+    database: Any, new_shelf: Make
+) -> None:
     shelf = new_shelf(database, sync="manual")
     shelf.Article.create(title="a", content="text")
     assert shelf.find("text") == []
@@ -283,9 +324,13 @@ def test_fresh_finds_what_was_just_committed_though_nobody_works_it_off(database
     assert [row.title for row in found] == ["a"] and found.waiting == 0
 
 
-def test_a_reindex_shows_how_far_it_is_and_goes_on_where_it_was_interrupted(database: Any, new_shelf: Make) -> None:
+def test_a_reindex_shows_how_far_it_is_and_goes_on_where_it_was_interrupted(
+    database: Any, new_shelf: Make
+) -> None:
     shelf = new_shelf(database, sync="manual", bind=False)
-    shelf.Article.insert_many([{"title": f"t{n}", "content": f"text {n}"} for n in range(10)]).execute()
+    shelf.Article.insert_many(
+        [{"title": f"t{n}", "content": f"text {n}"} for n in range(10)]
+    ).execute()
     _bind(shelf)
     search = shelf.Article.search
     assert search.status().backfill == 10
@@ -321,7 +366,8 @@ def test_verify_names_what_went_by_unseen_and_repair_mends_it(shelf: Any) -> Non
     found = search.verify()
     assert (found.rows, found.missing, found.stale, found.ghosts) == (5, 1, 1, 1)
     assert sorted(found.keys) == [
-        ("ghosts", f"article/{rows[0].id}"), ("missing", f"article/{new.id}"), ("stale", f"article/{rows[1].id}"),
+        ("ghosts", f"article/{rows[0].id}"), ("missing", f"article/{new.id}"),
+        ("stale", f"article/{rows[1].id}"),
     ]  # fmt: skip
     search.repair()
     assert search.verify().sound

@@ -1,4 +1,6 @@
-"""The trust tests share plain modules of this folder (`figures`, ...), which processes of their own import as well."""
+"""The trust tests share plain modules of this folder (`figures`, ...),
+which processes of their own import as well.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """A history of writes any process can replay, and what a store must hold after each step of it.
 
-A step depends on the seed and its number alone: the writer that is killed and the test that judges need not talk about it.
-Every version of a document has words, vectors and metadata no other version has, so what is left of an older one shows.
+A step depends on the seed and its number alone: the writer that is killed and the test that judges
+need not talk about it. Every version of a document has words, vectors and metadata no other version
+has, so what is left of an older one shows.
 """
 
 from __future__ import annotations
@@ -39,15 +40,21 @@ def chosen_seed(usual: int, soak: float) -> int:
 
 @contextmanager
 def folder_in_memory() -> Iterator[Path]:
-    """A folder that is gone afterwards; in memory where the system has such a place, so that disks set no pace."""
+    """A folder that is gone afterwards; in memory where the system has such a place,
+    so that disks set no pace.
+    """
     memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
-    with tempfile.TemporaryDirectory(prefix="semantic-core-", dir=memory if os.access(memory, os.W_OK) else None) as name:
+    with tempfile.TemporaryDirectory(
+        prefix="semantic-core-", dir=memory if os.access(memory, os.W_OK) else None
+    ) as name:
         yield Path(name)
 
 
 @contextmanager
 def log_of(pages: int) -> Iterator[None]:
-    """Within it, every connection that is opened empties the log after so many pages; few, so that it often does."""
+    """Within it, every connection that is opened empties the log after so many pages; few,
+    so that it often does.
+    """
     usual, _connection.CHECKPOINT = _connection.CHECKPOINT, pages
     try:
         yield
@@ -57,7 +64,9 @@ def log_of(pages: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Step:
-    """One write: documents to replace, refs to remove, vectors to fill in; or, if it has none, all free space given back."""
+    """One write: documents to replace, refs to remove, vectors to fill in; or, if it has none,
+    all free space given back.
+    """
 
     number: int
     batch: Sequence[Held] = ()
@@ -93,7 +102,10 @@ class Model:
         for document, entries in step.batch:
             documents[document.ref] = (document, entries)
         if step.vectors:
-            documents = {ref: (one, _filled(entries, step.vectors)) for ref, (one, entries) in documents.items()}
+            documents = {
+                ref: (one, _filled(entries, step.vectors))
+                for ref, (one, entries) in documents.items()
+            }
         here = {word_of(entry) for _, entries in documents.values() for entry in entries}
         words = [word for word in dict.fromkeys((*self.gone, *gone)) if word not in here]
         return Model(documents, tuple(words[-REMEMBERED:]))
@@ -101,7 +113,9 @@ class Model:
     def joined(self, other: Model) -> Model:
         """What both say, of documents that are not the same."""
         half = REMEMBERED // 2
-        return Model({**self.documents, **other.documents}, (*self.gone[-half:], *other.gone[-half:]))
+        return Model(
+            {**self.documents, **other.documents}, (*self.gone[-half:], *other.gone[-half:])
+        )
 
     def document(self, ref: Ref) -> Document | None:
         """The document of this ref, if there is one."""
@@ -125,13 +139,21 @@ def step(seed: int, number: int, prefix: str = "k", keys: int = 24) -> Step:
         given = {}
         for earlier in range(max(0, number - 5), number):
             for _, entries in step(seed, earlier, prefix, keys).batch:
-                given.update({one.fingerprint: vector(one.fingerprint) for one in entries if one.vector is None})
+                given.update(
+                    {
+                        one.fingerprint: vector(one.fingerprint)
+                        for one in entries
+                        if one.vector is None
+                    }
+                )
         return Step(number, vectors=given or {"0" * 32: vector("nowhere")})
     return Step(number)
 
 
 def version(seed: int, key: str, number: int) -> Held:
-    """A document as the step of this number writes it: one to three passages, a fifth of them without a vector yet."""
+    """A document as the step of this number writes it: one to three passages,
+    a fifth of them without a vector yet.
+    """
     rng = random.Random(f"{seed} {key} {number}")
     ref = Ref("trial", key)
     passages = [
@@ -142,9 +164,13 @@ def version(seed: int, key: str, number: int) -> Held:
     document = Document(ref, "".join(passages), title=f"Version {number}", metadata=metadata)
     entries, start = [], 0
     for place, text in enumerate(passages):
-        chunk = Chunk(ChunkId(ref, place), text, start, start + len(text), headings=(f"Part {place}",))
+        chunk = Chunk(
+            ChunkId(ref, place), text, start, start + len(text), headings=(f"Part {place}",)
+        )
         fingerprint = blake2b(f"{key} {number} {place}".encode(), digest_size=16).hexdigest()
-        entries.append(Entry(chunk, text, fingerprint, None if rng.random() < 0.2 else vector(fingerprint)))
+        entries.append(
+            Entry(chunk, text, fingerprint, None if rng.random() < 0.2 else vector(fingerprint))
+        )
         start += len(text)
     return document, tuple(entries)
 
@@ -171,7 +197,10 @@ def _filled(entries: Sequence[Entry], vectors: Mapping[str, Any]) -> tuple[Entry
 
 
 def differences(store: Any, model: Model) -> list[str]:
-    """Every answer of the store that is not the one the model gives; [] if all are. Asks each public reading method."""
+    """Every answer of the store that is not the one the model gives; [] if all are.
+
+    Asks each public reading method.
+    """
     with store.snapshot():
         return [*_record_differences(store, model), *_search_differences(store, model)]
 
@@ -188,15 +217,29 @@ def _record_differences(store: Any, model: Model) -> list[str]:
     ready = [entry for entry in entries if entry.vector is not None]
     waiting = {entry.fingerprint: entry.passage for entry in entries if entry.vector is None}
     listed = [
-        (ref, one.title, dict(one.metadata), len(one.text), len(held), sum(entry.vector is None for entry in held))
+        (
+            ref,
+            one.title,
+            dict(one.metadata),
+            len(one.text),
+            len(held),
+            sum(entry.vector is None for entry in held),
+        )
         for ref, (one, held) in sorted(model.documents.items())
     ]
     page = store.documents(Scope(), 0, 10_000)
-    got = [(it.ref, it.title, dict(it.metadata), it.characters, it.chunks, it.pending) for it in page.items]
+    got = [
+        (it.ref, it.title, dict(it.metadata), it.characters, it.chunks, it.pending)
+        for it in page.items
+    ]
     same("documents", got, listed)
     same("total", page.total, len(listed))
     stats = store.stats()
-    same("stats", (stats.documents, stats.chunks, stats.pending), (len(listed), len(entries), len(waiting)))
+    same(
+        "stats",
+        (stats.documents, stats.chunks, stats.pending),
+        (len(listed), len(entries), len(waiting)),
+    )
     for ref, (document, _) in model.documents.items():
         same(f"get {ref}", store.get(ref), document)
     same("fetch", [one.chunk for one in store.fetch(ids)], [entry.chunk for entry in entries])
@@ -211,11 +254,19 @@ def _search_differences(store: Any, model: Model) -> list[str]:
     entries = model.entries()
     ready = [entry for entry in entries if entry.vector is not None]
     query = vector("the query").astype(np.float64)
-    cosines = {entry.chunk.id: float(np.dot(entry.vector.astype(np.float64), query)) for entry in ready}
+    cosines = {
+        entry.chunk.id: float(np.dot(entry.vector.astype(np.float64), query)) for entry in ready
+    }
     ranking = store.nearest(query, 10_000, Scope())
     if set(ranking.ids) != set(cosines) or len(ranking) != len(cosines):
-        found.append(f"nearest: wanted {len(cosines)} chunks, got {len(ranking)}, {len(set(ranking.ids))} of them once")
-    elif any(abs(cosines[id] - score) > 1e-5 for id, score in zip(ranking.ids, ranking.scores, strict=True)):
+        found.append(
+            f"nearest: wanted {len(cosines)} chunks, got {len(ranking)}, "
+            f"{len(set(ranking.ids))} of them once"
+        )
+    elif any(
+        abs(cosines[id] - score) > 1e-5
+        for id, score in zip(ranking.ids, ranking.scores, strict=True)
+    ):
         found.append("nearest: a score is not that of the vector")
     elif list(ranking.scores) != sorted(ranking.scores, reverse=True):
         found.append("nearest: not in order")
@@ -237,7 +288,9 @@ def _bits(vectors: Mapping[str, Any]) -> dict[str, bytes]:
 
 @dataclass
 class Verdict:
-    """How far a store is from every state it may be in. state: which one it is in, None if in none."""
+    """How far a store is from every state it may be in. state: which one it is in,
+    None if in none.
+    """
 
     state: int | None
     lost: int = 0
@@ -247,9 +300,11 @@ class Verdict:
 
 
 def judge(store: Any, states: Sequence[Model]) -> Verdict:
-    """Compare a store with the states it may be in: the acknowledged one first, then those a write in flight leads to.
+    """Compare a store with the states it may be in: the acknowledged one first,
+    then those a write in flight leads to.
 
-    lost: documents that are missing or older than acknowledged. ghost: documents that are there though no state has them.
+    lost: documents that are missing or older than acknowledged. ghost: documents that are there
+    though no state has them.
     partial: anything else that is wrong, such as words without their passage, or half of a batch.
     """
     refs = {ref for state in states for ref in state.documents}

@@ -1,7 +1,8 @@
-"""Runs as a process of its own: forks writers that are killed, so that none of them has to start Python first.
+"""Runs as a process of its own: forks writers that are killed,
+so that none of them has to start Python first.
 
-Each line on standard input is a task; the writer's process id comes back in a line, then a dot for every write it has
-finished, then, once it is dead, a line with how it ended.
+Each line on standard input is a task; the writer's process id comes back in a line, then a dot for
+every write it has finished, then, once it is dead, a line with how it ended.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def main() -> None:
             try:
                 os.write(1, f"{os.getpid()}\n".encode())
                 {"write": write, "look after": look_after}[task["role"]](task)
-            except BaseException:  # noqa: BLE001 - whatever it was, it is told, and no forked copy of main() goes on
+            except BaseException:  # noqa: BLE001
+                # Whatever it was, it is told, and no forked copy of main() goes on.
                 traceback.print_exc()
             finally:
                 os._exit(1)

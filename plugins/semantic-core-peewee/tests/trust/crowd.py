@@ -1,7 +1,9 @@
-"""What the processes of a crowd do on one file, and how they tell what they saw: ``python crowd.py ROLE FOLDER NUMBER ...``.
+"""What the processes of a crowd do on one file, and how they tell what they saw:
+``python crowd.py ROLE FOLDER NUMBER ...``.
 
-Every key has two documents that always change together, and every version of them has words and vectors no other version
-has. So a reader can tell a torn state, and a stale one, from what a search gives it.
+Every key has two documents that always change together, and every version of them has words and
+vectors no other version has. So a reader can tell a torn state, and a stale one, from what a search
+gives it.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ REMOVED_EVERY = 7
 """Versions that are removals."""
 SAME = 0.99999
 """Cosine of a vector and itself, at least."""
-COUNT_FOR_EVER = "with recursive n(x) as (select 1 union all select x + 1 from n) select sum(x) from n"
+COUNT_FOR_EVER = (
+    "with recursive n(x) as (select 1 union all select x + 1 from n) select sum(x) from n"
+)
 PATIENCE = 120.0
 """Seconds a process waits for another that must come."""
 
@@ -64,19 +68,37 @@ def look(store: Any, key: int) -> tuple[int | None, str]:
     with store.snapshot():
         left, right = (store.get(Ref(side, str(key))) for side in SIDES)
         if left is None or right is None:
-            found = [store.fetch(sorted(chunks(key))), list(store.documents(Scope(filter=Filter.parse({"key": key}))))]
-            return None, "" if left is right and found == [[], []] else f"half removed: {left} {right} {found}"
+            found = [
+                store.fetch(sorted(chunks(key))),
+                list(store.documents(Scope(filter=Filter.parse({"key": key})))),
+            ]
+            return None, "" if left is right and found == [
+                [],
+                [],
+            ] else f"half removed: {left} {right} {found}"
         version = int(left.metadata["version"])
         if right.metadata["version"] != version:
             return version, f"versions {version} and {right.metadata['version']}"
-        ids, texts = chunks(key), {entry.chunk.text for _, entries in pair(key, version) for entry in entries}
+        ids, texts = (
+            chunks(key),
+            {entry.chunk.text for _, entries in pair(key, version) for entry in entries},
+        )
         probe = pair(key, version)[version % 2][1][version // 2 % 2]
         nearest = store.nearest(probe.vector, 1, EVERYTHING)
         torn = {
             "words": set(store.words(word(key, version), 10, EVERYTHING).ids) != ids,
-            "words of others": bool(store.words(f"{word(key, version - 1)} {word(key, version + 1)}", 10, EVERYTHING).ids),
+            "words of others": bool(
+                store.words(
+                    f"{word(key, version - 1)} {word(key, version + 1)}", 10, EVERYTHING
+                ).ids
+            ),
             "texts": {stored.chunk.text for stored in store.fetch(sorted(ids))} != texts,
-            "metadata": {s.ref.key for s in store.documents(Scope(filter=Filter.parse({"key": key, "version": version})))}
+            "metadata": {
+                s.ref.key
+                for s in store.documents(
+                    Scope(filter=Filter.parse({"key": key, "version": version}))
+                )
+            }
             != {str(key)},
             "nearest": (nearest.ids, nearest.scores[0] > SAME) != ((probe.chunk.id,), True),
             "similarity": not store.similarity([probe.chunk.id], probe.vector)[0] > SAME,
@@ -85,13 +107,19 @@ def look(store: Any, key: int) -> tuple[int | None, str]:
 
 
 class Board:
-    """Numbers all processes see: what is committed of each key, who is ready, which writers are done."""
+    """Numbers all processes see: what is committed of each key, who is ready,
+    which writers are done.
+    """
 
     def __init__(self, folder: Path, members: int) -> None:
         self._file = (folder / "board").open("r+b")
         self._memory = mmap.mmap(self._file.fileno(), 0)
         numbers = np.frombuffer(self._memory, dtype=np.int64)
-        self.committed, self.ready, self.done = numbers[:KEYS], numbers[KEYS:][:members], numbers[KEYS + members :][:members]
+        self.committed, self.ready, self.done = (
+            numbers[:KEYS],
+            numbers[KEYS:][:members],
+            numbers[KEYS + members :][:members],
+        )
 
     @staticmethod
     def make(folder: Path, members: int) -> None:
@@ -107,7 +135,9 @@ class Board:
             time.sleep(0.005)
 
 
-def writer(folder: Path, number: int, members: int, writers: int, operations: int) -> dict[str, Any]:
+def writer(
+    folder: Path, number: int, members: int, writers: int, operations: int
+) -> dict[str, Any]:
     """Write new versions of its own keys, and post each once it is committed."""
     board, waits = Board(folder, members), []
     with_errors: list[str] = []
@@ -133,7 +163,9 @@ def writer(folder: Path, number: int, members: int, writers: int, operations: in
     return {"writes": len(waits), "waits": waits, "errors": with_errors}
 
 
-def reader(folder: Path, number: int, members: int, writers: int, operations: int) -> dict[str, Any]:
+def reader(
+    folder: Path, number: int, members: int, writers: int, operations: int
+) -> dict[str, Any]:
     """Look at one key after the other until the writers are done."""
     board, errors, torn, stale = Board(folder, members), [], [], []
     last, looks, fresh = [0] * KEYS, 0, 0
@@ -141,7 +173,8 @@ def reader(folder: Path, number: int, members: int, writers: int, operations: in
     board.meet(number)
     finished = False
     while looks < operations and not finished:
-        finished = bool(board.done[:writers].all())  # once more after that: the last versions must be seen
+        # Once more after that: the last versions must be seen.
+        finished = bool(board.done[:writers].all())
         for key in range(KEYS):
             before = int(board.committed[key])
             try:
@@ -156,7 +189,12 @@ def reader(folder: Path, number: int, members: int, writers: int, operations: in
             possible = [n for n in range(before, after + 1) if n == 0 or n % REMOVED_EVERY == 0]
             if what:
                 torn.append(f"key {key}: {what}")
-            if version is None and not possible or version is not None and not before <= version <= after:
+            if (
+                version is None
+                and not possible
+                or version is not None
+                and not before <= version <= after
+            ):
                 stale.append(f"key {key}: saw {version}, committed were {before} to {after}")
     memory = store.stats().details["matrix_bytes"]
     store.close()
@@ -165,15 +203,25 @@ def reader(folder: Path, number: int, members: int, writers: int, operations: in
 
 
 def forks(folder: Path, rounds: int, writes: int) -> dict[str, Any]:
-    """Fork again and again; parent and child write at the same time, through the same store object."""
+    """Fork again and again; parent and child write at the same time,
+    through the same store object.
+    """
     store = SqliteStore(SPACE, folder / "forks.db")
-    store.replace([item(Ref("ballast", str(n)), *(f"ballast {n} {m}" for m in range(60))) for n in range(20)])
+    store.replace(
+        [item(Ref("ballast", str(n)), *(f"ballast {n} {m}" for m in range(60))) for n in range(20)]
+    )
     expected, failed = set(), []
     for turn in range(rounds):
-        expected |= {f"{side} {turn} {place}" for side in ("parent", "child") for place in range(writes)}
+        expected |= {
+            f"{side} {turn} {place}" for side in ("parent", "child") for place in range(writes)
+        }
         if turn % 4:
             store.nearest(vector_of("warm"), 5, EVERYTHING)  # the child inherits what is in memory
-        busy = threading.Thread(target=lambda turn=turn: store.replace([item(Ref("thread", str(turn)), f"thread {turn}")]))
+        busy = threading.Thread(
+            target=lambda turn=turn: store.replace(
+                [item(Ref("thread", str(turn)), f"thread {turn}")]
+            )
+        )
         if turn % 4 == 3:
             busy.start()  # another thread is writing at the moment of the fork
         if turn % 4 == 2:
@@ -191,12 +239,21 @@ def forks(folder: Path, rounds: int, writes: int) -> dict[str, Any]:
         _, status = os.waitpid(child, 0)
         if status:
             failed.append(f"round {turn}: the child ended with {os.waitstatus_to_exitcode(status)}")
-    held = {summary.ref.key for summary in store.documents(Scope(collections=("notes",)), limit=100_000)}
+    held = {
+        summary.ref.key for summary in store.documents(Scope(collections=("notes",)), limit=100_000)
+    }
     torn = [name for name in sorted(held) if not _whole(store, name)]
     problems = store.check()
     store.close()
     lost = sorted(expected - held)
-    return {"rounds": rounds, "rows": len(expected), "lost": lost, "failed": failed, "torn": torn, "problems": problems}
+    return {
+        "rounds": rounds,
+        "rows": len(expected),
+        "lost": lost,
+        "failed": failed,
+        "torn": torn,
+        "problems": problems,
+    }
 
 
 def _fork(store: Any, turn: int, writes: int, *, inside: bool) -> int:
@@ -212,12 +269,17 @@ def _fork(store: Any, turn: int, writes: int, *, inside: bool) -> int:
                 os._exit(code)
             except StoreMisuse:
                 pass
-            thread = threading.Thread(target=_child_writes, args=(store, turn, writes))  # a thread has no snapshot
+            # A thread has no snapshot.
+            thread = threading.Thread(target=_child_writes, args=(store, turn, writes))
             thread.start()
             thread.join()
         else:
             _child_writes(store, turn, writes)
-        code = 0 if inside or all(_whole(store, f"child {turn} {place}") for place in range(writes)) else 4
+        code = (
+            0
+            if inside or all(_whole(store, f"child {turn} {place}") for place in range(writes))
+            else 4
+        )
     finally:
         os._exit(code)
 
@@ -229,11 +291,15 @@ def _child_writes(store: Any, turn: int, writes: int) -> None:
 
 
 def outlived(folder: Path, rounds: int, writes: int) -> dict[str, Any]:
-    """Children that go on writing when the parent has closed its store: the log is theirs as well."""
+    """Children that go on writing when the parent has closed its store:
+    the log is theirs as well.
+    """
     expected: set[str] = set()
     failed = []
     for turn in range(rounds):
-        expected |= {f"{side} {turn} {place}" for side in ("child", "later") for place in range(writes)}
+        expected |= {
+            f"{side} {turn} {place}" for side in ("child", "later") for place in range(writes)
+        }
         store = SqliteStore(SPACE, folder / "outlived.db")
         store.replace([item(Ref("parent", str(turn)), f"parent {turn}")])
         store.stats()
@@ -260,16 +326,27 @@ def outlived(folder: Path, rounds: int, writes: int) -> dict[str, Any]:
         if status:
             failed.append(f"round {turn}: the child ended with {os.waitstatus_to_exitcode(status)}")
     with closing(SqliteStore(SPACE, folder / "outlived.db")) as store:
-        held = {summary.ref.key for summary in store.documents(Scope(collections=("notes",)), limit=100_000)}
+        held = {
+            summary.ref.key
+            for summary in store.documents(Scope(collections=("notes",)), limit=100_000)
+        }
         problems = store.check()
-    return {"rounds": rounds, "rows": len(expected), "lost": sorted(expected - held), "failed": failed, "problems": problems}
+    return {
+        "rounds": rounds,
+        "rows": len(expected),
+        "lost": sorted(expected - held),
+        "failed": failed,
+        "problems": problems,
+    }
 
 
 def forgotten(folder: Path, rounds: int) -> dict[str, Any]:
     """Stores that are dropped unclosed, and collected while others are opened."""
-    faulthandler.dump_traceback_later(PATIENCE / 2, exit=True)  # the fault is to wait for oneself, for ever
+    # The fault is to wait for oneself, for ever.
+    faulthandler.dump_traceback_later(PATIENCE / 2, exit=True)
     gc.disable()
-    sys.addaudithook(lambda event, _: gc.collect() if event == "os.listdir" else None)  # as the guard looks around
+    # As the guard looks around.
+    sys.addaudithook(lambda event, _: gc.collect() if event == "os.listdir" else None)
     for turn in range(rounds):
         ring: list[Any] = [SqliteStore(SPACE, folder / "forgotten.db")]
         ring[0].replace([item(Ref("notes", str(turn)), f"round {turn}")])
@@ -292,7 +369,9 @@ def busy(folder: Path) -> dict[str, Any]:
     def count_for_ever() -> None:
         with store.snapshot():
             connection = next(
-                each for each in apsw.connections() if each.filename == str(store.path) and each.in_transaction
+                each
+                for each in apsw.connections()
+                if each.filename == str(store.path) and each.in_transaction
             )
             begun.set()
             try:
@@ -307,7 +386,11 @@ def busy(folder: Path) -> dict[str, Any]:
     if not child:
         code = 1
         try:
-            for act in (store.stats, lambda: store.remove([]), lambda: SqliteStore(SPACE, store.path)):
+            for act in (
+                store.stats,
+                lambda: store.remove([]),
+                lambda: SqliteStore(SPACE, store.path),
+            ):
                 try:
                     act()
                     code = 3  # it was served without a lock of its own

@@ -1,8 +1,10 @@
-"""A disk that fails when told to: SQLite's own table of file operations, with one that may refuse put before each.
+"""A disk that fails when told to: SQLite's own table of file operations,
+with one that may refuse put before each.
 
-A refusal is what an operating system gives, a result code and an errno, so nothing but SQLite decides what comes of it; an
-exception from a VFS written in Python would show even where SQLite gets over the failure by itself. The structures are
-those of ``sqlite3_vfs`` and ``sqlite3_io_methods`` in SQLite's header, which never change their beginning.
+A refusal is what an operating system gives, a result code and an errno, so nothing but SQLite
+decides what comes of it; an exception from a VFS written in Python would show even where SQLite
+gets over the failure by itself. The structures are those of ``sqlite3_vfs`` and
+``sqlite3_io_methods`` in SQLite's header, which never change their beginning.
 """
 
 from __future__ import annotations
@@ -58,7 +60,8 @@ class _Vfs(ctypes.Structure):
     ]
 
 
-_OPEN = (_pointer, _pointer, _pointer, _int, _pointer)  # names as they are: SQLite keeps the pointers
+# Names as they are: SQLite keeps the pointers.
+_OPEN = (_pointer, _pointer, _pointer, _int, _pointer)
 _DELETE = (_pointer, _pointer, _int)
 
 KINDS = {
@@ -84,9 +87,11 @@ _FAILING = {
 
 @dataclass
 class Fault:
-    """Which call fails. at: its number, from 0; None only counts. ever: and every call after it, too.
+    """Which call fails. at: its number, from 0; None only counts.
+    ever: and every call after it, too.
 
-    full: for want of space, so only what needs some fails. calls: kinds of those seen. hits: of those that failed.
+    full: for want of space, so only what needs some fails. calls: kinds of those seen. hits: of
+    those that failed.
     """
 
     at: int | None = None
@@ -142,7 +147,9 @@ class FaultyDisk:
             table = _Methods.from_buffer_copy(_Methods.from_address(address))
             for name, arguments in _METHODS:
                 if name in _FAILING and getattr(table, name):
-                    setattr(table, name, self._guarded(_FAILING[name], getattr(table, name), arguments))
+                    setattr(
+                        table, name, self._guarded(_FAILING[name], getattr(table, name), arguments)
+                    )
             self._tables[address] = table
             self._tables[ctypes.addressof(table)] = table
         return self._tables[address]
@@ -157,7 +164,8 @@ class FaultyDisk:
         def opened(vfs: int, name: int | None, file: int, flags: int, out: int) -> int:
             refused = self._refuses("open")
             if refused:
-                ctypes.c_void_p.from_address(file).value = None  # no table: SQLite is not to close it
+                # No table: SQLite is not to close it.
+                ctypes.c_void_p.from_address(file).value = None
                 return refused
             code = behind(vfs, name, file, flags, out)
             place = ctypes.c_void_p.from_address(file)
@@ -178,7 +186,9 @@ class FaultyDisk:
 def _vfs() -> _Vfs:
     """SQLite's default VFS, where it lies in memory."""
     address = ctypes.c_void_p()
-    connection = apsw.Connection(os.devnull + "-none", flags=apsw.SQLITE_OPEN_MEMORY | apsw.SQLITE_OPEN_READWRITE)
+    connection = apsw.Connection(
+        os.devnull + "-none", flags=apsw.SQLITE_OPEN_MEMORY | apsw.SQLITE_OPEN_READWRITE
+    )
     try:
         connection.file_control("main", apsw.SQLITE_FCNTL_VFS_POINTER, ctypes.addressof(address))
     finally:

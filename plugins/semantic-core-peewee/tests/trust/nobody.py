@@ -1,6 +1,7 @@
 """Someone without rights: ``python nobody.py ACTION PATH`` tries it and prints the error as JSON.
 
-Root is above all rights, so it steps down first; whoever runs this without being root stays who they are.
+Root is above all rights, so it steps down first; whoever runs this without being root stays who
+they are.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""What a store must answer: a dict of documents, read through for every question, and cosines by brute force in float64.
+"""What a store must answer: a dict of documents, read through for every question,
+and cosines by brute force in float64.
 
-Written from the words of the contract alone; it shares no line with a store, nor with the reference store of the kernel.
+Written from the words of the contract alone; it shares no line with a store, nor with the reference
+store of the kernel.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ CLOSE = 1e-5
 
 def exact(metadata: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
     """Metadata in which ``1``, ``1.0`` and ``True`` are three values."""
-    return tuple(sorted((key, type(value).__name__, repr(value)) for key, value in metadata.items()))
+    return tuple(
+        sorted((key, type(value).__name__, repr(value)) for key, value in metadata.items())
+    )
 
 
 @attrs.frozen(eq=False)
@@ -34,7 +38,14 @@ class Row:
     def content(self) -> tuple[Any, ...]:
         """All that makes two of them the same."""
         chunk = self.entry.chunk
-        place = (chunk.id, chunk.start, chunk.end, chunk.kind, chunk.headings, exact(chunk.metadata))
+        place = (
+            chunk.id,
+            chunk.start,
+            chunk.end,
+            chunk.kind,
+            chunk.headings,
+            exact(chunk.metadata),
+        )
         vector = None if self.vector is None else self.vector.tobytes()
         return place, chunk.text, self.entry.passage, self.entry.fingerprint, vector
 
@@ -65,19 +76,32 @@ class Oracle:
     def state(self) -> Oracle:
         """This moment, to be kept."""
         kept = Oracle()
-        kept.documents, kept.stamps, kept.written = dict(self.documents), dict(self.stamps), self.written
+        kept.documents, kept.stamps, kept.written = (
+            dict(self.documents),
+            dict(self.stamps),
+            self.written,
+        )
         return kept
 
-    def replace(self, batch: Iterable[tuple[Document, Sequence[Entry]]], stamps: Mapping[Ref, int]) -> list[tuple[Ref, str]]:
-        vectors = {row.entry.fingerprint: row.vector for row in self._rows() if row.vector is not None}
+    def replace(
+        self, batch: Iterable[tuple[Document, Sequence[Entry]]], stamps: Mapping[Ref, int]
+    ) -> list[tuple[Ref, str]]:
+        vectors = {
+            row.entry.fingerprint: row.vector for row in self._rows() if row.vector is not None
+        }
         outcomes = []
         for document, entries in batch:
             if self._is_late(document.ref, stamps):
                 outcomes.append((document.ref, "stale"))
                 continue
-            vectors |= {each.fingerprint: _kept(each.vector) for each in entries if each.vector is not None}
+            vectors |= {
+                each.fingerprint: _kept(each.vector) for each in entries if each.vector is not None
+            }
             before = self.documents.get(document.ref)
-            after = Held(document, {each.chunk.id.position: self._row(each, before, vectors) for each in entries})
+            after = Held(
+                document,
+                {each.chunk.id.position: self._row(each, before, vectors) for each in entries},
+            )
             if before is not None and before.content == after.content:
                 outcomes.append((document.ref, "unchanged"))
                 continue
@@ -141,12 +165,21 @@ class Oracle:
 
     def cosines(self, query: Any, scope: Scope) -> dict[ChunkId, float]:
         """Of every chunk in scope that has a vector. Equal vectors give equal bits."""
-        rows = [row for held in self.within(scope).values() for row in held.rows.values() if row.vector is not None]
+        rows = [
+            row
+            for held in self.within(scope).values()
+            for row in held.rows.values()
+            if row.vector is not None
+        ]
         if not rows:
             return {}
         asked = _kept(query)
         table = np.stack([row.vector for row in rows])
-        scores = (table * asked).sum(axis=1) / np.sqrt((table * table).sum(axis=1)) / np.sqrt((asked * asked).sum())
+        scores = (
+            (table * asked).sum(axis=1)
+            / np.sqrt((table * table).sum(axis=1))
+            / np.sqrt((asked * asked).sum())
+        )
         return {row.entry.chunk.id: float(score) for row, score in zip(rows, scores, strict=True)}
 
     def with_words(self, words: Iterable[str], scope: Scope) -> set[ChunkId]:
@@ -181,8 +214,12 @@ def _kept(vector: Any) -> Any:
     return unit.astype(np.float32).astype(np.float64)
 
 
-def same_order(ids: Sequence[ChunkId], scores: Sequence[float], truth: Mapping[ChunkId, float], limit: int) -> None:
-    """Fail unless these are the best `limit` of the true scores: best first, equal ones by their ids."""
+def same_order(
+    ids: Sequence[ChunkId], scores: Sequence[float], truth: Mapping[ChunkId, float], limit: int
+) -> None:
+    """Fail unless these are the best `limit` of the true scores: best first,
+    equal ones by their ids.
+    """
     assert len(ids) == len(set(ids)) == min(limit, len(truth)), (len(ids), limit, len(truth))
     assert list(scores) == sorted(scores, reverse=True)
     for id, score in zip(ids, scores, strict=True):

@@ -1,8 +1,10 @@
-"""A disk that remembers the order of things: what the files may look like when the power goes at any moment.
+"""A disk that remembers the order of things: what the files may look like when the power
+goes at any moment.
 
-Everything SQLite does to its files goes through a VFS that writes it down. What was synced is on the disk; of the rest any
-512-byte sectors may be there, the others hold what they held before, or zeros or garbage where nothing was. A file made,
-removed or made again is so only once its folder was synced; until then either may be true. Synced data stays.
+Everything SQLite does to its files goes through a VFS that writes it down. What was synced is on
+the disk; of the rest any 512-byte sectors may be there, the others hold what they held before, or
+zeros or garbage where nothing was. A file made, removed or made again is so only once its folder
+was synced; until then either may be true. Synced data stays.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ Event = tuple[Any, ...]
 class _File(apsw.VFSFile):
     def __init__(self, log: PowerLog, name: Any, flags: list[int]) -> None:
         self._log = log
-        self._name = os.path.basename(name.filename() if isinstance(name, apsw.URIFilename) else name or "")
+        self._name = os.path.basename(
+            name.filename() if isinstance(name, apsw.URIFilename) else name or ""
+        )
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
         made = not (path and os.path.exists(path))
         super().__init__(log.BASE, name, flags)
@@ -65,7 +69,9 @@ class PowerLog(apsw.VFS):
         super().__init__(self.NAME, self.BASE)
 
     def note(self, *event: Any) -> None:
-        """Keep an event, and before it what has become of a file that is made and removed without SQLite."""
+        """Keep an event, and before it what has become of a file that is made and removed
+        without SQLite.
+        """
         if self._beside.exists() != self._is_beside:
             self._is_beside = not self._is_beside
             self.events.append(("make" if self._is_beside else "remove", self._beside.name))
@@ -87,7 +93,8 @@ class PowerLog(apsw.VFS):
 
 @contextmanager
 def logged(beside: Path) -> Iterator[PowerLog]:
-    """Within it every connection of this process goes through the log; all must be closed in it, too.
+    """Within it every connection of this process goes through the log;
+    all must be closed in it, too.
 
     beside: a file that is watched although SQLite does not know it.
     """
@@ -111,7 +118,9 @@ class _Content:
 
 @dataclass
 class Disk:
-    """What is on the disk and what is on its way, event by event. folder: names that are sure to be there."""
+    """What is on the disk and what is on its way, event by event.
+    folder: names that are sure to be there.
+    """
 
     folder: dict[str, _Content] = field(default_factory=dict)
     changes: list[tuple[str, _Content | None]] = field(default_factory=list)
@@ -136,7 +145,9 @@ class Disk:
 
     @property
     def is_settled(self) -> bool:
-        """Whether everything that happened is on the disk: a power cut can then lead to one state only."""
+        """Whether everything that happened is on the disk:
+        a power cut can then lead to one state only.
+        """
         return not self.changes and not any(content.waiting for content in self.folder.values())
 
     def _open(self, name: str) -> _Content:
@@ -171,7 +182,8 @@ def _apply(data: bytearray, event: Event, rng: random.Random | None, chance: flo
         return
     _, _, offset, given = event
     if rng is not None and rng.random() < chance / 2:
-        _resize(data, max(len(data), offset + len(given)), rng)  # the length reaches the disk before the bytes do
+        # The length reaches the disk before the bytes do.
+        _resize(data, max(len(data), offset + len(given)), rng)
     place = offset
     while place < offset + len(given):
         end = min(place - place % SECTOR + SECTOR, offset + len(given))

@@ -1,7 +1,8 @@
 """Runs as a process of its own: reads damaged stores, which may crash it, and says what it saw.
 
-Each line on standard input is the path of a file; the answer is a line of JSON: what every reading method answered (a
-digest, or the class of its error), what `check` found, and the errors that are none of ours.
+Each line on standard input is the path of a file; the answer is a line of JSON: what every reading
+method answered (a digest, or the class of its error), what `check` found, and the errors that are
+none of ours.
 """
 
 from __future__ import annotations
@@ -33,18 +34,40 @@ def documents() -> list[tuple[Document, list[Entry]]]:
     made = []
     for number in range(DOCUMENTS):
         ref = Ref(f"collection {number % 3}", f"key {number}")
-        texts = [f"{EVERYWHERE} word{number}x{place} some more of it. " for place in range(PASSAGES)]
+        texts = [
+            f"{EVERYWHERE} word{number}x{place} some more of it. " for place in range(PASSAGES)
+        ]
         entries, start = [], 0
         for place, text in enumerate(texts):
             kind = ("text", "code", "table", "list")[place % 4]
             about = {"language": f"l{place}"} if kind == "code" else {}
-            chunk = Chunk(ChunkId(ref, place), text, start, start + len(text), kind, (f"Part {place % 5}",), about)
+            chunk = Chunk(
+                ChunkId(ref, place),
+                text,
+                start,
+                start + len(text),
+                kind,
+                (f"Part {place % 5}",),
+                about,
+            )
             waits = place == 13
             entries.append(Entry(chunk, text, _name(text), None if waits else vector(text)))
             start += len(text)
-        metadata = {"number": number, "share": number / 7, "even": number % 2 == 0, "tags": (f"t{number % 5}", "all")}
+        metadata = {
+            "number": number,
+            "share": number / 7,
+            "even": number % 2 == 0,
+            "tags": (f"t{number % 5}", "all"),
+        }
         language = ("en", "de", None)[number % 3]
-        made.append((Document(ref, "".join(texts), f"Title {number}", "text/markdown", metadata, language), entries))
+        made.append(
+            (
+                Document(
+                    ref, "".join(texts), f"Title {number}", "text/markdown", metadata, language
+                ),
+                entries,
+            )
+        )
     return made
 
 
@@ -56,15 +79,24 @@ def _name(text: str) -> str:
 def sound() -> frozenset[str]:
     """A digest of every record the store was given, as a sound store gives it back."""
     given = documents()
-    chunks = [repr((entry.chunk, document.title, document.metadata, entry.vector is None)) for document, entries in given
-              for entry in entries]  # fmt: skip
-    names = [repr((entry.fingerprint, entry.vector.tobytes())) for _, entries in given for entry in entries
-             if entry.vector is not None]  # fmt: skip
+    chunks = [
+        repr((entry.chunk, document.title, document.metadata, entry.vector is None))
+        for document, entries in given
+        for entry in entries
+    ]
+    names = [
+        repr((entry.fingerprint, entry.vector.tobytes()))
+        for _, entries in given
+        for entry in entries
+        if entry.vector is not None
+    ]
     return frozenset([*(repr(document) for document, _ in given), *chunks, *names])
 
 
 def shown(store: SqliteStore) -> tuple[list[str], str]:
-    """(the records the store gives back, one at a time: what a reader would get to see of damage; class of an error)."""
+    """(the records the store gives back, one at a time: what a reader would get to see of damage;
+    class of an error).
+    """
     seen: list[str] = []
     told = ""
 
@@ -76,10 +108,22 @@ def shown(store: SqliteStore) -> tuple[list[str], str]:
             told = error.code
 
     for document, entries in documents():
-        note(lambda ref=document.ref: [repr(found) for found in [store.get(ref)] if found is not None])
+        note(
+            lambda ref=document.ref: [
+                repr(found) for found in [store.get(ref)] if found is not None
+            ]
+        )
         ids, names = [entry.chunk.id for entry in entries], [entry.fingerprint for entry in entries]
-        note(lambda ids=ids: [repr((one.chunk, one.title, one.metadata, one.pending)) for one in store.fetch(ids)])
-        note(lambda names=names: [repr((name, found.tobytes())) for name, found in store.known(names).items()])
+        note(
+            lambda ids=ids: [
+                repr((one.chunk, one.title, one.metadata, one.pending)) for one in store.fetch(ids)
+            ]
+        )
+        note(
+            lambda names=names: [
+                repr((name, found.tobytes())) for name, found in store.known(names).items()
+            ]
+        )
     return seen, told
 
 
@@ -92,20 +136,32 @@ def questions() -> dict[str, Callable[[SqliteStore], Any]]:
     filtered = Scope(filter=Filter.parse({"even": True, "tags": "t1"}))
     return {
         "documents": lambda store: [store.documents(Scope()), store.documents(filtered)],
-        "nearest": lambda store: [store.nearest(_QUERY, 50, Scope()), store.nearest(_QUERY, 2_000, Scope())],
+        "nearest": lambda store: [
+            store.nearest(_QUERY, 50, Scope()),
+            store.nearest(_QUERY, 2_000, Scope()),
+        ],
         "nearest, filtered": lambda store: store.nearest(_QUERY, 50, filtered),
         "similarity": lambda store: store.similarity(ids, _QUERY).tobytes(),
-        "words": lambda store: [store.words(words, 100, Scope()), store.words(EVERYWHERE, 2_000, Scope())],
+        "words": lambda store: [
+            store.words(words, 100, Scope()),
+            store.words(EVERYWHERE, 2_000, Scope()),
+        ],
         "words, filtered": lambda store: store.words(EVERYWHERE, 50, filtered),
         "pending": lambda store: sorted(store.pending(1_000).items()),
-        "stats": lambda store: [store.stats().documents, store.stats().chunks, store.stats().pending],
+        "stats": lambda store: [
+            store.stats().documents,
+            store.stats().chunks,
+            store.stats().pending,
+        ],
     }
 
 
 def look(path: str, space: Space = SPACE) -> dict[str, Any]:
-    """What a store says of itself. said: per question a digest, "" if it raised. raised: per question, the error's class.
+    """What a store says of itself. said: per question a digest, "" if it raised. raised: per
+    question, the error's class.
 
-    strange: errors that are not of ours. problems: what `check` found. served: records given that were never stored.
+    strange: errors that are not of ours. problems: what `check` found. served: records given that
+    were never stored.
     """
     said: dict[str, str] = {}
     raised: dict[str, str] = {}
@@ -136,7 +192,13 @@ def look(path: str, space: Space = SPACE) -> dict[str, Any]:
             raised["records"] = told
         problems = ask("check", store.check)
         store.close()
-    return {"said": said, "raised": raised, "strange": strange, "problems": problems, "served": served}
+    return {
+        "said": said,
+        "raised": raised,
+        "strange": strange,
+        "problems": problems,
+        "served": served,
+    }
 
 
 def _digest(answer: Any) -> str:

@@ -1,6 +1,8 @@
-"""Rules of the SQLite store beyond those of every store: each a function of an empty folder, its docstring the rule.
+"""Rules of the SQLite store beyond those of every store: each a function of an empty folder,
+its docstring the rule.
 
-They stand apart from the tests that run them because broken stores must fail them as well (see `test_defects`).
+They stand apart from the tests that run them because broken stores must fail them as well (see
+`test_defects`).
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ def connections(path: Path) -> list[Any]:
 
 
 def matched_words(sql: str, bindings: Any) -> list[list[str]]:
-    """The words a statement asks FTS5 for, each as often as it is asked for; [] if it asks for none."""
+    """The words a statement asks FTS5 for, each as often as it is asked for;
+    [] if it asks for none.
+    """
     asked = sql.count("match ?")
     return [" OR ".join(bindings[:asked]).split(" OR ")] if asked else []
 
@@ -56,7 +60,9 @@ def matched_words(sql: str, bindings: Any) -> list[list[str]]:
 def everything(store: SqliteStore, *items: Item) -> object:
     """All there is to see of these documents."""
     ids = [entry.chunk.id for _, entries in items for entry in entries]
-    words = sorted({word for _, entries in items for entry in entries for word in entry.passage.split()})
+    words = sorted(
+        {word for _, entries in items for entry in entries for word in entry.passage.split()}
+    )
     return (
         [store.get(document.ref) for document, _ in items],
         [attrs.asdict(summary) for summary in store.documents(EVERYTHING, 0, 1_000)],
@@ -71,7 +77,9 @@ def everything(store: SqliteStore, *items: Item) -> object:
 
 @rule
 def writers_wait_for_each_other(folder: Path) -> None:
-    """Any number of writers: each waits for its turn, none is refused while the others are quick."""
+    """Any number of writers: each waits for its turn,
+    none is refused while the others are quick.
+    """
     failures: list[str] = []
     with ExitStack() as stack:
         stores = [stack.enter_context(opened(folder)) for _ in range(4)]
@@ -81,7 +89,9 @@ def writers_wait_for_each_other(folder: Path) -> None:
             begin.wait(60)
             for turn in range(15):
                 try:
-                    store.replace([item(Ref("notes", f"{number} {turn}"), f"passage {number} {turn}")])
+                    store.replace(
+                        [item(Ref("notes", f"{number} {turn}"), f"passage {number} {turn}")]
+                    )
                 except StoreError as error:
                     failures.append(f"{type(error).__name__}: {error}")
 
@@ -96,15 +106,26 @@ def writers_wait_for_each_other(folder: Path) -> None:
 
 @rule
 def the_write_of_another_handle_is_in_the_next_search(folder: Path) -> None:
-    """What another connection committed, added, changed, filled or removed, the next search sees."""
+    """What another connection committed, added, changed, filled or removed,
+    the next search sees.
+    """
     with opened(folder) as mine, opened(folder) as other:
-        other.replace([item(Ref("crowd", str(n)), *(f"crowd {n} {m}" for m in range(40))) for n in range(MANY // 40)])
+        other.replace(
+            [
+                item(Ref("crowd", str(n)), *(f"crowd {n} {m}" for m in range(40)))
+                for n in range(MANY // 40)
+            ]
+        )
         asked = vector_of("late news")
 
         def seen() -> tuple[object, ...]:
             ranking = mine.nearest(asked, 1, EVERYTHING)
             near = ranking.ids[0].ref.key if ranking.ids and ranking.scores[0] > 0.999 else ""
-            return near, {id.ref.key for id in mine.words("news", 9, EVERYTHING).ids}, mine.get(Ref("n", "1")) is not None
+            return (
+                near,
+                {id.ref.key for id in mine.words("news", 9, EVERYTHING).ids},
+                mine.get(Ref("n", "1")) is not None,
+            )
 
         assert seen() == ("", set(), False)
         other.replace([item(Ref("n", "1"), "late news")])
@@ -134,7 +155,11 @@ def filters_see_the_metadata_of_now(folder: Path) -> None:
             for key, value in (("lang", "en"), ("lang", "de"), ("year", 1)):
                 has = held.get(key)
                 found = store.documents(Scope(filter=Filter.parse({key: value}))).total
-                assert found == int(value in has if isinstance(has, tuple) else value == has), (held, key, value)
+                assert found == int(value in has if isinstance(has, tuple) else value == has), (
+                    held,
+                    key,
+                    value,
+                )
 
 
 @rule
@@ -142,51 +167,82 @@ def a_stored_vector_has_length_one(folder: Path) -> None:
     """Vectors come in any length and are kept at length 1."""
     with opened(folder) as store:
         lengths = (1e-3, 0.5, 1.0, 3.0, 1e6)
-        store.replace([item(Ref("n", str(n)), f"text {n}", vectors=[vector_of("x") * np.float64(n)]) for n in lengths])
+        store.replace(
+            [
+                item(Ref("n", str(n)), f"text {n}", vectors=[vector_of("x") * np.float64(n)])
+                for n in lengths
+            ]
+        )
         for vector in store.known([fingerprint_of(f"text {n}") for n in lengths]).values():
             assert abs(float(np.sqrt((vector.astype(np.float64) ** 2).sum())) - 1.0) < 1e-5
 
 
 @rule
 def the_nearest_are_exact_however_near_the_others_are(folder: Path) -> None:
-    """Among thousands of almost equal vectors the best are the best: what is scanned first only says where to look."""
+    """Among thousands of almost equal vectors the best are the best:
+    what is scanned first only says where to look.
+    """
     chance = np.random.default_rng(5)
     with opened(folder) as store:
         for spread in (1e-3, 1e-4):
             rows = np.concatenate(
-                [vector_of("middle") + spread * chance.normal(size=SPACE.dimensions) for _ in range(2_500)]
+                [
+                    vector_of("middle") + spread * chance.normal(size=SPACE.dimensions)
+                    for _ in range(2_500)
+                ]
             )
             vectors = [unit(row) for row in rows.reshape(2_500, SPACE.dimensions)]
             ref = Ref(f"near {spread}", "1")
-            store.replace([item(ref, *(f"{spread} {number}" for number in range(2_500)), vectors=vectors)])
+            store.replace(
+                [item(ref, *(f"{spread} {number}" for number in range(2_500)), vectors=vectors)]
+            )
             table = np.array(vectors, dtype=np.float64)
             for number in range(5):
-                query = unit(rows[: SPACE.dimensions] + spread * chance.normal(size=SPACE.dimensions))
+                query = unit(
+                    rows[: SPACE.dimensions] + spread * chance.normal(size=SPACE.dimensions)
+                )
                 asked = query.astype(np.float64)
-                truth = (table @ asked) / np.sqrt((table * table).sum(axis=1)) / np.sqrt(asked @ asked)
+                truth = (
+                    (table @ asked) / np.sqrt((table * table).sum(axis=1)) / np.sqrt(asked @ asked)
+                )
                 found = store.nearest(
-                    query, 10, Scope(collections=(ref.collection,) if number % 2 else (ref.collection, "x"))
+                    query,
+                    10,
+                    Scope(collections=(ref.collection,) if number % 2 else (ref.collection, "x")),
                 )
                 worst = min(truth[id.position] for id in found.ids)
                 assert len(found) == 10
-                better = set(np.flatnonzero(truth > worst + 1e-6).tolist()) - {id.position for id in found.ids}
+                better = set(np.flatnonzero(truth > worst + 1e-6).tolist()) - {
+                    id.position for id in found.ids
+                }
                 assert not better, f"{len(better)} nearer ones were missed"
         assert store.stats().details["matrix_bytes"] > 0
 
 
 @rule
 def what_was_removed_is_nowhere_in_the_files(folder: Path) -> None:
-    """After `remove`, and after an update, no byte of the text, its words or its vectors is left in the file or its log."""
+    """After `remove`, and after an update, no byte of the text,
+    its words or its vectors is left in the file or its log.
+    """
     secret = f"secret {SECRET}"
     vector = vector_of(secret)
     code = np.rint(vector / (np.abs(vector).max() / 127)).astype(np.int8)  # as vectors are scanned
-    traces = {"text": SECRET.encode(), "stem": SECRET[:-2].encode(), "vector": vector.tobytes(), "code": code.tobytes()}
+    traces = {
+        "text": SECRET.encode(),
+        "stem": SECRET[:-2].encode(),
+        "vector": vector.tobytes(),
+        "code": code.tobytes(),
+    }
     with opened(folder) as store:
         store.replace([item(Ref("n", str(number)), f"another {number}") for number in range(20)])
-        held = item(Ref("n", SECRET), secret, title=f"about {SECRET}", metadata={SECRET: f"{SECRET}!"})
+        held = item(
+            Ref("n", SECRET), secret, title=f"about {SECRET}", metadata={SECRET: f"{SECRET}!"}
+        )
         changed = item(Ref("n", "changed"), secret, "stays", metadata={"k": SECRET})
         store.replace([held, changed])
-        assert _traces(folder, traces) == set(traces), "the traces looked for are not those a store leaves"
+        assert _traces(folder, traces) == set(traces), (
+            "the traces looked for are not those a store leaves"
+        )
         store.replace([item(Ref("n", "changed"), "new text", "stays")])
         store.remove([Ref("n", SECRET)])
     assert _traces(folder, traces) == set()
@@ -194,7 +250,9 @@ def what_was_removed_is_nowhere_in_the_files(folder: Path) -> None:
 
 def _traces(folder: Path, traces: dict[str, bytes]) -> set[str]:
     files = b"\n".join(file.read_bytes() for file in sorted(folder.iterdir()))
-    return {name for name, trace in traces.items() if trace in files or trace.lower() in files.lower()}
+    return {
+        name for name, trace in traces.items() if trace in files or trace.lower() in files.lower()
+    }
 
 
 DAMAGE = {
@@ -206,7 +264,8 @@ DAMAGE = {
     "title": "update document set title = 'another'",
     "filters": "delete from attribute where key = 'lang'",
     "words": "insert into words (words, rowid, passage) values ('delete', 1, 'a passage')",
-    "words of another text": """insert into words (words, rowid, passage) values ('delete', 1, 'a passage');
+    "words of another text": """insert into words (words, rowid, passage)
+        values ('delete', 1, 'a passage');
         insert into words (rowid, passage) values (1, 'a stranger')""",
     "ghost words": "insert into words (rowid, passage) values (99, 'ghost')",
     "chunks": "delete from chunk where id = 2",
@@ -242,13 +301,18 @@ class _Stop:
 
 @rule
 def a_write_that_fails_at_any_statement_changes_nothing(folder: Path) -> None:
-    """A write that fails half-way raises our error with the first cause, leaves what was there, and the next one works."""
+    """A write that fails half-way raises our error with the first cause, leaves what was there,
+    and the next one works.
+    """
     held = [
         item(Ref("n", "1"), "first zorbak", "its tail", metadata={"lang": "en"}),
         item(Ref("n", "2"), "second velquon", vectors=[None]),
         item(Ref("n", "3"), "third tirefok"),
     ]
-    change = [item(Ref("n", "1"), "first gorvax", metadata={"lang": "de"}), item(Ref("n", "4"), "fourth", "more")]
+    change = [
+        item(Ref("n", "1"), "first gorvax", metadata={"lang": "de"}),
+        item(Ref("n", "4"), "fourth", "more"),
+    ]
     for act in (
         lambda store: store.replace(change, {Ref("n", "1"): 5}),
         lambda store: store.remove([Ref("n", "1"), Ref("n", "3")], {Ref("n", "3"): 5}),
@@ -276,7 +340,9 @@ def a_write_that_fails_at_any_statement_changes_nothing(folder: Path) -> None:
                     connection.exec_trace = None
                 assert done == (stop.left > 0), "a statement that failed went unnoticed"
                 if not done:
-                    assert everything(store, *held, *change) == before, f"half done, up to statement {statement}"
+                    assert everything(store, *held, *change) == before, (
+                        f"half done, up to statement {statement}"
+                    )
                     assert store.check() == []
                     act(store)
                 assert store.check() == []
@@ -305,7 +371,9 @@ def the_file_of_another_program_is_left_alone(folder: Path) -> None:
 
 @rule
 def a_second_library_is_refused(folder: Path) -> None:
-    """While the store is open Python's own sqlite3 may not open the file, and the other way round."""
+    """While the store is open Python's own sqlite3 may not open the file,
+    and the other way round.
+    """
     path = folder / "index.db"
     with opened(folder) as store:
         store.stats()
@@ -329,7 +397,9 @@ def _refused(act: Callable[[], object]) -> None:
 
 @rule
 def a_file_that_was_replaced_takes_no_writes(folder: Path) -> None:
-    """A write to a path that leads to another file by now is refused, instead of being lost with the old file."""
+    """A write to a path that leads to another file by now is refused,
+    instead of being lost with the old file.
+    """
     with opened(folder) as store:
         store.replace([item(Ref("n", "1"), "one")])
         store.backup(folder / "copy.db")
@@ -341,7 +411,9 @@ def a_file_that_was_replaced_takes_no_writes(folder: Path) -> None:
 
 @rule
 def what_is_asked_is_never_part_of_a_statement(folder: Path) -> None:
-    """Queries, filters, names and texts are bound; SQLite is given the same statements whatever they are."""
+    """Queries, filters, names and texts are bound;
+    SQLite is given the same statements whatever they are.
+    """
     texts: set[str] = set()
     with opened(folder) as store:
         for turn in range(2):
@@ -366,7 +438,9 @@ def what_is_asked_is_never_part_of_a_statement(folder: Path) -> None:
 
 @rule
 def a_query_asks_for_few_words(folder: Path) -> None:
-    """A query is cut to 32 words of which each counts three times at most, before SQLite sees it."""
+    """A query is cut to 32 words of which each counts three times at most,
+    before SQLite sees it.
+    """
     matched: list[list[str]] = []
     with opened(folder) as store:
         store.replace([item(Ref("n", "1"), "zorbak " * 50)])
@@ -390,7 +464,9 @@ def a_query_asks_for_few_words(folder: Path) -> None:
 
 @rule
 def a_commit_is_on_the_disk(folder: Path) -> None:
-    """With durability "full", the default, every connection that can write waits for the disk at a commit."""
+    """With durability "full", the default, every connection that can write waits for the
+    disk at a commit.
+    """
     with opened(folder) as store:
         store.replace([item(Ref("n", "1"), "one")])
         modes = {connection.pragma("synchronous") for connection in connections(store.path)}
@@ -400,9 +476,16 @@ def a_commit_is_on_the_disk(folder: Path) -> None:
 
 @rule
 def an_older_search_never_finds_what_is_not_there_yet(folder: Path) -> None:
-    """Within a snapshot words, vectors and rows are of one moment, also when vectors are held in memory."""
+    """Within a snapshot words, vectors and rows are of one moment,
+    also when vectors are held in memory.
+    """
     with opened(folder) as mine, opened(folder) as other:
-        other.replace([item(Ref("crowd", str(n)), *(f"crowd {n} {m}" for m in range(40))) for n in range(MANY // 40)])
+        other.replace(
+            [
+                item(Ref("crowd", str(n)), *(f"crowd {n} {m}" for m in range(40)))
+                for n in range(MANY // 40)
+            ]
+        )
         near = unit([1.0, 1e-3, *[0.0] * (SPACE.dimensions - 2)])
         mine.nearest(near, 1, EVERYTHING)
         with mine.snapshot():

@@ -1,4 +1,6 @@
-"""Documents, vectors and places to keep them, as the trust tests and the processes they start use them."""
+"""Documents, vectors and places to keep them,
+as the trust tests and the processes they start use them.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ Item = tuple[Document, list[Entry]]
 
 @contextmanager
 def quick_folder() -> Iterator[Path]:
-    """A folder of its own, in memory where there is such a thing: these tests are about logic, not about disks."""
+    """A folder of its own, in memory where there is such a thing: these tests are about logic,
+    not about disks.
+    """
     parent = MEMORY if os.access(MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="semantic-core-", dir=parent) as folder:
         yield Path(folder)
@@ -59,7 +63,9 @@ def item(
     title: str = "",
     metadata: Mapping[str, Any] | None = None,
 ) -> Item:
-    """A document made of these passages, a chunk each. vectors: one per passage; unset means `vector_of` each."""
+    """A document made of these passages, a chunk each. vectors: one per passage;
+    unset means `vector_of` each.
+    """
     entries: list[Entry] = []
     start = 0
     for position, passage in enumerate(passages):

@@ -1,4 +1,6 @@
-"""Batch jobs under crashes and preemptions, on the SQLite file; `tests/test_batch_schedules.py` plays more of them."""
+"""Batch jobs under crashes and preemptions, on the SQLite file;
+`tests/test_batch_schedules.py` plays more of them.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,19 @@ def test_no_schedule_makes_a_vector_wrong_or_a_passage_lost_stuck_or_paid_for_tw
     with quick_folder() as folder:
 
         def opened() -> SqliteStore:
-            return SqliteStore(embedder().space, folder / f"{next(numbers)}.db", durability="normal")
+            return SqliteStore(
+                embedder().space, folder / f"{next(numbers)}.db", durability="normal"
+            )
 
         store = opened()
         quiet = play(store, (), shape, 0)
         store.close()
         assert quiet.faults == ()
         plans = []
-        for every, wanted in ((list(single_plans(quiet)), SINGLES * SOAK), (list(double_plans(quiet)), PAIRS * SOAK)):
+        for every, wanted in (
+            (list(single_plans(quiet)), SINGLES * SOAK),
+            (list(double_plans(quiet)), PAIRS * SOAK),
+        ):
             plans += islice(every, 0, None, max(1, len(every) // wanted))
         played = play_all(opened, ((plan, shape) for plan in plans))
     assert played >= SINGLES + PAIRS

@@ -1,4 +1,6 @@
-"""Whatever becomes of the bytes of a file: reading it does not crash, and damage that changes an answer is found."""
+"""Whatever becomes of the bytes of a file: reading it does not crash,
+and damage that changes an answer is found.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ class Reader:
         assert self._process.stdout is not None
         self._process.stdin.write(f"{path}\n")
         self._process.stdin.flush()
-        assert select.select([self._process.stdout], [], [], PATIENCE)[0], "a reader does not come back"
+        assert select.select([self._process.stdout], [], [], PATIENCE)[0], (
+            "a reader does not come back"
+        )
         line = self._process.stdout.readline()
         if line:
             said: dict[str, Any] = json.loads(line)
@@ -85,7 +89,10 @@ def damaged(sound: bytes, rng: random.Random) -> tuple[str, bytes]:
         data[start : start + size] = rng.randbytes(size)
     else:
         other = min(somewhere() // size * size, len(data) - size)
-        data[start : start + size], data[other : other + size] = data[other : other + size], data[start : start + size]
+        data[start : start + size], data[other : other + size] = (
+            data[other : other + size],
+            data[start : start + size],
+        )
     return f"{kind} of {size} at {start}", bytes(data)
 
 
@@ -99,15 +106,20 @@ def without_log(path: Path) -> Path:
 def verdict(seen: dict[str, Any], sound: dict[str, Any]) -> str:
     """What reading a damaged file came to.
 
-    "refused": it could not be opened. "harmless": every answer is right. "found": `check` names the damage, or at least
-    every wrong answer is an error. "missed": a wrong answer was given, and `check` finds nothing.
+    "refused": it could not be opened. "harmless": every answer is right. "found": `check` names the
+    damage, or at least every wrong answer is an error. "missed": a wrong answer was given, and
+    `check` finds nothing.
     """
     if "open" in seen["raised"]:
         return "refused"
     wrong = [name for name, said in sound["said"].items() if seen["said"][name] != said]
     if not wrong:
         return "harmless"
-    if seen["problems"] or "check" in seen["raised"] or all(name in seen["raised"] for name in wrong):
+    if (
+        seen["problems"]
+        or "check" in seen["raised"]
+        or all(name in seen["raised"] for name in wrong)
+    ):
         return "found"
     return "missed"
 
@@ -137,7 +149,14 @@ def test_damage_that_changes_an_answer_is_found() -> None:
     harmful = figures["refused"] + figures["found"] + figures["missed"]
     found = round(100 * (1 - figures["missed"] / harmful), 3)
     counted = {name: figures[name] for name in ("refused", "found", "missed", "harmless", "served")}
-    record("bit_rot", mutations=part(MUTATIONS), **counted, crashes=reader.crashes, found_percent=found, seed=seed)
+    record(
+        "bit_rot",
+        mutations=part(MUTATIONS),
+        **counted,
+        crashes=reader.crashes,
+        found_percent=found,
+        seed=seed,
+    )
     again = f"TRUST_SEED={seed}"
     assert reader.crashes == 0, again
     assert found >= 99.9, [again, *missed]

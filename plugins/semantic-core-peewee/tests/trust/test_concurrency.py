@@ -1,4 +1,6 @@
-"""Many at once on one file: no lock errors, no torn or stale reads, nothing lost, over processes, threads and forks."""
+"""Many at once on one file: no lock errors, no torn or stale reads, nothing lost, over processes,
+threads and forks.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +33,14 @@ FORKS, WRITES_PER_FORK = 20, 4
 
 
 def started(*arguments: object) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+    }
     command = [sys.executable, crowd.__file__, *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
 def answers(processes: Sequence[subprocess.Popen[str]]) -> list[dict[str, Any]]:
@@ -54,9 +61,20 @@ def test_two_writers_and_eight_readers_agree() -> None:
     with quick_folder() as folder:
         crowd.Board.make(folder, members)
         with closing(SqliteStore(SPACE, folder / "crowd.db")) as store:
-            store.replace([item(Ref("ballast", str(n)), *(f"ballast {n} {m}" for m in range(60))) for n in range(20)])
-        writers = [started("writer", folder, number, members, WRITERS, WRITES * SOAK) for number in range(WRITERS)]
-        readers = [started("reader", folder, WRITERS + number, members, WRITERS, LOOKS * SOAK) for number in range(READERS)]
+            store.replace(
+                [
+                    item(Ref("ballast", str(n)), *(f"ballast {n} {m}" for m in range(60)))
+                    for n in range(20)
+                ]
+            )
+        writers = [
+            started("writer", folder, number, members, WRITERS, WRITES * SOAK)
+            for number in range(WRITERS)
+        ]
+        readers = [
+            started("reader", folder, WRITERS + number, members, WRITERS, LOOKS * SOAK)
+            for number in range(READERS)
+        ]
         wrote, read = answers(writers), answers(readers)
         with closing(SqliteStore(SPACE, folder / "crowd.db")) as store:
             assert store.check() == []
@@ -64,14 +82,22 @@ def test_two_writers_and_eight_readers_agree() -> None:
     torn, stale = ([what for one in read for what in one[kind]] for kind in ("torn", "stale"))
     assert (errors, torn, stale) == ([], [], [])
     assert all(one["writes"] == WRITES * SOAK for one in wrote)
-    assert all(one["finished"] for one in read), "readers stopped before the writers did: raise LOOKS"
-    assert all(one["fresh"] >= 5 for one in read), "a reader saw next to no new versions: nothing was proved"
-    assert all(one["matrix_bytes"] for one in read), "the readers kept no vectors in memory: freshness was not tried"
+    assert all(one["finished"] for one in read), (
+        "readers stopped before the writers did: raise LOOKS"
+    )
+    assert all(one["fresh"] >= 5 for one in read), (
+        "a reader saw next to no new versions: nothing was proved"
+    )
+    assert all(one["matrix_bytes"] for one in read), (
+        "the readers kept no vectors in memory: freshness was not tried"
+    )
     p99 = at_99_percent([wait for one in wrote for wait in one["waits"]])
     looks, fresh = sum(one["looks"] for one in read), sum(one["fresh"] for one in read)
     record(
-        "processes", writers=WRITERS, readers=READERS, writes=WRITERS * WRITES * SOAK, looks=looks, fresh_looks=fresh,
-        lock_errors=len(errors), torn=len(torn), stale=len(stale), write_p99_ms=round(p99 * 1000, 1),
+        "processes", writers=WRITERS, readers=READERS, writes=WRITERS * WRITES * SOAK, looks=looks,
+        fresh_looks=fresh,
+        lock_errors=len(errors), torn=len(torn), stale=len(stale),
+        write_p99_ms=round(p99 * 1000, 1),
     )  # fmt: skip
 
 
@@ -80,7 +106,12 @@ def test_thirty_two_threads_share_one_store() -> None:
     waits: list[float] = []
     searches = [0] * THREADS
     with quick_folder() as folder, closing(SqliteStore(SPACE, folder / "threads.db")) as store:
-        store.replace([item(Ref("ballast", str(n)), *(f"ballast {n} {m}" for m in range(60))) for n in range(20)])
+        store.replace(
+            [
+                item(Ref("ballast", str(n)), *(f"ballast {n} {m}" for m in range(60)))
+                for n in range(20)
+            ]
+        )
         begin = threading.Barrier(THREADS)
 
         def work(number: int) -> None:
@@ -92,7 +123,8 @@ def test_thirty_two_threads_share_one_store() -> None:
                     waits.append(time.perf_counter() - started_at)
                     seen, torn = crowd.look(store, number)
                     assert (seen, torn) == (version, ""), f"wrote {version}, saw {seen}, {torn}"
-                    _, torn = crowd.look(store, (number + version) % THREADS)  # may not be there yet
+                    # May not be there yet.
+                    _, torn = crowd.look(store, (number + version) % THREADS)
                     assert not torn, torn
                     searches[number] += 2
             except Exception as error:  # noqa: BLE001 - a thread cannot fail the test itself
@@ -119,10 +151,19 @@ def test_forks_lose_nothing_on_either_side() -> None:
         assert (told["failed"], told["lost"], told["torn"], told["problems"]) == ([], [], [], [])
         with closing(SqliteStore(SPACE, Path(folder) / "forks.db")) as store:
             assert store.check() == []
-            assert store.stats().collections["notes"] == told["rows"] == 2 * FORKS * SOAK * WRITES_PER_FORK
+            assert (
+                store.stats().collections["notes"]
+                == told["rows"]
+                == 2 * FORKS * SOAK * WRITES_PER_FORK
+            )
         (orphans,) = answers([started("outlived", folder, FORKS * SOAK, WRITES_PER_FORK)])
         assert (orphans["failed"], orphans["lost"], orphans["problems"]) == ([], [], [])
-    record("forks", forks=told["rounds"] + orphans["rounds"], rows=told["rows"] + orphans["rows"], lost=0)
+    record(
+        "forks",
+        forks=told["rounds"] + orphans["rounds"],
+        rows=told["rows"] + orphans["rows"],
+        lost=0,
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

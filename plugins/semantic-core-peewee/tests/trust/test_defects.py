@@ -1,7 +1,9 @@
-"""A test that has never failed proves nothing: known bugs are put into the store, one by one, and a check must catch each.
+"""A test that has never failed proves nothing: known bugs are put into the store, one by one,
+and a check must catch each.
 
-They are the bugs of older systems, those of peers, and those this store had itself. Each is one deviation, done to the real
-store: to the statements on their way to SQLite, or to one of its functions. Longer than the house limit: a list to be read.
+They are the bugs of older systems, those of peers, and those this store had itself. Each is one
+deviation, done to the real store: to the statements on their way to SQLite, or to one of its
+functions. Longer than the house limit: a list to be read.
 """
 
 from __future__ import annotations
@@ -124,7 +126,7 @@ def changed(patch: Patch, owner: Any, name: str, make: Callable[[Any], Any]) -> 
     patch.setattr(owner, name, make(getattr(owner, name)))
 
 
-# --- words ----------------------------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------
 
 
 @caught_by("what_was_removed_is_nowhere_in_the_files")
@@ -167,7 +169,12 @@ def words_are_remembered_for_ever(patch: Patch) -> None:
 @caught_by("words_keep_to_their_scope")
 def words_remembered_know_no_scope(patch: Patch) -> None:
     patch.setattr(_word_lists, "is_worth", lambda listed, spent: True)
-    changed(patch, _word_lists.Found, "best", lambda right: lambda self, limit, *among: right(self, limit))
+    changed(
+        patch,
+        _word_lists.Found,
+        "best",
+        lambda right: lambda self, limit, *among: right(self, limit),
+    )
 
 
 @caught_by("words_keep_to_their_scope")
@@ -183,11 +190,13 @@ def words_are_filtered_after_the_limit(patch: Patch) -> None:
 
 def after_the_limit(self: SqliteStore, found: Ranking, scope: Scope) -> Ranking:
     inside = {summary.ref for summary in self.documents(scope, 0, 10**6)}
-    kept = [(id, score) for id, score in zip(found.ids, found.scores, strict=True) if id.ref in inside]
+    kept = [
+        (id, score) for id, score in zip(found.ids, found.scores, strict=True) if id.ref in inside
+    ]
     return Ranking(found.source, tuple(id for id, _ in kept), tuple(score for _, score in kept))
 
 
-# --- vectors --------------------------------------------------------------------------------------------------------
+# --- vectors --------------------------------------------------------------------------------------
 
 
 @caught_by("the_scope_holds_before_the_limit")
@@ -215,7 +224,9 @@ def the_rounding_of_codes_is_forgotten(patch: Patch) -> None:
 def equal_scores_stand_as_they_come(patch: Patch) -> None:
     def best_first(source: str, ids: Any, scores: Any, limit: int) -> Ranking:
         best = sorted(sorted(ids, reverse=True), key=lambda chunk: -scores[chunk])[:limit]
-        return Ranking(source, tuple(ids[chunk] for chunk in best), tuple(scores[chunk] for chunk in best))
+        return Ranking(
+            source, tuple(ids[chunk] for chunk in best), tuple(scores[chunk] for chunk in best)
+        )
 
     assert _ids.best_first is _vectors.best_first
     patch.setattr(_vectors, "best_first", best_first)
@@ -223,7 +234,12 @@ def equal_scores_stand_as_they_come(patch: Patch) -> None:
 
 @caught_by("similarity_is_exact_and_in_order")
 def similarity_comes_in_an_order_of_its_own(patch: Patch) -> None:
-    changed(patch, SqliteStore, "similarity", lambda right: lambda self, ids, vector: right(self, sorted(ids), vector))
+    changed(
+        patch,
+        SqliteStore,
+        "similarity",
+        lambda right: lambda self, ids, vector: right(self, sorted(ids), vector),
+    )
 
 
 @caught_by("a_stored_vector_has_length_one")
@@ -268,7 +284,12 @@ def a_snapshot_is_served_from_newer_memory(patch: Patch) -> None:
         return at
 
     changed(patch, _codes.CodeCache, "at", make)
-    changed(patch, SqliteStore, "__init__", lambda init: lambda self, *a, **k: (init(self, *a, **k), share(self))[0])
+    changed(
+        patch,
+        SqliteStore,
+        "__init__",
+        lambda init: lambda self, *a, **k: (init(self, *a, **k), share(self))[0],
+    )
 
 
 shared: dict[str, Any] = {}
@@ -287,13 +308,18 @@ def removed_vectors_keep_their_slots(patch: Patch) -> None:
 def the_code_of_a_removed_vector_stays(patch: Patch) -> None:
     def make(right: Any) -> Any:
         def give_up(view: Any, dimensions: int, chunks: Any, touched: set[int]) -> Any:
-            before = {number: slots.copy() for number, slots in _slots.segments_since(view, dimensions, -1)}
+            before = {
+                number: slots.copy()
+                for number, slots in _slots.segments_since(view, dimensions, -1)
+            }
             given_up = right(view, dimensions, chunks, touched)
             for number in touched:
                 slots = before[number]
                 slots["chunk"][np.isin(slots["chunk"], list(chunks))] = 0
                 values = (slots.tobytes(), view.generation, number)
-                view.raw.execute("update segment set slots = ? where generation = ? and number = ?", values)
+                view.raw.execute(
+                    "update segment set slots = ? where generation = ? and number = ?", values
+                )
             return given_up
 
         return give_up
@@ -301,7 +327,7 @@ def the_code_of_a_removed_vector_stays(patch: Patch) -> None:
     changed(patch, _slots, "_give_up", make)
 
 
-# --- writing --------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 
 @caught_by("replace_leaves_nothing_behind")
@@ -346,7 +372,11 @@ def a_removal_is_forgotten(patch: Patch) -> None:
 
 @caught_by("times_are_told")
 def an_update_makes_it_new(patch: Patch) -> None:
-    swap(patch, "update document set title = ?", "update document set created_at = '2999-01-01T00:00:00', title = ?")
+    swap(
+        patch,
+        "update document set title = ?",
+        "update document set created_at = '2999-01-01T00:00:00', title = ?",
+    )
 
 
 @caught_by("filters_see_the_metadata_of_now")
@@ -379,7 +409,9 @@ def a_late_vector_goes_where_its_text_was(patch: Patch) -> None:
         def replace(self: SqliteStore, batch: Any, stamps: Any = None) -> Any:
             report = right(self, batch, stamps)
             sql = "select fingerprint, document, position from chunk where vector is null"
-            for name, document, position in self._pool.read(lambda view: view.raw.execute(sql).fetchall()):
+            for name, document, position in self._pool.read(
+                lambda view: view.raw.execute(sql).fetchall()
+            ):
                 places.setdefault(name, []).append((document, position))
             return report
 
@@ -391,7 +423,9 @@ def a_late_vector_goes_where_its_text_was(patch: Patch) -> None:
             for name, vector in vectors.items():
                 blob = np.asarray(vector, dtype="<f4").tobytes()
                 for place in places.get(name, ()):
-                    self._pool.write(lambda view, row=(blob, *place): view.raw.execute(sql, row).fetchall())
+                    self._pool.write(
+                        lambda view, row=(blob, *place): view.raw.execute(sql, row).fetchall()
+                    )
             return int(right(self, vectors))
 
         return fill
@@ -405,7 +439,7 @@ def a_late_vector_replaces_the_one_that_is_there(patch: Patch) -> None:
     swap(patch, "c.vector is null and d.id", "d.id")
 
 
-# --- transactions and files -----------------------------------------------------------------------------------------
+# --- transactions and files -----------------------------------------------------------------------
 
 
 @caught_by("writers_wait_for_each_other")
@@ -468,7 +502,8 @@ def what_was_removed_is_only_unlinked(patch: Patch) -> None:
 def words_that_were_removed_stay_in_the_index(patch: Patch) -> None:
     kept, wanted = "'secure-delete', 0", "'secure-delete', 1"
     steps = [
-        attrs.evolve(step, statements=[sql.replace(wanted, kept) for sql in step.statements]) for step in _migrations.STEPS
+        attrs.evolve(step, statements=[sql.replace(wanted, kept) for sql in step.statements])
+        for step in _migrations.STEPS
     ]
     assert steps != list(_migrations.STEPS)
     patch.setattr(_migrations, "STEPS", tuple(steps))
@@ -528,12 +563,17 @@ def the_index_of_words_is_not_compared(patch: Patch) -> None:
     swap(patch, "values ('integrity-check', 1)", None)
 
 
-# --- scopes and tenants ---------------------------------------------------------------------------------------------
+# --- scopes and tenants ---------------------------------------------------------------------------
 
 
 @caught_by("every_operator_means_what_it_says")
 def one_and_true_are_the_same(patch: Patch) -> None:
-    changed(patch, _scope, "kind", lambda right: lambda value: "number" if isinstance(value, bool) else right(value))
+    changed(
+        patch,
+        _scope,
+        "kind",
+        lambda right: lambda value: "number" if isinstance(value, bool) else right(value),
+    )
 
 
 @caught_by("every_operator_means_what_it_says")
@@ -554,7 +594,9 @@ def unequal_wants_the_key_to_be_there(patch: Patch) -> None:
 @caught_by("no_collection_means_nothing")
 def no_collections_are_all(patch: Patch) -> None:
     def make(init: Any) -> Any:
-        def scope(self: Scope, tenant: str = "", collections: Any = None, filter: Filter | None = None) -> None:
+        def scope(
+            self: Scope, tenant: str = "", collections: Any = None, filter: Filter | None = None
+        ) -> None:
             init(self, tenant, collections or None, filter or Filter())
 
         return scope
@@ -570,7 +612,9 @@ def names_of_collections_are_pasted_into_the_statement(patch: Patch) -> None:
             if scope.collections is None:
                 return clause
             names = ", ".join("'{}'".format(name.replace("'", "''")) for name in scope.collections)
-            return attrs.evolve(clause, sql=f"{clause.sql} and d.collection in ({names})", narrows=True)
+            return attrs.evolve(
+                clause, sql=f"{clause.sql} and d.collection in ({names})", narrows=True
+            )
 
         return compile_scope
 
@@ -581,7 +625,9 @@ def for_any_tenant(right: Any) -> Any:
     def compile_scope(scope: Scope, generation: int) -> Any:
         clause = right(scope, generation)
         assert "d.tenant = ?" in clause.sql
-        return attrs.evolve(clause, sql=clause.sql.replace("d.tenant = ?", "? is not null"), narrows=True)
+        return attrs.evolve(
+            clause, sql=clause.sql.replace("d.tenant = ?", "? is not null"), narrows=True
+        )
 
     return compile_scope
 
@@ -596,8 +642,14 @@ def the_nearest_are_of_all_tenants(patch: Patch) -> None:
     def make(right: Any) -> Any:
         def nearest(self: SqliteStore, vector: Any, limit: int, scope: Scope) -> Ranking:
             sql = "select distinct tenant from document"
-            tenants = [tenant for (tenant,) in self._pool.read(lambda view: view.raw.execute(sql).fetchall())]
-            found = [right(self, vector, limit, attrs.evolve(scope, tenant=tenant)) for tenant in tenants or [scope.tenant]]
+            tenants = [
+                tenant
+                for (tenant,) in self._pool.read(lambda view: view.raw.execute(sql).fetchall())
+            ]
+            found = [
+                right(self, vector, limit, attrs.evolve(scope, tenant=tenant))
+                for tenant in tenants or [scope.tenant]
+            ]
             pairs = itertools.chain(*(zip(one.scores, one.ids, strict=True) for one in found))
             best = sorted(pairs, key=lambda pair: (-pair[0], pair[1]))[:limit]
             return Ranking("vector", tuple(id for _, id in best), tuple(score for score, _ in best))
@@ -609,7 +661,11 @@ def the_nearest_are_of_all_tenants(patch: Patch) -> None:
 
 @caught_by("tenants_never_meet")
 def a_document_is_found_by_its_key_alone(patch: Patch) -> None:
-    swap(patch, "d.tenant = ? and d.collection = ? and d.key", "? is not null and d.collection = ? and d.key")
+    swap(
+        patch,
+        "d.tenant = ? and d.collection = ? and d.key",
+        "? is not null and d.collection = ? and d.key",
+    )
 
 
 @caught_by("tenants_never_meet")
@@ -638,11 +694,14 @@ def keys_are_compared_blind_for_case(patch: Patch) -> None:
     swap(patch, "key = ?", "key = ? collate nocase")
 
 
-# --- processes ------------------------------------------------------------------------------------------------------
+# --- processes ------------------------------------------------------------------------------------
 
 IN_A_PROCESS = {
     "forked children count the parents locks as theirs": (
-        "kept = []; _pool.Pool.hold_still = lambda *_: []; _pool.leave_to_parent = lambda: kept.extend(_connection._opened)",
+        (
+            "kept = []; _pool.Pool.hold_still = lambda *_: []; _pool.leave_to_parent = lambda: "
+            "kept.extend(_connection._opened)"
+        ),
         "crowd.outlived(folder, 3, 2)",
         lambda told: bool(told["lost"]),
     ),
@@ -652,7 +711,9 @@ IN_A_PROCESS = {
         lambda told: told is None,
     ),
 }
-"""What is broken, what runs then, and whether that shows it; these cannot be tried in the process of the tests."""
+"""What is broken, what runs then, and whether that shows it;
+these cannot be tried in the process of the tests.
+"""
 
 
 def shows(broken: str, run: str, seen: Callable[[Any], bool]) -> bool:
@@ -663,14 +724,17 @@ def shows(broken: str, run: str, seen: Callable[[Any], bool]) -> bool:
         "folder = Path(sys.argv[1])",
         f"print(json.dumps({run}))",
     ]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+    }
     with quick_folder() as folder:
         command = [sys.executable, "-c", "\n".join(lines), str(folder)]
         ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     return seen(json.loads(ran.stdout) if ran.returncode == 0 else None)
 
 
-# --- the proof ------------------------------------------------------------------------------------------------------
+# --- the proof ------------------------------------------------------------------------------------
 
 
 def complaint(defect: Defect) -> str:
@@ -679,13 +743,20 @@ def complaint(defect: Defect) -> str:
     shared.clear()
     said = ""
     with quick_folder() as folder, pytest.MonkeyPatch.context() as patch:
-        uses_sql = "swap" in defect.put_in.__code__.co_names or "statements" in defect.put_in.__code__.co_names
+        uses_sql = (
+            "swap" in defect.put_in.__code__.co_names
+            or "statements" in defect.put_in.__code__.co_names
+        )
         defect.put_in(patch)
         try:
             if defect.catcher in OWN_RULES:
                 OWN_RULES[defect.catcher](folder.resolve())
             else:
-                CHECKS[defect.catcher](lambda space, name="index", **more: SqliteStore(space, folder / f"{name}.db", **more))
+                CHECKS[defect.catcher](
+                    lambda space, name="index", **more: SqliteStore(
+                        space, folder / f"{name}.db", **more
+                    )
+                )
         except SkipTest as skipped:
             raise AssertionError(f"{defect.name}: {defect.catcher} does not run here") from skipped
         except Exception as error:  # noqa: BLE001 - what is broken may break in any way
@@ -695,10 +766,13 @@ def complaint(defect: Defect) -> str:
 
 
 def test_every_defect_is_caught_by_the_check_that_is_named() -> None:
-    survivors = [f"{defect.name} (by {defect.catcher})" for defect in DEFECTS if not complaint(defect)]
+    survivors = [
+        f"{defect.name} (by {defect.catcher})" for defect in DEFECTS if not complaint(defect)
+    ]
     survivors += [name for name, trial in IN_A_PROCESS.items() if not shows(*trial)]
     every = len(DEFECTS) + len(IN_A_PROCESS)
-    print(f"seeded defects: killed {every - len(survivors)}/{every}")  # noqa: T201 - the figure of this test
+    # The figure of this test.
+    print(f"seeded defects: killed {every - len(survivors)}/{every}")  # noqa: T201
     assert not survivors, survivors
     record("defects", seeded=every, killed=every - len(survivors))
 

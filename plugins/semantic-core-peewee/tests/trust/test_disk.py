@@ -1,4 +1,6 @@
-"""Disks that are full, cannot be written, are shared over a network or change under a running process; files of others."""
+"""Disks that are full, cannot be written, are shared over a network or change under a running
+process; files of others.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,14 @@ from semantic_core_peewee import SqliteStore, _file_system
 from semantic_core_peewee._file_system import NETWORKED, kind_of
 
 from semantic_core import Ref
-from semantic_core.errors import StoreError, StoreForeign, StoreFull, StoreMisuse, StoreReadOnly, StoreVersion
+from semantic_core.errors import (
+    StoreError,
+    StoreForeign,
+    StoreFull,
+    StoreMisuse,
+    StoreReadOnly,
+    StoreVersion,
+)
 
 WRITES = 80
 """Of a history, each tried on a disk that is about to be full."""
@@ -47,7 +56,9 @@ class Limit:
         connection.pragma("max_page_count", self.pages)
 
     def put(self, pages: int | None) -> None:
-        """From now on so many more than there are, for those that are open as well; None is as many as one likes."""
+        """From now on so many more than there are, for those that are open as well;
+        None is as many as one likes.
+        """
         self.pages = 2**30
         for connection in list(self.connections):
             try:
@@ -87,9 +98,15 @@ def test_a_full_disk_refuses_a_write_whole_and_loses_none(folder: Path) -> None:
 
 @contextmanager
 def mounted_read_only(source: Path, place: Path) -> Iterator[None]:
-    """Within it, a file system nobody can write to, with the files of a folder; skips where one cannot be mounted."""
+    """Within it, a file system nobody can write to, with the files of a folder;
+    skips where one cannot be mounted.
+    """
     place.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], capture_output=True, text=True)
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)],
+        capture_output=True,
+        text=True,
+    )
     if made.returncode:
         pytest.skip(f"no file system can be mounted here: {made.stderr.strip()}")
     try:
@@ -102,12 +119,15 @@ def mounted_read_only(source: Path, place: Path) -> Iterator[None]:
 
 
 needs_mount = pytest.mark.skipif(
-    sys.platform != "linux" or os.geteuid() != 0, reason="mounting a file system takes Linux, and root"
+    sys.platform != "linux" or os.geteuid() != 0,
+    reason="mounting a file system takes Linux, and root",
 )
 
 
 @needs_mount
-def test_a_store_on_a_read_only_file_system_is_searched_and_says_that_it_cannot_be_written(folder: Path) -> None:
+def test_a_store_on_a_read_only_file_system_is_searched_and_says_that_it_cannot_be_written(
+    folder: Path,
+) -> None:
     made, place = folder / "made", folder / "place"
     made.mkdir()
     with opened(made) as store:
@@ -162,11 +182,15 @@ def test_nothing_of_others_is_opened_or_changed(folder: Path) -> None:
     for name, (make, wanted) in FOREIGN.items():
         path = folder / f"{name}.db"
         make(path)
-        before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in folder.iterdir()}
+        before = {
+            file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in folder.iterdir()
+        }
         with pytest.raises(wanted) as caught:
             SqliteStore(SPACE, path)
         assert str(path) in caught.value.message and caught.value.hint, name
-        after = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in folder.iterdir()}
+        after = {
+            file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in folder.iterdir()
+        }
         assert after == before, name
     record("foreign_files", tried=len(FOREIGN), changed=0)
 
@@ -176,7 +200,8 @@ def test_a_file_that_is_replaced_is_neither_written_nor_read_old(folder: Path) -
         store.replace([item(Ref("n", "1"), "what was there")])
         store.backup(folder / "backup.db")
         store.replace([item(Ref("n", "2"), "what came after the backup")])
-        os.replace(folder / "backup.db", store.path)  # somebody restores the backup under a running process
+        # Somebody restores the backup under a running process.
+        os.replace(folder / "backup.db", store.path)
         uses: list[Callable[[], Any]] = [
             lambda: store.replace([item(Ref("n", "3"), "written nowhere")]),
             lambda: store.words("after", 5, EVERYTHING),
@@ -230,13 +255,17 @@ def test_the_kind_of_file_system_is_that_of_the_innermost_mount(path: str) -> No
     assert (PLACES[path] in NETWORKED) == (PLACES[path] in ("nfs4", "fuse.sshfs", "cifs"))
 
 
-def test_a_network_file_system_is_noted_by_the_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_file_system_is_noted_by_the_store(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table = folder / "mounts"
     with opened(folder) as store:
         for kind, noted in (("nfs4", True), ("ext4", False)):
             table.write_text(f"1 1 0:1 / / rw - ext4 x rw\n2 1 0:2 / {folder} rw - {kind} x rw\n")
             monkeypatch.setattr(_file_system, "_TABLE", table)
-            assert [kind in note and "local disk" in note for note in store.notes()] == [True] * noted
+            assert [kind in note and "local disk" in note for note in store.notes()] == [
+                True
+            ] * noted
             assert store.stats().details["file_system"] == kind
 
 
@@ -245,9 +274,16 @@ def test_a_second_library_is_refused_from_both_sides_and_loses_nothing(folder: P
     with opened(folder) as store:
         for number in range(20):
             store.replace([item(Ref("n", str(number)), f"passage {number}")])
-            for spelled in (str(store.path), store.path, f"file:{store.path}?mode=ro", os.fsencode(store.path)):
+            for spelled in (
+                str(store.path),
+                store.path,
+                f"file:{store.path}?mode=ro",
+                os.fsencode(store.path),
+            ):
                 with pytest.raises(StoreMisuse, match="sqlite3 must not open it"):
-                    sqlite3.connect(spelled, uri=isinstance(spelled, str) and spelled.startswith("file:"))
+                    sqlite3.connect(
+                        spelled, uri=isinstance(spelled, str) and spelled.startswith("file:")
+                    )
                 tried += 1
         assert store.stats().documents == 20
         assert store.check() == []

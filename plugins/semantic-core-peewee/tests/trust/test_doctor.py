@@ -1,4 +1,6 @@
-"""The command an operator has: one line per finding, everything derived made anew, a backup that is the store."""
+"""The command an operator has: one line per finding, everything derived made anew,
+a backup that is the store.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ DERIVED = {
     "codes of zero": "update segment set slots = zeroblob(length(slots))",
     "wrong counts": "update vector_state set slots = slots + 1",
     "no values for filters": "delete from attribute",
-    "a value for filters nobody has": """insert into attribute (generation, key, kind, value, document)
+    "a value for filters nobody has": """insert into attribute
+        (generation, key, kind, value, document)
         select generation, 'ghost', 'text', 'x', id from document limit 1""",
     "no words": "insert into words (words) values ('delete-all')",
     "ghost words": "insert into words (rowid, passage) values (9999, 'ghost')",
@@ -72,7 +75,9 @@ def copied(sound: Path, *statements: str) -> Iterator[Path]:
 def doctor(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
     """(exit code, the problems it found)."""
     done = CliRunner().invoke(cli, ["doctor", "--db", NAME, "--json", *arguments])
-    return done.exit_code, [each for each in json.loads(done.stdout)["findings"] if each["status"] == "problem"]
+    return done.exit_code, [
+        each for each in json.loads(done.stdout)["findings"] if each["status"] == "problem"
+    ]
 
 
 def answers(path: Path) -> object:
@@ -100,7 +105,9 @@ def test_damage_to_what_is_derived_is_told_line_by_line_and_repaired(sound: Path
             code, problems = doctor()
             assert code == 1 and problems, f"{name} was not found"
             for problem in problems:
-                assert problem["told"] and problem["remedy"] and "\n" not in problem["told"], problem
+                assert problem["told"] and problem["remedy"] and "\n" not in problem["told"], (
+                    problem
+                )
             assert doctor("--repair")[0] == 0, f"{name} was not repaired"
             assert doctor() == (0, []), f"{name} was not repaired"
             assert answers(Path(NAME)) == right, name
@@ -114,7 +121,11 @@ def test_a_person_reads_one_line_per_problem(sound: Path) -> None:
         for problem in problems:
             assert told.count(problem["told"]) == 1, told
         assert told.endswith(f"{len(problems)} problems found.")
-        assert CliRunner().invoke(cli, ["doctor", "--db", NAME, "--repair"]).stdout.endswith("Everything is in order.\n")
+        assert (
+            CliRunner()
+            .invoke(cli, ["doctor", "--db", NAME, "--repair"])
+            .stdout.endswith("Everything is in order.\n")
+        )
 
 
 def test_damage_to_what_is_kept_is_told_and_not_repaired_away(sound: Path) -> None:

@@ -1,4 +1,5 @@
-"""Every way to fail gives one of our errors, says in a line what to do, and leaves the store usable.
+"""Every way to fail gives one of our errors, says in a line what to do,
+and leaves the store usable.
 
 Longer than the house limit: a table of triggers, each of them really pulled.
 """
@@ -53,7 +54,10 @@ from semantic_core.errors import (
 )
 
 CANARY = "kanarenvogel"
-SQL = re.compile(r"\b(select|insert into|update \w+ set|delete from|create table|begin immediate|pragma)\b", re.IGNORECASE)
+SQL = re.compile(
+    r"\b(select|insert into|update \w+ set|delete from|create table|begin immediate|pragma)\b",
+    re.IGNORECASE,
+)
 LONGEST = 500
 """Characters an error may have, hint included."""
 
@@ -63,8 +67,8 @@ Trigger = Callable[[Path], Iterator[Act]]
 
 @attrs.frozen
 class Case:
-    """What fails, and how. cause: class of `__cause__`, None where there must be none. usable: whether the file is a store
-    once the trigger has ended."""
+    """What fails, and how. cause: class of `__cause__`, None where there must be none. usable:
+    whether the file is a store once the trigger has ended."""
 
     trigger: Trigger
     error: type[SemanticCoreError]
@@ -79,7 +83,9 @@ class Case:
 CASES: list[Case] = []
 
 
-def raises(error: type[SemanticCoreError], cause: type[BaseException] | None = None, *, usable: bool = True) -> Any:
+def raises(
+    error: type[SemanticCoreError], cause: type[BaseException] | None = None, *, usable: bool = True
+) -> Any:
     """Register a trigger: a generator that yields what is to fail, and then puts things right."""
 
     def register(trigger: Trigger) -> Trigger:
@@ -92,7 +98,9 @@ def raises(error: type[SemanticCoreError], cause: type[BaseException] | None = N
 def good(folder: Path) -> Path:
     """A store with something in it, closed."""
     with opened(folder) as store:
-        store.replace([item(Ref("n", "1"), f"text with {CANARY}", title=CANARY, metadata={"k": CANARY})])
+        store.replace(
+            [item(Ref("n", "1"), f"text with {CANARY}", title=CANARY, metadata={"k": CANARY})]
+        )
         return store.path
 
 
@@ -111,7 +119,7 @@ def write(store: SqliteStore) -> object:
     return store.replace([item(Ref("n", "2"), f"another {CANARY}", "second")])
 
 
-# --- busy, full, read-only ------------------------------------------------------------------------------------------
+# --- busy, full, read-only ------------------------------------------------------------------------
 
 HOLD = """
 import apsw, sys
@@ -128,7 +136,9 @@ def another_process_holds_the_write_lock(folder: Path) -> Iterator[Act]:
     path = good(folder)
     command = [sys.executable, "-c", HOLD, str(path)]
     with (
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as holder,
         opened(folder, busy_timeout=0.05) as store,
     ):
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
@@ -170,7 +180,9 @@ def there_is_no_space_left(folder: Path) -> Iterator[Act]:
         write(store)
         (writer,) = connections(store.path)
         writer.pragma("max_page_count", writer.pragma("page_count"))
-        yield lambda: store.replace([item(Ref("n", "4"), *(f"{CANARY} {n} " * 500 for n in range(40)))])
+        yield lambda: store.replace(
+            [item(Ref("n", "4"), *(f"{CANARY} {n} " * 500 for n in range(40)))]
+        )
         assert store.get(Ref("n", "4")) is None
         assert store.get(Ref("n", "1")) is not None
         store.replace([item(Ref("n", "4"), *(f"{CANARY} {n} " * 500 for n in range(40)))])
@@ -202,7 +214,7 @@ def somebody_interrupts_it(folder: Path) -> Iterator[Act]:
         write(store)
 
 
-# --- the path -------------------------------------------------------------------------------------------------------
+# --- the path -------------------------------------------------------------------------------------
 
 
 @raises(StoreUnavailable, FileNotFoundError)
@@ -254,7 +266,7 @@ def a_durability_there_is_not(folder: Path) -> Iterator[Act]:
     yield lambda: SqliteStore(SPACE, folder / "index.db", durability="most")  # type: ignore[arg-type]
 
 
-# --- what is in the file --------------------------------------------------------------------------------------------
+# --- what is in the file --------------------------------------------------------------------------
 
 
 @raises(StoreForeign, usable=False)
@@ -346,7 +358,7 @@ def another_embedder(folder: Path) -> Iterator[Act]:
     yield lambda: SqliteStore(Space("another", SPACE.dimensions), path)
 
 
-# --- misuse ---------------------------------------------------------------------------------------------------------
+# --- misuse ---------------------------------------------------------------------------------------
 
 
 @raises(StoreMisuse)
@@ -403,10 +415,13 @@ def it_has_no_tenants(folder: Path) -> Iterator[Act]:
     yield lambda: SqliteStore(SPACE, path, multi_tenant=True)
 
 
-# --- what is handed over --------------------------------------------------------------------------------------------
+# --- what is handed over --------------------------------------------------------------------------
 
 HANDED_OVER: dict[str, tuple[type[SemanticCoreError], Callable[[SqliteStore], object]]] = {
-    "a vector that is not finite": (VectorInvalid, lambda s: s.nearest(np.full(16, np.nan), 1, EVERYTHING)),
+    "a vector that is not finite": (
+        VectorInvalid,
+        lambda s: s.nearest(np.full(16, np.nan), 1, EVERYTHING),
+    ),
     "a vector of another size": (
         VectorInvalid,
         lambda s: s.replace([item(Ref("n", "1"), CANARY, vectors=[np.ones(3, np.float32)])]),
@@ -446,7 +461,9 @@ def folder() -> Iterator[Path]:
 
 
 def is_well_told(code: str, message: str, hint: str) -> None:
-    """Fail unless the error says in a line what is the matter and what to do, and gives nothing away."""
+    """Fail unless the error says in a line what is the matter and what to do,
+    and gives nothing away.
+    """
     whole = f"{message} {hint}"
     assert "\n" not in whole and len(whole) <= LONGEST, whole
     assert message.endswith("."), message
@@ -531,8 +548,13 @@ def test_someone_without_rights_is_told_so(name: str, folder: Path) -> None:
         path.unlink()
     else:
         path.chmod(file_mode if os.geteuid() == 0 else file_mode & 0o444)
-    folder.chmod(folder_mode if os.geteuid() == 0 else folder_mode & 0o555 if "enter" not in name else 0o000)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    folder.chmod(
+        folder_mode if os.geteuid() == 0 else folder_mode & 0o555 if "enter" not in name else 0o000
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+    }
     command = [sys.executable, nobody.__file__, action, str(path)]
     try:
         ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
@@ -570,10 +592,14 @@ AFTER_CLOSING: dict[str, Callable[[SqliteStore, Path], object]] = {
     "checkpoint": lambda store, folder: store.checkpoint("a"),
     "update_checkpoint": lambda store, folder: store.update_checkpoint("a", str),
     "advancing": lambda store, folder: within(store.advancing("a", str), lambda: store.remove([])),
-    "waiting_at_most": lambda store, folder: within(store.waiting_at_most(0.0), lambda: store.remove([])),
+    "waiting_at_most": lambda store, folder: within(
+        store.waiting_at_most(0.0), lambda: store.remove([])
+    ),
     "pending": lambda store, folder: store.pending(1),
     "fill": lambda store, folder: store.fill({fingerprint_of("x"): axis(0)}),
-    "bulk_update_vectors": lambda store, folder: store.bulk_update_vectors({fingerprint_of("x"): axis(0)}),
+    "bulk_update_vectors": lambda store, folder: store.bulk_update_vectors(
+        {fingerprint_of("x"): axis(0)}
+    ),
     "waiting": lambda store, folder: store.waiting(1, 0.0),
     "waiting_size": lambda store, folder: store.waiting_size(),
     "open_job": lambda store, folder: store.open_job(BatchJob("1", "job"), 1),
@@ -584,7 +610,9 @@ AFTER_CLOSING: dict[str, Callable[[SqliteStore, Path], object]] = {
     "lease_job": lambda store, folder: store.lease_job("1", "me", 0.0, 1.0),
     "note_job": lambda store, folder: store.note_job("1", 0.0, tries=1),
     "settle": lambda store, folder: store.settle("1", {}, {}, None, 0.0),
-    "close_job": lambda store, folder: store.close_job("1", "FAILED", 0.0, error="", rest="free", attempts=1),
+    "close_job": lambda store, folder: store.close_job(
+        "1", "FAILED", 0.0, error="", rest="free", attempts=1
+    ),
     "clean_job": lambda store, folder: store.clean_job("1", 0.0),
     "drop_job": lambda store, folder: store.drop_job("1"),
     "hold": lambda store, folder: store.hold([fingerprint_of("x")], 0.0, 1.0),
@@ -594,7 +622,9 @@ AFTER_CLOSING: dict[str, Callable[[SqliteStore, Path], object]] = {
     "chunk_states": lambda store, folder: store.chunk_states([ChunkId(Ref("n", "1"), 0)]),
     "given_up": lambda store, folder: store.given_up(),
     "queue_stats": lambda store, folder: store.queue_stats(),
-    "charge": lambda store, folder: store.charge(Rate("2026-01-01", "m", "batch", 0.25, 1, "USD"), {}),
+    "charge": lambda store, folder: store.charge(
+        Rate("2026-01-01", "m", "batch", 0.25, 1, "USD"), {}
+    ),
     "costs": lambda store, folder: store.costs(),
     "snapshot": lambda store, folder: store.snapshot().__enter__(),
     "check": lambda store, folder: store.check(),
@@ -606,8 +636,13 @@ AFTER_CLOSING: dict[str, Callable[[SqliteStore, Path], object]] = {
 
 
 def test_every_method_of_a_closed_store_says_that_it_is_closed(folder: Path) -> None:
-    offered = {name: inspect.getattr_static(SqliteStore, name) for name in dir(SqliteStore) if not name.startswith("_")}
-    methods = {name for name, one in offered.items() if callable(one)}  # a classmethod is not: it makes a store
+    offered = {
+        name: inspect.getattr_static(SqliteStore, name)
+        for name in dir(SqliteStore)
+        if not name.startswith("_")
+    }
+    # A classmethod is not: it makes a store.
+    methods = {name for name, one in offered.items() if callable(one)}
     assert methods - {"close"} == set(AFTER_CLOSING)
     good(folder)
     with opened(folder) as store:
@@ -621,9 +656,15 @@ def test_every_method_of_a_closed_store_says_that_it_is_closed(folder: Path) -> 
 
 
 def test_every_error_of_the_store_is_triggered() -> None:
-    triggered = {case.error for case in CASES} | {wanted for wanted, _ in HANDED_OVER.values()} | {TenantRequired}
+    triggered = (
+        {case.error for case in CASES}
+        | {wanted for wanted, _ in HANDED_OVER.values()}
+        | {TenantRequired}
+    )
     assert set(StoreError.__subclasses__()) <= triggered | {StoreReadOnly}
-    of_the_kernel = {one for one in InputError.__subclasses__() if one.__module__ == InputError.__module__}
+    of_the_kernel = {
+        one for one in InputError.__subclasses__() if one.__module__ == InputError.__module__
+    }
     assert of_the_kernel - triggered == {_of_files()}
     triggers = len(CASES) + len(HANDED_OVER) + len(WITHOUT_RIGHTS) + len(AFTER_CLOSING) + 1
     record("errors", triggers=triggers, classes=len(triggered | {StoreReadOnly}))

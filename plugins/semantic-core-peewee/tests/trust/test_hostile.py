@@ -1,4 +1,6 @@
-"""Any text is a legal query, any filter is data, and no vector is poison: what is tried here is meant to break in."""
+"""Any text is a legal query, any filter is data, and no vector is poison:
+what is tried here is meant to break in.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,51 @@ MOST_TERMS, MOST_REPEATS = 32, 3
 """What a query may ask FTS5 for, as the store promises."""
 
 SYNTAX = (
-    *('"', "'", "(", ")", "*", "^", ":", "-", "+", "{", "}", "\\", ";", "--", "/*", "*/", "?", "?1", ":a", "@b", "$c", "`"),
-    *("[", "]", "|", "&", "!", "%", "_", ",", ".", "#", "<", "=", "0x", "1e9", "\0", "\x01", "\x7f", "\ud800", "\udfff"),
+    *(
+        '"',
+        "'",
+        "(",
+        ")",
+        "*",
+        "^",
+        ":",
+        "-",
+        "+",
+        "{",
+        "}",
+        "\\",
+        ";",
+        "--",
+        "/*",
+        "*/",
+        "?",
+        "?1",
+        ":a",
+        "@b",
+        "$c",
+        "`",
+    ),
+    *(
+        "[",
+        "]",
+        "|",
+        "&",
+        "!",
+        "%",
+        "_",
+        ",",
+        ".",
+        "#",
+        "<",
+        "=",
+        "0x",
+        "1e9",
+        "\0",
+        "\x01",
+        "\x7f",
+        "\ud800",
+        "\udfff",
+    ),
     *(
         "AND",
         "OR",
@@ -54,7 +99,20 @@ SYNTAX = (
         "x'00'",
         "randomblob(9e9)",
     ),
-    *("C++", "e-mail", "don't", "why?", "node.js", "a/b", "U.S.A.", "$.x') OR 1=1", "\\u0000", "%s%n", "{0}", "${jndi:x}"),
+    *(
+        "C++",
+        "e-mail",
+        "don't",
+        "why?",
+        "node.js",
+        "a/b",
+        "U.S.A.",
+        "$.x') OR 1=1",
+        "\\u0000",
+        "%s%n",
+        "{0}",
+        "${jndi:x}",
+    ),
     *(
         "\u202e",
         "\u200b",
@@ -89,12 +147,16 @@ def hostile_strings(seed: int, amount: int) -> Iterator[str]:
         elif kind == 2:
             parts = [chr(chance.randrange(1, 0x180)) for _ in range(length)]
         else:
-            parts = [chance.choice(SYNTAX) if chance.random() < 0.6 else CANARY for _ in range(length)]
+            parts = [
+                chance.choice(SYNTAX) if chance.random() < 0.6 else CANARY for _ in range(length)
+            ]
         yield chance.choice(SPACES).join(parts)
 
 
 class Statements:
-    """Every statement SQLite is given by this process while it is watched, its own inner ones too."""
+    """Every statement SQLite is given by this process while it is watched,
+    its own inner ones too.
+    """
 
     def __init__(self) -> None:
         self.texts: set[str] = set()
@@ -111,7 +173,9 @@ class Statements:
     @contextmanager
     def watched(self, path: Path) -> Iterator[None]:
         """Watch the connections that are open to this file now."""
-        opened = [each for each in apsw.connections() if each.filename and Path(each.filename) == path]
+        opened = [
+            each for each in apsw.connections() if each.filename and Path(each.filename) == path
+        ]
         assert opened, "there is nothing to watch: read and write once before"
         for connection in opened:
             connection.exec_trace = self._executed
@@ -138,7 +202,12 @@ def test_any_text_is_a_legal_query_and_never_part_of_a_statement(folder: Path) -
     seen, slowest = Statements(), 0.0
     errors: list[str] = []
     with closing(SqliteStore(SPACE, folder / "words.db")) as store:
-        store.replace([item(Ref("notes", "1"), "why does e-mail fail", "C++ and node.js"), item(Ref("notes", "2"), "other")])
+        store.replace(
+            [
+                item(Ref("notes", "1"), "why does e-mail fail", "C++ and node.js"),
+                item(Ref("notes", "2"), "other"),
+            ]
+        )
         store.words("warm", 1, EVERYTHING)
         with store.snapshot():
             for query in hostile_strings(1, part(QUERIES)):
@@ -159,7 +228,8 @@ def test_any_text_is_a_legal_query_and_never_part_of_a_statement(folder: Path) -
     assert seen.with_canary() == []
     assert len(seen.texts) < 40, "the text of statements depends on what is asked"
     record(
-        "hostile_queries", queries=part(QUERIES), errors=len(errors), statements=len(seen.texts), in_statements=0,
+        "hostile_queries", queries=part(QUERIES), errors=len(errors), statements=len(seen.texts),
+        in_statements=0,
         worst_ms=round(slowest * 1000, 2),
     )  # fmt: skip
 
@@ -186,7 +256,12 @@ def test_a_query_asks_for_few_words_whatever_it_holds(folder: Path) -> None:
     slowest: dict[str, float] = {}
     with closing(SqliteStore(SPACE, folder / "bombs.db")) as store:
         crowd = " ".join(["zorbak"] * 50 + ["velquon"] * 20)
-        store.replace([item(Ref("notes", str(number)), f"{crowd} w{number} zorbak{number}") for number in range(2_000)])
+        store.replace(
+            [
+                item(Ref("notes", str(number)), f"{crowd} w{number} zorbak{number}")
+                for number in range(2_000)
+            ]
+        )
         store.words("warm", 1, EVERYTHING)
         for name, bomb in bombs().items():
             seen = Statements()
@@ -206,17 +281,56 @@ def test_a_query_asks_for_few_words_whatever_it_holds(folder: Path) -> None:
             assert seen.matched == []
             assert len(str(caught.value)) < 200
     worst = max(slowest, key=lambda name: slowest[name])
-    record("query_bombs", bombs=len(slowest), most_terms=MOST_TERMS, worst_ms=round(slowest[worst] * 1000, 1), worst=worst)
+    record(
+        "query_bombs",
+        bombs=len(slowest),
+        most_terms=MOST_TERMS,
+        worst_ms=round(slowest[worst] * 1000, 1),
+        worst=worst,
+    )
 
 
 KEYS = (
-    *("lang", "a.b", "$.x') OR 1=1 --", 'quo"te', "o'b", "Ключ 🔑", "0", "[0]", "?", "?1", ":a", "@b", "key", "kind"),
-    *("d.id", "a.key", "tenant", "generation", "1=1", "x' or 'x'='x", "null", "NULL", "%", "_", "\\", "--", "/*", ";", " "),
-    f"{CANARY}'", f'{CANARY}"); drop table document; --', f"$.{CANARY}", "k" * 128, "\U0010ffff", "e\u0301", "é",
+    *("lang", "a.b", "$.x') OR 1=1 --", 'quo"te', "o'b", "Ключ 🔑", "0", "[0]", "?", "?1", ":a",
+     "@b", "key", "kind"),
+    *("d.id", "a.key", "tenant", "generation", "1=1", "x' or 'x'='x", "null", "NULL", "%", "_",
+     "\\", "--", "/*", ";", " "),
+    f"{CANARY}'", f'{CANARY}"); drop table document; --', f"$.{CANARY}", "k" * 128, "\U0010ffff",
+    "e\u0301", "é",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
-    *("", "en", "1", "1.0", "true", "null", "' or 1=1 --", '"', "%", "_", "a\0b", "\0", f"{CANARY}' --", f"{CANARY}\0"),
-    *(0, 1, -1, 1.0, 0.1, 0.30000000000000004, 2**53, 2**53 + 1, float(2**53), 2**63 - 1, -(2**63), 1e308, 5e-324, -0.0),
+    *(
+        "",
+        "en",
+        "1",
+        "1.0",
+        "true",
+        "null",
+        "' or 1=1 --",
+        '"',
+        "%",
+        "_",
+        "a\0b",
+        "\0",
+        f"{CANARY}' --",
+        f"{CANARY}\0",
+    ),
+    *(
+        0,
+        1,
+        -1,
+        1.0,
+        0.1,
+        0.30000000000000004,
+        2**53,
+        2**53 + 1,
+        float(2**53),
+        2**63 - 1,
+        -(2**63),
+        1e308,
+        5e-324,
+        -0.0,
+    ),
     *(True, False, "é", "e\u0301", "\uffee", "😀", "Z", "z", "x" * 5_000),
 )
 
@@ -234,7 +348,9 @@ def any_where(chance: random.Random) -> dict[str, Any]:
     """A ``where`` over the same keys and values, every operator."""
     where: dict[str, Any] = {}
     for key in chance.sample(KEYS, chance.choice((1, 1, 1, 2, 3))):
-        word = chance.choice(("eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte", "exists", "plain", "within"))
+        word = chance.choice(
+            ("eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte", "exists", "plain", "within")
+        )
         value = chance.choice([value for value in VALUES if not isinstance(value, bool)])
         if word == "exists":
             where[key] = {"exists": chance.random() < 0.5}
@@ -243,7 +359,10 @@ def any_where(chance: random.Random) -> dict[str, Any]:
         elif word == "plain":
             where[key] = chance.choice(VALUES)
         elif word == "within":
-            where[key] = {"gte": value, "lt": chance.choice([other for other in VALUES if type(other) is type(value)])}
+            where[key] = {
+                "gte": value,
+                "lt": chance.choice([other for other in VALUES if type(other) is type(value)]),
+            }
         else:
             where[key] = {word: value}
     return where
@@ -281,18 +400,45 @@ def test_any_filter_is_data_and_never_part_of_a_statement(folder: Path) -> None:
 
 def test_a_filter_no_store_can_compare_is_refused(folder: Path) -> None:
     bad_keys = ["", "\0", "a\nb", "k" * 129, None, 1, b"lang", ("lang",), "\ud800"]
-    bad_values = [None, float("nan"), float("inf"), 2**63, b"en", {"gt": True}, {"like": "%"}, {}, object(), {"$ne": 1}]
+    bad_values = [
+        None,
+        float("nan"),
+        float("inf"),
+        2**63,
+        b"en",
+        {"gt": True},
+        {"like": "%"},
+        {},
+        object(),
+        {"$ne": 1},
+    ]
     refused = 0
-    for where in [*({key: 1} for key in bad_keys), *({"lang": value} for value in bad_values), "lang", 1, [1]]:
+    for where in [
+        *({key: 1} for key in bad_keys),
+        *({"lang": value} for value in bad_values),
+        "lang",
+        1,
+        [1],
+    ]:
         with pytest.raises(FilterInvalid):
             Filter.parse(where)  # type: ignore[arg-type]
         refused += 1
     with closing(SqliteStore(SPACE, folder / "filters.db")) as store:
         store.replace([item(Ref("notes", "1"), "zorbak", metadata={"n": 1})])
-        by_hand = [("in", (None,)), ("gt", ((1, 2),)), ("in", (b"1",)), ("in", ({},)), ("in", tuple(range(40_000)))]
+        by_hand = [
+            ("in", (None,)),
+            ("gt", ((1, 2),)),
+            ("in", (b"1",)),
+            ("in", ({},)),
+            ("in", tuple(range(40_000))),
+        ]
         for operator, values in by_hand:
             scope = Scope(filter=Filter((Condition("n", operator, values),)))  # type: ignore[arg-type]
-            for ask in (store.documents, lambda s: store.nearest(axis(0), 1, s), lambda s: store.words("zorbak", 1, s)):
+            for ask in (
+                store.documents,
+                lambda s: store.nearest(axis(0), 1, s),
+                lambda s: store.words("zorbak", 1, s),
+            ):
                 with pytest.raises(InputError):
                     ask(scope)
                 refused += 1
@@ -321,7 +467,9 @@ def poison_vectors(seed: int, amount: int) -> Iterator[Any]:
         elif kind == 6:
             vector = vector.astype(chance.choice(("complex64", "U8", "S8", "bool", "O")))
         elif kind == 7:
-            yield chance.choice(("[1,2,3", "0x10", b"\0" * 64, 1.0, [], {}, object(), [None] * size, [[1.0]] * size))
+            yield chance.choice(
+                ("[1,2,3", "0x10", b"\0" * 64, 1.0, [], {}, object(), [None] * size, [[1.0]] * size)
+            )
             continue
         elif kind == 8:
             vector = np.zeros(size)
@@ -335,7 +483,11 @@ def poison_vectors(seed: int, amount: int) -> Iterator[Any]:
             yield vector.astype(np.float32).tolist()
             continue
         with np.errstate(over="ignore", under="ignore"):
-            yield vector if chance.random() < 0.5 or vector.dtype != np.float64 else vector.astype(np.float32)
+            yield (
+                vector
+                if chance.random() < 0.5 or vector.dtype != np.float64
+                else vector.astype(np.float32)
+            )
 
 
 def test_no_poison_vector_is_stored_and_none_ranks(folder: Path) -> None:
@@ -364,7 +516,9 @@ def test_no_poison_vector_is_stored_and_none_ranks(folder: Path) -> None:
         for number in range(200):
             ranking = store.nearest(vector_of(f"query {number}"), 50, EVERYTHING)
             hits += sum(id not in ids for id in ranking.ids)
-            assert len(ranking) == len(good) and all(-1.0 <= score <= 1.0 for score in ranking.scores)
+            assert len(ranking) == len(good) and all(
+                -1.0 <= score <= 1.0 for score in ranking.scores
+            )
         assert store.pending(5) == {fingerprint_of("waits"): "waits"}
         assert store.check() == []
     assert (stored[:3], hits) == ([], 0)
@@ -375,9 +529,12 @@ def test_a_vector_of_hardly_any_length_ranks_by_its_direction(folder: Path) -> N
     with closing(SqliteStore(SPACE, folder / "short.db")) as store:
         lengths = (2e-6, 1e-3, 1.0, 1e6, 1e18)
         near = [
-            item(Ref("near", str(length)), f"near {length}", vectors=[axis(0) * np.float64(length)]) for length in lengths
+            item(Ref("near", str(length)), f"near {length}", vectors=[axis(0) * np.float64(length)])
+            for length in lengths
         ]
-        far = item(Ref("far", "1"), "far", vectors=[unit([1.0, 1.0, *[0.0] * (SPACE.dimensions - 2)])])
+        far = item(
+            Ref("far", "1"), "far", vectors=[unit([1.0, 1.0, *[0.0] * (SPACE.dimensions - 2)])]
+        )
         store.replace([*near, far])
         ranking = store.nearest(axis(0) * np.float64(1e-5), 10, EVERYTHING)
         assert [id.ref.collection for id in ranking.ids] == ["near"] * len(near) + ["far"]

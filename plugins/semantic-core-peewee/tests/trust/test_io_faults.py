@@ -1,4 +1,6 @@
-"""Every file operation of every operation of a store fails in turn: nothing is half done, and the true cause is told."""
+"""Every file operation of every operation of a store fails in turn: nothing is half done,
+and the true cause is told.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,11 @@ Act = Callable[[Any, Path], Any]
 class Operation:
     """What is done while the disk fails; act gets the store and the path. step: what it writes.
 
-    begin: with an open store nothing was asked of, with one that has read and written, with none, or with not even a file.
-    pages: of the log, after which it is emptied within a commit. each: which calls fail in a plain run, 1 is every one (the
-    first ten and the last ten always do); one that copies page after page has many that are alike.
+    begin: with an open store nothing was asked of, with one that has read and written, with none,
+    or with not even a file.
+    pages: of the log, after which it is emptied within a commit. each: which calls fail in a plain
+    run, 1 is every one (the first ten and the last ten always do); one that copies page after page
+    has many that are alike.
     """
 
     name: str
@@ -72,7 +76,12 @@ def searched(store: SqliteStore, path: Path) -> Any:
     """Everything a search asks for."""
     ids = [ChunkId(document.ref, 0) for document, _ in HELD]
     near = store.nearest(vector("the query"), 5, Scope())
-    return [near, store.words("everywhere av1c0", 5, Scope()), store.fetch(ids), store.get(HELD[0][0].ref)]
+    return [
+        near,
+        store.words("everywhere av1c0", 5, Scope()),
+        store.fetch(ids),
+        store.get(HELD[0][0].ref),
+    ]
 
 
 def listed(store: SqliteStore, path: Path) -> Any:
@@ -121,11 +130,14 @@ class Sweep:
         if self.operation.begin != "nothing":
             with closing(SqliteStore(SPACE, self.folder / NAME)) as store:
                 store.replace(HELD)
-                for suffix in ("", "-wal"):  # as a killed process leaves it: with all of it in the log
+                # As a killed process leaves it: with all of it in the log.
+                for suffix in ("", "-wal"):
                     shutil.copy(f"{self.folder / NAME}{suffix}", self._sound)
 
     def run(self) -> None:
-        """Fail each call once, each call and all after it, and each that takes space for want of it."""
+        """Fail each call once, each call and all after it,
+        and each that takes space for want of it.
+        """
         with self._disk.attached(), log_of(self.operation.pages):
             for full in (False, True):
                 counting = Fault(full=full)
@@ -136,7 +148,13 @@ class Sweep:
 
     def _chosen(self, calls: int) -> list[int]:
         """Calls that are to fail; in a soak all of them."""
-        each = 1 if SOAK > 1 else max(2, self.operation.each // 3) if MEASURING else self.operation.each
+        each = (
+            1
+            if SOAK > 1
+            else max(2, self.operation.each // 3)
+            if MEASURING
+            else self.operation.each
+        )
         return [at for at in range(calls) if at % each == 0 or at < 10 or at >= calls - 10]
 
     def _point(self, fault: Fault, usual: str | None) -> str:
@@ -155,7 +173,10 @@ class Sweep:
             error = raised
         finally:
             self._disk.fault = None
-        self._where = f"{operation}, call {fault.at} for {'space' if fault.full else 'anything'}{' and after' * fault.ever}"
+        self._where = (
+            f"{operation}, call {fault.at} for "
+            f"{'space' if fault.full else 'anything'}{' and after' * fault.ever}"
+        )
         if usual is None:
             assert error is None, f"{operation} fails on a sound disk: {error!r}"
         elif fault.hits:
@@ -174,7 +195,9 @@ class Sweep:
             self._failed("masked", f"{reason}: {error!r} from {error.__cause__!r}")
 
     def _left(self, path: Path, store: Any, fault: Fault, error: Exception | None) -> None:
-        """Judge the files: as a crash would leave them now, through the same store, and opened again."""
+        """Judge the files: as a crash would leave them now, through the same store,
+        and opened again.
+        """
         operation = self.operation
         if fault.ever:
             crashed = shutil.copytree(path.parent, self.folder / "crashed") / NAME
@@ -196,7 +219,9 @@ class Sweep:
         with closing(SqliteStore(SPACE, path)) as again:
             self._state("opened again", again, [operation.states[state].after(LATER)], None)
 
-    def _state(self, when: str, store: Any, states: list[Model], error: Exception | None) -> int | None:
+    def _state(
+        self, when: str, store: Any, states: list[Model], error: Exception | None
+    ) -> int | None:
         """Which state the store is in; None if in none. Without an error it must be the last."""
         problems, verdict = store.check(), judge(store, states)
         if problems:
@@ -236,7 +261,8 @@ def masked(error: Exception, fault: Fault) -> str:
     if not isinstance(error, StoreFull if fault.full else StoreUnavailable):
         return "not the error for it"
     first: BaseException | None = error
-    while first is not None and not isinstance(first, apsw.Error):  # Peewee puts an error of its own around it
+    # Peewee puts an error of its own around it.
+    while first is not None and not isinstance(first, apsw.Error):
         first = first.__cause__ or first.__context__
     told = getattr(first, "extendedresult", None)
     return "" if told in {fault.code(kind) for kind in fault.hits} else "not what happened first"
@@ -248,9 +274,20 @@ def test_a_failing_disk_leaves_the_state_before_or_after(operation: Operation) -
     with folder_in_memory() as folder:
         sweep = Sweep(folder, operation)
         sweep.run()
-    names = ("points", "raised", "raised_but_kept_in_a_crash", "mixed", "masked", "lost", "untrue", "wrong", "damaged")
+    names = (
+        "points",
+        "raised",
+        "raised_but_kept_in_a_crash",
+        "mixed",
+        "masked",
+        "lost",
+        "untrue",
+        "wrong",
+        "damaged",
+    )
     record(
-        f"io_faults_{operation.name.replace(', ', '_').replace(' ', '_')}", **{name: sweep.figures[name] for name in names}
+        f"io_faults_{operation.name.replace(', ', '_').replace(' ', '_')}",
+        **{name: sweep.figures[name] for name in names},
     )
     assert sweep.failures == [], f"{len(sweep.failures)} of {sweep.figures['points']} points"
     assert sweep.figures["points"] >= 12

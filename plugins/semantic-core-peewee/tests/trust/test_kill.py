@@ -1,4 +1,6 @@
-"""Whatever moment a process is killed at: what it acknowledged is there, whole, and nothing else is."""
+"""Whatever moment a process is killed at: what it acknowledged is there, whole,
+and nothing else is.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from crash_history import SPACE, Model, chosen_seed, folder_in_memory, judge, st
 from figures import SOAK, record
 from semantic_core_peewee import SqliteStore
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the writers that are killed are forked")
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "fork"), reason="the writers that are killed are forked"
+)
 
 LONGEST_LIFE = 0.25
 """Seconds a writer may live."""
@@ -42,7 +46,11 @@ class Nursery:
         paths = os.pathsep.join(entry for entry in sys.path if entry)
         environment = {**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=0
+            [sys.executable, str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            bufsize=0,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -57,7 +65,9 @@ class Nursery:
     def end(self) -> int:
         """How many writes the killed child had acknowledged; fails if it ended by itself."""
         acknowledged = self._line().count(b".")
-        assert int(self._line()) == -signal.SIGKILL, "a writer failed before it was killed; its error is on stderr"
+        assert int(self._line()) == -signal.SIGKILL, (
+            "a writer failed before it was killed; its error is on stderr"
+        )
         return acknowledged
 
     def _line(self) -> bytes:
@@ -111,7 +121,9 @@ class Writer:
 
 @dataclass
 class Trial:
-    """Writers of one file that are killed together, again and again, and what was found. others: look after the file."""
+    """Writers of one file that are killed together, again and again, and what was found.
+    others: look after the file.
+    """
 
     seed: int
     prefixes: Sequence[str]
@@ -120,7 +132,9 @@ class Trial:
     recovery: float = 0.0
 
     def run(self, kills: int) -> None:
-        """Until there have been so many kills, and ten documents acknowledged for each: a busy machine writes less."""
+        """Until there have been so many kills, and ten documents acknowledged for each:
+        a busy machine writes less.
+        """
         rng = random.Random(self.seed)
         with nurseries(len(self.prefixes) + self.others) as opened, folder_in_memory() as folder:
             while self.figures["kills"] < kills or self.figures["acknowledged"] < 10 * kills:
@@ -130,12 +144,18 @@ class Trial:
                     self._kill(opened, path, writers, rng)
                     self._judge(path, writers)
 
-    def _kill(self, opened: Sequence[Nursery], path: Path, writers: Sequence[Writer], rng: random.Random) -> None:
-        common = {"path": str(path), "seed": self.seed, "pages": rng.choice([8, 40, 1_000])}  # few: often in a checkpoint
+    def _kill(
+        self, opened: Sequence[Nursery], path: Path, writers: Sequence[Writer], rng: random.Random
+    ) -> None:
+        # Few: often in a checkpoint.
+        common = {"path": str(path), "seed": self.seed, "pages": rng.choice([8, 40, 1_000])}
         tasks = [{"role": "write", "prefix": one.prefix, "first": one.next} for one in writers]
         tasks += [{"role": "look after"}] * self.others
-        children = [nursery.start(**common, **task) for nursery, task in zip(opened, tasks, strict=True)]
-        life = LONGEST_LIFE if writers[0].next else rng.choice([0.01, LONGEST_LIFE])  # often while the file is made
+        children = [
+            nursery.start(**common, **task) for nursery, task in zip(opened, tasks, strict=True)
+        ]
+        # Often while the file is made.
+        life = LONGEST_LIFE if writers[0].next else rng.choice([0.01, LONGEST_LIFE])
         time.sleep(rng.uniform(0, life))  # nothing is waited for: any moment will do
         for child in rng.sample(children, len(children)):
             os.kill(child, signal.SIGKILL)
@@ -149,7 +169,10 @@ class Trial:
         """Read the file, and take over what was under way and came to be."""
         choices = list(product((False, True), repeat=len(writers)))
         states = [
-            reduce(Model.joined, (one.states(self.seed)[also] for one, also in zip(writers, choice, strict=True)))
+            reduce(
+                Model.joined,
+                (one.states(self.seed)[also] for one, also in zip(writers, choice, strict=True)),
+            )
             for choice in choices
         ]
         began = time.perf_counter()
@@ -176,7 +199,9 @@ class Trial:
     [("kill", 100, ["k"], 0), ("kill_together", 60, ["a", "b"], 1)],
     ids=["one writer", "two writers and one who checks"],
 )
-def test_a_killed_writer_loses_nothing_it_acknowledged(name: str, kills: int, prefixes: list[str], others: int) -> None:
+def test_a_killed_writer_loses_nothing_it_acknowledged(
+    name: str, kills: int, prefixes: list[str], others: int
+) -> None:
     trial = Trial(chosen_seed(20_260_301, SOAK), prefixes, others)
     trial.run(kills * SOAK)
     figures = trial.figures

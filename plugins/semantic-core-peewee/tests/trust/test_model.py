@@ -1,6 +1,8 @@
-"""Random histories over two handles on one file: every answer is the oracle's, whatever was done before.
+"""Random histories over two handles on one file: every answer is the oracle's,
+whatever was done before.
 
-Longer than the house limit: one machine, and a rule for everything that can be done to a store or asked of it.
+Longer than the house limit: one machine, and a rule for everything that can be done to a store or
+asked of it.
 """
 
 from __future__ import annotations
@@ -20,13 +22,26 @@ import pytest
 from figures import SOAK, record
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from oracle import CLOSE, Oracle, exact, same_order
 from samples import SPACE, Item, axis, fingerprint_of, item, quick_folder, unit, vector_of
 from semantic_core_peewee import SqliteStore
 
 from semantic_core import Chunk, ChunkId, Document, Entry, Filter, Ref, Scope
-from semantic_core.errors import InputError, SemanticCoreError, StoreMisuse, TenantRefused, TenantRequired, VectorInvalid
+from semantic_core.errors import (
+    InputError,
+    SemanticCoreError,
+    StoreMisuse,
+    TenantRefused,
+    TenantRequired,
+    VectorInvalid,
+)
 
 STEPS = 20_000
 """What a plain run must play at least."""
@@ -113,15 +128,24 @@ class Histories(RuleBasedStateMachine):
             shutil.copyfile(begun, self.path)
             self.oracle = oracle.state()
         self.stores = [SqliteStore(SPACE, self.path, multi_tenant=multi_tenant) for _ in range(2)]
-        self.refs = [Ref(name, key, tenant) for tenant in self.tenants for name in COLLECTIONS for key in KEYS]
+        self.refs = [
+            Ref(name, key, tenant)
+            for tenant in self.tenants
+            for name in COLLECTIONS
+            for key in KEYS
+        ]
 
-    # --- what is done -------------------------------------------------------------------------------------------
+    # --- what is done -----------------------------------------------------------------------------
 
     @rule(which=handle, given=st.lists(drafts, min_size=1, max_size=4), stamp=stamp)
     def replace(self, which: int, given: list[Any], stamp: int | None) -> None:
         played["replace"] += 1
         batch = [self.item(*draft) for draft in given]
-        stamps = {} if stamp is None else {document.ref: stamp + place % 2 for place, (document, _) in enumerate(batch)}
+        stamps = (
+            {}
+            if stamp is None
+            else {document.ref: stamp + place % 2 for place, (document, _) in enumerate(batch)}
+        )
         if self.refused(which, lambda store: store.replace(batch, stamps)):
             return
         report = self.stores[which].replace(batch, stamps)
@@ -138,7 +162,11 @@ class Histories(RuleBasedStateMachine):
             return
         assert self.stores[which].remove(refs, stamps) == self.oracle.remove(refs, stamps)
 
-    @rule(which=handle, passages=st.lists(st.sampled_from(PASSAGES), min_size=1, max_size=5), also_waiting=st.booleans())
+    @rule(
+        which=handle,
+        passages=st.lists(st.sampled_from(PASSAGES), min_size=1, max_size=5),
+        also_waiting=st.booleans(),
+    )
     def fill(self, which: int, passages: list[str], also_waiting: bool) -> None:
         played["fill"] += 1
         texts = [*passages, *(list(self.oracle.waiting().values())[:3] if also_waiting else [])]
@@ -204,17 +232,26 @@ class Histories(RuleBasedStateMachine):
             for file in self.folder.glob(f"{copy.name}*"):
                 file.unlink()
 
-    # --- what is asked ------------------------------------------------------------------------------------------
+    # --- what is asked ----------------------------------------------------------------------------
 
-    @rule(which=handle, text=st.sampled_from((*PASSAGES, "nowhere", OWN)), limit=limit, scope=numbers)
+    @rule(
+        which=handle, text=st.sampled_from((*PASSAGES, "nowhere", OWN)), limit=limit, scope=numbers
+    )
     def nearest(self, which: int, text: str, limit: int, scope: int) -> None:
         played["nearest"] += 1
         asked = self.scope(scope)
         ranking = self.stores[which].nearest(vector_of(text) * np.float32(0.5), limit, asked)
         assert ranking.source == "vector"
-        same_order(ranking.ids, ranking.scores, self.truth(which).cosines(vector_of(text), asked), limit)
+        same_order(
+            ranking.ids, ranking.scores, self.truth(which).cosines(vector_of(text), asked), limit
+        )
 
-    @rule(which=handle, words=st.lists(st.sampled_from((*WORDS, "nowhere")), max_size=3), limit=limit, scope=numbers)
+    @rule(
+        which=handle,
+        words=st.lists(st.sampled_from((*WORDS, "nowhere")), max_size=3),
+        limit=limit,
+        scope=numbers,
+    )
     def words(self, which: int, words: list[str], limit: int, scope: int) -> None:
         played["words"] += 1
         asked = self.scope(scope)
@@ -224,7 +261,11 @@ class Histories(RuleBasedStateMachine):
         pairs = list(zip(everything.scores, everything.ids, strict=True))
         assert pairs == sorted(pairs, key=lambda pair: (-pair[0], pair[1]))
         best = self.stores[which].words(" ".join(words), limit, asked)
-        assert (best.source, best.ids, best.scores) == ("words", everything.ids[:limit], everything.scores[:limit])
+        assert (best.source, best.ids, best.scores) == (
+            "words",
+            everything.ids[:limit],
+            everything.scores[:limit],
+        )
 
     @rule(which=handle, places=st.lists(numbers, max_size=6), text=st.sampled_from(PASSAGES))
     def similarity(self, which: int, places: list[int], text: str) -> None:
@@ -233,9 +274,15 @@ class Histories(RuleBasedStateMachine):
         found = self.stores[which].similarity(ids, vector_of(text))
         rows, query = [self.truth(which).row(id) for id in ids], vector_of(text).astype(np.float64)
         held = [None if row is None else row.vector for row in rows]
-        truth = [np.nan if vector is None else float(vector @ query / np.sqrt(vector @ vector)) for vector in held]
+        truth = [
+            np.nan if vector is None else float(vector @ query / np.sqrt(vector @ vector))
+            for vector in held
+        ]
         assert (found.dtype, found.shape) == (np.float32, (len(ids),))
-        assert np.allclose(found, np.array(truth), atol=CLOSE, rtol=0, equal_nan=True), (found, truth)
+        assert np.allclose(found, np.array(truth), atol=CLOSE, rtol=0, equal_nan=True), (
+            found,
+            truth,
+        )
 
     @rule(which=handle, places=st.lists(numbers, max_size=8))
     def fetch(self, which: int, places: list[int]) -> None:
@@ -248,10 +295,31 @@ class Histories(RuleBasedStateMachine):
             if row is not None:
                 document, chunk = truth.documents[id.ref].document, row.entry.chunk
                 about = document.title, exact(document.metadata), row.vector is None
-                wanted.append((id, chunk.text, chunk.start, chunk.end, chunk.kind, exact(chunk.metadata), *about))
-        found = [(one.chunk, one.title, exact(one.metadata), one.pending) for one in self.stores[which].fetch(ids)]
+                wanted.append(
+                    (
+                        id,
+                        chunk.text,
+                        chunk.start,
+                        chunk.end,
+                        chunk.kind,
+                        exact(chunk.metadata),
+                        *about,
+                    )
+                )
+        found = [
+            (one.chunk, one.title, exact(one.metadata), one.pending)
+            for one in self.stores[which].fetch(ids)
+        ]
         assert [
-            (chunk.id, chunk.text, chunk.start, chunk.end, chunk.kind, exact(chunk.metadata), *about)
+            (
+                chunk.id,
+                chunk.text,
+                chunk.start,
+                chunk.end,
+                chunk.kind,
+                exact(chunk.metadata),
+                *about,
+            )
             for chunk, *about in found
         ] == wanted
 
@@ -268,18 +336,25 @@ class Histories(RuleBasedStateMachine):
         page = self.stores[which].documents(asked, offset, limit)
         assert page.total == len(within)
         wanted = []
-        for ref in sorted(within, key=lambda ref: (ref.collection, ref.key))[offset : offset + limit]:
+        for ref in sorted(within, key=lambda ref: (ref.collection, ref.key))[
+            offset : offset + limit
+        ]:
             held = within[ref]
             waiting = sum(row.vector is None for row in held.rows.values())
             about = held.document.title, exact(held.document.metadata), len(held.document.text)
             wanted.append((ref, *about, len(held.rows), waiting))
-        assert [(one.ref, one.title, exact(one.metadata), one.characters, one.chunks, one.pending) for one in page] == wanted
+        assert [
+            (one.ref, one.title, exact(one.metadata), one.characters, one.chunks, one.pending)
+            for one in page
+        ] == wanted
 
     @rule(which=handle, limit=limit, passages=st.lists(st.sampled_from(PASSAGES), max_size=4))
     def queue(self, which: int, limit: int, passages: list[str]) -> None:
         played["queue"] += 1
         truth = self.truth(which)
-        assert list(self.stores[which].pending(limit).items()) == list(truth.waiting().items())[:limit]
+        assert (
+            list(self.stores[which].pending(limit).items()) == list(truth.waiting().items())[:limit]
+        )
         names = {fingerprint_of(passage) for passage in passages}
         found, held = self.stores[which].known(names), truth.vectors()
         assert set(found) == names & set(held)
@@ -299,10 +374,14 @@ class Histories(RuleBasedStateMachine):
             played["check"] += 1
             assert self.stores[which].check() == []
 
-    # --- what it is done with -----------------------------------------------------------------------------------
+    # --- what it is done with ---------------------------------------------------------------------
 
     def same_counts(self, which: int, tenant: str | None = None) -> None:
-        counted = {ref: held for ref, held in self.truth(which).documents.items() if tenant in (None, ref.tenant)}
+        counted = {
+            ref: held
+            for ref, held in self.truth(which).documents.items()
+            if tenant in (None, ref.tenant)
+        }
         waiting = sum(row.vector is None for held in counted.values() for row in held.rows.values())
         chunks = sum(len(held.rows) for held in counted.values())
         stats = self.stores[which].stats(tenant)
@@ -314,16 +393,22 @@ class Histories(RuleBasedStateMachine):
 
     def scope(self, number: int) -> Scope:
         tenant = self.tenants[number % len(self.tenants)]
-        collections = (None, None, None, (), COLLECTIONS[:1], COLLECTIONS[1:], ("unknown", "a%b"))[number // 2 % 7]
+        collections = (None, None, None, (), COLLECTIONS[:1], COLLECTIONS[1:], ("unknown", "a%b"))[
+            number // 2 % 7
+        ]
         where = (None, None, *WHERES)[number // 14 % (len(WHERES) + 2)]
         return Scope(tenant, collections, Filter.parse(where))
 
-    def item(self, place: int, passages: list[str], given: int, title: str, metadata: int, version: int) -> Item:
+    def item(
+        self, place: int, passages: list[str], given: int, title: str, metadata: int, version: int
+    ) -> Item:
         ref = self.ref(place)
         texts, vectors = [], []
         for position, passage in enumerate(passages):
             own = passage == OWN
-            text = f"{WORDS[0]} {ref.collection} {ref.key} {position} {ref.tenant}" if own else passage
+            text = (
+                f"{WORDS[0]} {ref.collection} {ref.key} {position} {ref.tenant}" if own else passage
+            )
             vector = vector_of(f"{text} {version}") if own else vector_of(text)
             texts.append(text)
             vectors.append(vector if given >> position & 1 else None)
@@ -348,11 +433,21 @@ class Histories(RuleBasedStateMachine):
             return
         assert found is not None
         for one, other in ((found, held.document),):
-            assert (one.ref, one.text, one.title, one.media_type) == (other.ref, other.text, other.title, other.media_type)
+            assert (one.ref, one.text, one.title, one.media_type) == (
+                other.ref,
+                other.text,
+                other.title,
+                other.media_type,
+            )
             assert (one.language, exact(one.metadata)) == (other.language, exact(other.metadata))
 
-    def bad(self, place: int) -> list[tuple[tuple[type[Exception], ...], Callable[[SqliteStore], object]]]:
-        """Calls that must be refused, and with what. Each batch begins with a document that could be written."""
+    def bad(
+        self, place: int
+    ) -> list[tuple[tuple[type[Exception], ...], Callable[[SqliteStore], object]]]:
+        """Calls that must be refused, and with what.
+
+        Each batch begins with a document that could be written.
+        """
         ref, other = self.ref(place), self.ref(place + 1)
         fine = self.item(place, ["zorbak", "gorvax velquon"], 3, "never kept", 1, 0)
         wrong_tenant = Ref(other.collection, other.key, "" if other.tenant else "acme")
@@ -376,7 +471,10 @@ class Histories(RuleBasedStateMachine):
 
         twice = item(other, "zorbak")
         chunk = Chunk(ChunkId(ref, 0), "zorbak", 0, 6)
-        foreign = (Document(other, "zorbak"), [Entry(chunk, "zorbak", fingerprint_of("zorbak"), None)])
+        foreign = (
+            Document(other, "zorbak"),
+            [Entry(chunk, "zorbak", fingerprint_of("zorbak"), None)],
+        )
         return [
             ((VectorInvalid,), lambda store: store.replace([fine, bad_entry])),
             ((InputError,), lambda store: store.replace([fine, (twice[0], twice[1] * 2)])),
@@ -387,7 +485,10 @@ class Histories(RuleBasedStateMachine):
             ((refusal,), lambda store: store.remove([ref, wrong_tenant])),
             ((InputError,), lambda store: store.remove([ref, "notes/1"])),  # type: ignore[list-item]
             ((InputError,), lambda store: store.remove([ref], {ref: True})),
-            ((VectorInvalid,), lambda store: store.fill({fingerprint_of("zorbak"): axis(0), "x": poison})),
+            (
+                (VectorInvalid,),
+                lambda store: store.fill({fingerprint_of("zorbak"): axis(0), "x": poison}),
+            ),
             ((VectorInvalid,), lambda store: store.nearest(poison, 10, self.scope(0))),
             ((InputError,), lambda store: store.nearest(axis(0), -1, self.scope(0))),
             ((InputError,), lambda store: store.words("zorbak", True, self.scope(0))),
@@ -416,7 +517,10 @@ def begin_large(folder: Path, multi_tenant: bool) -> tuple[Path, Oracle]:
     """A store with more chunks than are ever scored one by one in SQL, and the oracle of it."""
     path, oracle = folder / f"large {multi_tenant}.db", Oracle()
     tenant = TENANTS[0] if multi_tenant else ""
-    batch = [item(Ref("large", str(n), tenant), *(f"ballast {n} {m}" for m in range(CROWD))) for n in range(CROWD)]
+    batch = [
+        item(Ref("large", str(n), tenant), *(f"ballast {n} {m}" for m in range(CROWD)))
+        for n in range(CROWD)
+    ]
     store = SqliteStore(SPACE, path, multi_tenant=multi_tenant)
     store.replace(batch)
     store.close()

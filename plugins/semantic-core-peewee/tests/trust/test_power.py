@@ -13,7 +13,17 @@ from typing import Any, Literal
 
 import apsw
 import pytest
-from crash_history import SPACE, Model, Step, Verdict, chosen_seed, folder_in_memory, judge, log_of, step
+from crash_history import (
+    SPACE,
+    Model,
+    Step,
+    Verdict,
+    chosen_seed,
+    folder_in_memory,
+    judge,
+    log_of,
+    step,
+)
 from figures import SOAK, part, record
 from power_log import Disk, Event, logged, write_files
 from semantic_core_peewee import SqliteStore
@@ -37,7 +47,9 @@ KEYS = 6
 
 @contextmanager
 def connections(pages: int, durability: Durability) -> Iterator[None]:
-    """Within it, every connection empties the log after so many pages; with "off" none of them waits for the disk."""
+    """Within it, every connection empties the log after so many pages;
+    with "off" none of them waits for the disk.
+    """
 
     def prepare(connection: apsw.Connection) -> None:
         if durability == "off":
@@ -53,15 +65,24 @@ def connections(pages: int, durability: Durability) -> Iterator[None]:
 
 
 def _keep_it_off(action: int, name: str | None, value: str | None, *_: Any) -> int:
-    return apsw.SQLITE_IGNORE if action == apsw.SQLITE_PRAGMA and name == "synchronous" and value else apsw.SQLITE_OK
+    return (
+        apsw.SQLITE_IGNORE
+        if action == apsw.SQLITE_PRAGMA and name == "synchronous" and value
+        else apsw.SQLITE_OK
+    )
 
 
-def history(folder: Path, seed: int, durability: Durability, rng: random.Random) -> tuple[list[Event], list[Step]]:
+def history(
+    folder: Path, seed: int, durability: Durability, rng: random.Random
+) -> tuple[list[Event], list[Step]]:
     """Everything that happened to the files while a store was written to, and the writes."""
     steps = [step(seed, number, "p", KEYS) for number in range(STEPS)]
     ends = sorted(rng.sample(range(1, STEPS), SESSIONS - 1)) + [STEPS]
     options = {"durability": "normal" if durability == "normal" else "full"}
-    with logged(folder / f"{NAME}.lock") as log, connections(rng.choice([10, 40, 1_000]), durability):
+    with (
+        logged(folder / f"{NAME}.lock") as log,
+        connections(rng.choice([10, 40, 1_000]), durability),
+    ):
         for first, last in zip([0, *ends], ends, strict=False):
             store = SqliteStore(SPACE, folder / NAME, **options)
             for one in steps[first:last]:
@@ -98,7 +119,14 @@ class Trial:
                 self._cut(cut, events, models, rng, states)
                 self.figures["histories"] += 1
 
-    def _cut(self, folder: Path, events: Sequence[Event], models: Sequence[Model], rng: random.Random, states: int) -> None:
+    def _cut(
+        self,
+        folder: Path,
+        events: Sequence[Event],
+        models: Sequence[Model],
+        rng: random.Random,
+        states: int,
+    ) -> None:
         """Cut the power at many a moment of one history, until there have been so many states."""
         disk, begun, done, synced = Disk(), 0, 0, 0
         seen = set[int]()
@@ -124,17 +152,24 @@ class Trial:
                 write_files(folder, files)
                 least = done if self.durability == "full" else synced
                 self._judge(
-                    folder, models, (least, done, begun), f"history {self.figures['histories']}, event {place} {event[:2]}"
+                    folder,
+                    models,
+                    (least, done, begun),
+                    f"history {self.figures['histories']}, event {place} {event[:2]}",
                 )
 
-    def _judge(self, folder: Path, models: Sequence[Model], limits: tuple[int, int, int], where: str) -> None:
+    def _judge(
+        self, folder: Path, models: Sequence[Model], limits: tuple[int, int, int], where: str
+    ) -> None:
         """limits: writes that must be there; that were acknowledged; that had begun."""
         least, done, begun = limits
         self.figures["states"] += 1
         numbers = [done, *range(begun, done, -1), *range(done - 1, -1, -1)]
         try:
             SqliteStore(SPACE, folder / NAME).close()  # recovers what the power cut left
-            content = hash(tuple((file.name, file.read_bytes()) for file in sorted(folder.iterdir())))
+            content = hash(
+                tuple((file.name, file.read_bytes()) for file in sorted(folder.iterdir()))
+            )
             key = (content, *limits[1:])
             if key not in self.judged:  # equal bytes hold the same
                 self.judged[key] = self._verdict(folder, [models[number] for number in numbers])
@@ -174,7 +209,15 @@ def trial(durability: Durability, states: int) -> Trial:
     made.run(states)
     figures = {
         name: made.figures[name]
-        for name in ("states", "recovered", "corrupt", "mixed", "lost", "under_way", "without_the_last")
+        for name in (
+            "states",
+            "recovered",
+            "corrupt",
+            "mixed",
+            "lost",
+            "under_way",
+            "without_the_last",
+        )
     }
     record(f"power_{durability}", **figures, most_lost=made.worst, seed=made.seed)
     return made
@@ -185,11 +228,15 @@ def test_a_power_cut_takes_nothing_that_was_acknowledged() -> None:
     cut = trial("full", part(4_000))
     assert cut.failures == [], f"TRUST_SEED={cut.seed}"
     assert cut.worst == 0
-    assert cut.figures["under_way"] > 0, "no state held the write that was under way: the cuts are in the wrong places"
+    assert cut.figures["under_way"] > 0, (
+        "no state held the write that was under way: the cuts are in the wrong places"
+    )
 
 
 @pytest.mark.slow
-def test_a_power_cut_takes_the_last_writes_at_most_when_they_were_not_to_wait_for_the_disk() -> None:
+def test_a_power_cut_takes_the_last_writes_at_most_when_they_were_not_to_wait_for_the_disk() -> (
+    None
+):
     cut = trial("normal", 800 * SOAK)
     assert cut.failures == [], f"TRUST_SEED={cut.seed}"
     assert cut.worst > 0, "nothing was ever lost: the cuts are in the wrong places"

@@ -1,4 +1,6 @@
-"""Tenants do not see each other: canaries in every tenant, and every public entry asked for the canaries of the others."""
+"""Tenants do not see each other: canaries in every tenant,
+and every public entry asked for the canaries of the others.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,23 @@ from semantic_core.testing import HashEmbedder, MemoryOutbox
 OPERATIONS = 10_000
 """Tried in a plain run."""
 TENANTS = (
-    *("acme", "Acme", "ACME", "acme ", " acme", "acme.", "acm%", "acm_", "*", "o'brien", 'quo"te', "x' or '1'='1", "a--"),
-    *("é", "e\u0301", "\u0430cme", "0", "00", "null", "acme/notes"),  # the one before the zeros begins in Cyrillic
+    *(
+        "acme",
+        "Acme",
+        "ACME",
+        "acme ",
+        " acme",
+        "acme.",
+        "acm%",
+        "acm_",
+        "*",
+        "o'brien",
+        'quo"te',
+        "x' or '1'='1",
+        "a--",
+    ),
+    # The one before the zeros begins in Cyrillic.
+    *("é", "e\u0301", "\u0430cme", "0", "00", "null", "acme/notes"),
 )
 EMBEDDER = HashEmbedder(64)
 CANARY = re.compile(r"canary[a-p]+")
@@ -45,7 +62,9 @@ def canary_vector(tenant: str) -> Any:
 
 
 def own(tenant: str) -> Item:
-    """What the trial puts into the store itself: canaries in ref, text, title, metadata, and the vector."""
+    """What the trial puts into the store itself: canaries in ref, text, title, metadata,
+    and the vector.
+    """
     word = canary(tenant)
     vectors = [canary_vector(tenant), None]
     return item(
@@ -77,17 +96,25 @@ def shown(answer: object) -> str:
 
 
 class Trial:
-    """One multi-tenant file and its front door; entries of both by name, called for one tenant about another."""
+    """One multi-tenant file and its front door; entries of both by name,
+    called for one tenant about another.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.chance = folder, random.Random(7)
-        self.core = SemanticCore(store=SqliteStore(EMBEDDER.space, folder / "all.db", multi_tenant=True), embedder=EMBEDDER)
+        self.core = SemanticCore(
+            store=SqliteStore(EMBEDDER.space, folder / "all.db", multi_tenant=True),
+            embedder=EMBEDDER,
+        )
         self.store: Any = self.core.store
         self.store.replace([own(tenant) for tenant in TENANTS])
-        crowd = [(Ref("ballast", str(number), TENANTS[number % 20]), f"shared words {number}") for number in range(1_200)]
+        crowd = [
+            (Ref("ballast", str(number), TENANTS[number % 20]), f"shared words {number}")
+            for number in range(1_200)
+        ]
         self.store.replace([passage(ref, text) for ref, text in crowd])
 
-    # --- what is asked, by the name of the entry: (who asks, about whom) ----------------------------------------
+    # --- what is asked, by the name of the entry: (who asks, about whom) --------------------------
 
     def scope(self, tenant: str, other: str) -> Scope:
         wheres: tuple[Mapping[str, Any], ...] = (
@@ -97,7 +124,9 @@ class Trial:
             {f"key {canary(other)}": {"exists": True}},
             {"shared": "all"},
         )
-        collections = self.chance.choice((None, None, ("notes", "ballast", "files"), ("notes' or 1=1 --", "notes")))
+        collections = self.chance.choice(
+            (None, None, ("notes", "ballast", "files"), ("notes' or 1=1 --", "notes"))
+        )
         return Scope(tenant, collections, Filter.parse(self.chance.choice(wheres)))
 
     def swapped(self, tenant: str, other: str) -> Ref:
@@ -111,22 +140,32 @@ class Trial:
 
         def snapshot(tenant: str, other: str) -> Any:
             with store.snapshot():
-                return store.words(canary(other), 5, Scope(tenant)), store.get(self.swapped(tenant, other))
+                return store.words(canary(other), 5, Scope(tenant)), store.get(
+                    self.swapped(tenant, other)
+                )
 
         return {
             "get": lambda t, o: store.get(self.swapped(t, o)),
             "fetch": lambda t, o: store.fetch(ids(t, o)),
             "similarity": lambda t, o: store.similarity(ids(t, o), canary_vector(o)),
-            "nearest": lambda t, o: store.nearest(canary_vector(o), chance.choice((1, 10, 5_000)), self.scope(t, o)),
-            "words": lambda t, o: store.words(f"{canary(o)} shared second", chance.choice((1, 10, 5_000)), self.scope(t, o)),
+            "nearest": lambda t, o: store.nearest(
+                canary_vector(o), chance.choice((1, 10, 5_000)), self.scope(t, o)
+            ),
+            "words": lambda t, o: store.words(
+                f"{canary(o)} shared second", chance.choice((1, 10, 5_000)), self.scope(t, o)
+            ),
             "score": lambda t, o: store.score(ids(t, o), f"{canary(o)} shared second"),
-            "titled": lambda t, o: store.titled(f"title {canary(o)}", chance.choice((1, 10, 5_000)), self.scope(t, o)),
+            "titled": lambda t, o: store.titled(
+                f"title {canary(o)}", chance.choice((1, 10, 5_000)), self.scope(t, o)
+            ),
             "documents": lambda t, o: store.documents(self.scope(t, o), 0, 1_000),
             "stats": lambda t, o: store.stats(t),
             "replace": lambda t, o: store.replace(
                 [passage(Ref("mine", str(chance.randrange(9)), t), f"shared {canary(t)}")]
             ),
-            "remove": lambda t, o: store.remove([self.swapped(t, o)] if o != t else [Ref("mine", "1", t)]),
+            "remove": lambda t, o: store.remove(
+                [self.swapped(t, o)] if o != t else [Ref("mine", "1", t)]
+            ),
             "chunk_states": lambda t, o: store.chunk_states(ids(t, o)),
             "queue_stats": lambda t, o: store.queue_stats(t),
             "snapshot": snapshot,
@@ -140,24 +179,35 @@ class Trial:
                 where = chance.choice((None, {"secret": canary(other)}, {"shared": "all"}))
                 text = chance.choice((canary(other), f"the word {canary(other)} and shared words"))
                 mode = chance.choice(("hybrid", "vector", "text"))
-                return getattr(self.core.tenant(tenant), kind)(text, where=where, mode=mode, limit=20)
+                return getattr(self.core.tenant(tenant), kind)(
+                    text, where=where, mode=mode, limit=20
+                )
 
             return ask
 
         def ingest(tenant: str, other: str) -> Any:
-            door, document = self.core.tenant(tenant), Document(Ref("ingested", "1"), f"shared words {canary(tenant)}")
+            door, document = (
+                self.core.tenant(tenant),
+                Document(Ref("ingested", "1"), f"shared words {canary(tenant)}"),
+            )
             report = door.ingest(document, mode=chance.choice(("sync", "async")))
             return report, door.get(document.ref)
 
         def ingest_file(tenant: str, other: str) -> Any:
             file = self.folder / "note.txt"
             file.write_text(f"a file with {canary(tenant)}", "utf-8")
-            return self.core.tenant(tenant).ingest_file(file, key="note", metadata={"secret": canary(tenant)})
+            return self.core.tenant(tenant).ingest_file(
+                file, key="note", metadata={"secret": canary(tenant)}
+            )
 
         def sync(tenant: str, other: str) -> Any:
             outbox, ref = MemoryOutbox(), Ref("synced", "1", tenant)
             outbox.put(ref)
-            source = {"synced": lambda refs: [Document(one, f"synced {canary(one.tenant)}") for one in refs]}
+            source = {
+                "synced": lambda refs: [
+                    Document(one, f"synced {canary(one.tenant)}") for one in refs
+                ]
+            }
             return self.core.sync(outbox, source)
 
         def window(tenant: str, other: str) -> Any:
@@ -170,7 +220,9 @@ class Trial:
             "search_chunks": search("search_chunks"),
             "context_window": window,
             "get": lambda t, o: self.core.tenant(t).get(Ref("notes", f"key {canary(o)}")),
-            "remove": lambda t, o: self.core.tenant(t).remove(Ref("notes", f"key {canary(o)}")) if o != t else None,
+            "remove": lambda t, o: (
+                self.core.tenant(t).remove(Ref("notes", f"key {canary(o)}")) if o != t else None
+            ),
             "documents": lambda t, o: self.core.tenant(t).documents(where={"secret": canary(o)}),
             "stats": lambda t, o: self.core.tenant(t).stats(),
             "ingest": ingest,
@@ -203,7 +255,18 @@ OF_THE_OPERATOR = {
                     "note_job",
                     "settle",
                 ),
-                *("close_job", "clean_job", "drop_job", "hold", "take", "release", "retry", "given_up", "charge", "costs"),
+                *(
+                    "close_job",
+                    "clean_job",
+                    "drop_job",
+                    "hold",
+                    "take",
+                    "release",
+                    "retry",
+                    "given_up",
+                    "charge",
+                    "costs",
+                ),
             )
         ],
         "the ledger of batch jobs: of the whole store, for whoever embeds its passages",
@@ -254,9 +317,15 @@ def trial() -> Iterator[Trial]:
 
 
 def public(of: type, thing: object) -> set[str]:
-    """What a class offers, and what its objects carry besides; not the ways to make one, which answer nothing."""
+    """What a class offers, and what its objects carry besides; not the ways to make one,
+    which answer nothing.
+    """
     makers = {name for name in dir(of) if isinstance(inspect.getattr_static(of, name), classmethod)}
-    return {f"{of.__name__}.{name}" for name in {*dir(of), *vars(thing)} - makers if not name.startswith("_")}
+    return {
+        f"{of.__name__}.{name}"
+        for name in {*dir(of), *vars(thing)} - makers
+        if not name.startswith("_")
+    }
 
 
 def test_every_public_entry_is_tried_or_says_why_not(trial: Trial) -> None:
@@ -264,7 +333,9 @@ def test_every_public_entry_is_tried_or_says_why_not(trial: Trial) -> None:
     tried = {f"SqliteStore.{name}" for name in trial.of_the_store()}
     tried |= {f"SemanticCore.{name}" for name in trial.of_the_front_door()}
     assert not tried & set(OF_THE_OPERATOR)
-    assert there - tried - set(OF_THE_OPERATOR) == set(), "an entry nobody tries: add it to the trial"
+    assert there - tried - set(OF_THE_OPERATOR) == set(), (
+        "an entry nobody tries: add it to the trial"
+    )
     assert (tried | set(OF_THE_OPERATOR)) - there == set(), "an entry that is not there any more"
 
 
@@ -287,9 +358,9 @@ def test_no_answer_holds_anything_of_another_tenant(trial: Trial) -> None:
     for tenant in TENANTS:  # and nothing was changed from outside
         document, entries_of = own(tenant)
         assert trial.store.get(document.ref) == document
-        assert [each.chunk for each in trial.store.fetch([entry.chunk.id for entry in entries_of])] == [
-            entry.chunk for entry in entries_of
-        ]
+        assert [
+            each.chunk for each in trial.store.fetch([entry.chunk.id for entry in entries_of])
+        ] == [entry.chunk for entry in entries_of]
         nearest = trial.store.nearest(canary_vector(tenant), 1, Scope(tenant))
         assert nearest.ids == (entries_of[0].chunk.id,) and nearest.scores[0] > 0.999
     assert trial.store.check() == []
@@ -319,7 +390,9 @@ def test_swapped_ids_answer_like_missing_ones(trial: Trial) -> None:
             for ask in (
                 lambda ref: store.get(ref),
                 lambda ref: store.fetch([ChunkId(ref, 0)]),
-                lambda ref: np.isnan(store.similarity([ChunkId(ref, 0)], canary_vector("acme"))).tolist(),
+                lambda ref: np.isnan(
+                    store.similarity([ChunkId(ref, 0)], canary_vector("acme"))
+                ).tolist(),
                 lambda ref: store.remove([ref]),
                 lambda ref, door=door: door.get(ref),
                 lambda ref, door=door: door.context_window(ChunkId(ref, 0)),
@@ -327,7 +400,11 @@ def test_swapped_ids_answer_like_missing_ones(trial: Trial) -> None:
             ):
                 assert ask(swapped) == ask(missing)
                 compared += 1
-            for refused in (door.get, door.remove, lambda ref, door=door: door.context_window(ChunkId(ref, 0))):
+            for refused in (
+                door.get,
+                door.remove,
+                lambda ref, door=door: door.context_window(ChunkId(ref, 0)),
+            ):
                 with pytest.raises(TenantRefused) as caught:
                     refused(Ref("notes", f"key {canary(other)}", other))
                 assert canary(other) not in str(caught.value)
