@@ -184,6 +184,10 @@ def test_verify_finds_what_went_by_unseen_and_repair_mends_it(shelf: Shelf) -> N
         ("stale", "article/2"),
     ]
     shelf.Article.search.repair()
+    found = shelf.Article.search.verify()
+    assert (found.missing, found.stale, found.ghosts) == (0, 0, 0)
+    assert not found.sound and "triggers on article are missing" in found.comparing
+    shelf.Article.search.install(backfill="now")
     assert shelf.Article.search.verify().sound
 
 
