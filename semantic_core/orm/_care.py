@@ -103,7 +103,7 @@ def verify(adapter: AdapterContract, hub: Hub) -> VerifyReport:
         failed=counts["failed"],
         waiting=left,
         keys=tuple(keys),
-        comparing=hub.behind(adapter),
+        comparing=hub.behind(adapter, anew=True),
     )
 
 

@@ -259,13 +259,13 @@ class Hub:
         try:
             why = self.agree()
         except Exception:
-            if self._is_gone():
+            if self.is_gone():
                 return  # `behind` says so
             raise
         if why:
             self.compare_in_background()
 
-    def _is_gone(self) -> bool:
+    def is_gone(self) -> bool:
         """Whether somebody dropped the outbox, which was there before."""
         self._installed = self.outbox.exists()
         if not self._installed:
@@ -285,29 +285,29 @@ class Hub:
         """The comparison of an index's rows."""
         return RowComparison(adapter, self.outbox, self.agreement)
 
-    def behind(self, adapter: AdapterContract) -> str:
+    def behind(self, adapter: AdapterContract, *, anew: bool = False) -> str:
         """What of this index is not in its answers yet, for whoever reads them;
-        "" if nothing is known to be missing.
+        "" if nothing is known to be missing. anew: look for triggers, however lately that was done.
         """
         if not self.is_installed():
             return f"{NOT_INSTALLED}: {adapter.install_step}"
-        unseen = self._unseen(adapter)
-        if unseen:
-            return unseen
         comparison = self.comparison(adapter)
         try:
             state = comparison.state
+            if state is not None and state.declared != comparison.declared:
+                return f"{OTHER_DECLARATION}: {adapter.install_step}, or restart this process"
+            unseen = self._unseen(adapter, anew=anew)
+            if unseen:
+                return unseen
             if state is None:
                 return "the rows wait for their first indexing"
-            if state.declared != comparison.declared:
-                return f"{OTHER_DECLARATION}: {adapter.install_step}, or restart this process"
             if state.total < 0 and state.reason and not adapter.in_transaction:
                 state = comparison.counted(state) or state
         except StoreError as error:
             return f"the index cannot be read: {error.message}"
         return state.reason
 
-    def _unseen(self, adapter: AdapterContract) -> str:
+    def _unseen(self, adapter: AdapterContract, *, anew: bool) -> str:
         """Why changes of its rows are not noted; "" if they are, as far as was looked lately.
 
         On SQLite that is asked again after every change of the schema, elsewhere now and then.
@@ -319,7 +319,7 @@ class Hub:
         else:
             schema = int(monotonic() / LOOK_FOR_TRIGGERS)
         name = adapter.declaration.collection
-        if self._captured.get(name) == schema:
+        if self._captured.get(name) == schema and not anew:
             return ""
         if adapter.capturing:
             self._captured[name] = schema
@@ -384,7 +384,7 @@ class Hub:
                     self._embed_pending(BATCH)
             except Exception as error:  # noqa: BLE001
                 # The application's commit has happened and must not fail; `sync` keeps the reason.
-                if self._is_gone():
+                if self.is_gone():
                     return
                 self._tell_once(error)
                 if monotonic() - started > SLOW:
@@ -517,8 +517,10 @@ class Hub:
         if not self._is_outdated(name):
             self._told.discard(name)
             return True
-        if name not in self._told:
+        with self._lock:
+            told = name in self._told
             self._told.add(name)
+        if not told:
             adapter = self.adapters[name]
             _log.warning(
                 "%s: %s. Its changes wait for a process that has that declaration, or %s.",
@@ -685,7 +687,7 @@ class Hub:
         name = adapter.declaration.collection
         there = self.outbox.exists()
         counts = self.outbox.status({name}).get(name) if there else None
-        behind = self.behind(adapter) if there else ""
+        behind = self.behind(adapter, anew=True) if there else ""
         return IndexStatus(
             collection=name,
             model=adapter.model.__name__,

@@ -170,7 +170,14 @@ class BaseORMAdapter(AdapterContract):
             self.hub.write_words()
         hub = self._hub_at_home()
         core = self._core_of(tenant)
-        waiting = hub.freshen(self.declaration.collection, timeout) if fresh else hub.waiting(self)
+        try:
+            waiting = (
+                hub.freshen(self.declaration.collection, timeout) if fresh else hub.waiting(self)
+            )
+        except Exception:
+            if not hub.is_gone():
+                raise
+            waiting = 0  # `behind` says why
         behind = hub.behind(self)
         if behind:
             hub.compare_in_background()

@@ -743,10 +743,10 @@ class TriggersMakeWayForGood(MiniKitAdapter):
 class TakesItForGranted(Hub):
     """Works off an outbox without a look whether there is one."""
 
-    def is_installed(self) -> bool:
+    def is_installed(self, *, anew: bool = False) -> bool:
         return True
 
-    def _is_gone(self) -> bool:
+    def is_gone(self) -> bool:
         return False
 
 
