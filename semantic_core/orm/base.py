@@ -272,6 +272,22 @@ class BaseORMAdapter(AdapterContract):
             hub = self.hub
         hub.at_home = True
         hub.agree()
+        with hub.at_work():  # what is committed here is no change
+            changed = self._set_up()
+        comparison = hub.comparison(self)
+        if self.backfill == "now" and comparison.wanted:
+            hub.sync(None, collections={self.declaration.collection})
+        hub.compare_in_background()
+        if hub.outbox.get_state(self.declaration.collection, TABLE) != self.table.name:
+            hub.outbox.set_state(self.declaration.collection, TABLE, self.table.name)
+        forget_gone(self.hub)
+        hub.reinstall.done(self)
+        self.installed = True
+        return changed
+
+    def _set_up(self) -> bool:
+        """Triggers, or events; and the comparison of rows that is due. Whether that was new."""
+        hub = self.hub
         changed = False
         if self.capture == "triggers":
             changed = self._install_triggers()
@@ -289,14 +305,6 @@ class BaseORMAdapter(AdapterContract):
                 comparison.begin(
                     FIRST_TIME if first else "what its documents are made of has changed"
                 )
-        if self.backfill == "now" and comparison.wanted:
-            hub.sync(None, collections={self.declaration.collection})
-        hub.compare_in_background()
-        if hub.outbox.get_state(self.declaration.collection, TABLE) != self.table.name:
-            hub.outbox.set_state(self.declaration.collection, TABLE, self.table.name)
-        forget_gone(self.hub)
-        hub.reinstall.done(self)
-        self.installed = True
         return changed
 
     def _install_triggers(self) -> bool:
