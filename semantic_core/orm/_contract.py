@@ -1,7 +1,5 @@
 """What the machinery knows of an adapter: what its subclass supplies,
 and how rows become documents.
-
-Longer than the house limit because it is one contract, and most lines are its docstrings.
 """
 
 from __future__ import annotations

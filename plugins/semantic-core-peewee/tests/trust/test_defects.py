@@ -3,7 +3,7 @@ and a check must catch each.
 
 They are the bugs of older systems, those of peers, and those this store had itself. Each is one
 deviation, done to the real store: to the statements on their way to SQLite, or to one of its
-functions. Longer than the house limit: a list to be read.
+functions.
 """
 
 from __future__ import annotations
