@@ -271,8 +271,8 @@ class Hub:
         self._installed = self.outbox.exists()
         if not self._installed:
             _log.warning(
-                "The outbox is gone from the application's database, and changes go unseen. To have "
-                "it made anew, and all rows compared: %s.",
+                "The outbox is gone from the application's database, and changes go unseen. To "
+                "have it made anew, and all rows compared: %s.",
                 self._first.install_step,
             )
         return not self._installed
