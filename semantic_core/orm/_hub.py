@@ -222,6 +222,11 @@ class Hub:
                 self._twin = self.core.in_memory()
             return self._twin
 
+    @property
+    def stand_in(self) -> SemanticCore | None:
+        """The core in memory that `twin` made; None if there was no need of one."""
+        return self._twin
+
     def _drop_lost(self) -> None:
         """Forget indexes that have been away for too long:
         their pending changes would grow without end.
