@@ -40,6 +40,7 @@ class DjangoAdapter(BaseORMAdapter):
     """
 
     placeholder = "%s"
+    install_step = "run manage.py migrate"
 
     def __init__(self, *given, using=DEFAULT_DB_ALIAS, **options):
         self.using = using

@@ -32,7 +32,7 @@ _PASSED = re.compile(r"(\d+) passed")
 def main(arguments: list[str] | None = None) -> int:
     """0 if every promise is kept, else what the tests gave."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.reliability", description=__doc__.splitlines()[0]
+        prog="python -m benchmarks.reliability", description=__doc__.split("\n\n")[0]
     )
     parser.add_argument(
         "--soak", type=int, default=1, metavar="N", help="so many times the numbers of a plain run"

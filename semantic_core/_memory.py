@@ -4,7 +4,7 @@ and the reference every other store is compared with.
 Written to be obviously right: every answer is read off the documents as they are, nothing is
 derived beforehand but the words of a passage. A state is never changed, a write puts another in its
 place: so a snapshot is one reference, readers never wait, and a write that raises has changed
-nothing. Longer than the house limit, so that the reference is one page.
+nothing.
 """
 
 from __future__ import annotations

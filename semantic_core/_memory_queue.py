@@ -1,8 +1,6 @@
 """MemoryQueue: what MemoryStore is as a `BatchQueue`, and the reference for it.
 
 A state is never changed, only replaced.
-
-Longer than the house limit, so that the reference is one page.
 """
 
 from __future__ import annotations

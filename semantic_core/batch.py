@@ -1,8 +1,7 @@
 """Batch jobs: texts that can wait for their vectors go to the provider together, at half the price.
 
 `BatchManager` is ``core.batch_manager``. The records are for those who write an embedder that takes
-jobs (`JobState`) or a store that keeps their ledger. Longer than the house limit because its
-methods are what people read: most lines say what one gets.
+jobs (`JobState`) or a store that keeps their ledger.
 """
 
 from __future__ import annotations

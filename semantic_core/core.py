@@ -1,8 +1,4 @@
-"""The front door: holds the parts, and sends every call down its one road.
-
-Longer than the house limit because its methods are what people read: most lines are their
-docstrings.
-"""
+"""The front door: holds the parts, and sends every call down its one road."""
 
 from __future__ import annotations
 

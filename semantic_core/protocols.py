@@ -3,8 +3,7 @@
 Abilities that may be lacking are protocols of their own, asked for with ``isinstance``:
 `TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue` and `BatchQueue` of a store,
 `BatchEmbedder` and `Priced` of an embedder. `semantic_core.testing` proves that a class keeps its
-contract; every rule it holds is written here. Longer than the house limit because the contracts are
-read in one place.
+contract; every rule it holds is written here.
 """
 
 from __future__ import annotations

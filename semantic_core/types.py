@@ -4,7 +4,6 @@ nothing inside checks again.
 Identity and content are two things. A `Ref` says *which* document; a fingerprint says *what* text
 an embedder is given. Offsets count characters (code points) of ``Document.text``. Scores are
 bigger-is-better everywhere.
-Longer than the house limit because the records are one vocabulary, read in one place.
 """
 
 from __future__ import annotations

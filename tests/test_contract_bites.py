@@ -1,8 +1,5 @@
 """A contract that has never failed has not been tested: things broken on purpose,
 and the check that catches each.
-
-Longer than the house limit because every mutant is one deviation and one line says what catches it:
-a list to be read.
 """
 
 from __future__ import annotations

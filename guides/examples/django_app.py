@@ -1,7 +1,4 @@
-"""Django in one file, with the blueprint adapter beside it.
-
-Run it: python django_app.py runserver
-"""
+"""Django in one file, the blueprint adapter beside it. Run: python django_app.py runserver"""
 
 import os
 import sys

@@ -125,7 +125,8 @@ class Comparison:
             return ""
         if self.phase == "documents":
             return f"documents without a row are being taken out: {self.why}"
-        rows = "the rows" if self.total < 0 else f"{self.left:,} of {self.total:,} rows"
+        counted = self.total >= 0 and self.left > 0
+        rows = f"{self.left:,} of {self.total:,} rows" if counted else "the rows"
         if self.why == FIRST_TIME:
             return f"{rows} wait for their first indexing"
         return f"{rows} wait to be compared with the index: {self.why}"
@@ -181,8 +182,8 @@ class Agreement:
     `check` compares what each knows of the other; the rest keeps it so.
 
     As the latest `check` found it - reader: under which name the outbox keeps changes for this
-    index. epoch: of what is written now. others: how many other indexes read this outbox. And
-    collections: what this one reads of it.
+    index. epoch: of what is written now. others: how many other indexes read this outbox.
+    checkpoints: all of the index. And collections: what this one reads of the outbox.
     """
 
     def __init__(self, store: Store, consumers: Consumers) -> None:
@@ -190,6 +191,7 @@ class Agreement:
         self.consumers = consumers
         self._outbox_id = ""
         self.reader, self.epoch, self.others = "", 0, 0
+        self.checkpoints: Mapping[str, str] = {}
         self.collections: set[str] = set()
         self._beginning = threading.Lock()
 
@@ -237,7 +239,8 @@ class Agreement:
         """
         self.reader = self.consumer
         self._outbox_id, known, self.others = self.consumers.look(self.reader)
-        text: str | None = self.index.checkpoint(self._outbox_id)
+        self.checkpoints = self.index.checkpoints()
+        text = self.checkpoints.get(self._outbox_id)
         position = Position.of(text)
         self.epoch = 0 if position is None else position.epoch
         return known, text
@@ -375,6 +378,13 @@ class Agreement:
     def comparison(self, collection: str) -> Comparison | None:
         """The latest comparison of this collection's rows; None if there never was one."""
         return Comparison.of(self.index.checkpoint(self._source(collection)))
+
+    def is_for(self, collection: str, declared: str) -> bool:
+        """Whether the rows were compared last, as the latest `check` found it, by this
+        declaration; if they never were, too.
+        """
+        state = Comparison.of(self.checkpoints.get(self._source(collection)))
+        return state is None or state.declared == declared
 
     def ask_for(self, collection: str, declared: str | None, why: str) -> Comparison | None:
         """Have all rows of a collection compared, from the first one on.

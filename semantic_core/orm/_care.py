@@ -45,8 +45,9 @@ class VerifyReport:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing differs."""
-        return not (self.missing or self.stale or self.ghosts or self.failed)
+        """Whether nothing differs, and nothing is known to be missing."""
+        differ = self.missing or self.stale or self.ghosts or self.failed
+        return not (differ or self.comparing)
 
 
 def reindex(
@@ -82,6 +83,8 @@ def reindex(
 def verify(adapter: AdapterContract, hub: Hub) -> VerifyReport:
     """See `BaseORMAdapter.verify`."""
     outbox, name = hub.outbox, adapter.declaration.collection
+    if not hub.is_installed(anew=True):
+        return VerifyReport(comparing=hub.behind(adapter))
     rows, found = differences(adapter, hub)
     counts = Counter(kind for kind, _ in found)
     shown: Counter[str] = Counter()
@@ -100,7 +103,7 @@ def verify(adapter: AdapterContract, hub: Hub) -> VerifyReport:
         failed=counts["failed"],
         waiting=left,
         keys=tuple(keys),
-        comparing=hub.behind(adapter),
+        comparing=hub.behind(adapter, anew=True),
     )
 
 
@@ -108,8 +111,7 @@ def differences(adapter: AdapterContract, hub: Hub) -> tuple[int, list[tuple[str
     """How many rows belong into the index, and (kind, ref) of each that is not as it should be; of
     a row no document can be made of, what it is called."""
     outbox = hub.outbox
-    if outbox.exists():
-        hub.agree()
+    hub.agree()
     rows, failed, suspects = 0, list[tuple[str, Ref | str]](), list[Ref]()
     for made in expected(adapter, outbox):
         rows += 1

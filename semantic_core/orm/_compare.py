@@ -22,7 +22,7 @@ import attrs
 from semantic_core._sync import merged
 from semantic_core._wording import STALE
 from semantic_core.errors import SemanticCoreError
-from semantic_core.orm._agreement import Agreement, Comparison, stamp_of
+from semantic_core.orm._agreement import FIRST_TIME, Agreement, Comparison, stamp_of
 from semantic_core.orm._contract import AdapterContract
 from semantic_core.orm._survey import indexed, nameless
 from semantic_core.orm._tickets import placed
@@ -75,11 +75,17 @@ class RowComparison:
 
     @property
     def wanted(self) -> bool:
-        """Whether there is something left to do: it never ran to its end,
-        or it ran for another declaration.
-        """
+        """Whether there is something left to do, and this declaration is the one it is for."""
         state = self.state
-        return state is None or state.phase != "done" or state.declared != self.declared
+        if state is None:
+            return True
+        return state.declared == self.declared and state.phase != "done"
+
+    @property
+    def is_of_another(self) -> bool:
+        """Whether the index was installed last for another declaration than this process has."""
+        state = self.state
+        return state is not None and state.declared != self.declared
 
     @property
     def declared(self) -> str:
@@ -102,7 +108,7 @@ class RowComparison:
             True for _ in indexed(self._adapter, self._outbox)
         ):
             return False
-        state = self.state or self.begin("first indexing")
+        state = self.state or self.begin(FIRST_TIME)
         return self._agreement.put(
             self._name, state, Comparison(self.declared, "done", why=state.why)
         )
@@ -121,10 +127,10 @@ class RowComparison:
         """
         self._mode = mode
         state = self.state
-        if state is None or state.declared != self.declared:
-            state = self.begin(
-                "first indexing" if state is None else "what documents are made of has changed"
-            )
+        if state is None:
+            state = self.begin(FIRST_TIME)
+        elif state.declared != self.declared:
+            return IngestReport()  # another process has installed it anew meanwhile
         counted = self.counted(state)
         if counted is None:
             return IngestReport()

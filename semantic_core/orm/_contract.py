@@ -1,7 +1,5 @@
 """What the machinery knows of an adapter: what its subclass supplies,
 and how rows become documents.
-
-Longer than the house limit because it is one contract, and most lines are its docstrings.
 """
 
 from __future__ import annotations
@@ -56,6 +54,8 @@ class AdapterContract(ABC):
 
     placeholder: ClassVar[str] = ""
     """How `execute` wants parameters marked; "" means "?" on SQLite and "%s" elsewhere."""
+    install_step: ClassVar[str] = "call init_database()"
+    """What installs the indexes of an application, for messages."""
     same_transaction: bool = False
     """Whether the index lives in the application's own database,
     so that texts are written within its transactions.
@@ -67,10 +67,23 @@ class AdapterContract(ABC):
     capture: CaptureMode
     strategy: Strategy
     backfill: Backfill = "background"
+    installed: bool = False
+    """Whether this process has installed it."""
     uninstalled: bool = False
     """Whether `uninstall` was called, and `install` not since:
     then nothing of this index happens by itself.
     """
+
+    @property
+    @abstractmethod
+    def capturing(self) -> bool:
+        """Whether its triggers, all of this version, are there;
+        for events, whether it hears them.
+        """
+
+    @abstractmethod
+    def install(self, *, backfill: Backfill | None = None) -> bool:
+        """See `BaseORMAdapter.install`."""
 
     # --- what a subclass supplies -----------------------------------------------------------------
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from semantic_core._sync import merged
-from semantic_core._wording import STALE
-from semantic_core.errors import ConfigError, StoreBusy, StoreError, StoreMisuse
+from semantic_core._wording import STALE, one_line
+from semantic_core.errors import ConfigError, SemanticCoreError, StoreBusy, StoreError, StoreMisuse
 from semantic_core.orm._agreement import Agreement
 from semantic_core.orm._compare import PAGE, ReindexProgress, RowComparison, alone
 from semantic_core.orm._consumers import Consumers
@@ -47,10 +47,18 @@ SLOW = 0.1
 """Seconds a commit may have waited for an index that then failed,
 before the next ones are spared that.
 """
+SILENCE = 60.0
+"""Seconds for which the same reason is not logged again."""
 PATIENCE = 0.2
 """Seconds a commit waits for other writers of the index; what it cannot process then waits."""
 REST = 2.0
 """Seconds for which they are spared it; the worker thread tries meanwhile."""
+
+LOOK_FOR_TRIGGERS = 5.0
+"""Seconds between two looks whether triggers are still there, where that cannot be told sooner."""
+NOT_INSTALLED = "the index is not installed in the application's database"
+NO_TRIGGERS = "triggers on {} are missing, so that changes go unseen"
+OTHER_DECLARATION = "the index was installed last for another declaration than this process has"
 
 Progress = Callable[[ReindexProgress], None]
 
@@ -113,7 +121,10 @@ class Hub:
         self._paused: dict[str, int] = {}
         self._lock = threading.Lock()
         self._mine = threading.local()
-        self._last_error = ""
+        self._told: set[str] = set()
+        self._logged: dict[str, float] = {}
+        self._captured: dict[str, int] = {}
+        self.last_error = ""  # of the latest attempt to process changes; "" if it succeeded
         self.reinstall = Reinstall()
         self._dropped_at = float("-inf")
         self._installed = self._behind_inline = False
@@ -196,31 +207,36 @@ class Hub:
         return why
 
     def _check_home(self) -> None:
-        """ConfigError if the index is that of another database.
-
-        `install` keeps one in memory instead.
-        """
-        for name, adapter in self.adapters.items():
-            with self.at_work():
-                other = "" if adapter.same_transaction else self.agreement.stranger(name)
-            if other:
-                raise ConfigError(
-                    (
-                        f"{adapter}: the index at {self.agreement.index.location!r} is that of "
-                        f"another database, {other!r}."
-                    ),
-                    hint="Give this database an index of its own: path=, or SEMANTIC_CORE_PATH.",
-                )
+        """Have those indexes in memory whose file is that of another database."""
+        for adapter in list(self.adapters.values()):
+            self.keep_own(adapter)
         self.at_home = True
 
-    def twin(self) -> SemanticCore:
-        """The core in memory that stands in for this one's where the index is that of
-        another database.
+    def keep_own(self, adapter: AdapterContract) -> bool:
+        """If the index is that of another database, have this adapter's in memory from now on;
+        whether that was so.
         """
+        if adapter.same_transaction:
+            return False
+        with self.at_work():
+            other = self.agreement.stranger(adapter.declaration.collection)
+        if not other:
+            return False
+        _log.warning(
+            "%s: the index at %r is that of another database, %r. For this one, %r, an index in "
+            "memory is kept as long as the process lasts. Give it one of its own to keep it: "
+            "path=, or SEMANTIC_CORE_PATH.",
+            adapter,
+            self.agreement.index.location,
+            other,
+            self.agreement.consumers.address(),
+        )
         with self._lock:
             if self._twin is None:
                 self._twin = self.core.in_memory()
-            return self._twin
+        self.leave(adapter)
+        adapter.core = self._twin
+        return True
 
     @property
     def stand_in(self) -> SemanticCore | None:
@@ -248,47 +264,79 @@ class Hub:
         try:
             why = self.agree()
         except Exception:
-            if self._is_gone():
+            if self.is_gone():
                 return  # `behind` says so
             raise
         if why:
             self.compare_in_background()
 
-    def _is_gone(self) -> bool:
+    def is_gone(self) -> bool:
         """Whether somebody dropped the outbox, which was there before."""
         self._installed = self.outbox.exists()
         if not self._installed:
             _log.warning(
                 "The outbox is gone from the application's database, and changes go unseen. "
-                "init_database() makes it anew and compares all rows."
+                "%s: that makes it anew, and compares all rows.",
+                self._first.install_step,
             )
         return not self._installed
 
-    def is_installed(self) -> bool:
-        """Whether the outbox is there; once it was, that is not asked again."""
-        self._installed = self._installed or self.outbox.exists()
+    def is_installed(self, *, anew: bool = False) -> bool:
+        """Whether the outbox is there. anew: ask again, though it was there before."""
+        self._installed = (self._installed and not anew) or self.outbox.exists()
         return self._installed
 
     def comparison(self, adapter: AdapterContract) -> RowComparison:
         """The comparison of an index's rows."""
         return RowComparison(adapter, self.outbox, self.agreement)
 
-    def behind(self, adapter: AdapterContract) -> str:
+    def behind(self, adapter: AdapterContract, *, anew: bool = False) -> str:
         """What of this index is not in its answers yet, for whoever reads them;
-        "" if nothing is known to be missing.
+        "" if nothing is known to be missing. anew: look for triggers, however lately that was done.
         """
         if not self.is_installed():
-            return "the index is not installed in the application's database: call init_database()"
+            return f"{NOT_INSTALLED}: {adapter.install_step}"
         comparison = self.comparison(adapter)
         try:
             state = comparison.state
-            if state is None or not comparison.wanted:
-                return "the rows wait for their first indexing" if state is None else ""
-            if not adapter.in_transaction:
+            if state is not None and state.declared != comparison.declared:
+                return f"{OTHER_DECLARATION}: {adapter.install_step}, or restart this process"
+            unseen = self._unseen(adapter, anew=anew)
+            if unseen:
+                return unseen
+            if state is None:
+                return "the rows wait for their first indexing"
+            if state.total < 0 and state.reason and not adapter.in_transaction:
                 state = comparison.counted(state) or state
         except StoreError as error:
             return f"the index cannot be read: {error.message}"
         return state.reason
+
+    def _unseen(self, adapter: AdapterContract, *, anew: bool) -> str:
+        """Why changes of its rows are not noted; "" if they are, as far as was looked lately.
+
+        On SQLite that is asked again after every change of the schema, elsewhere now and then.
+        """
+        if adapter.capture != "triggers" or self.elsewhere:
+            return ""
+        if adapter.dialect == "sqlite":
+            schema = int(adapter.execute("PRAGMA schema_version", ())[0][0])
+        else:
+            schema = int(monotonic() / LOOK_FOR_TRIGGERS)
+        name = adapter.declaration.collection
+        if self._captured.get(name) == schema and not anew:
+            return ""
+        if adapter.capturing:
+            self._captured[name] = schema
+            return ""
+        if adapter.installed:
+            self.reinstall.later(adapter)
+        return f"{NO_TRIGGERS.format(adapter.table.name)}: {adapter.install_step}"
+
+    def _is_outdated(self, name: str) -> bool:
+        """Whether documents of this collection are made otherwise now than this process would."""
+        declared = self.comparison(self.adapters[name]).declared
+        return not self.agreement.is_for(name, declared)
 
     def compare_in_background(self) -> None:
         """Let the worker thread compare rows, if some are to be, and an index lets it."""
@@ -339,16 +387,32 @@ class Hub:
                     self._wait_for_others(inline)
                 if any(adapter.same_transaction for adapter in active):
                     self._embed_pending(BATCH)
-            except Exception:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001
                 # The application's commit has happened and must not fail; `sync` keeps the reason.
-                if self._is_gone():
+                if self.is_gone():
                     return
-                _log.warning("Pending changes could not be processed; they wait.", exc_info=True)
+                self._tell_once(error)
                 if monotonic() - started > SLOW:
                     self._rests_until = monotonic() + REST
                     self.catch_up()
         if any(adapter.strategy == "background" for adapter in active):
             self.worker.wake()
+
+    def _tell_once(self, error: Exception) -> None:
+        """Log why changes were not processed; the same reason not again at the next commits.
+
+        Errors of our own say what to do; of others, the traceback says where they come from.
+        """
+        what = one_line(error)
+        if self._logged.get(what, float("-inf")) > monotonic() - SILENCE:
+            return
+        self._logged = {what: monotonic()}
+        known = isinstance(error, SemanticCoreError)
+        _log.warning(
+            "Pending changes could not be processed; they wait. %s",
+            error if known else what,
+            exc_info=not known,
+        )
 
     def _wait_for_others(self, collections: Collection[str]) -> None:
         """Nothing was left to process for this commit: if another thread has taken its changes,
@@ -433,17 +497,43 @@ class Hub:
                 if wanted:
                     if self.agree():
                         self.compare_in_background()
+                    wanted = {name for name in wanted if self._may_process(name)}
+                if wanted:
                     report, left = self._process(wanted, limit, mode, until)
                     if compare and (left is None or left > 0):
                         report = merged(report, self._compare(wanted, left, mode, progress, until))
                 if pending:
                     report = merged(report, self._embed_pending())
         except BaseException as error:
-            self._last_error = f"{type(error).__name__}: {error}"
+            self.last_error = f"{type(error).__name__}: {error}"
             raise
         report = once(report)
-        self._last_error = report.failed[-1].reason if report.failed else ""
+        self.last_error = report.failed[-1].reason if report.failed else ""
         return report
+
+    def _may_process(self, name: str) -> bool:
+        """Whether changes of this collection are this hub's business.
+
+        Those of an index that was installed for another declaration are left to the processes
+        that have it: their documents would be of the wrong kind.
+        """
+        if name not in self.adapters:  # it is kept in memory since a moment ago
+            return False
+        if not self._is_outdated(name):
+            self._told.discard(name)
+            return True
+        with self._lock:
+            told = name in self._told
+            self._told.add(name)
+        if not told:
+            adapter = self.adapters[name]
+            _log.warning(
+                "%s: %s. Its changes wait for a process that has that declaration, or %s.",
+                adapter,
+                OTHER_DECLARATION,
+                adapter.install_step,
+            )
+        return False
 
     def _process(
         self, wanted: Collection[str], limit: int | None, mode: IngestMode, until: float | None
@@ -565,6 +655,8 @@ class Hub:
         how much is left after `timeout` seconds.
         """
         until = monotonic() + timeout
+        if not self.is_installed():
+            return 0  # `behind` says so
         while True:
             if not self._first.in_transaction:  # what is not committed yet is nobody's business
                 try:
@@ -576,6 +668,8 @@ class Hub:
                 not self.outbox.due(collection)
                 or monotonic() >= until
                 or self._first.in_transaction
+                or collection not in self.adapters
+                or self._is_outdated(collection)
             ):
                 return self.outbox.waiting(collection)
             sleep(PAUSE)
@@ -598,7 +692,7 @@ class Hub:
         name = adapter.declaration.collection
         there = self.outbox.exists()
         counts = self.outbox.status({name}).get(name) if there else None
-        behind = self.behind(adapter) if there else ""
+        behind = self.behind(adapter, anew=True) if there else ""
         return IndexStatus(
             collection=name,
             model=adapter.model.__name__,
@@ -609,7 +703,7 @@ class Hub:
             taken=counts.taken if counts else 0,
             aborted=counts.aborted if counts else 0,
             oldest=counts.oldest if counts else None,
-            last_error=self._last_error or (counts.last_error if counts else ""),
+            last_error=self.last_error or (counts.last_error if counts else ""),
             paused=name in self._paused,
             capturing=capturing,
             comparing=behind,
@@ -672,7 +766,9 @@ class Hub:
                 self._behind_inline = bool(owed)
                 raise
             self._behind_inline = self._behind_inline or any(
-                self.outbox.waiting(name) for name in owed
+                self.outbox.waiting(name)
+                for name in owed
+                if name in self.adapters and not self._is_outdated(name)
             )
         unfinished = self._unfinished(
             name for name, adapter in active.items() if self._compares_by_itself(adapter)

@@ -12,7 +12,6 @@ from semantic_core.orm._dialects import placeholder_of, table_there
 
 if TYPE_CHECKING:
     from semantic_core.orm._contract import AdapterContract
-    from semantic_core.orm.base import BaseORMAdapter
 
 _log = logging.getLogger("semantic_core.orm")
 
@@ -27,18 +26,18 @@ class Reinstall:
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[str, BaseORMAdapter] = {}
+        self._waiting: dict[str, AdapterContract] = {}
         self._lock = threading.Lock()
 
-    def __contains__(self, adapter: BaseORMAdapter) -> bool:
+    def __contains__(self, adapter: AdapterContract) -> bool:
         return self._waiting.get(adapter.declaration.collection) is adapter
 
-    def later(self, adapter: BaseORMAdapter) -> None:
+    def later(self, adapter: AdapterContract) -> None:
         """Install this one at the next `settle`."""
         with self._lock:
             self._waiting[adapter.declaration.collection] = adapter
 
-    def done(self, adapter: BaseORMAdapter) -> None:
+    def done(self, adapter: AdapterContract) -> None:
         """It is installed."""
         with self._lock:
             self._waiting.pop(adapter.declaration.collection, None)

@@ -7,6 +7,9 @@ import os
 import threading
 from collections.abc import Callable
 
+from semantic_core._wording import one_line
+from semantic_core.errors import SemanticCoreError
+
 INTERVAL = 1.0
 """Seconds between two looks for changes other programs made."""
 LONGEST_PAUSE = 60.0
@@ -66,11 +69,15 @@ class Worker:
             try:
                 again = self._do()
                 pause = INTERVAL
-            except Exception:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001
                 # Whatever the store or the database raised; the tickets wait, and it tries again.
                 pause = min(pause * 2, LONGEST_PAUSE)
+                known = isinstance(error, SemanticCoreError)  # says what to do by itself
                 _log.warning(
-                    "Changes could not be worked off; next try in %.0f s.", pause, exc_info=True
+                    "Changes could not be worked off; next try in %.0f s. %s",
+                    pause,
+                    error if known else one_line(error),
+                    exc_info=not known,
                 )
             finally:
                 self._release()

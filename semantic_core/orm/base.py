@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 
 from semantic_core._checks import check_count, clip
+from semantic_core._wording import one_line
 from semantic_core.errors import ConfigError, TenantRequired
 from semantic_core.filters import Filter
 from semantic_core.orm import _care
@@ -86,7 +87,6 @@ class BaseORMAdapter(AdapterContract):
         sync: Strategy | None = None,
     ) -> None:
         self._hub: Hub | None = None
-        self._installed = False
         self.model, self.core = model, core
         self.declaration = attrs.evolve(declaration.named_after(self.table), is_row=self.is_row)
         self.check_fields()
@@ -165,24 +165,29 @@ class BaseORMAdapter(AdapterContract):
         TenantRequired, StoreError.
         """
         size = check_count("limit", limit, 1) + check_count("offset", offset)
-        core = self._core_of(tenant)
         asked = checked_where(self, where)
         if self.same_transaction and self.in_transaction:
             self.hub.write_words()
-        self.hub.look()
-        waiting = (
-            self.hub.freshen(self.declaration.collection, timeout)
-            if fresh
-            else self.hub.waiting(self)
-        )
-        behind = self.hub.behind(self)
+        hub = self._hub_at_home()
+        core = self._core_of(tenant)
+        try:
+            waiting = (
+                hub.freshen(self.declaration.collection, timeout) if fresh else hub.waiting(self)
+            )
+        except Exception:
+            if not hub.is_gone():
+                raise
+            waiting = 0  # `behind` says why
+        behind = hub.behind(self)
         if behind:
-            self.hub.compare_in_background()
+            hub.compare_in_background()
         reasons = [behind]
+        if waiting and hub.last_error:
+            reasons.append(f"the latest changes could not be indexed: {hub.last_error}")
         rows: list[Any] = []
         hits: list[SearchHit] = []
         gone: list[Ref] = []
-        unreadable: set[str] = set()
+        unreadable: dict[str, Exception] = {}
         spent = {"rows": 0.0}
         seen, page = 0, size
         while True:
@@ -218,6 +223,10 @@ class BaseORMAdapter(AdapterContract):
                     "so fewer rows are given"
                 )
                 break
+        if unreadable:
+            error = next(iter(unreadable.values()))
+            rows_found = "1 row" if len(unreadable) == 1 else f"{len(unreadable):,} rows"
+            reasons.append(f"{rows_found} that were found cannot be read: {one_line(error)}")
         self._report_gone(gone)
         rows, hits = rows[offset:size], hits[offset:size]
         for instance, hit in zip(rows, hits, strict=True):
@@ -259,13 +268,26 @@ class BaseORMAdapter(AdapterContract):
         self.uninstalled = False
         with hub.at_work():
             hub.outbox.create()
-            other = (
-                "" if self.same_transaction else hub.agreement.stranger(self.declaration.collection)
-            )
-        if other:
-            hub = self._keep_in_memory(other)
+        if hub.keep_own(self):
+            hub = self.hub
         hub.at_home = True
         hub.agree()
+        with hub.at_work():  # what is committed here is no change
+            changed = self._set_up()
+        comparison = hub.comparison(self)
+        if self.backfill == "now" and comparison.wanted:
+            hub.sync(None, collections={self.declaration.collection})
+        hub.compare_in_background()
+        if hub.outbox.get_state(self.declaration.collection, TABLE) != self.table.name:
+            hub.outbox.set_state(self.declaration.collection, TABLE, self.table.name)
+        forget_gone(self.hub)
+        hub.reinstall.done(self)
+        self.installed = True
+        return changed
+
+    def _set_up(self) -> bool:
+        """Triggers, or events; and the comparison of rows that is due. Whether that was new."""
+        hub = self.hub
         changed = False
         if self.capture == "triggers":
             changed = self._install_triggers()
@@ -276,43 +298,14 @@ class BaseORMAdapter(AdapterContract):
             self.connect()
             self._connected = True
         comparison = hub.comparison(self)
-        if comparison.wanted:
+        if comparison.wanted or comparison.is_of_another:
             changed = True
-            state = comparison.state
-            if not comparison.settle_if_empty() and (
-                state is None or state.declared != comparison.declared
-            ):
+            first, another = comparison.state is None, comparison.is_of_another
+            if not comparison.settle_if_empty() and (first or another):
                 comparison.begin(
-                    FIRST_TIME if state is None else "what its documents are made of has changed"
+                    FIRST_TIME if first else "what its documents are made of has changed"
                 )
-        if self.backfill == "now" and comparison.wanted:
-            hub.sync(None, collections={self.declaration.collection})
-        hub.compare_in_background()
-        if hub.outbox.get_state(self.declaration.collection, TABLE) != self.table.name:
-            hub.outbox.set_state(self.declaration.collection, TABLE, self.table.name)
-        forget_gone(self.hub)
-        hub.reinstall.done(self)
-        self._installed = True
         return changed
-
-    def _keep_in_memory(self, other: str) -> Hub:
-        """Have this index in memory from now on;
-        other: the database whose index the given one is.
-        """
-        hub = self.hub
-        _log.warning(
-            "%s: the index at %r is that of another database, %r. For this one, %r, an index in "
-            "memory is kept as long as the process lasts. Give it one of its own to keep it: "
-            "path=, or SEMANTIC_CORE_PATH.",
-            self,
-            hub.agreement.index.location,
-            other,
-            hub.agreement.consumers.address(),
-        )
-        twin = hub.twin()
-        hub.leave(self)
-        self.core = twin
-        return self.hub
 
     def _install_triggers(self) -> bool:
         """Whether anything changed. Where some went since the last time (a migration made a table
@@ -352,7 +345,7 @@ class BaseORMAdapter(AdapterContract):
         renames none while a trigger of another table speaks of it. `install` then looks at every
         row again.
         """
-        self._installed = False
+        self.installed = False
         self.hub.reinstall.done(self)
         if self._connected:
             self.disconnect()
@@ -381,7 +374,7 @@ class BaseORMAdapter(AdapterContract):
             return
         for adapter in self._captured_by_triggers():
             # Another core of this process made way.
-            if went or (adapter._installed and not adapter.capturing):
+            if went or (adapter.installed and not adapter.capturing):
                 self.hub.reinstall.later(adapter)
 
     def _captured_by_triggers(self) -> list[BaseORMAdapter]:
@@ -439,7 +432,7 @@ class BaseORMAdapter(AdapterContract):
         never embedded again. Where another process is comparing the rows of this index already, it
         is waited for.
         """
-        return _care.reindex(self, self.hub, progress, resume=resume, batch=batch)
+        return _care.reindex(self, self._hub_at_home(), progress, resume=resume, batch=batch)
 
     @in_one_connection
     def verify(self) -> _care.VerifyReport:
@@ -447,7 +440,7 @@ class BaseORMAdapter(AdapterContract):
 
         Changes nothing.
         """
-        return _care.verify(self, self.hub)
+        return _care.verify(self, self._hub_at_home())
 
     @in_one_connection
     def repair(self) -> IngestReport:
@@ -455,7 +448,7 @@ class BaseORMAdapter(AdapterContract):
 
         What still differs is a failure in the report.
         """
-        return _care.repair(self, self.hub)
+        return _care.repair(self, self._hub_at_home())
 
     @in_one_connection
     def status(self) -> IndexStatus:
@@ -490,17 +483,25 @@ class BaseORMAdapter(AdapterContract):
         """
         return self._capture.installed() if self.capture == "triggers" else self._connected
 
+    def _hub_at_home(self) -> Hub:
+        """The hub, after it was seen whose index it has: that of another database is not used."""
+        hub = self.hub
+        hub.look()
+        if self.hub is not hub:  # it was another's: from now on this one's is in memory
+            self.hub.look()
+        return self.hub
+
     def _live(
-        self, hits: Sequence[SearchHit], unreadable: set[str] | None = None
+        self, hits: Sequence[SearchHit], unreadable: dict[str, Exception]
     ) -> list[tuple[Any, SearchHit]]:
-        """Hits with their rows, as far as these exist and belong into the index;
-        the keys of rows the ORM fails on.
+        """Hits with their rows, as far as these exist and belong into the index.
+
+        unreadable: gets the keys of rows the ORM fails on, each with its error.
         """
-        failed = set[str]() if unreadable is None else unreadable
         by_key = {hit.ref.key: hit for hit in hits}
         live = {
             key: instance
-            for key, instance in self.rows(by_key, lambda key, error: failed.add(key))
+            for key, instance in self.rows(by_key, unreadable.__setitem__)
             if key in by_key
             and self.declaration.wants(instance)
             and (

@@ -13,9 +13,6 @@ a row that REPLACE evicts, SQLite  delete triggers fire for it only with
 a cascade that turns in a circle   MySQL's cascades fire no triggers; the way up is followed to each
                                    table once
 =================================  =================================================================
-
-Longer than the house limit because the rules for own, related and cascading rows are read side by
-side.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """The ledger of batch jobs: who holds a passage, what becomes of it, and what it cost.
 
 See `BatchQueue`.
-
-Longer than the house limit because a protocol has as many rules as it has.
 """
 
 from __future__ import annotations

@@ -547,7 +547,7 @@ class LimitNotFilled(MiniKitAdapter):
         found = self.core.search(
             query, limit=limit, offset=offset, collections=[self.declaration.collection]
         )
-        live = self._live(found.hits)
+        live = self._live(found.hits, {})
         return ModelResults(
             query, tuple(row for row, _ in live), tuple(hit for _, hit in live), found.mode
         )
@@ -580,13 +580,13 @@ caught_by("rows_come_as_they_are_now")(type("OldInstances", (Remembering,), {}))
 
 @caught_by("rows_come_back_in_the_order_of_the_ranking")
 class OrderOfTheTable(MiniKitAdapter):
-    def _live(self, hits):
-        return sorted(super()._live(hits), key=lambda pair: pair[1].ref.key)
+    def _live(self, hits, unreadable):
+        return sorted(super()._live(hits, unreadable), key=lambda pair: pair[1].ref.key)
 
 
 @caught_by("rows_that_no_longer_qualify_are_left_out")
 class ConditionOnlyWhenIndexed(MiniKitAdapter):
-    def _live(self, hits):
+    def _live(self, hits, unreadable):
         there = dict(self.rows([hit.ref.key for hit in hits]))
         return [(there[hit.ref.key], hit) for hit in hits if hit.ref.key in there]
 
@@ -743,10 +743,10 @@ class TriggersMakeWayForGood(MiniKitAdapter):
 class TakesItForGranted(Hub):
     """Works off an outbox without a look whether there is one."""
 
-    def is_installed(self) -> bool:
+    def is_installed(self, *, anew: bool = False) -> bool:
         return True
 
-    def _is_gone(self) -> bool:
+    def is_gone(self) -> bool:
         return False
 
 

@@ -14,9 +14,17 @@ import pytest
 from mini import Database, MiniAdapter, Model
 
 from semantic_core import SemanticCore
-from semantic_core.errors import ConfigError, EmbedderUnavailable, FilterInvalid, InputError
+from semantic_core._memory import MemoryStore
+from semantic_core.errors import (
+    ConfigError,
+    EmbedderUnavailable,
+    FilterInvalid,
+    InputError,
+    StoreReadOnly,
+)
 from semantic_core.orm import Relation, SemanticIndex, Table, bind_declared, declare
 from semantic_core.orm._compare import Lease
+from semantic_core.orm.migrations import remove_triggers
 from semantic_core.testing import HashEmbedder
 
 
@@ -24,13 +32,19 @@ class Shelf:
     """A database with authors and articles, and a core that keeps an index of the articles."""
 
     def __init__(
-        self, path: Path, *, embedder: Any = None, backfill: Any = None, **said: Any
+        self,
+        path: Path,
+        *,
+        embedder: Any = None,
+        backfill: Any = None,
+        store: Any = "memory",
+        **said: Any,
     ) -> None:
         self.db = db = Database(path / "app.db")
-        self.core = SemanticCore(store="memory", embedder=embedder or HashEmbedder(), plugins=[])
-        db.run("CREATE TABLE author (id INTEGER PRIMARY KEY, name TEXT)")
+        self.core = SemanticCore(store=store, embedder=embedder or HashEmbedder(), plugins=[])
+        db.run("CREATE TABLE IF NOT EXISTS author (id INTEGER PRIMARY KEY, name TEXT)")
         db.run(
-            "CREATE TABLE article (id INTEGER PRIMARY KEY, title TEXT, content TEXT, "
+            "CREATE TABLE IF NOT EXISTS article (id INTEGER PRIMARY KEY, title TEXT, content TEXT, "
             "stars INTEGER DEFAULT 0, draft INTEGER DEFAULT 0, author_id INTEGER REFERENCES author "
             "(id) ON DELETE CASCADE)"
         )
@@ -184,6 +198,10 @@ def test_verify_finds_what_went_by_unseen_and_repair_mends_it(shelf: Shelf) -> N
         ("stale", "article/2"),
     ]
     shelf.Article.search.repair()
+    found = shelf.Article.search.verify()
+    assert (found.missing, found.stale, found.ghosts) == (0, 0, 0)
+    assert not found.sound and "triggers on article are missing" in found.comparing
+    shelf.Article.search.install(backfill="now")
     assert shelf.Article.search.verify().sound
 
 
@@ -587,3 +605,105 @@ def test_an_index_without_a_table_keeps_no_other_from_being_compared(
         for index in (First.search, Second.search):
             index.install(backfill="now")
         assert [row.id for row in First.search("loops")] == [2]
+
+
+# --- an answer says what it lacks -----------------------------------------------------------------
+
+
+def test_triggers_that_went_are_said_and_put_back_at_the_next_commit(shelf: Shelf) -> None:
+    """Another program took them away, of which nothing is heard here."""
+    index = shelf.Article.search
+    shelf.Article.create(id=1, title="Kept", content="walrus")
+    assert not index("walrus").degraded
+    with closing(sqlite3.connect(shelf.db.path)) as other:
+        remove_triggers(lambda sql, params: other.execute(sql, params).fetchall(), "sqlite")
+        other.execute("INSERT INTO article (id, title, content) VALUES (2, 'Unseen', 'walrus')")
+        other.commit()
+    found = index("walrus")
+    assert [row.id for row in found] == [1]
+    assert found.degraded and "triggers on article are missing" in found.reason
+    assert "init_database()" in found.reason
+    assert not index.verify().sound
+    shelf.Article.create(id=3, title="Heard", content="walrus")
+    shelf.core.sync()
+    found = index("walrus", fresh=True, timeout=30)
+    assert {row.id for row in found} == {1, 2, 3} and not found.degraded
+    assert index.verify().sound
+
+
+def test_changes_are_left_to_processes_that_have_the_declaration_installed_last(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """During a deployment an older process runs on: what it would write is of the wrong kind."""
+    store = MemoryStore(HashEmbedder().space)
+    old = Shelf(tmp_path, store=store, source_fields=["title"])
+    old.Article.create(id=1, title="Loops", content="walrus")
+    new = Shelf(tmp_path, store=store)
+    new.core.sync()
+    assert [row.id for row in new.Article.search("walrus")] == [1]
+    old.Article.create(id=2, title="Files", content="walrus")
+    old.Article.create(id=3, title="Sets", content="walrus")
+    found = old.Article.search("walrus", fresh=True)
+    assert found.degraded and "another declaration" in found.reason and found.waiting == 2
+    assert "restart this process" in found.reason
+    assert caplog.text.count("Its changes wait for a process that has that declaration") == 1
+    assert not old.Article.search.verify().sound
+    assert old.Article.search.sync().failed == ()
+    found = new.Article.search("walrus", fresh=True, timeout=30)
+    assert {row.id for row in found} == {1, 2, 3} and not found.degraded
+    assert new.Article.search.verify().sound
+    old.Article.search.reindex()  # whoever asks for it has it
+    assert "declaration" in new.Article.search("walrus").reason
+
+
+def test_rows_that_were_found_and_cannot_be_read_are_said(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model has a column the table has not yet: a migration was forgotten."""
+    for number in (1, 2):
+        shelf.Article.create(id=number, title=f"t{number}", content="walrus")
+
+    def where(*args: Any) -> Any:
+        raise sqlite3.OperationalError("no such column: subtitle")
+
+    monkeypatch.setattr(shelf.Article, "where", where)
+    found = shelf.Article.search("walrus")
+    assert not len(found) and found.degraded
+    assert "2 rows that were found cannot be read: " in found.reason
+    assert "no such column: subtitle" in found.reason
+
+
+def test_an_outbox_that_is_not_there_is_said_by_everything(shelf: Shelf) -> None:
+    index = shelf.Article.search
+    shelf.Article.create(id=1, title="a", content="walrus")
+    for trigger in index._capture.there():
+        shelf.db.raw.execute(f'DROP TRIGGER "{trigger}"')
+    shelf.db.raw.execute("DROP TABLE semantic_outbox")
+    shelf.db.raw.execute("INSERT INTO article (id, content) VALUES (2, 'walrus')")
+    for fresh in (False, True):
+        found = index("walrus", fresh=fresh)
+        assert found.degraded and "not installed" in found.reason
+    verified = index.verify()
+    assert not verified.sound and "not installed" in verified.comparing
+    index.install(backfill="now")
+    assert {row.id for row in index("walrus")} == {1, 2} and index.verify().sound
+
+
+def test_a_store_that_refuses_is_said_and_logged_once(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf.Article.create(id=1, title="a", content="walrus")
+
+    def refuse(*args: Any) -> Any:
+        raise StoreReadOnly("The store is read-only.", hint="Look at its rights.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shelf.core.store, "replace", refuse)
+        for number in (2, 3, 4):
+            shelf.Article.create(id=number, title="b", content="walrus")
+        found = shelf.Article.search("walrus")
+    assert found.waiting and found.degraded and "The store is read-only" in found.reason
+    told = [record for record in caplog.records if "Look at its rights." in record.message]
+    assert len([record for record in told if record.message.startswith("Pending")]) == 1
+    assert not any(record.exc_info for record in told)
+    assert len(shelf.Article.search("walrus", fresh=True, timeout=30)) == 4

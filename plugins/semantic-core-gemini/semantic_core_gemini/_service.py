@@ -1,7 +1,4 @@
-"""The service with one key, as plain functions.
-
-Longer than the house limit, so that one module alone speaks to google-genai and knows its ways.
-"""
+"""The service with one key, as plain functions."""
 
 from __future__ import annotations
 

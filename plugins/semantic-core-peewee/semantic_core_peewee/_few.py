@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semantic_core_peewee._codes import current_state
-from semantic_core_peewee._numbers import numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -111,3 +110,13 @@ def few_documents(view: View, clause: Clause, state: State) -> list[int] | None:
             rows = view.raw.execute(sql, (json.dumps([id for (id,) in ids]), *clause.each[1]))
             return [id for (id,) in rows]
     return None
+
+
+def numbers(listed: str | None) -> NDArray[np.int64]:
+    """What ``group_concat`` of whole numbers gives; none for None.
+
+    Many in one row: to step through rows is to give Python's lock away at each.
+    """
+    if not listed:
+        return np.zeros(0, dtype=np.int64)
+    return np.fromstring(listed, dtype=np.int64, sep=",")

@@ -1,7 +1,5 @@
 """The connections of one store: one per reading thread and one for writing; none is shared,
 none is carried over a fork.
-
-Longer than the house limit, because who may use which connection, and when it goes, is one matter.
 """
 
 from __future__ import annotations

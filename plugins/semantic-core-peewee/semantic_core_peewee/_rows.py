@@ -1,7 +1,4 @@
-"""Records and rows: what each field is in the file, in both directions.
-
-Longer than the house limit, because a column, its checksum and its record must be changed together.
-"""
+"""Records and rows: what each field is in the file, in both directions."""
 
 from __future__ import annotations
 

@@ -3,8 +3,7 @@ and what the reads of an administrator are written with.
 
 `_migrations` makes the tables; a test holds both together. The models are bound to no database: a
 query is executed on the one it is handed, so two stores in one process never meet. Searching and
-writing go to the connection beneath. Longer than the house limit because it is the list of all
-tables.
+writing go to the connection beneath.
 """
 
 from __future__ import annotations

@@ -22,8 +22,7 @@ import numpy as np
 
 from semantic_core_peewee._codes import CODES, current_state
 from semantic_core_peewee._errors import altered
-from semantic_core_peewee._few import Known, among
-from semantic_core_peewee._numbers import numbers
+from semantic_core_peewee._few import Known, among, numbers
 from semantic_core_peewee._tokens import STEMS, split, stem_of
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ import peewee
 from semantic_core.errors import ConfigError
 from semantic_core.orm import Backfill, BaseORMAdapter, Dialect, Strategy, Table
 from semantic_core_peewee._commits import commits_of, in_transaction
-from semantic_core_peewee._connected import connected
+from semantic_core_peewee._connected import connected, unlogged
 from semantic_core_peewee._peewee_tables import (
     database_of,
     dialect_of,
@@ -33,7 +33,6 @@ from semantic_core_peewee._peewee_tables import (
     plain_database,
     table_of,
 )
-from semantic_core_peewee._unlogged import unlogged
 
 if TYPE_CHECKING:
     from semantic_core import SemanticCore

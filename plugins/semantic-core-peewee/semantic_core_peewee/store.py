@@ -1,8 +1,5 @@
 """SqliteStore: documents, words and vectors in one SQLite file. Keeps `Store`, `TextScores`,
 `TitleSearch` and (in `_batch_queue`) `BatchQueue`.
-
-Longer than the house limit because every member of two protocols is here, each sending its call to
-where it is done.
 """
 
 from __future__ import annotations

@@ -279,7 +279,8 @@ def test_the_embedder_being_away_stops_neither_saving_nor_finding_words(
     found = shelf.Article.search("repeat", fresh=True)
     assert [row.title for row in found] == ["Loops"] and found.degraded and found.waiting == 0
     embedder.fail_with = None
-    assert shelf.core.sync().embedded == 1
+    shelf.core.sync()  # or a thread was faster
+    assert not shelf.Article.search("repeat", fresh=True).degraded
 
 
 def test_the_store_being_away_never_fails_a_commit(shelf: Any) -> None:

@@ -3,7 +3,7 @@ and a check must catch each.
 
 They are the bugs of older systems, those of peers, and those this store had itself. Each is one
 deviation, done to the real store: to the statements on their way to SQLite, or to one of its
-functions. Longer than the house limit: a list to be read.
+functions.
 """
 
 from __future__ import annotations
@@ -111,12 +111,13 @@ def statements(patch: Patch, change: Change) -> None:
 
 
 def swap(patch: Patch, old: str, new: str | None) -> None:
-    """In statements that hold `old`, put `new` instead; None leaves such statements out."""
+    """In statements that hold `old`, in one line or several, put `new`; None leaves those out."""
 
     def change(sql: str, bindings: Any) -> tuple[str, Any] | None:
-        if old not in sql:
+        on_one_line = " ".join(sql.split())
+        if old not in on_one_line:
             return sql, bindings
-        return None if new is None else (sql.replace(old, new), bindings)
+        return None if new is None else (on_one_line.replace(old, new), bindings)
 
     statements(patch, change)
 

@@ -1,7 +1,5 @@
 """Every way to fail gives one of our errors, says in a line what to do,
 and leaves the store usable.
-
-Longer than the house limit: a table of triggers, each of them really pulled.
 """
 
 from __future__ import annotations

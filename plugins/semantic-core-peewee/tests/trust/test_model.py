@@ -1,8 +1,5 @@
 """Random histories over two handles on one file: every answer is the oracle's,
 whatever was done before.
-
-Longer than the house limit: one machine, and a rule for everything that can be done to a store or
-asked of it.
 """
 
 from __future__ import annotations

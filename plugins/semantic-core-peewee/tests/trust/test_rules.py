@@ -18,6 +18,6 @@ def test_the_store_keeps(rule: Callable[[Path], None]) -> None:
 
 
 def test_there_are_rules_and_their_names_say_them() -> None:
-    assert all(rule.__doc__ and rule.__doc__.endswith(".") for rule in RULES)
+    assert all(rule.__doc__ and rule.__doc__.rstrip().endswith(".") for rule in RULES)
     assert len({rule.__name__ for rule in RULES}) == len(RULES) > 10
     record("rules", rules=len(RULES))
