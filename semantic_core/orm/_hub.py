@@ -240,7 +240,7 @@ class Hub:
 
     @property
     def stand_in(self) -> SemanticCore | None:
-        """The core in memory that `twin` made; None if there was no need of one."""
+        """The core in memory that keeps what `keep_own` moved; None if nothing was."""
         return self._twin
 
     def _drop_lost(self) -> None:
