@@ -239,6 +239,11 @@ class Hub:
         adapter.core = self._twin
         return True
 
+    @property
+    def stand_in(self) -> SemanticCore | None:
+        """The core in memory that keeps what `keep_own` moved; None if nothing was."""
+        return self._twin
+
     def _drop_lost(self) -> None:
         """Forget indexes that have been away for too long:
         their pending changes would grow without end.
