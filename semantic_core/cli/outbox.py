@@ -205,22 +205,25 @@ def remove_all_triggers(app: str | None, as_json: bool) -> None:
     """Take all triggers of search indexes away, for a migration by another program.
 
     Changes are not noted until the application binds its indexes again (init_database); it then
-    puts the triggers back and looks at every row.
+    puts the triggers back and looks at every row. Until then every answer says so, in processes
+    that are running, too.
     """
     from semantic_core.orm._followed import databases_of
+    from semantic_core.orm._notes import TRIGGERS
     from semantic_core.orm.migrations import remove_triggers
 
+    names: list[str] = []
     with application(app) as core:
-        names = [
-            name
-            for each in databases_of(core)
-            for name in remove_triggers(each.execute, each.dialect)
-        ]
+        for each in databases_of(core):
+            if each.outbox.exists():
+                each.outbox.drop_state(TRIGGERS)  # so that nobody puts them back meanwhile
+            names += remove_triggers(each.execute, each.dialect)
     if as_json:
         write_json({"removed": names})
     else:
         write(
-            f"Removed {counted(len(names), 'trigger')}. The next init_database(...) puts them back."
+            f"Removed {counted(len(names), 'trigger')}. The next init_database(...) puts them "
+            "back; processes that are running say in each answer that changes go unseen."
         )
 
 
