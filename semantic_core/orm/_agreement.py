@@ -261,11 +261,10 @@ class Agreement:
                 sleep(PAUSE)  # another process may be about to register this very index
                 continue
             progress = (known and (known.acknowledged, known.mark), text)
-            if (
-                progress == seen_before
-            ):  # nobody is in the middle of a write, so it is what it looks like
-                break
+            if progress == seen_before:
+                break  # nobody is in the middle of a write, so it is what it looks like
             seen_before = progress
+            sleep(PAUSE)
         else:
             return ""  # others write all the time; one of the next looks will tell
         behind = known is not None and position is not None and known.acknowledged > position.writes
@@ -283,9 +282,10 @@ class Agreement:
             )
         if known.acknowledged > position.writes:
             return "the index is an older copy of itself, or was restored"
-        if known.acknowledged == position.writes:
-            same = known.mark == position.mark
-        else:
+        # Two that process one ticket at the same time speak of it twice: the outbox has heard of it
+        # by the faster one, and deleted it, before the slower one's write is acknowledged.
+        same = known.mark == position.mark
+        if not same and known.acknowledged < position.writes:
             same = self.consumers.holds(position.number, position.mark)
         return (
             "" if same else "the application's database was restored, or is an older copy of itself"

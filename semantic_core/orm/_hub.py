@@ -21,6 +21,7 @@ from semantic_core.orm._agreement import Agreement
 from semantic_core.orm._compare import PAGE, ReindexProgress, RowComparison, alone
 from semantic_core.orm._consumers import Consumers
 from semantic_core.orm._contract import AdapterContract, in_one_connection
+from semantic_core.orm._notes import TRIGGERS
 from semantic_core.orm._reinstall import Reinstall, is_there
 from semantic_core.orm._tickets import Tickets
 from semantic_core.orm._worker import Worker
@@ -270,8 +271,8 @@ class Hub:
         self._installed = self.outbox.exists()
         if not self._installed:
             _log.warning(
-                "The outbox is gone from the application's database, and changes go unseen. "
-                "%s: that makes it anew, and compares all rows.",
+                "The outbox is gone from the application's database, and changes go unseen. To "
+                "have it made anew, and all rows compared: %s.",
                 self._first.install_step,
             )
         return not self._installed
@@ -324,7 +325,7 @@ class Hub:
         if adapter.capturing:
             self._captured[name] = schema
             return ""
-        if adapter.installed:
+        if adapter.installed and self.outbox.get_state(name, TRIGGERS):  # not taken away on purpose
             self.reinstall.later(adapter)
         return f"{NO_TRIGGERS.format(adapter.table.name)}: {adapter.install_step}"
 

@@ -12,6 +12,11 @@ from semantic_core.orm._pages import Pages
 from semantic_core.orm._statements import chunks
 from semantic_core.orm._tables import Table
 
+TRIGGERS = "triggers"
+"""The state that says which triggers there were after the last install; none after they were taken
+away on purpose.
+"""
+
 
 class Notes(Pages):
     """Places and state, in tables beside the outbox. consumer: the index whose places they are."""
@@ -86,6 +91,10 @@ class Notes(Pages):
         """Remember a value under this name."""
         sql = upsert(self._dialect, STATE, ("collection", "name", "value"), ("value",), self._mark)
         self._execute(sql, [collection, name, value])
+
+    def drop_state(self, name: str) -> None:
+        """Forget what was set under this name, of every collection."""
+        self._execute(f"DELETE FROM {STATE} WHERE name = {self._mark}", [name])
 
 
 def _address(*names: str) -> str:

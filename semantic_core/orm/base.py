@@ -31,6 +31,7 @@ from semantic_core.orm._contract import (
 from semantic_core.orm._declaration import Declaration
 from semantic_core.orm._hub import Hub, IndexStatus, hub_of
 from semantic_core.orm._leftovers import TABLE, forget_gone
+from semantic_core.orm._notes import TRIGGERS
 from semantic_core.orm._reinstall import NO_TABLE, is_there
 from semantic_core.orm._results import ModelResults, with_hit
 from semantic_core.orm._survey import note
@@ -225,8 +226,8 @@ class BaseORMAdapter(AdapterContract):
                 break
         if unreadable:
             error = next(iter(unreadable.values()))
-            rows_found = "1 row" if len(unreadable) == 1 else f"{len(unreadable):,} rows"
-            reasons.append(f"{rows_found} that were found cannot be read: {one_line(error)}")
+            counted = "1 row" if len(unreadable) == 1 else f"{len(unreadable):,} rows"
+            reasons.append(f"{counted} found cannot be read: {one_line(error)}")
         self._report_gone(gone)
         rows, hits = rows[offset:size], hits[offset:size]
         for instance, hit in zip(rows, hits, strict=True):
@@ -278,6 +279,7 @@ class BaseORMAdapter(AdapterContract):
         if self.backfill == "now" and comparison.wanted:
             hub.sync(None, collections={self.declaration.collection})
         hub.compare_in_background()
+        hub.waiting(self)  # and whoever works for it is told
         if hub.outbox.get_state(self.declaration.collection, TABLE) != self.table.name:
             hub.outbox.set_state(self.declaration.collection, TABLE, self.table.name)
         forget_gone(self.hub)
@@ -293,7 +295,7 @@ class BaseORMAdapter(AdapterContract):
             changed = self._install_triggers()
         else:
             self._capture.remove()
-            hub.outbox.set_state(self.declaration.collection, _INSTALLED, "")
+            hub.outbox.set_state(self.declaration.collection, TRIGGERS, "")
         if self.capture == "events" and not self._connected:
             self.connect()
             self._connected = True
@@ -312,7 +314,7 @@ class BaseORMAdapter(AdapterContract):
         anew, and SQLite dropped them with the old one), what happened meanwhile was not seen: so
         every index compares every row."""
         outbox, name = self.hub.outbox, self.declaration.collection
-        known = outbox.get_state(name, _INSTALLED)
+        known = outbox.get_state(name, TRIGGERS)
         before = (known or "").split()
         went = known is None or not set(before) <= self._capture.there()
         changed = self._capture.install()
@@ -332,7 +334,7 @@ class BaseORMAdapter(AdapterContract):
                 if other.consumer != outbox.consumer:
                     outbox.add(name, [WHOLE], consumer=other.consumer)
         if now != known:
-            outbox.set_state(name, _INSTALLED, now)
+            outbox.set_state(name, TRIGGERS, now)
         return changed
 
     @in_one_connection
@@ -454,7 +456,8 @@ class BaseORMAdapter(AdapterContract):
     def status(self) -> IndexStatus:
         """What waits, what failed, and why."""
         status = self.hub.status_of(self, capturing=self.capturing)
-        return attrs.evolve(status, last_error=NO_TABLE) if self in self.hub.reinstall else status
+        waits = self in self.hub.reinstall and not is_there(self)
+        return attrs.evolve(status, last_error=NO_TABLE) if waits else status
 
     @contextmanager
     def pause(self) -> Iterator[None]:
@@ -534,10 +537,6 @@ class BaseORMAdapter(AdapterContract):
 
     def _usual_strategy(self) -> Strategy:
         return "inline" if getattr(self.core.embedder, "is_local", False) else "background"
-
-
-_INSTALLED = "triggers"
-"""The state that says which triggers there were after the last install."""
 
 
 def _one_of(what: str, value: str, known: Sequence[str]) -> Any:

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from semantic_core.orm._dialects import TABLES
+from semantic_core.orm.migrations import remove_triggers
 from semantic_core.testing._adapter_harness import Capability
 from semantic_core.testing._adapter_kit import SOURCES, Bench, scenario
-from semantic_core.testing._check import same
+from semantic_core.testing._check import expect, same
 
 
 @scenario(Capability.SQL)
@@ -64,6 +65,27 @@ def a_table_that_is_made_anew_is_followed(bench: Bench) -> None:
     bench.update("author", 7, name="Bea")
     same(bench.settled(index), {"1": "text 1\n\nBea", "2": "text 2"}, "the index in the end")
     same(index.verify().sound, True, "whether it is sound")
+
+
+@scenario()
+def triggers_that_went_are_said(bench: Bench) -> None:
+    """Somebody took the triggers away: until they are back, every answer says that changes go
+    unseen. `install` looks at every row.
+    """
+    index = bench.index(source_fields=["content"], sync="inline")
+    bench.articles(1)
+    bench.settle(index)
+    same(index.search("text").degraded, False, "whether an answer is degraded before")
+    remove_triggers(index.execute, index.dialect)
+    said = index.verify()
+    same(said.sound, False, "whether an index without triggers is sound")
+    expect("triggers" in said.comparing, f"comparing: wanted triggers, got {said.comparing!r}.")
+    same(index.status().capturing, False, "whether its status says that it captures")
+    bench.articles(2)
+    index.install()
+    same(bench.settled(index), {"1": "text 1", "2": "text 2"}, "the index in the end")
+    same(index.verify().sound, True, "whether it is sound")
+    same(index.search("text").degraded, False, "whether an answer is degraded in the end")
 
 
 @scenario()

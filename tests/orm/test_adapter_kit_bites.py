@@ -740,6 +740,11 @@ class TriggersMakeWayForGood(MiniKitAdapter):
         make_way(sql, self.execute, self.dialect)
 
 
+@caught_by("triggers_that_went_are_said")
+class NeverLooksForTriggers(MiniKitAdapter):
+    capturing = True
+
+
 class TakesItForGranted(Hub):
     """Works off an outbox without a look whether there is one."""
 

@@ -669,7 +669,7 @@ def test_rows_that_were_found_and_cannot_be_read_are_said(
     monkeypatch.setattr(shelf.Article, "where", where)
     found = shelf.Article.search("walrus")
     assert not len(found) and found.degraded
-    assert "2 rows that were found cannot be read: " in found.reason
+    assert "2 rows found cannot be read: " in found.reason
     assert "no such column: subtitle" in found.reason
 
 
