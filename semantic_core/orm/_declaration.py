@@ -4,9 +4,17 @@ and which rows count.
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import inspect
 import json
+import re
+import weakref
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache, partial
+from types import FunctionType
 from typing import Any
 
 import attrs
@@ -54,6 +62,63 @@ def _listed(what: str, fields: object) -> tuple[Any, ...]:
     return tuple(fields)
 
 
+_SOURCES: weakref.WeakKeyDictionary[FunctionType, str] = weakref.WeakKeyDictionary()
+"""Function -> its source, read when it was declared: a deploy may replace the file afterwards."""
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+def _source(function: FunctionType) -> str:
+    """The text of a function, blanks made one; "" where there is none to be read.
+
+    All lambdas that begin in its line are taken for one, since a line is what Python knows. The
+    syntax tree says where they end, for `inspect.getsource` ends a lambda with its first line.
+    """
+    if function not in _SOURCES:
+        code, functions = function.__code__, {}
+        with suppress(OSError, SyntaxError, ValueError):
+            functions = _functions("".join(inspect.findsource(function)[0]))
+        _SOURCES[function] = functions.get((code.co_name, code.co_firstlineno), "")
+    return _SOURCES[function]
+
+
+@lru_cache(maxsize=1)
+def _functions(module: str) -> dict[tuple[str, int], str]:
+    """The text of each function of a module, with its decorators, by name and first line."""
+    lines = module.encode().splitlines(keepends=True)
+    found: defaultdict[tuple[str, int], str] = defaultdict(str)
+    for node in ast.walk(ast.parse(module)):
+        if isinstance(node, ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = min([node, *getattr(node, "decorator_list", ())], key=lambda part: part.lineno)
+            last = node.end_lineno or node.lineno
+            text = b"".join(
+                [*lines[first.lineno - 1 : last - 1], lines[last - 1][: node.end_col_offset]]
+            )
+            blank = " ".join(text[first.col_offset :].decode().split())
+            found[getattr(node, "name", "<lambda>"), first.lineno] += blank
+    return dict(found)
+
+
+def _written(value: object) -> str:
+    """A value as text that is the same in every process."""
+    if isinstance(value, set | frozenset) or type(value).__repr__ is object.__repr__:
+        return type(value).__qualname__
+    return _ADDRESS.sub("", repr(value))
+
+
+def _does(value: Any) -> object:
+    """What a callable does, for JSON: its source; its name where it has none."""
+    if isinstance(value, partial):
+        given = {name: _written(each) for name, each in value.keywords.items()}
+        return [value.func, [_written(each) for each in value.args], given]
+    function = inspect.unwrap(getattr(value, "__func__", value))
+    if isinstance(function, FunctionType):
+        return _source(function) or function.__qualname__
+    if hasattr(value, "__qualname__"):
+        return value.__qualname__
+    called = type(value).__call__
+    return [_written(value), _source(called) if isinstance(called, FunctionType) else ""]
+
+
 @attrs.frozen
 class Declaration:
     """One index of one model.
@@ -66,7 +131,7 @@ class Declaration:
     for are not in the index. soft_delete: a field that is true (a date, a flag) where a row counts
     as deleted. tenant: the field or callable that names whose a row is. watch_fields: columns that
     callables read; without it a declaration with callables listens to every column. version: raise
-    it when a callable changes what it gives.
+    it when a callable gives something else though its own text is the same.
     is_row: what tells a row from a list of values; an adapter's own.
     """
 
@@ -83,6 +148,23 @@ class Declaration:
     language: str | None
     version: int
     is_row: IsRow = attrs.field(default=never, eq=False, repr=False)
+    fingerprint: str = attrs.field(init=False, eq=False, repr=False)
+    """16 hex digits that change when documents would be made otherwise.
+
+    A callable counts by its source text, as it was when it was declared, and a partial function by
+    what it is given as well. Not seen: what the functions it calls do, values from outside of it
+    (closures, globals, attributes), and all of a callable without source but its name.
+    """
+
+    @fingerprint.default
+    def _told(self) -> str:
+        said = {
+            field.name: getattr(self, field.name)
+            for field in attrs.fields(Declaration)
+            if field.name not in ("is_row", "fingerprint")
+        }
+        text = json.dumps(said, default=_does, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @classmethod
     def of(
@@ -157,15 +239,6 @@ class Declaration:
     def reads_anything(self) -> bool:
         """Whether a callable reads columns nobody has named."""
         return self.watch_fields is None and any(callable(field) for field in self.fields())
-
-    @property
-    def fingerprint(self) -> str:
-        """16 hex digits that change when documents would be made otherwise."""
-        told = attrs.asdict(self, recurse=False, filter=lambda field, value: field.name != "is_row")
-        text = json.dumps(
-            told, default=lambda value: getattr(value, "__qualname__", repr(value)), sort_keys=True
-        )
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def read(self, instance: object, field: FieldPath) -> list[Any]:
         """The values a field of a row has."""

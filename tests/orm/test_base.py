@@ -716,3 +716,30 @@ def test_a_store_that_refuses_is_said_and_logged_once(
     assert len([record for record in told if record.message.startswith("Pending")]) == 1
     assert not any(record.exc_info for record in told)
     assert len(shelf.Article.search("walrus", fresh=True, timeout=30)) == 4
+
+
+def test_a_condition_that_lets_in_other_rows_is_taken_up(tmp_path: Path) -> None:
+    db = Database(tmp_path / "app.db")
+    db.run("CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT)")
+    db.run("INSERT INTO note VALUES (1, 'public'), (2, 'secret')")
+    store: Any = "memory"
+    for condition, keys in (
+        (lambda row: row.body == "public", ["1"]),
+        (lambda row: row.body == "secret", ["2"]),
+        (lambda row: row.body, ["1", "2"]),
+    ):  # each is a process of its own
+
+        class Note(Model):
+            table = "note"
+            fields = {"id": int, "body": str}
+
+        Note.db = db
+        core = SemanticCore(store=store, embedder=HashEmbedder(), plugins=[])
+        index = MiniAdapter.bind(
+            Note, core, source_fields=["body"], condition=condition, watch_fields=["body"]
+        )
+        index.install(backfill="now")
+        assert sorted(summary.ref.key for summary in core.documents()) == keys
+        assert index.verify().sound
+        index.hub.stop()
+        store = core.store
