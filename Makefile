@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 PLUGINS := plugins/semantic-core-peewee plugins/semantic-core-wordllama plugins/semantic-core-markdown plugins/semantic-core-gemini
 EXTRA ?= dev
 EDITABLE := -e ".[$(EXTRA)]" $(foreach plugin,$(PLUGINS),-e $(plugin))
-# Modules are compiled when they are first imported; most never are.
+# Modules are compiled when they are first imported; most never are. An old pip takes twice as long, so a newer one is
+# fetched first, where there is one.
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 STAMP := $(VENV)/.installed
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv)
@@ -28,7 +29,7 @@ ifneq ($(UV),)
 	$(UV) pip install --quiet --python $(BIN)/python $(EDITABLE)
 else
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) --upgrade "pip>=25" || true  # an old one takes a minute longer; without this it goes on with what is there
+	-$(PIP) --upgrade "pip>=25"
 	$(PIP) $(EDITABLE)
 endif
 	@touch $@

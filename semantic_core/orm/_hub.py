@@ -416,11 +416,11 @@ class Hub:
         )
 
     def _wait_for_others(self, collections: Collection[str]) -> None:
-        """Nothing was left to process for this commit: if another thread has taken its changes,
-        wait a little for that.
+        """Nothing was left to process for this commit: if this process's own worker thread has
+        taken its changes, wait a little for that.
         """
-        if self.outbox.looks_only:
-            return  # there nobody takes any
+        if self.outbox.looks_only or not self.worker.busy:
+            return
         for name in sorted(collections):
             if self.outbox.due(name) and self.freshen(name, PATIENCE):
                 self.catch_up()
@@ -691,16 +691,16 @@ class Hub:
     def status_of(self, adapter: AdapterContract, *, capturing: bool) -> IndexStatus:
         """How far this index is behind."""
         name = adapter.declaration.collection
-        there = self.outbox.exists()
+        there = self.is_installed(anew=True)
         counts = self.outbox.status({name}).get(name) if there else None
-        behind = self.behind(adapter, anew=True) if there else ""
+        behind = self.behind(adapter, anew=True)
         return IndexStatus(
             collection=name,
             model=adapter.model.__name__,
             capture=adapter.capture,
             sync=adapter.strategy,
             waiting=counts.waiting if counts else 0,
-            backfill=self._rows_left(adapter) if behind else 0,
+            backfill=self._rows_left(adapter) if behind and there else 0,
             taken=counts.taken if counts else 0,
             aborted=counts.aborted if counts else 0,
             oldest=counts.oldest if counts else None,

@@ -34,6 +34,7 @@ class Worker:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._process = 0
+        self.busy = False
 
     def wake(self) -> None:
         """Have it look now. Starts the thread if there is none in this process."""
@@ -65,7 +66,7 @@ class Worker:
         pause = INTERVAL
         while not self._stopped.is_set():
             self._woken.clear()
-            again = True
+            again = self.busy = True
             try:
                 again = self._do()
                 pause = INTERVAL
@@ -80,6 +81,7 @@ class Worker:
                     exc_info=not known,
                 )
             finally:
+                self.busy = False
                 self._release()
             if not again and self._ended():
                 return
