@@ -3,9 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PLUGINS := plugins/semantic-core-peewee plugins/semantic-core-wordllama plugins/semantic-core-markdown plugins/semantic-core-gemini
-EDITABLE := -e ".[dev]" $(foreach plugin,$(PLUGINS),-e $(plugin))
+EXTRA ?= dev
+EDITABLE := -e ".[$(EXTRA)]" $(foreach plugin,$(PLUGINS),-e $(plugin))
+# Modules are compiled when they are first imported; most never are. An old pip takes twice as long, so a newer one is
+# fetched first, where there is one.
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 STAMP := $(VENV)/.installed
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv)
+
+# Tests start many processes, and pytest rewrites its plugins in each that may not keep what it made.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help venv demo test quick lint bench reliability soak outside live-gemini clean services
 
@@ -19,10 +26,11 @@ $(STAMP): pyproject.toml $(foreach plugin,$(PLUGINS),$(plugin)/pyproject.toml)
 	  { echo "Semantic Core needs Python 3.11 or newer; this is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12"; exit 1; }
 ifneq ($(UV),)
 	@test -x $(BIN)/python || $(UV) venv --quiet --seed --python "$$(command -v $(PYTHON))" $(VENV)
-	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python $(EDITABLE)
+	$(UV) pip install --quiet --python $(BIN)/python $(EDITABLE)
 else
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(EDITABLE)
+	-$(PIP) --upgrade "pip>=25"
+	$(PIP) $(EDITABLE)
 endif
 	@touch $@
 

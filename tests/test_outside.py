@@ -108,6 +108,7 @@ def test_every_outcome_is_read_from_either_runner(runner: str, tmp_path: Path) -
     assert run.index is None
 
 
+@pytest.mark.slow
 def test_a_suite_of_pytest_is_run_without_the_settings_of_the_clone_it_lies_in(
     tmp_path: Path,
 ) -> None:
