@@ -4,6 +4,7 @@ README.md beside the original tells the rest.
 """
 
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -22,6 +23,7 @@ from semantic_core.orm import (
     Table,
     Through,
     bind_declared,
+    follow_leftovers,
 )
 from semantic_core.orm.migrations import remove_triggers
 
@@ -138,9 +140,7 @@ class DjangoAdapter(BaseORMAdapter):
         return not connection.get_autocommit()
 
     def execute(self, sql, params=()):
-        with _unlogged(connections[self.using]), connections[self.using].cursor() as cursor:
-            cursor.execute(sql, list(params) or None)
-            return cursor.fetchall() if cursor.description else []
+        return _run(self.using, sql, params)
 
     @contextmanager
     def atomic(self):
@@ -224,13 +224,23 @@ class DjangoAdapter(BaseORMAdapter):
 # --- binding, and migrations --------------------
 
 
-def init_database(core=None, using=DEFAULT_DB_ALIAS, **options):
+def init_database(core=None, using=DEFAULT_DB_ALIAS, install=True, **options):
     """Bind every index that is declared on models of this database, and install it.
 
     core: None takes the one an index is bound to, else `DjangoAdapter.usual_core`.
-    install: False touches no database.
+    install: False touches no database. Where no index is declared any more, the commands find
+    through what it gives what a former one left.
     """
-    return bind_declared(DjangoAdapter, core, using=using, **options)
+    bound = bind_declared(DjangoAdapter, core, using=using, install=install, **options)
+    if bound or not install:
+        return bound
+    return follow_leftovers(
+        core or partial(DjangoAdapter.usual_core, using=using),
+        partial(_run, using),
+        connections[using].vendor,
+        database=(using, _name_of(using)),
+        placeholder=DjangoAdapter.placeholder,
+    )
 
 
 def keep_indexes(core=None, using=DEFAULT_DB_ALIAS):
@@ -272,7 +282,13 @@ def _apps_with_models():
     return [config for config in apps.get_app_configs() if config.models_module is not None]
 
 
-# --- the log of queries --------------------
+# --- running statements --------------------
+
+
+def _run(using, sql, params=()):
+    with _unlogged(connections[using]), connections[using].cursor() as cursor:
+        cursor.execute(sql, list(params) or None)
+        return cursor.fetchall() if cursor.description else []
 
 
 @contextmanager

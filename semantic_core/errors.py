@@ -4,6 +4,7 @@
 
     SemanticCoreError
     |-- ConfigError                 a setting is unknown, missing or of the wrong kind
+    |   `-- ExtraMissing (ImportError)    a part needs packages that are not installed
     |-- InputError (ValueError)     what the caller handed over cannot be used
     |   |-- TextInvalid             text that cannot be stored: lone surrogates, too long, not text
     |   |-- VectorInvalid           wrong size, not finite, or of no length
@@ -66,6 +67,10 @@ class SemanticCoreError(Exception):
 
 class ConfigError(SemanticCoreError):
     """A setting is unknown, missing or of the wrong kind."""
+
+
+class ExtraMissing(ConfigError, ImportError):
+    """A part of the product needs packages that only come with one of its extras."""
 
 
 class InputError(SemanticCoreError, ValueError):

@@ -126,11 +126,33 @@ def told(answer: dict[str, Any], part: str, status: str) -> list[str]:
 
 def test_a_fresh_installation_is_healthy_and_no_index_is_made(folder: Path) -> None:
     answer = doctor(0)
-    assert told(answer, "index", "note") == ["none yet at 'semantic-core.db'"]
+    assert told(answer, "index", "note") == [
+        "none yet at 'semantic-core.db', so none was looked at"
+    ]
     assert told(answer, "embedder", "ok")
     assert "semantic-core " in told(answer, "parts", "ok")[0]
     assert list(folder.iterdir()) == []
+
+
+def test_doctor_does_not_call_an_index_sound_that_it_has_not_seen(folder: Path) -> None:
+    said = " ".join(call("doctor").stdout.split())
+    assert said.endswith("No problem found; there was no index to look at.")
+    assert "semantic-core doctor --app MODULE:NAME" in said and "SEMANTIC_CORE_APP" in said
+    (folder / "a.txt").write_text("some text")
+    call("ingest", "a.txt")
     assert call("doctor").stdout.endswith("Everything is in order.\n")
+
+
+def test_doctor_says_what_to_do_with_a_damaged_file_and_not_to_call_it_again(folder: Path) -> None:
+    ingested(folder)
+    file = folder / "semantic-core.db"
+    content = bytearray(file.read_bytes())
+    content[200 : len(content) // 2] = b"\xff" * (len(content) // 2 - 200)
+    file.write_bytes(bytes(content))
+    answer = doctor(1)
+    remedies = [each["remedy"] for each in answer["findings"] if each["status"] == "problem"]
+    assert remedies and not any("Run `semantic-core doctor`" in each for each in remedies)
+    assert any("-wal and -shm" in each and "restore a backup" in each for each in remedies)
 
 
 def test_an_index_is_opened_and_counted(folder: Path) -> None:

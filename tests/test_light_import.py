@@ -116,3 +116,16 @@ def test_finding_the_installed_plugins_loads_no_heavy_library() -> None:
 
 def test_the_probe_sees_what_is_loaded() -> None:
     assert {"numpy", "click"} <= brought_in_by("import numpy, click")
+
+
+def test_what_an_extra_brings_is_named_where_it_is_missing() -> None:
+    probe = (
+        "import sys; sys.modules['hypothesis'] = None\n"
+        "try:\n    from semantic_core.testing import splitter_checks\n"
+        "except ImportError as error:\n    print(error)\n"
+        "from semantic_core.testing import HashEmbedder"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "splitter_checks needs hypothesis" in done.stdout
+    assert 'pip install "semantic-core[testing]"' in done.stdout

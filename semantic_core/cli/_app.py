@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from semantic_core.cli._group import DEBUG
+from semantic_core.cli._output import note, visible
 from semantic_core.errors import ConfigError, SemanticCoreError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _FIRST_STEPS = dict.fromkeys(
 )
 """By name of an error, what an application has to do before its models can be imported."""
 
-_app = click.option(
+app_option = click.option(
     "--app",
     metavar="MODULE:NAME",
     envvar=VARIABLE,
@@ -56,7 +57,7 @@ index_option = click.option(
 
 def of_app(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--app`` and ``--json``, which every command about models has."""
-    return _app(_json(command))
+    return app_option(_json(command))
 
 
 @contextmanager
@@ -72,23 +73,44 @@ def application(app: str | None) -> Iterator[SemanticCore]:
         core.close()
 
 
-def adapters_of(core: SemanticCore, indexes: tuple[str, ...] = ()) -> list[BaseORMAdapter]:
-    """The indexes of models bound to a core, by collection.
+def adapters_of(
+    core: SemanticCore, indexes: tuple[str, ...] = (), *, needed: bool = True
+) -> list[BaseORMAdapter]:
+    """The indexes of models bound to a core, by collection; those kept in memory instead of there
+    too.
 
-    Raises ConfigError for one that is not there.
+    needed: there must be one. Raises ConfigError if there is none, or not the one asked for.
     """
-    from semantic_core.orm._hub import Hub
+    from semantic_core.orm._followed import adapters_in
 
-    found: dict[str, Any] = {}
-    for follower in core.followers:
-        if isinstance(follower, Hub):
-            found.update(follower.adapters)
+    found = adapters_in(core)
     for name in indexes:
         if name not in found:
             raise ConfigError(
                 f"There is no index {name!r}; there are {', '.join(sorted(found)) or 'none'}."
             )
+    if needed and not found:
+        raise ConfigError(
+            "No model of this application has an index.",
+            hint=(
+                "Declare one with SemanticIndex; what a former one left is shown by "
+                "semantic-core outbox status."
+            ),
+        )
     return [found[name] for name in sorted(found) if not indexes or name in indexes]
+
+
+def tell_of_memory(core: SemanticCore, adapters: list[BaseORMAdapter]) -> None:
+    """Note which of these indexes are in memory because the given one is another database's."""
+    from semantic_core.orm._followed import kept_in_memory
+
+    why = kept_in_memory(core)
+    for name in (adapter.declaration.collection for adapter in adapters):
+        if name in why:
+            note(
+                f"{visible(name)} is in memory, of each process its own: {visible(why[name])}. "
+                "To keep one: path=, or SEMANTIC_CORE_PATH."
+            )
 
 
 def core_of(app: str | None) -> SemanticCore:
@@ -120,6 +142,11 @@ def core_of(app: str | None) -> SemanticCore:
     if isinstance(found, list | tuple) and found:
         found = found[0]
     core = found if isinstance(found, SemanticCore) else getattr(found, "core", None)
+    if core is None and isinstance(found, list | tuple):
+        raise ConfigError(
+            f"{app} gives no index: none is declared on its models, and none has left anything.",
+            hint="Declare one with SemanticIndex, or name a SemanticCore.",
+        )
     if not isinstance(core, SemanticCore):
         raise ConfigError(f"{app} is no SemanticCore, and gives none: {type(found).__name__}.")
     if not core.followers:

@@ -7,19 +7,25 @@ import platform
 import re
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import attrs
 import click
 
+from semantic_core.cli._app import VARIABLE, app_option
 from semantic_core.cli._group import GAP
 from semantic_core.cli._options import common, file_of, is_missing
 from semantic_core.cli._output import counted, fitted, styled, visible, write, write_json
-from semantic_core.errors import SemanticCoreError, SpaceMismatch, StoreReadOnly
+from semantic_core.errors import (
+    InputError,
+    SemanticCoreError,
+    SpaceMismatch,
+    StoreCorrupt,
+    StoreReadOnly,
+)
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from semantic_core._config import Settings
     from semantic_core.core import SemanticCore
 
@@ -28,6 +34,12 @@ _MARGIN = 19
 """Columns before what is told: status and part."""
 _KERNEL = "semantic-core"
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NONE_YET = "none yet at"
+_DAMAGED = (
+    "An index of models: remove the file with its -wal and -shm while nothing has it open; it is "
+    "made anew from the rows. An index of ingested documents: restore a backup."
+)
+"""What to do about a file whose content contradicts itself."""
 _COLOURS: dict[Status, str] = {"ok": "green", "note": "yellow", "problem": "red"}
 
 
@@ -49,15 +61,25 @@ class Finding:
     is_flag=True,
     help="First make all that is derived from documents and vectors anew; no embedder is asked.",
 )
+@app_option
 @common
 @click.pass_context
-def doctor(context: click.Context, repair: bool, as_json: bool, db: str | None) -> None:
+def doctor(
+    context: click.Context, repair: bool, app: str | None, as_json: bool, db: str | None
+) -> None:
     """Look at Python, the installed parts, the settings, the plugins and the index.
 
-    Exit code 1 if something is wrong. Without --repair nothing is changed, and no index is made.
+    With --app at the index of an application's models, and at each of these; otherwise at the one
+    that --db or the settings name. Exit code 1 if something is wrong. Without --repair nothing is
+    changed, and no index is made.
     """
+    if app and db:
+        given = context.get_parameter_source("app")
+        if given is click.core.ParameterSource.COMMANDLINE:
+            raise InputError("--app names an application with an index of its own; leave --db out.")
+        app = None
     findings = []
-    for finding in _findings(db, repair):
+    for finding in _findings(db, app, repair):
         findings.append(finding)
         if not as_json:
             _show(finding)
@@ -67,12 +89,20 @@ def doctor(context: click.Context, repair: bool, as_json: bool, db: str | None) 
             {"healthy": not problems, "findings": [attrs.asdict(finding) for finding in findings]}
         )
     else:
-        write(f"{counted(problems, 'problem')} found." if problems else "Everything is in order.")
+        write(_verdict(findings, problems))
     if problems:
         context.exit(GAP)
 
 
-def _findings(db: str | None, repair: bool) -> Iterator[Finding]:
+def _verdict(findings: list[Finding], problems: int) -> str:
+    if problems:
+        return f"{counted(problems, 'problem')} found."
+    if any(finding.told.startswith(_NONE_YET) for finding in findings):
+        return "No problem found; there was no index to look at."
+    return "Everything is in order."
+
+
+def _findings(db: str | None, app: str | None, repair: bool) -> Iterator[Finding]:
     yield Finding(
         "python",
         "ok",
@@ -85,7 +115,9 @@ def _findings(db: str | None, repair: bool) -> Iterator[Finding]:
     settings: list[Settings] = []
     yield from _guarded("settings", lambda: _settings(db, settings))
     yield from _guarded("plugins", lambda: _plugins(settings))
-    if settings:
+    if app:
+        yield from _guarded("app", lambda: _application(app, repair))
+    elif settings:
         yield from _guarded("index", lambda: _index(settings[0], db, repair))
 
 
@@ -100,7 +132,7 @@ def _guarded(part: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Findi
             "space" if isinstance(error, SpaceMismatch) else part,
             "problem",
             error.message,
-            error.hint,
+            _DAMAGED if isinstance(error, StoreCorrupt) else error.hint,
         )
     except Exception as error:  # noqa: BLE001 - a doctor must not die of what it looks at
         yield Finding(
@@ -175,7 +207,11 @@ def _index(settings: Settings, db: str | None, repair: bool) -> Iterator[Finding
     file = file_of(settings)
     if is_missing(settings):
         yield Finding(
-            "index", "note", f"none yet at {str(file)!r}", "semantic-core ingest FOLDER makes it."
+            "index",
+            "note",
+            f"{_NONE_YET} {str(file)!r}, so none was looked at",
+            "semantic-core ingest FOLDER makes one; to look at that of an application's models: "
+            f"semantic-core doctor --app MODULE:NAME, or set {VARIABLE}.",
         )
         values = {
             key: settings.values[key]
@@ -187,6 +223,51 @@ def _index(settings: Settings, db: str | None, repair: bool) -> Iterator[Finding
     with SemanticCore.from_config(path=db) as core:
         yield from _guarded("index", lambda: _store(core, file, repair))
         yield from _guarded("embedder", lambda: _embedder(core))
+
+
+def _application(app: str, repair: bool) -> Iterator[Finding]:
+    """The index of an application, and the indexes of its models."""
+    from semantic_core.cli._app import application
+    from semantic_core.orm._followed import adapters_in, kept_in_memory
+
+    with application(app) as core:
+        adapters, in_memory = adapters_in(core), kept_in_memory(core)
+        if not (adapters and all(name in in_memory for name in adapters)):
+            place = getattr(core.store, "path", None)
+            file = None if place is None else Path(place)
+            yield from _guarded("index", lambda: _store(core, file, repair))
+        yield from _guarded("embedder", lambda: _embedder(core))
+        yield from _guarded("models", lambda: _models(core, app))
+
+
+def _models(core: SemanticCore, app: str) -> Iterator[Finding]:
+    """What captures the changes of each index of a model, and what has gone wrong with them."""
+    from semantic_core.orm._followed import adapters_in, databases_of, kept_in_memory
+    from semantic_core.orm._leftovers import leftovers
+
+    in_memory = kept_in_memory(core)
+    for name, adapter in sorted(adapters_in(core).items()):
+        status = adapter.status()
+        if name in in_memory:
+            told = f"{name} is in memory: {in_memory[name]}"
+            yield Finding("models", "note", told, "To keep one: path=, or SEMANTIC_CORE_PATH.")
+        if not status.capturing:
+            told = f"{name}: its triggers are missing, so changes go unseen"
+            yield Finding("models", "problem", told, "Call init_database(...) again.")
+        if status.aborted:
+            told = f"{name}: {counted(status.aborted, 'change')} given up"
+            remedy = f"semantic-core outbox status --app {app} says why."
+            yield Finding("models", "problem", told, remedy)
+        if status.last_error:
+            yield Finding("models", "problem", f"{name}: {status.last_error}")
+        waiting = f"{counted(status.waiting, 'change')} waiting"
+        yield Finding("models", "ok", f"{name} of {status.model}: {waiting}")
+    for left in (each for one in databases_of(core) for each in leftovers(one)):
+        told = (
+            f"{left.collection}, which no model declares: {counted(left.triggers, 'trigger')} left"
+        )
+        remedy = f"semantic-core outbox forget {left.collection} --app {app}"
+        yield Finding("models", "problem", told, remedy)
 
 
 def _store(core: SemanticCore, file: Path | None, repair: bool) -> Iterator[Finding]:
@@ -259,7 +340,7 @@ def _content(core: SemanticCore, repair: bool) -> Iterator[Finding]:
     if repair:
         yield Finding("index", "ok", "all that is derived was made anew")
     remedy = (
-        "Ingest these documents again, or go back to a backup."
+        f"Ingest these documents again, or: {_DAMAGED}"
         if repair
         else "semantic-core doctor --repair"
     )

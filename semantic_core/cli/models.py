@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from semantic_core.cli._app import adapters_of, application, index_option, of_app
+from semantic_core.cli._app import (
+    adapters_of,
+    application,
+    index_option,
+    of_app,
+    tell_of_memory,
+)
 from semantic_core.cli._group import GAP
 from semantic_core.cli._output import counted, is_terminal, note, styled, visible, write, write_json
 
@@ -44,9 +50,10 @@ def reindex(
     from semantic_core.cli._records import report_json
 
     with application(app) as core:
+        adapters = adapters_of(core, indexes)
+        tell_of_memory(core, adapters)
         done = {
-            adapter.declaration.collection: _reindexed(adapter, restart)
-            for adapter in adapters_of(core, indexes)
+            adapter.declaration.collection: _reindexed(adapter, restart) for adapter in adapters
         }
     if as_json:
         write_json({name: report_json(report) for name, report in done.items()})
@@ -74,6 +81,7 @@ def verify(
 
     with application(app) as core:
         adapters = adapters_of(core, indexes)
+        tell_of_memory(core, adapters)
         found = {adapter.declaration.collection: adapter.verify() for adapter in adapters}
         if repair:
             for adapter in adapters:

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from semantic_core.cli._app import adapters_of, application, index_option, of_app
+from semantic_core.cli._app import (
+    adapters_of,
+    application,
+    index_option,
+    of_app,
+    tell_of_memory,
+)
 from semantic_core.cli._group import GAP, Group
 from semantic_core.cli._output import counted, note, render, table_width, visible, write, write_json
 
 if TYPE_CHECKING:
-    from semantic_core.core import SemanticCore
     from semantic_core.orm import AbortedTicket, BaseORMAdapter, IndexStatus
-    from semantic_core.orm._hub import Hub
     from semantic_core.orm._leftovers import Leftover
 
 _SHOWN = 20
@@ -39,20 +43,26 @@ def status(
     Exit code 1 if a change was given up, a trigger is missing, or something is left of an index
     that nobody declares.
     """
-    from semantic_core.orm._leftovers import declared_in, leftovers
+    from semantic_core.orm._followed import adapters_in, databases_of, kept_in_memory
+    from semantic_core.orm._leftovers import leftovers
 
     with application(app) as core:
-        adapters = adapters_of(core, indexes)
+        adapters = adapters_of(core, indexes, needed=False)
         states = [adapter.status() for adapter in adapters]
         aborted = _aborted(adapters)
-        left = [] if indexes else [each for hub in _hubs(core) for each in leftovers(hub)]
-        fed = declared_in(core) | {each.collection for each in left}
+        left = [] if indexes else [each for one in databases_of(core) for each in leftovers(one)]
+        fed = {*adapters_in(core), *(each.collection for each in left)}
+        in_memory = kept_in_memory(core)
         others = {
             name: count
             for name, count in core.stats(all_tenants=True).collections.items()
             if name not in fed
         }
         place = getattr(core.store, "path", None)
+        if states and all(state.collection in in_memory for state in states):
+            place, others = None, {}  # what lies there is another database's
+        if not as_json:
+            tell_of_memory(core, adapters)
     if as_json:
         import attrs
 
@@ -62,10 +72,11 @@ def status(
             | {
                 "fed_by_no_model": {} if indexes else others,
                 "path": None if place is None else str(place),
+                "in_memory": in_memory,
             }
         )
     else:
-        write(_table(states))
+        write(_table(states) if states else "No model of this application has an index.")
         if place is not None:
             note(f"The index lies in {visible(place)}.")
         for state in states:
@@ -90,7 +101,7 @@ def status(
                 "semantic-core outbox drop."
             )
         for leftover in left:
-            note(_left(leftover))
+            note(_left(leftover, app))
         if others and not indexes:
             listed = ", ".join(
                 f"{visible(name)} ({counted(count, 'document')})"
@@ -151,20 +162,18 @@ def forget(
     COLLECTION: as `status` shows it. Exit code 1 if there is nothing of that name.
     """
     from semantic_core.errors import ConfigError
-    from semantic_core.orm._leftovers import Forgotten, declared_in
+    from semantic_core.orm._followed import databases_of
+    from semantic_core.orm._leftovers import Forgotten, declared_for
     from semantic_core.orm._leftovers import forget as forget_in
 
     with application(app) as core:
-        if collection in declared_in(core):
+        databases = databases_of(core)
+        if any(collection in declared_for(each) for each in databases):
             raise ConfigError(
                 f"{collection} is declared by a model of this application.",
                 hint="Take the index out of the model first; or call uninstall() of it.",
             )
-        done = [
-            forget_in(hub, collection, documents=not keep_documents)
-            for hub in _hubs(core)
-            if hub.outbox.exists()
-        ]
+        done = [forget_in(each, collection, documents=not keep_documents) for each in databases]
     total = Forgotten(
         triggers=sum(each.triggers for each in done),
         pending=sum(each.pending for each in done),
@@ -196,27 +205,29 @@ def remove_all_triggers(app: str | None, as_json: bool) -> None:
     """Take all triggers of search indexes away, for a migration by another program.
 
     Changes are not noted until the application binds its indexes again (init_database); it then
-    puts the triggers back and looks at every row.
+    puts the triggers back and looks at every row. Until then every answer says so, in processes
+    that are running, too.
     """
+    from semantic_core.orm._followed import databases_of
+    from semantic_core.orm._notes import TRIGGERS
     from semantic_core.orm.migrations import remove_triggers
 
+    names: list[str] = []
     with application(app) as core:
-        names = [name for hub in _hubs(core) for name in remove_triggers(hub.execute, hub.dialect)]
+        for each in databases_of(core):
+            if each.outbox.exists():
+                each.outbox.drop_state(TRIGGERS)  # so that nobody puts them back meanwhile
+            names += remove_triggers(each.execute, each.dialect)
     if as_json:
         write_json({"removed": names})
     else:
         write(
-            f"Removed {counted(len(names), 'trigger')}. The next init_database(...) puts them back."
+            f"Removed {counted(len(names), 'trigger')}. The next init_database(...) puts them "
+            "back; processes that are running say in each answer that changes go unseen."
         )
 
 
-def _hubs(core: SemanticCore) -> list[Hub]:
-    from semantic_core.orm._hub import Hub
-
-    return [follower for follower in core.followers if isinstance(follower, Hub)]
-
-
-def _left(leftover: Leftover) -> str:
+def _left(leftover: Leftover, app: str | None) -> str:
     where = f" on {visible(leftover.table)}" if leftover.table else ""
     if leftover.table and not leftover.table_there:
         where += ", which is gone"
@@ -225,7 +236,7 @@ def _left(leftover: Leftover) -> str:
         f"{counted(leftover.triggers, 'trigger')}{where}, "
         f"{counted(leftover.pending, 'pending change')}, "
         f"{counted(leftover.documents, 'document')}. To remove them: semantic-core outbox forget "
-        f"{visible(leftover.collection)}"
+        f"{visible(leftover.collection)} --app {visible(app or '')}"
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from semantic_core.cli._app import application, of_app
+from semantic_core.cli._app import adapters_of, application, of_app, tell_of_memory
 from semantic_core.cli._group import GAP
 from semantic_core.cli._options import db_option, opened
 from semantic_core.cli._output import counted, note, visible, write, write_json
@@ -64,6 +64,8 @@ def worker(
     if app and db:
         raise InputError("--app names an application with an index of its own; leave --db out.")
     with application(app) if app else opened(db) as core:
+        if app:
+            tell_of_memory(core, adapters_of(core))
         if once:
             with row_progress() as show:
                 report, jobs = _round(core, show)

@@ -13,6 +13,7 @@ from semantic_core.orm._contract import Backfill, CaptureMode, Strategy
 from semantic_core.orm._declaration import Declaration
 from semantic_core.orm._home import project_folder
 from semantic_core.orm._hub import IndexStatus
+from semantic_core.orm._leftovers import NoIndexes, follow_leftovers
 from semantic_core.orm._results import ModelResults
 from semantic_core.orm._tables import Dialect, Execute, Relation, Table, Through
 from semantic_core.orm.base import BaseORMAdapter
@@ -29,6 +30,7 @@ __all__ = [
     "Execute",
     "IndexStatus",
     "ModelResults",
+    "NoIndexes",
     "OutboxStatus",
     "ReindexProgress",
     "Relation",
@@ -41,6 +43,7 @@ __all__ = [
     "VerifyReport",
     "bind_declared",
     "declare",
+    "follow_leftovers",
     "project_folder",
     "unfinished_comparisons",
 ]

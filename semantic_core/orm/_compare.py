@@ -154,7 +154,7 @@ class RowComparison:
             )
             unnamed = nameless(self._adapter, self._outbox)
             for failure in unnamed:
-                _log.warning("%s: %s", self._adapter, failure.reason)
+                _log.warning("%s: %s", str(self._adapter), failure.reason)
             return IngestReport(failed=tuple(unnamed))
         refs, failed = self._refs(keys, number)
         made = list(self._adapter.documents(refs))

@@ -139,8 +139,11 @@ class Consumers(Statements):
                 self.drop(other.consumer)
         kept_for = KEPT_FOR if location else KEPT_IN_MEMORY
         columns = tuple(_COLUMNS.split(", "))
+        kept = ("location", "seen_at", "kept_for")
         values = [consumer, location, acknowledged, mark, self._clock(), kept_for]
-        self._execute(upsert(self._dialect, CONSUMERS, columns, columns[1:], self._mark), values)
+        self._execute(upsert(self._dialect, CONSUMERS, columns, kept, self._mark), values)
+        # A slower process must not take back what a faster one has said meanwhile.
+        self.acknowledge(consumer, acknowledged, mark)
 
     def subscribe(self, consumer: str, collections: Collection[str]) -> None:
         """Keep the changes of these collections, too, for this index."""

@@ -227,7 +227,7 @@ class Hub:
             "%s: the index at %r is that of another database, %r. For this one, %r, an index in "
             "memory is kept as long as the process lasts. Give it one of its own to keep it: "
             "path=, or SEMANTIC_CORE_PATH.",
-            adapter,
+            str(adapter),
             self.agreement.index.location,
             other,
             self.agreement.consumers.address(),
@@ -238,6 +238,11 @@ class Hub:
         self.leave(adapter)
         adapter.core = self._twin
         return True
+
+    @property
+    def stand_in(self) -> SemanticCore | None:
+        """The core in memory that keeps what `keep_own` moved; None if nothing was."""
+        return self._twin
 
     def _drop_lost(self) -> None:
         """Forget indexes that have been away for too long:
@@ -406,7 +411,7 @@ class Hub:
         known = isinstance(error, SemanticCoreError)
         _log.warning(
             "Pending changes could not be processed; they wait. %s",
-            error if known else what,
+            str(error) if known else what,
             exc_info=not known,
         )
 
@@ -525,7 +530,7 @@ class Hub:
             adapter = self.adapters[name]
             _log.warning(
                 "%s: %s. Its changes wait for a process that has that declaration, or %s.",
-                adapter,
+                str(adapter),
                 OTHER_DECLARATION,
                 adapter.install_step,
             )

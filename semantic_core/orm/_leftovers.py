@@ -6,17 +6,21 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable, Hashable
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import attrs
 
 from semantic_core.orm._dialects import OUTBOX, PLACES, STATE, placeholder_of, table_there
+from semantic_core.orm._followed import Deserted, Followed, adapters_in, databases_of, owner_of
+from semantic_core.orm._tables import Dialect, Execute
 from semantic_core.orm.migrations import TriggerThere, triggers
+from semantic_core.orm.outbox import SqlOutbox
 
 if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
-    from semantic_core.orm._hub import Hub
+    from semantic_core.orm.base import BaseORMAdapter
 
 TABLE = "table"
 """The state that says which table a collection is made from."""
@@ -56,23 +60,31 @@ class Forgotten:
     documents_left: int
 
 
-def declared_in(core: SemanticCore) -> set[str]:
-    """The collections that indexes feed which are bound in this core."""
-    return {name for follower in core.followers for name in getattr(follower, "adapters", {})}
+def declared_for(database: Followed) -> set[str]:
+    """The collections of a database that are fed by an index of this process: one bound in the same
+    core, in one that stands in for it, or in a core of its own.
+    """
+    from semantic_core.orm.index import SemanticIndex
+
+    elsewhere = [
+        adapter.declaration.collection
+        for adapter in SemanticIndex.bound()
+        if adapter._hub is not None and adapter._hub.database == database.database
+    ]
+    return {*adapters_in(database.core), *elsewhere}
 
 
-def leftovers(hub: Hub) -> list[Leftover]:
+def leftovers(hub: Followed) -> list[Leftover]:
     """What is left in the database of a hub, by collection."""
-    if not hub.outbox.exists():
-        return []
-    mine = declared_in(hub.core)
+    mine = declared_for(hub)
     by_collection: dict[str, list[TriggerThere]] = {}
     marks = {_mark(name) for name in mine}
     for trigger in triggers(hub.execute, hub.dialect):
         if trigger.mark not in marks:
             by_collection.setdefault(_collection_of(trigger), []).append(trigger)
-    tables = _tables(hub)
-    pending = _counts(hub)
+    whole = hub.outbox.exists()
+    tables = _tables(hub) if whole else {}
+    pending = _counts(hub) if whole else {}
     documents = hub.core.stats(all_tenants=True).collections
     found = []
     for name in sorted({*by_collection, *tables, *pending} - mine):
@@ -85,15 +97,15 @@ def leftovers(hub: Hub) -> list[Leftover]:
                 table_there=bool(table) and _is_there(hub, table),
                 triggers=len(there),
                 pending=pending.get(name, 0),
-                documents=documents.get(name, 0),
+                documents=documents.get(name, 0) if whole and not owner_of(hub, name) else 0,
             )
         )
     return found
 
 
-def forget(hub: Hub, collection: str, *, documents: bool = True) -> Forgotten:
+def forget(hub: Followed, collection: str, *, documents: bool = True) -> Forgotten:
     """Take away what is left of a collection: its triggers, pending changes and state,
-    and its documents too.
+    and its documents too. Where the index is that of another database, nothing is taken from it.
     """
     from semantic_core.orm._ddl import drop
 
@@ -109,21 +121,24 @@ def forget(hub: Hub, collection: str, *, documents: bool = True) -> Forgotten:
     ]
     for trigger in mine:
         hub.execute(drop(hub.dialect, trigger.name), ())
+    if not hub.outbox.exists():  # somebody dropped it, and left the triggers
+        return Forgotten(len(mine), 0, 0, 0)
     pending = _counts(hub).get(collection, 0)
+    mine_there = not owner_of(hub, collection)
     hub.outbox.forget(collection)
-    if not hub.closed:
+    if mine_there and not hub.closed:
         hub.agreement.forget(collection)
     removed = left = 0
-    if documents:
+    if mine_there and documents:
         removed, left = _remove_documents(hub.core, collection)
     return Forgotten(len(mine), pending, removed, left)
 
 
-def forget_gone(hub: Hub) -> list[str]:
+def forget_gone(hub: Followed) -> list[str]:
     """Forget collections whose table is gone, dropped or renamed, and that no index declares;
     which they were.
     """
-    mine = declared_in(hub.core)
+    mine = declared_for(hub)
     gone = []
     for name, table in _tables(hub).items():
         if name not in mine and table and not _is_there(hub, table):
@@ -147,7 +162,7 @@ def forget_gone(hub: Hub) -> list[str]:
     return gone
 
 
-def warn_of(hub: Hub) -> None:
+def warn_of(hub: Followed) -> None:
     """Log what is left of indexes nobody declares; each such collection once in a process."""
     for each in leftovers(hub):
         key = (hub.database, each.collection)
@@ -156,11 +171,51 @@ def warn_of(hub: Hub) -> None:
             _log.warning(
                 "%s has triggers on %s, and no index here declares it: every write there adds a "
                 "change nobody works off. If its index is gone for good: "
-                "semantic-core outbox forget %s",
+                "semantic-core outbox forget %s --app MODULE:NAME",
                 each.collection,
                 each.table,
                 each.collection,
             )
+
+
+class NoIndexes(list["BaseORMAdapter"]):
+    """What binding gives where no index is declared: an empty list.
+
+    core: the one that knows what former indexes left, for the commands; None if nothing is left.
+    """
+
+    def __init__(self, core: SemanticCore | None = None) -> None:
+        super().__init__()
+        self.core = core
+
+
+def follow_leftovers(
+    core: SemanticCore | Callable[[], SemanticCore],
+    execute: Execute,
+    dialect: Dialect,
+    *,
+    database: Hashable,
+    placeholder: str = "",
+) -> NoIndexes:
+    """For adapters: call it where no index is declared on any model of a database.
+
+    If former indexes left an outbox or triggers there, what is left is logged as a warning, and the
+    commands see it through the core: ``semantic-core outbox status`` and ``forget``. Nothing
+    happens if there is none. core: a function is called only if it is needed. execute, dialect,
+    placeholder: as for `SqlOutbox`. database: as `BaseORMAdapter.database` would say. Raises what
+    the database raises.
+    """
+    outbox = SqlOutbox(execute, dialect, placeholder=placeholder)
+    if not (outbox.exists() or triggers(execute, dialect)):
+        return NoIndexes()
+    chosen = core() if callable(core) else core
+    if not any(each.database == database for each in databases_of(chosen)):
+        left = Deserted(chosen, execute, dialect, database=database, placeholder=placeholder)
+        chosen.follow(left)
+        if outbox.exists():
+            forget_gone(left)
+        warn_of(left)
+    return NoIndexes(chosen)
 
 
 _told: set[object] = set()
@@ -178,12 +233,12 @@ def _remove_documents(core: SemanticCore, collection: str) -> tuple[int, int]:
         removed += core.remove(*(summary.ref for summary in page))
 
 
-def _tables(hub: Hub) -> dict[str, str]:
+def _tables(hub: Followed) -> dict[str, str]:
     rows = hub.execute(f"SELECT collection, value FROM {STATE} WHERE name = '{TABLE}'", ())
     return {str(name): str(table) for name, table in rows}
 
 
-def _counts(hub: Hub) -> dict[str, int]:
+def _counts(hub: Followed) -> dict[str, int]:
     found: dict[str, int] = {}
     for source in (OUTBOX, PLACES):
         rows = hub.execute(f"SELECT collection, COUNT(*) FROM {source} GROUP BY collection", ())
@@ -192,7 +247,7 @@ def _counts(hub: Hub) -> dict[str, int]:
     return found
 
 
-def _is_there(hub: Hub, table: str) -> bool:
+def _is_there(hub: Followed, table: str) -> bool:
     sql, params = table_there(hub.dialect, table, hub.placeholder or placeholder_of(hub.dialect))
     return bool(hub.execute(sql, params)[0][0])
 

@@ -76,7 +76,7 @@ class Worker:
                 _log.warning(
                     "Changes could not be worked off; next try in %.0f s. %s",
                     pause,
-                    error if known else one_line(error),
+                    str(error) if known else one_line(error),
                     exc_info=not known,
                 )
             finally:

@@ -212,6 +212,14 @@ class SemanticIndex(_ClassMethod):
         return self._core
 
     @classmethod
+    def bound(cls) -> Iterator[BaseORMAdapter]:
+        """The adapter of every declared index that was bound, whichever core keeps it."""
+        for model, index in cls.declared():
+            adapter = index._bound.get(model)
+            if adapter is not None:
+                yield adapter
+
+    @classmethod
     def declared(cls) -> Iterator[tuple[type, SemanticIndex]]:
         """Every index that was declared, with each class that has it: the one it stands in,
         and those that inherit it.

@@ -1,6 +1,6 @@
 """The contracts as checks anyone can run, and what tests are written with.
 
-Needs ``pip install semantic-core[testing]``.
+Needs ``pip install "semantic-core[testing]"``.
 
 Checks are plain callables in a list: nothing to inherit, so nothing to override. ``str(check)`` is
 its name, its docstring the rule::
@@ -68,6 +68,8 @@ __all__ = [
     "wheres",
 ]
 
+_EXTRA = ("hypothesis", "pytest")
+"""What the extra brings."""
 _MODULES = {
     "_adapter": ("adapter_checks",),
     "_adapter_harness": ("DATABASE_LIMITS", "AdapterHarness", "Capability", "Limit", "Limits"),
@@ -94,7 +96,18 @@ if not TYPE_CHECKING:  # a checker that saw this would take any name for one of 
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        globals()[name] = value = getattr(import_module(f"{__name__}.{module}"), name)
+        try:
+            found = import_module(f"{__name__}.{module}")
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] not in _EXTRA:
+                raise
+            from semantic_core.errors import ExtraMissing
+
+            raise ExtraMissing(
+                f"{__name__}.{name} needs {error.name}.",
+                hint='pip install "semantic-core[testing]"',
+            ) from error
+        globals()[name] = value = getattr(found, name)
         return value
 
 

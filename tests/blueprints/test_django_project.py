@@ -167,6 +167,33 @@ def test_each_test_case_sees_an_index_that_agrees_with_its_rows(
     assert project.shell(LOOK) == FOUND
 
 
+def test_what_the_last_index_of_a_project_left_is_seen_and_removed_by_commands(
+    tmp_path: Path,
+) -> None:
+    project = Project(tmp_path)
+    project.run("manage.py", "migrate")
+    project.shell(MAKE)
+    page = (ROOT / "guides" / "cli.md").read_text(encoding="utf-8")
+    module = re.search(r"```py\n(import os\n.*?)```", page, re.DOTALL)
+    assert module is not None
+    project.write("site1/search.py", module[1].replace("mysite", "site1"))
+    models = re.sub(
+        r"    search = SemanticIndex\(.*?\n    \)\n", "", FILES["blog/models.py"], flags=re.S
+    )
+    project.write("blog/models.py", re.sub(r"    search = .*\n", "", models))
+
+    def run(*arguments: str, code: int = 0) -> str:
+        command = ("-m", "semantic_core.cli", *arguments, "--app", "site1.search:core")
+        return " ".join(project.run(*command, code=code).split())
+
+    said = run("outbox", "status", code=1)
+    assert "No model of this application has an index." in said
+    assert "left of blog_article, which no index declares" in said
+    assert "semantic-core outbox status" in run("worker", "--once", code=2)
+    assert "1 document of blog_article" in run("outbox", "forget", "blog_article", "--yes")
+    assert "left of" not in run("outbox", "status")
+
+
 def test_models_are_renamed_changed_and_deleted_and_nothing_is_left(tmp_path: Path) -> None:
     """Each by a migration Django wrote itself; triggers come back,
     and an index that is no more leaves nothing.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,14 @@ class Shelf:
 @pytest.fixture
 def shelf(tmp_path: Path) -> Shelf:
     return Shelf(tmp_path)
+
+
+@pytest.fixture
+def forgotten() -> Iterator[None]:
+    """What is declared within the test is forgotten afterwards."""
+    before = list(SemanticIndex._declared)
+    yield
+    SemanticIndex._declared[:] = before
 
 
 def test_a_saved_row_is_found_and_comes_back_as_an_instance(shelf: Shelf) -> None:
@@ -632,7 +641,7 @@ def test_triggers_that_went_are_said_and_put_back_at_the_next_commit(shelf: Shel
 
 
 def test_changes_are_left_to_processes_that_have_the_declaration_installed_last(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, forgotten: None
 ) -> None:
     """During a deployment an older process runs on: what it would write is of the wrong kind."""
     store = MemoryStore(HashEmbedder().space)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,7 +41,8 @@ def core():
     core = SemanticCore(store="sqlite", embedder=HashEmbedder(), path={index!r})
     bind_declared(MiniAdapter, core, db=db)
     for adapter in core.followers:
-        adapter.outbox._max_attempts = 1
+        if hasattr(adapter, "outbox"):
+            adapter.outbox._max_attempts = 1
     return core
 
 nothing = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[])
@@ -189,6 +191,86 @@ def test_a_traceback_of_the_application_can_be_asked_for(
     (tmp_path / "wrong_with_traceback.py").write_text("import json\njson.loads('x')\n")
     done = CliRunner().invoke(cli, ["outbox", "status", "--app", "wrong_with_traceback:core"])
     assert "raise JSONDecodeError" in done.stderr and "line 2" in done.stderr
+
+
+@pytest.fixture
+def copied(application: Application) -> Application:
+    """A copy of the whole application, index and all, while the original is there."""
+    application.run("outbox", "status")
+    application.write("INSERT INTO note VALUES (1, 'one', 1), (2, 'two', 1)")
+    application.run("worker", "--once")
+    folder = application.folder / "copied"
+    folder.mkdir()
+    application.write(f"VACUUM INTO '{folder / 'app.db'}'")
+    shutil.copy(application.folder / "index.db", folder)
+    copy = Application(folder)
+    copy.name = f"copy_of_{application.name}"
+    (folder / f"app_{folder.name}.py").rename(application.folder / f"{copy.name}.py")
+    return copy
+
+
+def test_an_index_that_is_kept_in_memory_is_told_as_one_and_is_not_left_of_anything(
+    copied: Application,
+) -> None:
+    status = copied.run("outbox", "status")
+    said = " ".join(status.output.split())
+    assert status.exit_code == 0, said
+    assert "note is in memory" in said and "is that of another database" in said
+    assert "The index lies in" not in said and "left of" not in said
+    answer = copied.json("outbox", "status")
+    assert [each["collection"] for each in answer["indexes"]] == ["note"]  # type: ignore[attr-defined]
+    assert (answer["left"], answer["path"], answer["fed_by_no_model"]) == ([], None, {})
+    assert str(copied.folder.parent / "app.db") in answer["in_memory"]["note"]  # type: ignore[index]
+
+
+def test_an_index_that_is_kept_in_memory_is_not_forgotten_as_one_nobody_declares(
+    copied: Application,
+) -> None:
+    done = copied.run("outbox", "forget", "note", "--yes")
+    assert done.exit_code == 2 and "declared by a model" in done.stderr
+    assert "Removed 3 triggers." in copied.run("outbox", "remove-triggers").output
+
+
+def test_commands_work_on_an_index_that_is_kept_in_memory(copied: Application) -> None:
+    verified = copied.run("verify")
+    assert verified.exit_code == 1 and "2 rows, 2 missing" in verified.stdout
+    reindexed = copied.run("reindex")
+    assert reindexed.exit_code == 0 and "note: 2 added" in reindexed.stdout
+    worked = copied.run("worker", "--once")
+    assert worked.exit_code == 0 and "2 added" in worked.stdout
+    for done in (verified, reindexed, worked):
+        assert "note is in memory" in done.stderr
+
+
+def test_doctor_looks_at_the_indexes_of_an_application(application: Application) -> None:
+    application.run("outbox", "status")
+    application.write("INSERT INTO note VALUES (1, 'one', 0)")
+    found = application.run("doctor")
+    said = " ".join(found.stdout.split())
+    assert "note of Note: 1 change waiting" in said and str(application.folder) in said
+    application.run("worker", "--once")
+    found = application.run("doctor")
+    said = " ".join(found.stdout.split())
+    assert found.exit_code == 1 and "note: 1 change given up" in said
+    assert f"semantic-core outbox status --app {application.name}:core" in said
+
+
+def test_doctor_of_a_named_file_does_not_ask_the_application_of_the_environment(
+    application: Application,
+) -> None:
+    application.run("outbox", "status")
+    app = f"{application.name}:core"
+    index = str(application.folder / "index.db")
+    both = CliRunner().invoke(cli, ["doctor", "--db", index, "--app", app])
+    assert both.exit_code == 2 and "leave --db out" in both.stderr
+    environment = {"SEMANTIC_CORE_APP": "no_such_module_here:core"}
+    named = CliRunner().invoke(cli, ["doctor", "--db", index], env=environment)
+    assert "no_such_module_here" not in named.output
+
+
+def test_doctor_says_of_an_index_in_memory_why_it_is_there(copied: Application) -> None:
+    said = " ".join(copied.run("doctor").stdout.split())
+    assert "note is in memory: the index at" in said
 
 
 def test_an_application_without_models_says_what_to_call(application: Application) -> None:

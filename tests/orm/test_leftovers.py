@@ -5,6 +5,7 @@ at once where its table is gone too.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from mini import Database, MiniAdapter, Model
 
 from semantic_core import SemanticCore
 from semantic_core.cli import cli
-from semantic_core.orm import SemanticIndex, bind_declared
+from semantic_core.orm import SemanticIndex, bind_declared, follow_leftovers
+from semantic_core.orm._followed import Deserted
 from semantic_core.orm._leftovers import forget, leftovers
 from semantic_core.testing import HashEmbedder
 from semantic_core.types import Document, Ref
@@ -124,6 +126,71 @@ def test_an_index_taken_out_of_the_code_is_told_of_and_can_be_forgotten(
     assert db.run("SELECT count(*) FROM semantic_outbox") == [(0,)]
 
 
+def test_an_index_in_a_core_of_its_own_is_not_left_of_anything(
+    db: Database, core: SemanticCore
+) -> None:
+    note, other = model(db, "note"), model(db, "other")
+    own = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[])
+    note.__dict__["search"]._core = own
+    hub = start(db, core, note, other)
+    assert leftovers(next(each for each in own.followers)) == []  # type: ignore[arg-type]
+    assert (leftovers(hub), [each.declaration.collection for each in SemanticIndex.bound()]) == (
+        [],
+        ["note", "other"],
+    )
+    own.close()
+
+
+def test_an_index_of_another_database_loses_no_documents(db: Database, tmp_path: Path) -> None:
+    """The copy of a database, whose models declare nothing any more, and the same index."""
+    index = str(tmp_path / "index.db")
+    note = model(db, "note")
+    with SemanticCore(store="sqlite", embedder=HashEmbedder(), path=index) as core:
+        start(db, core, note)
+        note.create(id=1, body="lion")
+        db.run("PRAGMA wal_checkpoint(TRUNCATE)")
+        shutil.copy(tmp_path / "app.db", tmp_path / "copy.db")
+        copy = Database(tmp_path / "copy.db")
+        SemanticIndex._declared.clear()
+        process = SemanticCore(store=core.store, embedder=HashEmbedder(), plugins=[])
+        follow_leftovers(process, copy.run, "sqlite", database=copy)
+        left = next(each for each in process.followers if isinstance(each, Deserted))
+        assert [(each.triggers, each.documents) for each in leftovers(left)] == [(3, 0)]
+        assert (forget(left, "note").triggers, dict(core.stats().collections)) == (3, {"note": 1})
+        copy.close()
+
+
+def test_where_no_index_is_declared_any_more_a_warning_names_the_command(
+    db: Database, core: SemanticCore, caplog: pytest.LogCaptureFixture
+) -> None:
+    nothing = follow_leftovers(core, db.run, "sqlite", database=db)
+    assert (nothing, nothing.core, core.followers) == ([], None, ())
+    note = model(db, "note")
+    start(db, core, note)
+    note.create(id=1, body="lion")
+    SemanticIndex._declared.clear()
+    process = SemanticCore(store=core.store, embedder=HashEmbedder(), plugins=[])
+    for _ in range(2):
+        assert follow_leftovers(lambda: process, db.run, "sqlite", database=db).core is process
+    assert len(process.followers) == 1
+    assert "semantic-core outbox forget note" in caplog.text
+
+
+def test_triggers_whose_outbox_was_dropped_can_be_forgotten(
+    db: Database, core: SemanticCore
+) -> None:
+    note = model(db, "note")
+    start(db, core, note)
+    db.raw.execute("DROP TABLE semantic_outbox")
+    SemanticIndex._declared.clear()
+    process = SemanticCore(store=core.store, embedder=HashEmbedder(), plugins=[])
+    follow_leftovers(process, db.run, "sqlite", database=db)
+    (left,) = process.followers
+    assert [each.triggers for each in leftovers(left)] == [3]  # type: ignore[arg-type]
+    assert forget(left, "note").triggers == 3  # type: ignore[arg-type]
+    db.run("INSERT INTO note VALUES (1, 'lion')")
+
+
 def test_documents_nobody_fed_by_a_model_are_left_alone(db: Database, core: SemanticCore) -> None:
     core.ingest(Document(Ref("letters", "1"), "written by hand"))
     hub = start(db, core, model(db, "other"))
@@ -145,7 +212,7 @@ sys.path.insert(0, {here!r})
 from pathlib import Path
 from mini import Database, MiniAdapter, Model
 from semantic_core import SemanticCore
-from semantic_core.orm import SemanticIndex, bind_declared
+from semantic_core.orm import SemanticIndex, bind_declared, follow_leftovers
 from semantic_core.testing import HashEmbedder
 
 db = Database(Path({path!r}))
@@ -160,6 +227,10 @@ def core():
     made = SemanticCore(store="sqlite", embedder=HashEmbedder(), path={index!r})
     bind_declared(MiniAdapter, made, db=db)
     return made
+
+def nothing():
+    made = SemanticCore(store="sqlite", embedder=HashEmbedder(), path={index!r})
+    return follow_leftovers(made, db.run, "sqlite", database=db)
 """
 
 
@@ -195,3 +266,45 @@ def test_the_command_line_shows_and_forgets_what_is_left(
     assert run("outbox", "forget", "note", "--yes").exit_code == 1
     assert run("outbox", "status").exit_code == 0
     assert "Removed 3 triggers." in run("outbox", "remove-triggers").output
+
+
+def test_the_command_line_forgets_the_last_index_of_an_application(
+    db: Database, tmp_path: Path, monkeypatch: Any
+) -> None:
+    index = str(tmp_path / "index.db")
+    note = model(db, "note")
+    with SemanticCore(store="sqlite", embedder=HashEmbedder(), path=index) as core:
+        start(db, core, note)
+        note.create(id=1, body="lion")
+    SemanticIndex._declared.clear()
+    name = f"last_{tmp_path.name.replace('-', '_')}"
+    source = APP.format(here=str(Path(__file__).parent), path=str(tmp_path / "app.db"), index=index)
+    (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def run(*arguments: str) -> Any:
+        return CliRunner().invoke(cli, [*arguments, "--app", f"{name}:nothing"])
+
+    status = run("outbox", "status")
+    assert status.exit_code == 1 and "No model of this application has an index." in status.output
+    assert "left of note, which no index declares: 3 triggers on note" in status.output
+    assert f"outbox forget note --app {name}:nothing" in " ".join(status.output.split())
+    for command in (["worker", "--once"], ["verify"], ["reindex"]):
+        done = run(*command)
+        assert done.exit_code == 2 and "semantic-core outbox status" in done.stderr
+    assert "note, which no model declares: 3 triggers left" in run("doctor").output
+    done = run("outbox", "forget", "note", "--yes")
+    assert "Removed 3 triggers, 0 pending changes and 1 document of note." in done.output
+    assert run("outbox", "status").exit_code == 0
+
+
+def test_an_application_that_gives_an_empty_list_is_told_what_that_means(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"empty_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text("core = []\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    done = CliRunner().invoke(cli, ["outbox", "status", "--app", f"{name}:core"])
+    assert done.exit_code == 2 and "none is declared on its models" in done.stderr
+    assert "SemanticIndex" in done.stderr

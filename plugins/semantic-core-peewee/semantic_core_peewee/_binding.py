@@ -17,7 +17,13 @@ import peewee
 
 from semantic_core import IngestReport, SemanticCore
 from semantic_core.errors import ConfigError
-from semantic_core.orm import Backfill, SemanticIndex, bind_declared, project_folder
+from semantic_core.orm import (
+    Backfill,
+    SemanticIndex,
+    bind_declared,
+    follow_leftovers,
+    project_folder,
+)
 from semantic_core.orm.migrations import remove_triggers
 from semantic_core_peewee._connected import connected
 from semantic_core_peewee._peewee_tables import dialect_of, file_of, is_private, plain_database
@@ -56,9 +62,11 @@ def init_database(
     settings: of `SemanticCore.from_config` for the core that is made (embedder=...,
     multi_tenant=True). Gives the core.
 
-    Calling it again binds models that were declared meanwhile, and costs little; safe from any
-    thread. Raises ConfigError (a model without table or key, a database that cannot be followed),
-    StoreMisuse (same_file through another SQLite library), and what opening a store raises.
+    Where no index is declared and a former one left triggers, a warning names the command that
+    removes them. Calling it again binds models that were declared meanwhile, and costs little; safe
+    from any thread. Raises ConfigError (a model without table or key, a database that cannot be
+    followed), StoreMisuse (same_file through another SQLite library), and what opening a store
+    raises.
     """
     database = plain_database(db)
     if core is not None and (settings or same_file):
@@ -69,10 +77,20 @@ def init_database(
     with _lock:
         chosen = core or _core_of(database, same_file, settings)
         with connected(database):
-            bind_declared(
+            bound = bind_declared(
                 PeeweeAdapter, chosen, install=install, backfill=backfill, database=database
             )
+            if install and not bound:
+                run = partial(_run, database)
+                follow_leftovers(chosen, run, dialect_of(database), database=database)
         return chosen
+
+
+def _run(
+    database: peewee.Database, sql: str, params: Sequence[Any] = ()
+) -> Sequence[Sequence[Any]]:
+    with connected(database):
+        return run_sql(database, dialect_of(database), sql, params)
 
 
 @contextmanager
@@ -104,12 +122,11 @@ def migrating(db: Any) -> Iterator[None]:
 
 def _bound_to(database: peewee.Database) -> list[PeeweeAdapter]:
     """The indexes declared on models of this database that are bound."""
-    found = []
-    for model, index in SemanticIndex.declared():
-        adapter = index._bound.get(model)
-        if isinstance(adapter, PeeweeAdapter) and adapter.database is database:
-            found.append(adapter)
-    return found
+    return [
+        adapter
+        for adapter in SemanticIndex.bound()
+        if isinstance(adapter, PeeweeAdapter) and adapter.database is database
+    ]
 
 
 @attrs.frozen

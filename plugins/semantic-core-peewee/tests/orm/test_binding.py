@@ -10,16 +10,19 @@ import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import peewee
 import pytest
+from click.testing import CliRunner
 from playhouse.apsw_ext import APSWDatabase
 from playhouse.sqliteq import SqliteQueueDatabase
 from semantic_core_peewee import PeeweeAdapter, SemanticIndex, init_database
 
 import semantic_core.orm
 from semantic_core import SemanticCore
+from semantic_core.cli import cli
 from semantic_core.errors import ConfigError, ProviderNotFound
 from semantic_core.testing import HashEmbedder
 
@@ -229,6 +232,37 @@ def test_an_index_may_name_a_core_of_its_own(db: Any, started: Make, new_core: M
     Parts.create(body="parts")
     assert Parts.search.core not in (own, given) and len(Parts.search("parts")) == 1
     Parts.search.core.close()
+
+
+def test_a_database_whose_last_index_is_gone_is_told_of_and_cleared_by_a_command(
+    db: Any, started: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    Note = note_of(db)
+    core = started(db, embedder=HashEmbedder(), **SETTINGS)
+    Note.create(body="a lion")
+    core.close()
+    monkeypatch.setattr(SemanticIndex, "_declared", [])
+    shop = SimpleNamespace(start=lambda: init_database(db, embedder=HashEmbedder(), **SETTINGS))
+    monkeypatch.setitem(sys.modules, "shop_without_an_index", shop)
+
+    def run(*arguments: str) -> Any:
+        return CliRunner().invoke(cli, [*arguments, "--app", "shop_without_an_index:start"])
+
+    status = run("outbox", "status")
+    assert status.exit_code == 1 and "left of note, which no index declares" in status.output
+    assert "semantic-core outbox forget note" in caplog.text
+    Note.create(body="a tiger")
+    assert run("worker", "--once").exit_code == 2
+    done = run("outbox", "forget", "note", "--yes")
+    assert "Removed 3 triggers, 1 pending change and 1 document of note." in done.output
+    assert run("outbox", "status").exit_code == 0
+    Note.create(body="a bear")
+    assert db.execute_sql("SELECT count(*) FROM semantic_outbox").fetchone()[0] == 0
+
+
+def test_a_database_without_an_index_gets_no_tables(db: Any, started: Make) -> None:
+    started(db, embedder=HashEmbedder(), **SETTINGS)
+    assert db.get_tables() == []
 
 
 def test_models_of_another_database_are_left_alone(
