@@ -499,6 +499,8 @@ class Hub:
                     if self.agree():
                         self.compare_in_background()
                     wanted = {name for name in wanted if self._may_process(name)}
+                if compare:
+                    self._bring_back_triggers(wanted)
                 if wanted:
                     report, left = self._process(wanted, limit, mode, until)
                     if compare and (left is None or left > 0):
@@ -511,6 +513,11 @@ class Hub:
         report = once(report)
         self.last_error = report.failed[-1].reason if report.failed else ""
         return report
+
+    def _bring_back_triggers(self, wanted: Collection[str]) -> None:
+        """Install those of these indexes again whose triggers went, a restored database's, say."""
+        if [name for name in wanted if self._unseen(self.adapters[name], anew=True)]:
+            self.install_waiting()
 
     def _may_process(self, name: str) -> bool:
         """Whether changes of this collection are this hub's business.

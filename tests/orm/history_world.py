@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from semantic_core_peewee import SqliteStore
 
 from semantic_core import SemanticCore
-from semantic_core.orm import BaseORMAdapter, SemanticIndex
+from semantic_core.orm import BaseORMAdapter, SemanticIndex, _agreement
 from semantic_core.orm.outbox import LEASE
 from semantic_core.testing import HashEmbedder
 
@@ -446,11 +446,13 @@ def new_world(kind: str, application: type[Application]) -> Iterator[World]:
     try:
         with new_database(kind, folder) as database:
             world = World(folder, PLACES[kind](database, application))
-            declared = list(SemanticIndex._declared)
+            declared, pause = list(SemanticIndex._declared), _agreement.PAUSE
+            _agreement.PAUSE = 0.0  # nobody else is in the middle of something: no use in waiting
             try:
                 yield world
             finally:
                 world.close()
+                _agreement.PAUSE = pause
                 # Models of ended processes are looked at by nobody any more.
                 SemanticIndex._declared[:] = declared
     finally:

@@ -371,4 +371,8 @@ def test_verify_names_what_went_by_unseen_and_repair_mends_it(shelf: Any) -> Non
         ("stale", f"article/{rows[1].id}"),
     ]  # fmt: skip
     search.repair()
+    found = search.verify()
+    assert (found.missing, found.stale, found.ghosts) == (0, 0, 0)
+    assert not found.sound and "triggers on article are missing" in found.comparing
+    search.install(backfill="now")
     assert search.verify().sound
