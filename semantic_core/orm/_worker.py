@@ -24,7 +24,7 @@ class Worker:
 
     work: says whether it wants to be called again by itself; if not, the thread ends, and the next
     `wake` begins another. Starts with the first `wake`, also in a child process after a fork. A
-    failure is logged, and the pause doubles.
+    failure is logged, and the pause doubles. busy: whether it is at work right now.
     """
 
     def __init__(self, work: Callable[[], bool], release: Callable[[], None]) -> None:

@@ -234,6 +234,20 @@ def nothing():
 """
 
 
+def application(folder: Path, monkeypatch: pytest.MonkeyPatch, prefix: str) -> str:
+    """The name of a module with the application as it is after a deployment: it can be imported
+    while the test lasts, and nothing is declared before that.
+    """
+    SemanticIndex._declared.clear()
+    name = f"{prefix}_{folder.name.replace('-', '_')}"
+    here, path, index = Path(__file__).parent, folder / "app.db", folder / "index.db"
+    source = APP.format(here=str(here), path=str(path), index=str(index))
+    (folder / f"{name}.py").write_text(source, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    return name
+
+
 def test_the_command_line_shows_and_forgets_what_is_left(
     db: Database, tmp_path: Path, monkeypatch: Any
 ) -> None:
@@ -243,12 +257,7 @@ def test_the_command_line_shows_and_forgets_what_is_left(
         core.ingest(Document(Ref("letters", "1"), "written by hand"))
         start(db, core, note)
         note.create(id=1, body="lion")
-    SemanticIndex._declared.clear()
-    name = f"app_{tmp_path.name.replace('-', '_')}"
-    source = APP.format(here=str(Path(__file__).parent), path=str(tmp_path / "app.db"), index=index)
-    (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
+    name = application(tmp_path, monkeypatch, "app")
 
     def run(*arguments: str) -> Any:
         return CliRunner().invoke(cli, [*arguments, "--app", f"{name}:core"])
@@ -276,12 +285,7 @@ def test_the_command_line_forgets_the_last_index_of_an_application(
     with SemanticCore(store="sqlite", embedder=HashEmbedder(), path=index) as core:
         start(db, core, note)
         note.create(id=1, body="lion")
-    SemanticIndex._declared.clear()
-    name = f"last_{tmp_path.name.replace('-', '_')}"
-    source = APP.format(here=str(Path(__file__).parent), path=str(tmp_path / "app.db"), index=index)
-    (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
+    name = application(tmp_path, monkeypatch, "last")
 
     def run(*arguments: str) -> Any:
         return CliRunner().invoke(cli, [*arguments, "--app", f"{name}:nothing"])
