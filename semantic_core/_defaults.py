@@ -5,10 +5,10 @@ What a default does, any plugin can do instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from semantic_core._fusion import candidates, fuse_scores
+from semantic_core._fusion import fuse_scores
 from semantic_core._memory import open_memory
 from semantic_core._text import passages, split_text
 from semantic_core.hookspecs import hookimpl
@@ -97,15 +97,11 @@ class ScoreFusion:
         """See `fuse_scores`. In text and vector mode a lane that is alone comes back as it is."""
         if len(rankings) == 1 and request.mode != "hybrid":
             return rankings[0]
-        exact: dict[str, Mapping[ChunkId, float]] = {}
-        everything = candidates(rankings)
-        for ranking in rankings:
-            listed = set(ranking.ids)
-            others = [id for id in everything if id not in listed]
-            scores = _true_scores(ranking, others, request, store)
-            if scores is not None:
-                exact[ranking.source] = dict(zip(others, scores, strict=True))
-        return fuse_scores(rankings, exact)
+
+        def true_scores(ranking: Ranking, others: Sequence[ChunkId]) -> Sequence[float] | None:
+            return _true_scores(ranking, others, request, store)
+
+        return fuse_scores(rankings, true_scores)
 
     @hookimpl(trylast=True)
     def semantic_rerank(
@@ -119,15 +115,18 @@ def _true_scores(
     ranking: Ranking, others: Sequence[ChunkId], request: SearchRequest, store: Store
 ) -> Sequence[float] | None:
     """What the lane of a ranking gives candidates it did not list; None if that cannot be known."""
-    if not others:
-        return []
     if ranking.source == VECTOR and request.vector is not None:
-        return list(map(float, store.similarity(others, request.vector)))
+        return _numbers(store.similarity(others, request.vector))
     if ranking.source == WORDS and len(ranking) < request.pool:
         return [0.0] * len(others)  # it listed all that hold any of the words
     if ranking.source == WORDS and isinstance(store, TextScores):
-        return list(map(float, store.score(others, request.text)))
+        return _numbers(store.score(others, request.text))
     return None
+
+
+def _numbers(scores: Iterable[float]) -> list[float]:
+    """Numbers of Python: adding those of numpy takes longer."""
+    return list(map(float, scores))
 
 
 class Memory:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
 from math import exp, isfinite, nan, sqrt
+from operator import add
 
 from semantic_core.types import ChunkId, Ranking
 
@@ -17,22 +19,29 @@ DIGITS = 9
 is asked again, and what differs by rounding alone must not change places from page to page."""
 
 
+TrueScores = Callable[[Ranking, Sequence[ChunkId]], Sequence[float] | None]
+"""What a lane gives candidates that its ranking does not list, NaN for one it cannot score; None if
+it can score none of them."""
+
+
 def candidates(rankings: Sequence[Ranking]) -> list[ChunkId]:
     """Every id of any ranking, once, in order of first appearance."""
-    return list(dict.fromkeys(id for ranking in rankings for id in ranking.ids))
+    return list(dict.fromkeys(chain.from_iterable(ranking.ids for ranking in rankings)))
 
 
-def fuse_scores(
-    rankings: Sequence[Ranking], exact: Mapping[str, Mapping[ChunkId, float]]
-) -> Ranking:
+def no_scores(ranking: Ranking, others: Sequence[ChunkId]) -> None:
+    """No lane can score what it did not list."""
+
+
+def fuse_scores(rankings: Sequence[Ranking], true_scores: TrueScores = no_scores) -> Ranking:
     """Sum of z-scores: each lane's scores over all candidates are brought to mean 0 and deviation
     1, then added. Keeps how clear-cut a lane is, which ranks alone throw away (standardised
     CombSUM:
     Fox and Shaw 1994; Wu, Crestani and Bi 2006).
 
-    rankings: lanes of equal weight, at least one. exact: per source, the true scores of candidates
-    the lane did not list. Where there is none for one of them, or NaN, it gets the lane's lowest. A
-    source that is not in `exact` cannot score others: see `_unlisted`.
+    rankings: lanes of equal weight, at least one. true_scores: asked once for each lane that did
+    not list every candidate. A NaN is replaced by the lane's lowest score. A lane that cannot score
+    others: see `_unlisted`.
 
     A ranking called "title" is no lane among others: its score, from 0 to 1, adds that part of the
     distance between the best and the worst of all candidates; those of score 1, called exactly like
@@ -42,21 +51,26 @@ def fuse_scores(
     the candidates. Ties by title, then by ChunkId.
     """
     ids = candidates(rankings)
-    lanes = [ranking for ranking in rankings if ranking.source != TITLE]
+    places = {id: place for place, id in enumerate(ids)}
     total = [0.0] * len(ids)
-    for lane in lanes:
-        values = _standardised(_scores(lane, ids, exact.get(lane.source)))
-        total = [before + value for before, value in zip(total, values, strict=True)]
+    named = [0.0] * len(ids)
+    for ranking in rankings:
+        listed = [places[id] for id in ranking.ids]
+        if ranking.source == TITLE:
+            for place, score in zip(listed, ranking.scores, strict=True):
+                named[place] = min(1.0, max(0.0, score))
+        else:
+            values = _standardised(_scores(ranking, listed, ids, true_scores))
+            total = list(map(add, total, values))
     total = [round(value, DIGITS) for value in total]
-    titles = {id: score for lane in rankings if lane.source == TITLE for id, score in _pairs(lane)}
-    named = [min(1.0, max(0.0, titles.get(id, 0.0))) for id in ids]
-    total = _lifted(total, [share if share < 1 else 0.0 for share in named])
-    total = _lifted(total, [share if share == 1 else 0.0 for share in named])
+    if any(named):
+        total = _lifted(total, [share if share < 1 else 0.0 for share in named])
+        total = _lifted(total, [share if share == 1 else 0.0 for share in named])
     order = sorted(range(len(ids)), key=lambda place: (-total[place], -named[place], ids[place]))
     return Ranking(
         SOURCE,
-        tuple(ids[place] for place in order),
-        tuple(_logistic(total[place]) for place in order),
+        tuple([ids[place] for place in order]),
+        tuple([_logistic(total[place]) for place in order]),
     )
 
 
@@ -74,16 +88,21 @@ def _lifted(total: Sequence[float], shares: Sequence[float]) -> list[float]:
 
 
 def _scores(
-    lane: Ranking, ids: Sequence[ChunkId], exact: Mapping[ChunkId, float] | None
+    lane: Ranking, listed: Sequence[int], ids: Sequence[ChunkId], true_scores: TrueScores
 ) -> list[float]:
-    """What a lane gives each of these candidates."""
-    listed = dict(_pairs(lane))
-    lowest = min(filter(isfinite, listed.values()), default=0.0)
-    if exact is None:
-        return [listed.get(id, _unlisted(lane)) for id in ids]
-    known = {**exact, **listed}
-    scores = [known.get(id, nan) for id in ids]
-    lowest = min(filter(isfinite, scores), default=lowest)
+    """What a lane gives each candidate. listed: the places in `ids` of those it lists."""
+    scores = [nan] * len(ids)
+    for place, score in zip(listed, lane.scores, strict=True):
+        scores[place] = score
+    if len(listed) == len(ids):
+        return scores
+    others = sorted(set(range(len(ids))).difference(listed))
+    found = true_scores(lane, [ids[place] for place in others])
+    if found is None:
+        found = [_unlisted(lane)] * len(others)
+    for place, score in zip(others, found, strict=True):
+        scores[place] = score
+    lowest = min(filter(isfinite, scores), default=0.0)
     return [score if isfinite(score) else lowest for score in scores]
 
 
@@ -95,10 +114,6 @@ def _unlisted(lane: Ranking) -> float:
     if lowest > 0:
         return 0.0
     return lowest - ((highest - lowest) or 1.0)
-
-
-def _pairs(ranking: Ranking) -> zip[tuple[ChunkId, float]]:
-    return zip(ranking.ids, ranking.scores, strict=True)
 
 
 def _logistic(value: float) -> float:

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import count, islice
+from math import inf
 from typing import TYPE_CHECKING
 
 import attrs
 
+from semantic_core._fusion import SOURCE
 from semantic_core.types import ChunkId, Ranking, Ref, SearchRequest
 
 if TYPE_CHECKING:
@@ -59,52 +62,60 @@ class Order:
         self._request, self._plugins, self._store, self._timed = request, plugins, store, timed
         self._per_document = per_document
         self._placed: list[Placed] = []
-        self._seen: set[ChunkId | Ref] = set()
-        self._depths: Iterator[int] = iter(LOOKS)
-        self._ended = False
+        self._further = self._all()
 
-    def first(self, count: int) -> Sequence[Placed]:
+    def first(self, wanted: int) -> Sequence[Placed]:
         """The first so many; fewer only if there are no more."""
-        while len(self._placed) < count and not self._ended:
-            depth = next(self._depths, None)
-            if depth is None:
-                self._ended = True
-            else:
-                self._look(depth)
-        return self._placed[:count]
+        self._placed += islice(self._further, max(0, wanted - len(self._placed)))
+        return self._placed[:wanted]
 
-    def _look(self, depth: int) -> None:
+    def _all(self) -> Iterator[Placed]:
+        """Every one, look by look; a look is made when it is needed."""
+        seen: set[ChunkId | Ref] = set()
+        lowest = inf
+        for depth in LOOKS:
+            look = self._look(depth)
+            ceiling = lowest  # what a later look finds never stands above by its score
+            for id, score in zip(look.fused.ids, look.fused.scores, strict=True):
+                key = id.ref if self._per_document else id
+                if key not in seen:
+                    seen.add(key)
+                    placed = look.placed(id, min(score, ceiling))
+                    lowest = min(lowest, placed.score)
+                    yield placed
+            if look.saw_everything:
+                return
+
+    def _look(self, depth: int) -> _Look:
         request = attrs.evolve(self._request, pool=depth)
         with self._timed("retrieve"):
             rankings, reasons = self._plugins.retrieve(request, self._store)
         self.reasons += [reason for reason in reasons if reason not in self.reasons]
-        self._ended = all(len(ranking) < depth for ranking in rankings)
+        saw_everything = all(len(ranking) < depth for ranking in rankings)
         rankings = [ranking for ranking in rankings if len(ranking)]
-        with self._timed("fuse"):
-            if rankings:
-                self._append(self._plugins.fuse(request, rankings, self._store), rankings)
-
-    def _append(self, fused: Ranking, rankings: Sequence[Ranking]) -> None:
-        """Put what is new behind what is there, and never above it by its score."""
-        ceiling = min((placed.score for placed in self._placed), default=None)
-        found = {ranking.source: _places(ranking) for ranking in rankings}
-        for id, score in zip(fused.ids, fused.scores, strict=True):
-            key = id.ref if self._per_document else id
-            if key in self._seen:
-                continue
-            self._seen.add(key)
-            listed = {source: places[id] for source, places in found.items() if id in places}
-            self._placed.append(
-                Placed(
-                    id,
-                    score if ceiling is None else min(score, ceiling),
-                    {source: place for source, (place, _) in listed.items()},
-                    {source: given for source, (_, given) in listed.items()},
-                )
-            )
+        fused = Ranking(SOURCE)
+        if rankings:
+            with self._timed("fuse"):
+                fused = self._plugins.fuse(request, rankings, self._store)
+        return _Look(fused, rankings, saw_everything)
 
 
-def _places(ranking: Ranking) -> Mapping[ChunkId, tuple[int, float]]:
-    """The place, from 1, and the score of each id."""
-    pairs = zip(ranking.ids, ranking.scores, strict=True)
-    return {id: (place, score) for place, (id, score) in enumerate(pairs, 1)}
+class _Look:
+    """What one look found. saw_everything: no lane has more to give."""
+
+    def __init__(self, fused: Ranking, rankings: Sequence[Ranking], saw_everything: bool) -> None:
+        self.fused, self.saw_everything = fused, saw_everything
+        self._places = [
+            (ranking, dict(zip(ranking.ids, count(), strict=False))) for ranking in rankings
+        ]
+
+    def placed(self, id: ChunkId, score: float) -> Placed:
+        """A chunk of the order, with what each lane that listed it said."""
+        ranks: dict[str, int] = {}
+        scores: dict[str, float] = {}
+        for ranking, places in self._places:
+            place = places.get(id)
+            if place is not None:
+                ranks[ranking.source] = place + 1
+                scores[ranking.source] = ranking.scores[place]
+        return Placed(id, score, ranks, scores)

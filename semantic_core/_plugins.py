@@ -13,6 +13,7 @@ from typing import Any, Self
 from semantic_core._discovery import built_in, installed, missing
 from semantic_core._discovery import given as exactly
 from semantic_core._found import Found
+from semantic_core._fusion import candidates
 from semantic_core._options import OptionInfo
 from semantic_core._providers import ProviderKind, Providers
 from semantic_core._relay import Relay
@@ -171,7 +172,7 @@ class Plugins:
         )
         if answer is None:
             raise HookFailed("No plugin fuses rankings.")
-        if fault := ranking_fault(answer.value, {id for ranking in rankings for id in ranking.ids}):
+        if fault := ranking_fault(answer.value, set(candidates(rankings))):
             raise answer.wrong("semantic_fuse", None, fault)
         return answer.value  # type: ignore[no-any-return]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from itertools import pairwise
 from typing import Any, get_args
 
 from semantic_core._checks import check_unicode, clip
@@ -106,7 +105,7 @@ def candidates_fault(ranking: Any, pool: int, taken: Mapping[str, Ranking]) -> s
         return f"another plugin gave a ranking of the source {ranking.source!r} already"
     if len(ranking) > pool:
         return f"wanted at most {pool} candidates, got {len(ranking)}"
-    if any(later > earlier for earlier, later in pairwise(ranking.scores)):
+    if list(ranking.scores) != sorted(ranking.scores, reverse=True):
         return (
             "wanted the best first and bigger scores for better ones, got a score that is bigger "
             "than the one before"
@@ -117,20 +116,26 @@ def candidates_fault(ranking: Any, pool: int, taken: Mapping[str, Ranking]) -> s
 def ranking_fault(ranking: Any, known: Set[ChunkId] | None) -> str:
     if not isinstance(ranking, Ranking):
         return f"wanted a Ranking, got {named(ranking)}"
-    for id, score in zip(ranking.ids, ranking.scores, strict=True):
+    for id in ranking.ids:
         if not isinstance(id, ChunkId):
             return f"wanted ChunkIds, got {clip(id)}"
-        if known is not None and id not in known:
-            return f"wanted ids of the rankings it was given, got {id}"
-        try:
-            finite = math.isfinite(score)
-        except TypeError:
-            finite = False
-        if not finite:
+    ids = set(ranking.ids)
+    if known is not None and not ids <= known:
+        stranger = next(id for id in ranking.ids if id not in known)
+        return f"wanted ids of the rankings it was given, got {stranger}"
+    for id, score in zip(ranking.ids, ranking.scores, strict=True):
+        if not _is_finite(score):
             return f"wanted a finite score for {id}, got {clip(score)}"
-    if len(set(ranking.ids)) != len(ranking.ids):
+    if len(ids) != len(ranking.ids):
         return f"wanted each id once, got {_twice(ranking.ids)} twice"
     return ""
+
+
+def _is_finite(score: Any) -> bool:
+    try:
+        return math.isfinite(score)
+    except TypeError:
+        return False
 
 
 def hits_fault(hits: Any, known: Set[ChunkId]) -> str:

@@ -9,6 +9,7 @@ bigger-is-better everywhere.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import total_ordering
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import attrs
@@ -57,7 +58,8 @@ def _sorted(settings: object) -> Mapping[str, str]:
     return {key: check_unicode(f"Space.settings[{key!r}]", told[key]) for key in sorted(told)}
 
 
-@attrs.frozen(order=True, unsafe_hash=True, cache_hash=True)
+@total_ordering
+@attrs.frozen(unsafe_hash=True, cache_hash=True)
 class Ref:
     """Which document: row 5 of two collections, or of two tenants, never meet.
 
@@ -74,6 +76,12 @@ class Ref:
         check_name("Ref.collection", self.collection)
         check_name("Ref.key", self.key)
         check_name("Ref.tenant", self.tenant, empty=True)
+
+    def __lt__(self, other: Ref) -> bool:
+        if not isinstance(other, Ref):
+            return NotImplemented
+        mine = (self.collection, self.key, self.tenant)
+        return mine < (other.collection, other.key, other.tenant)
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.tenant, self.collection, self.key) if part)
@@ -138,7 +146,8 @@ class Document:
         def __attrs_init__(self, **fields: Any) -> None: ...
 
 
-@attrs.frozen(order=True, unsafe_hash=True, cache_hash=True)
+@total_ordering
+@attrs.frozen(unsafe_hash=True, cache_hash=True)
 class ChunkId:
     """Which chunk: the document and the place in it, from 0.
 
@@ -147,6 +156,13 @@ class ChunkId:
 
     ref: Ref
     position: int
+
+    def __lt__(self, other: ChunkId) -> bool:
+        if not isinstance(other, ChunkId):
+            return NotImplemented
+        if self.ref is other.ref or self.ref == other.ref:
+            return self.position < other.position
+        return self.ref < other.ref
 
     def __str__(self) -> str:
         return f"{self.ref}#{self.position}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import exp, nan
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semantic_core import ChunkId, Ranking, Ref
-from semantic_core._fusion import fuse_scores
+from semantic_core._fusion import TrueScores, fuse_scores
 
 IDS = [ChunkId(Ref("c", f"{number:03}"), 0) for number in range(30)]
 
@@ -23,12 +24,23 @@ def ranking(source: str, **scores: float) -> Ranking:
     )
 
 
+def known(**scores: Mapping[ChunkId, float]) -> TrueScores:
+    """Of lanes that can score what they did not list."""
+
+    def true_scores(lane: Ranking, others: Sequence[ChunkId]) -> list[float] | None:
+        if lane.source not in scores:
+            return None
+        return [scores[lane.source].get(id, nan) for id in others]
+
+    return true_scores
+
+
 def keys(fused: Ranking) -> list[str]:
     return [id.ref.key for id in fused.ids]
 
 
 def test_a_lane_that_is_alone_keeps_its_order_and_is_shown_between_0_and_1() -> None:
-    fused = fuse_scores([ranking("vector", a=-0.01, b=-0.03)], {})
+    fused = fuse_scores([ranking("vector", a=-0.01, b=-0.03)])
     assert keys(fused) == ["a", "b"]
     assert fused.scores == pytest.approx((1 / (1 + exp(-1)), 1 / (1 + exp(1))))
 
@@ -37,9 +49,9 @@ def test_a_lane_that_lists_one_candidate_is_heard_above_the_noise_of_the_other()
     vector = Ranking("vector", tuple(IDS), tuple(1 - number / 100 for number in range(30)))
     for score in (7.5, 0.0, -3.0):
         only = Ranking("words", (IDS[-1],), (score,))
-        assert fuse_scores([vector, only], {}).ids[0] == IDS[-1]
+        assert fuse_scores([vector, only]).ids[0] == IDS[-1]
         assert (
-            fuse_scores([vector, only], {"words": dict.fromkeys(IDS[:-1], score - 1)}).ids[0]
+            fuse_scores([vector, only], known(words=dict.fromkeys(IDS[:-1], score - 1))).ids[0]
             == IDS[-1]
         )
 
@@ -47,14 +59,14 @@ def test_a_lane_that_lists_one_candidate_is_heard_above_the_noise_of_the_other()
 def test_a_lane_that_lists_equal_candidates_puts_them_before_those_it_did_not_list() -> None:
     vector = Ranking("vector", tuple(IDS), tuple(1 - number / 100 for number in range(30)))
     equal = Ranking("other", (IDS[-2], IDS[-1]), (0.0, 0.0))
-    assert fuse_scores([vector, equal], {}).ids[:2] == (IDS[-2], IDS[-1])
+    assert fuse_scores([vector, equal]).ids[:2] == (IDS[-2], IDS[-1])
 
 
 def test_what_a_lane_lists_counts_more_than_what_it_does_not_where_it_cannot_score_others() -> None:
     for shift in (0.0, -1.5, -9.0):
         lane = ranking("other", a=1.0 + shift, b=0.5 + shift)
         beside = ranking("vector", b=0.5, c=0.5, a=0.5)
-        assert keys(fuse_scores([lane, beside], {})) == ["a", "b", "c"]
+        assert keys(fuse_scores([lane, beside])) == ["a", "b", "c"]
 
 
 def test_what_is_called_like_the_query_stands_first_whatever_the_lanes_say() -> None:
@@ -62,19 +74,19 @@ def test_what_is_called_like_the_query_stands_first_whatever_the_lanes_say() -> 
         ranking("vector", a=0.9, b=0.8, c=0.1, d=0.0),
         ranking("words", a=30.0, b=9.0, d=2.0, c=1.0),
     ]
-    fused = fuse_scores([*lanes, ranking("title", c=1.0, d=0.5)], {})
+    fused = fuse_scores([*lanes, ranking("title", c=1.0, d=0.5)])
     assert keys(fused)[0] == "c"
     assert fused.scores[0] >= fused.scores[1]
-    both = fuse_scores([*lanes, ranking("title", c=1.0, d=1.0)], {})
+    both = fuse_scores([*lanes, ranking("title", c=1.0, d=1.0)])
     assert set(keys(both)[:2]) == {"c", "d"}
-    begun = fuse_scores([*lanes, ranking("title", d=0.999, c=1.0)], {})
+    begun = fuse_scores([*lanes, ranking("title", d=0.999, c=1.0)])
     assert keys(begun)[0] == "c"
 
 
 def test_the_beginning_of_a_title_counts_for_as_much_as_it_is_of_it() -> None:
     lanes = [ranking("vector", a=1.0, b=0.9, c=0.0), ranking("words", a=1.0, b=0.9, c=0.0)]
     place = [
-        keys(fuse_scores([*lanes, ranking("title", c=share)], {})).index("c")
+        keys(fuse_scores([*lanes, ranking("title", c=share)])).index("c")
         for share in (0.1, 0.95, 1.0)
     ]
     assert place == [2, 1, 0]
@@ -82,7 +94,7 @@ def test_the_beginning_of_a_title_counts_for_as_much_as_it_is_of_it() -> None:
 
 def test_what_both_lanes_like_wins() -> None:
     fused = fuse_scores(
-        [ranking("vector", a=0.9, b=0.8, c=0.1), ranking("words", b=9.0, c=8.0, d=1.0)], {}
+        [ranking("vector", a=0.9, b=0.8, c=0.1), ranking("words", b=9.0, c=8.0, d=1.0)]
     )
     assert keys(fused)[0] == "b"
 
@@ -90,13 +102,13 @@ def test_what_both_lanes_like_wins() -> None:
 def test_a_clear_winner_beats_a_narrow_one() -> None:
     words = ranking("words", a=20.0, b=2.0, c=1.9, d=1.8)
     vector = ranking("vector", b=0.52, a=0.51, c=0.50, d=0.49)
-    assert keys(fuse_scores([vector, words], {}))[0] == "a"
+    assert keys(fuse_scores([vector, words]))[0] == "a"
 
 
 def test_a_candidate_of_the_other_lane_gets_its_exact_score() -> None:
     lanes = [ranking("vector", a=0.9, b=0.5), ranking("words", c=9.0, b=1.0)]
-    without = fuse_scores(lanes, {})
-    exact = fuse_scores(lanes, {"vector": {ChunkId(Ref("c", "c"), 0): 0.89}})
+    without = fuse_scores(lanes)
+    exact = fuse_scores(lanes, known(vector={ChunkId(Ref("c", "c"), 0): 0.89}))
     assert keys(exact)[0] == "c"
     assert (
         dict(zip(keys(exact), exact.scores, strict=True))["c"]
@@ -106,19 +118,19 @@ def test_a_candidate_of_the_other_lane_gets_its_exact_score() -> None:
 
 def test_a_candidate_without_any_score_counts_as_the_lowest_of_the_lane() -> None:
     lanes = [ranking("vector", a=0.9, b=0.5), ranking("words", c=9.0, b=1.0)]
-    unknown = fuse_scores(lanes, {"vector": {ChunkId(Ref("c", "c"), 0): nan}})
-    assert unknown == fuse_scores(lanes, {"vector": {ChunkId(Ref("c", "c"), 0): 0.5}})
+    unknown = fuse_scores(lanes, known(vector={ChunkId(Ref("c", "c"), 0): nan}))
+    assert unknown == fuse_scores(lanes, known(vector={ChunkId(Ref("c", "c"), 0): 0.5}))
 
 
 def test_a_lane_in_which_all_are_alike_decides_nothing() -> None:
-    fused = fuse_scores([ranking("vector", a=0.5, b=0.5), ranking("words", b=2.0, a=1.0)], {})
+    fused = fuse_scores([ranking("vector", a=0.5, b=0.5), ranking("words", b=2.0, a=1.0)])
     assert keys(fused) == ["b", "a"]
 
 
 def test_what_differs_by_rounding_alone_is_equal() -> None:
     vector = ranking("vector", b=0.5, a=0.5, c=0.1)
     for noise in (-1e-15, 0.0, 1e-15):
-        assert keys(fuse_scores([vector, ranking("words", b=1.0 + noise, a=1.0, c=0.5)], {})) == [
+        assert keys(fuse_scores([vector, ranking("words", b=1.0 + noise, a=1.0, c=0.5)])) == [
             "a",
             "b",
             "c",
@@ -126,12 +138,12 @@ def test_what_differs_by_rounding_alone_is_equal() -> None:
 
 
 def test_equal_scores_are_ordered_by_chunk() -> None:
-    fused = fuse_scores([ranking("vector", b=0.5, a=0.5), ranking("words", b=1.0, a=1.0)], {})
+    fused = fuse_scores([ranking("vector", b=0.5, a=0.5), ranking("words", b=1.0, a=1.0)])
     assert keys(fused) == ["a", "b"]
 
 
 def test_the_only_candidate_stands_in_the_middle() -> None:
-    assert fuse_scores([ranking("vector", a=0.1), ranking("words", a=3.0)], {}).scores == (0.5,)
+    assert fuse_scores([ranking("vector", a=0.1), ranking("words", a=3.0)]).scores == (0.5,)
 
 
 scores = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30)
@@ -145,7 +157,7 @@ def test_the_result_holds_every_candidate_once_best_first_with_finite_scores(  #
     for source, values in (("vector", left), ("words", right)):
         ids = random.sample(IDS, len(values))
         lanes.append(Ranking(source, tuple(ids), tuple(sorted(values, reverse=True))))
-    fused = fuse_scores(lanes, {})
+    fused = fuse_scores(lanes)
     assert sorted(fused.ids) == sorted({*lanes[0].ids, *lanes[1].ids})
     assert list(fused.scores) == sorted(fused.scores, reverse=True)
     assert all(0 <= score <= 1 for score in fused.scores)
@@ -160,9 +172,9 @@ def test_the_unit_and_the_zero_of_a_lane_do_not_matter(
     other = Ranking(
         "words", tuple(reversed(ids)), tuple(float(number) for number in range(len(ids), 0, -1))
     )
-    plain = fuse_scores([Ranking("vector", ids, tuple(values)), other], {})
+    plain = fuse_scores([Ranking("vector", ids, tuple(values)), other])
     scaled = fuse_scores(
-        [Ranking("vector", ids, tuple(value * unit + zero for value in values)), other], {}
+        [Ranking("vector", ids, tuple(value * unit + zero for value in values)), other]
     )
     by_id = dict(zip(scaled.ids, scaled.scores, strict=True))
     for id, score in zip(plain.ids, plain.scores, strict=True):

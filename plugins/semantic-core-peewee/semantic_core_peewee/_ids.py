@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from sys import intern
 from typing import Any
 
 from semantic_core.types import ChunkId, Ranking, Ref
 from semantic_core_peewee._pool import View
 from semantic_core_peewee._rows import of_rows
 
-MOST_REFS = 20_000
-"""Addresses of documents a store remembers: a few hundred bytes each."""
+MOST_REFS = 100_000
+"""Addresses of documents a store remembers: about 250 bytes each."""
 
 _ROWS = "chunks"
 _REFS = """select d.id, d.collection, d.key, d.tenant from json_each(?) as j
@@ -64,17 +65,18 @@ def _refs(view: View, documents: Collection[int]) -> Mapping[int, Ref]:
 
 @of_rows
 def _made(rows: Iterable[tuple[int, str, str, str]]) -> dict[int, Ref]:
-    return {document: Ref(collection, key, tenant) for document, collection, key, tenant in rows}
+    return {
+        document: Ref(intern(collection), key, intern(tenant))
+        for document, collection, key, tenant in rows
+    }
 
 
 def best_first(
     source: str, ids: Mapping[int, ChunkId], scores: Mapping[int, float], limit: int
 ) -> Ranking:
     """The best `limit` of them; equal scores in order of ChunkId."""
-    best = sorted(ids, key=lambda chunk: (-scores[chunk], ids[chunk]))[:limit]
-    return Ranking(
-        source, tuple(ids[chunk] for chunk in best), tuple(scores[chunk] for chunk in best)
-    )
+    best = sorted([(-scores[chunk], id) for chunk, id in ids.items()])[:limit]
+    return Ranking(source, tuple([id for _, id in best]), tuple([-score for score, _ in best]))
 
 
 def rows_of(
@@ -85,9 +87,9 @@ def rows_of(
     """
     numbers = numbers_of(view, ids)
     places: dict[int, list[int]] = {}
-    for place, id in enumerate(ids):
-        if id in numbers:
-            places.setdefault(numbers[id], []).append(place)
+    for place, number in enumerate(numbers):
+        if number is not None:
+            places.setdefault(number, []).append(place)
     found = view.raw.execute(
         (
             f"select c.id, {columns} from json_each(?) as j "  # noqa: S608 - ours
@@ -98,15 +100,20 @@ def rows_of(
     return ((place, *row) for number, *row in found for place in places[number])
 
 
-def numbers_of(view: View, ids: Sequence[ChunkId]) -> Mapping[ChunkId, int]:
-    """The rows of `chunk` with these ids, if they are there, and others.
+def numbers_of(view: View, ids: Sequence[ChunkId]) -> list[int | None]:
+    """The row of `chunk` of each of these ids; None where there is none.
 
     Those this transaction has not met yet are looked up.
     """
-    numbers: dict[ChunkId, int] = view.kept.setdefault(_ROWS, {})
-    unknown = [id for id in ids if id not in numbers]
+    known: dict[ChunkId, int] = view.kept.setdefault(_ROWS, {})
+    numbers = [known.get(id) for id in ids]
+    unknown = [place for place, number in enumerate(numbers) if number is None]
     if unknown:
-        wanted = [(id.ref.tenant, id.ref.collection, id.ref.key, id.position) for id in unknown]
-        rows = view.raw.execute(_NUMBERS, (json.dumps(wanted, ensure_ascii=False), view.generation))
-        numbers.update((unknown[place], number) for place, number in rows)
+        wanted = [
+            (id.ref.tenant, id.ref.collection, id.ref.key, id.position)
+            for id in map(ids.__getitem__, unknown)
+        ]
+        asked = (json.dumps(wanted, ensure_ascii=False), view.generation)
+        for place, number in view.raw.execute(_NUMBERS, asked):
+            numbers[unknown[place]] = known[ids[unknown[place]]] = number
     return numbers

@@ -44,8 +44,8 @@ def scores_of(
             scores[place] = weighed.score(split(view.raw, passage, STEMS))
         return scores
     numbers = numbers_of(view, ids)
-    places = [place for place, id in enumerate(ids) if id in numbers]
-    chunks = np.array([numbers[ids[place]] for place in places], dtype=np.int64)
+    places = [place for place, number in enumerate(numbers) if number is not None]
+    chunks = np.array([number for number in numbers if number is not None], dtype=np.int64)
     total = np.zeros(len(places))
     for word, times in asked.items():
         total -= times * lists[word].scores_of(chunks)  # FTS5 has it that smaller is better

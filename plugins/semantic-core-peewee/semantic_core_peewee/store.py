@@ -391,9 +391,14 @@ class SqliteStore(SqliteQueue):
 
     def _checked_ids(self, ids: Sequence[ChunkId]) -> list[ChunkId]:
         for id in ids:
-            if not isinstance(id, ChunkId) or not isinstance(id.position, int):
+            if (
+                not isinstance(id, ChunkId)
+                or not isinstance(id.position, int)
+                or not isinstance(id.ref, Ref)
+            ):
                 raise InputError(f"wanted a ChunkId, got {id!r}.")
-            self._checked(id.ref)
+        for tenant in {id.ref.tenant for id in ids}:
+            check_tenant(tenant, self._multi_tenant)
         return list(ids)
 
     def _stats(self, view: View, tenant: str | None) -> StoreStats:
