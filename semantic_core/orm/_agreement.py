@@ -3,7 +3,7 @@
 Each side remembers the other, in the transaction it speaks of:
 
 - the index keeps a `Position` for each outbox: how many of its writes came from there, and the mark
-  of the latest one;
+  of the newest ticket they spoke of;
 - the outbox keeps, for each index, the number and mark of the latest write it has heard of
   (`Consumer`).
 
@@ -65,7 +65,7 @@ class Position:
     """How far an index has read one outbox.
 
     epoch: grows by one each time the two had to begin anew. writes: how many writes came from
-    there. number, mark: of the ticket that the latest of them speaks of; number 0 for a comparison
+    there. number, mark: of the newest ticket that one of them spoke of; number 0 for a comparison
     of rows. database: where the outbox was, as `Consumers.address` has it.
     """
 
@@ -332,7 +332,8 @@ class Agreement:
 
         def change(there: str | None) -> str:
             before = Position.of(there) or Position(0, 0, 0, 0)
-            return attrs.evolve(before, epoch=max([*epochs, before.epoch]) + 1).text
+            epoch = max([*epochs, before.epoch]) + 1
+            return attrs.evolve(before, epoch=epoch, number=0).text  # tickets may count anew, too
 
         now = Position.of(self.index.update_checkpoint(self.outbox_id, change))
         self.epoch = 0 if now is None else now.epoch
@@ -351,7 +352,9 @@ class Agreement:
             found = evidence()
             if found is None:
                 return before.text
-            number, mark = found
+            # A slower process may speak of a ticket that another one has processed and deleted
+            # meanwhile: the newest one stays the one that counts.
+            number, mark = max(found, (before.number, before.mark))
             return attrs.evolve(before, writes=before.writes + 1, number=number, mark=mark).text
 
         with self.index.advancing(self.outbox_id, change):

@@ -147,19 +147,67 @@ def idf_of(holding: int, passages: int) -> float:
     return idf if idf > 0 else _LEAST_IDF
 
 
+class _Columns:
+    """Chunks and their lengths, with room behind what is taken: a later state is put behind the one
+    before, which sees no difference. by_chunk: the lengths once more, at the numbers of the chunks;
+    None where that would be mostly empty.
+    """
+
+    def __init__(self, ids: NDArray[Any], lengths: NDArray[Any]) -> None:
+        last, longest = (int(ids[-1]), int(lengths.max())) if len(ids) else (0, 0)
+        room = MOST_TOLD + len(ids) // 8
+        self.taken = len(ids)
+        self.ids = np.zeros(len(ids) + room, dtype=np.min_scalar_type(last + room))
+        self.lengths = np.zeros(len(ids) + room, dtype=np.min_scalar_type(longest))
+        self.ids[: len(ids)], self.lengths[: len(ids)] = ids, lengths
+        self.by_chunk: NDArray[Any] | None = None
+        if len(ids) and last <= _LEAST_TABLE + _GAPS * len(ids):
+            self.by_chunk = np.zeros(last + room, dtype=self.lengths.dtype)
+            self.by_chunk[ids] = lengths
+
+    @property
+    def bytes(self) -> int:
+        """What they take."""
+        columns = (self.ids, self.lengths, self.by_chunk)
+        return sum(column.nbytes for column in columns if column is not None)
+
+    def go_on(self, start: int, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> bool:
+        """Put these at `start`; False where something was put already, or they do not fit."""
+        if not len(ids):
+            return True
+        end, last = start + len(ids), int(ids[-1])
+        fits = (
+            start == self.taken
+            and end <= len(self.ids)
+            and last <= np.iinfo(self.ids.dtype).max
+            and lengths.max() <= np.iinfo(self.lengths.dtype).max
+            and (self.by_chunk is None or last < len(self.by_chunk))
+        )
+        if fits:
+            self.ids[start:end], self.lengths[start:end] = ids, lengths
+            if self.by_chunk is not None:
+                self.by_chunk[ids] = lengths
+            self.taken = end
+        return fits
+
+
 class Passages:
     """All passages of one state. ids: ascending. lengths: how many words each has. words: all of
     them together. slots: how often they were laid out, and the chunks in them, where the process
     holds them: which chunks went can be seen from those.
     """
 
-    def __init__(self, ids: NDArray[Any], lengths: NDArray[Any], slots: Slots | None) -> None:
-        self.ids, self.lengths, self.slots = _narrow(ids), _narrow(lengths), slots
-        self.words = int(lengths.sum())
-        self._table: NDArray[Any] | None = None
-        if len(ids) and int(ids[-1]) <= _LEAST_TABLE + _GAPS * len(ids):
-            self._table = np.zeros(int(ids[-1]) + 1, dtype=self.lengths.dtype)
-            self._table[self.ids] = self.lengths
+    def __init__(
+        self, columns: _Columns, count: int, words: int, slots: Slots | None = None
+    ) -> None:
+        self._columns = columns
+        self.ids, self.lengths = columns.ids[:count], columns.lengths[:count]
+        self.words, self.slots = words, slots
+
+    @classmethod
+    def of(cls, ids: NDArray[Any], lengths: NDArray[Any], slots: Slots | None) -> Passages:
+        """Given all of them, ascending."""
+        return cls(_Columns(ids, lengths), len(ids), int(lengths.sum()), slots)
 
     @property
     def last(self) -> int:
@@ -169,18 +217,33 @@ class Passages:
     @property
     def bytes(self) -> int:
         """What they take."""
-        return (
-            self.ids.nbytes
-            + self.lengths.nbytes
-            + (0 if self._table is None else self._table.nbytes)
-        )
+        return self._columns.bytes
 
     def lengths_of(self, chunks: NDArray[Any]) -> NDArray[Any]:
         """The lengths of these, which are among them."""
-        return (
-            self.lengths[np.searchsorted(self.ids, chunks)]
-            if self._table is None
-            else self._table[chunks]
+        by_chunk = self._columns.by_chunk
+        if by_chunk is None:
+            return self.lengths[np.searchsorted(self.ids, chunks)]
+        lengths: NDArray[Any] = by_chunk[chunks]
+        return lengths
+
+    def later(
+        self, gone: NDArray[np.int64], new: Mapping[int, int], slots: Slots | None
+    ) -> Passages:
+        """Of a later state. gone: those not there any more, ascending. new: the lengths of those
+        behind them, ascending.
+        """
+        ids = np.array(list(new), dtype=np.int64)
+        lengths = np.array(list(new.values()), dtype=np.int64)
+        start = len(self.ids)
+        if not len(gone) and self._columns.go_on(start, ids, lengths):
+            words = self.words + int(lengths.sum())
+            return Passages(self._columns, start + len(ids), words, slots)
+        kept = ~among(gone, self.ids)
+        return Passages.of(
+            np.concatenate([self.ids[kept], ids]),
+            np.concatenate([self.lengths[kept], lengths]),
+            slots,
         )
 
 
@@ -313,15 +376,17 @@ class WordLists:
             if told is not None:
                 return self._become(name, told)
         self.lists, self._told = {}, {}
+        self._passages, self._bytes = None, 0
         whole = _all_passages(view)
         if (len(whole.ids), whole.words) != totals_of(view):
-            self._name, self._passages, self._spent, self._bytes = None, None, 0, 0
+            self._name, self._spent = None, 0
             return None
         return self._become(name, whole)
 
     def _become(self, name: Any, passages: Passages) -> Passages:
+        before = self._passages
+        self._bytes += passages.bytes - (before.bytes if before is not None else 0)
         self._name, self._passages = name, passages
-        self._bytes = passages.bytes + sum(known.bytes for known in self.lists.values())
         return passages
 
     def _told_of(self, view: View, held: Passages) -> Passages | None:
@@ -333,14 +398,10 @@ class WordLists:
             return None
         totals, slots = totals_of(view), _slots_of(view)
         written = {chunk: Counter(split(view.raw, passage, STEMS)) for chunk, passage in new}
+        lengths = {chunk: sum(counted.values()) for chunk, counted in written.items()}
         for gone in _gone(view, held, slots, len(held.ids) + len(new) - totals[0]):
-            kept = ~among(gone, held.ids)
-            ids = np.concatenate([held.ids[kept], np.array(list(written), dtype=np.int64)])
-            lengths = [sum(counted.values()) for counted in written.values()]
-            now = Passages(
-                ids, np.concatenate([held.lengths[kept], np.array(lengths, dtype=np.int64)]), slots
-            )
-            if (len(ids), now.words) == totals:
+            now = held.later(gone, lengths, slots)
+            if (len(now.ids), now.words) == totals:
                 self._take_out(gone)
                 self._tell(written)
                 return now
@@ -394,7 +455,7 @@ def _all_passages(view: View) -> Passages:
     listed = numbers(ids)
     if len(lengths) != len(listed):
         raise altered("The index of words")
-    return Passages(listed, lengths, _slots_of(view))
+    return Passages.of(listed, lengths, _slots_of(view))
 
 
 def _slots_of(view: View) -> Slots | None:

@@ -1,0 +1,98 @@
+"""An index and an outbox know each other, whatever several processes do to both at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from semantic_core.orm import _agreement
+from semantic_core.orm._agreement import Agreement
+from semantic_core.orm._consumers import Consumers
+from semantic_core.orm._dialects import TABLES
+from semantic_core.orm.outbox import SqlOutbox, Ticket
+
+PROCESSES = 3
+
+
+class Process:
+    """One of several that process the same outbox, without a lease: what one does in a step."""
+
+    def __init__(self, connection: Any, index: Any) -> None:
+        self.outbox = SqlOutbox(connection.run, "sqlite")
+        self.agreement = Agreement(index, Consumers(connection.run, "sqlite"))
+        self.agreement.index = index
+        self._tickets: list[Ticket] = []
+        self._wrote = False
+
+    def step(self) -> None:
+        """Look at tickets; write the index; or let the outbox hear of it, and delete them."""
+        if not self._tickets:
+            self._tickets = self.outbox.claim(2, lease=False)
+        elif not self._wrote:
+            newest = self._tickets[-1]
+            with self.agreement.writing(lambda: (newest.number, newest.mark)):
+                self._wrote = True
+        else:
+            self.agreement.acknowledge()
+            self.outbox.done([ticket.number for ticket in self._tickets])
+            self._tickets, self._wrote = [], False
+
+
+@pytest.fixture(scope="module")
+def kept(keep_database: Any) -> Any:
+    """A database with an outbox in it."""
+    made = keep_database("sqlite3")
+    SqlOutbox(made.connect().run, made.dialect).create()
+    return made
+
+
+steps = st.one_of(st.none(), st.integers(0, PROCESSES - 1), st.integers(0, PROCESSES - 1))
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        # 0 and 1 look at one ticket; 0 is done with it, and so is 2 with the next, before 1 writes.
+        [None, 0, 1, 0, 0, None, 2, 2, 2, 1],
+        [None, 0, 1, None, 2, 0, 2, 2, 0, 1],
+    ],
+)
+def test_a_slow_process_that_speaks_of_an_old_ticket_again_is_no_restore(
+    kept: Any, monkeypatch: pytest.MonkeyPatch, history: list[int | None]
+) -> None:
+    monkeypatch.setattr(_agreement, "PAUSE", 0.0)
+    _play(kept, history)
+
+
+def test_processes_at_work_on_one_outbox_are_never_taken_for_a_restore(
+    kept: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_agreement, "PAUSE", 0.0)
+
+    @settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
+    @given(st.lists(steps, min_size=8, max_size=40))
+    def play(history: list[int | None]) -> None:
+        _play(kept, history)
+
+    play()
+
+
+def _play(kept: Any, history: list[int | None]) -> None:
+    """None: the application commits a change. A number: a step of that process."""
+    connection = kept.connect()
+    for table in TABLES:
+        connection.execute(f"DELETE FROM {table}")
+    index = _agreement.ProcessCheckpoints()
+    observer = Process(connection, index)
+    assert observer.agreement.check() == _agreement.FIRST_TIME
+    processes = [Process(connection, index) for _ in range(PROCESSES)]
+    for number, step in enumerate(history):
+        if step is None:
+            observer.outbox.add("article", [str(number)])
+        else:
+            processes[step].step()
+        assert observer.agreement.check() == "", history[: number + 1]
+    connection.close()
