@@ -216,14 +216,14 @@ def test_an_interrupted_ingest_keeps_what_was_finished_and_goes_on_from_there(fo
             f"Note {number}.\n\n" + f"Paragraph about topic {number}. " * 120
         )
     program = (
-        "import os, signal, sys\n"
+        "import signal\n"
         "import semantic_core._ingest as flow\n"
         "report = flow.Ingest._report_progress\n"
         "def interrupted(self):\n"
         "    report(self)\n"
         "    if self._documents > len(self._held) and not flow.told:\n"
         "        flow.told = True\n"
-        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
         "flow.told, flow.GROUP_CHUNKS, flow.Ingest._report_progress = False, 256, interrupted\n"
         "from semantic_core.cli import main\n"
         "main()\n"

@@ -15,14 +15,12 @@ from semantic_core.types import ChunkId, Ranking, Ref
 from semantic_core_peewee._pool import View
 from semantic_core_peewee._rows import of_rows
 
-MOST_REFS = 100_000
-"""Addresses of documents a store remembers: about 250 bytes each."""
+MOST_IDS = 50_000
+"""Ids of chunks a store remembers: about 300 bytes each."""
 
 _ROWS = "chunks"
-_REFS = """select d.id, d.collection, d.key, d.tenant from json_each(?) as j
-    cross join document as d where d.id = j.value"""
-_PLACES = """select c.id, c.document, c.position from json_each(?) as j
-    cross join chunk as c indexed by chunk_owner where c.id = j.value"""
+_IDS = """select c.id, c.position, d.collection, d.key, d.tenant from json_each(?) as j
+    cross join chunk as c cross join document as d where c.id = j.value and d.id = c.document"""
 _NUMBERS = """select j.key, c.id from json_each(?) as j cross join document as d
     cross join chunk as c where d.generation = ? and d.tenant = j.value ->> 0
     and d.collection = j.value ->> 1 and d.key = j.value ->> 2
@@ -35,39 +33,24 @@ _CHUNK_AND_DOCUMENT = (
 
 def chunk_ids(view: View, chunks: Collection[int]) -> dict[int, ChunkId]:
     """The ids of these rows of `chunk`."""
-    return ids_of(view, view.raw.execute(_PLACES, (json.dumps(list(chunks)),)).fetchall())
-
-
-def ids_of(view: View, rows: Collection[tuple[int, int, int]]) -> dict[int, ChunkId]:
-    """The ids of chunks, given as (row of `chunk`, row of `document`, position)."""
-    refs = _refs(view, {document for _, document, _ in rows})
-    ids = {
-        row: ChunkId(refs[document], position)
-        for row, document, position in rows
-        if document in refs
-    }
-    view.kept.setdefault(_ROWS, {}).update(zip(ids.values(), ids, strict=True))
-    return ids
-
-
-def _refs(view: View, documents: Collection[int]) -> Mapping[int, Ref]:
-    known = {} if view.refs is None else view.refs
-    found = {document: ref for document in documents if (ref := known.get(document)) is not None}
-    if len(found) < len(documents):
-        unknown = json.dumps([document for document in documents if document not in found])
-        read = _made(view.raw.execute(_REFS, (unknown,)))
-        if len(known) + len(read) > MOST_REFS:
+    known = {} if view.ids is None else view.ids
+    found = {chunk: id for chunk in chunks if (id := known.get(chunk)) is not None}
+    if len(found) < len(chunks):
+        unknown = json.dumps([chunk for chunk in chunks if chunk not in found])
+        read = _made(view.raw.execute(_IDS, (unknown,)))
+        if len(known) + len(read) > MOST_IDS:
             known.clear()
         known.update(read)
         found.update(read)
+    view.kept.setdefault(_ROWS, {}).update(zip(found.values(), found, strict=True))
     return found
 
 
 @of_rows
-def _made(rows: Iterable[tuple[int, str, str, str]]) -> dict[int, Ref]:
+def _made(rows: Iterable[tuple[int, int, str, str, str]]) -> dict[int, ChunkId]:
     return {
-        document: Ref(intern(collection), key, intern(tenant))
-        for document, collection, key, tenant in rows
+        chunk: ChunkId(Ref(intern(collection), key, intern(tenant)), position)
+        for chunk, position, collection, key, tenant in rows
     }
 
 

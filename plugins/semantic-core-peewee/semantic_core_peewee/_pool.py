@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import apsw
 
 from semantic_core.errors import SemanticCoreError, StoreBusy, StoreCorrupt, StoreMisuse
-from semantic_core.types import Ref
+from semantic_core.types import ChunkId
 from semantic_core_peewee import _guard, _turns
 from semantic_core_peewee._connection import Connection, Target, leave_to_parent
 from semantic_core_peewee._errors import (
@@ -59,7 +59,7 @@ class Pool:
         self._pid = os.getpid()
         self._local = threading.local()
         self._readers: dict[int, tuple[Reader, object]] = {}
-        self._refs: dict[int, Ref] = {}
+        self._ids: dict[int, ChunkId] = {}
         self._registry = threading.RLock()
         self._writing = threading.Lock()
         self._writer: Connection | None = None
@@ -327,7 +327,7 @@ class Pool:
             self.abandon()
         reader: Reader | None = getattr(self._local, "reader", None)
         if reader is None:
-            reader, token = Reader(self._refs), _Token()
+            reader, token = Reader(self._ids), _Token()
             self._local.reader, self._local.token = reader, token
             pool = weakref.ref(self)
             end = weakref.ref(token, lambda _, reader=reader: _thread_ended(pool, reader))  # type: ignore[misc]

@@ -9,7 +9,7 @@ from typing import Any
 import apsw
 import attrs
 
-from semantic_core.types import Ref
+from semantic_core.types import ChunkId
 from semantic_core_peewee._connection import Connection, Target
 
 GENERATION = "select cast(value as integer) from meta where key = 'generation'"
@@ -21,25 +21,24 @@ class View:
     """One state of the store: a connection within a transaction.
 
     generation: the one in force. kept: whatever is worth keeping as long as the transaction lasts.
-    refs: addresses of documents by row, met by any transaction; None where what is seen may be
-    undone.
+    ids: of chunks by row, met by any transaction; None where what is seen may be undone.
     """
 
     raw: Any
     generation: int
     kept: dict[str, Any] = attrs.field(factory=dict)
-    refs: dict[int, Ref] | None = None
+    ids: dict[int, ChunkId] | None = None
 
 
 class Reader:
     """What one thread reads through. depth: nested uses; above 0 a read transaction is open.
     lock: for depth and closing.
 
-    refs: shared by all readers of a store, see `View`.
+    ids: shared by all readers of a store, see `View`.
     """
 
-    def __init__(self, refs: dict[int, Ref]) -> None:
-        self.pid, self._refs = os.getpid(), refs
+    def __init__(self, ids: dict[int, ChunkId]) -> None:
+        self.pid, self._ids = os.getpid(), ids
         self.lock = threading.RLock()
         self.connection: Connection | None = None
         self.view: View | None = None
@@ -54,7 +53,7 @@ class Reader:
         self.connection.check_place()
         raw = self.connection.raw
         raw.execute("begin")
-        self.view = View(raw, int(raw.execute(GENERATION).get), refs=self._refs)
+        self.view = View(raw, int(raw.execute(GENERATION).get), ids=self._ids)
         return self.view
 
     def end(self) -> None:

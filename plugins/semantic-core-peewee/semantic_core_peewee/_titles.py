@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from semantic_core.types import Ranking
 from semantic_core_peewee._few import among
-from semantic_core_peewee._ids import best_first, ids_of
+from semantic_core_peewee._ids import best_first, chunk_ids
 from semantic_core_peewee._tokens import WORDS, split, stem_of
 from semantic_core_peewee._word_lists import quoted
 from semantic_core_peewee._words import LOOKED_AT, check_query, passages
@@ -52,19 +52,17 @@ def titled(view: View, text: str, limit: int, scope: Clause, counts: WordCounts)
         return Ranking(SOURCE)
     scores: dict[int, float] = {}
     rows = _candidates(view, asked[:MOST_WORDS], scope, counts)
-    for chunk, _, _, title in rows:
+    for chunk, title in rows:
         words = split(view.raw, title, WORDS)
         if words[: len(asked)] == asked:
             scores[chunk] = len(asked) / len(words)
-    return best_first(
-        SOURCE, ids_of(view, [row[:3] for row in rows if row[0] in scores]), scores, limit
-    )
+    return best_first(SOURCE, chunk_ids(view, scores), scores, limit)
 
 
 def _candidates(
     view: View, asked: Sequence[str], scope: Clause, counts: WordCounts
-) -> Sequence[tuple[int, int, int, str]]:
-    """(chunk, document, position, title) of documents in scope that may be called so,
+) -> Sequence[tuple[int, str]]:
+    """(chunk, title) of documents in scope that may be called so,
     by their first chunk.
     """
     holding = _holding(list(counts.lists.remembered(view, asked).values()))
@@ -73,7 +71,7 @@ def _candidates(
     else:
         source, value = _HOLDING, json.dumps(holding.tolist())
     condition, values = scope.each
-    sql = f"select c.id, c.document, c.position, d.title {source} and {_TITLES} {condition}"
+    sql = f"select c.id, d.title {source} and {_TITLES} {condition}"
     return view.raw.execute(sql, (value, *values)).fetchall()  # type: ignore[no-any-return]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from semantic_core.types import ChunkId, Ranking
 from semantic_core_peewee._codes import CODES, CodeCache, Codes, current_state
 from semantic_core_peewee._errors import altered
-from semantic_core_peewee._ids import best_first, ids_of, rows_of
+from semantic_core_peewee._ids import best_first, chunk_ids, rows_of
 from semantic_core_peewee._rows import check_vector
 from semantic_core_peewee._scan import (
     NEVER,
@@ -49,10 +49,7 @@ and as many as an eighth of them.
 """
 
 _IN_SCOPE = "from document as d cross join chunk as c where c.document = d.id and"
-_HELD = (
-    "select c.vector, c.id, c.document, c.position, c.fingerprint, c.vector_crc "
-    "from json_each(?) as j"
-)
+_HELD = "select c.vector, c.id, c.fingerprint, c.vector_crc from json_each(?) as j"
 _ANY = "cross join chunk as c where c.id = j.value and c.vector is not null"
 _IN = """cross join chunk as c cross join document as d
     where c.id = j.value and c.vector is not null and d.id = c.document and"""
@@ -104,10 +101,10 @@ class VectorLane:
         if limit <= 0:
             return Ranking(SOURCE)
         rows, scores = _best(*self._found(view, query, limit, scope, clause, patient), limit)
-        for vector, *_, fingerprint, crc in rows:
+        for vector, _, fingerprint, crc in rows:
             check_vector(fingerprint, vector, crc)
         exact = {row[1]: score for row, score in zip(rows, scores.tolist(), strict=True)}
-        return best_first(SOURCE, ids_of(view, [row[1:4] for row in rows]), exact, limit)
+        return best_first(SOURCE, chunk_ids(view, exact), exact, limit)
 
     def similarity(self, view: View, ids: Sequence[ChunkId], query: NDArray[np.float64]) -> Vector:
         """Cosine of each of these chunks; NaN where there is none."""

@@ -56,7 +56,7 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_word_lists, "BYTES_PER_PASSAGE", 0)
     monkeypatch.setattr(_few, "WORTH_KNOWING", 1)
     monkeypatch.setattr(_few, "SELECTIVE", 0.0)
-    monkeypatch.setattr(_ids, "MOST_REFS", 3)
+    monkeypatch.setattr(_ids, "MOST_IDS", 3)
 
 
 def streamed(monkeypatch: pytest.MonkeyPatch) -> None:

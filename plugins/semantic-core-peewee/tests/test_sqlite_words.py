@@ -490,12 +490,12 @@ def test_a_document_is_called_by_its_own_name_whatever_was_there_before(
     item: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_ids, "MOST_REFS", 4)
+    monkeypatch.setattr(_ids, "MOST_IDS", 4)
     store, other = open_store(), open_store()
     for number in range(12):
         other.replace([item(f"{number}-{place}", "river") for place in range(3)])
         assert keys(store, "river") == [f"{number}-{place}" for place in range(3)]
-        assert len(store._pool._refs) <= 4
+        assert len(store._pool._ids) <= 4
         other.remove([Ref("notes", f"{number}-{place}") for place in range(3)])
     assert keys(store, "river") == []
 
