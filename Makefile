@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PLUGINS := plugins/semantic-core-peewee plugins/semantic-core-wordllama plugins/semantic-core-markdown plugins/semantic-core-gemini
+HISTORIES := plugins/semantic-core-peewee/tests/orm/test_histories.py tests/blueprints/test_histories.py
 EXTRA ?= dev
 EDITABLE := -e ".[$(EXTRA)]" $(foreach plugin,$(PLUGINS),-e $(plugin))
 # Modules are compiled when they are first imported; most never are. An old pip takes twice as long, so a newer one is
@@ -61,6 +62,7 @@ reliability: venv  ## the trust tests, with their figures in reliability.json an
 
 soak: venv  ## the same with large numbers: SOAK=20 times as many; takes hours
 	$(BIN)/python -m benchmarks.reliability --soak $(or $(SOAK),20)
+	SEMANTIC_CORE_SOAK=$(or $(SOAK),20) $(BIN)/python -m pytest -n 2 --maxschedchunk 1 -k silent_difference $(HISTORIES)
 
 outside: venv  ## other people's applications run their own tests, without and with an index; half an hour, APPLICATIONS="ihatemoney ..."
 	$(BIN)/python -m benchmarks.outside $(APPLICATIONS)

@@ -28,6 +28,7 @@ from semantic_core import SemanticCore
 from semantic_core.orm import BaseORMAdapter, SemanticIndex, _agreement
 from semantic_core.orm.outbox import LEASE
 from semantic_core.testing import HashEmbedder
+from semantic_core.testing._check import SOAK
 
 sys.path.insert(0, str(Path(__file__).parent))
 from databases import Connection, Database, need, new_database
@@ -501,14 +502,14 @@ def histories(shortest: int = 8) -> st.SearchStrategy[list[tuple[Any, ...]]]:
 def play(kind: str, application: type[Application], usual: int, part: int = 0) -> None:
     """Play random histories; fails with the shortest that ends in a difference nobody speaks of.
 
-    usual: how many, unless SEMANTIC_CORE_HISTORIES says so. part: other parts play others. In CI
-    they are always the same.
+    usual: how many, and so many times as many as SEMANTIC_CORE_SOAK says. part: other parts play
+    others. In CI they are always the same.
     """
 
     need(kind)
 
     @settings(
-        max_examples=int(os.environ.get("SEMANTIC_CORE_HISTORIES", usual)),
+        max_examples=usual * int(os.environ.get(SOAK) or 1),
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
