@@ -280,13 +280,14 @@ def test_rolled_back_again():
 """
 
 
-@pytest.mark.parametrize("options", [(), ("--reuse-db",)], ids=["plain", "reuse-db"])
+@pytest.mark.parametrize(
+    ("options", "runs"), [((), 1), (("--reuse-db",), 2)], ids=["plain", "reuse-db"]
+)
 def test_pytest_leaves_the_index_of_the_project_alone(
-    project: Project, options: tuple[str, ...]
+    project: Project, options: tuple[str, ...], runs: int
 ) -> None:
-    pytest.importorskip("pytest_django", reason="pytest-django is not installed")
     project.write("test_with_pytest.py", PYTEST)
-    for _ in range(2):
+    for _ in range(runs):
         said = project.run(
             "-m", "pytest", "-q", "--ds", "site1.settings", *options, "test_with_pytest.py"
         )
