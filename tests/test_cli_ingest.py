@@ -217,6 +217,7 @@ def test_an_interrupted_ingest_keeps_what_was_finished_and_goes_on_from_there(fo
         )
     program = (
         "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background\n"
         "import semantic_core._ingest as flow\n"
         "report = flow.Ingest._report_progress\n"
         "def interrupted(self):\n"
@@ -262,6 +263,7 @@ def test_ctrl_c_at_any_moment_leaves_an_index_that_is_whole(folder: Path, after:
         )
     program = (
         "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background\n"
         "import semantic_core._ingest as flow\n"
         "signal.signal(signal.SIGPROF, signal.default_int_handler)\n"
         "run = flow.Ingest.run\n"

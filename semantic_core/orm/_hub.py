@@ -670,8 +670,8 @@ class Hub:
                 try:
                     with self._waiting_at_most(max(until - monotonic(), PAUSE)):
                         self.sync(None, collections={collection}, until=until)
-                except StoreBusy:
-                    _log.warning("The index is busy; the answer is as old as it is.", exc_info=True)
+                except StoreBusy as error:
+                    self._tell_once(error)
             if (
                 not self.outbox.due(collection)
                 or monotonic() >= until
