@@ -108,6 +108,10 @@ class _Registered:
             )
             setattr(self, f"{part.hook}_{number}", guard)
 
+    def __dir__(self) -> list[str]:
+        """Where pluggy looks for hooks: nowhere else, which would take it a third of a start."""
+        return list(vars(self))
+
 
 def _guarded(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
     names = tuple(hookspecs.signature_of(part.hook).parameters)

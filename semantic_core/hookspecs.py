@@ -8,6 +8,7 @@ module light: import heavy libraries inside the functions, since listing plugins
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -151,6 +152,7 @@ def semantic_orm_adapter(model: type) -> type[Any] | None:
     raise NotImplementedError
 
 
+@cache
 def hook_names() -> tuple[str, ...]:
     """The names of all hooks, in the order of a life cycle."""
     return tuple(
@@ -158,6 +160,7 @@ def hook_names() -> tuple[str, ...]:
     )
 
 
+@cache
 def signature_of(name: str) -> Any:
     """The signature of a hook, as its author sees it."""
     from inspect import signature
