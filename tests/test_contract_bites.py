@@ -1248,6 +1248,28 @@ class RemovalReachesEveryTenant(MemoryStore):
         return super().remove([*wanted, *reached], stamps)
 
 
+@caught_by("the_last_document_of_the_newest_home_goes")
+class HomesCountedByTheLiving(MemoryStore):
+    """Homes have numbers that stay; a table of them ends with the last one that is lived in."""
+
+    numbers: dict[Any, int]
+
+    def replace(self, batch, stamps=None):
+        given = list(batch)
+        self.numbers = getattr(self, "numbers", {})
+        for document, _ in given:
+            home = (document.ref.tenant, document.ref.collection)
+            self.numbers.setdefault(home, len(self.numbers))
+        return super().replace(given, stamps)
+
+    def nearest(self, vector, limit, scope):
+        living = {(ref.tenant, ref.collection) for ref in self._reading().documents}
+        last = max((self.numbers[home] for home in living), default=-1)
+        if any(number > last for number in self.numbers.values()):
+            raise IndexError("a home beyond the table")
+        return super().nearest(vector, limit, scope)
+
+
 # --- stores: threads ------------------------------------------------------------------------------
 
 

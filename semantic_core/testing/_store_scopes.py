@@ -346,3 +346,31 @@ def the_tenant_holds_before_the_limit(open_store: OpenStore) -> None:
             f"similarity: wanted NaN for a key only others have, got {numbers}.",
         )
         same(store.stats("small").chunks, 4, "chunks of the small tenant")
+
+
+@Check
+def the_last_document_of_the_newest_home_goes(open_store: OpenStore) -> None:
+    """When the tenant, or the collection, that came last removes its last document,
+    every other is searched as before.
+    """
+    passages = [f"passage {number}" for number in range(1_200)]
+    for multi_tenant in (True, False):
+        name, tenants = ("tenants", ("first", "last")) if multi_tenant else ("collections", ("",))
+        with closing(open_store(SPACE, name, multi_tenant=multi_tenant)) as store:
+            mine = item(Ref("notes", "1", tenants[0]), *passages)
+            newest = item(Ref("newest", "1", tenants[-1]), "the only one")
+            put(store, mine, newest)
+            scope = Scope(tenants[0], ("notes",))
+            wanted = store.nearest(axis(0), 10, scope)
+            same(len(wanted), 10, "nearest while the newest is there")
+            same(store.remove([newest.document.ref]), 1, "documents removed")
+            for where in (scope, Scope(tenants[0])):
+                same(
+                    store.nearest(axis(0), 10, where),
+                    wanted,
+                    f"nearest after the last of the {name} had gone",
+                )
+            there = Scope(tenants[-1], ("newest",))
+            same(len(store.nearest(axis(0), 10, there)), 0, "nearest where nothing is left")
+            put(store, newest)
+            same(len(store.nearest(axis(0), 10, there)), 1, "nearest where one came again")

@@ -79,10 +79,9 @@ def _matching(view: View, codes: Codes, scope: Scope, clause: Clause, *, again: 
         if scope.collections is None or name in scope.collections
     ]
     everywhere = len(wanted) == sum(map(len, codes.homes.values()))
-    allowed = _table(
-        wanted,
-        max((number for held in codes.homes.values() for number in held.values()), default=0),
-    )
+    # As far as any slot says: one that was given up still names its home, which may be gone.
+    last_home = int(codes.column("homes").max(initial=0))
+    allowed = _table([number for number in wanted if number <= last_home], last_home)
     if not scope.filter:
         return Matching() if everywhere else _matched(codes, lambda block: allowed[block.homes])
     ids = _every_document(view, clause) if again else few_documents(view, clause, codes.state)
