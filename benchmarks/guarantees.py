@@ -226,8 +226,10 @@ PROMISES: Mapping[str, Sequence[Promise]] = {
         ),
         Promise(
             (
-                "Python's own `sqlite3` cannot open the file of an open store in the same process, "
-                "which would lose rows."
+                "Python's own `sqlite3` cannot connect to the file of an open store in the same "
+                "process. A log that went because the process lost its locks some other way "
+                "(`ATTACH`, a copy of the folder made in Python) is noticed before the next use; "
+                "what was acknowledged is there."
             ),
             "test_disk.py::test_a_second_library_is_refused_from_both_sides_and_loses_nothing",
             "{second_library[tried]} tries: {second_library[let_through]} let through",
@@ -296,7 +298,9 @@ LIMITS: Sequence[Limit] = [
     Limit(
         (
             "A second SQLite library that opens the file from C, or before us "
-            "where there is no `/proc`."
+            "where there is no `/proc`, or by `ATTACH`; a plain `open()` of one of the store's "
+            "files while it is open. Between that and our noticing it, what two processes write at "
+            "once may be lost."
         ),
         "Leave the file to the store; use `backup()` for a copy, or another process.",
     ),

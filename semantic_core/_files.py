@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from stat import S_ISREG
@@ -76,14 +77,25 @@ def _below(folder: Path, patterns: tuple[str, ...]) -> list[FoundFile]:
     return found
 
 
+def files_of(store: object) -> tuple[Path, ...]:
+    """The files a store says it keeps: while it is open, nobody else may open them, not even to
+    read. () of one that keeps none.
+    """
+    return tuple(getattr(store, "files", ()))
+
+
 def read_document(
-    path: Path | str, ref: Ref, *, metadata: Mapping[str, Any] | None = None
+    path: Path | str,
+    ref: Ref,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    own: Iterable[Path] = (),
 ) -> Document:
     """The file as a document: text decoded, title from the file name, media type from its suffix,
-    path as metadata.
+    path as metadata. own: files that are left alone, see `files_of`.
 
     UTF-8, or UTF-16/32 with a byte order mark. Raises FileUnreadable for anything else: missing, no
-    regular file, no permission, binary, another encoding, too large.
+    regular file, no permission, of the index itself, binary, another encoding, too large.
     """
     path = Path(path)
     media_type = _MEDIA_TYPES.get(path.suffix.lower(), "text/plain")
@@ -91,16 +103,21 @@ def read_document(
     shown = path.as_posix().encode("utf-8", "replace").decode("utf-8")
     return Document(
         ref,
-        _decoded(path, _bytes(path)),
+        _decoded(path, _bytes(path, own)),
         title=title,
         media_type=media_type,
         metadata={**(metadata or {}), "path": shown},
     )
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, own: Iterable[Path]) -> bytes:
     try:
         status = path.stat()
+        if any(_is_same(status, file) for file in own):
+            raise FileUnreadable(
+                f"{str(path)!r} is a file of the index itself.",
+                hint="Leave it out, or keep the index in another folder.",
+            )
         if S_ISREG(status.st_mode) and status.st_size <= _MOST_BYTES:
             return path.read_bytes()
     except (OSError, ValueError) as error:
@@ -111,6 +128,12 @@ def _bytes(path: Path) -> bytes:
     raise FileUnreadable(
         f"{str(path)!r} has {status.st_size:,} bytes, the most is {_MOST_BYTES:,}."
     )
+
+
+def _is_same(status: os.stat_result, file: Path) -> bool:
+    with suppress(OSError):
+        return os.path.samestat(status, file.stat())
+    return False
 
 
 def _decoded(path: Path, data: bytes) -> str:

@@ -11,7 +11,7 @@ import attrs
 
 from semantic_core._checks import check_count, check_name, clip
 from semantic_core._config import read_config
-from semantic_core._files import read_document
+from semantic_core._files import files_of, read_document
 from semantic_core._ingest import Ingest, IngestProgress
 from semantic_core._plugins import Plugins
 from semantic_core._search import Search
@@ -204,7 +204,8 @@ class SemanticCore:
         Raises FileUnreadable; else like `ingest`.
         """
         ref = Ref(collection, key or Path(path).as_posix(), self._tenant)
-        return self.ingest(read_document(path, ref, metadata=metadata), mode=mode)
+        document = read_document(path, ref, metadata=metadata, own=files_of(self.store))
+        return self.ingest(document, mode=mode)
 
     def search(
         self,

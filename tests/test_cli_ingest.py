@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from semantic_core import SemanticCore
 from semantic_core.cli import cli
+from semantic_core.errors import FileUnreadable
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +104,32 @@ def test_a_file_that_cannot_be_read_is_left_out_and_said(folder: Path) -> None:
     report = answer("ingest", "notes", code=1)
     assert {failure["code"] for failure in report["failed"]} == {"FileUnreadable"}
     assert keys() == ["deep/functions.txt", "loops.md"]
+
+
+def test_no_file_of_the_index_itself_is_opened(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("ingest", "notes")
+    index = {f"semantic-core.db{suffix}" for suffix in ("", "-wal", "-shm")}
+    read: set[str] = set()
+    read_bytes = Path.read_bytes
+
+    def noted(path: Path) -> bytes:
+        read.add(path.name)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
+    with SemanticCore(path="semantic-core.db") as core:
+        assert core.stats().documents == 2  # somebody has it open, so there is a log
+        for more in ((), ("--dry-run",)):
+            report = answer("ingest", ".", "--pattern", "*", *more, code=1)
+            left_out = {each["what"] for each in report["failed"]}
+            assert index <= left_out and "itself" in str(report["failed"])
+        (folder / "link.txt").symlink_to("semantic-core.db")
+        for name in (*index, "link.txt"):
+            with pytest.raises(FileUnreadable, match="of the index itself"):
+                core.ingest_file(name)
+    assert "loops.md" in read and not read & {*index, "link.txt"}
 
 
 def test_a_dry_run_says_what_would_happen_and_makes_no_index(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from time import monotonic, perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -25,7 +26,8 @@ class Reading:
 
     failed: what was left out so far, beginning with closed. bytes_read, characters: of the files
     read so far.
-    total, total_bytes: of all files. seconds: spent reading.
+    total, total_bytes: of all files. seconds: spent reading. own: files that are left alone: those
+    of the index that is open.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Reading:
         self.total_bytes = sum(_size(file) for file in files)
         self.bytes_read = self.characters = 0
         self.seconds = 0.0
+        self.own: Sequence[Path] = ()
 
     def __iter__(self) -> Iterator[Document]:
         for file in self._files:
@@ -50,7 +53,7 @@ class Reading:
 
     def _read(self, file: FoundFile) -> Document | None:
         try:
-            return read_document(file.path, Ref(self._collection, file.key))
+            return read_document(file.path, Ref(self._collection, file.key), own=self.own)
         except SemanticCoreError as error:
             self.failed.append(Failure(str(file.path), error.code, str(error)))
             return None

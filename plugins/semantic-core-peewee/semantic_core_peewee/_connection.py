@@ -18,7 +18,7 @@ import attrs
 import sqlite_vec
 
 from semantic_core.errors import StoreMisuse, StoreReadOnly, StoreUnavailable
-from semantic_core_peewee import _guard
+from semantic_core_peewee import _guard, _log_files
 from semantic_core_peewee._errors import SQLITE_ERRORS, remember_errno, translate
 from semantic_core_peewee._file_system import is_read_only
 
@@ -36,6 +36,10 @@ CHECKPOINT = 4_000
 """Pages in the log from which on they are moved into the file: about WAL_LIMIT. Pages that change
 in every transaction are then moved once in many; a large ingest is a quarter faster than with
 SQLite's usual 1,000."""
+_HAS_LOG = b"\2\2"
+"""What the file of a store that is open says of itself: that it has a write-ahead log. The copy
+`backup` makes says something else, because it has none."""
+_HAS_LOG_AT = 18
 _SYNCHRONOUS: dict[Durability, str] = {
     "full": "pragma synchronous = full",
     "normal": "pragma synchronous = normal",
@@ -79,6 +83,7 @@ class Connection:
         self.path, self.pid = target.path, os.getpid()
         self.raw: Any = None
         self._claim: _guard.Identity | None = None
+        self._has_log = False
         self.identity = self._claim = _guard.claim(target.path)
         try:
             if target.identity is not None:
@@ -87,6 +92,8 @@ class Connection:
             if target.wrap is not None:
                 self.raw = target.wrap(self.raw)
             _configure(self.raw, target, writer)
+            self.raw.execute("pragma schema_version").fetchall()  # from here on it holds its locks
+            self._has_log = _log_files.hold(self.identity, target.path)
             _opened.add(self)
         except SQLITE_ERRORS as error:
             if self.raw is not None:
@@ -98,10 +105,33 @@ class Connection:
             raise
 
     def check_place(self) -> None:
-        """Raise StoreMisuse if the path leads to another file by now: what is written would be
-        lost, what is read is old.
+        """Raise StoreMisuse if the path leads to another file by now, or its log is another one:
+        what is written would be lost, what is read is old.
         """
         self._check_identity(_guard.identity(self.path))
+        self.check_log()
+        if self._has_log and not self._says_it_has_a_log():
+            raise StoreMisuse(
+                f"The store {self.path!r} was overwritten with a backup while open.",
+                hint="Close it everywhere, then put the backup in place: semantic-core restore.",
+            )
+
+    def check_log(self) -> None:
+        """Raise StoreMisuse if the log this connection writes is not the store's any more."""
+        if self._has_log and not _log_files.are_the_same(self.identity, self.path):
+            raise StoreMisuse(
+                (
+                    f"The log of the store {self.path!r} was removed while open: this process lost "
+                    "its locks, by a plain open() of one of its files or a second SQLite library."
+                ),
+                hint="Close this store and open it again. Make copies with backup().",
+            )
+
+    def _says_it_has_a_log(self) -> bool:
+        try:
+            return bool(self.raw.read("main", 0, _HAS_LOG_AT, 2)[1] == _HAS_LOG)
+        except apsw.Error:  # using it will say it better
+            return True
 
     def _check_identity(self, wanted: _guard.Identity | None) -> None:
         if wanted != self.identity:
@@ -112,6 +142,8 @@ class Connection:
 
     def close(self) -> None:
         """Close it, whatever state it is in. May be called twice."""
+        if self._has_log and self.raw is not None:
+            self._leave_log()
         raw, self.raw = self.raw, None
         claim, self._claim = self._claim, None
         try:
@@ -121,6 +153,17 @@ class Connection:
                     raw.close(True)
         finally:
             _guard.release(claim)
+
+    def _leave_log(self) -> None:
+        try:
+            self.check_place()
+        except StoreMisuse:
+            # Whatever lies at the path now is not to be touched.
+            with suppress(apsw.Error):
+                self.raw.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        finally:
+            self._has_log = False
+            _log_files.release(self.identity)
 
     def __del__(self) -> None:
         if self.pid == os.getpid():

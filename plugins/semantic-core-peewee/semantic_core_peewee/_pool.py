@@ -16,7 +16,7 @@ import apsw
 
 from semantic_core.errors import SemanticCoreError, StoreBusy, StoreCorrupt, StoreMisuse
 from semantic_core.types import ChunkId
-from semantic_core_peewee import _guard, _turns
+from semantic_core_peewee import _guard, _log_files, _turns
 from semantic_core_peewee._connection import Connection, Target, leave_to_parent
 from semantic_core_peewee._errors import (
     SQLITE_ERRORS,
@@ -234,7 +234,9 @@ class Pool:
         connection.check_place()
         try:
             with transaction(connection.raw):
-                return work(View(connection.raw, int(connection.raw.execute(GENERATION).get)))
+                done = work(View(connection.raw, int(connection.raw.execute(GENERATION).get)))
+            connection.check_log()
+            return done
         except SemanticCoreError:
             raise
         except SQLITE_ERRORS as error:
@@ -292,7 +294,8 @@ class Pool:
     def _close_writer(self) -> None:
         if self._writer is not None:
             # Others may be reading; the last one to close the file empties the log.
-            with suppress(apsw.Error):
+            with suppress(apsw.Error, StoreMisuse):
+                self._writer.check_place()
                 self._writer.raw.set_busy_timeout(int(CLOSING_WAIT * 1000))
                 self._writer.raw.execute("pragma wal_checkpoint(truncate)").fetchall()
         self._drop_writer()
@@ -399,6 +402,7 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     _forking.held = []
     _guard.forget()
+    _log_files.forget()
     for pool in list(_pools):
         pool.abandon()
 

@@ -33,6 +33,7 @@ from semantic_core_peewee._batch_queue import SqliteQueue
 from semantic_core_peewee._connection import Durability, Target, check_library, translated
 from semantic_core_peewee._file_system import NETWORKED, kind_of
 from semantic_core_peewee._guard import identity
+from semantic_core_peewee._log_files import OWN
 from semantic_core_peewee._migrations import newest
 from semantic_core_peewee._opening import prepare
 from semantic_core_peewee._pool import Pool, View
@@ -113,6 +114,13 @@ class SqliteStore(SqliteQueue):
     def path(self) -> Path:
         """Where the file is; absolute."""
         return Path(self._target.path)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that is the store's own, there or not. While it is open, a plain ``open()`` of
+        one drops SQLite's locks.
+        """
+        return tuple(Path(self._target.path + suffix) for suffix in OWN)
 
     @property
     def space(self) -> Space:
@@ -375,7 +383,9 @@ class SqliteStore(SqliteQueue):
         Needs room for a second copy.
         """
         with self._pool.writer() as connection, translated(self._target.path):
-            _care.compact(connection().raw)
+            writing = connection()
+            writing.check_place()
+            _care.compact(writing.raw)
 
     def _clause(self, view: View, scope: Scope) -> Clause:
         if not isinstance(scope, Scope):

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import apsw
 import pytest
 from semantic_core_peewee import SqliteStore, _guard
 
-from semantic_core import Ref, Scope
+from semantic_core import Ref, Scope, Space
 from semantic_core.errors import StoreBusy, StoreMisuse
+
+SPACE = Space("test", 8)
 
 
 def keys(store: SqliteStore) -> list[str]:
@@ -356,3 +359,71 @@ def test_what_was_acknowledged_survives_kill_9(output: Callable[..., str]) -> No
         """
     )
     assert int(said) > 40, "hardly anything was acknowledged"
+
+
+ANOTHER = "SqliteStore(SPACE, path).replace([item_of('theirs', 'of another process')])"
+
+
+def _copied(path: Path) -> None:
+    shutil.copytree(path.parent, path.parent.parent / "copy", dirs_exist_ok=True)
+
+
+def _attached(path: Path) -> None:
+    other = sqlite3.connect(":memory:")
+    other.execute("attach database ? as theirs", (str(path),))
+    other.execute("select count(*) from theirs.document").fetchone()
+    other.execute("detach theirs")
+    other.close()
+
+
+@pytest.mark.parametrize("meddle", [_copied, _attached])
+def test_a_process_that_lost_its_locks_loses_no_documents(
+    meddle: Callable[[Path], None],
+    item: Callable[..., Any],
+    output: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "data" / "index.db"
+    path.parent.mkdir()
+    run = f"path = Path({str(path)!r})\n{ANOTHER}"
+    with closing(SqliteStore(SPACE, path)) as store:
+        store.replace([item("1", "one")])
+        meddle(path)
+        output(run)  # takes itself for the last one, and takes the log away
+        for use in (
+            lambda: store.replace([item("2", "two")]),
+            lambda: store.words("one", 9, Scope()),
+            store.compact,
+            lambda: in_thread(lambda: keys(store)),  # through a connection of its own
+        ):
+            with pytest.raises(StoreMisuse, match="log of the store .* was removed while open"):
+                use()
+    with closing(SqliteStore(SPACE, path)) as store:
+        assert keys(store) == ["1", "theirs"]
+        store.replace([item("2", "two")])
+        assert store.check() == []
+
+
+def test_a_log_that_goes_during_a_write_leaves_the_write_unacknowledged(
+    store: SqliteStore, item: Callable[..., Any], path: Path
+) -> None:
+    store.replace([item("1", "one")])
+
+    with pytest.raises(StoreMisuse, match="was removed while open"):
+        store._pool.write(lambda view: os.unlink(f"{path}-wal"))
+
+
+def test_stores_that_come_and_go_within_a_process_keep_the_log(
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any], output: Callable[..., str]
+) -> None:
+    first, second = open_store(), open_store()
+    first.replace([item("1", "one")])
+    second.replace([item("2", "two")])
+    first.close()
+    output(ANOTHER)
+    third = open_store()
+    assert keys(second) == keys(third) == ["1", "2", "theirs"]
+    second.close()
+    third.replace([item("3", "three")])
+    third.close()
+    assert keys(open_store()) == ["1", "2", "3", "theirs"]

@@ -269,6 +269,20 @@ def test_a_network_file_system_is_noted_by_the_store(
             assert store.stats().details["file_system"] == kind
 
 
+def came_and_went(path: Path) -> None:
+    """Another process opens the store and closes it."""
+    code = (
+        "import sys; from semantic_core import Space; "
+        "from semantic_core_peewee import SqliteStore; "
+        "store = SqliteStore(Space(*eval(sys.argv[2])), sys.argv[1]); store.stats(); store.close()"
+    )
+    space = repr((SPACE.model, SPACE.dimensions))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run(
+        [sys.executable, "-c", code, str(path), space], env=environment, check=True, timeout=60
+    )
+
+
 def test_a_second_library_is_refused_from_both_sides_and_loses_nothing(folder: Path) -> None:
     tried = 0
     with opened(folder) as store:
@@ -287,6 +301,14 @@ def test_a_second_library_is_refused_from_both_sides_and_loses_nothing(folder: P
                 tried += 1
         assert store.stats().documents == 20
         assert store.check() == []
+        with closing(sqlite3.connect(":memory:")) as past:
+            past.execute("attach database ? as index_of_ours", (str(store.path),))
+            past.execute("select count(*) from index_of_ours.document").fetchone()
+        came_and_went(store.path)
+        with pytest.raises(StoreMisuse, match="was removed while open"):
+            store.replace([item(Ref("n", "lost"), "written nowhere")])
+    with opened(folder) as store:
+        assert store.stats().documents == 20 and store.check() == []
     with closing(sqlite3.connect(folder / "index.db")) as theirs:
         assert theirs.execute("select count(*) from document").fetchone() == (20,)
         if os.path.isdir("/proc/self/fd"):
