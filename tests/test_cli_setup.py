@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from semantic_core import SemanticCore
 from semantic_core._config import _KEYS, read_config
 from semantic_core.cli import cli
 
@@ -253,3 +254,27 @@ def test_a_backup_is_an_index_with_the_same_content(folder: Path) -> None:
     assert call("doctor", "--db", "copy.db").exit_code == 0
     again = call("backup", "copy.db")
     assert (again.exit_code, "there already" in again.stderr) == (2, True)
+
+
+def test_a_backup_is_put_in_place_while_nobody_has_the_index_open(folder: Path) -> None:
+    ingested(folder)
+    call("backup", "monday.db")
+    before = json.loads(call("documents", "list", "--json").stdout)
+    (folder / "more.md").write_text("# More\n\nOf something else.\n")
+    call("ingest", "more.md")
+    assert json.loads(call("documents", "list", "--json").stdout) != before
+    with SemanticCore(path="semantic-core.db") as core:
+        assert core.stats().documents
+        refused = call("restore", "monday.db", "--yes")
+        assert (refused.exit_code, "is open in a process" in refused.stderr) == (2, True)
+    unanswered = call("restore", "monday.db")
+    assert unanswered.exit_code and "Replace the index?" in unanswered.output
+    assert json.loads(call("documents", "list", "--json").stdout) != before
+    done = call("restore", "monday.db", "--yes")
+    assert done.exit_code == 0 and "semantic-core ingest" in done.stdout
+    assert json.loads(call("documents", "list", "--json").stdout) == before
+    elsewhere = call("restore", "monday.db", "--db", "new.db", "--yes", "--json")
+    size = (folder / "new.db").stat().st_size
+    assert json.loads(elsewhere.stdout) == {"path": "new.db", "bytes": size}
+    for wrong in ("missing.db", "more.md"):
+        assert call("restore", wrong, "--yes").exit_code == 2

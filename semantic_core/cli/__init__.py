@@ -50,6 +50,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "The settings in force, and where they come from.",
     ),
     "backup": ("semantic_core.cli.backup:backup", "Copy the index while it is in use."),
+    "restore": (
+        "semantic_core.cli.restore:restore",
+        "Put a backup in the place of the index.",
+    ),
     "doctor": (
         "semantic_core.cli.doctor:doctor",
         "Check the installation, the settings and the index.",

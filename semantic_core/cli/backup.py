@@ -17,8 +17,8 @@ from semantic_core.errors import StoreMisuse
 def backup(path: Path, as_json: bool, db: str | None) -> None:
     """Copy the whole index into the new file PATH; others may go on reading and writing meanwhile.
 
-    The copy is an index like any other: use it with --db PATH, or put it in the place of a lost
-    one.
+    The copy is an index like any other: use it with --db PATH, or put it in the place of a lost one
+    with `restore`. Until it is whole it is called PATH.part.
     """
     with opened(db) as core:
         copy = getattr(core.store, "backup", None)

@@ -1,17 +1,14 @@
-"""What an operator does with a whole store: look for damage, copy it, give space back."""
+"""What an operator does with a whole store: look for damage, give space back."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import apsw
 
-from semantic_core.errors import InputError, StoreError
-from semantic_core_peewee._connection import translated
-from semantic_core_peewee._errors import UNREADABLE, noting_errno
+from semantic_core_peewee._errors import UNREADABLE
 from semantic_core_peewee._pool import View
 from semantic_core_peewee._rows import (
     chunk_crc,
@@ -161,53 +158,6 @@ def _attributes(view: View, dimensions: int) -> Iterator[str]:
             yield f"document {id}: filters do not see the metadata it has"
     if held != wanted:
         yield f"{held:,} values for filters, wanted {wanted:,}"
-
-
-def back_up(source: Any, path: str) -> None:
-    """Copy the whole store, as it is at one moment, into a new file; writers go on.
-
-    Raises InputError, StoreError.
-    """
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError as error:
-        raise InputError(
-            f"{path!r} is there already; a backup goes into a new file.",
-            hint="Choose another path.",
-        ) from error
-    except OSError as error:
-        raise InputError(
-            f"{path!r} cannot be written: {error.strerror}.", hint="Choose another path."
-        ) from error
-    try:
-        with translated(path):
-            copy = apsw.Connection(path)
-            try:
-                with noting_errno(copy), copy.backup("main", source, "main") as backup:
-                    backup.step(-1)
-            finally:
-                copy.close(True)
-            verdict = _verdict(path)
-            if verdict != "ok":  # also said of a page that could not be read just now
-                verdict = _verdict(path)
-        if verdict != "ok":
-            raise StoreError(
-                f"The copy {path!r} is not sound: {verdict}.",
-                hint="Run `semantic-core doctor` on the store.",
-            )
-    except BaseException:
-        os.unlink(path)
-        raise
-
-
-def _verdict(path: str) -> str:
-    """What SQLite says of a file, asked through a fresh connection: "ok", or what is wrong."""
-    copy = apsw.Connection(path)
-    try:
-        with noting_errno(copy):
-            return str(copy.execute("pragma quick_check(1)").get)
-    finally:
-        copy.close(True)
 
 
 def compact(raw: Any) -> None:

@@ -36,10 +36,10 @@ CHECKPOINT = 4_000
 """Pages in the log from which on they are moved into the file: about WAL_LIMIT. Pages that change
 in every transaction are then moved once in many; a large ingest is a quarter faster than with
 SQLite's usual 1,000."""
-_HAS_LOG = b"\2\2"
+HAS_LOG = b"\2\2"
 """What the file of a store that is open says of itself: that it has a write-ahead log. The copy
 `backup` makes says something else, because it has none."""
-_HAS_LOG_AT = 18
+HAS_LOG_AT = 18
 _SYNCHRONOUS: dict[Durability, str] = {
     "full": "pragma synchronous = full",
     "normal": "pragma synchronous = normal",
@@ -129,7 +129,7 @@ class Connection:
 
     def _says_it_has_a_log(self) -> bool:
         try:
-            return bool(self.raw.read("main", 0, _HAS_LOG_AT, 2)[1] == _HAS_LOG)
+            return bool(self.raw.read("main", 0, HAS_LOG_AT, 2)[1] == HAS_LOG)
         except apsw.Error:  # using it will say it better
             return True
 

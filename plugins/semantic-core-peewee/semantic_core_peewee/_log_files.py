@@ -15,7 +15,8 @@ from semantic_core_peewee._guard import Identity, identity
 
 BESIDE = ("-wal", "-shm")
 """What is added to the path of a store."""
-OWN = ("", *BESIDE, "-journal", ".lock")
+JOURNAL = "-journal"
+OWN = ("", *BESIDE, JOURNAL, ".lock")
 """Added to the path of a store: every file that is its own."""
 
 _Files = tuple[Identity | None, ...]

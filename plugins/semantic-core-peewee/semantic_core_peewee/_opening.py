@@ -28,6 +28,7 @@ from semantic_core_peewee._errors import noting_errno
 from semantic_core_peewee._lockfile import LEAST_WAIT, PAUSE, sole
 from semantic_core_peewee._migrations import APPLICATION_ID, PAGE_SIZE, migrate, newest, version_of
 from semantic_core_peewee._place import is_new, newer_release
+from semantic_core_peewee._rights import make_file, rights_for
 from semantic_core_peewee._rows import row_crc
 
 
@@ -64,6 +65,9 @@ def _create(target: Target, space: Space, multi_tenant: bool) -> None:
     said = said_of(space, multi_tenant)
     try:
         with _refined(path), translated(path):
+            if not there:
+                with suppress(OSError):  # SQLite will say it better
+                    make_file(path, rights_for(path))
             raw = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
             try:
                 with noting_errno(raw):

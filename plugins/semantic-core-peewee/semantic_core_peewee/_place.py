@@ -9,8 +9,8 @@ from pathlib import Path
 
 import apsw
 
-from semantic_core.errors import StoreForeign, StoreUnavailable, StoreVersion
-from semantic_core_peewee._connection import Target
+from semantic_core.errors import StoreForeign, StoreMisuse, StoreUnavailable, StoreVersion
+from semantic_core_peewee._connection import HAS_LOG, HAS_LOG_AT, Target
 from semantic_core_peewee._lockfile import is_taken, sole
 from semantic_core_peewee._migrations import APPLICATION_ID, newest, version_of
 
@@ -85,6 +85,8 @@ def _check_header(path: str) -> None:
     """Raise unless the file says it is ours, and not of a newer release;
     no file of others is opened as a database.
     """
+    # In this order: a file has no log before its header says that it has one.
+    has_log = _has_pages(f"{path}-wal")
     header = _header(path)
     if not any(header) and _has_pages(f"{path}-journal"):
         return  # a first write that a power cut interrupted; SQLite takes it back
@@ -95,7 +97,15 @@ def _check_header(path: str) -> None:
         raise StoreForeign(
             f"{path!r} is the SQLite database of another program.", hint="Choose another path."
         )
-    if _has_pages(f"{path}-wal"):
+    if has_log and header[HAS_LOG_AT : HAS_LOG_AT + 2] != HAS_LOG:
+        raise StoreMisuse(
+            f"{path!r} is a backup, and {path + '-wal'!r} beside it is the log of another file.",
+            hint=(
+                f"Remove {path + '-wal'!r} and {path + '-shm'!r} while no process has the index "
+                "open; next time: semantic-core restore."
+            ),
+        )
+    if has_log:
         version = _version_in_log(path, version)
     if version > newest():
         raise newer_release(path, version)

@@ -101,6 +101,10 @@ class SameFileStore(SqliteStore):
             hint="Back that file up as a whole.",
         )
 
+    def put_in_place(self, path: str | os.PathLike[str]) -> None:
+        """Refused like `backup`."""
+        self.backup(path)
+
     def close(self) -> None:
         """See `Store.close`. The application's connections stay as they are."""
         super().close()

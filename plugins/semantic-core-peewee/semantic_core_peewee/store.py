@@ -28,7 +28,7 @@ from semantic_core.types import (
     StoredChunk,
     StoreStats,
 )
-from semantic_core_peewee import _care, _checkpoints, _read, _repair, _turns, _write
+from semantic_core_peewee import _care, _checkpoints, _copies, _read, _repair, _turns, _write
 from semantic_core_peewee._batch_queue import SqliteQueue
 from semantic_core_peewee._connection import Durability, Target, check_library, translated
 from semantic_core_peewee._file_system import NETWORKED, kind_of
@@ -370,12 +370,22 @@ class SqliteStore(SqliteQueue):
         return self.check()
 
     def backup(self, path: str | os.PathLike[str]) -> None:
-        """Copy the whole store as it is now into a new file.
+        """Copy the whole store as it is now into a new file; until it is whole, it is called
+        PATH.part.
 
         Raises InputError if that is there already, StoreError.
         """
         into = os.path.abspath(os.fspath(path))
-        self._pool.read(lambda view: _care.back_up(view.raw, into))
+        self._pool.read(lambda view: _copies.back_up(view.raw, into))
+
+    def put_in_place(self, path: str | os.PathLike[str]) -> None:
+        """Put a copy of this store where another one was; what that one held is gone, its log too.
+
+        Raises StoreBusy if a process has it open, StoreForeign if it is not ours, InputError if it
+        is this one, StoreError.
+        """
+        target = _target(path, "full", DEFAULT_BUSY_TIMEOUT)
+        self._pool.read(lambda view: _copies.put_in_place(view.raw, target))
 
     def compact(self) -> None:
         """Give free space back and leave no trace of what was removed, the log included.

@@ -1,0 +1,161 @@
+"""Copies of a whole store: made aside, checked, made durable, and only then given their name.
+
+A copy has no write-ahead log and says so in its header; the first to open it gives it one. So a log
+beside a copy is known to be of another file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import apsw
+
+from semantic_core.errors import InputError, StoreBusy, StoreError, StoreMisuse, StoreVersion
+from semantic_core_peewee._connection import Target, translated
+from semantic_core_peewee._errors import noting_errno
+from semantic_core_peewee._guard import identity
+from semantic_core_peewee._lockfile import sole
+from semantic_core_peewee._log_files import BESIDE, JOURNAL
+from semantic_core_peewee._place import is_new
+from semantic_core_peewee._rights import make_file, rights_for
+
+PART = ".part"
+"""Added to the path of a copy until it is whole."""
+
+
+def back_up(source: Any, path: str) -> None:
+    """Copy the whole store, as it is at one moment, into a new file; writers go on.
+
+    Raises InputError, StoreError.
+    """
+    _refuse_what_is_there(path)
+    folder = os.path.dirname(path)
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{folder!r} is no folder to write to.", hint="Choose another path.")
+    with sole(path, 0):
+        _refuse_what_is_there(path)
+        with _made_aside(source, path) as part:
+            os.rename(part, path)
+
+
+def put_in_place(source: Any, target: Target) -> None:
+    """Put a copy of the whole store where another one was, or none; what was there is gone.
+
+    Raises StoreBusy if any process has the other one open, StoreForeign if it is of another
+    program, InputError, StoreError; then everything is as it was.
+    """
+    path = target.path
+    with suppress(StoreVersion, StoreMisuse):  # whatever is wrong with what is there: it goes
+        is_new(target)
+    if os.path.exists(path) and identity(path) == identity(source.filename):
+        raise InputError(
+            f"{path!r} is the backup itself.", hint="Name the index to replace with --db."
+        )
+    with sole(path, 0):
+        _refuse_in_use(path)
+        with _made_aside(source, path) as part:
+            _refuse_in_use(path)
+            os.replace(part, path)
+            # Not before: a copy beside the log of another file is refused, the other file without
+            # its log would have lost something.
+            for suffix in (*BESIDE, JOURNAL):
+                with suppress(FileNotFoundError):
+                    os.unlink(path + suffix)
+
+
+@contextmanager
+def _made_aside(source: Any, path: str) -> Iterator[str]:
+    """A checked, durable copy beside `path`, to be renamed within; what is left is removed."""
+    part = path + PART
+    _remove(part)  # of one that was cut off
+    try:
+        make_file(part, rights_for(path))
+    except OSError as error:
+        raise InputError(
+            f"{path!r} cannot be written: {error.strerror}.", hint="Choose another path."
+        ) from error
+    try:
+        with translated(path):
+            _copy(source, part)
+            verdict = _verdict(part)
+            if verdict != "ok":  # also said of a page that could not be read just now
+                verdict = _verdict(part)
+        if verdict != "ok":
+            raise StoreError(
+                f"The copy {path!r} is not sound: {verdict}.",
+                hint="Run `semantic-core doctor` on the store.",
+            )
+        _make_durable(part)
+        yield part
+        _make_durable(os.path.dirname(path))
+    finally:
+        _remove(part)
+
+
+def _copy(source: Any, part: str) -> None:
+    copy = apsw.Connection(part)
+    try:
+        with noting_errno(copy):
+            with copy.backup("main", source, "main") as backup:
+                backup.step(-1)
+            copy.pragma("journal_mode", "delete")
+    finally:
+        copy.close(True)
+
+
+def _verdict(path: str) -> str:
+    """What SQLite says of a file, asked through a fresh connection: "ok", or what is wrong."""
+    copy = apsw.Connection(path)
+    try:
+        with noting_errno(copy):
+            return str(copy.execute("pragma quick_check(1)").get)
+    finally:
+        copy.close(True)
+
+
+def _make_durable(path: str) -> None:
+    """Have the system write a file, or the names in a folder, to the disk."""
+    with suppress(OSError):  # not every system opens folders
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _remove(part: str) -> None:
+    for suffix in ("", *BESIDE, JOURNAL):
+        with suppress(FileNotFoundError):
+            os.unlink(part + suffix)
+
+
+def _refuse_what_is_there(path: str) -> None:
+    if os.path.lexists(path):
+        raise InputError(
+            f"{path!r} is there already; a backup goes into a new file.",
+            hint="Choose another path.",
+        )
+
+
+def _refuse_in_use(path: str) -> None:
+    """Raise StoreBusy if any process has the store open: it holds a lock as long as it has."""
+    if not os.path.exists(path):
+        return
+    flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READWRITE, 0]
+    try:
+        with translated(path):
+            file = apsw.VFSFile("", path, flags)
+            try:
+                file.xLock(apsw.SQLITE_LOCK_SHARED)
+                file.xLock(apsw.SQLITE_LOCK_EXCLUSIVE)
+                file.xUnlock(apsw.SQLITE_LOCK_NONE)
+            finally:
+                file.xClose()
+    except StoreBusy as error:
+        raise StoreBusy(
+            f"The store {path!r} is open in a process.",
+            hint="Stop the processes that use it, and try again.",
+        ) from error
