@@ -296,6 +296,12 @@ LIMITS: Sequence[Limit] = [
         "Write in batches; try again. Readers never wait.",
     ),
     Limit(
+        "That nobody can find out whether a key he guesses was once in an index of models: of each "
+        "row that was removed a fingerprint of its key stays (not the key), so that an older "
+        "change does not bring it back.",
+        "Remove the file; it is made anew from the rows.",
+    ),
+    Limit(
         (
             "A second SQLite library that opens the file from C, or before us "
             "where there is no `/proc`, or by `ATTACH`; a plain `open()` of one of the store's "

@@ -4,12 +4,16 @@ and the check that catches each.
 
 from __future__ import annotations
 
+import os
 import threading
 import unicodedata
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 from unittest import SkipTest
 
@@ -1360,6 +1364,21 @@ class ClosedOnlyOnce(MemoryStore):
 
 
 # --- stores: opened again -------------------------------------------------------------------------
+
+
+@caught_by("no_key_of_what_was_removed_stays")
+class KeysOfTheRemovedKept(Shelf):
+    """What it leaves on the disk names every document that has a stamp."""
+
+    def __init__(self, space, path, **options):
+        super().__init__(space, path, **options)
+        self.files = (Path(gettempdir(), f"semantic-core-shelf-{os.getpid()}-{path}"),)
+
+    def close(self):
+        if not self._closed:
+            self.files[0].write_text(repr([ref.key for ref in self._state.stamps]), "utf-8")
+            weakref.finalize(self, self.files[0].unlink, missing_ok=True)
+        super().close()
 
 
 @caught_by("everything_is_there_after_reopening")

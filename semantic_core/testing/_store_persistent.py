@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from semantic_core._files import files_of
 from semantic_core.errors import SemanticCoreError, SpaceMismatch
-from semantic_core.testing._check import Check, expect, raises, same
+from semantic_core.testing._check import Check, expect, raises, same, skip
 from semantic_core.testing._samples import SPACE, OpenStore, contents, fingerprint_of, item, put
 from semantic_core.testing._store_batches import RATE, held_by, ledger_of, sent, vectors_of
 from semantic_core.testing._store_checkpoints import checkpoints_of
@@ -36,6 +37,28 @@ def everything_is_there_after_reopening(open_store: OpenStore) -> None:
             ["unchanged", "unchanged"],
             "outcome of the same write after reopening",
         )
+
+
+@Check
+def no_key_of_what_was_removed_stays(open_store: OpenStore) -> None:
+    """The key of a removed document, which may be a person's address, is in none of the store's
+    files once it was compacted and closed; that it was removed with a stamp is known nevertheless.
+    """
+    gone = Ref("notes", "ann.smith@example.com")
+    with closing(open_store(SPACE)) as store:
+        files = files_of(store)
+        if not files:
+            skip("This store names no files of its own.")
+        put(store, item(gone, "a passage"), item("stays", "another"), stamps={gone: 5})
+        store.remove([gone], stamps={gone: 7})
+        compact = getattr(store, "compact", None)
+        if compact is not None:
+            compact()
+    held = b"".join(file.read_bytes() for file in files if file.exists())
+    expect(gone.key.encode() not in held, "the key of a removed document is in the store's files.")
+    with closing(open_store(SPACE)) as store:
+        outcomes = [put(store, item(gone, "again"), stamps={gone: stamp}) for stamp in (6, 8)]
+        same(outcomes, [["stale"], ["added"]], "outcomes of an older and a newer stamp")
 
 
 @Check

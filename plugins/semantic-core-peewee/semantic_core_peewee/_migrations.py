@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from semantic_core_peewee._batch_tables import BATCH
+from semantic_core_peewee._rows import address_of
 from semantic_core_peewee._transactions import transaction
 
 APPLICATION_ID = 0x53656D43
@@ -108,11 +109,23 @@ _CHECKPOINTS = (
     "insert into checkpoint (source, value) values ('', lower(hex(randomblob(16))))",
 )
 
+_REMOVALS = (
+    # Of what was removed only what is needed to know it again: its key may be a person's address.
+    """create table removal (
+        generation integer not null, address blob not null, stamp integer not null,
+        primary key (generation, address)
+    ) strict, without rowid""",
+    """insert into removal (generation, address, stamp)
+        select generation, address_of(tenant, collection, key), stamp from tombstone""",
+    "drop table tombstone",
+)
+
 STEPS = (
     Step(1, "documents and chunks", _TRUTH),
     Step(2, "filters, words and segments", _DERIVED),
     Step(3, "batch jobs, claims and costs", BATCH),
     Step(4, "identity and checkpoints", _CHECKPOINTS),
+    Step(5, "removals without their keys", _REMOVALS),
 )
 
 
@@ -132,8 +145,7 @@ def migrate(raw: Any, first: dict[str, str] | None = None) -> int:
             # Looked at inside: another process may have been faster.
             if step.number <= version_of(raw):
                 continue
-            for statement in step.statements:
-                raw.execute(statement)
+            take(raw, step)
             if step.number == 1:
                 raw.execute(f"pragma application_id = {APPLICATION_ID}")
                 raw.executemany(
@@ -143,6 +155,13 @@ def migrate(raw: Any, first: dict[str, str] | None = None) -> int:
             raw.execute("insert into migration (number, name, applied_at) values (?, ?, ?)", row)
             raw.execute(f"pragma user_version = {step.number}")
     return version_of(raw)
+
+
+def take(raw: Any, step: Step) -> None:
+    """Do what a step says, within a transaction."""
+    raw.create_scalar_function("address_of", address_of, 3, deterministic=True)
+    for statement in step.statements:
+        raw.execute(statement)
 
 
 def version_of(raw: Any) -> int:

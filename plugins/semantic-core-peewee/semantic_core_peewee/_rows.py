@@ -70,6 +70,11 @@ def key_of(ref: Ref) -> Key:
     return ref.tenant, ref.collection, ref.key
 
 
+def address_of(tenant: str, collection: str, key: str) -> bytes:
+    """What is remembered of a removed document: it can be compared, and not be read."""
+    return blake2b("\0".join((tenant, collection, key)).encode("utf-8"), digest_size=16).digest()
+
+
 def incoming(
     batch: Iterable[tuple[Document, Sequence[Entry]]], dimensions: int, multi_tenant: bool
 ) -> list[Incoming]:

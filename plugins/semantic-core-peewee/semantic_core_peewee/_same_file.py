@@ -23,7 +23,7 @@ from semantic_core_peewee import _guard
 from semantic_core_peewee._checkpoints import Advances
 from semantic_core_peewee._connected import connected
 from semantic_core_peewee._connection import Connection, Target, check_library, translated
-from semantic_core_peewee._migrations import STEPS, newest
+from semantic_core_peewee._migrations import STEPS, newest, take
 from semantic_core_peewee._opening import agree, said_of
 from semantic_core_peewee._peewee_tables import file_of, is_private, plain_database
 from semantic_core_peewee._place import newer_release
@@ -189,8 +189,7 @@ def _take_steps(raw: Any, said: Mapping[str, str]) -> None:
     for step in STEPS:
         if step.number <= version:
             continue
-        for statement in step.statements:
-            raw.execute(statement)
+        take(raw, step)
         if step.number == 1:
             raw.executemany("insert into meta (key, value) values (?, ?)", list(said.items()))
         row = (step.number, step.name, datetime.now(UTC).isoformat())

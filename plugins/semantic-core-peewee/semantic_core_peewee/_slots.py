@@ -137,6 +137,15 @@ def write(view: View, dimensions: int, added: Sequence[Added], dropped: Collecti
     view.raw.execute(_KEEP_STATE, (view.generation, *state))
 
 
+def close_gaps(view: View, dimensions: int) -> None:
+    """Move the living slots together, however few are dead."""
+    state = state_of(view)
+    if state.dead:
+        moved = state._replace(changes=state.changes + 1)
+        state = _laid_out(view, dimensions, moved, list(_living(view, dimensions)))
+        view.raw.execute(_KEEP_STATE, (view.generation, *state))
+
+
 def rebuild(view: View, dimensions: int) -> None:
     """Make all of it anew from the chunks and documents, whatever is there now."""
     generation = (view.generation,)

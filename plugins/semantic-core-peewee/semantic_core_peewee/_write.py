@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from semantic_core.types import Outcome, Ref
 from semantic_core_peewee._changes import Changes, Held, Row
 from semantic_core_peewee._pool import View
-from semantic_core_peewee._rows import Incoming, Key, Passage, key_of
+from semantic_core_peewee._rows import Incoming, Key, Passage, address_of, key_of
 from semantic_core_peewee._vector_rows import fill_waiting, known_blobs
 
 _FIND = """select tenant, collection, key, id, stamp, created_at, updated_at, characters, title,
@@ -17,17 +17,14 @@ _FIND = """select tenant, collection, key, id, stamp, created_at, updated_at, ch
     and collection = ? and key = ?"""
 _PASSAGES = """select id, position, vector, kind, start, "end", fingerprint, headings, metadata,
     text, lead, own from chunk where document = ?"""
-_BURY = """insert into tombstone (generation, tenant, collection, key, stamp) values (?, ?, ?, ?, ?)
+_BURY = """insert into removal (generation, address, stamp) values (?, ?, ?)
     on conflict do update set stamp = excluded.stamp"""
-_BURIED = (
-    "select tenant, collection, key, stamp from tombstone where generation = ? and tenant = ? "
-    "and collection = ? and key = ?"
-)
+_BURIED = "select address, stamp from removal where generation = ? and address = ?"
 _LEAVE_HOME = """delete from home as h where h.generation = ? and h.tenant = ? and h.collection = ?
     and not exists (select 1 from document as d where d.generation = h.generation
     and d.tenant = h.tenant and d.collection = h.collection)"""
-_ANY_BURIED = "select exists (select 1 from tombstone)"
-_DIG_UP = "delete from tombstone where generation = ? and tenant = ? and collection = ? and key = ?"
+_ANY_BURIED = "select exists (select 1 from removal)"
+_DIG_UP = "delete from removal where generation = ? and address = ?"
 
 
 _NOWHERE = Held(None, None)
@@ -88,7 +85,7 @@ def _apply(
 ) -> Outcome:
     if held.id is None:
         if held.stamp is not None:
-            view.raw.execute(_DIG_UP, (view.generation, *given.key))
+            view.raw.execute(_DIG_UP, (view.generation, address_of(*given.key)))
         passages = (
             [_with(one, one.vector or known.get(one.fingerprint)) for one in given.passages]
             if known
@@ -153,7 +150,7 @@ def remove(view: View, dimensions: int, refs: Iterable[Ref], stamps: Mapping[Ref
             continue
         mark = held.marked(stamp)
         if mark is not None:
-            view.raw.execute(_BURY, (view.generation, *key_of(ref), mark))
+            view.raw.execute(_BURY, (view.generation, address_of(*key_of(ref)), mark))
         if held.id is not None:
             for row in view.raw.execute(_PASSAGES, (held.id,)):
                 changes.drop_chunk(Row(row[0], row[1], row[2], row[3:]))
@@ -171,8 +168,10 @@ def _find(view: View, keys: Sequence[Key]) -> dict[Key, Held]:
     wanted = [(view.generation, *key) for key in keys]
     found: dict[Key, Held] = {}
     if view.raw.execute(_ANY_BURIED).get:  # most stores have no stamps at all
-        for tenant, collection, name, stamp in view.raw.executemany(_BURIED, wanted).fetchall():
-            found[tenant, collection, name] = Held(None, stamp)
+        named = {address_of(*key): key for key in keys}
+        asked = [(view.generation, address) for address in named]
+        for address, stamp in view.raw.executemany(_BURIED, asked).fetchall():
+            found[named[address]] = Held(None, stamp)
     for tenant, collection, name, *about in view.raw.executemany(_FIND, wanted).fetchall():
         id, stamp, created, updated, characters, *content = about
         found[tenant, collection, name] = Held(

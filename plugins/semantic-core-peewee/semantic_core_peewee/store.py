@@ -28,7 +28,16 @@ from semantic_core.types import (
     StoredChunk,
     StoreStats,
 )
-from semantic_core_peewee import _care, _checkpoints, _copies, _read, _repair, _turns, _write
+from semantic_core_peewee import (
+    _care,
+    _checkpoints,
+    _copies,
+    _read,
+    _repair,
+    _slots,
+    _turns,
+    _write,
+)
 from semantic_core_peewee._batch_queue import SqliteQueue
 from semantic_core_peewee._connection import Durability, Target, check_library, translated
 from semantic_core_peewee._file_system import NETWORKED, kind_of
@@ -388,10 +397,13 @@ class SqliteStore(SqliteQueue):
         self._pool.read(lambda view: _copies.put_in_place(view.raw, target))
 
     def compact(self) -> None:
-        """Give free space back and leave no trace of what was removed, the log included.
+        """Give free space back and leave no trace of what was removed, the log included. Only that
+        something was removed with a stamp stays known: by a fingerprint of its address, which
+        cannot be read, so that an older change does not bring it back.
 
         Needs room for a second copy.
         """
+        self._pool.write(lambda view: _slots.close_gaps(view, self._space.dimensions))
         with self._pool.writer() as connection, translated(self._target.path):
             writing = connection()
             writing.check_place()

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
-from semantic_core_peewee import SqliteStore
+from semantic_core_peewee import SqliteStore, _migrations
+from semantic_core_peewee._slots import state_of
 
 from semantic_core import Ref, Scope
 from semantic_core.errors import InputError, StoreCorrupt
@@ -220,16 +222,55 @@ def test_what_was_removed_is_gone_from_the_file(
     store.close()
 
 
+def test_a_removed_document_is_known_again_and_its_key_cannot_be_read(
+    path: Path, open_store: Callable[..., SqliteStore], item: Callable[..., Any]
+) -> None:
+    ref = Ref("notes", "ann.smith@example.com")
+    store = open_store()
+    store.replace([item(ref.key, "a passage")], {ref: 5})
+    store.remove([ref], {ref: 7})
+    store.compact()
+    store.close()
+    assert traces(path.parent, path.name, ref.key.encode()) == []
+    store = open_store()
+    for stamp, outcome in ((6, "stale"), (8, "added")):
+        assert store.replace([item(ref.key, "again")], {ref: stamp}).outcomes == ((ref, outcome),)
+
+
+def test_a_file_that_kept_keys_of_removed_documents_forgets_them_and_knows_them(
+    path: Path,
+    space: Any,
+    open_store: Callable[..., SqliteStore],
+    item: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(_migrations, "STEPS", _migrations.STEPS[:4])
+        SqliteStore(space, path).close()
+    with closing(apsw.Connection(str(path))) as raw:
+        raw.execute("insert into tombstone values (1, '', 'notes', 'ann.smith@example.com', 7)")
+    assert traces(path.parent, path.name, b"ann.smith")
+    store = open_store()
+    ref = Ref("notes", "ann.smith@example.com")
+    late = store.replace([item(ref.key, "again")], {ref: 6})
+    assert late.outcomes == ((ref, "stale"),)
+    store.close()
+    assert traces(path.parent, path.name, b"ann.smith") == []
+
+
 def test_compacting_gives_space_back(
-    open_store: Callable[..., SqliteStore], item: Callable[..., Any]
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any], vector: Callable[[str], Any]
 ) -> None:
     store = open_store()
     store.replace(
         [item(f"{number:04d}", f"passage {number} " + "filling " * 200) for number in range(1_000)]
     )
     store.remove([Ref("notes", f"{number:04d}") for number in range(900)])
-    before = store.stats().bytes
+    before, nearest = store.stats().bytes, store.nearest(vector("passage 950"), 5, Scope())
     store.compact()
+    assert store.nearest(vector("passage 950"), 5, Scope()) == nearest
+    state = store._pool.read(state_of)
+    assert (state.slots, state.dead) == (100, 0)  # of vectors that are gone nothing is left either
     assert store.stats().bytes < before / 3 and store.stats().details["wal_bytes"] == 0
     assert store.check() == [] and len(store.words("filling", 2_000, Scope())) == 100
 

@@ -629,6 +629,7 @@ AFTER_CLOSING: dict[str, Callable[[SqliteStore, Path], object]] = {
     "notes": lambda store, folder: store.notes(),
     "repair": lambda store, folder: store.repair(),
     "backup": lambda store, folder: store.backup(folder / "copy.db"),
+    "put_in_place": lambda store, folder: store.put_in_place(folder / "placed.db"),
     "compact": lambda store, folder: store.compact(),
 }
 
