@@ -46,7 +46,7 @@ WORDS = (
 TRUTH = ("document", "chunk")
 """Tables of the store whose rows cannot be made from others."""
 STEPS = {
-    "rows of documents and chunks": (*TRUTH, "tombstone"),
+    "rows of documents and chunks": (*TRUTH, "removal"),
     "filters": ("attribute",),
     "codes of vectors": ("segment", "segment_change", "slot", "home", "vector_state"),
     "words": ("words",),

@@ -97,19 +97,17 @@ class Attribute(peewee.Model):
         primary_key = peewee.CompositeKey("generation", "key", "kind", "value", "document")
 
 
-class Tombstone(peewee.Model):
-    """The stamp of a document that was removed:
-    an older change that comes late must not bring it back.
+class Removal(peewee.Model):
+    """The stamp of a document that was removed: an older change that comes late must not bring it
+    back. address: a fingerprint, see `_rows.address_of`.
     """
 
     generation = peewee.IntegerField()
-    tenant = peewee.TextField()
-    collection = peewee.TextField()
-    key = peewee.TextField()
+    address = peewee.BlobField()
     stamp = peewee.IntegerField()
 
     class Meta:
-        primary_key = peewee.CompositeKey("generation", "tenant", "collection", "key")
+        primary_key = peewee.CompositeKey("generation", "address")
 
 
 class VectorState(peewee.Model):
@@ -276,7 +274,7 @@ MODELS = (
         Document,
         Chunk,
         Attribute,
-        Tombstone,
+        Removal,
         VectorState,
         Home,
         Segment,

@@ -368,7 +368,7 @@ def stamps_are_ignored(patch: Patch) -> None:
 
 @caught_by("a_removal_is_remembered")
 def a_removal_is_forgotten(patch: Patch) -> None:
-    swap(patch, "insert into tombstone", None)
+    swap(patch, "insert into removal", None)
 
 
 @caught_by("times_are_told")
