@@ -27,9 +27,10 @@ from semantic_core.orm import (
 from semantic_core.orm.migrations import remove_triggers
 from semantic_core_peewee._connected import connected
 from semantic_core_peewee._peewee_tables import dialect_of, file_of, is_private, plain_database
+from semantic_core_peewee._rights import BESIDE_A_DATABASE
 from semantic_core_peewee.adapter import PeeweeAdapter, run_sql
 
-SUFFIX = ".semantic.db"
+SUFFIX = BESIDE_A_DATABASE
 """What the file of an index is called: after that of the application,
 or after the database where that is no file.
 """
