@@ -10,6 +10,7 @@ one afterwards is lost. So all connections of a process remember which files the
 from __future__ import annotations
 
 import threading
+from collections import Counter
 
 from semantic_core_peewee._guard import Identity, identity
 
@@ -23,7 +24,8 @@ _Files = tuple[Identity | None, ...]
 
 # Garbage collection may close a connection while another is being opened.
 _lock = threading.RLock()
-_held: dict[Identity, tuple[_Files, int]] = {}
+_count: Counter[Identity] = Counter()
+_noted: dict[Identity, _Files] = {}
 
 
 def hold(store: Identity | None, path: str) -> bool:
@@ -31,36 +33,36 @@ def hold(store: Identity | None, path: str) -> bool:
 
     False where there is no log: then there is nothing to release.
     """
+    files = _files(path)
+    if store is None or files[0] is None:
+        return False
     with _lock:
-        files, count = _held.get(store, (_files(path), 0)) if store else ((None,), 0)
-        if store is None or files[0] is None:
-            return False
-        _held[store] = (files, count + 1)
-        return True
+        _count[store] += 1
+        _noted.setdefault(store, files)
+    return True
 
 
 def release(store: Identity | None) -> None:
     """Count one connection less; before it is closed."""
     with _lock:
-        if store in _held:
-            files, count = _held[store]
-            if count > 1:
-                _held[store] = (files, count - 1)
-            else:
-                del _held[store]
+        if store is not None and _count[store] > 0:
+            _count[store] -= 1
+            if not _count[store]:
+                _noted.pop(store, None)
 
 
 def are_the_same(store: Identity | None, path: str) -> bool:
     """Whether these are still the files the connections of this process began with."""
-    noted = _held.get(store) if store else None
-    return noted is None or noted[0] == _files(path)
+    noted = None if store is None else _noted.get(store)
+    return noted is None or noted == _files(path)
 
 
 def forget() -> None:
     """In a forked child: the connections are the parent's."""
     global _lock
     _lock = threading.RLock()
-    _held.clear()
+    _count.clear()
+    _noted.clear()
 
 
 def _files(path: str) -> _Files:
