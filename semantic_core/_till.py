@@ -217,6 +217,14 @@ class FastLane:
         """See `Embedder.embed_query`. Queries are neither held nor counted."""
         return self._embedder.embed_query(text)
 
+    def give_up(self, why: Mapping[str, str]) -> None:
+        """Note of these passages, by fingerprint, why they have no vector;
+        they wait no more until `BatchQueue.retry`.
+        """
+        now = self._clock()
+        self._token, _ = self._store.hold(why.keys(), now, now + HOLD, self._token)
+        self._store.settle(self._token, {}, why, None, now)
+
     def release(self) -> None:
         """Let go of what is held."""
         if self._token:

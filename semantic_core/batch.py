@@ -194,7 +194,8 @@ class BatchManager:
         """
         lane = self.fast_lane()
         if lane is None:
-            return embed_pending(self._store, self._embedder, limit)
+            give_up = self._give_up if self._ledger is not None else None
+            return embed_pending(self._store, self._embedder, limit, give_up=give_up)
         try:
             take = lane.take
             return embed_pending(
@@ -203,9 +204,13 @@ class BatchManager:
                 limit,
                 take=lambda count: take(count, from_jobs=from_jobs, collections=collections),
                 done=lane.release,
+                give_up=lane.give_up,
             )
         finally:
             lane.release()
+
+    def _give_up(self, why: Mapping[str, str]) -> None:
+        FastLane(self._queue(), self._embedder, self.till, self._clock).give_up(why)
 
     def fast_lane(self) -> FastLane | None:
         """What a run embeds through, so that nothing is paid for twice;

@@ -569,9 +569,10 @@ class BatchQueue(VectorQueue, Protocol):
     ) -> int:
         """Give the job's results to the chunks that wait for them; how many passages were settled.
 
-        Only passages the job still holds count: each once, and it is held no more. Others are left
-        alone. failures: why there is no vector; the passage is given up with that reason. rate:
-        adds what the vectors cost to the ledger. All or nothing: VectorInvalid.
+        job: also the token of `hold` or `take`. Only passages it still holds count: each once, and
+        it is held no more. Others are left alone. failures: why there is no vector; the passage is
+        given up with that reason. rate: adds what the vectors cost to the ledger. All or
+        nothing: VectorInvalid.
         """
         ...
 

@@ -403,6 +403,66 @@ def test_two_who_embed_at_once_share_what_waits() -> None:
     assert max(office.embedder.billed.values()) == 1 and office.core.stats().pending == 0
 
 
+@pytest.mark.parametrize("kind", ["refused", "spoiled"])
+def test_a_passage_that_gets_no_vector_is_given_up_and_its_neighbours_are_paid_for_once(
+    kind: str,
+) -> None:
+    office = Office(embedder=JobEmbedder(batch_size=100))
+    office.ingest(*texts(300))
+    setattr(office.embedder, kind, {"beans number 20"})
+    assert (office.core.embed_pending(), office.core.embed_pending()) == (299, 0)
+    assert max(office.embedder.billed.values()) == 1
+    [failure] = office.manager.given_up()
+    assert failure.what == "notes/beans number 20#0"
+    assert ("refused" if kind == "refused" else "not finite") in failure.reason
+    billed = office.embedder.tokens_billed["interactive"]
+    assert sum(cost.tokens for cost in office.manager.costs()) == billed
+    setattr(office.embedder, kind, set())
+    assert (office.manager.retry(), office.core.embed_pending()) == (1, 1)
+
+
+def test_an_embedder_that_accepts_nothing_gives_nothing_up(office: Office) -> None:
+    office.ingest(*texts(3))
+
+    def refuse(passages: Any) -> Any:
+        raise EmbedderError("The key is refused.")
+
+    office.embedder.embed_documents = refuse  # type: ignore[method-assign]
+    with pytest.raises(EmbedderError, match="The key is refused"):
+        office.core.embed_pending()
+    stats = office.manager.queue_stats()
+    assert (stats.pending, stats.failed) == (3, 0)
+
+
+def test_many_refused_passages_in_front_of_the_queue_do_not_stop_it(office: Office) -> None:
+    office.ingest(*texts(40, "stones"), *texts(40))
+    office.embedder.refused = set(texts(40, "stones"))
+    assert office.core.embed_pending() == 40
+    assert office.manager.queue_stats().failed == 40 and max(office.embedder.billed.values()) == 1
+
+
+def test_a_refused_passage_is_given_up_where_nothing_is_paid_too() -> None:
+    class Picky(HashEmbedder):
+        def embed_documents(self, passages: Any) -> Any:
+            if "stone" in passages:
+                raise EmbedderError("One of the texts is refused.")
+            return super().embed_documents(passages)
+
+    office = Office(embedder=Picky())
+    office.ingest("stone", *texts(3))
+    assert (office.core.embed_pending(), office.core.embed_pending()) == (3, 0)
+    assert office.state("stone") == ("FAILED", "One of the texts is refused.")
+
+    class Bare(MemoryStore):
+        settle = None
+
+    core = SemanticCore(store=Bare(office.embedder.space), embedder=office.embedder, plugins=[])
+    core.ingest([Document(Ref("notes", text), text) for text in ("stone", "a", "b")], mode="async")
+    with pytest.raises(EmbedderError, match="are refused: 1, .*One of the texts is refused"):
+        core.embed_pending()
+    assert core.stats().pending == 1
+
+
 def test_equal_passages_are_in_a_job_once(office: Office) -> None:
     office.core.ingest(
         [Document(Ref("notes", str(key)), "the same text") for key in range(5)], mode="async"

@@ -122,6 +122,12 @@ class FailuresTriedForEver(MemoryStore):
         return settled
 
 
+@caught_by("whoever_holds_a_refused_passage_can_give_it_up")
+class SettlesForJobsOnly(MemoryStore):
+    def settle(self, job, vectors, failures, rate, now):
+        return super().settle(job, vectors, failures, rate, now) if self.job(job) else 0
+
+
 @caught_by("a_bad_result_settles_nothing")
 class SettlesOneByOne(MemoryStore):
     def settle(self, job, vectors, failures, rate, now):

@@ -53,7 +53,8 @@ class JobEmbedder(HashEmbedder):
 
     jobs: at the provider, by its own name of each. billed: how often each passage was paid for, in
     a job or interactively.
-    tokens_billed: by lane. job_limit: passages one job takes; more are refused (InputError).
+    tokens_billed: by lane. refused: passages a call is refused for, unpaid; spoiled: those that get
+    a vector that is none, paid. job_limit: passages one job takes; more are refused (InputError).
     poison: a job with one of these passages fails whole. jobs_set_up: False makes every method of
     jobs raise ConfigError. before: called with the name of each method of jobs, and may raise; it
     is how faults are put in.
@@ -73,6 +74,8 @@ class JobEmbedder(HashEmbedder):
         self.tokens_billed: Counter[Lane] = Counter()
         self.job_limit = job_limit
         self.poison: set[str] = set()
+        self.refused: set[str] = set()
+        self.spoiled: set[str] = set()
         self.jobs_set_up = True
         self.before: Callable[[str], None] = lambda method: None
         self._numbers = count(1)
@@ -96,7 +99,10 @@ class JobEmbedder(HashEmbedder):
 
     def embed_documents(self, passages: Sequence[str]) -> Vectors:
         """See `Embedder.embed_documents`. Paid for at once."""
+        if self.refused & set(passages):
+            raise EmbedderError("One of the texts is refused.")
         vectors = super().embed_documents(passages)
+        vectors[[passage in self.spoiled for passage in passages]] = np.nan
         self.billed.update(passages)
         self.tokens_billed["interactive"] += self.tokens(passages)
         return vectors
