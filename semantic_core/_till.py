@@ -75,14 +75,29 @@ class Till:
         """How many tokens they have; 0 without prices."""
         return 0 if self._priced is None or not passages else self._priced.tokens(passages)
 
-    def check(self, tokens: int, lane: Lane, *, force: bool = False) -> None:
+    def left(self, lane: Lane, *, force: bool = False, job: str = "") -> int | None:
+        """Tokens the budget still allows in this lane; None for any number.
+
+        force: past the soft limit. job: one under way that does not count.
+        """
+        budget = self._budget
+        limits = [limit for limit in (budget.hard, None if force else budget.soft) if limit]
+        if not limits or self._priced is None or self._ledger is None:
+            return None
+        price = self._priced.price(lane)
+        if not price:
+            return None
+        left = min(limits) - self.spent() - self._committed(job)
+        return max(0, int(left * MILLION / price))
+
+    def check(self, tokens: int, lane: Lane, *, force: bool = False, job: str = "") -> None:
         """Raise BudgetSpent if embedding so many tokens more would be over the budget.
-        force: the soft limit may be.
+        force: the soft limit may be. job: the one the tokens are of; it does not count twice.
         """
         budget = self._budget
         if not budget.limited or self._priced is None or self._ledger is None:
             return
-        cost, spent, bound = self.cost(tokens, lane), self.spent(), self._committed()
+        cost, spent, bound = self.cost(tokens, lane), self.spent(), self._committed(job)
         for name, limit in (("hard", budget.hard), ("soft", None if force else budget.soft)):
             if limit is not None and spent + bound + cost > limit:
                 raise BudgetSpent(
@@ -131,11 +146,15 @@ class Till:
             {"interactive": self._priced.seconds(passages, tokens), "batch": BATCH_SECONDS},
         )
 
-    def _committed(self) -> Decimal:
-        """What jobs under way are going to cost."""
+    def _committed(self, without: str = "") -> Decimal:
+        """What jobs under way, but for this one, are going to cost."""
         jobs = self._ledger.jobs(OPEN, limit=10_000) if self._ledger is not None else ()
         return sum(
-            (self.cost(job.tokens * job.waiting // max(1, job.sent), "batch") for job in jobs),
+            (
+                self.cost(job.tokens * job.waiting // max(1, job.sent), "batch")
+                for job in jobs
+                if job.id != without
+            ),
             Decimal(0),
         )
 

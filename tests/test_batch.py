@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -40,6 +42,7 @@ class Office:
         )
         self.manager = self.core.batch_manager
         self.manager._clock = self.manager.till._clock = lambda: self.now
+        self.manager._ticks = lambda: self.now
         self.manager.rules = rules or BatchRules()
 
     def ingest(self, *texts: str, mode: Any = "async", collection: str = "notes") -> Any:
@@ -232,6 +235,102 @@ def test_one_passage_that_fails_the_whole_job_is_found_by_halving(office: Office
     assert max(office.embedder.billed.values()) == 1
 
 
+def test_a_provider_that_is_full_gets_smaller_jobs_and_the_rest_goes_on() -> None:
+    office = Office()
+    office.embedder.enqueued_limit = 200  # tokens; a passage has 4
+    office.ingest(*texts(1_000))
+    [first, second] = office.manager.flush_queue(1)
+    assert (first.status, first.sent) == ("SUBMITTED", 31)
+    assert (second.status, second.error[:3]) == ("CREATED", "429")
+    uploads: list[str] = []
+    office.embedder.before = uploads.append
+    assert [job.id for job in office.manager.flush_queue(1)] == [second.id]
+    assert "submit" not in uploads  # nothing is sent again while the provider is full
+    office.ingest(*texts(50, "peas"))
+    for _ in range(200):
+        office.embedder.finish()
+        office.manager.sync_status()
+        office.manager.flush_queue(1)
+        office.wait(0.01)
+    stats = office.manager.queue_stats()
+    assert (stats.ready, stats.pending, stats.submitted) == (1_050, 0, 0)
+    assert max(office.embedder.billed.values()) == 1
+
+
+def test_a_provider_that_takes_nothing_now_is_asked_less_and_less_often() -> None:
+    office = Office()
+    office.embedder.enqueued_limit = 0
+    office.ingest(*texts(8))
+    [job] = office.manager.flush_queue(1)
+    assert (job.status, job.sent, office.manager.queue_stats().pending) == ("CREATED", 1, 7)
+    assert [each.id for each in office.manager.flush_queue(1)] == [job.id]
+
+
+def test_a_job_has_no_more_tokens_than_it_may_have() -> None:
+    office = Office(rules=BatchRules(job_tokens=20))
+    office.ingest(*texts(12))
+    assert [job.tokens for job in office.manager.flush_queue(1)] == [20, 20, 8]
+    office.ingest("x" * 100)
+    assert [job.sent for job in office.manager.flush_queue(1)] == [1]
+    office = Office()
+    office.embedder.job_tokens = 20  # type: ignore[attr-defined]
+    office.ingest(*texts(12))
+    assert [job.tokens for job in office.manager.flush_queue(1)] == [20, 20, 8]
+
+
+def test_no_more_jobs_are_under_way_than_may_be() -> None:
+    office = Office(rules=BatchRules(job_size=5, open_jobs=3))
+    office.ingest(*texts(40))
+    assert len(office.manager.flush_queue(1)) == 3 and office.manager.flush_queue(1) == ()
+    assert office.manager.queue_stats().pending == 25
+    office.embedder.finish()
+    office.manager.sync_status()
+    assert len(office.manager.flush_queue(1)) == 3
+
+
+def test_a_worker_makes_few_jobs_of_a_stream_of_texts(office: Office) -> None:
+    office.now = time.time()
+    for minute in range(50):
+        office.ingest(*texts(10, f"beans of minute {minute}"))
+        office.manager.work()
+        office.wait(1 / 60)
+    assert office.manager.jobs() == []
+    office.ingest(*texts(500, "peas"))
+    assert [job.sent for job in office.manager.work()] == [1_000]
+    office.ingest("one more")
+    office.wait(2)
+    assert [job.sent for job in office.manager.work()][1:] == [1]
+
+
+def test_a_budget_counts_the_job_it_checks_once() -> None:
+    office = Office(budget={"hard": "0.00002"})  # forty tokens in jobs
+    office.ingest(*texts(10))
+    assert [job.sent for job in office.manager.flush_queue(1)] == [10]
+
+
+def test_a_job_is_as_large_as_the_budget_allows_and_the_rest_follows_the_next_day() -> None:
+    office = Office(budget={"hard": "0.00002"})
+    office.ingest(*texts(25))
+    for ready in (10, 20, 25):
+        with suppress(BudgetSpent):
+            office.manager.flush_queue(1)
+        office.embedder.finish()
+        office.manager.sync_status()
+        assert office.manager.queue_stats().ready == ready
+        with suppress(BudgetSpent):
+            assert office.manager.flush_queue(1) == ()
+        office.wait(24)
+
+
+@pytest.mark.parametrize(
+    "batch", [{"job_size": 0}, {"job_tokens": "many"}, {"open_jobs": 1.5}, {"size": 1}, 5]
+)
+def test_rules_nobody_can_mean_are_refused(batch: Any) -> None:
+    with pytest.raises(ConfigError, match="batch"):
+        BatchRules.of(batch)
+    assert BatchRules.of({"job_size": 5, "poll": 1.5}).job_size == 5
+
+
 def test_a_provider_that_takes_less_gets_smaller_jobs() -> None:
     office = Office(embedder=JobEmbedder(job_limit=7))
     office.ingest(*texts(25))
@@ -267,9 +366,7 @@ def test_a_job_cancelled_before_it_was_sent_never_is(office: Office) -> None:
     office.embedder.before = fails
     [job] = office.manager.flush_queue(1)
     office.embedder.before = lambda method: None
-    assert office.manager.cancel(job).status == "CREATED"  # its time has not come
-    office.wait(1)
-    [ended] = office.manager.sync_status()
+    ended = office.manager.cancel(job)
     assert (ended.status, ended.error) == ("FAILED", "Cancelled before it was submitted.")
     assert office.embedder.jobs == {} and office.manager.queue_stats().pending == 3
 
@@ -582,7 +679,7 @@ def test_a_spent_budget_stops_an_ingest_and_keeps_the_texts() -> None:
 
 
 def test_a_soft_budget_can_be_forced_and_a_hard_one_cannot() -> None:
-    office = Office(budget={"soft": "0.000005", "hard": "0.0001", "per": "store"})
+    office = Office(budget={"soft": "0.000001", "hard": "0.0001", "per": "store"})
     office.ingest(*texts(10))
     with pytest.raises(BudgetSpent, match="soft budget.*per store"):
         office.manager.flush_queue(1)

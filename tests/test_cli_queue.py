@@ -190,7 +190,7 @@ def test_a_dry_run_tells_tokens_price_and_time(provider: JobEmbedder) -> None:
 
 
 def test_auto_and_a_budget_come_from_the_settings(provider: JobEmbedder, tmp_path: Path) -> None:
-    settings = '[freshness]\n"*" = "24h"\n[budget]\nhard = 0.00001\n'
+    settings = '[freshness]\n"*" = "24h"\n[budget]\nhard = 0.000001\n'
     (tmp_path / "semantic-core.toml").write_text(settings)
     assert answer("ingest", "notes", "--mode", "auto")["pending"] == 12
     error = answer("queue", "flush", "--force", code=2)["error"]

@@ -17,6 +17,7 @@ from semantic_core._jobs import JobState, Lane
 from semantic_core.errors import (
     ConfigError,
     EmbedderError,
+    EmbedderThrottled,
     EmbedderUnavailable,
     InputError,
     JobLost,
@@ -32,6 +33,7 @@ SHAPES: tuple[Shape, ...] = (
 )  # fmt: skip
 """How the results of a job may come back, see `JobEmbedder.finish`."""
 CHARACTERS_A_TOKEN = 4
+SENT = ("SUBMITTED", "PROCESSING")
 
 
 @attrs.define
@@ -55,6 +57,7 @@ class JobEmbedder(HashEmbedder):
     a job or interactively.
     tokens_billed: by lane. refused: passages a call is refused for, unpaid; spoiled: those that get
     a vector that is none, paid. job_limit: passages one job takes; more are refused (InputError).
+    enqueued_limit: tokens of all jobs under way; more are refused (EmbedderThrottled).
     poison: a job with one of these passages fails whole. jobs_set_up: False makes every method of
     jobs raise ConfigError. before: called with the name of each method of jobs, and may raise; it
     is how faults are put in.
@@ -73,6 +76,7 @@ class JobEmbedder(HashEmbedder):
         self.billed: Counter[str] = Counter()
         self.tokens_billed: Counter[Lane] = Counter()
         self.job_limit = job_limit
+        self.enqueued_limit: int | None = None
         self.poison: set[str] = set()
         self.refused: set[str] = set()
         self.spoiled: set[str] = set()
@@ -117,6 +121,10 @@ class JobEmbedder(HashEmbedder):
                 raise InputError(f"A job takes at most {self.job_limit} passages.")
         if not given:
             raise InputError("A job needs at least one passage.")
+        under_way = [there.passages for there in self.jobs.values() if there.state.status in SENT]
+        enqueued = sum(self.tokens(list(each.values())) for each in (*under_way, given))
+        if self.enqueued_limit is not None and enqueued > self.enqueued_limit:
+            raise EmbedderThrottled("429 RESOURCE_EXHAUSTED, too many tokens are enqueued.")
         job = f"jobs/{next(self._numbers)}"
         self.jobs[job] = ProviderJob(name, given)
         return job
@@ -148,7 +156,7 @@ class JobEmbedder(HashEmbedder):
         """See `BatchEmbedder.cancel`. A job that has not ended ends at once, without results."""
         self._ready("cancel")
         there = self._there(job)
-        if there.state.status in ("SUBMITTED", "PROCESSING"):
+        if there.state.status in SENT:
             there.state = JobState("FAILED", "CANCELLED")
 
     def clean_up(self, job: str) -> None:
@@ -172,7 +180,7 @@ class JobEmbedder(HashEmbedder):
         """
         ended = 0
         for name, there in self.jobs.items():
-            if (job is None or job == name) and there.state.status in ("SUBMITTED", "PROCESSING"):
+            if (job is None or job == name) and there.state.status in SENT:
                 ended += 1
                 if self.poison & set(there.passages.values()):
                     there.state = JobState(
@@ -189,7 +197,7 @@ class JobEmbedder(HashEmbedder):
     def expire(self) -> None:
         """Let every job that runs end without results, and without a bill."""
         for there in self.jobs.values():
-            if there.state.status in ("SUBMITTED", "PROCESSING"):
+            if there.state.status in SENT:
                 there.state = JobState("FAILED", "EXPIRED", "It took too long.")
 
     def _ready(self, method: str) -> None:
