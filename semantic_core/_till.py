@@ -132,6 +132,15 @@ class Till:
         if rate is not None and self._ledger is not None and spent:
             self._ledger.charge(rate, spent)
 
+    def charge_in_vain(self, job: BatchJob, passages: int) -> None:
+        """Write down what so many passages of a job cost that nobody has anything of;
+        nor is known any more whose they were.
+        """
+        rate = self.rate("batch")
+        if rate is not None and self._ledger is not None:
+            tokens = job.tokens * passages // max(1, job.sent)
+            self._ledger.charge(rate, {("", ""): (passages, tokens)})
+
     def estimate(self, passages: int, characters: int, sample: Sequence[str]) -> Estimate:
         """What so many passages of so many characters take, if they are like the sample."""
         if self._priced is None or not sample:

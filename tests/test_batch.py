@@ -426,9 +426,85 @@ def test_a_job_its_provider_has_forgotten_is_not_paid_again_without_being_asked(
     office.embedder.finish("gone")
     if lost == "the job":
         office.embedder.jobs.clear()
+    for _ in range(6):
+        [job] = office.manager.sync_status()
+        assert job.status in ("SUBMITTED", "PROCESSING") and job.error
+        office.wait(9)
     [job] = office.manager.sync_status()
     assert job.status == "FAILED" and office.manager.queue_stats().failed == 3
     assert office.manager.flush_queue(1) == () and office.core.embed_pending() == 0
+    billed = office.embedder.tokens_billed["batch"]
+    assert sum(cost.tokens for cost in office.manager.costs()) == billed
+
+
+@pytest.mark.parametrize("method", ["state", "results"])
+@pytest.mark.parametrize("error", [JobLost("404"), EmbedderError("403, the key is refused.")])
+def test_one_answer_that_there_is_no_such_job_loses_nothing_that_is_paid_for(
+    office: Office, method: str, error: Exception
+) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    office.embedder.finish()
+    office.embedder.before = _raising(method, error)
+    [job] = office.manager.sync_status()
+    assert (job.ended_at, job.error, len(office.embedder.jobs)) == (0.0, str(error), 1)
+    office.embedder.before = lambda method: None
+    office.wait(1)
+    [job] = office.manager.sync_status()
+    assert (job.status, job.succeeded, job.error) == ("COMPLETED", 3, "")
+
+
+def test_a_job_that_is_found_again_is_given_all_its_time_again(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    office.embedder.start()
+    for _ in range(6):
+        office.embedder.before = _raising("state", JobLost("404"))
+        office.manager.sync_status()
+        office.embedder.before = lambda method: None
+        [job] = office.manager.sync_status()
+        assert (job.status, job.error, job.answered_at) == ("PROCESSING", "", 0.0)
+        office.wait(10)
+
+
+def test_a_job_given_up_as_lost_is_left_to_its_provider(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    office.embedder.finish()
+    office.embedder.before = _raising("results", JobLost("404"))
+    office.manager.sync_status()
+    office.wait(49)
+    [job] = office.manager.sync_status()
+    assert (job.status, job.cleaned, len(office.embedder.jobs)) == ("FAILED", True, 1)
+    assert office.manager.sync_status() == ()
+
+
+def test_an_error_that_passes_is_tried_again_as_often_as_it_may_be(office: Office) -> None:
+    office.ingest(*texts(4))
+    for count in (4, 2, 1):
+        [job] = office.manager.flush_queue(1)
+        assert job.sent == count
+        office.embedder.finish("busy")
+        [job] = office.manager.sync_status()
+    assert office.manager.queue_stats().ready == 4
+    office.ingest("never")
+    for _ in range(3):
+        [job] = office.manager.flush_queue(1)
+        there = office.embedder.jobs[job.provider_job]
+        there.passages = {"first": "of another", **there.passages}
+        office.embedder.finish("busy")
+        [job] = office.manager.sync_status()
+    reason = "1 of 1 passages came back without a result: 14 UNAVAILABLE"
+    assert office.state("never") == ("FAILED", reason)
+
+
+def test_a_job_that_expired_is_tried_again_at_the_same_size(office: Office) -> None:
+    office.ingest(*texts(40))
+    for _ in range(3):
+        assert [job.sent for job in office.manager.flush_queue(1)] == [40]
+        office.embedder.expire()
+        office.manager.sync_status()
+    assert office.manager.queue_stats().failed == 40
 
 
 def test_results_that_break_off_are_read_again(office: Office) -> None:
@@ -480,6 +556,8 @@ def test_one_may_insist(office: Office) -> None:
     office.embedder.finish()
     [job] = office.manager.sync_status()
     assert (job.status, job.succeeded) == ("COMPLETED", 0)
+    paid = sum(office.embedder.tokens_billed.values())
+    assert sum(cost.tokens for cost in office.manager.costs()) == paid
 
 
 def test_two_who_embed_at_once_share_what_waits() -> None:

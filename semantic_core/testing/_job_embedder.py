@@ -26,10 +26,21 @@ from semantic_core.testing._fakes import HashEmbedder
 from semantic_core.types import Vector, Vectors
 
 Shape = Literal[
-    "whole", "shuffled", "doubled", "partial", "errors", "foreign", "cut", "invalid", "gone", "late"
+    "whole",
+    "shuffled",
+    "doubled",
+    "partial",
+    "errors",
+    "foreign",
+    "cut",
+    "invalid",
+    "gone",
+    "late",
+    "busy",
 ]
 SHAPES: tuple[Shape, ...] = (
-    "whole", "shuffled", "doubled", "partial", "errors", "foreign", "cut", "invalid", "gone", "late"
+    "whole", "shuffled", "doubled", "partial", "errors", "foreign", "cut", "invalid", "gone",
+    "late", "busy",
 )  # fmt: skip
 """How the results of a job may come back, see `JobEmbedder.finish`."""
 CHARACTERS_A_TOKEN = 4
@@ -176,7 +187,8 @@ class JobEmbedder(HashEmbedder):
         shape: of the results. "doubled": every line twice. "partial": every other one is missing.
         "errors": every other one failed. "foreign": lines of other jobs in between. "cut": the
         first reading breaks off. "invalid": every other vector is none. "gone": the provider has
-        lost them. "late": they cannot be read the first two times.
+        lost them. "late": they cannot be read the first two times. "busy": every other one failed
+        in passing.
         """
         ended = 0
         for name, there in self.jobs.items():
@@ -188,8 +200,11 @@ class JobEmbedder(HashEmbedder):
                     )
                     continue
                 there.shape = shape
-                there.state = JobState("COMPLETED", "SUCCEEDED", has_results=True)
-                good = list(there.passages.values())[:: 2 if shape in ("partial", "errors") else 1]
+                step = 2 if shape in ("partial", "errors", "busy") else 1
+                good = list(there.passages.values())[::step]
+                there.state = JobState(
+                    "COMPLETED", "SUCCEEDED", succeeded=len(good), has_results=True
+                )
                 self.billed.update(good)
                 self.tokens_billed["batch"] += self.tokens(good)
         return ended
@@ -220,11 +235,13 @@ class JobEmbedder(HashEmbedder):
             lines = [*lines, *lines[::-1]]
         elif there.shape == "partial":
             lines = lines[::2]
-        elif there.shape == "errors":
-            lines = [
-                (name, EmbedderError("It was refused.") if place % 2 else one)
-                for place, (name, one) in enumerate(lines)
-            ]
+        elif there.shape in ("errors", "busy"):
+            error = (
+                EmbedderError("It was refused.")
+                if there.shape == "errors"
+                else EmbedderUnavailable("14 UNAVAILABLE")
+            )
+            lines = [(name, error if place % 2 else one) for place, (name, one) in enumerate(lines)]
         elif there.shape == "foreign":
             lines = [*((f"{name[::-1]}", self._vector("of another")) for name, _ in lines), *lines]
         elif there.shape == "invalid":
