@@ -5,23 +5,27 @@ And the fast lane, which pays for each passage once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import logging
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from semantic_core._jobs import OPEN, PICO, BatchJob, Budget, Estimate, Lane, Rate
-from semantic_core.errors import BudgetSpent, ConfigError
+from semantic_core.errors import BudgetSpent, ConfigError, StoreError
 from semantic_core.protocols import BatchQueue, Priced
 
 if TYPE_CHECKING:
     from semantic_core.protocols import Embedder, Store
     from semantic_core.types import Space, Vector, Vectors
 
+logger = logging.getLogger("semantic_core.batch")
+
 MILLION = 1_000_000
 HOLD = 900.0
-"""Seconds a passage is held for an embedding that is being made;
-longer than any one call may take.
+"""Seconds a passage is held for an embedding that is being made; renewed while a call takes longer.
 """
 SAMPLE = 1_000
 """Passages whose tokens are counted to estimate those of all that wait."""
@@ -233,10 +237,8 @@ class FastLane:
         """See `Embedder.embed_documents`. Raises BudgetSpent before anything is sent."""
         tokens = self._till.tokens(passages)
         self._till.check(tokens, "interactive")
-        if self._token:
-            now = self._clock()
-            self._store.hold((), now, now + HOLD, self._token)
-        vectors = self._embedder.embed_documents(passages)
+        with self._renewed():
+            vectors = self._embedder.embed_documents(passages)
         if self._till.prices is not None:
             self._charge(passages)
         return vectors
@@ -258,6 +260,35 @@ class FastLane:
         if self._token:
             self._store.release(self._token)
             self._token = ""
+
+    @contextmanager
+    def _renewed(self) -> Iterator[None]:
+        """Within it, what is held stays held, however long the embedder takes."""
+        if not self._token:
+            yield
+            return
+        done = threading.Event()
+        self._renew()
+        renewer = threading.Thread(
+            target=self._renew_until, args=(done,), name="semantic-core-hold", daemon=True
+        )
+        renewer.start()
+        try:
+            yield
+        finally:
+            done.set()
+            renewer.join()
+
+    def _renew_until(self, done: threading.Event) -> None:
+        while not done.wait(HOLD / 3):
+            try:
+                self._renew()
+            except StoreError as error:  # there are two more tries before it ends
+                logger.warning("What is being embedded could not be held for longer: %s", error)
+
+    def _renew(self) -> None:
+        now = self._clock()
+        self._store.hold((), now, now + HOLD, self._token)
 
     def _charge(self, passages: Iterable[str]) -> None:
         by_owner: dict[tuple[str, str], list[str]] = {}

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
-from semantic_core import Document, Ref, SemanticCore
+from semantic_core import Document, Ref, SemanticCore, _till
 from semantic_core._memory import MemoryStore
 from semantic_core.batch import BatchManager, BatchRules, Budget
 from semantic_core.errors import (
@@ -576,6 +576,27 @@ def test_two_who_embed_at_once_share_what_waits() -> None:
     inside.append(lambda: office.ingest("new text", *texts(3, "peas"), mode="sync"))
     office.ingest("new text", *texts(6, "peas"), mode="sync")
     assert max(office.embedder.billed.values()) == 1 and office.core.stats().pending == 0
+
+
+def test_what_is_being_embedded_stays_held_however_long_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_till, "HOLD", 0.3)
+    other: list[int] = []
+
+    class Slow(JobEmbedder):
+        def embed_documents(self, passages: Any) -> Any:
+            time.sleep(0.9)
+            if not other:
+                other.append(0)
+                other[0] = office.core.embed_pending()
+            return super().embed_documents(passages)
+
+    office = Office(embedder=Slow())
+    office.manager._clock = office.manager.till._clock = time.time
+    office.ingest(*texts(5))
+    assert (office.core.embed_pending(), other) == (5, [0])
+    assert max(office.embedder.billed.values()) == 1
 
 
 @pytest.mark.parametrize("kind", ["refused", "spoiled"])
