@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("semantic_core.batch")
 
 MILLION = 1_000_000
-HOLD = 900.0
+HOLD = 300.0
 """Seconds a passage is held for an embedding that is being made; renewed while a call takes longer.
 """
 SAMPLE = 1_000

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
-from semantic_core import Document, Ref, SemanticCore, _till
+from semantic_core import Document, Ref, SemanticCore, _ingest, _till
 from semantic_core._memory import MemoryStore
 from semantic_core.batch import BatchManager, BatchRules, Budget
 from semantic_core.errors import (
@@ -597,6 +597,33 @@ def test_what_is_being_embedded_stays_held_however_long_it_takes(
     office.ingest(*texts(5))
     assert (office.core.embed_pending(), other) == (5, [0])
     assert max(office.embedder.billed.values()) == 1
+
+
+@pytest.mark.parametrize("chunks", [1, 3, 40])
+def test_what_is_paid_for_is_stored_before_more_is_paid_for(
+    chunks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_ingest, "GROUP_CHUNKS", 10)
+
+    class Careful(JobEmbedder):
+        def embed_documents(self, passages: Any) -> Any:
+            stored = office.manager.queue_stats().ready if self.billed else 0
+            assert stored == len(self.billed)
+            return super().embed_documents(passages)
+
+    office = Office(embedder=Careful(batch_size=8))
+    documents = [
+        Document(
+            Ref("notes", str(number)),
+            "\n\n".join(f"{'beans ' * 12} {number} {chunk}" for chunk in range(chunks)),
+        )
+        for number in range(80 // chunks)
+    ]
+    report = office.core.ingest(documents)
+    assert (report.added, report.pending, report.failed) == (len(documents), 0, ())
+    assert report.embedded == report.chunks == len(office.embedder.billed) >= 78
+    assert max(office.embedder.billed.values()) == 1
+    assert office.core.ingest(documents).unchanged == len(documents)
 
 
 @pytest.mark.parametrize("kind", ["refused", "spoiled"])
