@@ -128,6 +128,14 @@ class SettlesForJobsOnly(MemoryStore):
         return super().settle(job, vectors, failures, rate, now) if self.job(job) else 0
 
 
+@caught_by("a_new_job_is_one_submitters")
+class ZeroIsNothing(MemoryStore):
+    """A time that is taken back stays."""
+
+    def note_job(self, job, now, **fields):
+        return super().note_job(job, now, **{name: one or None for name, one in fields.items()})
+
+
 @caught_by("a_bad_result_settles_nothing")
 class SettlesOneByOne(MemoryStore):
     def settle(self, job, vectors, failures, rate, now):

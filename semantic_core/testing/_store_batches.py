@@ -417,6 +417,10 @@ def a_new_job_is_one_submitters(open_store: OpenStore) -> None:
         same(queue.lease_job("j", "bob", 49.0, 99.0), False, "another's lease while the first runs")
         same(queue.lease_job("j", "ann", 49.0, 60.0), True, "the same owner's lease")
         same(queue.lease_job("j", "bob", 60.0, 99.0), True, "another's lease after the first")
+        queue.note_job("j", 60.0, leased_until=60.0)
+        same(queue.lease_job("j", "eve", 60.0, 99.0), True, "a lease after one that was ended")
+        queue.note_job("j", 60.0, leased_until=60.0)
+        same(queue.lease_job("j", "bob", 60.0, 99.0), True, "a lease after that")
         same(queue.lease_job("j", "ann", 61.0, 99.0), False, "the first one's, who is late")
         same(
             queue.note_job("j", 1.0, status="SUBMITTED", provider_job="p/1", tokens=7),
@@ -432,6 +436,9 @@ def a_new_job_is_one_submitters(open_store: OpenStore) -> None:
             True,
             "noting that it runs",
         )
+        queue.note_job("j", 4.0, answered_at=0.0, error="")
+        same(getattr(queue.job("j"), "answered_at", None), 0.0, "a time that is taken back")
+        queue.note_job("j", 4.0, answered_at=3.0)
         same(queue.note_job("j", 4.0, status="SUBMITTED"), True, "noting an older status")
         job = queue.job("j")
         expect(job is not None, "job gave None for a job that is there.")
