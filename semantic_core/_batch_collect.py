@@ -148,9 +148,7 @@ class Collecting:
         paid = max(0, (state.succeeded or 0) - job.succeeded)  # and nobody waited for it any more
         if state.status == "COMPLETED":
             left = job.waiting
-            told_of = (
-                f"{left:,} of {job.sent:,} passages came back without a result" if left else ""
-            )
+            told_of = f"{left:,} of {job.sent:,} passages got no vector of it" if left else ""
             why = f": {passing}" if passing else "."
             self._close(job, "COMPLETED", told_of and told_of + why, "again", paid=paid)
         elif state.status == "FAILED":

@@ -195,7 +195,7 @@ def test_passages_without_a_result_are_tried_again_and_given_up_at_last(office: 
     job.passages, kept = {}, job.passages
     office.embedder.finish()
     [ended] = office.manager.sync_status()
-    assert ended.error == "1 of 1 passages came back without a result."
+    assert ended.error == "1 of 1 passages got no vector of it."
     assert office.manager.queue_stats().failed == 1
     assert [failure.reason for failure in office.manager.given_up()] == [ended.error]
     assert office.manager.retry() == 1 and list(kept) == list(office.core.store.pending(9))
@@ -494,7 +494,7 @@ def test_an_error_that_passes_is_tried_again_as_often_as_it_may_be(office: Offic
         there.passages = {"first": "of another", **there.passages}
         office.embedder.finish("busy")
         [job] = office.manager.sync_status()
-    reason = "1 of 1 passages came back without a result: 14 UNAVAILABLE"
+    reason = "1 of 1 passages got no vector of it: 14 UNAVAILABLE"
     assert office.state("never") == ("FAILED", reason)
 
 
@@ -555,7 +555,11 @@ def test_one_may_insist(office: Office) -> None:
     assert office.core.embed_pending(from_jobs=True) == 3
     office.embedder.finish()
     [job] = office.manager.sync_status()
-    assert (job.status, job.succeeded) == ("COMPLETED", 0)
+    assert (job.status, job.succeeded, job.error) == (
+        "COMPLETED",
+        0,
+        "3 of 3 passages got no vector of it.",
+    )
     paid = sum(office.embedder.tokens_billed.values())
     assert sum(cost.tokens for cost in office.manager.costs()) == paid
 
