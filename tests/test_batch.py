@@ -269,6 +269,7 @@ def test_a_provider_that_takes_nothing_now_is_asked_less_and_less_often() -> Non
 def test_a_job_has_no_more_tokens_than_it_may_have() -> None:
     office = Office(rules=BatchRules(job_tokens=20))
     office.ingest(*texts(12))
+    office.core.store.drop_job = _none_dissolved  # type: ignore[attr-defined]
     assert [job.tokens for job in office.manager.flush_queue(1)] == [20, 20, 8]
     office.ingest("x" * 100)
     assert [job.sent for job in office.manager.flush_queue(1)] == [1]
@@ -276,6 +277,17 @@ def test_a_job_has_no_more_tokens_than_it_may_have() -> None:
     office.embedder.job_tokens = 20  # type: ignore[attr-defined]
     office.ingest(*texts(12))
     assert [job.tokens for job in office.manager.flush_queue(1)] == [20, 20, 8]
+
+
+def _none_dissolved(job: str) -> bool:
+    raise AssertionError("A job was made larger than was to be expected.")
+
+
+def test_jobs_of_passages_of_very_different_sizes_have_no_more_tokens_than_they_may_have() -> None:
+    office = Office(rules=BatchRules(job_tokens=50))
+    office.ingest(*texts(100), *(f"{number} {'x' * 90}" for number in range(20)))
+    jobs = office.manager.flush_queue(1)
+    assert max(job.tokens for job in jobs) <= 50 and sum(job.sent for job in jobs) == 120
 
 
 def test_no_more_jobs_are_under_way_than_may_be() -> None:
