@@ -88,7 +88,8 @@ class Submission:
         """
         taken = []
         for job in self._desk.queue.jobs(UNSENT, limit=MOST_JOBS):
-            if job.owner == THROTTLED and not self._others_under_way(job):
+            # It can be divided now; a single passage that is refused has to wait.
+            if job.owner == THROTTLED and job.sent > 1 and not self._others_under_way(job):
                 self._end_pause(job)
             leased = self._leased(job)
             if leased is not None:

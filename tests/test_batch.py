@@ -263,7 +263,15 @@ def test_a_provider_that_takes_nothing_now_is_asked_less_and_less_often() -> Non
     office.ingest(*texts(8))
     [job] = office.manager.flush_queue(1)
     assert (job.status, job.sent, office.manager.queue_stats().pending) == ("CREATED", 1, 7)
-    assert [each.id for each in office.manager.flush_queue(1)] == [job.id]
+    asked: list[str] = []
+    office.embedder.before = asked.append
+    for _ in range(24 * 60):
+        assert [each.id for each in office.manager.flush_queue(1)] == [job.id]
+        office.wait(1 / 60)
+    assert 24 <= asked.count("submit") <= 32
+    office.embedder.enqueued_limit = None
+    office.wait(1)
+    assert sum(job.sent for job in office.manager.flush_queue(1)) == 8
 
 
 def test_a_job_has_no_more_tokens_than_it_may_have() -> None:
