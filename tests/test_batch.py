@@ -499,6 +499,18 @@ def test_a_job_given_up_as_lost_is_left_to_its_provider(office: Office) -> None:
     assert office.manager.sync_status() == ()
 
 
+def test_what_a_provider_never_lets_be_removed_is_left_to_it_in_the_end(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    office.embedder.finish()
+    office.embedder.before = _raising("clean_up", EmbedderError("400, it cannot be deleted."))
+    for hours in (1, 46, 3):
+        assert office.manager.sync_status() == () or not office.manager.jobs()[0].cleaned
+        office.wait(hours)
+    office.manager.sync_status()
+    assert office.manager.jobs()[0].cleaned
+
+
 def test_an_error_that_passes_is_tried_again_as_often_as_it_may_be(office: Office) -> None:
     office.ingest(*texts(4))
     for count in (4, 2, 1):
