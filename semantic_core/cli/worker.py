@@ -19,6 +19,7 @@ from semantic_core.cli._options import db_option, opened
 from semantic_core.cli._output import counted, note, visible, write, write_json
 from semantic_core.cli.models import row_progress
 from semantic_core.errors import BudgetSpent, EmbedderError, InputError, SemanticCoreError
+from semantic_core.protocols import BatchQueue
 from semantic_core.types import Failure, IngestReport
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def worker(
             with row_progress() as show:
                 report, jobs = _round(core, show)
             _tell(report, jobs, 0.0, as_json)
+            if not as_json:
+                _note_left(core)
             if report.failed or report.pending:
                 context.exit(GAP)
             return
@@ -145,6 +148,20 @@ def _round(
     return report, jobs
 
 
+def _note_left(core: SemanticCore) -> None:
+    """What waits for a job, and what was given up."""
+    if not isinstance(core.store, BatchQueue):
+        return
+    stats = core.batch_manager.queue_stats()
+    if stats.passages:
+        note(
+            f"{counted(stats.passages, 'passage')} wait for a job to be worth it; "
+            "semantic-core queue flush makes one now."
+        )
+    if stats.failed:
+        note(f"{counted(stats.failed, 'passage')} given up: semantic-core queue status says why.")
+
+
 def _with(report: IngestReport, failure: Failure) -> IngestReport:
     import attrs
 
@@ -166,6 +183,7 @@ def _tell(report: IngestReport, jobs: list[BatchJob], seconds: float, as_json: b
                 "sent": job.sent,
                 "succeeded": job.succeeded,
                 "failed": job.failed,
+                "error": job.error,
             }
             for job in jobs
         ]
@@ -180,6 +198,7 @@ def _tell(report: IngestReport, jobs: list[BatchJob], seconds: float, as_json: b
             f"{counted(job.sent, 'passage')}"
         )
         + (f", {job.failed:,} failed" if job.failed else "")
+        + (f": {visible(job.error)}" if job.error else "")
         for job in jobs
     ]
     for line in lines:
