@@ -85,8 +85,10 @@ class Calls:
                         wait = max(wait, error.retry_after)
                 elif isinstance(error, RateLimited) and not isinstance(error, QuotaExhausted):
                     throttled += 1
-                    stop = False
-                    wait = self._pause(error.retry_after, throttled)
+                    # What is not to be done twice is refused for what is under way, not for its
+                    # pace; if no pause is named, a short one does not help.
+                    stop = not again and error.retry_after is None
+                    wait = 0.0 if stop else self._pause(error.retry_after, throttled)
                 elif isinstance(error, AnswerInvalid):
                     invalid += 1
                     stop = invalid >= ANSWER_ATTEMPTS or not again

@@ -31,6 +31,8 @@ BASE_URL_VARIABLE: Final = "GOOGLE_GEMINI_BASE_URL"
 """Environment variable google-genai reads for another address; it means the same here."""
 API_VERSION: Final = "v1beta"
 """Batch jobs of embeddings are in this version; v1 is google-genai's own default."""
+_GENERATED: Final = "GENERATED"
+"""Source of a file the service made itself."""
 PAGE: Final = 100
 """Jobs, or files, asked for at once."""
 LONGEST_PATIENCE: Final = 120.0
@@ -86,6 +88,10 @@ class Service:
     @property
     def _milliseconds(self) -> int:
         return max(1, round(self.reach.timeout * 1000))
+
+    def wall(self) -> float:
+        """Seconds since 1970."""
+        return self._calls.clock.wall()
 
     @property
     def pace(self) -> Pace:
@@ -253,7 +259,7 @@ class Service:
         return self._run(what, call)
 
     def jobs(self) -> Iterator[tuple[str, str, str]]:
-        """Every job of this key as (name, shown name, state in the words of google-genai),
+        """Every job of the key's project as (name, shown name, state in the words of google-genai),
         in the service's order.
         """
         for one in self._listed("Listing the batch jobs", lambda client: client.batches):
@@ -264,11 +270,15 @@ class Service:
                     str(getattr(one.state, "value", one.state) or ""),
                 )
 
-    def files(self) -> Iterator[tuple[str, str]]:
-        """Every file of this key as (name, shown name)."""
+    def uploads(self) -> Iterator[tuple[str, str]]:
+        """Every file that was put there as (name, shown name); none the service made."""
         for one in self._listed("Listing the files", lambda client: client.files):
-            if one.name:
+            if one.name and getattr(one.source, "value", one.source) != _GENERATED:
                 yield one.name, one.display_name or ""
+
+    def look_at_file(self, name: str) -> None:
+        """Raises ModelUnknown or AccessDenied for a file that is not there."""
+        self._run(f"Looking at {name!r}", lambda: self._connected()[0].files.get(name=name))
 
     def cancel_job(self, job: str) -> None:
         """Ask for the job to end."""

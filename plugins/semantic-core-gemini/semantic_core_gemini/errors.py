@@ -7,10 +7,11 @@
     |-- KeyMalformed                  what was given cannot be a key
     `-- BatchKeyMissing (ValueError)  a batch was asked for without a key of its own
     JobLost
-    |-- JobUnknown                    there is no such job, or it is another key's
+    |-- JobUnknown                    there is no such job any more, although the key saw it
     `-- ResultsGone                   the service has thrown the results away
     EmbedderError
     |-- KeyRefused                    the service does not accept the key
+    |   `-- AccessDenied              the key has no right to a thing, or the thing is not there
     |-- RequestRefused                the service does not accept the request
     |   |-- PassageRefused            some of the texts, named by their places
     |   `-- ModelUnknown              no such model, or not for this key
@@ -22,6 +23,7 @@
         |-- ServiceDown *             no connection, or an answer of the 5xx kind
         |-- ServiceTimeout *          no answer in time
         |-- ServiceResting *          it failed again and again and is left alone for a while
+        |-- JobUnseen *               the key sees no such job; one of another project may
         `-- ResultsUnavailable *      a finished job whose results cannot be fetched now
     EmbeddingInvalid
     `-- AnswerInvalid                 not JSON, too many or too few vectors, or none that count
@@ -46,12 +48,14 @@ from semantic_core.errors import (
 )
 
 __all__ = [
+    "AccessDenied",
     "AnswerInvalid",
     "BatchKeyMissing",
     "ItemFailed",
     "JobFailed",
     "JobTooLarge",
     "JobUnknown",
+    "JobUnseen",
     "KeyMalformed",
     "KeyMissing",
     "KeyRefused",
@@ -82,6 +86,10 @@ class BatchKeyMissing(ConfigError, ValueError):
 
 class KeyRefused(EmbedderError):
     """The service does not accept the key: unknown, revoked, or without the right to do this."""
+
+
+class AccessDenied(KeyRefused):
+    """The key has no right to a thing, or the thing is not there: the service says both alike."""
 
 
 class RequestRefused(EmbedderError):
@@ -134,6 +142,13 @@ class ServiceResting(_Later):
     """
 
 
+class JobUnseen(_Later):
+    """The key sees no such job.
+
+    It was removed, or belongs to another project: then a key of that project sees it.
+    """
+
+
 class ResultsUnavailable(_Later):
     """The job is finished, and its results cannot be fetched now.
 
@@ -156,7 +171,9 @@ class JobFailed(EmbedderError):
 
 
 class JobUnknown(JobLost):
-    """There is no such job, or it belongs to another key."""
+    """There is no such job (any more): its name is none, or the key that saw it before sees it no
+    longer, neither by its name nor in the list of all jobs.
+    """
 
 
 class ResultsGone(JobLost):

@@ -11,6 +11,7 @@ import pytest
 from fake_gemini import FAULTS, FakeGemini
 from semantic_core_gemini import GeminiEmbedder, GoogleKeyring, _wire
 from semantic_core_gemini.errors import (
+    AccessDenied,
     AnswerInvalid,
     KeyRefused,
     ModelUnknown,
@@ -87,7 +88,7 @@ SCRIPTS: dict[str, Script] = {
     "too_large": Script(PassageRefused, heals=True, calls=5),
     "teapot": Script(PassageRefused, heals=True, calls=5),
     "key_refused": Script(KeyRefused, heals=False, calls=1),
-    "forbidden": Script(KeyRefused, heals=False, calls=1),
+    "forbidden": Script(AccessDenied, heals=False, calls=1),
     "not_found": Script(ModelUnknown, heals=False, calls=1),
     "redirect": Script(ServiceDown),
     "echo_key": Script(PassageRefused, heals=True, calls=5),
