@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import Lock
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -14,7 +16,7 @@ import attrs
 from semantic_core_gemini._calls import Answer, Calls, Size
 from semantic_core_gemini._failures import never_arrived, was_answered
 from semantic_core_gemini._models import Model
-from semantic_core_gemini._pace import Breaker, Clock, Pace
+from semantic_core_gemini._pace import Breaker, Clock, Pace, silence_of
 from semantic_core_gemini._usage import Meter
 from semantic_core_gemini._vectors import vector_of
 from semantic_core_gemini.errors import AnswerInvalid
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from semantic_core.types import Vector
 
 BASE_URL: Final = "https://generativelanguage.googleapis.com"
+CLIENT_LOGGER: Final = "google_genai._api_client"
 BASE_URL_VARIABLE: Final = "GOOGLE_GEMINI_BASE_URL"
 """Environment variable google-genai reads for another address; it means the same here."""
 API_VERSION: Final = "v1beta"
@@ -78,7 +81,9 @@ class Service:
         tokens_per_minute: int,
     ) -> None:
         self._secret, self.reach = secret, reach
-        self._calls = Calls(clock, Pace(clock, texts_per_minute, tokens_per_minute), Breaker(clock))
+        silence = silence_of(secret, reach.base_url, clock)
+        pace = Pace(clock, texts_per_minute, tokens_per_minute, silence)
+        self._calls = Calls(clock, pace, Breaker(clock))
         self._lock = Lock()
         self._owner = 0
         self._client: Client | None = None
@@ -356,7 +361,25 @@ class Service:
             httpx_async_client=httpx2.AsyncClient(transport=httpx2.AsyncBaseTransport()),
             async_client_args={"ssl": True},
         )
-        return Client(api_key=PLACEHOLDER, vertexai=False, http_options=options), http
+        with _unsaid():
+            return Client(api_key=PLACEHOLDER, vertexai=False, http_options=options), http
+
+
+@contextmanager
+def _unsaid() -> Iterator[None]:
+    """What google-genai says of keys in the environment is not logged:
+    it does not get the one that is used.
+    """
+    logger = logging.getLogger(CLIENT_LOGGER)
+
+    def silent(record: logging.LogRecord) -> bool:
+        return record.levelno > logging.WARNING
+
+    logger.addFilter(silent)
+    try:
+        yield
+    finally:
+        logger.removeFilter(silent)
 
 
 def _close(http: httpx2.Client, owner: int) -> None:

@@ -192,6 +192,23 @@ def test_a_pause_the_service_asks_for_is_kept(name: str, wait: float, gemini: Fa
     assert wait - 0.01 <= sum(turning.slept) <= wait + 1.01
 
 
+def test_a_pause_is_kept_by_every_embedder_of_the_process_with_that_key(
+    gemini: FakeGemini,
+) -> None:
+    turning = Turning()
+    told, other = embedder(gemini, turning, patience=5), embedder(gemini, turning)
+    stranger = GeminiEmbedder(
+        GoogleKeyring("another-key"), base_url=gemini.url, clock=turning.clock, dimensions=128
+    )
+    gemini.misbehave("embed", "throttled_seconds")
+    with pytest.raises(RateLimited):
+        told.embed_documents(TEXTS)
+    stranger.embed_documents(TEXTS)
+    assert turning.slept == [], "it is another key's"
+    other.embed_documents(TEXTS)
+    assert 7 <= sum(turning.slept) <= (7 + 1) * 1.5
+
+
 def test_being_told_to_wait_is_no_failure(gemini: FakeGemini) -> None:
     made = embedder(gemini, Turning(share=0.0))
     gemini.misbehave("embed", "throttled_seconds", times=4 * ATTEMPTS)
