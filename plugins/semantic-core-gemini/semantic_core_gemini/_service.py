@@ -114,15 +114,23 @@ class Service:
         meter: Meter,
         timeout: float,
         patience: float,
-    ) -> list[Vector]:
-        """One vector per text, in order, of length 1. tokens: of all of them, about."""
+        found: dict[int, Vector],
+    ) -> None:
+        """Put one vector per text, of length 1, into `found`, by its place.
+
+        What came is there whatever is raised later, and is not asked for again: of an answer with a
+        vector that does not count, the others do. tokens: of all texts, about.
+        """
         what = f"Embedding {len(texts)} texts with {model.name}"
 
-        def call() -> list[Vector]:
+        def call() -> None:
             from google.genai import types
 
+            missing = [place for place in range(len(texts)) if place not in found]
+            estimate = tokens * len(missing) // len(texts)
             contents: Any = [
-                types.Content(role="user", parts=[types.Part(text=text)]) for text in texts
+                types.Content(role="user", parts=[types.Part(text=texts[place])])
+                for place in missing
             ]
             options = types.HttpOptions(timeout=round(timeout * 1000))
             config = types.EmbedContentConfig(
@@ -136,26 +144,32 @@ class Service:
             except Exception as error:
                 # It came, and cannot be read.
                 if isinstance(error, ValueError | KeyError | TypeError):
-                    meter.add(requests=1, texts=len(texts), tokens=tokens)
+                    meter.add(requests=1, texts=len(missing), tokens=estimate)
                 elif not (was_answered(error) or never_arrived(error)):
-                    meter.add(lost_texts=len(texts))
+                    meter.add(lost_texts=len(missing))
                 raise
             counted = getattr(getattr(answer, "usage_metadata", None), "prompt_token_count", None)
             meter.add(
-                requests=1, texts=len(texts), tokens=counted if isinstance(counted, int) else tokens
+                requests=1,
+                texts=len(missing),
+                tokens=counted if isinstance(counted, int) else estimate,
             )
             given = answer.embeddings or []
-            if len(given) != len(texts):
+            if len(given) != len(missing):
                 raise AnswerInvalid(
-                    f"{what}: wanted {len(texts)} vectors, got {len(given)}.",
+                    f"{what}: wanted {len(missing)} vectors, got {len(given)}.",
                     hint="Vectors are never matched by guess; nothing of this answer was used.",
                 )
-            return [
-                vector_of(one.values, dimensions, f"{what}, text {place}")
-                for place, one in enumerate(given)
-            ]
+            invalid = None
+            for place, one in zip(missing, given, strict=True):
+                try:
+                    found[place] = vector_of(one.values, dimensions, f"{what}, text {place}")
+                except AnswerInvalid as error:
+                    invalid = invalid or error
+            if invalid is not None:
+                raise invalid
 
-        return self._calls.run(what, call, patience=patience, size=Size(len(texts), tokens))
+        self._calls.run(what, call, patience=patience, size=Size(len(texts), tokens))
 
     def count(self, model: Model, texts: Sequence[str]) -> int:
         """How many tokens the texts have, all together, as the service counts. It costs nothing."""

@@ -133,7 +133,10 @@ class GeminiEmbedder:
         self._meter = Meter()
         self._queries = Queries(remembered_queries)
         self._passages = Passages(
-            self._call, min(batch_size, pace.burst_texts or batch_size), pace.burst_tokens
+            self._call,
+            min(batch_size, pace.burst_texts or batch_size),
+            pace.burst_tokens,
+            given.clock.now,
         )
         self._batches: GeminiBatchClient | None = None
 
@@ -195,9 +198,9 @@ class GeminiEmbedder:
 
         [] gives (0, dimensions).
 
-        Raises PassageRefused with the places of the texts the service does not take, when all
-        others are done; EmbedderUnavailable with what was paid for kept; TextInvalid before
-        anything is sent.
+        Raises PassageRefused with the places of the texts the service does not take, and
+        AnswerInvalid with those it has no vector for that counts, when all others are done;
+        EmbedderUnavailable with what was paid for kept; TextInvalid before anything is sent.
         """
         import numpy as np
 
@@ -221,7 +224,7 @@ class GeminiEmbedder:
         """
         asked = self._recipe.query(text)
         key = blake2b(f"{self.space!r}\x1e{asked}".encode(), digest_size=16).hexdigest()
-        return self._queries.get(key, lambda: self._call([asked], estimated(asked), query=True)[0])
+        return self._queries.get(key, lambda: self._asked(asked))
 
     def estimate(self, passages: Iterable[str], *, ask: bool = True) -> Estimate:
         """What embedding these passages takes. Nothing is embedded; equal passages count once.
@@ -287,9 +290,16 @@ class GeminiEmbedder:
         if self._batches is not None:
             self._batches.close()
 
-    def _call(self, texts: list[str], tokens: int, *, query: bool = False) -> list[Vector]:
+    def _asked(self, query: str) -> Vector:
+        found: dict[int, Vector] = {}
+        self._call([query], estimated(query), found, query=True)
+        return found[0]
+
+    def _call(
+        self, texts: list[str], tokens: int, found: dict[int, Vector], *, query: bool = False
+    ) -> None:
         form = self._recipe.form
-        return self._service.embed(
+        self._service.embed(
             self._recipe.model,
             texts,
             form.query_task if query else form.document_task,
@@ -300,4 +310,5 @@ class GeminiEmbedder:
             if query
             else self._given.reach.timeout,
             patience=self._query_timeout if query else self._given.reach.patience,
+            found=found,
         )

@@ -159,8 +159,13 @@ class ResultsUnavailable(_Later):
 class AnswerInvalid(EmbeddingInvalid):
     """The service answered with something that is not its contract.
 
-    Nothing of that answer was used.
+    places: which of the texts handed over have no vector that counts, from 0, if others have one:
+    these are kept, and cost nothing when asked for again. Empty: nothing of the answer was used.
     """
+
+    def __init__(self, message: str, *, hint: str = "", places: Sequence[int] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.places = tuple(places)
 
 
 class JobFailed(EmbedderError):

@@ -272,7 +272,7 @@ def test_nobody_there_is_the_service_being_down(turning: Turning) -> None:
 
 def test_a_mistake_of_ours_stays_what_it_is(gemini: FakeGemini, turning: Turning) -> None:
     made = embedder(gemini, turning)
-    made._passages._embed = lambda texts, tokens: [][0]
+    made._passages._embed = lambda *_: [][0]
     with pytest.raises(IndexError):
         made.embed_documents(TEXTS)
 
