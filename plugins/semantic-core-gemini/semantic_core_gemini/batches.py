@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from semantic_core import Chunk, Entry
 from semantic_core.batch import JobState
@@ -34,7 +34,6 @@ from semantic_core_gemini._operations import (
     state_of,
 )
 from semantic_core_gemini._options import MODEL, SIZE, TASK, common
-from semantic_core_gemini._remembered import Recent
 from semantic_core_gemini._results import read_results
 from semantic_core_gemini._service import API_VERSION, Service
 from semantic_core_gemini._usage import Meter, Usage
@@ -42,7 +41,6 @@ from semantic_core_gemini.errors import (
     AccessDenied,
     JobFailed,
     JobUnknown,
-    JobUnseen,
     ModelUnknown,
     QuotaExhausted,
     RateLimited,
@@ -59,10 +57,6 @@ if TYPE_CHECKING:
     from semantic_core_gemini.keys import GoogleKeyring
 
 __all__ = ["GeminiBatchClient"]
-
-SEEN: Final = 10_000
-"""Jobs remembered as seen with this key."""
-_OTHER_PROJECT = "Use a key of the project the job was made in."
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +107,6 @@ class GeminiBatchClient:
     def _set_up(self, given: Common, meter: Meter) -> None:
         self._service = Service(given.keyring.for_batches(), given.reach, given.clock, 0, 0)
         self._recipe, self._meter = given.recipe, meter
-        self._seen: Recent[bool] = Recent(SEEN)
 
     @property
     def usage(self) -> Usage:
@@ -144,10 +137,7 @@ class GeminiBatchClient:
             return there or self._created(lines, shown)
 
     def get_job_status(self, job: str) -> Status:
-        """SUBMITTED, PROCESSING, COMPLETED or FAILED. `state` tells more.
-
-        Raises JobUnknown, JobUnseen.
-        """
+        """SUBMITTED, PROCESSING, COMPLETED or FAILED. `state` tells more. Raises JobUnknown."""
         return self.state(job).status
 
     def retrieve_results(self, job: str) -> Iterator[tuple[str, Vector | Exception]]:
@@ -158,7 +148,7 @@ class GeminiBatchClient:
         A result may be there twice, and keys may be missing: whoever submitted them knows. Raises
         JobFailed for a job that ended without results, ResultsUnavailable while it runs or its
         results cannot be fetched, ResultsGone once the service need not keep them any longer and
-        does not have them, JobUnknown, JobUnseen.
+        does not have them, JobUnknown.
         """
         told = self._told(job)
         state = state_of(told)
@@ -198,7 +188,6 @@ class GeminiBatchClient:
         ended = None
         for job, shown, state in self._service.jobs():
             if _is_called(shown, name):
-                self._seen.put(job, True)
                 if STATES.get(bare_state(state)) != "FAILED":
                     return job
                 ended = ended or job
@@ -207,8 +196,8 @@ class GeminiBatchClient:
     def state(self, job: str) -> JobState:
         """Where the job is.
 
-        Raises JobUnseen if the key does not see it, JobUnknown if it did before: a key of another
-        project says nothing about a job.
+        Raises JobUnknown if this key sees it neither by its name nor in the list of all jobs: it
+        was removed, or is another project's. KeyRefused says nothing about the job.
         """
         return state_of(self._told(job))
 
@@ -219,15 +208,13 @@ class GeminiBatchClient:
     def cancel(self, job: str) -> None:
         """Ask the service to end the job; what it has done until then may be paid for.
 
-        Raises JobUnknown if there is none with this key: whoever cancels wants no more of it.
+        Raises JobUnknown.
         """
         name = job_name(job)
         try:
             self._service.cancel_job(name)
         except ModelUnknown as error:
-            if self._is_listed(name):
-                raise _contradiction(name) from error
-            raise JobUnknown(f"There is no job {job!r} to cancel.", hint=_OTHER_PROJECT) from error
+            raise self._missing(name) from error
 
     def clean_up(self, job: str) -> None:
         """Remove the job and its files from the service, those with the texts first.
@@ -237,7 +224,7 @@ class GeminiBatchClient:
         """
         try:
             told = self._told(job)
-        except (JobUnknown, JobUnseen):
+        except JobUnknown:
             return
         for file in self._files_of(job_name(job), told):
             try:
@@ -286,11 +273,9 @@ class GeminiBatchClient:
         model, service = self._recipe.model, self._service
         file = None if lines.inline else service.upload(lines.file, name)
         try:
-            job = service.create_job(
+            return service.create_job(
                 model, {"requests": lines.requests()} if file is None else {"file_name": file}, name
             )
-            self._seen.put(job, True)
-            return job
         except (ServiceDown, ServiceTimeout) as error:
             # The job may be there although the answer is not. It is looked for once, and never
             # created twice from here.
@@ -313,35 +298,24 @@ class GeminiBatchClient:
     def _told(self, job: str) -> Mapping[str, Any]:
         name = job_name(job)
         try:
-            told = self._service.job(name)
+            return self._service.job(name)
         except ModelUnknown as error:
             raise self._missing(name) from error
-        self._seen.put(name, True)
-        return told
 
     def _missing(self, job: str) -> EmbedderError:
         """What it means that the service does not know a job: the list of all is asked, too."""
-        if self._is_listed(job):
-            return _contradiction(job)
-        if self._seen.get(job):
-            return JobUnknown(f"There is no job {job!r} any more.", hint="It was removed.")
-        return JobUnseen(
+        if any(one == job for one, _, _ in self._service.jobs()):
+            return ServiceDown(
+                f"The service lists job {job!r}, and says that it does not know it.",
+                hint="Ask again later.",
+            )
+        return JobUnknown(
             f"This key sees no job {job!r}: it was removed, or belongs to another project.",
-            hint=f"{_OTHER_PROJECT} If it was removed, cancel it.",
+            hint="Use a key of the project it was made in.",
         )
-
-    def _is_listed(self, job: str) -> bool:
-        return any(one == job for one, _, _ in self._service.jobs())
 
 
 def _is_called(shown: str, name: str) -> bool:
     """Whether a job shown like that was made under that name: alone, or with what it holds."""
     rest = shown.removeprefix(name)
     return shown.startswith(name) and (not rest or bool(re.fullmatch(" sc-[0-9a-f]{32}", rest)))
-
-
-def _contradiction(job: str) -> ServiceDown:
-    return ServiceDown(
-        f"The service lists job {job!r}, and says that it does not know it.",
-        hint="Ask again later.",
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from semantic_core.errors import InputError
 from semantic_core_gemini._models import MOST_TEXTS
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from semantic_core_gemini.keys import GoogleKeyring
 
 __all__ = ["GeminiEmbedder"]
+
+JOB_TOKENS: Final = 100_000
+"""Users of the first paid tier report that jobs of somewhat more are refused."""
 
 
 class GeminiEmbedder:
@@ -152,6 +155,13 @@ class GeminiEmbedder:
     def batch_size(self) -> int:
         """Passages a call should be given; more work as well."""
         return self._batch_size
+
+    @property
+    def job_tokens(self) -> int:
+        """Tokens one job should have, at most: more of them under way are refused to many
+        projects, whatever the size of a file.
+        """
+        return JOB_TOKENS
 
     @property
     def max_chars(self) -> int:

@@ -7,7 +7,7 @@
     |-- KeyMalformed                  what was given cannot be a key
     `-- BatchKeyMissing (ValueError)  a batch was asked for without a key of its own
     JobLost
-    |-- JobUnknown                    there is no such job any more, although the key saw it
+    |-- JobUnknown                    there is no such job, or it is another project's
     `-- ResultsGone                   the service has thrown the results away
     EmbedderError
     |-- KeyRefused                    the service does not accept the key
@@ -23,7 +23,6 @@
         |-- ServiceDown *             no connection, or an answer of the 5xx kind
         |-- ServiceTimeout *          no answer in time
         |-- ServiceResting *          it failed again and again and is left alone for a while
-        |-- JobUnseen *               the key sees no such job; one of another project may
         `-- ResultsUnavailable *      a finished job whose results cannot be fetched now
     EmbeddingInvalid
     `-- AnswerInvalid                 not JSON, too many or too few vectors, or none that count
@@ -55,7 +54,6 @@ __all__ = [
     "JobFailed",
     "JobTooLarge",
     "JobUnknown",
-    "JobUnseen",
     "KeyMalformed",
     "KeyMissing",
     "KeyRefused",
@@ -142,13 +140,6 @@ class ServiceResting(_Later):
     """
 
 
-class JobUnseen(_Later):
-    """The key sees no such job.
-
-    It was removed, or belongs to another project: then a key of that project sees it.
-    """
-
-
 class ResultsUnavailable(_Later):
     """The job is finished, and its results cannot be fetched now.
 
@@ -176,8 +167,9 @@ class JobFailed(EmbedderError):
 
 
 class JobUnknown(JobLost):
-    """There is no such job (any more): its name is none, or the key that saw it before sees it no
-    longer, neither by its name nor in the list of all jobs.
+    """There is no such job, neither by its name nor in the list of all; or it is another project's.
+
+    A key of that project may still see it.
     """
 
 

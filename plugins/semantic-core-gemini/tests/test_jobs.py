@@ -20,7 +20,6 @@ from semantic_core_gemini.errors import (
     JobFailed,
     JobTooLarge,
     JobUnknown,
-    JobUnseen,
     KeyRefused,
     RateLimited,
     RequestRefused,
@@ -566,13 +565,14 @@ def test_what_is_no_name_of_a_job_is_not_asked_for(
     assert gemini.requests == []
 
 
-def test_a_job_nobody_knows_is_unseen_and_has_nothing_to_cancel(client: GeminiBatchClient) -> None:
-    for ask in (client.state, client.get_job_status, client.retrieve_results):
-        with pytest.raises(JobUnseen, match="another project") as raised:
+def test_a_job_is_unknown_only_when_the_list_of_all_does_not_have_it_either(
+    client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
+    for ask in (client.state, client.get_job_status, client.retrieve_results, client.cancel):
+        listed = gemini.count("list")
+        with pytest.raises(JobUnknown, match="removed, or belongs to another project"):
             ask("batches/unknown")
-        assert raised.value.retryable and not isinstance(raised.value, JobLost)
-    with pytest.raises(JobUnknown, match="to cancel"):
-        client.cancel("batches/unknown")
+        assert gemini.count("list") == listed + 1
 
 
 @BOTH
@@ -698,7 +698,7 @@ def test_jobs_of_other_keys_are_not_seen(gemini: FakeGemini) -> None:
     theirs = GeminiBatchClient(GoogleKeyring("d", "theirs"), base_url=gemini.url, dimensions=128)
     job = mine.submit(FEW, "a job")
     assert theirs.find("a job") is None
-    with pytest.raises(JobUnseen):
+    with pytest.raises(JobUnknown, match="another project"):
         theirs.state(job)
     theirs.clean_up(job)
     assert mine.find("a job") == job
