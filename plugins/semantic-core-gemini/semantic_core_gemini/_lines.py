@@ -20,7 +20,7 @@ from semantic_core import Chunk, Entry
 from semantic_core.errors import EmbedderError, InputError
 from semantic_core_gemini._failures import quoted
 from semantic_core_gemini._vectors import vector_of
-from semantic_core_gemini.errors import AnswerInvalid, ItemFailed, JobTooLarge
+from semantic_core_gemini.errors import AnswerInvalid, ItemFailed, ItemUnavailable, JobTooLarge
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
@@ -36,6 +36,10 @@ MOST_ITEMS: Final = 1_000_000
 """Texts in a job; more are better put into several, of which each can fail alone."""
 LONGEST_LINE: Final = 4 * 1024 * 1024
 """Bytes; a vector of the largest size takes about 70 kB."""
+PASSING: Final = frozenset({4, 8, 10, 13, 14, 408, 429, 500, 503, 504})
+"""Codes of what passes: deadline exceeded, resource exhausted, aborted, internal, unavailable; as
+google.rpc.Code, and as HTTP statuses.
+"""
 
 logger = logging.getLogger(__name__)
 
@@ -190,8 +194,10 @@ def result_of(
     what = f"A result of {job}"
     error, response = result.get("error"), result.get("response")
     if error:
-        told = error.get("message") or error.get("code") if isinstance(error, Mapping) else error
-        return key, ItemFailed(f"{what}: {quoted(told)}"), None
+        code = error.get("code") if isinstance(error, Mapping) else None
+        told = error.get("message") or code if isinstance(error, Mapping) else error
+        kind = ItemUnavailable if isinstance(code, int) and code in PASSING else ItemFailed
+        return key, kind(f"{what}: {quoted(told)}"), None
     if not isinstance(response, Mapping):
         return key, AnswerInvalid(f"{what}: neither a vector nor an error."), None
     embedding = response.get("embedding")

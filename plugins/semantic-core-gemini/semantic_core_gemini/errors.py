@@ -23,6 +23,7 @@
         |-- ServiceDown *             no connection, or an answer of the 5xx kind
         |-- ServiceTimeout *          no answer in time
         |-- ServiceResting *          it failed again and again and is left alone for a while
+        |-- ItemUnavailable *         one text of a job failed for a reason that passes
         `-- ResultsUnavailable *      a finished job whose results cannot be fetched now
     EmbeddingInvalid
     `-- AnswerInvalid                 not JSON, too many or too few vectors, or none that count
@@ -51,6 +52,7 @@ __all__ = [
     "AnswerInvalid",
     "BatchKeyMissing",
     "ItemFailed",
+    "ItemUnavailable",
     "JobFailed",
     "JobTooLarge",
     "JobUnknown",
@@ -179,6 +181,10 @@ class ResultsGone(JobLost):
 
 class ItemFailed(EmbedderError):
     """One text of a job failed, with the service's reason."""
+
+
+class ItemUnavailable(_Later):
+    """One text of a job failed for a reason that passes: in another job it may not."""
 
 
 class JobTooLarge(InputError):

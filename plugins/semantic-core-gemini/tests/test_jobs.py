@@ -17,6 +17,7 @@ from semantic_core_gemini._lines import INLINE_ITEMS
 from semantic_core_gemini.errors import (
     AnswerInvalid,
     ItemFailed,
+    ItemUnavailable,
     JobFailed,
     JobTooLarge,
     JobUnknown,
@@ -383,6 +384,29 @@ def test_what_is_wrong_with_one_result_concerns_no_other(
     assert "no good" in str(found[keys[0]])
     assert all(isinstance(found[key], np.ndarray) for key in keys[4:])
     assert found.keys() == texts.keys()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (3, ItemFailed),
+        (None, ItemFailed),
+        ("odd", ItemFailed),
+        ({}, ItemFailed),
+        *((code, ItemUnavailable) for code in (4, 8, 10, 13, 14, 429, 503)),
+    ],
+)
+def test_a_text_that_failed_for_a_reason_that_passes_may_be_tried_again(
+    code: object, kind: type[Exception], client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
+    job = client.submit(FEW, "a job")
+    error = {"code": code, "message": "so it is"}
+    gemini.finish(
+        job, rewrite=as_lines(lambda results: [{"key": results[0]["key"], "error": error}])
+    )
+    ((_, result),) = client.results(job)
+    assert type(result) is kind and "so it is" in str(result)
+    assert result.retryable is (kind is ItemUnavailable)
 
 
 @pytest.mark.parametrize("texts", [FEW], ids=["inline"])
