@@ -5,7 +5,7 @@ for them, page by page.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from semantic_core._batch_rules import ENDED, MOST_JOBS, SENT, Desk, logger, told
 from semantic_core._jobs import OPEN, BatchJob, JobState, JobStatus, Rest
@@ -45,6 +45,10 @@ class Collecting:
         """
         desk = self._desk
         for job in desk.queue.jobs(ENDED, limit=MOST_JOBS, cleaned=False):
+            if self._is_lost(job):  # its results may still turn up there
+                logger.warning("Job %s is lost; %s is left as it is.", job.id, job.provider_job)
+                desk.queue.clean_job(job.id, desk.clock())
+                continue
             try:
                 self._forget(job.provider_job)
                 # Left by one who was silent for longer than his lease, submitted all the same, and
@@ -81,8 +85,8 @@ class Collecting:
         """
         try:
             self._desk.embedder.cancel(job.provider_job)
-        except JobLost:
-            self._close(job, "FAILED", "Cancelled; the provider does not know it any more.", "free")
+        except JobLost as error:
+            self._doubt(self._desk.again(job), error)
 
     def _polled(self, job: BatchJob) -> BatchJob:
         try:
@@ -90,11 +94,23 @@ class Collecting:
         except (ConfigError, StoreError):
             raise
         except JobLost as error:
-            self._close(job, "FAILED", told(error), "free" if self._was_cancelled(job) else "fail")
+            self._doubt(self._desk.again(job), error)
         except SemanticCoreError as error:
             self._desk.queue.note_job(job.id, self._desk.clock(), error=told(error))
             self._give_up_in_time(self._desk.again(job))
         return self._desk.again(job)
+
+    def _doubt(self, job: BatchJob, error: JobLost) -> None:
+        """What a provider once does not know may be there all the same: with another key,
+        or a little later. It is lost when that lasts.
+        """
+        if self._was_cancelled(job):
+            self._close(job, "FAILED", told(error), "free")
+            return
+        desk = self._desk
+        since = job.answered_at or desk.clock()
+        desk.queue.note_job(job.id, desk.clock(), error=told(error), answered_at=since)
+        self._give_up_in_time(desk.again(job))
 
     def _look(self, job: BatchJob) -> None:
         desk = self._desk
@@ -107,11 +123,12 @@ class Collecting:
                 job = desk.again(job)
             self._collect(job, state)
         elif state.status == "FAILED":
-            self._close(
-                job, "FAILED", _reason(state), "free" if self._was_cancelled(job) else "halve"
-            )
+            rest: Rest = "again" if state.expired else "halve"
+            self._close(job, "FAILED", _reason(state), "free" if self._was_cancelled(job) else rest)
         else:
-            desk.queue.note_job(job.id, desk.clock(), status=state.status, error="")
+            desk.queue.note_job(
+                job.id, desk.clock(), status=state.status, error="", answered_at=0.0
+            )
             if job.cancelled_at:
                 self.cancel(job)
             self._give_up_in_time(desk.again(job))
@@ -122,20 +139,23 @@ class Collecting:
         Results that break off are read again from the beginning.
         """
         desk = self._desk
-        rate = desk.till.rate_of(job)
+        rate, passing = desk.till.rate_of(job), ""
         for page in _pages(desk.embedder.results(job.provider_job), desk.rules.page):
             vectors, failures = self._checked(page)
             desk.queue.settle(job.id, vectors, failures, rate, desk.clock())
+            passing = next(map(told, filter(_may_pass, page.values())), passing)
+        job = desk.again(job)
+        paid = max(0, (state.succeeded or 0) - job.succeeded)  # and nobody waited for it any more
         if state.status == "COMPLETED":
-            left = desk.again(job).waiting
+            left = job.waiting
             told_of = (
-                f"{left:,} of {job.sent:,} passages came back without a result." if left else ""
+                f"{left:,} of {job.sent:,} passages came back without a result" if left else ""
             )
-            self._close(job, "COMPLETED", told_of, "again")
+            why = f": {passing}" if passing else "."
+            self._close(job, "COMPLETED", told_of and told_of + why, "again", paid=paid)
         elif state.status == "FAILED":
-            self._close(
-                job, "FAILED", _reason(state), "free" if self._was_cancelled(job) else "again"
-            )
+            rest: Rest = "free" if self._was_cancelled(job) else "again"
+            self._close(job, "FAILED", _reason(state), rest, paid=paid)
 
     def _checked(
         self, page: dict[str, Vector | Exception]
@@ -144,7 +164,7 @@ class Collecting:
         failures = {
             name: told(result)
             for name, result in page.items()
-            if isinstance(result, Exception) and not getattr(result, "retryable", False)
+            if isinstance(result, Exception) and not _may_pass(result)
         }
         given = {name: result for name, result in page.items() if not isinstance(result, Exception)}
         space = self._desk.embedder.space
@@ -175,7 +195,8 @@ class Collecting:
                     f"Its results could not be fetched for {hours:.0f} h: "
                     f"{job.error or 'no reason given'}"
                 )
-                self._close(job, "FAILED", f"{why} They may have been paid for.", "fail")
+                told_of = f"{why} They may have been paid for."
+                self._close(job, "FAILED", told_of, "fail", paid=job.waiting)
         elif not job.cancelled_at and now - job.submitted_at > rules.deadline:
             self._desk.queue.note_job(job.id, now, cancelled_at=now)
             self.cancel(job)
@@ -200,11 +221,26 @@ class Collecting:
             and job.cancelled_at - job.submitted_at <= self._desk.rules.deadline
         )
 
-    def _close(self, job: BatchJob, status: JobStatus, error: str, rest: Rest) -> None:
+    def _is_lost(self, job: BatchJob) -> bool:
+        """Whether it was given up although it may have results."""
+        late = job.ended_at - job.answered_at > self._desk.rules.patience
+        return job.status == "FAILED" and bool(job.answered_at) and late
+
+    def _close(
+        self, job: BatchJob, status: JobStatus, error: str, rest: Rest, *, paid: int = 0
+    ) -> None:
+        """End a job. paid: passages of it that were paid for and settled nothing."""
         desk = self._desk
-        desk.queue.close_job(
+        closed = desk.queue.close_job(
             job.id, status, desk.clock(), error=error, rest=rest, attempts=desk.rules.attempts
         )
+        if closed and paid:
+            desk.till.charge_in_vain(job, paid)
+
+
+def _may_pass(result: Vector | Exception) -> TypeGuard[Exception]:
+    """Whether a result is an error that another try may mend."""
+    return isinstance(result, Exception) and getattr(result, "retryable", False) is True
 
 
 def _pages(

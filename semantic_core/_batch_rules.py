@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import attrs
 
+from semantic_core._checks import clip
 from semantic_core._jobs import BatchJob, JobStatus
 from semantic_core._till import Till
-from semantic_core.errors import SemanticCoreError
+from semantic_core.errors import ConfigError, SemanticCoreError
 from semantic_core.protocols import BatchEmbedder, BatchQueue
 
 logger = logging.getLogger("semantic_core.batch")
@@ -21,15 +22,20 @@ SENT: tuple[JobStatus, ...] = ("SUBMITTED", "PROCESSING")
 ENDED: tuple[JobStatus, ...] = ("COMPLETED", "FAILED")
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3_600.0
 """Seconds before a job is submitted again: doubled from the first to the longest."""
+LATER, THROTTLED = "later", "throttled"
+"""Owners of a job nobody submits just now: its provider is away, or takes no more for now."""
 
 
 @attrs.frozen
 class BatchRules:
     """What is put into a job, and when one is given up. Times in seconds.
 
-    job_size: passages in a job, at most. attempts: jobs a passage may be in in vain before it is
-    given up. lease: how long whoever submits a job may be silent before somebody else takes it
-    over; longer than any one call to the provider.
+    job_size, job_tokens: passages, and tokens, in a job, at most; without job_tokens as many as the
+    embedder says, see `BatchEmbedder`. open_jobs: jobs under way at a time, at most. flush_size,
+    flush_after: `BatchManager.work` submits once so many passages wait, or one has waited for so
+    long. attempts: jobs a passage may be in in vain before it is given up. lease: how long whoever
+    submits a job may be silent before somebody else takes it over; longer than any one call to the
+    provider.
     deadline: after which a job that has not ended is cancelled; grace: and how long later it is
     given up. patience: how long results of a finished job are asked for before it is given up.
     poll: between two rounds of `BatchManager.work`. page: passages read, or results written, at a
@@ -38,6 +44,10 @@ class BatchRules:
     """
 
     job_size: int = 50_000
+    job_tokens: int | None = None
+    open_jobs: int = 50
+    flush_size: int = 1_000
+    flush_after: float = 3_600.0
     attempts: int = 3
     lease: float = 3_600.0
     deadline: float = 72 * 3_600.0
@@ -46,6 +56,24 @@ class BatchRules:
     poll: float = 30.0
     page: int = 2_000
     claim_page: int = 20_000
+
+    @classmethod
+    def of(cls, given: object) -> BatchRules:
+        """Rules of what settings say: the fields as a table; None or {} for those there are.
+
+        Raises ConfigError.
+        """
+        if given is None or isinstance(given, BatchRules):
+            return given or cls()
+        known = attrs.fields_dict(cls)
+        if not isinstance(given, Mapping) or not set(given) <= set(known):
+            raise ConfigError(f"batch must be a table with {', '.join(known)}, got {clip(given)}.")
+        for name, value in given.items():
+            kinds = (int, float) if isinstance(known[name].default, float) else (int,)
+            if isinstance(value, bool) or not isinstance(value, kinds) or not value > 0:
+                wanted = "a whole number" if kinds == (int,) else "a number"
+                raise ConfigError(f"batch: {name} must be {wanted} above 0, got {clip(value)}.")
+        return cls(**given)
 
 
 @attrs.frozen

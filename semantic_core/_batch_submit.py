@@ -5,23 +5,28 @@ and is looked for there before it is sent again.
 from __future__ import annotations
 
 from collections.abc import Collection, ItemsView, Iterator, Mapping
+from typing import Never
 from uuid import uuid4
 
 import attrs
 
 from semantic_core._batch_rules import (
     FIRST_PAUSE,
+    LATER,
     LONGEST_PAUSE,
     MOST_JOBS,
+    SENT,
+    THROTTLED,
     UNSENT,
     Desk,
     logger,
     told,
 )
-from semantic_core._jobs import BatchJob, Rest
+from semantic_core._jobs import OPEN, BatchJob, Rest
 from semantic_core.errors import (
     BudgetSpent,
     ConfigError,
+    EmbedderThrottled,
     InputError,
     JobLost,
     SemanticCoreError,
@@ -41,28 +46,37 @@ class Submission:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._size = desk.rules.job_size
 
     def flush(
         self, least: int, job_size: int, without: Collection[str], *, force: bool
     ) -> list[BatchJob]:
-        """Submit all that waits, if that are at least so many.
+        """Submit all that waits, if that are at least so many, in as many jobs as may be under way.
 
         A job that could not be sent now says so in its error.
         """
         queue, now = self._desk.queue, self._desk.clock()
+        self._size = job_size
         done = self.resume()
         waiting = queue.waiting(max(least, 1), now, except_collections=without)
         if not waiting or waiting < least or any(job.status == "CREATED" for job in done):
             return done
+        full = [job for job in queue.jobs(UNSENT, limit=MOST_JOBS) if job.owner == THROTTLED]
+        if full:
+            return [*done, *full]
         name = self._new_name()
         self._desk.embedder.find(name)  # no key, no service: said before anything is held
-        while (job := self._opened(name, job_size, without)) is not None:
-            sent = self._submit(job, force=force)
+        while self._may_open() and (job := self._opened(name, self._size, without)) is not None:
+            name = self._new_name()
+            try:
+                sent = self._submit(job, force=force)
+            except _TooLarge as large:
+                self._size = large.size
+                continue
             if sent is not None:
                 done.append(sent)
             if sent is None or sent.status == "CREATED":
                 break
-            name = self._new_name()
         return done
 
     def resume(self) -> list[BatchJob]:
@@ -71,19 +85,36 @@ class Submission:
         """
         taken = []
         for job in self._desk.queue.jobs(UNSENT, limit=MOST_JOBS):
+            if job.owner == THROTTLED and not self._others_under_way(job):
+                self._end_pause(job)
             leased = self._leased(job)
             if leased is not None:
                 taken.append(self._resumed(leased))
-        return taken
+        return [job for job in taken if self._desk.queue.job(job.id) is not None]
 
     def send_anew(self, job: BatchJob) -> BatchJob:
         """Adopt the job if it is at the provider, else end it: it is not wanted any more."""
+        self._end_pause(job)
         leased = self._leased(job)
         return self._desk.again(job) if leased is None else self._resumed(leased)
 
     @staticmethod
     def _new_name() -> str:
         return f"{NAME}{uuid4()}"
+
+    def _may_open(self) -> bool:
+        """Whether one more job may be under way."""
+        most = self._desk.rules.open_jobs
+        return len(self._desk.queue.jobs(OPEN, limit=most)) < most
+
+    def _others_under_way(self, job: BatchJob) -> bool:
+        """Whether the provider works at another job of ours: then it may take more later."""
+        return any(other.id != job.id for other in self._desk.queue.jobs(SENT, limit=2))
+
+    def _end_pause(self, job: BatchJob) -> None:
+        """Let a job that waits for its next try be anybody's."""
+        if job.owner in (LATER, THROTTLED):
+            self._desk.queue.note_job(job.id, self._desk.clock(), leased_until=self._desk.clock())
 
     def _opened(self, name: str, size: int, without: Collection[str]) -> BatchJob | None:
         queue, now = self._desk.queue, self._desk.clock()
@@ -123,6 +154,9 @@ class Submission:
             if job.cancelled_at:
                 return self._ended(job, "Cancelled before it was submitted.", "free")
             return self._submit(job, force=True) or self._desk.again(job)
+        except _TooLarge as large:
+            self._size = min(self._size, large.size)
+            return job
         except (ConfigError, StoreError):
             raise
         except SemanticCoreError as error:
@@ -130,12 +164,13 @@ class Submission:
 
     def _submit(self, job: BatchJob, *, force: bool) -> BatchJob | None:
         """The job as it is afterwards; None if it is there no more,
-        for nobody waits for its passages.
+        for nobody waits for its passages. Raises _TooLarge for one that is dissolved.
         """
         desk = self._desk
         try:
             tokens = self._measured(job)
-            desk.till.check(tokens, "batch", force=force)
+            self._check_size(job, tokens, force=force)
+            desk.till.check(tokens, "batch", force=force, job=job.id)
             passages = JobPassages(desk, job)
             if not passages.any():
                 desk.queue.drop_job(job.id)
@@ -150,11 +185,44 @@ class Submission:
             raise
         except InputError as error:
             return self._ended(job, told(error), "halve")
+        except EmbedderThrottled as error:
+            return self._refused_for_now(job, error)
         except SemanticCoreError as error:
             postponed = self._postponed(job, error)
             if not error.retryable:
                 raise
             return postponed
+
+    def _check_size(self, job: BatchJob, tokens: int, *, force: bool) -> None:
+        """Dissolve a job of more tokens than one may have, or than the budget still allows."""
+        desk = self._desk
+        most = desk.rules.job_tokens or getattr(desk.embedder, "job_tokens", None) or tokens
+        left = desk.till.left("batch", force=force, job=job.id)
+        allowed = most if left is None else min(most, left)
+        if tokens <= allowed:
+            return
+        size = job.sent * allowed // tokens
+        if size == 0 and allowed == most:
+            size = 1  # a passage cannot be divided
+        if 0 < size < job.sent:  # of 0 the till says why
+            self._dissolve(job, size)
+
+    def _refused_for_now(self, job: BatchJob, error: EmbedderThrottled) -> BatchJob:
+        """A job its provider takes when others have ended; if there are none, it is too large."""
+        if self._others_under_way(job) or job.sent == 1:
+            return self._postponed(job, error, THROTTLED)
+        try:
+            there = self._desk.embedder.find(job.name)
+        except SemanticCoreError as unknown:
+            return self._postponed(job, unknown)
+        if there is not None:
+            return self._recorded(job, there)
+        logger.info("Job %s is too large for now: %s", job.id, error)
+        self._dissolve(job, job.sent // 2)
+
+    def _dissolve(self, job: BatchJob, size: int) -> Never:
+        self._desk.queue.drop_job(job.id)
+        raise _TooLarge(size)
 
     def _measured(self, job: BatchJob) -> int:
         """The tokens of a job, about; counted once."""
@@ -187,12 +255,11 @@ class Submission:
                 logger.info("%s is gone already.", provider_job)
         return now
 
-    def _postponed(self, job: BatchJob, error: SemanticCoreError) -> BatchJob:
+    def _postponed(self, job: BatchJob, error: SemanticCoreError, owner: str = LATER) -> BatchJob:
         now, tries = self._desk.clock(), job.tries + 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(tries - 1, 10))
-        self._desk.queue.note_job(
-            job.id, now, tries=tries, error=told(error), leased_until=now + pause
-        )
+        self._desk.queue.note_job(job.id, now, tries=tries, error=told(error), leased_until=now)
+        self._desk.queue.lease_job(job.id, owner, now, now + pause)
         return self._desk.queue.job(job.id) or attrs.evolve(job, error=told(error))
 
     def _ended(self, job: BatchJob, error: str, rest: Rest) -> BatchJob:
@@ -201,6 +268,14 @@ class Submission:
             job.id, "FAILED", desk.clock(), error=error, rest=rest, attempts=desk.rules.attempts
         )
         return desk.again(job)
+
+
+class _TooLarge(Exception):
+    """The job is dissolved. size: passages one may have."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
 
 
 class _Overtaken(StoreBusy):

@@ -92,6 +92,7 @@ _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
     "embedder_options": (_options, {}),
     "freshness": (_freshness, None),
     "budget": (_options, {}),
+    "batch": (_options, {}),
 }
 """Every key: how a value is read, and its default. None leaves it to the component."""
 

@@ -18,6 +18,7 @@ from semantic_core._text import fingerprints
 from semantic_core._wording import STALE, STALE_REASON
 from semantic_core._words_only import WordsOnly
 from semantic_core.errors import HookFailed, InputError
+from semantic_core.protocols import VectorQueue
 from semantic_core.types import Chunk, Document, Entry, Failure, IngestReport, Ref
 
 if TYPE_CHECKING:
@@ -83,8 +84,11 @@ class Ingest:
         self._line = EmbeddingLine(self._passages, aside=aside, most=GROUP_CHUNKS)
         self._vectors: dict[str, Vector | None] = {}
         self._waiting: dict[str, str] = {}  # fingerprint -> passage, to be embedded
-        # Documents some of whose passages wait for a full batch.
+        # Documents some of whose passages wait for a full batch; of these, written already.
         self._held: dict[Ref, _Prepared] = {}
+        self._begun: set[Ref] = set()
+        self._paid: set[str] = set()  # fingerprints of vectors the store does not have yet
+        self._stamps: Mapping[Ref, int] | None = None
         self._outcomes: Counter[str] = Counter()
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._failed: list[Failure] = []
@@ -98,14 +102,15 @@ class Ingest:
         A document a splitter fails on is left as it was and reported. Raises StoreError,
         TenantRequired, TenantRefused; groups written before that stay.
         """
+        self._stamps = stamps
         try:
-            return self._run(documents, stamps)
+            return self._run(documents)
         finally:
             self._line.close()
             if self._lane is not None:
                 self._lane.release()
 
-    def _run(self, documents: Iterable[Document], stamps: Mapping[Ref, int] | None) -> IngestReport:
+    def _run(self, documents: Iterable[Document]) -> IngestReport:
         started = perf_counter()
         try:
             for group in self._groups(documents):
@@ -113,25 +118,55 @@ class Ingest:
                 for prepared in group:
                     # A later version never waits behind its earlier.
                     self._held.pop(prepared.document.ref, None)
+                    self._begun.discard(prepared.document.ref)
                     self._held[prepared.document.ref] = prepared
                 self._embed(everything=False)
-                self._write_settled(stamps)
+                self._write_settled()
         except BaseException as error:
             # What was split before it is kept; after Ctrl-C, as far as its vectors are there.
             self._vectors.update(self._line.finished(everything=isinstance(error, Exception)))
-            self._write_settled(stamps)
+            self._keep_paid()
+            self._write_settled()
             raise
         self._embed(everything=True)
-        self._write_settled(stamps)
+        self._write_settled()
         return self._report(perf_counter() - started)
 
-    def _write_settled(self, stamps: Mapping[Ref, int] | None) -> None:
+    def _write_settled(self) -> None:
         settled = [prepared for prepared in self._held.values() if self._settled(prepared)]
-        self._write(settled, stamps)
+        self._write([each for each in settled if each.document.ref not in self._begun])
+        self._fill()
         for prepared in settled:
             del self._held[prepared.document.ref]
+            self._begun.discard(prepared.document.ref)
+            self._count(prepared)
         self._forget()
         self._report_progress()
+
+    def _keep_paid(self) -> None:
+        """Have the store keep what is paid for, before more is: a document that has some of its
+        vectors is written with these, and the others follow.
+        """
+        if not self._paid:
+            return
+        begun = [
+            prepared
+            for ref, prepared in self._held.items()
+            if ref not in self._begun and not self._paid.isdisjoint(prepared.fingerprints)
+        ]
+        self._write(begun)
+        self._begun.update(prepared.document.ref for prepared in begun)
+        self._fill()
+        self._paid.clear()
+
+    def _fill(self) -> None:
+        """Give what is paid for to documents that are written already."""
+        given = {name: self._vectors.get(name) for name in self._paid if self._begun}
+        vectors = {name: vector for name, vector in given.items() if vector is not None}
+        if vectors and isinstance(self._store, VectorQueue):
+            started = perf_counter()
+            self._store.fill(vectors)
+            self._seconds["store"] += perf_counter() - started
 
     def _forget(self) -> None:
         """Keep the vectors of held documents only: the store knows the others now,
@@ -139,6 +174,7 @@ class Ingest:
         """
         needed = {name for prepared in self._held.values() for name in prepared.fingerprints}
         self._vectors = {name: vector for name, vector in self._vectors.items() if name in needed}
+        self._paid &= needed
 
     def _groups(self, documents: Iterable[Document]) -> Iterator[list[_Prepared]]:
         group: list[_Prepared] = []
@@ -207,7 +243,7 @@ class Ingest:
         self._seconds["store"] += perf_counter() - started
 
     def _embed(self, *, everything: bool) -> None:
-        started = perf_counter()
+        started, stored = perf_counter(), self._seconds["store"]
         size = self._passages.batch_size
         while (
             len(self._waiting) >= size
@@ -215,22 +251,26 @@ class Ingest:
             or (self._passages.away and self._waiting)
         ):
             names = [name for name, _ in zip(self._waiting, range(size), strict=False)]
+            self._keep_paid()
             self._line.put(
                 {name: self._waiting.pop(name) for name in names},
                 last=everything and not self._waiting,
             )
+            if self._lane is not None:
+                self._vectors.update(self._line.finished(everything=True))
+                self._paid.update(name for name in names if self._vectors[name] is not None)
         self._vectors.update(self._line.finished(everything=everything))
-        self._seconds["embed"] += perf_counter() - started
+        self._seconds["embed"] += perf_counter() - started - (self._seconds["store"] - stored)
 
     def _settled(self, prepared: _Prepared) -> bool:
         return all(name in self._vectors for name in prepared.fingerprints)
 
-    def _write(self, ready: list[_Prepared], stamps: Mapping[Ref, int] | None) -> None:
+    def _write(self, ready: list[_Prepared]) -> None:
         if not ready:
             return
         started = perf_counter()
         batch = [(prepared.document, self._entries(prepared)) for prepared in ready]
-        report = self._store.replace(batch, stamps)
+        report = self._store.replace(batch, self._stamps)
         self._outcomes.update(outcome for _, outcome in report.outcomes)
         self._failed += [
             Failure(str(ref), STALE, STALE_REASON) for ref, what in report.outcomes if what == STALE
@@ -238,18 +278,20 @@ class Ingest:
         self._seconds["store"] += perf_counter() - started
 
     def _entries(self, prepared: _Prepared) -> list[Entry]:
-        entries = [
-            Entry(chunk, passage, name, self._vectors[name])
+        return [
+            Entry(chunk, passage, name, self._vectors.get(name))
             for chunk, passage, name in zip(
                 prepared.chunks, prepared.passages, prepared.fingerprints, strict=True
             )
         ]
-        self._pending += sum(entry.vector is None for entry in entries)
-        for entry in entries:
-            refusal = self._passages.refused.get(entry.passage)
+
+    def _count(self, prepared: _Prepared) -> None:
+        """Add what a document that is written lacks to the report."""
+        self._pending += sum(self._vectors[name] is None for name in prepared.fingerprints)
+        for chunk, passage in zip(prepared.chunks, prepared.passages, strict=True):
+            refusal = self._passages.refused.get(passage)
             if refusal is not None:
-                self._failed.append(Failure(str(entry.chunk.id), refusal.code, refusal.reason))
-        return entries
+                self._failed.append(Failure(str(chunk.id), refusal.code, refusal.reason))
 
     def _report_progress(self) -> None:
         if self._progress is not None:

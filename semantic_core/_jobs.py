@@ -37,9 +37,9 @@ class JobState:
 
     status: SUBMITTED, PROCESSING, COMPLETED (all that succeeded can be read) or FAILED (failed,
     cancelled or expired).
-    told: the provider's own word for it. reason: why it failed; "" if it did not, or if nobody
-    said. sent, succeeded, failed: passages, None where it does not tell. has_results: whether
-    anything can be read, of a FAILED job too.
+    told: the provider's own word for it; of one that took too long it ends with "expired". reason:
+    why it failed; "" if it did not, or if nobody said. sent, succeeded, failed: passages, None
+    where it does not tell. has_results: whether anything can be read, of a FAILED job too.
     name: what it was submitted under, "" where it does not tell.
     """
 
@@ -52,6 +52,11 @@ class JobState:
     has_results: bool = False
     name: str = ""
 
+    @property
+    def expired(self) -> bool:
+        """Whether it failed for lack of time: nothing is wrong with its passages."""
+        return self.status == "FAILED" and self.told.lower().endswith("expired")
+
 
 @attrs.frozen
 class BatchJob:
@@ -63,9 +68,9 @@ class BatchJob:
     provider_job: its name there, "" until that is known. sent: different passages in it. succeeded,
     failed: of these, so far; the rest of a job that has ended waits again. characters, tokens: of
     all its passages; tokens are an estimate, 0 without prices. error: what went wrong last, "" if
-    nothing did. tries: attempts to submit it. answered_at: when its results were first to be had.
-    owner, leased_until: who is submitting it. cleaned: whether the provider keeps nothing of it any
-    more.
+    nothing did. tries: attempts to submit it. answered_at: since when its results are to be had, or
+    its provider does not know it. owner, leased_until: who is submitting it. cleaned: whether there
+    is nothing of it to be removed at the provider any more.
     """
 
     id: str

@@ -83,6 +83,11 @@ class Plugins:
         """
         return self._providers.options_of(kind, name)
 
+    @property
+    def embedders(self) -> tuple[str, ...]:
+        """The names of those that can be made."""
+        return tuple(name for info in self.infos for name in info.provides.get("embedder", ()))
+
     def create_embedder(self, name: str, options: Mapping[str, Any]) -> Embedder:
         """The embedder of that name.
 

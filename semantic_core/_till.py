@@ -5,23 +5,27 @@ And the fast lane, which pays for each passage once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import logging
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from semantic_core._jobs import OPEN, PICO, BatchJob, Budget, Estimate, Lane, Rate
-from semantic_core.errors import BudgetSpent, ConfigError
+from semantic_core.errors import BudgetSpent, ConfigError, StoreError
 from semantic_core.protocols import BatchQueue, Priced
 
 if TYPE_CHECKING:
     from semantic_core.protocols import Embedder, Store
     from semantic_core.types import Space, Vector, Vectors
 
+logger = logging.getLogger("semantic_core.batch")
+
 MILLION = 1_000_000
-HOLD = 900.0
-"""Seconds a passage is held for an embedding that is being made;
-longer than any one call may take.
+HOLD = 300.0
+"""Seconds a passage is held for an embedding that is being made; renewed while a call takes longer.
 """
 SAMPLE = 1_000
 """Passages whose tokens are counted to estimate those of all that wait."""
@@ -75,14 +79,29 @@ class Till:
         """How many tokens they have; 0 without prices."""
         return 0 if self._priced is None or not passages else self._priced.tokens(passages)
 
-    def check(self, tokens: int, lane: Lane, *, force: bool = False) -> None:
+    def left(self, lane: Lane, *, force: bool = False, job: str = "") -> int | None:
+        """Tokens the budget still allows in this lane; None for any number.
+
+        force: past the soft limit. job: one under way that does not count.
+        """
+        budget = self._budget
+        limits = [limit for limit in (budget.hard, None if force else budget.soft) if limit]
+        if not limits or self._priced is None or self._ledger is None:
+            return None
+        price = self._priced.price(lane)
+        if not price:
+            return None
+        left = min(limits) - self.spent() - self._committed(job)
+        return max(0, int(left * MILLION / price))
+
+    def check(self, tokens: int, lane: Lane, *, force: bool = False, job: str = "") -> None:
         """Raise BudgetSpent if embedding so many tokens more would be over the budget.
-        force: the soft limit may be.
+        force: the soft limit may be. job: the one the tokens are of; it does not count twice.
         """
         budget = self._budget
         if not budget.limited or self._priced is None or self._ledger is None:
             return
-        cost, spent, bound = self.cost(tokens, lane), self.spent(), self._committed()
+        cost, spent, bound = self.cost(tokens, lane), self.spent(), self._committed(job)
         for name, limit in (("hard", budget.hard), ("soft", None if force else budget.soft)):
             if limit is not None and spent + bound + cost > limit:
                 raise BudgetSpent(
@@ -117,6 +136,15 @@ class Till:
         if rate is not None and self._ledger is not None and spent:
             self._ledger.charge(rate, spent)
 
+    def charge_in_vain(self, job: BatchJob, passages: int) -> None:
+        """Write down what so many passages of a job cost that nobody has anything of;
+        nor is known any more whose they were.
+        """
+        rate = self.rate("batch")
+        if rate is not None and self._ledger is not None:
+            tokens = job.tokens * passages // max(1, job.sent)
+            self._ledger.charge(rate, {("", ""): (passages, tokens)})
+
     def estimate(self, passages: int, characters: int, sample: Sequence[str]) -> Estimate:
         """What so many passages of so many characters take, if they are like the sample."""
         if self._priced is None or not sample:
@@ -131,11 +159,15 @@ class Till:
             {"interactive": self._priced.seconds(passages, tokens), "batch": BATCH_SECONDS},
         )
 
-    def _committed(self) -> Decimal:
-        """What jobs under way are going to cost."""
+    def _committed(self, without: str = "") -> Decimal:
+        """What jobs under way, but for this one, are going to cost."""
         jobs = self._ledger.jobs(OPEN, limit=10_000) if self._ledger is not None else ()
         return sum(
-            (self.cost(job.tokens * job.waiting // max(1, job.sent), "batch") for job in jobs),
+            (
+                self.cost(job.tokens * job.waiting // max(1, job.sent), "batch")
+                for job in jobs
+                if job.id != without
+            ),
             Decimal(0),
         )
 
@@ -205,10 +237,8 @@ class FastLane:
         """See `Embedder.embed_documents`. Raises BudgetSpent before anything is sent."""
         tokens = self._till.tokens(passages)
         self._till.check(tokens, "interactive")
-        if self._token:
-            now = self._clock()
-            self._store.hold((), now, now + HOLD, self._token)
-        vectors = self._embedder.embed_documents(passages)
+        with self._renewed():
+            vectors = self._embedder.embed_documents(passages)
         if self._till.prices is not None:
             self._charge(passages)
         return vectors
@@ -217,11 +247,48 @@ class FastLane:
         """See `Embedder.embed_query`. Queries are neither held nor counted."""
         return self._embedder.embed_query(text)
 
+    def give_up(self, why: Mapping[str, str]) -> None:
+        """Note of these passages, by fingerprint, why they have no vector;
+        they wait no more until `BatchQueue.retry`.
+        """
+        now = self._clock()
+        self._token, _ = self._store.hold(why.keys(), now, now + HOLD, self._token)
+        self._store.settle(self._token, {}, why, None, now)
+
     def release(self) -> None:
         """Let go of what is held."""
         if self._token:
             self._store.release(self._token)
             self._token = ""
+
+    @contextmanager
+    def _renewed(self) -> Iterator[None]:
+        """Within it, what is held stays held, however long the embedder takes."""
+        if not self._token:
+            yield
+            return
+        done = threading.Event()
+        self._renew()
+        renewer = threading.Thread(
+            target=self._renew_until, args=(done,), name="semantic-core-hold", daemon=True
+        )
+        renewer.start()
+        try:
+            yield
+        finally:
+            done.set()
+            renewer.join()
+
+    def _renew_until(self, done: threading.Event) -> None:
+        while not done.wait(HOLD / 3):
+            try:
+                self._renew()
+            except StoreError as error:  # there are two more tries before it ends
+                logger.warning("What is being embedded could not be held for longer: %s", error)
+
+    def _renew(self) -> None:
+        now = self._clock()
+        self._store.hold((), now, now + HOLD, self._token)
 
     def _charge(self, passages: Iterable[str]) -> None:
         by_owner: dict[tuple[str, str], list[str]] = {}

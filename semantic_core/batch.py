@@ -6,6 +6,7 @@ jobs (`JobState`) or a store that keeps their ledger.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -66,8 +67,6 @@ __all__ = [
     "freshness_goals",
 ]
 
-FLUSH_AFTER = 3_600.0
-"""Seconds the oldest passage waits before even a small job is submitted by `BatchManager.work`."""
 AUTO_PASSAGES = 1_000
 """Passages an ingest in mode "auto" embeds at once where no freshness is asked for."""
 PROBE = "semantic-core-probe"
@@ -80,7 +79,8 @@ class BatchManager:
     One per store; safe to share.
 
     goals: freshness by collection, "" for all others. rules: sizes and deadlines. clock: seconds
-    since 1970. Every method may be called by several processes at once, and again after any crash.
+    since 1970; ticks: seconds of a clock nobody sets. Every method may be called by several
+    processes at once, and again after any crash.
     """
 
     def __init__(
@@ -92,8 +92,9 @@ class BatchManager:
         budget: Budget | None = None,
         rules: BatchRules | None = None,
         clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store, self._embedder, self._clock = store, embedder, clock
+        self._store, self._embedder, self._clock, self._ticks = store, embedder, clock, ticks
         self._goals, self.rules = dict(goals or {}), rules or BatchRules()
         self.till = Till(store, embedder, budget or Budget(), clock)
         # Asked once: whether a thing keeps a protocol is a slow question, and an ingest of one
@@ -102,7 +103,7 @@ class BatchManager:
         self._provider = embedder if isinstance(embedder, BatchEmbedder) else None
         self._paid = self._provider is not None or self.till.prices is not None
         self._takes_jobs: bool | None = None
-        self._polled_at = 0.0
+        self._polled_at = -math.inf
 
     @property
     def takes_jobs(self) -> bool:
@@ -127,6 +128,9 @@ class BatchManager:
     ) -> tuple[BatchJob, ...]:
         """Submit every passage that waits, in jobs of at most `job_size`; the jobs,
         () if fewer than `min_size` wait.
+
+        A job is smaller where the provider takes less for now, or the budget allows less; what is
+        over the jobs that may be under way (`BatchRules.open_jobs`) waits.
 
         force: also fewer, those of collections that are to be fresh sooner, and past the soft
         budget. A job that could not be sent now is CREATED, with the reason as its error, and is
@@ -154,30 +158,31 @@ class BatchManager:
         unsent = [*queue.jobs(UNSENT, limit=MOST_JOBS), *Submission(desk).resume()]
         polled = collecting.poll(queue.jobs(SENT, limit=MOST_JOBS))
         collecting.clean()
-        return tuple(
-            desk.again(job) for job in {job.id: job for job in (*unsent, *polled)}.values()
-        )
+        touched = {job.id: queue.job(job.id) for job in (*unsent, *polled)}
+        return tuple(job for job in touched.values() if job is not None)
 
-    def work(self, min_size: int = 10) -> tuple[BatchJob, ...]:
+    def work(self, min_size: int | None = None) -> tuple[BatchJob, ...]:
         """One round of everything a worker does: collect, embed what is to be fresh soon, submit
         the rest; the jobs touched.
 
         May be called every second: where jobs are possible it does something twice a minute
-        (`BatchRules.poll`). Fewer than `min_size` passages are submitted once the oldest has waited
-        for an hour. Without jobs, all is embedded. Raises EmbedderError, BudgetSpent, StoreError.
+        (`BatchRules.poll`). Fewer than `min_size` passages (None: `BatchRules.flush_size`) are
+        submitted once the oldest has waited for an hour (`BatchRules.flush_after`). Without jobs,
+        all is embedded. Raises EmbedderError, BudgetSpent, StoreError.
         """
         if not self.takes_jobs:
             self.embed()
             return ()
-        if self._clock() - self._polled_at < self.rules.poll:
+        if self._ticks() - self._polled_at < self.rules.poll:
             return ()
-        self._polled_at = self._clock()
+        self._polled_at = self._ticks()
         collected = self.sync_status()
         fast = self._fast()
         if fast:
             self.embed(collections=fast)
         waited = self._clock() - (self.queue_stats().oldest_at or self._clock())
-        least = 1 if waited >= FLUSH_AFTER else min_size
+        enough = self.rules.flush_size if min_size is None else min_size
+        least = 1 if waited >= self.rules.flush_after else enough
         flushed = Submission(self._desk()).flush(least, self.rules.job_size, fast, force=False)
         return tuple({job.id: job for job in (*collected, *flushed)}.values())
 
@@ -194,7 +199,8 @@ class BatchManager:
         """
         lane = self.fast_lane()
         if lane is None:
-            return embed_pending(self._store, self._embedder, limit)
+            give_up = self._give_up if self._ledger is not None else None
+            return embed_pending(self._store, self._embedder, limit, give_up=give_up)
         try:
             take = lane.take
             return embed_pending(
@@ -203,9 +209,13 @@ class BatchManager:
                 limit,
                 take=lambda count: take(count, from_jobs=from_jobs, collections=collections),
                 done=lane.release,
+                give_up=lane.give_up,
             )
         finally:
             lane.release()
+
+    def _give_up(self, why: Mapping[str, str]) -> None:
+        FastLane(self._queue(), self._embedder, self.till, self._clock).give_up(why)
 
     def fast_lane(self) -> FastLane | None:
         """What a run embeds through, so that nothing is paid for twice;

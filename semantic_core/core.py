@@ -17,7 +17,7 @@ from semantic_core._plugins import Plugins
 from semantic_core._search import Search
 from semantic_core._sync import merged, sync
 from semantic_core._words_only import WordsOnly
-from semantic_core.batch import BatchManager, Budget, freshness_goals
+from semantic_core.batch import BatchManager, BatchRules, Budget, freshness_goals
 from semantic_core.errors import (
     ConfigError,
     InputError,
@@ -50,7 +50,17 @@ if TYPE_CHECKING:
     from semantic_core.protocols import Embedder, Follower, Outbox, Source, Store
 
 DEFAULT_STORE = "sqlite"
-DEFAULT_EMBEDDER = "wordllama"
+
+
+class _Unsaid(str):
+    """A name nobody said: what is used where nothing else is named."""
+
+    __slots__ = ()
+
+
+DEFAULT_EMBEDDER: str = _Unsaid("wordllama")
+KEYRING = "keyring"
+"""The option an embedder takes its keys by."""
 Where = Mapping[str, Any] | Filter | None
 LEAST_CHARS = 50
 """Smallest `max_chars`, in characters: a passage of less says nothing."""
@@ -72,7 +82,9 @@ class SemanticCore:
     plugins: None uses all that are installed; a sequence of names or objects uses exactly these.
     freshness: how long texts may wait for their vectors ("now", "1h", "24h"), of all collections or
     by collection; see `ingest`. budget: what may be spent,
-    ``{"soft": 5, "hard": 10, "per": "day"}``.
+    ``{"soft": 5, "hard": 10, "per": "day"}``. batch: sizes and deadlines of batch jobs, the fields
+    of `BatchRules`. keys: the keyring of the named embedder; where none is named, of the one
+    installed embedder that takes keys.
 
     Use it in a ``with`` block, or `close` it. One per process is enough; it is safe to share
     between threads. Raises PluginError, ConfigError, StoreError, SpaceMismatch.
@@ -91,8 +103,14 @@ class SemanticCore:
         plugins: Sequence[object | str] | None = None,
         freshness: str | Mapping[str, str] | None = None,
         budget: Mapping[str, Any] | Budget | None = None,
+        batch: Mapping[str, Any] | BatchRules | None = None,
+        keys: object | None = None,
     ) -> None:
-        goals, spendable = freshness_goals(freshness), Budget.of(budget)
+        goals, spendable, rules = (
+            freshness_goals(freshness),
+            Budget.of(budget),
+            BatchRules.of(batch),
+        )
         if not isinstance(multi_tenant, bool | None):
             raise InputError(f"multi_tenant must be True, False or None, got {clip(multi_tenant)}.")
         self._plugins = Plugins.load(plugins)
@@ -103,10 +121,11 @@ class SemanticCore:
                 f"The store is given as an object; {', '.join(options)} cannot be "
                 "handed to it any more."
             )
-        self.embedder = self._embedder_of(embedder, embedder_options or {})
+        named, settings = self._with_keys(embedder, embedder_options or {}, keys)
+        self.embedder = self._embedder_of(named, settings)
         self._max_chars = self._limit(max_chars)
         self.store = self._store_of(store, options)
-        self._rules: dict[str, Any] = {"goals": goals, "budget": spendable}
+        self._rules: dict[str, Any] = {"goals": goals, "budget": spendable, "rules": rules}
         self._batches = BatchManager(self.store, self.embedder, **self._rules)
         self.followers: tuple[Follower, ...] = ()
         self._owner = True
@@ -118,6 +137,7 @@ class SemanticCore:
         config: str | Path | None = None,
         *,
         usually: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
+        keys: object | None = None,
         **overrides: Any,
     ) -> Self:
         """As the settings say: argument > ``SEMANTIC_CORE_*`` > semantic-core.toml or
@@ -125,15 +145,18 @@ class SemanticCore:
 
         config: the file to read; None searches it from the working folder upward. usually: settings
         that hold where nothing says which store there is, or where; a function is called only then.
-        overrides: as for the class; None is "not given", so no embedder is ``embedder="none"``.
-        Raises ConfigError for an unknown key or a value of the wrong kind.
+        keys, overrides: as for the class; None is "not given", so no embedder is
+        ``embedder="none"``. Raises ConfigError for an unknown key or a value of the wrong kind.
         """
         settings = read_config(config, overrides)
         unsaid = settings.sources["store"] == settings.sources["path"] == "default"
         if usually and unsaid and "path" not in settings.values["store_options"]:
             wanted = usually() if callable(usually) else usually
             settings = read_config(config, {**wanted, **overrides})
-        return cls(**dict(settings.values))
+        values = dict(settings.values)
+        if settings.sources["embedder"] == "default":
+            del values["embedder"]
+        return cls(**values, keys=keys)
 
     def tenant(self, name: str) -> Self:
         """The same index for one tenant: refs need not name it, and nothing of others can be
@@ -421,6 +444,37 @@ class SemanticCore:
     def __repr__(self) -> str:
         tenant = f", tenant={self._tenant!r}" if self._tenant else ""
         return f"<SemanticCore {type(self.store).__name__}, {self.embedder.space}{tenant}>"
+
+    def _with_keys(
+        self, embedder: str | Embedder | None, options: Mapping[str, Any], keys: object | None
+    ) -> tuple[str | Embedder | None, Mapping[str, Any]]:
+        """The embedder that is to be made, and its options, the keys among them."""
+        if keys is None:
+            return embedder, options
+        if not isinstance(embedder, str) or embedder == WORDS_ONLY:
+            raise ConfigError(
+                "keys are handed to an embedder that is named; here "
+                + ("is none." if embedder in (None, WORDS_ONLY) else "one is given as an object."),
+                hint='Leave keys out, or name one: embedder="gemini".',
+            )
+        takers = [name for name in self._plugins.embedders if self._takes_keys(name)]
+        if isinstance(embedder, _Unsaid) and len(takers) == 1:
+            embedder = takers[0]
+        elif embedder in self._plugins.embedders and embedder not in takers:
+            raise ConfigError(
+                f"The embedder {str(embedder)!r} takes no keys; of those installed "
+                f"{', '.join(takers) or 'none'} does.",
+                hint="Name one that does, or leave keys out.",
+            )
+        if KEYRING in options:
+            raise ConfigError(
+                f"There are keys, and a {KEYRING} in embedder_options.",
+                hint="Leave one of the two out.",
+            )
+        return embedder, {**options, KEYRING: keys}
+
+    def _takes_keys(self, embedder: str) -> bool:
+        return any(one.name == KEYRING for one in self._plugins.options_of("embedder", embedder))
 
     def _embedder_of(self, embedder: str | Embedder | None, options: Mapping[str, Any]) -> Embedder:
         if embedder is None or embedder == WORDS_ONLY:

@@ -26,6 +26,7 @@
     |   `-- SpaceMismatch           the vectors in it come from another embedder
     |-- EmbedderError
     |   |-- EmbedderUnavailable *   away for now
+    |   |   `-- EmbedderThrottled * takes no more for now
     |   |-- JobLost                 a batch job its provider does not know
     |   `-- EmbeddingInvalid        it answered with something that is not its contract
     `-- PluginError
@@ -164,6 +165,13 @@ class EmbedderUnavailable(EmbedderError):
     """The embedder is away for now: offline, throttled, overloaded."""
 
     retryable = True
+
+
+class EmbedderThrottled(EmbedderUnavailable):
+    """The embedder is there and takes no more for now: so many calls, texts or tokens.
+
+    Nothing was done.
+    """
 
 
 class JobLost(EmbedderError):

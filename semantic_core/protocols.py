@@ -97,6 +97,8 @@ class BatchEmbedder(Embedder, Protocol):
     Its vectors are those of `embed_documents`: one space. Every method raises ConfigError before
     anything is sent if jobs are not set up (no key of their own), EmbedderUnavailable when trying
     again later may help, JobLost for a job the provider does not know (any more).
+
+    job_tokens: need not be there. Tokens one job may have, at most.
     """
 
     def submit(self, passages: Mapping[str, str], name: str) -> str:
@@ -105,8 +107,9 @@ class BatchEmbedder(Embedder, Protocol):
 
         passages are read from the store while they are iterated: go through them once, by
         ``items()``, and keep none. Fewer may come than ``len`` says. Raises InputError if the
-        provider does not take so many, or one of them: then nothing was sent. After any other error
-        the job may be there all the same; `find` is asked before the next try.
+        provider does not take so many, or one of them: then nothing was sent; EmbedderThrottled if
+        it does not take so many for now. After any other error the job may be there all the same;
+        `find` is asked before the next try.
         """
         ...
 
@@ -569,9 +572,10 @@ class BatchQueue(VectorQueue, Protocol):
     ) -> int:
         """Give the job's results to the chunks that wait for them; how many passages were settled.
 
-        Only passages the job still holds count: each once, and it is held no more. Others are left
-        alone. failures: why there is no vector; the passage is given up with that reason. rate:
-        adds what the vectors cost to the ledger. All or nothing: VectorInvalid.
+        job: also the token of `hold` or `take`. Only passages it still holds count: each once, and
+        it is held no more. Others are left alone. failures: why there is no vector; the passage is
+        given up with that reason. rate: adds what the vectors cost to the ledger. All or
+        nothing: VectorInvalid.
         """
         ...
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 import attrs
 import pytest
 
-from semantic_core import Document, Ref, SemanticCore
+from semantic_core import Document, Ref, SemanticCore, _ingest, _till
 from semantic_core._memory import MemoryStore
 from semantic_core.batch import BatchManager, BatchRules, Budget
 from semantic_core.errors import (
@@ -40,6 +42,7 @@ class Office:
         )
         self.manager = self.core.batch_manager
         self.manager._clock = self.manager.till._clock = lambda: self.now
+        self.manager._ticks = lambda: self.now
         self.manager.rules = rules or BatchRules()
 
     def ingest(self, *texts: str, mode: Any = "async", collection: str = "notes") -> Any:
@@ -232,6 +235,102 @@ def test_one_passage_that_fails_the_whole_job_is_found_by_halving(office: Office
     assert max(office.embedder.billed.values()) == 1
 
 
+def test_a_provider_that_is_full_gets_smaller_jobs_and_the_rest_goes_on() -> None:
+    office = Office()
+    office.embedder.enqueued_limit = 200  # tokens; a passage has 4
+    office.ingest(*texts(1_000))
+    [first, second] = office.manager.flush_queue(1)
+    assert (first.status, first.sent) == ("SUBMITTED", 31)
+    assert (second.status, second.error[:3]) == ("CREATED", "429")
+    uploads: list[str] = []
+    office.embedder.before = uploads.append
+    assert [job.id for job in office.manager.flush_queue(1)] == [second.id]
+    assert "submit" not in uploads  # nothing is sent again while the provider is full
+    office.ingest(*texts(50, "peas"))
+    for _ in range(200):
+        office.embedder.finish()
+        office.manager.sync_status()
+        office.manager.flush_queue(1)
+        office.wait(0.01)
+    stats = office.manager.queue_stats()
+    assert (stats.ready, stats.pending, stats.submitted) == (1_050, 0, 0)
+    assert max(office.embedder.billed.values()) == 1
+
+
+def test_a_provider_that_takes_nothing_now_is_asked_less_and_less_often() -> None:
+    office = Office()
+    office.embedder.enqueued_limit = 0
+    office.ingest(*texts(8))
+    [job] = office.manager.flush_queue(1)
+    assert (job.status, job.sent, office.manager.queue_stats().pending) == ("CREATED", 1, 7)
+    assert [each.id for each in office.manager.flush_queue(1)] == [job.id]
+
+
+def test_a_job_has_no_more_tokens_than_it_may_have() -> None:
+    office = Office(rules=BatchRules(job_tokens=20))
+    office.ingest(*texts(12))
+    assert [job.tokens for job in office.manager.flush_queue(1)] == [20, 20, 8]
+    office.ingest("x" * 100)
+    assert [job.sent for job in office.manager.flush_queue(1)] == [1]
+    office = Office()
+    office.embedder.job_tokens = 20  # type: ignore[attr-defined]
+    office.ingest(*texts(12))
+    assert [job.tokens for job in office.manager.flush_queue(1)] == [20, 20, 8]
+
+
+def test_no_more_jobs_are_under_way_than_may_be() -> None:
+    office = Office(rules=BatchRules(job_size=5, open_jobs=3))
+    office.ingest(*texts(40))
+    assert len(office.manager.flush_queue(1)) == 3 and office.manager.flush_queue(1) == ()
+    assert office.manager.queue_stats().pending == 25
+    office.embedder.finish()
+    office.manager.sync_status()
+    assert len(office.manager.flush_queue(1)) == 3
+
+
+def test_a_worker_makes_few_jobs_of_a_stream_of_texts(office: Office) -> None:
+    office.now = time.time()
+    for minute in range(50):
+        office.ingest(*texts(10, f"beans of minute {minute}"))
+        office.manager.work()
+        office.wait(1 / 60)
+    assert office.manager.jobs() == []
+    office.ingest(*texts(500, "peas"))
+    assert [job.sent for job in office.manager.work()] == [1_000]
+    office.ingest("one more")
+    office.wait(2)
+    assert [job.sent for job in office.manager.work()][1:] == [1]
+
+
+def test_a_budget_counts_the_job_it_checks_once() -> None:
+    office = Office(budget={"hard": "0.00002"})  # forty tokens in jobs
+    office.ingest(*texts(10))
+    assert [job.sent for job in office.manager.flush_queue(1)] == [10]
+
+
+def test_a_job_is_as_large_as_the_budget_allows_and_the_rest_follows_the_next_day() -> None:
+    office = Office(budget={"hard": "0.00002"})
+    office.ingest(*texts(25))
+    for ready in (10, 20, 25):
+        with suppress(BudgetSpent):
+            office.manager.flush_queue(1)
+        office.embedder.finish()
+        office.manager.sync_status()
+        assert office.manager.queue_stats().ready == ready
+        with suppress(BudgetSpent):
+            assert office.manager.flush_queue(1) == ()
+        office.wait(24)
+
+
+@pytest.mark.parametrize(
+    "batch", [{"job_size": 0}, {"job_tokens": "many"}, {"open_jobs": 1.5}, {"size": 1}, 5]
+)
+def test_rules_nobody_can_mean_are_refused(batch: Any) -> None:
+    with pytest.raises(ConfigError, match="batch"):
+        BatchRules.of(batch)
+    assert BatchRules.of({"job_size": 5, "poll": 1.5}).job_size == 5
+
+
 def test_a_provider_that_takes_less_gets_smaller_jobs() -> None:
     office = Office(embedder=JobEmbedder(job_limit=7))
     office.ingest(*texts(25))
@@ -267,9 +366,7 @@ def test_a_job_cancelled_before_it_was_sent_never_is(office: Office) -> None:
     office.embedder.before = fails
     [job] = office.manager.flush_queue(1)
     office.embedder.before = lambda method: None
-    assert office.manager.cancel(job).status == "CREATED"  # its time has not come
-    office.wait(1)
-    [ended] = office.manager.sync_status()
+    ended = office.manager.cancel(job)
     assert (ended.status, ended.error) == ("FAILED", "Cancelled before it was submitted.")
     assert office.embedder.jobs == {} and office.manager.queue_stats().pending == 3
 
@@ -329,9 +426,85 @@ def test_a_job_its_provider_has_forgotten_is_not_paid_again_without_being_asked(
     office.embedder.finish("gone")
     if lost == "the job":
         office.embedder.jobs.clear()
+    for _ in range(6):
+        [job] = office.manager.sync_status()
+        assert job.status in ("SUBMITTED", "PROCESSING") and job.error
+        office.wait(9)
     [job] = office.manager.sync_status()
     assert job.status == "FAILED" and office.manager.queue_stats().failed == 3
     assert office.manager.flush_queue(1) == () and office.core.embed_pending() == 0
+    billed = office.embedder.tokens_billed["batch"]
+    assert sum(cost.tokens for cost in office.manager.costs()) == billed
+
+
+@pytest.mark.parametrize("method", ["state", "results"])
+@pytest.mark.parametrize("error", [JobLost("404"), EmbedderError("403, the key is refused.")])
+def test_one_answer_that_there_is_no_such_job_loses_nothing_that_is_paid_for(
+    office: Office, method: str, error: Exception
+) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    office.embedder.finish()
+    office.embedder.before = _raising(method, error)
+    [job] = office.manager.sync_status()
+    assert (job.ended_at, job.error, len(office.embedder.jobs)) == (0.0, str(error), 1)
+    office.embedder.before = lambda method: None
+    office.wait(1)
+    [job] = office.manager.sync_status()
+    assert (job.status, job.succeeded, job.error) == ("COMPLETED", 3, "")
+
+
+def test_a_job_that_is_found_again_is_given_all_its_time_again(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    office.embedder.start()
+    for _ in range(6):
+        office.embedder.before = _raising("state", JobLost("404"))
+        office.manager.sync_status()
+        office.embedder.before = lambda method: None
+        [job] = office.manager.sync_status()
+        assert (job.status, job.error, job.answered_at) == ("PROCESSING", "", 0.0)
+        office.wait(10)
+
+
+def test_a_job_given_up_as_lost_is_left_to_its_provider(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    office.embedder.finish()
+    office.embedder.before = _raising("results", JobLost("404"))
+    office.manager.sync_status()
+    office.wait(49)
+    [job] = office.manager.sync_status()
+    assert (job.status, job.cleaned, len(office.embedder.jobs)) == ("FAILED", True, 1)
+    assert office.manager.sync_status() == ()
+
+
+def test_an_error_that_passes_is_tried_again_as_often_as_it_may_be(office: Office) -> None:
+    office.ingest(*texts(4))
+    for count in (4, 2, 1):
+        [job] = office.manager.flush_queue(1)
+        assert job.sent == count
+        office.embedder.finish("busy")
+        [job] = office.manager.sync_status()
+    assert office.manager.queue_stats().ready == 4
+    office.ingest("never")
+    for _ in range(3):
+        [job] = office.manager.flush_queue(1)
+        there = office.embedder.jobs[job.provider_job]
+        there.passages = {"first": "of another", **there.passages}
+        office.embedder.finish("busy")
+        [job] = office.manager.sync_status()
+    reason = "1 of 1 passages came back without a result: 14 UNAVAILABLE"
+    assert office.state("never") == ("FAILED", reason)
+
+
+def test_a_job_that_expired_is_tried_again_at_the_same_size(office: Office) -> None:
+    office.ingest(*texts(40))
+    for _ in range(3):
+        assert [job.sent for job in office.manager.flush_queue(1)] == [40]
+        office.embedder.expire()
+        office.manager.sync_status()
+    assert office.manager.queue_stats().failed == 40
 
 
 def test_results_that_break_off_are_read_again(office: Office) -> None:
@@ -383,6 +556,8 @@ def test_one_may_insist(office: Office) -> None:
     office.embedder.finish()
     [job] = office.manager.sync_status()
     assert (job.status, job.succeeded) == ("COMPLETED", 0)
+    paid = sum(office.embedder.tokens_billed.values())
+    assert sum(cost.tokens for cost in office.manager.costs()) == paid
 
 
 def test_two_who_embed_at_once_share_what_waits() -> None:
@@ -401,6 +576,114 @@ def test_two_who_embed_at_once_share_what_waits() -> None:
     inside.append(lambda: office.ingest("new text", *texts(3, "peas"), mode="sync"))
     office.ingest("new text", *texts(6, "peas"), mode="sync")
     assert max(office.embedder.billed.values()) == 1 and office.core.stats().pending == 0
+
+
+def test_what_is_being_embedded_stays_held_however_long_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_till, "HOLD", 0.3)
+    other: list[int] = []
+
+    class Slow(JobEmbedder):
+        def embed_documents(self, passages: Any) -> Any:
+            time.sleep(0.9)
+            if not other:
+                other.append(0)
+                other[0] = office.core.embed_pending()
+            return super().embed_documents(passages)
+
+    office = Office(embedder=Slow())
+    office.manager._clock = office.manager.till._clock = time.time
+    office.ingest(*texts(5))
+    assert (office.core.embed_pending(), other) == (5, [0])
+    assert max(office.embedder.billed.values()) == 1
+
+
+@pytest.mark.parametrize("chunks", [1, 3, 40])
+def test_what_is_paid_for_is_stored_before_more_is_paid_for(
+    chunks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_ingest, "GROUP_CHUNKS", 10)
+
+    class Careful(JobEmbedder):
+        def embed_documents(self, passages: Any) -> Any:
+            stored = office.manager.queue_stats().ready if self.billed else 0
+            assert stored == len(self.billed)
+            return super().embed_documents(passages)
+
+    office = Office(embedder=Careful(batch_size=8))
+    documents = [
+        Document(
+            Ref("notes", str(number)),
+            "\n\n".join(f"{'beans ' * 12} {number} {chunk}" for chunk in range(chunks)),
+        )
+        for number in range(80 // chunks)
+    ]
+    report = office.core.ingest(documents)
+    assert (report.added, report.pending, report.failed) == (len(documents), 0, ())
+    assert report.embedded == report.chunks == len(office.embedder.billed) >= 78
+    assert max(office.embedder.billed.values()) == 1
+    assert office.core.ingest(documents).unchanged == len(documents)
+
+
+@pytest.mark.parametrize("kind", ["refused", "spoiled"])
+def test_a_passage_that_gets_no_vector_is_given_up_and_its_neighbours_are_paid_for_once(
+    kind: str,
+) -> None:
+    office = Office(embedder=JobEmbedder(batch_size=100))
+    office.ingest(*texts(300))
+    setattr(office.embedder, kind, {"beans number 20"})
+    assert (office.core.embed_pending(), office.core.embed_pending()) == (299, 0)
+    assert max(office.embedder.billed.values()) == 1
+    [failure] = office.manager.given_up()
+    assert failure.what == "notes/beans number 20#0"
+    assert ("refused" if kind == "refused" else "not finite") in failure.reason
+    billed = office.embedder.tokens_billed["interactive"]
+    assert sum(cost.tokens for cost in office.manager.costs()) == billed
+    setattr(office.embedder, kind, set())
+    assert (office.manager.retry(), office.core.embed_pending()) == (1, 1)
+
+
+def test_an_embedder_that_accepts_nothing_gives_nothing_up(office: Office) -> None:
+    office.ingest(*texts(3))
+
+    def refuse(passages: Any) -> Any:
+        raise EmbedderError("The key is refused.")
+
+    office.embedder.embed_documents = refuse  # type: ignore[method-assign]
+    with pytest.raises(EmbedderError, match="The key is refused"):
+        office.core.embed_pending()
+    stats = office.manager.queue_stats()
+    assert (stats.pending, stats.failed) == (3, 0)
+
+
+def test_many_refused_passages_in_front_of_the_queue_do_not_stop_it(office: Office) -> None:
+    office.ingest(*texts(40, "stones"), *texts(40))
+    office.embedder.refused = set(texts(40, "stones"))
+    assert office.core.embed_pending() == 40
+    assert office.manager.queue_stats().failed == 40 and max(office.embedder.billed.values()) == 1
+
+
+def test_a_refused_passage_is_given_up_where_nothing_is_paid_too() -> None:
+    class Picky(HashEmbedder):
+        def embed_documents(self, passages: Any) -> Any:
+            if "stone" in passages:
+                raise EmbedderError("One of the texts is refused.")
+            return super().embed_documents(passages)
+
+    office = Office(embedder=Picky())
+    office.ingest("stone", *texts(3))
+    assert (office.core.embed_pending(), office.core.embed_pending()) == (3, 0)
+    assert office.state("stone") == ("FAILED", "One of the texts is refused.")
+
+    class Bare(MemoryStore):
+        settle = None
+
+    core = SemanticCore(store=Bare(office.embedder.space), embedder=office.embedder, plugins=[])
+    core.ingest([Document(Ref("notes", text), text) for text in ("stone", "a", "b")], mode="async")
+    with pytest.raises(EmbedderError, match="are refused: 1, .*One of the texts is refused"):
+        core.embed_pending()
+    assert core.stats().pending == 1
 
 
 def test_equal_passages_are_in_a_job_once(office: Office) -> None:
@@ -522,7 +805,7 @@ def test_a_spent_budget_stops_an_ingest_and_keeps_the_texts() -> None:
 
 
 def test_a_soft_budget_can_be_forced_and_a_hard_one_cannot() -> None:
-    office = Office(budget={"soft": "0.000005", "hard": "0.0001", "per": "store"})
+    office = Office(budget={"soft": "0.000001", "hard": "0.0001", "per": "store"})
     office.ingest(*texts(10))
     with pytest.raises(BudgetSpent, match="soft budget.*per store"):
         office.manager.flush_queue(1)

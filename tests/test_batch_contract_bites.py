@@ -122,6 +122,20 @@ class FailuresTriedForEver(MemoryStore):
         return settled
 
 
+@caught_by("whoever_holds_a_refused_passage_can_give_it_up")
+class SettlesForJobsOnly(MemoryStore):
+    def settle(self, job, vectors, failures, rate, now):
+        return super().settle(job, vectors, failures, rate, now) if self.job(job) else 0
+
+
+@caught_by("a_new_job_is_one_submitters")
+class ZeroIsNothing(MemoryStore):
+    """A time that is taken back stays."""
+
+    def note_job(self, job, now, **fields):
+        return super().note_job(job, now, **{name: one or None for name, one in fields.items()})
+
+
 @caught_by("a_bad_result_settles_nothing")
 class SettlesOneByOne(MemoryStore):
     def settle(self, job, vectors, failures, rate, now):

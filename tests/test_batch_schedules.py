@@ -13,6 +13,7 @@ import pytest
 
 from semantic_core._memory import MemoryStore
 from semantic_core.batch import BatchManager
+from semantic_core.testing import _schedules
 from semantic_core.testing._check import SOAK
 from semantic_core.testing._job_embedder import SHAPES
 from semantic_core.testing._schedules import double_plans, embedder, play, play_all, single_plans
@@ -53,6 +54,22 @@ def test_whatever_happens_twice_no_passage_is_lost_wrong_stuck_or_paid_for_twice
         double_plans(play(opened(), (), shape, 0)), PAIRS * int(os.environ.get(SOAK, "1"))
     )
     assert play_all(opened, ((plan, shape) for plan in pairs), fresh=1) >= PAIRS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("happening", ["crash, or the answer is lost", "jobs", "stall", "embed"])
+def test_the_same_holds_where_the_provider_is_full(happening, monkeypatch):
+    def full():
+        provider = embedder()
+        provider.enqueued_limit = 5  # tokens: two passages
+        return provider
+
+    monkeypatch.setattr(_schedules, "embedder", full)
+    monkeypatch.setattr(_schedules, "ROUNDS", 20)
+    quiet = play(opened(), (), "whole", 0)
+    assert quiet.faults == ()
+    plans = [(plan, "whole") for plan in single_plans(quiet) if plan[0][1] in happening]
+    assert play_all(opened, plans, fresh=1) >= quiet.points > 90
 
 
 @pytest.mark.slow

@@ -166,6 +166,50 @@ def test_a_job_that_cannot_be_sent_yet_is_told(provider: JobEmbedder) -> None:
     assert "CREATED" in result.stdout and "overloaded" in result.stdout
 
 
+def test_what_a_job_holds_that_was_never_sent_is_told_and_can_be_let_go(
+    provider: JobEmbedder,
+) -> None:
+    from semantic_core.errors import EmbedderUnavailable
+
+    def away(method: str) -> None:
+        if method == "submit":
+            raise EmbedderUnavailable("The service is overloaded.")
+
+    call("ingest", "notes", "--mode", "async")
+    provider.before = away
+    call("queue", "flush", code=1)
+    result = call("queue", "flush", code=1)
+    assert "CREATED" in result.stdout and "overloaded" in result.stdout
+    assert "12 passages of 1 job not sent yet" in result.stderr
+    assert "queue cancel JOB" in call("queue", "status").stderr
+    [job] = answer("queue", "flush", code=1)["jobs"]
+    provider.before = lambda method: None
+    [ended] = answer("queue", "cancel", job["id"])["jobs"]
+    assert (ended["status"], answer("queue", "status")["pending"]) == ("FAILED", 12)
+    assert "queue sync" in call("queue", "flush").stderr
+
+
+def test_a_worker_tells_why_a_job_is_not_sent(provider: JobEmbedder) -> None:
+    from semantic_core.errors import EmbedderUnavailable
+
+    def away(method: str) -> None:
+        if method == "submit":
+            raise EmbedderUnavailable("The service is overloaded.")
+
+    call("ingest", "notes", "--mode", "async")
+    provider.before = away
+    call("queue", "flush", code=1)
+    told = call("worker", "--once").stdout
+    assert "created, 0 of 12 passages: The service is overloaded." in told
+
+
+def test_jobs_that_fill_all_places_are_told(provider: JobEmbedder, tmp_path: Path) -> None:
+    (tmp_path / "semantic-core.toml").write_text("[batch]\nopen_jobs = 2\n")
+    call("ingest", "notes", "--mode", "async")
+    call("queue", "flush", "--job-size", "5")
+    assert "2 passages wait; 2 jobs are under way" in call("queue", "flush").stdout
+
+
 def test_no_key_for_jobs_is_one_line(provider: JobEmbedder) -> None:
     call("ingest", "notes", "--mode", "async")
     provider.jobs_set_up = False
@@ -190,7 +234,7 @@ def test_a_dry_run_tells_tokens_price_and_time(provider: JobEmbedder) -> None:
 
 
 def test_auto_and_a_budget_come_from_the_settings(provider: JobEmbedder, tmp_path: Path) -> None:
-    settings = '[freshness]\n"*" = "24h"\n[budget]\nhard = 0.00001\n'
+    settings = '[freshness]\n"*" = "24h"\n[budget]\nhard = 0.000001\n'
     (tmp_path / "semantic-core.toml").write_text(settings)
     assert answer("ingest", "notes", "--mode", "auto")["pending"] == 12
     error = answer("queue", "flush", "--force", code=2)["error"]

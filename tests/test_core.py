@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from semantic_core import ChunkId, Document, Ref, SemanticCore
+from semantic_core import ChunkId, Document, Ref, SemanticCore, hookimpl
 from semantic_core._memory import MemoryStore
 from semantic_core.errors import (
+    ConfigError,
     InputError,
     ProviderNotFound,
     StoreMisuse,
@@ -51,6 +52,60 @@ def test_documents_are_listed_in_order_with_their_total() -> None:
     core.ingest(note(str(number), "x") for number in range(5))
     page = core.documents(offset=1, limit=2)
     assert ([item.ref.key for item in page], page.total) == (["1", "2"], 5)
+
+
+class Locked(HashEmbedder):
+    """An embedder that takes keys."""
+
+    def __init__(self, keyring: object = None) -> None:
+        super().__init__(8)
+        self.keyring = keyring
+
+
+def offering(**embedders: Callable[..., Any]) -> Any:
+    class Offers:
+        @hookimpl
+        def semantic_embedders(self) -> Any:
+            return embedders
+
+    return Offers()
+
+
+def test_keys_are_handed_to_the_embedder_that_takes_keys() -> None:
+    keys = object()
+    plugins = [offering(locked=Locked, open=HashEmbedder)]
+    core = SemanticCore(store="memory", keys=keys, plugins=plugins)
+    assert isinstance(core.embedder, Locked) and core.embedder.keyring is keys
+    core = SemanticCore(store="memory", embedder="locked", keys=keys, plugins=plugins)
+    assert isinstance(core.embedder, Locked) and core.embedder.keyring is keys
+    core = SemanticCore.from_config(store="memory", keys=keys, plugins=plugins)
+    assert isinstance(core.embedder, Locked) and core.embedder.keyring is keys
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"embedder": "open"}, "'open' takes no keys; of those installed locked does"),
+        ({"embedder": None}, "here is none"),
+        ({"embedder": HashEmbedder()}, "given as an object"),
+        ({"embedder": "locked", "embedder_options": {"keyring": 1}}, "a keyring in embedder_opt"),
+    ],
+)
+def test_keys_an_embedder_cannot_take_are_refused(options: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        SemanticCore(
+            store="memory",
+            keys=object(),
+            plugins=[offering(locked=Locked, open=HashEmbedder)],
+            **options,
+        )
+
+
+def test_rules_of_batch_jobs_are_settings() -> None:
+    core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[], batch={"job_size": 7})
+    assert core.batch_manager.rules.job_size == 7
+    with pytest.raises(ConfigError, match="batch must be a table with job_size"):
+        SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[], batch={"size": 7})
 
 
 def test_a_store_by_name_takes_its_options() -> None:

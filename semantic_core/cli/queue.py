@@ -24,13 +24,15 @@ from semantic_core.cli._output import (
 )
 
 if TYPE_CHECKING:
-    from semantic_core.batch import BatchJob, BatchManager, Estimate, QueueStats
+    from semantic_core.batch import BatchJob, BatchManager, Estimate, JobStatus, QueueStats
     from semantic_core.types import Failure
 
 SHOWN = 20
 """Jobs, and passages given up, that are listed; --json has more."""
 LISTED = 1_000
 """Likewise with --json."""
+UNSENT: tuple[JobStatus, ...] = ("CREATED",)
+SENT: tuple[JobStatus, ...] = ("SUBMITTED", "PROCESSING")
 
 
 @click.group(cls=Group)
@@ -95,17 +97,17 @@ def flush(
         if dry_run:
             _tell_estimate(manager.estimate(), as_json)
             return
-        jobs = manager.flush_queue(min_size, force, job_size=job_size)
-        waiting = manager.queue_stats().passages
-    if not jobs and not as_json:
-        few = (
-            f"{counted(waiting, 'passage')} wait; --force submits fewer than {min_size}."
-            if waiting
-            else "Nothing waits."
-        )
-        write(f"No job was made. {few}")
+        made = manager.flush_queue(min_size, force, job_size=job_size)
+        unsent = manager.jobs(UNSENT, limit=LISTED)
+        jobs = list({job.id: job for job in (*made, *unsent)}.values())
+        why = "" if jobs or as_json else _why_no_job(manager, min_size)
+    if why:
+        write(f"No job was made. {why}")
         return
-    if not _tell_jobs(jobs, as_json):
+    well = _tell_jobs(jobs, as_json)
+    if not as_json:
+        _note_next_steps(jobs)
+    if not well:
         context.exit(GAP)
 
 
@@ -162,6 +164,39 @@ def cancel(job: str, as_json: bool, db: str | None) -> None:
     with opened(db) as core:
         ended = core.batch_manager.cancel(job)
     _tell_jobs([ended], as_json)
+
+
+def _why_no_job(manager: BatchManager, min_size: int) -> str:
+    waiting, most = manager.queue_stats().passages, manager.rules.open_jobs
+    if not waiting:
+        return "Nothing waits."
+    under_way = len(manager.jobs(SENT, limit=most))
+    if under_way >= most:
+        return (
+            f"{counted(waiting, 'passage')} wait; {counted(under_way, 'job')} are under way, and "
+            "more may not be: semantic-core queue sync."
+        )
+    return f"{counted(waiting, 'passage')} wait; --force submits fewer than {min_size}."
+
+
+def _note_next_steps(jobs: Sequence[BatchJob]) -> None:
+    """What is left to do with jobs that are open."""
+    unsent = [job for job in jobs if job.status in UNSENT]
+    if unsent:
+        held = counted(sum(job.sent for job in unsent), "passage")
+        note(
+            fitted(
+                f"{held} of {counted(len(unsent), 'job')} not sent yet. The next flush, sync or "
+                "worker tries again; semantic-core queue cancel JOB lets them wait for another."
+            )
+        )
+    if any(job.status in SENT for job in jobs):
+        note(
+            fitted(
+                "Results are brought in by semantic-core queue sync, or a worker. Providers keep "
+                "them for a few days only."
+            )
+        )
 
 
 def _follow(manager: BatchManager, interval: float, as_json: bool) -> Sequence[BatchJob]:
@@ -245,6 +280,7 @@ def _write_status(
     if jobs:
         write()
         write(_table(jobs))
+        _note_next_steps(jobs)
     for failure in failures:
         note(fitted(f"given up: {visible(failure.what)}: {visible(failure.reason)}", indent=4))
     if failures:

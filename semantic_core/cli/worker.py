@@ -166,6 +166,7 @@ def _tell(report: IngestReport, jobs: list[BatchJob], seconds: float, as_json: b
                 "sent": job.sent,
                 "succeeded": job.succeeded,
                 "failed": job.failed,
+                "error": job.error,
             }
             for job in jobs
         ]
@@ -180,6 +181,7 @@ def _tell(report: IngestReport, jobs: list[BatchJob], seconds: float, as_json: b
             f"{counted(job.sent, 'passage')}"
         )
         + (f", {job.failed:,} failed" if job.failed else "")
+        + (f": {visible(job.error)}" if job.error else "")
         for job in jobs
     ]
     for line in lines:

@@ -17,6 +17,7 @@ from semantic_core._jobs import JobState, Lane
 from semantic_core.errors import (
     ConfigError,
     EmbedderError,
+    EmbedderThrottled,
     EmbedderUnavailable,
     InputError,
     JobLost,
@@ -25,13 +26,25 @@ from semantic_core.testing._fakes import HashEmbedder
 from semantic_core.types import Vector, Vectors
 
 Shape = Literal[
-    "whole", "shuffled", "doubled", "partial", "errors", "foreign", "cut", "invalid", "gone", "late"
+    "whole",
+    "shuffled",
+    "doubled",
+    "partial",
+    "errors",
+    "foreign",
+    "cut",
+    "invalid",
+    "gone",
+    "late",
+    "busy",
 ]
 SHAPES: tuple[Shape, ...] = (
-    "whole", "shuffled", "doubled", "partial", "errors", "foreign", "cut", "invalid", "gone", "late"
+    "whole", "shuffled", "doubled", "partial", "errors", "foreign", "cut", "invalid", "gone",
+    "late", "busy",
 )  # fmt: skip
 """How the results of a job may come back, see `JobEmbedder.finish`."""
 CHARACTERS_A_TOKEN = 4
+SENT = ("SUBMITTED", "PROCESSING")
 
 
 @attrs.define
@@ -53,7 +66,9 @@ class JobEmbedder(HashEmbedder):
 
     jobs: at the provider, by its own name of each. billed: how often each passage was paid for, in
     a job or interactively.
-    tokens_billed: by lane. job_limit: passages one job takes; more are refused (InputError).
+    tokens_billed: by lane. refused: passages a call is refused for, unpaid; spoiled: those that get
+    a vector that is none, paid. job_limit: passages one job takes; more are refused (InputError).
+    enqueued_limit: tokens of all jobs under way; more are refused (EmbedderThrottled).
     poison: a job with one of these passages fails whole. jobs_set_up: False makes every method of
     jobs raise ConfigError. before: called with the name of each method of jobs, and may raise; it
     is how faults are put in.
@@ -72,7 +87,10 @@ class JobEmbedder(HashEmbedder):
         self.billed: Counter[str] = Counter()
         self.tokens_billed: Counter[Lane] = Counter()
         self.job_limit = job_limit
+        self.enqueued_limit: int | None = None
         self.poison: set[str] = set()
+        self.refused: set[str] = set()
+        self.spoiled: set[str] = set()
         self.jobs_set_up = True
         self.before: Callable[[str], None] = lambda method: None
         self._numbers = count(1)
@@ -96,7 +114,10 @@ class JobEmbedder(HashEmbedder):
 
     def embed_documents(self, passages: Sequence[str]) -> Vectors:
         """See `Embedder.embed_documents`. Paid for at once."""
+        if self.refused & set(passages):
+            raise EmbedderError("One of the texts is refused.")
         vectors = super().embed_documents(passages)
+        vectors[[passage in self.spoiled for passage in passages]] = np.nan
         self.billed.update(passages)
         self.tokens_billed["interactive"] += self.tokens(passages)
         return vectors
@@ -111,6 +132,10 @@ class JobEmbedder(HashEmbedder):
                 raise InputError(f"A job takes at most {self.job_limit} passages.")
         if not given:
             raise InputError("A job needs at least one passage.")
+        under_way = [there.passages for there in self.jobs.values() if there.state.status in SENT]
+        enqueued = sum(self.tokens(list(each.values())) for each in (*under_way, given))
+        if self.enqueued_limit is not None and enqueued > self.enqueued_limit:
+            raise EmbedderThrottled("429 RESOURCE_EXHAUSTED, too many tokens are enqueued.")
         job = f"jobs/{next(self._numbers)}"
         self.jobs[job] = ProviderJob(name, given)
         return job
@@ -142,7 +167,7 @@ class JobEmbedder(HashEmbedder):
         """See `BatchEmbedder.cancel`. A job that has not ended ends at once, without results."""
         self._ready("cancel")
         there = self._there(job)
-        if there.state.status in ("SUBMITTED", "PROCESSING"):
+        if there.state.status in SENT:
             there.state = JobState("FAILED", "CANCELLED")
 
     def clean_up(self, job: str) -> None:
@@ -162,11 +187,12 @@ class JobEmbedder(HashEmbedder):
         shape: of the results. "doubled": every line twice. "partial": every other one is missing.
         "errors": every other one failed. "foreign": lines of other jobs in between. "cut": the
         first reading breaks off. "invalid": every other vector is none. "gone": the provider has
-        lost them. "late": they cannot be read the first two times.
+        lost them. "late": they cannot be read the first two times. "busy": every other one failed
+        in passing.
         """
         ended = 0
         for name, there in self.jobs.items():
-            if (job is None or job == name) and there.state.status in ("SUBMITTED", "PROCESSING"):
+            if (job is None or job == name) and there.state.status in SENT:
                 ended += 1
                 if self.poison & set(there.passages.values()):
                     there.state = JobState(
@@ -174,8 +200,11 @@ class JobEmbedder(HashEmbedder):
                     )
                     continue
                 there.shape = shape
-                there.state = JobState("COMPLETED", "SUCCEEDED", has_results=True)
-                good = list(there.passages.values())[:: 2 if shape in ("partial", "errors") else 1]
+                step = 2 if shape in ("partial", "errors", "busy") else 1
+                good = list(there.passages.values())[::step]
+                there.state = JobState(
+                    "COMPLETED", "SUCCEEDED", succeeded=len(good), has_results=True
+                )
                 self.billed.update(good)
                 self.tokens_billed["batch"] += self.tokens(good)
         return ended
@@ -183,7 +212,7 @@ class JobEmbedder(HashEmbedder):
     def expire(self) -> None:
         """Let every job that runs end without results, and without a bill."""
         for there in self.jobs.values():
-            if there.state.status in ("SUBMITTED", "PROCESSING"):
+            if there.state.status in SENT:
                 there.state = JobState("FAILED", "EXPIRED", "It took too long.")
 
     def _ready(self, method: str) -> None:
@@ -206,11 +235,13 @@ class JobEmbedder(HashEmbedder):
             lines = [*lines, *lines[::-1]]
         elif there.shape == "partial":
             lines = lines[::2]
-        elif there.shape == "errors":
-            lines = [
-                (name, EmbedderError("It was refused.") if place % 2 else one)
-                for place, (name, one) in enumerate(lines)
-            ]
+        elif there.shape in ("errors", "busy"):
+            error = (
+                EmbedderError("It was refused.")
+                if there.shape == "errors"
+                else EmbedderUnavailable("14 UNAVAILABLE")
+            )
+            lines = [(name, error if place % 2 else one) for place, (name, one) in enumerate(lines)]
         elif there.shape == "foreign":
             lines = [*((f"{name[::-1]}", self._vector("of another")) for name, _ in lines), *lines]
         elif there.shape == "invalid":

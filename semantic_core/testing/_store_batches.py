@@ -247,6 +247,26 @@ def a_failure_is_kept_with_its_reason(open_store: OpenStore) -> None:
 
 
 @Check
+def whoever_holds_a_refused_passage_can_give_it_up(open_store: OpenStore) -> None:
+    """`settle` takes the token of `hold` and `take`: a passage refused outside a job is FAILED with
+    its reason, one somebody else holds is left alone."""
+    with closing(open_store(SPACE)) as store:
+        queue = ledger_of(store)
+        put(store, item("1", "good", "bad", "theirs", vectors=False))
+        good, bad, theirs = map(fingerprint_of, ("good", "bad", "theirs"))
+        queue.hold([theirs], 0.0, 9.0)
+        token = queue.take(9, 0.0, 9.0).token
+        why = {bad: "too long", theirs: "not mine"}
+        same(queue.settle(token, vectors_of("good"), why, None, 1.0), 2, "settled")
+        states = [("READY", ""), ("FAILED", "too long"), ("SUBMITTED", "")]
+        same(list(queue.chunk_states(item("1", "good", "bad", "theirs").ids)), states, "states")
+        token, _ = queue.hold([], 2.0, 9.0, token)
+        queue.release(token)
+        same((bad in queue.pending(9), queue.retry()), (False, 1), "bad waits, and retry")
+        same(queue.settle(token, vectors_of("bad"), {}, None, 3.0), 0, "settled after release")
+
+
+@Check
 def a_bad_result_settles_nothing(open_store: OpenStore) -> None:
     """A vector that means nothing raises VectorInvalid, and none of the others is settled."""
     with closing(open_store(SPACE)) as store:
@@ -397,6 +417,10 @@ def a_new_job_is_one_submitters(open_store: OpenStore) -> None:
         same(queue.lease_job("j", "bob", 49.0, 99.0), False, "another's lease while the first runs")
         same(queue.lease_job("j", "ann", 49.0, 60.0), True, "the same owner's lease")
         same(queue.lease_job("j", "bob", 60.0, 99.0), True, "another's lease after the first")
+        queue.note_job("j", 60.0, leased_until=60.0)
+        same(queue.lease_job("j", "eve", 60.0, 99.0), True, "a lease after one that was ended")
+        queue.note_job("j", 60.0, leased_until=60.0)
+        same(queue.lease_job("j", "bob", 60.0, 99.0), True, "a lease after that")
         same(queue.lease_job("j", "ann", 61.0, 99.0), False, "the first one's, who is late")
         same(
             queue.note_job("j", 1.0, status="SUBMITTED", provider_job="p/1", tokens=7),
@@ -412,6 +436,9 @@ def a_new_job_is_one_submitters(open_store: OpenStore) -> None:
             True,
             "noting that it runs",
         )
+        queue.note_job("j", 4.0, answered_at=0.0, error="")
+        same(getattr(queue.job("j"), "answered_at", None), 0.0, "a time that is taken back")
+        queue.note_job("j", 4.0, answered_at=3.0)
         same(queue.note_job("j", 4.0, status="SUBMITTED"), True, "noting an older status")
         job = queue.job("j")
         expect(job is not None, "job gave None for a job that is there.")
