@@ -41,6 +41,7 @@ from collections.abc import Sequence
 from semantic_core.errors import (
     ConfigError,
     EmbedderError,
+    EmbedderThrottled,
     EmbedderUnavailable,
     EmbeddingInvalid,
     InputError,
@@ -120,7 +121,7 @@ class _Later(EmbedderUnavailable):
         self.retry_after = retry_after
 
 
-class RateLimited(_Later):
+class RateLimited(_Later, EmbedderThrottled):
     """More than the service takes in a minute. retry_after: seconds; None if it did not say."""
 
 
