@@ -43,9 +43,9 @@ class Size:
 
 
 class Calls:
-    """The calls made with one key.
+    """The calls of one service object.
 
-    clock: what time is. pace, breaker: shared by all calls of the key. sure: see `run`.
+    clock: what time is. pace, breaker: shared by all these calls.
     """
 
     def __init__(self, clock: Clock, pace: Pace, breaker: Breaker) -> None:

@@ -47,7 +47,7 @@ class GeminiEmbedder:
     """Turns text into Gemini vectors, of length 1 in every size.
 
     Passages are sent in calls of at most 100 texts and about 20,000 tokens, equal ones once. Calls
-    keep to the allowance of the key, wait when told to, and are tried again where that helps. A
+    keep to its allowance, wait when told to, and are tried again where that helps. A
     text the service refuses is found by halving; the vectors of the others are kept, so that asking
     again costs nothing. Queries are remembered.
 
@@ -84,10 +84,10 @@ class GeminiEmbedder:
         ] = MAX_CHARS,
         batch_size: Annotated[int, "passages in one call, at most 100"] = MOST_TEXTS,
         texts_per_minute: Annotated[
-            int, "texts the key may embed in a minute; 0: any number"
+            int, "texts it may embed in a minute, of what its project may; 0: any number"
         ] = TEXTS_PER_MINUTE,
         tokens_per_minute: Annotated[
-            int, "tokens the key may embed in a minute; 0: any number"
+            int, "tokens it may embed in a minute, likewise; 0: any number"
         ] = TOKENS_PER_MINUTE,
         timeout: Annotated[float, "seconds an answer may take"] = 60.0,
         patience: Annotated[
@@ -199,7 +199,7 @@ class GeminiEmbedder:
 
     def seconds(self, passages: int, tokens: int) -> float:
         """How long embedding so many takes interactively, at least:
-        what the allowance of the key makes of it.
+        what its allowance makes of it.
         """
         return self._service.pace.seconds(passages, tokens)
 
