@@ -41,7 +41,8 @@ class Collecting:
     def clean(self) -> None:
         """Have providers forget the jobs that have ended.
 
-        What cannot be removed now is tried again another time.
+        What cannot be removed now is tried again another time, until patience ends: providers
+        remove what is old themselves.
         """
         desk = self._desk
         for job in desk.queue.jobs(ENDED, limit=MOST_JOBS, cleaned=False):
@@ -65,7 +66,8 @@ class Collecting:
                 logger.warning(
                     "What the provider keeps of job %s could not be removed: %s", job.id, error
                 )
-                continue
+                if desk.clock() - job.ended_at <= desk.rules.patience:
+                    continue
             desk.queue.clean_job(job.id, desk.clock())
 
     def _forget(self, provider_job: str) -> None:
@@ -148,9 +150,7 @@ class Collecting:
         paid = max(0, (state.succeeded or 0) - job.succeeded)  # and nobody waited for it any more
         if state.status == "COMPLETED":
             left = job.waiting
-            told_of = (
-                f"{left:,} of {job.sent:,} passages came back without a result" if left else ""
-            )
+            told_of = f"{left:,} of {job.sent:,} passages got no vector of it" if left else ""
             why = f": {passing}" if passing else "."
             self._close(job, "COMPLETED", told_of and told_of + why, "again", paid=paid)
         elif state.status == "FAILED":

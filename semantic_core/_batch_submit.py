@@ -37,6 +37,9 @@ from semantic_core.errors import (
 NAME = "semantic-core-"
 """What the names of all our jobs begin with, so that nobody else's is ever taken for one."""
 
+SAMPLE = 100
+"""Passages whose tokens are counted to see how many make a job."""
+
 
 class Submission:
     """Puts passages that wait into jobs.
@@ -56,7 +59,7 @@ class Submission:
         A job that could not be sent now says so in its error.
         """
         queue, now = self._desk.queue, self._desk.clock()
-        self._size = job_size
+        self._size = self._likely_size(job_size)
         done = self.resume()
         waiting = queue.waiting(max(least, 1), now, except_collections=without)
         if not waiting or waiting < least or any(job.status == "CREATED" for job in done):
@@ -85,7 +88,8 @@ class Submission:
         """
         taken = []
         for job in self._desk.queue.jobs(UNSENT, limit=MOST_JOBS):
-            if job.owner == THROTTLED and not self._others_under_way(job):
+            # It can be divided now; a single passage that is refused has to wait.
+            if job.owner == THROTTLED and job.sent > 1 and not self._others_under_way(job):
                 self._end_pause(job)
             leased = self._leased(job)
             if leased is not None:
@@ -101,6 +105,18 @@ class Submission:
     @staticmethod
     def _new_name() -> str:
         return f"{NAME}{uuid4()}"
+
+    def _likely_size(self, size: int) -> int:
+        """Passages a job has, at most, if they are like those that have waited longest."""
+        most = self._most_tokens()
+        sample = list(self._desk.queue.pending(SAMPLE).values()) if most else []
+        tokens = self._desk.till.tokens(sample)
+        return min(size, max(1, (most or 0) * len(sample) // tokens)) if tokens else size
+
+    def _most_tokens(self) -> int | None:
+        """Tokens a job may have; None for any number."""
+        desk = self._desk
+        return desk.rules.job_tokens or getattr(desk.embedder, "job_tokens", None)
 
     def _may_open(self) -> bool:
         """Whether one more job may be under way."""
@@ -196,7 +212,7 @@ class Submission:
     def _check_size(self, job: BatchJob, tokens: int, *, force: bool) -> None:
         """Dissolve a job of more tokens than one may have, or than the budget still allows."""
         desk = self._desk
-        most = desk.rules.job_tokens or getattr(desk.embedder, "job_tokens", None) or tokens
+        most = self._most_tokens() or tokens
         left = desk.till.left("batch", force=force, job=job.id)
         allowed = most if left is None else min(most, left)
         if tokens <= allowed:

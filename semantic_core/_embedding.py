@@ -76,15 +76,13 @@ class PassageEmbedder:
         self._refused_in_a_row = 0
         return vectors
 
-    def accepts_any(self) -> bool:
-        """Whether the embedder accepts passages at all: it has in this run, or does so now.
-
-        Where it does, what it refused is refused for its own sake.
+    def check_accepts_any(self) -> None:
+        """Raise the embedder's error unless it accepts passages at all: it has in this run, or
+        does so now. Where it does, what it refused is refused for its own sake.
         """
         if self.embedded == 0 and not self._proven:
             checked_vectors(self._embedder.embed_documents([HARMLESS]), 1, self._embedder.space)
             self._proven, self.away, self.cause = True, None, None
-        return True
 
     def _checked(self, passages: Sequence[str], given: Any) -> list[Vector | None]:
         space = self._embedder.space
@@ -258,9 +256,9 @@ def _settle_refused(
     refused: dict[str, str],
 ) -> None:
     """Give these passages up, if it is them the embedder refuses. Raises its error if it is not."""
-    run.accepts_any()
+    run.check_accepts_any()
     if give_up is None:
         refused.update(why)
         return
-    logger.warning("%d passages are given up: %s", len(why), next(iter(why.values())))
+    logger.warning("Passages given up: %d, one of them for: %s", len(why), next(iter(why.values())))
     give_up(why)

@@ -195,7 +195,7 @@ def test_passages_without_a_result_are_tried_again_and_given_up_at_last(office: 
     job.passages, kept = {}, job.passages
     office.embedder.finish()
     [ended] = office.manager.sync_status()
-    assert ended.error == "1 of 1 passages came back without a result."
+    assert ended.error == "1 of 1 passages got no vector of it."
     assert office.manager.queue_stats().failed == 1
     assert [failure.reason for failure in office.manager.given_up()] == [ended.error]
     assert office.manager.retry() == 1 and list(kept) == list(office.core.store.pending(9))
@@ -263,12 +263,21 @@ def test_a_provider_that_takes_nothing_now_is_asked_less_and_less_often() -> Non
     office.ingest(*texts(8))
     [job] = office.manager.flush_queue(1)
     assert (job.status, job.sent, office.manager.queue_stats().pending) == ("CREATED", 1, 7)
-    assert [each.id for each in office.manager.flush_queue(1)] == [job.id]
+    asked: list[str] = []
+    office.embedder.before = asked.append
+    for _ in range(24 * 60):
+        assert [each.id for each in office.manager.flush_queue(1)] == [job.id]
+        office.wait(1 / 60)
+    assert 24 <= asked.count("submit") <= 32
+    office.embedder.enqueued_limit = None
+    office.wait(1)
+    assert sum(job.sent for job in office.manager.flush_queue(1)) == 8
 
 
 def test_a_job_has_no_more_tokens_than_it_may_have() -> None:
     office = Office(rules=BatchRules(job_tokens=20))
     office.ingest(*texts(12))
+    office.core.store.drop_job = _none_dissolved  # type: ignore[attr-defined]
     assert [job.tokens for job in office.manager.flush_queue(1)] == [20, 20, 8]
     office.ingest("x" * 100)
     assert [job.sent for job in office.manager.flush_queue(1)] == [1]
@@ -276,6 +285,17 @@ def test_a_job_has_no_more_tokens_than_it_may_have() -> None:
     office.embedder.job_tokens = 20  # type: ignore[attr-defined]
     office.ingest(*texts(12))
     assert [job.tokens for job in office.manager.flush_queue(1)] == [20, 20, 8]
+
+
+def _none_dissolved(job: str) -> bool:
+    raise AssertionError("A job was made larger than was to be expected.")
+
+
+def test_jobs_of_passages_of_very_different_sizes_have_no_more_tokens_than_they_may_have() -> None:
+    office = Office(rules=BatchRules(job_tokens=50))
+    office.ingest(*texts(100), *(f"{number} {'x' * 90}" for number in range(20)))
+    jobs = office.manager.flush_queue(1)
+    assert max(job.tokens for job in jobs) <= 50 and sum(job.sent for job in jobs) == 120
 
 
 def test_no_more_jobs_are_under_way_than_may_be() -> None:
@@ -479,6 +499,18 @@ def test_a_job_given_up_as_lost_is_left_to_its_provider(office: Office) -> None:
     assert office.manager.sync_status() == ()
 
 
+def test_what_a_provider_never_lets_be_removed_is_left_to_it_in_the_end(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    office.embedder.finish()
+    office.embedder.before = _raising("clean_up", EmbedderError("400, it cannot be deleted."))
+    for hours in (1, 46, 3):
+        assert office.manager.sync_status() == () or not office.manager.jobs()[0].cleaned
+        office.wait(hours)
+    office.manager.sync_status()
+    assert office.manager.jobs()[0].cleaned
+
+
 def test_an_error_that_passes_is_tried_again_as_often_as_it_may_be(office: Office) -> None:
     office.ingest(*texts(4))
     for count in (4, 2, 1):
@@ -494,7 +526,7 @@ def test_an_error_that_passes_is_tried_again_as_often_as_it_may_be(office: Offic
         there.passages = {"first": "of another", **there.passages}
         office.embedder.finish("busy")
         [job] = office.manager.sync_status()
-    reason = "1 of 1 passages came back without a result: 14 UNAVAILABLE"
+    reason = "1 of 1 passages got no vector of it: 14 UNAVAILABLE"
     assert office.state("never") == ("FAILED", reason)
 
 
@@ -555,7 +587,11 @@ def test_one_may_insist(office: Office) -> None:
     assert office.core.embed_pending(from_jobs=True) == 3
     office.embedder.finish()
     [job] = office.manager.sync_status()
-    assert (job.status, job.succeeded) == ("COMPLETED", 0)
+    assert (job.status, job.succeeded, job.error) == (
+        "COMPLETED",
+        0,
+        "3 of 3 passages got no vector of it.",
+    )
     paid = sum(office.embedder.tokens_billed.values())
     assert sum(cost.tokens for cost in office.manager.costs()) == paid
 

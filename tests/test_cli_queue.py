@@ -203,6 +203,27 @@ def test_a_worker_tells_why_a_job_is_not_sent(provider: JobEmbedder) -> None:
     assert "created, 0 of 12 passages: The service is overloaded." in told
 
 
+def test_a_worker_that_runs_once_tells_what_it_left(provider: JobEmbedder) -> None:
+    from semantic_core.errors import EmbedderError
+
+    call("ingest", "notes", "--mode", "async")
+    told = call("worker", "--once").stderr
+    assert "12 passages wait for a job" in told and "queue flush" in told
+    provider.jobs_set_up = False
+    embed = provider.embed_documents
+
+    def picky(passages: Any) -> Any:
+        if any("note 3." in passage for passage in passages):
+            raise EmbedderError("It is refused.")
+        return embed(passages)
+
+    provider.embed_documents = picky  # type: ignore[method-assign]
+    told = call("worker", "--once").stderr
+    assert "1 passage given up: semantic-core queue status" in told
+    assert len(provider.billed) == 11 and max(provider.billed.values()) == 1
+    assert call("worker", "--once").exit_code == 0
+
+
 def test_jobs_that_fill_all_places_are_told(provider: JobEmbedder, tmp_path: Path) -> None:
     (tmp_path / "semantic-core.toml").write_text("[batch]\nopen_jobs = 2\n")
     call("ingest", "notes", "--mode", "async")

@@ -48,6 +48,12 @@ path = {path}
 # soft = 5
 # hard = 10
 # per = "day"
+
+# Batch jobs: passages and tokens in one, and how many are under way at a time; all at most.
+# [batch]
+# job_size = 50000
+# job_tokens = 100000
+# open_jobs = 50
 """  # noqa: E501
 
 

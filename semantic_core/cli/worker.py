@@ -19,6 +19,7 @@ from semantic_core.cli._options import db_option, opened
 from semantic_core.cli._output import counted, note, visible, write, write_json
 from semantic_core.cli.models import row_progress
 from semantic_core.errors import BudgetSpent, EmbedderError, InputError, SemanticCoreError
+from semantic_core.protocols import BatchQueue
 from semantic_core.types import Failure, IngestReport
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def worker(
             with row_progress() as show:
                 report, jobs = _round(core, show)
             _tell(report, jobs, 0.0, as_json)
+            if not as_json:
+                _note_left(core)
             if report.failed or report.pending:
                 context.exit(GAP)
             return
@@ -143,6 +146,20 @@ def _round(
         known = any(failure.what == left.what for failure in report.failed)
         return report if known else _with(report, left), []
     return report, jobs
+
+
+def _note_left(core: SemanticCore) -> None:
+    """What waits for a job, and what was given up."""
+    if not isinstance(core.store, BatchQueue):
+        return
+    stats = core.batch_manager.queue_stats()
+    if stats.passages:
+        note(
+            f"{counted(stats.passages, 'passage')} wait for a job to be worth it; "
+            "semantic-core queue flush makes one now."
+        )
+    if stats.failed:
+        note(f"{counted(stats.failed, 'passage')} given up: semantic-core queue status says why.")
 
 
 def _with(report: IngestReport, failure: Failure) -> IngestReport:

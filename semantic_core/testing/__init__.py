@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Limits,
     )
     from semantic_core.testing._adapter_limits import capabilities_table, limits_table
+    from semantic_core.testing._batch_embedder import batch_embedder_checks
     from semantic_core.testing._check import Check
     from semantic_core.testing._embedder import embedder_checks
     from semantic_core.testing._fakes import HashEmbedder, MemoryOutbox
@@ -56,6 +57,7 @@ __all__ = [
     "SettledCore",
     "SimilarEmbedder",
     "adapter_checks",
+    "batch_embedder_checks",
     "capabilities_table",
     "documents",
     "embedder_checks",
@@ -74,6 +76,7 @@ _MODULES = {
     "_adapter": ("adapter_checks",),
     "_adapter_harness": ("DATABASE_LIMITS", "AdapterHarness", "Capability", "Limit", "Limits"),
     "_adapter_limits": ("capabilities_table", "limits_table"),
+    "_batch_embedder": ("batch_embedder_checks",),
     "_check": ("Check",),
     "_embedder": ("embedder_checks",),
     "_fakes": ("HashEmbedder", "MemoryOutbox"),
