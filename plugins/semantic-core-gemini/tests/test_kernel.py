@@ -91,6 +91,19 @@ def test_an_import_goes_through_however_few_tokens_may_be_under_way(
     assert gemini.bill("batch-key").job_texts == 300 and gemini.state.jobs == {}
 
 
+def test_a_job_has_no_more_tokens_than_the_embedder_says(
+    gemini: FakeGemini, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semantic_core_gemini.embedder.JOB_TOKENS", 400)
+    made = embedder(gemini, "every-day-key", "batch-key")
+    with SemanticCore(store="memory", embedder=made) as core:
+        core.ingest(*DOCUMENTS, mode="async")
+        jobs = core.batch_manager.flush_queue()
+        assert len(jobs) > 2 and sum(job.sent for job in jobs) == 150
+        assert max(job.tokens for job in gemini.state.jobs.values()) <= 420
+        assert max(job.tokens for job in jobs) <= 400
+
+
 def test_without_a_key_for_batches_nothing_is_sent_and_the_texts_still_wait(
     gemini: FakeGemini,
 ) -> None:
