@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -103,7 +104,7 @@ def test_the_variable_of_the_scheme_goes_before_the_one_of_all(
 def test_a_proxy_that_cannot_be_used_is_a_mistake_of_the_settings(
     address: str, hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "socksio", None)
+    monkeypatch.setitem(sys.modules, "socksio", None)
     monkeypatch.setenv("ALL_PROXY", f"{address}user:secret-of-the-proxy@127.0.0.1:1")
     with pytest.raises(ConfigError, match=hint) as raised:
         embedder("https").embed_documents(["text"])
