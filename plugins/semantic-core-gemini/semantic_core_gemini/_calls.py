@@ -43,9 +43,9 @@ class Size:
 
 
 class Calls:
-    """The calls made with one key.
+    """The calls of one service object.
 
-    clock: what time is. pace, breaker: shared by all calls of the key. sure: see `run`.
+    clock: what time is. pace, breaker: shared by all these calls.
     """
 
     def __init__(self, clock: Clock, pace: Pace, breaker: Breaker) -> None:
@@ -63,6 +63,7 @@ class Calls:
         """What `call` answers.
 
         what: subject of the message if it fails. patience: seconds, all waiting taken together.
+        A pause the service asks for is waited for where the next call takes its turn.
         again: whether a call that may have been done although it failed is made once more; one that
         never arrived always is.
         Raises classes of `errors`, and whatever is a mistake of ours.
@@ -85,8 +86,12 @@ class Calls:
                         wait = max(wait, error.retry_after)
                 elif isinstance(error, RateLimited) and not isinstance(error, QuotaExhausted):
                     throttled += 1
-                    stop = False
-                    wait = self._pause(error.retry_after, throttled)
+                    # What is not to be done twice is refused for what is under way, not for its
+                    # pace; if no pause is named, a short one does not help.
+                    stop = not again and error.retry_after is None
+                    wait = 0.0 if stop else self._pause(error.retry_after, throttled)
+                    if not stop and self.clock.now() + wait <= until:
+                        continue
                 elif isinstance(error, AnswerInvalid):
                     invalid += 1
                     stop = invalid >= ANSWER_ATTEMPTS or not again
@@ -121,9 +126,9 @@ class Calls:
         return self.clock.between(0.0, min(LONGEST_WAIT, FIRST_WAIT * 2.0**times))
 
     def _pause(self, named: float | None, times: int) -> float:
-        """How long everyone with this key waits: what the service named and a little more,
+        """How long everyone with this key waits at least: what the service named and a little more,
         else longer each time.
         """
         seconds = self._backoff(times + 1) if named is None else named + self._backoff(times - 1)
-        self.pace.silence(seconds)
+        self.pace.silence.begin(seconds)
         return seconds

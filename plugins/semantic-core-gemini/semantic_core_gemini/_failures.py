@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from semantic_core.errors import EmbedderError, SemanticCoreError
 from semantic_core_gemini.errors import (
+    AccessDenied,
     AnswerInvalid,
     KeyRefused,
     ModelUnknown,
@@ -137,8 +138,10 @@ def _by_status(error: Any, what: str, wall: float) -> SemanticCoreError:
     headers: Mapping[str, str] = getattr(error.response, "headers", None) or {}
     wait = seconds_named(headers, error.details, wall)
     reasons = {str(detail.get("reason", "")) for detail in _details(error.details)}
-    if status in (401, 403) or reasons & REFUSED_KEY_REASONS:
+    if status == 401 or reasons & REFUSED_KEY_REASONS:
         return KeyRefused(told, hint=_KEY_HINT)
+    if status == 403:
+        return AccessDenied(told, hint=_KEY_HINT)
     if status == 429:
         if any(
             _DAILY in str(violation.get("quotaId", "")) for violation in _violations(error.details)

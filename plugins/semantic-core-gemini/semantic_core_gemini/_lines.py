@@ -20,7 +20,7 @@ from semantic_core import Chunk, Entry
 from semantic_core.errors import EmbedderError, InputError
 from semantic_core_gemini._failures import quoted
 from semantic_core_gemini._vectors import vector_of
-from semantic_core_gemini.errors import AnswerInvalid, ItemFailed, JobTooLarge
+from semantic_core_gemini.errors import AnswerInvalid, ItemFailed, ItemUnavailable, JobTooLarge
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
@@ -36,6 +36,10 @@ MOST_ITEMS: Final = 1_000_000
 """Texts in a job; more are better put into several, of which each can fail alone."""
 LONGEST_LINE: Final = 4 * 1024 * 1024
 """Bytes; a vector of the largest size takes about 70 kB."""
+PASSING: Final = frozenset({4, 8, 10, 13, 14, 408, 429, 500, 503, 504})
+"""Codes of what passes: deadline exceeded, resource exhausted, aborted, internal, unavailable; as
+google.rpc.Code, and as HTTP statuses.
+"""
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +47,7 @@ logger = logging.getLogger(__name__)
 @attrs.frozen
 class Lines:
     """The requests of a job in a temporary file. digest: names keys and texts,
-    whatever their order in time.
+    in whatever order they came.
     """
 
     file: IO[bytes]
@@ -92,7 +96,7 @@ def write_lines(
     # The caller closes it.
     file: IO[bytes] = SpooledTemporaryFile(max_size=INLINE_BYTES)  # noqa: SIM115
     try:
-        digest, hashes, size = blake2b(digest_size=16), array("Q"), 0
+        digest, hashes, size = 0, array("Q"), 0
         for key, text in texts:
             if not isinstance(key, str) or not key:
                 raise InputError(f"The key of a text must be a str and not empty, got {key!r}.")
@@ -113,7 +117,7 @@ def write_lines(
                     hint="Make several jobs.",
                 )
             hashes.append(int.from_bytes(blake2b(key.encode(), digest_size=8).digest()))
-            digest.update(line)
+            digest += int.from_bytes(blake2b(line, digest_size=16).digest())
             file.write(line)
         if not hashes:
             raise InputError("A job needs at least one text.")
@@ -125,7 +129,7 @@ def write_lines(
     except BaseException:
         file.close()
         raise
-    return Lines(file, len(hashes), size, digest.hexdigest())
+    return Lines(file, len(hashes), size, f"{digest % (1 << 128):032x}")
 
 
 def _closed(file: IO[bytes]) -> None:
@@ -175,9 +179,9 @@ def read_lines(file: IO[bytes], job: str) -> Iterator[Mapping[str, Any]]:
 
 def result_of(
     result: Mapping[str, Any], dimensions: int, job: str
-) -> tuple[str, Vector | Exception, int] | None:
+) -> tuple[str, Vector | Exception, int | None] | None:
     """(key, vector or the reason why not, tokens) of one result;
-    None if it does not say whose it is.
+    None if it does not say whose it is. Tokens are None for a text that was not embedded.
     """
     metadata = result.get("metadata")
     key = result.get("key") or (metadata.get("key") if isinstance(metadata, Mapping) else None)
@@ -190,15 +194,27 @@ def result_of(
     what = f"A result of {job}"
     error, response = result.get("error"), result.get("response")
     if error:
-        told = error.get("message") or error.get("code") if isinstance(error, Mapping) else error
-        return key, ItemFailed(f"{what}: {quoted(told)}"), 0
+        code = error.get("code") if isinstance(error, Mapping) else None
+        told = error.get("message") or code if isinstance(error, Mapping) else error
+        kind = ItemUnavailable if isinstance(code, int) and code in PASSING else ItemFailed
+        return key, kind(f"{what}: {quoted(told)}"), None
     if not isinstance(response, Mapping):
-        return key, AnswerInvalid(f"{what}: neither a vector nor an error."), 0
+        return key, AnswerInvalid(f"{what}: neither a vector nor an error."), None
     embedding = response.get("embedding")
     values = embedding.get("values") if isinstance(embedding, Mapping) else None
-    counted = str(response.get("tokenCount", ""))
-    tokens = int(counted) if counted.isdecimal() else 0
+    tokens = _tokens_told(response)
     try:
         return key, vector_of(values, dimensions, what), tokens
     except AnswerInvalid as invalid:
         return key, invalid, tokens
+
+
+def _tokens_told(response: Mapping[str, Any]) -> int:
+    """Tokens of one text as the service counted them; 0 if it does not say.
+
+    ``usageMetadata.promptTokenCount`` is a number, ``tokenCount`` the same as text.
+    """
+    usage = response.get("usageMetadata")
+    counted = usage.get("promptTokenCount") if isinstance(usage, Mapping) else None
+    told = str(response.get("tokenCount", "") if counted is None else counted)
+    return int(told) if told.isascii() and told.isdecimal() else 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from semantic_core.batch import JobState
@@ -101,6 +103,15 @@ def state_of(told: Mapping[str, Any]) -> JobState:
         has_results=bool(output_of(told)),
         name=str(metadata.get("displayName") or ""),
     )
+
+
+def ended_at(told: Mapping[str, Any]) -> float | None:
+    """When the job ended, as the service says, in seconds since 1970; None if it does not."""
+    metadata = metadata_of(told)
+    for name in ("endTime", "updateTime"):
+        with suppress(ValueError):
+            return datetime.fromisoformat(str(metadata.get(name))).timestamp()
+    return None
 
 
 def _number(value: object) -> int | None:

@@ -25,7 +25,7 @@ and never more tokens than any of the models reads.
 """
 TEXTS_PER_MINUTE: Final = 3_000
 TOKENS_PER_MINUTE: Final = 1_000_000
-"""What the first paid tier allows a key. The service counts each text as one request,
+"""What the first paid tier allows a project. The service counts each text as one request,
 also within a call.
 """
 

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from random import SystemRandom
 from threading import Lock
 from typing import Final
+from weakref import WeakValueDictionary
 
 import attrs
 
 from semantic_core_gemini.errors import RateLimited, ServiceResting
+from semantic_core_gemini.keys import Secret
 
 MINUTE: Final = 60.0
 TICK: Final = 1e-3
@@ -27,6 +29,11 @@ FAILURES: Final = 5
 REST: Final = 30.0
 """Seconds it is left alone for the first time; twice as long each time the probe fails."""
 LONGEST_REST: Final = 300.0
+SPREAD: Final = 0.5
+"""Part of a pause over which those who waited for its end set out, each at a time of its own."""
+LEAST_SPREAD: Final = 1.0
+LONGEST_SPREAD: Final = 30.0
+"""Seconds, likewise."""
 
 
 @attrs.frozen
@@ -70,17 +77,61 @@ class Allowance:
         return max(0.0, amount - self.burst) / self._rate if self.per_minute else 0.0
 
 
-class Pace:
-    """When the next call of one key may go out.
+class Silence:
+    """A pause the service asked for. Safe to use from several threads."""
 
-    Who waits holds nothing: other keys, and other threads, go on.
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._lock = clock, Lock()
+        self._until, self._spread = float("-inf"), 0.0
+
+    def begin(self, seconds: float) -> None:
+        """Nothing goes out for so long."""
+        until = self._clock.now() + seconds
+        with self._lock:
+            if until > self._until:
+                self._until = until
+                self._spread = min(LONGEST_SPREAD, max(LEAST_SPREAD, seconds * SPREAD))
+
+    def wait(self, until: float) -> float:
+        """Seconds until it is over for the one who asks, 0 if it is: not the same for any two, so
+        that not all come back at one instant. until: when the waiting must end, if it can.
+        """
+        with self._lock:
+            left, spread = self._until - self._clock.now(), self._spread
+        if left <= TICK:
+            return 0.0
+        room = max(0.0, until - self._clock.now() - left)
+        return left + self._clock.between(0.0, min(spread, room))
+
+
+_silences: WeakValueDictionary[tuple[Secret, str, Clock], Silence] = WeakValueDictionary()
+_silences_lock = Lock()
+
+
+def silence_of(secret: Secret, base_url: str, clock: Clock) -> Silence:
+    """The pause of everything in this process that uses that key at that address."""
+    with _silences_lock:
+        return _silences.setdefault((secret, base_url, clock), Silence(clock))
+
+
+class Pace:
+    """When the next call may go out.
+
+    Who waits holds nothing: other keys, and other threads, go on. silence: the pause it keeps,
+    which others may share; without it, one of its own.
     """
 
-    def __init__(self, clock: Clock, texts_per_minute: int, tokens_per_minute: int) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        texts_per_minute: int,
+        tokens_per_minute: int,
+        silence: Silence | None = None,
+    ) -> None:
         self._clock, self._lock = clock, Lock()
         self._texts = Allowance(texts_per_minute, clock.now())
         self._tokens = Allowance(tokens_per_minute, clock.now())
-        self._silent_until = float("-inf")
+        self.silence = silence or Silence(clock)
 
     @property
     def burst_texts(self) -> float | None:
@@ -98,11 +149,6 @@ class Pace:
         """How long so much takes, at least."""
         return max(self._texts.seconds(texts), self._tokens.seconds(tokens))
 
-    def silence(self, seconds: float) -> None:
-        """The service asked for a pause: nothing goes out for so long."""
-        with self._lock:
-            self._silent_until = max(self._silent_until, self._clock.now() + seconds)
-
     def turn(self, texts: int, tokens: int, until: float, what: str) -> None:
         """Wait until a call of that size may go out.
 
@@ -112,7 +158,7 @@ class Pace:
             with self._lock:
                 now = self._clock.now()
                 wait = max(
-                    self._silent_until - now,
+                    self.silence.wait(until),
                     self._texts.wait(texts, now),
                     self._tokens.wait(tokens, now),
                 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import Lock
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -14,7 +16,7 @@ import attrs
 from semantic_core_gemini._calls import Answer, Calls, Size
 from semantic_core_gemini._failures import never_arrived, was_answered
 from semantic_core_gemini._models import Model
-from semantic_core_gemini._pace import Breaker, Clock, Pace
+from semantic_core_gemini._pace import Breaker, Clock, Pace, silence_of
 from semantic_core_gemini._usage import Meter
 from semantic_core_gemini._vectors import vector_of
 from semantic_core_gemini.errors import AnswerInvalid
@@ -27,10 +29,13 @@ if TYPE_CHECKING:
     from semantic_core.types import Vector
 
 BASE_URL: Final = "https://generativelanguage.googleapis.com"
+CLIENT_LOGGER: Final = "google_genai._api_client"
 BASE_URL_VARIABLE: Final = "GOOGLE_GEMINI_BASE_URL"
 """Environment variable google-genai reads for another address; it means the same here."""
 API_VERSION: Final = "v1beta"
 """Batch jobs of embeddings are in this version; v1 is google-genai's own default."""
+_GENERATED: Final = "GENERATED"
+"""Source of a file the service made itself."""
 PAGE: Final = 100
 """Jobs, or files, asked for at once."""
 LONGEST_PATIENCE: Final = 120.0
@@ -76,7 +81,9 @@ class Service:
         tokens_per_minute: int,
     ) -> None:
         self._secret, self.reach = secret, reach
-        self._calls = Calls(clock, Pace(clock, texts_per_minute, tokens_per_minute), Breaker(clock))
+        silence = silence_of(secret, reach.base_url, clock)
+        pace = Pace(clock, texts_per_minute, tokens_per_minute, silence)
+        self._calls = Calls(clock, pace, Breaker(clock))
         self._lock = Lock()
         self._owner = 0
         self._client: Client | None = None
@@ -86,6 +93,10 @@ class Service:
     @property
     def _milliseconds(self) -> int:
         return max(1, round(self.reach.timeout * 1000))
+
+    def wall(self) -> float:
+        """Seconds since 1970."""
+        return self._calls.clock.wall()
 
     @property
     def pace(self) -> Pace:
@@ -103,15 +114,23 @@ class Service:
         meter: Meter,
         timeout: float,
         patience: float,
-    ) -> list[Vector]:
-        """One vector per text, in order, of length 1. tokens: of all of them, about."""
+        found: dict[int, Vector],
+    ) -> None:
+        """Put one vector per text, of length 1, into `found`, by its place.
+
+        What came is there whatever is raised later, and is not asked for again: of an answer with a
+        vector that does not count, the others do. tokens: of all texts, about.
+        """
         what = f"Embedding {len(texts)} texts with {model.name}"
 
-        def call() -> list[Vector]:
+        def call() -> None:
             from google.genai import types
 
+            missing = [place for place in range(len(texts)) if place not in found]
+            estimate = tokens * len(missing) // len(texts)
             contents: Any = [
-                types.Content(role="user", parts=[types.Part(text=text)]) for text in texts
+                types.Content(role="user", parts=[types.Part(text=texts[place])])
+                for place in missing
             ]
             options = types.HttpOptions(timeout=round(timeout * 1000))
             config = types.EmbedContentConfig(
@@ -125,26 +144,32 @@ class Service:
             except Exception as error:
                 # It came, and cannot be read.
                 if isinstance(error, ValueError | KeyError | TypeError):
-                    meter.add(requests=1, texts=len(texts), tokens=tokens)
+                    meter.add(requests=1, texts=len(missing), tokens=estimate)
                 elif not (was_answered(error) or never_arrived(error)):
-                    meter.add(lost_texts=len(texts))
+                    meter.add(lost_texts=len(missing))
                 raise
             counted = getattr(getattr(answer, "usage_metadata", None), "prompt_token_count", None)
             meter.add(
-                requests=1, texts=len(texts), tokens=counted if isinstance(counted, int) else tokens
+                requests=1,
+                texts=len(missing),
+                tokens=counted if isinstance(counted, int) else estimate,
             )
             given = answer.embeddings or []
-            if len(given) != len(texts):
+            if len(given) != len(missing):
                 raise AnswerInvalid(
-                    f"{what}: wanted {len(texts)} vectors, got {len(given)}.",
+                    f"{what}: wanted {len(missing)} vectors, got {len(given)}.",
                     hint="Vectors are never matched by guess; nothing of this answer was used.",
                 )
-            return [
-                vector_of(one.values, dimensions, f"{what}, text {place}")
-                for place, one in enumerate(given)
-            ]
+            invalid = None
+            for place, one in zip(missing, given, strict=True):
+                try:
+                    found[place] = vector_of(one.values, dimensions, f"{what}, text {place}")
+                except AnswerInvalid as error:
+                    invalid = invalid or error
+            if invalid is not None:
+                raise invalid
 
-        return self._calls.run(what, call, patience=patience, size=Size(len(texts), tokens))
+        self._calls.run(what, call, patience=patience, size=Size(len(texts), tokens))
 
     def count(self, model: Model, texts: Sequence[str]) -> int:
         """How many tokens the texts have, all together, as the service counts. It costs nothing."""
@@ -253,7 +278,7 @@ class Service:
         return self._run(what, call)
 
     def jobs(self) -> Iterator[tuple[str, str, str]]:
-        """Every job of this key as (name, shown name, state in the words of google-genai),
+        """Every job of the key's project as (name, shown name, state in the words of google-genai),
         in the service's order.
         """
         for one in self._listed("Listing the batch jobs", lambda client: client.batches):
@@ -264,11 +289,15 @@ class Service:
                     str(getattr(one.state, "value", one.state) or ""),
                 )
 
-    def files(self) -> Iterator[tuple[str, str]]:
-        """Every file of this key as (name, shown name)."""
+    def uploads(self) -> Iterator[tuple[str, str]]:
+        """Every file that was put there as (name, shown name); none the service made."""
         for one in self._listed("Listing the files", lambda client: client.files):
-            if one.name:
+            if one.name and getattr(one.source, "value", one.source) != _GENERATED:
                 yield one.name, one.display_name or ""
+
+    def look_at_file(self, name: str) -> None:
+        """Raises ModelUnknown or AccessDenied for a file that is not there."""
+        self._run(f"Looking at {name!r}", lambda: self._connected()[0].files.get(name=name))
 
     def cancel_job(self, job: str) -> None:
         """Ask for the job to end."""
@@ -346,7 +375,25 @@ class Service:
             httpx_async_client=httpx2.AsyncClient(transport=httpx2.AsyncBaseTransport()),
             async_client_args={"ssl": True},
         )
-        return Client(api_key=PLACEHOLDER, vertexai=False, http_options=options), http
+        with _unsaid():
+            return Client(api_key=PLACEHOLDER, vertexai=False, http_options=options), http
+
+
+@contextmanager
+def _unsaid() -> Iterator[None]:
+    """What google-genai says of keys in the environment is not logged:
+    it does not get the one that is used.
+    """
+    logger = logging.getLogger(CLIENT_LOGGER)
+
+    def silent(record: logging.LogRecord) -> bool:
+        return record.levelno > logging.WARNING
+
+    logger.addFilter(silent)
+    try:
+        yield
+    finally:
+        logger.removeFilter(silent)
 
 
 def _close(http: httpx2.Client, owner: int) -> None:

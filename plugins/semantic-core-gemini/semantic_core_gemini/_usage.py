@@ -16,8 +16,8 @@ class Usage:
     requests: calls that were answered with vectors. texts, tokens: in them; tokens as the service
     counted, or estimated where it did not say. lost_texts: sent in calls whose answer never came;
     they may be on the bill, too.
-    job_texts, job_tokens: results of batch jobs that were read, likewise; a job read twice counts
-    twice.
+    job_texts, job_tokens: results of batch jobs that were read; tokens as the service counted, 0
+    where it did not say. A job read twice counts twice.
     """
 
     requests: int = 0

@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 
 import httpx2
 
+from semantic_core.errors import ConfigError
 from semantic_core_gemini.keys import MASK, Secret
 
 KEY_HEADER: Final = "x-goog-api-key"
@@ -71,11 +72,7 @@ class KeyedTransport(httpx2.BaseTransport):
             address.hostname,
             address.port or {"https": 443, "http": 80}.get(address.scheme),
         )
-        self._inner = inner or httpx2.HTTPTransport(
-            # Certificates are loaded for https only: that takes longer than anything else here.
-            verify=address.scheme == "https",
-            proxy=_proxy_for(address.scheme, address.hostname or ""),
-        )
+        self._inner = inner or _transport(address.scheme, address.hostname or "")
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer. Raises what httpx2 raises, made anew:
@@ -190,8 +187,33 @@ def _of_body(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in headers if name.lower() not in gone]
 
 
+def _transport(scheme: str, host: str) -> httpx2.HTTPTransport:
+    """What does the sending. Raises ConfigError for a proxy that cannot be used."""
+    proxy = _proxy_for(scheme, host)
+    try:
+        # Certificates are loaded for https only: that takes longer than anything else here.
+        return httpx2.HTTPTransport(verify=scheme == "https", proxy=proxy)
+    except (ImportError, ValueError, httpx2.InvalidURL) as error:
+        if proxy is None:
+            raise
+        hint = (
+            "Install socksio (pip install socksio), or name a proxy of the kind http://."
+            if isinstance(error, ImportError)
+            else "It must begin with http://, https://, socks5:// or socks5h://."
+        )
+    # A proxy may carry a password: only its kind is told.
+    raise ConfigError(
+        f"gemini: the proxy in {scheme.upper()}_PROXY or ALL_PROXY, of the kind "
+        f"{urlsplit(proxy).scheme}://, cannot be used.",
+        hint=hint,
+    )
+
+
 def _proxy_for(scheme: str, host: str) -> str | None:
-    return None if proxy_bypass(host) else getproxies().get(scheme)
+    """The proxy the environment names for that host: the one of the scheme, else the one of all."""
+    proxies = getproxies()
+    proxy = None if proxy_bypass(host) else proxies.get(scheme) or proxies.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 def http_client(secret: Secret, base_url: str) -> httpx2.Client:

@@ -5,6 +5,8 @@ Texts go up as a file, vectors come back by their keys.
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ from semantic_core_gemini._operations import (
     STATES,
     Status,
     bare_state,
+    ended_at,
     ending_of,
     input_file_of,
     job_name,
@@ -35,10 +38,13 @@ from semantic_core_gemini._results import read_results
 from semantic_core_gemini._service import API_VERSION, Service
 from semantic_core_gemini._usage import Meter, Usage
 from semantic_core_gemini.errors import (
+    AccessDenied,
     JobFailed,
     JobUnknown,
-    KeyRefused,
     ModelUnknown,
+    QuotaExhausted,
+    RateLimited,
+    RequestRefused,
     ResultsUnavailable,
     ServiceDown,
     ServiceTimeout,
@@ -51,6 +57,8 @@ if TYPE_CHECKING:
     from semantic_core_gemini.keys import GoogleKeyring
 
 __all__ = ["GeminiBatchClient"]
+
+logger = logging.getLogger(__name__)
 
 
 class GeminiBatchClient:
@@ -117,13 +125,14 @@ class GeminiBatchClient:
 
         chunks: texts by key, or pairs of (key, text), or entries (their fingerprint and passage),
         or chunks (their id and text). They are read once and never held all together. A job of the
-        same name that has not failed is used instead of a new one; without a name it is that of the
-        content, so the same texts are not paid for twice.
+        same name and the same texts that has not failed is used instead of a new one, so that they
+        are not paid for twice, in whatever order they come. Other texts are another job, under the
+        same name or none.
         Raises InputError, JobTooLarge, TextInvalid before anything is sent.
         """
         lines = self._written(chunks, most_items, most_bytes)
         with lines.file:
-            shown = name or f"sc-{lines.digest}"
+            shown = f"{name} sc-{lines.digest}" if name else f"sc-{lines.digest}"
             there = self._standing(shown)
             return there or self._created(lines, shown)
 
@@ -138,7 +147,8 @@ class GeminiBatchClient:
 
         A result may be there twice, and keys may be missing: whoever submitted them knows. Raises
         JobFailed for a job that ended without results, ResultsUnavailable while it runs or its
-        results cannot be fetched, JobUnknown.
+        results cannot be fetched, ResultsGone once the service need not keep them any longer and
+        does not have them, JobUnknown.
         """
         told = self._told(job)
         state = state_of(told)
@@ -154,7 +164,12 @@ class GeminiBatchClient:
                 hint="Ask again later.",
             )
         return read_results(
-            self._service, job, output_of(told), self._recipe.dimensions, self._meter
+            self._service,
+            job,
+            output_of(told),
+            self._recipe.dimensions,
+            self._meter,
+            ended=ended_at(told),
         )
 
     def submit(self, passages: Mapping[str, str], name: str) -> str:
@@ -172,14 +187,18 @@ class GeminiBatchClient:
         """
         ended = None
         for job, shown, state in self._service.jobs():
-            if shown == name:
+            if _is_called(shown, name):
                 if STATES.get(bare_state(state)) != "FAILED":
                     return job
                 ended = ended or job
         return ended
 
     def state(self, job: str) -> JobState:
-        """Where the job is. Raises JobUnknown."""
+        """Where the job is.
+
+        Raises JobUnknown if this key sees it neither by its name nor in the list of all jobs: it
+        was removed, or is another project's. KeyRefused says nothing about the job.
+        """
         return state_of(self._told(job))
 
     def results(self, job: str) -> Iterator[tuple[str, Vector | Exception]]:
@@ -191,27 +210,27 @@ class GeminiBatchClient:
 
         Raises JobUnknown.
         """
+        name = job_name(job)
         try:
-            self._service.cancel_job(job_name(job))
+            self._service.cancel_job(name)
         except ModelUnknown as error:
-            raise JobUnknown(f"There is no job {job!r}.") from error
+            raise self._missing(name) from error
 
     def clean_up(self, job: str) -> None:
-        """Remove the job and its files from the service.
+        """Remove the job and its files from the service, those with the texts first.
 
-        What is gone already is no error; may be called twice.
+        What is gone already is no error; may be called twice. A file of results the service does
+        not let go of is left to it: it keeps none for more than 48 hours.
         """
         try:
             told = self._told(job)
         except JobUnknown:
             return
-        output, shown = output_of(told), metadata_of(told).get("displayName")
-        names = {output.get("responsesFile"), input_file_of(told)}
-        if isinstance(shown, str) and shown:
-            names.update(file for file, label in self._service.files() if label == shown)
-        for file in sorted(one for one in names if isinstance(one, str) and one):
-            with suppress(ModelUnknown, KeyRefused):  # how the service says that a file is gone
+        for file in self._files_of(job_name(job), told):
+            try:
                 self._service.delete_file(file)
+            except (RequestRefused, AccessDenied) as error:  # not there, or not to be removed
+                logger.debug("%s is left to the service: %s", file, error)
         self.delete(job)
 
     def delete(self, job: str) -> None:
@@ -229,6 +248,22 @@ class GeminiBatchClient:
         return write_lines(
             pairs, recipe.job_request(), min(most_items, MOST_ITEMS), min(most_bytes, MOST_BYTES)
         )
+
+    def _files_of(self, job: str, told: Mapping[str, Any]) -> list[str]:
+        """The files of a job, its texts before its results.
+
+        The service need not tell which file the texts are in: it is one that was uploaded under the
+        job's name, unless another job has that name, too.
+        """
+        shown = metadata_of(told).get("displayName")
+        files = [input_file_of(told)]
+        if isinstance(shown, str) and shown and not self._has_namesake(job, shown):
+            files += [file for file, label in self._service.uploads() if label == shown]
+        files.append(output_of(told).get("responsesFile"))
+        return list(dict.fromkeys(file for file in files if isinstance(file, str) and file))
+
+    def _has_namesake(self, job: str, shown: str) -> bool:
+        return any(label == shown and one != job for one, label, _ in self._service.jobs())
 
     def _standing(self, name: str) -> str | None:
         job = self.find(name)
@@ -249,14 +284,38 @@ class GeminiBatchClient:
                 if there is not None:
                     return there
             raise error
-        except EmbedderError:
+        except EmbedderError as error:
             if file is not None:
                 with suppress(EmbedderError):
                     service.delete_file(file)
+            if isinstance(error, RateLimited) and not isinstance(error, QuotaExhausted):
+                error.hint = (
+                    "Its project has as many jobs, or tokens in jobs, under way as it may: wait "
+                    "until one has ended, or make smaller jobs."
+                )
             raise
 
     def _told(self, job: str) -> Mapping[str, Any]:
+        name = job_name(job)
         try:
-            return self._service.job(job_name(job))
+            return self._service.job(name)
         except ModelUnknown as error:
-            raise JobUnknown(f"There is no job {job!r}, or it is another key's.") from error
+            raise self._missing(name) from error
+
+    def _missing(self, job: str) -> EmbedderError:
+        """What it means that the service does not know a job: the list of all is asked, too."""
+        if any(one == job for one, _, _ in self._service.jobs()):
+            return ServiceDown(
+                f"The service lists job {job!r}, and says that it does not know it.",
+                hint="Ask again later.",
+            )
+        return JobUnknown(
+            f"This key sees no job {job!r}: it was removed, or belongs to another project.",
+            hint="Use a key of the project it was made in.",
+        )
+
+
+def _is_called(shown: str, name: str) -> bool:
+    """Whether a job shown like that was made under that name: alone, or with what it holds."""
+    rest = shown.removeprefix(name)
+    return shown.startswith(name) and (not rest or bool(re.fullmatch(" sc-[0-9a-f]{32}", rest)))

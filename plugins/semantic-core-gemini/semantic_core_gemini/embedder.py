@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from semantic_core.errors import InputError
 from semantic_core_gemini._models import MOST_TEXTS
@@ -39,12 +39,15 @@ if TYPE_CHECKING:
 
 __all__ = ["GeminiEmbedder"]
 
+JOB_TOKENS: Final = 100_000
+"""Users of the first paid tier report that jobs of somewhat more are refused."""
+
 
 class GeminiEmbedder:
     """Turns text into Gemini vectors, of length 1 in every size.
 
     Passages are sent in calls of at most 100 texts and about 20,000 tokens, equal ones once. Calls
-    keep to the allowance of the key, wait when told to, and are tried again where that helps. A
+    keep to its allowance, wait when told to, and are tried again where that helps. A
     text the service refuses is found by halving; the vectors of the others are kept, so that asking
     again costs nothing. Queries are remembered.
 
@@ -81,10 +84,10 @@ class GeminiEmbedder:
         ] = MAX_CHARS,
         batch_size: Annotated[int, "passages in one call, at most 100"] = MOST_TEXTS,
         texts_per_minute: Annotated[
-            int, "texts the key may embed in a minute; 0: any number"
+            int, "texts it may embed in a minute, of what its project may; 0: any number"
         ] = TEXTS_PER_MINUTE,
         tokens_per_minute: Annotated[
-            int, "tokens the key may embed in a minute; 0: any number"
+            int, "tokens it may embed in a minute, likewise; 0: any number"
         ] = TOKENS_PER_MINUTE,
         timeout: Annotated[float, "seconds an answer may take"] = 60.0,
         patience: Annotated[
@@ -133,7 +136,10 @@ class GeminiEmbedder:
         self._meter = Meter()
         self._queries = Queries(remembered_queries)
         self._passages = Passages(
-            self._call, min(batch_size, pace.burst_texts or batch_size), pace.burst_tokens
+            self._call,
+            min(batch_size, pace.burst_texts or batch_size),
+            pace.burst_tokens,
+            given.clock.now,
         )
         self._batches: GeminiBatchClient | None = None
 
@@ -149,6 +155,13 @@ class GeminiEmbedder:
     def batch_size(self) -> int:
         """Passages a call should be given; more work as well."""
         return self._batch_size
+
+    @property
+    def job_tokens(self) -> int:
+        """Tokens one job should have, at most: more of them under way are refused to many
+        projects, whatever the size of a file.
+        """
+        return JOB_TOKENS
 
     @property
     def max_chars(self) -> int:
@@ -186,7 +199,7 @@ class GeminiEmbedder:
 
     def seconds(self, passages: int, tokens: int) -> float:
         """How long embedding so many takes interactively, at least:
-        what the allowance of the key makes of it.
+        what its allowance makes of it.
         """
         return self._service.pace.seconds(passages, tokens)
 
@@ -195,9 +208,9 @@ class GeminiEmbedder:
 
         [] gives (0, dimensions).
 
-        Raises PassageRefused with the places of the texts the service does not take, when all
-        others are done; EmbedderUnavailable with what was paid for kept; TextInvalid before
-        anything is sent.
+        Raises PassageRefused with the places of the texts the service does not take, and
+        AnswerInvalid with those it has no vector for that counts, when all others are done;
+        EmbedderUnavailable with what was paid for kept; TextInvalid before anything is sent.
         """
         import numpy as np
 
@@ -221,7 +234,7 @@ class GeminiEmbedder:
         """
         asked = self._recipe.query(text)
         key = blake2b(f"{self.space!r}\x1e{asked}".encode(), digest_size=16).hexdigest()
-        return self._queries.get(key, lambda: self._call([asked], estimated(asked), query=True)[0])
+        return self._queries.get(key, lambda: self._asked(asked))
 
     def estimate(self, passages: Iterable[str], *, ask: bool = True) -> Estimate:
         """What embedding these passages takes. Nothing is embedded; equal passages count once.
@@ -287,9 +300,16 @@ class GeminiEmbedder:
         if self._batches is not None:
             self._batches.close()
 
-    def _call(self, texts: list[str], tokens: int, *, query: bool = False) -> list[Vector]:
+    def _asked(self, query: str) -> Vector:
+        found: dict[int, Vector] = {}
+        self._call([query], estimated(query), found, query=True)
+        return found[0]
+
+    def _call(
+        self, texts: list[str], tokens: int, found: dict[int, Vector], *, query: bool = False
+    ) -> None:
         form = self._recipe.form
-        return self._service.embed(
+        self._service.embed(
             self._recipe.model,
             texts,
             form.query_task if query else form.document_task,
@@ -300,4 +320,5 @@ class GeminiEmbedder:
             if query
             else self._given.reach.timeout,
             patience=self._query_timeout if query else self._given.reach.patience,
+            found=found,
         )

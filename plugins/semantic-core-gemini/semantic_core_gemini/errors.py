@@ -7,10 +7,11 @@
     |-- KeyMalformed                  what was given cannot be a key
     `-- BatchKeyMissing (ValueError)  a batch was asked for without a key of its own
     JobLost
-    |-- JobUnknown                    there is no such job, or it is another key's
+    |-- JobUnknown                    there is no such job, or it is another project's
     `-- ResultsGone                   the service has thrown the results away
     EmbedderError
     |-- KeyRefused                    the service does not accept the key
+    |   `-- AccessDenied              the key has no right to a thing, or the thing is not there
     |-- RequestRefused                the service does not accept the request
     |   |-- PassageRefused            some of the texts, named by their places
     |   `-- ModelUnknown              no such model, or not for this key
@@ -22,6 +23,7 @@
         |-- ServiceDown *             no connection, or an answer of the 5xx kind
         |-- ServiceTimeout *          no answer in time
         |-- ServiceResting *          it failed again and again and is left alone for a while
+        |-- ItemUnavailable *         one text of a job failed for a reason that passes
         `-- ResultsUnavailable *      a finished job whose results cannot be fetched now
     EmbeddingInvalid
     `-- AnswerInvalid                 not JSON, too many or too few vectors, or none that count
@@ -39,6 +41,7 @@ from collections.abc import Sequence
 from semantic_core.errors import (
     ConfigError,
     EmbedderError,
+    EmbedderThrottled,
     EmbedderUnavailable,
     EmbeddingInvalid,
     InputError,
@@ -46,9 +49,11 @@ from semantic_core.errors import (
 )
 
 __all__ = [
+    "AccessDenied",
     "AnswerInvalid",
     "BatchKeyMissing",
     "ItemFailed",
+    "ItemUnavailable",
     "JobFailed",
     "JobTooLarge",
     "JobUnknown",
@@ -84,6 +89,10 @@ class KeyRefused(EmbedderError):
     """The service does not accept the key: unknown, revoked, or without the right to do this."""
 
 
+class AccessDenied(KeyRefused):
+    """The key has no right to a thing, or the thing is not there: the service says both alike."""
+
+
 class RequestRefused(EmbedderError):
     """The service does not accept the request as it is."""
 
@@ -112,7 +121,7 @@ class _Later(EmbedderUnavailable):
         self.retry_after = retry_after
 
 
-class RateLimited(_Later):
+class RateLimited(_Later, EmbedderThrottled):
     """More than the service takes in a minute. retry_after: seconds; None if it did not say."""
 
 
@@ -144,8 +153,13 @@ class ResultsUnavailable(_Later):
 class AnswerInvalid(EmbeddingInvalid):
     """The service answered with something that is not its contract.
 
-    Nothing of that answer was used.
+    places: which of the texts handed over have no vector that counts, from 0, if others have one:
+    these are kept, and cost nothing when asked for again. Empty: nothing of the answer was used.
     """
+
+    def __init__(self, message: str, *, hint: str = "", places: Sequence[int] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.places = tuple(places)
 
 
 class JobFailed(EmbedderError):
@@ -156,7 +170,10 @@ class JobFailed(EmbedderError):
 
 
 class JobUnknown(JobLost):
-    """There is no such job, or it belongs to another key."""
+    """There is no such job, neither by its name nor in the list of all; or it is another project's.
+
+    A key of that project may still see it.
+    """
 
 
 class ResultsGone(JobLost):
@@ -165,6 +182,10 @@ class ResultsGone(JobLost):
 
 class ItemFailed(EmbedderError):
     """One text of a job failed, with the service's reason."""
+
+
+class ItemUnavailable(_Later):
+    """One text of a job failed for a reason that passes: in another job it may not."""
 
 
 class JobTooLarge(InputError):

@@ -13,8 +13,11 @@ from semantic_core_gemini.errors import BatchKeyMissing, KeyMalformed, KeyMissin
 
 __all__ = ["GoogleKeyring", "Secret"]
 
-KEY_VARIABLES: Final = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
-"""Environment variables the key for every day is read from; the first that is set counts."""
+KEY_VARIABLE: Final = "GEMINI_API_KEY"
+KEY_VARIABLES: Final = ("GOOGLE_API_KEY", KEY_VARIABLE)
+"""Environment variables the key for every day is read from; the first that is set counts, as it
+does for google-genai.
+"""
 BATCH_KEY_VARIABLE: Final = "GEMINI_BATCH_KEY"
 MASK: Final = "***"
 """What stands wherever a key would."""
@@ -112,9 +115,10 @@ class GoogleKeyring:
     Nothing global: every embedder is given the keyring it uses.
 
     default_key: for queries and for documents embedded at once. batch_key: for batch jobs; None
-    allows none, so that a large import can never use up the quota the application lives on.
-    ``default=`` and ``batch=`` are accepted, too. Raises KeyMissing without a default key,
-    KeyMalformed for what cannot be a key; neither shows it.
+    allows none. Quotas are a project's, not a key's: only a key of another project keeps a large
+    import from using up the quota the application lives on. ``default=`` and ``batch=`` are
+    accepted, too. Raises KeyMissing without a default key, KeyMalformed for what cannot be a key
+    and for one key in both places; neither shows it.
     """
 
     default_key: Secret
@@ -151,7 +155,12 @@ class GoogleKeyring:
             raise KeyMalformed(f"{twice[0]} was given twice, under both of its names.")
         if kept["default_key"] is None:
             raise KeyMissing(
-                "No Gemini API key was given.", hint=f"Set {KEY_VARIABLES[0]}, or pass default_key."
+                "No Gemini API key was given.", hint=f"Set {KEY_VARIABLE}, or pass default_key."
+            )
+        if kept["default_key"] == kept["batch_key"]:
+            raise KeyMalformed(
+                "default_key and batch_key are the same key.",
+                hint="Jobs take a key of another project, which has a quota of its own.",
             )
         self.__attrs_init__(default_key=kept["default_key"], batch_key=kept["batch_key"])
 
@@ -161,7 +170,7 @@ class GoogleKeyring:
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None) -> GoogleKeyring:
-        """The keys in GEMINI_API_KEY (or GOOGLE_API_KEY) and GEMINI_BATCH_KEY;
+        """The keys in GOOGLE_API_KEY (or GEMINI_API_KEY) and GEMINI_BATCH_KEY;
         a blank one counts as not set.
 
         Raises KeyMissing if there is none for every day.

@@ -11,7 +11,13 @@ import pytest
 from fake_gemini import FakeGemini
 from semantic_core_gemini import GeminiEmbedder, GoogleKeyring
 from semantic_core_gemini._tokens import estimated
-from semantic_core_gemini.errors import PassageRefused, RateLimited, ServiceDown
+from semantic_core_gemini.errors import (
+    AnswerInvalid,
+    PassageRefused,
+    QuotaExhausted,
+    RateLimited,
+    ServiceDown,
+)
 from turning import Turning
 
 from semantic_core import Document, Ref, SemanticCore
@@ -161,6 +167,53 @@ def test_a_poisoned_text_is_found_and_the_others_are_paid_for_once(gemini: FakeG
     rows = made.embed_documents([text for text in texts if "POISON" not in text])
     assert rows.shape == (98, 128)
     assert (gemini.count("embed"), gemini.bill(KEY).texts) == (calls, 98), "nothing was asked again"
+
+
+def test_a_vector_that_does_not_count_costs_the_others_of_its_answer_nothing(
+    gemini: FakeGemini, turning: Turning
+) -> None:
+    gemini.blank = "BLANK"
+    texts = [f"text {number}" + (" BLANK" if number == 13 else "") for number in range(100)]
+    made = embedder(gemini, clock=turning.clock)
+    with pytest.raises(
+        AnswerInvalid, match="1 of 100 texts have no vector that counts, the first at place 13"
+    ) as raised:
+        made.embed_documents(texts)
+    assert raised.value.places == (13,) and "BLANK" not in str(raised.value)
+    assert gemini.bill(KEY).texts == 101 == made.usage.texts, "the one is asked for once more"
+    others = [text for text in texts if "BLANK" not in text]
+    with pytest.raises(AnswerInvalid):
+        made.embed_documents(texts[:50])
+    assert made.embed_documents(others).shape == (99, 128)
+    assert gemini.bill(KEY).texts == 101, "nothing was asked again"
+    gemini.blank = ""
+    turning.turn(61)
+    assert made.embed_documents(texts[13:14]).shape == (1, 128)
+
+
+def test_the_kernel_stores_all_but_the_text_without_a_vector_that_counts(
+    gemini: FakeGemini,
+) -> None:
+    gemini.blank = "BLANK"
+    made = embedder(gemini)
+    with SemanticCore(store="memory", embedder=made) as core:
+        documents = [Document(Ref("n", str(number)), f"text {number}") for number in range(40)]
+        report = core.ingest(*documents, Document(Ref("n", "bad"), "BLANK in here"))
+        assert (report.pending, report.embedded) == (1, 40)
+        assert gemini.bill(KEY).texts == 42 == made.usage.texts
+
+
+def test_what_an_answer_brought_is_kept_although_the_next_call_fails(
+    gemini: FakeGemini, turning: Turning
+) -> None:
+    made = embedder(gemini, clock=turning.clock)
+    gemini.misbehave("embed", "nan")
+    gemini.misbehave("embed", "quota_of_the_day")
+    texts = [f"text {number}" for number in range(10)]
+    with pytest.raises(QuotaExhausted):
+        made.embed_documents(texts)
+    assert made.embed_documents(texts).shape == (10, 128)
+    assert gemini.bill(KEY).texts == 11
 
 
 def test_the_kernel_stores_all_but_the_poisoned_text_and_pays_once(gemini: FakeGemini) -> None:

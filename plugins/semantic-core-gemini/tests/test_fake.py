@@ -93,7 +93,7 @@ def test_a_file_goes_up_in_pieces_becomes_a_job_and_comes_down(
     assert file.name and file.size_bytes == len(lines) and gemini.count("piece") == 2
     with pytest.raises(errors.ClientError):
         client.files.download(file=file.name)
-    gemini.state.cheap_vectors = True
+    gemini.state.cheap_vectors, gemini.most_enqueued_tokens = True, 0
     job = created(client, {"file_name": file.name})
     assert client.batches.get(name=job.name).state == types.JobState.JOB_STATE_PENDING
     gemini.finish(job.name)
@@ -105,6 +105,9 @@ def test_a_file_goes_up_in_pieces_becomes_a_job_and_comes_down(
     ]
     assert gemini.bill("plain").job_texts == 2_000
     client.files.delete(name=file.name)
+    with pytest.raises(errors.ClientError, match="cannot be more than 40 characters") as raised:
+        client.files.delete(name=done.dest.file_name)
+    assert raised.value.code == 400 and raised.value.status == "INVALID_ARGUMENT"
     client.batches.delete(name=job.name)
     with pytest.raises(errors.ClientError):
         client.files.get(name=file.name)
@@ -139,6 +142,100 @@ def test_jobs_and_files_are_listed_page_by_page_and_only_to_their_owner(
         other.batches.get(name=next(iter(names)))
     assert raised.value.code == 404
     other.close()
+
+
+def test_names_are_as_long_as_those_of_the_real_service(client: Client, gemini: FakeGemini) -> None:
+    file = client.files.upload(
+        file=io.BytesIO(b'{"key": "k", "request": {"content": {"parts": [{"text": "x"}]}}}\n'),
+        config=types.UploadFileConfig(mime_type="application/jsonl"),
+    )
+    job = created(client, {"file_name": file.name}).name
+    gemini.finish(job)
+    result = client.batches.get(name=job).dest.file_name
+    assert len(job.removeprefix("batches/")) == 36
+    assert result == f"files/batch-{job.removeprefix('batches/')}"
+    assert client.files.get(name=result).source == types.FileSource.GENERATED
+    gemini.deletes_results = True
+    client.files.delete(name=result)
+
+
+def test_a_key_sees_what_other_keys_of_its_project_made(client: Client, gemini: FakeGemini) -> None:
+    gemini.projects = {"plain": "a project", "sister": "a project"}
+    name = created(client, {"inlined_requests": {"contents": [content("x")]}}).name
+    file = client.files.upload(
+        file=io.BytesIO(b"x"), config=types.UploadFileConfig(mime_type="application/jsonl")
+    )
+    options = types.HttpOptions(base_url=gemini.url)
+    with (
+        Client(api_key="sister", vertexai=False, http_options=options) as sister,
+        Client(api_key="stranger", vertexai=False, http_options=options) as stranger,
+    ):
+        assert sister.batches.get(name=name).name == name
+        assert [one.name for one in sister.batches.list()] == [name]
+        for code, ask in (
+            (404, lambda: stranger.batches.get(name=name)),
+            (403, lambda: stranger.files.get(name=file.name)),
+        ):
+            with pytest.raises(errors.ClientError) as raised:
+                ask()
+            assert raised.value.code == code
+
+
+def test_a_project_has_so_many_tokens_under_way_and_no_pause_is_named(
+    client: Client, gemini: FakeGemini
+) -> None:
+    gemini.projects = {"plain": "a project", "sister": "a project"}
+    gemini.most_enqueued_tokens = 3 * tokens_of("x " * 100)
+    source = {"inlined_requests": {"contents": [content("x " * 100)] * 2}}
+    job = created(client, source).name
+    options = types.HttpOptions(base_url=gemini.url)
+    with Client(api_key="sister", vertexai=False, http_options=options) as sister:
+        with pytest.raises(errors.ClientError) as raised:
+            created(sister, source)
+        assert (raised.value.code, raised.value.status) == (429, "RESOURCE_EXHAUSTED")
+        assert "retry-after" not in raised.value.response.headers
+        assert list(gemini.state.jobs) == [job], "what is refused is not there"
+        gemini.finish(job)
+        created(sister, source)
+
+
+def test_a_project_has_a_hundred_jobs_under_way(client: Client, gemini: FakeGemini) -> None:
+    source = {"inlined_requests": {"contents": [content("x")]}}
+    jobs = [created(client, source).name for _ in range(100)]
+    with pytest.raises(errors.ClientError) as raised:
+        created(client, source)
+    assert raised.value.code == 429
+    gemini.finish(jobs[0])
+    created(client, source)
+
+
+def test_files_are_gone_after_two_days(client: Client, gemini: FakeGemini) -> None:
+    file = client.files.upload(
+        file=io.BytesIO(b"x"), config=types.UploadFileConfig(mime_type="application/jsonl")
+    )
+    gemini.turn(hours=47)
+    assert client.files.get(name=file.name).name == file.name
+    gemini.turn(hours=2)
+    with pytest.raises(errors.ClientError, match="may not exist") as raised:
+        client.files.get(name=file.name)
+    assert raised.value.code == 403
+
+
+@pytest.mark.parametrize("token_count", [False, True])
+def test_results_tell_their_tokens_in_one_of_two_ways(
+    token_count: bool, client: Client, gemini: FakeGemini
+) -> None:
+    gemini.state.token_count = token_count
+    job = created(client, {"inlined_requests": {"contents": [content("one")]}}).name
+    gemini.finish(job)
+    told = httpx2.get(f"{gemini.url}/v1beta/{job}", headers={"x-goog-api-key": "plain"}).json()
+    (answer,) = told["metadata"]["output"]["inlinedResponses"]["inlinedResponses"]
+    tokens = tokens_of("one")
+    assert {name: value for name, value in answer["response"].items() if name != "embedding"} == (
+        {"tokenCount": str(tokens)}
+        if token_count
+        else {"usageMetadata": {"promptTokenCount": tokens}}
+    )
 
 
 def test_a_job_can_be_cancelled(client: Client) -> None:

@@ -11,6 +11,7 @@ import pytest
 from fake_gemini import FAULTS, FakeGemini
 from semantic_core_gemini import GeminiEmbedder, GoogleKeyring, _wire
 from semantic_core_gemini.errors import (
+    AccessDenied,
     AnswerInvalid,
     KeyRefused,
     ModelUnknown,
@@ -87,7 +88,7 @@ SCRIPTS: dict[str, Script] = {
     "too_large": Script(PassageRefused, heals=True, calls=5),
     "teapot": Script(PassageRefused, heals=True, calls=5),
     "key_refused": Script(KeyRefused, heals=False, calls=1),
-    "forbidden": Script(KeyRefused, heals=False, calls=1),
+    "forbidden": Script(AccessDenied, heals=False, calls=1),
     "not_found": Script(ModelUnknown, heals=False, calls=1),
     "redirect": Script(ServiceDown),
     "echo_key": Script(PassageRefused, heals=True, calls=5),
@@ -191,6 +192,23 @@ def test_a_pause_the_service_asks_for_is_kept(name: str, wait: float, gemini: Fa
     assert wait - 0.01 <= sum(turning.slept) <= wait + 1.01
 
 
+def test_a_pause_is_kept_by_every_embedder_of_the_process_with_that_key(
+    gemini: FakeGemini,
+) -> None:
+    turning = Turning()
+    told, other = embedder(gemini, turning, patience=5), embedder(gemini, turning)
+    stranger = GeminiEmbedder(
+        GoogleKeyring("another-key"), base_url=gemini.url, clock=turning.clock, dimensions=128
+    )
+    gemini.misbehave("embed", "throttled_seconds")
+    with pytest.raises(RateLimited):
+        told.embed_documents(TEXTS)
+    stranger.embed_documents(TEXTS)
+    assert turning.slept == [], "it is another key's"
+    other.embed_documents(TEXTS)
+    assert 7 <= sum(turning.slept) <= (7 + 1) * 1.5
+
+
 def test_being_told_to_wait_is_no_failure(gemini: FakeGemini) -> None:
     made = embedder(gemini, Turning(share=0.0))
     gemini.misbehave("embed", "throttled_seconds", times=4 * ATTEMPTS)
@@ -254,7 +272,7 @@ def test_nobody_there_is_the_service_being_down(turning: Turning) -> None:
 
 def test_a_mistake_of_ours_stays_what_it_is(gemini: FakeGemini, turning: Turning) -> None:
     made = embedder(gemini, turning)
-    made._passages._embed = lambda texts, tokens: [][0]
+    made._passages._embed = lambda *_: [][0]
     with pytest.raises(IndexError):
         made.embed_documents(TEXTS)
 

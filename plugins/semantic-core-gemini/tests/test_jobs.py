@@ -17,6 +17,7 @@ from semantic_core_gemini._lines import INLINE_ITEMS
 from semantic_core_gemini.errors import (
     AnswerInvalid,
     ItemFailed,
+    ItemUnavailable,
     JobFailed,
     JobTooLarge,
     JobUnknown,
@@ -31,7 +32,7 @@ from semantic_core_gemini.errors import (
 from turning import Turning
 
 from semantic_core import Chunk, ChunkId, Entry, Ref
-from semantic_core.errors import EmbedderError, InputError, TextInvalid
+from semantic_core.errors import EmbedderError, InputError, JobLost, TextInvalid
 from semantic_core.protocols import BatchEmbedder, Priced
 
 KEY = "key-for-batches"
@@ -68,9 +69,11 @@ def test_it_is_what_the_kernel_calls_a_batch_embedder(embedder: GeminiEmbedder) 
 
 
 @BOTH
-def test_a_job_gives_the_vectors_a_call_gives(
-    texts: dict[str, str], embedder: GeminiEmbedder, gemini: FakeGemini
+@pytest.mark.parametrize("token_count", [False, True])
+def test_a_job_gives_the_vectors_a_call_gives_and_its_tokens_are_counted(
+    token_count: bool, texts: dict[str, str], embedder: GeminiEmbedder, gemini: FakeGemini
 ) -> None:
+    gemini.state.token_count = token_count
     job = embedder.submit(texts, "a job")
     assert embedder.state(job).status == "SUBMITTED"
     gemini.finish(job)
@@ -171,8 +174,22 @@ def test_the_same_texts_are_not_paid_for_twice(
     assert client.create_embedding_job(dict(FEW)) == first
     gemini.finish(first)
     assert client.create_embedding_job(FEW) == first
+    assert client.create_embedding_job(dict(reversed(FEW.items()))) == first, "in any order"
     assert client.create_embedding_job({**FEW, "one": "more"}) != first
     assert client.create_embedding_job(FEW, "another name") != first
+
+
+def test_other_texts_under_the_same_name_are_another_job(
+    client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
+    first = client.create_embedding_job(FEW, "nightly")
+    second = client.create_embedding_job({"other": "text"}, "nightly")
+    assert first != second
+    assert client.create_embedding_job(FEW, "nightly") == first
+    gemini.finish()
+    assert dict(client.retrieve_results(second)).keys() == {"other"}
+    assert client.find("nightly") in (first, second)
+    assert client.find("night") is None and client.find("nightly sc-") is None
 
 
 def test_a_job_that_failed_is_made_again(client: GeminiBatchClient, gemini: FakeGemini) -> None:
@@ -188,6 +205,7 @@ def test_a_job_that_failed_is_made_again(client: GeminiBatchClient, gemini: Fake
 def test_a_job_is_found_by_its_name_among_many(
     client: GeminiBatchClient, gemini: FakeGemini
 ) -> None:
+    gemini.most_open_jobs = 0
     jobs = {name: client.submit({"k": name}, name) for name in map(str, range(230))}
     before = gemini.count("list")
     assert client.find("3") == jobs["3"] and gemini.count("list") - before == 3
@@ -368,6 +386,29 @@ def test_what_is_wrong_with_one_result_concerns_no_other(
     assert found.keys() == texts.keys()
 
 
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (3, ItemFailed),
+        (None, ItemFailed),
+        ("odd", ItemFailed),
+        ({}, ItemFailed),
+        *((code, ItemUnavailable) for code in (4, 8, 10, 13, 14, 429, 503)),
+    ],
+)
+def test_a_text_that_failed_for_a_reason_that_passes_may_be_tried_again(
+    code: object, kind: type[Exception], client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
+    job = client.submit(FEW, "a job")
+    error = {"code": code, "message": "so it is"}
+    gemini.finish(
+        job, rewrite=as_lines(lambda results: [{"key": results[0]["key"], "error": error}])
+    )
+    ((_, result),) = client.results(job)
+    assert type(result) is kind and "so it is" in str(result)
+    assert result.retryable is (kind is ItemUnavailable)
+
+
 @pytest.mark.parametrize("texts", [FEW], ids=["inline"])
 def test_a_result_without_a_key_is_never_matched_by_its_place(
     texts: dict[str, str],
@@ -448,15 +489,83 @@ def test_a_download_can_be_had_again_after_the_service_was_left_alone(
 
 
 @pytest.mark.parametrize("fault", ["not_found", "forbidden"])
-def test_results_that_were_thrown_away_are_told(
+def test_a_refusal_that_may_pass_does_not_throw_results_away(
     fault: str, client: GeminiBatchClient, gemini: FakeGemini
 ) -> None:
+    """They are kept for two days, whatever the service says of them meanwhile."""
     job = client.submit(MANY, "a job")
     gemini.finish(job)
-    gemini.misbehave("download", fault)
+    for route in ("download", "get_file"):
+        gemini.misbehave(route, fault)
+    with pytest.raises(ResultsUnavailable, match="cannot be fetched now") as raised:
+        list(client.results(job))
+    assert raised.value.retryable
+    gemini.behave()
+    assert len(dict(client.results(job))) == len(MANY)
+
+
+def test_results_that_are_kept_longer_than_need_be_are_not_gone(
+    client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
+    gemini.state.ahead = -50 * 3_600
+    job = client.submit(MANY, "a job")
+    gemini.finish(job)
+    gemini.state.ahead = 0
+    gemini.misbehave("download", "forbidden")
+    with pytest.raises(ResultsUnavailable):
+        list(client.results(job))
+    assert len(dict(client.results(job))) == len(MANY)
+
+
+def test_results_are_gone_when_the_service_has_kept_them_for_two_days(
+    client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
+    gemini.state.ahead = -50 * 3_600
+    job = client.submit(MANY, "a job")
+    gemini.finish(job)
+    gemini.turn(hours=50)
     with pytest.raises(ResultsGone, match="gone") as raised:
         list(client.results(job))
     assert not raised.value.retryable
+
+
+@pytest.mark.parametrize("route", ["get", "list", "download"])
+def test_a_key_that_is_refused_says_nothing_about_a_job_or_its_results(
+    route: str, client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
+    job = client.submit(MANY, "a job")
+    gemini.finish(job)
+    gemini.misbehave(route, "key_refused")
+    if route == "list":
+        gemini.misbehave("get", "not_found")
+    with pytest.raises(KeyRefused) as raised:
+        list(client.results(job))
+    assert not isinstance(raised.value, JobLost)
+    assert len(dict(client.results(job))) == len(MANY)
+
+
+def test_a_key_that_was_revoked_loses_no_results(
+    client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
+    job = client.submit(MANY, "a job")
+    gemini.finish(job)
+    results = client.results(job)
+    gemini.refused_keys.add(KEY)
+    with pytest.raises(KeyRefused, match="API key not valid"):
+        list(results)
+    gemini.refused_keys.clear()
+    assert len(dict(client.results(job))) == len(MANY)
+
+
+def test_a_job_the_service_lists_is_not_unknown(
+    client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
+    job = client.submit(FEW, "a job")
+    for route, ask in (("get", client.state), ("cancel", client.cancel)):
+        gemini.misbehave(route, "not_found")
+        with pytest.raises(ServiceDown, match="lists job"):
+            ask(job)
+    assert client.state(job).status == "SUBMITTED"
 
 
 def test_a_finished_job_that_names_no_results_is_asked_again_later(
@@ -469,13 +578,25 @@ def test_a_finished_job_that_names_no_results_is_asked_again_later(
 
 
 @pytest.mark.parametrize(
-    "job", ["batches/unknown", "batches/../files/f1", "batches/a?key=1", "", "files/f1", "batches/"]
+    "job", ["batches/../files/f1", "batches/a?key=1", "", "files/f1", "batches/"]
 )
-def test_a_job_nobody_knows(job: str, client: GeminiBatchClient, gemini: FakeGemini) -> None:
+def test_what_is_no_name_of_a_job_is_not_asked_for(
+    job: str, client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
     for ask in (client.state, client.retrieve_results, client.cancel):
         with pytest.raises(JobUnknown):
             ask(job)
-    assert {route for route, _ in gemini.requests} <= {"get", "cancel"}
+    assert gemini.requests == []
+
+
+def test_a_job_is_unknown_only_when_the_list_of_all_does_not_have_it_either(
+    client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
+    for ask in (client.state, client.get_job_status, client.retrieve_results, client.cancel):
+        listed = gemini.count("list")
+        with pytest.raises(JobUnknown, match="removed, or belongs to another project"):
+            ask("batches/unknown")
+        assert gemini.count("list") == listed + 1
 
 
 @BOTH
@@ -484,12 +605,12 @@ def test_cleaning_up_leaves_nothing_and_may_be_done_twice(
 ) -> None:
     other = client.submit(MANY, "another job")
     gemini.finish(other)
-    before = dict(gemini.state.files)
+    before = gemini.uploads()
     job = client.submit(texts, "a job")
     gemini.finish(job)
     list(client.results(job))
     client.clean_up(job)
-    assert list(gemini.state.jobs) == [other] and gemini.state.files == before
+    assert list(gemini.state.jobs) == [other] and gemini.uploads() == before
     client.clean_up(job)
     assert len(dict(client.results(other))) == len(MANY)
 
@@ -500,12 +621,61 @@ def test_cleaning_up_finds_files_that_were_uploaded_in_vain(
     gemini.misbehave("create", "unavailable")
     with pytest.raises(ServiceDown):
         client.submit(MANY, "a job")
-    assert len(gemini.state.files) == 1, "the job may be there, and need it"
+    assert len(gemini.uploads()) == 1, "the job may be there, and need it"
     job = client.submit(MANY, "a job")
     gemini.finish(job)
-    assert len(gemini.state.files) == 3
+    assert len(gemini.uploads()) == 2
     client.clean_up(job)
-    assert gemini.state.files == {}
+    assert gemini.uploads() == []
+
+
+def test_a_file_the_service_does_not_let_go_of_does_not_stop_the_cleaning(
+    client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
+    """The real service refuses to delete the results of a job; the texts go first."""
+    job = client.submit(MANY, "a job")
+    gemini.finish(job)
+    (texts,) = gemini.uploads()
+    results = gemini.state.jobs[job].output["responsesFile"]
+    before = len(gemini.requests)
+    client.clean_up(job)
+    assert gemini.state.jobs == {} and list(gemini.state.files) == [results] != [texts]
+    assert gemini.count("delete_file") == 2
+    asked = len(gemini.requests)
+    client.clean_up(job)
+    assert gemini.count("delete_file") == 2, "what was refused is not asked for again"
+    assert asked - before < 8
+
+
+def test_results_that_can_be_deleted_are(client: GeminiBatchClient, gemini: FakeGemini) -> None:
+    gemini.deletes_results = True
+    job = client.submit(MANY, "a job")
+    gemini.finish(job)
+    client.clean_up(job)
+    assert gemini.state.files == {} == gemini.state.jobs
+
+
+def test_a_refused_key_stops_the_cleaning(client: GeminiBatchClient, gemini: FakeGemini) -> None:
+    job = client.submit(MANY, "a job")
+    gemini.misbehave("delete_file", "key_refused")
+    with pytest.raises(KeyRefused):
+        client.clean_up(job)
+    assert list(gemini.state.jobs) == [job]
+
+
+@pytest.mark.parametrize("names_input", [False, True])
+def test_cleaning_up_touches_no_file_of_another_job_of_that_name(
+    names_input: bool, client: GeminiBatchClient, gemini: FakeGemini
+) -> None:
+    gemini.names_input, gemini.deletes_results = names_input, True
+    failed = client.submit(MANY, "nightly")
+    gemini.finish(failed, state="FAILED")
+    running = client.submit(MANY, "nightly")
+    client.clean_up(failed)
+    gemini.finish(running)
+    assert len(dict(client.results(running))) == len(MANY)
+    client.clean_up(running)
+    assert gemini.state.files == {} == gemini.state.jobs
 
 
 def test_files_that_are_gone_already_do_not_stop_the_cleaning(
@@ -552,10 +722,24 @@ def test_jobs_of_other_keys_are_not_seen(gemini: FakeGemini) -> None:
     theirs = GeminiBatchClient(GoogleKeyring("d", "theirs"), base_url=gemini.url, dimensions=128)
     job = mine.submit(FEW, "a job")
     assert theirs.find("a job") is None
-    with pytest.raises(JobUnknown):
+    with pytest.raises(JobUnknown, match="another project"):
         theirs.state(job)
     theirs.clean_up(job)
     assert mine.find("a job") == job
+    gemini.projects = {"mine": "a project", "theirs": "a project"}
+    job = mine.submit(FEW, "another job")
+    assert theirs.find("another job") == job and theirs.state(job).status == "SUBMITTED"
+
+
+def test_a_job_that_finds_no_room_is_told_at_once_and_leaves_nothing(
+    client: GeminiBatchClient, gemini: FakeGemini, turning: Turning
+) -> None:
+    """The service names no pause: room comes when a job ends, which may take hours."""
+    gemini.most_enqueued_tokens = 10
+    with pytest.raises(RateLimited, match="make smaller jobs"):
+        client.submit(MANY, "a job")
+    assert turning.slept == [] and gemini.count("create") == 1
+    assert gemini.state.files == {} == gemini.state.jobs
 
 
 class Full:

@@ -4,10 +4,11 @@ and are found by meaning when it is done.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_gemini import FakeGemini
+from fake_gemini import Bill, FakeGemini
 from semantic_core_gemini import GeminiEmbedder, GoogleKeyring
 from turning import Turning
 
@@ -47,7 +48,60 @@ def test_an_import_goes_through_a_job_and_the_ledger_says_what_the_bill_says(
             abs(paid - billed.job_tokens)
             <= 0.05 * billed.job_tokens + gemini.bill("every-day-key").tokens
         )
-        assert gemini.state.files == {} == gemini.state.jobs, "nothing is left behind"
+        assert done.cleaned and gemini.state.jobs == {} and gemini.uploads() == []
+        asked = len(gemini.requests)
+        assert core.batch_manager.sync_status() == ()
+        assert len(gemini.requests) == asked, "what ended is not asked for again"
+
+
+def test_a_key_of_another_project_loses_no_job(gemini: FakeGemini, tmp_path: Path) -> None:
+    path = tmp_path / "index.db"
+    with SemanticCore(path=path, embedder=embedder(gemini, "d", "batch-key")) as core:
+        core.ingest(*DOCUMENTS, mode="async")
+        (job,) = core.batch_manager.flush_queue()
+    gemini.finish()
+    with SemanticCore(path=path, embedder=embedder(gemini, "d", "key-of-another")) as core:
+        (unseen,) = core.batch_manager.sync_status()
+        assert unseen.status in ("SUBMITTED", "PROCESSING")
+        assert "another project" in unseen.error
+        assert core.batch_manager.queue_stats().failed == 0
+    with SemanticCore(path=path, embedder=embedder(gemini, "d", "batch-key")) as core:
+        (done,) = core.batch_manager.sync_status()
+        assert (done.status, done.succeeded) == ("COMPLETED", 150)
+    assert gemini.bill("batch-key").job_texts == 150 and gemini.bill("key-of-another") == Bill()
+
+
+@pytest.mark.parametrize("limit", [1_500, 4_000])
+def test_an_import_goes_through_however_few_tokens_may_be_under_way(
+    limit: int, gemini: FakeGemini
+) -> None:
+    gemini.most_enqueued_tokens = limit
+    made = embedder(gemini, "every-day-key", "batch-key")
+    with SemanticCore(store="memory", embedder=made) as core:
+        core.ingest(*DOCUMENTS, mode="async")
+        core.ingest(
+            *(Document(Ref("more", str(number)), f"word {number} " * 20) for number in range(150)),
+            mode="async",
+        )
+        for _ in range(30):
+            core.batch_manager.flush_queue(force=True)
+            gemini.finish()
+            core.batch_manager.sync_status()
+        assert core.batch_manager.queue_stats().ready == 300
+    assert gemini.bill("batch-key").job_texts == 300 and gemini.state.jobs == {}
+
+
+def test_a_job_has_no_more_tokens_than_the_embedder_says(
+    gemini: FakeGemini, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semantic_core_gemini.embedder.JOB_TOKENS", 400)
+    made = embedder(gemini, "every-day-key", "batch-key")
+    with SemanticCore(store="memory", embedder=made) as core:
+        core.ingest(*DOCUMENTS, mode="async")
+        jobs = core.batch_manager.flush_queue()
+        assert len(jobs) > 2 and sum(job.sent for job in jobs) == 150
+        assert max(job.tokens for job in gemini.state.jobs.values()) <= 420
+        assert max(job.tokens for job in jobs) <= 400
 
 
 def test_without_a_key_for_batches_nothing_is_sent_and_the_texts_still_wait(

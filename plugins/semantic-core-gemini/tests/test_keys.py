@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import pytest
 from fake_gemini import FakeGemini
+from google.genai import Client
 from semantic_core_gemini import GeminiBatchClient, GeminiEmbedder, GoogleKeyring
 from semantic_core_gemini.errors import BatchKeyMissing, KeyMalformed, KeyMissing
 from semantic_core_gemini.keys import Secret
@@ -120,6 +121,37 @@ def test_what_cannot_be_a_key_is_refused_and_not_shown(key: Any, place: str) -> 
 def test_a_key_given_twice_is_refused() -> None:
     with pytest.raises(KeyMalformed, match="twice"):
         GoogleKeyring(EVERY_DAY, default=BATCH)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: GoogleKeyring(EVERY_DAY, EVERY_DAY),
+        lambda: GoogleKeyring(default=EVERY_DAY, batch=Secret(f"{EVERY_DAY}")),
+        lambda: GoogleKeyring(EVERY_DAY, batch=f" {EVERY_DAY}\n"),
+        lambda: GoogleKeyring.from_env(
+            {"GEMINI_API_KEY": EVERY_DAY, "GEMINI_BATCH_KEY": EVERY_DAY}
+        ),
+    ],
+)
+def test_one_key_does_not_stand_in_both_places(make: Any) -> None:
+    """Quotas are a project's: it would keep nothing from anything."""
+    with pytest.raises(KeyMalformed, match="the same key.*another project") as raised:
+        make()
+    assert EVERY_DAY not in str(raised.value)
+
+
+def test_of_two_variables_the_one_google_genai_uses_counts_and_it_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, gemini: FakeGemini, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", EVERY_DAY)
+    monkeypatch.setenv("GOOGLE_API_KEY", "AIza-of-google-0123456789")
+    GeminiEmbedder(dimensions=128, base_url=gemini.url).embed_query("hello")
+    assert gemini.requests == [("embed", "AIza-of-google-0123456789")]
+    assert "API_KEY" not in caplog.text
+    with Client(vertexai=False) as client:
+        assert client._api_client.api_key == "AIza-of-google-0123456789"
+    assert "Using GOOGLE_API_KEY" in caplog.text, "a client of somebody else may say it"
 
 
 def test_a_keyring_shows_no_key_whatever_is_done_with_it() -> None:

@@ -8,8 +8,17 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from semantic_core_gemini._pace import FAILURES, LONGEST_REST, REST, Breaker, Pace
+from semantic_core_gemini._pace import (
+    FAILURES,
+    LONGEST_REST,
+    REST,
+    SPREAD,
+    Breaker,
+    Pace,
+    silence_of,
+)
 from semantic_core_gemini.errors import RateLimited, ServiceResting
+from semantic_core_gemini.keys import Secret
 from turning import Turning
 
 FOREVER = float("inf")
@@ -78,10 +87,42 @@ def test_who_would_wait_too_long_is_told_and_takes_nothing() -> None:
 def test_a_silence_holds_for_everyone_with_the_key() -> None:
     turning = Turning()
     pace = Pace(turning.clock, 0, 0)
-    pace.silence(7)
-    pace.silence(3)
+    pace.silence.begin(7)
+    pace.silence.begin(3)
     pace.turn(1, 1, FOREVER, "A call")
-    assert turning.slept == [7.0]
+    assert turning.slept == [7 + 7 * SPREAD]
+
+
+def test_those_who_waited_for_the_end_of_a_pause_do_not_come_back_together() -> None:
+    waits = []
+    for place in range(8):
+        turning = Turning(share=place / 8)
+        pace = Pace(turning.clock, 0, 0)
+        pace.silence.begin(3)
+        pace.turn(1, 1, FOREVER, "A call")
+        waits += turning.slept
+    assert len(set(waits)) == 8
+    assert min(waits) == 3 and 4 < max(waits) <= 3 + 3 * SPREAD
+
+
+def test_waiting_after_a_pause_does_not_outlast_patience() -> None:
+    turning = Turning()
+    pace = Pace(turning.clock, 0, 0)
+    pace.silence.begin(7)
+    pace.turn(1, 1, turning.now() + 7.5, "A query")
+    assert turning.slept == [7.5]
+
+
+def test_a_pause_is_one_for_a_key_at_an_address() -> None:
+    clock, other = Turning().clock, Turning().clock
+    silence = silence_of(Secret("a-key"), "https://here", clock)
+    assert silence_of(Secret("a-key"), "https://here", clock) is silence
+    for key, address, time in (
+        ("another", "https://here", clock),
+        ("a-key", "https://there", clock),
+        ("a-key", "https://here", other),
+    ):
+        assert silence_of(Secret(key), address, time) is not silence
 
 
 def fail(breaker: Breaker) -> None:

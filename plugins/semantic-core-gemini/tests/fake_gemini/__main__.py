@@ -12,6 +12,7 @@ from fake_gemini import FakeGemini
 if __name__ == "__main__":
     with FakeGemini() as gemini:
         gemini.auto = True
+        gemini.most_enqueued_tokens = 0
         gemini.state.cheap_vectors = "--cheap" in sys.argv
         sys.stdout.write(f"{gemini.url}\n")
         sys.stdout.flush()

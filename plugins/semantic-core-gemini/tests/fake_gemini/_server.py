@@ -20,9 +20,19 @@ from urllib.parse import parse_qs, urlsplit
 
 from fake_gemini._faults import FAULTS, Fault
 from fake_gemini._meaning import tokens_of
-from fake_gemini._state import MOST_READ, Bill, File, Job, State
+from fake_gemini._state import MOST_READ, OPEN_STATES, Bill, File, Job, State
 
 MOST_TEXTS = 100
+MOST_OPEN_JOBS = 100
+MOST_ENQUEUED_TOKENS = 500_000
+"""Tokens of all jobs of a project that have not ended, for one model. What a project is allowed is
+shown in Google AI Studio only; this is of the size users of the first paid tier report.
+"""
+LONGEST_FILE_ID = 40
+EXHAUSTED = (
+    "You exceeded your current quota, please check your plan and billing details. For more "
+    "information on this error, head to: https://ai.google.dev/gemini-api/docs/rate-limits."
+)
 INVALID_KEY = {
     "error": {
         "code": 400,
@@ -61,8 +71,14 @@ class FakeGemini:
     """A service on this machine. Use it in a ``with``, or call `start` and `stop`.
 
     requests: every request as (route, key), in order. refused_keys: keys that are not known here.
-    poison: texts that hold this string are refused with status 400. auto: jobs are done when they
-    are first looked at.
+    poison: texts that hold this string are refused with status 400. blank: texts that hold this
+    string have a vector of zeros, each time. auto: jobs are done when they are first looked at.
+
+    As with the real service, jobs, files and quotas are a project's. projects: which one a key is
+    of; a key that is not in it has a project of its own. most_open_jobs, most_enqueued_tokens: of a
+    project; 0: any number. deletes_results: whether the file of results can be deleted; the real
+    service refuses it, since its name is too long. names_input: whether a job tells its input file;
+    the real one does not. Results are gone after 48 hours: see `turn`.
     """
 
     def __init__(self) -> None:
@@ -70,7 +86,11 @@ class FakeGemini:
         self.requests: list[tuple[str, str]] = []
         self.bodies: list[Any] = []
         self.refused_keys: set[str] = set()
-        self.poison = ""
+        self.poison = self.blank = ""
+        self.projects: dict[str, str] = {}
+        self.most_open_jobs = MOST_OPEN_JOBS
+        self.most_enqueued_tokens = MOST_ENQUEUED_TOKENS
+        self.deletes_results = self.names_input = False
         self.auto = False
         self.key_in_upload_url = False
         self.query_keys: list[str] = []
@@ -125,6 +145,20 @@ class FakeGemini:
         with self.lock:
             return sum(map(len, self._plans.values()))
 
+    def turn(self, hours: float) -> None:
+        """Let time go by at the service."""
+        with self.lock:
+            self.state.ahead += hours * 3_600
+            self.state.forget_old_files()
+
+    def project(self, key: str) -> str:
+        return self.projects.get(key, f"the project of {key}")
+
+    def uploads(self) -> list[str]:
+        """Names of the files people put here that are still there."""
+        with self.lock:
+            return [file.name for file in self.state.files.values() if file.source == "UPLOADED"]
+
     def bill(self, key: str) -> Bill:
         with self.lock:
             return self.state.bill(key)
@@ -150,11 +184,12 @@ class FakeGemini:
         """
         with self.lock:
             for one in [self.state.jobs[job]] if job else list(self.state.jobs.values()):
-                if job or one.state in ("BATCH_STATE_PENDING", "BATCH_STATE_RUNNING"):
+                if job or one.state in OPEN_STATES:
                     self._finish(one, state, error, rewrite, output)
 
     def _finish(self, job: Job, state: str, error: Any, rewrite: Any, output: bool | None) -> None:
         job.state, job.error = f"BATCH_STATE_{state}", error
+        job.updated = self.state.now()
         if not (output if output is not None else "SUCCEEDED" in state):
             return
         lines = self.state.answer_lines(job)
@@ -168,7 +203,8 @@ class FakeGemini:
                     one["metadata"] = {"key": one.pop("key")}
             job.output = {"inlinedResponses": {"inlinedResponses": answers}}
         else:
-            file = self.state.new_file(job.owner, job.display_name, "GENERATED")
+            id = f"batch-{job.name.removeprefix('batches/')}"
+            file = self.state.new_file(job.owner, "", "GENERATED", id)
             with file.path.open("w", encoding="utf-8", newline="\n") as out:
                 for line in written:
                     total += 1
@@ -227,6 +263,10 @@ class Handler(BaseHTTPRequestHandler):
     @property
     def gemini(self) -> FakeGemini:
         return self.server.gemini  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def project(self) -> str:
+        return self.gemini.project(self.key)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -318,7 +358,8 @@ class Handler(BaseHTTPRequestHandler):
         self._check(requests)
         state, before = self.gemini.state, self.gemini.state.bill(self.key).tokens
         answers = [
-            {"values": state.embed(self.key, model, request, "call")[0]} for request in requests
+            {"values": self._values(state.embed(self.key, model, request, "call")[0], request)}
+            for request in requests
         ]
         bill = state.bill(self.key)
         bill.requests += 1
@@ -344,6 +385,11 @@ class Handler(BaseHTTPRequestHandler):
             if self.what == "gemini-embedding-2" and request.get("taskType"):
                 raise Refused(400, "INVALID_ARGUMENT", "task_type is not supported by this model.")
 
+    def _values(self, values: list[float], request: dict[str, Any]) -> list[float]:
+        text = "".join(part.get("text", "") for part in request["content"]["parts"])
+        blank = self.gemini.blank and self.gemini.blank in text
+        return [0.0] * len(values) if blank else values
+
     def on_count(self) -> dict[str, Any]:
         self.model()
         self.gemini.state.bill(self.key).counted += 1
@@ -353,7 +399,7 @@ class Handler(BaseHTTPRequestHandler):
     def on_upload(self) -> dict[str, Any]:
         told = self.json()["file"]
         file = self.gemini.state.new_file(
-            self.key, told.get("displayName") or told.get("display_name", ""), "UPLOADED"
+            self.project, told.get("displayName") or told.get("display_name", ""), "UPLOADED"
         )
         self.upload_id = file.name.rpartition("/")[2]
         self.gemini.state.uploads[self.upload_id] = file
@@ -379,7 +425,19 @@ class Handler(BaseHTTPRequestHandler):
         name = batch["inputConfig"].get("fileName") or batch["inputConfig"].get("file_name")
         if name:
             self._file(name)
-        return self.gemini.state.new_job(self.key, model, batch).shown()
+        gemini, state = self.gemini, self.gemini.state
+        job = state.new_job(self.project, self.key, model, batch)
+        job.names_input = gemini.names_input
+        under_way = state.open_jobs(self.project)
+        if gemini.most_open_jobs and len(under_way) >= gemini.most_open_jobs:
+            raise Refused(429, "RESOURCE_EXHAUSTED", EXHAUSTED)
+        if gemini.most_enqueued_tokens:
+            job.tokens = state.tokens_of(job)
+            enqueued = sum(one.tokens for one in under_way if one.model == model)
+            if enqueued + job.tokens > gemini.most_enqueued_tokens:
+                raise Refused(429, "RESOURCE_EXHAUSTED", EXHAUSTED)
+        state.jobs[job.name] = job
+        return job.shown()
 
     def on_get(self) -> dict[str, Any]:
         job = self._job()
@@ -388,12 +446,15 @@ class Handler(BaseHTTPRequestHandler):
         return job.shown()
 
     def on_list(self) -> dict[str, Any]:
-        mine = [job for job in reversed(self.gemini.state.jobs.values()) if job.owner == self.key]
+        mine = [
+            job for job in reversed(self.gemini.state.jobs.values()) if job.owner == self.project
+        ]
         page, token = self._page(mine)
         return {"operations": [job.shown() for job in page], **token}
 
     def on_cancel(self) -> dict[str, Any]:
-        self._job().state = "BATCH_STATE_CANCELLED"
+        job = self._job()
+        job.state, job.updated = "BATCH_STATE_CANCELLED", self.gemini.state.now()
         return {}
 
     def on_delete(self) -> dict[str, Any]:
@@ -402,7 +463,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def on_list_files(self) -> dict[str, Any]:
         page, token = self._page(
-            [file for file in self.gemini.state.files.values() if file.owner == self.key]
+            [file for file in self.gemini.state.files.values() if file.owner == self.project]
         )
         return {"files": [file.shown() for file in page], **token}
 
@@ -416,6 +477,15 @@ class Handler(BaseHTTPRequestHandler):
         return file
 
     def on_delete_file(self) -> dict[str, Any]:
+        if len(self.what.removeprefix("files/")) > LONGEST_FILE_ID and not (
+            self.gemini.deletes_results
+        ):
+            raise Refused(
+                400,
+                "INVALID_ARGUMENT",
+                "* DeleteFileRequest.name: File ID (name excluding 'files/') cannot be more than "
+                f"{LONGEST_FILE_ID} characters.\n",
+            )
         file = self.gemini.state.files.pop(self._file(self.what).name)
         file.path.unlink()
         return {}
@@ -427,15 +497,18 @@ class Handler(BaseHTTPRequestHandler):
 
     def _job(self) -> Job:
         job = self.gemini.state.jobs.get(self.what)
-        if job is None or job.owner != self.key:
+        if job is None or job.owner != self.project:
             raise Refused(404, "NOT_FOUND", "Requested entity was not found.")
         return job
 
     def _file(self, name: str) -> File:
         file = self.gemini.state.files.get(name)
-        if file is None or file.owner != self.key:
+        if file is None or file.owner != self.project:
             raise Refused(
-                403, "PERMISSION_DENIED", f"You do not have permission to access the File {name}."
+                403,
+                "PERMISSION_DENIED",
+                f"You do not have permission to access the File {name.removeprefix('files/')} "
+                "or it may not exist.",
             )
         return file
 
