@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from semantic_core._interruption import is_interruption
 from semantic_core._vectors import checked_vectors
 from semantic_core._words_only import WordsOnly
 from semantic_core.errors import (
@@ -69,7 +70,9 @@ class PassageEmbedder:
             return [None] * len(passages)
         try:
             vectors = self._checked(passages, self._embedder.embed_documents(passages))
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
+            if is_interruption(error):
+                raise
             # Third-party code; the reason goes into the report.
             return self._divided(passages, error)
         self.embedded += len(passages) if self._counts else 0

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pluggy
 
 import semantic_core.hookspecs as hookspecs
+from semantic_core._interruption import is_interruption
 from semantic_core._wording import one_line, short
 from semantic_core.errors import HookFailed
 
@@ -65,7 +66,7 @@ class Relay:
         Raises HookFailed, naming the plugin that raised.
         """
         try:
-            answer: Answer | None = getattr(self._manager.hook, hook)(**arguments)
+            answer: Answer | None = _heard(getattr(self._manager.hook, hook)(**arguments))
         except _Raised as raised:
             what = f"Plugin {raised.plugin!r} raised in {hook}{_of(ref)}: {one_line(raised.error)}"
             raise HookFailed(what) from raised.error
@@ -73,7 +74,7 @@ class Relay:
 
     def every(self, hook: str, **arguments: object) -> list[Answer]:
         """The answers, and errors, of a hook that asks every plugin. None is no answer."""
-        answers: list[Answer] = getattr(self._manager.hook, hook)(**arguments)
+        answers: list[Answer] = _heard(getattr(self._manager.hook, hook)(**arguments))
         return answers
 
     def drop(self, plugin: str) -> None:
@@ -87,6 +88,18 @@ class _Raised(Exception):
     def __init__(self, plugin: str, error: BaseException) -> None:
         super().__init__(plugin)
         self.plugin, self.error = plugin, error
+
+
+class _Interrupted(Exception):
+    """Carries what a signal handler raised around pluggy, whose frames keep all they were given."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self._error: list[BaseException] = [error]
+
+    def taken(self) -> BaseException:
+        """What was raised; from here on nothing is kept of it."""
+        return self._error.pop()
 
 
 class _Registered:
@@ -136,6 +149,8 @@ def _guarded(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
             sys.stderr.write(f"{part.hook} {plugin}({arguments}) -> {said}\n")
         if error is None:
             return None if value is None else Answer(plugin, value)
+        if is_interruption(error):
+            return Answer(plugin, error=_Interrupted(error))
         if part.hook in hookspecs.COLLECTED:
             return Answer(plugin, error=error)
         raise _Raised(plugin, error) from error
@@ -158,6 +173,10 @@ def _guarded(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
             with suppress(Exception):
                 running.close()
             raise
+        if isinstance(theirs, Answer) and theirs.error is not None:
+            with suppress(Exception):
+                running.close()
+            return theirs
         given = theirs.value if theirs else None
         before = _members(given)
         value, error = _outcome(lambda: _end(running, given, raised.error if raised else None))
@@ -173,14 +192,23 @@ def _guarded(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
 def _outcome(step: Callable[[], Any]) -> tuple[Any, BaseException | None]:
     """What a plugin's code gives, or raises: anything, SystemExit too.
 
-    Only a person's Ctrl-C passes.
+    What a signal handler raised, too: it goes around pluggy, whose frames would keep it, and with
+    it all that was at work.
     """
     try:
         return step(), None
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # noqa: BLE001 - handed on with the plugin's name
         return None, error
+
+
+def _heard(said: Any) -> Any:
+    """An answer or several, unless a signal handler raised while a plugin was at work: that is no
+    answer of the plugin, and is raised here.
+    """
+    for answer in said if isinstance(said, list) else [said]:
+        if answer is not None and isinstance(answer.error, _Interrupted):
+            raise answer.error.taken()
+    return said
 
 
 def _begin(running: Generator[None, Any, Any]) -> None:

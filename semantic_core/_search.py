@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from semantic_core._checks import check_count, check_unicode, clip
+from semantic_core._interruption import is_interruption
 from semantic_core._order import LOOKS, Order, Placed
 from semantic_core._vectors import checked_vector
 from semantic_core._words_only import WordsOnly
@@ -102,6 +103,8 @@ class Search:
         try:
             return checked_vector(self._embedder.embed_query(text), self._embedder.space), mode
         except Exception as error:  # third-party code; the answer says what happened
+            if is_interruption(error):
+                raise
             reason = (
                 str(error)
                 if isinstance(error, SemanticCoreError)

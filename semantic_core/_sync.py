@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from semantic_core._interruption import is_interruption
 from semantic_core._wording import STALE, STALE_REASON
 from semantic_core.errors import SemanticCoreError
 from semantic_core.types import Document, Failure, IngestReport, Ref
@@ -45,7 +46,9 @@ def sync(
         numbers = [number for ref in refs for number in by_ref[ref]]
         try:
             documents, unread = _read(sources, collection, refs)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
+            if is_interruption(error):
+                raise
             # The application's own reader; its reason is kept with the tickets.
             reason = (
                 str(error)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Literal, ParamSpec
 
 import attrs
 
+from semantic_core._interruption import is_interruption
 from semantic_core._wording import did_you_mean
 from semantic_core.errors import ConfigError
 from semantic_core.orm._declaration import Declaration
@@ -311,7 +312,9 @@ class AdapterContract(ABC):
                 key = self.key_of(instance)
                 seen.add(key)
                 yield key, instance
-        except Exception as error:  # noqa: BLE001 - the ORM's own; told of the row it is about
+        except Exception as error:  # the ORM's own; told of the row it is about
+            if is_interruption(error):
+                raise
             # Its frames keep the half-read query alive, and on SQLite that one keeps writers out.
             clear_frames(error.__traceback__)
             error.__traceback__ = None
@@ -354,7 +357,9 @@ class AdapterContract(ABC):
         """
         try:
             return self.document(key, instance)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
+            if is_interruption(error):
+                raise
             # Fields and callables of the application; kept with the ticket.
             return Failure(
                 f"{self.declaration.collection}/{key}",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from semantic_core._interruption import is_interruption
 from semantic_core._sync import merged
 from semantic_core._wording import STALE, one_line
 from semantic_core.errors import ConfigError, SemanticCoreError, StoreBusy, StoreError, StoreMisuse
@@ -388,7 +389,9 @@ class Hub:
                     self._wait_for_others(inline)
                 if any(adapter.same_transaction for adapter in active):
                     self._embed_pending(BATCH)
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
+                if is_interruption(error):
+                    raise
                 # The application's commit has happened and must not fail; `sync` keeps the reason.
                 if self.is_gone():
                     return

@@ -11,7 +11,6 @@ has no AVX-512, simsimd multiplies such bytes in two thirds of the time.
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ import attrs
 import numpy as np
 
 from semantic_core_peewee._slots import SEGMENT, State, segments_since, slot_type, state_of
+from semantic_core_peewee._uses import Sole, Use
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 CODES = "codes"
 """What a transaction keeps the version of its state as, once it has one."""
+PATIENCE = 60.0
+"""Seconds a search waits for another one that makes a version."""
 KEPT_VERSIONS = 4
 """Versions a reader that is a little behind can still be served from."""
 BLOCK = 256 * SEGMENT
@@ -152,7 +154,7 @@ class CodeCache:
         self._begin()
 
     def _begin(self) -> None:
-        self._pid, self._lock = os.getpid(), threading.Lock()
+        self._pid, self._at_work = os.getpid(), Sole()
 
     @property
     def memory(self) -> int:
@@ -174,14 +176,18 @@ class CodeCache:
 
     def forget(self) -> None:
         """Give the memory back."""
-        with self._sole():
+        with self._turn():
             self._versions.clear()
 
     def at(self, view: View, state: State) -> Codes | None:
         """The slots as this transaction sees them;
-        None if it is too far behind of what this process holds.
+        None if it is too far behind of what this process holds, and within a signal handler that
+        came in between while they were made.
         """
-        with self._sole():
+        turn = self._turn()
+        with turn:
+            if not self._at_work.has(turn):
+                return None
             for version in self._versions:
                 if version.generation == view.generation and version.state == state:
                     return version
@@ -202,10 +208,10 @@ class CodeCache:
             self._versions.append(made)
             return made
 
-    def _sole(self) -> threading.Lock:
+    def _turn(self) -> Use:
         if self._pid != os.getpid():
-            self._begin()  # forked while another thread held the lock: it will never give it back
-        return self._lock
+            self._begin()  # forked while another thread was at work: it will never end
+        return self._at_work.use(PATIENCE)
 
     def _advanced(self, view: View, state: State, latest: Codes | None) -> Codes:
         blocks = list(latest.blocks) if latest else []

@@ -19,6 +19,8 @@ from typing import Any
 
 import peewee
 
+from semantic_core._interruption import is_interruption
+
 _log = logging.getLogger("semantic_core.orm")
 _ATTRIBUTE = "_semantic_core_commits"
 _WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*([A-Za-z]+)", re.DOTALL)
@@ -181,7 +183,9 @@ class Commits:
             for callback in self._living(self._after):
                 try:
                     callback()
-                except Exception:  # noqa: BLE001
+                except Exception as error:
+                    if is_interruption(error):
+                        raise
                     # What was written is committed, and must not look as if it were not.
                     _log.warning("Changes could not be worked off; they wait.", exc_info=True)
         finally:

@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, TypeVar
 
 import apsw
@@ -29,6 +29,7 @@ from semantic_core_peewee._errors import (
 )
 from semantic_core_peewee._reader import GENERATION, Reader, View
 from semantic_core_peewee._transactions import transaction
+from semantic_core_peewee._uses import Sole, Use
 
 __all__ = ["Pool", "View"]
 
@@ -61,22 +62,22 @@ class Pool:
         self._readers: dict[int, tuple[Reader, object]] = {}
         self._ids: dict[int, ChunkId] = {}
         self._registry = threading.RLock()
-        self._writing = threading.Lock()
+        self._writing = Sole()
         self._writer: Connection | None = None
         self._distrusted = False
 
     @property
     def in_snapshot(self) -> bool:
         """Whether this thread reads, or has a snapshot."""
-        return self._reader().depth > 0
+        return len(self._reader().uses) > 0
 
     @property
     def sees_one_state(self) -> bool:
         """Whether what this thread reads next is of a state that is fixed already."""
-        return self._reader().view is not None
+        return self.in_snapshot and self._reader().view is not None
 
     def current(self) -> Any:
-        """The APSW connection this thread reads through; only within `reading`."""
+        """The APSW connection this thread reads through; only within `read`."""
         view = self._reader().view
         if view is None:
             raise StoreMisuse("There is no read transaction open in this thread.")
@@ -89,8 +90,7 @@ class Pool:
         """
         fresh = not self.in_snapshot
         try:
-            with self.reading() as view:
-                return work(view)
+            return self._look(work)
         except StoreCorrupt:
             if not fresh:
                 raise
@@ -98,20 +98,24 @@ class Pool:
             if not (fresh and is_damage(error)):
                 raise translate(error, self._target.path) from error
         try:
-            with self.reading() as view:
-                return work(view)
+            return self._look(work)
         except SQLITE_ERRORS as error:
             raise translate(error, self._target.path) from error
 
+    def _look(self, work: Callable[[View], T]) -> T:
+        """What `work` makes of this thread's read transaction; nested uses share the outermost."""
+        reader = self._reader()
+        with self._use(reader), self._watched(reader):
+            view = reader.view
+            if view is None or len(reader.uses) == 1:
+                view = reader.begin(self._target)
+            return work(view)
+
     @contextmanager
-    def reading(self) -> Iterator[View]:
-        """This thread's read transaction; nested uses share the outermost one."""
-        reader = self._enter()
+    def _watched(self, reader: Reader) -> Iterator[None]:
+        """What goes wrong may mean that the connection cannot be trusted any more."""
         try:
-            view = reader.begin(self._target) if reader.depth == 1 else reader.view
-            if view is None:
-                raise StoreMisuse("The snapshot could not be opened.")
-            yield view
+            yield
         except StoreCorrupt:
             reader.suspect = True
             raise
@@ -128,24 +132,22 @@ class Pool:
         except UNREADABLE as error:
             reader.suspect = True
             raise damaged(error) from error
-        finally:
-            self._leave(reader)
 
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
+    def snapshot(self) -> AbstractContextManager[None]:
         """Within it, `read` of this thread sees one state.
 
         It begins when the thread has its turn: one that waits neither grows old nor keeps the log
         from being emptied.
         """
-        reader = self._enter()
-        try:
-            if reader.depth == 1:
+        reader = self._reader()
+
+        def begin(use: Use) -> None:
+            self._enter(reader, use)
+            if len(reader.uses) == 1:
                 with _turns.turns.one():
                     self._begin_snapshot(reader)
-            yield
-        finally:
-            self._leave(reader)
+
+        return Use(begin, lambda use: self._leave(reader))
 
     def _begin_snapshot(self, reader: Reader) -> None:
         try:
@@ -163,7 +165,8 @@ class Pool:
 
         Raises StoreError; then nothing has changed. StoreMisuse within this thread's own snapshot.
         """
-        with self.writer() as connection:
+        connection = self._opener()
+        with self._sole_writer():
             try:
                 return self._attempt(connection(), work)
             except StoreCorrupt:
@@ -181,33 +184,53 @@ class Pool:
         """Sole use of the writing connection, outside any transaction,
         as a function that opens it when it must be.
         """
-        self._refuse_closed()
-        if self.in_snapshot:
-            raise StoreMisuse(
-                "Writing within this thread's own snapshot would not be seen in it.",
-                hint="Leave it first.",
-            )
-        lock, patience = self._writing, self.patience
-        if not lock.acquire(timeout=patience):
-            wait = f"{patience:g} s"
-            raise StoreBusy(
-                f"The store {self._target.path!r}: another thread has been writing for {wait}.",
-                hint="Try again.",
-            )
-        try:
+        connection = self._opener()
+        with self._sole_writer():
+            yield connection
+
+    def _opener(self) -> Callable[[], Connection]:
+        patience = self.patience
+        if patience == self._target.busy_timeout:
+            return self._open_writer
+        return lambda: self._impatient(patience)
+
+    def _sole_writer(self) -> Use:
+        """Sole use of what is written through, by a thread that has no snapshot.
+
+        Raises StoreBusy, StoreMisuse.
+        """
+
+        def begin(use: Use) -> None:
             self._refuse_closed()
-            if patience == self._target.busy_timeout:
-                yield self._open_writer
-            else:
-                yield lambda: self._impatient(patience)
-        finally:
-            if self._writer is not None and patience != self._target.busy_timeout:
-                self._writer.raw.set_busy_timeout(int(self._target.busy_timeout * 1000))
-            if self._writer is not None and self._writer.raw.in_transaction:
-                self._drop_writer()
-            if self._closed:
-                self._close_writer()
-            lock.release()
+            if self.in_snapshot:
+                raise StoreMisuse(
+                    "Writing within this thread's own snapshot would not be seen in it.",
+                    hint="Leave it first.",
+                )
+            if not writing.take(use, patience):
+                raise StoreBusy(
+                    f"The store {self._target.path!r}: another thread has been writing for "
+                    f"{patience:g} s.",
+                    hint="Try again.",
+                )
+            self._refuse_closed()
+
+        def end(use: Use) -> None:
+            if writing.has(use):
+                self._tidy_writer()
+                writing.give_back(use)
+
+        writing, patience = self._writing, self.patience
+        return Use(begin, end)
+
+    def _tidy_writer(self) -> None:
+        """As the next one wants to find it."""
+        if self._writer is not None and self._writer.raw.in_transaction:
+            self._drop_writer()
+        if self._writer is not None:
+            self._writer.raw.set_busy_timeout(int(self._target.busy_timeout * 1000))
+        if self._closed:
+            self._close_writer()
 
     @property
     def patience(self) -> float:
@@ -283,13 +306,12 @@ class Pool:
         for reader in readers:
             with reader.lock:
                 reader.doomed = True
-                if reader.depth == 0:
+                if not reader.uses:
                     reader.drop()
-        if self._writing.acquire(timeout=self._target.busy_timeout):
-            try:
+        use = self._writing.use(self._target.busy_timeout)
+        with use:
+            if self._writing.has(use):
                 self._close_writer()
-            finally:
-                self._writing.release()
 
     def _close_writer(self) -> None:
         if self._writer is not None:
@@ -304,25 +326,25 @@ class Pool:
         if self._closed:
             raise StoreMisuse(f"The store {self._target.path!r} is closed.", hint="Open it again.")
 
-    def _enter(self) -> Reader:
-        reader = self._reader()
+    def _use(self, reader: Reader) -> Use:
+        """For a block in which this thread reads through it."""
+        return Use(lambda use: self._enter(reader, use), lambda use: self._leave(reader))
+
+    def _enter(self, reader: Reader, use: Use) -> None:
         if getattr(self._local, "orphaned", False):
             raise StoreMisuse(
                 "A snapshot does not survive a fork.", hint="Open a new one in the child."
             )
         with reader.lock:
             self._refuse_closed()
-            reader.depth += 1
-        return reader
+            reader.uses.add(use)
 
     def _leave(self, reader: Reader) -> None:
         if reader.pid != os.getpid():  # forked within a snapshot: its connection is the parent's
-            reader.depth -= 1
-            self._local.orphaned = reader.depth > 0
+            self._local.orphaned = len(reader.uses) > 0
             return
         with reader.lock:
-            reader.depth -= 1
-            if reader.depth == 0:
+            if not reader.uses:
                 reader.end()
 
     def _reader(self) -> Reader:
@@ -338,20 +360,25 @@ class Pool:
                 self._readers[id(reader)] = (reader, end)
         return reader
 
-    def hold_still(self, deadline: float) -> list[Any]:
-        """Before a fork: close what is not in use, and let nobody begin until the locks given
-        back are released.
+    def hold_still(self, deadline: float) -> list[Callable[[], None]]:
+        """Before a fork: close what is not in use, and let nobody begin until all that is given
+        back was called.
         """
-        locks: tuple[Any, ...] = (self._writing, self._registry)
-        held = [lock for lock in locks if lock.acquire(timeout=_remaining(deadline))]
-        if self._writing in held and not self._distrusted:
-            self._drop_writer()
+        held: list[Callable[[], None]] = []
+        use = self._writing.use(_remaining(deadline))
+        use.__enter__()
+        if self._writing.has(use):
+            held.append(use.finish)
+            if not self._distrusted:
+                self._drop_writer()
+        if self._registry.acquire(timeout=_remaining(deadline)):
+            held.append(self._registry.release)
         own = getattr(self._local, "reader", None)
         for reader, _ in list(self._readers.values()):
             while reader.lock.acquire(timeout=_remaining(deadline)):
-                if reader.depth == 0:
+                if not reader.uses:
                     reader.drop()
-                    held.append(reader.lock)
+                    held.append(reader.lock.release)
                     break
                 reader.lock.release()
                 if reader is own or time.monotonic() >= deadline:
@@ -364,7 +391,7 @@ class Pool:
         leave_to_parent()
         inside = getattr(self._local, "reader", None)
         self._begin()
-        self._local.orphaned = inside is not None and inside.depth > 0
+        self._local.orphaned = inside is not None and len(inside.uses) > 0
 
 
 def _thread_ended(pool: weakref.ref[Pool], reader: Reader) -> None:
@@ -390,12 +417,12 @@ def _before_fork() -> None:
     """SQLite counts its locks per process: it would count those of a connection that is open now in
     the child as well, where nobody holds them. So as few as possible are."""
     deadline = time.monotonic() + FORK_WAIT
-    _forking.held = [lock for pool in list(_pools) for lock in pool.hold_still(deadline)]
+    _forking.held = [release for pool in list(_pools) for release in pool.hold_still(deadline)]
 
 
 def _after_fork_in_parent() -> None:
-    for lock in getattr(_forking, "held", ()):
-        lock.release()
+    for release in getattr(_forking, "held", ()):
+        release()
     _forking.held = []
 
 

@@ -11,6 +11,7 @@ import attrs
 
 from semantic_core.types import ChunkId
 from semantic_core_peewee._connection import Connection, Target
+from semantic_core_peewee._uses import Uses
 
 GENERATION = "select cast(value as integer) from meta where key = 'generation'"
 """The generation in force; asked first in every transaction, which also fixes the state it sees."""
@@ -31,8 +32,8 @@ class View:
 
 
 class Reader:
-    """What one thread reads through. depth: nested uses; above 0 a read transaction is open.
-    lock: for depth and closing.
+    """What one thread reads through. uses: nested ones; while there is one, a read transaction is
+    open. lock: for uses and closing.
 
     ids: shared by all readers of a store, see `View`.
     """
@@ -42,17 +43,23 @@ class Reader:
         self.lock = threading.RLock()
         self.connection: Connection | None = None
         self.view: View | None = None
-        self.depth = 0
+        self.uses = Uses()
         self.doomed = False
         self.suspect = False
 
     def begin(self, target: Target) -> View:
         """Open the read transaction; from here on this thread sees one state."""
+        if self.connection is not None and _is_open(self.connection.raw):
+            self.end()  # a use that was cut off left it
         if self.connection is None:
             self.connection = Connection(target, writer=False)
         self.connection.check_place()
         raw = self.connection.raw
-        raw.execute("begin")
+        try:
+            raw.execute("begin")
+        except apsw.SQLError:
+            if not raw.in_transaction:  # else a signal handler that reads came in between
+                raise
         self.view = View(raw, int(raw.execute(GENERATION).get), ids=self._ids)
         return self.view
 
@@ -65,6 +72,8 @@ class Reader:
             try:
                 if self.connection.raw.in_transaction:
                     self.connection.raw.execute("rollback")
+                # A query that nobody finished, and that something keeps, would keep its state.
+                self.suspect = self.suspect or _is_open(self.connection.raw)
             except apsw.Error:
                 self.suspect = True
         if self.suspect or self.doomed:
@@ -75,3 +84,8 @@ class Reader:
         connection, self.connection, self.suspect = self.connection, None, False
         if connection is not None:
             connection.close()
+
+
+def _is_open(raw: Any) -> bool:
+    """Whether a transaction is open, or a query under way."""
+    return bool(raw.txn_state("main") != apsw.SQLITE_TXN_NONE)

@@ -63,19 +63,17 @@ class SameFilePool(Pool):
         view: View | None = getattr(self._here, "view", None)
         return super().current() if view is None else view.raw
 
-    @contextmanager
-    def reading(self) -> Iterator[View]:
-        """See `Pool.reading`. Within a transaction of the application, the state it sees."""
+    def _look(self, work: Callable[[View], T]) -> T:
+        """Within a transaction of the application: of the state it sees."""
         raw = self._open_transaction()
         if raw is None or super().in_snapshot:
-            with super().reading() as view:
-                yield view
-            return
+            return super()._look(work)
         outer = getattr(self._here, "view", None)
         with self._told():
-            self._here.view = outer or self._view(raw)
+            view: View = outer or self._view(raw)
+            self._here.view = view
             try:
-                yield self._here.view
+                return work(view)
             finally:
                 self._here.view = outer
 

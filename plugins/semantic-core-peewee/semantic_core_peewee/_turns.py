@@ -34,7 +34,7 @@ class Turns:
 
     def begin(self) -> None:
         """Nobody has a turn, nobody waits: in a new process, where the threads that did are not."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may come in between
         self._holders: set[int] = set()
         self._first: deque[_Waiting] = deque()
         self._others: deque[_Waiting] = deque()

@@ -35,7 +35,7 @@ class WordCounts:
     def __init__(self) -> None:
         self.scopes = KnownScopes()
         self.lists = WordLists()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may come in between
         self._passages = 0
         self._generation = -1
         self._counts: dict[str, int] = {}

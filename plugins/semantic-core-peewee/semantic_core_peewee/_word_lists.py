@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -24,6 +22,7 @@ from semantic_core_peewee._codes import CODES, current_state
 from semantic_core_peewee._errors import altered
 from semantic_core_peewee._few import Known, among, numbers
 from semantic_core_peewee._tokens import STEMS, split, stem_of
+from semantic_core_peewee._uses import Sole, Use
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,6 +45,8 @@ BYTES_PER_PASSAGE = 48
 """Memory for what is remembered: together with codes of 256 numbers, 1.3 bytes a number."""
 LEAST_BYTES = 16 * 1024**2
 """Memory it may take in a small store."""
+PATIENCE = 60.0
+"""Seconds a search waits for another one that brings the lists up to date."""
 OVERHEAD = 500
 """Bytes a list takes that holds nothing."""
 MOST_TOLD = 128
@@ -257,7 +258,10 @@ class WordLists:
         self._begin()
 
     def _begin(self) -> None:
-        self._pid, self._lock = os.getpid(), threading.Lock()
+        self._pid, self._at_work = os.getpid(), Sole()
+        self._clear()
+
+    def _clear(self) -> None:
         self._name: Any = None
         self._passages: Passages | None = None
         self._spent = 0
@@ -273,15 +277,16 @@ class WordLists:
 
     def forget(self) -> None:
         """Give the memory back."""
-        with self._sole():
-            self._begin()
+        with self._turn():
+            self._clear()
 
-    @contextmanager
-    def _sole(self) -> Iterator[None]:
+    def _turn(self) -> Use:
+        """To be the only thread at work. What a signal handler asks in the middle of that has no
+        turn: then nothing is known, and FTS5 is asked.
+        """
         if self._pid != os.getpid():
-            self._begin()  # forked while another thread held the lock: it will never give it back
-        with self._lock:
-            yield
+            self._begin()  # forked while another thread was at work: it will never end
+        return self._at_work.use(PATIENCE)
 
     def remembered(self, view: View, words: Iterable[str]) -> Mapping[str, Remembered]:
         """What is remembered of these words in this state;
@@ -289,9 +294,10 @@ class WordLists:
         """
         name = (view.generation, current_state(view))
         stems = {word: stem_of(view.raw, word) for word in words}
-        with self._sole():
+        turn = self._turn()
+        with turn:
             passages = self._passages
-            if passages is None or self._name != name:
+            if not self._at_work.has(turn) or passages is None or self._name != name:
                 return {}
             lists = self._known(list(stems.values()))
         return {
@@ -309,7 +315,10 @@ class WordLists:
         """
         name = (view.generation, current_state(view))
         stems = [stem_of(view.raw, word) for word in words]
-        with self._sole():
+        turn = self._turn()
+        with turn:
+            if not self._at_work.has(turn):
+                return None
             if self._passages is None and not is_worth(passages, self._spent):
                 self._spent += sum(held[word] for word in set(words))
                 return None
@@ -328,10 +337,12 @@ class WordLists:
     def _known(self, stems: Sequence[str]) -> dict[str, WordList]:
         """Those of these lists there are, with what was told since they were last asked for."""
         found: dict[str, WordList] = {}
+        name, self._name = self._name, None  # if it ends in between, all is read anew
         for stem in stems:
             known, told = self.lists.get(stem), self._told.pop(stem, None)
             if known is not None:
                 found[stem] = known if not told else self._put(stem, known.with_new(told))
+        self._name = name
         return found
 
     def _put(self, word: str, known: WordList) -> WordList:
@@ -343,8 +354,9 @@ class WordLists:
     def _keep(self, name: Any, word: str, made: WordList, passages: int) -> None:
         """Remember a new list, if the state it was made of is still the one that is remembered."""
         most = max(LEAST_BYTES, BYTES_PER_PASSAGE * passages)
-        with self._sole():
-            if self._name != name:
+        turn = self._turn()
+        with turn:
+            if not self._at_work.has(turn) or self._name != name:
                 return
             self._put(word, made)
             if self._bytes > most:
@@ -369,9 +381,10 @@ class WordLists:
         or cannot be read.
         """
         before, held = self._name, self._passages
-        if held is not None and before[0] == name[0]:
+        if held is not None and before is not None and before[0] == name[0]:
             if name[1].changes < before[1].changes:
                 return None
+            self._name = None  # if it ends here, all is read anew
             told = self._told_of(view, held)
             if told is not None:
                 return self._become(name, told)

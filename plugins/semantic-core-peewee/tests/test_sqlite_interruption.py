@@ -1,0 +1,150 @@
+"""Whatever a signal handler raises, and wherever it comes: the thread goes on as if it never was.
+
+A time limit, or Ctrl-C in a notebook, may come between any two steps. Here one comes at a line, and
+then everything is asked that could be stuck: what this thread reads and writes next, what others
+may write, and whether the log of the file can be emptied.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import apsw
+import pytest
+
+from semantic_core import Document, Ref, SemanticCore
+from semantic_core.testing import HashEmbedder
+from semantic_core.testing._check import SOAK
+
+EACH = 1 if os.environ.get(SOAK) else 97
+"""Every so many lines one is tried; in a soak all of them."""
+OURS = (os.sep + "semantic_core" + os.sep, os.sep + "semantic_core_peewee" + os.sep, "contextlib")
+"""Where files are whose lines count."""
+
+WORK: dict[str, Callable[[SemanticCore], Any]] = {
+    "search": lambda core: core.search("number of words"),
+    "search by words": lambda core: core.search("number", mode="text"),
+    "add": lambda core: core.ingest(Document(Ref("notes", "new"), "another text")),
+    "change": lambda core: core.ingest(Document(Ref("notes", "1"), "a changed text of words")),
+    "remove": lambda core: core.remove(Ref("notes", "2")),
+    "list": lambda core: core.documents(limit=5),
+}
+
+
+class TimeLimit(Exception):
+    """What an application's own handler raises."""
+
+
+def ring(number: int, frame: FrameType | None) -> None:
+    raise TimeLimit
+
+
+class Cut:
+    """Has the alarm ring at one line of what is done. at: which; lines: how many there were."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.lines = at, 0
+
+    def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if not any(place in frame.f_code.co_filename for place in OURS):
+            return None
+        if event == "line":
+            self.lines += 1
+            if self.lines == self.at:
+                signal.raise_signal(signal.SIGALRM)
+        return self
+
+    def during(self, work: Callable[[], Any]) -> bool:
+        """Do it; whether the alarm was heard of."""
+        before = sys.gettrace()
+        sys.settrace(self)
+        try:
+            work()
+        except TimeLimit:
+            return True
+        finally:
+            sys.settrace(before)
+        return False
+
+
+@pytest.fixture
+def core(tmp_path: Path) -> Iterator[SemanticCore]:
+    before = signal.signal(signal.SIGALRM, ring)
+    options = {"busy_timeout": 2.0}
+    with SemanticCore(path=tmp_path / "i.db", embedder=HashEmbedder(), store_options=options) as it:
+        it.ingest(
+            Document(Ref("notes", str(n)), f"text number {n} of many words") for n in range(9)
+        )
+        for work in WORK.values():
+            work(it)
+        yield it
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # within __del__
+@pytest.mark.parametrize("name", WORK)
+def test_an_alarm_at_any_line_leaves_nothing_stuck(core: SemanticCore, name: str) -> None:
+    counting = Cut(0)
+    counting.during(lambda: WORK[name](core))
+    assert counting.lines > 100
+    heard = 0
+    for at in range(1, counting.lines + 1, EACH):
+        cut = Cut(at)
+        heard += cut.during(lambda: WORK[name](core))
+        assert_as_good_as_new(core, f"{name} {at}")
+    assert heard > counting.lines / EACH / 2, "most alarms were swallowed"
+
+
+def assert_as_good_as_new(core: SemanticCore, which: str) -> None:
+    """Of this thread, of others, and of the file."""
+    text = f"probe {which}"
+    core.ingest(Document(Ref("probes", "p"), text))
+    assert core.get(Ref("probes", "p")).text == text  # type: ignore[union-attr]
+    assert [hit.text for hit in core.search(text, mode="text", limit=1)] == [text]
+    failed: list[BaseException] = []
+
+    def elsewhere() -> None:
+        try:
+            core.ingest(Document(Ref("probes", "q"), text))
+        except BaseException as error:  # noqa: BLE001 - told by the test
+            failed.append(error)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert failed == []
+    with apsw.Connection(core.store._target.path) as raw:  # type: ignore[attr-defined]
+        busy, *_ = raw.execute("pragma wal_checkpoint(truncate)").fetchone()
+    assert not busy, "an old state is held"
+
+
+def test_a_handler_that_searches_and_writes_waits_for_nothing_its_thread_holds(
+    core: SemanticCore,
+) -> None:
+    """Whatever it comes in between; what it cannot have is refused at once."""
+    core.ingest(Document(Ref("more", str(n)), f"more words, number {n}") for n in range(1_200))
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        traced = sys.gettrace()
+        sys.settrace(None)
+        said.append(len(core.search("number of words", limit=3)))
+        sys.settrace(traced)
+
+    said: list[int] = []
+    signal.signal(signal.SIGALRM, handler)
+    for name in ("search", "search by words", "change"):
+        counting = Cut(0)
+        counting.during(lambda name=name: WORK[name](core))  # type: ignore[misc]
+        for at in range(1, counting.lines + 1, 3 * EACH):
+            core.ingest(Document(Ref("probes", "p"), f"another state {name} {at}"))
+            assert not Cut(at).during(lambda name=name: WORK[name](core))  # type: ignore[misc]
+    assert len(said) > 20
+    assert set(said) == {3}
