@@ -18,6 +18,8 @@ from typing import Any
 
 LOOK = 0.05
 """Seconds between two looks whether whoever is waited for is still there."""
+ENDING = 5.0
+"""Seconds a use may take to undo what it has begun, before others take it to be cut off."""
 
 
 class Use:
@@ -102,20 +104,32 @@ class Sole:
         already, by another use, does not wait for itself.
         """
         until = monotonic() + patience
+        ending, ending_since = 0, 0.0
         while True:
             with self._guard:
                 holder = None if self._holder is None else self._holder()
-                if holder is None or (holder.over and holder is not use):
+                if holder is None or self._was_cut_off(holder, use, ending, ending_since):
                     self._gate.acquire(blocking=False)
                     self._holder, self._id = weakref.ref(use), id(use)
                     return True
             if holder.thread == use.thread:
                 return False
+            if holder.over and ending != id(holder):
+                ending, ending_since = id(holder), monotonic()
             del holder  # nobody but its block keeps a use
             left = until - monotonic()
             if left <= 0:
                 return False
             self._gate.acquire(timeout=min(left, LOOK))
+
+    def _was_cut_off(self, holder: Use, use: Use, ending: int, since: float) -> bool:
+        """Whether its block has ended, and what it had to undo goes on no more: its own thread has
+        gone on, or has taken very long.
+        """
+        if not holder.over:
+            return False
+        waited = ending == id(holder) and monotonic() - since > ENDING
+        return holder.thread == use.thread or waited
 
     def give_back(self, use: Use) -> None:
         """Let others have it; nothing if `use` has it not."""

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -18,6 +19,7 @@ from typing import Any
 
 import apsw
 import pytest
+from semantic_core_peewee._uses import Sole, Use
 
 from semantic_core import Document, Ref, SemanticCore
 from semantic_core.testing import HashEmbedder
@@ -148,3 +150,27 @@ def test_a_handler_that_searches_and_writes_waits_for_nothing_its_thread_holds(
             assert not Cut(at).during(lambda name=name: WORK[name](core))  # type: ignore[misc]
     assert len(said) > 20
     assert set(said) == {3}
+
+
+def test_a_use_that_is_still_ending_is_waited_for() -> None:
+    sole, ending, order = Sole(), threading.Event(), list[str]()
+
+    def end(use: Use) -> None:
+        ending.set()
+        time.sleep(0.2)
+        order.append("ended")
+        sole.give_back(use)
+
+    def first() -> None:
+        with Use(lambda use: sole.take(use, 1.0), end):
+            pass
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    ending.wait()
+    other = sole.use(10.0)
+    with other:
+        assert sole.has(other)
+        order.append("begun")
+    thread.join()
+    assert order == ["ended", "begun"]
