@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,18 +63,19 @@ class PowerLog(apsw.VFS):
 
     NAME, BASE = "semantic-core-power-log", "unix"
 
-    def __init__(self, beside: Path) -> None:
+    def __init__(self, watched: Sequence[Path]) -> None:
         self.events: list[Event] = []
-        self._beside, self._is_beside = beside, False
+        self._there = dict.fromkeys(watched, False)
         super().__init__(self.NAME, self.BASE)
 
     def note(self, *event: Any) -> None:
-        """Keep an event, and before it what has become of a file that is made and removed
-        without SQLite.
+        """Keep an event, and before it what has become of files that are made and removed without
+        SQLite.
         """
-        if self._beside.exists() != self._is_beside:
-            self._is_beside = not self._is_beside
-            self.events.append(("make" if self._is_beside else "remove", self._beside.name))
+        for file, was_there in self._there.items():
+            if file.exists() != was_there:
+                self._there[file] = not was_there
+                self.events.append(("remove" if was_there else "make", file.name))
         self.events.append(event)
 
     def xOpen(self, name: Any, flags: list[int]) -> _File:
@@ -92,14 +93,14 @@ class PowerLog(apsw.VFS):
 
 
 @contextmanager
-def logged(beside: Path) -> Iterator[PowerLog]:
+def logged(*watched: Path) -> Iterator[PowerLog]:
     """Within it every connection of this process goes through the log;
     all must be closed in it, too.
 
-    beside: a file that is watched although SQLite does not know it.
+    watched: files that are made without SQLite.
     """
     usual = apsw.vfs_names()[0]
-    log = PowerLog(beside)
+    log = PowerLog(watched)
     apsw.set_default_vfs(log.NAME)
     try:
         yield log

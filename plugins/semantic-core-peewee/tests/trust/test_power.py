@@ -80,7 +80,7 @@ def history(
     ends = sorted(rng.sample(range(1, STEPS), SESSIONS - 1)) + [STEPS]
     options = {"durability": "normal" if durability == "normal" else "full"}
     with (
-        logged(folder / f"{NAME}.lock") as log,
+        logged(folder / f"{NAME}.lock", folder / NAME) as log,
         connections(rng.choice([10, 40, 1_000]), durability),
     ):
         for first, last in zip([0, *ends], ends, strict=False):
