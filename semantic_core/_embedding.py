@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from semantic_core._interruption import is_interruption
 from semantic_core._vectors import checked_vectors
 from semantic_core._words_only import WordsOnly
 from semantic_core.errors import (
@@ -20,6 +19,7 @@ from semantic_core.errors import (
     SemanticCoreError,
     StoreError,
     StoreMisuse,
+    is_interruption,
 )
 from semantic_core.protocols import VectorQueue
 from semantic_core.types import Failure

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pluggy
 
 import semantic_core.hookspecs as hookspecs
-from semantic_core._interruption import is_interruption
 from semantic_core._wording import one_line, short
-from semantic_core.errors import HookFailed
+from semantic_core.errors import HookFailed, is_interruption
 
 if TYPE_CHECKING:
     from semantic_core._found import Found, Part

@@ -10,7 +10,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from semantic_core._checks import check_count, check_unicode, clip
-from semantic_core._interruption import is_interruption
 from semantic_core._order import LOOKS, Order, Placed
 from semantic_core._vectors import checked_vector
 from semantic_core._words_only import WordsOnly
@@ -20,6 +19,7 @@ from semantic_core.errors import (
     InputError,
     QueryTooLarge,
     SemanticCoreError,
+    is_interruption,
 )
 from semantic_core.protocols import TextSearch
 from semantic_core.types import MODES, Mode, Scope, SearchHit, SearchRequest, SearchResults

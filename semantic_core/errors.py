@@ -40,6 +40,8 @@ A star marks errors worth trying again unchanged: ``error.retryable`` is True fo
 
 from __future__ import annotations
 
+import signal
+from types import CodeType
 from typing import ClassVar
 
 
@@ -205,3 +207,32 @@ class ProviderNotFound(PluginError):
 
 class HookFailed(PluginError):
     """A hook raised, or answered with something that is not its contract."""
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether a signal handler of this process raised it; KeyboardInterrupt always counts.
+
+    A time limit is meant for whoever set it, and is no failure of the plugin or provider that was
+    at work just then: code that keeps going after errors raises it on.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return True
+    handlers = _handlers()
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code in handlers:
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _handlers() -> set[CodeType]:
+    """The code of every handler that is written in Python."""
+    found = set()
+    for number in signal.valid_signals():
+        handler = signal.getsignal(number)
+        called = handler if hasattr(handler, "__code__") else getattr(handler, "__call__", None)  # noqa: B004
+        code = getattr(getattr(called, "__func__", called), "__code__", None)
+        if isinstance(code, CodeType):
+            found.add(code)
+    return found

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Literal, ParamSpec
 
 import attrs
 
-from semantic_core._interruption import is_interruption
 from semantic_core._wording import did_you_mean
-from semantic_core.errors import ConfigError
+from semantic_core.errors import ConfigError, is_interruption
 from semantic_core.orm._declaration import Declaration
 from semantic_core.orm._tables import Dialect, Table
 from semantic_core.orm._values import FieldPath

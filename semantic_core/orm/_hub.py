@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from semantic_core._interruption import is_interruption
 from semantic_core._sync import merged
 from semantic_core._wording import STALE, one_line
-from semantic_core.errors import ConfigError, SemanticCoreError, StoreBusy, StoreError, StoreMisuse
+from semantic_core.errors import (
+    ConfigError,
+    SemanticCoreError,
+    StoreBusy,
+    StoreError,
+    StoreMisuse,
+    is_interruption,
+)
 from semantic_core.orm._agreement import Agreement
 from semantic_core.orm._compare import PAGE, ReindexProgress, RowComparison, alone
 from semantic_core.orm._consumers import Consumers

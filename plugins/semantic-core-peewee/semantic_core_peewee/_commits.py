@@ -19,7 +19,7 @@ from typing import Any
 
 import peewee
 
-from semantic_core._interruption import is_interruption
+from semantic_core.errors import is_interruption
 
 _log = logging.getLogger("semantic_core.orm")
 _ATTRIBUTE = "_semantic_core_commits"
