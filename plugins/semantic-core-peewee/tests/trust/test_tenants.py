@@ -291,6 +291,8 @@ OF_THE_OPERATOR = {
     "SqliteStore.repair": "the same",
     "SqliteStore.notes": "of the file, not of a tenant",
     "SqliteStore.backup": "the whole file",
+    "SqliteStore.put_in_place": "the whole file",
+    "SqliteStore.files": "of the file, not of a tenant",
     "SqliteStore.compact": "the whole file; gives nothing back",
     "SqliteStore.close": "gives nothing back",
     "SqliteStore.path": "of the file, not of a tenant",
