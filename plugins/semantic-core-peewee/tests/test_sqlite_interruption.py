@@ -52,7 +52,7 @@ def ring(number: int, frame: FrameType | None) -> None:
 
 @cache
 def leaving(file: str) -> frozenset[int]:
-    """The lines of a file where ``with`` blocks end, which a tracer is told of between the block and
+    """The lines of a file where ``with`` blocks end, which a tracer is told between the block and
     the end of what it holds; no signal is ever heard there.
     """
     tree = ast.parse(Path(file).read_text("utf-8"))
