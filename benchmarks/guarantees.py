@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from posixpath import normpath
 from string import Formatter
 from typing import Any
 
 import attrs
 
 TRUST = "plugins/semantic-core-peewee/tests/trust"
-"""Where the tests are that hold the promises."""
+"""Where the tests are that hold the promises; what a promise names is seen from there."""
+TESTS = [TRUST, "plugins/semantic-core-peewee/tests/orm/test_histories.py"]
+"""What is run for the figures."""
 
 Figures = Mapping[str, Mapping[str, Any]]
 """Of every test that records some: its name, and the figures by theirs."""
@@ -57,6 +60,12 @@ PROMISES: Mapping[str, Sequence[Promise]] = {
             "{kill_together[kills]} kills, {kill_together[acknowledged]} documents acknowledged:"
             " {kill_together[lost]} lost, {kill_together[ghost]} ghosts, "
             "{kill_together[partial]} half done",
+        ),
+        Promise(
+            "A backup that is cut off leaves nothing that passes for a store.",
+            "test_kill.py::test_a_killed_backup_is_whole_or_no_store",
+            "{kill_backup[kills]} kills, {kill_backup[cut_off]} of them within a copy: every file "
+            "left was refused or whole",
         ),
         Promise(
             (
@@ -124,6 +133,22 @@ PROMISES: Mapping[str, Sequence[Promise]] = {
             "writes,"
             " {processes[looks]} looks: {processes[torn]} torn, {processes[stale]} stale,"
             " {processes[lock_errors]} lock errors",
+        ),
+        Promise(
+            "An index of models never differs from its table in silence: after a restore of "
+            "either, a lost or copied file, a second host, a migration, writes past the ORM, a "
+            "killed worker or a clock that jumps, an answer is right or says that it may not be.",
+            "../orm/test_histories.py::test_no_history_ends_in_a_silent_difference",
+            "{histories[histories]} random histories of {histories[steps]} steps: "
+            "no silent difference",
+        ),
+        Promise(
+            "What a signal handler raises (a time limit, Ctrl-C in a notebook), at whatever line "
+            "it comes, leaves no lock held, no thread on an old state, no log that cannot be "
+            "emptied.",
+            "test_interruption.py::test_an_alarm_at_any_line_leaves_nothing_stuck",
+            "{interruptions[tried]} lines of {interruptions[operations]} operations, "
+            "{interruptions[heard]} alarms heard: nothing stuck",
         ),
         Promise(
             "One store serves any number of threads.",
@@ -429,4 +454,5 @@ class _Grouped(Formatter):
 
 def _linked(test: str) -> str:
     file, _, name = test.partition("::")
-    return f"[{name.removeprefix('test_').replace('_', ' ')}](../{TRUST}/{file})"
+    path = normpath(f"../{TRUST}/{file}")
+    return f"[{name.removeprefix('test_').replace('_', ' ')}]({path})"

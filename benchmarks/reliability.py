@@ -18,11 +18,16 @@ from time import monotonic
 from typing import Any
 
 from benchmarks._measure import hardware, now, plain_environment
-from benchmarks.guarantees import TRUST, page
+from benchmarks.guarantees import TESTS, page
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE, PAGE = ROOT / "reliability.json", ROOT / "guides" / "guarantees.md"
-SUMMED = {"io_faults_": ("io_faults", "operations"), "batch-": ("batch_jobs", "shapes")}
+SUMMED = {
+    "io_faults_": ("io_faults", "operations"),
+    "batch-": ("batch_jobs", "shapes"),
+    "interruption_": ("interruptions", "operations"),
+    "histories_": ("histories", "parts"),
+}
 """How the names of tests begin whose figures are added up: what the sum is called,
 and what there is one of in each.
 """
@@ -55,7 +60,7 @@ def run(soak: int) -> tuple[int, dict[str, Any]]:
         sys.executable,
         "-m",
         "pytest",
-        TRUST,
+        *TESTS,
         "-q",
         "-n",
         "2",

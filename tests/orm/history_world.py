@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -499,14 +500,16 @@ def histories(shortest: int = 8) -> st.SearchStrategy[list[tuple[Any, ...]]]:
     return st.lists(step, min_size=shortest, max_size=24)
 
 
-def play(kind: str, application: type[Application], usual: int, part: int = 0) -> None:
+def play(kind: str, application: type[Application], usual: int, part: int = 0) -> Counter[str]:
     """Play random histories; fails with the shortest that ends in a difference nobody speaks of.
+    Gives how many histories it played, and of how many steps.
 
     usual: how many, and so many times as many as SEMANTIC_CORE_SOAK says. part: other parts play
     others. In CI they are always the same.
     """
 
     need(kind)
+    played: Counter[str] = Counter()
 
     @settings(
         max_examples=usual * int(os.environ.get(SOAK) or 1),
@@ -516,11 +519,13 @@ def play(kind: str, application: type[Application], usual: int, part: int = 0) -
     )
     @given(histories())
     def no_silent_difference(history: History) -> None:
+        played.update(histories=1, steps=len(history))
         assert told(kind, application, history) == []
 
     if os.environ.get("CI"):
         no_silent_difference = seed(part)(no_silent_difference)
     no_silent_difference()
+    return played
 
 
 def _remove(path: Path) -> None:

@@ -18,12 +18,9 @@ from semantic_core_peewee._connection import Target, translated
 from semantic_core_peewee._errors import noting_errno
 from semantic_core_peewee._guard import identity
 from semantic_core_peewee._lockfile import sole
-from semantic_core_peewee._log_files import BESIDE, JOURNAL
+from semantic_core_peewee._log_files import BESIDE, JOURNAL, PART
 from semantic_core_peewee._place import is_new
 from semantic_core_peewee._rights import make_file, rights_for
-
-PART = ".part"
-"""Added to the path of a copy until it is whole."""
 
 
 def back_up(source: Any, path: str) -> None:

@@ -19,6 +19,8 @@ BESIDE = ("-wal", "-shm")
 JOURNAL = "-journal"
 OWN = ("", *BESIDE, JOURNAL, ".lock")
 """Added to the path of a store: every file that is its own."""
+PART = ".part"
+"""Added to the path of a copy until it is whole."""
 
 _Files = tuple[Identity | None, ...]
 

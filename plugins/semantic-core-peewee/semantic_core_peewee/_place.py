@@ -12,6 +12,7 @@ import apsw
 from semantic_core.errors import StoreForeign, StoreMisuse, StoreUnavailable, StoreVersion
 from semantic_core_peewee._connection import HAS_LOG, HAS_LOG_AT, Target
 from semantic_core_peewee._lockfile import is_taken, sole
+from semantic_core_peewee._log_files import PART
 from semantic_core_peewee._migrations import APPLICATION_ID, newest, version_of
 
 _MAGIC = b"SQLite format 3\0"
@@ -20,6 +21,11 @@ _MAGIC = b"SQLite format 3\0"
 def is_new(target: Target) -> bool:
     """Whether there is nothing yet; raises if there is something that is not ours."""
     path = target.path
+    if path.endswith(PART):
+        raise StoreMisuse(
+            f"{path!r} is what is left of a copy that was not finished.",
+            hint="Remove it, and make the backup again.",
+        )
     try:
         found = os.stat(path)
     except FileNotFoundError as error:

@@ -20,7 +20,9 @@ from semantic_core.orm import SemanticIndex
 from semantic_core.orm._agreement import Agreement
 
 sys.path.insert(0, str(Path(__file__).parents[4] / "tests" / "orm"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "trust"))
 from databases import POSTGRES, Database
+from figures import record
 from history_world import Application, play, told
 
 
@@ -86,12 +88,12 @@ class PeeweeApplication(Application):
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_no_history_ends_in_a_silent_difference(part: int) -> None:
-    play("sqlite3", PeeweeApplication, 200, part)
+    record(f"histories_{part}", **play("sqlite3", PeeweeApplication, 200, part))
 
 
 @pytest.mark.slow
 def test_no_history_ends_in_a_silent_difference_on_postgresql() -> None:
-    play("postgresql", PeeweeApplication, 40)
+    record("histories_server", **play("postgresql", PeeweeApplication, 40))
 
 
 @pytest.mark.parametrize(

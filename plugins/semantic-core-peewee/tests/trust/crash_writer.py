@@ -40,6 +40,18 @@ def look_after(task: dict[str, Any]) -> None:
         os.write(1, b".")
 
 
+def back_up(task: dict[str, Any]) -> None:
+    """Copy the store again and again, each time to the same new file."""
+    store = SqliteStore(SPACE, task["path"])
+    while True:
+        store.backup(task["copy"])
+        os.write(1, b".")
+        os.unlink(task["copy"])
+
+
+ROLES = {"write": write, "look after": look_after, "back up": back_up}
+
+
 def main() -> None:
     """Serve tasks until standard input ends."""
     for line in sys.stdin:
@@ -48,7 +60,7 @@ def main() -> None:
         if not child:
             try:
                 os.write(1, f"{os.getpid()}\n".encode())
-                {"write": write, "look after": look_after}[task["role"]](task)
+                ROLES[task["role"]](task)
             except BaseException:  # noqa: BLE001
                 # Whatever it was, it is told, and no forked copy of main() goes on.
                 traceback.print_exc()

@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import product
@@ -25,6 +25,9 @@ import pytest
 from crash_history import SPACE, Model, chosen_seed, folder_in_memory, judge, step
 from figures import SOAK, record
 from semantic_core_peewee import SqliteStore
+
+from semantic_core import Scope
+from semantic_core.errors import StoreError
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "fork"), reason="the writers that are killed are forked"
@@ -207,3 +210,37 @@ def test_a_killed_writer_loses_nothing_it_acknowledged(
     figures = trial.figures
     record(name, **figures, recovery_ms=round(trial.recovery * 1000, 1), seed=trial.seed)
     assert figures["lost"] == figures["ghost"] == figures["partial"] == figures["damaged"] == 0
+
+
+@pytest.mark.slow
+def test_a_killed_backup_is_whole_or_no_store() -> None:
+    """Whatever file it left is refused, or gives every document."""
+    figures: Counter[str] = Counter()
+    rng = random.Random(chosen_seed(20_261_129, SOAK))
+    with nurseries(1) as (nursery,), folder_in_memory() as folder:
+        path, copy = folder / "index.db", folder / "copy.db"
+        with closing(SqliteStore(SPACE, path)) as store:
+            for number in range(100):
+                step(1, number, "k").apply(store)
+            expected = [one.ref for one in store.documents(Scope(), limit=10_000)]
+        while figures["kills"] < 40 * SOAK or figures["cut_off"] < 10 * SOAK:
+            child = nursery.start(role="back up", path=str(path), copy=str(copy))
+            time.sleep(rng.uniform(0, LONGEST_LIFE))
+            os.kill(child, signal.SIGKILL)
+            nursery.end()
+            figures["kills"] += 1
+            left_over = [file for file in (copy, folder / "copy.db.part") if file.exists()]
+            for left in left_over:
+                figures["cut_off"] += left != copy
+                try:
+                    opened = SqliteStore(SPACE, left)
+                except StoreError:
+                    figures["refused"] += 1
+                    continue
+                with closing(opened):
+                    figures["opened"] += 1
+                    assert [one.ref for one in opened.documents(Scope(), limit=10_000)] == expected
+                    assert opened.check() == []
+            for left in folder.glob("copy.db*"):
+                left.unlink()
+    record("kill_backup", **figures)

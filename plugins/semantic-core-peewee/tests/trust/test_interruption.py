@@ -21,14 +21,14 @@ from typing import Any
 
 import apsw
 import pytest
+from figures import MEASURING, record
 from semantic_core_peewee._uses import Sole, Use
 
 from semantic_core import Document, Ref, SemanticCore
 from semantic_core.testing import HashEmbedder
-from semantic_core.testing._check import SOAK
 
-EACH = 1 if os.environ.get(SOAK) else 97
-"""Every so many lines one is tried; in a soak all of them."""
+EACH = 1 if MEASURING else 97
+"""Every so many lines one is tried; all of them where the figures are what it is for."""
 OURS = (os.sep + "semantic_core" + os.sep, os.sep + "semantic_core_peewee" + os.sep, "contextlib")
 """Where files are whose lines count."""
 
@@ -113,12 +113,13 @@ def test_an_alarm_at_any_line_leaves_nothing_stuck(core: SemanticCore, name: str
     counting = Cut(0)
     counting.during(lambda: WORK[name](core))
     assert counting.lines > 100
+    tried = range(1, counting.lines + 1, EACH)
     heard = 0
-    for at in range(1, counting.lines + 1, EACH):
-        cut = Cut(at)
-        heard += cut.during(lambda: WORK[name](core))
+    for at in tried:
+        heard += Cut(at).during(lambda: WORK[name](core))
         assert_as_good_as_new(core, f"{name} {at}")
-    assert heard > counting.lines / EACH / 2, "most alarms were swallowed"
+    record(f"interruption_{name.replace(' ', '_')}", tried=len(tried), heard=heard)
+    assert heard > len(tried) / 2, "most alarms were swallowed"
 
 
 def assert_as_good_as_new(core: SemanticCore, which: str) -> None:
