@@ -113,16 +113,17 @@ def read_document(
 def _bytes(path: Path, own: Iterable[Path]) -> bytes:
     try:
         status = path.stat()
-        if any(_is_same(status, file) for file in own):
-            raise FileUnreadable(
-                f"{str(path)!r} is a file of the index itself.",
-                hint="Leave it out, or keep the index in another folder.",
-            )
-        if S_ISREG(status.st_mode) and status.st_size <= _MOST_BYTES:
+        is_own = any(_is_same(status, file) for file in own)
+        if S_ISREG(status.st_mode) and status.st_size <= _MOST_BYTES and not is_own:
             return path.read_bytes()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise FileUnreadable(f"Cannot read {str(path)!r}: {reason}.") from error
+    if is_own:
+        raise FileUnreadable(
+            f"{str(path)!r} is a file of the index itself.",
+            hint="Leave it out, or keep the index in another folder.",
+        )
     if not S_ISREG(status.st_mode):
         raise FileUnreadable(f"{str(path)!r} is no regular file.")
     raise FileUnreadable(

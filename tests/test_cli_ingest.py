@@ -124,7 +124,8 @@ def test_no_file_of_the_index_itself_is_opened(
         for more in ((), ("--dry-run",)):
             report = answer("ingest", ".", "--pattern", "*", *more, code=1)
             left_out = {each["what"] for each in report["failed"]}
-            assert index <= left_out and "itself" in str(report["failed"])
+            assert index <= left_out and "of the index itself. Leave it out" in str(report["failed"])
+            assert ".." not in str(report["failed"])
         (folder / "link.txt").symlink_to("semantic-core.db")
         for name in (*index, "link.txt"):
             with pytest.raises(FileUnreadable, match="of the index itself"):

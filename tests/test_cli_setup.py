@@ -268,7 +268,8 @@ def test_a_backup_is_put_in_place_while_nobody_has_the_index_open(folder: Path) 
         refused = call("restore", "monday.db", "--yes")
         assert (refused.exit_code, "is open in a process" in refused.stderr) == (2, True)
     unanswered = call("restore", "monday.db")
-    assert unanswered.exit_code and "Replace the index?" in unanswered.output
+    assert (unanswered.exit_code, "Replace the index?" in unanswered.stderr) == (2, True)
+    assert "Say it with --yes" in unanswered.stderr and not unanswered.stdout
     assert json.loads(call("documents", "list", "--json").stdout) != before
     done = call("restore", "monday.db", "--yes")
     assert done.exit_code == 0 and "semantic-core ingest" in done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from semantic_core.cli._output import is_terminal
 from semantic_core.cli._where import parse_where
-from semantic_core.errors import StoreUnavailable, TenantRefused, TenantRequired
+from semantic_core.errors import InputError, StoreUnavailable, TenantRefused, TenantRequired
 
 if TYPE_CHECKING:
     from semantic_core._config import Settings
@@ -62,6 +64,32 @@ where_option = click.option(
         "repeatable, all must hold."
     ),
 )
+
+
+def consent_option(question: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``--yes``: nothing is done before somebody has said so, here or when asked `question`.
+
+    Raises InputError where nobody can be asked.
+    """
+
+    def asked(context: click.Context, option: click.Parameter, given: bool) -> None:
+        if given or context.resilient_parsing:
+            return
+        try:
+            answer = click.confirm(question, err=True)
+        except click.Abort:
+            if is_terminal(sys.stdin):
+                raise
+            click.echo(err=True)  # ends the line of the question
+            raise InputError(
+                "Nobody is there to be asked, and nothing was done.", hint="Say it with --yes."
+            ) from None
+        if not answer:
+            raise click.Abort
+
+    return click.option(
+        "--yes", is_flag=True, expose_value=False, callback=asked, help="Do it without asking."
+    )
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,6 +16,7 @@ from semantic_core.cli._app import (
     tell_of_memory,
 )
 from semantic_core.cli._group import GAP, Group
+from semantic_core.cli._options import consent_option
 from semantic_core.cli._output import counted, note, render, table_width, visible, write, write_json
 
 if TYPE_CHECKING:
@@ -129,9 +130,7 @@ def retry(indexes: tuple[str, ...], app: str | None, as_json: bool) -> None:
 @outbox.command()
 @index_option
 @of_app
-@click.confirmation_option(
-    "--yes", prompt="Forget the changes that were given up? Their rows stay as the index has them."
-)
+@consent_option("Forget the changes that were given up? Their rows stay as the index has them.")
 def drop(indexes: tuple[str, ...], app: str | None, as_json: bool) -> None:
     """Forget changes that were given up. Their rows stay in the index as they are;
     `verify` finds what differs.
@@ -149,9 +148,7 @@ def drop(indexes: tuple[str, ...], app: str | None, as_json: bool) -> None:
 @click.argument("collection")
 @click.option("--keep-documents", is_flag=True, help="Leave its documents in the index.")
 @of_app
-@click.confirmation_option(
-    "--yes", prompt="Remove its triggers, pending changes and documents? The rows stay."
-)
+@consent_option("Remove its triggers, pending changes and documents? The rows stay.")
 @click.pass_context
 def forget(
     context: click.Context, collection: str, keep_documents: bool, app: str | None, as_json: bool

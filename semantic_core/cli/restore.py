@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from semantic_core.cli._options import common, file_of, opened
+from semantic_core.cli._options import common, consent_option, file_of, opened
 from semantic_core.cli._output import fitted, visible, write, write_json
 from semantic_core.errors import StoreMisuse
 
@@ -19,9 +19,7 @@ NEXT = (
 @click.command()
 @click.argument("backup", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @common
-@click.confirmation_option(
-    "--yes", prompt="Replace the index? What was written to it since the backup is gone."
-)
+@consent_option("Replace the index? What was written to it since the backup is gone.")
 def restore(backup: Path, as_json: bool, db: str | None) -> None:
     """Put a copy of BACKUP in the place of the index, whole or not at all; BACKUP stays.
 
