@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakSet
 
 import attrs
 
@@ -29,6 +31,17 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _MOST_BYTES = 4 * MAX_TEXT
+
+
+class HasStore(Protocol):
+    """What holds a store open, as `SemanticCore` does."""
+
+    store: Any
+
+
+_open: WeakSet[HasStore] = WeakSet()
+# Garbage collection may close one while another is being opened.
+_lock = threading.RLock()
 
 
 @attrs.frozen(order=True)
@@ -84,18 +97,34 @@ def files_of(store: object) -> tuple[Path, ...]:
     return tuple(getattr(store, "files", ()))
 
 
+def keep_closed(core: HasStore) -> None:
+    """From now on, no file of its store is read by this process as a document."""
+    with _lock:
+        _open.add(core)
+
+
+def release(core: HasStore) -> None:
+    """Its store is closed: its files are like any other."""
+    with _lock:
+        _open.discard(core)
+
+
+def _in_use() -> list[Path]:
+    with _lock:
+        return [file for core in _open for file in files_of(core.store)]
+
+
 def read_document(
     path: Path | str,
     ref: Ref,
     *,
     metadata: Mapping[str, Any] | None = None,
-    own: Iterable[Path] = (),
 ) -> Document:
     """The file as a document: text decoded, title from the file name, media type from its suffix,
-    path as metadata. own: files that are left alone, see `files_of`.
+    path as metadata.
 
     UTF-8, or UTF-16/32 with a byte order mark. Raises FileUnreadable for anything else: missing, no
-    regular file, no permission, of the index itself, binary, another encoding, too large.
+    regular file, no permission, of an index that is open here, binary, another encoding, too large.
     """
     path = Path(path)
     media_type = _MEDIA_TYPES.get(path.suffix.lower(), "text/plain")
@@ -103,23 +132,23 @@ def read_document(
     shown = path.as_posix().encode("utf-8", "replace").decode("utf-8")
     return Document(
         ref,
-        _decoded(path, _bytes(path, own)),
+        _decoded(path, _bytes(path)),
         title=title,
         media_type=media_type,
         metadata={**(metadata or {}), "path": shown},
     )
 
 
-def _bytes(path: Path, own: Iterable[Path]) -> bytes:
+def _bytes(path: Path) -> bytes:
     try:
         status = path.stat()
-        is_own = any(_is_same(status, file) for file in own)
-        if S_ISREG(status.st_mode) and status.st_size <= _MOST_BYTES and not is_own:
+        is_in_use = any(_is_same(status, file) for file in _in_use())
+        if S_ISREG(status.st_mode) and status.st_size <= _MOST_BYTES and not is_in_use:
             return path.read_bytes()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise FileUnreadable(f"Cannot read {str(path)!r}: {reason}.") from error
-    if is_own:
+    if is_in_use:
         raise FileUnreadable(
             f"{str(path)!r} is a file of the index itself.",
             hint="Leave it out, or keep the index in another folder.",

@@ -11,7 +11,7 @@ import attrs
 
 from semantic_core._checks import check_count, check_name, clip
 from semantic_core._config import read_config
-from semantic_core._files import files_of, read_document
+from semantic_core._files import keep_closed, read_document, release
 from semantic_core._ingest import Ingest, IngestProgress
 from semantic_core._plugins import Plugins
 from semantic_core._search import Search
@@ -130,6 +130,7 @@ class SemanticCore:
         self.followers: tuple[Follower, ...] = ()
         self._owner = True
         self._tenant = ""
+        keep_closed(self)
 
     @classmethod
     def from_config(
@@ -227,7 +228,7 @@ class SemanticCore:
         Raises FileUnreadable; else like `ingest`.
         """
         ref = Ref(collection, key or Path(path).as_posix(), self._tenant)
-        document = read_document(path, ref, metadata=metadata, own=files_of(self.store))
+        document = read_document(path, ref, metadata=metadata)
         return self.ingest(document, mode=mode)
 
     def search(
@@ -430,6 +431,7 @@ class SemanticCore:
             for follower in self.followers:
                 follower.close()
             self.store.close()
+            release(self)
 
     def __enter__(self) -> Self:
         return self

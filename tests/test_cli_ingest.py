@@ -119,7 +119,9 @@ def test_no_file_of_the_index_itself_is_opened(
         return read_bytes(path)
 
     monkeypatch.setattr(Path, "read_bytes", noted)
-    with SemanticCore(path="semantic-core.db") as core:
+    with SemanticCore(path="other.db") as other, SemanticCore(path="semantic-core.db") as core:
+        assert other.stats().documents == 0
+        index |= {f"other.db{suffix}" for suffix in ("", "-wal", "-shm")}
         assert core.stats().documents == 2  # somebody has it open, so there is a log
         for more in ((), ("--dry-run",)):
             report = answer("ingest", ".", "--pattern", "*", *more, code=1)

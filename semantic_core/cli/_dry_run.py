@@ -38,11 +38,9 @@ def dry_run(
 ) -> bool:
     """Say what would be added, updated and removed; whether every file could be read."""
     from semantic_core._config import read_config
-    from semantic_core._files import files_of
 
     settings = read_config(overrides={"path": db})
     with nullcontext() if is_missing(settings) else opened(db, tenant) as core:
-        reading.own = () if core is None else files_of(core.store)
         sample = _Sample(settings)
         outcomes: defaultdict[str, list[str]] = defaultdict(list)
         for document in reading:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from time import monotonic, perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -26,8 +25,7 @@ class Reading:
 
     failed: what was left out so far, beginning with closed. bytes_read, characters: of the files
     read so far.
-    total, total_bytes: of all files. seconds: spent reading. own: files that are left alone: those
-    of the index that is open.
+    total, total_bytes: of all files. seconds: spent reading.
     """
 
     def __init__(
@@ -39,7 +37,6 @@ class Reading:
         self.total_bytes = sum(_size(file) for file in files)
         self.bytes_read = self.characters = 0
         self.seconds = 0.0
-        self.own: Sequence[Path] = ()
 
     def __iter__(self) -> Iterator[Document]:
         for file in self._files:
@@ -53,7 +50,7 @@ class Reading:
 
     def _read(self, file: FoundFile) -> Document | None:
         try:
-            return read_document(file.path, Ref(self._collection, file.key), own=self.own)
+            return read_document(file.path, Ref(self._collection, file.key))
         except SemanticCoreError as error:
             self.failed.append(Failure(str(file.path), error.code, str(error)))
             return None

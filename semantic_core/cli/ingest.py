@@ -154,11 +154,9 @@ def _ingest(
     db: str | None,
 ) -> bool:
     """Whether everything was done that was to be done in this mode."""
-    from semantic_core._files import files_of
     from semantic_core.cli._reading import Progress
 
     with opened(db, tenant, create=True) as core, Progress(reading) as progress:
-        reading.own = files_of(core.store)
         _refuse_namesakes(core, files, collection)
         try:
             report = core.ingest(reading, mode=mode, progress=progress)
