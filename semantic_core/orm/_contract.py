@@ -36,12 +36,22 @@ R = TypeVar("R")
 
 
 def in_one_connection(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """A method that runs within `AdapterContract.connected` of its object."""
+    """A method that runs within `AdapterContract.connected` of its object.
+
+    Queries it was in the middle of when a signal handler raised end with it: the frames of an
+    exception that somebody keeps (a notebook keeps the last one) would keep them, and a half-read
+    query keeps an SQLite connection on an old state, from which it cannot write.
+    """
 
     @wraps(method)
     def called(self: Any, /, *args: P.args, **options: P.kwargs) -> R:
-        with self.connected():
-            return method(self, *args, **options)
+        try:
+            with self.connected():
+                return method(self, *args, **options)
+        except BaseException as error:
+            if is_interruption(error):
+                clear_frames(error.__traceback__)
+            raise
 
     return called
 

@@ -143,10 +143,18 @@ class Commits:
         answer = self._commit()
         self._mine.ended = self.ended + 1
         if self._wrote:
+            self._mine.committed = True
             self._tell()
+            self._mine.committed = False
         return answer
 
     def _on_rollback(self) -> Any:
+        if getattr(self._mine, "committed", False):
+            # A signal handler raised while others were told: Peewee takes the commit for failed, and
+            # what it says of a transaction that is over would hide what was raised.
+            self._mine.committed = False
+            if not in_transaction(self._alive()):
+                return None
         self._wrote = False
         answer = self._rollback()
         self._mine.ended = self.ended + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -106,6 +107,35 @@ def test_a_callback_that_fails_neither_stops_the_others_nor_reaches_the_applicat
         add(ear.db)
     assert (ear.heard, last.heard) == (1, 1) and "Oops: no" in caplog.text
     assert ear.db.execute_sql("SELECT count(*) FROM t").fetchone()[0] == 1
+
+
+def test_a_time_limit_after_a_commit_reaches_the_application_as_what_it_is(database: Any) -> None:
+    """And not as a transaction that cannot be rolled back."""
+
+    class Slow(Ear):
+        def hear(self) -> None:
+            super().hear()
+            signal.raise_signal(signal.SIGALRM)
+
+    def ring(number: int, frame: Any) -> None:
+        raise Oops("time is up")
+
+    database.execute_sql("CREATE TABLE t (x INTEGER)")
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        ear = Slow(database)
+        with pytest.raises(Oops, match="time is up"), database.atomic():
+            add(database)
+        with pytest.raises(Oops, match="time is up"):
+            add(database)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert ear.heard == 2
+    assert database.execute_sql("SELECT count(*) FROM t").fetchone()[0] == 2
+    with pytest.raises(Oops, match="by itself"), database.atomic():
+        database.execute_sql("DELETE FROM t")
+        raise Oops("by itself")
+    assert database.execute_sql("SELECT count(*) FROM t").fetchone()[0] == 2
 
 
 def test_callbacks_go_with_their_objects(ear: Ear) -> None:
