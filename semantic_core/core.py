@@ -13,6 +13,7 @@ from semantic_core._checks import check_count, check_name, clip
 from semantic_core._config import read_config
 from semantic_core._files import keep_closed, read_document, release
 from semantic_core._ingest import Ingest, IngestProgress
+from semantic_core._interruption import cut_cleanly
 from semantic_core._plugins import Plugins
 from semantic_core._search import Search
 from semantic_core._sync import merged, sync
@@ -190,6 +191,7 @@ class SemanticCore:
         self.follow(_Twin(twin))
         return twin
 
+    @cut_cleanly
     def ingest(
         self,
         *documents: Document | Iterable[Document],
@@ -214,6 +216,7 @@ class SemanticCore:
             self._with_tenant(document) for document in _flat(documents)
         )
 
+    @cut_cleanly
     def ingest_file(
         self,
         path: str | Path,
@@ -231,6 +234,7 @@ class SemanticCore:
         document = read_document(path, ref, metadata=metadata)
         return self.ingest(document, mode=mode)
 
+    @cut_cleanly
     def search(
         self,
         query: str,
@@ -250,6 +254,7 @@ class SemanticCore:
         """
         return self._search(query, limit, mode, where, offset, collections, per_document=True)
 
+    @cut_cleanly
     def search_chunks(
         self,
         query: str,
@@ -263,6 +268,7 @@ class SemanticCore:
         """The best passages, however many of them are of one document. Otherwise like `search`."""
         return self._search(query, limit, mode, where, offset, collections, per_document=False)
 
+    @cut_cleanly
     def context_window(
         self, hit: SearchHit | ChunkId, *, before: int = 1, after: int = 1
     ) -> list[StoredChunk]:
@@ -277,14 +283,17 @@ class SemanticCore:
         stored = self.store.fetch([ChunkId(ref, place) for place in places])
         return stored if any(chunk.chunk.id.position == id.position for chunk in stored) else []
 
+    @cut_cleanly
     def get(self, ref: Ref) -> Document | None:
         """The document as it was ingested; None if there is none."""
         return self.store.get(self._scoped(ref))
 
+    @cut_cleanly
     def remove(self, *refs: Ref) -> int:
         """Remove documents with all that belongs to them; how many were there."""
         return self.store.remove([self._scoped(ref) for ref in refs])
 
+    @cut_cleanly
     def documents(
         self,
         *,
@@ -299,6 +308,7 @@ class SemanticCore:
             scope, check_count("offset", offset), check_count("limit", limit)
         )
 
+    @cut_cleanly
     def stats(self, *, all_tenants: bool = False) -> StoreStats:
         """How much there is. all_tenants: of the whole store, for its operator; otherwise a
         multi-tenant store needs a tenant."""
@@ -312,6 +322,7 @@ class SemanticCore:
             )
         return self.store.stats(self._tenant or None)
 
+    @cut_cleanly
     def embed_pending(self, limit: int | None = None, *, from_jobs: bool = False) -> int:
         """Embed passages that were stored without a vector, of all tenants;
         how many chunks were filled. None: all.
@@ -341,6 +352,7 @@ class SemanticCore:
             )
         return self._batches
 
+    @cut_cleanly
     def sync(
         self,
         outbox: Outbox | None = None,

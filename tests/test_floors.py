@@ -16,7 +16,7 @@ BLUEPRINTS = ROOT / "adapters_blueprints"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("_checks", "_found", "_distributions"),
+    ("_checks", "_found", "_distributions", "_interruption"),
     ("filters", "_wording", "_remedies"),
     ("types", "_options", "_jobs"),
     ("protocols", "_memory_queue"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Literal, ParamSpec
 
 import attrs
 
+from semantic_core._interruption import cut_cleanly
 from semantic_core._wording import did_you_mean
 from semantic_core.errors import ConfigError, is_interruption
 from semantic_core.orm._declaration import Declaration
@@ -36,22 +37,13 @@ R = TypeVar("R")
 
 
 def in_one_connection(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """A method that runs within `AdapterContract.connected` of its object.
-
-    Queries it was in the middle of when a signal handler raised end with it: the frames of an
-    exception that somebody keeps (a notebook keeps the last one) would keep them, and a half-read
-    query keeps an SQLite connection on an old state, from which it cannot write.
-    """
+    """A method that runs within `AdapterContract.connected` of its object."""
 
     @wraps(method)
+    @cut_cleanly
     def called(self: Any, /, *args: P.args, **options: P.kwargs) -> R:
-        try:
-            with self.connected():
-                return method(self, *args, **options)
-        except BaseException as error:
-            if is_interruption(error):
-                clear_frames(error.__traceback__)
-            raise
+        with self.connected():
+            return method(self, *args, **options)
 
     return called
 

@@ -150,8 +150,8 @@ class Commits:
 
     def _on_rollback(self) -> Any:
         if getattr(self._mine, "committed", False):
-            # A signal handler raised while others were told: Peewee takes the commit for failed, and
-            # what it says of a transaction that is over would hide what was raised.
+            # A signal handler raised while others were told: Peewee takes the commit for failed,
+            # and what it says of a transaction that is over would hide what was raised.
             self._mine.committed = False
             if not in_transaction(self._alive()):
                 return None

@@ -20,15 +20,19 @@ from types import FrameType
 from typing import Any
 
 import apsw
+import peewee
 import pytest
 from figures import MEASURING, record
+from semantic_core_peewee import init_database
 from semantic_core_peewee._uses import Sole, Use
 
 from semantic_core import Document, Ref, SemanticCore
+from semantic_core.orm import SemanticIndex
 from semantic_core.testing import HashEmbedder
 
 EACH = 1 if MEASURING else 97
 """Every so many lines one is tried; all of them where the figures are what it is for."""
+EACH_OF_MODELS = 97 if MEASURING else 997
 OURS = (os.sep + "semantic_core" + os.sep, os.sep + "semantic_core_peewee" + os.sep, "contextlib")
 """Where files are whose lines count."""
 
@@ -65,7 +69,11 @@ def leaving(file: str) -> frozenset[int]:
 
 
 class Cut:
-    """Has the alarm ring at one line of what is done. at: which; lines: how many there were."""
+    """Has the alarm ring at one line of what is done. at: which; lines: how many there were; kept:
+    what was raised.
+    """
+
+    kept: TimeLimit | None = None
 
     def __init__(self, at: int) -> None:
         self.at, self.lines = at, 0
@@ -85,7 +93,8 @@ class Cut:
         sys.settrace(self)
         try:
             work()
-        except TimeLimit:
+        except TimeLimit as error:
+            self.kept = error
             return True
         finally:
             sys.settrace(before)
@@ -145,6 +154,56 @@ def assert_as_good_as_new(core: SemanticCore, which: str) -> None:
     with apsw.Connection(core.store._target.path) as raw:  # type: ignore[attr-defined]
         busy, *_ = raw.execute("pragma wal_checkpoint(truncate)").fetchone()
     assert not busy, "an old state is held"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # within __del__
+def test_an_alarm_at_any_line_leaves_no_row_and_no_connection_of_a_model_behind(
+    core: SemanticCore, tmp_path: Path
+) -> None:
+    """While the exception is kept, too, as a notebook keeps the last one."""
+    database = peewee.SqliteDatabase(tmp_path / "app.db", timeout=5)
+
+    class Note(peewee.Model):
+        body = peewee.TextField()
+        search: Any = SemanticIndex(["body"], core=core, sync="inline")
+
+        class Meta:
+            pass
+
+    Note._meta.set_database(database)
+    database.create_tables([Note])
+    init_database(database, core)
+    for number in range(9):
+        Note.create(body=f"note {number} of many words")
+
+    def many() -> None:
+        with database.atomic():
+            Note.insert_many([{"body": f"one of many {number}"} for number in range(5)]).execute()
+
+    work: dict[str, Callable[[], Any]] = {
+        "save": lambda: Note.create(body="another text"),
+        "many": many,
+        "search": lambda: list(Note.search("words", limit=3)),
+        "sync": Note.search.sync,
+        "verify": Note.search.verify,
+    }
+    tried, heard = 0, 0
+    for name, one in work.items():
+        counting = Cut(0)
+        counting.during(one)
+        for at in range(1, counting.lines + 1, EACH_OF_MODELS):
+            cut = Cut(at)
+            tried, heard = tried + 1, heard + cut.during(one)
+            assert not database.in_transaction(), (name, at)
+            note = Note.create(body=f"probe {name} {at}")
+            assert list(Note.search(note.body, mode="text", limit=1, fresh=True)) == [note]
+            note.delete_instance()
+            del cut
+        assert Note.search.verify().sound, name
+    database.close()
+    record("interruption_models", tried=tried, heard=heard)
+    assert heard > tried / 2, "most alarms were swallowed"
 
 
 def test_a_handler_that_searches_and_writes_waits_for_nothing_its_thread_holds(
