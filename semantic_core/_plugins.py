@@ -20,12 +20,12 @@ from semantic_core._relay import Relay
 from semantic_core._verdicts import (
     candidates_fault,
     chunks_fault,
-    hits_fault,
     passages_fault,
     ranking_fault,
 )
 from semantic_core._wording import named, one_line
 from semantic_core.errors import HookFailed, SemanticCoreError
+from semantic_core.hookspecs import RERANK
 from semantic_core.protocols import Embedder, Store
 from semantic_core.types import Chunk, Document, Ranking, SearchHit, SearchRequest, Space
 
@@ -73,7 +73,7 @@ class Plugins:
         self._providers = Providers(self._relay, [one.info for one in found], self._own)
         self.infos = self._providers.infos
         self.reranks = any(
-            "semantic_rerank" in info.hooks for info in self.infos if info.name not in self._own
+            RERANK in info.hooks for info in self.infos if info.name not in self._own
         )
 
     def options_of(self, kind: ProviderKind, name: str) -> tuple[OptionInfo, ...]:
@@ -181,14 +181,18 @@ class Plugins:
             raise answer.wrong("semantic_fuse", None, fault)
         return answer.value  # type: ignore[no-any-return]
 
-    def rerank(self, request: SearchRequest, hits: Sequence[SearchHit]) -> list[SearchHit]:
-        """The hits in the order of the last word on it; some may be gone."""
-        answer = self._relay.first("semantic_rerank", None, request=request, hits=list(hits))
+    def rerank(
+        self, request: SearchRequest, hits: Sequence[SearchHit]
+    ) -> tuple[list[SearchHit], list[str]]:
+        """The hits all rerankers left, in the order of the last word on it, and the reasons for
+        those that have no say because they failed. These only order.
+
+        Raises HookFailed for one that fails and may have taken hits away.
+        """
+        answer = self._relay.first(RERANK, None, request=request, hits=list(hits))
         if answer is None:
-            return list(hits)
-        if fault := hits_fault(answer.value, {hit.id for hit in hits}):
-            raise answer.wrong("semantic_rerank", None, fault)
-        return list(answer.value)
+            return list(hits), []
+        return list(answer.value), list(answer.lacks)
 
     def orm_adapter(self, model: type) -> type[Any] | None:
         """The adapter class that serves a model; None if no plugin knows its ORM."""

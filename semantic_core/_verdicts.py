@@ -138,7 +138,17 @@ def _is_finite(score: Any) -> bool:
         return False
 
 
-def hits_fault(hits: Any, known: Set[ChunkId]) -> str:
+def reranked_fault(hits: Any, given: Sequence[SearchHit], *, orders_only: bool) -> str:
+    fault = _hits_fault(hits, {hit.id for hit in given})
+    if not fault and orders_only and len(hits) < len(given):
+        return (
+            f"wanted all hits it was given, got {len(hits)} of {len(given)}; it says that it "
+            "only orders"
+        )
+    return fault
+
+
+def _hits_fault(hits: Any, known: Set[ChunkId]) -> str:
     if not isinstance(hits, list | tuple):
         return f"wanted a list of SearchHit, got {named(hits)}"
     for hit in hits:

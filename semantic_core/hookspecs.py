@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import pluggy
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from semantic_core.protocols import Embedder, Store
     from semantic_core.types import Chunk, Document, Ranking, SearchHit, SearchRequest
+
+_F = TypeVar("_F", bound="Callable[..., Any]")
 
 PROJECT = "semantic_core"
 """Name of the entry-point group, and of pluggy's project."""
@@ -34,9 +36,33 @@ COLLECTED = frozenset({"semantic_stores", "semantic_embedders", "semantic_retrie
 """Hooks that ask every plugin for its own answer:
 one that fails there must not silence the others.
 """
+RERANK = "semantic_rerank"
+"""The hook whose functions all work on one answer, one after the other."""
+ORDERS_ONLY = "orders_only"
+"""The mark of a reranker that takes nothing away."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
-hookimpl = pluggy.HookimplMarker(PROJECT)
+_mark = pluggy.HookimplMarker(PROJECT)
+
+
+@overload
+def hookimpl(function: _F, *, orders_only: bool = ..., **marks: Any) -> _F: ...
+@overload
+def hookimpl(*, orders_only: bool = ..., **marks: Any) -> Callable[[_F], _F]: ...
+def hookimpl(
+    function: Callable[..., Any] | None = None, *, orders_only: bool = False, **marks: Any
+) -> Any:
+    """Mark a function as the one that answers the hook of its name.
+
+    orders_only: of a reranker that never takes a hit away; the search goes on without it when it
+    fails. marks: ``wrapper``, ``tryfirst``, ``trylast``, ``optionalhook``, ``specname``, as pluggy
+    has them.
+    """
+    if function is None:
+        return lambda function: hookimpl(function, orders_only=orders_only, **marks)
+    marked = _mark(function, **marks)
+    getattr(marked, f"{PROJECT}_impl")[ORDERS_ONLY] = orders_only
+    return marked
 
 
 @hookspec
@@ -131,9 +157,13 @@ def semantic_fuse(
 def semantic_rerank(request: SearchRequest, hits: Sequence[SearchHit]) -> Sequence[SearchHit]:
     """Put hits in a better order, or take some away.
 
-    Write it as a wrapper: ``hits = yield`` gives what others made of it.
+    hits: what the other rerankers have left; every one is asked, one after the other. So what one
+    takes away stays away. A wrapper gets the same from its ``yield``.
 
-    Return hits, best first; an empty list means that nothing survives, and ends the answer. Called
+    Return hits, best first; an empty list means that nothing survives, and ends the answer. One
+    that raises, returns None or hits it was not given ends the search with HookFailed: nothing is
+    shown that it would have taken away. One that only orders says so,
+    ``@hookimpl(orders_only=True)``: then the search goes on without it and is ``degraded``. Called
     for each 50 hits, from the top, as far as the page reaches: always on the same ones, so that
     pages fit together.
     """

@@ -165,7 +165,12 @@ def wrapper(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def reranking(*plugins: Any) -> list[ChunkId]:
-    return [found.id for found in Plugins.load(plugins).rerank(REQUEST, [hit(A), hit(B), hit(C)])]
+    hits, _ = Plugins.load(plugins).rerank(REQUEST, [hit(A), hit(B), hit(C)])
+    return [found.id for found in hits]
+
+
+def describing(*plugins: Any) -> str:
+    return Plugins.load(plugins).describe(DOCUMENT).title
 
 
 def test_a_wrapper_gets_what_all_others_made_and_has_the_last_word() -> None:
@@ -194,9 +199,8 @@ def test_a_wrapper_may_change_its_list_in_place_without_touching_the_callers() -
         return hits
 
     hits = [hit(A), hit(B)]
-    assert [
-        found.id for found in Plugins.load([plugin(semantic_rerank=sorts)]).rerank(REQUEST, hits)
-    ] == [B, A]
+    ordered, _ = Plugins.load([plugin(semantic_rerank=sorts)]).rerank(REQUEST, hits)
+    assert [found.id for found in ordered] == [B, A]
     assert [found.id for found in hits] == [A, B]
 
 
@@ -208,18 +212,15 @@ def test_a_wrapper_may_answer_for_one_that_failed_and_sees_its_very_error() -> N
         raise Own("inside")
 
     @wrapper
-    def rescues(hits: Sequence[SearchHit]) -> Iterator[None]:
+    def rescues(document: Document) -> Iterator[None]:
         try:
             return (yield)
         except Own as error:
             assert str(error) == "inside"
-            return hits
+            return attrs.evolve(document, title="rescued")
 
-    assert reranking(plugin("a", semantic_rerank=rescues), plugin("b", semantic_rerank=fails)) == [
-        A,
-        B,
-        C,
-    ]
+    told = describing(plugin("a", semantic_describe=rescues), plugin("b", semantic_describe=fails))
+    assert told == "rescued"
 
 
 def test_whoever_raised_in_a_chain_is_named() -> None:
@@ -259,8 +260,8 @@ def test_whoever_raised_in_a_chain_is_named() -> None:
 
     closed: list[bool] = []
     around = [
-        plugin("around", semantic_rerank=passes),
-        plugin("between", semantic_rerank=cleans_up),
+        plugin("around", semantic_describe=passes),
+        plugin("between", semantic_describe=cleans_up),
     ]
     for name, function, told in (
         ("guilty", fails, "ValueError: inner"),
@@ -269,18 +270,19 @@ def test_whoever_raised_in_a_chain_is_named() -> None:
         ("stopper", stops, "StopIteration: odd"),
     ):
         with pytest.raises(
-            HookFailed, match=f"Plugin '{name}' raised in semantic_rerank: {told}"
+            HookFailed, match=f"Plugin '{name}' raised in semantic_describe of notes/1: {told}"
         ) as failure:
-            reranking(*around, plugin(name, semantic_rerank=function))
+            describing(*around, plugin(name, semantic_describe=function))
         assert f"{type(failure.value.__cause__).__name__}: {failure.value.__cause__}" == told
     assert closed == [True] * 4
     with pytest.raises(
-        HookFailed, match="Plugin 'inner' raised in semantic_rerank: LookupError: instead"
+        HookFailed,
+        match="Plugin 'inner' raised in semantic_describe of notes/1: LookupError: instead",
     ):
-        reranking(
+        describing(
             *around,
-            plugin("inner", semantic_rerank=replaces),
-            plugin("other", semantic_rerank=fails),
+            plugin("inner", semantic_describe=replaces),
+            plugin("other", semantic_describe=fails),
         )
 
 
