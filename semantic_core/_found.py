@@ -12,6 +12,8 @@ import attrs
 from semantic_core.errors import PluginBroken
 
 Status = Literal["ok", "broken", "incompatible", "disabled"]
+UNFIT: frozenset[Status] = frozenset({"broken", "incompatible"})
+"""Of a plugin that takes part in nothing, and should."""
 Origin = Literal["built in", "installed", "given"]
 
 

@@ -7,12 +7,12 @@ breaks its contract is named.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Self
 
 from semantic_core._discovery import built_in, installed, missing
 from semantic_core._discovery import given as exactly
-from semantic_core._found import Found
+from semantic_core._found import UNFIT, Found
 from semantic_core._fusion import candidates
 from semantic_core._options import OptionInfo
 from semantic_core._providers import ProviderKind, Providers
@@ -24,7 +24,7 @@ from semantic_core._verdicts import (
     ranking_fault,
 )
 from semantic_core._wording import named, one_line
-from semantic_core.errors import HookFailed, SemanticCoreError
+from semantic_core.errors import HookFailed, PluginBroken, SemanticCoreError
 from semantic_core.hookspecs import RERANK
 from semantic_core.protocols import Embedder, Store
 from semantic_core.types import Chunk, Document, Ranking, SearchHit, SearchRequest, Space
@@ -40,19 +40,21 @@ class Plugins:
     """
 
     @classmethod
-    def load(cls, given: Sequence[object | str] | None = None) -> Self:
+    def load(cls, given: Sequence[object | str] | None = None, *, refuse: bool = True) -> Self:
         """The kernel's own plugins and those installed, or exactly these.
 
         given: objects, registered under their ``__name__`` or class name, and names of installed
         plugins; [] means none. None takes all that are installed, or those
         ``SEMANTIC_CORE_PLUGINS`` names ("a,b"; empty or "none": none). An installed plugin that
-        cannot take part is kept out and says why in `infos`; an object that cannot, and a name that
-        is not installed, raise PluginBroken or PluginConflict.
+        cannot take part is kept out and says why in `infos`. One that was asked for, as an object
+        or by name, and cannot take part, raises PluginBroken or PluginConflict. refuse: False only
+        lists those that were asked for by name and are installed, or named by the environment.
         """
         own = built_in()
         reserved = [one.info.name for one in own]
         if given is not None:
-            return cls([*exactly(given, reserved), *own])
+            loaded = cls([*exactly(given, reserved), *own])
+            return loaded._with([name for name in given if isinstance(name, str) and refuse])
         setting = os.environ.get("SEMANTIC_CORE_PLUGINS")
         wanted = (
             None
@@ -63,7 +65,19 @@ class Plugins:
             wanted = []
         found = installed(wanted, reserved)
         found += [Found(info) for info in missing(wanted or (), found)]
-        return cls([*sorted(found, key=lambda one: one.info.name), *own])
+        loaded = cls([*sorted(found, key=lambda one: one.info.name), *own])
+        return loaded._with(wanted if wanted and refuse else ())
+
+    def _with(self, names: Collection[str]) -> Self:
+        """These plugins, if those of that name can all take part; else PluginBroken."""
+        for info in self.infos:
+            if info.name in names and info.status in UNFIT:
+                cause = info.cause if info.cause.endswith("?") else f"{info.cause}."
+                raise PluginBroken(
+                    f"The plugin {info.name!r} was asked for and is {info.status}: {cause}",
+                    hint=info.remedy,
+                )
+        return self
 
     def __init__(self, found: Sequence[Found]) -> None:
         """found: in the order they are asked, the kernel's own last. Use `load`."""

@@ -127,6 +127,10 @@ def test_a_plugin_that_cannot_be_imported_stops_nothing_and_the_doctor_names_it(
     install(folder / "site", "sick_plugin", "raise RuntimeError('no such device')\n")
     assert call("ingest", "notes").exit_code == 0
     assert answer("search", "repeat")["hits"]
+    told = [line for line in call("search", "repeat").stderr.splitlines() if "sick_plugin" in line]
+    assert told == [
+        "The plugin sick_plugin is broken and takes no part; see: semantic-core plugins list"
+    ]
     problems = [
         each for each in answer("doctor", code=1)["findings"] if each["status"] == "problem"
     ]

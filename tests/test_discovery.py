@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from semantic_core import Document, Ref, Space, hookimpl
+from semantic_core import Document, Ref, SemanticCore, Space, hookimpl
 from semantic_core._discovery import built_in, given, installed, missing
 from semantic_core._examination import parts_of
 from semantic_core._found import PluginInfo
@@ -599,7 +599,7 @@ def test_a_name_in_the_environment_that_is_not_installed_is_listed_with_what_was
 ) -> None:
     site.add("anteater")
     monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "antaeter")
-    infos = {info.name: info for info in Plugins.load().infos}
+    infos = {info.name: info for info in Plugins.load(refuse=False).infos}
     assert infos["antaeter"].cause.endswith("Did you mean 'anteater'?")
 
 
@@ -619,6 +619,56 @@ def test_given_names_are_installed_plugins_and_the_rest_is_disabled(site: Site) 
     )
     with pytest.raises(PluginBroken, match="'amt' was asked for: .* Did you mean 'ant'"):
         Plugins.load(["amt"])
+
+
+NEWER = f"SEMANTIC_CORE_API = {API_VERSION + 1}\n{GOOD}"
+OFFERS_RUBBISH = """
+from semantic_core import hookimpl
+@hookimpl
+def semantic_embedders():
+    return 5
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        ("raise OSError('no key')", "broken: OSError: no key"),
+        (NEWER, f"incompatible: it is written for version {API_VERSION + 1} of the hooks"),
+        (OFFERS_RUBBISH, "broken: semantic_embedders: wanted {name: factory}, got int"),
+        (None, "broken: its own module 'site_sick' is not there"),
+    ],
+)
+@pytest.mark.parametrize("way", ["environment", "argument", "settings file"])
+def test_a_plugin_asked_for_by_name_that_cannot_take_part_is_an_error(
+    site: Site, monkeypatch: pytest.MonkeyPatch, way: str, source: str | None, cause: str
+) -> None:
+    site.add("sick", source)
+    site.add("well")
+    monkeypatch.chdir(site.root)
+    options: dict[str, Any] = {"store": "memory", "embedder": "none"}
+    if way == "environment":
+        monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "well,sick")
+    elif way == "argument":
+        options["plugins"] = ["well", "sick"]
+    else:
+        (site.root / "semantic-core.toml").write_text('plugins = ["well", "sick"]', "utf-8")
+    with pytest.raises(PluginBroken) as refused:
+        SemanticCore.from_config(**options)
+    assert str(refused.value).startswith(f"The plugin 'sick' was asked for and is {cause}")
+    assert "pip install" in refused.value.hint
+    status = {info["name"]: info["status"] for info in json.loads(run("list", "--json").stdout)}
+    assert status["well"] == "ok"
+    assert way == "argument" or status["sick"] == cause.partition(":")[0]
+
+
+def test_a_name_in_the_environment_that_is_not_installed_is_an_error_of_a_core(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.add("anteater")
+    monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "antaeter")
+    with pytest.raises(PluginBroken, match="'antaeter' was asked for .* Did you mean 'anteater'"):
+        SemanticCore(store="memory", embedder=None)
 
 
 class Cutter:

@@ -158,7 +158,8 @@ def test_every_hook_is_described_with_its_exact_signature_and_kind(name: str) ->
     assert ("irst answer" in told) is (first_answer and name != hookspecs.RERANK)
     assert ("One after the other" in told) is (name == hookspecs.RERANK)
     assert re.search(
-        r"^(First answer|Every plugin|Chosen by name|Wrapper)", told.strip().split("\n\n")[1]
+        r"^(First answer|Every plugin|Chosen by name|One after the other)",
+        told.strip().split("\n\n")[1],
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from semantic_core.cli._output import note, visible
 from semantic_core.cli._where import parse_where
 from semantic_core.errors import StoreUnavailable, TenantRefused, TenantRequired
 
@@ -75,12 +76,13 @@ def opened(
 ) -> Iterator[SemanticCore]:
     """The index the options, the environment and the settings file mean, closed afterwards.
 
-    With a tenant, its front door.
+    With a tenant, its front door. A plugin that is broken is told of on standard error.
 
     create: make a new one where there is none; otherwise that raises StoreUnavailable. A new one
     keeps tenants apart if the settings say so, or if they say nothing and a tenant is named.
     """
     from semantic_core._config import read_config
+    from semantic_core._found import UNFIT
     from semantic_core.core import SemanticCore
 
     settings = read_config(overrides={"path": db})
@@ -96,6 +98,12 @@ def opened(
             raise TenantRefused("The new index is not to keep tenants apart.")
         apart = apart or (True if tenant is not None else None)
     with SemanticCore.from_config(path=db, multi_tenant=apart) as core:
+        for info in core.plugins():
+            if info.status in UNFIT:
+                note(
+                    f"The plugin {visible(info.name)} is {info.status} and takes no part; see: "
+                    "semantic-core plugins list"
+                )
         yield core if tenant is None else core.tenant(tenant)
 
 

@@ -153,16 +153,17 @@ def _settings(db: str | None, into: list[Settings]) -> Iterator[Finding]:
 
 
 def _plugins(settings: list[Settings]) -> Iterator[Finding]:
+    from semantic_core._found import UNFIT
     from semantic_core._plugins import Plugins
 
     names = settings[0].values["plugins"] if settings else None
-    infos = Plugins.load(names).infos
+    infos = Plugins.load(names, refuse=False).infos
     distributions = dict.fromkeys(
         [_KERNEL, *(info.distribution for info in infos if info.distribution)]
     )
     yield from _parts(list(distributions))
     for info in infos:
-        if info.status in ("broken", "incompatible"):
+        if info.status in UNFIT:
             yield Finding(
                 "plugins", "problem", f"{info.name} is {info.status}: {info.cause}", info.remedy
             )
