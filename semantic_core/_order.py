@@ -89,15 +89,14 @@ class Order:
     def _look(self, depth: int) -> _Look:
         request = attrs.evolve(self._request, pool=depth)
         with self._timed("retrieve"):
-            rankings, reasons = self._plugins.retrieve(request, self._store)
-        self.reasons += [reason for reason in reasons if reason not in self.reasons]
-        saw_everything = all(len(ranking) < depth for ranking in rankings)
-        rankings = [ranking for ranking in rankings if len(ranking)]
+            found = self._plugins.retrieve(request, self._store)
+        self.reasons += [reason for reason in found.reasons if reason not in self.reasons]
+        rankings = [ranking for ranking in found.rankings if len(ranking)]
         fused = Ranking(SOURCE)
         if rankings:
             with self._timed("fuse"):
                 fused = self._plugins.fuse(request, rankings, self._store)
-        return _Look(fused, rankings, saw_everything)
+        return _Look(fused, rankings, found.saw_everything)
 
 
 class _Look:

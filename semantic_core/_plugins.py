@@ -14,6 +14,7 @@ from semantic_core._discovery import built_in, installed, missing
 from semantic_core._discovery import given as exactly
 from semantic_core._found import UNFIT, Found
 from semantic_core._fusion import candidates
+from semantic_core._lanes import Retrieved, held
 from semantic_core._options import OptionInfo
 from semantic_core._providers import ProviderKind, Providers
 from semantic_core._relay import Relay
@@ -159,9 +160,8 @@ class Plugins:
             raise answer.wrong("semantic_context", document.ref, fault)
         return list(answer.value)
 
-    def retrieve(self, request: SearchRequest, store: Store) -> tuple[list[Ranking], list[str]]:
-        """A ranking of every plugin that takes part,
-        and the reasons for those left out because they failed.
+    def retrieve(self, request: SearchRequest, store: Store) -> Retrieved:
+        """A ranking of every plugin that takes part, held to the scope and to what is there.
 
         Raises what the kernel's own retrieval raised, such as StoreError, if nobody else gave a
         ranking.
@@ -169,6 +169,7 @@ class Plugins:
         rankings: dict[str, Ranking] = {}
         reasons: list[str] = []
         failure: SemanticCoreError | None = None
+        saw_everything = True
         answers = self._relay.every("semantic_retrieve", request=request, store=store)
         # Ours own their sources.
         for answer in sorted(answers, key=lambda answer: answer.plugin not in self._own):
@@ -179,10 +180,17 @@ class Plugins:
             elif fault := candidates_fault(answer.value, request.pool, rankings):
                 reasons.append(f"plugin {answer.plugin}: semantic_retrieve: {fault}")
             else:
-                rankings[answer.value.source] = answer.value
+                ranking = answer.value
+                saw_everything = saw_everything and len(ranking) < request.pool
+                if answer.plugin not in self._own:
+                    known = {id for other in rankings.values() for id in other.ids}
+                    ranking, fault = held(ranking, request.scope, store, known)
+                    if fault:
+                        reasons.append(f"plugin {answer.plugin}: semantic_retrieve: {fault}")
+                rankings[ranking.source] = ranking
         if failure is not None and not rankings:
             raise failure
-        return list(rankings.values()), reasons
+        return Retrieved(list(rankings.values()), reasons, saw_everything)
 
     def fuse(self, request: SearchRequest, rankings: Sequence[Ranking], store: Store) -> Ranking:
         """One ranking of several: some or all of their ids."""

@@ -132,7 +132,8 @@ def semantic_retrieve(request: SearchRequest, store: Store) -> Ranking | None:
     Return a Ranking whose source names you; None if you take no part in this mode; an empty Ranking
     if you found nothing. Candidates you do not list count as less than those you do: as 0 where all
     your scores are above 0. The source "title" is for documents called like the query: its scores,
-    from 0 to 1, put them first.
+    from 0 to 1, put them first. Ids out of the scope are dropped, and the answer says so; ids that
+    are not in the store are dropped.
     Every plugin is asked; one that raises is left out, and the answer says so.
     """
     raise NotImplementedError
