@@ -204,11 +204,14 @@ def test_a_trouble_of_the_system_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
     assert result.stderr == "error: Cannot read or write '/x': Permission denied.\n"
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["", "json"])
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
-def test_output_that_cannot_be_written_is_an_error_and_no_traceback(tmp_path: Path) -> None:
+def test_output_that_cannot_be_written_is_an_error_and_no_traceback(
+    tmp_path: Path, options: list[str]
+) -> None:
     with open("/dev/full", "w") as full:
         process = subprocess.run(
-            [sys.executable, "-m", "semantic_core.cli", "config", "show"],
+            [sys.executable, "-m", "semantic_core.cli", "config", "show", *options],
             cwd=tmp_path,
             stdout=full,
             stderr=subprocess.PIPE,
@@ -218,11 +221,12 @@ def test_output_that_cannot_be_written_is_an_error_and_no_traceback(tmp_path: Pa
     assert process.stderr == "error: Cannot read or write: No space left on device.\n"
 
 
-def test_a_closed_pipe_is_quiet_and_no_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["", "json"])
+def test_a_closed_pipe_is_quiet_and_no_error(tmp_path: Path, options: list[str]) -> None:
     read, written = os.pipe()
     os.close(read)
     process = subprocess.run(
-        [sys.executable, "-m", "semantic_core.cli", "config", "show"],
+        [sys.executable, "-m", "semantic_core.cli", "config", "show", *options],
         cwd=tmp_path,
         stdout=written,
         stderr=subprocess.PIPE,
@@ -232,10 +236,11 @@ def test_a_closed_pipe_is_quiet_and_no_error(tmp_path: Path) -> None:
     assert (process.returncode, process.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["", "json"])
 @pytest.mark.parametrize("closed", [1, 2])
-def test_a_closed_stream_takes_everything(tmp_path: Path, closed: int) -> None:
+def test_a_closed_stream_takes_everything(tmp_path: Path, closed: int, options: list[str]) -> None:
     process = subprocess.run(
-        [sys.executable, "-m", "semantic_core.cli", "config", "show"],
+        [sys.executable, "-m", "semantic_core.cli", "config", "show", *options],
         cwd=tmp_path,
         capture_output=True,
         preexec_fn=lambda: os.close(closed),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from semantic_core.cli._output import note, visible
+from semantic_core.cli._output import answers_alone, note, visible
 from semantic_core.cli._where import parse_where
 from semantic_core.errors import StoreUnavailable, TenantRefused, TenantRequired
 
@@ -26,9 +27,6 @@ _FILE_STORE = "sqlite"
 not a new index.
 """
 
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Answer as JSON on standard output, for programs."
-)
 db_option = click.option(
     "--db", metavar="PATH", help="The index to use. Default: as configured, else semantic-core.db."
 )
@@ -63,6 +61,18 @@ where_option = click.option(
         "repeatable, all must hold."
     ),
 )
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--json``, under which standard output holds the answer and nothing else."""
+
+    @wraps(command)
+    def answering(*args: Any, as_json: bool, **options: Any) -> Any:
+        with answers_alone() if as_json else nullcontext():
+            return command(*args, as_json=as_json, **options)
+
+    text = "Answer as JSON on standard output, for programs."
+    return click.option("--json", "as_json", is_flag=True, help=text)(answering)
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
