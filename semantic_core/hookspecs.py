@@ -72,7 +72,8 @@ def semantic_stores() -> Mapping[str, Callable[..., Store]]:
     Return {name: factory}; ``factory(space, **options)`` gives the opened store. Its keyword
     parameters are the options ``plugins show`` lists; ``Annotated[int, "what it does"]`` documents
     one. None or {} offers nothing.
-    Every plugin is asked. Two offers of one name are a conflict: both are refused.
+    Every plugin is asked. Two offers of one name are a conflict: neither is used. The names of
+    our own stores and embedders belong to the distributions they come with.
     """
     raise NotImplementedError
 
@@ -82,8 +83,8 @@ def semantic_embedders() -> Mapping[str, Callable[..., Embedder]]:
     """Offer embedders, by the name users choose them with.
 
     Return {name: factory}; ``factory(**options)`` gives the embedder and loads no model yet. None
-    or {} offers nothing. Every plugin is asked. Two offers of one name are a conflict: both are
-    refused.
+    or {} offers nothing. Every plugin is asked. Two offers of one name are a conflict, as for
+    stores.
     """
     raise NotImplementedError
 

@@ -170,7 +170,7 @@ def _plugins(settings: list[Settings]) -> Iterator[Finding]:
     )
     yield from _parts(list(distributions))
     for info in infos:
-        if info.status in UNFIT:
+        if info.status in {*UNFIT, "conflict"}:
             yield Finding(
                 "plugins", "problem", f"{info.name} is {info.status}: {info.cause}", info.remedy
             )

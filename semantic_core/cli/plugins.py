@@ -37,6 +37,7 @@ LABEL = 14
 STATUS = HEADINGS.index("STATUS")
 _STYLES: Mapping[str, Mapping[str, Any]] = {
     "ok": {"fg": "green"},
+    "conflict": {"fg": "yellow"},
     "broken": {"fg": "red"},
     "incompatible": {"fg": "red"},
     "disabled": {"dim": True},
