@@ -4,7 +4,7 @@ nothing out of the scope, nothing that is not in the store.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 from semantic_core.protocols import Store
@@ -15,12 +15,13 @@ class Retrieved(NamedTuple):
     """The rankings of one look.
 
     reasons: why a plugin was left out, or ids of its ranking. saw_everything: no retriever has
-    more to give.
+    more to give. spent: seconds by plugin, the kernel's own left out.
     """
 
     rankings: Sequence[Ranking]
     reasons: Sequence[str]
     saw_everything: bool
+    spent: Mapping[str, float]
 
 
 def held(ranking: Ranking, scope: Scope, store: Store, known: Set[ChunkId]) -> tuple[Ranking, str]:

@@ -190,7 +190,8 @@ class Plugins:
                 rankings[ranking.source] = ranking
         if failure is not None and not rankings:
             raise failure
-        return Retrieved(list(rankings.values()), reasons, saw_everything)
+        spent = {one.plugin: one.spent for one in answers if one.plugin not in self._own}
+        return Retrieved(list(rankings.values()), reasons, saw_everything, spent)
 
     def fuse(self, request: SearchRequest, rankings: Sequence[Ranking], store: Store) -> Ranking:
         """One ranking of several: some or all of their ids."""

@@ -2,7 +2,8 @@
 so that each answer and error carries the plugin's name.
 
 Nothing else touches pluggy. ``SEMANTIC_CORE_TRACE=1`` writes a line to standard error for every
-function a hook calls: hook, plugin, arguments and answer, each cut to 60 characters.
+function a hook calls: hook, plugin, arguments and answer, each cut to 60 characters, and how long
+it took.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
@@ -42,6 +44,8 @@ class Answer(NamedTuple):
     error: BaseException | None = None
     lacks: tuple[str, ...] = ()
     """Why it is less than it could be: rerankers that only order, and failed."""
+    spent: float = 0.0
+    """Seconds the plugin took, without what it wraps."""
 
     def wrong(self, hook: str, ref: Ref | None, fault: str) -> HookFailed:
         """The error to raise for an answer that is not what the hook promises."""
@@ -166,7 +170,12 @@ def _caller(part: Part) -> Callable[[tuple[Any, ...]], Any]:
 
 
 def _tell(
-    plugin: str, hook: str, values: tuple[Any, ...], value: Any, error: BaseException | None
+    plugin: str,
+    hook: str,
+    values: tuple[Any, ...],
+    value: Any,
+    error: BaseException | None,
+    spent: float,
 ) -> None:
     """The line of a trace."""
     arguments = ", ".join(
@@ -174,7 +183,7 @@ def _tell(
         for name, value in zip(hookspecs.signature_of(hook).parameters, values, strict=True)
     )
     said = f"raised {one_line(error)[:_TRACED]}" if error else short(value, _TRACED)
-    sys.stderr.write(f"{hook} {plugin}({arguments}) -> {said}\n")
+    sys.stderr.write(f"{hook} {plugin}({arguments}) -> {said} ({spent * 1000:.1f} ms)\n")
 
 
 def _reranker(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
@@ -189,9 +198,10 @@ def _reranker(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
         running: Generator[None, Any, Any] | None = None
         error: BaseException | None = None
         value: Any = None
+        spent = 0.0
         if before_others:
             running = call((request, list(hits)))
-            _, error = _outcome(lambda: _begin(running))
+            _, error, spent = _outcome(lambda: _begin(running))
         try:
             theirs = yield
         except BaseException:
@@ -203,11 +213,12 @@ def _reranker(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
         given = theirs.value
         if error is None:
             mine = list(given)
-            value, error = _outcome(
+            value, error, after = _outcome(
                 lambda: _end(running, mine, None) if running else call((request, mine))
             )
+            spent += after
         if trace:
-            _tell(plugin, part.hook, (request, given), value, error)
+            _tell(plugin, part.hook, (request, given), value, error, spent)
         if error is not None and is_interruption(error):
             return Answer(plugin, error=_Interrupted(error))
         if error is not None:
@@ -235,15 +246,17 @@ def _end_early(running: Generator[None, Any, Any] | None) -> None:
 def _guarded(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
     call = _caller(part)
 
-    def answered(values: tuple[Any, ...], value: Any, error: BaseException | None) -> Answer | None:
+    def answered(
+        values: tuple[Any, ...], value: Any, error: BaseException | None, spent: float
+    ) -> Answer | None:
         if trace:
-            _tell(plugin, part.hook, values, value, error)
+            _tell(plugin, part.hook, values, value, error, spent)
         if error is None:
-            return None if value is None else Answer(plugin, value)
+            return None if value is None else Answer(plugin, value, spent=spent)
         if is_interruption(error):
             return Answer(plugin, error=_Interrupted(error))
         if part.hook in hookspecs.COLLECTED:
-            return Answer(plugin, error=error)
+            return Answer(plugin, error=error, spent=spent)
         raise _Raised(plugin, error) from error
 
     def function(*values: Any) -> Answer | None:
@@ -251,9 +264,9 @@ def _guarded(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
 
     def wrapper(*values: Any) -> Generator[None, Answer | None, Answer | None]:
         running = call(values)
-        _, error = _outcome(lambda: _begin(running))
+        _, error, begun = _outcome(lambda: _begin(running))
         if error is not None:
-            return answered(values, None, error)
+            return answered(values, None, error, begun)
         theirs: Answer | None = None
         raised: _Raised | None = None
         try:
@@ -268,26 +281,29 @@ def _guarded(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
             return theirs
         given = theirs.value if theirs else None
         before = _members(given)
-        value, error = _outcome(lambda: _end(running, given, raised.error if raised else None))
+        value, error, after = _outcome(
+            lambda: _end(running, given, raised.error if raised else None)
+        )
         if raised is not None and _same(error, raised.error):
             raise raised
         if theirs is not None and value is given and _members(given) == before:
             return theirs
-        return answered(values, value, error)
+        return answered(values, value, error, begun + after)
 
     return wrapper if part.options.get("wrapper") else function
 
 
-def _outcome(step: Callable[[], Any]) -> tuple[Any, BaseException | None]:
-    """What a plugin's code gives, or raises: anything, SystemExit too.
+def _outcome(step: Callable[[], Any]) -> tuple[Any, BaseException | None, float]:
+    """What a plugin's code gives, or raises: anything, SystemExit too; and the seconds it took.
 
     What a signal handler raised, too: it goes around pluggy, whose frames would keep it, and with
     it all that was at work.
     """
+    started = perf_counter()
     try:
-        return step(), None
+        return step(), None, perf_counter() - started
     except BaseException as error:  # noqa: BLE001 - handed on with the plugin's name
-        return None, error
+        return None, error, perf_counter() - started
 
 
 def _heard(said: Any) -> Any:

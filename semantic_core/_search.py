@@ -127,6 +127,7 @@ class Search:
         else:
             hits = [hit for block in self._blocks(order, 0, count, count) for hit in block]
         self._reasons += [reason for reason in order.reasons if reason not in self._reasons]
+        self._timings.update({f"retrieve by {name}": spent for name, spent in order.spent.items()})
         return hits
 
     def _reranked(self, request: SearchRequest, order: Order, count: int) -> list[SearchHit]:

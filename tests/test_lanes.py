@@ -140,6 +140,13 @@ def test_a_lane_that_knows_only_what_is_gone_is_asked_deeper() -> None:
     assert keys(found) == [document.ref.key for document in documents[:50]]
 
 
+def test_the_time_of_each_lane_is_told_by_its_plugin() -> None:
+    core = opened(first(note("note")), note("note"))
+    timings = core.search("beans climb").timings
+    assert 0 <= timings["retrieve by Lane"] <= timings["retrieve"]
+    assert not any("core." in step for step in timings)
+
+
 def test_only_what_the_kernel_did_not_find_itself_is_looked_up() -> None:
     documents = [note(f"{number:02}") for number in range(30)]
     core = opened(first(*documents), *documents)
