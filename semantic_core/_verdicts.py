@@ -13,7 +13,7 @@ from semantic_core._checks import check_unicode, clip
 from semantic_core._wording import named
 from semantic_core.errors import TextInvalid
 from semantic_core.protocols import Embedder, Store
-from semantic_core.types import Chunk, ChunkId, Document, Kind, Ranking, SearchHit, Space
+from semantic_core.types import Chunk, ChunkId, Document, Kind, Ranking, Ref, SearchHit, Space
 
 _KINDS: tuple[str, ...] = get_args(Kind)
 
@@ -117,7 +117,7 @@ def ranking_fault(ranking: Any, known: Set[ChunkId] | None) -> str:
     if not isinstance(ranking, Ranking):
         return f"wanted a Ranking, got {named(ranking)}"
     for id in ranking.ids:
-        if not isinstance(id, ChunkId):
+        if not (isinstance(id, ChunkId) and isinstance(id.ref, Ref) and _is_place(id.position)):
             return f"wanted ChunkIds, got {clip(id)}"
     ids = set(ranking.ids)
     if known is not None and not ids <= known:

@@ -17,6 +17,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import semantic_core.cli
 from semantic_core.cli import COMMANDS, cli
 from semantic_core.cli._group import LazyGroup
 from semantic_core.errors import StoreFull
@@ -136,6 +137,12 @@ def test_bad_usage_is_one_line_and_a_hint(args: list[str], told: str) -> None:
     assert hint.startswith("hint: ")
     assert "--help" in hint
     assert result.stdout == ""
+
+
+def test_json_is_offered_in_one_place_which_keeps_standard_output_for_it() -> None:
+    sources = sorted(Path(str(semantic_core.cli.__file__)).parent.glob("*.py"))
+    offered = [file.name for file in sources if '"--json", ' in file.read_text("utf-8")]
+    assert offered == ["_options.py"]
 
 
 def test_with_json_an_error_is_json_too() -> None:

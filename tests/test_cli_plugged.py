@@ -143,11 +143,18 @@ def test_a_plugin_that_cannot_be_imported_stops_nothing_and_the_doctor_names_it(
 
 
 CHATTY = """
+import atexit
+import ctypes
 import os
 import sys
 print("hello from an import")
 os.write(1, b"hello from a file descriptor\\n")
 from semantic_core import Ranking, hookimpl
+
+if sys.platform == "linux":
+    ctypes.CDLL(None).printf(b"hello from C\\n")
+if "pytest" not in sys.modules:
+    atexit.register(print, "hello from the end")
 
 @hookimpl
 def semantic_retrieve(request):
@@ -192,8 +199,8 @@ def chatty(folder: Path) -> Iterator[Path]:
     [
         ("ingest site", 0, ("an import", "a file descriptor", "a description")),
         ("search repeat", 0, ("an import", "a retriever", "a stream", "a child", "a reranker")),
-        ("plugins list", 0, ("an import", "a file descriptor")),
-        ("search repeat --tenant x", 2, ("an import",)),
+        ("plugins list", 0, ("an import", "a file descriptor", "the end")),
+        ("search repeat --tenant x", 2, ("an import", "the end")),
     ],
 )
 def test_with_json_standard_output_holds_the_answer_alone_whatever_plugins_write(

@@ -524,6 +524,8 @@ def test_a_description_fills_in_the_rest() -> None:
         (Ranking("x", (A,), (float("nan"),)), "wanted a finite score for notes/1#0, got nan"),
         (Ranking("x", (A,), ("1",)), "wanted a finite score for notes/1#0, got '1'"),  # type: ignore[arg-type]
         (Ranking("x", ("a",), (1.0,)), "wanted ChunkIds, got 'a'"),  # type: ignore[arg-type]
+        (Ranking("x", (ChunkId("notes", 0),), (1.0,)), "wanted ChunkIds, got ChunkId(ref='notes'"),  # type: ignore[arg-type]
+        (Ranking("x", (ChunkId(REF, "0"),), (1.0,)), "wanted ChunkIds, got ChunkId(ref=Ref"),  # type: ignore[arg-type]
         (
             Ranking("x", (A, B), (0.1, 0.9)),
             "wanted the best first and bigger scores for better ones",

@@ -173,6 +173,16 @@ def answers_alone() -> Iterator[None]:
             apart.close()
 
 
+def nothing_follows() -> None:
+    """The answer is complete: what is printed until the process has ended, by a plugin's exit
+    handler or out of a buffer of C, goes to standard error.
+    """
+    with suppress(OSError, ValueError):  # a stream without a file, or one that is closed
+        sys.stdout.flush()
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.stdout = sys.stderr
+
+
 @contextmanager
 def _answering(stream: TextIO) -> Iterator[None]:
     _apart.append(stream)
