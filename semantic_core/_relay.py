@@ -68,7 +68,7 @@ class Relay:
         # come at the end.
         last = [one for one in plugins if one.info.name in own]
         for one in [*reversed([one for one in plugins if one.info.name not in own]), *last]:
-            self._manager.register(_Registered(one, trace, one not in last), one.info.name)
+            self._manager.register(_Registered(one, trace, one.info.name not in own), one.info.name)
 
     def first(self, hook: str, ref: Ref | None, **arguments: object) -> Answer | None:
         """The answer of a hook that stops at the first; None if nobody gave one.
@@ -224,7 +224,7 @@ def _reranker(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
         if error is not None:
             what = _raised(plugin, part.hook, error).removesuffix(".")
             failure = HookFailed(f"{what}.", hint=_FAILED)
-        elif fault := reranked_fault(value, given, orders_only=orders_only):
+        elif fault := _fault(value, given, orders_only):
             failure = Answer(plugin).wrong(part.hook, None, fault)
             failure.hint = _FAILED
         else:
@@ -234,6 +234,12 @@ def _reranker(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
         raise _Refused(plugin, error, failure)
 
     return reranker
+
+
+def _fault(value: Any, given: Sequence[Any], orders_only: bool) -> str:
+    """What is wrong with what a reranker made of the hits it was given; "" if nothing is."""
+    fault, error, _ = _outcome(lambda: reranked_fault(value, given, orders_only=orders_only))
+    return f"its hits cannot be read: {one_line(error)}" if error else str(fault)
 
 
 def _end_early(running: Generator[None, Any, Any] | None) -> None:

@@ -78,6 +78,10 @@ def invents(hits: Hits) -> list[SearchHit]:
     return [*hits, attrs.evolve(hits[0], position=99)]
 
 
+def returns_oddities(hits: Hits) -> list[SearchHit]:
+    return [attrs.evolve(hits[0], ref=[])]
+
+
 def backwards(hits: Hits) -> list[SearchHit]:
     return list(reversed(hits))
 
@@ -89,6 +93,7 @@ FAILS = [
     (forgets, {}),
     (doubles, {}),
     (invents, {}),
+    (returns_oddities, {}),
 ]
 failing = pytest.mark.parametrize(
     ("function", "marks"), FAILS, ids=[function.__name__ for function, _ in FAILS]
