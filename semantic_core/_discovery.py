@@ -8,6 +8,7 @@ nothing: whatever its import does, short of ending the process from C, becomes a
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -74,6 +75,10 @@ def installed(wanted: Collection[str] | None, reserved: Collection[str]) -> list
             found.append(examined(claim.info, plugin))
         except Unfit as unfit:
             found.append(Found(_marked(claim.info, unfit)))
+        except KeyboardInterrupt as interrupted:
+            who = f"{claim.info.name!r} of {claim.info.distribution}"
+            interrupted.add_note(f"while the plugin {who} was imported")
+            raise
     return found
 
 
@@ -169,6 +174,14 @@ class _Claim(NamedTuple):
                 f"it needs the module {error.name!r}, which is not installed",
                 lacking(error.name, self.info.distribution),
             )
+        if isinstance(error, AttributeError) and _leads_nowhere(point):
+            return Unfit(
+                f"its entry point is {point.value!r}, and {point.module} has no {point.attr!r}",
+                (
+                    f"Correct the entry point in {self.info.distribution}'s pyproject.toml and "
+                    "install it again."
+                ),
+            )
         cause = one_line(error)
         needs = dict(unmet(self.info.distribution)) if isinstance(error, ImportError) else {}
         if needs:
@@ -200,6 +213,16 @@ def _claims() -> Iterator[_Claim]:
             yield _Claim(PluginInfo(name, version, name), None, trouble)
         for point in points:
             yield _Claim(PluginInfo(point.name, version, name), point)
+
+
+def _leads_nowhere(point: EntryPoint) -> bool:
+    """Whether the module of an entry point was imported and lacks what is to be in it."""
+    found = sys.modules.get(point.module)
+    for name in point.attr.split(".") if found and point.attr else ():
+        if not hasattr(found, name):
+            return True
+        found = getattr(found, name)
+    return False
 
 
 def _tail(path: str) -> str:

@@ -21,8 +21,10 @@ from semantic_core._wording import did_you_mean, nearest, one_line
 from semantic_core.hookspecs import (
     API_VERSION,
     COLLECTED,
+    ORDERS_ONLY,
     PREFIX,
     PROJECT,
+    RERANK,
     hook_names,
     signature_of,
 )
@@ -134,6 +136,8 @@ def _refuse_uncallable(name: str, part: Part) -> None:
             f"{name} is async, and hooks are called without an event loop",
             "Write def instead of async def.",
         )
+    if part.options.get(ORDERS_ONLY) and part.hook != RERANK:
+        raise Unfit(f"{ORDERS_ONLY} is for {RERANK}, not for {part.hook}", "Leave that mark out.")
     if wrapper and part.hook in COLLECTED:
         raise Unfit(
             f"{part.hook} cannot be wrapped: every plugin answers for itself",

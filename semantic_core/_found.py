@@ -11,7 +11,9 @@ import attrs
 
 from semantic_core.errors import PluginBroken
 
-Status = Literal["ok", "broken", "incompatible", "disabled"]
+Status = Literal["ok", "conflict", "broken", "incompatible", "disabled"]
+UNFIT: frozenset[Status] = frozenset({"broken", "incompatible"})
+"""Of a plugin that takes part in nothing, and should."""
 Origin = Literal["built in", "installed", "given"]
 
 
@@ -22,6 +24,7 @@ class PluginInfo:
     name: of its entry point; of the class or module for one given as an object. version,
     distribution: "" if unknown.
     api_version: the hooks' version it is written for, 0 if it could not be asked. status: "ok";
+    "conflict" (a store or embedder it offers is not used, because of the name; the rest is);
     "broken"; "incompatible" (another api_version); "disabled" (left out by a setting, not even
     imported).
     cause: why it is not ok, on one line; remedy: the command or step that mends it. Both "" when

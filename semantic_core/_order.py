@@ -9,6 +9,7 @@ same question alike.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import count, islice
@@ -46,7 +47,7 @@ class Order:
     otherwise every chunk.
 
     timed: gives a context in which the step of that name is timed. reasons: why retrievers were
-    left out, each once.
+    left out, each once. spent: seconds by plugin that retrieves.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Order:
         per_document: bool,
     ) -> None:
         self.reasons: list[str] = []
+        self.spent: defaultdict[str, float] = defaultdict(float)
         self._request, self._plugins, self._store, self._timed = request, plugins, store, timed
         self._per_document = per_document
         self._placed: list[Placed] = []
@@ -89,15 +91,16 @@ class Order:
     def _look(self, depth: int) -> _Look:
         request = attrs.evolve(self._request, pool=depth)
         with self._timed("retrieve"):
-            rankings, reasons = self._plugins.retrieve(request, self._store)
-        self.reasons += [reason for reason in reasons if reason not in self.reasons]
-        saw_everything = all(len(ranking) < depth for ranking in rankings)
-        rankings = [ranking for ranking in rankings if len(ranking)]
+            found = self._plugins.retrieve(request, self._store)
+        self.reasons += [reason for reason in found.reasons if reason not in self.reasons]
+        for plugin, spent in found.spent.items():
+            self.spent[plugin] += spent
+        rankings = [ranking for ranking in found.rankings if len(ranking)]
         fused = Ranking(SOURCE)
         if rankings:
             with self._timed("fuse"):
                 fused = self._plugins.fuse(request, rankings, self._store)
-        return _Look(fused, rankings, saw_everything)
+        return _Look(fused, rankings, found.saw_everything)
 
 
 class _Look:

@@ -7,25 +7,26 @@ breaks its contract is named.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Self
 
 from semantic_core._discovery import built_in, installed, missing
 from semantic_core._discovery import given as exactly
-from semantic_core._found import Found
+from semantic_core._found import UNFIT, Found
 from semantic_core._fusion import candidates
+from semantic_core._lanes import Retrieved, held
 from semantic_core._options import OptionInfo
 from semantic_core._providers import ProviderKind, Providers
 from semantic_core._relay import Relay
 from semantic_core._verdicts import (
     candidates_fault,
     chunks_fault,
-    hits_fault,
     passages_fault,
     ranking_fault,
 )
 from semantic_core._wording import named, one_line
-from semantic_core.errors import HookFailed, SemanticCoreError
+from semantic_core.errors import HookFailed, PluginBroken, SemanticCoreError
+from semantic_core.hookspecs import RERANK
 from semantic_core.protocols import Embedder, Store
 from semantic_core.types import Chunk, Document, Ranking, SearchHit, SearchRequest, Space
 
@@ -40,19 +41,21 @@ class Plugins:
     """
 
     @classmethod
-    def load(cls, given: Sequence[object | str] | None = None) -> Self:
+    def load(cls, given: Sequence[object | str] | None = None, *, refuse: bool = True) -> Self:
         """The kernel's own plugins and those installed, or exactly these.
 
         given: objects, registered under their ``__name__`` or class name, and names of installed
         plugins; [] means none. None takes all that are installed, or those
         ``SEMANTIC_CORE_PLUGINS`` names ("a,b"; empty or "none": none). An installed plugin that
-        cannot take part is kept out and says why in `infos`; an object that cannot, and a name that
-        is not installed, raise PluginBroken or PluginConflict.
+        cannot take part is kept out and says why in `infos`. One that was asked for, as an object
+        or by name, and cannot take part, raises PluginBroken or PluginConflict. refuse: False only
+        lists those that were asked for by name and are installed, or named by the environment.
         """
         own = built_in()
         reserved = [one.info.name for one in own]
         if given is not None:
-            return cls([*exactly(given, reserved), *own])
+            loaded = cls([*exactly(given, reserved), *own])
+            return loaded._with([name for name in given if isinstance(name, str) and refuse])
         setting = os.environ.get("SEMANTIC_CORE_PLUGINS")
         wanted = (
             None
@@ -63,7 +66,19 @@ class Plugins:
             wanted = []
         found = installed(wanted, reserved)
         found += [Found(info) for info in missing(wanted or (), found)]
-        return cls([*sorted(found, key=lambda one: one.info.name), *own])
+        loaded = cls([*sorted(found, key=lambda one: one.info.name), *own])
+        return loaded._with(wanted if wanted and refuse else ())
+
+    def _with(self, names: Collection[str]) -> Self:
+        """These plugins, if those of that name can all take part; else PluginBroken."""
+        for info in self.infos:
+            if info.name in names and info.status in UNFIT:
+                cause = info.cause if info.cause.endswith("?") else f"{info.cause}."
+                raise PluginBroken(
+                    f"The plugin {info.name!r} was asked for and is {info.status}: {cause}",
+                    hint=info.remedy,
+                )
+        return self
 
     def __init__(self, found: Sequence[Found]) -> None:
         """found: in the order they are asked, the kernel's own last. Use `load`."""
@@ -73,7 +88,7 @@ class Plugins:
         self._providers = Providers(self._relay, [one.info for one in found], self._own)
         self.infos = self._providers.infos
         self.reranks = any(
-            "semantic_rerank" in info.hooks for info in self.infos if info.name not in self._own
+            RERANK in info.hooks for info in self.infos if info.name not in self._own
         )
 
     def options_of(self, kind: ProviderKind, name: str) -> tuple[OptionInfo, ...]:
@@ -145,9 +160,8 @@ class Plugins:
             raise answer.wrong("semantic_context", document.ref, fault)
         return list(answer.value)
 
-    def retrieve(self, request: SearchRequest, store: Store) -> tuple[list[Ranking], list[str]]:
-        """A ranking of every plugin that takes part,
-        and the reasons for those left out because they failed.
+    def retrieve(self, request: SearchRequest, store: Store) -> Retrieved:
+        """A ranking of every plugin that takes part, held to the scope and to what is there.
 
         Raises what the kernel's own retrieval raised, such as StoreError, if nobody else gave a
         ranking.
@@ -155,6 +169,7 @@ class Plugins:
         rankings: dict[str, Ranking] = {}
         reasons: list[str] = []
         failure: SemanticCoreError | None = None
+        saw_everything = True
         answers = self._relay.every("semantic_retrieve", request=request, store=store)
         # Ours own their sources.
         for answer in sorted(answers, key=lambda answer: answer.plugin not in self._own):
@@ -165,10 +180,18 @@ class Plugins:
             elif fault := candidates_fault(answer.value, request.pool, rankings):
                 reasons.append(f"plugin {answer.plugin}: semantic_retrieve: {fault}")
             else:
-                rankings[answer.value.source] = answer.value
+                ranking = answer.value
+                saw_everything = saw_everything and len(ranking) < request.pool
+                if answer.plugin not in self._own:
+                    known = {id for other in rankings.values() for id in other.ids}
+                    ranking, fault = held(ranking, request.scope, store, known)
+                    if fault:
+                        reasons.append(f"plugin {answer.plugin}: semantic_retrieve: {fault}")
+                rankings[ranking.source] = ranking
         if failure is not None and not rankings:
             raise failure
-        return list(rankings.values()), reasons
+        spent = {one.plugin: one.spent for one in answers if one.plugin not in self._own}
+        return Retrieved(list(rankings.values()), reasons, saw_everything, spent)
 
     def fuse(self, request: SearchRequest, rankings: Sequence[Ranking], store: Store) -> Ranking:
         """One ranking of several: some or all of their ids."""
@@ -181,14 +204,18 @@ class Plugins:
             raise answer.wrong("semantic_fuse", None, fault)
         return answer.value  # type: ignore[no-any-return]
 
-    def rerank(self, request: SearchRequest, hits: Sequence[SearchHit]) -> list[SearchHit]:
-        """The hits in the order of the last word on it; some may be gone."""
-        answer = self._relay.first("semantic_rerank", None, request=request, hits=list(hits))
+    def rerank(
+        self, request: SearchRequest, hits: Sequence[SearchHit]
+    ) -> tuple[list[SearchHit], list[str]]:
+        """The hits all rerankers left, in the order of the last word on it, and the reasons for
+        those that have no say because they failed. These only order.
+
+        Raises HookFailed for one that fails and may have taken hits away.
+        """
+        answer = self._relay.first(RERANK, None, request=request, hits=list(hits))
         if answer is None:
-            return list(hits)
-        if fault := hits_fault(answer.value, {hit.id for hit in hits}):
-            raise answer.wrong("semantic_rerank", None, fault)
-        return list(answer.value)
+            return list(hits), []
+        return list(answer.value), list(answer.lacks)
 
     def orm_adapter(self, model: type) -> type[Any] | None:
         """The adapter class that serves a model; None if no plugin knows its ORM."""

@@ -12,7 +12,7 @@ from semantic_core._checks import clip
 from semantic_core._found import PluginInfo
 from semantic_core._options import OptionInfo, option_of, parameters_of
 from semantic_core._relay import Relay
-from semantic_core._remedies import installs, lacking, looks_like
+from semantic_core._remedies import at_home, home_of, installs, lacking, looks_like
 from semantic_core._verdicts import contract_fault, offer_fault
 from semantic_core._wording import did_you_mean, one_line
 from semantic_core.errors import (
@@ -123,35 +123,26 @@ class Providers:
                     for name, factory in answer.value.items():
                         offers[kind, name][answer.plugin] = factory
         for (kind, name), claims in sorted(offers.items()):
-            healthy = [plugin for plugin in claims if usable[plugin].hooks]
-            ours = [plugin for plugin in healthy if plugin in self._own]
-            if len(healthy) > 1:
-                self._note_conflict(usable, kind, name, healthy)
-            for plugin in ours or healthy[: len(healthy) == 1]:
-                self._provided[kind, name] = (plugin, claims[plugin])
-
-    def _note_conflict(
-        self, usable: dict[str, PluginInfo], kind: ProviderKind, name: str, plugins: Sequence[str]
-    ) -> None:
-        who = " and ".join(
-            f"{plugin} ({usable[plugin].distribution or 'given'})" for plugin in plugins
-        )
-        self._conflicts[kind, name] = f"More than one plugin offers the {kind} {name!r}: {who}."
-        for plugin in plugins:
-            if plugin not in self._own:
-                info = usable[plugin]
-                cause = "; ".join(
-                    filter(
-                        None,
-                        [info.cause, f"its {kind} {name!r} is not used: it is offered by {who}"],
-                    )
+            offering = [usable[plugin] for plugin in claims if usable[plugin].hooks]
+            owners = [info for info in offering if info.name in self._own or at_home(info, name)]
+            # A name of ours is nobody else's, even where ours is not there; whoever hands a plugin
+            # over as an object means it.
+            rightful = owners or [
+                info for info in offering if info.origin == "given" or not home_of(name)
+            ]
+            for info in offering:
+                others = [other for other in rightful if other is not info]
+                if info not in rightful:
+                    usable[info.name] = _outdone(info, kind, name, owners)
+                elif others:
+                    usable[info.name] = _matched(info, kind, name, others)
+            if len(rightful) == 1:
+                owner = rightful[0].name
+                self._provided[kind, name] = (owner, claims[owner])
+            elif rightful:
+                self._conflicts[kind, name] = (
+                    f"More than one plugin offers the {kind} {name!r}: {_who(rightful)}."
                 )
-                remedy = (
-                    f"pip uninstall {info.distribution}"
-                    if info.distribution
-                    else f"Leave {plugin} out."
-                )
-                usable[plugin] = attrs.evolve(info, status="broken", cause=cause, remedy=remedy)
 
     def _name_parts(self, usable: dict[str, PluginInfo]) -> None:
         """Write into each info what the plugin provides."""
@@ -176,7 +167,11 @@ class Providers:
                 self._conflicts[kind, name],
                 hint="Uninstall one, or name the other in SEMANTIC_CORE_PLUGINS.",
             )
-        alike = [info for info in self.infos if info.status != "ok" and looks_like(info, str(name))]
+        alike = [
+            info
+            for info in self.infos
+            if info.status not in ("ok", "conflict") and looks_like(info, str(name))
+        ]
         for info in alike:
             if info.status != "disabled":
                 cause = (
@@ -198,6 +193,48 @@ class Providers:
             ),
             hint=next((info.remedy for info in alike), installs(str(name))),
         )
+
+
+def _who(infos: Sequence[PluginInfo]) -> str:
+    return " and ".join(f"{info.name} ({info.distribution or 'given'})" for info in infos)
+
+
+def _outdone(
+    info: PluginInfo, kind: ProviderKind, name: str, owners: Sequence[PluginInfo]
+) -> PluginInfo:
+    """The info of a plugin whose offer has a name that belongs to another."""
+    cause = (
+        f"its {kind} {name!r} is not used, because that name belongs to "
+        f"{_who(owners) or home_of(name)}"
+    )
+    remedy = (
+        f"pip uninstall {info.distribution}"
+        if info.distribution
+        else f"Leave {info.name} out, or let it offer another name."
+    )
+    return _in_conflict(info, cause, remedy)
+
+
+def _matched(
+    info: PluginInfo, kind: ProviderKind, name: str, others: Sequence[PluginInfo]
+) -> PluginInfo:
+    """The info of a plugin whose offer has the name of another's, with no better right to it."""
+    cause = (
+        f"its {kind} {name!r} is not used, because {_who(others)} "
+        f"offer{'s' if len(others) == 1 else ''} one of that name, too"
+    )
+    both = [*others, info]
+    remedy = (
+        ", or ".join(f"pip uninstall {one.distribution}" for one in both)
+        if all(one.distribution for one in both)
+        else f"Leave {' or '.join(one.name for one in both)} out."
+    )
+    return _in_conflict(info, cause, remedy)
+
+
+def _in_conflict(info: PluginInfo, cause: str, remedy: str) -> PluginInfo:
+    causes = "; ".join(filter(None, [info.cause, cause]))
+    return attrs.evolve(info, status="conflict", cause=causes, remedy=info.remedy or remedy)
 
 
 def _quarantined(relay: Relay, info: PluginInfo, fault: str) -> PluginInfo:

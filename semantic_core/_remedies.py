@@ -21,6 +21,16 @@ _KNOWN = {
 """Extra of the kernel that installs it, and plugin that brings it, by the name people ask for."""
 
 
+def home_of(name: str) -> str:
+    """The distribution of ours a name belongs to; "" for any other name."""
+    return f"{KERNEL}-{_KNOWN[name][1]}" if name in _KNOWN else ""
+
+
+def at_home(info: PluginInfo, name: str) -> bool:
+    """Whether a name belongs to the distribution of this plugin."""
+    return re.sub(r"[-_.]+", "-", info.distribution).lower() == home_of(name) != ""
+
+
 def installs(name: str) -> str:
     """The command that installs a plugin or provider of our own by that name; "" for any other."""
     return f'pip install "{KERNEL}[{_KNOWN[name][0]}]"' if name in _KNOWN else ""

@@ -15,7 +15,6 @@ from semantic_core._vectors import checked_vector
 from semantic_core._words_only import WordsOnly
 from semantic_core.errors import (
     EmbedderError,
-    HookFailed,
     InputError,
     QueryTooLarge,
     SemanticCoreError,
@@ -58,7 +57,8 @@ class Search:
         """The answer.
 
         Raises InputError for a query, mode, limit or offset that cannot be meant; StoreError;
-        TenantRequired; EmbedderError where words cannot stand in for an embedder that fails.
+        TenantRequired; EmbedderError where words cannot stand in for an embedder that fails;
+        HookFailed for a fusion or a reranker that fails.
         """
         _check(text, mode, limit, offset)
         with self._timed("total"):
@@ -127,6 +127,7 @@ class Search:
         else:
             hits = [hit for block in self._blocks(order, 0, count, count) for hit in block]
         self._reasons += [reason for reason in order.reasons if reason not in self._reasons]
+        self._timings.update({f"retrieve by {name}": spent for name, spent in order.spent.items()})
         return hits
 
     def _reranked(self, request: SearchRequest, order: Order, count: int) -> list[SearchHit]:
@@ -155,11 +156,9 @@ class Search:
         return hits
 
     def _reranked_block(self, request: SearchRequest, block: list[SearchHit]) -> list[SearchHit]:
-        try:
-            return self._plugins.rerank(request, block)
-        except HookFailed as error:
-            self._reasons += [str(error)] if str(error) not in self._reasons else []
-            return block
+        left, reasons = self._plugins.rerank(request, block)
+        self._reasons += [reason for reason in reasons if reason not in self._reasons]
+        return left
 
     def _blocks(self, order: Order, start: int, stop: int, size: int) -> list[list[SearchHit]]:
         """The hits from one place to another, in blocks of a size that begin at `start`;

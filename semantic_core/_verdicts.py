@@ -13,7 +13,7 @@ from semantic_core._checks import check_unicode, clip
 from semantic_core._wording import named
 from semantic_core.errors import TextInvalid
 from semantic_core.protocols import Embedder, Store
-from semantic_core.types import Chunk, ChunkId, Document, Kind, Ranking, SearchHit, Space
+from semantic_core.types import Chunk, ChunkId, Document, Kind, Ranking, Ref, SearchHit, Space
 
 _KINDS: tuple[str, ...] = get_args(Kind)
 
@@ -117,7 +117,7 @@ def ranking_fault(ranking: Any, known: Set[ChunkId] | None) -> str:
     if not isinstance(ranking, Ranking):
         return f"wanted a Ranking, got {named(ranking)}"
     for id in ranking.ids:
-        if not isinstance(id, ChunkId):
+        if not (isinstance(id, ChunkId) and isinstance(id.ref, Ref) and _is_place(id.position)):
             return f"wanted ChunkIds, got {clip(id)}"
     ids = set(ranking.ids)
     if known is not None and not ids <= known:
@@ -138,7 +138,17 @@ def _is_finite(score: Any) -> bool:
         return False
 
 
-def hits_fault(hits: Any, known: Set[ChunkId]) -> str:
+def reranked_fault(hits: Any, given: Sequence[SearchHit], *, orders_only: bool) -> str:
+    fault = _hits_fault(hits, {hit.id for hit in given})
+    if not fault and orders_only and len(hits) < len(given):
+        return (
+            f"wanted all hits it was given, got {len(hits)} of {len(given)}; it says that it "
+            "only orders"
+        )
+    return fault
+
+
+def _hits_fault(hits: Any, known: Set[ChunkId]) -> str:
     if not isinstance(hits, list | tuple):
         return f"wanted a list of SearchHit, got {named(hits)}"
     for hit in hits:

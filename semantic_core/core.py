@@ -250,7 +250,8 @@ class SemanticCore:
         mode: "hybrid" asks meaning and words; "vector" and "text" only one. where: conditions on
         metadata, see `semantic_core.filters`. collections: only these; None means all. When the
         embedder fails, words answer alone and the results say ``degraded``. Raises InputError,
-        FilterInvalid, TenantRequired, StoreError.
+        FilterInvalid, TenantRequired, StoreError; HookFailed for a plugin that fails and may have
+        taken hits away.
         """
         return self._search(query, limit, mode, where, offset, collections, per_document=True)
 

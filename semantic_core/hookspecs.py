@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import pluggy
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from semantic_core.protocols import Embedder, Store
     from semantic_core.types import Chunk, Document, Ranking, SearchHit, SearchRequest
+
+_F = TypeVar("_F", bound="Callable[..., Any]")
 
 PROJECT = "semantic_core"
 """Name of the entry-point group, and of pluggy's project."""
@@ -34,9 +36,33 @@ COLLECTED = frozenset({"semantic_stores", "semantic_embedders", "semantic_retrie
 """Hooks that ask every plugin for its own answer:
 one that fails there must not silence the others.
 """
+RERANK = "semantic_rerank"
+"""The hook whose functions all work on one answer, one after the other."""
+ORDERS_ONLY = "orders_only"
+"""The mark of a reranker that takes nothing away."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
-hookimpl = pluggy.HookimplMarker(PROJECT)
+_mark = pluggy.HookimplMarker(PROJECT)
+
+
+@overload
+def hookimpl(function: _F, *, orders_only: bool = ..., **marks: Any) -> _F: ...
+@overload
+def hookimpl(*, orders_only: bool = ..., **marks: Any) -> Callable[[_F], _F]: ...
+def hookimpl(
+    function: Callable[..., Any] | None = None, *, orders_only: bool = False, **marks: Any
+) -> Any:
+    """Mark a function as the one that answers the hook of its name.
+
+    orders_only: of a reranker that never takes a hit away; the search goes on without it when it
+    fails. marks: ``wrapper``, ``tryfirst``, ``trylast``, ``optionalhook``, ``specname``, as pluggy
+    has them.
+    """
+    if function is None:
+        return lambda function: hookimpl(function, orders_only=orders_only, **marks)
+    marked = _mark(function, **marks)
+    getattr(marked, f"{PROJECT}_impl")[ORDERS_ONLY] = orders_only
+    return marked
 
 
 @hookspec
@@ -46,7 +72,8 @@ def semantic_stores() -> Mapping[str, Callable[..., Store]]:
     Return {name: factory}; ``factory(space, **options)`` gives the opened store. Its keyword
     parameters are the options ``plugins show`` lists; ``Annotated[int, "what it does"]`` documents
     one. None or {} offers nothing.
-    Every plugin is asked. Two offers of one name are a conflict: both are refused.
+    Every plugin is asked. Two offers of one name are a conflict: neither is used. The names of
+    our own stores and embedders belong to the distributions they come with.
     """
     raise NotImplementedError
 
@@ -56,8 +83,8 @@ def semantic_embedders() -> Mapping[str, Callable[..., Embedder]]:
     """Offer embedders, by the name users choose them with.
 
     Return {name: factory}; ``factory(**options)`` gives the embedder and loads no model yet. None
-    or {} offers nothing. Every plugin is asked. Two offers of one name are a conflict: both are
-    refused.
+    or {} offers nothing. Every plugin is asked. Two offers of one name are a conflict, as for
+    stores.
     """
     raise NotImplementedError
 
@@ -106,7 +133,8 @@ def semantic_retrieve(request: SearchRequest, store: Store) -> Ranking | None:
     Return a Ranking whose source names you; None if you take no part in this mode; an empty Ranking
     if you found nothing. Candidates you do not list count as less than those you do: as 0 where all
     your scores are above 0. The source "title" is for documents called like the query: its scores,
-    from 0 to 1, put them first.
+    from 0 to 1, put them first. Ids out of the scope are dropped, and the answer says so; ids that
+    are not in the store are dropped.
     Every plugin is asked; one that raises is left out, and the answer says so.
     """
     raise NotImplementedError
@@ -131,9 +159,13 @@ def semantic_fuse(
 def semantic_rerank(request: SearchRequest, hits: Sequence[SearchHit]) -> Sequence[SearchHit]:
     """Put hits in a better order, or take some away.
 
-    Write it as a wrapper: ``hits = yield`` gives what others made of it.
+    hits: what the other rerankers have left; every one is asked, one after the other. So what one
+    takes away stays away. A wrapper gets the same from its ``yield``.
 
-    Return hits, best first; an empty list means that nothing survives, and ends the answer. Called
+    Return hits, best first; an empty list means that nothing survives, and ends the answer. One
+    that raises, returns None or hits it was not given ends the search with HookFailed: nothing is
+    shown that it would have taken away. One that only orders says so,
+    ``@hookimpl(orders_only=True)``: then the search goes on without it and is ``degraded``. Called
     for each 50 hits, from the top, as far as the page reaches: always on the same ones, so that
     pages fit together.
     """

@@ -342,7 +342,8 @@ class SearchResults(Sequence[SearchHit]):
 
     mode: what was really used. degraded: it is less than what was asked; reason says why, ""
     otherwise.
-    timings: milliseconds per step ("embed", "retrieve", "fuse", "fetch", "total").
+    timings: milliseconds per step ("embed", "retrieve", "fuse", "fetch", "rerank", "total"), and
+    of each plugin that retrieves ("retrieve by NAME", a part of "retrieve").
     """
 
     query: str

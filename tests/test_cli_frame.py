@@ -17,6 +17,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import semantic_core.cli
 from semantic_core.cli import COMMANDS, cli
 from semantic_core.cli._group import LazyGroup
 from semantic_core.errors import StoreFull
@@ -138,6 +139,12 @@ def test_bad_usage_is_one_line_and_a_hint(args: list[str], told: str) -> None:
     assert result.stdout == ""
 
 
+def test_json_is_offered_in_one_place_which_keeps_standard_output_for_it() -> None:
+    sources = sorted(Path(str(semantic_core.cli.__file__)).parent.glob("*.py"))
+    offered = [file.name for file in sources if '"--json", ' in file.read_text("utf-8")]
+    assert offered == ["_options.py"]
+
+
 def test_with_json_an_error_is_json_too() -> None:
     result = CliRunner().invoke(cli, ["search", "--json", "--nope"])
     assert result.exit_code == 2
@@ -204,11 +211,14 @@ def test_a_trouble_of_the_system_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
     assert result.stderr == "error: Cannot read or write '/x': Permission denied.\n"
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["", "json"])
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
-def test_output_that_cannot_be_written_is_an_error_and_no_traceback(tmp_path: Path) -> None:
+def test_output_that_cannot_be_written_is_an_error_and_no_traceback(
+    tmp_path: Path, options: list[str]
+) -> None:
     with open("/dev/full", "w") as full:
         process = subprocess.run(
-            [sys.executable, "-m", "semantic_core.cli", "config", "show"],
+            [sys.executable, "-m", "semantic_core.cli", "config", "show", *options],
             cwd=tmp_path,
             stdout=full,
             stderr=subprocess.PIPE,
@@ -218,11 +228,12 @@ def test_output_that_cannot_be_written_is_an_error_and_no_traceback(tmp_path: Pa
     assert process.stderr == "error: Cannot read or write: No space left on device.\n"
 
 
-def test_a_closed_pipe_is_quiet_and_no_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["", "json"])
+def test_a_closed_pipe_is_quiet_and_no_error(tmp_path: Path, options: list[str]) -> None:
     read, written = os.pipe()
     os.close(read)
     process = subprocess.run(
-        [sys.executable, "-m", "semantic_core.cli", "config", "show"],
+        [sys.executable, "-m", "semantic_core.cli", "config", "show", *options],
         cwd=tmp_path,
         stdout=written,
         stderr=subprocess.PIPE,
@@ -232,10 +243,11 @@ def test_a_closed_pipe_is_quiet_and_no_error(tmp_path: Path) -> None:
     assert (process.returncode, process.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["", "json"])
 @pytest.mark.parametrize("closed", [1, 2])
-def test_a_closed_stream_takes_everything(tmp_path: Path, closed: int) -> None:
+def test_a_closed_stream_takes_everything(tmp_path: Path, closed: int, options: list[str]) -> None:
     process = subprocess.run(
-        [sys.executable, "-m", "semantic_core.cli", "config", "show"],
+        [sys.executable, "-m", "semantic_core.cli", "config", "show", *options],
         cwd=tmp_path,
         capture_output=True,
         preexec_fn=lambda: os.close(closed),

@@ -5,6 +5,8 @@ a plugin that cannot be imported.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,6 +129,10 @@ def test_a_plugin_that_cannot_be_imported_stops_nothing_and_the_doctor_names_it(
     install(folder / "site", "sick_plugin", "raise RuntimeError('no such device')\n")
     assert call("ingest", "notes").exit_code == 0
     assert answer("search", "repeat")["hits"]
+    told = [line for line in call("search", "repeat").stderr.splitlines() if "sick_plugin" in line]
+    assert told == [
+        "The plugin sick_plugin is broken and takes no part; see: semantic-core plugins list"
+    ]
     problems = [
         each for each in answer("doctor", code=1)["findings"] if each["status"] == "problem"
     ]
@@ -134,3 +140,99 @@ def test_a_plugin_that_cannot_be_imported_stops_nothing_and_the_doctor_names_it(
     assert "sick_plugin" in problems[0]["told"]
     assert "no such device" in problems[0]["told"]
     assert problems[0]["remedy"]
+
+
+CHATTY = """
+import atexit
+import ctypes
+import os
+import sys
+print("hello from an import")
+os.write(1, b"hello from a file descriptor\\n")
+from semantic_core import Ranking, hookimpl
+
+if sys.platform == "linux":
+    ctypes.CDLL(None).printf(b"hello from C\\n")
+if "pytest" not in sys.modules:
+    atexit.register(print, "hello from the end")
+
+@hookimpl
+def semantic_retrieve(request):
+    print("hello from a retriever")
+    sys.stdout.write("hello from a stream\\n")
+    os.system("echo hello from a child")
+    return Ranking("chatty")
+
+@hookimpl
+def semantic_describe(document):
+    print("hello from a description")
+
+@hookimpl(orders_only=True)
+def semantic_rerank(hits):
+    print("hello from a reranker")
+    return hits
+"""
+
+
+def in_a_process(*args: str, site: Path) -> subprocess.Popen[str]:
+    """A command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "semantic_core.cli", *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *filter(None, sys.path)])},
+    )
+
+
+@pytest.fixture
+def chatty(folder: Path) -> Iterator[Path]:
+    """An index, and then a plugin that writes to standard output in every way there is."""
+    assert call("ingest", "notes").exit_code == 0
+    install(folder / "site", "chatty_plugin", CHATTY)
+    yield folder / "site"
+    sys.modules.pop("chatty_plugin", None)
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        ("ingest site", 0, ("an import", "a file descriptor", "a description")),
+        ("search repeat", 0, ("an import", "a retriever", "a stream", "a child", "a reranker")),
+        ("plugins list", 0, ("an import", "a file descriptor", "the end")),
+        ("search repeat --tenant x", 2, ("an import", "the end")),
+    ],
+)
+def test_with_json_standard_output_holds_the_answer_alone_whatever_plugins_write(
+    chatty: Path, args: str, code: int, said: tuple[str, ...]
+) -> None:
+    (chatty / "beans.txt").write_text("Beans climb.")
+    process = in_a_process(*args.split(), "--json", site=chatty)
+    out, err = process.communicate()
+    assert process.returncode == code
+    assert "hello" not in json.dumps(json.loads(out))
+    for one in said:
+        assert f"hello from {one}" in err
+
+
+@pytest.mark.parametrize(
+    "args", ["documents list", "stats", "queue status", "plugins show moody_plugin", "doctor"]
+)
+def test_every_command_keeps_its_json_apart_from_what_plugins_write(
+    chatty: Path, args: str
+) -> None:
+    assert "hello" not in json.dumps(answer(*args.split()))
+
+
+def test_without_json_a_plugin_writes_where_it_likes(chatty: Path) -> None:
+    assert "hello from a retriever" in call("search", "repeat").stdout
+
+
+def test_a_reader_that_goes_away_while_a_plugin_writes_is_no_error(chatty: Path) -> None:
+    process = in_a_process("search", "repeat", "--json", site=chatty)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    told = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 0
+    assert "Error" not in told and "Traceback" not in told

@@ -18,12 +18,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from semantic_core import Document, Ref, Space, hookimpl
+from semantic_core import Document, Ref, SemanticCore, Space, hookimpl
 from semantic_core._discovery import built_in, given, installed, missing
 from semantic_core._examination import parts_of
 from semantic_core._found import PluginInfo
 from semantic_core._plugins import Plugins
 from semantic_core._wording import one_line
+from semantic_core.cli import cli
 from semantic_core.cli.plugins import plugins as command
 from semantic_core.errors import PluginBroken, PluginConflict, ProviderNotFound
 from semantic_core.hookspecs import API_VERSION, hook_names
@@ -275,21 +276,106 @@ def test_whatever_happens_on_import_is_a_cause_in_one_line(
     assert sick.remedy == "pip install --upgrade dist-sick"
 
 
-def test_a_person_may_interrupt_an_import(site: Site) -> None:
+def test_a_person_may_interrupt_an_import_and_the_plugin_is_named(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site.add("slow", "raise KeyboardInterrupt")
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.chdir(site.root)
+    with pytest.raises(KeyboardInterrupt) as interrupted:
         site.infos()
+    note = "while the plugin 'slow' of dist-slow was imported"
+    assert interrupted.value.__notes__ == [note]
+    result = CliRunner().invoke(cli, ["plugins", "list"])
+    assert (result.exit_code, result.stderr) == (130, f"\nInterrupted {note}.\n")
 
 
 @pytest.mark.parametrize(
-    ("point", "cause"),
+    ("point", "cause", "remedy"),
     [
-        ("site_sick:nothing", "AttributeError: module 'site_sick' has no attribute 'nothing'"),
-        ("not a module!", ""),
+        (
+            "site_sick:nothing",
+            "its entry point is 'site_sick:nothing', and site_sick has no 'nothing'",
+            "Correct the entry point in dist-sick's pyproject.toml and install it again. "
+            "Not yours? pip install --upgrade dist-sick",
+        ),
+        ("site_sick:hookimpl.nothing", "its entry point is 'site_sick:hookimpl.nothing', and", ""),
+        ("site_sick:semantic_splt", "its entry point", "Correct the entry point"),
+        ("not a module!", "", ""),
     ],
 )
-def test_an_entry_point_that_leads_nowhere_is_named(site: Site, point: str, cause: str) -> None:
-    assert fault(site, GOOD, point=point).cause.startswith(cause)
+def test_an_entry_point_that_leads_nowhere_is_named(
+    site: Site, point: str, cause: str, remedy: str
+) -> None:
+    sick = fault(site, GOOD, point=point)
+    assert sick.cause.startswith(cause)
+    assert sick.remedy.startswith(remedy)
+
+
+def test_a_missing_attribute_of_another_module_is_no_fault_of_the_entry_point(site: Site) -> None:
+    sick = fault(site, "import os\nos.nothing", point="site_sick:plugin")
+    assert sick.cause.startswith("AttributeError: module 'os' has no attribute 'nothing'")
+    assert sick.remedy == "pip install --upgrade dist-sick"
+
+
+STORE_OF = """
+from semantic_core import hookimpl
+from semantic_core._memory import MemoryStore
+
+class Store(MemoryStore):
+    made_by = {name!r}
+
+@hookimpl
+def semantic_stores():
+    return {{"sqlite": lambda space: Store(space)}}
+"""
+
+
+def test_the_default_store_is_ours_whatever_a_stranger_offers(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the distribution the name comes with, not by the name of an entry point."""
+    site.add("ours", STORE_OF.format(name="ours"), distribution="semantic-core-peewee")
+    for name in ("aaa", "sqlite"):
+        site.add(name, STORE_OF.format(name=name))
+    monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "aaa,ours,sqlite")
+    monkeypatch.chdir(site.root)
+    with SemanticCore(embedder=None) as core:
+        assert core.store.made_by == "ours"  # type: ignore[attr-defined]
+        infos = {info.name: info for info in core.plugins()}
+    assert (infos["ours"].status, infos["ours"].provides) == ("ok", {"store": ("sqlite",)})
+    for name in ("aaa", "sqlite"):
+        assert infos[name].status == "conflict"
+        assert infos[name].cause == (
+            "its store 'sqlite' is not used, because that name belongs to "
+            "ours (semantic-core-peewee)"
+        )
+        assert infos[name].remedy == f"pip uninstall dist-{name}"
+        assert infos[name].hooks == ("semantic_stores",)
+    assert "conflict" in run("list").stdout
+
+
+def test_a_stranger_is_never_the_default_store_in_our_place(site: Site) -> None:
+    """Where ours is not installed, or broken."""
+    site.add("sqlite", STORE_OF.format(name="sqlite"))
+    for source in (None, "raise OSError"):
+        if source:
+            site.add("ours", source, distribution="semantic-core-peewee")
+        loaded = Plugins.load(["sqlite", *(["ours"] if source else [])], refuse=False)
+        with pytest.raises((ProviderNotFound, PluginBroken), match="sqlite"):
+            loaded.create_store("sqlite", Space("hash", 4), {})
+
+
+def test_two_strangers_that_offer_one_name_are_each_told_of_the_other(site: Site) -> None:
+    for name in ("ant", "bee"):
+        site.add(name, STORE_OF.replace("sqlite", "duck").format(name=name))
+    loaded = Plugins.load(["ant", "bee"])
+    infos = {info.name: info for info in loaded.infos}
+    assert infos["ant"].remedy == "pip uninstall dist-bee, or pip uninstall dist-ant"
+    assert "because bee (dist-bee) offers one of that name, too" in infos["ant"].cause
+    with pytest.raises(PluginConflict, match=r"ant \(dist-ant\) and bee \(dist-bee\)") as refused:
+        loaded.create_store("duck", Space("hash", 4), {})
+    assert "SEMANTIC_CORE_PLUGINS" in refused.value.hint
+    assert Plugins.load(["bee"]).create_store("duck", Space("hash", 4), {}).made_by == "bee"  # type: ignore[attr-defined]
 
 
 HOOK = "from semantic_core import hookimpl\n@hookimpl\n"
@@ -599,7 +685,7 @@ def test_a_name_in_the_environment_that_is_not_installed_is_listed_with_what_was
 ) -> None:
     site.add("anteater")
     monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "antaeter")
-    infos = {info.name: info for info in Plugins.load().infos}
+    infos = {info.name: info for info in Plugins.load(refuse=False).infos}
     assert infos["antaeter"].cause.endswith("Did you mean 'anteater'?")
 
 
@@ -619,6 +705,56 @@ def test_given_names_are_installed_plugins_and_the_rest_is_disabled(site: Site) 
     )
     with pytest.raises(PluginBroken, match="'amt' was asked for: .* Did you mean 'ant'"):
         Plugins.load(["amt"])
+
+
+NEWER = f"SEMANTIC_CORE_API = {API_VERSION + 1}\n{GOOD}"
+OFFERS_RUBBISH = """
+from semantic_core import hookimpl
+@hookimpl
+def semantic_embedders():
+    return 5
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        ("raise OSError('no key')", "broken: OSError: no key"),
+        (NEWER, f"incompatible: it is written for version {API_VERSION + 1} of the hooks"),
+        (OFFERS_RUBBISH, "broken: semantic_embedders: wanted {name: factory}, got int"),
+        (None, "broken: its own module 'site_sick' is not there"),
+    ],
+)
+@pytest.mark.parametrize("way", ["environment", "argument", "settings file"])
+def test_a_plugin_asked_for_by_name_that_cannot_take_part_is_an_error(
+    site: Site, monkeypatch: pytest.MonkeyPatch, way: str, source: str | None, cause: str
+) -> None:
+    site.add("sick", source)
+    site.add("well")
+    monkeypatch.chdir(site.root)
+    options: dict[str, Any] = {"store": "memory", "embedder": "none"}
+    if way == "environment":
+        monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "well,sick")
+    elif way == "argument":
+        options["plugins"] = ["well", "sick"]
+    else:
+        (site.root / "semantic-core.toml").write_text('plugins = ["well", "sick"]', "utf-8")
+    with pytest.raises(PluginBroken) as refused:
+        SemanticCore.from_config(**options)
+    assert str(refused.value).startswith(f"The plugin 'sick' was asked for and is {cause}")
+    assert "pip install" in refused.value.hint
+    status = {info["name"]: info["status"] for info in json.loads(run("list", "--json").stdout)}
+    assert status["well"] == "ok"
+    assert way == "argument" or status["sick"] == cause.partition(":")[0]
+
+
+def test_a_name_in_the_environment_that_is_not_installed_is_an_error_of_a_core(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.add("anteater")
+    monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "antaeter")
+    with pytest.raises(PluginBroken, match="'antaeter' was asked for .* Did you mean 'anteater'"):
+        SemanticCore(store="memory", embedder=None)
 
 
 class Cutter:

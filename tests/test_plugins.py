@@ -152,7 +152,7 @@ def test_plugins_that_are_equal_or_cannot_be_hashed_are_kept_apart() -> None:
         def semantic_retrieve(self) -> Ranking:
             return Ranking(self.__name__)
 
-    rankings, reasons = Plugins.load([Equal("one"), Equal("two")]).retrieve(REQUEST, STORE)
+    rankings, reasons, *_ = Plugins.load([Equal("one"), Equal("two")]).retrieve(REQUEST, STORE)
     assert {"one", "two"} <= {ranking.source for ranking in rankings}
     assert not reasons
 
@@ -165,7 +165,12 @@ def wrapper(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def reranking(*plugins: Any) -> list[ChunkId]:
-    return [found.id for found in Plugins.load(plugins).rerank(REQUEST, [hit(A), hit(B), hit(C)])]
+    hits, _ = Plugins.load(plugins).rerank(REQUEST, [hit(A), hit(B), hit(C)])
+    return [found.id for found in hits]
+
+
+def describing(*plugins: Any) -> str:
+    return Plugins.load(plugins).describe(DOCUMENT).title
 
 
 def test_a_wrapper_gets_what_all_others_made_and_has_the_last_word() -> None:
@@ -194,9 +199,8 @@ def test_a_wrapper_may_change_its_list_in_place_without_touching_the_callers() -
         return hits
 
     hits = [hit(A), hit(B)]
-    assert [
-        found.id for found in Plugins.load([plugin(semantic_rerank=sorts)]).rerank(REQUEST, hits)
-    ] == [B, A]
+    ordered, _ = Plugins.load([plugin(semantic_rerank=sorts)]).rerank(REQUEST, hits)
+    assert [found.id for found in ordered] == [B, A]
     assert [found.id for found in hits] == [A, B]
 
 
@@ -208,18 +212,15 @@ def test_a_wrapper_may_answer_for_one_that_failed_and_sees_its_very_error() -> N
         raise Own("inside")
 
     @wrapper
-    def rescues(hits: Sequence[SearchHit]) -> Iterator[None]:
+    def rescues(document: Document) -> Iterator[None]:
         try:
             return (yield)
         except Own as error:
             assert str(error) == "inside"
-            return hits
+            return attrs.evolve(document, title="rescued")
 
-    assert reranking(plugin("a", semantic_rerank=rescues), plugin("b", semantic_rerank=fails)) == [
-        A,
-        B,
-        C,
-    ]
+    told = describing(plugin("a", semantic_describe=rescues), plugin("b", semantic_describe=fails))
+    assert told == "rescued"
 
 
 def test_whoever_raised_in_a_chain_is_named() -> None:
@@ -259,8 +260,8 @@ def test_whoever_raised_in_a_chain_is_named() -> None:
 
     closed: list[bool] = []
     around = [
-        plugin("around", semantic_rerank=passes),
-        plugin("between", semantic_rerank=cleans_up),
+        plugin("around", semantic_describe=passes),
+        plugin("between", semantic_describe=cleans_up),
     ]
     for name, function, told in (
         ("guilty", fails, "ValueError: inner"),
@@ -269,18 +270,19 @@ def test_whoever_raised_in_a_chain_is_named() -> None:
         ("stopper", stops, "StopIteration: odd"),
     ):
         with pytest.raises(
-            HookFailed, match=f"Plugin '{name}' raised in semantic_rerank: {told}"
+            HookFailed, match=f"Plugin '{name}' raised in semantic_describe of notes/1: {told}"
         ) as failure:
-            reranking(*around, plugin(name, semantic_rerank=function))
+            describing(*around, plugin(name, semantic_describe=function))
         assert f"{type(failure.value.__cause__).__name__}: {failure.value.__cause__}" == told
     assert closed == [True] * 4
     with pytest.raises(
-        HookFailed, match="Plugin 'inner' raised in semantic_rerank: LookupError: instead"
+        HookFailed,
+        match="Plugin 'inner' raised in semantic_describe of notes/1: LookupError: instead",
     ):
-        reranking(
+        describing(
             *around,
-            plugin("inner", semantic_rerank=replaces),
-            plugin("other", semantic_rerank=fails),
+            plugin("inner", semantic_describe=replaces),
+            plugin("other", semantic_describe=fails),
         )
 
 
@@ -522,6 +524,8 @@ def test_a_description_fills_in_the_rest() -> None:
         (Ranking("x", (A,), (float("nan"),)), "wanted a finite score for notes/1#0, got nan"),
         (Ranking("x", (A,), ("1",)), "wanted a finite score for notes/1#0, got '1'"),  # type: ignore[arg-type]
         (Ranking("x", ("a",), (1.0,)), "wanted ChunkIds, got 'a'"),  # type: ignore[arg-type]
+        (Ranking("x", (ChunkId("notes", 0),), (1.0,)), "wanted ChunkIds, got ChunkId(ref='notes'"),  # type: ignore[arg-type]
+        (Ranking("x", (ChunkId(REF, "0"),), (1.0,)), "wanted ChunkIds, got ChunkId(ref=Ref"),  # type: ignore[arg-type]
         (
             Ranking("x", (A, B), (0.1, 0.9)),
             "wanted the best first and bigger scores for better ones",
@@ -535,7 +539,7 @@ def test_a_retriever_that_breaks_the_contract_is_left_out_with_its_reason(
         plugin("lane", semantic_retrieve=lambda: answer),
         plugin("other", semantic_retrieve=lambda: Ranking("other", (A,), (1,))),
     ]
-    rankings, reasons = Plugins.load(plugins).retrieve(
+    rankings, reasons, *_ = Plugins.load(plugins).retrieve(
         attrs.evolve(REQUEST, vector=HashEmbedder().embed_query("x")), STORE
     )
     assert {ranking.source for ranking in rankings} == {"vector", "words", "other"}
@@ -550,8 +554,8 @@ def test_a_retriever_that_raises_silences_nobody() -> None:
         plugin("a", semantic_retrieve=fails),
         plugin("b", semantic_retrieve=lambda: Ranking("b", (A,), (1,))),
     ]
-    rankings, reasons = Plugins.load(plugins).retrieve(REQUEST, STORE)
-    assert [ranking.source for ranking in rankings if len(ranking)] == ["b"]
+    rankings, reasons, *_ = Plugins.load(plugins).retrieve(REQUEST, STORE)
+    assert [ranking.source for ranking in rankings] == ["words", "b"]
     assert reasons == ["plugin a: SystemExit: no network"]
 
 
@@ -566,7 +570,7 @@ def test_when_the_kernels_own_retrieval_fails_and_nobody_else_finds_the_error_it
     store = BusyStore(SPACE)
     with pytest.raises(StoreBusy):
         Plugins.load([plugin("quiet", semantic_retrieve=lambda: None)]).retrieve(REQUEST, store)
-    rankings, reasons = Plugins.load(
+    rankings, reasons, *_ = Plugins.load(
         [plugin("b", semantic_retrieve=lambda: Ranking("b"))]
     ).retrieve(REQUEST, store)
     assert [ranking.source for ranking in rankings] == ["b"]
@@ -814,13 +818,12 @@ def test_two_providers_of_one_name_are_both_refused_and_the_rest_of_their_plugin
     two = plugin("two", semantic_embedders=lambda: {"same": make})
     loaded = Plugins.load([one, two])
     infos = {info.name: info for info in loaded.infos}
-    for name in ("one", "two"):
-        assert infos[name].status == "broken"
-        assert (
-            infos[name].cause
-            == "its embedder 'same' is not used: it is offered by one (given) and two (given)"
+    for name, other in (("one", "two"), ("two", "one")):
+        assert infos[name].status == "conflict"
+        assert infos[name].cause == (
+            f"its embedder 'same' is not used, because {other} (given) offers one of that name, too"
         )
-        assert infos[name].remedy == f"Leave {name} out."
+        assert infos[name].remedy == f"Leave {other} or {name} out."
     assert infos["one"].provides == {"embedder": ("mine",), "splitter": ("one",)}
     with pytest.raises(
         PluginConflict,
@@ -835,7 +838,11 @@ def test_a_provider_of_the_kernel_cannot_be_taken_over() -> None:
     thief = plugin("thief", semantic_stores=lambda: {"memory": lambda space: None})
     loaded = Plugins.load([thief])
     assert isinstance(loaded.create_store("memory", SPACE, {}), MemoryStore)
-    assert loaded.infos[0].status == "broken" and "core.memory" in loaded.infos[0].cause
+    assert loaded.infos[0].status == "conflict"
+    assert loaded.infos[0].cause == (
+        "its store 'memory' is not used, because that name belongs to core.memory (semantic-core)"
+    )
+    assert loaded.infos[0].remedy == "Leave thief out, or let it offer another name."
 
 
 @pytest.mark.parametrize(
@@ -907,7 +914,8 @@ def test_a_trace_tells_each_call_with_plugin_arguments_and_answer_and_never_a_wh
         "semantic_rerank probe",
     ]
     assert lines[0].startswith("semantic_split probe(document=Document(ref=Ref(collection='notes'")
-    assert lines[0].endswith(", max_chars=500) -> None")
+    assert re.search(r", max_chars=500\) -> None \(\d+\.\d ms\)$", lines[0])
+    assert all(re.search(r" \(\d+\.\d ms\)$", line) for line in lines)
     assert "-> [Chunk(" in lines[1]
     assert "store=<Unprintable>) -> raised ValueError: zzz" in lines[2]
     assert "y" * 60 not in err and "z" * 60 not in err

@@ -422,19 +422,6 @@ def test_a_reranker_sees_more_than_the_limit_and_decides() -> None:
     assert seen == [30]
 
 
-def test_a_reranker_that_raises_leaves_the_order_and_is_named() -> None:
-    class Broken:
-        @hookimpl(wrapper=True)
-        def semantic_rerank(self) -> Any:
-            yield
-            raise RuntimeError("no model")
-
-    results = opened(Broken(), documents=ANIMALS).search("walrus tusks")
-    assert keys(results)[0] == "walrus"
-    assert results.degraded
-    assert "no model" in results.reason
-
-
 def test_no_hit_is_an_empty_answer_not_an_error() -> None:
     assert len(opened().search("walrus")) == 0
     results = opened(documents=ANIMALS).search("zebra", mode="text")

@@ -5,11 +5,13 @@ Importing it, and asking for its help, loads no command: each is imported when i
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 import click
 
 from semantic_core.cli._group import LazyGroup
+from semantic_core.cli._output import nothing_follows
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("semantic_core.cli.init:init", "Write a settings file to start from."),
@@ -104,4 +106,8 @@ def cli() -> None:
 
 def main() -> None:
     """The console script: runs what the arguments say and ends the process with its exit code."""
-    cli.main(prog_name="semantic-core")
+    try:
+        cli.main(prog_name="semantic-core")
+    finally:
+        if "--json" in sys.argv:
+            nothing_follows()

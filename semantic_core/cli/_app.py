@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from semantic_core.cli._group import DEBUG
+from semantic_core.cli._options import json_option
 from semantic_core.cli._output import note, visible
 from semantic_core.errors import ConfigError, SemanticCoreError
 
@@ -43,9 +44,6 @@ app_option = click.option(
         f"Default: {VARIABLE}."
     ),
 )
-_json = click.option(
-    "--json", "as_json", is_flag=True, help="Answer as JSON on standard output, for programs."
-)
 index_option = click.option(
     "--index",
     "indexes",
@@ -57,7 +55,7 @@ index_option = click.option(
 
 def of_app(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--app`` and ``--json``, which every command about models has."""
-    return app_option(_json(command))
+    return app_option(json_option(command))
 
 
 @contextmanager

@@ -162,7 +162,9 @@ def _explained(error: Exception) -> tuple[str, str, str, int]:
     if isinstance(error, SemanticCoreError):
         return error.code, error.message, _HINTS.get(error.code, error.hint), REFUSED
     if isinstance(error, Interrupted | click.Abort):
-        return "Interrupted", str(error) or "Interrupted.", "", INTERRUPTED
+        notes = getattr(error.__cause__, "__notes__", [])
+        told = f"{' '.join(['Interrupted', *notes])}."
+        return "Interrupted", str(error) or told, "", INTERRUPTED
     if isinstance(error, click.ClickException):
         path = (
             error.ctx.command_path

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from semantic_core.cli._output import is_terminal
+from semantic_core.cli._output import answers_alone, is_terminal, note, visible
 from semantic_core.cli._where import parse_where
 from semantic_core.errors import InputError, StoreUnavailable, TenantRefused, TenantRequired
 
@@ -27,9 +28,6 @@ _FILE_STORE = "sqlite"
 not a new index.
 """
 
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Answer as JSON on standard output, for programs."
-)
 db_option = click.option(
     "--db", metavar="PATH", help="The index to use. Default: as configured, else semantic-core.db."
 )
@@ -92,6 +90,18 @@ def consent_option(question: str) -> Callable[[Callable[..., Any]], Callable[...
     )
 
 
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--json``, under which standard output holds the answer and nothing else."""
+
+    @wraps(command)
+    def answering(*args: Any, as_json: bool, **options: Any) -> Any:
+        with answers_alone() if as_json else nullcontext():
+            return command(*args, as_json=as_json, **options)
+
+    text = "Answer as JSON on standard output, for programs."
+    return click.option("--json", "as_json", is_flag=True, help=text)(answering)
+
+
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--db`` and ``--json``, which every command has."""
     return db_option(json_option(command))
@@ -103,12 +113,13 @@ def opened(
 ) -> Iterator[SemanticCore]:
     """The index the options, the environment and the settings file mean, closed afterwards.
 
-    With a tenant, its front door.
+    With a tenant, its front door. A plugin that is broken is told of on standard error.
 
     create: make a new one where there is none; otherwise that raises StoreUnavailable. A new one
     keeps tenants apart if the settings say so, or if they say nothing and a tenant is named.
     """
     from semantic_core._config import read_config
+    from semantic_core._found import UNFIT
     from semantic_core.core import SemanticCore
 
     settings = read_config(overrides={"path": db})
@@ -124,6 +135,12 @@ def opened(
             raise TenantRefused("The new index is not to keep tenants apart.")
         apart = apart or (True if tenant is not None else None)
     with SemanticCore.from_config(path=db, multi_tenant=apart) as core:
+        for info in core.plugins():
+            if info.status in UNFIT:
+                note(
+                    f"The plugin {visible(info.name)} is {info.status} and takes no part; see: "
+                    "semantic-core plugins list"
+                )
         yield core if tenant is None else core.tenant(tenant)
 
 

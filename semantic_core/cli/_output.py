@@ -10,8 +10,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout, suppress
 from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -25,6 +25,8 @@ PROSE_WIDTH = 100
 TABLE_WIDTH = 10_000
 """Width of a table nobody looks at in a terminal: nothing is cut."""
 
+_apart: list[TextIO] = []
+"""Standard output, as long as it is kept for answers."""
 _BIDI = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _C1 = range(0x80, 0xA0)
 _SURROGATES = range(0xD800, 0xE000)
@@ -144,9 +146,60 @@ def render(*parts: RenderableType, width: int) -> str:
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
+@contextmanager
+def answers_alone() -> Iterator[None]:
+    """Keeps standard output for what is written here: what anybody else prints meanwhile, plugins
+    and their child processes too, goes to standard error.
+    """
+    others = sys.stdout
+    try:
+        place, elsewhere = others.fileno(), sys.stderr.fileno()
+        copy = os.dup(place)
+    except (OSError, ValueError):  # a stream without a file, as in tests, or one that is closed
+        with _answering(others), redirect_stdout(sys.stderr):
+            yield
+        return
+    apart = open(copy, "w", encoding=others.encoding, errors=others.errors)  # noqa: SIM115
+    try:
+        others.flush()
+        os.dup2(elsewhere, place)
+        with _answering(apart), redirect_stdout(sys.stderr):
+            yield
+    finally:
+        with suppress(OSError):
+            others.flush()
+        os.dup2(copy, place)
+        with suppress(OSError):  # it was said when it was written
+            apart.close()
+
+
+def nothing_follows() -> None:
+    """The answer is complete: what is printed until the process has ended, by a plugin's exit
+    handler or out of a buffer of C, goes to standard error.
+    """
+    with suppress(OSError, ValueError):  # a stream without a file, or one that is closed
+        sys.stdout.flush()
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.stdout = sys.stderr
+
+
+@contextmanager
+def _answering(stream: TextIO) -> Iterator[None]:
+    _apart.append(stream)
+    try:
+        yield
+    finally:
+        _apart.remove(stream)
+
+
+def standard_output() -> TextIO:
+    """Where answers go."""
+    return _apart[-1] if _apart else sys.stdout
+
+
 def write(text: str = "") -> None:
     """A line, or several, to standard output."""
-    _put(sys.stdout, text)
+    _put(standard_output(), text)
 
 
 def note(text: str = "") -> None:
@@ -156,7 +209,7 @@ def note(text: str = "") -> None:
 
 def write_json(value: object) -> None:
     """One JSON value to standard output, indented."""
-    plain = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    plain = "utf" not in (getattr(standard_output(), "encoding", None) or "utf-8").lower()
     write(
         json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False, default=_plain).translate(
             _ESCAPED

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,7 +15,15 @@ import click
 from semantic_core.cli._app import VARIABLE, app_option
 from semantic_core.cli._group import GAP
 from semantic_core.cli._options import common, file_of, is_missing
-from semantic_core.cli._output import counted, fitted, styled, visible, write, write_json
+from semantic_core.cli._output import (
+    counted,
+    fitted,
+    standard_output,
+    styled,
+    visible,
+    write,
+    write_json,
+)
 from semantic_core.errors import (
     InputError,
     SemanticCoreError,
@@ -108,9 +115,9 @@ def _findings(db: str | None, app: str | None, repair: bool) -> Iterator[Finding
         "ok",
         f"{platform.python_implementation()} {platform.python_version()}, {platform.platform()}",
     )
-    encoding = (sys.stdout.encoding or "").lower().replace("-", "")
-    if encoding != "utf8":
-        told = f"standard output is {sys.stdout.encoding}: characters it lacks are shown as escapes"
+    encoding = standard_output().encoding or ""
+    if encoding.lower().replace("-", "") != "utf8":
+        told = f"standard output is {encoding}: characters it lacks are shown as escapes"
         yield Finding("terminal", "note", told, "Set PYTHONUTF8=1.")
     settings: list[Settings] = []
     yield from _guarded("settings", lambda: _settings(db, settings))
@@ -153,16 +160,17 @@ def _settings(db: str | None, into: list[Settings]) -> Iterator[Finding]:
 
 
 def _plugins(settings: list[Settings]) -> Iterator[Finding]:
+    from semantic_core._found import UNFIT
     from semantic_core._plugins import Plugins
 
     names = settings[0].values["plugins"] if settings else None
-    infos = Plugins.load(names).infos
+    infos = Plugins.load(names, refuse=False).infos
     distributions = dict.fromkeys(
         [_KERNEL, *(info.distribution for info in infos if info.distribution)]
     )
     yield from _parts(list(distributions))
     for info in infos:
-        if info.status in ("broken", "incompatible"):
+        if info.status in {*UNFIT, "conflict"}:
             yield Finding(
                 "plugins", "problem", f"{info.name} is {info.status}: {info.cause}", info.remedy
             )

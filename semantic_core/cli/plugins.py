@@ -37,6 +37,7 @@ LABEL = 14
 STATUS = HEADINGS.index("STATUS")
 _STYLES: Mapping[str, Mapping[str, Any]] = {
     "ok": {"fg": "green"},
+    "conflict": {"fg": "yellow"},
     "broken": {"fg": "red"},
     "incompatible": {"fg": "red"},
     "disabled": {"dim": True},
@@ -117,14 +118,14 @@ def _load(db: str | None) -> Plugins:
             settings = read_config(overrides={"path": db})
             names = settings.values["plugins"]
             if names is None or settings.sources["plugins"].startswith("environment"):
-                return Plugins.load()
+                return Plugins.load(refuse=False)
             if not names:
                 own = built_in()
                 return Plugins([*installed((), [one.info.name for one in own]), *own])
-            return Plugins.load(names)
+            return Plugins.load(names, refuse=False)
         except SemanticCoreError as error:
             complain(error.message, error.hint)
-            return Plugins.load()
+            return Plugins.load(refuse=False)
 
 
 def _fields(info: PluginInfo) -> dict[str, Any]:

@@ -406,8 +406,8 @@ class AdapterContract(ABC):
         table = self.table
         for path in self.declaration.paths:
             first = path.partition(".")[0]
-            if not hasattr(self.model, first):
-                known = {*table.columns, *table.relations}
+            known = {*table.columns, *table.relations}
+            if first not in known and not hasattr(self.model, first):
                 raise ConfigError(
                     f"{self.model.__name__} has no field {first!r}.{did_you_mean(first, known)}",
                     hint=f"It has {', '.join(sorted(known))}.",

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from semantic_core.testing._embedder import embedder_checks
     from semantic_core.testing._fakes import HashEmbedder, MemoryOutbox
     from semantic_core.testing._job_embedder import JobEmbedder
+    from semantic_core.testing._reranker import reranker_checks
+    from semantic_core.testing._retriever import retriever_checks
     from semantic_core.testing._settled import SettledCore
     from semantic_core.testing._similar import SimilarEmbedder
     from semantic_core.testing._splitter import splitter_checks
@@ -64,6 +66,8 @@ __all__ = [
     "limits_table",
     "metadata",
     "refs",
+    "reranker_checks",
+    "retriever_checks",
     "splitter_checks",
     "store_checks",
     "texts",
@@ -81,6 +85,8 @@ _MODULES = {
     "_embedder": ("embedder_checks",),
     "_fakes": ("HashEmbedder", "MemoryOutbox"),
     "_job_embedder": ("JobEmbedder",),
+    "_reranker": ("reranker_checks",),
+    "_retriever": ("retriever_checks",),
     "_settled": ("SettledCore",),
     "_similar": ("SimilarEmbedder",),
     "_splitter": ("splitter_checks",),

@@ -286,6 +286,18 @@ def test_a_field_that_is_not_there_is_told_with_the_nearest(tmp_path: Path) -> N
         Shelf(tmp_path, source_fields=["title", "contnt"])
 
 
+def test_a_field_need_be_no_attribute_of_the_class(tmp_path: Path) -> None:
+    """Where fields are on rows alone, as in ORMs that keep them in a registry."""
+    Note = note_model(Database(tmp_path / "app.db"))
+    delattr(Note, "body")
+    core = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[])
+    index = core.bind(Note, adapter=MiniAdapter, source_fields=["body"], sync="inline")
+    Note.create(id=1, body="Beans climb.")
+    assert [row.body for row in index.search("beans")] == ["Beans climb."]
+    with pytest.raises(ConfigError, match=r"no field 'bodi'.*Did you mean 'body'"):
+        core.bind(Note, adapter=MiniAdapter, name="other", source_fields=["bodi"])
+
+
 @pytest.mark.parametrize("path", ["shout", "author.shout", "author.nothing.name"])
 def test_what_triggers_cannot_watch_has_to_be_named(
     tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
