@@ -383,6 +383,7 @@ class Hub:
         if inline and monotonic() < self._rests_until:
             self.catch_up()
         elif inline:
+            started = monotonic()
             try:
                 with self._waiting_at_most(PATIENCE):
                     report = self.sync(None, collections=inline, compare=False)
@@ -399,8 +400,9 @@ class Hub:
                 if self.is_gone():
                     return
                 self._tell_once(error)
-                self.catch_up()
-                self._rests_until = monotonic() + REST
+                if isinstance(error, StoreError) or monotonic() - started > PATIENCE:
+                    self.catch_up()
+                    self._rests_until = monotonic() + REST
         if any(adapter.strategy == "background" for adapter in active):
             self.worker.wake()
 
