@@ -56,8 +56,8 @@ SILENCE = 60.0
 PATIENCE = 0.1
 """Seconds a commit waits for other writers of the index; what it cannot process then waits."""
 REST = 2.0
-"""Seconds for which the next commits are spared an index that failed, unless it works again sooner:
-each would try all that waits.
+"""Seconds for which the next commits are spared an index that was waited for in vain, unless it
+works again sooner; the worker thread tries meanwhile.
 """
 
 LOOK_FOR_TRIGGERS = 5.0
@@ -386,7 +386,11 @@ class Hub:
             started = monotonic()
             try:
                 with self._waiting_at_most(PATIENCE):
-                    report = self.sync(None, collections=inline, compare=False)
+                    # After a failure one change shows whether all that wait are worth a try.
+                    limits = (1, None) if self.last_error else (None,)
+                    report = merged(
+                        *(self.sync(most, collections=inline, compare=False) for most in limits)
+                    )
                 if report.failed:
                     self.catch_up()  # what failed is tried again
                 elif not (report.added or report.updated or report.unchanged or report.removed):
@@ -400,7 +404,7 @@ class Hub:
                 if self.is_gone():
                     return
                 self._tell_once(error)
-                if isinstance(error, StoreError) or monotonic() - started > PATIENCE:
+                if isinstance(error, StoreBusy) or monotonic() - started > PATIENCE:
                     self.catch_up()
                     self._rests_until = monotonic() + REST
         if any(adapter.strategy == "background" for adapter in active):
@@ -440,7 +444,7 @@ class Hub:
 
     def catch_up(self) -> None:
         """Let the worker thread process what waits, where one works for this database;
-        while an index that failed rests, it tries when it likes.
+        while commits are spared the index, it tries when it likes.
         """
         active = [adapter for name, adapter in self.adapters.items() if name not in self._paused]
         if any(adapter.strategy != "manual" and adapter.shared_by_threads for adapter in active):
