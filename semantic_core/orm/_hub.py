@@ -51,16 +51,14 @@ MOST_REFUSALS = 4
 """How often a store may refuse changes of one document as stale before that is a failure
 like any other.
 """
-SLOW = 0.1
-"""Seconds a commit may have waited for an index that then failed,
-before the next ones are spared that.
-"""
 SILENCE = 60.0
 """Seconds for which the same reason is not logged again."""
-PATIENCE = 0.2
+PATIENCE = 0.1
 """Seconds a commit waits for other writers of the index; what it cannot process then waits."""
 REST = 2.0
-"""Seconds for which they are spared it; the worker thread tries meanwhile."""
+"""Seconds for which the next commits are spared an index that was waited for in vain, unless it
+works again sooner; the worker thread tries meanwhile.
+"""
 
 LOOK_FOR_TRIGGERS = 5.0
 """Seconds between two looks whether triggers are still there, where that cannot be told sooner."""
@@ -388,7 +386,11 @@ class Hub:
             started = monotonic()
             try:
                 with self._waiting_at_most(PATIENCE):
-                    report = self.sync(None, collections=inline, compare=False)
+                    # After a failure one change shows whether all that wait are worth a try.
+                    limits = (1, None) if self.last_error else (None,)
+                    report = merged(
+                        *(self.sync(most, collections=inline, compare=False) for most in limits)
+                    )
                 if report.failed:
                     self.catch_up()  # what failed is tried again
                 elif not (report.added or report.updated or report.unchanged or report.removed):
@@ -402,9 +404,9 @@ class Hub:
                 if self.is_gone():
                     return
                 self._tell_once(error)
-                if monotonic() - started > SLOW:
-                    self._rests_until = monotonic() + REST
+                if isinstance(error, StoreBusy) or monotonic() - started > PATIENCE:
                     self.catch_up()
+                    self._rests_until = monotonic() + REST
         if any(adapter.strategy == "background" for adapter in active):
             self.worker.wake()
 
@@ -430,8 +432,9 @@ class Hub:
         """
         if self.outbox.looks_only or not self.worker.busy:
             return
+        until = monotonic() + PATIENCE
         for name in sorted(collections):
-            if self.outbox.due(name) and self.freshen(name, PATIENCE):
+            if self.outbox.due(name) and self.freshen(name, until - monotonic()):
                 self.catch_up()
 
     def _waiting_at_most(self, seconds: float) -> AbstractContextManager[None]:
@@ -440,11 +443,14 @@ class Hub:
         return store.waiting_at_most(seconds) if isinstance(store, Patient) else nullcontext()
 
     def catch_up(self) -> None:
-        """Let the worker thread process what waits, where one works for this database."""
+        """Let the worker thread process what waits, where one works for this database;
+        while commits are spared the index, it tries when it likes.
+        """
         active = [adapter for name, adapter in self.adapters.items() if name not in self._paused]
         if any(adapter.strategy != "manual" and adapter.shared_by_threads for adapter in active):
             self._behind_inline = True
-            self.worker.wake()
+            if monotonic() >= self._rests_until:
+                self.worker.wake()
 
     def install_waiting(self) -> None:
         """Install the indexes that wait for it; see `Reinstall`. Never raises."""
@@ -521,6 +527,7 @@ class Hub:
             raise
         report = once(report)
         self.last_error = report.failed[-1].reason if report.failed else ""
+        self._rests_until = float("-inf")
         return report
 
     def _bring_back_triggers(self, wanted: Collection[str]) -> None:

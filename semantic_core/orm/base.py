@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 
 from semantic_core._checks import check_count, clip
+from semantic_core._search import MAX_LIMIT
 from semantic_core._wording import one_line
 from semantic_core.errors import ConfigError, TenantRequired
 from semantic_core.filters import Filter
@@ -59,8 +60,6 @@ an answer that meets more says so.
 """
 LEAST_PAGE = 200
 """Hits asked for at least, once it turns out that rows are gone."""
-MOST_REACHED = 10_000
-"""Hits a search can reach, offset included; see `SemanticCore.search`."""
 
 Where = Mapping[str, Any] | Filter | None
 
@@ -217,7 +216,7 @@ class BaseORMAdapter(AdapterContract):
             if len(rows) >= size or len(found) < page:
                 break
             # Rows are gone: look further, in growing steps.
-            page = min(max(page * 4, LEAST_PAGE), MOST_REACHED - seen)
+            page = min(max(page * 4, LEAST_PAGE), MAX_LIMIT - seen)
             if page < 1 or len(gone) >= MOST_GONE:
                 reasons.append(
                     f"more than {len(gone):,} documents found have no row any more, "

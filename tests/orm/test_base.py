@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,16 +14,18 @@ import attrs
 import pytest
 from mini import Database, MiniAdapter, Model
 
-from semantic_core import SemanticCore
+from semantic_core import SemanticCore, _search
 from semantic_core._memory import MemoryStore
 from semantic_core.errors import (
     ConfigError,
     EmbedderUnavailable,
     FilterInvalid,
     InputError,
+    StoreBusy,
+    StoreFull,
     StoreReadOnly,
 )
-from semantic_core.orm import Relation, SemanticIndex, Table, bind_declared, declare
+from semantic_core.orm import Relation, SemanticIndex, Table, _hub, base, bind_declared, declare
 from semantic_core.orm._compare import Lease
 from semantic_core.orm.migrations import remove_triggers
 from semantic_core.testing import HashEmbedder
@@ -224,6 +226,53 @@ def test_the_limit_is_filled_though_rows_are_gone(shelf: Shelf) -> None:
         later = shelf.Article.search("common text", limit=8, offset=8)
         assert len(later) == 2 and not {row.id for row in found} & {row.id for row in later}
     assert len(shelf.indexed()) == 10
+
+
+def emptied(shelf: Shelf, count: int) -> list[int]:
+    """An index of so many rows that were deleted unseen, and of a worse one that is there: id 0.
+    Gets the number of hits each search of the core asks for.
+    """
+    with shelf.db.transaction():
+        shelf.Article.create(id=0, title="t", content="a common text and many more words")
+        for number in range(count):
+            shelf.Article.create(id=number + 1, title="t", content="a common text")
+    shelf.Article.search.uninstall(forget=False)
+    shelf.db.run("DELETE FROM article WHERE id > 0")
+    asked: list[int] = []
+    search = shelf.core.search
+    shelf.core.search = lambda *args, **options: (  # type: ignore[method-assign]
+        asked.append(options["limit"]) or search(*args, **options)  # type: ignore[func-returns-value]
+    )
+    return asked
+
+
+def test_rows_that_went_unseen_cost_a_few_larger_looks_and_are_not_met_again(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "MOST_GONE", 100)
+    monkeypatch.setattr(base, "LEAST_PAGE", 20)
+    asked = emptied(shelf, 400)
+    monkeypatch.setattr(shelf.Article.search.hub.worker, "wake", lambda: None)
+    found = shelf.Article.search("a common text", limit=5, mode="text")
+    assert asked == [5, 20, 80] and found.degraded and "more than 105 documents" in found.reason
+    shelf.core.sync()
+    assert len(shelf.indexed()) == 401 - 105
+    for _ in range(3):
+        shelf.Article.search("a common text", limit=5, mode="text")
+        shelf.core.sync()
+    asked.clear()
+    found = shelf.Article.search("a common text", limit=5, mode="text")
+    assert [row.id for row in found] == [0] and asked == [5]
+
+
+def test_rows_that_went_unseen_never_make_a_search_ask_for_more_than_may_be_asked_for(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "MAX_LIMIT", 100)
+    monkeypatch.setattr(_search, "MAX_LIMIT", 100)
+    asked = emptied(shelf, 150)
+    found = shelf.Article.search("a common text", limit=60, mode="text")
+    assert asked == [60, 40] and found.degraded
 
 
 def test_an_embedder_that_is_away_stops_nothing(tmp_path: Path) -> None:
@@ -755,3 +804,50 @@ def test_a_condition_that_lets_in_other_rows_is_taken_up(tmp_path: Path) -> None
         assert index.verify().sound
         index.hub.stop()
         store = core.store
+
+
+def test_a_commit_waits_a_tenth_of_a_second_at_most_and_a_fresh_search_no_longer_than_it_may(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And so long once: the commits after it are spared an index that another one holds."""
+    asked: list[float] = []
+
+    @contextmanager
+    def waiting(seconds: float) -> Iterator[None]:
+        asked.append(seconds)
+        yield
+
+    def refuse(*args: Any, **options: Any) -> Any:
+        raise StoreBusy("another process has been writing all the time")
+
+    monkeypatch.setattr(_hub, "REST", 1e9)
+    monkeypatch.setattr(shelf.core.store, "waiting_at_most", waiting, raising=False)
+    monkeypatch.setattr(shelf.core.store, "replace", refuse)
+    monkeypatch.setattr(shelf.Article.search.hub.worker, "wake", lambda: None)
+    for number in range(3):
+        shelf.Article.create(id=number + 1, title="t", content="text")
+    assert len(asked) == 1 and asked[0] <= 0.1
+    found = shelf.Article.search("text", fresh=True, timeout=0.05)
+    assert found.waiting == 3 and found.degraded and "another process" in found.reason
+    assert len(asked) > 1 and max(asked[1:]) <= 0.05
+
+
+def test_while_the_index_fails_a_commit_tries_one_change_and_all_that_wait_once_it_works(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+    works = shelf.core.store.replace
+
+    def full(given: Any, *args: Any, **options: Any) -> Any:
+        tried.append(len(given))
+        raise StoreFull("there is no space left")
+
+    monkeypatch.setattr(_hub, "PATIENCE", 1e9)  # however slow this machine is
+    monkeypatch.setattr(shelf.core.store, "replace", full)
+    for number in range(20):
+        shelf.Article.create(id=number + 1, title="t", content="text")
+    assert tried == [1] * 20
+    assert shelf.Article.search.status().waiting == 20
+    monkeypatch.setattr(shelf.core.store, "replace", works)
+    shelf.Article.create(id=99, title="t", content="text")
+    assert len(shelf.indexed()) == 21

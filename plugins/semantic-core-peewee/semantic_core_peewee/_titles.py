@@ -28,6 +28,9 @@ MOST_WORDS = 8
 """Words of a title that are looked for in the index; the others are compared with the title itself.
 A passage has no more than the beginning of a long title."""
 
+MOST_LOOKED_AT = 2_000
+"""Documents in scope whose titles are looked at, of those that may be called so: the first that
+were written."""
 FEW = 200
 """Chunks whose titles are looked at without asking the index for those that begin so."""
 
@@ -42,7 +45,8 @@ _TITLES = "c.position = 0 and d.id = c.document and"
 
 
 def titled(view: View, text: str, limit: int, scope: Clause, counts: WordCounts) -> Ranking:
-    """The documents in scope whose title begins with the text, each by its first chunk.
+    """The documents in scope whose title begins with the text, each by its first chunk; of the
+    first `MOST_LOOKED_AT` that may be called so.
 
     Raises InputError, QueryTooLarge.
     """
@@ -71,8 +75,8 @@ def _candidates(
     else:
         source, value = _HOLDING, json.dumps(holding.tolist())
     condition, values = scope.each
-    sql = f"select c.id, d.title {source} and {_TITLES} {condition}"
-    return view.raw.execute(sql, (value, *values)).fetchall()  # type: ignore[no-any-return]
+    sql = f"select c.id, d.title {source} and {_TITLES} {condition} limit ?"
+    return view.raw.execute(sql, (value, *values, MOST_LOOKED_AT)).fetchall()  # type: ignore[no-any-return]
 
 
 def _holding(lists: Sequence[Remembered]) -> NDArray[Any] | None:

@@ -38,8 +38,8 @@ Row = tuple[int, float]
 """A chunk, and its score as FTS5 has it: smaller is better."""
 
 SHARE = 1 / 4
-"""Of all passages, how many searches must have looked up before the lengths of all are read:
-that takes about as long.
+"""Of all passages, how many searches must have looked up, with the one that asks, before the
+lengths of all are read: that takes about as long.
 """
 BYTES_PER_PASSAGE = 48
 """Memory for what is remembered: together with codes of 256 numbers, 1.3 bytes a number."""
@@ -319,9 +319,10 @@ class WordLists:
         with turn:
             if not self._at_work.has(turn):
                 return None
-            if self._passages is None and not is_worth(passages, self._spent):
+            if self._passages is None:
                 self._spent += sum(held[word] for word in set(words))
-                return None
+                if not is_worth(passages, self._spent):
+                    return None
             there = self._passages if self._name == name else self._forward(view, name)
             if there is None:
                 return None
@@ -453,6 +454,8 @@ def _unpacked(packed: bytes) -> NDArray[np.int64]:
     the last byte below 128.
     """
     held = np.frombuffer(packed, dtype=np.uint8)
+    if not (held & 0x80).any():
+        return held.astype(np.int64)
     ends = np.flatnonzero(held < 0x80)
     starts = np.concatenate([[0], ends + 1])[:-1]
     found = np.zeros(len(ends), dtype=np.int64)
@@ -500,8 +503,11 @@ def _gone(
 
 def _listed(view: View, stem: str, there: Passages) -> WordList:
     """A new list."""
-    chunks, counts = np.unique(numbers(view.raw.execute(_HOLDING, (stem,)).get), return_counts=True)
-    if not among(there.ids, chunks).all():
+    held = numbers(view.raw.execute(_HOLDING, (stem,)).get)  # a chunk as often as it holds the word
+    steps = np.diff(held, prepend=0)
+    first = np.flatnonzero(steps)
+    chunks, counts = held[first], np.diff(first, append=len(held))
+    if (steps < 0).any() or not among(there.ids, chunks).all():
         raise altered("The index of words")
     return WordList(_narrow(chunks), _narrow(counts))
 
@@ -513,7 +519,7 @@ def _narrow(column: NDArray[Any]) -> NDArray[Any]:
 
 
 def is_worth(passages: int, spent: int) -> bool:
-    """Whether the lengths of so many passages may be read after so many were looked up."""
+    """Whether the lengths of so many passages may be read where so many are looked up."""
     return spent >= SHARE * passages
 
 
@@ -564,11 +570,14 @@ def likely(limit: int, known: int, passages: int) -> int:
 
 
 def _top(scored: Scored, limit: int) -> Scored:
-    """The best so many, and all that score the same as the last of them; still ascending."""
+    """The best so many, of equals those with the lowest numbers; still ascending."""
     chunks, scores = scored
     if len(scores) <= limit:
         return scored
-    inside = np.flatnonzero(scores <= np.partition(scores, limit - 1)[limit - 1])
+    edge = np.partition(scores, limit - 1)[limit - 1]
+    better = np.flatnonzero(scores < edge)
+    equal = np.flatnonzero(scores == edge)[: limit - len(better)]
+    inside = np.sort(np.concatenate([better, equal]))
     return chunks[inside], scores[inside]
 
 

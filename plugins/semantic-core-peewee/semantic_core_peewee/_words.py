@@ -12,16 +12,18 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import groupby, repeat
+from operator import itemgetter
 from typing import Any
 
 import apsw
 import numpy as np
 
 from semantic_core.errors import InputError, QueryTooLarge
-from semantic_core.types import Ranking
+from semantic_core.types import ChunkId, Ranking
 from semantic_core_peewee._codes import current_state
 from semantic_core_peewee._few import SELECTIVE, Known, few_documents
-from semantic_core_peewee._ids import best_first, chunk_ids
+from semantic_core_peewee._ids import chunk_ids
 from semantic_core_peewee._pool import View
 from semantic_core_peewee._scope import Clause
 from semantic_core_peewee._tokens import WORDS, as_bytes, stem_of
@@ -39,8 +41,17 @@ LOOKED_AT = 2_000
 """Characters of a query that are looked at."""
 LONGEST_QUERY = 100_000
 """Characters a query may have at all."""
+MOST_EQUAL = 1_000
+"""Passages of one score that are put in the order of their ids. Of more, those with the lowest
+numbers, which were written first, are the first so many, and so on: to order them all, all their
+ids would have to be read.
+"""
+MOST_COMMON = 4
+"""Words that are looked for where nearly every passage holds each word of the query: the rarest."""
 _SPARE = 16
 """Rows asked for beyond the limit, to see whether the last score is shared."""
+_ONE_BY_ONE = 0.1
+"""Part of all passages up to which the best are checked one by one for being in scope."""
 _TRIED = 3
 """How many times more are looked at in case most of them are in scope."""
 
@@ -72,22 +83,32 @@ _MOST_NAMED = 16
 
 def words(view: View, text: str, limit: int, scope: Clause, counts: WordCounts) -> Ranking:
     """The best `limit` chunks in scope that hold any of the words, by BM25;
-    equal scores by ChunkId.
+    equal scores by ChunkId, see `MOST_EQUAL`.
     """
     layers = terms_of(view, text, counts)
     if not layers or limit <= 0:
         return Ranking(SOURCE)
     most = limit + _SPARE
     find = _finder(view, layers, most, scope, counts)
-    while True:
-        rows = find(most)
-        if len(rows) < most or rows[-1][1] != rows[limit - 1][1]:
-            break
-        # The last score is shared by more than were asked for: see them all before choosing.
-        most *= 4
+    rows = find(most)
+    if len(rows) == most and rows[-1][1] == rows[limit - 1][1]:
+        # The last score is shared by more than were asked for.
+        rows = find(limit + MOST_EQUAL)
     edge = rows[min(limit, len(rows)) - 1][1] if rows else 0.0
-    scores = {chunk: 0.0 - score for chunk, score in rows if score <= edge}
-    return best_first(SOURCE, chunk_ids(view, scores), scores, limit)
+    return _ranking(view, [row for row in rows if row[1] <= edge], limit)
+
+
+def _ranking(view: View, rows: Sequence[Row], limit: int) -> Ranking:
+    """The first `limit` of these, given by score and number of the chunk."""
+    ids = chunk_ids(view, [chunk for chunk, _ in rows])
+    placed: list[tuple[float, ChunkId]] = []
+    for score, equal in groupby(rows, key=itemgetter(1)):
+        found = [ids[chunk] for chunk, _ in equal if chunk in ids]
+        for start in range(0, len(found), MOST_EQUAL):
+            block = sorted(found[start : start + MOST_EQUAL])
+            placed += zip(repeat(0.0 - score), block)
+    scores, ranked = zip(*placed[:limit], strict=True) if placed else ((), ())
+    return Ranking(SOURCE, ranked, scores)
 
 
 def _finder(
@@ -97,7 +118,8 @@ def _finder(
 
     Few documents: their chunks are listed. A scope that is asked again: the best of all are
     compared with what is known to be in it. Most of the documents: the best of all are checked one
-    by one. Otherwise every chunk that holds a word is looked up.
+    by one, more of them where words are remembered. Otherwise every chunk that holds a word is
+    looked up.
     """
     count = passages(view)
     words = [word for layer in layers for word in layer]
@@ -126,15 +148,20 @@ def _finder(
             return lambda limit: found.best(limit, chunks, count)
     if known is not None:
         return lambda limit: _known_among(everywhere, known, limit, count)
-    best = everywhere(_TRIED * first)
-    passing, every = _in_scope(view, best, scope), len(best) < _TRIED * first
+    passing: list[Row] = []
+    seen, asked = 0, _TRIED * first
 
     def find(limit: int) -> list[Row]:
-        return (
-            passing[:limit]
-            if every or limit <= len(passing)
-            else rows(limit, _JOINED, *scope.values)
-        )
+        nonlocal seen, asked
+        while len(passing) < limit and seen < asked:
+            if seen and (found is None or asked > _ONE_BY_ONE * count):
+                return rows(limit, _JOINED, *scope.values)
+            best = everywhere(asked)
+            passing.extend(_in_scope(view, best[seen:], scope))
+            seen, asked = asked, asked * 4
+            if len(best) < seen:
+                asked = seen  # those were all
+        return passing[:limit]
 
     return find
 
@@ -168,7 +195,7 @@ def _statement(layers: int, join: str, condition: str, scope: str) -> str:
     condition = condition.format(chunk=chunk, scope=scope)
     return (
         f"select {chunk}, {score} as score from {source} {join} where {start} {condition} "  # noqa: S608
-        "order by score limit ?"
+        f"order by score, {chunk} limit ?"
     )
 
 
@@ -233,15 +260,16 @@ def terms_of(view: View, text: str, counts: WordCounts) -> list[list[str]]:
 
 
 def _worth(view: View, terms: list[str], counts: WordCounts) -> list[str]:
-    """The terms that are looked for: without those nearly every passage holds,
-    and the rarest of too many.
+    """The terms that are looked for: without those nearly every passage holds, unless there are
+    no others; and the rarest of too many.
     """
     count = passages(view)
     if len(terms) <= MOST_TERMS and count < FEW_PASSAGES:
         return terms
     held = counts.of(view, terms, count, stem_of)
     if count >= FEW_PASSAGES:
-        terms = [term for term in terms if held[term] <= COMMON * count] or terms
+        rare = [term for term in terms if held[term] <= COMMON * count]
+        terms = rare or sorted(terms, key=lambda term: held[term])[:MOST_COMMON]
     # One that no passage holds is no use: it goes behind all others.
     return (
         sorted(terms, key=lambda term: held[term] or sys.maxsize)[:MOST_TERMS]

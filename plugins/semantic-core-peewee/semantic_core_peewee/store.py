@@ -257,8 +257,9 @@ class SqliteStore(SqliteQueue):
 
         The first 2,000 characters and, of these, the 32 rarest words are looked for; a repeated
         word counts up to three times. In a store of more than 10,000 chunks, words in more than
-        half of them are looked for only if there are no others. Raises QueryTooLarge above 100,000
-        characters.
+        half of them are looked for only if there are no others, and then the four rarest. Equal
+        scores by ChunkId, a thousand at a time: of more, those written first stand before the
+        others. Raises QueryTooLarge above 100,000 characters.
         """
         most = check_count("limit", limit)
         with _turns.turns.one(first=self._pool.sees_one_state):
@@ -277,7 +278,8 @@ class SqliteStore(SqliteQueue):
 
         Accents are ignored; a text of more than 2,000 characters is no title.
 
-        A document whose first passage does not begin with the title is not found.
+        A document whose first passage does not begin with the title is not found. Where more than
+        2,000 documents may be called so, the titles of those written first are looked at.
         """
         most = check_count("limit", limit)
         with _turns.turns.one(first=self._pool.sees_one_state):

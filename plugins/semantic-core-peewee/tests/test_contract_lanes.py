@@ -34,7 +34,7 @@ def scanned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments and blocks so small that every boundary is crossed,
-    and the living are moved together all the time.
+    and the living are moved together all the time; words are never remembered.
     """
     scanned(monkeypatch)
     for module in (_slots, _codes, _scan):
@@ -46,12 +46,18 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_few, "SELECTIVE", 0.0)
     monkeypatch.setattr(_words, "_TRIED", 1)
     monkeypatch.setattr(_words, "_SPARE", 1)
+    monkeypatch.setattr(_words, "MOST_EQUAL", 3)
+    monkeypatch.setattr(_word_lists, "is_worth", lambda passages, spent: False)
 
 
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """What words and scopes find is remembered at once, and there is no room for it."""
     scanned(monkeypatch)
     monkeypatch.setattr(_word_lists, "is_worth", lambda listed, spent: True)
+    monkeypatch.setattr(_words, "_TRIED", 1)
+    monkeypatch.setattr(_words, "_SPARE", 1)
+    monkeypatch.setattr(_words, "_ONE_BY_ONE", 1.0)
+    monkeypatch.setattr(_words, "MOST_EQUAL", 2)
     monkeypatch.setattr(_word_lists, "LEAST_BYTES", 64)
     monkeypatch.setattr(_word_lists, "BYTES_PER_PASSAGE", 0)
     monkeypatch.setattr(_few, "WORTH_KNOWING", 1)

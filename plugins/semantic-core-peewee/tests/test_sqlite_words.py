@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from semantic_core_peewee import SqliteStore, _ids, _word_lists, _word_scores
+from semantic_core_peewee import SqliteStore, _ids, _titles, _word_lists, _word_scores, _words
 from semantic_core_peewee._few import WORTH_KNOWING
 from semantic_core_peewee._tokens import split
 
@@ -190,6 +190,87 @@ def test_equal_scores_stand_in_the_order_of_their_ids_at_the_limit_too(
     best = item("zzz", "same same same")
     store.replace([best])
     assert keys(store, "same", 3) == ["zzz", "000", "001"]
+
+
+@pytest.mark.parametrize("is_remembered", [False, True])
+def test_of_many_equals_only_the_ids_of_those_that_can_be_in_the_answer_are_read(
+    store: SqliteStore,
+    item: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    is_remembered: bool,
+) -> None:
+    """They stand in blocks, those written first before the others; within a block by their ids."""
+    monkeypatch.setattr(_words, "MOST_EQUAL", 20)
+    monkeypatch.setattr(_word_lists, "is_worth", lambda passages, spent: is_remembered)
+    names = [f"{number:03d}" for number in range(300)]
+    random.Random(3).shuffle(names)
+    store.replace([item(name, "same words here") for name in names])
+    store.replace([item("best", "same same same")])
+    wanted = ["best", *(name for n in range(0, 300, 20) for name in sorted(names[n : n + 20]))]
+    read: list[int] = []
+    right = _words.chunk_ids
+    monkeypatch.setattr(
+        _words, "chunk_ids", lambda view, chunks: read.append(len(chunks)) or right(view, chunks)
+    )
+    for limit in (1, 7, 20, 21, 25, 100, 290, 301, 1_000):
+        read.clear()
+        assert keys(store, "same", limit) == wanted[:limit]
+        assert sum(read) <= min(limit + 20, 301)
+
+
+def test_of_words_that_are_all_common_the_four_rarest_are_looked_for(
+    store: SqliteStore, item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_words, "FEW_PASSAGES", 10)
+    listed: list[str] = []
+    right = _word_lists._listed
+    monkeypatch.setattr(
+        _word_lists,
+        "_listed",
+        lambda view, stem, there: listed.append(stem) or right(view, stem, there),
+    )
+    store.replace(
+        [item(f"{n:02d}", " ".join(f"w{m}" for m in range(10) if n > m)) for n in range(40)]
+    )
+    found = keys(store, " ".join(f"w{m}" for m in range(10)))
+    assert sorted(listed) == ["w6", "w7", "w8", "w9"]
+    assert sorted(found) == [f"{n:02d}" for n in range(7, 40)]
+
+
+def test_a_word_that_many_passages_hold_is_remembered_at_the_first_search_for_it(
+    store: SqliteStore, item: Callable[..., Any]
+) -> None:
+    store.replace([item(f"{n:02d}", "river" if n % 10 else "river stone") for n in range(40)])
+    assert keys(store, "stone") and not store._counts.lists.lists
+    assert len(keys(store, "river")) == 40 and set(store._counts.lists.lists) == {"river"}
+
+
+def test_matches_are_not_looked_up_one_and_all_where_the_best_are_in_scope(
+    store: SqliteStore, item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_words, "MOST_EQUAL", 20)
+    monkeypatch.setattr(_words, "_ONE_BY_ONE", 1.0, raising=False)
+    monkeypatch.setattr(_word_lists, "is_worth", lambda passages, spent: True)
+    store.replace(
+        [item(f"{n:04d}", "same words", metadata={"even": n % 2 == 0}) for n in range(3_000)]
+    )
+    looked_up: list[int] = []
+    joins: list[str] = []
+    in_scope, statement = _words._in_scope, _words._statement
+    monkeypatch.setattr(
+        _words,
+        "_in_scope",
+        lambda view, rows, scope: looked_up.append(len(rows)) or in_scope(view, rows, scope),
+    )
+    monkeypatch.setattr(
+        _words, "_statement", lambda *parts: joins.append(parts[1]) or statement(*parts)
+    )
+    even = Scope(filter=Filter.parse({"even": True}))
+    assert keys(store, "same", 30, even) == [f"{n:04d}" for n in range(0, 60, 2)]
+    assert not joins and sum(looked_up) <= 3 * (30 + 16)
+    looked_up.clear()
+    assert keys(store, "same", 2_000, even) == [f"{n:04d}" for n in range(0, 3_000, 2)]
+    assert not joins and sum(looked_up) == 3_000
 
 
 def test_stems_accents_and_case_make_no_difference(
@@ -440,6 +521,29 @@ def test_titles_are_found_whatever_is_remembered(
         assert len(store.titled("x", 1_000, Scope())) == 300
         assert store.titled("x", 7, Scope()).ids == store.titled("x", 300, Scope()).ids[:7]
         assert store.titled("x" * 5_000, 7, Scope()).ids == ()
+
+
+def test_of_what_may_be_called_like_a_query_few_titles_are_looked_at(
+    open_store: Callable[..., SqliteStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those in scope that were written first."""
+    monkeypatch.setattr(_titles, "MOST_LOOKED_AT", 10, raising=False)
+    embedder = HashEmbedder()
+    store = open_store(space=embedder.space)
+    SemanticCore(store=store, embedder=embedder).ingest(
+        Document(Ref("notes", f"{n:03d}"), "text", title="River", metadata={"even": n % 2 == 0})
+        for n in range(500)
+    )
+    looked_at: list[str] = []
+    monkeypatch.setattr(
+        _titles,
+        "split",
+        lambda raw, text, *how: looked_at.append(text) or split(raw, text, *how),
+    )
+    even = Scope(filter=Filter.parse({"even": True}))
+    assert [id.ref.key for id in store.titled("river", 4, even).ids] == ["000", "002", "004", "006"]
+    assert len(store.titled("river", 100, even)) == 10
+    assert len(looked_at) == 2 * 11
 
 
 def test_words_remembered_are_those_of_now(
