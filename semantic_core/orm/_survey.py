@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from semantic_core.errors import SemanticCoreError
 from semantic_core.orm._contract import AdapterContract
-from semantic_core.orm._values import canonical_tenant
 from semantic_core.orm.outbox import SqlOutbox
 from semantic_core.types import Document, Failure, Ref
 
@@ -94,5 +93,5 @@ def front_doors(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[Semanti
         yield adapter.core
         return
     names = outbox.tenants(adapter.declaration.collection, adapter.table, adapter.tenant_column)
-    for tenant in sorted({canonical_tenant(name) for name in names if name}):
+    for tenant in sorted({adapter.tenant_name(name) for name in names if name}):
         yield adapter.core.tenant(tenant)

@@ -175,6 +175,7 @@ class MiniAdapter(BaseORMAdapter):
             key={name: model.fields[name] for name in model.key},
             columns={name: name for name in model.fields},
             relations={name: Relation(*link) for name, link in model.links.items()},
+            uuids={name for name, kind in model.fields.items() if kind is UUID},
         )
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:

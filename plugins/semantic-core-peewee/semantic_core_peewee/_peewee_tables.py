@@ -31,6 +31,7 @@ _OTHER_ROADS = {
     ("playhouse.cockroachdb", "CockroachDatabase"): "its triggers are not spoken here",
 }
 """Databases that cannot be followed: module, class, why."""
+_UUIDS = (peewee.UUIDField, peewee.BinaryUUIDField)
 _TRUE = {"1", "t", "true"}
 
 
@@ -130,6 +131,7 @@ def table_of(model: Any, dialect: Dialect) -> Table:
         key={field.safe_name: _parser(model, field) for field in key_fields(model)},
         columns={field.safe_name: field.column_name for field in fields},
         relations=relations,
+        uuids={field.column_name for field in fields if isinstance(_target(field), _UUIDS)},
     )
 
 
@@ -163,11 +165,17 @@ def key_fields(model: Any) -> list[Any]:
     )
 
 
-def _parser(model: Any, field: Any) -> Callable[[str], Any]:
-    """What makes the key's value of its text, as the database casts it or as Python writes it."""
+def _target(field: Any) -> Any:
+    """The field itself; of a foreign key, what it points at in the end."""
     while isinstance(field, peewee.ForeignKeyField):
         field = field.rel_field
-    if isinstance(field, peewee.UUIDField | peewee.BinaryUUIDField):
+    return field
+
+
+def _parser(model: Any, field: Any) -> Callable[[str], Any]:
+    """What makes the key's value of its text, as the database casts it or as Python writes it."""
+    field = _target(field)
+    if isinstance(field, _UUIDS):
         return lambda text: UUID(text.removeprefix("\\x"))
     if isinstance(field, peewee.BlobField):
         raise ConfigError(
