@@ -43,7 +43,6 @@ class Database:
                 self.path, isolation_level=None, timeout=10, factory=_Own, check_same_thread=False
             )
             self._mine.raw.execute("PRAGMA journal_mode=WAL")
-            self._mine.raw.execute("PRAGMA recursive_triggers=ON")
             self._mine.raw.execute("PRAGMA foreign_keys=ON")
             self._mine.depth = 0
         return self._mine.raw

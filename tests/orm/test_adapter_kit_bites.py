@@ -598,6 +598,23 @@ class InstancesAskedForAsText(MiniKitAdapter):
         return value
 
 
+class DeafToEvictions(Capture):
+    def _of_evicted(self, what, way, columns):
+        return iter(())
+
+
+caught_by("rows_that_replace_evicts_are_seen")(
+    type("EvictedRowsStay", (OtherCapture,), {"capture_class": DeafToEvictions})
+)
+
+
+@caught_by("triggers_of_the_application_work_as_before")
+class TriggersSetThemselvesOff(MiniKitAdapter):
+    def install(self, **options):
+        self.execute("PRAGMA recursive_triggers = ON", ())
+        return super().install(**options)
+
+
 @caught_by("tenants_are_compared_to_the_letter")
 class EveryNameThatCouldBeAUuid(MiniKitAdapter):
     def tenant_name(self, value):
