@@ -63,13 +63,16 @@ def expected(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[Document |
 
 
 def nameless(adapter: AdapterContract, outbox: SqlOutbox) -> list[Failure]:
-    """What has to be said of rows whose key is NULL: at most one thing."""
+    """What has to be said of rows whose key names nothing: at most one thing."""
     count = outbox.keyless(adapter.table)
     if not count:
         return []
     table = adapter.table.name
     rows = "1 row" if count == 1 else f"{count:,} rows"
-    reason = f"{rows} of {table} can be in no index: the primary key is NULL. Give them keys."
+    reason = (
+        f"{rows} of {table} can be in no index: the primary key is NULL, or bytes in place of "
+        "text. Give them keys."
+    )
     return [Failure(f"{adapter.declaration.collection}: rows without a key", "InputError", reason)]
 
 

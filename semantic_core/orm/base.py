@@ -265,6 +265,8 @@ class BaseORMAdapter(AdapterContract):
             hub.reinstall.later(self)
             _log.info("%s: %s; the index is installed when it is.", self, NO_TABLE)
             return False
+        if self.capture == "triggers":
+            self._capture.refuse_views()
         self.uninstalled = False
         with hub.at_work():
             hub.outbox.create()

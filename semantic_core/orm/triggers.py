@@ -157,6 +157,10 @@ class Capture(Statements):
                     f"{table} cannot be read: {str(error).partition(chr(10))[0]}.",
                     hint="Migrate the database first, or correct the model.",
                 ) from error
+        self.refuse_views()
+
+    def refuse_views(self) -> None:
+        """Raise ConfigError if the table, or one that is read through, can have no triggers."""
         for name in dict.fromkeys(
             (self._watch.table.name, *(way[-1].table for way in self._related))
         ):

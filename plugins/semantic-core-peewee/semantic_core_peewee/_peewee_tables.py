@@ -79,12 +79,15 @@ def database_of(model: Any) -> Any:
 
 
 def is_there(database: Any, model: Any) -> bool:
-    """Whether the model's table exists."""
+    """Whether the model's table, or view, exists."""
     meta = model._meta
     if dialect_of(database) == "postgresql":  # as a statement would find it, by the search path
-        quoted = ".".join(f'"{part}"' for part in (meta.schema, meta.table_name) if part)
+        parts = [part.replace('"', '""') for part in (meta.schema, meta.table_name) if part]
+        quoted = ".".join(f'"{part}"' for part in parts)
         return database.execute_sql("SELECT to_regclass(%s)", (quoted,)).fetchone()[0] is not None
-    return bool(database.table_exists(meta.table_name, schema=meta.schema))
+    return bool(database.table_exists(meta.table_name, schema=meta.schema)) or any(
+        view.name == meta.table_name for view in database.get_views(schema=meta.schema)
+    )
 
 
 def is_private(database: Any) -> bool:
@@ -103,7 +106,7 @@ def file_of(database: Any) -> str:
 
 def table_of(model: Any, dialect: Dialect) -> Table:
     """The record of a model's table. Raises ConfigError for what cannot be followed: no key, a key
-    of bytes, a schema of SQLite."""
+    of bytes, a schema of SQLite, on other databases a name with a dot."""
     meta = model._meta
     if dialect == "sqlite" and meta.schema not in (None, "main"):
         raise ConfigError(
@@ -136,6 +139,12 @@ def table_of(model: Any, dialect: Dialect) -> Table:
 
 
 def _name_of(meta: Any, dialect: Dialect) -> str:
+    if "." in meta.table_name and dialect != "sqlite":
+        raise ConfigError(
+            f"{meta.model.__name__} has the table {meta.table_name!r}, and a dot in its name "
+            "would be taken for the end of a schema's.",
+            hint='Rename the table; a schema is said by itself: class Meta: schema = "...".',
+        )
     schema = meta.schema if dialect != "sqlite" else None
     return f"{schema}.{meta.table_name}" if schema else str(meta.table_name)
 
