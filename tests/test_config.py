@@ -13,7 +13,7 @@ from semantic_core import SemanticCore, Space, _trust, hookimpl
 from semantic_core._config import read_config, read_file
 from semantic_core._memory import MemoryStore
 from semantic_core._trust import trust
-from semantic_core.errors import ConfigError
+from semantic_core.errors import ConfigError, PluginError
 from semantic_core.testing import HashEmbedder
 
 KEYS = [
@@ -316,6 +316,21 @@ def test_no_core_is_made_of_what_is_not_confirmed(
     with pytest.raises(ConfigError, match="nobody has confirmed"):
         SemanticCore.from_config(plugins=[recorder])
     assert recorder.made == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['plugins = ["folder_code"]', 'embedder = "folder_code"', 'store = "folder_code:Store"'],
+)
+def test_a_file_names_installed_plugins_only_and_no_code_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    (tmp_path / "folder_code.py").write_text("raise AssertionError('was imported')")
+    (tmp_path / "semantic-core.toml").write_text(line)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PluginError, match="folder_code"):
+        SemanticCore.from_config()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="files there have no such owner")
