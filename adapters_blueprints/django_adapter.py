@@ -116,7 +116,8 @@ class DjangoAdapter(BaseORMAdapter):
                 bases.append(Relation(parent, field.column, field.target_field.column))
         key = {field.attname: field.to_python for field in meta.pk_fields}
         columns = {field.attname: field.column for field in own}
-        return Table(meta.db_table, key, columns, links, bases)
+        uuids = [field.column for field in own if isinstance(_target(field), models.UUIDField)]
+        return Table(meta.db_table, key, columns, links, bases, uuids=uuids)
 
     def _through(self, field, backwards=False):
         """A many-to-many field with the table between, from its own side or from the other."""
@@ -283,6 +284,13 @@ def _apps_with_models():
 
 
 # --- running statements --------------------
+
+
+def _target(field):
+    """The field itself; of a foreign key, what it points at in the end."""
+    while field.is_relation:
+        field = field.target_field
+    return field
 
 
 def _run(using, sql, params=()):

@@ -6,6 +6,7 @@ README.md beside the original tells the rest.
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
+from uuid import UUID
 from weakref import WeakSet, ref
 
 import sqlalchemy
@@ -104,7 +105,8 @@ class SQLAlchemyAdapter(BaseORMAdapter):
                     bases.append(Relation(parent.class_, here.name, there.name))
         columns = {name: column.name for column, name in names.items()}
         part = model.__name__ if mapper.single else ""
-        return Table(table.fullname, key, columns, links, bases, part)
+        uuids = [column.name for column in names if _holds_uuids(column.type)]
+        return Table(table.fullname, key, columns, links, bases, part, uuids)
 
     # --- reading and writing ------------------------------------------------------------------
 
@@ -200,6 +202,15 @@ def init_database(engine, core=None, **options):
     whose table is not there yet is installed when it is.
     """
     return bind_declared(SQLAlchemyAdapter, core, engine=engine, **options)
+
+
+def _holds_uuids(kind):
+    """Whether a column of this type holds UUIDs: one of SQLAlchemy, or of the application's own
+    that says so by its python_type."""
+    try:
+        return isinstance(kind, sqlalchemy.Uuid) or kind.python_type is UUID
+    except NotImplementedError:
+        return False
 
 
 def _dialect_of(engine):

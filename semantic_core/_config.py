@@ -3,12 +3,13 @@
 File: ``semantic-core.toml``, or the table ``[tool.semantic-core]`` of ``pyproject.toml``, the first
 found from the working folder upward. Environment: ``SEMANTIC_CORE_PATH`` and so on; one option of
 the store or embedder is ``SEMANTIC_CORE_STORE_OPTIONS__DURABILITY``. A relative ``path`` in a file
-is relative to that file.
+is relative to that file. A file that was found, not named, has no say about hosts: see `_trust`.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
@@ -18,11 +19,25 @@ from typing import Any
 import attrs
 
 from semantic_core._checks import clip
+from semantic_core._trust import (
+    NamedHost,
+    belongs_to_a_stranger,
+    is_trusted,
+    leads_elsewhere,
+    named_hosts,
+)
 from semantic_core.errors import ConfigError
 
 FILE = "semantic-core.toml"
+PROJECT = "pyproject.toml"
 TABLE = "semantic-core"
 ENVIRONMENT = "SEMANTIC_CORE_"
+MOST_BYTES = 1_000_000
+"""Size of a settings file, at most."""
+NO_FILE = (":memory:", "file:")
+"""How a path begins that means no file to SQLite, or a file with options."""
+DEEPEST = 20
+"""How deep tables and lists may stand within each other."""
 _OTHER_VARIABLES = {"APP", "CONFIG", "TRACE", "DEBUG", "SOAK", "COLLECTIONS"}
 """Read elsewhere: where the file is, tracing and tracebacks, length of long tests,
 folders of benchmark collections.
@@ -101,11 +116,14 @@ _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
 class Settings:
     """Every key with its value and where it came from: "argument", "environment NAME",
     "file PATH" or "default".
+
+    unconfirmed: what leads to a host because of a file nobody has confirmed.
     """
 
     values: Mapping[str, Any]
     sources: Mapping[str, str]
     file: Path | None = None
+    unconfirmed: tuple[NamedHost, ...] = ()
 
     def items(self) -> Iterator[tuple[str, Any, str]]:
         """(key, value, source) of every key."""
@@ -119,30 +137,68 @@ def read_config(
     *,
     environment: Mapping[str, str] | None = None,
     start: Path | None = None,
+    to_look_at: bool = False,
 ) -> Settings:
     """The settings in force. config: a file to read instead of searching. overrides: arguments;
-    None means not given.
+    None means not given. to_look_at: nothing is made of them, so they may be unconfirmed.
 
     Raises ConfigError for an unknown key (with the nearest known one), a value of the wrong kind, a
-    broken file.
+    broken file; for a file that was found and belongs to another user, or leads to a host, unless
+    it is confirmed.
     """
     environ = os.environ if environment is None else environment
     named = config or environ.get(f"{ENVIRONMENT}CONFIG")
-    file = Path(named) if named else _find(start or Path.cwd())
+    file = Path(named) if named else find_file(start or Path.cwd())
+    content = read_file(file) if file else {}
     values = {key: default for key, (_, default) in _KEYS.items()}
     sources = dict.fromkeys(_KEYS, "default")
-    layers = [
-        (f"file {file}", _read(file) if file else {}),
+    above = [
         *_from_environment(environ),
         ("argument", {key: value for key, value in (overrides or {}).items() if value is not None}),
     ]
-    for source, layer in layers:
+    for source, layer in [(f"file {file}", _placed(file, content) if file else {}), *above]:
         for key, value in layer.items():
             values[key], sources[key] = (
                 _merged(values, key, _read_value(key, value, source)),
                 source,
             )
-    return Settings(values, sources, file)
+    said_above = {
+        f"{key}.{option}" if isinstance(value, Mapping) else key
+        for _, layer in above
+        for key, value in layer.items()
+        for option in (value if isinstance(value, Mapping) else ("",))
+    }
+    unconfirmed: tuple[NamedHost, ...] = ()
+    if file and not named and not is_trusted(file, content):
+        if belongs_to_a_stranger(file):
+            raise ConfigError(
+                f"The settings file {str(file)!r} belongs to another user, and is not obeyed.",
+                hint=f"If it is meant: {_trusting(file)}.",
+            )
+        unconfirmed = tuple(
+            one for one in named_hosts(content) if _option(one.setting) not in said_above
+        )
+        if unconfirmed and not to_look_at:
+            raise _unconfirmed(file, unconfirmed[0])
+    return Settings(values, sources, file, unconfirmed)
+
+
+def _option(setting: str) -> str:
+    """The setting, or the option of a store or embedder, something deeper stands in."""
+    return ".".join(setting.split(".")[:2])
+
+
+def _trusting(file: Path) -> str:
+    """The command that confirms a file."""
+    return f"semantic-core config trust {shlex.quote(str(file))}"
+
+
+def _unconfirmed(file: Path, one: NamedHost) -> ConfigError:
+    return ConfigError(
+        f"The settings file {str(file)!r} would send texts, and keys, to {one.host!r} "
+        f"({one.setting}); nobody has confirmed that.",
+        hint=f"If it is meant: {_trusting(file)}. Else remove the line.",
+    )
 
 
 def _merged(values: Mapping[str, Any], key: str, value: Any) -> Any:
@@ -168,34 +224,71 @@ def _unknown(key: str, known: Mapping[str, Any] | set[str], source: str) -> Conf
     return ConfigError(f"{source}: unknown setting {key!r}.", hint=hint)
 
 
-def _find(start: Path) -> Path | None:
+def find_file(start: Path) -> Path | None:
+    """The settings file of a folder: in it, or in the nearest above it; None if there is none."""
     for folder in (start.resolve(), *start.resolve().parents):
         if (folder / FILE).is_file():
             return folder / FILE
-        project = folder / "pyproject.toml"
+        project = folder / PROJECT
         if project.is_file() and TABLE in _parsed(project).get("tool", {}):
             return project
     return None
 
 
+def read_file(file: Path) -> dict[str, Any]:
+    """What a settings file says, as it stands there. Raises ConfigError."""
+    content = _parsed(file)
+    if file.name == PROJECT:
+        content = content.get("tool", {}).get(TABLE, {})
+    _check_depth(file, content)
+    return content
+
+
 def _parsed(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        with file.open("rb") as opened:
+            raw = opened.read(MOST_BYTES + 1)
+        if len(raw) > MOST_BYTES:
+            raise ConfigError(
+                f"The settings file {str(file)!r} has more than {MOST_BYTES:,} bytes, the most."
+            )
+        return tomllib.loads(raw.decode("utf-8"))
     except OSError as error:
         raise ConfigError(
             f"Cannot read the settings file {str(file)!r}: {error.strerror}."
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{str(file)!r} is not valid TOML: {error}.") from error
+    except RecursionError as error:
+        raise _too_deep(file) from error
 
 
-def _read(file: Path) -> dict[str, Any]:
-    content = _parsed(file)
-    if file.name == "pyproject.toml":
-        content = content.get("tool", {}).get(TABLE, {})
-    if isinstance(content.get("path"), str):
-        content = {**content, "path": str(file.resolve().parent / content["path"])}
-    return content
+def _check_depth(file: Path, content: Mapping[str, Any]) -> None:
+    level: list[Any] = [content]
+    for _ in range(DEEPEST):
+        level = [
+            item
+            for one in level
+            for item in (one.values() if isinstance(one, Mapping) else one)
+            if isinstance(item, Mapping | list)
+        ]
+    if level:
+        raise _too_deep(file)
+
+
+def _too_deep(file: Path) -> ConfigError:
+    return ConfigError(
+        f"In the settings file {str(file)!r}, tables or lists stand more than "
+        f"{DEEPEST} deep within each other."
+    )
+
+
+def _placed(file: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """With a relative path made one from the file's folder; what is no path of a file stays."""
+    path = content.get("path")
+    if not isinstance(path, str) or leads_elsewhere(path) or path.startswith(NO_FILE):
+        return content
+    return {**content, "path": str(file.resolve().parent / path)}
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:

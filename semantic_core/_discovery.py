@@ -7,6 +7,7 @@ nothing: whatever its import does, short of ending the process from C, becomes a
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections import Counter
@@ -21,7 +22,7 @@ from semantic_core._examination import examined
 from semantic_core._found import Found, PluginInfo, Unfit
 from semantic_core._remedies import install, installs, lacking
 from semantic_core._wording import did_you_mean, one_line
-from semantic_core.errors import PluginBroken, PluginConflict
+from semantic_core.errors import PluginBroken, PluginConflict, PluginError
 from semantic_core.hookspecs import PROJECT
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ class _Claim(NamedTuple):
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # an import may do anything, call sys.exit() too
+            _check_that_files_open()
             raise self._unfit(error, self.point) from error
 
     def _unfit(self, error: BaseException, point: EntryPoint) -> Unfit:
@@ -192,6 +194,7 @@ class _Claim(NamedTuple):
 def _claims() -> Iterator[_Claim]:
     from importlib_metadata import distributions
 
+    _check_that_files_open()
     seen = set()
     for distribution in distributions():
         try:
@@ -213,6 +216,20 @@ def _claims() -> Iterator[_Claim]:
             yield _Claim(PluginInfo(name, version, name), None, trouble)
         for point in points:
             yield _Claim(PluginInfo(point.name, version, name), point)
+    _check_that_files_open()
+
+
+def _check_that_files_open() -> None:
+    """Without a free file descriptor every folder of packages looks empty, and every import fails:
+    PluginError, since no plugin is to blame.
+    """
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        raise PluginError(
+            f"Plugins cannot be looked for: {error.strerror}.",
+            hint="Close what is open and not used, or allow more open files (ulimit -n).",
+        ) from error
 
 
 def _leads_nowhere(point: EntryPoint) -> bool:

@@ -209,9 +209,8 @@ class Ingest:
             self._failed.append(Failure(str(document.ref), error.code, str(error)))
             return None
         self._chunks += len(chunks)
-        return _Prepared(
-            described, chunks, passages, list(fingerprints(self._embedder.space, passages))
-        )
+        names = fingerprints(self._embedder.space, passages, document.ref.tenant)
+        return _Prepared(described, chunks, passages, list(names))
 
     def _look_up(self, group: list[_Prepared]) -> None:
         started = perf_counter()

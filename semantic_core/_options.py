@@ -11,8 +11,10 @@ import attrs
 
 from semantic_core._wording import short
 
-_SECRETS = ("key", "secret", "token", "password")
-"""An option with one of these in its name never shows its default."""
+_SECRETS = ("key", "secret", "token", "password", "credential", "credentials")
+"""An option whose name ends with one of these words never shows its default: ``api_key``, not
+``key_variable``. Nor does one whose type is called so: ``Secret``, ``SecretStr | None``.
+"""
 
 
 @attrs.frozen
@@ -49,11 +51,18 @@ def option_of(parameter: inspect.Parameter) -> OptionInfo:
     """What a person is told of one option."""
     kind, doc = _annotated(parameter.annotation)
     default = "required" if parameter.default is parameter.empty else short(parameter.default)
-    if isinstance(parameter.default, str) and any(
-        secret in parameter.name.lower() for secret in _SECRETS
-    ):
-        default = "'***'" if parameter.default else "''"
+    if _is_secret(parameter, kind):
+        default = "'***'"
     return OptionInfo(parameter.name, kind, default, " ".join(doc.split()))
+
+
+def _is_secret(parameter: inspect.Parameter, kind: str) -> bool:
+    """Whether the default is one that nobody may see."""
+    default = parameter.default
+    if default is parameter.empty or default is None or isinstance(default, str) and not default:
+        return False
+    named_so = parameter.name.lower().rpartition("_")[2] in _SECRETS
+    return "secret" in kind.lower() or (named_so and isinstance(default, str))
 
 
 def _annotated(annotation: Any) -> tuple[str, str]:

@@ -26,16 +26,18 @@ _CLUSTER = 16
 _JOINERS = "\u200d\ufe0e\ufe0f"
 
 
-def fingerprints(space: Space, passages: Iterable[str]) -> Iterator[str]:
-    """For each passage 32 hex digits naming it in this space: the key of its vector.
+def fingerprints(space: Space, passages: Iterable[str], tenant: str = "") -> Iterator[str]:
+    """For each passage of this tenant 32 hex digits naming it in this space: the key of its vector.
 
-    BLAKE2b, 128 bits.
+    The same passage has another name with each tenant. So whether a vector is there, waits, is with
+    a job or is paid for never tells one tenant what another holds. BLAKE2b, 128 bits.
     """
     settings = "\x1f".join(f"{key}={value}" for key, value in space.settings.items())
     identity = "\x1e".join(
         [space.model, str(space.dimensions), space.task, space.revision, settings, ""]
     )
-    begun = blake2b(identity.encode("utf-8"), digest_size=16)
+    owner = blake2b(tenant.encode("utf-8")).digest() if tenant else b""
+    begun = blake2b(identity.encode("utf-8"), digest_size=16, key=owner)
     for passage in passages:
         name = begun.copy()
         name.update(passage.encode("utf-8"))

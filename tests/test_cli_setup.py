@@ -109,6 +109,57 @@ def test_secrets_are_never_shown(
     assert "eu" in call("config", "show").stdout
 
 
+def test_names_and_passwords_in_addresses_are_never_shown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "semantic-core.toml").write_text(
+        "[embedder_options]\n"
+        'url = "http://canary-1:canary-2@127.0.0.1:9/v1?region=eu&api_key=canary-3"\n'
+        'mirrors = ["https://canary-4@host/"]\n'
+    )
+    for args in (["config", "show"], ["config", "show", "--json"], ["doctor"], ["search", "x"]):
+        told = call(*args)
+        assert "canary" not in told.output
+    shown = json.loads(call("config", "show", "--json").stdout)
+    options = shown["settings"]["embedder_options"]["value"]
+    assert options["url"] == "http://(hidden)@127.0.0.1:9/v1?region=eu&api_key=(hidden)"
+    assert shown["unconfirmed"] == ["embedder_options.url", "embedder_options.mirrors"]
+    assert "Refused until you confirm" in call("config", "show").stdout
+
+
+def test_what_is_trusted_is_in_force_and_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("home")))
+    file = folder / "semantic-core.toml"
+    file.write_text('[embedder_options]\nbase_url = "https://me:pw@x.invalid/v1"\n')
+    (folder / "deep").mkdir()
+    monkeypatch.chdir(folder / "deep")
+    refused = call("search", "x")
+    assert refused.exit_code == 2 and f"semantic-core config trust {file}" in refused.stderr
+    assert call("doctor").exit_code == 1
+    told = json.loads(call("config", "trust", "--json").stdout)
+    assert told == {"trusted": str(file), "hosts": {"embedder_options.base_url": "x.invalid"}}
+    assert read_config().file == file
+    assert "leads to x.invalid" in call("config", "trust", str(file)).stdout
+    file.write_text(file.read_text().replace("x.invalid", "y.invalid"))
+    assert call("search", "x").exit_code == 2
+
+
+def test_trust_says_what_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "No settings file in this folder" in call("config", "trust").stderr
+    assert "Cannot read the settings file" in call("config", "trust", "gone.toml").stderr
+    (folder / "semantic-core.toml").write_text("max_chars = 70")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "semantic-core.toml"))
+    assert "Cannot write below" in call("config", "trust").stderr
+
+
+def test_a_long_value_is_shown_shortened(folder: Path) -> None:
+    (folder / "semantic-core.toml").write_text(f'[store_options]\nx = "{"?k" * 400_000}"\n')
+    shown = call("config", "show")
+    assert shown.exit_code == 0 and "…" in shown.stdout and len(shown.stdout) < 50_000
+
+
 def doctor(code: int, *args: str) -> dict[str, Any]:
     result = call("doctor", "--json", *args)
     assert result.exit_code == code, result.output

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 
-from semantic_core import SemanticCore, Space, hookimpl
-from semantic_core._config import read_config
+from semantic_core import SemanticCore, Space, _trust, hookimpl
+from semantic_core._config import read_config, read_file
 from semantic_core._memory import MemoryStore
-from semantic_core.errors import ConfigError
+from semantic_core._trust import trust
+from semantic_core.errors import ConfigError, PluginError
 from semantic_core.testing import HashEmbedder
 
 KEYS = [
@@ -213,6 +215,180 @@ def test_the_environment_reaches_the_component(
     with SemanticCore.from_config(plugins=[recorder]):
         assert recorder.made["path"] == "e.db"
         assert recorder.made["size"] == 32
+
+
+LEADS = '[embedder_options]\nbase_url = "https://elsewhere.invalid/v1"\n'
+
+
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    place = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(place))
+    monkeypatch.setenv("APPDATA", str(place))
+    return place
+
+
+@pytest.mark.parametrize(
+    ("file", "setting", "host"),
+    [
+        (LEADS, "embedder_options.base_url", "elsewhere.invalid"),
+        ("[embedder_options]\nhost = 'inside'", "embedder_options.host", "inside"),
+        ("[embedder_options]\nserver_address = 2130706433", ".server_address", "2130706433"),
+        ("[embedder_options]\nproxies = {https = 'p'}", "embedder_options.proxies.https", "p"),
+        ("[embedder_options]\nodd = 'ws://me:secret@x.invalid:9/'", ".odd", "x.invalid:9"),
+        ("[embedder_options]\nodd = ['10.0.0.1']", "embedder_options.odd", "10.0.0.1"),
+        ("[store_options]\ndsn = 'postgres://u:secret@db/x'", "store_options.dsn", "db"),
+        ("[store_options]\nodd = 'db.invalid:5432'", "store_options.odd", "db.invalid:5432"),
+        ("path = 'redis://me:secret@db.invalid/0'", "path", "db.invalid"),
+        ("path = '//server/share/x.db'", "path", "server"),
+        ("path = '\\\\server\\share\\x.db'", "path", "server"),
+    ],
+)
+def test_a_file_that_was_found_leads_to_no_host_nobody_confirmed(
+    tmp_path: Path, home: Path, file: str, setting: str, host: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings(tmp_path, file)
+    told = str(caught.value)
+    assert setting in told and host in told and "secret" not in told
+    assert f"semantic-core config trust {tmp_path / 'semantic-core.toml'}" in told
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "path = '/srv/notes/x.db'",
+        "path = 'C:/notes/x.db'",
+        "path = '../x.db'",
+        "[embedder_options]\nmodel = 'some/model-1.5'\nkey_variable = 'MY_KEY'\ndimensions = 128",
+        "[embedder_options]\nbase_url = ''\nuse_proxy = false",
+        "[store_options]\ndurability = 'normal'\nsecurity = 'high'",
+    ],
+)
+def test_what_leads_to_no_host_needs_no_confirmation(tmp_path: Path, home: Path, file: str) -> None:
+    settings(tmp_path, file)
+
+
+def test_a_host_somebody_said_needs_no_confirmation(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = tmp_path / "semantic-core.toml"
+    named.write_text(LEADS)
+    assert read_config(named, {}, environment={}).values["embedder_options"]
+    read_config(None, {}, environment={"SEMANTIC_CORE_CONFIG": str(named)})
+    variable = {"SEMANTIC_CORE_EMBEDDER_OPTIONS__BASE_URL": "https://mine.invalid"}
+    assert settings(tmp_path, environment=variable)["embedder_options"][0] == {
+        "base_url": "https://mine.invalid"
+    }
+    settings(tmp_path, embedder_options={"base_url": "https://mine.invalid"})
+    with pytest.raises(ConfigError, match="nobody has confirmed"):
+        settings(tmp_path, embedder_options={"dimensions": 8})
+
+
+def test_a_confirmed_file_is_obeyed_until_it_says_something_else(
+    tmp_path: Path, home: Path
+) -> None:
+    file = tmp_path / "pyproject.toml"
+    table = LEADS.replace("[", "[tool.semantic-core.")
+    file.write_text(table)
+    trust(file, read_file(file))
+    file.write_text(f"# of another line\n[project]\nname = 'x'\n{table}")
+    read = read_config(None, {}, environment={}, start=tmp_path)
+    assert read.values["embedder_options"] == {"base_url": "https://elsewhere.invalid/v1"}
+    file.write_text(table.replace("/v1", "/v2"))
+    with pytest.raises(ConfigError, match="nobody has confirmed"):
+        read_config(None, {}, environment={}, start=tmp_path)
+    other = tmp_path / "clone"
+    other.mkdir()
+    (other / "pyproject.toml").write_text(table)
+    with pytest.raises(ConfigError, match="nobody has confirmed"):
+        read_config(None, {}, environment={}, start=other)
+
+
+def test_no_core_is_made_of_what_is_not_confirmed(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "semantic-core.toml").write_text(
+        'embedder = "recorded"\nstore = "recorded"\n[embedder_options]\nurl = "https://x.invalid"'
+    )
+    monkeypatch.chdir(tmp_path)
+    recorder = Recorder()
+    with pytest.raises(ConfigError, match="nobody has confirmed"):
+        SemanticCore.from_config(plugins=[recorder])
+    assert recorder.made == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['plugins = ["folder_code"]', 'embedder = "folder_code"', 'store = "folder_code:Store"'],
+)
+def test_a_file_names_installed_plugins_only_and_no_code_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    (tmp_path / "folder_code.py").write_text("raise AssertionError('was imported')")
+    (tmp_path / "semantic-core.toml").write_text(line)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PluginError, match="folder_code"):
+        SemanticCore.from_config()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files there have no such owner")
+@pytest.mark.parametrize("name", ["semantic-core.toml", "pyproject.toml"])
+def test_a_file_of_another_user_is_refused_where_it_was_only_found(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    file = tmp_path / name
+    table = "[tool.semantic-core]\n" if name == "pyproject.toml" else ""
+    file.write_text(f"{table}max_chars = 70\n")
+    monkeypatch.setattr(_trust, "_owners", lambda _file: {54_321})
+    with pytest.raises(ConfigError, match=r"belongs to another user.*config trust"):
+        read_config(None, {}, environment={}, start=tmp_path)
+    assert read_config(file, {}, environment={}).values["max_chars"] == 70
+    trust(file, read_file(file))
+    assert read_config(None, {}, environment={}, start=tmp_path).values["max_chars"] == 70
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files there have no such owner")
+def test_the_owner_is_that_of_the_file_and_of_the_link_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real.toml").write_text("")
+    (tmp_path / "link.toml").symlink_to("real.toml")
+    assert not _trust.belongs_to_a_stranger(tmp_path / "link.toml")
+    monkeypatch.setattr(os, "geteuid", lambda: 54_321)
+    owner = os.stat(tmp_path).st_uid
+    assert _trust.belongs_to_a_stranger(tmp_path / "link.toml") is (owner != 0)
+    if owner == 0 == os.getuid():
+        os.chown(tmp_path / "link.toml", 54_322, -1, follow_symlinks=False)
+        assert _trust.belongs_to_a_stranger(tmp_path / "link.toml")
+
+
+@pytest.mark.parametrize("path", [":memory:", "file:x.db?mode=memory"])
+def test_a_path_that_is_no_file_is_not_made_one(tmp_path: Path, path: str) -> None:
+    (tmp_path / "semantic-core.toml").write_text(f'path = "{path}"')
+    with pytest.raises(ConfigError, match="path must lead to a file"):
+        SemanticCore.from_config(tmp_path / "semantic-core.toml")
+    assert [one.name for one in tmp_path.iterdir()] == ["semantic-core.toml"]
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        f"a = {'[' * 5_000}{']' * 5_000}",
+        f"[{'.'.join(['a'] * 5_000)}]\nb = 1",
+        f"[store_options]\n{'.'.join(['a'] * 30)} = 1",
+    ],
+    ids=["lists", "tables", "options"],
+)
+def test_a_file_that_is_nested_too_deeply_is_one_clear_error(tmp_path: Path, file: str) -> None:
+    with pytest.raises(ConfigError, match="stand more than 20 deep"):
+        settings(tmp_path, file)
+
+
+def test_a_file_that_is_too_large_is_refused_and_not_read_whole(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="more than 1,000,000 bytes"):
+        settings(tmp_path, f'path = "{"x" * 1_000_000}"')
 
 
 def _write(path: Path, text: str) -> Path:

@@ -170,6 +170,31 @@ class RemovalBlindForCollections(MemoryStore):
         )
 
 
+@caught_by("vectors_are_known_by_fingerprint_alone")
+class VectorsByText(MemoryStore):
+    def replace(self, items, stamps=None):
+        seen = {
+            chunk.entry.passage: chunk.entry.vector
+            for chunk in self._chunks()
+            if chunk.entry.vector is not None
+        }
+        return super().replace(
+            [
+                (
+                    document,
+                    [
+                        attrs.evolve(entry, vector=seen.get(entry.passage))
+                        if entry.vector is None
+                        else entry
+                        for entry in entries
+                    ],
+                )
+                for document, entries in items
+            ],
+            stamps,
+        )
+
+
 @caught_by("replace_leaves_nothing_behind")
 class TailLeftAfterReplace(MemoryStore):
     def replace(self, batch, stamps=None):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from semantic_core import ChunkId, Document, Ref, SemanticCore, hookimpl
@@ -18,7 +19,8 @@ from semantic_core.errors import (
     TenantRefused,
     TenantRequired,
 )
-from semantic_core.testing import HashEmbedder
+from semantic_core.testing import HashEmbedder, JobEmbedder
+from semantic_core.types import IngestMode
 
 
 def opened(multi_tenant: bool = False, **options: Any) -> SemanticCore:
@@ -206,6 +208,39 @@ def test_a_tenant_sees_its_own_and_need_not_name_itself() -> None:
     assert core.stats(all_tenants=True).documents == 2
     assert acme.remove(Ref("notes", "1")) == 1
     assert globex.stats().documents == 1
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+def test_no_report_tells_a_tenant_what_another_holds(
+    tmp_path: Path, store: str, mode: IngestMode
+) -> None:
+    place = {"path": tmp_path / "all.db"} if store == "sqlite" else {}
+    with SemanticCore(store=store, embedder=JobEmbedder(), multi_tenant=True, **place) as core:
+        victim, spy = core.tenant("victim"), core.tenant("spy")
+        victim.ingest(note("1", "held by both"))
+        told = []
+        for number, text in enumerate(("held by both", "held by nobody")):
+            report = spy.ingest(note(str(number), text), mode=mode)
+            counts = (report.added, report.chunks, report.embedded, report.reused, report.pending)
+            queue = attrs.evolve(core.batch_manager.queue_stats("spy"), oldest_at=0.0)
+            told.append((counts, queue, spy.stats().pending))
+            spy.remove(Ref("notes", str(number)))
+        assert told[0] == told[1]
+        own = [spy.ingest(note(key, "its own")) for key in ("2", "3")]
+        assert [(report.embedded, report.reused) for report in own] == [(1, 0), (0, 1)]
+        spent = {each.tenant: each.passages for each in core.batch_manager.costs()}
+        assert spent == {"victim": 1, "spy": 3 if mode == "sync" else 1}
+
+
+def test_what_waits_with_one_tenant_is_not_filled_by_another() -> None:
+    core = opened(multi_tenant=True)
+    victim, spy = core.tenant("victim"), core.tenant("spy")
+    spy.ingest(note("1", "held by both"), mode="async")
+    victim.ingest(note("1", "held by both"))
+    assert spy.stats().pending == 1
+    assert core.embed_pending() == 1
+    assert spy.stats().pending == 0
 
 
 def test_a_multi_tenant_store_answers_no_call_without_a_tenant() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -1049,3 +1050,30 @@ def test_rich_is_imported_only_to_print_to_people(
     written, imported = real("plugins", "show", "wordllama")
     assert "what it does" in written and "rich" in imported
     assert not imported & HEAVY
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no such limit")
+def test_no_free_file_descriptor_is_not_told_as_a_plugin_that_is_missing() -> None:
+    script = """
+import os, resource
+from semantic_core import SemanticCore
+from semantic_core.errors import PluginError
+with SemanticCore(store="memory", embedder="none"):
+    pass
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+held = []
+try:
+    while True:
+        held.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    pass
+try:
+    SemanticCore(store="sqlite", embedder="none")
+except PluginError as error:
+    print(type(error).__name__, error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.startswith("PluginError Plugins cannot be looked for: Too many open files.")
+    assert "ulimit -n" in done.stdout

@@ -16,9 +16,9 @@ BLUEPRINTS = ROOT / "adapters_blueprints"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("_checks", "_found", "_distributions", "_interruption"),
+    ("_checks", "_found", "_distributions", "_interruption", "addresses"),
     ("filters", "_wording", "_remedies"),
-    ("types", "_options", "_jobs"),
+    ("types", "_options", "_jobs", "_trust"),
     ("protocols", "_memory_queue"),
     (
         "hookspecs",
@@ -46,7 +46,18 @@ which may import each other.
 """
 APART = "testing"
 """The kit reaches every floor but the last, and nothing of the product imports it."""
-PUBLIC = {"", "batch", "errors", "types", "filters", "protocols", "hookspecs", "orm", "testing"}
+PUBLIC = {
+    "",
+    "addresses",
+    "batch",
+    "errors",
+    "types",
+    "filters",
+    "protocols",
+    "hookspecs",
+    "orm",
+    "testing",
+}
 """What a plugin may import of the kernel; "" is the package itself."""
 
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -676,6 +676,8 @@ def test_options_are_read_from_the_factory_without_running_or_importing_anything
         wait: Annotated[NotImported | None, "seconds", "at most"] = None,  # type: ignore[name-defined]  # noqa: F821
         secret_token: str = "tell-nobody",  # noqa: S107 - that it is not shown is the test
         *,
+        key_variable: str = "MY_KEY",
+        given: Annotated[ApiSecret, "whose"] = "tell-nobody",  # type: ignore[name-defined]  # noqa: F821
         plain=(),  # type: ignore[no-untyped-def]
         model: Annotated[int, 5],
         **rest: Any,
@@ -687,6 +689,8 @@ def test_options_are_read_from_the_factory_without_running_or_importing_anything
         OptionInfo("path", "str", "'x.db'", "where it lives"),
         OptionInfo("wait", "NotImported | None", "None", "seconds at most"),
         OptionInfo("secret_token", "str", "'***'", ""),
+        OptionInfo("key_variable", "str", "'MY_KEY'", ""),
+        OptionInfo("given", "ApiSecret", "'***'", "whose"),
         OptionInfo("plain", "", "()", ""),
         OptionInfo("model", "int", "required", ""),
     )

@@ -26,7 +26,6 @@ from semantic_core.orm._agreement import FIRST_TIME, Agreement, Comparison, stam
 from semantic_core.orm._contract import AdapterContract
 from semantic_core.orm._survey import indexed, nameless
 from semantic_core.orm._tickets import placed
-from semantic_core.orm._values import canonical_tenant
 from semantic_core.types import Document, Failure, IngestMode, IngestReport, Ref
 
 if TYPE_CHECKING:
@@ -190,12 +189,8 @@ class RowComparison:
             ], failed
         if self._adapter.declaration.tenant is None:
             return [Ref(self._name, key) for key in usable], failed
-        owners = {
-            key: self._adapter.declaration.tenant_of(row) for key, row in self._adapter.rows(usable)
-        }
-        return [
-            Ref(self._name, key, canonical_tenant(owner)) for key, owner in owners.items() if owner
-        ], failed
+        owners = {key: self._adapter.tenant_of(row) for key, row in self._adapter.rows(usable)}
+        return [Ref(self._name, key, owner) for key, owner in owners.items() if owner], failed
 
     def _note(self, key: str, tenant: str, reason: str) -> None:
         """What could not be indexed waits with its reason, like any change that failed."""

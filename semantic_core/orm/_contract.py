@@ -19,7 +19,7 @@ from semantic_core._wording import did_you_mean
 from semantic_core.errors import ConfigError, is_interruption
 from semantic_core.orm._declaration import Declaration
 from semantic_core.orm._tables import Dialect, Table
-from semantic_core.orm._values import FieldPath
+from semantic_core.orm._values import FieldPath, as_text, uuid_text
 from semantic_core.types import Document, Failure, Ref
 
 if TYPE_CHECKING:
@@ -372,7 +372,22 @@ class AdapterContract(ABC):
         """The document of a row; None if it does not belong into the index."""
         if not self.declaration.wants(instance):
             return None
-        return self.declaration.document(key, instance, self.read_metadata)
+        ref = Ref(self.declaration.collection, key, self.tenant_of(instance))
+        return self.declaration.document(ref, instance, self.read_metadata)
+
+    def tenant_of(self, instance: object) -> str:
+        """Whose the row is; "" where the index keeps no tenants, and where the field is None."""
+        tenant = self.declaration.tenant
+        if tenant is None:
+            return ""
+        return next(map(self.tenant_name, self.declaration.read(instance, tenant)), "")
+
+    def tenant_name(self, value: object) -> str:
+        """A tenant's name as documents have it: of the value a row or a caller has, or of the text
+        the database writes. UUIDs have their usual spelling, all else is compared to the letter.
+        """
+        text = as_text(value)
+        return uuid_text(text) if self.tenant_column in self.table.uuids else text
 
     def read_metadata(self, instance: object, field: FieldPath) -> list[Any]:
         """The values of a metadata field; a related row stands there as its key."""

@@ -27,7 +27,6 @@ from semantic_core.orm._values import (
     IsRow,
     as_metadata,
     as_text,
-    canonical_tenant,
     never,
     read,
 )
@@ -250,16 +249,8 @@ class Declaration:
             return False
         return self.condition is None or bool(self.condition(instance))
 
-    def tenant_of(self, instance: object) -> str:
-        """Whose the row is; "" where the index keeps no tenants, and where the field is None."""
-        if self.tenant is None:
-            return ""
-        return canonical_tenant(
-            next((as_text(value) for value in self.read(instance, self.tenant)), "")
-        )
-
     def document(
-        self, key: str, instance: object, read_metadata: Callable[[object, FieldPath], list[Any]]
+        self, ref: Ref, instance: object, read_metadata: Callable[[object, FieldPath], list[Any]]
     ) -> Document:
         """The document of a row. read_metadata: how a metadata field is read, since related rows
         stand there as their key.
@@ -282,7 +273,7 @@ class Declaration:
         }
         title = " ".join(title.split())
         return Document(
-            Ref(self.collection, key, self.tenant_of(instance)),
+            ref,
             # A document without text has no passage to be found by.
             "\n\n".join(part for part in parts if part) or title,
             title=title,

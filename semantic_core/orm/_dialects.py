@@ -129,15 +129,15 @@ def tenant_text(dialect: Dialect, row: str, column: str | None) -> str:
     return f"COALESCE({as_text(dialect, f'{row}.{identifier(dialect, column)}')}, '')"
 
 
-def differs(dialect: Dialect, columns: Iterable[str]) -> str:
-    """A condition: some of these columns of OLD and NEW differ, to the byte,
+def differs(dialect: Dialect, columns: Iterable[str], old: str = "OLD") -> str:
+    """A condition: some of these columns of OLD, or of that row, and NEW differ, to the byte,
     whatever the collation calls equal.
     """
-    return " OR ".join(_differs(dialect, identifier(dialect, column)) for column in columns)
+    return " OR ".join(_differs(dialect, identifier(dialect, column), old) for column in columns)
 
 
-def _differs(dialect: Dialect, column: str) -> str:
-    old, new = f"OLD.{column}", f"NEW.{column}"
+def _differs(dialect: Dialect, column: str, row: str) -> str:
+    old, new = f"{row}.{column}", f"NEW.{column}"
     if dialect == "sqlite":
         return f"({old} IS NOT {new} COLLATE BINARY OR typeof({old}) <> typeof({new}))"
     if dialect == "postgresql":

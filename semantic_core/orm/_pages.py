@@ -34,10 +34,17 @@ class Pages(Statements):
         return int(self._value(f"SELECT COUNT(*) FROM {self._plain_table(table)}"))
 
     def keyless(self, table: Table) -> int:
-        """How many of them have a key that is NULL, which SQLite allows: nothing can name them,
-        so they are on no page.
+        """How many of them have a key that names nothing, as SQLite allows: NULL, which is on no
+        page, or bytes in a column of text, by which no row is found.
         """
-        without = " OR ".join(f"t0.{self._name(column)} IS NULL" for column in table.key_columns)
+        conditions = [f"t0.{self._name(column)} IS NULL" for column in table.key_columns]
+        if self._dialect == "sqlite":
+            conditions += [
+                f"typeof(t0.{self._name(table.columns[attribute])}) = 'blob'"
+                for attribute, parse in table.key.items()
+                if _is_text(parse)
+            ]
+        without = " OR ".join(conditions)
         return int(
             self._value(f"SELECT COUNT(*) FROM {self._plain_table(table)} t0 WHERE {without}")
         )
@@ -122,3 +129,11 @@ class Pages(Statements):
             f"{self._mark} AND column_name = {self._mark}"
         )
         return str(self._value(sql, [schema or None, name, column])).lower()
+
+
+def _is_text(parse: Callable[[str], Any]) -> bool:
+    """Whether a key parsed so is text, also where it looks like bytes in hex."""
+    try:
+        return isinstance(parse("0" * 32), str)
+    except Exception:  # noqa: BLE001 - parsers are the ORM's own, and so is what they raise
+        return False

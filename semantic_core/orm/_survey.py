@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from semantic_core.errors import SemanticCoreError
 from semantic_core.orm._contract import AdapterContract
-from semantic_core.orm._values import canonical_tenant
 from semantic_core.orm.outbox import SqlOutbox
 from semantic_core.types import Document, Failure, Ref
 
@@ -64,13 +63,16 @@ def expected(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[Document |
 
 
 def nameless(adapter: AdapterContract, outbox: SqlOutbox) -> list[Failure]:
-    """What has to be said of rows whose key is NULL: at most one thing."""
+    """What has to be said of rows whose key names nothing: at most one thing."""
     count = outbox.keyless(adapter.table)
     if not count:
         return []
     table = adapter.table.name
     rows = "1 row" if count == 1 else f"{count:,} rows"
-    reason = f"{rows} of {table} can be in no index: the primary key is NULL. Give them keys."
+    reason = (
+        f"{rows} of {table} can be in no index: the primary key is NULL, or bytes in place of "
+        "text. Give them keys."
+    )
     return [Failure(f"{adapter.declaration.collection}: rows without a key", "InputError", reason)]
 
 
@@ -94,5 +96,5 @@ def front_doors(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[Semanti
         yield adapter.core
         return
     names = outbox.tenants(adapter.declaration.collection, adapter.table, adapter.tenant_column)
-    for tenant in sorted({canonical_tenant(name) for name in names if name}):
+    for tenant in sorted({adapter.tenant_name(name) for name in names if name}):
         yield adapter.core.tenant(tenant)

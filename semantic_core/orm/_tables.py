@@ -59,6 +59,8 @@ class Table:
     relations: attribute -> related rows: foreign keys, their other sides, many-to-many relations.
     bases: the parents' tables in joined inheritance, nearest first. part: a name for the rows of
     this model where they share a table with those of its parent; "" where the table is its own.
+    uuids: names of the columns whose type is a UUID, keys of other tables included: tenants in them
+    are the same in every spelling, all others to the letter.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Table:
     relations: Mapping[str, Relation] = attrs.field(factory=dict, hash=False)
     bases: tuple[Relation, ...] = attrs.field(default=(), converter=tuple)
     part: str = ""
+    uuids: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
 
     @property
     def key_columns(self) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from semantic_core._wording import STALE_REASON
 from semantic_core.errors import SemanticCoreError
 from semantic_core.orm._agreement import Agreement, number_of, stamp_of
 from semantic_core.orm._contract import AdapterContract
-from semantic_core.orm._values import canonical_tenant
 from semantic_core.types import Ref
 
 if TYPE_CHECKING:
@@ -144,7 +143,7 @@ class Tickets:
                 continue
             try:
                 keys[ticket.number] = adapter.canonical(ticket.key)
-                tenants[ticket.number] = canonical_tenant(ticket.tenant)
+                tenants[ticket.number] = adapter.tenant_name(ticket.tenant)
                 Ref(name, keys[ticket.number])
             except (ValueError, SemanticCoreError) as error:
                 keys.pop(ticket.number, None)
@@ -182,9 +181,7 @@ def placed(
     name = adapter.declaration.collection
     # All are read before any is written down: `load` may keep a connection, perhaps the only one,
     # while it runs.
-    owners = [
-        (key, adapter.declaration.tenant_of(instance)) for key, instance in adapter.rows(stamps)
-    ]
+    owners = [(key, adapter.tenant_of(instance)) for key, instance in adapter.rows(stamps)]
     for key, tenant in owners:
         if tenant and key in stamps:
             outbox.put_place(name, key, tenant, stamps[key])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -143,12 +142,11 @@ def _plain(value: object) -> object:
     return value
 
 
-_HEX = re.compile(r"[0-9a-f]{32}")
-
-
-def canonical_tenant(text: str) -> str:
-    """A tenant's name as documents have it.
-
-    Some databases write a UUID without its dashes; then they are put in.
+def uuid_text(text: str) -> str:
+    """A UUID in its usual spelling, of however a database or a person writes it: without dashes, as
+    bytes in hex. What is none stays as it is.
     """
-    return str(UUID(text)) if _HEX.fullmatch(text) else text
+    try:
+        return str(UUID(text.removeprefix("\\x")))
+    except ValueError:
+        return text

@@ -38,7 +38,6 @@ from semantic_core.orm._results import ModelResults, with_hit
 from semantic_core.orm._survey import note
 from semantic_core.orm._tables import Execute
 from semantic_core.orm._tickets import WHOLE
-from semantic_core.orm._values import as_text, canonical_tenant
 from semantic_core.orm._watch import watch
 from semantic_core.orm._where import checked_where
 from semantic_core.orm.migrations import changes_tables, make_way, remove_triggers
@@ -265,6 +264,8 @@ class BaseORMAdapter(AdapterContract):
             hub.reinstall.later(self)
             _log.info("%s: %s; the index is installed when it is.", self, NO_TABLE)
             return False
+        if self.capture == "triggers":
+            self._capture.refuse_views()
         self.uninstalled = False
         with hub.at_work():
             hub.outbox.create()
@@ -406,7 +407,7 @@ class BaseORMAdapter(AdapterContract):
         """
         by_tenant: dict[str, list[str]] = {}
         for instance in instances:
-            tenant = "" if self.places_rows else self.declaration.tenant_of(instance)
+            tenant = "" if self.places_rows else self.tenant_of(instance)
             by_tenant.setdefault(tenant, []).append(self.key_of(instance))
         for tenant, keys in by_tenant.items():
             self.hub.outbox.add(self.declaration.collection, keys, tenant, execute=execute)
@@ -508,7 +509,7 @@ class BaseORMAdapter(AdapterContract):
             and self.declaration.wants(instance)
             and (
                 self.declaration.tenant is None
-                or self.declaration.tenant_of(instance) == by_key[key].ref.tenant
+                or self.tenant_of(instance) == by_key[key].ref.tenant
             )
         }
         return [(live[hit.ref.key], hit) for hit in hits if hit.ref.key in live]
@@ -532,7 +533,7 @@ class BaseORMAdapter(AdapterContract):
             raise TenantRequired(
                 f"{self} keeps tenants apart.", hint='Say whose rows: search(..., tenant="...").'
             )
-        return self.core.tenant(canonical_tenant(as_text(self.related_key(tenant))))
+        return self.core.tenant(self.tenant_name(self.related_key(tenant)))
 
     def _usual_strategy(self) -> Strategy:
         return "inline" if getattr(self.core.embedder, "is_local", False) else "background"

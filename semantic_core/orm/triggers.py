@@ -8,8 +8,8 @@ same transaction.
 what they do not see               why
 =================================  =================================================================
 TRUNCATE on MySQL and MariaDB      it fires no trigger
-a row that REPLACE evicts, SQLite  delete triggers fire for it only with
-                                   ``PRAGMA recursive_triggers=ON``
+a row that REPLACE evicts, SQLite  by a unique index of an expression, or one made after the
+                                   triggers
 a cascade that turns in a circle   MySQL's cascades fire no triggers; the way up is followed to each
                                    table once
 =================================  =================================================================
@@ -38,6 +38,7 @@ from semantic_core.orm._dialects import (
     tables_there,
     tenant_text,
 )
+from semantic_core.orm._evictions import uniques
 from semantic_core.orm._statements import Statements
 from semantic_core.orm._tables import Dialect, Execute, Join, RelatedWatch, Watch
 
@@ -156,6 +157,10 @@ class Capture(Statements):
                     f"{table} cannot be read: {str(error).partition(chr(10))[0]}.",
                     hint="Migrate the database first, or correct the model.",
                 ) from error
+        self.refuse_views()
+
+    def refuse_views(self) -> None:
+        """Raise ConfigError if the table, or one that is read through, can have no triggers."""
         for name in dict.fromkeys(
             (self._watch.table.name, *(way[-1].table for way in self._related))
         ):
@@ -180,6 +185,12 @@ class Capture(Statements):
         tenant = [watch.tenant] if watch.tenant is not None else []
         return tuple(dict.fromkeys([*table.key_columns, *tenant, *read, *joins]))
 
+    @property
+    def _moving(self) -> tuple[str, ...]:
+        """The columns an address is made of."""
+        tenant = () if self._watch.tenant is None else (self._watch.tenant,)
+        return (*self._watch.table.key_columns, *tenant)
+
     @cached_property
     def _related(self) -> dict[Way, tuple[str, ...]]:
         """Per way to a related table the columns of it that matter,
@@ -201,20 +212,20 @@ class Capture(Statements):
         triggers = [*self._own()]
         for number, (way, columns) in enumerate(self._related.items()):
             triggers += self._of_related(f"related{number}", way, columns)
+        if self._dialect == "sqlite":
+            triggers += self._of_evicted("own", (), self._moving)
+            for number, (way, columns) in enumerate(self._related.items()):
+                triggers += self._of_evicted(f"related{number}", way, columns)
         if self._dialect == "mysql":
             triggers += self._of_cascades()
         return tuple(triggers)
 
     def _own(self) -> Iterator[Trigger]:
         table = self._watch.table
-        moving = [
-            *table.key_columns,
-            *([self._watch.tenant] if self._watch.tenant is not None else []),
-        ]
         nowhere = " FROM DUAL" if self._dialect == "mysql" else ""
         new = f"{self._select('NEW')}{nowhere} WHERE {self._has_key('NEW')}"
         old = f"{self._select('OLD')}{nowhere} WHERE {self._has_key('OLD')}"
-        left = f"{old} AND ({differs(self._dialect, moving)})"
+        left = f"{old} AND ({differs(self._dialect, self._moving)})"
         yield Trigger("insert", table.name, "AFTER", "INSERT", (new,))
         yield Trigger(
             "update",
@@ -271,6 +282,33 @@ class Capture(Statements):
             every = f"DISTINCT {self._address('t0')} {self._from(way)} WHERE {self._has_key('t0')}"
             everyone = self._ticket(every)
             yield Trigger(f"{what}_truncate", table, "BEFORE", "TRUNCATE", (everyone,), reads=reads)
+
+    def _of_evicted(self, what: str, way: Way, columns: tuple[str, ...]) -> Iterator[Trigger]:
+        """Rows at the end of a way that a REPLACE evicts for one that differs in these columns.
+
+        Where nothing is replaced, none is in the way, and the look-up finds nothing.
+        """
+        table = way[-1].table if way else self._watch.table.name
+        row = f"t{len(way)}"
+        once = [
+            unique
+            for unique in uniques(self._execute, self._mark, table)
+            if not unique.decides(columns)
+        ]
+        differ = differs("sqlite", columns, row)
+        found = [
+            f"DISTINCT {self._address('t0')} {self._from_the_end(way)} "
+            f"WHERE {unique.matches(row)} AND ({differ}) AND {self._has_key('t0')}"
+            for unique in once
+        ]
+        if not found:
+            return
+        inserted = tuple(map(self._ticket, found))
+        yield Trigger(f"{what}_evicts", table, "BEFORE", "INSERT", inserted)
+        changed = [f"{sql} AND {each.changes}" for sql, each in zip(found, once, strict=True)]
+        some = " OR ".join(unique.changes for unique in once)
+        updated = tuple(map(self._ticket, changed))
+        yield Trigger(f"{what}_evicts_by_update", table, "BEFORE", "UPDATE", updated, some)
 
     def _of_cascades(self) -> Iterator[Trigger]:
         """Parents whose deletion, or change of key,
@@ -344,6 +382,18 @@ class Capture(Statements):
         for number, join in enumerate(way, start=1):
             table, theirs, own = self._join_names(join)
             sql += f" JOIN {table} t{number} ON t{number}.{theirs} = t{number - 1}.{own}"
+        return sql
+
+    def _from_the_end(self, way: Way) -> str:
+        """The same, gone through from the other end: SQLite keeps to the order of CROSS JOIN."""
+        sql, tables = "FROM", [self._watch.table.name, *(join.table for join in way)]
+        for number in range(len(way), -1, -1):
+            sql += f" {table_identifier(self._dialect, tables[number])} t{number}"
+            if number < len(way):
+                _, theirs, own = self._join_names(way[number])
+                sql += f" ON t{number + 1}.{theirs} = t{number}.{own}"
+            if number:
+                sql += " CROSS JOIN"
         return sql
 
     def _owners(self, way: Way, *rows: str) -> str:

@@ -21,6 +21,8 @@ SLUGS = (
     "\u00e9t\u00e9",
     "-",
     "x y",
+    "d41d8cd98f00b204e9800998ecf8427e",
+    "d41d8cd9-8f00-b204-e980-0998ecf8427e",
 )
 """Keys that look like numbers, patterns, syntax or other keys."""
 HALLS = (("1", 2), ("2", 1), ("1", 12), ("11", 2), ('a,"b', 1), ("a", 1), ("\u00e9", 1))

@@ -12,12 +12,20 @@ from hypothesis import strategies as st
 
 from semantic_core.errors import TenantRequired
 from semantic_core.orm import BaseORMAdapter
+from semantic_core.testing._adapter_harness import Capability
+from semantic_core.testing._adapter_keys import PARCELS
 from semantic_core.testing._adapter_kit import Bench, scenario
 from semantic_core.testing._check import examples, raises, same
 
 FUZZ = 12
 """Random histories of rows that change hands."""
 OWNERS = ("acme", "beta", "50%_off", "\u00fcn\u00efc\u00f6de gmbh", "Acme Inc.")
+ALIKE = (
+    "d41d8cd98f00b204e9800998ecf8427e",
+    "d41d8cd9-8f00-b204-e980-0998ecf8427e",
+    "{d41d8cd9-8f00-b204-e980-0998ecf8427e}",
+    "urn:uuid:d41d8cd9-8f00-b204-e980-0998ecf8427e",
+)
 CANARIES = {owner: f"canary{number}" for number, owner in enumerate(OWNERS)}
 """A word in every row of a tenant, and in no other's."""
 
@@ -66,6 +74,45 @@ def tenants_are_kept_apart(bench: Bench) -> None:
 def tenants_of_a_callable_are_kept_apart(bench: Bench) -> None:
     """With a callable likewise."""
     tenants(bench, BY_CALLABLE)
+
+
+@scenario()
+def tenants_are_compared_to_the_letter(bench: Bench) -> None:
+    """Names that only look alike are of two tenants, also those that could be spellings of one
+    UUID: the column holds text.
+    """
+    index = bench.index("note", tenant="owner")
+    for number, owner in enumerate(ALIKE):
+        bench.create("note", id=number, owner=owner, body="the plan")
+    bench.settle(index)
+    for owner in ALIKE:
+        found = [row.owner for row in index.search("plan", tenant=owner)]
+        same(found, [owner], f"owners of what {owner} finds")
+    bench.delete("note", 0)
+    held = [len(bench.settled(index, owner)) for owner in ALIKE]
+    same(held, [0] + [1] * (len(ALIKE) - 1), "documents of each after the first one's row went")
+    same(index.verify().sound, True, "whether verify finds it sound")
+
+
+@scenario(Capability.UUID_KEY)
+def a_uuid_tenant_is_the_same_in_every_spelling(bench: Bench) -> None:
+    """A tenant that a column of UUIDs names is known as a UUID, as its usual text and without
+    dashes, however the database writes it.
+    """
+    index = bench.index("parcel", tenant="id")
+    for number, id in enumerate(PARCELS):
+        bench.create("parcel", id=id, content=f"parcel {number}")
+    bench.settle(index)
+    for number, id in enumerate(PARCELS):
+        spellings: tuple[Any, ...] = (id, str(id), id.hex, str(id).upper())
+        for spelled in spellings:
+            found = [row.content for row in index.search("parcel", tenant=spelled)]
+            same(found, [f"parcel {number}"], f"what {spelled!r} finds")
+    bench.update("parcel", PARCELS[0], content="changed")
+    bench.delete("parcel", PARCELS[1])
+    held = [list(bench.settled(index, str(id)).values()) for id in PARCELS[:3]]
+    same(held, [["changed"], [], ["parcel 2"]], "texts of each after one changed and one went")
+    same(index.verify().sound, True, "whether verify finds it sound")
 
 
 def moves(bench: Bench, tenant: Tenant) -> None:

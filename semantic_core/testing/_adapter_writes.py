@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from semantic_core.testing._adapter_harness import Capability
 from semantic_core.testing._adapter_kit import Bench, scenario
-from semantic_core.testing._check import same
+from semantic_core.testing._check import same, skip
 
 MANY = 1_050
 """Rows of a change that is larger than what is worked off at a time."""
@@ -31,6 +34,62 @@ def rows_updated_in_bulk_are_seen(bench: Bench) -> None:
     same(index.status().waiting, 2, "changes that wait")
     wanted = {"1": "t1|the same for both", "2": "t2|text 2", "3": "t3|the same for both"}
     same(bench.settled(index), wanted, "the index")
+
+
+@scenario(Capability.SQL)
+def rows_that_replace_evicts_are_seen(bench: Bench) -> None:
+    """On SQLite, a row that REPLACE throws out for another, by whatever unique index, leaves the
+    index of the tenant it was of, though no trigger tells of its deletion.
+    """
+    with _on_sqlite(bench, "CREATE UNIQUE INDEX kit_body ON kit_note (body)", "INDEX kit_body"):
+        index = bench.index("note", tenant="owner")
+        bench.create("note", id=1, owner="acme", body="one")
+        bench.create("note", id=2, owner="acme", body="two")
+        bench.settle(index)
+        bench.sql("REPLACE INTO kit_note (id, owner, body) VALUES (3, 'beta', 'one')")
+        bench.sql("REPLACE INTO kit_note (id, owner, body) VALUES (2, 'beta', 'two')")
+        same(
+            (bench.settled(index, "acme"), bench.texts(index, "beta")),
+            ({}, {"3": "one", "2": "two"}),
+            "acme and beta, after beta replaced the rows of acme",
+        )
+
+
+@scenario(Capability.SQL)
+def triggers_of_the_application_work_as_before(bench: Bench) -> None:
+    """On SQLite, a trigger that writes to the table it is on works as it would without an index: it
+    does not set itself off unless the application says so.
+    """
+    with _on_sqlite(
+        bench,
+        "CREATE TRIGGER kit_touch AFTER UPDATE ON kit_note BEGIN UPDATE kit_note "
+        "SET body = NEW.body || '!' WHERE id = NEW.id; END",
+        "TRIGGER kit_touch",
+        before=False,
+    ) as make:
+        index = bench.index("note")
+        bench.create("note", id=1, body="one")
+        make()
+        bench.update("note", 1, body="two")
+        same(bench.settled(index), {"1": "two!"}, "the index")
+
+
+@contextmanager
+def _on_sqlite(
+    bench: Bench, made: str, what: str, *, before: bool = True
+) -> Iterator[Callable[[], object]]:
+    """With something more in the database; it is dropped in the end. Skips other databases.
+
+    before: it is there in the block; else what the block is given makes it.
+    """
+    if bench.index("author").dialect != "sqlite":
+        skip("This rule is one of SQLite.")
+    if before:
+        bench.sql(made)
+    try:
+        yield lambda: bench.sql(made)
+    finally:
+        bench.sql(f"DROP {what}")
 
 
 @scenario(Capability.BULK)

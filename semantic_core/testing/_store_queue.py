@@ -7,6 +7,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any
 
+import attrs
 import numpy as np
 
 from semantic_core.errors import VectorInvalid
@@ -15,6 +16,7 @@ from semantic_core.testing._check import Check, expect, raises, same
 from semantic_core.testing._samples import (
     EVERYTHING,
     SPACE,
+    Item,
     OpenStore,
     agrees,
     axis,
@@ -53,6 +55,35 @@ def a_known_vector_is_used(open_store: OpenStore) -> None:
         put(store, item("3", "not yet"))
         found = [each.pending for each in store.fetch(twin.ids)]
         same(found, [False, False], "pending, after its vector came with another document")
+
+
+@Check
+def vectors_are_known_by_fingerprint_alone(open_store: OpenStore) -> None:
+    """The same passage under another fingerprint is another one: it has no vector of the first,
+    and takes none that comes for it. Tenants have fingerprints of their own, so nothing tells one
+    what another holds.
+    """
+    names = fingerprint_of("held by two"), fingerprint_of("held by two, as the other names it")
+    with closing(open_store(SPACE, multi_tenant=True)) as store:
+        theirs, mine = (
+            _named(item(Ref("notes", "1", tenant), "held by two", vectors=vectors), name)
+            for tenant, vectors, name in (("theirs", True, names[0]), ("mine", False, names[1]))
+        )
+        put(store, theirs)
+        put(store, mine)
+        same(set(store.known(names)), {names[0]}, "known, of two names of one passage")
+        same([each.pending for each in store.fetch(mine.ids)], [True], "pending, of the second")
+        queue: object = store
+        if isinstance(queue, VectorQueue):
+            queue.fill({names[0]: vector_of("held by two")})
+            found = [each.pending for each in store.fetch(mine.ids)]
+            same(found, [True], "pending, of the second, after the first was filled")
+            same(list(queue.pending(10)), [names[1]], "names that are pending")
+
+
+def _named(one: Item, name: str) -> Item:
+    """The item with its only passage under this fingerprint."""
+    return one._replace(entries=[attrs.evolve(entry, fingerprint=name) for entry in one.entries])
 
 
 @Check

@@ -43,7 +43,6 @@ class Database:
                 self.path, isolation_level=None, timeout=10, factory=_Own, check_same_thread=False
             )
             self._mine.raw.execute("PRAGMA journal_mode=WAL")
-            self._mine.raw.execute("PRAGMA recursive_triggers=ON")
             self._mine.raw.execute("PRAGMA foreign_keys=ON")
             self._mine.depth = 0
         return self._mine.raw
@@ -175,6 +174,7 @@ class MiniAdapter(BaseORMAdapter):
             key={name: model.fields[name] for name in model.key},
             columns={name: name for name in model.fields},
             relations={name: Relation(*link) for name, link in model.links.items()},
+            uuids={name for name, kind in model.fields.items() if kind is UUID},
         )
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:

@@ -21,6 +21,7 @@ from semantic_core.orm import ModelResults, SqlOutbox, VerifyReport
 from semantic_core.orm._compare import RowComparison
 from semantic_core.orm._dialects import OUTBOX
 from semantic_core.orm._hub import Hub, hub_of
+from semantic_core.orm._values import uuid_text
 from semantic_core.orm._watch import watch
 from semantic_core.orm.migrations import make_way
 from semantic_core.orm.triggers import Capture
@@ -595,6 +596,35 @@ class ConditionOnlyWhenIndexed(MiniKitAdapter):
 class InstancesAskedForAsText(MiniKitAdapter):
     def related_key(self, value):
         return value
+
+
+class DeafToEvictions(Capture):
+    def _of_evicted(self, what, way, columns):
+        return iter(())
+
+
+caught_by("rows_that_replace_evicts_are_seen")(
+    type("EvictedRowsStay", (OtherCapture,), {"capture_class": DeafToEvictions})
+)
+
+
+@caught_by("triggers_of_the_application_work_as_before")
+class TriggersSetThemselvesOff(MiniKitAdapter):
+    def install(self, **options):
+        self.execute("PRAGMA recursive_triggers = ON", ())
+        return super().install(**options)
+
+
+@caught_by("tenants_are_compared_to_the_letter")
+class EveryNameThatCouldBeAUuid(MiniKitAdapter):
+    def tenant_name(self, value):
+        return uuid_text(super().tenant_name(value))
+
+
+@caught_by("a_uuid_tenant_is_the_same_in_every_spelling")
+class UuidsNotSaid(MiniKitAdapter):
+    def inspect(self, model):
+        return attrs.evolve(super().inspect(model), uuids=())
 
 
 @caught_by("a_fresh_search_knows_what_was_committed")

@@ -380,7 +380,7 @@ def test_a_limit_that_is_none_is_refused(shelf: Shelf, wrong: Any) -> None:
 def test_a_tenant_is_found_in_either_spelling_of_its_uuid(tmp_path: Path) -> None:
     class Note(Model):
         table = "note"
-        fields = {"id": int, "owner": str, "body": str}
+        fields = {"id": int, "owner": UUID, "body": str}
         search = SemanticIndex(["body"], tenant="owner", sync="inline")
 
     owner = UUID("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")

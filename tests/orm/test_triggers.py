@@ -212,13 +212,31 @@ def test_an_upsert_is_noted_as_what_it_does(plain: Site) -> None:
 @pytest.mark.parametrize("kind", ["sqlite3", "apsw", "mysql"])
 def test_a_row_that_a_replace_evicts_is_noted(open_database: Any, kind: str) -> None:
     site = Site(open_database(kind), PLAIN)
-    if kind != "mysql":
-        site.execute("PRAGMA recursive_triggers = ON")
     assert site.noted("REPLACE INTO article (id, title, slug) VALUES (3, 'new', 's1')") == {
         ("1", "acme"),
         ("3", "other"),
         ("3", ""),
     }
+
+
+NEVER_NEW = RelatedWatch((attrs.evolve(AUTHOR, inserts=False),), ("name",))
+
+
+@pytest.mark.parametrize("kind", ["sqlite3", "apsw"])
+def test_what_is_evicted_is_noted_however_it_is_written(open_database: Any, kind: str) -> None:
+    site = Site(open_database(kind), attrs.evolve(PLAIN, related=(NEVER_NEW,)))
+    site.execute("CREATE UNIQUE INDEX title ON article (title COLLATE NOCASE) WHERE views >= 0")
+    site.captures[0] = site.capture(attrs.evolve(PLAIN, related=(NEVER_NEW,)))
+    site.captures[0].install()
+    assert site.execute("PRAGMA recursive_triggers") == [(0,)]
+    assert site.noted("UPDATE OR REPLACE article SET slug = 's1' WHERE id = 2") >= {("1", "acme")}
+    assert site.noted("REPLACE INTO article (id, title, views) VALUES (9, 'THREE', 0)") >= {
+        ("3", "other")
+    }
+    renamed = site.keys("INSERT OR REPLACE INTO author (id, name) VALUES (1, 'renamed')")
+    assert renamed == {"2"}
+    assert site.noted("INSERT INTO author (id, name) VALUES (77, 'of no article')") == set()
+    assert site.noted("UPDATE article SET slug = 'free' WHERE id = 2") == set()
 
 
 def test_a_rolled_back_write_leaves_no_ticket(database: Any) -> None:
@@ -550,7 +568,7 @@ def test_an_enforced_foreign_key_spares_the_look_at_new_parents(engine: Any) -> 
     assert not [
         sql
         for sql in capture.statements()
-        if "INSERT ON" in sql and "author" in sql.split("INSERT ON")[1].split()[0]
+        if "AFTER INSERT ON" in sql and "author" in sql.split("INSERT ON")[1].split()[0]
     ]
     assert site.keys("UPDATE author SET name = 'new' WHERE id = 2") == {"3"}
 

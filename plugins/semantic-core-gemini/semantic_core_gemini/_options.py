@@ -7,6 +7,7 @@ from typing import Final
 
 import attrs
 
+from semantic_core.addresses import service_address
 from semantic_core.errors import ConfigError
 from semantic_core_gemini._models import DIMENSIONS, MOST_TEXTS, form_of, model_named
 from semantic_core_gemini._pace import Clock
@@ -68,9 +69,7 @@ def common(
         )
     if keyring is not None and not isinstance(keyring, GoogleKeyring):
         raise ConfigError(f"gemini: keyring must be a GoogleKeyring, got {type(keyring).__name__}.")
-    address = base_url_in_use(base_url)
-    if not address.startswith(("https://", "http://")):
-        raise ConfigError(f"gemini: base_url must begin with https:// or http://, got {address!r}.")
+    address = service_address("gemini: base_url", base_url_in_use(base_url))
     reach = Reach(address, api_version, seconds("timeout", timeout), seconds("patience", patience))
     keys = keyring if keyring is not None else GoogleKeyring.from_env()
     return Common(

@@ -188,8 +188,11 @@ def _of_body(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
 
 
 def _transport(scheme: str, host: str) -> httpx2.HTTPTransport:
-    """What does the sending. Raises ConfigError for a proxy that cannot be used."""
-    proxy = _proxy_for(scheme, host)
+    """What does the sending. Raises ConfigError for a proxy that cannot be used.
+
+    http:// is for this machine, and goes through no proxy: it could read the key.
+    """
+    proxy = _proxy_for(scheme, host) if scheme == "https" else None
     try:
         # Certificates are loaded for https only: that takes longer than anything else here.
         return httpx2.HTTPTransport(verify=scheme == "https", proxy=proxy)

@@ -75,6 +75,8 @@ def test_a_batch_client_has_the_same_options_with_the_same_defaults() -> None:
         ({"remembered_queries": 0}, "got 0"),
         ({"price": {"interactive": 1}}, "fields"),
         ({"base_url": "ftp://somewhere"}, "https://"),
+        ({"base_url": "http://gemini.invalid"}, "Write https://gemini.invalid"),
+        ({"base_url": "http://127.0.0.1.gemini.invalid"}, "this machine only"),
         ({"keyring": "a-key"}, "must be a GoogleKeyring, got str"),
     ],
 )

@@ -55,33 +55,34 @@ def proxy() -> Iterator[Proxy]:
         thread.join(10)
 
 
-def embedder(scheme: str) -> GeminiEmbedder:
+def embedder(base_url: str = f"https://{HOST}") -> GeminiEmbedder:
     return GeminiEmbedder(
         GoogleKeyring("a-key"),
-        base_url=f"{scheme}://{HOST}",
+        base_url=base_url,
         dimensions=128,
         patience=0.01,
         query_timeout=5,
     )
 
 
-@pytest.mark.parametrize(
-    ("scheme", "variable"),
-    [
-        ("http", "HTTP_PROXY"),
-        ("http", "ALL_PROXY"),
-        ("https", "HTTPS_PROXY"),
-        ("https", "ALL_PROXY"),
-        ("https", "all_proxy"),
-    ],
-)
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY", "all_proxy"])
 def test_the_proxy_of_the_environment_is_asked(
-    scheme: str, variable: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    variable: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, proxy.url)
     with pytest.raises((RequestRefused, ServiceDown)):
-        embedder(scheme).embed_documents(["text"])
+        embedder().embed_documents(["text"])
     assert len(proxy.asked) == 1 and HOST in proxy.asked[0]
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+def test_what_goes_to_this_machine_in_the_clear_goes_through_no_proxy(
+    variable: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, proxy.url)
+    with pytest.raises(ServiceDown):
+        embedder("http://127.0.0.1:1").embed_documents(["text"])
+    assert proxy.asked == []
 
 
 def test_the_variable_of_the_scheme_goes_before_the_one_of_all(
@@ -107,6 +108,6 @@ def test_a_proxy_that_cannot_be_used_is_a_mistake_of_the_settings(
     monkeypatch.setitem(sys.modules, "socksio", None)
     monkeypatch.setenv("ALL_PROXY", f"{address}user:secret-of-the-proxy@127.0.0.1:1")
     with pytest.raises(ConfigError, match=hint) as raised:
-        embedder("https").embed_documents(["text"])
+        embedder().embed_documents(["text"])
     told = f"{raised.value} {raised.value.__cause__} {raised.value.__context__}"
     assert address in told and "secret-of-the-proxy" not in told

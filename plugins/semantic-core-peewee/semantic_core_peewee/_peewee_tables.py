@@ -31,6 +31,7 @@ _OTHER_ROADS = {
     ("playhouse.cockroachdb", "CockroachDatabase"): "its triggers are not spoken here",
 }
 """Databases that cannot be followed: module, class, why."""
+_UUIDS = (peewee.UUIDField, peewee.BinaryUUIDField)
 _TRUE = {"1", "t", "true"}
 
 
@@ -78,12 +79,15 @@ def database_of(model: Any) -> Any:
 
 
 def is_there(database: Any, model: Any) -> bool:
-    """Whether the model's table exists."""
+    """Whether the model's table, or view, exists."""
     meta = model._meta
     if dialect_of(database) == "postgresql":  # as a statement would find it, by the search path
-        quoted = ".".join(f'"{part}"' for part in (meta.schema, meta.table_name) if part)
+        parts = [part.replace('"', '""') for part in (meta.schema, meta.table_name) if part]
+        quoted = ".".join(f'"{part}"' for part in parts)
         return database.execute_sql("SELECT to_regclass(%s)", (quoted,)).fetchone()[0] is not None
-    return bool(database.table_exists(meta.table_name, schema=meta.schema))
+    return bool(database.table_exists(meta.table_name, schema=meta.schema)) or any(
+        view.name == meta.table_name for view in database.get_views(schema=meta.schema)
+    )
 
 
 def is_private(database: Any) -> bool:
@@ -102,7 +106,7 @@ def file_of(database: Any) -> str:
 
 def table_of(model: Any, dialect: Dialect) -> Table:
     """The record of a model's table. Raises ConfigError for what cannot be followed: no key, a key
-    of bytes, a schema of SQLite."""
+    of bytes, a schema of SQLite, on other databases a name with a dot."""
     meta = model._meta
     if dialect == "sqlite" and meta.schema not in (None, "main"):
         raise ConfigError(
@@ -130,10 +134,17 @@ def table_of(model: Any, dialect: Dialect) -> Table:
         key={field.safe_name: _parser(model, field) for field in key_fields(model)},
         columns={field.safe_name: field.column_name for field in fields},
         relations=relations,
+        uuids={field.column_name for field in fields if isinstance(_target(field), _UUIDS)},
     )
 
 
 def _name_of(meta: Any, dialect: Dialect) -> str:
+    if "." in meta.table_name and dialect != "sqlite":
+        raise ConfigError(
+            f"{meta.model.__name__} has the table {meta.table_name!r}, and a dot in its name "
+            "would be taken for the end of a schema's.",
+            hint='Rename the table; a schema is said by itself: class Meta: schema = "...".',
+        )
     schema = meta.schema if dialect != "sqlite" else None
     return f"{schema}.{meta.table_name}" if schema else str(meta.table_name)
 
@@ -163,11 +174,17 @@ def key_fields(model: Any) -> list[Any]:
     )
 
 
-def _parser(model: Any, field: Any) -> Callable[[str], Any]:
-    """What makes the key's value of its text, as the database casts it or as Python writes it."""
+def _target(field: Any) -> Any:
+    """The field itself; of a foreign key, what it points at in the end."""
     while isinstance(field, peewee.ForeignKeyField):
         field = field.rel_field
-    if isinstance(field, peewee.UUIDField | peewee.BinaryUUIDField):
+    return field
+
+
+def _parser(model: Any, field: Any) -> Callable[[str], Any]:
+    """What makes the key's value of its text, as the database casts it or as Python writes it."""
+    field = _target(field)
+    if isinstance(field, _UUIDS):
         return lambda text: UUID(text.removeprefix("\\x"))
     if isinstance(field, peewee.BlobField):
         raise ConfigError(

@@ -164,7 +164,6 @@ class PeeweeAdapter(BaseORMAdapter):
                     ),
                 )
             if self._dialect == "sqlite":
-                _let_replace_tell(self._database)
                 _wait_for_others(self._database)
             return super().install(backfill=backfill)
 
@@ -267,20 +266,6 @@ class PeeweeAdapter(BaseORMAdapter):
             )
         )
         return peewee.Expression(peewee.EnclosedNodeList(fields), peewee.OP.IN, listed)
-
-
-def _let_replace_tell(database: Any) -> None:
-    """Have delete triggers fire for rows that REPLACE evicts, on this connection and those to come.
-
-    The setting also lets triggers set themselves off, so it is left alone where the application has
-    triggers of its own.
-    """
-    foreign = (
-        "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, "
-        "9) <> 'semantic_'"
-    )
-    if database.execute_sql(foreign).fetchone()[0] == 0:
-        database.pragma("recursive_triggers", 1, permanent=True)
 
 
 def _wait_for_others(database: Any) -> None:

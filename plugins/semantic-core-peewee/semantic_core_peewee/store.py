@@ -481,8 +481,8 @@ def _target(path: object, durability: object, busy_timeout: object) -> Target:
     if not isinstance(path, str | os.PathLike):
         raise ConfigError(f"path must be a str or a Path, got {type(path).__name__}.")
     spelled = os.fsdecode(path)
-    if not spelled or spelled.startswith(":memory:") or "\0" in spelled:
-        hint = 'store="memory" keeps everything in memory.' if ":memory:" in spelled else ""
+    if not spelled or spelled.startswith((":memory:", "file:")) or "\0" in spelled:
+        hint = 'store="memory" keeps everything in memory.' if "memory" in spelled else ""
         raise ConfigError(f"path must lead to a file, got {spelled!r}.", hint=hint)
     if durability not in ("full", "normal"):
         raise ConfigError(f'durability must be "full" or "normal", got {durability!r}.')

@@ -289,6 +289,7 @@ def test_a_store_stays_single_or_multi_tenant(
         {"path": 3},
         {"path": ""},
         {"path": ":memory:"},
+        {"path": "file:notes.db?mode=memory"},
         {"path": "a\0b"},
         {"multi_tenant": 1},
         {"multi_tenant": "yes"},

@@ -113,12 +113,54 @@ def test_any_field_can_be_the_key(kind: str, database: Any, core: SemanticCore) 
     assert list(indexed(core)) == [str(values[1])] and Note.search.verify().sound
 
 
-def test_rows_whose_key_is_null_are_said_to_be_in_no_index(
+def named(db: Any, table: str) -> Any:
+    class Note(peewee.Model):
+        body = peewee.TextField()
+
+        class Meta:
+            database = db
+            table_name = table
+
+    return Note
+
+
+@pytest.mark.parametrize("name", ['we"ird', "it's", "back`tick", "Two Words"])
+def test_a_table_may_be_called_what_its_database_allows(
+    database: Any, core: SemanticCore, name: str
+) -> None:
+    Note = named(database, name)
+    database.create_tables([Note])
+    index = core.bind(Note, adapter=PeeweeAdapter, source_fields=["body"])
+    Note.create(body="a walrus")
+    assert [row.body for row in index("walrus", fresh=True)] == ["a walrus"]
+    assert index.verify().sound
+
+
+@pytest.mark.parametrize("what", ["a name with a dot", "a view"])
+def test_what_cannot_be_followed_is_refused_before_anything_is_made(
+    database: Any, core: SemanticCore, what: str
+) -> None:
+    if what == "a view":
+        database.execute_sql("CREATE VIEW shown AS SELECT 1 AS id, 'walrus' AS body")
+    elif isinstance(database, peewee.SqliteDatabase):
+        pytest.skip("A dot is part of a name there.")
+    Note, said = (
+        (named(database, "shown"), "shown is a view")
+        if what == "a view"
+        else (named(database, "no.te"), "a dot in its name")
+    )
+    with pytest.raises(ConfigError, match=said):
+        core.bind(Note, adapter=PeeweeAdapter, source_fields=["body"])
+    assert not [table for table in database.get_tables() if table.startswith("semantic_")]
+
+
+def test_rows_whose_key_is_null_or_bytes_are_said_to_be_in_no_index(
     db: Any, core: SemanticCore, caplog: pytest.LogCaptureFixture
 ) -> None:
     db.execute_sql("CREATE TABLE page (slug TEXT PRIMARY KEY, title TEXT)")
     db.execute_sql(
-        "INSERT INTO page VALUES (NULL, 'walrus one'), ('b', 'walrus two'), (NULL, 'walrus three')"
+        "INSERT INTO page VALUES (NULL, 'walrus one'), ('b', 'walrus two'), "
+        "(x'00ff', 'walrus three')"
     )
 
     class Page(peewee.Model):
@@ -130,7 +172,10 @@ def test_rows_whose_key_is_null_are_said_to_be_in_no_index(
 
     index = core.bind(Page, adapter=PeeweeAdapter, source_fields=["title"])
     report = core.sync()
-    said = "2 rows of page can be in no index: the primary key is NULL. Give them keys."
+    said = (
+        "2 rows of page can be in no index: the primary key is NULL, or bytes in place of text. "
+        "Give them keys."
+    )
     assert said in caplog.text or [failure.reason for failure in report.failed] == [said]
     db.execute_sql("INSERT INTO page VALUES (NULL, 'walrus four')")
     assert [row.title for row in index("walrus")] == ["walrus two"]
@@ -139,7 +184,7 @@ def test_rows_whose_key_is_null_are_said_to_be_in_no_index(
     assert [failure.reason for failure in index.reindex().failed] == [
         said.replace("2 rows", "3 rows")
     ]
-    db.execute_sql("UPDATE page SET slug = title WHERE slug IS NULL")
+    db.execute_sql("UPDATE page SET slug = title WHERE slug IS NULL OR typeof(slug) = 'blob'")
     assert len(index("walrus", fresh=True)) == 4
     assert index.verify().sound and not index.reindex().failed
 
