@@ -159,6 +159,15 @@ PROMISES: Mapping[str, Sequence[Promise]] = {
             ),
         ),
         Promise(
+            "A process that stands still while it writes to the index costs a save of the "
+            "application 0.1 s, and the next ones nothing; what waits is processed once it goes "
+            "on. `search(fresh=True, timeout=...)` takes that long, and tells what waits.",
+            "test_concurrency.py::"
+            "test_a_writer_that_stands_still_costs_a_save_its_patience_and_the_next_ones_nothing",
+            "first save {stopped_writer[first_ms]} ms, the next ones {stopped_writer[next_ms]} ms "
+            "at most, a search with timeout=0.5 {stopped_writer[fresh_ms]} ms",
+        ),
+        Promise(
             "A forked child neither loses rows of its parent nor its own.",
             "test_concurrency.py::test_forks_lose_nothing_on_either_side",
             "{forks[forks]} forks, {forks[rows]} rows: {forks[lost]} lost",
@@ -213,6 +222,13 @@ PROMISES: Mapping[str, Sequence[Promise]] = {
             "{query_bombs[bombs]} query bombs, the worst took {query_bombs[worst_ms]} ms",
         ),
         Promise(
+            "Nor does one of a word that nearly every passage holds.",
+            "test_hostile.py::test_a_query_of_one_common_word_reads_little_more_than_who_holds_it",
+            "{common_word[passages]} passages: {common_word[first_ms]} ms the first time, "
+            "{common_word[again_ms]} ms again, {common_word[after_a_write_ms]} ms after a write, "
+            "{common_word[opened_ms]} ms in a store just opened, at most",
+        ),
+        Promise(
             "Any filter is data, and means what `Filter.matches` says.",
             "test_hostile.py::test_any_filter_is_data_and_never_part_of_a_statement",
             "{hostile_filters[filters]} hostile filters: {hostile_filters[differing]} differ,"
@@ -234,6 +250,20 @@ PROMISES: Mapping[str, Sequence[Promise]] = {
             "test_tenants.py::test_no_answer_holds_anything_of_another_tenant",
             "{tenants[operations]} calls of {tenants[entries]} public entries by "
             "{tenants[tenants]} tenants: {tenants[leaks]} leaks",
+        ),
+        Promise(
+            "Nothing a plugin retrieves is shown out of tenant, collection and filter; a filter or "
+            "reranker that fails shows nothing it would have taken away.",
+            "../../../../tests/test_rerankers.py::"
+            "test_a_reranker_that_fails_is_an_error_and_no_answer",
+            "played with every change",
+        ),
+        Promise(
+            "A settings file that was found in a folder leads no text and no key to a host its "
+            "user has not confirmed.",
+            "../../../../tests/test_config.py::"
+            "test_a_file_that_was_found_leads_to_no_host_nobody_confirmed",
+            "played with every change",
         ),
         Promise(
             "What was removed or replaced is overwritten: no byte of its text, words, metadata, "

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import crowd
+import peewee
 import pytest
 from figures import SOAK, record
 from samples import SPACE, item, quick_folder
-from semantic_core_peewee import SqliteStore
+from semantic_core_peewee import SqliteStore, init_database
 
-from semantic_core import Ref
+from semantic_core import Ref, SemanticCore
+from semantic_core.orm import SemanticIndex
+from semantic_core.testing import HashEmbedder
 
 WRITERS, READERS = 2, 8
 WRITES = 150
@@ -177,3 +181,59 @@ def test_stores_dropped_unclosed_may_be_collected_while_others_are_opened() -> N
     with quick_folder() as folder:
         (told,) = answers([started("forgotten", folder, 20)])
     assert told == {"opened": 0, "documents": 20, "problems": []}
+
+
+STANDS_STILL = """
+import os, signal, sys
+import apsw
+raw = apsw.Connection(sys.argv[1])
+raw.execute("begin immediate")
+print("go", flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)
+raw.execute("rollback")
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped here")
+def test_a_writer_that_stands_still_costs_a_save_its_patience_and_the_next_ones_nothing(
+    tmp_path: Path,
+) -> None:
+    """What it could not process waits, is told of, and is processed once the writer goes on."""
+    database = peewee.SqliteDatabase(tmp_path / "app.db", timeout=5)
+
+    class Note(peewee.Model):
+        body = peewee.TextField()
+        search: Any = SemanticIndex(["body"], sync="inline", core=None)
+
+    Note._meta.set_database(database)
+    database.create_tables([Note])
+    waits: list[float] = []
+    with SemanticCore(path=tmp_path / "index.db", embedder=HashEmbedder()) as core:
+        init_database(database, core)
+        Note.create(body="before anything stood still")
+        other = subprocess.Popen(
+            [sys.executable, "-c", STANDS_STILL, tmp_path / "index.db"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert other.stdout is not None and other.stdout.readline() == "go\n"
+        for number in range(5):
+            started = time.perf_counter()
+            Note.create(body=f"saved meanwhile {number}")
+            waits.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        answer = Note.search("meanwhile", fresh=True, timeout=0.5)
+        asked = time.perf_counter() - started
+        assert answer.waiting == 5
+        os.kill(other.pid, signal.SIGCONT)
+        other.communicate(timeout=crowd.PATIENCE)
+        found = Note.search("meanwhile", mode="text", fresh=True, timeout=crowd.PATIENCE)
+        assert len(found) == 5
+        assert Note.search.verify().sound
+    database.close()
+    record(
+        "stopped_writer",
+        first_ms=round(waits[0] * 1000, 1),
+        next_ms=round(max(waits[1:]) * 1000, 1),
+        fresh_ms=round(asked * 1000, 1),
+    )

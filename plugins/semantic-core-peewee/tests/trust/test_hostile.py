@@ -15,7 +15,7 @@ from typing import Any
 import apsw
 import numpy as np
 import pytest
-from figures import part, record
+from figures import MEASURING, part, record
 from rules import matched_words
 from samples import EVERYTHING, SPACE, axis, fingerprint_of, item, quick_folder, unit, vector_of
 from semantic_core_peewee import SqliteStore
@@ -287,6 +287,41 @@ def test_a_query_asks_for_few_words_whatever_it_holds(folder: Path) -> None:
         most_terms=MOST_TERMS,
         worst_ms=round(slowest[worst] * 1000, 1),
         worst=worst,
+    )
+
+
+@pytest.mark.slow
+def test_a_query_of_one_common_word_reads_little_more_than_who_holds_it(folder: Path) -> None:
+    """Warm, after a write, and in a store that was just opened."""
+    count = 100_000 if MEASURING else 25_000
+    waited: dict[str, float] = {}
+
+    def ask(when: str, store: SqliteStore) -> None:
+        started = time.perf_counter()
+        found = store.words("the", 10, EVERYTHING)
+        waited[when] = max(waited.get(when, 0.0), time.perf_counter() - started)
+        assert len(found.ids) == 10
+
+    with closing(SqliteStore(SPACE, folder / "common.db")) as store:
+        for start in range(0, count, 10_000):
+            store.replace(
+                [
+                    item(Ref("notes", str(at)), *(f"the plant number {at + n}" for n in range(250)))
+                    for at in range(start, start + 10_000, 250)
+                ]
+            )
+        ask("first", store)
+        for number in range(5):
+            ask("again", store)
+            store.replace([item(Ref("more", str(number)), "the one more")])
+            ask("after_a_write", store)
+    with closing(SqliteStore(SPACE, folder / "common.db")) as store:
+        store.stats()
+        ask("opened", store)
+    record(
+        "common_word",
+        passages=count,
+        **{f"{when}_ms": round(seconds * 1000, 1) for when, seconds in waited.items()},
     )
 
 
