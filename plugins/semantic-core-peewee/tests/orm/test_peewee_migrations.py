@@ -213,9 +213,7 @@ def test_a_program_that_knows_nothing_of_an_index_loses_no_table_and_is_told_wha
 
 
 @pytest.fixture
-def on_postgresql(
-    open_database: Any, new_shelf: Callable[..., Any]
-) -> Iterator[tuple[Any, Any]]:
+def on_postgresql(open_database: Any, new_shelf: Callable[..., Any]) -> Iterator[tuple[Any, Any]]:
     """A shelf on PostgreSQL, and the connection of another program."""
     shelf = new_shelf(open_database("postgresql"))
     shelf.Article.create(title="Loops", content="repeat")
