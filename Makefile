@@ -7,7 +7,8 @@ HISTORIES := plugins/semantic-core-peewee/tests/orm/test_histories.py tests/blue
 # Where other packages are met.
 KERNEL_ROOMS := $(addprefix tests/,test_oldest.py test_types.py test_vectors.py test_plugins.py test_discovery.py test_core.py \
   test_contract.py test_aio.py test_cli_frame.py test_cli_render.py test_cli_search.py orm/test_pytest_plugin.py)
-PLUGIN_ROOMS := plugins/semantic-core-markdown plugins/semantic-core-wordllama \
+PLUGIN_ROOMS := plugins/semantic-core-wordllama \
+  $(addprefix plugins/semantic-core-markdown/tests/,test_contract.py test_front_matter.py test_grammar.py test_sections.py) \
   $(addprefix plugins/semantic-core-gemini/tests/,test_contract.py test_embedder.py test_plugin.py test_keys.py) \
   $(addprefix plugins/semantic-core-peewee/tests/,test_contract.py test_sqlite_vectors.py test_sqlite_words.py \
   test_sqlite_filters.py orm/test_models.py orm/test_connections.py orm/test_peewee_migrations.py)
