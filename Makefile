@@ -4,8 +4,20 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PLUGINS := plugins/semantic-core-peewee plugins/semantic-core-wordllama plugins/semantic-core-markdown plugins/semantic-core-gemini
 HISTORIES := plugins/semantic-core-peewee/tests/orm/test_histories.py tests/blueprints/test_histories.py
+# Where other packages are met.
+KERNEL_ROOMS := $(addprefix tests/,test_oldest.py test_types.py test_vectors.py test_plugins.py test_discovery.py test_core.py \
+  test_contract.py test_aio.py test_cli_frame.py test_cli_render.py test_cli_search.py orm/test_pytest_plugin.py)
+PLUGIN_ROOMS := plugins/semantic-core-wordllama \
+  $(addprefix plugins/semantic-core-markdown/tests/,test_contract.py test_front_matter.py test_grammar.py test_sections.py) \
+  $(addprefix plugins/semantic-core-gemini/tests/,test_contract.py test_embedder.py test_plugin.py test_keys.py) \
+  $(addprefix plugins/semantic-core-peewee/tests/,test_contract.py test_sqlite_vectors.py test_sqlite_words.py \
+  test_sqlite_filters.py orm/test_models.py orm/test_connections.py orm/test_peewee_migrations.py)
+ROOMS ?= $(KERNEL_ROOMS) $(PLUGIN_ROOMS)
 EXTRA ?= dev
 EDITABLE := -e ".[$(EXTRA)]" $(foreach plugin,$(PLUGINS),-e $(plugin))
+# The oldest versions that are allowed, in place of the newest: CONSTRAINTS=tests/oldest.py, a program that prints them.
+CONSTRAINTS ?=
+CONSTRAIN := $(if $(CONSTRAINTS),--constraint $(VENV)/constraints.txt)
 # Modules are compiled when they are first imported; most never are. An old pip takes twice as long, so a newer one is
 # fetched first, where there is one.
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
@@ -15,23 +27,25 @@ UV := $(shell uv --version >/dev/null 2>&1 && command -v uv)
 # Tests start many processes, and pytest rewrites its plugins in each that may not keep what it made.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo test quick lint bench reliability soak outside live-gemini clean services
+.PHONY: help venv demo test quick compat oldest lint bench reliability soak outside live-gemini clean services
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 venv: $(STAMP)  ## the environment in .venv, with the kernel and its plugins editable
 
-$(STAMP): pyproject.toml $(foreach plugin,$(PLUGINS),$(plugin)/pyproject.toml)
+$(STAMP): pyproject.toml $(foreach plugin,$(PLUGINS),$(plugin)/pyproject.toml) $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Semantic Core needs Python 3.11 or newer; this is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12"; exit 1; }
 ifneq ($(UV),)
 	@test -x $(BIN)/python || $(UV) venv --quiet --seed --python "$$(command -v $(PYTHON))" $(VENV)
-	$(UV) pip install --quiet --python $(BIN)/python $(EDITABLE)
+	$(if $(CONSTRAINTS),$(BIN)/python $(CONSTRAINTS) > $(VENV)/constraints.txt)
+	$(UV) pip install --quiet --python $(BIN)/python $(EDITABLE) $(CONSTRAIN)
 else
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	-$(PIP) --upgrade "pip>=25"
-	$(PIP) $(EDITABLE)
+	$(if $(CONSTRAINTS),$(BIN)/python $(CONSTRAINTS) > $(VENV)/constraints.txt)
+	$(PIP) $(EDITABLE) $(CONSTRAIN)
 endif
 	@touch $@
 
@@ -43,6 +57,14 @@ test: venv  ## every test
 
 quick: venv  ## the kernel's own tests, without those that take seconds
 	$(BIN)/python -m pytest tests --ignore=tests/blueprints -m "not slow" -n 2 --dist load --maxschedchunk 2 $(ARGS)
+
+compat: venv  ## the tests that meet other packages, without those that take seconds
+	$(BIN)/python -m pytest $(ROOMS) -m "not slow" -n 2 --dist load --maxschedchunk 2 $(ARGS)
+
+# An old package may warn of what came after it: the newest ones are held to silence.
+oldest:  ## the same on the oldest versions that are allowed, in .venv-oldest; ROOMS="tests plugins" for more
+	$(MAKE) --no-print-directory compat VENV=$(VENV:.venv=.venv-oldest) EXTRA=quick \
+	  CONSTRAINTS=tests/oldest.py ARGS='-W default $(ARGS)'
 
 lint: venv  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -71,5 +93,5 @@ services: venv  ## start PostgreSQL and MariaDB where they are installed, and sa
 	@$(BIN)/python tests/orm/databases.py
 
 clean:  ## remove what the targets above made
-	rm -rf $(VENV) .demo .outside .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-oldest .demo .outside .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

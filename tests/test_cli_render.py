@@ -234,6 +234,11 @@ def test_parts_break_between_each_other() -> None:
     assert [line.plain for line in packed(["aaaa", "bbbb", "cccc"], 12)] == ["aaaa · bbbb", "cccc"]
 
 
+def test_a_mark_never_reaches_into_the_sign_of_a_cut() -> None:
+    assert excerpt("aaaaa  aaaa", [(0, 6)], 10) == ("aaaaa…", [])
+    assert excerpt("aaaaa  aaaa", [(0, 5)], 10) == ("aaaaa…", [(0, 5)])
+
+
 @given(st.text(alphabet="ab .\u0301日", max_size=300), st.integers(10, 80), st.data())
 def test_an_excerpt_is_a_piece_of_the_text_with_its_marks_in_place(
     text: str, room: int, data: st.DataObject

@@ -28,9 +28,9 @@ def excerpt(text: str, marks: Sequence[Span], room: int) -> tuple[str, list[Span
     if end < len(text) and not text[end].isspace():
         end = max(text.rfind(" ", start + room // 2, end), 0) or end
     head, tail = "…" * (start > 0), "…" * (end < len(text))
-    shift = len(head) - start
-    kept = [(a + shift, b + shift) for a, b in marks if a >= start and b <= end]
-    return head + text[start:end].rstrip() + tail, kept
+    body, shift = text[start:end].rstrip(), len(head) - start
+    kept = [(a + shift, b + shift) for a, b in marks if a >= start and b <= start + len(body)]
+    return head + body + tail, kept
 
 
 def _best_start(text: str, marks: Sequence[Span], room: int) -> int:

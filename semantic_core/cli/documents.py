@@ -132,7 +132,7 @@ def delete(
     as_json: bool,
     db: str | None,
 ) -> None:
-    """Remove the documents KEY... from the index. Files are left alone.
+    """Remove the documents of these keys from the index. Files are left alone.
 
     Exit code 1 if one of them was not there.
     """

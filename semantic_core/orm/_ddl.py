@@ -73,10 +73,15 @@ def _with_function(quoted: str, name: str, trigger: Trigger, head: str, body: st
     )
     function = dollar_quoted(f"BEGIN\nIF {there} THEN\n{body}\nEND IF;\nRETURN {answer};\nEND")
     when = f" WHEN ({trigger.when})" if trigger.when else ""
-    table = literal("postgresql", table_identifier("postgresql", trigger.table))
+    table = table_identifier("postgresql", trigger.table)
+    named = f"tgname = {literal('postgresql', name)}"
+    here = f"tgrelid = CAST({literal('postgresql', table)} AS regclass)"
+    made_here = literal("postgresql", f"{quoted}()")
     return locked(
-        f"IF EXISTS (SELECT FROM pg_trigger WHERE tgname = {literal('postgresql', name)} "
-        f"AND tgrelid = CAST({table} AS regclass)) THEN\nRETURN;\nEND IF;\n"
+        f"IF EXISTS (SELECT FROM pg_trigger WHERE {named} AND {here}) AND NOT EXISTS (SELECT FROM "
+        f"pg_trigger WHERE {named} AND tgfoid = to_regprocedure({made_here}) AND {_SILENT}) "
+        "THEN\nRETURN;\nEND IF;\n"
+        f"DROP TRIGGER IF EXISTS {quoted} ON {table};\n"
         f"CREATE OR REPLACE FUNCTION {quoted}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
         f"AS {function};\n"
         f"EXECUTE 'ALTER FUNCTION {quoted}() SET search_path = ' || (SELECT "
@@ -92,6 +97,11 @@ def drop(dialect: Dialect, name: str) -> str:
         return locked(f"DROP FUNCTION IF EXISTS {identifier(dialect, name)}() CASCADE;")
     return f"DROP TRIGGER IF EXISTS {identifier(dialect, name)}"
 
+
+_SILENT = "tgenabled NOT IN ('O', 'A')"
+"""PostgreSQL: a trigger, on a table or a partition of it, that was disabled, or fires only for what
+is replicated.
+"""
 
 _NO_SUCH_TABLE = 1146
 """What MySQL and MariaDB call it."""
@@ -111,8 +121,9 @@ def triggers_there(dialect: Dialect, prefix_length: int, mark: str) -> str:
             f"information_schema.triggers WHERE trigger_schema = DATABASE() AND {begins}"
         )
     return (
-        "SELECT CAST(proname AS text), (SELECT CAST(min(relname) AS text) FROM pg_trigger t "
-        "JOIN pg_class c ON c.oid = t.tgrelid WHERE t.tgfoid = p.oid AND tgname = proname), prosrc "
+        "SELECT CAST(proname AS text), (SELECT CAST(relname AS text) FROM pg_trigger t "
+        "JOIN pg_class c ON c.oid = t.tgrelid WHERE t.tgfoid = p.oid AND tgname = proname "
+        "ORDER BY relispartition, relname LIMIT 1), prosrc "
         "FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace WHERE nspname = "
         "current_schema() "
         "AND prorettype = CAST('trigger' AS regtype) AND left(CAST(proname AS text), "
@@ -136,8 +147,9 @@ def names_there(dialect: Dialect, prefix_length: int, mark: str, *, complete: bo
             "SELECT trigger_name FROM information_schema.triggers "
             f"WHERE trigger_schema = DATABASE() AND {begins}"
         )
+    of_function = "SELECT FROM pg_trigger WHERE tgfoid = p.oid AND tgname = proname"
     attached = (
-        " AND EXISTS (SELECT FROM pg_trigger WHERE tgfoid = p.oid AND tgname = proname)"
+        f" AND EXISTS ({of_function}) AND NOT EXISTS ({of_function} AND {_SILENT})"
         if complete
         else ""
     )

@@ -8,6 +8,9 @@ same transaction.
 what they do not see               why
 =================================  =================================================================
 TRUNCATE on MySQL and MariaDB      it fires no trigger
+a partition that comes, goes or    PostgreSQL tells only of the table it belongs to
+is truncated as a whole
+what a replica writes, PostgreSQL  ``session_replication_role`` silences ordinary triggers
 a row that REPLACE evicts, SQLite  by a unique index of an expression, or one made after the
                                    triggers
 a cascade that turns in a circle   MySQL's cascades fire no triggers; the way up is followed to each

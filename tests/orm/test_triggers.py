@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from semantic_core.errors import ConfigError, InputError
 from semantic_core.orm._tables import Join, RelatedWatch, Table, Watch
+from semantic_core.orm.migrations import triggers
 from semantic_core.orm.outbox import SqlOutbox
 from semantic_core.orm.triggers import Capture
 
@@ -258,6 +259,56 @@ def test_a_truncate_asks_for_the_whole_collection(open_database: Any) -> None:
     site = Site(open_database("postgresql"), DEEP)
     assert site.noted("TRUNCATE comment") == {("1", "acme"), ("3", "other")}
     assert ("", "") in site.noted("TRUNCATE article CASCADE")
+
+
+PARTITIONED = """
+CREATE TABLE article (id INTEGER, title VARCHAR(40), body TEXT, tenant VARCHAR(40),
+  PRIMARY KEY (id)) PARTITION BY RANGE (id);
+CREATE TABLE a_first PARTITION OF article FOR VALUES FROM (1) TO (10);
+CREATE TABLE a_second PARTITION OF article FOR VALUES FROM (10) TO (20);
+INSERT INTO article VALUES (1, 'one', 'x', 'acme'), (11, 'eleven', 'y', 'acme')
+"""
+
+
+def test_rows_of_partitions_are_noted_whichever_table_is_written(open_database: Any) -> None:
+    site = Site(open_database("postgresql"), PLAIN, schema=PARTITIONED)
+    assert site.keys("UPDATE a_first SET title = 'two'") == {"1"}
+    assert site.keys("INSERT INTO article VALUES (2, 'two', 'y', 'acme')") == {"2"}
+    assert site.keys("TRUNCATE a_second") == set()  # a limit, told on the page of known limits
+    assert site.keys("TRUNCATE article") == {""}
+    assert {each.table for each in triggers(site.connection.run, "postgresql")} == {"article"}
+
+
+@pytest.mark.parametrize(
+    ("disable", "schema"),
+    [
+        ("ALTER TABLE article DISABLE TRIGGER ALL", SCHEMA),
+        ("ALTER TABLE article DISABLE TRIGGER USER", PARTITIONED),
+        ("ALTER TABLE a_second DISABLE TRIGGER USER", PARTITIONED),
+        ("ALTER TABLE article ENABLE REPLICA TRIGGER {name}", SCHEMA),
+    ],
+    ids=["all", "partitioned", "one_partition", "replica"],
+)
+def test_disabled_triggers_are_missed_and_made_to_fire_again(
+    open_database: Any, disable: str, schema: str
+) -> None:
+    site = Site(open_database("postgresql"), PLAIN, schema=schema)
+    (capture,) = site.captures
+    update = next(name for name in capture.there() if "_update_" in name)
+    site.execute(disable.format(name=update))
+    assert not capture.installed() and update not in capture.there()
+    assert capture.install() and capture.installed() and not capture.install()
+    assert site.keys("UPDATE article SET title = title || '!'") >= {"1"}
+
+
+def test_triggers_that_fire_always_are_left_as_they_are(open_database: Any) -> None:
+    site = Site(open_database("postgresql"), PLAIN)
+    (capture,) = site.captures
+    for name in capture.there():
+        site.execute(f"ALTER TABLE article ENABLE ALWAYS TRIGGER {name}")
+    assert capture.installed() and not capture.install()
+    site.execute("SET session_replication_role = replica")
+    assert site.keys("UPDATE article SET title = 'new' WHERE id = 1") == {"1"}
 
 
 EQUAL = [

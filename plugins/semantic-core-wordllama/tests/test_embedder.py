@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from semantic_core_wordllama import WordLlamaEmbedder, open_wordllama
 
@@ -110,6 +110,7 @@ def found(embedder: WordLlamaEmbedder, case: Callable[[str], str]) -> list[str]:
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=40) | st.sampled_from([*ABSTRACTS.values(), *ODD]), max_size=6))
 def test_a_batch_gives_the_vectors_of_its_texts_alone_in_order(
     embedder: WordLlamaEmbedder, texts: list[str]

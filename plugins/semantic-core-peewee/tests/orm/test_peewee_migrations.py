@@ -9,17 +9,19 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import peewee
+import psycopg
 import pytest
 from playhouse.migrate import MySQLMigrator, PostgresqlMigrator, SqliteMigrator, migrate
 from semantic_core_peewee import PeeweeAdapter, migrating
 
 from semantic_core.orm import bind_declared
+from semantic_core.orm.migrations import remove_triggers
 
 MIGRATORS = {"sqlite": SqliteMigrator, "postgresql": PostgresqlMigrator, "mysql": MySQLMigrator}
 RELATED = {"source_fields": ["title", "content", "author.name"], "metadata_fields": ["author"]}
@@ -208,3 +210,69 @@ def test_a_program_that_knows_nothing_of_an_index_loses_no_table_and_is_told_wha
     assert run(bare).returncode == 0
     again = run("import shop_app as a; a.start(); print(a.Post.search.status().capturing)")
     assert again.stdout.strip() == "True", again.stderr
+
+
+@pytest.fixture
+def on_postgresql(open_database: Any, new_shelf: Callable[..., Any]) -> Iterator[tuple[Any, Any]]:
+    """A shelf on PostgreSQL, and the connection of another program."""
+    shelf = new_shelf(open_database("postgresql"))
+    shelf.Article.create(title="Loops", content="repeat")
+    shelf.core.sync()
+    other = psycopg.connect(shelf.db.connection().info.dsn, autocommit=True)
+    yield shelf, other
+    other.close()
+
+
+def test_what_was_written_while_triggers_were_disabled_is_found_when_they_come_back(
+    on_postgresql: Any,
+) -> None:
+    shelf, other = on_postgresql
+    other.execute("ALTER TABLE article DISABLE TRIGGER ALL")
+    other.execute("UPDATE article SET title = 'Ladders'")
+    assert not shelf.Article.search.status().capturing
+    assert shelf.Article.search.install()
+    assert shelf.Article.search.status().capturing
+    shelf.core.sync()
+    assert list(shelf.indexed().values()) == ["Ladders|repeat"]
+
+
+UNSEEN = {
+    "as a replica": (
+        "SET session_replication_role = replica",
+        "UPDATE article SET title = 'Ladders'",
+    ),
+    "disabled for a while": (
+        "ALTER TABLE article DISABLE TRIGGER ALL",
+        "UPDATE article SET title = 'Ladders'",
+        "ALTER TABLE article ENABLE TRIGGER ALL",
+    ),
+}
+
+
+@pytest.mark.parametrize("statements", UNSEEN.values(), ids=UNSEEN)
+def test_what_no_trigger_saw_is_found_by_verify_and_mended_by_repair(
+    on_postgresql: Any, statements: tuple[str, ...]
+) -> None:
+    shelf, other = on_postgresql
+    for statement in statements:
+        other.execute(statement)
+    assert not shelf.Article.search.verify().sound
+    shelf.Article.search.repair()
+    assert shelf.Article.search.verify().sound
+    assert list(shelf.indexed().values()) == ["Ladders|repeat"]
+
+
+@pytest.mark.parametrize(
+    "change", ["ALTER COLUMN title TYPE varchar(300)", "DROP COLUMN title CASCADE"]
+)
+def test_another_program_alters_a_column_that_is_read_once_the_triggers_are_away(
+    on_postgresql: Any, change: str
+) -> None:
+    shelf, other = on_postgresql
+    if "TYPE" in change:
+        with pytest.raises(psycopg.errors.FeatureNotSupported, match="used in a trigger"):
+            other.execute(f"ALTER TABLE article {change}")
+    remove_triggers(other.execute, "postgresql")
+    other.execute(f"ALTER TABLE article {change}")
+    assert not shelf.Article.search.status().capturing
+    other.execute("UPDATE article SET content = 'again'")
