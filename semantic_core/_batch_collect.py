@@ -4,14 +4,16 @@ for them, page by page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeGuard
 
 from semantic_core._batch_rules import ENDED, MOST_JOBS, SENT, Desk, logger, told
 from semantic_core._jobs import OPEN, BatchJob, JobState, JobStatus, Rest
+from semantic_core._metering import Spent
 from semantic_core._vectors import checked_vectors
 from semantic_core.errors import (
     ConfigError,
+    EmbedderUnavailable,
     EmbeddingInvalid,
     JobLost,
     SemanticCoreError,
@@ -20,6 +22,10 @@ from semantic_core.errors import (
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
+
+
+Page = dict[str, "Vector | Exception"]
+"""Results by fingerprint."""
 
 
 class Collecting:
@@ -38,6 +44,31 @@ class Collecting:
         """
         return [self._polled(job) for job in jobs]
 
+    def adopt_lost(self) -> list[BatchJob]:
+        """Go on with the jobs that were given up as lost and are there again; as they are then.
+
+        Raises EmbedderError.
+        """
+        desk, found = self._desk, []
+        for job in desk.queue.jobs(("FAILED",), limit=MOST_JOBS, cleaned=False):
+            there = self._is_lost(job) and self._is_there(job)
+            if there and desk.queue.reopen_job(job.id, desk.clock()):
+                logger.warning("Job %s is at its provider after all; it goes on.", job.id)
+                found.append(self._polled(desk.again(job)))
+        return found
+
+    def _is_there(self, job: BatchJob) -> bool:
+        """Whether a job runs, or has results that can be read."""
+        embedder = self._desk.embedder
+        try:
+            state = embedder.state(job.provider_job)
+            if state.status == "COMPLETED" or state.has_results:
+                return next(embedder.results(job.provider_job), None) is not None
+            return state.status in SENT
+        except (EmbedderUnavailable, JobLost) as error:
+            logger.info("Job %s is still lost: %s", job.id, error)
+            return False
+
     def clean(self) -> None:
         """Have providers forget the jobs that have ended.
 
@@ -46,12 +77,14 @@ class Collecting:
         """
         desk = self._desk
         for job in desk.queue.jobs(ENDED, limit=MOST_JOBS, cleaned=False):
+            late = desk.clock() - job.ended_at > desk.rules.patience
             if self._is_lost(job):  # its results may still turn up there
-                logger.warning("Job %s is lost; %s is left as it is.", job.id, job.provider_job)
-                desk.queue.clean_job(job.id, desk.clock())
+                if late:
+                    logger.warning("Job %s is lost; %s is left as it is.", job.id, job.provider_job)
+                    desk.queue.clean_job(job.id, desk.clock())
                 continue
             try:
-                self._forget(job.provider_job)
+                self._forget(job, job.provider_job)
                 # Left by one who was silent for longer than his lease, submitted all the same, and
                 # died.
                 twin = desk.embedder.find(job.name)
@@ -59,25 +92,37 @@ class Collecting:
                     logger.warning(
                         "Job %s was submitted by two at once; %s is cancelled.", job.id, twin
                     )
-                    self._forget(twin)
+                    self._forget(job, twin)
             except (ConfigError, StoreError):
                 raise
             except SemanticCoreError as error:
                 logger.warning(
                     "What the provider keeps of job %s could not be removed: %s", job.id, error
                 )
-                if desk.clock() - job.ended_at <= desk.rules.patience:
+                if not late:
                     continue
             desk.queue.clean_job(job.id, desk.clock())
 
-    def _forget(self, provider_job: str) -> None:
-        """Have the provider end and remove a job."""
-        embedder = self._desk.embedder
+    def _forget(self, job: BatchJob, provider_job: str) -> None:
+        """Have the provider end and remove a job, or its twin.
+
+        What it cost although nobody waited for it any more is written down.
+        """
+        desk = self._desk
         try:
-            if embedder.state(provider_job).status in SENT:
-                embedder.cancel(provider_job)
-            embedder.clean_up(provider_job)
-        except JobLost:
+            state = desk.embedder.state(provider_job)
+            if state.status in SENT:
+                desk.embedder.cancel(provider_job)
+                state = desk.embedder.state(provider_job)
+            own = provider_job == job.provider_job
+            if (state.succeeded or 0) > (job.paid if own else 0):
+                told, _ = self._read(provider_job, state, lambda page, tokens: None)
+                pay = desk.till.pay_job if own else desk.till.charge_twin
+                pay(job, told, state.succeeded or 0)
+            desk.embedder.clean_up(provider_job)
+        except JobLost as error:
+            if desk.is_anothers(job):
+                raise _of_another(job) from error
             logger.debug("%s is gone already.", provider_job)
 
     def cancel(self, job: BatchJob) -> None:
@@ -106,10 +151,15 @@ class Collecting:
         """What a provider once does not know may be there all the same: with another key,
         or a little later. It is lost when that lasts.
         """
-        if self._was_cancelled(job):
-            self._close(job, "FAILED", told(error), "free")
-            return
         desk = self._desk
+        anothers = desk.is_anothers(job)
+        if self._was_cancelled(job):
+            paid = job.paid + job.waiting if anothers else 0  # it goes on where it is
+            self._close(job, "FAILED", told(error), "free", paid=paid)
+            return
+        if anothers:
+            desk.queue.note_job(job.id, desk.clock(), error=told(_of_another(job)))
+            return
         since = job.answered_at or desk.clock()
         desk.queue.note_job(job.id, desk.clock(), error=told(error), answered_at=since)
         self._give_up_in_time(desk.again(job))
@@ -126,7 +176,9 @@ class Collecting:
             self._collect(job, state)
         elif state.status == "FAILED":
             rest: Rest = "again" if state.expired else "halve"
-            self._close(job, "FAILED", _reason(state), "free" if self._was_cancelled(job) else rest)
+            cancelled = self._was_cancelled(job)
+            paid = state.succeeded or 0
+            self._close(job, "FAILED", _reason(state), "free" if cancelled else rest, paid=paid)
         else:
             desk.queue.note_job(
                 job.id, desk.clock(), status=state.status, error="", answered_at=0.0
@@ -141,25 +193,45 @@ class Collecting:
         Results that break off are read again from the beginning.
         """
         desk = self._desk
-        rate, passing = desk.till.rate_of(job), ""
-        for page in _pages(desk.embedder.results(job.provider_job), desk.rules.page):
+        rate = desk.till.rate_of(job)
+
+        def settle(page: Page, tokens: Mapping[str, int]) -> None:
             vectors, failures = self._checked(page)
-            desk.queue.settle(job.id, vectors, failures, rate, desk.clock())
-            passing = next(map(told, filter(_may_pass, page.values())), passing)
+            desk.queue.settle(job.id, vectors, failures, rate, desk.clock(), tokens)
+
+        spent, passing = self._read(job.provider_job, state, settle)
         job = desk.again(job)
-        paid = max(0, (state.succeeded or 0) - job.succeeded)  # and nobody waited for it any more
+        desk.till.pay_job(job, spent, state.succeeded or 0)  # also what nobody waited for any more
         if state.status == "COMPLETED":
             left = job.waiting
             told_of = f"{left:,} of {job.sent:,} passages got no vector of it" if left else ""
             why = f": {passing}" if passing else "."
-            self._close(job, "COMPLETED", told_of and told_of + why, "again", paid=paid)
+            self._close(job, "COMPLETED", told_of and told_of + why, "again")
         elif state.status == "FAILED":
             rest: Rest = "free" if self._was_cancelled(job) else "again"
-            self._close(job, "FAILED", _reason(state), rest, paid=paid)
+            self._close(job, "FAILED", _reason(state), rest)
 
-    def _checked(
-        self, page: dict[str, Vector | Exception]
-    ) -> tuple[dict[str, Vector], dict[str, str]]:
+    def _read(
+        self, provider_job: str, state: JobState, use: Callable[[Page, Mapping[str, int]], None]
+    ) -> tuple[Spent, str]:
+        """Read all results, some at a time: what they cost as far as the provider tells, and the
+        last reason that may pass why there is none. use: called with each page, and what each of
+        its passages cost.
+        """
+        desk, whole, passing = self._desk, Spent(), ""
+        if not state.has_results and state.status != "COMPLETED":
+            return whole, passing
+        counted: set[str] = set()
+        with desk.till.metered() as spent:
+            results = _told(desk.embedder.results(provider_job), spent, counted)
+            for page, tokens in _pages(results, desk.rules.page):
+                use(page, tokens)
+                whole.passages += len(tokens)
+                whole.tokens += sum(tokens.values())
+                passing = next(map(told, filter(_may_pass, page.values())), passing)
+        return whole, passing
+
+    def _checked(self, page: Page) -> tuple[dict[str, Vector], dict[str, str]]:
         """(vectors of length 1, why there are none) of a page of results."""
         failures = {
             name: told(result)
@@ -186,7 +258,7 @@ class Collecting:
         end one whose results cannot be had.
         """
         rules, now = self._desk.rules, self._desk.clock()
-        if job.status not in OPEN:
+        if job.status not in OPEN or not self._desk.knows_time:
             return
         if job.answered_at:
             if now - job.answered_at > rules.patience:
@@ -196,7 +268,7 @@ class Collecting:
                     f"{job.error or 'no reason given'}"
                 )
                 told_of = f"{why} They may have been paid for."
-                self._close(job, "FAILED", told_of, "fail", paid=job.waiting)
+                self._close(job, "FAILED", told_of, "fail", paid=job.paid + job.waiting)
         elif not job.cancelled_at and now - job.submitted_at > rules.deadline:
             self._desk.queue.note_job(job.id, now, cancelled_at=now)
             self.cancel(job)
@@ -229,13 +301,15 @@ class Collecting:
     def _close(
         self, job: BatchJob, status: JobStatus, error: str, rest: Rest, *, paid: int = 0
     ) -> None:
-        """End a job. paid: passages of it that were paid for and settled nothing."""
+        """End a job. paid: passages of it that were paid for, or may have been, where more than
+        those that settled something.
+        """
         desk = self._desk
-        closed = desk.queue.close_job(
+        if paid:
+            desk.till.pay_job(job, Spent(), paid)
+        desk.queue.close_job(
             job.id, status, desk.clock(), error=error, rest=rest, attempts=desk.rules.attempts
         )
-        if closed and paid:
-            desk.till.charge_in_vain(job, paid)
 
 
 def _may_pass(result: Vector | Exception) -> TypeGuard[Exception]:
@@ -243,24 +317,53 @@ def _may_pass(result: Vector | Exception) -> TypeGuard[Exception]:
     return isinstance(result, Exception) and getattr(result, "retryable", False) is True
 
 
+def _of_another(job: BatchJob) -> EmbedderUnavailable:
+    return EmbedderUnavailable(
+        f"It was submitted with another key, and this key does not see {job.provider_job}.",
+        hint=f"Use that key, or give the job up: semantic-core queue cancel {job.id[:8]}.",
+    )
+
+
+def _told(
+    results: Iterator[tuple[str, Vector | Exception]], spent: Spent | None, counted: set[str]
+) -> Iterator[tuple[str, Vector | Exception, int]]:
+    """Results with their tokens; 0 where that is not told, or was before.
+
+    spent: grows as results come. counted: of which passages it was told.
+    """
+    before = 0
+    for name, result in results:
+        tokens = 0
+        if spent is not None:
+            tokens, before = spent.tokens - before, spent.tokens
+        if name in counted:
+            tokens = 0
+        elif tokens:
+            counted.add(name)
+        yield name, result, tokens
+
+
 def _pages(
-    results: Iterator[tuple[str, Vector | Exception]], size: int
-) -> Iterator[dict[str, Vector | Exception]]:
-    """Results by fingerprint, some at a time.
+    results: Iterator[tuple[str, Vector | Exception, int]], size: int
+) -> Iterator[tuple[Page, dict[str, int]]]:
+    """(results, tokens) by fingerprint, some at a time.
 
     Of two of one passage the first counts, a vector before a failure.
     """
-    page: dict[str, Vector | Exception] = {}
-    for name, result in results:
+    page: Page = {}
+    tokens: dict[str, int] = {}
+    for name, result, cost in results:
+        if cost:
+            tokens[name] = cost
         if name not in page or (
             isinstance(page[name], Exception) and not isinstance(result, Exception)
         ):
             page[name] = result
         if len(page) >= size:
-            yield page
-            page = {}
+            yield page, tokens
+            page, tokens = {}, {}
     if page:
-        yield page
+        yield page, tokens
 
 
 def _reason(state: JobState) -> str:

@@ -84,7 +84,31 @@ class Desk:
     embedder: BatchEmbedder
     till: Till
     rules: BatchRules
-    clock: Callable[[], float]
+    host_clock: Callable[[], float]
+
+    def clock(self) -> float:
+        """Seconds since 1970, by the provider's clock where it tells it."""
+        now = self._provider_now()
+        return now if isinstance(now, float) else self.host_clock()
+
+    @property
+    def knows_time(self) -> bool:
+        """Whether times can be judged: a provider that tells the time has told it."""
+        return self._provider_now() is not None
+
+    def _provider_now(self) -> object:
+        """By the provider's clock; None while it is not known, "" where it is never told."""
+        now = getattr(self.embedder, "now", None)
+        return now() if callable(now) else ""
+
+    @property
+    def account(self) -> str:
+        """What jobs are submitted with; "" where that is not told."""
+        return str(getattr(self.embedder, "account", ""))
+
+    def is_anothers(self, job: BatchJob) -> bool:
+        """Whether the job was submitted with another account than the one there is now."""
+        return bool(job.account) and job.account != self.account
 
     def again(self, job: BatchJob) -> BatchJob:
         """The job as it is now."""

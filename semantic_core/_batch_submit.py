@@ -27,6 +27,7 @@ from semantic_core.errors import (
     BudgetSpent,
     ConfigError,
     EmbedderThrottled,
+    EmbedderUnavailable,
     InputError,
     JobLost,
     SemanticCoreError,
@@ -62,7 +63,7 @@ class Submission:
         self._size = self._likely_size(job_size)
         done = self.resume()
         waiting = queue.waiting(max(least, 1), now, except_collections=without)
-        if not waiting or waiting < least or any(job.status == "CREATED" for job in done):
+        if not waiting or waiting < least or any(map(self._is_held_up, done)):
             return done
         full = [job for job in queue.jobs(UNSENT, limit=MOST_JOBS) if job.owner == THROTTLED]
         if full:
@@ -137,7 +138,9 @@ class Submission:
         id = name.removeprefix(NAME)
         lease = {"owner": uuid4().hex, "leased_until": now + self._desk.rules.lease}
         opened = queue.open_job(
-            BatchJob(id, name, created_at=now, updated_at=now, **lease),  # type: ignore[arg-type]
+            BatchJob(  # type: ignore[arg-type]
+                id, name, created_at=now, updated_at=now, account=self._desk.account, **lease
+            ),
             min(size, self._desk.rules.claim_page),
             except_collections=without,
         )
@@ -149,6 +152,10 @@ class Submission:
                 break
             opened = grown
         return opened
+
+    def _is_held_up(self, job: BatchJob) -> bool:
+        """Whether the provider has not taken it, and would take no other either."""
+        return job.status == "CREATED" and not self._desk.is_anothers(job)
 
     def _leased(self, job: BatchJob) -> BatchJob | None:
         owner, now = uuid4().hex, self._desk.clock()
@@ -169,6 +176,8 @@ class Submission:
                 return self._recorded(job, there)
             if job.cancelled_at:
                 return self._ended(job, "Cancelled before it was submitted.", "free")
+            if self._desk.is_anothers(job):
+                return self._postponed(job, _of_another(job))
             return self._submit(job, force=True) or self._desk.again(job)
         except _TooLarge as large:
             self._size = min(self._size, large.size)
@@ -255,7 +264,12 @@ class Submission:
     def _recorded(self, job: BatchJob, provider_job: str) -> BatchJob:
         desk = self._desk
         noted = desk.queue.note_job(
-            job.id, desk.clock(), status="SUBMITTED", provider_job=provider_job, error=""
+            job.id,
+            desk.clock(),
+            status="SUBMITTED",
+            provider_job=provider_job,
+            error="",
+            account=desk.account,
         )
         now = desk.again(job)
         if not noted and now.provider_job != provider_job:
@@ -284,6 +298,13 @@ class Submission:
             job.id, "FAILED", desk.clock(), error=error, rest=rest, attempts=desk.rules.attempts
         )
         return desk.again(job)
+
+
+def _of_another(job: BatchJob) -> EmbedderUnavailable:
+    return EmbedderUnavailable(
+        f"Job {job.id[:8]} was begun with another key, and may have been submitted with it.",
+        hint=f"Use that key, or give the job up: semantic-core queue cancel {job.id[:8]}.",
+    )
 
 
 class _TooLarge(Exception):

@@ -495,6 +495,10 @@ def test_a_job_given_up_as_lost_is_left_to_its_provider(office: Office) -> None:
     office.manager.sync_status()
     office.wait(49)
     [job] = office.manager.sync_status()
+    assert (job.status, job.cleaned, len(office.embedder.jobs)) == ("FAILED", False, 1)
+    office.wait(49)  # until then it is looked for
+    office.manager.sync_status()
+    job = office.manager.job(job.id)
     assert (job.status, job.cleaned, len(office.embedder.jobs)) == ("FAILED", True, 1)
     assert office.manager.sync_status() == ()
 

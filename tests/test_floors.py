@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("_checks", "_found", "_distributions"),
     ("filters", "_wording", "_remedies"),
-    ("types", "_options", "_jobs"),
+    ("types", "_options", "_jobs", "_metering"),
     ("protocols", "_memory_queue"),
     ("hookspecs", "_verdicts", "_text", "_fusion", "_memory", "_files", "_vectors", "_words_only"),
     ("_examination", "_relay", "_defaults", "_embedding", "_till"),

@@ -596,6 +596,78 @@ def what_results_cost_is_written_down_once(open_store: OpenStore) -> None:
 
 
 @Check
+def what_a_provider_counted_is_what_is_charged(open_store: OpenStore) -> None:
+    """`tokens` go into the ledger as they are, a vector or not; a vector that is not in it costs by
+    its characters; and the job says what was paid for it.
+    """
+    with closing(open_store(SPACE)) as store:
+        queue = ledger_of(store)
+        put(store, item("1", "x" * 20, "y" * 10, "z" * 40, "w", vectors=False))
+        sent(queue, "j")
+        good, bad = vectors_of("x" * 20, "z" * 40), names_of("y" * 10, "w")
+        told = {fingerprint_of("x" * 20): 7, bad[0]: 3, fingerprint_of("of another"): 100}
+        for _ in range(2):
+            queue.settle("j", good, dict.fromkeys(bad, "no"), RATE, 1.0, told)
+        same([(cost.passages, cost.tokens) for cost in queue.costs()], [(3, 30)], "costs")
+        job = queue.job("j")
+        same(job and (job.paid, job.paid_tokens), (3, 30), "what was paid for the job")
+
+
+@Check
+def what_a_job_costs_is_set_and_not_added(open_store: OpenStore) -> None:
+    """`pay_job` brings the ledger to what a job cost all together, up or down, as often as it is
+    called; the difference is nobody's.
+    """
+    with closing(open_store(SPACE)) as store:
+        queue = ledger_of(store)
+        put(store, item("1", "x" * 20, "y" * 10, vectors=False))
+        sent(queue, "j")
+        queue.settle("j", vectors_of("x" * 20), {}, RATE, 1.0, {fingerprint_of("x" * 20): 7})
+        for passages, tokens in ((2, 12), (2, 12), (2, 11)):
+            queue.pay_job("j", RATE, passages, tokens)
+            job = queue.job("j")
+            same(job and (job.paid, job.paid_tokens), (passages, tokens), "what was paid")
+            total = sum(cost.tokens for cost in queue.costs())
+            same(total, tokens, "tokens in the ledger")
+        owners = {cost.collection: (cost.passages, cost.tokens) for cost in queue.costs()}
+        same(owners, {"notes": (1, 7), "": (1, 4)}, "whose they are")
+        queue.pay_job("none", RATE, 9, 9)
+        same(sum(cost.tokens for cost in queue.costs()), 11, "after a job that is not there")
+
+
+@Check
+def a_job_that_was_given_up_can_go_on(open_store: OpenStore) -> None:
+    """`reopen_job` makes a FAILED job PROCESSING, with what was given up with it and is nobody
+    else's by now; no other job.
+    """
+    with closing(open_store(SPACE)) as store:
+        queue = ledger_of(store)
+        put(store, item("1", "one", "two", "three", "four", vectors=False))
+        put(store, item("2", "five", vectors=False))
+        sent(queue, "j")
+        same(queue.reopen_job("j", 2.0), False, "reopening an open job")
+        queue.settle("j", vectors_of("one"), {}, RATE, 1.0)
+        queue.close_job("j", "FAILED", 2.0, error="gone", rest="fail", attempts=3)
+        queue.clean_job("j", 2.0)
+        store.remove([Ref("notes", "2")])
+        queue.fill(vectors_of("two"))
+        queue.hold(names_of("three"), 3.0, 9.0)
+        same(queue.reopen_job("j", 3.0), True, "reopening")
+        job = queue.job("j")
+        wanted = ("PROCESSING", 0.0, 0.0, False)
+        found = job and (job.status, job.ended_at, job.answered_at, job.cleaned)
+        same(found, wanted, "the job")
+        same(held_by(queue, "j"), ["four"], "passages held")
+        same(len(queue.given_up()), 0, "chunks that are held and given up")
+        same(queue.settle("j", vectors_of("four"), {}, RATE, 4.0), 1, "results settled")
+        same(queue.reopen_job("none", 5.0), False, "reopening a job that is not there")
+        put(store, item("3", "six", vectors=False))
+        queue.open_job(job_of("unsent"), 9)
+        queue.close_job("unsent", "FAILED", 5.0, error="no", rest="fail", attempts=3)
+        same(queue.reopen_job("unsent", 6.0), False, "reopening a job that was never submitted")
+
+
+@Check
 def tenants_share_jobs_and_see_their_own(open_store: OpenStore) -> None:
     """Jobs are of all tenants; chunks by state, and what a passage cost, are each one's own."""
     with closing(open_store(SPACE, multi_tenant=True)) as store:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Annotated, Final
@@ -32,7 +33,7 @@ from semantic_core_gemini.pricing import MILLION, Estimate, Lane, Price
 
 if TYPE_CHECKING:
     from semantic_core import Space
-    from semantic_core.batch import JobState
+    from semantic_core.batch import JobState, Spent
     from semantic_core.types import Vector, Vectors
     from semantic_core_gemini._pace import Clock
     from semantic_core_gemini.keys import GoogleKeyring
@@ -285,6 +286,19 @@ class GeminiEmbedder:
     def results(self, job: str) -> Iterator[tuple[str, Vector | Exception]]:
         """See `GeminiBatchClient.retrieve_results`."""
         return self.batch_client().retrieve_results(job)
+
+    @property
+    def account(self) -> str:
+        """See `GeminiBatchClient.account`; "" without a key for batches."""
+        return self.batch_client().account if self._given.keyring.batch_key is not None else ""
+
+    def now(self) -> float | None:
+        """See `GeminiBatchClient.now`. Raises BatchKeyMissing."""
+        return self.batch_client().now()
+
+    def metered(self) -> AbstractContextManager[Spent]:
+        """See `semantic_core.protocols.Metered`: texts and tokens as the service counts them."""
+        return self._meter.blocks.metered()
 
     def cancel(self, job: str) -> None:
         """See `GeminiBatchClient.cancel`."""

@@ -135,7 +135,7 @@ def claim(
     """Hold up to `limit` more for a job; how many that were, and of how many characters.
     most: of what kind.
     """
-    view.raw.execute(_ACCOUNTS, (view.generation,))
+    name_accounts(view)
     last = view.raw.execute("select max(number) from claim where holder = ?", (holder,)).get
     values = {
         "generation": view.generation,
@@ -151,6 +151,11 @@ def claim(
     added = "select count(*), total(characters) from claim where holder = ? and number > ?"
     count, characters = view.raw.execute(added, (holder, last)).get
     return int(count), int(characters)
+
+
+def name_accounts(view: View) -> None:
+    """Have an account for whoever has documents."""
+    view.raw.execute(_ACCOUNTS, (view.generation,))
 
 
 def page_of(view: View, holder: int, after: int, limit: int) -> list[tuple[int, str, str]]:
