@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeGuard
 
-from semantic_core._batch_rules import ENDED, MOST_JOBS, SENT, Desk, logger, told
+from semantic_core._batch_rules import ENDED, FAILED, MOST_JOBS, SENT, Desk, logger, told
 from semantic_core._jobs import OPEN, BatchJob, JobState, JobStatus, Rest
 from semantic_core._metering import Spent
 from semantic_core._vectors import checked_vectors
@@ -50,21 +50,21 @@ class Collecting:
         Raises EmbedderError.
         """
         desk, found = self._desk, []
-        for job in desk.queue.jobs(("FAILED",), limit=MOST_JOBS, cleaned=False):
+        for job in desk.queue.jobs(FAILED, limit=MOST_JOBS, cleaned=False):
             there = self._is_lost(job) and self._is_there(job)
-            if there and desk.queue.reopen_job(job.id, desk.clock()):
+            if there and desk.till.reopen(job, desk.clock()):
                 logger.warning("Job %s is at its provider after all; it goes on.", job.id)
                 found.append(self._polled(desk.again(job)))
         return found
 
     def _is_there(self, job: BatchJob) -> bool:
-        """Whether a job runs, or has results that can be read."""
+        """Whether its provider knows a job, and its results, if it has any, can be read."""
         embedder = self._desk.embedder
         try:
-            state = embedder.state(job.provider_job)
+            state = self._state(job)
             if state.status == "COMPLETED" or state.has_results:
                 return next(embedder.results(job.provider_job), None) is not None
-            return state.status in SENT
+            return True
         except (EmbedderUnavailable, JobLost) as error:
             logger.info("Job %s is still lost: %s", job.id, error)
             return False
@@ -79,7 +79,7 @@ class Collecting:
         for job in desk.queue.jobs(ENDED, limit=MOST_JOBS, cleaned=False):
             late = desk.clock() - job.ended_at > desk.rules.patience
             if self._is_lost(job):  # its results may still turn up there
-                if late:
+                if late and not desk.is_anothers(job):
                     logger.warning("Job %s is lost; %s is left as it is.", job.id, job.provider_job)
                     desk.queue.clean_job(job.id, desk.clock())
                 continue
@@ -88,6 +88,8 @@ class Collecting:
                 # Left by one who was silent for longer than his lease, submitted all the same, and
                 # died.
                 twin = desk.embedder.find(job.name)
+                if twin == job.provider_job and not late:  # listed all the same
+                    continue
                 if twin is not None and twin != job.provider_job:
                     logger.warning(
                         "Job %s was submitted by two at once; %s is cancelled.", job.id, twin
@@ -133,7 +135,12 @@ class Collecting:
         try:
             self._desk.embedder.cancel(job.provider_job)
         except JobLost as error:
-            self._doubt(self._desk.again(job), error)
+            now = self._desk.again(job)
+            if self._desk.is_anothers(now):  # it goes on where it is, and may have to be paid
+                paid = now.paid + now.waiting
+                self._close(now, "FAILED", told(_of_another(now)), "free", paid=paid)
+            else:
+                self._doubt(now, error)
 
     def _polled(self, job: BatchJob) -> BatchJob:
         try:
@@ -152,21 +159,39 @@ class Collecting:
         or a little later. It is lost when that lasts.
         """
         desk = self._desk
-        anothers = desk.is_anothers(job)
-        if self._was_cancelled(job):
-            paid = job.paid + job.waiting if anothers else 0  # it goes on where it is
-            self._close(job, "FAILED", told(error), "free", paid=paid)
-            return
-        if anothers:
+        if desk.is_anothers(job):
             desk.queue.note_job(job.id, desk.clock(), error=told(_of_another(job)))
+            return
+        if self._was_cancelled(job) and not self._may_be_listed(job):
+            self._close(job, "FAILED", told(error), "free")
             return
         since = job.answered_at or desk.clock()
         desk.queue.note_job(job.id, desk.clock(), error=told(error), answered_at=since)
         self._give_up_in_time(desk.again(job))
 
+    def _may_be_listed(self, job: BatchJob) -> bool:
+        """Whether a job its provider does not know is found by its name all the same."""
+        try:
+            return self._desk.embedder.find(job.name) is not None
+        except EmbedderUnavailable as error:
+            logger.info("Whether job %s is gone cannot be said now: %s", job.id, error)
+            return True
+
+    def _state(self, job: BatchJob) -> JobState:
+        """Where the job is. Raises JobLost if it is neither known nor found by its name."""
+        try:
+            return self._desk.embedder.state(job.provider_job)
+        except JobLost as error:
+            if not self._desk.is_anothers(job) and self._may_be_listed(job):
+                raise EmbedderUnavailable(
+                    f"The provider lists job {job.provider_job}, and does not know it just now.",
+                    hint="Nothing needs to be done: it is asked again.",
+                ) from error
+            raise
+
     def _look(self, job: BatchJob) -> None:
         desk = self._desk
-        state = desk.embedder.state(job.provider_job)
+        state = self._state(job)
         if state.status == "COMPLETED" or state.has_results:
             if not job.answered_at:
                 desk.queue.note_job(
@@ -268,7 +293,7 @@ class Collecting:
                     f"{job.error or 'no reason given'}"
                 )
                 told_of = f"{why} They may have been paid for."
-                self._close(job, "FAILED", told_of, "fail", paid=job.paid + job.waiting)
+                self._close(job, "FAILED", told_of, "fail", paid=job.paid + job.waiting, lost=True)
         elif not job.cancelled_at and now - job.submitted_at > rules.deadline:
             self._desk.queue.note_job(job.id, now, cancelled_at=now)
             self.cancel(job)
@@ -299,12 +324,21 @@ class Collecting:
         return job.status == "FAILED" and bool(job.answered_at) and late
 
     def _close(
-        self, job: BatchJob, status: JobStatus, error: str, rest: Rest, *, paid: int = 0
+        self,
+        job: BatchJob,
+        status: JobStatus,
+        error: str,
+        rest: Rest,
+        *,
+        paid: int = 0,
+        lost: bool = False,
     ) -> None:
         """End a job. paid: passages of it that were paid for, or may have been, where more than
-        those that settled something.
+        those that settled something. lost: it may have results, see `_is_lost`.
         """
         desk = self._desk
+        if job.answered_at and not lost:
+            desk.queue.note_job(job.id, desk.clock(), answered_at=0.0)
         if paid:
             desk.till.pay_job(job, Spent(), paid)
         desk.queue.close_job(

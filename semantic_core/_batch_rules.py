@@ -19,6 +19,7 @@ MOST_JOBS = 10_000
 """Jobs looked after at a time."""
 UNSENT: tuple[JobStatus, ...] = ("CREATED",)
 SENT: tuple[JobStatus, ...] = ("SUBMITTED", "PROCESSING")
+FAILED: tuple[JobStatus, ...] = ("FAILED",)
 ENDED: tuple[JobStatus, ...] = ("COMPLETED", "FAILED")
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3_600.0
 """Seconds before a job is submitted again: doubled from the first to the longest."""
@@ -88,18 +89,13 @@ class Desk:
 
     def clock(self) -> float:
         """Seconds since 1970, by the provider's clock where it tells it."""
-        now = self._provider_now()
+        now = provider_now(self.embedder)
         return now if isinstance(now, float) else self.host_clock()
 
     @property
     def knows_time(self) -> bool:
         """Whether times can be judged: a provider that tells the time has told it."""
-        return self._provider_now() is not None
-
-    def _provider_now(self) -> object:
-        """By the provider's clock; None while it is not known, "" where it is never told."""
-        now = getattr(self.embedder, "now", None)
-        return now() if callable(now) else ""
+        return provider_now(self.embedder) is not None
 
     @property
     def account(self) -> str:
@@ -113,6 +109,14 @@ class Desk:
     def again(self, job: BatchJob) -> BatchJob:
         """The job as it is now."""
         return self.queue.job(job.id) or job
+
+
+def provider_now(embedder: object) -> object:
+    """Seconds since 1970 by its provider's clock; None while that is not known, "" where it is
+    never told.
+    """
+    now = getattr(embedder, "now", None)
+    return now() if callable(now) else ""
 
 
 def told(error: BaseException) -> str:

@@ -136,10 +136,15 @@ class Submission:
     def _opened(self, name: str, size: int, without: Collection[str]) -> BatchJob | None:
         queue, now = self._desk.queue, self._desk.clock()
         id = name.removeprefix(NAME)
-        lease = {"owner": uuid4().hex, "leased_until": now + self._desk.rules.lease}
         opened = queue.open_job(
-            BatchJob(  # type: ignore[arg-type]
-                id, name, created_at=now, updated_at=now, account=self._desk.account, **lease
+            BatchJob(
+                id,
+                name,
+                created_at=now,
+                updated_at=now,
+                owner=uuid4().hex,
+                leased_until=now + self._desk.rules.lease,
+                account=self._desk.account,
             ),
             min(size, self._desk.rules.claim_page),
             except_collections=without,

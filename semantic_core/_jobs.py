@@ -29,6 +29,10 @@ Freshness = Literal["now", "1h", "24h"]
 FRESHNESS: Mapping[Freshness, float] = {"now": 0.0, "1h": 3_600.0, "24h": 86_400.0}
 """How long a text may wait for its vector, in seconds, by goal."""
 
+LONGEST_HOLD = 7_200.0
+"""Seconds: a hold or a lease that would end later than so long from now was made by a clock that
+was wrong, and counts as ended.
+"""
 PICO = 10**12
 """Parts of one unit of currency the ledger counts in,
 so that what a token costs is a whole number.

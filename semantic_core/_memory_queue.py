@@ -17,6 +17,7 @@ from uuid import uuid4
 import attrs
 
 from semantic_core._jobs import (
+    LONGEST_HOLD,
     OPEN,
     PICO,
     STATUSES,
@@ -106,7 +107,7 @@ class _Draft:
             {
                 name
                 for name, claim in self.claims.items()
-                if claim.until is not None and claim.until <= now
+                if claim.until is not None and not now < claim.until <= now + LONGEST_HOLD
             }
         )
 
@@ -119,6 +120,12 @@ class _Draft:
                 before[1] + tokens,
                 before[2] + tokens * rate.pico,
             )
+
+    def pay(self, job: str, rate: Rate, passages: int, tokens: int) -> None:
+        there = self.jobs.get(job)
+        if there is not None and (there.paid, there.paid_tokens) != (passages, tokens):
+            self.charge(rate, {("", ""): (passages - there.paid, tokens - there.paid_tokens)})
+            self.jobs[job] = attrs.evolve(there, paid=passages, paid_tokens=tokens)
 
 
 class MemoryQueue:
@@ -259,12 +266,13 @@ class MemoryQueue:
 
     def lease_job(self, job: str, owner: str, now: float, until: float) -> bool:
         """See `BatchQueue.lease_job`."""
+        latest = now + max(2 * (until - now), LONGEST_HOLD)
         with self._changing() as draft:
             there = draft.jobs.get(job)
             if (
                 there is None
                 or there.status != "CREATED"
-                or (there.owner not in ("", owner) and there.leased_until > now)
+                or (there.owner not in ("", owner) and now < there.leased_until <= latest)
             ):
                 return False
             draft.jobs[job] = attrs.evolve(there, owner=owner, leased_until=until, updated_at=now)
@@ -351,13 +359,11 @@ class MemoryQueue:
     def pay_job(self, job: str, rate: Rate, passages: int, tokens: int) -> None:
         """See `BatchQueue.pay_job`."""
         with self._changing() as draft:
-            there = draft.jobs.get(job)
-            if there is not None and (there.paid, there.paid_tokens) != (passages, tokens):
-                more = passages - there.paid, tokens - there.paid_tokens
-                draft.charge(rate, {("", ""): more})
-                draft.jobs[job] = attrs.evolve(there, paid=passages, paid_tokens=tokens)
+            draft.pay(job, rate, passages, tokens)
 
-    def reopen_job(self, job: str, now: float) -> bool:
+    def reopen_job(
+        self, job: str, now: float, rate: Rate | None, passages: int, tokens: int
+    ) -> bool:
         """See `BatchQueue.reopen_job`."""
         with self._changing() as draft:
             there = draft.jobs.get(job)
@@ -380,6 +386,8 @@ class MemoryQueue:
                 cleaned=False,
                 updated_at=now,
             )
+            if rate is not None:
+                draft.pay(job, rate, passages, tokens)
             return True
 
     def close_job(

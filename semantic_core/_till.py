@@ -165,6 +165,16 @@ class Till:
         if paid != (job.paid, job.paid_tokens):
             self._ledger.pay_job(job.id, rate, *paid)
 
+    def reopen(self, job: BatchJob, now: float) -> bool:
+        """Let a job go on that was given up as lost, see `BatchQueue.reopen_job`. What was charged
+        for what it had not given, by estimate, is taken back: it is charged when it is known.
+        """
+        if self._ledger is None:
+            return False
+        left = max(0, job.sent - job.succeeded - job.failed)
+        paid = job.paid - left, job.paid_tokens - job.tokens * left // max(1, job.sent)
+        return self._ledger.reopen_job(job.id, now, self.rate("batch"), *paid)
+
     def charge_twin(self, job: BatchJob, told: Spent, passages: int) -> None:
         """Write down what a job cost that was submitted twice: its twin, likewise."""
         rate = self.rate("batch")
@@ -189,9 +199,9 @@ class Till:
 
     def write_queries(self) -> None:
         """Write down what queries cost that is not written down yet. Raises StoreError."""
-        rate = self.rate("query")
-        if rate is not None and self._ledger is not None:
-            self._queries.give(lambda spent: self._ledger.charge(rate, spent))
+        rate, ledger = self.rate("query"), self._ledger
+        if rate is not None and ledger is not None:
+            self._queries.give(lambda spent: ledger.charge(rate, spent))
 
     def _note_query(self, owner: tuple[str, str], spent: Spent) -> None:
         if not self._queries.add(owner, spent, self._clock()):

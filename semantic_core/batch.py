@@ -12,12 +12,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from semantic_core._batch_collect import Collecting
-from semantic_core._batch_rules import MOST_JOBS, SENT, UNSENT, BatchRules, Desk, logger
+from semantic_core._batch_rules import FAILED, MOST_JOBS, SENT, UNSENT, BatchRules, Desk, logger
 from semantic_core._batch_submit import Submission
 from semantic_core._checks import check_count, clip
 from semantic_core._embedding import embed_pending
 from semantic_core._jobs import (
     FRESHNESS,
+    LONGEST_HOLD,
     OPEN,
     PICO,
     STATUSES,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FRESHNESS",
+    "LONGEST_HOLD",
     "OPEN",
     "PICO",
     "STATUSES",
@@ -293,7 +295,7 @@ class BatchManager:
         """Go on with the jobs that were given up as lost, and are at their provider after all; as
         they are now. `sync_status` and `retry` do this, too. Raises StoreError.
         """
-        lost = self._queue().jobs(("FAILED",), limit=1, cleaned=False)
+        lost = self._queue().jobs(FAILED, limit=1, cleaned=False)
         if self._provider is None or not lost:
             return ()
         return tuple(self._adopted(Collecting(self._desk())))

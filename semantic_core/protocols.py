@@ -497,7 +497,9 @@ class BatchQueue(VectorQueue, Protocol):
 
     Every method is one transaction, and a change of a job applies only if it is in the state the
     method is for: of two who do the same, one does it. Jobs belong to the whole store, of all
-    tenants. now, until: seconds since 1970, the caller's clock. Raises StoreError; then nothing has
+    tenants. now, until: seconds since 1970, the caller's clock; what was held or leased until more
+    than `LONGEST_HOLD` (a lease: or twice its length) from now was so by a clock that was wrong,
+    and counts as ended. Raises StoreError; then nothing has
     changed.
     """
 
@@ -623,9 +625,13 @@ class BatchQueue(VectorQueue, Protocol):
         """
         ...
 
-    def reopen_job(self, job: str, now: float) -> bool:
+    def reopen_job(
+        self, job: str, now: float, rate: Rate | None, passages: int, tokens: int
+    ) -> bool:
         """Let a FAILED job that was submitted go on, PROCESSING; False if it is none. It holds
         again those of its passages that were given up with it, and that somebody waits for.
+
+        rate, passages, tokens: what was paid for it, see `pay_job`; without a rate that stays.
         """
         ...
 

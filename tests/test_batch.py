@@ -467,7 +467,8 @@ def test_one_answer_that_there_is_no_such_job_loses_nothing_that_is_paid_for(
     office.embedder.finish()
     office.embedder.before = _raising(method, error)
     [job] = office.manager.sync_status()
-    assert (job.ended_at, job.error, len(office.embedder.jobs)) == (0.0, str(error), 1)
+    assert (job.ended_at, len(office.embedder.jobs)) == (0.0, 1)
+    assert str(error) in job.error or "lists job jobs/1, and does not know it" in job.error
     office.embedder.before = lambda method: None
     office.wait(1)
     [job] = office.manager.sync_status()

@@ -319,6 +319,22 @@ class EveryReadingIsCharged(MemoryStore):
         return settled
 
 
+@caught_by("what_is_held_by_a_clock_that_was_wrong_is_free")
+class AnyHoldCounts(MemoryStore):
+    def hold(self, fingerprints, now, until, token=""):
+        latest = [c.until for c in self._queue().claims.values() if c.until and c.until > now]
+        return super().hold(fingerprints, max(latest, default=now + 1) - 1, until, token)
+
+
+@caught_by("what_is_held_by_a_clock_that_was_wrong_is_free")
+class AnyLeaseCounts(MemoryStore):
+    def lease_job(self, job, owner, now, until):
+        there = self._queue().jobs[job]
+        if there.leased_until > now and there.owner not in ("", owner):
+            return False
+        return super().lease_job(job, owner, now, until)
+
+
 @caught_by("what_a_provider_counted_is_what_is_charged")
 class EstimatesAreCharged(MemoryStore):
     def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
@@ -351,22 +367,28 @@ class PaidUpwardsOnly(MemoryStore):
 
 @caught_by("a_job_that_was_given_up_can_go_on")
 class GoesOnWithNothing(MemoryStore):
-    def reopen_job(self, job, now):
+    def reopen_job(self, job, now, rate, passages, tokens):
         with self._changing() as draft:
             kept = draft.troubles
             draft.troubles = {}
-        reopened = super().reopen_job(job, now)
+        reopened = super().reopen_job(job, now, rate, passages, tokens)
         with self._changing() as draft:
             draft.troubles = kept
         return reopened
 
 
 @caught_by("a_job_that_was_given_up_can_go_on")
+class EstimatesStay(MemoryStore):
+    def reopen_job(self, job, now, rate, passages, tokens):
+        return super().reopen_job(job, now, None, passages, tokens)
+
+
+@caught_by("a_job_that_was_given_up_can_go_on")
 class GoesOnWithWhatOthersHold(MemoryStore):
-    def reopen_job(self, job, now):
+    def reopen_job(self, job, now, rate, passages, tokens):
         with self._changing() as draft:
             draft.claims = {n: claim for n, claim in draft.claims.items() if claim.until is None}
-        return super().reopen_job(job, now)
+        return super().reopen_job(job, now, rate, passages, tokens)
 
 
 @caught_by("what_results_cost_is_written_down_once")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from semantic_core import Document, Ref, SemanticCore, _till
-from semantic_core.errors import EmbedderError, JobLost, StoreBusy
+from semantic_core.errors import EmbedderError, StoreBusy
 from semantic_core.testing import HashEmbedder, JobEmbedder
 
 HOUR = 3_600.0
@@ -19,6 +19,7 @@ class Shop:
 
     def __init__(self, **options: Any) -> None:
         self.now = 1_000_000_000.0
+        self.hidden: dict[str, Any] = {}
         self.embedder = JobEmbedder(8)
         self.embedder.characters_a_token = 3
         self.core = SemanticCore(
@@ -224,12 +225,7 @@ def lost_job(shop: Shop) -> Any:
     shop.ingest(*texts(12))
     (job,) = shop.manager.flush_queue()
     shop.embedder.finish()
-
-    def unseen(method: str) -> None:
-        if method in ("state", "results"):
-            raise JobLost("404")
-
-    shop.embedder.before = unseen
+    shop.hidden, shop.embedder.jobs = shop.embedder.jobs, {}
     shop.manager.sync_status()
     shop.now += 49 * HOUR
     shop.manager.sync_status()
@@ -242,7 +238,7 @@ def test_a_lost_job_that_is_there_again_goes_on_and_is_not_bought_again(
     shop: Shop, by: str
 ) -> None:
     job = lost_job(shop)
-    shop.embedder.before = lambda method: None
+    shop.embedder.jobs = shop.hidden
     if by == "sync":
         shop.manager.sync_status()
     else:
@@ -256,8 +252,6 @@ def test_a_lost_job_that_is_there_again_goes_on_and_is_not_bought_again(
 
 def test_a_lost_job_that_stays_away_is_bought_again_when_asked(shop: Shop) -> None:
     lost_job(shop)
-    shop.embedder.before = lambda method: None
-    shop.embedder.jobs.clear()
     assert shop.manager.retry() == 12
     shop.manager.flush_queue()
     shop.embedder.finish()
@@ -267,11 +261,9 @@ def test_a_lost_job_that_stays_away_is_bought_again_when_asked(shop: Shop) -> No
 
 def test_what_was_embedded_meanwhile_is_left_out_when_a_lost_job_goes_on(shop: Shop) -> None:
     job = lost_job(shop)
-    found = shop.embedder.jobs.copy()
-    shop.embedder.jobs.clear()
     shop.manager.retry()
     assert shop.core.embed_pending(5) == 5
-    shop.embedder.jobs, shop.embedder.before = found, lambda method: None
+    shop.embedder.jobs = shop.hidden
     shop.manager.sync_status()
     assert shop.manager.job(job.id).status == "COMPLETED"
     assert shop.ledger() == shop.bill()

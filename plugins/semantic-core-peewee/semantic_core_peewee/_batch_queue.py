@@ -146,9 +146,18 @@ class SqliteQueue:
         """See `BatchQueue.pay_job`."""
         self._pool.write(lambda view: _ledger.pay(view, job, rate, passages, tokens))
 
-    def reopen_job(self, job: str, now: float) -> bool:
+    def reopen_job(
+        self, job: str, now: float, rate: Rate | None, passages: int, tokens: int
+    ) -> bool:
         """See `BatchQueue.reopen_job`."""
-        return self._pool.write(lambda view: _ledger.reopen(view, job, now))
+
+        def work(view: View) -> bool:
+            reopened = _ledger.reopen(view, job, now)
+            if reopened and rate is not None:
+                _ledger.pay(view, job, rate, passages, tokens)
+            return reopened
+
+        return self._pool.write(work)
 
     def close_job(
         self, job: str, status: JobStatus, now: float, *, error: str, rest: Rest, attempts: int

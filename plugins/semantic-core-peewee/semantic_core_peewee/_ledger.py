@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from semantic_core.batch import OPEN, BatchJob, JobStatus, Rate, Rest
+from semantic_core.batch import LONGEST_HOLD, OPEN, BatchJob, JobStatus, Rate, Rest
 from semantic_core_peewee import _queue
 from semantic_core_peewee._costs import charge, charge_results
 from semantic_core_peewee._pool import View
@@ -34,7 +34,8 @@ _LIST_ALL, _LIST_OPEN, _LIST_UNCLEAN = (
     _LIST.format(part=part) for part in ("1", _OPEN, "not cleaned")
 )
 _LEASE = """update batch_job set owner = :owner, leased_until = :until, updated_at = :now
-    where id = :id and status = 'CREATED' and (owner in ('', :owner) or leased_until <= :now)"""
+    where id = :id and status = 'CREATED' and (owner in ('', :owner)
+    or leased_until <= :now or leased_until > :latest)"""
 _NOTE = f"""update batch_job set
     status = case when :status is null or (:status = 'SUBMITTED' and status = 'PROCESSING')
     then status else :status end,
@@ -149,7 +150,9 @@ def number_of(view: View, id: str) -> int:
 
 def lease(view: View, id: str, owner: str, now: float, until: float) -> bool:
     """Whether the job is the owner's to submit."""
-    view.raw.execute(_LEASE, {"id": id, "owner": owner, "now": now, "until": until})
+    latest = now + max(2 * (until - now), LONGEST_HOLD)
+    values = {"id": id, "owner": owner, "now": now, "until": until, "latest": latest}
+    view.raw.execute(_LEASE, values)
     return bool(view.raw.changes())
 
 
