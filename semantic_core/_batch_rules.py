@@ -79,7 +79,11 @@ class BatchRules:
 
 @attrs.frozen
 class Desk:
-    """What submitting and collecting work with."""
+    """What submitting and collecting work with.
+
+    host_clock: by which passages are held and jobs are leased, as by all processes of a machine.
+    Jobs are judged by `clock`.
+    """
 
     queue: BatchQueue
     embedder: BatchEmbedder

@@ -59,7 +59,7 @@ class Submission:
 
         A job that could not be sent now says so in its error.
         """
-        queue, now = self._desk.queue, self._desk.clock()
+        queue, now = self._desk.queue, self._desk.host_clock()
         self._size = self._likely_size(job_size)
         done = self.resume()
         waiting = queue.waiting(max(least, 1), now, except_collections=without)
@@ -131,10 +131,12 @@ class Submission:
     def _end_pause(self, job: BatchJob) -> None:
         """Let a job that waits for its next try be anybody's."""
         if job.owner in (LATER, THROTTLED):
-            self._desk.queue.note_job(job.id, self._desk.clock(), leased_until=self._desk.clock())
+            self._desk.queue.note_job(
+                job.id, self._desk.host_clock(), leased_until=self._desk.host_clock()
+            )
 
     def _opened(self, name: str, size: int, without: Collection[str]) -> BatchJob | None:
-        queue, now = self._desk.queue, self._desk.clock()
+        queue, now = self._desk.queue, self._desk.host_clock()
         id = name.removeprefix(NAME)
         opened = queue.open_job(
             BatchJob(
@@ -163,7 +165,7 @@ class Submission:
         return job.status == "CREATED" and not self._desk.is_anothers(job)
 
     def _leased(self, job: BatchJob) -> BatchJob | None:
-        owner, now = uuid4().hex, self._desk.clock()
+        owner, now = uuid4().hex, self._desk.host_clock()
         until = now + self._desk.rules.lease
         if not self._desk.queue.lease_job(job.id, owner, now, until):
             return None
@@ -263,7 +265,7 @@ class Submission:
             desk.till.tokens([passage for _, _, passage in page])
             for page in JobPassages(desk, job).pages()
         )
-        desk.queue.note_job(job.id, desk.clock(), tokens=tokens)
+        desk.queue.note_job(job.id, desk.host_clock(), tokens=tokens)
         return tokens
 
     def _recorded(self, job: BatchJob, provider_job: str) -> BatchJob:
@@ -291,7 +293,7 @@ class Submission:
         return now
 
     def _postponed(self, job: BatchJob, error: SemanticCoreError, owner: str = LATER) -> BatchJob:
-        now, tries = self._desk.clock(), job.tries + 1
+        now, tries = self._desk.host_clock(), job.tries + 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(tries - 1, 10))
         self._desk.queue.note_job(job.id, now, tries=tries, error=told(error), leased_until=now)
         self._desk.queue.lease_job(job.id, owner, now, now + pause)
@@ -336,7 +338,7 @@ class JobPassages(Mapping[str, str]):
         """(place, fingerprint, passage), some at a time."""
         last = -1
         while True:
-            now = self._desk.clock()
+            now = self._desk.host_clock()
             if not self._desk.queue.lease_job(
                 self._job.id, self._job.owner, now, now + self._desk.rules.lease
             ):

@@ -33,7 +33,16 @@ CRASHES, TWICE, LOST, BLIND = 0.35, 0.2, 0.2, 0.15
 answer about jobs is lost; the provider once does not know a job that is there."""
 LAST_POINT = 30
 """Calls of an action among which something may happen."""
-SHAPES: tuple[Shape, ...] = ("whole", "shuffled", "doubled", "partial", "errors", "cut", "late", "busy")
+SHAPES: tuple[Shape, ...] = (
+    "whole",
+    "shuffled",
+    "doubled",
+    "partial",
+    "errors",
+    "cut",
+    "late",
+    "busy",
+)
 RULES = BatchRules(job_size=4, page=2, claim_page=3, attempts=20, patience=9 * HOUR)
 
 
@@ -53,6 +62,7 @@ class Provider(JobEmbedder):
         self.account, self.time = "one", 1_000_000.0
         self.blind = False
         self.owners: dict[str, str] = {}
+        self.begun: dict[str, float] = {}
         self.ended: dict[str, float] = {}
         self.paid: dict[str, int] = {}
         self.lost: set[str] = set()
@@ -64,7 +74,7 @@ class Provider(JobEmbedder):
     def submit(self, passages: Mapping[str, str], name: str) -> str:
         """See `BatchEmbedder.submit`."""
         job = super().submit(passages, name)
-        self.owners[job] = self.account
+        self.owners[job], self.begun[job] = self.account, self.time
         return job
 
     def find(self, name: str) -> str | None:
@@ -116,6 +126,10 @@ class Provider(JobEmbedder):
         return super()._there(job)
 
 
+SPACE = Provider(random.Random(0)).space
+"""Of every `Provider`."""
+
+
 class Process:
     """One that may die: every call to the store and the provider goes through `point`.
 
@@ -132,7 +146,11 @@ class Process:
         self.core = SemanticCore(
             store=_through(store, (Store, BatchQueue), self._of_store),
             embedder=_through(
-                provider, provided, self._of_provider, ("account", "now"), metered=self.meter.metered
+                provider,
+                provided,
+                self._of_provider,
+                ("account", "now"),
+                metered=self.meter.metered,
             ),
             plugins=[],
             max_chars=200,
@@ -153,6 +171,8 @@ class Process:
 
     def _of_provider(self, name: str, call: Callable[[], Any], args: tuple[Any, ...]) -> Any:
         happening = self.history.point(self, job=name not in ("embed_documents", "embed_query"))
+        if name == "cancel":
+            self.history.judge_cancelling(args[0])
         before, self.provider._meter = self._at_once(), self.meter
         answer = call()
         if name == "results":
@@ -208,6 +228,7 @@ class History:
         self.may_twice: Counter[str] = Counter()
         self.texts: dict[str, str] = {}
         self.faults: list[str] = []
+        self.unwanted: set[str] = set()
         self._plan: dict[int, str] = {}
         self._calls = self._job_calls = 0
         self._number = self._depth = 0
@@ -229,9 +250,7 @@ class History:
         self._judge()
         tokens = sum(self.provider.tokens_billed.values())
         twice = sum(times - 1 for times in self.provider.billed.values())
-        return Verdict(
-            tuple(self.faults), self.points, self.crashes, tokens, twice, self.died_with
-        )
+        return Verdict(tuple(self.faults), self.points, self.crashes, tokens, twice, self.died_with)
 
     def point(self, process: Process, *, job: bool = False) -> str:
         """Before a call of a process: what happens to it."""
@@ -250,6 +269,13 @@ class History:
             self._depth -= 1
             self._plan, self._calls = plan, calls
         return happening if happening == "after" or (job and happening == "lost") else ""
+
+    def judge_cancelling(self, provider_job: str) -> None:
+        """Nobody cancels a job that is healthy unless a person says so."""
+        young = self.provider.time - self.provider.begun[provider_job] < RULES.deadline
+        for job in self.store.jobs(OPEN, limit=1_000):
+            if job.provider_job == provider_job and young and job.id not in self.unwanted:
+                self.faults.append(f"cancelled: {provider_job}, which was healthy")
 
     def _process(self) -> Process:
         return Process(self, self.store, self.provider)
@@ -328,7 +354,9 @@ class History:
     def _do_cancel(self, process: Process) -> None:
         jobs = [job for job in self.store.jobs(OPEN) if job.account == self.provider.account]
         if jobs:
-            process.core.batch_manager.cancel(self.choice.choice(jobs))
+            job = self.choice.choice(jobs)
+            self.unwanted.add(job.id)
+            process.core.batch_manager.cancel(job)
 
     def _do_embed(self, process: Process) -> None:
         process.core.embed_pending(self.choice.choice((1, 3, None)))
@@ -356,7 +384,8 @@ class History:
         self.provider.account = "two" if self.provider.account == "one" else "one"
 
     def _do_set_the_clock(self, process: Process) -> None:
-        self.ahead = self.choice.choice((0.0, 200 * HOUR, -200 * HOUR))
+        if not self._depth:  # who is at work just now may hold what he holds for too short
+            self.ahead = self.choice.choice((0.0, 200 * HOUR, -200 * HOUR))
 
     def _heal(self) -> int:
         """Nothing goes wrong any more; the rounds of two workers until all is done."""
@@ -456,10 +485,12 @@ def _through(
         return call
 
     names = {name for protocol in protocols for name in dir(protocol) if not name.startswith("_")}
-    members: dict[str, Any] = {}
-    for name in (names - {"close"}) | set(more):
+
+    def member(name: str) -> Any:
         quiet = name in QUIET or not callable(getattr(thing, name))
-        members[name] = property(lambda _, name=name: getattr(thing, name)) if quiet else method(name)
+        return property(lambda _: getattr(thing, name)) if quiet else method(name)
+
+    members = {name: member(name) for name in (names - {"close"}) | set(more)}
     members["close"] = lambda _: None
     members |= {name: staticmethod(value) for name, value in own.items()}
     return type("Through", (), members)()

@@ -687,7 +687,11 @@ def a_job_that_was_given_up_can_go_on(open_store: OpenStore) -> None:
         put(store, item("3", "six", vectors=False))
         queue.open_job(job_of("unsent"), 9)
         queue.close_job("unsent", "FAILED", 5.0, error="no", rest="fail", attempts=3)
-        same(queue.reopen_job("unsent", 6.0, RATE, 1, 1), False, "reopening a job that was never submitted")
+        same(
+            queue.reopen_job("unsent", 6.0, RATE, 1, 1),
+            False,
+            "reopening a job that was never submitted",
+        )
 
 
 @Check

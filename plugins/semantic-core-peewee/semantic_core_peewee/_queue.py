@@ -210,9 +210,7 @@ def take(
 
 def expire(view: View, now: float) -> None:
     """Let go of what was held for a time that is over, or for longer than anybody may."""
-    view.raw.execute(
-        "delete from claim where until <= ? or until > ?", (now, now + LONGEST_HOLD)
-    )
+    view.raw.execute("delete from claim where until <= ? or until > ?", (now, now + LONGEST_HOLD))
 
 
 def release(view: View, token: str) -> None:
