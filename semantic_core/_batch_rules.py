@@ -23,8 +23,10 @@ FAILED: tuple[JobStatus, ...] = ("FAILED",)
 ENDED: tuple[JobStatus, ...] = ("COMPLETED", "FAILED")
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3_600.0
 """Seconds before a job is submitted again: doubled from the first to the longest."""
-LATER, THROTTLED = "later", "throttled"
-"""Owners of a job nobody submits just now: its provider is away, or takes no more for now."""
+LATER, THROTTLED, OTHER_KEY = "later", "throttled", "another key"
+"""Owners of a job nobody submits just now: its provider is away, or takes no more for now, or it
+was begun with another key.
+"""
 
 
 @attrs.frozen

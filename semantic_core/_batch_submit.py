@@ -15,6 +15,7 @@ from semantic_core._batch_rules import (
     LATER,
     LONGEST_PAUSE,
     MOST_JOBS,
+    OTHER_KEY,
     SENT,
     THROTTLED,
     UNSENT,
@@ -92,6 +93,8 @@ class Submission:
             # It can be divided now; a single passage that is refused has to wait.
             if job.owner == THROTTLED and job.sent > 1 and not self._others_under_way(job):
                 self._end_pause(job)
+            if job.owner == OTHER_KEY and not self._desk.is_anothers(job):
+                self._end_pause(job)
             leased = self._leased(job)
             if leased is not None:
                 taken.append(self._resumed(leased))
@@ -130,7 +133,7 @@ class Submission:
 
     def _end_pause(self, job: BatchJob) -> None:
         """Let a job that waits for its next try be anybody's."""
-        if job.owner in (LATER, THROTTLED):
+        if job.owner in (LATER, THROTTLED, OTHER_KEY):
             self._desk.queue.note_job(
                 job.id, self._desk.host_clock(), leased_until=self._desk.host_clock()
             )
@@ -184,7 +187,7 @@ class Submission:
             if job.cancelled_at:
                 return self._ended(job, "Cancelled before it was submitted.", "free")
             if self._desk.is_anothers(job):
-                return self._postponed(job, _of_another(job))
+                return self._postponed(job, _of_another(job), OTHER_KEY)
             return self._submit(job, force=True) or self._desk.again(job)
         except _TooLarge as large:
             self._size = min(self._size, large.size)
@@ -207,6 +210,8 @@ class Submission:
             if not passages.any():
                 desk.queue.drop_job(job.id)
                 return None
+            if job.account != desk.account:
+                desk.queue.note_job(job.id, desk.host_clock(), account=desk.account)
             return self._recorded(job, desk.embedder.submit(passages, job.name))
         except _Overtaken:
             return desk.again(job)
@@ -242,6 +247,8 @@ class Submission:
     def _refused_for_now(self, job: BatchJob, error: EmbedderThrottled) -> BatchJob:
         """A job its provider takes when others have ended; if there are none, it is too large."""
         if self._others_under_way(job) or job.sent == 1:
+            # It was not taken: any key may submit it the next time.
+            self._desk.queue.note_job(job.id, self._desk.host_clock(), account="")
             return self._postponed(job, error, THROTTLED)
         try:
             there = self._desk.embedder.find(job.name)

@@ -250,6 +250,12 @@ class BatchManager:
         """The latest jobs of these statuses (None: of all), oldest first."""
         return self._queue().jobs(statuses, limit=check_count("limit", limit, 1))
 
+    @property
+    def results_kept(self) -> float | None:
+        """Seconds the provider keeps results for once a job is done; None where it is not told."""
+        kept = getattr(self._embedder, "results_kept", None)
+        return float(kept) if isinstance(kept, int | float) else None
+
     def job(self, id: str) -> BatchJob:
         """The job of this id, or of the only one that begins so. Raises InputError."""
         found = self._queue().job(id)

@@ -104,6 +104,7 @@ class BatchEmbedder(Embedder, Protocol):
     key itself: a job of another account is not taken for lost where this one does not see it. now:
     need not be there. A function that gives the seconds since 1970 by the provider's clock, None
     while that is not known; where it is, no computer's own clock ends a job.
+    results_kept: need not be there. Seconds results are kept for once a job is done.
     """
 
     def submit(self, passages: Mapping[str, str], name: str) -> str:

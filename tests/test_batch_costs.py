@@ -317,8 +317,24 @@ def test_a_job_begun_with_another_key_is_not_sent_again_and_holds_nothing_up(sho
     assert sorted((job.status, job.sent) for job in flushed) == [("CREATED", 12), ("SUBMITTED", 1)]
     (held,) = (job for job in flushed if job.status == "CREATED")
     assert "begun with another key" in held.error
+    shop.embedder.account = "one"  # type: ignore[attr-defined]
+    assert shop.manager.sync_status()[0].status == "SUBMITTED", "at once, with the key of it"
+    shop.embedder.account = "another"  # type: ignore[attr-defined]
+    shop.embedder.jobs.clear()
     assert shop.manager.cancel(held).status == "FAILED"  # the way out
     assert shop.manager.queue_stats().pending == 12
+
+
+def test_a_job_that_was_refused_for_now_may_be_sent_with_another_key(shop: Shop) -> None:
+    shop.embedder.account = "one"  # type: ignore[attr-defined]
+    shop.embedder.enqueued_limit = 30
+    shop.ingest(*texts(12))
+    refused = shop.manager.flush_queue()[-1]
+    assert refused.status == "CREATED" and shop.manager.job(refused.id).account == ""
+    shop.embedder.account, shop.embedder.enqueued_limit = "another", None  # type: ignore[attr-defined]
+    shop.now += 2 * HOUR
+    shop.manager.flush_queue(1)
+    assert shop.manager.job(refused.id).account == "another"
 
 
 @pytest.mark.parametrize("hours", [100, -100])

@@ -24,6 +24,7 @@ from semantic_core_gemini._options import (
 )
 from semantic_core_gemini._passages import Passages
 from semantic_core_gemini._remembered import Queries
+from semantic_core_gemini._results import KEPT_SECONDS
 from semantic_core_gemini._sample import Sample
 from semantic_core_gemini._service import API_VERSION, Service
 from semantic_core_gemini._tokens import estimated
@@ -163,6 +164,11 @@ class GeminiEmbedder:
         projects, whatever the size of a file.
         """
         return JOB_TOKENS
+
+    @property
+    def results_kept(self) -> float:
+        """Seconds the service keeps the results of a job that is done."""
+        return KEPT_SECONDS
 
     @property
     def max_chars(self) -> int:
