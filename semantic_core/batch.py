@@ -154,9 +154,12 @@ class BatchManager:
         check_count("min_size", min_size)
         size = self.rules.job_size if job_size is None else check_count("job_size", job_size, 1)
         least = min(1, min_size) if force else min_size
-        return tuple(
-            Submission(self._desk()).flush(least, size, () if force else self._fast(), force=force)
-        )
+        without = () if force else self._fast()
+        made = Submission(self._desk()).flush(least, size, without, force=force)
+        few = not made and self._queue().waiting(1, self._clock())
+        if few and not self.takes_jobs:  # said now, and not when there are enough
+            self._desk().embedder.find(PROBE)
+        return tuple(made)
 
     def sync_status(self) -> tuple[BatchJob, ...]:
         """Ask how the open jobs are, and give the results of those that are done to whoever waits;

@@ -21,7 +21,9 @@ from semantic_core.testing._histories import SPACE, play_histories
 
 HISTORIES = 150
 SOME = 600
-"""In so many histories each defect is met."""
+"""In so many histories each defect is met, one of them here."""
+KNOWN = (12, 32, 7, 95, 119, 230, 363)
+"""Those that are played first: each meets a defect."""
 
 
 def opened() -> MemoryStore:
@@ -71,4 +73,4 @@ def test_a_protocol_with_one_step_left_out_is_found_out(
     monkeypatch.setattr(_histories, "ROUNDS", 50)
     DEFECTS[defect](monkeypatch)
     with pytest.raises(AssertionError):
-        play_histories(opened, range(SOME))
+        play_histories(opened, (*KNOWN, *range(SOME)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -500,7 +500,7 @@ QUIET = {"price", "tokens", "seconds", "metered", "snapshot", "account", "now"}
 """What is asked of the thing itself, without a point."""
 
 
-def play_histories(open_store: Callable[[], Any], seeds: range) -> Counter[str]:
+def play_histories(open_store: Callable[[], Any], seeds: Iterable[int]) -> Counter[str]:
     """Play these, and fail with the first that goes wrong; what there was, all together."""
     totals: Counter[str] = Counter()
     for seed in seeds:
