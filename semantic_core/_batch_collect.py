@@ -78,8 +78,10 @@ class Collecting:
         desk = self._desk
         for job in desk.queue.jobs(ENDED, limit=MOST_JOBS, cleaned=False):
             late = desk.clock() - job.ended_at > desk.rules.patience
+            if late and desk.is_anothers(job):
+                continue  # that key removes it, when it is there again
             if self._is_lost(job):  # its results may still turn up there
-                if late and not desk.is_anothers(job):
+                if late:
                     logger.warning("Job %s is lost; %s is left as it is.", job.id, job.provider_job)
                     desk.queue.clean_job(job.id, desk.clock())
                 continue

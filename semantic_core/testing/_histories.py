@@ -362,8 +362,10 @@ class History:
         process.core.embed_pending(self.choice.choice((1, 3, None)))
 
     def _do_embed_from_jobs(self, process: Process) -> None:
-        held = [passage for job in self.provider.jobs.values() for passage in job.passages.values()]
-        self.may_twice.update(held)
+        running = [job.passages.values() for job in self.provider.jobs.values()]
+        self.may_twice.update(passage for passages in running for passage in passages)
+        for job in self.store.jobs(OPEN):  # also what is being submitted just now
+            self.may_twice.update(passage for _, _, passage in self.store.passages_of(job.id))
         process.core.embed_pending(2, from_jobs=True)
 
     def _do_query(self, process: Process) -> None:
