@@ -153,7 +153,7 @@ class Collecting:
             self._doubt(self._desk.again(job), error)
         except SemanticCoreError as error:
             self._desk.queue.note_job(job.id, self._desk.clock(), error=told(error))
-            self._give_up_in_time(self._desk.again(job))
+            self._give_up_unseen(self._desk.again(job))
         return self._desk.again(job)
 
     def _doubt(self, job: BatchJob, error: JobLost) -> None:
@@ -169,7 +169,7 @@ class Collecting:
             return
         since = job.answered_at or desk.clock()
         desk.queue.note_job(job.id, desk.clock(), error=told(error), answered_at=since)
-        self._give_up_in_time(desk.again(job))
+        self._give_up_unseen(desk.again(job))
 
     def _may_be_listed(self, job: BatchJob) -> bool:
         """Whether a job its provider does not know is found by its name all the same."""
@@ -280,23 +280,32 @@ class Collecting:
                     failures[name] = told(error)
             return vectors, failures
 
-    def _give_up_in_time(self, job: BatchJob) -> None:
-        """Cancel a job that takes too long, and later end it here;
-        end one whose results cannot be had.
+    def _give_up_unseen(self, job: BatchJob) -> None:
+        """End a job whose results cannot be had for longer than patience lasts; or that cannot even
+        be looked at, that much later than it should have ended.
         """
         rules, now = self._desk.rules, self._desk.clock()
         if job.status not in OPEN or not self._desk.knows_time:
             return
-        if job.answered_at:
-            if now - job.answered_at > rules.patience:
-                hours = (now - job.answered_at) / 3_600
-                why = (
-                    f"Its results could not be fetched for {hours:.0f} h: "
-                    f"{job.error or 'no reason given'}"
-                )
-                told_of = f"{why} They may have been paid for."
-                self._close(job, "FAILED", told_of, "fail", paid=job.paid + job.waiting, lost=True)
-        elif not job.cancelled_at and now - job.submitted_at > rules.deadline:
+        if not job.answered_at:
+            if now - job.submitted_at > rules.deadline + rules.grace:
+                self._desk.queue.note_job(job.id, now, answered_at=now)
+        elif now - job.answered_at > rules.patience:
+            hours = (now - job.answered_at) / 3_600
+            why = (
+                f"Its results could not be fetched for {hours:.0f} h: "
+                f"{job.error or 'no reason given'}"
+            )
+            told_of = f"{why} They may have been paid for."
+            paid = job.paid + job.waiting
+            self._close(job, "FAILED", told_of, "fail", paid=paid, lost=True)
+
+    def _give_up_in_time(self, job: BatchJob) -> None:
+        """Cancel a job that takes too long, as its provider says, and later end it here."""
+        rules, now = self._desk.rules, self._desk.clock()
+        if job.status not in OPEN:
+            return
+        if not job.cancelled_at and now - job.submitted_at > rules.deadline:
             self._desk.queue.note_job(job.id, now, cancelled_at=now)
             self.cancel(job)
         elif (
