@@ -366,3 +366,21 @@ def test_nothing_is_judged_before_the_provider_has_told_the_time(shop: Shop) -> 
     shop.now += 1_000 * HOUR
     (job,) = shop.manager.sync_status()
     assert job.status == "SUBMITTED" and not job.cancelled_at
+
+
+def test_a_cancelled_job_that_cannot_be_seen_just_now_is_not_given_up(shop: Shop) -> None:
+    shop.ingest(*texts(12))
+    (job,) = shop.manager.flush_queue()
+    shop.embedder.finish()
+    shop.manager.cancel(job)
+
+    def away(method: str) -> None:
+        if method == "state":
+            raise EmbedderError("No answer.")
+
+    shop.embedder.before = away
+    shop.now += 30 * HOUR
+    shop.manager.sync_status()
+    shop.embedder.before = lambda method: None
+    (done,) = shop.manager.sync_status()
+    assert done.status == "COMPLETED" and shop.manager.queue_stats().ready == 12
