@@ -362,11 +362,18 @@ class History:
         process.core.embed_pending(self.choice.choice((1, 3, None)))
 
     def _do_embed_from_jobs(self, process: Process) -> None:
-        running = [job.passages.values() for job in self.provider.jobs.values()]
-        self.may_twice.update(passage for passages in running for passage in passages)
-        for job in self.store.jobs(OPEN):  # also what is being submitted just now
-            self.may_twice.update(passage for _, _, passage in self.store.passages_of(job.id))
-        process.core.embed_pending(2, from_jobs=True)
+        before = self._in_jobs()
+        try:
+            process.core.embed_pending(2, from_jobs=True)
+        finally:  # the other process may have made a job meanwhile
+            self.may_twice.update(before | self._in_jobs())
+
+    def _in_jobs(self) -> set[str]:
+        """Passages of jobs, also of those that are being submitted just now."""
+        held = {text for job in self.provider.jobs.values() for text in job.passages.values()}
+        for job in self.store.jobs(OPEN):
+            held |= {passage for _, _, passage in self.store.passages_of(job.id)}
+        return held
 
     def _do_query(self, process: Process) -> None:
         # A thread reads one state during a search; the other process would be in the same thread.
