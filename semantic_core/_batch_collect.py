@@ -119,7 +119,8 @@ class Collecting:
                 desk.embedder.cancel(provider_job)
                 state = desk.embedder.state(provider_job)
             own = provider_job == job.provider_job
-            if (state.succeeded or 0) > (job.paid if own else 0):
+            settled = own and job.status == "COMPLETED" and (state.succeeded or 0) <= job.paid
+            if state.succeeded and not settled:  # of one that was given up an estimate was charged
                 told, _ = self._read(provider_job, state, lambda page, tokens: None)
                 pay = desk.till.pay_job if own else desk.till.charge_twin
                 pay(job, told, state.succeeded or 0)

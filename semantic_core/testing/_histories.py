@@ -229,6 +229,7 @@ class History:
         self.texts: dict[str, str] = {}
         self.faults: list[str] = []
         self.unwanted: set[str] = set()
+        self.estimated: set[str] = set()
         self._plan: dict[int, str] = {}
         self._calls = self._job_calls = 0
         self._number = self._depth = 0
@@ -356,7 +357,13 @@ class History:
         if jobs:
             job = self.choice.choice(jobs)
             self.unwanted.add(job.id)
-            process.core.batch_manager.cancel(job)
+            held = self._in_jobs()
+            try:
+                process.core.batch_manager.cancel(job)
+            finally:
+                if self.provider.account != job.account:  # given up by one who does not see it
+                    self.may_twice.update(held)
+                    self.estimated.add(job.provider_job)
 
     def _do_embed(self, process: Process) -> None:
         process.core.embed_pending(self.choice.choice((1, 3, None)))
@@ -448,10 +455,9 @@ class History:
         if written != at_once - self.died_with:
             faults.append(f"ledger: {written} tokens at once, billed {at_once - self.died_with}")
         by_name = {job.provider_job: job.paid_tokens for job in self.store.jobs(limit=10_000)}
-        billed = sum(
-            by_name.get(job, 0) if job in provider.lost else tokens
-            for job, tokens in provider.paid.items()
-        )
+        estimated = provider.lost | self.estimated
+        known = {job: tokens for job, tokens in provider.paid.items() if job not in estimated}
+        billed = sum(known.values()) + sum(by_name.get(job, 0) for job in estimated)
         if ledger["batch"] != billed:
             told = {job: (tokens, by_name.get(job)) for job, tokens in provider.paid.items()}
             faults.append(f"ledger: {ledger['batch']} tokens in jobs, billed {billed}: {told}")
