@@ -397,7 +397,8 @@ class History:
         self.provider.expire()
 
     def _do_change_key(self, process: Process) -> None:
-        self.provider.account = "two" if self.provider.account == "one" else "one"
+        if not self._depth:  # nobody's key changes while he is at work
+            self.provider.account = "two" if self.provider.account == "one" else "one"
 
     def _do_set_the_clock(self, process: Process) -> None:
         if not self._depth:  # who is at work just now may hold what he holds for too short
