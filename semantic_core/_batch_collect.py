@@ -196,7 +196,8 @@ class Collecting:
         desk = self._desk
         state = self._state(job)
         if state.status == "COMPLETED" or state.has_results:
-            if not job.answered_at:
+            # What one answer in between did not know was no result that could not be fetched.
+            if not job.answered_at or job.status == "SUBMITTED":
                 desk.queue.note_job(
                     job.id, desk.clock(), status="PROCESSING", answered_at=desk.clock()
                 )
