@@ -105,6 +105,15 @@ PROMISES: Mapping[str, Sequence[Promise]] = {
             "{batch_jobs[shapes]} shapes of results: {batch_jobs[faults]} faults",
         ),
         Promise(
+            "In any history of imports, edits, jobs, searches and crashes, at a provider that "
+            "refuses, expires and forgets, no text is lost or paid for twice, and the ledger of "
+            "costs is the provider's bill, to the token.",
+            "test_batch_histories.py::test_in_any_history_nothing_is_lost_or_paid_for_twice_and_the_ledger_is_the_bill",
+            "{batch_histories[histories]} random histories, {batch_histories[crashes]} crashes over"
+            " {batch_histories[points]} calls: {batch_histories[lost]} lost,"
+            " {batch_histories[off]} of {batch_histories[tokens]} tokens off the bill",
+        ),
+        Promise(
             (
                 "A full disk refuses a write whole, searching goes on, and with room "
                 "again so does writing."
@@ -338,6 +347,21 @@ LIMITS: Sequence[Limit] = [
         " it may be there, whole.",
         "Write it again: ingesting twice changes nothing.",
         "{io_faults[raised_but_kept_in_a_crash]} of {io_faults[points]} points",
+    ),
+    Limit(
+        "That the ledger of costs has the answer a process died with, before it was written down: "
+        "one call for texts, and the queries of its last minute (100 at most); nor an answer that "
+        "never came. What a job cost that its provider has lost is an estimate.",
+        "The provider's bill is the one that is paid; lay `semantic-core costs` beside it.",
+        "{batch_histories[died_with]} of {batch_histories[tokens]} tokens, in"
+        " {batch_histories[crashes]} crashes",
+    ),
+    Limit(
+        "That nobody pays for a text twice where an answer for it was paid for and lost with the "
+        "process, where its provider lost the results of a job, or where `embed_pending` was told "
+        "to take it from a job.",
+        "Nothing; it is rare. All of it but the first is in the ledger of costs.",
+        "{batch_histories[twice]} texts in {batch_histories[histories]} histories full of trouble",
     ),
     Limit(
         "Files on a network file system (NFS, SMB, sshfs, ...).",

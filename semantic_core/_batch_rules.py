@@ -19,11 +19,14 @@ MOST_JOBS = 10_000
 """Jobs looked after at a time."""
 UNSENT: tuple[JobStatus, ...] = ("CREATED",)
 SENT: tuple[JobStatus, ...] = ("SUBMITTED", "PROCESSING")
+FAILED: tuple[JobStatus, ...] = ("FAILED",)
 ENDED: tuple[JobStatus, ...] = ("COMPLETED", "FAILED")
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3_600.0
 """Seconds before a job is submitted again: doubled from the first to the longest."""
-LATER, THROTTLED = "later", "throttled"
-"""Owners of a job nobody submits just now: its provider is away, or takes no more for now."""
+LATER, THROTTLED, OTHER_KEY = "later", "throttled", "another key"
+"""Owners of a job nobody submits just now: its provider is away, or takes no more for now, or it
+was begun with another key.
+"""
 
 
 @attrs.frozen
@@ -78,17 +81,48 @@ class BatchRules:
 
 @attrs.frozen
 class Desk:
-    """What submitting and collecting work with."""
+    """What submitting and collecting work with.
+
+    host_clock: by which passages are held and jobs are leased, as by all processes of a machine.
+    Jobs are judged by `clock`.
+    """
 
     queue: BatchQueue
     embedder: BatchEmbedder
     till: Till
     rules: BatchRules
-    clock: Callable[[], float]
+    host_clock: Callable[[], float]
+
+    def clock(self) -> float:
+        """Seconds since 1970, by the provider's clock where it tells it."""
+        now = provider_now(self.embedder)
+        return now if isinstance(now, float) else self.host_clock()
+
+    @property
+    def knows_time(self) -> bool:
+        """Whether times can be judged: a provider that tells the time has told it."""
+        return provider_now(self.embedder) is not None
+
+    @property
+    def account(self) -> str:
+        """What jobs are submitted with; "" where that is not told."""
+        return str(getattr(self.embedder, "account", ""))
+
+    def is_anothers(self, job: BatchJob) -> bool:
+        """Whether the job was submitted with another account than the one there is now."""
+        return bool(job.account) and job.account != self.account
 
     def again(self, job: BatchJob) -> BatchJob:
         """The job as it is now."""
         return self.queue.job(job.id) or job
+
+
+def provider_now(embedder: object) -> object:
+    """Seconds since 1970 by its provider's clock; None while that is not known, "" where it is
+    never told.
+    """
+    now = getattr(embedder, "now", None)
+    return now() if callable(now) else ""
 
 
 def told(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from semantic_core._batch_rules import (
     LATER,
     LONGEST_PAUSE,
     MOST_JOBS,
+    OTHER_KEY,
     SENT,
     THROTTLED,
     UNSENT,
@@ -27,6 +28,7 @@ from semantic_core.errors import (
     BudgetSpent,
     ConfigError,
     EmbedderThrottled,
+    EmbedderUnavailable,
     InputError,
     JobLost,
     SemanticCoreError,
@@ -58,11 +60,11 @@ class Submission:
 
         A job that could not be sent now says so in its error.
         """
-        queue, now = self._desk.queue, self._desk.clock()
+        queue, now = self._desk.queue, self._desk.host_clock()
         self._size = self._likely_size(job_size)
         done = self.resume()
         waiting = queue.waiting(max(least, 1), now, except_collections=without)
-        if not waiting or waiting < least or any(job.status == "CREATED" for job in done):
+        if not waiting or waiting < least or any(map(self._is_held_up, done)):
             return done
         full = [job for job in queue.jobs(UNSENT, limit=MOST_JOBS) if job.owner == THROTTLED]
         if full:
@@ -90,6 +92,8 @@ class Submission:
         for job in self._desk.queue.jobs(UNSENT, limit=MOST_JOBS):
             # It can be divided now; a single passage that is refused has to wait.
             if job.owner == THROTTLED and job.sent > 1 and not self._others_under_way(job):
+                self._end_pause(job)
+            if job.owner == OTHER_KEY and not self._desk.is_anothers(job):
                 self._end_pause(job)
             leased = self._leased(job)
             if leased is not None:
@@ -129,15 +133,24 @@ class Submission:
 
     def _end_pause(self, job: BatchJob) -> None:
         """Let a job that waits for its next try be anybody's."""
-        if job.owner in (LATER, THROTTLED):
-            self._desk.queue.note_job(job.id, self._desk.clock(), leased_until=self._desk.clock())
+        if job.owner in (LATER, THROTTLED, OTHER_KEY):
+            self._desk.queue.note_job(
+                job.id, self._desk.host_clock(), leased_until=self._desk.host_clock()
+            )
 
     def _opened(self, name: str, size: int, without: Collection[str]) -> BatchJob | None:
-        queue, now = self._desk.queue, self._desk.clock()
+        queue, now = self._desk.queue, self._desk.host_clock()
         id = name.removeprefix(NAME)
-        lease = {"owner": uuid4().hex, "leased_until": now + self._desk.rules.lease}
         opened = queue.open_job(
-            BatchJob(id, name, created_at=now, updated_at=now, **lease),  # type: ignore[arg-type]
+            BatchJob(
+                id,
+                name,
+                created_at=now,
+                updated_at=now,
+                owner=uuid4().hex,
+                leased_until=now + self._desk.rules.lease,
+                account=self._desk.account,
+            ),
             min(size, self._desk.rules.claim_page),
             except_collections=without,
         )
@@ -150,8 +163,12 @@ class Submission:
             opened = grown
         return opened
 
+    def _is_held_up(self, job: BatchJob) -> bool:
+        """Whether the provider has not taken it, and would take no other either."""
+        return job.status == "CREATED" and not self._desk.is_anothers(job)
+
     def _leased(self, job: BatchJob) -> BatchJob | None:
-        owner, now = uuid4().hex, self._desk.clock()
+        owner, now = uuid4().hex, self._desk.host_clock()
         until = now + self._desk.rules.lease
         if not self._desk.queue.lease_job(job.id, owner, now, until):
             return None
@@ -169,6 +186,8 @@ class Submission:
                 return self._recorded(job, there)
             if job.cancelled_at:
                 return self._ended(job, "Cancelled before it was submitted.", "free")
+            if self._desk.is_anothers(job):
+                return self._postponed(job, _of_another(job), OTHER_KEY)
             return self._submit(job, force=True) or self._desk.again(job)
         except _TooLarge as large:
             self._size = min(self._size, large.size)
@@ -191,6 +210,8 @@ class Submission:
             if not passages.any():
                 desk.queue.drop_job(job.id)
                 return None
+            if job.account != desk.account:
+                desk.queue.note_job(job.id, desk.host_clock(), account=desk.account)
             return self._recorded(job, desk.embedder.submit(passages, job.name))
         except _Overtaken:
             return desk.again(job)
@@ -226,6 +247,8 @@ class Submission:
     def _refused_for_now(self, job: BatchJob, error: EmbedderThrottled) -> BatchJob:
         """A job its provider takes when others have ended; if there are none, it is too large."""
         if self._others_under_way(job) or job.sent == 1:
+            # It was not taken: any key may submit it the next time.
+            self._desk.queue.note_job(job.id, self._desk.host_clock(), account="")
             return self._postponed(job, error, THROTTLED)
         try:
             there = self._desk.embedder.find(job.name)
@@ -249,13 +272,18 @@ class Submission:
             desk.till.tokens([passage for _, _, passage in page])
             for page in JobPassages(desk, job).pages()
         )
-        desk.queue.note_job(job.id, desk.clock(), tokens=tokens)
+        desk.queue.note_job(job.id, desk.host_clock(), tokens=tokens)
         return tokens
 
     def _recorded(self, job: BatchJob, provider_job: str) -> BatchJob:
         desk = self._desk
         noted = desk.queue.note_job(
-            job.id, desk.clock(), status="SUBMITTED", provider_job=provider_job, error=""
+            job.id,
+            desk.clock(),
+            status="SUBMITTED",
+            provider_job=provider_job,
+            error="",
+            account=desk.account,
         )
         now = desk.again(job)
         if not noted and now.provider_job != provider_job:
@@ -272,7 +300,7 @@ class Submission:
         return now
 
     def _postponed(self, job: BatchJob, error: SemanticCoreError, owner: str = LATER) -> BatchJob:
-        now, tries = self._desk.clock(), job.tries + 1
+        now, tries = self._desk.host_clock(), job.tries + 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(tries - 1, 10))
         self._desk.queue.note_job(job.id, now, tries=tries, error=told(error), leased_until=now)
         self._desk.queue.lease_job(job.id, owner, now, now + pause)
@@ -284,6 +312,13 @@ class Submission:
             job.id, "FAILED", desk.clock(), error=error, rest=rest, attempts=desk.rules.attempts
         )
         return desk.again(job)
+
+
+def _of_another(job: BatchJob) -> EmbedderUnavailable:
+    return EmbedderUnavailable(
+        f"Job {job.id[:8]} was begun with another key, and may have been submitted with it.",
+        hint=f"Use that key, or give the job up: semantic-core queue cancel {job.id[:8]}.",
+    )
 
 
 class _TooLarge(Exception):
@@ -310,7 +345,7 @@ class JobPassages(Mapping[str, str]):
         """(place, fingerprint, passage), some at a time."""
         last = -1
         while True:
-            now = self._desk.clock()
+            now = self._desk.host_clock()
             if not self._desk.queue.lease_job(
                 self._job.id, self._job.owner, now, now + self._desk.rules.lease
             ):

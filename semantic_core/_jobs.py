@@ -21,10 +21,18 @@ ChunkStatus = Literal["READY", "PENDING", "SUBMITTED", "FAILED"]
 Rest = Literal["free", "again", "halve", "fail"]
 """What becomes of the passages a job still holds when it ends, see `BatchQueue.close_job`."""
 Lane = Literal["interactive", "batch"]
+Use = Literal["interactive", "batch", "query"]
+"""What is paid for, as the ledger tells it: passages in either lane, and queries, at the
+interactive price.
+"""
 Freshness = Literal["now", "1h", "24h"]
 FRESHNESS: Mapping[Freshness, float] = {"now": 0.0, "1h": 3_600.0, "24h": 86_400.0}
 """How long a text may wait for its vector, in seconds, by goal."""
 
+LONGEST_HOLD = 7_200.0
+"""Seconds: a hold or a lease that would end later than so long from now was made by a clock that
+was wrong, and counts as ended.
+"""
 PICO = 10**12
 """Parts of one unit of currency the ledger counts in,
 so that what a token costs is a whole number.
@@ -70,7 +78,8 @@ class BatchJob:
     all its passages; tokens are an estimate, 0 without prices. error: what went wrong last, "" if
     nothing did. tries: attempts to submit it. answered_at: since when its results are to be had, or
     its provider does not know it. owner, leased_until: who is submitting it. cleaned: whether there
-    is nothing of it to be removed at the provider any more.
+    is nothing of it to be removed at the provider any more. account: what it was submitted with,
+    see `BatchEmbedder`. paid, paid_tokens: what the ledger of costs has of it.
     """
 
     id: str
@@ -93,6 +102,9 @@ class BatchJob:
     owner: str = ""
     leased_until: float = 0.0
     cleaned: bool = False
+    account: str = ""
+    paid: int = 0
+    paid_tokens: int = 0
 
     @property
     def waiting(self) -> int:
@@ -138,7 +150,7 @@ class Rate:
 
     day: str
     model: str
-    lane: Lane
+    lane: Use
     tokens_per_character: float
     pico: int
     currency: str
@@ -146,15 +158,18 @@ class Rate:
 
 @attrs.frozen
 class Cost:
-    """What was paid on one day, by estimate: for whose texts, for which model, in which lane.
-    amount: in `currency`.
+    """What was paid on one day: for whose texts or queries, for which model, in which lane
+    ("query" for queries). amount: in `currency`.
+
+    tokens: as the provider counted, else by estimate. passages: queries in the lane "query".
+    tenant, collection: "" of what nobody has anything of, and of a query in several collections.
     """
 
     day: str
     tenant: str
     collection: str
     model: str
-    lane: Lane
+    lane: Use
     passages: int
     tokens: int
     amount: Decimal

@@ -17,6 +17,7 @@ from uuid import uuid4
 import attrs
 
 from semantic_core._jobs import (
+    LONGEST_HOLD,
     OPEN,
     PICO,
     STATUSES,
@@ -106,7 +107,7 @@ class _Draft:
             {
                 name
                 for name, claim in self.claims.items()
-                if claim.until is not None and claim.until <= now
+                if claim.until is not None and not now < claim.until <= now + LONGEST_HOLD
             }
         )
 
@@ -119,6 +120,12 @@ class _Draft:
                 before[1] + tokens,
                 before[2] + tokens * rate.pico,
             )
+
+    def pay(self, job: str, rate: Rate, passages: int, tokens: int) -> None:
+        there = self.jobs.get(job)
+        if there is not None and (there.paid, there.paid_tokens) != (passages, tokens):
+            self.charge(rate, {("", ""): (passages - there.paid, tokens - there.paid_tokens)})
+            self.jobs[job] = attrs.evolve(there, paid=passages, paid_tokens=tokens)
 
 
 class MemoryQueue:
@@ -259,12 +266,13 @@ class MemoryQueue:
 
     def lease_job(self, job: str, owner: str, now: float, until: float) -> bool:
         """See `BatchQueue.lease_job`."""
+        latest = now + max(2 * (until - now), LONGEST_HOLD)
         with self._changing() as draft:
             there = draft.jobs.get(job)
             if (
                 there is None
                 or there.status != "CREATED"
-                or (there.owner not in ("", owner) and there.leased_until > now)
+                or (there.owner not in ("", owner) and now < there.leased_until <= latest)
             ):
                 return False
             draft.jobs[job] = attrs.evolve(there, owner=owner, leased_until=until, updated_at=now)
@@ -297,6 +305,7 @@ class MemoryQueue:
         failures: Mapping[str, str],
         rate: Rate | None,
         now: float,
+        tokens: Mapping[str, int] = {},
     ) -> int:
         """See `BatchQueue.settle`."""
         checked = {name: self._as_kept(vector) for name, vector in vectors.items()}
@@ -318,16 +327,68 @@ class MemoryQueue:
                         there, succeeded=succeeded, failed=failed, updated_at=now
                     )
                 if rate is not None:
-                    counts = Counter(held[name].owner for name in good)
-                    sizes: Counter[tuple[str, str]] = Counter()
-                    for name in good:
-                        sizes[held[name].owner] += held[name].characters
-                    tokens = {
-                        owner: round(size * rate.tokens_per_character)
-                        for owner, size in sizes.items()
-                    }
-                    draft.charge(rate, {owner: (counts[owner], tokens[owner]) for owner in counts})
+                    paid = {name: claim for name, claim in held.items() if name in good}
+                    paid |= {name: held[name] for name in bad if name in tokens}
+                    self._charge_results(draft, job, rate, paid, tokens)
         return len(good) + len(bad)
+
+    @staticmethod
+    def _charge_results(
+        draft: _Draft, job: str, rate: Rate, paid: Mapping[str, Claim], tokens: Mapping[str, int]
+    ) -> None:
+        counts: Counter[tuple[str, str]] = Counter(claim.owner for claim in paid.values())
+        told, untold = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        for name, claim in paid.items():
+            if name in tokens:
+                told[claim.owner] += tokens[name]
+            else:
+                untold[claim.owner] += claim.characters
+        spent = {
+            owner: (count, told[owner] + round(untold[owner] * rate.tokens_per_character))
+            for owner, count in counts.items()
+        }
+        draft.charge(rate, spent)
+        if job in draft.jobs:
+            there = draft.jobs[job]
+            draft.jobs[job] = attrs.evolve(
+                there,
+                paid=there.paid + len(paid),
+                paid_tokens=there.paid_tokens + sum(sum_ for _, sum_ in spent.values()),
+            )
+
+    def pay_job(self, job: str, rate: Rate, passages: int, tokens: int) -> None:
+        """See `BatchQueue.pay_job`."""
+        with self._changing() as draft:
+            draft.pay(job, rate, passages, tokens)
+
+    def reopen_job(
+        self, job: str, now: float, rate: Rate | None, passages: int, tokens: int
+    ) -> bool:
+        """See `BatchQueue.reopen_job`."""
+        with self._changing() as draft:
+            there = draft.jobs.get(job)
+            if there is None or there.status != "FAILED" or not there.provider_job:
+                return False
+            waiting = self._waiting()
+            for name, trouble in list(draft.troubles.items()):
+                if trouble.job == job and trouble.failed and name in waiting:
+                    chunk = waiting[name]
+                    size = len(chunk.entry.passage)
+                    claim = Claim(job, chunk.number, chunk.owner, size, None)
+                    if draft.claims.setdefault(name, claim) is claim:
+                        del draft.troubles[name]
+            draft.jobs[job] = attrs.evolve(
+                there,
+                status="PROCESSING",
+                ended_at=0.0,
+                answered_at=0.0,
+                cancelled_at=0.0,
+                cleaned=False,
+                updated_at=now,
+            )
+            if rate is not None:
+                draft.pay(job, rate, passages, tokens)
+            return True
 
     def close_job(
         self, job: str, status: JobStatus, now: float, *, error: str, rest: Rest, attempts: int

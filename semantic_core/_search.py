@@ -25,6 +25,7 @@ from semantic_core.types import MODES, Mode, Scope, SearchHit, SearchRequest, Se
 
 if TYPE_CHECKING:
     from semantic_core._plugins import Plugins
+    from semantic_core._till import Till
     from semantic_core.protocols import Embedder, Store
     from semantic_core.types import Vector
 
@@ -42,14 +43,10 @@ class Search:
     """
 
     def __init__(
-        self, plugins: Plugins, store: Store, embedder: Embedder, *, per_document: bool
+        self, plugins: Plugins, store: Store, embedder: Embedder, till: Till, *, per_document: bool
     ) -> None:
-        self._plugins, self._store, self._embedder, self._per_document = (
-            plugins,
-            store,
-            embedder,
-            per_document,
-        )
+        self._plugins, self._store, self._embedder = plugins, store, embedder
+        self._till, self._per_document = till, per_document
         self._reasons: list[str] = []
         self._timings: defaultdict[str, float] = defaultdict(float)
 
@@ -63,7 +60,7 @@ class Search:
         _check(text, mode, limit, offset)
         with self._timed("total"):
             with self._timed("embed"):
-                vector, used = self._vector(text, mode)
+                vector, used = self._vector(text, mode, scope)
             request = SearchRequest(text, scope, used, limit, offset, LOOKS[0], vector)
             hits = self._answer(request, offset + limit)
         return SearchResults(
@@ -81,7 +78,7 @@ class Search:
         yield
         self._timings[step] += perf_counter() - started
 
-    def _vector(self, text: str, mode: Mode) -> tuple[Vector | None, Mode]:
+    def _vector(self, text: str, mode: Mode, scope: Scope) -> tuple[Vector | None, Mode]:
         """The query's vector, if one is wanted and can be had,
         and the mode that is then possible.
         """
@@ -101,7 +98,8 @@ class Search:
                 )
             return None, "text"
         try:
-            return checked_vector(self._embedder.embed_query(text), self._embedder.space), mode
+            asked = self._till.embed_query(text, scope.tenant, _only(scope.collections))
+            return checked_vector(asked, self._embedder.space), mode
         except Exception as error:  # third-party code; the answer says what happened
             if is_interruption(error):
                 raise
@@ -194,6 +192,11 @@ class Search:
                 )
             )
         return hits
+
+
+def _only(collections: Sequence[str] | None) -> str:
+    """The collection, if it is one."""
+    return collections[0] if collections is not None and len(collections) == 1 else ""
 
 
 def _check(text: object, mode: object, limit: object, offset: object) -> None:

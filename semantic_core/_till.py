@@ -1,4 +1,4 @@
-"""Money: what embedding costs, what may be spent, and what was.
+"""Money: what embedding costs, what may be spent, and what was; queries, too.
 
 And the fast lane, which pays for each passage once.
 """
@@ -6,16 +6,19 @@ And the fast lane, which pays for each passage once.
 from __future__ import annotations
 
 import logging
+import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
-from semantic_core._jobs import OPEN, PICO, BatchJob, Budget, Estimate, Lane, Rate
+from semantic_core._jobs import OPEN, PICO, BatchJob, Budget, Estimate, Lane, Rate, Use
+from semantic_core._metering import Spent
 from semantic_core.errors import BudgetSpent, ConfigError, StoreError
-from semantic_core.protocols import BatchQueue, Priced
+from semantic_core.protocols import BatchQueue, Metered, Priced
 
 if TYPE_CHECKING:
     from semantic_core.protocols import Embedder, Store
@@ -31,6 +34,10 @@ SAMPLE = 1_000
 """Passages whose tokens are counted to estimate those of all that wait."""
 BATCH_SECONDS = 86_400.0
 """What providers aim at for a job."""
+QUERIES, QUERY_SECONDS = 100, 60.0
+"""What queries cost is written down after so many, or so many seconds after the first of them: a
+search does not wait for those who write.
+"""
 
 
 class Till:
@@ -46,7 +53,9 @@ class Till:
     ) -> None:
         self._priced = embedder if isinstance(embedder, Priced) else None
         self._ledger = store if isinstance(store, BatchQueue) else None
+        self._metered = embedder if isinstance(embedder, Metered) else None
         self._model, self._budget, self._clock = embedder.space.model, budget, clock
+        self._embedder, self._queries = embedder, _Queries()
         if budget.limited and self._priced is not None and self._ledger is None:
             raise ConfigError(
                 f"A budget needs a store that keeps a ledger; {type(store).__name__} does not.",
@@ -58,11 +67,12 @@ class Till:
         """Who knows them; None for an embedder that costs nothing."""
         return self._priced
 
-    def rate(self, lane: Lane, tokens_per_character: float = 0.0) -> Rate | None:
+    def rate(self, lane: Use, tokens_per_character: float = 0.0) -> Rate | None:
         """What is written into the ledger today; None without prices."""
         if self._priced is None:
             return None
-        pico = round(self._priced.price(lane) * PICO / MILLION)
+        price = self._priced.price("interactive" if lane == "query" else lane)
+        pico = round(price * PICO / MILLION)
         return Rate(
             self._day(), self._model, lane, tokens_per_character, pico, self._priced.currency
         )
@@ -118,6 +128,7 @@ class Till:
         """What was spent in the budget's period so far."""
         if self._ledger is None or self._priced is None:
             return Decimal(0)
+        self.write_queries()
         since = {"day": self._day(), "month": self._day()[:8] + "01", "store": ""}[self._budget.per]
         return sum(
             (
@@ -136,14 +147,69 @@ class Till:
         if rate is not None and self._ledger is not None and spent:
             self._ledger.charge(rate, spent)
 
-    def charge_in_vain(self, job: BatchJob, passages: int) -> None:
-        """Write down what so many passages of a job cost that nobody has anything of;
-        nor is known any more whose they were.
+    def metered(self) -> AbstractContextManager[Spent | None]:
+        """Counts what is paid for within the block, in this thread; None where it is not told."""
+        return nullcontext() if self._metered is None else self._metered.metered()
+
+    def pay_job(self, job: BatchJob, told: Spent, passages: int) -> None:
+        """Have the ledger say what a job cost by now, with what nobody has anything of: so many
+        passages were paid for; of the first of them is told what they cost, the others are like the
+        average one.
         """
         rate = self.rate("batch")
+        if rate is None or self._ledger is None:
+            return
+        known = told if told.passages else Spent(job.paid, job.paid_tokens)
+        more = max(0, passages - known.passages)
+        paid = known.passages + more, known.tokens + job.tokens * more // max(1, job.sent)
+        if paid != (job.paid, job.paid_tokens):
+            self._ledger.pay_job(job.id, rate, *paid)
+
+    def reopen(self, job: BatchJob, now: float) -> bool:
+        """Let a job go on that was given up as lost, see `BatchQueue.reopen_job`. What was charged
+        for what it had not given, by estimate, is taken back: it is charged when it is known.
+        """
+        if self._ledger is None:
+            return False
+        left = max(0, job.sent - job.succeeded - job.failed)
+        paid = job.paid - left, job.paid_tokens - job.tokens * left // max(1, job.sent)
+        return self._ledger.reopen_job(job.id, now, self.rate("batch"), *paid)
+
+    def charge_twin(self, job: BatchJob, told: Spent, passages: int) -> None:
+        """Write down what a job cost that was submitted twice: its twin, likewise."""
+        rate = self.rate("batch")
         if rate is not None and self._ledger is not None:
-            tokens = job.tokens * passages // max(1, job.sent)
-            self._ledger.charge(rate, {("", ""): (passages, tokens)})
+            more = max(0, passages - told.passages)
+            tokens = told.tokens + job.tokens * more // max(1, job.sent)
+            self._ledger.charge(rate, {("", ""): (told.passages + more, tokens)})
+
+    def embed_query(self, text: str, tenant: str = "", collection: str = "") -> Vector:
+        """The embedder's vector of a query; what it cost is noted, and written down later."""
+        if self._priced is None or self._ledger is None:
+            return self._embedder.embed_query(text)
+        with self.metered() as spent:
+            try:
+                vector = self._embedder.embed_query(text)
+            finally:
+                if spent is not None and spent.passages:
+                    self._note_query((tenant, collection), spent)
+        if spent is None:
+            self._note_query((tenant, collection), Spent(1, self._priced.tokens([text])))
+        return vector
+
+    def write_queries(self) -> None:
+        """Write down what queries cost that is not written down yet. Raises StoreError."""
+        rate, ledger = self.rate("query"), self._ledger
+        if rate is not None and ledger is not None:
+            self._queries.give(lambda spent: ledger.charge(rate, spent))
+
+    def _note_query(self, owner: tuple[str, str], spent: Spent) -> None:
+        if not self._queries.add(owner, spent, self._clock()):
+            return
+        try:
+            self.write_queries()
+        except StoreError as error:  # the search is not to fail for it
+            logger.warning("What queries cost is written down later: %s", error)
 
     def estimate(self, passages: int, characters: int, sample: Sequence[str]) -> Estimate:
         """What so many passages of so many characters take, if they are like the sample."""
@@ -173,6 +239,41 @@ class Till:
 
     def _day(self) -> str:
         return datetime.fromtimestamp(self._clock(), UTC).date().isoformat()
+
+
+class _Queries:
+    """What queries cost, in memory: (queries, tokens) by (tenant, collection)."""
+
+    def __init__(self) -> None:
+        self._lock, self._spent = threading.Lock(), dict[tuple[str, str], tuple[int, int]]()
+        self._count, self._since, self._process = 0, 0.0, os.getpid()
+
+    def add(self, owner: tuple[str, str], spent: Spent, now: float) -> bool:
+        """Whether it is time to write them down."""
+        with self._lock:
+            self._begin_anew_after_a_fork()
+            if not self._count:
+                self._since = now
+            queries, tokens = self._spent.get(owner, (0, 0))
+            self._spent[owner] = (queries + spent.passages, tokens + spent.tokens)
+            self._count += spent.passages
+            if self._count < QUERIES and 0.0 <= now - self._since < QUERY_SECONDS:
+                return False
+            self._count = 0
+            return True
+
+    def give(self, write: Callable[[Mapping[tuple[str, str], tuple[int, int]]], None]) -> None:
+        """Have them written down; they are kept if that raises."""
+        with self._lock:
+            self._begin_anew_after_a_fork()
+            if self._spent:
+                write(self._spent)
+                self._spent, self._count = {}, 0
+
+    def _begin_anew_after_a_fork(self) -> None:
+        """What the parent process has noted, it writes down itself."""
+        if self._process != os.getpid():
+            self._spent, self._count, self._process = {}, 0, os.getpid()
 
 
 _NEXT = {"day": "tomorrow", "month": "next month", "store": "with another store"}
@@ -237,15 +338,20 @@ class FastLane:
         """See `Embedder.embed_documents`. Raises BudgetSpent before anything is sent."""
         tokens = self._till.tokens(passages)
         self._till.check(tokens, "interactive")
-        with self._renewed():
-            vectors = self._embedder.embed_documents(passages)
-        if self._till.prices is not None:
-            self._charge(passages)
+        with self._till.metered() as spent:
+            try:
+                with self._renewed():
+                    vectors = self._embedder.embed_documents(passages)
+            finally:  # what was paid for is, whatever became of it
+                if spent is not None and spent.passages:
+                    self._charge(passages, spent)
+        if spent is None and self._till.prices is not None:
+            self._charge(passages, None)
         return vectors
 
     def embed_query(self, text: str) -> Vector:
-        """See `Embedder.embed_query`. Queries are neither held nor counted."""
-        return self._embedder.embed_query(text)
+        """See `Till.embed_query`."""
+        return self._till.embed_query(text)
 
     def give_up(self, why: Mapping[str, str]) -> None:
         """Note of these passages, by fingerprint, why they have no vector;
@@ -290,10 +396,22 @@ class FastLane:
         now = self._clock()
         self._store.hold((), now, now + HOLD, self._token)
 
-    def _charge(self, passages: Iterable[str]) -> None:
+    def _charge(self, passages: Sequence[str], spent: Spent | None) -> None:
+        """spent: on all of them; without it each costs what is estimated."""
         by_owner: dict[tuple[str, str], list[str]] = {}
         for passage in passages:
             by_owner.setdefault(self._owners.get(passage, ("", "")), []).append(passage)
-        self._till.charge(
-            {owner: (len(theirs), self._till.tokens(theirs)) for owner, theirs in by_owner.items()}
-        )
+        counts = [len(theirs) for theirs in by_owner.values()]
+        tokens = [self._till.tokens(theirs) for theirs in by_owner.values()]
+        if spent is not None:
+            counts, tokens = _shared(spent.passages, counts), _shared(spent.tokens, tokens)
+        shares = zip(by_owner, counts, tokens, strict=True)
+        self._till.charge({owner: (count, tokens) for owner, count, tokens in shares})
+
+
+def _shared(whole: int, parts: Sequence[int]) -> list[int]:
+    """The whole number in shares like these parts, none lost to rounding."""
+    total = max(1, sum(parts))
+    ends = [whole * so_far // total for so_far in accumulate(parts)]
+    ends[-1:] = [whole] if ends else []
+    return [end - start for start, end in pairwise([0, *ends])]

@@ -12,12 +12,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from semantic_core._batch_collect import Collecting
-from semantic_core._batch_rules import MOST_JOBS, SENT, UNSENT, BatchRules, Desk
+from semantic_core._batch_rules import FAILED, MOST_JOBS, SENT, UNSENT, BatchRules, Desk, logger
 from semantic_core._batch_submit import Submission
 from semantic_core._checks import check_count, clip
 from semantic_core._embedding import embed_pending
 from semantic_core._jobs import (
     FRESHNESS,
+    LONGEST_HOLD,
     OPEN,
     PICO,
     STATUSES,
@@ -34,10 +35,19 @@ from semantic_core._jobs import (
     QueueStats,
     Rate,
     Rest,
+    Use,
     freshness_goals,
 )
+from semantic_core._metering import Meter, Spent
 from semantic_core._till import SAMPLE, FastLane, Till
-from semantic_core.errors import ConfigError, EmbedderUnavailable, InputError, StoreMisuse
+from semantic_core.errors import (
+    ConfigError,
+    EmbedderError,
+    EmbedderUnavailable,
+    InputError,
+    StoreError,
+    StoreMisuse,
+)
 from semantic_core.protocols import BatchEmbedder, BatchQueue
 
 if TYPE_CHECKING:
@@ -46,6 +56,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FRESHNESS",
+    "LONGEST_HOLD",
     "OPEN",
     "PICO",
     "STATUSES",
@@ -61,9 +72,12 @@ __all__ = [
     "JobState",
     "JobStatus",
     "Lane",
+    "Meter",
     "QueueStats",
     "Rate",
     "Rest",
+    "Spent",
+    "Use",
     "freshness_goals",
 ]
 
@@ -140,9 +154,12 @@ class BatchManager:
         check_count("min_size", min_size)
         size = self.rules.job_size if job_size is None else check_count("job_size", job_size, 1)
         least = min(1, min_size) if force else min_size
-        return tuple(
-            Submission(self._desk()).flush(least, size, () if force else self._fast(), force=force)
-        )
+        without = () if force else self._fast()
+        made = Submission(self._desk()).flush(least, size, without, force=force)
+        few = not made and self._queue().waiting(1, self._clock())
+        if few and not self.takes_jobs:  # said now, and not when there are enough
+            self._desk().embedder.find(PROBE)
+        return tuple(made)
 
     def sync_status(self) -> tuple[BatchJob, ...]:
         """Ask how the open jobs are, and give the results of those that are done to whoever waits;
@@ -155,10 +172,11 @@ class BatchManager:
             return ()
         desk = self._desk()
         collecting = Collecting(desk)
+        found = self._adopted(collecting)
         unsent = [*queue.jobs(UNSENT, limit=MOST_JOBS), *Submission(desk).resume()]
         polled = collecting.poll(queue.jobs(SENT, limit=MOST_JOBS))
         collecting.clean()
-        touched = {job.id: queue.job(job.id) for job in (*unsent, *polled)}
+        touched = {job.id: queue.job(job.id) for job in (*found, *unsent, *polled)}
         return tuple(job for job in touched.values() if job is not None)
 
     def work(self, min_size: int | None = None) -> tuple[BatchJob, ...]:
@@ -235,6 +253,12 @@ class BatchManager:
         """The latest jobs of these statuses (None: of all), oldest first."""
         return self._queue().jobs(statuses, limit=check_count("limit", limit, 1))
 
+    @property
+    def results_kept(self) -> float | None:
+        """Seconds the provider keeps results for once a job is done; None where it is not told."""
+        kept = getattr(self._embedder, "results_kept", None)
+        return float(kept) if isinstance(kept, int | float) else None
+
     def job(self, id: str) -> BatchJob:
         """The job of this id, or of the only one that begins so. Raises InputError."""
         found = self._queue().job(id)
@@ -256,7 +280,8 @@ class BatchManager:
         One that has ended stays as it is. Raises InputError for no such job, EmbedderError; it is
         then cancelled later.
         """
-        desk, now = self._desk(), self._clock()
+        desk = self._desk()
+        now = desk.clock()
         found = self.job(job if isinstance(job, str) else job.id)
         if found.status in OPEN and not found.cancelled_at:
             self._queue().note_job(found.id, now, cancelled_at=now)
@@ -269,9 +294,28 @@ class BatchManager:
     def retry(self, job: str | None = None) -> int:
         """Let passages that were given up wait again (of this job; None: all); how many.
 
-        They are paid for again.
+        They are paid for again; but a job that was lost and is there again goes on instead, with
+        its passages.
         """
+        self.adopt_lost()
         return self._queue().retry(None if job is None else self.job(job).id)
+
+    def adopt_lost(self) -> tuple[BatchJob, ...]:
+        """Go on with the jobs that were given up as lost, and are at their provider after all; as
+        they are now. `sync_status` and `retry` do this, too. Raises StoreError.
+        """
+        lost = self._queue().jobs(FAILED, limit=1, cleaned=False)
+        if self._provider is None or not lost:
+            return ()
+        return tuple(self._adopted(Collecting(self._desk())))
+
+    @staticmethod
+    def _adopted(collecting: Collecting) -> list[BatchJob]:
+        try:
+            return collecting.adopt_lost()
+        except (ConfigError, EmbedderError) as error:
+            logger.warning("Lost jobs could not be looked for: %s", error)
+            return []
 
     def chunk_states(self, ids: Sequence[ChunkId]) -> Sequence[tuple[ChunkStatus, str] | None]:
         """READY, PENDING, SUBMITTED or FAILED, and why, of each chunk;
@@ -285,9 +329,19 @@ class BatchManager:
 
     def costs(self, since: str = "", until: str = "9") -> Sequence[Cost]:
         """What was spent from one day (ISO 8601, UTC) to another, by day, tenant, collection,
-        model and lane.
+        model and lane. Queries are in the lane "query", those of this process up to now.
         """
+        self.till.write_queries()
         return self._queue().costs(since, until)
+
+    def close(self) -> None:
+        """Write down what queries cost. Where that cannot be done it is said in the log: the store
+        is closed all the same.
+        """
+        try:
+            self.till.write_queries()
+        except StoreError as error:
+            logger.warning("What the last queries cost is not written down: %s", error)
 
     def estimate(self) -> Estimate:
         """What embedding all that waits takes: tokens by characters,

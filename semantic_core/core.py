@@ -443,6 +443,7 @@ class SemanticCore:
         if self._owner:
             for follower in self.followers:
                 follower.close()
+            self._batches.close()
             self.store.close()
             release(self)
 
@@ -578,7 +579,8 @@ class SemanticCore:
         *,
         per_document: bool,
     ) -> SearchResults:
-        search = Search(self._plugins, self.store, self.embedder, per_document=per_document)
+        till = self._batches.till
+        search = Search(self._plugins, self.store, self.embedder, till, per_document=per_document)
         return search.run(
             query, scope=self._scope(where, collections), mode=mode, limit=limit, offset=offset
         )

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from semantic_core._metering import Spent
     from semantic_core.types import Vector, Vectors
 
     Scores = NDArray[np.float64]
@@ -98,7 +99,12 @@ class BatchEmbedder(Embedder, Protocol):
     anything is sent if jobs are not set up (no key of their own), EmbedderUnavailable when trying
     again later may help, JobLost for a job the provider does not know (any more).
 
-    job_tokens: need not be there. Tokens one job may have, at most.
+    job_tokens: need not be there. Tokens one job may have, at most. account: need not be there. A
+    str that tells what jobs are submitted with, such as a hash of the key, and does not tell the
+    key itself: a job of another account is not taken for lost where this one does not see it. now:
+    need not be there. A function that gives the seconds since 1970 by the provider's clock, None
+    while that is not known; where it is, no computer's own clock ends a job.
+    results_kept: need not be there. Seconds results are kept for once a job is done.
     """
 
     def submit(self, passages: Mapping[str, str], name: str) -> str:
@@ -167,6 +173,23 @@ class Priced(Protocol):
 
     def seconds(self, passages: int, tokens: int) -> float:
         """How long embedding so many takes interactively, about."""
+        ...
+
+
+@runtime_checkable
+class Metered(Priced, Protocol):
+    """An embedder whose provider tells what its answers cost. Where it is missing, tokens are
+    estimated by `Priced.tokens`.
+    """
+
+    def metered(self) -> AbstractContextManager[Spent]:
+        """Within it, what is paid for by calls of this thread is counted as it comes: passages and
+        tokens of every answer that was paid for, whatever is raised, and none of what is answered
+        from memory.
+
+        The results of a job count one by one, each before it is given, in every reading. `Meter`
+        does the work.
+        """
         ...
 
 
@@ -475,7 +498,9 @@ class BatchQueue(VectorQueue, Protocol):
 
     Every method is one transaction, and a change of a job applies only if it is in the state the
     method is for: of two who do the same, one does it. Jobs belong to the whole store, of all
-    tenants. now, until: seconds since 1970, the caller's clock. Raises StoreError; then nothing has
+    tenants. now, until: seconds since 1970, the caller's clock; what was held or leased until more
+    than `LONGEST_HOLD` (a lease: or twice its length) from now was so by a clock that was wrong,
+    and counts as ended. Raises StoreError; then nothing has
     changed.
     """
 
@@ -553,6 +578,7 @@ class BatchQueue(VectorQueue, Protocol):
         answered_at: float | None = None,
         cancelled_at: float | None = None,
         leased_until: float | None = None,
+        account: str | None = None,
     ) -> bool:
         """Note what is given of an open job; False, and nothing changes, if it has ended, or is
         another job of its provider.
@@ -569,13 +595,15 @@ class BatchQueue(VectorQueue, Protocol):
         failures: Mapping[str, str],
         rate: Rate | None,
         now: float,
+        tokens: Mapping[str, int] = {},
     ) -> int:
         """Give the job's results to the chunks that wait for them; how many passages were settled.
 
         job: also the token of `hold` or `take`. Only passages it still holds count: each once, and
         it is held no more. Others are left alone. failures: why there is no vector; the passage is
-        given up with that reason. rate: adds what the vectors cost to the ledger. All or
-        nothing: VectorInvalid.
+        given up with that reason. rate: adds what the results cost to the ledger, and to what was
+        paid for the job. tokens: of each that was paid for, a vector or not, as its provider
+        counted; a vector that is not in it costs by its characters. All or nothing: VectorInvalid.
         """
         ...
 
@@ -589,6 +617,22 @@ class BatchQueue(VectorQueue, Protocol):
         are given up, with the error. "halve": likewise, the first time; from the second on they may
         be tried only with half as many others as were in this job, and one that was alone is given
         up. "fail": they are given up.
+        """
+        ...
+
+    def pay_job(self, job: str, rate: Rate, passages: int, tokens: int) -> None:
+        """Have the ledger say that so much was paid for the job, all together: what that is more
+        (or less) than until now is nobody's. To do it again changes nothing.
+        """
+        ...
+
+    def reopen_job(
+        self, job: str, now: float, rate: Rate | None, passages: int, tokens: int
+    ) -> bool:
+        """Let a FAILED job that was submitted go on, PROCESSING; False if it is none. It holds
+        again those of its passages that were given up with it, and that somebody waits for.
+
+        rate, passages, tokens: what was paid for it, see `pay_job`; without a rate that stays.
         """
         ...
 

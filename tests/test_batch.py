@@ -467,7 +467,8 @@ def test_one_answer_that_there_is_no_such_job_loses_nothing_that_is_paid_for(
     office.embedder.finish()
     office.embedder.before = _raising(method, error)
     [job] = office.manager.sync_status()
-    assert (job.ended_at, job.error, len(office.embedder.jobs)) == (0.0, str(error), 1)
+    assert (job.ended_at, len(office.embedder.jobs)) == (0.0, 1)
+    assert str(error) in job.error or "lists job jobs/1, and does not know it" in job.error
     office.embedder.before = lambda method: None
     office.wait(1)
     [job] = office.manager.sync_status()
@@ -495,6 +496,10 @@ def test_a_job_given_up_as_lost_is_left_to_its_provider(office: Office) -> None:
     office.manager.sync_status()
     office.wait(49)
     [job] = office.manager.sync_status()
+    assert (job.status, job.cleaned, len(office.embedder.jobs)) == ("FAILED", False, 1)
+    office.wait(49)  # until then it is looked for
+    office.manager.sync_status()
+    job = office.manager.job(job.id)
     assert (job.status, job.cleaned, len(office.embedder.jobs)) == ("FAILED", True, 1)
     assert office.manager.sync_status() == ()
 

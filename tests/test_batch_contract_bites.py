@@ -18,6 +18,7 @@ from semantic_core.testing._check import checks_in
 CAUGHT_BY: dict[Any, str] = {}
 CHECKS = {str(check): check for check in store_checks(persistent=True)}
 NUMBERS = count()
+UNTOLD: dict[str, int] = {}
 
 
 def caught_by(check: str) -> Callable[[Any], Any]:
@@ -108,14 +109,14 @@ class EmptyPageTooEarly(MemoryStore):
 
 @caught_by("a_result_is_settled_once")
 class SettlesForAnyone(MemoryStore):
-    def settle(self, job, vectors, failures, rate, now):
-        return max(self.fill(vectors), super().settle(job, vectors, failures, rate, now))
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
+        return max(self.fill(vectors), super().settle(job, vectors, failures, rate, now, tokens))
 
 
 @caught_by("a_failure_is_kept_with_its_reason")
 class FailuresTriedForEver(MemoryStore):
-    def settle(self, job, vectors, failures, rate, now):
-        settled = super().settle(job, vectors, failures, rate, now)
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
+        settled = super().settle(job, vectors, failures, rate, now, tokens)
         with self._changing() as draft:
             for name in failures:
                 draft.troubles.pop(name, None)
@@ -124,8 +125,8 @@ class FailuresTriedForEver(MemoryStore):
 
 @caught_by("whoever_holds_a_refused_passage_can_give_it_up")
 class SettlesForJobsOnly(MemoryStore):
-    def settle(self, job, vectors, failures, rate, now):
-        return super().settle(job, vectors, failures, rate, now) if self.job(job) else 0
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
+        return super().settle(job, vectors, failures, rate, now, tokens) if self.job(job) else 0
 
 
 @caught_by("a_new_job_is_one_submitters")
@@ -138,7 +139,7 @@ class ZeroIsNothing(MemoryStore):
 
 @caught_by("a_bad_result_settles_nothing")
 class SettlesOneByOne(MemoryStore):
-    def settle(self, job, vectors, failures, rate, now):
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
         settle = super().settle
         return sum(
             settle(job, {name: vector}, {}, rate, now) for name, vector in vectors.items()
@@ -155,11 +156,11 @@ class ResultsByPlace(MemoryStore):
         self.places = {name: chunk.entry.chunk.id for name, chunk in self._waiting().items()}
         return super().open_job(job, limit, except_collections=except_collections)
 
-    def settle(self, job, vectors, failures, rate, now):
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
         standing = {chunk.entry.chunk.id: chunk.entry.fingerprint for chunk in self._chunks()}
         there = {standing.get(self.places.get(name)): vector for name, vector in vectors.items()}
         self.fill({name: vector for name, vector in there.items() if name})
-        return super().settle(job, vectors, failures, rate, now)
+        return super().settle(job, vectors, failures, rate, now, tokens)
 
 
 @caught_by("a_job_ends_once")
@@ -288,7 +289,7 @@ class SentAlthoughReady(MemoryStore):
 
 @caught_by("a_vector_that_came_another_way_counts")
 class ResultsReplaceVectors(MemoryStore):
-    def settle(self, job, vectors, failures, rate, now):
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
         documents = {
             ref: attrs.evolve(
                 kept,
@@ -304,18 +305,90 @@ class ResultsReplaceVectors(MemoryStore):
             )
             for ref, kept in self._state.documents.items()
         }
-        settled = super().settle(job, vectors, failures, rate, now)
+        settled = super().settle(job, vectors, failures, rate, now, tokens)
         self._state = attrs.evolve(self._state, documents=documents)
         return settled
 
 
 @caught_by("what_results_cost_is_written_down_once")
 class EveryReadingIsCharged(MemoryStore):
-    def settle(self, job, vectors, failures, rate, now):
-        settled = super().settle(job, vectors, failures, rate, now)
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
+        settled = super().settle(job, vectors, failures, rate, now, tokens)
         if rate is not None and not settled:
             self.charge(rate, {("", "a"): (1, 1)})
         return settled
+
+
+@caught_by("what_is_held_by_a_clock_that_was_wrong_is_free")
+class AnyHoldCounts(MemoryStore):
+    def hold(self, fingerprints, now, until, token=""):
+        latest = [c.until for c in self._queue().claims.values() if c.until and c.until > now]
+        return super().hold(fingerprints, max(latest, default=now + 1) - 1, until, token)
+
+
+@caught_by("what_is_held_by_a_clock_that_was_wrong_is_free")
+class AnyLeaseCounts(MemoryStore):
+    def lease_job(self, job, owner, now, until):
+        there = self._queue().jobs[job]
+        if there.leased_until > now and there.owner not in ("", owner):
+            return False
+        return super().lease_job(job, owner, now, until)
+
+
+@caught_by("what_a_provider_counted_is_what_is_charged")
+class EstimatesAreCharged(MemoryStore):
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
+        return super().settle(job, vectors, failures, rate, now)
+
+
+@caught_by("what_a_provider_counted_is_what_is_charged")
+class WhatOthersWaitForIsCharged(MemoryStore):
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
+        settled = super().settle(job, vectors, failures, rate, now, tokens)
+        if rate is not None and tokens.keys() - vectors.keys() - failures.keys():
+            self.charge(rate, {("", ""): (1, 100)})
+        return settled
+
+
+@caught_by("what_a_job_costs_is_set_and_not_added")
+class PaidAgainEachTime(MemoryStore):
+    def pay_job(self, job, rate, passages, tokens):
+        if self.job(job) is not None:
+            self.charge(rate, {("", ""): (passages, tokens)})
+
+
+@caught_by("what_a_job_costs_is_set_and_not_added")
+class PaidUpwardsOnly(MemoryStore):
+    def pay_job(self, job, rate, passages, tokens):
+        there = self.job(job)
+        if there is not None and tokens > there.paid_tokens:
+            super().pay_job(job, rate, passages, tokens)
+
+
+@caught_by("a_job_that_was_given_up_can_go_on")
+class GoesOnWithNothing(MemoryStore):
+    def reopen_job(self, job, now, rate, passages, tokens):
+        with self._changing() as draft:
+            kept = draft.troubles
+            draft.troubles = {}
+        reopened = super().reopen_job(job, now, rate, passages, tokens)
+        with self._changing() as draft:
+            draft.troubles = kept
+        return reopened
+
+
+@caught_by("a_job_that_was_given_up_can_go_on")
+class EstimatesStay(MemoryStore):
+    def reopen_job(self, job, now, rate, passages, tokens):
+        return super().reopen_job(job, now, None, passages, tokens)
+
+
+@caught_by("a_job_that_was_given_up_can_go_on")
+class GoesOnWithWhatOthersHold(MemoryStore):
+    def reopen_job(self, job, now, rate, passages, tokens):
+        with self._changing() as draft:
+            draft.claims = {n: claim for n, claim in draft.claims.items() if claim.until is None}
+        return super().reopen_job(job, now, rate, passages, tokens)
 
 
 @caught_by("what_results_cost_is_written_down_once")
@@ -356,7 +429,7 @@ class ResultsInOrderOfTheirNames(MemoryStore):
     each in an order of its own.
     """
 
-    def settle(self, job, vectors, failures, rate, now):
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
         names = sorted(vectors) if len(vectors) > 20 else list(vectors)
         return super().settle(
             job, dict(zip(names, vectors.values(), strict=True)), failures, rate, now

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -64,7 +66,52 @@ class CancelsWhatHasEnded(JobEmbedder):
         self._there(job).state = JobState("FAILED", "CANCELLED")
 
 
+class ResultsCostAtTheEnd(JobEmbedder):
+    def results(self, job):
+        paid, self._meter.paid = self._meter.paid, lambda passages, tokens: None
+        yield from super().results(job)
+        self._meter.paid = paid
+        there = self.jobs[job].passages.values()
+        self._meter.paid(len(there), sum(map(self.counted, there)))
+
+
+class OnlyTheFirstReadingCosts(JobEmbedder):
+    def results(self, job):
+        first = not self.jobs[job].reads
+        for result in super().results(job):
+            if not first:
+                self._meter.paid(-1, -1)
+            yield result
+
+
+class AllThreadsAreOne(JobEmbedder):
+    def __init__(self, *args, **named):
+        super().__init__(*args, **named)
+        self._meter._local = SimpleNamespace()
+
+
+class QueriesAreFree(JobEmbedder):
+    def embed_query(self, text):
+        return self._vector(text)
+
+
+class InnerBlocksKeepItAll(JobEmbedder):
+    def __init__(self, *args, **named):
+        super().__init__(*args, **named)
+        blocks = self._meter._blocks
+        self._meter._blocks = lambda: blocks() if self._entering() else blocks()[-1:]
+
+    @staticmethod
+    def _entering():
+        return sys._getframe(2).f_code.co_name != "paid"
+
+
 CAUGHT_BY = {
+    ResultsCostAtTheEnd: "results_tell_what_they_cost",
+    OnlyTheFirstReadingCosts: "results_tell_what_they_cost",
+    AllThreadsAreOne: "results_tell_what_they_cost",
+    QueriesAreFree: "answers_tell_what_they_cost",
+    InnerBlocksKeepItAll: "answers_tell_what_they_cost",
     FoundByTheBeginning: "a_job_is_found_by_its_name",
     ResultsByPlace: "results_are_those_of_their_passages",
     ResultsOnce: "results_are_those_of_their_passages",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +81,16 @@ def test_a_folder_goes_through_the_queue(provider: JobEmbedder) -> None:
     provider.finish()
     [job] = answer("queue", "sync")["jobs"]
     assert (job["status"], job["succeeded"], job["cleaned"]) == ("COMPLETED", 12, True)
-    [cost] = answer("costs")["costs"]
+    [cost, asked] = sorted(answer("costs")["costs"], key=lambda row: row["lane"])
+    assert (asked["lane"], asked["passages"]) == ("query", 1)
     assert (cost["collection"], cost["lane"], cost["passages"], cost["tokens"]) == (
         "files",
         "batch",
         12,
         job["tokens"],
     )
-    assert answer("costs")["totals"] == {"USD": cost["amount"]}
+    total = Decimal(cost["amount"]) + Decimal(asked["amount"])
+    assert Decimal(answer("costs")["totals"]["USD"]) == total
     assert answer("costs", "--since", "2999-01")["costs"] == []
 
 

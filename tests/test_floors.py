@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("_checks", "_found", "_distributions", "_interruption", "addresses"),
     ("filters", "_wording", "_remedies"),
-    ("types", "_options", "_jobs", "_trust"),
+    ("types", "_options", "_jobs", "_metering", "_trust"),
     ("protocols", "_memory_queue"),
     (
         "hookspecs",

@@ -1,4 +1,6 @@
-"""``semantic-core costs``: what embedding has cost, by day, tenant, collection, model and lane."""
+"""``semantic-core costs``: what embedding has cost, by day, tenant, collection, model and lane;
+queries are a lane.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ and the batch jobs made of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from time import sleep, time
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,7 @@ def status(context: click.Context, as_json: bool, db: str | None) -> None:
         stats, estimate = manager.queue_stats(), manager.estimate()
         most = LISTED if as_json else SHOWN
         jobs, failures = manager.jobs(limit=most), manager.given_up(most)
+        kept = manager.results_kept
     if as_json:
         from semantic_core.cli._records import estimate_json, failures_json, job_json, queue_json
 
@@ -60,7 +62,7 @@ def status(context: click.Context, as_json: bool, db: str | None) -> None:
             {**told, "jobs": [job_json(job) for job in jobs], "given_up": failures_json(failures)}
         )
     else:
-        _write_status(stats, estimate, jobs, failures)
+        _write_status(stats, estimate, jobs, failures, kept)
     if stats.failed:
         context.exit(GAP)
 
@@ -101,12 +103,13 @@ def flush(
         unsent = manager.jobs(UNSENT, limit=LISTED)
         jobs = list({job.id: job for job in (*made, *unsent)}.values())
         why = "" if jobs or as_json else _why_no_job(manager, min_size)
+        behind, kept = manager.queue_stats().passages, manager.results_kept
     if why:
         write(f"No job was made. {why}")
         return
     well = _tell_jobs(jobs, as_json)
     if not as_json:
-        _note_next_steps(jobs)
+        _note_next_steps(jobs, kept, behind)
     if not well:
         context.exit(GAP)
 
@@ -145,12 +148,18 @@ def sync(
 @click.argument("job", required=False)
 @common
 def retry(job: str | None, as_json: bool, db: str | None) -> None:
-    """Let passages that were given up (in JOB, or in any) wait again. They are paid for again."""
+    """Let passages that were given up (in JOB, or in any) wait again. They are paid for again; a
+    lost job that is at its provider after all goes on instead.
+    """
     with opened(db) as core:
+        found = core.batch_manager.adopt_lost()
         count = core.batch_manager.retry(job)
     if as_json:
-        write_json({"retried": count})
-    else:
+        write_json({"retried": count, "found": [each.id for each in found]})
+        return
+    for each in found:
+        write(f"Job {each.id[:8]} is at its provider after all; it goes on, with its passages.")
+    if count or not found:
         write(f"{counted(count, 'passage')} wait again." if count else "No passage was given up.")
 
 
@@ -179,8 +188,10 @@ def _why_no_job(manager: BatchManager, min_size: int) -> str:
     return f"{counted(waiting, 'passage')} wait; --force submits fewer than {min_size}."
 
 
-def _note_next_steps(jobs: Sequence[BatchJob]) -> None:
-    """What is left to do with jobs that are open."""
+def _note_next_steps(jobs: Sequence[BatchJob], kept: float | None, behind: int) -> None:
+    """What is left to do with jobs that are open. kept: seconds results are kept for. behind:
+    passages in no job.
+    """
     unsent = [job for job in jobs if job.status in UNSENT]
     if unsent:
         held = counted(sum(job.sent for job in unsent), "passage")
@@ -188,15 +199,19 @@ def _note_next_steps(jobs: Sequence[BatchJob]) -> None:
             fitted(
                 f"{held} of {counted(len(unsent), 'job')} not sent yet. The next flush, sync or "
                 "worker tries again; semantic-core queue cancel JOB lets them wait for another."
+                + (f" {counted(behind, 'passage')} wait behind them." if behind else "")
             )
         )
-    if any(job.status in SENT for job in jobs):
-        note(
-            fitted(
-                "Results are brought in by semantic-core queue sync, or a worker. Providers keep "
-                "them for a few days only."
+    sent = [job for job in jobs if job.status in SENT]
+    if sent:
+        until = "Providers keep them for a few days only."
+        if kept is not None:
+            first = datetime.fromtimestamp(min(job.submitted_at for job in sent) + kept, UTC)
+            until = (
+                f"They are kept for {kept / 3_600:.0f} hours once a job is done: none is gone "
+                f"before {first:%Y-%m-%d %H:%M} UTC."
             )
-        )
+        note(fitted(f"Results are brought in by semantic-core queue sync, or a worker. {until}"))
 
 
 def _follow(manager: BatchManager, interval: float, as_json: bool) -> Sequence[BatchJob]:
@@ -271,7 +286,11 @@ def _span(minutes: int) -> str:
 
 
 def _write_status(
-    stats: QueueStats, estimate: Estimate, jobs: Sequence[BatchJob], failures: Sequence[Failure]
+    stats: QueueStats,
+    estimate: Estimate,
+    jobs: Sequence[BatchJob],
+    failures: Sequence[Failure],
+    kept: float | None,
 ) -> None:
     for name in ("ready", "pending", "submitted", "failed"):
         write(f"{name:<10} {getattr(stats, name):>12,}")
@@ -280,7 +299,7 @@ def _write_status(
     if jobs:
         write()
         write(_table(jobs))
-        _note_next_steps(jobs)
+        _note_next_steps(jobs, kept, stats.passages)
     for failure in failures:
         note(fitted(f"given up: {visible(failure.what)}: {visible(failure.reason)}", indent=4))
     if failures:

@@ -153,7 +153,9 @@ def _note_left(core: SemanticCore) -> None:
     if not isinstance(core.store, BatchQueue):
         return
     stats = core.batch_manager.queue_stats()
-    if stats.passages:
+    if stats.passages and stats.jobs.get("CREATED"):
+        note(f"{counted(stats.passages, 'passage')} wait until the job before them is taken.")
+    elif stats.passages:
         note(
             f"{counted(stats.passages, 'passage')} wait for a job to be worth it; "
             "semantic-core queue flush makes one now."

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, ItemsView, Iterator, Mapping
 
 import numpy as np
 
 from semantic_core._text import fingerprints
 from semantic_core.errors import JobLost
-from semantic_core.protocols import BatchEmbedder
-from semantic_core.testing._check import Check, checks_in, expect, raises, same
+from semantic_core.protocols import BatchEmbedder, Metered
+from semantic_core.testing._check import Check, checks_in, expect, raises, same, skip
 from semantic_core.types import Vector
 
 OpenJobs = Callable[[], tuple[BatchEmbedder, Callable[[], object]]]
@@ -79,6 +80,47 @@ def results_are_those_of_their_passages(open_jobs: OpenJobs) -> None:
     same(embedder.state(job).status, "COMPLETED", "status")
     _same_vectors(embedder, job, passages)
     _same_vectors(embedder, job, passages)
+
+
+@Check
+def results_tell_what_they_cost(open_jobs: OpenJobs) -> None:
+    """Where an embedder is `Metered`: each result that was paid for counts before it is given, in
+    every reading; outside of a block, and in other threads, nothing does.
+    """
+    embedder, finish = open_jobs()
+    if not isinstance(embedder, Metered):
+        skip("This embedder does not tell what its answers cost (it is not Metered).")
+    job = embedder.submit(_passages(embedder), "job-a")
+    finish()
+    counts = []
+    for _ in range(2):
+        with embedder.metered() as spent:
+            each = [spent.tokens for _ in embedder.results(job)]
+            thread = threading.Thread(target=lambda: list(embedder.results(job)))
+            thread.start()
+            thread.join()
+        list(embedder.results(job))
+        expect(len(set(each)) == len(TEXTS), f"tokens after each of the results: {each}.")
+        same((spent.passages, spent.tokens), (len(TEXTS), each[-1]), "passages and tokens paid for")
+        counts.append(each[-1])
+    same(counts[0], counts[1], "tokens of both readings")
+
+
+@Check
+def answers_tell_what_they_cost(open_jobs: OpenJobs) -> None:
+    """Likewise of passages and of queries; one within another block counts in both."""
+    embedder, _ = open_jobs()
+    if not isinstance(embedder, Metered):
+        skip("This embedder does not tell what its answers cost (it is not Metered).")
+    with embedder.metered() as both:
+        with embedder.metered() as documents:
+            embedder.embed_documents(list(TEXTS))
+        with embedder.metered() as query:
+            embedder.embed_query("how is bread baked?")
+    same((documents.passages, query.passages), (len(TEXTS), 1), "passages paid for")
+    expect(documents.tokens > 0 and query.tokens > 0, "an answer that was paid for cost nothing")
+    wanted = (documents.passages + 1, documents.tokens + query.tokens)
+    same((both.passages, both.tokens), wanted, "passages and tokens of both")
 
 
 @Check

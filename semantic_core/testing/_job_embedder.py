@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from itertools import count
 from typing import Literal
@@ -13,7 +14,8 @@ from typing import Literal
 import attrs
 import numpy as np
 
-from semantic_core._jobs import JobState, Lane
+from semantic_core._jobs import JobState, Lane, Use
+from semantic_core._metering import Meter, Spent
 from semantic_core.errors import (
     ConfigError,
     EmbedderError,
@@ -61,12 +63,13 @@ class ProviderJob:
 
 
 class JobEmbedder(HashEmbedder):
-    """A `BatchEmbedder` that is `Priced`: the vectors of `HashEmbedder`,
+    """A `BatchEmbedder` that is `Metered`: the vectors of `HashEmbedder`,
     jobs that end when you say so, and a bill.
 
     jobs: at the provider, by its own name of each. billed: how often each passage was paid for, in
     a job or interactively.
-    tokens_billed: by lane. refused: passages a call is refused for, unpaid; spoiled: those that get
+    tokens_billed: by lane, those of queries too. characters_a_token: by which it bills, whatever it
+    estimates. refused: passages a call is refused for, unpaid; spoiled: those that get
     a vector that is none, paid. job_limit: passages one job takes; more are refused (InputError).
     enqueued_limit: tokens of all jobs under way; more are refused (EmbedderThrottled).
     poison: a job with one of these passages fails whole. jobs_set_up: False makes every method of
@@ -85,7 +88,9 @@ class JobEmbedder(HashEmbedder):
         super().__init__(dimensions, batch_size=batch_size, max_chars=max_chars)
         self.jobs: dict[str, ProviderJob] = {}
         self.billed: Counter[str] = Counter()
-        self.tokens_billed: Counter[Lane] = Counter()
+        self.tokens_billed: Counter[Use] = Counter()
+        self.characters_a_token = CHARACTERS_A_TOKEN
+        self._meter = Meter()
         self.job_limit = job_limit
         self.enqueued_limit: int | None = None
         self.poison: set[str] = set()
@@ -119,8 +124,18 @@ class JobEmbedder(HashEmbedder):
         vectors = super().embed_documents(passages)
         vectors[[passage in self.spoiled for passage in passages]] = np.nan
         self.billed.update(passages)
-        self.tokens_billed["interactive"] += self.tokens(passages)
+        self._bill("interactive", passages)
         return vectors
+
+    def embed_query(self, text: str) -> Vector:
+        """See `Embedder.embed_query`. Paid for at once, each time."""
+        vector = super().embed_query(text)
+        self._bill("query", [text])
+        return vector
+
+    def metered(self) -> AbstractContextManager[Spent]:
+        """See `Metered.metered`."""
+        return self._meter.metered()
 
     def submit(self, passages: Mapping[str, str], name: str) -> str:
         """See `BatchEmbedder.submit`."""
@@ -161,7 +176,11 @@ class JobEmbedder(HashEmbedder):
             raise EmbedderUnavailable("The results are not there yet.")
         if there.shape == "gone":
             raise JobLost("The results were removed.")
-        yield from self._lines(there)
+        for name, result in self._lines(there):
+            passage = there.passages.get(name)
+            if passage is not None and not isinstance(result, Exception):
+                self._meter.paid(1, self.counted(passage))
+            yield name, result
 
     def cancel(self, job: str) -> None:
         """See `BatchEmbedder.cancel`. A job that has not ended ends at once, without results."""
@@ -206,7 +225,7 @@ class JobEmbedder(HashEmbedder):
                     "COMPLETED", "SUCCEEDED", succeeded=len(good), has_results=True
                 )
                 self.billed.update(good)
-                self.tokens_billed["batch"] += self.tokens(good)
+                self.tokens_billed["batch"] += sum(map(self.counted, good))
         return ended
 
     def expire(self) -> None:
@@ -214,6 +233,15 @@ class JobEmbedder(HashEmbedder):
         for there in self.jobs.values():
             if there.state.status in SENT:
                 there.state = JobState("FAILED", "EXPIRED", "It took too long.")
+
+    def counted(self, passage: str) -> int:
+        """Tokens a passage is billed for."""
+        return -(-len(passage) // self.characters_a_token)
+
+    def _bill(self, lane: Use, passages: Sequence[str]) -> None:
+        tokens = sum(map(self.counted, passages))
+        self.tokens_billed[lane] += tokens
+        self._meter.paid(len(passages), tokens)
 
     def _ready(self, method: str) -> None:
         if not self.jobs_set_up:

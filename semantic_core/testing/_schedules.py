@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from semantic_core._jobs import OPEN
 from semantic_core.batch import BatchManager, BatchRules
 from semantic_core.errors import EmbedderUnavailable
-from semantic_core.protocols import BatchEmbedder, BatchQueue, Priced, Store
+from semantic_core.protocols import BatchEmbedder, BatchQueue, Metered, Store
 from semantic_core.testing._check import expect
 from semantic_core.testing._job_embedder import JobEmbedder, Shape
 from semantic_core.testing._samples import Item, item, put
@@ -75,7 +75,7 @@ class World:
         self._inside = self._embedding = False
         self.watched_store = _watched(store, (Store, BatchQueue), self.point)
         self.watched_embedder = _watched(
-            embedder, (BatchEmbedder, Priced), self.point, provider=True
+            embedder, (BatchEmbedder, Metered), self.point, provider=True
         )
 
     def item(self, key: str, *passages: str) -> Item:
@@ -197,7 +197,7 @@ def _judge(world: World, documents: list[Item]) -> None:
         if state is None or state[0] != "READY":
             faults.append(f"stuck: {id} is {state}")
             continue
-        wanted = provider.embed_query(passage)
+        wanted = provider._vector(passage)
         if not abs(float(store.similarity([id], wanted)[0]) - 1.0) < 1e-5:
             faults.append(f"wrong: {id} has another passage's vector")
     most = (2 if world.retried or world.shape in CONSENTED else 1) + world.may_double
@@ -244,6 +244,7 @@ def _watched(
         "price",
         "tokens",
         "seconds",
+        "metered",
     }
     names = {name for protocol in protocols for name in dir(protocol) if not name.startswith("_")}
     members: dict[str, Any] = {name: method(name) for name in names - quiet}

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from semantic_core._jobs import PICO, BatchJob, Rate
+from semantic_core._jobs import LONGEST_HOLD, PICO, BatchJob, Rate
 from semantic_core.errors import TenantRequired, VectorInvalid
 from semantic_core.protocols import BatchQueue
 from semantic_core.testing._check import Check, expect, raises, same, skip
@@ -593,6 +593,105 @@ def what_results_cost_is_written_down_once(open_store: OpenStore) -> None:
         same(len(queue.costs("2026-01-01", "2026-01-31")), 2, "costs of January")
         store.remove([Ref("a", "1"), Ref("b", "1")])
         same(len(queue.costs()), 3, "costs of what was removed")
+
+
+@Check
+def what_is_held_by_a_clock_that_was_wrong_is_free(open_store: OpenStore) -> None:
+    """A hold, or a lease, that would last longer than anybody's (`LONGEST_HOLD`) counts as ended:
+    one whose clock was days ahead blocks nobody.
+    """
+    with closing(open_store(SPACE)) as store:
+        queue, days = ledger_of(store), 5 * 86_400.0
+        put(store, item("1", "one", "two", vectors=False))
+        queue.hold(names_of("one"), 100.0, 100.0 + LONGEST_HOLD)
+        same(queue.waiting(9, 100.0), 1, "passages a job could hold beside a long hold")
+        same(list(queue.take(9, 100.0, 400.0).passages.values()), ["two"], "taken beside it")
+        queue.hold(names_of("one", "two"), days, days + 300.0)
+        same(queue.waiting(9, 1_000.0), 2, "passages a job could hold beside an impossible hold")
+        same(queue.hold(names_of("two"), 1_000.0, 1_300.0)[1], frozenset(names_of("two")), "held")
+        queue.open_job(job_of("j", 9_000.0), 9)
+        queue.lease_job("j", "ahead", days, days + 3_600.0)
+        same(queue.lease_job("j", "ann", 9_000.0, 12_600.0), True, "a lease beside it")
+        same(queue.lease_job("j", "bob", 9_000.0, 12_600.0), False, "a lease beside one that runs")
+
+
+@Check
+def what_a_provider_counted_is_what_is_charged(open_store: OpenStore) -> None:
+    """`tokens` go into the ledger as they are, a vector or not; a vector that is not in it costs by
+    its characters; and the job says what was paid for it.
+    """
+    with closing(open_store(SPACE)) as store:
+        queue = ledger_of(store)
+        put(store, item("1", "x" * 20, "y" * 10, "z" * 40, "w", vectors=False))
+        sent(queue, "j")
+        good, bad = vectors_of("x" * 20, "z" * 40), names_of("y" * 10, "w")
+        told = {fingerprint_of("x" * 20): 7, bad[0]: 3, fingerprint_of("of another"): 100}
+        for _ in range(2):
+            queue.settle("j", good, dict.fromkeys(bad, "no"), RATE, 1.0, told)
+        same([(cost.passages, cost.tokens) for cost in queue.costs()], [(3, 30)], "costs")
+        job = queue.job("j")
+        same(job and (job.paid, job.paid_tokens), (3, 30), "what was paid for the job")
+
+
+@Check
+def what_a_job_costs_is_set_and_not_added(open_store: OpenStore) -> None:
+    """`pay_job` brings the ledger to what a job cost all together, up or down, as often as it is
+    called; the difference is nobody's.
+    """
+    with closing(open_store(SPACE)) as store:
+        queue = ledger_of(store)
+        put(store, item("1", "x" * 20, "y" * 10, vectors=False))
+        sent(queue, "j")
+        queue.settle("j", vectors_of("x" * 20), {}, RATE, 1.0, {fingerprint_of("x" * 20): 7})
+        for passages, tokens in ((2, 12), (2, 12), (2, 11)):
+            queue.pay_job("j", RATE, passages, tokens)
+            job = queue.job("j")
+            same(job and (job.paid, job.paid_tokens), (passages, tokens), "what was paid")
+            total = sum(cost.tokens for cost in queue.costs())
+            same(total, tokens, "tokens in the ledger")
+        owners = {cost.collection: (cost.passages, cost.tokens) for cost in queue.costs()}
+        same(owners, {"notes": (1, 7), "": (1, 4)}, "whose they are")
+        queue.pay_job("none", RATE, 9, 9)
+        same(sum(cost.tokens for cost in queue.costs()), 11, "after a job that is not there")
+
+
+@Check
+def a_job_that_was_given_up_can_go_on(open_store: OpenStore) -> None:
+    """`reopen_job` makes a FAILED job PROCESSING, with what was given up with it and is nobody
+    else's by now; no other job.
+    """
+    with closing(open_store(SPACE)) as store:
+        queue = ledger_of(store)
+        put(store, item("1", "one", "two", "three", "four", vectors=False))
+        put(store, item("2", "five", vectors=False))
+        sent(queue, "j")
+        same(queue.reopen_job("j", 2.0, RATE, 0, 0), False, "reopening an open job")
+        queue.settle("j", vectors_of("one"), {}, RATE, 1.0)
+        queue.pay_job("j", RATE, 4, 9)
+        queue.close_job("j", "FAILED", 2.0, error="gone", rest="fail", attempts=3)
+        queue.clean_job("j", 2.0)
+        store.remove([Ref("notes", "2")])
+        queue.fill(vectors_of("two"))
+        queue.hold(names_of("three"), 3.0, 9.0)
+        same(queue.reopen_job("j", 3.0, RATE, 1, 2), True, "reopening")
+        job = queue.job("j")
+        wanted = ("PROCESSING", 0.0, 0.0, False)
+        found = job and (job.status, job.ended_at, job.answered_at, job.cleaned)
+        same(found, wanted, "the job")
+        same(job and (job.paid, job.paid_tokens), (1, 2), "what was paid for it")
+        same(sum(cost.tokens for cost in queue.costs()), 2, "tokens in the ledger")
+        same(held_by(queue, "j"), ["four"], "passages held")
+        same(len(queue.given_up()), 0, "chunks that are held and given up")
+        same(queue.settle("j", vectors_of("four"), {}, RATE, 4.0), 1, "results settled")
+        same(queue.reopen_job("none", 5.0, RATE, 1, 1), False, "reopening a job that is not there")
+        put(store, item("3", "six", vectors=False))
+        queue.open_job(job_of("unsent"), 9)
+        queue.close_job("unsent", "FAILED", 5.0, error="no", rest="fail", attempts=3)
+        same(
+            queue.reopen_job("unsent", 6.0, RATE, 1, 1),
+            False,
+            "reopening a job that was never submitted",
+        )
 
 
 @Check

@@ -7,7 +7,9 @@ import os
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from email.utils import parsedate_to_datetime
+from hashlib import blake2b
 from threading import Lock
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -89,14 +91,35 @@ class Service:
         self._client: Client | None = None
         self._http: httpx2.Client | None = None
         self._closing: Callable[[], object] = lambda: None
+        self._heard: tuple[float, float] | None = None
 
     @property
     def _milliseconds(self) -> int:
         return max(1, round(self.reach.timeout * 1000))
 
+    @property
+    def account(self) -> str:
+        """A hash of the key."""
+        key = self._secret.reveal().encode()
+        return blake2b(key, digest_size=8, person=b"sc-gemini-key").hexdigest()
+
+    def told_now(self) -> float | None:
+        """Seconds since 1970 by the service's clock; None while it has not answered yet."""
+        if self._heard is None:
+            return None
+        told, at = self._heard
+        return told + self._calls.clock.now() - at
+
     def wall(self) -> float:
-        """Seconds since 1970."""
-        return self._calls.clock.wall()
+        """Seconds since 1970, by the service's clock as soon as it is known."""
+        told = self.told_now()
+        return self._calls.clock.wall() if told is None else told
+
+    def _hear(self, response: httpx2.Response) -> None:
+        """Note what time it is at the service."""
+        with suppress(ValueError, TypeError):
+            told = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
+            self._heard = told, self._calls.clock.now()
 
     @property
     def pace(self) -> Pace:
@@ -363,7 +386,7 @@ class Service:
 
         from semantic_core_gemini._wire import PLACEHOLDER, http_client
 
-        http = http_client(self._secret, self.reach.base_url)
+        http = http_client(self._secret, self.reach.base_url, self._hear)
         options = types.HttpOptions(
             base_url=self.reach.base_url,
             api_version=self.reach.api_version,

@@ -6,6 +6,7 @@ from threading import Lock
 
 import attrs
 
+from semantic_core.batch import Meter as Blocks
 from semantic_core_gemini.pricing import Lane, Price
 
 
@@ -36,16 +37,23 @@ class Usage:
 
 
 class Meter:
-    """Adds up. Safe to use from several threads."""
+    """Adds up. Safe to use from several threads. blocks: of the calls that want to know what they
+    cost.
+    """
 
     def __init__(self) -> None:
-        self._lock, self._usage = Lock(), Usage()
+        self._lock, self._usage, self.blocks = Lock(), Usage(), Blocks()
 
     def add(self, **amounts: int) -> None:
         """Add to the fields of that name."""
         with self._lock:
             sums = {name: getattr(self._usage, name) + amount for name, amount in amounts.items()}
             self._usage = attrs.evolve(self._usage, **sums)
+        paid = [
+            amounts.get(name, 0) + amounts.get(f"job_{name}", 0) for name in ("texts", "tokens")
+        ]
+        if any(paid):
+            self.blocks.paid(*paid)
 
     def read(self) -> Usage:
         """What was used up to now."""

@@ -219,8 +219,10 @@ def _proxy_for(scheme: str, host: str) -> str | None:
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
-def http_client(secret: Secret, base_url: str) -> httpx2.Client:
-    """An HTTP client for that host, with that key.
+def http_client(
+    secret: Secret, base_url: str, heard: Callable[[httpx2.Response], None]
+) -> httpx2.Client:
+    """An HTTP client for that host, with that key. heard: called with each answer.
 
     It follows no redirects: they could lead the texts elsewhere.
     """
@@ -232,4 +234,5 @@ def http_client(secret: Secret, base_url: str) -> httpx2.Client:
         timeout=httpx2.Timeout(60.0, connect=CONNECT_SECONDS),
         headers={KEY_HEADER: PLACEHOLDER},
         trust_env=False,
+        event_hooks={"response": [heard]},
     )

@@ -238,6 +238,15 @@ class GeminiBatchClient:
         with suppress(ModelUnknown):
             self._service.delete_job(job_name(job))
 
+    @property
+    def account(self) -> str:
+        """A hash of the key: it tells whether another one is used, and nothing of the key."""
+        return self._service.account
+
+    def now(self) -> float | None:
+        """Seconds since 1970 by the service's clock; None while it has not answered yet."""
+        return self._service.told_now()
+
     def close(self) -> None:
         """Let go of the connections. It can be used again; then they are made anew."""
         self._service.close()

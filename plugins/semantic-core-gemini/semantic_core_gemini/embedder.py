@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Annotated, Final
@@ -23,6 +24,7 @@ from semantic_core_gemini._options import (
 )
 from semantic_core_gemini._passages import Passages
 from semantic_core_gemini._remembered import Queries
+from semantic_core_gemini._results import KEPT_SECONDS
 from semantic_core_gemini._sample import Sample
 from semantic_core_gemini._service import API_VERSION, Service
 from semantic_core_gemini._tokens import estimated
@@ -32,7 +34,7 @@ from semantic_core_gemini.pricing import MILLION, Estimate, Lane, Price
 
 if TYPE_CHECKING:
     from semantic_core import Space
-    from semantic_core.batch import JobState
+    from semantic_core.batch import JobState, Spent
     from semantic_core.types import Vector, Vectors
     from semantic_core_gemini._pace import Clock
     from semantic_core_gemini.keys import GoogleKeyring
@@ -164,6 +166,11 @@ class GeminiEmbedder:
         return JOB_TOKENS
 
     @property
+    def results_kept(self) -> float:
+        """Seconds the service keeps the results of a job that is done."""
+        return KEPT_SECONDS
+
+    @property
     def max_chars(self) -> int:
         """Longest passage worth making, in characters.
 
@@ -285,6 +292,19 @@ class GeminiEmbedder:
     def results(self, job: str) -> Iterator[tuple[str, Vector | Exception]]:
         """See `GeminiBatchClient.retrieve_results`."""
         return self.batch_client().retrieve_results(job)
+
+    @property
+    def account(self) -> str:
+        """See `GeminiBatchClient.account`; "" without a key for batches."""
+        return self.batch_client().account if self._given.keyring.batch_key is not None else ""
+
+    def now(self) -> float | None:
+        """See `GeminiBatchClient.now`. Raises BatchKeyMissing."""
+        return self.batch_client().now()
+
+    def metered(self) -> AbstractContextManager[Spent]:
+        """See `semantic_core.protocols.Metered`: texts and tokens as the service counts them."""
+        return self._meter.blocks.metered()
 
     def cancel(self, job: str) -> None:
         """See `GeminiBatchClient.cancel`."""

@@ -4,6 +4,7 @@ and are found by meaning when it is done.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,50 @@ def test_an_import_goes_through_a_job_and_the_ledger_says_what_the_bill_says(
         billed = gemini.bill("batch-key")
         paid = sum(cost.tokens for cost in core.batch_manager.costs())
         assert billed.job_texts == 150 == made.usage.job_texts
-        assert (
-            abs(paid - billed.job_tokens)
-            <= 0.05 * billed.job_tokens + gemini.bill("every-day-key").tokens
-        )
+        asked = gemini.bill("every-day-key")
+        assert asked.texts == 1 and paid == billed.job_tokens + asked.tokens
+        assert "batch-key" not in made.account and len(made.account) == 16
         assert done.cleaned and gemini.state.jobs == {} and gemini.uploads() == []
         asked = len(gemini.requests)
         assert core.batch_manager.sync_status() == ()
         assert len(gemini.requests) == asked, "what ended is not asked for again"
+
+
+def test_what_was_embedded_asked_and_taken_from_a_job_costs_what_the_service_counts(
+    gemini: FakeGemini,
+) -> None:
+    made = embedder(gemini, "every-day-key", "batch-key")
+    with SemanticCore(store="memory", embedder=made) as core:
+        core.ingest(*DOCUMENTS[:20])
+        core.ingest(*DOCUMENTS, mode="async")
+        core.batch_manager.flush_queue()
+        assert core.embed_pending(from_jobs=True) == 130
+        for _ in range(3):  # the second and the third are answered from memory
+            assert core.search("a planet", collections=["notes"])
+        gemini.finish()
+        core.batch_manager.sync_status()
+        found = {
+            (cost.lane, cost.collection): (cost.passages, cost.tokens)
+            for cost in core.batch_manager.costs()
+        }
+    at_once, jobs = gemini.bill("every-day-key"), gemini.bill("batch-key")
+    assert found[("query", "notes")][0] == 1
+    assert found[("interactive", "notes")][0] == 150 == at_once.texts - 1
+    assert found[("batch", "")] == (130, jobs.job_tokens) == (jobs.job_texts, jobs.job_tokens)
+    assert found[("interactive", "notes")][1] + found[("query", "notes")][1] == at_once.tokens
+
+
+def test_a_machine_whose_clock_is_days_ahead_cancels_no_job(gemini: FakeGemini) -> None:
+    made = embedder(gemini, "every-day-key", "batch-key")
+    with SemanticCore(store="memory", embedder=made) as core:
+        core.ingest(*DOCUMENTS, mode="async")
+        (job,) = core.batch_manager.flush_queue()
+        core.batch_manager._clock = lambda: time.time() + 100 * 24 * 3_600
+        (seen,) = core.batch_manager.sync_status()
+        assert (seen.status, seen.cancelled_at) == ("SUBMITTED", 0.0)
+        gemini.turn(73)  # by the service's own clock it takes too long
+        (late,) = core.batch_manager.sync_status()
+        assert late.cancelled_at > job.submitted_at
 
 
 def test_a_key_of_another_project_loses_no_job(gemini: FakeGemini, tmp_path: Path) -> None:
@@ -63,7 +100,7 @@ def test_a_key_of_another_project_loses_no_job(gemini: FakeGemini, tmp_path: Pat
     with SemanticCore(path=path, embedder=embedder(gemini, "d", "key-of-another")) as core:
         (unseen,) = core.batch_manager.sync_status()
         assert unseen.status in ("SUBMITTED", "PROCESSING")
-        assert "another project" in unseen.error
+        assert "submitted with another key" in unseen.error
         assert core.batch_manager.queue_stats().failed == 0
     with SemanticCore(path=path, embedder=embedder(gemini, "d", "batch-key")) as core:
         (done,) = core.batch_manager.sync_status()

@@ -231,7 +231,7 @@ def test_no_connection_shows_no_key(turning: Turning) -> None:
 
 
 def test_another_host_is_never_given_the_key(gemini: FakeGemini) -> None:
-    client = _wire.http_client(GoogleKeyring(*KEYS).default_key, gemini.url)
+    client = _wire.http_client(GoogleKeyring(*KEYS).default_key, gemini.url, lambda answer: None)
     with FakeGemini() as elsewhere, client:
         with pytest.raises(Exception, match="not sent to") as raised:
             client.get(f"{elsewhere.url}/v1beta/batches")

@@ -111,6 +111,7 @@ class SqliteQueue:
         answered_at: float | None = None,
         cancelled_at: float | None = None,
         leased_until: float | None = None,
+        account: str | None = None,
     ) -> bool:
         """See `BatchQueue.note_job`."""
         fields: dict[str, Any] = {
@@ -122,6 +123,7 @@ class SqliteQueue:
             "answered_at": answered_at,
             "cancelled_at": cancelled_at,
             "leased_until": leased_until,
+            "account": account,
         }
         return self._pool.write(lambda view: _ledger.note(view, job, now, fields))
 
@@ -132,12 +134,30 @@ class SqliteQueue:
         failures: Mapping[str, str],
         rate: Rate | None,
         now: float,
+        tokens: Mapping[str, int] = {},
     ) -> int:
         """See `BatchQueue.settle`. Raises VectorInvalid before anything is written."""
         given, size = self._blobs(vectors), self._space.dimensions
         return self._pool.write(
-            lambda view: _ledger.settle(view, size, job, given, failures, rate, now)
+            lambda view: _ledger.settle(view, size, job, given, failures, rate, now, tokens)
         )
+
+    def pay_job(self, job: str, rate: Rate, passages: int, tokens: int) -> None:
+        """See `BatchQueue.pay_job`."""
+        self._pool.write(lambda view: _ledger.pay(view, job, rate, passages, tokens))
+
+    def reopen_job(
+        self, job: str, now: float, rate: Rate | None, passages: int, tokens: int
+    ) -> bool:
+        """See `BatchQueue.reopen_job`."""
+
+        def work(view: View) -> bool:
+            reopened = _ledger.reopen(view, job, now)
+            if reopened and rate is not None:
+                _ledger.pay(view, job, rate, passages, tokens)
+            return reopened
+
+        return self._pool.write(work)
 
     def close_job(
         self, job: str, status: JobStatus, now: float, *, error: str, rest: Rest, attempts: int

@@ -1,4 +1,4 @@
-"""The tables of batch jobs: the third step of the schema (see `_migrations`)."""
+"""The tables of batch jobs: the third and the sixth step of the schema (see `_migrations`)."""
 
 from __future__ import annotations
 
@@ -45,4 +45,13 @@ BATCH = (
     # The queue is read without touching its rows, which are wide.
     "create index chunk_waiting on chunk (generation, id, fingerprint) where vector is null",
     "drop index chunk_pending",
+)
+
+PAID = (
+    "alter table batch_job add column account text not null default ''",
+    "alter table batch_job add column paid integer not null default 0",
+    "alter table batch_job add column paid_tokens integer not null default 0",
+    # What the ledger of costs has of them already, about: it does not say of which job.
+    """update batch_job set paid = succeeded,
+        paid_tokens = case when sent > 0 then tokens * succeeded / sent else 0 end""",
 )

@@ -5,7 +5,8 @@ Amounts are whole numbers, see `PICO`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from decimal import Decimal
 
 from semantic_core.batch import PICO, Cost, Rate
@@ -19,19 +20,27 @@ _READ = """select day, tenant, collection, model, lane, passages, tokens, amount
     where day between ? and ? order by day, tenant, collection, model, lane, currency"""
 
 
-def add_costs(view: View, rate: Rate, settled: Iterable[tuple[int, int]]) -> None:
-    """Add what results cost. settled: (account, characters) of each."""
-    sums: dict[int, tuple[int, int]] = {}
-    for account, characters in settled:
-        count, total = sums.get(account, (0, 0))
-        sums[account] = (count + 1, total + characters)
+def charge_results(
+    view: View, rate: Rate, paid: Mapping[str, tuple[int, int]], tokens: Mapping[str, int]
+) -> int:
+    """Add what results cost; how many tokens that were. paid: (account, characters) of each, by
+    fingerprint. tokens: of those its provider counted.
+    """
+    counts, told, untold = Counter[int](), Counter[int](), Counter[int]()
+    for name, (account, characters) in paid.items():
+        counts[account] += 1
+        if name in tokens:
+            told[account] += tokens[name]
+        else:
+            untold[account] += characters
     spent = {}
-    for account, (count, characters) in sums.items():
+    for account, count in counts.items():
         owner = view.raw.execute(
             "select tenant, collection from account where id = ?", (account,)
         ).get
-        spent[owner] = (count, round(characters * rate.tokens_per_character))
+        spent[owner] = (count, told[account] + round(untold[account] * rate.tokens_per_character))
     charge(view, rate, spent)
+    return sum(sum_ for _, sum_ in spent.values())
 
 
 def charge(view: View, rate: Rate, spent: Mapping[tuple[str, str], tuple[int, int]]) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 
 import attrs
 
-from semantic_core.batch import OPEN, BatchJob, JobStatus, Rate, Rest
+from semantic_core.batch import LONGEST_HOLD, OPEN, BatchJob, JobStatus, Rate, Rest
 from semantic_core_peewee import _queue
-from semantic_core_peewee._costs import add_costs
+from semantic_core_peewee._costs import charge, charge_results
 from semantic_core_peewee._pool import View
 from semantic_core_peewee._vector_rows import fill_waiting
 
@@ -34,7 +34,8 @@ _LIST_ALL, _LIST_OPEN, _LIST_UNCLEAN = (
     _LIST.format(part=part) for part in ("1", _OPEN, "not cleaned")
 )
 _LEASE = """update batch_job set owner = :owner, leased_until = :until, updated_at = :now
-    where id = :id and status = 'CREATED' and (owner in ('', :owner) or leased_until <= :now)"""
+    where id = :id and status = 'CREATED' and (owner in ('', :owner)
+    or leased_until <= :now or leased_until > :latest)"""
 _NOTE = f"""update batch_job set
     status = case when :status is null or (:status = 'SUBMITTED' and status = 'PROCESSING')
     then status else :status end,
@@ -43,7 +44,8 @@ _NOTE = f"""update batch_job set
     tries = coalesce(:tries, tries), error = coalesce(:error, error),
     answered_at = coalesce(:answered_at, answered_at),
     cancelled_at = coalesce(:cancelled_at, cancelled_at),
-    leased_until = coalesce(:leased_until, leased_until), updated_at = :now
+    leased_until = coalesce(:leased_until, leased_until), account = coalesce(:account, account),
+    updated_at = :now
     where id = :id and {_OPEN} and (:provider_job is null or provider_job in ('', :provider_job))"""  # noqa: S608 - ours
 _CLOSE = f"""update batch_job set status = :status, error = :error, ended_at = :now,
     updated_at = :now, cleaned = provider_job = '' where id = :id and {_OPEN}
@@ -55,6 +57,19 @@ _MEND = "delete from trouble where generation = ? and fingerprint = ?"
 _GIVE_UP = """insert into trouble (generation, fingerprint, job, attempts, failed, error)
     values (?, ?, ?, 1, 1, ?)
     on conflict do update set job = excluded.job, failed = 1, error = excluded.error"""
+_REOPEN = """update batch_job set status = 'PROCESSING', ended_at = 0.0, answered_at = 0.0,
+    cancelled_at = 0.0, cleaned = 0, updated_at = :now
+    where id = :id and status = 'FAILED' and provider_job <> '' returning number"""
+_RECLAIM = """insert into claim (generation, fingerprint, holder, number, account, characters)
+    select c.generation, c.fingerprint, :holder, c.id, a.id, length(c.passage)
+    from trouble as t cross join chunk as c cross join document as o cross join account as a
+    where t.generation = :generation and t.job = :id and t.failed
+    and c.generation = t.generation and c.fingerprint = t.fingerprint and c.vector is null
+    and o.id = c.document and a.tenant = o.tenant and a.collection = o.collection
+    order by c.id on conflict do nothing"""
+_FORGIVE = """delete from trouble where generation = :generation and job = :id and failed
+    and exists (select 1 from claim as k where k.generation = trouble.generation
+    and k.fingerprint = trouble.fingerprint and k.holder = :holder)"""
 _REMAINING = """insert into trouble (generation, fingerprint, job, attempts, most, failed, error)
     select k.generation, k.fingerprint, :id, 1, null, :fail or :attempts <= 1, :error
     from claim as k where k.holder =
@@ -135,7 +150,9 @@ def number_of(view: View, id: str) -> int:
 
 def lease(view: View, id: str, owner: str, now: float, until: float) -> bool:
     """Whether the job is the owner's to submit."""
-    view.raw.execute(_LEASE, {"id": id, "owner": owner, "now": now, "until": until})
+    latest = now + max(2 * (until - now), LONGEST_HOLD)
+    values = {"id": id, "owner": owner, "now": now, "until": until, "latest": latest}
+    view.raw.execute(_LEASE, values)
     return bool(view.raw.changes())
 
 
@@ -153,6 +170,7 @@ def settle(
     failures: Mapping[str, str],
     rate: Rate | None,
     now: float,
+    tokens: Mapping[str, int],
 ) -> int:
     """Give results to those who wait for them, and let go of the passages;
     how many passages that were.
@@ -179,8 +197,37 @@ def settle(
     )
     view.raw.execute(sums, (len(good), len(bad), now, number))
     if rate is not None:
-        add_costs(view, rate, [held[name] for name in good])
+        paid = {name: held[name] for name in held if name in good or name in tokens}
+        spent = charge_results(view, rate, paid, tokens)
+        view.raw.execute(
+            "update batch_job set paid = paid + ?, paid_tokens = paid_tokens + ? where number = ?",
+            (len(paid), spent, number),
+        )
     return len(held)
+
+
+def pay(view: View, id: str, rate: Rate, passages: int, tokens: int) -> None:
+    """Have so much paid for the job, all together."""
+    before = view.raw.execute(
+        "select paid, paid_tokens from batch_job where id = ?", (id,)
+    ).fetchone()
+    if before is None or before == (passages, tokens):
+        return
+    charge(view, rate, {("", ""): (passages - before[0], tokens - before[1])})
+    view.raw.execute(
+        "update batch_job set paid = ?, paid_tokens = ? where id = ?", (passages, tokens, id)
+    )
+
+
+def reopen(view: View, id: str, now: float) -> bool:
+    """Let a job that was given up go on, with what it held and is still wanted."""
+    holder = view.raw.execute(_REOPEN, {"id": id, "now": now}).get
+    if holder is None:
+        return False
+    _queue.name_accounts(view)
+    view.raw.execute(_RECLAIM, {"id": id, "holder": holder, "generation": view.generation})
+    view.raw.execute(_FORGIVE, {"id": id, "holder": holder, "generation": view.generation})
+    return True
 
 
 def close(

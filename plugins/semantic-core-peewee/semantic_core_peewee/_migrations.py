@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from semantic_core_peewee._batch_tables import BATCH
+from semantic_core_peewee._batch_tables import BATCH, PAID
 from semantic_core_peewee._rows import address_of
 from semantic_core_peewee._transactions import transaction
 
@@ -126,6 +126,7 @@ STEPS = (
     Step(3, "batch jobs, claims and costs", BATCH),
     Step(4, "identity and checkpoints", _CHECKPOINTS),
     Step(5, "removals without their keys", _REMOVALS),
+    Step(6, "what each batch job has cost", PAID),
 )
 
 

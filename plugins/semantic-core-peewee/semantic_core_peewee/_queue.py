@@ -13,7 +13,7 @@ import json
 import secrets
 from collections.abc import Collection
 
-from semantic_core.batch import Held
+from semantic_core.batch import LONGEST_HOLD, Held
 from semantic_core_peewee._pool import View
 
 MOST_TOKEN = 2**62
@@ -32,7 +32,8 @@ _NO_JOBS_OWN = "not exists (select 1 from claim as k where k.number = c.id and k
 NOT_HELD = f"{_NO_JOBS_OWN} and not exists ({_CLAIMED})"
 """That nobody holds the passage of chunk c."""
 _NOT_HELD_NOW = (
-    f"{_NO_JOBS_OWN} and not exists ({_CLAIMED} and (k.until is null or k.until > :now))"
+    f"{_NO_JOBS_OWN} and not exists ({_CLAIMED} and (k.until is null"
+    " or (k.until > :now and k.until <= :latest)))"
 )
 _NOT_A_JOBS = f"{_NO_JOBS_OWN} and not exists ({_CLAIMED} and k.until is null)"
 _NOT_ANOTHERS = f"not exists ({_CLAIMED} and k.until is not null)"
@@ -108,6 +109,7 @@ def count_waiting(view: View, limit: int, now: float, without: Collection[str]) 
         "after": -1,
         "limit": limit,
         "now": now,
+        "latest": now + LONGEST_HOLD,
         "without": _names(without),
     }
     return int(view.raw.execute(_COUNT, values).get)
@@ -135,7 +137,7 @@ def claim(
     """Hold up to `limit` more for a job; how many that were, and of how many characters.
     most: of what kind.
     """
-    view.raw.execute(_ACCOUNTS, (view.generation,))
+    name_accounts(view)
     last = view.raw.execute("select max(number) from claim where holder = ?", (holder,)).get
     values = {
         "generation": view.generation,
@@ -151,6 +153,11 @@ def claim(
     added = "select count(*), total(characters) from claim where holder = ? and number > ?"
     count, characters = view.raw.execute(added, (holder, last)).get
     return int(count), int(characters)
+
+
+def name_accounts(view: View) -> None:
+    """Have an account for whoever has documents."""
+    view.raw.execute(_ACCOUNTS, (view.generation,))
 
 
 def page_of(view: View, holder: int, after: int, limit: int) -> list[tuple[int, str, str]]:
@@ -202,8 +209,8 @@ def take(
 
 
 def expire(view: View, now: float) -> None:
-    """Let go of what was held for a time that is over."""
-    view.raw.execute("delete from claim where until <= ?", (now,))
+    """Let go of what was held for a time that is over, or for longer than anybody may."""
+    view.raw.execute("delete from claim where until <= ? or until > ?", (now, now + LONGEST_HOLD))
 
 
 def release(view: View, token: str) -> None:

@@ -191,6 +191,9 @@ class BatchJob(peewee.Model):
     owner = peewee.TextField()
     leased_until = peewee.FloatField()
     cleaned = peewee.IntegerField()
+    account = peewee.TextField()
+    paid = peewee.IntegerField()
+    paid_tokens = peewee.IntegerField()
     most = peewee.IntegerField(null=True)
 
     class Meta:

@@ -268,6 +268,10 @@ class Handler(BaseHTTPRequestHandler):
     def project(self) -> str:
         return self.gemini.project(self.key)
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The time at the service, which every answer tells."""
+        return super().date_time_string(self.gemini.state.now() if timestamp is None else timestamp)
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 

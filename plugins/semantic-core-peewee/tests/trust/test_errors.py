@@ -612,6 +612,10 @@ AFTER_CLOSING: dict[str, Callable[[SqliteStore, Path], object]] = {
         "1", "FAILED", 0.0, error="", rest="free", attempts=1
     ),
     "clean_job": lambda store, folder: store.clean_job("1", 0.0),
+    "pay_job": lambda store, folder: store.pay_job(
+        "1", Rate("2026-01-01", "m", "batch", 0.25, 1, "USD"), 1, 1
+    ),
+    "reopen_job": lambda store, folder: store.reopen_job("1", 0.0, None, 0, 0),
     "drop_job": lambda store, folder: store.drop_job("1"),
     "hold": lambda store, folder: store.hold([fingerprint_of("x")], 0.0, 1.0),
     "take": lambda store, folder: store.take(1, 0.0, 1.0),

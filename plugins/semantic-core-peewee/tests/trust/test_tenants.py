@@ -258,6 +258,8 @@ OF_THE_OPERATOR = {
                 *(
                     "close_job",
                     "clean_job",
+                    "pay_job",
+                    "reopen_job",
                     "drop_job",
                     "hold",
                     "take",
