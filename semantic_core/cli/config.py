@@ -65,10 +65,11 @@ def show(as_json: bool, db: str | None) -> None:
 @click.argument("path", required=False)
 @json_option
 def trust(path: str | None, as_json: bool) -> None:
-    """Confirm the hosts a settings file names: texts, and keys, may be sent there.
+    """Confirm the hosts a settings file sends texts to.
 
-    PATH: the file; without it, the one in this folder or above it. What is confirmed is the file as
-    it is now: when it says something else, it has to be confirmed again.
+    Keys, too, are sent there from then on. PATH: the file; without it, the one in this folder or
+    above it. What is confirmed is the file as it is now: when it says something else, it has
+    to be confirmed again.
     """
     from semantic_core import _trust
     from semantic_core._config import find_file, read_file

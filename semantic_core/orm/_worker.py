@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import threading
 from collections.abc import Callable
+from time import monotonic
+from weakref import WeakSet
 
 from semantic_core._wording import one_line
 from semantic_core.errors import SemanticCoreError
@@ -14,6 +17,8 @@ INTERVAL = 1.0
 """Seconds between two looks for changes other programs made."""
 LONGEST_PAUSE = 60.0
 """Seconds it waits at most after one failure after another."""
+AT_EXIT = 5.0
+"""Seconds a process that ends waits at most for what its workers are in the middle of."""
 
 _log = logging.getLogger("semantic_core.orm")
 
@@ -35,6 +40,7 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._process = 0
         self.busy = False
+        _workers.add(self)
 
     def wake(self) -> None:
         """Have it look now. Starts the thread if there is none in this process."""
@@ -51,12 +57,17 @@ class Worker:
 
     def stop(self, timeout: float = 10.0) -> None:
         """End the thread after what it is doing; waits for that `timeout` seconds at most."""
+        self.tell_to_stop()
         with self._lock:
-            self._stopped.set()
             thread, mine = self._thread, self._process == os.getpid()
-            self._woken.set()
         if thread is not None and mine and thread is not threading.current_thread():
             thread.join(timeout)
+
+    def tell_to_stop(self) -> None:
+        """The same, without waiting."""
+        with self._lock:
+            self._stopped.set()
+            self._woken.set()
 
     def must_end(self) -> bool:
         """Whether the thread that asks is this worker's, and was told to stop."""
@@ -94,3 +105,19 @@ class Worker:
                 return False
             self._thread = None
             return True
+
+
+_workers: WeakSet[Worker] = WeakSet()
+
+
+@atexit.register
+def _end_before_the_interpreter() -> None:
+    """A thread the interpreter ends while it is in another language's code (an embedder's, say) may
+    take the whole process down with it.
+    """
+    until = monotonic() + AT_EXIT
+    workers = list(_workers)
+    for worker in workers:
+        worker.tell_to_stop()
+    for worker in workers:
+        worker.stop(max(0.0, until - monotonic()))

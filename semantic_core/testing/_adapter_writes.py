@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from semantic_core.testing._adapter_harness import Capability
 from semantic_core.testing._adapter_kit import Bench, scenario
@@ -41,7 +42,8 @@ def rows_that_replace_evicts_are_seen(bench: Bench) -> None:
     """On SQLite, a row that REPLACE throws out for another, by whatever unique index, leaves the
     index of the tenant it was of, though no trigger tells of its deletion.
     """
-    with _on_sqlite(bench, "CREATE UNIQUE INDEX kit_body ON kit_note (body)", "INDEX kit_body"):
+    made = "CREATE UNIQUE INDEX kit_body ON kit_note (body)"
+    with _on_sqlite(bench, made, "INDEX kit_body", tenant="name"):
         index = bench.index("note", tenant="owner")
         bench.create("note", id=1, owner="acme", body="one")
         bench.create("note", id=2, owner="acme", body="two")
@@ -76,13 +78,14 @@ def triggers_of_the_application_work_as_before(bench: Bench) -> None:
 
 @contextmanager
 def _on_sqlite(
-    bench: Bench, made: str, what: str, *, before: bool = True
+    bench: Bench, made: str, what: str, *, before: bool = True, **said: Any
 ) -> Iterator[Callable[[], object]]:
     """With something more in the database; it is dropped in the end. Skips other databases.
 
-    before: it is there in the block; else what the block is given makes it.
+    before: it is there in the block; else what the block is given makes it. said: of an index with
+    tenants, as those in the block are.
     """
-    if bench.index("author").dialect != "sqlite":
+    if bench.index("author", **said).dialect != "sqlite":
         skip("This rule is one of SQLite.")
     if before:
         bench.sql(made)

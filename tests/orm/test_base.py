@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -313,6 +316,37 @@ def test_an_index_in_the_background_follows(tmp_path: Path) -> None:
         assert len(found) == 30
     finally:
         shelf.core.close()
+
+
+def test_a_process_that_ends_waits_for_what_its_worker_is_in_the_middle_of(tmp_path: Path) -> None:
+    program = """
+import sys, threading
+from pathlib import Path
+from test_base import Shelf
+from semantic_core.testing import HashEmbedder
+
+begun = threading.Event()
+
+class Slow(HashEmbedder):
+    def embed_documents(self, passages):
+        begun.set()
+        threading.Event().wait(0.5)
+        Path(sys.argv[1], "done").touch()
+        return super().embed_documents(passages)
+
+shelf = Shelf(Path(sys.argv[1]), sync="background", embedder=Slow())
+shelf.Article.create(id=1, title="t", content="text")
+begun.wait(30)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program, tmp_path],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (tmp_path / "done").exists()
 
 
 def test_threads_that_write_at_the_same_time_are_all_heard(shelf: Shelf) -> None:
