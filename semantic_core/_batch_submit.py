@@ -101,10 +101,12 @@ class Submission:
         return [job for job in taken if self._desk.queue.job(job.id) is not None]
 
     def send_anew(self, job: BatchJob) -> BatchJob:
-        """Adopt the job if it is at the provider, else end it: it is not wanted any more."""
+        """Adopt the job if it is at the provider, else end it: it is not wanted any more, even if
+        another key may have submitted it.
+        """
         self._end_pause(job)
         leased = self._leased(job)
-        return self._desk.again(job) if leased is None else self._resumed(leased)
+        return self._desk.again(job) if leased is None else self._resumed(leased, given_up=True)
 
     @staticmethod
     def _new_name() -> str:
@@ -174,8 +176,9 @@ class Submission:
             return None
         return attrs.evolve(self._desk.again(job), owner=owner, leased_until=until)
 
-    def _resumed(self, job: BatchJob) -> BatchJob:
-        """The job, submitted if it has not been.
+    def _resumed(self, job: BatchJob, *, given_up: bool = False) -> BatchJob:
+        """The job, submitted if it has not been. given_up: by somebody who was told of the other
+        key.
 
         Never raises what a later try may mend: it is noted.
         """
@@ -184,7 +187,7 @@ class Submission:
             if there is not None:
                 self._measured(job)
                 return self._recorded(job, there)
-            if job.cancelled_at:
+            if job.cancelled_at and (given_up or not self._desk.is_anothers(job)):
                 return self._ended(job, "Cancelled before it was submitted.", "free")
             if self._desk.is_anothers(job):
                 return self._postponed(job, _of_another(job), OTHER_KEY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -322,6 +323,37 @@ def test_a_job_begun_with_another_key_is_not_sent_again_and_holds_nothing_up(sho
     shop.embedder.account = "another"  # type: ignore[attr-defined]
     shop.embedder.jobs.clear()
     assert shop.manager.cancel(held).status == "FAILED"  # the way out
+    assert shop.manager.queue_stats().pending == 12
+
+
+def test_a_job_that_was_cancelled_is_ended_by_the_key_that_may_have_submitted_it(
+    shop: Shop,
+) -> None:
+    """Another key cannot see whether it is there, and nobody would remove it any more."""
+    shop.embedder.account = "one"  # type: ignore[attr-defined]
+    shop.ingest(*texts(12))
+    submit = shop.embedder.submit
+
+    def die(passages: Mapping[str, str], name: str) -> str:
+        submit(passages, name)
+        raise KeyboardInterrupt
+
+    shop.embedder.submit = die  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        shop.manager.flush_queue()
+    shop.embedder.submit = submit  # type: ignore[method-assign]
+    (begun,) = shop.manager.jobs()
+    assert shop.manager.cancel(begun).status == "CREATED", "who has it may be at work"
+    there, shop.embedder.jobs = shop.embedder.jobs, {}
+    shop.embedder.account = "another"  # type: ignore[attr-defined]
+    shop.now += 2 * HOUR
+    (held,) = shop.manager.flush_queue(1)
+    assert held.status == "CREATED" and "begun with another key" in held.error
+    shop.embedder.account, shop.embedder.jobs = "one", there  # type: ignore[attr-defined]
+    shop.manager.sync_status()
+    shop.manager.sync_status()
+    assert shop.embedder.jobs == {}
+    assert shop.manager.job(begun.id).status == "FAILED"
     assert shop.manager.queue_stats().pending == 12
 
 
