@@ -13,13 +13,13 @@ from typing import Any
 
 import apsw
 
-from semantic_core.errors import InputError, StoreBusy, StoreError, StoreMisuse, StoreVersion
+from semantic_core.errors import InputError, StoreError, StoreMisuse, StoreVersion
 from semantic_core_peewee._connection import Target, translated
 from semantic_core_peewee._errors import noting_errno
 from semantic_core_peewee._guard import identity
 from semantic_core_peewee._lockfile import sole
 from semantic_core_peewee._log_files import BESIDE, JOURNAL, PART
-from semantic_core_peewee._place import is_new
+from semantic_core_peewee._place import is_new, refuse_in_use
 from semantic_core_peewee._rights import make_file, rights_for
 
 
@@ -52,9 +52,9 @@ def put_in_place(source: Any, target: Target) -> None:
             f"{path!r} is the backup itself.", hint="Name the index to replace with --db."
         )
     with sole(path, 0):
-        _refuse_in_use(path)
+        refuse_in_use(path)
         with _made_aside(source, path) as part:
-            _refuse_in_use(path)
+            refuse_in_use(path)
             os.replace(part, path)
             # Not before: a copy beside the log of another file is refused, the other file without
             # its log would have lost something.
@@ -135,24 +135,3 @@ def _refuse_what_is_there(path: str) -> None:
             f"{path!r} is there already; a backup goes into a new file.",
             hint="Choose another path.",
         )
-
-
-def _refuse_in_use(path: str) -> None:
-    """Raise StoreBusy if any process has the store open: it holds a lock as long as it has."""
-    if not os.path.exists(path):
-        return
-    flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READWRITE, 0]
-    try:
-        with translated(path):
-            file = apsw.VFSFile("", path, flags)
-            try:
-                file.xLock(apsw.SQLITE_LOCK_SHARED)
-                file.xLock(apsw.SQLITE_LOCK_EXCLUSIVE)
-                file.xUnlock(apsw.SQLITE_LOCK_NONE)
-            finally:
-                file.xClose()
-    except StoreBusy as error:
-        raise StoreBusy(
-            f"The store {path!r} is open in a process.",
-            hint="Stop the processes that use it, and try again.",
-        ) from error

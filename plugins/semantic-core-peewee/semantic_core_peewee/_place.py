@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import apsw
 
-from semantic_core.errors import StoreForeign, StoreMisuse, StoreUnavailable, StoreVersion
-from semantic_core_peewee._connection import HAS_LOG, HAS_LOG_AT, Target
+from semantic_core.errors import (
+    StoreBusy,
+    StoreForeign,
+    StoreMisuse,
+    StoreUnavailable,
+    StoreVersion,
+)
+from semantic_core_peewee._connection import HAS_LOG, HAS_LOG_AT, Target, translated
 from semantic_core_peewee._lockfile import is_taken, sole
 from semantic_core_peewee._log_files import PART
 from semantic_core_peewee._migrations import APPLICATION_ID, newest, version_of
 
 _MAGIC = b"SQLite format 3\0"
+_log = logging.getLogger("semantic_core.store")
 
 
 def is_new(target: Target) -> bool:
@@ -44,6 +53,8 @@ def is_new(target: Target) -> bool:
         raise StoreUnavailable(f"The store {path!r} is {what}.", hint="Give the path of a file.")
     if found.st_size == 0:
         return _not_beside_a_log(path)
+    if _is_copy_beside_a_log(path):
+        _set_log_aside(target)
     try:
         _check_header(path)
     except StoreForeign:
@@ -103,18 +114,74 @@ def _check_header(path: str) -> None:
         raise StoreForeign(
             f"{path!r} is the SQLite database of another program.", hint="Choose another path."
         )
-    if has_log and header[HAS_LOG_AT : HAS_LOG_AT + 2] != HAS_LOG:
-        raise StoreMisuse(
-            f"{path!r} is a backup, and {path + '-wal'!r} beside it is the log of another file.",
-            hint=(
-                f"Remove {path + '-wal'!r} and {path + '-shm'!r} while no process has the index "
-                "open; next time: semantic-core restore."
-            ),
-        )
     if has_log:
         version = _version_in_log(path, version)
     if version > newest():
         raise newer_release(path, version)
+
+
+def _is_copy_beside_a_log(path: str) -> bool:
+    """Whether it is a copy of ours, which has no log, and a log with pages lies beside it: then
+    that is of the file that was here before.
+    """
+    has_log = _has_pages(f"{path}-wal")  # in this order, see `_check_header`
+    if not has_log:
+        return False
+    header = _header(path)
+    is_ours = header.startswith(_MAGIC) and int.from_bytes(header[68:72], "big") == APPLICATION_ID
+    return is_ours and header[HAS_LOG_AT : HAS_LOG_AT + 2] != HAS_LOG
+
+
+def _set_log_aside(target: Target) -> None:
+    """Keep the log of the former file under another name, where nobody takes it for a part of this
+    one. Raises StoreMisuse if a process still has the former file open, or the log cannot be moved.
+    """
+    path, log = target.path, f"{target.path}-wal"
+    free = (f"{log}.of-the-former-file{number or ''}" for number in count())
+    aside = next(name for name in free if not os.path.lexists(name))
+    with sole(path, target.busy_timeout):
+        if not _is_copy_beside_a_log(path):
+            return
+        try:
+            refuse_in_use(path)
+            os.rename(log, aside)
+        except (StoreBusy, OSError) as error:
+            raise StoreMisuse(
+                f"{path!r} is a backup, and {log!r} beside it is the log of another file.",
+                hint=(
+                    f"Remove {log!r} and {path + '-shm'!r} while no process has the index open; "
+                    "next time: semantic-core restore."
+                ),
+            ) from error
+        with suppress(FileNotFoundError):
+            os.unlink(f"{path}-shm")
+    _log.warning(
+        "%r is a backup that was put beside the log of another file. That log is %r now; remove it "
+        "unless the other file is kept, too. Next time: semantic-core restore.",
+        path,
+        aside,
+    )
+
+
+def refuse_in_use(path: str) -> None:
+    """Raise StoreBusy if any process has the store open: it holds a lock as long as it has."""
+    if not os.path.exists(path):
+        return
+    flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READWRITE, 0]
+    try:
+        with translated(path):
+            file = apsw.VFSFile("", path, flags)
+            try:
+                file.xLock(apsw.SQLITE_LOCK_SHARED)
+                file.xLock(apsw.SQLITE_LOCK_EXCLUSIVE)
+                file.xUnlock(apsw.SQLITE_LOCK_NONE)
+            finally:
+                file.xClose()
+    except StoreBusy as error:
+        raise StoreBusy(
+            f"The store {path!r} is open in a process.",
+            hint="Stop the processes that use it, and try again.",
+        ) from error
 
 
 def _header(path: str) -> bytes:

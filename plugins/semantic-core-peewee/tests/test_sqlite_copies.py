@@ -152,19 +152,56 @@ def _left_a_log(path: Path, process: Callable[..., Any]) -> None:
     assert path.with_name("index.db-wal").stat().st_size
 
 
-def test_a_backup_beside_the_log_of_another_file_is_refused(
-    path: Path, process: Callable[..., Any]
+def test_a_backup_beside_the_log_of_another_file_is_opened_without_it(
+    path: Path, process: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log is kept: the file it is of may be somewhere else."""
+    for number in ("", "1"):
+        _left_a_log(path, process)
+        log = path.with_name("index.db-wal").read_bytes()
+        shutil.copy(path.with_name("copy.db"), path)
+        caplog.clear()
+        with closing(SqliteStore(SPACE, path)) as store:
+            assert len(keys(store)) == 50 and store.check() == []
+            assert len(store.words("new", 5, Scope())) == 0
+            store.replace([])
+        (told,) = caplog.messages
+        aside = path.with_name(f"index.db-wal.of-the-former-file{number}")
+        assert str(aside) in told and "semantic-core restore" in told
+        assert aside.read_bytes() == log
+        for file in (path, path.with_name("copy.db")):
+            file.unlink()
+
+
+def test_a_log_that_is_in_use_or_cannot_be_moved_is_left_where_it_is(
+    path: Path, process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _left_a_log(path, process)
     shutil.copy(path.with_name("copy.db"), path)
-    for _ in range(2):
+
+    def refused(*names: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", refused)
         with pytest.raises(StoreMisuse, match="is the log of another file") as caught:
             SqliteStore(SPACE, path)
-        assert "index.db-wal" in caught.value.hint and "restore" in caught.value.hint
-    for suffix in ("-wal", "-shm"):
-        path.with_name(f"index.db{suffix}").unlink()
-    with closing(SqliteStore(SPACE, path)) as store:
-        assert len(keys(store)) == 50 and store.check() == []
+    assert "index.db-wal" in caught.value.hint and "restore" in caught.value.hint
+    running = process(
+        """
+        import apsw
+        flags = [apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READWRITE, 0]
+        file = apsw.VFSFile("", str(path), flags)
+        file.xLock(apsw.SQLITE_LOCK_SHARED)
+        print("go", flush=True)
+        input()
+        """
+    )
+    running.stdout.readline()
+    with pytest.raises(StoreMisuse, match="is the log of another file"):
+        SqliteStore(SPACE, path)
+    running.communicate("\n")
+    assert path.with_name("index.db-wal").stat().st_size
 
 
 def test_a_copy_is_put_in_place_without_the_log_that_was_left(
@@ -189,8 +226,6 @@ def test_a_store_overwritten_with_a_backup_while_open_says_so(
         with pytest.raises(StoreMisuse, match="was overwritten with a backup while open"):
             use()
     store.close()
-    for suffix in ("-wal", "-shm"):
-        path.with_name(f"index.db{suffix}").unlink(missing_ok=True)
     with closing(SqliteStore(SPACE, path)) as restored:
         assert keys(restored) == ["1"] and restored.check() == []
 
