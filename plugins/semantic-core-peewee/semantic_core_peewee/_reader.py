@@ -46,21 +46,29 @@ class Reader:
         self.uses = Uses()
         self.doomed = False
         self.suspect = False
+        self._begun = 0
 
     def begin(self, target: Target) -> View:
         """Open the read transaction; from here on this thread sees one state."""
+        self._begun += 1
+        this = self._begun
+        try:
+            return self._begin(target)
+        except apsw.Error:
+            if self._begun == this:
+                raise
+        return self.begin(target)  # a signal handler read in between, and ended what was begun
+
+    def _begin(self, target: Target) -> View:
         if self.connection is not None and _is_open(self.connection.raw):
             self.end()  # a use that was cut off left it
-        if self.connection is None:
-            self.connection = Connection(target, writer=False)
-        self.connection.check_place()
-        raw = self.connection.raw
-        try:
-            raw.execute("begin")
-        except apsw.SQLError:
-            if not raw.in_transaction:  # else a signal handler that reads came in between
-                raise
-        self.view = View(raw, int(raw.execute(GENERATION).get), ids=self._ids)
+        connection = self.connection
+        if connection is None:
+            connection = self.connection = Connection(target, writer=False)
+        connection.check_place()
+        connection.raw.execute("begin")
+        generation = int(connection.raw.execute(GENERATION).get)
+        self.view = View(connection.raw, generation, ids=self._ids)
         return self.view
 
     def end(self) -> None:
@@ -68,12 +76,13 @@ class Reader:
         the store is closed.
         """
         self.view = None
-        if self.connection is not None:
+        connection = self.connection  # a signal handler that reads may drop it
+        if connection is not None:
             try:
-                if self.connection.raw.in_transaction:
-                    self.connection.raw.execute("rollback")
+                if connection.raw.in_transaction:
+                    connection.raw.execute("rollback")
                 # A query that nobody finished, and that something keeps, would keep its state.
-                self.suspect = self.suspect or _is_open(self.connection.raw)
+                self.suspect = self.suspect or _is_open(connection.raw)
             except apsw.Error:
                 self.suspect = True
         if self.suspect or self.doomed:
@@ -87,5 +96,5 @@ class Reader:
 
 
 def _is_open(raw: Any) -> bool:
-    """Whether a transaction is open, or a query under way."""
-    return bool(raw.txn_state("main") != apsw.SQLITE_TXN_NONE)
+    """Whether a transaction is open, which may have read nothing yet, or a query under way."""
+    return bool(raw.in_transaction or raw.txn_state("main") != apsw.SQLITE_TXN_NONE)

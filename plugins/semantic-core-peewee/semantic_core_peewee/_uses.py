@@ -12,6 +12,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from types import TracebackType
 from typing import Any
@@ -136,7 +137,7 @@ class Sole:
         with self._guard:
             if self.has(use):
                 self._holder = None
-                if self._gate.locked():
+                with suppress(RuntimeError):  # a signal handler had it in between: it is open
                     self._gate.release()
 
     def has(self, use: Use) -> bool:

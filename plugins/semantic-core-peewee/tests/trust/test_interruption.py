@@ -33,6 +33,8 @@ from semantic_core.testing import HashEmbedder
 EACH = 1 if MEASURING else 97
 """Every so many lines one is tried; all of them where the figures are what it is for."""
 EACH_OF_MODELS = 97 if MEASURING else 997
+EACH_STEP = 1 if MEASURING else 7
+HOLDING = ("_reader.py", "_uses.py", "_pool.py")
 OURS = (os.sep + "semantic_core" + os.sep, os.sep + "semantic_core_peewee" + os.sep, "contextlib")
 """Where files are whose lines count."""
 
@@ -70,22 +72,28 @@ def leaving(file: str) -> frozenset[int]:
 
 class Cut:
     """Has the alarm ring at one line of what is done. at: which; lines: how many there were; kept:
-    what was raised.
+    what was raised. within: names of files; then at one step of Python in one of these.
     """
 
     kept: TimeLimit | None = None
 
-    def __init__(self, at: int) -> None:
-        self.at, self.lines = at, 0
+    def __init__(self, at: int, within: tuple[str, ...] = ()) -> None:
+        self.at, self.lines, self.within = at, 0, within
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if not any(place in frame.f_code.co_filename for place in OURS):
+        if not any(place in frame.f_code.co_filename for place in self.within or OURS):
             return None
-        if event == "line" and frame.f_lineno not in leaving(frame.f_code.co_filename):
-            self.lines += 1
-            if self.lines == self.at:
-                signal.raise_signal(signal.SIGALRM)
+        if self.within:
+            frame.f_trace_opcodes = True
+            self._count(event == "opcode")
+        elif event == "line" and frame.f_lineno not in leaving(frame.f_code.co_filename):
+            self._count(True)
         return self
+
+    def _count(self, counts: bool) -> None:
+        self.lines += counts
+        if counts and self.lines == self.at:
+            signal.raise_signal(signal.SIGALRM)
 
     def during(self, work: Callable[[], Any]) -> bool:
         """Do it; whether the alarm was heard of."""
@@ -228,6 +236,33 @@ def test_a_handler_that_searches_and_writes_waits_for_nothing_its_thread_holds(
             assert not Cut(at).during(lambda name=name: WORK[name](core))  # type: ignore[misc]
     assert len(said) > 20
     assert set(said) == {3}
+
+
+@pytest.mark.slow
+def test_a_handler_that_searches_at_any_step_of_what_holds_a_state_is_not_noticed(
+    core: SemanticCore,
+) -> None:
+    """Neither by what it came in between, nor by the next ones."""
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        traced = sys.gettrace()
+        sys.settrace(None)
+        said.append(len(core.search("number of words", limit=3)))
+        sys.settrace(traced)
+
+    said: list[int] = []
+    signal.signal(signal.SIGALRM, handler)
+    tried = 0
+    for name in ("search", "change", "list"):
+        work = WORK[name]
+        counting = Cut(0, HOLDING)
+        counting.during(lambda work=work: work(core))  # type: ignore[misc]
+        for at in range(1, counting.lines + 1, EACH_STEP):
+            core.ingest(Document(Ref("probes", "p"), f"another state {name} {at}"))
+            tried += 1
+            assert not Cut(at, HOLDING).during(lambda work=work: work(core))  # type: ignore[misc]
+    assert set(said) == {3}
+    record("interruption_by_searches", tried=tried, heard=len(said))
 
 
 def test_a_use_that_is_still_ending_is_waited_for() -> None:
