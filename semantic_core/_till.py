@@ -30,6 +30,8 @@ MILLION = 1_000_000
 HOLD = 300.0
 """Seconds a passage is held for an embedding that is being made; renewed while a call takes longer.
 """
+LOOK = 1.0
+"""Seconds between two looks at the clock, which may be put forward meanwhile."""
 SAMPLE = 1_000
 """Passages whose tokens are counted to estimate those of all that wait."""
 BATCH_SECONDS = 86_400.0
@@ -386,7 +388,11 @@ class FastLane:
             renewer.join()
 
     def _renew_until(self, done: threading.Event) -> None:
-        while not done.wait(HOLD / 3):
+        renewed = self._clock()
+        while not done.wait(min(LOOK, HOLD / 3)):
+            if 0.0 <= self._clock() - renewed < HOLD / 3:
+                continue
+            renewed = self._clock()
             try:
                 self._renew()
             except StoreError as error:  # there are two more tries before it ends

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -635,6 +636,38 @@ def test_what_is_being_embedded_stays_held_however_long_it_takes(
 
     office = Office(embedder=Slow())
     office.manager._clock = office.manager.till._clock = time.time
+    office.ingest(*texts(5))
+    assert (office.core.embed_pending(), other) == (5, [0])
+    assert max(office.embedder.billed.values()) == 1
+
+
+def test_what_is_being_embedded_stays_held_when_the_clock_is_put_forward(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_till, "LOOK", 0.02)
+    other: list[int] = []
+    renewed = threading.Event()
+
+    class Slow(JobEmbedder):
+        def embed_documents(self, passages: Any) -> Any:
+            if not other:
+                other.append(0)
+                hold = office.core.store.hold
+
+                def noted(*given: Any) -> Any:
+                    answer = hold(*given)
+                    renewed.set()
+                    return answer
+
+                office.core.store.hold = noted
+                for _ in range(3):
+                    renewed.clear()
+                    office.now += 0.9 * _till.HOLD
+                    assert renewed.wait(30)
+                other[0] = office.core.embed_pending()
+            return super().embed_documents(passages)
+
+    office = Office(embedder=Slow())
     office.ingest(*texts(5))
     assert (office.core.embed_pending(), other) == (5, [0])
     assert max(office.embedder.billed.values()) == 1
