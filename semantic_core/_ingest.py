@@ -14,6 +14,7 @@ import attrs
 
 from semantic_core._checks import clip
 from semantic_core._embedding import EmbeddingLine, PassageEmbedder
+from semantic_core._interruption import let_go
 from semantic_core._text import fingerprints
 from semantic_core._wording import STALE, STALE_REASON
 from semantic_core._words_only import WordsOnly
@@ -123,6 +124,7 @@ class Ingest:
                 self._embed(everything=False)
                 self._write_settled()
         except BaseException as error:
+            let_go(error)
             # What was split before it is kept; after Ctrl-C, as far as its vectors are there.
             self._vectors.update(self._line.finished(everything=isinstance(error, Exception)))
             self._keep_paid()

@@ -13,12 +13,20 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def cut_cleanly(method: Callable[P, R]) -> Callable[P, R]:
-    """A method after which nothing of its own is under way, even when a signal handler raised.
+def let_go(error: BaseException) -> None:
+    """If a signal handler raised it, end what it cut off.
 
-    A kept exception (a notebook keeps the last one) keeps the frames it went through, and they what
-    they had in hand: a transaction that was just being ended, a half-read query. On SQLite each of
-    these holds a connection on an old state. So those frames are emptied.
+    An exception keeps the frames it went through, and they what they had in hand: a transaction
+    that was just being ended, a half-read query. On SQLite each of these holds a connection on an
+    old state, or keeps others from writing. So those frames are emptied.
+    """
+    if is_interruption(error):
+        clear_frames(error.__traceback__)
+
+
+def cut_cleanly(method: Callable[P, R]) -> Callable[P, R]:
+    """A method after which nothing of its own is under way, even when a signal handler raised and
+    somebody keeps the exception: a notebook keeps the last one.
     """
 
     @wraps(method)
@@ -26,8 +34,7 @@ def cut_cleanly(method: Callable[P, R]) -> Callable[P, R]:
         try:
             return method(*args, **options)
         except BaseException as error:
-            if is_interruption(error):
-                clear_frames(error.__traceback__)
+            let_go(error)
             raise
 
     return called

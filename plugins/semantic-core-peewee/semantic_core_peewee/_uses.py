@@ -41,7 +41,6 @@ class Use:
     def __enter__(self) -> None:
         try:
             self._begin(self)
-            return  # behind the block, an exception would find nobody to undo it
         except BaseException:
             self.finish()
             raise
