@@ -156,8 +156,8 @@ PROMISES: Mapping[str, Sequence[Promise]] = {
             "it comes, leaves no lock held, no thread on an old state, no log that cannot be "
             "emptied.",
             "test_interruption.py::test_an_alarm_at_any_line_leaves_nothing_stuck",
-            "{interruptions[tried]} lines of {interruptions[operations]} operations, "
-            "{interruptions[heard]} alarms heard: nothing stuck",
+            "{interruptions[tried]} alarms in {interruptions[operations]} kinds of work, "
+            "{interruptions[heard]} of them heard: nothing stuck",
         ),
         Promise(
             "One store serves any number of threads.",

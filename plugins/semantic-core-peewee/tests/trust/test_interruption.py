@@ -214,11 +214,9 @@ def test_an_alarm_at_any_line_leaves_no_row_and_no_connection_of_a_model_behind(
     assert heard > tried / 2, "most alarms were swallowed"
 
 
-def test_a_handler_that_searches_and_writes_waits_for_nothing_its_thread_holds(
-    core: SemanticCore,
-) -> None:
-    """Whatever it comes in between; what it cannot have is refused at once."""
-    core.ingest(Document(Ref("more", str(n)), f"more words, number {n}") for n in range(1_200))
+def searching_from_now_on(core: SemanticCore) -> list[int]:
+    """Have the alarm search; how many hits it had, each time."""
+    said: list[int] = []
 
     def handler(number: int, frame: FrameType | None) -> None:
         traced = sys.gettrace()
@@ -226,8 +224,16 @@ def test_a_handler_that_searches_and_writes_waits_for_nothing_its_thread_holds(
         said.append(len(core.search("number of words", limit=3)))
         sys.settrace(traced)
 
-    said: list[int] = []
     signal.signal(signal.SIGALRM, handler)
+    return said
+
+
+def test_a_handler_that_searches_and_writes_waits_for_nothing_its_thread_holds(
+    core: SemanticCore,
+) -> None:
+    """Whatever it comes in between; what it cannot have is refused at once."""
+    core.ingest(Document(Ref("more", str(n)), f"more words, number {n}") for n in range(1_200))
+    said = searching_from_now_on(core)
     for name in ("search", "search by words", "change"):
         counting = Cut(0)
         counting.during(lambda name=name: WORK[name](core))  # type: ignore[misc]
@@ -243,15 +249,7 @@ def test_a_handler_that_searches_at_any_step_of_what_holds_a_state_is_not_notice
     core: SemanticCore,
 ) -> None:
     """Neither by what it came in between, nor by the next ones."""
-
-    def handler(number: int, frame: FrameType | None) -> None:
-        traced = sys.gettrace()
-        sys.settrace(None)
-        said.append(len(core.search("number of words", limit=3)))
-        sys.settrace(traced)
-
-    said: list[int] = []
-    signal.signal(signal.SIGALRM, handler)
+    said = searching_from_now_on(core)
     tried = 0
     for name in ("search", "change", "list"):
         work = WORK[name]
