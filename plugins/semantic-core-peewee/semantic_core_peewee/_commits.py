@@ -117,7 +117,10 @@ class Commits:
 
     def _on_execute(self, sql: str, params: Any = None, *args: Any, **options: Any) -> Any:
         database, word = self._alive(), _first_word(sql)
-        if word in _HARMLESS or getattr(self._mine, "telling", False):
+        telling = getattr(self._mine, "telling", False)
+        if not telling:
+            self._mine.committed_last = False
+        if word in _HARMLESS or telling:
             return self._execute(sql, params, *args, **options)
         if self._before and word in _WRITES and not in_transaction(database):
             with database.atomic():
@@ -140,21 +143,18 @@ class Commits:
 
     def _on_commit(self) -> Any:
         self._prepare()
+        self._mine.committed_last = True
         answer = self._commit()
         self._mine.ended = self.ended + 1
         if self._wrote:
-            self._mine.committed = True
             self._tell()
-            self._mine.committed = False
         return answer
 
     def _on_rollback(self) -> Any:
-        if getattr(self._mine, "committed", False):
-            # A signal handler raised while others were told: Peewee takes the commit for failed,
-            # and what it says of a transaction that is over would hide what was raised.
-            self._mine.committed = False
-            if not in_transaction(self._alive()):
-                return None
+        if getattr(self._mine, "committed_last", False) and not in_transaction(self._alive()):
+            # A signal handler raised once it was done: Peewee takes the commit for failed, and what
+            # it says of a transaction that is over would hide what was raised.
+            return None
         self._wrote = False
         answer = self._rollback()
         self._mine.ended = self.ended + 1

@@ -32,7 +32,8 @@ from semantic_core.testing import HashEmbedder
 
 EACH = 1 if MEASURING else 97
 """Every so many lines one is tried; all of them where the figures are what it is for."""
-EACH_OF_MODELS = 97 if MEASURING else 997
+EACH_OF_MANY = 291
+EACH_OF_MODELS = 397 if MEASURING else 997
 EACH_STEP = 1 if MEASURING else 7
 HOLDING = ("_reader.py", "_uses.py", "_pool.py")
 OURS = (os.sep + "semantic_core" + os.sep, os.sep + "semantic_core_peewee" + os.sep, "contextlib")
@@ -237,7 +238,7 @@ def test_a_handler_that_searches_and_writes_waits_for_nothing_its_thread_holds(
     for name in ("search", "search by words", "change"):
         counting = Cut(0)
         counting.during(lambda name=name: WORK[name](core))  # type: ignore[misc]
-        for at in range(1, counting.lines + 1, 3 * EACH):
+        for at in range(1, counting.lines + 1, EACH_OF_MANY):
             core.ingest(Document(Ref("probes", "p"), f"another state {name} {at}"))
             assert not Cut(at).during(lambda name=name: WORK[name](core))  # type: ignore[misc]
     assert len(said) > 20
