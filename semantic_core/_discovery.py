@@ -234,6 +234,8 @@ def _check_that_files_open() -> None:
 
 def _leads_nowhere(point: EntryPoint) -> bool:
     """Whether the module of an entry point was imported and lacks what is to be in it."""
+    if point.pattern.match(point.value) is None:  # it names no module
+        return False
     found = sys.modules.get(point.module)
     for name in point.attr.split(".") if found and point.attr else ():
         if not hasattr(found, name):
