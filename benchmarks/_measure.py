@@ -21,7 +21,7 @@ import attrs
 
 LIBRARIES = (
     *(
-        "semantic-core",
+        "semantic-core-kernel",
         "semantic-core-peewee",
         "semantic-core-wordllama",
         "semantic-core-markdown",

@@ -2,11 +2,10 @@
 one process, in turn.
 
 ``python -m benchmarks peers``. A peer that is not installed is listed with the reason; none is a
-part of the product: ``pip install "semantic-core[peers]"`` brings them. Recall is against exact
-float32, ties allowed: a hit counts when its true score reaches the tenth true score. An approximate
-peer is given the least effort that brings its recall to ENOUGH on other queries than are measured,
-or all the effort it takes. Longer than the house limit because one adapter a peer is read best in
-one place.
+part of the product: ``pip install "semantic-core-kernel[peers]"`` brings them. Recall is against
+exact float32, ties allowed: a hit counts when its true score reaches the tenth true score. An
+approximate peer is given the least effort that brings its recall to ENOUGH on other queries than
+are measured, or all the effort it takes.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import attrs
 
 from semantic_core._checks import clip
-from semantic_core._distributions import KERNEL, told, unmet, version_of
+from semantic_core._distributions import FAMILY, KERNEL, told, unmet, version_of
 from semantic_core._examination import examined
 from semantic_core._found import Found, PluginInfo, Unfit
 from semantic_core._remedies import install, installs, lacking
@@ -209,7 +209,7 @@ def _claims() -> Iterator[_Claim]:
         if not name and points:
             name = re.split(r"[.:]", points[0].value)[0].strip().replace("_", "-")
         key = re.sub(r"[-_.]+", "-", name).lower()
-        if key in seen or (trouble and not key.startswith(KERNEL)):
+        if key in seen or (trouble and not key.startswith(FAMILY)):
             continue
         seen.add(key)
         if trouble:

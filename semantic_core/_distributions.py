@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from importlib_metadata import IDistribution as Distribution
 
-KERNEL = "semantic-core"
-"""Name of the kernel's distribution."""
+FAMILY = "semantic-core"
+"""What the names of our distributions begin with."""
+KERNEL = f"{FAMILY}-kernel"
+"""Name of the kernel's distribution. What it brings is called otherwise: the package
+``semantic_core`` and the command ``semantic-core``.
+"""
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*\(?([^();]*)\)?\s*$")
 _CLAUSE = re.compile(r"(>=|<=|==|!=|>|<)([0-9]+(?:\.[0-9]+)*)$")

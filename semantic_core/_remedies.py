@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterable
 
-from semantic_core._distributions import KERNEL, unmet
+from semantic_core._distributions import FAMILY, KERNEL, unmet
 from semantic_core._found import PluginInfo
 
 _KNOWN = {
@@ -23,7 +23,7 @@ _KNOWN = {
 
 def home_of(name: str) -> str:
     """The distribution of ours a name belongs to; "" for any other name."""
-    return f"{KERNEL}-{_KNOWN[name][1]}" if name in _KNOWN else ""
+    return f"{FAMILY}-{_KNOWN[name][1]}" if name in _KNOWN else ""
 
 
 def at_home(info: PluginInfo, name: str) -> bool:
@@ -60,6 +60,6 @@ def looks_like(info: PluginInfo, provider: str) -> bool:
     """Whether a plugin is probably the one that offers, or would offer, a provider of that name."""
     words = {
         info.name.lower(),
-        *re.split(r"[-_.]+", info.distribution.lower().removeprefix(KERNEL)),
+        *re.split(r"[-_.]+", info.distribution.lower().removeprefix(FAMILY)),
     }
     return bool({provider.lower(), _KNOWN.get(provider, ("", ""))[1]} & (words - {""}))

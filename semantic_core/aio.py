@@ -83,7 +83,7 @@ class AsyncSemanticCore:
             import anyio.to_thread
         except ImportError as error:
             raise ConfigError(
-                "AsyncSemanticCore needs anyio.", hint='pip install "semantic-core[async]"'
+                "AsyncSemanticCore needs anyio.", hint='pip install "semantic-core-kernel[async]"'
             ) from error
         self.core = core
         self._reading, self._writing = (

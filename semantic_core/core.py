@@ -414,8 +414,8 @@ class SemanticCore:
             raise ProviderNotFound(
                 f"No installed plugin serves {model.__module__}.{model.__qualname__}.",
                 hint=(
-                    'For Peewee: pip install "semantic-core[local]". For another ORM hand over '
-                    "adapter=YourAdapter."
+                    'For Peewee: pip install "semantic-core-kernel[local]". For another ORM hand '
+                    "over adapter=YourAdapter."
                 ),
             )
         bound = chosen.bind(model, self, **declaration)

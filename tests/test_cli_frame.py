@@ -112,7 +112,8 @@ def test_without_a_command_the_help_is_shown_as_it_is(group: list[str], first: s
 
 def test_the_version_is_the_installed_one() -> None:
     result = CliRunner().invoke(cli, ["--version"])
-    assert (result.exit_code, result.stdout) == (0, f"semantic-core {version('semantic-core')}\n")
+    assert result.exit_code == 0
+    assert result.stdout == f"semantic-core {version('semantic-core-kernel')}\n"
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_a_fresh_installation_is_healthy_and_no_index_is_made(folder: Path) -> N
         "none yet at 'semantic-core.db', so none was looked at"
     ]
     assert told(answer, "embedder", "ok")
-    assert "semantic-core " in told(answer, "parts", "ok")[0]
+    assert "semantic-core-kernel " in told(answer, "parts", "ok")[0]
     assert list(folder.iterdir()) == []
 
 

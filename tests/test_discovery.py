@@ -559,7 +559,7 @@ def test_a_function_may_have_another_name_than_its_hook(site: Site) -> None:
             "2",
             2,
             "it is written for version 2 of the hooks, this is 1",
-            "pip install --upgrade semantic-core",
+            "pip install --upgrade semantic-core-kernel",
         ),
         (
             "0",
@@ -692,7 +692,8 @@ def test_a_name_in_the_environment_that_is_not_installed_is_listed_with_what_was
 
 def test_a_plugin_of_ours_that_is_not_installed_comes_with_its_command() -> None:
     (absent,) = missing(["gemini"], [])
-    assert (absent.status, absent.remedy) == ("broken", 'pip install "semantic-core[gemini]"')
+    assert absent.status == "broken"
+    assert absent.remedy == 'pip install "semantic-core-kernel[gemini]"'
 
 
 def test_given_names_are_installed_plugins_and_the_rest_is_disabled(site: Site) -> None:
@@ -971,7 +972,7 @@ def test_the_list_stays_readable_in_a_narrow_terminal(
         "words",
         "dist-words",
         "tiny",
-        "semantic-core",
+        "semantic-core-kernel",
         "describe",
         "core.fusion",
         "broken",

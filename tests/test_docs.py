@@ -315,7 +315,7 @@ def test_the_readme_lists_every_distribution() -> None:
         for file in ROOT.glob("plugins/*/pyproject.toml")
     }
     table = rows(section(text_of("README.md"), "What you get"))
-    assert {row[0].strip("`") for row in table} == there | {"semantic-core"}
+    assert {row[0].strip("`") for row in table} == there | {"semantic-core-kernel"}
     extras = tomllib.loads(text_of("pyproject.toml"))["project"]["optional-dependencies"]
     for row in table:
         for extra in re.findall(r"`(\w+)`", row[2]):

@@ -128,4 +128,4 @@ def test_what_an_extra_brings_is_named_where_it_is_missing() -> None:
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert "splitter_checks needs hypothesis" in done.stdout
-    assert 'pip install "semantic-core[testing]"' in done.stdout
+    assert 'pip install "semantic-core-kernel[testing]"' in done.stdout

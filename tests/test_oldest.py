@@ -61,7 +61,7 @@ def test_a_dependency_without_a_floor_is_told(tmp_path: Path) -> None:
 def test_two_floors_of_one_package_are_told(tmp_path: Path) -> None:
     project = tmp_path / "pyproject.toml"
     project.write_text(
-        '[project]\ndependencies = ["semantic-core>=0.1", "numpy>=2.1,<3"]\n'
+        '[project]\ndependencies = ["semantic-core-kernel>=0.1", "numpy>=2.1,<3"]\n'
         '[project.optional-dependencies]\ntesting = ["numpy[extra]>=2.2"]\npeers = ["txtai"]\n',
         "utf-8",
     )

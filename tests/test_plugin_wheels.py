@@ -123,7 +123,7 @@ def write_plugin(folder: Path, name: str, source: str) -> Path:
             name = "acme-{name}"
             version = "2.1"
             requires-python = ">=3.11"
-            dependencies = ["semantic-core"]
+            dependencies = ["semantic-core-kernel"]
             [project.entry-points.semantic_core]
             {name} = "acme_{name}"
             """),

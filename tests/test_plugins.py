@@ -802,10 +802,13 @@ def test_an_unknown_provider_is_refused_with_those_there_are_and_what_installs_i
     ):
         loaded.create_embedder("tny", {})
     with pytest.raises(
-        ProviderNotFound, match=re.escape('there is: memory. pip install "semantic-core[local]"')
+        ProviderNotFound,
+        match=re.escape('there is: memory. pip install "semantic-core-kernel[local]"'),
     ):
         loaded.create_store("sqlite", SPACE, {})
-    with pytest.raises(ProviderNotFound, match=re.escape('pip install "semantic-core[gemini]"')):
+    with pytest.raises(
+        ProviderNotFound, match=re.escape('pip install "semantic-core-kernel[gemini]"')
+    ):
         loaded.create_embedder("gemini", {})
     with pytest.raises(ProviderNotFound, match="That is the name of a store"):
         loaded.create_embedder("memory", {})
@@ -844,7 +847,8 @@ def test_a_provider_of_the_kernel_cannot_be_taken_over() -> None:
     assert isinstance(loaded.create_store("memory", SPACE, {}), MemoryStore)
     assert loaded.infos[0].status == "conflict"
     assert loaded.infos[0].cause == (
-        "its store 'memory' is not used, because that name belongs to core.memory (semantic-core)"
+        "its store 'memory' is not used, because that name belongs to core.memory "
+        "(semantic-core-kernel)"
     )
     assert loaded.infos[0].remedy == "Leave thief out, or let it offer another name."
 

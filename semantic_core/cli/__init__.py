@@ -77,7 +77,7 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
     if wanted and not context.resilient_parsing:
         from importlib.metadata import version
 
-        click.echo(f"semantic-core {version('semantic-core')}")
+        click.echo(f"semantic-core {version('semantic-core-kernel')}")
         context.exit()
 
 

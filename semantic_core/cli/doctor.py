@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 Status = Literal["ok", "note", "problem"]
 _MARGIN = 19
 """Columns before what is told: status and part."""
-_KERNEL = "semantic-core"
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NONE_YET = "none yet at"
 _DAMAGED = (
@@ -160,13 +159,14 @@ def _settings(db: str | None, into: list[Settings]) -> Iterator[Finding]:
 
 
 def _plugins(settings: list[Settings]) -> Iterator[Finding]:
+    from semantic_core._distributions import KERNEL
     from semantic_core._found import UNFIT
     from semantic_core._plugins import Plugins
 
     names = settings[0].values["plugins"] if settings else None
     infos = Plugins.load(names, refuse=False).infos
     distributions = dict.fromkeys(
-        [_KERNEL, *(info.distribution for info in infos if info.distribution)]
+        [KERNEL, *(info.distribution for info in infos if info.distribution)]
     )
     yield from _parts(list(distributions))
     for info in infos:

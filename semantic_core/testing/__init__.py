@@ -1,6 +1,6 @@
 """The contracts as checks anyone can run, and what tests are written with.
 
-Needs ``pip install "semantic-core[testing]"``.
+Needs ``pip install "semantic-core-kernel[testing]"``.
 
 Checks are plain callables in a list: nothing to inherit, so nothing to override. ``str(check)`` is
 its name, its docstring the rule::
@@ -114,7 +114,7 @@ if not TYPE_CHECKING:  # a checker that saw this would take any name for one of 
 
             raise ExtraMissing(
                 f"{__name__}.{name} needs {error.name}.",
-                hint='pip install "semantic-core[testing]"',
+                hint='pip install "semantic-core-kernel[testing]"',
             ) from error
         globals()[name] = value = getattr(found, name)
         return value
