@@ -30,7 +30,8 @@ from collections.abc import Iterator
 from contextlib import chdir, redirect_stdout
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple
 
 import pytest
 
@@ -150,11 +151,16 @@ class Reader:
 
     def __init__(self, page: Path, folder: Path) -> None:
         self.page, self.folder = page, folder
-        self.namespace: dict[str, Any] = {"__name__": "__page__"}
+        self.module = ModuleType("__page__")
         self.printed = ""
 
     def follow(self) -> int:
         """Do all of it; how many blocks there were to do."""
+        with pytest.MonkeyPatch.context() as patch:  # frameworks look up where a handler is from
+            patch.setitem(sys.modules, self.module.__name__, self.module)
+            return self.blocks_done()
+
+    def blocks_done(self) -> int:
         done = 0
         for block in blocks(self.page.read_text("utf-8")):
             act = {
@@ -197,7 +203,7 @@ class Reader:
         elif "no-run" not in block.words:
             output = io.StringIO()
             with redirect_stdout(output):
-                exec(code, self.namespace)  # noqa: S102 - running the page is the test
+                exec(code, vars(self.module))  # noqa: S102 - running the page is the test
             self.printed = output.getvalue()
 
     def compare(self, block: Block) -> None:
