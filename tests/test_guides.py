@@ -305,9 +305,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     os.environ.clear()
     os.environ.update(environment)
     for name in set(sys.modules) - loaded:
-        file = getattr(sys.modules[name], "__file__", None)
-        if file and Path(file).is_relative_to(tmp_path):
+        if any(Path(place).is_relative_to(tmp_path) for place in places(sys.modules[name])):
             del sys.modules[name]
+
+
+def places(module: ModuleType) -> list[str]:
+    """The file of a module, or the folders of a package without one."""
+    file = getattr(module, "__file__", None)
+    return [file] if file else list(getattr(module, "__path__", ()))
 
 
 def shown(page: Path) -> str:
@@ -405,6 +410,16 @@ def test_a_page_that_is_right_is_followed_to_its_end(folder: Path) -> None:
     ]
     page.write_text("\n".join(text), "utf-8")
     assert Reader(page, folder).follow() == 7
+
+
+def test_a_package_without_a_file_is_known_by_its_folder(folder: Path) -> None:
+    (folder / "shelf").mkdir()
+    (folder / "shelf" / "book.py").write_text("TITLE = 'Loops'\n", "utf-8")
+    page = folder / "page.md"
+    page.write_text("```python\nimport shelf.book\n```\n", "utf-8")
+    Reader(page, folder).follow()
+    assert places(sys.modules["shelf"]) == [str(folder / "shelf")]
+    assert places(sys.modules["shelf.book"]) == [str(folder / "shelf" / "book.py")]
 
 
 def test_anchors_are_made_as_the_host_of_the_pages_makes_them() -> None:
