@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from semantic_core._no_embedder import WordsOnly
 from semantic_core._vectors import checked_vectors
-from semantic_core._words_only import WordsOnly
 from semantic_core.errors import (
     ConfigError,
     EmbedderError,

@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from semantic_core._checks import clip
 from semantic_core._embedding import EmbeddingLine, PassageEmbedder
 from semantic_core._interruption import let_go
+from semantic_core._no_embedder import WordsOnly
 from semantic_core._text import fingerprints
-from semantic_core._wording import STALE, STALE_REASON
-from semantic_core._words_only import WordsOnly
+from semantic_core._validation import STALE, STALE_REASON, clip
 from semantic_core.errors import HookFailed, InputError
 from semantic_core.protocols import VectorQueue
 from semantic_core.types import Chunk, Document, Entry, Failure, IngestReport, Ref
 
 if TYPE_CHECKING:
-    from semantic_core._plugins import Plugins
-    from semantic_core._till import FastLane
+    from semantic_core._costs import FastLane
+    from semantic_core._plugins.host import Plugins
     from semantic_core.protocols import Embedder, Store
     from semantic_core.types import Vector
 

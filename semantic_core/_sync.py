@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from semantic_core._wording import STALE, STALE_REASON
+from semantic_core._validation import STALE, STALE_REASON
 from semantic_core.errors import SemanticCoreError, is_interruption
 from semantic_core.types import Document, Failure, IngestReport, Ref
 

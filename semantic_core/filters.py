@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 import attrs
 
-from semantic_core._checks import Scalar, Value, check_metadata_key, check_scalar, clip
+from semantic_core._validation import Scalar, Value, check_metadata_key, check_scalar, clip
 from semantic_core.errors import FilterInvalid, InputError
 
 Operator = Literal["in", "not_in", "gt", "gte", "lt", "lte", "exists"]

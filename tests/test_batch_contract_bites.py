@@ -10,10 +10,11 @@ from typing import Any
 import attrs
 import pytest
 
-from semantic_core._memory import MemoryStore
-from semantic_core._memory_queue import Claim, Queue
-from semantic_core.testing import _store_batches, store_checks
-from semantic_core.testing._check import checks_in
+from semantic_core._memory.queue import Claim, Queue
+from semantic_core._memory.store import MemoryStore
+from semantic_core.testing import store_checks
+from semantic_core.testing.check import checks_in
+from semantic_core.testing.stores import batches
 
 CAUGHT_BY: dict[Any, str] = {}
 CHECKS = {str(check): check for check in store_checks(persistent=True)}
@@ -460,6 +461,6 @@ def test_a_broken_ledger_is_caught(mutant):
 
 
 def test_every_check_of_the_ledger_has_a_mutant():
-    assert {str(check) for check in checks_in(_store_batches)} | {
-        "jobs_outlive_the_process"
-    } == set(CAUGHT_BY.values())
+    assert {str(check) for check in checks_in(batches)} | {"jobs_outlive_the_process"} == set(
+        CAUGHT_BY.values()
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from semantic_core import Document, Ref, SemanticCore, _till
+from semantic_core import Document, Ref, SemanticCore, _costs
 from semantic_core.errors import EmbedderError, StoreBusy
 from semantic_core.testing import HashEmbedder, JobEmbedder
 
@@ -101,13 +101,13 @@ def test_queries_are_written_down_after_so_many_or_after_a_while(
         "charge",
         lambda rate, spent: (written.update([rate.lane]), charge(rate, spent)),
     )
-    for _ in range(_till.QUERIES - 1):
+    for _ in range(_costs.QUERIES - 1):
         shop.core.search("beans")
     assert written["query"] == 0, "a search waits for no writer"
     shop.core.search("beans")
     assert written["query"] == 1
     shop.core.search("beans")
-    shop.now += _till.QUERY_SECONDS + 1
+    shop.now += _costs.QUERY_SECONDS + 1
     shop.core.search("beans")
     assert written["query"] == 2 and shop.ledger() == shop.bill()
 
@@ -120,7 +120,7 @@ def test_what_queries_cost_is_kept_while_the_store_is_busy_and_no_search_fails(
 
     with monkeypatch.context() as patch:
         patch.setattr(shop.core.store, "charge", busy)
-        for _ in range(2 * _till.QUERIES):
+        for _ in range(2 * _costs.QUERIES):
             shop.core.search("beans")
         with pytest.raises(StoreBusy):
             shop.manager.costs()
@@ -132,7 +132,7 @@ def test_a_child_process_does_not_write_down_what_its_parent_asked(
 ) -> None:
     shop.core.search("beans")
     with monkeypatch.context() as patch:
-        patch.setattr(_till.os, "getpid", lambda: -1)
+        patch.setattr(_costs.os, "getpid", lambda: -1)
         assert shop.ledger() == {}
 
 

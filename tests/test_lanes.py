@@ -19,7 +19,7 @@ from semantic_core import (
     StoredChunk,
     hookimpl,
 )
-from semantic_core._memory import MemoryStore
+from semantic_core._memory.store import MemoryStore
 from semantic_core.testing import HashEmbedder
 
 

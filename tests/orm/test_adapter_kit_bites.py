@@ -16,17 +16,17 @@ from hypothesis import Phase, settings
 from mini_harness import MiniHarness, MiniKitAdapter
 
 from semantic_core import SemanticCore
-from semantic_core._memory import MemoryStore
+from semantic_core._memory.store import MemoryStore
 from semantic_core.orm import ModelResults, SqlOutbox, VerifyReport
-from semantic_core.orm._compare import RowComparison
-from semantic_core.orm._dialects import OUTBOX
-from semantic_core.orm._hub import Hub, hub_of
-from semantic_core.orm._values import uuid_text
-from semantic_core.orm._watch import watch
+from semantic_core.orm.comparison import RowComparison
+from semantic_core.orm.declaration import uuid_text
+from semantic_core.orm.dialects import OUTBOX
 from semantic_core.orm.migrations import make_way
-from semantic_core.orm.triggers import Capture
-from semantic_core.testing import Check, _adapter_trees, adapter_checks
-from semantic_core.testing._check import examples
+from semantic_core.orm.sync import Hub, hub_of
+from semantic_core.orm.triggers import Capture, watch
+from semantic_core.testing import Check, adapter_checks
+from semantic_core.testing.adapters import trees
+from semantic_core.testing.check import examples
 
 CAUGHT_BY: dict[Any, str] = {}
 
@@ -854,5 +854,5 @@ def test_random_trees_alone_catch_it(
         return settings(examples(count), phases=[Phase.generate])
 
     # That it is caught matters here, not how shortly it is told.
-    monkeypatch.setattr(_adapter_trees, "examples", unshrunk)
+    monkeypatch.setattr(trees, "examples", unshrunk)
     assert failure(adapter_checks(trees=40)[-1], mutant, tmp_path)

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from semantic_core.errors import ConfigError, InputError
-from semantic_core.orm._tables import Join, RelatedWatch, Table, Watch
 from semantic_core.orm.migrations import triggers
 from semantic_core.orm.outbox import SqlOutbox
+from semantic_core.orm.tables import Join, RelatedWatch, Table, Watch
 from semantic_core.orm.triggers import Capture
 
 AUTHOR = Join("author", "author_id", "id")

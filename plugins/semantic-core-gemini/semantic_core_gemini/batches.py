@@ -14,29 +14,6 @@ from typing import TYPE_CHECKING, Any
 from semantic_core import Chunk, Entry
 from semantic_core.batch import JobState
 from semantic_core.errors import EmbedderError, EmbedderUnavailable
-from semantic_core_gemini._lines import (
-    MOST_BYTES,
-    MOST_ITEMS,
-    Lines,
-    pairs_of,
-    write_lines,
-)
-from semantic_core_gemini._operations import (
-    STATES,
-    Status,
-    bare_state,
-    ended_at,
-    ending_of,
-    input_file_of,
-    job_name,
-    metadata_of,
-    output_of,
-    state_of,
-)
-from semantic_core_gemini._options import MODEL, SIZE, TASK, common
-from semantic_core_gemini._results import read_results
-from semantic_core_gemini._service import API_VERSION, Service
-from semantic_core_gemini._usage import Meter, Usage
 from semantic_core_gemini.errors import (
     AccessDenied,
     JobFailed,
@@ -49,12 +26,33 @@ from semantic_core_gemini.errors import (
     ServiceDown,
     ServiceTimeout,
 )
+from semantic_core_gemini.job_lines import (
+    MOST_BYTES,
+    MOST_ITEMS,
+    STATES,
+    Lines,
+    Status,
+    bare_state,
+    ended_at,
+    ending_of,
+    input_file_of,
+    job_name,
+    metadata_of,
+    output_of,
+    pairs_of,
+    read_results,
+    state_of,
+    write_lines,
+)
+from semantic_core_gemini.options import MODEL, SIZE, TASK, common
+from semantic_core_gemini.service import API_VERSION, Service
+from semantic_core_gemini.usage import Meter, Usage
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
-    from semantic_core_gemini._options import Common
-    from semantic_core_gemini._pace import Clock
     from semantic_core_gemini.keys import GoogleKeyring
+    from semantic_core_gemini.options import Common
+    from semantic_core_gemini.pacing import Clock
 
 __all__ = ["GeminiBatchClient"]
 

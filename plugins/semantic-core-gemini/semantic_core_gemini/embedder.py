@@ -9,8 +9,10 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Annotated, Final
 
 from semantic_core.errors import InputError
-from semantic_core_gemini._models import MOST_TEXTS
-from semantic_core_gemini._options import (
+from semantic_core_gemini.batches import GeminiBatchClient
+from semantic_core_gemini.job_lines import KEPT_SECONDS
+from semantic_core_gemini.models import MOST_TEXTS
+from semantic_core_gemini.options import (
     MAX_CHARS,
     MODEL,
     SIZE,
@@ -22,22 +24,19 @@ from semantic_core_gemini._options import (
     seconds,
     whole,
 )
-from semantic_core_gemini._passages import Passages
-from semantic_core_gemini._remembered import Queries
-from semantic_core_gemini._results import KEPT_SECONDS
-from semantic_core_gemini._sample import Sample
-from semantic_core_gemini._service import API_VERSION, Service
-from semantic_core_gemini._tokens import estimated
-from semantic_core_gemini._usage import Meter, Usage
-from semantic_core_gemini.batches import GeminiBatchClient
+from semantic_core_gemini.passages import Passages
 from semantic_core_gemini.pricing import MILLION, Estimate, Lane, Price
+from semantic_core_gemini.service import API_VERSION, Service
+from semantic_core_gemini.tokens import Sample, estimated
+from semantic_core_gemini.usage import Meter, Usage
+from semantic_core_gemini.vectors import Queries
 
 if TYPE_CHECKING:
     from semantic_core import Space
     from semantic_core.batch import JobState, Spent
     from semantic_core.types import Vector, Vectors
-    from semantic_core_gemini._pace import Clock
     from semantic_core_gemini.keys import GoogleKeyring
+    from semantic_core_gemini.pacing import Clock
 
 __all__ = ["GeminiEmbedder"]
 
