@@ -42,7 +42,7 @@ search does not wait for those who write.
 """
 
 
-class Till:
+class CostTracker:
     """Prices of an embedder, a budget, and the ledger in a store.
 
     Without prices nothing is counted, and nothing refused.
@@ -281,7 +281,7 @@ class _Queries:
 _NEXT = {"day": "tomorrow", "month": "next month", "store": "with another store"}
 
 
-class FastLane:
+class MeteredEmbedder:
     """An embedder for one run, in front of one that is paid: what it is given is held, within the
     budget, and written down.
 
@@ -290,7 +290,7 @@ class FastLane:
     """
 
     def __init__(
-        self, store: BatchQueue, embedder: Embedder, till: Till, clock: Callable[[], float]
+        self, store: BatchQueue, embedder: Embedder, till: CostTracker, clock: Callable[[], float]
     ) -> None:
         self._store, self._embedder, self._till, self._clock = store, embedder, till, clock
         self._owners: dict[str, tuple[str, str]] = {}
@@ -352,7 +352,7 @@ class FastLane:
         return vectors
 
     def embed_query(self, text: str) -> Vector:
-        """See `Till.embed_query`."""
+        """See `CostTracker.embed_query`."""
         return self._till.embed_query(text)
 
     def give_up(self, why: Mapping[str, str]) -> None:

@@ -22,7 +22,7 @@ from semantic_core.protocols import VectorQueue
 from semantic_core.types import Chunk, Document, Entry, Failure, IngestReport, Ref
 
 if TYPE_CHECKING:
-    from semantic_core._costs import FastLane
+    from semantic_core._costs import MeteredEmbedder
     from semantic_core._plugins.host import Plugins
     from semantic_core.protocols import Embedder, Store
     from semantic_core.types import Vector
@@ -70,7 +70,7 @@ class Ingest:
         embedder: Embedder,
         *,
         max_chars: int,
-        lane: FastLane | None = None,
+        lane: MeteredEmbedder | None = None,
         later: Callable[[str, int], bool] = lambda collection, embedding: False,
         progress: Callable[[IngestProgress], None] | None = None,
     ) -> None:

@@ -37,7 +37,7 @@ from semantic_core.types import (
 )
 
 if TYPE_CHECKING:
-    from semantic_core._costs import Till
+    from semantic_core._costs import CostTracker
     from semantic_core._plugins.host import Plugins
     from semantic_core.protocols import Embedder, Store
     from semantic_core.types import Vector
@@ -163,7 +163,13 @@ class Search:
     """
 
     def __init__(
-        self, plugins: Plugins, store: Store, embedder: Embedder, till: Till, *, per_document: bool
+        self,
+        plugins: Plugins,
+        store: Store,
+        embedder: Embedder,
+        till: CostTracker,
+        *,
+        per_document: bool,
     ) -> None:
         self._plugins, self._store, self._embedder = plugins, store, embedder
         self._till, self._per_document = till, per_document

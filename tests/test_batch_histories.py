@@ -15,7 +15,7 @@ from semantic_core import _costs
 from semantic_core._memory.store import MemoryStore
 from semantic_core._metering import Meter
 from semantic_core.batch import collect
-from semantic_core.batch.context import Desk
+from semantic_core.batch.context import BatchContext
 from semantic_core.testing import job_histories
 from semantic_core.testing.check import SOAK
 from semantic_core.testing.job_histories import SPACE, play_histories
@@ -45,11 +45,13 @@ def test_in_any_history_nothing_is_lost_or_paid_for_twice_and_the_ledger_is_the_
 DEFECTS: dict[str, Callable[[pytest.MonkeyPatch], Any]] = {
     "estimates are charged": lambda patch: patch.setattr(Meter, "paid", lambda *_: None),
     "jobs are charged for what they settle": lambda patch: patch.setattr(
-        _costs.Till, "pay_job", lambda *_: None
+        _costs.CostTracker, "pay_job", lambda *_: None
     ),
-    "queries are free": lambda patch: patch.setattr(_costs.Till, "_note_query", lambda *_: None),
+    "queries are free": lambda patch: patch.setattr(
+        _costs.CostTracker, "_note_query", lambda *_: None
+    ),
     "jobs of another key are lost": lambda patch: patch.setattr(
-        Desk, "is_anothers", lambda *_: False
+        BatchContext, "is_anothers", lambda *_: False
     ),
     "one answer says that a job is gone": lambda patch: patch.setattr(
         collect.Collecting, "_may_be_listed", lambda *_: False

@@ -174,7 +174,7 @@ class PlainText:
         return passages(document, chunks)
 
 
-class VectorLane:
+class VectorRetriever:
     """Finds by meaning."""
 
     @hookimpl(trylast=True)
@@ -268,7 +268,7 @@ def default_plugins() -> tuple[tuple[str, object], ...]:
     return (
         ("core.memory", Memory()),
         ("core.text", PlainText()),
-        ("core.vector", VectorLane()),
+        ("core.vector", VectorRetriever()),
         ("core.words", WordLane()),
         ("core.title", TitleLane()),
         ("core.fusion", ScoreFusion()),

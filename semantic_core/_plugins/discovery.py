@@ -26,7 +26,7 @@ from semantic_core._plugins.distributions import (
     unmet,
     version_of,
 )
-from semantic_core._plugins.records import Found, PluginInfo, Unfit
+from semantic_core._plugins.records import PluginInfo, PluginRecord, PluginRejected
 from semantic_core._plugins.validation import examined
 from semantic_core._validation import clip, did_you_mean, one_line
 from semantic_core.errors import PluginBroken, PluginConflict, PluginError
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
 
 
-def built_in() -> list[Found]:
+def built_in() -> list[PluginRecord]:
     """What the kernel does itself, in the order it is asked."""
     from semantic_core._plugins.builtin import default_plugins
 
@@ -47,7 +47,7 @@ def built_in() -> list[Found]:
     ]
 
 
-def installed(wanted: Collection[str] | None, reserved: Collection[str]) -> list[Found]:
+def installed(wanted: Collection[str] | None, reserved: Collection[str]) -> list[PluginRecord]:
     """Every installed plugin in order of name; those in no state to take part say why.
 
     wanted: the names to use, the others are disabled; None wants all. reserved: names of the
@@ -61,7 +61,7 @@ def installed(wanted: Collection[str] | None, reserved: Collection[str]) -> list
         try:
             if wanted is not None and claim.info.name not in wanted:
                 left_out = "left out by the plugins setting (SEMANTIC_CORE_PLUGINS, or plugins)"
-                raise Unfit(
+                raise PluginRejected(
                     left_out, f"Add {claim.info.name} to that setting, or unset it.", "disabled"
                 )
             if names[claim.info.name] > 1:
@@ -69,20 +69,20 @@ def installed(wanted: Collection[str] | None, reserved: Collection[str]) -> list
                     claim, [other for other in claims if other.info.name == claim.info.name]
                 )
             if claim.info.name in reserved:
-                raise Unfit(
+                raise PluginRejected(
                     "its name is one of the kernel's own",
                     f"pip uninstall {claim.info.distribution}",
                 )
             plugin = claim.load()
             first, _ = seen.setdefault(id(plugin), (claim.info.name, plugin))
             if first != claim.info.name:
-                raise Unfit(
+                raise PluginRejected(
                     f"it is the very same object as plugin {first!r}",
                     "Name it once in the entry points.",
                 )
             found.append(examined(claim.info, plugin))
-        except Unfit as unfit:
-            found.append(Found(_marked(claim.info, unfit)))
+        except PluginRejected as unfit:
+            found.append(PluginRecord(_marked(claim.info, unfit)))
         except KeyboardInterrupt as interrupted:
             who = f"{claim.info.name!r} of {claim.info.distribution}"
             interrupted.add_note(f"while the plugin {who} was imported")
@@ -90,7 +90,7 @@ def installed(wanted: Collection[str] | None, reserved: Collection[str]) -> list
     return found
 
 
-def missing(names: Iterable[str], found: Sequence[Found]) -> list[PluginInfo]:
+def missing(names: Iterable[str], found: Sequence[PluginRecord]) -> list[PluginInfo]:
     """A broken entry for each wanted name that no distribution offers."""
     there = [one.info.name for one in found]
     return [
@@ -108,7 +108,7 @@ def missing(names: Iterable[str], found: Sequence[Found]) -> list[PluginInfo]:
     ]
 
 
-def given(plugins: Sequence[object | str], reserved: Collection[str]) -> list[Found]:
+def given(plugins: Sequence[object | str], reserved: Collection[str]) -> list[PluginRecord]:
     """Exactly these, in order of name. An object that cannot take part raises, unlike an installed
     plugin: whoever hands it over can mend it.
 
@@ -131,7 +131,7 @@ def given(plugins: Sequence[object | str], reserved: Collection[str]) -> list[Fo
             name = getattr(plugin, "__name__", None) or type(plugin).__name__
             try:
                 found.append(examined(PluginInfo(str(name), origin="given"), plugin))
-            except Unfit as unfit:
+            except PluginRejected as unfit:
                 raise PluginBroken(
                     f"The plugin {name!r} cannot take part: {unfit.message}", hint=unfit.hint
                 ) from unfit
@@ -154,7 +154,9 @@ class _Claim(NamedTuple):
     def load(self) -> object:
         """The module or object, imported. Unfit if that fails in any way."""
         if self.point is None:
-            raise Unfit(self.trouble, f"pip install --force-reinstall {self.info.distribution}")
+            raise PluginRejected(
+                self.trouble, f"pip install --force-reinstall {self.info.distribution}"
+            )
         try:
             return self.point.load()
         except KeyboardInterrupt:
@@ -163,12 +165,14 @@ class _Claim(NamedTuple):
             _check_that_files_open()
             raise self._unfit(error, self.point) from error
 
-    def _unfit(self, error: BaseException, point: EntryPoint) -> Unfit:
+    def _unfit(self, error: BaseException, point: EntryPoint) -> PluginRejected:
         upgrade = f"pip install --upgrade {self.info.distribution}"
         if isinstance(error, SystemExit):
-            return Unfit(f"it called sys.exit({clip(error.code)}) while it was imported", upgrade)
+            return PluginRejected(
+                f"it called sys.exit({clip(error.code)}) while it was imported", upgrade
+            )
         if isinstance(error, SyntaxError):
-            return Unfit(
+            return PluginRejected(
                 f"syntax error in {_tail(str(error.filename))}, line {error.lineno}: {error.msg}",
                 upgrade,
             )
@@ -178,13 +182,13 @@ class _Claim(NamedTuple):
                 == point.value.partition(":")[0].partition(".")[0].strip()
             ):
                 again = f"pip install --force-reinstall {self.info.distribution}"
-                return Unfit(f"its own module {error.name!r} is not there", again)
-            return Unfit(
+                return PluginRejected(f"its own module {error.name!r} is not there", again)
+            return PluginRejected(
                 f"it needs the module {error.name!r}, which is not installed",
                 lacking(error.name, self.info.distribution),
             )
         if isinstance(error, AttributeError) and _leads_nowhere(point):
-            return Unfit(
+            return PluginRejected(
                 f"its entry point is {point.value!r}, and {point.module} has no {point.attr!r}",
                 (
                     f"Correct the entry point in {self.info.distribution}'s pyproject.toml and "
@@ -194,8 +198,8 @@ class _Claim(NamedTuple):
         cause = one_line(error)
         needs = dict(unmet(self.info.distribution)) if isinstance(error, ImportError) else {}
         if needs:
-            return Unfit("; ".join([cause, *needs.values()]), install(needs))
-        return Unfit(f"{cause}{_place(error)}", upgrade)
+            return PluginRejected("; ".join([cause, *needs.values()]), install(needs))
+        return PluginRejected(f"{cause}{_place(error)}", upgrade)
 
 
 def _claims() -> Iterator[_Claim]:
@@ -265,13 +269,13 @@ def _place(error: BaseException) -> str:
     return f" ({_tail(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno})"
 
 
-def _twin(claim: _Claim, twins: Sequence[_Claim]) -> Unfit:
+def _twin(claim: _Claim, twins: Sequence[_Claim]) -> PluginRejected:
     who = " and ".join(sorted({twin.info.distribution for twin in twins}))
     cause = f"more than one plugin is called {claim.info.name!r} ({who}); none of them is used"
-    return Unfit(cause, f"pip uninstall {claim.info.distribution}")
+    return PluginRejected(cause, f"pip uninstall {claim.info.distribution}")
 
 
-def _marked(info: PluginInfo, unfit: Unfit) -> PluginInfo:
+def _marked(info: PluginInfo, unfit: PluginRejected) -> PluginInfo:
     step = unfit.hint
     if unfit.status != "disabled" and info.distribution and not step.startswith("pip "):
         step = f"{step} Not yours? pip install --upgrade {info.distribution}"

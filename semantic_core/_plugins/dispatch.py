@@ -24,7 +24,7 @@ from semantic_core._validation import one_line, short
 from semantic_core.errors import HookFailed, is_interruption
 
 if TYPE_CHECKING:
-    from semantic_core._plugins.records import Found, Part
+    from semantic_core._plugins.records import Part, PluginRecord
     from semantic_core.types import Ref
 
 _TRACED = 60
@@ -54,10 +54,10 @@ class Answer(NamedTuple):
         )
 
 
-class Relay:
+class HookDispatch:
     """The hooks of one front door. Plugins join when it is made and may only leave."""
 
-    def __init__(self, plugins: Sequence[Found], own: Sequence[str]) -> None:
+    def __init__(self, plugins: Sequence[PluginRecord], own: Sequence[str]) -> None:
         """plugins: in the order they are asked. own: names of the kernel's,
         which stand last among them.
         """
@@ -132,7 +132,7 @@ class _Registered:
     of others as they are. Rerankers are wrappers, all but the kernel's own.
     """
 
-    def __init__(self, found: Found, trace: bool, foreign: bool) -> None:
+    def __init__(self, found: PluginRecord, trace: bool, foreign: bool) -> None:
         for number, part in enumerate(found.parts):
             options = {**part.options, "specname": part.hook}
             options.pop(hookspecs.ORDERS_ONLY, None)

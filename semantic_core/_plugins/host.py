@@ -19,9 +19,9 @@ from semantic_core._plugins.contracts import (
 )
 from semantic_core._plugins.discovery import built_in, installed, missing
 from semantic_core._plugins.discovery import given as exactly
-from semantic_core._plugins.dispatch import Relay
+from semantic_core._plugins.dispatch import HookDispatch
 from semantic_core._plugins.providers import ProviderKind, Providers
-from semantic_core._plugins.records import UNFIT, Found, OptionInfo
+from semantic_core._plugins.records import UNFIT, OptionInfo, PluginRecord
 from semantic_core._validation import named, one_line
 from semantic_core.errors import HookFailed, PluginBroken, SemanticCoreError
 from semantic_core.hookspecs import RERANK
@@ -126,7 +126,7 @@ class Plugins:
         if wanted is not None and [name.lower() for name in wanted] == ["none"]:
             wanted = []
         found = installed(wanted, reserved)
-        found += [Found(info) for info in missing(wanted or (), found)]
+        found += [PluginRecord(info) for info in missing(wanted or (), found)]
         loaded = cls([*sorted(found, key=lambda one: one.info.name), *own])
         return loaded._with(wanted if wanted and refuse else ())
 
@@ -141,11 +141,11 @@ class Plugins:
                 )
         return self
 
-    def __init__(self, found: Sequence[Found]) -> None:
+    def __init__(self, found: Sequence[PluginRecord]) -> None:
         """found: in the order they are asked, the kernel's own last. Use `load`."""
         usable = [one for one in found if one.info.status == "ok"]
         self._own = [one.info.name for one in usable if one.info.origin == "built in"]
-        self._relay = Relay(usable, self._own)
+        self._relay = HookDispatch(usable, self._own)
         self._providers = Providers(self._relay, [one.info for one in found], self._own)
         self.infos = self._providers.infos
         self.reranks = any(

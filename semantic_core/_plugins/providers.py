@@ -9,7 +9,7 @@ from typing import Any, Literal
 import attrs
 
 from semantic_core._plugins.contracts import contract_fault, offer_fault
-from semantic_core._plugins.dispatch import Relay
+from semantic_core._plugins.dispatch import HookDispatch
 from semantic_core._plugins.distributions import (
     at_home,
     home_of,
@@ -49,7 +49,9 @@ class Providers:
     infos: those it was given, with what each provides, and with the faults in what they offer.
     """
 
-    def __init__(self, relay: Relay, infos: Sequence[PluginInfo], own: Sequence[str]) -> None:
+    def __init__(
+        self, relay: HookDispatch, infos: Sequence[PluginInfo], own: Sequence[str]
+    ) -> None:
         """infos: of every plugin that was found, in order. own: names of the kernel's, whose
         providers nobody takes over.
         """
@@ -113,7 +115,7 @@ class Providers:
             raise HookFailed(f"Plugin {plugin!r} made no {kind} as {name!r}: {fault}.")
         return made
 
-    def _collect(self, relay: Relay, usable: dict[str, PluginInfo]) -> None:
+    def _collect(self, relay: HookDispatch, usable: dict[str, PluginInfo]) -> None:
         """Ask for stores and embedders. A plugin that answers wrongly leaves the relay."""
         offers: dict[tuple[ProviderKind, str], dict[str, Callable[..., Any]]] = defaultdict(dict)
         for kind, hook in _OFFERS.items():
@@ -241,7 +243,7 @@ def _in_conflict(info: PluginInfo, cause: str, remedy: str) -> PluginInfo:
     return attrs.evolve(info, status="conflict", cause=causes, remedy=info.remedy or remedy)
 
 
-def _quarantined(relay: Relay, info: PluginInfo, fault: str) -> PluginInfo:
+def _quarantined(relay: HookDispatch, info: PluginInfo, fault: str) -> PluginInfo:
     """The info of a plugin that is asked no more.
 
     PluginBroken for one that was handed over: whoever did can mend it.

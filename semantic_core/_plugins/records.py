@@ -57,14 +57,14 @@ class Part(NamedTuple):
     options: Mapping[str, Any]
 
 
-class Found(NamedTuple):
+class PluginRecord(NamedTuple):
     """A plugin and its parts; no parts unless it is ok."""
 
     info: PluginInfo
     parts: tuple[Part, ...] = ()
 
 
-class Unfit(PluginBroken):
+class PluginRejected(PluginBroken):
     """Ends the examination of one plugin. message: the cause; hint: the step."""
 
     def __init__(

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from semantic_core._plugins.distributions import KERNEL
-from semantic_core._plugins.records import Found, Part, PluginInfo, Unfit
+from semantic_core._plugins.records import Part, PluginInfo, PluginRecord, PluginRejected
 from semantic_core._validation import clip, did_you_mean, nearest, one_line
 from semantic_core.hookspecs import (
     API_VERSION,
@@ -32,20 +32,20 @@ _MARK = f"{PROJECT}_impl"
 """Where ``@hookimpl`` writes its options."""
 
 
-def examined(info: PluginInfo, plugin: object) -> Found:
+def examined(info: PluginInfo, plugin: object) -> PluginRecord:
     """The plugin with its parts. A class is made an object first. Raises Unfit."""
     try:
         if isinstance(plugin, type):
             plugin = plugin()
         api_version = getattr(plugin, "SEMANTIC_CORE_API", API_VERSION)
         if not isinstance(api_version, int) or isinstance(api_version, bool):
-            raise Unfit(
+            raise PluginRejected(
                 f"SEMANTIC_CORE_API must be an int, got {clip(api_version)}",
                 f"Write {API_VERSION}.",
                 "incompatible",
             )
         if api_version != API_VERSION:
-            raise Unfit(
+            raise PluginRejected(
                 f"it is written for version {api_version} of the hooks, this is {API_VERSION}",
                 (
                     "pip install --upgrade "
@@ -55,13 +55,13 @@ def examined(info: PluginInfo, plugin: object) -> Found:
                 api_version,
             )
         parts = parts_of(plugin)
-    except (KeyboardInterrupt, Unfit):
+    except (KeyboardInterrupt, PluginRejected):
         raise
     except BaseException as error:  # attributes and constructors of a plugin may raise anything
-        raise Unfit(f"it cannot be examined: {one_line(error)}", "Mend that.") from error
+        raise PluginRejected(f"it cannot be examined: {one_line(error)}", "Mend that.") from error
     used = {part.hook for part in parts}
     hooks = tuple(hook for hook in hook_names() if hook in used)
-    return Found(attrs.evolve(info, api_version=api_version, hooks=hooks), parts)
+    return PluginRecord(attrs.evolve(info, api_version=api_version, hooks=hooks), parts)
 
 
 def parts_of(plugin: object) -> tuple[Part, ...]:
@@ -97,7 +97,7 @@ def parts_of(plugin: object) -> tuple[Part, ...]:
             f"Mark its functions with @hookimpl (from {PROJECT} import hookimpl), or name the "
             "module they are in."
         )
-        raise Unfit("it takes part in no hook", step)
+        raise PluginRejected("it takes part in no hook", step)
     return tuple(parts)
 
 
@@ -106,7 +106,7 @@ def _refuse_unmarked(plugin: object, name: str, value: Any) -> None:
     if not name.startswith(PREFIX) or value is None or hasattr(value, f"{PROJECT}_spec"):
         return
     if name in hook_names():
-        raise Unfit(
+        raise PluginRejected(
             f"{name} is not marked as a hook",
             f"Write @hookimpl (from {PROJECT} import hookimpl) above it.",
         )
@@ -115,40 +115,44 @@ def _refuse_unmarked(plugin: object, name: str, value: Any) -> None:
         raise _misspelled(name, f"begins with {PREFIX!r} as hooks do, and no hook has that name")
 
 
-def _misspelled(name: str, what: str) -> Unfit:
+def _misspelled(name: str, what: str) -> PluginRejected:
     near = nearest(name, hook_names())
     step = (
         f"Rename it to {near}." if near else f"Rename it; the hooks are {', '.join(hook_names())}."
     )
-    return Unfit(f"{name} {what}.{did_you_mean(name, hook_names())}".removesuffix("."), step)
+    return PluginRejected(
+        f"{name} {what}.{did_you_mean(name, hook_names())}".removesuffix("."), step
+    )
 
 
 def _refuse_uncallable(name: str, part: Part) -> None:
     """Unfit for a function that could not be called as its hook is."""
     function, wrapper = part.function, bool(part.options.get("wrapper"))
     if part.options.get("hookwrapper"):
-        raise Unfit(
+        raise PluginRejected(
             f"{name} is an old-style wrapper", "Write wrapper=True instead of hookwrapper=True."
         )
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise Unfit(
+        raise PluginRejected(
             f"{name} is async, and hooks are called without an event loop",
             "Write def instead of async def.",
         )
     if part.options.get(ORDERS_ONLY) and part.hook != RERANK:
-        raise Unfit(f"{ORDERS_ONLY} is for {RERANK}, not for {part.hook}", "Leave that mark out.")
+        raise PluginRejected(
+            f"{ORDERS_ONLY} is for {RERANK}, not for {part.hook}", "Leave that mark out."
+        )
     if wrapper and part.hook in COLLECTED:
-        raise Unfit(
+        raise PluginRejected(
             f"{part.hook} cannot be wrapped: every plugin answers for itself",
             "Wrap semantic_rerank instead.",
         )
     if inspect.isgeneratorfunction(function) != wrapper:
         if wrapper:
-            raise Unfit(
+            raise PluginRejected(
                 f"{name} is marked as a wrapper and has no yield",
                 "Write result = yield; return result.",
             )
-        raise Unfit(
+        raise PluginRejected(
             f"{name} has a yield and is no wrapper",
             "Return a list, or write @hookimpl(wrapper=True).",
         )
@@ -156,7 +160,9 @@ def _refuse_uncallable(name: str, part: Part) -> None:
     if inspect.ismethod(function):
         first = next(iter(inspect.signature(function.__func__).parameters), "")
         if first in known:
-            raise Unfit(f"{name} is a method without self", "Write self as its first parameter.")
+            raise PluginRejected(
+                f"{name} is a method without self", "Write self as its first parameter."
+            )
     for parameter in inspect.signature(function).parameters.values():
         if (
             parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
@@ -164,7 +170,7 @@ def _refuse_uncallable(name: str, part: Part) -> None:
         ):
             continue
         wanted = ", ".join(known) or "none"
-        raise Unfit(
+        raise PluginRejected(
             (
                 f"{name} takes {parameter.name!r}, which {part.hook} does not "
                 f"have.{did_you_mean(parameter.name, known)}"

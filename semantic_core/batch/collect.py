@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeGuard
 from semantic_core._jobs import OPEN, BatchJob, JobState, JobStatus, Rest
 from semantic_core._metering import Spent
 from semantic_core._vectors import checked_vectors
-from semantic_core.batch.context import ENDED, FAILED, MOST_JOBS, SENT, Desk, logger, told
+from semantic_core.batch.context import ENDED, FAILED, MOST_JOBS, SENT, BatchContext, logger, told
 from semantic_core.errors import (
     ConfigError,
     EmbedderUnavailable,
@@ -34,7 +34,7 @@ class Collecting:
     Whatever happens in between, a second run does what is left to do, and nothing twice.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: BatchContext) -> None:
         self._desk = desk
 
     def poll(self, jobs: Iterable[BatchJob]) -> list[BatchJob]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from semantic_core._costs import Till
+from semantic_core._costs import CostTracker
 from semantic_core._jobs import BatchJob, JobStatus
 from semantic_core._validation import clip
 from semantic_core.errors import ConfigError, SemanticCoreError
@@ -80,7 +80,7 @@ class BatchRules:
 
 
 @attrs.frozen
-class Desk:
+class BatchContext:
     """What submitting and collecting work with.
 
     host_clock: by which passages are held and jobs are leased, as by all processes of a machine.
@@ -89,7 +89,7 @@ class Desk:
 
     queue: BatchQueue
     embedder: BatchEmbedder
-    till: Till
+    till: CostTracker
     rules: BatchRules
     host_clock: Callable[[], float]
 

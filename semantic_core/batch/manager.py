@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from semantic_core._costs import SAMPLE, FastLane, Till
+from semantic_core._costs import SAMPLE, CostTracker, MeteredEmbedder
 from semantic_core._embedding import embed_pending
 from semantic_core._jobs import (
     OPEN,
@@ -26,7 +26,15 @@ from semantic_core._jobs import (
 )
 from semantic_core._validation import check_count, clip
 from semantic_core.batch.collect import Collecting
-from semantic_core.batch.context import FAILED, MOST_JOBS, SENT, UNSENT, BatchRules, Desk, logger
+from semantic_core.batch.context import (
+    FAILED,
+    MOST_JOBS,
+    SENT,
+    UNSENT,
+    BatchContext,
+    BatchRules,
+    logger,
+)
 from semantic_core.batch.submit import Submission
 from semantic_core.errors import (
     ConfigError,
@@ -71,7 +79,7 @@ class BatchManager:
     ) -> None:
         self._store, self._embedder, self._clock, self._ticks = store, embedder, clock, ticks
         self._goals, self.rules = dict(goals or {}), rules or BatchRules()
-        self.till = Till(store, embedder, budget or Budget(), clock)
+        self.till = CostTracker(store, embedder, budget or Budget(), clock)
         # Asked once: whether a thing keeps a protocol is a slow question, and an ingest of one
         # document asks, too.
         self._ledger = store if isinstance(store, BatchQueue) else None
@@ -194,15 +202,15 @@ class BatchManager:
             lane.release()
 
     def _give_up(self, why: Mapping[str, str]) -> None:
-        FastLane(self._queue(), self._embedder, self.till, self._clock).give_up(why)
+        MeteredEmbedder(self._queue(), self._embedder, self.till, self._clock).give_up(why)
 
-    def fast_lane(self) -> FastLane | None:
+    def fast_lane(self) -> MeteredEmbedder | None:
         """What a run embeds through, so that nothing is paid for twice;
         None where nothing is paid.
         """
         if not self._paid or self._ledger is None:
             return None
-        return FastLane(self._ledger, self._embedder, self.till, self._clock)
+        return MeteredEmbedder(self._ledger, self._embedder, self.till, self._clock)
 
     def queue_stats(self, tenant: str | None = None) -> QueueStats:
         """Chunks by state, of this tenant (None: of all), and jobs by status."""
@@ -354,10 +362,10 @@ class BatchManager:
             )
         return self._ledger
 
-    def _desk(self) -> Desk:
+    def _desk(self) -> BatchContext:
         if self._provider is None:
             raise ConfigError(
                 f"{type(self._embedder).__name__} takes no batch jobs.",
                 hint="core.embed_pending() embeds what waits; the embedder gemini takes jobs.",
             )
-        return Desk(self._queue(), self._provider, self.till, self.rules, self._clock)
+        return BatchContext(self._queue(), self._provider, self.till, self.rules, self._clock)

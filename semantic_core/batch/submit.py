@@ -20,7 +20,7 @@ from semantic_core.batch.context import (
     SENT,
     THROTTLED,
     UNSENT,
-    Desk,
+    BatchContext,
     logger,
     told,
 )
@@ -49,7 +49,7 @@ class Submission:
     Raises ConfigError before any work if the embedder is not set up for jobs.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: BatchContext) -> None:
         self._desk = desk
         self._size = desk.rules.job_size
 
@@ -341,7 +341,7 @@ class JobPassages(Mapping[str, str]):
     each page renews the lease.
     """
 
-    def __init__(self, desk: Desk, job: BatchJob) -> None:
+    def __init__(self, desk: BatchContext, job: BatchJob) -> None:
         self._desk, self._job = desk, job
 
     def pages(self) -> Iterator[list[tuple[int, str, str]]]:

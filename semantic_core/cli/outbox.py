@@ -20,7 +20,7 @@ from semantic_core.cli._options import consent_option
 from semantic_core.cli._output import counted, note, render, table_width, visible, write, write_json
 
 if TYPE_CHECKING:
-    from semantic_core.orm import AbortedTicket, BaseORMAdapter, IndexStatus
+    from semantic_core.orm import AbortedChange, BaseORMAdapter, IndexStatus
     from semantic_core.orm.leftovers import Leftover
 
 _SHOWN = 20
@@ -255,7 +255,7 @@ def _each(
         write(f"{done.capitalize()} {counted(count, 'change')}.")
 
 
-def _aborted(adapters: list[BaseORMAdapter]) -> list[AbortedTicket]:
+def _aborted(adapters: list[BaseORMAdapter]) -> list[AbortedChange]:
     return [
         ticket
         for adapter in adapters

@@ -14,12 +14,12 @@ from semantic_core.orm.declaration import Declaration
 from semantic_core.orm.index import SemanticIndex, bind_declared, declare, project_folder
 from semantic_core.orm.leftovers import NoIndexes, follow_leftovers
 from semantic_core.orm.maintenance import VerifyReport
-from semantic_core.orm.outbox import AbortedTicket, OutboxStatus, SqlOutbox, Ticket
+from semantic_core.orm.outbox import AbortedChange, OutboxStatus, PendingChange, SqlOutbox
 from semantic_core.orm.sync import IndexStatus
 from semantic_core.orm.tables import Dialect, Execute, Relation, Table, Through
 
 __all__ = [
-    "AbortedTicket",
+    "AbortedChange",
     "Backfill",
     "BaseORMAdapter",
     "CaptureMode",
@@ -37,7 +37,7 @@ __all__ = [
     "Strategy",
     "Table",
     "Through",
-    "Ticket",
+    "PendingChange",
     "VerifyReport",
     "bind_declared",
     "declare",

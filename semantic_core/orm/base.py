@@ -39,7 +39,7 @@ from semantic_core.orm.migrations import (
 )
 from semantic_core.orm.outbox import TRIGGERS
 from semantic_core.orm.pending import WHOLE
-from semantic_core.orm.sync import Hub, IndexStatus, hub_of
+from semantic_core.orm.sync import IndexStatus, SyncCoordinator, hub_of
 from semantic_core.orm.tables import Execute
 from semantic_core.orm.triggers import Capture, watch
 from semantic_core.types import IngestReport, Mode, Ref, SearchHit
@@ -169,7 +169,7 @@ class BaseORMAdapter(AdapterContract):
         capture: CaptureMode | None = None,
         sync: Strategy | None = None,
     ) -> None:
-        self._hub: Hub | None = None
+        self._hub: SyncCoordinator | None = None
         self.model, self.core = model, core
         self.declaration = attrs.evolve(declaration.named_after(self.table), is_row=self.is_row)
         self.check_fields()
@@ -553,7 +553,7 @@ class BaseORMAdapter(AdapterContract):
         self.hub.wake()
 
     @property
-    def hub(self) -> Hub:
+    def hub(self) -> SyncCoordinator:
         """Where the indexes of this database are worked off."""
         if self._hub is None or self._hub.core is not self.core:
             self._hub = hub_of(self.core, self)
@@ -570,7 +570,7 @@ class BaseORMAdapter(AdapterContract):
         """
         return self._capture.installed() if self.capture == "triggers" else self._connected
 
-    def _hub_at_home(self) -> Hub:
+    def _hub_at_home(self) -> SyncCoordinator:
         """The hub, after it was seen whose index it has: that of another database is not used."""
         hub = self.hub
         hub.look()

@@ -12,7 +12,14 @@ from typing import Any
 
 import attrs
 
-from semantic_core.orm.dialects import CONSUMERS, OUTBOX, STATE, SUBSCRIPTIONS, Statements, upsert
+from semantic_core.orm.dialects import (
+    CONSUMERS,
+    OUTBOX,
+    STATE,
+    SUBSCRIPTIONS,
+    SqlStatements,
+    upsert,
+)
 from semantic_core.orm.tables import Dialect, Execute
 
 KEPT_FOR = 7 * 86_400.0
@@ -46,7 +53,7 @@ class Consumer:
     kept_for: float
 
 
-class Consumers(Statements):
+class Consumers(SqlStatements):
     """The table of indexes, beside the outbox. clock: seconds since 1970."""
 
     def __init__(

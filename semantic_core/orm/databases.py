@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from semantic_core.orm.agreement import Agreement
 from semantic_core.orm.consumers import Consumers
 from semantic_core.orm.outbox import SqlOutbox
-from semantic_core.orm.sync import Hub
+from semantic_core.orm.sync import SyncCoordinator
 from semantic_core.orm.tables import Dialect, Execute
 from semantic_core.types import IngestReport
 
@@ -57,12 +57,12 @@ class Deserted:
         self.closed = True
 
 
-Followed = Hub | Deserted
+Followed = SyncCoordinator | Deserted
 
 
 def databases_of(core: SemanticCore) -> list[Followed]:
     """What a core knows of each database it follows, once for each."""
-    hubs: list[Followed] = [each for each in core.followers if isinstance(each, Hub)]
+    hubs: list[Followed] = [each for each in core.followers if isinstance(each, SyncCoordinator)]
     followed = {hub.database for hub in hubs}
     return hubs + [
         each
@@ -71,9 +71,9 @@ def databases_of(core: SemanticCore) -> list[Followed]:
     ]
 
 
-def hubs_of(core: SemanticCore) -> list[Hub]:
+def hubs_of(core: SemanticCore) -> list[SyncCoordinator]:
     """The hubs of a core, and those of the cores in memory that stand in for it."""
-    own = [each for each in core.followers if isinstance(each, Hub)]
+    own = [each for each in core.followers if isinstance(each, SyncCoordinator)]
     stand_ins = [hub.stand_in for hub in own if hub.stand_in is not None]
     return own + [hub for each in stand_ins for hub in hubs_of(each)]
 

@@ -359,7 +359,7 @@ SQLite libraries take.
 Item = TypeVar("Item")
 
 
-class Statements:
+class SqlStatements:
     """SQL for one database.
 
     Keeps no state, so threads may share it as far as they may share `execute`.

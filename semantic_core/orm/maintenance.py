@@ -13,7 +13,7 @@ import attrs
 from semantic_core._sync import merged
 from semantic_core.orm.comparison import ReindexProgress, alone, expected, indexed, note
 from semantic_core.orm.contract import AdapterContract
-from semantic_core.orm.sync import PAUSE, Hub, once
+from semantic_core.orm.sync import PAUSE, SyncCoordinator, once
 from semantic_core.types import Document, Failure, IngestReport, Ref
 
 SHOWN = 100
@@ -51,7 +51,7 @@ class VerifyReport:
 
 def reindex(
     adapter: AdapterContract,
-    hub: Hub,
+    hub: SyncCoordinator,
     progress: Callable[[ReindexProgress], None] | None,
     *,
     resume: bool,
@@ -79,7 +79,7 @@ def reindex(
     return once(merged(report, hub.sync(None, collections={name})))
 
 
-def verify(adapter: AdapterContract, hub: Hub) -> VerifyReport:
+def verify(adapter: AdapterContract, hub: SyncCoordinator) -> VerifyReport:
     """See `BaseORMAdapter.verify`."""
     outbox, name = hub.outbox, adapter.declaration.collection
     if not hub.is_installed(anew=True):
@@ -106,7 +106,9 @@ def verify(adapter: AdapterContract, hub: Hub) -> VerifyReport:
     )
 
 
-def differences(adapter: AdapterContract, hub: Hub) -> tuple[int, list[tuple[str, Ref | str]]]:
+def differences(
+    adapter: AdapterContract, hub: SyncCoordinator
+) -> tuple[int, list[tuple[str, Ref | str]]]:
     """How many rows belong into the index, and (kind, ref) of each that is not as it should be; of
     a row no document can be made of, what it is called."""
     outbox = hub.outbox
@@ -144,7 +146,7 @@ def _fault(adapter: AdapterContract, ref: Ref, wanted: Document | None) -> str:
     return "" if _same(held, wanted) else "stale"
 
 
-def repair(adapter: AdapterContract, hub: Hub) -> IngestReport:
+def repair(adapter: AdapterContract, hub: SyncCoordinator) -> IngestReport:
     """See `BaseORMAdapter.repair`."""
     name = adapter.declaration.collection
     hub.outbox.create()

@@ -34,7 +34,7 @@ from semantic_core.orm.dialects import (
     STATE,
     SUBSCRIPTIONS,
     TABLES,
-    Statements,
+    SqlStatements,
     chunks,
     key_text,
     layout,
@@ -63,7 +63,7 @@ the column does.
 """
 
 
-class Pages(Statements):
+class KeysetPages(SqlStatements):
     """Keyset paging: never OFFSET over the table,
     and rows that come or go meanwhile move no page.
     """
@@ -187,7 +187,7 @@ away on purpose.
 """
 
 
-class Notes(Pages):
+class OutboxState(KeysetPages):
     """Places and state, in tables beside the outbox. consumer: the index whose places they are."""
 
     consumer: str = ""
@@ -291,11 +291,11 @@ MAX_TRIES = 20
 
 
 _TICKET = "id, collection, row_key, tenant, mark"
-"""The columns a `Ticket` is made of."""
+"""The columns a `PendingChange` is made of."""
 
 
 @attrs.frozen
-class Ticket:
+class PendingChange:
     """The address of something that changed.
 
     number: what `done` and `failed` take, and the stamp of the work: whoever took a ticket later
@@ -314,7 +314,7 @@ class Ticket:
 
 
 @attrs.frozen
-class AbortedTicket:
+class AbortedChange:
     """A ticket that was given up. error: of its last failure. created_at: seconds since 1970."""
 
     number: int
@@ -343,7 +343,7 @@ class OutboxStatus:
     last_error: str = ""
 
 
-class SqlOutbox(Notes):
+class SqlOutbox(OutboxState):
     """Keeps `semantic_core.protocols.Outbox` in SQLite, PostgreSQL, MySQL or MariaDB.
 
     execute: runs one statement with its parameters on the application's connection and gives its
@@ -464,7 +464,7 @@ class SqlOutbox(Notes):
 
     def claim(
         self, limit: int, *, collections: Collection[str] | None = None, lease: bool = True
-    ) -> list[Ticket]:
+    ) -> list[PendingChange]:
         """Up to `limit` tickets, the oldest first; nobody else gets them while the lease lasts.
 
         collections: whose; None for all. lease: False only looks, and writes nothing: two who look
@@ -589,7 +589,7 @@ class SqlOutbox(Notes):
 
     def _claim(
         self, limit: int, collections: Collection[str] | None, *, whole: bool, lease: bool
-    ) -> list[Ticket]:
+    ) -> list[PendingChange]:
         if limit < 1 or (collections is not None and not collections):
             return []
         if self.consumer and self.shared:
@@ -612,7 +612,7 @@ class SqlOutbox(Notes):
             found = self._claim_at_once if self._dialect == "postgresql" else self._claim_in_turns
             rows = found(where, params, limit, secrets.token_hex(16))
         tickets = [
-            Ticket(int(number), name, key, tenant, int(mark))
+            PendingChange(int(number), name, key, tenant, int(mark))
             for number, name, key, tenant, mark in rows
         ]
         return sorted(tickets, key=lambda ticket: ticket.number)
@@ -741,7 +741,7 @@ class SqlOutbox(Notes):
 
     def aborted(
         self, collections: Collection[str] | None = None, limit: int = 100
-    ) -> list[AbortedTicket]:
+    ) -> list[AbortedChange]:
         """The first `limit` tickets that were given up."""
         where, params = self._of(collections)
         rows = self._execute(
@@ -749,7 +749,7 @@ class SqlOutbox(Notes):
             f"WHERE aborted = 1 AND {where} ORDER BY id LIMIT {self._mark}",
             [*params, limit],
         )
-        return [AbortedTicket(*row) for row in rows]
+        return [AbortedChange(*row) for row in rows]
 
     def retry(
         self, numbers: Collection[int] | None = None, collections: Collection[str] | None = None

@@ -18,7 +18,7 @@ from semantic_core.types import Ref
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from semantic_core.orm.outbox import SqlOutbox, Ticket
+    from semantic_core.orm.outbox import PendingChange, SqlOutbox
 
 WHOLE = ""
 """The key of a ticket for a whole collection:
@@ -47,7 +47,7 @@ class Tickets:
         self._outbox, self._agreement, self._adapters = outbox, agreement, adapters
         self._compare, self._lease, self._looks_again = compare, lease, again
         self._epoch = agreement.epoch
-        self._open: dict[int, Ticket] = {}
+        self._open: dict[int, PendingChange] = {}
         self._evidence = (0, 0)
         self.taken = 0
 
@@ -61,7 +61,7 @@ class Tickets:
         self._open |= {ticket.number: ticket for ticket in tickets}
         if tickets:
             self._evidence = (tickets[-1].number, tickets[-1].mark)
-        by_collection: dict[str, list[Ticket]] = defaultdict(list)
+        by_collection: dict[str, list[PendingChange]] = defaultdict(list)
         for ticket in tickets:
             by_collection[ticket.collection].append(ticket)
         found = [
@@ -130,7 +130,9 @@ class Tickets:
         for number in numbers:
             del self._open[number]
 
-    def _refs(self, adapter: AdapterContract, tickets: Sequence[Ticket]) -> list[tuple[int, Ref]]:
+    def _refs(
+        self, adapter: AdapterContract, tickets: Sequence[PendingChange]
+    ) -> list[tuple[int, Ref]]:
         whole = [ticket.number for ticket in tickets if ticket.key == WHOLE]
         if whole:
             self._compare(adapter.declaration.collection)

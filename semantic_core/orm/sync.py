@@ -98,7 +98,7 @@ class IndexStatus:
     comparing: str = ""
 
 
-class Hub:
+class SyncCoordinator:
     """Works off the changes of one database. Safe to share between threads."""
 
     def __init__(self, core: SemanticCore, first: AdapterContract) -> None:
@@ -836,14 +836,16 @@ def once(report: IngestReport) -> IngestReport:
     return attrs.evolve(report, failed=tuple(by_row.values()))
 
 
-def hub_of(core: SemanticCore, adapter: AdapterContract) -> Hub:
+def hub_of(core: SemanticCore, adapter: AdapterContract) -> SyncCoordinator:
     """The hub of the adapter's database in this core; made at the first call.
 
-    Raises ConfigError, see `Hub.add`.
+    Raises ConfigError, see `SyncCoordinator.add`.
     """
     collection = adapter.declaration.collection
     with _making:
-        hubs: Sequence[Hub] = [each for each in core.followers if isinstance(each, Hub)]
+        hubs: Sequence[SyncCoordinator] = [
+            each for each in core.followers if isinstance(each, SyncCoordinator)
+        ]
         elsewhere = [
             each.adapters.get(collection) for each in hubs if each.database != adapter.database
         ]
@@ -854,7 +856,7 @@ def hub_of(core: SemanticCore, adapter: AdapterContract) -> Hub:
             )
         hub = next((each for each in hubs if each.database == adapter.database), None)
         if hub is None:
-            hub = Hub(core, adapter)
+            hub = SyncCoordinator(core, adapter)
             core.follow(hub)
     hub.add(adapter)
     return hub

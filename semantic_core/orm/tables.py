@@ -110,7 +110,7 @@ class RelatedWatch:
 
 
 @attrs.frozen
-class Watch:
+class TriggerSpec:
     """What one collection wants to hear of.
 
     columns: own columns its documents are made of; the key, the tenant's and those of joins are

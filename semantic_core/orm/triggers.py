@@ -34,7 +34,7 @@ from semantic_core.orm.contract import AdapterContract
 from semantic_core.orm.dialects import (
     OUTBOX,
     TABLES,
-    Statements,
+    SqlStatements,
     differs,
     has_no_rows_of_its_own,
     identifier,
@@ -45,7 +45,15 @@ from semantic_core.orm.dialects import (
     tables_there,
     tenant_text,
 )
-from semantic_core.orm.tables import Dialect, Execute, Join, RelatedWatch, Relation, Table, Watch
+from semantic_core.orm.tables import (
+    Dialect,
+    Execute,
+    Join,
+    RelatedWatch,
+    Relation,
+    Table,
+    TriggerSpec,
+)
 from semantic_core.orm.trigger_ddl import Trigger, create, drop, names_there
 
 # The foreign keys by which MySQL and MariaDB delete or change rows without firing a trigger.
@@ -156,12 +164,12 @@ def _name(name: str) -> str:
     return identifier("sqlite", name)
 
 
-__all__ = ["Capture", "Join", "RelatedWatch", "Watch"]
+__all__ = ["Capture", "Join", "RelatedWatch", "TriggerSpec"]
 
 Way = tuple[Join, ...]
 
 
-class Capture(Statements):
+class Capture(SqlStatements):
     """The triggers of one collection.
 
     execute, placeholder: as for `SqlOutbox`; meant to run outside of a transaction, which MySQL
@@ -169,7 +177,7 @@ class Capture(Statements):
     """
 
     def __init__(
-        self, execute: Execute, dialect: Dialect, watch: Watch, *, placeholder: str = ""
+        self, execute: Execute, dialect: Dialect, watch: TriggerSpec, *, placeholder: str = ""
     ) -> None:
         super().__init__(execute, dialect, placeholder)
         self._watch = watch
@@ -547,7 +555,7 @@ def _short_hash(text: str) -> str:
 # and columns of related rows.
 
 
-def watch(adapter: AdapterContract) -> Watch:
+def watch(adapter: AdapterContract) -> TriggerSpec:
     """What the adapter's index wants to hear of.
 
     Raises ConfigError for a field no column of which is known.
@@ -574,7 +582,7 @@ def watch(adapter: AdapterContract) -> Watch:
     if said.reads_anything:
         for base, joins in _bases(adapter, table, ()):
             related.setdefault(joins, set()).update(base.columns.values())
-    return Watch(
+    return TriggerSpec(
         collection=said.collection,
         table=table,
         columns=columns,

@@ -19,7 +19,7 @@ from semantic_core.core import SemanticCore
 from semantic_core.errors import EmbedderError
 from semantic_core.orm import BaseORMAdapter, SemanticIndex
 from semantic_core.orm.agreement import Agreement
-from semantic_core.orm.sync import Hub
+from semantic_core.orm.sync import SyncCoordinator
 from semantic_core.protocols import Embedder, Follower, Outbox, Source
 from semantic_core.types import (
     Document,
@@ -131,7 +131,9 @@ class SettledCore(SemanticCore):
         with progress.lock:
             if progress.reading:  # in the middle of it
                 return IngestReport()
-            hubs = [follower for follower in self.followers if isinstance(follower, Hub)]
+            hubs = [
+                follower for follower in self.followers if isinstance(follower, SyncCoordinator)
+            ]
             report = merged(*(self._settle(hub) for hub in hubs if hub.outbox.exists()))
             progress.failure = ""
             try:
@@ -140,7 +142,7 @@ class SettledCore(SemanticCore):
                 progress.failure = str(error)
                 return report
 
-    def _settle(self, hub: Hub) -> IngestReport:
+    def _settle(self, hub: SyncCoordinator) -> IngestReport:
         steps = self._progress.steps.setdefault(id(hub), _Steps())
         read: set[Ref] = set()
         self._progress.reading.append(read)
@@ -163,7 +165,7 @@ class SettledCore(SemanticCore):
     def _mark(self) -> str:
         return "settled tenants" if self.store.multi_tenant else "settled"
 
-    def _undone(self, hub: Hub, steps: _Steps) -> tuple[int, set[Ref]]:
+    def _undone(self, hub: SyncCoordinator, steps: _Steps) -> tuple[int, set[Ref]]:
         """How many steps still stand in the database,
         and what was worked off in those that were rolled back.
         """
@@ -171,7 +173,7 @@ class SettledCore(SemanticCore):
         standing = int(number) if token == steps.token else 0
         return standing, {ref for done in steps.done[standing:] for ref in done}
 
-    def _look_again(self, hub: Hub, refs: set[Ref]) -> None:
+    def _look_again(self, hub: SyncCoordinator, refs: set[Ref]) -> None:
         for name, adapter in hub.adapters.items():
             mine = sorted(ref for ref in refs if ref.collection == name)
             there = [
@@ -232,7 +234,7 @@ class SettledCore(SemanticCore):
 
     def follow(self, follower: Follower) -> None:
         """See `SemanticCore.follow`. What follows works nothing off by itself."""
-        if isinstance(follower, Hub):
+        if isinstance(follower, SyncCoordinator):
             follower.close()
             follower.agreement = Undisputed(self.store, follower.agreement.consumers)
         super().follow(follower)

@@ -12,7 +12,7 @@ from semantic_core.orm import agreement
 from semantic_core.orm.agreement import Agreement
 from semantic_core.orm.consumers import Consumers
 from semantic_core.orm.dialects import TABLES
-from semantic_core.orm.outbox import SqlOutbox, Ticket
+from semantic_core.orm.outbox import PendingChange, SqlOutbox
 
 PROCESSES = 3
 
@@ -24,7 +24,7 @@ class Process:
         self.outbox = SqlOutbox(connection.run, "sqlite")
         self.agreement = Agreement(index, Consumers(connection.run, "sqlite"))
         self.agreement.index = index
-        self._tickets: list[Ticket] = []
+        self._tickets: list[PendingChange] = []
         self._wrote = False
 
     def step(self) -> None:

@@ -38,7 +38,7 @@ _NO_NAME = re.compile(r"[^\w.-]")
 """What is not put into the name of a file."""
 
 _lock = threading.RLock()
-_cores: weakref.WeakKeyDictionary[peewee.Database, _Kept] = weakref.WeakKeyDictionary()
+_cores: weakref.WeakKeyDictionary[peewee.Database, _BoundDatabase] = weakref.WeakKeyDictionary()
 
 
 def init_database(
@@ -131,7 +131,7 @@ def _bound_to(database: peewee.Database) -> list[PeeweeAdapter]:
 
 
 @attrs.frozen
-class _Kept:
+class _BoundDatabase:
     """The core that was made for a database.
 
     It follows that core, to be forgotten when it is closed.
@@ -171,7 +171,7 @@ def _core_of(database: peewee.Database, same_file: bool, settings: dict[str, Any
         core = SemanticCore.from_config(store="sqlite", store_options=options, **settings)
     else:
         core = SemanticCore.from_config(usually=partial(_usual_place, database), **settings)
-    kept = _cores[database] = _Kept(weakref.ref(core), wanted, weakref.ref(database))
+    kept = _cores[database] = _BoundDatabase(weakref.ref(core), wanted, weakref.ref(database))
     core.follow(kept)
     return core
 

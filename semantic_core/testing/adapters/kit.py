@@ -13,7 +13,7 @@ from typing import Any, Never
 from semantic_core.core import SemanticCore
 from semantic_core.errors import EmbedderUnavailable, StoreUnavailable
 from semantic_core.orm import BaseORMAdapter
-from semantic_core.orm.sync import Hub
+from semantic_core.orm.sync import SyncCoordinator
 from semantic_core.testing.adapters.harness import AdapterHarness, Capability, OpenHarness
 from semantic_core.testing.check import Check, same, skip
 from semantic_core.testing.fakes import HashEmbedder
@@ -122,7 +122,7 @@ class Bench:
         the old one works nothing off any more.
         """
         for follower in core.followers:
-            if isinstance(follower, Hub):
+            if isinstance(follower, SyncCoordinator):
                 follower.stop()
         return SemanticCore(store=core.store, embedder=self.embedder, plugins=[])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from semantic_core.orm import BaseORMAdapter, SqlOutbox, Ticket
+from semantic_core.orm import BaseORMAdapter, PendingChange, SqlOutbox
 from semantic_core.testing.adapters.harness import Capability
 from semantic_core.testing.adapters.kit import Bench, scenario
 from semantic_core.testing.check import expect, same
@@ -14,7 +14,7 @@ LONG_AGO = 3_600.0
 """Seconds since a worker that died took its tickets: any lease is over by then."""
 
 
-def claimed(index: BaseORMAdapter, limit: int, *, seconds_ago: float = 0.0) -> list[Ticket]:
+def claimed(index: BaseORMAdapter, limit: int, *, seconds_ago: float = 0.0) -> list[PendingChange]:
     """Tickets taken by a worker that never came back to them."""
     outbox = SqlOutbox(
         index.execute,

@@ -112,7 +112,7 @@ def _aligned(size: int) -> NDArray[np.uint8]:
 
 
 @attrs.frozen(eq=False)
-class Codes:
+class QuantizedVectors:
     """All slots of one state. chunks: per block, the number of the chunk in each slot,
     0 where there is none any more.
 
@@ -163,7 +163,7 @@ class CodeCache:
 
     def __init__(self, dimensions: int) -> None:
         self._dimensions = dimensions
-        self._versions: deque[Codes] = deque(maxlen=KEPT_VERSIONS)
+        self._versions: deque[QuantizedVectors] = deque(maxlen=KEPT_VERSIONS)
         self._begin()
 
     def _begin(self) -> None:
@@ -192,7 +192,7 @@ class CodeCache:
         with self._turn():
             self._versions.clear()
 
-    def at(self, view: View, state: State) -> Codes | None:
+    def at(self, view: View, state: State) -> QuantizedVectors | None:
         """The slots as this transaction sees them;
         None if it is too far behind of what this process holds, and within a signal handler that
         came in between while they were made.
@@ -226,7 +226,9 @@ class CodeCache:
             self._begin()  # forked while another thread was at work: it will never end
         return self._at_work.use(PATIENCE)
 
-    def _advanced(self, view: View, state: State, latest: Codes | None) -> Codes:
+    def _advanced(
+        self, view: View, state: State, latest: QuantizedVectors | None
+    ) -> QuantizedVectors:
         blocks = list(latest.blocks) if latest else []
         chunks = list(latest.chunks) if latest else []
         held = latest.state.slots if latest else 0
@@ -250,7 +252,9 @@ class CodeCache:
             taken = min(SEGMENT, state.slots - number * SEGMENT)
             if fresh < taken:
                 _copy(blocks[place], slot_type(self._dimensions), slots, first, fresh, taken)
-        return Codes(view.generation, state, tuple(blocks), tuple(chunks), homes_of(view))
+        return QuantizedVectors(
+            view.generation, state, tuple(blocks), tuple(chunks), homes_of(view)
+        )
 
 
 def _copy(
@@ -361,7 +365,9 @@ def _dots(query: NDArray[np.uint8], codes: NDArray[np.uint8]) -> Scores:
     return dots
 
 
-def score_all(query: Query, codes: Codes, sums: Sequence[Scores] | None = None) -> Scores:
+def score_all(
+    query: Query, codes: QuantizedVectors, sums: Sequence[Scores] | None = None
+) -> Scores:
     """Rough scores of all slots, NEVER where a slot is dead;
     in memory this thread uses again at its next scan.
 
@@ -378,7 +384,7 @@ def score_all(query: Query, codes: Codes, sums: Sequence[Scores] | None = None) 
     return scores
 
 
-def score_rows(query: Query, codes: Codes, rows: Rows) -> Scores:
+def score_rows(query: Query, codes: QuantizedVectors, rows: Rows) -> Scores:
     """Rough scores of these slots, in their order; `rows` ascend."""
     scores = np.empty(len(rows), dtype=np.float32)
     ends = np.searchsorted(rows, np.arange(1, len(codes.blocks) + 1) * BLOCK)
@@ -398,7 +404,9 @@ def score_rows(query: Query, codes: Codes, rows: Rows) -> Scores:
     return scores
 
 
-def streamed(view: View, dimensions: int, state: State, query: Query) -> tuple[Codes, Scores]:
+def streamed(
+    view: View, dimensions: int, state: State, query: Query
+) -> tuple[QuantizedVectors, Scores]:
     """The scores of all slots, and the slots without their codes,
     which pass through memory once.
     """
@@ -416,7 +424,9 @@ def streamed(view: View, dimensions: int, state: State, query: Query) -> tuple[C
             np.ascontiguousarray(slots["document"]),
         )
         blocks.append(Block(codes[:0], sums[:0], scales, documents, homes))
-    codes_of_none = Codes(view.generation, state, tuple(blocks), tuple(chunks), homes_of(view))
+    codes_of_none = QuantizedVectors(
+        view.generation, state, tuple(blocks), tuple(chunks), homes_of(view)
+    )
     if state.dead:
         scores[_dead(codes_of_none)] = NEVER
     return codes_of_none, scores
@@ -434,14 +444,14 @@ def _runs(view: View, dimensions: int) -> Iterator[tuple[int, NDArray[Any]]]:
         yield first, np.concatenate(run)
 
 
-def _dead(codes: Codes) -> Rows:
+def _dead(codes: QuantizedVectors) -> Rows:
     found: Rows | None = codes.kept.get("dead")
     if found is None:
         found = codes.kept["dead"] = np.flatnonzero(codes.chunk_numbers() == 0)
     return found
 
 
-def largest_step(codes: Codes) -> float:
+def largest_step(codes: QuantizedVectors) -> float:
     """The coarsest scale of any slot."""
     found: float | None = codes.kept.get("step")
     if found is None:

@@ -41,7 +41,7 @@ from semantic_core_peewee.sqlite.pool import GENERATION, Pool, View
 from semantic_core_peewee.sqlite.renamed import Renamed, renamed_name
 from semantic_core_peewee.sqlite.schema import PeeweeDatabase
 from semantic_core_peewee.sqlite.store import DEFAULT_BUSY_TIMEOUT, SqliteStore, memory_budget
-from semantic_core_peewee.sqlite.vector_search import VectorLane
+from semantic_core_peewee.sqlite.vector_search import VectorIndex
 from semantic_core_peewee.sqlite.word_search import WordCounts
 from semantic_core_peewee.tables import file_of, is_private, plain_database
 
@@ -231,7 +231,7 @@ class SameFileStore(SqliteStore):
         )
         self._pool: SameFilePool = SameFilePool(self._target, self.database)
         self._database = PeeweeDatabase(self._target.path, self._pool)
-        self._counts, self._lane = WordCounts(), VectorLane(space.dimensions, memory_budget())
+        self._counts, self._lane = WordCounts(), VectorIndex(space.dimensions, memory_budget())
         self._advances = Advances()
 
     def nearest(self, vector: Any, limit: int, scope: Scope) -> Ranking:
@@ -274,7 +274,7 @@ class SameFileStore(SqliteStore):
         if not self._pool.uncommitted:
             return self
         aside = copy.copy(self)
-        aside._counts, aside._lane = WordCounts(), VectorLane(self._space.dimensions, 0)
+        aside._counts, aside._lane = WordCounts(), VectorIndex(self._space.dimensions, 0)
         return aside
 
 

@@ -56,7 +56,7 @@ from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
 from semantic_core_peewee.sqlite.schema import PeeweeDatabase
 from semantic_core_peewee.sqlite.unit_vectors import from_blob
 from semantic_core_peewee.sqlite.vector_rows import known_blobs
-from semantic_core_peewee.sqlite.vector_search import Behind, VectorLane
+from semantic_core_peewee.sqlite.vector_search import Behind, VectorIndex
 from semantic_core_peewee.sqlite.word_search import WordCounts, scores_of, titled, words
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class SqliteStore(SqliteQueue):
         self._pool = Pool(self._target)
         self._database = PeeweeDatabase(self._target.path, self._pool)
         self._counts = WordCounts()
-        self._lane = VectorLane(space.dimensions, memory_budget())
+        self._lane = VectorIndex(space.dimensions, memory_budget())
         self._advances = checkpoints.Advances()
 
     @classmethod

@@ -23,7 +23,7 @@ from semantic_core_peewee.sqlite.quantized import (
     NEVER,
     Block,
     CodeCache,
-    Codes,
+    QuantizedVectors,
     Query,
     best,
     current_state,
@@ -86,7 +86,7 @@ class Matching:
         return places if self.rows is None else self.rows[places]
 
 
-def matching(view: View, codes: Codes, scope: Scope, clause: Clause) -> Matching:
+def matching(view: View, codes: QuantizedVectors, scope: Scope, clause: Clause) -> Matching:
     """What of this state is in scope."""
     # Not the filter itself: in Python, one that asks for 1 equals one that asks for True.
     key = (clause.sql, clause.values)
@@ -100,7 +100,9 @@ def matching(view: View, codes: Codes, scope: Scope, clause: Clause) -> Matching
     return found
 
 
-def _matching(view: View, codes: Codes, scope: Scope, clause: Clause, *, again: bool) -> Matching:
+def _matching(
+    view: View, codes: QuantizedVectors, scope: Scope, clause: Clause, *, again: bool
+) -> Matching:
     homes = codes.homes.get(scope.tenant, {})
     wanted = [
         number
@@ -137,7 +139,7 @@ def _table(numbers: list[int], last: int) -> NDArray[np.bool_]:
     return table
 
 
-def _matched(codes: Codes, inside: Callable[[Block], NDArray[np.bool_]]) -> Matching:
+def _matched(codes: QuantizedVectors, inside: Callable[[Block], NDArray[np.bool_]]) -> Matching:
     found = [np.zeros(0, dtype=bool)]
     for number, block in enumerate(codes.blocks):
         taken = codes.taken(number)
@@ -182,7 +184,7 @@ class Behind(Exception):
     """This transaction is older than what the process holds; a newer one can be served at once."""
 
 
-class VectorLane:
+class VectorIndex:
     """Nearest neighbours and exact similarities of one store. budget: bytes of codes it may hold;
     above, they stream by.
     """
@@ -289,7 +291,7 @@ class VectorLane:
     def _chosen(
         self,
         view: View,
-        codes: Codes,
+        codes: QuantizedVectors,
         scores: Vector,
         within: Matching,
         coded: Query,

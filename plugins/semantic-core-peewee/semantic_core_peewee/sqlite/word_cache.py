@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semantic_core_peewee.sqlite.pool import View
-    from semantic_core_peewee.sqlite.quantized import Codes
+    from semantic_core_peewee.sqlite.quantized import QuantizedVectors
 
     Scored = tuple[NDArray[Any], NDArray[np.float64]]
     """Chunks, ascending, and what each scores."""
@@ -336,7 +336,7 @@ class WordLists:
 
     def found(
         self, view: View, words: Sequence[str], held: Mapping[str, int], passages: int
-    ) -> Found | None:
+    ) -> Postings | None:
         """What holds any of these words; None while it is cheaper to ask FTS5 for them all,
         and for an old state.
 
@@ -363,7 +363,7 @@ class WordLists:
                 lists[stem] = _listed(view, stem, there)
                 self._keep(name, stem, lists[stem], passages)
         scores = {stem: known.scores(there) for stem, known in lists.items()}
-        return Found([(lists[stem].chunks, scores[stem]) for stem in stems])
+        return Postings([(lists[stem].chunks, scores[stem]) for stem in stems])
 
     def _known(self, stems: Sequence[str]) -> dict[str, WordList]:
         """Those of these lists there are, with what was told since they were last asked for."""
@@ -505,7 +505,7 @@ def _all_passages(view: View) -> Passages:
 
 
 def _slots_of(view: View) -> Slots | None:
-    codes: Codes | None = view.kept.get(CODES)
+    codes: QuantizedVectors | None = view.kept.get(CODES)
     return None if codes is None else (codes.state.epoch, codes.chunks)
 
 
@@ -558,7 +558,7 @@ def quoted(word: str) -> str:
     return f'"{word}"'
 
 
-class Found:
+class Postings:
     """The chunks a query finds by words, whatever their scope."""
 
     def __init__(self, lists: Sequence[Scored]) -> None:

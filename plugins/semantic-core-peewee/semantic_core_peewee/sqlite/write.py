@@ -69,7 +69,7 @@ class Row:
 
 
 @attrs.frozen
-class Held:
+class StoredDocument:
     """A document as it is in the file. stamp: of its last change or removal.
     id: None if it is not there.
 
@@ -127,7 +127,7 @@ class Changes:
         self._add_attributes(self._document_id, given)
         return self._document_id
 
-    def change_document(self, held: Held, given: Incoming, stamp: int | None) -> None:
+    def change_document(self, held: StoredDocument, given: Incoming, stamp: int | None) -> None:
         """Another content of a document that is there."""
         crc = document_crc(given.key, given.content, stamp, held.created, self.now, len(given.text))
         self._note(
@@ -144,7 +144,7 @@ class Changes:
             self._note("delete from attribute where document = ?", held.id)
             self._add_attributes(held.id, given)
 
-    def mark(self, key: Key, held: Held, stamp: int | None) -> None:
+    def mark(self, key: Key, held: StoredDocument, stamp: int | None) -> None:
         """Another stamp of a document that stays as it is."""
         crc = document_crc(key, held.content, stamp, held.created, held.updated, held.characters)
         self._note("update document set stamp = ?, crc = ? where id = ?", stamp, crc, held.id)
@@ -246,7 +246,7 @@ _ANY_BURIED = "select exists (select 1 from removal)"
 _DIG_UP = "delete from removal where generation = ? and address = ?"
 
 
-_NOWHERE = Held(None, None)
+_NOWHERE = StoredDocument(None, None)
 
 
 def replace(
@@ -298,7 +298,7 @@ def _apply(
     view: View,
     changes: Changes,
     given: Incoming,
-    held: Held,
+    held: StoredDocument,
     stamp: int | None,
     known: Mapping[str, bytes],
 ) -> Outcome:
@@ -382,18 +382,18 @@ def remove(view: View, dimensions: int, refs: Iterable[Ref], stamps: Mapping[Ref
     return removed
 
 
-def _find(view: View, keys: Sequence[Key]) -> dict[Key, Held]:
+def _find(view: View, keys: Sequence[Key]) -> dict[Key, StoredDocument]:
     """Those of these documents that are there, or were removed with a stamp."""
     wanted = [(view.generation, *key) for key in keys]
-    found: dict[Key, Held] = {}
+    found: dict[Key, StoredDocument] = {}
     if view.raw.execute(_ANY_BURIED).get:  # most stores have no stamps at all
         named = {address_of(*key): key for key in keys}
         asked = [(view.generation, address) for address in named]
         for address, stamp in view.raw.executemany(_BURIED, asked).fetchall():
-            found[named[address]] = Held(None, stamp)
+            found[named[address]] = StoredDocument(None, stamp)
     for tenant, collection, name, *about in view.raw.executemany(_FIND, wanted).fetchall():
         id, stamp, created, updated, characters, *content = about
-        found[tenant, collection, name] = Held(
+        found[tenant, collection, name] = StoredDocument(
             id, stamp, created, updated, characters, tuple(content)
         )
     return found
