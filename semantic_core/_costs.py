@@ -36,7 +36,8 @@ SAMPLE = 1_000
 """Passages whose tokens are counted to estimate those of all that wait."""
 BATCH_SECONDS = 86_400.0
 """What providers aim at for a job."""
-QUERIES, QUERY_SECONDS = 100, 60.0
+QUERIES = 100
+QUERY_SECONDS = 60.0
 """What queries cost is written down after so many, or so many seconds after the first of them: a
 search does not wait for those who write.
 """
@@ -56,8 +57,11 @@ class CostTracker:
         self._priced = embedder if isinstance(embedder, Priced) else None
         self._ledger = store if isinstance(store, BatchQueue) else None
         self._metered = embedder if isinstance(embedder, Metered) else None
-        self._model, self._budget, self._clock = embedder.space.model, budget, clock
-        self._embedder, self._queries = embedder, _Queries()
+        self._model = embedder.space.model
+        self._budget = budget
+        self._clock = clock
+        self._embedder = embedder
+        self._queries = _Queries()
         if budget.limited and self._priced is not None and self._ledger is None:
             raise ConfigError(
                 f"A budget needs a store that keeps a ledger; {type(store).__name__} does not.",
@@ -113,7 +117,9 @@ class CostTracker:
         budget = self._budget
         if not budget.limited or self._priced is None or self._ledger is None:
             return
-        cost, spent, bound = self.cost(tokens, lane), self.spent(), self._committed(job)
+        cost = self.cost(tokens, lane)
+        spent = self.spent()
+        bound = self._committed(job)
         for name, limit in (("hard", budget.hard), ("soft", None if force else budget.soft)):
             if limit is not None and spent + bound + cost > limit:
                 raise BudgetSpent(
@@ -201,7 +207,8 @@ class CostTracker:
 
     def write_queries(self) -> None:
         """Write down what queries cost that is not written down yet. Raises StoreError."""
-        rate, ledger = self.rate("query"), self._ledger
+        rate = self.rate("query")
+        ledger = self._ledger
         if rate is not None and ledger is not None:
             self._queries.give(lambda spent: ledger.charge(rate, spent))
 
@@ -247,8 +254,11 @@ class _Queries:
     """What queries cost, in memory: (queries, tokens) by (tenant, collection)."""
 
     def __init__(self) -> None:
-        self._lock, self._spent = threading.Lock(), dict[tuple[str, str], tuple[int, int]]()
-        self._count, self._since, self._process = 0, 0.0, os.getpid()
+        self._lock = threading.Lock()
+        self._spent = dict[tuple[str, str], tuple[int, int]]()
+        self._count = 0
+        self._since = 0.0
+        self._process = os.getpid()
 
     def add(self, owner: tuple[str, str], spent: Spent, now: float) -> bool:
         """Whether it is time to write them down."""
@@ -270,12 +280,15 @@ class _Queries:
             self._begin_anew_after_a_fork()
             if self._spent:
                 write(self._spent)
-                self._spent, self._count = {}, 0
+                self._spent = {}
+                self._count = 0
 
     def _begin_anew_after_a_fork(self) -> None:
         """What the parent process has noted, it writes down itself."""
         if self._process != os.getpid():
-            self._spent, self._count, self._process = {}, 0, os.getpid()
+            self._spent = {}
+            self._count = 0
+            self._process = os.getpid()
 
 
 _NEXT = {"day": "tomorrow", "month": "next month", "store": "with another store"}
@@ -292,7 +305,10 @@ class MeteredEmbedder:
     def __init__(
         self, store: BatchQueue, embedder: Embedder, till: CostTracker, clock: Callable[[], float]
     ) -> None:
-        self._store, self._embedder, self._till, self._clock = store, embedder, till, clock
+        self._store = store
+        self._embedder = embedder
+        self._till = till
+        self._clock = clock
         self._owners: dict[str, tuple[str, str]] = {}
         self._token = ""
 
@@ -410,7 +426,8 @@ class MeteredEmbedder:
         counts = [len(theirs) for theirs in by_owner.values()]
         tokens = [self._till.tokens(theirs) for theirs in by_owner.values()]
         if spent is not None:
-            counts, tokens = _shared(spent.passages, counts), _shared(spent.tokens, tokens)
+            counts = _shared(spent.passages, counts)
+            tokens = _shared(spent.tokens, tokens)
         shares = zip(by_owner, counts, tokens, strict=True)
         self._till.charge({owner: (count, tokens) for owner, count, tokens in shares})
 

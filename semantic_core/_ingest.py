@@ -74,8 +74,13 @@ class Ingest:
         later: Callable[[str, int], bool] = lambda collection, embedding: False,
         progress: Callable[[IngestProgress], None] | None = None,
     ) -> None:
-        self._plugins, self._store, self._embedder = plugins, store, embedder
-        self._max_chars, self._lane, self._later, self._progress = max_chars, lane, later, progress
+        self._plugins = plugins
+        self._store = store
+        self._embedder = embedder
+        self._max_chars = max_chars
+        self._lane = lane
+        self._later = later
+        self._progress = progress
         self._passages = PassageEmbedder(lane or embedder)
         # Beside splitting goes what is mostly waiting. A lane notes in the store what it pays for,
         # in this thread; and an embedder that computes in this process would only take the
@@ -195,7 +200,9 @@ class Ingest:
             characters += len(document.text)
             if chunks >= GROUP_CHUNKS or characters >= GROUP_CHARS:
                 yield group
-                group, chunks, characters = [], 0, 0
+                group = []
+                chunks = 0
+                characters = 0
         if group:
             yield group
 
@@ -243,7 +250,8 @@ class Ingest:
         self._seconds["store"] += perf_counter() - started
 
     def _embed(self, *, everything: bool) -> None:
-        started, stored = perf_counter(), self._seconds["store"]
+        started = perf_counter()
+        stored = self._seconds["store"]
         size = self._passages.batch_size
         while (
             len(self._waiting) >= size

@@ -86,7 +86,10 @@ class Order:
     ) -> None:
         self.reasons: list[str] = []
         self.spent: defaultdict[str, float] = defaultdict(float)
-        self._request, self._plugins, self._store, self._timed = request, plugins, store, timed
+        self._request = request
+        self._plugins = plugins
+        self._store = store
+        self._timed = timed
         self._per_document = per_document
         self._placed: list[Placed] = []
         self._further = self._all()
@@ -132,7 +135,8 @@ class _Look:
     """What one look found. saw_everything: no lane has more to give."""
 
     def __init__(self, fused: Ranking, rankings: Sequence[Ranking], saw_everything: bool) -> None:
-        self.fused, self.saw_everything = fused, saw_everything
+        self.fused = fused
+        self.saw_everything = saw_everything
         self._places = [
             (ranking, dict(zip(ranking.ids, count(), strict=False))) for ranking in rankings
         ]
@@ -171,8 +175,11 @@ class Search:
         *,
         per_document: bool,
     ) -> None:
-        self._plugins, self._store, self._embedder = plugins, store, embedder
-        self._till, self._per_document = till, per_document
+        self._plugins = plugins
+        self._store = store
+        self._embedder = embedder
+        self._till = till
+        self._per_document = per_document
         self._reasons: list[str] = []
         self._timings: defaultdict[str, float] = defaultdict(float)
 

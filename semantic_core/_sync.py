@@ -89,7 +89,8 @@ def _read(
     if collection not in sources:
         raise LookupError(f"no source is given for the collection {collection!r}")
     wanted = set(refs)
-    documents, unread = {}, []
+    documents = {}
+    unread = []
     for answer in sources[collection](refs):
         if isinstance(answer, Failure):
             unread.append(answer)

@@ -107,11 +107,9 @@ class SemanticCore:
         batch: Mapping[str, Any] | BatchRules | None = None,
         keys: object | None = None,
     ) -> None:
-        goals, spendable, rules = (
-            freshness_goals(freshness),
-            Budget.of(budget),
-            BatchRules.of(batch),
-        )
+        goals = freshness_goals(freshness)
+        spendable = Budget.of(budget)
+        rules = BatchRules.of(batch)
         if not isinstance(multi_tenant, bool | None):
             raise InputError(f"multi_tenant must be True, False or None, got {clip(multi_tenant)}.")
         self._plugins = Plugins.load(plugins)
@@ -175,7 +173,8 @@ class SemanticCore:
             )
         scoped = type(self).__new__(type(self))
         scoped.__dict__.update(self.__dict__)
-        scoped._tenant, scoped._owner = check_name("A tenant", name), False
+        scoped._tenant = check_name("A tenant", name)
+        scoped._owner = False
         return scoped
 
     def in_memory(self) -> Self:
@@ -187,7 +186,9 @@ class SemanticCore:
         twin.__dict__.update(self.__dict__)
         twin.store = MemoryStore(self.embedder.space, multi_tenant=self.store.multi_tenant)
         twin._batches = BatchManager(twin.store, self.embedder, **self._rules)
-        twin.followers, twin._owner, twin._tenant = (), True, ""
+        twin.followers = ()
+        twin._owner = True
+        twin._tenant = ""
         self.follow(_Twin(twin))
         return twin
 

@@ -91,8 +91,11 @@ class _Draft:
     """A queue being changed."""
 
     def __init__(self, queue: Queue) -> None:
-        self.jobs, self.most, self.claims = dict(queue.jobs), dict(queue.most), dict(queue.claims)
-        self.troubles, self.costs = dict(queue.troubles), dict(queue.costs)
+        self.jobs = dict(queue.jobs)
+        self.most = dict(queue.most)
+        self.claims = dict(queue.claims)
+        self.troubles = dict(queue.troubles)
+        self.costs = dict(queue.costs)
 
     def held_by(self, holder: str) -> dict[str, Claim]:
         """Its claims in its own order."""
@@ -322,7 +325,8 @@ class MemoryQueue:
                     draft.troubles[name] = Trouble(job, 1, True, why)
                 if job in draft.jobs:
                     there = draft.jobs[job]
-                    succeeded, failed = there.succeeded + len(good), there.failed + len(bad)
+                    succeeded = there.succeeded + len(good)
+                    failed = there.failed + len(bad)
                     draft.jobs[job] = attrs.evolve(
                         there, succeeded=succeeded, failed=failed, updated_at=now
                     )
@@ -337,7 +341,8 @@ class MemoryQueue:
         draft: _Draft, job: str, rate: Rate, paid: Mapping[str, Claim], tokens: Mapping[str, int]
     ) -> None:
         counts: Counter[tuple[str, str]] = Counter(claim.owner for claim in paid.values())
-        told, untold = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        told = Counter[tuple[str, str]]()
+        untold = Counter[tuple[str, str]]()
         for name, claim in paid.items():
             if name in tokens:
                 told[claim.owner] += tokens[name]

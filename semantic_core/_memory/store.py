@@ -126,7 +126,8 @@ class MemoryStore(MemoryQueue):
     """
 
     def __init__(self, space: Space, *, multi_tenant: bool = False) -> None:
-        self._space, self._multi_tenant = space, multi_tenant
+        self._space = space
+        self._multi_tenant = multi_tenant
         self._state = _State()
         self._writing = threading.RLock()
         self._pinned = threading.local()
@@ -213,8 +214,11 @@ class MemoryStore(MemoryQueue):
             self._check_tenant(document.ref.tenant)
         with self._writing:
             state = self._latest()
-            documents, marks, written = dict(state.documents), dict(state.stamps), state.written
-            known, now = _vectors(state), datetime.now(UTC).isoformat()
+            documents = dict(state.documents)
+            marks = dict(state.stamps)
+            written = state.written
+            known = _vectors(state)
+            now = datetime.now(UTC).isoformat()
             outcomes: list[tuple[Ref, Outcome]] = []
             for document, entries in given:
                 ref = document.ref
@@ -259,7 +263,8 @@ class MemoryStore(MemoryQueue):
             self._check_tenant(ref.tenant)
         with self._writing:
             state = self._latest()
-            documents, marks = dict(state.documents), dict(state.stamps)
+            documents = dict(state.documents)
+            marks = dict(state.stamps)
             for ref in wanted:
                 if _stamped(ref, marks, stamps):
                     documents.pop(ref, None)
@@ -321,7 +326,8 @@ class MemoryStore(MemoryQueue):
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TitleSearch.titled`."""
-        asked, scores = _words(text), {}
+        asked = _words(text)
+        scores = {}
         for kept in self._within(scope):
             title = _words(kept.document.title)
             if asked and kept.rows and title[: len(asked)] == asked:
@@ -375,7 +381,8 @@ class MemoryStore(MemoryQueue):
 
     def pending(self, limit: int) -> Mapping[str, str]:
         """See `VectorQueue.pending`."""
-        claims, troubles = self._queue().claims, self._queue().troubles
+        claims = self._queue().claims
+        troubles = self._queue().troubles
         passages = {
             name: chunk.entry.passage
             for name, chunk in self._waiting().items()
@@ -413,7 +420,8 @@ class MemoryStore(MemoryQueue):
     def close(self) -> None:
         """See `Store.close`. What was kept is gone."""
         with self._writing:
-            self._closed, self._state = True, _State()
+            self._closed = True
+            self._state = _State()
 
     def _latest(self) -> _State:
         if self._closed:
@@ -564,7 +572,8 @@ def _fill(
     documents: Mapping[Ref, _Kept], vectors: Mapping[str, Vector]
 ) -> tuple[dict[Ref, _Kept], int]:
     """The documents with every vector that was waited for, and how many chunks that were."""
-    done, filled = dict(documents), 0
+    done = dict(documents)
+    filled = 0
     for ref, kept in documents.items():
         takers = sum(
             row.entry.vector is None and row.entry.fingerprint in vectors for row in kept.rows

@@ -131,7 +131,8 @@ def _unlisted(lane: Ranking) -> float:
     """What counts for a candidate that a lane did not list and cannot score: always less than what
     it listed. 0 where all it listed is above 0; else as far below its lowest as its best is above.
     """
-    lowest, highest = min(lane.scores), max(lane.scores)
+    lowest = min(lane.scores)
+    highest = max(lane.scores)
     if lowest > 0:
         return 0.0
     return lowest - ((highest - lowest) or 1.0)

@@ -42,12 +42,15 @@ def contract_fault(kind: str, made: Any) -> str:
 def chunks_fault(document: Document, max_chars: int, chunks: Any) -> str:
     if not isinstance(chunks, list | tuple):
         return f"wanted a list of Chunk, got {named(chunks)}"
-    ref, text = document.ref, document.text
+    ref = document.ref
+    text = document.text
     before = 0
     for position, chunk in enumerate(chunks):
         if not isinstance(chunk, Chunk):
             return f"chunk {position}: wanted a Chunk, got {named(chunk)}"
-        id, start, end = chunk.id, chunk.start, chunk.end
+        id = chunk.id
+        start = chunk.start
+        end = chunk.end
         ours = isinstance(id, ChunkId) and (id.ref is ref or id.ref == ref)
         if not ours or id.position != position or not _is_place(id.position):
             return f"chunk {position}: wanted id {ref}#{position}, got {clip(id)}"

@@ -213,10 +213,12 @@ def _claims() -> Iterator[_Claim]:
             trouble = ""
         except Exception as error:  # noqa: BLE001
             # Another distribution's damaged files must not stop ours.
-            points, trouble = [], f"its entry points cannot be read: {one_line(error)}"
+            points = []
+            trouble = f"its entry points cannot be read: {one_line(error)}"
         if not points and not trouble:
             continue
-        name, version = told(distribution, "Name"), told(distribution, "Version")
+        name = told(distribution, "Name")
+        version = told(distribution, "Version")
         if not name and points:
             name = re.split(r"[.:]", points[0].value)[0].strip().replace("_", "-")
         key = re.sub(r"[-_.]+", "-", name).lower()

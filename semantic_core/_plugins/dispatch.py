@@ -100,7 +100,8 @@ class _Raised(Exception):
 
     def __init__(self, plugin: str, error: BaseException) -> None:
         super().__init__(plugin)
-        self.plugin, self.error = plugin, error
+        self.plugin = plugin
+        self.error = error
 
 
 class _Refused(_Raised):
@@ -108,7 +109,8 @@ class _Refused(_Raised):
 
     def __init__(self, plugin: str, error: BaseException | None, failure: HookFailed) -> None:
         super().__init__(plugin, error or failure)
-        self.cause, self.failure = error, failure
+        self.cause = error
+        self.failure = failure
 
 
 class _Interrupted(Exception):

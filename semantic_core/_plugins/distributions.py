@@ -69,7 +69,8 @@ def unmet(name: str) -> Iterator[tuple[str, str]]:
         match = _REQUIREMENT.match(line)
         if match is None:
             continue
-        name, clauses = match[1], match[2].replace(" ", "")
+        name = match[1]
+        clauses = match[2].replace(" ", "")
         there = version_of(name)
         if not there:
             yield name + clauses, f"{name} is not installed"
@@ -78,12 +79,14 @@ def unmet(name: str) -> Iterator[tuple[str, str]]:
 
 
 def _holds(version: str, clause: str) -> bool:
-    match, release = _CLAUSE.match(clause), re.match(r"[0-9]+(?:\.[0-9]+)*", version)
+    match = _CLAUSE.match(clause)
+    release = re.match(r"[0-9]+(?:\.[0-9]+)*", version)
     if match is None or release is None:
         return True
     have, want = ([int(number) for number in text.split(".")] for text in (release[0], match[2]))
     length = max(len(have), len(want))
-    have, want = have + [0] * (length - len(have)), want + [0] * (length - len(want))
+    have = have + [0] * (length - len(have))
+    want = want + [0] * (length - len(want))
     return {
         ">=": have >= want,
         "<=": have <= want,

@@ -127,7 +127,8 @@ def _misspelled(name: str, what: str) -> PluginRejected:
 
 def _refuse_uncallable(name: str, part: Part) -> None:
     """Unfit for a function that could not be called as its hook is."""
-    function, wrapper = part.function, bool(part.options.get("wrapper"))
+    function = part.function
+    wrapper = bool(part.options.get("wrapper"))
     if part.options.get("hookwrapper"):
         raise PluginRejected(
             f"{name} is an old-style wrapper", "Write wrapper=True instead of hookwrapper=True."

@@ -49,7 +49,8 @@ class Collecting:
 
         Raises EmbedderError.
         """
-        desk, found = self._desk, []
+        desk = self._desk
+        found = []
         for job in desk.queue.jobs(FAILED, limit=MOST_JOBS, cleaned=False):
             there = self._is_lost(job) and self._is_there(job)
             if there and desk.till.reopen(job, desk.clock()):
@@ -247,7 +248,9 @@ class Collecting:
         last reason that may pass why there is none. use: called with each page, and what each of
         its passages cost.
         """
-        desk, whole, passing = self._desk, Spent(), ""
+        desk = self._desk
+        whole = Spent()
+        passing = ""
         if not state.has_results and state.status != "COMPLETED":
             return whole, passing
         counted: set[str] = set()
@@ -286,7 +289,8 @@ class Collecting:
         """End a job whose results cannot be had for longer than patience lasts; or that cannot even
         be looked at, that much later than it should have ended.
         """
-        rules, now = self._desk.rules, self._desk.clock()
+        rules = self._desk.rules
+        now = self._desk.clock()
         if job.status not in OPEN or not self._desk.knows_time:
             return
         if not job.answered_at:
@@ -304,7 +308,8 @@ class Collecting:
 
     def _give_up_in_time(self, job: BatchJob) -> None:
         """Cancel a job that takes too long, as its provider says, and later end it here."""
-        rules, now = self._desk.rules, self._desk.clock()
+        rules = self._desk.rules
+        now = self._desk.clock()
         if job.status not in OPEN:
             return
         if not job.cancelled_at and now - job.submitted_at > rules.deadline:
@@ -382,7 +387,8 @@ def _told(
     for name, result in results:
         tokens = 0
         if spent is not None:
-            tokens, before = spent.tokens - before, spent.tokens
+            tokens = spent.tokens - before
+            before = spent.tokens
         if name in counted:
             tokens = 0
         elif tokens:
@@ -408,7 +414,8 @@ def _pages(
             page[name] = result
         if len(page) >= size:
             yield page, tokens
-            page, tokens = {}, {}
+            page = {}
+            tokens = {}
     if page:
         yield page, tokens
 

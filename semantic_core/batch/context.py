@@ -21,9 +21,12 @@ UNSENT: tuple[JobStatus, ...] = ("CREATED",)
 SENT: tuple[JobStatus, ...] = ("SUBMITTED", "PROCESSING")
 FAILED: tuple[JobStatus, ...] = ("FAILED",)
 ENDED: tuple[JobStatus, ...] = ("COMPLETED", "FAILED")
-FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3_600.0
+FIRST_PAUSE = 60.0
+LONGEST_PAUSE = 3_600.0
 """Seconds before a job is submitted again: doubled from the first to the longest."""
-LATER, THROTTLED, OTHER_KEY = "later", "throttled", "another key"
+LATER = "later"
+THROTTLED = "throttled"
+OTHER_KEY = "another key"
 """Owners of a job nobody submits just now: its provider is away, or takes no more for now, or it
 was begun with another key.
 """

@@ -77,8 +77,12 @@ class BatchManager:
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store, self._embedder, self._clock, self._ticks = store, embedder, clock, ticks
-        self._goals, self.rules = dict(goals or {}), rules or BatchRules()
+        self._store = store
+        self._embedder = embedder
+        self._clock = clock
+        self._ticks = ticks
+        self._goals = dict(goals or {})
+        self.rules = rules or BatchRules()
         self.till = CostTracker(store, embedder, budget or Budget(), clock)
         # Asked once: whether a thing keeps a protocol is a slow question, and an ingest of one
         # document asks, too.

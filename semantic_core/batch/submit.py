@@ -60,7 +60,8 @@ class Submission:
 
         A job that could not be sent now says so in its error.
         """
-        queue, now = self._desk.queue, self._desk.host_clock()
+        queue = self._desk.queue
+        now = self._desk.host_clock()
         self._size = self._likely_size(job_size)
         done = self.resume()
         waiting = queue.waiting(max(least, 1), now, except_collections=without)
@@ -141,7 +142,8 @@ class Submission:
             )
 
     def _opened(self, name: str, size: int, without: Collection[str]) -> BatchJob | None:
-        queue, now = self._desk.queue, self._desk.host_clock()
+        queue = self._desk.queue
+        now = self._desk.host_clock()
         id = name.removeprefix(NAME)
         opened = queue.open_job(
             BatchJob(
@@ -170,7 +172,8 @@ class Submission:
         return job.status == "CREATED" and not self._desk.is_anothers(job)
 
     def _leased(self, job: BatchJob) -> BatchJob | None:
-        owner, now = uuid4().hex, self._desk.host_clock()
+        owner = uuid4().hex
+        now = self._desk.host_clock()
         until = now + self._desk.rules.lease
         if not self._desk.queue.lease_job(job.id, owner, now, until):
             return None
@@ -303,7 +306,8 @@ class Submission:
         return now
 
     def _postponed(self, job: BatchJob, error: SemanticCoreError, owner: str = LATER) -> BatchJob:
-        now, tries = self._desk.host_clock(), job.tries + 1
+        now = self._desk.host_clock()
+        tries = job.tries + 1
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(tries - 1, 10))
         self._desk.queue.note_job(job.id, now, tries=tries, error=told(error), leased_until=now)
         self._desk.queue.lease_job(job.id, owner, now, now + pause)
@@ -342,7 +346,8 @@ class JobPassages(Mapping[str, str]):
     """
 
     def __init__(self, desk: BatchContext, job: BatchJob) -> None:
-        self._desk, self._job = desk, job
+        self._desk = desk
+        self._job = job
 
     def pages(self) -> Iterator[list[tuple[int, str, str]]]:
         """(place, fingerprint, passage), some at a time."""

@@ -53,7 +53,9 @@ def _parsed(text: str) -> Filter:
             f"--where wants KEY=VALUE, got {text!r}.",
             hint="The operators are = != > >= < <=; quote the condition in a shell.",
         )
-    key, operator, value = match["key"], match["operator"], match["value"]
+    key = match["key"]
+    operator = match["operator"]
+    value = match["value"]
     if operator in _ORDERED:
         return Filter.parse({key: {_ORDERED[operator]: _number(value, otherwise=value)}})
     return Filter.parse({key: {"in" if operator == "=" else "not_in": _meanings(value)}})

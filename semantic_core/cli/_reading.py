@@ -34,7 +34,8 @@ class Reading:
     def __init__(
         self, files: Sequence[FoundFile], collection: str, closed: Sequence[Failure] = ()
     ) -> None:
-        self._files, self._collection = files, collection
+        self._files = files
+        self._collection = collection
         self.failed: list[Failure] = list(closed)
         self.total = len(files)
         self.total_bytes = sum(_size(file) for file in files)
@@ -121,7 +122,8 @@ class Progress:
         self.stop()
 
     def __call__(self, progress: IngestProgress) -> None:
-        self.documents, self.chunks = progress.documents, progress.chunks
+        self.documents = progress.documents
+        self.chunks = progress.chunks
         if self._bar is not None and progress.chunks:
             total = estimated_chunks(
                 progress.chunks, progress.characters, self._reading.estimated_characters()

@@ -46,8 +46,10 @@ def excerpt(text: str, marks: Sequence[Span], room: int) -> tuple[str, list[Span
     end = min(len(text), start + room)
     if end < len(text) and not text[end].isspace():
         end = max(text.rfind(" ", start + room // 2, end), 0) or end
-    head, tail = "…" * (start > 0), "…" * (end < len(text))
-    body, shift = text[start:end].rstrip(), len(head) - start
+    head = "…" * (start > 0)
+    tail = "…" * (end < len(text))
+    body = text[start:end].rstrip()
+    shift = len(head) - start
     kept = [(a + shift, b + shift) for a, b in marks if a >= start and b <= start + len(body)]
     return head + body + tail, kept
 
@@ -56,12 +58,14 @@ def _best_start(text: str, marks: Sequence[Span], room: int) -> int:
     """Where to begin: at a sentence, else a word, shortly before the mark with the most different
     marks behind it.
     """
-    best, value = 0, (0, 0)
+    best = 0
+    value = (0, 0)
     for first, _ in marks:
         begin = max(0, min(first - room // 5, len(text) - room))
         within = [text[a:b].casefold() for a, b in marks if a >= begin and b <= begin + room]
         if (len(set(within)), len(within)) > value:
-            best, value = begin, (len(set(within)), len(within))
+            best = begin
+            value = (len(set(within)), len(within))
     if best == 0:
         return 0
     limit = next((a for a, _ in marks if a >= best), best + room // 5)

@@ -239,7 +239,8 @@ def _application(app: str, repair: bool) -> Iterator[Finding]:
     from semantic_core.orm.databases import adapters_in, kept_in_memory
 
     with application(app) as core:
-        adapters, in_memory = adapters_in(core), kept_in_memory(core)
+        adapters = adapters_in(core)
+        in_memory = kept_in_memory(core)
         if not (adapters and all(name in in_memory for name in adapters)):
             place = getattr(core.store, "path", None)
             file = None if place is None else Path(place)

@@ -61,7 +61,8 @@ def status(
         }
         place = getattr(core.store, "path", None)
         if states and all(state.collection in in_memory for state in states):
-            place, others = None, {}  # what lies there is another database's
+            place = None
+            others = {}  # what lies there is another database's
         if not as_json:
             tell_of_memory(core, adapters)
     if as_json:
@@ -94,7 +95,8 @@ def status(
                     "init_database(...) again."
                 )
         for each in aborted[:_SHOWN]:
-            which, why = visible(f"{each.collection}/{each.key}"), visible(each.error)
+            which = visible(f"{each.collection}/{each.key}")
+            why = visible(each.error)
             note(f"given up: {which} after {counted(each.attempts, 'attempt')}: {why}")
         if aborted:
             note(

@@ -38,7 +38,8 @@ The epoch is above.
 
 MOST_LOOKS = 100
 """How often two sides that others are writing to are looked at, until they hold still."""
-STARTING, PAUSE = 10, 0.02
+STARTING = 10
+PAUSE = 0.02
 """How often, and seconds in between, an index the outbox does not know is looked for again."""
 TURN = 5.0
 """Seconds a thread waits at most while another one of this process begins anew."""
@@ -190,7 +191,9 @@ class Agreement:
         self.index: Any = store if isinstance(store, Checkpoints) else ProcessCheckpoints()
         self.consumers = consumers
         self._outbox_id = ""
-        self.reader, self.epoch, self.others = "", 0, 0
+        self.reader = ""
+        self.epoch = 0
+        self.others = 0
         self.checkpoints: Mapping[str, str] = {}
         self.collections: set[str] = set()
         self._beginning = threading.Lock()
@@ -292,7 +295,8 @@ class Agreement:
         )
 
     def _begin_anew(self, known: Consumer | None, seen: str | None, why: str) -> None:
-        outbox_id, address = self.outbox_id, self.consumers.address()
+        outbox_id = self.outbox_id
+        address = self.consumers.address()
         every = self.index.checkpoints()
         epochs = [found.epoch for found in map(Position.of, _positions(every)) if found is not None]
         before = Position.of(seen) or Position(0, 0, 0, 0)

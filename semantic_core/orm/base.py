@@ -170,7 +170,8 @@ class BaseORMAdapter(AdapterContract):
         sync: Strategy | None = None,
     ) -> None:
         self._hub: SyncCoordinator | None = None
-        self.model, self.core = model, core
+        self.model = model
+        self.core = core
         self.declaration = attrs.evolve(declaration.named_after(self.table), is_row=self.is_row)
         self.check_fields()
         self._connected = False
@@ -272,7 +273,8 @@ class BaseORMAdapter(AdapterContract):
         gone: list[Ref] = []
         unreadable: dict[str, Exception] = {}
         spent = {"rows": 0.0}
-        seen, page = 0, size
+        seen = 0
+        page = size
         while True:
             found = core.search(
                 query,
@@ -311,7 +313,8 @@ class BaseORMAdapter(AdapterContract):
             counted = "1 row" if len(unreadable) == 1 else f"{len(unreadable):,} rows"
             reasons.append(f"{counted} found cannot be read: {one_line(error)}")
         self._report_gone(gone)
-        rows, hits = rows[offset:size], hits[offset:size]
+        rows = rows[offset:size]
+        hits = hits[offset:size]
         for instance, hit in zip(rows, hits, strict=True):
             with_hit(instance, hit)
         reason = "; ".join(each for each in (*reasons, found.reason) if each)
@@ -386,7 +389,8 @@ class BaseORMAdapter(AdapterContract):
         comparison = hub.comparison(self)
         if comparison.wanted or comparison.is_of_another:
             changed = True
-            first, another = comparison.state is None, comparison.is_of_another
+            first = comparison.state is None
+            another = comparison.is_of_another
             if not comparison.settle_if_empty() and (first or another):
                 comparison.begin(
                     FIRST_TIME if first else "what its documents are made of has changed"
@@ -397,7 +401,8 @@ class BaseORMAdapter(AdapterContract):
         """Whether anything changed. Where some went since the last time (a migration made a table
         anew, and SQLite dropped them with the old one), what happened meanwhile was not seen: so
         every index compares every row."""
-        outbox, name = self.hub.outbox, self.declaration.collection
+        outbox = self.hub.outbox
+        name = self.declaration.collection
         known = outbox.get_state(name, TRIGGERS)
         before = (known or "").split()
         went = known is None or not set(before) <= self._capture.there()

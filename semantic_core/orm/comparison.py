@@ -148,7 +148,9 @@ class RowComparison:
     """The comparison of one collection's rows; `step` does one page of it."""
 
     def __init__(self, adapter: AdapterContract, outbox: SqlOutbox, agreement: Agreement) -> None:
-        self._adapter, self._outbox, self._agreement = adapter, outbox, agreement
+        self._adapter = adapter
+        self._outbox = outbox
+        self._agreement = agreement
         self._name = adapter.declaration.collection
         self._mode: IngestMode = "auto"
 
@@ -326,7 +328,8 @@ class _Page:
     """Rows to look at, all of one age; keeps `protocols.Outbox`."""
 
     def __init__(self, stamp: int, refs: Sequence[Ref]) -> None:
-        self._stamp, self._refs = stamp, refs
+        self._stamp = stamp
+        self._refs = refs
 
     def take(self, limit: int) -> Sequence[tuple[int, Ref]]:
         """See `Outbox.take`."""
@@ -348,7 +351,8 @@ class Lease:
     """
 
     def __init__(self, agreement: Agreement, clock: Callable[[], float] = time.time) -> None:
-        self._index, self._source = agreement.index, f"{agreement.outbox_id}/"
+        self._index = agreement.index
+        self._source = f"{agreement.outbox_id}/"
         self._clock = clock
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(8)}"
 

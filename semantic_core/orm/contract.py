@@ -198,7 +198,8 @@ class AdapterContract(ABC):
         """
         found: dict[str, None] = {}
         for path in self.declaration.paths:
-            table, parts = self.table, path.split(".")
+            table = self.table
+            parts = path.split(".")
             for depth, name in enumerate(parts[:-1]):
                 owner = next(
                     (each for each in self._lineage(table) if name in each.relations), None
@@ -235,7 +236,8 @@ class AdapterContract(ABC):
     @cached_property
     def tenant_column(self) -> str | None:
         """The column of the own table that names the tenant; None if there is none."""
-        tenant, table = self.declaration.tenant, self.table
+        tenant = self.declaration.tenant
+        table = self.table
         if not isinstance(tenant, str):
             return None
         if tenant in table.relations:

@@ -36,8 +36,11 @@ class Deserted:
         database: Hashable,
         placeholder: str = "",
     ) -> None:
-        self.core, self.database = core, database
-        self.execute, self.dialect, self.placeholder = execute, dialect, placeholder
+        self.core = core
+        self.database = database
+        self.execute = execute
+        self.dialect = dialect
+        self.placeholder = placeholder
         self.outbox = SqlOutbox(execute, dialect, placeholder=placeholder)
         self.agreement = Agreement(core.store, Consumers(execute, dialect, placeholder))
         self.closed = False

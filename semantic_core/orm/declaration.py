@@ -209,7 +209,8 @@ def _source(function: FunctionType) -> str:
     syntax tree says where they end, for `inspect.getsource` ends a lambda with its first line.
     """
     if function not in _SOURCES:
-        code, functions = function.__code__, {}
+        code = function.__code__
+        functions = {}
         with suppress(OSError, SyntaxError, ValueError):
             functions = _functions("".join(inspect.findsource(function)[0]))
         _SOURCES[function] = functions.get((code.co_name, code.co_firstlineno), "")
@@ -324,7 +325,8 @@ class Declaration:
         if not sources and title_field is None:
             raise ConfigError("source_fields is empty; an index needs a field to search in.")
         if title_field is None and TITLE in sources and len(sources) > 1:
-            title_field, sources = TITLE, tuple(field for field in sources if field != TITLE)
+            title_field = TITLE
+            sources = tuple(field for field in sources if field != TITLE)
         return cls(
             collection=collection,
             name=name,

@@ -138,7 +138,8 @@ def differs(dialect: Dialect, columns: Iterable[str], old: str = "OLD") -> str:
 
 
 def _differs(dialect: Dialect, column: str, row: str) -> str:
-    old, new = f"{row}.{column}", f"NEW.{column}"
+    old = f"{row}.{column}"
+    new = f"NEW.{column}"
     if dialect == "sqlite":
         return f"({old} IS NOT {new} COLLATE BINARY OR typeof({old}) <> typeof({new}))"
     if dialect == "postgresql":
@@ -338,7 +339,8 @@ def upsert(
     )
     if dialect == "mysql":
         new = {column: f"VALUES({column})" for column in kept}
-        larger, there = "GREATEST", "ON DUPLICATE KEY UPDATE"
+        larger = "GREATEST"
+        there = "ON DUPLICATE KEY UPDATE"
     else:
         new = {column: f"excluded.{column}" for column in kept}
         larger = "max" if dialect == "sqlite" else "GREATEST"

@@ -127,13 +127,12 @@ class SemanticIndex(_ClassMethod):
             raise ConfigError("A SemanticIndex takes core=, or store= and embedder=, not both.")
         if not isinstance(children, bool | None):
             raise ConfigError(f"children must be True, False or None, got {clip(children)}.")
-        self.collection, self.capture, self.sync, self.children = (
-            collection,
-            capture,
-            sync,
-            children,
-        )
-        self._core, self._parts = core, {"store": store, "embedder": embedder}
+        self.collection = collection
+        self.capture = capture
+        self.sync = sync
+        self.children = children
+        self._core = core
+        self._parts = {"store": store, "embedder": embedder}
         self._said: dict[str, Any] = {
             "source_fields": source_fields,
             "title_field": title_field,

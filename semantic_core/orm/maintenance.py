@@ -60,19 +60,22 @@ def reindex(
     """See `BaseORMAdapter.reindex`."""
     hub.outbox.create()
     hub.agree()
-    comparison, name = hub.comparison(adapter), adapter.declaration.collection
+    comparison = hub.comparison(adapter)
+    name = adapter.declaration.collection
     if not resume:
         hub.agreement.begin_epoch()
     if not resume or not comparison.wanted:
         comparison.begin("all rows are looked at again")
-    report, failed = IngestReport(), 0
+    report = IngestReport()
+    failed = 0
     with hub.at_work(), alone(hub.agreement) as lease:
         while comparison.wanted:
             if not lease.take():  # another thread or process is at it, and does the same
                 sleep(PAUSE)
                 continue
             done = comparison.step(batch)
-            report, failed = merged(report, done), failed + len(done.failed)
+            report = merged(report, done)
+            failed = failed + len(done.failed)
             state = comparison.state
             if progress is not None and state is not None:
                 progress(ReindexProgress(state.rows, max(state.total, state.rows), failed, name))
@@ -81,7 +84,8 @@ def reindex(
 
 def verify(adapter: AdapterContract, hub: SyncCoordinator) -> VerifyReport:
     """See `BaseORMAdapter.verify`."""
-    outbox, name = hub.outbox, adapter.declaration.collection
+    outbox = hub.outbox
+    name = adapter.declaration.collection
     if not hub.is_installed(anew=True):
         return VerifyReport(comparing=hub.behind(adapter))
     rows, found = differences(adapter, hub)
@@ -113,7 +117,9 @@ def differences(
     a row no document can be made of, what it is called."""
     outbox = hub.outbox
     hub.agree()
-    rows, failed, suspects = 0, list[tuple[str, Ref | str]](), list[Ref]()
+    rows = 0
+    failed = list[tuple[str, Ref | str]]()
+    suspects = list[Ref]()
     for made in expected(adapter, outbox):
         rows += 1
         if isinstance(made, Failure):

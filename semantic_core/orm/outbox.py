@@ -379,9 +379,12 @@ class SqlOutbox(OutboxState):
                 f"lease={lease!r}, max_attempts={max_attempts!r}, base_delay={base_delay!r}, "
                 f"max_delay={max_delay!r}."
             )
-        self._lease, self._max_attempts = lease, max_attempts
-        self._base_delay, self._max_delay = base_delay, max_delay
-        self._clock, self._random = clock, random
+        self._lease = lease
+        self._max_attempts = max_attempts
+        self._base_delay = base_delay
+        self._max_delay = max_delay
+        self._clock = clock
+        self._random = random
         self.atomic = atomic
         self.consumer = consumer
         self.shared = True

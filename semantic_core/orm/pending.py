@@ -44,8 +44,12 @@ class Tickets:
         lease: bool,
         again: bool = True,
     ) -> None:
-        self._outbox, self._agreement, self._adapters = outbox, agreement, adapters
-        self._compare, self._lease, self._looks_again = compare, lease, again
+        self._outbox = outbox
+        self._agreement = agreement
+        self._adapters = adapters
+        self._compare = compare
+        self._lease = lease
+        self._looks_again = again
         self._epoch = agreement.epoch
         self._open: dict[int, PendingChange] = {}
         self._evidence = (0, 0)

@@ -105,11 +105,9 @@ class SyncCoordinator:
         self.core = core
         self.database = first.database
         self._first = first
-        self.execute, self.dialect, self.placeholder = (
-            first.execute,
-            first.dialect,
-            first.placeholder,
-        )
+        self.execute = first.execute
+        self.dialect = first.dialect
+        self.placeholder = first.placeholder
         self._closed = False
         self.adapters: Mapping[
             str, AdapterContract
@@ -566,7 +564,8 @@ class SyncCoordinator:
         adapters = {name: self.adapters[name] for name in wanted}
         lease = any(adapter.strategy != "inline" for adapter in adapters.values())
         size = BATCH if until is None else PAGE // 5
-        report, left = IngestReport(), limit
+        report = IngestReport()
+        left = limit
         refused: Counter[str] = Counter()
         while left is None or left > 0:
             again = max(refused.values(), default=0) < MOST_REFUSALS
@@ -621,13 +620,15 @@ class SyncCoordinator:
         unless another process is at it.
         """
         names = self._unfinished(wanted)
-        report, left = IngestReport(), limit
+        report = IngestReport()
+        left = limit
         if not names:
             return report
         patient_until = monotonic() + LONGEST_WAIT
         with alone(self.agreement) as lease:
             for name in names:
-                comparison, failed = self.comparison(self.adapters[name]), 0
+                comparison = self.comparison(self.adapters[name])
+                failed = 0
                 while (
                     comparison.wanted and (left is None or left > 0) and not self.worker.must_end()
                 ):
@@ -640,7 +641,8 @@ class SyncCoordinator:
                         continue
                     patient_until = monotonic() + LONGEST_WAIT
                     done = comparison.step(PAGE if left is None else min(left, PAGE), mode)
-                    report, failed = merged(report, done), failed + len(done.failed)
+                    report = merged(report, done)
+                    failed = failed + len(done.failed)
                     left = (
                         None if left is None else left - done.added - done.updated - done.unchanged
                     )

@@ -301,7 +301,8 @@ class Capture(SqlStatements):
 
     @cached_property
     def _own_columns(self) -> tuple[str, ...]:
-        watch, table = self._watch, self._watch.table
+        watch = self._watch
+        table = self._watch.table
         read = table.columns.values() if watch.everything else watch.columns
         joins = [related.joins[0].own for related in watch.related if related.joins]
         tenant = [watch.tenant] if watch.tenant is not None else []
@@ -374,7 +375,8 @@ class Capture(SqlStatements):
         MySQL's cascades have changed the rows here before an AFTER trigger looks, and fire none
         here: so BEFORE looks too.
         """
-        table, theirs = way[-1].table, way[-1].theirs
+        table = way[-1].table
+        theirs = way[-1].theirs
         differ = differs(self._dialect, columns)
         reads = (self._watch.table.name, *(join.table for join in way[:-1]))
         if way[-1].inserts:
@@ -464,10 +466,8 @@ class Capture(SqlStatements):
                     )
                 if updates:
                     differ = differs(self._dialect, [key.parent_column])
-                    before, after = (
-                        self._owners(further, "OLD"),
-                        self._owners(further, "OLD", "NEW"),
-                    )
+                    before = self._owners(further, "OLD")
+                    after = self._owners(further, "OLD", "NEW")
                     yield Trigger(
                         f"parent{number}_before", key.parent, "BEFORE", "UPDATE", (before,), differ
                     )
@@ -508,7 +508,8 @@ class Capture(SqlStatements):
 
     def _from_the_end(self, way: Way) -> str:
         """The same, gone through from the other end: SQLite keeps to the order of CROSS JOIN."""
-        sql, tables = "FROM", [self._watch.table.name, *(join.table for join in way)]
+        sql = "FROM"
+        tables = [self._watch.table.name, *(join.table for join in way)]
         for number in range(len(way), -1, -1):
             sql += f" {table_identifier(self._dialect, tables[number])} t{number}"
             if number < len(way):
@@ -560,7 +561,8 @@ def watch(adapter: AdapterContract) -> TriggerSpec:
 
     Raises ConfigError for a field no column of which is known.
     """
-    table, said = adapter.table, adapter.declaration
+    table = adapter.table
+    said = adapter.declaration
     own: list[str] = []
     related: dict[tuple[Join, ...], set[str]] = {}
     for path in said.paths:
@@ -600,7 +602,8 @@ def _columns(
     """(way there, column) of everything a change of which changes the value of this path;
     None if that cannot be told.
     """
-    name, rest = parts[0], parts[1:]
+    name = parts[0]
+    rest = parts[1:]
     if name in table.columns:
         return [(joins, table.columns[name])]
     if name in table.relations:
@@ -622,7 +625,8 @@ def _columns(
 def _join(
     adapter: AdapterContract, relation: Relation, joins: tuple[Join, ...]
 ) -> tuple[Table, tuple[Join, ...]]:
-    there, through = adapter.inspect(relation.model), relation.through
+    there = adapter.inspect(relation.model)
+    through = relation.through
     if through is None:
         return there, (*joins, Join(there.name, relation.own, relation.theirs))
     between = Join(through.table, relation.own, through.own)

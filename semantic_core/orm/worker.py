@@ -33,7 +33,8 @@ class Worker:
     """
 
     def __init__(self, work: Callable[[], bool], release: Callable[[], None]) -> None:
-        self._do, self._release = work, release
+        self._do = work
+        self._release = release
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._stopped = threading.Event()
@@ -48,7 +49,8 @@ class Worker:
             if self._stopped.is_set():
                 return
             if self._thread is None or self._process != os.getpid() or not self._thread.is_alive():
-                self._woken, self._process = threading.Event(), os.getpid()
+                self._woken = threading.Event()
+                self._process = os.getpid()
                 self._thread = threading.Thread(
                     target=self._run, name="semantic-core-sync", daemon=True
                 )
@@ -59,7 +61,8 @@ class Worker:
         """End the thread after what it is doing; waits for that `timeout` seconds at most."""
         self.tell_to_stop()
         with self._lock:
-            thread, mine = self._thread, self._process == os.getpid()
+            thread = self._thread
+            mine = self._process == os.getpid()
         if thread is not None and mine and thread is not threading.current_thread():
             thread.join(timeout)
 

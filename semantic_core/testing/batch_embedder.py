@@ -186,7 +186,8 @@ class _Once(Mapping[str, str]):
     """Passages that count how often they are gone through, and are fewer than they seem."""
 
     def __init__(self, passages: Mapping[str, str]) -> None:
-        self._passages, self.read = passages, 0
+        self._passages = passages
+        self.read = 0
 
     def __len__(self) -> int:
         return len(self._passages) + 1

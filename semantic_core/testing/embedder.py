@@ -162,7 +162,8 @@ def company_changes_nothing(make_embedder: MakeEmbedder) -> None:
 @Check
 def the_same_text_has_the_same_vector(make_embedder: MakeEmbedder) -> None:
     """Again, and from another embedder made the same way: passages and queries."""
-    first, second = make_embedder(), make_embedder()
+    first = make_embedder()
+    second = make_embedder()
     rows = _embed(first, TEXTS)
     for embedder in (first, second):
         _close(_embed(embedder, TEXTS), rows, "passages again")
@@ -177,7 +178,8 @@ def answers_are_kept_apart(make_embedder: MakeEmbedder) -> None:
     embedder = make_embedder()
     first = embedder.embed_documents([TEXTS[0]])
     query = embedder.embed_query(TEXTS[0])
-    kept, kept_query = first.copy(), query.copy()
+    kept = first.copy()
+    kept_query = query.copy()
     embedder.embed_documents([TEXTS[4]])
     embedder.embed_query(TEXTS[4])
     _close(first, kept, "an answer after the next one")

@@ -18,7 +18,8 @@ from semantic_core.errors import EmbedderError, EmbedderUnavailable, InputError
 from semantic_core.types import Ref, Space, Vector, Vectors
 
 _WORD = re.compile(r"\w+")
-_WORD_WEIGHT, _TRIGRAM_WEIGHT = 4, 2
+_WORD_WEIGHT = 4
+_TRIGRAM_WEIGHT = 2
 """Even, so that the odd mark on bucket 0 can never be cancelled:
 no text has a vector of no length.
 """
@@ -44,7 +45,8 @@ class HashEmbedder:
         self, dimensions: int = 64, *, batch_size: int = 32, max_chars: int = 2_000
     ) -> None:
         self._space = Space("hash", dimensions)
-        self._batch_size, self._max_chars = batch_size, max_chars
+        self._batch_size = batch_size
+        self._max_chars = max_chars
         self.calls = 0
         self.texts: list[str] = []
         self.queries: list[str] = []
@@ -176,11 +178,13 @@ class MemoryOutbox:
 # and it fails on request like a provider does.
 
 Failing = Literal["rate_limit", "timeout", "half"]
-_SHORTEST, _LONGEST = 3, 5
+_SHORTEST = 3
+_LONGEST = 5
 """Characters of the n-grams a word is taken apart into: three still tell words apart,
 six hardly ever meet again.
 """
-_SIMILAR_WORD_WEIGHT, _GRAM_WEIGHT = 4, 2
+_SIMILAR_WORD_WEIGHT = 4
+_GRAM_WEIGHT = 2
 """Even, so that the odd mark on bucket 0 can never be cancelled:
 no text has a vector of no length.
 """
@@ -218,7 +222,8 @@ class SimilarEmbedder(HashEmbedder):
         if how not in get_args(Failing):
             raise InputError(f"how must be one of {', '.join(get_args(Failing))}, got {how!r}.")
         before = self._failing, self._answers_left
-        self._failing, self._answers_left = how, after
+        self._failing = how
+        self._answers_left = after
         try:
             yield
         finally:

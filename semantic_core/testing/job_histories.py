@@ -28,7 +28,10 @@ KEPT = 48 * HOUR
 STEPS = 14
 ROUNDS = 80
 """Of healing, two hours each."""
-CRASHES, TWICE, LOST, BLIND = 0.35, 0.2, 0.2, 0.15
+CRASHES = 0.35
+TWICE = 0.2
+LOST = 0.2
+BLIND = 0.15
 """How often, in an action, its process dies; the other process does something in between; an
 answer about jobs is lost; the provider once does not know a job that is there."""
 LAST_POINT = 30
@@ -59,7 +62,8 @@ class Provider(JobEmbedder):
         super().__init__(8)
         self.characters_a_token = choice.choice((2, 3, 5))
         self.enqueued_limit = choice.choice((None, None, 12, 30))
-        self.account, self.time = "one", 1_000_000.0
+        self.account = "one"
+        self.time = 1_000_000.0
         self.blind = False
         self.owners: dict[str, str] = {}
         self.begun: dict[str, float] = {}
@@ -120,7 +124,8 @@ class Provider(JobEmbedder):
         return [passage for job in late for passage in self.jobs[job].passages.values()]
 
     def _there(self, job: str) -> Any:
-        blind, self.blind = self.blind, False
+        blind = self.blind
+        self.blind = False
         if blind or self.owners.get(job) != self.account:
             raise JobLost("404")
         return super()._there(job)
@@ -137,7 +142,9 @@ class Process:
     """
 
     def __init__(self, history: History, store: Any, provider: Provider) -> None:
-        self.history, self.provider, self.store = history, provider, store
+        self.history = history
+        self.provider = provider
+        self.store = store
         self.dead = False
         self.paid = self.wrote = 0
         self.embedded: list[str] = []
@@ -264,11 +271,13 @@ class History:
         if happening == "before":
             process.die()
         if happening == "other" and not self._depth:
-            plan, calls = self._plan, self._calls
+            plan = self._plan
+            calls = self._calls
             self._depth += 1
             self._action(1 - self.processes.index(process))
             self._depth -= 1
-            self._plan, self._calls = plan, calls
+            self._plan = plan
+            self._calls = calls
         return happening if happening == "after" or (job and happening == "lost") else ""
 
     def judge_cancelling(self, provider_job: str) -> None:
@@ -282,8 +291,10 @@ class History:
         return Process(self, self.store, self.provider)
 
     def _action(self, number: int) -> None:
-        choice, process = self.choice, self.processes[number]
-        self._plan, self._calls = {}, 0
+        choice = self.choice
+        process = self.processes[number]
+        self._plan = {}
+        self._calls = 0
         for likely, happenings in (
             (CRASHES, ("before", "after")),
             (TWICE, ("other",)),
@@ -406,7 +417,8 @@ class History:
 
     def _heal(self) -> int:
         """Nothing goes wrong any more; the rounds of two workers until all is done."""
-        self._plan, self.ahead = {}, 0.0
+        self._plan = {}
+        self.ahead = 0.0
         for number in range(ROUNDS):
             self.provider.account = ("one", "two")[number // 2 % 2]
             self._plan = {}
@@ -434,7 +446,8 @@ class History:
         return "; ".join(left)
 
     def _judge(self) -> None:
-        provider, faults = self.provider, self.faults
+        provider = self.provider
+        faults = self.faults
         for process in self.processes:
             process.core.batch_manager.costs()  # writes down what it asked
         for key, text in self.texts.items():

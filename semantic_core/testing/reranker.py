@@ -65,7 +65,8 @@ class _Contract:
         """Shown the same hits again, it answers the same: pages fit together."""
         for hits in self._samples:
             plugin = make()
-            first, again = _reranked(plugin, hits), _reranked(plugin, hits)
+            first = _reranked(plugin, hits)
+            again = _reranked(plugin, hits)
             same([hit.id for hit in again], [hit.id for hit in first], "the same hits again")
 
     def what_another_took_away_stays_away(self, make: Make) -> None:

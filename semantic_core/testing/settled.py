@@ -286,7 +286,8 @@ def rebound(main: SettledCore) -> Iterator[None]:
         for index, given in own.items():
             index._core = given
         for model, index in SemanticIndex.declared():
-            now, then = index._bound.get(model), before.get((model, index))
+            now = index._bound.get(model)
+            then = before.get((model, index))
             if now is None or now is then or not isinstance(now.core, SettledCore):
                 continue
             now.hub.leave(now)

@@ -96,12 +96,10 @@ class _Contract:
         foreign: str | None,
         markers: re.Pattern[str] | None,
     ) -> None:
-        self._media_type, self._samples, self._foreign, self._markers = (
-            media_type,
-            samples,
-            foreign,
-            markers,
-        )
+        self._media_type = media_type
+        self._samples = samples
+        self._foreign = foreign
+        self._markers = markers
 
     def offsets_are_true(self, split: Split) -> None:
         """``document.text[chunk.start:chunk.end] == chunk.text``, in characters;

@@ -104,7 +104,8 @@ class GeminiBatchClient:
 
     def _set_up(self, given: Common, meter: Meter) -> None:
         self._service = Service(given.keyring.for_batches(), given.reach, given.clock, 0, 0)
-        self._recipe, self._meter = given.recipe, meter
+        self._recipe = given.recipe
+        self._meter = meter
 
     @property
     def usage(self) -> Usage:
@@ -277,7 +278,8 @@ class GeminiBatchClient:
         return job if job is not None and self.state(job).status != "FAILED" else None
 
     def _created(self, lines: Lines, name: str) -> str:
-        model, service = self._recipe.model, self._service
+        model = self._recipe.model
+        service = self._service
         file = None if lines.inline else service.upload(lines.file, name)
         try:
             return service.create_job(

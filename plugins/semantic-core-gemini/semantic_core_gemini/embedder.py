@@ -127,8 +127,10 @@ class GeminiEmbedder:
             ("tokens_per_minute", tokens_per_minute),
         ):
             whole(name, limit, least=0)
-        self._given, self._recipe = given, given.recipe
-        self._max_chars, self._batch_size = max_chars, batch_size
+        self._given = given
+        self._recipe = given.recipe
+        self._max_chars = max_chars
+        self._batch_size = batch_size
         self._query_timeout = seconds("query_timeout", query_timeout)
         self._service = Service(
             given.keyring.default_key, given.reach, given.clock, texts_per_minute, tokens_per_minute

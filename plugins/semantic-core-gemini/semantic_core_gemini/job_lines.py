@@ -114,7 +114,9 @@ def write_lines(
     # The caller closes it.
     file: IO[bytes] = SpooledTemporaryFile(max_size=INLINE_BYTES)  # noqa: SIM115
     try:
-        digest, hashes, size = 0, array("Q"), 0
+        digest = 0
+        hashes = array("Q")
+        size = 0
         for key, text in texts:
             if not isinstance(key, str) or not key:
                 raise InputError(f"The key of a text must be a str and not empty, got {key!r}.")
@@ -210,7 +212,8 @@ def result_of(
         )
         return None
     what = f"A result of {job}"
-    error, response = result.get("error"), result.get("response")
+    error = result.get("error")
+    response = result.get("response")
     if error:
         code = error.get("code") if isinstance(error, Mapping) else None
         told = error.get("message") or code if isinstance(error, Mapping) else error

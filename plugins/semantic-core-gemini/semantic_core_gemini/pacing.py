@@ -58,7 +58,8 @@ class Allowance:
         self.per_minute = per_minute
         self.burst = max(1.0, per_minute * BURST)
         self._rate = max(per_minute - self.burst, BURST) / MINUTE
-        self._left, self._at = self.burst, now
+        self._left = self.burst
+        self._at = now
 
     def wait(self, amount: float, now: float) -> float:
         """Seconds until that much may go out."""
@@ -81,8 +82,10 @@ class Silence:
     """A pause the service asked for. Safe to use from several threads."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock, self._lock = clock, Lock()
-        self._until, self._spread = float("-inf"), 0.0
+        self._clock = clock
+        self._lock = Lock()
+        self._until = float("-inf")
+        self._spread = 0.0
 
     def begin(self, seconds: float) -> None:
         """Nothing goes out for so long."""
@@ -97,7 +100,8 @@ class Silence:
         that not all come back at one instant. until: when the waiting must end, if it can.
         """
         with self._lock:
-            left, spread = self._until - self._clock.now(), self._spread
+            left = self._until - self._clock.now()
+            spread = self._spread
         if left <= TICK:
             return 0.0
         room = max(0.0, until - self._clock.now() - left)
@@ -128,7 +132,8 @@ class Pace:
         tokens_per_minute: int,
         silence: Silence | None = None,
     ) -> None:
-        self._clock, self._lock = clock, Lock()
+        self._clock = clock
+        self._lock = Lock()
         self._texts = Allowance(texts_per_minute, clock.now())
         self._tokens = Allowance(tokens_per_minute, clock.now())
         self.silence = silence or Silence(clock)
@@ -188,8 +193,12 @@ class Breaker:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock, self._lock = clock, Lock()
-        self._failures, self._rest, self._closed_until, self._probing = 0, REST, 0.0, False
+        self._clock = clock
+        self._lock = Lock()
+        self._failures = 0
+        self._rest = REST
+        self._closed_until = 0.0
+        self._probing = False
 
     def enter(self, what: str) -> bool:
         """Before a call, which must be followed by `leave`:
@@ -221,7 +230,8 @@ class Breaker:
             if probe:
                 self._probing = False
             if well:
-                self._failures, self._rest = 0, REST
+                self._failures = 0
+                self._rest = REST
             elif well is False:
                 self._failures += 1
                 if probe:

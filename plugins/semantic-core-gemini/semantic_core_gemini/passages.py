@@ -55,7 +55,8 @@ class Passages:
         tokens: float | None,
         now: Callable[[], float],
     ) -> None:
-        self._embed, self._now = embed, now
+        self._embed = embed
+        self._now = now
         self._texts = max(1, int(min(MOST_TEXTS, texts or MOST_TEXTS)))
         self._tokens = int(min(CALL_TOKENS, tokens or CALL_TOKENS))
         self._kept: Recent[Vector | RequestRefused] = Recent(KEPT)
@@ -110,7 +111,8 @@ class Passages:
 
     def _answer(self, part: list[Item], found: Answers) -> None:
         """Put the vectors of a part into `found`; for a text that has none, the error."""
-        accepted, refused_in_a_row = False, 0
+        accepted = False
+        refused_in_a_row = 0
         stack = [part]
         while stack:
             items = stack.pop()

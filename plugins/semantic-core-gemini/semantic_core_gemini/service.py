@@ -72,7 +72,9 @@ class Calls:
     """
 
     def __init__(self, clock: Clock, pace: Pace, breaker: Breaker) -> None:
-        self.clock, self.pace, self._breaker = clock, pace, breaker
+        self.clock = clock
+        self.pace = pace
+        self._breaker = breaker
 
     def run(
         self,
@@ -120,7 +122,8 @@ class Calls:
                     stop = invalid >= ANSWER_ATTEMPTS or not again
                     wait = self._backoff(invalid)
                 else:
-                    stop, wait = True, 0.0
+                    stop = True
+                    wait = 0.0
                 if stop or self.clock.now() + wait > until:
                     if error is raw:
                         raise
@@ -209,7 +212,8 @@ class Service:
         texts_per_minute: int,
         tokens_per_minute: int,
     ) -> None:
-        self._secret, self.reach = secret, reach
+        self._secret = secret
+        self.reach = reach
         silence = silence_of(secret, reach.base_url, clock)
         pace = Pace(clock, texts_per_minute, tokens_per_minute, silence)
         self._calls = Calls(clock, pace, Breaker(clock))

@@ -67,7 +67,8 @@ def shortened(text: str, most: int) -> str:
     room = int(most * SURE)
     if estimated(text) <= room:
         return text
-    low, high = 0, len(text)
+    low = 0
+    high = len(text)
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if estimated(text[:middle]) <= room else (low, middle - 1)
@@ -78,11 +79,13 @@ def packed(costs: Sequence[int], most_items: int, most_tokens: int) -> Iterator[
     """Runs of consecutive places, each of at most so many items and tokens;
     one that is over alone goes alone.
     """
-    start, total = 0, 0
+    start = 0
+    total = 0
     for place, cost in enumerate(costs):
         if place > start and (place - start >= most_items or total + cost > most_tokens):
             yield range(start, place)
-            start, total = place, 0
+            start = place
+            total = 0
         total += cost
     if costs:
         yield range(start, len(costs))

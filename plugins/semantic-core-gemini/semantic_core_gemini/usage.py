@@ -42,7 +42,9 @@ class Meter:
     """
 
     def __init__(self) -> None:
-        self._lock, self._usage, self.blocks = Lock(), Usage(), Blocks()
+        self._lock = Lock()
+        self._usage = Usage()
+        self.blocks = Blocks()
 
     def add(self, **amounts: int) -> None:
         """Add to the fields of that name."""

@@ -55,7 +55,8 @@ class Recent(Generic[Value]):
     """The values used last, at most so many. Safe to use from several threads."""
 
     def __init__(self, most: int) -> None:
-        self._most, self._lock = most, Lock()
+        self._most = most
+        self._lock = Lock()
         self._values: OrderedDict[str, Value] = OrderedDict()
 
     def __len__(self) -> int:

@@ -48,7 +48,8 @@ class _Masking(logging.Filter):
         for secret in list(self.secrets.values()):
             masked = secret.mask(masked)
         if masked != told:
-            record.msg, record.args = masked, ()
+            record.msg = masked
+            record.args = ()
         return True
 
 
@@ -137,7 +138,8 @@ class _Download(httpx2.SyncByteStream):
     def __init__(
         self, response: httpx2.Response, renewed: Callable[[Exception], Exception]
     ) -> None:
-        self._response, self._renewed = response, renewed
+        self._response = response
+        self._renewed = renewed
 
     def __iter__(self) -> Iterator[bytes]:
         pieces = iter(self._response.stream)  # type: ignore[arg-type]

@@ -183,7 +183,8 @@ def _paragraph(source: str, found: re.Match[str]) -> Block | None:
 
 def _text(source: str, start: int, found: re.Match[str]) -> Block | None:
     """A paragraph, or a heading if there is a line below it."""
-    end, line = found.end(), found.start("underline")
+    end = found.end()
+    line = found.start("underline")
     if line < 0:
         return Block("paragraph", start, end)
     says = source[start:line].strip()

@@ -131,8 +131,12 @@ def paragraph(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
     Never silent.
     """
-    indent, line, level, last = state.blkIndent, start + 1, 0, state.lineMax
-    outer, state.parentType = state.parentType, "paragraph"
+    indent = state.blkIndent
+    line = start + 1
+    level = 0
+    last = state.lineMax
+    outer = state.parentType
+    state.parentType = "paragraph"
     while line < last:
         first = first_char(state, line)
         if not first:
@@ -172,7 +176,8 @@ def quote(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """
     if silent or first_char(state, start) != ">":
         return markdown_it_quote(state, start, end, silent)
-    lazy, line = 0, start + 1
+    lazy = 0
+    line = start + 1
     while line < end and lazy <= MAX_LAZY:
         first = first_char(state, line)
         if not first:
@@ -196,7 +201,8 @@ def table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
         return False
     if silent:
         return True
-    outer, state.parentType = state.parentType, "table"
+    outer = state.parentType
+    state.parentType = "table"
     line = start + 2
     while line < end and state.sCount[line] >= state.blkIndent:
         if not _line(state, line).strip() or state.is_code_block(line):

@@ -124,10 +124,12 @@ def _reasonable(events: Iterable[Any]) -> bool:
         if isinstance(event, yaml.CollectionEndEvent):
             anchor, size = open_nodes.pop()
         elif isinstance(event, yaml.ScalarEvent):
-            anchor, size = event.anchor, 1
+            anchor = event.anchor
+            size = 1
         elif isinstance(event, yaml.AliasEvent):
             # Unknown yet: it stands within itself.
-            anchor, size = None, sizes.get(event.anchor, MAX_VALUES + 1)
+            anchor = None
+            size = sizes.get(event.anchor, MAX_VALUES + 1)
         else:
             continue
         if anchor:

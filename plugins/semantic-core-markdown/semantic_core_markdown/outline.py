@@ -29,7 +29,8 @@ class Outline:
     """A text by its structure, from the line that begins at `begin`."""
 
     def __init__(self, text: str, begin: int = 0) -> None:
-        self._text, self._begin = text, begin
+        self._text = text
+        self._begin = begin
         self._references: dict[str, Any] | None = None
 
     def blocks(self) -> Iterator[Block]:
@@ -37,7 +38,8 @@ class Outline:
 
         Between them are blank lines and link definitions.
         """
-        text, begin = self._text, self._begin
+        text = self._text
+        begin = self._begin
         after_mark = begin + text.startswith("\ufeff", begin)
         if "\0" in text:
             text = text.replace("\0", "\ufffd")
@@ -73,7 +75,8 @@ def _with_mark(found: Iterator[Block], begin: int) -> Iterator[Block]:
 def _with_any_line_ends(text: str, at: int) -> Iterator[Block]:
     """The blocks of a text whose lines do not all end in LF, found in one whose lines do."""
     source = LINE_END.sub("\n", text[at:])
-    ours, theirs = line_starts(source), line_starts(text[at:], at)
+    ours = line_starts(source)
+    theirs = line_starts(text[at:], at)
 
     def moved(block: Block) -> Block:
         block.start, block.end = (
@@ -112,7 +115,8 @@ def _blocks(source: str, at: int) -> Iterator[Block]:
 def _parsed_blocks(source: str, at: int) -> Generator[Block, None, int]:
     """The blocks from `at` to where nothing is open, as markdown-it tells them; where that is."""
     blank = _BLANK_LINES.match(source, at)
-    at, far = blank.end() if blank else at, 0
+    at = blank.end() if blank else at
+    far = 0
     while found := _NOTHING_OPEN.search(source, at + far):
         stop = found.end()
         blocks = parsed(source[at:stop] + _AFTER, at)

@@ -27,13 +27,15 @@ def passages(title: str, chunks: Sequence[Chunk]) -> list[str]:
     A later part of a table is given the table's first row.
     """
     title = " ".join(title.split())
-    title_key, title_line = _key(title), _clip(title)
+    title_key = _key(title)
+    title_line = _clip(title)
     headings: tuple[str, ...] = ()
     keys: list[str] = []
     known: dict[str, str] = {}
     made = []
     for chunk in chunks:
-        first, above = title_line, chunk.headings
+        first = title_line
+        above = chunk.headings
         if above:
             if above is not headings:  # the chunks of a section share theirs
                 headings = above
@@ -45,7 +47,8 @@ def passages(title: str, chunks: Sequence[Chunk]) -> list[str]:
             if said and said in keys:
                 above = headings[: keys.index(said)]
             if title and keys[0] == title_key:
-                first, above = title_line if above else "", above[1:]
+                first = title_line if above else ""
+                above = above[1:]
         lines = [first, _path(above), str(chunk.metadata.get("header", "")), chunk.text]
         made.append("\n".join([line for line in lines if line]))
     return made

@@ -64,7 +64,8 @@ def units_of(text: str, at: int, blocks: Iterable[Block]) -> Iterator[Unit]:
 
 def _unit(text: str, block: Block) -> Unit | None:
     """The block with its place; None if there is nothing but white space."""
-    kind, start = block.kind, block.start
+    kind = block.kind
+    start = block.start
     said = text[start : block.end].rstrip()
     if not said:
         return None
@@ -152,7 +153,8 @@ class _Packer:
     """Fills pieces with the units of one section after the other."""
 
     def __init__(self, text: str, limit: int) -> None:
-        self._text, self._limit = text, limit
+        self._text = text
+        self._limit = limit
         self._tiny = max(1, min(TINY_CHARS, limit // 4))
         self._headings: tuple[str, ...] = ()
         self._done: list[Piece] = []
@@ -165,7 +167,8 @@ class _Packer:
 
     def pack(self, units: list[Unit], headings: tuple[str, ...]) -> list[Piece]:
         """The pieces of a section with these headings above it, in order."""
-        self._headings, self._done = headings, []
+        self._headings = headings
+        self._done = []
         if (
             units
             and units[-1].end - units[0].start <= self._limit
@@ -212,7 +215,8 @@ class _Packer:
         """Lets go of what is held: gives what stands right in front of the unit and belongs to it,
         finishes the rest.
         """
-        held, keep = self._held, len(self._held)
+        held = self._held
+        keep = len(self._held)
         if self._weight < self._tiny and not self._solid:
             keep = 0
         elif held[-1].leads and unit.kind != "text":
@@ -226,7 +230,8 @@ class _Packer:
     def _finish(self, units: list[Unit]) -> None:
         if not units:
             return
-        start, end = units[0].start, units[-1].end
+        start = units[0].start
+        end = units[-1].end
         content = [unit for unit in units if unit.solid] or [
             unit for unit in units if not unit.light
         ]

@@ -67,7 +67,9 @@ def _place(
 ) -> int:
     """Where the piece that begins at `start` ends: behind the first of the patterns that is there,
     at best about `share` characters on."""
-    low, high, most = start + share // 2, start + share + limit // 8, start + limit
+    low = start + share // 2
+    high = start + share + limit // 8
+    most = start + limit
     high = min(high, most)
     for pattern in patterns:
         at = 0
@@ -102,7 +104,8 @@ def _between_characters(text: str, start: int, at: int) -> int:
 
 
 def _is_joined(text: str, start: int, place: int) -> bool:
-    before, after = text[place - 1], text[place]
+    before = text[place - 1]
+    after = text[place]
     if before == _JOINER or after == _JOINER or before + after == "\r\n":
         return True
     if _is_flag_half(before) and _is_flag_half(after):

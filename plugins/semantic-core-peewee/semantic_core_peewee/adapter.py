@@ -169,7 +169,8 @@ class PeeweeAdapter(BaseORMAdapter):
 
     def connect(self) -> None:
         """Wrap ``save`` and ``delete_instance`` of the model."""
-        saved, deleted = self.model.save, self.model.delete_instance  # type: ignore[attr-defined]
+        saved = self.model.save  # type: ignore[attr-defined]
+        deleted = self.model.delete_instance  # type: ignore[attr-defined]
 
         @wraps(saved)
         def save(instance: Any, *args: Any, **options: Any) -> Any:

@@ -83,16 +83,12 @@ class Commits:
         self._ddl: list[weakref.WeakMethod[Callable[[str], None]]] = []
         self._mine = threading.local()
         self._lock = threading.Lock()
-        self._execute, self._commit, self._rollback = (
-            database.execute_sql,
-            database.commit,
-            database.rollback,
-        )
-        database.execute_sql, database.commit, database.rollback = (
-            self._on_execute,
-            self._on_commit,
-            self._on_rollback,
-        )
+        self._execute = database.execute_sql
+        self._commit = database.commit
+        self._rollback = database.rollback
+        database.execute_sql = self._on_execute
+        database.commit = self._on_commit
+        database.rollback = self._on_rollback
 
     def after(self, callback: Callable[[], None]) -> None:
         """Call this after every commit that may have written, in the thread that committed."""
@@ -116,7 +112,8 @@ class Commits:
             where.append(weakref.WeakMethod(callback))
 
     def _on_execute(self, sql: str, params: Any = None, *args: Any, **options: Any) -> Any:
-        database, word = self._alive(), _first_word(sql)
+        database = self._alive()
+        word = _first_word(sql)
         telling = getattr(self._mine, "telling", False)
         if not telling:
             self._mine.committed_last = False
@@ -283,7 +280,8 @@ class Numbers:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self._changes, self._last = connection.changes(), connection.last_insert_rowid()
+        self._changes = connection.changes()
+        self._last = connection.last_insert_rowid()
 
     def changes(self) -> int:
         """Rows the statement changed."""

@@ -152,7 +152,8 @@ def _name_of(meta: Any, dialect: Dialect) -> str:
 def _many_to_many(field: Any, dialect: Dialect) -> Relation:
     """The foreign keys are chosen as Peewee's own accessor chooses them."""
     between = field.through_model._meta
-    here, there = between.model_refs[field.model][0], between.model_refs[field.rel_model][0]
+    here = between.model_refs[field.model][0]
+    there = between.model_refs[field.rel_model][0]
     through = Through(_name_of(between, dialect), here.column_name, there.column_name)
     return Relation(
         field.rel_model, here.rel_field.column_name, there.rel_field.column_name, through

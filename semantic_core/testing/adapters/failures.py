@@ -100,7 +100,8 @@ def an_aborted_change_can_be_retried_or_dropped(bench: Bench) -> None:
     bench.articles(1, 2)
     given_up(bench, index)
     same(index.status().aborted, 2, "aborted tickets")
-    outbox, name = index.hub.outbox, index.declaration.collection
+    outbox = index.hub.outbox
+    name = index.declaration.collection
     first, second = outbox.aborted({name})
     same(outbox.drop([second.number], {name}), 1, "tickets that were dropped")
     fixed.append(True)

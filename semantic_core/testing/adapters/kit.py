@@ -51,7 +51,8 @@ class BenchEmbedder(HashEmbedder):
         """See `HashEmbedder.embed_documents`."""
         if self.fail_after is not None and self.calls >= self.fail_after:
             raise EmbedderUnavailable("the provider is down")
-        then, self.meanwhile = self.meanwhile, None
+        then = self.meanwhile
+        self.meanwhile = None
         if then is not None:
             then()
         return super().embed_documents(passages)
@@ -64,7 +65,8 @@ class Bench:
     """
 
     def __init__(self, open_harness: OpenHarness, stack: ExitStack) -> None:
-        self._open, self._stack = open_harness, stack
+        self._open = open_harness
+        self._stack = stack
         self.harness: AdapterHarness = open_harness()
         stack.callback(self.harness.close)
         self.embedder = BenchEmbedder()

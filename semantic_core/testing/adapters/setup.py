@@ -172,7 +172,8 @@ def two_databases_are_two_worlds(bench: Bench) -> None:
     """One core keeps indexes of two databases; each has its own rows and tickets,
     and one sync works off both.
     """
-    first, other = bench.index(), bench.second()
+    first = bench.index()
+    other = bench.second()
     with raises(ConfigError, "a second database whose rows have the addresses of the first one's"):
         other.index(core=first.core)
     second = other.index(core=first.core, collection="elsewhere")

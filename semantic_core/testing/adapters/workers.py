@@ -221,7 +221,8 @@ def a_transaction_that_commits_late_is_not_missed(bench: Bench) -> None:
     index = bench.index()
     bench.articles(2)
     bench.settle(index)
-    written, go_on = threading.Event(), threading.Event()
+    written = threading.Event()
+    go_on = threading.Event()
 
     def slow() -> None:
         with bench.transaction():

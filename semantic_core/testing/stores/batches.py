@@ -178,7 +178,8 @@ def passages_come_page_by_page(open_store: OpenStore) -> None:
         sent(queue, "j")
         store.remove([Ref("notes", "2"), Ref("notes", "3")])
         put(store, item("x", "passage 6"))
-        found, last = [], -1
+        found = []
+        last = -1
         while page := queue.passages_of("j", last, 2):
             expect(len(page) <= 2, f"passages_of(limit=2) gave {len(page)}.")
             same(
@@ -608,7 +609,8 @@ def what_is_held_by_a_clock_that_was_wrong_is_free(open_store: OpenStore) -> Non
     one whose clock was days ahead blocks nobody.
     """
     with closing(open_store(SPACE)) as store:
-        queue, days = ledger_of(store), 5 * 86_400.0
+        queue = ledger_of(store)
+        days = 5 * 86_400.0
         put(store, item("1", "one", "two", vectors=False))
         queue.hold(names_of("one"), 100.0, 100.0 + LONGEST_HOLD)
         same(queue.waiting(9, 100.0), 1, "passages a job could hold beside a long hold")
@@ -631,7 +633,8 @@ def what_a_provider_counted_is_what_is_charged(open_store: OpenStore) -> None:
         queue = ledger_of(store)
         put(store, item("1", "x" * 20, "y" * 10, "z" * 40, "w", vectors=False))
         sent(queue, "j")
-        good, bad = vectors_of("x" * 20, "z" * 40), names_of("y" * 10, "w")
+        good = vectors_of("x" * 20, "z" * 40)
+        bad = names_of("y" * 10, "w")
         told = {fingerprint_of("x" * 20): 7, bad[0]: 3, fingerprint_of("of another"): 100}
         for _ in range(2):
             queue.settle("j", good, dict.fromkeys(bad, "no"), RATE, 1.0, told)
@@ -725,7 +728,9 @@ def tenants_share_jobs_and_see_their_own(open_store: OpenStore) -> None:
 def two_who_flush_at_once_share_the_queue(open_store: OpenStore) -> None:
     """Threads that open jobs at the same time never hold one passage twice, and leave none out."""
     with closing(open_store(SPACE)) as store:
-        queue, numbers, jobs = ledger_of(store), count(), list[BatchJob]()
+        queue = ledger_of(store)
+        numbers = count()
+        jobs = list[BatchJob]()
         put(store, item("1", *(f"passage {number}" for number in range(60)), vectors=False))
 
         def flush() -> None:

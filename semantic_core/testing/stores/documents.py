@@ -248,10 +248,8 @@ def stats_count_what_is_there(open_store: OpenStore) -> None:
 @Check
 def long_lists_are_fine(open_store: OpenStore) -> None:
     """Thousands of ids, refs or fingerprints in one call are answered like one."""
-    here, missing = (
-        item("here", "a passage"),
-        [Ref("notes", f"missing {number}") for number in range(2_000)],
-    )
+    here = item("here", "a passage")
+    missing = [Ref("notes", f"missing {number}") for number in range(2_000)]
     ids = [ChunkId(ref, 0) for ref in missing]
     names = [f"{number:032x}" for number in range(40_000)]
     with closing(open_store(SPACE)) as store:

@@ -46,7 +46,9 @@ WHERES: tuple[dict[str, Any], ...] = (
     {"tags": {"exists": True}},
     {"n": {"lt": 2}},
 )
-COLLECTIONS, KEYS, TENANTS = ("a", "b"), ("1", "10"), ("acme", "zeta")
+COLLECTIONS = ("a", "b")
+KEYS = ("1", "10")
+TENANTS = ("acme", "zeta")
 CHUNKS = 3
 
 
@@ -183,7 +185,8 @@ def _same_answers(store: Any, oracle: MemoryStore, refs: Sequence[Ref], tenant: 
         same(exact(store.get(ref)), exact(oracle.get(ref)), f"get({ref})")
     same(_fetched(store, ids), _fetched(oracle, ids), "fetch")
     names = {fingerprint_of(passage): passage for passage in PASSAGES}
-    known, wanted = store.known(list(names)), oracle.known(list(names))
+    known = store.known(list(names))
+    wanted = oracle.known(list(names))
     same(
         {names[name] for name in known},
         {names[name] for name in wanted},
@@ -197,7 +200,8 @@ def _same_answers(store: Any, oracle: MemoryStore, refs: Sequence[Ref], tenant: 
     if isinstance(store, VectorQueue):
         same(dict(store.pending(100)), dict(oracle.pending(100)), "pending")
     query = vector_of("another query")
-    similarity, truth = store.similarity(ids, query), oracle.similarity(ids, query)
+    similarity = store.similarity(ids, query)
+    truth = oracle.similarity(ids, query)
     near = np.allclose(similarity, truth, atol=CLOSE_ENOUGH, equal_nan=True)
     expect(near, f"similarity: wanted {truth}, got {similarity}.")
     for place, scope in enumerate(_scopes(tenant)):

@@ -38,10 +38,8 @@ def a_known_vector_is_used(open_store: OpenStore) -> None:
     and one that waited takes it when it comes.
     """
     with closing(open_store(SPACE)) as store:
-        first, twin = (
-            item("1", "paid for", "its tail"),
-            item("2", "paid for", "not yet", vectors=False),
-        )
+        first = item("1", "paid for", "its tail")
+        twin = item("2", "paid for", "not yet", vectors=False)
         put(store, first)
         put(store, twin)
         found = [each.pending for each in store.fetch(twin.ids)]
@@ -91,10 +89,8 @@ def an_update_keeps_the_vectors_it_had(open_store: OpenStore) -> None:
     """A new version without vectors takes those its old version had for the same passages,
     wherever they stand now.
     """
-    old, new = (
-        item("1", "paid for", "its tail", "left out"),
-        item("1", "in front", "paid for", vectors=False),
-    )
+    old = item("1", "paid for", "its tail", "left out")
+    new = item("1", "in front", "paid for", vectors=False)
     with closing(open_store(SPACE)) as store:
         put(store, old)
         same(put(store, new), ["updated"], "outcome")
@@ -113,7 +109,8 @@ def a_passage_without_a_vector_waits(open_store: OpenStore) -> None:
     """No vector yet: not found by meaning, similarity NaN, marked and counted as pending,
     once in the queue.
     """
-    ready, waiting = item("1", "ready"), item("2", "same", "same", "other", vectors=False)
+    ready = item("1", "ready")
+    waiting = item("2", "same", "same", "other", vectors=False)
     with closing(open_store(SPACE)) as store:
         put(store, ready, waiting)
         same(

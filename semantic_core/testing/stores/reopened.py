@@ -76,9 +76,11 @@ def jobs_outlive_the_process(open_store: OpenStore) -> None:
         put(store, item("1", "one", "two", "three", vectors=False))
         before = sent(queue, "j")
         queue.settle("j", vectors_of("one"), {fingerprint_of("two"): "too long"}, RATE, 1.0)
-        held, costs = held_by(queue, "j"), list(queue.costs())
+        held = held_by(queue, "j")
+        costs = list(queue.costs())
     with closing(open_store(SPACE)) as store:
-        queue, now = ledger_of(store), ledger_of(store).job("j")
+        queue = ledger_of(store)
+        now = ledger_of(store).job("j")
         same(
             (now and now.sent, now and now.succeeded, now and now.failed),
             (before.sent, 1, 1),

@@ -159,7 +159,8 @@ def cosines(vectors: Mapping[ChunkId, Vector], query: Vector) -> dict[ChunkId, f
     """Brute force, in float64; equal vectors have equal bits."""
 
     def cosine(vector: NDArray[Any]) -> float:
-        held, asked = vector.astype(np.float64), query.astype(np.float64)
+        held = vector.astype(np.float64)
+        asked = query.astype(np.float64)
         return float(
             (held * asked).sum() / np.sqrt((held * held).sum()) / np.sqrt((asked * asked).sum())
         )

@@ -60,7 +60,9 @@ class World:
     def __init__(
         self, store: Any, embedder: JobEmbedder, plan: Plan, shape: Shape, number: int
     ) -> None:
-        self.store, self.embedder, self.shape = store, embedder, shape
+        self.store = store
+        self.embedder = embedder
+        self.shape = shape
         self.plan = dict(plan)
         # Who is silent for longer than his lease, submits all the same, and dies before he has said
         # so: nobody can know.
@@ -94,7 +96,8 @@ class World:
 
     def point(self, to_provider: bool) -> bool:
         """Before a call: what the plan says happens; whether its answer is to be lost."""
-        number, self.points = self.points, self.points + 1
+        number = self.points
+        self.points = self.points + 1
         if to_provider:
             self.provider_points.append(number)
         happening = None if self._embedding else self.plan.get(number)
@@ -138,7 +141,8 @@ def play(store: Any, plan: Plan, shape: Shape, number: int) -> Verdict:
         world.item("c", "four"),
     ]
     put(store, *documents)
-    edited, removed = world.item("a", "one anew", "two"), documents[2]
+    edited = world.item("a", "one anew", "two")
+    removed = documents[2]
     last = [edited, documents[1]]
     for round_number in range(ROUNDS):
         try:
@@ -189,7 +193,9 @@ def _no_two_jobs(world: World) -> None:
 
 
 def _judge(world: World, documents: list[Item]) -> None:
-    store, provider, faults = world.store, world.embedder, world.faults
+    store = world.store
+    provider = world.embedder
+    faults = world.faults
     ids = [id for each in documents for id in each.ids]
     passages = [entry.passage for each in documents for entry in each.entries]
     states = store.chunk_states(ids)
@@ -282,7 +288,8 @@ def play_all(
     """Play these plans, and fail with the first that goes wrong; how many there were.
     fresh: runs a store is used for.
     """
-    played, store = 0, None
+    played = 0
+    store = None
     try:
         for plan, shape in plans:
             if played % fresh == 0:

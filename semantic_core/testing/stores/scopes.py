@@ -27,10 +27,8 @@ from semantic_core.testing.stores.samples import (
 from semantic_core.testing.strategies import NUMBERS, STRINGS
 from semantic_core.types import ChunkId, Ref, Scope
 
-NEAR, FAR = (
-    unit(1.0, 0.01, *[0.0] * (SPACE.dimensions - 2)),
-    unit(1.0, 1.0, *[0.0] * (SPACE.dimensions - 2)),
-)
+NEAR = unit(1.0, 0.01, *[0.0] * (SPACE.dimensions - 2))
+FAR = unit(1.0, 1.0, *[0.0] * (SPACE.dimensions - 2))
 
 
 @Check

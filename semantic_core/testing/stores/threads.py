@@ -63,7 +63,8 @@ def a_snapshot_is_one_state(open_store: OpenStore) -> None:
         item("2", "second velquon"),
         item("3", "waiting tirefok", vectors=False),
     ]
-    update, new = item("1", "updated gorvax"), item("4", "added beldun")
+    update = item("1", "updated gorvax")
+    new = item("4", "added beldun")
     everything = [*items, update, new]
     with closing(open_store(SPACE)) as store:
 

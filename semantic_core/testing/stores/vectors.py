@@ -138,7 +138,8 @@ def similarity_is_exact_and_in_order(open_store: OpenStore) -> None:
     """`similarity`: one float32 per id, in the order asked;
     NaN for no such chunk and for one without a vector.
     """
-    there, waiting = item("1", "one", "two", "three"), item("2", "waiting", vectors=False)
+    there = item("1", "one", "two", "three")
+    waiting = item("2", "waiting", vectors=False)
     query = vector_of("query")
     truth = cosines(there.vectors, query)
     ids = [
@@ -164,7 +165,8 @@ def known_vectors_are_those_handed_over(open_store: OpenStore) -> None:
     """`known` gives the vectors themselves, its own copies of them;
     handing them back changes nothing.
     """
-    first, second = item("1", "one", "two"), item("2", "two", "waiting", vectors=False)
+    first = item("1", "one", "two")
+    second = item("2", "two", "waiting", vectors=False)
     given = np.array(vector_of("one"))
     first.entries[0] = attrs.evolve(first.entries[0], vector=given)
     names = [fingerprint_of(passage) for passage in ("one", "two", "waiting", "never")]
@@ -174,7 +176,8 @@ def known_vectors_are_those_handed_over(open_store: OpenStore) -> None:
         known = store.known(names)
         same(set(known), set(names[:2]), "fingerprints known")
         for name, passage in zip(names, ("one", "two"), strict=False):
-            vector, wanted = known[name], vector_of(passage)
+            vector = known[name]
+            wanted = vector_of(passage)
             same(
                 (vector.dtype, vector.shape),
                 (np.dtype(np.float32), (SPACE.dimensions,)),

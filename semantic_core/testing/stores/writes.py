@@ -145,11 +145,9 @@ def the_later_of_two_in_a_batch_wins(open_store: OpenStore) -> None:
     """A document given twice in one batch ends as the later one;
     outcomes stand in the order of the batch.
     """
-    first, later, other = (
-        item("1", "first version", "its tail"),
-        item("1", "later version"),
-        item("2", "other document"),
-    )
+    first = item("1", "first version", "its tail")
+    later = item("1", "later version")
+    other = item("2", "other document")
     with closing(open_store(SPACE)) as store:
         report = store.replace([other, first, later])
         same(report.outcomes[0], (other.ref, "added"), "outcome of the first document")
@@ -173,11 +171,9 @@ def a_write_that_raises_changes_nothing(open_store: OpenStore) -> None:
     """A bad vector in the last document, or a source that raises half-way:
     nothing of the batch is there.
     """
-    kept, update, new = (
-        item("1", "kept passage"),
-        item("1", "its update"),
-        item("2", "new document"),
-    )
+    kept = item("1", "kept passage")
+    update = item("1", "its update")
+    new = item("2", "new document")
     poison = item(
         "3",
         "good passage",
@@ -242,7 +238,8 @@ def removed_is_removed(open_store: OpenStore) -> None:
     """After `remove`: no document, chunk, vector or count of it;
     the number is of documents that were there.
     """
-    gone, stays = item("1", "going away", "its tail"), item("2", "staying here")
+    gone = item("1", "going away", "its tail")
+    stays = item("2", "staying here")
     with closing(open_store(SPACE)) as store:
         put(store, gone, stays)
         same(store.remove([gone.ref, Ref("notes", "never"), gone.ref]), 1, "documents removed")
@@ -282,7 +279,8 @@ def older_changes_are_left_alone(open_store: OpenStore) -> None:
     none always applies and leaves the stamp.
     """
     versions = [item("1", f"version {number}") for number in range(6)]
-    ref, other = versions[0].ref, item("2", "other document")
+    ref = versions[0].ref
+    other = item("2", "other document")
 
     def stands(store: Any, number: int, what: str) -> None:
         found = [each.chunk for each in store.fetch(versions[number].ids)]

@@ -73,7 +73,8 @@ def kind_of(path: str, table: str | None = None) -> str:
             table = _TABLE.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError:
             return ""
-    found, longest = "", -1
+    found = ""
+    longest = -1
     for line in table.splitlines():
         about, _, source = line.partition(" - ")
         fields = about.split(" ")
@@ -82,7 +83,8 @@ def kind_of(path: str, table: str | None = None) -> str:
         place = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), fields[4])
         inside = path == place or path.startswith(place.rstrip("/") + "/")
         if inside and len(place) >= longest:  # of two on one place the later one hides the other
-            found, longest = source.split(" ")[0], len(place)
+            found = source.split(" ")[0]
+            longest = len(place)
     return found
 
 
@@ -151,7 +153,8 @@ class Connection:
 
     def __init__(self, target: Target, *, writer: bool) -> None:
         """Open an existing file. Raises StoreError."""
-        self.path, self.pid = target.path, os.getpid()
+        self.path = target.path
+        self.pid = os.getpid()
         self.raw: Any = None
         self._claim: library_guard.Identity | None = None
         self._has_log = False
@@ -215,8 +218,10 @@ class Connection:
         """Close it, whatever state it is in. May be called twice."""
         if self._has_log and self.raw is not None:
             self._leave_log()
-        raw, self.raw = self.raw, None
-        claim, self._claim = self._claim, None
+        raw = self.raw
+        self.raw = None
+        claim = self._claim
+        self._claim = None
         try:
             if raw is not None:
                 # Of a disk that fails: what was committed is safe, and the rest is undone.
@@ -247,7 +252,8 @@ class Connection:
         The log stays: it is the parent's. A connection another thread of the parent was using can
         never be closed here; its file is refused in this process from now on.
         """
-        raw, self.raw = self.raw, None
+        raw = self.raw
+        self.raw = None
         try:
             raw.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             raw.close(True)

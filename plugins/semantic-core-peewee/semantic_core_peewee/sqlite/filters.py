@@ -66,13 +66,15 @@ def check_tenant(tenant: object, multi_tenant: bool) -> str:
 
 def compile_scope(scope: Scope, generation: int) -> Clause:
     """The documents of this generation that are in scope."""
-    parts, values = ["d.generation = ?", "d.tenant = ?"], [generation, scope.tenant]
+    parts = ["d.generation = ?", "d.tenant = ?"]
+    values = [generation, scope.tenant]
     named: list[str] = []
     if scope.collections is not None:
         named = [name for name in scope.collections if _may_be_a_name(name)]
         parts.append("d.collection in (select j.value from json_each(?) as j)")
         values.append(json.dumps(named, ensure_ascii=False))
-    each, of_each = list(parts), list(values)
+    each = list(parts)
+    of_each = list(values)
     sources = [(f"select d.id from document as d where {' and '.join(parts)}", tuple(values))]  # noqa: S608 - as above
     for condition in _checked(scope.filter).conditions:
         absent, held, bound = _condition(condition)
@@ -112,12 +114,14 @@ def _condition(condition: Condition) -> tuple[bool, list[str], list[Any]]:
     if condition.operator == "exists":
         return not condition.values[0], [_HELD], held
     if condition.operator in _COMPARISONS:
-        sign, value = _COMPARISONS[condition.operator], condition.values[0]
+        sign = _COMPARISONS[condition.operator]
+        value = condition.values[0]
         return False, [f"{_HELD} and a.kind = ? and a.value {sign} ?"], [*held, kind(value), value]
     by_kind: dict[str, list[Any]] = {}
     for value in condition.values:
         by_kind.setdefault(kind(value), []).append(value)
-    asked, bound = [], []
+    asked = []
+    bound = []
     for name, values in sorted(by_kind.items()):
         asked.append(f"{_HELD} and a.kind = ? and a.value in ({', '.join('?' * len(values))})")
         bound += [*held, name, *values]

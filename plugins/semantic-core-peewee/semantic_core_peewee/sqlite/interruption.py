@@ -34,8 +34,10 @@ class Use:
     _ended = True
 
     def __init__(self, begin: Callable[[Use], Any], end: Callable[[Use], None]) -> None:
-        self._begin, self._end = begin, end
-        self.thread, self._pid = threading.get_ident(), os.getpid()
+        self._begin = begin
+        self._end = end
+        self.thread = threading.get_ident()
+        self._pid = os.getpid()
         self.over = self._ended = False
 
     def __enter__(self) -> None:
@@ -104,18 +106,21 @@ class Sole:
         already, by another use, does not wait for itself.
         """
         until = monotonic() + patience
-        ending, ending_since = 0, 0.0
+        ending = 0
+        ending_since = 0.0
         while True:
             with self._guard:
                 holder = None if self._holder is None else self._holder()
                 if holder is None or self._was_cut_off(holder, use, ending, ending_since):
                     self._gate.acquire(blocking=False)
-                    self._holder, self._id = weakref.ref(use), id(use)
+                    self._holder = weakref.ref(use)
+                    self._id = id(use)
                     return True
             if holder.thread == use.thread:
                 return False
             if holder.over and ending != id(holder):
-                ending, ending_since = id(holder), monotonic()
+                ending = id(holder)
+                ending_since = monotonic()
             del holder  # nobody but its block keeps a use
             left = until - monotonic()
             if left <= 0:

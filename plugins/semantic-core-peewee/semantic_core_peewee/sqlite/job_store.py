@@ -144,7 +144,8 @@ class SqliteQueue:
         tokens: Mapping[str, int] = {},
     ) -> int:
         """See `BatchQueue.settle`. Raises VectorInvalid before anything is written."""
-        given, size = self._blobs(vectors), self._space.dimensions
+        given = self._blobs(vectors)
+        size = self._space.dimensions
         return self._pool.write(
             lambda view: jobs.settle(view, size, job, given, failures, rate, now, tokens)
         )

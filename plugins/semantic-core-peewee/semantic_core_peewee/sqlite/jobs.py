@@ -81,7 +81,8 @@ _CLAIM = f"""insert into claim (generation, fingerprint, holder, number, account
     where {_WAITING} and {NOT_HELD} and {{kind}} and {_NOT_LEFT_OUT}
     and o.id = c.document and a.tenant = o.tenant and a.collection = o.collection
     order by c.id limit :limit on conflict do nothing"""  # noqa: S608 - ours
-_CLAIM_FRESH, _CLAIM_SUSPECTS = _CLAIM.format(kind=_NO_SUSPECT), _CLAIM.format(kind=_SUSPECT)
+_CLAIM_FRESH = _CLAIM.format(kind=_NO_SUSPECT)
+_CLAIM_SUSPECTS = _CLAIM.format(kind=_SUSPECT)
 _COUNT = f"""select count(*) from (select distinct c.fingerprint from {_CHUNKS}
     where {_WAITING} and {_NOT_HELD_NOW} and {_NOT_FAILED} and {_NOT_LEFT_OUT} limit :limit)"""  # noqa: S608 - ours
 _SIZE = f"""select count(*), total(size) from (select length(c.passage) as size from {_CHUNKS}
@@ -269,7 +270,9 @@ def charge_results(
     """Add what results cost; how many tokens that were. paid: (account, characters) of each, by
     fingerprint. tokens: of those its provider counted.
     """
-    counts, told, untold = Counter[int](), Counter[int](), Counter[int]()
+    counts = Counter[int]()
+    told = Counter[int]()
+    untold = Counter[int]()
     for name, (account, characters) in paid.items():
         counts[account] += 1
         if name in tokens:

@@ -61,7 +61,9 @@ def rebuild(view: View, dimensions: int) -> None:
 
 def disagreements(view: View, dimensions: int) -> Iterator[str]:
     """Where slots and vectors do not agree, each in a line. Reads all of both."""
-    state, held, dead = state_of(view), dict[int, tuple[int, int, bytes]](), 0
+    state = state_of(view)
+    held = dict[int, tuple[int, int, bytes]]()
+    dead = 0
     for number, slots in segments_since(view, dimensions, -1):
         for offset, slot in enumerate(slots[: max(0, state.slots - number * SEGMENT)]):
             dead += int(slot["chunk"] == 0)

@@ -235,7 +235,8 @@ def _set_log_aside(target: Target) -> None:
     """Keep the log of the former file under another name, where nobody takes it for a part of this
     one. Raises StoreMisuse if a process still has the former file open, or the log cannot be moved.
     """
-    path, log = target.path, f"{target.path}-wal"
+    path = target.path
+    log = f"{target.path}-wal"
     free = (f"{log}.of-the-former-file{number or ''}" for number in count())
     aside = next(name for name in free if not os.path.lexists(name))
     with sole(path, target.busy_timeout):
@@ -385,7 +386,8 @@ def _create(target: Target, space: Space, multi_tenant: bool) -> None:
     """Write the first pages, in a rollback journal:
     a copy of the main file alone is then never an empty stranger.
     """
-    path, there = target.path, os.path.exists(target.path)
+    path = target.path
+    there = os.path.exists(target.path)
     said = said_of(space, multi_tenant)
     try:
         with _refined(path), translated(path):
@@ -484,7 +486,8 @@ def agree(
             f"The store {path!r} does not say what it was made as.", hint="Restore a backup."
         )
     try:
-        held, tenancy = Space(**json.loads(says["space"])), bool(json.loads(says["multi_tenant"]))
+        held = Space(**json.loads(says["space"]))
+        tenancy = bool(json.loads(says["multi_tenant"]))
     except (KeyError, TypeError, ValueError) as error:
         raise StoreCorrupt(
             f"The store {path!r} does not say what it holds.", hint="Restore a backup."

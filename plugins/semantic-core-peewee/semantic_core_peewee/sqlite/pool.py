@@ -58,7 +58,8 @@ class Reader:
     """
 
     def __init__(self, ids: dict[int, ChunkId]) -> None:
-        self.pid, self._ids = os.getpid(), ids
+        self.pid = os.getpid()
+        self._ids = ids
         self.lock = threading.RLock()
         self.connection: Connection | None = None
         self.view: View | None = None
@@ -109,7 +110,9 @@ class Reader:
 
     def drop(self) -> None:
         """Close the connection; the next use opens another."""
-        connection, self.connection, self.suspect = self.connection, None, False
+        connection = self.connection
+        self.connection = None
+        self.suspect = False
         if connection is not None:
             connection.close()
 
@@ -308,7 +311,8 @@ class Pool:
                 self._tidy_writer()
                 writing.give_back(use)
 
-        writing, patience = self._writing, self.patience
+        writing = self._writing
+        patience = self.patience
         return Use(begin, end)
 
     def _tidy_writer(self) -> None:
@@ -374,7 +378,9 @@ class Pool:
         return self._writer
 
     def _drop_writer(self) -> None:
-        connection, self._writer, self._distrusted = self._writer, None, False
+        connection = self._writer
+        self._writer = None
+        self._distrusted = False
         if connection is not None:
             connection.close()
 
@@ -440,7 +446,8 @@ class Pool:
             self.abandon()
         reader: Reader | None = getattr(self._local, "reader", None)
         if reader is None:
-            reader, token = Reader(self._ids), _Token()
+            reader = Reader(self._ids)
+            token = _Token()
             self._local.reader, self._local.token = reader, token
             pool = weakref.ref(self)
             end = weakref.ref(token, lambda _, reader=reader: _thread_ended(pool, reader))  # type: ignore[misc]

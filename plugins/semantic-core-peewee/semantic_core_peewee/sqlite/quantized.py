@@ -167,7 +167,8 @@ class CodeCache:
         self._begin()
 
     def _begin(self) -> None:
-        self._pid, self._at_work = os.getpid(), Sole()
+        self._pid = os.getpid()
+        self._at_work = Sole()
 
     @property
     def memory(self) -> int:
@@ -419,10 +420,8 @@ def streamed(
         scales = np.ascontiguousarray(taken["scale"])
         score(query, codes, sums, scales, scores[start : start + len(taken)])
         chunks.append(np.ascontiguousarray(slots["chunk"]))
-        homes, documents = (
-            np.ascontiguousarray(slots["home"]),
-            np.ascontiguousarray(slots["document"]),
-        )
+        homes = np.ascontiguousarray(slots["home"])
+        documents = np.ascontiguousarray(slots["document"])
         blocks.append(Block(codes[:0], sums[:0], scales, documents, homes))
     codes_of_none = QuantizedVectors(
         view.generation, state, tuple(blocks), tuple(chunks), homes_of(view)
@@ -439,7 +438,8 @@ def _runs(view: View, dimensions: int) -> Iterator[tuple[int, NDArray[Any]]]:
         run.append(slots)
         if (number + 1) * SEGMENT % BLOCK == 0:
             yield first, np.concatenate(run)
-            run, first = [], (number + 1) * SEGMENT
+            run = []
+            first = (number + 1) * SEGMENT
     if run:
         yield first, np.concatenate(run)
 

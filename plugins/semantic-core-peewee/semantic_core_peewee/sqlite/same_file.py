@@ -65,7 +65,8 @@ class SameFilePool(Pool):
     """A `Pool` that takes part in the transactions of the application."""
 
     def __init__(self, target: Target, database: Any) -> None:
-        self._application, self._here = database, threading.local()
+        self._application = database
+        self._here = threading.local()
         self._commits = commits_of(database)
         super().__init__(target)
 
@@ -231,7 +232,8 @@ class SameFileStore(SqliteStore):
         )
         self._pool: SameFilePool = SameFilePool(self._target, self.database)
         self._database = PeeweeDatabase(self._target.path, self._pool)
-        self._counts, self._lane = WordCounts(), VectorIndex(space.dimensions, memory_budget())
+        self._counts = WordCounts()
+        self._lane = VectorIndex(space.dimensions, memory_budget())
         self._advances = Advances()
 
     def nearest(self, vector: Any, limit: int, scope: Scope) -> Ranking:
@@ -264,7 +266,8 @@ class SameFileStore(SqliteStore):
     def close(self) -> None:
         """See `Store.close`. The application's connections stay as they are."""
         super().close()
-        claim, self._claim = self._claim, None
+        claim = self._claim
+        self._claim = None
         library_guard.release(claim)
 
     def _unlearned(self) -> SqliteStore:
@@ -274,7 +277,8 @@ class SameFileStore(SqliteStore):
         if not self._pool.uncommitted:
             return self
         aside = copy.copy(self)
-        aside._counts, aside._lane = WordCounts(), VectorIndex(self._space.dimensions, 0)
+        aside._counts = WordCounts()
+        aside._lane = VectorIndex(self._space.dimensions, 0)
         return aside
 
 

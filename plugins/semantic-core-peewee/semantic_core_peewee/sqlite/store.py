@@ -194,7 +194,8 @@ class SqliteStore(SqliteQueue):
         StoreReadOnly, StoreMisuse in a snapshot).
         """
         given = incoming(batch, self._space.dimensions, self._multi_tenant)
-        marks, size = _stamps(stamps), self._space.dimensions
+        marks = _stamps(stamps)
+        size = self._space.dimensions
 
         def work(view: View) -> list[tuple[Ref, Outcome]]:
             outcomes = write.replace(view, size, given, marks)
@@ -251,7 +252,8 @@ class SqliteStore(SqliteQueue):
 
     def similarity(self, ids: Sequence[ChunkId], vector: Vector) -> Vector:
         """See `Store.similarity`. The same numbers `nearest` gives. Raises VectorInvalid."""
-        query, wanted = self._lane.query(vector), self._checked_ids(ids)
+        query = self._lane.query(vector)
+        wanted = self._checked_ids(ids)
         return self._pool.read(lambda view: self._lane.similarity(view, wanted, query))
 
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
@@ -301,7 +303,8 @@ class SqliteStore(SqliteQueue):
 
     def documents(self, scope: Scope, offset: int = 0, limit: int = 100) -> Page:
         """See `Store.documents`. Order is by code point."""
-        first, most = check_count("offset", offset), check_count("limit", limit)
+        first = check_count("offset", offset)
+        most = check_count("limit", limit)
         return self._pool.read(
             lambda view: read.documents(
                 view, self._database, self._clause(view, scope), first, most
@@ -439,7 +442,8 @@ class SqliteStore(SqliteQueue):
 
     def _stats(self, view: View, tenant: str | None) -> StoreStats:
         collections, chunks, waiting = read.counts(view, self._database, tenant)
-        file_bytes, log_bytes = _size(self._target.path), _size(f"{self._target.path}-wal")
+        file_bytes = _size(self._target.path)
+        log_bytes = _size(f"{self._target.path}-wal")
         details: dict[str, Any] = {
             "path": self._target.path,
             "file_bytes": file_bytes,

@@ -54,7 +54,8 @@ def _block_as_kept(vectors: Sequence[object], dimensions: int) -> list[bytes | N
     if off.any():
         exact[off] /= lengths[off, None]
         rows = exact
-    data, size = rows.astype(STORED, copy=False).tobytes(), dimensions * STORED.itemsize
+    data = rows.astype(STORED, copy=False).tobytes()
+    size = dimensions * STORED.itemsize
     blobs = [data[start : start + size] for start in range(0, len(data), size)]
     if len(blobs) == len(vectors):
         return blobs  # type: ignore[return-value]

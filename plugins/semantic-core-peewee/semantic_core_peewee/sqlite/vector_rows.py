@@ -40,7 +40,8 @@ def fill_waiting(view: View, dimensions: int, vectors: Mapping[str, bytes]) -> i
     """Give these vectors to the chunks of their fingerprint that have none;
     how many chunks that were.
     """
-    raw, generation = view.raw, view.generation
+    raw = view.raw
+    generation = view.generation
     if not vectors or not raw.execute(_ANY_WAIT, (generation,)).get:
         return 0
     rows = raw.execute(_WAIT, (json.dumps(list(vectors)), generation)).fetchall()

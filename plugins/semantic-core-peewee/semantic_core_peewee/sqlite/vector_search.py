@@ -190,7 +190,8 @@ class VectorIndex:
     """
 
     def __init__(self, dimensions: int, budget: int) -> None:
-        self._dimensions, self._budget = dimensions, budget
+        self._dimensions = dimensions
+        self._budget = budget
         self._slot_bytes = slot_type(dimensions).itemsize
         self._cache = CodeCache(dimensions)
 
@@ -253,7 +254,8 @@ class VectorIndex:
     ) -> Found:
         if not self._cache.loaded and self._are_few(view, clause):
             return self._in_sql(view, query, limit, clause)
-        state, coded = current_state(view), Query(query)
+        state = current_state(view)
+        coded = Query(query)
         if state.slots * self._slot_bytes > self._budget:
             return self._streamed(view, state, coded, query, limit, scope, clause)
         codes = self._cache.at(view, state)

@@ -87,11 +87,13 @@ _MARGIN = 3.0
 """Standard deviations by which the best may hold fewer of some chunks than if those were spread
 evenly over all.
 """
-_TABLE, _DENSE = 1_000_000, 64
+_TABLE = 1_000_000
+_DENSE = 64
 """Highest number of a chunk, and more per chunk found,
 up to which a table of all numbers is the fastest way to add up.
 """
-_LEAST_TABLE, _GAPS = 100_000, 8
+_LEAST_TABLE = 100_000
+_GAPS = 8
 """Highest number of a chunk, and more per chunk there is,
 up to which a table of all numbers is worth its memory.
 """
@@ -206,7 +208,8 @@ class _Columns:
         """Put these at `start`; False where something was put already, or they do not fit."""
         if not len(ids):
             return True
-        end, last = start + len(ids), int(ids[-1])
+        end = start + len(ids)
+        last = int(ids[-1])
         fits = (
             start == self.taken
             and end <= len(self.ids)
@@ -232,8 +235,10 @@ class Passages:
         self, columns: _Columns, count: int, words: int, slots: Slots | None = None
     ) -> None:
         self._columns = columns
-        self.ids, self.lengths = columns.ids[:count], columns.lengths[:count]
-        self.words, self.slots = words, slots
+        self.ids = columns.ids[:count]
+        self.lengths = columns.lengths[:count]
+        self.words = words
+        self.slots = slots
 
     @classmethod
     def of(cls, ids: NDArray[Any], lengths: NDArray[Any], slots: Slots | None) -> Passages:
@@ -288,7 +293,8 @@ class WordLists:
         self._begin()
 
     def _begin(self) -> None:
-        self._pid, self._at_work = os.getpid(), Sole()
+        self._pid = os.getpid()
+        self._at_work = Sole()
         self._clear()
 
     def _clear(self) -> None:
@@ -368,9 +374,11 @@ class WordLists:
     def _known(self, stems: Sequence[str]) -> dict[str, WordList]:
         """Those of these lists there are, with what was told since they were last asked for."""
         found: dict[str, WordList] = {}
-        name, self._name = self._name, None  # if it ends in between, all is read anew
+        name = self._name
+        self._name = None  # if it ends in between, all is read anew
         for stem in stems:
-            known, told = self.lists.get(stem), self._told.pop(stem, None)
+            known = self.lists.get(stem)
+            told = self._told.pop(stem, None)
             if known is not None:
                 found[stem] = known if not told else self._put(stem, known.with_new(told))
         self._name = name
@@ -411,7 +419,8 @@ class WordLists:
         """Be of the state this transaction sees; None if that is older than what is remembered,
         or cannot be read.
         """
-        before, held = self._name, self._passages
+        before = self._name
+        held = self._passages
         if held is not None and before is not None and before[0] == name[0]:
             if name[1].changes < before[1].changes:
                 return None
@@ -419,18 +428,22 @@ class WordLists:
             told = self._told_of(view, held)
             if told is not None:
                 return self._become(name, told)
-        self.lists, self._told = {}, {}
-        self._passages, self._bytes = None, 0
+        self.lists = {}
+        self._told = {}
+        self._passages = None
+        self._bytes = 0
         whole = _all_passages(view)
         if (len(whole.ids), whole.words) != totals_of(view):
-            self._name, self._spent = None, 0
+            self._name = None
+            self._spent = 0
             return None
         return self._become(name, whole)
 
     def _become(self, name: Any, passages: Passages) -> Passages:
         before = self._passages
         self._bytes += passages.bytes - (before.bytes if before is not None else 0)
-        self._name, self._passages = name, passages
+        self._name = name
+        self._passages = passages
         return passages
 
     def _told_of(self, view: View, held: Passages) -> Passages | None:
@@ -440,7 +453,8 @@ class WordLists:
         new = view.raw.execute(_NEW, (held.last, MOST_TOLD + 1)).fetchall()
         if len(new) > MOST_TOLD:
             return None
-        totals, slots = totals_of(view), _slots_of(view)
+        totals = totals_of(view)
+        slots = _slots_of(view)
         written = {chunk: Counter(split(view.raw, passage, STEMS)) for chunk, passage in new}
         lengths = {chunk: sum(counted.values()) for chunk, counted in written.items()}
         for gone in _gone(view, held, slots, len(held.ids) + len(new) - totals[0]):
@@ -536,7 +550,8 @@ def _listed(view: View, stem: str, there: Passages) -> WordList:
     held = numbers(view.raw.execute(_HOLDING, (stem,)).get)  # a chunk as often as it holds the word
     steps = np.diff(held, prepend=0)
     first = np.flatnonzero(steps)
-    chunks, counts = held[first], np.diff(first, append=len(held))
+    chunks = held[first]
+    counts = np.diff(first, append=len(held))
     if (steps < 0).any() or not among(there.ids, chunks).all():
         raise altered("The index of words")
     return WordList(_narrow(chunks), _narrow(counts))

@@ -99,7 +99,9 @@ class WordCounts:
         with self._lock:
             moved = abs(passages - self._passages) > DRIFT * self._passages
             if moved or view.generation != self._generation or len(self._counts) > MOST_KEPT:
-                self._counts, self._passages, self._generation = {}, passages, view.generation
+                self._counts = {}
+                self._passages = passages
+                self._generation = view.generation
             counts = self._counts
         exact = self._of_state(view)
         for word in words:
@@ -122,7 +124,8 @@ class WordCounts:
         state = (view.generation, current_state(view))
         with self._lock:
             if state != self._state or len(self._exact) > MOST_KEPT:
-                self._state, self._exact = state, {}
+                self._state = state
+                self._exact = {}
             return self._exact
 
 
@@ -250,7 +253,8 @@ def _finder(
     if known is not None:
         return lambda limit: _known_among(everywhere, known, limit, count)
     passing: list[Row] = []
-    seen, asked = 0, _TRIED * first
+    seen = 0
+    asked = _TRIED * first
 
     def find(limit: int) -> list[Row]:
         nonlocal seen, asked
@@ -259,7 +263,8 @@ def _finder(
                 return rows(limit, _JOINED, *scope.values)
             best = everywhere(asked)
             passing.extend(_in_scope(view, best[seen:], scope))
-            seen, asked = asked, asked * 4
+            seen = asked
+            asked = asked * 4
             if len(best) < seen:
                 asked = seen  # those were all
         return passing[:limit]
@@ -288,11 +293,16 @@ def _known_among(
 def _statement(layers: int, join: str, condition: str, scope: str) -> str:
     """The best rows of so many FTS5 expressions, whose scores are added."""
     if layers == 1:
-        chunk, score, source, start = "words.rowid", "bm25(words)", "words", "words match ?"
+        chunk = "words.rowid"
+        score = "bm25(words)"
+        source = "words"
+        start = "words match ?"
     else:
         added = " union all ".join([_LAYER] * layers)
         source = f"(select id, sum(score) as score from ({added}) group by id) as found"  # noqa: S608 - our own text
-        chunk, score, start = "found.id", "found.score", "1"
+        chunk = "found.id"
+        score = "found.score"
+        start = "1"
     condition = condition.format(chunk=chunk, scope=scope)
     return (
         f"select {chunk}, {score} as score from {source} {join} where {start} {condition} "  # noqa: S608
@@ -334,7 +344,8 @@ def _are_all(view: View, scope: Clause) -> bool:
     names = sorted(set(scope.collections))
     if len(names) > _MOST_NAMED:
         return False
-    where, before = scope.values[:2], ""
+    where = scope.values[:2]
+    before = ""
     for name in names:
         if view.raw.execute(_BETWEEN, (*where, before, name)).get:
             return False
@@ -522,9 +533,11 @@ def _candidates(
     """
     holding = _holding(list(counts.lists.remembered(view, asked).values()))
     if holding is None:
-        source, value = _BEGINNING, _expression(view, asked, counts)
+        source = _BEGINNING
+        value = _expression(view, asked, counts)
     else:
-        source, value = _HOLDING, json.dumps(holding.tolist())
+        source = _HOLDING
+        value = json.dumps(holding.tolist())
     condition, values = scope.each
     sql = f"select c.id, d.title {source} and {_TITLES} {condition} limit ?"
     return view.raw.execute(sql, (value, *values, MOST_LOOKED_AT)).fetchall()  # type: ignore[no-any-return]

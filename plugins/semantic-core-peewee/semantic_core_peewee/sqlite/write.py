@@ -96,13 +96,12 @@ class Changes:
     """What a batch writes, table by table."""
 
     def __init__(self, view: View, dimensions: int) -> None:
-        self._view, self._dimensions = view, dimensions
+        self._view = view
+        self._dimensions = dimensions
         self._homes: dict[tuple[str, str], int] = {}
         self.now = datetime.now(UTC).isoformat()
-        self._document_id, self._chunk_id = (
-            _last_id(view.raw, "document"),
-            _last_id(view.raw, "chunk"),
-        )
+        self._document_id = _last_id(view.raw, "document")
+        self._chunk_id = _last_id(view.raw, "chunk")
         self._clear()
 
     def _clear(self) -> None:
@@ -256,13 +255,15 @@ def replace(
     waiting = {
         passage.fingerprint for one in given for passage in one.passages if passage.vector is None
     }
-    known, brought = known_blobs(view, waiting), dict[str, bytes]()
+    known = known_blobs(view, waiting)
+    brought = dict[str, bytes]()
     changes = Changes(view, dimensions)
     outcomes: list[tuple[Ref, Outcome]] = []
     for group in _each_named_once(given):
         there = _find(view, [one.key for one in group])
         for one in group:
-            held, stamp = there.get(one.key, _NOWHERE), stamps.get(one.ref)
+            held = there.get(one.key, _NOWHERE)
+            stamp = stamps.get(one.ref)
             if held.is_newer_than(stamp):
                 outcomes.append((one.ref, "stale"))
                 continue
@@ -284,7 +285,8 @@ def _each_named_once(given: Sequence[Incoming]) -> Iterator[Sequence[Incoming]]:
     """The batch in pieces none of which names a document twice:
     a later one is compared with what the first has become.
     """
-    begun, seen = 0, set[Key]()
+    begun = 0
+    seen = set[Key]()
     for place, one in enumerate(given):
         if one.key in seen:
             yield given[begun:place]
@@ -360,11 +362,14 @@ def _vector(passage: Passage, row: Row | None, known: Mapping[str, bytes]) -> by
 
 def remove(view: View, dimensions: int, refs: Iterable[Ref], stamps: Mapping[Ref, int]) -> int:
     """Remove these documents with all that belongs to them; how many were there."""
-    changes, removed, left = Changes(view, dimensions), 0, set[tuple[str, str]]()
+    changes = Changes(view, dimensions)
+    removed = 0
+    left = set[tuple[str, str]]()
     wanted = list(dict.fromkeys(refs))
     there = _find(view, [key_of(ref) for ref in wanted])
     for ref in wanted:
-        held, stamp = there.get(key_of(ref), _NOWHERE), stamps.get(ref)
+        held = there.get(key_of(ref), _NOWHERE)
+        stamp = stamps.get(ref)
         if held.is_newer_than(stamp):
             continue
         mark = held.marked(stamp)
