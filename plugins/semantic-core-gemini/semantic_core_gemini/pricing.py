@@ -14,7 +14,7 @@ import attrs
 
 from semantic_core.errors import ConfigError
 
-__all__ = ["PRICES", "Estimate", "Lane", "Price", "price_of"]
+__all__ = ["PRICES", "PriceEstimate", "Lane", "Price", "price_of"]
 
 Lane = Literal["interactive", "batch"]
 
@@ -94,7 +94,7 @@ def price_of(model: str, given: Price | Mapping[str, object] | None = None) -> P
 
 
 @attrs.frozen
-class Estimate:
+class PriceEstimate:
     """What embedding some texts takes, before any of it is sent to be embedded.
 
     texts: how many different ones. tokens: of them. counted: texts of the sample the service

@@ -36,7 +36,7 @@ class Usage:
         }
 
 
-class Meter:
+class UsageMeter:
     """Adds up. Safe to use from several threads. blocks: of the calls that want to know what they
     cost.
     """
