@@ -168,7 +168,7 @@ class Process:
     def _of_store(self, name: str, call: Callable[[], Any], args: tuple[Any, ...]) -> Any:
         happening = self.history.point(self)
         answer = call()
-        if name == "charge" and args[0].lane != "batch":
+        if name == "charge" and args[0].tier != "batch":
             self.wrote += sum(tokens for _, tokens in args[1].values())
         elif name == "fill":
             self.embedded = []
@@ -465,7 +465,7 @@ class History:
             faults.append(f"orphan: {sorted(kept)} are left at the provider")
         ledger: Counter[str] = Counter()
         for cost in self.store.costs():
-            ledger[cost.lane] += cost.tokens
+            ledger[cost.tier] += cost.tokens
         at_once = provider.tokens_billed["interactive"] + provider.tokens_billed["query"]
         written = ledger["interactive"] + ledger["query"]
         if written != at_once - self.died_with:

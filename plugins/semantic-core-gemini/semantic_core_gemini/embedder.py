@@ -25,7 +25,7 @@ from semantic_core_gemini.options import (
     whole,
 )
 from semantic_core_gemini.passages import PassageBatches
-from semantic_core_gemini.pricing import MILLION, Lane, Price, PriceEstimate
+from semantic_core_gemini.pricing import MILLION, Price, PriceEstimate, PriceTier
 from semantic_core_gemini.service import API_VERSION, Service
 from semantic_core_gemini.tokens import Sample, estimated
 from semantic_core_gemini.usage import Usage, UsageMeter
@@ -194,9 +194,9 @@ class GeminiEmbedder:
         """What prices are in, such as "USD"."""
         return self._given.price.currency
 
-    def price(self, lane: Lane) -> Decimal:
+    def price(self, tier: PriceTier) -> Decimal:
         """What a million tokens cost: "interactive", or "batch" in a job."""
-        return self._given.price.of(MILLION, lane)
+        return self._given.price.of(MILLION, tier)
 
     def tokens(self, passages: Sequence[str]) -> int:
         """How many tokens these passages have, all together, about.
