@@ -23,7 +23,7 @@ CONSTRAIN := $(if $(CONSTRAINTS),--constraint $(VENV)/constraints.txt)
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 STAMP := $(VENV)/.installed
 BUILDER := .venv-build
-BUILD_NEEDS := "build>=1.2" "hatchling>=1.25" "hatch-fancy-pypi-readme>=24.1"
+BUILD_NEEDS := "build>=1.2.1" "hatchling>=1.27" "hatch-fancy-pypi-readme>=24.1"
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv)
 
 # Tests start many processes, and pytest rewrites its plugins in each that may not keep what it made.
