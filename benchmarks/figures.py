@@ -265,7 +265,7 @@ def _targets(held: Results) -> Iterator[str]:
     missed = [(name, figure) for name, figure in judged if not figure["met"]]
     yield "## Targets"
     yield ""
-    yield f"Kept: {len(judged) - len(missed)}. Missed: {len(missed)}."
+    yield f"Met: {len(judged) - len(missed)}. Missed: {len(missed)}."
     if missed:
         yield ""
         yield "| missed | benchmark | measured | wanted |"
