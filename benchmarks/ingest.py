@@ -206,7 +206,7 @@ def _own_tokens(passages: Sequence[str]) -> dict[str, Run]:
     This looks inside that plugin; where it looks otherwise, embedding is told as one step.
     """
     try:
-        from semantic_core_wordllama._tokens import Tokens
+        from semantic_core_wordllama.embedder import Tokens
 
         Tokens().of("a text")
     except (ImportError, AttributeError):

@@ -12,8 +12,7 @@
 
 from typing import TYPE_CHECKING
 
-from semantic_core._found import PluginInfo
-from semantic_core._options import OptionInfo
+from semantic_core._plugins.records import OptionInfo, PluginInfo
 from semantic_core.errors import SemanticCoreError
 from semantic_core.filters import Condition, Filter
 from semantic_core.hookspecs import API_VERSION, hookimpl

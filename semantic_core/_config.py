@@ -18,7 +18,6 @@ from typing import Any
 
 import attrs
 
-from semantic_core._checks import clip
 from semantic_core._trust import (
     NamedHost,
     belongs_to_a_stranger,
@@ -26,6 +25,7 @@ from semantic_core._trust import (
     leads_elsewhere,
     named_hosts,
 )
+from semantic_core._validation import clip
 from semantic_core.errors import ConfigError
 
 FILE = "semantic-core.toml"

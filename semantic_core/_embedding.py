@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from semantic_core._no_embedder import WordsOnly
 from semantic_core._vectors import checked_vectors
-from semantic_core._words_only import WordsOnly
 from semantic_core.errors import (
     ConfigError,
     EmbedderError,
@@ -85,7 +85,9 @@ class PassageEmbedder:
         """
         if self.embedded == 0 and not self._proven:
             checked_vectors(self._embedder.embed_documents([HARMLESS]), 1, self._embedder.space)
-            self._proven, self.away, self.cause = True, None, None
+            self._proven = True
+            self.away = None
+            self.cause = None
 
     def _checked(self, passages: Sequence[str], given: Any) -> list[Vector | None]:
         space = self._embedder.space
@@ -121,7 +123,8 @@ class PassageEmbedder:
         return [None]
 
     def _ask_no_more(self, error: Exception) -> None:
-        self.away, self.cause = _failure("embedder", error), error
+        self.away = _failure("embedder", error)
+        self.cause = error
 
 
 class EmbeddingLine:
@@ -133,7 +136,9 @@ class EmbeddingLine:
     """
 
     def __init__(self, passages: PassageEmbedder, *, aside: bool, most: int) -> None:
-        self._passages, self._aside, self._most = passages, aside, most
+        self._passages = passages
+        self._aside = aside
+        self._most = most
         self._thread: ThreadPoolExecutor | None = None
         self._under_way: dict[str, None] = {}
         self._batches: deque[tuple[list[str], Future[list[Vector | None]]]] = deque()
@@ -149,7 +154,8 @@ class EmbeddingLine:
         """Send passages by name. last: nothing else is to be done meanwhile,
         so none needs a thread for it.
         """
-        names, texts = list(batch), list(batch.values())
+        names = list(batch)
+        texts = list(batch.values())
         if not self._aside or (last and not self._batches):
             self._done.update(zip(names, self._passages.embed(texts), strict=True))
             return
@@ -166,7 +172,8 @@ class EmbeddingLine:
         """
         while self._batches and (everything or self._batches[0][1].done()):
             self._take()
-        done, self._done = self._done, {}
+        done = self._done
+        self._done = {}
         return done
 
     def close(self) -> None:

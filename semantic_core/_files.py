@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 import attrs
 
-from semantic_core._checks import MAX_TEXT
+from semantic_core._validation import MAX_TEXT
 from semantic_core.errors import FileUnreadable
 from semantic_core.types import Document, Ref
 

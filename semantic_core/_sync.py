@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from semantic_core._wording import STALE, STALE_REASON
+from semantic_core._validation import STALE, STALE_REASON
 from semantic_core.errors import SemanticCoreError, is_interruption
 from semantic_core.types import Document, Failure, IngestReport, Ref
 
@@ -89,7 +89,8 @@ def _read(
     if collection not in sources:
         raise LookupError(f"no source is given for the collection {collection!r}")
     wanted = set(refs)
-    documents, unread = {}, []
+    documents = {}
+    unread = []
     for answer in sources[collection](refs):
         if isinstance(answer, Failure):
             unread.append(answer)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from semantic_core._checks import clip
+from semantic_core._validation import clip
 from semantic_core.errors import ConfigError
 
 _TABLES = ("store_options", "embedder_options")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from semantic_core._checks import clip
+from semantic_core._validation import clip
 from semantic_core.errors import EmbeddingInvalid
 
 if TYPE_CHECKING:

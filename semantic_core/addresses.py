@@ -19,9 +19,12 @@ def service_address(option: str, address: str) -> str:
     """
     try:
         parts = urlsplit(address)
-        scheme, host, _ = parts.scheme, parts.hostname or "", parts.port
+        scheme = parts.scheme
+        host = parts.hostname or ""
+        _ = parts.port
     except (ValueError, TypeError, AttributeError):
-        scheme, host = "", ""
+        scheme = ""
+        host = ""
     if scheme not in ("https", "http") or not host:
         raise ConfigError(
             f"{option} must begin with https:// (or http:// for this machine) and name a host."

@@ -86,10 +86,8 @@ class AsyncSemanticCore:
                 "AsyncSemanticCore needs anyio.", hint='pip install "semantic-core-kernel[async]"'
             ) from error
         self.core = core
-        self._reading, self._writing = (
-            anyio.CapacityLimiter(threads),
-            anyio.CapacityLimiter(threads),
-        )
+        self._reading = anyio.CapacityLimiter(threads)
+        self._writing = anyio.CapacityLimiter(threads)
         self._run = anyio.to_thread.run_sync
 
     @classmethod
@@ -118,7 +116,8 @@ class AsyncSemanticCore:
     def tenant(self, name: str) -> AsyncSemanticCore:
         """See `SemanticCore.tenant`. Shares the threads."""
         scoped = type(self)(self.core.tenant(name))
-        scoped._reading, scoped._writing = self._reading, self._writing
+        scoped._reading = self._reading
+        scoped._writing = self._writing
         return scoped
 
     async def ingest(

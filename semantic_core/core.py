@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from semantic_core._checks import check_count, check_name, clip
 from semantic_core._config import read_config
 from semantic_core._files import keep_closed, read_document, release
 from semantic_core._ingest import Ingest, IngestProgress
 from semantic_core._interruption import cut_cleanly
-from semantic_core._plugins import Plugins
+from semantic_core._no_embedder import WordsOnly
+from semantic_core._plugins.host import Plugins
 from semantic_core._search import Search
 from semantic_core._sync import merged, sync
-from semantic_core._words_only import WordsOnly
+from semantic_core._validation import check_count, check_name, clip
 from semantic_core.batch import BatchManager, BatchRules, Budget, freshness_goals
 from semantic_core.errors import (
     ConfigError,
@@ -47,7 +47,7 @@ from semantic_core.types import (
 )
 
 if TYPE_CHECKING:
-    from semantic_core._found import PluginInfo
+    from semantic_core._plugins.records import PluginInfo
     from semantic_core.protocols import Embedder, Follower, Outbox, Source, Store
 
 DEFAULT_STORE = "sqlite"
@@ -107,11 +107,9 @@ class SemanticCore:
         batch: Mapping[str, Any] | BatchRules | None = None,
         keys: object | None = None,
     ) -> None:
-        goals, spendable, rules = (
-            freshness_goals(freshness),
-            Budget.of(budget),
-            BatchRules.of(batch),
-        )
+        goals = freshness_goals(freshness)
+        spendable = Budget.of(budget)
+        rules = BatchRules.of(batch)
         if not isinstance(multi_tenant, bool | None):
             raise InputError(f"multi_tenant must be True, False or None, got {clip(multi_tenant)}.")
         self._plugins = Plugins.load(plugins)
@@ -175,19 +173,22 @@ class SemanticCore:
             )
         scoped = type(self).__new__(type(self))
         scoped.__dict__.update(self.__dict__)
-        scoped._tenant, scoped._owner = check_name("A tenant", name), False
+        scoped._tenant = check_name("A tenant", name)
+        scoped._owner = False
         return scoped
 
     def in_memory(self) -> Self:
         """A core like this one, with an empty index in memory: same embedder, plugins and rules.
         Closed, and made to process changes, along with this one."""
-        from semantic_core._memory import MemoryStore
+        from semantic_core._memory.store import MemoryStore
 
         twin = type(self).__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin.store = MemoryStore(self.embedder.space, multi_tenant=self.store.multi_tenant)
         twin._batches = BatchManager(twin.store, self.embedder, **self._rules)
-        twin.followers, twin._owner, twin._tenant = (), True, ""
+        twin.followers = ()
+        twin._owner = True
+        twin._tenant = ""
         self.follow(_Twin(twin))
         return twin
 
@@ -563,7 +564,7 @@ class SemanticCore:
             self.store,
             self.embedder,
             max_chars=self._max_chars,
-            lane=self._batches.fast_lane(),
+            metered=self._batches.metered_embedder(),
             later=self._batches.leaves(mode),
             progress=progress,
         )

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 import attrs
 
-from semantic_core._checks import Scalar, Value, check_metadata_key, check_scalar, clip
+from semantic_core._validation import Scalar, Value, check_metadata_key, check_scalar, clip
 from semantic_core.errors import FilterInvalid, InputError
 
 Operator = Literal["in", "not_in", "gt", "gte", "lt", "lte", "exists"]
@@ -67,7 +67,8 @@ class Condition:
         if self.operator in ("in", "not_in"):
             wanted = {(kind(value), value) for value in self.values}
             return any((kind(item), item) in wanted for item in items) is (self.operator == "in")
-        bound, compare = self.values[0], _ORDERED[self.operator]
+        bound = self.values[0]
+        compare = _ORDERED[self.operator]
         return any(kind(item) == kind(bound) and compare(item, bound) for item in items)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import attrs
 
-from semantic_core._checks import (
+from semantic_core._validation import (
     Value,
     check_count,
     check_metadata,

@@ -12,8 +12,8 @@ from typing import Any
 import attrs
 import pytest
 
-from semantic_core import Document, Ref, SemanticCore, _ingest, _till
-from semantic_core._memory import MemoryStore
+from semantic_core import Document, Ref, SemanticCore, _costs, _ingest
+from semantic_core._memory.store import MemoryStore
 from semantic_core.batch import BatchManager, BatchRules, Budget
 from semantic_core.errors import (
     BudgetSpent,
@@ -623,7 +623,7 @@ def test_two_who_embed_at_once_share_what_waits() -> None:
 def test_what_is_being_embedded_stays_held_however_long_it_takes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_till, "HOLD", 0.3)
+    monkeypatch.setattr(_costs, "HOLD", 0.3)
     other: list[int] = []
 
     class Slow(JobEmbedder):
@@ -644,7 +644,7 @@ def test_what_is_being_embedded_stays_held_however_long_it_takes(
 def test_what_is_being_embedded_stays_held_when_the_clock_is_put_forward(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_till, "LOOK", 0.02)
+    monkeypatch.setattr(_costs, "LOOK", 0.02)
     other: list[int] = []
     renewed = threading.Event()
 
@@ -662,7 +662,7 @@ def test_what_is_being_embedded_stays_held_when_the_clock_is_put_forward(
                 office.core.store.hold = noted
                 for _ in range(3):
                     renewed.clear()
-                    office.now += 0.9 * _till.HOLD
+                    office.now += 0.9 * _costs.HOLD
                     assert renewed.wait(30)
                 other[0] = office.core.embed_pending()
             return super().embed_documents(passages)
@@ -837,7 +837,7 @@ def test_what_was_spent_is_written_down_by_day_collection_and_lane(office: Offic
     office.wait(24)
     office.manager.sync_status()
     found = [
-        (cost.day, cost.collection, cost.lane, cost.passages, cost.tokens, cost.amount)
+        (cost.day, cost.collection, cost.tier, cost.passages, cost.tokens, cost.amount)
         for cost in office.manager.costs()
     ]
     assert found == [

@@ -10,10 +10,11 @@ from typing import Any
 import attrs
 import pytest
 
-from semantic_core._memory import MemoryStore
-from semantic_core._memory_queue import Claim, Queue
-from semantic_core.testing import _store_batches, store_checks
-from semantic_core.testing._check import checks_in
+from semantic_core._memory.queue import Claim, Queue
+from semantic_core._memory.store import MemoryStore
+from semantic_core.testing import store_checks
+from semantic_core.testing.check import checks_in
+from semantic_core.testing.stores import batches
 
 CAUGHT_BY: dict[Any, str] = {}
 CHECKS = {str(check): check for check in store_checks(persistent=True)}
@@ -319,6 +320,20 @@ class EveryReadingIsCharged(MemoryStore):
         return settled
 
 
+@caught_by("what_results_cost_is_written_down_once")
+class OnlyTheLastPassageOfAnAccountIsCharged(MemoryStore):
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
+        last = {}
+        for ref, kept in self._state.documents.items():
+            for row in kept.rows:
+                if row.entry.fingerprint in vectors:
+                    last[ref.tenant, ref.collection] = row.entry.fingerprint
+        charged = {name: vectors[name] for name in last.values()}
+        others = {name: vectors[name] for name in vectors.keys() - charged.keys()}
+        settled = super().settle(job, charged, {}, rate, now, tokens)
+        return settled + super().settle(job, others, failures, None, now, tokens)
+
+
 @caught_by("what_is_held_by_a_clock_that_was_wrong_is_free")
 class AnyHoldCounts(MemoryStore):
     def hold(self, fingerprints, now, until, token=""):
@@ -460,6 +475,6 @@ def test_a_broken_ledger_is_caught(mutant):
 
 
 def test_every_check_of_the_ledger_has_a_mutant():
-    assert {str(check) for check in checks_in(_store_batches)} | {
-        "jobs_outlive_the_process"
-    } == set(CAUGHT_BY.values())
+    assert {str(check) for check in checks_in(batches)} | {"jobs_outlive_the_process"} == set(
+        CAUGHT_BY.values()
+    )

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from semantic_core import _batch_collect, _till
-from semantic_core._batch_rules import Desk
-from semantic_core._memory import MemoryStore
+from semantic_core import _costs
+from semantic_core._memory.store import MemoryStore
 from semantic_core._metering import Meter
-from semantic_core.testing import _histories
-from semantic_core.testing._check import SOAK
-from semantic_core.testing._histories import SPACE, play_histories
+from semantic_core.batch import collect
+from semantic_core.batch.context import BatchContext
+from semantic_core.testing import job_histories
+from semantic_core.testing.check import SOAK
+from semantic_core.testing.job_histories import SPACE, play_histories
 
 HISTORIES = 150
 SOME = 600
@@ -44,23 +45,25 @@ def test_in_any_history_nothing_is_lost_or_paid_for_twice_and_the_ledger_is_the_
 DEFECTS: dict[str, Callable[[pytest.MonkeyPatch], Any]] = {
     "estimates are charged": lambda patch: patch.setattr(Meter, "paid", lambda *_: None),
     "jobs are charged for what they settle": lambda patch: patch.setattr(
-        _till.Till, "pay_job", lambda *_: None
+        _costs.CostTracker, "pay_job", lambda *_: None
     ),
-    "queries are free": lambda patch: patch.setattr(_till.Till, "_note_query", lambda *_: None),
+    "queries are free": lambda patch: patch.setattr(
+        _costs.CostTracker, "_note_query", lambda *_: None
+    ),
     "jobs of another key are lost": lambda patch: patch.setattr(
-        Desk, "is_anothers", lambda *_: False
+        BatchContext, "is_anothers", lambda *_: False
     ),
     "one answer says that a job is gone": lambda patch: patch.setattr(
-        _batch_collect.Collecting, "_may_be_listed", lambda *_: False
+        collect.Collecting, "_may_be_listed", lambda *_: False
     ),
     "lost jobs stay lost": lambda patch: patch.setattr(
-        _batch_collect.Collecting, "adopt_lost", lambda *_: []
+        collect.Collecting, "adopt_lost", lambda *_: []
     ),
     "holds of a wrong clock last": lambda patch: patch.setattr(
-        "semantic_core._memory_queue.LONGEST_HOLD", float("inf")
+        "semantic_core._memory.queue.LONGEST_HOLD", float("inf")
     ),
     "this machine's clock ends jobs": lambda patch: patch.setattr(
-        "semantic_core._batch_rules.provider_now", lambda embedder: ""
+        "semantic_core.batch.context.provider_now", lambda embedder: ""
     ),
 }
 
@@ -70,7 +73,7 @@ DEFECTS: dict[str, Callable[[pytest.MonkeyPatch], Any]] = {
 def test_a_protocol_with_one_step_left_out_is_found_out(
     defect: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_histories, "ROUNDS", 50)
+    monkeypatch.setattr(job_histories, "ROUNDS", 50)
     DEFECTS[defect](monkeypatch)
     with pytest.raises(AssertionError):
         play_histories(opened, (*KNOWN, *range(SOME)))

@@ -11,12 +11,18 @@ from itertools import islice
 
 import pytest
 
-from semantic_core._memory import MemoryStore
+from semantic_core._memory.store import MemoryStore
 from semantic_core.batch import BatchManager
-from semantic_core.testing import _schedules
-from semantic_core.testing._check import SOAK
-from semantic_core.testing._job_embedder import SHAPES
-from semantic_core.testing._schedules import double_plans, embedder, play, play_all, single_plans
+from semantic_core.testing.check import SOAK
+from semantic_core.testing.job_embedder import SHAPES
+from semantic_core.testing.stores import schedules
+from semantic_core.testing.stores.schedules import (
+    double_plans,
+    embedder,
+    play,
+    play_all,
+    single_plans,
+)
 
 PAIRS = 400
 """Of each shape, evenly spread; there are about twenty thousand."""
@@ -64,8 +70,8 @@ def test_the_same_holds_where_the_provider_is_full(happening, monkeypatch):
         provider.enqueued_limit = 5  # tokens: two passages
         return provider
 
-    monkeypatch.setattr(_schedules, "embedder", full)
-    monkeypatch.setattr(_schedules, "ROUNDS", 20)
+    monkeypatch.setattr(schedules, "embedder", full)
+    monkeypatch.setattr(schedules, "ROUNDS", 20)
     quiet = play(opened(), (), "whole", 0)
     assert quiet.faults == ()
     plans = [(plan, "whole") for plan in single_plans(quiet) if plan[0][1] in happening]
@@ -76,7 +82,7 @@ def test_the_same_holds_where_the_provider_is_full(happening, monkeypatch):
 @pytest.mark.parametrize("broken", ["find", "double", "claims", "fingerprints", "resume"])
 def test_a_protocol_with_one_step_left_out_is_found_out(broken, monkeypatch):
     """What the schedules are for: each of these is a way batch jobs are written by hand."""
-    from semantic_core import _batch_submit
+    from semantic_core.batch import submit
     from semantic_core.testing import JobEmbedder
 
     if broken == "find":  # submit again after a crash without asking
@@ -95,7 +101,7 @@ def test_a_protocol_with_one_step_left_out_is_found_out(broken, monkeypatch):
             raising=False,
         )
     elif broken == "claims":  # embed what waits without looking who has it
-        monkeypatch.setattr(BatchManager, "fast_lane", lambda self: None)
+        monkeypatch.setattr(BatchManager, "metered_embedder", lambda self: None)
         monkeypatch.setattr(
             MemoryStore,
             "pending",
@@ -109,7 +115,7 @@ def test_a_protocol_with_one_step_left_out_is_found_out(broken, monkeypatch):
 
         monkeypatch.setattr(JobEmbedder, "_lines", by_place)
     else:  # what was not sent is nobody's
-        monkeypatch.setattr(_batch_submit.Submission, "resume", lambda self: [])
+        monkeypatch.setattr(submit.Submission, "resume", lambda self: [])
     with pytest.raises(AssertionError):
         for shape in ("whole", "shuffled"):
             quiet = play(opened(), (), shape, 0)

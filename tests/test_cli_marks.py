@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semantic_core.cli._marks import fold, matches, stem, wanted, words
+from semantic_core.cli._render import fold, matches, stem, wanted, words
 
 
 def marked(query: str, text: str) -> list[str]:

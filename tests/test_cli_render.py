@@ -12,8 +12,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from semantic_core import Chunk, ChunkId, Ref, SearchHit, SearchResults, StoredChunk
-from semantic_core.cli._excerpt import excerpt
-from semantic_core.cli._render import LINES, MARK, hit_texts, milliseconds, packed, summary
+from semantic_core.cli._render import LINES, MARK, excerpt, hit_texts, milliseconds, packed, summary
 
 REF = Ref("notes", "guide/loops.md")
 

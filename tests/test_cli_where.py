@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semantic_core import Filter
-from semantic_core.cli._where import parse_where
+from semantic_core.cli._options import parse_where
 from semantic_core.errors import FilterInvalid
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from semantic_core import SemanticCore, Space, _trust, hookimpl
 from semantic_core._config import read_config, read_file
-from semantic_core._memory import MemoryStore
+from semantic_core._memory.store import MemoryStore
 from semantic_core._trust import trust
 from semantic_core.errors import ConfigError, PluginError
 from semantic_core.testing import HashEmbedder

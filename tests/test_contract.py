@@ -8,7 +8,7 @@ from unittest import SkipTest
 
 import pytest
 
-from semantic_core._memory import MemoryStore
+from semantic_core._memory.store import MemoryStore
 from semantic_core._text import split_text
 from semantic_core.errors import EmbedderError, EmbedderUnavailable
 from semantic_core.protocols import Outbox

@@ -22,21 +22,19 @@ import numpy as np
 import pytest
 from hypothesis import Phase, settings
 
-from semantic_core import _memory
-from semantic_core._memory import MemoryStore
+from semantic_core._memory.store import MemoryStore, store
 from semantic_core._text import split_text
 from semantic_core.errors import SpaceMismatch, StoreError, TenantRequired
 from semantic_core.filters import Filter
 from semantic_core.testing import (
     Check,
     HashEmbedder,
-    _store_batches,
-    _store_history,
     embedder_checks,
     splitter_checks,
     store_checks,
 )
-from semantic_core.testing._check import checks_in, examples
+from semantic_core.testing.check import checks_in, examples
+from semantic_core.testing.stores import batches, history
 from semantic_core.types import (
     Chunk,
     ChunkId,
@@ -479,7 +477,7 @@ class AddressesNormalised(MemoryStore):
 @caught_by("documents_are_listed_in_order")
 class ListedAsWritten(MemoryStore):
     def documents(self, scope, offset=0, limit=100):
-        found = [_memory._summary(kept) for kept in self._within(scope)]
+        found = [store._summary(kept) for kept in self._within(scope)]
         return Page(tuple(found[offset : offset + limit]), len(found))
 
 
@@ -557,7 +555,7 @@ class DotProductOfAnyLength(MemoryStore):
             entry.chunk.id: float(entry.vector.astype(np.float64) @ vector.astype(np.float64))
             for entry in rows
         }
-        return _memory._ranking("vector", scores, limit)
+        return store._ranking("vector", scores, limit)
 
 
 @caught_by("opposite_and_equal_are_the_ends")
@@ -658,7 +656,7 @@ class WaitingFoundAsZeros(MemoryStore):
             if row.entry.vector is None
         ]
         scores = {**dict(zip(found.ids, found.scores, strict=True)), **dict.fromkeys(waiting, 0.0)}
-        return _memory._ranking("vector", scores, limit)
+        return store._ranking("vector", scores, limit)
 
 
 @caught_by("an_update_keeps_the_vectors_it_had")
@@ -791,11 +789,11 @@ class Ghosts(MemoryStore):
 
     def words(self, text, limit, scope):
         found = super().words(text, limit, scope)
-        asked = set(_memory._words(text))
+        asked = set(store._words(text))
         more = [
             i
             for i, p in self._ever
-            if asked & set(_memory._words(p)) and i not in found.ids and self.ghosts(i)
+            if asked & set(store._words(p)) and i not in found.ids and self.ghosts(i)
         ]
         ids = (*found.ids, *dict.fromkeys(more))
         return Ranking("words", ids, (*found.scores, *[0.0] * (len(ids) - len(found.ids))))
@@ -839,7 +837,7 @@ class CaseMatters(MemoryStore):
 class AllWordsWanted(MemoryStore):
     def words(self, text, limit, scope):
         found = super().words(text, 10**6, scope)
-        asked = set(_memory._words(text))
+        asked = set(store._words(text))
         rows = {row.entry.chunk.id: row.words for kept in self._within(scope) for row in kept.rows}
         kept = [place for place, id in enumerate(found.ids) if asked <= rows[id].keys()][:limit]
         return Ranking(
@@ -860,9 +858,9 @@ class RankAsItsEngineHasIt(MemoryStore):
 class CommonWordsWeighNoLess(MemoryStore):
     def words(self, text, limit, scope):
         found = super().words(text, 10**6, scope)
-        asked = set(_memory._words(text))
+        asked = set(store._words(text))
         rows = {row.entry.chunk.id: row.words for kept in self._within(scope) for row in kept.rows}
-        return _memory._ranking(
+        return store._ranking(
             "words", {id: float(len(asked & rows[id].keys())) for id in found.ids}, limit
         )
 
@@ -874,7 +872,7 @@ class WordsOfTheChunksText(MemoryStore):
         report = super().replace(pairs, stamps)
 
         def of_text(row):
-            return attrs.evolve(row, words=Counter(_memory._words(row.entry.chunk.text)))
+            return attrs.evolve(row, words=Counter(store._words(row.entry.chunk.text)))
 
         documents = {
             ref: with_rows(kept, map(of_text, kept.rows))
@@ -899,7 +897,7 @@ class WordsNeedAVector(MemoryStore):
 @caught_by("no_words_no_hits")
 class BlankQueryFindsAll(MemoryStore):
     def words(self, text, limit, scope):
-        if not _memory._words(text):
+        if not store._words(text):
             found = [row.entry.chunk.id for kept in self._within(scope) for row in kept.rows][
                 :limit
             ]
@@ -1002,21 +1000,21 @@ class ScoreNeedsNoTenant(MemoryStore):
 class TitlesTakenLiterally(MemoryStore):
     def titled(self, text, limit, scope):
         kept = [kept for kept in self._within(scope) if kept.document.title == text]
-        return _memory._ranking("title", {each.rows[0].entry.chunk.id: 1.0 for each in kept}, limit)
+        return store._ranking("title", {each.rows[0].entry.chunk.id: 1.0 for each in kept}, limit)
 
 
 @caught_by("a_title_finds_its_document")
 class WordsAnywhereInTheTitle(MemoryStore):
     def titled(self, text, limit, scope):
-        asked = set(_memory._words(text))
+        asked = set(store._words(text))
         titles = {
-            kept.rows[0].entry.chunk.id: set(_memory._words(kept.document.title))
+            kept.rows[0].entry.chunk.id: set(store._words(kept.document.title))
             for kept in self._within(scope)
         }
         found = {
             id: len(asked) / len(title) for id, title in titles.items() if asked and asked <= title
         }
-        return _memory._ranking("title", found, limit)
+        return store._ranking("title", found, limit)
 
 
 @caught_by("a_title_finds_its_document")
@@ -1028,7 +1026,7 @@ class EveryChunkOfTheTitle(MemoryStore):
             for id, score in zip(found.ids, found.scores, strict=True)
             for row in self._kept(id).rows
         ]
-        return _memory._ranking("title", {row.entry.chunk.id: score for row, score in rows}, limit)
+        return store._ranking("title", {row.entry.chunk.id: score for row, score in rows}, limit)
 
     def _kept(self, id):
         return self._reading().documents[id.ref]
@@ -1058,13 +1056,13 @@ class PassagesThatBeginSo(MemoryStore):
     """Asks what the passage begins with, and not what the document is called."""
 
     def titled(self, text, limit, scope):
-        asked, scores = _memory._words(text), {}
+        asked, scores = store._words(text), {}
         for kept in self._within(scope):
-            words = _memory._words(kept.rows[0].entry.passage) if kept.rows else []
+            words = store._words(kept.rows[0].entry.passage) if kept.rows else []
             if asked and words[: len(asked)] == asked:
-                title = _memory._words(kept.document.title) or asked
+                title = store._words(kept.document.title) or asked
                 scores[kept.rows[0].entry.chunk.id] = min(1.0, len(asked) / len(title))
-        return _memory._ranking("title", scores, limit)
+        return store._ranking("title", scores, limit)
 
 
 # --- stores: scopes -------------------------------------------------------------------------------
@@ -1215,7 +1213,7 @@ def of_all_tenants(
     tenants = {ref.tenant for ref in store._reading().documents}
     found = [search(asked, limit, attrs.evolve(scope, tenant=tenant)) for tenant in tenants]
     scores = {id: score for each in found for id, score in zip(each.ids, each.scores, strict=True)}
-    return _memory._ranking(found[0].source if found else "", scores, limit)
+    return store._ranking(found[0].source if found else "", scores, limit)
 
 
 @caught_by("tenants_never_meet")
@@ -1769,9 +1767,11 @@ def test_random_histories_alone_catch_it(mutant, monkeypatch):
         return settings(examples(count), phases=[Phase.generate])
 
     # That it is caught matters here, not how shortly it is told.
-    monkeypatch.setattr(_store_history, "examples", unshrunk)
-    history = store_checks(persistent=issubclass(mutant, Shelf))[-1:]
-    assert first_failure(history, lambda: opener(mutant), "")[0] == "any_history_ends_as_in_memory"
+    monkeypatch.setattr(history, "examples", unshrunk)
+    histories = store_checks(persistent=issubclass(mutant, Shelf))[-1:]
+    assert (
+        first_failure(histories, lambda: opener(mutant), "")[0] == "any_history_ends_as_in_memory"
+    )
 
 
 def test_every_check_of_the_kit_has_a_mutant():
@@ -1780,6 +1780,6 @@ def test_every_check_of_the_kit_has_a_mutant():
         for check in (*store_checks(persistent=True), *embedder_checks(), *splitter_checks())
     }
     # The mutants of the ledger of jobs are in test_batch_contract_bites.py.
-    ledger = {str(check) for check in checks_in(_store_batches)} | {"jobs_outlive_the_process"}
+    ledger = {str(check) for check in checks_in(batches)} | {"jobs_outlive_the_process"}
     proved = {*CAUGHT_BY.values(), *ledger, "any_history_ends_as_in_memory"}
     assert every - proved == set()

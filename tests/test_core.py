@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from semantic_core import ChunkId, Document, Ref, SemanticCore, hookimpl
-from semantic_core._memory import MemoryStore
+from semantic_core._memory.store import MemoryStore
 from semantic_core.errors import (
     ConfigError,
     InputError,

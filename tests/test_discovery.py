@@ -20,11 +20,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from semantic_core import Document, Ref, SemanticCore, Space, hookimpl
-from semantic_core._discovery import built_in, given, installed, missing
-from semantic_core._examination import parts_of
-from semantic_core._found import PluginInfo
-from semantic_core._plugins import Plugins
-from semantic_core._wording import one_line
+from semantic_core._plugins.discovery import built_in, given, installed, missing
+from semantic_core._plugins.host import Plugins
+from semantic_core._plugins.records import PluginInfo
+from semantic_core._plugins.validation import parts_of
+from semantic_core._validation import one_line
 from semantic_core.cli import cli
 from semantic_core.cli.plugins import plugins as command
 from semantic_core.errors import PluginBroken, PluginConflict, ProviderNotFound
@@ -320,7 +320,7 @@ def test_a_missing_attribute_of_another_module_is_no_fault_of_the_entry_point(si
 
 STORE_OF = """
 from semantic_core import hookimpl
-from semantic_core._memory import MemoryStore
+from semantic_core._memory.store import MemoryStore
 
 class Store(MemoryStore):
     made_by = {name!r}

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semantic_core._checks import check_metadata
+from semantic_core._validation import check_metadata
 from semantic_core.errors import FilterInvalid, InputError
 from semantic_core.filters import MAX_CONDITIONS, MAX_VALUES, Condition, Filter, kind
 from semantic_core.testing import metadata, wheres

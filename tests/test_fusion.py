@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semantic_core import ChunkId, Ranking, Ref
-from semantic_core._fusion import TrueScores, fuse_scores
+from semantic_core._plugins.builtin import TrueScores, fuse_scores
 
 IDS = [ChunkId(Ref("c", f"{number:03}"), 0) for number in range(30)]
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semantic_core import Document, IngestProgress, Ref, SemanticCore, hookimpl
-from semantic_core._memory import MemoryStore
+from semantic_core._memory.store import MemoryStore
 from semantic_core.errors import EmbedderError, EmbedderUnavailable, InputError
 from semantic_core.testing import HashEmbedder
 

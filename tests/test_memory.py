@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semantic_core._memory import (
+from semantic_core._memory.store import (
     K1,
     LEAST_IDF,
     MOST_REPEATS,
@@ -225,5 +225,5 @@ def test_the_factory_offers_an_empty_store_with_one_documented_option():
 
 
 def test_it_is_imported_without_numpy():
-    code = "import semantic_core._memory, sys; sys.exit('numpy' in sys.modules)"
+    code = "import semantic_core._memory.store, sys; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

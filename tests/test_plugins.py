@@ -27,9 +27,9 @@ from semantic_core import (
     Space,
     hookimpl,
 )
-from semantic_core._memory import MemoryStore
-from semantic_core._options import OptionInfo
-from semantic_core._plugins import Plugins
+from semantic_core._memory.store import MemoryStore
+from semantic_core._plugins.host import Plugins
+from semantic_core._plugins.records import OptionInfo
 from semantic_core.errors import (
     ConfigError,
     HookFailed,

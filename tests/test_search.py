@@ -24,10 +24,10 @@ from semantic_core import (
     SearchHit,
     SearchRequest,
     SemanticCore,
-    _order,
+    _search,
     hookimpl,
 )
-from semantic_core._memory import MemoryStore
+from semantic_core._memory.store import MemoryStore
 from semantic_core.errors import (
     EmbedderError,
     EmbedderUnavailable,
@@ -167,7 +167,7 @@ def test_every_page_is_a_slice_of_one_answer(
     hits and scores are the same.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_order, "LOOKS", (3, 7, 20, 1_000))
+        patch.setattr(_search, "LOOKS", (3, 7, 20, 1_000))
         core = opened(
             documents=[
                 note(

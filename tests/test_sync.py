@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semantic_core import Document, Ref, SemanticCore
-from semantic_core._memory import MemoryStore
+from semantic_core._memory.store import MemoryStore
 from semantic_core.errors import InputError
 from semantic_core.testing import HashEmbedder, MemoryOutbox
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semantic_core import _checks, types
+from semantic_core import _validation, types
 from semantic_core.errors import InputError, TextInvalid
 from semantic_core.filters import Filter
 from semantic_core.testing import documents, metadata, refs
@@ -173,7 +173,7 @@ def test_a_document_names_the_place_of_a_lone_surrogate():
 
 
 def test_a_document_longer_than_the_limit_is_refused(monkeypatch):
-    monkeypatch.setattr(_checks, "MAX_TEXT", 10)
+    monkeypatch.setattr(_validation, "MAX_TEXT", 10)
     assert Document(REF, "x" * 10).text == "x" * 10
     message = refusal(TextInvalid, Document, REF, "x" * 11)
     assert (

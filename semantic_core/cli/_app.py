@@ -79,7 +79,7 @@ def adapters_of(
 
     needed: there must be one. Raises ConfigError if there is none, or not the one asked for.
     """
-    from semantic_core.orm._followed import adapters_in
+    from semantic_core.orm.databases import adapters_in
 
     found = adapters_in(core)
     for name in indexes:
@@ -100,7 +100,7 @@ def adapters_of(
 
 def tell_of_memory(core: SemanticCore, adapters: list[BaseORMAdapter]) -> None:
     """Note which of these indexes are in memory because the given one is another database's."""
-    from semantic_core.orm._followed import kept_in_memory
+    from semantic_core.orm.databases import kept_in_memory
 
     why = kept_in_memory(core)
     for name in (adapter.declaration.collection for adapter in adapters):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
@@ -11,13 +12,71 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from semantic_core._validation import Scalar
 from semantic_core.cli._output import answers_alone, is_terminal, note, visible
-from semantic_core.cli._where import parse_where
-from semantic_core.errors import InputError, StoreUnavailable, TenantRefused, TenantRequired
+from semantic_core.errors import (
+    FilterInvalid,
+    InputError,
+    StoreUnavailable,
+    TenantRefused,
+    TenantRequired,
+)
+from semantic_core.filters import Filter
 
 if TYPE_CHECKING:
     from semantic_core._config import Settings
     from semantic_core.core import SemanticCore
+
+
+# ``--where year>=2020``: conditions as they are typed, made into a filter.
+#
+# What is typed has no type: ``year=2020`` means the number and the text. An ordering means numbers
+# if a number was typed.
+
+_CONDITION = re.compile(
+    r"\s*(?P<key>[^!=<>\s][^!=<>]*?)\s*(?P<operator>!=|>=|<=|=|>|<)\s*(?P<value>.*?)\s*", re.DOTALL
+)
+_NUMBER = re.compile(r"[+-]?(\d+|\d+\.\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_ORDERED = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
+
+
+def parse_where(conditions: Sequence[str]) -> Filter | None:
+    """The filter that all of these mean together; None for none. Raises FilterInvalid."""
+    parsed = [condition for text in conditions for condition in _parsed(text).conditions]
+    return Filter(tuple(parsed)) if parsed else None
+
+
+def _parsed(text: str) -> Filter:
+    match = _CONDITION.fullmatch(text)
+    if match is None:
+        raise FilterInvalid(
+            f"--where wants KEY=VALUE, got {text!r}.",
+            hint="The operators are = != > >= < <=; quote the condition in a shell.",
+        )
+    key = match["key"]
+    operator = match["operator"]
+    value = match["value"]
+    if operator in _ORDERED:
+        return Filter.parse({key: {_ORDERED[operator]: _number(value, otherwise=value)}})
+    return Filter.parse({key: {"in" if operator == "=" else "not_in": _meanings(value)}})
+
+
+def _meanings(value: str) -> list[Scalar]:
+    """Everything a program may have stored that a person would type so."""
+    meanings: list[Scalar] = [value]
+    if value.lower() in ("true", "false"):
+        meanings.append(value.lower() == "true")
+    number = _number(value, otherwise=value)
+    return meanings if isinstance(number, str) else [*meanings, number]
+
+
+def _number(value: str, *, otherwise: Scalar) -> Scalar:
+    """The number that was typed, if every store can hold it."""
+    if not _NUMBER.fullmatch(value):
+        return otherwise
+    number = int(value) if value.lstrip("+-").isdigit() else float(value)
+    return number if abs(number) < 2**63 else otherwise
+
 
 COLLECTION = "files"
 """What files are ingested into when nothing is said."""
@@ -119,7 +178,7 @@ def opened(
     keeps tenants apart if the settings say so, or if they say nothing and a tenant is named.
     """
     from semantic_core._config import read_config
-    from semantic_core._found import UNFIT
+    from semantic_core._plugins.records import UNFIT
     from semantic_core.core import SemanticCore
 
     settings = read_config(overrides={"path": db})
@@ -169,6 +228,6 @@ def file_of(settings: Settings) -> Path | None:
 
 def named(option: str, value: str) -> str:
     """The value itself, if it can be a name; else InputError."""
-    from semantic_core._checks import check_name
+    from semantic_core._validation import check_name
 
     return check_name(option, value)

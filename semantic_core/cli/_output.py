@@ -153,7 +153,8 @@ def answers_alone() -> Iterator[None]:
     """
     others = sys.stdout
     try:
-        place, elsewhere = others.fileno(), sys.stderr.fileno()
+        place = others.fileno()
+        elsewhere = sys.stderr.fileno()
         copy = os.dup(place)
     except (OSError, ValueError):  # a stream without a file, as in tests, or one that is closed
         with _answering(others), redirect_stdout(sys.stderr):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from time import monotonic, perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -16,6 +17,8 @@ from semantic_core.types import Document, Failure, Ref
 
 if TYPE_CHECKING:
     from semantic_core._ingest import IngestProgress
+    from semantic_core.core import SemanticCore
+    from semantic_core.types import DocumentSummary, Ref
 
 
 class Reading:
@@ -31,7 +34,8 @@ class Reading:
     def __init__(
         self, files: Sequence[FoundFile], collection: str, closed: Sequence[Failure] = ()
     ) -> None:
-        self._files, self._collection = files, collection
+        self._files = files
+        self._collection = collection
         self.failed: list[Failure] = list(closed)
         self.total = len(files)
         self.total_bytes = sum(_size(file) for file in files)
@@ -118,7 +122,8 @@ class Progress:
         self.stop()
 
     def __call__(self, progress: IngestProgress) -> None:
-        self.documents, self.chunks = progress.documents, progress.chunks
+        self.documents = progress.documents
+        self.chunks = progress.chunks
         if self._bar is not None and progress.chunks:
             total = estimated_chunks(
                 progress.chunks, progress.characters, self._reading.estimated_characters()
@@ -170,3 +175,56 @@ def _size(file: FoundFile) -> int:
         return file.path.stat().st_size
     except (OSError, ValueError):
         return 0
+
+
+# Documents whose files are gone.
+
+_PAGE = 500
+"""Documents asked for at a time."""
+
+
+def vanished(core: SemanticCore, paths: Sequence[str], collection: str) -> list[Ref]:
+    """The documents of this collection that were read from these folders and whose files are not
+    there any more.
+
+    A file that is there and is not read any more (another --pattern, no permission) has not
+    vanished. Nor has one in a folder that may not be looked into.
+    """
+    folders = [Path(path) for path in paths if Path(path).is_dir()]
+    return [
+        summary.ref
+        for summary in _documents(core, collection)
+        if any(
+            _came_from(summary, folder) and _is_gone(folder / summary.ref.key) for folder in folders
+        )
+    ]
+
+
+def _documents(core: SemanticCore, collection: str) -> Iterator[DocumentSummary]:
+    offset = 0
+    while True:
+        page = core.documents(offset=offset, limit=_PAGE, collections=[collection])
+        yield from page
+        offset += len(page)
+        if offset >= page.total or not len(page):
+            return
+
+
+def _came_from(summary: DocumentSummary, folder: Path) -> bool:
+    """Whether this document is the file of its key in this folder:
+    the path it was read from says so.
+    """
+    path = summary.metadata.get("path")
+    return isinstance(path, str) and os.path.abspath(path) == os.path.abspath(
+        folder / summary.ref.key
+    )
+
+
+def _is_gone(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False

@@ -6,21 +6,177 @@ Pure functions: records in, rich texts out; nothing is printed here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.text import Text
 
-from semantic_core.cli._excerpt import Span, excerpt
-from semantic_core.cli._marks import matches, wanted
 from semantic_core.cli._output import counted, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from semantic_core.types import SearchHit, SearchResults, StoredChunk
+
+
+# The part of a long passage that is worth a reader's few lines.
+
+_SENTENCE = re.compile(r"(?<=[.!?…])\s+")
+_MOST_MARKS = 200
+"""Marks looked at when the best part of a passage is chosen;
+a passage with more shows them anywhere.
+"""
+
+Span = tuple[int, int]
+"""Start and end in a text."""
+
+
+def excerpt(text: str, marks: Sequence[Span], room: int) -> tuple[str, list[Span]]:
+    """At most `room` characters of the text, where it holds the most different marked words;
+    "…" where it was cut.
+
+    marks: (start, end) in the text, in order. Returns the piece and the marks in it.
+    """
+    if len(text) <= room:
+        return text, list(marks)
+    start = _best_start(text, marks[:_MOST_MARKS], room)
+    end = min(len(text), start + room)
+    if end < len(text) and not text[end].isspace():
+        end = max(text.rfind(" ", start + room // 2, end), 0) or end
+    head = "…" * (start > 0)
+    tail = "…" * (end < len(text))
+    body = text[start:end].rstrip()
+    shift = len(head) - start
+    kept = [(a + shift, b + shift) for a, b in marks if a >= start and b <= start + len(body)]
+    return head + body + tail, kept
+
+
+def _best_start(text: str, marks: Sequence[Span], room: int) -> int:
+    """Where to begin: at a sentence, else a word, shortly before the mark with the most different
+    marks behind it.
+    """
+    best = 0
+    value = (0, 0)
+    for first, _ in marks:
+        begin = max(0, min(first - room // 5, len(text) - room))
+        within = [text[a:b].casefold() for a, b in marks if a >= begin and b <= begin + room]
+        if (len(set(within)), len(within)) > value:
+            best = begin
+            value = (len(set(within)), len(within))
+    if best == 0:
+        return 0
+    limit = next((a for a, _ in marks if a >= best), best + room // 5)
+    sentence = _SENTENCE.search(text, best, limit + 1)
+    if sentence and sentence.end() <= limit:
+        return sentence.end()
+    word = text.find(" ", best, limit)
+    return word + 1 if word >= 0 else best
+
+
+# Which words of a passage are words of the query: case, accents and common English endings aside.
+#
+# This marks what a reader looks for; it takes no part in finding. A mark too many or too few
+# changes no answer.
+
+_VOWELS = frozenset("aeiouy")
+_COMMON = """a an and are as at be been but by can could did do does for from had has have how i
+if in into is it its me my no not of on or our shall should so some such than that the their them
+then there these they this those to too us was we were what when where which who whom whose why will
+with would you your"""
+_STOP_WORDS = frozenset(_COMMON.split())
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Scripts written without spaces between words: there a word is looked for as a string."""
+
+
+def fold(word: str) -> str:
+    """The word without case and accents."""
+    spread = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", word).casefold())
+    return "".join(char for char in spread if not unicodedata.combining(char))
+
+
+def stem(word: str) -> str:
+    """What the forms of an English word share: "repeat" for repeating, repeated, repeats.
+
+    Other words come back folded.
+    """
+    folded = fold(word)
+    return _ending_off(folded) if folded.isascii() and folded.isalpha() else folded
+
+
+def _ending_off(word: str) -> str:
+    if len(word) > 3:
+        if word.endswith(("ies", "ied")):
+            word = word[:-3] + "y"
+        elif word.endswith("es") and word[:-2].endswith(("s", "x", "z", "ch", "sh")):
+            word = word[:-2]
+        elif word.endswith("s") and not word.endswith(("ss", "us", "is")):
+            word = word[:-1]
+    for ending in ("ing", "ed"):
+        left = word.removesuffix(ending)
+        if (
+            left != word
+            and len(left) > 1
+            and not left.endswith("e")
+            and not _VOWELS.isdisjoint(left)
+        ):
+            word = left[:-1] if left[-1] == left[-2] and left[-1] not in "lsz" else left
+            break
+    return word[:-1] if len(word) > 2 and word.endswith("e") else word
+
+
+def words(text: str) -> Iterator[tuple[int, int]]:
+    """Where each word is, as (start, end): letters and digits with the accents that
+    belong to them.
+    """
+    start: int | None = None
+    for place, char in enumerate(text):
+        if char.isalnum() or (start is not None and unicodedata.category(char)[0] == "M"):
+            start = place if start is None else start
+        elif start is not None:
+            yield start, place
+            start = None
+    if start is not None:
+        yield start, len(text)
+
+
+def wanted(query: str) -> frozenset[str]:
+    """The stems worth marking.
+
+    Words such as "how" and "to" count only in a query that has no others.
+    """
+    found = [query[start:end] for start, end in words(query)]
+    telling = [word for word in found if fold(word) not in _STOP_WORDS]
+    return frozenset(stem(word) for word in telling or found)
+
+
+def matches(stems: Iterable[str], text: str) -> list[tuple[int, int]]:
+    """Where the text holds a word of these stems, as (start, end), in order, without overlap."""
+    plain = frozenset(stems)
+    unspaced = [word for word in plain if _UNSPACED.search(word)]
+    found = []
+    for start, end in words(text):
+        word = text[start:end]
+        if stem(word) in plain:
+            found.append((start, end))
+        elif unspaced and _UNSPACED.search(word):
+            found += [(start + at, start + at + length) for at, length in _inside(unspaced, word)]
+    return found
+
+
+def _inside(wanted_words: Iterable[str], word: str) -> Iterator[tuple[int, int]]:
+    """Places of the wanted words in an unspaced run, longest first, without overlap:
+    (offset, length).
+    """
+    pattern = "|".join(re.escape(each) for each in sorted(wanted_words, key=len, reverse=True))
+    for match in re.finditer(pattern, word.casefold()):
+        if match.end() <= len(word):
+            yield match.start(), match.end() - match.start()
+
 
 LINES = 4
 """Lines of a passage shown of each hit."""
@@ -108,12 +264,12 @@ def _headline(hit: SearchHit, number: str, width: int) -> Text:
 
 
 def _where(hit: SearchHit) -> list[str]:
-    lanes = [f"{visible(source)} #{rank}" for source, rank in hit.ranks.items()]
+    retrievers = [f"{visible(source)} #{rank}" for source, rank in hit.ranks.items()]
     return [
         squeezed(str(hit.ref)),
         f"characters {hit.start:,}–{hit.end:,}",
         f"score {hit.score:.3f}",
-        *lanes,
+        *retrievers,
     ]
 
 

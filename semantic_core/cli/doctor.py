@@ -159,9 +159,9 @@ def _settings(db: str | None, into: list[Settings]) -> Iterator[Finding]:
 
 
 def _plugins(settings: list[Settings]) -> Iterator[Finding]:
-    from semantic_core._distributions import KERNEL
-    from semantic_core._found import UNFIT
-    from semantic_core._plugins import Plugins
+    from semantic_core._plugins.distributions import KERNEL
+    from semantic_core._plugins.host import Plugins
+    from semantic_core._plugins.records import UNFIT
 
     names = settings[0].values["plugins"] if settings else None
     infos = Plugins.load(names, refuse=False).infos
@@ -236,10 +236,11 @@ def _index(settings: Settings, db: str | None, repair: bool) -> Iterator[Finding
 def _application(app: str, repair: bool) -> Iterator[Finding]:
     """The index of an application, and the indexes of its models."""
     from semantic_core.cli._app import application
-    from semantic_core.orm._followed import adapters_in, kept_in_memory
+    from semantic_core.orm.databases import adapters_in, kept_in_memory
 
     with application(app) as core:
-        adapters, in_memory = adapters_in(core), kept_in_memory(core)
+        adapters = adapters_in(core)
+        in_memory = kept_in_memory(core)
         if not (adapters and all(name in in_memory for name in adapters)):
             place = getattr(core.store, "path", None)
             file = None if place is None else Path(place)
@@ -250,8 +251,8 @@ def _application(app: str, repair: bool) -> Iterator[Finding]:
 
 def _models(core: SemanticCore, app: str) -> Iterator[Finding]:
     """What captures the changes of each index of a model, and what has gone wrong with them."""
-    from semantic_core.orm._followed import adapters_in, databases_of, kept_in_memory
-    from semantic_core.orm._leftovers import leftovers
+    from semantic_core.orm.databases import adapters_in, databases_of, kept_in_memory
+    from semantic_core.orm.leftovers import leftovers
 
     in_memory = kept_in_memory(core)
     for name, adapter in sorted(adapters_in(core).items()):

@@ -5,25 +5,38 @@ what was left out is said with its reason.
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
 from semantic_core.cli._group import GAP, Interrupted
-from semantic_core.cli._options import collection_option, common, named, opened, tenant_option
-from semantic_core.cli._output import counted, fitted, visible, write, write_json
+from semantic_core.cli._options import (
+    collection_option,
+    common,
+    is_missing,
+    named,
+    opened,
+    tenant_option,
+)
+from semantic_core.cli._output import counted, fitted, note, visible, write, write_json
+from semantic_core.cli._reading import vanished
+from semantic_core.cli.queue import estimate_text
 from semantic_core.errors import FileUnreadable, InputError, SemanticCoreError
 from semantic_core.types import INGEST_MODES, IngestMode, Ref
 
 if TYPE_CHECKING:
+    from semantic_core._config import Settings
     from semantic_core._files import FoundFile
+    from semantic_core.batch import Estimate
     from semantic_core.cli._reading import Progress, Reading
     from semantic_core.core import SemanticCore
-    from semantic_core.types import Failure, IngestReport
+    from semantic_core.types import Document, Failure, IngestReport
+
 
 MOST_FAILURES = 20
 """Failures listed; --json has all of them."""
@@ -90,8 +103,6 @@ def ingest(
     files = found_files(paths, patterns, closed)
     reading = Reading(files, collection, closed)
     if dry_run:
-        from semantic_core.cli._dry_run import dry_run as describe
-
         complete = describe(reading, paths, collection, tenant, prune=prune, as_json=as_json, db=db)
     else:
         complete = _ingest(
@@ -205,7 +216,7 @@ def _refuse_namesakes(core: SemanticCore, files: Sequence[FoundFile], collection
 
 
 def _prune(core: SemanticCore, paths: Sequence[str], collection: str) -> int:
-    from semantic_core.cli._prune import vanished
+    from semantic_core.cli._reading import vanished
 
     refs = vanished(core, paths, collection)
     return core.remove(*refs) if refs else 0
@@ -268,3 +279,127 @@ def write_failures(failures: Sequence[Failure]) -> None:
         write(fitted(f"  {what}{visible(failure.reason)}", indent=4))
     if len(failures) > MOST_FAILURES:
         write(f"  and {len(failures) - MOST_FAILURES:,} more; --json lists all of them.")
+
+
+# ``ingest --dry-run``: what an ingest would do, found out without writing anything.
+
+SAMPLE = 2_000_000
+"""Characters that are really split; the chunks of the rest are estimated from these."""
+MOST_NAMES = 20
+"""Names listed of each kind; --json has all of them."""
+
+
+def describe(
+    reading: Reading,
+    paths: Sequence[str],
+    collection: str,
+    tenant: str | None,
+    *,
+    prune: bool,
+    as_json: bool,
+    db: str | None,
+) -> bool:
+    """Say what would be added, updated and removed; whether every file could be read."""
+    from semantic_core._config import read_config
+
+    settings = read_config(overrides={"path": db})
+    with nullcontext() if is_missing(settings) else opened(db, tenant) as core:
+        sample = _Sample(settings)
+        outcomes: defaultdict[str, list[str]] = defaultdict(list)
+        for document in reading:
+            outcome = _outcome(core, document)
+            outcomes[outcome].append(document.ref.key)
+            if outcome != "unchanged":
+                sample.add(document)
+        removed = (
+            [ref.key for ref in vanished(core, paths, collection)]
+            if prune and core is not None
+            else []
+        )
+    names = {"added": outcomes["added"], "updated": outcomes["updated"], "removed": removed}
+    estimate = sample.estimate()
+    if as_json:
+        from semantic_core.cli._records import estimate_json, failures_json
+
+        answer: dict[str, Any] = {"dry_run": True, **names, "unchanged": len(outcomes["unchanged"])}
+        failed = failures_json(reading.failed)
+        told = {"characters": sample.characters, "estimated_chunks": estimate.passages}
+        write_json({**answer, "failed": failed, **told, "estimate": estimate_json(estimate)})
+    else:
+        _write(names, len(outcomes["unchanged"]), sample.characters, estimate)
+        write_failures(reading.failed)
+    return not reading.failed
+
+
+def _outcome(core: SemanticCore | None, document: Document) -> str:
+    """Compared by what was handed over; what a splitter or a front matter adds
+    follows from the text.
+    """
+    held = core.get(document.ref) if core is not None else None
+    if held is None:
+        return "added"
+    same = (held.text, held.media_type) == (document.text, document.media_type)
+    same = same and (not document.title or held.title == document.title)
+    same = same and document.metadata.items() <= held.metadata.items()
+    return "unchanged" if same else "updated"
+
+
+class _Sample:
+    """Splits the first documents in memory, without embedding them,
+    to know how many chunks a text gives.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._documents: list[Document] = []
+        self._held = 0
+        self.characters = 0
+
+    def add(self, document: Document) -> None:
+        self.characters += len(document.text)
+        if not self._documents or self._held + len(document.text) <= SAMPLE:
+            self._documents.append(document)
+            self._held += len(document.text)
+
+    def estimate(self) -> Estimate:
+        """Passages of all the documents added, and what embedding them takes."""
+        from semantic_core.batch import Estimate
+        from semantic_core.core import SemanticCore
+
+        if not self._held:
+            return Estimate(0, 0)
+        wanted = {
+            key: self._settings.values[key]
+            for key in ("embedder", "embedder_options", "max_chars", "plugins")
+        }
+        with SemanticCore(store="memory", **wanted) as scratch:
+            chunks = scratch.ingest(self._documents, mode="async").chunks
+            return scratch.batch_manager.estimate_like(round(chunks * self.characters / self._held))
+
+
+def _write(
+    names: dict[str, list[str]], unchanged: int, characters: int, estimate: Estimate
+) -> None:
+    write("Dry run: nothing was written.")
+    for what, keys in names.items():
+        if keys:
+            write(f"{what.capitalize()}: {counted(len(keys), 'document')}")
+        for key in _first(keys):
+            write(f"  {visible(key)}")
+        if len(keys) > MOST_NAMES:
+            write(f"  and {len(keys) - MOST_NAMES:,} more; --json lists all of them.")
+    if unchanged:
+        write(f"Unchanged: {counted(unchanged, 'document')}")
+    if characters:
+        write(
+            f"To read: {counted(characters, 'character')}, about "
+            f"{counted(estimate.passages, 'passage')}."
+        )
+        if estimate.amounts:
+            write(fitted(f"To embed: {estimate_text(estimate)}"))
+    elif not any(names.values()):
+        note("There is nothing to do.")
+
+
+def _first(keys: Sequence[str]) -> Iterator[str]:
+    yield from keys[:MOST_NAMES]

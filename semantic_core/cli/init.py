@@ -83,7 +83,7 @@ def _quoted(text: str) -> str:
     """A TOML string: JSON's escapes are TOML's, for any text that is Unicode."""
     from json import dumps
 
-    from semantic_core._checks import check_unicode
+    from semantic_core._validation import check_unicode
 
     return dumps(check_unicode("--db", text)).replace("\x7f", "\\u007f")
 

@@ -20,8 +20,8 @@ from semantic_core.cli._options import consent_option
 from semantic_core.cli._output import counted, note, render, table_width, visible, write, write_json
 
 if TYPE_CHECKING:
-    from semantic_core.orm import AbortedTicket, BaseORMAdapter, IndexStatus
-    from semantic_core.orm._leftovers import Leftover
+    from semantic_core.orm import AbortedChange, BaseORMAdapter, IndexStatus
+    from semantic_core.orm.leftovers import Leftover
 
 _SHOWN = 20
 """Aborted changes that are listed."""
@@ -44,8 +44,8 @@ def status(
     Exit code 1 if a change was given up, a trigger is missing, or something is left of an index
     that nobody declares.
     """
-    from semantic_core.orm._followed import adapters_in, databases_of, kept_in_memory
-    from semantic_core.orm._leftovers import leftovers
+    from semantic_core.orm.databases import adapters_in, databases_of, kept_in_memory
+    from semantic_core.orm.leftovers import leftovers
 
     with application(app) as core:
         adapters = adapters_of(core, indexes, needed=False)
@@ -61,7 +61,8 @@ def status(
         }
         place = getattr(core.store, "path", None)
         if states and all(state.collection in in_memory for state in states):
-            place, others = None, {}  # what lies there is another database's
+            place = None
+            others = {}  # what lies there is another database's
         if not as_json:
             tell_of_memory(core, adapters)
     if as_json:
@@ -94,7 +95,8 @@ def status(
                     "init_database(...) again."
                 )
         for each in aborted[:_SHOWN]:
-            which, why = visible(f"{each.collection}/{each.key}"), visible(each.error)
+            which = visible(f"{each.collection}/{each.key}")
+            why = visible(each.error)
             note(f"given up: {which} after {counted(each.attempts, 'attempt')}: {why}")
         if aborted:
             note(
@@ -159,9 +161,9 @@ def forget(
     COLLECTION: as `status` shows it. Exit code 1 if there is nothing of that name.
     """
     from semantic_core.errors import ConfigError
-    from semantic_core.orm._followed import databases_of
-    from semantic_core.orm._leftovers import Forgotten, declared_for
-    from semantic_core.orm._leftovers import forget as forget_in
+    from semantic_core.orm.databases import databases_of
+    from semantic_core.orm.leftovers import Forgotten, declared_for
+    from semantic_core.orm.leftovers import forget as forget_in
 
     with application(app) as core:
         databases = databases_of(core)
@@ -205,9 +207,9 @@ def remove_all_triggers(app: str | None, as_json: bool) -> None:
     puts the triggers back and looks at every row. Until then every answer says so, in processes
     that are running, too.
     """
-    from semantic_core.orm._followed import databases_of
-    from semantic_core.orm._notes import TRIGGERS
+    from semantic_core.orm.databases import databases_of
     from semantic_core.orm.migrations import remove_triggers
+    from semantic_core.orm.outbox import TRIGGERS
 
     names: list[str] = []
     with application(app) as core:
@@ -255,7 +257,7 @@ def _each(
         write(f"{done.capitalize()} {counted(count, 'change')}.")
 
 
-def _aborted(adapters: list[BaseORMAdapter]) -> list[AbortedTicket]:
+def _aborted(adapters: list[BaseORMAdapter]) -> list[AbortedChange]:
     return [
         ticket
         for adapter in adapters

@@ -25,8 +25,8 @@ from semantic_core.cli._output import (
 from semantic_core.errors import SemanticCoreError
 
 if TYPE_CHECKING:
-    from semantic_core._found import PluginInfo
-    from semantic_core._plugins import Plugins
+    from semantic_core._plugins.host import Plugins
+    from semantic_core._plugins.records import PluginInfo
 
 NO_SUCH_PLUGIN = 2
 """Exit code for a name nothing is known of."""
@@ -110,8 +110,8 @@ def _load(db: str | None) -> Plugins:
     What one prints on import goes to standard error.
     """
     from semantic_core._config import read_config
-    from semantic_core._discovery import built_in, installed
-    from semantic_core._plugins import Plugins
+    from semantic_core._plugins.discovery import built_in, installed
+    from semantic_core._plugins.host import Plugins
 
     with redirect_stdout(sys.stderr):
         try:
@@ -171,8 +171,8 @@ def _unknown(name: str, infos: Sequence[PluginInfo]) -> str:
                 return (
                     f"There is no plugin {name!r}; the plugin {info.name!r} provides that {kind}."
                 )
-    from semantic_core._remedies import looks_like
-    from semantic_core._wording import did_you_mean
+    from semantic_core._plugins.distributions import looks_like
+    from semantic_core._validation import did_you_mean
 
     for info in infos:
         if looks_like(info, name):

@@ -50,9 +50,11 @@ def status(context: click.Context, as_json: bool, db: str | None) -> None:
     """
     with opened(db) as core:
         manager = core.batch_manager
-        stats, estimate = manager.queue_stats(), manager.estimate()
+        stats = manager.queue_stats()
+        estimate = manager.estimate()
         most = LISTED if as_json else SHOWN
-        jobs, failures = manager.jobs(limit=most), manager.given_up(most)
+        jobs = manager.jobs(limit=most)
+        failures = manager.given_up(most)
         kept = manager.results_kept
     if as_json:
         from semantic_core.cli._records import estimate_json, failures_json, job_json, queue_json
@@ -103,7 +105,8 @@ def flush(
         unsent = manager.jobs(UNSENT, limit=LISTED)
         jobs = list({job.id: job for job in (*made, *unsent)}.values())
         why = "" if jobs or as_json else _why_no_job(manager, min_size)
-        behind, kept = manager.queue_stats().passages, manager.results_kept
+        behind = manager.queue_stats().passages
+        kept = manager.results_kept
     if why:
         write(f"No job was made. {why}")
         return
@@ -176,7 +179,8 @@ def cancel(job: str, as_json: bool, db: str | None) -> None:
 
 
 def _why_no_job(manager: BatchManager, min_size: int) -> str:
-    waiting, most = manager.queue_stats().passages, manager.rules.open_jobs
+    waiting = manager.queue_stats().passages
+    most = manager.rules.open_jobs
     if not waiting:
         return "Nothing waits."
     under_way = len(manager.jobs(SENT, limit=most))
@@ -219,15 +223,14 @@ def _follow(manager: BatchManager, interval: float, as_json: bool) -> Sequence[B
     from semantic_core.cli._reading import time_left
 
     seen: dict[str, BatchJob] = {}
-    started, told = time(), ""
+    started = time()
+    told = ""
     try:
         while True:
             seen.update((job.id, job) for job in manager.sync_status())
             open_jobs = [job for job in seen.values() if job.waiting]
-            done, sent = (
-                sum(job.succeeded + job.failed for job in seen.values()),
-                sum(job.sent for job in seen.values()),
-            )
+            done = sum(job.succeeded + job.failed for job in seen.values())
+            sent = sum(job.sent for job in seen.values())
             line = f"{counted(len(open_jobs), 'open job')}, {done:,} of {sent:,} passages"
             if open_jobs and line != told and not as_json:
                 left = time_left(time() - started, done, sent)
@@ -265,13 +268,13 @@ def estimate_text(estimate: Estimate) -> str:
     told = f"{counted(estimate.passages, 'passage')}"
     if not estimate.amounts:
         return f"{told}; they cost nothing but time."
-    lanes = {"interactive": "at once", "batch": "in jobs"}
+    tiers = {"interactive": "at once", "batch": "in jobs"}
     prices = ", ".join(
-        f"{money(amount, estimate.currency)} {lanes[lane]}"
-        for lane, amount in estimate.amounts.items()
+        f"{money(amount, estimate.currency)} {tiers[tier]}"
+        for tier, amount in estimate.amounts.items()
     )
-    minutes = {lane: max(1, round(seconds / 60)) for lane, seconds in estimate.seconds.items()}
-    times = ", ".join(f"about {_span(minutes[lane])} {lanes[lane]}" for lane in minutes)
+    minutes = {tier: max(1, round(seconds / 60)) for tier, seconds in estimate.seconds.items()}
+    times = ", ".join(f"about {_span(minutes[tier])} {tiers[tier]}" for tier in minutes)
     return f"{told}, about {counted(estimate.tokens, 'token')}: {prices}; {times}."
 
 

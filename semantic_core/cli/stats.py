@@ -55,7 +55,9 @@ def _lines(counts: StoreStats) -> list[tuple[str, str]]:
 
 def size(count: int) -> str:
     """Bytes as a person says them: 512 bytes, 1.5 MB."""
-    amount, unit = float(count), 0
+    amount = float(count)
+    unit = 0
     while amount >= 1000 and unit < len(_UNITS) - 1:
-        amount, unit = amount / 1000, unit + 1
+        amount = amount / 1000
+        unit = unit + 1
     return f"{count:,} bytes" if unit == 0 else f"{amount:.1f} {_UNITS[unit]}"

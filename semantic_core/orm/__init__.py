@@ -6,22 +6,20 @@ that was declared. Changes are noted in an outbox in the application's own datab
 by triggers or events, and worked off after the commit.
 """
 
-from semantic_core.orm._agreement import unfinished_comparisons
-from semantic_core.orm._care import VerifyReport
-from semantic_core.orm._compare import ReindexProgress
-from semantic_core.orm._contract import Backfill, CaptureMode, Strategy
-from semantic_core.orm._declaration import Declaration
-from semantic_core.orm._home import project_folder
-from semantic_core.orm._hub import IndexStatus
-from semantic_core.orm._leftovers import NoIndexes, follow_leftovers
-from semantic_core.orm._results import ModelResults
-from semantic_core.orm._tables import Dialect, Execute, Relation, Table, Through
-from semantic_core.orm.base import BaseORMAdapter
-from semantic_core.orm.index import SemanticIndex, bind_declared, declare
-from semantic_core.orm.outbox import AbortedTicket, OutboxStatus, SqlOutbox, Ticket
+from semantic_core.orm.agreement import unfinished_comparisons
+from semantic_core.orm.base import BaseORMAdapter, ModelResults
+from semantic_core.orm.comparison import ReindexProgress
+from semantic_core.orm.contract import Backfill, CaptureMode, Strategy
+from semantic_core.orm.declaration import Declaration
+from semantic_core.orm.index import SemanticIndex, bind_declared, declare, project_folder
+from semantic_core.orm.leftovers import NoIndexes, follow_leftovers
+from semantic_core.orm.maintenance import VerifyReport
+from semantic_core.orm.outbox import AbortedChange, OutboxStatus, PendingChange, SqlOutbox
+from semantic_core.orm.sync import IndexStatus
+from semantic_core.orm.tables import Dialect, Execute, Relation, Table, Through
 
 __all__ = [
-    "AbortedTicket",
+    "AbortedChange",
     "Backfill",
     "BaseORMAdapter",
     "CaptureMode",
@@ -39,7 +37,7 @@ __all__ = [
     "Strategy",
     "Table",
     "Through",
-    "Ticket",
+    "PendingChange",
     "VerifyReport",
     "bind_declared",
     "declare",

@@ -7,45 +7,129 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 import attrs
 
-from semantic_core._checks import check_count, clip
 from semantic_core._search import MAX_LIMIT
-from semantic_core._wording import one_line
-from semantic_core.errors import ConfigError, TenantRequired
+from semantic_core._validation import check_count, clip, did_you_mean, one_line
+from semantic_core.errors import ConfigError, FilterInvalid, TenantRequired
 from semantic_core.filters import Filter
-from semantic_core.orm import _care
-from semantic_core.orm._agreement import FIRST_TIME
-from semantic_core.orm._compare import PAGE, ReindexProgress
-from semantic_core.orm._contract import (
+from semantic_core.orm import maintenance
+from semantic_core.orm.agreement import FIRST_TIME
+from semantic_core.orm.comparison import PAGE, ReindexProgress, note
+from semantic_core.orm.contract import (
     AdapterContract,
     Backfill,
     CaptureMode,
     Strategy,
     in_one_connection,
 )
-from semantic_core.orm._declaration import Declaration
-from semantic_core.orm._hub import Hub, IndexStatus, hub_of
-from semantic_core.orm._leftovers import TABLE, forget_gone
-from semantic_core.orm._notes import TRIGGERS
-from semantic_core.orm._reinstall import NO_TABLE, is_there
-from semantic_core.orm._results import ModelResults, with_hit
-from semantic_core.orm._survey import note
-from semantic_core.orm._tables import Execute
-from semantic_core.orm._tickets import WHOLE
-from semantic_core.orm._watch import watch
-from semantic_core.orm._where import checked_where
-from semantic_core.orm.migrations import changes_tables, make_way, remove_triggers
-from semantic_core.orm.triggers import Capture
+from semantic_core.orm.declaration import Declaration, scalar
+from semantic_core.orm.leftovers import TABLE, forget_gone
+from semantic_core.orm.migrations import (
+    NO_TABLE,
+    changes_tables,
+    is_there,
+    make_way,
+    remove_triggers,
+)
+from semantic_core.orm.outbox import TRIGGERS
+from semantic_core.orm.pending import WHOLE
+from semantic_core.orm.sync import IndexStatus, SyncCoordinator, hub_of
+from semantic_core.orm.tables import Execute
+from semantic_core.orm.triggers import Capture, watch
 from semantic_core.types import IngestReport, Mode, Ref, SearchHit
 
 if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
+
+
+# ``where`` of a model's search: names are checked against the declaration,
+# values are written as metadata keeps them.
+
+
+def checked_where(adapter: AdapterContract, where: Mapping[str, Any] | Filter | None) -> Filter:
+    """The filter that is meant. Raises FilterInvalid for a name that is no metadata field."""
+    if isinstance(where, Mapping):
+        where = {name: _written(adapter, wanted) for name, wanted in where.items()}
+    asked = Filter.parse(where)
+    known = adapter.declaration.metadata_fields
+    for condition in asked.conditions:
+        if condition.key not in known:
+            raise FilterInvalid(
+                f"{condition.key!r} is no metadata field of {adapter}; there are "
+                f"{', '.join(known) or 'none'}.{did_you_mean(condition.key, known)}",
+                hint=f"Write metadata_fields=[..., {condition.key!r}] in its SemanticIndex.",
+            )
+    return asked
+
+
+def _written(adapter: AdapterContract, wanted: Any) -> Any:
+    if isinstance(wanted, Mapping):
+        return {word: _written(adapter, value) for word, value in wanted.items()}
+    if isinstance(wanted, list | tuple | set | frozenset):
+        return [_written(adapter, value) for value in wanted]
+    return wanted if wanted is None else scalar(adapter.related_key(wanted))
+
+
+# Rows that were found, in the order of the ranking, each with the passage that was found in it.
+
+T = TypeVar("T")
+
+HIT = "search_hit"
+"""The attribute of a found instance that holds its `SearchHit`."""
+
+
+@attrs.frozen
+class ModelResults(Sequence[T], Generic[T]):
+    """Instances, best first; each has its `SearchHit` as ``search_hit``,
+    and ``hits`` has them in the same order.
+
+    mode, degraded, reason, timings: of the search, as `SearchResults` has them; timings holds
+    "rows" as well, the milliseconds spent reading rows. waiting: changes of these rows that the
+    index had not processed when the search began (0 after ``fresh=True`` that succeeded).
+    """
+
+    query: str
+    rows: tuple[T, ...]
+    hits: tuple[SearchHit, ...]
+    mode: Mode
+    degraded: bool = False
+    reason: str = ""
+    waiting: int | None = None
+    timings: Mapping[str, float] = attrs.field(factory=dict, hash=False)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        return self.rows[index]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.rows)
+
+
+def with_hit(instance: Any, hit: SearchHit) -> Any:
+    """The instance, with its hit.
+
+    One that has no room for attributes stays as it is: `ModelResults.hits` has it.
+    """
+    try:
+        setattr(instance, HIT, hit)
+    except Exception:  # noqa: BLE001
+        # A model that is frozen, or takes its own fields only, says so as it likes.
+        with suppress(AttributeError, TypeError):  # slots
+            object.__setattr__(instance, HIT, hit)
+    return instance
+
 
 _log = logging.getLogger("semantic_core.orm")
 
@@ -85,8 +169,9 @@ class BaseORMAdapter(AdapterContract):
         capture: CaptureMode | None = None,
         sync: Strategy | None = None,
     ) -> None:
-        self._hub: Hub | None = None
-        self.model, self.core = model, core
+        self._hub: SyncCoordinator | None = None
+        self.model = model
+        self.core = core
         self.declaration = attrs.evolve(declaration.named_after(self.table), is_row=self.is_row)
         self.check_fields()
         self._connected = False
@@ -188,7 +273,8 @@ class BaseORMAdapter(AdapterContract):
         gone: list[Ref] = []
         unreadable: dict[str, Exception] = {}
         spent = {"rows": 0.0}
-        seen, page = 0, size
+        seen = 0
+        page = size
         while True:
             found = core.search(
                 query,
@@ -227,7 +313,8 @@ class BaseORMAdapter(AdapterContract):
             counted = "1 row" if len(unreadable) == 1 else f"{len(unreadable):,} rows"
             reasons.append(f"{counted} found cannot be read: {one_line(error)}")
         self._report_gone(gone)
-        rows, hits = rows[offset:size], hits[offset:size]
+        rows = rows[offset:size]
+        hits = hits[offset:size]
         for instance, hit in zip(rows, hits, strict=True):
             with_hit(instance, hit)
         reason = "; ".join(each for each in (*reasons, found.reason) if each)
@@ -302,7 +389,8 @@ class BaseORMAdapter(AdapterContract):
         comparison = hub.comparison(self)
         if comparison.wanted or comparison.is_of_another:
             changed = True
-            first, another = comparison.state is None, comparison.is_of_another
+            first = comparison.state is None
+            another = comparison.is_of_another
             if not comparison.settle_if_empty() and (first or another):
                 comparison.begin(
                     FIRST_TIME if first else "what its documents are made of has changed"
@@ -313,7 +401,8 @@ class BaseORMAdapter(AdapterContract):
         """Whether anything changed. Where some went since the last time (a migration made a table
         anew, and SQLite dropped them with the old one), what happened meanwhile was not seen: so
         every index compares every row."""
-        outbox, name = self.hub.outbox, self.declaration.collection
+        outbox = self.hub.outbox
+        name = self.declaration.collection
         known = outbox.get_state(name, TRIGGERS)
         before = (known or "").split()
         went = known is None or not set(before) <= self._capture.there()
@@ -434,15 +523,15 @@ class BaseORMAdapter(AdapterContract):
         never embedded again. Where another process is comparing the rows of this index already, it
         is waited for.
         """
-        return _care.reindex(self, self._hub_at_home(), progress, resume=resume, batch=batch)
+        return maintenance.reindex(self, self._hub_at_home(), progress, resume=resume, batch=batch)
 
     @in_one_connection
-    def verify(self) -> _care.VerifyReport:
+    def verify(self) -> maintenance.VerifyReport:
         """Compare every row with the index; changes that wait to be worked off are no difference.
 
         Changes nothing.
         """
-        return _care.verify(self, self._hub_at_home())
+        return maintenance.verify(self, self._hub_at_home())
 
     @in_one_connection
     def repair(self) -> IngestReport:
@@ -450,7 +539,7 @@ class BaseORMAdapter(AdapterContract):
 
         What still differs is a failure in the report.
         """
-        return _care.repair(self, self._hub_at_home())
+        return maintenance.repair(self, self._hub_at_home())
 
     @in_one_connection
     def status(self) -> IndexStatus:
@@ -469,7 +558,7 @@ class BaseORMAdapter(AdapterContract):
         self.hub.wake()
 
     @property
-    def hub(self) -> Hub:
+    def hub(self) -> SyncCoordinator:
         """Where the indexes of this database are worked off."""
         if self._hub is None or self._hub.core is not self.core:
             self._hub = hub_of(self.core, self)
@@ -486,7 +575,7 @@ class BaseORMAdapter(AdapterContract):
         """
         return self._capture.installed() if self.capture == "triggers" else self._connected
 
-    def _hub_at_home(self) -> Hub:
+    def _hub_at_home(self) -> SyncCoordinator:
         """The hub, after it was seen whose index it has: that of another database is not used."""
         hub = self.hub
         hub.look()

@@ -2,19 +2,61 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from sysconfig import get_paths
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from semantic_core._checks import clip
+from semantic_core._validation import clip
 from semantic_core.errors import ConfigError
-from semantic_core.orm._contract import Backfill, CaptureMode, Strategy
-from semantic_core.orm._declaration import DEFAULT_NAME, Declaration
-from semantic_core.orm._home import project_folder
-from semantic_core.orm._leftovers import warn_of
-from semantic_core.orm._values import FieldPath
 from semantic_core.orm.base import BaseORMAdapter
+from semantic_core.orm.contract import Backfill, CaptureMode, Strategy
+from semantic_core.orm.declaration import DEFAULT_NAME, Declaration, FieldPath
+from semantic_core.orm.leftovers import warn_of
+
+# Where an index lies that nobody gave a place: in the application's project,
+# whatever folder a process is started in.
+
+_INSTALLED = ("purelib", "platlib", "stdlib", "platstdlib")
+
+
+def project_folder(models: Iterable[type]) -> Path:
+    """The folder beside the package, or the module, that these models are written in; absolute.
+
+    Models of installed packages do not count, for what lies there is lost with the next update.
+    Without models it is the folder of the main program. In an interactive session it is the working
+    folder. Raises ConfigError if all models are of installed packages: then a path has to be given.
+    """
+    modules = sorted({model.__module__ for model in models}) or ["__main__"]
+    folders = [_folder(name) for name in modules]
+    own = sorted(folder for folder in folders if not _is_installed(folder))
+    if not own:
+        raise ConfigError(
+            f"Where shall the index lie? The models are in installed packages only ({modules[0]}).",
+            hint=(
+                'Say it: path="/srv/app/semantic.db" in semantic-core.toml, or SEMANTIC_CORE_PATH.'
+            ),
+        )
+    return own[0]
+
+
+def _folder(module: str) -> Path:
+    top = sys.modules.get(module.partition(".")[0])
+    file = getattr(top, "__file__", None)
+    if file is not None:
+        place = Path(file).resolve()
+        return place.parent.parent if place.name == "__init__.py" else place.parent
+    searched = list(getattr(top, "__path__", []))  # a package without __init__.py
+    return Path(searched[0]).resolve().parent if searched else Path.cwd()
+
+
+def _is_installed(folder: Path) -> bool:
+    paths = get_paths()
+    return any(folder.is_relative_to(Path(paths[name]).resolve()) for name in _INSTALLED)
+
 
 if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
@@ -85,13 +127,12 @@ class SemanticIndex(_ClassMethod):
             raise ConfigError("A SemanticIndex takes core=, or store= and embedder=, not both.")
         if not isinstance(children, bool | None):
             raise ConfigError(f"children must be True, False or None, got {clip(children)}.")
-        self.collection, self.capture, self.sync, self.children = (
-            collection,
-            capture,
-            sync,
-            children,
-        )
-        self._core, self._parts = core, {"store": store, "embedder": embedder}
+        self.collection = collection
+        self.capture = capture
+        self.sync = sync
+        self.children = children
+        self._core = core
+        self._parts = {"store": store, "embedder": embedder}
         self._said: dict[str, Any] = {
             "source_fields": source_fields,
             "title_field": title_field,

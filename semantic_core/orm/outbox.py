@@ -13,30 +13,263 @@ and reasons, and none waits for another.
 
 from __future__ import annotations
 
+import json
 import random as _random
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 import attrs
 
 from semantic_core.errors import InputError
-from semantic_core.orm._dialects import (
+from semantic_core.orm.dialects import (
+    CHUNK,
     CONSUMERS,
     OUTBOX,
     PLACES,
     STATE,
     SUBSCRIPTIONS,
     TABLES,
+    SqlStatements,
+    chunks,
+    key_text,
     layout,
+    literal,
+    split_name,
+    table_identifier,
     tables_there,
+    tenant_text,
+    upsert,
 )
-from semantic_core.orm._notes import Notes
-from semantic_core.orm._statements import CHUNK, chunks
-from semantic_core.orm._tables import Dialect, Execute
+from semantic_core.orm.tables import Dialect, Execute, Table
 from semantic_core.types import Ref
+
+# The rows of a table by their keys, page after page in key order, with keys in their text form.
+
+_FROM_TEXT: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("integer", "tinyint", "smallint", "mediumint", "int", "bigint", "year"), int),
+    **dict.fromkeys(("real", "float", "double"), float),
+    "decimal": Decimal,
+    **dict.fromkeys(
+        ("blob", "binary", "varbinary", "tinyblob", "mediumblob", "longblob"), bytes.fromhex
+    ),
+}
+"""Per type of a column (SQLite: of its values), what makes of a key's text a value that compares as
+the column does.
+"""
+
+
+class KeysetPages(SqlStatements):
+    """Keyset paging: never OFFSET over the table,
+    and rows that come or go meanwhile move no page.
+    """
+
+    def count(self, table: Table) -> int:
+        """How many rows the table has."""
+        return int(self._value(f"SELECT COUNT(*) FROM {self._plain_table(table)}"))
+
+    def keyless(self, table: Table) -> int:
+        """How many of them have a key that names nothing, as SQLite allows: NULL, which is on no
+        page, or bytes in a column of text, by which no row is found.
+        """
+        conditions = [f"t0.{self._name(column)} IS NULL" for column in table.key_columns]
+        if self._dialect == "sqlite":
+            conditions += [
+                f"typeof(t0.{self._name(table.columns[attribute])}) = 'blob'"
+                for attribute, parse in table.key.items()
+                if _is_text(parse)
+            ]
+        without = " OR ".join(conditions)
+        return int(
+            self._value(f"SELECT COUNT(*) FROM {self._plain_table(table)} t0 WHERE {without}")
+        )
+
+    def page(self, table: Table, after: str | None, limit: int) -> list[str]:
+        """Up to `limit` keys, as tickets have them, in the table's key order;
+        after: the last key of the page before.
+        """
+        where, params = self._between(table, after, None)
+        rows = self._execute(
+            f"SELECT {self._key(table)} FROM {self._table(table.name)} t0 {where} "
+            f"ORDER BY {self._order(table)} LIMIT {self._mark}",
+            [*params, limit],
+        )
+        return [str(row[0]) for row in rows]
+
+    def _order(self, table: Table) -> str:
+        """The key columns, by their table: a name alone would be that of the text form,
+        which sorts otherwise.
+        """
+        return ", ".join(f"t0.{self._name(column)}" for column in table.key_columns)
+
+    def _tenants_of(self, table: Table, column: str) -> str:
+        """A query, without parameters, for the tenants that have rows."""
+        return (
+            f"SELECT DISTINCT {tenant_text(self._dialect, 't0', column)} FROM "
+            f"{self._plain_table(table)} t0"
+        )
+
+    def _plain_table(self, table: Table) -> str:
+        return table_identifier(self._dialect, table.name)
+
+    def _key(self, table: Table) -> str:
+        return self._formatted(key_text(self._dialect, "t0", table.key_columns))
+
+    def _tenant(self, column: str | None) -> str:
+        return self._formatted(tenant_text(self._dialect, "t0", column))
+
+    def _between(self, table: Table, after: str | None, last: str | None) -> tuple[str, list[Any]]:
+        """A WHERE for the keys after `after` up to and with `last`, None for no bound,
+        and its parameters.
+        """
+        conditions = [f"t0.{self._name(column)} IS NOT NULL" for column in table.key_columns]
+        params: list[Any] = []
+        for key, comparison in ((after, ">"), (last, "<=")):
+            if key is not None:
+                marks, values = self._bound(table, key)
+                conditions.append(f"({self._order(table)}) {comparison} ({', '.join(marks)})")
+                params += values
+        return f"WHERE {' AND '.join(conditions)}", params
+
+    def _bound(self, table: Table, key: str) -> tuple[list[str], list[Any]]:
+        """A key as marks and values that compare as its columns do, not as text."""
+        columns = table.key_columns
+        texts = [key] if len(columns) == 1 else json.loads(key)
+        types = [self._type(table, column) for column in columns]
+        if self._dialect == "postgresql":
+            return [f"CAST(CAST({self._mark} AS text) AS {kind})" for kind in types], texts
+        return [self._mark] * len(columns), [
+            _FROM_TEXT.get(kind, str)(text) for kind, text in zip(types, texts, strict=True)
+        ]
+
+    def _type(self, table: Table, column: str) -> str:
+        """The type of a key column, in words of the database."""
+        if self._dialect == "sqlite":
+            name = self._name(column)
+            sql = (
+                f"SELECT typeof({name}) FROM {self._table(table.name)} ORDER BY {name} DESC LIMIT 1"
+            )
+            return str(self._value(sql))
+        if self._dialect == "postgresql":
+            where = self._formatted(literal(self._dialect, self._plain_table(table)))
+            sql = (
+                "SELECT format_type(atttypid, atttypmod) FROM pg_attribute "
+                f"WHERE attrelid = CAST({where} AS regclass) AND attname = {self._mark}"
+            )
+            return str(self._value(sql, [column]))
+        schema, name = split_name(self._dialect, table.name)
+        sql = (
+            "SELECT data_type FROM information_schema.columns "
+            f"WHERE table_schema = COALESCE({self._mark}, DATABASE()) AND table_name = "
+            f"{self._mark} AND column_name = {self._mark}"
+        )
+        return str(self._value(sql, [schema or None, name, column])).lower()
+
+
+def _is_text(parse: Callable[[str], Any]) -> bool:
+    """Whether a key parsed so is text, also where it looks like bytes in hex."""
+    try:
+        return isinstance(parse("0" * 32), str)
+    except Exception:  # noqa: BLE001 - parsers are the ORM's own, and so is what they raise
+        return False
+
+
+# What an index has to remember besides its tickets: where rows were put,
+# and a few words per collection.
+
+TRIGGERS = "triggers"
+"""The state that says which triggers there were after the last install; none after they were taken
+away on purpose.
+"""
+
+
+class OutboxState(KeysetPages):
+    """Places and state, in tables beside the outbox. consumer: the index whose places they are."""
+
+    consumer: str = ""
+
+    def places(self, collection: str, keys: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
+        """Per key, the tenants its row was put at, each with the stamp of that;
+        keys never put anywhere are left out.
+        """
+        found: dict[str, dict[str, int]] = {}
+        for chunk in chunks(dict.fromkeys(keys)):
+            rows = self._execute(
+                f"SELECT row_key, tenant, stamp FROM {PLACES} "
+                f"WHERE collection = {self._mark} AND owner IN ({self._marks(len(chunk))})",
+                [collection, *(_address(self.consumer, collection, key) for key in chunk)],
+            )
+            for key, tenant, stamp in rows:
+                found.setdefault(key, {})[tenant] = int(stamp)
+        return found
+
+    def put_place(self, collection: str, key: str, tenant: str, stamp: int) -> None:
+        """Remember that a row was put at this tenant. The stamp of a place never gets smaller."""
+        columns = ("address", "owner", "collection", "row_key", "tenant", "stamp")
+        sql = upsert(self._dialect, PLACES, columns, ("stamp",), self._mark)
+        owner = _address(self.consumer, collection, key)
+        address = _address(self.consumer, collection, key, tenant)
+        self._execute(sql, [address, owner, collection, key, tenant, stamp])
+
+    def forget_places(self, collection: str, keys: Iterable[str]) -> None:
+        """Forget where the rows with these keys were put."""
+        for chunk in chunks(dict.fromkeys(keys)):
+            self._execute(
+                (
+                    f"DELETE FROM {PLACES} WHERE collection = {self._mark} "
+                    f"AND owner IN ({self._marks(len(chunk))})"
+                ),
+                [collection, *(_address(self.consumer, collection, key) for key in chunk)],
+            )
+
+    def tenants(self, collection: str, table: Table, tenant_column: str | None) -> list[str]:
+        """The names of tenants, as text, that have a row, a place or a ticket;
+        "" among them where there is none.
+        """
+        found = {
+            row[0]
+            for source in (OUTBOX, PLACES)
+            for row in self._execute(
+                f"SELECT DISTINCT tenant FROM {source} WHERE collection = {self._mark}",
+                [collection],
+            )
+        }
+        if tenant_column is not None:
+            found |= {row[0] for row in self._execute(self._tenants_of(table, tenant_column), ())}
+        return sorted(found)
+
+    def collections(self) -> list[str]:
+        """The collections something is remembered of: those with an index that is installed."""
+        rows = self._execute(
+            f"SELECT DISTINCT collection FROM {STATE} WHERE collection <> '' ORDER BY collection",
+            (),
+        )
+        return [str(row[0]) for row in rows]
+
+    def get_state(self, collection: str, name: str) -> str | None:
+        """What was set under this name; None if nothing was."""
+        sql = f"SELECT value FROM {STATE} WHERE collection = {self._mark} AND name = {self._mark}"
+        value = self._value(sql, [collection, name])
+        return None if value is None else str(value)
+
+    def set_state(self, collection: str, name: str, value: str) -> None:
+        """Remember a value under this name."""
+        sql = upsert(self._dialect, STATE, ("collection", "name", "value"), ("value",), self._mark)
+        self._execute(sql, [collection, name, value])
+
+    def drop_state(self, name: str) -> None:
+        """Forget what was set under this name, of every collection."""
+        self._execute(f"DELETE FROM {STATE} WHERE name = {self._mark}", [name])
+
+
+def _address(*names: str) -> str:
+    """One short name for several, the same for no others."""
+    return sha256("".join(f"{len(name)}:{name}" for name in names).encode()).hexdigest()
+
 
 LEASE = 60.0
 """Seconds a worker has for the tickets it took, before others may take them too."""
@@ -58,11 +291,11 @@ MAX_TRIES = 20
 
 
 _TICKET = "id, collection, row_key, tenant, mark"
-"""The columns a `Ticket` is made of."""
+"""The columns a `PendingChange` is made of."""
 
 
 @attrs.frozen
-class Ticket:
+class PendingChange:
     """The address of something that changed.
 
     number: what `done` and `failed` take, and the stamp of the work: whoever took a ticket later
@@ -81,7 +314,7 @@ class Ticket:
 
 
 @attrs.frozen
-class AbortedTicket:
+class AbortedChange:
     """A ticket that was given up. error: of its last failure. created_at: seconds since 1970."""
 
     number: int
@@ -110,7 +343,7 @@ class OutboxStatus:
     last_error: str = ""
 
 
-class SqlOutbox(Notes):
+class SqlOutbox(OutboxState):
     """Keeps `semantic_core.protocols.Outbox` in SQLite, PostgreSQL, MySQL or MariaDB.
 
     execute: runs one statement with its parameters on the application's connection and gives its
@@ -146,9 +379,12 @@ class SqlOutbox(Notes):
                 f"lease={lease!r}, max_attempts={max_attempts!r}, base_delay={base_delay!r}, "
                 f"max_delay={max_delay!r}."
             )
-        self._lease, self._max_attempts = lease, max_attempts
-        self._base_delay, self._max_delay = base_delay, max_delay
-        self._clock, self._random = clock, random
+        self._lease = lease
+        self._max_attempts = max_attempts
+        self._base_delay = base_delay
+        self._max_delay = max_delay
+        self._clock = clock
+        self._random = random
         self.atomic = atomic
         self.consumer = consumer
         self.shared = True
@@ -231,7 +467,7 @@ class SqlOutbox(Notes):
 
     def claim(
         self, limit: int, *, collections: Collection[str] | None = None, lease: bool = True
-    ) -> list[Ticket]:
+    ) -> list[PendingChange]:
         """Up to `limit` tickets, the oldest first; nobody else gets them while the lease lasts.
 
         collections: whose; None for all. lease: False only looks, and writes nothing: two who look
@@ -356,7 +592,7 @@ class SqlOutbox(Notes):
 
     def _claim(
         self, limit: int, collections: Collection[str] | None, *, whole: bool, lease: bool
-    ) -> list[Ticket]:
+    ) -> list[PendingChange]:
         if limit < 1 or (collections is not None and not collections):
             return []
         if self.consumer and self.shared:
@@ -379,7 +615,7 @@ class SqlOutbox(Notes):
             found = self._claim_at_once if self._dialect == "postgresql" else self._claim_in_turns
             rows = found(where, params, limit, secrets.token_hex(16))
         tickets = [
-            Ticket(int(number), name, key, tenant, int(mark))
+            PendingChange(int(number), name, key, tenant, int(mark))
             for number, name, key, tenant, mark in rows
         ]
         return sorted(tickets, key=lambda ticket: ticket.number)
@@ -508,7 +744,7 @@ class SqlOutbox(Notes):
 
     def aborted(
         self, collections: Collection[str] | None = None, limit: int = 100
-    ) -> list[AbortedTicket]:
+    ) -> list[AbortedChange]:
         """The first `limit` tickets that were given up."""
         where, params = self._of(collections)
         rows = self._execute(
@@ -516,7 +752,7 @@ class SqlOutbox(Notes):
             f"WHERE aborted = 1 AND {where} ORDER BY id LIMIT {self._mark}",
             [*params, limit],
         )
-        return [AbortedTicket(*row) for row in rows]
+        return [AbortedChange(*row) for row in rows]
 
     def retry(
         self, numbers: Collection[int] | None = None, collections: Collection[str] | None = None

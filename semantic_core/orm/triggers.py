@@ -20,17 +20,21 @@ a cascade that turns in a circle   MySQL's cascades fire no triggers; the way up
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
+from itertools import groupby
+from typing import Literal
 
-from semantic_core._checks import check_name
+import attrs
+
+from semantic_core._validation import check_name
 from semantic_core.errors import ConfigError
-from semantic_core.orm._cascades import foreign_keys
-from semantic_core.orm._ddl import Trigger, create, drop, names_there
-from semantic_core.orm._dialects import (
+from semantic_core.orm.contract import AdapterContract
+from semantic_core.orm.dialects import (
     OUTBOX,
     TABLES,
+    SqlStatements,
     differs,
     has_no_rows_of_its_own,
     identifier,
@@ -41,16 +45,131 @@ from semantic_core.orm._dialects import (
     tables_there,
     tenant_text,
 )
-from semantic_core.orm._evictions import uniques
-from semantic_core.orm._statements import Statements
-from semantic_core.orm._tables import Dialect, Execute, Join, RelatedWatch, Watch
+from semantic_core.orm.tables import (
+    Dialect,
+    Execute,
+    Join,
+    RelatedWatch,
+    Relation,
+    Table,
+    TriggerSpec,
+)
+from semantic_core.orm.trigger_ddl import Trigger, create, drop, names_there
 
-__all__ = ["Capture", "Join", "RelatedWatch", "Watch"]
+# The foreign keys by which MySQL and MariaDB delete or change rows without firing a trigger.
+
+Rule = Literal["CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION"]
+
+
+@attrs.frozen
+class ForeignKey:
+    """A foreign key of a table: its first column, the parent's table and column, and what the
+    parent's changes do here.
+    """
+
+    column: str
+    parent: str
+    parent_column: str
+    on_delete: Rule
+    on_update: Rule
+
+
+def foreign_keys(execute: Execute) -> Mapping[str, tuple[ForeignKey, ...]]:
+    """The foreign keys of this MySQL database, by table.
+
+    Of several columns the first: that notes more rows, never fewer.
+    """
+    rows = execute(
+        "SELECT k.table_name, k.column_name, k.referenced_table_name, k.referenced_column_name, "
+        "r.delete_rule, r.update_rule FROM information_schema.key_column_usage k JOIN "
+        "information_schema.referential_constraints r ON r.constraint_schema = k.constraint_schema "
+        "AND r.constraint_name = k.constraint_name "
+        "AND r.table_name = k.table_name "
+        "WHERE k.table_schema = DATABASE() AND k.referenced_table_schema = DATABASE() AND "
+        "k.ordinal_position = 1 ORDER BY k.table_name, k.constraint_name",
+        (),
+    )
+    found: dict[str, list[ForeignKey]] = {}
+    for table, *rest in rows:
+        found.setdefault(table, []).append(ForeignKey(*rest))
+    return {table: tuple(keys) for table, keys in found.items()}
+
+
+# The rows REPLACE evicts on SQLite, which fires no delete trigger for them unless
+# ``PRAGMA recursive_triggers`` is on. It also lets triggers set themselves off, and is the
+# application's: so a row that is in the way of another is noted before.
+
+
+@attrs.frozen
+class Unique:
+    """Columns of which a table holds each combination once.
+
+    collations: how each is compared; "" for the number a table of SQLite is ordered by.
+    """
+
+    columns: tuple[str, ...]
+    collations: tuple[str, ...]
+
+    def matches(self, row: str) -> str:
+        """A condition: this row is in the way of NEW."""
+        compared = zip(self.columns, self.collations, strict=True)
+        return " AND ".join(
+            f"{row}.{_name(column)} = NEW.{_name(column)}"
+            + (f" COLLATE {_name(collation)}" if collation else "")
+            for column, collation in compared
+        )
+
+    def decides(self, columns: Iterable[str]) -> bool:
+        """Whether rows that match cannot differ in these columns."""
+        exact = {
+            column
+            for column, collation in zip(self.columns, self.collations, strict=True)
+            if collation in ("", "BINARY")
+        }
+        return exact.issuperset(columns)
+
+    @property
+    def changes(self) -> str:
+        """A condition: an update gives one of these columns another value."""
+        return f"({differs('sqlite', self.columns)})"
+
+
+def uniques(execute: Execute, mark: str, table: str) -> tuple[Unique, ...]:
+    """What a table of SQLite holds once: its key, and its unique indexes; () if it is not there.
+
+    Of a partial index all rows are meant: that notes more, never fewer. One of an expression is
+    left out.
+    """
+    key = [
+        str(name)
+        for (name,) in execute(
+            f"SELECT name FROM pragma_table_info({mark}) WHERE pk > 0 ORDER BY pk", [table]
+        )
+    ]
+    rows = execute(
+        "SELECT l.name, x.name, x.coll FROM pragma_index_list("
+        f'{mark}) AS l JOIN pragma_index_xinfo(l.name) AS x WHERE l."unique" AND x."key" '
+        "ORDER BY l.name, x.seqno",
+        [table],
+    )
+    found = {} if not key else {tuple(key): Unique(tuple(key), ("",) * len(key))}
+    for _, group in groupby(rows, lambda row: row[0]):
+        columns, collations = zip(*(each[1:] for each in group), strict=True)
+        if None not in columns:
+            found[columns] = Unique(columns, collations)
+    return tuple(found.values())
+
+
+def _name(name: str) -> str:
+    return identifier("sqlite", name)
+
+
+__all__ = ["Capture", "Join", "RelatedWatch", "TriggerSpec"]
 
 Way = tuple[Join, ...]
 
 
-class Capture(Statements):
+class Capture(SqlStatements):
     """The triggers of one collection.
 
     execute, placeholder: as for `SqlOutbox`; meant to run outside of a transaction, which MySQL
@@ -58,7 +177,7 @@ class Capture(Statements):
     """
 
     def __init__(
-        self, execute: Execute, dialect: Dialect, watch: Watch, *, placeholder: str = ""
+        self, execute: Execute, dialect: Dialect, watch: TriggerSpec, *, placeholder: str = ""
     ) -> None:
         super().__init__(execute, dialect, placeholder)
         self._watch = watch
@@ -182,7 +301,8 @@ class Capture(Statements):
 
     @cached_property
     def _own_columns(self) -> tuple[str, ...]:
-        watch, table = self._watch, self._watch.table
+        watch = self._watch
+        table = self._watch.table
         read = table.columns.values() if watch.everything else watch.columns
         joins = [related.joins[0].own for related in watch.related if related.joins]
         tenant = [watch.tenant] if watch.tenant is not None else []
@@ -255,7 +375,8 @@ class Capture(Statements):
         MySQL's cascades have changed the rows here before an AFTER trigger looks, and fire none
         here: so BEFORE looks too.
         """
-        table, theirs = way[-1].table, way[-1].theirs
+        table = way[-1].table
+        theirs = way[-1].theirs
         differ = differs(self._dialect, columns)
         reads = (self._watch.table.name, *(join.table for join in way[:-1]))
         if way[-1].inserts:
@@ -345,10 +466,8 @@ class Capture(Statements):
                     )
                 if updates:
                     differ = differs(self._dialect, [key.parent_column])
-                    before, after = (
-                        self._owners(further, "OLD"),
-                        self._owners(further, "OLD", "NEW"),
-                    )
+                    before = self._owners(further, "OLD")
+                    after = self._owners(further, "OLD", "NEW")
                     yield Trigger(
                         f"parent{number}_before", key.parent, "BEFORE", "UPDATE", (before,), differ
                     )
@@ -389,7 +508,8 @@ class Capture(Statements):
 
     def _from_the_end(self, way: Way) -> str:
         """The same, gone through from the other end: SQLite keeps to the order of CROSS JOIN."""
-        sql, tables = "FROM", [self._watch.table.name, *(join.table for join in way)]
+        sql = "FROM"
+        tables = [self._watch.table.name, *(join.table for join in way)]
         for number in range(len(way), -1, -1):
             sql += f" {table_identifier(self._dialect, tables[number])} t{number}"
             if number < len(way):
@@ -430,3 +550,90 @@ class Capture(Statements):
 
 def _short_hash(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:8]
+
+
+# From a declaration to what its triggers listen to: own columns, parents' columns,
+# and columns of related rows.
+
+
+def watch(adapter: AdapterContract) -> TriggerSpec:
+    """What the adapter's index wants to hear of.
+
+    Raises ConfigError for a field no column of which is known.
+    """
+    table = adapter.table
+    said = adapter.declaration
+    own: list[str] = []
+    related: dict[tuple[Join, ...], set[str]] = {}
+    for path in said.paths:
+        read = _columns(adapter, table, path.split("."), ())
+        if read is None and said.watch_fields is None:
+            raise ConfigError(
+                (
+                    f"{adapter.model.__name__}.{path} is no column, so its triggers cannot know "
+                    "what it is made of."
+                ),
+                hint='Name the columns it reads: watch_fields=["title", "author.name"].',
+            )
+        for joins, column in read or ():
+            if joins:
+                related.setdefault(joins, set()).add(column)
+            else:
+                own.append(column)
+    columns = () if said.reads_anything else tuple(dict.fromkeys(own))
+    if said.reads_anything:
+        for base, joins in _bases(adapter, table, ()):
+            related.setdefault(joins, set()).update(base.columns.values())
+    return TriggerSpec(
+        collection=said.collection,
+        table=table,
+        columns=columns,
+        tenant=adapter.tenant_column,
+        related=tuple(
+            RelatedWatch(joins, tuple(sorted(columns))) for joins, columns in related.items()
+        ),
+        everything=said.reads_anything,
+    )
+
+
+def _columns(
+    adapter: AdapterContract, table: Table, parts: list[str], joins: tuple[Join, ...]
+) -> list[tuple[tuple[Join, ...], str]] | None:
+    """(way there, column) of everything a change of which changes the value of this path;
+    None if that cannot be told.
+    """
+    name = parts[0]
+    rest = parts[1:]
+    if name in table.columns:
+        return [(joins, table.columns[name])]
+    if name in table.relations:
+        relation = table.relations[name]
+        there, way = _join(adapter, relation, joins)
+        one = table.leads_to_one(name)
+        here = [(joins, relation.own)] if one else [(way, relation.theirs)]
+        if rest:
+            below = _columns(adapter, there, rest, way)
+            return None if below is None else here + below
+        return here if one else [*here, *((way, column) for column in there.key_columns)]
+    for base, way in _bases(adapter, table, joins):
+        found = _columns(adapter, base, parts, way)
+        if found:
+            return found
+    return None
+
+
+def _join(
+    adapter: AdapterContract, relation: Relation, joins: tuple[Join, ...]
+) -> tuple[Table, tuple[Join, ...]]:
+    there = adapter.inspect(relation.model)
+    through = relation.through
+    if through is None:
+        return there, (*joins, Join(there.name, relation.own, relation.theirs))
+    between = Join(through.table, relation.own, through.own)
+    return there, (*joins, between, Join(there.name, through.theirs, relation.theirs))
+
+
+def _bases(
+    adapter: AdapterContract, table: Table, joins: tuple[Join, ...]
+) -> list[tuple[Table, tuple[Join, ...]]]:
+    return [_join(adapter, relation, joins) for relation in table.bases]

@@ -16,34 +16,27 @@ ones in every run.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from semantic_core.testing._adapter import adapter_checks
-    from semantic_core.testing._adapter_harness import (
+    from semantic_core.testing.adapters.checks import adapter_checks
+    from semantic_core.testing.adapters.harness import (
         DATABASE_LIMITS,
         AdapterHarness,
         Capability,
         Limit,
         Limits,
+        capabilities_table,
+        limits_table,
     )
-    from semantic_core.testing._adapter_limits import capabilities_table, limits_table
-    from semantic_core.testing._batch_embedder import batch_embedder_checks
-    from semantic_core.testing._check import Check
-    from semantic_core.testing._embedder import embedder_checks
-    from semantic_core.testing._fakes import HashEmbedder, MemoryOutbox
-    from semantic_core.testing._job_embedder import JobEmbedder
-    from semantic_core.testing._reranker import reranker_checks
-    from semantic_core.testing._retriever import retriever_checks
-    from semantic_core.testing._settled import SettledCore
-    from semantic_core.testing._similar import SimilarEmbedder
-    from semantic_core.testing._splitter import splitter_checks
-    from semantic_core.testing._store import store_checks
-    from semantic_core.testing._strategies import (
-        ODD_TEXTS,
-        documents,
-        metadata,
-        refs,
-        texts,
-        wheres,
-    )
+    from semantic_core.testing.batch_embedder import batch_embedder_checks
+    from semantic_core.testing.check import Check
+    from semantic_core.testing.embedder import embedder_checks
+    from semantic_core.testing.fakes import HashEmbedder, MemoryOutbox, SimilarEmbedder
+    from semantic_core.testing.job_embedder import JobEmbedder
+    from semantic_core.testing.reranker import reranker_checks
+    from semantic_core.testing.retriever import retriever_checks
+    from semantic_core.testing.settled import SettledCore
+    from semantic_core.testing.splitter import splitter_checks
+    from semantic_core.testing.stores.checks import store_checks
+    from semantic_core.testing.strategies import ODD_TEXTS, documents, metadata, refs, texts, wheres
 
 __all__ = [
     "DATABASE_LIMITS",
@@ -77,21 +70,27 @@ __all__ = [
 _EXTRA = ("hypothesis", "pytest")
 """What the extra brings."""
 _MODULES = {
-    "_adapter": ("adapter_checks",),
-    "_adapter_harness": ("DATABASE_LIMITS", "AdapterHarness", "Capability", "Limit", "Limits"),
-    "_adapter_limits": ("capabilities_table", "limits_table"),
-    "_batch_embedder": ("batch_embedder_checks",),
-    "_check": ("Check",),
-    "_embedder": ("embedder_checks",),
-    "_fakes": ("HashEmbedder", "MemoryOutbox"),
-    "_job_embedder": ("JobEmbedder",),
-    "_reranker": ("reranker_checks",),
-    "_retriever": ("retriever_checks",),
-    "_settled": ("SettledCore",),
-    "_similar": ("SimilarEmbedder",),
-    "_splitter": ("splitter_checks",),
-    "_store": ("store_checks",),
-    "_strategies": ("ODD_TEXTS", "documents", "metadata", "refs", "texts", "wheres"),
+    "adapters.checks": ("adapter_checks",),
+    "adapters.harness": (
+        "DATABASE_LIMITS",
+        "AdapterHarness",
+        "Capability",
+        "Limit",
+        "Limits",
+        "capabilities_table",
+        "limits_table",
+    ),
+    "batch_embedder": ("batch_embedder_checks",),
+    "check": ("Check",),
+    "embedder": ("embedder_checks",),
+    "fakes": ("HashEmbedder", "MemoryOutbox", "SimilarEmbedder"),
+    "job_embedder": ("JobEmbedder",),
+    "reranker": ("reranker_checks",),
+    "retriever": ("retriever_checks",),
+    "settled": ("SettledCore",),
+    "splitter": ("splitter_checks",),
+    "stores.checks": ("store_checks",),
+    "strategies": ("ODD_TEXTS", "documents", "metadata", "refs", "texts", "wheres"),
 }
 """Where names are, imported when first asked for: pytest loads this package in every run,
 for its plugin alone.

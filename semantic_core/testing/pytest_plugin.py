@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from semantic_core.testing._settled import SettledCore
-    from semantic_core.testing._similar import SimilarEmbedder
+    from semantic_core.testing.fakes import SimilarEmbedder
+    from semantic_core.testing.settled import SettledCore
 
 MULTI_TENANT = "semantic_multi_tenant"
 """The setting of pytest that says whether cores of the fixtures keep tenants apart."""
@@ -35,7 +35,7 @@ def semantic_embedder() -> SimilarEmbedder:
     """A `SimilarEmbedder`, new for each test: similar strings are near;
     ``failing("rate_limit")`` makes it fail.
     """
-    from semantic_core.testing._similar import SimilarEmbedder
+    from semantic_core.testing.fakes import SimilarEmbedder
 
     return SimilarEmbedder()
 
@@ -54,8 +54,7 @@ def semantic_test_core(
     that of an index.
     """
     from semantic_core.orm import SemanticIndex
-    from semantic_core.testing._rebound import has_tenants, rebound
-    from semantic_core.testing._settled import SettledCore
+    from semantic_core.testing.settled import SettledCore, has_tenants, rebound
 
     kinds = [has_tenants(index) for _, index in SemanticIndex.declared()]
     core = SettledCore(
@@ -71,8 +70,8 @@ def semantic_session_core(pytestconfig: pytest.Config) -> Iterator[SettledCore]:
     """A `SettledCore` for the whole run, for start-up code that binds indexes once: no file,
     no model, no network.
     """
-    from semantic_core.testing._settled import SettledCore
-    from semantic_core.testing._similar import SimilarEmbedder
+    from semantic_core.testing.fakes import SimilarEmbedder
+    from semantic_core.testing.settled import SettledCore
 
     core = SettledCore(SimilarEmbedder(), multi_tenant=bool(pytestconfig.getini(MULTI_TENANT)))
     yield core

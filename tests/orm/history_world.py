@@ -26,10 +26,10 @@ from hypothesis import strategies as st
 from semantic_core_peewee import SqliteStore
 
 from semantic_core import SemanticCore
-from semantic_core.orm import BaseORMAdapter, SemanticIndex, _agreement
+from semantic_core.orm import BaseORMAdapter, SemanticIndex, agreement
 from semantic_core.orm.outbox import LEASE
 from semantic_core.testing import HashEmbedder
-from semantic_core.testing._check import SOAK
+from semantic_core.testing.check import SOAK
 
 sys.path.insert(0, str(Path(__file__).parent))
 from databases import Connection, Database, need, new_database
@@ -448,13 +448,13 @@ def new_world(kind: str, application: type[Application]) -> Iterator[World]:
     try:
         with new_database(kind, folder) as database:
             world = World(folder, PLACES[kind](database, application))
-            declared, pause = list(SemanticIndex._declared), _agreement.PAUSE
-            _agreement.PAUSE = 0.0  # nobody else is in the middle of something: no use in waiting
+            declared, pause = list(SemanticIndex._declared), agreement.PAUSE
+            agreement.PAUSE = 0.0  # nobody else is in the middle of something: no use in waiting
             try:
                 yield world
             finally:
                 world.close()
-                _agreement.PAUSE = pause
+                agreement.PAUSE = pause
                 # Models of ended processes are looked at by nobody any more.
                 SemanticIndex._declared[:] = declared
     finally:

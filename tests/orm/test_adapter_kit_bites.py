@@ -16,17 +16,17 @@ from hypothesis import Phase, settings
 from mini_harness import MiniHarness, MiniKitAdapter
 
 from semantic_core import SemanticCore
-from semantic_core._memory import MemoryStore
+from semantic_core._memory.store import MemoryStore
 from semantic_core.orm import ModelResults, SqlOutbox, VerifyReport
-from semantic_core.orm._compare import RowComparison
-from semantic_core.orm._dialects import OUTBOX
-from semantic_core.orm._hub import Hub, hub_of
-from semantic_core.orm._values import uuid_text
-from semantic_core.orm._watch import watch
+from semantic_core.orm.comparison import RowComparison
+from semantic_core.orm.declaration import uuid_text
+from semantic_core.orm.dialects import OUTBOX
 from semantic_core.orm.migrations import make_way
-from semantic_core.orm.triggers import Capture
-from semantic_core.testing import Check, _adapter_trees, adapter_checks
-from semantic_core.testing._check import examples
+from semantic_core.orm.sync import SyncCoordinator, hub_of
+from semantic_core.orm.triggers import Capture, watch
+from semantic_core.testing import Check, adapter_checks
+from semantic_core.testing.adapters import trees
+from semantic_core.testing.check import examples
 
 CAUGHT_BY: dict[Any, str] = {}
 
@@ -47,7 +47,7 @@ class OtherOutbox(MiniKitAdapter):
     """An adapter whose outbox is of another class."""
 
     outbox: type[SqlOutbox] = SqlOutbox
-    hub_class: type[Hub] = Hub
+    hub_class: type[SyncCoordinator] = SyncCoordinator
 
     @cached_property
     def hub(self):
@@ -416,14 +416,14 @@ class OtherComparison(OtherOutbox):
 
     comparison: type[RowComparison] = RowComparison
 
-    class hub_class(Hub):
+    class hub_class(SyncCoordinator):
         def comparison(self, adapter):
             return adapter.comparison(adapter, self.outbox, self.agreement)
 
 
 @caught_by("changes_go_before_the_backfill")
 class BackfillFirst(OtherOutbox):
-    class hub_class(Hub):
+    class hub_class(SyncCoordinator):
         def _process(self, wanted, limit, mode, until):
             compared = self._compare(wanted, limit, mode, None, until)
             left = None if limit is None else limit - compared.added
@@ -440,7 +440,7 @@ class PoisonedRowBlocksOthers(MiniKitAdapter):
 
 @caught_by("a_pause_holds_changes_back")
 class PauseIgnored(OtherOutbox):
-    class hub_class(Hub):
+    class hub_class(SyncCoordinator):
         def paused(self, collection):
             from contextlib import nullcontext
 
@@ -636,7 +636,7 @@ class FreshIgnored(MiniKitAdapter):
 # --- index and database know each other -----------------------------------------------------------
 
 
-class Trusting(Hub):
+class Trusting(SyncCoordinator):
     """Takes it that the two belong together, once they have met."""
 
     def agree(self):
@@ -657,7 +657,7 @@ caught_by("a_database_put_back_is_noticed")(
 
 @caught_by("an_index_that_is_lost_is_filled_again")
 class NewIndexTakenForFull(OtherOutbox):
-    class hub_class(Hub):
+    class hub_class(SyncCoordinator):
         def behind(self, adapter):
             return ""
 
@@ -674,7 +674,7 @@ class FirstComeFirstServed(OtherOutbox):
 
 @caught_by("what_the_stamps_say_stops_no_repair")
 class StampsWinAlways(OtherOutbox):
-    class hub_class(Hub):
+    class hub_class(SyncCoordinator):
         def _process(self, wanted, limit, mode, until):
             self.agreement.begin_epoch = lambda: None
             return super()._process(wanted, limit, mode, until)
@@ -775,7 +775,7 @@ class NeverLooksForTriggers(MiniKitAdapter):
     capturing = True
 
 
-class TakesItForGranted(Hub):
+class TakesItForGranted(SyncCoordinator):
     """Works off an outbox without a look whether there is one."""
 
     def is_installed(self, *, anew: bool = False) -> bool:
@@ -854,5 +854,5 @@ def test_random_trees_alone_catch_it(
         return settings(examples(count), phases=[Phase.generate])
 
     # That it is caught matters here, not how shortly it is told.
-    monkeypatch.setattr(_adapter_trees, "examples", unshrunk)
+    monkeypatch.setattr(trees, "examples", unshrunk)
     assert failure(adapter_checks(trees=40)[-1], mutant, tmp_path)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from semantic_core.orm import _agreement
-from semantic_core.orm._agreement import Agreement
-from semantic_core.orm._consumers import Consumers
-from semantic_core.orm._dialects import TABLES
-from semantic_core.orm.outbox import SqlOutbox, Ticket
+from semantic_core.orm import agreement
+from semantic_core.orm.agreement import Agreement
+from semantic_core.orm.consumers import Consumers
+from semantic_core.orm.dialects import TABLES
+from semantic_core.orm.outbox import PendingChange, SqlOutbox
 
 PROCESSES = 3
 
@@ -24,7 +24,7 @@ class Process:
         self.outbox = SqlOutbox(connection.run, "sqlite")
         self.agreement = Agreement(index, Consumers(connection.run, "sqlite"))
         self.agreement.index = index
-        self._tickets: list[Ticket] = []
+        self._tickets: list[PendingChange] = []
         self._wrote = False
 
     def step(self) -> None:
@@ -63,14 +63,14 @@ steps = st.one_of(st.none(), st.integers(0, PROCESSES - 1), st.integers(0, PROCE
 def test_a_slow_process_that_speaks_of_an_old_ticket_again_is_no_restore(
     kept: Any, monkeypatch: pytest.MonkeyPatch, history: list[int | None]
 ) -> None:
-    monkeypatch.setattr(_agreement, "PAUSE", 0.0)
+    monkeypatch.setattr(agreement, "PAUSE", 0.0)
     _play(kept, history)
 
 
 def test_processes_at_work_on_one_outbox_are_never_taken_for_a_restore(
     kept: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_agreement, "PAUSE", 0.0)
+    monkeypatch.setattr(agreement, "PAUSE", 0.0)
 
     @settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
     @given(st.lists(steps, min_size=8, max_size=40))
@@ -85,9 +85,9 @@ def _play(kept: Any, history: list[int | None]) -> None:
     connection = kept.connect()
     for table in TABLES:
         connection.execute(f"DELETE FROM {table}")
-    index = _agreement.ProcessCheckpoints()
+    index = agreement.ProcessCheckpoints()
     observer = Process(connection, index)
-    assert observer.agreement.check() == _agreement.FIRST_TIME
+    assert observer.agreement.check() == agreement.FIRST_TIME
     processes = [Process(connection, index) for _ in range(PROCESSES)]
     for number, step in enumerate(history):
         if step is None:

@@ -18,7 +18,7 @@ import pytest
 from mini import Database, MiniAdapter, Model
 
 from semantic_core import SemanticCore, _search
-from semantic_core._memory import MemoryStore
+from semantic_core._memory.store import MemoryStore
 from semantic_core.errors import (
     ConfigError,
     EmbedderUnavailable,
@@ -28,8 +28,8 @@ from semantic_core.errors import (
     StoreFull,
     StoreReadOnly,
 )
-from semantic_core.orm import Relation, SemanticIndex, Table, _hub, base, bind_declared, declare
-from semantic_core.orm._compare import Lease
+from semantic_core.orm import Relation, SemanticIndex, Table, base, bind_declared, declare, sync
+from semantic_core.orm.comparison import Lease
 from semantic_core.orm.migrations import remove_triggers
 from semantic_core.testing import HashEmbedder
 
@@ -854,7 +854,7 @@ def test_a_commit_waits_a_tenth_of_a_second_at_most_and_a_fresh_search_no_longer
     def refuse(*args: Any, **options: Any) -> Any:
         raise StoreBusy("another process has been writing all the time")
 
-    monkeypatch.setattr(_hub, "REST", 1e9)
+    monkeypatch.setattr(sync, "REST", 1e9)
     monkeypatch.setattr(shelf.core.store, "waiting_at_most", waiting, raising=False)
     monkeypatch.setattr(shelf.core.store, "replace", refuse)
     monkeypatch.setattr(shelf.Article.search.hub.worker, "wake", lambda: None)
@@ -876,7 +876,7 @@ def test_while_the_index_fails_a_commit_tries_one_change_and_all_that_wait_once_
         tried.append(len(given))
         raise StoreFull("there is no space left")
 
-    monkeypatch.setattr(_hub, "PATIENCE", 1e9)  # however slow this machine is
+    monkeypatch.setattr(sync, "PATIENCE", 1e9)  # however slow this machine is
     monkeypatch.setattr(shelf.core.store, "replace", full)
     for number in range(20):
         shelf.Article.create(id=number + 1, title="t", content="text")

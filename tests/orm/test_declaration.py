@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from semantic_core.orm import SemanticIndex
-from semantic_core.orm._declaration import Declaration
+from semantic_core.orm.declaration import Declaration
 
 
 def _fingerprint(condition: Any, **said: Any) -> str:

@@ -17,8 +17,8 @@ from mini import Database, MiniAdapter, Model
 from semantic_core import SemanticCore
 from semantic_core.cli import cli
 from semantic_core.orm import SemanticIndex, bind_declared, follow_leftovers
-from semantic_core.orm._followed import Deserted
-from semantic_core.orm._leftovers import forget, leftovers
+from semantic_core.orm.databases import Deserted
+from semantic_core.orm.leftovers import forget, leftovers
 from semantic_core.testing import HashEmbedder
 from semantic_core.types import Document, Ref
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from semantic_core.orm._tables import Join, RelatedWatch, Table, Watch
 from semantic_core.orm.migrations import (
     changes_tables,
     include_name,
@@ -19,12 +18,13 @@ from semantic_core.orm.migrations import (
     triggers,
 )
 from semantic_core.orm.outbox import SqlOutbox
+from semantic_core.orm.tables import Join, RelatedWatch, Table, TriggerSpec
 from semantic_core.orm.triggers import Capture
 
 TABLE = Table(
     name="article", key={"id": int}, columns={name: name for name in ("id", "title", "author_id")}
 )
-WATCH = Watch(
+WATCH = TriggerSpec(
     "article",
     TABLE,
     ("title",),

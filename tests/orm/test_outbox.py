@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from semantic_core.errors import ConfigError, InputError
-from semantic_core.orm._consumers import KEPT_FOR, KEPT_IN_MEMORY, Consumers
-from semantic_core.orm._dialects import OUTBOX, TABLES
-from semantic_core.orm._tables import Table
+from semantic_core.orm.consumers import KEPT_FOR, KEPT_IN_MEMORY, Consumers
+from semantic_core.orm.dialects import OUTBOX, TABLES
 from semantic_core.orm.outbox import OutboxStatus, SqlOutbox
+from semantic_core.orm.tables import Table
 from semantic_core.protocols import Outbox
 from semantic_core.types import Ref
 

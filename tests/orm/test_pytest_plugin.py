@@ -286,7 +286,7 @@ def test_the_plugin_is_found_and_loads_nothing_heavy(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_binding_that_was_there_is_there_again(app: App, request: pytest.FixtureRequest) -> None:
-    from semantic_core.testing._rebound import rebound
+    from semantic_core.testing.settled import rebound
 
     with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as other:
         with rebound(SettledCore(SimilarEmbedder())):

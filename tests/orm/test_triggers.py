@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from semantic_core.errors import ConfigError, InputError
-from semantic_core.orm._tables import Join, RelatedWatch, Table, Watch
 from semantic_core.orm.migrations import triggers
 from semantic_core.orm.outbox import SqlOutbox
+from semantic_core.orm.tables import Join, RelatedWatch, Table, TriggerSpec
 from semantic_core.orm.triggers import Capture
 
 AUTHOR = Join("author", "author_id", "id")
@@ -31,7 +31,7 @@ ARTICLE = Table(
         name: name for name in ("id", "title", "body", "views", "tenant", "author_id", "blog_id")
     },
 )
-PLAIN = Watch("article", ARTICLE, columns=("title", "body"), tenant="tenant")
+PLAIN = TriggerSpec("article", ARTICLE, columns=("title", "body"), tenant="tenant")
 DEEP = attrs.evolve(
     PLAIN,
     related=(
@@ -71,7 +71,7 @@ class Site:
     and what the triggers of a watch noted in it.
     """
 
-    def __init__(self, database: Any, *watches: Watch, schema: str = SCHEMA) -> None:
+    def __init__(self, database: Any, *watches: TriggerSpec, schema: str = SCHEMA) -> None:
         self.database, self.dialect = database, database.dialect
         self.connection = database.connect()
         for statement in schema.split(";"):
@@ -83,7 +83,7 @@ class Site:
         for capture in self.captures:
             capture.install()
 
-    def capture(self, watch: Watch) -> Capture:
+    def capture(self, watch: TriggerSpec) -> Capture:
         return Capture(self.connection.run, self.dialect, watch)
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -337,7 +337,7 @@ def test_what_a_collation_calls_equal_is_still_a_change(engine: Any) -> None:
         engine, schema=f"CREATE TABLE note (id INTEGER PRIMARY KEY, text VARCHAR(40) {collation})"
     )
     table = Table(name="note", key={"id": int}, columns={"id": "id", "text": "text"})
-    site.capture(Watch("note", table, columns=("text",))).install()
+    site.capture(TriggerSpec("note", table, columns=("text",))).install()
     for first, second in EQUAL:
         site.noted("DELETE FROM note")
         site.noted("INSERT INTO note VALUES (1, ?)", [first])
@@ -380,7 +380,7 @@ def test_columns_of_every_type_are_compared(open_database: Any, kind: str) -> No
         name = f"kind{number}"
         site.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, value {column})")
         table = Table(name=name, key={"id": int}, columns={"id": "id", "value": "value"})
-        site.capture(Watch(name, table, columns=("value",))).install()
+        site.capture(TriggerSpec(name, table, columns=("value",))).install()
         assert site.noted(f"INSERT INTO {name} VALUES (1, {first})") == {("1", "")}
         assert site.noted(f"UPDATE {name} SET value = {first}") == set(), column
         assert site.noted(f"UPDATE {name} SET value = {second}") == {("1", "")}, column
@@ -410,7 +410,9 @@ def test_keys_have_the_text_of_the_database_and_bytes_that_of_their_hex(engine: 
     for number, (column, value, text) in enumerate(kinds[site.dialect]):
         name = f"kind{number}"
         site.execute(f"CREATE TABLE {name} (id {column} NOT NULL PRIMARY KEY)")
-        site.capture(Watch(name, Table(name=name, key={"id": str}, columns={"id": "id"}))).install()
+        site.capture(
+            TriggerSpec(name, Table(name=name, key={"id": str}, columns={"id": "id"}))
+        ).install()
         assert site.noted(f"INSERT INTO {name} VALUES ({value})") == {(text, "")}
 
 
@@ -430,7 +432,7 @@ def test_a_row_whose_key_is_null_breaks_no_write_and_is_not_noted(
         columns={name: name for name in ("slug", "title", "shelf_id")},
     )
     shelf = RelatedWatch((Join("shelf", "shelf_id", "id"),), columns=("name",))
-    site.capture(Watch("page", table, columns=("title",), related=(shelf,))).install()
+    site.capture(TriggerSpec("page", table, columns=("title",), related=(shelf,))).install()
     assert site.noted("INSERT INTO page VALUES (NULL, 'one', 1), ('two', 'two', 1)") == {
         ("two", "")
     }
@@ -457,7 +459,7 @@ def test_a_composite_key_is_a_json_array_of_texts(database: Any) -> None:
         key={"two": str, "one": int},
         columns={"one": "one", "two": "two", "text": "text"},
     )
-    site.capture(Watch("pair", table, columns=("text",))).install()
+    site.capture(TriggerSpec("pair", table, columns=("text",))).install()
     odd = 'it\'s "odd" \\ é'
 
     def noted(sql: str, params: Sequence[Any]) -> list[list[str]]:
@@ -485,7 +487,7 @@ def test_odd_names_of_tables_columns_and_collections_are_only_names(database: An
     table = Table(
         name=name, key={"id": int}, columns={"id": "select", "text": "co%l'\"`?", "up": "up"}
     )
-    watch = Watch(
+    watch = TriggerSpec(
         "'; DROP TABLE x; -- \" \\ %s $body$ é",
         table,
         columns=("co%l'\"`?",),
@@ -516,7 +518,7 @@ def test_a_table_in_a_schema_is_watched_from_another(open_database: Any) -> None
     )
     try:
         table = Table(name=f"{away}.note", key={"id": int}, columns={"id": "id", "text": "text"})
-        capture = site.capture(Watch("note", table, columns=("text",)))
+        capture = site.capture(TriggerSpec("note", table, columns=("text",)))
         assert capture.install()
         assert capture.installed()
         site.execute("SET search_path = pg_catalog")
@@ -637,7 +639,7 @@ def test_tables_of_parents_in_joined_inheritance_are_watched(engine: Any) -> Non
     table = Table(
         name="restaurant", key={"place_id": int}, columns={"place_id": "place_id", "menu": "menu"}
     )
-    watch = Watch(
+    watch = TriggerSpec(
         "restaurant",
         table,
         ("menu",),
@@ -668,7 +670,7 @@ def test_a_table_related_to_itself_is_watched_on_both_sides(engine: Any) -> None
     up = Join("node", "up", "id")
     site = Site(
         engine,
-        Watch("node", table, ("name",), related=(RelatedWatch((up, up), ("name",)),)),
+        TriggerSpec("node", table, ("name",), related=(RelatedWatch((up, up), ("name",)),)),
         schema=TREE,
     )
     assert site.keys("UPDATE node SET name = 'new' WHERE id = 1") == {"1", "3"}
@@ -713,7 +715,7 @@ def test_a_changed_declaration_replaces_the_triggers(engine: Any) -> None:
 def test_triggers_of_a_table_made_anew_are_missed_and_made_again(engine: Any) -> None:
     site = Site(engine, schema="CREATE TABLE note (id INTEGER PRIMARY KEY, text VARCHAR(9))")
     table = Table(name="note", key={"id": int}, columns={"id": "id", "text": "text"})
-    capture = site.capture(Watch("note", table, ("text",)))
+    capture = site.capture(TriggerSpec("note", table, ("text",)))
     capture.install()
     site.execute("DROP TABLE note")
     site.execute("CREATE TABLE note (id INTEGER PRIMARY KEY, text VARCHAR(9))")
@@ -752,7 +754,7 @@ def test_removed_triggers_leave_nothing(engine: Any) -> None:
 
 
 def test_everything_watches_every_column_of_the_table(engine: Any) -> None:
-    site = Site(engine, Watch("article", ARTICLE, everything=True))
+    site = Site(engine, TriggerSpec("article", ARTICLE, everything=True))
     assert site.keys("UPDATE article SET views = 7 WHERE id = 2") == {"2"}
     assert site.keys("UPDATE article SET blog_id = NULL WHERE id = 1") == {"1"}
     assert site.keys("UPDATE article SET views = views") == set()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from semantic_core import SemanticCore
-from semantic_core._memory import MemoryStore
+from semantic_core._memory.store import MemoryStore
 from semantic_core.testing import SimilarEmbedder
 from semantic_core.types import Document, Entry, Ref, ReplaceReport
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from semantic_core import hookimpl
-from semantic_core_gemini._pace import Clock
-from semantic_core_gemini._usage import Usage
 from semantic_core_gemini.batches import GeminiBatchClient
 from semantic_core_gemini.embedder import GeminiEmbedder
 from semantic_core_gemini.keys import GoogleKeyring
-from semantic_core_gemini.pricing import Estimate, Price
+from semantic_core_gemini.pacing import Clock
+from semantic_core_gemini.pricing import Price, PriceEstimate
+from semantic_core_gemini.usage import Usage
 
 __all__ = [
     "Clock",
-    "Estimate",
+    "PriceEstimate",
     "GeminiBatchClient",
     "GeminiEmbedder",
     "GoogleKeyring",

@@ -14,29 +14,6 @@ from typing import TYPE_CHECKING, Any
 from semantic_core import Chunk, Entry
 from semantic_core.batch import JobState
 from semantic_core.errors import EmbedderError, EmbedderUnavailable
-from semantic_core_gemini._lines import (
-    MOST_BYTES,
-    MOST_ITEMS,
-    Lines,
-    pairs_of,
-    write_lines,
-)
-from semantic_core_gemini._operations import (
-    STATES,
-    Status,
-    bare_state,
-    ended_at,
-    ending_of,
-    input_file_of,
-    job_name,
-    metadata_of,
-    output_of,
-    state_of,
-)
-from semantic_core_gemini._options import MODEL, SIZE, TASK, common
-from semantic_core_gemini._results import read_results
-from semantic_core_gemini._service import API_VERSION, Service
-from semantic_core_gemini._usage import Meter, Usage
 from semantic_core_gemini.errors import (
     AccessDenied,
     JobFailed,
@@ -49,12 +26,33 @@ from semantic_core_gemini.errors import (
     ServiceDown,
     ServiceTimeout,
 )
+from semantic_core_gemini.job_lines import (
+    MOST_BYTES,
+    MOST_ITEMS,
+    STATES,
+    Lines,
+    Status,
+    bare_state,
+    ended_at,
+    ending_of,
+    input_file_of,
+    job_name,
+    metadata_of,
+    output_of,
+    pairs_of,
+    read_results,
+    state_of,
+    write_lines,
+)
+from semantic_core_gemini.options import MODEL, SIZE, TASK, common
+from semantic_core_gemini.service import API_VERSION, Service
+from semantic_core_gemini.usage import Usage, UsageMeter
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
-    from semantic_core_gemini._options import Common
-    from semantic_core_gemini._pace import Clock
     from semantic_core_gemini.keys import GoogleKeyring
+    from semantic_core_gemini.options import Common
+    from semantic_core_gemini.pacing import Clock
 
 __all__ = ["GeminiBatchClient"]
 
@@ -95,18 +93,19 @@ class GeminiBatchClient:
             price=None,
             clock=clock,
         )
-        self._set_up(given, Meter())
+        self._set_up(given, UsageMeter())
 
     @classmethod
-    def of(cls, given: Common, meter: Meter) -> GeminiBatchClient:
+    def of(cls, given: Common, meter: UsageMeter) -> GeminiBatchClient:
         """One with options that were checked, counting into this meter. Raises BatchKeyMissing."""
         made = cls.__new__(cls)
         made._set_up(given, meter)
         return made
 
-    def _set_up(self, given: Common, meter: Meter) -> None:
+    def _set_up(self, given: Common, meter: UsageMeter) -> None:
         self._service = Service(given.keyring.for_batches(), given.reach, given.clock, 0, 0)
-        self._recipe, self._meter = given.recipe, meter
+        self._recipe = given.recipe
+        self._meter = meter
 
     @property
     def usage(self) -> Usage:
@@ -279,7 +278,8 @@ class GeminiBatchClient:
         return job if job is not None and self.state(job).status != "FAILED" else None
 
     def _created(self, lines: Lines, name: str) -> str:
-        model, service = self._recipe.model, self._service
+        model = self._recipe.model
+        service = self._service
         file = None if lines.inline else service.upload(lines.file, name)
         try:
             return service.create_job(

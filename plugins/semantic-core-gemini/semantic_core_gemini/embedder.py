@@ -9,8 +9,10 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Annotated, Final
 
 from semantic_core.errors import InputError
-from semantic_core_gemini._models import MOST_TEXTS
-from semantic_core_gemini._options import (
+from semantic_core_gemini.batches import GeminiBatchClient
+from semantic_core_gemini.job_lines import KEPT_SECONDS
+from semantic_core_gemini.models import MOST_TEXTS
+from semantic_core_gemini.options import (
     MAX_CHARS,
     MODEL,
     SIZE,
@@ -22,22 +24,19 @@ from semantic_core_gemini._options import (
     seconds,
     whole,
 )
-from semantic_core_gemini._passages import Passages
-from semantic_core_gemini._remembered import Queries
-from semantic_core_gemini._results import KEPT_SECONDS
-from semantic_core_gemini._sample import Sample
-from semantic_core_gemini._service import API_VERSION, Service
-from semantic_core_gemini._tokens import estimated
-from semantic_core_gemini._usage import Meter, Usage
-from semantic_core_gemini.batches import GeminiBatchClient
-from semantic_core_gemini.pricing import MILLION, Estimate, Lane, Price
+from semantic_core_gemini.passages import PassageBatches
+from semantic_core_gemini.pricing import MILLION, Price, PriceEstimate, PriceTier
+from semantic_core_gemini.service import API_VERSION, Service
+from semantic_core_gemini.tokens import Sample, estimated
+from semantic_core_gemini.usage import Usage, UsageMeter
+from semantic_core_gemini.vectors import Queries
 
 if TYPE_CHECKING:
     from semantic_core import Space
     from semantic_core.batch import JobState, Spent
     from semantic_core.types import Vector, Vectors
-    from semantic_core_gemini._pace import Clock
     from semantic_core_gemini.keys import GoogleKeyring
+    from semantic_core_gemini.pacing import Clock
 
 __all__ = ["GeminiEmbedder"]
 
@@ -128,16 +127,18 @@ class GeminiEmbedder:
             ("tokens_per_minute", tokens_per_minute),
         ):
             whole(name, limit, least=0)
-        self._given, self._recipe = given, given.recipe
-        self._max_chars, self._batch_size = max_chars, batch_size
+        self._given = given
+        self._recipe = given.recipe
+        self._max_chars = max_chars
+        self._batch_size = batch_size
         self._query_timeout = seconds("query_timeout", query_timeout)
         self._service = Service(
             given.keyring.default_key, given.reach, given.clock, texts_per_minute, tokens_per_minute
         )
         pace = self._service.pace
-        self._meter = Meter()
+        self._meter = UsageMeter()
         self._queries = Queries(remembered_queries)
-        self._passages = Passages(
+        self._passages = PassageBatches(
             self._call,
             min(batch_size, pace.burst_texts or batch_size),
             pace.burst_tokens,
@@ -193,9 +194,9 @@ class GeminiEmbedder:
         """What prices are in, such as "USD"."""
         return self._given.price.currency
 
-    def price(self, lane: Lane) -> Decimal:
+    def price(self, tier: PriceTier) -> Decimal:
         """What a million tokens cost: "interactive", or "batch" in a job."""
-        return self._given.price.of(MILLION, lane)
+        return self._given.price.of(MILLION, tier)
 
     def tokens(self, passages: Sequence[str]) -> int:
         """How many tokens these passages have, all together, about.
@@ -243,7 +244,7 @@ class GeminiEmbedder:
         key = blake2b(f"{self.space!r}\x1e{asked}".encode(), digest_size=16).hexdigest()
         return self._queries.get(key, lambda: self._asked(asked))
 
-    def estimate(self, passages: Iterable[str], *, ask: bool = True) -> Estimate:
+    def estimate(self, passages: Iterable[str], *, ask: bool = True) -> PriceEstimate:
         """What embedding these passages takes. Nothing is embedded; equal passages count once.
 
         ask: whether the service may count the tokens of a sample of at most 100 passages, in one
@@ -257,7 +258,7 @@ class GeminiEmbedder:
             self._service.count(self._recipe.model, sample.texts) if ask and sample.texts else None
         )
         tokens = sample.tokens(counted)
-        return Estimate(
+        return PriceEstimate(
             texts=sample.count,
             tokens=tokens,
             counted=len(sample.texts) if counted is not None else 0,

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from fake_gemini import FakeGemini
 from semantic_core_gemini import GeminiEmbedder, GoogleKeyring
-from semantic_core_gemini._tokens import estimated
 from semantic_core_gemini.errors import (
     AnswerInvalid,
     PassageRefused,
@@ -18,6 +17,7 @@ from semantic_core_gemini.errors import (
     RateLimited,
     ServiceDown,
 )
+from semantic_core_gemini.tokens import estimated
 from turning import Turning
 
 from semantic_core import Document, Ref, SemanticCore
@@ -243,7 +243,7 @@ def test_what_was_paid_for_before_a_failure_is_not_paid_for_again(gemini: FakeGe
 
 
 def test_what_is_kept_has_a_limit(gemini: FakeGemini, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("semantic_core_gemini._passages.KEPT", 120)
+    monkeypatch.setattr("semantic_core_gemini.passages.KEPT", 120)
     made, texts = embedder(gemini), [f"text {number}" for number in range(250)]
     gemini.misbehave("embed", "packed")
     gemini.misbehave("embed", "packed")

@@ -14,8 +14,8 @@ from fake_gemini import FakeGemini, tokens_of
 from hypothesis import given
 from hypothesis import strategies as st
 from semantic_core_gemini import GeminiEmbedder, GoogleKeyring, Price
-from semantic_core_gemini._tokens import estimated, packed, shortened
 from semantic_core_gemini.pricing import PRICES, price_of
+from semantic_core_gemini.tokens import estimated, packed, shortened
 from turning import Turning
 
 from semantic_core.errors import ConfigError

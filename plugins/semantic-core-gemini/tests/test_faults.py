@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from fake_gemini import FAULTS, FakeGemini
-from semantic_core_gemini import GeminiEmbedder, GoogleKeyring, _wire
+from semantic_core_gemini import GeminiEmbedder, GoogleKeyring, wire
 from semantic_core_gemini.errors import (
     AccessDenied,
     AnswerInvalid,
@@ -105,7 +105,7 @@ ELSEWHERE = {"no_name", "no_file", "no_upload_address", "cut_download"}
 
 @pytest.fixture(autouse=True)
 def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_wire, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(wire, "MOST_BYTES", 1 << 20)
 
 
 def embedder(gemini: FakeGemini, turning: Turning, **options: object) -> GeminiEmbedder:

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from fake_gemini import FakeGemini
 from semantic_core_gemini import GeminiBatchClient, GeminiEmbedder, GoogleKeyring
-from semantic_core_gemini._lines import INLINE_ITEMS
 from semantic_core_gemini.errors import (
     AnswerInvalid,
     ItemFailed,
@@ -29,6 +28,7 @@ from semantic_core_gemini.errors import (
     ServiceDown,
     ServiceTimeout,
 )
+from semantic_core_gemini.job_lines import INLINE_ITEMS
 from turning import Turning
 
 from semantic_core import Chunk, ChunkId, Entry, Ref
@@ -430,7 +430,7 @@ def test_lines_that_cannot_be_read_count_as_missing(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("semantic_core_gemini._lines.LONGEST_LINE", 10_000)
+    monkeypatch.setattr("semantic_core_gemini.job_lines.LONGEST_LINE", 10_000)
     job = client.submit(MANY, "a job")
 
     def broken(results: list[Any]) -> list[Any]:
@@ -772,9 +772,9 @@ def test_a_full_disk_is_told_as_such(
 ) -> None:
     job = client.submit(MANY, "a job")
     gemini.finish(job)
-    monkeypatch.setattr("semantic_core_gemini._results.TemporaryFile", Full)
+    monkeypatch.setattr("semantic_core_gemini.job_lines.TemporaryFile", Full)
     with pytest.raises(ResultsUnavailable, match="temporary folder.*No space left"):
         list(client.results(job))
-    monkeypatch.setattr("semantic_core_gemini._lines.SpooledTemporaryFile", Full)
+    monkeypatch.setattr("semantic_core_gemini.job_lines.SpooledTemporaryFile", Full)
     with pytest.raises(EmbedderError, match="temporary folder.*No space left"):
         client.submit(MANY, "another job")

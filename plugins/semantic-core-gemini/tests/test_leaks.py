@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from fake_gemini import FAULTS, FakeGemini
-from semantic_core_gemini import GeminiBatchClient, GeminiEmbedder, GoogleKeyring, _wire
+from semantic_core_gemini import GeminiBatchClient, GeminiEmbedder, GoogleKeyring, wire
 from semantic_core_gemini.errors import KeyMalformed
 from turning import Turning
 
@@ -76,7 +76,7 @@ class Everything(logging.Handler):
 
 @pytest.fixture(autouse=True)
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Everything]:
-    monkeypatch.setattr(_wire, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(wire, "MOST_BYTES", 1 << 20)
     handler, root = Everything(), logging.getLogger()
     before = root.level
     root.addHandler(handler)
@@ -231,7 +231,7 @@ def test_no_connection_shows_no_key(turning: Turning) -> None:
 
 
 def test_another_host_is_never_given_the_key(gemini: FakeGemini) -> None:
-    client = _wire.http_client(GoogleKeyring(*KEYS).default_key, gemini.url, lambda answer: None)
+    client = wire.http_client(GoogleKeyring(*KEYS).default_key, gemini.url, lambda answer: None)
     with FakeGemini() as elsewhere, client:
         with pytest.raises(Exception, match="not sent to") as raised:
             client.get(f"{elsewhere.url}/v1beta/batches")

@@ -8,7 +8,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from semantic_core_gemini._pace import (
+from semantic_core_gemini.errors import RateLimited, ServiceResting
+from semantic_core_gemini.keys import Secret
+from semantic_core_gemini.pacing import (
     FAILURES,
     LONGEST_REST,
     REST,
@@ -17,8 +19,6 @@ from semantic_core_gemini._pace import (
     Pace,
     silence_of,
 )
-from semantic_core_gemini.errors import RateLimited, ServiceResting
-from semantic_core_gemini.keys import Secret
 from turning import Turning
 
 FOREVER = float("inf")

@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from semantic_core_gemini import GeminiEmbedder, GoogleKeyring
-from semantic_core_gemini._wire import _proxy_for
 from semantic_core_gemini.errors import RequestRefused, ServiceDown
+from semantic_core_gemini.wire import _proxy_for
 
 from semantic_core.errors import ConfigError
 

@@ -29,7 +29,7 @@ def semantic_describe(document: Document) -> Document | None:
     """
     if not _is_ours(document):
         return None
-    from semantic_core_markdown._describe import describe
+    from semantic_core_markdown.metadata import describe
 
     return describe(document)
 
@@ -43,7 +43,7 @@ def semantic_split(document: Document, max_chars: int) -> Sequence[Chunk] | None
     if not _is_ours(document):
         return None
     from semantic_core.types import Chunk, ChunkId
-    from semantic_core_markdown._sections import pieces
+    from semantic_core_markdown.sections import pieces
 
     return [
         Chunk(
@@ -64,7 +64,7 @@ def semantic_context(document: Document, chunks: Sequence[Chunk]) -> Sequence[st
     """Title, heading path and text."""
     if not _is_ours(document):
         return None
-    from semantic_core_markdown._passages import passages
+    from semantic_core_markdown.passages import passages
 
     return passages(document.title, chunks)
 

@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from semantic_core_markdown._cuts import cut
+from semantic_core_markdown.text_splitting import cut
 
 
 def pieces(text: str, limit: int, *, prose: bool = True) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import semantic_core_markdown
 from semantic_core_markdown import semantic_context, semantic_describe, semantic_split
-from semantic_core_markdown._describe import first_heading
+from semantic_core_markdown.metadata import first_heading
 
 from semantic_core import Document, Ref
 

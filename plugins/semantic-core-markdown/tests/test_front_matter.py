@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from semantic_core_markdown import semantic_describe, semantic_split
-from semantic_core_markdown._front_matter import MAX_CHARS, MAX_DEPTH, MAX_KEY, MAX_VALUES
-from semantic_core_markdown._front_matter import read as read_yaml
+from semantic_core_markdown.metadata import MAX_CHARS, MAX_DEPTH, MAX_KEY, MAX_VALUES
+from semantic_core_markdown.metadata import read as read_yaml
 
 from semantic_core import Document, Ref
 

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from semantic_core_markdown._rules import MAX_DEPTH, MAX_LAZY, BlockParser
+from semantic_core_markdown.markdown_it_rules import MAX_DEPTH, MAX_LAZY, BlockParser
 
 OURS = BlockParser()
 THEIRS = MarkdownIt("commonmark", {"maxNesting": 2 * MAX_DEPTH}).enable(["table", "strikethrough"])

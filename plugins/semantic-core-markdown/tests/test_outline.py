@@ -7,9 +7,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from semantic_core_markdown._blocks import Block, parsed
-from semantic_core_markdown._headings import plain
-from semantic_core_markdown._outline import Outline
+from semantic_core_markdown.blocks import Block, parsed
+from semantic_core_markdown.headings import plain
+from semantic_core_markdown.outline import Outline
 
 INDENTS = ["", "", "", "", " ", "  ", "   ", "    ", "     ", "\t", "  \t"]
 STARTS = [
@@ -274,11 +274,11 @@ MARKUP += [
 @example("`` a ` b ``")
 @example("`a[b][c]`")
 def test_simple_headings_say_what_the_parser_reads_in_them(heading) -> None:
-    from semantic_core_markdown import _headings
+    from semantic_core_markdown import headings
 
-    simple, _headings._SIMPLE = _headings._SIMPLE, _headings.re.compile(r"\Z.")
+    simple, headings._SIMPLE = headings._SIMPLE, headings.re.compile(r"\Z.")
     try:
         read = plain(heading)
     finally:
-        _headings._SIMPLE = simple
+        headings._SIMPLE = simple
     assert plain(heading) == read

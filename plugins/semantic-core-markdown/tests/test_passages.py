@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from semantic_core_markdown import semantic_context, semantic_split
-from semantic_core_markdown._passages import CONTEXT_CHARS
+from semantic_core_markdown.passages import CONTEXT_CHARS
 
 from semantic_core import Document, Ref
 

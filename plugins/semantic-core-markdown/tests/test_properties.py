@@ -7,7 +7,7 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from semantic_core_markdown import semantic_context, semantic_describe, semantic_split
-from semantic_core_markdown._front_matter import body_start
+from semantic_core_markdown.metadata import body_start
 
 from semantic_core import Document, Ref
 from semantic_core.testing import texts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from semantic_core_markdown import semantic_describe
-from semantic_core_markdown._front_matter import body_start
+from semantic_core_markdown.metadata import body_start
 
 TOP = "Setext heading one over two lines"
 CODE = (TOP, "Code")

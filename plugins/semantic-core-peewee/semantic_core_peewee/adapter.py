@@ -22,9 +22,9 @@ import peewee
 
 from semantic_core.errors import ConfigError
 from semantic_core.orm import Backfill, BaseORMAdapter, Dialect, Strategy, Table
-from semantic_core_peewee._commits import commits_of, in_transaction
-from semantic_core_peewee._connected import connected, unlogged
-from semantic_core_peewee._peewee_tables import (
+from semantic_core_peewee.commits import commits_of, in_transaction
+from semantic_core_peewee.connection import connected, unlogged
+from semantic_core_peewee.tables import (
     database_of,
     dialect_of,
     is_private,
@@ -169,7 +169,8 @@ class PeeweeAdapter(BaseORMAdapter):
 
     def connect(self) -> None:
         """Wrap ``save`` and ``delete_instance`` of the model."""
-        saved, deleted = self.model.save, self.model.delete_instance  # type: ignore[attr-defined]
+        saved = self.model.save  # type: ignore[attr-defined]
+        deleted = self.model.delete_instance  # type: ignore[attr-defined]
 
         @wraps(saved)
         def save(instance: Any, *args: Any, **options: Any) -> Any:

@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from semantic_core_peewee import (
-    SqliteStore,
-    _codes,
-    _few,
-    _ids,
-    _scan,
-    _slots,
-    _vectors,
-    _word_lists,
-    _words,
+from semantic_core_peewee import SqliteStore
+from semantic_core_peewee.sqlite import (
+    ids,
+    quantized,
+    segments,
+    selective_scopes,
+    vector_search,
+    word_cache,
+    word_search,
 )
 
 from semantic_core.testing import store_checks
@@ -29,7 +28,7 @@ HISTORIES = 20
 
 def scanned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Never in SQL: even a handful of chunks is scanned."""
-    monkeypatch.setattr(_vectors, "FEW", -1)
+    monkeypatch.setattr(vector_search, "FEW", -1)
 
 
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,38 +36,38 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     and the living are moved together all the time; words are never remembered.
     """
     scanned(monkeypatch)
-    for module in (_slots, _codes, _scan):
+    for module in (segments, quantized, quantized):
         monkeypatch.setattr(module, "SEGMENT", 3)
-    for module in (_codes, _scan):
+    for module in (quantized, quantized):
         monkeypatch.setattr(module, "BLOCK", 6)
-    monkeypatch.setattr(_slots, "FEW_DEAD", 4)
-    monkeypatch.setattr(_few, "FEW_DOCUMENTS", 1)
-    monkeypatch.setattr(_few, "SELECTIVE", 0.0)
-    monkeypatch.setattr(_words, "_TRIED", 1)
-    monkeypatch.setattr(_words, "_SPARE", 1)
-    monkeypatch.setattr(_words, "MOST_EQUAL", 3)
-    monkeypatch.setattr(_word_lists, "is_worth", lambda passages, spent: False)
+    monkeypatch.setattr(segments, "FEW_DEAD", 4)
+    monkeypatch.setattr(selective_scopes, "FEW_DOCUMENTS", 1)
+    monkeypatch.setattr(selective_scopes, "SELECTIVE", 0.0)
+    monkeypatch.setattr(word_search, "_TRIED", 1)
+    monkeypatch.setattr(word_search, "_SPARE", 1)
+    monkeypatch.setattr(word_search, "MOST_EQUAL", 3)
+    monkeypatch.setattr(word_cache, "is_worth", lambda passages, spent: False)
 
 
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """What words and scopes find is remembered at once, and there is no room for it."""
     scanned(monkeypatch)
-    monkeypatch.setattr(_word_lists, "is_worth", lambda listed, spent: True)
-    monkeypatch.setattr(_words, "_TRIED", 1)
-    monkeypatch.setattr(_words, "_SPARE", 1)
-    monkeypatch.setattr(_words, "_ONE_BY_ONE", 1.0)
-    monkeypatch.setattr(_words, "MOST_EQUAL", 2)
-    monkeypatch.setattr(_word_lists, "LEAST_BYTES", 64)
-    monkeypatch.setattr(_word_lists, "BYTES_PER_PASSAGE", 0)
-    monkeypatch.setattr(_few, "WORTH_KNOWING", 1)
-    monkeypatch.setattr(_few, "SELECTIVE", 0.0)
-    monkeypatch.setattr(_ids, "MOST_IDS", 3)
+    monkeypatch.setattr(word_cache, "is_worth", lambda listed, spent: True)
+    monkeypatch.setattr(word_search, "_TRIED", 1)
+    monkeypatch.setattr(word_search, "_SPARE", 1)
+    monkeypatch.setattr(word_search, "_ONE_BY_ONE", 1.0)
+    monkeypatch.setattr(word_search, "MOST_EQUAL", 2)
+    monkeypatch.setattr(word_cache, "LEAST_BYTES", 64)
+    monkeypatch.setattr(word_cache, "BYTES_PER_PASSAGE", 0)
+    monkeypatch.setattr(selective_scopes, "WORTH_KNOWING", 1)
+    monkeypatch.setattr(selective_scopes, "SELECTIVE", 0.0)
+    monkeypatch.setattr(ids, "MOST_IDS", 3)
 
 
 def streamed(monkeypatch: pytest.MonkeyPatch) -> None:
     """No memory for codes: every search reads them from the file."""
     small(monkeypatch)
-    monkeypatch.setattr("semantic_core_peewee.store.memory_budget", lambda: 0)
+    monkeypatch.setattr("semantic_core_peewee.sqlite.store.memory_budget", lambda: 0)
 
 
 @pytest.mark.parametrize("check", store_checks(persistent=True, histories=HISTORIES), ids=str)

@@ -10,7 +10,8 @@ from typing import Any
 
 import apsw
 import pytest
-from semantic_core_peewee import SqliteStore, _migrations, _write, ensure_schema_compatibility
+from semantic_core_peewee import SqliteStore, ensure_schema_compatibility
+from semantic_core_peewee.sqlite import migrations, write
 
 from semantic_core import Ref
 from semantic_core.batch import BatchJob, BatchManager
@@ -25,8 +26,8 @@ def test_a_file_from_before_batch_jobs_gets_its_ledger_by_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(_migrations, "STEPS", _migrations.STEPS[:2])
-        patched.setattr(_write, "_ANY_BURIED", "select 0")  # its table came later
+        patched.setattr(migrations, "STEPS", migrations.STEPS[:2])
+        patched.setattr(write, "_ANY_BURIED", "select 0")  # its table came later
         store = open_store()
         store.replace([item("1", "ready"), item("2", "waits", "waits too", vectors=False)])
         store.close()
@@ -43,18 +44,18 @@ def test_a_file_from_before_batch_jobs_gets_its_ledger_by_itself(
     assert store.queue_stats().pending == 2 and store.get(Ref("notes", "1")) is not None
     job = store.open_job(BatchJob("j", "name", created_at=1.0), 9)
     assert job is not None and job.sent == 2
-    assert store.check() == [] and ensure_schema_compatibility(path) == _migrations.newest() >= 3
+    assert store.check() == [] and ensure_schema_compatibility(path) == migrations.newest() >= 3
 
 
 def test_a_file_of_the_first_step_alone_goes_all_the_way(
     path: Path, space: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(_migrations, "STEPS", _migrations.STEPS[:1])
+        patched.setattr(migrations, "STEPS", migrations.STEPS[:1])
         SqliteStore(space, path).close()
     store = SqliteStore(space, path)
     assert (
-        store.stats().details["schema"] == _migrations.newest() and store.queue_stats().pending == 0
+        store.stats().details["schema"] == migrations.newest() and store.queue_stats().pending == 0
     )
     store.close()
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import apsw
 import pytest
-from semantic_core_peewee import SqliteStore, _migrations
-from semantic_core_peewee._slots import state_of
+from semantic_core_peewee import SqliteStore
+from semantic_core_peewee.sqlite import migrations
+from semantic_core_peewee.sqlite.segments import state_of
 
 from semantic_core import Ref, Scope
 from semantic_core.errors import InputError, StoreCorrupt
@@ -245,7 +246,7 @@ def test_a_file_that_kept_keys_of_removed_documents_forgets_them_and_knows_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(_migrations, "STEPS", _migrations.STEPS[:4])
+        patched.setattr(migrations, "STEPS", migrations.STEPS[:4])
         SqliteStore(space, path).close()
     with closing(apsw.Connection(str(path))) as raw:
         raw.execute("insert into tombstone values (1, '', 'notes', 'ann.smith@example.com', 7)")

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from semantic_core_peewee import SqliteStore, _copies
+from semantic_core_peewee import SqliteStore
+from semantic_core_peewee.sqlite import backup
 
 from semantic_core import Ref, Scope, Space
 from semantic_core.errors import InputError, StoreBusy, StoreForeign, StoreMisuse
@@ -51,8 +52,8 @@ def test_a_backup_that_is_cut_off_is_not_at_its_path(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(_copies, "_verdict", stopped)
-        patch.setattr(_copies, "_remove", lambda part: None)  # nobody is left to do it
+        patch.setattr(backup, "_verdict", stopped)
+        patch.setattr(backup, "_remove", lambda part: None)  # nobody is left to do it
         with pytest.raises(Killed):
             store.backup(copy)
     assert "copy.db" not in seen[0] and "copy.db.part" in seen[0]

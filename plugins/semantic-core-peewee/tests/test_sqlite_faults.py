@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 import pytest
 from semantic_core_peewee import SqliteStore
-from semantic_core_peewee._errors import is_damage, is_suspect, translate
+from semantic_core_peewee.sqlite.errors import is_damage, is_suspect, translate
 
 from semantic_core import Ref, Scope
 from semantic_core.errors import (

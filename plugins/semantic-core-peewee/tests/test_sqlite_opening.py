@@ -14,13 +14,8 @@ from typing import Any
 import apsw
 import peewee
 import pytest
-from semantic_core_peewee import (
-    SqliteStore,
-    _migrations,
-    _schema,
-    ensure_schema_compatibility,
-    open_sqlite,
-)
+from semantic_core_peewee import SqliteStore, ensure_schema_compatibility, open_sqlite
+from semantic_core_peewee.sqlite import migrations, schema
 
 from semantic_core import Ref, Scope, Space
 from semantic_core.errors import (
@@ -154,7 +149,7 @@ def test_what_is_not_ours_is_refused_and_left_as_it_is(
 def test_a_newer_file_names_both_versions(path: Path, space: Space) -> None:
     newer(path)
     with pytest.raises(
-        StoreVersion, match=rf"schema 99, this release knows up to {_migrations.newest()}"
+        StoreVersion, match=rf"schema 99, this release knows up to {migrations.newest()}"
     ):
         SqliteStore(space, path)
 
@@ -168,9 +163,9 @@ def test_an_older_file_is_brought_up(
     store = open_store()
     store.replace([item("1", "one")])
     store.close()
-    before = _migrations.newest()
-    step = _migrations.Step(before + 1, "a later idea", ("create table later (a integer) strict",))
-    monkeypatch.setattr(_migrations, "STEPS", (*_migrations.STEPS, step))
+    before = migrations.newest()
+    step = migrations.Step(before + 1, "a later idea", ("create table later (a integer) strict",))
+    monkeypatch.setattr(migrations, "STEPS", (*migrations.STEPS, step))
     assert ensure_schema_compatibility(path) == before + 1
     assert ensure_schema_compatibility(path) == before + 1
     store = open_store()
@@ -187,15 +182,15 @@ def test_a_step_that_fails_leaves_the_file_at_the_one_before(
     store = open_store()
     store.replace([item("1", "one")])
     store.close()
-    before = _migrations.newest()
-    good = _migrations.Step(before + 1, "fine", ("create table fine (a integer) strict",))
-    bad = _migrations.Step(
+    before = migrations.newest()
+    good = migrations.Step(before + 1, "fine", ("create table fine (a integer) strict",))
+    bad = migrations.Step(
         before + 2,
         "broken",
         ("create table half (a integer) strict", "create table half (a integer)"),
     )
     with monkeypatch.context() as patched:
-        patched.setattr(_migrations, "STEPS", (*_migrations.STEPS, good, bad))
+        patched.setattr(migrations, "STEPS", (*migrations.STEPS, good, bad))
         with pytest.raises(SemanticCoreError):
             open_store()
     connection = apsw.Connection(str(path))
@@ -211,10 +206,10 @@ def test_a_step_that_fails_leaves_the_file_at_the_one_before(
 def test_every_step_can_be_taken_by_itself(
     tmp_path: Path, space: Space, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(1, len(_migrations.STEPS) + 1):
+    for number in range(1, len(migrations.STEPS) + 1):
         path = tmp_path / f"{number}.db"
         with monkeypatch.context() as patched:
-            patched.setattr(_migrations, "STEPS", _migrations.STEPS[:number])
+            patched.setattr(migrations, "STEPS", migrations.STEPS[:number])
             ensure = SqliteStore(space, path)
             ensure.close()
         store = SqliteStore(space, path)
@@ -224,15 +219,15 @@ def test_every_step_can_be_taken_by_itself(
 
 def test_the_models_describe_the_tables(store: SqliteStore) -> None:
     connection = apsw.Connection(str(store.path))
-    assert connection.pragma("application_id") == _migrations.APPLICATION_ID
-    assert connection.pragma("page_size") == _migrations.PAGE_SIZE
+    assert connection.pragma("application_id") == migrations.APPLICATION_ID
+    assert connection.pragma("page_size") == migrations.PAGE_SIZE
     kinds = {
         "TEXT": peewee.TextField,
         "REAL": peewee.FloatField,
         "BLOB": peewee.BlobField,
         "ANY": peewee.BareField,
     }
-    for model in _schema.MODELS:
+    for model in schema.MODELS:
         fields = model._meta.columns
         columns = connection.execute(f"pragma table_info('{model._meta.table_name}')").fetchall()
         assert {name for _, name, *_ in columns} == set(fields), model
@@ -415,17 +410,17 @@ def test_eight_processes_may_start_at_once(
 def test_a_creation_waits_for_the_one_that_is_under_way(
     path: Path, space: Space, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from semantic_core_peewee import _lockfile
+    from semantic_core_peewee.sqlite import opening
 
-    monkeypatch.setattr(_lockfile, "LEAST_WAIT", 0.05)
-    with _lockfile.sole(str(path), 0.05), pytest.raises(StoreBusy, match="another process"):
+    monkeypatch.setattr(opening, "LEAST_WAIT", 0.05)
+    with opening.sole(str(path), 0.05), pytest.raises(StoreBusy, match="another process"):
         SqliteStore(space, path, busy_timeout=0)
     SqliteStore(space, path, busy_timeout=0).close()
 
 
 READER = """
 import hashlib, json, unicodedata, encodings.idna, apsw, peewee, playhouse.apsw_ext, sqlite_vec
-import semantic_core_peewee.store
+import semantic_core_peewee.sqlite.store
 # Imports what it needs.
 SqliteStore(SPACE, path.with_name("warm.db")).nearest(vector_of("x"), 1, Scope())
 if os.geteuid() == 0:

@@ -8,7 +8,8 @@ from pathlib import Path
 import apsw
 import numpy as np
 import pytest
-from semantic_core_peewee import SqliteStore, _slots
+from semantic_core_peewee import SqliteStore
+from semantic_core_peewee.sqlite import segments
 
 from semantic_core import Chunk, ChunkId, Document, Entry, Filter, Ref, Scope, Space
 
@@ -99,7 +100,7 @@ def test_what_repair_cannot_make_anew_is_still_said(store: SqliteStore) -> None:
 def test_the_living_are_moved_together_when_a_quarter_is_dead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_slots, "FEW_DEAD", 100)
+    monkeypatch.setattr(segments, "FEW_DEAD", 100)
     with_generator = np.random.default_rng(3)
     store = SqliteStore(SPACE, tmp_path / "index.db")
     store.replace(entries(number, with_generator) for number in range(300))
@@ -110,7 +111,7 @@ def test_the_living_are_moved_together_when_a_quarter_is_dead(
     slots, dead = raw.execute("select slots, dead from vector_state").fetchone()
     assert slots < 700
     assert dead <= max(100, slots // 4)
-    assert raw.execute("select count(*) from segment").get == -(-slots // _slots.SEGMENT)
+    assert raw.execute("select count(*) from segment").get == -(-slots // segments.SEGMENT)
     raw.close()
     assert store.check() == []
     assert len(store.nearest(np.ones(8), 1_000, Scope())) == 450

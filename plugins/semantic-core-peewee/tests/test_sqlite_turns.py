@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from semantic_core_peewee import SqliteStore, _turns
-from semantic_core_peewee._turns import Turns, cores
+from semantic_core_peewee import SqliteStore
+from semantic_core_peewee.sqlite import cpu_limiter
+from semantic_core_peewee.sqlite.cpu_limiter import Turns, cores
 
 from semantic_core import Ref, Scope
 
@@ -111,7 +112,7 @@ def test_a_thread_that_was_interrupted_keeps_no_turn_from_others(
 
 
 def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_turns, "PATIENCE", 0.05)
+    monkeypatch.setattr(cpu_limiter, "PATIENCE", 0.05)
     turns, order = Turns(1), list[str]()
     with turns.one():
         for thread in in_line(turns, order, "a", "b"):
@@ -123,7 +124,7 @@ def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_waits_for_nobody() -> None:
-    turns = _turns.turns
+    turns = cpu_limiter.turns
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -158,7 +159,7 @@ def test_a_snapshot_that_waits_for_its_turn_has_not_begun(
     and the log can be emptied meanwhile.
     """
     turns = Turns(1)
-    monkeypatch.setattr(_turns, "turns", turns)
+    monkeypatch.setattr(cpu_limiter, "turns", turns)
     store.replace([item("1", "river")])
     found: list[str] = []
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from semantic_core_peewee import SqliteStore, _codes, _scan, _slots
+from semantic_core_peewee import SqliteStore
+from semantic_core_peewee.sqlite import quantized, segments
 
 from semantic_core import ChunkId, Filter, Ref, Scope, Space
 from semantic_core.errors import VectorInvalid
@@ -323,7 +324,7 @@ def test_codes_are_read_one_segment_after_the_other(store: SqliteStore) -> None:
     connection = apsw.Connection(str(store.path))
     plan = [
         line
-        for *_, line in connection.execute(f"explain query plan {_slots.SEGMENTS_SINCE}", (1, -1))
+        for *_, line in connection.execute(f"explain query plan {segments.SEGMENTS_SINCE}", (1, -1))
     ]
     connection.close()
     assert plan and not any("B-TREE" in line for line in plan), plan
@@ -335,9 +336,9 @@ def test_codes_without_a_sign_multiply_as_those_with_one_do(dimensions: int) -> 
     codes = chance.integers(-127, 128, (50, dimensions), dtype=np.int8)
     codes[0] = 127  # the largest products there can be
     scales = chance.random(50, dtype=np.float32)
-    query = _scan.Query(np.full(dimensions, 1 / np.sqrt(dimensions)))
+    query = quantized.Query(np.full(dimensions, 1 / np.sqrt(dimensions)))
     scores = np.empty(50, dtype=np.float32)
-    _scan.score(query, *_codes.shifted(codes), scales, scores)
+    quantized.score(query, *quantized.shifted(codes), scales, scores)
     exact = codes.astype(np.int64).sum(axis=1) * 127 * scales.astype(np.float64)
     assert np.abs(scores - exact).max() <= 1e-6 * 255 * 255 * dimensions, (
         "off by more than float32 rounds"

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from semantic_core_peewee import SqliteStore, _ids, _titles, _word_lists, _word_scores, _words
-from semantic_core_peewee._few import WORTH_KNOWING
-from semantic_core_peewee._tokens import split
+from semantic_core_peewee import SqliteStore
+from semantic_core_peewee.sqlite import ids, word_cache, word_search
+from semantic_core_peewee.sqlite.selective_scopes import WORTH_KNOWING
+from semantic_core_peewee.sqlite.word_cache import split
 
 from semantic_core import ChunkId, Document, Ref, Scope, SemanticCore
 from semantic_core.errors import QueryTooLarge
@@ -200,17 +201,19 @@ def test_of_many_equals_only_the_ids_of_those_that_can_be_in_the_answer_are_read
     is_remembered: bool,
 ) -> None:
     """They stand in blocks, those written first before the others; within a block by their ids."""
-    monkeypatch.setattr(_words, "MOST_EQUAL", 20)
-    monkeypatch.setattr(_word_lists, "is_worth", lambda passages, spent: is_remembered)
+    monkeypatch.setattr(word_search, "MOST_EQUAL", 20)
+    monkeypatch.setattr(word_cache, "is_worth", lambda passages, spent: is_remembered)
     names = [f"{number:03d}" for number in range(300)]
     random.Random(3).shuffle(names)
     store.replace([item(name, "same words here") for name in names])
     store.replace([item("best", "same same same")])
     wanted = ["best", *(name for n in range(0, 300, 20) for name in sorted(names[n : n + 20]))]
     read: list[int] = []
-    right = _words.chunk_ids
+    right = word_search.chunk_ids
     monkeypatch.setattr(
-        _words, "chunk_ids", lambda view, chunks: read.append(len(chunks)) or right(view, chunks)
+        word_search,
+        "chunk_ids",
+        lambda view, chunks: read.append(len(chunks)) or right(view, chunks),
     )
     for limit in (1, 7, 20, 21, 25, 100, 290, 301, 1_000):
         read.clear()
@@ -221,11 +224,11 @@ def test_of_many_equals_only_the_ids_of_those_that_can_be_in_the_answer_are_read
 def test_of_words_that_are_all_common_the_four_rarest_are_looked_for(
     store: SqliteStore, item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_words, "FEW_PASSAGES", 10)
+    monkeypatch.setattr(word_search, "FEW_PASSAGES", 10)
     listed: list[str] = []
-    right = _word_lists._listed
+    right = word_cache._listed
     monkeypatch.setattr(
-        _word_lists,
+        word_cache,
         "_listed",
         lambda view, stem, there: listed.append(stem) or right(view, stem, there),
     )
@@ -248,22 +251,22 @@ def test_a_word_that_many_passages_hold_is_remembered_at_the_first_search_for_it
 def test_matches_are_not_looked_up_one_and_all_where_the_best_are_in_scope(
     store: SqliteStore, item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_words, "MOST_EQUAL", 20)
-    monkeypatch.setattr(_words, "_ONE_BY_ONE", 1.0, raising=False)
-    monkeypatch.setattr(_word_lists, "is_worth", lambda passages, spent: True)
+    monkeypatch.setattr(word_search, "MOST_EQUAL", 20)
+    monkeypatch.setattr(word_search, "_ONE_BY_ONE", 1.0, raising=False)
+    monkeypatch.setattr(word_cache, "is_worth", lambda passages, spent: True)
     store.replace(
         [item(f"{n:04d}", "same words", metadata={"even": n % 2 == 0}) for n in range(3_000)]
     )
     looked_up: list[int] = []
     joins: list[str] = []
-    in_scope, statement = _words._in_scope, _words._statement
+    in_scope, statement = word_search._in_scope, word_search._statement
     monkeypatch.setattr(
-        _words,
+        word_search,
         "_in_scope",
         lambda view, rows, scope: looked_up.append(len(rows)) or in_scope(view, rows, scope),
     )
     monkeypatch.setattr(
-        _words, "_statement", lambda *parts: joins.append(parts[1]) or statement(*parts)
+        word_search, "_statement", lambda *parts: joins.append(parts[1]) or statement(*parts)
     )
     even = Scope(filter=Filter.parse({"even": True}))
     assert keys(store, "same", 30, even) == [f"{n:04d}" for n in range(0, 60, 2)]
@@ -320,11 +323,11 @@ def test_a_scope_asked_for_again_and_again_is_the_scope_of_now(
 
 
 def remember_words(patch: pytest.MonkeyPatch, *, table: int, room: int = 2**22) -> None:
-    patch.setattr(_word_lists, "is_worth", lambda listed, spent: True)
-    patch.setattr(_word_lists, "_TABLE", table)
-    patch.setattr(_word_lists, "_DENSE", 0)
-    patch.setattr(_word_lists, "LEAST_BYTES", room)
-    patch.setattr(_word_lists, "BYTES_PER_PASSAGE", 0)
+    patch.setattr(word_cache, "is_worth", lambda listed, spent: True)
+    patch.setattr(word_cache, "_TABLE", table)
+    patch.setattr(word_cache, "_DENSE", 0)
+    patch.setattr(word_cache, "LEAST_BYTES", room)
+    patch.setattr(word_cache, "BYTES_PER_PASSAGE", 0)
 
 
 @pytest.mark.parametrize("table", [1_000_000, 0])
@@ -358,7 +361,7 @@ def test_words_remembered_give_the_answer_of_fts5(
     asked = [
         (query, limit, scope) for query in queries for limit in (1, 10, 700) for scope in scopes
     ]
-    monkeypatch.setattr(_word_lists, "is_worth", lambda listed, spent: False)
+    monkeypatch.setattr(word_cache, "is_worth", lambda listed, spent: False)
     plain = [store.words(*one) for one in asked]
     remember_words(monkeypatch, table=table)
     again = [store.words(*one) for one in asked]
@@ -388,13 +391,13 @@ def test_given_chunks_score_what_words_gives_them_whether_words_are_remembered_o
     queries += [" ".join([*common, *common]), "w0ing " * 5 + "w1ing", "zz"]
     looked_at: list[str] = []
     monkeypatch.setattr(
-        _word_scores,
+        word_search,
         "split",
         lambda raw, text, *how: looked_at.append(text) or split(raw, text, *how),
     )
     for is_remembered in (False, True):
         monkeypatch.setattr(
-            _word_lists, "is_worth", lambda listed, spent, known=is_remembered: known
+            word_cache, "is_worth", lambda listed, spent, known=is_remembered: known
         )
         looked_at.clear()
         for query in queries:
@@ -436,7 +439,7 @@ def test_given_chunks_score_what_words_gives_them_after_every_write(
         """What FTS5 gives all that are there, which forgets what it is remembered by."""
         plain._counts.lists.forget()
         with monkeypatch.context() as patch:
-            patch.setattr(_word_lists, "is_worth", lambda listed, spent: False)
+            patch.setattr(word_cache, "is_worth", lambda listed, spent: False)
             rankings = [plain.words(query, 1_000, Scope()) for query in queries]
         there = {id for id in ids if plain.get(id.ref) is not None}
         found = [dict(zip(one.ids, one.scores, strict=True)) for one in rankings]
@@ -492,7 +495,7 @@ def test_titles_are_found_whatever_is_remembered(
     monkeypatch: pytest.MonkeyPatch,
     is_remembered: bool,
 ) -> None:
-    monkeypatch.setattr(_word_lists, "is_worth", lambda listed, spent: is_remembered)
+    monkeypatch.setattr(word_cache, "is_worth", lambda listed, spent: is_remembered)
     embedder = HashEmbedder()
     store = open_store(space=embedder.space)
     titles = {
@@ -527,7 +530,7 @@ def test_of_what_may_be_called_like_a_query_few_titles_are_looked_at(
     open_store: Callable[..., SqliteStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those in scope that were written first."""
-    monkeypatch.setattr(_titles, "MOST_LOOKED_AT", 10, raising=False)
+    monkeypatch.setattr(word_search, "MOST_LOOKED_AT", 10, raising=False)
     embedder = HashEmbedder()
     store = open_store(space=embedder.space)
     SemanticCore(store=store, embedder=embedder).ingest(
@@ -536,7 +539,7 @@ def test_of_what_may_be_called_like_a_query_few_titles_are_looked_at(
     )
     looked_at: list[str] = []
     monkeypatch.setattr(
-        _titles,
+        word_search,
         "split",
         lambda raw, text, *how: looked_at.append(text) or split(raw, text, *how),
     )
@@ -594,7 +597,7 @@ def test_a_document_is_called_by_its_own_name_whatever_was_there_before(
     item: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_ids, "MOST_IDS", 4)
+    monkeypatch.setattr(ids, "MOST_IDS", 4)
     store, other = open_store(), open_store()
     for number in range(12):
         other.replace([item(f"{number}-{place}", "river") for place in range(3)])
@@ -637,9 +640,9 @@ def test_words_remembered_survive_what_is_written_and_are_those_of_fts5(
 
     writes.replace([document(key) for key in range(200)])
     listed: list[str] = []
-    right = _word_lists._listed
+    right = word_cache._listed
     monkeypatch.setattr(
-        _word_lists,
+        word_cache,
         "_listed",
         lambda view, stem, there: listed.append(stem) or right(view, stem, there),
     )
@@ -650,9 +653,9 @@ def test_words_remembered_survive_what_is_written_and_are_those_of_fts5(
             )
         else:
             writes.replace([document(made.randrange(230)) for _ in range(made.randrange(1, 4))])
-        monkeypatch.setattr(_word_lists, "is_worth", lambda listed, spent: False)
+        monkeypatch.setattr(word_cache, "is_worth", lambda listed, spent: False)
         wanted = answers(plain)
-        monkeypatch.setattr(_word_lists, "is_worth", lambda listed, spent: True)
+        monkeypatch.setattr(word_cache, "is_worth", lambda listed, spent: True)
         found = answers(remembers)
         assert [one.ids for one in found] == [one.ids for one in wanted], turn
         for one, other in zip(found, wanted, strict=True):
@@ -666,7 +669,7 @@ def test_after_much_was_written_words_remembered_are_those_of_now(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     remember_words(monkeypatch, table=1_000_000)
-    monkeypatch.setattr(_word_lists, "MOST_TOLD", 3)
+    monkeypatch.setattr(word_cache, "MOST_TOLD", 3)
     store, other = open_store(), open_store()
     other.replace([item("1", "river stone"), item("2", "stone")])
     assert keys(store, "river") == ["1"]

@@ -12,8 +12,8 @@ from typing import Annotated
 
 from semantic_core import hookimpl
 from semantic_core.errors import ConfigError
-from semantic_core_wordllama._embedder import WordLlamaEmbedder
-from semantic_core_wordllama._wheel import DIMENSIONS
+from semantic_core_wordllama.embedder import WordLlamaEmbedder
+from semantic_core_wordllama.wheel import DIMENSIONS
 
 __all__ = ["WordLlamaEmbedder", "open_wordllama", "semantic_embedders"]
 

@@ -9,9 +9,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from semantic_core_wordllama import _tokens
-from semantic_core_wordllama._tokens import PIECE, REMEMBERED, RESERVED, WINDOW, Tokens, windows
-from semantic_core_wordllama._wheel import TOKENIZER
+from semantic_core_wordllama import embedder
+from semantic_core_wordllama.embedder import PIECE, REMEMBERED, RESERVED, WINDOW, Tokens, windows
+from semantic_core_wordllama.wheel import TOKENIZER
 from tokenizers import Tokenizer
 
 from semantic_core.errors import TextInvalid
@@ -121,7 +121,7 @@ def test_windows_cut_between_words_and_lose_nothing(words: list[str], data: st.D
         data.draw(st.sampled_from([" ", "\n", "  ", " \n", "\n\t"])) + word for word in words[1:]
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_tokens, "WINDOW", 12)
+        patch.setattr(embedder, "WINDOW", 12)
         parts = list(windows(text))
     assert "".join(parts) == text
     assert max(map(len, parts)) <= 12
@@ -157,7 +157,7 @@ def test_a_lone_surrogate_is_refused() -> None:
 
 def test_memory_for_words_and_pieces_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert REMEMBERED <= 65_536
-    monkeypatch.setattr(_tokens, "REMEMBERED", 10)
+    monkeypatch.setattr(embedder, "REMEMBERED", 10)
     tokens = Tokens()
     text = " ".join(f"word{number}" for number in range(500)) + " " + "y" * 500
     assert tokens.of(text).tolist() == whole(text)
@@ -169,7 +169,7 @@ def test_memory_for_words_and_pieces_is_bounded(monkeypatch: pytest.MonkeyPatch)
 def test_threads_that_forget_and_remember_get_the_same_tokens(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_tokens, "REMEMBERED", 7)
+    monkeypatch.setattr(embedder, "REMEMBERED", 7)
     tokens = Tokens()
     texts = [f"alpha {number} beta-{number % 5} gamma\n" * 5 for number in range(60)]
     expected = [whole(text) for text in texts]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from semantic_core_wordllama import open_wordllama
-from semantic_core_wordllama._wheel import TOKENIZER, WEIGHTS
+from semantic_core_wordllama.wheel import TOKENIZER, WEIGHTS
 
 from semantic_core.errors import EmbedderError
 

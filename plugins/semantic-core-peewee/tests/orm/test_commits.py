@@ -14,7 +14,7 @@ from playhouse.apsw_ext import APSWDatabase
 from playhouse.pool import PooledMySQLDatabase, PooledPostgresqlDatabase, PooledSqliteDatabase
 from playhouse.test_utils import count_queries
 from semantic_core_peewee import PeeweeAdapter, SemanticIndex
-from semantic_core_peewee._commits import commits_of, in_transaction
+from semantic_core_peewee.commits import commits_of, in_transaction
 
 from semantic_core.orm import bind_declared
 from semantic_core.testing import HashEmbedder

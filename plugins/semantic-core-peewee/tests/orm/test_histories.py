@@ -17,7 +17,7 @@ from semantic_core_peewee import PeeweeAdapter, init_database
 
 from semantic_core import SemanticCore
 from semantic_core.orm import SemanticIndex
-from semantic_core.orm._agreement import Agreement
+from semantic_core.orm.agreement import Agreement
 
 sys.path.insert(0, str(Path(__file__).parents[4] / "tests" / "orm"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "trust"))

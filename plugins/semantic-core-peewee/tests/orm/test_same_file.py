@@ -173,7 +173,7 @@ def test_what_was_seen_in_a_transaction_is_not_remembered_after_its_rollback(
     with another vector.
     """
     # Codes are kept in memory from the first search on.
-    monkeypatch.setattr("semantic_core_peewee._vectors.FEW", 0)
+    monkeypatch.setattr("semantic_core_peewee.sqlite.vector_search.FEW", 0)
     fruits = ["apples", "pears", "plums", "cherries"]
     desk.Document.insert_many([{"title": fruit} for fruit in fruits]).execute()
     scope = Scope(collections=["document"])

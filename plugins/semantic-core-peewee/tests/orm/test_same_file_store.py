@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from playhouse.apsw_ext import APSWDatabase
 from semantic_core_peewee import SqliteStore
-from semantic_core_peewee._migrations import STEPS
-from semantic_core_peewee._renamed import TABLES, renamed
+from semantic_core_peewee.sqlite.migrations import STEPS
+from semantic_core_peewee.sqlite.renamed import TABLES, renamed
 
 from semantic_core import Space
 from semantic_core.testing import Check, store_checks

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from semantic_core_peewee import _connection
+from semantic_core_peewee.sqlite import connection
 
 from semantic_core import Document, Ref, Space
 from semantic_core.types import Chunk, ChunkId, Entry, Scope
@@ -55,11 +55,11 @@ def log_of(pages: int) -> Iterator[None]:
     """Within it, every connection that is opened empties the log after so many pages; few,
     so that it often does.
     """
-    usual, _connection.CHECKPOINT = _connection.CHECKPOINT, pages
+    usual, connection.CHECKPOINT = connection.CHECKPOINT, pages
     try:
         yield
     finally:
-        _connection.CHECKPOINT = usual
+        connection.CHECKPOINT = usual
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from figures import SOAK, record
 from samples import quick_folder
 from semantic_core_peewee import SqliteStore
 
-from semantic_core.testing._histories import SPACE, play_histories
+from semantic_core.testing.job_histories import SPACE, play_histories
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,14 @@ from figures import SOAK, record
 from samples import quick_folder
 from semantic_core_peewee import SqliteStore
 
-from semantic_core.testing._job_embedder import SHAPES
-from semantic_core.testing._schedules import double_plans, embedder, play, play_all, single_plans
+from semantic_core.testing.job_embedder import SHAPES
+from semantic_core.testing.stores.schedules import (
+    double_plans,
+    embedder,
+    play,
+    play_all,
+    single_plans,
+)
 
 pytestmark = pytest.mark.slow
 

@@ -25,28 +25,25 @@ import pytest
 from figures import record
 from rules import RULES
 from samples import quick_folder
-from semantic_core_peewee import (
-    SqliteStore,
-    _care,
-    _changes,
-    _codes,
-    _connection,
-    _guard,
-    _ids,
-    _migrations,
-    _opening,
-    _place,
-    _pool,
-    _rows,
-    _scan,
-    _scope,
-    _slots,
-    _units,
-    _vectors,
-    _word_lists,
-    _words,
-    _write,
+from semantic_core_peewee import SqliteStore
+from semantic_core_peewee.sqlite import (
+    connection,
+    filters,
+    ids,
+    library_guard,
+    maintenance,
+    migrations,
+    opening,
+    pool,
+    quantized,
+    records,
+    segments,
     store,
+    unit_vectors,
+    vector_search,
+    word_cache,
+    word_search,
+    write,
 )
 
 from semantic_core import Filter, Ranking, Ref, Scope
@@ -151,28 +148,28 @@ def words_are_not_brought_up_by_an_update(patch: Patch) -> None:
 
 @caught_by("any_text_is_a_legal_query")
 def user_text_is_handed_to_fts5_as_it_is(patch: Patch) -> None:
-    patch.setattr(_words, "terms_of", lambda view, text, counts: [[text]])
-    patch.setattr(_words, "quoted", str)
+    patch.setattr(word_search, "terms_of", lambda view, text, counts: [[text]])
+    patch.setattr(word_search, "quoted", str)
 
 
 @caught_by("a_query_asks_for_few_words")
 def any_number_of_words_is_looked_for(patch: Patch) -> None:
-    patch.setattr(_words, "MOST_TERMS", 200)
-    patch.setattr(_words, "MOST_REPEATS", 200)
+    patch.setattr(word_search, "MOST_TERMS", 200)
+    patch.setattr(word_search, "MOST_REPEATS", 200)
 
 
 @caught_by("changed_words_are_not_found")
 def words_are_remembered_for_ever(patch: Patch) -> None:
-    patch.setattr(_word_lists, "is_worth", lambda listed, spent: True)
-    patch.setattr(_word_lists, "current_state", lambda view: 0)
+    patch.setattr(word_cache, "is_worth", lambda listed, spent: True)
+    patch.setattr(word_cache, "current_state", lambda view: 0)
 
 
 @caught_by("words_keep_to_their_scope")
 def words_remembered_know_no_scope(patch: Patch) -> None:
-    patch.setattr(_word_lists, "is_worth", lambda listed, spent: True)
+    patch.setattr(word_cache, "is_worth", lambda listed, spent: True)
     changed(
         patch,
-        _word_lists.Found,
+        word_cache.Found,
         "best",
         lambda right: lambda self, limit, *among: right(self, limit),
     )
@@ -213,12 +210,14 @@ def vectors_are_filtered_after_the_limit(patch: Patch) -> None:
 
 @caught_by("nearest_equals_brute_force")
 def distances_are_given_as_scores(patch: Patch) -> None:
-    changed(patch, _vectors, "cosines", lambda right: lambda rows, query: 1 - right(rows, query))
+    changed(
+        patch, vector_search, "cosines", lambda right: lambda rows, query: 1 - right(rows, query)
+    )
 
 
 @caught_by("the_nearest_are_exact_however_near_the_others_are")
 def the_rounding_of_codes_is_forgotten(patch: Patch) -> None:
-    patch.setattr(_scan.Query, "rough", lambda self, cosine, step: np.inf)
+    patch.setattr(quantized.Query, "rough", lambda self, cosine, step: np.inf)
 
 
 @caught_by("equal_scores_stand_in_the_order_of_ids")
@@ -229,8 +228,8 @@ def equal_scores_stand_as_they_come(patch: Patch) -> None:
             source, tuple(ids[chunk] for chunk in best), tuple(scores[chunk] for chunk in best)
         )
 
-    assert _ids.best_first is _vectors.best_first
-    patch.setattr(_vectors, "best_first", best_first)
+    assert ids.best_first is vector_search.best_first
+    patch.setattr(vector_search, "best_first", best_first)
 
 
 @caught_by("similarity_is_exact_and_in_order")
@@ -245,7 +244,7 @@ def similarity_comes_in_an_order_of_its_own(patch: Patch) -> None:
 
 @caught_by("a_stored_vector_has_length_one")
 def vectors_are_kept_in_any_length(patch: Patch) -> None:
-    patch.setattr(_units, "UNIT_TOLERANCE", np.inf)
+    patch.setattr(unit_vectors, "UNIT_TOLERANCE", np.inf)
 
 
 @caught_by("vectors_that_mean_nothing_are_refused")
@@ -256,35 +255,35 @@ def nan_is_stored(patch: Patch) -> None:
 
         return lengths
 
-    changed(patch, _units, "_lengths", make)
+    changed(patch, unit_vectors, "_lengths", make)
 
 
 @caught_by("vectors_that_mean_nothing_are_refused")
 def a_vector_of_no_length_is_stored(patch: Patch) -> None:
-    patch.setattr(_units, "MIN_NORM", -1.0)
+    patch.setattr(unit_vectors, "MIN_NORM", -1.0)
 
 
 @caught_by("the_write_of_another_handle_is_in_the_next_search")
 def what_is_in_memory_is_never_read_again(patch: Patch) -> None:
     def make(right: Any) -> Any:
-        def at(self: _codes.CodeCache, view: Any, state: Any) -> Any:
+        def at(self: quantized.CodeCache, view: Any, state: Any) -> Any:
             return self._versions[-1] if self._versions else right(self, view, state)
 
         return at
 
-    changed(patch, _codes.CodeCache, "at", make)
+    changed(patch, quantized.CodeCache, "at", make)
 
 
 @caught_by("an_older_search_never_finds_what_is_not_there_yet")
 def a_snapshot_is_served_from_newer_memory(patch: Patch) -> None:
     def make(right: Any) -> Any:
-        def at(self: _codes.CodeCache, view: Any, state: Any) -> Any:
+        def at(self: quantized.CodeCache, view: Any, state: Any) -> Any:
             newer = [version for version in self._versions if version.state.changes > state.changes]
             return newer[-1] if newer else right(self, view, state)
 
         return at
 
-    changed(patch, _codes.CodeCache, "at", make)
+    changed(patch, quantized.CodeCache, "at", make)
     changed(
         patch,
         SqliteStore,
@@ -302,7 +301,7 @@ def share(made: SqliteStore) -> None:
 
 @caught_by("a_write_that_fails_at_any_statement_changes_nothing")
 def removed_vectors_keep_their_slots(patch: Patch) -> None:
-    patch.setattr(_slots, "_give_up", lambda view, dimensions, chunks, touched: 0)
+    patch.setattr(segments, "_give_up", lambda view, dimensions, chunks, touched: 0)
 
 
 @caught_by("what_was_removed_is_nowhere_in_the_files")
@@ -311,7 +310,7 @@ def the_code_of_a_removed_vector_stays(patch: Patch) -> None:
         def give_up(view: Any, dimensions: int, chunks: Any, touched: set[int]) -> Any:
             before = {
                 number: slots.copy()
-                for number, slots in _slots.segments_since(view, dimensions, -1)
+                for number, slots in segments.segments_since(view, dimensions, -1)
             }
             given_up = right(view, dimensions, chunks, touched)
             for number in touched:
@@ -325,7 +324,7 @@ def the_code_of_a_removed_vector_stays(patch: Patch) -> None:
 
         return give_up
 
-    changed(patch, _slots, "_give_up", make)
+    changed(patch, segments, "_give_up", make)
 
 
 # --- writing --------------------------------------------------------------------------------------
@@ -344,7 +343,7 @@ def the_tail_of_a_longer_version_stays(patch: Patch) -> None:
 
         return apply
 
-    changed(patch, _write, "_apply", make)
+    changed(patch, write, "_apply", make)
 
 
 @caught_by("the_later_of_two_in_a_batch_wins")
@@ -393,7 +392,7 @@ def an_update_keeps_the_old_values_for_filters(patch: Patch) -> None:
 
         return change
 
-    changed(patch, _changes.Changes, "change_document", make)
+    changed(patch, write.Changes, "change_document", make)
 
 
 @caught_by("fill_gives_a_vector_to_all_who_wait")
@@ -476,7 +475,7 @@ def the_error_of_the_rollback_hides_the_first(patch: Patch) -> None:
             raw.execute("rollback")
             raise
 
-    patch.setattr(_pool, "transaction", transaction)
+    patch.setattr(pool, "transaction", transaction)
 
 
 @caught_by("a_snapshot_is_one_state")
@@ -486,7 +485,7 @@ def a_snapshot_is_none(patch: Patch) -> None:
 
 @caught_by("a_closed_store_says_so")
 def a_closed_store_opens_again(patch: Patch) -> None:
-    patch.setattr(_pool.Pool, "_refuse_closed", lambda self: None)
+    patch.setattr(pool.Pool, "_refuse_closed", lambda self: None)
 
 
 @caught_by("a_commit_is_on_the_disk")
@@ -504,10 +503,10 @@ def words_that_were_removed_stay_in_the_index(patch: Patch) -> None:
     kept, wanted = "'secure-delete', 0", "'secure-delete', 1"
     steps = [
         attrs.evolve(step, statements=[sql.replace(wanted, kept) for sql in step.statements])
-        for step in _migrations.STEPS
+        for step in migrations.STEPS
     ]
-    assert steps != list(_migrations.STEPS)
-    patch.setattr(_migrations, "STEPS", tuple(steps))
+    assert steps != list(migrations.STEPS)
+    patch.setattr(migrations, "STEPS", tuple(steps))
 
 
 @caught_by("the_file_of_another_program_is_left_alone")
@@ -522,18 +521,18 @@ def a_strange_file_is_made_ours(patch: Patch) -> None:
 
         return is_new
 
-    assert _place.is_new is _opening.is_new
-    changed(patch, _opening, "is_new", make)
+    assert opening.is_new is opening.is_new
+    changed(patch, opening, "is_new", make)
 
 
 @caught_by("a_second_library_is_refused")
 def a_second_library_is_not_noticed(patch: Patch) -> None:
-    patch.setattr(_guard, "_is_open_elsewhere", lambda this: False)
+    patch.setattr(library_guard, "_is_open_elsewhere", lambda this: False)
 
 
 @caught_by("a_file_that_was_replaced_takes_no_writes")
 def a_replaced_file_is_not_noticed(patch: Patch) -> None:
-    patch.setattr(_connection.Connection, "check_place", lambda self: None)
+    patch.setattr(connection.Connection, "check_place", lambda self: None)
 
 
 class Whatever:
@@ -550,13 +549,13 @@ class Whatever:
 
 @caught_by("damage_is_told")
 def the_checksum_of_a_passage_is_not_compared(patch: Patch) -> None:
-    patch.setattr(_care, "chunk_crc", lambda *content: Whatever())
+    patch.setattr(maintenance, "chunk_crc", lambda *content: Whatever())
 
 
 @caught_by("damage_is_told")
 def the_checksum_of_a_vector_is_not_compared(patch: Patch) -> None:
-    patch.setattr(_care, "vector_crc", lambda *content: Whatever())
-    patch.setattr(_care, "disagreements", lambda view, dimensions: iter(()))
+    patch.setattr(maintenance, "vector_crc", lambda *content: Whatever())
+    patch.setattr(maintenance, "disagreements", lambda view, dimensions: iter(()))
 
 
 @caught_by("damage_is_told")
@@ -571,7 +570,7 @@ def the_index_of_words_is_not_compared(patch: Patch) -> None:
 def one_and_true_are_the_same(patch: Patch) -> None:
     changed(
         patch,
-        _scope,
+        filters,
         "kind",
         lambda right: lambda value: "number" if isinstance(value, bool) else right(value),
     )
@@ -589,7 +588,7 @@ def unequal_wants_the_key_to_be_there(patch: Patch) -> None:
 
         return condition
 
-    changed(patch, _scope, "_condition", make)
+    changed(patch, filters, "_condition", make)
 
 
 @caught_by("no_collection_means_nothing")
@@ -687,7 +686,7 @@ def counts_are_of_all_tenants(patch: Patch) -> None:
 @caught_by("a_multi_tenant_store_wants_a_tenant")
 def no_tenant_is_a_tenant(patch: Patch) -> None:
     patch.setattr(store, "check_tenant", lambda tenant, multi_tenant: tenant)
-    patch.setattr(_rows, "check_tenant", lambda tenant, multi_tenant: tenant)
+    patch.setattr(records, "check_tenant", lambda tenant, multi_tenant: tenant)
 
 
 @caught_by("addresses_are_compared_exactly")

@@ -21,8 +21,9 @@ from crash_history import Model, differences, step
 from figures import SOAK, record
 from rules import opened
 from samples import EVERYTHING, SPACE, axis, item, quick_folder
-from semantic_core_peewee import SqliteStore, _file_system
-from semantic_core_peewee._file_system import NETWORKED, kind_of
+from semantic_core_peewee import SqliteStore
+from semantic_core_peewee.sqlite import connection
+from semantic_core_peewee.sqlite.connection import NETWORKED, kind_of
 
 from semantic_core import Ref
 from semantic_core.errors import (
@@ -60,13 +61,13 @@ class Limit:
         None is as many as one likes.
         """
         self.pages = 2**30
-        for connection in list(self.connections):
+        for each in list(self.connections):
             try:
                 if pages is not None:
-                    self.pages = connection.pragma("page_count") + pages
-                connection.pragma("max_page_count", self.pages)
+                    self.pages = each.pragma("page_count") + pages
+                each.pragma("max_page_count", self.pages)
             except apsw.ConnectionClosedError:
-                self.connections.remove(connection)
+                self.connections.remove(each)
 
 
 def test_a_full_disk_refuses_a_write_whole_and_loses_none(folder: Path) -> None:
@@ -262,7 +263,7 @@ def test_a_network_file_system_is_noted_by_the_store(
     with opened(folder) as store:
         for kind, noted in (("nfs4", True), ("ext4", False)):
             table.write_text(f"1 1 0:1 / / rw - ext4 x rw\n2 1 0:2 / {folder} rw - {kind} x rw\n")
-            monkeypatch.setattr(_file_system, "_TABLE", table)
+            monkeypatch.setattr(connection, "_TABLE", table)
             assert [kind in note and "local disk" in note for note in store.notes()] == [
                 True
             ] * noted

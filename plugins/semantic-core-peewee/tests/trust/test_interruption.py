@@ -24,7 +24,7 @@ import peewee
 import pytest
 from figures import MEASURING, record
 from semantic_core_peewee import init_database
-from semantic_core_peewee._uses import Sole, Use
+from semantic_core_peewee.sqlite.interruption import Sole, Use
 
 from semantic_core import Document, Ref, SemanticCore
 from semantic_core.orm import SemanticIndex

@@ -1,0 +1,169 @@
+"""What is known of each model: its limits, and the form in which it wants queries and documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from semantic_core import Space
+from semantic_core.errors import ConfigError, TextInvalid
+from semantic_core_gemini.tokens import estimated, shortened
+
+MOST_TEXTS: Final = 100
+"""Texts one call takes; the service refuses more ("at most 100 requests can be in one batch")."""
+DIMENSIONS: Final = range(128, 3_073)
+"""Sizes a vector can be asked for. 768, 1536 and 3072 are the advised ones."""
+BLANK: Final = "-"
+"""What stands for a text without a character: the service refuses an empty one,
+and a vector it must have.
+"""
+
+
+@attrs.frozen
+class Form:
+    """How a text becomes a request. query, document: what the text is put into,
+    ``{}`` being the text.
+
+    query_task, document_task: the task type sent along, "" for none.
+    """
+
+    query: str = "{}"
+    document: str = "{}"
+    query_task: str = ""
+    document_task: str = ""
+
+
+@attrs.frozen
+class Model:
+    """A model. tokens: the most it reads of a text. forms: per task, how it is asked."""
+
+    name: str
+    tokens: int
+    forms: Mapping[str, Form] = attrs.field(hash=False)
+
+
+def _typed(query: str, document: str) -> Form:
+    return Form(query_task=query, document_task=document)
+
+
+def _prompted(task: str) -> Form:
+    return Form(query=f"task: {task} | query: {{}}", document="title: none | text: {}")
+
+
+def _symmetric(task: str) -> Form:
+    return Form(query=f"task: {task} | query: {{}}", document=f"task: {task} | query: {{}}")
+
+
+MODELS: Final[Mapping[str, Model]] = {
+    "gemini-embedding-001": Model(
+        "gemini-embedding-001",
+        2_048,
+        {
+            "retrieval": _typed("RETRIEVAL_QUERY", "RETRIEVAL_DOCUMENT"),
+            "question_answering": _typed("QUESTION_ANSWERING", "RETRIEVAL_DOCUMENT"),
+            "fact_checking": _typed("FACT_VERIFICATION", "RETRIEVAL_DOCUMENT"),
+            "code_retrieval": _typed("CODE_RETRIEVAL_QUERY", "RETRIEVAL_DOCUMENT"),
+            "similarity": _typed("SEMANTIC_SIMILARITY", "SEMANTIC_SIMILARITY"),
+            "classification": _typed("CLASSIFICATION", "CLASSIFICATION"),
+            "clustering": _typed("CLUSTERING", "CLUSTERING"),
+        },
+    ),
+    "gemini-embedding-2": Model(
+        "gemini-embedding-2",
+        8_192,
+        {
+            "retrieval": _prompted("search result"),
+            "question_answering": _prompted("question answering"),
+            "fact_checking": _prompted("fact checking"),
+            "code_retrieval": _prompted("code retrieval"),
+            "similarity": _symmetric("sentence similarity"),
+            "classification": _symmetric("classification"),
+            "clustering": _symmetric("clustering"),
+        },
+    ),
+}
+"""The embedding models of the service. Their vectors cannot be compared with each other's."""
+
+
+def model_named(name: str) -> Model:
+    """The model of that name, with or without ``models/``.
+
+    Raises ConfigError for one nobody here knows the form of.
+    """
+    known = MODELS.get(name.removeprefix("models/")) if isinstance(name, str) else None
+    if known is None:
+        raise ConfigError(f"gemini: model must be one of {', '.join(MODELS)}, got {name!r}.")
+    return known
+
+
+def form_of(model: Model, task: str) -> Form:
+    """How this model is asked for this task. Raises ConfigError for a task it has not."""
+    if task not in model.forms:
+        raise ConfigError(f"gemini: task must be one of {', '.join(model.forms)}, got {task!r}.")
+    return model.forms[task]
+
+
+# How texts become requests, the same for both tiers:
+# a vector is the same from a job and from a call.
+
+FORM_VERSION: Final = "1"
+"""Changes with anything below that changes a vector; part of the space,
+so that old and new vectors never mix.
+"""
+
+
+@attrs.frozen
+class Recipe:
+    """Model, task and size of the vectors."""
+
+    model: Model
+    task: str
+    dimensions: int
+
+    @property
+    def form(self) -> Form:
+        """How the model is asked for this task."""
+        return self.model.forms[self.task]
+
+    @property
+    def space(self) -> Space:
+        """Identity of the vectors."""
+        return Space(self.model.name, self.dimensions, self.task, settings={"form": FORM_VERSION})
+
+    def query(self, text: str) -> str:
+        """What is sent for a query."""
+        return self._put(self.form.query, text)
+
+    def document(self, text: str) -> str:
+        """What is sent for a passage."""
+        return self._put(self.form.document, text)
+
+    def job_request(self) -> dict[str, Any]:
+        """What all requests of a job have in common."""
+        request: dict[str, Any] = {
+            "model": f"models/{self.model.name}",
+            "outputDimensionality": self.dimensions,
+        }
+        if self.form.document_task:
+            request["taskType"] = self.form.document_task
+        return request
+
+    def _put(self, around: str, text: str) -> str:
+        """The text in its form, no longer than the model reads: cut here,
+        and not silently over there.
+
+        Raises TextInvalid for what is not text, or cannot be sent.
+        """
+        if not isinstance(text, str):
+            raise TextInvalid(f"A text to embed must be a str, got {type(text).__name__}.")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise TextInvalid(
+                f"A text to embed holds a lone surrogate at character {error.start}.",
+                hint='Decode the source with errors="replace".',
+            ) from error
+        whole = text if text.strip() else BLANK
+        return around.replace("{}", shortened(whole, self.model.tokens - estimated(around)))

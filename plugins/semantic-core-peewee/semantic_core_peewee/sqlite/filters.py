@@ -1,0 +1,159 @@
+"""Where to look, as SQL: conditions on the table `document` under the name ``d``,
+every value bound.
+
+The text of a condition depends on how many values there are and of which kinds, never on what they
+are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from semantic_core.errors import FilterInvalid, InputError, TenantRefused, TenantRequired
+from semantic_core.filters import Condition, Filter, kind
+from semantic_core.types import Ref, Scope
+
+MOST_VALUES = 32_700
+"""Values all conditions of one scope may bind; SQLite takes 32,766 in one statement,
+a search needs a few itself.
+"""
+
+_COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_HELD = "select a.document from attribute as a where a.generation = ? and a.key = ?"
+
+
+Bound = tuple[str, tuple[Any, ...]]
+"""SQL, and the values of its question marks in order."""
+
+
+@attrs.frozen
+class Clause:
+    """A condition and its values, in the order of its question marks.
+    narrows: it asks for more than the tenant.
+
+    each: the same said so that it is cheap for a few documents, where `sql` is cheap for all of
+    them.
+    sources: queries that each give the ids of all documents in scope, and of others. collections:
+    the names it asks for where it asks for nothing else; else none.
+    """
+
+    sql: str
+    values: tuple[Any, ...]
+    narrows: bool
+    each: Bound
+    sources: tuple[Bound, ...]
+    collections: tuple[str, ...] = ()
+
+
+def check_tenant(tenant: object, multi_tenant: bool) -> str:
+    """The tenant itself, if a store of this kind may be asked for it."""
+    if not isinstance(tenant, str):
+        raise InputError(f"A tenant must be a str, got {type(tenant).__name__}.")
+    if multi_tenant and not tenant:
+        raise TenantRequired(
+            "This store keeps tenants apart: wanted a tenant, got none.", hint="Name one."
+        )
+    if tenant and not multi_tenant:
+        raise TenantRefused(
+            f"This store knows no tenants: wanted none, got {tenant!r}.", hint="Leave it out."
+        )
+    return tenant
+
+
+def compile_scope(scope: Scope, generation: int) -> Clause:
+    """The documents of this generation that are in scope."""
+    parts = ["d.generation = ?", "d.tenant = ?"]
+    values = [generation, scope.tenant]
+    named: list[str] = []
+    if scope.collections is not None:
+        named = [name for name in scope.collections if _may_be_a_name(name)]
+        parts.append("d.collection in (select j.value from json_each(?) as j)")
+        values.append(json.dumps(named, ensure_ascii=False))
+    each = list(parts)
+    of_each = list(values)
+    sources = [(f"select d.id from document as d where {' and '.join(parts)}", tuple(values))]  # noqa: S608 - as above
+    for condition in _checked(scope.filter).conditions:
+        absent, held, bound = _condition(condition)
+        bound = [generation if value is _GENERATION else value for value in bound]
+        values += bound
+        of_each += bound
+        parts.append(
+            f"d.id {'not in' if absent else 'in'} ({' union all '.join(held) or _NOTHING})"
+        )
+        any_of_them = (
+            " or ".join(f"exists ({source} and a.document = d.id)" for source in held) or "0"
+        )
+        each.append(f"not ({any_of_them})" if absent else f"({any_of_them})")
+        if not absent:
+            sources.insert(0, (" union all ".join(held) or _NOTHING, tuple(bound)))
+    if len(values) > MOST_VALUES:
+        raise FilterInvalid(
+            f"where binds {len(values):,} values, the most is {MOST_VALUES:,}.",
+            hint="Ask in several steps.",
+        )
+    alone = () if scope.filter else tuple(named)
+    one_by_one = (" and ".join(each), tuple(of_each))
+    return Clause(
+        " and ".join(parts), tuple(values), len(parts) > 2, one_by_one, tuple(sources), alone
+    )
+
+
+_GENERATION: Any = object()
+_NOTHING = "select null where 0"
+
+
+def _condition(condition: Condition) -> tuple[bool, list[str], list[Any]]:
+    """(whether it asks for the documents that are not among these, selects that give their ids,
+    values of the selects).
+    """
+    held = [_GENERATION, condition.key]
+    if condition.operator == "exists":
+        return not condition.values[0], [_HELD], held
+    if condition.operator in _COMPARISONS:
+        sign = _COMPARISONS[condition.operator]
+        value = condition.values[0]
+        return False, [f"{_HELD} and a.kind = ? and a.value {sign} ?"], [*held, kind(value), value]
+    by_kind: dict[str, list[Any]] = {}
+    for value in condition.values:
+        by_kind.setdefault(kind(value), []).append(value)
+    asked = []
+    bound = []
+    for name, values in sorted(by_kind.items()):
+        asked.append(f"{_HELD} and a.kind = ? and a.value in ({', '.join('?' * len(values))})")
+        bound += [*held, name, *values]
+    return condition.operator == "not_in", asked, bound
+
+
+def _checked(filter: Filter) -> Filter:
+    """The filter, if SQLite can be handed its values; one made by hand may hold anything."""
+    for condition in filter.conditions:
+        for value in (condition.key, *condition.values):
+            if not isinstance(value, str | int | float):
+                raise FilterInvalid(f"A filter compares str, bool, int and float, got {value!r}.")
+    return filter
+
+
+def _may_be_a_name(name: object) -> bool:
+    """Whether a collection can be called that; what no Ref holds is in no store."""
+    try:
+        Ref(name, "-")  # type: ignore[arg-type]
+    except InputError:
+        return False
+    return True
+
+
+def attributes(metadata: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
+    """(key, kind, value) of everything a condition can ask of this metadata."""
+    rows: list[tuple[str, str, Any]] = []
+    for key, held in metadata.items():
+        if not isinstance(held, tuple):
+            rows.append((key, kind(held), held))
+        elif held:
+            rows += [(key, "text", item) for item in dict.fromkeys(held)]
+        else:
+            rows.append((key, "empty", ""))
+    return rows

@@ -1,0 +1,257 @@
+"""SqliteQueue: the members of `BatchQueue`, each sending its call to where it is done,
+in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from semantic_core.batch import (
+    BatchJob,
+    ChunkStatus,
+    Cost,
+    Held,
+    JobStatus,
+    QueueStats,
+    Rate,
+    Rest,
+)
+from semantic_core.errors import StoreMisuse, VectorInvalid
+from semantic_core.types import ChunkId, Failure, Space
+from semantic_core_peewee.sqlite import jobs, read
+from semantic_core_peewee.sqlite.filters import check_tenant
+from semantic_core_peewee.sqlite.pool import Pool, View
+from semantic_core_peewee.sqlite.records import check_count
+from semantic_core_peewee.sqlite.unit_vectors import as_kept
+from semantic_core_peewee.sqlite.vector_rows import fill_waiting
+
+if TYPE_CHECKING:
+    from semantic_core.types import Vector
+    from semantic_core_peewee.sqlite.schema import PeeweeDatabase
+
+
+class SqliteQueue:
+    """What `SqliteStore` is, as a `BatchQueue`:
+    the ledger of jobs lies in the file of the texts.
+    """
+
+    _pool: Pool
+    _space: Space
+    _multi_tenant: bool
+    _database: PeeweeDatabase
+
+    def pending(self, limit: int) -> Mapping[str, str]:
+        """See `VectorQueue.pending`. Of all tenants."""
+        count = check_count("limit", limit)
+        return self._pool.read(lambda view: jobs.waiting_passages(view, count))
+
+    def fill(self, vectors: Mapping[str, Vector]) -> int:
+        """See `VectorQueue.fill`. Raises VectorInvalid before anything is written."""
+        given = self._blobs(vectors)
+        return self._pool.write(lambda view: fill_waiting(view, self._space.dimensions, given))
+
+    def bulk_update_vectors(self, vectors: Mapping[str, Vector]) -> int:
+        """`fill` under the name users know: vectors by fingerprint, in one transaction;
+        how many chunks got theirs.
+        """
+        return self.fill(vectors)
+
+    def waiting(self, limit: int, now: float, *, except_collections: Collection[str] = ()) -> int:
+        """See `BatchQueue.waiting`."""
+        return self._pool.read(
+            lambda view: jobs.count_waiting(view, limit, now, except_collections)
+        )
+
+    def waiting_size(self) -> tuple[int, int]:
+        """See `BatchQueue.waiting_size`."""
+        return self._pool.read(jobs.waiting_size)
+
+    def open_job(
+        self, job: BatchJob, limit: int, *, except_collections: Collection[str] = ()
+    ) -> BatchJob | None:
+        """See `BatchQueue.open_job`."""
+        return self._pool.write(lambda view: jobs.open_job(view, job, limit, except_collections))
+
+    def extend_job(
+        self, job: str, limit: int, *, except_collections: Collection[str] = ()
+    ) -> BatchJob | None:
+        """See `BatchQueue.extend_job`."""
+        return self._pool.write(lambda view: jobs.extend_job(view, job, limit, except_collections))
+
+    def passages_of(
+        self, job: str, after: int = -1, limit: int = 1_000
+    ) -> Sequence[tuple[int, str, str]]:
+        """See `BatchQueue.passages_of`."""
+        return self._pool.read(
+            lambda view: jobs.page_of(view, jobs.number_of(view, job), after, limit)
+        )
+
+    def jobs(
+        self,
+        statuses: Collection[JobStatus] | None = None,
+        *,
+        limit: int = 100,
+        cleaned: bool | None = None,
+    ) -> Sequence[BatchJob]:
+        """See `BatchQueue.jobs`."""
+        return self._pool.read(lambda view: jobs.jobs(view, statuses, limit, cleaned))
+
+    def job(self, id: str) -> BatchJob | None:
+        """See `BatchQueue.job`."""
+        return self._pool.read(lambda view: jobs.job_of(view, id))
+
+    def lease_job(self, job: str, owner: str, now: float, until: float) -> bool:
+        """See `BatchQueue.lease_job`."""
+        return self._pool.write(lambda view: jobs.lease(view, job, owner, now, until))
+
+    def note_job(
+        self,
+        job: str,
+        now: float,
+        *,
+        status: JobStatus | None = None,
+        provider_job: str | None = None,
+        tokens: int | None = None,
+        tries: int | None = None,
+        error: str | None = None,
+        answered_at: float | None = None,
+        cancelled_at: float | None = None,
+        leased_until: float | None = None,
+        account: str | None = None,
+    ) -> bool:
+        """See `BatchQueue.note_job`."""
+        fields: dict[str, Any] = {
+            "status": status,
+            "provider_job": provider_job,
+            "tokens": tokens,
+            "tries": tries,
+            "error": error,
+            "answered_at": answered_at,
+            "cancelled_at": cancelled_at,
+            "leased_until": leased_until,
+            "account": account,
+        }
+        return self._pool.write(lambda view: jobs.note(view, job, now, fields))
+
+    def settle(
+        self,
+        job: str,
+        vectors: Mapping[str, Vector],
+        failures: Mapping[str, str],
+        rate: Rate | None,
+        now: float,
+        tokens: Mapping[str, int] = {},
+    ) -> int:
+        """See `BatchQueue.settle`. Raises VectorInvalid before anything is written."""
+        given = self._blobs(vectors)
+        size = self._space.dimensions
+        return self._pool.write(
+            lambda view: jobs.settle(view, size, job, given, failures, rate, now, tokens)
+        )
+
+    def pay_job(self, job: str, rate: Rate, passages: int, tokens: int) -> None:
+        """See `BatchQueue.pay_job`."""
+        self._pool.write(lambda view: jobs.pay(view, job, rate, passages, tokens))
+
+    def reopen_job(
+        self, job: str, now: float, rate: Rate | None, passages: int, tokens: int
+    ) -> bool:
+        """See `BatchQueue.reopen_job`."""
+
+        def work(view: View) -> bool:
+            reopened = jobs.reopen(view, job, now)
+            if reopened and rate is not None:
+                jobs.pay(view, job, rate, passages, tokens)
+            return reopened
+
+        return self._pool.write(work)
+
+    def close_job(
+        self, job: str, status: JobStatus, now: float, *, error: str, rest: Rest, attempts: int
+    ) -> bool:
+        """See `BatchQueue.close_job`."""
+        return self._pool.write(
+            lambda view: jobs.close(view, job, status, now, error, rest, attempts)
+        )
+
+    def clean_job(self, job: str, now: float) -> None:
+        """See `BatchQueue.clean_job`."""
+        self._pool.write(lambda view: jobs.clean(view, job, now))
+
+    def drop_job(self, job: str) -> bool:
+        """See `BatchQueue.drop_job`."""
+        return self._pool.write(lambda view: jobs.drop(view, job))
+
+    def hold(
+        self, fingerprints: Collection[str], now: float, until: float, token: str = ""
+    ) -> tuple[str, frozenset[str]]:
+        """See `BatchQueue.hold`."""
+        names = frozenset(fingerprints)
+        return self._pool.write(lambda view: jobs.hold(view, names, now, until, _token(token)))
+
+    def take(
+        self,
+        limit: int,
+        now: float,
+        until: float,
+        *,
+        from_jobs: bool = False,
+        collections: Collection[str] | None = None,
+    ) -> Held:
+        """See `BatchQueue.take`."""
+        return self._pool.write(
+            lambda view: jobs.take(view, limit, now, until, from_jobs, collections)
+        )
+
+    def release(self, token: str) -> None:
+        """See `BatchQueue.release`."""
+        self._pool.write(lambda view: jobs.release(view, _token(token)))
+
+    def retry(self, job: str | None = None) -> int:
+        """See `BatchQueue.retry`."""
+        return self._pool.write(lambda view: jobs.retry(view, job))
+
+    def chunk_states(self, ids: Sequence[ChunkId]) -> Sequence[tuple[ChunkStatus, str] | None]:
+        """See `BatchQueue.chunk_states`."""
+        for id in ids:
+            check_tenant(id.ref.tenant, self._multi_tenant)
+        return self._pool.read(lambda view: jobs.chunk_states(view, ids))
+
+    def given_up(self, limit: int = 100) -> Sequence[Failure]:
+        """See `BatchQueue.given_up`."""
+        return self._pool.read(lambda view: jobs.given_up(view, limit))
+
+    def queue_stats(self, tenant: str | None = None) -> QueueStats:
+        """See `BatchQueue.queue_stats`."""
+        mine = None if tenant is None else check_tenant(tenant, self._multi_tenant)
+
+        def work(view: View) -> QueueStats:
+            return jobs.queue_stats(view, mine, read.counts(view, self._database, mine)[1])
+
+        return self._pool.read(work)
+
+    def charge(self, rate: Rate, spent: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+        """See `BatchQueue.charge`."""
+        self._pool.write(lambda view: jobs.charge(view, rate, spent))
+
+    def costs(self, since: str = "", until: str = "9") -> Sequence[Cost]:
+        """See `BatchQueue.costs`."""
+        return self._pool.read(lambda view: jobs.costs(view, since, until))
+
+    def _blobs(self, vectors: Mapping[str, Vector]) -> dict[str, bytes]:
+        checked = as_kept(list(vectors.values()), self._space.dimensions)
+        given = {
+            name: blob for name, blob in zip(vectors, checked, strict=True) if blob is not None
+        }
+        if len(given) < len(vectors):
+            raise VectorInvalid(
+                "Vectors are wanted, got None.", hint="Leave out what has none yet."
+            )
+        return given
+
+
+def _token(token: str) -> str:
+    if token and not (token.startswith("-") and token[1:].isdecimal()):
+        raise StoreMisuse(f"A token is what hold or take gave, got {token[:60]!r}.")
+    return token

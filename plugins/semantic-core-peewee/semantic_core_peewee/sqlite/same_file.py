@@ -1,0 +1,356 @@
+"""The index in the application's own SQLite file: rows and words in one transaction,
+through one APSW connection.
+
+Within a transaction of the application, everything goes through its connection: what it has written
+is seen, and a rollback takes it all along. Outside of one, the store uses connections of its own to
+the same file, as it always does.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import apsw
+import attrs
+import sqlite_vec
+from playhouse.apsw_ext import APSWDatabase
+
+from semantic_core.errors import ConfigError, SemanticCoreError, StoreMisuse
+from semantic_core.types import ChunkId, Ranking, Scope, Space
+from semantic_core_peewee.commits import commits_of
+from semantic_core_peewee.connection import connected
+from semantic_core_peewee.sqlite import library_guard
+from semantic_core_peewee.sqlite.checkpoints import Advances
+from semantic_core_peewee.sqlite.connection import (
+    Connection,
+    Target,
+    check_library,
+    transaction,
+    translated,
+)
+from semantic_core_peewee.sqlite.errors import SQLITE_ERRORS, UNREADABLE, damaged, translate
+from semantic_core_peewee.sqlite.migrations import STEPS, newest, take
+from semantic_core_peewee.sqlite.opening import agree, newer_release, said_of
+from semantic_core_peewee.sqlite.pool import GENERATION, Pool, View
+from semantic_core_peewee.sqlite.renamed import Renamed, renamed_name
+from semantic_core_peewee.sqlite.schema import PeeweeDatabase
+from semantic_core_peewee.sqlite.store import DEFAULT_BUSY_TIMEOUT, SqliteStore, memory_budget
+from semantic_core_peewee.sqlite.vector_search import VectorIndex
+from semantic_core_peewee.sqlite.word_search import WordCounts
+from semantic_core_peewee.tables import file_of, is_private, plain_database
+
+if TYPE_CHECKING:
+    from semantic_core.protocols import Scores
+
+
+# The connections of an index in the application's file: its own within its transactions,
+# else those of the store.
+
+T = TypeVar("T")
+
+_SAVEPOINT = "semantic_index"
+_VOCABULARY = (
+    "create virtual table if not exists temp.word_count using fts5vocab('main', '{}', 'row')",
+    "create virtual table if not exists temp.word_place using fts5vocab('main', '{}', 'instance')",
+)
+
+
+class SameFilePool(Pool):
+    """A `Pool` that takes part in the transactions of the application."""
+
+    def __init__(self, target: Target, database: Any) -> None:
+        self._application = database
+        self._here = threading.local()
+        self._commits = commits_of(database)
+        super().__init__(target)
+
+    @property
+    def in_snapshot(self) -> bool:
+        """Whether this thread sees one state: of a snapshot,
+        or of the application's transaction.
+        """
+        return self._open_transaction() is not None or super().in_snapshot
+
+    @property
+    def sees_one_state(self) -> bool:
+        """See `Pool.sees_one_state`."""
+        return self._open_transaction() is not None or super().sees_one_state
+
+    @property
+    def uncommitted(self) -> bool:
+        """Whether this thread sees changes of the index that nobody else does yet."""
+        raw = self._open_transaction()
+        return raw is not None and getattr(self._here, "wrote", None) == (
+            id(raw),
+            self._commits.ended,
+        )
+
+    def current(self) -> Any:
+        """See `Pool.current`."""
+        view: View | None = getattr(self._here, "view", None)
+        return super().current() if view is None else view.raw
+
+    def _look(self, work: Callable[[View], T]) -> T:
+        """Within a transaction of the application: of the state it sees."""
+        raw = self._open_transaction()
+        if raw is None or super().in_snapshot:
+            return super()._look(work)
+        outer = getattr(self._here, "view", None)
+        with self._told():
+            view: View = outer or self._view(raw)
+            self._here.view = view
+            try:
+                return work(view)
+            finally:
+                self._here.view = outer
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """See `Pool.snapshot`. A transaction of the application is one already."""
+        if self._open_transaction() is None:
+            with super().snapshot():
+                yield
+        else:
+            self._refuse_closed()
+            yield
+
+    def write(self, work: Callable[[View], T]) -> T:
+        """See `Pool.write`. Within a transaction of the application, it is a part of it."""
+        raw = self._open_transaction()
+        if raw is None:
+            return super().write(work)
+        if super().in_snapshot:
+            raise StoreMisuse(
+                "Writing within this thread's own snapshot would not be seen in it.",
+                hint="Leave it first.",
+            )
+        try:
+            with self._told():
+                view = self._view(raw)
+                self._here.wrote = (id(raw), self._commits.ended)
+                with _savepoint(raw):
+                    return work(view)
+        except SQLITE_ERRORS as error:
+            raise translate(error, self._target.path) from error
+
+    def _open_transaction(self) -> Any:
+        """The application's connection in this thread while it has a transaction open;
+        else None.
+        """
+        raw = self._application._state.conn
+        return raw if raw is not None and raw.in_transaction else None
+
+    def _view(self, raw: Any) -> View:
+        self._refuse_closed()
+        if getattr(self._here, "ready", None) is not raw:
+            _load_vectors(raw)
+            self._here.ready = raw
+        connection = Renamed(raw)
+        for statement in _VOCABULARY:
+            # Each time: a rollback takes it along.
+            connection.execute(statement.format(renamed_name("words")))
+        return View(connection, int(connection.execute(GENERATION).get))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (SemanticCoreError, *SQLITE_ERRORS):
+            raise
+        except UNREADABLE as error:
+            raise damaged(error) from error
+
+
+@contextmanager
+def _savepoint(raw: Any) -> Iterator[None]:
+    """All of it or none of it, within a transaction; the first error is the one that is told."""
+    raw.execute(f"savepoint {_SAVEPOINT}")
+    try:
+        yield
+    except BaseException:
+        if raw.in_transaction:  # else SQLite has given it up as a whole
+            with suppress(apsw.Error):
+                raw.execute(f"rollback to {_SAVEPOINT}")
+                raw.execute(f"release {_SAVEPOINT}")
+        raise
+    raw.execute(f"release {_SAVEPOINT}")
+
+
+def _load_vectors(raw: Any) -> None:
+    """Have sqlite-vec on the application's connection;
+    whether it may load others stays as it was.
+    """
+    allowed = raw.config(apsw.SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, -1)
+    raw.enable_load_extension(True)
+    try:
+        raw.load_extension(sqlite_vec.loadable_path())
+    finally:
+        raw.enable_load_extension(bool(allowed))
+
+
+class SameFileStore(SqliteStore):
+    """A `SqliteStore` in the file of a Peewee database, in tables called semantic_index_...
+
+    database: an APSWDatabase on a file with a write-ahead log. Raises StoreMisuse for another kind,
+    and if it has a transaction open; ConfigError, SpaceMismatch, StoreVersion and what opening a
+    store raises.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        database: Any,
+        *,
+        multi_tenant: bool | None = None,
+        busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+    ) -> None:
+        if not isinstance(space, Space):
+            raise ConfigError(
+                f"space must be the Space of an embedder, got {type(space).__name__}."
+            )
+        check_library()
+        self.database = plain_database(database)
+        self._target = Target(_path_of(self.database), "full", busy_timeout, wrap=Renamed)
+        self._claim = library_guard.claim(self._target.path)
+        try:
+            with connected(self.database):
+                _check_connection(self.database)
+            # It may have come into being just now.
+            self._claim = self._claim or library_guard.claim(self._target.path)
+            self._space, self._multi_tenant = _prepare(self._target, space, multi_tenant)
+        except BaseException:
+            library_guard.release(self._claim)
+            raise
+        self._target = attrs.evolve(
+            self._target, identity=library_guard.identity(self._target.path)
+        )
+        self._pool: SameFilePool = SameFilePool(self._target, self.database)
+        self._database = PeeweeDatabase(self._target.path, self._pool)
+        self._counts = WordCounts()
+        self._lane = VectorIndex(space.dimensions, memory_budget())
+        self._advances = Advances()
+
+    def nearest(self, vector: Any, limit: int, scope: Scope) -> Ranking:
+        """See `SqliteStore.nearest`."""
+        return SqliteStore.nearest(self._unlearned(), vector, limit, scope)
+
+    def words(self, text: str, limit: int, scope: Scope) -> Ranking:
+        """See `SqliteStore.words`."""
+        return SqliteStore.words(self._unlearned(), text, limit, scope)
+
+    def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
+        """See `SqliteStore.score`."""
+        return SqliteStore.score(self._unlearned(), ids, text)
+
+    def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
+        """See `SqliteStore.titled`."""
+        return SqliteStore.titled(self._unlearned(), text, limit, scope)
+
+    def backup(self, path: str | os.PathLike[str]) -> None:
+        """Refused: the index is a part of the application's file."""
+        raise StoreMisuse(
+            f"The index is a part of {self._target.path!r}, not a file of its own.",
+            hint="Back that file up as a whole.",
+        )
+
+    def put_in_place(self, path: str | os.PathLike[str]) -> None:
+        """Refused like `backup`."""
+        self.backup(path)
+
+    def close(self) -> None:
+        """See `Store.close`. The application's connections stay as they are."""
+        super().close()
+        claim = self._claim
+        self._claim = None
+        library_guard.release(claim)
+
+    def _unlearned(self) -> SqliteStore:
+        """This store; within a transaction that has changed the index,
+        one that remembers nothing of what it sees.
+        """
+        if not self._pool.uncommitted:
+            return self
+        aside = copy.copy(self)
+        aside._counts = WordCounts()
+        aside._lane = VectorIndex(self._space.dimensions, 0)
+        return aside
+
+
+def _path_of(database: Any) -> str:
+    kind = type(database).__name__
+    if not isinstance(database, APSWDatabase):
+        raise StoreMisuse(
+            "An index in the application's own file goes through one SQLite library, APSW; the "
+            f"database is a {kind}. Two libraries on one file destroy each "
+            "other's locks and lose rows.",
+            hint=(
+                "Use playhouse.apsw_ext.APSWDatabase; or leave same_file out, and the index has a "
+                "file of its own."
+            ),
+        )
+    if is_private(database):
+        raise StoreMisuse("A database in memory has no file to share.", hint="Leave same_file out.")
+    return os.path.realpath(file_of(database))
+
+
+def _check_connection(database: Any) -> None:
+    raw = database.connection()
+    if raw.in_transaction:
+        raise StoreMisuse(
+            "The database has a transaction open.",
+            hint="Set the index up before the first transaction.",
+        )
+    mode = raw.pragma("journal_mode")
+    if mode != "wal":
+        raise StoreMisuse(
+            (
+                "An index in the application's own file needs a write-ahead log, this one has "
+                f"journal_mode={mode}."
+            ),
+            hint='Open it as APSWDatabase(path, pragmas={"journal_mode": "wal"}).',
+        )
+
+
+def _prepare(target: Target, space: Space, multi_tenant: bool | None) -> tuple[Space, bool]:
+    """Make the tables if there are none, bring them up if they are older;
+    the space and tenancy they have.
+    """
+    with translated(target.path):
+        connection = Connection(target, writer=True)
+        try:
+            raw = connection.raw
+            version = _version_of(raw)
+            if version > newest():
+                raise newer_release(target.path, version)
+            if version < newest():
+                with transaction(raw):
+                    _take_steps(raw, said_of(space, bool(multi_tenant)))
+            says = dict(raw.execute("select key, value from meta").fetchall())
+        finally:
+            connection.close()
+    return agree(target.path, says, space, multi_tenant)
+
+
+def _version_of(raw: Any) -> int:
+    there = raw.execute(
+        "select 1 from sqlite_master where name = ?", (renamed_name("migration"),)
+    ).get
+    return int(raw.execute("select max(number) from migration").get) if there else 0
+
+
+def _take_steps(raw: Any, said: Mapping[str, str]) -> None:
+    version = _version_of(raw)  # looked at inside: another process may have been faster
+    for step in STEPS:
+        if step.number <= version:
+            continue
+        take(raw, step)
+        if step.number == 1:
+            raw.executemany("insert into meta (key, value) values (?, ?)", list(said.items()))
+        row = (step.number, step.name, datetime.now(UTC).isoformat())
+        raw.execute("insert into migration (number, name, applied_at) values (?, ?, ?)", row)

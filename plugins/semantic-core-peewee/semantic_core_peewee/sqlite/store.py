@@ -1,0 +1,531 @@
+"""SqliteStore: documents, words and vectors in one SQLite file. Keeps `Store`, `TextScores`,
+`TitleSearch` and (in `_batch_queue`) `BatchQueue`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import apsw
+import attrs
+
+from semantic_core.errors import ConfigError, InputError, StoreCorrupt, StoreReadOnly
+from semantic_core.types import (
+    ChunkId,
+    Document,
+    Entry,
+    Outcome,
+    Page,
+    Ranking,
+    Ref,
+    ReplaceReport,
+    Scope,
+    Space,
+    StoredChunk,
+    StoreStats,
+)
+from semantic_core_peewee.sqlite import (
+    backup,
+    checkpoints,
+    cpu_limiter,
+    maintenance,
+    read,
+    segments,
+    write,
+)
+from semantic_core_peewee.sqlite.connection import (
+    NETWORKED,
+    Durability,
+    Target,
+    check_library,
+    kind_of,
+    translated,
+)
+from semantic_core_peewee.sqlite.filters import Clause, check_tenant, compile_scope
+from semantic_core_peewee.sqlite.job_store import SqliteQueue
+from semantic_core_peewee.sqlite.library_guard import identity
+from semantic_core_peewee.sqlite.log_files import OWN
+from semantic_core_peewee.sqlite.migrations import newest
+from semantic_core_peewee.sqlite.opening import prepare
+from semantic_core_peewee.sqlite.pool import Pool, View
+from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
+from semantic_core_peewee.sqlite.schema import PeeweeDatabase
+from semantic_core_peewee.sqlite.unit_vectors import from_blob
+from semantic_core_peewee.sqlite.vector_rows import known_blobs
+from semantic_core_peewee.sqlite.vector_search import Behind, VectorIndex
+from semantic_core_peewee.sqlite.word_search import WordCounts, scores_of, titled, words
+
+if TYPE_CHECKING:
+    from semantic_core.protocols import Scores
+    from semantic_core.types import Vector
+
+DEFAULT_PATH = "semantic-core.db"
+DEFAULT_BUSY_TIMEOUT = 10.0
+"""Seconds."""
+MOST_WAIT = 86_400
+"""Seconds."""
+_ATTEMPTS = 3
+"""How often a search may find that another thread is ahead of it,
+before it is answered the slow way.
+"""
+
+
+class SqliteStore(SqliteQueue):
+    """One file, any number of threads and processes. See `open_sqlite` for the options.
+
+    A store object may be used by all threads of a process, and after a fork by the child as well.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        path: str | os.PathLike[str] = DEFAULT_PATH,
+        *,
+        multi_tenant: bool | None = None,
+        durability: Durability = "full",
+        busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+    ) -> None:
+        if not isinstance(space, Space):
+            raise ConfigError(
+                f"space must be the Space of an embedder, got {type(space).__name__}."
+            )
+        if multi_tenant is not None and not isinstance(multi_tenant, bool):
+            raise ConfigError(f"multi_tenant must be true, false or unset, got {multi_tenant!r}.")
+        check_library()
+        self._target = _target(path, durability, busy_timeout)
+        self._space, self._multi_tenant = prepare(self._target, space, multi_tenant)
+        self._target = attrs.evolve(self._target, identity=identity(self._target.path))
+        self._pool = Pool(self._target)
+        self._database = PeeweeDatabase(self._target.path, self._pool)
+        self._counts = WordCounts()
+        self._lane = VectorIndex(space.dimensions, memory_budget())
+        self._advances = checkpoints.Advances()
+
+    @classmethod
+    def in_database(
+        cls,
+        database: Any,
+        space: Space,
+        *,
+        multi_tenant: bool | None = None,
+        busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+    ) -> SqliteStore:
+        """A store within the file of a Peewee APSWDatabase, which takes part in its transactions;
+        see `_same_file`.
+        """
+        from semantic_core_peewee.sqlite.same_file import SameFileStore
+
+        return SameFileStore(space, database, multi_tenant=multi_tenant, busy_timeout=busy_timeout)
+
+    @property
+    def path(self) -> Path:
+        """Where the file is; absolute."""
+        return Path(self._target.path)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that is the store's own, there or not. While it is open, a plain ``open()`` of
+        one drops SQLite's locks.
+        """
+        return tuple(Path(self._target.path + suffix) for suffix in OWN)
+
+    @property
+    def space(self) -> Space:
+        """Of the vectors kept here."""
+        return self._space
+
+    @property
+    def multi_tenant(self) -> bool:
+        """Whether every call names a tenant; a file stays what it was made as."""
+        return self._multi_tenant
+
+    @property
+    def identity(self) -> str:
+        """See `Checkpoints`. Read from the file each time: a restored one may have another."""
+        return str(self._pool.read(lambda view: checkpoints.get(view.raw, checkpoints.IDENTITY)))
+
+    @property
+    def location(self) -> str:
+        """See `Checkpoints`: host and path of the file."""
+        return checkpoints.location_of(self._target.path)
+
+    def renew_identity(self) -> str:
+        """See `Checkpoints.renew_identity`."""
+        return self._pool.write(lambda view: checkpoints.renew_identity(view.raw))
+
+    def checkpoints(self) -> Mapping[str, str]:
+        """See `Checkpoints.checkpoints`."""
+        return self._pool.read(lambda view: checkpoints.every(view.raw))
+
+    def checkpoint(self, source: str) -> str | None:
+        """See `Checkpoints.checkpoint`."""
+        return self._pool.read(lambda view: checkpoints.get(view.raw, source))
+
+    def update_checkpoint(
+        self, source: str, change: Callable[[str | None], str | None]
+    ) -> str | None:
+        """See `Checkpoints.update_checkpoint`."""
+        with checkpoints.errors_of_changes():
+            return self._pool.write(lambda view: checkpoints.update(view.raw, source, change))
+
+    def advancing(
+        self, source: str, change: Callable[[str | None], str]
+    ) -> AbstractContextManager[None]:
+        """See `Checkpoints.advancing`."""
+        return self._advances.within(source, change)
+
+    def waiting_at_most(self, seconds: float) -> AbstractContextManager[None]:
+        """See `Patient`: no longer than busy_timeout in any case."""
+        return self._pool.waiting_at_most(seconds)
+
+    def replace(
+        self,
+        batch: Iterable[tuple[Document, Sequence[Entry]]],
+        stamps: Mapping[Ref, int] | None = None,
+    ) -> ReplaceReport:
+        """See `Store.replace`. The batch is read to its end and checked before the file is locked.
+
+        Chunks of a changed document that are the same as before keep their rows. Raises InputError
+        (VectorInvalid), TenantRequired, TenantRefused, StoreError (StoreBusy, StoreFull,
+        StoreReadOnly, StoreMisuse in a snapshot).
+        """
+        given = incoming(batch, self._space.dimensions, self._multi_tenant)
+        marks = _stamps(stamps)
+        size = self._space.dimensions
+
+        def work(view: View) -> list[tuple[Ref, Outcome]]:
+            outcomes = write.replace(view, size, given, marks)
+            self._advances.write(view.raw)
+            return outcomes
+
+        with checkpoints.errors_of_changes():
+            return ReplaceReport(tuple(self._pool.write(work)))
+
+    def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
+        """See `Store.remove`.
+
+        Text, words and vectors are overwritten in the file; a stamp is remembered with its ref.
+        """
+        wanted = [self._checked(ref) for ref in refs]
+        marks = _stamps(stamps)
+        if not wanted and not self._advances.any:
+            return self._pool.read(lambda view: 0)
+
+        def work(view: View) -> int:
+            removed = write.remove(view, self._space.dimensions, wanted, marks)
+            self._advances.write(view.raw)
+            return removed
+
+        with checkpoints.errors_of_changes():
+            return self._pool.write(work)
+
+    def known(self, fingerprints: Collection[str]) -> Mapping[str, Vector]:
+        """See `Store.known`."""
+        return self._pool.read(
+            lambda view: {
+                fingerprint: from_blob(blob)
+                for fingerprint, blob in known_blobs(view, fingerprints).items()
+            }
+        )
+
+    def nearest(self, vector: Vector, limit: int, scope: Scope) -> Ranking:
+        """See `Store.nearest`. Exact; scores are float32 cosines. Raises VectorInvalid."""
+        query = self._lane.query(vector)
+        most = check_count("limit", limit)
+
+        def work(patient: bool) -> Callable[[View], Ranking]:
+            return lambda view: self._lane.nearest(
+                view, query, most, scope, self._clause(view, scope), patient=patient
+            )
+
+        with cpu_limiter.turns.one(first=self._pool.sees_one_state):
+            for _ in range(_ATTEMPTS):
+                try:
+                    return self._pool.read(work(self._pool.in_snapshot))
+                except Behind:
+                    continue
+            return self._pool.read(work(True))
+
+    def similarity(self, ids: Sequence[ChunkId], vector: Vector) -> Vector:
+        """See `Store.similarity`. The same numbers `nearest` gives. Raises VectorInvalid."""
+        query = self._lane.query(vector)
+        wanted = self._checked_ids(ids)
+        return self._pool.read(lambda view: self._lane.similarity(view, wanted, query))
+
+    def words(self, text: str, limit: int, scope: Scope) -> Ranking:
+        """See `TextSearch.words`. BM25 of FTS5 with Porter's stems, accents ignored.
+
+        The first 2,000 characters and, of these, the 32 rarest words are looked for; a repeated
+        word counts up to three times. In a store of more than 10,000 chunks, words in more than
+        half of them are looked for only if there are no others, and then the four rarest. Equal
+        scores by ChunkId, a thousand at a time: of more, those written first stand before the
+        others. Raises QueryTooLarge above 100,000 characters.
+        """
+        most = check_count("limit", limit)
+        with cpu_limiter.turns.one(first=self._pool.sees_one_state):
+            return self._pool.read(
+                lambda view: words(view, text, most, self._clause(view, scope), self._counts)
+            )
+
+    def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
+        """See `TextScores.score`. The same numbers `words` gives, up to rounding."""
+        wanted = self._checked_ids(ids)
+        with cpu_limiter.turns.one(first=self._pool.sees_one_state):
+            return self._pool.read(lambda view: scores_of(view, wanted, text, self._counts))
+
+    def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
+        """See `TitleSearch.titled`.
+
+        Accents are ignored; a text of more than 2,000 characters is no title.
+
+        A document whose first passage does not begin with the title is not found. Where more than
+        2,000 documents may be called so, the titles of those written first are looked at.
+        """
+        most = check_count("limit", limit)
+        with cpu_limiter.turns.one(first=self._pool.sees_one_state):
+            return self._pool.read(
+                lambda view: titled(view, text, most, self._clause(view, scope), self._counts)
+            )
+
+    def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
+        """See `Store.fetch`."""
+        wanted = self._checked_ids(ids)
+        return self._pool.read(lambda view: read.fetch(view, wanted))
+
+    def get(self, ref: Ref) -> Document | None:
+        """See `Store.get`."""
+        wanted = self._checked(ref)
+        return self._pool.read(lambda view: read.get(view, wanted))
+
+    def documents(self, scope: Scope, offset: int = 0, limit: int = 100) -> Page:
+        """See `Store.documents`. Order is by code point."""
+        first = check_count("offset", offset)
+        most = check_count("limit", limit)
+        return self._pool.read(
+            lambda view: read.documents(
+                view, self._database, self._clause(view, scope), first, most
+            )
+        )
+
+    def stats(self, tenant: str | None = None) -> StoreStats:
+        """See `Store.stats`. collections: documents in each. bytes: of the file and its log.
+
+        details: path, file_bytes, wal_bytes, page_size, journal_mode, durability, file_system,
+        sqlite, sqlite_vec, schema, matrix_bytes, words_bytes (of vectors, and of words searched
+        for, in this process's memory).
+        """
+        asked = None if tenant is None else check_tenant(tenant, self._multi_tenant)
+        return self._pool.read(lambda view: self._stats(view, asked))
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """See `Store.snapshot`. Writers go on; writing from within it raises StoreMisuse.
+
+        Do not keep it open for long: the write-ahead log cannot be emptied meanwhile.
+        """
+        return self._pool.snapshot()
+
+    def close(self) -> None:
+        """See `Store.close`.
+
+        Moves the write-ahead log into the file; a thread still at work ends on its own.
+        """
+        self._pool.close()
+        self._lane.forget()
+        self._counts.lists.forget()
+
+    def check(self) -> list[str]:
+        """What is wrong with the file, each in a line; [] if it is sound. Reads everything.
+
+        Compares SQLite's own structure, the values for filters, the codes of vectors, and the
+        checksum of every text and vector, while others write; then the index of words, which holds
+        up writers. Where the file cannot be written, the words are only compared with themselves.
+        What looks damaged is looked at again through fresh connections.
+        """
+        if not self._problems():
+            return []
+        self._pool.renew()
+        return self._problems()
+
+    def _problems(self) -> list[str]:
+        size = self._space.dimensions
+        try:
+            found = self._pool.read(lambda view: maintenance.problems(view, size))
+            with suppress(StoreReadOnly):
+                found += self._pool.write(lambda view: maintenance.problems_of_words(view, size))
+        except StoreCorrupt as error:
+            return [error.message]
+        return found
+
+    def notes(self) -> list[str]:
+        """What an operator should know though nothing is wrong, each in a line;
+        [] if there is nothing.
+        """
+        kind = self._pool.read(lambda view: kind_of(self._target.path))
+        if kind not in NETWORKED:
+            return []
+        return [
+            (
+                f"the file is on a network file system ({kind}): used from two machines it is "
+                "lost; put it on a local disk"
+            )
+        ]
+
+    def repair(self) -> list[str]:
+        """Make everything derived anew (words, filters, codes) and check again;
+        what is still wrong, [] if nothing is.
+
+        Documents, passages and vectors are only read, no embedder is asked. Needs the write lock
+        for as long as it takes.
+        """
+        self._pool.write(lambda view: maintenance.rebuild(view, self._space.dimensions))
+        self._lane.forget()
+        return self.check()
+
+    def backup(self, path: str | os.PathLike[str]) -> None:
+        """Copy the whole store as it is now into a new file; until it is whole, it is called
+        PATH.part.
+
+        Raises InputError if that is there already, StoreError.
+        """
+        into = os.path.abspath(os.fspath(path))
+        self._pool.read(lambda view: backup.back_up(view.raw, into))
+
+    def put_in_place(self, path: str | os.PathLike[str]) -> None:
+        """Put a copy of this store where another one was; what that one held is gone, its log too.
+
+        Raises StoreBusy if a process has it open, StoreForeign if it is not ours, InputError if it
+        is this one, StoreError.
+        """
+        target = _target(path, "full", DEFAULT_BUSY_TIMEOUT)
+        self._pool.read(lambda view: backup.put_in_place(view.raw, target))
+
+    def compact(self) -> None:
+        """Give free space back and leave no trace of what was removed, the log included. Only that
+        something was removed with a stamp stays known: by a fingerprint of its address, which
+        cannot be read, so that an older change does not bring it back.
+
+        Needs room for a second copy.
+        """
+        self._pool.write(lambda view: segments.close_gaps(view, self._space.dimensions))
+        with self._pool.writer() as connection, translated(self._target.path):
+            writing = connection()
+            writing.check_place()
+            maintenance.compact(writing.raw)
+
+    def _clause(self, view: View, scope: Scope) -> Clause:
+        if not isinstance(scope, Scope):
+            raise InputError(f"scope must be a Scope, got {type(scope).__name__}.")
+        check_tenant(scope.tenant, self._multi_tenant)
+        return compile_scope(scope, view.generation)
+
+    def _checked(self, ref: Ref) -> Ref:
+        if not isinstance(ref, Ref):
+            raise InputError(f'wanted a Ref such as Ref("notes", "1"), got {type(ref).__name__}.')
+        check_tenant(ref.tenant, self._multi_tenant)
+        return ref
+
+    def _checked_ids(self, ids: Sequence[ChunkId]) -> list[ChunkId]:
+        for id in ids:
+            if (
+                not isinstance(id, ChunkId)
+                or not isinstance(id.position, int)
+                or not isinstance(id.ref, Ref)
+            ):
+                raise InputError(f"wanted a ChunkId, got {id!r}.")
+        for tenant in {id.ref.tenant for id in ids}:
+            check_tenant(tenant, self._multi_tenant)
+        return list(ids)
+
+    def _stats(self, view: View, tenant: str | None) -> StoreStats:
+        collections, chunks, waiting = read.counts(view, self._database, tenant)
+        file_bytes = _size(self._target.path)
+        log_bytes = _size(f"{self._target.path}-wal")
+        details: dict[str, Any] = {
+            "path": self._target.path,
+            "file_bytes": file_bytes,
+            "wal_bytes": log_bytes,
+            "page_size": view.raw.pragma("page_size"),
+            "journal_mode": view.raw.pragma("journal_mode"),
+            "durability": self._target.durability,
+            "file_system": kind_of(self._target.path) or "unknown",
+            "sqlite": apsw.sqlite_lib_version(),
+            "sqlite_vec": view.raw.execute("select vec_version()").get,
+            "schema": max(read.steps_taken(self._database)),
+            "matrix_bytes": self._lane.memory,
+            "words_bytes": self._counts.lists.bytes,
+        }
+        return StoreStats(
+            documents=sum(collections.values()),
+            chunks=chunks,
+            pending=waiting,
+            collections=collections,
+            space=self._space,
+            multi_tenant=self._multi_tenant,
+            bytes=file_bytes + log_bytes,
+            details=details,
+        )
+
+
+def ensure_schema_compatibility(path: str | os.PathLike[str]) -> int:
+    """Bring the schema of an existing store up to this release, if it is older;
+    the version it has then.
+
+    Opening a store does the same. Raises StoreVersion if it is newer, StoreForeign if it is no
+    store of ours, StoreUnavailable if there is none, StoreReadOnly if it is older and cannot be
+    written.
+    """
+    check_library()
+    prepare(_target(path, "full", DEFAULT_BUSY_TIMEOUT), None, None)
+    return newest()
+
+
+def _target(path: object, durability: object, busy_timeout: object) -> Target:
+    if not isinstance(path, str | os.PathLike):
+        raise ConfigError(f"path must be a str or a Path, got {type(path).__name__}.")
+    spelled = os.fsdecode(path)
+    if not spelled or spelled.startswith((":memory:", "file:")) or "\0" in spelled:
+        hint = 'store="memory" keeps everything in memory.' if "memory" in spelled else ""
+        raise ConfigError(f"path must lead to a file, got {spelled!r}.", hint=hint)
+    if durability not in ("full", "normal"):
+        raise ConfigError(f'durability must be "full" or "normal", got {durability!r}.')
+    if (
+        isinstance(busy_timeout, bool)
+        or not isinstance(busy_timeout, int | float)
+        or not 0 <= busy_timeout <= MOST_WAIT
+    ):
+        raise ConfigError(
+            f"busy_timeout must be a number of seconds from 0 to {MOST_WAIT:,}, got "
+            f"{busy_timeout!r}."
+        )
+    return Target(os.path.realpath(spelled), durability, float(busy_timeout))
+
+
+def _stamps(stamps: Mapping[Ref, int] | None) -> dict[Ref, int]:
+    given = dict(stamps or {})
+    for ref, stamp in given.items():
+        if (
+            not isinstance(stamp, int)
+            or isinstance(stamp, bool)
+            or not -MOST_INT - 1 <= stamp <= MOST_INT
+        ):
+            raise InputError(f"The stamp of {ref} must be an int within 64 bits, got {stamp!r}.")
+    return given
+
+
+def memory_budget() -> int:
+    """Bytes of codes one store may hold in memory: half of what the machine has."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    except (AttributeError, OSError, ValueError):  # not every system tells
+        return 2 * 1024**3
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0

@@ -1,0 +1,385 @@
+"""The lane of meaning: the nearest vectors, exactly.
+
+Codes of all vectors are scanned first (see `_scan`); the most promising are then compared in
+float64 with what the file holds. If the worst of the answer is not further from what was left out
+than rounding explains, more are compared, so the answer is exact. Which slots are in scope is
+worked out before anything is chosen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+
+from semantic_core.types import ChunkId, Ranking
+from semantic_core_peewee.sqlite.errors import altered
+from semantic_core_peewee.sqlite.ids import best_first, chunk_ids, rows_of
+from semantic_core_peewee.sqlite.quantized import (
+    CODES,
+    NEVER,
+    Block,
+    CodeCache,
+    QuantizedVectors,
+    Query,
+    best,
+    current_state,
+    largest_step,
+    nth,
+    score_all,
+    score_rows,
+    streamed,
+)
+from semantic_core_peewee.sqlite.records import check_vector
+from semantic_core_peewee.sqlite.segments import State, slot_type
+from semantic_core_peewee.sqlite.selective_scopes import few_documents
+from semantic_core_peewee.sqlite.unit_vectors import STORED, as_query, cosines
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from semantic_core.types import Scope, Vector
+    from semantic_core_peewee.sqlite.filters import Clause
+    from semantic_core_peewee.sqlite.pool import View
+
+
+# Which slots are in scope: tenant and collections from the slots themselves,
+# filters from the table of documents.
+#
+# A filter that lets few documents through is turned into rows of slots. One that lets many through
+# is, the first time, checked on the candidates of a scan instead; asked again in the same state, it
+# is worth its rows.
+
+GATHER_BELOW = 0.1
+"""Part of the slots below which it is cheaper to gather them first than to score all and choose."""
+MOST_KEPT = 8
+"""Scopes whose rows are kept per state of the file."""
+
+_KEPT = "scopes"
+
+
+@attrs.frozen(eq=False)
+class Matching:
+    """The slots in scope. rows: which, ascending, if they are few. inside: if they are not, whether
+    each is; without both, all are. sums: with `inside`, those of every block (see
+    `_codes.shifted`), but infinite outside: a scan that takes these scores minus infinity there.
+    clause: still to be checked on candidates; None if not. share: part of the slots that are in
+    scope, about.
+    """
+
+    rows: NDArray[np.intp] | None = None
+    inside: NDArray[np.bool_] | None = None
+    sums: tuple[NDArray[np.float32], ...] | None = None
+    clause: Clause | None = None
+    share: float = 1.0
+
+    def slots(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The slots in scope at these places of the scores:
+        all scores belong to `rows` if there are any.
+        """
+        if self.inside is not None:
+            # Again: whatever a damaged scale makes of infinity, it is not in scope.
+            return places[self.inside[places]]
+        return places if self.rows is None else self.rows[places]
+
+
+def matching(view: View, codes: QuantizedVectors, scope: Scope, clause: Clause) -> Matching:
+    """What of this state is in scope."""
+    # Not the filter itself: in Python, one that asks for 1 equals one that asks for True.
+    key = (clause.sql, clause.values)
+    kept: dict[Any, Matching | None] = codes.kept.setdefault(_KEPT, {})
+    found = kept.get(key)
+    if found is None:
+        found = _matching(view, codes, scope, clause, again=key in kept)
+        while len(kept) >= MOST_KEPT:
+            kept.pop(next(iter(kept)), None)
+        kept[key] = found if found.clause is None else None
+    return found
+
+
+def _matching(
+    view: View, codes: QuantizedVectors, scope: Scope, clause: Clause, *, again: bool
+) -> Matching:
+    homes = codes.homes.get(scope.tenant, {})
+    wanted = [
+        number
+        for name, number in homes.items()
+        if scope.collections is None or name in scope.collections
+    ]
+    everywhere = len(wanted) == sum(map(len, codes.homes.values()))
+    # As far as any slot says: one that was given up still names its home, which may be gone.
+    last_home = int(codes.column("homes").max(initial=0))
+    allowed = _table([number for number in wanted if number <= last_home], last_home)
+    if not scope.filter:
+        return Matching() if everywhere else _matched(codes, lambda block: allowed[block.homes])
+    ids = _every_document(view, clause) if again else few_documents(view, clause, codes.state)
+    if ids is None:
+        within = Matching() if everywhere else _matched(codes, lambda block: allowed[block.homes])
+        return attrs.evolve(within, clause=clause, share=within.share / 2)
+    last = int(codes.column("documents").max(initial=0))
+    # Numbers with wide gaps: a table of them would be mostly empty.
+    if last > 64 * len(codes) + 4_096:
+        listed = np.array(ids, dtype=np.int64)
+        return _matched(codes, lambda block: np.isin(block.documents, listed))
+    documents = _table([id for id in ids if id <= last], last)
+    return _matched(codes, lambda block: documents[block.documents])
+
+
+def _every_document(view: View, clause: Clause) -> list[int]:
+    sql = f"select d.id from document as d where {clause.sql}"  # noqa: S608 - question marks only
+    return [id for (id,) in view.raw.execute(sql, clause.values)]
+
+
+def _table(numbers: list[int], last: int) -> NDArray[np.bool_]:
+    table = np.zeros(last + 1, dtype=bool)
+    table[numbers] = True
+    return table
+
+
+def _matched(codes: QuantizedVectors, inside: Callable[[Block], NDArray[np.bool_]]) -> Matching:
+    found = [np.zeros(0, dtype=bool)]
+    for number, block in enumerate(codes.blocks):
+        taken = codes.taken(number)
+        mask = inside(
+            attrs.evolve(block, documents=block.documents[:taken], homes=block.homes[:taken])
+        )
+        found.append(mask & (codes.chunks[number][:taken] > 0))
+    whole = np.concatenate(found)
+    share = float(np.count_nonzero(whole)) / max(1, len(whole))
+    if share < GATHER_BELOW:
+        return Matching(np.flatnonzero(whole), share=share)
+    ends = np.cumsum([codes.taken(number) for number in range(len(codes.blocks))])[:-1]
+    masks = zip(codes.blocks, np.split(whole, ends), strict=True)
+    # To subtract other numbers costs nothing; to choose by a mask, whose branches nobody can
+    # predict, as much as the scan.
+    sums = tuple(
+        np.where(mask, block.sums[: len(mask)], np.float32(np.inf))
+        for block, mask in masks
+        if len(block.sums)
+    )
+    return Matching(inside=whole, sums=sums, share=share)
+
+
+SOURCE = "vector"
+FEW = 1_000
+"""Chunks a scope may have to be scored in SQL while no codes are in memory."""
+SPARE = 8
+"""Slots looked at beyond those wanted where a filter is checked on them,
+and as many as an eighth of them.
+"""
+
+_IN_SCOPE = "from document as d cross join chunk as c where c.document = d.id and"
+_HELD = "select c.vector, c.id, c.fingerprint, c.vector_crc from json_each(?) as j"
+_ANY = "cross join chunk as c where c.id = j.value and c.vector is not null"
+_IN = """cross join chunk as c cross join document as d
+    where c.id = j.value and c.vector is not null and d.id = c.document and"""
+Found = tuple[list[Any], "Vector"]
+"""Rows of _HELD, and their exact scores."""
+
+
+class Behind(Exception):
+    """This transaction is older than what the process holds; a newer one can be served at once."""
+
+
+class VectorIndex:
+    """Nearest neighbours and exact similarities of one store. budget: bytes of codes it may hold;
+    above, they stream by.
+    """
+
+    def __init__(self, dimensions: int, budget: int) -> None:
+        self._dimensions = dimensions
+        self._budget = budget
+        self._slot_bytes = slot_type(dimensions).itemsize
+        self._cache = CodeCache(dimensions)
+
+    @property
+    def memory(self) -> int:
+        """Bytes held for vectors."""
+        return self._cache.memory
+
+    def forget(self) -> None:
+        """Give that memory back."""
+        self._cache.forget()
+
+    def query(self, vector: object) -> NDArray[np.float64]:
+        """The query as it is compared. Raises VectorInvalid."""
+        return as_query(vector, self._dimensions)
+
+    def nearest(
+        self,
+        view: View,
+        query: NDArray[np.float64],
+        limit: int,
+        scope: Scope,
+        clause: Clause,
+        *,
+        patient: bool,
+    ) -> Ranking:
+        """The best `limit` chunks in scope; equal scores by ChunkId.
+
+        patient: score an older state in SQL rather than raise Behind.
+        """
+        if limit <= 0:
+            return Ranking(SOURCE)
+        rows, scores = _best(*self._found(view, query, limit, scope, clause, patient), limit)
+        for vector, _, fingerprint, crc in rows:
+            check_vector(fingerprint, vector, crc)
+        exact = {row[1]: score for row, score in zip(rows, scores.tolist(), strict=True)}
+        return best_first(SOURCE, chunk_ids(view, exact), exact, limit)
+
+    def similarity(self, view: View, ids: Sequence[ChunkId], query: NDArray[np.float64]) -> Vector:
+        """Cosine of each of these chunks; NaN where there is none."""
+        scores = np.full(len(ids), np.nan, dtype=np.float32)
+        rows = rows_of(view, ids, "c.vector, c.fingerprint, c.vector_crc", of_document=False)
+        found = [(place, blob, *sums) for place, blob, *sums in rows if blob is not None]
+        for _, blob, fingerprint, crc in found:
+            check_vector(fingerprint, blob, crc)
+        if found:
+            scores[[place for place, *_ in found]] = cosines(
+                self._unpacked([blob for _, blob, *_ in found]), query
+            )
+        return scores
+
+    def _found(
+        self,
+        view: View,
+        query: NDArray[np.float64],
+        limit: int,
+        scope: Scope,
+        clause: Clause,
+        patient: bool,
+    ) -> Found:
+        if not self._cache.loaded and self._are_few(view, clause):
+            return self._in_sql(view, query, limit, clause)
+        state = current_state(view)
+        coded = Query(query)
+        if state.slots * self._slot_bytes > self._budget:
+            return self._streamed(view, state, coded, query, limit, scope, clause)
+        codes = self._cache.at(view, state)
+        if codes is None:
+            if not patient:
+                raise Behind
+            return self._in_sql(view, query, limit, clause)
+        view.kept[CODES] = codes
+        within = matching(view, codes, scope, clause)
+        rows = within.rows
+        scores = (
+            score_all(coded, codes, within.sums) if rows is None else score_rows(coded, codes, rows)
+        )
+        return self._chosen(view, codes, scores, within, coded, query, limit)
+
+    def _streamed(
+        self,
+        view: View,
+        state: State,
+        coded: Query,
+        query: NDArray[np.float64],
+        limit: int,
+        scope: Scope,
+        clause: Clause,
+    ) -> Found:
+        self._cache.forget()
+        codes, scores = streamed(view, self._dimensions, state, coded)
+        within = matching(view, codes, scope, clause)
+        if within.rows is not None:
+            scores = scores[within.rows]
+        if within.inside is not None:
+            scores[~within.inside] = NEVER
+        return self._chosen(view, codes, scores, within, coded, query, limit)
+
+    def _chosen(
+        self,
+        view: View,
+        codes: QuantizedVectors,
+        scores: Vector,
+        within: Matching,
+        coded: Query,
+        query: NDArray[np.float64],
+        limit: int,
+    ) -> Found:
+        """The best of the slots `within`, and others, given their rough scores."""
+        step = largest_step(codes)
+        # What stands last may itself be one deviation off.
+        slack = max(0.0, -coded.rough(-coded.deviation(step), step))
+        wanted = limit
+        if within.clause is not None:
+            wanted = int(
+                (limit + max(SPARE, limit // SPARE))
+                / max(within.share, limit / max(limit, len(scores)))
+            )
+        while True:
+            places, edge = best(scores, wanted, slack)
+            rows, exact = self._exact(
+                view, codes.chunks_at(within.slots(places)), query, within.clause
+            )
+            if len(rows) >= limit or edge <= NEVER:
+                break
+            wanted *= 4  # most of these were dead, or not what is asked for
+        if edge > NEVER:
+            bound = coded.rough(nth(exact, limit), step)
+            if bound < edge:
+                places = np.flatnonzero((scores >= bound) & (scores < edge))
+                further = self._exact(
+                    view, codes.chunks_at(within.slots(places)), query, within.clause
+                )
+                return rows + further[0], np.concatenate([exact, further[1]])
+        return rows, exact
+
+    def _exact(
+        self,
+        view: View,
+        chunks: NDArray[np.int64],
+        query: NDArray[np.float64],
+        clause: Clause | None = None,
+    ) -> Found:
+        """Those of these chunks that have a vector,
+        and fulfil the clause if there is one; 0 is none.
+        """
+        condition, values = (
+            (_ANY, ()) if clause is None else (f"{_IN} {clause.each[0]}", clause.each[1])
+        )
+        sql = f"{_HELD} {condition}"
+        rows = view.raw.execute(sql, (json.dumps(chunks[chunks > 0].tolist()), *values)).fetchall()
+        scores = cosines(self._unpacked([row[0] for row in rows]), query)
+        if not np.isfinite(scores.sum()):
+            raise altered("A vector")
+        return rows, scores
+
+    def _are_few(self, view: View, clause: Clause) -> bool:
+        # Question marks only.
+        sql = f"select count(*) from (select 1 {_IN_SCOPE} {clause.sql} limit ?)"  # noqa: S608
+        return bool(view.raw.execute(sql, (*clause.values, FEW + 1)).get <= FEW)
+
+    def _in_sql(self, view: View, query: NDArray[np.float64], limit: int, clause: Clause) -> Found:
+        sql = (
+            f"select c.id, vec_distance_cosine(c.vector, ?) {_IN_SCOPE} {clause.sql} "
+            "and c.vector is not null"
+        )
+        rows = view.raw.execute(sql, (query.astype(STORED).tobytes(), *clause.values)).fetchall()
+        chunks = np.array([chunk for chunk, _ in rows], dtype=np.int64)
+        rough = 1.0 - np.array([distance for _, distance in rows], dtype=np.float32)
+        return self._exact(view, chunks[_candidates(rough, limit, len(query))], query)
+
+    def _unpacked(self, blobs: Sequence[bytes]) -> NDArray[np.float32]:
+        return np.frombuffer(b"".join(blobs), dtype=STORED).reshape(-1, self._dimensions)
+
+
+def _candidates(rough: Vector, limit: int, dimensions: int) -> NDArray[np.intp]:
+    """Places of everything that may be among the best `limit`,
+    given how far a float32 score can be off.
+    """
+    if len(rough) <= limit:
+        return np.arange(len(rough))
+    slack = 1e-5 + dimensions * float(np.finfo(np.float32).eps)
+    return np.flatnonzero(rough >= nth(rough, limit) - slack)
+
+
+def _best(rows: list[Any], scores: Vector, limit: int) -> Found:
+    """The best `limit`, and all that share the last score."""
+    if len(rows) <= limit:
+        return rows, scores
+    inside = np.flatnonzero(scores >= nth(scores, limit))
+    return [rows[place] for place in inside.tolist()], scores[inside]

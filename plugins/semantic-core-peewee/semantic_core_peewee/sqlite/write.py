@@ -1,0 +1,404 @@
+"""Writing: what a batch changes is worked out first, then written,
+inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+from semantic_core.types import Outcome, Ref
+from semantic_core_peewee.sqlite import segments
+from semantic_core_peewee.sqlite.pool import View
+from semantic_core_peewee.sqlite.records import (
+    Incoming,
+    Key,
+    Passage,
+    address_of,
+    chunk_crc,
+    document_crc,
+    fingerprint_crc,
+    key_of,
+    passage_of,
+    vector_crc,
+)
+from semantic_core_peewee.sqlite.segments import Added
+from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
+
+# What a batch changes in the file: noted row by row, written table by table,
+# slots and words along with it.
+#
+# Words are kept right by telling FTS5 the old passage whenever a row goes: an ordinary DELETE would
+# leave its words behind.
+
+_ADD_DOCUMENT = """insert into document (id, generation, tenant, collection, key, title, media_type,
+    language, metadata, text_hash, stamp, crc, created_at, updated_at, characters, text)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_CHANGE_DOCUMENT = """update document set title = ?, media_type = ?, language = ?, metadata = ?,
+    text_hash = ?, stamp = ?, crc = ?, updated_at = ?, characters = ?, text = ? where id = ?"""
+_ADD_CHUNK = """insert into chunk (id, generation, document, crc, fingerprint_crc, vector_crc,
+    position, kind, start, "end",
+    fingerprint, headings, metadata, text, lead, own, vector)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_ADD_WORDS = (
+    "insert into words (rowid, passage) select id, passage from chunk where id between ? and ?"
+)
+"""Those of all chunks just written, as they were written."""
+_DROP_WORDS = "insert into words (words, rowid, passage) values ('delete', ?, ?)"
+_ADD_ATTRIBUTE = (
+    "insert into attribute (generation, key, kind, value, document) values (?, ?, ?, ?, ?)"
+)
+
+
+@attrs.frozen
+class Row:
+    """A chunk as it is in the file."""
+
+    id: int
+    position: int
+    vector: bytes | None
+    content: tuple[Any, ...]
+
+    @property
+    def passage(self) -> str:
+        """What FTS5 was given."""
+        return passage_of(*self.content[-3:])
+
+
+@attrs.frozen
+class StoredDocument:
+    """A document as it is in the file. stamp: of its last change or removal.
+    id: None if it is not there.
+
+    created, updated: when. content: as in `Incoming`.
+    """
+
+    id: int | None
+    stamp: int | None
+    created: str = ""
+    updated: str = ""
+    characters: int = 0
+    content: tuple[Any, ...] = ()
+
+    def is_newer_than(self, stamp: int | None) -> bool:
+        """Whether a change of this stamp comes too late."""
+        return stamp is not None and self.stamp is not None and self.stamp > stamp
+
+    def marked(self, stamp: int | None) -> int | None:
+        """The stamp after a change of this stamp."""
+        return self.stamp if stamp is None else stamp
+
+
+class Changes:
+    """What a batch writes, table by table."""
+
+    def __init__(self, view: View, dimensions: int) -> None:
+        self._view = view
+        self._dimensions = dimensions
+        self._homes: dict[tuple[str, str], int] = {}
+        self.now = datetime.now(UTC).isoformat()
+        self._document_id = _last_id(view.raw, "document")
+        self._chunk_id = _last_id(view.raw, "chunk")
+        self._clear()
+
+    def _clear(self) -> None:
+        self._written = self._chunk_id
+        self._rows: dict[str, list[tuple[Any, ...]]] = {}
+        self._added: list[Added] = []
+        self._dropped: list[int] = []
+
+    def _note(self, sql: str, *row: Any) -> None:
+        self._many(sql, (row,))
+
+    def _many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        self._rows.setdefault(sql, []).extend(rows)
+
+    def add_document(self, given: Incoming, stamp: int | None) -> int:
+        """A new document; its id."""
+        self._document_id += 1
+        generation = self._view.generation
+        crc = document_crc(given.key, given.content, stamp, self.now, self.now, len(given.text))
+        row = (*given.content, stamp, crc, self.now, self.now, len(given.text), given.text)
+        self._note(_ADD_DOCUMENT, self._document_id, generation, *given.key, *row)
+        self._add_attributes(self._document_id, given)
+        return self._document_id
+
+    def change_document(self, held: StoredDocument, given: Incoming, stamp: int | None) -> None:
+        """Another content of a document that is there."""
+        crc = document_crc(given.key, given.content, stamp, held.created, self.now, len(given.text))
+        self._note(
+            _CHANGE_DOCUMENT,
+            *given.content,
+            stamp,
+            crc,
+            self.now,
+            len(given.text),
+            given.text,
+            held.id,
+        )
+        if held.content[3] != given.content[3]:
+            self._note("delete from attribute where document = ?", held.id)
+            self._add_attributes(held.id, given)
+
+    def mark(self, key: Key, held: StoredDocument, stamp: int | None) -> None:
+        """Another stamp of a document that stays as it is."""
+        crc = document_crc(key, held.content, stamp, held.created, held.updated, held.characters)
+        self._note("update document set stamp = ?, crc = ? where id = ?", stamp, crc, held.id)
+
+    def drop_document(self, id: int) -> None:
+        """A document that goes, after its chunks."""
+        self._note("delete from attribute where document = ?", id)
+        self._note("delete from document where id = ?", id)
+
+    def add_chunks(self, document: int, key: Key, passages: Sequence[Passage]) -> None:
+        """New chunks of the document with this key, and their words."""
+        first = self._chunk_id + 1
+        self._chunk_id += len(passages)
+        generation = self._view.generation
+        self._many(
+            _ADD_CHUNK,
+            [
+                (id, generation, document, *_crcs(document, one), *one)
+                for id, one in enumerate(passages, first)
+            ],
+        )
+        with_vector = [
+            (id, one.vector) for id, one in enumerate(passages, first) if one.vector is not None
+        ]
+        if with_vector:
+            home = self._home(key)
+            self._added += [Added(id, document, home, vector) for id, vector in with_vector]
+
+    def change_vector(
+        self, id: int, document: int, key: Key, fingerprint: str, vector: bytes | None
+    ) -> None:
+        """Another vector of a chunk that stays."""
+        crc = vector_crc(fingerprint_crc(fingerprint), vector)
+        self._note("update chunk set vector = ?, vector_crc = ? where id = ?", vector, crc, id)
+        self._dropped.append(id)
+        if vector is not None:
+            self._added.append(Added(id, document, self._home(key), vector))
+
+    def _home(self, key: Key) -> int:
+        home = self._homes.get(key[:2])
+        if home is None:
+            home = self._homes[key[:2]] = segments.home_of(self._view, *key[:2])
+        return home
+
+    def drop_chunk(self, row: Row) -> None:
+        """A chunk that goes, and its words."""
+        self._note(_DROP_WORDS, row.id, row.passage)
+        self._note("delete from chunk where id = ?", row.id)
+        if row.vector is not None:
+            self._dropped.append(row.id)
+
+    def _add_attributes(self, document: int | None, given: Incoming) -> None:
+        generation = self._view.generation
+        self._many(
+            _ADD_ATTRIBUTE, [(generation, *attribute, document) for attribute in given.attributes]
+        )
+
+    def write(self) -> None:
+        """Write what was noted: what goes before what comes,
+        documents before what refers to them.
+        """
+        last = [sql for sql in (_ADD_DOCUMENT, _ADD_ATTRIBUTE, _ADD_CHUNK) if sql in self._rows]
+        leaving = "delete from document where id = ?"
+        order = [sql for sql in self._rows if sql not in last and sql != leaving]
+        for sql in [*order, *([leaving] if leaving in self._rows else []), *last]:
+            self._view.raw.executemany(sql, self._rows[sql])
+        if self._chunk_id > self._written:
+            self._view.raw.execute(_ADD_WORDS, (self._written + 1, self._chunk_id))
+        if self._rows:
+            segments.write(self._view, self._dimensions, self._added, self._dropped)
+        self._clear()
+
+
+def _crcs(document: int, passage: Passage) -> tuple[int, int, int | None]:
+    of_fingerprint = fingerprint_crc(passage.fingerprint)
+    return (
+        chunk_crc(document, passage[0], passage[1:10]),
+        of_fingerprint,
+        vector_crc(of_fingerprint, passage.vector),
+    )
+
+
+def _last_id(raw: Any, table: str) -> int:
+    return raw.execute("select seq from sqlite_sequence where name = ?", (table,)).get or 0
+
+
+_FIND = """select tenant, collection, key, id, stamp, created_at, updated_at, characters, title,
+    media_type, language, metadata, text_hash from document where generation = ? and tenant = ?
+    and collection = ? and key = ?"""
+_PASSAGES = """select id, position, vector, kind, start, "end", fingerprint, headings, metadata,
+    text, lead, own from chunk where document = ?"""
+_BURY = """insert into removal (generation, address, stamp) values (?, ?, ?)
+    on conflict do update set stamp = excluded.stamp"""
+_BURIED = "select address, stamp from removal where generation = ? and address = ?"
+_LEAVE_HOME = """delete from home as h where h.generation = ? and h.tenant = ? and h.collection = ?
+    and not exists (select 1 from document as d where d.generation = h.generation
+    and d.tenant = h.tenant and d.collection = h.collection)"""
+_ANY_BURIED = "select exists (select 1 from removal)"
+_DIG_UP = "delete from removal where generation = ? and address = ?"
+
+
+_NOWHERE = StoredDocument(None, None)
+
+
+def replace(
+    view: View, dimensions: int, given: Sequence[Incoming], stamps: Mapping[Ref, int]
+) -> list[tuple[Ref, Outcome]]:
+    """Make each document be what was handed over; what became of each, in order."""
+    waiting = {
+        passage.fingerprint for one in given for passage in one.passages if passage.vector is None
+    }
+    known = known_blobs(view, waiting)
+    brought = dict[str, bytes]()
+    changes = Changes(view, dimensions)
+    outcomes: list[tuple[Ref, Outcome]] = []
+    for group in _each_named_once(given):
+        there = _find(view, [one.key for one in group])
+        for one in group:
+            held = there.get(one.key, _NOWHERE)
+            stamp = stamps.get(one.ref)
+            if held.is_newer_than(stamp):
+                outcomes.append((one.ref, "stale"))
+                continue
+            new = {
+                passage.fingerprint: passage.vector
+                for passage in one.passages
+                if passage.vector is not None
+            }
+            brought |= new
+            if waiting:
+                known |= new
+            outcomes.append((one.ref, _apply(view, changes, one, held, held.marked(stamp), known)))
+        changes.write()
+    fill_waiting(view, dimensions, brought)
+    return outcomes
+
+
+def _each_named_once(given: Sequence[Incoming]) -> Iterator[Sequence[Incoming]]:
+    """The batch in pieces none of which names a document twice:
+    a later one is compared with what the first has become.
+    """
+    begun = 0
+    seen = set[Key]()
+    for place, one in enumerate(given):
+        if one.key in seen:
+            yield given[begun:place]
+            begun = place
+            seen.clear()
+        seen.add(one.key)
+    yield given[begun:]
+
+
+def _apply(
+    view: View,
+    changes: Changes,
+    given: Incoming,
+    held: StoredDocument,
+    stamp: int | None,
+    known: Mapping[str, bytes],
+) -> Outcome:
+    if held.id is None:
+        if held.stamp is not None:
+            view.raw.execute(_DIG_UP, (view.generation, address_of(*given.key)))
+        passages = (
+            [_with(one, one.vector or known.get(one.fingerprint)) for one in given.passages]
+            if known
+            else given.passages
+        )
+        changes.add_chunks(changes.add_document(given, stamp), given.key, passages)
+        return "added"
+    rows = {
+        row[1]: Row(row[0], row[1], row[2], row[3:])
+        for row in view.raw.execute(_PASSAGES, (held.id,))
+    }
+    pairs = [(passage, rows.pop(passage.position, None)) for passage in given.passages]
+    wanted = [(passage, row, _vector(passage, row, known)) for passage, row in pairs]
+    same = all(
+        row is not None and row.content == one.content and row.vector == vector
+        for one, row, vector in wanted
+    )
+    if same and not rows and held.content == given.content:
+        if stamp != held.stamp:
+            changes.mark(given.key, held, stamp)
+        return "unchanged"
+    changes.change_document(held, given, stamp)
+    for row in rows.values():
+        changes.drop_chunk(row)
+    anew: list[Passage] = []
+    for passage, there, vector in wanted:
+        # One that still waits for its vector goes to the end of the queue with its document, so it
+        # is written anew.
+        if there is not None and there.content == passage.content and there.vector is not None:
+            if there.vector != vector:
+                changes.change_vector(there.id, held.id, given.key, passage.fingerprint, vector)
+            continue
+        if there is not None:
+            changes.drop_chunk(there)
+        anew.append(_with(passage, vector))
+    changes.add_chunks(held.id, given.key, anew)
+    return "updated"
+
+
+def _with(passage: Passage, vector: bytes | None) -> Passage:
+    return passage if vector is passage.vector else passage._replace(vector=vector)
+
+
+def _vector(passage: Passage, row: Row | None, known: Mapping[str, bytes]) -> bytes | None:
+    """The vector a passage ends up with: its own, else the one its row has,
+    else one known by its fingerprint.
+    """
+    if passage.vector is not None:
+        return passage.vector
+    held = row.vector if row is not None and row.content == passage.content else None
+    return held or known.get(passage.fingerprint)
+
+
+def remove(view: View, dimensions: int, refs: Iterable[Ref], stamps: Mapping[Ref, int]) -> int:
+    """Remove these documents with all that belongs to them; how many were there."""
+    changes = Changes(view, dimensions)
+    removed = 0
+    left = set[tuple[str, str]]()
+    wanted = list(dict.fromkeys(refs))
+    there = _find(view, [key_of(ref) for ref in wanted])
+    for ref in wanted:
+        held = there.get(key_of(ref), _NOWHERE)
+        stamp = stamps.get(ref)
+        if held.is_newer_than(stamp):
+            continue
+        mark = held.marked(stamp)
+        if mark is not None:
+            view.raw.execute(_BURY, (view.generation, address_of(*key_of(ref)), mark))
+        if held.id is not None:
+            for row in view.raw.execute(_PASSAGES, (held.id,)):
+                changes.drop_chunk(Row(row[0], row[1], row[2], row[3:]))
+            changes.drop_document(held.id)
+            left.add((ref.tenant, ref.collection))
+            removed += 1
+    changes.write()
+    for tenant, collection in left:
+        view.raw.execute(_LEAVE_HOME, (view.generation, tenant, collection))
+    return removed
+
+
+def _find(view: View, keys: Sequence[Key]) -> dict[Key, StoredDocument]:
+    """Those of these documents that are there, or were removed with a stamp."""
+    wanted = [(view.generation, *key) for key in keys]
+    found: dict[Key, StoredDocument] = {}
+    if view.raw.execute(_ANY_BURIED).get:  # most stores have no stamps at all
+        named = {address_of(*key): key for key in keys}
+        asked = [(view.generation, address) for address in named]
+        for address, stamp in view.raw.executemany(_BURIED, asked).fetchall():
+            found[named[address]] = StoredDocument(None, stamp)
+    for tenant, collection, name, *about in view.raw.executemany(_FIND, wanted).fetchall():
+        id, stamp, created, updated, characters, *content = about
+        found[tenant, collection, name] = StoredDocument(
+            id, stamp, created, updated, characters, tuple(content)
+        )
+    return found

@@ -1,0 +1,166 @@
+"""What is wrong with an answer of a plugin, in words;
+"" for an answer that keeps the contract of its hook.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, get_args
+
+from semantic_core._validation import check_unicode, clip, named
+from semantic_core.errors import TextInvalid
+from semantic_core.protocols import Embedder, Store
+from semantic_core.types import Chunk, ChunkId, Document, Kind, Ranking, Ref, SearchHit, Space
+
+_KINDS: tuple[str, ...] = get_args(Kind)
+
+
+def offer_fault(offer: Any) -> str:
+    if not isinstance(offer, Mapping):
+        return f"wanted {{name: factory}}, got {named(offer)}"
+    for name, factory in offer.items():
+        if not isinstance(name, str) or not name.strip():
+            return f"wanted a name as key, got {clip(name)}"
+        if not callable(factory):
+            return f"wanted a factory for {name!r}, got {named(factory)}"
+    return ""
+
+
+def contract_fault(kind: str, made: Any) -> str:
+    contract: Any = Store if kind == "store" else Embedder
+    if not isinstance(made, contract):
+        absent = [
+            name for name in vars(contract) if not name.startswith("_") and not hasattr(made, name)
+        ]
+        return f"{named(made)} has no {', '.join(absent)}"
+    space: object = made.space
+    return "" if isinstance(space, Space) else f"its space must be a Space, got {named(space)}"
+
+
+def chunks_fault(document: Document, max_chars: int, chunks: Any) -> str:
+    if not isinstance(chunks, list | tuple):
+        return f"wanted a list of Chunk, got {named(chunks)}"
+    ref = document.ref
+    text = document.text
+    before = 0
+    for position, chunk in enumerate(chunks):
+        if not isinstance(chunk, Chunk):
+            return f"chunk {position}: wanted a Chunk, got {named(chunk)}"
+        id = chunk.id
+        start = chunk.start
+        end = chunk.end
+        ours = isinstance(id, ChunkId) and (id.ref is ref or id.ref == ref)
+        if not ours or id.position != position or not _is_place(id.position):
+            return f"chunk {position}: wanted id {ref}#{position}, got {clip(id)}"
+        if not _is_place(start) or not _is_place(end) or not before <= start <= end <= len(text):
+            return (
+                f"chunk {position}: wanted {before} <= start <= end <= "
+                f"{len(text)}, got {(start, end)}"
+            )
+        if chunk.text != text[start:end]:
+            return (
+                f"chunk {position}: wanted the document's characters {start} to {end}, got "
+                f"{clip(chunk.text)}"
+            )
+        if end - start > max_chars:
+            return f"chunk {position}: wanted at most {max_chars} characters, got {end - start}"
+        if chunk.kind not in _KINDS:
+            return (
+                f"chunk {position}: wanted one of the kinds {', '.join(_KINDS)}, got "
+                f"{clip(chunk.kind)}"
+            )
+        if not isinstance(chunk.headings, tuple) or not all(
+            isinstance(heading, str) for heading in chunk.headings
+        ):
+            return (
+                f"chunk {position}: wanted a tuple of str as headings, got {clip(chunk.headings)}"
+            )
+        before = start
+    return ""
+
+
+def _is_place(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def passages_fault(count: int, passages: Any) -> str:
+    if not isinstance(passages, list | tuple):
+        return f"wanted a list of str, got {named(passages)}"
+    if len(passages) != count:
+        return f"wanted {count} passages, one per chunk, got {len(passages)}"
+    try:
+        for position, passage in enumerate(passages):
+            check_unicode(f"passage {position}", passage)
+    except TextInvalid as invalid:
+        return invalid.message.removesuffix(".")
+    return ""
+
+
+def candidates_fault(ranking: Any, pool: int, taken: Mapping[str, Ranking]) -> str:
+    if fault := ranking_fault(ranking, None):
+        return fault
+    if not isinstance(ranking.source, str) or not ranking.source:
+        return f"wanted a source that names it, got {clip(ranking.source)}"
+    if ranking.source in taken:
+        return f"another plugin gave a ranking of the source {ranking.source!r} already"
+    if len(ranking) > pool:
+        return f"wanted at most {pool} candidates, got {len(ranking)}"
+    if list(ranking.scores) != sorted(ranking.scores, reverse=True):
+        return (
+            "wanted the best first and bigger scores for better ones, got a score that is bigger "
+            "than the one before"
+        )
+    return ""
+
+
+def ranking_fault(ranking: Any, known: Set[ChunkId] | None) -> str:
+    if not isinstance(ranking, Ranking):
+        return f"wanted a Ranking, got {named(ranking)}"
+    for id in ranking.ids:
+        if not (isinstance(id, ChunkId) and isinstance(id.ref, Ref) and _is_place(id.position)):
+            return f"wanted ChunkIds, got {clip(id)}"
+    ids = set(ranking.ids)
+    if known is not None and not ids <= known:
+        stranger = next(id for id in ranking.ids if id not in known)
+        return f"wanted ids of the rankings it was given, got {stranger}"
+    for id, score in zip(ranking.ids, ranking.scores, strict=True):
+        if not _is_finite(score):
+            return f"wanted a finite score for {id}, got {clip(score)}"
+    if len(ids) != len(ranking.ids):
+        return f"wanted each id once, got {_twice(ranking.ids)} twice"
+    return ""
+
+
+def _is_finite(score: Any) -> bool:
+    try:
+        return math.isfinite(score)
+    except TypeError:
+        return False
+
+
+def reranked_fault(hits: Any, given: Sequence[SearchHit], *, orders_only: bool) -> str:
+    fault = _hits_fault(hits, {hit.id for hit in given})
+    if not fault and orders_only and len(hits) < len(given):
+        return (
+            f"wanted all hits it was given, got {len(hits)} of {len(given)}; it says that it "
+            "only orders"
+        )
+    return fault
+
+
+def _hits_fault(hits: Any, known: Set[ChunkId]) -> str:
+    if not isinstance(hits, list | tuple):
+        return f"wanted a list of SearchHit, got {named(hits)}"
+    for hit in hits:
+        if not isinstance(hit, SearchHit):
+            return f"wanted SearchHits, got {named(hit)}"
+        if hit.id not in known:
+            return f"wanted hits it was given, got {hit.id}"
+    ids = [hit.id for hit in hits]
+    return f"wanted each hit once, got {_twice(ids)} twice" if len(set(ids)) != len(ids) else ""
+
+
+def _twice(ids: Sequence[ChunkId]) -> ChunkId:
+    return next(id for id, count in Counter(ids).items() if count > 1)

@@ -1,0 +1,180 @@
+"""Whether an object can take part as a plugin; if not,
+the cause and the step that mends it, side by side.
+
+pluggy would take in silence a misspelled hook, a forgotten decorator and a parameter that is never
+filled; here each is refused.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+import attrs
+
+from semantic_core._plugins.distributions import KERNEL
+from semantic_core._plugins.records import Part, PluginInfo, PluginRecord, PluginRejected
+from semantic_core._validation import clip, did_you_mean, nearest, one_line
+from semantic_core.hookspecs import (
+    API_VERSION,
+    COLLECTED,
+    ORDERS_ONLY,
+    PREFIX,
+    PROJECT,
+    RERANK,
+    hook_names,
+    signature_of,
+)
+
+_MARK = f"{PROJECT}_impl"
+"""Where ``@hookimpl`` writes its options."""
+
+
+def examined(info: PluginInfo, plugin: object) -> PluginRecord:
+    """The plugin with its parts. A class is made an object first. Raises Unfit."""
+    try:
+        if isinstance(plugin, type):
+            plugin = plugin()
+        api_version = getattr(plugin, "SEMANTIC_CORE_API", API_VERSION)
+        if not isinstance(api_version, int) or isinstance(api_version, bool):
+            raise PluginRejected(
+                f"SEMANTIC_CORE_API must be an int, got {clip(api_version)}",
+                f"Write {API_VERSION}.",
+                "incompatible",
+            )
+        if api_version != API_VERSION:
+            raise PluginRejected(
+                f"it is written for version {api_version} of the hooks, this is {API_VERSION}",
+                (
+                    "pip install --upgrade "
+                    f"{KERNEL if api_version > API_VERSION else info.distribution or info.name}"
+                ),
+                "incompatible",
+                api_version,
+            )
+        parts = parts_of(plugin)
+    except (KeyboardInterrupt, PluginRejected):
+        raise
+    except BaseException as error:  # attributes and constructors of a plugin may raise anything
+        raise PluginRejected(f"it cannot be examined: {one_line(error)}", "Mend that.") from error
+    used = {part.hook for part in parts}
+    hooks = tuple(hook for hook in hook_names() if hook in used)
+    return PluginRecord(attrs.evolve(info, api_version=api_version, hooks=hooks), parts)
+
+
+def parts_of(plugin: object) -> tuple[Part, ...]:
+    """The functions a plugin takes part with; one for a hook of a later release, marked
+    optionalhook, is left out.
+
+    Unfit names the first that is meant as a hook and is none.
+    """
+    parts = []
+    foreign = False
+    for name in dir(plugin):
+        if name.startswith("__"):
+            continue
+        # Looked at without running properties. pluggy's own reading differs from release to
+        # release.
+        value = inspect.getattr_static(plugin, name, None)
+        inner = value.__func__ if isinstance(value, staticmethod | classmethod) else value
+        options = getattr(value, _MARK, None) or getattr(inner, _MARK, None)
+        if not isinstance(options, Mapping) or not callable(inner):
+            _refuse_unmarked(plugin, name, inner)
+            continue
+        hook = options.get("specname") or name
+        if hook in hook_names():
+            part = Part(hook, getattr(plugin, name), options)
+            _refuse_uncallable(name, part)
+            parts.append(part)
+        elif not options.get("optionalhook"):
+            raise _misspelled(hook, "is marked as a hook, and no hook has that name")
+        else:
+            foreign = True
+    if not parts and not foreign:
+        step = (
+            f"Mark its functions with @hookimpl (from {PROJECT} import hookimpl), or name the "
+            "module they are in."
+        )
+        raise PluginRejected("it takes part in no hook", step)
+    return tuple(parts)
+
+
+def _refuse_unmarked(plugin: object, name: str, value: Any) -> None:
+    """Unfit for what looks like a hook and would never be called."""
+    if not name.startswith(PREFIX) or value is None or hasattr(value, f"{PROJECT}_spec"):
+        return
+    if name in hook_names():
+        raise PluginRejected(
+            f"{name} is not marked as a hook",
+            f"Write @hookimpl (from {PROJECT} import hookimpl) above it.",
+        )
+    home = plugin.__name__ if isinstance(plugin, ModuleType) else type(plugin).__module__
+    if inspect.isroutine(value) and getattr(value, "__module__", None) == home:
+        raise _misspelled(name, f"begins with {PREFIX!r} as hooks do, and no hook has that name")
+
+
+def _misspelled(name: str, what: str) -> PluginRejected:
+    near = nearest(name, hook_names())
+    step = (
+        f"Rename it to {near}." if near else f"Rename it; the hooks are {', '.join(hook_names())}."
+    )
+    return PluginRejected(
+        f"{name} {what}.{did_you_mean(name, hook_names())}".removesuffix("."), step
+    )
+
+
+def _refuse_uncallable(name: str, part: Part) -> None:
+    """Unfit for a function that could not be called as its hook is."""
+    function = part.function
+    wrapper = bool(part.options.get("wrapper"))
+    if part.options.get("hookwrapper"):
+        raise PluginRejected(
+            f"{name} is an old-style wrapper", "Write wrapper=True instead of hookwrapper=True."
+        )
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise PluginRejected(
+            f"{name} is async, and hooks are called without an event loop",
+            "Write def instead of async def.",
+        )
+    if part.options.get(ORDERS_ONLY) and part.hook != RERANK:
+        raise PluginRejected(
+            f"{ORDERS_ONLY} is for {RERANK}, not for {part.hook}", "Leave that mark out."
+        )
+    if wrapper and part.hook in COLLECTED:
+        raise PluginRejected(
+            f"{part.hook} cannot be wrapped: every plugin answers for itself",
+            "Wrap semantic_rerank instead.",
+        )
+    if inspect.isgeneratorfunction(function) != wrapper:
+        if wrapper:
+            raise PluginRejected(
+                f"{name} is marked as a wrapper and has no yield",
+                "Write result = yield; return result.",
+            )
+        raise PluginRejected(
+            f"{name} has a yield and is no wrapper",
+            "Return a list, or write @hookimpl(wrapper=True).",
+        )
+    known = list(signature_of(part.hook).parameters)
+    if inspect.ismethod(function):
+        first = next(iter(inspect.signature(function.__func__).parameters), "")
+        if first in known:
+            raise PluginRejected(
+                f"{name} is a method without self", "Write self as its first parameter."
+            )
+    for parameter in inspect.signature(function).parameters.values():
+        if (
+            parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+            or parameter.name in known
+        ):
+            continue
+        wanted = ", ".join(known) or "none"
+        raise PluginRejected(
+            (
+                f"{name} takes {parameter.name!r}, which {part.hook} does not "
+                f"have.{did_you_mean(parameter.name, known)}"
+            ),
+            f"Its parameters are: {wanted}.",
+        )

@@ -1,0 +1,201 @@
+"""What a name, a text and a piece of metadata may be.
+
+Asked once, where a value enters; nothing inside asks again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from semantic_core.errors import InputError, TextInvalid
+
+MAX_NAME = 500
+"""Longest key, collection or tenant, in characters."""
+MAX_TEXT = 50_000_000
+"""Longest document, in characters. Longer ones are cut into documents by whoever knows where."""
+MAX_METADATA_KEY = 128
+"""Longest metadata key, in characters."""
+INT64 = range(-(2**63), 2**63)
+"""Integers every store can hold."""
+
+Scalar = str | bool | int | float
+"""One metadata value."""
+Value = Scalar | tuple[str, ...]
+"""What a metadata key holds: one value, or several strings."""
+
+
+def clip(value: object, limit: int = 60) -> str:
+    """The repr of a value, short enough for a message."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def check_unicode(what: str, text: object) -> str:
+    """The text itself, if it is a str that UTF-8 can carry; else TextInvalid with the place."""
+    if not isinstance(text, str):
+        raise TextInvalid(f"{what} must be a str, got {type(text).__name__}: {clip(text)}.")
+    if text.isascii():
+        return text
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise TextInvalid(
+            (
+                f"{what} holds a lone surrogate (U+{ord(text[error.start]):04X}) at "
+                f"character {error.start}."
+            ),
+            hint='Decode the source with errors="replace", or repair it.',
+        ) from error
+    return text
+
+
+def check_text(what: str, text: object) -> str:
+    """The text itself, if it can be stored; else TextInvalid."""
+    checked = check_unicode(what, text)
+    if len(checked) > MAX_TEXT:
+        raise TextInvalid(
+            f"{what} has {len(checked):,} characters, the most is {MAX_TEXT:,}.",
+            hint="Cut it into several documents.",
+        )
+    return checked
+
+
+def check_name(what: str, name: object, *, empty: bool = False) -> str:
+    """The name itself, if it can address something: a str without control characters,
+    of at most MAX_NAME characters.
+
+    empty: whether "" is a name.
+    """
+    if not isinstance(name, str):
+        raise InputError(
+            f"{what} must be a str, got {type(name).__name__}: {clip(name)}.", hint="Use str(...)."
+        )
+    if (name or empty) and len(name) <= MAX_NAME and name.isascii() and name.isprintable():
+        return name  # most are: a search makes hundreds of refs
+    if not name and not empty:
+        raise InputError(f"{what} must not be empty.")
+    if len(name) > MAX_NAME:
+        raise InputError(
+            f"{what} has {len(name)} characters, the most is {MAX_NAME}: {clip(name)}."
+        )
+    if not name.isprintable() and any(ord(char) < 32 or 127 <= ord(char) < 160 for char in name):
+        raise InputError(f"{what} must not hold control characters: {clip(name)}.")
+    return check_unicode(what, name)
+
+
+def check_count(what: str, number: object, least: int = 0, most: int | None = None) -> int:
+    """The number itself, if it is a whole one within these bounds, which True and False are not;
+    else InputError.
+    """
+    if (
+        isinstance(number, int)
+        and not isinstance(number, bool)
+        and least <= number <= (number if most is None else most)
+    ):
+        return number
+    wanted = f"from {least:,}" if most is None else f"from {least:,} to {most:,}"
+    raise InputError(f"{what} must be a whole number {wanted}, got {clip(number)}.")
+
+
+def check_metadata_key(key: object) -> str:
+    """The key itself, if metadata may have it."""
+    if (
+        not isinstance(key, str)
+        or not key
+        or len(key) > MAX_METADATA_KEY
+        or any(ord(char) < 32 for char in key)
+    ):
+        raise InputError(
+            f"A metadata key is a str of 1 to {MAX_METADATA_KEY} characters without control "
+            f"characters, got {clip(key)}."
+        )
+    return check_unicode("A metadata key", key)
+
+
+def check_scalar(what: str, value: object) -> Scalar:
+    """The value itself, if every store can hold and compare it: str, bool, finite float,
+    int within 64 bits.
+    """
+    if isinstance(value, str):
+        return check_unicode(what, value)
+    if isinstance(value, bool) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, int) and value in INT64:
+        return value
+    wanted = "a str, a bool, a finite float, an int within 64 bits, or a list of str"
+    hint = "Leave the key out instead." if value is None else ""
+    raise InputError(
+        f"{what} must be {wanted}, got {type(value).__name__}: {clip(value)}.", hint=hint
+    )
+
+
+def check_metadata(metadata: object) -> Mapping[str, Value]:
+    """A copy with lists as tuples, keys in order; InputError names the key at fault."""
+    if not isinstance(metadata, Mapping):
+        raise InputError(f"metadata must be a mapping, got {type(metadata).__name__}.")
+    if not metadata:  # most chunks have none
+        return {}
+    return {
+        check_metadata_key(key): _value(str(key), metadata[key])
+        for key in sorted(metadata, key=str)
+    }
+
+
+def _value(key: str, value: Any) -> Value:
+    if isinstance(value, list | tuple):
+        if not all(isinstance(item, str) for item in value):
+            raise InputError(f"metadata[{key!r}]: a list may only hold str, got {clip(value)}.")
+        return tuple(check_unicode(f"metadata[{key!r}]", item) for item in value)
+    return check_scalar(f"metadata[{key!r}]", value)
+
+
+# How errors, values and near misses are told in a message: on one line, and short.
+
+LONGEST_CAUSE = 240
+"""Characters of an error's own words that are shown."""
+STALE = "stale"
+"""Code of a failure: the store has something newer of this document, by its stamp,
+and refused the write.
+"""
+STALE_REASON = "The index has a newer change of this document already."
+
+
+def one_line(error: BaseException) -> str:
+    """``Type: message`` of an error, however it was written."""
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001
+        # The error is a plugin's own class, and must not hide what happened.
+        said = "(its message cannot be read)"
+    text = " ".join(f"{named(error)}: {said}".split()).removesuffix(":")
+    return text if len(text) <= LONGEST_CAUSE else f"{text[: LONGEST_CAUSE - 1]}…"
+
+
+def short(value: object, limit: int = 60) -> str:
+    """The repr of a plugin's own value in at most `limit` characters;
+    its type's name where the repr fails.
+    """
+    try:
+        return clip(value, limit)
+    except Exception:  # noqa: BLE001
+        # A value's own repr failed; telling of it must not change what happens.
+        return f"<{named(value)}>"
+
+
+def named(value: object) -> str:
+    """The name of the value's type."""
+    return type(value).__name__
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The one of the names that was probably meant; "" if none is near."""
+    return next(iter(get_close_matches(name, sorted(set(names)), n=1, cutoff=0.6)), "")
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """`` Did you mean 'x'?`` for the nearest of the names; "" if none is near."""
+    near = nearest(name, names)
+    return f" Did you mean {near!r}?" if near else ""

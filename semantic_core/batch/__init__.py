@@ -1,0 +1,61 @@
+"""Batch jobs: texts that can wait for their vectors go to the provider together, at half the price.
+
+`BatchManager` is ``core.batch_manager``. The records are for those who write an embedder that takes
+jobs (`JobState`) or a store that keeps their ledger.
+
+Rooms: `manager` (what a caller asks for), `submit` (from waiting passages to a job), `collect`
+(from a job to vectors), `context` (limits and what the three share).
+"""
+
+from semantic_core._jobs import (
+    FRESHNESS,
+    LONGEST_HOLD,
+    OPEN,
+    PICO,
+    STATUSES,
+    BatchJob,
+    Budget,
+    ChunkStatus,
+    Cost,
+    Estimate,
+    Freshness,
+    Held,
+    JobState,
+    JobStatus,
+    PriceTier,
+    QueueStats,
+    Rate,
+    Rest,
+    Use,
+    freshness_goals,
+)
+from semantic_core._metering import Meter, Spent
+from semantic_core.batch.context import BatchRules
+from semantic_core.batch.manager import BatchManager
+
+__all__ = [
+    "FRESHNESS",
+    "LONGEST_HOLD",
+    "OPEN",
+    "PICO",
+    "STATUSES",
+    "BatchJob",
+    "BatchManager",
+    "BatchRules",
+    "Budget",
+    "ChunkStatus",
+    "Cost",
+    "Estimate",
+    "Freshness",
+    "Held",
+    "JobState",
+    "JobStatus",
+    "PriceTier",
+    "Meter",
+    "QueueStats",
+    "Rate",
+    "Rest",
+    "Spent",
+    "Use",
+    "freshness_goals",
+]

@@ -1,0 +1,1 @@
+"""The checks of the ORM adapter contract, one file for each part of it."""

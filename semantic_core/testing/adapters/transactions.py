@@ -1,0 +1,153 @@
+"""What is committed is indexed, what is rolled back never was: transactions, savepoints,
+lost connections.
+"""
+
+from __future__ import annotations
+
+from semantic_core.testing.adapters.harness import Capability
+from semantic_core.testing.adapters.kit import Bench, Undone, scenario
+from semantic_core.testing.check import same, skip
+
+
+@scenario()
+def a_saved_row_is_indexed_after_its_commit(bench: Bench) -> None:
+    """With sync="inline" a row that was created, changed or deleted is so in the index when the
+    statement returns.
+    """
+    index = bench.index(sync="inline")
+    bench.create("article", id=1, title="Loops", content="repeat a block")
+    same(bench.texts(index), {"1": "Loops|repeat a block"}, "the index after a create")
+    bench.update("article", 1, content="repeat it again")
+    same(bench.texts(index), {"1": "Loops|repeat it again"}, "the index after an update")
+    bench.delete("article", 1)
+    same(bench.texts(index), {}, "the index after a delete")
+
+
+@scenario()
+def a_rollback_leaves_nothing_behind(bench: Bench) -> None:
+    """Rows of a transaction that is rolled back are in no index, and no ticket of them is left."""
+    index = bench.index()
+    bench.articles(1, 2)
+    bench.settle(index)
+    with bench.rolled_back():
+        bench.articles(3)
+        bench.update("article", 1, content="never was")
+        bench.delete("article", 2)
+    same(bench.tickets(), 0, "tickets after a rollback")
+    same(bench.settled(index), {"1": "t1|text 1", "2": "t2|text 2"}, "the index after a rollback")
+
+
+@scenario(Capability.SAVEPOINTS)
+def a_savepoint_rolls_back_alone(bench: Bench) -> None:
+    """What an inner transaction wrote is gone with it; what was written around it stays."""
+    index = bench.index()
+    with bench.transaction():
+        bench.articles(1)
+        try:
+            with bench.transaction():
+                bench.articles(2)
+                bench.update("article", 1, content="never was")
+                raise Undone
+        except Undone:
+            bench.articles(3)
+    same(bench.settled(index), {"1": "t1|text 1", "3": "t3|text 3"}, "the index")
+
+
+@scenario(Capability.SAVEPOINTS)
+def an_outer_rollback_takes_inner_commits_along(bench: Bench) -> None:
+    """An inner transaction that ended well is gone with the outer one;
+    the next transaction knows nothing of either.
+    """
+    index = bench.index()
+    with bench.rolled_back(), bench.transaction(), bench.transaction():
+        bench.articles(1)
+    with bench.transaction(), bench.transaction():
+        bench.articles(2)
+    same(bench.settled(index), {"2": "t2|text 2"}, "the index")
+
+
+@scenario()
+def nothing_is_indexed_before_the_commit(bench: Bench) -> None:
+    """With sync="inline" the index is touched after the commit;
+    a transaction that is still open may be rolled back.
+    """
+    index = bench.index(sync="inline")
+    if index.same_transaction:
+        skip("The index is in the same database and rolls back with the rows.")
+    with bench.transaction():
+        bench.articles(1)
+        bench.update("article", 1, content="changed")
+        same(bench.texts(index), {}, "the index within the transaction")
+    same(bench.texts(index), {"1": "t1|changed"}, "the index after the commit")
+    with bench.rolled_back():
+        bench.update("article", 1, content="never was")
+    same(bench.texts(index), {"1": "t1|changed"}, "the index after a rollback")
+
+
+@scenario(Capability.SAVEPOINTS)
+def a_released_savepoint_is_no_commit(bench: Bench) -> None:
+    """With sync="inline" the end of an inner transaction touches no index:
+    the outer one may still be rolled back.
+    """
+    index = bench.index(sync="inline")
+    if index.same_transaction:
+        skip("The index is in the same database and rolls back with the rows.")
+    with bench.rolled_back():
+        with bench.transaction():
+            bench.articles(1)
+        same(bench.texts(index), {}, "the index after an inner transaction")
+    same(bench.texts(index), {}, "the index after the rollback")
+    with bench.transaction():
+        try:
+            with bench.transaction():
+                bench.articles(2)
+                raise Undone
+        except Undone:
+            bench.articles(3)
+        same(bench.texts(index), {}, "the index after an inner rollback")
+    same(bench.texts(index), {"3": "t3|text 3"}, "the index after the commit")
+
+
+@scenario(Capability.CRASH)
+def a_lost_connection_is_a_rollback(bench: Bench) -> None:
+    """A connection, or a process, that dies between save and commit leaves neither row nor ticket;
+    work goes on.
+    """
+    index = bench.index()
+    bench.articles(1)
+
+    def work() -> None:
+        bench.articles(2)
+        bench.update("article", 1, content="never was")
+
+    bench.harness.crash(work)
+    same(bench.settled(index), {"1": "t1|text 1"}, "the index after the crash")
+    bench.articles(2)
+    same(bench.settled(index), {"1": "t1|text 1", "2": "t2|text 2"}, "the index after work went on")
+
+
+@scenario()
+def a_commit_does_not_fail_because_of_the_index(bench: Bench) -> None:
+    """A store that fails stops no save and no transaction; the changes wait,
+    and the reason is in the status.
+    """
+    index = bench.index(sync="inline")
+    if index.same_transaction:
+        skip("The index is in the same database and fails with it.")
+    with bench.broken(index.core.store, "replace", "the disk is full"):
+        bench.articles(1)
+        with bench.transaction():
+            bench.articles(2)
+        same(bench.texts(index), {}, "the index")
+        status = index.status()
+        same(
+            (status.waiting, "the disk is full" in status.last_error),
+            (2, True),
+            "waiting, and whether the reason is told",
+        )
+    bench.articles(3)
+    same(
+        bench.texts(index),
+        {"1": "t1|text 1", "2": "t2|text 2", "3": "t3|text 3"},
+        "the index once the store works again",
+    )

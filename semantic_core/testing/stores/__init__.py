@@ -1,0 +1,1 @@
+"""The checks of the store contract, one file for each part of it."""
