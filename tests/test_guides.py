@@ -12,8 +12,8 @@ here, from top to bottom.
   must end with 0, or with N where the line ends with ``# exits N``; so is ``$ python FILE ...``, in
   a process of its own. Lines without ``$`` are output, for the reader.
 
-The folder has a few notes in ``notes/``, and the blueprints, as a user would have copied them.
-Settings files named in a block are read as such. Links and anchors lead somewhere.
+The folder has a few notes in ``notes/``. Settings files named in a block are read as such. Links
+and anchors lead somewhere.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import io
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -282,8 +281,7 @@ def program(arguments: list[str], variables: dict[str, str], folder: Path) -> tu
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A working folder with a few notes and the blueprints, whose modules can be imported while
-    the test lasts.
+    """A working folder with a few notes, whose modules can be imported while the test lasts.
 
     What a page puts into the environment, and what indexes it declares, is gone afterwards.
     """
@@ -295,8 +293,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "notes").mkdir()
     for name, text in NOTES.items():
         (tmp_path / "notes" / name).write_text(text, "utf-8")
-    for blueprint in (ROOT / "adapters_blueprints").glob("*_adapter.py"):
-        shutil.copy(blueprint, tmp_path)
     declared = list(SemanticIndex._declared)
     loaded = set(sys.modules)
     monkeypatch.syspath_prepend(tmp_path)
@@ -421,6 +417,14 @@ def test_a_package_without_a_file_is_known_by_its_folder(folder: Path) -> None:
     Reader(page, folder).follow()
     assert places(sys.modules["shelf"]) == [str(folder / "shelf")]
     assert places(sys.modules["shelf.book"]) == [str(folder / "shelf" / "book.py")]
+
+
+def test_the_two_models_of_the_peewee_guide_differ_in_the_marked_lines_only() -> None:
+    text = (ROOT / "guides" / "integrations" / "peewee.md").read_text("utf-8")
+    before, after, *_ = [block.text for block in blocks(text) if block.language == "python"]
+    new = [line for line in after.splitlines() if line.endswith("  # new")]
+    old = [line for line in after.splitlines() if line and line not in new]
+    assert len(new) == 3 and old == [line for line in before.splitlines() if line]
 
 
 def test_anchors_are_made_as_the_host_of_the_pages_makes_them() -> None:
