@@ -104,7 +104,7 @@ def test_the_readme_lists_methods_an_adapter_has() -> None:
 
 
 def test_the_readme_repeats_no_model_of_the_recipes() -> None:
-    assert "SemanticIndex([\"" not in "".join(files_of(README).values())
+    assert 'SemanticIndex(["' not in "".join(files_of(README).values())
     assert set(files_of(README)) == {"library_async.py"}
 
 

@@ -1,16 +1,17 @@
-"""The recipes are followed to the letter: every command is a process of its own, in an empty folder.
+"""The recipes are followed to the letter: every command is a process, in an empty folder.
 
 - A block with ``file=NAME`` is written to the folder, or added at the end of that file if the word
   ``append`` follows. A block of the language ``diff`` changes the file: its lines without ``+`` are
   there, once, and become those without ``-``.
 - ```` ```shell-session ````: each line ``$ COMMAND`` is run by a shell and must end with 0; a
-  command goes on in the next line after ``\\``. Lines ``>>> CODE`` below it are typed into it at a
-  terminal. What else is below it is what it shows; ``...`` stands for anything.
-- ```` ```shell-session server ````: the one command of the block runs until the page ends. Port 8000
-  stands for a free one.
+  command continues in the next line after ``\\``. Lines ``>>> CODE`` below it are typed into it at
+  a terminal. What else is below it is what it shows; ``...`` stands for anything.
+- ```` ```shell-session server ````: the one command of the block runs until the page ends. Port
+  8000 stands for a free one.
 - ``$ pip install ...`` is not run: what it names must be among the distributions of this project.
 
-No other kind of block is on these pages, but diagrams. No command shows a traceback or a warning.
+No other kind of block is on these pages, except diagrams. No command shows a traceback or a
+warning.
 """
 
 from __future__ import annotations
@@ -209,9 +210,9 @@ class Follower:
 
     def start(self, command: str, **channels: int) -> subprocess.Popen[bytes]:
         command = re.sub(rf"\b{PORT}\b", self.port, command)
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S602 - a reader's shell runs it, too
             command,
-            shell=True,  # noqa: S602 - a reader's shell runs it, too
+            shell=True,
             cwd=self.folder,
             env=self.environment,
             start_new_session=True,
@@ -253,9 +254,7 @@ class Follower:
     def start_server(self, command: str) -> None:
         assert self.server is None, "one server a page"
         with self.server_shows.open("wb") as shows:
-            self.server = self.start(
-                command, stdin=subprocess.DEVNULL, stdout=shows, stderr=shows
-            )
+            self.server = self.start(command, stdin=subprocess.DEVNULL, stdout=shows, stderr=shows)
         end = time.monotonic() + PATIENCE
         while not _answers(int(self.port)):
             assert self.server.poll() is None, self.server_shows.read_text()
