@@ -1,8 +1,7 @@
 """The recipes are followed to the letter: every command is a process, in an empty folder.
 
-- A block with ``file=NAME`` is written to the folder, or added at the end of that file if the word
-  ``append`` follows. A block of the language ``diff`` changes the file: its lines without ``+`` are
-  there, once, and become those without ``-``.
+- A block with ``file=NAME`` is written to the folder. One of the language ``diff`` changes that
+  file: its lines without ``+`` are there, once, and become those without ``-``.
 - ```` ```shell-session ````: each line ``$ COMMAND`` is run by a shell and must end with 0; a
   command continues in the next line after ``\\``. Lines ``>>> CODE`` below it are typed into it at
   a terminal. What else is below it is what it shows; ``...`` stands for anything.
@@ -174,9 +173,7 @@ class Follower:
         assert target.resolve().is_relative_to(self.folder.resolve()), f"{target} is outside"
         target.parent.mkdir(parents=True, exist_ok=True)
         text = block.text
-        if "append" in block.words:
-            text = target.read_text("utf-8") + text
-        elif block.language == "diff":
+        if block.language == "diff":
             text = changed(target.read_text("utf-8"), text, f"{self.page}:{block.line}")
         target.write_text(text, "utf-8")
 
@@ -355,8 +352,6 @@ def test_a_page_that_is_right_is_followed_to_its_end(tmp_path: Path) -> None:
     page = """
 ```text file=notes/one.txt
 first
-```
-```text file=notes/one.txt append
 second
 ```
 ```diff file=notes/one.txt
