@@ -37,6 +37,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+import click
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -57,7 +58,9 @@ PATIENCE = 120.0
 """Seconds a command may take."""
 PORT = "8000"
 """What the pages write for the port of a server."""
-PROMPT, END_OF_INPUT = b">>> ", b"\x04"
+COMMANDS = cli.list_commands(click.Context(cli))
+PROMPT = b">>> "
+END_OF_INPUT = b"\x04"
 BAD = re.compile(
     r"Traceback \(most recent call last\)|\w+Warning:|\bWARNING(?!: This is a development server)"
 )
@@ -182,8 +185,8 @@ class Follower:
         words = shlex.split(command.text)
         if words[:2] == ["pip", "install"]:
             self.check_requirements(words[2:], place)
-        elif words[:2] == ["semantic-core", "blueprint"] and "blueprint" not in cli.commands:
-            # To be removed when the command is there.
+        elif words[:2] == ["semantic-core", "blueprint"] and "blueprint" not in COMMANDS:
+            # To be removed, with COMMANDS, when the command is there.
             shutil.copy(ROOT / "adapters_blueprints" / words[4], self.folder / words[4])
         elif is_server:
             self.start_server(command.text)
