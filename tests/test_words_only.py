@@ -28,7 +28,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
     """Where the index lives."""
     if request.param == "memory":
         return {"store": "memory", "plugins": []}
-    return {"store": "sqlite", "path": tmp_path / "words.db", "plugins": ["peewee"]}
+    return {"store": "sqlite", "path": tmp_path / "words.db", "plugins": ["sqlite"]}
 
 
 @pytest.mark.parametrize("mode", ["sync", "async", "auto"])
