@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-import peewee
 import pytest
 from semantic_core_peewee import SqliteStore, ensure_schema_compatibility, open_sqlite
-from semantic_core_peewee.sqlite import migrations, schema
+from semantic_core_peewee.sqlite import migrations
 
 from semantic_core import Ref, Scope, Space
 from semantic_core.errors import (
@@ -217,27 +216,105 @@ def test_every_step_can_be_taken_by_itself(
         store.close()
 
 
-def test_the_models_describe_the_tables(store: SqliteStore) -> None:
+TABLES = {
+    "account": "id integer key1, tenant text, collection text",
+    "attribute": (
+        "generation integer key1, key text key2, kind text key3, value any key4, document "
+        "integer key5"
+    ),
+    "batch_job": (
+        "number integer key1, id text, name text, generation integer, status text, "
+        "provider_job text, sent integer, succeeded integer, failed integer, characters "
+        "integer, tokens integer, tries integer, error text, created_at real, updated_at "
+        "real, submitted_at real, answered_at real, cancelled_at real, ended_at real, owner "
+        "text, leased_until real, cleaned integer, most integer?, account text, paid integer, "
+        "paid_tokens integer"
+    ),
+    "checkpoint": "source text key1, value text",
+    "chunk": (
+        "id integer key1, generation integer, document integer, position integer, kind text, "
+        "start integer, end integer, fingerprint text, fingerprint_crc integer, vector_crc "
+        "integer?, crc integer, job text?, error text?, headings text, metadata text, vector "
+        "blob?, text text, lead text, own text?"
+    ),
+    "claim": (
+        "generation integer key1, fingerprint text key2, holder integer, number integer, "
+        "account integer, characters integer, until real?"
+    ),
+    "cost": (
+        "day text key1, tenant text key2, collection text key3, model text key4, lane text "
+        "key5, currency text key6, passages integer, tokens integer, amount integer"
+    ),
+    "document": (
+        "id integer key1, generation integer, tenant text, collection text, key text, title "
+        "text, media_type text, language text?, metadata text, characters integer, text_hash "
+        "text, stamp integer?, crc integer, created_at text, updated_at text, text text"
+    ),
+    "home": "id integer key1, generation integer, tenant text, collection text",
+    "meta": "key text key1, value text",
+    "migration": "number integer key1, name text, applied_at text",
+    "removal": "generation integer key1, address blob key2, stamp integer",
+    "segment": "id integer key1, generation integer, number integer, slots blob",
+    "segment_change": "generation integer key1, number integer key2, change integer",
+    "slot": "generation integer key1, chunk integer key2, place integer",
+    "trouble": (
+        "generation integer key1, fingerprint text key2, job text, attempts integer, most "
+        "integer?, failed integer, error text"
+    ),
+    "vector_state": "generation integer key1, changes integer, epoch integer, slots integer, dead integer",
+    "words": "passage?",
+}
+"""The tables after all migrations: columns in order, each with its type; ? where NULL is allowed,
+keyN for its place in the primary key."""
+INDEXES = {
+    "account_name": "account",
+    "attribute_document": "attribute",
+    "batch_job_open": "batch_job",
+    "batch_job_unclean": "batch_job",
+    "chunk_fingerprint": "chunk",
+    "chunk_owner": "chunk",
+    "chunk_pending_of": "chunk",
+    "chunk_place": "chunk",
+    "chunk_waiting": "chunk",
+    "chunk_waiting_for": "chunk",
+    "claim_holder": "claim",
+    "claim_number": "claim",
+    "claim_until": "claim",
+    "document_ref": "document",
+    "home_name": "home",
+    "segment_number": "segment",
+    "trouble_most": "trouble",
+}
+"""The indexes, each with its table."""
+
+
+def test_the_migrations_make_these_tables_and_indexes(store: SqliteStore) -> None:
     connection = apsw.Connection(str(store.path))
     assert connection.pragma("application_id") == migrations.APPLICATION_ID
     assert connection.pragma("page_size") == migrations.PAGE_SIZE
-    kinds = {
-        "TEXT": peewee.TextField,
-        "REAL": peewee.FloatField,
-        "BLOB": peewee.BlobField,
-        "ANY": peewee.BareField,
-    }
-    for model in schema.MODELS:
-        fields = model._meta.columns
-        columns = connection.execute(f"pragma table_info('{model._meta.table_name}')").fetchall()
-        assert {name for _, name, *_ in columns} == set(fields), model
-        for _, name, kind, required, _, in_key in columns:
-            wanted = kinds.get(
-                kind, (peewee.IntegerField, peewee.AutoField, peewee.ForeignKeyField)
-            )
-            assert isinstance(fields[name], wanted), (model, name)
-            assert fields[name].null is not (bool(required) or bool(in_key)), (model, name)
+    made = connection.execute(
+        "select name from pragma_table_list where schema = 'main'"
+        " and type in ('table', 'virtual') and name not like 'sqlite_%'"
+    ).fetchall()
+    assert {name: columns_of(connection, name) for (name,) in made} == TABLES
+    indexes = connection.execute(
+        "select name, tbl_name from sqlite_schema where type = 'index' and name not like 'sqlite_%'"
+    )
+    assert dict(indexes.fetchall()) == INDEXES
     connection.close()
+
+
+def columns_of(connection: apsw.Connection, table: str) -> str:
+    """The columns of a table as TABLES lists them."""
+    listed = []
+    for _, name, kind, required, _, key in connection.execute(f"pragma table_info('{table}')"):
+        column = f"{name} {kind.lower()}".strip()
+        if key:
+            column += f" key{key}"
+        elif not required:
+            column += "?"
+        listed.append(column)
+    return ", ".join(listed)
 
 
 def test_a_store_remembers_its_space_and_names_both(
@@ -419,7 +496,7 @@ def test_a_creation_waits_for_the_one_that_is_under_way(
 
 
 READER = """
-import hashlib, json, unicodedata, encodings.idna, apsw, peewee, playhouse.apsw_ext, sqlite_vec
+import hashlib, json, unicodedata, encodings.idna, apsw, sqlite_vec
 import semantic_core_peewee.sqlite.store
 # Imports what it needs.
 SqliteStore(SPACE, path.with_name("warm.db")).nearest(vector_of("x"), 1, Scope())

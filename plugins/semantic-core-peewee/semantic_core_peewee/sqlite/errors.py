@@ -1,4 +1,4 @@
-"""Every error of SQLite, APSW and Peewee becomes one of ours here, and nowhere else."""
+"""Every error of SQLite and APSW becomes one of ours here, and nowhere else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import apsw
-import peewee
 
 from semantic_core.errors import (
     InputError,
@@ -24,7 +23,7 @@ from semantic_core.errors import (
     TextInvalid,
 )
 
-SQLITE_ERRORS = (apsw.Error, peewee.PeeweeException, UnicodeError, OverflowError)
+SQLITE_ERRORS = (apsw.Error, UnicodeError, OverflowError)
 """What may come out of SQLite: its own codes, and text or numbers that Python and SQLite cannot
 hand to each other.
 """
@@ -106,19 +105,9 @@ _DAMAGE = {apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB}
 _SUSPECT = {apsw.SQLITE_IOERR, apsw.SQLITE_FULL, apsw.SQLITE_NOMEM, *_DAMAGE}
 
 
-def origin(error: BaseException) -> BaseException:
-    """The error SQLite gave, beneath the one Peewee made of it."""
-    while isinstance(error, peewee.PeeweeException):
-        beneath = error.__cause__ or error.__context__
-        if beneath is None:
-            break
-        error = beneath
-    return error
-
-
 def result_code(error: BaseException) -> int:
     """SQLite's primary result code; 0 if the error carries none."""
-    return int(getattr(origin(error), "result", 0)) & 0xFF
+    return int(getattr(error, "result", 0)) & 0xFF
 
 
 def is_suspect(error: BaseException) -> bool:
@@ -137,7 +126,7 @@ def _misses_what_is_ours(error: BaseException) -> bool:
     """Whether a statement found a table or column missing: all are ours, so it is the file that
     does not say so any more.
     """
-    return result_code(error) == apsw.SQLITE_ERROR and str(origin(error)).startswith(_MISSING)
+    return result_code(error) == apsw.SQLITE_ERROR and str(error).startswith(_MISSING)
 
 
 def remember_errno(error: BaseException, raw: Any) -> None:
@@ -145,7 +134,7 @@ def remember_errno(error: BaseException, raw: Any) -> None:
     a full disk may come as an I/O error.
     """
     if result_code(error) == apsw.SQLITE_IOERR:
-        origin(error).add_note(f"{_ERRNO}{raw.system_errno}")
+        error.add_note(f"{_ERRNO}{raw.system_errno}")
 
 
 @contextmanager
@@ -172,18 +161,17 @@ def altered(what: str) -> StoreCorrupt:
 
 def translate(error: BaseException, path: str) -> SemanticCoreError:
     """Our error for one of SQLITE_ERRORS; raise it ``from`` that one."""
-    cause = origin(error)
-    code = result_code(cause)
+    code = result_code(error)
     noted = {
         note.removeprefix(_ERRNO)
-        for note in getattr(cause, "__notes__", ())
+        for note in getattr(error, "__notes__", ())
         if note.startswith(_ERRNO)
     }
-    if _misses_what_is_ours(cause):
+    if _misses_what_is_ours(error):
         code = apsw.SQLITE_CORRUPT
     if code == apsw.SQLITE_IOERR and noted & _NO_SPACE:
         code = apsw.SQLITE_FULL
-    if getattr(cause, "extendedresult", 0) in (_DB_MOVED, _DELETED):
+    if getattr(error, "extendedresult", 0) in (_DB_MOVED, _DELETED):
         made: Kind = (
             StoreMisuse,
             "it was moved, removed or replaced while open",
@@ -191,8 +179,8 @@ def translate(error: BaseException, path: str) -> SemanticCoreError:
         )
     else:
         by_class = next(
-            (kind for known, kind in _CLASSES.items() if isinstance(cause, known)), None
+            (kind for known, kind in _CLASSES.items() if isinstance(error, known)), None
         )
         made = by_class or _KINDS.get(code) or (StoreError, "SQLite refused", "Please report this.")
     raised, matter, hint = made
-    return raised(f"The store {path!r}: {matter} ({type(cause).__name__}: {cause}).", hint=hint)
+    return raised(f"The store {path!r}: {matter} ({type(error).__name__}: {error}).", hint=hint)

@@ -28,7 +28,6 @@ from semantic_core_peewee.sqlite.vector_rows import fill_waiting
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
-    from semantic_core_peewee.sqlite.schema import PeeweeDatabase
 
 
 class SqliteQueue:
@@ -39,7 +38,6 @@ class SqliteQueue:
     _pool: Pool
     _space: Space
     _multi_tenant: bool
-    _database: PeeweeDatabase
 
     def pending(self, limit: int) -> Mapping[str, str]:
         """See `VectorQueue.pending`. Of all tenants."""
@@ -227,7 +225,7 @@ class SqliteQueue:
         mine = None if tenant is None else check_tenant(tenant, self._multi_tenant)
 
         def work(view: View) -> QueueStats:
-            return jobs.queue_stats(view, mine, read.counts(view, self._database, mine)[1])
+            return jobs.queue_stats(view, mine, read.counts(view, mine).chunks)
 
         return self._pool.read(work)
 

@@ -167,13 +167,6 @@ class Pool:
         """Whether what this thread reads next is of a state that is fixed already."""
         return self.in_snapshot and self._reader().view is not None
 
-    def current(self) -> Any:
-        """The APSW connection this thread reads through; only within `read`."""
-        view = self._reader().view
-        if view is None:
-            raise StoreMisuse("There is no read transaction open in this thread.")
-        return view.raw
-
     def read(self, work: Callable[[View], T]) -> T:
         """What `work` makes of one state: that of this thread's snapshot, else the latest.
 

@@ -39,7 +39,6 @@ from semantic_core_peewee.sqlite.migrations import STEPS, newest, take
 from semantic_core_peewee.sqlite.opening import agree, newer_release, said_of
 from semantic_core_peewee.sqlite.pool import GENERATION, Pool, View
 from semantic_core_peewee.sqlite.renamed import Renamed, renamed_name
-from semantic_core_peewee.sqlite.schema import PeeweeDatabase
 from semantic_core_peewee.sqlite.store import DEFAULT_BUSY_TIMEOUT, SqliteStore, memory_budget
 from semantic_core_peewee.sqlite.vector_search import VectorIndex
 from semantic_core_peewee.sqlite.word_search import WordCounts
@@ -90,11 +89,6 @@ class SameFilePool(Pool):
             id(raw),
             self._commits.ended,
         )
-
-    def current(self) -> Any:
-        """See `Pool.current`."""
-        view: View | None = getattr(self._here, "view", None)
-        return super().current() if view is None else view.raw
 
     def _look(self, work: Callable[[View], T]) -> T:
         """Within a transaction of the application: of the state it sees."""
@@ -231,7 +225,6 @@ class SameFileStore(SqliteStore):
             self._target, identity=library_guard.identity(self._target.path)
         )
         self._pool: SameFilePool = SameFilePool(self._target, self.database)
-        self._database = PeeweeDatabase(self._target.path, self._pool)
         self._counts = WordCounts()
         self._lane = VectorIndex(space.dimensions, memory_budget())
         self._advances = Advances()

@@ -53,7 +53,6 @@ from semantic_core_peewee.sqlite.migrations import newest
 from semantic_core_peewee.sqlite.opening import prepare
 from semantic_core_peewee.sqlite.pool import Pool, View
 from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
-from semantic_core_peewee.sqlite.schema import PeeweeDatabase
 from semantic_core_peewee.sqlite.unit_vectors import from_blob
 from semantic_core_peewee.sqlite.vector_rows import known_blobs
 from semantic_core_peewee.sqlite.vector_search import Behind, VectorIndex
@@ -100,7 +99,6 @@ class SqliteStore(SqliteQueue):
         self._space, self._multi_tenant = prepare(self._target, space, multi_tenant)
         self._target = attrs.evolve(self._target, identity=identity(self._target.path))
         self._pool = Pool(self._target)
-        self._database = PeeweeDatabase(self._target.path, self._pool)
         self._counts = WordCounts()
         self._lane = VectorIndex(space.dimensions, memory_budget())
         self._advances = checkpoints.Advances()
@@ -306,9 +304,7 @@ class SqliteStore(SqliteQueue):
         first = check_count("offset", offset)
         most = check_count("limit", limit)
         return self._pool.read(
-            lambda view: read.documents(
-                view, self._database, self._clause(view, scope), first, most
-            )
+            lambda view: read.documents(view, self._clause(view, scope), first, most)
         )
 
     def stats(self, tenant: str | None = None) -> StoreStats:
@@ -441,7 +437,7 @@ class SqliteStore(SqliteQueue):
         return list(ids)
 
     def _stats(self, view: View, tenant: str | None) -> StoreStats:
-        collections, chunks, waiting = read.counts(view, self._database, tenant)
+        counts = read.counts(view, tenant)
         file_bytes = _size(self._target.path)
         log_bytes = _size(f"{self._target.path}-wal")
         details: dict[str, Any] = {
@@ -454,15 +450,15 @@ class SqliteStore(SqliteQueue):
             "file_system": kind_of(self._target.path) or "unknown",
             "sqlite": apsw.sqlite_lib_version(),
             "sqlite_vec": view.raw.execute("select vec_version()").get,
-            "schema": max(read.steps_taken(self._database)),
+            "schema": read.schema_version(view),
             "matrix_bytes": self._lane.memory,
             "words_bytes": self._counts.lists.bytes,
         }
         return StoreStats(
-            documents=sum(collections.values()),
-            chunks=chunks,
-            pending=waiting,
-            collections=collections,
+            documents=sum(counts.collections.values()),
+            chunks=counts.chunks,
+            pending=counts.pending,
+            collections=counts.collections,
             space=self._space,
             multi_tenant=self._multi_tenant,
             bytes=file_bytes + log_bytes,
