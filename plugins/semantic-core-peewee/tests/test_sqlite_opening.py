@@ -104,7 +104,7 @@ def device(path: Path) -> None:
 def ours_without_a_name(path: Path) -> None:
     SqliteStore(Space("test", 8), path).close()
     connection = apsw.Connection(str(path))
-    connection.execute("delete from meta where key = 'space'")
+    connection.execute("delete from semantic_index_meta where key = 'space'")
     connection.close()
 
 
@@ -217,12 +217,12 @@ def test_every_step_can_be_taken_by_itself(
 
 
 TABLES = {
-    "account": "id integer key1, tenant text, collection text",
-    "attribute": (
+    "semantic_index_account": "id integer key1, tenant text, collection text",
+    "semantic_index_attribute": (
         "generation integer key1, key text key2, kind text key3, value any key4, document "
         "integer key5"
     ),
-    "batch_job": (
+    "semantic_index_batch_job": (
         "number integer key1, id text, name text, generation integer, status text, "
         "provider_job text, sent integer, succeeded integer, failed integer, characters "
         "integer, tokens integer, tries integer, error text, created_at real, updated_at "
@@ -230,60 +230,62 @@ TABLES = {
         "text, leased_until real, cleaned integer, most integer?, account text, paid integer, "
         "paid_tokens integer"
     ),
-    "checkpoint": "source text key1, value text",
-    "chunk": (
+    "semantic_index_checkpoint": "source text key1, value text",
+    "semantic_index_chunk": (
         "id integer key1, generation integer, document integer, position integer, kind text, "
         "start integer, end integer, fingerprint text, fingerprint_crc integer, vector_crc "
         "integer?, crc integer, job text?, error text?, headings text, metadata text, vector "
         "blob?, text text, lead text, own text?"
     ),
-    "claim": (
+    "semantic_index_claim": (
         "generation integer key1, fingerprint text key2, holder integer, number integer, "
         "account integer, characters integer, until real?"
     ),
-    "cost": (
-        "day text key1, tenant text key2, collection text key3, model text key4, lane text "
+    "semantic_index_cost": (
+        "day text key1, tenant text key2, collection text key3, model text key4, tier text "
         "key5, currency text key6, passages integer, tokens integer, amount integer"
     ),
-    "document": (
+    "semantic_index_document": (
         "id integer key1, generation integer, tenant text, collection text, key text, title "
         "text, media_type text, language text?, metadata text, characters integer, text_hash "
         "text, stamp integer?, crc integer, created_at text, updated_at text, text text"
     ),
-    "home": "id integer key1, generation integer, tenant text, collection text",
-    "meta": "key text key1, value text",
-    "migration": "number integer key1, name text, applied_at text",
-    "removal": "generation integer key1, address blob key2, stamp integer",
-    "segment": "id integer key1, generation integer, number integer, slots blob",
-    "segment_change": "generation integer key1, number integer key2, change integer",
-    "slot": "generation integer key1, chunk integer key2, place integer",
-    "trouble": (
+    "semantic_index_home": "id integer key1, generation integer, tenant text, collection text",
+    "semantic_index_meta": "key text key1, value text",
+    "semantic_index_migration": "number integer key1, name text, applied_at text",
+    "semantic_index_removal": "generation integer key1, address blob key2, stamp integer",
+    "semantic_index_segment": "id integer key1, generation integer, number integer, slots blob",
+    "semantic_index_segment_change": "generation integer key1, number integer key2, change integer",
+    "semantic_index_slot": "generation integer key1, chunk integer key2, place integer",
+    "semantic_index_trouble": (
         "generation integer key1, fingerprint text key2, job text, attempts integer, most "
         "integer?, failed integer, error text"
     ),
-    "vector_state": "generation integer key1, changes integer, epoch integer, slots integer, dead integer",
-    "words": "passage?",
+    "semantic_index_vector_state": (
+        "generation integer key1, changes integer, epoch integer, slots integer, dead integer"
+    ),
+    "semantic_index_words": "passage?",
 }
 """The tables after all migrations: columns in order, each with its type; ? where NULL is allowed,
 keyN for its place in the primary key."""
 INDEXES = {
-    "account_name": "account",
-    "attribute_document": "attribute",
-    "batch_job_open": "batch_job",
-    "batch_job_unclean": "batch_job",
-    "chunk_fingerprint": "chunk",
-    "chunk_owner": "chunk",
-    "chunk_pending_of": "chunk",
-    "chunk_place": "chunk",
-    "chunk_waiting": "chunk",
-    "chunk_waiting_for": "chunk",
-    "claim_holder": "claim",
-    "claim_number": "claim",
-    "claim_until": "claim",
-    "document_ref": "document",
-    "home_name": "home",
-    "segment_number": "segment",
-    "trouble_most": "trouble",
+    "semantic_index_account_name": "semantic_index_account",
+    "semantic_index_attribute_document": "semantic_index_attribute",
+    "semantic_index_batch_job_open": "semantic_index_batch_job",
+    "semantic_index_batch_job_unclean": "semantic_index_batch_job",
+    "semantic_index_chunk_fingerprint": "semantic_index_chunk",
+    "semantic_index_chunk_owner": "semantic_index_chunk",
+    "semantic_index_chunk_pending_of": "semantic_index_chunk",
+    "semantic_index_chunk_place": "semantic_index_chunk",
+    "semantic_index_chunk_waiting": "semantic_index_chunk",
+    "semantic_index_chunk_waiting_for": "semantic_index_chunk",
+    "semantic_index_claim_holder": "semantic_index_claim",
+    "semantic_index_claim_number": "semantic_index_claim",
+    "semantic_index_claim_until": "semantic_index_claim",
+    "semantic_index_document_ref": "semantic_index_document",
+    "semantic_index_home_name": "semantic_index_home",
+    "semantic_index_segment_number": "semantic_index_segment",
+    "semantic_index_trouble_most": "semantic_index_trouble",
 }
 """The indexes, each with its table."""
 

@@ -315,7 +315,9 @@ def test_vectors_lie_in_the_file_as_float32(
 ) -> None:
     store.replace([item("1", "one"), item("2", "two", vectors=False)])
     connection = apsw.Connection(str(store.path))
-    rows = connection.execute("select typeof(vector), vector from chunk order by id").fetchall()
+    rows = connection.execute(
+        "select typeof(vector), vector from semantic_index_chunk order by id"
+    ).fetchall()
     connection.close()
     assert rows == [("blob", vector("one").astype("<f4").tobytes()), ("null", None)]
 

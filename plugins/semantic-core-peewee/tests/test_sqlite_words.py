@@ -48,7 +48,10 @@ def keys(store: SqliteStore, text: str, limit: int = 100, scope: Scope = Scope()
 def check_index(store: SqliteStore) -> None:
     connection = apsw.Connection(str(store.path))
     try:
-        connection.execute("insert into words (words, rank) values ('integrity-check', 1)")
+        connection.execute(
+            """insert into semantic_index_words (semantic_index_words, rank)
+                values ('integrity-check', 1)"""
+        )
     finally:
         connection.close()
 

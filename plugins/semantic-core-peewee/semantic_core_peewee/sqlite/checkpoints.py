@@ -13,11 +13,11 @@ from typing import Any
 
 IDENTITY = ""
 """The source under whose name the identity of the index is kept."""
-_GET = "select value from checkpoint where source = ?"
-_PUT = """insert into checkpoint (source, value) values (?, ?)
+_GET = "select value from semantic_index_checkpoint where source = ?"
+_PUT = """insert into semantic_index_checkpoint (source, value) values (?, ?)
     on conflict do update set value = excluded.value where value <> excluded.value"""
-_DROP = "delete from checkpoint where source = ?"
-_RENEW = "update checkpoint set value = lower(hex(randomblob(16))) where source = ?"
+_DROP = "delete from semantic_index_checkpoint where source = ?"
+_RENEW = "update semantic_index_checkpoint set value = lower(hex(randomblob(16))) where source = ?"
 
 Change = Callable[[str | None], str | None]
 
@@ -61,7 +61,7 @@ def get(raw: Any, source: str) -> str | None:
 def every(raw: Any) -> dict[str, str]:
     """All checkpoints; the identity is none of them."""
     found = raw.execute(
-        "select source, value from checkpoint where source <> ?", (IDENTITY,)
+        "select source, value from semantic_index_checkpoint where source <> ?", (IDENTITY,)
     ).fetchall()
     return dict(found)
 

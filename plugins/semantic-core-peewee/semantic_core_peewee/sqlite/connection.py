@@ -9,7 +9,7 @@ import ctypes
 import os
 import re
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -123,15 +123,12 @@ _SYNCHRONOUS: dict[Durability, str] = {
 class Target:
     """What to connect to, and how. path: absolute. busy_timeout: seconds.
     identity: of the only file that will do.
-
-    wrap: put around every connection.
     """
 
     path: str
     durability: Durability
     busy_timeout: float
     identity: library_guard.Identity | None = None
-    wrap: Callable[[Any], Any] | None = None
 
 
 def check_library() -> None:
@@ -163,8 +160,6 @@ class Connection:
             if target.identity is not None:
                 self._check_identity(target.identity)
             self.raw = _opened_raw(target.path)
-            if target.wrap is not None:
-                self.raw = target.wrap(self.raw)
             _configure(self.raw, target, writer)
             self.raw.execute("pragma schema_version").fetchall()  # from here on it holds its locks
             self._has_log = log_files.hold(self.identity, target.path)
@@ -306,10 +301,19 @@ def _configure(raw: Any, target: Target, writer: bool) -> None:
     raw.execute("pragma secure_delete = on")
     raw.execute(f"pragma journal_size_limit = {WAL_LIMIT}")
     raw.wal_autocheckpoint(CHECKPOINT)
-    raw.execute("create virtual table temp.word_count using fts5vocab('main', 'words', 'row')")
-    raw.execute("create virtual table temp.word_place using fts5vocab('main', 'words', 'instance')")
+    make_vocabulary(raw)
     if not writer:
         raw.execute("pragma query_only = on")
+
+
+_VOCABULARY = """create virtual table if not exists temp.{} using
+    fts5vocab('main', 'semantic_index_words', '{}')"""
+
+
+def make_vocabulary(raw: Any) -> None:
+    """Give this connection the tables that say which words the full-text index holds, and where."""
+    raw.execute(_VOCABULARY.format("semantic_index_word_count", "row"))
+    raw.execute(_VOCABULARY.format("semantic_index_word_place", "instance"))
 
 
 @contextmanager

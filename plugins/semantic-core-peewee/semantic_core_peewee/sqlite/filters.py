@@ -23,7 +23,7 @@ a search needs a few itself.
 """
 
 _COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-_HELD = "select a.document from attribute as a where a.generation = ? and a.key = ?"
+_HELD = "select a.document from semantic_index_attribute as a where a.generation = ? and a.key = ?"
 
 
 Bound = tuple[str, tuple[Any, ...]]
@@ -75,7 +75,12 @@ def compile_scope(scope: Scope, generation: int) -> Clause:
         values.append(json.dumps(named, ensure_ascii=False))
     each = list(parts)
     of_each = list(values)
-    sources = [(f"select d.id from document as d where {' and '.join(parts)}", tuple(values))]  # noqa: S608 - as above
+    sources = [
+        (
+            f"select d.id from semantic_index_document as d where {' and '.join(parts)}",
+            tuple(values),
+        )
+    ]
     for condition in _checked(scope.filter).conditions:
         absent, held, bound = _condition(condition)
         bound = [generation if value is _GENERATION else value for value in bound]

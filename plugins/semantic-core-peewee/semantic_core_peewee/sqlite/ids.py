@@ -20,15 +20,15 @@ MOST_IDS = 50_000
 
 _ROWS = "chunks"
 _IDS = """select c.id, c.position, d.collection, d.key, d.tenant from json_each(?) as j
-    cross join chunk as c cross join document as d where c.id = j.value and d.id = c.document"""
-_NUMBERS = """select j.key, c.id from json_each(?) as j cross join document as d
-    cross join chunk as c where d.generation = ? and d.tenant = j.value ->> 0
+    cross join semantic_index_chunk as c cross join semantic_index_document as d
+    where c.id = j.value and d.id = c.document"""
+_NUMBERS = """select j.key, c.id from json_each(?) as j cross join semantic_index_document as d
+    cross join semantic_index_chunk as c where d.generation = ? and d.tenant = j.value ->> 0
     and d.collection = j.value ->> 1 and d.key = j.value ->> 2
     and c.document = d.id and c.position = j.value ->> 3"""
-_CHUNK = "cross join chunk as c where c.id = j.value"
-_CHUNK_AND_DOCUMENT = (
-    "cross join chunk as c cross join document as d where c.id = j.value and d.id = c.document"
-)
+_CHUNK = "cross join semantic_index_chunk as c where c.id = j.value"
+_CHUNK_AND_DOCUMENT = """cross join semantic_index_chunk as c
+    cross join semantic_index_document as d where c.id = j.value and d.id = c.document"""
 
 
 def chunk_ids(view: View, chunks: Collection[int]) -> dict[int, ChunkId]:
@@ -75,7 +75,7 @@ def rows_of(
             places.setdefault(number, []).append(place)
     found = view.raw.execute(
         (
-            f"select c.id, {columns} from json_each(?) as j "  # noqa: S608 - ours
+            f"select c.id, {columns} from json_each(?) as j "
             f"{_CHUNK_AND_DOCUMENT if of_document else _CHUNK}"
         ),
         (json.dumps(list(places)),),

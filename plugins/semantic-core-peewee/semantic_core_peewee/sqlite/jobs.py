@@ -47,17 +47,17 @@ from semantic_core_peewee.sqlite.vector_rows import fill_waiting
 
 MOST_TOKEN = 2**62
 
-_CHUNKS = "chunk as c indexed by chunk_waiting"
+_CHUNKS = "semantic_index_chunk as c indexed by semantic_index_chunk_waiting"
 _WAITING = "c.generation = :generation and c.vector is null and c.id > :after"
-_CLAIMED = (
-    "select 1 from claim as k where k.generation = c.generation and k.fingerprint = c.fingerprint"
-)
-_TRIED = (
-    "select 1 from trouble as t where t.generation = c.generation and t.fingerprint = c.fingerprint"
-)
+_CLAIMED = """select 1 from semantic_index_claim as k where k.generation = c.generation
+    and k.fingerprint = c.fingerprint"""
+_TRIED = """select 1 from semantic_index_trouble as t where t.generation = c.generation
+    and t.fingerprint = c.fingerprint"""
 # Most of what is held, a job holds by the very chunk that is looked at. That is asked first: the
 # claims of a job lie side by side in the order of chunks, while those by fingerprint lie anywhere.
-_NO_JOBS_OWN = "not exists (select 1 from claim as k where k.number = c.id and k.until is null)"
+_NO_JOBS_OWN = (
+    "not exists (select 1 from semantic_index_claim as k where k.number = c.id and k.until is null)"
+)
 NOT_HELD = f"{_NO_JOBS_OWN} and not exists ({_CLAIMED})"
 """That nobody holds the passage of chunk c."""
 _NOT_HELD_NOW = (
@@ -69,39 +69,43 @@ _NOT_ANOTHERS = f"not exists ({_CLAIMED} and k.until is not null)"
 _NOT_FAILED = f"not exists ({_TRIED} and t.failed)"
 _NO_SUSPECT = f"not exists ({_TRIED} and (t.failed or t.most is not null))"
 _SUSPECT = f"exists ({_TRIED} and not t.failed and t.most = :most)"
-_NOT_LEFT_OUT = """(:without = '[]' or (select d.collection from document as d
+_NOT_LEFT_OUT = """(:without = '[]' or (select d.collection from semantic_index_document as d
     where d.id = c.document) not in (select j.value from json_each(:without) as j))"""
-_AMONG = """(:among is null or (select d.collection from document as d where d.id = c.document)
+_AMONG = """(:among is null or (select d.collection from semantic_index_document as d
+    where d.id = c.document)
     in (select j.value from json_each(:among) as j))"""
-_ACCOUNTS = """insert into account (tenant, collection)
-    select distinct tenant, collection from document where generation = ? on conflict do nothing"""
-_CLAIM = f"""insert into claim (generation, fingerprint, holder, number, account, characters)
+_ACCOUNTS = """insert into semantic_index_account (tenant, collection)
+    select distinct tenant, collection from semantic_index_document where generation = ?
+    on conflict do nothing"""
+_CLAIM = f"""insert into semantic_index_claim (generation, fingerprint, holder, number, account,
+    characters)
     select c.generation, c.fingerprint, :holder, c.id, a.id, length(c.passage)
-    from {_CHUNKS} cross join document as o cross join account as a
+    from {_CHUNKS} cross join semantic_index_document as o cross join semantic_index_account as a
     where {_WAITING} and {NOT_HELD} and {{kind}} and {_NOT_LEFT_OUT}
     and o.id = c.document and a.tenant = o.tenant and a.collection = o.collection
-    order by c.id limit :limit on conflict do nothing"""  # noqa: S608 - ours
+    order by c.id limit :limit on conflict do nothing"""
 _CLAIM_FRESH = _CLAIM.format(kind=_NO_SUSPECT)
 _CLAIM_SUSPECTS = _CLAIM.format(kind=_SUSPECT)
 _COUNT = f"""select count(*) from (select distinct c.fingerprint from {_CHUNKS}
-    where {_WAITING} and {_NOT_HELD_NOW} and {_NOT_FAILED} and {_NOT_LEFT_OUT} limit :limit)"""  # noqa: S608 - ours
+    where {_WAITING} and {_NOT_HELD_NOW} and {_NOT_FAILED} and {_NOT_LEFT_OUT} limit :limit)"""
 _SIZE = f"""select count(*), total(size) from (select length(c.passage) as size from {_CHUNKS}
-    where {_WAITING} and {_NOT_A_JOBS} and {_NOT_FAILED} group by c.fingerprint)"""  # noqa: S608 - ours
-_SUSPECTS = f"""select t.most from trouble as t
+    where {_WAITING} and {_NOT_A_JOBS} and {_NOT_FAILED} group by c.fingerprint)"""
+_SUSPECTS = f"""select t.most from semantic_index_trouble as t
     where t.generation = :generation and t.most is not null and not t.failed
-    and exists (select 1 from chunk as c where c.generation = t.generation
+    and exists (select 1 from semantic_index_chunk as c where c.generation = t.generation
     and c.fingerprint = t.fingerprint
         and c.vector is null and {NOT_HELD} and {_NOT_LEFT_OUT})
-    order by t.most desc limit 1"""  # noqa: S608 - ours
+    order by t.most desc limit 1"""
 _PAGE = """select number, fingerprint, passage from (
     select k.number, k.fingerprint, coalesce(
-        (select c.passage from chunk as c where c.id = k.number and c.fingerprint = k.fingerprint
+        (select c.passage from semantic_index_chunk as c where c.id = k.number
+        and c.fingerprint = k.fingerprint
         and c.vector is null
             and c.generation = k.generation),
-        (select c.passage from chunk as c where c.generation = k.generation
+        (select c.passage from semantic_index_chunk as c where c.generation = k.generation
         and c.fingerprint = k.fingerprint
             and c.vector is null limit 1)) as passage
-    from claim as k where k.holder = ? and k.number > ? order by k.number)
+    from semantic_index_claim as k where k.holder = ? and k.number > ? order by k.number)
     where passage is not null limit ?"""
 
 
@@ -118,7 +122,7 @@ def _waiting(
     """(fingerprint, passage, tenant, collection) of those that wait."""
     found: dict[str, tuple[str, str, str, str]] = {}
     sql = f"""select c.fingerprint, c.passage, c.document from {_CHUNKS}
-        where {_WAITING} and {free} and {_NOT_FAILED} and {_AMONG} order by c.id"""  # noqa: S608 - ours
+        where {_WAITING} and {free} and {_NOT_FAILED} and {_AMONG} order by c.id"""
     among = None if collections is None else _names(collections)
     rows = view.raw.execute(sql, {"generation": view.generation, "after": -1, "among": among})
     for fingerprint, passage, document in rows:
@@ -126,7 +130,7 @@ def _waiting(
             break
         if fingerprint not in found:
             owner = view.raw.execute(
-                "select tenant, collection from document where id = ?", (document,)
+                "select tenant, collection from semantic_index_document where id = ?", (document,)
             ).get
             found[fingerprint] = (fingerprint, passage, *owner)
     return list(found.values())
@@ -168,7 +172,9 @@ def claim(
     most: of what kind.
     """
     name_accounts(view)
-    last = view.raw.execute("select max(number) from claim where holder = ?", (holder,)).get
+    last = view.raw.execute(
+        "select max(number) from semantic_index_claim where holder = ?", (holder,)
+    ).get
     values = {
         "generation": view.generation,
         "holder": holder,
@@ -180,7 +186,8 @@ def claim(
         view.raw.execute(_CLAIM_FRESH, values)
     else:
         view.raw.execute(_CLAIM_SUSPECTS, {**values, "most": most})
-    added = "select count(*), total(characters) from claim where holder = ? and number > ?"
+    added = """select count(*), total(characters) from semantic_index_claim where holder = ?
+        and number > ?"""
     count, characters = view.raw.execute(added, (holder, last)).get
     return int(count), int(characters)
 
@@ -201,15 +208,16 @@ def hold(
     """Hold what nobody holds; the token, and what."""
     holder = int(token) if token else -1 - secrets.randbelow(MOST_TOKEN)
     expire(view, now)
-    view.raw.execute("update claim set until = ? where holder = ?", (until, holder))
+    view.raw.execute("update semantic_index_claim set until = ? where holder = ?", (until, holder))
     rows = [(view.generation, name, holder, until) for name in sorted(fingerprints)]
     view.raw.executemany(
-        """insert into claim (generation, fingerprint, holder, number, account, characters, until)
+        """insert into semantic_index_claim (generation, fingerprint, holder, number, account,
+            characters, until)
         values (?, ?, ?, 0, 0, 0, ?) on conflict do nothing""",
         rows,
     )
     held = view.raw.execute(
-        """select k.fingerprint from json_each(?) as j cross join claim as k
+        """select k.fingerprint from json_each(?) as j cross join semantic_index_claim as k
         where k.generation = ? and k.fingerprint = j.value and k.holder = ?""",
         (_names(fingerprints), view.generation, holder),
     )
@@ -229,7 +237,7 @@ def take(
     rows = _waiting(view, limit, _NOT_ANOTHERS if from_jobs else NOT_HELD, collections)
     names = [name for name, *_ in rows]
     if from_jobs:
-        drop = "delete from claim where generation = ? and fingerprint = ?"
+        drop = "delete from semantic_index_claim where generation = ? and fingerprint = ?"
         view.raw.executemany(drop, [(view.generation, name) for name in names])
     token, _ = hold(view, names, now, until, "")
     passages = {name: passage for name, passage, _, _ in rows}
@@ -240,28 +248,34 @@ def take(
 
 def expire(view: View, now: float) -> None:
     """Let go of what was held for a time that is over, or for longer than anybody may."""
-    view.raw.execute("delete from claim where until <= ? or until > ?", (now, now + LONGEST_HOLD))
+    view.raw.execute(
+        "delete from semantic_index_claim where until <= ? or until > ?", (now, now + LONGEST_HOLD)
+    )
 
 
 def release(view: View, token: str) -> None:
     """Let go of what `hold` and `take` hold."""
-    view.raw.execute("delete from claim where holder = ? and until is not null", (int(token),))
+    view.raw.execute(
+        "delete from semantic_index_claim where holder = ? and until is not null", (int(token),)
+    )
 
 
 def _names(names: Collection[str]) -> str:
     return json.dumps(sorted(names))
 
 
-# The ledger of money: what was paid, by day, tenant, collection, model and lane.
+# The ledger of money: what was paid, by day, tenant, collection, model and price tier.
 #
 # Amounts are whole numbers, see `PICO`.
 
-_ADD_COST = """insert into cost (day, tenant, collection, model, lane, currency, passages, tokens,
+_ADD_COST = """insert into semantic_index_cost (day, tenant, collection, model, tier, currency,
+    passages, tokens,
     amount) values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update
     set passages = passages + excluded.passages,
     tokens = tokens + excluded.tokens, amount = amount + excluded.amount"""
-_READ = """select day, tenant, collection, model, lane, passages, tokens, amount, currency from cost
-    where day between ? and ? order by day, tenant, collection, model, lane, currency"""
+_READ = """select day, tenant, collection, model, tier, passages, tokens, amount, currency
+    from semantic_index_cost
+    where day between ? and ? order by day, tenant, collection, model, tier, currency"""
 
 
 def charge_results(
@@ -282,7 +296,7 @@ def charge_results(
     spent = {}
     for account, count in counts.items():
         owner = view.raw.execute(
-            "select tenant, collection from account where id = ?", (account,)
+            "select tenant, collection from semantic_index_account where id = ?", (account,)
         ).get
         spent[owner] = (count, told[account] + round(untold[account] * rate.tokens_per_character))
     charge(view, rate, spent)
@@ -304,29 +318,29 @@ def costs(view: View, since: str, until: str) -> list[Cost]:
     found = view.raw.execute(_READ, (since, until))
     return [
         Cost(
-            day, tenant, collection, model, lane, passages, tokens, Decimal(amount) / PICO, currency
+            day, tenant, collection, model, tier, passages, tokens, Decimal(amount) / PICO, currency
         )
-        for day, tenant, collection, model, lane, passages, tokens, amount, currency in found
+        for day, tenant, collection, model, tier, passages, tokens, amount, currency in found
     ]
 
 
 _FIELDS = tuple(field.name for field in attrs.fields(BatchJob))
 _COLUMNS = ", ".join(_FIELDS)
 _OPEN = f"status in ({', '.join(f'{status!r}' for status in OPEN)})"
-_ADD = f"""insert into batch_job ({_COLUMNS}, generation, most)
-    values ({", ".join(f":{name}" for name in _FIELDS)}, :generation, :most) returning number"""  # noqa: S608 - ours
-_FIND = f"select {_COLUMNS} from batch_job where id = ?"  # noqa: S608 - our own columns
-# Our own columns.
-_LIST = f"""select {_COLUMNS} from batch_job where {{part}}
+_ADD = f"""insert into semantic_index_batch_job ({_COLUMNS}, generation, most)
+    values ({", ".join(f":{name}" for name in _FIELDS)}, :generation, :most) returning number"""
+_FIND = f"select {_COLUMNS} from semantic_index_batch_job where id = ?"
+_LIST = f"""select {_COLUMNS} from semantic_index_batch_job where {{part}}
     and (:statuses is null or status in (select value from json_each(:statuses)))
-    and (:cleaned is null or cleaned = :cleaned) order by number desc limit :limit"""  # noqa: S608
+    and (:cleaned is null or cleaned = :cleaned) order by number desc limit :limit"""
 _LIST_ALL, _LIST_OPEN, _LIST_UNCLEAN = (
     _LIST.format(part=part) for part in ("1", _OPEN, "not cleaned")
 )
-_LEASE = """update batch_job set owner = :owner, leased_until = :until, updated_at = :now
+_LEASE = """update semantic_index_batch_job
+    set owner = :owner, leased_until = :until, updated_at = :now
     where id = :id and status = 'CREATED' and (owner in ('', :owner)
     or leased_until <= :now or leased_until > :latest)"""
-_NOTE = f"""update batch_job set
+_NOTE = f"""update semantic_index_batch_job set
     status = case when :status is null or (:status = 'SUBMITTED' and status = 'PROCESSING')
     then status else :status end,
     submitted_at = case when :status is not null and submitted_at = 0 then :now else submitted_at
@@ -336,33 +350,41 @@ _NOTE = f"""update batch_job set
     cancelled_at = coalesce(:cancelled_at, cancelled_at),
     leased_until = coalesce(:leased_until, leased_until), account = coalesce(:account, account),
     updated_at = :now
-    where id = :id and {_OPEN} and (:provider_job is null or provider_job in ('', :provider_job))"""  # noqa: S608 - ours
-_CLOSE = f"""update batch_job set status = :status, error = :error, ended_at = :now,
+    where id = :id and {_OPEN} and (:provider_job is null or provider_job in ('', :provider_job))"""
+_CLOSE = f"""update semantic_index_batch_job set status = :status, error = :error, ended_at = :now,
     updated_at = :now, cleaned = provider_job = '' where id = :id and {_OPEN}
-    and (:status = 'FAILED' or provider_job <> '') returning number, sent"""  # noqa: S608 - our own statuses
+    and (:status = 'FAILED' or provider_job <> '') returning number, sent"""
 _HELD = """select k.fingerprint, k.account, k.characters from json_each(?) as j
-    cross join claim as k where k.generation = ? and k.fingerprint = j.value and k.holder = ?"""
-_LET_GO = "delete from claim where generation = ? and fingerprint = ?"
-_MEND = "delete from trouble where generation = ? and fingerprint = ?"
-_GIVE_UP = """insert into trouble (generation, fingerprint, job, attempts, failed, error)
+    cross join semantic_index_claim as k where k.generation = ? and k.fingerprint = j.value
+    and k.holder = ?"""
+_LET_GO = "delete from semantic_index_claim where generation = ? and fingerprint = ?"
+_MEND = "delete from semantic_index_trouble where generation = ? and fingerprint = ?"
+_GIVE_UP = """insert into semantic_index_trouble (generation, fingerprint, job, attempts, failed,
+    error)
     values (?, ?, ?, 1, 1, ?)
     on conflict do update set job = excluded.job, failed = 1, error = excluded.error"""
-_REOPEN = """update batch_job set status = 'PROCESSING', ended_at = 0.0, answered_at = 0.0,
+_REOPEN = """update semantic_index_batch_job
+    set status = 'PROCESSING', ended_at = 0.0, answered_at = 0.0,
     cancelled_at = 0.0, cleaned = 0, updated_at = :now
     where id = :id and status = 'FAILED' and provider_job <> '' returning number"""
-_RECLAIM = """insert into claim (generation, fingerprint, holder, number, account, characters)
+_RECLAIM = """insert into semantic_index_claim (generation, fingerprint, holder, number, account,
+    characters)
     select c.generation, c.fingerprint, :holder, c.id, a.id, length(c.passage)
-    from trouble as t cross join chunk as c cross join document as o cross join account as a
+    from semantic_index_trouble as t cross join semantic_index_chunk as c
+    cross join semantic_index_document as o cross join semantic_index_account as a
     where t.generation = :generation and t.job = :id and t.failed
     and c.generation = t.generation and c.fingerprint = t.fingerprint and c.vector is null
     and o.id = c.document and a.tenant = o.tenant and a.collection = o.collection
     order by c.id on conflict do nothing"""
-_FORGIVE = """delete from trouble where generation = :generation and job = :id and failed
-    and exists (select 1 from claim as k where k.generation = trouble.generation
-    and k.fingerprint = trouble.fingerprint and k.holder = :holder)"""
-_REMAINING = """insert into trouble (generation, fingerprint, job, attempts, most, failed, error)
+_FORGIVE = """delete from semantic_index_trouble where generation = :generation and job = :id
+    and failed
+    and exists (select 1 from semantic_index_claim as k
+    where k.generation = semantic_index_trouble.generation
+    and k.fingerprint = semantic_index_trouble.fingerprint and k.holder = :holder)"""
+_REMAINING = """insert into semantic_index_trouble (generation, fingerprint, job, attempts, most,
+    failed, error)
     select k.generation, k.fingerprint, :id, 1, null, :fail or :attempts <= 1, :error
-    from claim as k where k.holder =
+    from semantic_index_claim as k where k.holder =
     :holder on conflict do update set job = excluded.job, error = excluded.error,
     attempts = attempts + 1, most = case when :halve and attempts + 1 >= 2 and :sent > 1 then :most
     else most end, failed = case when :fail then 1 when :halve then attempts + 1 >= 2 and :sent = 1
@@ -378,10 +400,12 @@ def open_job(view: View, job: BatchJob, limit: int, without: Collection[str]) ->
     if not sent:
         most = suspects(view, without)
         if most is not None:
-            view.raw.execute("update batch_job set most = ? where number = ?", (most, holder))
+            view.raw.execute(
+                "update semantic_index_batch_job set most = ? where number = ?", (most, holder)
+            )
             sent, characters = claim(view, holder, min(limit, most), most, without)
     if not sent:
-        view.raw.execute("delete from batch_job where number = ?", (holder,))
+        view.raw.execute("delete from semantic_index_batch_job where number = ?", (holder,))
         return None
     return _grown(view, job.id, sent, characters)
 
@@ -389,7 +413,9 @@ def open_job(view: View, job: BatchJob, limit: int, without: Collection[str]) ->
 def extend_job(view: View, id: str, limit: int, without: Collection[str]) -> BatchJob | None:
     """The job with more than it held; None if there is no more for it."""
     row = view.raw.execute(
-        "select number, most, sent from batch_job where id = ? and status = 'CREATED'", (id,)
+        """select number, most, sent from semantic_index_batch_job where id = ?
+            and status = 'CREATED'""",
+        (id,),
     ).fetchone()
     if row is None:
         return None
@@ -401,7 +427,8 @@ def extend_job(view: View, id: str, limit: int, without: Collection[str]) -> Bat
 
 def _grown(view: View, id: str, sent: int, characters: int) -> BatchJob | None:
     view.raw.execute(
-        "update batch_job set sent = sent + ?, characters = characters + ? where id = ?",
+        """update semantic_index_batch_job set sent = sent + ?, characters = characters + ?
+            where id = ?""",
         (sent, characters, id),
     )
     return job_of(view, id)
@@ -435,7 +462,9 @@ def jobs(
 
 def number_of(view: View, id: str) -> int:
     """The number claims know the job by; 0 if there is no such job."""
-    return int(view.raw.execute("select number from batch_job where id = ?", (id,)).get or 0)
+    return int(
+        view.raw.execute("select number from semantic_index_batch_job where id = ?", (id,)).get or 0
+    )
 
 
 def lease(view: View, id: str, owner: str, now: float, until: float) -> bool:
@@ -482,7 +511,8 @@ def settle(
     view.raw.executemany(_MEND, [(generation, name) for name in good])
     view.raw.executemany(_GIVE_UP, [(generation, name, id, why) for name, why in bad.items()])
     sums = (
-        "update batch_job set succeeded = succeeded + ?, failed = failed + ?, updated_at = ? "
+        "update semantic_index_batch_job "
+        "set succeeded = succeeded + ?, failed = failed + ?, updated_at = ? "
         "where number = ?"
     )
     view.raw.execute(sums, (len(good), len(bad), now, number))
@@ -490,7 +520,8 @@ def settle(
         paid = {name: held[name] for name in held if name in good or name in tokens}
         spent = charge_results(view, rate, paid, tokens)
         view.raw.execute(
-            "update batch_job set paid = paid + ?, paid_tokens = paid_tokens + ? where number = ?",
+            """update semantic_index_batch_job set paid = paid + ?, paid_tokens = paid_tokens + ?
+                where number = ?""",
             (len(paid), spent, number),
         )
     return len(held)
@@ -499,13 +530,14 @@ def settle(
 def pay(view: View, id: str, rate: Rate, passages: int, tokens: int) -> None:
     """Have so much paid for the job, all together."""
     before = view.raw.execute(
-        "select paid, paid_tokens from batch_job where id = ?", (id,)
+        "select paid, paid_tokens from semantic_index_batch_job where id = ?", (id,)
     ).fetchone()
     if before is None or before == (passages, tokens):
         return
     charge(view, rate, {("", ""): (passages - before[0], tokens - before[1])})
     view.raw.execute(
-        "update batch_job set paid = ?, paid_tokens = ? where id = ?", (passages, tokens, id)
+        "update semantic_index_batch_job set paid = ?, paid_tokens = ? where id = ?",
+        (passages, tokens, id),
     )
 
 
@@ -543,7 +575,7 @@ def close(
         # The first failure of a whole job proves nothing, not even of a job of one.
         first = {"attempts": 2} if rest == "halve" else {}
         view.raw.execute(_REMAINING, {**values, **kind, **first})
-    view.raw.execute("delete from claim where holder = ?", (holder,))
+    view.raw.execute("delete from semantic_index_claim where holder = ?", (holder,))
     return True
 
 
@@ -551,28 +583,35 @@ def drop(view: View, id: str) -> bool:
     """Forget a job of which nothing was sent."""
     row = view.raw.execute(
         (
-            "delete from batch_job where id = ? and status = 'CREATED' and provider_job = '' "
+            "delete from semantic_index_batch_job where id = ? and status = 'CREATED' "
+            "and provider_job = '' "
             "returning number"
         ),
         (id,),
     ).fetchone()
     if row is not None:
-        view.raw.execute("delete from claim where holder = ?", (row[0],))
+        view.raw.execute("delete from semantic_index_claim where holder = ?", (row[0],))
     return row is not None
 
 
 def clean(view: View, id: str, now: float) -> None:
     """The provider keeps nothing of it any more."""
-    view.raw.execute("update batch_job set cleaned = 1, updated_at = ? where id = ?", (now, id))
+    view.raw.execute(
+        "update semantic_index_batch_job set cleaned = 1, updated_at = ? where id = ?", (now, id)
+    )
 
 
 def retry(view: View, id: str | None) -> int:
     """Let passages that were given up wait again; how many somebody waits for."""
-    lost = """not exists (select 1 from chunk as c where c.generation = trouble.generation
-        and c.fingerprint = trouble.fingerprint and c.vector is null)"""
-    view.raw.execute(f"delete from trouble where generation = ? and {lost}", (view.generation,))  # noqa: S608 - ours
+    lost = """not exists (select 1 from semantic_index_chunk as c
+        where c.generation = semantic_index_trouble.generation
+        and c.fingerprint = semantic_index_trouble.fingerprint and c.vector is null)"""
     view.raw.execute(
-        "delete from trouble where generation = ? and failed and (? is null or job = ?)",
+        f"delete from semantic_index_trouble where generation = ? and {lost}", (view.generation,)
+    )
+    view.raw.execute(
+        """delete from semantic_index_trouble where generation = ? and failed and (? is null
+            or job = ?)""",
         (view.generation, id, id),
     )
     return int(view.raw.changes())
@@ -583,29 +622,28 @@ def retry(view: View, id: str | None) -> int:
 # See `BatchQueue`.
 
 _IS_HELD = (
-    "exists (select 1 from claim as k where k.generation = c.generation "
+    "exists (select 1 from semantic_index_claim as k where k.generation = c.generation "
     "and k.fingerprint = c.fingerprint)"
 )
 _TROUBLE = (
-    "(select t.error from trouble as t where t.generation = c.generation "
+    "(select t.error from semantic_index_trouble as t where t.generation = c.generation "
     "and t.fingerprint = c.fingerprint and t.failed)"
 )
 _STATE = f"c.vector is not null, {_IS_HELD}, {_TROUBLE}"
-_MINE = (
-    "(:tenant is null or (select d.tenant from document as d where d.id = c.document) = :tenant)"
-)
-_ALL = f"""select count(*) from chunk as c indexed by chunk_waiting
-    where c.generation = :generation and c.vector is null and {_MINE}"""  # noqa: S608 - ours
+_MINE = """(:tenant is null or (select d.tenant from semantic_index_document as d
+    where d.id = c.document) = :tenant)"""
+_ALL = f"""select count(*) from semantic_index_chunk as c indexed by semantic_index_chunk_waiting
+    where c.generation = :generation and c.vector is null and {_MINE}"""
 _FREE = f"""select {_TROUBLE} is not null, count(*), count(distinct c.fingerprint), min(c.id)
-    from chunk as c indexed by chunk_waiting
-    where c.generation = :generation and c.vector is null and {NOT_HELD} and {_MINE} group by 1"""  # noqa: S608 - ours
+    from semantic_index_chunk as c indexed by semantic_index_chunk_waiting
+    where c.generation = :generation and c.vector is null and {NOT_HELD} and {_MINE} group by 1"""
 _GIVEN_UP = f"""select d.tenant, d.collection, d.key, c.position, {_TROUBLE} as why
-    from chunk as c indexed by chunk_waiting cross join document as d
+    from semantic_index_chunk as c indexed by semantic_index_chunk_waiting
+    cross join semantic_index_document as d
     where c.generation = ? and c.vector is null and d.id = c.document and why is not null
-    and not {_IS_HELD} order by c.id limit ?"""  # noqa: S608 - ours
-_SINCE = (
-    "select d.updated_at from chunk as c join document as d on d.id = c.document where c.id = ?"
-)
+    and not {_IS_HELD} order by c.id limit ?"""
+_SINCE = """select d.updated_at from semantic_index_chunk as c join semantic_index_document as d
+    on d.id = c.document where c.id = ?"""
 
 
 def chunk_states(view: View, ids: Sequence[ChunkId]) -> list[tuple[ChunkStatus, str] | None]:
@@ -643,7 +681,9 @@ def queue_stats(view: View, tenant: str | None, chunks: int) -> QueueStats:
     waiting = int(view.raw.execute(_ALL, values).get)
     since = view.raw.execute(_SINCE, (first,)).get if pending else None
     jobs = dict.fromkeys(STATUSES, 0)
-    jobs.update(view.raw.execute("select status, count(*) from batch_job group by status"))
+    jobs.update(
+        view.raw.execute("select status, count(*) from semantic_index_batch_job group by status")
+    )
     return QueueStats(
         ready=chunks - waiting,
         pending=pending,

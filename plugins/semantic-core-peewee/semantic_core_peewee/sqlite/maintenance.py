@@ -39,17 +39,18 @@ if TYPE_CHECKING:
 # Making everything derived anew from documents and chunks,
 # in one transaction and without asking any embedder.
 
-_ADD = "insert into attribute (generation, key, kind, value, document) values (?, ?, ?, ?, ?)"
+_ADD = """insert into semantic_index_attribute (generation, key, kind, value, document)
+    values (?, ?, ?, ?, ?)"""
 
 
 def rebuild(view: View, dimensions: int) -> None:
     """The index of words, the values for filters, and the slots of vectors;
     texts and vectors are left as they are.
     """
-    view.raw.execute("insert into words (words) values ('rebuild')")
-    view.raw.execute("delete from attribute")
+    view.raw.execute("insert into semantic_index_words (semantic_index_words) values ('rebuild')")
+    view.raw.execute("delete from semantic_index_attribute")
     for id, generation, metadata in view.raw.execute(
-        "select id, generation, metadata from document"
+        "select id, generation, metadata from semantic_index_document"
     ).fetchall():
         rows = [(generation, *attribute, id) for attribute in attributes(metadata_of(metadata))]
         view.raw.executemany(_ADD, rows)
@@ -74,7 +75,9 @@ def disagreements(view: View, dimensions: int) -> Iterator[str]:
                     slot.tobytes(),
                 )
     places = dict(
-        view.raw.execute("select chunk, place from slot where generation = ?", (view.generation,))
+        view.raw.execute(
+            "select chunk, place from semantic_index_slot where generation = ?", (view.generation,)
+        )
     )
     if dead != state.dead or len(held) + dead != state.slots:
         yield (
@@ -138,11 +141,15 @@ def _structure(view: View, dimensions: int) -> Iterator[str]:
 
 def _words(view: View, dimensions: int) -> Iterator[str]:
     try:
-        view.raw.execute("insert into words (words, rank) values ('integrity-check', 1)")
+        view.raw.execute(
+            """insert into semantic_index_words (semantic_index_words, rank)
+                values ('integrity-check', 1)"""
+        )
     except apsw.CorruptError as error:
         yield f"the index of words does not agree with the passages: {error}"
     chunks, indexed = view.raw.execute(
-        "select (select count(*) from chunk), (select count(*) from words_docsize)"
+        """select (select count(*) from semantic_index_chunk), (select count(*)
+            from semantic_index_words_docsize)"""
     ).get
     if chunks != indexed:
         yield f"{chunks:,} chunks, but {indexed:,} in the index of words"
@@ -151,7 +158,7 @@ def _words(view: View, dimensions: int) -> Iterator[str]:
 def _texts(view: View, dimensions: int) -> Iterator[str]:
     rows = view.raw.execute(
         """select id, tenant, collection, key, crc, text, text_hash, characters, stamp, created_at,
-        updated_at, title, media_type, language, metadata from document"""
+        updated_at, title, media_type, language, metadata from semantic_index_document"""
     )
     for (
         id,
@@ -183,7 +190,8 @@ def _passages(view: View, dimensions: int) -> Iterator[str]:
         """select c.id, c.document, c.position, c.crc, c.vector, c.vector_crc, c.fingerprint_crc,
         c.generation = d.generation, c.kind, c.start, c."end", c.fingerprint, c.headings,
         c.metadata, c.text, c.lead, c.own
-        from chunk as c left join document as d on d.id = c.document"""
+        from semantic_index_chunk as c
+        left join semantic_index_document as d on d.id = c.document"""
     )
     for (
         id,
@@ -209,15 +217,16 @@ def _passages(view: View, dimensions: int) -> Iterator[str]:
 
 
 def _attributes(view: View, dimensions: int) -> Iterator[str]:
-    held = view.raw.execute("select count(*) from attribute").get
+    held = view.raw.execute("select count(*) from semantic_index_attribute").get
     wanted = 0
     for id, generation, metadata in view.raw.execute(
-        "select id, generation, metadata from document"
+        "select id, generation, metadata from semantic_index_document"
     ).fetchall():
         expected = attributes(metadata_of(metadata))
         wanted += len(expected)
         rows = view.raw.execute(
-            "select key, kind, value from attribute where document = ? and generation = ?",
+            """select key, kind, value from semantic_index_attribute where document = ?
+                and generation = ?""",
             (id, generation),
         ).fetchall()
         as_kept = (
@@ -232,7 +241,7 @@ def _attributes(view: View, dimensions: int) -> Iterator[str]:
 def compact(raw: Any) -> None:
     """Merge the index of words, rebuild the file without gaps, and empty the log."""
     with transaction(raw):
-        raw.execute("insert into words (words) values ('optimize')")
+        raw.execute("insert into semantic_index_words (semantic_index_words) values ('optimize')")
     # The file is built anew beside itself: too large for memory.
     raw.execute("pragma temp_store = file")
     try:

@@ -451,7 +451,7 @@ def _settle(
                 with sole(path, target.busy_timeout):
                     migrate(raw)
                     _use_log(raw, path)
-            says = dict(raw.execute("select key, value from meta").fetchall())
+            says = dict(raw.execute("select key, value from semantic_index_meta").fetchall())
         finally:
             connection.close()
     return agree(path, says, space, multi_tenant)

@@ -32,7 +32,7 @@ from semantic_core_peewee.sqlite.interruption import Sole, Use, Uses
 
 # One thread's way of reading: a connection of its own, and one state of the store at a time.
 
-GENERATION = "select cast(value as integer) from meta where key = 'generation'"
+GENERATION = "select cast(value as integer) from semantic_index_meta where key = 'generation'"
 """The generation in force; asked first in every transaction, which also fixes the state it sees."""
 
 

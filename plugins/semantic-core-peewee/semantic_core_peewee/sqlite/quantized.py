@@ -272,7 +272,8 @@ def homes_of(view: View) -> Homes:
     """The homes there are in this transaction."""
     found: dict[str, dict[str, int]] = {}
     rows = view.raw.execute(
-        "select tenant, collection, id from home where generation = ?", (view.generation,)
+        "select tenant, collection, id from semantic_index_home where generation = ?",
+        (view.generation,),
     )
     for tenant, collection, id in rows:
         found.setdefault(tenant, {})[collection] = id

@@ -34,10 +34,9 @@ def fetch(view: View, ids: Sequence[ChunkId]) -> list[StoredChunk]:
 
 def get(view: View, ref: Ref) -> Document | None:
     """The document as it was handed over; None if there is none."""
-    # Our own columns.
     row = view.raw.execute(
-        f"""select {DOCUMENT_COLUMNS} from document as d
-        where d.generation = ? and d.tenant = ? and d.collection = ? and d.key = ?""",  # noqa: S608
+        f"""select {DOCUMENT_COLUMNS} from semantic_index_document as d
+        where d.generation = ? and d.tenant = ? and d.collection = ? and d.key = ?""",
         (view.generation, *key_of(ref)),
     ).fetchone()
     return None if row is None else document_of(ref, row)
@@ -45,16 +44,17 @@ def get(view: View, ref: Ref) -> Document | None:
 
 def documents(view: View, scope: Clause, offset: int, limit: int) -> Page:
     """A slice of the documents in scope, in order of (collection, key), and how many there are."""
-    # The scope binds its values to question marks.
     listed = f"""select d.tenant, d.collection, d.key, d.title, d.media_type, d.language,
         d.metadata, d.characters,
-        (select count(*) from chunk as c where c.document = d.id),
-        (select count(*) from chunk as c where c.document = d.id and c.vector is null),
+        (select count(*) from semantic_index_chunk as c where c.document = d.id),
+        (select count(*) from semantic_index_chunk as c where c.document = d.id
+        and c.vector is null),
         d.created_at, d.updated_at
-        from document as d where {scope.sql} order by d.collection, d.key limit ? offset ?"""  # noqa: S608
+        from semantic_index_document as d where {scope.sql} order by d.collection, d.key
+        limit ? offset ?"""
     rows = view.raw.execute(listed, (*scope.values, limit, offset))
     items = tuple([_summary(*row) for row in rows])
-    counted = f"select count(*) from document as d where {scope.sql}"  # noqa: S608
+    counted = f"select count(*) from semantic_index_document as d where {scope.sql}"
     total = int(view.raw.execute(counted, scope.values).get)
     return Page(items, total)
 
@@ -103,11 +103,11 @@ def counts(view: View, tenant: str | None) -> Counts:
     if tenant is not None:
         mine = "generation = ? and tenant = ?"
         values = (view.generation, tenant)
-    by_collection = f"""select collection, count(*) from document where {mine}
-        group by collection order by collection"""  # noqa: S608 - our own text
+    by_collection = f"""select collection, count(*) from semantic_index_document where {mine}
+        group by collection order by collection"""
     collections = dict(view.raw.execute(by_collection, values).fetchall())
-    listed = f"""select count(*) from chunk
-        where document in (select id from document where {mine})"""  # noqa: S608 - our own text
+    listed = f"""select count(*) from semantic_index_chunk
+        where document in (select id from semantic_index_document where {mine})"""
     chunks = int(view.raw.execute(listed, values).get)
     pending = int(view.raw.execute(f"{listed} and vector is null", values).get)
     return Counts(collections, chunks, pending)
@@ -115,4 +115,4 @@ def counts(view: View, tenant: str | None) -> Counts:
 
 def schema_version(view: View) -> int:
     """The last step of the schema this file has taken."""
-    return int(view.raw.execute("select max(number) from migration").get)
+    return int(view.raw.execute("select max(number) from semantic_index_migration").get)

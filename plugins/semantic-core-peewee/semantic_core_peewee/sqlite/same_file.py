@@ -31,14 +31,14 @@ from semantic_core_peewee.sqlite.connection import (
     Connection,
     Target,
     check_library,
+    make_vocabulary,
     transaction,
     translated,
 )
 from semantic_core_peewee.sqlite.errors import SQLITE_ERRORS, UNREADABLE, damaged, translate
-from semantic_core_peewee.sqlite.migrations import STEPS, newest, take
+from semantic_core_peewee.sqlite.migrations import APPLICATION_ID, STEPS, newest, take
 from semantic_core_peewee.sqlite.opening import agree, newer_release, said_of
 from semantic_core_peewee.sqlite.pool import GENERATION, Pool, View
-from semantic_core_peewee.sqlite.renamed import Renamed, renamed_name
 from semantic_core_peewee.sqlite.store import DEFAULT_BUSY_TIMEOUT, SqliteStore, memory_budget
 from semantic_core_peewee.sqlite.vector_search import VectorIndex
 from semantic_core_peewee.sqlite.word_search import WordCounts
@@ -54,10 +54,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SAVEPOINT = "semantic_index"
-_VOCABULARY = (
-    "create virtual table if not exists temp.word_count using fts5vocab('main', '{}', 'row')",
-    "create virtual table if not exists temp.word_place using fts5vocab('main', '{}', 'instance')",
-)
 
 
 class SameFilePool(Pool):
@@ -145,11 +141,8 @@ class SameFilePool(Pool):
         if getattr(self._here, "ready", None) is not raw:
             _load_vectors(raw)
             self._here.ready = raw
-        connection = Renamed(raw)
-        for statement in _VOCABULARY:
-            # Each time: a rollback takes it along.
-            connection.execute(statement.format(renamed_name("words")))
-        return View(connection, int(connection.execute(GENERATION).get))
+        make_vocabulary(raw)  # each time: a rollback of the application drops it
+        return View(raw, int(raw.execute(GENERATION).get))
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -210,7 +203,7 @@ class SameFileStore(SqliteStore):
             )
         check_library()
         self.database = plain_database(database)
-        self._target = Target(_path_of(self.database), "full", busy_timeout, wrap=Renamed)
+        self._target = Target(_path_of(self.database), "full", busy_timeout)
         self._claim = library_guard.claim(self._target.path)
         try:
             with connected(self.database):
@@ -318,23 +311,30 @@ def _prepare(target: Target, space: Space, multi_tenant: bool | None) -> tuple[S
         connection = Connection(target, writer=True)
         try:
             raw = connection.raw
+            if raw.pragma("application_id") == APPLICATION_ID:
+                raise StoreMisuse(
+                    f"{target.path!r} is an index of its own, not an application's database.",
+                    hint="Open it by its path; or name the application's database.",
+                )
             version = _version_of(raw)
             if version > newest():
                 raise newer_release(target.path, version)
             if version < newest():
                 with transaction(raw):
                     _take_steps(raw, said_of(space, bool(multi_tenant)))
-            says = dict(raw.execute("select key, value from meta").fetchall())
+            says = dict(raw.execute("select key, value from semantic_index_meta").fetchall())
         finally:
             connection.close()
     return agree(target.path, says, space, multi_tenant)
 
 
 def _version_of(raw: Any) -> int:
-    there = raw.execute(
-        "select 1 from sqlite_master where name = ?", (renamed_name("migration"),)
+    has_index = raw.execute(
+        "select 1 from sqlite_schema where name = 'semantic_index_migration'"
     ).get
-    return int(raw.execute("select max(number) from migration").get) if there else 0
+    if not has_index:
+        return 0
+    return int(raw.execute("select max(number) from semantic_index_migration").get)
 
 
 def _take_steps(raw: Any, said: Mapping[str, str]) -> None:
@@ -344,6 +344,10 @@ def _take_steps(raw: Any, said: Mapping[str, str]) -> None:
             continue
         take(raw, step)
         if step.number == 1:
-            raw.executemany("insert into meta (key, value) values (?, ?)", list(said.items()))
+            raw.executemany(
+                "insert into semantic_index_meta (key, value) values (?, ?)", list(said.items())
+            )
         row = (step.number, step.name, datetime.now(UTC).isoformat())
-        raw.execute("insert into migration (number, name, applied_at) values (?, ?, ?)", row)
+        raw.execute(
+            "insert into semantic_index_migration (number, name, applied_at) values (?, ?, ?)", row
+        )

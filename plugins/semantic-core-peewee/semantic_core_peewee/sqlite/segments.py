@@ -35,18 +35,23 @@ FEW_DEAD = 16_384
 HIGHEST = 127
 """Largest absolute value of a code."""
 
-_STATE = "select changes, epoch, slots, dead from vector_state where generation = ?"
-_KEEP_STATE = """insert into vector_state (generation, changes, epoch, slots, dead)
+_STATE = "select changes, epoch, slots, dead from semantic_index_vector_state where generation = ?"
+_KEEP_STATE = """insert into semantic_index_vector_state (generation, changes, epoch, slots, dead)
     values (?, ?, ?, ?, ?) on conflict do update set changes = excluded.changes,
     epoch = excluded.epoch, slots = excluded.slots, dead = excluded.dead"""
-_ADD_SEGMENT = "insert into segment (generation, number, slots) values (?, ?, ?)"
-_TOUCH_SEGMENT = "replace into segment_change (generation, number, change) values (?, ?, ?)"
-SEGMENTS_SINCE = """select s.number, s.slots from segment_change as c cross join segment as s
+_ADD_SEGMENT = "insert into semantic_index_segment (generation, number, slots) values (?, ?, ?)"
+_TOUCH_SEGMENT = (
+    "replace into semantic_index_segment_change (generation, number, change) values (?, ?, ?)"
+)
+SEGMENTS_SINCE = """select s.number, s.slots from semantic_index_segment_change as c
+    cross join semantic_index_segment as s
     where c.generation = ? and c.change > ? and s.generation = c.generation and s.number = c.number
     order by c.number"""
 """In the order of an index: to sort them would be to hold all codes in memory once more."""
-VECTORS = """select c.id, c.document, h.id, c.vector from chunk as c cross join document as d
-    cross join home as h where c.generation = ? and c.vector is not null and d.id = c.document
+VECTORS = """select c.id, c.document, h.id, c.vector from semantic_index_chunk as c
+    cross join semantic_index_document as d
+    cross join semantic_index_home as h where c.generation = ? and c.vector is not null
+    and d.id = c.document
     and h.generation = d.generation and h.tenant = d.tenant and h.collection = d.collection
     order by c.id"""
 
@@ -107,10 +112,12 @@ def home_of(view: View, tenant: str, collection: str) -> int:
     """The number of this (tenant, collection); made if there is none."""
     values = (view.generation, tenant, collection)
     found = view.raw.execute(
-        "select id from home where generation = ? and tenant = ? and collection = ?", values
+        "select id from semantic_index_home where generation = ? and tenant = ? and collection = ?",
+        values,
     ).get
     if found is None:
-        made = "insert into home (generation, tenant, collection) values (?, ?, ?) returning id"
+        made = """insert into semantic_index_home (generation, tenant, collection)
+            values (?, ?, ?) returning id"""
         found = view.raw.execute(made, values).get
     return int(found)
 
@@ -149,10 +156,11 @@ def close_gaps(view: View, dimensions: int) -> None:
 def rebuild(view: View, dimensions: int) -> None:
     """Make all of it anew from the chunks and documents, whatever is there now."""
     generation = (view.generation,)
-    view.raw.execute("delete from home where generation = ?", generation)
+    view.raw.execute("delete from semantic_index_home where generation = ?", generation)
     view.raw.execute(
-        """insert into home (generation, tenant, collection)
-        select distinct generation, tenant, collection from document where generation = ?""",
+        """insert into semantic_index_home (generation, tenant, collection)
+        select distinct generation, tenant, collection from semantic_index_document
+        where generation = ?""",
         generation,
     )
     state = state_of(view)
@@ -211,7 +219,9 @@ def _map(view: View, slots: NDArray[Any], place: int) -> None:
         (view.generation, chunk, place + number)
         for number, chunk in enumerate(slots["chunk"].tolist())
     ]
-    view.raw.executemany("insert into slot (generation, chunk, place) values (?, ?, ?)", rows)
+    view.raw.executemany(
+        "insert into semantic_index_slot (generation, chunk, place) values (?, ?, ?)", rows
+    )
 
 
 def _add_segment(view: View, number: int, piece: NDArray[Any]) -> None:
@@ -221,13 +231,15 @@ def _add_segment(view: View, number: int, piece: NDArray[Any]) -> None:
 
 def _write_slots(view: View, number: int, offset: int, piece: NDArray[Any]) -> None:
     """Over the empty slots of a segment, so that only the pages they lie on are written."""
-    with view.raw.blob_open("main", "segment", "slots", _segment_id(view, number), True) as blob:
+    with view.raw.blob_open(
+        "main", "semantic_index_segment", "slots", _segment_id(view, number), True
+    ) as blob:
         blob.seek(offset * piece.dtype.itemsize)
         blob.write(piece.tobytes())
 
 
 def _segment_id(view: View, number: int) -> int:
-    sql = "select id from segment where generation = ? and number = ?"
+    sql = "select id from semantic_index_segment where generation = ? and number = ?"
     return int(view.raw.execute(sql, (view.generation, number)).get)
 
 
@@ -236,7 +248,7 @@ def _give_up(view: View, dimensions: int, chunks: Collection[int], touched: set[
         place
         for (place,) in view.raw.execute(
             (
-                "delete from slot where generation = ? and chunk in (select j.value "
+                "delete from semantic_index_slot where generation = ? and chunk in (select j.value "
                 "from json_each(?) as j) returning place"
             ),
             (view.generation, json.dumps(sorted(chunks))),
@@ -248,7 +260,7 @@ def _give_up(view: View, dimensions: int, chunks: Collection[int], touched: set[
         by_segment.setdefault(place // SEGMENT, []).append(place % SEGMENT)
     for number, offsets in by_segment.items():
         with view.raw.blob_open(
-            "main", "segment", "slots", _segment_id(view, number), True
+            "main", "semantic_index_segment", "slots", _segment_id(view, number), True
         ) as blob:
             for offset in offsets:
                 blob.seek(offset * size)
@@ -266,8 +278,12 @@ def _living(view: View, dimensions: int) -> Iterator[NDArray[Any]]:
 def _laid_out(view: View, dimensions: int, state: State, blocks: Iterable[NDArray[Any]]) -> State:
     """These slots, and no others, in as few segments as hold them."""
     every = list(blocks)
-    for table in ("segment", "segment_change", "slot"):
-        view.raw.execute(f"delete from {table} where generation = ?", (view.generation,))  # noqa: S608 - our own names
+    for table in (
+        "semantic_index_segment",
+        "semantic_index_segment_change",
+        "semantic_index_slot",
+    ):
+        view.raw.execute(f"delete from {table} where generation = ?", (view.generation,))
     slots = np.concatenate(every) if every else np.zeros(0, dtype=slot_type(dimensions))
     numbers = range(-(-len(slots) // SEGMENT))
     for number in numbers:

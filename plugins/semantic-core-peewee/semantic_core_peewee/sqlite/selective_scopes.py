@@ -94,8 +94,9 @@ class KnownScopes:
         return None if isinstance(found, int) else found
 
     def _listed(self, view: View, clause: Clause) -> Known:
-        sql = f"""select group_concat(c.id) from document as d
-            cross join chunk as c indexed by chunk_place where c.document = d.id and {clause.sql}"""  # noqa: S608 - question marks only
+        sql = f"""select group_concat(c.id) from semantic_index_document as d
+            cross join semantic_index_chunk as c indexed by semantic_index_chunk_place
+            where c.document = d.id and {clause.sql}"""
         return Known(np.sort(numbers(view.raw.execute(sql, clause.values).get)))
 
 
@@ -103,10 +104,10 @@ def few_documents(view: View, clause: Clause, state: State) -> list[int] | None:
     """The documents in scope, if one of its conditions alone leaves few; else None."""
     most = int(max(FEW_DOCUMENTS, SELECTIVE * state.slots))
     for source, values in clause.sources:
-        ids = view.raw.execute(f"select * from ({source}) limit ?", (*values, most + 1)).fetchall()  # noqa: S608 - ours
+        ids = view.raw.execute(f"select * from ({source}) limit ?", (*values, most + 1)).fetchall()
         if len(ids) <= most:
-            sql = f"""select d.id from json_each(?) as j cross join document as d
-                where d.id = j.value and {clause.each[0]}"""  # noqa: S608 - question marks only
+            sql = f"""select d.id from json_each(?) as j cross join semantic_index_document as d
+                where d.id = j.value and {clause.each[0]}"""
             rows = view.raw.execute(sql, (json.dumps([id for (id,) in ids]), *clause.each[1]))
             return [id for (id,) in rows]
     return None

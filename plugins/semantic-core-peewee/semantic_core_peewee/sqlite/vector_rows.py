@@ -9,11 +9,14 @@ from semantic_core_peewee.sqlite.pool import View
 from semantic_core_peewee.sqlite.records import check_vector, fingerprint_crc, vector_crc
 from semantic_core_peewee.sqlite.segments import Added, home_of, write
 
-_ANY_WAIT = "select exists (select 1 from chunk where generation = ? and vector is null)"
+_ANY_WAIT = (
+    "select exists (select 1 from semantic_index_chunk where generation = ? and vector is null)"
+)
 _WAIT = """select c.id, c.document, c.fingerprint, d.tenant, d.collection
-    from json_each(?) as j cross join chunk as c cross join document as d
+    from json_each(?) as j cross join semantic_index_chunk as c
+    cross join semantic_index_document as d
     where c.generation = ? and c.fingerprint = j.value and c.vector is null and d.id = c.document"""
-_FILL = "update chunk set vector = ?, vector_crc = ? where id = ?"
+_FILL = "update semantic_index_chunk set vector = ?, vector_crc = ? where id = ?"
 
 
 def known_blobs(view: View, fingerprints: Collection[str]) -> dict[str, bytes]:
@@ -24,7 +27,8 @@ def known_blobs(view: View, fingerprints: Collection[str]) -> dict[str, bytes]:
     if not fingerprints:
         return {}
     rows = view.raw.execute(
-        """select c.fingerprint, c.vector, c.vector_crc from json_each(?) as j cross join chunk as c
+        """select c.fingerprint, c.vector, c.vector_crc from json_each(?) as j
+            cross join semantic_index_chunk as c
         where c.fingerprint_crc = j.value ->> 0 and c.fingerprint = j.value ->> 1
         and c.generation = ? and c.vector is not null order by c.id""",
         (json.dumps([(fingerprint_crc(one), one) for one in fingerprints]), view.generation),

@@ -129,7 +129,7 @@ def _matching(
 
 
 def _every_document(view: View, clause: Clause) -> list[int]:
-    sql = f"select d.id from document as d where {clause.sql}"  # noqa: S608 - question marks only
+    sql = f"select d.id from semantic_index_document as d where {clause.sql}"
     return [id for (id,) in view.raw.execute(sql, clause.values)]
 
 
@@ -171,10 +171,11 @@ SPARE = 8
 and as many as an eighth of them.
 """
 
-_IN_SCOPE = "from document as d cross join chunk as c where c.document = d.id and"
+_IN_SCOPE = """from semantic_index_document as d cross join semantic_index_chunk as c
+    where c.document = d.id and"""
 _HELD = "select c.vector, c.id, c.fingerprint, c.vector_crc from json_each(?) as j"
-_ANY = "cross join chunk as c where c.id = j.value and c.vector is not null"
-_IN = """cross join chunk as c cross join document as d
+_ANY = "cross join semantic_index_chunk as c where c.id = j.value and c.vector is not null"
+_IN = """cross join semantic_index_chunk as c cross join semantic_index_document as d
     where c.id = j.value and c.vector is not null and d.id = c.document and"""
 Found = tuple[list[Any], "Vector"]
 """Rows of _HELD, and their exact scores."""
@@ -349,8 +350,7 @@ class VectorIndex:
         return rows, scores
 
     def _are_few(self, view: View, clause: Clause) -> bool:
-        # Question marks only.
-        sql = f"select count(*) from (select 1 {_IN_SCOPE} {clause.sql} limit ?)"  # noqa: S608
+        sql = f"select count(*) from (select 1 {_IN_SCOPE} {clause.sql} limit ?)"
         return bool(view.raw.execute(sql, (*clause.values, FEW + 1)).get <= FEW)
 
     def _in_sql(self, view: View, query: NDArray[np.float64], limit: int, clause: Clause) -> Found:

@@ -107,14 +107,14 @@ _EACH = slice(None)
 
 # One row each: to step through as many rows as there are passages is to give Python's lock away
 # that often.
-_HOLDING = "select group_concat(doc) from temp.word_place where term = ?"
+_HOLDING = "select group_concat(doc) from temp.semantic_index_word_place where term = ?"
 _LENGTHS = (
     "select group_concat(id), group_concat(hex(sz)) from (select id, sz "
-    "from words_docsize order by id)"
+    "from semantic_index_words_docsize order by id)"
 )
-_IDS = "select group_concat(id) from (select id from words_docsize order by id)"
-_TOTALS = "select block from words_data where id = 1"
-_NEW = "select id, passage from chunk where id > ? order by id limit ?"
+_IDS = "select group_concat(id) from (select id from semantic_index_words_docsize order by id)"
+_TOTALS = "select block from semantic_index_words_data where id = 1"
+_NEW = "select id, passage from semantic_index_chunk where id > ? order by id limit ?"
 
 
 class WordList(NamedTuple):

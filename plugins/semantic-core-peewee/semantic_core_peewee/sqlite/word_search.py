@@ -131,7 +131,12 @@ class WordCounts:
 
 def _counted(view: View, stem: str) -> int:
     """In how many passages the word is that the index spells so; asks FTS5."""
-    return view.raw.execute("select doc from temp.word_count where term = ?", (stem,)).get or 0
+    return (
+        view.raw.execute(
+            "select doc from temp.semantic_index_word_count where term = ?", (stem,)
+        ).get
+        or 0
+    )
 
 
 SOURCE = "words"
@@ -159,26 +164,30 @@ _ONE_BY_ONE = 0.1
 _TRIED = 3
 """How many times more are looked at in case most of them are in scope."""
 
-_LAYER = "select rowid as id, bm25(words) as score from words where words match ?"
+_LAYER = """select rowid as id, bm25(semantic_index_words) as score from semantic_index_words
+    where semantic_index_words match ?"""
 _EVERYWHERE = ("", "")
-_CHUNKS = """select c.id from json_each(?) as j cross join chunk as c indexed by chunk_place
+_CHUNKS = """select c.id from json_each(?) as j cross join semantic_index_chunk as c
+    indexed by semantic_index_chunk_place
     where c.document = j.value order by c.id"""
 _LISTED = (
     "",
     (
-        "and +{chunk} in (select c.id from json_each(?) as j cross join chunk as c "
+        "and +{chunk} in (select c.id from json_each(?) as j cross join semantic_index_chunk as c "
         "where c.document = j.value)"
     ),
 )
 # The plus keeps SQLite from looking up every document of the scope for every match.
 _JOINED = (
-    "cross join chunk as c indexed by chunk_owner",
-    "and c.id = {chunk} and +c.document in (select d.id from document as d where {scope})",
+    "cross join semantic_index_chunk as c indexed by semantic_index_chunk_owner",
+    """and c.id = {chunk} and +c.document in (select d.id from semantic_index_document as d
+        where {scope})""",
 )
-_BETWEEN = """select exists (select 1 from document as d
+_BETWEEN = """select exists (select 1 from semantic_index_document as d
     where d.generation = ? and d.tenant = ? and d.collection > ? and d.collection < ?)"""
 _AFTER = (
-    "select exists (select 1 from document as d where d.generation = ? and d.tenant = ? "
+    "select exists (select 1 from semantic_index_document as d where d.generation = ? "
+    "and d.tenant = ? "
     "and d.collection > ?)"
 )
 _MOST_NAMED = 16
@@ -293,27 +302,28 @@ def _known_among(
 def _statement(layers: int, join: str, condition: str, scope: str) -> str:
     """The best rows of so many FTS5 expressions, whose scores are added."""
     if layers == 1:
-        chunk = "words.rowid"
-        score = "bm25(words)"
-        source = "words"
-        start = "words match ?"
+        chunk = "semantic_index_words.rowid"
+        score = "bm25(semantic_index_words)"
+        source = "semantic_index_words"
+        start = "semantic_index_words match ?"
     else:
         added = " union all ".join([_LAYER] * layers)
-        source = f"(select id, sum(score) as score from ({added}) group by id) as found"  # noqa: S608 - our own text
+        source = f"(select id, sum(score) as score from ({added}) group by id) as found"
         chunk = "found.id"
         score = "found.score"
         start = "1"
     condition = condition.format(chunk=chunk, scope=scope)
     return (
-        f"select {chunk}, {score} as score from {source} {join} where {start} {condition} "  # noqa: S608
+        f"select {chunk}, {score} as score from {source} {join} where {start} {condition} "
         f"order by score, {chunk} limit ?"
     )
 
 
 def _in_scope(view: View, rows: list[Row], scope: Clause) -> list[Row]:
-    # Question marks only.
-    sql = f"""select c.id from json_each(?) as j cross join chunk as c indexed by chunk_owner
-        cross join document as d where c.id = j.value and d.id = c.document and {scope.each[0]}"""  # noqa: S608
+    sql = f"""select c.id from json_each(?) as j cross join semantic_index_chunk as c
+        indexed by semantic_index_chunk_owner
+        cross join semantic_index_document as d where c.id = j.value and d.id = c.document
+        and {scope.each[0]}"""
     inside = {
         chunk
         for (chunk,) in view.raw.execute(
@@ -328,8 +338,10 @@ def _is_everything(view: View, scope: Clause) -> bool:
     if scope.narrows and not scope.collections:
         return False
     ends = view.raw.execute(
-        """select (select generation || ' ' || tenant from document order by generation, tenant
-        limit 1), (select generation || ' ' || tenant from document order by generation desc,
+        """select (select generation || ' ' || tenant from semantic_index_document
+            order by generation, tenant
+        limit 1), (select generation || ' ' || tenant from semantic_index_document
+        order by generation desc,
         tenant desc limit 1)"""
     ).get
     if set(ends) != {"{} {}".format(*scope.values[:2])}:
@@ -497,12 +509,12 @@ FEW = 200
 """Chunks whose titles are looked at without asking the index for those that begin so."""
 
 _BEGINNING = (
-    "from words cross join chunk as c cross join document as d where words match ? "
-    "and c.id = words.rowid"
+    "from semantic_index_words cross join semantic_index_chunk as c "
+    "cross join semantic_index_document as d where semantic_index_words match ? "
+    "and c.id = semantic_index_words.rowid"
 )
-_HOLDING = (
-    "from json_each(?) as j cross join chunk as c cross join document as d where c.id = j.value"
-)
+_HOLDING = """from json_each(?) as j cross join semantic_index_chunk as c
+    cross join semantic_index_document as d where c.id = j.value"""
 _TITLES = "c.position = 0 and d.id = c.document and"
 
 

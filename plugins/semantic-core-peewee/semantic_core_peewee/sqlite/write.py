@@ -34,23 +34,25 @@ from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
 # Words are kept right by telling FTS5 the old passage whenever a row goes: an ordinary DELETE would
 # leave its words behind.
 
-_ADD_DOCUMENT = """insert into document (id, generation, tenant, collection, key, title, media_type,
+_ADD_DOCUMENT = """insert into semantic_index_document (id, generation, tenant, collection, key,
+    title, media_type,
     language, metadata, text_hash, stamp, crc, created_at, updated_at, characters, text)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_CHANGE_DOCUMENT = """update document set title = ?, media_type = ?, language = ?, metadata = ?,
+_CHANGE_DOCUMENT = """update semantic_index_document
+    set title = ?, media_type = ?, language = ?, metadata = ?,
     text_hash = ?, stamp = ?, crc = ?, updated_at = ?, characters = ?, text = ? where id = ?"""
-_ADD_CHUNK = """insert into chunk (id, generation, document, crc, fingerprint_crc, vector_crc,
+_ADD_CHUNK = """insert into semantic_index_chunk (id, generation, document, crc, fingerprint_crc,
+    vector_crc,
     position, kind, start, "end",
     fingerprint, headings, metadata, text, lead, own, vector)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_ADD_WORDS = (
-    "insert into words (rowid, passage) select id, passage from chunk where id between ? and ?"
-)
+_ADD_WORDS = """insert into semantic_index_words (rowid, passage) select id, passage
+    from semantic_index_chunk where id between ? and ?"""
 """Those of all chunks just written, as they were written."""
-_DROP_WORDS = "insert into words (words, rowid, passage) values ('delete', ?, ?)"
-_ADD_ATTRIBUTE = (
-    "insert into attribute (generation, key, kind, value, document) values (?, ?, ?, ?, ?)"
-)
+_DROP_WORDS = """insert into semantic_index_words (semantic_index_words, rowid, passage)
+    values ('delete', ?, ?)"""
+_ADD_ATTRIBUTE = """insert into semantic_index_attribute (generation, key, kind, value, document)
+    values (?, ?, ?, ?, ?)"""
 
 
 @attrs.frozen
@@ -100,8 +102,8 @@ class Changes:
         self._dimensions = dimensions
         self._homes: dict[tuple[str, str], int] = {}
         self.now = datetime.now(UTC).isoformat()
-        self._document_id = _last_id(view.raw, "document")
-        self._chunk_id = _last_id(view.raw, "chunk")
+        self._document_id = _last_id(view.raw, "semantic_index_document")
+        self._chunk_id = _last_id(view.raw, "semantic_index_chunk")
         self._clear()
 
     def _clear(self) -> None:
@@ -140,18 +142,23 @@ class Changes:
             held.id,
         )
         if held.content[3] != given.content[3]:
-            self._note("delete from attribute where document = ?", held.id)
+            self._note("delete from semantic_index_attribute where document = ?", held.id)
             self._add_attributes(held.id, given)
 
     def mark(self, key: Key, held: StoredDocument, stamp: int | None) -> None:
         """Another stamp of a document that stays as it is."""
         crc = document_crc(key, held.content, stamp, held.created, held.updated, held.characters)
-        self._note("update document set stamp = ?, crc = ? where id = ?", stamp, crc, held.id)
+        self._note(
+            "update semantic_index_document set stamp = ?, crc = ? where id = ?",
+            stamp,
+            crc,
+            held.id,
+        )
 
     def drop_document(self, id: int) -> None:
         """A document that goes, after its chunks."""
-        self._note("delete from attribute where document = ?", id)
-        self._note("delete from document where id = ?", id)
+        self._note("delete from semantic_index_attribute where document = ?", id)
+        self._note("delete from semantic_index_document where id = ?", id)
 
     def add_chunks(self, document: int, key: Key, passages: Sequence[Passage]) -> None:
         """New chunks of the document with this key, and their words."""
@@ -177,7 +184,12 @@ class Changes:
     ) -> None:
         """Another vector of a chunk that stays."""
         crc = vector_crc(fingerprint_crc(fingerprint), vector)
-        self._note("update chunk set vector = ?, vector_crc = ? where id = ?", vector, crc, id)
+        self._note(
+            "update semantic_index_chunk set vector = ?, vector_crc = ? where id = ?",
+            vector,
+            crc,
+            id,
+        )
         self._dropped.append(id)
         if vector is not None:
             self._added.append(Added(id, document, self._home(key), vector))
@@ -191,7 +203,7 @@ class Changes:
     def drop_chunk(self, row: Row) -> None:
         """A chunk that goes, and its words."""
         self._note(_DROP_WORDS, row.id, row.passage)
-        self._note("delete from chunk where id = ?", row.id)
+        self._note("delete from semantic_index_chunk where id = ?", row.id)
         if row.vector is not None:
             self._dropped.append(row.id)
 
@@ -206,7 +218,7 @@ class Changes:
         documents before what refers to them.
         """
         last = [sql for sql in (_ADD_DOCUMENT, _ADD_ATTRIBUTE, _ADD_CHUNK) if sql in self._rows]
-        leaving = "delete from document where id = ?"
+        leaving = "delete from semantic_index_document where id = ?"
         order = [sql for sql in self._rows if sql not in last and sql != leaving]
         for sql in [*order, *([leaving] if leaving in self._rows else []), *last]:
             self._view.raw.executemany(sql, self._rows[sql])
@@ -231,18 +243,20 @@ def _last_id(raw: Any, table: str) -> int:
 
 
 _FIND = """select tenant, collection, key, id, stamp, created_at, updated_at, characters, title,
-    media_type, language, metadata, text_hash from document where generation = ? and tenant = ?
+    media_type, language, metadata, text_hash from semantic_index_document where generation = ?
+    and tenant = ?
     and collection = ? and key = ?"""
 _PASSAGES = """select id, position, vector, kind, start, "end", fingerprint, headings, metadata,
-    text, lead, own from chunk where document = ?"""
-_BURY = """insert into removal (generation, address, stamp) values (?, ?, ?)
+    text, lead, own from semantic_index_chunk where document = ?"""
+_BURY = """insert into semantic_index_removal (generation, address, stamp) values (?, ?, ?)
     on conflict do update set stamp = excluded.stamp"""
-_BURIED = "select address, stamp from removal where generation = ? and address = ?"
-_LEAVE_HOME = """delete from home as h where h.generation = ? and h.tenant = ? and h.collection = ?
-    and not exists (select 1 from document as d where d.generation = h.generation
+_BURIED = "select address, stamp from semantic_index_removal where generation = ? and address = ?"
+_LEAVE_HOME = """delete from semantic_index_home as h where h.generation = ? and h.tenant = ?
+    and h.collection = ?
+    and not exists (select 1 from semantic_index_document as d where d.generation = h.generation
     and d.tenant = h.tenant and d.collection = h.collection)"""
-_ANY_BURIED = "select exists (select 1 from removal)"
-_DIG_UP = "delete from removal where generation = ? and address = ?"
+_ANY_BURIED = "select exists (select 1 from semantic_index_removal)"
+_DIG_UP = "delete from semantic_index_removal where generation = ? and address = ?"
 
 
 _NOWHERE = StoredDocument(None, None)
