@@ -256,10 +256,9 @@ def test_a_file_that_kept_keys_of_removed_documents_forgets_them_and_knows_them(
     space: Any,
     open_store: Callable[..., SqliteStore],
     item: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
+    steps: Callable[..., Any],
 ) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(migrations, "STEPS", migrations.STEPS[:4])
+    with steps(*migrations.STEPS[:4]):
         SqliteStore(space, path).close()
     with closing(apsw.Connection(str(path))) as raw:
         raw.execute(

@@ -15,6 +15,8 @@ import apsw
 import pytest
 from semantic_core_peewee import SqliteStore, ensure_schema_compatibility, open_sqlite
 from semantic_core_peewee.sqlite import migrations
+from semantic_core_peewee.sqlite.opening import sole
+from semantic_core_peewee.sqlite.tuning import Tuning
 
 from semantic_core import Ref, Scope, Space
 from semantic_core.errors import (
@@ -157,26 +159,26 @@ def test_an_older_file_is_brought_up(
     path: Path,
     open_store: Callable[..., SqliteStore],
     item: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
+    steps: Callable[..., Any],
 ) -> None:
     store = open_store()
     store.replace([item("1", "one")])
     store.close()
     before = migrations.newest()
     step = migrations.Step(before + 1, "a later idea", ("create table later (a integer) strict",))
-    monkeypatch.setattr(migrations, "STEPS", (*migrations.STEPS, step))
-    assert ensure_schema_compatibility(path) == before + 1
-    assert ensure_schema_compatibility(path) == before + 1
-    store = open_store()
-    assert store.stats().details["schema"] == before + 1
-    assert store.get(Ref("notes", "1")) is not None and store.check() == []
+    with steps(*migrations.STEPS, step):
+        assert ensure_schema_compatibility(path) == before + 1
+        assert ensure_schema_compatibility(path) == before + 1
+        store = open_store()
+        assert store.stats().details["schema"] == before + 1
+        assert store.get(Ref("notes", "1")) is not None and store.check() == []
 
 
 def test_a_step_that_fails_leaves_the_file_at_the_one_before(
     path: Path,
     open_store: Callable[..., SqliteStore],
     item: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
+    steps: Callable[..., Any],
 ) -> None:
     store = open_store()
     store.replace([item("1", "one")])
@@ -188,10 +190,8 @@ def test_a_step_that_fails_leaves_the_file_at_the_one_before(
         "broken",
         ("create table half (a integer) strict", "create table half (a integer)"),
     )
-    with monkeypatch.context() as patched:
-        patched.setattr(migrations, "STEPS", (*migrations.STEPS, good, bad))
-        with pytest.raises(SemanticCoreError):
-            open_store()
+    with steps(*migrations.STEPS, good, bad), pytest.raises(SemanticCoreError):
+        open_store()
     connection = apsw.Connection(str(path))
     tables = {name for (name,) in connection.execute("select name from sqlite_schema")}
     assert (
@@ -203,14 +203,12 @@ def test_a_step_that_fails_leaves_the_file_at_the_one_before(
 
 
 def test_every_step_can_be_taken_by_itself(
-    tmp_path: Path, space: Space, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, space: Space, steps: Callable[..., Any]
 ) -> None:
     for number in range(1, len(migrations.STEPS) + 1):
         path = tmp_path / f"{number}.db"
-        with monkeypatch.context() as patched:
-            patched.setattr(migrations, "STEPS", migrations.STEPS[:number])
-            ensure = SqliteStore(space, path)
-            ensure.close()
+        with steps(*migrations.STEPS[:number]):
+            SqliteStore(space, path).close()
         store = SqliteStore(space, path)
         assert store.check() == []
         store.close()
@@ -486,15 +484,11 @@ def test_eight_processes_may_start_at_once(
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".lock")]
 
 
-def test_a_creation_waits_for_the_one_that_is_under_way(
-    path: Path, space: Space, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from semantic_core_peewee.sqlite import opening
-
-    monkeypatch.setattr(opening, "LEAST_WAIT", 0.05)
-    with opening.sole(str(path), 0.05), pytest.raises(StoreBusy, match="another process"):
-        SqliteStore(space, path, busy_timeout=0)
-    SqliteStore(space, path, busy_timeout=0).close()
+def test_a_creation_waits_for_the_one_that_is_under_way(path: Path, space: Space) -> None:
+    impatient = Tuning(least_wait=0.05)
+    with sole(str(path), 0.05), pytest.raises(StoreBusy, match="another process"):
+        SqliteStore(space, path, busy_timeout=0, tuning=impatient)
+    SqliteStore(space, path, busy_timeout=0, tuning=impatient).close()
 
 
 READER = """

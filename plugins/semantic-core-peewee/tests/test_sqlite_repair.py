@@ -9,7 +9,7 @@ import apsw
 import numpy as np
 import pytest
 from semantic_core_peewee import SqliteStore
-from semantic_core_peewee.sqlite import segments
+from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 
 from semantic_core import Chunk, ChunkId, Document, Entry, Filter, Ref, Scope, Space
 
@@ -102,11 +102,10 @@ def test_what_repair_cannot_make_anew_is_still_said(store: SqliteStore) -> None:
 
 
 def test_the_living_are_moved_together_when_a_quarter_is_dead(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(segments, "FEW_DEAD", 100)
     with_generator = np.random.default_rng(3)
-    store = SqliteStore(SPACE, tmp_path / "index.db")
+    store = SqliteStore(SPACE, tmp_path / "index.db", tuning=Tuning(few_dead=100))
     store.replace(entries(number, with_generator) for number in range(300))
     store.nearest(np.ones(8), 5, Scope())
     for number in range(0, 300, 2):
@@ -116,7 +115,7 @@ def test_the_living_are_moved_together_when_a_quarter_is_dead(
     assert slots < 700
     assert dead <= max(100, slots // 4)
     assert raw.execute("select count(*) from semantic_index_segment").get == -(
-        -slots // segments.SEGMENT
+        -slots // DEFAULT.segment
     )
     raw.close()
     assert store.check() == []

@@ -19,6 +19,7 @@ from semantic_core_peewee.sqlite.errors import noting_errno
 from semantic_core_peewee.sqlite.library_guard import identity
 from semantic_core_peewee.sqlite.log_files import BESIDE, JOURNAL, PART
 from semantic_core_peewee.sqlite.opening import is_new, make_file, refuse_in_use, rights_for, sole
+from semantic_core_peewee.sqlite.tuning import DEFAULT
 
 
 def back_up(source: Any, path: str) -> None:
@@ -30,7 +31,7 @@ def back_up(source: Any, path: str) -> None:
     folder = os.path.dirname(path)
     if not os.access(folder, os.W_OK):
         raise InputError(f"{folder!r} is no folder to write to.", hint="Choose another path.")
-    with sole(path, 0):
+    with sole(path, DEFAULT.least_wait):
         _refuse_what_is_there(path)
         with _made_aside(source, path) as part:
             os.rename(part, path)
@@ -49,7 +50,7 @@ def put_in_place(source: Any, target: Target) -> None:
         raise InputError(
             f"{path!r} is the backup itself.", hint="Name the index to replace with --db."
         )
-    with sole(path, 0):
+    with sole(path, DEFAULT.least_wait):
         refuse_in_use(path)
         with _made_aside(source, path) as part:
             refuse_in_use(path)

@@ -21,6 +21,7 @@ import sqlite_vec
 from semantic_core.errors import StoreMisuse, StoreReadOnly, StoreUnavailable
 from semantic_core_peewee.sqlite import library_guard, log_files
 from semantic_core_peewee.sqlite.errors import SQLITE_ERRORS, remember_errno, translate
+from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 
 # What a file lies on: the kind of its file system, whether others see it over a network,
 # whether anyone can write it.
@@ -129,6 +130,7 @@ class Target:
     durability: Durability
     busy_timeout: float
     identity: library_guard.Identity | None = None
+    tuning: Tuning = DEFAULT
 
 
 def check_library() -> None:

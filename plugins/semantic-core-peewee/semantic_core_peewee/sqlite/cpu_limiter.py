@@ -27,8 +27,9 @@ class Turns:
     Whoever waits gets one in the order of coming, those in the middle of something first.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, patience: float = PATIENCE) -> None:
         self._most = most
+        self._patience = patience
         self._mine = threading.local()
         self.begin()
 
@@ -75,7 +76,7 @@ class Turns:
                 return
             mine.called.acquire()
             (self._first if first else self._others).append(mine)
-        if not mine.called.acquire(timeout=PATIENCE):
+        if not mine.called.acquire(timeout=self._patience):
             self._leave_line(mine.thread)
 
     def _give_back(self) -> None:

@@ -15,9 +15,6 @@ from semantic_core.types import ChunkId, Ranking, Ref
 from semantic_core_peewee.sqlite.pool import View
 from semantic_core_peewee.sqlite.records import of_rows
 
-MOST_IDS = 50_000
-"""Ids of chunks a store remembers: about 300 bytes each."""
-
 _ROWS = "chunks"
 _IDS = """select c.id, c.position, d.collection, d.key, d.tenant from json_each(?) as j
     cross join semantic_index_chunk as c cross join semantic_index_document as d
@@ -38,7 +35,7 @@ def chunk_ids(view: View, chunks: Collection[int]) -> dict[int, ChunkId]:
     if len(found) < len(chunks):
         unknown = json.dumps([chunk for chunk in chunks if chunk not in found])
         read = _made(view.raw.execute(_IDS, (unknown,)))
-        if len(known) + len(read) > MOST_IDS:
+        if len(known) + len(read) > view.tuning.most_ids:
             known.clear()
         known.update(read)
         found.update(read)

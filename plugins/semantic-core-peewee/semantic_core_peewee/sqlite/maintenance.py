@@ -22,7 +22,6 @@ from semantic_core_peewee.sqlite.records import (
     vector_crc,
 )
 from semantic_core_peewee.sqlite.segments import (
-    SEGMENT,
     VECTORS,
     Added,
     blocks_of,
@@ -66,11 +65,12 @@ def disagreements(view: View, dimensions: int) -> Iterator[str]:
     held = dict[int, tuple[int, int, bytes]]()
     dead = 0
     for number, slots in segments_since(view, dimensions, -1):
-        for offset, slot in enumerate(slots[: max(0, state.slots - number * SEGMENT)]):
+        first = number * view.tuning.segment
+        for offset, slot in enumerate(slots[: max(0, state.slots - first)]):
             dead += int(slot["chunk"] == 0)
             if slot["chunk"]:
                 held[int(slot["chunk"])] = (
-                    number * SEGMENT + offset,
+                    first + offset,
                     int(slot["document"]),
                     slot.tobytes(),
                 )

@@ -54,8 +54,6 @@ from semantic_core_peewee.sqlite.records import row_crc
 # It is gone when that is done.
 
 SUFFIX = ".lock"
-LEAST_WAIT = 10.0
-"""Seconds to wait for another process to finish, at least; it takes milliseconds."""
 PAUSE = 0.01
 """Seconds between two attempts."""
 
@@ -86,10 +84,10 @@ def is_taken(path: str) -> bool:
 def sole(path: str, patience: float) -> Iterator[None]:
     """Within it no other process makes or brings up the store at `path`.
 
-    Raises StoreBusy, StoreReadOnly.
+    patience: seconds to wait for another one. Raises StoreBusy, StoreReadOnly.
     """
     name = path + SUFFIX
-    deadline = time.monotonic() + max(patience, LEAST_WAIT)
+    deadline = time.monotonic() + patience
     while True:
         try:
             descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
@@ -112,6 +110,11 @@ def sole(path: str, patience: float) -> Iterator[None]:
         with suppress(OSError):
             os.unlink(name)
         os.close(descriptor)
+
+
+def _patience(target: Target) -> float:
+    """Seconds to wait for another process that makes or brings up this store."""
+    return max(target.busy_timeout, target.tuning.least_wait)
 
 
 def _leads_to(name: str, descriptor: int) -> bool:
@@ -159,7 +162,7 @@ def is_new(target: Target) -> bool:
     except StoreForeign:
         # Somebody is making the file just now, or was cut off: judge it when that is over.
         if is_taken(path):
-            with sole(path, target.busy_timeout):
+            with sole(path, _patience(target)):
                 _take_back(path)
         if os.path.getsize(path) == 0:
             return True
@@ -239,7 +242,7 @@ def _set_log_aside(target: Target) -> None:
     log = f"{target.path}-wal"
     free = (f"{log}.of-the-former-file{number or ''}" for number in count())
     aside = next(name for name in free if not os.path.lexists(name))
-    with sole(path, target.busy_timeout):
+    with sole(path, _patience(target)):
         if not _is_copy_beside_a_log(path):
             return
         try:
@@ -372,7 +375,7 @@ def prepare(target: Target, space: Space | None, multi_tenant: bool | None) -> t
                     raise StoreUnavailable(
                         f"There is no store at {target.path!r}.", hint="Check the path."
                     )
-                with sole(target.path, target.busy_timeout):
+                with sole(target.path, _patience(target)):
                     if is_new(target):
                         _create(target, space, bool(multi_tenant))
             settled = _settle(target, space, multi_tenant)
@@ -400,7 +403,7 @@ def _create(target: Target, space: Space, multi_tenant: bool) -> None:
                     raw.set_busy_timeout(int(target.busy_timeout * 1000))
                     raw.execute(f"pragma page_size = {PAGE_SIZE}")
                     migrate(raw, said)
-                    _use_log(raw, path)
+                    _use_log(raw, target)
             finally:
                 raw.close(True)
     except BaseException:
@@ -448,17 +451,18 @@ def _settle(
                         ),
                         hint="Make it writable once, or use a copy.",
                     )
-                with sole(path, target.busy_timeout):
+                with sole(path, _patience(target)):
                     migrate(raw)
-                    _use_log(raw, path)
+                    _use_log(raw, target)
             says = dict(raw.execute("select key, value from semantic_index_meta").fetchall())
         finally:
             connection.close()
     return agree(path, says, space, multi_tenant)
 
 
-def _use_log(raw: Any, path: str) -> None:
-    deadline = time.monotonic() + LEAST_WAIT
+def _use_log(raw: Any, target: Target) -> None:
+    path = target.path
+    deadline = time.monotonic() + target.tuning.least_wait
     while True:
         try:
             mode = raw.pragma("journal_mode", "wal")

@@ -29,6 +29,7 @@ from semantic_core_peewee.sqlite.errors import (
     translate,
 )
 from semantic_core_peewee.sqlite.interruption import Sole, Use, Uses
+from semantic_core_peewee.sqlite.tuning import Tuning
 
 # One thread's way of reading: a connection of its own, and one state of the store at a time.
 
@@ -46,6 +47,7 @@ class View:
 
     raw: Any
     generation: int
+    tuning: Tuning
     kept: dict[str, Any] = attrs.field(factory=dict)
     ids: dict[int, ChunkId] | None = None
 
@@ -88,7 +90,7 @@ class Reader:
         connection.check_place()
         connection.raw.execute("begin")
         generation = int(connection.raw.execute(GENERATION).get)
-        self.view = View(connection.raw, generation, ids=self._ids)
+        self.view = View(connection.raw, generation, target.tuning, ids=self._ids)
         return self.view
 
     def end(self) -> None:
@@ -342,7 +344,8 @@ class Pool:
         connection.check_place()
         try:
             with transaction(connection.raw):
-                done = work(View(connection.raw, int(connection.raw.execute(GENERATION).get)))
+                generation = int(connection.raw.execute(GENERATION).get)
+                done = work(View(connection.raw, generation, self._target.tuning))
             connection.check_log()
             return done
         except SemanticCoreError:

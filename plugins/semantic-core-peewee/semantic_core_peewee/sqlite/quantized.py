@@ -24,7 +24,6 @@ import simsimd
 from semantic_core_peewee.sqlite.interruption import Sole, Use
 from semantic_core_peewee.sqlite.segments import (
     HIGHEST,
-    SEGMENT,
     State,
     segments_since,
     slot_type,
@@ -45,10 +44,6 @@ PATIENCE = 60.0
 """Seconds a search waits for another one that makes a version."""
 KEPT_VERSIONS = 4
 """Versions a reader that is a little behind can still be served from."""
-BLOCK = 256 * SEGMENT
-"""Slots of a block: room is set aside in pieces of this, and nothing is ever copied to grow. Fewer
-and larger pieces are scanned faster; what is not taken of one is never touched, so the system gives
-no memory for it."""
 
 SHIFT = 128
 """Added to every code: from -127..127 to 1..255."""
@@ -61,7 +56,7 @@ Homes = Mapping[str, Mapping[str, int]]
 
 @attrs.frozen(eq=False)
 class Block:
-    """Up to BLOCK slots, shared by versions.
+    """The columns of up to `Tuning.block` slots, shared by versions.
 
     A column never changes where a slot was taken. sums: see `shifted`.
     """
@@ -73,14 +68,14 @@ class Block:
     homes: NDArray[np.int32]
 
     @classmethod
-    def empty(cls, dimensions: int) -> Block:
-        """A block no slot of which is taken."""
+    def empty(cls, size: int, dimensions: int) -> Block:
+        """A block of so many slots, none of which is taken."""
         return cls(
-            _aligned(BLOCK * dimensions).reshape(BLOCK, dimensions),
-            np.empty(BLOCK, dtype=np.float32),
-            np.empty(BLOCK, dtype=np.float32),
-            np.empty(BLOCK, dtype=np.int64),
-            np.empty(BLOCK, dtype=np.int32),
+            _aligned(size * dimensions).reshape(size, dimensions),
+            np.empty(size, dtype=np.float32),
+            np.empty(size, dtype=np.float32),
+            np.empty(size, dtype=np.int64),
+            np.empty(size, dtype=np.int32),
         )
 
     def memory(self, taken: int) -> int:
@@ -92,7 +87,7 @@ class Block:
             self.documents,
             self.homes,
         )
-        return sum(taken * column.nbytes // BLOCK for column in columns)
+        return sum(taken * column.nbytes // len(column) for column in columns if len(column))
 
 
 def shifted(codes: NDArray[np.int8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -124,6 +119,7 @@ class QuantizedVectors:
     blocks: tuple[Block, ...]
     chunks: tuple[NDArray[np.int64], ...]
     homes: Homes
+    block_size: int
     kept: dict[Any, Any] = attrs.field(factory=dict)
 
     def __len__(self) -> int:
@@ -131,7 +127,7 @@ class QuantizedVectors:
 
     def taken(self, block: int) -> int:
         """How many slots of a block are taken."""
-        return min(BLOCK, self.state.slots - block * BLOCK)
+        return min(self.block_size, self.state.slots - block * self.block_size)
 
     def column(self, name: str) -> NDArray[Any]:
         """One column ("documents" or "homes") of all slots, end to end."""
@@ -142,7 +138,7 @@ class QuantizedVectors:
 
     def chunks_at(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
         """The chunks in these slots, which ascend; 0 for dead ones."""
-        blocks, places = np.divmod(rows, BLOCK)
+        blocks, places = np.divmod(rows, self.block_size)
         found = np.empty(len(rows), dtype=np.int64)
         for number in range(len(self.chunks)):
             here = blocks == number
@@ -233,28 +229,30 @@ class CodeCache:
         blocks = list(latest.blocks) if latest else []
         chunks = list(latest.chunks) if latest else []
         held = latest.state.slots if latest else 0
-        while len(blocks) * BLOCK < state.slots:
-            blocks.append(Block.empty(self._dimensions))
-            chunks.append(np.zeros(BLOCK, dtype=np.int64))
+        segment = view.tuning.segment
+        size = view.tuning.block
+        while len(blocks) * size < state.slots:
+            blocks.append(Block.empty(size, self._dimensions))
+            chunks.append(np.zeros(size, dtype=np.int64))
         # Columns no other version sees.
-        own = set(range(held // BLOCK + 1 if latest else 0, len(blocks)))
+        own = set(range(held // size + 1 if latest else 0, len(blocks)))
         for number, slots in segments_since(
             view, self._dimensions, latest.state.changes if latest else -1
         ):
-            place, first = divmod(number * SEGMENT, BLOCK)
+            place, first = divmod(number * segment, size)
             if place not in own:
-                there = chunks[place][: held - place * BLOCK]
+                there = chunks[place][: held - place * size]
                 # What is not written takes no memory: so not just a copy.
-                chunks[place] = np.zeros(BLOCK, dtype=np.int64)
+                chunks[place] = np.zeros(size, dtype=np.int64)
                 chunks[place][: len(there)] = there
                 own.add(place)
-            chunks[place][first : first + SEGMENT] = slots["chunk"]
-            fresh = max(0, held - number * SEGMENT)
-            taken = min(SEGMENT, state.slots - number * SEGMENT)
+            chunks[place][first : first + segment] = slots["chunk"]
+            fresh = max(0, held - number * segment)
+            taken = min(segment, state.slots - number * segment)
             if fresh < taken:
                 _copy(blocks[place], slot_type(self._dimensions), slots, first, fresh, taken)
         return QuantizedVectors(
-            view.generation, state, tuple(blocks), tuple(chunks), homes_of(view)
+            view.generation, state, tuple(blocks), tuple(chunks), homes_of(view), size
         )
 
 
@@ -329,6 +327,8 @@ class Query:
         return (cosine - SIGMAS * self.deviation(step)) / self.step
 
 
+_SPARE_ROOM = 65_536
+"""Scores there is room for beyond those asked for, so that a growing store seldom asks anew."""
 _own = threading.local()
 
 
@@ -338,7 +338,7 @@ def _room(count: int) -> Scores:
     """
     room: Scores | None = getattr(_own, "room", None)
     if room is None or len(room) < count:
-        room = _own.room = np.empty(count + BLOCK, dtype=np.float32)
+        room = _own.room = np.empty(count + _SPARE_ROOM, dtype=np.float32)
     return room[:count]
 
 
@@ -378,7 +378,8 @@ def score_all(
     scores = _room(len(codes))
     for number, block in enumerate(codes.blocks):
         taken = codes.taken(number)
-        into = scores[number * BLOCK : number * BLOCK + taken]
+        start = number * codes.block_size
+        into = scores[start : start + taken]
         of_block = block.sums[:taken] if sums is None else sums[number]
         score(query, block.codes[:taken], of_block, block.scales[:taken], into)
     if codes.state.dead:
@@ -389,11 +390,11 @@ def score_all(
 def score_rows(query: Query, codes: QuantizedVectors, rows: Rows) -> Scores:
     """Rough scores of these slots, in their order; `rows` ascend."""
     scores = np.empty(len(rows), dtype=np.float32)
-    ends = np.searchsorted(rows, np.arange(1, len(codes.blocks) + 1) * BLOCK)
+    ends = np.searchsorted(rows, np.arange(1, len(codes.blocks) + 1) * codes.block_size)
     start = 0
     for number, end in enumerate(ends.tolist()):
         if end > start:
-            inside = rows[start:end] - number * BLOCK
+            inside = rows[start:end] - number * codes.block_size
             block = codes.blocks[number]
             score(
                 query,
@@ -425,7 +426,7 @@ def streamed(
         documents = np.ascontiguousarray(slots["document"])
         blocks.append(Block(codes[:0], sums[:0], scales, documents, homes))
     codes_of_none = QuantizedVectors(
-        view.generation, state, tuple(blocks), tuple(chunks), homes_of(view)
+        view.generation, state, tuple(blocks), tuple(chunks), homes_of(view), view.tuning.block
     )
     if state.dead:
         scores[_dead(codes_of_none)] = NEVER
@@ -433,14 +434,15 @@ def streamed(
 
 
 def _runs(view: View, dimensions: int) -> Iterator[tuple[int, NDArray[Any]]]:
+    segment = view.tuning.segment
     run: list[NDArray[Any]] = []
     first = 0
     for number, slots in segments_since(view, dimensions, -1):
         run.append(slots)
-        if (number + 1) * SEGMENT % BLOCK == 0:
+        if (number + 1) * segment % view.tuning.block == 0:
             yield first, np.concatenate(run)
             run = []
-            first = (number + 1) * SEGMENT
+            first = (number + 1) * segment
     if run:
         yield first, np.concatenate(run)
 

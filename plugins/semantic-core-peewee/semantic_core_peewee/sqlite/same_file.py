@@ -39,7 +39,8 @@ from semantic_core_peewee.sqlite.errors import SQLITE_ERRORS, UNREADABLE, damage
 from semantic_core_peewee.sqlite.migrations import APPLICATION_ID, STEPS, newest, take
 from semantic_core_peewee.sqlite.opening import agree, newer_release, said_of
 from semantic_core_peewee.sqlite.pool import GENERATION, Pool, View
-from semantic_core_peewee.sqlite.store import DEFAULT_BUSY_TIMEOUT, SqliteStore, memory_budget
+from semantic_core_peewee.sqlite.store import DEFAULT_BUSY_TIMEOUT, SqliteStore, vector_memory
+from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.vector_search import VectorIndex
 from semantic_core_peewee.sqlite.word_search import WordCounts
 from semantic_core_peewee.tables import file_of, is_private, plain_database
@@ -142,7 +143,7 @@ class SameFilePool(Pool):
             _load_vectors(raw)
             self._here.ready = raw
         make_vocabulary(raw)  # each time: a rollback of the application drops it
-        return View(raw, int(raw.execute(GENERATION).get))
+        return View(raw, int(raw.execute(GENERATION).get), self._target.tuning)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -196,6 +197,7 @@ class SameFileStore(SqliteStore):
         *,
         multi_tenant: bool | None = None,
         busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+        tuning: Tuning = DEFAULT,
     ) -> None:
         if not isinstance(space, Space):
             raise ConfigError(
@@ -203,7 +205,7 @@ class SameFileStore(SqliteStore):
             )
         check_library()
         self.database = plain_database(database)
-        self._target = Target(_path_of(self.database), "full", busy_timeout)
+        self._target = Target(_path_of(self.database), "full", busy_timeout, tuning=tuning)
         self._claim = library_guard.claim(self._target.path)
         try:
             with connected(self.database):
@@ -219,7 +221,7 @@ class SameFileStore(SqliteStore):
         )
         self._pool: SameFilePool = SameFilePool(self._target, self.database)
         self._counts = WordCounts()
-        self._lane = VectorIndex(space.dimensions, memory_budget())
+        self._lane = VectorIndex(space.dimensions, vector_memory(tuning))
         self._advances = Advances()
 
     def nearest(self, vector: Any, limit: int, scope: Scope) -> Ranking:

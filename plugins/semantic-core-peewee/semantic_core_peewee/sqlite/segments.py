@@ -24,14 +24,10 @@ if TYPE_CHECKING:
 
     from semantic_core_peewee.sqlite.pool import View
 
-SEGMENT = 256
-"""Slots of a segment: few enough that a process reads little after a small write,
-many enough to load millions.
-"""
 MOST_DEAD = 0.25
 """Part of the slots that may be dead before the living are moved together."""
-FEW_DEAD = 16_384
-"""Dead slots that are never worth moving the others."""
+_AT_ONCE = 4_096
+"""Vectors that are quantized at once."""
 HIGHEST = 127
 """Largest absolute value of a code."""
 
@@ -134,12 +130,12 @@ def write(view: View, dimensions: int, added: Sequence[Added], dropped: Collecti
     if dropped:
         state = state._replace(dead=state.dead + _give_up(view, dimensions, dropped, touched))
     remaining = iter(added)
-    while block := list(islice(remaining, 4_096)):
+    while block := list(islice(remaining, _AT_ONCE)):
         state = _take(view, dimensions, state, block, touched)
     view.raw.executemany(
         _TOUCH_SEGMENT, [(view.generation, number, state.changes) for number in sorted(touched)]
     )
-    if state.dead > max(FEW_DEAD, MOST_DEAD * state.slots):
+    if state.dead > max(view.tuning.few_dead, MOST_DEAD * state.slots):
         state = _laid_out(view, dimensions, state, list(_living(view, dimensions)))
     view.raw.execute(_KEEP_STATE, (view.generation, *state))
 
@@ -181,7 +177,7 @@ def segments_since(view: View, dimensions: int, change: int) -> Iterator[tuple[i
 def blocks_of(rows: Iterable[Added]) -> Iterator[list[Added]]:
     """The rows, some at a time."""
     remaining = iter(rows)
-    while block := list(islice(remaining, SEGMENT * 16)):
+    while block := list(islice(remaining, _AT_ONCE)):
         yield block
 
 
@@ -199,12 +195,13 @@ def _take(
     view: View, dimensions: int, state: State, added: Sequence[Added], touched: set[int]
 ) -> State:
     slots = slots_of(added, dimensions)
+    size = view.tuning.segment
     place = state.slots
     _map(view, slots, place)
     done = 0
     while done < len(slots):
-        number, offset = divmod(place + done, SEGMENT)
-        piece = slots[done : done + SEGMENT - offset]
+        number, offset = divmod(place + done, size)
+        piece = slots[done : done + size - offset]
         if offset:
             _write_slots(view, number, offset, piece)
         else:
@@ -225,7 +222,7 @@ def _map(view: View, slots: NDArray[Any], place: int) -> None:
 
 
 def _add_segment(view: View, number: int, piece: NDArray[Any]) -> None:
-    data = piece.tobytes() + bytes((SEGMENT - len(piece)) * piece.dtype.itemsize)
+    data = piece.tobytes() + bytes((view.tuning.segment - len(piece)) * piece.dtype.itemsize)
     view.raw.execute(_ADD_SEGMENT, (view.generation, number, data))
 
 
@@ -254,10 +251,11 @@ def _give_up(view: View, dimensions: int, chunks: Collection[int], touched: set[
             (view.generation, json.dumps(sorted(chunks))),
         ).fetchall()
     ]
-    size = slot_type(dimensions).itemsize
     by_segment: dict[int, list[int]] = {}
     for place in places:
-        by_segment.setdefault(place // SEGMENT, []).append(place % SEGMENT)
+        number, offset = divmod(place, view.tuning.segment)
+        by_segment.setdefault(number, []).append(offset)
+    size = slot_type(dimensions).itemsize
     for number, offsets in by_segment.items():
         with view.raw.blob_open(
             "main", "semantic_index_segment", "slots", _segment_id(view, number), True
@@ -285,9 +283,10 @@ def _laid_out(view: View, dimensions: int, state: State, blocks: Iterable[NDArra
     ):
         view.raw.execute(f"delete from {table} where generation = ?", (view.generation,))
     slots = np.concatenate(every) if every else np.zeros(0, dtype=slot_type(dimensions))
-    numbers = range(-(-len(slots) // SEGMENT))
+    size = view.tuning.segment
+    numbers = range(-(-len(slots) // size))
     for number in numbers:
-        _add_segment(view, number, slots[number * SEGMENT : (number + 1) * SEGMENT])
+        _add_segment(view, number, slots[number * size : (number + 1) * size])
     view.raw.executemany(
         _TOUCH_SEGMENT, [(view.generation, number, state.changes) for number in numbers]
     )

@@ -19,18 +19,10 @@ if TYPE_CHECKING:
     from semantic_core_peewee.sqlite.pool import View
     from semantic_core_peewee.sqlite.segments import State
 
-SELECTIVE = 0.02
-"""Part of the chunks below which the documents of a scope are few."""
-FEW_DOCUMENTS = 1_000
-"""Documents that are always few."""
 MOST_REMEMBERED = 4
 """Scopes whose chunks are remembered: about ten bytes each for every chunk in them."""
 
 
-WORTH_KNOWING = 4
-"""Times a scope is asked for in one state before its chunks are listed,
-which takes a few times as long as a search.
-"""
 _GAPS = 64
 """Gaps between the numbers of chunks, on average,
 up to which a table of all numbers is worth its memory.
@@ -86,7 +78,9 @@ class KnownScopes:
         key = (view.generation, current_state(view), clause.sql, clause.values)
         found = self._known.get(key, 0)
         if isinstance(found, int):
-            found = self._listed(view, clause) if found + 1 >= WORTH_KNOWING else found + 1
+            found += 1
+            if found >= view.tuning.list_scope_after:
+                found = self._listed(view, clause)
         # Put anew rather than changed, so no lock is needed: what another thread adds meanwhile is
         # asked for once more.
         others = {other: held for other, held in self._known.items() if other != key}
@@ -102,7 +96,8 @@ class KnownScopes:
 
 def few_documents(view: View, clause: Clause, state: State) -> list[int] | None:
     """The documents in scope, if one of its conditions alone leaves few; else None."""
-    most = int(max(FEW_DOCUMENTS, SELECTIVE * state.slots))
+    tuning = view.tuning
+    most = int(max(tuning.few_documents, tuning.selective * state.slots))
     for source, values in clause.sources:
         ids = view.raw.execute(f"select * from ({source}) limit ?", (*values, most + 1)).fetchall()
         if len(ids) <= most:

@@ -53,6 +53,7 @@ from semantic_core_peewee.sqlite.migrations import newest
 from semantic_core_peewee.sqlite.opening import prepare
 from semantic_core_peewee.sqlite.pool import Pool, View
 from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
+from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.unit_vectors import from_blob
 from semantic_core_peewee.sqlite.vector_rows import known_blobs
 from semantic_core_peewee.sqlite.vector_search import Behind, VectorIndex
@@ -87,6 +88,7 @@ class SqliteStore(SqliteQueue):
         multi_tenant: bool | None = None,
         durability: Durability = "full",
         busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+        tuning: Tuning = DEFAULT,
     ) -> None:
         if not isinstance(space, Space):
             raise ConfigError(
@@ -95,12 +97,13 @@ class SqliteStore(SqliteQueue):
         if multi_tenant is not None and not isinstance(multi_tenant, bool):
             raise ConfigError(f"multi_tenant must be true, false or unset, got {multi_tenant!r}.")
         check_library()
-        self._target = _target(path, durability, busy_timeout)
+        target = _target(path, durability, busy_timeout)
+        self._target = attrs.evolve(target, tuning=tuning)
         self._space, self._multi_tenant = prepare(self._target, space, multi_tenant)
         self._target = attrs.evolve(self._target, identity=identity(self._target.path))
         self._pool = Pool(self._target)
         self._counts = WordCounts()
-        self._lane = VectorIndex(space.dimensions, memory_budget())
+        self._lane = VectorIndex(space.dimensions, vector_memory(tuning))
         self._advances = checkpoints.Advances()
 
     @classmethod
@@ -111,13 +114,20 @@ class SqliteStore(SqliteQueue):
         *,
         multi_tenant: bool | None = None,
         busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+        tuning: Tuning = DEFAULT,
     ) -> SqliteStore:
         """A store within the file of a Peewee APSWDatabase, which takes part in its transactions;
         see `_same_file`.
         """
         from semantic_core_peewee.sqlite.same_file import SameFileStore
 
-        return SameFileStore(space, database, multi_tenant=multi_tenant, busy_timeout=busy_timeout)
+        return SameFileStore(
+            space,
+            database,
+            multi_tenant=multi_tenant,
+            busy_timeout=busy_timeout,
+            tuning=tuning,
+        )
 
     @property
     def path(self) -> Path:
@@ -512,8 +522,10 @@ def _stamps(stamps: Mapping[Ref, int] | None) -> dict[Ref, int]:
     return given
 
 
-def memory_budget() -> int:
-    """Bytes of codes one store may hold in memory: half of what the machine has."""
+def vector_memory(tuning: Tuning) -> int:
+    """Bytes of quantized vectors a store may hold in memory: half of what the machine has."""
+    if tuning.vector_memory is not None:
+        return tuning.vector_memory
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     except (AttributeError, OSError, ValueError):  # not every system tells

@@ -164,8 +164,6 @@ def _matched(codes: QuantizedVectors, inside: Callable[[Block], NDArray[np.bool_
 
 
 SOURCE = "vector"
-FEW = 1_000
-"""Chunks a scope may have to be scored in SQL while no codes are in memory."""
 SPARE = 8
 """Slots looked at beyond those wanted where a filter is checked on them,
 and as many as an eighth of them.
@@ -351,7 +349,8 @@ class VectorIndex:
 
     def _are_few(self, view: View, clause: Clause) -> bool:
         sql = f"select count(*) from (select 1 {_IN_SCOPE} {clause.sql} limit ?)"
-        return bool(view.raw.execute(sql, (*clause.values, FEW + 1)).get <= FEW)
+        few = view.tuning.few_chunks
+        return bool(view.raw.execute(sql, (*clause.values, few + 1)).get <= few)
 
     def _in_sql(self, view: View, query: NDArray[np.float64], limit: int, clause: Clause) -> Found:
         sql = (

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
     from semantic_core_peewee.sqlite.pool import View
     from semantic_core_peewee.sqlite.quantized import QuantizedVectors
+    from semantic_core_peewee.sqlite.tuning import Tuning
 
     Scored = tuple[NDArray[Any], NDArray[np.float64]]
     """Chunks, ascending, and what each scores."""
@@ -67,31 +68,16 @@ if TYPE_CHECKING:
 Row = tuple[int, float]
 """A chunk, and its score as FTS5 has it: smaller is better."""
 
-SHARE = 1 / 4
-"""Of all passages, how many searches must have looked up, with the one that asks, before the
-lengths of all are read: that takes about as long.
-"""
-BYTES_PER_PASSAGE = 48
-"""Memory for what is remembered: together with codes of 256 numbers, 1.3 bytes a number."""
-LEAST_BYTES = 16 * 1024**2
-"""Memory it may take in a small store."""
 PATIENCE = 60.0
 """Seconds a search waits for another one that brings the lists up to date."""
 OVERHEAD = 500
 """Bytes a list takes that holds nothing."""
-MOST_TOLD = 128
-"""New passages that are told word by word. After more of them,
-lists are made anew when they are asked for.
-"""
 _MARGIN = 3.0
 """Standard deviations by which the best may hold fewer of some chunks than if those were spread
 evenly over all.
 """
-_TABLE = 1_000_000
-_DENSE = 64
-"""Highest number of a chunk, and more per chunk found,
-up to which a table of all numbers is the fastest way to add up.
-"""
+_LEAST_ROOM = 128
+"""Passages there is always room for behind those that are there."""
 _LEAST_TABLE = 100_000
 _GAPS = 8
 """Highest number of a chunk, and more per chunk there is,
@@ -188,7 +174,7 @@ class _Columns:
 
     def __init__(self, ids: NDArray[Any], lengths: NDArray[Any]) -> None:
         last, longest = (int(ids[-1]), int(lengths.max())) if len(ids) else (0, 0)
-        room = MOST_TOLD + len(ids) // 8
+        room = _LEAST_ROOM + len(ids) // 8
         self.taken = len(ids)
         self.ids = np.zeros(len(ids) + room, dtype=np.min_scalar_type(last + room))
         self.lengths = np.zeros(len(ids) + room, dtype=np.min_scalar_type(longest))
@@ -357,7 +343,7 @@ class WordLists:
                 return None
             if self._passages is None:
                 self._spent += sum(held[word] for word in set(words))
-                if not is_worth(passages, self._spent):
+                if self._spent < view.tuning.lists_after * passages:
                     return None
             there = self._passages if self._name == name else self._forward(view, name)
             if there is None:
@@ -367,9 +353,10 @@ class WordLists:
         for stem in stems:
             if stem not in lists:
                 lists[stem] = _listed(view, stem, there)
-                self._keep(name, stem, lists[stem], passages)
+                self._keep(view, name, stem, lists[stem], passages)
         scores = {stem: known.scores(there) for stem, known in lists.items()}
-        return Postings([(lists[stem].chunks, scores[stem]) for stem in stems])
+        scored = [(lists[stem].chunks, scores[stem]) for stem in stems]
+        return Postings(scored, view.tuning)
 
     def _known(self, stems: Sequence[str]) -> dict[str, WordList]:
         """Those of these lists there are, with what was told since they were last asked for."""
@@ -390,9 +377,10 @@ class WordLists:
         self.lists[word] = known
         return known
 
-    def _keep(self, name: Any, word: str, made: WordList, passages: int) -> None:
+    def _keep(self, view: View, name: Any, word: str, made: WordList, passages: int) -> None:
         """Remember a new list, if the state it was made of is still the one that is remembered."""
-        most = max(LEAST_BYTES, BYTES_PER_PASSAGE * passages)
+        tuning = view.tuning
+        most = max(tuning.least_list_bytes, tuning.list_bytes_per_passage * passages)
         turn = self._turn()
         with turn:
             if not self._at_work.has(turn) or self._name != name:
@@ -450,8 +438,9 @@ class WordLists:
         """All passages, the lists told of what was written since; None if that cannot be known,
         or is too much.
         """
-        new = view.raw.execute(_NEW, (held.last, MOST_TOLD + 1)).fetchall()
-        if len(new) > MOST_TOLD:
+        most = view.tuning.most_new_passages
+        new = view.raw.execute(_NEW, (held.last, most + 1)).fetchall()
+        if len(new) > most:
             return None
         totals = totals_of(view)
         slots = _slots_of(view)
@@ -563,11 +552,6 @@ def _narrow(column: NDArray[Any]) -> NDArray[Any]:
     return column.astype(np.result_type(np.min_scalar_type(lowest), np.min_scalar_type(highest)))
 
 
-def is_worth(passages: int, spent: int) -> bool:
-    """Whether the lengths of so many passages may be read where so many are looked up."""
-    return spent >= SHARE * passages
-
-
 def quoted(word: str) -> str:
     """A word as FTS5 takes it for one and nothing else."""
     return f'"{word}"'
@@ -576,12 +560,12 @@ def quoted(word: str) -> str:
 class Postings:
     """The chunks a query finds by words, whatever their scope."""
 
-    def __init__(self, lists: Sequence[Scored]) -> None:
+    def __init__(self, lists: Sequence[Scored], tuning: Tuning) -> None:
         """lists: of each word, as often as it counts."""
         chunks = np.concatenate([one for one, _ in lists])
         scores = np.concatenate([of_one for _, of_one in lists])
         sums: Any
-        if len(chunks) and int(chunks.max()) > _TABLE + _DENSE * len(chunks):
+        if len(chunks) and int(chunks.max()) > tuning.table_size + tuning.table_gap * len(chunks):
             every, places = np.unique(chunks, return_inverse=True)
             sums = np.bincount(places, scores)
         else:

@@ -29,7 +29,6 @@ from semantic_core_peewee.sqlite.ids import best_first, chunk_ids, numbers_of, r
 from semantic_core_peewee.sqlite.pool import View
 from semantic_core_peewee.sqlite.quantized import current_state
 from semantic_core_peewee.sqlite.selective_scopes import (
-    SELECTIVE,
     Known,
     KnownScopes,
     among,
@@ -67,8 +66,6 @@ DRIFT = 0.1
 """Part by which the number of passages may change before what was counted is counted again."""
 MOST_KEPT = 100_000
 """Words remembered."""
-FEW_PASSAGES = 10_000
-"""Passages up to which no word is too common to be looked for."""
 COMMON = 0.5
 """A word in more than this part of all passages weighs next to nothing (its idf is clamped to 1e-6)
 and costs the most.
@@ -150,19 +147,8 @@ LOOKED_AT = 2_000
 """Characters of a query that are looked at."""
 LONGEST_QUERY = 100_000
 """Characters a query may have at all."""
-MOST_EQUAL = 1_000
-"""Passages of one score that are put in the order of their ids. Of more, those with the lowest
-numbers, which were written first, are the first so many, and so on: to order them all, all their
-ids would have to be read.
-"""
 MOST_COMMON = 4
 """Words that are looked for where nearly every passage holds each word of the query: the rarest."""
-_SPARE = 16
-"""Rows asked for beyond the limit, to see whether the last score is shared."""
-_ONE_BY_ONE = 0.1
-"""Part of all passages up to which the best are checked one by one for being in scope."""
-_TRIED = 3
-"""How many times more are looked at in case most of them are in scope."""
 
 _LAYER = """select rowid as id, bm25(semantic_index_words) as score from semantic_index_words
     where semantic_index_words match ?"""
@@ -196,17 +182,17 @@ _MOST_NAMED = 16
 
 def words(view: View, text: str, limit: int, scope: Clause, counts: WordCounts) -> Ranking:
     """The best `limit` chunks in scope that hold any of the words, by BM25;
-    equal scores by ChunkId, see `MOST_EQUAL`.
+    equal scores by ChunkId, see `Tuning.most_equal`.
     """
     layers = terms_of(view, text, counts)
     if not layers or limit <= 0:
         return Ranking(SOURCE)
-    most = limit + _SPARE
+    most = limit + view.tuning.spare_rows
     find = _finder(view, layers, most, scope, counts)
     rows = find(most)
     if len(rows) == most and rows[-1][1] == rows[limit - 1][1]:
         # The last score is shared by more than were asked for.
-        rows = find(limit + MOST_EQUAL)
+        rows = find(limit + view.tuning.most_equal)
     edge = rows[min(limit, len(rows)) - 1][1] if rows else 0.0
     return _ranking(view, [row for row in rows if row[1] <= edge], limit)
 
@@ -214,11 +200,12 @@ def words(view: View, text: str, limit: int, scope: Clause, counts: WordCounts) 
 def _ranking(view: View, rows: Sequence[Row], limit: int) -> Ranking:
     """The first `limit` of these, given by score and number of the chunk."""
     ids = chunk_ids(view, [chunk for chunk, _ in rows])
+    most_equal = view.tuning.most_equal
     placed: list[tuple[float, ChunkId]] = []
     for score, equal in groupby(rows, key=itemgetter(1)):
         found = [ids[chunk] for chunk, _ in equal if chunk in ids]
-        for start in range(0, len(found), MOST_EQUAL):
-            block = sorted(found[start : start + MOST_EQUAL])
+        for start in range(0, len(found), most_equal):
+            block = sorted(found[start : start + most_equal])
             placed += zip(repeat(0.0 - score), block)
     scores, ranked = zip(*placed[:limit], strict=True) if placed else ((), ())
     return Ranking(SOURCE, ranked, scores)
@@ -251,7 +238,7 @@ def _finder(
     known = counts.scopes.chunks(view, scope)
     if known is not None and found is not None:
         return lambda limit: found.best(limit, known, count)
-    if known is None or len(known) <= SELECTIVE * count:
+    if known is None or len(known) <= view.tuning.selective * count:
         few = few_documents(view, scope, current_state(view))
         if few is not None:
             listed = json.dumps(few)
@@ -263,12 +250,12 @@ def _finder(
         return lambda limit: _known_among(everywhere, known, limit, count)
     passing: list[Row] = []
     seen = 0
-    asked = _TRIED * first
+    asked = view.tuning.scope_factor * first
 
     def find(limit: int) -> list[Row]:
         nonlocal seen, asked
         while len(passing) < limit and seen < asked:
-            if seen and (found is None or asked > _ONE_BY_ONE * count):
+            if seen and (found is None or asked > view.tuning.checked_share * count):
                 return rows(limit, _JOINED, *scope.values)
             best = everywhere(asked)
             passing.extend(_in_scope(view, best[seen:], scope))
@@ -388,10 +375,10 @@ def _worth(view: View, terms: list[str], counts: WordCounts) -> list[str]:
     no others; and the rarest of too many.
     """
     count = passages(view)
-    if len(terms) <= MOST_TERMS and count < FEW_PASSAGES:
+    if len(terms) <= MOST_TERMS and count < view.tuning.few_passages:
         return terms
     held = counts.of(view, terms, count, stem_of)
-    if count >= FEW_PASSAGES:
+    if count >= view.tuning.few_passages:
         rare = [term for term in terms if held[term] <= COMMON * count]
         terms = rare or sorted(terms, key=lambda term: held[term])[:MOST_COMMON]
     # One that no passage holds is no use: it goes behind all others.
@@ -502,9 +489,6 @@ MOST_WORDS = 8
 """Words of a title that are looked for in the index; the others are compared with the title itself.
 A passage has no more than the beginning of a long title."""
 
-MOST_LOOKED_AT = 2_000
-"""Documents in scope whose titles are looked at, of those that may be called so: the first that
-were written."""
 FEW = 200
 """Chunks whose titles are looked at without asking the index for those that begin so."""
 
@@ -520,7 +504,7 @@ _TITLES = "c.position = 0 and d.id = c.document and"
 
 def titled(view: View, text: str, limit: int, scope: Clause, counts: WordCounts) -> Ranking:
     """The documents in scope whose title begins with the text, each by its first chunk; of the
-    first `MOST_LOOKED_AT` that may be called so.
+    first `Tuning.most_titles` that may be called so.
 
     Raises InputError, QueryTooLarge.
     """
@@ -552,7 +536,7 @@ def _candidates(
         value = json.dumps(holding.tolist())
     condition, values = scope.each
     sql = f"select c.id, d.title {source} and {_TITLES} {condition} limit ?"
-    return view.raw.execute(sql, (value, *values, MOST_LOOKED_AT)).fetchall()  # type: ignore[no-any-return]
+    return view.raw.execute(sql, (value, *values, view.tuning.most_titles)).fetchall()  # type: ignore[no-any-return]
 
 
 def _holding(lists: Sequence[Remembered]) -> NDArray[Any] | None:

@@ -13,6 +13,7 @@ import peewee
 import pytest
 from playhouse.apsw_ext import APSWDatabase
 from semantic_core_peewee import SemanticIndex, SqliteStore, init_database
+from semantic_core_peewee.sqlite.tuning import DEFAULT
 
 from semantic_core import Document, Ref, Scope, SemanticCore, Space
 from semantic_core.errors import (
@@ -166,14 +167,13 @@ def test_a_savepoint_takes_its_own_along(desk: Desk) -> None:
     assert desk.find("words") == ["outer"] and desk.Document.search.verify().sound
 
 
-def test_what_was_seen_in_a_transaction_is_not_remembered_after_its_rollback(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_seen_in_a_transaction_is_not_remembered_after_its_rollback(desk: Desk) -> None:
     """What is committed gets the numbers of what was rolled back, for a chunk and for the state,
     with another vector.
     """
-    # Codes are kept in memory from the first search on.
-    monkeypatch.setattr("semantic_core_peewee.sqlite.vector_search.FEW", 0)
+    # In so large a scope, vectors are in memory from the first search on.
+    others = [{"title": f"nut {number}"} for number in range(DEFAULT.few_chunks)]
+    desk.Document.insert_many(others).execute()
     fruits = ["apples", "pears", "plums", "cherries"]
     desk.Document.insert_many([{"title": fruit} for fruit in fruits]).execute()
     scope = Scope(collections=["document"])

@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partialmethod
 from typing import Any
 from unittest import SkipTest
 
@@ -45,6 +46,7 @@ from semantic_core_peewee.sqlite import (
     word_search,
     write,
 )
+from semantic_core_peewee.sqlite.tuning import Tuning
 
 from semantic_core import Filter, Ranking, Ref, Scope
 from semantic_core.errors import StoreForeign
@@ -158,18 +160,24 @@ def any_number_of_words_is_looked_for(patch: Patch) -> None:
     patch.setattr(word_search, "MOST_REPEATS", 200)
 
 
+def with_lists_at_once(patch: Patch) -> None:
+    """Every store that is opened reads its posting lists at the first search."""
+    tuning = Tuning(lists_after=0.0)
+    changed(patch, SqliteStore, "__init__", lambda init: partialmethod(init, tuning=tuning))
+
+
 @caught_by("changed_words_are_not_found")
 def words_are_remembered_for_ever(patch: Patch) -> None:
-    patch.setattr(word_cache, "is_worth", lambda listed, spent: True)
+    with_lists_at_once(patch)
     patch.setattr(word_cache, "current_state", lambda view: 0)
 
 
 @caught_by("words_keep_to_their_scope")
 def words_remembered_know_no_scope(patch: Patch) -> None:
-    patch.setattr(word_cache, "is_worth", lambda listed, spent: True)
+    with_lists_at_once(patch)
     changed(
         patch,
-        word_cache.Found,
+        word_cache.Postings,
         "best",
         lambda right: lambda self, limit, *among: right(self, limit),
     )
