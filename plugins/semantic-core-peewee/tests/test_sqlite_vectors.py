@@ -110,7 +110,7 @@ def test_a_damaged_scale_lets_nothing_into_a_scope(
     query = vectors[ChunkId(Ref("notes", "00001"), 0)]
     for scope in (Scope(), even):
         store.nearest(query, 5, scope)
-    (codes,) = store._lane._cache._versions
+    (codes,) = store._vectors._cache._versions
     for damaged in (-1.0, 0.0, float("inf")):
         codes.blocks[0].scales[1:MANY:20] = damaged
         assert all(int(id.ref.key) % 2 == 0 for id in store.nearest(query, 5, even).ids)

@@ -42,12 +42,12 @@ class SqliteQueue:
     def pending(self, limit: int) -> Mapping[str, str]:
         """See `VectorQueue.pending`. Of all tenants."""
         count = check_count("limit", limit)
-        return self._pool.read(lambda view: jobs.waiting_passages(view, count))
+        return self._pool.read(jobs.waiting_passages, count)
 
     def fill(self, vectors: Mapping[str, Vector]) -> int:
         """See `VectorQueue.fill`. Raises VectorInvalid before anything is written."""
         given = self._blobs(vectors)
-        return self._pool.write(lambda view: fill_waiting(view, self._space.dimensions, given))
+        return self._pool.write(fill_waiting, self._space.dimensions, given)
 
     def bulk_update_vectors(self, vectors: Mapping[str, Vector]) -> int:
         """`fill` under the name users know: vectors by fingerprint, in one transaction;
@@ -57,9 +57,7 @@ class SqliteQueue:
 
     def waiting(self, limit: int, now: float, *, except_collections: Collection[str] = ()) -> int:
         """See `BatchQueue.waiting`."""
-        return self._pool.read(
-            lambda view: jobs.count_waiting(view, limit, now, except_collections)
-        )
+        return self._pool.read(jobs.count_waiting, limit, now, except_collections)
 
     def waiting_size(self) -> tuple[int, int]:
         """See `BatchQueue.waiting_size`."""
@@ -69,21 +67,19 @@ class SqliteQueue:
         self, job: BatchJob, limit: int, *, except_collections: Collection[str] = ()
     ) -> BatchJob | None:
         """See `BatchQueue.open_job`."""
-        return self._pool.write(lambda view: jobs.open_job(view, job, limit, except_collections))
+        return self._pool.write(jobs.open_job, job, limit, except_collections)
 
     def extend_job(
         self, job: str, limit: int, *, except_collections: Collection[str] = ()
     ) -> BatchJob | None:
         """See `BatchQueue.extend_job`."""
-        return self._pool.write(lambda view: jobs.extend_job(view, job, limit, except_collections))
+        return self._pool.write(jobs.extend_job, job, limit, except_collections)
 
     def passages_of(
         self, job: str, after: int = -1, limit: int = 1_000
     ) -> Sequence[tuple[int, str, str]]:
         """See `BatchQueue.passages_of`."""
-        return self._pool.read(
-            lambda view: jobs.page_of(view, jobs.number_of(view, job), after, limit)
-        )
+        return self._pool.read(jobs.page_of, job, after, limit)
 
     def jobs(
         self,
@@ -93,15 +89,15 @@ class SqliteQueue:
         cleaned: bool | None = None,
     ) -> Sequence[BatchJob]:
         """See `BatchQueue.jobs`."""
-        return self._pool.read(lambda view: jobs.jobs(view, statuses, limit, cleaned))
+        return self._pool.read(jobs.jobs, statuses, limit, cleaned)
 
     def job(self, id: str) -> BatchJob | None:
         """See `BatchQueue.job`."""
-        return self._pool.read(lambda view: jobs.job_of(view, id))
+        return self._pool.read(jobs.job_of, id)
 
     def lease_job(self, job: str, owner: str, now: float, until: float) -> bool:
         """See `BatchQueue.lease_job`."""
-        return self._pool.write(lambda view: jobs.lease(view, job, owner, now, until))
+        return self._pool.write(jobs.lease, job, owner, now, until)
 
     def note_job(
         self,
@@ -130,7 +126,7 @@ class SqliteQueue:
             "leased_until": leased_until,
             "account": account,
         }
-        return self._pool.write(lambda view: jobs.note(view, job, now, fields))
+        return self._pool.write(jobs.note, job, now, fields)
 
     def settle(
         self,
@@ -144,13 +140,11 @@ class SqliteQueue:
         """See `BatchQueue.settle`. Raises VectorInvalid before anything is written."""
         given = self._blobs(vectors)
         size = self._space.dimensions
-        return self._pool.write(
-            lambda view: jobs.settle(view, size, job, given, failures, rate, now, tokens)
-        )
+        return self._pool.write(jobs.settle, size, job, given, failures, rate, now, tokens)
 
     def pay_job(self, job: str, rate: Rate, passages: int, tokens: int) -> None:
         """See `BatchQueue.pay_job`."""
-        self._pool.write(lambda view: jobs.pay(view, job, rate, passages, tokens))
+        self._pool.write(jobs.pay, job, rate, passages, tokens)
 
     def reopen_job(
         self, job: str, now: float, rate: Rate | None, passages: int, tokens: int
@@ -169,24 +163,22 @@ class SqliteQueue:
         self, job: str, status: JobStatus, now: float, *, error: str, rest: Rest, attempts: int
     ) -> bool:
         """See `BatchQueue.close_job`."""
-        return self._pool.write(
-            lambda view: jobs.close(view, job, status, now, error, rest, attempts)
-        )
+        return self._pool.write(jobs.close, job, status, now, error, rest, attempts)
 
     def clean_job(self, job: str, now: float) -> None:
         """See `BatchQueue.clean_job`."""
-        self._pool.write(lambda view: jobs.clean(view, job, now))
+        self._pool.write(jobs.clean, job, now)
 
     def drop_job(self, job: str) -> bool:
         """See `BatchQueue.drop_job`."""
-        return self._pool.write(lambda view: jobs.drop(view, job))
+        return self._pool.write(jobs.drop, job)
 
     def hold(
         self, fingerprints: Collection[str], now: float, until: float, token: str = ""
     ) -> tuple[str, frozenset[str]]:
         """See `BatchQueue.hold`."""
         names = frozenset(fingerprints)
-        return self._pool.write(lambda view: jobs.hold(view, names, now, until, _token(token)))
+        return self._pool.write(jobs.hold, names, now, until, _token(token))
 
     def take(
         self,
@@ -198,27 +190,25 @@ class SqliteQueue:
         collections: Collection[str] | None = None,
     ) -> Held:
         """See `BatchQueue.take`."""
-        return self._pool.write(
-            lambda view: jobs.take(view, limit, now, until, from_jobs, collections)
-        )
+        return self._pool.write(jobs.take, limit, now, until, from_jobs, collections)
 
     def release(self, token: str) -> None:
         """See `BatchQueue.release`."""
-        self._pool.write(lambda view: jobs.release(view, _token(token)))
+        self._pool.write(jobs.release, _token(token))
 
     def retry(self, job: str | None = None) -> int:
         """See `BatchQueue.retry`."""
-        return self._pool.write(lambda view: jobs.retry(view, job))
+        return self._pool.write(jobs.retry, job)
 
     def chunk_states(self, ids: Sequence[ChunkId]) -> Sequence[tuple[ChunkStatus, str] | None]:
         """See `BatchQueue.chunk_states`."""
         for id in ids:
             check_tenant(id.ref.tenant, self._multi_tenant)
-        return self._pool.read(lambda view: jobs.chunk_states(view, ids))
+        return self._pool.read(jobs.chunk_states, ids)
 
     def given_up(self, limit: int = 100) -> Sequence[Failure]:
         """See `BatchQueue.given_up`."""
-        return self._pool.read(lambda view: jobs.given_up(view, limit))
+        return self._pool.read(jobs.given_up, limit)
 
     def queue_stats(self, tenant: str | None = None) -> QueueStats:
         """See `BatchQueue.queue_stats`."""
@@ -231,11 +221,11 @@ class SqliteQueue:
 
     def charge(self, rate: Rate, spent: Mapping[tuple[str, str], tuple[int, int]]) -> None:
         """See `BatchQueue.charge`."""
-        self._pool.write(lambda view: jobs.charge(view, rate, spent))
+        self._pool.write(jobs.charge, rate, spent)
 
     def costs(self, since: str = "", until: str = "9") -> Sequence[Cost]:
         """See `BatchQueue.costs`."""
-        return self._pool.read(lambda view: jobs.costs(view, since, until))
+        return self._pool.read(jobs.costs, since, until)
 
     def _blobs(self, vectors: Mapping[str, Vector]) -> dict[str, bytes]:
         checked = as_kept(list(vectors.values()), self._space.dimensions)

@@ -197,8 +197,9 @@ def name_accounts(view: View) -> None:
     view.raw.execute(_ACCOUNTS, (view.generation,))
 
 
-def page_of(view: View, holder: int, after: int, limit: int) -> list[tuple[int, str, str]]:
+def page_of(view: View, id: str, after: int, limit: int) -> list[tuple[int, str, str]]:
     """(place, fingerprint, passage) of what a job holds and somebody still waits for."""
+    holder = number_of(view, id)
     return [tuple(row) for row in view.raw.execute(_PAGE, (holder, after, limit))]
 
 

@@ -10,7 +10,8 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
 import attrs
@@ -50,6 +51,10 @@ class View:
     tuning: Tuning
     kept: dict[str, Any] = attrs.field(factory=dict)
     ids: dict[int, ChunkId] | None = None
+
+
+def check_open(view: View) -> None:
+    """Nothing: to read this much raises what a closed or missing store raises."""
 
 
 class Reader:
@@ -126,6 +131,7 @@ def _is_open(raw: Any) -> bool:
 
 __all__ = ["Pool", "View"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 CLOSING_WAIT = 1.0
@@ -169,11 +175,18 @@ class Pool:
         """Whether what this thread reads next is of a state that is fixed already."""
         return self.in_snapshot and self._reader().view is not None
 
-    def read(self, work: Callable[[View], T]) -> T:
-        """What `work` makes of one state: that of this thread's snapshot, else the latest.
+    def read(self, work: Callable[Concatenate[View, P], T], *args: P.args, **named: P.kwargs) -> T:
+        """What `work(view, ...)` makes of one state: of this thread's snapshot, else the latest.
 
         A sign of damage is looked at again through a fresh connection before it is believed.
         """
+
+        def on_view(view: View) -> T:
+            return work(view, *args, **named)
+
+        return self._read(on_view)
+
+    def _read(self, work: Callable[[View], T]) -> T:
         fresh = not self.in_snapshot
         try:
             return self._look(work)
@@ -233,7 +246,7 @@ class Pool:
                 with cpu_limiter.turns.one():
                     self._begin_snapshot(reader)
 
-        return Use(begin, lambda use: self._leave(reader))
+        return Use(begin, partial(self._end_use, reader))
 
     def _begin_snapshot(self, reader: Reader) -> None:
         try:
@@ -244,13 +257,20 @@ class Pool:
                 reader.suspect = is_suspect(error)
             raise translate(error, self._target.path) from error
 
-    def write(self, work: Callable[[View], T]) -> T:
-        """Do `work` in one write transaction.
+    def write(self, work: Callable[Concatenate[View, P], T], *args: P.args, **named: P.kwargs) -> T:
+        """Do `work(view, ...)` in one write transaction.
 
         It may run twice (once on a fresh connection), so it must not consume input.
 
         Raises StoreError; then nothing has changed. StoreMisuse within this thread's own snapshot.
         """
+
+        def on_view(view: View) -> T:
+            return work(view, *args, **named)
+
+        return self._write(on_view)
+
+    def _write(self, work: Callable[[View], T]) -> T:
         connection = self._opener()
         with self._sole_writer():
             try:
@@ -278,7 +298,7 @@ class Pool:
         patience = self.patience
         if patience == self._target.busy_timeout:
             return self._open_writer
-        return lambda: self._impatient(patience)
+        return partial(self._impatient, patience)
 
     def _sole_writer(self) -> Use:
         """Sole use of what is written through, by a thread that has no snapshot.
@@ -418,7 +438,10 @@ class Pool:
 
     def _use(self, reader: Reader) -> Use:
         """For a block in which this thread reads through it."""
-        return Use(lambda use: self._enter(reader, use), lambda use: self._leave(reader))
+        return Use(partial(self._enter, reader), partial(self._end_use, reader))
+
+    def _end_use(self, reader: Reader, use: Use) -> None:
+        self._leave(reader)
 
     def _enter(self, reader: Reader, use: Use) -> None:
         if getattr(self._local, "orphaned", False):
@@ -444,9 +467,14 @@ class Pool:
         if reader is None:
             reader = Reader(self._ids)
             token = _Token()
-            self._local.reader, self._local.token = reader, token
+            self._local.reader = reader
+            self._local.token = token
             pool = weakref.ref(self)
-            end = weakref.ref(token, lambda _, reader=reader: _thread_ended(pool, reader))  # type: ignore[misc]
+
+            def ended(_: object) -> None:
+                _thread_ended(pool, reader)
+
+            end = weakref.ref(token, ended)
             with self._registry:
                 self._readers[id(reader)] = (reader, end)
         return reader

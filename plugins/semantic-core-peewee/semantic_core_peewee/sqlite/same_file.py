@@ -111,11 +111,11 @@ class SameFilePool(Pool):
             self._refuse_closed()
             yield
 
-    def write(self, work: Callable[[View], T]) -> T:
-        """See `Pool.write`. Within a transaction of the application, it is a part of it."""
+    def _write(self, work: Callable[[View], T]) -> T:
+        """Within a transaction of the application: as a part of it."""
         raw = self._open_transaction()
         if raw is None:
-            return super().write(work)
+            return super()._write(work)
         if super().in_snapshot:
             raise StoreMisuse(
                 "Writing within this thread's own snapshot would not be seen in it.",
@@ -221,7 +221,7 @@ class SameFileStore(SqliteStore):
         )
         self._pool: SameFilePool = SameFilePool(self._target, self.database)
         self._counts = WordCounts()
-        self._lane = VectorIndex(space.dimensions, vector_memory(tuning))
+        self._vectors = VectorIndex(space.dimensions, vector_memory(tuning))
         self._advances = Advances()
 
     def nearest(self, vector: Any, limit: int, scope: Scope) -> Ranking:
@@ -266,7 +266,7 @@ class SameFileStore(SqliteStore):
             return self
         aside = copy.copy(self)
         aside._counts = WordCounts()
-        aside._lane = VectorIndex(self._space.dimensions, 0)
+        aside._vectors = VectorIndex(self._space.dimensions, 0)
         return aside
 
 

@@ -51,7 +51,7 @@ from semantic_core_peewee.sqlite.library_guard import identity
 from semantic_core_peewee.sqlite.log_files import OWN
 from semantic_core_peewee.sqlite.migrations import newest
 from semantic_core_peewee.sqlite.opening import prepare
-from semantic_core_peewee.sqlite.pool import Pool, View
+from semantic_core_peewee.sqlite.pool import Pool, View, check_open
 from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.unit_vectors import from_blob
@@ -103,7 +103,7 @@ class SqliteStore(SqliteQueue):
         self._target = attrs.evolve(self._target, identity=identity(self._target.path))
         self._pool = Pool(self._target)
         self._counts = WordCounts()
-        self._lane = VectorIndex(space.dimensions, vector_memory(tuning))
+        self._vectors = VectorIndex(space.dimensions, vector_memory(tuning))
         self._advances = checkpoints.Advances()
 
     @classmethod
@@ -154,7 +154,7 @@ class SqliteStore(SqliteQueue):
     @property
     def identity(self) -> str:
         """See `Checkpoints`. Read from the file each time: a restored one may have another."""
-        return str(self._pool.read(lambda view: checkpoints.get(view.raw, checkpoints.IDENTITY)))
+        return str(self._pool.read(checkpoints.get, checkpoints.IDENTITY))
 
     @property
     def location(self) -> str:
@@ -163,22 +163,22 @@ class SqliteStore(SqliteQueue):
 
     def renew_identity(self) -> str:
         """See `Checkpoints.renew_identity`."""
-        return self._pool.write(lambda view: checkpoints.renew_identity(view.raw))
+        return self._pool.write(checkpoints.renew_identity)
 
     def checkpoints(self) -> Mapping[str, str]:
         """See `Checkpoints.checkpoints`."""
-        return self._pool.read(lambda view: checkpoints.every(view.raw))
+        return self._pool.read(checkpoints.every)
 
     def checkpoint(self, source: str) -> str | None:
         """See `Checkpoints.checkpoint`."""
-        return self._pool.read(lambda view: checkpoints.get(view.raw, source))
+        return self._pool.read(checkpoints.get, source)
 
     def update_checkpoint(
         self, source: str, change: Callable[[str | None], str | None]
     ) -> str | None:
         """See `Checkpoints.update_checkpoint`."""
         with checkpoints.errors_of_changes():
-            return self._pool.write(lambda view: checkpoints.update(view.raw, source, change))
+            return self._pool.write(checkpoints.update, source, change)
 
     def advancing(
         self, source: str, change: Callable[[str | None], str]
@@ -207,7 +207,7 @@ class SqliteStore(SqliteQueue):
 
         def work(view: View) -> list[tuple[Ref, Outcome]]:
             outcomes = write.replace(view, size, given, marks)
-            self._advances.write(view.raw)
+            self._advances.write(view)
             return outcomes
 
         with checkpoints.errors_of_changes():
@@ -221,11 +221,12 @@ class SqliteStore(SqliteQueue):
         wanted = [self._checked(ref) for ref in refs]
         marks = _stamps(stamps)
         if not wanted and not self._advances.any:
-            return self._pool.read(lambda view: 0)
+            self._pool.read(check_open)
+            return 0
 
         def work(view: View) -> int:
             removed = write.remove(view, self._space.dimensions, wanted, marks)
-            self._advances.write(view.raw)
+            self._advances.write(view)
             return removed
 
         with checkpoints.errors_of_changes():
@@ -233,36 +234,31 @@ class SqliteStore(SqliteQueue):
 
     def known(self, fingerprints: Collection[str]) -> Mapping[str, Vector]:
         """See `Store.known`."""
-        return self._pool.read(
-            lambda view: {
-                fingerprint: from_blob(blob)
-                for fingerprint, blob in known_blobs(view, fingerprints).items()
-            }
-        )
+        blobs = self._pool.read(known_blobs, fingerprints)
+        return {fingerprint: from_blob(blob) for fingerprint, blob in blobs.items()}
 
     def nearest(self, vector: Vector, limit: int, scope: Scope) -> Ranking:
         """See `Store.nearest`. Exact; scores are float32 cosines. Raises VectorInvalid."""
-        query = self._lane.query(vector)
+        query = self._vectors.query(vector)
         most = check_count("limit", limit)
 
-        def work(patient: bool) -> Callable[[View], Ranking]:
-            return lambda view: self._lane.nearest(
-                view, query, most, scope, self._clause(view, scope), patient=patient
-            )
+        def work(view: View, patient: bool) -> Ranking:
+            clause = self._clause(view, scope)
+            return self._vectors.nearest(view, query, most, scope, clause, patient=patient)
 
         with cpu_limiter.turns.one(first=self._pool.sees_one_state):
             for _ in range(_ATTEMPTS):
                 try:
-                    return self._pool.read(work(self._pool.in_snapshot))
+                    return self._pool.read(work, self._pool.in_snapshot)
                 except Behind:
                     continue
-            return self._pool.read(work(True))
+            return self._pool.read(work, True)
 
     def similarity(self, ids: Sequence[ChunkId], vector: Vector) -> Vector:
         """See `Store.similarity`. The same numbers `nearest` gives. Raises VectorInvalid."""
-        query = self._lane.query(vector)
+        query = self._vectors.query(vector)
         wanted = self._checked_ids(ids)
-        return self._pool.read(lambda view: self._lane.similarity(view, wanted, query))
+        return self._pool.read(self._vectors.similarity, wanted, query)
 
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TextSearch.words`. BM25 of FTS5 with Porter's stems, accents ignored.
@@ -274,16 +270,18 @@ class SqliteStore(SqliteQueue):
         others. Raises QueryTooLarge above 100,000 characters.
         """
         most = check_count("limit", limit)
+
+        def work(view: View) -> Ranking:
+            return words(view, text, most, self._clause(view, scope), self._counts)
+
         with cpu_limiter.turns.one(first=self._pool.sees_one_state):
-            return self._pool.read(
-                lambda view: words(view, text, most, self._clause(view, scope), self._counts)
-            )
+            return self._pool.read(work)
 
     def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
         """See `TextScores.score`. The same numbers `words` gives, up to rounding."""
         wanted = self._checked_ids(ids)
         with cpu_limiter.turns.one(first=self._pool.sees_one_state):
-            return self._pool.read(lambda view: scores_of(view, wanted, text, self._counts))
+            return self._pool.read(scores_of, wanted, text, self._counts)
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TitleSearch.titled`.
@@ -294,28 +292,32 @@ class SqliteStore(SqliteQueue):
         2,000 documents may be called so, the titles of those written first are looked at.
         """
         most = check_count("limit", limit)
+
+        def work(view: View) -> Ranking:
+            return titled(view, text, most, self._clause(view, scope), self._counts)
+
         with cpu_limiter.turns.one(first=self._pool.sees_one_state):
-            return self._pool.read(
-                lambda view: titled(view, text, most, self._clause(view, scope), self._counts)
-            )
+            return self._pool.read(work)
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""
         wanted = self._checked_ids(ids)
-        return self._pool.read(lambda view: read.fetch(view, wanted))
+        return self._pool.read(read.fetch, wanted)
 
     def get(self, ref: Ref) -> Document | None:
         """See `Store.get`."""
         wanted = self._checked(ref)
-        return self._pool.read(lambda view: read.get(view, wanted))
+        return self._pool.read(read.get, wanted)
 
     def documents(self, scope: Scope, offset: int = 0, limit: int = 100) -> Page:
         """See `Store.documents`. Order is by code point."""
         first = check_count("offset", offset)
         most = check_count("limit", limit)
-        return self._pool.read(
-            lambda view: read.documents(view, self._clause(view, scope), first, most)
-        )
+
+        def work(view: View) -> Page:
+            return read.documents(view, self._clause(view, scope), first, most)
+
+        return self._pool.read(work)
 
     def stats(self, tenant: str | None = None) -> StoreStats:
         """See `Store.stats`. collections: documents in each. bytes: of the file and its log.
@@ -325,7 +327,7 @@ class SqliteStore(SqliteQueue):
         for, in this process's memory).
         """
         asked = None if tenant is None else check_tenant(tenant, self._multi_tenant)
-        return self._pool.read(lambda view: self._stats(view, asked))
+        return self._pool.read(self._stats, asked)
 
     def snapshot(self) -> AbstractContextManager[None]:
         """See `Store.snapshot`. Writers go on; writing from within it raises StoreMisuse.
@@ -340,7 +342,7 @@ class SqliteStore(SqliteQueue):
         Moves the write-ahead log into the file; a thread still at work ends on its own.
         """
         self._pool.close()
-        self._lane.forget()
+        self._vectors.forget()
         self._counts.lists.forget()
 
     def check(self) -> list[str]:
@@ -359,9 +361,9 @@ class SqliteStore(SqliteQueue):
     def _problems(self) -> list[str]:
         size = self._space.dimensions
         try:
-            found = self._pool.read(lambda view: maintenance.problems(view, size))
+            found = self._pool.read(maintenance.problems, size)
             with suppress(StoreReadOnly):
-                found += self._pool.write(lambda view: maintenance.problems_of_words(view, size))
+                found += self._pool.write(maintenance.problems_of_words, size)
         except StoreCorrupt as error:
             return [error.message]
         return found
@@ -370,7 +372,8 @@ class SqliteStore(SqliteQueue):
         """What an operator should know though nothing is wrong, each in a line;
         [] if there is nothing.
         """
-        kind = self._pool.read(lambda view: kind_of(self._target.path))
+        self._pool.read(check_open)
+        kind = kind_of(self._target.path)
         if kind not in NETWORKED:
             return []
         return [
@@ -387,8 +390,8 @@ class SqliteStore(SqliteQueue):
         Documents, passages and vectors are only read, no embedder is asked. Needs the write lock
         for as long as it takes.
         """
-        self._pool.write(lambda view: maintenance.rebuild(view, self._space.dimensions))
-        self._lane.forget()
+        self._pool.write(maintenance.rebuild, self._space.dimensions)
+        self._vectors.forget()
         return self.check()
 
     def backup(self, path: str | os.PathLike[str]) -> None:
@@ -398,7 +401,7 @@ class SqliteStore(SqliteQueue):
         Raises InputError if that is there already, StoreError.
         """
         into = os.path.abspath(os.fspath(path))
-        self._pool.read(lambda view: backup.back_up(view.raw, into))
+        self._pool.read(backup.back_up, into)
 
     def put_in_place(self, path: str | os.PathLike[str]) -> None:
         """Put a copy of this store where another one was; what that one held is gone, its log too.
@@ -407,7 +410,7 @@ class SqliteStore(SqliteQueue):
         is this one, StoreError.
         """
         target = _target(path, "full", DEFAULT_BUSY_TIMEOUT)
-        self._pool.read(lambda view: backup.put_in_place(view.raw, target))
+        self._pool.read(backup.put_in_place, target)
 
     def compact(self) -> None:
         """Give free space back and leave no trace of what was removed, the log included. Only that
@@ -416,7 +419,7 @@ class SqliteStore(SqliteQueue):
 
         Needs room for a second copy.
         """
-        self._pool.write(lambda view: segments.close_gaps(view, self._space.dimensions))
+        self._pool.write(segments.close_gaps, self._space.dimensions)
         with self._pool.writer() as connection, translated(self._target.path):
             writing = connection()
             writing.check_place()
@@ -461,7 +464,7 @@ class SqliteStore(SqliteQueue):
             "sqlite": apsw.sqlite_lib_version(),
             "sqlite_vec": view.raw.execute("select vec_version()").get,
             "schema": read.schema_version(view),
-            "matrix_bytes": self._lane.memory,
+            "matrix_bytes": self._vectors.memory,
             "words_bytes": self._counts.lists.bytes,
         }
         return StoreStats(

@@ -304,7 +304,7 @@ shared: dict[str, Any] = {}
 
 
 def share(made: SqliteStore) -> None:
-    made._lane = shared.setdefault(str(made.path), made._lane)
+    made._vectors = shared.setdefault(str(made.path), made._vectors)
 
 
 @caught_by("a_write_that_fails_at_any_statement_changes_nothing")
