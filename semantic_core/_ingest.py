@@ -78,7 +78,7 @@ class Ingest:
         self._store = store
         self._embedder = embedder
         self._max_chars = max_chars
-        self._vectors = lane
+        self._lane = lane
         self._later = later
         self._progress = progress
         self._passages = PassageEmbedder(lane or embedder)
@@ -112,8 +112,8 @@ class Ingest:
             return self._run(documents)
         finally:
             self._line.close()
-            if self._vectors is not None:
-                self._vectors.release()
+            if self._lane is not None:
+                self._lane.release()
 
     def _run(self, documents: Iterable[Document]) -> IngestReport:
         started = perf_counter()
@@ -241,7 +241,7 @@ class Ingest:
         self._vectors.update(known)
         self._reused += 0 if isinstance(self._embedder, WordsOnly) else len(known)
         wanted = {name: passages[name] for name in owners if name not in known}
-        held = wanted.keys() if self._vectors is None else self._vectors.hold(wanted, owners)
+        held = wanted.keys() if self._lane is None else self._lane.hold(wanted, owners)
         for name, passage in passages.items():
             if name in held:
                 self._waiting[name] = passage
@@ -264,7 +264,7 @@ class Ingest:
                 {name: self._waiting.pop(name) for name in names},
                 last=everything and not self._waiting,
             )
-            if self._vectors is not None:
+            if self._lane is not None:
                 self._vectors.update(self._line.finished(everything=True))
                 self._paid.update(name for name in names if self._vectors[name] is not None)
         self._vectors.update(self._line.finished(everything=everything))

@@ -198,7 +198,8 @@ _BATCH_JOBS = (
         check (status in ('CREATED', 'FAILED') or provider_job <> '')
     ) strict""",
     """create index semantic_index_batch_job_open
-        on semantic_index_batch_job (number) where status in ('CREATED', 'SUBMITTED', 'PROCESSING')""",
+        on semantic_index_batch_job (number)
+        where status in ('CREATED', 'SUBMITTED', 'PROCESSING')""",
     """create index semantic_index_batch_job_unclean
         on semantic_index_batch_job (number) where not cleaned""",
     # Who embeds a passage now. The claim of a job has no end; any other (holder < 0) expires.

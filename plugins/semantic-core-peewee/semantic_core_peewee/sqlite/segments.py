@@ -1,11 +1,14 @@
-"""Vectors as SQLite keeps them for scanning: int8 codes in segments of fixed size, written in the
-transaction of their rows.
+"""Quantized vectors in the file: int8 codes in segments of a fixed number of slots, written in the
+transaction of their chunks.
 
-A chunk with a vector owns one slot. Slots are taken in order and never taken twice, so what a
-process holds of a slot stays true; a slot that is given up is zeroed and counts as dead until
-`_laid_out` moves the living together. All of it is derived: `rebuild` makes it from the table of
-chunks. A code is the vector over its scale, rounded: scale = largest absolute number / 127, so
+A chunk with a vector owns one slot. Slots are taken in order and never twice, so what a process
+holds of a slot stays true. A slot that is given up is zeroed and counts as dead until `_laid_out`
+moves the others together. All of this is derived data: `rebuild` makes it from the table of chunks.
+
+A code is the vector divided by its scale, and rounded. With scale = largest absolute number / 127,
 dot(vector, query) is about scale * scale of the query * dot(code, code of the query).
+
+Tested by tests/test_sqlite_vectors.py and tests/test_sqlite_repair.py.
 """
 
 from __future__ import annotations
@@ -39,6 +42,8 @@ _ADD_SEGMENT = "insert into semantic_index_segment (generation, number, slots) v
 _TOUCH_SEGMENT = (
     "replace into semantic_index_segment_change (generation, number, change) values (?, ?, ?)"
 )
+_GIVE_UP = """delete from semantic_index_slot where generation = ?
+    and chunk in (select j.value from json_each(?) as j) returning place"""
 SEGMENTS_SINCE = """select s.number, s.slots from semantic_index_segment_change as c
     cross join semantic_index_segment as s
     where c.generation = ? and c.change > ? and s.generation = c.generation and s.number = c.number
@@ -119,8 +124,8 @@ def home_of(view: View, tenant: str, collection: str) -> int:
 
 
 def write(view: View, dimensions: int, added: Sequence[Added], dropped: Collection[int]) -> None:
-    """Note one transaction's change, however small; `dropped` chunks lose their slots,
-    `added` ones get theirs.
+    """Write what one transaction changes: `dropped` chunks lose their slots, `added` ones get
+    theirs.
 
     A chunk whose vector changed is in both. Chunks without a slot may be dropped.
     """
@@ -129,8 +134,7 @@ def write(view: View, dimensions: int, added: Sequence[Added], dropped: Collecti
     touched: set[int] = set()
     if dropped:
         state = state._replace(dead=state.dead + _give_up(view, dimensions, dropped, touched))
-    remaining = iter(added)
-    while block := list(islice(remaining, _AT_ONCE)):
+    for block in blocks_of(added):
         state = _take(view, dimensions, state, block, touched)
     view.raw.executemany(
         _TOUCH_SEGMENT, [(view.generation, number, state.changes) for number in sorted(touched)]
@@ -177,17 +181,18 @@ def segments_since(view: View, dimensions: int, change: int) -> Iterator[tuple[i
 def blocks_of(rows: Iterable[Added]) -> Iterator[list[Added]]:
     """The rows, some at a time."""
     remaining = iter(rows)
-    while block := list(islice(remaining, _AT_ONCE)):
+    block = list(islice(remaining, _AT_ONCE))
+    while block:
         yield block
+        block = list(islice(remaining, _AT_ONCE))
 
 
 def slots_of(added: Sequence[Added], dimensions: int) -> NDArray[Any]:
     """The slots these chunks get."""
     slots = np.zeros(len(added), dtype=slot_type(dimensions))
-    slots["chunk"], slots["document"], slots["home"], vectors = zip(*added, strict=True)
-    slots["code"], slots["scale"] = quantised(
-        np.frombuffer(b"".join(vectors), dtype=STORED).reshape(len(added), dimensions)
-    )
+    slots["chunk"], slots["document"], slots["home"], blobs = zip(*added, strict=True)
+    vectors = np.frombuffer(b"".join(blobs), dtype=STORED).reshape(len(added), dimensions)
+    slots["code"], slots["scale"] = quantised(vectors)
     return slots
 
 
@@ -228,44 +233,34 @@ def _add_segment(view: View, number: int, piece: NDArray[Any]) -> None:
 
 def _write_slots(view: View, number: int, offset: int, piece: NDArray[Any]) -> None:
     """Over the empty slots of a segment, so that only the pages they lie on are written."""
-    with view.raw.blob_open(
-        "main", "semantic_index_segment", "slots", _segment_id(view, number), True
-    ) as blob:
+    with _open_segment(view, number) as blob:
         blob.seek(offset * piece.dtype.itemsize)
         blob.write(piece.tobytes())
 
 
-def _segment_id(view: View, number: int) -> int:
+def _open_segment(view: View, number: int) -> Any:
+    """The slots of a segment as a blob that can be written in place."""
     sql = "select id from semantic_index_segment where generation = ? and number = ?"
-    return int(view.raw.execute(sql, (view.generation, number)).get)
+    row = int(view.raw.execute(sql, (view.generation, number)).get)
+    return view.raw.blob_open("main", "semantic_index_segment", "slots", row, True)
 
 
 def _give_up(view: View, dimensions: int, chunks: Collection[int], touched: set[int]) -> int:
-    places = [
-        place
-        for (place,) in view.raw.execute(
-            (
-                "delete from semantic_index_slot where generation = ? and chunk in (select j.value "
-                "from json_each(?) as j) returning place"
-            ),
-            (view.generation, json.dumps(sorted(chunks))),
-        ).fetchall()
-    ]
+    listed = json.dumps(sorted(chunks))
+    given_up = view.raw.execute(_GIVE_UP, (view.generation, listed)).fetchall()
     by_segment: dict[int, list[int]] = {}
-    for place in places:
+    for (place,) in given_up:
         number, offset = divmod(place, view.tuning.segment)
         by_segment.setdefault(number, []).append(offset)
     size = slot_type(dimensions).itemsize
     for number, offsets in by_segment.items():
-        with view.raw.blob_open(
-            "main", "semantic_index_segment", "slots", _segment_id(view, number), True
-        ) as blob:
+        with _open_segment(view, number) as blob:
             for offset in offsets:
                 blob.seek(offset * size)
-                # The code as well: it tells nearly as much as the vector did.
+                # The code, too: it reveals nearly as much as the vector did.
                 blob.write(bytes(size))
     touched.update(by_segment)
-    return len(places)
+    return len(given_up)
 
 
 def _living(view: View, dimensions: int) -> Iterator[NDArray[Any]]:
