@@ -1,9 +1,11 @@
-"""Who may compute: as many threads of this process at a time as there are cores,
-in the order they came.
+"""A limit on searching threads: as many of this process at a time as there are cores, in the order
+in which they came.
 
-A lane of a search holds a core for milliseconds, and takes and gives back Python's lock all the
-while. More of them at once than there are cores end no sooner together: each waits for Python's
-lock after every step, those that came first too, and a writer among them waits the longest.
+A vector or full-text search uses a core for milliseconds, and takes and releases Python's lock all
+the while. More searches at once than there are cores finish no sooner: each waits for Python's lock
+after every step, also those that came first, and a writer among them waits the longest.
+
+Tested by tests/test_sqlite_turns.py.
 """
 
 from __future__ import annotations
@@ -16,9 +18,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 PATIENCE = 10.0
-"""Seconds a thread waits at most; then it goes on without a turn,
-whatever keeps those that have one.
-"""
+"""Seconds a thread waits at most; then it goes on without a turn."""
 
 
 class Turns:

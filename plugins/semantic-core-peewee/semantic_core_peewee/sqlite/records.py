@@ -148,7 +148,7 @@ def _passages(entries: Sequence[Entry], dimensions: int) -> Iterator[Passage]:
     )
     kinds = [chunk.kind for chunk in chunks]
     are_numbers = all(map(_are_counts, numbers))
-    are_texts = all(map(_are_text, (kinds, *texts)))
+    are_texts = all(_are_text(column) for column in (kinds, *texts))
     if not (are_numbers and are_texts):
         _refuse(entries)
     fingerprints, said, passages = texts
