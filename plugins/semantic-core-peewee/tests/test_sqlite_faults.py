@@ -323,12 +323,3 @@ def test_a_sign_of_damage_is_looked_at_again_before_it_is_believed(store: Sqlite
         with pytest.raises(StoreCorrupt):
             run(broken)
     assert store.check() == []
-
-
-def test_an_error_of_peewee_is_told_by_its_cause(store: SqliteStore) -> None:
-    def work(view: Any) -> None:
-        store._database.execute_sql("select * from nowhere")
-
-    with pytest.raises(StoreError, match="no such table: nowhere"):
-        store._pool.read(work)
-    assert store.stats().documents == 0

@@ -1,6 +1,9 @@
-"""One connection to the file: how it is opened and what it may do.
+"""One connection to the file: how it is opened, what it may do, and how its transactions end.
 
-APSW brings the SQLite library and its own FTS5.
+APSW brings the SQLite library with FTS5. A connection also notices when its file was moved, or its
+write-ahead log removed, while it is open.
+
+Tested by tests/test_sqlite_sharing.py and tests/trust/test_disk.py.
 """
 
 from __future__ import annotations
@@ -23,44 +26,16 @@ from semantic_core_peewee.sqlite import library_guard, log_files
 from semantic_core_peewee.sqlite.errors import SQLITE_ERRORS, remember_errno, translate
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 
-# What a file lies on: the kind of its file system, whether others see it over a network,
-# whether anyone can write it.
-
 _SHARED = (
-    *(
-        "9p",
-        "afs",
-        "beegfs",
-        "ceph",
-        "cephfs",
-        "cifs",
-        "davfs",
-        "davfs2",
-        "drvfs",
-        "gcsfuse",
-        "glusterfs",
-        "goofys",
-        "gpfs",
-    ),
-    *(
-        "grpcfuse",
-        "juicefs",
-        "lustre",
-        "moosefs",
-        "ncpfs",
-        "nfs",
-        "nfs4",
-        "ocfs2",
-        "orangefs",
-        "prl_fs",
-        "pvfs2",
-        "rclone",
-    ),
-    *("s3fs", "smb3", "smbfs", "smbnetfs", "sshfs", "vboxsf", "vmhgfs", "vmhgfs-fuse"),
-)
+    "9p", "afs", "beegfs", "ceph", "cephfs", "cifs", "davfs", "davfs2", "drvfs",
+    "gcsfuse", "glusterfs", "goofys", "gpfs", "grpcfuse", "juicefs", "lustre", "moosefs",
+    "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "prl_fs", "pvfs2", "rclone", "s3fs",
+    "smb3", "smbfs", "smbnetfs", "sshfs", "vboxsf", "vmhgfs", "vmhgfs-fuse",
+)  # fmt: skip
 NETWORKED = frozenset([*_SHARED, *(f"fuse.{name}" for name in _SHARED)])
-"""Kinds whose files another machine may reach as well, as Linux names them: their locks and shared
-memory are not to be relied on."""
+"""Kinds of file systems, as Linux names them, that other machines may share: their locks and shared
+memory cannot be relied on.
+"""
 _TABLE = Path("/proc/self/mountinfo")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
@@ -81,12 +56,16 @@ def kind_of(path: str, table: str | None = None) -> str:
         fields = about.split(" ")
         if len(fields) < 5 or not source:
             continue
-        place = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), fields[4])
+        place = _ESCAPED.sub(_unescaped, fields[4])
         inside = path == place or path.startswith(place.rstrip("/") + "/")
         if inside and len(place) >= longest:  # of two on one place the later one hides the other
             found = source.split(" ")[0]
             longest = len(place)
     return found
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return chr(int(match[1], 8))
 
 
 def is_read_only(path: str) -> bool:
@@ -320,23 +299,21 @@ def make_vocabulary(raw: Any) -> None:
 
 @contextmanager
 def translated(path: str) -> Iterator[None]:
-    """Within it, SQLite's errors come out as ours."""
+    """Within it, errors of SQLite are raised as errors of ours."""
     try:
         yield
     except SQLITE_ERRORS as error:
         raise translate(error, path) from error
 
 
-# A write: all of it, or none of it, and the first error is the one that is told.
-
-
 @contextmanager
 def transaction(raw: Any) -> Iterator[None]:
-    """A write transaction that takes the write lock at once,
-    so it never fails half-way for another writer.
+    """A write transaction that takes the write lock at once, so that it never fails half-way
+        because
+    of another writer.
 
-    After an error it is rolled back, if SQLite has not done so already. An error of the rollback
-    itself is not let in front of the first one; the caller closes a connection that is still in a
+    After an error it is rolled back, unless SQLite has done so already. An error of the rollback
+    itself does not replace the first one; the caller closes a connection that is still in a
     transaction.
     """
     raw.execute("begin immediate")

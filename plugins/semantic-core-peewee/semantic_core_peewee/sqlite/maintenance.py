@@ -1,4 +1,11 @@
-"""What an operator does with a whole store: look for damage, give space back."""
+"""Checking, repairing and compacting a whole store.
+
+A check reads everything and compares: SQLite's own structure, the checksums of documents and
+chunks, the values for filters, the vector index and the full-text index. A repair rebuilds what is
+derived from documents and chunks; no embedder is asked.
+
+Tested by tests/test_sqlite_care.py and tests/test_sqlite_repair.py.
+"""
 
 from __future__ import annotations
 
@@ -35,16 +42,13 @@ if TYPE_CHECKING:
     from semantic_core_peewee.sqlite.pool import View
 
 
-# Making everything derived anew from documents and chunks,
-# in one transaction and without asking any embedder.
-
 _ADD = """insert into semantic_index_attribute (generation, key, kind, value, document)
     values (?, ?, ?, ?, ?)"""
 
 
 def rebuild(view: View, dimensions: int) -> None:
-    """The index of words, the values for filters, and the slots of vectors;
-    texts and vectors are left as they are.
+    """Rebuild the full-text index, the values for filters and the vector index; texts and vectors
+    stay as they are.
     """
     view.raw.execute("insert into semantic_index_words (semantic_index_words) values ('rebuild')")
     view.raw.execute("delete from semantic_index_attribute")
@@ -56,11 +60,8 @@ def rebuild(view: View, dimensions: int) -> None:
     segments.rebuild(view, dimensions)
 
 
-# Slots against the vectors they were made from.
-
-
 def disagreements(view: View, dimensions: int) -> Iterator[str]:
-    """Where slots and vectors do not agree, each in a line. Reads all of both."""
+    """Yield each disagreement of the vector index and the vectors, as a line. Reads all of both."""
     state = state_of(view)
     held = dict[int, tuple[int, int, bytes]]()
     dead = 0
@@ -101,14 +102,14 @@ MOST_NAMED = 20
 
 
 def problems(view: View, dimensions: int) -> list[str]:
-    """What is wrong with the file as one reader sees it, in words; [] if nothing is."""
+    """What is wrong with the file as one reader sees it, a line each; [] if nothing is."""
     return _named(view, dimensions, (_structure, _texts, _passages, _attributes, disagreements))
 
 
 def problems_of_words(view: View, dimensions: int) -> list[str]:
-    """Where the index of words and the passages do not agree.
+    """What is wrong with the full-text index, a line each.
 
-    Takes the write lock: FTS5 checks itself by a statement.
+    Takes the write lock: FTS5 checks itself by an insert statement.
     """
     return _named(view, dimensions, (_words,))
 
@@ -124,7 +125,7 @@ def _named(view: View, dimensions: int, looks: Sequence[Look]) -> list[str]:
 
 
 def _readable(look: Look, view: View, dimensions: int) -> Iterator[str]:
-    """What `look` finds; where it comes upon something else than was ever stored there, that."""
+    """Yield what `look` finds; also that a row holds what was never stored there."""
     try:
         yield from look(view, dimensions)
     except (*UNREADABLE, apsw.TooBigError) as error:
@@ -229,20 +230,23 @@ def _attributes(view: View, dimensions: int) -> Iterator[str]:
                 and generation = ?""",
             (id, generation),
         ).fetchall()
-        as_kept = (
-            (key, kind, int(value) if kind == "bool" else value) for key, kind, value in expected
-        )
-        if {json.dumps(row) for row in rows} != {json.dumps(row) for row in as_kept}:
+        stored = set(map(json.dumps, rows))
+        if stored != {_as_stored(*attribute) for attribute in expected}:
             yield f"document {id}: filters do not see the metadata it has"
     if held != wanted:
         yield f"{held:,} values for filters, wanted {wanted:,}"
 
 
+def _as_stored(key: str, kind: str, value: Any) -> str:
+    """A value for filters as its row is compared: SQLite stores a bool as a number."""
+    return json.dumps((key, kind, int(value) if kind == "bool" else value))
+
+
 def compact(raw: Any) -> None:
-    """Merge the index of words, rebuild the file without gaps, and empty the log."""
+    """Merge the full-text index, rebuild the file without gaps, and empty the log."""
     with transaction(raw):
         raw.execute("insert into semantic_index_words (semantic_index_words) values ('optimize')")
-    # The file is built anew beside itself: too large for memory.
+    # The new file is built beside the old one, because it may be too large for memory.
     raw.execute("pragma temp_store = file")
     try:
         raw.execute("vacuum")
