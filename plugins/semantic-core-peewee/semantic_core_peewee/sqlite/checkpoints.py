@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 IDENTITY = ""
 """The source under whose name the identity of the index is kept."""
 _GET = "select value from semantic_index_checkpoint where source = ?"
-_PUT = """insert into semantic_index_checkpoint (source, value) values (?, ?)
-    on conflict do update set value = excluded.value where value <> excluded.value"""
+_PUT = """insert into semantic_index_checkpoint (source, value)
+    values (?, ?)
+    on conflict do update
+    set value = excluded.value
+    where value <> excluded.value"""
 _DROP = "delete from semantic_index_checkpoint where source = ?"
 _RENEW = "update semantic_index_checkpoint set value = lower(hex(randomblob(16))) where source = ?"
 

@@ -18,16 +18,22 @@ from semantic_core_peewee.sqlite.pool import View
 from semantic_core_peewee.sqlite.records import of_rows
 
 _ROWS = "chunks"
-_IDS = """select c.id, c.position, d.collection, d.key, d.tenant from json_each(?) as j
-    cross join semantic_index_chunk as c cross join semantic_index_document as d
+_IDS = """select c.id, c.position, d.collection, d.key, d.tenant
+    from json_each(?) as j
+    cross join semantic_index_chunk as c
+    cross join semantic_index_document as d
     where c.id = j.value and d.id = c.document"""
-_NUMBERS = """select j.key, c.id from json_each(?) as j cross join semantic_index_document as d
-    cross join semantic_index_chunk as c where d.generation = ? and d.tenant = j.value ->> 0
+_NUMBERS = """select j.key, c.id
+    from json_each(?) as j
+    cross join semantic_index_document as d
+    cross join semantic_index_chunk as c
+    where d.generation = ? and d.tenant = j.value ->> 0
     and d.collection = j.value ->> 1 and d.key = j.value ->> 2
     and c.document = d.id and c.position = j.value ->> 3"""
 _CHUNK = "cross join semantic_index_chunk as c where c.id = j.value"
 _CHUNK_AND_DOCUMENT = """cross join semantic_index_chunk as c
-    cross join semantic_index_document as d where c.id = j.value and d.id = c.document"""
+    cross join semantic_index_document as d
+    where c.id = j.value and d.id = c.document"""
 
 
 def chunk_ids(view: View, chunks: Collection[int]) -> dict[int, ChunkId]:

@@ -49,10 +49,12 @@ MOST_TOKEN = 2**62
 
 _CHUNKS = "semantic_index_chunk as c indexed by semantic_index_chunk_waiting"
 _WAITING = "c.generation = :generation and c.vector is null and c.id > :after"
-_CLAIMED = """select 1 from semantic_index_claim as k where k.generation = c.generation
-    and k.fingerprint = c.fingerprint"""
-_TRIED = """select 1 from semantic_index_trouble as t where t.generation = c.generation
-    and t.fingerprint = c.fingerprint"""
+_CLAIMED = """select 1
+    from semantic_index_claim as k
+    where k.generation = c.generation and k.fingerprint = c.fingerprint"""
+_TRIED = """select 1
+    from semantic_index_trouble as t
+    where t.generation = c.generation and t.fingerprint = c.fingerprint"""
 # Most claims belong to a job and name the very chunk that is looked at. They are asked first: they
 # lie side by side in the order of chunks, while those found by fingerprint lie anywhere.
 _NO_JOBS_OWN = (
@@ -69,44 +71,62 @@ _NOT_ANOTHERS = f"not exists ({_CLAIMED} and k.until is not null)"
 _NOT_FAILED = f"not exists ({_TRIED} and t.failed)"
 _NO_SUSPECT = f"not exists ({_TRIED} and (t.failed or t.most is not null))"
 _SUSPECT = f"exists ({_TRIED} and not t.failed and t.most = :most)"
-_NOT_LEFT_OUT = """(:without = '[]' or (select d.collection from semantic_index_document as d
-    where d.id = c.document) not in (select j.value from json_each(:without) as j))"""
-_AMONG = """(:among is null or (select d.collection from semantic_index_document as d
-    where d.id = c.document)
-    in (select j.value from json_each(:among) as j))"""
+_COLLECTION = "(select d.collection from semantic_index_document as d where d.id = c.document)"
+_NOT_LEFT_OUT = f"""(:without = '[]'
+    or {_COLLECTION} not in (select j.value from json_each(:without) as j))"""
+_AMONG = f"(:among is null or {_COLLECTION} in (select j.value from json_each(:among) as j))"
 _ACCOUNTS = """insert into semantic_index_account (tenant, collection)
-    select distinct tenant, collection from semantic_index_document where generation = ?
+    select distinct tenant, collection
+    from semantic_index_document
+    where generation = ?
     on conflict do nothing"""
-_CLAIM = f"""insert into semantic_index_claim (generation, fingerprint, holder, number, account,
-    characters)
+_CLAIM = f"""insert into semantic_index_claim (
+        generation, fingerprint, holder, number, account, characters)
     select c.generation, c.fingerprint, :holder, c.id, a.id, length(c.passage)
-    from {_CHUNKS} cross join semantic_index_document as o cross join semantic_index_account as a
+    from {_CHUNKS}
+    cross join semantic_index_document as o
+    cross join semantic_index_account as a
     where {_WAITING} and {NOT_HELD} and {{kind}} and {_NOT_LEFT_OUT}
-    and o.id = c.document and a.tenant = o.tenant and a.collection = o.collection
-    order by c.id limit :limit on conflict do nothing"""
+    and o.id = c.document and a.tenant = o.tenant
+    and a.collection = o.collection
+    order by c.id limit :limit
+    on conflict do nothing"""
 _CLAIM_FRESH = _CLAIM.format(kind=_NO_SUSPECT)
 _CLAIM_SUSPECTS = _CLAIM.format(kind=_SUSPECT)
-_COUNT = f"""select count(*) from (select distinct c.fingerprint from {_CHUNKS}
-    where {_WAITING} and {_NOT_HELD_NOW} and {_NOT_FAILED} and {_NOT_LEFT_OUT} limit :limit)"""
-_SIZE = f"""select count(*), total(size) from (select length(c.passage) as size from {_CHUNKS}
-    where {_WAITING} and {_NOT_A_JOBS} and {_NOT_FAILED} group by c.fingerprint)"""
-_SUSPECTS = f"""select t.most from semantic_index_trouble as t
+_COUNT = f"""select count(*)
+    from (select distinct c.fingerprint
+        from {_CHUNKS}
+        where {_WAITING} and {_NOT_HELD_NOW} and {_NOT_FAILED}
+        and {_NOT_LEFT_OUT} limit :limit)"""
+_SIZE = f"""select count(*), total(size)
+    from (select length(c.passage) as size
+        from {_CHUNKS}
+        where {_WAITING} and {_NOT_A_JOBS} and {_NOT_FAILED}
+        group by c.fingerprint)"""
+_SUSPECTS = f"""select t.most
+    from semantic_index_trouble as t
     where t.generation = :generation and t.most is not null and not t.failed
-    and exists (select 1 from semantic_index_chunk as c where c.generation = t.generation
-    and c.fingerprint = t.fingerprint
+    and exists (select 1
+        from semantic_index_chunk as c
+        where c.generation = t.generation and c.fingerprint = t.fingerprint
         and c.vector is null and {NOT_HELD} and {_NOT_LEFT_OUT})
     order by t.most desc limit 1"""
-_PAGE = """select number, fingerprint, passage from (
-    select k.number, k.fingerprint, coalesce(
-        (select c.passage from semantic_index_chunk as c where c.id = k.number
-        and c.fingerprint = k.fingerprint
-        and c.vector is null
-            and c.generation = k.generation),
-        (select c.passage from semantic_index_chunk as c where c.generation = k.generation
-        and c.fingerprint = k.fingerprint
-            and c.vector is null limit 1)) as passage
-    from semantic_index_claim as k where k.holder = ? and k.number > ? order by k.number)
-    where passage is not null limit ?"""
+_PAGE = """select number, fingerprint, passage
+    from (
+        select k.number, k.fingerprint, coalesce(
+            (select c.passage from semantic_index_chunk as c
+                where c.id = k.number and c.fingerprint = k.fingerprint
+                and c.vector is null and c.generation = k.generation),
+            (select c.passage from semantic_index_chunk as c
+                where c.generation = k.generation and c.fingerprint = k.fingerprint
+                and c.vector is null limit 1)
+        ) as passage
+        from semantic_index_claim as k
+        where k.holder = ? and k.number > ?
+        order by k.number
+    )
+    where passage is not null
+    limit ?"""
 
 
 def waiting_passages(view: View, limit: int) -> dict[str, str]:
@@ -130,8 +150,10 @@ def _waiting(
 ) -> list[_Pending]:
     """Pending passages that are free in this sense, the oldest first."""
     found: dict[str, _Pending] = {}
-    sql = f"""select c.fingerprint, c.passage, c.document from {_CHUNKS}
-        where {_WAITING} and {free} and {_NOT_FAILED} and {_AMONG} order by c.id"""
+    sql = f"""select c.fingerprint, c.passage, c.document
+        from {_CHUNKS}
+        where {_WAITING} and {free} and {_NOT_FAILED} and {_AMONG}
+        order by c.id"""
     among = None if collections is None else _names(collections)
     rows = view.raw.execute(sql, {"generation": view.generation, "after": -1, "among": among})
     for fingerprint, passage, document in rows:
@@ -197,8 +219,9 @@ def claim(
         view.raw.execute(_CLAIM_FRESH, values)
     else:
         view.raw.execute(_CLAIM_SUSPECTS, {**values, "most": most})
-    added = """select count(*), total(characters) from semantic_index_claim where holder = ?
-        and number > ?"""
+    added = """select count(*), total(characters)
+        from semantic_index_claim
+        where holder = ? and number > ?"""
     count, characters = view.raw.execute(added, (holder, last)).get
     return int(count), int(characters)
 
@@ -223,14 +246,17 @@ def hold(
     view.raw.execute("update semantic_index_claim set until = ? where holder = ?", (until, holder))
     rows = [(view.generation, name, holder, until) for name in sorted(fingerprints)]
     view.raw.executemany(
-        """insert into semantic_index_claim (generation, fingerprint, holder, number, account,
-            characters, until)
-        values (?, ?, ?, 0, 0, 0, ?) on conflict do nothing""",
+        """insert into semantic_index_claim (
+                generation, fingerprint, holder, number, account, characters, until)
+            values (?, ?, ?, 0, 0, 0, ?)
+            on conflict do nothing""",
         rows,
     )
     held = view.raw.execute(
-        """select k.fingerprint from json_each(?) as j cross join semantic_index_claim as k
-        where k.generation = ? and k.fingerprint = j.value and k.holder = ?""",
+        """select k.fingerprint
+            from json_each(?) as j
+            cross join semantic_index_claim as k
+            where k.generation = ? and k.fingerprint = j.value and k.holder = ?""",
         (_names(fingerprints), view.generation, holder),
     )
     return str(holder), frozenset(name for (name,) in held)
@@ -278,14 +304,17 @@ def _names(names: Collection[str]) -> str:
 # What was paid, by day, tenant, collection, model and price tier. Amounts are whole numbers of
 # `PICO` parts of the currency.
 
-_ADD_COST = """insert into semantic_index_cost (day, tenant, collection, model, tier, currency,
-    passages, tokens,
-    amount) values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update
+_ADD_COST = """insert into semantic_index_cost (
+        day, tenant, collection, model, tier, currency, passages, tokens, amount)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    on conflict do update
     set passages = passages + excluded.passages,
     tokens = tokens + excluded.tokens, amount = amount + excluded.amount"""
-_READ = """select day, tenant, collection, model, tier, passages, tokens, amount, currency
+_READ = """select day, tenant, collection, model, tier, passages, tokens, amount,
+    currency
     from semantic_index_cost
-    where day between ? and ? order by day, tenant, collection, model, tier, currency"""
+    where day between ? and ?
+    order by day, tenant, collection, model, tier, currency"""
 
 
 def charge_results(
@@ -342,67 +371,99 @@ _FIELDS = tuple(field.name for field in attrs.fields(BatchJob))
 _COLUMNS = ", ".join(_FIELDS)
 _OPEN = f"status in ({', '.join(f'{status!r}' for status in OPEN)})"
 _ADD = f"""insert into semantic_index_batch_job ({_COLUMNS}, generation, most)
-    values ({", ".join(f":{name}" for name in _FIELDS)}, :generation, :most) returning number"""
+    values ({", ".join(f":{name}" for name in _FIELDS)}, :generation, :most)
+    returning number"""
 _FIND = f"select {_COLUMNS} from semantic_index_batch_job where id = ?"
-_LIST = f"""select {_COLUMNS} from semantic_index_batch_job where {{part}}
-    and (:statuses is null or status in (select value from json_each(:statuses)))
-    and (:cleaned is null or cleaned = :cleaned) order by number desc limit :limit"""
+_LIST = f"""select {_COLUMNS}
+    from semantic_index_batch_job
+    where {{part}}
+    and (:statuses is null or status in (select value
+        from json_each(:statuses)))
+    and (:cleaned is null or cleaned = :cleaned)
+    order by number desc limit :limit"""
 _LIST_ALL = _LIST.format(part="1")
 _LIST_OPEN = _LIST.format(part=_OPEN)
 _LIST_UNCLEAN = _LIST.format(part="not cleaned")
 _LEASE = """update semantic_index_batch_job
     set owner = :owner, leased_until = :until, updated_at = :now
-    where id = :id and status = 'CREATED' and (owner in ('', :owner)
-    or leased_until <= :now or leased_until > :latest)"""
+    where id = :id and status = 'CREATED'
+    and (owner in ('', :owner) or leased_until <= :now or leased_until > :latest)"""
 _NOTE = f"""update semantic_index_batch_job set
-    status = case when :status is null or (:status = 'SUBMITTED' and status = 'PROCESSING')
-    then status else :status end,
-    submitted_at = case when :status is not null and submitted_at = 0 then :now else submitted_at
-    end, provider_job = coalesce(:provider_job, provider_job), tokens = coalesce(:tokens, tokens),
-    tries = coalesce(:tries, tries), error = coalesce(:error, error),
+    status = case
+        when :status is null then status
+        when :status = 'SUBMITTED' and status = 'PROCESSING' then status
+        else :status end,
+    submitted_at = case
+        when :status is not null and submitted_at = 0 then :now
+        else submitted_at end,
+    provider_job = coalesce(:provider_job, provider_job),
+    tokens = coalesce(:tokens, tokens),
+    tries = coalesce(:tries, tries),
+    error = coalesce(:error, error),
     answered_at = coalesce(:answered_at, answered_at),
     cancelled_at = coalesce(:cancelled_at, cancelled_at),
-    leased_until = coalesce(:leased_until, leased_until), account = coalesce(:account, account),
+    leased_until = coalesce(:leased_until, leased_until),
+    account = coalesce(:account, account),
     updated_at = :now
-    where id = :id and {_OPEN} and (:provider_job is null or provider_job in ('', :provider_job))"""
-_CLOSE = f"""update semantic_index_batch_job set status = :status, error = :error, ended_at = :now,
-    updated_at = :now, cleaned = provider_job = '' where id = :id and {_OPEN}
-    and (:status = 'FAILED' or provider_job <> '') returning number, sent"""
-_HELD = """select k.fingerprint, k.account, k.characters from json_each(?) as j
-    cross join semantic_index_claim as k where k.generation = ? and k.fingerprint = j.value
-    and k.holder = ?"""
+    where id = :id and {_OPEN}
+    and (:provider_job is null or provider_job in ('', :provider_job))"""
+_CLOSE = f"""update semantic_index_batch_job
+    set status = :status, error = :error, ended_at = :now, updated_at = :now,
+    cleaned = provider_job = ''
+    where id = :id and {_OPEN} and (:status = 'FAILED' or provider_job <> '')
+    returning number, sent"""
+_HELD = """select k.fingerprint, k.account, k.characters
+    from json_each(?) as j
+    cross join semantic_index_claim as k
+    where k.generation = ? and k.fingerprint = j.value and k.holder = ?"""
 _LET_GO = "delete from semantic_index_claim where generation = ? and fingerprint = ?"
 _SUCCEEDED = "delete from semantic_index_trouble where generation = ? and fingerprint = ?"
-_GIVE_UP = """insert into semantic_index_trouble (generation, fingerprint, job, attempts, failed,
-    error)
+_GIVE_UP = """insert into semantic_index_trouble (
+        generation, fingerprint, job, attempts, failed, error)
     values (?, ?, ?, 1, 1, ?)
-    on conflict do update set job = excluded.job, failed = 1, error = excluded.error"""
+    on conflict do update
+    set job = excluded.job, failed = 1, error = excluded.error"""
 _REOPEN = """update semantic_index_batch_job
     set status = 'PROCESSING', ended_at = 0.0, answered_at = 0.0,
     cancelled_at = 0.0, cleaned = 0, updated_at = :now
-    where id = :id and status = 'FAILED' and provider_job <> '' returning number"""
-_RECLAIM = """insert into semantic_index_claim (generation, fingerprint, holder, number, account,
-    characters)
+    where id = :id and status = 'FAILED' and provider_job <> ''
+    returning number"""
+_RECLAIM = """insert into semantic_index_claim (
+        generation, fingerprint, holder, number, account, characters)
     select c.generation, c.fingerprint, :holder, c.id, a.id, length(c.passage)
-    from semantic_index_trouble as t cross join semantic_index_chunk as c
-    cross join semantic_index_document as o cross join semantic_index_account as a
+    from semantic_index_trouble as t
+    cross join semantic_index_chunk as c
+    cross join semantic_index_document as o
+    cross join semantic_index_account as a
     where t.generation = :generation and t.job = :id and t.failed
-    and c.generation = t.generation and c.fingerprint = t.fingerprint and c.vector is null
-    and o.id = c.document and a.tenant = o.tenant and a.collection = o.collection
-    order by c.id on conflict do nothing"""
-_FORGIVE = """delete from semantic_index_trouble where generation = :generation and job = :id
-    and failed
-    and exists (select 1 from semantic_index_claim as k
-    where k.generation = semantic_index_trouble.generation
-    and k.fingerprint = semantic_index_trouble.fingerprint and k.holder = :holder)"""
-_REMAINING = """insert into semantic_index_trouble (generation, fingerprint, job, attempts, most,
-    failed, error)
+    and c.generation = t.generation and c.fingerprint = t.fingerprint
+    and c.vector is null and o.id = c.document and a.tenant = o.tenant
+    and a.collection = o.collection
+    order by c.id
+    on conflict do nothing"""
+_FORGIVE = """delete from semantic_index_trouble
+    where generation = :generation and job = :id and failed
+    and exists (select 1
+        from semantic_index_claim as k
+        where k.generation = semantic_index_trouble.generation
+        and k.fingerprint = semantic_index_trouble.fingerprint
+        and k.holder = :holder)"""
+_REMAINING = """insert into semantic_index_trouble (
+        generation, fingerprint, job, attempts, most, failed, error)
     select k.generation, k.fingerprint, :id, 1, null, :fail or :attempts <= 1, :error
-    from semantic_index_claim as k where k.holder =
-    :holder on conflict do update set job = excluded.job, error = excluded.error,
-    attempts = attempts + 1, most = case when :halve and attempts + 1 >= 2 and :sent > 1 then :most
-    else most end, failed = case when :fail then 1 when :halve then attempts + 1 >= 2 and :sent = 1
-    else attempts + 1 >= :attempts end"""
+    from semantic_index_claim as k
+    where k.holder = :holder
+    on conflict do update set
+    job = excluded.job,
+    error = excluded.error,
+    attempts = attempts + 1,
+    most = case
+        when :halve and attempts + 1 >= 2 and :sent > 1 then :most
+        else most end,
+    failed = case
+        when :fail then 1
+        when :halve then attempts + 1 >= 2 and :sent = 1
+        else attempts + 1 >= :attempts end"""
 
 
 def open_job(view: View, job: BatchJob, limit: int, without: Collection[str]) -> BatchJob | None:
@@ -427,8 +488,9 @@ def open_job(view: View, job: BatchJob, limit: int, without: Collection[str]) ->
 def extend_job(view: View, id: str, limit: int, without: Collection[str]) -> BatchJob | None:
     """The job with more passages than it had; None if there are no more for it."""
     row = view.raw.execute(
-        """select number, most, sent from semantic_index_batch_job where id = ?
-            and status = 'CREATED'""",
+        """select number, most, sent
+            from semantic_index_batch_job
+            where id = ? and status = 'CREATED'""",
         (id,),
     ).fetchone()
     if row is None:
@@ -441,7 +503,8 @@ def extend_job(view: View, id: str, limit: int, without: Collection[str]) -> Bat
 
 def _grown(view: View, id: str, sent: int, characters: int) -> BatchJob | None:
     view.raw.execute(
-        """update semantic_index_batch_job set sent = sent + ?, characters = characters + ?
+        """update semantic_index_batch_job
+            set sent = sent + ?, characters = characters + ?
             where id = ?""",
         (sent, characters, id),
     )
@@ -545,7 +608,8 @@ def settle(
                 paid[name] = about
         spent = charge_results(view, rate, paid, tokens)
         view.raw.execute(
-            """update semantic_index_batch_job set paid = paid + ?, paid_tokens = paid_tokens + ?
+            """update semantic_index_batch_job
+                set paid = paid + ?, paid_tokens = paid_tokens + ?
                 where number = ?""",
             (len(paid), spent, number),
         )
@@ -629,15 +693,17 @@ def clean(view: View, id: str, now: float) -> None:
 
 def retry(view: View, id: str | None) -> int:
     """Make failed passages pending again; return how many are in a chunk."""
-    lost = """not exists (select 1 from semantic_index_chunk as c
-        where c.generation = semantic_index_trouble.generation
-        and c.fingerprint = semantic_index_trouble.fingerprint and c.vector is null)"""
+    lost = """not exists (select 1
+            from semantic_index_chunk as c
+            where c.generation = semantic_index_trouble.generation
+            and c.fingerprint = semantic_index_trouble.fingerprint
+            and c.vector is null)"""
     view.raw.execute(
         f"delete from semantic_index_trouble where generation = ? and {lost}", (view.generation,)
     )
     view.raw.execute(
-        """delete from semantic_index_trouble where generation = ? and failed and (? is null
-            or job = ?)""",
+        """delete from semantic_index_trouble
+            where generation = ? and failed and (? is null or job = ?)""",
         (view.generation, id, id),
     )
     return int(view.raw.changes())
@@ -654,20 +720,28 @@ _TROUBLE = (
     "and t.fingerprint = c.fingerprint and t.failed)"
 )
 _STATE = f"c.vector is not null, {_IS_HELD}, {_TROUBLE}"
-_MINE = """(:tenant is null or (select d.tenant from semantic_index_document as d
-    where d.id = c.document) = :tenant)"""
-_ALL = f"""select count(*) from semantic_index_chunk as c indexed by semantic_index_chunk_waiting
-    where c.generation = :generation and c.vector is null and {_MINE}"""
-_FREE = f"""select {_TROUBLE} is not null, count(*), count(distinct c.fingerprint), min(c.id)
+_MINE = """(:tenant is null or (select d.tenant
+        from semantic_index_document as d
+        where d.id = c.document) = :tenant)"""
+_ALL = f"""select count(*)
     from semantic_index_chunk as c indexed by semantic_index_chunk_waiting
-    where c.generation = :generation and c.vector is null and {NOT_HELD} and {_MINE} group by 1"""
+    where c.generation = :generation and c.vector is null and {_MINE}"""
+_FREE = f"""select {_TROUBLE} is not null, count(*), count(distinct c.fingerprint),
+    min(c.id)
+    from semantic_index_chunk as c indexed by semantic_index_chunk_waiting
+    where c.generation = :generation and c.vector is null and {NOT_HELD}
+    and {_MINE}
+    group by 1"""
 _GIVEN_UP = f"""select d.tenant, d.collection, d.key, c.position, {_TROUBLE} as why
     from semantic_index_chunk as c indexed by semantic_index_chunk_waiting
     cross join semantic_index_document as d
-    where c.generation = ? and c.vector is null and d.id = c.document and why is not null
-    and not {_IS_HELD} order by c.id limit ?"""
-_SINCE = """select d.updated_at from semantic_index_chunk as c join semantic_index_document as d
-    on d.id = c.document where c.id = ?"""
+    where c.generation = ? and c.vector is null and d.id = c.document
+    and why is not null and not {_IS_HELD}
+    order by c.id limit ?"""
+_SINCE = """select d.updated_at
+    from semantic_index_chunk as c
+    join semantic_index_document as d on d.id = c.document
+    where c.id = ?"""
 
 
 def chunk_states(view: View, ids: Sequence[ChunkId]) -> list[tuple[ChunkStatus, str] | None]:

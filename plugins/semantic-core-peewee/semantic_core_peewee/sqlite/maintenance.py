@@ -149,8 +149,8 @@ def _words(view: View, dimensions: int) -> Iterator[str]:
     except apsw.CorruptError as error:
         yield f"the index of words does not agree with the passages: {error}"
     chunks, indexed = view.raw.execute(
-        """select (select count(*) from semantic_index_chunk), (select count(*)
-            from semantic_index_words_docsize)"""
+        """select (select count(*) from semantic_index_chunk),
+            (select count(*) from semantic_index_words_docsize)"""
     ).get
     if chunks != indexed:
         yield f"{chunks:,} chunks, but {indexed:,} in the index of words"
@@ -158,8 +158,9 @@ def _words(view: View, dimensions: int) -> Iterator[str]:
 
 def _texts(view: View, dimensions: int) -> Iterator[str]:
     rows = view.raw.execute(
-        """select id, tenant, collection, key, crc, text, text_hash, characters, stamp, created_at,
-        updated_at, title, media_type, language, metadata from semantic_index_document"""
+        """select id, tenant, collection, key, crc, text, text_hash, characters, stamp,
+            created_at, updated_at, title, media_type, language, metadata
+            from semantic_index_document"""
     )
     for (
         id,
@@ -188,11 +189,11 @@ def _texts(view: View, dimensions: int) -> Iterator[str]:
 
 def _passages(view: View, dimensions: int) -> Iterator[str]:
     rows = view.raw.execute(
-        """select c.id, c.document, c.position, c.crc, c.vector, c.vector_crc, c.fingerprint_crc,
-        c.generation = d.generation, c.kind, c.start, c."end", c.fingerprint, c.headings,
-        c.metadata, c.text, c.lead, c.own
-        from semantic_index_chunk as c
-        left join semantic_index_document as d on d.id = c.document"""
+        """select c.id, c.document, c.position, c.crc, c.vector, c.vector_crc,
+            c.fingerprint_crc, c.generation = d.generation, c.kind, c.start, c."end",
+            c.fingerprint, c.headings, c.metadata, c.text, c.lead, c.own
+            from semantic_index_chunk as c
+            left join semantic_index_document as d on d.id = c.document"""
     )
     for (
         id,
@@ -226,8 +227,9 @@ def _attributes(view: View, dimensions: int) -> Iterator[str]:
         expected = attributes(metadata_of(metadata))
         wanted += len(expected)
         rows = view.raw.execute(
-            """select key, kind, value from semantic_index_attribute where document = ?
-                and generation = ?""",
+            """select key, kind, value
+                from semantic_index_attribute
+                where document = ? and generation = ?""",
             (id, generation),
         ).fetchall()
         stored = set(map(json.dumps, rows))

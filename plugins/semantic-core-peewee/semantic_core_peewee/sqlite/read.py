@@ -35,8 +35,9 @@ def fetch(view: View, ids: Sequence[ChunkId]) -> list[StoredChunk]:
 def get(view: View, ref: Ref) -> Document | None:
     """The document as it was handed over; None if there is none."""
     row = view.raw.execute(
-        f"""select {DOCUMENT_COLUMNS} from semantic_index_document as d
-        where d.generation = ? and d.tenant = ? and d.collection = ? and d.key = ?""",
+        f"""select {DOCUMENT_COLUMNS}
+            from semantic_index_document as d
+            where d.generation = ? and d.tenant = ? and d.collection = ? and d.key = ?""",
         (view.generation, *key_of(ref)),
     ).fetchone()
     return None if row is None else document_of(ref, row)
@@ -47,11 +48,13 @@ def documents(view: View, scope: Clause, offset: int, limit: int) -> Page:
     listed = f"""select d.tenant, d.collection, d.key, d.title, d.media_type, d.language,
         d.metadata, d.characters,
         (select count(*) from semantic_index_chunk as c where c.document = d.id),
-        (select count(*) from semantic_index_chunk as c where c.document = d.id
-        and c.vector is null),
+        (select count(*)
+            from semantic_index_chunk as c
+            where c.document = d.id and c.vector is null),
         d.created_at, d.updated_at
-        from semantic_index_document as d where {scope.sql} order by d.collection, d.key
-        limit ? offset ?"""
+        from semantic_index_document as d
+        where {scope.sql}
+        order by d.collection, d.key limit ? offset ?"""
     rows = view.raw.execute(listed, (*scope.values, limit, offset))
     items = tuple([_summary(*row) for row in rows])
     counted = f"select count(*) from semantic_index_document as d where {scope.sql}"
@@ -103,10 +106,14 @@ def counts(view: View, tenant: str | None) -> Counts:
     if tenant is not None:
         mine = "generation = ? and tenant = ?"
         values = (view.generation, tenant)
-    by_collection = f"""select collection, count(*) from semantic_index_document where {mine}
-        group by collection order by collection"""
+    by_collection = f"""select collection, count(*)
+        from semantic_index_document
+        where {mine}
+        group by collection
+        order by collection"""
     collections = dict(view.raw.execute(by_collection, values).fetchall())
-    listed = f"""select count(*) from semantic_index_chunk
+    listed = f"""select count(*)
+        from semantic_index_chunk
         where document in (select id from semantic_index_document where {mine})"""
     chunks = int(view.raw.execute(listed, values).get)
     pending = int(view.raw.execute(f"{listed} and vector is null", values).get)

@@ -36,24 +36,31 @@ HIGHEST = 127
 
 _STATE = "select changes, epoch, slots, dead from semantic_index_vector_state where generation = ?"
 _KEEP_STATE = """insert into semantic_index_vector_state (generation, changes, epoch, slots, dead)
-    values (?, ?, ?, ?, ?) on conflict do update set changes = excluded.changes,
-    epoch = excluded.epoch, slots = excluded.slots, dead = excluded.dead"""
+    values (?, ?, ?, ?, ?)
+    on conflict do update
+    set changes = excluded.changes, epoch = excluded.epoch,
+    slots = excluded.slots, dead = excluded.dead"""
 _ADD_SEGMENT = "insert into semantic_index_segment (generation, number, slots) values (?, ?, ?)"
 _TOUCH_SEGMENT = (
     "replace into semantic_index_segment_change (generation, number, change) values (?, ?, ?)"
 )
-_GIVE_UP = """delete from semantic_index_slot where generation = ?
-    and chunk in (select j.value from json_each(?) as j) returning place"""
-SEGMENTS_SINCE = """select s.number, s.slots from semantic_index_segment_change as c
+_GIVE_UP = """delete from semantic_index_slot
+    where generation = ? and chunk in (select j.value from json_each(?) as j)
+    returning place"""
+SEGMENTS_SINCE = """select s.number, s.slots
+    from semantic_index_segment_change as c
     cross join semantic_index_segment as s
-    where c.generation = ? and c.change > ? and s.generation = c.generation and s.number = c.number
+    where c.generation = ? and c.change > ? and s.generation = c.generation
+    and s.number = c.number
     order by c.number"""
 """In the order of an index: to sort them would be to hold all codes in memory once more."""
-VECTORS = """select c.id, c.document, h.id, c.vector from semantic_index_chunk as c
+VECTORS = """select c.id, c.document, h.id, c.vector
+    from semantic_index_chunk as c
     cross join semantic_index_document as d
-    cross join semantic_index_home as h where c.generation = ? and c.vector is not null
-    and d.id = c.document
-    and h.generation = d.generation and h.tenant = d.tenant and h.collection = d.collection
+    cross join semantic_index_home as h
+    where c.generation = ? and c.vector is not null and d.id = c.document
+    and h.generation = d.generation and h.tenant = d.tenant
+    and h.collection = d.collection
     order by c.id"""
 
 
@@ -118,7 +125,8 @@ def home_of(view: View, tenant: str, collection: str) -> int:
     ).get
     if found is None:
         made = """insert into semantic_index_home (generation, tenant, collection)
-            values (?, ?, ?) returning id"""
+            values (?, ?, ?)
+            returning id"""
         found = view.raw.execute(made, values).get
     return int(found)
 
@@ -159,8 +167,9 @@ def rebuild(view: View, dimensions: int) -> None:
     view.raw.execute("delete from semantic_index_home where generation = ?", generation)
     view.raw.execute(
         """insert into semantic_index_home (generation, tenant, collection)
-        select distinct generation, tenant, collection from semantic_index_document
-        where generation = ?""",
+            select distinct generation, tenant, collection
+            from semantic_index_document
+            where generation = ?""",
         generation,
     )
     state = state_of(view)

@@ -86,7 +86,8 @@ class KnownScopes:
 
 
 def _listed(view: View, clause: Clause) -> Known:
-    sql = f"""select group_concat(c.id) from semantic_index_document as d
+    sql = f"""select group_concat(c.id)
+        from semantic_index_document as d
         cross join semantic_index_chunk as c indexed by semantic_index_chunk_place
         where c.document = d.id and {clause.sql}"""
     return Known(np.sort(numbers(view.raw.execute(sql, clause.values).get)))
@@ -105,7 +106,9 @@ def few_documents(view: View, clause: Clause, state: State) -> list[int] | None:
 
 def _in_scope(view: View, clause: Clause, documents: Sequence[int]) -> list[int]:
     condition, values = clause.each
-    sql = f"""select d.id from json_each(?) as j cross join semantic_index_document as d
+    sql = f"""select d.id
+        from json_each(?) as j
+        cross join semantic_index_document as d
         where d.id = j.value and {condition}"""
     rows = view.raw.execute(sql, (json.dumps(documents), *values))
     return [id for (id,) in rows]

@@ -14,15 +14,20 @@ from semantic_core_peewee.sqlite.records import check_vector, fingerprint_crc, v
 from semantic_core_peewee.sqlite.segments import Added, home_of, write
 
 _KNOWN = """select c.fingerprint, c.vector, c.vector_crc
-    from json_each(?) as j cross join semantic_index_chunk as c
+    from json_each(?) as j
+    cross join semantic_index_chunk as c
     where c.fingerprint_crc = j.value ->> 0 and c.fingerprint = j.value ->> 1
-    and c.generation = ? and c.vector is not null order by c.id"""
-_ANY_PENDING = """select exists
-    (select 1 from semantic_index_chunk where generation = ? and vector is null)"""
+    and c.generation = ? and c.vector is not null
+    order by c.id"""
+_ANY_PENDING = """select exists (select 1
+        from semantic_index_chunk
+        where generation = ? and vector is null)"""
 _PENDING = """select c.id, c.document, c.fingerprint, d.tenant, d.collection
-    from json_each(?) as j cross join semantic_index_chunk as c
+    from json_each(?) as j
+    cross join semantic_index_chunk as c
     cross join semantic_index_document as d
-    where c.generation = ? and c.fingerprint = j.value and c.vector is null and d.id = c.document"""
+    where c.generation = ? and c.fingerprint = j.value and c.vector is null
+    and d.id = c.document"""
 _FILL = "update semantic_index_chunk set vector = ?, vector_crc = ? where id = ?"
 
 

@@ -169,11 +169,13 @@ SPARE = 8
 and as many as an eighth of them.
 """
 
-_IN_SCOPE = """from semantic_index_document as d cross join semantic_index_chunk as c
+_IN_SCOPE = """from semantic_index_document as d
+    cross join semantic_index_chunk as c
     where c.document = d.id and"""
 _HELD = "select c.vector, c.id, c.fingerprint, c.vector_crc from json_each(?) as j"
 _ANY = "cross join semantic_index_chunk as c where c.id = j.value and c.vector is not null"
-_IN = """cross join semantic_index_chunk as c cross join semantic_index_document as d
+_IN = """cross join semantic_index_chunk as c
+    cross join semantic_index_document as d
     where c.id = j.value and c.vector is not null and d.id = c.document and"""
 Found = tuple[list[Any], "Vector"]
 """Rows of _HELD, and their exact scores."""

@@ -150,12 +150,15 @@ LONGEST_QUERY = 100_000
 MOST_COMMON = 4
 """Words that are looked for where nearly every passage holds each word of the query: the rarest."""
 
-_LAYER = """select rowid as id, bm25(semantic_index_words) as score from semantic_index_words
+_LAYER = """select rowid as id, bm25(semantic_index_words) as score
+    from semantic_index_words
     where semantic_index_words match ?"""
 _EVERYWHERE = ("", "")
-_CHUNKS = """select c.id from json_each(?) as j cross join semantic_index_chunk as c
-    indexed by semantic_index_chunk_place
-    where c.document = j.value order by c.id"""
+_CHUNKS = """select c.id
+    from json_each(?) as j
+    cross join semantic_index_chunk as c indexed by semantic_index_chunk_place
+    where c.document = j.value
+    order by c.id"""
 _LISTED = (
     "",
     (
@@ -166,11 +169,15 @@ _LISTED = (
 # The plus keeps SQLite from looking up every document of the scope for every match.
 _JOINED = (
     "cross join semantic_index_chunk as c indexed by semantic_index_chunk_owner",
-    """and c.id = {chunk} and +c.document in (select d.id from semantic_index_document as d
-        where {scope})""",
+    """and c.id = {chunk}
+        and +c.document in (select d.id
+            from semantic_index_document as d
+            where {scope})""",
 )
-_BETWEEN = """select exists (select 1 from semantic_index_document as d
-    where d.generation = ? and d.tenant = ? and d.collection > ? and d.collection < ?)"""
+_BETWEEN = """select exists (select 1
+        from semantic_index_document as d
+        where d.generation = ? and d.tenant = ? and d.collection > ?
+        and d.collection < ?)"""
 _AFTER = (
     "select exists (select 1 from semantic_index_document as d where d.generation = ? "
     "and d.tenant = ? "
@@ -307,10 +314,11 @@ def _statement(layers: int, join: str, condition: str, scope: str) -> str:
 
 
 def _in_scope(view: View, rows: list[Row], scope: Clause) -> list[Row]:
-    sql = f"""select c.id from json_each(?) as j cross join semantic_index_chunk as c
-        indexed by semantic_index_chunk_owner
-        cross join semantic_index_document as d where c.id = j.value and d.id = c.document
-        and {scope.each[0]}"""
+    sql = f"""select c.id
+        from json_each(?) as j
+        cross join semantic_index_chunk as c indexed by semantic_index_chunk_owner
+        cross join semantic_index_document as d
+        where c.id = j.value and d.id = c.document and {scope.each[0]}"""
     inside = {
         chunk
         for (chunk,) in view.raw.execute(
@@ -325,11 +333,12 @@ def _is_everything(view: View, scope: Clause) -> bool:
     if scope.narrows and not scope.collections:
         return False
     ends = view.raw.execute(
-        """select (select generation || ' ' || tenant from semantic_index_document
-            order by generation, tenant
-        limit 1), (select generation || ' ' || tenant from semantic_index_document
-        order by generation desc,
-        tenant desc limit 1)"""
+        """select (select generation || ' ' || tenant
+                from semantic_index_document
+                order by generation, tenant limit 1),
+            (select generation || ' ' || tenant
+                from semantic_index_document
+                order by generation desc, tenant desc limit 1)"""
     ).get
     if set(ends) != {"{} {}".format(*scope.values[:2])}:
         return False
@@ -497,8 +506,10 @@ _BEGINNING = (
     "cross join semantic_index_document as d where semantic_index_words match ? "
     "and c.id = semantic_index_words.rowid"
 )
-_HOLDING = """from json_each(?) as j cross join semantic_index_chunk as c
-    cross join semantic_index_document as d where c.id = j.value"""
+_HOLDING = """from json_each(?) as j
+    cross join semantic_index_chunk as c
+    cross join semantic_index_document as d
+    where c.id = j.value"""
 _TITLES = "c.position = 0 and d.id = c.document and"
 
 

@@ -30,20 +30,22 @@ from semantic_core_peewee.sqlite.records import (
 from semantic_core_peewee.sqlite.segments import Added
 from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
 
-_ADD_DOCUMENT = """insert into semantic_index_document (id, generation, tenant, collection, key,
-    title, media_type,
-    language, metadata, text_hash, stamp, crc, created_at, updated_at, characters, text)
+_ADD_DOCUMENT = """insert into semantic_index_document (
+        id, generation, tenant, collection, key, title, media_type, language,
+        metadata, text_hash, stamp, crc, created_at, updated_at, characters, text)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _CHANGE_DOCUMENT = """update semantic_index_document
-    set title = ?, media_type = ?, language = ?, metadata = ?,
-    text_hash = ?, stamp = ?, crc = ?, updated_at = ?, characters = ?, text = ? where id = ?"""
-_ADD_CHUNK = """insert into semantic_index_chunk (id, generation, document, crc, fingerprint_crc,
-    vector_crc,
-    position, kind, start, "end",
-    fingerprint, headings, metadata, text, lead, own, vector)
+    set title = ?, media_type = ?, language = ?, metadata = ?, text_hash = ?,
+    stamp = ?, crc = ?, updated_at = ?, characters = ?, text = ?
+    where id = ?"""
+_ADD_CHUNK = """insert into semantic_index_chunk (
+        id, generation, document, crc, fingerprint_crc, vector_crc, position, kind,
+        start, "end", fingerprint, headings, metadata, text, lead, own, vector)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_ADD_WORDS = """insert into semantic_index_words (rowid, passage) select id, passage
-    from semantic_index_chunk where id between ? and ?"""
+_ADD_WORDS = """insert into semantic_index_words (rowid, passage)
+    select id, passage
+    from semantic_index_chunk
+    where id between ? and ?"""
 """Index the passages of all chunks that were just written."""
 _DROP_WORDS = """insert into semantic_index_words (semantic_index_words, rowid, passage)
     values ('delete', ?, ?)"""
@@ -234,20 +236,25 @@ def _last_id(raw: Any, table: str) -> int:
     return raw.execute("select seq from sqlite_sequence where name = ?", (table,)).get or 0
 
 
-_FIND = """select tenant, collection, key, id, stamp, created_at, updated_at, characters, title,
-    media_type, language, metadata, text_hash from semantic_index_document where generation = ?
-    and tenant = ?
-    and collection = ? and key = ?"""
-_PASSAGES = """select id, position, vector, kind, start, "end", fingerprint, headings, metadata,
-    text, lead, own from semantic_index_chunk where document = ?"""
+_FIND = """select tenant, collection, key, id, stamp, created_at, updated_at,
+    characters, title, media_type, language, metadata, text_hash
+    from semantic_index_document
+    where generation = ? and tenant = ? and collection = ? and key = ?"""
+_PASSAGES = """select id, position, vector, kind, start, "end", fingerprint, headings,
+    metadata, text, lead, own
+    from semantic_index_chunk
+    where document = ?"""
 _REMEMBER_REMOVAL = """insert into semantic_index_removal (generation, address, stamp)
     values (?, ?, ?)
-    on conflict do update set stamp = excluded.stamp"""
+    on conflict do update
+    set stamp = excluded.stamp"""
 _REMOVAL = "select address, stamp from semantic_index_removal where generation = ? and address = ?"
-_LEAVE_HOME = """delete from semantic_index_home as h where h.generation = ? and h.tenant = ?
-    and h.collection = ?
-    and not exists (select 1 from semantic_index_document as d where d.generation = h.generation
-    and d.tenant = h.tenant and d.collection = h.collection)"""
+_LEAVE_HOME = """delete from semantic_index_home as h
+    where h.generation = ? and h.tenant = ? and h.collection = ?
+    and not exists (select 1
+        from semantic_index_document as d
+        where d.generation = h.generation and d.tenant = h.tenant
+        and d.collection = h.collection)"""
 _ANY_REMOVAL = "select exists (select 1 from semantic_index_removal)"
 _FORGET_REMOVAL = "delete from semantic_index_removal where generation = ? and address = ?"
 
