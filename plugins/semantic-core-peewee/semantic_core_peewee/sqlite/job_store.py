@@ -1,11 +1,13 @@
-"""SqliteQueue: the members of `BatchQueue`, each sending its call to where it is done,
-in one transaction.
+"""JobLedger: the members of `BatchQueue`, each a transaction that calls the function of `jobs`.
+
+Tested by tests/test_contract.py and tests/test_sqlite_batches.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from semantic_core.batch import (
     BatchJob,
@@ -18,42 +20,30 @@ from semantic_core.batch import (
     Rest,
 )
 from semantic_core.errors import StoreMisuse, VectorInvalid
-from semantic_core.types import ChunkId, Failure, Space
+from semantic_core.types import ChunkId, Failure
 from semantic_core_peewee.sqlite import jobs, read
 from semantic_core_peewee.sqlite.filters import check_tenant
 from semantic_core_peewee.sqlite.pool import Pool, View
-from semantic_core_peewee.sqlite.records import check_count
 from semantic_core_peewee.sqlite.unit_vectors import as_kept
-from semantic_core_peewee.sqlite.vector_rows import fill_waiting
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
 
 
-class SqliteQueue:
-    """What `SqliteStore` is, as a `BatchQueue`:
-    the ledger of jobs lies in the file of the texts.
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class JobLedger:
+    """The batch jobs of one store, in the same file as its documents.
+
+    Each method is one transaction; `BatchQueue` says what it must do.
     """
 
-    _pool: Pool
-    _space: Space
-    _multi_tenant: bool
-
-    def pending(self, limit: int) -> Mapping[str, str]:
-        """See `VectorQueue.pending`. Of all tenants."""
-        count = check_count("limit", limit)
-        return self._pool.read(jobs.waiting_passages, count)
-
-    def fill(self, vectors: Mapping[str, Vector]) -> int:
-        """See `VectorQueue.fill`. Raises VectorInvalid before anything is written."""
-        given = self._blobs(vectors)
-        return self._pool.write(fill_waiting, self._space.dimensions, given)
-
-    def bulk_update_vectors(self, vectors: Mapping[str, Vector]) -> int:
-        """`fill` under the name users know: vectors by fingerprint, in one transaction;
-        how many chunks got theirs.
-        """
-        return self.fill(vectors)
+    def __init__(self, pool: Pool, dimensions: int, multi_tenant: bool) -> None:
+        self._pool = pool
+        self._dimensions = dimensions
+        self._multi_tenant = multi_tenant
 
     def waiting(self, limit: int, now: float, *, except_collections: Collection[str] = ()) -> int:
         """See `BatchQueue.waiting`."""
@@ -138,8 +128,8 @@ class SqliteQueue:
         tokens: Mapping[str, int] = {},
     ) -> int:
         """See `BatchQueue.settle`. Raises VectorInvalid before anything is written."""
-        given = self._blobs(vectors)
-        size = self._space.dimensions
+        size = self._dimensions
+        given = blobs_of(vectors, size)
         return self._pool.write(jobs.settle, size, job, given, failures, rate, now, tokens)
 
     def pay_job(self, job: str, rate: Rate, passages: int, tokens: int) -> None:
@@ -227,16 +217,43 @@ class SqliteQueue:
         """See `BatchQueue.costs`."""
         return self._pool.read(jobs.costs, since, until)
 
-    def _blobs(self, vectors: Mapping[str, Vector]) -> dict[str, bytes]:
-        checked = as_kept(list(vectors.values()), self._space.dimensions)
-        given = {
-            name: blob for name, blob in zip(vectors, checked, strict=True) if blob is not None
-        }
-        if len(given) < len(vectors):
+
+def blobs_of(vectors: Mapping[str, Vector], dimensions: int) -> dict[str, bytes]:
+    """The bytes to store for vectors by fingerprint. Raises VectorInvalid."""
+    checked = as_kept(list(vectors.values()), dimensions)
+    blobs: dict[str, bytes] = {}
+    for name, blob in zip(vectors, checked, strict=True):
+        if blob is None:
             raise VectorInvalid(
                 "Vectors are wanted, got None.", hint="Leave out what has none yet."
             )
-        return given
+        blobs[name] = blob
+    return blobs
+
+
+class HasLedger(Protocol):
+    """A store that holds a job ledger."""
+
+    _ledger: JobLedger
+
+
+class OfLedger(Generic[P, T]):
+    """A method of a store that is a method of its job ledger."""
+
+    def __init__(self, method: Callable[Concatenate[JobLedger, P], T]) -> None:
+        self._method = method
+        self.__doc__ = method.__doc__
+
+    @overload
+    def __get__(self, store: None, owner: type) -> Callable[Concatenate[JobLedger, P], T]: ...
+
+    @overload
+    def __get__(self, store: HasLedger, owner: type) -> Callable[P, T]: ...
+
+    def __get__(self, store: HasLedger | None, owner: type) -> Any:
+        if store is None:
+            return self._method
+        return MethodType(self._method, store._ledger)
 
 
 def _token(token: str) -> str:

@@ -26,7 +26,6 @@ from semantic_core.types import ChunkId, Ranking, Scope, Space
 from semantic_core_peewee.commits import commits_of
 from semantic_core_peewee.connection import connected
 from semantic_core_peewee.sqlite import library_guard
-from semantic_core_peewee.sqlite.checkpoints import Advances
 from semantic_core_peewee.sqlite.connection import (
     Connection,
     Target,
@@ -39,7 +38,7 @@ from semantic_core_peewee.sqlite.errors import SQLITE_ERRORS, UNREADABLE, damage
 from semantic_core_peewee.sqlite.migrations import APPLICATION_ID, STEPS, newest, take
 from semantic_core_peewee.sqlite.opening import agree, newer_release, said_of
 from semantic_core_peewee.sqlite.pool import GENERATION, Pool, View
-from semantic_core_peewee.sqlite.store import DEFAULT_BUSY_TIMEOUT, SqliteStore, vector_memory
+from semantic_core_peewee.sqlite.store import DEFAULT_BUSY_TIMEOUT, SqliteStore
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.vector_search import VectorIndex
 from semantic_core_peewee.sqlite.word_search import WordCounts
@@ -219,10 +218,8 @@ class SameFileStore(SqliteStore):
         self._target = attrs.evolve(
             self._target, identity=library_guard.identity(self._target.path)
         )
-        self._pool: SameFilePool = SameFilePool(self._target, self.database)
-        self._counts = WordCounts()
-        self._vectors = VectorIndex(space.dimensions, vector_memory(tuning))
-        self._advances = Advances()
+        self._application_pool = SameFilePool(self._target, self.database)
+        self._begin(self._application_pool)
 
     def nearest(self, vector: Any, limit: int, scope: Scope) -> Ranking:
         """See `SqliteStore.nearest`."""
@@ -262,7 +259,7 @@ class SameFileStore(SqliteStore):
         """This store; within a transaction that has changed the index,
         one that remembers nothing of what it sees.
         """
-        if not self._pool.uncommitted:
+        if not self._application_pool.uncommitted:
             return self
         aside = copy.copy(self)
         aside._counts = WordCounts()

@@ -32,6 +32,7 @@ from semantic_core_peewee.sqlite import (
     backup,
     checkpoints,
     cpu_limiter,
+    jobs,
     maintenance,
     read,
     segments,
@@ -46,7 +47,7 @@ from semantic_core_peewee.sqlite.connection import (
     translated,
 )
 from semantic_core_peewee.sqlite.filters import Clause, check_tenant, compile_scope
-from semantic_core_peewee.sqlite.job_store import SqliteQueue
+from semantic_core_peewee.sqlite.job_store import JobLedger, OfLedger, blobs_of
 from semantic_core_peewee.sqlite.library_guard import identity
 from semantic_core_peewee.sqlite.log_files import OWN
 from semantic_core_peewee.sqlite.migrations import newest
@@ -55,7 +56,7 @@ from semantic_core_peewee.sqlite.pool import Pool, View, check_open
 from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.unit_vectors import from_blob
-from semantic_core_peewee.sqlite.vector_rows import known_blobs
+from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
 from semantic_core_peewee.sqlite.vector_search import Behind, VectorIndex
 from semantic_core_peewee.sqlite.word_search import WordCounts, scores_of, titled, words
 
@@ -74,7 +75,7 @@ before it is answered the slow way.
 """
 
 
-class SqliteStore(SqliteQueue):
+class SqliteStore:
     """One file, any number of threads and processes. See `open_sqlite` for the options.
 
     A store object may be used by all threads of a process, and after a fork by the child as well.
@@ -101,9 +102,15 @@ class SqliteStore(SqliteQueue):
         self._target = attrs.evolve(target, tuning=tuning)
         self._space, self._multi_tenant = prepare(self._target, space, multi_tenant)
         self._target = attrs.evolve(self._target, identity=identity(self._target.path))
-        self._pool = Pool(self._target)
+        self._begin(Pool(self._target))
+
+    def _begin(self, pool: Pool) -> None:
+        """Set up what a store holds besides its target, space and tenancy."""
+        dimensions = self._space.dimensions
+        self._pool = pool
+        self._ledger = JobLedger(pool, dimensions, self._multi_tenant)
         self._counts = WordCounts()
-        self._vectors = VectorIndex(space.dimensions, vector_memory(tuning))
+        self._vectors = VectorIndex(dimensions, vector_memory(self._target.tuning))
         self._advances = checkpoints.Advances()
 
     @classmethod
@@ -236,6 +243,46 @@ class SqliteStore(SqliteQueue):
         """See `Store.known`."""
         blobs = self._pool.read(known_blobs, fingerprints)
         return {fingerprint: from_blob(blob) for fingerprint, blob in blobs.items()}
+
+    def pending(self, limit: int) -> Mapping[str, str]:
+        """See `VectorQueue.pending`. Of all tenants."""
+        count = check_count("limit", limit)
+        return self._pool.read(jobs.waiting_passages, count)
+
+    def fill(self, vectors: Mapping[str, Vector]) -> int:
+        """See `VectorQueue.fill`. Raises VectorInvalid before anything is written."""
+        size = self._space.dimensions
+        return self._pool.write(fill_waiting, size, blobs_of(vectors, size))
+
+    def bulk_update_vectors(self, vectors: Mapping[str, Vector]) -> int:
+        """Store vectors by fingerprint, as `fill` does; return how many chunks got theirs."""
+        return self.fill(vectors)
+
+    # The members of `BatchQueue`.
+    waiting = OfLedger(JobLedger.waiting)
+    waiting_size = OfLedger(JobLedger.waiting_size)
+    open_job = OfLedger(JobLedger.open_job)
+    extend_job = OfLedger(JobLedger.extend_job)
+    passages_of = OfLedger(JobLedger.passages_of)
+    jobs = OfLedger(JobLedger.jobs)
+    job = OfLedger(JobLedger.job)
+    lease_job = OfLedger(JobLedger.lease_job)
+    note_job = OfLedger(JobLedger.note_job)
+    settle = OfLedger(JobLedger.settle)
+    pay_job = OfLedger(JobLedger.pay_job)
+    reopen_job = OfLedger(JobLedger.reopen_job)
+    close_job = OfLedger(JobLedger.close_job)
+    clean_job = OfLedger(JobLedger.clean_job)
+    drop_job = OfLedger(JobLedger.drop_job)
+    hold = OfLedger(JobLedger.hold)
+    take = OfLedger(JobLedger.take)
+    release = OfLedger(JobLedger.release)
+    retry = OfLedger(JobLedger.retry)
+    chunk_states = OfLedger(JobLedger.chunk_states)
+    given_up = OfLedger(JobLedger.given_up)
+    queue_stats = OfLedger(JobLedger.queue_stats)
+    charge = OfLedger(JobLedger.charge)
+    costs = OfLedger(JobLedger.costs)
 
     def nearest(self, vector: Vector, limit: int, scope: Scope) -> Ranking:
         """See `Store.nearest`. Exact; scores are float32 cosines. Raises VectorInvalid."""
