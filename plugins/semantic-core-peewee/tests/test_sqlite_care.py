@@ -45,11 +45,11 @@ DAMAGE = {
     ),
     "a passage beside the index": (
         "update semantic_index_chunk set own = 'unseen words' where id = 1",
-        "index of words",
+        "full-text index",
     ),
     "a word that was never said": (
         "insert into semantic_index_words (rowid, passage) values (99, 'ghost')",
-        "index of words",
+        "full-text index",
     ),
     "words that are missing": (
         """insert into semantic_index_words (semantic_index_words, rowid, passage)

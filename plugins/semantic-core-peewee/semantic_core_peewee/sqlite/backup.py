@@ -1,7 +1,10 @@
-"""Copies of a whole store: made aside, checked, made durable, and only then given their name.
+"""Backups: a copy of a whole store is written beside its place, checked, made durable, and only
+then renamed.
 
-A copy has no write-ahead log and says so in its header; the first to open it gives it one. So a log
-beside a copy is known to be of another file.
+A copy has no write-ahead log, and its header says so; whoever opens it first adds one. So a log
+beside a copy is known to belong to another file.
+
+Tested by tests/test_sqlite_copies.py.
 """
 
 from __future__ import annotations

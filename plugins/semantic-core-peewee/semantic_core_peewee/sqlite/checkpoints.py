@@ -1,5 +1,7 @@
-"""Which index a file is, and how far it has followed each source of changes: one small table,
-written with the rest.
+"""Checkpoints: how far the index has followed each source of changes; and the identity of the
+index. Both are rows of one small table, written in the transaction of the documents.
+
+Tested by tests/test_sqlite_checkpoints.py.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from semantic_core_peewee.sqlite.pool import View
 
 IDENTITY = ""
-"""The source under whose name the identity of the index is kept."""
+"""The source under whose name the identity of the index is stored."""
 _GET = "select value from semantic_index_checkpoint where source = ?"
 _PUT = """insert into semantic_index_checkpoint (source, value)
     values (?, ?)

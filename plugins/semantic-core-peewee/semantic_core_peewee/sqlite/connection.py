@@ -70,7 +70,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 def is_read_only(path: str) -> bool:
     """Whether the whole file system is mounted so that nobody here can write to it."""
-    with suppress(OSError, AttributeError):  # not every system tells
+    with suppress(OSError, AttributeError):  # not every system has it
         return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
     return False
 

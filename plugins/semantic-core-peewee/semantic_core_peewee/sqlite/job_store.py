@@ -24,7 +24,7 @@ from semantic_core.types import ChunkId, Failure
 from semantic_core_peewee.sqlite import jobs, read
 from semantic_core_peewee.sqlite.filters import check_tenant
 from semantic_core_peewee.sqlite.pool import Pool, View
-from semantic_core_peewee.sqlite.unit_vectors import as_kept
+from semantic_core_peewee.sqlite.unit_vectors import as_stored
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
@@ -220,7 +220,7 @@ class JobLedger:
 
 def blobs_of(vectors: Mapping[str, Vector], dimensions: int) -> dict[str, bytes]:
     """The bytes to store for vectors by fingerprint. Raises VectorInvalid."""
-    checked = as_kept(list(vectors.values()), dimensions)
+    checked = as_stored(list(vectors.values()), dimensions)
     blobs: dict[str, bytes] = {}
     for name, blob in zip(vectors, checked, strict=True):
         if blob is None:

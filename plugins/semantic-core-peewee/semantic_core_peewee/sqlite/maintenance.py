@@ -147,13 +147,13 @@ def _words(view: View, dimensions: int) -> Iterator[str]:
                 values ('integrity-check', 1)"""
         )
     except apsw.CorruptError as error:
-        yield f"the index of words does not agree with the passages: {error}"
+        yield f"the full-text index does not agree with the passages: {error}"
     chunks, indexed = view.raw.execute(
         """select (select count(*) from semantic_index_chunk),
             (select count(*) from semantic_index_words_docsize)"""
     ).get
     if chunks != indexed:
-        yield f"{chunks:,} chunks, but {indexed:,} in the index of words"
+        yield f"{chunks:,} chunks, but {indexed:,} in the full-text index"
 
 
 def _texts(view: View, dimensions: int) -> Iterator[str]:

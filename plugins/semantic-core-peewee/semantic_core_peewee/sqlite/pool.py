@@ -1,5 +1,7 @@
-"""The connections of one store: one per reading thread and one for writing; none is shared,
-none is carried over a fork.
+"""The connections of one store: one for each reading thread and one for writing. None is shared by
+threads, and none is used in a forked child.
+
+Tested by tests/test_sqlite_sharing.py and tests/test_sqlite_faults.py.
 """
 
 from __future__ import annotations
@@ -32,18 +34,19 @@ from semantic_core_peewee.sqlite.errors import (
 from semantic_core_peewee.sqlite.interruption import Sole, Use, Uses
 from semantic_core_peewee.sqlite.tuning import Tuning
 
-# One thread's way of reading: a connection of its own, and one state of the store at a time.
-
 GENERATION = "select cast(value as integer) from semantic_index_meta where key = 'generation'"
-"""The generation in force; asked first in every transaction, which also fixes the state it sees."""
+"""Reads the current generation; the first statement of every transaction, which fixes the state the
+transaction sees.
+"""
 
 
 @attrs.frozen(eq=False)
 class View:
     """One state of the store: a connection within a transaction.
 
-    generation: the one in force. kept: whatever is worth keeping as long as the transaction lasts.
-    ids: of chunks by row, met by any transaction; None where what is seen may be undone.
+    generation: the current one. tuning: of the store. kept: what is worth remembering as long as
+    the transaction lasts. ids: ids of chunks by row, of all transactions; None where what is seen
+    may be rolled back.
     """
 
     raw: Any
@@ -58,9 +61,9 @@ def check_open(view: View) -> None:
 
 
 class Reader:
-    """What one thread reads through. uses: nested ones; while there is one, a read transaction is
-    open. lock: for uses and closing.
+    """One thread's connection for reading, and the state of the store it sees.
 
+    uses: nested uses; while there is one, a read transaction is open. lock: for uses and closing.
     ids: shared by all readers of a store, see `View`.
     """
 
@@ -382,7 +385,7 @@ class Pool:
         if self._writer is None or self._distrusted:
             # The new one is there before the old one goes: without any, SQLite would recover what
             # is in the log, and a write that failed while it was made durable would come back
-            # although its error has been told.
+            # although its error has been raised.
             fresh = Connection(self._target, writer=True)
             try:
                 fresh.raw.execute(GENERATION).fetchall()
@@ -506,7 +509,7 @@ class Pool:
         return held
 
     def abandon(self) -> None:
-        """In a forked child: forget the parent's connections and begin anew."""
+        """In a forked child: forget the parent's connections and begin with none."""
         leave_to_parent()
         inside = getattr(self._local, "reader", None)
         self._begin()

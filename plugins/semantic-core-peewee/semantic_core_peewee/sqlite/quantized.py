@@ -1,11 +1,14 @@
-"""The codes of all vectors in this process's memory, one version per state of the file.
+"""Quantized vectors in memory, and how they are scanned.
 
-A version never changes once it is there, so threads scan it without a lock while another thread
-adds the next. Versions share blocks: new slots go behind the last one, a slot that is given up only
-loses its number in the next version's `chunks`. Memory per vector: its dimensions and 28 bytes.
+There is one version per state of the file. A version never changes, so threads scan it without a
+lock while another thread makes the next. Versions share blocks: new slots go behind the last one,
+and a slot that is given up only loses its number in the next version's `chunks`. A vector takes its
+dimensions and 28 bytes.
 
-The file holds codes with a sign; here they lie shifted by SHIFT, without one: where the processor
-has no AVX-512, simsimd multiplies such bytes in two thirds of the time.
+The file holds signed codes; here they are shifted by SHIFT and unsigned: where the processor has no
+AVX-512, simsimd multiplies such bytes in two thirds of the time.
+
+Tested by tests/test_sqlite_vectors.py and tests/test_contract_variants.py.
 """
 
 from __future__ import annotations
@@ -39,11 +42,11 @@ if TYPE_CHECKING:
     Rows = NDArray[np.intp]
 
 CODES = "codes"
-"""What a transaction keeps the version of its state as, once it has one."""
+"""The name under which a transaction keeps the version of its state."""
 PATIENCE = 60.0
 """Seconds a search waits for another one that makes a version."""
 KEPT_VERSIONS = 4
-"""Versions a reader that is a little behind can still be served from."""
+"""Versions that stay in memory, for readers that see a slightly older state."""
 
 SHIFT = 128
 """Added to every code: from -127..127 to 1..255."""
@@ -108,10 +111,10 @@ def _aligned(size: int) -> NDArray[np.uint8]:
 
 @attrs.frozen(eq=False)
 class QuantizedVectors:
-    """All slots of one state. chunks: per block, the number of the chunk in each slot,
-    0 where there is none any more.
+    """All slots of one state.
 
-    kept: whatever is worth keeping as long as this version is searched.
+    chunks: per block, the number of the chunk in each slot; 0 where there is none any more. kept:
+    what is worth remembering as long as this version is searched.
     """
 
     generation: int
@@ -169,15 +172,13 @@ class CodeCache:
     @property
     def memory(self) -> int:
         """Bytes held, each block once, as far as the latest version takes it."""
-        blocks = {
-            id(block): block.memory(codes.taken(number))
-            for codes in tuple(self._versions)
-            for number, block in enumerate(codes.blocks)
-        }
-        chunks = {
-            id(column): column.nbytes for codes in tuple(self._versions) for column in codes.chunks
-        }
-        return sum(blocks.values()) + sum(chunks.values())
+        sizes: dict[int, int] = {}
+        for codes in tuple(self._versions):
+            for number, block in enumerate(codes.blocks):
+                sizes[id(block)] = block.memory(codes.taken(number))
+            for column in codes.chunks:
+                sizes[id(column)] = column.nbytes
+        return sum(sizes.values())
 
     @property
     def loaded(self) -> bool:
@@ -190,9 +191,10 @@ class CodeCache:
             self._versions.clear()
 
     def at(self, view: View, state: State) -> QuantizedVectors | None:
-        """The slots as this transaction sees them;
-        None if it is too far behind of what this process holds, and within a signal handler that
-        came in between while they were made.
+        """The slots as this transaction sees them.
+
+        None if it sees an older state than this process holds, and within a signal handler that
+        interrupted the making of a version.
         """
         turn = self._turn()
         with turn:
@@ -286,12 +288,11 @@ def current_state(view: View) -> State:
     return state
 
 
-# Scoring codes: how well every slot fits a query, roughly but fast,
-# and which slots may be among the best.
+# Scanning: a rough score of every slot, and the slots that may be among the best.
 #
-# A rough score is a cosine over the query's step, which all scores of one scan share. It differs
-# from the true one by rounding alone, whose standard deviation is known (a uniform error of one
-# step has deviation step / sqrt(12)); what is left out is further away than `SIGMAS` of it.
+# A rough score is a cosine divided by the query's step, which all scores of one scan share. It
+# differs from the true one by rounding alone, whose standard deviation is known (a uniform error of
+# one step has deviation step / sqrt(12)); what is left out is further away than `SIGMAS` of it.
 
 SIGMAS = 5.0
 """Standard deviations of rounding that are allowed for."""
@@ -328,7 +329,7 @@ class Query:
 
 
 _SPARE_ROOM = 65_536
-"""Scores there is room for beyond those asked for, so that a growing store seldom asks anew."""
+"""Scores there is room for beyond those asked for, so that a growing store seldom allocates."""
 _own = threading.local()
 
 
@@ -458,16 +459,18 @@ def largest_step(codes: QuantizedVectors) -> float:
     """The coarsest scale of any slot."""
     found: float | None = codes.kept.get("step")
     if found is None:
-        taken = ((block, codes.taken(number)) for number, block in enumerate(codes.blocks))
-        found = codes.kept["step"] = max(
-            (float(block.scales[:count].max()) for block, count in taken if count), default=0.0
-        )
+        found = 0.0
+        for number, block in enumerate(codes.blocks):
+            count = codes.taken(number)
+            if count:
+                found = max(found, float(block.scales[:count].max()))
+        codes.kept["step"] = found
     return found
 
 
 def best(scores: Scores, count: int, slack: float) -> tuple[Rows, float]:
-    """(places of everything that scores at most `slack` less than the `count`-th best, that bound),
-    in ascending order.
+    """(the places, ascending, of all that score at most `slack` less than the `count`-th best; that
+    bound).
 
     What scores NEVER is not among them; the bound is NEVER if there are fewer than `count` others.
     """
@@ -476,8 +479,8 @@ def best(scores: Scores, count: int, slack: float) -> tuple[Rows, float]:
     places = _promising(scores, count, slack)
     inside = scores if places is None else scores[places]
     edge = max(nth(inside, count) - slack, float(NEVER))
-    kept = np.flatnonzero(inside >= edge if edge > NEVER else inside > NEVER)
-    return kept if places is None else places[kept], edge
+    chosen = np.flatnonzero(inside >= edge if edge > NEVER else inside > NEVER)
+    return chosen if places is None else places[chosen], edge
 
 
 def _promising(scores: Scores, count: int, slack: float) -> Rows | None:

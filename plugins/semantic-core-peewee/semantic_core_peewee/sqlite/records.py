@@ -23,7 +23,7 @@ from semantic_core.errors import InputError
 from semantic_core.types import Chunk, ChunkId, Document, Entry, Ref, StoredChunk
 from semantic_core_peewee.sqlite.errors import UNREADABLE, altered, damaged
 from semantic_core_peewee.sqlite.filters import attributes, check_tenant
-from semantic_core_peewee.sqlite.unit_vectors import as_kept
+from semantic_core_peewee.sqlite.unit_vectors import as_stored
 
 MOST_INT = 2**63 - 1
 """Largest number SQLite holds."""
@@ -132,7 +132,7 @@ def _passages(entries: Sequence[Entry], dimensions: int) -> Iterator[Passage]:
     """The entries as passages. They are checked column by column: to check them one by one takes
     about as long as to write them.
     """
-    vectors = as_kept([entry.vector for entry in entries], dimensions)
+    vectors = as_stored([entry.vector for entry in entries], dimensions)
     if not entries:
         return iter(())
     chunks = [entry.chunk for entry in entries]
@@ -197,7 +197,7 @@ def _are_text(column: Sequence[object]) -> bool:
 
 
 def _refuse(entries: Iterable[Entry]) -> None:
-    """Say what is wrong with the first of these that cannot be kept."""
+    """Raise InputError for the first of these that cannot be stored."""
     for entry in entries:
         chunk = entry.chunk
         numbers = chunk.id.position, chunk.start, chunk.end

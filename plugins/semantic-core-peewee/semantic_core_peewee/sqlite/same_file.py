@@ -1,9 +1,11 @@
-"""The index in the application's own SQLite file: rows and words in one transaction,
-through one APSW connection.
+"""The index in the application's own SQLite file: rows and their full-text index are one
+transaction, through one APSW connection.
 
-Within a transaction of the application, everything goes through its connection: what it has written
-is seen, and a rollback takes it all along. Outside of one, the store uses connections of its own to
-the same file, as it always does.
+Within a transaction of the application, the store uses the application's connection: it sees what
+the transaction has written, and a rollback undoes both. Outside of one, the store uses connections
+of its own to the same file.
+
+Tested by tests/orm/test_same_file.py and tests/orm/test_same_file_store.py.
 """
 
 from __future__ import annotations
@@ -48,9 +50,6 @@ if TYPE_CHECKING:
     from semantic_core.protocols import Scores
 
 
-# The connections of an index in the application's file: its own within its transactions,
-# else those of the store.
-
 T = TypeVar("T")
 
 _SAVEPOINT = "semantic_index"
@@ -92,7 +91,7 @@ class SameFilePool(Pool):
         if raw is None or super().in_snapshot:
             return super()._look(work)
         outer = getattr(self._here, "view", None)
-        with self._told():
+        with self._damage_translated():
             view: View = outer or self._view(raw)
             self._here.view = view
             try:
@@ -121,7 +120,7 @@ class SameFilePool(Pool):
                 hint="Leave it first.",
             )
         try:
-            with self._told():
+            with self._damage_translated():
                 view = self._view(raw)
                 self._here.wrote = (id(raw), self._commits.ended)
                 with _savepoint(raw):
@@ -145,7 +144,7 @@ class SameFilePool(Pool):
         return View(raw, int(raw.execute(GENERATION).get), self._target.tuning)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _damage_translated(self) -> Iterator[None]:
         try:
             yield
         except (SemanticCoreError, *SQLITE_ERRORS):
@@ -156,7 +155,7 @@ class SameFilePool(Pool):
 
 @contextmanager
 def _savepoint(raw: Any) -> Iterator[None]:
-    """All of it or none of it, within a transaction; the first error is the one that is told."""
+    """All of it or none of it, within a transaction; the first error is the one that is raised."""
     raw.execute(f"savepoint {_SAVEPOINT}")
     try:
         yield
@@ -256,8 +255,8 @@ class SameFileStore(SqliteStore):
         library_guard.release(claim)
 
     def _unlearned(self) -> SqliteStore:
-        """This store; within a transaction that has changed the index,
-        one that remembers nothing of what it sees.
+        """This store; within a transaction that has changed the index, a copy of it that remembers
+        nothing of what it sees.
         """
         if not self._application_pool.uncommitted:
             return self
@@ -303,8 +302,8 @@ def _check_connection(database: Any) -> None:
 
 
 def _prepare(target: Target, space: Space, multi_tenant: bool | None) -> tuple[Space, bool]:
-    """Make the tables if there are none, bring them up if they are older;
-    the space and tenancy they have.
+    """Create the tables if there are none, migrate them if they are older; return their space and
+    tenancy.
     """
     with translated(target.path):
         connection = Connection(target, writer=True)

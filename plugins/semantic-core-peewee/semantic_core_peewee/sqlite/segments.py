@@ -66,7 +66,7 @@ VECTORS = """select c.id, c.document, h.id, c.vector
 
 class State(NamedTuple):
     """How far the slots are. changes: transactions that changed anything.
-    epoch: times the slots were laid out anew.
+    epoch: times all slots were laid out again.
 
     slots: taken so far. dead: of these, given up.
     """
@@ -162,7 +162,7 @@ def close_gaps(view: View, dimensions: int) -> None:
 
 
 def rebuild(view: View, dimensions: int) -> None:
-    """Make all of it anew from the chunks and documents, whatever is there now."""
+    """Rebuild everything from the chunks and documents, whatever is there now."""
     generation = (view.generation,)
     view.raw.execute("delete from semantic_index_home where generation = ?", generation)
     view.raw.execute(

@@ -1,5 +1,9 @@
-"""SqliteStore: documents, words and vectors in one SQLite file. Keeps `Store`, `TextScores`,
-`TitleSearch` and (in `_batch_queue`) `BatchQueue`.
+"""SqliteStore: documents, a full-text index and a vector index in one SQLite file.
+
+It is a `Store` with `TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue` and `Checkpoints`; its
+job ledger makes it a `BatchQueue`.
+
+Tested by tests/test_contract.py and tests/test_sqlite_care.py.
 """
 
 from __future__ import annotations
@@ -70,8 +74,8 @@ DEFAULT_BUSY_TIMEOUT = 10.0
 MOST_WAIT = 86_400
 """Seconds."""
 _ATTEMPTS = 3
-"""How often a search may find that another thread is ahead of it,
-before it is answered the slow way.
+"""How often a search may find that another thread is ahead of it, before it is answered the slow
+way.
 """
 
 
@@ -124,7 +128,7 @@ class SqliteStore:
         tuning: Tuning = DEFAULT,
     ) -> SqliteStore:
         """A store within the file of a Peewee APSWDatabase, which takes part in its transactions;
-        see `_same_file`.
+        see `same_file`.
         """
         from semantic_core_peewee.sqlite.same_file import SameFileStore
 
@@ -150,7 +154,7 @@ class SqliteStore:
 
     @property
     def space(self) -> Space:
-        """Of the vectors kept here."""
+        """The space of the stored vectors."""
         return self._space
 
     @property
@@ -223,7 +227,8 @@ class SqliteStore:
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
         """See `Store.remove`.
 
-        Text, words and vectors are overwritten in the file; a stamp is remembered with its ref.
+        Text, index entries and vectors are overwritten in the file; a stamp is remembered with a
+        hash of its ref.
         """
         wanted = [self._checked(ref) for ref in refs]
         marks = _stamps(stamps)
@@ -370,8 +375,8 @@ class SqliteStore:
         """See `Store.stats`. collections: documents in each. bytes: of the file and its log.
 
         details: path, file_bytes, wal_bytes, page_size, journal_mode, durability, file_system,
-        sqlite, sqlite_vec, schema, matrix_bytes, words_bytes (of vectors, and of words searched
-        for, in this process's memory).
+        sqlite, sqlite_vec, schema, matrix_bytes, words_bytes (of quantized vectors and of posting
+        lists in this process's memory).
         """
         asked = None if tenant is None else check_tenant(tenant, self._multi_tenant)
         return self._pool.read(self._stats, asked)
@@ -393,12 +398,12 @@ class SqliteStore:
         self._counts.lists.forget()
 
     def check(self) -> list[str]:
-        """What is wrong with the file, each in a line; [] if it is sound. Reads everything.
+        """What is wrong with the file, a line each; [] if it is sound. Reads everything.
 
         Compares SQLite's own structure, the values for filters, the codes of vectors, and the
-        checksum of every text and vector, while others write; then the index of words, which holds
-        up writers. Where the file cannot be written, the words are only compared with themselves.
-        What looks damaged is looked at again through fresh connections.
+        checksum of every text and vector, while others write; then the full-text index, while
+        writers wait. Where the file cannot be written, the full-text index is only checked by
+        itself. What looks damaged is read again through new connections.
         """
         if not self._problems():
             return []
@@ -431,7 +436,7 @@ class SqliteStore:
         ]
 
     def repair(self) -> list[str]:
-        """Make everything derived anew (words, filters, codes) and check again;
+        """Rebuild what is derived (full-text index, filters, vector index) and check again; return
         what is still wrong, [] if nothing is.
 
         Documents, passages and vectors are only read, no embedder is asked. Needs the write lock
@@ -578,7 +583,7 @@ def vector_memory(tuning: Tuning) -> int:
         return tuning.vector_memory
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (AttributeError, OSError, ValueError):  # not every system tells
+    except (AttributeError, OSError, ValueError):  # not every system has it
         return 2 * 1024**3
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MIN_NORM = 1e-6
 """A vector must be longer than this: one shorter has no direction."""
 UNIT_TOLERANCE = 1e-6
-"""A vector this close to length 1 is kept bit for bit,
+"""A vector this close to length 1 is stored bit for bit,
 so what was read can be written back unchanged.
 """
 STORED = np.dtype("<f4")
@@ -34,18 +34,18 @@ _BLOCK = 1_024
 """Vectors compared at once."""
 
 
-def as_kept(vectors: Sequence[object], dimensions: int) -> list[bytes | None]:
+def as_stored(vectors: Sequence[object], dimensions: int) -> list[bytes | None]:
     """The bytes to store for each: little-endian float32 of length 1; None stays None.
 
     Raises VectorInvalid.
     """
-    kept: list[bytes | None] = []
+    stored: list[bytes | None] = []
     for start in range(0, len(vectors), _BLOCK):
-        kept += _block_as_kept(vectors[start : start + _BLOCK], dimensions)
-    return kept
+        stored += _block_as_stored(vectors[start : start + _BLOCK], dimensions)
+    return stored
 
 
-def _block_as_kept(vectors: Sequence[object], dimensions: int) -> list[bytes | None]:
+def _block_as_stored(vectors: Sequence[object], dimensions: int) -> list[bytes | None]:
     given = [vector for vector in vectors if vector is not None]
     if not given:
         return [None] * len(vectors)

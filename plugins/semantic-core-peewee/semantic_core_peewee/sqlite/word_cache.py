@@ -127,7 +127,7 @@ class WordList(NamedTuple):
     def scores(self, passages: Passages, places: Places = _EACH) -> NDArray[np.float64]:
         """BM25 of each, or of those at these places, as FTS5 computes it."""
         if len(self.chunks) and not passages.words:
-            raise altered("The index of words")
+            raise altered("The full-text index")
         idf = idf_of(len(self.chunks), len(passages.ids))
         average = passages.words / max(1, len(passages.ids))
         counts = self.counts[places].astype(np.float64)
@@ -478,7 +478,7 @@ def totals_of(view: View) -> tuple[int, int]:
     if not found:
         return 0, 0
     if len(found) != 2 or min(found) < 0:
-        raise altered("The index of words")
+        raise altered("The full-text index")
     return found[0], found[1]
 
 
@@ -503,7 +503,7 @@ def _all_passages(view: View) -> Passages:
     lengths = _unpacked(bytes.fromhex((sizes or "").replace(",", "")))
     listed = numbers(ids)
     if len(lengths) != len(listed):
-        raise altered("The index of words")
+        raise altered("The full-text index")
     return Passages.of(listed, lengths, _slots_of(view))
 
 
@@ -542,7 +542,7 @@ def _listed(view: View, stem: str, there: Passages) -> WordList:
     chunks = held[first]
     counts = np.diff(first, append=len(held))
     if (steps < 0).any() or not among(there.ids, chunks).all():
-        raise altered("The index of words")
+        raise altered("The full-text index")
     return WordList(_narrow(chunks), _narrow(counts))
 
 

@@ -1,4 +1,4 @@
-"""The lane of words: FTS5 and BM25.
+"""Full-text search: FTS5 and BM25.
 
 A query is split by the tokenizer that made the index, so it is never read as syntax.
 
@@ -74,7 +74,7 @@ and costs the most.
 
 class WordCounts:
     """Counts of one store; safe to share between threads. scopes,
-    lists: what else its lane of words remembers.
+    lists: what else its full-text search remembers.
     """
 
     def __init__(self) -> None:
@@ -426,10 +426,10 @@ def _tokens(raw: Any, text: str) -> list[str]:
     return [token for _, end, token in found if end <= looked_at]
 
 
-# What the lane of words gives chunks that somebody else found: the same number, without a search.
+# Full-text scores of given chunks: the same numbers that a search returns, without one.
 #
 # FTS5 gives BM25 to what it walks over, and to look up a few chunks it walks over all that hold a
-# word. So the number is worked out here, by the formula FTS5 uses, from what is cheap to have: the
+# word. So the number is computed here, by the formula FTS5 uses, from what is cheap to have: the
 # lists of words that are remembered; else the passages themselves, split as the index splits them,
 # with counts of the whole index.
 
@@ -484,14 +484,14 @@ class _Weighed:
         if not found:
             return 0.0
         if not self.average:
-            raise altered("The index of words")
+            raise altered("The full-text index")
         length = K1 * (1 - B + B * len(passage) / self.average)
         weighed = [(self.weights[word], times) for word, times in found.items()]
         return sum(weight * times * (K1 + 1) / (times + length) for weight, times in weighed)
 
 
-# Documents by their titles, found in the index of words:
-# a passage begins with the title of its document.
+# Title search. Titles are found in the full-text index: a passage begins with the title of its
+# document.
 
 TITLE_SOURCE = "title"
 MOST_WORDS = 8
