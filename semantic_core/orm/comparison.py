@@ -41,7 +41,7 @@ SCAN_PAGE = 1_000
 """Rows, or documents, looked at a time."""
 
 
-def note(adapter: AdapterContract, outbox: SqlOutbox, refs: Iterable[Ref]) -> None:
+def add_changes(adapter: AdapterContract, outbox: SqlOutbox, refs: Iterable[Ref]) -> None:
     """Note these for this index, whatever they are: each is read when it is worked off."""
     by_tenant: dict[str, list[str]] = {}
     for ref in refs:

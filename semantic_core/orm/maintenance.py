@@ -11,7 +11,13 @@ from time import sleep
 import attrs
 
 from semantic_core._sync import merged
-from semantic_core.orm.comparison import ReindexProgress, alone, expected, indexed, note
+from semantic_core.orm.comparison import (
+    ReindexProgress,
+    add_changes,
+    alone,
+    expected,
+    indexed,
+)
 from semantic_core.orm.contract import AdapterContract
 from semantic_core.orm.sync import PAUSE, SyncCoordinator, once
 from semantic_core.types import Document, Failure, IngestReport, Ref
@@ -159,7 +165,7 @@ def repair(adapter: AdapterContract, coordinator: SyncCoordinator) -> IngestRepo
     found = [ref for _, ref in differences(adapter, coordinator)[1] if isinstance(ref, Ref)]
     if found:
         coordinator.agreement.begin_epoch()  # whatever the stamps say: the rows are right
-        note(adapter, coordinator.outbox, found)
+        add_changes(adapter, coordinator.outbox, found)
     report = coordinator.sync(None, collections={name})
     told = {failure.what for failure in report.failed}
     left = [] if not found else differences(adapter, coordinator)[1]

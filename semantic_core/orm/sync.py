@@ -454,7 +454,7 @@ class SyncCoordinator:
         with self.at_work():
             self.reinstall.settle()
 
-    def write_words(self, limit: int | None = None) -> None:
+    def index_text(self, limit: int | None = None) -> None:
         """Within an open transaction of a database that holds its own index:
         index what it changed, vectors apart.
 
