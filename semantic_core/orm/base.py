@@ -23,7 +23,7 @@ from semantic_core.errors import ConfigError, FilterInvalid, TenantRequired
 from semantic_core.filters import Filter
 from semantic_core.orm import maintenance
 from semantic_core.orm.agreement import FIRST_TIME
-from semantic_core.orm.comparison import PAGE, ReindexProgress, add_changes
+from semantic_core.orm.comparison import PAGE, ReindexProgress
 from semantic_core.orm.contract import (
     AdapterContract,
     Backfill,
@@ -41,10 +41,11 @@ from semantic_core.orm.migrations import (
     remove_triggers,
 )
 from semantic_core.orm.outbox import TRIGGERS
-from semantic_core.orm.pending import WHOLE
+from semantic_core.orm.pending import WHOLE_TABLE
+from semantic_core.orm.scan import add_changes
 from semantic_core.orm.sync import IndexStatus, SyncCoordinator, coordinator_of
 from semantic_core.orm.tables import Execute
-from semantic_core.orm.triggers import Capture, watch
+from semantic_core.orm.triggers import Capture, trigger_spec
 from semantic_core.types import IngestReport, Mode, Ref, SearchHit
 
 if TYPE_CHECKING:
@@ -428,7 +429,7 @@ class BaseORMAdapter(AdapterContract):
                 self.coordinator.agreement.leave_copies_behind()
             for other in self.coordinator.agreement.consumers.every():
                 if other.consumer != outbox.consumer:
-                    outbox.add(name, [WHOLE], consumer=other.consumer)
+                    outbox.add(name, [WHOLE_TABLE], consumer=other.consumer)
         if now != known:
             outbox.set_state(name, TRIGGERS, now)
         return changed
@@ -575,7 +576,7 @@ class BaseORMAdapter(AdapterContract):
 
     @cached_property
     def _capture(self) -> Capture:
-        return Capture(self.execute, self.dialect, watch(self), placeholder=self.placeholder)
+        return Capture(self.sql, trigger_spec(self))
 
     @property
     def capturing(self) -> bool:

@@ -21,6 +21,7 @@ from semantic_core._interruption import cut_cleanly
 from semantic_core._validation import did_you_mean
 from semantic_core.errors import ConfigError, is_interruption
 from semantic_core.orm.declaration import Declaration, FieldPath, as_text, uuid_text
+from semantic_core.orm.sql import Sql
 from semantic_core.orm.tables import Dialect, Table
 from semantic_core.types import Document, Failure, Ref
 
@@ -179,6 +180,11 @@ class AdapterContract(ABC):
         changes are processed only on request.
         """
         return False
+
+    @property
+    def sql(self) -> Sql:
+        """The adapter's connection, as outbox and triggers use it."""
+        return Sql(self.execute, self.dialect, self.placeholder)
 
     # --- rows and their documents -----------------------------------------------------------------
 

@@ -241,7 +241,7 @@ class SemanticIndex(_ClassMethod):
     def bound_core(self, model: type) -> SemanticCore | None:
         """The core that keeps the index of this model now; None if none does, or it was closed."""
         there = self._bound.get(model)
-        return None if there is None or there.coordinator._closed else there.core
+        return None if there is None or there.coordinator.closed else there.core
 
     def _own_core(self) -> SemanticCore | None:
         given = {name: part for name, part in self._parts.items() if part is not None}

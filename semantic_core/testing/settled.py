@@ -318,7 +318,7 @@ def _is_open(adapter: BaseORMAdapter) -> bool:
     except Exception:  # noqa: BLE001
         # Whatever an ORM raises for a database it does not know any more.
         return False
-    return not (core.closed if isinstance(core, SettledCore) else adapter.coordinator._closed)
+    return not (core.closed if isinstance(core, SettledCore) else adapter.coordinator.closed)
 
 
 def _copy(adapter: BaseORMAdapter, core: SettledCore) -> BaseORMAdapter:

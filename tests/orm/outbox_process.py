@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from databases import DIALECT, connect
 
 from semantic_core.orm.outbox import SqlOutbox
+from semantic_core.orm.sql import Sql
 
 
 def create(outbox: SqlOutbox) -> None:
@@ -41,7 +42,7 @@ def race(outbox: SqlOutbox, number: int) -> None:
 if __name__ == "__main__":
     what, kind, address, *rest = sys.argv[1:]
     connection = connect(kind, address)
-    mine = SqlOutbox(connection.run, DIALECT[kind], max_attempts=1_000, base_delay=0)
+    mine = SqlOutbox(Sql(connection.run, DIALECT[kind]), max_attempts=1_000, base_delay=0)
     if what == "create":
         create(mine)
     else:

@@ -13,6 +13,7 @@ from semantic_core.orm.agreement import Agreement
 from semantic_core.orm.consumers import Consumers
 from semantic_core.orm.dialects import TABLES
 from semantic_core.orm.outbox import PendingChange, SqlOutbox
+from semantic_core.orm.sql import Sql
 
 PROCESSES = 3
 
@@ -21,8 +22,8 @@ class Process:
     """One of several that process the same outbox, without a lease: what one does in a step."""
 
     def __init__(self, connection: Any, index: Any) -> None:
-        self.outbox = SqlOutbox(connection.run, "sqlite")
-        self.agreement = Agreement(index, Consumers(connection.run, "sqlite"))
+        self.outbox = SqlOutbox(Sql(connection.run, "sqlite"))
+        self.agreement = Agreement(index, Consumers(Sql(connection.run, "sqlite")))
         self.agreement.index = index
         self._tickets: list[PendingChange] = []
         self._wrote = False
@@ -45,7 +46,7 @@ class Process:
 def kept(keep_database: Any) -> Any:
     """A database with an outbox in it."""
     made = keep_database("sqlite3")
-    SqlOutbox(made.connect().run, made.dialect).create()
+    SqlOutbox(Sql(made.connect().run, made.dialect)).create()
     return made
 
 

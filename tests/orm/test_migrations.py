@@ -18,7 +18,8 @@ from semantic_core.orm.migrations import (
     triggers,
 )
 from semantic_core.orm.outbox import SqlOutbox
-from semantic_core.orm.tables import Join, RelatedWatch, Table, TriggerSpec
+from semantic_core.orm.sql import Sql
+from semantic_core.orm.tables import Join, RelatedSpec, Table, TriggerSpec
 from semantic_core.orm.triggers import Capture
 
 TABLE = Table(
@@ -28,7 +29,7 @@ WATCH = TriggerSpec(
     "article",
     TABLE,
     ("title",),
-    related=(RelatedWatch((Join("author", "author_id", "id"),), ("name",)),),
+    related=(RelatedSpec((Join("author", "author_id", "id"),), ("name",)),),
 )
 SCHEMA = (
     "CREATE TABLE author (id INTEGER PRIMARY KEY, name VARCHAR(40))",
@@ -72,9 +73,9 @@ def site(request: pytest.FixtureRequest, open_database: Any) -> Any:
     connection = database.connect()
     for statement in SCHEMA:
         connection.execute(statement)
-    outbox = SqlOutbox(connection.run, database.dialect)
+    outbox = SqlOutbox(Sql(connection.run, database.dialect))
     outbox.create()
-    capture = Capture(connection.run, database.dialect, WATCH)
+    capture = Capture(Sql(connection.run, database.dialect), WATCH)
     capture.install()
     return SimpleNamespace(
         connection=connection, dialect=database.dialect, outbox=outbox, capture=capture

@@ -19,6 +19,8 @@ from semantic_core.errors import ConfigError, InputError
 from semantic_core.orm.consumers import KEPT_FOR, KEPT_IN_MEMORY, Consumers
 from semantic_core.orm.dialects import OUTBOX, TABLES
 from semantic_core.orm.outbox import OutboxStatus, SqlOutbox
+from semantic_core.orm.paging import KeysetPages
+from semantic_core.orm.sql import Sql
 from semantic_core.orm.tables import Table
 from semantic_core.protocols import Outbox
 from semantic_core.types import Ref
@@ -37,7 +39,7 @@ class Clock:
 
 
 def outbox_on(connection: Any, dialect: str, **options: Any) -> SqlOutbox:
-    return SqlOutbox(connection.run, dialect, **options)  # type: ignore[arg-type]
+    return SqlOutbox(Sql(connection.run, dialect), **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -118,7 +120,7 @@ def test_numbers_of_a_table_made_anew_begin_above_the_old_ones(database: Any, cl
 
 def test_an_unknown_dialect_is_refused() -> None:
     with pytest.raises(ConfigError, match="oracle"):
-        SqlOutbox(lambda sql, params: [], "oracle")  # type: ignore[arg-type]
+        Sql(lambda sql, params: [], "oracle")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,7 @@ def test_an_unknown_dialect_is_refused() -> None:
 )
 def test_settings_nobody_can_mean_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError):
-        SqlOutbox(lambda sql, params: [], "sqlite", **wrong)  # type: ignore[arg-type]
+        SqlOutbox(Sql(lambda sql, params: [], "sqlite"), **wrong)  # type: ignore[arg-type]
 
 
 # --- within transactions --------------------------------------------------------------------------
@@ -531,8 +533,6 @@ def _escaped(engine: Any, text: str) -> str:
 
 def test_rows_with_composite_and_binary_keys_are_paged(engine: Any) -> None:
     connection = engine.connect()
-    outbox = outbox_on(connection, engine.dialect)
-    outbox.create()
     binary = {"sqlite": "BLOB", "postgresql": "bytea", "mysql": "VARBINARY(8)"}[engine.dialect]
     connection.execute(f"CREATE TABLE pair (one INTEGER, two {binary}, PRIMARY KEY (one, two))")
     for one in (2, 10):
@@ -541,8 +541,9 @@ def test_rows_with_composite_and_binary_keys_are_paged(engine: Any) -> None:
     table = Table(
         name="pair", key={"one": int, "two": bytes.fromhex}, columns={"one": "one", "two": "two"}
     )
+    pages = KeysetPages(Sql(connection.run, engine.dialect), table)
     found: list[str] = []
-    while page := outbox.page(table, found[-1] if found else None, 2):
+    while page := pages.page(found[-1] if found else None, 2):
         found += page
     assert len(found) == len(set(found)) == 6
 
@@ -562,8 +563,7 @@ def test_places_remember_where_rows_were_put(outbox: SqlOutbox) -> None:
     outbox.forget_places("article", ["1"])
     assert outbox.places("article", ["1", "2"]) == {"2": {"acme ": 1}}
     assert outbox.places("article", []) == {}
-    table = Table(name="article", key={"id": int}, columns={"id": "id"})
-    assert outbox.tenants("article", table, None) == ["acme "]
+    assert outbox.tenants("article") == ["acme "]
 
 
 def test_places_whose_names_run_together_are_kept_apart(outbox: SqlOutbox) -> None:
@@ -600,7 +600,7 @@ def test_a_forgotten_collection_leaves_nothing_and_touches_no_other(outbox: SqlO
 
 def reader(connection: Any, kept: Any, clock: Clock, name: str) -> SqlOutbox:
     """The outbox as one registered index sees it."""
-    Consumers(connection.run, kept.dialect, clock=clock).register(
+    Consumers(Sql(connection.run, kept.dialect), clock).register(
         name, f"host:/{name}", 1, 1, ["article"]
     )
     return outbox_on(connection, kept.dialect, clock=clock, random=lambda: 1.0, consumer=name)
@@ -644,7 +644,7 @@ def test_what_only_one_index_reads_is_copied_for_nobody(
     connection: Any, kept: Any, clock: Clock
 ) -> None:
     one, two = reader(connection, kept, clock, "one"), reader(connection, kept, clock, "two")
-    Consumers(connection.run, kept.dialect, clock=clock).subscribe("two", ["comment"])
+    Consumers(Sql(connection.run, kept.dialect), clock).subscribe("two", ["comment"])
     one.add("comment", ["c"])
     one.add("article", ["a"])
     one.distribute()
@@ -658,7 +658,7 @@ def test_an_index_that_is_dropped_leaves_nothing_behind(
     one, two = reader(connection, kept, clock, "one"), reader(connection, kept, clock, "two")
     one.add("article", ["a"])
     one.distribute()
-    Consumers(connection.run, kept.dialect, clock=clock).drop("two")
+    Consumers(Sql(connection.run, kept.dialect), clock).drop("two")
     assert two.claim(10) == [] and [ticket.key for ticket in one.claim(10)] == ["a"]
     assert connection.run(f"SELECT COUNT(*) FROM {OUTBOX}", [])[0][0] == 1
 
@@ -666,7 +666,7 @@ def test_an_index_that_is_dropped_leaves_nothing_behind(
 def test_an_index_is_lost_when_it_has_been_away_for_too_long(
     connection: Any, kept: Any, clock: Clock
 ) -> None:
-    consumers = Consumers(connection.run, kept.dialect, clock=clock)
+    consumers = Consumers(Sql(connection.run, kept.dialect), clock)
     consumers.register("file", "host:/index.db", 1, 1)
     consumers.register("memory", "", 1, 1)
     assert consumers.lost() == []
@@ -679,14 +679,14 @@ def test_an_index_is_lost_when_it_has_been_away_for_too_long(
 def test_a_new_index_in_the_place_of_another_replaces_it(
     connection: Any, kept: Any, clock: Clock
 ) -> None:
-    consumers = Consumers(connection.run, kept.dialect, clock=clock)
+    consumers = Consumers(Sql(connection.run, kept.dialect), clock)
     consumers.register("old", "host:/index.db", 5, 1)
     consumers.register("new", "host:/index.db", 1, 1)
     assert [each.consumer for each in consumers.every()] == ["new"]
 
 
 def test_an_acknowledgement_never_goes_back(connection: Any, kept: Any, clock: Clock) -> None:
-    consumers = Consumers(connection.run, kept.dialect, clock=clock)
+    consumers = Consumers(Sql(connection.run, kept.dialect), clock)
     consumers.register("one", "", 1, 11)
     consumers.acknowledge("one", 3, 33)
     consumers.acknowledge("one", 2, 22)
@@ -695,7 +695,7 @@ def test_an_acknowledgement_never_goes_back(connection: Any, kept: Any, clock: C
 
 
 def test_the_identity_of_an_outbox_stays(connection: Any, kept: Any) -> None:
-    consumers = Consumers(connection.run, kept.dialect)
+    consumers = Consumers(Sql(connection.run, kept.dialect))
     assert consumers.outbox_id() == consumers.outbox_id() != ""
 
 
@@ -720,7 +720,7 @@ def test_the_last_number_is_that_of_the_last_ticket(outbox: SqlOutbox) -> None:
 def test_looking_without_a_lease_changes_nothing(connection: Any, kept: Any, clock: Clock) -> None:
     outbox = outbox_on(connection, kept.dialect, clock=clock)
     outbox.add("article", ["a"])
-    if not outbox.looks_only:
+    if not outbox.reads_without_lease:
         pytest.skip("this database numbers tickets anew when they are taken")
     looked_at = outbox.claim(10, lease=False)
     assert looked_at == outbox.claim(10, lease=False) and len(looked_at) == 1

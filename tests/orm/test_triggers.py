@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from semantic_core.errors import ConfigError, InputError
 from semantic_core.orm.migrations import triggers
 from semantic_core.orm.outbox import SqlOutbox
-from semantic_core.orm.tables import Join, RelatedWatch, Table, TriggerSpec
+from semantic_core.orm.sql import Sql
+from semantic_core.orm.tables import Join, RelatedSpec, Table, TriggerSpec
 from semantic_core.orm.triggers import Capture
 
 AUTHOR = Join("author", "author_id", "id")
@@ -35,9 +36,9 @@ PLAIN = TriggerSpec("article", ARTICLE, columns=("title", "body"), tenant="tenan
 DEEP = attrs.evolve(
     PLAIN,
     related=(
-        RelatedWatch((AUTHOR,), ("name",)),
-        RelatedWatch((AUTHOR, COMPANY), ("city",)),
-        RelatedWatch((COMMENTS,), ("text",)),
+        RelatedSpec((AUTHOR,), ("name",)),
+        RelatedSpec((AUTHOR, COMPANY), ("city",)),
+        RelatedSpec((COMMENTS,), ("text",)),
     ),
 )
 
@@ -77,14 +78,14 @@ class Site:
         for statement in schema.split(";"):
             if statement.strip():
                 self.connection.execute(statement)
-        self.outbox = SqlOutbox(self.connection.run, self.dialect)
+        self.outbox = SqlOutbox(Sql(self.connection.run, self.dialect))
         self.outbox.create()
         self.captures = [self.capture(watch) for watch in watches]
         for capture in self.captures:
             capture.install()
 
-    def capture(self, watch: TriggerSpec) -> Capture:
-        return Capture(self.connection.run, self.dialect, watch)
+    def capture(self, spec: TriggerSpec) -> Capture:
+        return Capture(Sql(self.connection.run, self.dialect), spec)
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         result: list[tuple[Any, ...]] = self.connection.execute(sql, params)
@@ -220,7 +221,7 @@ def test_a_row_that_a_replace_evicts_is_noted(open_database: Any, kind: str) -> 
     }
 
 
-NEVER_NEW = RelatedWatch((attrs.evolve(AUTHOR, inserts=False),), ("name",))
+NEVER_NEW = RelatedSpec((attrs.evolve(AUTHOR, inserts=False),), ("name",))
 
 
 @pytest.mark.parametrize("kind", ["sqlite3", "apsw"])
@@ -431,7 +432,7 @@ def test_a_row_whose_key_is_null_breaks_no_write_and_is_not_noted(
         key={"slug": str},
         columns={name: name for name in ("slug", "title", "shelf_id")},
     )
-    shelf = RelatedWatch((Join("shelf", "shelf_id", "id"),), columns=("name",))
+    shelf = RelatedSpec((Join("shelf", "shelf_id", "id"),), columns=("name",))
     site.capture(TriggerSpec("page", table, columns=("title",), related=(shelf,))).install()
     assert site.noted("INSERT INTO page VALUES (NULL, 'one', 1), ('two', 'two', 1)") == {
         ("two", "")
@@ -492,7 +493,7 @@ def test_odd_names_of_tables_columns_and_collections_are_only_names(database: An
         table,
         columns=("co%l'\"`?",),
         tenant="co%l'\"`?",
-        related=(RelatedWatch((Join("p'arent\"`%", "up", "select"),), ("co%l'\"`?",)),),
+        related=(RelatedSpec((Join("p'arent\"`%", "up", "select"),), ("co%l'\"`?",)),),
     )
     assert site.capture(watch).install()
     site.connection.run(f"INSERT INTO {other} VALUES (1, 'p')")
@@ -614,7 +615,7 @@ def test_a_parent_that_comes_after_its_rows_is_noted(open_database: Any) -> None
 
 def test_an_enforced_foreign_key_spares_the_look_at_new_parents(engine: Any) -> None:
     enforced = attrs.evolve(
-        PLAIN, related=(RelatedWatch((attrs.evolve(AUTHOR, inserts=False),), ("name",)),)
+        PLAIN, related=(RelatedSpec((attrs.evolve(AUTHOR, inserts=False),), ("name",)),)
     )
     site = Site(engine, enforced)
     (capture,) = site.captures
@@ -643,7 +644,7 @@ def test_tables_of_parents_in_joined_inheritance_are_watched(engine: Any) -> Non
         "restaurant",
         table,
         ("menu",),
-        related=(RelatedWatch((Join("place", "place_id", "id"),), ("name",)),),
+        related=(RelatedSpec((Join("place", "place_id", "id"),), ("name",)),),
     )
     site = Site(engine, watch, schema=INHERITED)
     assert site.keys("UPDATE place SET name = 'new'") == {"1", "2"}
@@ -670,7 +671,7 @@ def test_a_table_related_to_itself_is_watched_on_both_sides(engine: Any) -> None
     up = Join("node", "up", "id")
     site = Site(
         engine,
-        TriggerSpec("node", table, ("name",), related=(RelatedWatch((up, up), ("name",)),)),
+        TriggerSpec("node", table, ("name",), related=(RelatedSpec((up, up), ("name",)),)),
         schema=TREE,
     )
     assert site.keys("UPDATE node SET name = 'new' WHERE id = 1") == {"1", "3"}
@@ -766,9 +767,9 @@ def test_triggers_that_could_not_work_are_refused_before_any_is_made(engine: Any
         attrs.evolve(PLAIN, columns=("title", "nope")),
         attrs.evolve(PLAIN, tenant="nope"),
         attrs.evolve(PLAIN, table=attrs.evolve(ARTICLE, name="nope")),
-        attrs.evolve(PLAIN, related=(RelatedWatch((AUTHOR,), ("nope",)),)),
+        attrs.evolve(PLAIN, related=(RelatedSpec((AUTHOR,), ("nope",)),)),
         attrs.evolve(
-            PLAIN, related=(RelatedWatch((AUTHOR, Join("nope", "company_id", "id")), ("city",)),)
+            PLAIN, related=(RelatedSpec((AUTHOR, Join("nope", "company_id", "id")), ("city",)),)
         ),
     ]
     for watch in wrong:
@@ -785,7 +786,7 @@ def test_views_are_refused_before_any_trigger_is_made(engine: Any) -> None:
     site.execute("CREATE VIEW writer AS SELECT * FROM author")
     of_view = attrs.evolve(PLAIN, table=attrs.evolve(ARTICLE, name="shown"))
     through_view = attrs.evolve(
-        PLAIN, related=(RelatedWatch((attrs.evolve(AUTHOR, table="writer"),), ("name",)),)
+        PLAIN, related=(RelatedSpec((attrs.evolve(AUTHOR, table="writer"),), ("name",)),)
     )
     for watch, name in ((of_view, "shown"), (through_view, "writer")):
         with pytest.raises(ConfigError, match=f"{name} is a view") as caught:
@@ -814,7 +815,7 @@ def test_without_an_outbox_there_are_no_triggers(engine: Any) -> None:
 @pytest.mark.parametrize("collection", ["", "line\nbreak", "x" * 501])
 def test_a_collection_that_is_no_name_is_refused(collection: str) -> None:
     with pytest.raises(InputError):
-        Capture(lambda sql, params: [], "sqlite", attrs.evolve(PLAIN, collection=collection))
+        Capture(Sql(lambda sql, params: [], "sqlite"), attrs.evolve(PLAIN, collection=collection))
 
 
 def test_a_table_of_another_mysql_database_is_refused(open_database: Any) -> None:
@@ -838,7 +839,7 @@ def test_many_may_install_at_once(engine: Any) -> None:
 
     def install(connection: Any) -> None:
         barrier.wait()
-        Capture(connection.run, engine.dialect, DEEP).install()
+        Capture(Sql(connection.run, engine.dialect), DEEP).install()
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(install, connections))
@@ -856,7 +857,7 @@ def test_the_statements_are_shown_as_they_are_run(engine: Any) -> None:
         result: list[tuple[Any, ...]] = site.connection.run(sql, params)
         return result
 
-    capture = Capture(execute, engine.dialect, DEEP)
+    capture = Capture(Sql(execute, engine.dialect), DEEP)
     shown = capture.statements()
     assert site.triggers() == set()
     capture.install()

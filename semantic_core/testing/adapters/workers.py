@@ -15,13 +15,8 @@ LONG_AGO = 3_600.0
 
 
 def claimed(index: BaseORMAdapter, limit: int, *, seconds_ago: float = 0.0) -> list[PendingChange]:
-    """Tickets taken by a worker that never came back to them."""
-    outbox = SqlOutbox(
-        index.execute,
-        index.dialect,
-        placeholder=index.placeholder,
-        clock=lambda: time.time() - seconds_ago,
-    )
+    """Changes claimed by a worker that never finished them."""
+    outbox = SqlOutbox(index.sql, clock=lambda: time.time() - seconds_ago)
     return outbox.claim(limit, collections={index.declaration.collection})
 
 
