@@ -251,7 +251,7 @@ class SettledCore(SemanticCore):
 
 def has_tenants(index: SemanticIndex) -> bool:
     """Whether an index names the tenants of its rows."""
-    return index._said["tenant"] is not None
+    return index._declaration["tenant"] is not None
 
 
 @contextmanager
