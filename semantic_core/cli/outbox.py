@@ -259,9 +259,9 @@ def _each(
 
 def _aborted(adapters: list[BaseORMAdapter]) -> list[AbortedChange]:
     return [
-        ticket
+        change
         for adapter in adapters
-        for ticket in adapter.coordinator.outbox.aborted({adapter.declaration.collection})
+        for change in adapter.coordinator.outbox.aborted({adapter.declaration.collection})
     ]
 
 

@@ -38,7 +38,7 @@ MARK = "semantic-core-tests"
 
 
 class _Unstamped(MemoryStore):
-    """Stamps do not count: numbers of tickets that were rolled back are given out again."""
+    """Stamps do not count: numbers of pending changes that were rolled back are given out again."""
 
     def replace(
         self,

@@ -77,7 +77,7 @@ class OnlyEvents(MiniKitAdapter):
         super().__init__(*args, capture="events", **options)
 
 
-# --- when tickets are written ---------------------------------------------------------------------
+# --- when pending changes are written -------------------------------------------------------------
 
 
 class Queueing(MiniKitAdapter):
@@ -99,8 +99,8 @@ class Queueing(MiniKitAdapter):
 
 
 @caught_by("a_rollback_is_heard_too")
-class TicketsOutsideTheTransaction(Queueing):
-    """Written when the transaction has ended, however it ended: a rolled-back ticket is kept."""
+class ChangesOutsideTheTransaction(Queueing):
+    """Written when the transaction has ended, even by a rollback."""
 
     def connect(self) -> None:
         super().connect()
@@ -124,7 +124,7 @@ class TicketsOutsideTheTransaction(Queueing):
 
 
 @caught_by("a_restart_changes_nothing")
-class TicketsInMemory(Queueing):
+class ChangesInMemory(Queueing):
     """Noted in the process, written when it has time: what it had not written is gone with it."""
 
     def __init__(self, *args: Any, capture: Any = None, **options: Any) -> None:
@@ -333,14 +333,14 @@ class RelatedRowsHeardWhole(OtherCapture):
             return (attrs.evolve(each, when="") for each in super()._of_related(what, way, columns))
 
 
-# --- how tickets are worked off -------------------------------------------------------------------
+# --- how pending changes are processed ------------------------------------------------------------
 
 
 @caught_by("a_change_made_during_the_work_is_not_lost")
 class DoneByAddress(OtherOutbox):
     class outbox(SqlOutbox):
-        def done(self, tickets):
-            for number in tickets:
+        def done(self, changes):
+            for number in changes:
                 self.sql.execute(
                     (
                         f"DELETE FROM {OUTBOX} WHERE row_key IN (SELECT row_key "
@@ -356,14 +356,14 @@ class CursorAfterTheLastSeen(OtherOutbox):
         seen = 0
 
         def _claim(self, *args, **options):
-            tickets = [
-                ticket for ticket in super()._claim(*args, **options) if ticket.number > self.seen
+            changes = [
+                change for change in super()._claim(*args, **options) if change.number > self.seen
             ]
-            self.seen = max((ticket.number for ticket in tickets), default=self.seen)
-            return tickets
+            self.seen = max((change.number for change in changes), default=self.seen)
+            return changes
 
 
-@caught_by("the_tickets_of_a_dead_worker_come_back")
+@caught_by("the_changes_of_a_dead_worker_come_back")
 class LeasesNeverEnd(OtherOutbox):
     class outbox(SqlOutbox):
         def _due(self):
@@ -379,18 +379,18 @@ class NoLeases(OtherOutbox):
 
 
 @caught_by("a_row_that_keeps_failing_is_given_up_and_kept")
-class AbortedTicketsLost(OtherOutbox):
+class AbortedChangesLost(OtherOutbox):
     class outbox(SqlOutbox):
-        def failed(self, tickets, reason):
-            super().failed(tickets, reason)
+        def failed(self, changes, reason):
+            super().failed(changes, reason)
             self.sql.execute(f"DELETE FROM {OUTBOX} WHERE aborted = 1", ())
 
 
 @caught_by("a_row_that_keeps_failing_is_given_up_and_kept")
 class TriedForEver(OtherOutbox):
     class outbox(SqlOutbox):
-        def failed(self, tickets, reason):
-            super().failed(tickets, reason)
+        def failed(self, changes, reason):
+            super().failed(changes, reason)
             self.sql.execute(f"UPDATE {OUTBOX} SET attempts = 0", ())
 
 
@@ -405,9 +405,9 @@ class DropTakesAll(OtherOutbox):
 class DoneBeforeItIsDone(OtherOutbox):
     class outbox(SqlOutbox):
         def claim(self, limit, **options):
-            tickets = super().claim(limit, **options)
-            self.done([ticket.number for ticket in tickets])
-            return tickets
+            changes = super().claim(limit, **options)
+            self.done([change.number for change in changes])
+            return changes
 
 
 class OtherComparison(OtherOutbox):

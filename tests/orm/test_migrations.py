@@ -131,7 +131,7 @@ def test_a_trigger_whose_outbox_is_gone_fails_no_write_and_goes_on_when_it_is_ba
     assert site.connection.execute("SELECT id, title FROM article") == [(1, "changed")]
     site.outbox.create()
     site.connection.execute("UPDATE author SET name = 'Cem'")
-    assert [ticket.key for ticket in site.outbox.claim(10)] == ["1"]
+    assert [change.key for change in site.outbox.claim(10)] == ["1"]
 
 
 def test_a_related_table_may_be_written_though_the_own_one_is_gone(site: Any) -> None:

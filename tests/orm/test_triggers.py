@@ -1,4 +1,4 @@
-"""Every row whose mapped value or key changes gets a ticket, whatever wrote it,
+"""Every row whose mapped value or key changes gets a pending change, whatever wrote it,
 and no other row does.
 """
 
@@ -92,12 +92,12 @@ class Site:
         return result
 
     def noted(self, sql: str = "", params: Sequence[Any] = ()) -> set[tuple[str, str]]:
-        """(key, tenant) of the tickets a statement left."""
+        """(key, tenant) of the pending changes a statement left."""
         if sql:
             self.execute(sql, params)
-        tickets = self.outbox.claim(10_000)
-        self.outbox.done([ticket.number for ticket in tickets])
-        return {(ticket.key, ticket.tenant) for ticket in tickets}
+        changes = self.outbox.claim(10_000)
+        self.outbox.done([change.number for change in changes])
+        return {(change.key, change.tenant) for change in changes}
 
     def keys(self, sql: str, params: Sequence[Any] = ()) -> set[str]:
         return {key for key, _ in self.noted(sql, params)}
@@ -165,13 +165,13 @@ def test_an_update_of_a_mapped_column_is_noted(plain: Site) -> None:
     assert plain.noted("UPDATE article SET body = 'text' WHERE id = 4") == {("4", "")}
 
 
-def test_an_unmapped_column_costs_no_ticket(plain: Site) -> None:
+def test_an_unmapped_column_costs_no_change(plain: Site) -> None:
     assert (
         plain.noted("UPDATE article SET views = views + 1, slug = NULL, author_id = NULL") == set()
     )
 
 
-def test_the_same_value_costs_no_ticket(plain: Site) -> None:
+def test_the_same_value_costs_no_change(plain: Site) -> None:
     assert (
         plain.noted("UPDATE article SET title = title, body = body, id = id, tenant = tenant")
         == set()
@@ -241,7 +241,7 @@ def test_what_is_evicted_is_noted_however_it_is_written(open_database: Any, kind
     assert site.noted("UPDATE article SET slug = 'free' WHERE id = 2") == set()
 
 
-def test_a_rolled_back_write_leaves_no_ticket(database: Any) -> None:
+def test_a_rolled_back_write_leaves_no_change(database: Any) -> None:
     plain = Site(database, PLAIN)
     plain.execute("BEGIN")
     plain.execute("UPDATE article SET title = 'a' WHERE id = 1")
@@ -498,9 +498,9 @@ def test_odd_names_of_tables_columns_and_collections_are_only_names(database: An
     assert site.capture(watch).install()
     site.connection.run(f"INSERT INTO {other} VALUES (1, 'p')")
     site.connection.run(f"INSERT INTO {quoted(name)} VALUES (7, 'a', 1)")
-    (ticket,) = site.outbox.claim(10)
-    assert (ticket.collection, ticket.key, ticket.tenant) == (watch.collection, "7", "a")
-    site.outbox.done([ticket.number])
+    (change,) = site.outbox.claim(10)
+    assert (change.collection, change.key, change.tenant) == (watch.collection, "7", "a")
+    site.outbox.done([change.number])
     site.connection.run(f"UPDATE {other} SET {column} = 'q'")
     assert site.noted() == {("7", "a")}
     assert not site.capture(watch).install()
@@ -590,7 +590,7 @@ def test_a_change_of_related_rows_is_noted_for_those_it_belongs_to(
     assert deep.keys(sql) == wanted
 
 
-def test_tickets_of_related_changes_name_the_tenant_of_the_row(deep: Site) -> None:
+def test_changes_of_related_changes_name_the_tenant_of_the_row(deep: Site) -> None:
     assert deep.noted("UPDATE company SET city = 'Rome' WHERE id = 1") == {
         ("1", "acme"),
         ("2", "acme"),
@@ -729,12 +729,12 @@ def test_several_collections_on_one_table_keep_out_of_each_others_way(engine: An
     second = attrs.evolve(PLAIN, collection="article titles", columns=("title",), tenant=None)
     site = Site(engine, PLAIN, second)
     site.execute("UPDATE article SET title = 'new' WHERE id = 1")
-    tickets = {(ticket.collection, ticket.key, ticket.tenant) for ticket in site.outbox.claim(10)}
-    assert tickets == {("article", "1", "acme"), ("article titles", "1", "")}
+    changes = {(change.collection, change.key, change.tenant) for change in site.outbox.claim(10)}
+    assert changes == {("article", "1", "acme"), ("article titles", "1", "")}
     site.captures[0].remove()
     assert site.captures[1].installed()
     site.execute("UPDATE article SET title = 'newer' WHERE id = 2")
-    assert {(ticket.collection, ticket.key) for ticket in site.outbox.claim(10)} == {
+    assert {(change.collection, change.key) for change in site.outbox.claim(10)} == {
         ("article titles", "2")
     }
 
@@ -954,7 +954,7 @@ def documents(site: Site) -> dict[tuple[str, str], tuple[Any, ...]]:
 
 @contextmanager
 def refused(site: Site) -> Iterator[None]:
-    """A statement that breaks a constraint has changed nothing, and left no ticket."""
+    """A statement that breaks a constraint has changed nothing, and left no pending change."""
     before = documents(site)
     try:
         yield
@@ -974,7 +974,7 @@ EXAMPLES = {"sqlite3": 120, "postgresql": 40, "mysql": 40}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", EXAMPLES)
-def test_whatever_is_written_tickets_name_every_row_whose_document_differs(
+def test_whatever_is_written_changes_name_every_row_whose_document_differs(
     open_database: Any, kind: str
 ) -> None:
     site = Site(open_database(kind), DEEP)
