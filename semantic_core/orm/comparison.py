@@ -27,7 +27,7 @@ from semantic_core.orm.agreement import FIRST_TIME, Agreement, Comparison, stamp
 from semantic_core.orm.contract import AdapterContract
 from semantic_core.orm.outbox import SqlOutbox
 from semantic_core.orm.pending import placed
-from semantic_core.orm.scan import indexed, pages_of, rows_without_key
+from semantic_core.orm.scan import indexed, pages_of, rows_without_key, without_row
 from semantic_core.orm.tables import Table
 from semantic_core.types import Document, Failure, IngestMode, IngestReport, Ref
 
@@ -190,7 +190,8 @@ class RowComparison:
         if self._adapter.places_rows:
             tenants = placed(self._adapter, self._outbox, dict.fromkeys(usable, number))
             for key in usable:
-                refs += [Ref(name, key, tenant) for tenant in tenants[key]]
+                for tenant in tenants[key]:
+                    refs.append(Ref(name, key, tenant))
         elif self._adapter.declaration.tenant is None:
             refs = [Ref(name, key) for key in usable]
         else:
@@ -214,9 +215,7 @@ class RowComparison:
         report = IngestReport()
         number = self._outbox.last_number()
         for refs in list(indexed(self._adapter, self._outbox)):
-            made = self._adapter.documents(refs)
-            wanted = {item.what if isinstance(item, Failure) else str(item.ref) for item in made}
-            gone = [ref for ref in refs if str(ref) not in wanted]
+            gone = without_row(self._adapter, refs)
             if gone:
                 report = merged(report, self._write(number, gone, []))
         done = attrs.evolve(state, phase="done", total=state.rows)

@@ -203,6 +203,11 @@ class AdapterContract(ABC):
     def _family(self) -> tuple[Table, ...]:
         return tuple(self._lineage(self.table))
 
+    @property
+    def table_names(self) -> set[str]:
+        """The names of the model's own table and of its parents' tables."""
+        return {table.name for table in self._family}
+
     @cached_property
     def related(self) -> tuple[str, ...]:
         """Dotted paths of the to-one relations that the declaration reads through. `load` should
@@ -272,7 +277,7 @@ class AdapterContract(ABC):
         """The key of a row as its document has it: the value as text, or a JSON array of texts for
         a composite key.
         """
-        return self.key_text([getattr(instance, attribute) for attribute in self.table.key])
+        return self.key_text(_key_values(self.table, instance))
 
     def key_text(self, values: Sequence[Any]) -> str:
         """The text form of a key with these values, one for each column of the key."""
@@ -438,7 +443,7 @@ class AdapterContract(ABC):
 
     def _key_of_related(self, model: type, instance: object) -> object:
         table = self.inspect(model)
-        values = [getattr(instance, attribute) for attribute in table.key]
+        values = _key_values(table, instance)
         return values[0] if len(values) == 1 else self.key_text(values)
 
     def check_fields(self) -> None:
@@ -466,6 +471,10 @@ def _owner_of_relation(tables: Iterable[Table], name: str) -> Table | None:
         if name in table.relations:
             return table
     return None
+
+
+def _key_values(table: Table, instance: object) -> list[Any]:
+    return [getattr(instance, attribute) for attribute in table.key]
 
 
 def _skip(key: str, error: Exception) -> None:

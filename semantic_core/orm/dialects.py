@@ -156,7 +156,8 @@ def layout(dialect: Dialect, first: int) -> list[str]:
         return _sqlite_layout(first)
     if dialect == "mysql":
         return _mysql_layout(first)
-    return [locked("\n".join(f"{statement};" for statement in _postgresql_layout(first)))]
+    statements = ";\n".join(_postgresql_layout(first))
+    return [locked(f"{statements};")]
 
 
 def locked(body: str) -> str:
@@ -415,17 +416,16 @@ def upsert(
     """A statement that inserts a row, or gives the `updated` columns of the row with the same key
     the new values. A stamp never gets smaller.
     """
+    on_conflict = f"ON CONFLICT ({', '.join(KEYS[table])}) DO UPDATE SET"
     if dialect == "mysql":
-        new = {column: f"VALUES({column})" for column in updated}
-        larger = "GREATEST"
         on_conflict = "ON DUPLICATE KEY UPDATE"
-    else:
-        new = {column: f"excluded.{column}" for column in updated}
-        larger = "max" if dialect == "sqlite" else "GREATEST"
-        on_conflict = f"ON CONFLICT ({', '.join(KEYS[table])}) DO UPDATE SET"
-    if "stamp" in new:
-        new["stamp"] = f"{larger}({table}.stamp, {new['stamp']})"
+    larger = "max" if dialect == "sqlite" else "GREATEST"
+    assignments: list[str] = []
+    for column in updated:
+        new = f"VALUES({column})" if dialect == "mysql" else f"excluded.{column}"
+        if column == "stamp":
+            new = f"{larger}({table}.stamp, {new})"
+        assignments.append(f"{column} = {new}")
     params = ", ".join([param] * len(columns))
     insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({params})"
-    assignments = [f"{column} = {value}" for column, value in new.items()]
     return f"{insert} {on_conflict} {', '.join(assignments)}"

@@ -194,8 +194,7 @@ class SemanticIndex(_ClassMethod):
         parents = [self._bound[base] for base in model.__mro__[1:] if base in self._bound]
         if parents and self.children is None:
             declared = Declaration.of(self.collection or "", name=self._name, **self._declaration)
-            adapter = adapter_class(model, core, declared, **options)
-            family = {table.name for table in adapter._family}
+            family = adapter_class(model, core, declared, **options).table_names
             parents = [parent for parent in parents if parent.table.name in family]
         if parents:
             self._found_through[model] = parents[0].model.__name__
@@ -315,9 +314,8 @@ def bind_declared(
             adapter.install(backfill=backfill)
         bound.append(adapter)
     if install:
-        for coordinator in {
-            id(adapter.coordinator): adapter.coordinator for adapter in bound
-        }.values():
+        coordinators = dict.fromkeys(adapter.coordinator for adapter in bound)
+        for coordinator in coordinators:
             warn_of(coordinator)
     return bound
 

@@ -17,7 +17,7 @@ from semantic_core._sync import merged
 from semantic_core.orm.comparison import ReindexProgress, comparison_lease
 from semantic_core.orm.contract import AdapterContract
 from semantic_core.orm.processing import PAUSE, latest_failures
-from semantic_core.orm.scan import add_changes, expected, indexed
+from semantic_core.orm.scan import add_changes, expected, indexed, without_row
 from semantic_core.orm.sync import SyncCoordinator
 from semantic_core.types import Document, Failure, IngestReport, Ref
 
@@ -131,29 +131,24 @@ def differences(
         elif _difference(adapter, made.ref, made):
             suspects.append(made.ref)
     for refs in indexed(adapter, coordinator.outbox):
-        suspects += _without_row(adapter, refs)
+        suspects += without_row(adapter, refs)
     pending = _canonical_keys(adapter, coordinator.outbox.keys(adapter.declaration.collection))
-    found: list[tuple[str, Ref | str]] = [("failed", what) for what in unreadable]
-    remaining = [ref for ref in suspects if ref.key not in pending and str(ref) not in unreadable]
+    remaining: list[Ref] = []
+    for ref in suspects:
+        if ref.key not in pending and str(ref) not in unreadable:
+            remaining.append(ref)
     # A row may have changed, and been processed, between the two reads: only what differs again
     # is a difference.
     now: dict[Ref, Document] = {}
     for document in adapter.documents(remaining):
         if isinstance(document, Document):
             now[document.ref] = document
+    found: list[tuple[str, Ref | str]] = [("failed", what) for what in unreadable]
     for ref in remaining:
         kind = _difference(adapter, ref, now.get(ref))
         if kind:
             found.append((kind, ref))
     return rows, found
-
-
-def _without_row(adapter: AdapterContract, refs: list[Ref]) -> list[Ref]:
-    """Those of these documents that no row gives."""
-    wanted: set[str] = set()
-    for made in adapter.documents(refs):
-        wanted.add(made.what if isinstance(made, Failure) else str(made.ref))
-    return [ref for ref in refs if str(ref) not in wanted]
 
 
 def _difference(adapter: AdapterContract, ref: Ref, wanted: Document | None) -> str:

@@ -140,7 +140,7 @@ def make_way(sql: str, execute: Execute, dialect: Dialect) -> bool:
     if not tables:
         return False
     found = triggers(execute, dialect)
-    changes_outbox = any(_is_outbox_table(table) for table in tables)
+    changes_outbox = _includes_outbox(tables)
     if not changes_outbox and not _refer_to_any(found, tables):
         return False
     for trigger in found:
@@ -163,7 +163,7 @@ def make_way(sql: str, execute: Execute, dialect: Dialect) -> bool:
 def changes_tables(sql: str) -> bool:
     """Whether a statement alters, drops or renames a table that is not the outbox's."""
     tables = _changed_tables(sql)
-    return bool(tables) and not any(_is_outbox_table(table) for table in tables)
+    return bool(tables) and not _includes_outbox(tables)
 
 
 def _changed_tables(sql: str) -> list[str]:
@@ -202,8 +202,8 @@ def _has_prefix(table: str | None) -> bool:
     return str(table or "").startswith(PREFIX)
 
 
-def _is_outbox_table(table: str) -> bool:
-    return table.lower() in TABLES
+def _includes_outbox(tables: list[str]) -> bool:
+    return any(table.lower() in TABLES for table in tables)
 
 
 def _shortened(sql: str) -> str:

@@ -292,8 +292,8 @@ class SqlOutbox:
         param = self.sql.param
         for chunk in chunks(sorted(numbers)):
             among = f"id IN ({self.sql.params(len(chunk))}) AND aborted = 0"
-            rows = self.sql.execute(f"SELECT DISTINCT attempts FROM {OUTBOX} WHERE {among}", chunk)
-            for attempts in sorted((int(row[0]) for row in rows), reverse=True):
+            counts = self.sql.values(f"SELECT DISTINCT attempts FROM {OUTBOX} WHERE {among}", chunk)
+            for attempts in sorted(map(int, counts), reverse=True):
                 longest = self._base_delay * 2.0 ** min(attempts, 60)
                 pause = self._random() * min(self._max_delay, longest)
                 aborted = attempts + 1 >= self._max_attempts
@@ -354,7 +354,8 @@ class SqlOutbox:
             consumers = readers.get(str(collection), ())
             if len(consumers) > 1:
                 replaced.append(int(number))
-                copies += [(collection, *rest, consumer) for consumer in consumers]
+                for consumer in consumers:
+                    copies.append((collection, *rest, consumer))
         with self.atomic():
             for chunk in chunks(copies, CHUNK // 2):
                 values = self.sql.rows_of_params(6, len(chunk))
@@ -413,10 +414,9 @@ class SqlOutbox:
             rows = self._claim_at_once(where, params, limit, token)
         else:
             rows = self._claim_in_turns(where, params, limit, token)
-        changes = [
-            PendingChange(int(number), name, key, tenant, int(mark))
-            for number, name, key, tenant, mark in rows
-        ]
+        changes: list[PendingChange] = []
+        for number, collection, key, tenant, mark in rows:
+            changes.append(PendingChange(int(number), collection, key, tenant, int(mark)))
         return sorted(changes, key=attrgetter("number"))
 
     def _claim_at_once(
@@ -446,7 +446,7 @@ class SqlOutbox:
         due, times = self._due()
         claimed: list[Sequence[Any]] = []
         for _ in range(MAX_TRIES):
-            ids = [row[0] for row in self.sql.execute(free, [*params, limit - len(claimed)])]
+            ids = self.sql.values(free, [*params, limit - len(claimed)])
             for chunk in chunks(ids):
                 among = f"id IN ({self.sql.params(len(chunk))})"
                 self.sql.execute(
@@ -541,19 +541,19 @@ class SqlOutbox:
         """The keys of the `waiting` changes, once for each change."""
         where, params = self._of([collection])
         query = f"SELECT row_key FROM {OUTBOX} WHERE aborted = 0 AND {where}"
-        return (row[0] for row in self.sql.execute(query, params))
+        return iter(self.sql.values(query, params))
 
     def of_key(self, collection: str, key: str) -> list[int]:
         """The numbers of the changes of this key that belong to this index alone and are not
         aborted.
         """
         param = self.sql.param
-        rows = self.sql.execute(
+        ids = self.sql.values(
             f"SELECT id FROM {OUTBOX} WHERE aborted = 0 AND consumer = {param} "
             f"AND collection = {param} AND row_key = {param}",
             [self.consumer, collection, key],
         )
-        return [int(row[0]) for row in rows]
+        return list(map(int, ids))
 
     def aborted(
         self, collections: Collection[str] | None = None, limit: int = 100
@@ -590,12 +590,14 @@ class SqlOutbox:
         self, change: str, numbers: Collection[int] | None, collections: Collection[str] | None
     ) -> int:
         where, params = self._of(collections)
-        rows = self.sql.execute(f"SELECT id FROM {OUTBOX} WHERE aborted = 1 AND {where}", params)
-        found = [row[0] for row in rows if numbers is None or row[0] in numbers]
-        for chunk in chunks(found):
+        aborted = f"SELECT id FROM {OUTBOX} WHERE aborted = 1 AND {where}"
+        ids = self.sql.values(aborted, params)
+        if numbers is not None:
+            ids = [each for each in ids if each in numbers]
+        for chunk in chunks(ids):
             among = f"id IN ({self.sql.params(len(chunk))})"
             self.sql.execute(f"{change} WHERE aborted = 1 AND {among}", chunk)
-        return len(found)
+        return len(ids)
 
     def _of(self, collections: Collection[str] | None) -> tuple[str, list[Any]]:
         """A condition, with its parameters: the change is of one of these collections, and belongs
@@ -648,11 +650,8 @@ class SqlOutbox:
         """
         found: set[str] = set()
         for source in (OUTBOX, PLACES):
-            rows = self.sql.execute(
-                f"SELECT DISTINCT tenant FROM {source} WHERE collection = {self.sql.param}",
-                [collection],
-            )
-            found.update(row[0] for row in rows)
+            query = f"SELECT DISTINCT tenant FROM {source} WHERE collection = {self.sql.param}"
+            found.update(self.sql.values(query, [collection]))
         return sorted(found)
 
     def _owned(self, count: int) -> str:
@@ -666,11 +665,10 @@ class SqlOutbox:
 
     def collections(self) -> list[str]:
         """The collections that have state: those with an installed index."""
-        rows = self.sql.execute(
-            f"SELECT DISTINCT collection FROM {STATE} WHERE collection <> '' ORDER BY collection",
-            (),
+        query = (
+            f"SELECT DISTINCT collection FROM {STATE} WHERE collection <> '' ORDER BY collection"
         )
-        return [str(row[0]) for row in rows]
+        return list(map(str, self.sql.values(query)))
 
     def get_state(self, collection: str, name: str) -> str | None:
         """The value stored under this name; None if there is none."""

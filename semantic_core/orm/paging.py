@@ -54,32 +54,31 @@ class KeysetPages:
         """The number of rows whose key identifies no row, which SQLite allows: NULL, or bytes in a
         column of text. A row with a NULL key is on no page; one with bytes is found by no query.
         """
-        table = self._table
-        conditions = [f"t0.{self._sql.column(column)} IS NULL" for column in table.key_columns]
-        if self._sql.dialect == "sqlite":
-            for attribute, parse in table.key.items():
-                if _parses_text(parse):
-                    column = self._sql.column(table.columns[attribute])
-                    conditions.append(f"typeof(t0.{column}) = 'blob'")
+        conditions: list[str] = []
+        for attribute, parse in self._table.key.items():
+            column = self._sql.column(self._table.columns[attribute])
+            conditions.append(f"t0.{column} IS NULL")
+            if self._sql.dialect == "sqlite" and _parses_text(parse):
+                conditions.append(f"typeof(t0.{column}) = 'blob'")
         without = " OR ".join(conditions)
-        return int(self._sql.value(f"SELECT COUNT(*) FROM {self._plain_table} t0 WHERE {without}"))
+        query = f"SELECT COUNT(*) FROM {self._plain_table} t0 WHERE {without}"
+        return int(self._sql.value(query))
 
     def page(self, after: str | None, limit: int) -> list[str]:
         """Up to `limit` keys. after: the last key of the page before; None for the first page."""
         where, params = self._after(after)
         key = self._sql.escaped(key_text(self._sql.dialect, "t0", self._table.key_columns))
-        rows = self._sql.execute(
+        keys = self._sql.values(
             f"SELECT {key} FROM {self._sql.table(self._table.name)} t0 {where} "
             f"ORDER BY {self._order} LIMIT {self._sql.param}",
             [*params, limit],
         )
-        return [str(row[0]) for row in rows]
+        return list(map(str, keys))
 
     def tenants(self, column: str) -> list[str]:
         """The names of the tenants that this column of the rows holds, as text."""
         tenant = tenant_text(self._sql.dialect, "t0", column)
-        rows = self._sql.execute(f"SELECT DISTINCT {tenant} FROM {self._plain_table} t0", ())
-        return [row[0] for row in rows]
+        return self._sql.values(f"SELECT DISTINCT {tenant} FROM {self._plain_table} t0")
 
     @property
     def _plain_table(self) -> str:
@@ -91,12 +90,15 @@ class KeysetPages:
         """The key columns with their table: a bare name would mean the text form in the SELECT
         list, which sorts differently.
         """
-        return ", ".join(f"t0.{self._sql.column(column)}" for column in self._table.key_columns)
+        return ", ".join(self._key_columns)
+
+    @property
+    def _key_columns(self) -> list[str]:
+        return [f"t0.{self._sql.column(column)}" for column in self._table.key_columns]
 
     def _after(self, key: str | None) -> tuple[str, list[Any]]:
         """A WHERE clause for the keys after `key` (None: for all), with its parameters."""
-        columns = self._table.key_columns
-        conditions = [f"t0.{self._sql.column(column)} IS NOT NULL" for column in columns]
+        conditions = [f"{column} IS NOT NULL" for column in self._key_columns]
         params: list[Any] = []
         if key is not None:
             bound, params = self._bound(key)

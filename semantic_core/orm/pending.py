@@ -82,11 +82,11 @@ class ClaimedChanges:
 
     def done(self, numbers: Collection[int]) -> None:
         """See `Outbox.done`. numbers: stamps."""
-        self._done([number_of(stamp) for stamp in numbers])
+        self._done(list(map(number_of, numbers)))
 
     def failed(self, numbers: Collection[int], reason: str) -> None:
         """See `Outbox.failed`. numbers: stamps."""
-        self._failed([number_of(stamp) for stamp in numbers], reason)
+        self._failed(list(map(number_of, numbers)), reason)
 
     def give_back(self) -> None:
         """Release the changes that were not processed."""
@@ -164,10 +164,15 @@ class ClaimedChanges:
                 keys[change.number] = key
         if adapter.places_rows:
             return self._refs_at_places(adapter, keys)
-        if adapter.declaration.tenant is not None:  # a row without a tenant is in no index
-            self._done([number for number in keys if not tenants[number]])
-            keys = {number: key for number, key in keys.items() if tenants[number]}
-        return [(number, Ref(name, key, tenants[number])) for number, key in keys.items()]
+        found: list[tuple[int, Ref]] = []
+        without_tenant: list[int] = []
+        for number, key in keys.items():
+            if tenants[number] or adapter.declaration.tenant is None:
+                found.append((number, Ref(name, key, tenants[number])))
+            else:
+                without_tenant.append(number)
+        self._done(without_tenant)  # a row without a tenant is in no index
+        return found
 
     def _refs_at_places(
         self, adapter: AdapterContract, keys: Mapping[int, str]
@@ -176,11 +181,14 @@ class ClaimedChanges:
         for number, key in keys.items():
             stamps[key] = max(number, stamps.get(key, 0))
         tenants = placed(adapter, self._outbox, stamps)
-        self._done([number for number, key in keys.items() if not tenants[key]])
         found: list[tuple[int, Ref]] = []
+        left_to_others: list[int] = []
         for number, key in keys.items():
+            if not tenants[key]:
+                left_to_others.append(number)
             for tenant in tenants[key]:
                 found.append((number, Ref(adapter.declaration.collection, key, tenant)))
+        self._done(left_to_others)
         return found
 
 

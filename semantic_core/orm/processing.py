@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
@@ -76,8 +76,10 @@ def process_changes(
         except BaseException:
             changes.give_back()
             raise
-        refused.update(failure.what for failure in done.failed if failure.code == STALE)
-        if any(count > 1 for count in refused.values()):
+        for failure in done.failed:
+            if failure.code == STALE:
+                refused[failure.what] += 1
+        if max(refused.values(), default=0) > 1:
             # No newer change of this outbox is in the way: the stamp came from elsewhere.
             agreement.begin_epoch()
         if retry_stale:
@@ -159,8 +161,8 @@ def latest_failures(report: IngestReport) -> IngestReport:
 
 
 def _without_stale(report: IngestReport) -> IngestReport:
-    failed: Sequence[Failure] = [each for each in report.failed if each.code != STALE]
-    return attrs.evolve(report, failed=tuple(failed))
+    failed = tuple(failure for failure in report.failed if failure.code != STALE)
+    return attrs.evolve(report, failed=failed)
 
 
 def _is_over(until: float | None) -> bool:

@@ -5,7 +5,7 @@ Tested by tests/orm/test_base.py, tests/orm/test_adapter_kit.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from semantic_core.errors import SemanticCoreError
@@ -83,6 +83,14 @@ def indexed(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[list[Ref]]:
                 break
             yield [summary.ref for summary in page]
             offset += len(page)
+
+
+def without_row(adapter: AdapterContract, refs: Sequence[Ref]) -> list[Ref]:
+    """Those of these documents that no row gives."""
+    wanted: set[str] = set()
+    for made in adapter.documents(refs):
+        wanted.add(made.what if isinstance(made, Failure) else str(made.ref))
+    return [ref for ref in refs if str(ref) not in wanted]
 
 
 def tenant_cores(adapter: AdapterContract, outbox: SqlOutbox) -> Iterator[SemanticCore]:

@@ -80,6 +80,10 @@ class Sql:
         rows = self.execute(sql, params)
         return rows[0][0] if rows else None
 
+    def values(self, sql: str, params: Sequence[Any] = ()) -> list[Any]:
+        """The first column of all rows."""
+        return [row[0] for row in self.execute(sql, params)]
+
     def upsert(
         self, table: str, columns: Sequence[str], updated: Sequence[str], values: Sequence[Any]
     ) -> None:

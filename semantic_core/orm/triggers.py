@@ -118,8 +118,10 @@ class Capture:
 
     def refuse_views(self) -> None:
         """Raise ConfigError if the own table, or a related one, can have no triggers."""
-        names = [self._spec.table.name, *(joins[-1].table for joins in self._related)]
-        for name in dict.fromkeys(names):
+        names = {self._spec.table.name: None}
+        for joins in self._related:
+            names[joins[-1].table] = None
+        for name in names:
             query, params = without_triggers_query(self._dialect, name, self.sql.param)
             if int(self.sql.value(query, params)):
                 raise ConfigError(
@@ -143,7 +145,7 @@ class Capture:
 
     def _existing(self, *, complete: bool) -> set[str]:
         query = names_query(self._dialect, len(self._prefix), self.sql.param, complete=complete)
-        return {str(row[0]) for row in self.sql.execute(query, [self._prefix])}
+        return set(map(str, self.sql.values(query, [self._prefix])))
 
     def _check(self) -> None:
         """Check the tables and columns that the triggers name: databases check a trigger only when
@@ -165,9 +167,9 @@ class Capture:
     def _check_schemas(self) -> None:
         """Raise ConfigError for a table in another database of the MySQL server."""
         here = str(self.sql.value("SELECT DATABASE()"))
-        names = {self._spec.table.name}
-        for joins in self._related:
-            names.update(join.table for join in joins)
+        names: dict[str, None] = {}
+        for joins in [(), *self._related]:
+            names.update(dict.fromkeys(self._tables(joins)))
         for name in names:
             schema = split_name(self._dialect, name)[0]
             if schema and schema != here:
@@ -199,7 +201,9 @@ class Capture:
         if spec.tenant is not None:
             columns.append(spec.tenant)
         columns += spec.table.columns.values() if spec.everything else spec.columns
-        columns += [related.joins[0].own for related in spec.related if related.joins]
+        for related in spec.related:
+            if related.joins:
+                columns.append(related.joins[0].own)
         return tuple(dict.fromkeys(columns))
 
     @property
@@ -260,7 +264,7 @@ class Capture:
         them. So BEFORE triggers look them up as well.
         """
         table = joins[-1].table
-        reads = (self._spec.table.name, *(join.table for join in joins[:-1]))
+        reads = tuple(self._tables(joins[:-1]))
         of_old = (self._add_owners(joins, "OLD"),)
         of_new = (self._add_owners(joins, "NEW"),)
         of_both = (self._add_owners(joins, "OLD", "NEW"),)
@@ -315,8 +319,7 @@ class Capture:
         reached += self._related.items()
         number = 0
         for joins, columns in reached:  # the list grows during the loop
-            names = [self._spec.table.name, *(join.table for join in joins)]
-            tables = [split_name(self._dialect, name)[1] for name in names]
+            tables = [split_name(self._dialect, name)[1] for name in self._tables(joins)]
             for key in keys.get(tables[-1], ()):
                 read = columns is not None and key.column in columns
                 deletes = key.on_delete == "CASCADE" or (read and key.on_delete.startswith("SET"))
@@ -403,7 +406,7 @@ class Capture:
     def _from_the_end(self, joins: Joins) -> str:
         """The same from the other end. CROSS JOIN makes SQLite keep that order."""
         sql = "FROM"
-        tables = [self._spec.table.name, *(join.table for join in joins)]
+        tables = self._tables(joins)
         for number in range(len(joins), -1, -1):
             sql += f" {table_identifier(self._dialect, tables[number])} t{number}"
             if number < len(joins):
@@ -412,6 +415,10 @@ class Capture:
             if number:
                 sql += " CROSS JOIN"
         return sql
+
+    def _tables(self, joins: Joins) -> list[str]:
+        """The names of the own table and of those on the way."""
+        return [self._spec.table.name, *(join.table for join in joins)]
 
     def _join_names(self, join: Join) -> tuple[str, str, str]:
         table = table_identifier(self._dialect, join.table)
@@ -510,7 +517,7 @@ def uniques(sql: Sql, table: str) -> tuple[Unique, ...]:
     expression is left out.
     """
     param = sql.param
-    keys = sql.execute(
+    keys = sql.values(
         f"SELECT name FROM pragma_table_info({param}) WHERE pk > 0 ORDER BY pk", [table]
     )
     indexed = sql.execute(
@@ -521,13 +528,12 @@ def uniques(sql: Sql, table: str) -> tuple[Unique, ...]:
     )
     found: dict[tuple[Any, ...], Unique] = {}
     if keys:
-        columns = tuple(str(row[0]) for row in keys)
+        columns = tuple(map(str, keys))
         found[columns] = Unique(columns, ("",) * len(columns))
-    for _, group in groupby(indexed, itemgetter(0)):
-        rows = list(group)
-        columns = tuple(row[1] for row in rows)
+    for _, rows in groupby(indexed, itemgetter(0)):
+        _, columns, collations = zip(*rows, strict=True)
         if None not in columns:
-            found[columns] = Unique(columns, tuple(row[2] for row in rows))
+            found[columns] = Unique(columns, collations)
     return tuple(found.values())
 
 
@@ -560,7 +566,9 @@ def trigger_spec(adapter: AdapterContract) -> TriggerSpec:
         own = []
         for base, joins in _bases(adapter, table, ()):
             related.setdefault(joins, set()).update(base.columns.values())
-    specs = [RelatedSpec(joins, tuple(sorted(columns))) for joins, columns in related.items()]
+    specs: list[RelatedSpec] = []
+    for joins, read in related.items():
+        specs.append(RelatedSpec(joins, tuple(sorted(read))))
     return TriggerSpec(
         collection=declaration.collection,
         table=table,
@@ -601,7 +609,8 @@ def _columns_of_relation(
         below = _columns(adapter, other, rest, way)
         return None if below is None else found + below
     if not to_one:
-        found += [(way, column) for column in other.key_columns]
+        for column in other.key_columns:
+            found.append((way, column))
     return found
 
 
