@@ -59,9 +59,9 @@ def create(dialect: Dialect, name: str, trigger: Trigger) -> str:
         return _create_on_postgresql(name, trigger, head, body)
     if dialect == "sqlite":
         when = f"\nWHEN {trigger.when}" if trigger.when else ""
+        quoted = identifier(dialect, name)
         return (
-            f"CREATE TRIGGER IF NOT EXISTS {identifier(dialect, name)} {head} FOR EACH ROW{when}\n"
-            f"BEGIN\n{body}\nEND"
+            f"CREATE TRIGGER IF NOT EXISTS {quoted} {head} FOR EACH ROW{when}\nBEGIN\n{body}\nEND"
         )
     schema = split_name(dialect, trigger.table)[0]
     prefix = f"{identifier(dialect, schema)}." if schema else ""
@@ -79,10 +79,15 @@ def _create_on_postgresql(name: str, trigger: Trigger, head: str, body: str) -> 
     """
     quoted = identifier("postgresql", name)
     level = "STATEMENT" if trigger.event == "TRUNCATE" else "ROW"
-    returned = "NULL" if trigger.timing == "AFTER" or level == "STATEMENT" else "OLD"
-    needed = [OUTBOX, *(table_identifier("postgresql", table) for table in trigger.reads)]
-    exists = [f"to_regclass({literal('postgresql', table)}) IS NOT NULL" for table in needed]
-    all_exist = " AND ".join(exists)
+    goes_on = trigger.timing == "BEFORE" and level == "ROW"
+    returned = "OLD" if goes_on else "NULL"
+    tables = [OUTBOX]
+    tables += [table_identifier("postgresql", table) for table in trigger.reads]
+    exist: list[str] = []
+    for table in tables:
+        regclass = f"to_regclass({literal('postgresql', table)})"
+        exist.append(f"{regclass} IS NOT NULL")
+    all_exist = " AND ".join(exist)
     function = dollar_quoted(
         f"BEGIN\nIF {all_exist} THEN\n{body}\nEND IF;\nRETURN {returned};\nEND"
     )
@@ -92,16 +97,19 @@ def _create_on_postgresql(name: str, trigger: Trigger, head: str, body: str) -> 
     on_table = f"tgrelid = CAST({literal('postgresql', table)} AS regclass)"
     procedure = literal("postgresql", f"{quoted}()")
     return locked(
-        f"IF EXISTS (SELECT FROM pg_trigger WHERE {named} AND {on_table}) AND NOT EXISTS (SELECT "
-        f"FROM pg_trigger WHERE {named} AND tgfoid = to_regprocedure({procedure}) AND {_DISABLED}) "
+        f"IF EXISTS (SELECT FROM pg_trigger WHERE {named} AND {on_table}) "
+        f"AND NOT EXISTS (SELECT FROM pg_trigger WHERE {named} "
+        f"AND tgfoid = to_regprocedure({procedure}) AND {_DISABLED}) "
         "THEN\nRETURN;\nEND IF;\n"
         f"DROP TRIGGER IF EXISTS {quoted} ON {table};\n"
-        f"CREATE OR REPLACE FUNCTION {quoted}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
-        f"AS {function};\n"
-        f"EXECUTE 'ALTER FUNCTION {quoted}() SET search_path = ' || (SELECT "
-        "string_agg(quote_ident(name), ', ') FROM unnest(current_schemas(false)) AS name) || ', "
-        "pg_temp';\n"
-        f"CREATE TRIGGER {quoted} {head} FOR EACH {level}{when} EXECUTE FUNCTION {quoted}();"
+        f"CREATE OR REPLACE FUNCTION {quoted}() RETURNS trigger "
+        f"LANGUAGE plpgsql SECURITY DEFINER AS {function};\n"
+        f"EXECUTE 'ALTER FUNCTION {quoted}() SET search_path = ' "
+        "|| (SELECT string_agg(quote_ident(name), ', ') "
+        "FROM unnest(current_schemas(false)) AS name) "
+        "|| ', pg_temp';\n"
+        f"CREATE TRIGGER {quoted} {head} FOR EACH {level}{when} "
+        f"EXECUTE FUNCTION {quoted}();"
     )
 
 
@@ -122,17 +130,21 @@ def triggers_query(dialect: Dialect, prefix_length: int, prefix: str) -> str:
     if dialect == "mysql":
         begins = f"LEFT(trigger_name, {prefix_length}) = {prefix}"
         return (
-            "SELECT trigger_name, event_object_table, action_statement FROM "
-            f"information_schema.triggers WHERE trigger_schema = DATABASE() AND {begins}"
+            "SELECT trigger_name, event_object_table, action_statement "
+            "FROM information_schema.triggers "
+            f"WHERE trigger_schema = DATABASE() AND {begins}"
         )
     return (
-        "SELECT CAST(proname AS text), (SELECT CAST(relname AS text) FROM pg_trigger t "
-        "JOIN pg_class c ON c.oid = t.tgrelid WHERE t.tgfoid = p.oid AND tgname = proname "
-        "ORDER BY relispartition, relname LIMIT 1), prosrc "
-        "FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace WHERE nspname = "
-        "current_schema() "
-        "AND prorettype = CAST('trigger' AS regtype) AND left(CAST(proname AS text), "
-        f"{prefix_length}) = {prefix}"
+        "SELECT CAST(proname AS text), "
+        "(SELECT CAST(relname AS text) FROM pg_trigger t "
+        "JOIN pg_class c ON c.oid = t.tgrelid "
+        "WHERE t.tgfoid = p.oid AND tgname = proname "
+        "ORDER BY relispartition, relname LIMIT 1), "
+        "prosrc "
+        "FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace "
+        "WHERE nspname = current_schema() "
+        "AND prorettype = CAST('trigger' AS regtype) "
+        f"AND left(CAST(proname AS text), {prefix_length}) = {prefix}"
     )
 
 
@@ -152,10 +164,11 @@ def names_query(dialect: Dialect, prefix_length: int, prefix: str, *, complete: 
         )
     fires = ""
     if complete:
-        of_function = "SELECT FROM pg_trigger WHERE tgfoid = p.oid AND tgname = proname"
-        fires = f" AND EXISTS ({of_function}) AND NOT EXISTS ({of_function} AND {_DISABLED})"
+        own = "SELECT FROM pg_trigger WHERE tgfoid = p.oid AND tgname = proname"
+        fires = f" AND EXISTS ({own}) AND NOT EXISTS ({own} AND {_DISABLED})"
     return (
-        "SELECT CAST(proname AS text) FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace "
-        f"WHERE nspname = current_schema() AND left(CAST(proname AS text), {prefix_length}) = "
-        f"{prefix}{fires}"
+        "SELECT CAST(proname AS text) "
+        "FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace "
+        "WHERE nspname = current_schema() "
+        f"AND left(CAST(proname AS text), {prefix_length}) = {prefix}{fires}"
     )

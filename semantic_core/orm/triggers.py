@@ -180,7 +180,7 @@ class Capture:
 
     def _check_columns(self, joins: Joins, columns: Sequence[str]) -> None:
         alias = f"t{len(joins)}"
-        read = ", ".join(f"{alias}.{identifier(self._dialect, column)}" for column in columns)
+        read = ", ".join(f"{alias}.{self._name(column)}" for column in columns)
         try:
             self.sql.execute(f"SELECT {read} {self._from(joins)} WHERE 1 = 0", ())
         except Exception as error:
@@ -247,8 +247,8 @@ class Capture:
         source = " FROM DUAL" if self._dialect == "mysql" else ""
         new = f"{self._add_row('NEW')}{source} WHERE {self._has_key('NEW')}"
         old = f"{self._add_row('OLD')}{source} WHERE {self._has_key('OLD')}"
-        moved = f"{old} AND ({differs(self._dialect, self._address_columns)})"
-        changed = differs(self._dialect, self._own_columns)
+        moved = f"{old} AND ({self._differ(self._address_columns)})"
+        changed = self._differ(self._own_columns)
         yield Trigger("insert", name, "AFTER", "INSERT", (new,))
         yield Trigger("update", name, "AFTER", "UPDATE", (moved, new), changed)
         yield Trigger("delete", name, "AFTER", "DELETE", (old,))
@@ -268,12 +268,12 @@ class Capture:
         of_old = (self._add_owners(joins, "OLD"),)
         of_new = (self._add_owners(joins, "NEW"),)
         of_both = (self._add_owners(joins, "OLD", "NEW"),)
-        changed = differs(self._dialect, columns)
+        changed = self._differ(columns)
         if joins[-1].inserts:
             yield Trigger(f"{what}_insert", table, "AFTER", "INSERT", of_new, reads=reads)
         yield Trigger(f"{what}_update", table, "AFTER", "UPDATE", of_both, changed, reads)
         if self._dialect == "mysql":
-            moved = differs(self._dialect, [joins[-1].theirs])
+            moved = self._differ([joins[-1].theirs])
             yield Trigger(f"{what}_before", table, "BEFORE", "UPDATE", of_old, moved)
             yield Trigger(f"{what}_delete", table, "BEFORE", "DELETE", of_old)
         else:
@@ -322,8 +322,8 @@ class Capture:
             tables = [split_name(self._dialect, name)[1] for name in self._tables(joins)]
             for key in keys.get(tables[-1], ()):
                 read = columns is not None and key.column in columns
-                deletes = key.on_delete == "CASCADE" or (read and key.on_delete.startswith("SET"))
-                updates = read and (key.on_update == "CASCADE" or key.on_update.startswith("SET"))
+                deletes = key.on_delete == "CASCADE" or (read and key.on_delete in _SETS)
+                updates = read and (key.on_update == "CASCADE" or key.on_update in _SETS)
                 if not (deletes or updates):
                     continue
                 further = (*joins, Join(key.parent, key.column, key.parent_column))
@@ -347,7 +347,7 @@ class Capture:
     def _of_parent_update(self, number: int, joins: Joins) -> Iterator[Trigger]:
         """The triggers on a parent table for rows that its changes of keys cascade to."""
         table = joins[-1].table
-        moved = differs(self._dialect, [joins[-1].theirs])
+        moved = self._differ([joins[-1].theirs])
         before = (self._add_owners(joins, "OLD"),)
         after = (self._add_owners(joins, "OLD", "NEW"),)
         yield Trigger(f"parent{number}_before", table, "BEFORE", "UPDATE", before, moved)
@@ -392,12 +392,12 @@ class Capture:
         """A condition: the key of the row is not NULL. SQLite lets most primary keys be NULL, and a
         row without a key is in no index.
         """
-        names = [identifier(self._dialect, column) for column in self._spec.table.key_columns]
+        names = [self._name(column) for column in self._spec.table.key_columns]
         return " AND ".join(f"{row}.{name} IS NOT NULL" for name in names)
 
     def _from(self, joins: Joins) -> str:
         """The own table as t0, joined to the tables on the way as t1, t2 and so on."""
-        sql = f"FROM {table_identifier(self._dialect, self._spec.table.name)} t0"
+        sql = f"FROM {self._table(self._spec.table.name)} t0"
         for number, join in enumerate(joins, start=1):
             table, theirs, own = self._join_names(join)
             sql += f" JOIN {table} t{number} ON t{number}.{theirs} = t{number - 1}.{own}"
@@ -408,7 +408,7 @@ class Capture:
         sql = "FROM"
         tables = self._tables(joins)
         for number in range(len(joins), -1, -1):
-            sql += f" {table_identifier(self._dialect, tables[number])} t{number}"
+            sql += f" {self._table(tables[number])} t{number}"
             if number < len(joins):
                 _, theirs, own = self._join_names(joins[number])
                 sql += f" ON t{number + 1}.{theirs} = t{number}.{own}"
@@ -416,13 +416,23 @@ class Capture:
                 sql += " CROSS JOIN"
         return sql
 
+    def _name(self, column: str) -> str:
+        return identifier(self._dialect, column)
+
+    def _table(self, name: str) -> str:
+        return table_identifier(self._dialect, name)
+
+    def _differ(self, columns: Sequence[str]) -> str:
+        """A condition: OLD and NEW differ in one of these columns."""
+        return differs(self._dialect, columns)
+
     def _tables(self, joins: Joins) -> list[str]:
         """The names of the own table and of those on the way."""
         return [self._spec.table.name, *(join.table for join in joins)]
 
     def _join_names(self, join: Join) -> tuple[str, str, str]:
-        table = table_identifier(self._dialect, join.table)
-        return table, identifier(self._dialect, join.theirs), identifier(self._dialect, join.own)
+        table = self._table(join.table)
+        return table, self._name(join.theirs), self._name(join.own)
 
 
 def _short_hash(text: str) -> str:
@@ -432,6 +442,7 @@ def _short_hash(text: str) -> str:
 # --- foreign keys of MySQL, whose cascades fire no trigger ----------------------------------------
 
 Rule = Literal["CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION"]
+_SETS: tuple[Rule, ...] = ("SET NULL", "SET DEFAULT")
 
 
 @attrs.frozen
@@ -453,13 +464,18 @@ def foreign_keys(sql: Sql) -> Mapping[str, tuple[ForeignKey, ...]]:
     Of a composite key the first column is read: that captures more rows, never fewer.
     """
     rows = sql.execute(
-        "SELECT k.table_name, k.column_name, k.referenced_table_name, k.referenced_column_name, "
-        "r.delete_rule, r.update_rule FROM information_schema.key_column_usage k JOIN "
-        "information_schema.referential_constraints r ON r.constraint_schema = k.constraint_schema "
+        "SELECT k.table_name, k.column_name, "
+        "k.referenced_table_name, k.referenced_column_name, "
+        "r.delete_rule, r.update_rule "
+        "FROM information_schema.key_column_usage k "
+        "JOIN information_schema.referential_constraints r "
+        "ON r.constraint_schema = k.constraint_schema "
         "AND r.constraint_name = k.constraint_name "
         "AND r.table_name = k.table_name "
-        "WHERE k.table_schema = DATABASE() AND k.referenced_table_schema = DATABASE() AND "
-        "k.ordinal_position = 1 ORDER BY k.table_name, k.constraint_name",
+        "WHERE k.table_schema = DATABASE() "
+        "AND k.referenced_table_schema = DATABASE() "
+        "AND k.ordinal_position = 1 "
+        "ORDER BY k.table_name, k.constraint_name",
         (),
     )
     found: dict[str, list[ForeignKey]] = {}
