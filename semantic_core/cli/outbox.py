@@ -44,7 +44,7 @@ def status(
     Exit code 1 if a change was given up, a trigger is missing, or something is left of an index
     that nobody declares.
     """
-    from semantic_core.orm.databases import adapters_in, databases_of, kept_in_memory
+    from semantic_core.orm.databases import adapters_in, databases_of, moved_into_memory
     from semantic_core.orm.leftovers import leftovers
 
     with application(app) as core:
@@ -53,7 +53,7 @@ def status(
         aborted = _aborted(adapters)
         left = [] if indexes else [each for one in databases_of(core) for each in leftovers(one)]
         fed = {*adapters_in(core), *(each.collection for each in left)}
-        in_memory = kept_in_memory(core)
+        in_memory = moved_into_memory(core)
         others = {
             name: count
             for name, count in core.stats(all_tenants=True).collections.items()

@@ -21,7 +21,6 @@ Tested by tests/orm/test_agreement.py, tests/orm/test_base.py.
 from __future__ import annotations
 
 import json
-import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +31,7 @@ from typing import Any, Literal
 import attrs
 
 from semantic_core.orm.consumers import Consumer, Consumers, new_mark
+from semantic_core.orm.log import log
 from semantic_core.protocols import Checkpoints, Store
 
 NUMBER_BITS = 40
@@ -47,8 +47,6 @@ TURN = 5.0
 """Seconds for which a thread waits at most while another thread begins a new epoch."""
 FIRST_TIME = "first indexing"
 """The reason for a comparison of rows that were never compared."""
-
-_log = logging.getLogger("semantic_core.orm")
 
 
 def stamp_of(epoch: int, number: int) -> int:
@@ -243,7 +241,7 @@ class Agreement:
     def _look(self) -> tuple[Consumer | None, str | None]:
         """What the outbox knows of the index, read first, and the text of the index's position."""
         self.reader = self.consumer
-        self._outbox_id, known, self.others = self.consumers.look(self.reader)
+        self._outbox_id, known, self.others = self.consumers.lookup(self.reader)
         self.checkpoints = self.index.checkpoints()
         text = self.checkpoints.get(self._outbox_id)
         position = Position.of(text)
@@ -329,7 +327,7 @@ class Agreement:
             self.reader, self.index.location, new.writes, new.mark, self.collections
         )
         if why != FIRST_TIME:
-            _log.warning("All rows are compared with the index again: %s.", why)
+            log.warning("All rows are compared with the index again: %s.", why)
 
     def _replace_position(self, seen: str | None, new: Position) -> bool:
         """Store a new position unless another process has changed the old one. Whether it did."""
@@ -437,7 +435,7 @@ class Agreement:
         """Delete the comparison of a collection."""
         self.index.update_checkpoint(self._source(collection), _deleted)
 
-    def stranger(self, collection: str) -> str:
+    def foreign_owner(self, collection: str) -> str:
         """The address of another database that exists and owns the documents of this collection:
         this database must not write them. "" if it may.
 

@@ -8,7 +8,6 @@ Tested by tests/orm/test_base.py, tests/orm/test_adapter_kit.py.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -33,10 +32,11 @@ from semantic_core.orm.contract import (
 )
 from semantic_core.orm.declaration import Declaration, scalar
 from semantic_core.orm.leftovers import TABLE, forget_gone
+from semantic_core.orm.log import log
 from semantic_core.orm.migrations import (
     NO_TABLE,
     changes_tables,
-    is_there,
+    has_table,
     make_way,
     remove_triggers,
 )
@@ -131,8 +131,6 @@ def with_hit(instance: Any, hit: SearchHit) -> Any:
             object.__setattr__(instance, HIT, hit)
     return instance
 
-
-_log = logging.getLogger("semantic_core.orm")
 
 CAPTURES: tuple[CaptureMode, ...] = ("triggers", "events")
 STRATEGIES: tuple[Strategy, ...] = ("inline", "background", "manual")
@@ -254,7 +252,7 @@ class BaseORMAdapter(AdapterContract):
         conditions = checked_where(self, where)
         if self.same_transaction and self.in_transaction:
             self.coordinator.index_text()
-        coordinator = self._coordinator_at_home()
+        coordinator = self._checked_coordinator()
         core = self._core_of(tenant)
         collection = self.declaration.collection
         try:
@@ -350,18 +348,18 @@ class BaseORMAdapter(AdapterContract):
         if backfill is not None:
             self.backfill = _one_of("backfill", backfill, BACKFILLS)
         coordinator = self.coordinator
-        if not is_there(self):
+        if not has_table(self):
             coordinator.reinstall.later(self)
-            _log.info("%s: %s; the index is installed when it is.", self, NO_TABLE)
+            log.info("%s: %s; the index is installed when it is.", self, NO_TABLE)
             return False
         if self.capture == "triggers":
             self._capture.refuse_views()
         self.uninstalled = False
         with coordinator.at_work():
             coordinator.outbox.create()
-        if coordinator.keep_own(self):
+        if coordinator.move_if_foreign(self):
             coordinator = self.coordinator
-        coordinator.at_home = True
+        coordinator.owners_checked = True
         coordinator.agree()
         with coordinator.at_work():  # these commits are no changes of the application
             changed = self._set_up()
@@ -413,9 +411,9 @@ class BaseORMAdapter(AdapterContract):
         name = self.declaration.collection
         known = outbox.get_state(name, TRIGGERS)
         before = (known or "").split()
-        lost = known is None or not set(before) <= self._capture.there()
+        lost = known is None or not set(before) <= self._capture.existing()
         changed = self._capture.install()
-        now = " ".join(sorted(self._capture.there()))
+        now = " ".join(sorted(self._capture.existing()))
         comparison = self.coordinator.comparison(self)
         if lost:
             state = comparison.state
@@ -533,7 +531,7 @@ class BaseORMAdapter(AdapterContract):
         While another process compares the rows of this index, this call waits for it.
         """
         return maintenance.reindex(
-            self, self._coordinator_at_home(), progress, resume=resume, batch=batch
+            self, self._checked_coordinator(), progress, resume=resume, batch=batch
         )
 
     @in_one_connection
@@ -542,20 +540,20 @@ class BaseORMAdapter(AdapterContract):
 
         Rows with pending changes do not count as different.
         """
-        return maintenance.verify(self, self._coordinator_at_home())
+        return maintenance.verify(self, self._checked_coordinator())
 
     @in_one_connection
     def repair(self) -> IngestReport:
         """Index the rows and remove the documents that `verify` finds different, even if their
         stamps are newer. What still differs afterwards is a failure in the report.
         """
-        return maintenance.repair(self, self._coordinator_at_home())
+        return maintenance.repair(self, self._checked_coordinator())
 
     @in_one_connection
     def status(self) -> IndexStatus:
         """How many changes are pending, how many failed, and why."""
         status = self.coordinator.status_of(self, capturing=self.capturing)
-        without_table = self in self.coordinator.reinstall and not is_there(self)
+        without_table = self in self.coordinator.reinstall and not has_table(self)
         return attrs.evolve(status, last_error=NO_TABLE) if without_table else status
 
     @contextmanager
@@ -585,12 +583,12 @@ class BaseORMAdapter(AdapterContract):
         """
         return self._capture.installed() if self.capture == "triggers" else self._connected
 
-    def _coordinator_at_home(self) -> SyncCoordinator:
+    def _checked_coordinator(self) -> SyncCoordinator:
         """The coordinator, once it is certain that the index belongs to this database."""
         coordinator = self.coordinator
-        coordinator.look()
+        coordinator.check_agreement()
         if self.coordinator is not coordinator:  # the index is in memory from now on
-            self.coordinator.look()
+            self.coordinator.check_agreement()
         return self.coordinator
 
     def _live(self, hits: Sequence[SearchHit], unreadable: dict[str, Exception]) -> dict[Ref, Any]:

@@ -10,7 +10,6 @@ Tested by tests/orm/test_base.py, tests/orm/test_adapter_kit.py.
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import socket
@@ -25,6 +24,7 @@ from semantic_core._validation import STALE
 from semantic_core.errors import SemanticCoreError
 from semantic_core.orm.agreement import FIRST_TIME, Agreement, Comparison, stamp_of
 from semantic_core.orm.contract import AdapterContract
+from semantic_core.orm.log import log
 from semantic_core.orm.outbox import SqlOutbox
 from semantic_core.orm.pending import placed
 from semantic_core.orm.scan import indexed, pages_of, rows_without_key, without_row
@@ -35,8 +35,6 @@ PAGE = 500
 """Rows read and compared at a time."""
 LEASE = 60.0
 """Seconds for which one process alone compares rows, from one page to the next."""
-
-_log = logging.getLogger("semantic_core.orm")
 
 
 @attrs.frozen
@@ -168,7 +166,7 @@ class RowComparison:
         self._agreement.put(self._name, state, documents)
         failures = rows_without_key(self._adapter)
         for failure in failures:
-            _log.warning("%s: %s", str(self._adapter), failure.reason)
+            log.warning("%s: %s", str(self._adapter), failure.reason)
         return IngestReport(failed=tuple(failures))
 
     def _refs(self, keys: Sequence[str], number: int) -> tuple[list[Ref], dict[str, str]]:

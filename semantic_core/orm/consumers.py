@@ -84,7 +84,7 @@ class Consumers:
             value = self.sql.value(query, [_OUTBOX_ID])
         return str(value)
 
-    def look(self, consumer: str) -> tuple[str, Consumer | None, int]:
+    def lookup(self, consumer: str) -> tuple[str, Consumer | None, int]:
         """The identity of the outbox, this index (None if it is not registered), and the number of
         other indexes. One query, since it runs before every claim.
         """

@@ -89,7 +89,7 @@ def adapters_in(core: SemanticCore) -> dict[str, BaseORMAdapter]:
     return found
 
 
-def kept_in_memory(core: SemanticCore) -> dict[str, str]:
+def moved_into_memory(core: SemanticCore) -> dict[str, str]:
     """Per collection, why its index is in memory and not in the core's store. Only the collections
     for which a core in memory stands in.
     """

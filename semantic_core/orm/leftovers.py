@@ -5,7 +5,6 @@ Tested by tests/orm/test_leftovers.py.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Hashable
 from hashlib import sha256
@@ -21,6 +20,7 @@ from semantic_core.orm.databases import (
     owner_of,
 )
 from semantic_core.orm.dialects import OUTBOX, PLACES, STATE
+from semantic_core.orm.log import log
 from semantic_core.orm.migrations import ExistingTrigger, triggers
 from semantic_core.orm.outbox import SqlOutbox
 from semantic_core.orm.sql import Sql
@@ -37,7 +37,6 @@ PAGE = 1_000
 """Documents removed at a time."""
 _COLLECTION = re.compile(r"\bSELECT (?:DISTINCT )?'((?:[^']|'')*)', ", re.IGNORECASE)
 """Where the text of a trigger names its collection."""
-_log = logging.getLogger("semantic_core.orm")
 
 
 @attrs.frozen
@@ -207,7 +206,7 @@ def forget_gone(followed: Followed) -> list[str]:
             continue
         done = forget(followed, name)
         gone.append(name)
-        _log.info(
+        log.info(
             "%s is forgotten: its table %s does not exist any more, and no index declares it. "
             "Removed: %d triggers, %d pending changes, %d documents.",
             name,
@@ -217,7 +216,7 @@ def forget_gone(followed: Followed) -> list[str]:
             done.documents,
         )
         if done.documents_left:
-            _log.warning(
+            log.warning(
                 "%d documents of tenants are left in the collection %s.", done.documents_left, name
             )
     return gone
@@ -229,7 +228,7 @@ def warn_of(followed: Followed) -> None:
         key = (followed.database, leftover.collection)
         if leftover.triggers and key not in _warned:
             _warned.add(key)
-            _log.warning(
+            log.warning(
                 "%s has triggers on %s, and no index here declares it: every write there adds a "
                 "pending change that no process ever processes. If its index is gone for good: "
                 "semantic-core outbox forget %s --app MODULE:NAME",

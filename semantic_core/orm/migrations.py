@@ -13,7 +13,6 @@ Tested by tests/orm/test_migrations.py.
 
 from __future__ import annotations
 
-import logging
 import re
 import threading
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from semantic_core.orm.dialects import TABLES, literal
+from semantic_core.orm.log import log
 from semantic_core.orm.tables import Dialect, Execute
 from semantic_core.orm.trigger_ddl import drop, triggers_query
 
@@ -54,7 +54,6 @@ _DDL = re.compile(
 )
 _RENAMED = re.compile(rf"\s*(?:RENAME\s+)?(?:TO|AS)\s+(?P<name>{_PATH})", re.IGNORECASE)
 _ADDS = re.compile(r"\s*ADD\b", re.IGNORECASE)
-_log = logging.getLogger("semantic_core.orm")
 
 
 @attrs.frozen
@@ -146,7 +145,7 @@ def make_way(sql: str, execute: Execute, dialect: Dialect) -> bool:
     for trigger in found:
         execute(drop(dialect, trigger.name), ())
     if found and changes_outbox:
-        _log.warning(
+        log.warning(
             "%s: the statement changes a table of the outbox, so %d triggers of search indexes "
             "were dropped first; otherwise every write to their tables would fail. Changes are not "
             "captured from now on; init_database(...) creates the outbox again and compares all "
@@ -156,7 +155,7 @@ def make_way(sql: str, execute: Execute, dialect: Dialect) -> bool:
             len(found),
         )
     elif found:
-        _log.info("%s: %d triggers of search indexes make way.", _shortened(sql), len(found))
+        log.info("%s: %d triggers of search indexes make way.", _shortened(sql), len(found))
     return bool(found) and not changes_outbox
 
 
@@ -242,14 +241,14 @@ class Reinstall:
         """
         for adapter in list(self._waiting.values()):
             try:
-                if is_there(adapter):
+                if has_table(adapter):
                     adapter.install()
             except Exception as error:  # noqa: BLE001
                 # The database may be half migrated; the next commit tries again.
                 reason = str(error).partition("\n")[0]
-                _log.info("%s is not installed yet: %s", adapter, reason)
+                log.info("%s is not installed yet: %s", adapter, reason)
 
 
-def is_there(adapter: AdapterContract) -> bool:
+def has_table(adapter: AdapterContract) -> bool:
     """Whether the table of an index exists."""
     return adapter.sql.has_table(adapter.table.name)

@@ -5,7 +5,6 @@ Tested by tests/orm/test_base.py, tests/orm/test_adapter_kit.py.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from time import monotonic, sleep
@@ -19,6 +18,7 @@ from semantic_core.errors import BudgetSpent, EmbedderError
 from semantic_core.orm.agreement import Agreement
 from semantic_core.orm.comparison import PAGE, ReindexProgress, RowComparison, comparison_lease
 from semantic_core.orm.contract import AdapterContract
+from semantic_core.orm.log import log
 from semantic_core.orm.outbox import SqlOutbox
 from semantic_core.orm.pending import ClaimedChanges
 from semantic_core.protocols import VectorQueue
@@ -37,8 +37,6 @@ MOST_REFUSALS = 4
 """How often a store may refuse changes of one document as stale before that is a failure."""
 
 Progress = Callable[[ReindexProgress], None]
-
-_log = logging.getLogger("semantic_core.orm")
 
 
 def process_changes(
@@ -172,7 +170,7 @@ def _is_over(until: float | None) -> bool:
 def _log_failures(report: IngestReport, changes: int) -> None:
     if report.failed:
         first = report.failed[0]
-        _log.warning(
+        log.warning(
             "%d of %d changes could not be indexed; they are tried again. The first: %s: %s",
             len(report.failed),
             changes,

@@ -8,7 +8,6 @@ Tested by tests/orm/test_base.py, tests/orm/test_adapter_kit.py.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -31,7 +30,8 @@ from semantic_core.orm.agreement import Agreement
 from semantic_core.orm.comparison import RowComparison
 from semantic_core.orm.consumers import Consumers
 from semantic_core.orm.contract import AdapterContract, in_one_connection
-from semantic_core.orm.migrations import Reinstall, is_there
+from semantic_core.orm.log import log
+from semantic_core.orm.migrations import Reinstall, has_table
 from semantic_core.orm.outbox import TRIGGERS, OutboxStatus, SqlOutbox
 from semantic_core.orm.processing import (
     BATCH,
@@ -69,7 +69,6 @@ NO_TRIGGERS = "triggers on {} are missing, so that changes go unseen"
 OTHER_DECLARATION = "the index was installed last for another declaration than this process has"
 
 _NEVER = float("-inf")
-_log = logging.getLogger("semantic_core.orm")
 
 
 @attrs.frozen
@@ -118,7 +117,7 @@ class SyncCoordinator:
         self.adapters: Mapping[str, AdapterContract] = {}
         """Replaced as a whole by every change, since other threads may iterate over it."""
         self.last_error = ""
-        self.at_home = False
+        self.owners_checked = False
         self._first = first
         self._closed = False
         self._stand_in: SemanticCore | None = None
@@ -196,8 +195,8 @@ class SyncCoordinator:
         """
         if self.elsewhere:
             return ""
-        if not self.at_home:
-            self._move_foreign_indexes()
+        if not self.owners_checked:
+            self._check_owners()
         with self.at_work():
             why = self.agreement.check()
             for name in self.adapters:
@@ -209,23 +208,23 @@ class SyncCoordinator:
                 self._drop_lost()
         return why
 
-    def _move_foreign_indexes(self) -> None:
+    def _check_owners(self) -> None:
         """Move indexes into memory whose documents another database owns."""
         for adapter in list(self.adapters.values()):
-            self.keep_own(adapter)
-        self.at_home = True
+            self.move_if_foreign(adapter)
+        self.owners_checked = True
 
-    def keep_own(self, adapter: AdapterContract) -> bool:
+    def move_if_foreign(self, adapter: AdapterContract) -> bool:
         """If another database owns the documents of this index, give the adapter an index in memory
         from now on. Returns whether that was so.
         """
         if adapter.same_transaction:
             return False
         with self.at_work():
-            other = self.agreement.stranger(adapter.declaration.collection)
+            other = self.agreement.foreign_owner(adapter.declaration.collection)
         if not other:
             return False
-        _log.warning(
+        log.warning(
             "%s: the index at %r is that of another database, %r. For this one, %r, an index in "
             "memory is used as long as the process lasts. Give it one of its own to store it: "
             "path=, or SEMANTIC_CORE_PATH.",
@@ -243,14 +242,14 @@ class SyncCoordinator:
 
     @property
     def stand_in(self) -> SemanticCore | None:
-        """The core in memory with the indexes that `keep_own` moved; None if there are none."""
+        """The core in memory with the indexes that `move_if_foreign` moved; None without any."""
         return self._stand_in
 
     def _drop_lost(self) -> None:
         """Drop indexes that have stayed away for too long: their pending changes would pile up."""
         for lost in self.agreement.consumers.lost():
             if lost.consumer != self.outbox.consumer:
-                _log.warning(
+                log.warning(
                     "The index at %r has not been used for more than %.1f days: its pending "
                     "changes are dropped. When it comes back, it compares all rows.",
                     lost.location or "(in memory)",
@@ -258,7 +257,7 @@ class SyncCoordinator:
                 )
                 self.agreement.consumers.drop(lost.consumer)
 
-    def look(self) -> None:
+    def check_agreement(self) -> None:
         """`agree`, outside of transactions. Called before a search."""
         if self.working or self._first.in_transaction or not self.is_installed():
             return
@@ -277,7 +276,7 @@ class SyncCoordinator:
         """Check whether the outbox was dropped after it had existed."""
         self._installed = self.outbox.exists()
         if not self._installed:
-            _log.warning(
+            log.warning(
                 "The outbox does not exist in the application's database any more, and changes go "
                 "unseen. To create it again and compare all rows: %s.",
                 self._first.install_step,
@@ -402,7 +401,7 @@ class SyncCoordinator:
                 return
         except Exception:  # noqa: BLE001
             # The commit may be of another application, and this database unavailable.
-            _log.debug("The outbox cannot be reached; changes stay pending.", exc_info=True)
+            log.debug("The outbox cannot be reached; changes stay pending.", exc_info=True)
             return
         active = self._active()
         inline = _with_strategy(active, "inline")
@@ -453,7 +452,7 @@ class SyncCoordinator:
             return
         self._logged = {what: monotonic()}
         known = isinstance(error, SemanticCoreError)
-        _log.warning(
+        log.warning(
             "Pending changes could not be processed; they wait. %s",
             str(error) if known else what,
             exc_info=not known,
@@ -586,7 +585,7 @@ class SyncCoordinator:
             self._warned.add(name)
         if not warned:
             adapter = self.adapters[name]
-            _log.warning(
+            log.warning(
                 "%s: %s. Its changes wait for a process that has that declaration, or %s.",
                 str(adapter),
                 OTHER_DECLARATION,
@@ -642,7 +641,7 @@ class SyncCoordinator:
         found: list[str] = []
         for name in sorted(names):
             adapter = self.adapters[name]
-            if self.comparison(adapter).wanted and is_there(adapter):
+            if self.comparison(adapter).wanted and has_table(adapter):
                 found.append(name)
         return found
 
@@ -749,7 +748,7 @@ class SyncCoordinator:
                     self.agreement.consumers.drop(self.outbox.consumer)
         except Exception:  # noqa: BLE001
             # The database may be closed or gone; the index is dropped there after a while.
-            _log.debug(
+            log.debug(
                 "An index in memory could not be dropped from the application's database.",
                 exc_info=True,
             )

@@ -112,7 +112,7 @@ class Capture:
         for name in sorted(self._existing(complete=False)):
             self.sql.execute(drop(self._dialect, name), ())
 
-    def there(self) -> set[str]:
+    def existing(self) -> set[str]:
         """The names of the triggers, of any version, that exist and are enabled."""
         return self._existing(complete=True)
 

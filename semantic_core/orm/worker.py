@@ -6,7 +6,6 @@ Tested by tests/orm/test_base.py.
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import threading
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from weakref import WeakSet
 
 from semantic_core._validation import one_line
 from semantic_core.errors import SemanticCoreError
+from semantic_core.orm.log import log
 
 INTERVAL = 1.0
 """Seconds between two looks for changes of other programs."""
@@ -22,8 +22,6 @@ LONGEST_PAUSE = 60.0
 """The longest pause after repeated failures, in seconds."""
 AT_EXIT = 5.0
 """Seconds for which a process that ends waits at most for its workers."""
-
-_log = logging.getLogger("semantic_core.orm")
 
 
 class Worker:
@@ -92,7 +90,7 @@ class Worker:
                 # The store or the database failed. The changes stay pending; the next call retries.
                 pause = min(pause * 2, LONGEST_PAUSE)
                 known = isinstance(error, SemanticCoreError)  # its text has a hint
-                _log.warning(
+                log.warning(
                     "Pending changes could not be processed; next attempt in %.0f s. %s",
                     pause,
                     str(error) if known else one_line(error),

@@ -780,7 +780,7 @@ def test_rows_that_were_found_and_cannot_be_read_are_said(
 def test_an_outbox_that_is_not_there_is_said_by_everything(shelf: Shelf) -> None:
     index = shelf.Article.search
     shelf.Article.create(id=1, title="a", content="walrus")
-    for trigger in index._capture.there():
+    for trigger in index._capture.existing():
         shelf.db.raw.execute(f'DROP TRIGGER "{trigger}"')
     shelf.db.raw.execute("DROP TABLE semantic_outbox")
     shelf.db.raw.execute("INSERT INTO article (id, content) VALUES (2, 'walrus')")
