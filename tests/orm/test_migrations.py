@@ -90,9 +90,9 @@ def test_triggers_make_way_for_what_they_would_break_or_be_broken_by(site: Any, 
 
 @pytest.mark.parametrize("sql", LEAVE_ALONE)
 def test_they_stay_for_any_other_statement(site: Any, sql: str) -> None:
-    before = site.capture.there()
+    before = site.capture.existing()
     assert not make_way(sql, site.connection.run, site.dialect)
-    assert site.capture.there() == before
+    assert site.capture.existing() == before
 
 
 def test_only_changes_of_tables_that_are_not_ours_bring_them_back(site: Any) -> None:
@@ -107,7 +107,7 @@ def test_only_changes_of_tables_that_are_not_ours_bring_them_back(site: Any) -> 
 
 def test_all_triggers_are_found_with_their_table_and_removed(site: Any) -> None:
     found = triggers(site.connection.run, site.dialect)
-    assert {each.name for each in found} == site.capture.there()
+    assert {each.name for each in found} == site.capture.existing()
     assert {each.table for each in found} == {"article", "author"}
     assert sorted(remove_triggers(site.connection.run, site.dialect)) == sorted(
         each.name for each in found

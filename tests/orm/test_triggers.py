@@ -295,9 +295,9 @@ def test_disabled_triggers_are_missed_and_made_to_fire_again(
 ) -> None:
     site = Site(open_database("postgresql"), PLAIN, schema=schema)
     (capture,) = site.captures
-    update = next(name for name in capture.there() if "_update_" in name)
+    update = next(name for name in capture.existing() if "_update_" in name)
     site.execute(disable.format(name=update))
-    assert not capture.installed() and update not in capture.there()
+    assert not capture.installed() and update not in capture.existing()
     assert capture.install() and capture.installed() and not capture.install()
     assert site.keys("UPDATE article SET title = title || '!'") >= {"1"}
 
@@ -305,7 +305,7 @@ def test_disabled_triggers_are_missed_and_made_to_fire_again(
 def test_triggers_that_fire_always_are_left_as_they_are(open_database: Any) -> None:
     site = Site(open_database("postgresql"), PLAIN)
     (capture,) = site.captures
-    for name in capture.there():
+    for name in capture.existing():
         site.execute(f"ALTER TABLE article ENABLE ALWAYS TRIGGER {name}")
     assert capture.installed() and not capture.install()
     site.execute("SET session_replication_role = replica")
