@@ -100,9 +100,9 @@ def adapters_of(
 
 def tell_of_memory(core: SemanticCore, adapters: list[BaseORMAdapter]) -> None:
     """Note which of these indexes are in memory because the given one is another database's."""
-    from semantic_core.orm.databases import kept_in_memory
+    from semantic_core.orm.databases import moved_into_memory
 
-    why = kept_in_memory(core)
+    why = moved_into_memory(core)
     for name in (adapter.declaration.collection for adapter in adapters):
         if name in why:
             note(

@@ -236,11 +236,11 @@ def _index(settings: Settings, db: str | None, repair: bool) -> Iterator[Finding
 def _application(app: str, repair: bool) -> Iterator[Finding]:
     """The index of an application, and the indexes of its models."""
     from semantic_core.cli._app import application
-    from semantic_core.orm.databases import adapters_in, kept_in_memory
+    from semantic_core.orm.databases import adapters_in, moved_into_memory
 
     with application(app) as core:
         adapters = adapters_in(core)
-        in_memory = kept_in_memory(core)
+        in_memory = moved_into_memory(core)
         if not (adapters and all(name in in_memory for name in adapters)):
             place = getattr(core.store, "path", None)
             file = None if place is None else Path(place)
@@ -251,10 +251,10 @@ def _application(app: str, repair: bool) -> Iterator[Finding]:
 
 def _models(core: SemanticCore, app: str) -> Iterator[Finding]:
     """What captures the changes of each index of a model, and what has gone wrong with them."""
-    from semantic_core.orm.databases import adapters_in, databases_of, kept_in_memory
+    from semantic_core.orm.databases import adapters_in, databases_of, moved_into_memory
     from semantic_core.orm.leftovers import leftovers
 
-    in_memory = kept_in_memory(core)
+    in_memory = moved_into_memory(core)
     for name, adapter in sorted(adapters_in(core).items()):
         status = adapter.status()
         if name in in_memory:

@@ -44,7 +44,7 @@ def status(
     Exit code 1 if a change was given up, a trigger is missing, or something is left of an index
     that nobody declares.
     """
-    from semantic_core.orm.databases import adapters_in, databases_of, kept_in_memory
+    from semantic_core.orm.databases import adapters_in, databases_of, moved_into_memory
     from semantic_core.orm.leftovers import leftovers
 
     with application(app) as core:
@@ -53,7 +53,7 @@ def status(
         aborted = _aborted(adapters)
         left = [] if indexes else [each for one in databases_of(core) for each in leftovers(one)]
         fed = {*adapters_in(core), *(each.collection for each in left)}
-        in_memory = kept_in_memory(core)
+        in_memory = moved_into_memory(core)
         others = {
             name: count
             for name, count in core.stats(all_tenants=True).collections.items()
@@ -125,7 +125,7 @@ def retry(indexes: tuple[str, ...], app: str | None, as_json: bool) -> None:
         indexes,
         as_json,
         "retried",
-        lambda adapter, name: adapter.hub.outbox.retry(collections={name}),
+        lambda adapter, name: adapter.coordinator.outbox.retry(collections={name}),
     )
 
 
@@ -142,7 +142,7 @@ def drop(indexes: tuple[str, ...], app: str | None, as_json: bool) -> None:
         indexes,
         as_json,
         "dropped",
-        lambda adapter, name: adapter.hub.outbox.drop(collections={name}),
+        lambda adapter, name: adapter.coordinator.outbox.drop(collections={name}),
     )
 
 
@@ -216,7 +216,7 @@ def remove_all_triggers(app: str | None, as_json: bool) -> None:
         for each in databases_of(core):
             if each.outbox.exists():
                 each.outbox.drop_state(TRIGGERS)  # so that nobody puts them back meanwhile
-            names += remove_triggers(each.execute, each.dialect)
+            names += remove_triggers(each.sql.execute, each.sql.dialect)
     if as_json:
         write_json({"removed": names})
     else:
@@ -259,9 +259,9 @@ def _each(
 
 def _aborted(adapters: list[BaseORMAdapter]) -> list[AbortedChange]:
     return [
-        ticket
+        change
         for adapter in adapters
-        for ticket in adapter.hub.outbox.aborted({adapter.declaration.collection})
+        for change in adapter.coordinator.outbox.aborted({adapter.declaration.collection})
     ]
 
 

@@ -130,7 +130,7 @@ class PeeweeAdapter(BaseORMAdapter):
         commits_of(self._database).after(wake)
         commits_of(self._database).ddl(self.before_statement)
         if self.same_transaction:
-            commits_of(self._database).before(self._write_words)
+            commits_of(self._database).before(self._index_text)
 
     @property
     def in_transaction(self) -> bool:
@@ -229,8 +229,8 @@ class PeeweeAdapter(BaseORMAdapter):
     def _usual_strategy(self) -> Strategy:
         return "inline" if is_private(self._database) else super()._usual_strategy()
 
-    def _write_words(self) -> None:
-        self.hub.write_words(MOST_AT_ONCE)
+    def _index_text(self) -> None:
+        self.coordinator.index_text(MOST_AT_ONCE)
 
     def _query(self, keys: Sequence[Any]) -> Any:
         sources: dict[str, Any] = {"": self.model}
