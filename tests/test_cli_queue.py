@@ -81,9 +81,9 @@ def test_a_folder_goes_through_the_queue(provider: JobEmbedder) -> None:
     provider.finish()
     [job] = answer("queue", "sync")["jobs"]
     assert (job["status"], job["succeeded"], job["cleaned"]) == ("COMPLETED", 12, True)
-    [cost, asked] = sorted(answer("costs")["costs"], key=lambda row: row["lane"])
-    assert (asked["lane"], asked["passages"]) == ("query", 1)
-    assert (cost["collection"], cost["lane"], cost["passages"], cost["tokens"]) == (
+    [cost, asked] = sorted(answer("costs")["costs"], key=lambda row: row["tier"])
+    assert (asked["tier"], asked["passages"]) == ("query", 1)
+    assert (cost["collection"], cost["tier"], cost["passages"], cost["tokens"]) == (
         "files",
         "batch",
         12,

@@ -13,12 +13,12 @@ from semantic_core_gemini.batches import GeminiBatchClient
 from semantic_core_gemini.embedder import GeminiEmbedder
 from semantic_core_gemini.keys import GoogleKeyring
 from semantic_core_gemini.pacing import Clock
-from semantic_core_gemini.pricing import Estimate, Price
+from semantic_core_gemini.pricing import Price, PriceEstimate
 from semantic_core_gemini.usage import Usage
 
 __all__ = [
     "Clock",
-    "Estimate",
+    "PriceEstimate",
     "GeminiBatchClient",
     "GeminiEmbedder",
     "GoogleKeyring",

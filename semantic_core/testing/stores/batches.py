@@ -567,7 +567,7 @@ def a_vector_that_came_another_way_counts(open_store: OpenStore) -> None:
 
 @Check
 def what_results_cost_is_written_down_once(open_store: OpenStore) -> None:
-    """The ledger grows by what was settled, per day, tenant, collection, model and lane;
+    """The ledger grows by what was settled, per day, tenant, collection, model and tier;
     and not by failures or repeats.
     """
     with closing(open_store(SPACE)) as store:
@@ -591,10 +591,10 @@ def what_results_cost_is_written_down_once(open_store: OpenStore) -> None:
             ("2026-01-31", "b", 1, 20, Decimal("0.06")),
         ]
         same(found, wanted, "costs")
-        queue.charge(attrs.evolve(RATE, day="2026-02-01", lane="interactive"), {("", "a"): (3, 7)})
-        queue.charge(attrs.evolve(RATE, day="2026-02-01", lane="interactive"), {("", "a"): (1, 1)})
+        queue.charge(attrs.evolve(RATE, day="2026-02-01", tier="interactive"), {("", "a"): (3, 7)})
+        queue.charge(attrs.evolve(RATE, day="2026-02-01", tier="interactive"), {("", "a"): (1, 1)})
         same(
-            [(cost.lane, cost.passages, cost.tokens) for cost in queue.costs("2026-02-01")],
+            [(cost.tier, cost.passages, cost.tokens) for cost in queue.costs("2026-02-01")],
             [("interactive", 4, 8)],
             "later",
         )

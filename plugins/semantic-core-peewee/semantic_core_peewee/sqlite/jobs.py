@@ -291,7 +291,7 @@ def charge_results(
 
 def charge(view: View, rate: Rate, spent: Mapping[tuple[str, str], tuple[int, int]]) -> None:
     """Add (passages, tokens) by (tenant, collection)."""
-    about = (rate.model, rate.lane, rate.currency)
+    about = (rate.model, rate.tier, rate.currency)
     rows = [
         (rate.day, *owner, *about, count, tokens, tokens * rate.pico)
         for owner, (count, tokens) in spent.items()
