@@ -8,6 +8,7 @@ by triggers or events, and worked off after the commit.
 
 from semantic_core.orm.agreement import unfinished_comparisons
 from semantic_core.orm.base import BaseORMAdapter, ModelResults
+from semantic_core.orm.columns import Column, build_table, dialect_named, parser_for, table_name
 from semantic_core.orm.comparison import ReindexProgress
 from semantic_core.orm.contract import Backfill, CaptureMode, Strategy
 from semantic_core.orm.declaration import Declaration
@@ -15,6 +16,9 @@ from semantic_core.orm.index import SemanticIndex, bind_declared, declare, proje
 from semantic_core.orm.leftovers import NoIndexes, follow_leftovers
 from semantic_core.orm.maintenance import VerifyReport
 from semantic_core.orm.outbox import AbortedChange, OutboxStatus, PendingChange, SqlOutbox
+from semantic_core.orm.places import usual_place
+from semantic_core.orm.stand_ins import CorePerDatabase
+from semantic_core.orm.statements import may_change_tables, may_write
 from semantic_core.orm.sync import IndexStatus
 from semantic_core.orm.tables import Dialect, Execute, Relation, Table, Through
 
@@ -23,6 +27,8 @@ __all__ = [
     "Backfill",
     "BaseORMAdapter",
     "CaptureMode",
+    "Column",
+    "CorePerDatabase",
     "Declaration",
     "Dialect",
     "Execute",
@@ -40,8 +46,15 @@ __all__ = [
     "PendingChange",
     "VerifyReport",
     "bind_declared",
+    "build_table",
     "declare",
+    "dialect_named",
     "follow_leftovers",
+    "may_change_tables",
+    "may_write",
+    "parser_for",
     "project_folder",
+    "table_name",
     "unfinished_comparisons",
+    "usual_place",
 ]

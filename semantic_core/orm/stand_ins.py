@@ -44,6 +44,7 @@ class CorePerDatabase:
     def add(self, core: SemanticCore, alias: str, name: str) -> None:
         """A core belongs to the database that its alias leads to at the first call."""
         with self._lock:
+            self._first_names.setdefault(alias, name)
             self._homes.setdefault(core, {}).setdefault(alias, name)
 
     def core_for(self, core: SemanticCore, alias: str, name: str) -> SemanticCore:
