@@ -81,7 +81,7 @@ def build_table(
         names[column.attribute] = column.name
         if column.python_type is UUID:
             uuids.add(column.name)
-    return Table(name, parsers, names, relations or {}, tuple(bases), part, frozenset(uuids))
+    return Table(name, parsers, names, relations or {}, bases, part, uuids)
 
 
 def parser_for(python_type: type) -> Parser:

@@ -16,7 +16,7 @@ _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*([A-Za-z]+)", re.DOTAL
 """The first word, after white space, comments and opening brackets."""
 _INNER_WRITE = re.compile(r"\b(?:insert|update|delete|replace|merge)\b", re.IGNORECASE)
 _TO_A_SAVEPOINT = re.compile(r"\bto\b", re.IGNORECASE)
-_WRITES_NOTHING = frozenset(
+WRITES_NOTHING = frozenset(
     {
         "SELECT",
         "PRAGMA",
@@ -32,12 +32,15 @@ _WRITES_NOTHING = frozenset(
         "VALUES",
     }
 )
-_WRITES_ROWS = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"})
-_CHANGES_TABLES = frozenset({"ALTER", "DROP", "RENAME"})
+"""First words of statements after which there is nothing new to index."""
+WRITES_ROWS = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"})
+"""First words of statements that write rows and nothing else."""
+CHANGES_TABLES = frozenset({"ALTER", "DROP", "RENAME"})
+"""First words of statements that triggers may be in the way of."""
 
 
 def first_word(sql: str) -> str:
-    """What kind of statement it is: its first word in capitals, or "" if it has none.
+    """What kind of statement it is: its first word in capitals; "" if it has none.
 
     A statement that begins with WITH counts as "UPDATE" if a word of it writes, else as "SELECT". A
     ROLLBACK TO counts as "SAVEPOINT", for it ends no transaction.
@@ -55,14 +58,9 @@ def first_word(sql: str) -> str:
 
 def may_write(sql: str) -> bool:
     """Whether there may be something new to index after this statement; True in case of doubt."""
-    return first_word(sql) not in _WRITES_NOTHING
-
-
-def writes_rows(sql: str) -> bool:
-    """Whether it is an INSERT, UPDATE, DELETE, REPLACE or MERGE."""
-    return first_word(sql) in _WRITES_ROWS
+    return first_word(sql) not in WRITES_NOTHING
 
 
 def may_change_tables(sql: str) -> bool:
-    """Whether it is an ALTER, DROP or RENAME: statements that triggers may be in the way of."""
-    return first_word(sql) in _CHANGES_TABLES
+    """Whether it is an ALTER, DROP or RENAME: a statement that triggers may be in the way of."""
+    return first_word(sql) in CHANGES_TABLES

@@ -27,7 +27,7 @@ from semantic_core.errors import ConfigError, ProviderNotFound
 from semantic_core.testing import HashEmbedder
 
 Make = Callable[..., Any]
-SETTINGS: dict[str, Any] = {"plugins": ["peewee"]}
+SETTINGS: dict[str, Any] = {"plugins": ["peewee", "sqlite"]}
 
 
 @pytest.fixture(autouse=True)
