@@ -287,7 +287,7 @@ def test_every_command_is_described_with_all_its_options(path: str) -> None:
     )
 
 
-SPEAKS_OF_NO_INDEX = {"semantic-core config trust"}
+SPEAKS_OF_NO_INDEX = {"semantic-core blueprint", "semantic-core config trust"}
 
 
 @pytest.mark.parametrize("path", COMMANDS)
@@ -314,12 +314,23 @@ def test_the_readme_lists_every_distribution() -> None:
         tomllib.loads(file.read_text("utf-8"))["project"]["name"]
         for file in ROOT.glob("plugins/*/pyproject.toml")
     }
-    table = rows(section(text_of("README.md"), "What you get"))
+    table = rows(section(text_of("README.md"), "Install"))
     assert {row[0].strip("`") for row in table} == there | {"semantic-core-kernel"}
     extras = tomllib.loads(text_of("pyproject.toml"))["project"]["optional-dependencies"]
     for row in table:
         for extra in re.findall(r"`(\w+)`", row[2]):
             assert row[0].strip("`") in extras[extra]
+
+
+def test_the_first_row_of_the_readme_shares_no_word_with_the_query() -> None:
+    example = section(text_of("README.md"), "Example")
+    (query,) = re.findall(r'\.search\("([^"]+)"', example)
+    (printed,) = re.findall(r"```text output\n(.*?)```", example, re.DOTALL)
+    score, _, first = printed.splitlines()[0].partition("  ")
+    assert float(score) > 0.5
+    assert f"\n{first}\n" in example.partition("```text output")[0], "one of the ten rows"
+    stems = {word[:4] for word in re.findall(r"\w+", query.lower())}
+    assert stems & {word[:4] for word in re.findall(r"\w+", first.lower())} == set()
 
 
 def test_the_newest_release_in_the_changelog_is_the_one_that_is_built() -> None:

@@ -40,6 +40,7 @@ PAGES = sorted(
         *ROOT.glob("guides/**/*.md"),
         *ROOT.glob("plugins/*/README.md"),
         *ROOT.glob("adapters_blueprints/*.md"),
+        *ROOT.glob("benchmarks/*.md"),
     ]
 )
 NOTES = {
