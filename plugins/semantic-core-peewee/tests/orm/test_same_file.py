@@ -50,7 +50,7 @@ class Desk:
         self.Document = Document
         self.db.create_tables([Document])
         self.core = init_database(
-            self.db, same_file=True, embedder=self.embedder, plugins=["peewee"]
+            self.db, same_file=True, embedder=self.embedder, plugins=["peewee", "sqlite"]
         )
 
     def find(self, query: str, **options: Any) -> list[str]:
@@ -318,7 +318,7 @@ def test_the_store_can_be_cared_for_where_it_is(desk: Desk) -> None:
 def test_another_library_on_the_file_is_refused_with_the_reason(kind: Any, tmp_path: Path) -> None:
     db = kind(str(tmp_path / "app.db"))
     with pytest.raises(StoreMisuse, match=f"is a {kind.__name__}.*locks.*APSWDatabase"):
-        init_database(db, same_file=True, embedder=HashEmbedder(), plugins=["peewee"])
+        init_database(db, same_file=True, embedder=HashEmbedder(), plugins=["peewee", "sqlite"])
 
 
 def test_the_standard_library_cannot_open_the_file_meanwhile(desk: Desk) -> None:
@@ -333,7 +333,7 @@ def test_a_file_the_standard_library_has_open_is_refused(tmp_path: Path) -> None
     first.execute("create table t (x)")
     db = APSWDatabase(str(tmp_path / "app.db"), pragmas=PRAGMAS)
     with pytest.raises(StoreMisuse, match="another SQLite library"):
-        init_database(db, same_file=True, embedder=HashEmbedder(), plugins=["peewee"])
+        init_database(db, same_file=True, embedder=HashEmbedder(), plugins=["peewee", "sqlite"])
     first.close()
     db.close()
 
@@ -372,7 +372,7 @@ def test_tenants_are_kept_apart_here_too(tmp_path: Path) -> None:
 
     db.create_tables([Note])
     with init_database(
-        db, same_file=True, multi_tenant=True, embedder=HashEmbedder(), plugins=["peewee"]
+        db, same_file=True, multi_tenant=True, embedder=HashEmbedder(), plugins=["peewee", "sqlite"]
     ) as core:
         with db.atomic():
             note = Note.create(owner="acme", body="the plan")
