@@ -59,6 +59,9 @@ class MinimalDjangoAdapter(BaseORMAdapter):
     def load(self, keys):
         return models.QuerySet(self.model, using=self.using).filter(pk__in=keys)
 
+    def release(self):
+        connections[self.using].close()
+
     def on_commit(self, wake):
         def changed(using, **sent):
             if using == self.using:
