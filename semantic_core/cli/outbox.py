@@ -216,7 +216,7 @@ def remove_all_triggers(app: str | None, as_json: bool) -> None:
         for each in databases_of(core):
             if each.outbox.exists():
                 each.outbox.drop_state(TRIGGERS)  # so that nobody puts them back meanwhile
-            names += remove_triggers(each.execute, each.dialect)
+            names += remove_triggers(each.sql.execute, each.sql.dialect)
     if as_json:
         write_json({"removed": names})
     else:
@@ -259,9 +259,9 @@ def _each(
 
 def _aborted(adapters: list[BaseORMAdapter]) -> list[AbortedChange]:
     return [
-        ticket
+        change
         for adapter in adapters
-        for ticket in adapter.coordinator.outbox.aborted({adapter.declaration.collection})
+        for change in adapter.coordinator.outbox.aborted({adapter.declaration.collection})
     ]
 
 

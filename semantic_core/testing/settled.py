@@ -38,7 +38,7 @@ MARK = "semantic-core-tests"
 
 
 class _Unstamped(MemoryStore):
-    """Stamps do not count: numbers of tickets that were rolled back are given out again."""
+    """Stamps do not count: numbers of pending changes that were rolled back are given out again."""
 
     def replace(
         self,
@@ -251,7 +251,7 @@ class SettledCore(SemanticCore):
 
 def has_tenants(index: SemanticIndex) -> bool:
     """Whether an index names the tenants of its rows."""
-    return index._said["tenant"] is not None
+    return index._declaration["tenant"] is not None
 
 
 @contextmanager
@@ -318,7 +318,7 @@ def _is_open(adapter: BaseORMAdapter) -> bool:
     except Exception:  # noqa: BLE001
         # Whatever an ORM raises for a database it does not know any more.
         return False
-    return not (core.closed if isinstance(core, SettledCore) else adapter.coordinator._closed)
+    return not (core.closed if isinstance(core, SettledCore) else adapter.coordinator.closed)
 
 
 def _copy(adapter: BaseORMAdapter, core: SettledCore) -> BaseORMAdapter:

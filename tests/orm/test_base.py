@@ -556,9 +556,9 @@ def test_what_cannot_be_declared_is_told(tmp_path: Path) -> None:
     assert 'name="semantic"' in caught.value.hint
     with pytest.raises(ConfigError, match="'create' already"):  # an inherited one
         declare(Note, source_fields=["body"], name="create")
-    with pytest.raises(ConfigError, match="a SemanticIndex, or what one is made of"):
+    with pytest.raises(ConfigError, match="a SemanticIndex, or the arguments of one"):
         declare(Note)
-    with pytest.raises(ConfigError, match="a SemanticIndex, or what one is made of"):
+    with pytest.raises(ConfigError, match="a SemanticIndex, or the arguments of one"):
         declare(Note, SemanticIndex(["body"]), title_field="body")
     with pytest.raises(ConfigError, match="model class"):
         declare("Note", source_fields=["body"])  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from mini import Database, MiniAdapter, Model
 from semantic_core import SemanticCore
 from semantic_core.cli import cli
 from semantic_core.orm import SemanticIndex, bind_declared, follow_leftovers
-from semantic_core.orm.databases import Deserted
+from semantic_core.orm.databases import OrphanedOutbox
 from semantic_core.orm.leftovers import forget, leftovers
 from semantic_core.testing import HashEmbedder
 from semantic_core.types import Document, Ref
@@ -157,7 +157,7 @@ def test_an_index_of_another_database_loses_no_documents(db: Database, tmp_path:
         SemanticIndex._declared.clear()
         process = SemanticCore(store=core.store, embedder=HashEmbedder(), plugins=[])
         follow_leftovers(process, copy.run, "sqlite", database=copy)
-        left = next(each for each in process.followers if isinstance(each, Deserted))
+        left = next(each for each in process.followers if isinstance(each, OrphanedOutbox))
         assert [(each.triggers, each.documents) for each in leftovers(left)] == [(3, 0)]
         assert (forget(left, "note").triggers, dict(core.stats().collections)) == (3, {"note": 1})
         copy.close()

@@ -178,10 +178,10 @@ class PeeweeAdapter(BaseORMAdapter):
         commits.after(wake)
         commits.ddl(self.before_statement)
         if self.same_transaction:
-            commits.before(self._write_words)
+            commits.before(self._index_text)
 
-    def _write_words(self) -> None:
-        self.coordinator.write_words(MOST_AT_ONCE)
+    def _index_text(self) -> None:
+        self.coordinator.index_text(MOST_AT_ONCE)
 
     # --- connections, transactions, threads -------------------------------------------------------
 

@@ -53,7 +53,7 @@ def two_indexes_get_every_change(bench: Bench) -> None:
     wanted = {"1": "changed", "3": "text 3"}
     same((bench.settled(one), bench.settled(two)), (wanted, wanted), "what the two indexes hold")
     same((one.verify().sound, two.verify().sound), (True, True), "whether they are sound")
-    same(bench.tickets(), 0, "tickets that are left")
+    same(bench.pending_changes(), 0, "pending changes that are left")
 
 
 @scenario()
