@@ -27,9 +27,9 @@ from semantic_core.orm.leftovers import NoIndexes, follow_leftovers
 from semantic_core.orm.maintenance import VerifyReport
 from semantic_core.orm.outbox import AbortedChange, OutboxStatus, PendingChange, SqlOutbox
 from semantic_core.orm.places import usual_place
+from semantic_core.orm.sql import Sql
 from semantic_core.orm.stand_ins import CorePerDatabase
 from semantic_core.orm.statements import may_change_tables, may_write
-from semantic_core.orm.sql import Sql
 from semantic_core.orm.sync import IndexStatus
 from semantic_core.orm.tables import Dialect, Execute, Relation, Table, Through
 

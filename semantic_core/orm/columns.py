@@ -76,12 +76,13 @@ def build_table(
             )
         parsers[attribute] = column.parse or parser_for(column.python_type)
     names = {}
-    uuids = set()
+    uuids: Any = set()  # mypy does not follow the converters of attrs
     for column in by_attribute.values():
         names[column.attribute] = column.name
         if column.python_type is UUID:
             uuids.add(column.name)
-    return Table(name, parsers, names, relations or {}, bases, part, uuids)
+    parents: Any = bases
+    return Table(name, parsers, names, relations or {}, parents, part, uuids)
 
 
 def parser_for(python_type: type) -> Parser:
