@@ -29,11 +29,21 @@ from semantic_core.orm.outbox import AbortedChange, OutboxStatus, PendingChange,
 from semantic_core.orm.places import usual_place
 from semantic_core.orm.sql import Sql
 from semantic_core.orm.stand_ins import CorePerDatabase
-from semantic_core.orm.statements import may_change_tables, may_write
+from semantic_core.orm.statements import (
+    CHANGES_TABLES,
+    WRITES_NOTHING,
+    WRITES_ROWS,
+    first_word,
+    may_change_tables,
+    may_write,
+)
 from semantic_core.orm.sync import IndexStatus
 from semantic_core.orm.tables import Dialect, Execute, Relation, Table, Through
 
 __all__ = [
+    "CHANGES_TABLES",
+    "WRITES_NOTHING",
+    "WRITES_ROWS",
     "AbortedChange",
     "Backfill",
     "BaseORMAdapter",
@@ -61,6 +71,7 @@ __all__ = [
     "build_table",
     "declare",
     "dialect_named",
+    "first_word",
     "follow_leftovers",
     "may_change_tables",
     "may_write",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from semantic_core.orm import may_change_tables, may_write
-from semantic_core.orm.statements import first_word
+from semantic_core.orm import first_word, may_change_tables, may_write
 
 
 @pytest.mark.parametrize(

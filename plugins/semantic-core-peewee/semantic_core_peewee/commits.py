@@ -22,7 +22,7 @@ from typing import Any
 import peewee
 
 from semantic_core.errors import is_interruption
-from semantic_core.orm.statements import CHANGES_TABLES, WRITES_NOTHING, WRITES_ROWS, first_word
+from semantic_core.orm import CHANGES_TABLES, WRITES_NOTHING, WRITES_ROWS, first_word
 
 _log = logging.getLogger("semantic_core.orm")
 _ATTRIBUTE = "_semantic_core_commits"
