@@ -145,8 +145,8 @@ class Plugins:
         """found: in the order they are asked, the kernel's own last. Use `load`."""
         usable = [one for one in found if one.info.status == "ok"]
         self._own = [one.info.name for one in usable if one.info.origin == "built in"]
-        self._relay = HookDispatch(usable, self._own)
-        self._providers = Providers(self._relay, [one.info for one in found], self._own)
+        self._dispatch = HookDispatch(usable, self._own)
+        self._providers = Providers(self._dispatch, [one.info for one in found], self._own)
         self.infos = self._providers.infos
         self.reranks = any(
             RERANK in info.hooks for info in self.infos if info.name not in self._own
@@ -183,7 +183,7 @@ class Plugins:
 
     def describe(self, document: Document) -> Document:
         """The document with what it says of itself filled in."""
-        answer = self._relay.first("semantic_describe", document.ref, document=document)
+        answer = self._dispatch.first("semantic_describe", document.ref, document=document)
         if answer is None:
             return document
         described = answer.value
@@ -201,7 +201,7 @@ class Plugins:
         """The document's chunks, numbered from 0, each at most `max_chars` characters;
         [] if there is nothing to index.
         """
-        answer = self._relay.first(
+        answer = self._dispatch.first(
             "semantic_split", document.ref, document=document, max_chars=max_chars
         )
         if answer is None:
@@ -212,7 +212,7 @@ class Plugins:
 
     def context(self, document: Document, chunks: Sequence[Chunk]) -> list[str]:
         """What each chunk is embedded with and found by, one passage per chunk, in order."""
-        answer = self._relay.first(
+        answer = self._dispatch.first(
             "semantic_context", document.ref, document=document, chunks=list(chunks)
         )
         if answer is None:
@@ -231,7 +231,7 @@ class Plugins:
         reasons: list[str] = []
         failure: SemanticCoreError | None = None
         saw_everything = True
-        answers = self._relay.every("semantic_retrieve", request=request, store=store)
+        answers = self._dispatch.every("semantic_retrieve", request=request, store=store)
         # Ours own their sources.
         for answer in sorted(answers, key=lambda answer: answer.plugin not in self._own):
             if answer.error is not None:
@@ -251,12 +251,12 @@ class Plugins:
                 rankings[ranking.source] = ranking
         if failure is not None and not rankings:
             raise failure
-        spent = {one.plugin: one.spent for one in answers if one.plugin not in self._own}
+        spent = {one.plugin: one.seconds for one in answers if one.plugin not in self._own}
         return Retrieved(list(rankings.values()), reasons, saw_everything, spent)
 
     def fuse(self, request: SearchRequest, rankings: Sequence[Ranking], store: Store) -> Ranking:
         """One ranking of several: some or all of their ids."""
-        answer = self._relay.first(
+        answer = self._dispatch.first(
             "semantic_fuse", None, request=request, rankings=list(rankings), store=store
         )
         if answer is None:
@@ -273,14 +273,12 @@ class Plugins:
 
         Raises HookFailed for one that fails and may have taken hits away.
         """
-        answer = self._relay.first(RERANK, None, request=request, hits=list(hits))
-        if answer is None:
-            return list(hits), []
-        return list(answer.value), list(answer.lacks)
+        answer = self._dispatch.rerank(request, hits)
+        return list(answer.value), list(answer.failed_orderings)
 
     def orm_adapter(self, model: type) -> type[Any] | None:
         """The adapter class that serves a model; None if no plugin knows its ORM."""
-        answer = self._relay.first("semantic_orm_adapter", None, model=model)
+        answer = self._dispatch.first("semantic_orm_adapter", None, model=model)
         if answer is None:
             return None
         if not isinstance(answer.value, type):

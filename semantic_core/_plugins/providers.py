@@ -50,7 +50,7 @@ class Providers:
     """
 
     def __init__(
-        self, relay: HookDispatch, infos: Sequence[PluginInfo], own: Sequence[str]
+        self, dispatch: HookDispatch, infos: Sequence[PluginInfo], own: Sequence[str]
     ) -> None:
         """infos: of every plugin that was found, in order. own: names of the kernel's, whose
         providers nobody takes over.
@@ -59,7 +59,7 @@ class Providers:
         self._provided: dict[tuple[ProviderKind, str], tuple[str, Callable[..., Any]]] = {}
         self._conflicts: dict[tuple[ProviderKind, str], str] = {}
         usable = {info.name: info for info in infos if info.status == "ok"}
-        self._collect(relay, usable)
+        self._collect(dispatch, usable)
         self._name_parts(usable)
         self.infos = tuple(usable[info.name] if info.status == "ok" else info for info in infos)
 
@@ -115,15 +115,15 @@ class Providers:
             raise HookFailed(f"Plugin {plugin!r} made no {kind} as {name!r}: {fault}.")
         return made
 
-    def _collect(self, relay: HookDispatch, usable: dict[str, PluginInfo]) -> None:
-        """Ask for stores and embedders. A plugin that answers wrongly leaves the relay."""
+    def _collect(self, dispatch: HookDispatch, usable: dict[str, PluginInfo]) -> None:
+        """Ask for stores and embedders. A plugin that answers wrongly leaves the dispatch."""
         offers: dict[tuple[ProviderKind, str], dict[str, Callable[..., Any]]] = defaultdict(dict)
         for kind, hook in _OFFERS.items():
-            for answer in relay.every(hook):
+            for answer in dispatch.every(hook):
                 fault = one_line(answer.error) if answer.error else offer_fault(answer.value)
                 if fault:
                     usable[answer.plugin] = _quarantined(
-                        relay, usable[answer.plugin], f"{hook}: {fault}"
+                        dispatch, usable[answer.plugin], f"{hook}: {fault}"
                     )
                 else:
                     for name, factory in answer.value.items():
@@ -243,7 +243,7 @@ def _in_conflict(info: PluginInfo, cause: str, remedy: str) -> PluginInfo:
     return attrs.evolve(info, status="conflict", cause=causes, remedy=info.remedy or remedy)
 
 
-def _quarantined(relay: HookDispatch, info: PluginInfo, fault: str) -> PluginInfo:
+def _quarantined(dispatch: HookDispatch, info: PluginInfo, fault: str) -> PluginInfo:
     """The info of a plugin that is asked no more.
 
     PluginBroken for one that was handed over: whoever did can mend it.
@@ -252,6 +252,6 @@ def _quarantined(relay: HookDispatch, info: PluginInfo, fault: str) -> PluginInf
         raise PluginBroken(f"The plugin {info.name!r} cannot take part: {fault}")
     if not info.hooks:
         return info
-    relay.drop(info.name)
+    dispatch.drop(info.name)
     remedy = f"pip install --upgrade {info.distribution}"
     return attrs.evolve(info, status="broken", cause=fault, remedy=remedy, hooks=())
