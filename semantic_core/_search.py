@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from semantic_core._no_embedder import WordsOnly
-from semantic_core._plugins.builtin import SOURCE
+from semantic_core._plugins.builtin import FUSED
 from semantic_core._validation import check_count, check_unicode, clip
 from semantic_core._vectors import checked_vector
 from semantic_core.errors import (
@@ -122,10 +122,10 @@ class Order:
         with self._timed("retrieve"):
             found = self._plugins.retrieve(request, self._store)
         self.reasons += [reason for reason in found.reasons if reason not in self.reasons]
-        for plugin, spent in found.spent.items():
+        for plugin, spent in found.seconds.items():
             self.spent[plugin] += spent
         rankings = [ranking for ranking in found.rankings if len(ranking)]
-        fused = Ranking(SOURCE)
+        fused = Ranking(FUSED)
         if rankings:
             with self._timed("fuse"):
                 fused = self._plugins.fuse(request, rankings, self._store)

@@ -260,7 +260,7 @@ class _Wrapper:
         started = perf_counter()
         try:
             _begin(self._generator)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - returned with the plugin's name
             self._seconds = perf_counter() - started
             return self._failed(error)
         self._seconds = perf_counter() - started
@@ -277,7 +277,7 @@ class _Wrapper:
         started = perf_counter()
         try:
             value = _end(self._generator, given, given_error)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - returned with the plugin's name
             self._seconds += perf_counter() - started
             if given_error is not None and _same(error, given_error):
                 return inner
@@ -331,10 +331,13 @@ class _Reranker:
         Raises HookFailed if it fails. One that only reorders leaves the hits as they were instead,
         and the answer says so.
         """
-        given = inner.value
-        value = None if self._error else self._answer(list(given))
+        given: Sequence[SearchHit] = inner.value
+        value: Any = None
+        if self._error is None:
+            value = self._answer(list(given))
         arguments = {"request": self._request, "hits": given}
-        self._function.write_trace(arguments, self._error or value, self._seconds)
+        outcome = value if self._error is None else self._error
+        self._function.write_trace(arguments, outcome, self._seconds)
         plugin = self._function.plugin
         if self._error is not None:
             what = _raised(plugin, hookspecs.RERANK, self._error).removesuffix(".")
