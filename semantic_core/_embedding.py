@@ -11,12 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from semantic_core._no_embedder import WordsOnly
+from semantic_core._validation import described
 from semantic_core._vectors import checked_vectors
 from semantic_core.errors import (
     ConfigError,
     EmbedderError,
     EmbeddingInvalid,
-    SemanticCoreError,
     StoreError,
     StoreMisuse,
     is_interruption,
@@ -194,10 +194,7 @@ def _is_no_passages_fault(error: Exception) -> bool:
 
 
 def _failure(what: str, error: Exception) -> Failure:
-    reason = (
-        str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
-    )
-    return Failure(what, type(error).__name__, reason)
+    return Failure(what, type(error).__name__, described(error))
 
 
 def embed_pending(

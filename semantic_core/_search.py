@@ -14,13 +14,12 @@ import attrs
 
 from semantic_core._no_embedder import WordsOnly
 from semantic_core._plugins.builtin import FUSED
-from semantic_core._validation import check_count, check_unicode, clip
+from semantic_core._validation import check_count, check_unicode, clip, described
 from semantic_core._vectors import checked_vector
 from semantic_core.errors import (
     EmbedderError,
     InputError,
     QueryTooLarge,
-    SemanticCoreError,
     is_interruption,
 )
 from semantic_core.protocols import TextSearch
@@ -237,11 +236,7 @@ class Search:
         except Exception as error:  # third-party code; the answer says what happened
             if is_interruption(error):
                 raise
-            reason = (
-                str(error)
-                if isinstance(error, SemanticCoreError)
-                else f"{type(error).__name__}: {error}"
-            )
+            reason = described(error)
             if not finds_words:
                 raise EmbedderError(f"The query could not be embedded: {reason}") from error
             self._reasons.append(

@@ -10,7 +10,7 @@ import attrs
 from semantic_core._costs import CostTracker
 from semantic_core._jobs import BatchJob, JobStatus
 from semantic_core._validation import clip
-from semantic_core.errors import ConfigError, SemanticCoreError
+from semantic_core.errors import ConfigError
 from semantic_core.protocols import BatchEmbedder, BatchQueue
 
 logger = logging.getLogger("semantic_core.batch")
@@ -126,10 +126,3 @@ def provider_now(embedder: object) -> object:
     """
     now = getattr(embedder, "now", None)
     return now() if callable(now) else ""
-
-
-def told(error: BaseException) -> str:
-    """An error in words for the ledger."""
-    return (
-        str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
-    )
