@@ -171,14 +171,14 @@ class Search:
         plugins: Plugins,
         store: Store,
         embedder: Embedder,
-        till: CostTracker,
+        cost_tracker: CostTracker,
         *,
         per_document: bool,
     ) -> None:
         self._plugins = plugins
         self._store = store
         self._embedder = embedder
-        self._till = till
+        self._cost_tracker = cost_tracker
         self._per_document = per_document
         self._reasons: list[str] = []
         self._timings: defaultdict[str, float] = defaultdict(float)
@@ -231,7 +231,7 @@ class Search:
                 )
             return None, "text"
         try:
-            asked = self._till.embed_query(text, scope.tenant, _only(scope.collections))
+            asked = self._cost_tracker.embed_query(text, scope.tenant, _only(scope.collections))
             return checked_vector(asked, self._embedder.space), mode
         except Exception as error:  # third-party code; the answer says what happened
             if is_interruption(error):

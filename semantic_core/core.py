@@ -580,8 +580,10 @@ class SemanticCore:
         *,
         per_document: bool,
     ) -> SearchResults:
-        till = self._batches.till
-        search = Search(self._plugins, self.store, self.embedder, till, per_document=per_document)
+        cost_tracker = self._batches.cost_tracker
+        search = Search(
+            self._plugins, self.store, self.embedder, cost_tracker, per_document=per_document
+        )
         return search.run(
             query, scope=self._scope(where, collections), mode=mode, limit=limit, offset=offset
         )
