@@ -22,7 +22,8 @@ import numpy as np
 import pytest
 from hypothesis import Phase, settings
 
-from semantic_core._memory.store import MemoryStore, store
+from semantic_core._memory import store
+from semantic_core._memory.store import MemoryStore
 from semantic_core._text import split_text
 from semantic_core.errors import SpaceMismatch, StoreError, TenantRequired
 from semantic_core.filters import Filter
