@@ -121,9 +121,8 @@ class Collecting:
                 state = context.embedder.state(provider_job)
             own = provider_job == job.provider_job
             settled = own and job.status == "COMPLETED" and (state.succeeded or 0) <= job.paid
-            if (
-                state.succeeded and not settled
-            ):  # after a job was given up, only an estimate is charged
+            # After a job was given up, only an estimate of its cost is stored.
+            if state.succeeded and not settled:
                 spent, _ = self._read(provider_job, state, _ignore)
                 pay = context.cost_tracker.pay_job if own else context.cost_tracker.charge_twin
                 pay(job, spent, state.succeeded or 0)
