@@ -29,9 +29,13 @@ from semantic_core._validation import clip
 from semantic_core.errors import ConfigError
 
 FILE = "semantic-core.toml"
+INDEX_FILE = "semantic-core.db"
+"""The index's file where no path is set, in the working folder."""
 PROJECT = "pyproject.toml"
 TABLE = "semantic-core"
 ENVIRONMENT = "SEMANTIC_CORE_"
+DEFAULT_STORE = "sqlite"
+DEFAULT_EMBEDDER = "wordllama"
 MOST_BYTES = 1_000_000
 """Size of a settings file, at most."""
 NO_FILE = (":memory:", "file:")
@@ -98,8 +102,8 @@ def _object_or_name(value: Any) -> Any:
 
 _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
     "path": (_path, None),
-    "store": (_object_or_name, "sqlite"),
-    "embedder": (_object_or_name, "wordllama"),
+    "store": (_object_or_name, DEFAULT_STORE),
+    "embedder": (_object_or_name, DEFAULT_EMBEDDER),
     "multi_tenant": (_bool, None),
     "max_chars": (_count, None),
     "plugins": (_names, None),

@@ -70,10 +70,6 @@ def _search(model: Any, index: SemanticIndex, /, *args: Any, **options: Any) -> 
     return index.__get__(None, model).search(*args, **options)
 
 
-FILE = "semantic-core.db"
-"""What the file of an index is called if nobody says where it is."""
-
-
 class SemanticIndex(_ClassMethod):
     """An index of a model, declared on it; ``Model.search("...")`` then finds its rows.
 
@@ -332,7 +328,9 @@ def bind_declared(
     ]
 
     def usual_place() -> dict[str, Any]:
-        return {"path": project_folder(served) / FILE}
+        from semantic_core._config import INDEX_FILE
+
+        return {"path": project_folder(served) / INDEX_FILE}
 
     bound = []
     for model, index in SemanticIndex.declared():
