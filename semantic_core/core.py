@@ -118,8 +118,8 @@ class SemanticCore:
         options = {name: value for name, value in given.items() if value is not None}
         if not isinstance(store, str) and options:
             raise InputError(
-                f"{', '.join(options)} can only be set for a store that is given by its name; here "
-                "it is given as an object."
+                f"The store is given as an object; {', '.join(options)} can only be set for a "
+                "store that is given by its name."
             )
         named, settings = self._with_keys(embedder, embedder_options or {}, keys)
         self.embedder = self._embedder_of(named, settings)
@@ -510,8 +510,8 @@ class SemanticCore:
             return self._plugins.create_embedder(embedder, options)
         if options:
             raise InputError(
-                "embedder_options are for an embedder that is given by its name; here it is given "
-                "as an object."
+                "The embedder is given as an object; embedder_options can only be set for an "
+                "embedder that is given by its name."
             )
         return embedder
 

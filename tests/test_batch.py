@@ -757,7 +757,7 @@ def test_a_refused_passage_is_given_up_where_nothing_is_paid_too() -> None:
 
     core = SemanticCore(store=Bare(office.embedder.space), embedder=office.embedder, plugins=[])
     core.ingest([Document(Ref("notes", text), text) for text in ("stone", "a", "b")], mode="async")
-    with pytest.raises(EmbedderError, match="are refused: 1, .*One of the texts is refused"):
+    with pytest.raises(EmbedderError, match="refused: 1, .*One of the texts is refused"):
         core.embed_pending()
     assert core.stats().pending == 1
 

@@ -191,7 +191,7 @@ class Collecting:
         except JobLost as error:
             if not self._context.is_anothers(job) and self._may_be_listed(job):
                 raise EmbedderUnavailable(
-                    f"The provider lists job {job.provider_job}, but does not know it now.",
+                    f"The provider lists job {job.provider_job}, and does not know it now.",
                     hint="Nothing needs to be done: the next round asks again.",
                 ) from error
             raise
