@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from semantic_core.errors import InputError, TextInvalid
+from semantic_core.errors import InputError, SemanticCoreError, TextInvalid
 
 MAX_NAME = 500
 """Longest key, collection or tenant, in characters."""
@@ -172,6 +172,13 @@ def one_line(error: BaseException) -> str:
         said = "(its message cannot be read)"
     text = " ".join(f"{named(error)}: {said}".split()).removesuffix(":")
     return text if len(text) <= LONGEST_CAUSE else f"{text[: LONGEST_CAUSE - 1]}…"
+
+
+def described(error: BaseException) -> str:
+    """An error for a report: its message, after the type where it is none of the product's own."""
+    if isinstance(error, SemanticCoreError):
+        return str(error)
+    return f"{named(error)}: {error}"
 
 
 def short(value: object, limit: int = 60) -> str:

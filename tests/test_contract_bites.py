@@ -22,7 +22,8 @@ import numpy as np
 import pytest
 from hypothesis import Phase, settings
 
-from semantic_core._memory.store import MemoryStore, store
+from semantic_core._memory import store
+from semantic_core._memory.store import MemoryStore
 from semantic_core._text import split_text
 from semantic_core.errors import SpaceMismatch, StoreError, TenantRequired
 from semantic_core.filters import Filter
@@ -539,7 +540,7 @@ class OneIsMissed(MemoryStore):
 
 @caught_by("vectors_of_another_length_rank_by_direction")
 class DotProductOfAnyLength(MemoryStore):
-    def _as_kept(self, vector):
+    def _as_stored(self, vector):
         self._unit(vector)
         return np.array(vector, dtype=np.float32)
 
@@ -634,13 +635,13 @@ class SimilarityInItsOwnOrder(MemoryStore):
 
 @caught_by("nearest_equals_brute_force")
 class VectorsKeptInHalfPrecision(MemoryStore):
-    def _as_kept(self, vector):
-        return super()._as_kept(vector).astype(np.float16).astype(np.float32)
+    def _as_stored(self, vector):
+        return super()._as_stored(vector).astype(np.float16).astype(np.float32)
 
 
 @caught_by("known_vectors_are_those_handed_over")
 class VectorsNotCopied(MemoryStore):
-    def _as_kept(self, vector):
+    def _as_stored(self, vector):
         self._unit(vector)
         return vector
 

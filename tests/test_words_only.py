@@ -122,7 +122,7 @@ def test_a_store_that_knows_no_words_is_refused() -> None:
         def close(self) -> None:
             """Nothing to do."""
 
-    with pytest.raises(ConfigError, match="does not search words"):
+    with pytest.raises(ConfigError, match="has no full-text search"):
         SemanticCore(store=Vectors(), embedder=None, plugins=[])  # type: ignore[arg-type]
 
 

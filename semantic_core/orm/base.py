@@ -251,7 +251,8 @@ class BaseORMAdapter(AdapterContract):
         and `database` must not need a model, see `for_database`. Raises ConfigError, and what the
         database raises.
         """
-        from semantic_core.orm.index import FILE, bind_declared
+        from semantic_core._config import INDEX_FILE
+        from semantic_core.orm.index import bind_declared
 
         bound = bind_declared(cls, core, install=install, backfill=backfill, **options)
         if bound or not install:
@@ -259,7 +260,7 @@ class BaseORMAdapter(AdapterContract):
         database = cls.for_database(**options)
 
         def usual_path() -> dict[str, Any]:
-            return {"path": Path.cwd() / FILE}  # no model says where the project is
+            return {"path": Path.cwd() / INDEX_FILE}  # no model says where the project is
 
         def usual_core() -> SemanticCore:
             return cls.usual_core(usually=usual_path, **options)

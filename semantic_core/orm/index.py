@@ -32,8 +32,6 @@ def _search(model: Any, index: SemanticIndex, /, *args: Any, **options: Any) -> 
     return index.__get__(None, model).search(*args, **options)
 
 
-FILE = "semantic-core.db"
-"""The file of an index, if no path is given."""
 _INSTALLED = ("purelib", "platlib", "stdlib", "platstdlib")
 """The folders of installed packages, as `sysconfig` names them."""
 
@@ -297,7 +295,9 @@ def bind_declared(
             served.append(model)
 
     def usual_place() -> dict[str, Any]:
-        return {"path": project_folder(served) / FILE}
+        from semantic_core._config import INDEX_FILE
+
+        return {"path": project_folder(served) / INDEX_FILE}
 
     bound: list[BaseORMAdapter] = []
     for model, index in SemanticIndex.declared():

@@ -163,7 +163,7 @@ class Process:
             max_chars=200,
             batch=RULES,
         )
-        self.core.batch_manager._clock = self.core.batch_manager.till._clock = history.clock
+        self.core.batch_manager._clock = self.core.batch_manager.cost_tracker._clock = history.clock
 
     def _of_store(self, name: str, call: Callable[[], Any], args: tuple[Any, ...]) -> Any:
         happening = self.history.point(self)
