@@ -192,7 +192,9 @@ class Commits:
                     if is_interruption(error):
                         raise
                     # What was written is committed, and must not look as if it were not.
-                    _log.warning("Changes could not be worked off; they wait.", exc_info=True)
+                    _log.warning(
+                        "Pending changes could not be processed; they wait.", exc_info=True
+                    )
         finally:
             self._mine.telling = False
 
