@@ -22,12 +22,14 @@ CONSTRAIN := $(if $(CONSTRAINTS),--constraint $(VENV)/constraints.txt)
 # fetched first, where there is one.
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 STAMP := $(VENV)/.installed
+BUILDER := .venv-build
+BUILD_NEEDS := "build>=1.2.1" "hatchling>=1.27" "hatch-fancy-pypi-readme>=24.1"
 UV := $(shell uv --version >/dev/null 2>&1 && command -v uv)
 
 # Tests start many processes, and pytest rewrites its plugins in each that may not keep what it made.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo test quick compat oldest lint bench reliability soak outside live-gemini clean services
+.PHONY: help venv wheels demo test quick compat oldest lint bench reliability soak outside live-gemini clean services
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -48,6 +50,17 @@ else
 	$(PIP) $(EDITABLE) $(CONSTRAIN)
 endif
 	@touch $@
+
+# An environment of their own: building needs no package that the tests need.
+wheels:  ## a wheel and an sdist of each distribution, in dist/: pip install --find-links dist "semantic-core-kernel[local]"
+	@test -x $(BUILDER)/bin/python || $(PYTHON) -m venv $(BUILDER)
+	@$(BUILDER)/bin/python -m pip install --quiet --disable-pip-version-check $(BUILD_NEEDS)
+	@rm -f dist/semantic_core_*
+	@for project in . $(PLUGINS); do \
+	  $(BUILDER)/bin/python -m build --no-isolation --outdir dist "$$project" > $(BUILDER)/build.log 2>&1 || \
+	    { cat $(BUILDER)/build.log; exit 1; }; \
+	done
+	@ls dist
 
 demo: venv  ## index the guides and a folder of real text (DEMO_PATH=folder), then search it
 	@$(BIN)/python benchmarks/demo.py $(if $(DEMO_PATH),"$(DEMO_PATH)")
@@ -71,7 +84,7 @@ lint: venv  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: venv  ## the figures behind every claim, written into the README; RESUME=1 goes on with a run that was cut short
+bench: venv  ## the figures behind every claim, written into README.md and benchmarks/README.md; RESUME=1 goes on with a run that was cut short
 	$(BIN)/python -m benchmarks $(if $(RESUME),--resume)
 	$(BIN)/python -m benchmarks.figures
 
@@ -93,5 +106,5 @@ services: venv  ## start PostgreSQL and MariaDB where they are installed, and sa
 	@$(BIN)/python tests/orm/databases.py
 
 clean:  ## remove what the targets above made
-	rm -rf $(VENV) .venv-oldest .demo .outside .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-oldest $(BUILDER) .demo .outside .mermaid .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
-"""What was measured, told in README.md and drawn in chart.svg:
-``python -m benchmarks.figures`` writes both anew.
+"""What was measured: a few figures in README.md, all in benchmarks/README.md, and chart.svg.
+``python -m benchmarks.figures`` writes all three.
 
-Both are made of results.json alone, so they are right as long as nobody edits them; a test compares
+They are made of results.json alone, so they are right as long as nobody edits them; a test compares
 them.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,21 @@ from typing import Any
 import attrs
 
 from benchmarks._report import number, results
-from benchmarks.peers import REAL
+from benchmarks.peers import OURS, REAL
 
 RESULTS = Path(__file__).with_name("results.json")
 CHART = Path(__file__).with_name("chart.svg")
+PAGE = Path(__file__).with_name("README.md")
 README = Path(__file__).parent.parent / "README.md"
 START, END = "<!-- figures:start -->\n", "<!-- figures:end -->"
+RATIO = ", of Semantic Core"
+"""How the figures of peers are called that say how many times as long as ours they take."""
 Results = Mapping[str, Any]
 
 
 @attrs.frozen
-class Told:
-    """A row of the table in README.md. figures: of one benchmark,
-    each in a cell of its own sentence.
-    """
+class Row:
+    """A row of a table. figures: of one benchmark, each in a gap of its own in the sentence."""
 
     what: str
     benchmark: str
@@ -38,19 +39,73 @@ class Told:
     figures: tuple[str, ...]
 
 
-ROWS = (
-    Told(
-        "Search by words and meaning, 100,000 passages",
+IN_SHORT = (
+    Row(
+        "Hybrid search among 100,000 passages",
         "search",
-        "{} median, {} without making the query's vector; {} the first time a query is asked",
+        "{} median; {} where each query is asked once",
+        ("search, hybrid end to end", "search, hybrid without the embedder, each query once"),
+    ),
+    Row(
+        "Exact vector search, ten nearest of 100,000 x 256",
+        "peers",
+        "{}; in the same run numpy {}, faiss Flat {}, sqlite-vec {}",
         (
-            "search, hybrid end to end",
-            "search, hybrid without the embedder",
-            "search, hybrid without the embedder, each query once",
+            f"{REAL}100,000 x 256: {OURS} (exact)",
+            f"{REAL}100,000 x 256: numpy (exact)",
+            f"{REAL}100,000 x 256: faiss Flat (exact)",
+            f"{REAL}100,000 x 256: sqlite-vec vec0 (exact)",
         ),
     ),
-    Told(
-        "The same, filtered to 1 % / 50 %",
+    Row(
+        "Quality of the defaults, nDCG@10",
+        "quality",
+        "Cranfield {} (full-text search alone {}), CISI {} ({})",
+        ("cranfield, hybrid", "cranfield, text", "cisi, hybrid", "cisi, text"),
+    ),
+    Row(
+        "First indexing of a table, Peewee on SQLite",
+        "orm",
+        "{}",
+        ("first index of a table, rows/s",),
+    ),
+    Row(
+        "Save one row, Peewee on SQLite with WAL",
+        "save",
+        '{} the time without an index; {} with `sync="background"`',
+        (
+            "save, WAL, inline, of the bare save",
+            "save, WAL, background, of the bare save",
+        ),
+    ),
+    Row(
+        "50 clients that search and 3 that save without a pause, 3 processes",
+        "concurrency",
+        "searches {}, saves {} among 100,000 rows",
+        (
+            "searches a second, 50 searching and 3 saving clients, 3 processes",
+            "saves a second, 50 searching and 3 saving clients, 3 processes",
+        ),
+    ),
+)
+"""What README.md shows."""
+IN_FULL = (
+    *IN_SHORT,
+    Row(
+        "Hybrid search, by part",
+        "search",
+        "{} without making the vector of the query; vector search alone {}, full-text search alone "
+        "{}; the store's ten nearest, called alone, {} with recall@10 {}",
+        (
+            "search, hybrid without the embedder",
+            "search, vector",
+            "search, words",
+            "store: nearest 10",
+            "recall@10 of the vector lane, all",
+        ),
+    ),
+    Row(
+        "Hybrid search with a filter that leaves 1 % / 50 %",
         "search",
         "{} / {} of the time without a filter",
         (
@@ -58,112 +113,165 @@ ROWS = (
             "search, hybrid without the embedder, filter 50 %, of unfiltered",
         ),
     ),
-    Told(
-        "Nearest 10 of 100,000 vectors, exact",
-        "search",
-        "{}; recall@10 {}",
-        ("store: nearest 10", "recall@10 of the vector lane, all"),
-    ),
-    Told(
+    Row(
         "Ingest of real Markdown, default embedder",
         "ingest",
         "{}, {}; unchanged text again {}",
         ("ingest MB/s", "ingest chunks/s", "ingest again, nothing changed MB/s"),
     ),
-    Told(
+    Row(
         "Write rows and vectors",
         "store",
-        "{} the rate of the same rows in bare SQLite; with the index of words {}",
+        "{} the rate of the same rows in bare SQLite; with the full-text index {}",
         (
             "rows + vectors, of the same rows in bare SQLite",
             "with words, of the same rows in bare SQLite",
         ),
     ),
-    Told(
-        "Save one document of 3 chunks, durable",
+    Row(
+        "Save one document of 3 passages, durable",
         "store",
         "{}, {} the bare commit",
         ("save one new document", "save one new document, of the bare commit"),
     ),
-    Told(
-        "`semantic-core search`, whole process, 100,000 chunks",
+    Row(
+        "`semantic-core search`, whole process, 100,000 passages",
         "cold",
         "{}; `plugins list` {}",
         ("semantic-core search, 100,000 chunks", "semantic-core plugins list"),
     ),
-    Told(
-        "Quality of the defaults, nDCG@10",
-        "quality",
-        "Cranfield {}, CISI {}",
-        ("cranfield, hybrid", "cisi, hybrid"),
-    ),
 )
+"""What benchmarks/README.md shows."""
 
 
 def block(held: Results) -> str:
-    """The figures as Markdown: machine, chart, table, peers, and which targets were missed."""
-    machine = next(iter(held.values()))["hardware"]
-    days = sorted({one["date"][:10] for one in held.values()})
+    """The figures of README.md: the machine, and a few rows."""
     lines = [
         "## Figures",
         "",
-        "{processor}, {cores} cores, {memory_gb} GB, {python}, SQLite {sqlite}".format(**machine)
-        + (
-            f"; {' to '.join(dict.fromkeys((days[0], days[-1])))}{_busy(held)}. `make bench` "
-            "measures all of it on yours."
-        ),
+        f"{_machine(held)}; {_days(held.values())}{_busy(held)}.",
+        f"More, and the targets that were missed: [benchmarks]({PAGE.parent.name}/{PAGE.name}).",
         "",
-        f"![Time to the ten nearest, and the recall]({CHART.parent.name}/{CHART.name})",
-        "",
-        "| what | measured |",
-        "|---|---|",
-        *(f"| {row.what} | {said} |" for row in ROWS if (said := _said(row, held))),
-        *_peers(held),
+        *_table(IN_SHORT, held),
     ]
-    kept, missed = (
-        [one for _, one in _figures(held) if one.get("met") is met] for met in (True, False)
-    )
-    lines += ["", f"Targets kept: {len(kept)}. Missed: {len(missed)}{':' if missed else '.'}"]
-    if missed:
-        lines += [
-            "",
-            *(f"- {one['what']}: {_value(one)}, wanted {one['target']}" for one in missed),
-        ]
     return "\n".join(lines) + "\n"
 
 
+def page(held: Results) -> str:
+    """The whole of benchmarks/README.md."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "This page is written by `python -m benchmarks.figures` from [results.json](results.json). "
+        "`make bench` measures all of it",
+        "on your machine.",
+        "",
+        f"{_machine(held)}; {_days(held.values())}{_busy(held)}.",
+        "",
+        "## Results",
+        "",
+        *_table(IN_FULL, held),
+        "",
+        *_peers(held),
+        *_targets(held),
+        "",
+        "## When each benchmark ran",
+        "",
+        "| benchmark | date | load at its end |",
+        "|---|---|---|",
+        *(f"| {name} | {one['date'][:10]} | {_load(one)} |" for name, one in sorted(held.items())),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _machine(held: Results) -> str:
+    machine = next(iter(held.values()))["hardware"]
+    return "{processor}, {cores} cores, {memory_gb} GB, {python}, SQLite {sqlite}".format(**machine)
+
+
+def _days(benchmarks: Iterable[Mapping[str, Any]]) -> str:
+    days = sorted({one["date"][:10] for one in benchmarks})
+    return " to ".join(dict.fromkeys((days[0], days[-1])))
+
+
+def _load(benchmark: Mapping[str, Any]) -> str:
+    load = benchmark.get("load_at_end")
+    return "" if load is None else f"{load:.1f}"
+
+
 def _busy(held: Results) -> str:
-    """How much else went on, if that was more than the machine has cores for:
+    """How busy the machine was, if it had more to do than it has cores for:
     times are longer then, ratios hold.
     """
     load = max(one.get("load_at_end") or 0.0 for one in held.values())
     cores = next(iter(held.values()))["hardware"]["cores"]
-    return (
-        (
-            f"; shared with other work (load up to {number(load)}), so trust the "
-            "ratios more than the times"
-        )
-        if load > cores
-        else ""
-    )
+    if load <= cores:
+        return ""
+    return f"; load up to {number(load)}, so trust ratios more than times"
 
 
-def _said(row: Told, held: Results) -> str:
+def _table(rows: Sequence[Row], held: Results) -> Iterator[str]:
+    yield "| what | measured |"
+    yield "|---|---|"
+    for row in rows:
+        sentence = _sentence(row, held)
+        if sentence:
+            yield f"| {row.what} | {sentence} |"
+
+
+def _sentence(row: Row, held: Results) -> str:
     """The sentence of a row; "" if not all of its figures were measured."""
     values = [_of(held, row.benchmark, what) for what in row.figures]
     return row.sentence.format(*(_value(value) for value in values if value)) if all(values) else ""
 
 
 def _peers(held: Results) -> Iterator[str]:
-    """How many times as long the exact ones take."""
-    label = " (exact), of Semantic Core"
-    times = [
-        f"{figure['what'].partition(': ')[2].removesuffix(label)} {number(figure['value'])} x"
-        for name, figure in _figures(held)
-        if name == "peers" and figure["what"].startswith(REAL) and figure["what"].endswith(label)
-    ]
-    if times:
-        yield f"| The same nearest 10 by others that are exact | {', '.join(times)} as long |"
+    """The section on other libraries: the chart, and a table of every case."""
+    figures = [figure for name, figure in _figures(held) if name == "peers"]
+    by_name = {figure["what"]: figure for figure in figures}
+    times = [figure for figure in figures if figure.get("note", "").startswith("recall")]
+    if not times:
+        return
+    yield "## Ten nearest vectors, beside other libraries"
+    yield ""
+    yield f"![Time to the ten nearest, and the recall]({CHART.name})"
+    yield ""
+    yield (
+        "One thread each. All libraries take turns on the same vectors. In the benchmark `search`, "
+        "among other calls of one index, the same call"
+    )
+    yield (
+        'took less time: see "Hybrid search, by part" above. The last column is the median of '
+        "the ratios of neighbouring turns, not the ratio of the medians."
+    )
+    yield ""
+    yield "| vectors | library | median | recall@10 | times as long as ours |"
+    yield "|---|---|---|---|---|"
+    for figure in times:
+        case, _, library = figure["what"].partition(": ")
+        ratio = by_name.get(f"{figure['what']}{RATIO}")
+        shown = f"{number(ratio['value'])}" if ratio else ""
+        yield f"| {case} | {library} | {_value(figure)} | {_recall(figure)} | {shown} |"
+    yield ""
+
+
+def _recall(figure: Mapping[str, Any]) -> str:
+    """Of the note of a peer's figure, never rounded up."""
+    return figure["note"].split()[1].rstrip(",")[:5]
+
+
+def _targets(held: Results) -> Iterator[str]:
+    judged = [(name, figure) for name, figure in _figures(held) if "met" in figure]
+    missed = [(name, figure) for name, figure in judged if not figure["met"]]
+    yield "## Targets"
+    yield ""
+    yield f"Met: {len(judged) - len(missed)}. Missed: {len(missed)}."
+    if missed:
+        yield ""
+        yield "| missed | benchmark | measured | wanted |"
+        yield "|---|---|---|---|"
+        for name, figure in missed:
+            yield f"| {figure['what']} | {name} | {_value(figure)} | {figure['target']} |"
 
 
 def _figures(held: Results) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -195,13 +303,13 @@ the field spans three powers of ten.
 
 
 def chart(held: Results) -> str:
-    """Median time of the ten nearest per library as bars,
+    """Median time of the ten nearest per library as points on a logarithmic scale,
     on a card of its own so that any background does.
     """
-    bars = sorted(_bars(held), key=lambda bar: bar[1])
-    most = max([1.0, *(milliseconds for _, milliseconds, *_ in bars)])
+    points = sorted(_points(held), key=lambda point: point[1])
+    most = max([1.0, *(milliseconds for _, milliseconds, *_ in points)])
     span = WIDTH - LEFT - RIGHT
-    height = TOP + ROW * len(bars) + 40
+    height = TOP + ROW * len(points) + 40
 
     def place(milliseconds: float) -> float:
         return LEFT + span * math.log(max(milliseconds, LEAST) / LEAST) / math.log(most / LEAST)
@@ -216,16 +324,18 @@ def chart(held: Results) -> str:
             "<style>text{font:14px system-ui,sans-serif;fill:#1f2328}.dim{fill:#59636e;"
             "font-size:12px}.head{font-weight:600}"
         ),
-        ".card{fill:#fff;stroke:#d1d9e0}.ours{fill:#0969da}.exact{fill:#818b98}.near{fill:#c9d1d9}.grid{stroke:#d1d9e0}",
+        ".card{fill:#fff;stroke:#d1d9e0}.ours{fill:#0969da}.exact{fill:#818b98}"
+        ".near{fill:#fff;stroke:#818b98;stroke-width:2}.grid{stroke:#d1d9e0}",
         (
             "@media(prefers-color-scheme:dark)"
             "{text{fill:#f0f6fc}.dim{fill:#9198a1}.card{fill:#0d1117;stroke:#3d444d}"
         ),
-        ".ours{fill:#4493f8}.exact{fill:#656c76}.near{fill:#3d444d}.grid{stroke:#3d444d}}</style>",
+        ".ours{fill:#4493f8}.exact{fill:#9198a1}"
+        ".near{fill:#0d1117;stroke:#9198a1}.grid{stroke:#3d444d}}</style>",
         f'<rect class="card" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="8"/>',
         f'<text class="head" x="20" y="28">{escape(_heading(held))}</text>',
-        '<text class="dim" x="20" y="47">median milliseconds, one thread, logarithmic; dark: '
-        "exact, light: approximate, "
+        '<text class="dim" x="20" y="47">median milliseconds, one thread, logarithmic; filled: '
+        "exact, hollow: approximate, "
         "tuned to recall 0.999 or the nearest it gets</text>",
     ]
     for power in range(-1, math.floor(math.log10(most)) + 1):
@@ -236,23 +346,21 @@ def chart(held: Results) -> str:
             f'<text class="dim" x="{x:.1f}" y="{bottom + 16}" '
             f'text-anchor="middle">{10.0**power:g} ms</text>'
         )
-    for number_of, (name, milliseconds, recall, kind) in enumerate(bars):
+    for number_of, (name, milliseconds, recall, kind) in enumerate(points):
         y = TOP + ROW * number_of
         end = max(place(milliseconds), LEFT + 2)
         parts.append(f'<text x="{LEFT - 10}" y="{y + 19}" text-anchor="end">{escape(name)}</text>')
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{end:.1f}" y1="{y + 15}" y2="{y + 15}"/>')
+        parts.append(f'<circle class="{kind}" cx="{end:.1f}" cy="{y + 15}" r="6"/>')
         parts.append(
-            f'<rect class="{kind}" x="{LEFT}" y="{y + 5}" '
-            f'width="{end - LEFT:.1f}" height="20" rx="3"/>'
-        )
-        parts.append(
-            f'<text x="{end + 8:.1f}" y="{y + 19}">{number(milliseconds)} ms  <tspan '
+            f'<text x="{end + 14:.1f}" y="{y + 20}">{number(milliseconds)} ms  <tspan '
             f'class="dim">recall {recall}'
         )
         parts[-1] += "</tspan></text>"
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _bars(held: Results) -> Iterator[tuple[str, float, str, str]]:
+def _points(held: Results) -> Iterator[tuple[str, float, str, str]]:
     """(name, milliseconds, recall, kind) of every library in the case that is drawn."""
     for name, figure in _figures(held):
         if (
@@ -264,8 +372,7 @@ def _bars(held: Results) -> Iterator[tuple[str, float, str, str]]:
         library = figure["what"].partition(": ")[2]
         kind = "exact" if library.endswith("(exact)") else "near"
         library = library.removesuffix(" (exact)")
-        recall = figure["note"].split()[1].rstrip(",")[:5]
-        yield library, figure["value"], recall, "ours" if library == "Semantic Core" else kind
+        yield library, figure["value"], _recall(figure), "ours" if library == OURS else kind
 
 
 def _heading(held: Results) -> str:
@@ -288,14 +395,15 @@ def with_figures(page: str, held: Results) -> str:
 
 
 def main() -> int:
-    """Write both anew."""
+    """Write all three."""
     held = results(RESULTS)
     if not held:
         print("Nothing was measured yet: make bench", file=sys.stderr)
         return 1
     README.write_text(with_figures(README.read_text(encoding="utf-8"), held), encoding="utf-8")
+    PAGE.write_text(page(held), encoding="utf-8")
     CHART.write_text(chart(held), encoding="utf-8")
-    print(f"Written: {README.name}, {CHART.name}")
+    print(f"Written: {README.name}, {PAGE.parent.name}/{PAGE.name}, {CHART.name}")
     return 0
 
 

@@ -1,6 +1,6 @@
 """Money: what embedding costs, what may be spent, and what was; queries, too.
 
-And the fast lane, which pays for each passage once.
+And the metered embedder, which pays for each passage once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from decimal import Decimal
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
-from semantic_core._jobs import OPEN, PICO, BatchJob, Budget, Estimate, Lane, Rate, Use
+from semantic_core._jobs import OPEN, PICO, BatchJob, Budget, Estimate, PriceTier, Rate, Use
 from semantic_core._metering import Spent
 from semantic_core.errors import BudgetSpent, ConfigError, StoreError
 from semantic_core.protocols import BatchQueue, Metered, Priced
@@ -73,30 +73,30 @@ class CostTracker:
         """Who knows them; None for an embedder that costs nothing."""
         return self._priced
 
-    def rate(self, lane: Use, tokens_per_character: float = 0.0) -> Rate | None:
+    def rate(self, tier: Use, tokens_per_character: float = 0.0) -> Rate | None:
         """What is written into the ledger today; None without prices."""
         if self._priced is None:
             return None
-        price = self._priced.price("interactive" if lane == "query" else lane)
+        price = self._priced.price("interactive" if tier == "query" else tier)
         pico = round(price * PICO / MILLION)
         return Rate(
-            self._day(), self._model, lane, tokens_per_character, pico, self._priced.currency
+            self._day(), self._model, tier, tokens_per_character, pico, self._priced.currency
         )
 
     def rate_of(self, job: BatchJob) -> Rate | None:
         """Likewise for the results of a job."""
         return self.rate("batch", job.tokens / max(1, job.characters))
 
-    def cost(self, tokens: int, lane: Lane) -> Decimal:
+    def cost(self, tokens: int, tier: PriceTier) -> Decimal:
         """What so many tokens cost; 0 without prices."""
-        return Decimal(0) if self._priced is None else self._priced.price(lane) * tokens / MILLION
+        return Decimal(0) if self._priced is None else self._priced.price(tier) * tokens / MILLION
 
     def tokens(self, passages: Sequence[str]) -> int:
         """How many tokens they have; 0 without prices."""
         return 0 if self._priced is None or not passages else self._priced.tokens(passages)
 
-    def left(self, lane: Lane, *, force: bool = False, job: str = "") -> int | None:
-        """Tokens the budget still allows in this lane; None for any number.
+    def left(self, tier: PriceTier, *, force: bool = False, job: str = "") -> int | None:
+        """Tokens the budget still allows in this tier; None for any number.
 
         force: past the soft limit. job: one under way that does not count.
         """
@@ -104,20 +104,20 @@ class CostTracker:
         limits = [limit for limit in (budget.hard, None if force else budget.soft) if limit]
         if not limits or self._priced is None or self._ledger is None:
             return None
-        price = self._priced.price(lane)
+        price = self._priced.price(tier)
         if not price:
             return None
         left = min(limits) - self.spent() - self._committed(job)
         return max(0, int(left * MILLION / price))
 
-    def check(self, tokens: int, lane: Lane, *, force: bool = False, job: str = "") -> None:
+    def check(self, tokens: int, tier: PriceTier, *, force: bool = False, job: str = "") -> None:
         """Raise BudgetSpent if embedding so many tokens more would be over the budget.
         force: the soft limit may be. job: the one the tokens are of; it does not count twice.
         """
         budget = self._budget
         if not budget.limited or self._priced is None or self._ledger is None:
             return
-        cost = self.cost(tokens, lane)
+        cost = self.cost(tokens, tier)
         spent = self.spent()
         bound = self._committed(job)
         for name, limit in (("hard", budget.hard), ("soft", None if force else budget.soft)):
@@ -225,11 +225,11 @@ class CostTracker:
         if self._priced is None or not sample:
             return Estimate(passages, 0)
         tokens = round(self._priced.tokens(sample) * characters / max(1, sum(map(len, sample))))
-        lanes: tuple[Lane, ...] = ("interactive", "batch")
+        tiers: tuple[PriceTier, ...] = ("interactive", "batch")
         return Estimate(
             passages,
             tokens,
-            {lane: self.cost(tokens, lane) for lane in lanes},
+            {tier: self.cost(tokens, tier) for tier in tiers},
             self._priced.currency,
             {"interactive": self._priced.seconds(passages, tokens), "batch": BATCH_SECONDS},
         )

@@ -58,8 +58,8 @@ class _Prepared:
 class Ingest:
     """One run. `run` may be called once.
 
-    lane: what an embedder that is paid is asked through. later: (collection, passages embedded in
-    this run, those of the document included) -> whether those of the document are left without
+    metered: what an embedder that is paid is asked through. later: (collection, passages embedded
+    in this run, those of the document included) -> whether those of the document are left without
     vectors.
     """
 
@@ -70,7 +70,7 @@ class Ingest:
         embedder: Embedder,
         *,
         max_chars: int,
-        lane: MeteredEmbedder | None = None,
+        metered: MeteredEmbedder | None = None,
         later: Callable[[str, int], bool] = lambda collection, embedding: False,
         progress: Callable[[IngestProgress], None] | None = None,
     ) -> None:
@@ -78,14 +78,14 @@ class Ingest:
         self._store = store
         self._embedder = embedder
         self._max_chars = max_chars
-        self._lane = lane
+        self._metered = metered
         self._later = later
         self._progress = progress
-        self._passages = PassageEmbedder(lane or embedder)
-        # Beside splitting goes what is mostly waiting. A lane notes in the store what it pays for,
-        # in this thread; and an embedder that computes in this process would only take the
-        # interpreter from the rest, the store above all.
-        aside = lane is None and not getattr(embedder, "is_local", False)
+        self._passages = PassageEmbedder(metered or embedder)
+        # Beside splitting goes what is mostly waiting. A metered embedder notes in the store what
+        # it pays for, in this thread; and an embedder that computes in this process would only take
+        # the interpreter from the rest, the store above all.
+        aside = metered is None and not getattr(embedder, "is_local", False)
         self._line = EmbeddingLine(self._passages, aside=aside, most=GROUP_CHUNKS)
         self._vectors: dict[str, Vector | None] = {}
         self._waiting: dict[str, str] = {}  # fingerprint -> passage, to be embedded
@@ -112,8 +112,8 @@ class Ingest:
             return self._run(documents)
         finally:
             self._line.close()
-            if self._lane is not None:
-                self._lane.release()
+            if self._metered is not None:
+                self._metered.release()
 
     def _run(self, documents: Iterable[Document]) -> IngestReport:
         started = perf_counter()
@@ -241,7 +241,7 @@ class Ingest:
         self._vectors.update(known)
         self._reused += 0 if isinstance(self._embedder, WordsOnly) else len(known)
         wanted = {name: passages[name] for name in owners if name not in known}
-        held = wanted.keys() if self._lane is None else self._lane.hold(wanted, owners)
+        held = wanted.keys() if self._metered is None else self._metered.hold(wanted, owners)
         for name, passage in passages.items():
             if name in held:
                 self._waiting[name] = passage
@@ -264,7 +264,7 @@ class Ingest:
                 {name: self._waiting.pop(name) for name in names},
                 last=everything and not self._waiting,
             )
-            if self._lane is not None:
+            if self._metered is not None:
                 self._vectors.update(self._line.finished(everything=True))
                 self._paid.update(name for name in names if self._vectors[name] is not None)
         self._vectors.update(self._line.finished(everything=everything))

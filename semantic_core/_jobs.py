@@ -20,9 +20,9 @@ STATUSES: tuple[JobStatus, ...] = (*OPEN, "COMPLETED", "FAILED")
 ChunkStatus = Literal["READY", "PENDING", "SUBMITTED", "FAILED"]
 Rest = Literal["free", "again", "halve", "fail"]
 """What becomes of the passages a job still holds when it ends, see `BatchQueue.close_job`."""
-Lane = Literal["interactive", "batch"]
+PriceTier = Literal["interactive", "batch"]
 Use = Literal["interactive", "batch", "query"]
-"""What is paid for, as the ledger tells it: passages in either lane, and queries, at the
+"""What is paid for, as the ledger tells it: passages in either tier, and queries, at the
 interactive price.
 """
 Freshness = Literal["now", "1h", "24h"]
@@ -150,7 +150,7 @@ class Rate:
 
     day: str
     model: str
-    lane: Use
+    tier: Use
     tokens_per_character: float
     pico: int
     currency: str
@@ -158,10 +158,10 @@ class Rate:
 
 @attrs.frozen
 class Cost:
-    """What was paid on one day: for whose texts or queries, for which model, in which lane
+    """What was paid on one day: for whose texts or queries, for which model, in which tier
     ("query" for queries). amount: in `currency`.
 
-    tokens: as the provider counted, else by estimate. passages: queries in the lane "query".
+    tokens: as the provider counted, else by estimate. passages: queries in the tier "query".
     tenant, collection: "" of what nobody has anything of, and of a query in several collections.
     """
 
@@ -169,7 +169,7 @@ class Cost:
     tenant: str
     collection: str
     model: str
-    lane: Use
+    tier: Use
     passages: int
     tokens: int
     amount: Decimal
@@ -247,14 +247,14 @@ def freshness_goals(given: object) -> Mapping[str, Freshness]:
 
 @attrs.frozen
 class Estimate:
-    """What embedding some passages takes. amounts: by lane, in `currency`;
+    """What embedding some passages takes. amounts: by tier, in `currency`;
     empty where nothing has a price.
 
-    seconds: by lane; the batch lane's is the goal of its provider, not a promise.
+    seconds: by tier; the batch tier's is the goal of its provider, not a promise.
     """
 
     passages: int
     tokens: int
-    amounts: Mapping[Lane, Decimal] = attrs.field(factory=dict, hash=False)
+    amounts: Mapping[PriceTier, Decimal] = attrs.field(factory=dict, hash=False)
     currency: str = ""
-    seconds: Mapping[Lane, float] = attrs.field(factory=dict, hash=False)
+    seconds: Mapping[PriceTier, float] = attrs.field(factory=dict, hash=False)

@@ -1,4 +1,4 @@
-"""Search: query -> vector -> candidates of every lane -> one order -> a page of hits."""
+"""Search: query -> vector -> candidates of every retriever -> one order -> a page of hits."""
 
 from __future__ import annotations
 
@@ -51,13 +51,14 @@ if TYPE_CHECKING:
 # they answer the same question alike.
 
 LOOKS = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
-"""Candidates each lane gives at most, look by look. A document of more chunks than the last may
-crowd out others."""
+"""Candidates each retriever gives at most, look by look. A document of more chunks than the last
+may crowd out others.
+"""
 
 
 @attrs.frozen
 class Placed:
-    """A chunk in its place. ranks, scores: of the lanes that listed it in the
+    """A chunk in its place. ranks, scores: of the retrievers that listed it in the
     look that found it.
     """
 
@@ -132,7 +133,7 @@ class Order:
 
 
 class _Look:
-    """What one look found. saw_everything: no lane has more to give."""
+    """What one look found. saw_everything: no retriever has more to give."""
 
     def __init__(self, fused: Ranking, rankings: Sequence[Ranking], saw_everything: bool) -> None:
         self.fused = fused
@@ -142,7 +143,7 @@ class _Look:
         ]
 
     def placed(self, id: ChunkId, score: float) -> Placed:
-        """A chunk of the order, with what each lane that listed it said."""
+        """A chunk of the order, with what each retriever that listed it said."""
         ranks: dict[str, int] = {}
         scores: dict[str, float] = {}
         for ranking, places in self._places:

@@ -565,7 +565,7 @@ class SemanticCore:
             self.store,
             self.embedder,
             max_chars=self._max_chars,
-            lane=self._batches.fast_lane(),
+            metered=self._batches.metered_embedder(),
             later=self._batches.leaves(mode),
             progress=progress,
         )

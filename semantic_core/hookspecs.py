@@ -147,10 +147,10 @@ def semantic_fuse(
     """Make one ranking of several.
 
     rankings: at least one, not empty, each of another source. store: for exact scores of candidates
-    a lane did not see (`similarity`; `score` of a `TextScores`). Called again with a deeper pool
-    where more hits are wanted: what is new then goes behind what was there.
-    Return a Ranking of some or all of their ids; None if you have no opinion. Stops at the first
-    result that is not None.
+    a retriever did not see (`similarity`; `score` of a `TextScores`). Called again with a deeper
+    pool where more hits are wanted: what is new then goes behind what was there. Return a Ranking
+    of some or all of their ids; None if you have no opinion. Stops at the first result that is not
+    None.
     """
     raise NotImplementedError
 

@@ -20,7 +20,7 @@ from semantic_core._jobs import (
     Held,
     JobState,
     JobStatus,
-    Lane,
+    PriceTier,
     QueueStats,
     Rate,
     Rest,
@@ -160,7 +160,7 @@ class Priced(Protocol):
         """ISO 4217, such as "USD"."""
         ...
 
-    def price(self, lane: Lane) -> Decimal:
+    def price(self, tier: PriceTier) -> Decimal:
         """What a million tokens cost, interactively or in a job."""
         ...
 
@@ -699,7 +699,7 @@ class BatchQueue(VectorQueue, Protocol):
 
     def costs(self, since: str = "", until: str = "9") -> Sequence[Cost]:
         """The ledger from one day to another, both included, in order of day, tenant,
-        collection, model, lane.
+        collection, model, tier.
         """
         ...
 

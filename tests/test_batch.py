@@ -837,7 +837,7 @@ def test_what_was_spent_is_written_down_by_day_collection_and_lane(office: Offic
     office.wait(24)
     office.manager.sync_status()
     found = [
-        (cost.day, cost.collection, cost.lane, cost.passages, cost.tokens, cost.amount)
+        (cost.day, cost.collection, cost.tier, cost.passages, cost.tokens, cost.amount)
         for cost in office.manager.costs()
     ]
     assert found == [

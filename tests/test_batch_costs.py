@@ -33,15 +33,15 @@ class Shop:
         self.core.ingest(*(Document(Ref("notes", text, tenant), text) for text in texts), mode=mode)
 
     def ledger(self) -> dict[str, int]:
-        """Tokens by lane."""
+        """Tokens by tier."""
         found: Counter[str] = Counter()
         for cost in self.manager.costs():
-            found[cost.lane] += cost.tokens
+            found[cost.tier] += cost.tokens
         return dict(found)
 
     def bill(self) -> dict[str, int]:
         """Likewise, of the provider."""
-        return {lane: tokens for lane, tokens in self.embedder.tokens_billed.items() if tokens}
+        return {tier: tokens for tier, tokens in self.embedder.tokens_billed.items() if tokens}
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_queries_stand_apart_each_with_its_tenant() -> None:
     asked = [
         (cost.tenant, cost.collection, cost.passages, cost.tokens)
         for cost in shop.manager.costs()
-        if cost.lane == "query"
+        if cost.tier == "query"
     ]
     assert asked == [("ann", "notes", 3, 6), ("bob", "", 1, 6)]
     assert shop.ledger() == shop.bill()
@@ -99,7 +99,7 @@ def test_queries_are_written_down_after_so_many_or_after_a_while(
     monkeypatch.setattr(
         shop.core.store,
         "charge",
-        lambda rate, spent: (written.update([rate.lane]), charge(rate, spent)),
+        lambda rate, spent: (written.update([rate.tier]), charge(rate, spent)),
     )
     for _ in range(_costs.QUERIES - 1):
         shop.core.search("beans")
@@ -139,7 +139,7 @@ def test_a_child_process_does_not_write_down_what_its_parent_asked(
 def test_the_last_queries_are_written_down_when_the_index_is_closed(shop: Shop) -> None:
     shop.core.search("beans")
     charged = []
-    shop.core.store.charge = lambda rate, spent: charged.append((rate.lane, spent))  # type: ignore[attr-defined]
+    shop.core.store.charge = lambda rate, spent: charged.append((rate.tier, spent))  # type: ignore[attr-defined]
     shop.core.close()
     assert charged == [("query", {("", ""): (1, 2)})]
 
@@ -159,7 +159,7 @@ def test_an_embedder_that_tells_no_counts_is_charged_by_estimate() -> None:
     class Silent(HashEmbedder):
         currency = "USD"
 
-        def price(self, lane: str) -> int:
+        def price(self, tier: str) -> int:
             return 1
 
         def tokens(self, passages: Any) -> int:
@@ -171,7 +171,7 @@ def test_an_embedder_that_tells_no_counts_is_charged_by_estimate() -> None:
     with SemanticCore(store="memory", embedder=Silent(8), plugins=[]) as core:
         core.ingest(*(Document(Ref("notes", text), text) for text in texts(3)))
         core.search("beans")
-        found = [(cost.lane, cost.tokens) for cost in core.batch_manager.costs()]
+        found = [(cost.tier, cost.tokens) for cost in core.batch_manager.costs()]
     assert found == [("query", 7), ("interactive", 21)]
 
 
@@ -185,7 +185,7 @@ def test_a_job_whose_passages_were_taken_from_it_is_charged_for_both(shop: Shop)
     assert shop.ledger() == shop.bill()
     assert shop.embedder.billed.total() == 17
     nobodys = [
-        cost for cost in shop.manager.costs() if cost.lane == "batch" and not cost.collection
+        cost for cost in shop.manager.costs() if cost.tier == "batch" and not cost.collection
     ]
     assert [cost.passages for cost in nobodys] == [5]
 

@@ -101,7 +101,7 @@ def test_a_protocol_with_one_step_left_out_is_found_out(broken, monkeypatch):
             raising=False,
         )
     elif broken == "claims":  # embed what waits without looking who has it
-        monkeypatch.setattr(BatchManager, "fast_lane", lambda self: None)
+        monkeypatch.setattr(BatchManager, "metered_embedder", lambda self: None)
         monkeypatch.setattr(
             MemoryStore,
             "pending",

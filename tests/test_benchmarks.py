@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from benchmarks._measure import Timing, hardware, per_query, side_by_side
 from benchmarks._report import Figure, Report, Target, results, write
 from benchmarks._workbench import least_scores, recall
 from benchmarks.corpus import FOLDER_VARIABLE, clustered, find_corpus, passages_of, queries_of
-from benchmarks.figures import CHART, README, block, chart, with_figures
+from benchmarks.figures import CHART, PAGE, README, block, chart, page, with_figures
 from benchmarks.peers import ADAPTERS, OURS, synthetic
 from benchmarks.peers import main as measure_peers
 from benchmarks.quality import COLLECTIONS
@@ -248,13 +249,44 @@ def test_a_run_that_was_cut_short_is_taken_up_where_it_ended(
     assert results(path)["cold"] == before
 
 
-def test_the_readme_and_the_chart_say_what_was_measured() -> None:
+def test_the_readme_the_page_and_the_chart_say_what_was_measured() -> None:
     held = results(RESULTS)
     assert set(held) == set(BENCHMARKS), "make bench"
     assert README.read_text(encoding="utf-8") == with_figures(
         README.read_text(encoding="utf-8"), held
     ), "make bench"
+    assert PAGE.read_text(encoding="utf-8") == page(held), "make bench"
     assert CHART.read_text(encoding="utf-8") == chart(held)
+
+
+def rows(text: str) -> list[str]:
+    """The rows of the tables of what was measured."""
+    return [
+        line
+        for table in text.split("| what | measured |\n|---|---|\n")[1:]
+        for line in table.partition("\n\n")[0].splitlines()
+    ]
+
+
+def test_the_readme_shows_few_figures_and_all_of_them_are_on_the_page() -> None:
+    held = results(RESULTS)
+    shown, everything = rows(block(held)), rows(page(held))
+    assert 1 <= len(shown) <= 6
+    assert set(shown) < set(everything)
+    names = [line.split(" | ")[0] for line in everything]
+    assert len(names) == len(set(names)), "one name has one row"
+
+
+def test_the_readme_and_the_chart_agree_on_the_time_of_each_library() -> None:
+    held = results(RESULTS)
+    (nearest,) = [line for line in rows(block(held)) if "ten nearest" in line]
+    times = re.findall(r"[\d.,]+ ms", nearest)
+    drawn = chart(held)
+    names = ("Semantic Core", "numpy", "faiss Flat", "sqlite-vec vec0")
+    assert len(times) == len(names)
+    for name, time in zip(names, times, strict=True):
+        point = drawn.partition(f">{name}</text>")[2].partition("</text>")[0]
+        assert f">{time} " in point, f"{name}: {time} in README.md, in the chart {point}"
 
 
 def test_a_target_that_was_missed_is_named() -> None:
@@ -271,11 +303,11 @@ def test_a_target_that_was_missed_is_named() -> None:
             Figure("good", 1.0, "x", target=Target("<=", 2.0)),
         )
     )
-    said = block(
+    text = page(
         {"store": {"date": "2026-01-02T03:04:05+00:00", "hardware": hardware, **report.json()}}
     )
-    assert "fast" in said.partition("Missed")[2]
-    assert "good" not in said.partition("Missed")[2]
+    assert "fast" in text.partition("Missed")[2]
+    assert "good" not in text.partition("Missed")[2]
 
 
 @pytest.mark.slow

@@ -90,7 +90,7 @@ def test_every_command_exists_and_takes_json_and_says_which_index_it_is_about(na
     for path, leaf in leaves(command, name):
         options = {option for parameter in leaf.params for option in parameter.opts}
         assert "--json" in options, path
-        assert options & {"--db", "--app"} or path == "config trust", path
+        assert options & {"--db", "--app"} or path in ("blueprint", "config trust"), path
         assert leaf.help, path
         assert all(
             parameter.help for parameter in leaf.params if isinstance(parameter, click.Option)

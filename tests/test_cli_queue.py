@@ -81,9 +81,9 @@ def test_a_folder_goes_through_the_queue(provider: JobEmbedder) -> None:
     provider.finish()
     [job] = answer("queue", "sync")["jobs"]
     assert (job["status"], job["succeeded"], job["cleaned"]) == ("COMPLETED", 12, True)
-    [cost, asked] = sorted(answer("costs")["costs"], key=lambda row: row["lane"])
-    assert (asked["lane"], asked["passages"]) == ("query", 1)
-    assert (cost["collection"], cost["lane"], cost["passages"], cost["tokens"]) == (
+    [cost, asked] = sorted(answer("costs")["costs"], key=lambda row: row["tier"])
+    assert (asked["tier"], asked["passages"]) == ("query", 1)
+    assert (cost["collection"], cost["tier"], cost["passages"], cost["tokens"]) == (
         "files",
         "batch",
         12,
@@ -266,7 +266,9 @@ def test_auto_and_a_budget_come_from_the_settings(provider: JobEmbedder, tmp_pat
     assert answer("queue", "status")["pending"] == 12
 
 
-@pytest.mark.parametrize("day", ["yesterday", "2026", "2026-1-1", "'; drop table cost"])
+@pytest.mark.parametrize(
+    "day", ["yesterday", "2026", "2026-1-1", "'; drop table semantic_index_cost"]
+)
 def test_a_day_nobody_can_mean_is_refused(day: str) -> None:
     call("ingest", "notes", "--mode", "async")
     assert "is no day such as" in call("costs", "--since", day, code=2).stderr

@@ -79,7 +79,7 @@ APPLICATIONS = (
         version="8.0.1",
         orm="django",
         bound=(
-            "every model with text: pages of every kind, revisions, sites, users, images, "
+            "every model with text columns: pages of every kind, revisions, sites, users, images, "
             "documents, snippets"
         ),
         requires=(
@@ -108,8 +108,8 @@ APPLICATIONS = (
         version="7.2.1",
         orm="sqlalchemy",
         bound=(
-            "projects, people, bills, archives, and the tables of versions that "
-            "SQLAlchemy-Continuum keeps of them"
+            "projects, people, bills, archives, and the version tables that SQLAlchemy-Continuum "
+            "creates for them"
         ),
         requires=("pytest~=9.0.2", "pytest-flask~=1.3.0"),
         start=(*PYTEST, "ihatemoney/tests"),
@@ -129,7 +129,7 @@ APPLICATIONS = (
         name="django-haystack",
         version="3.4.0",
         orm="django",
-        bound="its mock models, and those of Django's admin, users and sessions",
+        bound="its mock models, and the models of Django's admin, users and sessions",
         requires=("Django==5.2.19", "geopy", "pysolr", "python-dateutil", "requests", "whoosh"),
         start=(
             "test_haystack/run_tests.py",
@@ -143,7 +143,8 @@ APPLICATIONS = (
         version="5.2.19",
         orm="django",
         bound=(
-            "every model with text of the test apps named in `benchmarks/outside/_applications.py`"
+            "every model with text columns of the test apps named in "
+            "`benchmarks/outside/_applications.py`"
         ),
         requires=("Pillow", "docutils", "jinja2", "tblib"),
         start=("runtests.py", "--parallel=1", *DJANGO_LABELS.split()),
@@ -155,7 +156,7 @@ APPLICATIONS = (
         name="peewee",
         version="4.3.0",
         orm="peewee",
-        bound="every model with text, again with each table that a test makes",
+        bound="every model with text columns, bound again whenever a test creates its table",
         requires=("pydantic",),
         start=("runtests.py",),
         again=("unittest",),

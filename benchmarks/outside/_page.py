@@ -20,9 +20,9 @@ COLUMNS = (
     "application",
     "date",
     "passed without the index",
-    "passed with it",
-    "failed without",
-    "failed with",
+    "passed with the index",
+    "failed without the index",
+    "failed with the index",
     "models bound",
     "rows indexed",
     "what is bound",
@@ -122,5 +122,6 @@ def with_table(text: str, rows: Iterable[Row]) -> str:
     table = "\n".join((head, rule, *(row.line() for row in shown)))
     once = [f"`{test}` ({row.name})" for row in shown for test in row.once]
     if once:
-        table += f"\n\nOtherwise among the others, and not by themselves: {', '.join(once)}."
+        named = ", ".join(once)
+        table += f"\n\nEnded differently in the full run, but not when run alone: {named}."
     return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"

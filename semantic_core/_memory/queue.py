@@ -116,7 +116,7 @@ class _Draft:
 
     def charge(self, rate: Rate, spent: Mapping[tuple[str, str], tuple[int, int]]) -> None:
         for (tenant, collection), (count, tokens) in spent.items():
-            key = (rate.day, tenant, collection, rate.model, rate.lane, rate.currency)
+            key = (rate.day, tenant, collection, rate.model, rate.tier, rate.currency)
             before = self.costs.get(key, (0, 0, 0))
             self.costs[key] = (
                 before[0] + count,
@@ -548,13 +548,13 @@ class MemoryQueue:
                 tenant,
                 collection,
                 model,
-                lane,
+                tier,
                 passages,
                 tokens,
                 Decimal(amount) / PICO,
                 currency,
             )
-            for (day, tenant, collection, model, lane, currency), (
+            for (day, tenant, collection, model, tier, currency), (
                 passages,
                 tokens,
                 amount,

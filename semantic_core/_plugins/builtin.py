@@ -41,8 +41,9 @@ is asked again, and what differs by rounding alone must not change places from p
 
 
 TrueScores = Callable[[Ranking, Sequence[ChunkId]], Sequence[float] | None]
-"""What a lane gives candidates that its ranking does not list, NaN for one it cannot score; None if
-it can score none of them."""
+"""What a retriever gives candidates that its ranking does not list, NaN for one it cannot score;
+None if it can score none of them.
+"""
 
 
 def candidates(rankings: Sequence[Ranking]) -> list[ChunkId]:
@@ -51,22 +52,21 @@ def candidates(rankings: Sequence[Ranking]) -> list[ChunkId]:
 
 
 def no_scores(ranking: Ranking, others: Sequence[ChunkId]) -> None:
-    """No lane can score what it did not list."""
+    """No retriever can score what it did not list."""
 
 
 def fuse_scores(rankings: Sequence[Ranking], true_scores: TrueScores = no_scores) -> Ranking:
-    """Sum of z-scores: each lane's scores over all candidates are brought to mean 0 and deviation
-    1, then added. Keeps how clear-cut a lane is, which ranks alone throw away (standardised
-    CombSUM:
-    Fox and Shaw 1994; Wu, Crestani and Bi 2006).
+    """Sum of z-scores: each retriever's scores over all candidates are brought to mean 0 and
+    deviation 1, then added. Keeps how clear-cut a retriever is, which ranks alone throw away
+    (standardised CombSUM: Fox and Shaw 1994; Wu, Crestani and Bi 2006).
 
-    rankings: lanes of equal weight, at least one. true_scores: asked once for each lane that did
-    not list every candidate. A NaN is replaced by the lane's lowest score. A lane that cannot score
-    others: see `_unlisted`.
+    rankings: retrievers of equal weight, at least one. true_scores: asked once for each retriever
+    that did not list every candidate. A NaN is replaced by the retriever's lowest score. A
+    retriever that cannot score others: see `_unlisted`.
 
-    A ranking called "title" is no lane among others: its score, from 0 to 1, adds that part of the
-    distance between the best and the worst of all candidates; those of score 1, called exactly like
-    the query, come last to it, so they stand before all that are not.
+    A ranking called "title" is no retriever among others: its score, from 0 to 1, adds that part of
+    the distance between the best and the worst of all candidates; those of score 1, called exactly
+    like the query, come last to it, so they stand before all that are not.
 
     The sum is shown through the logistic function: a score lies in [0, 1], and 0.5 is the middle of
     the candidates. Ties by title, then by ChunkId.
@@ -109,30 +109,31 @@ def _lifted(total: Sequence[float], shares: Sequence[float]) -> list[float]:
 
 
 def _scores(
-    lane: Ranking, listed: Sequence[int], ids: Sequence[ChunkId], true_scores: TrueScores
+    retriever: Ranking, listed: Sequence[int], ids: Sequence[ChunkId], true_scores: TrueScores
 ) -> list[float]:
-    """What a lane gives each candidate. listed: the places in `ids` of those it lists."""
+    """What a retriever gives each candidate. listed: the places in `ids` of those it lists."""
     scores = [nan] * len(ids)
-    for place, score in zip(listed, lane.scores, strict=True):
+    for place, score in zip(listed, retriever.scores, strict=True):
         scores[place] = score
     if len(listed) == len(ids):
         return scores
     others = sorted(set(range(len(ids))).difference(listed))
-    found = true_scores(lane, [ids[place] for place in others])
+    found = true_scores(retriever, [ids[place] for place in others])
     if found is None:
-        found = [_unlisted(lane)] * len(others)
+        found = [_unlisted(retriever)] * len(others)
     for place, score in zip(others, found, strict=True):
         scores[place] = score
     lowest = min(filter(isfinite, scores), default=0.0)
     return [score if isfinite(score) else lowest for score in scores]
 
 
-def _unlisted(lane: Ranking) -> float:
-    """What counts for a candidate that a lane did not list and cannot score: always less than what
-    it listed. 0 where all it listed is above 0; else as far below its lowest as its best is above.
+def _unlisted(retriever: Ranking) -> float:
+    """What counts for a candidate that a retriever did not list and cannot score: always less than
+    what it listed. 0 where all it listed is above 0; else as far below its lowest as its best is
+    above.
     """
-    lowest = min(lane.scores)
-    highest = max(lane.scores)
+    lowest = min(retriever.scores)
+    highest = max(retriever.scores)
     if lowest > 0:
         return 0.0
     return lowest - ((highest - lowest) or 1.0)
@@ -145,7 +146,7 @@ def _logistic(value: float) -> float:
 def _standardised(values: Sequence[float]) -> list[float]:
     mean = sum(values) / len(values)
     deviation = sqrt(sum((value - mean) ** 2 for value in values) / len(values))
-    if deviation < 1e-12 * max(1.0, abs(mean)):  # all alike: this lane has nothing to say
+    if deviation < 1e-12 * max(1.0, abs(mean)):  # all alike: this retriever has nothing to say
         return [0.0] * len(values)
     return [(value - mean) / deviation for value in values]
 
@@ -211,7 +212,7 @@ class TitleLane:
 
 
 class ScoreFusion:
-    """Adds standardised scores, once every candidate has its true score in each lane.
+    """Adds standardised scores, once every candidate has its true score in each retriever.
 
     Hits stay so.
     """
@@ -220,7 +221,7 @@ class ScoreFusion:
     def semantic_fuse(
         self, request: SearchRequest, rankings: Sequence[Ranking], store: Store
     ) -> Ranking:
-        """See `fuse_scores`. In text and vector mode a lane that is alone comes back as it is."""
+        """See `fuse_scores`. In text and vector mode a single ranking comes back as it is."""
         if len(rankings) == 1 and request.mode != "hybrid":
             return rankings[0]
 
@@ -240,7 +241,9 @@ class ScoreFusion:
 def _true_scores(
     ranking: Ranking, others: Sequence[ChunkId], request: SearchRequest, store: Store
 ) -> Sequence[float] | None:
-    """What the lane of a ranking gives candidates it did not list; None if that cannot be known."""
+    """What the retriever of a ranking gives candidates it did not list; None if that cannot be
+    known.
+    """
     if ranking.source == VECTOR and request.vector is not None:
         return _numbers(store.similarity(others, request.vector))
     if ranking.source == WORDS and len(ranking) < request.pool:

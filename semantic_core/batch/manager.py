@@ -188,27 +188,27 @@ class BatchManager:
 
         See `SemanticCore.embed_pending`.
         """
-        lane = self.fast_lane()
-        if lane is None:
+        metered = self.metered_embedder()
+        if metered is None:
             give_up = self._give_up if self._ledger is not None else None
             return embed_pending(self._store, self._embedder, limit, give_up=give_up)
         try:
-            take = lane.take
+            take = metered.take
             return embed_pending(
                 self._store,
-                lane,
+                metered,
                 limit,
                 take=lambda count: take(count, from_jobs=from_jobs, collections=collections),
-                done=lane.release,
-                give_up=lane.give_up,
+                done=metered.release,
+                give_up=metered.give_up,
             )
         finally:
-            lane.release()
+            metered.release()
 
     def _give_up(self, why: Mapping[str, str]) -> None:
         MeteredEmbedder(self._queue(), self._embedder, self.till, self._clock).give_up(why)
 
-    def fast_lane(self) -> MeteredEmbedder | None:
+    def metered_embedder(self) -> MeteredEmbedder | None:
         """What a run embeds through, so that nothing is paid for twice;
         None where nothing is paid.
         """
@@ -302,7 +302,7 @@ class BatchManager:
 
     def costs(self, since: str = "", until: str = "9") -> Sequence[Cost]:
         """What was spent from one day (ISO 8601, UTC) to another, by day, tenant, collection,
-        model and lane. Queries are in the lane "query", those of this process up to now.
+        model and tier. Queries are in the tier "query", those of this process up to now.
         """
         self.till.write_queries()
         return self._queue().costs(since, until)

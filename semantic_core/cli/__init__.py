@@ -43,6 +43,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "semantic_core.cli.worker:worker",
         "Work off changes of models for as long as it runs.",
     ),
+    "blueprint": (
+        "semantic_core.cli.blueprint:blueprint",
+        "Print the adapter for Django or SQLAlchemy.",
+    ),
     "plugins": (
         "semantic_core.cli.plugins:plugins",
         "What is installed, what it offers, what is broken.",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def results_json(results: SearchResults, *, explain: bool = False) -> dict[str, Any]:
-    """A search answer. explain: with the score of every lane.
+    """A search answer. explain: with the score of every tier.
 
     "reason" is there when it is degraded.
     """
@@ -196,7 +196,7 @@ def cost_json(cost: Cost) -> dict[str, Any]:
         "tenant": cost.tenant,
         "collection": cost.collection,
         "model": cost.model,
-        "lane": cost.lane,
+        "tier": cost.tier,
         "passages": cost.passages,
         "tokens": cost.tokens,
         "amount": str(cost.amount),
@@ -205,11 +205,11 @@ def cost_json(cost: Cost) -> dict[str, Any]:
 
 
 def estimate_json(estimate: Estimate) -> dict[str, Any]:
-    """What embedding takes; amounts are texts, seconds per lane."""
+    """What embedding takes; amounts are texts, seconds per tier."""
     return {
         "passages": estimate.passages,
         "tokens": estimate.tokens,
-        "amounts": {lane: str(amount) for lane, amount in estimate.amounts.items()},
+        "amounts": {tier: str(amount) for tier, amount in estimate.amounts.items()},
         "currency": estimate.currency,
         "seconds": dict(estimate.seconds),
     }

@@ -264,12 +264,12 @@ def _headline(hit: SearchHit, number: str, width: int) -> Text:
 
 
 def _where(hit: SearchHit) -> list[str]:
-    lanes = [f"{visible(source)} #{rank}" for source, rank in hit.ranks.items()]
+    retrievers = [f"{visible(source)} #{rank}" for source, rank in hit.ranks.items()]
     return [
         squeezed(str(hit.ref)),
         f"characters {hit.start:,}–{hit.end:,}",
         f"score {hit.score:.3f}",
-        *lanes,
+        *retrievers,
     ]
 
 

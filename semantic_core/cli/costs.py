@@ -1,5 +1,5 @@
-"""``semantic-core costs``: what embedding has cost, by day, tenant, collection, model and lane;
-queries are a lane.
+"""``semantic-core costs``: what embedding has cost, by day, tenant, collection, model and tier;
+queries are a tier.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ def _table(rows: Sequence[Cost], totals: dict[str, Decimal]) -> str:
 
     tenants = any(row.tenant for row in rows)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for name in ("day", *(("tenant",) if tenants else ()), "collection", "model", "lane"):
+    for name in ("day", *(("tenant",) if tenants else ()), "collection", "model", "tier"):
         table.add_column(name, overflow="fold")
     for name in ("passages", "tokens", "amount"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        about = [row.day, *((row.tenant,) if tenants else ()), row.collection, row.model, row.lane]
+        about = [row.day, *((row.tenant,) if tenants else ()), row.collection, row.model, row.tier]
         numbers = [f"{row.passages:,}", f"{row.tokens:,}", f"{row.amount:,.6f} {row.currency}"]
         table.add_row(*map(Text, [*map(visible, about), *numbers]))
     for currency, total in totals.items():

@@ -268,13 +268,13 @@ def estimate_text(estimate: Estimate) -> str:
     told = f"{counted(estimate.passages, 'passage')}"
     if not estimate.amounts:
         return f"{told}; they cost nothing but time."
-    lanes = {"interactive": "at once", "batch": "in jobs"}
+    tiers = {"interactive": "at once", "batch": "in jobs"}
     prices = ", ".join(
-        f"{money(amount, estimate.currency)} {lanes[lane]}"
-        for lane, amount in estimate.amounts.items()
+        f"{money(amount, estimate.currency)} {tiers[tier]}"
+        for tier, amount in estimate.amounts.items()
     )
-    minutes = {lane: max(1, round(seconds / 60)) for lane, seconds in estimate.seconds.items()}
-    times = ", ".join(f"about {_span(minutes[lane])} {lanes[lane]}" for lane in minutes)
+    minutes = {tier: max(1, round(seconds / 60)) for tier, seconds in estimate.seconds.items()}
+    times = ", ".join(f"about {_span(minutes[tier])} {tiers[tier]}" for tier in minutes)
     return f"{told}, about {counted(estimate.tokens, 'token')}: {prices}; {times}."
 
 

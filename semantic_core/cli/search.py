@@ -48,7 +48,7 @@ Neighbours = dict[int, tuple[list["StoredChunk"], list["StoredChunk"]]]
 @collections_option
 @tenant_option
 @click.option(
-    "--explain", is_flag=True, help="Show what each lane gave every hit, and its metadata."
+    "--explain", is_flag=True, help="Show what each retriever gave every hit, and its metadata."
 )
 @click.option(
     "--chunks", is_flag=True, help="Every passage for itself, not the best one of each document."

@@ -14,7 +14,7 @@ from typing import Literal
 import attrs
 import numpy as np
 
-from semantic_core._jobs import JobState, Lane, Use
+from semantic_core._jobs import JobState, PriceTier, Use
 from semantic_core._metering import Meter, Spent
 from semantic_core.errors import (
     ConfigError,
@@ -68,7 +68,7 @@ class JobEmbedder(HashEmbedder):
 
     jobs: at the provider, by its own name of each. billed: how often each passage was paid for, in
     a job or interactively.
-    tokens_billed: by lane, those of queries too. characters_a_token: by which it bills, whatever it
+    tokens_billed: by tier, those of queries too. characters_a_token: by which it bills, whatever it
     estimates. refused: passages a call is refused for, unpaid; spoiled: those that get
     a vector that is none, paid. job_limit: passages one job takes; more are refused (InputError).
     enqueued_limit: tokens of all jobs under way; more are refused (EmbedderThrottled).
@@ -105,9 +105,9 @@ class JobEmbedder(HashEmbedder):
         """USD."""
         return "USD"
 
-    def price(self, lane: Lane) -> Decimal:
+    def price(self, tier: PriceTier) -> Decimal:
         """A dollar a million tokens, half of it in a job."""
-        return Decimal("1") if lane == "interactive" else Decimal("0.5")
+        return Decimal("1") if tier == "interactive" else Decimal("0.5")
 
     def tokens(self, passages: Sequence[str]) -> int:
         """A quarter of the characters, each passage rounded up."""
@@ -238,9 +238,9 @@ class JobEmbedder(HashEmbedder):
         """Tokens a passage is billed for."""
         return -(-len(passage) // self.characters_a_token)
 
-    def _bill(self, lane: Use, passages: Sequence[str]) -> None:
+    def _bill(self, tier: Use, passages: Sequence[str]) -> None:
         tokens = sum(map(self.counted, passages))
-        self.tokens_billed[lane] += tokens
+        self.tokens_billed[tier] += tokens
         self._meter.paid(len(passages), tokens)
 
     def _ready(self, method: str) -> None:

@@ -168,7 +168,7 @@ class Process:
     def _of_store(self, name: str, call: Callable[[], Any], args: tuple[Any, ...]) -> Any:
         happening = self.history.point(self)
         answer = call()
-        if name == "charge" and args[0].lane != "batch":
+        if name == "charge" and args[0].tier != "batch":
             self.wrote += sum(tokens for _, tokens in args[1].values())
         elif name == "fill":
             self.embedded = []
@@ -211,7 +211,7 @@ class Process:
         raise Died
 
 
-class Verdict(NamedTuple):
+class HistoryVerdict(NamedTuple):
     """What became of a history. faults: there must be none. twice: passages paid for again as it
     is said they may be; died_with: tokens of answers a process died with.
     """
@@ -246,7 +246,7 @@ class History:
         """The clock of the machine."""
         return self.provider.time + self.ahead
 
-    def play(self) -> Verdict:
+    def play(self) -> HistoryVerdict:
         """Everything that happens, the healing, and the judgement."""
         for _ in range(STEPS):
             self._action(self.choice.randrange(2))
@@ -258,7 +258,9 @@ class History:
         self._judge()
         tokens = sum(self.provider.tokens_billed.values())
         twice = sum(times - 1 for times in self.provider.billed.values())
-        return Verdict(tuple(self.faults), self.points, self.crashes, tokens, twice, self.died_with)
+        return HistoryVerdict(
+            tuple(self.faults), self.points, self.crashes, tokens, twice, self.died_with
+        )
 
     def point(self, process: Process, *, job: bool = False) -> str:
         """Before a call of a process: what happens to it."""
@@ -463,7 +465,7 @@ class History:
             faults.append(f"orphan: {sorted(kept)} are left at the provider")
         ledger: Counter[str] = Counter()
         for cost in self.store.costs():
-            ledger[cost.lane] += cost.tokens
+            ledger[cost.tier] += cost.tokens
         at_once = provider.tokens_billed["interactive"] + provider.tokens_billed["query"]
         written = ledger["interactive"] + ledger["query"]
         if written != at_once - self.died_with:

@@ -27,7 +27,7 @@ def reranker_checks(*, hits: Sequence[SearchHit] = ()) -> list[Check]:
 
     hits: further ones to show it, such as `core.search` gives.
     """
-    contract = _Contract(hits)
+    contract = _RerankerChecks(hits)
     return [
         Check(rule)
         for rule in (
@@ -39,7 +39,7 @@ def reranker_checks(*, hits: Sequence[SearchHit] = ()) -> list[Check]:
     ]
 
 
-class _Contract:
+class _RerankerChecks:
     def __init__(self, hits: Sequence[SearchHit]) -> None:
         plain = [
             _hit(number, title=f"Beans {number}", metadata={"lang": "en", "year": 2000 + number})

@@ -37,7 +37,7 @@ def retriever_checks(*, query: str, texts: Sequence[str]) -> list[Check]:
     two collections of two tenants. The plugin is made with those documents, for one that keeps
     something of its own about them.
     """
-    contract = _Contract(query, texts)
+    contract = _RetrieverChecks(query, texts)
     return [
         Check(rule)
         for rule in (
@@ -52,7 +52,7 @@ def retriever_checks(*, query: str, texts: Sequence[str]) -> list[Check]:
     ]
 
 
-class _Contract:
+class _RetrieverChecks:
     def __init__(self, query: str, texts: Sequence[str]) -> None:
         self._query = query
         self._documents = [

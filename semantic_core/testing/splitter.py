@@ -62,7 +62,7 @@ def splitter_checks(
     markers: a regular expression (multi-line, dot matches line ends) of what may be in no chunk,
     such as a front matter.
     """
-    contract = _Contract(
+    contract = _SplitterChecks(
         media_type,
         (*SAMPLES, *samples),
         foreign,
@@ -88,7 +88,7 @@ def splitter_checks(
     ]
 
 
-class _Contract:
+class _SplitterChecks:
     def __init__(
         self,
         media_type: str,

@@ -13,16 +13,16 @@ from semantic_core_gemini.batches import GeminiBatchClient
 from semantic_core_gemini.embedder import GeminiEmbedder
 from semantic_core_gemini.keys import GoogleKeyring
 from semantic_core_gemini.pacing import Clock
-from semantic_core_gemini.pricing import Estimate, Price
+from semantic_core_gemini.pricing import Price, PriceEstimate
 from semantic_core_gemini.usage import Usage
 
 __all__ = [
     "Clock",
-    "Estimate",
     "GeminiBatchClient",
     "GeminiEmbedder",
     "GoogleKeyring",
     "Price",
+    "PriceEstimate",
     "Usage",
     "semantic_embedders",
 ]

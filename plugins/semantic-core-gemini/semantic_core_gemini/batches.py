@@ -46,7 +46,7 @@ from semantic_core_gemini.job_lines import (
 )
 from semantic_core_gemini.options import MODEL, SIZE, TASK, common
 from semantic_core_gemini.service import API_VERSION, Service
-from semantic_core_gemini.usage import Meter, Usage
+from semantic_core_gemini.usage import Usage, UsageMeter
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
@@ -93,16 +93,16 @@ class GeminiBatchClient:
             price=None,
             clock=clock,
         )
-        self._set_up(given, Meter())
+        self._set_up(given, UsageMeter())
 
     @classmethod
-    def of(cls, given: Common, meter: Meter) -> GeminiBatchClient:
+    def of(cls, given: Common, meter: UsageMeter) -> GeminiBatchClient:
         """One with options that were checked, counting into this meter. Raises BatchKeyMissing."""
         made = cls.__new__(cls)
         made._set_up(given, meter)
         return made
 
-    def _set_up(self, given: Common, meter: Meter) -> None:
+    def _set_up(self, given: Common, meter: UsageMeter) -> None:
         self._service = Service(given.keyring.for_batches(), given.reach, given.clock, 0, 0)
         self._recipe = given.recipe
         self._meter = meter

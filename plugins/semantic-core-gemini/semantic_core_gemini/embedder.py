@@ -24,11 +24,11 @@ from semantic_core_gemini.options import (
     seconds,
     whole,
 )
-from semantic_core_gemini.passages import Passages
-from semantic_core_gemini.pricing import MILLION, Estimate, Lane, Price
+from semantic_core_gemini.passages import PassageBatches
+from semantic_core_gemini.pricing import MILLION, Price, PriceEstimate, PriceTier
 from semantic_core_gemini.service import API_VERSION, Service
 from semantic_core_gemini.tokens import Sample, estimated
-from semantic_core_gemini.usage import Meter, Usage
+from semantic_core_gemini.usage import Usage, UsageMeter
 from semantic_core_gemini.vectors import Queries
 
 if TYPE_CHECKING:
@@ -136,9 +136,9 @@ class GeminiEmbedder:
             given.keyring.default_key, given.reach, given.clock, texts_per_minute, tokens_per_minute
         )
         pace = self._service.pace
-        self._meter = Meter()
+        self._meter = UsageMeter()
         self._queries = Queries(remembered_queries)
-        self._passages = Passages(
+        self._passages = PassageBatches(
             self._call,
             min(batch_size, pace.burst_texts or batch_size),
             pace.burst_tokens,
@@ -194,9 +194,9 @@ class GeminiEmbedder:
         """What prices are in, such as "USD"."""
         return self._given.price.currency
 
-    def price(self, lane: Lane) -> Decimal:
+    def price(self, tier: PriceTier) -> Decimal:
         """What a million tokens cost: "interactive", or "batch" in a job."""
-        return self._given.price.of(MILLION, lane)
+        return self._given.price.of(MILLION, tier)
 
     def tokens(self, passages: Sequence[str]) -> int:
         """How many tokens these passages have, all together, about.
@@ -244,7 +244,7 @@ class GeminiEmbedder:
         key = blake2b(f"{self.space!r}\x1e{asked}".encode(), digest_size=16).hexdigest()
         return self._queries.get(key, lambda: self._asked(asked))
 
-    def estimate(self, passages: Iterable[str], *, ask: bool = True) -> Estimate:
+    def estimate(self, passages: Iterable[str], *, ask: bool = True) -> PriceEstimate:
         """What embedding these passages takes. Nothing is embedded; equal passages count once.
 
         ask: whether the service may count the tokens of a sample of at most 100 passages, in one
@@ -258,7 +258,7 @@ class GeminiEmbedder:
             self._service.count(self._recipe.model, sample.texts) if ask and sample.texts else None
         )
         tokens = sample.tokens(counted)
-        return Estimate(
+        return PriceEstimate(
             texts=sample.count,
             tokens=tokens,
             counted=len(sample.texts) if counted is not None else 0,

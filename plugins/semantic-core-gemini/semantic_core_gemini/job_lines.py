@@ -40,7 +40,7 @@ from semantic_core_gemini.vectors import vector_of
 if TYPE_CHECKING:
     from semantic_core.types import Vector
     from semantic_core_gemini.service import Service
-    from semantic_core_gemini.usage import Meter
+    from semantic_core_gemini.usage import UsageMeter
 
 
 INLINE_BYTES: Final = 4 * 1024 * 1024
@@ -364,7 +364,7 @@ def read_results(
     job: str,
     output: Mapping[str, Any],
     dimensions: int,
-    meter: Meter,
+    meter: UsageMeter,
     *,
     ended: float | None,
 ) -> Iterator[tuple[str, Vector | Exception]]:
@@ -419,7 +419,7 @@ def _expired(service: Service, file: str, ended: float | None) -> bool:
 
 
 def _checked(
-    results: Iterable[Mapping[str, Any]], dimensions: int, job: str, meter: Meter
+    results: Iterable[Mapping[str, Any]], dimensions: int, job: str, meter: UsageMeter
 ) -> Iterator[tuple[str, Vector | Exception]]:
     for result in results:
         read = result_of(result, dimensions, job)

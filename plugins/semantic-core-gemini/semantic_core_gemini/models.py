@@ -105,7 +105,7 @@ def form_of(model: Model, task: str) -> Form:
     return model.forms[task]
 
 
-# How texts become requests, the same for both lanes:
+# How texts become requests, the same for both tiers:
 # a vector is the same from a job and from a call.
 
 FORM_VERSION: Final = "1"

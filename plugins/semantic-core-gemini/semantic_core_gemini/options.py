@@ -32,7 +32,7 @@ also within a call.
 
 @attrs.frozen
 class Common:
-    """What both lanes need."""
+    """What both tiers need."""
 
     keyring: GoogleKeyring
     recipe: Recipe

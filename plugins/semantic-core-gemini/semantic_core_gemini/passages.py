@@ -41,7 +41,7 @@ Item = tuple[str, str, int]
 Answers = dict[str, "Vector | RequestRefused | AnswerInvalid"]
 
 
-class Passages:
+class PassageBatches:
     """Runs of passages through one embedder.
 
     embed: makes one call. texts, tokens: most of a call; None: as much as the service takes.

@@ -14,9 +14,15 @@ import attrs
 
 from semantic_core.errors import ConfigError
 
-__all__ = ["PRICES", "Estimate", "Lane", "Price", "price_of"]
+__all__ = [
+    "PRICES",
+    "Price",
+    "PriceEstimate",
+    "PriceTier",
+    "price_of",
+]
 
-Lane = Literal["interactive", "batch"]
+PriceTier = Literal["interactive", "batch"]
 
 _PAGE = "https://ai.google.dev/gemini-api/docs/pricing"
 MILLION = 1_000_000
@@ -50,9 +56,9 @@ class Price:
     as_of: date = attrs.field(factory=date.today)
     source: str = "given"
 
-    def of(self, tokens: int, lane: Lane = "interactive") -> Decimal:
+    def of(self, tokens: int, tier: PriceTier = "interactive") -> Decimal:
         """The price of so many tokens, in `currency`, unrounded."""
-        return (self.interactive if lane == "interactive" else self.batch) * tokens / MILLION
+        return (self.interactive if tier == "interactive" else self.batch) * tokens / MILLION
 
 
 PRICES: Final[Mapping[str, Price]] = {
@@ -94,12 +100,12 @@ def price_of(model: str, given: Price | Mapping[str, object] | None = None) -> P
 
 
 @attrs.frozen
-class Estimate:
+class PriceEstimate:
     """What embedding some texts takes, before any of it is sent to be embedded.
 
     texts: how many different ones. tokens: of them. counted: texts of the sample the service
     counted; 0 if it was not asked.
-    price: for both lanes. seconds: at the pace set for this embedder, interactively.
+    price: for both tiers. seconds: at the pace set for this embedder, interactively.
     """
 
     texts: int
@@ -108,6 +114,6 @@ class Estimate:
     price: Price
     seconds: float
 
-    def cost(self, lane: Lane = "interactive") -> Decimal:
-        """What it costs in that lane, in ``price.currency``."""
-        return self.price.of(self.tokens, lane)
+    def cost(self, tier: PriceTier = "interactive") -> Decimal:
+        """What it costs in that tier, in ``price.currency``."""
+        return self.price.of(self.tokens, tier)

@@ -29,7 +29,7 @@ from semantic_core_gemini.errors import (
 from semantic_core_gemini.keys import Secret
 from semantic_core_gemini.models import Model
 from semantic_core_gemini.pacing import Breaker, Clock, Pace, silence_of
-from semantic_core_gemini.usage import Meter
+from semantic_core_gemini.usage import UsageMeter
 from semantic_core_gemini.vectors import vector_of
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ class Service:
         dimensions: int,
         *,
         tokens: int,
-        meter: Meter,
+        meter: UsageMeter,
         timeout: float,
         patience: float,
         found: dict[int, Vector],

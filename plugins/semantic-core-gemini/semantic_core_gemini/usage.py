@@ -7,7 +7,7 @@ from threading import Lock
 import attrs
 
 from semantic_core.batch import Meter as Blocks
-from semantic_core_gemini.pricing import Lane, Price
+from semantic_core_gemini.pricing import Price, PriceTier
 
 
 @attrs.frozen
@@ -28,15 +28,15 @@ class Usage:
     job_texts: int = 0
     job_tokens: int = 0
 
-    def cost(self, price: Price) -> dict[Lane, str]:
-        """What it costs at that price, per lane, as text with six decimals."""
+    def cost(self, price: Price) -> dict[PriceTier, str]:
+        """What it costs at that price, per tier, as text with six decimals."""
         return {
             "interactive": f"{price.of(self.tokens):.6f}",
             "batch": f"{price.of(self.job_tokens, 'batch'):.6f}",
         }
 
 
-class Meter:
+class UsageMeter:
     """Adds up. Safe to use from several threads. blocks: of the calls that want to know what they
     cost.
     """

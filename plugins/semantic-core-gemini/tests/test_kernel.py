@@ -68,7 +68,7 @@ def test_what_was_embedded_asked_and_taken_from_a_job_costs_what_the_service_cou
         gemini.finish()
         core.batch_manager.sync_status()
         found = {
-            (cost.lane, cost.collection): (cost.passages, cost.tokens)
+            (cost.tier, cost.collection): (cost.passages, cost.tokens)
             for cost in core.batch_manager.costs()
         }
     at_once, jobs = gemini.bill("every-day-key"), gemini.bill("batch-key")

@@ -43,7 +43,7 @@ class Crash(BaseException):
     """The process ends here."""
 
 
-class Verdict(NamedTuple):
+class ScheduleVerdict(NamedTuple):
     """What became of a run. faults: there must be none. points: calls there were. provider_points:
     of these, to the provider."""
 
@@ -132,7 +132,7 @@ def embedder() -> JobEmbedder:
     return JobEmbedder(8)
 
 
-def play(store: Any, plan: Plan, shape: Shape, number: int) -> Verdict:
+def play(store: Any, plan: Plan, shape: Shape, number: int) -> ScheduleVerdict:
     """Play one history to its end, and judge it. number: of this run in this store."""
     world = World(store, embedder(), plan, shape, number)
     documents = [
@@ -162,7 +162,7 @@ def play(store: Any, plan: Plan, shape: Shape, number: int) -> Verdict:
             break
     _judge(world, last)
     store.remove([each.ref for each in last])
-    return Verdict(tuple(world.faults), world.points, tuple(world.provider_points))
+    return ScheduleVerdict(tuple(world.faults), world.points, tuple(world.provider_points))
 
 
 def _written(store: Any) -> int:
@@ -265,7 +265,7 @@ def _watched(
 EVERYWHERE: tuple[Happening, ...] = ("crash", "jobs", "stall", "embed")
 
 
-def single_plans(quiet: Verdict) -> Iterator[Plan]:
+def single_plans(quiet: ScheduleVerdict) -> Iterator[Plan]:
     """Every plan of one happening, for a run that went like this without any."""
     yield from (
         ((number, happening),) for number in range(quiet.points) for happening in EVERYWHERE
@@ -273,7 +273,7 @@ def single_plans(quiet: Verdict) -> Iterator[Plan]:
     yield from (((number, "lost"),) for number in quiet.provider_points)
 
 
-def double_plans(quiet: Verdict) -> Iterator[Plan]:
+def double_plans(quiet: ScheduleVerdict) -> Iterator[Plan]:
     """Every plan of a happening and a crash, or a lost answer, some time after it."""
     for (first,) in single_plans(quiet):
         for number in range(first[0] + 1, quiet.points):

@@ -181,17 +181,17 @@ def a_write_that_raises_changes_nothing(open_store: OpenStore) -> None:
         vectors=[axis(0), np.zeros(SPACE.dimensions, dtype=np.float32)],
     )
 
-    class Interrupted(Exception):
+    class StoppedWriting(Exception):
         """Of the source, not of the store."""
 
     def source() -> Iterator[Item]:
         yield update
         yield new
-        raise Interrupted
+        raise StoppedWriting
 
     def refs() -> Iterator[Ref]:
         yield kept.ref
-        raise Interrupted
+        raise StoppedWriting
 
     with closing(open_store(SPACE)) as store:
         put(store, kept)
@@ -205,7 +205,7 @@ def a_write_that_raises_changes_nothing(open_store: OpenStore) -> None:
         ):
             try:
                 write(interrupted())
-            except Interrupted:
+            except StoppedWriting:
                 same(
                     contents(store, kept, update, new, poison),
                     before,

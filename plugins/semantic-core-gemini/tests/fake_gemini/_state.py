@@ -189,7 +189,7 @@ class State:
                 file.path.unlink()
 
     def embed(
-        self, key: str, model: str, request: dict[str, Any], lane: str
+        self, key: str, model: str, request: dict[str, Any], tier: str
     ) -> tuple[list[float], int]:
         """The numbers and the tokens of one request, billed."""
         text = "".join(part.get("text", "") for part in request["content"]["parts"])
@@ -198,7 +198,7 @@ class State:
         if tokens > MOST_READ[model]:
             bill.cut += 1
             tokens = MOST_READ[model]
-        if lane == "job":
+        if tier == "job":
             bill.job_texts += 1
             bill.job_tokens += tokens
         else:

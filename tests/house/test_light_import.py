@@ -12,7 +12,7 @@ import pytest
 
 import semantic_core
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 KERNEL = {"semantic_core", "attr", "attrs", "pluggy", "importlib_metadata", "zipp"}
 """What the kernel may bring in besides the standard library."""
 HEAVY = (

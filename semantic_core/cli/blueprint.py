@@ -1,0 +1,105 @@
+"""``semantic-core blueprint``: the adapters for Django and SQLAlchemy, as files for a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import click
+
+from semantic_core.cli._options import json_option
+from semantic_core.cli._output import visible, write, write_json
+from semantic_core.errors import ConfigError, InputError
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+FOLDERS = (_PACKAGE / "_blueprints", _PACKAGE.parent / "adapters_blueprints")
+"""Where the files are: inside an installed wheel, else beside the package in the repository."""
+
+
+@attrs.frozen
+class Blueprint:
+    """A file to start from. file: its name. about: what it is for."""
+
+    name: str
+    file: str
+    about: str
+
+    def text(self) -> str:
+        """The whole file. Raises ConfigError if this installation came without it."""
+        for folder in FOLDERS:
+            if (folder / self.file).is_file():
+                return (folder / self.file).read_text("utf-8")
+        raise ConfigError(
+            f"The file {self.file} is not part of this installation.",
+            hint="Install the wheel again: pip install --force-reinstall semantic-core-kernel",
+        )
+
+
+BLUEPRINTS = {
+    blueprint.name: blueprint
+    for blueprint in (
+        Blueprint("django", "django_adapter.py", "models of Django"),
+        Blueprint(
+            "sqlalchemy",
+            "sqlalchemy_adapter.py",
+            "models of SQLAlchemy, SQLModel and Flask-SQLAlchemy",
+        ),
+    )
+}
+
+
+@click.command()
+@click.argument("name", required=False, metavar="[NAME]", type=click.Choice([*BLUEPRINTS]))
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write the adapter into FILE, which must not exist yet.",
+)
+@click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
+@json_option
+def blueprint(name: str | None, output: Path | None, force: bool, as_json: bool) -> None:
+    """Print the adapter for an ORM, to be saved in your project.
+
+    Without NAME, list the adapters there are.
+    """
+    if force and output is None:
+        raise InputError("--force needs a file.", hint="Name it with --output FILE.")
+    if name is None:
+        if output is not None:
+            names = ", ".join(BLUEPRINTS)
+            raise InputError("--output needs a NAME.", hint=f"There are {names}.")
+        _list(as_json)
+        return
+    chosen = BLUEPRINTS[name]
+    text = chosen.text()
+    if output is not None:
+        _save(output, text, force)
+        if as_json:
+            write_json({"created": str(output.resolve())})
+        else:
+            write(f"Wrote {visible(output.resolve())}.")
+    elif as_json:
+        write_json({"name": chosen.name, "file": chosen.file, "text": text})
+    else:
+        write(text.removesuffix("\n"))
+
+
+def _list(as_json: bool) -> None:
+    if as_json:
+        write_json([attrs.asdict(one) for one in BLUEPRINTS.values()])
+        return
+    for one in BLUEPRINTS.values():
+        write(f"{one.name:<12}{one.about}; save it as {one.file}")
+
+
+def _save(file: Path, text: str, force: bool) -> None:
+    """Write a new file; only with force one that exists. Raises ConfigError otherwise."""
+    try:
+        with file.open("w" if force else "x", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+    except FileExistsError as error:
+        raise ConfigError(
+            f"{file} exists and was not changed.", hint="Overwrite it with --force."
+        ) from error
