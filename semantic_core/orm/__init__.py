@@ -8,6 +8,7 @@ database (`SqlOutbox`). Pending changes are processed after the commit, so the i
 rows.
 
 - index, declaration: what is declared on a model. contract, base: the adapter of an ORM.
+- columns, statements, places, stand_ins: helpers that adapters are written with.
 - outbox, consumers, paging, sql, dialects, tables: pending changes in the application's database.
 - triggers, trigger_ddl, migrations: how writes are captured.
 - sync, processing, pending, worker: when and how pending changes are processed.
@@ -19,6 +20,7 @@ Tested by tests/orm/test_base.py, tests/house/test_exports.py.
 
 from semantic_core.orm.agreement import unfinished_comparisons
 from semantic_core.orm.base import BaseORMAdapter, ModelResults
+from semantic_core.orm.columns import Column, build_table, dialect_named, parser_for, table_name
 from semantic_core.orm.comparison import ReindexProgress
 from semantic_core.orm.contract import Backfill, CaptureMode, Strategy
 from semantic_core.orm.declaration import Declaration
@@ -26,15 +28,30 @@ from semantic_core.orm.index import SemanticIndex, bind_declared, declare, proje
 from semantic_core.orm.leftovers import NoIndexes, follow_leftovers
 from semantic_core.orm.maintenance import VerifyReport
 from semantic_core.orm.outbox import AbortedChange, OutboxStatus, PendingChange, SqlOutbox
+from semantic_core.orm.places import usual_place
 from semantic_core.orm.sql import Sql
+from semantic_core.orm.stand_ins import CorePerDatabase
+from semantic_core.orm.statements import (
+    CHANGES_TABLES,
+    WRITES_NOTHING,
+    WRITES_ROWS,
+    first_word,
+    may_change_tables,
+    may_write,
+)
 from semantic_core.orm.sync import IndexStatus
 from semantic_core.orm.tables import Dialect, Execute, Relation, Table, Through
 
 __all__ = [
+    "CHANGES_TABLES",
+    "WRITES_NOTHING",
+    "WRITES_ROWS",
     "AbortedChange",
     "Backfill",
     "BaseORMAdapter",
     "CaptureMode",
+    "Column",
+    "CorePerDatabase",
     "Declaration",
     "Dialect",
     "Execute",
@@ -53,8 +70,16 @@ __all__ = [
     "Through",
     "VerifyReport",
     "bind_declared",
+    "build_table",
     "declare",
+    "dialect_named",
+    "first_word",
     "follow_leftovers",
+    "may_change_tables",
+    "may_write",
+    "parser_for",
     "project_folder",
+    "table_name",
     "unfinished_comparisons",
+    "usual_place",
 ]

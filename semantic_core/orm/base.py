@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
@@ -31,7 +32,7 @@ from semantic_core.orm.contract import (
     in_one_connection,
 )
 from semantic_core.orm.declaration import Declaration, scalar
-from semantic_core.orm.leftovers import TABLE, forget_gone
+from semantic_core.orm.leftovers import TABLE, follow_leftovers, forget_gone
 from semantic_core.orm.log import log
 from semantic_core.orm.migrations import (
     NO_TABLE,
@@ -144,6 +145,12 @@ LEAST_PAGE = 200
 Where = Mapping[str, Any] | Filter | None
 
 
+class NoModel:
+    """Takes the place of a model in an adapter that only runs statements, see
+    `BaseORMAdapter.for_database`.
+    """
+
+
 class BaseORMAdapter(AdapterContract):
     """Keeps the index of one model in sync with its rows, and searches it.
 
@@ -170,13 +177,16 @@ class BaseORMAdapter(AdapterContract):
     ) -> None:
         self._coordinator: SyncCoordinator | None = None
         self.model = model
+        if model is NoModel:
+            self.strategy = "manual"
+            return
         self.core = core
         self.declaration = attrs.evolve(declaration.named_after(self.table), is_row=self.is_row)
         self.check_fields()
         self._connected = False
         self.backfill = "background"
         self.capture: CaptureMode = _one_of("capture", capture or "triggers", CAPTURES)
-        self.strategy: Strategy = _one_of("sync", sync or self._usual_strategy(), STRATEGIES)
+        self.strategy = _one_of("sync", sync or self._usual_strategy(), STRATEGIES)
         if (declaration.tenant is not None) != core.store.multi_tenant:
             if core.store.multi_tenant:
                 raise ConfigError(
@@ -222,6 +232,54 @@ class BaseORMAdapter(AdapterContract):
         from semantic_core.core import SemanticCore
 
         return SemanticCore.from_config(usually=usually)
+
+    @classmethod
+    def bind_all(
+        cls,
+        core: SemanticCore | None = None,
+        *,
+        install: bool = True,
+        backfill: Backfill | None = None,
+        **options: Any,
+    ) -> list[BaseORMAdapter]:
+        """Bind every declared index whose model this adapter serves: what an adapter's
+        `init_database` calls.
+
+        The parameters are those of `bind_declared`. Where no index is declared any more, an empty
+        list is returned, and what former indexes left in the database is logged and can be removed
+        with ``semantic-core outbox forget``; see `follow_leftovers`. For that, `execute`, `dialect`
+        and `database` must not need a model, see `for_database`. Raises ConfigError, and what the
+        database raises.
+        """
+        from semantic_core.orm.index import FILE, bind_declared
+
+        bound = bind_declared(cls, core, install=install, backfill=backfill, **options)
+        if bound or not install:
+            return bound
+        database = cls.for_database(**options)
+
+        def usual_path() -> dict[str, Any]:
+            return {"path": Path.cwd() / FILE}  # no model says where the project is
+
+        def usual_core() -> SemanticCore:
+            return cls.usual_core(usually=usual_path, **options)
+
+        return follow_leftovers(
+            core or usual_core,
+            database.execute,
+            database.dialect,
+            database=database.database,
+            placeholder=database.placeholder,
+        )
+
+    @classmethod
+    def for_database(cls, **options: Any) -> Self:
+        """An adapter without a model and a core, that only runs statements on a database.
+
+        `execute`, `dialect` and `database` work, nothing else does. options: of the adapter class.
+        """
+        nothing: Any = None
+        return cls(NoModel, nothing, nothing, **options)
 
     # --- what every adapter can do ----------------------------------------------------------------
 
@@ -472,6 +530,23 @@ class BaseORMAdapter(AdapterContract):
             # Another core of this process may have dropped them.
             if removed or (adapter.installed and not adapter.capturing):
                 self.coordinator.reinstall.later(adapter)
+
+    def before_commit(self) -> None:
+        """For adapters: a transaction of this database is about to be committed.
+
+        Indexes whose triggers made way for a migration, or whose table did not exist yet, are
+        installed within that transaction. Optional: otherwise the next `wake` installs them. Never
+        raises.
+        """
+        self.coordinator.install_waiting()
+
+    @property
+    def processing(self) -> bool:
+        """For adapters: whether this thread is processing pending changes right now.
+
+        What it writes then is no change to process, and `wake` does nothing.
+        """
+        return self.coordinator.working
 
     def _captured_by_triggers(self) -> list[BaseORMAdapter]:
         """The indexes of this database that are bound in this core and have triggers."""

@@ -49,6 +49,13 @@ class Relation:
     theirs: str
     through: Through | None = None
 
+    def reversed(self, model: type) -> Relation:
+        """The same relation from the other side. model: the one this relation starts from."""
+        through = self.through
+        if through is not None:
+            through = Through(through.table, own=through.theirs, theirs=through.own)
+        return Relation(model, own=self.theirs, theirs=self.own, through=through)
+
 
 @attrs.frozen
 class Table:
