@@ -14,6 +14,8 @@ rows.
 - sync, processing, pending, worker: when and how pending changes are processed.
 - agreement, comparison, scan, maintenance: index and rows compared, after a restore for example.
 - databases, leftovers: the databases of a core, and what former indexes left in them.
+
+Tested by tests/orm/test_base.py, tests/house/test_exports.py.
 """
 
 from semantic_core.orm.agreement import unfinished_comparisons

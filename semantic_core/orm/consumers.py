@@ -91,8 +91,10 @@ class Consumers:
         param = self.sql.param
         columns = ", ".join(f"c.{column}" for column in _COLUMNS)
         rows = self.sql.execute(
-            f"SELECT s.value, (SELECT COUNT(*) FROM {CONSUMERS} o WHERE o.consumer <> {param}), "
-            f"{columns} FROM {STATE} s LEFT JOIN {CONSUMERS} c ON c.consumer = {param} "
+            "SELECT s.value, "
+            f"(SELECT COUNT(*) FROM {CONSUMERS} o WHERE o.consumer <> {param}), "
+            f"{columns} FROM {STATE} s "
+            f"LEFT JOIN {CONSUMERS} c ON c.consumer = {param} "
             f"WHERE s.collection = '' AND s.name = {param}",
             [consumer, consumer, _OUTBOX_ID],
         )
@@ -158,7 +160,8 @@ class Consumers:
         """Store that the index made this write. An earlier one changes nothing."""
         param = self.sql.param
         self.sql.execute(
-            f"UPDATE {CONSUMERS} SET acknowledged = {param}, mark = {param}, seen_at = {param} "
+            f"UPDATE {CONSUMERS} "
+            f"SET acknowledged = {param}, mark = {param}, seen_at = {param} "
             f"WHERE consumer = {param} AND acknowledged < {param}",
             [acknowledged, mark, self._clock(), consumer, acknowledged],
         )
@@ -169,7 +172,8 @@ class Consumers:
         """
         param = self.sql.param
         rows = self.sql.execute(
-            f"SELECT id, mark FROM {OUTBOX} WHERE aborted < 2 AND consumer IN ('', {param}) "
+            f"SELECT id, mark FROM {OUTBOX} "
+            f"WHERE aborted < 2 AND consumer IN ('', {param}) "
             f"AND collection = {param} ORDER BY id DESC LIMIT 1",
             [consumer, collection],
         )
@@ -195,7 +199,8 @@ class Consumers:
     def drop(self, consumer: str) -> None:
         """Delete an index, and the pending changes that belong to it alone."""
         for table in (CONSUMERS, SUBSCRIPTIONS, OUTBOX):
-            self.sql.execute(f"DELETE FROM {table} WHERE consumer = {self.sql.param}", [consumer])
+            delete = f"DELETE FROM {table} WHERE consumer = {self.sql.param}"
+            self.sql.execute(delete, [consumer])
 
     def holds(self, number: int, mark: int) -> bool:
         """Whether the outbox has a change with this mark. number: its number when it was seen last,
@@ -249,5 +254,10 @@ def new_mark() -> int:
 def _consumer(row: Any) -> Consumer:
     consumer, location, acknowledged, mark, seen_at, kept_for = row
     return Consumer(
-        str(consumer), str(location), int(acknowledged), int(mark), float(seen_at), float(kept_for)
+        consumer=str(consumer),
+        location=str(location),
+        acknowledged=int(acknowledged),
+        mark=int(mark),
+        seen_at=float(seen_at),
+        kept_for=float(kept_for),
     )

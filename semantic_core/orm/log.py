@@ -1,4 +1,7 @@
-"""The logger of this package, ``semantic_core.orm``."""
+"""The logger of this package, ``semantic_core.orm``.
+
+Tested by tests/orm/test_base.py.
+"""
 
 import logging
 

@@ -150,9 +150,9 @@ class SqlOutbox:
     ) -> None:
         if lease <= 0 or max_attempts < 1 or base_delay < 0 or max_delay < 0:
             raise InputError(
-                "lease must be above 0, max_attempts at least 1 and the delays not negative, got "
-                f"lease={lease!r}, max_attempts={max_attempts!r}, base_delay={base_delay!r}, "
-                f"max_delay={max_delay!r}."
+                "lease must be above 0, max_attempts at least 1 and the delays not negative, "
+                f"got lease={lease!r}, max_attempts={max_attempts!r}, "
+                f"base_delay={base_delay!r}, max_delay={max_delay!r}."
             )
         self.sql = sql
         self.atomic = atomic
@@ -235,7 +235,8 @@ class SqlOutbox:
         """
         sql = self.sql
         if sql.dialect == "sqlite":
-            return int(sql.value(f"SELECT seq FROM sqlite_sequence WHERE name = '{OUTBOX}'") or 0)
+            last = f"SELECT seq FROM sqlite_sequence WHERE name = '{OUTBOX}'"
+            return int(sql.value(last) or 0)
         if sql.dialect == "postgresql":
             sequence = f"pg_get_serial_sequence('{OUTBOX}', 'id')"
             last = f"SELECT pg_sequence_last_value(CAST({sequence} AS regclass))"
@@ -427,10 +428,13 @@ class SqlOutbox:
         """
         param = self.sql.param
         return self.sql.execute(
-            f"WITH free AS MATERIALIZED (SELECT id FROM {OUTBOX} WHERE {where} ORDER BY id "
-            f"LIMIT {param} FOR UPDATE SKIP LOCKED) UPDATE {OUTBOX} "
-            f"SET id = nextval(pg_get_serial_sequence('{OUTBOX}', 'id')), claim = {param}, "
-            f"ready_at = {param} FROM free WHERE {OUTBOX}.id = free.id "
+            "WITH free AS MATERIALIZED ("
+            f"SELECT id FROM {OUTBOX} WHERE {where} "
+            f"ORDER BY id LIMIT {param} FOR UPDATE SKIP LOCKED) "
+            f"UPDATE {OUTBOX} "
+            f"SET id = nextval(pg_get_serial_sequence('{OUTBOX}', 'id')), "
+            f"claim = {param}, ready_at = {param} "
+            f"FROM free WHERE {OUTBOX}.id = free.id "
             f"RETURNING {OUTBOX}.id, collection, row_key, tenant, mark",
             [*params, limit, token, self._clock() + self._lease],
         )
@@ -493,7 +497,8 @@ class SqlOutbox:
         due, times = self._due()
         taken = f"(claim <> '' AND NOT {due})"
         counted = self.sql.execute(
-            f"SELECT collection, SUM(CASE WHEN aborted = 0 AND NOT {taken} THEN 1 ELSE 0 END), "
+            "SELECT collection, "
+            f"SUM(CASE WHEN aborted = 0 AND NOT {taken} THEN 1 ELSE 0 END), "
             f"SUM(CASE WHEN aborted = 0 AND {taken} THEN 1 ELSE 0 END), "
             "SUM(CASE WHEN aborted = 1 THEN 1 ELSE 0 END), "
             "MIN(CASE WHEN aborted = 0 THEN created_at END) "
@@ -502,7 +507,8 @@ class SqlOutbox:
         )
         errors = self.sql.execute(
             f"SELECT collection, error FROM {OUTBOX} WHERE id IN "
-            f"(SELECT MAX(id) FROM {OUTBOX} WHERE error <> '' AND {where} GROUP BY collection)",
+            f"(SELECT MAX(id) FROM {OUTBOX} "
+            f"WHERE error <> '' AND {where} GROUP BY collection)",
             params,
         )
         last = {row[0]: row[1] for row in errors}
@@ -561,8 +567,9 @@ class SqlOutbox:
         """The first `limit` aborted changes. collections: whose changes; None for all."""
         where, params = self._of(collections)
         rows = self.sql.execute(
-            f"SELECT id, collection, row_key, tenant, attempts, error, created_at FROM {OUTBOX} "
-            f"WHERE aborted = 1 AND {where} ORDER BY id LIMIT {self.sql.param}",
+            "SELECT id, collection, row_key, tenant, attempts, error, created_at "
+            f"FROM {OUTBOX} WHERE aborted = 1 AND {where} "
+            f"ORDER BY id LIMIT {self.sql.param}",
             [*params, limit],
         )
         return [AbortedChange(*row) for row in rows]

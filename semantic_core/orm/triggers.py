@@ -569,8 +569,8 @@ def trigger_spec(adapter: AdapterContract) -> TriggerSpec:
         columns = _columns(adapter, table, path.split("."), ())
         if columns is None and declaration.watch_fields is None:
             raise ConfigError(
-                f"{adapter.model.__name__}.{path} is no column, so triggers cannot know which "
-                "columns it is made of.",
+                f"{adapter.model.__name__}.{path} is no column, so its triggers cannot know "
+                "what it is made of.",
                 hint='Name the columns it reads: watch_fields=["title", "author.name"].',
             )
         for joins, column in columns or ():

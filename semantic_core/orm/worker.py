@@ -91,7 +91,7 @@ class Worker:
                 pause = min(pause * 2, LONGEST_PAUSE)
                 known = isinstance(error, SemanticCoreError)  # its text has a hint
                 log.warning(
-                    "Pending changes could not be processed; next attempt in %.0f s. %s",
+                    "The worker could not process pending changes; next attempt in %.0f s. %s",
                     pause,
                     str(error) if known else one_line(error),
                     exc_info=not known,
