@@ -117,6 +117,25 @@ def trust(file: Path, content: Mapping[str, Any]) -> None:
         raise ConfigError(f"Cannot write below {str(folder)!r}: {error.strerror}.") from error
 
 
+def untrust(file: Path) -> int:
+    """Forget that the user has confirmed this file, with any content; how many records there were.
+
+    The file itself need not exist any more. Raises ConfigError if a record cannot be removed.
+    """
+    folder = _records()
+    if folder is None or not folder.is_dir():
+        return 0
+    removed = 0
+    try:
+        for record in sorted(folder.iterdir()):
+            if record.read_text("utf-8", "replace").rstrip("\n") == str(file.resolve()):
+                record.unlink(missing_ok=True)
+                removed += 1
+    except OSError as error:
+        raise ConfigError(f"Cannot change {str(folder)!r}: {error.strerror}.") from error
+    return removed
+
+
 def _records() -> Path | None:
     """The folder of what this user has confirmed: a file for each, named by its fingerprint."""
     variable, below = ("APPDATA", "") if os.name == "nt" else ("XDG_CONFIG_HOME", ".config")

@@ -907,9 +907,9 @@ def test_show_works_for_a_broken_plugin(shelf: Site) -> None:
     ("name", "told"),
     [
         ("wrods", "error: There is no plugin 'wrods'. Did you mean 'words'?"),
-        ("tiny", "error: There is no plugin 'tiny'; the plugin 'words' provides that embedder."),
+        ("tiny", "error: There is no plugin 'tiny'; the plugin 'words' provides the embedder of that name."),
         ("x\x1b[2J", "error: There is no plugin"),
-        ("", "error: There is no plugin ''. There are core.fusion"),
+        ("", "error: There is no plugin ''. Plugins: core.fusion"),
     ],
 )
 def test_show_of_an_unknown_name_is_one_line_and_exit_code_2(
@@ -1049,7 +1049,7 @@ def test_rich_is_imported_only_to_print_to_people(
     real: Callable[..., tuple[str, set[str]]],
 ) -> None:
     written, imported = real("plugins", "show", "wordllama")
-    assert "what it does" in written and "rich" in imported
+    assert "description" in written and "rich" in imported
     assert not imported & HEAVY
 
 
