@@ -224,7 +224,7 @@ def test_a_tenant_in_an_index_without_tenants_is_refused() -> None:
         refused = call(*args, "--tenant", "acme")
         assert refused.exit_code == 2
         assert refused.stderr.startswith("error: ")
-        assert "hint: Leave --tenant out" in refused.stderr
+        assert "hint: Omit --tenant" in refused.stderr
 
 
 @pytest.mark.parametrize(

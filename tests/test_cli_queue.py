@@ -99,7 +99,10 @@ def test_words_for_people(provider: JobEmbedder) -> None:
     assert "12 passages without a vector" in told and "queue status" in told
     told = call("queue", "status").stdout
     assert "pending" in told and "12" in told and "USD now" in told
-    assert "No job was submitted. Pending: 12 passages." in call("queue", "flush", "--min-size", "99").stdout
+    assert (
+        "No job was submitted. Pending: 12 passages."
+        in call("queue", "flush", "--min-size", "99").stdout
+    )
     dry = call("queue", "flush", "--dry-run").stdout
     assert (
         dry.startswith("Dry run: nothing was submitted. 12 passages, about ")

@@ -981,7 +981,7 @@ def test_the_list_stays_readable_in_a_narrow_terminal(
 
 
 def test_the_help_of_list_explains_its_exit_code() -> None:
-    assert "exit code is 0 even if some are broken" in " ".join(
+    assert "exit code is 0 even if plugins are broken" in " ".join(
         run("list", "--help").stdout.split()
     )
 
