@@ -201,7 +201,8 @@ def test_an_unexpected_error_asks_to_be_reported_and_shows_its_traceback_on_requ
     result = CliRunner().invoke(group, ["go"])
     assert result.exit_code == 1
     assert result.stderr.startswith(
-        "error: This is a bug in semantic-core or in a plugin: ZeroDivisionError: by zero\nhint: Please report"
+        "error: This is a bug in semantic-core or in a plugin: ZeroDivisionError: by zero\n"
+        "hint: Please report"
     )
     assert "Traceback" not in result.stderr
     monkeypatch.setenv("SEMANTIC_CORE_DEBUG", "1")

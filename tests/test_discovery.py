@@ -907,7 +907,11 @@ def test_show_works_for_a_broken_plugin(shelf: Site) -> None:
     ("name", "told"),
     [
         ("wrods", "error: There is no plugin 'wrods'. Did you mean 'words'?"),
-        ("tiny", "error: There is no plugin 'tiny'; the plugin 'words' provides the embedder of that name."),
+        (
+            "tiny",
+            "error: There is no plugin 'tiny'; the plugin 'words' provides the embedder of that "
+            "name.",
+        ),
         ("x\x1b[2J", "error: There is no plugin"),
         ("", "error: There is no plugin ''. Plugins: core.fusion"),
     ],

@@ -100,7 +100,7 @@ class Tokens:
         return np.frombuffer(numbers, dtype=NUMBER)
 
     def _is_plain(self, text: str) -> bool:
-        """Whether the text is words with single spaces; each has the same tokens in any such text."""
+        """Whether the text is words with single spaces, which have the same tokens everywhere."""
         if not text or text[0] == " " or text[-1] == " " or "  " in text or BLANK in text:
             return False
         return "<" not in text or not any(mark in text for mark in self._reserved)

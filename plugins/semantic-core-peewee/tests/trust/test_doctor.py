@@ -105,9 +105,8 @@ def test_damage_to_what_is_derived_is_told_line_by_line_and_repaired(sound: Path
             code, problems = doctor()
             assert code == 1 and problems, f"{name} was not found"
             for problem in problems:
-                assert problem["message"] and problem["remedy"] and "\n" not in problem["message"], (
-                    problem
-                )
+                assert problem["message"] and problem["remedy"], problem
+                assert "\n" not in problem["message"], problem
             assert doctor("--repair")[0] == 0, f"{name} was not repaired"
             assert doctor() == (0, []), f"{name} was not repaired"
             assert answers(Path(NAME)) == right, name
