@@ -214,7 +214,7 @@ def test_a_worker_that_runs_once_tells_what_it_left(provider: JobEmbedder) -> No
 
     call("ingest", "notes", "--mode", "async")
     told = call("worker", "--once").stderr
-    assert "12 passages wait for a job" in told and "queue flush" in told
+    assert "12 passages pending, too few for a batch job" in told and "queue flush" in told
     provider.jobs_set_up = False
     embed = provider.embed_documents
 

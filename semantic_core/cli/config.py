@@ -33,9 +33,13 @@ def show(as_json: bool, db: str | None) -> None:
 
     settings = read_config(overrides={"path": db}, to_look_at=True)
     unconfirmed = [one.setting for one in settings.unconfirmed]
-    rows = [(key, _without_secrets(value), source) for key, value, source in settings.items()]
+    rows = []
+    shown = {}
+    for key, secret_value, source in settings.items():
+        value = _without_secrets(secret_value)
+        rows.append((key, value, source))
+        shown[key] = {"value": value, "source": source}
     if as_json:
-        shown = {key: {"value": value, "source": source} for key, value, source in rows}
         file = str(settings.file) if settings.file else None
         write_json({"file": file, "settings": shown, "unconfirmed": unconfirmed})
         return

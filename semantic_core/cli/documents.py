@@ -112,7 +112,8 @@ def show(key: str, collection: str, tenant: str | None, as_json: bool, db: str |
         write_json(document_json(document))
         return
     for name, value in _facts(document):
-        write(fitted(f"{visible(name).ljust(13)} {visible(value)}", indent=14))
+        if value:
+            write(fitted(f"{visible(name).ljust(13)} {visible(value)}", indent=14))
     write()
     write(visible(document.text, lines=True).rstrip())
 
@@ -159,7 +160,7 @@ def delete(
 
 
 def _facts(document: Document) -> list[tuple[str, str]]:
-    """(name, value) of what `show` prints above the text; empty values are omitted."""
+    """(name, value) of what `show` prints above the text; empty values are not printed."""
     facts = [
         ("document", str(document.ref)),
         ("title", document.title),
@@ -169,7 +170,7 @@ def _facts(document: Document) -> list[tuple[str, str]]:
     ]
     for key, metadata_value in document.metadata.items():
         facts.append((key, _metadata_text(metadata_value)))
-    return [(name, value) for name, value in facts if value]
+    return facts
 
 
 def _metadata_text(value: object) -> str:

@@ -112,8 +112,10 @@ def _other_collections(core: SemanticCore, left: Sequence[Leftover]) -> dict[str
     from semantic_core.orm.databases import adapters_in
 
     others = dict(core.stats(all_tenants=True).collections)
-    for name in (*adapters_in(core), *[leftover.collection for leftover in left]):
+    for name in adapters_in(core):
         others.pop(name, None)
+    for leftover in left:
+        others.pop(leftover.collection, None)
     return others
 
 

@@ -122,7 +122,6 @@ def _load(db: str | None) -> Plugins:
 
 def _fields(info: PluginInfo) -> dict[str, Any]:
     """A plugin as JSON."""
-    provides = {kind: list(names) for kind, names in info.provides.items()}
     return {
         "name": info.name,
         "version": info.version,
@@ -132,7 +131,7 @@ def _fields(info: PluginInfo) -> dict[str, Any]:
         "cause": info.cause,
         "remedy": info.remedy,
         "hooks": list(info.hooks),
-        "provides": provides,
+        "provides": {kind: list(names) for kind, names in info.provides.items()},
         "origin": info.origin,
     }
 
@@ -186,7 +185,8 @@ def _listing(infos: Sequence[PluginInfo]) -> str:
     widths = [_longest_word(column) for column in columns]
     spare = table_width() - sum(widths) - len(GAP) * (len(widths) - 1)
     if spare < 0:
-        return "\n\n".join("\n".join(_facts(info, trouble=False)) for info in infos)
+        blocks = ["\n".join(_facts(info, trouble=False)) for info in infos]
+        return "\n\n".join(blocks)
     for place, column in enumerate(columns):
         more = min(spare, max(map(len, column)) - widths[place])
         widths[place] += more
@@ -201,7 +201,8 @@ def _row(info: PluginInfo) -> list[str]:
 
 def _longest_word(column: Sequence[str]) -> int:
     """The number of characters of the longest word in any cell."""
-    return max(len(word) for cell in column for word in cell.split())
+    words = " ".join(column).split()
+    return max(map(len, words))
 
 
 _STYLES: Mapping[str, Mapping[str, Any]] = {
@@ -257,7 +258,7 @@ def _option_table(options: Sequence[Mapping[str, str]]) -> str:
         table.add_column(heading, overflow="fold")
     for option in options:
         cells = (option["name"], option["type"], option["default"], option["doc"])
-        table.add_row(*[Text(visible(cell)) for cell in cells])
+        table.add_row(*map(Text, map(visible, cells)))
     return render(table, width=table_width())
 
 

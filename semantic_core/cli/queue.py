@@ -106,7 +106,10 @@ def flush(
             return
         made = manager.flush_queue(min_size, force, job_size=job_size)
         unsent = manager.jobs(UNSENT, limit=LISTED)
-        jobs = list({job.id: job for job in (*made, *unsent)}.values())
+        by_id: dict[str, BatchJob] = {}
+        for job in (*made, *unsent):
+            by_id[job.id] = job
+        jobs = list(by_id.values())
         reason = "" if jobs or as_json else _why_no_job(manager, min_size)
         behind = manager.queue_stats().passages
         kept = manager.results_kept
@@ -209,7 +212,13 @@ def _note_next_steps(jobs: Sequence[BatchJob], kept: float | None, behind: int) 
     kept: seconds the provider keeps the results of a finished job; None if unknown. behind: number
     of passages that are in no job.
     """
-    unsent = [job for job in jobs if job.status in UNSENT]
+    unsent = []
+    sent = []
+    for job in jobs:
+        if job.status in UNSENT:
+            unsent.append(job)
+        elif job.status in SENT:
+            sent.append(job)
     if unsent:
         held = counted(sum(job.sent for job in unsent), "passage")
         text = (
@@ -220,7 +229,6 @@ def _note_next_steps(jobs: Sequence[BatchJob], kept: float | None, behind: int) 
         if behind:
             text += f" {counted(behind, 'more passage')} pending."
         note(fitted(text))
-    sent = [job for job in jobs if job.status in SENT]
     if sent:
         until = "Providers keep results only for a few days."
         if kept is not None:
@@ -243,10 +251,14 @@ def _follow(manager: BatchManager, interval: float, as_json: bool) -> Sequence[B
         while True:
             for job in manager.sync_status():
                 seen[job.id] = job
-            open_jobs = [job for job in seen.values() if job.waiting]
-            done = sum(job.succeeded + job.failed for job in seen.values())
-            sent = sum(job.sent for job in seen.values())
-            line = f"{counted(len(open_jobs), 'open job')}, {done:,} of {sent:,} passages"
+            open_jobs = 0
+            done = 0
+            sent = 0
+            for job in seen.values():
+                open_jobs += 1 if job.waiting else 0
+                done += job.succeeded + job.failed
+                sent += job.sent
+            line = f"{counted(open_jobs, 'open job')}, {done:,} of {sent:,} passages"
             if open_jobs and line != printed and not as_json:
                 left = time_left(time() - started, done, sent)
                 note(f"{line}{', ' if left else ''}{left}")
@@ -344,8 +356,9 @@ def _table(jobs: Sequence[BatchJob]) -> str:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("error", overflow="fold")
     for job in jobs:
-        numbers = [f"{number:,}" for number in (job.sent, job.succeeded, job.failed)]
-        age = _duration(round(max(0.0, time() - job.created_at) / 60))
         state = "CANCELLING" if job.cancelled_at and job.waiting else job.status
-        table.add_row(*map(Text, [job.id[:8], state, *numbers, age, visible(job.error)]))
+        cells = [job.id[:8], state, f"{job.sent:,}", f"{job.succeeded:,}", f"{job.failed:,}"]
+        cells.append(_duration(round(max(0.0, time() - job.created_at) / 60)))
+        cells.append(visible(job.error))
+        table.add_row(*map(Text, cells))
     return render(table, width=table_width())

@@ -115,8 +115,11 @@ def _run(core: SemanticCore, stop: threading.Event, interval: float, as_json: bo
             pause = min(pause * 2, LONGEST_PAUSE)
             _report_error(error, pause, as_json)
         else:
-            news = [job for job in jobs if _state(seen.get(job.id)) != _state(job)]
-            seen |= {job.id: job for job in jobs}
+            news = []
+            for job in jobs:
+                if _state(seen.get(job.id)) != _state(job):
+                    news.append(job)
+                seen[job.id] = job
             done = report.added or report.updated or report.removed or report.embedded
             if news or report.failed or done:
                 _report(report, news, monotonic() - started, as_json)

@@ -262,7 +262,7 @@ def test_doctor_of_a_named_file_does_not_ask_the_application_of_the_environment(
     app = f"{application.name}:core"
     index = str(application.folder / "index.db")
     both = CliRunner().invoke(cli, ["doctor", "--db", index, "--app", app])
-    assert both.exit_code == 2 and "leave --db out" in both.stderr
+    assert both.exit_code == 2 and "Omit --db" in both.stderr
     environment = {"SEMANTIC_CORE_APP": "no_such_module_here:core"}
     named = CliRunner().invoke(cli, ["doctor", "--db", index], env=environment)
     assert "no_such_module_here" not in named.output
