@@ -22,11 +22,11 @@ from semantic_core_gemini.usage import Usage
 
 __all__ = [
     "Clock",
-    "PriceEstimate",
     "GeminiBatchClient",
     "GeminiEmbedder",
     "GoogleKeyring",
     "Price",
+    "PriceEstimate",
     "Usage",
     "semantic_embedders",
 ]

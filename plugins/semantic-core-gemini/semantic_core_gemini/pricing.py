@@ -16,7 +16,7 @@ import attrs
 
 from semantic_core.errors import ConfigError
 
-__all__ = ["PRICES", "PriceEstimate", "PriceTier", "Price", "price_of"]
+__all__ = ["PRICES", "Price", "PriceEstimate", "PriceTier", "price_of"]
 
 PriceTier = Literal["interactive", "batch"]
 
