@@ -2,8 +2,10 @@
 and in how little memory.
 
 Bare means: the store's own rows, columns and indexes, and
-``update chunk set vector = ? where id = ?`` for as many rows a transaction. The store does that,
-and finds the rows by fingerprint, writes codes and checksums, and settles the ledger. The provider
+``update semantic_index_chunk set vector = ?
+where id = ?`` for as many rows a transaction. The store
+does that, and finds the rows by fingerprint, writes codes and checksums,
+and settles the ledger. The provider
 keeps fingerprints in a file and makes up vectors, so it takes no memory.
 """
 
@@ -169,7 +171,9 @@ def _bare_update(folder: Path) -> float:
     for statement in _bare.SETTINGS.split(";"):
         for _ in raw.execute(statement):
             continue
-    numbers = [number for (number,) in raw.execute("select id from chunk order by id")]
+    numbers = [
+        number for (number,) in raw.execute("select id from semantic_index_chunk order by id")
+    ]
     vectors = [
         vector.tobytes() for vector in clustered(1_024, DIMENSIONS, seed=9).astype(np.float32)
     ]
@@ -180,7 +184,7 @@ def _bare_update(folder: Path) -> float:
             for place in range(start, min(len(numbers), start + RULES.page))
         ]
         raw.execute("begin immediate")
-        raw.executemany("update chunk set vector = ? where id = ?", rows)
+        raw.executemany("update semantic_index_chunk set vector = ? where id = ?", rows)
         raw.execute("commit")
     spent = perf_counter() - started
     raw.close()

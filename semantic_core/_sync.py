@@ -1,6 +1,9 @@
-"""Sync: tickets of changes -> the rows as they are now -> ingest or remove -> tickets done.
+"""`sync` processes pending changes: it reads their rows as they are now, and ingests or removes
+them.
 
-Addresses, never states.
+A pending change is the address of a row, without any values.
+
+Tested by tests/test_sync.py.
 """
 
 from __future__ import annotations
@@ -26,17 +29,16 @@ def sync(
     *,
     limit: int,
 ) -> IngestReport:
-    """Work off up to `limit` tickets.
+    """Process up to `limit` pending changes.
 
-    sources: per collection, who reads its documents. ingest: takes documents and stamps. The
-    largest ticket of a ref is the stamp of its change, so a slow worker never puts an older state
-    back: a write the store refuses for that has failed, with the code "stale". A collection that
-    cannot be read gives its tickets back to the outbox, with the reason; the others go on. Raises
-    StoreError; tickets then come back by their lease.
+    sources: per collection, a callable that reads its documents. ingest: takes documents and
+    stamps. The stamp of a document is the largest number of its changes, so a slow worker never
+    restores an older state: a write that the store refuses for that reason has failed, with the
+    code "stale". If a collection cannot be read, its changes have failed with the reason, and the
+    others are processed. Raises StoreError; then the changes become free when their lease ends.
     """
-    tickets = outbox.take(limit)
     by_ref: dict[Ref, list[int]] = {}
-    for number, ref in tickets:
+    for number, ref in outbox.take(limit):
         by_ref.setdefault(ref, []).append(number)
     stamps = {ref: max(numbers) for ref, numbers in by_ref.items()}
     report = IngestReport()
@@ -48,7 +50,7 @@ def sync(
         except Exception as error:
             if is_interruption(error):
                 raise
-            # The application's own reader; its reason is kept with the tickets.
+            # Raised by the application's reader; the reason is stored with the changes.
             reason = (
                 str(error)
                 if isinstance(error, SemanticCoreError)

@@ -367,9 +367,9 @@ class SemanticCore:
         """Process changes: each row is read as it is now, and ingested or removed.
 
         Without arguments: the waiting changes of everything bound to this core (see `bind`), then
-        the passages that want a vector; an embedder that is away is a failure in the report. limit:
-        changes of each database; None works off all.
-        outbox, sources: up to `limit` tickets (None: 1,000) of this outbox; per collection a
+        the passages without a vector; an unavailable embedder is a failure in the report. limit:
+        changes of each database; None processes all.
+        outbox, sources: up to `limit` changes (None: 1,000) of this outbox; per collection a
         callable that gives the documents which exist among the refs asked for. mode: as for
         `ingest`. progress: called after each page of rows that are compared with the index, with a
         `semantic_core.orm.ReindexProgress`. An outbox holds the changes of all tenants, so a
@@ -378,7 +378,8 @@ class SemanticCore:
         """
         if self._tenant:
             raise TenantRefused(
-                f"This front door belongs to tenant {self._tenant!r}; tickets are of all tenants.",
+                f"This front door belongs to tenant {self._tenant!r}; an outbox has the changes of "
+                "all tenants.",
                 hint="Call sync on the front door of the whole index.",
             )
         if limit is not None:
@@ -424,7 +425,7 @@ class SemanticCore:
             try:
                 bound.install()
             except BaseException:
-                bound.hub.leave(bound)  # so that a corrected one finds its place free
+                bound.coordinator.leave(bound)  # so that a corrected one finds its place free
                 raise
         return bound
 

@@ -320,6 +320,20 @@ class EveryReadingIsCharged(MemoryStore):
         return settled
 
 
+@caught_by("what_results_cost_is_written_down_once")
+class OnlyTheLastPassageOfAnAccountIsCharged(MemoryStore):
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
+        last = {}
+        for ref, kept in self._state.documents.items():
+            for row in kept.rows:
+                if row.entry.fingerprint in vectors:
+                    last[ref.tenant, ref.collection] = row.entry.fingerprint
+        charged = {name: vectors[name] for name in last.values()}
+        others = {name: vectors[name] for name in vectors.keys() - charged.keys()}
+        settled = super().settle(job, charged, {}, rate, now, tokens)
+        return settled + super().settle(job, others, failures, None, now, tokens)
+
+
 @caught_by("what_is_held_by_a_clock_that_was_wrong_is_free")
 class AnyHoldCounts(MemoryStore):
     def hold(self, fingerprints, now, until, token=""):

@@ -299,7 +299,7 @@ def damage(statement: str) -> None:
 
 def test_doctor_repairs_what_is_derived(folder: Path) -> None:
     ingested(folder)
-    damage("delete from slot")
+    damage("delete from semantic_index_slot")
     sick = doctor(1)
     assert "its vector cannot be found by scanning" in " ".join(told(sick, "index", "problem"))
     assert call("doctor", "--repair", "--json").exit_code == 0
@@ -308,7 +308,7 @@ def test_doctor_repairs_what_is_derived(folder: Path) -> None:
 
 def test_doctor_says_what_it_cannot_repair(folder: Path) -> None:
     ingested(folder)
-    damage("update chunk set text = 'changed' where id = 1")
+    damage("update semantic_index_chunk set text = 'changed' where id = 1")
     answer = json.loads(call("doctor", "--repair", "--json").stdout)
     assert not answer["healthy"]
     assert any(

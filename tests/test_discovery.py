@@ -1011,8 +1011,9 @@ def real(site: Site) -> Iterator[Callable[..., tuple[str, set[str]]]]:
     for folder in sorted(ROOT.glob("plugins/*")):
         project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
         path.append(str(folder))
-        for name, module in project["entry-points"]["semantic_core"].items():
-            site.add(name, None, distribution=project["name"], point=module)
+        points = project["entry-points"]["semantic_core"]
+        lines = ["[semantic_core]", *(f"{name} = {module}" for name, module in points.items())]
+        site.add("all", None, distribution=project["name"], points="\n".join([*lines, ""]).encode())
 
     def run_process(*arguments: str) -> tuple[str, set[str]]:
         code = (

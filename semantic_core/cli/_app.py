@@ -98,9 +98,9 @@ def adapters_of(
 
 def note_indexes_in_memory(core: SemanticCore, adapters: list[BaseORMAdapter]) -> None:
     """Print a note for each index that is in memory, with the reason."""
-    from semantic_core.orm.databases import kept_in_memory
+    from semantic_core.orm.databases import moved_into_memory
 
-    reasons = kept_in_memory(core)
+    reasons = moved_into_memory(core)
     for adapter in adapters:
         name = adapter.declaration.collection
         if name in reasons:

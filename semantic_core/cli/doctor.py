@@ -263,11 +263,11 @@ def _index(settings: Settings, db: str | None, repair: bool) -> Iterator[Finding
 
 def _application(app: str, repair: bool) -> Iterator[Finding]:
     """The index of an application, its embedder, and the indexes of its models."""
-    from semantic_core.orm.databases import adapters_in, kept_in_memory
+    from semantic_core.orm.databases import adapters_in, moved_into_memory
 
     with application(app) as core:
         adapters = adapters_in(core)
-        in_memory = kept_in_memory(core)
+        in_memory = moved_into_memory(core)
         if not (adapters and in_memory.keys() >= adapters.keys()):
             path = getattr(core.store, "path", None)
             file = None if path is None else Path(path)
@@ -278,10 +278,10 @@ def _application(app: str, repair: bool) -> Iterator[Finding]:
 
 def _models(core: SemanticCore, app: str) -> Iterator[Finding]:
     """The triggers and the pending changes of each model's index, and what is left of others."""
-    from semantic_core.orm.databases import adapters_in, databases_of, kept_in_memory
+    from semantic_core.orm.databases import adapters_in, databases_of, moved_into_memory
     from semantic_core.orm.leftovers import leftovers
 
-    in_memory = kept_in_memory(core)
+    in_memory = moved_into_memory(core)
     for name, adapter in sorted(adapters_in(core).items()):
         status = adapter.status()
         if name in in_memory:

@@ -48,14 +48,14 @@ def status(
     Exit code 1 if changes were given up, triggers are missing, or something is left of an index
     that no model declares.
     """
-    from semantic_core.orm.databases import kept_in_memory
+    from semantic_core.orm.databases import moved_into_memory
 
     with application(app) as core:
         adapters = adapters_of(core, indexes, needed=False)
         states = [adapter.status() for adapter in adapters]
         aborted = _aborted(adapters)
         left = [] if indexes else _leftovers(core)
-        in_memory = kept_in_memory(core)
+        in_memory = moved_into_memory(core)
         others = {} if indexes else _other_collections(core, left)
         path = getattr(core.store, "path", None)
         if states and all(state.collection in in_memory for state in states):
@@ -165,11 +165,11 @@ def drop(indexes: tuple[str, ...], app: str | None, as_json: bool) -> None:
 
 
 def _retry(adapter: BaseORMAdapter) -> int:
-    return adapter.hub.outbox.retry(collections={adapter.declaration.collection})
+    return adapter.coordinator.outbox.retry(collections={adapter.declaration.collection})
 
 
 def _drop(adapter: BaseORMAdapter) -> int:
-    return adapter.hub.outbox.drop(collections={adapter.declaration.collection})
+    return adapter.coordinator.outbox.drop(collections={adapter.declaration.collection})
 
 
 def _for_each_index(
@@ -262,7 +262,7 @@ def remove_all_triggers(app: str | None, as_json: bool) -> None:
             if database.outbox.exists():
                 # So that no running process creates them again.
                 database.outbox.drop_state(TRIGGERS)
-            names += remove_triggers(database.execute, database.dialect)
+            names += remove_triggers(database.sql.execute, database.sql.dialect)
     if as_json:
         write_json({"removed": names})
     else:
@@ -290,7 +290,7 @@ def _aborted(adapters: Sequence[BaseORMAdapter]) -> list[AbortedChange]:
     """The changes that were given up, of all these indexes."""
     found: list[AbortedChange] = []
     for adapter in adapters:
-        found += adapter.hub.outbox.aborted({adapter.declaration.collection})
+        found += adapter.coordinator.outbox.aborted({adapter.declaration.collection})
     return found
 
 

@@ -116,12 +116,11 @@ def _bucket(feature: str, dimensions: int) -> tuple[int, int]:
 
 
 class MemoryOutbox:
-    """An outbox in memory, to test what works tickets off.
+    """An outbox in memory, to test what processes pending changes.
 
-    attempts: how often a ticket is handed out before it is given up. `put` is what a change in an
-    application does.
-    waiting, leased: refs by ticket. reasons: why a ticket failed last. given_up: tickets that will
-    not come again.
+    `put` adds a pending change, as an application does when it changes a row. attempts: how often a
+    change is taken before it is given up. waiting, leased, given_up: refs by the number of their
+    change; changes given up are not taken again. reasons: of the last failure, by number.
     """
 
     def __init__(self, *, attempts: int = 5) -> None:
@@ -135,37 +134,37 @@ class MemoryOutbox:
         self.reasons: dict[int, str] = {}
 
     def put(self, ref: Ref) -> int:
-        """A ticket for something that changed; its number."""
+        """Add a pending change; return its number."""
         with self._lock:
-            ticket = next(self._numbers)
-            self.waiting[ticket] = ref
-            return ticket
+            number = next(self._numbers)
+            self.waiting[number] = ref
+            return number
 
     def take(self, limit: int) -> Sequence[tuple[int, Ref]]:
         """See `Outbox.take`."""
         with self._lock:
             taken = sorted(self.waiting.items())[:limit]
-            for ticket, ref in taken:
-                del self.waiting[ticket]
-                self.leased[ticket] = ref
-                self._taken[ticket] += 1
+            for number, ref in taken:
+                del self.waiting[number]
+                self.leased[number] = ref
+                self._taken[number] += 1
             return taken
 
-    def done(self, tickets: Collection[int]) -> None:
+    def done(self, numbers: Collection[int]) -> None:
         """See `Outbox.done`."""
         with self._lock:
-            for ticket in tickets:
-                self.leased.pop(ticket, None)
-                self.reasons.pop(ticket, None)
+            for number in numbers:
+                self.leased.pop(number, None)
+                self.reasons.pop(number, None)
 
-    def failed(self, tickets: Collection[int], reason: str) -> None:
+    def failed(self, numbers: Collection[int], reason: str) -> None:
         """See `Outbox.failed`."""
         with self._lock:
-            for ticket in tickets:
-                if ticket in self.leased:
-                    back = self.waiting if self._taken[ticket] < self._attempts else self.given_up
-                    back[ticket] = self.leased.pop(ticket)
-                    self.reasons[ticket] = reason
+            for number in numbers:
+                if number in self.leased:
+                    back = self.waiting if self._taken[number] < self._attempts else self.given_up
+                    back[number] = self.leased.pop(number)
+                    self.reasons[number] = reason
 
     def expire(self) -> None:
         """Take back every lease, as an outbox does after a worker died."""

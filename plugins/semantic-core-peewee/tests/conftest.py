@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from semantic_core_peewee import SqliteStore
+from semantic_core_peewee.sqlite import migrations
 
 from semantic_core import Chunk, ChunkId, Document, Entry, Ref, Space
 
@@ -81,6 +83,19 @@ def open_store(path: Path) -> Iterator[Callable[..., SqliteStore]]:
     yield open_it
     for store in opened:
         store.close()
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AbstractContextManager[None]]:
+    """``with steps(*some)``: files are made and brought up by these steps of the schema alone."""
+
+    @contextmanager
+    def with_steps(*some: migrations.Step) -> Iterator[None]:
+        with monkeypatch.context() as patched:
+            patched.setattr(migrations, "STEPS", some)
+            yield
+
+    return with_steps
 
 
 @pytest.fixture

@@ -11,33 +11,37 @@ from typing import Any
 import apsw
 import pytest
 from semantic_core_peewee import SqliteStore, ensure_schema_compatibility
-from semantic_core_peewee.sqlite import migrations, write
+from semantic_core_peewee.sqlite import migrations
 
 from semantic_core import Ref
 from semantic_core.batch import BatchJob, BatchManager
 from semantic_core.errors import StoreMisuse
 from semantic_core.testing import JobEmbedder
 
+REMOVALS = migrations.Step(
+    3,
+    "what writing asks first; its table came later",
+    ("create table semantic_index_removal (generation integer, address blob, stamp integer)",),
+)
+
 
 def test_a_file_from_before_batch_jobs_gets_its_ledger_by_itself(
     path: Path,
     open_store: Callable[..., SqliteStore],
     item: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
+    steps: Callable[..., Any],
 ) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(migrations, "STEPS", migrations.STEPS[:2])
-        patched.setattr(write, "_ANY_BURIED", "select 0")  # its table came later
+    with steps(*migrations.STEPS[:2], REMOVALS):
         store = open_store()
         store.replace([item("1", "ready"), item("2", "waits", "waits too", vectors=False)])
         store.close()
     raw = apsw.Connection(str(path))
     before = {name for (name,) in raw.execute("select name from sqlite_schema")}
-    assert (raw.pragma("user_version"), "batch_job" in before, "chunk_pending" in before) == (
-        2,
-        False,
-        True,
-    )
+    raw.execute("drop table semantic_index_removal")
+    raw.execute("delete from semantic_index_migration where number = 3")
+    raw.execute("pragma user_version = 2")
+    assert "semantic_index_batch_job" not in before
+    assert "semantic_index_chunk_pending" in before
     raw.close()
     store = open_store()
     assert list(store.pending(9).values()) == ["waits", "waits too"]
@@ -48,10 +52,9 @@ def test_a_file_from_before_batch_jobs_gets_its_ledger_by_itself(
 
 
 def test_a_file_of_the_first_step_alone_goes_all_the_way(
-    path: Path, space: Any, monkeypatch: pytest.MonkeyPatch
+    path: Path, space: Any, steps: Callable[..., Any]
 ) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(migrations, "STEPS", migrations.STEPS[:1])
+    with steps(*migrations.STEPS[:1]):
         SqliteStore(space, path).close()
     store = SqliteStore(space, path)
     assert (
@@ -107,7 +110,7 @@ def test_a_job_that_ended_is_refused_by_the_file_itself(
     raw = apsw.Connection(str(store.path))
     for wrong in ("status = 'LOST'", "status = 'SUBMITTED'", "status = 'COMPLETED'"):
         with pytest.raises(apsw.ConstraintError):
-            raw.execute(f"update batch_job set {wrong}")
+            raw.execute(f"update semantic_index_batch_job set {wrong}")
     raw.close()
 
 
@@ -127,7 +130,7 @@ def test_bulk_update_vectors_gives_each_its_own(
 
 
 def test_a_token_of_another_kind_is_refused(store: SqliteStore) -> None:
-    for wrong in ("1", "-", "x", "-1; drop table claim"):
+    for wrong in ("1", "-", "x", "-1; drop table semantic_index_claim"):
         with pytest.raises(StoreMisuse, match="A token is what hold or take gave"):
             store.release(wrong)
 

@@ -21,40 +21,53 @@ from semantic_core.errors import InputError, StoreCorrupt
 
 FLIPPED = "(select cast(substr(vector, 1, 8) || x'7f' || substr(vector, 10) as blob))"
 DAMAGE = {
-    "the text of a document": ("update document set text = 'other'", "document 1"),
-    "the length of a document": ("update document set characters = 3", "document 1"),
-    "the text of a chunk": ("update chunk set text = text || '!' where id = 2", "chunk 2"),
+    "the text of a document": ("update semantic_index_document set text = 'other'", "document 1"),
+    "the length of a document": ("update semantic_index_document set characters = 3", "document 1"),
+    "the text of a chunk": (
+        "update semantic_index_chunk set text = text || '!' where id = 2",
+        "chunk 2",
+    ),
     "a byte of a vector": (
-        f"update chunk set vector = {FLIPPED} where id = 2",
+        f"update semantic_index_chunk set vector = {FLIPPED} where id = 2",
         "chunk 2: the vector",
     ),
     "a vector cut short": (
-        "update chunk set vector = substr(vector, 1, 4) where id = 1",
+        "update semantic_index_chunk set vector = substr(vector, 1, 4) where id = 1",
         "chunk 1: the vector",
     ),
     "a vector that appeared": (
-        "update chunk set vector = zeroblob(32) where vector is null",
+        "update semantic_index_chunk set vector = zeroblob(32) where vector is null",
         "the vector",
     ),
     "the generation of a chunk": (
-        "update chunk set generation = 2 where id = 1",
+        "update semantic_index_chunk set generation = 2 where id = 1",
         "another generation",
     ),
     "a passage beside the index": (
-        "update chunk set own = 'unseen words' where id = 1",
-        "index of words",
+        "update semantic_index_chunk set own = 'unseen words' where id = 1",
+        "full-text index",
     ),
     "a word that was never said": (
-        "insert into words (rowid, passage) values (99, 'ghost')",
-        "index of words",
+        "insert into semantic_index_words (rowid, passage) values (99, 'ghost')",
+        "full-text index",
     ),
     "words that are missing": (
-        "insert into words (words, rowid, passage) values ('delete', 1, 'first part')",
+        """insert into semantic_index_words (semantic_index_words, rowid, passage)
+            values ('delete', 1, 'first part')""",
         "words",
     ),
-    "a value for filters": ("update attribute set value = 'de' where key = 'lang'", "filters"),
-    "a kind for filters": ("update attribute set kind = 'number' where key = 'draft'", "filters"),
-    "a chunk without a document": ("pragma foreign_keys = off; delete from document", "belongs to"),
+    "a value for filters": (
+        "update semantic_index_attribute set value = 'de' where key = 'lang'",
+        "filters",
+    ),
+    "a kind for filters": (
+        "update semantic_index_attribute set kind = 'number' where key = 'draft'",
+        "filters",
+    ),
+    "a chunk without a document": (
+        "pragma foreign_keys = off; delete from semantic_index_document",
+        "belongs to",
+    ),
 }
 
 
@@ -111,7 +124,7 @@ def test_a_broken_page_is_found_and_nothing_is_rebuilt(
 
 def test_many_problems_are_counted_not_listed(store: SqliteStore, item: Callable[..., Any]) -> None:
     store.replace([item(str(number), f"passage {number}") for number in range(60)])
-    damage(store.path, "update chunk set text = ''")
+    damage(store.path, "update semantic_index_chunk set text = ''")
     problems = store.check()
     assert len(problems) < 30 and any("40 more" in problem for problem in problems)
 
@@ -243,13 +256,15 @@ def test_a_file_that_kept_keys_of_removed_documents_forgets_them_and_knows_them(
     space: Any,
     open_store: Callable[..., SqliteStore],
     item: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
+    steps: Callable[..., Any],
 ) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(migrations, "STEPS", migrations.STEPS[:4])
+    with steps(*migrations.STEPS[:4]):
         SqliteStore(space, path).close()
     with closing(apsw.Connection(str(path))) as raw:
-        raw.execute("insert into tombstone values (1, '', 'notes', 'ann.smith@example.com', 7)")
+        raw.execute(
+            """insert into semantic_index_tombstone
+                values (1, '', 'notes', 'ann.smith@example.com', 7)"""
+        )
     assert traces(path.parent, path.name, b"ann.smith")
     store = open_store()
     ref = Ref("notes", "ann.smith@example.com")

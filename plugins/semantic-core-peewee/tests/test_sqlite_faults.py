@@ -288,7 +288,7 @@ def test_the_first_error_is_told_not_the_one_of_the_rollback(
         pass
 
     def work(view: Any) -> None:
-        view.raw.execute("insert into meta (key, value) values ('a', 'b')")
+        view.raw.execute("insert into semantic_index_meta (key, value) values ('a', 'b')")
         view.raw.execute("rollback")  # as SQLite does by itself after some errors
         raise Broken
 
@@ -296,7 +296,9 @@ def test_the_first_error_is_told_not_the_one_of_the_rollback(
         store._pool.write(work)
     with pytest.raises(StoreCorrupt, match="UNIQUE") as caught:
         store._pool.write(
-            lambda view: view.raw.execute("insert into meta (key, value) values ('space', '')")
+            lambda view: view.raw.execute(
+                "insert into semantic_index_meta (key, value) values ('space', '')"
+            )
         )
     assert isinstance(caught.value.__cause__, apsw.ConstraintError)
     assert store.replace([item("1", "one")]).count("added") == 1 and store.check() == []
@@ -321,12 +323,3 @@ def test_a_sign_of_damage_is_looked_at_again_before_it_is_believed(store: Sqlite
         with pytest.raises(StoreCorrupt):
             run(broken)
     assert store.check() == []
-
-
-def test_an_error_of_peewee_is_told_by_its_cause(store: SqliteStore) -> None:
-    def work(view: Any) -> None:
-        store._database.execute_sql("select * from nowhere")
-
-    with pytest.raises(StoreError, match="no such table: nowhere"):
-        store._pool.read(work)
-    assert store.stats().documents == 0

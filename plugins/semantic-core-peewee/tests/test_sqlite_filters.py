@@ -21,7 +21,7 @@ from semantic_core.filters import MAX_CONDITIONS, MAX_VALUES
 from semantic_core.testing import metadata, wheres
 
 EVIL = [
-    "'; drop table document; --",
+    "'; drop table semantic_index_document; --",
     '"quoted"',
     "?1",
     ":a",

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-import peewee
 import pytest
 from semantic_core_peewee import SqliteStore, ensure_schema_compatibility, open_sqlite
-from semantic_core_peewee.sqlite import migrations, schema
+from semantic_core_peewee.sqlite import migrations
+from semantic_core_peewee.sqlite.opening import sole
+from semantic_core_peewee.sqlite.tuning import Tuning
 
 from semantic_core import Ref, Scope, Space
 from semantic_core.errors import (
@@ -105,7 +106,7 @@ def device(path: Path) -> None:
 def ours_without_a_name(path: Path) -> None:
     SqliteStore(Space("test", 8), path).close()
     connection = apsw.Connection(str(path))
-    connection.execute("delete from meta where key = 'space'")
+    connection.execute("delete from semantic_index_meta where key = 'space'")
     connection.close()
 
 
@@ -158,26 +159,26 @@ def test_an_older_file_is_brought_up(
     path: Path,
     open_store: Callable[..., SqliteStore],
     item: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
+    steps: Callable[..., Any],
 ) -> None:
     store = open_store()
     store.replace([item("1", "one")])
     store.close()
     before = migrations.newest()
     step = migrations.Step(before + 1, "a later idea", ("create table later (a integer) strict",))
-    monkeypatch.setattr(migrations, "STEPS", (*migrations.STEPS, step))
-    assert ensure_schema_compatibility(path) == before + 1
-    assert ensure_schema_compatibility(path) == before + 1
-    store = open_store()
-    assert store.stats().details["schema"] == before + 1
-    assert store.get(Ref("notes", "1")) is not None and store.check() == []
+    with steps(*migrations.STEPS, step):
+        assert ensure_schema_compatibility(path) == before + 1
+        assert ensure_schema_compatibility(path) == before + 1
+        store = open_store()
+        assert store.stats().details["schema"] == before + 1
+        assert store.get(Ref("notes", "1")) is not None and store.check() == []
 
 
 def test_a_step_that_fails_leaves_the_file_at_the_one_before(
     path: Path,
     open_store: Callable[..., SqliteStore],
     item: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
+    steps: Callable[..., Any],
 ) -> None:
     store = open_store()
     store.replace([item("1", "one")])
@@ -189,10 +190,8 @@ def test_a_step_that_fails_leaves_the_file_at_the_one_before(
         "broken",
         ("create table half (a integer) strict", "create table half (a integer)"),
     )
-    with monkeypatch.context() as patched:
-        patched.setattr(migrations, "STEPS", (*migrations.STEPS, good, bad))
-        with pytest.raises(SemanticCoreError):
-            open_store()
+    with steps(*migrations.STEPS, good, bad), pytest.raises(SemanticCoreError):
+        open_store()
     connection = apsw.Connection(str(path))
     tables = {name for (name,) in connection.execute("select name from sqlite_schema")}
     assert (
@@ -204,40 +203,118 @@ def test_a_step_that_fails_leaves_the_file_at_the_one_before(
 
 
 def test_every_step_can_be_taken_by_itself(
-    tmp_path: Path, space: Space, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, space: Space, steps: Callable[..., Any]
 ) -> None:
     for number in range(1, len(migrations.STEPS) + 1):
         path = tmp_path / f"{number}.db"
-        with monkeypatch.context() as patched:
-            patched.setattr(migrations, "STEPS", migrations.STEPS[:number])
-            ensure = SqliteStore(space, path)
-            ensure.close()
+        with steps(*migrations.STEPS[:number]):
+            SqliteStore(space, path).close()
         store = SqliteStore(space, path)
         assert store.check() == []
         store.close()
 
 
-def test_the_models_describe_the_tables(store: SqliteStore) -> None:
+TABLES = {
+    "semantic_index_account": "id integer key1, tenant text, collection text",
+    "semantic_index_attribute": (
+        "generation integer key1, key text key2, kind text key3, value any key4, document "
+        "integer key5"
+    ),
+    "semantic_index_batch_job": (
+        "number integer key1, id text, name text, generation integer, status text, "
+        "provider_job text, sent integer, succeeded integer, failed integer, characters "
+        "integer, tokens integer, tries integer, error text, created_at real, updated_at "
+        "real, submitted_at real, answered_at real, cancelled_at real, ended_at real, owner "
+        "text, leased_until real, cleaned integer, most integer?, account text, paid integer, "
+        "paid_tokens integer"
+    ),
+    "semantic_index_checkpoint": "source text key1, value text",
+    "semantic_index_chunk": (
+        "id integer key1, generation integer, document integer, position integer, kind text, "
+        "start integer, end integer, fingerprint text, fingerprint_crc integer, vector_crc "
+        "integer?, crc integer, job text?, error text?, headings text, metadata text, vector "
+        "blob?, text text, lead text, own text?"
+    ),
+    "semantic_index_claim": (
+        "generation integer key1, fingerprint text key2, holder integer, number integer, "
+        "account integer, characters integer, until real?"
+    ),
+    "semantic_index_cost": (
+        "day text key1, tenant text key2, collection text key3, model text key4, tier text "
+        "key5, currency text key6, passages integer, tokens integer, amount integer"
+    ),
+    "semantic_index_document": (
+        "id integer key1, generation integer, tenant text, collection text, key text, title "
+        "text, media_type text, language text?, metadata text, characters integer, text_hash "
+        "text, stamp integer?, crc integer, created_at text, updated_at text, text text"
+    ),
+    "semantic_index_home": "id integer key1, generation integer, tenant text, collection text",
+    "semantic_index_meta": "key text key1, value text",
+    "semantic_index_migration": "number integer key1, name text, applied_at text",
+    "semantic_index_removal": "generation integer key1, address blob key2, stamp integer",
+    "semantic_index_segment": "id integer key1, generation integer, number integer, slots blob",
+    "semantic_index_segment_change": "generation integer key1, number integer key2, change integer",
+    "semantic_index_slot": "generation integer key1, chunk integer key2, place integer",
+    "semantic_index_trouble": (
+        "generation integer key1, fingerprint text key2, job text, attempts integer, most "
+        "integer?, failed integer, error text"
+    ),
+    "semantic_index_vector_state": (
+        "generation integer key1, changes integer, epoch integer, slots integer, dead integer"
+    ),
+    "semantic_index_words": "passage?",
+}
+"""The tables after all migrations: columns in order, each with its type; ? where NULL is allowed,
+keyN for its place in the primary key."""
+INDEXES = {
+    "semantic_index_account_name": "semantic_index_account",
+    "semantic_index_attribute_document": "semantic_index_attribute",
+    "semantic_index_batch_job_open": "semantic_index_batch_job",
+    "semantic_index_batch_job_unclean": "semantic_index_batch_job",
+    "semantic_index_chunk_fingerprint": "semantic_index_chunk",
+    "semantic_index_chunk_owner": "semantic_index_chunk",
+    "semantic_index_chunk_pending_of": "semantic_index_chunk",
+    "semantic_index_chunk_place": "semantic_index_chunk",
+    "semantic_index_chunk_waiting": "semantic_index_chunk",
+    "semantic_index_chunk_waiting_for": "semantic_index_chunk",
+    "semantic_index_claim_holder": "semantic_index_claim",
+    "semantic_index_claim_number": "semantic_index_claim",
+    "semantic_index_claim_until": "semantic_index_claim",
+    "semantic_index_document_ref": "semantic_index_document",
+    "semantic_index_home_name": "semantic_index_home",
+    "semantic_index_segment_number": "semantic_index_segment",
+    "semantic_index_trouble_most": "semantic_index_trouble",
+}
+"""The indexes, each with its table."""
+
+
+def test_the_migrations_make_these_tables_and_indexes(store: SqliteStore) -> None:
     connection = apsw.Connection(str(store.path))
     assert connection.pragma("application_id") == migrations.APPLICATION_ID
     assert connection.pragma("page_size") == migrations.PAGE_SIZE
-    kinds = {
-        "TEXT": peewee.TextField,
-        "REAL": peewee.FloatField,
-        "BLOB": peewee.BlobField,
-        "ANY": peewee.BareField,
-    }
-    for model in schema.MODELS:
-        fields = model._meta.columns
-        columns = connection.execute(f"pragma table_info('{model._meta.table_name}')").fetchall()
-        assert {name for _, name, *_ in columns} == set(fields), model
-        for _, name, kind, required, _, in_key in columns:
-            wanted = kinds.get(
-                kind, (peewee.IntegerField, peewee.AutoField, peewee.ForeignKeyField)
-            )
-            assert isinstance(fields[name], wanted), (model, name)
-            assert fields[name].null is not (bool(required) or bool(in_key)), (model, name)
+    made = connection.execute(
+        "select name from pragma_table_list where schema = 'main'"
+        " and type in ('table', 'virtual') and name not like 'sqlite_%'"
+    ).fetchall()
+    assert {name: columns_of(connection, name) for (name,) in made} == TABLES
+    indexes = connection.execute(
+        "select name, tbl_name from sqlite_schema where type = 'index' and name not like 'sqlite_%'"
+    )
+    assert dict(indexes.fetchall()) == INDEXES
     connection.close()
+
+
+def columns_of(connection: apsw.Connection, table: str) -> str:
+    """The columns of a table as TABLES lists them."""
+    listed = []
+    for _, name, kind, required, _, key in connection.execute(f"pragma table_info('{table}')"):
+        column = f"{name} {kind.lower()}".strip()
+        if key:
+            column += f" key{key}"
+        elif not required:
+            column += "?"
+        listed.append(column)
+    return ", ".join(listed)
 
 
 def test_a_store_remembers_its_space_and_names_both(
@@ -407,19 +484,15 @@ def test_eight_processes_may_start_at_once(
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".lock")]
 
 
-def test_a_creation_waits_for_the_one_that_is_under_way(
-    path: Path, space: Space, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from semantic_core_peewee.sqlite import opening
-
-    monkeypatch.setattr(opening, "LEAST_WAIT", 0.05)
-    with opening.sole(str(path), 0.05), pytest.raises(StoreBusy, match="another process"):
-        SqliteStore(space, path, busy_timeout=0)
-    SqliteStore(space, path, busy_timeout=0).close()
+def test_a_creation_waits_for_the_one_that_is_under_way(path: Path, space: Space) -> None:
+    impatient = Tuning(least_wait=0.05)
+    with sole(str(path), 0.05), pytest.raises(StoreBusy, match="another process"):
+        SqliteStore(space, path, busy_timeout=0, tuning=impatient)
+    SqliteStore(space, path, busy_timeout=0, tuning=impatient).close()
 
 
 READER = """
-import hashlib, json, unicodedata, encodings.idna, apsw, peewee, playhouse.apsw_ext, sqlite_vec
+import hashlib, json, unicodedata, encodings.idna, apsw, sqlite_vec
 import semantic_core_peewee.sqlite.store
 # Imports what it needs.
 SqliteStore(SPACE, path.with_name("warm.db")).nearest(vector_of("x"), 1, Scope())

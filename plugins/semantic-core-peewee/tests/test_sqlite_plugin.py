@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import semantic_core_peewee
-from semantic_core_peewee import SqliteStore, open_sqlite
+from semantic_core_peewee import SqliteStore, open_sqlite, sqlite
 
 from semantic_core import Ref, Scope
 from semantic_core.errors import InputError
@@ -20,7 +20,7 @@ HEAVY = ("apsw", "peewee", "playhouse", "numpy", "sqlite_vec", "sqlite3", "hypot
 
 def test_nothing_heavy_is_imported_before_a_store_is_opened() -> None:
     code = (
-        "import sys, semantic_core_peewee; semantic_core_peewee.semantic_stores(); "
+        "import sys; from semantic_core_peewee import sqlite; sqlite.semantic_stores(); "
         "print(*sys.modules)"
     )
     path = [entry for entry in sys.path if entry]
@@ -34,7 +34,7 @@ def test_nothing_heavy_is_imported_before_a_store_is_opened() -> None:
 
 
 def test_the_plugin_offers_the_store_sqlite(path: Any, space: Any) -> None:
-    assert semantic_core_peewee.semantic_stores() == {"sqlite": open_sqlite}
+    assert sqlite.semantic_stores() == {"sqlite": open_sqlite}
     store = open_sqlite(space, path=path)
     assert isinstance(store, SqliteStore)
     assert (

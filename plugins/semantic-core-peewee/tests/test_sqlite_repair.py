@@ -9,7 +9,7 @@ import apsw
 import numpy as np
 import pytest
 from semantic_core_peewee import SqliteStore
-from semantic_core_peewee.sqlite import segments
+from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 
 from semantic_core import Chunk, ChunkId, Document, Entry, Filter, Ref, Scope, Space
 
@@ -40,19 +40,23 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 DAMAGE = {
-    "words lost": "insert into words (words) values ('delete-all')",
-    "filters lost": "delete from attribute where key = 'parity' and document % 5 = 0",
+    "words lost": "insert into semantic_index_words (semantic_index_words) values ('delete-all')",
+    "filters lost": """delete from semantic_index_attribute where key = 'parity'
+        and document % 5 = 0""",
     "filters invented": (
-        "insert into attribute select generation, 'ghost', 'text', 'x', id from document limit 3"
+        """insert into semantic_index_attribute select generation, 'ghost', 'text', 'x', id
+            from semantic_index_document limit 3"""
     ),
-    "segments lost": "delete from segment where number = 1",
-    "slots zeroed": "update segment set slots = zeroblob(length(slots)) where number = 2",
-    "slots swapped": """update segment set slots =
-        (select b.slots from segment b where b.number = 1 - segment.number)
+    "segments lost": "delete from semantic_index_segment where number = 1",
+    "slots zeroed": """update semantic_index_segment set slots = zeroblob(length(slots))
+        where number = 2""",
+    "slots swapped": """update semantic_index_segment set slots =
+        (select b.slots from semantic_index_segment b
+        where b.number = 1 - semantic_index_segment.number)
         where number in (0, 1)""",
-    "map lost": "delete from slot where chunk % 3 = 0",
-    "count wrong": "update vector_state set dead = dead + 5",
-    "homes lost": "delete from home",
+    "map lost": "delete from semantic_index_slot where chunk % 3 = 0",
+    "count wrong": "update semantic_index_vector_state set dead = dead + 5",
+    "homes lost": "delete from semantic_index_home",
 }
 
 
@@ -92,26 +96,27 @@ def test_repair_changes_nothing_of_a_sound_store(store: SqliteStore) -> None:
 
 def test_what_repair_cannot_make_anew_is_still_said(store: SqliteStore) -> None:
     other = apsw.Connection(str(store.path))
-    other.execute("update chunk set text = text || 'x' where id = 5")
+    other.execute("update semantic_index_chunk set text = text || 'x' where id = 5")
     other.close()
     assert any("chunk 5" in problem for problem in store.repair())
 
 
 def test_the_living_are_moved_together_when_a_quarter_is_dead(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(segments, "FEW_DEAD", 100)
     with_generator = np.random.default_rng(3)
-    store = SqliteStore(SPACE, tmp_path / "index.db")
+    store = SqliteStore(SPACE, tmp_path / "index.db", tuning=Tuning(few_dead=100))
     store.replace(entries(number, with_generator) for number in range(300))
     store.nearest(np.ones(8), 5, Scope())
     for number in range(0, 300, 2):
         store.remove([Ref("notes", str(number))])
     raw = apsw.Connection(str(store.path))
-    slots, dead = raw.execute("select slots, dead from vector_state").fetchone()
+    slots, dead = raw.execute("select slots, dead from semantic_index_vector_state").fetchone()
     assert slots < 700
     assert dead <= max(100, slots // 4)
-    assert raw.execute("select count(*) from segment").get == -(-slots // segments.SEGMENT)
+    assert raw.execute("select count(*) from semantic_index_segment").get == -(
+        -slots // DEFAULT.segment
+    )
     raw.close()
     assert store.check() == []
     assert len(store.nearest(np.ones(8), 1_000, Scope())) == 450
@@ -127,8 +132,18 @@ def test_the_name_of_a_collection_goes_with_its_last_document(store: SqliteStore
         for place, one in enumerate(made)
     ]
     store.replace([(Document(secret, "x"), moved)])
-    assert raw.execute("select count(*) from home where collection = 'secret-project'").get == 1
+    assert (
+        raw.execute(
+            "select count(*) from semantic_index_home where collection = 'secret-project'"
+        ).get
+        == 1
+    )
     store.remove([secret])
-    assert raw.execute("select count(*) from home where collection = 'secret-project'").get == 0
+    assert (
+        raw.execute(
+            "select count(*) from semantic_index_home where collection = 'secret-project'"
+        ).get
+        == 0
+    )
     raw.close()
     assert store.check() == []

@@ -274,7 +274,7 @@ def test_a_store_is_refused_while_a_second_library_has_it_open(
 ) -> None:
     open_store().close()
     theirs = sqlite3.connect(path)
-    theirs.execute("select * from meta").fetchall()
+    theirs.execute("select * from semantic_index_meta").fetchall()
     with pytest.raises(StoreMisuse, match="already open in this process"):
         open_store()
     theirs.close()
@@ -372,7 +372,7 @@ def _copied(path: Path) -> None:
 def _attached(path: Path) -> None:
     other = sqlite3.connect(":memory:")
     other.execute("attach database ? as theirs", (str(path),))
-    other.execute("select count(*) from theirs.document").fetchone()
+    other.execute("select count(*) from theirs.semantic_index_document").fetchone()
     other.execute("detach theirs")
     other.close()
 

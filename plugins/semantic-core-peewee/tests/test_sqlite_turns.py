@@ -111,9 +111,8 @@ def test_a_thread_that_was_interrupted_keeps_no_turn_from_others(
         assert turns.had == 1
 
 
-def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu_limiter, "PATIENCE", 0.05)
-    turns, order = Turns(1), list[str]()
+def test_nobody_waits_for_ever() -> None:
+    turns, order = Turns(1, patience=0.05), list[str]()
     with turns.one():
         for thread in in_line(turns, order, "a", "b"):
             thread.join(10)

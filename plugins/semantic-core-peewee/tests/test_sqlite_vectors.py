@@ -110,7 +110,7 @@ def test_a_damaged_scale_lets_nothing_into_a_scope(
     query = vectors[ChunkId(Ref("notes", "00001"), 0)]
     for scope in (Scope(), even):
         store.nearest(query, 5, scope)
-    (codes,) = store._lane._cache._versions
+    (codes,) = store._vectors._cache._versions
     for damaged in (-1.0, 0.0, float("inf")):
         codes.blocks[0].scales[1:MANY:20] = damaged
         assert all(int(id.ref.key) % 2 == 0 for id in store.nearest(query, 5, even).ids)
@@ -315,7 +315,9 @@ def test_vectors_lie_in_the_file_as_float32(
 ) -> None:
     store.replace([item("1", "one"), item("2", "two", vectors=False)])
     connection = apsw.Connection(str(store.path))
-    rows = connection.execute("select typeof(vector), vector from chunk order by id").fetchall()
+    rows = connection.execute(
+        "select typeof(vector), vector from semantic_index_chunk order by id"
+    ).fetchall()
     connection.close()
     assert rows == [("blob", vector("one").astype("<f4").tobytes()), ("null", None)]
 

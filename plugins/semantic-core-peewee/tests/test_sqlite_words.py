@@ -1,6 +1,4 @@
-"""The lane of words: nothing old is found, nothing in a query is syntax,
-and ties are told apart.
-"""
+"""Full-text search: nothing old is found, nothing in a query is syntax, and ties have an order."""
 
 from __future__ import annotations
 
@@ -16,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from semantic_core_peewee import SqliteStore
-from semantic_core_peewee.sqlite import ids, word_cache, word_search
-from semantic_core_peewee.sqlite.selective_scopes import WORTH_KNOWING
+from semantic_core_peewee.sqlite import word_cache, word_search
+from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.word_cache import split
 
 from semantic_core import ChunkId, Document, Ref, Scope, SemanticCore
@@ -25,6 +23,10 @@ from semantic_core.errors import QueryTooLarge
 from semantic_core.filters import Filter
 from semantic_core.testing import HashEmbedder
 
+AT_ONCE = 0.0
+"""Of `Tuning.lists_after`: posting lists are read into memory by the first search."""
+NEVER = float("inf")
+"""Of `Tuning.lists_after`: every search asks FTS5."""
 VOCABULARY = [
     "loop",
     "looping",
@@ -48,7 +50,10 @@ def keys(store: SqliteStore, text: str, limit: int = 100, scope: Scope = Scope()
 def check_index(store: SqliteStore) -> None:
     connection = apsw.Connection(str(store.path))
     try:
-        connection.execute("insert into words (words, rank) values ('integrity-check', 1)")
+        connection.execute(
+            """insert into semantic_index_words (semantic_index_words, rank)
+                values ('integrity-check', 1)"""
+        )
     finally:
         connection.close()
 
@@ -193,16 +198,15 @@ def test_equal_scores_stand_in_the_order_of_their_ids_at_the_limit_too(
     assert keys(store, "same", 3) == ["zzz", "000", "001"]
 
 
-@pytest.mark.parametrize("is_remembered", [False, True])
+@pytest.mark.parametrize("lists_after", [NEVER, AT_ONCE])
 def test_of_many_equals_only_the_ids_of_those_that_can_be_in_the_answer_are_read(
-    store: SqliteStore,
+    open_store: Callable[..., SqliteStore],
     item: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
-    is_remembered: bool,
+    lists_after: float,
 ) -> None:
     """They stand in blocks, those written first before the others; within a block by their ids."""
-    monkeypatch.setattr(word_search, "MOST_EQUAL", 20)
-    monkeypatch.setattr(word_cache, "is_worth", lambda passages, spent: is_remembered)
+    store = open_store(tuning=Tuning(most_equal=20, lists_after=lists_after))
     names = [f"{number:03d}" for number in range(300)]
     random.Random(3).shuffle(names)
     store.replace([item(name, "same words here") for name in names])
@@ -222,9 +226,11 @@ def test_of_many_equals_only_the_ids_of_those_that_can_be_in_the_answer_are_read
 
 
 def test_of_words_that_are_all_common_the_four_rarest_are_looked_for(
-    store: SqliteStore, item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    open_store: Callable[..., SqliteStore],
+    item: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(word_search, "FEW_PASSAGES", 10)
+    store = open_store(tuning=Tuning(few_passages=10))
     listed: list[str] = []
     right = word_cache._listed
     monkeypatch.setattr(
@@ -249,11 +255,12 @@ def test_a_word_that_many_passages_hold_is_remembered_at_the_first_search_for_it
 
 
 def test_matches_are_not_looked_up_one_and_all_where_the_best_are_in_scope(
-    store: SqliteStore, item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    open_store: Callable[..., SqliteStore],
+    item: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(word_search, "MOST_EQUAL", 20)
-    monkeypatch.setattr(word_search, "_ONE_BY_ONE", 1.0, raising=False)
-    monkeypatch.setattr(word_cache, "is_worth", lambda passages, spent: True)
+    tuning = Tuning(most_equal=20, checked_share=1.0, lists_after=AT_ONCE)
+    store = open_store(tuning=tuning)
     store.replace(
         [item(f"{n:04d}", "same words", metadata={"even": n % 2 == 0}) for n in range(3_000)]
     )
@@ -311,33 +318,38 @@ def test_a_scope_asked_for_again_and_again_is_the_scope_of_now(
         ]
     )
     even, odd = (Scope(filter=Filter.parse({"even": value})) for value in (True, False))
-    for _ in range(WORTH_KNOWING + 2):
+    for _ in range(DEFAULT.list_scope_after + 2):
         assert keys(store, "alpha", 10, even) == [f"{n:04d}" for n in range(0, 20, 2)]
         assert len(keys(store, "alpha beta3", 2_000, even)) == 750
         assert keys(store, "alpha", 3, odd) == ["0001", "0003", "0005"]
     store.replace([item("0002", "alpha beta2 gamma", metadata={"even": False})])
     store.remove([Ref("notes", "0000")])
-    for _ in range(WORTH_KNOWING + 2):
+    for _ in range(DEFAULT.list_scope_after + 2):
         assert keys(store, "alpha", 2, even) == ["0004", "0006"]
         assert keys(store, "alpha", 3, odd) == ["0001", "0002", "0003"]
 
 
-def remember_words(patch: pytest.MonkeyPatch, *, table: int, room: int = 2**22) -> None:
-    patch.setattr(word_cache, "is_worth", lambda listed, spent: True)
-    patch.setattr(word_cache, "_TABLE", table)
-    patch.setattr(word_cache, "_DENSE", 0)
-    patch.setattr(word_cache, "LEAST_BYTES", room)
-    patch.setattr(word_cache, "BYTES_PER_PASSAGE", 0)
+def lists_in_memory(
+    *, table_size: int = 1_000_000, room: int = 2**22, most_new_passages: int = 128
+) -> Tuning:
+    """Posting lists are read at once. room: bytes they may take."""
+    return Tuning(
+        lists_after=AT_ONCE,
+        table_size=table_size,
+        table_gap=0,
+        least_list_bytes=room,
+        list_bytes_per_passage=0,
+        most_new_passages=most_new_passages,
+    )
 
 
-@pytest.mark.parametrize("table", [1_000_000, 0])
+@pytest.mark.parametrize("table_size", [1_000_000, 0])
 def test_words_remembered_give_the_answer_of_fts5(
-    open_store: Callable[..., SqliteStore],
-    item: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
-    table: int,
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any], table_size: int
 ) -> None:
-    store, made = open_store(), random.Random(11)
+    store = open_store(tuning=lists_in_memory(table_size=table_size))
+    asks_fts5 = open_store(tuning=Tuning(lists_after=NEVER))
+    made = random.Random(11)
     common = [f"w{number}" for number in range(40)]
     texts = [
         " ".join(common[int(40 * made.random() ** 2)] for _ in range(made.randrange(1, 9)))
@@ -361,9 +373,7 @@ def test_words_remembered_give_the_answer_of_fts5(
     asked = [
         (query, limit, scope) for query in queries for limit in (1, 10, 700) for scope in scopes
     ]
-    monkeypatch.setattr(word_cache, "is_worth", lambda listed, spent: False)
-    plain = [store.words(*one) for one in asked]
-    remember_words(monkeypatch, table=table)
+    plain = [asks_fts5.words(*one) for one in asked]
     again = [store.words(*one) for one in asked]
     assert [one.ids for one in again] == [one.ids for one in plain]
     for one, other in zip(again, plain, strict=True):
@@ -375,14 +385,14 @@ def test_given_chunks_score_what_words_gives_them_whether_words_are_remembered_o
     item: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store, made = open_store(), random.Random(5)
+    made = random.Random(5)
     common = [f"w{number}ing" for number in range(40)]
     texts = [
         " ".join(common[int(40 * made.random() ** 2)] for _ in range(made.randrange(1, 60)))
         for _ in range(400)
     ]
     items = [item(f"{n:03d}", text) for n, text in enumerate(texts)]
-    store.replace(items)
+    open_store().replace(items)
     ids = [entry.chunk.id for _, entries in items for entry in entries]
     queries = [
         " ".join(made.choices([*common, "zz", "w3", "w3s"], k=made.randrange(1, 9)))
@@ -395,10 +405,8 @@ def test_given_chunks_score_what_words_gives_them_whether_words_are_remembered_o
         "split",
         lambda raw, text, *how: looked_at.append(text) or split(raw, text, *how),
     )
-    for is_remembered in (False, True):
-        monkeypatch.setattr(
-            word_cache, "is_worth", lambda listed, spent, known=is_remembered: known
-        )
+    for lists_after in (NEVER, AT_ONCE):
+        store = open_store(tuning=Tuning(lists_after=lists_after))
         looked_at.clear()
         for query in queries:
             ranking = store.words(query, 1_000, Scope())
@@ -406,25 +414,21 @@ def test_given_chunks_score_what_words_gives_them_whether_words_are_remembered_o
             assert store.score(ids, query) == pytest.approx(
                 [listed.get(id, 0.0) for id in ids], rel=1e-12
             )
-        assert (
-            bool(store._counts.lists.lists) is is_remembered
-            and bool(looked_at) is not is_remembered
-        )
+        assert bool(store._counts.lists.lists) is (lists_after == AT_ONCE)
+        assert bool(looked_at) is (lists_after == NEVER)
 
 
 @pytest.mark.parametrize("scores_first", [True, False])
 def test_given_chunks_score_what_words_gives_them_after_every_write(
-    open_store: Callable[..., SqliteStore],
-    item: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
-    scores_first: bool,
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any], scores_first: bool
 ) -> None:
     """Whether what is remembered has heard of the write or not yet;
     and an old snapshot has numbers of its own.
     """
-    remember_words(monkeypatch, table=1_000_000)
     made = random.Random(8)
-    store, writes, plain = open_store(), open_store(), open_store()
+    store = open_store(tuning=lists_in_memory())
+    writes = open_store()
+    plain = open_store(tuning=Tuning(lists_after=NEVER))
     common = [f"w{number}" for number in range(12)]
     queries = ["w0", "w1 w0 w7", "w3 w3 w9 zz"]
     ids = [ChunkId(Ref("notes", f"{number:03d}"), 0) for number in range(90)]
@@ -436,11 +440,8 @@ def test_given_chunks_score_what_words_gives_them_after_every_write(
         )
 
     def right() -> list[Any]:
-        """What FTS5 gives all that are there, which forgets what it is remembered by."""
-        plain._counts.lists.forget()
-        with monkeypatch.context() as patch:
-            patch.setattr(word_cache, "is_worth", lambda listed, spent: False)
-            rankings = [plain.words(query, 1_000, Scope()) for query in queries]
+        """What FTS5 gives all that are there."""
+        rankings = [plain.words(query, 1_000, Scope()) for query in queries]
         there = {id for id in ids if plain.get(id.ref) is not None}
         found = [dict(zip(one.ids, one.scores, strict=True)) for one in rankings]
         return [[one.get(id, 0.0) if id in there else np.nan for id in ids] for one in found]
@@ -488,16 +489,12 @@ def pairs(store: SqliteStore, text: str) -> list[tuple[ChunkId, float]]:
     return list(zip(ranking.ids, ranking.scores, strict=True))
 
 
-@pytest.mark.parametrize("is_remembered", [False, True])
+@pytest.mark.parametrize("lists_after", [NEVER, AT_ONCE])
 def test_titles_are_found_whatever_is_remembered(
-    open_store: Callable[..., SqliteStore],
-    item: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
-    is_remembered: bool,
+    open_store: Callable[..., SqliteStore], lists_after: float
 ) -> None:
-    monkeypatch.setattr(word_cache, "is_worth", lambda listed, spent: is_remembered)
     embedder = HashEmbedder()
-    store = open_store(space=embedder.space)
+    store = open_store(space=embedder.space, tuning=Tuning(lists_after=lists_after))
     titles = {
         "json.dumps": "Serialize obj",
         "JSON dumps and loads": "Both",
@@ -530,9 +527,8 @@ def test_of_what_may_be_called_like_a_query_few_titles_are_looked_at(
     open_store: Callable[..., SqliteStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those in scope that were written first."""
-    monkeypatch.setattr(word_search, "MOST_LOOKED_AT", 10, raising=False)
     embedder = HashEmbedder()
-    store = open_store(space=embedder.space)
+    store = open_store(space=embedder.space, tuning=Tuning(most_titles=10))
     SemanticCore(store=store, embedder=embedder).ingest(
         Document(Ref("notes", f"{n:03d}"), "text", title="River", metadata={"even": n % 2 == 0})
         for n in range(500)
@@ -550,12 +546,10 @@ def test_of_what_may_be_called_like_a_query_few_titles_are_looked_at(
 
 
 def test_words_remembered_are_those_of_now(
-    open_store: Callable[..., SqliteStore],
-    item: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any]
 ) -> None:
-    remember_words(monkeypatch, table=1_000_000)
-    store, other = open_store(), open_store()
+    store = open_store(tuning=lists_in_memory())
+    other = open_store(tuning=lists_in_memory())
     store.replace([item("1", "river stone"), item("2", "river")])
     assert keys(store, "river") == ["2", "1"]
     other.replace([item("3", "river", vectors=False)])
@@ -573,9 +567,9 @@ def test_words_remembered_are_those_of_now(
 
 
 def test_words_remembered_take_no_more_room_than_they_may(
-    store: SqliteStore, item: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any]
 ) -> None:
-    remember_words(monkeypatch, table=1_000_000, room=5_000)
+    store = open_store(tuning=lists_in_memory(room=5_000))
     store.replace([item(str(number), f"all w{number % 9} v{number % 5}") for number in range(300)])
     for query in (
         "w0",
@@ -593,12 +587,10 @@ def test_words_remembered_take_no_more_room_than_they_may(
 
 
 def test_a_document_is_called_by_its_own_name_whatever_was_there_before(
-    open_store: Callable[..., SqliteStore],
-    item: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any]
 ) -> None:
-    monkeypatch.setattr(ids, "MOST_IDS", 4)
-    store, other = open_store(), open_store()
+    store = open_store(tuning=Tuning(most_ids=4))
+    other = open_store()
     for number in range(12):
         other.replace([item(f"{number}-{place}", "river") for place in range(3)])
         assert keys(store, "river") == [f"{number}-{place}" for place in range(3)]
@@ -618,7 +610,9 @@ def test_words_remembered_survive_what_is_written_and_are_those_of_fts5(
     and no word is listed again.
     """
     made = random.Random(5)
-    remembers, writes, plain = open_store(), open_store(), open_store()
+    remembers = open_store(tuning=Tuning(lists_after=AT_ONCE))
+    writes = open_store()
+    plain = open_store(tuning=Tuning(lists_after=NEVER))
     common = [f"w{number}" for number in range(12)]
     queries = [*common[:4], "w0 w1 w5", "w3 w3 w9 zz"]
 
@@ -653,9 +647,7 @@ def test_words_remembered_survive_what_is_written_and_are_those_of_fts5(
             )
         else:
             writes.replace([document(made.randrange(230)) for _ in range(made.randrange(1, 4))])
-        monkeypatch.setattr(word_cache, "is_worth", lambda listed, spent: False)
         wanted = answers(plain)
-        monkeypatch.setattr(word_cache, "is_worth", lambda listed, spent: True)
         found = answers(remembers)
         assert [one.ids for one in found] == [one.ids for one in wanted], turn
         for one, other in zip(found, wanted, strict=True):
@@ -664,13 +656,10 @@ def test_words_remembered_survive_what_is_written_and_are_those_of_fts5(
 
 
 def test_after_much_was_written_words_remembered_are_those_of_now(
-    open_store: Callable[..., SqliteStore],
-    item: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
+    open_store: Callable[..., SqliteStore], item: Callable[..., Any]
 ) -> None:
-    remember_words(monkeypatch, table=1_000_000)
-    monkeypatch.setattr(word_cache, "MOST_TOLD", 3)
-    store, other = open_store(), open_store()
+    store = open_store(tuning=lists_in_memory(most_new_passages=3))
+    other = open_store()
     other.replace([item("1", "river stone"), item("2", "stone")])
     assert keys(store, "river") == ["1"]
     other.replace([item(f"x{number}", "river") for number in range(9)])

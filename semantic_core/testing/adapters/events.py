@@ -33,7 +33,7 @@ def what_the_orm_tells_is_heard(bench: Bench) -> None:
 
 @scenario(Capability.EVENTS)
 def a_rollback_is_heard_too(bench: Bench) -> None:
-    """Events write their tickets into the transaction of the row: rolled back,
+    """Events write their pending changes into the transaction of the row: rolled back,
     they were never written.
     """
     index = bench.index(capture="events")
@@ -42,27 +42,27 @@ def a_rollback_is_heard_too(bench: Bench) -> None:
     with bench.rolled_back():
         bench.articles(2)
         bench.update("article", 1, content="never was")
-    same(bench.tickets(), 0, "tickets after a rollback")
+    same(bench.pending_changes(), 0, "pending changes after a rollback")
     with bench.transaction():
         bench.articles(3)
-        same(bench.tickets(), 1, "tickets within a transaction, as it sees them")
+        same(bench.pending_changes(), 1, "pending changes within a transaction, as it sees them")
     same(bench.settled(index), {"1": "t1|text 1", "3": "t3|text 3"}, "the index")
 
 
 @scenario(Capability.EVENTS)
 def events_are_heard_once(bench: Bench) -> None:
-    """Installed twice, a save leaves one ticket; uninstalled, none."""
+    """Installed twice, a save leaves one pending change; uninstalled, none."""
     index = bench.index(capture="events")
     index.install()
     bench.articles(1)
-    same(bench.tickets(), 1, "tickets of one save")
+    same(bench.pending_changes(), 1, "pending changes of one save")
     bench.settle(index)
     index.uninstall()
     bench.update("article", 1, content="unheard")
     same(
-        (bench.tickets(), index.status().capturing),
+        (bench.pending_changes(), index.status().capturing),
         (0, False),
-        "tickets of a save after that, and whether it captures",
+        "pending changes of a save after that, and whether it captures",
     )
 
 
@@ -78,11 +78,11 @@ def triggers_and_events_take_turns(bench: Bench) -> None:
     triggers = bench.index(core=bench.restarted(index.core), capture="triggers")
     bench.settle(triggers)
     bench.update("article", 1, content="seen by a trigger")
-    same(bench.tickets(), 1, "tickets of one save, with triggers")
+    same(bench.pending_changes(), 1, "pending changes of one save, with triggers")
     same(bench.settled(triggers), {"1": "t1|seen by a trigger"}, "the index with triggers")
     events = bench.index(core=bench.restarted(triggers.core), capture="events")
     bench.update("article", 1, content="told by an event")
-    same(bench.tickets(), 1, "tickets of one save, with events")
+    same(bench.pending_changes(), 1, "pending changes of one save, with events")
     same(bench.settled(events), {"1": "t1|told by an event"}, "the index with events")
 
 

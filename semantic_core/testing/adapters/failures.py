@@ -10,7 +10,7 @@ from semantic_core.testing.adapters.kit import Bench, scenario
 from semantic_core.testing.check import expect, raises, same
 
 TRIES = 30
-"""More than any ticket is tried before it is aborted."""
+"""More than any pending change is tried before it is aborted."""
 
 
 def dividing(bench: Bench) -> BaseORMAdapter:
@@ -67,26 +67,26 @@ def a_row_that_failed_is_tried_again(bench: Bench) -> None:
     same(bench.settled(index), {"1": "4 of twelve"}, "the index after the row changed")
     bench.time_passes()
     same(bench.settled(index), {"1": "4 of twelve"}, "the index after the pause")
-    same(bench.tickets(), 0, "tickets that are left")
+    same(bench.pending_changes(), 0, "pending changes that are left")
 
 
 @scenario()
 def a_row_that_keeps_failing_is_given_up_and_kept(bench: Bench) -> None:
-    """After many tries its ticket is aborted: counted, listed with its reason, tried no more,
-    and in nobody's way.
+    """After many tries its pending change is aborted: counted, listed with its reason, tried no
+    more, and in nobody's way.
     """
     index = dividing(bench)
     bench.articles(1, stars=0)
     bench.articles(2, stars=1)
     given_up(bench, index)
-    same(index.status().aborted, 1, "aborted tickets")
-    (ticket,) = index.hub.outbox.aborted({index.declaration.collection})
+    same(index.status().aborted, 1, "aborted pending changes")
+    (change,) = index.coordinator.outbox.aborted({index.declaration.collection})
     same(
-        (ticket.key, "ZeroDivision" in ticket.error),
+        (change.key, "ZeroDivision" in change.error),
         ("1", True),
         "its key, and whether it says why",
     )
-    expect(ticket.attempts > 1, f"wanted more than one try, got {ticket.attempts}.")
+    expect(change.attempts > 1, f"wanted more than one try, got {change.attempts}.")
     same(sorted(bench.texts(index)), ["2"], "keys in the index")
 
 
@@ -99,25 +99,25 @@ def an_aborted_change_can_be_retried_or_dropped(bench: Bench) -> None:
     )
     bench.articles(1, 2)
     given_up(bench, index)
-    same(index.status().aborted, 2, "aborted tickets")
-    outbox = index.hub.outbox
+    same(index.status().aborted, 2, "aborted pending changes")
+    outbox = index.coordinator.outbox
     name = index.declaration.collection
     first, second = outbox.aborted({name})
-    same(outbox.drop([second.number], {name}), 1, "tickets that were dropped")
+    same(outbox.drop([second.number], {name}), 1, "pending changes that were dropped")
     fixed.append(True)
-    same(outbox.retry(collections={name}), 1, "tickets that are tried again")
+    same(outbox.retry(collections={name}), 1, "pending changes that are tried again")
     same(bench.settled(index), {first.key: "fine"}, "the index")
     status = index.status()
     same(
-        (status.aborted, status.waiting, bench.tickets()),
+        (status.aborted, status.waiting, bench.pending_changes()),
         (0, 0, 0),
-        "aborted, waiting and all tickets",
+        "aborted, waiting and all pending changes",
     )
 
 
 @scenario()
 def a_row_that_was_given_up_gets_another_chance_when_it_changes(bench: Bench) -> None:
-    """A later change of the row is a ticket of its own."""
+    """A later change of the row is a pending change of its own."""
     index = dividing(bench)
     bench.articles(1, stars=0)
     given_up(bench, index)
@@ -167,7 +167,7 @@ def an_embedder_that_fails_half_way_costs_nothing_twice(bench: Bench) -> None:
     same(
         (len(bench.texts(index)), index.status().waiting, index.status().aborted),
         (40, 0, 0),
-        "documents and tickets",
+        "documents and pending changes",
     )
     expect(index.core.store.stats().pending > 0, "wanted some passages to be pending.")
     bench.embedder.fail_after = None
@@ -181,11 +181,11 @@ def an_embedder_that_fails_half_way_costs_nothing_twice(bench: Bench) -> None:
 
 
 @scenario()
-def a_ticket_nobody_understands_stops_no_other(bench: Bench) -> None:
+def a_change_nobody_understands_stops_no_other(bench: Bench) -> None:
     """A key that is none, whoever wrote it, fails alone."""
     index = bench.index()
     name = index.declaration.collection
-    index.hub.outbox.add(name, ["not a number"])
+    index.coordinator.outbox.add(name, ["not a number"])
     bench.articles(1)
     index.sync()
     same(bench.texts(index), {"1": "t1|text 1"}, "the index")

@@ -116,7 +116,7 @@ def watched_fields_are_all_that_is_listened_to(bench: Bench) -> None:
     bench.articles(1, stars=3)
     bench.settle(index)
     bench.update("article", 1, content="changed", title="changed")
-    same(bench.tickets(), 0, "tickets of other columns")
+    same(bench.pending_changes(), 0, "pending changes of other columns")
     bench.update("article", 1, stars=4)
     same(bench.settled(index), {"1": "4 stars"}, "the index")
 

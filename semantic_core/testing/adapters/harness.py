@@ -134,7 +134,7 @@ class AdapterHarness(ABC):
     def close(self) -> None:
         """Let go of everything.
 
-        Triggers are gone by then; tables and tickets may stay if the next one begins empty.
+        Triggers are gone by then; tables and pending changes may stay if the next one begins empty.
         """
 
     # --- needed unless a limit says why not -------------------------------------------------------

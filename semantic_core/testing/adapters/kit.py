@@ -178,8 +178,8 @@ class Bench:
         """Pauses after failures are over."""
         self.sql("UPDATE semantic_outbox SET ready_at = 0 WHERE aborted = 0")
 
-    def tickets(self) -> int:
-        """How many tickets there are of anything."""
+    def pending_changes(self) -> int:
+        """The number of pending changes in the outbox, of all collections."""
         return int(self.sql("SELECT COUNT(*) FROM semantic_outbox")[0][0])
 
     @contextmanager

@@ -90,14 +90,14 @@ def a_related_change_past_the_orm_is_seen(bench: Bench) -> None:
     index = signed(bench)
     with bench.rolled_back():
         bench.sql("UPDATE kit_author SET name = 'Never'")
-    same(bench.tickets(), 0, "tickets after a rollback")
+    same(bench.pending_changes(), 0, "pending changes after a rollback")
     bench.sql("UPDATE kit_author SET name = 'All'")
     same(names(bench, index), {"1": "All", "2": "All", "3": "All", "4": "All", "5": None}, "names")
 
 
 @scenario(Capability.RELATED)
 def a_related_edit_of_another_field_costs_nothing(bench: Bench) -> None:
-    """A change of an author that no article reads leaves no ticket;
+    """A change of an author that no article reads leaves no pending change;
     so does an author without articles.
     """
     index = signed(bench)
@@ -296,7 +296,7 @@ def what_is_tagged_or_no_longer_is_indexed_anew(bench: Bench) -> None:
     same(tags(bench, index)["3"], ["blue"], "tags after one was taken away")
     with bench.rolled_back():
         bench.delete("tagging", 3)
-    same(bench.tickets(), 0, "tickets after a rollback")
+    same(bench.pending_changes(), 0, "pending changes after a rollback")
 
 
 @scenario(Capability.MANY_TO_MANY)

@@ -12,7 +12,9 @@ from semantic_core.testing.check import expect, raises, same
 
 @scenario()
 def installing_again_changes_nothing(bench: Bench) -> None:
-    """The second install finds all there; no row is noted again, and a change leaves one ticket."""
+    """The second install finds all there; no row is noted again, and a change leaves one pending
+    change.
+    """
     index = bench.index()
     bench.articles(1, 2)
     bench.settle(index)
@@ -24,12 +26,12 @@ def installing_again_changes_nothing(bench: Bench) -> None:
         "capturing, backfill and waiting",
     )
     bench.update("article", 1, content="changed")
-    same(bench.tickets(), 1, "tickets of one change")
+    same(bench.pending_changes(), 1, "pending changes of one change")
 
 
 @scenario()
 def an_index_that_is_uninstalled_leaves_the_table_alone(bench: Bench) -> None:
-    """Writes go on as if it had never been there; its documents stay, its tickets go.
+    """Writes go on as if it had never been there; its documents stay, its pending changes go.
 
     Installed again, it catches up.
     """
@@ -39,14 +41,16 @@ def an_index_that_is_uninstalled_leaves_the_table_alone(bench: Bench) -> None:
     bench.articles(3)
     index.uninstall()
     same(
-        (bench.tickets(), index.status().capturing), (0, False), "tickets, and whether it captures"
+        (bench.pending_changes(), index.status().capturing),
+        (0, False),
+        "pending changes, and whether it captures",
     )
     bench.update("article", 1, content="unseen")
     bench.delete("article", 2)
     same(
-        (bench.tickets(), sorted(bench.texts(index))),
+        (bench.pending_changes(), sorted(bench.texts(index))),
         (0, ["1", "2"]),
-        "tickets after more writes, and keys held",
+        "pending changes after more writes, and keys held",
     )
     index.uninstall()
     same(index.install(), True, "whether installing again changes anything")
@@ -69,9 +73,9 @@ def a_declaration_that_changed_is_taken_up(bench: Bench) -> None:
     same(changed.status().backfill, 1, "rows that were noted")
     same(bench.settled(changed), {"1": "Loops"}, "the index with the new declaration")
     bench.update("article", 1, content="nobody reads it any more")
-    same(bench.tickets(), 0, "tickets of a field that is not read any more")
+    same(bench.pending_changes(), 0, "pending changes of a field that is not read any more")
     bench.update("article", 1, stars=4)
-    same(bench.tickets(), 1, "tickets of a field that is read now")
+    same(bench.pending_changes(), 1, "pending changes of a field that is read now")
     bench.settle(changed)
     same(dict(bench.held(changed)["1"].metadata), {"stars": 4}, "metadata")
 
@@ -164,12 +168,12 @@ def several_processes_may_install_at_once(bench: Bench) -> None:
     bench.articles(3)
     same(sorted(bench.settled(index)), ["1", "2", "3"], "keys in the index")
     bench.update("article", 3, content="changed")
-    same(bench.tickets(), 1, "tickets of one change")
+    same(bench.pending_changes(), 1, "pending changes of one change")
 
 
 @scenario(Capability.SECOND_DATABASE)
 def two_databases_are_two_worlds(bench: Bench) -> None:
-    """One core keeps indexes of two databases; each has its own rows and tickets,
+    """One core keeps indexes of two databases; each has its own rows and pending changes,
     and one sync works off both.
     """
     first = bench.index()

@@ -143,7 +143,7 @@ def moves(bench: Bench, tenant: Tenant) -> None:
         ({}, {"2": "two"}),
         "both after one was deleted",
     )
-    same(bench.tickets(), 0, "tickets that are left")
+    same(bench.pending_changes(), 0, "pending changes that are left")
 
 
 @scenario()
@@ -172,7 +172,7 @@ def nobodys(bench: Bench, tenant: Tenant) -> None:
         bench.settled(index, "acme"), {"1": "one"}, "the index of acme after one came and one went"
     )
     same(index.core.stats(all_tenants=True).documents, 1, "documents of all tenants after that")
-    same(bench.tickets(), 0, "tickets that are left")
+    same(bench.pending_changes(), 0, "pending changes that are left")
 
 
 @scenario()

@@ -25,7 +25,9 @@ def a_saved_row_is_indexed_after_its_commit(bench: Bench) -> None:
 
 @scenario()
 def a_rollback_leaves_nothing_behind(bench: Bench) -> None:
-    """Rows of a transaction that is rolled back are in no index, and no ticket of them is left."""
+    """Rows of a transaction that is rolled back are in no index, and no pending change of them is
+    left.
+    """
     index = bench.index()
     bench.articles(1, 2)
     bench.settle(index)
@@ -33,7 +35,7 @@ def a_rollback_leaves_nothing_behind(bench: Bench) -> None:
         bench.articles(3)
         bench.update("article", 1, content="never was")
         bench.delete("article", 2)
-    same(bench.tickets(), 0, "tickets after a rollback")
+    same(bench.pending_changes(), 0, "pending changes after a rollback")
     same(bench.settled(index), {"1": "t1|text 1", "2": "t2|text 2"}, "the index after a rollback")
 
 
@@ -110,8 +112,8 @@ def a_released_savepoint_is_no_commit(bench: Bench) -> None:
 
 @scenario(Capability.CRASH)
 def a_lost_connection_is_a_rollback(bench: Bench) -> None:
-    """A connection, or a process, that dies between save and commit leaves neither row nor ticket;
-    work goes on.
+    """A connection, or a process, that dies between save and commit leaves neither row nor pending
+    change; work goes on.
     """
     index = bench.index()
     bench.articles(1)

@@ -107,7 +107,7 @@ class Story:
         bench.settle(self.index)
         for step in steps:
             self.step(step, 0)
-            if step[0] == "work" and not bench.tickets():
+            if step[0] == "work" and not bench.pending_changes():
                 self.compare()  # nothing waits, so nothing may differ
         bench.settle(self.index)
         self.compare()
@@ -220,7 +220,7 @@ class Story:
             {"ghosts": [], "missing": [], "wrong": []},
             "differences",
         )
-        same(self.bench.tickets(), 0, "tickets that are left")
+        same(self.bench.pending_changes(), 0, "pending changes that are left")
 
 
 def tree_check(trees_played: int) -> Scenario:

@@ -11,17 +11,12 @@ from semantic_core.testing.adapters.kit import Bench, scenario
 from semantic_core.testing.check import expect, same
 
 LONG_AGO = 3_600.0
-"""Seconds since a worker that died took its tickets: any lease is over by then."""
+"""Seconds since a worker that died took its pending changes: any lease is over by then."""
 
 
 def claimed(index: BaseORMAdapter, limit: int, *, seconds_ago: float = 0.0) -> list[PendingChange]:
-    """Tickets taken by a worker that never came back to them."""
-    outbox = SqlOutbox(
-        index.execute,
-        index.dialect,
-        placeholder=index.placeholder,
-        clock=lambda: time.time() - seconds_ago,
-    )
+    """Changes claimed by a worker that never finished them."""
+    outbox = SqlOutbox(index.sql, clock=lambda: time.time() - seconds_ago)
     return outbox.claim(limit, collections={index.declaration.collection})
 
 
@@ -81,7 +76,7 @@ def a_row_that_came_back_is_not_removed(bench: Bench) -> None:
 
 @scenario()
 def a_change_made_during_the_work_is_not_lost(bench: Bench) -> None:
-    """What changes after a worker read it has a ticket of its own,
+    """What changes after a worker read it has a pending change of its own,
     which stays when the worker is done.
     """
     index = bench.index()
@@ -93,17 +88,17 @@ def a_change_made_during_the_work_is_not_lost(bench: Bench) -> None:
 
 
 @scenario()
-def the_tickets_of_a_dead_worker_come_back(bench: Bench) -> None:
-    """A worker that died in the middle of a batch holds its tickets until the lease ends;
+def the_changes_of_a_dead_worker_come_back(bench: Bench) -> None:
+    """A worker that died in the middle of a batch holds its pending changes until the lease ends;
     then another does them.
     """
     index = bench.index()
     bench.articles(1, 2, 3)
     dead = claimed(index, 2, seconds_ago=LONG_AGO)
-    same(len(dead), 2, "tickets the dead worker had taken")
+    same(len(dead), 2, "pending changes the dead worker had taken")
     bench.articles(4)
     same(sorted(bench.settled(index)), ["1", "2", "3", "4"], "keys in the index")
-    same(bench.tickets(), 0, "tickets that are left")
+    same(bench.pending_changes(), 0, "pending changes that are left")
 
 
 @scenario()
@@ -117,7 +112,7 @@ def what_a_dead_worker_had_written_is_no_harm(bench: Bench) -> None:
     calls = bench.embedder.calls
     index.changed(*index.load([1, 2]))
     dead = claimed(index, 5, seconds_ago=LONG_AGO)
-    same(len(dead), 2, "tickets the dead worker had taken")
+    same(len(dead), 2, "pending changes the dead worker had taken")
     report = bench.settle(index)
     same(
         (report.unchanged, bench.embedder.calls),
@@ -128,15 +123,15 @@ def what_a_dead_worker_had_written_is_no_harm(bench: Bench) -> None:
 
 @scenario()
 def what_another_worker_holds_is_left_to_it(bench: Bench) -> None:
-    """Tickets that were taken a moment ago are counted as taken and done by nobody else;
+    """Pending changes that were taken a moment ago are counted as taken and done by nobody else;
     others go on around them.
     """
     index = bench.index()
     bench.articles(1, 2, 3)
     held = claimed(index, 1)
-    same(index.status().taken, 1, "tickets that are taken")
+    same(index.status().taken, 1, "pending changes that are taken")
     same(len(bench.settled(index)), 2, "documents of the other two")
-    index.hub.outbox.give_back([ticket.number for ticket in held])
+    index.coordinator.outbox.give_back([change.number for change in held])
     same(len(bench.settled(index)), 3, "documents once it was given back")
 
 
@@ -215,7 +210,7 @@ def writers_and_workers_do_not_stop_each_other(bench: Bench) -> None:
 
 @scenario(Capability.CONCURRENT)
 def a_transaction_that_commits_late_is_not_missed(bench: Bench) -> None:
-    """A change whose ticket is older than those worked off meanwhile,
+    """A pending change that is older than those processed meanwhile,
     because its transaction took longer, is done too.
     """
     index = bench.index()

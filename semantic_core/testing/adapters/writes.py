@@ -117,7 +117,7 @@ def a_rollback_takes_bulk_statements_along(bench: Bench) -> None:
         )
         bench.harness.update_many(bench.model("article"), [1], content="never was")
         bench.harness.delete_many(bench.model("article"), [2])
-    same(bench.tickets(), 0, "tickets")
+    same(bench.pending_changes(), 0, "pending changes")
     same(bench.settled(index), {"1": "t1|text 1", "2": "t2|text 2"}, "the index")
 
 
@@ -163,7 +163,7 @@ def sql_in_a_transaction_shares_its_fate(bench: Bench) -> None:
     with bench.rolled_back():
         bench.sql("INSERT INTO kit_article (id, title, content) VALUES (1, 'a', 'never was')")
         bench.articles(2)
-    same(bench.tickets(), 0, "tickets after a rollback")
+    same(bench.pending_changes(), 0, "pending changes after a rollback")
     with bench.transaction():
         bench.sql("INSERT INTO kit_article (id, title, content) VALUES (1, 'a', 'one')")
         bench.articles(2)
@@ -173,14 +173,16 @@ def sql_in_a_transaction_shares_its_fate(bench: Bench) -> None:
 
 @scenario(Capability.UPSERT)
 def an_upsert_is_seen(bench: Bench) -> None:
-    """Insert-or-update is indexed whichever it was; one that changes nothing leaves no ticket."""
+    """Insert-or-update is indexed whichever it was; one that changes nothing leaves no pending
+    change.
+    """
     index = bench.index()
     bench.harness.upsert(bench.model("article"), id=1, title="a", content="one")
     same(bench.settled(index), {"1": "a|one"}, "the index after it inserted")
     bench.harness.upsert(bench.model("article"), id=1, title="a", content="two")
     same(bench.settled(index), {"1": "a|two"}, "the index after it updated")
     bench.harness.upsert(bench.model("article"), id=1, title="a", content="two")
-    same(bench.tickets(), 0, "tickets after it changed nothing")
+    same(bench.pending_changes(), 0, "pending changes after it changed nothing")
 
 
 @scenario()
@@ -211,7 +213,7 @@ def a_row_that_is_gone_before_anyone_looked_is_not_there(bench: Bench) -> None:
     bench.articles(2)
     bench.delete("article", 2)
     same(bench.settled(index), {}, "the index")
-    same(bench.tickets(), 0, "tickets that are left")
+    same(bench.pending_changes(), 0, "pending changes that are left")
 
 
 @scenario()
@@ -227,7 +229,7 @@ def many_changes_of_a_row_are_one_piece_of_work(bench: Bench) -> None:
 
 @scenario()
 def an_edit_of_another_field_costs_nothing(bench: Bench) -> None:
-    """A change of fields the index does not read leaves no ticket, and nothing is embedded."""
+    """Fields that the index does not read leave no pending change, and nothing is embedded."""
     index = bench.index()
     bench.articles(1, 2)
     bench.settle(index)
@@ -235,19 +237,19 @@ def an_edit_of_another_field_costs_nothing(bench: Bench) -> None:
     bench.update("article", 1, stars=5)
     with bench.transaction():
         bench.update("article", 2, stars=4, hidden=True)
-    same(bench.tickets(), 0, "tickets")
+    same(bench.pending_changes(), 0, "pending changes")
     bench.settle(index)
     same(bench.embedder.calls, calls, "calls of the embedder")
 
 
 @scenario()
 def a_save_without_a_change_costs_nothing(bench: Bench) -> None:
-    """A row that is saved with the values it had leaves no ticket."""
+    """A row that is saved with the values it had leaves no pending change."""
     index = bench.index(metadata_fields=["stars", "author"])
     bench.articles(1, stars=3)
     bench.settle(index)
     bench.update("article", 1, title="t1", content="text 1", stars=3)
-    same(bench.tickets(), 0, "tickets")
+    same(bench.pending_changes(), 0, "pending changes")
 
 
 @scenario()
@@ -286,7 +288,7 @@ def odd_texts_arrive_as_they_are(bench: Bench) -> None:
         {str(number): text for number, text in enumerate(texts, 1)},
         "the index",
     )
-    same(bench.tickets(), 0, "tickets that are left")
+    same(bench.pending_changes(), 0, "pending changes that are left")
 
 
 @scenario()

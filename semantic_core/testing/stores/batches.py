@@ -567,27 +567,26 @@ def a_vector_that_came_another_way_counts(open_store: OpenStore) -> None:
 
 @Check
 def what_results_cost_is_written_down_once(open_store: OpenStore) -> None:
-    """The ledger grows by what was settled, per day, tenant, collection, model and tier;
-    and not by failures or repeats.
+    """The ledger grows by every passage that was settled, per day, tenant, collection, model and
+    tier; and not by failures or repeats.
     """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         put(
             store,
-            item(Ref("a", "1"), "x" * 20, "y" * 10, vectors=False),
+            item(Ref("a", "1"), "x" * 20, "y" * 10, "w" * 30, vectors=False),
             item(Ref("b", "1"), "z" * 40, vectors=False),
         )
         sent(queue, "j")
         for _ in range(2):
-            queue.settle(
-                "j", vectors_of("x" * 20, "z" * 40), {fingerprint_of("y" * 10): "no"}, RATE, 1.0
-            )
+            vectors = vectors_of("x" * 20, "w" * 30, "z" * 40)
+            queue.settle("j", vectors, {fingerprint_of("y" * 10): "no"}, RATE, 1.0)
         found = [
             (cost.day, cost.collection, cost.passages, cost.tokens, cost.amount)
             for cost in queue.costs()
         ]
         wanted = [
-            ("2026-01-31", "a", 1, 10, Decimal("0.03")),
+            ("2026-01-31", "a", 2, 25, Decimal("0.075")),
             ("2026-01-31", "b", 1, 20, Decimal("0.06")),
         ]
         same(found, wanted, "costs")

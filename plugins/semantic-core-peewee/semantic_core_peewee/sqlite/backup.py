@@ -1,7 +1,10 @@
-"""Copies of a whole store: made aside, checked, made durable, and only then given their name.
+"""Backups: a copy of a whole store is written beside its place, checked, made durable, and only
+then renamed.
 
-A copy has no write-ahead log and says so in its header; the first to open it gives it one. So a log
-beside a copy is known to be of another file.
+A copy has no write-ahead log, and its header says so; whoever opens it first adds one. So a log
+beside a copy is known to belong to another file.
+
+Tested by tests/test_sqlite_copies.py.
 """
 
 from __future__ import annotations
@@ -19,9 +22,11 @@ from semantic_core_peewee.sqlite.errors import noting_errno
 from semantic_core_peewee.sqlite.library_guard import identity
 from semantic_core_peewee.sqlite.log_files import BESIDE, JOURNAL, PART
 from semantic_core_peewee.sqlite.opening import is_new, make_file, refuse_in_use, rights_for, sole
+from semantic_core_peewee.sqlite.pool import View
+from semantic_core_peewee.sqlite.tuning import DEFAULT
 
 
-def back_up(source: Any, path: str) -> None:
+def back_up(view: View, path: str) -> None:
     """Copy the whole store, as it is at one moment, into a new file; writers go on.
 
     Raises InputError, StoreError.
@@ -30,13 +35,13 @@ def back_up(source: Any, path: str) -> None:
     folder = os.path.dirname(path)
     if not os.access(folder, os.W_OK):
         raise InputError(f"{folder!r} is no folder to write to.", hint="Choose another path.")
-    with sole(path, 0):
+    with sole(path, DEFAULT.least_wait):
         _refuse_what_is_there(path)
-        with _made_aside(source, path) as part:
+        with _made_aside(view.raw, path) as part:
             os.rename(part, path)
 
 
-def put_in_place(source: Any, target: Target) -> None:
+def put_in_place(view: View, target: Target) -> None:
     """Put a copy of the whole store where another one was, or none; what was there is gone.
 
     Raises StoreBusy if any process has the other one open, StoreForeign if it is of another
@@ -45,13 +50,13 @@ def put_in_place(source: Any, target: Target) -> None:
     path = target.path
     with suppress(StoreVersion, StoreMisuse):  # whatever is wrong with what is there: it goes
         is_new(target)
-    if os.path.exists(path) and identity(path) == identity(source.filename):
+    if os.path.exists(path) and identity(path) == identity(view.raw.filename):
         raise InputError(
             f"{path!r} is the backup itself.", hint="Name the index to replace with --db."
         )
-    with sole(path, 0):
+    with sole(path, DEFAULT.least_wait):
         refuse_in_use(path)
-        with _made_aside(source, path) as part:
+        with _made_aside(view.raw, path) as part:
             refuse_in_use(path)
             os.replace(part, path)
             # Not before: a copy beside the log of another file is refused, the other file without

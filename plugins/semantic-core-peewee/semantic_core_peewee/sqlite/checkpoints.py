@@ -1,5 +1,7 @@
-"""Which index a file is, and how far it has followed each source of changes: one small table,
-written with the rest.
+"""Checkpoints: how far the index has followed each source of changes; and the identity of the
+index. Both are rows of one small table, written in the transaction of the documents.
+
+Tested by tests/test_sqlite_checkpoints.py.
 """
 
 from __future__ import annotations
@@ -9,15 +11,21 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from semantic_core_peewee.sqlite.pool import View
 
 IDENTITY = ""
-"""The source under whose name the identity of the index is kept."""
-_GET = "select value from checkpoint where source = ?"
-_PUT = """insert into checkpoint (source, value) values (?, ?)
-    on conflict do update set value = excluded.value where value <> excluded.value"""
-_DROP = "delete from checkpoint where source = ?"
-_RENEW = "update checkpoint set value = lower(hex(randomblob(16))) where source = ?"
+"""The source under whose name the identity of the index is stored."""
+_GET = "select value from semantic_index_checkpoint where source = ?"
+_PUT = """insert into semantic_index_checkpoint (source, value)
+    values (?, ?)
+    on conflict do update
+    set value = excluded.value
+    where value <> excluded.value"""
+_DROP = "delete from semantic_index_checkpoint where source = ?"
+_RENEW = "update semantic_index_checkpoint set value = lower(hex(randomblob(16))) where source = ?"
 
 Change = Callable[[str | None], str | None]
 
@@ -43,25 +51,25 @@ class Advances:
         """Whether a write of this thread advances anything."""
         return bool(self._of_thread())
 
-    def write(self, raw: Any) -> None:
+    def write(self, view: View) -> None:
         """Update what this thread's writes advance, in the transaction that is open."""
         for source, change in self._of_thread():
-            update(raw, source, change)
+            update(view, source, change)
 
     def _of_thread(self) -> tuple[tuple[str, Change], ...]:
         return getattr(self._here, "advances", ())
 
 
-def get(raw: Any, source: str) -> str | None:
+def get(view: View, source: str) -> str | None:
     """The checkpoint of a source; None if there is none."""
-    found: str | None = raw.execute(_GET, (source,)).get
+    found: str | None = view.raw.execute(_GET, (source,)).get
     return found
 
 
-def every(raw: Any) -> dict[str, str]:
+def every(view: View) -> dict[str, str]:
     """All checkpoints; the identity is none of them."""
-    found = raw.execute(
-        "select source, value from checkpoint where source <> ?", (IDENTITY,)
+    found = view.raw.execute(
+        "select source, value from semantic_index_checkpoint where source <> ?", (IDENTITY,)
     ).fetchall()
     return dict(found)
 
@@ -83,27 +91,27 @@ def errors_of_changes() -> Iterator[None]:
         raise failed.error from failed.error.__cause__
 
 
-def update(raw: Any, source: str, change: Change) -> str | None:
+def update(view: View, source: str, change: Change) -> str | None:
     """Put what `change` makes of a checkpoint in its place; None removes it.
 
     Raises ChangeFailed.
     """
-    there = get(raw, source)
+    there = get(view, source)
     try:
         new = change(there)
     except Exception as error:
         raise ChangeFailed(error) from error
     if new is None:
-        raw.execute(_DROP, (source,))
+        view.raw.execute(_DROP, (source,))
     else:
-        raw.execute(_PUT, (source, new))
+        view.raw.execute(_PUT, (source, new))
     return new
 
 
-def renew_identity(raw: Any) -> str:
+def renew_identity(view: View) -> str:
     """Give the index another identity."""
-    raw.execute(_RENEW, (IDENTITY,))
-    return str(get(raw, IDENTITY))
+    view.raw.execute(_RENEW, (IDENTITY,))
+    return str(get(view, IDENTITY))
 
 
 def location_of(path: str) -> str:

@@ -1,6 +1,9 @@
-"""One connection to the file: how it is opened and what it may do.
+"""One connection to the file: how it is opened, what it may do, and how its transactions end.
 
-APSW brings the SQLite library and its own FTS5.
+APSW brings the SQLite library with FTS5. A connection also notices when its file was moved, or its
+write-ahead log removed, while it is open.
+
+Tested by tests/test_sqlite_sharing.py and tests/trust/test_disk.py.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ import ctypes
 import os
 import re
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -21,45 +24,18 @@ import sqlite_vec
 from semantic_core.errors import StoreMisuse, StoreReadOnly, StoreUnavailable
 from semantic_core_peewee.sqlite import library_guard, log_files
 from semantic_core_peewee.sqlite.errors import SQLITE_ERRORS, remember_errno, translate
-
-# What a file lies on: the kind of its file system, whether others see it over a network,
-# whether anyone can write it.
+from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 
 _SHARED = (
-    *(
-        "9p",
-        "afs",
-        "beegfs",
-        "ceph",
-        "cephfs",
-        "cifs",
-        "davfs",
-        "davfs2",
-        "drvfs",
-        "gcsfuse",
-        "glusterfs",
-        "goofys",
-        "gpfs",
-    ),
-    *(
-        "grpcfuse",
-        "juicefs",
-        "lustre",
-        "moosefs",
-        "ncpfs",
-        "nfs",
-        "nfs4",
-        "ocfs2",
-        "orangefs",
-        "prl_fs",
-        "pvfs2",
-        "rclone",
-    ),
-    *("s3fs", "smb3", "smbfs", "smbnetfs", "sshfs", "vboxsf", "vmhgfs", "vmhgfs-fuse"),
-)
+    "9p", "afs", "beegfs", "ceph", "cephfs", "cifs", "davfs", "davfs2", "drvfs",
+    "gcsfuse", "glusterfs", "goofys", "gpfs", "grpcfuse", "juicefs", "lustre", "moosefs",
+    "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "prl_fs", "pvfs2", "rclone", "s3fs",
+    "smb3", "smbfs", "smbnetfs", "sshfs", "vboxsf", "vmhgfs", "vmhgfs-fuse",
+)  # fmt: skip
 NETWORKED = frozenset([*_SHARED, *(f"fuse.{name}" for name in _SHARED)])
-"""Kinds whose files another machine may reach as well, as Linux names them: their locks and shared
-memory are not to be relied on."""
+"""Kinds of file systems, as Linux names them, that other machines may share: their locks and shared
+memory cannot be relied on.
+"""
 _TABLE = Path("/proc/self/mountinfo")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
@@ -80,7 +56,7 @@ def kind_of(path: str, table: str | None = None) -> str:
         fields = about.split(" ")
         if len(fields) < 5 or not source:
             continue
-        place = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), fields[4])
+        place = _ESCAPED.sub(_unescaped, fields[4])
         inside = path == place or path.startswith(place.rstrip("/") + "/")
         if inside and len(place) >= longest:  # of two on one place the later one hides the other
             found = source.split(" ")[0]
@@ -88,9 +64,13 @@ def kind_of(path: str, table: str | None = None) -> str:
     return found
 
 
+def _unescaped(match: re.Match[str]) -> str:
+    return chr(int(match[1], 8))
+
+
 def is_read_only(path: str) -> bool:
     """Whether the whole file system is mounted so that nobody here can write to it."""
-    with suppress(OSError, AttributeError):  # not every system tells
+    with suppress(OSError, AttributeError):  # not every system has it
         return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
     return False
 
@@ -123,15 +103,13 @@ _SYNCHRONOUS: dict[Durability, str] = {
 class Target:
     """What to connect to, and how. path: absolute. busy_timeout: seconds.
     identity: of the only file that will do.
-
-    wrap: put around every connection.
     """
 
     path: str
     durability: Durability
     busy_timeout: float
     identity: library_guard.Identity | None = None
-    wrap: Callable[[Any], Any] | None = None
+    tuning: Tuning = DEFAULT
 
 
 def check_library() -> None:
@@ -163,8 +141,6 @@ class Connection:
             if target.identity is not None:
                 self._check_identity(target.identity)
             self.raw = _opened_raw(target.path)
-            if target.wrap is not None:
-                self.raw = target.wrap(self.raw)
             _configure(self.raw, target, writer)
             self.raw.execute("pragma schema_version").fetchall()  # from here on it holds its locks
             self._has_log = log_files.hold(self.identity, target.path)
@@ -306,31 +282,38 @@ def _configure(raw: Any, target: Target, writer: bool) -> None:
     raw.execute("pragma secure_delete = on")
     raw.execute(f"pragma journal_size_limit = {WAL_LIMIT}")
     raw.wal_autocheckpoint(CHECKPOINT)
-    raw.execute("create virtual table temp.word_count using fts5vocab('main', 'words', 'row')")
-    raw.execute("create virtual table temp.word_place using fts5vocab('main', 'words', 'instance')")
+    make_vocabulary(raw)
     if not writer:
         raw.execute("pragma query_only = on")
 
 
+_VOCABULARY = """create virtual table if not exists temp.{} using
+    fts5vocab('main', 'semantic_index_words', '{}')"""
+
+
+def make_vocabulary(raw: Any) -> None:
+    """Give this connection the tables that say which words the full-text index holds, and where."""
+    raw.execute(_VOCABULARY.format("semantic_index_word_count", "row"))
+    raw.execute(_VOCABULARY.format("semantic_index_word_place", "instance"))
+
+
 @contextmanager
 def translated(path: str) -> Iterator[None]:
-    """Within it, SQLite's errors come out as ours."""
+    """Within it, errors of SQLite are raised as errors of ours."""
     try:
         yield
     except SQLITE_ERRORS as error:
         raise translate(error, path) from error
 
 
-# A write: all of it, or none of it, and the first error is the one that is told.
-
-
 @contextmanager
 def transaction(raw: Any) -> Iterator[None]:
-    """A write transaction that takes the write lock at once,
-    so it never fails half-way for another writer.
+    """A write transaction that takes the write lock at once, so that it never fails half-way
+        because
+    of another writer.
 
-    After an error it is rolled back, if SQLite has not done so already. An error of the rollback
-    itself is not let in front of the first one; the caller closes a connection that is still in a
+    After an error it is rolled back, unless SQLite has done so already. An error of the rollback
+    itself does not replace the first one; the caller closes a connection that is still in a
     transaction.
     """
     raw.execute("begin immediate")

@@ -1,9 +1,11 @@
-"""Who may compute: as many threads of this process at a time as there are cores,
-in the order they came.
+"""A limit on searching threads: as many of this process at a time as there are cores, in the order
+in which they came.
 
-A lane of a search holds a core for milliseconds, and takes and gives back Python's lock all the
-while. More of them at once than there are cores end no sooner together: each waits for Python's
-lock after every step, those that came first too, and a writer among them waits the longest.
+A vector or full-text search uses a core for milliseconds, and takes and releases Python's lock all
+the while. More searches at once than there are cores finish no sooner: each waits for Python's lock
+after every step, also those that came first, and a writer among them waits the longest.
+
+Tested by tests/test_sqlite_turns.py.
 """
 
 from __future__ import annotations
@@ -16,9 +18,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 PATIENCE = 10.0
-"""Seconds a thread waits at most; then it goes on without a turn,
-whatever keeps those that have one.
-"""
+"""Seconds a thread waits at most; then it goes on without a turn."""
 
 
 class Turns:
@@ -27,8 +27,9 @@ class Turns:
     Whoever waits gets one in the order of coming, those in the middle of something first.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, patience: float = PATIENCE) -> None:
         self._most = most
+        self._patience = patience
         self._mine = threading.local()
         self.begin()
 
@@ -75,7 +76,7 @@ class Turns:
                 return
             mine.called.acquire()
             (self._first if first else self._others).append(mine)
-        if not mine.called.acquire(timeout=PATIENCE):
+        if not mine.called.acquire(timeout=self._patience):
             self._leave_line(mine.thread)
 
     def _give_back(self) -> None:

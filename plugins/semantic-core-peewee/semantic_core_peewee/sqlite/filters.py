@@ -1,8 +1,8 @@
-"""Where to look, as SQL: conditions on the table `document` under the name ``d``,
-every value bound.
+"""A scope as SQL: conditions on the table of documents, called ``d``, with every value bound.
 
-The text of a condition depends on how many values there are and of which kinds, never on what they
-are.
+The text of a condition depends on the number of values and their kinds, never on the values.
+
+Tested by tests/test_sqlite_filters.py and tests/trust/test_tenants.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ a search needs a few itself.
 """
 
 _COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-_HELD = "select a.document from attribute as a where a.generation = ? and a.key = ?"
+_HELD = "select a.document from semantic_index_attribute as a where a.generation = ? and a.key = ?"
 
 
 Bound = tuple[str, tuple[Any, ...]]
@@ -33,12 +33,11 @@ Bound = tuple[str, tuple[Any, ...]]
 @attrs.frozen
 class Clause:
     """A condition and its values, in the order of its question marks.
-    narrows: it asks for more than the tenant.
 
-    each: the same said so that it is cheap for a few documents, where `sql` is cheap for all of
-    them.
-    sources: queries that each give the ids of all documents in scope, and of others. collections:
-    the names it asks for where it asks for nothing else; else none.
+    narrows: whether it asks for more than the tenant. each: the same condition, written so that it
+    is cheap for a few documents; `sql` is cheap for all of them. sources: queries that each return
+    the ids of all documents in scope, and of others. collections: the names it asks for, if it asks
+    for nothing else.
     """
 
     sql: str
@@ -75,21 +74,27 @@ def compile_scope(scope: Scope, generation: int) -> Clause:
         values.append(json.dumps(named, ensure_ascii=False))
     each = list(parts)
     of_each = list(values)
-    sources = [(f"select d.id from document as d where {' and '.join(parts)}", tuple(values))]  # noqa: S608 - as above
+    sources = [
+        (
+            f"select d.id from semantic_index_document as d where {' and '.join(parts)}",
+            tuple(values),
+        )
+    ]
     for condition in _checked(scope.filter).conditions:
         absent, held, bound = _condition(condition)
         bound = [generation if value is _GENERATION else value for value in bound]
         values += bound
         of_each += bound
-        parts.append(
-            f"d.id {'not in' if absent else 'in'} ({' union all '.join(held) or _NOTHING})"
-        )
-        any_of_them = (
-            " or ".join(f"exists ({source} and a.document = d.id)" for source in held) or "0"
-        )
-        each.append(f"not ({any_of_them})" if absent else f"({any_of_them})")
-        if not absent:
-            sources.insert(0, (" union all ".join(held) or _NOTHING, tuple(bound)))
+        documents = " union all ".join(held) or _NOTHING
+        exists = [f"exists ({source} and a.document = d.id)" for source in held]
+        any_of_them = " or ".join(exists) or "0"
+        if absent:
+            parts.append(f"d.id not in ({documents})")
+            each.append(f"not ({any_of_them})")
+        else:
+            parts.append(f"d.id in ({documents})")
+            each.append(f"({any_of_them})")
+            sources.insert(0, (documents, tuple(bound)))
     if len(values) > MOST_VALUES:
         raise FilterInvalid(
             f"where binds {len(values):,} values, the most is {MOST_VALUES:,}.",
@@ -107,8 +112,8 @@ _NOTHING = "select null where 0"
 
 
 def _condition(condition: Condition) -> tuple[bool, list[str], list[Any]]:
-    """(whether it asks for the documents that are not among these, selects that give their ids,
-    values of the selects).
+    """(whether it asks for the documents these selects do not return, selects of ids, their
+    values).
     """
     held = [_GENERATION, condition.key]
     if condition.operator == "exists":
@@ -129,7 +134,7 @@ def _condition(condition: Condition) -> tuple[bool, list[str], list[Any]]:
 
 
 def _checked(filter: Filter) -> Filter:
-    """The filter, if SQLite can be handed its values; one made by hand may hold anything."""
+    """The filter, if SQLite can bind its values; a filter made by hand may hold anything."""
     for condition in filter.conditions:
         for value in (condition.key, *condition.values):
             if not isinstance(value, str | int | float):
@@ -138,7 +143,7 @@ def _checked(filter: Filter) -> Filter:
 
 
 def _may_be_a_name(name: object) -> bool:
-    """Whether a collection can be called that; what no Ref holds is in no store."""
+    """Whether a collection can have this name; what no Ref accepts is in no store."""
     try:
         Ref(name, "-")  # type: ignore[arg-type]
     except InputError:

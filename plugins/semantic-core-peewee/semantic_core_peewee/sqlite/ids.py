@@ -1,7 +1,9 @@
-"""From rows of the file to the ids the product speaks, and back.
+"""The ids of chunks: which ChunkId a row of the file has, and which row a ChunkId has.
 
-A number is never given twice, and a document never changes its address: what was read of either
-stays true.
+A row number is never given twice and a document never changes its Ref, so what was read of either
+stays true and may stay in memory.
+
+Tested by tests/test_sqlite_words.py and tests/test_sqlite_vectors.py.
 """
 
 from __future__ import annotations
@@ -15,30 +17,39 @@ from semantic_core.types import ChunkId, Ranking, Ref
 from semantic_core_peewee.sqlite.pool import View
 from semantic_core_peewee.sqlite.records import of_rows
 
-MOST_IDS = 50_000
-"""Ids of chunks a store remembers: about 300 bytes each."""
-
 _ROWS = "chunks"
-_IDS = """select c.id, c.position, d.collection, d.key, d.tenant from json_each(?) as j
-    cross join chunk as c cross join document as d where c.id = j.value and d.id = c.document"""
-_NUMBERS = """select j.key, c.id from json_each(?) as j cross join document as d
-    cross join chunk as c where d.generation = ? and d.tenant = j.value ->> 0
+_IDS = """select c.id, c.position, d.collection, d.key, d.tenant
+    from json_each(?) as j
+    cross join semantic_index_chunk as c
+    cross join semantic_index_document as d
+    where c.id = j.value and d.id = c.document"""
+_NUMBERS = """select j.key, c.id
+    from json_each(?) as j
+    cross join semantic_index_document as d
+    cross join semantic_index_chunk as c
+    where d.generation = ? and d.tenant = j.value ->> 0
     and d.collection = j.value ->> 1 and d.key = j.value ->> 2
     and c.document = d.id and c.position = j.value ->> 3"""
-_CHUNK = "cross join chunk as c where c.id = j.value"
-_CHUNK_AND_DOCUMENT = (
-    "cross join chunk as c cross join document as d where c.id = j.value and d.id = c.document"
-)
+_CHUNK = "cross join semantic_index_chunk as c where c.id = j.value"
+_CHUNK_AND_DOCUMENT = """cross join semantic_index_chunk as c
+    cross join semantic_index_document as d
+    where c.id = j.value and d.id = c.document"""
 
 
 def chunk_ids(view: View, chunks: Collection[int]) -> dict[int, ChunkId]:
-    """The ids of these rows of `chunk`."""
+    """The ids of these rows of the chunk table."""
     known = {} if view.ids is None else view.ids
-    found = {chunk: id for chunk in chunks if (id := known.get(chunk)) is not None}
-    if len(found) < len(chunks):
-        unknown = json.dumps([chunk for chunk in chunks if chunk not in found])
-        read = _made(view.raw.execute(_IDS, (unknown,)))
-        if len(known) + len(read) > MOST_IDS:
+    found: dict[int, ChunkId] = {}
+    unknown: list[int] = []
+    for chunk in chunks:
+        id = known.get(chunk)
+        if id is None:
+            unknown.append(chunk)
+        else:
+            found[chunk] = id
+    if unknown:
+        read = _made(view.raw.execute(_IDS, (json.dumps(unknown),)))
+        if len(known) + len(read) > view.tuning.most_ids:
             known.clear()
         known.update(read)
         found.update(read)
@@ -48,10 +59,11 @@ def chunk_ids(view: View, chunks: Collection[int]) -> dict[int, ChunkId]:
 
 @of_rows
 def _made(rows: Iterable[tuple[int, int, str, str, str]]) -> dict[int, ChunkId]:
-    return {
-        chunk: ChunkId(Ref(intern(collection), key, intern(tenant)), position)
-        for chunk, position, collection, key, tenant in rows
-    }
+    made: dict[int, ChunkId] = {}
+    for chunk, position, collection, key, tenant in rows:
+        ref = Ref(intern(collection), key, intern(tenant))
+        made[chunk] = ChunkId(ref, position)
+    return made
 
 
 def best_first(
@@ -65,37 +77,35 @@ def best_first(
 def rows_of(
     view: View, ids: Sequence[ChunkId], columns: str, *, of_document: bool = True
 ) -> Iterator[tuple[Any, ...]]:
-    """(place in `ids`, *columns of chunk c, and of document d) of those that are there, in any
-    order; one query for all.
+    """Yield (place in `ids`, *columns of chunk c and document d) of the chunks that exist, in any
+    order; all in one query.
     """
-    numbers = numbers_of(view, ids)
     places: dict[int, list[int]] = {}
-    for place, number in enumerate(numbers):
+    for place, number in enumerate(numbers_of(view, ids)):
         if number is not None:
             places.setdefault(number, []).append(place)
-    found = view.raw.execute(
-        (
-            f"select c.id, {columns} from json_each(?) as j "  # noqa: S608 - ours
-            f"{_CHUNK_AND_DOCUMENT if of_document else _CHUNK}"
-        ),
-        (json.dumps(list(places)),),
-    )
-    return ((place, *row) for number, *row in found for place in places[number])
+    joined = _CHUNK_AND_DOCUMENT if of_document else _CHUNK
+    sql = f"select c.id, {columns} from json_each(?) as j {joined}"
+    for number, *row in view.raw.execute(sql, (json.dumps(list(places)),)):
+        for place in places[number]:
+            yield place, *row
 
 
 def numbers_of(view: View, ids: Sequence[ChunkId]) -> list[int | None]:
-    """The row of `chunk` of each of these ids; None where there is none.
+    """The row number of each of these chunks; None where there is none.
 
     Those this transaction has not met yet are looked up.
     """
     known: dict[ChunkId, int] = view.kept.setdefault(_ROWS, {})
     numbers = [known.get(id) for id in ids]
-    unknown = [place for place, number in enumerate(numbers) if number is None]
+    unknown: list[int] = []
+    wanted: list[tuple[str, str, str, int]] = []
+    for place, number in enumerate(numbers):
+        if number is None:
+            id = ids[place]
+            unknown.append(place)
+            wanted.append((id.ref.tenant, id.ref.collection, id.ref.key, id.position))
     if unknown:
-        wanted = [
-            (id.ref.tenant, id.ref.collection, id.ref.key, id.position)
-            for id in map(ids.__getitem__, unknown)
-        ]
         asked = (json.dumps(wanted, ensure_ascii=False), view.generation)
         for place, number in view.raw.execute(_NUMBERS, asked):
             numbers[unknown[place]] = known[ids[unknown[place]]] = number

@@ -3,7 +3,9 @@
 A signal handler may raise after any step of Python (a time limit, Ctrl-C in a notebook): also after
 a counter was raised or a lock taken, and before the block that would undo it has begun. So nothing
 is counted here. Whoever uses something is an object that only the ``with`` statement keeps; once it
-is gone, its use is over, whether or not anybody came to say so.
+is gone, its use is over, whether or not its end was called.
+
+Tested by tests/trust/test_interruption.py.
 """
 
 from __future__ import annotations
@@ -64,7 +66,7 @@ class Use:
             self._ended = True
 
     def __del__(self) -> None:
-        if not self._ended and self._pid == os.getpid():  # else the fork has begun everything anew
+        if not self._ended and self._pid == os.getpid():  # in a forked child all is new
             self.finish()
 
 

@@ -1,11 +1,13 @@
-"""SqliteQueue: the members of `BatchQueue`, each sending its call to where it is done,
-in one transaction.
+"""JobLedger: the members of `BatchQueue`, each a transaction that calls the function of `jobs`.
+
+Tested by tests/test_contract.py and tests/test_sqlite_batches.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from semantic_core.batch import (
     BatchJob,
@@ -18,50 +20,34 @@ from semantic_core.batch import (
     Rest,
 )
 from semantic_core.errors import StoreMisuse, VectorInvalid
-from semantic_core.types import ChunkId, Failure, Space
+from semantic_core.types import ChunkId, Failure
 from semantic_core_peewee.sqlite import jobs, read
 from semantic_core_peewee.sqlite.filters import check_tenant
 from semantic_core_peewee.sqlite.pool import Pool, View
-from semantic_core_peewee.sqlite.records import check_count
-from semantic_core_peewee.sqlite.unit_vectors import as_kept
-from semantic_core_peewee.sqlite.vector_rows import fill_waiting
+from semantic_core_peewee.sqlite.unit_vectors import as_stored
 
 if TYPE_CHECKING:
     from semantic_core.types import Vector
-    from semantic_core_peewee.sqlite.schema import PeeweeDatabase
 
 
-class SqliteQueue:
-    """What `SqliteStore` is, as a `BatchQueue`:
-    the ledger of jobs lies in the file of the texts.
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class JobLedger:
+    """The batch jobs of one store, in the same file as its documents.
+
+    Each method is one transaction; `BatchQueue` says what it must do.
     """
 
-    _pool: Pool
-    _space: Space
-    _multi_tenant: bool
-    _database: PeeweeDatabase
-
-    def pending(self, limit: int) -> Mapping[str, str]:
-        """See `VectorQueue.pending`. Of all tenants."""
-        count = check_count("limit", limit)
-        return self._pool.read(lambda view: jobs.waiting_passages(view, count))
-
-    def fill(self, vectors: Mapping[str, Vector]) -> int:
-        """See `VectorQueue.fill`. Raises VectorInvalid before anything is written."""
-        given = self._blobs(vectors)
-        return self._pool.write(lambda view: fill_waiting(view, self._space.dimensions, given))
-
-    def bulk_update_vectors(self, vectors: Mapping[str, Vector]) -> int:
-        """`fill` under the name users know: vectors by fingerprint, in one transaction;
-        how many chunks got theirs.
-        """
-        return self.fill(vectors)
+    def __init__(self, pool: Pool, dimensions: int, multi_tenant: bool) -> None:
+        self._pool = pool
+        self._dimensions = dimensions
+        self._multi_tenant = multi_tenant
 
     def waiting(self, limit: int, now: float, *, except_collections: Collection[str] = ()) -> int:
         """See `BatchQueue.waiting`."""
-        return self._pool.read(
-            lambda view: jobs.count_waiting(view, limit, now, except_collections)
-        )
+        return self._pool.read(jobs.count_waiting, limit, now, except_collections)
 
     def waiting_size(self) -> tuple[int, int]:
         """See `BatchQueue.waiting_size`."""
@@ -71,21 +57,19 @@ class SqliteQueue:
         self, job: BatchJob, limit: int, *, except_collections: Collection[str] = ()
     ) -> BatchJob | None:
         """See `BatchQueue.open_job`."""
-        return self._pool.write(lambda view: jobs.open_job(view, job, limit, except_collections))
+        return self._pool.write(jobs.open_job, job, limit, except_collections)
 
     def extend_job(
         self, job: str, limit: int, *, except_collections: Collection[str] = ()
     ) -> BatchJob | None:
         """See `BatchQueue.extend_job`."""
-        return self._pool.write(lambda view: jobs.extend_job(view, job, limit, except_collections))
+        return self._pool.write(jobs.extend_job, job, limit, except_collections)
 
     def passages_of(
         self, job: str, after: int = -1, limit: int = 1_000
     ) -> Sequence[tuple[int, str, str]]:
         """See `BatchQueue.passages_of`."""
-        return self._pool.read(
-            lambda view: jobs.page_of(view, jobs.number_of(view, job), after, limit)
-        )
+        return self._pool.read(jobs.page_of, job, after, limit)
 
     def jobs(
         self,
@@ -95,15 +79,15 @@ class SqliteQueue:
         cleaned: bool | None = None,
     ) -> Sequence[BatchJob]:
         """See `BatchQueue.jobs`."""
-        return self._pool.read(lambda view: jobs.jobs(view, statuses, limit, cleaned))
+        return self._pool.read(jobs.jobs, statuses, limit, cleaned)
 
     def job(self, id: str) -> BatchJob | None:
         """See `BatchQueue.job`."""
-        return self._pool.read(lambda view: jobs.job_of(view, id))
+        return self._pool.read(jobs.job_of, id)
 
     def lease_job(self, job: str, owner: str, now: float, until: float) -> bool:
         """See `BatchQueue.lease_job`."""
-        return self._pool.write(lambda view: jobs.lease(view, job, owner, now, until))
+        return self._pool.write(jobs.lease, job, owner, now, until)
 
     def note_job(
         self,
@@ -132,7 +116,7 @@ class SqliteQueue:
             "leased_until": leased_until,
             "account": account,
         }
-        return self._pool.write(lambda view: jobs.note(view, job, now, fields))
+        return self._pool.write(jobs.note, job, now, fields)
 
     def settle(
         self,
@@ -144,15 +128,13 @@ class SqliteQueue:
         tokens: Mapping[str, int] = {},
     ) -> int:
         """See `BatchQueue.settle`. Raises VectorInvalid before anything is written."""
-        given = self._blobs(vectors)
-        size = self._space.dimensions
-        return self._pool.write(
-            lambda view: jobs.settle(view, size, job, given, failures, rate, now, tokens)
-        )
+        size = self._dimensions
+        given = blobs_of(vectors, size)
+        return self._pool.write(jobs.settle, size, job, given, failures, rate, now, tokens)
 
     def pay_job(self, job: str, rate: Rate, passages: int, tokens: int) -> None:
         """See `BatchQueue.pay_job`."""
-        self._pool.write(lambda view: jobs.pay(view, job, rate, passages, tokens))
+        self._pool.write(jobs.pay, job, rate, passages, tokens)
 
     def reopen_job(
         self, job: str, now: float, rate: Rate | None, passages: int, tokens: int
@@ -171,24 +153,22 @@ class SqliteQueue:
         self, job: str, status: JobStatus, now: float, *, error: str, rest: Rest, attempts: int
     ) -> bool:
         """See `BatchQueue.close_job`."""
-        return self._pool.write(
-            lambda view: jobs.close(view, job, status, now, error, rest, attempts)
-        )
+        return self._pool.write(jobs.close, job, status, now, error, rest, attempts)
 
     def clean_job(self, job: str, now: float) -> None:
         """See `BatchQueue.clean_job`."""
-        self._pool.write(lambda view: jobs.clean(view, job, now))
+        self._pool.write(jobs.clean, job, now)
 
     def drop_job(self, job: str) -> bool:
         """See `BatchQueue.drop_job`."""
-        return self._pool.write(lambda view: jobs.drop(view, job))
+        return self._pool.write(jobs.drop, job)
 
     def hold(
         self, fingerprints: Collection[str], now: float, until: float, token: str = ""
     ) -> tuple[str, frozenset[str]]:
         """See `BatchQueue.hold`."""
         names = frozenset(fingerprints)
-        return self._pool.write(lambda view: jobs.hold(view, names, now, until, _token(token)))
+        return self._pool.write(jobs.hold, names, now, until, _token(token))
 
     def take(
         self,
@@ -200,55 +180,80 @@ class SqliteQueue:
         collections: Collection[str] | None = None,
     ) -> Held:
         """See `BatchQueue.take`."""
-        return self._pool.write(
-            lambda view: jobs.take(view, limit, now, until, from_jobs, collections)
-        )
+        return self._pool.write(jobs.take, limit, now, until, from_jobs, collections)
 
     def release(self, token: str) -> None:
         """See `BatchQueue.release`."""
-        self._pool.write(lambda view: jobs.release(view, _token(token)))
+        self._pool.write(jobs.release, _token(token))
 
     def retry(self, job: str | None = None) -> int:
         """See `BatchQueue.retry`."""
-        return self._pool.write(lambda view: jobs.retry(view, job))
+        return self._pool.write(jobs.retry, job)
 
     def chunk_states(self, ids: Sequence[ChunkId]) -> Sequence[tuple[ChunkStatus, str] | None]:
         """See `BatchQueue.chunk_states`."""
         for id in ids:
             check_tenant(id.ref.tenant, self._multi_tenant)
-        return self._pool.read(lambda view: jobs.chunk_states(view, ids))
+        return self._pool.read(jobs.chunk_states, ids)
 
     def given_up(self, limit: int = 100) -> Sequence[Failure]:
         """See `BatchQueue.given_up`."""
-        return self._pool.read(lambda view: jobs.given_up(view, limit))
+        return self._pool.read(jobs.given_up, limit)
 
     def queue_stats(self, tenant: str | None = None) -> QueueStats:
         """See `BatchQueue.queue_stats`."""
         mine = None if tenant is None else check_tenant(tenant, self._multi_tenant)
 
         def work(view: View) -> QueueStats:
-            return jobs.queue_stats(view, mine, read.counts(view, self._database, mine)[1])
+            return jobs.queue_stats(view, mine, read.counts(view, mine).chunks)
 
         return self._pool.read(work)
 
     def charge(self, rate: Rate, spent: Mapping[tuple[str, str], tuple[int, int]]) -> None:
         """See `BatchQueue.charge`."""
-        self._pool.write(lambda view: jobs.charge(view, rate, spent))
+        self._pool.write(jobs.charge, rate, spent)
 
     def costs(self, since: str = "", until: str = "9") -> Sequence[Cost]:
         """See `BatchQueue.costs`."""
-        return self._pool.read(lambda view: jobs.costs(view, since, until))
+        return self._pool.read(jobs.costs, since, until)
 
-    def _blobs(self, vectors: Mapping[str, Vector]) -> dict[str, bytes]:
-        checked = as_kept(list(vectors.values()), self._space.dimensions)
-        given = {
-            name: blob for name, blob in zip(vectors, checked, strict=True) if blob is not None
-        }
-        if len(given) < len(vectors):
+
+def blobs_of(vectors: Mapping[str, Vector], dimensions: int) -> dict[str, bytes]:
+    """The bytes to store for vectors by fingerprint. Raises VectorInvalid."""
+    checked = as_stored(list(vectors.values()), dimensions)
+    blobs: dict[str, bytes] = {}
+    for name, blob in zip(vectors, checked, strict=True):
+        if blob is None:
             raise VectorInvalid(
                 "Vectors are wanted, got None.", hint="Leave out what has none yet."
             )
-        return given
+        blobs[name] = blob
+    return blobs
+
+
+class HasLedger(Protocol):
+    """A store that holds a job ledger."""
+
+    _ledger: JobLedger
+
+
+class OfLedger(Generic[P, T]):
+    """A method of a store that is a method of its job ledger."""
+
+    def __init__(self, method: Callable[Concatenate[JobLedger, P], T]) -> None:
+        self._method = method
+        self.__doc__ = method.__doc__
+
+    @overload
+    def __get__(self, store: None, owner: type) -> Callable[Concatenate[JobLedger, P], T]: ...
+
+    @overload
+    def __get__(self, store: HasLedger, owner: type) -> Callable[P, T]: ...
+
+    def __get__(self, store: HasLedger | None, owner: type) -> Any:
+        if store is None:
+            return self._method
+        return MethodType(self._method, store._ledger)
 
 
 def _token(token: str) -> str:

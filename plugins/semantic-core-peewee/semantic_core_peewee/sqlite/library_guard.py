@@ -1,10 +1,12 @@
-"""One file, one SQLite library per process.
+"""A guard: one file is opened by one SQLite library per process.
 
 POSIX locks belong to the process, not to the handle: when a second SQLite library (the one in
 Python's ``sqlite3``) closes the same file, the locks this one holds are gone, another process
 writes into the middle of an open transaction, and rows vanish without an error. So the second
 library is refused while a store is open, and a store is refused while a second library has the file
 open, as far as that can be seen (``/proc`` on Linux).
+
+Tested by tests/test_sqlite_sharing.py and tests/trust/test_disk.py.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ def claim(path: str) -> Identity | None:
                 f"{path!r} was in use by another thread when this process was forked off, so its "
                 "locks cannot be trusted here."
             ),
-            hint="Fork while no other thread uses the store, or start processes anew (spawn).",
+            hint="Fork while no other thread uses the store, or start processes by spawn.",
         )
     with _lock:
         if not _watching:

@@ -5,6 +5,8 @@ dropped without a word when the process closes any other descriptor of one of th
 plain ``open()`` (a copy of the folder, a checksum) or by a second SQLite library. The next process
 that leaves then takes itself for the last one and removes the log, and what is written to the old
 one afterwards is lost. So all connections of a process remember which files they began with.
+
+Tested by tests/test_sqlite_sharing.py.
 """
 
 from __future__ import annotations

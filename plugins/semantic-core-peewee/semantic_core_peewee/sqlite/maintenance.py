@@ -1,4 +1,11 @@
-"""What an operator does with a whole store: look for damage, give space back."""
+"""Checking, repairing and compacting a whole store.
+
+A check reads everything and compares: SQLite's own structure, the checksums of documents and
+chunks, the values for filters, the vector index and the full-text index. A repair rebuilds what is
+derived from documents and chunks; no embedder is asked.
+
+Tested by tests/test_sqlite_care.py and tests/test_sqlite_repair.py.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +29,6 @@ from semantic_core_peewee.sqlite.records import (
     vector_crc,
 )
 from semantic_core_peewee.sqlite.segments import (
-    SEGMENT,
     VECTORS,
     Added,
     blocks_of,
@@ -36,45 +42,43 @@ if TYPE_CHECKING:
     from semantic_core_peewee.sqlite.pool import View
 
 
-# Making everything derived anew from documents and chunks,
-# in one transaction and without asking any embedder.
-
-_ADD = "insert into attribute (generation, key, kind, value, document) values (?, ?, ?, ?, ?)"
+_ADD = """insert into semantic_index_attribute (generation, key, kind, value, document)
+    values (?, ?, ?, ?, ?)"""
 
 
 def rebuild(view: View, dimensions: int) -> None:
-    """The index of words, the values for filters, and the slots of vectors;
-    texts and vectors are left as they are.
+    """Rebuild the full-text index, the values for filters and the vector index; texts and vectors
+    stay as they are.
     """
-    view.raw.execute("insert into words (words) values ('rebuild')")
-    view.raw.execute("delete from attribute")
+    view.raw.execute("insert into semantic_index_words (semantic_index_words) values ('rebuild')")
+    view.raw.execute("delete from semantic_index_attribute")
     for id, generation, metadata in view.raw.execute(
-        "select id, generation, metadata from document"
+        "select id, generation, metadata from semantic_index_document"
     ).fetchall():
         rows = [(generation, *attribute, id) for attribute in attributes(metadata_of(metadata))]
         view.raw.executemany(_ADD, rows)
     segments.rebuild(view, dimensions)
 
 
-# Slots against the vectors they were made from.
-
-
 def disagreements(view: View, dimensions: int) -> Iterator[str]:
-    """Where slots and vectors do not agree, each in a line. Reads all of both."""
+    """Yield each disagreement of the vector index and the vectors, as a line. Reads all of both."""
     state = state_of(view)
     held = dict[int, tuple[int, int, bytes]]()
     dead = 0
     for number, slots in segments_since(view, dimensions, -1):
-        for offset, slot in enumerate(slots[: max(0, state.slots - number * SEGMENT)]):
+        first = number * view.tuning.segment
+        for offset, slot in enumerate(slots[: max(0, state.slots - first)]):
             dead += int(slot["chunk"] == 0)
             if slot["chunk"]:
                 held[int(slot["chunk"])] = (
-                    number * SEGMENT + offset,
+                    first + offset,
                     int(slot["document"]),
                     slot.tobytes(),
                 )
     places = dict(
-        view.raw.execute("select chunk, place from slot where generation = ?", (view.generation,))
+        view.raw.execute(
+            "select chunk, place from semantic_index_slot where generation = ?", (view.generation,)
+        )
     )
     if dead != state.dead or len(held) + dead != state.slots:
         yield (
@@ -98,14 +102,14 @@ MOST_NAMED = 20
 
 
 def problems(view: View, dimensions: int) -> list[str]:
-    """What is wrong with the file as one reader sees it, in words; [] if nothing is."""
+    """What is wrong with the file as one reader sees it, a line each; [] if nothing is."""
     return _named(view, dimensions, (_structure, _texts, _passages, _attributes, disagreements))
 
 
 def problems_of_words(view: View, dimensions: int) -> list[str]:
-    """Where the index of words and the passages do not agree.
+    """What is wrong with the full-text index, a line each.
 
-    Takes the write lock: FTS5 checks itself by a statement.
+    Takes the write lock: FTS5 checks itself by an insert statement.
     """
     return _named(view, dimensions, (_words,))
 
@@ -121,7 +125,7 @@ def _named(view: View, dimensions: int, looks: Sequence[Look]) -> list[str]:
 
 
 def _readable(look: Look, view: View, dimensions: int) -> Iterator[str]:
-    """What `look` finds; where it comes upon something else than was ever stored there, that."""
+    """Yield what `look` finds; also that a row holds what was never stored there."""
     try:
         yield from look(view, dimensions)
     except (*UNREADABLE, apsw.TooBigError) as error:
@@ -138,20 +142,25 @@ def _structure(view: View, dimensions: int) -> Iterator[str]:
 
 def _words(view: View, dimensions: int) -> Iterator[str]:
     try:
-        view.raw.execute("insert into words (words, rank) values ('integrity-check', 1)")
+        view.raw.execute(
+            """insert into semantic_index_words (semantic_index_words, rank)
+                values ('integrity-check', 1)"""
+        )
     except apsw.CorruptError as error:
-        yield f"the index of words does not agree with the passages: {error}"
+        yield f"the full-text index does not agree with the passages: {error}"
     chunks, indexed = view.raw.execute(
-        "select (select count(*) from chunk), (select count(*) from words_docsize)"
+        """select (select count(*) from semantic_index_chunk),
+            (select count(*) from semantic_index_words_docsize)"""
     ).get
     if chunks != indexed:
-        yield f"{chunks:,} chunks, but {indexed:,} in the index of words"
+        yield f"{chunks:,} chunks, but {indexed:,} in the full-text index"
 
 
 def _texts(view: View, dimensions: int) -> Iterator[str]:
     rows = view.raw.execute(
-        """select id, tenant, collection, key, crc, text, text_hash, characters, stamp, created_at,
-        updated_at, title, media_type, language, metadata from document"""
+        """select id, tenant, collection, key, crc, text, text_hash, characters, stamp,
+            created_at, updated_at, title, media_type, language, metadata
+            from semantic_index_document"""
     )
     for (
         id,
@@ -180,10 +189,11 @@ def _texts(view: View, dimensions: int) -> Iterator[str]:
 
 def _passages(view: View, dimensions: int) -> Iterator[str]:
     rows = view.raw.execute(
-        """select c.id, c.document, c.position, c.crc, c.vector, c.vector_crc, c.fingerprint_crc,
-        c.generation = d.generation, c.kind, c.start, c."end", c.fingerprint, c.headings,
-        c.metadata, c.text, c.lead, c.own
-        from chunk as c left join document as d on d.id = c.document"""
+        """select c.id, c.document, c.position, c.crc, c.vector, c.vector_crc,
+            c.fingerprint_crc, c.generation = d.generation, c.kind, c.start, c."end",
+            c.fingerprint, c.headings, c.metadata, c.text, c.lead, c.own
+            from semantic_index_chunk as c
+            left join semantic_index_document as d on d.id = c.document"""
     )
     for (
         id,
@@ -209,31 +219,36 @@ def _passages(view: View, dimensions: int) -> Iterator[str]:
 
 
 def _attributes(view: View, dimensions: int) -> Iterator[str]:
-    held = view.raw.execute("select count(*) from attribute").get
+    held = view.raw.execute("select count(*) from semantic_index_attribute").get
     wanted = 0
     for id, generation, metadata in view.raw.execute(
-        "select id, generation, metadata from document"
+        "select id, generation, metadata from semantic_index_document"
     ).fetchall():
         expected = attributes(metadata_of(metadata))
         wanted += len(expected)
         rows = view.raw.execute(
-            "select key, kind, value from attribute where document = ? and generation = ?",
+            """select key, kind, value
+                from semantic_index_attribute
+                where document = ? and generation = ?""",
             (id, generation),
         ).fetchall()
-        as_kept = (
-            (key, kind, int(value) if kind == "bool" else value) for key, kind, value in expected
-        )
-        if {json.dumps(row) for row in rows} != {json.dumps(row) for row in as_kept}:
+        stored = set(map(json.dumps, rows))
+        if stored != {_as_stored(*attribute) for attribute in expected}:
             yield f"document {id}: filters do not see the metadata it has"
     if held != wanted:
         yield f"{held:,} values for filters, wanted {wanted:,}"
 
 
+def _as_stored(key: str, kind: str, value: Any) -> str:
+    """A value for filters as its row is compared: SQLite stores a bool as a number."""
+    return json.dumps((key, kind, int(value) if kind == "bool" else value))
+
+
 def compact(raw: Any) -> None:
-    """Merge the index of words, rebuild the file without gaps, and empty the log."""
+    """Merge the full-text index, rebuild the file without gaps, and empty the log."""
     with transaction(raw):
-        raw.execute("insert into words (words) values ('optimize')")
-    # The file is built anew beside itself: too large for memory.
+        raw.execute("insert into semantic_index_words (semantic_index_words) values ('optimize')")
+    # The new file is built beside the old one, because it may be too large for memory.
     raw.execute("pragma temp_store = file")
     try:
         raw.execute("vacuum")

@@ -1,5 +1,7 @@
-"""From a path to a file of ours at the newest schema: looked at first,
-touched only if it is ours or not there yet.
+"""Opening a file: what is at the path is examined first, and changed only if it is a store of ours
+or nothing is there yet; then it is migrated to the newest schema.
+
+Tested by tests/test_sqlite_opening.py and tests/trust/test_disk.py.
 """
 
 from __future__ import annotations
@@ -49,13 +51,10 @@ from semantic_core_peewee.sqlite.migrations import (
 )
 from semantic_core_peewee.sqlite.records import row_crc
 
-# A file beside the store that lets one process at a time make it or bring it up.
-#
-# It is gone when that is done.
+# A lock file beside the store, so that one process at a time creates or migrates it. It is removed
+# afterwards.
 
 SUFFIX = ".lock"
-LEAST_WAIT = 10.0
-"""Seconds to wait for another process to finish, at least; it takes milliseconds."""
 PAUSE = 0.01
 """Seconds between two attempts."""
 
@@ -78,18 +77,18 @@ else:
 
 
 def is_taken(path: str) -> bool:
-    """Whether somebody is at work on this store."""
+    """Whether a process is creating or migrating this store."""
     return os.path.exists(path + SUFFIX)
 
 
 @contextmanager
 def sole(path: str, patience: float) -> Iterator[None]:
-    """Within it no other process makes or brings up the store at `path`.
+    """Within it no other process creates or migrates the store at `path`.
 
-    Raises StoreBusy, StoreReadOnly.
+    patience: seconds to wait for another one. Raises StoreBusy, StoreReadOnly.
     """
     name = path + SUFFIX
-    deadline = time.monotonic() + max(patience, LEAST_WAIT)
+    deadline = time.monotonic() + patience
     while True:
         try:
             descriptor = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
@@ -114,20 +113,25 @@ def sole(path: str, patience: float) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _patience(target: Target) -> float:
+    """Seconds to wait for another process that makes or brings up this store."""
+    return max(target.busy_timeout, target.tuning.least_wait)
+
+
 def _leads_to(name: str, descriptor: int) -> bool:
     with suppress(OSError):
         return os.path.samestat(os.stat(name), os.fstat(descriptor))
     return False
 
 
-# What is at a path: nothing yet, a store of ours, or something that is left alone.
+# What is at a path: nothing yet, a store of ours, or a file that must not be touched.
 
 _MAGIC = b"SQLite format 3\0"
 _log = logging.getLogger("semantic_core.store")
 
 
 def is_new(target: Target) -> bool:
-    """Whether there is nothing yet; raises if there is something that is not ours."""
+    """Whether there is nothing at the path yet; raises if there is something that is not ours."""
     path = target.path
     if path.endswith(PART):
         raise StoreMisuse(
@@ -159,7 +163,7 @@ def is_new(target: Target) -> bool:
     except StoreForeign:
         # Somebody is making the file just now, or was cut off: judge it when that is over.
         if is_taken(path):
-            with sole(path, target.busy_timeout):
+            with sole(path, _patience(target)):
                 _take_back(path)
         if os.path.getsize(path) == 0:
             return True
@@ -168,9 +172,7 @@ def is_new(target: Target) -> bool:
 
 
 def _take_back(path: str) -> None:
-    """Let SQLite undo a first write that was cut off;
-    what is left of that is in the journal beside the file.
-    """
+    """Let SQLite undo a first write that was interrupted, from the journal beside the file."""
     if _has_pages(f"{path}-journal"):
         with suppress(apsw.Error):  # whatever is wrong, the header will say it
             raw = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
@@ -198,8 +200,8 @@ def _not_beside_a_log(path: str) -> bool:
 
 
 def _check_header(path: str) -> None:
-    """Raise unless the file says it is ours, and not of a newer release;
-    no file of others is opened as a database.
+    """Raise unless the header says that the file is ours and not of a newer release. A file of
+    another program is never opened as a database.
     """
     # In this order: a file has no log before its header says that it has one.
     has_log = _has_pages(f"{path}-wal")
@@ -220,8 +222,8 @@ def _check_header(path: str) -> None:
 
 
 def _is_copy_beside_a_log(path: str) -> bool:
-    """Whether it is a copy of ours, which has no log, and a log with pages lies beside it: then
-    that is of the file that was here before.
+    """Whether it is a copy of a store, which has no log, beside a log with pages: that is the log
+    of the file that was here before.
     """
     has_log = _has_pages(f"{path}-wal")  # in this order, see `_check_header`
     if not has_log:
@@ -239,7 +241,7 @@ def _set_log_aside(target: Target) -> None:
     log = f"{target.path}-wal"
     free = (f"{log}.of-the-former-file{number or ''}" for number in count())
     aside = next(name for name in free if not os.path.lexists(name))
-    with sole(path, target.busy_timeout):
+    with sole(path, _patience(target)):
         if not _is_copy_beside_a_log(path):
             return
         try:
@@ -257,7 +259,7 @@ def _set_log_aside(target: Target) -> None:
             os.unlink(f"{path}-shm")
     _log.warning(
         "%r is a backup that was put beside the log of another file. That log is %r now; remove it "
-        "unless the other file is kept, too. Next time: semantic-core restore.",
+        "unless the other file still exists. Next time: semantic-core restore.",
         path,
         aside,
     )
@@ -322,13 +324,14 @@ def _has_pages(log: str) -> bool:
 
 
 def newer_release(path: str, version: int) -> StoreVersion:
+    """The error for a file that a newer release has written."""
     return StoreVersion(
         f"The store {path!r} has schema {version}, this release knows up to {newest()}.",
         hint="pip install --upgrade semantic-core-peewee",
     )
 
 
-# Who may read a new file of ours: nobody else, unless others may read what it was made from.
+# The rights of a new file: private, unless others may read the database it is made from.
 
 PRIVATE = 0o600
 BESIDE_A_DATABASE = ".semantic.db"
@@ -358,9 +361,9 @@ def make_file(path: str, rights: int) -> None:
 
 
 def prepare(target: Target, space: Space | None, multi_tenant: bool | None) -> tuple[Space, bool]:
-    """Make the file if there is none, bring it up if it is older; the space and tenancy it has.
+    """Create the file if there is none, migrate it if it is older; return its space and tenancy.
 
-    space: None takes what the file says, and makes none. Raises StoreForeign, StoreVersion,
+    space: None takes that of the file, and creates none. Raises StoreForeign, StoreVersion,
     StoreCorrupt, SpaceMismatch, StoreMisuse (tenancy, second library), StoreReadOnly,
     StoreUnavailable, StoreBusy; then the file is as it was.
     """
@@ -372,7 +375,7 @@ def prepare(target: Target, space: Space | None, multi_tenant: bool | None) -> t
                     raise StoreUnavailable(
                         f"There is no store at {target.path!r}.", hint="Check the path."
                     )
-                with sole(target.path, target.busy_timeout):
+                with sole(target.path, _patience(target)):
                     if is_new(target):
                         _create(target, space, bool(multi_tenant))
             settled = _settle(target, space, multi_tenant)
@@ -383,8 +386,8 @@ def prepare(target: Target, space: Space | None, multi_tenant: bool | None) -> t
 
 
 def _create(target: Target, space: Space, multi_tenant: bool) -> None:
-    """Write the first pages, in a rollback journal:
-    a copy of the main file alone is then never an empty stranger.
+    """Write the first pages, in a rollback journal: then the main file alone is never empty or
+    unmarked.
     """
     path = target.path
     there = os.path.exists(target.path)
@@ -400,7 +403,7 @@ def _create(target: Target, space: Space, multi_tenant: bool) -> None:
                     raw.set_busy_timeout(int(target.busy_timeout * 1000))
                     raw.execute(f"pragma page_size = {PAGE_SIZE}")
                     migrate(raw, said)
-                    _use_log(raw, path)
+                    _use_log(raw, target)
             finally:
                 raw.close(True)
     except BaseException:
@@ -411,7 +414,7 @@ def _create(target: Target, space: Space, multi_tenant: bool) -> None:
 
 
 def said_of(space: Space, multi_tenant: bool) -> dict[str, str]:
-    """What a new store says of itself."""
+    """The content of the meta table of a new store."""
     said = {
         "space": json.dumps(_space_record(space), sort_keys=True),
         "multi_tenant": json.dumps(multi_tenant),
@@ -424,8 +427,8 @@ def said_of(space: Space, multi_tenant: bool) -> dict[str, str]:
 def _settle(
     target: Target, space: Space | None, multi_tenant: bool | None
 ) -> tuple[Space, bool] | None:
-    """Bring an existing file up and compare it with what is wanted;
-    None if it turns out to be empty.
+    """Migrate an existing file and compare it with what is wanted; None if it turns out to be
+    empty.
     """
     path = target.path
     with _refined(path), translated(path):
@@ -448,17 +451,18 @@ def _settle(
                         ),
                         hint="Make it writable once, or use a copy.",
                     )
-                with sole(path, target.busy_timeout):
+                with sole(path, _patience(target)):
                     migrate(raw)
-                    _use_log(raw, path)
-            says = dict(raw.execute("select key, value from meta").fetchall())
+                    _use_log(raw, target)
+            says = dict(raw.execute("select key, value from semantic_index_meta").fetchall())
         finally:
             connection.close()
     return agree(path, says, space, multi_tenant)
 
 
-def _use_log(raw: Any, path: str) -> None:
-    deadline = time.monotonic() + LEAST_WAIT
+def _use_log(raw: Any, target: Target) -> None:
+    path = target.path
+    deadline = time.monotonic() + target.tuning.least_wait
     while True:
         try:
             mode = raw.pragma("journal_mode", "wal")
@@ -533,7 +537,9 @@ def _space_record(space: Space) -> dict[str, Any]:
 
 @contextmanager
 def _refined(path: str) -> Iterator[None]:
-    """Within it, a file that cannot be opened for want of a writable folder says so."""
+    """Within it, a file that cannot be opened because its folder is not writable raises
+    StoreReadOnly.
+    """
     try:
         yield
     except StoreUnavailable as error:

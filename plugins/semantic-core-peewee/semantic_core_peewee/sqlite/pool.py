@@ -1,5 +1,7 @@
-"""The connections of one store: one per reading thread and one for writing; none is shared,
-none is carried over a fork.
+"""The connections of one store: one for each reading thread and one for writing. None is shared by
+threads, and none is used in a forked child.
+
+Tested by tests/test_sqlite_sharing.py and tests/test_sqlite_faults.py.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
 import attrs
@@ -29,31 +32,38 @@ from semantic_core_peewee.sqlite.errors import (
     translate,
 )
 from semantic_core_peewee.sqlite.interruption import Sole, Use, Uses
+from semantic_core_peewee.sqlite.tuning import Tuning
 
-# One thread's way of reading: a connection of its own, and one state of the store at a time.
-
-GENERATION = "select cast(value as integer) from meta where key = 'generation'"
-"""The generation in force; asked first in every transaction, which also fixes the state it sees."""
+GENERATION = "select cast(value as integer) from semantic_index_meta where key = 'generation'"
+"""Reads the current generation; the first statement of every transaction, which fixes the state the
+transaction sees.
+"""
 
 
 @attrs.frozen(eq=False)
 class View:
     """One state of the store: a connection within a transaction.
 
-    generation: the one in force. kept: whatever is worth keeping as long as the transaction lasts.
-    ids: of chunks by row, met by any transaction; None where what is seen may be undone.
+    generation: the current one. tuning: of the store. kept: what is worth remembering as long as
+    the transaction lasts. ids: ids of chunks by row, of all transactions; None where what is seen
+    may be rolled back.
     """
 
     raw: Any
     generation: int
+    tuning: Tuning
     kept: dict[str, Any] = attrs.field(factory=dict)
     ids: dict[int, ChunkId] | None = None
 
 
-class Reader:
-    """What one thread reads through. uses: nested ones; while there is one, a read transaction is
-    open. lock: for uses and closing.
+def check_open(view: View) -> None:
+    """Nothing: to read this much raises what a closed or missing store raises."""
 
+
+class Reader:
+    """One thread's connection for reading, and the state of the store it sees.
+
+    uses: nested uses; while there is one, a read transaction is open. lock: for uses and closing.
     ids: shared by all readers of a store, see `View`.
     """
 
@@ -88,7 +98,7 @@ class Reader:
         connection.check_place()
         connection.raw.execute("begin")
         generation = int(connection.raw.execute(GENERATION).get)
-        self.view = View(connection.raw, generation, ids=self._ids)
+        self.view = View(connection.raw, generation, target.tuning, ids=self._ids)
         return self.view
 
     def end(self) -> None:
@@ -124,6 +134,7 @@ def _is_open(raw: Any) -> bool:
 
 __all__ = ["Pool", "View"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 CLOSING_WAIT = 1.0
@@ -167,18 +178,18 @@ class Pool:
         """Whether what this thread reads next is of a state that is fixed already."""
         return self.in_snapshot and self._reader().view is not None
 
-    def current(self) -> Any:
-        """The APSW connection this thread reads through; only within `read`."""
-        view = self._reader().view
-        if view is None:
-            raise StoreMisuse("There is no read transaction open in this thread.")
-        return view.raw
-
-    def read(self, work: Callable[[View], T]) -> T:
-        """What `work` makes of one state: that of this thread's snapshot, else the latest.
+    def read(self, work: Callable[Concatenate[View, P], T], *args: P.args, **named: P.kwargs) -> T:
+        """What `work(view, ...)` makes of one state: of this thread's snapshot, else the latest.
 
         A sign of damage is looked at again through a fresh connection before it is believed.
         """
+
+        def on_view(view: View) -> T:
+            return work(view, *args, **named)
+
+        return self._read(on_view)
+
+    def _read(self, work: Callable[[View], T]) -> T:
         fresh = not self.in_snapshot
         try:
             return self._look(work)
@@ -238,7 +249,7 @@ class Pool:
                 with cpu_limiter.turns.one():
                     self._begin_snapshot(reader)
 
-        return Use(begin, lambda use: self._leave(reader))
+        return Use(begin, partial(self._end_use, reader))
 
     def _begin_snapshot(self, reader: Reader) -> None:
         try:
@@ -249,13 +260,20 @@ class Pool:
                 reader.suspect = is_suspect(error)
             raise translate(error, self._target.path) from error
 
-    def write(self, work: Callable[[View], T]) -> T:
-        """Do `work` in one write transaction.
+    def write(self, work: Callable[Concatenate[View, P], T], *args: P.args, **named: P.kwargs) -> T:
+        """Do `work(view, ...)` in one write transaction.
 
         It may run twice (once on a fresh connection), so it must not consume input.
 
         Raises StoreError; then nothing has changed. StoreMisuse within this thread's own snapshot.
         """
+
+        def on_view(view: View) -> T:
+            return work(view, *args, **named)
+
+        return self._write(on_view)
+
+    def _write(self, work: Callable[[View], T]) -> T:
         connection = self._opener()
         with self._sole_writer():
             try:
@@ -283,7 +301,7 @@ class Pool:
         patience = self.patience
         if patience == self._target.busy_timeout:
             return self._open_writer
-        return lambda: self._impatient(patience)
+        return partial(self._impatient, patience)
 
     def _sole_writer(self) -> Use:
         """Sole use of what is written through, by a thread that has no snapshot.
@@ -349,7 +367,8 @@ class Pool:
         connection.check_place()
         try:
             with transaction(connection.raw):
-                done = work(View(connection.raw, int(connection.raw.execute(GENERATION).get)))
+                generation = int(connection.raw.execute(GENERATION).get)
+                done = work(View(connection.raw, generation, self._target.tuning))
             connection.check_log()
             return done
         except SemanticCoreError:
@@ -366,7 +385,7 @@ class Pool:
         if self._writer is None or self._distrusted:
             # The new one is there before the old one goes: without any, SQLite would recover what
             # is in the log, and a write that failed while it was made durable would come back
-            # although its error has been told.
+            # although its error has been raised.
             fresh = Connection(self._target, writer=True)
             try:
                 fresh.raw.execute(GENERATION).fetchall()
@@ -422,7 +441,10 @@ class Pool:
 
     def _use(self, reader: Reader) -> Use:
         """For a block in which this thread reads through it."""
-        return Use(lambda use: self._enter(reader, use), lambda use: self._leave(reader))
+        return Use(partial(self._enter, reader), partial(self._end_use, reader))
+
+    def _end_use(self, reader: Reader, use: Use) -> None:
+        self._leave(reader)
 
     def _enter(self, reader: Reader, use: Use) -> None:
         if getattr(self._local, "orphaned", False):
@@ -448,9 +470,14 @@ class Pool:
         if reader is None:
             reader = Reader(self._ids)
             token = _Token()
-            self._local.reader, self._local.token = reader, token
+            self._local.reader = reader
+            self._local.token = token
             pool = weakref.ref(self)
-            end = weakref.ref(token, lambda _, reader=reader: _thread_ended(pool, reader))  # type: ignore[misc]
+
+            def ended(_: object) -> None:
+                _thread_ended(pool, reader)
+
+            end = weakref.ref(token, ended)
             with self._registry:
                 self._readers[id(reader)] = (reader, end)
         return reader
@@ -482,7 +509,7 @@ class Pool:
         return held
 
     def abandon(self) -> None:
-        """In a forked child: forget the parent's connections and begin anew."""
+        """In a forked child: forget the parent's connections and begin with none."""
         leave_to_parent()
         inside = getattr(self._local, "reader", None)
         self._begin()

@@ -1,11 +1,14 @@
-"""The codes of all vectors in this process's memory, one version per state of the file.
+"""Quantized vectors in memory, and how they are scanned.
 
-A version never changes once it is there, so threads scan it without a lock while another thread
-adds the next. Versions share blocks: new slots go behind the last one, a slot that is given up only
-loses its number in the next version's `chunks`. Memory per vector: its dimensions and 28 bytes.
+There is one version per state of the file. A version never changes, so threads scan it without a
+lock while another thread makes the next. Versions share blocks: new slots go behind the last one,
+and a slot that is given up only loses its number in the next version's `chunks`. A vector takes its
+dimensions and 28 bytes.
 
-The file holds codes with a sign; here they lie shifted by SHIFT, without one: where the processor
-has no AVX-512, simsimd multiplies such bytes in two thirds of the time.
+The file holds signed codes; here they are shifted by SHIFT and unsigned: where the processor has no
+AVX-512, simsimd multiplies such bytes in two thirds of the time.
+
+Tested by tests/test_sqlite_vectors.py and tests/test_contract_variants.py.
 """
 
 from __future__ import annotations
@@ -24,7 +27,6 @@ import simsimd
 from semantic_core_peewee.sqlite.interruption import Sole, Use
 from semantic_core_peewee.sqlite.segments import (
     HIGHEST,
-    SEGMENT,
     State,
     segments_since,
     slot_type,
@@ -40,15 +42,11 @@ if TYPE_CHECKING:
     Rows = NDArray[np.intp]
 
 CODES = "codes"
-"""What a transaction keeps the version of its state as, once it has one."""
+"""The name under which a transaction keeps the version of its state."""
 PATIENCE = 60.0
 """Seconds a search waits for another one that makes a version."""
 KEPT_VERSIONS = 4
-"""Versions a reader that is a little behind can still be served from."""
-BLOCK = 256 * SEGMENT
-"""Slots of a block: room is set aside in pieces of this, and nothing is ever copied to grow. Fewer
-and larger pieces are scanned faster; what is not taken of one is never touched, so the system gives
-no memory for it."""
+"""Versions that stay in memory, for readers that see a slightly older state."""
 
 SHIFT = 128
 """Added to every code: from -127..127 to 1..255."""
@@ -61,7 +59,7 @@ Homes = Mapping[str, Mapping[str, int]]
 
 @attrs.frozen(eq=False)
 class Block:
-    """Up to BLOCK slots, shared by versions.
+    """The columns of up to `Tuning.block` slots, shared by versions.
 
     A column never changes where a slot was taken. sums: see `shifted`.
     """
@@ -73,14 +71,14 @@ class Block:
     homes: NDArray[np.int32]
 
     @classmethod
-    def empty(cls, dimensions: int) -> Block:
-        """A block no slot of which is taken."""
+    def empty(cls, size: int, dimensions: int) -> Block:
+        """A block of so many slots, none of which is taken."""
         return cls(
-            _aligned(BLOCK * dimensions).reshape(BLOCK, dimensions),
-            np.empty(BLOCK, dtype=np.float32),
-            np.empty(BLOCK, dtype=np.float32),
-            np.empty(BLOCK, dtype=np.int64),
-            np.empty(BLOCK, dtype=np.int32),
+            _aligned(size * dimensions).reshape(size, dimensions),
+            np.empty(size, dtype=np.float32),
+            np.empty(size, dtype=np.float32),
+            np.empty(size, dtype=np.int64),
+            np.empty(size, dtype=np.int32),
         )
 
     def memory(self, taken: int) -> int:
@@ -92,7 +90,7 @@ class Block:
             self.documents,
             self.homes,
         )
-        return sum(taken * column.nbytes // BLOCK for column in columns)
+        return sum(taken * column.nbytes // len(column) for column in columns if len(column))
 
 
 def shifted(codes: NDArray[np.int8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -113,10 +111,10 @@ def _aligned(size: int) -> NDArray[np.uint8]:
 
 @attrs.frozen(eq=False)
 class QuantizedVectors:
-    """All slots of one state. chunks: per block, the number of the chunk in each slot,
-    0 where there is none any more.
+    """All slots of one state.
 
-    kept: whatever is worth keeping as long as this version is searched.
+    chunks: per block, the number of the chunk in each slot; 0 where there is none any more. kept:
+    what is worth remembering as long as this version is searched.
     """
 
     generation: int
@@ -124,6 +122,7 @@ class QuantizedVectors:
     blocks: tuple[Block, ...]
     chunks: tuple[NDArray[np.int64], ...]
     homes: Homes
+    block_size: int
     kept: dict[Any, Any] = attrs.field(factory=dict)
 
     def __len__(self) -> int:
@@ -131,7 +130,7 @@ class QuantizedVectors:
 
     def taken(self, block: int) -> int:
         """How many slots of a block are taken."""
-        return min(BLOCK, self.state.slots - block * BLOCK)
+        return min(self.block_size, self.state.slots - block * self.block_size)
 
     def column(self, name: str) -> NDArray[Any]:
         """One column ("documents" or "homes") of all slots, end to end."""
@@ -142,7 +141,7 @@ class QuantizedVectors:
 
     def chunks_at(self, rows: NDArray[np.intp]) -> NDArray[np.int64]:
         """The chunks in these slots, which ascend; 0 for dead ones."""
-        blocks, places = np.divmod(rows, BLOCK)
+        blocks, places = np.divmod(rows, self.block_size)
         found = np.empty(len(rows), dtype=np.int64)
         for number in range(len(self.chunks)):
             here = blocks == number
@@ -173,15 +172,13 @@ class CodeCache:
     @property
     def memory(self) -> int:
         """Bytes held, each block once, as far as the latest version takes it."""
-        blocks = {
-            id(block): block.memory(codes.taken(number))
-            for codes in tuple(self._versions)
-            for number, block in enumerate(codes.blocks)
-        }
-        chunks = {
-            id(column): column.nbytes for codes in tuple(self._versions) for column in codes.chunks
-        }
-        return sum(blocks.values()) + sum(chunks.values())
+        sizes: dict[int, int] = {}
+        for codes in tuple(self._versions):
+            for number, block in enumerate(codes.blocks):
+                sizes[id(block)] = block.memory(codes.taken(number))
+            for column in codes.chunks:
+                sizes[id(column)] = column.nbytes
+        return sum(sizes.values())
 
     @property
     def loaded(self) -> bool:
@@ -194,9 +191,10 @@ class CodeCache:
             self._versions.clear()
 
     def at(self, view: View, state: State) -> QuantizedVectors | None:
-        """The slots as this transaction sees them;
-        None if it is too far behind of what this process holds, and within a signal handler that
-        came in between while they were made.
+        """The slots as this transaction sees them.
+
+        None if it sees an older state than this process holds, and within a signal handler that
+        interrupted the making of a version.
         """
         turn = self._turn()
         with turn:
@@ -233,28 +231,30 @@ class CodeCache:
         blocks = list(latest.blocks) if latest else []
         chunks = list(latest.chunks) if latest else []
         held = latest.state.slots if latest else 0
-        while len(blocks) * BLOCK < state.slots:
-            blocks.append(Block.empty(self._dimensions))
-            chunks.append(np.zeros(BLOCK, dtype=np.int64))
+        segment = view.tuning.segment
+        size = view.tuning.block
+        while len(blocks) * size < state.slots:
+            blocks.append(Block.empty(size, self._dimensions))
+            chunks.append(np.zeros(size, dtype=np.int64))
         # Columns no other version sees.
-        own = set(range(held // BLOCK + 1 if latest else 0, len(blocks)))
+        own = set(range(held // size + 1 if latest else 0, len(blocks)))
         for number, slots in segments_since(
             view, self._dimensions, latest.state.changes if latest else -1
         ):
-            place, first = divmod(number * SEGMENT, BLOCK)
+            place, first = divmod(number * segment, size)
             if place not in own:
-                there = chunks[place][: held - place * BLOCK]
+                there = chunks[place][: held - place * size]
                 # What is not written takes no memory: so not just a copy.
-                chunks[place] = np.zeros(BLOCK, dtype=np.int64)
+                chunks[place] = np.zeros(size, dtype=np.int64)
                 chunks[place][: len(there)] = there
                 own.add(place)
-            chunks[place][first : first + SEGMENT] = slots["chunk"]
-            fresh = max(0, held - number * SEGMENT)
-            taken = min(SEGMENT, state.slots - number * SEGMENT)
+            chunks[place][first : first + segment] = slots["chunk"]
+            fresh = max(0, held - number * segment)
+            taken = min(segment, state.slots - number * segment)
             if fresh < taken:
                 _copy(blocks[place], slot_type(self._dimensions), slots, first, fresh, taken)
         return QuantizedVectors(
-            view.generation, state, tuple(blocks), tuple(chunks), homes_of(view)
+            view.generation, state, tuple(blocks), tuple(chunks), homes_of(view), size
         )
 
 
@@ -272,7 +272,8 @@ def homes_of(view: View) -> Homes:
     """The homes there are in this transaction."""
     found: dict[str, dict[str, int]] = {}
     rows = view.raw.execute(
-        "select tenant, collection, id from home where generation = ?", (view.generation,)
+        "select tenant, collection, id from semantic_index_home where generation = ?",
+        (view.generation,),
     )
     for tenant, collection, id in rows:
         found.setdefault(tenant, {})[collection] = id
@@ -287,12 +288,11 @@ def current_state(view: View) -> State:
     return state
 
 
-# Scoring codes: how well every slot fits a query, roughly but fast,
-# and which slots may be among the best.
+# Scanning: a rough score of every slot, and the slots that may be among the best.
 #
-# A rough score is a cosine over the query's step, which all scores of one scan share. It differs
-# from the true one by rounding alone, whose standard deviation is known (a uniform error of one
-# step has deviation step / sqrt(12)); what is left out is further away than `SIGMAS` of it.
+# A rough score is a cosine divided by the query's step, which all scores of one scan share. It
+# differs from the true one by rounding alone, whose standard deviation is known (a uniform error of
+# one step has deviation step / sqrt(12)); what is left out is further away than `SIGMAS` of it.
 
 SIGMAS = 5.0
 """Standard deviations of rounding that are allowed for."""
@@ -328,6 +328,8 @@ class Query:
         return (cosine - SIGMAS * self.deviation(step)) / self.step
 
 
+_SPARE_ROOM = 65_536
+"""Scores there is room for beyond those asked for, so that a growing store seldom allocates."""
 _own = threading.local()
 
 
@@ -337,7 +339,7 @@ def _room(count: int) -> Scores:
     """
     room: Scores | None = getattr(_own, "room", None)
     if room is None or len(room) < count:
-        room = _own.room = np.empty(count + BLOCK, dtype=np.float32)
+        room = _own.room = np.empty(count + _SPARE_ROOM, dtype=np.float32)
     return room[:count]
 
 
@@ -377,7 +379,8 @@ def score_all(
     scores = _room(len(codes))
     for number, block in enumerate(codes.blocks):
         taken = codes.taken(number)
-        into = scores[number * BLOCK : number * BLOCK + taken]
+        start = number * codes.block_size
+        into = scores[start : start + taken]
         of_block = block.sums[:taken] if sums is None else sums[number]
         score(query, block.codes[:taken], of_block, block.scales[:taken], into)
     if codes.state.dead:
@@ -388,11 +391,11 @@ def score_all(
 def score_rows(query: Query, codes: QuantizedVectors, rows: Rows) -> Scores:
     """Rough scores of these slots, in their order; `rows` ascend."""
     scores = np.empty(len(rows), dtype=np.float32)
-    ends = np.searchsorted(rows, np.arange(1, len(codes.blocks) + 1) * BLOCK)
+    ends = np.searchsorted(rows, np.arange(1, len(codes.blocks) + 1) * codes.block_size)
     start = 0
     for number, end in enumerate(ends.tolist()):
         if end > start:
-            inside = rows[start:end] - number * BLOCK
+            inside = rows[start:end] - number * codes.block_size
             block = codes.blocks[number]
             score(
                 query,
@@ -424,7 +427,7 @@ def streamed(
         documents = np.ascontiguousarray(slots["document"])
         blocks.append(Block(codes[:0], sums[:0], scales, documents, homes))
     codes_of_none = QuantizedVectors(
-        view.generation, state, tuple(blocks), tuple(chunks), homes_of(view)
+        view.generation, state, tuple(blocks), tuple(chunks), homes_of(view), view.tuning.block
     )
     if state.dead:
         scores[_dead(codes_of_none)] = NEVER
@@ -432,14 +435,15 @@ def streamed(
 
 
 def _runs(view: View, dimensions: int) -> Iterator[tuple[int, NDArray[Any]]]:
+    segment = view.tuning.segment
     run: list[NDArray[Any]] = []
     first = 0
     for number, slots in segments_since(view, dimensions, -1):
         run.append(slots)
-        if (number + 1) * SEGMENT % BLOCK == 0:
+        if (number + 1) * segment % view.tuning.block == 0:
             yield first, np.concatenate(run)
             run = []
-            first = (number + 1) * SEGMENT
+            first = (number + 1) * segment
     if run:
         yield first, np.concatenate(run)
 
@@ -455,16 +459,18 @@ def largest_step(codes: QuantizedVectors) -> float:
     """The coarsest scale of any slot."""
     found: float | None = codes.kept.get("step")
     if found is None:
-        taken = ((block, codes.taken(number)) for number, block in enumerate(codes.blocks))
-        found = codes.kept["step"] = max(
-            (float(block.scales[:count].max()) for block, count in taken if count), default=0.0
-        )
+        found = 0.0
+        for number, block in enumerate(codes.blocks):
+            count = codes.taken(number)
+            if count:
+                found = max(found, float(block.scales[:count].max()))
+        codes.kept["step"] = found
     return found
 
 
 def best(scores: Scores, count: int, slack: float) -> tuple[Rows, float]:
-    """(places of everything that scores at most `slack` less than the `count`-th best, that bound),
-    in ascending order.
+    """(the places, ascending, of all that score at most `slack` less than the `count`-th best; that
+    bound).
 
     What scores NEVER is not among them; the bound is NEVER if there are fewer than `count` others.
     """
@@ -473,8 +479,8 @@ def best(scores: Scores, count: int, slack: float) -> tuple[Rows, float]:
     places = _promising(scores, count, slack)
     inside = scores if places is None else scores[places]
     edge = max(nth(inside, count) - slack, float(NEVER))
-    kept = np.flatnonzero(inside >= edge if edge > NEVER else inside > NEVER)
-    return kept if places is None else places[kept], edge
+    chosen = np.flatnonzero(inside >= edge if edge > NEVER else inside > NEVER)
+    return chosen if places is None else places[chosen], edge
 
 
 def _promising(scores: Scores, count: int, slack: float) -> Rows | None:

@@ -1,17 +1,14 @@
-"""Reading records back.
+"""Reading documents, chunks and counts: what `Store.fetch`, `get`, `documents` and `stats` return.
 
-The lists and counts of an administrator are Peewee queries; the hot reads are plain SQL.
+Tested by tests/test_contract.py and tests/test_sqlite_care.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from peewee import SQL, fn
-
-from semantic_core.types import ChunkId, DocumentSummary, Page, Ref, StoredChunk
-from semantic_core.types import Document as DocumentRecord
+from semantic_core.types import ChunkId, Document, DocumentSummary, Page, Ref, StoredChunk
 from semantic_core_peewee.sqlite.filters import Clause
 from semantic_core_peewee.sqlite.ids import rows_of
 from semantic_core_peewee.sqlite.pool import View
@@ -24,7 +21,6 @@ from semantic_core_peewee.sqlite.records import (
     of_rows,
     stored_chunk,
 )
-from semantic_core_peewee.sqlite.schema import Chunk, Document, Migration, PeeweeDatabase
 
 
 def fetch(view: View, ids: Sequence[ChunkId]) -> list[StoredChunk]:
@@ -36,44 +32,51 @@ def fetch(view: View, ids: Sequence[ChunkId]) -> list[StoredChunk]:
     return [found[place] for place in sorted(found)]
 
 
-def get(view: View, ref: Ref) -> DocumentRecord | None:
+def get(view: View, ref: Ref) -> Document | None:
     """The document as it was handed over; None if there is none."""
-    # Our own columns.
     row = view.raw.execute(
-        f"""select {DOCUMENT_COLUMNS} from document as d
-        where d.generation = ? and d.tenant = ? and d.collection = ? and d.key = ?""",  # noqa: S608
+        f"""select {DOCUMENT_COLUMNS}
+            from semantic_index_document as d
+            where d.generation = ? and d.tenant = ? and d.collection = ? and d.key = ?""",
         (view.generation, *key_of(ref)),
     ).fetchone()
     return None if row is None else document_of(ref, row)
 
 
-def documents(view: View, database: PeeweeDatabase, scope: Clause, offset: int, limit: int) -> Page:
-    """A slice of the documents in scope in order of (collection, key), with the total."""
-    one = Document.alias("d")
-    chunks = Chunk.select(fn.COUNT(SQL("*"))).where(Chunk.document == one.id)
-    waiting = chunks.where(Chunk.vector.is_null())
-    inside = SQL(scope.sql, scope.values)
-    listed = (
-        one.select(
-            one.tenant, one.collection, one.key, one.title, one.media_type, one.language,
-            one.metadata,
-            one.characters, chunks, waiting, one.created_at, one.updated_at,
-        )
-        .where(inside)
-        .order_by(one.collection, one.key)
-        .offset(offset)
-        .limit(limit)
-    )  # fmt: skip
-    items = [_summary(*row) for row in listed.tuples().execute(database)]
-    (total,) = next(iter(one.select(fn.COUNT(one.id)).where(inside).tuples().execute(database)))
-    return Page(tuple(items), total)
+def documents(view: View, scope: Clause, offset: int, limit: int) -> Page:
+    """A slice of the documents in scope, in order of (collection, key), and how many there are."""
+    listed = f"""select d.tenant, d.collection, d.key, d.title, d.media_type, d.language,
+        d.metadata, d.characters,
+        (select count(*) from semantic_index_chunk as c where c.document = d.id),
+        (select count(*)
+            from semantic_index_chunk as c
+            where c.document = d.id and c.vector is null),
+        d.created_at, d.updated_at
+        from semantic_index_document as d
+        where {scope.sql}
+        order by d.collection, d.key limit ? offset ?"""
+    rows = view.raw.execute(listed, (*scope.values, limit, offset))
+    items = tuple([_summary(*row) for row in rows])
+    counted = f"select count(*) from semantic_index_document as d where {scope.sql}"
+    total = int(view.raw.execute(counted, scope.values).get)
+    return Page(items, total)
 
 
 @of_rows
-def _summary(tenant: str, collection: str, key: str, *rest: Any) -> DocumentSummary:
-    title, media_type, language, metadata, characters, chunks, pending, created_at, updated_at = (
-        rest
-    )
+def _summary(
+    tenant: str,
+    collection: str,
+    key: str,
+    title: str,
+    media_type: str,
+    language: str | None,
+    metadata: str,
+    characters: int,
+    chunks: int,
+    pending: int,
+    created_at: str,
+    updated_at: str,
+) -> DocumentSummary:
     return DocumentSummary(
         Ref(collection, key, tenant),
         title,
@@ -88,34 +91,35 @@ def _summary(tenant: str, collection: str, key: str, *rest: Any) -> DocumentSumm
     )
 
 
-def counts(
-    view: View, database: PeeweeDatabase, tenant: str | None
-) -> tuple[dict[str, int], int, int]:
-    """(documents per collection, chunks, chunks without a vector) of a tenant;
-    of all tenants for None.
-    """
-    mine = Document.generation == view.generation
+class Counts(NamedTuple):
+    """How much a tenant has. collections: documents in each. pending: chunks without a vector."""
+
+    collections: dict[str, int]
+    chunks: int
+    pending: int
+
+
+def counts(view: View, tenant: str | None) -> Counts:
+    """What there is of a tenant; of all tenants for None."""
+    mine = "generation = ?"
+    values: tuple[Any, ...] = (view.generation,)
     if tenant is not None:
-        mine = mine & (Document.tenant == tenant)
-    listed = (
-        Document.select(Document.collection, fn.COUNT(Document.id))
-        .where(mine)
-        .group_by(Document.collection)
-    )
-    collections = dict(sorted(listed.tuples().execute(database)))
-    inside = Chunk.document.in_(Document.select(Document.id).where(mine))
-    chunks = Chunk.select(fn.COUNT(Chunk.id)).where(inside)
-    waiting = chunks.where(Chunk.vector.is_null())
-    return collections, *(
-        next(iter(query.tuples().execute(database)))[0] for query in (chunks, waiting)
-    )
+        mine = "generation = ? and tenant = ?"
+        values = (view.generation, tenant)
+    by_collection = f"""select collection, count(*)
+        from semantic_index_document
+        where {mine}
+        group by collection
+        order by collection"""
+    collections = dict(view.raw.execute(by_collection, values).fetchall())
+    listed = f"""select count(*)
+        from semantic_index_chunk
+        where document in (select id from semantic_index_document where {mine})"""
+    chunks = int(view.raw.execute(listed, values).get)
+    pending = int(view.raw.execute(f"{listed} and vector is null", values).get)
+    return Counts(collections, chunks, pending)
 
 
-def steps_taken(database: PeeweeDatabase) -> dict[int, str]:
-    """The migrations this file has been through: number and name."""
-    return dict(
-        Migration.select(Migration.number, Migration.name)
-        .order_by(Migration.number)
-        .tuples()
-        .execute(database)
-    )
+def schema_version(view: View) -> int:
+    """The last step of the schema this file has taken."""
+    return int(view.raw.execute("select max(number) from semantic_index_migration").get)

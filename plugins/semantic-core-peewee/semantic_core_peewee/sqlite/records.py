@@ -1,9 +1,15 @@
-"""Records and rows: what each field is in the file, in both directions."""
+"""Documents, chunks and entries as rows of the file, and rows as those records again.
+
+Every row has a checksum of what it holds, so that a file that was altered is noticed.
+
+Tested by tests/test_contract.py and tests/test_sqlite_care.py.
+"""
 
 from __future__ import annotations
 
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from hashlib import blake2b
@@ -17,7 +23,7 @@ from semantic_core.errors import InputError
 from semantic_core.types import Chunk, ChunkId, Document, Entry, Ref, StoredChunk
 from semantic_core_peewee.sqlite.errors import UNREADABLE, altered, damaged
 from semantic_core_peewee.sqlite.filters import attributes, check_tenant
-from semantic_core_peewee.sqlite.unit_vectors import as_kept
+from semantic_core_peewee.sqlite.unit_vectors import as_stored
 
 MOST_INT = 2**63 - 1
 """Largest number SQLite holds."""
@@ -82,18 +88,24 @@ def incoming(
 
     Raises InputError, VectorInvalid, TenantRequired, TenantRefused.
     """
-    given = [(document, list(entries)) for document, entries in batch]
+    given: list[tuple[Document, list[Entry]]] = []
+    every: list[Entry] = []
+    for document, entries in batch:
+        listed = list(entries)
+        given.append((document, listed))
+        every += listed
     for document, _ in given:
         if not isinstance(document, Document):
             raise InputError(
                 f"replace takes pairs of a Document and its entries, got {type(document).__name__}."
             )
         check_tenant(document.ref.tenant, multi_tenant)
-    passages = _passages([entry for _, entries in given for entry in entries], dimensions)
-    return [
-        _incoming(document, entries, list(islice(passages, len(entries))))
-        for document, entries in given
-    ]
+    passages = _passages(every, dimensions)
+    rows: list[Incoming] = []
+    for document, listed in given:
+        mine = list(islice(passages, len(listed)))
+        rows.append(_incoming(document, listed, mine))
+    return rows
 
 
 def _incoming(document: Document, entries: Sequence[Entry], passages: list[Passage]) -> Incoming:
@@ -103,7 +115,7 @@ def _incoming(document: Document, entries: Sequence[Entry], passages: list[Passa
             raise InputError(f"{ref}: an entry belongs to another document, {entry.chunk.id.ref}.")
     positions = [passage.position for passage in passages]
     if len(set(positions)) < len(positions):
-        twice = next(position for position in positions if positions.count(position) > 1)
+        (twice, _), *_ = Counter(positions).most_common(1)
         raise InputError(f"{ref}: two entries have position {twice}.")
     passages.sort()
     content = (
@@ -117,10 +129,10 @@ def _incoming(document: Document, entries: Sequence[Entry], passages: list[Passa
 
 
 def _passages(entries: Sequence[Entry], dimensions: int) -> Iterator[Passage]:
-    """The entries, looked at column by column:
-    one by one would take about as long as writing them.
+    """The entries as passages. They are checked column by column: to check them one by one takes
+    about as long as to write them.
     """
-    vectors = as_kept([entry.vector for entry in entries], dimensions)
+    vectors = as_stored([entry.vector for entry in entries], dimensions)
     if not entries:
         return iter(())
     chunks = [entry.chunk for entry in entries]
@@ -135,29 +147,40 @@ def _passages(entries: Sequence[Entry], dimensions: int) -> Iterator[Passage]:
         [entry.passage for entry in entries],
     )
     kinds = [chunk.kind for chunk in chunks]
-    if not (
-        all(_are_counts(column) for column in numbers)
-        and all(_are_text(column) for column in (kinds, *texts))
-    ):
+    are_numbers = all(map(_are_counts, numbers))
+    are_texts = all(_are_text(column) for column in (kinds, *texts))
+    if not (are_numbers and are_texts):
         _refuse(entries)
     fingerprints, said, passages = texts
-    headings: dict[tuple[str, ...], str] = {}
-    columns = (
-        *(numbers[0], kinds, *numbers[1:], fingerprints),
-        [_headings(chunk.headings, headings) for chunk in chunks],
-        [to_json(chunk.metadata) for chunk in chunks],
+    known: dict[tuple[str, ...], str] = {}
+    headings = [_headings(chunk.headings, known) for chunk in chunks]
+    metadata = [to_json(chunk.metadata) for chunk in chunks]
+    leads, owns = zip(*map(_parts, said, passages), strict=True)
+    positions, starts, ends = numbers
+    columns = zip(
+        positions,
+        kinds,
+        starts,
+        ends,
+        fingerprints,
+        headings,
+        metadata,
         said,
-        *zip(*map(_parts, said, passages), strict=True),
+        leads,
+        owns,
         vectors,
+        strict=True,
     )
-    return map(Passage._make, zip(*columns, strict=True))
+    return map(Passage._make, columns)
 
 
 def _parts(text: str, passage: str) -> tuple[str, str | None]:
-    """`lead` and `own` of a passage: most are the text with something in front,
-    and the text is kept already.
+    """`lead` and `own` of a passage: most are the chunk's text with a lead before it, and the text
+    is stored already.
     """
-    return (passage[: len(passage) - len(text)], None) if passage.endswith(text) else ("", passage)
+    if passage.endswith(text):
+        return passage[: len(passage) - len(text)], None
+    return "", passage
 
 
 def passage_of(text: str, lead: str, own: str | None) -> str:
@@ -174,7 +197,7 @@ def _are_text(column: Sequence[object]) -> bool:
 
 
 def _refuse(entries: Iterable[Entry]) -> None:
-    """Say what is wrong with the first of these that cannot be kept."""
+    """Raise InputError for the first of these that cannot be stored."""
     for entry in entries:
         chunk = entry.chunk
         numbers = chunk.id.position, chunk.start, chunk.end
@@ -189,7 +212,7 @@ def _refuse(entries: Iterable[Entry]) -> None:
 
 
 def row_crc(*fields: str | int | None) -> int:
-    """Checksum of what a row says, so that a file that has changed by itself is found out."""
+    """Checksum of the fields of a row."""
     return zlib.crc32("\0".join(map(str, fields)).encode("utf-8"))
 
 
@@ -265,10 +288,11 @@ def _headings(headings: tuple[str, ...], known: dict[tuple[str, ...], str]) -> s
 
 def metadata_of(text: str) -> Mapping[str, Any]:
     """Metadata as it was handed over: lists are tuples."""
-    return {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in json.loads(text).items()
-    }
+    metadata: dict[str, Any] = json.loads(text)
+    for key, value in metadata.items():
+        if isinstance(value, list):
+            metadata[key] = tuple(value)
+    return metadata
 
 
 P = ParamSpec("P")
@@ -276,7 +300,7 @@ R = TypeVar("R")
 
 
 def of_rows(make: Callable[P, R]) -> Callable[P, R]:
-    """A record that cannot be made of what the file holds: the file is damaged,
+    """Have `make` raise StoreCorrupt for a row no record can be made of: the file is damaged, and
     the caller did nothing wrong.
     """
 
@@ -295,7 +319,7 @@ _DOCUMENT_SAYS = """d.title, d.media_type, d.language, d.metadata, d.text_hash, 
 """What the checksum of a document is of, in its order."""
 CHUNK_COLUMNS = f"""d.id, c.position, c.crc, c.vector is null, c.kind, c.start, c."end",
     c.fingerprint, c.headings, c.metadata, c.text, c.lead, c.own, d.crc, {_DOCUMENT_SAYS}"""
-"""What `stored_chunk` makes a record of."""
+"""The columns `stored_chunk` makes a record of."""
 
 
 @of_rows
@@ -322,7 +346,7 @@ def stored_chunk(ref: Ref, row: Sequence[Any]) -> StoredChunk:
 
 
 DOCUMENT_COLUMNS = f"d.text, d.crc, {_DOCUMENT_SAYS}"
-"""What `document_of` makes a record of."""
+"""The columns `document_of` makes a record of."""
 
 
 @of_rows

@@ -1,9 +1,11 @@
-"""The index in the application's own SQLite file: rows and words in one transaction,
-through one APSW connection.
+"""The index in the application's own SQLite file: rows and their full-text index are one
+transaction, through one APSW connection.
 
-Within a transaction of the application, everything goes through its connection: what it has written
-is seen, and a rollback takes it all along. Outside of one, the store uses connections of its own to
-the same file, as it always does.
+Within a transaction of the application, the store uses the application's connection: it sees what
+the transaction has written, and a rollback undoes both. Outside of one, the store uses connections
+of its own to the same file.
+
+Tested by tests/orm/test_same_file.py and tests/orm/test_same_file_store.py.
 """
 
 from __future__ import annotations
@@ -26,21 +28,20 @@ from semantic_core.types import ChunkId, Ranking, Scope, Space
 from semantic_core_peewee.commits import commits_of
 from semantic_core_peewee.connection import connected
 from semantic_core_peewee.sqlite import library_guard
-from semantic_core_peewee.sqlite.checkpoints import Advances
 from semantic_core_peewee.sqlite.connection import (
     Connection,
     Target,
     check_library,
+    make_vocabulary,
     transaction,
     translated,
 )
 from semantic_core_peewee.sqlite.errors import SQLITE_ERRORS, UNREADABLE, damaged, translate
-from semantic_core_peewee.sqlite.migrations import STEPS, newest, take
+from semantic_core_peewee.sqlite.migrations import APPLICATION_ID, STEPS, newest, take
 from semantic_core_peewee.sqlite.opening import agree, newer_release, said_of
 from semantic_core_peewee.sqlite.pool import GENERATION, Pool, View
-from semantic_core_peewee.sqlite.renamed import Renamed, renamed_name
-from semantic_core_peewee.sqlite.schema import PeeweeDatabase
-from semantic_core_peewee.sqlite.store import DEFAULT_BUSY_TIMEOUT, SqliteStore, memory_budget
+from semantic_core_peewee.sqlite.store import DEFAULT_BUSY_TIMEOUT, SqliteStore
+from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.vector_search import VectorIndex
 from semantic_core_peewee.sqlite.word_search import WordCounts
 from semantic_core_peewee.tables import file_of, is_private, plain_database
@@ -49,16 +50,9 @@ if TYPE_CHECKING:
     from semantic_core.protocols import Scores
 
 
-# The connections of an index in the application's file: its own within its transactions,
-# else those of the store.
-
 T = TypeVar("T")
 
 _SAVEPOINT = "semantic_index"
-_VOCABULARY = (
-    "create virtual table if not exists temp.word_count using fts5vocab('main', '{}', 'row')",
-    "create virtual table if not exists temp.word_place using fts5vocab('main', '{}', 'instance')",
-)
 
 
 class SameFilePool(Pool):
@@ -91,18 +85,13 @@ class SameFilePool(Pool):
             self._commits.ended,
         )
 
-    def current(self) -> Any:
-        """See `Pool.current`."""
-        view: View | None = getattr(self._here, "view", None)
-        return super().current() if view is None else view.raw
-
     def _look(self, work: Callable[[View], T]) -> T:
         """Within a transaction of the application: of the state it sees."""
         raw = self._open_transaction()
         if raw is None or super().in_snapshot:
             return super()._look(work)
         outer = getattr(self._here, "view", None)
-        with self._told():
+        with self._damage_translated():
             view: View = outer or self._view(raw)
             self._here.view = view
             try:
@@ -120,18 +109,18 @@ class SameFilePool(Pool):
             self._refuse_closed()
             yield
 
-    def write(self, work: Callable[[View], T]) -> T:
-        """See `Pool.write`. Within a transaction of the application, it is a part of it."""
+    def _write(self, work: Callable[[View], T]) -> T:
+        """Within a transaction of the application: as a part of it."""
         raw = self._open_transaction()
         if raw is None:
-            return super().write(work)
+            return super()._write(work)
         if super().in_snapshot:
             raise StoreMisuse(
                 "Writing within this thread's own snapshot would not be seen in it.",
                 hint="Leave it first.",
             )
         try:
-            with self._told():
+            with self._damage_translated():
                 view = self._view(raw)
                 self._here.wrote = (id(raw), self._commits.ended)
                 with _savepoint(raw):
@@ -151,14 +140,11 @@ class SameFilePool(Pool):
         if getattr(self._here, "ready", None) is not raw:
             _load_vectors(raw)
             self._here.ready = raw
-        connection = Renamed(raw)
-        for statement in _VOCABULARY:
-            # Each time: a rollback takes it along.
-            connection.execute(statement.format(renamed_name("words")))
-        return View(connection, int(connection.execute(GENERATION).get))
+        make_vocabulary(raw)  # each time: a rollback of the application drops it
+        return View(raw, int(raw.execute(GENERATION).get), self._target.tuning)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _damage_translated(self) -> Iterator[None]:
         try:
             yield
         except (SemanticCoreError, *SQLITE_ERRORS):
@@ -169,7 +155,7 @@ class SameFilePool(Pool):
 
 @contextmanager
 def _savepoint(raw: Any) -> Iterator[None]:
-    """All of it or none of it, within a transaction; the first error is the one that is told."""
+    """All of it or none of it, within a transaction; the first error is the one that is raised."""
     raw.execute(f"savepoint {_SAVEPOINT}")
     try:
         yield
@@ -209,6 +195,7 @@ class SameFileStore(SqliteStore):
         *,
         multi_tenant: bool | None = None,
         busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+        tuning: Tuning = DEFAULT,
     ) -> None:
         if not isinstance(space, Space):
             raise ConfigError(
@@ -216,7 +203,7 @@ class SameFileStore(SqliteStore):
             )
         check_library()
         self.database = plain_database(database)
-        self._target = Target(_path_of(self.database), "full", busy_timeout, wrap=Renamed)
+        self._target = Target(_path_of(self.database), "full", busy_timeout, tuning=tuning)
         self._claim = library_guard.claim(self._target.path)
         try:
             with connected(self.database):
@@ -230,11 +217,8 @@ class SameFileStore(SqliteStore):
         self._target = attrs.evolve(
             self._target, identity=library_guard.identity(self._target.path)
         )
-        self._pool: SameFilePool = SameFilePool(self._target, self.database)
-        self._database = PeeweeDatabase(self._target.path, self._pool)
-        self._counts = WordCounts()
-        self._lane = VectorIndex(space.dimensions, memory_budget())
-        self._advances = Advances()
+        self._application_pool = SameFilePool(self._target, self.database)
+        self._begin(self._application_pool)
 
     def nearest(self, vector: Any, limit: int, scope: Scope) -> Ranking:
         """See `SqliteStore.nearest`."""
@@ -271,14 +255,14 @@ class SameFileStore(SqliteStore):
         library_guard.release(claim)
 
     def _unlearned(self) -> SqliteStore:
-        """This store; within a transaction that has changed the index,
-        one that remembers nothing of what it sees.
+        """This store; within a transaction that has changed the index, a copy of it that remembers
+        nothing of what it sees.
         """
-        if not self._pool.uncommitted:
+        if not self._application_pool.uncommitted:
             return self
         aside = copy.copy(self)
         aside._counts = WordCounts()
-        aside._lane = VectorIndex(self._space.dimensions, 0)
+        aside._vectors = VectorIndex(self._space.dimensions, 0)
         return aside
 
 
@@ -318,30 +302,37 @@ def _check_connection(database: Any) -> None:
 
 
 def _prepare(target: Target, space: Space, multi_tenant: bool | None) -> tuple[Space, bool]:
-    """Make the tables if there are none, bring them up if they are older;
-    the space and tenancy they have.
+    """Create the tables if there are none, migrate them if they are older; return their space and
+    tenancy.
     """
     with translated(target.path):
         connection = Connection(target, writer=True)
         try:
             raw = connection.raw
+            if raw.pragma("application_id") == APPLICATION_ID:
+                raise StoreMisuse(
+                    f"{target.path!r} is an index of its own, not an application's database.",
+                    hint="Open it by its path; or name the application's database.",
+                )
             version = _version_of(raw)
             if version > newest():
                 raise newer_release(target.path, version)
             if version < newest():
                 with transaction(raw):
                     _take_steps(raw, said_of(space, bool(multi_tenant)))
-            says = dict(raw.execute("select key, value from meta").fetchall())
+            says = dict(raw.execute("select key, value from semantic_index_meta").fetchall())
         finally:
             connection.close()
     return agree(target.path, says, space, multi_tenant)
 
 
 def _version_of(raw: Any) -> int:
-    there = raw.execute(
-        "select 1 from sqlite_master where name = ?", (renamed_name("migration"),)
+    has_index = raw.execute(
+        "select 1 from sqlite_schema where name = 'semantic_index_migration'"
     ).get
-    return int(raw.execute("select max(number) from migration").get) if there else 0
+    if not has_index:
+        return 0
+    return int(raw.execute("select max(number) from semantic_index_migration").get)
 
 
 def _take_steps(raw: Any, said: Mapping[str, str]) -> None:
@@ -351,6 +342,10 @@ def _take_steps(raw: Any, said: Mapping[str, str]) -> None:
             continue
         take(raw, step)
         if step.number == 1:
-            raw.executemany("insert into meta (key, value) values (?, ?)", list(said.items()))
+            raw.executemany(
+                "insert into semantic_index_meta (key, value) values (?, ?)", list(said.items())
+            )
         row = (step.number, step.name, datetime.now(UTC).isoformat())
-        raw.execute("insert into migration (number, name, applied_at) values (?, ?, ?)", row)
+        raw.execute(
+            "insert into semantic_index_migration (number, name, applied_at) values (?, ?, ?)", row
+        )

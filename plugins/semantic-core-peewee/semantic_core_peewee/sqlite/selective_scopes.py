@@ -1,5 +1,7 @@
-"""Scopes of few documents, found without looking at all of them;
-and scopes that are asked again, remembered.
+"""Scopes of few documents, which are listed instead of being checked chunk by chunk; and scopes
+that are asked for again and again, whose chunks stay in memory.
+
+Tested by tests/test_sqlite_words.py and tests/test_sqlite_filters.py.
 """
 
 from __future__ import annotations
@@ -19,26 +21,16 @@ if TYPE_CHECKING:
     from semantic_core_peewee.sqlite.pool import View
     from semantic_core_peewee.sqlite.segments import State
 
-SELECTIVE = 0.02
-"""Part of the chunks below which the documents of a scope are few."""
-FEW_DOCUMENTS = 1_000
-"""Documents that are always few."""
 MOST_REMEMBERED = 4
-"""Scopes whose chunks are remembered: about ten bytes each for every chunk in them."""
-
-
-WORTH_KNOWING = 4
-"""Times a scope is asked for in one state before its chunks are listed,
-which takes a few times as long as a search.
-"""
+"""Scopes whose chunks stay in memory: about ten bytes for every chunk in them."""
 _GAPS = 64
-"""Gaps between the numbers of chunks, on average,
-up to which a table of all numbers is worth its memory.
+"""Average distance between the numbers of chunks up to which a table of all numbers is worth its
+memory.
 """
 
 
 class Known:
-    """Chunks that are known to be in scope, ascending."""
+    """Chunks that are known to be in scope, in ascending order."""
 
     def __init__(self, chunks: Sequence[int] | NDArray[np.int64]) -> None:
         self.chunks = np.asarray(chunks, dtype=np.int64)
@@ -51,71 +43,81 @@ class Known:
         return len(self.chunks)
 
     def holds(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which of these are among them."""
-        return (
-            among(self.chunks, numbers)
-            if self._table is None
-            else self._table.take(numbers, mode="clip")
-        )
+        """Return for each of these numbers whether it is one of the chunks."""
+        if self._table is None:
+            return among(self.chunks, numbers)
+        return self._table.take(numbers, mode="clip")
 
 
 def among(ascending: NDArray[np.int64], numbers: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which of these numbers are among those that ascend; `np.isin` cannot know that they do,
-    and takes longer.
+    """Return for each number whether it is among those that ascend.
+
+    `np.isin` cannot know that they ascend, and takes longer.
     """
     if not len(ascending):
         return np.zeros(len(numbers), dtype=bool)
-    held: NDArray[np.bool_] = (
-        ascending.take(np.searchsorted(ascending, numbers), mode="clip") == numbers
-    )
+    places = np.searchsorted(ascending, numbers)
+    held: NDArray[np.bool_] = ascending.take(places, mode="clip") == numbers
     return held
 
 
 class KnownScopes:
-    """The chunks in scopes that are asked again and again while nothing changes;
-    safe to share between threads.
-    """
+    """The chunks of scopes that are asked for several times in one state; shared by threads."""
 
     def __init__(self) -> None:
         self._known: dict[Any, int | Known] = {}
 
     def chunks(self, view: View, clause: Clause) -> Known | None:
-        """The rows of `chunk` in scope, ascending;
-        None while this state has seldom been asked for them.
-        """
+        """The chunks in scope; None while this scope was seldom asked for in this state."""
         key = (view.generation, current_state(view), clause.sql, clause.values)
         found = self._known.get(key, 0)
         if isinstance(found, int):
-            found = self._listed(view, clause) if found + 1 >= WORTH_KNOWING else found + 1
-        # Put anew rather than changed, so no lock is needed: what another thread adds meanwhile is
-        # asked for once more.
-        others = {other: held for other, held in self._known.items() if other != key}
-        self._known = dict([*others.items(), (key, found)][-MOST_REMEMBERED:])
+            found += 1
+            if found >= view.tuning.list_scope_after:
+                found = _listed(view, clause)
+        # The dictionary is replaced rather than changed, so no lock is needed: at worst, what
+        # another thread adds meanwhile is lost and listed once more.
+        known = dict(self._known)
+        known.pop(key, None)
+        known[key] = found
+        latest = list(known.items())[-MOST_REMEMBERED:]
+        self._known = dict(latest)
         return None if isinstance(found, int) else found
 
-    def _listed(self, view: View, clause: Clause) -> Known:
-        sql = f"""select group_concat(c.id) from document as d
-            cross join chunk as c indexed by chunk_place where c.document = d.id and {clause.sql}"""  # noqa: S608 - question marks only
-        return Known(np.sort(numbers(view.raw.execute(sql, clause.values).get)))
+
+def _listed(view: View, clause: Clause) -> Known:
+    sql = f"""select group_concat(c.id)
+        from semantic_index_document as d
+        cross join semantic_index_chunk as c indexed by semantic_index_chunk_place
+        where c.document = d.id and {clause.sql}"""
+    return Known(np.sort(numbers(view.raw.execute(sql, clause.values).get)))
 
 
 def few_documents(view: View, clause: Clause, state: State) -> list[int] | None:
     """The documents in scope, if one of its conditions alone leaves few; else None."""
-    most = int(max(FEW_DOCUMENTS, SELECTIVE * state.slots))
+    tuning = view.tuning
+    most = int(max(tuning.few_documents, tuning.selective * state.slots))
     for source, values in clause.sources:
-        ids = view.raw.execute(f"select * from ({source}) limit ?", (*values, most + 1)).fetchall()  # noqa: S608 - ours
+        ids = view.raw.execute(f"select * from ({source}) limit ?", (*values, most + 1)).fetchall()
         if len(ids) <= most:
-            sql = f"""select d.id from json_each(?) as j cross join document as d
-                where d.id = j.value and {clause.each[0]}"""  # noqa: S608 - question marks only
-            rows = view.raw.execute(sql, (json.dumps([id for (id,) in ids]), *clause.each[1]))
-            return [id for (id,) in rows]
+            return _in_scope(view, clause, [id for (id,) in ids])
     return None
 
 
-def numbers(listed: str | None) -> NDArray[np.int64]:
-    """What ``group_concat`` of whole numbers gives; none for None.
+def _in_scope(view: View, clause: Clause, documents: Sequence[int]) -> list[int]:
+    condition, values = clause.each
+    sql = f"""select d.id
+        from json_each(?) as j
+        cross join semantic_index_document as d
+        where d.id = j.value and {condition}"""
+    rows = view.raw.execute(sql, (json.dumps(documents), *values))
+    return [id for (id,) in rows]
 
-    Many in one row: to step through rows is to give Python's lock away at each.
+
+def numbers(listed: str | None) -> NDArray[np.int64]:
+    """The whole numbers that ``group_concat`` returned; none for None.
+
+    All come in one row, because stepping through rows releases Python's lock at each.
     """
     if not listed:
         return np.zeros(0, dtype=np.int64)

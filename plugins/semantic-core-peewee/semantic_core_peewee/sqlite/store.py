@@ -1,5 +1,9 @@
-"""SqliteStore: documents, words and vectors in one SQLite file. Keeps `Store`, `TextScores`,
-`TitleSearch` and (in `_batch_queue`) `BatchQueue`.
+"""SqliteStore: documents, a full-text index and a vector index in one SQLite file.
+
+It is a `Store` with `TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue` and `Checkpoints`; its
+job ledger makes it a `BatchQueue`.
+
+Tested by tests/test_contract.py and tests/test_sqlite_care.py.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ from semantic_core_peewee.sqlite import (
     backup,
     checkpoints,
     cpu_limiter,
+    jobs,
     maintenance,
     read,
     segments,
@@ -46,16 +51,16 @@ from semantic_core_peewee.sqlite.connection import (
     translated,
 )
 from semantic_core_peewee.sqlite.filters import Clause, check_tenant, compile_scope
-from semantic_core_peewee.sqlite.job_store import SqliteQueue
+from semantic_core_peewee.sqlite.job_store import JobLedger, OfLedger, blobs_of
 from semantic_core_peewee.sqlite.library_guard import identity
 from semantic_core_peewee.sqlite.log_files import OWN
 from semantic_core_peewee.sqlite.migrations import newest
 from semantic_core_peewee.sqlite.opening import prepare
-from semantic_core_peewee.sqlite.pool import Pool, View
+from semantic_core_peewee.sqlite.pool import Pool, View, check_open
 from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
-from semantic_core_peewee.sqlite.schema import PeeweeDatabase
+from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.unit_vectors import from_blob
-from semantic_core_peewee.sqlite.vector_rows import known_blobs
+from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
 from semantic_core_peewee.sqlite.vector_search import Behind, VectorIndex
 from semantic_core_peewee.sqlite.word_search import WordCounts, scores_of, titled, words
 
@@ -69,12 +74,12 @@ DEFAULT_BUSY_TIMEOUT = 10.0
 MOST_WAIT = 86_400
 """Seconds."""
 _ATTEMPTS = 3
-"""How often a search may find that another thread is ahead of it,
-before it is answered the slow way.
+"""How often a search may find that another thread is ahead of it, before it is answered the slow
+way.
 """
 
 
-class SqliteStore(SqliteQueue):
+class SqliteStore:
     """One file, any number of threads and processes. See `open_sqlite` for the options.
 
     A store object may be used by all threads of a process, and after a fork by the child as well.
@@ -88,6 +93,7 @@ class SqliteStore(SqliteQueue):
         multi_tenant: bool | None = None,
         durability: Durability = "full",
         busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+        tuning: Tuning = DEFAULT,
     ) -> None:
         if not isinstance(space, Space):
             raise ConfigError(
@@ -96,13 +102,19 @@ class SqliteStore(SqliteQueue):
         if multi_tenant is not None and not isinstance(multi_tenant, bool):
             raise ConfigError(f"multi_tenant must be true, false or unset, got {multi_tenant!r}.")
         check_library()
-        self._target = _target(path, durability, busy_timeout)
+        target = _target(path, durability, busy_timeout)
+        self._target = attrs.evolve(target, tuning=tuning)
         self._space, self._multi_tenant = prepare(self._target, space, multi_tenant)
         self._target = attrs.evolve(self._target, identity=identity(self._target.path))
-        self._pool = Pool(self._target)
-        self._database = PeeweeDatabase(self._target.path, self._pool)
+        self._begin(Pool(self._target))
+
+    def _begin(self, pool: Pool) -> None:
+        """Set up what a store holds besides its target, space and tenancy."""
+        dimensions = self._space.dimensions
+        self._pool = pool
+        self._ledger = JobLedger(pool, dimensions, self._multi_tenant)
         self._counts = WordCounts()
-        self._lane = VectorIndex(space.dimensions, memory_budget())
+        self._vectors = VectorIndex(dimensions, vector_memory(self._target.tuning))
         self._advances = checkpoints.Advances()
 
     @classmethod
@@ -113,13 +125,20 @@ class SqliteStore(SqliteQueue):
         *,
         multi_tenant: bool | None = None,
         busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
+        tuning: Tuning = DEFAULT,
     ) -> SqliteStore:
         """A store within the file of a Peewee APSWDatabase, which takes part in its transactions;
-        see `_same_file`.
+        see `same_file`.
         """
         from semantic_core_peewee.sqlite.same_file import SameFileStore
 
-        return SameFileStore(space, database, multi_tenant=multi_tenant, busy_timeout=busy_timeout)
+        return SameFileStore(
+            space,
+            database,
+            multi_tenant=multi_tenant,
+            busy_timeout=busy_timeout,
+            tuning=tuning,
+        )
 
     @property
     def path(self) -> Path:
@@ -135,7 +154,7 @@ class SqliteStore(SqliteQueue):
 
     @property
     def space(self) -> Space:
-        """Of the vectors kept here."""
+        """The space of the stored vectors."""
         return self._space
 
     @property
@@ -146,7 +165,7 @@ class SqliteStore(SqliteQueue):
     @property
     def identity(self) -> str:
         """See `Checkpoints`. Read from the file each time: a restored one may have another."""
-        return str(self._pool.read(lambda view: checkpoints.get(view.raw, checkpoints.IDENTITY)))
+        return str(self._pool.read(checkpoints.get, checkpoints.IDENTITY))
 
     @property
     def location(self) -> str:
@@ -155,22 +174,22 @@ class SqliteStore(SqliteQueue):
 
     def renew_identity(self) -> str:
         """See `Checkpoints.renew_identity`."""
-        return self._pool.write(lambda view: checkpoints.renew_identity(view.raw))
+        return self._pool.write(checkpoints.renew_identity)
 
     def checkpoints(self) -> Mapping[str, str]:
         """See `Checkpoints.checkpoints`."""
-        return self._pool.read(lambda view: checkpoints.every(view.raw))
+        return self._pool.read(checkpoints.every)
 
     def checkpoint(self, source: str) -> str | None:
         """See `Checkpoints.checkpoint`."""
-        return self._pool.read(lambda view: checkpoints.get(view.raw, source))
+        return self._pool.read(checkpoints.get, source)
 
     def update_checkpoint(
         self, source: str, change: Callable[[str | None], str | None]
     ) -> str | None:
         """See `Checkpoints.update_checkpoint`."""
         with checkpoints.errors_of_changes():
-            return self._pool.write(lambda view: checkpoints.update(view.raw, source, change))
+            return self._pool.write(checkpoints.update, source, change)
 
     def advancing(
         self, source: str, change: Callable[[str | None], str]
@@ -199,7 +218,7 @@ class SqliteStore(SqliteQueue):
 
         def work(view: View) -> list[tuple[Ref, Outcome]]:
             outcomes = write.replace(view, size, given, marks)
-            self._advances.write(view.raw)
+            self._advances.write(view)
             return outcomes
 
         with checkpoints.errors_of_changes():
@@ -208,16 +227,18 @@ class SqliteStore(SqliteQueue):
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
         """See `Store.remove`.
 
-        Text, words and vectors are overwritten in the file; a stamp is remembered with its ref.
+        Text, index entries and vectors are overwritten in the file; a stamp is remembered with a
+        hash of its ref.
         """
         wanted = [self._checked(ref) for ref in refs]
         marks = _stamps(stamps)
         if not wanted and not self._advances.any:
-            return self._pool.read(lambda view: 0)
+            self._pool.read(check_open)
+            return 0
 
         def work(view: View) -> int:
             removed = write.remove(view, self._space.dimensions, wanted, marks)
-            self._advances.write(view.raw)
+            self._advances.write(view)
             return removed
 
         with checkpoints.errors_of_changes():
@@ -225,36 +246,71 @@ class SqliteStore(SqliteQueue):
 
     def known(self, fingerprints: Collection[str]) -> Mapping[str, Vector]:
         """See `Store.known`."""
-        return self._pool.read(
-            lambda view: {
-                fingerprint: from_blob(blob)
-                for fingerprint, blob in known_blobs(view, fingerprints).items()
-            }
-        )
+        blobs = self._pool.read(known_blobs, fingerprints)
+        return {fingerprint: from_blob(blob) for fingerprint, blob in blobs.items()}
+
+    def pending(self, limit: int) -> Mapping[str, str]:
+        """See `VectorQueue.pending`. Of all tenants."""
+        count = check_count("limit", limit)
+        return self._pool.read(jobs.waiting_passages, count)
+
+    def fill(self, vectors: Mapping[str, Vector]) -> int:
+        """See `VectorQueue.fill`. Raises VectorInvalid before anything is written."""
+        size = self._space.dimensions
+        return self._pool.write(fill_waiting, size, blobs_of(vectors, size))
+
+    def bulk_update_vectors(self, vectors: Mapping[str, Vector]) -> int:
+        """Store vectors by fingerprint, as `fill` does; return how many chunks got theirs."""
+        return self.fill(vectors)
+
+    # The members of `BatchQueue`.
+    waiting = OfLedger(JobLedger.waiting)
+    waiting_size = OfLedger(JobLedger.waiting_size)
+    open_job = OfLedger(JobLedger.open_job)
+    extend_job = OfLedger(JobLedger.extend_job)
+    passages_of = OfLedger(JobLedger.passages_of)
+    jobs = OfLedger(JobLedger.jobs)
+    job = OfLedger(JobLedger.job)
+    lease_job = OfLedger(JobLedger.lease_job)
+    note_job = OfLedger(JobLedger.note_job)
+    settle = OfLedger(JobLedger.settle)
+    pay_job = OfLedger(JobLedger.pay_job)
+    reopen_job = OfLedger(JobLedger.reopen_job)
+    close_job = OfLedger(JobLedger.close_job)
+    clean_job = OfLedger(JobLedger.clean_job)
+    drop_job = OfLedger(JobLedger.drop_job)
+    hold = OfLedger(JobLedger.hold)
+    take = OfLedger(JobLedger.take)
+    release = OfLedger(JobLedger.release)
+    retry = OfLedger(JobLedger.retry)
+    chunk_states = OfLedger(JobLedger.chunk_states)
+    given_up = OfLedger(JobLedger.given_up)
+    queue_stats = OfLedger(JobLedger.queue_stats)
+    charge = OfLedger(JobLedger.charge)
+    costs = OfLedger(JobLedger.costs)
 
     def nearest(self, vector: Vector, limit: int, scope: Scope) -> Ranking:
         """See `Store.nearest`. Exact; scores are float32 cosines. Raises VectorInvalid."""
-        query = self._lane.query(vector)
+        query = self._vectors.query(vector)
         most = check_count("limit", limit)
 
-        def work(patient: bool) -> Callable[[View], Ranking]:
-            return lambda view: self._lane.nearest(
-                view, query, most, scope, self._clause(view, scope), patient=patient
-            )
+        def work(view: View, patient: bool) -> Ranking:
+            clause = self._clause(view, scope)
+            return self._vectors.nearest(view, query, most, scope, clause, patient=patient)
 
         with cpu_limiter.turns.one(first=self._pool.sees_one_state):
             for _ in range(_ATTEMPTS):
                 try:
-                    return self._pool.read(work(self._pool.in_snapshot))
+                    return self._pool.read(work, self._pool.in_snapshot)
                 except Behind:
                     continue
-            return self._pool.read(work(True))
+            return self._pool.read(work, True)
 
     def similarity(self, ids: Sequence[ChunkId], vector: Vector) -> Vector:
         """See `Store.similarity`. The same numbers `nearest` gives. Raises VectorInvalid."""
-        query = self._lane.query(vector)
+        query = self._vectors.query(vector)
         wanted = self._checked_ids(ids)
-        return self._pool.read(lambda view: self._lane.similarity(view, wanted, query))
+        return self._pool.read(self._vectors.similarity, wanted, query)
 
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TextSearch.words`. BM25 of FTS5 with Porter's stems, accents ignored.
@@ -266,16 +322,18 @@ class SqliteStore(SqliteQueue):
         others. Raises QueryTooLarge above 100,000 characters.
         """
         most = check_count("limit", limit)
+
+        def work(view: View) -> Ranking:
+            return words(view, text, most, self._clause(view, scope), self._counts)
+
         with cpu_limiter.turns.one(first=self._pool.sees_one_state):
-            return self._pool.read(
-                lambda view: words(view, text, most, self._clause(view, scope), self._counts)
-            )
+            return self._pool.read(work)
 
     def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
         """See `TextScores.score`. The same numbers `words` gives, up to rounding."""
         wanted = self._checked_ids(ids)
         with cpu_limiter.turns.one(first=self._pool.sees_one_state):
-            return self._pool.read(lambda view: scores_of(view, wanted, text, self._counts))
+            return self._pool.read(scores_of, wanted, text, self._counts)
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TitleSearch.titled`.
@@ -286,40 +344,42 @@ class SqliteStore(SqliteQueue):
         2,000 documents may be called so, the titles of those written first are looked at.
         """
         most = check_count("limit", limit)
+
+        def work(view: View) -> Ranking:
+            return titled(view, text, most, self._clause(view, scope), self._counts)
+
         with cpu_limiter.turns.one(first=self._pool.sees_one_state):
-            return self._pool.read(
-                lambda view: titled(view, text, most, self._clause(view, scope), self._counts)
-            )
+            return self._pool.read(work)
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""
         wanted = self._checked_ids(ids)
-        return self._pool.read(lambda view: read.fetch(view, wanted))
+        return self._pool.read(read.fetch, wanted)
 
     def get(self, ref: Ref) -> Document | None:
         """See `Store.get`."""
         wanted = self._checked(ref)
-        return self._pool.read(lambda view: read.get(view, wanted))
+        return self._pool.read(read.get, wanted)
 
     def documents(self, scope: Scope, offset: int = 0, limit: int = 100) -> Page:
         """See `Store.documents`. Order is by code point."""
         first = check_count("offset", offset)
         most = check_count("limit", limit)
-        return self._pool.read(
-            lambda view: read.documents(
-                view, self._database, self._clause(view, scope), first, most
-            )
-        )
+
+        def work(view: View) -> Page:
+            return read.documents(view, self._clause(view, scope), first, most)
+
+        return self._pool.read(work)
 
     def stats(self, tenant: str | None = None) -> StoreStats:
         """See `Store.stats`. collections: documents in each. bytes: of the file and its log.
 
         details: path, file_bytes, wal_bytes, page_size, journal_mode, durability, file_system,
-        sqlite, sqlite_vec, schema, matrix_bytes, words_bytes (of vectors, and of words searched
-        for, in this process's memory).
+        sqlite, sqlite_vec, schema, matrix_bytes, words_bytes (of quantized vectors and of posting
+        lists in this process's memory).
         """
         asked = None if tenant is None else check_tenant(tenant, self._multi_tenant)
-        return self._pool.read(lambda view: self._stats(view, asked))
+        return self._pool.read(self._stats, asked)
 
     def snapshot(self) -> AbstractContextManager[None]:
         """See `Store.snapshot`. Writers go on; writing from within it raises StoreMisuse.
@@ -334,16 +394,16 @@ class SqliteStore(SqliteQueue):
         Moves the write-ahead log into the file; a thread still at work ends on its own.
         """
         self._pool.close()
-        self._lane.forget()
+        self._vectors.forget()
         self._counts.lists.forget()
 
     def check(self) -> list[str]:
-        """What is wrong with the file, each in a line; [] if it is sound. Reads everything.
+        """What is wrong with the file, a line each; [] if it is sound. Reads everything.
 
         Compares SQLite's own structure, the values for filters, the codes of vectors, and the
-        checksum of every text and vector, while others write; then the index of words, which holds
-        up writers. Where the file cannot be written, the words are only compared with themselves.
-        What looks damaged is looked at again through fresh connections.
+        checksum of every text and vector, while others write; then the full-text index, while
+        writers wait. Where the file cannot be written, the full-text index is only checked by
+        itself. What looks damaged is read again through new connections.
         """
         if not self._problems():
             return []
@@ -353,9 +413,9 @@ class SqliteStore(SqliteQueue):
     def _problems(self) -> list[str]:
         size = self._space.dimensions
         try:
-            found = self._pool.read(lambda view: maintenance.problems(view, size))
+            found = self._pool.read(maintenance.problems, size)
             with suppress(StoreReadOnly):
-                found += self._pool.write(lambda view: maintenance.problems_of_words(view, size))
+                found += self._pool.write(maintenance.problems_of_words, size)
         except StoreCorrupt as error:
             return [error.message]
         return found
@@ -364,7 +424,8 @@ class SqliteStore(SqliteQueue):
         """What an operator should know though nothing is wrong, each in a line;
         [] if there is nothing.
         """
-        kind = self._pool.read(lambda view: kind_of(self._target.path))
+        self._pool.read(check_open)
+        kind = kind_of(self._target.path)
         if kind not in NETWORKED:
             return []
         return [
@@ -375,14 +436,14 @@ class SqliteStore(SqliteQueue):
         ]
 
     def repair(self) -> list[str]:
-        """Make everything derived anew (words, filters, codes) and check again;
+        """Rebuild what is derived (full-text index, filters, vector index) and check again; return
         what is still wrong, [] if nothing is.
 
         Documents, passages and vectors are only read, no embedder is asked. Needs the write lock
         for as long as it takes.
         """
-        self._pool.write(lambda view: maintenance.rebuild(view, self._space.dimensions))
-        self._lane.forget()
+        self._pool.write(maintenance.rebuild, self._space.dimensions)
+        self._vectors.forget()
         return self.check()
 
     def backup(self, path: str | os.PathLike[str]) -> None:
@@ -392,7 +453,7 @@ class SqliteStore(SqliteQueue):
         Raises InputError if that is there already, StoreError.
         """
         into = os.path.abspath(os.fspath(path))
-        self._pool.read(lambda view: backup.back_up(view.raw, into))
+        self._pool.read(backup.back_up, into)
 
     def put_in_place(self, path: str | os.PathLike[str]) -> None:
         """Put a copy of this store where another one was; what that one held is gone, its log too.
@@ -401,7 +462,7 @@ class SqliteStore(SqliteQueue):
         is this one, StoreError.
         """
         target = _target(path, "full", DEFAULT_BUSY_TIMEOUT)
-        self._pool.read(lambda view: backup.put_in_place(view.raw, target))
+        self._pool.read(backup.put_in_place, target)
 
     def compact(self) -> None:
         """Give free space back and leave no trace of what was removed, the log included. Only that
@@ -410,7 +471,7 @@ class SqliteStore(SqliteQueue):
 
         Needs room for a second copy.
         """
-        self._pool.write(lambda view: segments.close_gaps(view, self._space.dimensions))
+        self._pool.write(segments.close_gaps, self._space.dimensions)
         with self._pool.writer() as connection, translated(self._target.path):
             writing = connection()
             writing.check_place()
@@ -441,7 +502,7 @@ class SqliteStore(SqliteQueue):
         return list(ids)
 
     def _stats(self, view: View, tenant: str | None) -> StoreStats:
-        collections, chunks, waiting = read.counts(view, self._database, tenant)
+        counts = read.counts(view, tenant)
         file_bytes = _size(self._target.path)
         log_bytes = _size(f"{self._target.path}-wal")
         details: dict[str, Any] = {
@@ -454,15 +515,15 @@ class SqliteStore(SqliteQueue):
             "file_system": kind_of(self._target.path) or "unknown",
             "sqlite": apsw.sqlite_lib_version(),
             "sqlite_vec": view.raw.execute("select vec_version()").get,
-            "schema": max(read.steps_taken(self._database)),
-            "matrix_bytes": self._lane.memory,
+            "schema": read.schema_version(view),
+            "matrix_bytes": self._vectors.memory,
             "words_bytes": self._counts.lists.bytes,
         }
         return StoreStats(
-            documents=sum(collections.values()),
-            chunks=chunks,
-            pending=waiting,
-            collections=collections,
+            documents=sum(counts.collections.values()),
+            chunks=counts.chunks,
+            pending=counts.pending,
+            collections=counts.collections,
             space=self._space,
             multi_tenant=self._multi_tenant,
             bytes=file_bytes + log_bytes,
@@ -516,11 +577,13 @@ def _stamps(stamps: Mapping[Ref, int] | None) -> dict[Ref, int]:
     return given
 
 
-def memory_budget() -> int:
-    """Bytes of codes one store may hold in memory: half of what the machine has."""
+def vector_memory(tuning: Tuning) -> int:
+    """Bytes of quantized vectors a store may hold in memory: half of what the machine has."""
+    if tuning.vector_memory is not None:
+        return tuning.vector_memory
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (AttributeError, OSError, ValueError):  # not every system tells
+    except (AttributeError, OSError, ValueError):  # not every system has it
         return 2 * 1024**3
 
 

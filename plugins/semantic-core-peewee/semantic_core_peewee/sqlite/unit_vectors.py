@@ -1,8 +1,10 @@
-"""Vectors at the door: checked, brought to length 1,
-and compared so that equal vectors give equal bits.
+"""Unit vectors: vectors are checked and scaled to length 1 before they are stored, and compared so
+that equal vectors give equal bits.
 
-A single vector that is not finite, or of next to no length, would stand first in every answer; so
-none gets in.
+A single vector that is not finite, or of almost no length, would be first in every result; so none
+is stored.
+
+Tested by tests/test_sqlite_vectors.py.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 MIN_NORM = 1e-6
 """A vector must be longer than this: one shorter has no direction."""
 UNIT_TOLERANCE = 1e-6
-"""A vector this close to length 1 is kept bit for bit,
+"""A vector this close to length 1 is stored bit for bit,
 so what was read can be written back unchanged.
 """
 STORED = np.dtype("<f4")
@@ -32,18 +34,18 @@ _BLOCK = 1_024
 """Vectors compared at once."""
 
 
-def as_kept(vectors: Sequence[object], dimensions: int) -> list[bytes | None]:
+def as_stored(vectors: Sequence[object], dimensions: int) -> list[bytes | None]:
     """The bytes to store for each: little-endian float32 of length 1; None stays None.
 
     Raises VectorInvalid.
     """
-    kept: list[bytes | None] = []
+    stored: list[bytes | None] = []
     for start in range(0, len(vectors), _BLOCK):
-        kept += _block_as_kept(vectors[start : start + _BLOCK], dimensions)
-    return kept
+        stored += _block_as_stored(vectors[start : start + _BLOCK], dimensions)
+    return stored
 
 
-def _block_as_kept(vectors: Sequence[object], dimensions: int) -> list[bytes | None]:
+def _block_as_stored(vectors: Sequence[object], dimensions: int) -> list[bytes | None]:
     given = [vector for vector in vectors if vector is not None]
     if not given:
         return [None] * len(vectors)
@@ -56,11 +58,13 @@ def _block_as_kept(vectors: Sequence[object], dimensions: int) -> list[bytes | N
         rows = exact
     data = rows.astype(STORED, copy=False).tobytes()
     size = dimensions * STORED.itemsize
-    blobs = [data[start : start + size] for start in range(0, len(data), size)]
+    blobs: list[bytes | None] = []
+    for start in range(0, len(data), size):
+        blobs.append(data[start : start + size])
     if len(blobs) == len(vectors):
-        return blobs  # type: ignore[return-value]
-    single = iter(blobs)
-    return [None if vector is None else next(single) for vector in vectors]
+        return blobs
+    remaining = iter(blobs)
+    return [None if vector is None else next(remaining) for vector in vectors]
 
 
 def as_query(vector: object, dimensions: int) -> NDArray[np.float64]:

@@ -1,15 +1,18 @@
-"""The lane of meaning: the nearest vectors, exactly.
+"""Vector search: the nearest vectors in a scope, exactly.
 
-Codes of all vectors are scanned first (see `_scan`); the most promising are then compared in
-float64 with what the file holds. If the worst of the answer is not further from what was left out
-than rounding explains, more are compared, so the answer is exact. Which slots are in scope is
-worked out before anything is chosen.
+The quantized vectors are scanned first (see `quantized`); the most promising are then compared in
+float64 with what the file holds. If the worst of the result is not further from what was left out
+than rounding explains, more are compared, so the result is exact. The scope is applied before
+anything is chosen.
+
+Tested by tests/test_sqlite_vectors.py and tests/test_contract_variants.py.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -46,28 +49,27 @@ if TYPE_CHECKING:
     from semantic_core_peewee.sqlite.pool import View
 
 
-# Which slots are in scope: tenant and collections from the slots themselves,
-# filters from the table of documents.
-#
-# A filter that lets few documents through is turned into rows of slots. One that lets many through
-# is, the first time, checked on the candidates of a scan instead; asked again in the same state, it
-# is worth its rows.
+# The slots in scope. Tenant and collections are read from the slots themselves, filters from the
+# table of documents. A filter that leaves few documents is turned into rows of slots. One that
+# leaves many is, the first time, checked on the candidates of a scan; when it is asked for again in
+# the same state, its rows are worth their time.
 
 GATHER_BELOW = 0.1
-"""Part of the slots below which it is cheaper to gather them first than to score all and choose."""
+"""Part of the slots below which it is faster to gather them first than to score all of them."""
 MOST_KEPT = 8
-"""Scopes whose rows are kept per state of the file."""
+"""Scopes whose rows stay in memory, per state of the file."""
 
 _KEPT = "scopes"
 
 
 @attrs.frozen(eq=False)
 class Matching:
-    """The slots in scope. rows: which, ascending, if they are few. inside: if they are not, whether
-    each is; without both, all are. sums: with `inside`, those of every block (see
-    `_codes.shifted`), but infinite outside: a scan that takes these scores minus infinity there.
-    clause: still to be checked on candidates; None if not. share: part of the slots that are in
-    scope, about.
+    """The slots in scope.
+
+    rows: which, ascending, if they are few. inside: whether each is, if they are many. Without
+    both, all are. sums: with `inside`, those of every block (see `quantized.shifted`), but infinite
+    outside, so that a scan scores minus infinity there. clause: still to be checked on candidates;
+    None if nothing is. share: about which part of the slots is in scope.
     """
 
     rows: NDArray[np.intp] | None = None
@@ -77,17 +79,15 @@ class Matching:
     share: float = 1.0
 
     def slots(self, places: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The slots in scope at these places of the scores:
-        all scores belong to `rows` if there are any.
-        """
+        """The slots at these places of the scores, which belong to `rows` if there are any."""
         if self.inside is not None:
-            # Again: whatever a damaged scale makes of infinity, it is not in scope.
+            # Checked again, because a damaged scale may turn infinity into any number.
             return places[self.inside[places]]
         return places if self.rows is None else self.rows[places]
 
 
 def matching(view: View, codes: QuantizedVectors, scope: Scope, clause: Clause) -> Matching:
-    """What of this state is in scope."""
+    """The slots of this state that are in scope; remembered if that is worth it."""
     # Not the filter itself: in Python, one that asks for 1 equals one that asks for True.
     key = (clause.sql, clause.values)
     kept: dict[Any, Matching | None] = codes.kept.setdefault(_KEPT, {})
@@ -103,39 +103,52 @@ def matching(view: View, codes: QuantizedVectors, scope: Scope, clause: Clause) 
 def _matching(
     view: View, codes: QuantizedVectors, scope: Scope, clause: Clause, *, again: bool
 ) -> Matching:
-    homes = codes.homes.get(scope.tenant, {})
-    wanted = [
-        number
-        for name, number in homes.items()
-        if scope.collections is None or name in scope.collections
-    ]
-    everywhere = len(wanted) == sum(map(len, codes.homes.values()))
-    # As far as any slot says: one that was given up still names its home, which may be gone.
-    last_home = int(codes.column("homes").max(initial=0))
-    allowed = _table([number for number in wanted if number <= last_home], last_home)
     if not scope.filter:
-        return Matching() if everywhere else _matched(codes, lambda block: allowed[block.homes])
+        return _in_homes(codes, scope)
     ids = _every_document(view, clause) if again else few_documents(view, clause, codes.state)
     if ids is None:
-        within = Matching() if everywhere else _matched(codes, lambda block: allowed[block.homes])
+        within = _in_homes(codes, scope)
         return attrs.evolve(within, clause=clause, share=within.share / 2)
     last = int(codes.column("documents").max(initial=0))
-    # Numbers with wide gaps: a table of them would be mostly empty.
+    # Where the numbers have wide gaps, a table of them would be mostly empty.
     if last > 64 * len(codes) + 4_096:
         listed = np.array(ids, dtype=np.int64)
-        return _matched(codes, lambda block: np.isin(block.documents, listed))
-    documents = _table([id for id in ids if id <= last], last)
-    return _matched(codes, lambda block: documents[block.documents])
+
+        def is_listed(block: Block) -> NDArray[np.bool_]:
+            return np.isin(block.documents, listed)
+
+        return _matched(codes, is_listed)
+    return _matched(codes, partial(_looked_up, _table(ids, last), "documents"))
+
+
+def _in_homes(codes: QuantizedVectors, scope: Scope) -> Matching:
+    """The slots of the tenant's collections that are asked for, whatever the filter."""
+    wanted = []
+    for name, number in codes.homes.get(scope.tenant, {}).items():
+        if scope.collections is None or name in scope.collections:
+            wanted.append(number)
+    if len(wanted) == sum(map(len, codes.homes.values())):
+        return Matching()
+    # A slot that was given up still names its home, which may be gone: so not the last of `homes`.
+    last = int(codes.column("homes").max(initial=0))
+    return _matched(codes, partial(_looked_up, _table(wanted, last), "homes"))
+
+
+def _looked_up(table: NDArray[np.bool_], column: str, block: Block) -> NDArray[np.bool_]:
+    """Whether the table has the number that each slot of a block has in this column."""
+    found: NDArray[np.bool_] = table[getattr(block, column)]
+    return found
 
 
 def _every_document(view: View, clause: Clause) -> list[int]:
-    sql = f"select d.id from document as d where {clause.sql}"  # noqa: S608 - question marks only
+    sql = f"select d.id from semantic_index_document as d where {clause.sql}"
     return [id for (id,) in view.raw.execute(sql, clause.values)]
 
 
 def _table(numbers: list[int], last: int) -> NDArray[np.bool_]:
+    """A table from 0 to `last` in which these numbers are True; larger ones are left out."""
     table = np.zeros(last + 1, dtype=bool)
-    table[numbers] = True
+    table[[number for number in numbers if number <= last]] = True
     return table
 
 
@@ -153,40 +166,44 @@ def _matched(codes: QuantizedVectors, inside: Callable[[Block], NDArray[np.bool_
         return Matching(np.flatnonzero(whole), share=share)
     ends = np.cumsum([codes.taken(number) for number in range(len(codes.blocks))])[:-1]
     masks = zip(codes.blocks, np.split(whole, ends), strict=True)
-    # To subtract other numbers costs nothing; to choose by a mask, whose branches nobody can
-    # predict, as much as the scan.
-    sums = tuple(
-        np.where(mask, block.sums[: len(mask)], np.float32(np.inf))
-        for block, mask in masks
-        if len(block.sums)
-    )
-    return Matching(inside=whole, sums=sums, share=share)
+    # To subtract other sums costs nothing; to choose by a mask, whose branches the processor cannot
+    # predict, costs as much as the scan.
+    sums = []
+    for block, mask in masks:
+        if len(block.sums):
+            sums.append(np.where(mask, block.sums[: len(mask)], np.float32(np.inf)))
+    return Matching(inside=whole, sums=tuple(sums), share=share)
 
 
 SOURCE = "vector"
-FEW = 1_000
-"""Chunks a scope may have to be scored in SQL while no codes are in memory."""
 SPARE = 8
 """Slots looked at beyond those wanted where a filter is checked on them,
 and as many as an eighth of them.
 """
 
-_IN_SCOPE = "from document as d cross join chunk as c where c.document = d.id and"
+_IN_SCOPE = """from semantic_index_document as d
+    cross join semantic_index_chunk as c
+    where c.document = d.id and"""
 _HELD = "select c.vector, c.id, c.fingerprint, c.vector_crc from json_each(?) as j"
-_ANY = "cross join chunk as c where c.id = j.value and c.vector is not null"
-_IN = """cross join chunk as c cross join document as d
+_ANY = "cross join semantic_index_chunk as c where c.id = j.value and c.vector is not null"
+_IN = """cross join semantic_index_chunk as c
+    cross join semantic_index_document as d
     where c.id = j.value and c.vector is not null and d.id = c.document and"""
 Found = tuple[list[Any], "Vector"]
 """Rows of _HELD, and their exact scores."""
 
 
 class Behind(Exception):
-    """This transaction is older than what the process holds; a newer one can be served at once."""
+    """This transaction sees an older state than the process has in memory; a newer transaction can
+    be served at once.
+    """
 
 
 class VectorIndex:
-    """Nearest neighbours and exact similarities of one store. budget: bytes of codes it may hold;
-    above, they stream by.
+    """Nearest neighbours and exact similarities of one store.
+
+    budget: bytes of quantized vectors it may hold in memory; above, every search reads them from
+    the file.
     """
 
     def __init__(self, dimensions: int, budget: int) -> None:
@@ -234,13 +251,15 @@ class VectorIndex:
         """Cosine of each of these chunks; NaN where there is none."""
         scores = np.full(len(ids), np.nan, dtype=np.float32)
         rows = rows_of(view, ids, "c.vector, c.fingerprint, c.vector_crc", of_document=False)
-        found = [(place, blob, *sums) for place, blob, *sums in rows if blob is not None]
-        for _, blob, fingerprint, crc in found:
-            check_vector(fingerprint, blob, crc)
-        if found:
-            scores[[place for place, *_ in found]] = cosines(
-                self._unpacked([blob for _, blob, *_ in found]), query
-            )
+        places: list[int] = []
+        blobs: list[bytes] = []
+        for place, blob, fingerprint, crc in rows:
+            if blob is not None:
+                check_vector(fingerprint, blob, crc)
+                places.append(place)
+                blobs.append(blob)
+        if places:
+            scores[places] = cosines(self._unpacked(blobs), query)
         return scores
 
     def _found(
@@ -266,9 +285,10 @@ class VectorIndex:
         view.kept[CODES] = codes
         within = matching(view, codes, scope, clause)
         rows = within.rows
-        scores = (
-            score_all(coded, codes, within.sums) if rows is None else score_rows(coded, codes, rows)
-        )
+        if rows is None:
+            scores = score_all(coded, codes, within.sums)
+        else:
+            scores = score_rows(coded, codes, rows)
         return self._chosen(view, codes, scores, within, coded, query, limit)
 
     def _streamed(
@@ -300,7 +320,7 @@ class VectorIndex:
         query: NDArray[np.float64],
         limit: int,
     ) -> Found:
-        """The best of the slots `within`, and others, given their rough scores."""
+        """The best of the slots `within`, and some more, given their rough scores."""
         step = largest_step(codes)
         # What stands last may itself be one deviation off.
         slack = max(0.0, -coded.rough(-coded.deviation(step), step))
@@ -335,23 +355,25 @@ class VectorIndex:
         query: NDArray[np.float64],
         clause: Clause | None = None,
     ) -> Found:
-        """Those of these chunks that have a vector,
-        and fulfil the clause if there is one; 0 is none.
+        """Those of these chunks that have a vector and fulfil the clause, with their exact scores;
+        0 is no chunk.
         """
-        condition, values = (
-            (_ANY, ()) if clause is None else (f"{_IN} {clause.each[0]}", clause.each[1])
-        )
-        sql = f"{_HELD} {condition}"
-        rows = view.raw.execute(sql, (json.dumps(chunks[chunks > 0].tolist()), *values)).fetchall()
+        listed = json.dumps(chunks[chunks > 0].tolist())
+        if clause is None:
+            found = view.raw.execute(f"{_HELD} {_ANY}", (listed,))
+        else:
+            condition, values = clause.each
+            found = view.raw.execute(f"{_HELD} {_IN} {condition}", (listed, *values))
+        rows = found.fetchall()
         scores = cosines(self._unpacked([row[0] for row in rows]), query)
         if not np.isfinite(scores.sum()):
             raise altered("A vector")
         return rows, scores
 
     def _are_few(self, view: View, clause: Clause) -> bool:
-        # Question marks only.
-        sql = f"select count(*) from (select 1 {_IN_SCOPE} {clause.sql} limit ?)"  # noqa: S608
-        return bool(view.raw.execute(sql, (*clause.values, FEW + 1)).get <= FEW)
+        sql = f"select count(*) from (select 1 {_IN_SCOPE} {clause.sql} limit ?)"
+        few = view.tuning.few_chunks
+        return bool(view.raw.execute(sql, (*clause.values, few + 1)).get <= few)
 
     def _in_sql(self, view: View, query: NDArray[np.float64], limit: int, clause: Clause) -> Found:
         sql = (
@@ -368,8 +390,8 @@ class VectorIndex:
 
 
 def _candidates(rough: Vector, limit: int, dimensions: int) -> NDArray[np.intp]:
-    """Places of everything that may be among the best `limit`,
-    given how far a float32 score can be off.
+    """The places of all that may be among the best `limit`, given how far a float32 score can be
+    off.
     """
     if len(rough) <= limit:
         return np.arange(len(rough))

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
     from semantic_core_peewee.sqlite.pool import View
     from semantic_core_peewee.sqlite.quantized import QuantizedVectors
+    from semantic_core_peewee.sqlite.tuning import Tuning
 
     Scored = tuple[NDArray[Any], NDArray[np.float64]]
     """Chunks, ascending, and what each scores."""
@@ -67,31 +68,16 @@ if TYPE_CHECKING:
 Row = tuple[int, float]
 """A chunk, and its score as FTS5 has it: smaller is better."""
 
-SHARE = 1 / 4
-"""Of all passages, how many searches must have looked up, with the one that asks, before the
-lengths of all are read: that takes about as long.
-"""
-BYTES_PER_PASSAGE = 48
-"""Memory for what is remembered: together with codes of 256 numbers, 1.3 bytes a number."""
-LEAST_BYTES = 16 * 1024**2
-"""Memory it may take in a small store."""
 PATIENCE = 60.0
 """Seconds a search waits for another one that brings the lists up to date."""
 OVERHEAD = 500
 """Bytes a list takes that holds nothing."""
-MOST_TOLD = 128
-"""New passages that are told word by word. After more of them,
-lists are made anew when they are asked for.
-"""
 _MARGIN = 3.0
 """Standard deviations by which the best may hold fewer of some chunks than if those were spread
 evenly over all.
 """
-_TABLE = 1_000_000
-_DENSE = 64
-"""Highest number of a chunk, and more per chunk found,
-up to which a table of all numbers is the fastest way to add up.
-"""
+_LEAST_ROOM = 128
+"""Passages there is always room for behind those that are there."""
 _LEAST_TABLE = 100_000
 _GAPS = 8
 """Highest number of a chunk, and more per chunk there is,
@@ -107,14 +93,14 @@ _EACH = slice(None)
 
 # One row each: to step through as many rows as there are passages is to give Python's lock away
 # that often.
-_HOLDING = "select group_concat(doc) from temp.word_place where term = ?"
+_HOLDING = "select group_concat(doc) from temp.semantic_index_word_place where term = ?"
 _LENGTHS = (
     "select group_concat(id), group_concat(hex(sz)) from (select id, sz "
-    "from words_docsize order by id)"
+    "from semantic_index_words_docsize order by id)"
 )
-_IDS = "select group_concat(id) from (select id from words_docsize order by id)"
-_TOTALS = "select block from words_data where id = 1"
-_NEW = "select id, passage from chunk where id > ? order by id limit ?"
+_IDS = "select group_concat(id) from (select id from semantic_index_words_docsize order by id)"
+_TOTALS = "select block from semantic_index_words_data where id = 1"
+_NEW = "select id, passage from semantic_index_chunk where id > ? order by id limit ?"
 
 
 class WordList(NamedTuple):
@@ -141,7 +127,7 @@ class WordList(NamedTuple):
     def scores(self, passages: Passages, places: Places = _EACH) -> NDArray[np.float64]:
         """BM25 of each, or of those at these places, as FTS5 computes it."""
         if len(self.chunks) and not passages.words:
-            raise altered("The index of words")
+            raise altered("The full-text index")
         idf = idf_of(len(self.chunks), len(passages.ids))
         average = passages.words / max(1, len(passages.ids))
         counts = self.counts[places].astype(np.float64)
@@ -188,7 +174,7 @@ class _Columns:
 
     def __init__(self, ids: NDArray[Any], lengths: NDArray[Any]) -> None:
         last, longest = (int(ids[-1]), int(lengths.max())) if len(ids) else (0, 0)
-        room = MOST_TOLD + len(ids) // 8
+        room = _LEAST_ROOM + len(ids) // 8
         self.taken = len(ids)
         self.ids = np.zeros(len(ids) + room, dtype=np.min_scalar_type(last + room))
         self.lengths = np.zeros(len(ids) + room, dtype=np.min_scalar_type(longest))
@@ -357,7 +343,7 @@ class WordLists:
                 return None
             if self._passages is None:
                 self._spent += sum(held[word] for word in set(words))
-                if not is_worth(passages, self._spent):
+                if self._spent < view.tuning.lists_after * passages:
                     return None
             there = self._passages if self._name == name else self._forward(view, name)
             if there is None:
@@ -367,9 +353,10 @@ class WordLists:
         for stem in stems:
             if stem not in lists:
                 lists[stem] = _listed(view, stem, there)
-                self._keep(name, stem, lists[stem], passages)
+                self._keep(view, name, stem, lists[stem], passages)
         scores = {stem: known.scores(there) for stem, known in lists.items()}
-        return Postings([(lists[stem].chunks, scores[stem]) for stem in stems])
+        scored = [(lists[stem].chunks, scores[stem]) for stem in stems]
+        return Postings(scored, view.tuning)
 
     def _known(self, stems: Sequence[str]) -> dict[str, WordList]:
         """Those of these lists there are, with what was told since they were last asked for."""
@@ -390,9 +377,10 @@ class WordLists:
         self.lists[word] = known
         return known
 
-    def _keep(self, name: Any, word: str, made: WordList, passages: int) -> None:
+    def _keep(self, view: View, name: Any, word: str, made: WordList, passages: int) -> None:
         """Remember a new list, if the state it was made of is still the one that is remembered."""
-        most = max(LEAST_BYTES, BYTES_PER_PASSAGE * passages)
+        tuning = view.tuning
+        most = max(tuning.least_list_bytes, tuning.list_bytes_per_passage * passages)
         turn = self._turn()
         with turn:
             if not self._at_work.has(turn) or self._name != name:
@@ -450,8 +438,9 @@ class WordLists:
         """All passages, the lists told of what was written since; None if that cannot be known,
         or is too much.
         """
-        new = view.raw.execute(_NEW, (held.last, MOST_TOLD + 1)).fetchall()
-        if len(new) > MOST_TOLD:
+        most = view.tuning.most_new_passages
+        new = view.raw.execute(_NEW, (held.last, most + 1)).fetchall()
+        if len(new) > most:
             return None
         totals = totals_of(view)
         slots = _slots_of(view)
@@ -489,7 +478,7 @@ def totals_of(view: View) -> tuple[int, int]:
     if not found:
         return 0, 0
     if len(found) != 2 or min(found) < 0:
-        raise altered("The index of words")
+        raise altered("The full-text index")
     return found[0], found[1]
 
 
@@ -514,7 +503,7 @@ def _all_passages(view: View) -> Passages:
     lengths = _unpacked(bytes.fromhex((sizes or "").replace(",", "")))
     listed = numbers(ids)
     if len(lengths) != len(listed):
-        raise altered("The index of words")
+        raise altered("The full-text index")
     return Passages.of(listed, lengths, _slots_of(view))
 
 
@@ -553,7 +542,7 @@ def _listed(view: View, stem: str, there: Passages) -> WordList:
     chunks = held[first]
     counts = np.diff(first, append=len(held))
     if (steps < 0).any() or not among(there.ids, chunks).all():
-        raise altered("The index of words")
+        raise altered("The full-text index")
     return WordList(_narrow(chunks), _narrow(counts))
 
 
@@ -561,11 +550,6 @@ def _narrow(column: NDArray[Any]) -> NDArray[Any]:
     """The same numbers in as few bytes as hold them."""
     lowest, highest = (int(column.min()), int(column.max())) if len(column) else (0, 0)
     return column.astype(np.result_type(np.min_scalar_type(lowest), np.min_scalar_type(highest)))
-
-
-def is_worth(passages: int, spent: int) -> bool:
-    """Whether the lengths of so many passages may be read where so many are looked up."""
-    return spent >= SHARE * passages
 
 
 def quoted(word: str) -> str:
@@ -576,12 +560,12 @@ def quoted(word: str) -> str:
 class Postings:
     """The chunks a query finds by words, whatever their scope."""
 
-    def __init__(self, lists: Sequence[Scored]) -> None:
+    def __init__(self, lists: Sequence[Scored], tuning: Tuning) -> None:
         """lists: of each word, as often as it counts."""
         chunks = np.concatenate([one for one, _ in lists])
         scores = np.concatenate([of_one for _, of_one in lists])
         sums: Any
-        if len(chunks) and int(chunks.max()) > _TABLE + _DENSE * len(chunks):
+        if len(chunks) and int(chunks.max()) > tuning.table_size + tuning.table_gap * len(chunks):
             every, places = np.unique(chunks, return_inverse=True)
             sums = np.bincount(places, scores)
         else:

@@ -1,4 +1,4 @@
-"""The lane of words: FTS5 and BM25.
+"""Full-text search: FTS5 and BM25.
 
 A query is split by the tokenizer that made the index, so it is never read as syntax.
 
@@ -29,7 +29,6 @@ from semantic_core_peewee.sqlite.ids import best_first, chunk_ids, numbers_of, r
 from semantic_core_peewee.sqlite.pool import View
 from semantic_core_peewee.sqlite.quantized import current_state
 from semantic_core_peewee.sqlite.selective_scopes import (
-    SELECTIVE,
     Known,
     KnownScopes,
     among,
@@ -67,8 +66,6 @@ DRIFT = 0.1
 """Part by which the number of passages may change before what was counted is counted again."""
 MOST_KEPT = 100_000
 """Words remembered."""
-FEW_PASSAGES = 10_000
-"""Passages up to which no word is too common to be looked for."""
 COMMON = 0.5
 """A word in more than this part of all passages weighs next to nothing (its idf is clamped to 1e-6)
 and costs the most.
@@ -77,7 +74,7 @@ and costs the most.
 
 class WordCounts:
     """Counts of one store; safe to share between threads. scopes,
-    lists: what else its lane of words remembers.
+    lists: what else its full-text search remembers.
     """
 
     def __init__(self) -> None:
@@ -131,7 +128,12 @@ class WordCounts:
 
 def _counted(view: View, stem: str) -> int:
     """In how many passages the word is that the index spells so; asks FTS5."""
-    return view.raw.execute("select doc from temp.word_count where term = ?", (stem,)).get or 0
+    return (
+        view.raw.execute(
+            "select doc from temp.semantic_index_word_count where term = ?", (stem,)
+        ).get
+        or 0
+    )
 
 
 SOURCE = "words"
@@ -145,40 +147,40 @@ LOOKED_AT = 2_000
 """Characters of a query that are looked at."""
 LONGEST_QUERY = 100_000
 """Characters a query may have at all."""
-MOST_EQUAL = 1_000
-"""Passages of one score that are put in the order of their ids. Of more, those with the lowest
-numbers, which were written first, are the first so many, and so on: to order them all, all their
-ids would have to be read.
-"""
 MOST_COMMON = 4
 """Words that are looked for where nearly every passage holds each word of the query: the rarest."""
-_SPARE = 16
-"""Rows asked for beyond the limit, to see whether the last score is shared."""
-_ONE_BY_ONE = 0.1
-"""Part of all passages up to which the best are checked one by one for being in scope."""
-_TRIED = 3
-"""How many times more are looked at in case most of them are in scope."""
 
-_LAYER = "select rowid as id, bm25(words) as score from words where words match ?"
+_LAYER = """select rowid as id, bm25(semantic_index_words) as score
+    from semantic_index_words
+    where semantic_index_words match ?"""
 _EVERYWHERE = ("", "")
-_CHUNKS = """select c.id from json_each(?) as j cross join chunk as c indexed by chunk_place
-    where c.document = j.value order by c.id"""
+_CHUNKS = """select c.id
+    from json_each(?) as j
+    cross join semantic_index_chunk as c indexed by semantic_index_chunk_place
+    where c.document = j.value
+    order by c.id"""
 _LISTED = (
     "",
     (
-        "and +{chunk} in (select c.id from json_each(?) as j cross join chunk as c "
+        "and +{chunk} in (select c.id from json_each(?) as j cross join semantic_index_chunk as c "
         "where c.document = j.value)"
     ),
 )
 # The plus keeps SQLite from looking up every document of the scope for every match.
 _JOINED = (
-    "cross join chunk as c indexed by chunk_owner",
-    "and c.id = {chunk} and +c.document in (select d.id from document as d where {scope})",
+    "cross join semantic_index_chunk as c indexed by semantic_index_chunk_owner",
+    """and c.id = {chunk}
+        and +c.document in (select d.id
+            from semantic_index_document as d
+            where {scope})""",
 )
-_BETWEEN = """select exists (select 1 from document as d
-    where d.generation = ? and d.tenant = ? and d.collection > ? and d.collection < ?)"""
+_BETWEEN = """select exists (select 1
+        from semantic_index_document as d
+        where d.generation = ? and d.tenant = ? and d.collection > ?
+        and d.collection < ?)"""
 _AFTER = (
-    "select exists (select 1 from document as d where d.generation = ? and d.tenant = ? "
+    "select exists (select 1 from semantic_index_document as d where d.generation = ? "
+    "and d.tenant = ? "
     "and d.collection > ?)"
 )
 _MOST_NAMED = 16
@@ -187,17 +189,17 @@ _MOST_NAMED = 16
 
 def words(view: View, text: str, limit: int, scope: Clause, counts: WordCounts) -> Ranking:
     """The best `limit` chunks in scope that hold any of the words, by BM25;
-    equal scores by ChunkId, see `MOST_EQUAL`.
+    equal scores by ChunkId, see `Tuning.most_equal`.
     """
     layers = terms_of(view, text, counts)
     if not layers or limit <= 0:
         return Ranking(SOURCE)
-    most = limit + _SPARE
+    most = limit + view.tuning.spare_rows
     find = _finder(view, layers, most, scope, counts)
     rows = find(most)
     if len(rows) == most and rows[-1][1] == rows[limit - 1][1]:
         # The last score is shared by more than were asked for.
-        rows = find(limit + MOST_EQUAL)
+        rows = find(limit + view.tuning.most_equal)
     edge = rows[min(limit, len(rows)) - 1][1] if rows else 0.0
     return _ranking(view, [row for row in rows if row[1] <= edge], limit)
 
@@ -205,11 +207,12 @@ def words(view: View, text: str, limit: int, scope: Clause, counts: WordCounts) 
 def _ranking(view: View, rows: Sequence[Row], limit: int) -> Ranking:
     """The first `limit` of these, given by score and number of the chunk."""
     ids = chunk_ids(view, [chunk for chunk, _ in rows])
+    most_equal = view.tuning.most_equal
     placed: list[tuple[float, ChunkId]] = []
     for score, equal in groupby(rows, key=itemgetter(1)):
         found = [ids[chunk] for chunk, _ in equal if chunk in ids]
-        for start in range(0, len(found), MOST_EQUAL):
-            block = sorted(found[start : start + MOST_EQUAL])
+        for start in range(0, len(found), most_equal):
+            block = sorted(found[start : start + most_equal])
             placed += zip(repeat(0.0 - score), block)
     scores, ranked = zip(*placed[:limit], strict=True) if placed else ((), ())
     return Ranking(SOURCE, ranked, scores)
@@ -242,7 +245,7 @@ def _finder(
     known = counts.scopes.chunks(view, scope)
     if known is not None and found is not None:
         return lambda limit: found.best(limit, known, count)
-    if known is None or len(known) <= SELECTIVE * count:
+    if known is None or len(known) <= view.tuning.selective * count:
         few = few_documents(view, scope, current_state(view))
         if few is not None:
             listed = json.dumps(few)
@@ -254,12 +257,12 @@ def _finder(
         return lambda limit: _known_among(everywhere, known, limit, count)
     passing: list[Row] = []
     seen = 0
-    asked = _TRIED * first
+    asked = view.tuning.scope_factor * first
 
     def find(limit: int) -> list[Row]:
         nonlocal seen, asked
         while len(passing) < limit and seen < asked:
-            if seen and (found is None or asked > _ONE_BY_ONE * count):
+            if seen and (found is None or asked > view.tuning.checked_share * count):
                 return rows(limit, _JOINED, *scope.values)
             best = everywhere(asked)
             passing.extend(_in_scope(view, best[seen:], scope))
@@ -293,27 +296,29 @@ def _known_among(
 def _statement(layers: int, join: str, condition: str, scope: str) -> str:
     """The best rows of so many FTS5 expressions, whose scores are added."""
     if layers == 1:
-        chunk = "words.rowid"
-        score = "bm25(words)"
-        source = "words"
-        start = "words match ?"
+        chunk = "semantic_index_words.rowid"
+        score = "bm25(semantic_index_words)"
+        source = "semantic_index_words"
+        start = "semantic_index_words match ?"
     else:
         added = " union all ".join([_LAYER] * layers)
-        source = f"(select id, sum(score) as score from ({added}) group by id) as found"  # noqa: S608 - our own text
+        source = f"(select id, sum(score) as score from ({added}) group by id) as found"
         chunk = "found.id"
         score = "found.score"
         start = "1"
     condition = condition.format(chunk=chunk, scope=scope)
     return (
-        f"select {chunk}, {score} as score from {source} {join} where {start} {condition} "  # noqa: S608
+        f"select {chunk}, {score} as score from {source} {join} where {start} {condition} "
         f"order by score, {chunk} limit ?"
     )
 
 
 def _in_scope(view: View, rows: list[Row], scope: Clause) -> list[Row]:
-    # Question marks only.
-    sql = f"""select c.id from json_each(?) as j cross join chunk as c indexed by chunk_owner
-        cross join document as d where c.id = j.value and d.id = c.document and {scope.each[0]}"""  # noqa: S608
+    sql = f"""select c.id
+        from json_each(?) as j
+        cross join semantic_index_chunk as c indexed by semantic_index_chunk_owner
+        cross join semantic_index_document as d
+        where c.id = j.value and d.id = c.document and {scope.each[0]}"""
     inside = {
         chunk
         for (chunk,) in view.raw.execute(
@@ -328,9 +333,12 @@ def _is_everything(view: View, scope: Clause) -> bool:
     if scope.narrows and not scope.collections:
         return False
     ends = view.raw.execute(
-        """select (select generation || ' ' || tenant from document order by generation, tenant
-        limit 1), (select generation || ' ' || tenant from document order by generation desc,
-        tenant desc limit 1)"""
+        """select (select generation || ' ' || tenant
+                from semantic_index_document
+                order by generation, tenant limit 1),
+            (select generation || ' ' || tenant
+                from semantic_index_document
+                order by generation desc, tenant desc limit 1)"""
     ).get
     if set(ends) != {"{} {}".format(*scope.values[:2])}:
         return False
@@ -376,10 +384,10 @@ def _worth(view: View, terms: list[str], counts: WordCounts) -> list[str]:
     no others; and the rarest of too many.
     """
     count = passages(view)
-    if len(terms) <= MOST_TERMS and count < FEW_PASSAGES:
+    if len(terms) <= MOST_TERMS and count < view.tuning.few_passages:
         return terms
     held = counts.of(view, terms, count, stem_of)
-    if count >= FEW_PASSAGES:
+    if count >= view.tuning.few_passages:
         rare = [term for term in terms if held[term] <= COMMON * count]
         terms = rare or sorted(terms, key=lambda term: held[term])[:MOST_COMMON]
     # One that no passage holds is no use: it goes behind all others.
@@ -418,10 +426,10 @@ def _tokens(raw: Any, text: str) -> list[str]:
     return [token for _, end, token in found if end <= looked_at]
 
 
-# What the lane of words gives chunks that somebody else found: the same number, without a search.
+# Full-text scores of given chunks: the same numbers that a search returns, without one.
 #
 # FTS5 gives BM25 to what it walks over, and to look up a few chunks it walks over all that hold a
-# word. So the number is worked out here, by the formula FTS5 uses, from what is cheap to have: the
+# word. So the number is computed here, by the formula FTS5 uses, from what is cheap to have: the
 # lists of words that are remembered; else the passages themselves, split as the index splits them,
 # with counts of the whole index.
 
@@ -476,39 +484,38 @@ class _Weighed:
         if not found:
             return 0.0
         if not self.average:
-            raise altered("The index of words")
+            raise altered("The full-text index")
         length = K1 * (1 - B + B * len(passage) / self.average)
         weighed = [(self.weights[word], times) for word, times in found.items()]
         return sum(weight * times * (K1 + 1) / (times + length) for weight, times in weighed)
 
 
-# Documents by their titles, found in the index of words:
-# a passage begins with the title of its document.
+# Title search. Titles are found in the full-text index: a passage begins with the title of its
+# document.
 
 TITLE_SOURCE = "title"
 MOST_WORDS = 8
 """Words of a title that are looked for in the index; the others are compared with the title itself.
 A passage has no more than the beginning of a long title."""
 
-MOST_LOOKED_AT = 2_000
-"""Documents in scope whose titles are looked at, of those that may be called so: the first that
-were written."""
 FEW = 200
 """Chunks whose titles are looked at without asking the index for those that begin so."""
 
 _BEGINNING = (
-    "from words cross join chunk as c cross join document as d where words match ? "
-    "and c.id = words.rowid"
+    "from semantic_index_words cross join semantic_index_chunk as c "
+    "cross join semantic_index_document as d where semantic_index_words match ? "
+    "and c.id = semantic_index_words.rowid"
 )
-_HOLDING = (
-    "from json_each(?) as j cross join chunk as c cross join document as d where c.id = j.value"
-)
+_HOLDING = """from json_each(?) as j
+    cross join semantic_index_chunk as c
+    cross join semantic_index_document as d
+    where c.id = j.value"""
 _TITLES = "c.position = 0 and d.id = c.document and"
 
 
 def titled(view: View, text: str, limit: int, scope: Clause, counts: WordCounts) -> Ranking:
     """The documents in scope whose title begins with the text, each by its first chunk; of the
-    first `MOST_LOOKED_AT` that may be called so.
+    first `Tuning.most_titles` that may be called so.
 
     Raises InputError, QueryTooLarge.
     """
@@ -540,7 +547,7 @@ def _candidates(
         value = json.dumps(holding.tolist())
     condition, values = scope.each
     sql = f"select c.id, d.title {source} and {_TITLES} {condition} limit ?"
-    return view.raw.execute(sql, (value, *values, MOST_LOOKED_AT)).fetchall()  # type: ignore[no-any-return]
+    return view.raw.execute(sql, (value, *values, view.tuning.most_titles)).fetchall()  # type: ignore[no-any-return]
 
 
 def _holding(lists: Sequence[Remembered]) -> NDArray[Any] | None:

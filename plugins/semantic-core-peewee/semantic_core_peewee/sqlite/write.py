@@ -1,5 +1,7 @@
-"""Writing: what a batch changes is worked out first, then written,
-inside the caller's transaction.
+"""Replacing and removing documents: what a batch changes is worked out row by row, then written
+table by table in the caller's transaction, with the vector index and the full-text index.
+
+Tested by tests/test_contract.py and tests/test_sqlite_care.py.
 """
 
 from __future__ import annotations
@@ -28,29 +30,31 @@ from semantic_core_peewee.sqlite.records import (
 from semantic_core_peewee.sqlite.segments import Added
 from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
 
-# What a batch changes in the file: noted row by row, written table by table,
-# slots and words along with it.
-#
-# Words are kept right by telling FTS5 the old passage whenever a row goes: an ordinary DELETE would
-# leave its words behind.
-
-_ADD_DOCUMENT = """insert into document (id, generation, tenant, collection, key, title, media_type,
-    language, metadata, text_hash, stamp, crc, created_at, updated_at, characters, text)
+_ADD_DOCUMENT = """insert into semantic_index_document (
+        id, generation, tenant, collection, key, title, media_type, language,
+        metadata, text_hash, stamp, crc, created_at, updated_at, characters, text)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_CHANGE_DOCUMENT = """update document set title = ?, media_type = ?, language = ?, metadata = ?,
-    text_hash = ?, stamp = ?, crc = ?, updated_at = ?, characters = ?, text = ? where id = ?"""
-_ADD_CHUNK = """insert into chunk (id, generation, document, crc, fingerprint_crc, vector_crc,
-    position, kind, start, "end",
-    fingerprint, headings, metadata, text, lead, own, vector)
+_CHANGE_DOCUMENT = """update semantic_index_document
+    set title = ?, media_type = ?, language = ?, metadata = ?, text_hash = ?,
+    stamp = ?, crc = ?, updated_at = ?, characters = ?, text = ?
+    where id = ?"""
+_ADD_CHUNK = """insert into semantic_index_chunk (
+        id, generation, document, crc, fingerprint_crc, vector_crc, position, kind,
+        start, "end", fingerprint, headings, metadata, text, lead, own, vector)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_ADD_WORDS = (
-    "insert into words (rowid, passage) select id, passage from chunk where id between ? and ?"
-)
-"""Those of all chunks just written, as they were written."""
-_DROP_WORDS = "insert into words (words, rowid, passage) values ('delete', ?, ?)"
-_ADD_ATTRIBUTE = (
-    "insert into attribute (generation, key, kind, value, document) values (?, ?, ?, ?, ?)"
-)
+_ADD_WORDS = """insert into semantic_index_words (rowid, passage)
+    select id, passage
+    from semantic_index_chunk
+    where id between ? and ?"""
+"""Index the passages of all chunks that were just written."""
+_DROP_WORDS = """insert into semantic_index_words (semantic_index_words, rowid, passage)
+    values ('delete', ?, ?)"""
+"""FTS5 is given the old passage of a chunk that goes: an ordinary DELETE would leave its words in
+the index.
+"""
+_DROP_DOCUMENT = "delete from semantic_index_document where id = ?"
+_ADD_ATTRIBUTE = """insert into semantic_index_attribute (generation, key, kind, value, document)
+    values (?, ?, ?, ?, ?)"""
 
 
 @attrs.frozen
@@ -64,7 +68,7 @@ class Row:
 
     @property
     def passage(self) -> str:
-        """What FTS5 was given."""
+        """The text that FTS5 indexed."""
         return passage_of(*self.content[-3:])
 
 
@@ -100,8 +104,8 @@ class Changes:
         self._dimensions = dimensions
         self._homes: dict[tuple[str, str], int] = {}
         self.now = datetime.now(UTC).isoformat()
-        self._document_id = _last_id(view.raw, "document")
-        self._chunk_id = _last_id(view.raw, "chunk")
+        self._document_id = _last_id(view.raw, "semantic_index_document")
+        self._chunk_id = _last_id(view.raw, "semantic_index_chunk")
         self._clear()
 
     def _clear(self) -> None:
@@ -140,44 +144,47 @@ class Changes:
             held.id,
         )
         if held.content[3] != given.content[3]:
-            self._note("delete from attribute where document = ?", held.id)
+            self._note("delete from semantic_index_attribute where document = ?", held.id)
             self._add_attributes(held.id, given)
 
     def mark(self, key: Key, held: StoredDocument, stamp: int | None) -> None:
         """Another stamp of a document that stays as it is."""
         crc = document_crc(key, held.content, stamp, held.created, held.updated, held.characters)
-        self._note("update document set stamp = ?, crc = ? where id = ?", stamp, crc, held.id)
+        self._note(
+            "update semantic_index_document set stamp = ?, crc = ? where id = ?",
+            stamp,
+            crc,
+            held.id,
+        )
 
     def drop_document(self, id: int) -> None:
         """A document that goes, after its chunks."""
-        self._note("delete from attribute where document = ?", id)
-        self._note("delete from document where id = ?", id)
+        self._note("delete from semantic_index_attribute where document = ?", id)
+        self._note(_DROP_DOCUMENT, id)
 
     def add_chunks(self, document: int, key: Key, passages: Sequence[Passage]) -> None:
-        """New chunks of the document with this key, and their words."""
+        """New chunks of the document with this key."""
         first = self._chunk_id + 1
         self._chunk_id += len(passages)
         generation = self._view.generation
-        self._many(
-            _ADD_CHUNK,
-            [
-                (id, generation, document, *_crcs(document, one), *one)
-                for id, one in enumerate(passages, first)
-            ],
-        )
-        with_vector = [
-            (id, one.vector) for id, one in enumerate(passages, first) if one.vector is not None
-        ]
-        if with_vector:
-            home = self._home(key)
-            self._added += [Added(id, document, home, vector) for id, vector in with_vector]
+        rows = []
+        for id, one in enumerate(passages, first):
+            rows.append((id, generation, document, *_crcs(document, one), *one))
+            if one.vector is not None:
+                self._added.append(Added(id, document, self._home(key), one.vector))
+        self._many(_ADD_CHUNK, rows)
 
     def change_vector(
         self, id: int, document: int, key: Key, fingerprint: str, vector: bytes | None
     ) -> None:
         """Another vector of a chunk that stays."""
         crc = vector_crc(fingerprint_crc(fingerprint), vector)
-        self._note("update chunk set vector = ?, vector_crc = ? where id = ?", vector, crc, id)
+        self._note(
+            "update semantic_index_chunk set vector = ?, vector_crc = ? where id = ?",
+            vector,
+            crc,
+            id,
+        )
         self._dropped.append(id)
         if vector is not None:
             self._added.append(Added(id, document, self._home(key), vector))
@@ -189,27 +196,26 @@ class Changes:
         return home
 
     def drop_chunk(self, row: Row) -> None:
-        """A chunk that goes, and its words."""
+        """A chunk that goes, and its words in the index."""
         self._note(_DROP_WORDS, row.id, row.passage)
-        self._note("delete from chunk where id = ?", row.id)
+        self._note("delete from semantic_index_chunk where id = ?", row.id)
         if row.vector is not None:
             self._dropped.append(row.id)
 
     def _add_attributes(self, document: int | None, given: Incoming) -> None:
         generation = self._view.generation
-        self._many(
-            _ADD_ATTRIBUTE, [(generation, *attribute, document) for attribute in given.attributes]
-        )
+        rows = [(generation, *attribute, document) for attribute in given.attributes]
+        self._many(_ADD_ATTRIBUTE, rows)
 
     def write(self) -> None:
-        """Write what was noted: what goes before what comes,
-        documents before what refers to them.
+        """Write the noted rows: what goes before what comes, documents before what refers to
+        them.
         """
-        last = [sql for sql in (_ADD_DOCUMENT, _ADD_ATTRIBUTE, _ADD_CHUNK) if sql in self._rows]
-        leaving = "delete from document where id = ?"
-        order = [sql for sql in self._rows if sql not in last and sql != leaving]
-        for sql in [*order, *([leaving] if leaving in self._rows else []), *last]:
-            self._view.raw.executemany(sql, self._rows[sql])
+        last = (_DROP_DOCUMENT, _ADD_DOCUMENT, _ADD_ATTRIBUTE, _ADD_CHUNK)
+        order = [sql for sql in self._rows if sql not in last]
+        for sql in (*order, *last):
+            if sql in self._rows:
+                self._view.raw.executemany(sql, self._rows[sql])
         if self._chunk_id > self._written:
             self._view.raw.execute(_ADD_WORDS, (self._written + 1, self._chunk_id))
         if self._rows:
@@ -230,19 +236,27 @@ def _last_id(raw: Any, table: str) -> int:
     return raw.execute("select seq from sqlite_sequence where name = ?", (table,)).get or 0
 
 
-_FIND = """select tenant, collection, key, id, stamp, created_at, updated_at, characters, title,
-    media_type, language, metadata, text_hash from document where generation = ? and tenant = ?
-    and collection = ? and key = ?"""
-_PASSAGES = """select id, position, vector, kind, start, "end", fingerprint, headings, metadata,
-    text, lead, own from chunk where document = ?"""
-_BURY = """insert into removal (generation, address, stamp) values (?, ?, ?)
-    on conflict do update set stamp = excluded.stamp"""
-_BURIED = "select address, stamp from removal where generation = ? and address = ?"
-_LEAVE_HOME = """delete from home as h where h.generation = ? and h.tenant = ? and h.collection = ?
-    and not exists (select 1 from document as d where d.generation = h.generation
-    and d.tenant = h.tenant and d.collection = h.collection)"""
-_ANY_BURIED = "select exists (select 1 from removal)"
-_DIG_UP = "delete from removal where generation = ? and address = ?"
+_FIND = """select tenant, collection, key, id, stamp, created_at, updated_at,
+    characters, title, media_type, language, metadata, text_hash
+    from semantic_index_document
+    where generation = ? and tenant = ? and collection = ? and key = ?"""
+_PASSAGES = """select id, position, vector, kind, start, "end", fingerprint, headings,
+    metadata, text, lead, own
+    from semantic_index_chunk
+    where document = ?"""
+_REMEMBER_REMOVAL = """insert into semantic_index_removal (generation, address, stamp)
+    values (?, ?, ?)
+    on conflict do update
+    set stamp = excluded.stamp"""
+_REMOVAL = "select address, stamp from semantic_index_removal where generation = ? and address = ?"
+_LEAVE_HOME = """delete from semantic_index_home as h
+    where h.generation = ? and h.tenant = ? and h.collection = ?
+    and not exists (select 1
+        from semantic_index_document as d
+        where d.generation = h.generation and d.tenant = h.tenant
+        and d.collection = h.collection)"""
+_ANY_REMOVAL = "select exists (select 1 from semantic_index_removal)"
+_FORGET_REMOVAL = "delete from semantic_index_removal where generation = ? and address = ?"
 
 
 _NOWHERE = StoredDocument(None, None)
@@ -251,10 +265,10 @@ _NOWHERE = StoredDocument(None, None)
 def replace(
     view: View, dimensions: int, given: Sequence[Incoming], stamps: Mapping[Ref, int]
 ) -> list[tuple[Ref, Outcome]]:
-    """Make each document be what was handed over; what became of each, in order."""
-    waiting = {
-        passage.fingerprint for one in given for passage in one.passages if passage.vector is None
-    }
+    """Store each document as given; return what became of each, in order."""
+    waiting = set[str]()
+    for one in given:
+        waiting.update(passage.fingerprint for passage in one.passages if passage.vector is None)
     known = known_blobs(view, waiting)
     brought = dict[str, bytes]()
     changes = Changes(view, dimensions)
@@ -267,14 +281,11 @@ def replace(
             if held.is_newer_than(stamp):
                 outcomes.append((one.ref, "stale"))
                 continue
-            new = {
-                passage.fingerprint: passage.vector
-                for passage in one.passages
-                if passage.vector is not None
-            }
-            brought |= new
-            if waiting:
-                known |= new
+            for passage in one.passages:
+                if passage.vector is not None:
+                    brought[passage.fingerprint] = passage.vector
+                    if waiting:
+                        known[passage.fingerprint] = passage.vector
             outcomes.append((one.ref, _apply(view, changes, one, held, held.marked(stamp), known)))
         changes.write()
     fill_waiting(view, dimensions, brought)
@@ -282,8 +293,8 @@ def replace(
 
 
 def _each_named_once(given: Sequence[Incoming]) -> Iterator[Sequence[Incoming]]:
-    """The batch in pieces none of which names a document twice:
-    a later one is compared with what the first has become.
+    """The batch in pieces none of which names a document twice: the second is compared with what
+    the first was stored as.
     """
     begun = 0
     seen = set[Key]()
@@ -306,43 +317,40 @@ def _apply(
 ) -> Outcome:
     if held.id is None:
         if held.stamp is not None:
-            view.raw.execute(_DIG_UP, (view.generation, address_of(*given.key)))
-        passages = (
-            [_with(one, one.vector or known.get(one.fingerprint)) for one in given.passages]
-            if known
-            else given.passages
-        )
+            view.raw.execute(_FORGET_REMOVAL, (view.generation, address_of(*given.key)))
+        passages = given.passages
+        if known:
+            passages = [_with(one, one.vector or known.get(one.fingerprint)) for one in passages]
         changes.add_chunks(changes.add_document(given, stamp), given.key, passages)
         return "added"
-    rows = {
-        row[1]: Row(row[0], row[1], row[2], row[3:])
-        for row in view.raw.execute(_PASSAGES, (held.id,))
-    }
-    pairs = [(passage, rows.pop(passage.position, None)) for passage in given.passages]
-    wanted = [(passage, row, _vector(passage, row, known)) for passage, row in pairs]
-    same = all(
-        row is not None and row.content == one.content and row.vector == vector
-        for one, row, vector in wanted
-    )
-    if same and not rows and held.content == given.content:
+    rows = {row.position: row for row in _rows_of(view, held.id)}
+    wanted: list[tuple[Passage, Row | None, bytes | None]] = []
+    is_same = held.content == given.content
+    for passage in given.passages:
+        row = rows.pop(passage.position, None)
+        vector = _vector(passage, row, known)
+        wanted.append((passage, row, vector))
+        if row is None or row.vector != vector or row.content != passage.content:
+            is_same = False
+    if is_same and not rows:
         if stamp != held.stamp:
             changes.mark(given.key, held, stamp)
         return "unchanged"
     changes.change_document(held, given, stamp)
     for row in rows.values():
         changes.drop_chunk(row)
-    anew: list[Passage] = []
+    written: list[Passage] = []
     for passage, there, vector in wanted:
-        # One that still waits for its vector goes to the end of the queue with its document, so it
-        # is written anew.
+        # A passage that is still pending is written again, so that it goes to the end of the queue
+        # with its document.
         if there is not None and there.content == passage.content and there.vector is not None:
             if there.vector != vector:
                 changes.change_vector(there.id, held.id, given.key, passage.fingerprint, vector)
             continue
         if there is not None:
             changes.drop_chunk(there)
-        anew.append(_with(passage, vector))
-    changes.add_chunks(held.id, given.key, anew)
+        written.append(_with(passage, vector))
+    changes.add_chunks(held.id, given.key, written)
     return "updated"
 
 
@@ -351,8 +359,8 @@ def _with(passage: Passage, vector: bytes | None) -> Passage:
 
 
 def _vector(passage: Passage, row: Row | None, known: Mapping[str, bytes]) -> bytes | None:
-    """The vector a passage ends up with: its own, else the one its row has,
-    else one known by its fingerprint.
+    """The vector of a passage: its own, else that of its row, else a known one of its
+    fingerprint.
     """
     if passage.vector is not None:
         return passage.vector
@@ -361,7 +369,7 @@ def _vector(passage: Passage, row: Row | None, known: Mapping[str, bytes]) -> by
 
 
 def remove(view: View, dimensions: int, refs: Iterable[Ref], stamps: Mapping[Ref, int]) -> int:
-    """Remove these documents with all that belongs to them; how many were there."""
+    """Remove these documents with all that belongs to them; return how many there were."""
     changes = Changes(view, dimensions)
     removed = 0
     left = set[tuple[str, str]]()
@@ -374,10 +382,10 @@ def remove(view: View, dimensions: int, refs: Iterable[Ref], stamps: Mapping[Ref
             continue
         mark = held.marked(stamp)
         if mark is not None:
-            view.raw.execute(_BURY, (view.generation, address_of(*key_of(ref)), mark))
+            view.raw.execute(_REMEMBER_REMOVAL, (view.generation, address_of(*key_of(ref)), mark))
         if held.id is not None:
-            for row in view.raw.execute(_PASSAGES, (held.id,)):
-                changes.drop_chunk(Row(row[0], row[1], row[2], row[3:]))
+            for row in _rows_of(view, held.id):
+                changes.drop_chunk(row)
             changes.drop_document(held.id)
             left.add((ref.tenant, ref.collection))
             removed += 1
@@ -387,14 +395,20 @@ def remove(view: View, dimensions: int, refs: Iterable[Ref], stamps: Mapping[Ref
     return removed
 
 
+def _rows_of(view: View, document: int) -> list[Row]:
+    """The chunks of a document."""
+    found = view.raw.execute(_PASSAGES, (document,))
+    return [Row(row[0], row[1], row[2], row[3:]) for row in found]
+
+
 def _find(view: View, keys: Sequence[Key]) -> dict[Key, StoredDocument]:
-    """Those of these documents that are there, or were removed with a stamp."""
+    """Those of these documents that are stored, or were removed with a stamp."""
     wanted = [(view.generation, *key) for key in keys]
     found: dict[Key, StoredDocument] = {}
-    if view.raw.execute(_ANY_BURIED).get:  # most stores have no stamps at all
+    if view.raw.execute(_ANY_REMOVAL).get:  # most stores have no stamps at all
         named = {address_of(*key): key for key in keys}
         asked = [(view.generation, address) for address in named]
-        for address, stamp in view.raw.executemany(_BURIED, asked).fetchall():
+        for address, stamp in view.raw.executemany(_REMOVAL, asked).fetchall():
             found[named[address]] = StoredDocument(None, stamp)
     for tenant, collection, name, *about in view.raw.executemany(_FIND, wanted).fetchall():
         id, stamp, created, updated, characters, *content = about

@@ -13,6 +13,7 @@ import peewee
 import pytest
 from playhouse.apsw_ext import APSWDatabase
 from semantic_core_peewee import SemanticIndex, SqliteStore, init_database
+from semantic_core_peewee.sqlite.tuning import DEFAULT
 
 from semantic_core import Document, Ref, Scope, SemanticCore, Space
 from semantic_core.errors import (
@@ -50,7 +51,7 @@ class Desk:
         self.Document = Document
         self.db.create_tables([Document])
         self.core = init_database(
-            self.db, same_file=True, embedder=self.embedder, plugins=["peewee"]
+            self.db, same_file=True, embedder=self.embedder, plugins=["peewee", "sqlite"]
         )
 
     def find(self, query: str, **options: Any) -> list[str]:
@@ -115,7 +116,7 @@ def test_a_search_finds_by_words_what_its_own_transaction_wrote(desk: Desk) -> N
     )
 
 
-def test_row_words_and_ticket_are_committed_together(desk: Desk) -> None:
+def test_row_words_and_change_are_committed_together(desk: Desk) -> None:
     elsewhere = apsw.Connection(str(desk.path))
     counts = (
         "SELECT (SELECT count(*) FROM document), (SELECT count(*) FROM semantic_index_document), "
@@ -166,14 +167,13 @@ def test_a_savepoint_takes_its_own_along(desk: Desk) -> None:
     assert desk.find("words") == ["outer"] and desk.Document.search.verify().sound
 
 
-def test_what_was_seen_in_a_transaction_is_not_remembered_after_its_rollback(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_seen_in_a_transaction_is_not_remembered_after_its_rollback(desk: Desk) -> None:
     """What is committed gets the numbers of what was rolled back, for a chunk and for the state,
     with another vector.
     """
-    # Codes are kept in memory from the first search on.
-    monkeypatch.setattr("semantic_core_peewee.sqlite.vector_search.FEW", 0)
+    # In so large a scope, vectors are in memory from the first search on.
+    others = [{"title": f"nut {number}"} for number in range(DEFAULT.few_chunks)]
+    desk.Document.insert_many(others).execute()
     fruits = ["apples", "pears", "plums", "cherries"]
     desk.Document.insert_many([{"title": fruit} for fruit in fruits]).execute()
     scope = Scope(collections=["document"])
@@ -318,7 +318,7 @@ def test_the_store_can_be_cared_for_where_it_is(desk: Desk) -> None:
 def test_another_library_on_the_file_is_refused_with_the_reason(kind: Any, tmp_path: Path) -> None:
     db = kind(str(tmp_path / "app.db"))
     with pytest.raises(StoreMisuse, match=f"is a {kind.__name__}.*locks.*APSWDatabase"):
-        init_database(db, same_file=True, embedder=HashEmbedder(), plugins=["peewee"])
+        init_database(db, same_file=True, embedder=HashEmbedder(), plugins=["peewee", "sqlite"])
 
 
 def test_the_standard_library_cannot_open_the_file_meanwhile(desk: Desk) -> None:
@@ -333,7 +333,7 @@ def test_a_file_the_standard_library_has_open_is_refused(tmp_path: Path) -> None
     first.execute("create table t (x)")
     db = APSWDatabase(str(tmp_path / "app.db"), pragmas=PRAGMAS)
     with pytest.raises(StoreMisuse, match="another SQLite library"):
-        init_database(db, same_file=True, embedder=HashEmbedder(), plugins=["peewee"])
+        init_database(db, same_file=True, embedder=HashEmbedder(), plugins=["peewee", "sqlite"])
     first.close()
     db.close()
 
@@ -372,7 +372,7 @@ def test_tenants_are_kept_apart_here_too(tmp_path: Path) -> None:
 
     db.create_tables([Note])
     with init_database(
-        db, same_file=True, multi_tenant=True, embedder=HashEmbedder(), plugins=["peewee"]
+        db, same_file=True, multi_tenant=True, embedder=HashEmbedder(), plugins=["peewee", "sqlite"]
     ) as core:
         with db.atomic():
             note = Note.create(owner="acme", body="the plan")

@@ -256,19 +256,22 @@ def _traces(folder: Path, traces: dict[str, bytes]) -> set[str]:
 
 
 DAMAGE = {
-    "text": "update chunk set text = text || '!' where id = 1",
-    "passage": "update chunk set lead = lead || '!' where id = 1",
-    "vector": "update chunk set vector = zeroblob(length(vector)) where id = 1",
-    "length of a vector": "update chunk set vector = substr(vector, 1, 60) where id = 1",
-    "document": "update document set text = text || '!'",
-    "title": "update document set title = 'another'",
-    "filters": "delete from attribute where key = 'lang'",
-    "words": "insert into words (words, rowid, passage) values ('delete', 1, 'a passage')",
-    "words of another text": """insert into words (words, rowid, passage)
+    "text": "update semantic_index_chunk set text = text || '!' where id = 1",
+    "passage": "update semantic_index_chunk set lead = lead || '!' where id = 1",
+    "vector": "update semantic_index_chunk set vector = zeroblob(length(vector)) where id = 1",
+    "length of a vector": """update semantic_index_chunk set vector = substr(vector, 1, 60)
+        where id = 1""",
+    "document": "update semantic_index_document set text = text || '!'",
+    "title": "update semantic_index_document set title = 'another'",
+    "filters": "delete from semantic_index_attribute where key = 'lang'",
+    "words": """insert into semantic_index_words (semantic_index_words, rowid, passage)
+        values ('delete', 1, 'a passage')""",
+    "words of another text": """insert into semantic_index_words (semantic_index_words, rowid,
+        passage)
         values ('delete', 1, 'a passage');
-        insert into words (rowid, passage) values (1, 'a stranger')""",
-    "ghost words": "insert into words (rowid, passage) values (99, 'ghost')",
-    "chunks": "delete from chunk where id = 2",
+        insert into semantic_index_words (rowid, passage) values (1, 'a stranger')""",
+    "ghost words": "insert into semantic_index_words (rowid, passage) values (99, 'ghost')",
+    "chunks": "delete from semantic_index_chunk where id = 2",
 }
 
 
@@ -380,7 +383,7 @@ def a_second_library_is_refused(folder: Path) -> None:
         _refused(lambda: sqlite3.connect(path))
     other = sqlite3.connect(path)
     try:
-        other.execute("select * from meta").fetchall()
+        other.execute("select * from semantic_index_meta").fetchall()
         if os.path.isdir("/proc/self/fd"):
             _refused(lambda: SqliteStore(SPACE, path).close())
     finally:

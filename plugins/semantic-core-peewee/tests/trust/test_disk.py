@@ -304,14 +304,14 @@ def test_a_second_library_is_refused_from_both_sides_and_loses_nothing(folder: P
         assert store.check() == []
         with closing(sqlite3.connect(":memory:")) as past:
             past.execute("attach database ? as index_of_ours", (str(store.path),))
-            past.execute("select count(*) from index_of_ours.document").fetchone()
+            past.execute("select count(*) from index_of_ours.semantic_index_document").fetchone()
         came_and_went(store.path)
         with pytest.raises(StoreMisuse, match="was removed while open"):
             store.replace([item(Ref("n", "lost"), "written nowhere")])
     with opened(folder) as store:
         assert store.stats().documents == 20 and store.check() == []
     with closing(sqlite3.connect(folder / "index.db")) as theirs:
-        assert theirs.execute("select count(*) from document").fetchone() == (20,)
+        assert theirs.execute("select count(*) from semantic_index_document").fetchone() == (20,)
         if os.path.isdir("/proc/self/fd"):
             with pytest.raises(StoreMisuse, match="already open in this process"):
                 SqliteStore(SPACE, folder / "index.db")

@@ -24,24 +24,26 @@ from semantic_core.errors import StoreUnavailable
 
 NAME = "index.db"
 DERIVED = {
-    "no slots": "delete from slot",
-    "no segments": "delete from segment",
-    "codes of zero": "update segment set slots = zeroblob(length(slots))",
-    "wrong counts": "update vector_state set slots = slots + 1",
-    "no values for filters": "delete from attribute",
-    "a value for filters nobody has": """insert into attribute
+    "no slots": "delete from semantic_index_slot",
+    "no segments": "delete from semantic_index_segment",
+    "codes of zero": "update semantic_index_segment set slots = zeroblob(length(slots))",
+    "wrong counts": "update semantic_index_vector_state set slots = slots + 1",
+    "no values for filters": "delete from semantic_index_attribute",
+    "a value for filters nobody has": """insert into semantic_index_attribute
         (generation, key, kind, value, document)
-        select generation, 'ghost', 'text', 'x', id from document limit 1""",
-    "no words": "insert into words (words) values ('delete-all')",
-    "ghost words": "insert into words (rowid, passage) values (9999, 'ghost')",
-    "words of another text": "insert into words (rowid, passage) values (1, 'ghost')",
+        select generation, 'ghost', 'text', 'x', id from semantic_index_document limit 1""",
+    "no words": "insert into semantic_index_words (semantic_index_words) values ('delete-all')",
+    "ghost words": "insert into semantic_index_words (rowid, passage) values (9999, 'ghost')",
+    "words of another text": """insert into semantic_index_words (rowid, passage)
+        values (1, 'ghost')""",
 }
 KEPT = {
-    "a passage": "update chunk set text = text || '!' where id = 1",
-    "a document": "update document set text = text || '!' where id = 1",
-    "a title": "update document set title = 'another' where id = 1",
-    "a vector": "update chunk set vector = zeroblob(length(vector)) where id = 1",
-    "what a vector is known by": "update chunk set fingerprint = 'another' where id = 1",
+    "a passage": "update semantic_index_chunk set text = text || '!' where id = 1",
+    "a document": "update semantic_index_document set text = text || '!' where id = 1",
+    "a title": "update semantic_index_document set title = 'another' where id = 1",
+    "a vector": "update semantic_index_chunk set vector = zeroblob(length(vector)) where id = 1",
+    "what a vector is known by": """update semantic_index_chunk set fingerprint = 'another'
+        where id = 1""",
 }
 
 

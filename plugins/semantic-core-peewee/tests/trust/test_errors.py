@@ -344,7 +344,7 @@ def a_name_in_its_schema_has_changed(folder: Path) -> Iterator[Act]:
 def it_does_not_say_what_it_holds(folder: Path) -> Iterator[Act]:
     path = good(folder)
     whole = path.read_bytes()
-    with alone(path, "update meta set value = '{' where key = 'space'"):
+    with alone(path, "update semantic_index_meta set value = '{' where key = 'space'"):
         pass
     yield lambda: SqliteStore(SPACE, path)
     path.write_bytes(whole)
@@ -394,7 +394,7 @@ def it_was_replaced(folder: Path) -> Iterator[Act]:
 def pythons_own_sqlite_has_it_open(folder: Path) -> Iterator[Act]:
     path = good(folder)
     with closing(sqlite3.connect(path)) as theirs:
-        theirs.execute("select * from meta").fetchall()
+        theirs.execute("select * from semantic_index_meta").fetchall()
         yield lambda: SqliteStore(SPACE, path)
 
 

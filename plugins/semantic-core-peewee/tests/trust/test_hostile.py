@@ -93,9 +93,9 @@ SYNTAX = (
     ),
     *(
         "' OR 1=1 --",
-        "'; drop table chunk; --",
+        "'; drop table semantic_index_chunk; --",
         '" OR "',
-        "') union select text from document --",
+        "') union select text from semantic_index_document --",
         "x'00'",
         "randomblob(9e9)",
     ),
@@ -330,7 +330,8 @@ KEYS = (
      "@b", "key", "kind"),
     *("d.id", "a.key", "tenant", "generation", "1=1", "x' or 'x'='x", "null", "NULL", "%", "_",
      "\\", "--", "/*", ";", " "),
-    f"{CANARY}'", f'{CANARY}"); drop table document; --', f"$.{CANARY}", "k" * 128, "\U0010ffff",
+    f"{CANARY}'", f'{CANARY}"); drop table semantic_index_document; --', f"$.{CANARY}",
+    "k" * 128, "\U0010ffff",
     "e\u0301", "é",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from floor_plan import ROOT
 
 import semantic_core
 
-ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = [
     ROOT / "semantic_core",
     *sorted(ROOT.glob("plugins/*/semantic_core_*")),
@@ -90,15 +90,20 @@ def is_stub(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool
     )
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_all_is_in_order_and_every_name_in_it_is_there(name: str) -> None:
+def by_kind(name: str) -> tuple[bool, bool, str]:
     """Constants, classes, functions; each by name."""
-    module: ModuleType = importlib.import_module(name)
-    exported = list(getattr(module, "__all__", []))
-    assert exported == sorted(
-        set(exported), key=lambda each: (not each.isupper(), not each[0].isupper(), each)
-    )
-    assert [each for each in exported if not hasattr(module, each)] == []
+    return not name.isupper(), not name[0].isupper(), name
+
+
+def test_all_is_in_order_and_every_name_in_it_is_there() -> None:
+    wrong = []
+    for name in MODULES:
+        module: ModuleType = importlib.import_module(name)
+        exported = list(getattr(module, "__all__", []))
+        if exported != sorted(set(exported), key=by_kind):
+            wrong.append(f"{name}: wanted {sorted(set(exported), key=by_kind)}")
+        wrong += [f"{name}: no {each}" for each in exported if not hasattr(module, each)]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_the_package_exports_every_public_name_it_holds() -> None:
@@ -115,38 +120,39 @@ COPIED = "adapters_blueprints"
 """Blueprints are copied and read as a whole; what their methods do is said by `BaseORMAdapter`."""
 
 
-@pytest.mark.parametrize(
-    "file",
-    [file for file in FILES if not file.name.startswith("_") and file.parent.name != COPIED],
-    ids=named,
-)
-def test_public_names_say_what_one_gets(file: Path) -> None:
-    assert undocumented(file.read_text("utf-8")) == []
+def test_public_names_say_what_one_gets() -> None:
+    missing = []
+    for file in FILES:
+        if not file.name.startswith("_") and file.parent.name != COPIED:
+            found = undocumented(file.read_text("utf-8"))
+            missing += [f"{named(file)}: {each}" for each in found]
+    assert not missing, "\n".join(missing)
 
 
-@pytest.mark.parametrize("file", FILES, ids=named)
-def test_every_file_says_what_it_is(file: Path) -> None:
-    told = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
-    assert told or file.name == "__init__.py", "the first line of a file says what it is"
+def test_every_file_says_what_it_is() -> None:
+    silent = []
+    for file in FILES:
+        told = ast.get_docstring(ast.parse(file.read_text("utf-8")))
+        if not told and file.name != "__init__.py":
+            silent.append(named(file))
+    assert not silent, "\n".join(silent)
 
 
-@pytest.mark.parametrize("file", FILES, ids=named)
-def test_shipped_code_prints_nothing_past_the_command_line(file: Path) -> None:
-    calls = [
-        node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call)
-    ]
-    assert [
-        call.lineno
-        for call in calls
-        if isinstance(call.func, ast.Name) and call.func.id in ("print", "breakpoint")
-    ] == []
+def test_shipped_code_prints_nothing_past_the_command_line() -> None:
+    found = []
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            if node.func.id in ("print", "breakpoint"):
+                found.append(f"{named(file)}:{node.lineno}")
+    assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize(
-    "folder", [folder for folder in SHIPPED if folder.name.startswith("semantic_core")], ids=named
-)
-def test_types_are_shipped(folder: Path) -> None:
-    assert (folder / "py.typed").exists()
+def test_types_are_shipped() -> None:
+    packages = [folder for folder in SHIPPED if folder.name.startswith("semantic_core")]
+    untyped = [named(folder) for folder in packages if not (folder / "py.typed").exists()]
+    assert not untyped, untyped
 
 
 def test_the_release_is_the_same_everywhere() -> None:

@@ -1,0 +1,100 @@
+"""The contract's rules about searching, once with each way in which a search may go: vectors
+scanned in memory, vectors read from the file, tiny segments, posting lists in memory.
+
+What does not search (writes, the queue, batch jobs, threads) goes the same way in all of them;
+`test_contract.py` checks it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from semantic_core_peewee import SqliteStore
+from semantic_core_peewee.sqlite.tuning import Tuning
+
+from semantic_core import Space
+from semantic_core.testing import Check
+from semantic_core.testing.check import checks_in
+from semantic_core.testing.stores import random, scopes, scores, vectors, words
+from semantic_core.testing.stores.history import history_check
+
+NOT_SEARCHING = {
+    "known_vectors_are_those_handed_over",
+    "a_multi_tenant_store_wants_a_tenant",
+    "a_single_tenant_store_refuses_a_tenant",
+    "any_document_comes_back",
+}
+"""Of the same files, what the way of searching cannot change."""
+
+SEARCHING = [
+    *(
+        check
+        for check in checks_in(vectors, words, scores, scopes, random)
+        if str(check) not in NOT_SEARCHING
+    ),
+    history_check(persistent=True, histories=20),
+]
+
+SCANNED = Tuning(few_chunks=-1)
+"""Never in SQL: even a handful of chunks is scanned."""
+
+SMALL_SEGMENTS = Tuning(
+    few_chunks=-1,
+    segment=3,
+    block=6,
+    few_dead=4,
+    few_documents=1,
+    selective=0.0,
+    scope_factor=1,
+    spare_rows=1,
+    most_equal=3,
+    lists_after=float("inf"),
+)
+"""Segments and blocks so small that every boundary is crossed, and the living slots are moved
+together all the time. Every full-text search asks FTS5.
+"""
+
+POSTING_LISTS = Tuning(
+    few_chunks=-1,
+    lists_after=0.0,
+    scope_factor=1,
+    spare_rows=1,
+    checked_share=1.0,
+    most_equal=2,
+    least_list_bytes=64,
+    list_bytes_per_passage=0,
+    list_scope_after=1,
+    selective=0.0,
+    most_ids=3,
+)
+"""Posting lists and scopes are read into memory at once, and there is no room for them."""
+
+STREAMED = attrs.evolve(SMALL_SEGMENTS, vector_memory=0)
+"""No memory for vectors: every search reads them from the file."""
+
+VARIANTS = {
+    "scanned": SCANNED,
+    "small segments": SMALL_SEGMENTS,
+    "posting lists": POSTING_LISTS,
+    "streamed": STREAMED,
+}
+
+
+@pytest.mark.parametrize("check", SEARCHING, ids=str)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_way_of_searching_keeps_the_contract(
+    check: Check, variant: str, tmp_path: Path
+) -> None:
+    def opened(space: Space, name: str = "index", **options: Any) -> SqliteStore:
+        return SqliteStore(
+            space,
+            tmp_path / f"{name}.db",
+            durability="normal",
+            tuning=VARIANTS[variant],
+            **options,
+        )
+
+    check(opened)
