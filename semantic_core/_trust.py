@@ -124,6 +124,25 @@ def trust(file: Path, content: Mapping[str, Any]) -> None:
         raise ConfigError(f"Cannot write below {str(folder)!r}: {error.strerror}.") from error
 
 
+def untrust(file: Path) -> int:
+    """Forget that the user has confirmed this file, with any content; how many records there were.
+
+    The file itself need not exist any more. Raises ConfigError if a record cannot be removed.
+    """
+    folder = _records()
+    if folder is None or not folder.is_dir():
+        return 0
+    removed = 0
+    try:
+        for record in sorted(folder.iterdir()):
+            if record.read_text("utf-8", "replace").rstrip("\n") == str(file.resolve()):
+                record.unlink(missing_ok=True)
+                removed += 1
+    except OSError as error:
+        raise ConfigError(f"Cannot change {str(folder)!r}: {error.strerror}.") from error
+    return removed
+
+
 def _records() -> Path | None:
     """The folder with a record of each file that this user has confirmed, by fingerprint."""
     variable = "XDG_CONFIG_HOME"

@@ -338,7 +338,11 @@ def test_every_command_is_described_with_all_its_options(path: str) -> None:
     )
 
 
-SPEAKS_OF_NO_INDEX = {"semantic-core blueprint", "semantic-core config trust"}
+SPEAKS_OF_NO_INDEX = {
+    "semantic-core blueprint",
+    "semantic-core config trust",
+    "semantic-core config untrust",
+}
 
 
 @pytest.mark.parametrize("path", COMMANDS)

@@ -268,7 +268,7 @@ def test_the_command_line_shows_and_forgets_what_is_left(
     status = run("outbox", "status")
     assert status.exit_code == 1
     assert "left of note, which no index declares: 3 triggers on note" in status.output
-    assert "fed by no model here: letters (1 document)" in status.output
+    assert "belong to no model: letters (1 document)" in status.output
     answer = json.loads(run("outbox", "status", "--json").stdout)
     assert [each["collection"] for each in answer["left"]] == ["note"]
     assert answer["fed_by_no_model"] == {"letters": 1}
