@@ -173,7 +173,7 @@ class DjangoAdapter(BaseORMAdapter):
 
             Once in a transaction; only a TestCase may look for the callback anew each time.
             """
-            if self.database != here or self.hub.working:
+            if self.database != here or self.coordinator.working:
                 return
             listed = wake in [callback for _, callback, _ in connection.run_on_commit]
             # Without autocommit an outermost block begins with a SAVEPOINT, before it is counted.

@@ -170,7 +170,7 @@ class SQLAlchemyAdapter(BaseORMAdapter):
         @event.listens_for(self.engine, "commit")
         def commits(connection):
             """What a migration took away comes back within the migration's own transaction."""
-            self.hub.install_waiting()
+            self.coordinator.install_waiting()
 
         _listening.add(self)
 

@@ -424,7 +424,7 @@ class SemanticCore:
             try:
                 bound.install()
             except BaseException:
-                bound.hub.leave(bound)  # so that a corrected one finds its place free
+                bound.coordinator.leave(bound)  # so that a corrected one finds its place free
                 raise
         return bound
 

@@ -125,7 +125,7 @@ def retry(indexes: tuple[str, ...], app: str | None, as_json: bool) -> None:
         indexes,
         as_json,
         "retried",
-        lambda adapter, name: adapter.hub.outbox.retry(collections={name}),
+        lambda adapter, name: adapter.coordinator.outbox.retry(collections={name}),
     )
 
 
@@ -142,7 +142,7 @@ def drop(indexes: tuple[str, ...], app: str | None, as_json: bool) -> None:
         indexes,
         as_json,
         "dropped",
-        lambda adapter, name: adapter.hub.outbox.drop(collections={name}),
+        lambda adapter, name: adapter.coordinator.outbox.drop(collections={name}),
     )
 
 
@@ -261,7 +261,7 @@ def _aborted(adapters: list[BaseORMAdapter]) -> list[AbortedChange]:
     return [
         ticket
         for adapter in adapters
-        for ticket in adapter.hub.outbox.aborted({adapter.declaration.collection})
+        for ticket in adapter.coordinator.outbox.aborted({adapter.declaration.collection})
     ]
 
 

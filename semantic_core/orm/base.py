@@ -39,7 +39,7 @@ from semantic_core.orm.migrations import (
 )
 from semantic_core.orm.outbox import TRIGGERS
 from semantic_core.orm.pending import WHOLE
-from semantic_core.orm.sync import IndexStatus, SyncCoordinator, hub_of
+from semantic_core.orm.sync import IndexStatus, SyncCoordinator, coordinator_of
 from semantic_core.orm.tables import Execute
 from semantic_core.orm.triggers import Capture, watch
 from semantic_core.types import IngestReport, Mode, Ref, SearchHit
@@ -169,7 +169,7 @@ class BaseORMAdapter(AdapterContract):
         capture: CaptureMode | None = None,
         sync: Strategy | None = None,
     ) -> None:
-        self._hub: SyncCoordinator | None = None
+        self._coordinator: SyncCoordinator | None = None
         self.model = model
         self.core = core
         self.declaration = attrs.evolve(declaration.named_after(self.table), is_row=self.is_row)
@@ -210,7 +210,7 @@ class BaseORMAdapter(AdapterContract):
         """
         said = Declaration.of(collection or "", name=name, **declaration)
         adapter = cls(model, core, said, capture=capture, sync=sync, **(adapter_options or {}))
-        adapter.hub.add(adapter)
+        adapter.coordinator.add(adapter)
         return adapter
 
     @classmethod
@@ -251,23 +251,25 @@ class BaseORMAdapter(AdapterContract):
         size = check_count("limit", limit, 1) + check_count("offset", offset)
         asked = checked_where(self, where)
         if self.same_transaction and self.in_transaction:
-            self.hub.write_words()
-        hub = self._hub_at_home()
+            self.coordinator.write_words()
+        coordinator = self._coordinator_at_home()
         core = self._core_of(tenant)
         try:
             waiting = (
-                hub.freshen(self.declaration.collection, timeout) if fresh else hub.waiting(self)
+                coordinator.freshen(self.declaration.collection, timeout)
+                if fresh
+                else coordinator.waiting(self)
             )
         except Exception:
-            if not hub.is_gone():
+            if not coordinator.is_gone():
                 raise
             waiting = 0  # `behind` says why
-        behind = hub.behind(self)
+        behind = coordinator.behind(self)
         if behind:
-            hub.compare_in_background()
+            coordinator.compare_in_background()
         reasons = [behind]
-        if waiting and hub.last_error:
-            reasons.append(f"the latest changes could not be indexed: {hub.last_error}")
+        if waiting and coordinator.last_error:
+            reasons.append(f"the latest changes could not be indexed: {coordinator.last_error}")
         rows: list[Any] = []
         hits: list[SearchHit] = []
         gone: list[Ref] = []
@@ -346,47 +348,47 @@ class BaseORMAdapter(AdapterContract):
         """
         if backfill is not None:
             self.backfill = _one_of("backfill", backfill, BACKFILLS)
-        hub = self.hub
+        coordinator = self.coordinator
         if not is_there(self):
-            hub.reinstall.later(self)
+            coordinator.reinstall.later(self)
             _log.info("%s: %s; the index is installed when it is.", self, NO_TABLE)
             return False
         if self.capture == "triggers":
             self._capture.refuse_views()
         self.uninstalled = False
-        with hub.at_work():
-            hub.outbox.create()
-        if hub.keep_own(self):
-            hub = self.hub
-        hub.at_home = True
-        hub.agree()
-        with hub.at_work():  # what is committed here is no change
+        with coordinator.at_work():
+            coordinator.outbox.create()
+        if coordinator.keep_own(self):
+            coordinator = self.coordinator
+        coordinator.at_home = True
+        coordinator.agree()
+        with coordinator.at_work():  # what is committed here is no change
             changed = self._set_up()
-        comparison = hub.comparison(self)
+        comparison = coordinator.comparison(self)
         if self.backfill == "now" and comparison.wanted:
-            hub.sync(None, collections={self.declaration.collection})
-        hub.compare_in_background()
-        hub.waiting(self)  # and whoever works for it is told
-        if hub.outbox.get_state(self.declaration.collection, TABLE) != self.table.name:
-            hub.outbox.set_state(self.declaration.collection, TABLE, self.table.name)
-        forget_gone(self.hub)
-        hub.reinstall.done(self)
+            coordinator.sync(None, collections={self.declaration.collection})
+        coordinator.compare_in_background()
+        coordinator.waiting(self)  # and whoever works for it is told
+        if coordinator.outbox.get_state(self.declaration.collection, TABLE) != self.table.name:
+            coordinator.outbox.set_state(self.declaration.collection, TABLE, self.table.name)
+        forget_gone(self.coordinator)
+        coordinator.reinstall.done(self)
         self.installed = True
         return changed
 
     def _set_up(self) -> bool:
         """Triggers, or events; and the comparison of rows that is due. Whether that was new."""
-        hub = self.hub
+        coordinator = self.coordinator
         changed = False
         if self.capture == "triggers":
             changed = self._install_triggers()
         else:
             self._capture.remove()
-            hub.outbox.set_state(self.declaration.collection, TRIGGERS, "")
+            coordinator.outbox.set_state(self.declaration.collection, TRIGGERS, "")
         if self.capture == "events" and not self._connected:
             self.connect()
             self._connected = True
-        comparison = hub.comparison(self)
+        comparison = coordinator.comparison(self)
         if comparison.wanted or comparison.is_of_another:
             changed = True
             first = comparison.state is None
@@ -401,14 +403,14 @@ class BaseORMAdapter(AdapterContract):
         """Whether anything changed. Where some went since the last time (a migration made a table
         anew, and SQLite dropped them with the old one), what happened meanwhile was not seen: so
         every index compares every row."""
-        outbox = self.hub.outbox
+        outbox = self.coordinator.outbox
         name = self.declaration.collection
         known = outbox.get_state(name, TRIGGERS)
         before = (known or "").split()
         went = known is None or not set(before) <= self._capture.there()
         changed = self._capture.install()
         now = " ".join(sorted(self._capture.there()))
-        comparison = self.hub.comparison(self)
+        comparison = self.coordinator.comparison(self)
         if went:
             state = comparison.state
             if state is not None:  # what it has looked at so far may have changed unseen
@@ -418,8 +420,8 @@ class BaseORMAdapter(AdapterContract):
                     if finished
                     else state.why
                 )
-                self.hub.agreement.leave_copies_behind()
-            for other in self.hub.agreement.consumers.every():
+                self.coordinator.agreement.leave_copies_behind()
+            for other in self.coordinator.agreement.consumers.every():
                 if other.consumer != outbox.consumer:
                     outbox.add(name, [WHOLE], consumer=other.consumer)
         if now != known:
@@ -437,20 +439,20 @@ class BaseORMAdapter(AdapterContract):
         row again.
         """
         self.installed = False
-        self.hub.reinstall.done(self)
+        self.coordinator.reinstall.done(self)
         if self._connected:
             self.disconnect()
             self._connected = False
         self.uninstalled = True
-        if self.hub.outbox.exists():
+        if self.coordinator.outbox.exists():
             self._capture.remove()
             if forget:
-                self.hub.outbox.forget(self.declaration.collection)
-                self.hub.agreement.collections.discard(self.declaration.collection)
-                if not self.hub.outbox.collections():  # nobody reads it any more
-                    self.hub.agreement.consumers.drop(self.hub.outbox.consumer)
-                if not self.hub.closed:
-                    self.hub.agreement.forget(self.declaration.collection)
+                self.coordinator.outbox.forget(self.declaration.collection)
+                self.coordinator.agreement.collections.discard(self.declaration.collection)
+                if not self.coordinator.outbox.collections():  # nobody reads it any more
+                    self.coordinator.agreement.consumers.drop(self.coordinator.outbox.consumer)
+                if not self.coordinator.closed:
+                    self.coordinator.agreement.forget(self.declaration.collection)
 
     def before_statement(self, sql: str) -> None:
         """For adapters: tell of a statement that is about to run on the connection `execute` uses,
@@ -461,16 +463,18 @@ class BaseORMAdapter(AdapterContract):
         row is looked at again.
         """
         went = make_way(sql, self.execute, self.dialect)
-        if self.hub._closed or not (went or changes_tables(sql)):
+        if self.coordinator._closed or not (went or changes_tables(sql)):
             return
         for adapter in self._captured_by_triggers():
             # Another core of this process made way.
             if went or (adapter.installed and not adapter.capturing):
-                self.hub.reinstall.later(adapter)
+                self.coordinator.reinstall.later(adapter)
 
     def _captured_by_triggers(self) -> list[BaseORMAdapter]:
         """The indexes of this database that are bound in this core and have triggers."""
-        mine = [each for each in self.hub.adapters.values() if isinstance(each, BaseORMAdapter)]
+        mine = [
+            each for each in self.coordinator.adapters.values() if isinstance(each, BaseORMAdapter)
+        ]
         return [each for each in mine if each.capture == "triggers"]
 
     @contextmanager
@@ -499,11 +503,11 @@ class BaseORMAdapter(AdapterContract):
             tenant = "" if self.places_rows else self.tenant_of(instance)
             by_tenant.setdefault(tenant, []).append(self.key_of(instance))
         for tenant, keys in by_tenant.items():
-            self.hub.outbox.add(self.declaration.collection, keys, tenant, execute=execute)
+            self.coordinator.outbox.add(self.declaration.collection, keys, tenant, execute=execute)
 
     def sync(self, limit: int | None = None) -> IngestReport:
         """Work off up to `limit` waiting changes of this index now; None works off all."""
-        return self.hub.sync(limit, collections={self.declaration.collection})
+        return self.coordinator.sync(limit, collections={self.declaration.collection})
 
     @in_one_connection
     def reindex(
@@ -523,7 +527,9 @@ class BaseORMAdapter(AdapterContract):
         never embedded again. Where another process is comparing the rows of this index already, it
         is waited for.
         """
-        return maintenance.reindex(self, self._hub_at_home(), progress, resume=resume, batch=batch)
+        return maintenance.reindex(
+            self, self._coordinator_at_home(), progress, resume=resume, batch=batch
+        )
 
     @in_one_connection
     def verify(self) -> maintenance.VerifyReport:
@@ -531,7 +537,7 @@ class BaseORMAdapter(AdapterContract):
 
         Changes nothing.
         """
-        return maintenance.verify(self, self._hub_at_home())
+        return maintenance.verify(self, self._coordinator_at_home())
 
     @in_one_connection
     def repair(self) -> IngestReport:
@@ -539,13 +545,13 @@ class BaseORMAdapter(AdapterContract):
 
         What still differs is a failure in the report.
         """
-        return maintenance.repair(self, self._hub_at_home())
+        return maintenance.repair(self, self._coordinator_at_home())
 
     @in_one_connection
     def status(self) -> IndexStatus:
         """What waits, what failed, and why."""
-        status = self.hub.status_of(self, capturing=self.capturing)
-        waits = self in self.hub.reinstall and not is_there(self)
+        status = self.coordinator.status_of(self, capturing=self.capturing)
+        waits = self in self.coordinator.reinstall and not is_there(self)
         return attrs.evolve(status, last_error=NO_TABLE) if waits else status
 
     @contextmanager
@@ -553,16 +559,16 @@ class BaseORMAdapter(AdapterContract):
         """Within it, this process works nothing off by itself; changes are noted as ever,
         and worked off afterwards.
         """
-        with self.hub.paused(self.declaration.collection):
+        with self.coordinator.paused(self.declaration.collection):
             yield
-        self.hub.wake()
+        self.coordinator.wake()
 
     @property
-    def hub(self) -> SyncCoordinator:
+    def coordinator(self) -> SyncCoordinator:
         """Where the indexes of this database are worked off."""
-        if self._hub is None or self._hub.core is not self.core:
-            self._hub = hub_of(self.core, self)
-        return self._hub
+        if self._coordinator is None or self._coordinator.core is not self.core:
+            self._coordinator = coordinator_of(self.core, self)
+        return self._coordinator
 
     @cached_property
     def _capture(self) -> Capture:
@@ -575,13 +581,15 @@ class BaseORMAdapter(AdapterContract):
         """
         return self._capture.installed() if self.capture == "triggers" else self._connected
 
-    def _hub_at_home(self) -> SyncCoordinator:
-        """The hub, after it was seen whose index it has: that of another database is not used."""
-        hub = self.hub
-        hub.look()
-        if self.hub is not hub:  # it was another's: from now on this one's is in memory
-            self.hub.look()
-        return self.hub
+    def _coordinator_at_home(self) -> SyncCoordinator:
+        """The coordinator, once it is certain that the index belongs to this database."""
+        coordinator = self.coordinator
+        coordinator.look()
+        if (
+            self.coordinator is not coordinator
+        ):  # it was another's: from now on this one's is in memory
+            self.coordinator.look()
+        return self.coordinator
 
     def _live(
         self, hits: Sequence[SearchHit], unreadable: dict[str, Exception]
@@ -607,13 +615,19 @@ class BaseORMAdapter(AdapterContract):
         """Have documents that were found without a row looked at again,
         where nobody is in the middle of something.
         """
-        hub = self.hub
-        if not gone or hub.closed or hub.working or self.in_transaction or not hub.outbox.exists():
+        coordinator = self.coordinator
+        if (
+            not gone
+            or coordinator.closed
+            or coordinator.working
+            or self.in_transaction
+            or not coordinator.outbox.exists()
+        ):
             return
-        with hub.at_work():
-            waiting = set(hub.outbox.keys(self.declaration.collection))
-            note(self, hub.outbox, [ref for ref in gone if ref.key not in waiting])
-        hub.catch_up()
+        with coordinator.at_work():
+            waiting = set(coordinator.outbox.keys(self.declaration.collection))
+            note(self, coordinator.outbox, [ref for ref in gone if ref.key not in waiting])
+        coordinator.catch_up()
 
     def _core_of(self, tenant: str | None) -> SemanticCore:
         if self.declaration.tenant is None:

@@ -48,7 +48,7 @@ def in_one_connection(method: Callable[Concatenate[Any, P], R]) -> Callable[Conc
 
 
 class AdapterContract(ABC):
-    """A model with its declaration, as outbox, triggers and hub see it.
+    """A model with its declaration, as outbox, triggers and coordinator see it.
 
     Adapters derive from `BaseORMAdapter`.
     """

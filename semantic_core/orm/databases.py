@@ -65,27 +65,29 @@ Followed = SyncCoordinator | Deserted
 
 def databases_of(core: SemanticCore) -> list[Followed]:
     """What a core knows of each database it follows, once for each."""
-    hubs: list[Followed] = [each for each in core.followers if isinstance(each, SyncCoordinator)]
-    followed = {hub.database for hub in hubs}
-    return hubs + [
+    coordinators: list[Followed] = [
+        each for each in core.followers if isinstance(each, SyncCoordinator)
+    ]
+    followed = {coordinator.database for coordinator in coordinators}
+    return coordinators + [
         each
         for each in core.followers
         if isinstance(each, Deserted) and each.database not in followed
     ]
 
 
-def hubs_of(core: SemanticCore) -> list[SyncCoordinator]:
-    """The hubs of a core, and those of the cores in memory that stand in for it."""
+def coordinators_of(core: SemanticCore) -> list[SyncCoordinator]:
+    """The coordinators of a core, and those of the cores in memory that stand in for it."""
     own = [each for each in core.followers if isinstance(each, SyncCoordinator)]
-    stand_ins = [hub.stand_in for hub in own if hub.stand_in is not None]
-    return own + [hub for each in stand_ins for hub in hubs_of(each)]
+    stand_ins = [coordinator.stand_in for coordinator in own if coordinator.stand_in is not None]
+    return own + [coordinator for each in stand_ins for coordinator in coordinators_of(each)]
 
 
 def adapters_in(core: SemanticCore) -> dict[str, BaseORMAdapter]:
     """The indexes that are bound in a core, by collection; those kept in memory too."""
     found: dict[str, Any] = {}
-    for hub in hubs_of(core):
-        found.update(hub.adapters)
+    for coordinator in coordinators_of(core):
+        found.update(coordinator.adapters)
     return found
 
 
@@ -95,10 +97,10 @@ def kept_in_memory(core: SemanticCore) -> dict[str, str]:
     Only of those for which a core in memory stands in.
     """
     found = {}
-    for hub in hubs_of(core):
-        for name in adapters_in(hub.stand_in) if hub.stand_in is not None else ():
-            other = owner_of(hub, name)
-            place = str(getattr(core.store, "path", hub.agreement.index.location))
+    for coordinator in coordinators_of(core):
+        for name in adapters_in(coordinator.stand_in) if coordinator.stand_in is not None else ():
+            other = owner_of(coordinator, name)
+            place = str(getattr(core.store, "path", coordinator.agreement.index.location))
             found[name] = f"the index at {place!r} is that of another database"
             if other:
                 found[name] += f", {other!r}"

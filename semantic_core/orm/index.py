@@ -205,7 +205,7 @@ class SemanticIndex(_ClassMethod):
         if there is not None:
             if same and self._options.get(model) == options:
                 return there
-            there.hub.leave(there)
+            there.coordinator.leave(there)
         adapter = adapter_class.bind(
             model,
             chosen,
@@ -241,7 +241,7 @@ class SemanticIndex(_ClassMethod):
     def bound_core(self, model: type) -> SemanticCore | None:
         """The core that keeps the index of this model now; None if none does, or it was closed."""
         there = self._bound.get(model)
-        return None if there is None or there.hub._closed else there.core
+        return None if there is None or there.coordinator._closed else there.core
 
     def _own_core(self) -> SemanticCore | None:
         given = {name: part for name, part in self._parts.items() if part is not None}
@@ -349,8 +349,10 @@ def bind_declared(
             adapter.install(backfill=backfill)
         bound.append(adapter)
     if install:
-        for hub in {id(adapter.hub): adapter.hub for adapter in bound}.values():
-            warn_of(hub)
+        for coordinator in {
+            id(adapter.coordinator): adapter.coordinator for adapter in bound
+        }.values():
+            warn_of(coordinator)
     return bound
 
 

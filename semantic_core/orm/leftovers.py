@@ -69,23 +69,23 @@ def declared_for(database: Followed) -> set[str]:
     elsewhere = [
         adapter.declaration.collection
         for adapter in SemanticIndex.bound()
-        if adapter._hub is not None and adapter._hub.database == database.database
+        if adapter._coordinator is not None and adapter._coordinator.database == database.database
     ]
     return {*adapters_in(database.core), *elsewhere}
 
 
-def leftovers(hub: Followed) -> list[Leftover]:
-    """What is left in the database of a hub, by collection."""
-    mine = declared_for(hub)
+def leftovers(coordinator: Followed) -> list[Leftover]:
+    """What is left in the database of a coordinator, by collection."""
+    mine = declared_for(coordinator)
     by_collection: dict[str, list[TriggerThere]] = {}
     marks = {_mark(name) for name in mine}
-    for trigger in triggers(hub.execute, hub.dialect):
+    for trigger in triggers(coordinator.execute, coordinator.dialect):
         if trigger.mark not in marks:
             by_collection.setdefault(_collection_of(trigger), []).append(trigger)
-    whole = hub.outbox.exists()
-    tables = _tables(hub) if whole else {}
-    pending = _counts(hub) if whole else {}
-    documents = hub.core.stats(all_tenants=True).collections
+    whole = coordinator.outbox.exists()
+    tables = _tables(coordinator) if whole else {}
+    pending = _counts(coordinator) if whole else {}
+    documents = coordinator.core.stats(all_tenants=True).collections
     found = []
     for name in sorted({*by_collection, *tables, *pending} - mine):
         there = by_collection.get(name, [])
@@ -94,16 +94,18 @@ def leftovers(hub: Followed) -> list[Leftover]:
             Leftover(
                 collection=name,
                 table=table,
-                table_there=bool(table) and _is_there(hub, table),
+                table_there=bool(table) and _is_there(coordinator, table),
                 triggers=len(there),
                 pending=pending.get(name, 0),
-                documents=documents.get(name, 0) if whole and not owner_of(hub, name) else 0,
+                documents=documents.get(name, 0)
+                if whole and not owner_of(coordinator, name)
+                else 0,
             )
         )
     return found
 
 
-def forget(hub: Followed, collection: str, *, documents: bool = True) -> Forgotten:
+def forget(coordinator: Followed, collection: str, *, documents: bool = True) -> Forgotten:
     """Take away what is left of a collection: its triggers, pending changes and state,
     and its documents too. Where the index is that of another database, nothing is taken from it.
     """
@@ -111,38 +113,38 @@ def forget(hub: Followed, collection: str, *, documents: bool = True) -> Forgott
 
     mine = [
         each
-        for each in triggers(hub.execute, hub.dialect)
+        for each in triggers(coordinator.execute, coordinator.dialect)
         if collection in (_collection_of(each), each.mark)
     ]
     mine += [
         each
-        for each in triggers(hub.execute, hub.dialect)
+        for each in triggers(coordinator.execute, coordinator.dialect)
         if each.mark == _mark(collection) and each not in mine
     ]
     for trigger in mine:
-        hub.execute(drop(hub.dialect, trigger.name), ())
-    if not hub.outbox.exists():  # somebody dropped it, and left the triggers
+        coordinator.execute(drop(coordinator.dialect, trigger.name), ())
+    if not coordinator.outbox.exists():  # somebody dropped it, and left the triggers
         return Forgotten(len(mine), 0, 0, 0)
-    pending = _counts(hub).get(collection, 0)
-    mine_there = not owner_of(hub, collection)
-    hub.outbox.forget(collection)
-    if mine_there and not hub.closed:
-        hub.agreement.forget(collection)
+    pending = _counts(coordinator).get(collection, 0)
+    mine_there = not owner_of(coordinator, collection)
+    coordinator.outbox.forget(collection)
+    if mine_there and not coordinator.closed:
+        coordinator.agreement.forget(collection)
     removed = left = 0
     if mine_there and documents:
-        removed, left = _remove_documents(hub.core, collection)
+        removed, left = _remove_documents(coordinator.core, collection)
     return Forgotten(len(mine), pending, removed, left)
 
 
-def forget_gone(hub: Followed) -> list[str]:
+def forget_gone(coordinator: Followed) -> list[str]:
     """Forget collections whose table is gone, dropped or renamed, and that no index declares;
     which they were.
     """
-    mine = declared_for(hub)
+    mine = declared_for(coordinator)
     gone = []
-    for name, table in _tables(hub).items():
-        if name not in mine and table and not _is_there(hub, table):
-            done = forget(hub, name)
+    for name, table in _tables(coordinator).items():
+        if name not in mine and table and not _is_there(coordinator, table):
+            done = forget(coordinator, name)
             gone.append(name)
             _log.info(
                 "%s is forgotten: its table %s is gone, and no index declares it. Removed: %d "
@@ -162,10 +164,10 @@ def forget_gone(hub: Followed) -> list[str]:
     return gone
 
 
-def warn_of(hub: Followed) -> None:
+def warn_of(coordinator: Followed) -> None:
     """Log what is left of indexes nobody declares; each such collection once in a process."""
-    for each in leftovers(hub):
-        key = (hub.database, each.collection)
+    for each in leftovers(coordinator):
+        key = (coordinator.database, each.collection)
         if each.triggers and key not in _told:
             _told.add(key)
             _log.warning(
@@ -233,23 +235,27 @@ def _remove_documents(core: SemanticCore, collection: str) -> tuple[int, int]:
         removed += core.remove(*(summary.ref for summary in page))
 
 
-def _tables(hub: Followed) -> dict[str, str]:
-    rows = hub.execute(f"SELECT collection, value FROM {STATE} WHERE name = '{TABLE}'", ())
+def _tables(coordinator: Followed) -> dict[str, str]:
+    rows = coordinator.execute(f"SELECT collection, value FROM {STATE} WHERE name = '{TABLE}'", ())
     return {str(name): str(table) for name, table in rows}
 
 
-def _counts(hub: Followed) -> dict[str, int]:
+def _counts(coordinator: Followed) -> dict[str, int]:
     found: dict[str, int] = {}
     for source in (OUTBOX, PLACES):
-        rows = hub.execute(f"SELECT collection, COUNT(*) FROM {source} GROUP BY collection", ())
+        rows = coordinator.execute(
+            f"SELECT collection, COUNT(*) FROM {source} GROUP BY collection", ()
+        )
         for name, count in rows:
             found[str(name)] = found.get(str(name), 0) + (int(count) if source == OUTBOX else 0)
     return found
 
 
-def _is_there(hub: Followed, table: str) -> bool:
-    sql, params = table_there(hub.dialect, table, hub.placeholder or placeholder_of(hub.dialect))
-    return bool(hub.execute(sql, params)[0][0])
+def _is_there(coordinator: Followed, table: str) -> bool:
+    sql, params = table_there(
+        coordinator.dialect, table, coordinator.placeholder or placeholder_of(coordinator.dialect)
+    )
+    return bool(coordinator.execute(sql, params)[0][0])
 
 
 def _collection_of(trigger: TriggerThere) -> str:

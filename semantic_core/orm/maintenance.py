@@ -51,24 +51,24 @@ class VerifyReport:
 
 def reindex(
     adapter: AdapterContract,
-    hub: SyncCoordinator,
+    coordinator: SyncCoordinator,
     progress: Callable[[ReindexProgress], None] | None,
     *,
     resume: bool,
     batch: int,
 ) -> IngestReport:
     """See `BaseORMAdapter.reindex`."""
-    hub.outbox.create()
-    hub.agree()
-    comparison = hub.comparison(adapter)
+    coordinator.outbox.create()
+    coordinator.agree()
+    comparison = coordinator.comparison(adapter)
     name = adapter.declaration.collection
     if not resume:
-        hub.agreement.begin_epoch()
+        coordinator.agreement.begin_epoch()
     if not resume or not comparison.wanted:
         comparison.begin("all rows are looked at again")
     report = IngestReport()
     failed = 0
-    with hub.at_work(), alone(hub.agreement) as lease:
+    with coordinator.at_work(), alone(coordinator.agreement) as lease:
         while comparison.wanted:
             if not lease.take():  # another thread or process is at it, and does the same
                 sleep(PAUSE)
@@ -79,16 +79,16 @@ def reindex(
             state = comparison.state
             if progress is not None and state is not None:
                 progress(ReindexProgress(state.rows, max(state.total, state.rows), failed, name))
-    return once(merged(report, hub.sync(None, collections={name})))
+    return once(merged(report, coordinator.sync(None, collections={name})))
 
 
-def verify(adapter: AdapterContract, hub: SyncCoordinator) -> VerifyReport:
+def verify(adapter: AdapterContract, coordinator: SyncCoordinator) -> VerifyReport:
     """See `BaseORMAdapter.verify`."""
-    outbox = hub.outbox
+    outbox = coordinator.outbox
     name = adapter.declaration.collection
-    if not hub.is_installed(anew=True):
-        return VerifyReport(comparing=hub.behind(adapter))
-    rows, found = differences(adapter, hub)
+    if not coordinator.is_installed(anew=True):
+        return VerifyReport(comparing=coordinator.behind(adapter))
+    rows, found = differences(adapter, coordinator)
     counts = Counter(kind for kind, _ in found)
     shown: Counter[str] = Counter()
     keys = []
@@ -106,17 +106,17 @@ def verify(adapter: AdapterContract, hub: SyncCoordinator) -> VerifyReport:
         failed=counts["failed"],
         waiting=left,
         keys=tuple(keys),
-        comparing=hub.behind(adapter, anew=True),
+        comparing=coordinator.behind(adapter, anew=True),
     )
 
 
 def differences(
-    adapter: AdapterContract, hub: SyncCoordinator
+    adapter: AdapterContract, coordinator: SyncCoordinator
 ) -> tuple[int, list[tuple[str, Ref | str]]]:
     """How many rows belong into the index, and (kind, ref) of each that is not as it should be; of
     a row no document can be made of, what it is called."""
-    outbox = hub.outbox
-    hub.agree()
+    outbox = coordinator.outbox
+    coordinator.agree()
     rows = 0
     failed = list[tuple[str, Ref | str]]()
     suspects = list[Ref]()
@@ -152,17 +152,17 @@ def _fault(adapter: AdapterContract, ref: Ref, wanted: Document | None) -> str:
     return "" if _same(held, wanted) else "stale"
 
 
-def repair(adapter: AdapterContract, hub: SyncCoordinator) -> IngestReport:
+def repair(adapter: AdapterContract, coordinator: SyncCoordinator) -> IngestReport:
     """See `BaseORMAdapter.repair`."""
     name = adapter.declaration.collection
-    hub.outbox.create()
-    found = [ref for _, ref in differences(adapter, hub)[1] if isinstance(ref, Ref)]
+    coordinator.outbox.create()
+    found = [ref for _, ref in differences(adapter, coordinator)[1] if isinstance(ref, Ref)]
     if found:
-        hub.agreement.begin_epoch()  # whatever the stamps say: the rows are right
-        note(adapter, hub.outbox, found)
-    report = hub.sync(None, collections={name})
+        coordinator.agreement.begin_epoch()  # whatever the stamps say: the rows are right
+        note(adapter, coordinator.outbox, found)
+    report = coordinator.sync(None, collections={name})
     told = {failure.what for failure in report.failed}
-    left = [] if not found else differences(adapter, hub)[1]
+    left = [] if not found else differences(adapter, coordinator)[1]
     differ = [
         Failure(str(ref), DIFFERS, f"After the repair it is still {kind}.")
         for kind, ref in left

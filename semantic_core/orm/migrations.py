@@ -206,7 +206,7 @@ NO_TABLE = "the table is not there yet"
 
 
 class Reinstall:
-    """The indexes of one hub that wait for it.
+    """The indexes of one coordinator that wait for it.
 
     Safe to share between threads; costs nothing while none waits.
     """

@@ -168,7 +168,7 @@ class SyncCoordinator:
     @property
     def elsewhere(self) -> bool:
         """Whether the connection leads to another database now, that of a test run:
-        its rows are no business of this hub.
+        its rows are no business of this coordinator.
         """
         return self._first.database != self.database
 
@@ -533,7 +533,7 @@ class SyncCoordinator:
             self.install_waiting()
 
     def _may_process(self, name: str) -> bool:
-        """Whether changes of this collection are this hub's business.
+        """Whether changes of this collection are this coordinator's business.
 
         Those of an index that was installed for another declaration are left to the processes
         that have it: their documents would be of the wrong kind.
@@ -838,30 +838,34 @@ def once(report: IngestReport) -> IngestReport:
     return attrs.evolve(report, failed=tuple(by_row.values()))
 
 
-def hub_of(core: SemanticCore, adapter: AdapterContract) -> SyncCoordinator:
-    """The hub of the adapter's database in this core; made at the first call.
+def coordinator_of(core: SemanticCore, adapter: AdapterContract) -> SyncCoordinator:
+    """The coordinator of the adapter's database in this core; made at the first call.
 
     Raises ConfigError, see `SyncCoordinator.add`.
     """
     collection = adapter.declaration.collection
     with _making:
-        hubs: Sequence[SyncCoordinator] = [
+        coordinators: Sequence[SyncCoordinator] = [
             each for each in core.followers if isinstance(each, SyncCoordinator)
         ]
         elsewhere = [
-            each.adapters.get(collection) for each in hubs if each.database != adapter.database
+            each.adapters.get(collection)
+            for each in coordinators
+            if each.database != adapter.database
         ]
         for other in filter(None, elsewhere):
             raise ConfigError(
                 f"{adapter} and {other}, of another database, would share one collection.",
                 hint="Give one of them another collection=.",
             )
-        hub = next((each for each in hubs if each.database == adapter.database), None)
-        if hub is None:
-            hub = SyncCoordinator(core, adapter)
-            core.follow(hub)
-    hub.add(adapter)
-    return hub
+        coordinator = next(
+            (each for each in coordinators if each.database == adapter.database), None
+        )
+        if coordinator is None:
+            coordinator = SyncCoordinator(core, adapter)
+            core.follow(coordinator)
+    coordinator.add(adapter)
+    return coordinator
 
 
 _making = threading.Lock()

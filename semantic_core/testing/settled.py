@@ -131,10 +131,16 @@ class SettledCore(SemanticCore):
         with progress.lock:
             if progress.reading:  # in the middle of it
                 return IngestReport()
-            hubs = [
+            coordinators = [
                 follower for follower in self.followers if isinstance(follower, SyncCoordinator)
             ]
-            report = merged(*(self._settle(hub) for hub in hubs if hub.outbox.exists()))
+            report = merged(
+                *(
+                    self._settle(coordinator)
+                    for coordinator in coordinators
+                    if coordinator.outbox.exists()
+                )
+            )
             progress.failure = ""
             try:
                 return attrs.evolve(report, embedded=report.embedded + self.embed_pending())
@@ -142,39 +148,39 @@ class SettledCore(SemanticCore):
                 progress.failure = str(error)
                 return report
 
-    def _settle(self, hub: SyncCoordinator) -> IngestReport:
-        steps = self._progress.steps.setdefault(id(hub), _Steps())
+    def _settle(self, coordinator: SyncCoordinator) -> IngestReport:
+        steps = self._progress.steps.setdefault(id(coordinator), _Steps())
         read: set[Ref] = set()
         self._progress.reading.append(read)
         try:
-            standing, undone = self._undone(hub, steps)
-            self._look_again(hub, undone)
-            for name in hub.adapters.keys() - steps.known:
-                adapter = hub.adapters[name]
-                hub.comparison(adapter).begin("the rows that were there before")
+            standing, undone = self._undone(coordinator, steps)
+            self._look_again(coordinator, undone)
+            for name in coordinator.adapters.keys() - steps.known:
+                adapter = coordinator.adapters[name]
+                coordinator.comparison(adapter).begin("the rows that were there before")
                 steps.known.add(name)
-            report = hub.sync(None, mode="async")
+            report = coordinator.sync(None, mode="async")
         finally:
             self._progress.reading.pop()
         if read or undone:
             steps.done[standing:] = [read | undone]
-            hub.outbox.set_state(MARK, self._mark, f"{steps.token} {len(steps.done)}")
+            coordinator.outbox.set_state(MARK, self._mark, f"{steps.token} {len(steps.done)}")
         return report
 
     @property
     def _mark(self) -> str:
         return "settled tenants" if self.store.multi_tenant else "settled"
 
-    def _undone(self, hub: SyncCoordinator, steps: _Steps) -> tuple[int, set[Ref]]:
+    def _undone(self, coordinator: SyncCoordinator, steps: _Steps) -> tuple[int, set[Ref]]:
         """How many steps still stand in the database,
         and what was worked off in those that were rolled back.
         """
-        token, _, number = (hub.outbox.get_state(MARK, self._mark) or "").partition(" ")
+        token, _, number = (coordinator.outbox.get_state(MARK, self._mark) or "").partition(" ")
         standing = int(number) if token == steps.token else 0
         return standing, {ref for done in steps.done[standing:] for ref in done}
 
-    def _look_again(self, hub: SyncCoordinator, refs: set[Ref]) -> None:
-        for name, adapter in hub.adapters.items():
+    def _look_again(self, coordinator: SyncCoordinator, refs: set[Ref]) -> None:
+        for name, adapter in coordinator.adapters.items():
             mine = sorted(ref for ref in refs if ref.collection == name)
             there = [
                 document for document in adapter.documents(mine) if isinstance(document, Document)
@@ -279,7 +285,7 @@ def rebound(main: SettledCore) -> Iterator[None]:
             adapter = alive.get((model, index))
             index._core = core_for(index, adapter)
             if adapter is not None:
-                adapter.hub.leave(adapter)
+                adapter.coordinator.leave(adapter)
                 index._bound[model] = _copy(adapter, index._core)
         yield
     finally:
@@ -290,13 +296,13 @@ def rebound(main: SettledCore) -> Iterator[None]:
             then = before.get((model, index))
             if now is None or now is then or not isinstance(now.core, SettledCore):
                 continue
-            now.hub.leave(now)
+            now.coordinator.leave(now)
             if now._connected:
                 now.disconnect()
             index._bound.pop(model)
             if then is not None:
                 index._bound[model], index._options[model] = then, options[model, index]
-                then.hub.add(then)
+                then.coordinator.add(then)
         for core in cores.values():
             core.close()
 
@@ -304,7 +310,7 @@ def rebound(main: SettledCore) -> Iterator[None]:
 def _is_open(adapter: BaseORMAdapter) -> bool:
     """Whether the core of an adapter is in use, and its database there.
 
-    A `SettledCore` closes its hubs at once, and itself in the end.
+    A `SettledCore` closes its coordinators at once, and itself in the end.
     """
     core = adapter.core
     try:
@@ -312,7 +318,7 @@ def _is_open(adapter: BaseORMAdapter) -> bool:
     except Exception:  # noqa: BLE001
         # Whatever an ORM raises for a database it does not know any more.
         return False
-    return not (core.closed if isinstance(core, SettledCore) else adapter.hub._closed)
+    return not (core.closed if isinstance(core, SettledCore) else adapter.coordinator._closed)
 
 
 def _copy(adapter: BaseORMAdapter, core: SettledCore) -> BaseORMAdapter:
@@ -321,10 +327,14 @@ def _copy(adapter: BaseORMAdapter, core: SettledCore) -> BaseORMAdapter:
     What only a setting up finds out, the adapter has found out already.
     """
     copy = object.__new__(_quiet(type(adapter)))
-    made = {name: value for name, value in vars(adapter).items() if name not in ("hub", "_capture")}
+    made = {
+        name: value
+        for name, value in vars(adapter).items()
+        if name not in ("coordinator", "_capture")
+    }
     vars(copy).update(made, _connected=False)
     copy.core = core
-    copy.hub.add(copy)
+    copy.coordinator.add(copy)
     return copy
 
 

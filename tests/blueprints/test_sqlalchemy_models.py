@@ -366,7 +366,9 @@ def test_an_async_session_is_captured_by_triggers(
         options = {"adapter": SQLAlchemyAdapter, "adapter_options": {"engine": plain}}
         index = core.bind(Article, source_fields=["content"], sync="background", **options)
         assert asyncio.run(story(index)) == [1]
-        assert index.hub.worker._thread is not None, "a commit of an async session wakes the worker"
+        assert index.coordinator.worker._thread is not None, (
+            "a commit of an async session wakes the worker"
+        )
         by_hand = core.bind(
             Article, source_fields=["title"], collection="titles", sync="manual", **options
         )

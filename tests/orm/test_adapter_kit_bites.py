@@ -22,7 +22,7 @@ from semantic_core.orm.comparison import RowComparison
 from semantic_core.orm.declaration import uuid_text
 from semantic_core.orm.dialects import OUTBOX
 from semantic_core.orm.migrations import make_way
-from semantic_core.orm.sync import SyncCoordinator, hub_of
+from semantic_core.orm.sync import SyncCoordinator, coordinator_of
 from semantic_core.orm.triggers import Capture, watch
 from semantic_core.testing import Check, adapter_checks
 from semantic_core.testing.adapters import trees
@@ -47,13 +47,13 @@ class OtherOutbox(MiniKitAdapter):
     """An adapter whose outbox is of another class."""
 
     outbox: type[SqlOutbox] = SqlOutbox
-    hub_class: type[SyncCoordinator] = SyncCoordinator
+    coordinator_class: type[SyncCoordinator] = SyncCoordinator
 
     @cached_property
-    def hub(self):
-        hub = hub_of(self.core, self)
-        hub.__class__, hub.outbox.__class__ = self.hub_class, self.outbox
-        return hub
+    def coordinator(self):
+        coordinator = coordinator_of(self.core, self)
+        coordinator.__class__, coordinator.outbox.__class__ = self.coordinator_class, self.outbox
+        return coordinator
 
 
 class OtherCapture(MiniKitAdapter):
@@ -202,8 +202,8 @@ class NeverWakes(MiniKitAdapter):
 class ErrorsRaisedIntoTheCommit(MiniKitAdapter):
     def on_commit(self, wake):
         def work():
-            if self.strategy == "inline" and not getattr(self.hub._mine, "working", False):
-                self.hub.sync(None)
+            if self.strategy == "inline" and not getattr(self.coordinator._mine, "working", False):
+                self.coordinator.sync(None)
 
         super().on_commit(work)
 
@@ -416,14 +416,14 @@ class OtherComparison(OtherOutbox):
 
     comparison: type[RowComparison] = RowComparison
 
-    class hub_class(SyncCoordinator):
+    class coordinator_class(SyncCoordinator):
         def comparison(self, adapter):
             return adapter.comparison(adapter, self.outbox, self.agreement)
 
 
 @caught_by("changes_go_before_the_backfill")
 class BackfillFirst(OtherOutbox):
-    class hub_class(SyncCoordinator):
+    class coordinator_class(SyncCoordinator):
         def _process(self, wanted, limit, mode, until):
             compared = self._compare(wanted, limit, mode, None, until)
             left = None if limit is None else limit - compared.added
@@ -440,7 +440,7 @@ class PoisonedRowBlocksOthers(MiniKitAdapter):
 
 @caught_by("a_pause_holds_changes_back")
 class PauseIgnored(OtherOutbox):
-    class hub_class(SyncCoordinator):
+    class coordinator_class(SyncCoordinator):
         def paused(self, collection):
             from contextlib import nullcontext
 
@@ -648,16 +648,16 @@ class Trusting(SyncCoordinator):
 
 
 caught_by("an_index_put_back_from_a_copy_is_noticed")(
-    type("OldIndexTrusted", (OtherOutbox,), {"hub_class": Trusting, "outbox": SqlOutbox})
+    type("OldIndexTrusted", (OtherOutbox,), {"coordinator_class": Trusting, "outbox": SqlOutbox})
 )
 caught_by("a_database_put_back_is_noticed")(
-    type("OldDatabaseTrusted", (OtherOutbox,), {"hub_class": Trusting, "outbox": SqlOutbox})
+    type("OldDatabaseTrusted", (OtherOutbox,), {"coordinator_class": Trusting, "outbox": SqlOutbox})
 )
 
 
 @caught_by("an_index_that_is_lost_is_filled_again")
 class NewIndexTakenForFull(OtherOutbox):
-    class hub_class(SyncCoordinator):
+    class coordinator_class(SyncCoordinator):
         def behind(self, adapter):
             return ""
 
@@ -674,7 +674,7 @@ class FirstComeFirstServed(OtherOutbox):
 
 @caught_by("what_the_stamps_say_stops_no_repair")
 class StampsWinAlways(OtherOutbox):
-    class hub_class(SyncCoordinator):
+    class coordinator_class(SyncCoordinator):
         def _process(self, wanted, limit, mode, until):
             self.agreement.begin_epoch = lambda: None
             return super()._process(wanted, limit, mode, until)
@@ -717,7 +717,7 @@ class ReindexForgetsItsPlace(OtherComparison):
 @caught_by("verify_finds_what_differs")
 class VerifyCountsOnly(MiniKitAdapter):
     def verify(self):
-        rows = self.hub.outbox.count(self.table)
+        rows = self.coordinator.outbox.count(self.table)
         there = self.core.documents(collections=[self.declaration.collection]).total
         return VerifyReport(rows, missing=max(0, rows - there), ghosts=max(0, there - rows))
 
@@ -731,7 +731,7 @@ class RowsBeforeForgotten(OtherComparison):
 @caught_by("an_index_that_is_uninstalled_leaves_the_table_alone")
 class TriggersStay(MiniKitAdapter):
     def uninstall(self):
-        self.hub.outbox.forget(self.declaration.collection)
+        self.coordinator.outbox.forget(self.declaration.collection)
 
 
 @caught_by("a_declaration_that_changed_is_taken_up")
@@ -743,9 +743,9 @@ class OldTriggersAreGoodEnough(OtherCapture):
 @caught_by("installing_again_changes_nothing")
 class InstallingAgainComparesAllRows(MiniKitAdapter):
     def install(self, **options):
-        self.hub.outbox.create()
-        if self.hub.comparison(self).state is not None:
-            self.hub.comparison(self).begin("for no reason")
+        self.coordinator.outbox.create()
+        if self.coordinator.comparison(self).state is not None:
+            self.coordinator.comparison(self).begin("for no reason")
         return super().install(**options)
 
 
@@ -787,7 +787,7 @@ class TakesItForGranted(SyncCoordinator):
 
 @caught_by("nothing_is_said_before_there_is_an_outbox")
 class ComplainsDuringTheFirstMigration(OtherOutbox):
-    hub_class = TakesItForGranted
+    coordinator_class = TakesItForGranted
 
 
 @caught_by("the_status_tells_how_far_it_is")

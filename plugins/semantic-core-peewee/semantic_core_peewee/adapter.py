@@ -230,7 +230,7 @@ class PeeweeAdapter(BaseORMAdapter):
         return "inline" if is_private(self._database) else super()._usual_strategy()
 
     def _write_words(self) -> None:
-        self.hub.write_words(MOST_AT_ONCE)
+        self.coordinator.write_words(MOST_AT_ONCE)
 
     def _query(self, keys: Sequence[Any]) -> Any:
         sources: dict[str, Any] = {"": self.model}

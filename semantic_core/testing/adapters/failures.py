@@ -80,7 +80,7 @@ def a_row_that_keeps_failing_is_given_up_and_kept(bench: Bench) -> None:
     bench.articles(2, stars=1)
     given_up(bench, index)
     same(index.status().aborted, 1, "aborted tickets")
-    (ticket,) = index.hub.outbox.aborted({index.declaration.collection})
+    (ticket,) = index.coordinator.outbox.aborted({index.declaration.collection})
     same(
         (ticket.key, "ZeroDivision" in ticket.error),
         ("1", True),
@@ -100,7 +100,7 @@ def an_aborted_change_can_be_retried_or_dropped(bench: Bench) -> None:
     bench.articles(1, 2)
     given_up(bench, index)
     same(index.status().aborted, 2, "aborted tickets")
-    outbox = index.hub.outbox
+    outbox = index.coordinator.outbox
     name = index.declaration.collection
     first, second = outbox.aborted({name})
     same(outbox.drop([second.number], {name}), 1, "tickets that were dropped")
@@ -185,7 +185,7 @@ def a_ticket_nobody_understands_stops_no_other(bench: Bench) -> None:
     """A key that is none, whoever wrote it, fails alone."""
     index = bench.index()
     name = index.declaration.collection
-    index.hub.outbox.add(name, ["not a number"])
+    index.coordinator.outbox.add(name, ["not a number"])
     bench.articles(1)
     index.sync()
     same(bench.texts(index), {"1": "t1|text 1"}, "the index")

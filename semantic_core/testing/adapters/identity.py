@@ -21,7 +21,7 @@ def an_index_that_is_lost_is_filled_again(bench: Bench) -> None:
     bench.articles(1, 2, 3)
     bench.settle(index)
     new = bench.index(core=bench.core(), source_fields=FIELDS)
-    if new.hub.agreement.consumer == index.hub.agreement.consumer:
+    if new.coordinator.agreement.consumer == index.coordinator.agreement.consumer:
         skip("The index is a part of the database, and is not lost without it.")
     answer = new.search("text", limit=10)
     same(
@@ -127,7 +127,7 @@ def what_the_stamps_say_stops_no_repair(bench: Bench) -> None:
     store = index.core.store
     for mend in (index.repair, lambda: index.reindex(resume=False)):
         refs = [document.ref for document in bench.held(index).values()]
-        epoch = index.hub.agreement.position.epoch
+        epoch = index.coordinator.agreement.position.epoch
         store.remove(refs, dict.fromkeys(refs, (epoch << 40) + 2**39))
         report = mend()
         same([failure.reason for failure in report.failed], [], "failures of mending")

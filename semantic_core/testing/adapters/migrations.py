@@ -101,7 +101,7 @@ def nothing_is_said_before_there_is_an_outbox(bench: Bench) -> None:
         source_fields=SOURCES["note"],
         sync="inline",
     )
-    if index.hub.outbox.exists():
+    if index.coordinator.outbox.exists():
         for table in TABLES:
             bench.sql(f"DROP TABLE {table}")
     with _warnings() as said:

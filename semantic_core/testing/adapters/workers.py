@@ -136,7 +136,7 @@ def what_another_worker_holds_is_left_to_it(bench: Bench) -> None:
     held = claimed(index, 1)
     same(index.status().taken, 1, "tickets that are taken")
     same(len(bench.settled(index)), 2, "documents of the other two")
-    index.hub.outbox.give_back([ticket.number for ticket in held])
+    index.coordinator.outbox.give_back([ticket.number for ticket in held])
     same(len(bench.settled(index)), 3, "documents once it was given back")
 
 
