@@ -274,7 +274,7 @@ class UnchangedByTextAlone(MemoryStore):
         return super().replace(pairs, stamps)
 
 
-@caught_by("times_are_told")
+@caught_by("times_are_reported")
 class CreatedAgainByAnUpdate(MemoryStore):
     def replace(self, batch, stamps=None):
         pairs = list(batch)
@@ -1275,7 +1275,7 @@ class RemovalReachesEveryTenant(MemoryStore):
         return super().remove([*wanted, *reached], stamps)
 
 
-@caught_by("the_last_document_of_the_newest_home_goes")
+@caught_by("the_last_document_of_the_newest_namespace_goes")
 class HomesCountedByTheLiving(MemoryStore):
     """Homes have numbers that stay; a table of them ends with the last one that is lived in."""
 

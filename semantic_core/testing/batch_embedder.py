@@ -42,7 +42,7 @@ def _passages(embedder: BatchEmbedder, *texts: str) -> dict[str, str]:
 def _results(embedder: BatchEmbedder, job: str) -> dict[str, Vector]:
     found = {}
     for name, result in embedder.results(job):
-        expect(not isinstance(result, Exception), f"results: wanted a vector, got {result!r}.")
+        expect(not isinstance(result, Exception), f"results: expected a vector, found {result!r}.")
         found[name] = np.asarray(result)
     return found
 
@@ -83,7 +83,7 @@ def results_are_those_of_their_passages(open_jobs: OpenJobs) -> None:
 
 
 @Check
-def results_tell_what_they_cost(open_jobs: OpenJobs) -> None:
+def results_report_what_they_cost(open_jobs: OpenJobs) -> None:
     """Where an embedder is `Metered`: each result that was paid for counts before it is given, in
     every reading; outside of a block, and in other threads, nothing does.
     """
@@ -107,7 +107,7 @@ def results_tell_what_they_cost(open_jobs: OpenJobs) -> None:
 
 
 @Check
-def answers_tell_what_they_cost(open_jobs: OpenJobs) -> None:
+def answers_report_what_they_cost(open_jobs: OpenJobs) -> None:
     """Likewise of passages and of queries; one within another block counts in both."""
     embedder, _ = open_jobs()
     if not isinstance(embedder, Metered):

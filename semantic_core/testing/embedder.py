@@ -53,7 +53,7 @@ def _close(got: Vectors, wanted: Vectors, what: str) -> None:
     off = float(np.abs(got - wanted).max(initial=0.0))
     expect(
         off <= LENGTH_TOLERANCE,
-        f"{what}: wanted the same vectors up to {LENGTH_TOLERANCE}, they differ by {off:.3g}.",
+        f"{what}: expected the same vectors up to {LENGTH_TOLERANCE}, they differ by {off:.3g}.",
     )
 
 
@@ -64,11 +64,11 @@ def _well_formed(vectors: Vectors, count: int, embedder: Embedder, what: str) ->
         (np.dtype(np.float32), (count, embedder.space.dimensions)),
         f"{what}: dtype and shape",
     )
-    expect(np.isfinite(vectors).all(), f"{what}: wanted finite numbers, got NaN or infinity.")
+    expect(np.isfinite(vectors).all(), f"{what}: expected finite numbers, found NaN or infinity.")
     lengths = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1))
     expect(
         (np.abs(lengths - 1) <= LENGTH_TOLERANCE).all(),
-        f"{what}: wanted rows of length 1, got {lengths}.",
+        f"{what}: expected rows of length 1, found {lengths}.",
     )
 
 
@@ -82,11 +82,12 @@ def it_says_what_it_is(make_embedder: MakeEmbedder) -> None:
         isinstance(embedder, Embedder),
         f"{type(embedder).__name__} lacks a member of semantic_core.protocols.Embedder.",
     )
-    expect(isinstance(embedder.space, Space), f"space: wanted a Space, got {embedder.space!r}.")
+    expect(isinstance(embedder.space, Space), f"space: expected a Space, found {embedder.space!r}.")
     for name in ("batch_size", "max_chars"):
         value = getattr(embedder, name)
         expect(
-            type(value) is int and value >= 1, f"{name}: wanted an int of 1 or more, got {value!r}."
+            type(value) is int and value >= 1,
+            f"{name}: expected an int of 1 or more, found {value!r}.",
         )
 
 

@@ -34,7 +34,7 @@ def reranker_checks(*, hits: Sequence[SearchHit] = ()) -> list[Check]:
             contract.it_returns_hits_it_was_given,
             contract.any_hit_is_taken,
             contract.the_same_hits_have_the_same_order,
-            contract.what_another_took_away_stays_away,
+            contract.what_another_removed_stays_removed,
         )
     ]
 
@@ -69,7 +69,7 @@ class _RerankerChecks:
             again = _reranked(plugin, hits)
             same([hit.id for hit in again], [hit.id for hit in first], "the same hits again")
 
-    def what_another_took_away_stays_away(self, make: Make) -> None:
+    def what_another_removed_stays_removed(self, make: Make) -> None:
         """Beside a reranker that takes every second hit away, these are not among its own."""
         for hits in self._samples[1:]:
             kept = {hit.id for hit in hits[::2]}

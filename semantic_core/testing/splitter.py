@@ -154,7 +154,9 @@ class _SplitterChecks:
             chunks = self._chunks(split, document, LIMITS[0])
             _offsets(document, chunks)
             _limits(chunks, LIMITS[0])
-            expect(len(chunks) <= 1, f"{text[:20]!r}: wanted at most one chunk, got {len(chunks)}.")
+            expect(
+                len(chunks) <= 1, f"{text[:20]!r}: expected at most one chunk, found {len(chunks)}."
+            )
 
     def a_long_word_is_cut(self, split: Split) -> None:
         """One word of 20,000 characters, alone and between others,
@@ -196,7 +198,7 @@ class _SplitterChecks:
         chunks = split(document, limit)
         if chunks is None:
             raise AssertionError(
-                f"A document of its own kind, {document.media_type}: wanted chunks, got None."
+                f"A document of its own kind, {document.media_type}: expected chunks, found None."
             )
         return list(chunks)
 
@@ -263,12 +265,14 @@ def _numbers(document: Document, chunks: Sequence[Chunk]) -> None:
         expect(chunk.text.strip() or not document.text.strip(), f"{chunk.id} is blank.")
         expect(
             chunk.kind in get_args(Kind),
-            f"{chunk.id}: wanted one of {get_args(Kind)} as kind, got {chunk.kind!r}.",
+            f"{chunk.id}: expected one of {get_args(Kind)} as kind, found {chunk.kind!r}.",
         )
         of_text = isinstance(chunk.headings, tuple) and all(
             isinstance(heading, str) for heading in chunk.headings
         )
-        expect(of_text, f"{chunk.id}: wanted a tuple of str as headings, got {chunk.headings!r}.")
+        expect(
+            of_text, f"{chunk.id}: expected a tuple of str as headings, found {chunk.headings!r}."
+        )
 
 
 def _limits(chunks: Sequence[Chunk], limit: int) -> None:

@@ -83,14 +83,14 @@ def reindex_goes_on_where_it_was_interrupted(bench: Bench) -> None:
     except Undone:
         expect(
             0 < len(bench.texts(index)) < 12,
-            "wanted some rows to be in after an interruption, not all.",
+            "expected some rows to be in after an interruption, not all.",
         )
     else:
-        fail("wanted the error of the progress callback to come through.")
+        fail("expected the error of the progress callback to come through.")
     steps: list[ReindexProgress] = []
     index.reindex(batch=4, progress=steps.append)
     same(sorted(map(int, bench.texts(index))), list(range(1, 13)), "keys after it went on")
-    expect(steps[0].rows > 4, "wanted a resumed run not to begin at the first row.")
+    expect(steps[0].rows > 4, "expected a resumed run not to begin at the first row.")
     steps.clear()
     index.reindex(batch=4, progress=steps.append)
     same(steps[-1].rows, 12, "rows of a run after one that ended well")
@@ -149,7 +149,7 @@ def rows_may_change_while_a_reindex_runs(bench: Bench) -> None:
     index.reindex(batch=2, progress=meanwhile)
     wanted = {str(id): f"text {id}" for id in (*range(2, 7), 30)}
     same(bench.settled(index), {**wanted, "1": "changed behind", "8": "changed ahead"}, "the index")
-    expect(index.verify().sound, "verify: wanted a sound index.")
+    expect(index.verify().sound, "verify: expected a sound index.")
 
 
 @scenario()
@@ -160,7 +160,7 @@ def verify_finds_what_differs(bench: Bench) -> None:
     index = bench.index()
     bench.articles(*range(1, 7))
     bench.settle(index)
-    expect(index.verify().sound, "verify: wanted a sound index before anything went astray.")
+    expect(index.verify().sound, "verify: expected a sound index before anything went astray.")
     name = index.declaration.collection
     index.core.remove(Ref(name, "1"))
     index.core.ingest(
@@ -186,7 +186,7 @@ def verify_finds_what_differs(bench: Bench) -> None:
 
 
 @scenario()
-def repair_mends_what_verify_finds(bench: Bench) -> None:
+def repair_corrects_what_verify_finds(bench: Bench) -> None:
     """After a repair the index holds what the rows say, and a second one has nothing to do."""
     index = bench.index()
     bench.articles(*range(1, 7))
@@ -202,7 +202,7 @@ def repair_mends_what_verify_finds(bench: Bench) -> None:
         {str(id): f"t{id}|text {id}" for id in range(1, 7)},
         "the index after a repair",
     )
-    expect(index.verify().sound, "verify: wanted a sound index after a repair.")
+    expect(index.verify().sound, "verify: expected a sound index after a repair.")
     again = index.repair()
     same((again.added, again.updated, again.removed), (0, 0, 0), "what a second repair does")
 
@@ -211,7 +211,7 @@ def keys_are_gone_through(bench: Bench, index: BaseORMAdapter, count: int) -> No
     bench.settle(index)
     held = bench.texts(index)
     same(len(held), count, "documents")
-    expect(index.verify().sound, "verify: wanted a sound index.")
+    expect(index.verify().sound, "verify: expected a sound index.")
     for batch in (2, 3, 100):
         emptied(index, bench)
         same(index.verify().missing, count, "missing documents of an emptied index")

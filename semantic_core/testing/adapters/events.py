@@ -8,7 +8,7 @@ from semantic_core.testing.check import same
 
 
 @scenario(Capability.EVENTS)
-def what_the_orm_tells_is_heard(bench: Bench) -> None:
+def what_the_orm_reports_is_indexed(bench: Bench) -> None:
     """Rows that are created, changed and deleted through the ORM, one by one,
     are followed without a trigger.
     """

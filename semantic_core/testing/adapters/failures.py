@@ -71,7 +71,7 @@ def a_row_that_failed_is_tried_again(bench: Bench) -> None:
 
 
 @scenario()
-def a_row_that_keeps_failing_is_given_up_and_kept(bench: Bench) -> None:
+def a_row_that_keeps_failing_is_given_up_and_listed(bench: Bench) -> None:
     """After many tries its ticket is aborted: counted, listed with its reason, tried no more,
     and in nobody's way.
     """
@@ -86,7 +86,7 @@ def a_row_that_keeps_failing_is_given_up_and_kept(bench: Bench) -> None:
         ("1", True),
         "its key, and whether it says why",
     )
-    expect(ticket.attempts > 1, f"wanted more than one try, got {ticket.attempts}.")
+    expect(ticket.attempts > 1, f"expected more than one try, found {ticket.attempts}.")
     same(sorted(bench.texts(index)), ["2"], "keys in the index")
 
 
@@ -169,7 +169,7 @@ def an_embedder_that_fails_half_way_costs_nothing_twice(bench: Bench) -> None:
         (40, 0, 0),
         "documents and tickets",
     )
-    expect(index.core.store.stats().pending > 0, "wanted some passages to be pending.")
+    expect(index.core.store.stats().pending > 0, "expected some passages to be pending.")
     bench.embedder.fail_after = None
     index.core.embed_pending()
     same(index.core.store.stats().pending, 0, "pending passages once the provider is back")
@@ -181,7 +181,7 @@ def an_embedder_that_fails_half_way_costs_nothing_twice(bench: Bench) -> None:
 
 
 @scenario()
-def a_ticket_nobody_understands_stops_no_other(bench: Bench) -> None:
+def an_invalid_pending_change_stops_no_other(bench: Bench) -> None:
     """A key that is none, whoever wrote it, fails alone."""
     index = bench.index()
     name = index.declaration.collection

@@ -122,7 +122,7 @@ def watched_fields_are_all_that_is_listened_to(bench: Bench) -> None:
 
 
 @scenario()
-def a_condition_is_asked_when_the_change_is_worked_off(bench: Bench) -> None:
+def a_condition_is_evaluated_when_the_change_is_processed(bench: Bench) -> None:
     """What counts is whether the row qualifies then, not when it was written."""
     index = bench.index(condition=lambda row: (row.stars or 0) > 2, watch_fields=["stars"])
     bench.articles(1, stars=1)
@@ -178,7 +178,7 @@ def a_default_filter_hides_no_row(bench: Bench) -> None:
     same(sorted(row.id for row in index.search("text")), [1, 2], "ids of the rows that are found")
     bench.update("article", 2, hidden=True, content="hidden now")
     same(bench.settled(index)["2"], "t2|hidden now", "a row that the filter hides from now on")
-    expect(index.verify().sound, "verify: wanted a sound index.")
+    expect(index.verify().sound, "verify: expected a sound index.")
 
 
 @scenario()
@@ -221,13 +221,13 @@ def several_indexes_of_a_model_go_their_own_way(bench: Bench) -> None:
 
 
 @scenario()
-def a_field_that_is_not_there_is_told(bench: Bench) -> None:
+def a_field_that_does_not_exist_is_reported(bench: Bench) -> None:
     """A mistyped field is a ConfigError with the nearest name, before anything is changed."""
     with raises(ConfigError, "an index of a field that is not there"):
         bench.index(source_fields=["contnt"])
     try:
         bench.index(source_fields=["contnt"])
     except ConfigError as error:
-        expect("content" in str(error), f"wanted the nearest name in the message, got: {error}")
+        expect("content" in str(error), f"expected the nearest name in the message, got: {error}")
     else:
-        fail("wanted ConfigError.")
+        fail("expected ConfigError.")

@@ -74,7 +74,7 @@ def an_index_put_back_from_a_copy_is_noticed(bench: Bench) -> None:
     store._state = older
     expect(
         index.search("text", limit=10).degraded,
-        "wanted the first answer of an older index to be degraded.",
+        "expected the first answer of an older index to be degraded.",
     )
     same(bench.settled(index), {"1": "changed"}, "the index in the end")
     same(index.verify().sound, True, "whether it is sound")
@@ -104,7 +104,7 @@ def a_database_put_back_is_noticed(bench: Bench) -> None:
     answer = index.search("lost", limit=10)
     expect(
         answer.degraded and "restored" in answer.reason,
-        f"wanted an answer that says why, got {answer.reason!r}.",
+        f"expected an answer that says why, found {answer.reason!r}.",
     )
     same(index.verify().sound, False, "whether it is sound before a worker was there")
     bench.update("article", 1, content="a new edit")

@@ -39,7 +39,7 @@ def a_write_succeeds_though_the_outbox_was_dropped(bench: Bench) -> None:
 
 
 @scenario(Capability.SQL, Capability.RELATED)
-def a_table_that_is_made_anew_is_followed(bench: Bench) -> None:
+def a_table_that_is_rebuilt_is_followed(bench: Bench) -> None:
     """The way SQLite's migrations go: copy, drop, rename;
     elsewhere the table is renamed and comes back.
     """
@@ -68,7 +68,7 @@ def a_table_that_is_made_anew_is_followed(bench: Bench) -> None:
 
 
 @scenario()
-def triggers_that_went_are_said(bench: Bench) -> None:
+def missing_triggers_are_reported(bench: Bench) -> None:
     """Somebody took the triggers away: until they are back, every answer says that changes go
     unseen. `install` looks at every row.
     """
@@ -79,7 +79,7 @@ def triggers_that_went_are_said(bench: Bench) -> None:
     remove_triggers(index.execute, index.dialect)
     said = index.verify()
     same(said.sound, False, "whether an index without triggers is sound")
-    expect("triggers" in said.comparing, f"comparing: wanted triggers, got {said.comparing!r}.")
+    expect("triggers" in said.comparing, f"comparing: expected triggers, found {said.comparing!r}.")
     same(index.status().capturing, False, "whether its status says that it captures")
     bench.articles(2)
     index.install()
@@ -89,7 +89,7 @@ def triggers_that_went_are_said(bench: Bench) -> None:
 
 
 @scenario()
-def nothing_is_said_before_there_is_an_outbox(bench: Bench) -> None:
+def nothing_is_logged_before_there_is_an_outbox(bench: Bench) -> None:
     """Bound and not installed yet, as in a first migration: commits are heard,
     and nothing is logged or fails.
     """

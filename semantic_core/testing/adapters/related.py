@@ -276,11 +276,11 @@ def a_path_leads_through_a_table_between(bench: Bench) -> None:
     same(found, {"1": ["blue", "red"], "2": ["blue"], "3": []}, "names of tags")
     same(sorted(bench.held(index)["1"].metadata["tags"]), ["1", "2"], "tags in metadata")  # type: ignore[arg-type]
     same(index.related, (), "paths worth fetching along")
-    expect(index.verify().sound, "verify: wanted a sound index.")
+    expect(index.verify().sound, "verify: expected a sound index.")
 
 
 @scenario(Capability.MANY_TO_MANY)
-def what_is_tagged_or_no_longer_is_indexed_anew(bench: Bench) -> None:
+def what_is_tagged_or_no_longer_is_indexed_again(bench: Bench) -> None:
     """A row of the table between that comes, changes or goes is a change of its article,
     and of no other.
     """
@@ -315,7 +315,7 @@ def a_tag_that_changes_reaches_what_it_is_on(bench: Bench) -> None:
     )
     bench.delete("tag", 2)
     same(tags(bench, index), {"1": ["crimson"], "2": [], "3": []}, "tags after one was deleted")
-    expect(index.verify().sound, "verify: wanted a sound index.")
+    expect(index.verify().sound, "verify: expected a sound index.")
 
 
 @scenario(Capability.MANY_TO_MANY, Capability.SQL)
@@ -377,7 +377,7 @@ def a_change_in_the_parents_table_is_seen(bench: Bench) -> None:
         [(2, "Directories", "with closes them")],
         "what is found",
     )
-    expect(isinstance(found[0], bench.model("book")), "what is found: wanted a book.")
+    expect(isinstance(found[0], bench.model("book")), "what is found: expected a book.")
 
 
 @scenario(Capability.INHERITANCE)

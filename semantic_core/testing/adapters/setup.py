@@ -92,7 +92,7 @@ def a_restart_changes_nothing(bench: Bench) -> None:
 
 
 @scenario()
-def the_status_tells_how_far_it_is(bench: Bench) -> None:
+def the_status_reports_the_progress(bench: Bench) -> None:
     """What waits is counted, with the age of the oldest; what is worked off is not."""
     index = bench.index()
     bench.articles(1, 2)
@@ -109,7 +109,7 @@ def the_status_tells_how_far_it_is(bench: Bench) -> None:
     )
     expect(
         status.oldest is not None and status.oldest > 1_000_000_000,
-        f"oldest: wanted a time, got {status.oldest}.",
+        f"oldest: expected a time, found {status.oldest}.",
     )
     bench.settle(index)
     status = index.status()

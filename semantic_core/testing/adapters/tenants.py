@@ -190,7 +190,7 @@ def a_row_of_nobody_by_a_callable_is_in_no_index(bench: Bench) -> None:
 
 
 @scenario()
-def care_is_taken_of_every_tenant(bench: Bench) -> None:
+def maintenance_covers_every_tenant(bench: Bench) -> None:
     """verify and repair look at the rows of all tenants; reindex brings all of them back."""
     index = bench.index("note", tenant="owner")
     for number, owner in enumerate(OWNERS):

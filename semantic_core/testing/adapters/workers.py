@@ -56,7 +56,7 @@ def a_removed_row_is_not_put_back(bench: Bench) -> None:
     bench.embedder.meanwhile = faster
     bench.settle(index)
     same(bench.texts(index), {}, "the index")
-    expect(index.verify().sound, "verify: wanted a sound index.")
+    expect(index.verify().sound, "verify: expected a sound index.")
 
 
 @scenario()
@@ -93,7 +93,7 @@ def a_change_made_during_the_work_is_not_lost(bench: Bench) -> None:
 
 
 @scenario()
-def the_tickets_of_a_dead_worker_come_back(bench: Bench) -> None:
+def the_pending_changes_of_a_dead_worker_come_back(bench: Bench) -> None:
     """A worker that died in the middle of a batch holds its tickets until the lease ends;
     then another does them.
     """

@@ -290,7 +290,7 @@ def odd_texts_arrive_as_they_are(bench: Bench) -> None:
 
 
 @scenario()
-def a_change_of_many_rows_is_worked_off_whole(bench: Bench) -> None:
+def a_change_of_many_rows_is_processed_whole(bench: Bench) -> None:
     """More rows than are worked off at a time, changed and deleted in one statement each,
     are all there, then all gone.
     """
