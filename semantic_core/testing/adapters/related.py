@@ -74,7 +74,7 @@ def a_related_row_that_changes_reaches_its_own(bench: Bench) -> None:
     """A renamed author has its own articles indexed anew, each once, and no others."""
     index = signed(bench)
     bench.update("author", 1, name="Eve")
-    same(index.status().waiting, 2, "changes that wait")
+    same(index.status().waiting, 2, "pending changes")
     same(names(bench, index), {"1": "Eve", "2": "Eve", "3": "Bea", "4": "Bea", "5": None}, "names")
     bench.update("author", 1, name=None)
     same(
@@ -90,7 +90,7 @@ def a_related_change_past_the_orm_is_seen(bench: Bench) -> None:
     index = signed(bench)
     with bench.rolled_back():
         bench.sql("UPDATE kit_author SET name = 'Never'")
-    same(bench.tickets(), 0, "tickets after a rollback")
+    same(bench.tickets(), 0, "pending changes after a rollback")
     bench.sql("UPDATE kit_author SET name = 'All'")
     same(names(bench, index), {"1": "All", "2": "All", "3": "All", "4": "All", "5": None}, "names")
 
@@ -105,7 +105,7 @@ def a_related_edit_of_another_field_costs_nothing(bench: Bench) -> None:
     bench.create("author", id=9, name="Nobody's")
     bench.update("author", 9, name="Still nobody's")
     bench.delete("author", 9)
-    same(index.status().waiting, 0, "changes that wait")
+    same(index.status().waiting, 0, "pending changes")
 
 
 @scenario(Capability.RELATED)
@@ -177,7 +177,7 @@ def deleting_an_author_takes_its_articles_along(bench: Bench) -> None:
     with bench.rolled_back():
         bench.delete("author", 2)
     bench.delete("author", 1)
-    same(sorted(bench.settled(index)), ["3"], "keys left")
+    same(sorted(bench.settled(index)), ["3"], "keys in the index")
 
 
 @scenario(Capability.CASCADE)
@@ -193,9 +193,9 @@ def a_cascade_of_the_database_is_seen(bench: Bench) -> None:
     bench.articles(4)
     bench.settle(index)
     bench.sql("DELETE FROM kit_author WHERE id = 1")
-    same(sorted(bench.settled(index)), ["3", "4"], "keys left")
+    same(sorted(bench.settled(index)), ["3", "4"], "keys in the index")
     bench.sql("DELETE FROM kit_author")
-    same(sorted(bench.settled(index)), ["4"], "keys left after all authors went")
+    same(sorted(bench.settled(index)), ["4"], "keys in the index after all authors went")
 
 
 @scenario(Capability.CASCADE, Capability.RELATED)
@@ -276,7 +276,7 @@ def a_path_leads_through_a_table_between(bench: Bench) -> None:
     same(found, {"1": ["blue", "red"], "2": ["blue"], "3": []}, "names of tags")
     same(sorted(bench.held(index)["1"].metadata["tags"]), ["1", "2"], "tags in metadata")  # type: ignore[arg-type]
     same(index.related, (), "paths worth fetching along")
-    expect(index.verify().sound, "verify: expected a sound index.")
+    bench.is_sound(index)
 
 
 @scenario(Capability.MANY_TO_MANY)
@@ -296,7 +296,7 @@ def what_is_tagged_or_no_longer_is_indexed_again(bench: Bench) -> None:
     same(tags(bench, index)["3"], ["blue"], "tags after one was taken away")
     with bench.rolled_back():
         bench.delete("tagging", 3)
-    same(bench.tickets(), 0, "tickets after a rollback")
+    same(bench.tickets(), 0, "pending changes after a rollback")
 
 
 @scenario(Capability.MANY_TO_MANY)
@@ -315,7 +315,7 @@ def a_tag_that_changes_reaches_what_it_is_on(bench: Bench) -> None:
     )
     bench.delete("tag", 2)
     same(tags(bench, index), {"1": ["crimson"], "2": [], "3": []}, "tags after one was deleted")
-    expect(index.verify().sound, "verify: expected a sound index.")
+    bench.is_sound(index)
 
 
 @scenario(Capability.MANY_TO_MANY, Capability.SQL)

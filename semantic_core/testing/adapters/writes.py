@@ -32,7 +32,7 @@ def rows_updated_in_bulk_are_seen(bench: Bench) -> None:
     bench.articles(1, 2, 3)
     bench.settle(index)
     bench.harness.update_many(bench.model("article"), [1, 3], content="the same for both")
-    same(index.status().waiting, 2, "changes that wait")
+    same(index.status().waiting, 2, "pending changes")
     wanted = {"1": "t1|the same for both", "2": "t2|text 2", "3": "t3|the same for both"}
     same(bench.settled(index), wanted, "the index")
 
@@ -117,7 +117,7 @@ def a_rollback_takes_bulk_statements_along(bench: Bench) -> None:
         )
         bench.harness.update_many(bench.model("article"), [1], content="never was")
         bench.harness.delete_many(bench.model("article"), [2])
-    same(bench.tickets(), 0, "tickets")
+    same(bench.tickets(), 0, "pending changes")
     same(bench.settled(index), {"1": "t1|text 1", "2": "t2|text 2"}, "the index")
 
 
@@ -163,7 +163,7 @@ def sql_in_a_transaction_shares_its_fate(bench: Bench) -> None:
     with bench.rolled_back():
         bench.sql("INSERT INTO kit_article (id, title, content) VALUES (1, 'a', 'never was')")
         bench.articles(2)
-    same(bench.tickets(), 0, "tickets after a rollback")
+    same(bench.tickets(), 0, "pending changes after a rollback")
     with bench.transaction():
         bench.sql("INSERT INTO kit_article (id, title, content) VALUES (1, 'a', 'one')")
         bench.articles(2)
@@ -211,7 +211,7 @@ def a_row_that_is_gone_before_anyone_looked_is_not_there(bench: Bench) -> None:
     bench.articles(2)
     bench.delete("article", 2)
     same(bench.settled(index), {}, "the index")
-    same(bench.tickets(), 0, "tickets that are left")
+    same(bench.tickets(), 0, "pending changes that are left")
 
 
 @scenario()
@@ -235,7 +235,7 @@ def an_edit_of_another_field_costs_nothing(bench: Bench) -> None:
     bench.update("article", 1, stars=5)
     with bench.transaction():
         bench.update("article", 2, stars=4, hidden=True)
-    same(bench.tickets(), 0, "tickets")
+    same(bench.tickets(), 0, "pending changes")
     bench.settle(index)
     same(bench.embedder.calls, calls, "calls of the embedder")
 
@@ -247,7 +247,7 @@ def a_save_without_a_change_costs_nothing(bench: Bench) -> None:
     bench.articles(1, stars=3)
     bench.settle(index)
     bench.update("article", 1, title="t1", content="text 1", stars=3)
-    same(bench.tickets(), 0, "tickets")
+    same(bench.tickets(), 0, "pending changes")
 
 
 @scenario()
@@ -286,7 +286,7 @@ def odd_texts_arrive_as_they_are(bench: Bench) -> None:
         {str(number): text for number, text in enumerate(texts, 1)},
         "the index",
     )
-    same(bench.tickets(), 0, "tickets that are left")
+    same(bench.tickets(), 0, "pending changes that are left")
 
 
 @scenario()
@@ -301,7 +301,7 @@ def a_change_of_many_rows_is_processed_whole(bench: Bench) -> None:
     bench.settle(index)
     same(len(bench.held(index)), MANY, "documents after so many rows were written")
     bench.sql("DELETE FROM kit_article WHERE id > 3")
-    same(sorted(bench.settled(index)), ["1", "2", "3"], "keys left")
+    same(sorted(bench.settled(index)), ["1", "2", "3"], "keys in the index")
 
 
 @scenario(Capability.TRUNCATE)
