@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any, Never
+from typing import Any, Never, TypeVar
 from unittest import SkipTest
 
 from hypothesis import HealthCheck, Phase, settings
@@ -24,6 +24,8 @@ SOAK = "SEMANTIC_CORE_SOAK"
 """Environment variable: a number. Checks play so many times more random examples than usual, and
 new ones in every run.
 """
+T = TypeVar("T")
+
 LONGEST_VALUE = 600
 """Characters of a value that a failure message shows at most."""
 
@@ -103,6 +105,13 @@ def same_fields(found: object, what: str, /, **expected: object) -> None:
         if found is None:
             fail(f"{what}: expected an object, found None.")
         same(getattr(found, name), value, f"{what}: {name}")
+
+
+def only(found: Iterable[T], what: str) -> T:
+    """The only element; fails if there is none or another one. what: names them in the message."""
+    elements = list(found)
+    same(len(elements), 1, f"{what}: number")
+    return elements[0]
 
 
 def skip(reason: str) -> Never:

@@ -12,7 +12,7 @@ from typing import Any
 from semantic_core.orm import BaseORMAdapter
 from semantic_core.testing.adapters.harness import Capability
 from semantic_core.testing.adapters.kit import Bench, scenario
-from semantic_core.testing.check import expect, same, same_fields
+from semantic_core.testing.check import expect, only, same, same_fields
 
 NAMES = {"1": "Ann", "2": "Ann", "3": "Bea", "4": "Bea", "5": None}
 """The author's name of each article of `signed`."""
@@ -360,7 +360,7 @@ def a_change_in_the_parents_table_is_seen(bench: Bench) -> None:
     bench.sql("UPDATE kit_media SET title = 'Directories' WHERE id = 2")
     texts = {"1": "Loops|over and over", "2": "Directories|with closes them"}
     same(bench.settled(index), texts, "the index after changes")
-    (found,) = index.search("directories", limit=1)
+    found = only(index.search("directories", limit=1), "rows found")
     fields = {"id": 2, "title": "Directories", "blurb": "with closes them"}
     same_fields(found, "the row found", **fields)
     is_book = isinstance(found, bench.model("book"))

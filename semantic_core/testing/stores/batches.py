@@ -19,7 +19,7 @@ import numpy as np
 from semantic_core._jobs import LONGEST_HOLD, PICO, BatchJob, JobStatus, Rate, Rest
 from semantic_core.errors import TenantRequired, VectorInvalid
 from semantic_core.protocols import BatchQueue
-from semantic_core.testing.check import Check, expect, fail, raises, same, same_fields, skip
+from semantic_core.testing.check import Check, expect, fail, only, raises, same, same_fields, skip
 from semantic_core.testing.job_embedder import SHAPES, Shape
 from semantic_core.testing.stores.samples import (
     SPACE,
@@ -231,7 +231,7 @@ def a_failure_is_stored_with_its_reason(open_store: OpenStore) -> None:
         ids = item("1", "good", "bad").ids
         states = [("READY", ""), ("FAILED", "too long")]
         same(list(queue.chunk_states(ids)), states, "chunk_states")
-        (failure,) = queue.given_up()
+        failure = only(queue.given_up(), "given_up")
         same_fields(failure, "given_up", what=str(ids[1]), reason="too long")
         same(dict(queue.pending(9)), {}, "passages pending")
         same(queue.waiting(9, 1.0), 0, "waiting: passages that a job could hold")
@@ -520,7 +520,9 @@ def what_results_cost_is_written_down_once(open_store: OpenStore) -> None:
         for _ in range(2):
             vectors = vectors_of("x" * 20, "w" * 30, "z" * 40)
             queue.settle("j", vectors, {fingerprint_of("y" * 10): "no"}, RATE, 1.0)
-        of_a, of_b = queue.costs()
+        costs = queue.costs()
+        same(len(costs), 2, "number of costs")
+        of_a, of_b = costs
         day = "2026-01-31"
         same_fields(of_a, "costs of a", day=day, collection="a", passages=2, tokens=25)
         same_fields(of_b, "costs of b", day=day, collection="b", passages=1, tokens=20)
@@ -529,7 +531,7 @@ def what_results_cost_is_written_down_once(open_store: OpenStore) -> None:
         later = attrs.evolve(RATE, day="2026-02-01", tier="interactive")
         queue.charge(later, {("", "a"): (3, 7)})
         queue.charge(later, {("", "a"): (1, 1)})
-        (cost,) = queue.costs("2026-02-01")
+        cost = only(queue.costs("2026-02-01"), "costs of February")
         same_fields(cost, "costs of February", tier="interactive", passages=4, tokens=8)
         same(len(queue.costs("2026-01-01", "2026-01-31")), 2, "number of costs of January")
         store.remove([Ref("a", "1"), Ref("b", "1")])
@@ -576,7 +578,7 @@ def what_a_provider_counted_is_what_is_charged(open_store: OpenStore) -> None:
         counted = {fingerprint_of("x" * 20): 7, bad[0]: 3, fingerprint_of("of another"): 100}
         for _ in range(2):
             queue.settle("j", good, dict.fromkeys(bad, "no"), RATE, 1.0, counted)
-        (cost,) = queue.costs()
+        cost = only(queue.costs(), "costs")
         same_fields(cost, "costs", passages=3, tokens=30)
         same_fields(queue.job("j"), "the job", paid=3, paid_tokens=30)
 

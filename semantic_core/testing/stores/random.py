@@ -9,7 +9,7 @@ from contextlib import closing
 from itertools import count
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from semantic_core.testing.check import Check, examples, same
@@ -37,6 +37,7 @@ def any_document_comes_back(open_store: OpenStore) -> None:
 
         @examples(40)
         @given(documents())
+        @example(Document(Ref("odd", "blanks"), " text ", title=" Title "))
         def comes_back(document: Document) -> None:
             id = ChunkId(document.ref, 0)
             text = document.text
