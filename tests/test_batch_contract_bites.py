@@ -129,7 +129,7 @@ class SettlesForAnyone(MemoryStore):
         return max(self.fill(vectors), super().settle(job, vectors, failures, rate, now, tokens))
 
 
-@caught_by("a_failure_is_kept_with_its_reason")
+@caught_by("a_failure_is_stored_with_its_reason")
 class FailuresTriedForEver(MemoryStore):
     def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
         settled = super().settle(job, vectors, failures, rate, now, tokens)

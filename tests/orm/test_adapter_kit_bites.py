@@ -231,7 +231,7 @@ class RelatedRowsUnseen(OtherCapture):
         return attrs.evolve(trigger_spec(self), related=())
 
 
-@caught_by("what_is_tagged_or_no_longer_is_indexed_anew")
+@caught_by("what_is_tagged_or_no_longer_is_indexed_again")
 class TableBetweenUnheard(OtherCapture):
     class capture_class(Capture):
         def _of_related(self, what, way, columns):
@@ -363,7 +363,7 @@ class CursorAfterTheLastSeen(OtherOutbox):
             return changes
 
 
-@caught_by("the_changes_of_a_dead_worker_come_back")
+@caught_by("the_pending_changes_of_a_dead_worker_come_back")
 class LeasesNeverEnd(OtherOutbox):
     class outbox(SqlOutbox):
         def _due(self):
@@ -378,15 +378,15 @@ class NoLeases(OtherOutbox):
             return super()._claim_in_turns(where, params, limit, token)
 
 
-@caught_by("a_row_that_keeps_failing_is_given_up_and_kept")
-class AbortedChangesLost(OtherOutbox):
+@caught_by("a_row_that_keeps_failing_is_given_up_and_listed")
+class AbortedTicketsLost(OtherOutbox):
     class outbox(SqlOutbox):
         def failed(self, changes, reason):
             super().failed(changes, reason)
             self.sql.execute(f"DELETE FROM {OUTBOX} WHERE aborted = 1", ())
 
 
-@caught_by("a_row_that_keeps_failing_is_given_up_and_kept")
+@caught_by("a_row_that_keeps_failing_is_given_up_and_listed")
 class TriedForEver(OtherOutbox):
     class outbox(SqlOutbox):
         def failed(self, changes, reason):
@@ -510,7 +510,7 @@ class LoadHidesRows(MiniKitAdapter):
         return [row for row in super().load(keys) if not getattr(row, "hidden", False)]
 
 
-@caught_by("a_change_of_many_rows_is_worked_off_whole")
+@caught_by("a_change_of_many_rows_is_processed_whole")
 class LoadTakesAThousandAtMost(MiniKitAdapter):
     def load(self, keys):
         return super().load(keys[:999])
@@ -768,12 +768,12 @@ class TriggersStayWithoutTheirOutbox(MiniKitAdapter):
         return
 
 
-caught_by("a_table_that_is_made_anew_is_followed")(
+caught_by("a_table_that_is_rebuilt_is_followed")(
     type("TriggersInTheWayOfMigrations", (TriggersStayWithoutTheirOutbox,), {})
 )
 
 
-@caught_by("a_table_that_is_made_anew_is_followed")
+@caught_by("a_table_that_is_rebuilt_is_followed")
 class TriggersMakeWayForGood(MiniKitAdapter):
     """Taken away before a migration, and never put back."""
 
@@ -781,7 +781,7 @@ class TriggersMakeWayForGood(MiniKitAdapter):
         make_way(sql, self.execute, self.dialect)
 
 
-@caught_by("triggers_that_went_are_said")
+@caught_by("missing_triggers_are_reported")
 class NeverLooksForTriggers(MiniKitAdapter):
     capturing = True
 
@@ -796,12 +796,12 @@ class TakesItForGranted(SyncCoordinator):
         return False
 
 
-@caught_by("nothing_is_said_before_there_is_an_outbox")
+@caught_by("nothing_is_logged_before_there_is_an_outbox")
 class ComplainsDuringTheFirstMigration(OtherOutbox):
     coordinator_class = TakesItForGranted
 
 
-@caught_by("the_status_tells_how_far_it_is")
+@caught_by("the_status_reports_the_progress")
 class AlwaysUpToDate(MiniKitAdapter):
     def status(self):
         return attrs.evolve(super().status(), waiting=0, oldest=None)
