@@ -43,16 +43,18 @@ WORDS = (
     "create virtual table words using fts5(passage, content = '', contentless_delete = "
     "1, tokenize = 'porter');"
 )
-TRUTH = ("document", "chunk")
+PREFIX = "semantic_index_"
+"""What the names of the store's tables begin with."""
+TRUTH = (f"{PREFIX}document", f"{PREFIX}chunk")
 """Tables of the store whose rows cannot be made from others."""
 STEPS = {
-    "rows of documents and chunks": (*TRUTH, "removal"),
+    "rows of documents and chunks": ("document", "chunk", "removal"),
     "filters": ("attribute",),
     "codes of vectors": ("segment", "segment_change", "slot", "home", "vector_state"),
     "words": ("words",),
     "commit": ("commit",),
 }
-"""What a statement of the store belongs to, by the name of its table."""
+"""What a statement of the store belongs to, by the name of its table without the prefix."""
 
 
 def made(path: Path, *statements: str) -> Any:
@@ -162,7 +164,7 @@ class SameRows:
     def written(self, path: Path, group: int) -> float:
         """Seconds to write all of them into a new file, so many documents a transaction."""
         connection = made(path, *self.tables)
-        documents, chunks = self.rows["document"], self.rows["chunk"]
+        documents, chunks = (self.rows[table] for table in TRUTH)
         pieces = [
             (
                 documents[first : first + group],
@@ -173,8 +175,8 @@ class SameRows:
         started = perf_counter()
         for some, of_these in pieces:
             connection.execute("begin immediate")
-            connection.executemany(self.inserts["document"], some)
-            connection.executemany(self.inserts["chunk"], of_these)
+            connection.executemany(self.inserts[TRUTH[0]], some)
+            connection.executemany(self.inserts[TRUTH[1]], of_these)
             connection.execute("commit")
         spent = perf_counter() - started
         connection.close()
@@ -200,7 +202,7 @@ def watched() -> Iterator[Counter[str]]:
             if len(words) > 1
             else words[0]
         )
-        spent[step_of.get(table, "questions")] += event["nanoseconds"] / 1e9
+        spent[step_of.get(table.removeprefix(PREFIX), "questions")] += event["nanoseconds"] / 1e9
 
     def watch(connection: Any) -> None:
         connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, note)

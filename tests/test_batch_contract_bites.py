@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from semantic_core._memory.queue import Claim, Draft, JobLedger, LedgerState
+from semantic_core._memory.queue import Claim, LedgerDraft, LedgerState, MemoryJobLedger
 from semantic_core._memory.store import MemoryStore
 from semantic_core.testing import store_checks
 from semantic_core.testing.check import checks_in
@@ -67,7 +67,7 @@ class LedgerForgotten(Shelf):
 class OtherLedger(MemoryStore):
     """A MemoryStore with a broken ledger."""
 
-    ledger = JobLedger
+    ledger = MemoryJobLedger
 
     def __init__(self, space, **options):
         super().__init__(space, **options)
@@ -76,7 +76,7 @@ class OtherLedger(MemoryStore):
 
 @caught_by("a_job_holds_what_has_waited_longest")
 class NewestFirst(OtherLedger):
-    class ledger(JobLedger):
+    class ledger(MemoryJobLedger):
         def free(self, draft, without):
             return dict(reversed(super().free(draft, without).items()))
 
@@ -103,7 +103,7 @@ class ClaimsGoWithTheText(MemoryStore):
 
 @caught_by("a_job_may_leave_collections_out")
 class CollectionsIgnored(OtherLedger):
-    class ledger(JobLedger):
+    class ledger(MemoryJobLedger):
         def free(self, draft, without):
             return super().free(draft, ())
 
@@ -451,7 +451,7 @@ class LooksThenHolds(MemoryStore):
     """What waits is looked up before the ledger is locked."""
 
     def open_job(self, job, limit, *, except_collections=()):
-        free = list(self._ledger.free(Draft(self._ledger.state()), ()).items())[:limit]
+        free = list(self._ledger.free(LedgerDraft(self._ledger.state()), ()).items())[:limit]
         time.sleep(0.001)
         with self._ledger.changing() as draft:
             if not free:

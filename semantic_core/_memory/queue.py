@@ -1,4 +1,4 @@
-"""`JobLedger`: the ledger of batch jobs of a `MemoryStore`, and the reference for `BatchQueue`.
+"""`MemoryJobLedger`: the batch jobs of a `MemoryStore`, and the reference for `BatchQueue`.
 
 A state of the ledger never changes; a write replaces it.
 
@@ -112,7 +112,7 @@ class Contents:
     checked: Callable[[Vector], Vector]
 
 
-class Draft:
+class LedgerDraft:
     """A state of the ledger that is being changed."""
 
     def __init__(self, state: LedgerState) -> None:
@@ -198,17 +198,17 @@ class Draft:
             )
 
 
-class JobLedger:
+class MemoryJobLedger:
     """The methods of `BatchQueue`; see there. `MemoryStore` has one and passes calls on."""
 
     def __init__(self, contents: Contents) -> None:
         self.contents = contents
 
     @contextmanager
-    def changing(self) -> Iterator[Draft]:
+    def changing(self) -> Iterator[LedgerDraft]:
         """A draft that becomes the state unless the block raises."""
         with self.contents.writing:
-            draft = Draft(self.state())
+            draft = LedgerDraft(self.state())
             yield draft
             self.contents.write(draft.state())
 
@@ -224,7 +224,7 @@ class JobLedger:
                 chunks.setdefault(chunk.entry.fingerprint, chunk)
         return chunks
 
-    def free(self, draft: Draft, without: Collection[str]) -> dict[str, Chunked]:
+    def free(self, draft: LedgerDraft, without: Collection[str]) -> dict[str, Chunked]:
         """Those of them that a new job could have. without: collections to leave out."""
         free = {}
         for name, chunk in self.without_vector().items():
@@ -235,7 +235,7 @@ class JobLedger:
 
     def pending(self, limit: int) -> Mapping[str, str]:
         """See `VectorQueue.pending`."""
-        draft = Draft(self.state())
+        draft = LedgerDraft(self.state())
         passages = {}
         for name, chunk in self.without_vector().items():
             claim = draft.claims.get(name)
@@ -246,7 +246,7 @@ class JobLedger:
 
     def waiting(self, limit: int, now: float, *, except_collections: Collection[str] = ()) -> int:
         """See `BatchQueue.waiting`."""
-        draft = Draft(self.state())
+        draft = LedgerDraft(self.state())
         draft.expire(now)
         return min(limit, len(self.free(draft, except_collections)))
 
@@ -279,7 +279,9 @@ class JobLedger:
             grown = self._grown(draft, job, limit, except_collections)
             return grown if grown != before else None
 
-    def _grown(self, draft: Draft, job: str, limit: int, without: Collection[str]) -> BatchJob:
+    def _grown(
+        self, draft: LedgerDraft, job: str, limit: int, without: Collection[str]
+    ) -> BatchJob:
         """The job with up to `limit` more passages: those with the same limit."""
         most = draft.most[job]
         room = limit if most is None else min(limit, most - draft.jobs[job].sent)
@@ -300,7 +302,7 @@ class JobLedger:
         """See `BatchQueue.passages_of`."""
         waiting = self.without_vector()
         page = []
-        for name, claim in Draft(self.state()).held_by(job).items():
+        for name, claim in LedgerDraft(self.state()).held_by(job).items():
             if claim.number > after and name in waiting:
                 page.append((claim.number, name, waiting[name].entry.passage))
         return page[:limit]
@@ -366,7 +368,7 @@ class JobLedger:
         """See `BatchQueue.settle`."""
         checked = {name: self.contents.checked(vector) for name, vector in vectors.items()}
         with self.contents.writing:
-            held = Draft(self.state()).held_by(job)
+            held = LedgerDraft(self.state()).held_by(job)
             good = {}
             paid = {}
             for name, vector in checked.items():

@@ -34,7 +34,7 @@ from semantic_core._jobs import (
     Rate,
     Rest,
 )
-from semantic_core._memory.queue import Chunked, Contents, JobLedger, LedgerState
+from semantic_core._memory.queue import Chunked, Contents, LedgerState, MemoryJobLedger
 from semantic_core._validation import Value, clip
 from semantic_core.errors import StoreMisuse, TenantRefused, TenantRequired, VectorInvalid
 from semantic_core.types import (
@@ -144,7 +144,7 @@ class MemoryStore:
     """Store, TextScores, TitleSearch, Checkpoints and BatchQueue in the memory of this process.
 
     A search reads everything, so the store is made for thousands of chunks. The ledger of batch
-    jobs is a `JobLedger`.
+    jobs is a `MemoryJobLedger`.
     """
 
     def __init__(self, space: Space, *, multi_tenant: bool = False) -> None:
@@ -154,7 +154,7 @@ class MemoryStore:
         self._writing = threading.RLock()
         self._pinned = threading.local()
         self._closed = False
-        self._ledger = JobLedger(self._contents())
+        self._ledger = MemoryJobLedger(self._contents())
 
     def _contents(self) -> Contents:
         """What the ledger uses of this store."""

@@ -1,4 +1,4 @@
-"""JobLedger: the members of `BatchQueue`, each a transaction that calls the function of `jobs`.
+"""SqliteJobLedger: the members of `BatchQueue`, each a transaction that calls a function of `jobs`.
 
 Tested by tests/test_contract.py and tests/test_sqlite_batches.py.
 """
@@ -34,7 +34,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class JobLedger:
+class SqliteJobLedger:
     """The batch jobs of one store, in the same file as its documents.
 
     Each method is one transaction; `BatchQueue` says what it must do.
@@ -234,18 +234,18 @@ def blobs_of(vectors: Mapping[str, Vector], dimensions: int) -> dict[str, bytes]
 class HasLedger(Protocol):
     """A store that holds a job ledger."""
 
-    _ledger: JobLedger
+    _ledger: SqliteJobLedger
 
 
 class OfLedger(Generic[P, T]):
     """A method of a store that is a method of its job ledger."""
 
-    def __init__(self, method: Callable[Concatenate[JobLedger, P], T]) -> None:
+    def __init__(self, method: Callable[Concatenate[SqliteJobLedger, P], T]) -> None:
         self._method = method
         self.__doc__ = method.__doc__
 
     @overload
-    def __get__(self, store: None, owner: type) -> Callable[Concatenate[JobLedger, P], T]: ...
+    def __get__(self, store: None, owner: type) -> Callable[Concatenate[SqliteJobLedger, P], T]: ...
 
     @overload
     def __get__(self, store: HasLedger, owner: type) -> Callable[P, T]: ...

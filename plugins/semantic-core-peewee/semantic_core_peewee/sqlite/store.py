@@ -51,7 +51,7 @@ from semantic_core_peewee.sqlite.connection import (
     translated,
 )
 from semantic_core_peewee.sqlite.filters import Clause, check_tenant, compile_scope
-from semantic_core_peewee.sqlite.job_store import JobLedger, OfLedger, blobs_of
+from semantic_core_peewee.sqlite.job_store import OfLedger, SqliteJobLedger, blobs_of
 from semantic_core_peewee.sqlite.library_guard import identity
 from semantic_core_peewee.sqlite.log_files import OWN
 from semantic_core_peewee.sqlite.migrations import newest
@@ -112,7 +112,7 @@ class SqliteStore:
         """Set up what a store holds besides its target, space and tenancy."""
         dimensions = self._space.dimensions
         self._pool = pool
-        self._ledger = JobLedger(pool, dimensions, self._multi_tenant)
+        self._ledger = SqliteJobLedger(pool, dimensions, self._multi_tenant)
         self._counts = WordCounts()
         self._vectors = VectorIndex(dimensions, vector_memory(self._target.tuning))
         self._advances = checkpoints.Advances()
@@ -264,30 +264,30 @@ class SqliteStore:
         return self.fill(vectors)
 
     # The members of `BatchQueue`.
-    waiting = OfLedger(JobLedger.waiting)
-    waiting_size = OfLedger(JobLedger.waiting_size)
-    open_job = OfLedger(JobLedger.open_job)
-    extend_job = OfLedger(JobLedger.extend_job)
-    passages_of = OfLedger(JobLedger.passages_of)
-    jobs = OfLedger(JobLedger.jobs)
-    job = OfLedger(JobLedger.job)
-    lease_job = OfLedger(JobLedger.lease_job)
-    note_job = OfLedger(JobLedger.note_job)
-    settle = OfLedger(JobLedger.settle)
-    pay_job = OfLedger(JobLedger.pay_job)
-    reopen_job = OfLedger(JobLedger.reopen_job)
-    close_job = OfLedger(JobLedger.close_job)
-    clean_job = OfLedger(JobLedger.clean_job)
-    drop_job = OfLedger(JobLedger.drop_job)
-    hold = OfLedger(JobLedger.hold)
-    take = OfLedger(JobLedger.take)
-    release = OfLedger(JobLedger.release)
-    retry = OfLedger(JobLedger.retry)
-    chunk_states = OfLedger(JobLedger.chunk_states)
-    given_up = OfLedger(JobLedger.given_up)
-    queue_stats = OfLedger(JobLedger.queue_stats)
-    charge = OfLedger(JobLedger.charge)
-    costs = OfLedger(JobLedger.costs)
+    waiting = OfLedger(SqliteJobLedger.waiting)
+    waiting_size = OfLedger(SqliteJobLedger.waiting_size)
+    open_job = OfLedger(SqliteJobLedger.open_job)
+    extend_job = OfLedger(SqliteJobLedger.extend_job)
+    passages_of = OfLedger(SqliteJobLedger.passages_of)
+    jobs = OfLedger(SqliteJobLedger.jobs)
+    job = OfLedger(SqliteJobLedger.job)
+    lease_job = OfLedger(SqliteJobLedger.lease_job)
+    note_job = OfLedger(SqliteJobLedger.note_job)
+    settle = OfLedger(SqliteJobLedger.settle)
+    pay_job = OfLedger(SqliteJobLedger.pay_job)
+    reopen_job = OfLedger(SqliteJobLedger.reopen_job)
+    close_job = OfLedger(SqliteJobLedger.close_job)
+    clean_job = OfLedger(SqliteJobLedger.clean_job)
+    drop_job = OfLedger(SqliteJobLedger.drop_job)
+    hold = OfLedger(SqliteJobLedger.hold)
+    take = OfLedger(SqliteJobLedger.take)
+    release = OfLedger(SqliteJobLedger.release)
+    retry = OfLedger(SqliteJobLedger.retry)
+    chunk_states = OfLedger(SqliteJobLedger.chunk_states)
+    given_up = OfLedger(SqliteJobLedger.given_up)
+    queue_stats = OfLedger(SqliteJobLedger.queue_stats)
+    charge = OfLedger(SqliteJobLedger.charge)
+    costs = OfLedger(SqliteJobLedger.costs)
 
     def nearest(self, vector: Vector, limit: int, scope: Scope) -> Ranking:
         """See `Store.nearest`. Exact; scores are float32 cosines. Raises VectorInvalid."""
