@@ -20,7 +20,6 @@ import os
 import pty
 import re
 import shlex
-import shutil
 import signal
 import socket
 import struct
@@ -37,12 +36,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-import click
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-
-from semantic_core.cli import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = [
@@ -58,7 +54,6 @@ PATIENCE = 120.0
 """Seconds a command may take."""
 PORT = "8000"
 """What the pages write for the port of a server."""
-COMMANDS = cli.list_commands(click.Context(cli))
 PROMPT = b">>> "
 END_OF_INPUT = b"\x04"
 BAD = re.compile(
@@ -185,9 +180,6 @@ class Follower:
         words = shlex.split(command.text)
         if words[:2] == ["pip", "install"]:
             self.check_requirements(words[2:], place)
-        elif words[:2] == ["semantic-core", "blueprint"] and "blueprint" not in COMMANDS:
-            # To be removed, with COMMANDS, when the command is there.
-            shutil.copy(ROOT / "adapters_blueprints" / words[4], self.folder / words[4])
         elif is_server:
             self.start_server(command.text)
         else:
