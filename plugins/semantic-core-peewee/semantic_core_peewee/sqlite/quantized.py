@@ -58,7 +58,7 @@ Homes = Mapping[str, Mapping[str, int]]
 
 
 @attrs.frozen(eq=False)
-class Block:
+class SlotBlock:
     """The columns of up to `Tuning.block` slots, shared by versions.
 
     A column never changes where a slot was taken. sums: see `shifted`.
@@ -71,7 +71,7 @@ class Block:
     homes: NDArray[np.int32]
 
     @classmethod
-    def empty(cls, size: int, dimensions: int) -> Block:
+    def empty(cls, size: int, dimensions: int) -> SlotBlock:
         """A block of so many slots, none of which is taken."""
         return cls(
             _aligned(size * dimensions).reshape(size, dimensions),
@@ -119,7 +119,7 @@ class QuantizedVectors:
 
     generation: int
     state: State
-    blocks: tuple[Block, ...]
+    blocks: tuple[SlotBlock, ...]
     chunks: tuple[NDArray[np.int64], ...]
     homes: Homes
     block_size: int
@@ -234,7 +234,7 @@ class CodeCache:
         segment = view.tuning.segment
         size = view.tuning.block
         while len(blocks) * size < state.slots:
-            blocks.append(Block.empty(size, self._dimensions))
+            blocks.append(SlotBlock.empty(size, self._dimensions))
             chunks.append(np.zeros(size, dtype=np.int64))
         # Columns no other version sees.
         own = set(range(held // size + 1 if latest else 0, len(blocks)))
@@ -259,7 +259,7 @@ class CodeCache:
 
 
 def _copy(
-    block: Block, kind: np.dtype[Any], slots: NDArray[Any], first: int, fresh: int, taken: int
+    block: SlotBlock, kind: np.dtype[Any], slots: NDArray[Any], first: int, fresh: int, taken: int
 ) -> None:
     into = slice(first + fresh, first + taken)
     block.codes[into], block.sums[into] = shifted(slots["code"][fresh:taken])
@@ -415,7 +415,7 @@ def streamed(
     which pass through memory once.
     """
     scores = np.full(state.slots, NEVER, dtype=np.float32)
-    blocks: list[Block] = []
+    blocks: list[SlotBlock] = []
     chunks: list[NDArray[np.int64]] = []
     for start, slots in _runs(view, dimensions):
         taken = slots[: max(0, state.slots - start)]
@@ -425,7 +425,7 @@ def streamed(
         chunks.append(np.ascontiguousarray(slots["chunk"]))
         homes = np.ascontiguousarray(slots["home"])
         documents = np.ascontiguousarray(slots["document"])
-        blocks.append(Block(codes[:0], sums[:0], scales, documents, homes))
+        blocks.append(SlotBlock(codes[:0], sums[:0], scales, documents, homes))
     codes_of_none = QuantizedVectors(
         view.generation, state, tuple(blocks), tuple(chunks), homes_of(view), view.tuning.block
     )

@@ -24,10 +24,10 @@ from semantic_core_peewee.sqlite.ids import best_first, chunk_ids, rows_of
 from semantic_core_peewee.sqlite.quantized import (
     CODES,
     NEVER,
-    Block,
     CodeCache,
     QuantizedVectors,
     Query,
+    SlotBlock,
     best,
     current_state,
     largest_step,
@@ -114,7 +114,7 @@ def _matching(
     if last > 64 * len(codes) + 4_096:
         listed = np.array(ids, dtype=np.int64)
 
-        def is_listed(block: Block) -> NDArray[np.bool_]:
+        def is_listed(block: SlotBlock) -> NDArray[np.bool_]:
             return np.isin(block.documents, listed)
 
         return _matched(codes, is_listed)
@@ -134,7 +134,7 @@ def _in_homes(codes: QuantizedVectors, scope: Scope) -> Matching:
     return _matched(codes, partial(_looked_up, _table(wanted, last), "homes"))
 
 
-def _looked_up(table: NDArray[np.bool_], column: str, block: Block) -> NDArray[np.bool_]:
+def _looked_up(table: NDArray[np.bool_], column: str, block: SlotBlock) -> NDArray[np.bool_]:
     """Whether the table has the number that each slot of a block has in this column."""
     found: NDArray[np.bool_] = table[getattr(block, column)]
     return found
@@ -152,7 +152,7 @@ def _table(numbers: list[int], last: int) -> NDArray[np.bool_]:
     return table
 
 
-def _matched(codes: QuantizedVectors, inside: Callable[[Block], NDArray[np.bool_]]) -> Matching:
+def _matched(codes: QuantizedVectors, inside: Callable[[SlotBlock], NDArray[np.bool_]]) -> Matching:
     found = [np.zeros(0, dtype=bool)]
     for number, block in enumerate(codes.blocks):
         taken = codes.taken(number)
