@@ -106,5 +106,5 @@ services: venv  ## start PostgreSQL and MariaDB where they are installed, and sa
 	@$(BIN)/python tests/orm/databases.py
 
 clean:  ## remove what the targets above made
-	rm -rf $(VENV) .venv-oldest $(BUILDER) .demo .outside .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-oldest $(BUILDER) .demo .outside .mermaid .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

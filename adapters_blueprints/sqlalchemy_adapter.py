@@ -1,9 +1,34 @@
-"""SQLAlchemy 2: copy this file into your project, call `init_database(engine)` once at start-up.
+"""Semantic search for SQLAlchemy models. Written for SQLAlchemy 2, SQLModel and Flask-SQLAlchemy.
 
-README.md beside the original tells the rest.
+Copy this file into your project. Three lines make a model searchable:
+
+    search = SemanticIndex(["title", "content"])      # in the mapped class
+    init_database(engine)                             # once at start-up
+    Article.search("how do I file a tax return?")     # wherever you need it
+
+This is how the index stays up to date. `init_database` creates triggers on the tables of your
+models. A trigger writes each changed row into a table called the outbox, within the transaction
+that changes the row. After the commit, the library reads the outbox, loads the rows and indexes
+their text.
+
+Why triggers, and not the events of SQLAlchemy? A session sends no event for `session.execute(
+update(...))`, for a bulk insert, for a statement of a plain connection or for another program. A
+trigger sees all of them. And when a transaction is rolled back, the rows in the outbox are rolled
+back with it.
+
+The file is yours from now on: read it, change it. Its parts:
+
+    1. What the index must know about SQLAlchemy  what every adapter has to say
+    2. Transactions and threads                   what makes it work within a transaction
+    3. Events of a session                        for capture="events" only
+    4. Start-up                                   the function you call
+    5. Open transactions                          which connection the index has to use
+    6. Migrations                                 how triggers make way for them
+
+README.md beside the original explains how to use it.
 """
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from uuid import UUID
@@ -16,124 +41,195 @@ from sqlalchemy.orm import Session, joinedload
 from semantic_core import SemanticCore
 from semantic_core.orm import (
     BaseORMAdapter,
+    Column,
     Relation,
-    SemanticIndex,  # noqa: F401 - for models
-    Table,
+    SemanticIndex,  # noqa: F401 - models import it from here
     Through,
-    bind_declared,
+    build_table,
+    dialect_named,
+    may_change_tables,
+    table_name,
+    usual_place,
 )
 from semantic_core.orm.migrations import make_way
 
-DIALECTS = {"mariadb": "mysql"}
-"""Names of SQLAlchemy's that an index knows by another name."""
-OURS = ("sqlite", "postgresql", "mysql")
-"""The SQL an index can speak."""
+IN_MEMORY = (None, "", ":memory:")
+"""What the URL of a SQLite database in memory has in place of a file."""
+SUPPORTED = ("sqlite", "postgresql", "mysql", "mariadb")
+"""What SQLAlchemy calls the databases that an index can follow."""
 
 
 class SQLAlchemyAdapter(BaseORMAdapter):
-    """Keeps an index of a mapped class. engine: of its database. base: see `serves`."""
+    """Keeps the index of one mapped class up to date, and searches it.
 
-    def __init__(self, *given, engine, base=object, **options):
+    engine: of the database the class is in. It must be a plain engine, not an async one.
+    base: see `serves`.
+    """
+
+    def __init__(self, model, core, declaration, *, engine, base=object, **options):
         self.engine = engine
-        super().__init__(*given, **options)
+        super().__init__(model, core, declaration, **options)
 
-    @property
-    def database(self):
-        return self.engine
-
-    @property
-    def dialect(self):
-        return _dialect_of(self.engine)
+    # --- 1. What the index must know about SQLAlchemy -------------------------------------------
 
     @classmethod
     def serves(cls, model, base=object, **options):
-        """Whether it is a mapped class; with `base`, one that derives from that."""
+        """Whether this adapter indexes the class: it is mapped, and derives from `base`.
+
+        A mapped class does not know its engine. If you have two engines, give the declarative base
+        that belongs to each.
+        """
         if not issubclass(model, base):
             return False
         return getattr(inspect(model, raiseerr=False), "is_mapper", False)
 
-    @classmethod
-    def usual_core(cls, *, engine, usually=None, **options):
-        """The core of indexes that name none, unless the configuration says where they lie.
+    @property
+    def dialect(self):
+        """The SQL that the triggers are written in."""
+        return dialect_named(self.engine.dialect.name)
 
-        Beside a SQLite file; for a database in memory, in memory; for a server, in the project's
-        folder, named after the database.
-        """
-        name = engine.url.database or ""
-        if engine.dialect.name != "sqlite":
-            folder = Path(usually()["path"]).parent
-            return SemanticCore.from_config(usually={"path": folder / f"{name}.semantic.db"})
-        if name in ("", ":memory:") or name.startswith("file:"):
-            return SemanticCore.from_config(usually={"store": "memory"})
-        return SemanticCore.from_config(usually={"path": Path(f"{name}.semantic.db").absolute()})
-
-    # --- what tables there are ----------------------------------------------------------------
+    @property
+    def database(self):
+        """What identifies the database: models of one engine share an outbox."""
+        return self.engine
 
     def inspect(self, model):
-        """The table of a mapped class, with the relationships that lead from it."""
+        """Describe the table of a class: its columns, its key and the ways to other tables.
+
+        The triggers are made from this description. Relations matter because a document may contain
+        text of related rows ("author.name"): a change there must reach the outbox, too.
+        """
         mapper = inspect(model)
         table = mapper.local_table
-        names = {}
+        columns = {}
         for column in table.columns:
+            # A child in its parent's table does not map the columns of its siblings.
             if mapper.c.contains_column(column):
-                names[column] = mapper.get_property_by_column(column).key
-        key = {}
-        for column in table.primary_key:
-            kind = column.type.python_type
-            key[names[column]] = getattr(kind, "fromisoformat", kind)
-        links = {}
+                columns[column] = _column(mapper, column)
+        return build_table(
+            self._table_name(table),
+            columns.values(),
+            key=[columns[column].attribute for column in table.primary_key],
+            relations=self._relations(mapper),
+            bases=self._parents(mapper),
+            # In single-table inheritance several classes share a table. The name of the class then
+            # tells their indexes apart.
+            part=model.__name__ if mapper.single else "",
+        )
+
+    def _relations(self, mapper):
+        """The relationships that begin at a column of this table, by name."""
+        relations = {}
         for relationship in mapper.relationships:
-            other = relationship.mapper.class_
-            if relationship.secondary is None:
-                here, there = relationship.local_remote_pairs[0]
-                if here.table is table:
-                    links[relationship.key] = Relation(other, here.name, there.name)
+            if relationship.secondary is not None:
+                # A relationship of a parent belongs to the table of the parent.
+                inherited = relationship.parent.local_table is not mapper.local_table
+                if not inherited and isinstance(relationship.secondary, sqlalchemy.Table):
+                    relations[relationship.key] = self._many_to_many(relationship)
                 continue
-            secondary = relationship.secondary
-            mine = relationship.parent.local_table is table
-            if mine and isinstance(secondary, sqlalchemy.Table):
-                here, own = relationship.synchronize_pairs[0]
-                there, theirs = relationship.secondary_synchronize_pairs[0]
-                between = Through(secondary.fullname, own.name, theirs.name)
-                links[relationship.key] = Relation(other, here.name, there.name, between)
-        bases = []
-        parent = None if mapper.concrete else mapper.inherits
-        if parent is not None:
-            shared = zip(table.primary_key, parent.local_table.primary_key, strict=False)
-            for here, there in shared:
-                if here is not there:
-                    bases.append(Relation(parent.class_, here.name, there.name))
-        columns = {name: column.name for column, name in names.items()}
-        part = model.__name__ if mapper.single else ""
-        uuids = [column.name for column in names if _holds_uuids(column.type)]
-        return Table(table.fullname, key, columns, links, bases, part, uuids)
+            # SQLAlchemy gives the pairs of columns that are equal in both rows. "local" is the side
+            # of this class, whichever of the two has the foreign key.
+            local, remote = relationship.local_remote_pairs[0]
+            if local.table is mapper.local_table:
+                other = relationship.mapper.class_
+                relations[relationship.key] = Relation(other, local.name, remote.name)
+        return relations
 
-    # --- reading and writing ------------------------------------------------------------------
+    def _many_to_many(self, relationship):
+        """Two pairs: from this table to the one in the middle, and from the other table to it."""
+        here, own = relationship.synchronize_pairs[0]
+        there, theirs = relationship.secondary_synchronize_pairs[0]
+        middle = self._table_name(relationship.secondary)
+        through = Through(middle, own=own.name, theirs=theirs.name)
+        return Relation(relationship.mapper.class_, here.name, there.name, through)
 
-    @property
-    def in_transaction(self):
-        return self._current is not None
+    def _parents(self, mapper):
+        """The table of the parent in joined-table inheritance, whose columns belong to a row."""
+        if mapper.inherits is None or mapper.concrete:
+            return []
+        parent = mapper.inherits
+        parents = []
+        pairs = zip(mapper.local_table.primary_key, parent.local_table.primary_key, strict=False)
+        for own, above in pairs:
+            # In single-table inheritance both are the same column: there is no second table.
+            if own is not above:
+                parents.append(Relation(parent.class_, own.name, above.name))
+        return parents
 
-    @property
-    def _current(self):
-        """The connection of a transaction that is open here; None if there is none.
+    def _table_name(self, table):
+        return table_name(table.name, table.schema, dialect=self.dialect)
 
-        It is used while there is one, so a pool of a single connection is enough.
+    def execute(self, sql, params=()):
+        """Run one statement: within the open transaction of this thread, else in one of its own.
+
+        Taking part in the open transaction is necessary. A second connection would not see its
+        changes, and a pool with a single connection would have none to give.
         """
+        connection = self._open_connection
+        if connection is not None:
+            return _run(connection, sql, params)
+        with self.engine.begin() as connection:
+            return _run(connection, sql, params)
+
+    def load(self, keys):
+        """The rows with these keys, as instances, in one query.
+
+        They are loaded in a session of their own, so they are detached afterwards. If your session
+        loaded them, the index would expire, flush or replace objects you are working with.
+        """
+        primary_key = inspect(self.model).primary_key
+        wanted = primary_key[0] if len(primary_key) == 1 else tuple_(*primary_key)
+        query = select(self.model).where(wanted.in_(keys))
+        # Related rows that the declaration reads are joined, so that no row asks for its own.
+        # "author.mentor.name" joins the author; the mentor is loaded when it is read.
+        first_steps = {path.partition(".")[0] for path in self.related}
+        for name in first_steps:
+            query = query.options(joinedload(getattr(self.model, name)))
+        with Session(self._open_connection or self.engine) as session:
+            # A generator: the session stays open as long as documents are made of its rows.
+            yield from session.scalars(query).unique()
+
+    def on_commit(self, wake):
+        """Have `wake` called after each commit. It reads the outbox and indexes what is new."""
+
+        @event.listens_for(Session, "after_commit")
+        def session_committed(session):
+            # The connection is not back in the pool yet, and `wake` needs one: a full pool would
+            # wait for ever. So this only leaves a mark.
+            session.info[wake] = True
+
+        @event.listens_for(Session, "after_transaction_end")
+        def transaction_ended(session, transaction):
+            # The end of a SAVEPOINT is no commit; a transaction without a parent is the outermost.
+            if transaction.parent is None and session.info.pop(wake, False):
+                wake()
+
+        @event.listens_for(self.engine, "commit")
+        def about_to_commit(connection):
+            # If a migration ran in this transaction, its triggers come back within it.
+            self.before_commit()
+
+        _adapters.add(self)
+
+    # --- 2. Transactions and threads ------------------------------------------------------------
+
+    @property
+    def _open_connection(self):
+        """The connection of a transaction that this thread has open; None if there is none."""
         for connection in reversed(_open_connections()):
+            # Engines that share a pool (`engine.execution_options(...)`) share a database.
             if connection.engine.pool is self.engine.pool:
                 return connection
         return None
 
-    def execute(self, sql, params=()):
-        current = self._current
-        block = nullcontext(current) if current is not None else self.engine.begin()
-        with block as connection:
-            return _run(connection, sql, params)
+    @property
+    def in_transaction(self):
+        """Whether a transaction is open. Nothing is indexed then, for it may be rolled back."""
+        return self._open_connection is not None
 
     @contextmanager
     def atomic(self):
-        """One transaction for the statements within; a part of the one that is open already."""
+        """Several statements of the index as one transaction: one commit instead of many."""
         if self.in_transaction:
             yield
         else:
@@ -142,41 +238,36 @@ class SQLAlchemyAdapter(BaseORMAdapter):
 
     @property
     def shared_by_threads(self):
-        in_memory = (None, "", ":memory:")
-        return self.dialect != "sqlite" or self.engine.url.database not in in_memory
+        """Whether a worker thread would find the same rows. Not so in SQLite's memory."""
+        return self.dialect != "sqlite" or self.engine.url.database not in IN_MEMORY
 
-    def load(self, keys):
-        """In a session of its own, so rows are detached; the first step of each path is loaded."""
-        columns = inspect(self.model).primary_key
-        wanted = columns[0] if len(columns) == 1 else tuple_(*columns)
-        first_steps = {path.partition(".")[0] for path in self.related}
-        along = [joinedload(getattr(self.model, name)) for name in first_steps]
-        chosen = select(self.model).where(wanted.in_(keys)).options(*along)
-        with Session(self._current or self.engine) as session:
-            yield from session.scalars(chosen).unique()
+    @classmethod
+    def usual_core(cls, *, engine, usually=None, **options):
+        """The index of models that name none, unless the configuration says where it is.
 
-    # --- when something was committed ---------------------------------------------------------
+        It is stored beside a SQLite file, and for the database of a server in the folder of your
+        project. The working folder would not do: a web server and a worker may be started in two
+        folders, and must find the same index.
+        """
 
-    def on_commit(self, wake):
-        @event.listens_for(Session, "after_commit")
-        def committed(session):
-            session.info[wake] = True
+        def place():
+            name = engine.url.database
+            if engine.dialect.name != "sqlite":
+                folder = Path(usually()["path"]).parent
+                return usual_place(database_name=name or "", folder=folder)
+            if name in IN_MEMORY or name.startswith("file:"):
+                return usual_place()
+            return usual_place(database_file=name)
 
-        @event.listens_for(Session, "after_transaction_end")
-        def ended(session, transaction):
-            if transaction.parent is None and session.info.pop(wake, False):
-                wake()
+        return SemanticCore.from_config(usually=place)
 
-        @event.listens_for(self.engine, "commit")
-        def commits(connection):
-            """What a migration took away comes back within the migration's own transaction."""
-            self.hub.install_waiting()
-
-        _listening.add(self)
-
-    # --- capture="events" ---------------------------------------------------------------------
+    # --- 3. Events of a session, for capture="events" only --------------------------------------
 
     def connect(self):
+        """Listen to the flushes of sessions, where a database may not have triggers.
+
+        This sees instances that a session adds, changes or deletes, and nothing else.
+        """
         event.listen(Session, "after_flush", self._flushed)
 
     def disconnect(self):
@@ -190,69 +281,94 @@ class SQLAlchemyAdapter(BaseORMAdapter):
         mapper = inspect(self.model)
 
         def execute(sql, params):
+            # On the session's own connection: the outbox is written within its transaction.
             return _run(session.connection({"mapper": mapper}), sql, params)
 
         self.changed(*rows, execute=execute)
 
 
-def init_database(engine, core=None, **options):
-    """Bind every index that is declared on mapped classes, and install it.
-
-    base: binds those of one declarative base only. install: False touches no database. An index
-    whose table is not there yet is installed when it is.
-    """
-    return bind_declared(SQLAlchemyAdapter, core, engine=engine, **options)
-
-
-def _holds_uuids(kind):
-    """Whether a column of this type holds UUIDs: one of SQLAlchemy, or of the application's own
-    that says so by its python_type."""
+def _column(mapper, column):
+    """What the index must know about one column."""
+    attribute = mapper.get_property_by_column(column).key
+    kind = column.type
+    if isinstance(kind, sqlalchemy.Uuid):
+        # `Uuid(as_uuid=False)` is a column of UUIDs whose values are texts in Python.
+        return Column(attribute, column.name, UUID, parse=None if kind.as_uuid else str)
     try:
-        return isinstance(kind, sqlalchemy.Uuid) or kind.python_type is UUID
+        return Column(attribute, column.name, kind.python_type)
     except NotImplementedError:
-        return False
-
-
-def _dialect_of(engine):
-    return DIALECTS.get(engine.dialect.name, engine.dialect.name)
+        # A type of your own that does not say what its values are.
+        return Column(attribute, column.name)
 
 
 def _run(connection, sql, params):
+    # exec_driver_sql gives the statement to the driver as it is, colons and all.
     result = connection.exec_driver_sql(sql, tuple(params))
     return result.all() if result.returns_rows else []
 
 
-# --- which transactions are open, and what migrations do in them ------------------------------
+# --- 4. Start-up ----------------------------------------------------------------------------------
+
+
+def init_database(engine, core=None, **options):
+    """Make every model that declares an index searchable. Call it once at start-up.
+
+    It creates the outbox and the triggers. A second call binds classes that were defined meanwhile.
+    The tables may be created later: an index is installed when its table is there.
+
+    core: the `SemanticCore` to use; None takes `SQLAlchemyAdapter.usual_core`.
+    options: base= binds the models of one declarative base only; install=False does not touch the
+    database; backfill= says when existing rows are indexed.
+    """
+    return SQLAlchemyAdapter.bind_all(core, engine=engine, **options)
+
+
+# --- 5. Open transactions -------------------------------------------------------------------------
 
 _begun = ContextVar("connections on which this thread, or task, began a transaction", default=())
-_listening = WeakSet()
-"""An adapter of each engine that is bound."""
+"""Weak references, the oldest first. SQLAlchemy does not tell which connections are in use here,
+and the index must use the one whose transaction is open, see `SQLAlchemyAdapter.execute`."""
 
 
 def _open_connections():
-    """The connections of this thread, or task, that have a transaction open, the oldest first."""
-    alive = [reference() for reference in _begun.get()]
-    return [each for each in alive if each is not None and each.in_transaction()]
+    """The connections that have a transaction open in this thread, or asyncio task."""
+    connections = [reference() for reference in _begun.get()]
+    return [each for each in connections if each is not None and each.in_transaction()]
 
 
 @event.listens_for(Engine, "begin")
-def _note_begin(connection):
-    _begun.set((*map(ref, _open_connections()), ref(connection)))
+def _remember_begin(connection):
+    still_open = [ref(each) for each in _open_connections()]
+    _begun.set((*still_open, ref(connection)))
+
+
+# --- 6. Migrations --------------------------------------------------------------------------------
+
+_adapters = WeakSet()
+"""One adapter of each database that is bound."""
 
 
 @event.listens_for(Engine, "before_cursor_execute")
-def _make_way(connection, cursor, statement, parameters, context, executemany):
-    """Triggers go before a statement they would break, also in a program that binds no index."""
-    first_word = statement.lstrip()[:5].upper()
-    dialect = _dialect_of(connection.engine)
-    if first_word not in ("ALTER", "DROP ", "RENAM") or dialect not in OURS:
+def _before_statement(connection, cursor, statement, parameters, context, executemany):
+    """Remove triggers before a statement that changes their table.
+
+    On SQLite, Alembic changes a column by making the table again under another name, and SQLite
+    renames no table while a trigger of another table reads it. On other databases a trigger might
+    read a column that is gone. The triggers come back at the commit, see `before_commit`.
+
+    This listens to every engine, because `alembic upgrade` may import your models without calling
+    `init_database`, and must not fail either.
+    """
+    if not may_change_tables(statement):
         return
-    adapters = [each for each in _listening if each.engine.pool is connection.engine.pool]
-    for adapter in adapters:
+    bound = [each for each in _adapters if each.engine.pool is connection.engine.pool]
+    for adapter in bound:
         adapter.before_statement(statement)
+    name = connection.engine.dialect.name
+    if bound or name not in SUPPORTED:
+        return
 
     def execute(sql, params):
         return _run(connection, sql, params)
 
-    if not adapters:
-        make_way(statement, execute, dialect)
+    make_way(statement, execute, dialect_named(name))

@@ -3,7 +3,9 @@
 File: ``semantic-core.toml``, or the table ``[tool.semantic-core]`` of ``pyproject.toml``, the first
 found from the working folder upward. Environment: ``SEMANTIC_CORE_PATH`` and so on; one option of
 the store or embedder is ``SEMANTIC_CORE_STORE_OPTIONS__DURABILITY``. A relative ``path`` in a file
-is relative to that file. A file that was found, not named, has no say about hosts: see `_trust`.
+is relative to that file. A file that was found and not named may not set hosts: see `_trust`.
+
+Tested by tests/test_config.py.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import os
 import shlex
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -29,18 +31,22 @@ from semantic_core._validation import clip
 from semantic_core.errors import ConfigError
 
 FILE = "semantic-core.toml"
+INDEX_FILE = "semantic-core.db"
+"""The index's file where no path is set, in the working folder."""
 PROJECT = "pyproject.toml"
 TABLE = "semantic-core"
 ENVIRONMENT = "SEMANTIC_CORE_"
+DEFAULT_STORE = "sqlite"
+DEFAULT_EMBEDDER = "wordllama"
 MOST_BYTES = 1_000_000
 """Size of a settings file, at most."""
 NO_FILE = (":memory:", "file:")
-"""How a path begins that means no file to SQLite, or a file with options."""
+"""Beginnings of a path that is no file to SQLite, or a file with options."""
 DEEPEST = 20
-"""How deep tables and lists may stand within each other."""
+"""How deeply tables and lists may be nested."""
 _OTHER_VARIABLES = {"APP", "CONFIG", "TRACE", "DEBUG", "SOAK", "COLLECTIONS"}
-"""Read elsewhere: where the file is, tracing and tracebacks, length of long tests,
-folders of benchmark collections.
+"""Variables that other modules read: the path of the file, tracing and tracebacks, the length of
+long tests, folders of benchmark collections.
 """
 
 
@@ -72,11 +78,8 @@ def _count(value: Any) -> int:
 
 def _names(value: Any) -> list[Any]:
     if isinstance(value, str):
-        value = (
-            []
-            if value.strip().lower() in ("", "none")
-            else [name.strip() for name in value.split(",")]
-        )
+        is_none = value.strip().lower() in ("", "none")
+        value = [] if is_none else [name.strip() for name in value.split(",")]
     if not isinstance(value, list | tuple):
         raise TypeError("a list of plugin names")
     return list(value)
@@ -98,8 +101,8 @@ def _object_or_name(value: Any) -> Any:
 
 _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
     "path": (_path, None),
-    "store": (_object_or_name, "sqlite"),
-    "embedder": (_object_or_name, "wordllama"),
+    "store": (_object_or_name, DEFAULT_STORE),
+    "embedder": (_object_or_name, DEFAULT_EMBEDDER),
     "multi_tenant": (_bool, None),
     "max_chars": (_count, None),
     "plugins": (_names, None),
@@ -109,15 +112,15 @@ _KEYS: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
     "budget": (_options, {}),
     "batch": (_options, {}),
 }
-"""Every key: how a value is read, and its default. None leaves it to the component."""
+"""Every key: a function that reads its value, and its default. None: the component decides."""
 
 
 @attrs.frozen
 class Settings:
-    """Every key with its value and where it came from: "argument", "environment NAME",
-    "file PATH" or "default".
+    """Every key with its value and its source: "argument", "environment NAME", "file PATH" or
+    "default".
 
-    unconfirmed: what leads to a host because of a file nobody has confirmed.
+    unconfirmed: settings that name a host, from a file that the user has not confirmed.
     """
 
     values: Mapping[str, Any]
@@ -139,12 +142,14 @@ def read_config(
     start: Path | None = None,
     to_look_at: bool = False,
 ) -> Settings:
-    """The settings in force. config: a file to read instead of searching. overrides: arguments;
-    None means not given. to_look_at: nothing is made of them, so they may be unconfirmed.
+    """The settings that apply.
+
+    config: a file to read instead of searching for one. overrides: arguments; None means not given.
+    to_look_at: the settings are only shown, so they may be unconfirmed.
 
     Raises ConfigError for an unknown key (with the nearest known one), a value of the wrong kind, a
-    broken file; for a file that was found and belongs to another user, or leads to a host, unless
-    it is confirmed.
+    broken file; for a file that was found and belongs to another user, or names a host, unless it
+    is confirmed.
     """
     environ = os.environ if environment is None else environment
     named = config or environ.get(f"{ENVIRONMENT}CONFIG")
@@ -152,39 +157,43 @@ def read_config(
     content = read_file(file) if file else {}
     values = {key: default for key, (_, default) in _KEYS.items()}
     sources = dict.fromkeys(_KEYS, "default")
-    above = [
-        *_from_environment(environ),
-        ("argument", {key: value for key, value in (overrides or {}).items() if value is not None}),
-    ]
-    for source, layer in [(f"file {file}", _placed(file, content) if file else {}), *above]:
+    arguments = {key: value for key, value in (overrides or {}).items() if value is not None}
+    above = [*_from_environment(environ), ("argument", arguments)]
+    of_file = _placed(file, content) if file else {}
+    for source, layer in [(f"file {file}", of_file), *above]:
         for key, value in layer.items():
-            values[key], sources[key] = (
-                _merged(values, key, _read_value(key, value, source)),
-                source,
-            )
-    said_above = {
-        f"{key}.{option}" if isinstance(value, Mapping) else key
-        for _, layer in above
-        for key, value in layer.items()
-        for option in (value if isinstance(value, Mapping) else ("",))
-    }
+            values[key] = _merged(values, key, _read_value(key, value, source))
+            sources[key] = source
     unconfirmed: tuple[NamedHost, ...] = ()
     if file and not named and not is_trusted(file, content):
         if belongs_to_a_stranger(file):
             raise ConfigError(
-                f"The settings file {str(file)!r} belongs to another user, and is not obeyed.",
-                hint=f"If it is meant: {_trusting(file)}.",
+                f"The settings file {str(file)!r} belongs to another user, and is not used.",
+                hint=f"To use it: {_trusting(file)}.",
             )
+        replaced = _options_of(above)
         unconfirmed = tuple(
-            one for one in named_hosts(content) if _option(one.setting) not in said_above
+            one for one in named_hosts(content) if _option(one.setting) not in replaced
         )
         if unconfirmed and not to_look_at:
             raise _unconfirmed(file, unconfirmed[0])
     return Settings(values, sources, file, unconfirmed)
 
 
+def _options_of(layers: Iterable[tuple[str, Mapping[str, Any]]]) -> set[str]:
+    """The settings, and options of store and embedder, that these layers set."""
+    names: set[str] = set()
+    for _, layer in layers:
+        for key, value in layer.items():
+            if isinstance(value, Mapping):
+                names.update(f"{key}.{option}" for option in value)
+            else:
+                names.add(key)
+    return names
+
+
 def _option(setting: str) -> str:
-    """The setting, or the option of a store or embedder, something deeper stands in."""
+    """The setting, or option of store or embedder, that a nested setting is in."""
     return ".".join(setting.split(".")[:2])
 
 
@@ -197,16 +206,14 @@ def _unconfirmed(file: Path, one: NamedHost) -> ConfigError:
     return ConfigError(
         f"The settings file {str(file)!r} would send texts, and keys, to {one.host!r} "
         f"({one.setting}); nobody has confirmed that.",
-        hint=f"If it is meant: {_trusting(file)}. Else remove the line.",
+        hint=f"To confirm it: {_trusting(file)}. Else remove the line.",
     )
 
 
 def _merged(values: Mapping[str, Any], key: str, value: Any) -> Any:
-    return (
-        {**values[key], **value}
-        if isinstance(value, dict) and isinstance(values.get(key), dict)
-        else value
-    )
+    if isinstance(value, dict) and isinstance(values.get(key), dict):
+        return {**values[key], **value}
+    return value
 
 
 def _read_value(key: str, value: Any, source: str) -> Any:
@@ -225,7 +232,7 @@ def _unknown(key: str, known: Mapping[str, Any] | set[str], source: str) -> Conf
 
 
 def find_file(start: Path) -> Path | None:
-    """The settings file of a folder: in it, or in the nearest above it; None if there is none."""
+    """The settings file of a folder, or of the nearest folder above that has one."""
     for folder in (start.resolve(), *start.resolve().parents):
         if (folder / FILE).is_file():
             return folder / FILE
@@ -236,7 +243,7 @@ def find_file(start: Path) -> Path | None:
 
 
 def read_file(file: Path) -> dict[str, Any]:
-    """What a settings file says, as it stands there. Raises ConfigError."""
+    """The content of a settings file. Raises ConfigError."""
     content = _parsed(file)
     if file.name == PROJECT:
         content = content.get("tool", {}).get(TABLE, {})
@@ -266,25 +273,23 @@ def _parsed(file: Path) -> dict[str, Any]:
 def _check_depth(file: Path, content: Mapping[str, Any]) -> None:
     level: list[Any] = [content]
     for _ in range(DEEPEST):
-        level = [
-            item
-            for one in level
-            for item in (one.values() if isinstance(one, Mapping) else one)
-            if isinstance(item, Mapping | list)
-        ]
+        below: list[Any] = []
+        for one in level:
+            items = one.values() if isinstance(one, Mapping) else one
+            below += [item for item in items if isinstance(item, Mapping | list)]
+        level = below
     if level:
         raise _too_deep(file)
 
 
 def _too_deep(file: Path) -> ConfigError:
     return ConfigError(
-        f"In the settings file {str(file)!r}, tables or lists stand more than "
-        f"{DEEPEST} deep within each other."
+        f"In the settings file {str(file)!r}, tables or lists are nested more than {DEEPEST} deep."
     )
 
 
 def _placed(file: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """With a relative path made one from the file's folder; what is no path of a file stays."""
+    """The content with a relative path resolved from the file's folder."""
     path = content.get("path")
     if not isinstance(path, str) or leads_elsewhere(path) or path.startswith(NO_FILE):
         return content

@@ -1,6 +1,7 @@
-"""Money: what embedding costs, what may be spent, and what was; queries, too.
+"""Costs: `CostTracker` knows prices, budget and what was spent, and `MeteredEmbedder` pays for each
+passage once.
 
-And the metered embedder, which pays for each passage once.
+Tested by tests/test_batch_costs.py.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
@@ -28,27 +30,25 @@ logger = logging.getLogger("semantic_core.batch")
 
 MILLION = 1_000_000
 HOLD = 300.0
-"""Seconds a passage is held for an embedding that is being made; renewed while a call takes longer.
-"""
+"""Seconds for which a run claims a passage that it embeds; renewed while a call takes longer."""
 LOOK = 1.0
-"""Seconds between two looks at the clock, which may be put forward meanwhile."""
+"""Seconds between two readings of the clock, which may be set forward meanwhile."""
 SAMPLE = 1_000
-"""Passages whose tokens are counted to estimate those of all that wait."""
+"""Passages whose tokens are counted to estimate those of all pending passages."""
 BATCH_SECONDS = 86_400.0
-"""What providers aim at for a job."""
+"""Seconds within which providers promise to finish a batch job."""
 QUERIES = 100
 QUERY_SECONDS = 60.0
-"""What queries cost is written down after so many, or so many seconds after the first of them: a
-search does not wait for those who write.
+"""The costs of queries are stored after this many queries, or this many seconds after the first of
+them, so that most searches do not write.
 """
 
 
 class CostTracker:
-    """Prices of an embedder, a budget, and the ledger in a store.
+    """The prices of an embedder, a budget, and the ledger of costs in a store.
 
-    Without prices nothing is counted, and nothing refused.
-
-    Raises ConfigError for a budget that could not be kept.
+    Without prices nothing is counted, and nothing is refused. Raises ConfigError for a budget with
+    a store that has no ledger.
     """
 
     def __init__(
@@ -64,17 +64,17 @@ class CostTracker:
         self._queries = _Queries()
         if budget.limited and self._priced is not None and self._ledger is None:
             raise ConfigError(
-                f"A budget needs a store that keeps a ledger; {type(store).__name__} does not.",
+                f"A budget needs a store with a ledger of costs; {type(store).__name__} has none.",
                 hint="Use another store, or leave budget out.",
             )
 
     @property
     def prices(self) -> Priced | None:
-        """Who knows them; None for an embedder that costs nothing."""
+        """The embedder if it has prices, else None."""
         return self._priced
 
     def rate(self, tier: Use, tokens_per_character: float = 0.0) -> Rate | None:
-        """What is written into the ledger today; None without prices."""
+        """Today's rate for the ledger; None without prices."""
         if self._priced is None:
             return None
         price = self._priced.price("interactive" if tier == "query" else tier)
@@ -84,24 +84,27 @@ class CostTracker:
         )
 
     def rate_of(self, job: BatchJob) -> Rate | None:
-        """Likewise for the results of a job."""
+        """Today's rate for the results of a job; None without prices."""
         return self.rate("batch", job.tokens / max(1, job.characters))
 
     def cost(self, tokens: int, tier: PriceTier) -> Decimal:
-        """What so many tokens cost; 0 without prices."""
-        return Decimal(0) if self._priced is None else self._priced.price(tier) * tokens / MILLION
+        """The cost of this many tokens; 0 without prices."""
+        if self._priced is None:
+            return Decimal(0)
+        return self._priced.price(tier) * tokens / MILLION
 
     def tokens(self, passages: Sequence[str]) -> int:
-        """How many tokens they have; 0 without prices."""
-        return 0 if self._priced is None or not passages else self._priced.tokens(passages)
+        """The number of tokens of these passages; 0 without prices."""
+        if self._priced is None or not passages:
+            return 0
+        return self._priced.tokens(passages)
 
     def left(self, tier: PriceTier, *, force: bool = False, job: str = "") -> int | None:
-        """Tokens the budget still allows in this tier; None for any number.
+        """Tokens that the budget still allows in this tier; None for no limit.
 
-        force: past the soft limit. job: one under way that does not count.
+        force: ignore the soft limit. job: an open job that does not count.
         """
-        budget = self._budget
-        limits = [limit for limit in (budget.hard, None if force else budget.soft) if limit]
+        limits = [limit for _, limit in self._limits(force) if limit]
         if not limits or self._priced is None or self._ledger is None:
             return None
         price = self._priced.price(tier)
@@ -111,8 +114,9 @@ class CostTracker:
         return max(0, int(left * MILLION / price))
 
     def check(self, tokens: int, tier: PriceTier, *, force: bool = False, job: str = "") -> None:
-        """Raise BudgetSpent if embedding so many tokens more would be over the budget.
-        force: the soft limit may be. job: the one the tokens are of; it does not count twice.
+        """Raise BudgetSpent if embedding this many tokens more would exceed the budget.
+
+        force: ignore the soft limit. job: the job of these tokens, which does not count twice.
         """
         budget = self._budget
         if not budget.limited or self._priced is None or self._ledger is None:
@@ -120,79 +124,91 @@ class CostTracker:
         cost = self.cost(tokens, tier)
         spent = self.spent()
         bound = self._committed(job)
-        for name, limit in (("hard", budget.hard), ("soft", None if force else budget.soft)):
-            if limit is not None and spent + bound + cost > limit:
+        for name, limit in self._limits(force):
+            if spent + bound + cost > limit:
                 raise BudgetSpent(
                     f"This would cost about {cost:.4f}, and the {name} budget of {limit} "
                     f"{self._priced.currency} per {budget.per} does not allow it: {spent:.4f} are "
-                    f"spent, {bound:.4f} belong to jobs under way.",
-                    hint=(
-                        "Texts are stored and found by words; go on "
-                        f"{_NEXT[budget.per]}, or raise the budget."
-                    ),
+                    f"spent, {bound:.4f} belong to open jobs.",
+                    hint="Texts are stored and found by full-text search; continue "
+                    f"{_NEXT[budget.per]}, or raise the budget.",
                 )
 
+    def _limits(self, force: bool) -> list[tuple[str, Decimal]]:
+        """(name, amount) of the limits that apply."""
+        limits = []
+        if self._budget.hard is not None:
+            limits.append(("hard", self._budget.hard))
+        if self._budget.soft is not None and not force:
+            limits.append(("soft", self._budget.soft))
+        return limits
+
     def spent(self) -> Decimal:
-        """What was spent in the budget's period so far."""
+        """The amount spent in the current period of the budget."""
+        spent = Decimal(0)
         if self._ledger is None or self._priced is None:
-            return Decimal(0)
+            return spent
         self.write_queries()
-        since = {"day": self._day(), "month": self._day()[:8] + "01", "store": ""}[self._budget.per]
-        return sum(
-            (
-                row.amount
-                for row in self._ledger.costs(since)
-                if row.currency == self._priced.currency
-            ),
-            Decimal(0),
-        )
+        today = self._day()
+        since = {"day": today, "month": today[:8] + "01", "store": ""}[self._budget.per]
+        for row in self._ledger.costs(since):
+            if row.currency == self._priced.currency:
+                spent += row.amount
+        return spent
 
     def charge(self, spent: Mapping[tuple[str, str], tuple[int, int]]) -> None:
-        """Write down what was embedded interactively: (passages,
-        tokens) by (tenant, collection).
-        """
+        """Store what was embedded without a job: (passages, tokens) by (tenant, collection)."""
         rate = self.rate("interactive")
         if rate is not None and self._ledger is not None and spent:
             self._ledger.charge(rate, spent)
 
     def metered(self) -> AbstractContextManager[Spent | None]:
-        """Counts what is paid for within the block, in this thread; None where it is not told."""
-        return nullcontext() if self._metered is None else self._metered.metered()
+        """Counts what is paid for within the block, in this thread; None if the embedder does not
+        report it.
+        """
+        if self._metered is None:
+            return nullcontext()
+        return self._metered.metered()
 
-    def pay_job(self, job: BatchJob, told: Spent, passages: int) -> None:
-        """Have the ledger say what a job cost by now, with what nobody has anything of: so many
-        passages were paid for; of the first of them is told what they cost, the others are like the
-        average one.
+    def pay_job(self, job: BatchJob, reported: Spent, passages: int) -> None:
+        """Store what a job cost by now, including results that are not needed any more.
+
+        reported: the part of the costs that the provider reported. passages: how many were paid
+        for; those that were not reported cost the average.
         """
         rate = self.rate("batch")
         if rate is None or self._ledger is None:
             return
-        known = told if told.passages else Spent(job.paid, job.paid_tokens)
+        known = reported if reported.passages else Spent(job.paid, job.paid_tokens)
         more = max(0, passages - known.passages)
-        paid = known.passages + more, known.tokens + job.tokens * more // max(1, job.sent)
-        if paid != (job.paid, job.paid_tokens):
-            self._ledger.pay_job(job.id, rate, *paid)
+        paid = known.passages + more
+        tokens = known.tokens + job.tokens * more // max(1, job.sent)
+        if (paid, tokens) != (job.paid, job.paid_tokens):
+            self._ledger.pay_job(job.id, rate, paid, tokens)
 
     def reopen(self, job: BatchJob, now: float) -> bool:
-        """Let a job go on that was given up as lost, see `BatchQueue.reopen_job`. What was charged
-        for what it had not given, by estimate, is taken back: it is charged when it is known.
+        """Continue a job that was given up as lost, see `BatchQueue.reopen_job`.
+
+        The estimate that was charged for its missing results is taken back; they are charged when
+        they are known.
         """
         if self._ledger is None:
             return False
         left = max(0, job.sent - job.succeeded - job.failed)
-        paid = job.paid - left, job.paid_tokens - job.tokens * left // max(1, job.sent)
-        return self._ledger.reopen_job(job.id, now, self.rate("batch"), *paid)
+        paid = job.paid - left
+        tokens = job.paid_tokens - job.tokens * left // max(1, job.sent)
+        return self._ledger.reopen_job(job.id, now, self.rate("batch"), paid, tokens)
 
-    def charge_twin(self, job: BatchJob, told: Spent, passages: int) -> None:
-        """Write down what a job cost that was submitted twice: its twin, likewise."""
+    def charge_twin(self, job: BatchJob, reported: Spent, passages: int) -> None:
+        """Store the cost of the twin of a job that was submitted twice; see `pay_job`."""
         rate = self.rate("batch")
         if rate is not None and self._ledger is not None:
-            more = max(0, passages - told.passages)
-            tokens = told.tokens + job.tokens * more // max(1, job.sent)
-            self._ledger.charge(rate, {("", ""): (told.passages + more, tokens)})
+            more = max(0, passages - reported.passages)
+            tokens = reported.tokens + job.tokens * more // max(1, job.sent)
+            self._ledger.charge(rate, {("", ""): (reported.passages + more, tokens)})
 
     def embed_query(self, text: str, tenant: str = "", collection: str = "") -> Vector:
-        """The embedder's vector of a query; what it cost is noted, and written down later."""
+        """The embedder's vector of a query. Its cost is counted in memory, and stored later."""
         if self._priced is None or self._ledger is None:
             return self._embedder.embed_query(text)
         with self.metered() as spent:
@@ -206,22 +222,23 @@ class CostTracker:
         return vector
 
     def write_queries(self) -> None:
-        """Write down what queries cost that is not written down yet. Raises StoreError."""
+        """Store the costs of queries that are not stored yet. Raises StoreError."""
         rate = self.rate("query")
-        ledger = self._ledger
-        if rate is not None and ledger is not None:
-            self._queries.give(lambda spent: ledger.charge(rate, spent))
+        if rate is not None and self._ledger is not None:
+            self._queries.write(partial(self._ledger.charge, rate))
 
     def _note_query(self, owner: tuple[str, str], spent: Spent) -> None:
         if not self._queries.add(owner, spent, self._clock()):
             return
         try:
             self.write_queries()
-        except StoreError as error:  # the search is not to fail for it
-            logger.warning("What queries cost is written down later: %s", error)
+        except StoreError as error:  # the search must not fail for it
+            logger.warning("The costs of queries could not be stored; next try later: %s", error)
 
     def estimate(self, passages: int, characters: int, sample: Sequence[str]) -> Estimate:
-        """What so many passages of so many characters take, if they are like the sample."""
+        """The tokens, costs and time of passages with this many characters all together, if they
+        are like the sample.
+        """
         if self._priced is None or not sample:
             return Estimate(passages, 0)
         tokens = round(self._priced.tokens(sample) * characters / max(1, sum(map(len, sample))))
@@ -235,23 +252,22 @@ class CostTracker:
         )
 
     def _committed(self, without: str = "") -> Decimal:
-        """What jobs under way, but for this one, are going to cost."""
-        jobs = self._ledger.jobs(OPEN, limit=10_000) if self._ledger is not None else ()
-        return sum(
-            (
-                self.cost(job.tokens * job.waiting // max(1, job.sent), "batch")
-                for job in jobs
-                if job.id != without
-            ),
-            Decimal(0),
-        )
+        """What the open jobs, except one, are going to cost."""
+        committed = Decimal(0)
+        if self._ledger is None:
+            return committed
+        for job in self._ledger.jobs(OPEN, limit=10_000):
+            if job.id != without:
+                tokens = job.tokens * job.waiting // max(1, job.sent)
+                committed += self.cost(tokens, "batch")
+        return committed
 
     def _day(self) -> str:
         return datetime.fromtimestamp(self._clock(), UTC).date().isoformat()
 
 
 class _Queries:
-    """What queries cost, in memory: (queries, tokens) by (tenant, collection)."""
+    """Costs of queries in memory: (queries, tokens) by (tenant, collection)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -261,9 +277,9 @@ class _Queries:
         self._process = os.getpid()
 
     def add(self, owner: tuple[str, str], spent: Spent, now: float) -> bool:
-        """Whether it is time to write them down."""
+        """Count a query. Returns whether it is time to store the costs."""
         with self._lock:
-            self._begin_anew_after_a_fork()
+            self._clear_after_fork()
             if not self._count:
                 self._since = now
             queries, tokens = self._spent.get(owner, (0, 0))
@@ -274,17 +290,17 @@ class _Queries:
             self._count = 0
             return True
 
-    def give(self, write: Callable[[Mapping[tuple[str, str], tuple[int, int]]], None]) -> None:
-        """Have them written down; they are kept if that raises."""
+    def write(self, write: Callable[[Mapping[tuple[str, str], tuple[int, int]]], None]) -> None:
+        """Store the costs with this function. If it raises, they stay in memory."""
         with self._lock:
-            self._begin_anew_after_a_fork()
+            self._clear_after_fork()
             if self._spent:
                 write(self._spent)
                 self._spent = {}
                 self._count = 0
 
-    def _begin_anew_after_a_fork(self) -> None:
-        """What the parent process has noted, it writes down itself."""
+    def _clear_after_fork(self) -> None:
+        """Forget what the parent process counted; it stores that itself."""
         if self._process != os.getpid():
             self._spent = {}
             self._count = 0
@@ -295,19 +311,23 @@ _NEXT = {"day": "tomorrow", "month": "next month", "store": "with another store"
 
 
 class MeteredEmbedder:
-    """An embedder for one run, in front of one that is paid: what it is given is held, within the
-    budget, and written down.
+    """Embeds passages with a paid embedder for one run: it claims them, checks the budget, and
+    stores the costs.
 
-    Keeps `Embedder` as far as a run needs it. Two runs, or a run and a job, never pay for one
-    passage: it is one's.
+    It has the methods of `Embedder` that a run needs. Two runs, or a run and a job, never pay for
+    the same passage, because only one of them has claimed it.
     """
 
     def __init__(
-        self, store: BatchQueue, embedder: Embedder, till: CostTracker, clock: Callable[[], float]
+        self,
+        store: BatchQueue,
+        embedder: Embedder,
+        cost_tracker: CostTracker,
+        clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._embedder = embedder
-        self._till = till
+        self._cost_tracker = cost_tracker
         self._clock = clock
         self._owners: dict[str, tuple[str, str]] = {}
         self._token = ""
@@ -330,8 +350,8 @@ class MeteredEmbedder:
     def hold(
         self, passages: Mapping[str, str], owners: Mapping[str, tuple[str, str]]
     ) -> frozenset[str]:
-        """Which of these passages, by fingerprint, are this run's to embed;
-        the others are somebody's already.
+        """Claim these passages, by fingerprint. Returns those that this run may embed; the others
+        are claimed by another run or job.
         """
         if not passages:
             return frozenset()
@@ -343,7 +363,7 @@ class MeteredEmbedder:
     def take(
         self, limit: int, *, from_jobs: bool = False, collections: Collection[str] | None = None
     ) -> Mapping[str, str]:
-        """Passages that wait, now this run's."""
+        """Claim up to `limit` pending passages for this run, by fingerprint."""
         now = self._clock()
         taken = self._store.take(
             limit, now, now + HOLD, from_jobs=from_jobs, collections=collections
@@ -354,40 +374,40 @@ class MeteredEmbedder:
 
     def embed_documents(self, passages: Sequence[str]) -> Vectors:
         """See `Embedder.embed_documents`. Raises BudgetSpent before anything is sent."""
-        tokens = self._till.tokens(passages)
-        self._till.check(tokens, "interactive")
-        with self._till.metered() as spent:
+        tokens = self._cost_tracker.tokens(passages)
+        self._cost_tracker.check(tokens, "interactive")
+        with self._cost_tracker.metered() as spent:
             try:
                 with self._renewed():
                     vectors = self._embedder.embed_documents(passages)
-            finally:  # what was paid for is, whatever became of it
+            finally:  # it was paid for, even if the call failed
                 if spent is not None and spent.passages:
                     self._charge(passages, spent)
-        if spent is None and self._till.prices is not None:
+        if spent is None and self._cost_tracker.prices is not None:
             self._charge(passages, None)
         return vectors
 
     def embed_query(self, text: str) -> Vector:
         """See `CostTracker.embed_query`."""
-        return self._till.embed_query(text)
+        return self._cost_tracker.embed_query(text)
 
     def give_up(self, why: Mapping[str, str]) -> None:
-        """Note of these passages, by fingerprint, why they have no vector;
-        they wait no more until `BatchQueue.retry`.
+        """Store why these passages, by fingerprint, have no vector. They are not pending any more
+        until `BatchQueue.retry`.
         """
         now = self._clock()
         self._token, _ = self._store.hold(why.keys(), now, now + HOLD, self._token)
         self._store.settle(self._token, {}, why, None, now)
 
     def release(self) -> None:
-        """Let go of what is held."""
+        """Release the passages that this run has claimed."""
         if self._token:
             self._store.release(self._token)
             self._token = ""
 
     @contextmanager
     def _renewed(self) -> Iterator[None]:
-        """Within it, what is held stays held, however long the embedder takes."""
+        """Renew the claims within the block, however long the embedder takes."""
         if not self._token:
             yield
             return
@@ -411,29 +431,29 @@ class MeteredEmbedder:
             renewed = self._clock()
             try:
                 self._renew()
-            except StoreError as error:  # there are two more tries before it ends
-                logger.warning("What is being embedded could not be held for longer: %s", error)
+            except StoreError as error:  # there are two more tries before the claims end
+                logger.warning("Claims of passages could not be renewed: %s", error)
 
     def _renew(self) -> None:
         now = self._clock()
         self._store.hold((), now, now + HOLD, self._token)
 
     def _charge(self, passages: Sequence[str], spent: Spent | None) -> None:
-        """spent: on all of them; without it each costs what is estimated."""
+        """Store the costs by owner. spent: on all passages; None takes estimates instead."""
         by_owner: dict[tuple[str, str], list[str]] = {}
         for passage in passages:
             by_owner.setdefault(self._owners.get(passage, ("", "")), []).append(passage)
         counts = [len(theirs) for theirs in by_owner.values()]
-        tokens = [self._till.tokens(theirs) for theirs in by_owner.values()]
+        tokens = [self._cost_tracker.tokens(theirs) for theirs in by_owner.values()]
         if spent is not None:
             counts = _shared(spent.passages, counts)
             tokens = _shared(spent.tokens, tokens)
         shares = zip(by_owner, counts, tokens, strict=True)
-        self._till.charge({owner: (count, tokens) for owner, count, tokens in shares})
+        self._cost_tracker.charge({owner: (count, tokens) for owner, count, tokens in shares})
 
 
 def _shared(whole: int, parts: Sequence[int]) -> list[int]:
-    """The whole number in shares like these parts, none lost to rounding."""
+    """Divide a whole number in proportion to these parts, with no loss by rounding."""
     total = max(1, sum(parts))
     ends = [whole * so_far // total for so_far in accumulate(parts)]
     ends[-1:] = [whole] if ends else []

@@ -1,5 +1,6 @@
-"""Passages to vectors: every passage once, full batches,
-and a gap that is said aloud instead of an exception.
+"""Embeds passages: each one once, in full batches. A failure is reported and raises no error.
+
+Tested by tests/test_ingest.py.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from semantic_core._no_embedder import WordsOnly
+from semantic_core._validation import described
 from semantic_core._vectors import checked_vectors
 from semantic_core.errors import (
     ConfigError,
     EmbedderError,
     EmbeddingInvalid,
-    SemanticCoreError,
     StoreError,
     StoreMisuse,
     is_interruption,
@@ -31,20 +32,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger("semantic_core.batch")
 
 GIVE_UP = 8
-"""Single passages refused in a row, with none accepted yet,
-after which the embedder counts as away.
+"""After this many single passages refused in a row, and none accepted, the embedder counts as
+unavailable.
 """
 HARMLESS = "semantic core"
-"""A passage no embedder refuses that accepts any."""
+"""A passage that every embedder accepts, if it accepts any."""
 
 
 class PassageEmbedder:
     """Embeds passages for one run.
 
-    away: why the embedder is not asked any more in this run, None while it is; cause: the error
-    itself. embedded: passages it was given and answered. A passage it refuses is found by halving
-    its batch; the rest of the batch is not lost. Of an answer with a vector that is none, the
-    others are kept.
+    A passage that the embedder refuses is found by halving its batch, so the others get their
+    vectors. If an answer has an invalid vector, the other vectors are used.
+
+    unavailable: why the embedder is not called any more in this run, else None; cause: the error
+    itself. refused: reasons by passage. embedded: how many passages the embedder answered.
     """
 
     def __init__(self, embedder: Embedder) -> None:
@@ -52,41 +54,41 @@ class PassageEmbedder:
         self._counts = not isinstance(embedder, WordsOnly)
         self._refused_in_a_row = 0
         self._proven = False
-        self.away: Failure | None = None
+        self.unavailable: Failure | None = None
         self.cause: Exception | None = None
         self.refused: dict[str, Failure] = {}
         self.embedded = 0
 
     @property
     def batch_size(self) -> int:
-        """Passages one call takes at most."""
+        """Most passages of one call."""
         return max(1, self._embedder.batch_size)
 
     def embed(self, passages: Sequence[str]) -> list[Vector | None]:
-        """One vector per passage, in order; None where there is none,
-        see `away` and `refused` for the reason.
+        """One vector per passage, in order; None for a passage without one, see `unavailable` and
+        `refused` for the reason.
         """
-        if not passages or self.away:
+        if not passages or self.unavailable:
             return [None] * len(passages)
         try:
             vectors = self._checked(passages, self._embedder.embed_documents(passages))
         except Exception as error:
             if is_interruption(error):
                 raise
-            # Third-party code; the reason goes into the report.
+            # Raised by third-party code; the reason is reported.
             return self._divided(passages, error)
         self.embedded += len(passages) if self._counts else 0
         self._refused_in_a_row = 0
         return vectors
 
     def check_accepts_any(self) -> None:
-        """Raise the embedder's error unless it accepts passages at all: it has in this run, or
-        does so now. Where it does, what it refused is refused for its own sake.
+        """Raise the embedder's error if it accepts no passage at all, neither before in this run
+        nor now. If it does accept one, refused passages are themselves the reason.
         """
         if self.embedded == 0 and not self._proven:
             checked_vectors(self._embedder.embed_documents([HARMLESS]), 1, self._embedder.space)
             self._proven = True
-            self.away = None
+            self.unavailable = None
             self.cause = None
 
     def _checked(self, passages: Sequence[str], given: Any) -> list[Vector | None]:
@@ -96,22 +98,22 @@ class PassageEmbedder:
         except EmbeddingInvalid:
             if not hasattr(given, "__len__") or len(given) != len(passages):
                 raise
-            found: list[Vector | None] = []
+            vectors: list[Vector | None] = []
             refused: dict[str, Failure] = {}
             for passage, vector in zip(passages, given, strict=True):
                 try:
-                    found.append(checked_vectors([vector], 1, space)[0])
+                    vectors.append(checked_vectors([vector], 1, space)[0])
                 except EmbeddingInvalid as error:
-                    found.append(None)
+                    vectors.append(None)
                     refused[passage] = _failure("", error)
-            if all(vector is None for vector in found):
+            if all(vector is None for vector in vectors):
                 raise
             self.refused |= refused
-            return found
+            return vectors
 
     def _divided(self, passages: Sequence[str], error: Exception) -> list[Vector | None]:
-        if _is_no_passages_fault(error):
-            self._ask_no_more(error)
+        if _concerns_all_passages(error):
+            self._stop_calling(error)
             return [None] * len(passages)
         if len(passages) > 1:
             middle = len(passages) // 2
@@ -119,20 +121,20 @@ class PassageEmbedder:
         self.refused[passages[0]] = _failure("", error)
         self._refused_in_a_row += 1
         if self.embedded == 0 and not self._proven and self._refused_in_a_row >= GIVE_UP:
-            self._ask_no_more(error)
+            self._stop_calling(error)
         return [None]
 
-    def _ask_no_more(self, error: Exception) -> None:
-        self.away = _failure("embedder", error)
+    def _stop_calling(self, error: Exception) -> None:
+        self.unavailable = _failure("embedder", error)
         self.cause = error
 
 
 class EmbeddingLine:
-    """Batches on their way through the embedder, in order, one at a time.
+    """Batches that are being embedded, in order, one at a time.
 
-    aside: in a thread of their own, so that the run goes on meanwhile. most: passages under way at
-    which `put` waits. Its length is how many passages are under way, and ``name in line`` says
-    whether one of that name is. A run of a single batch needs no thread.
+    aside: embed in another thread, so that the run continues meanwhile; a run of a single batch
+    needs none. most: `put` waits if more passages would be in the line. The length is the number
+    of passages in the line, and ``name in line`` is whether it has a passage of that name.
     """
 
     def __init__(self, passages: PassageEmbedder, *, aside: bool, most: int) -> None:
@@ -140,19 +142,19 @@ class EmbeddingLine:
         self._aside = aside
         self._most = most
         self._thread: ThreadPoolExecutor | None = None
-        self._under_way: dict[str, None] = {}
+        self._names: set[str] = set()
         self._batches: deque[tuple[list[str], Future[list[Vector | None]]]] = deque()
         self._done: dict[str, Vector | None] = {}
 
     def __len__(self) -> int:
-        return len(self._under_way)
+        return len(self._names)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._under_way
+        return name in self._names
 
     def put(self, batch: Mapping[str, str], *, last: bool = False) -> None:
-        """Send passages by name. last: nothing else is to be done meanwhile,
-        so none needs a thread for it.
+        """Embed passages, given by name. last: the run has nothing else to do meanwhile, so that
+        no thread is needed.
         """
         names = list(batch)
         texts = list(batch.values())
@@ -161,15 +163,13 @@ class EmbeddingLine:
             return
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "semantic-core-embed")
-        while self._batches and len(self._under_way) + len(names) > self._most:
+        while self._batches and len(self._names) + len(names) > self._most:
             self._take()
-        self._under_way.update(dict.fromkeys(names))
+        self._names.update(names)
         self._batches.append((names, self._thread.submit(self._passages.embed, texts)))
 
     def finished(self, *, everything: bool) -> Mapping[str, Vector | None]:
-        """The vectors that have come since the last call, by name.
-        everything: waits for those under way.
-        """
+        """The new vectors since the last call, by name. everything: wait for all in the line."""
         while self._batches and (everything or self._batches[0][1].done()):
             self._take()
         done = self._done
@@ -177,27 +177,24 @@ class EmbeddingLine:
         return done
 
     def close(self) -> None:
-        """Drop what has not begun; what has ends in its own time."""
+        """Drop batches that have not begun. One that has begun ends by itself."""
         if self._thread is not None:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _take(self) -> None:
         names, future = self._batches.popleft()
         self._done.update(zip(names, future.result(), strict=True))
-        for name in names:
-            del self._under_way[name]
+        self._names.difference_update(names)
 
 
-def _is_no_passages_fault(error: Exception) -> bool:
-    """Whether any other passage would have met the same error."""
-    return isinstance(error, ConfigError | StoreError) or getattr(error, "retryable", False) is True
+def _concerns_all_passages(error: Exception) -> bool:
+    """Whether any other passage would have caused the same error."""
+    retryable = getattr(error, "retryable", False) is True
+    return retryable or isinstance(error, ConfigError | StoreError)
 
 
 def _failure(what: str, error: Exception) -> Failure:
-    reason = (
-        str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
-    )
-    return Failure(what, type(error).__name__, reason)
+    return Failure(what, type(error).__name__, described(error))
 
 
 def embed_pending(
@@ -209,41 +206,43 @@ def embed_pending(
     done: Callable[[], None] | None = None,
     give_up: Callable[[Mapping[str, str]], None] | None = None,
 ) -> int:
-    """Give stored passages that have no vector theirs, up to `limit` of them (None: all);
-    how many chunks were filled.
+    """Embed up to `limit` stored passages without a vector (None: all). Returns how many chunks got
+    a vector.
 
-    A passage the embedder refuses does not stop the others.
+    A passage that the embedder refuses does not stop the others.
 
-    take: where to take them from, instead of the store's queue. done: called when those that were
-    taken have theirs. give_up: called with why each refused passage has none, by fingerprint;
-    without it they stay in the queue, and are named by an EmbedderError at the end. Raises
-    EmbedderError as soon as the embedder accepts nothing any more; what was filled until then
-    stays. StoreMisuse: the store has no queue.
+    take: returns the next passages, instead of the store's queue. done: called after a batch is
+    stored. give_up: called with the reasons for refused passages, by fingerprint; without it they
+    stay in the queue, and an EmbedderError names one at the end. Raises EmbedderError as soon as
+    the embedder accepts nothing any more; vectors stored until then stay. Raises StoreMisuse for a
+    store without a queue.
     """
     if not isinstance(store, VectorQueue):
         raise StoreMisuse(
-            f"{type(store).__name__} keeps no queue of passages without a vector.",
-            hint="Ingest them again.",
+            f"{type(store).__name__} has no queue of passages without a vector.",
+            hint="Ingest the documents again.",
         )
     run = PassageEmbedder(embedder)
     refused: dict[str, str] = {}  # those that stay in the queue
-    filled = given = 0
+    filled = 0
+    given = 0
     while limit is None or given < limit:
         size = run.batch_size if limit is None else min(run.batch_size, limit - given)
         waiting = (take or store.pending)(size + len(refused))
         passages = {name: text for name, text in waiting.items() if name not in refused}
         if not passages:
             break
-        vectors = dict(zip(passages, run.embed(list(passages.values())), strict=True))
-        found = {name: vector for name, vector in vectors.items() if vector is not None}
-        filled += store.fill(found) if found else 0
+        vectors: dict[str, Vector] = {}
+        why: dict[str, str] = {}
+        answers = run.embed(list(passages.values()))
+        for (name, passage), vector in zip(passages.items(), answers, strict=True):
+            if vector is not None:
+                vectors[name] = vector
+            elif passage in run.refused:
+                why[name] = run.refused[passage].reason
+        filled += store.fill(vectors) if vectors else 0
         cause = run.cause
-        why = {
-            name: run.refused[passage].reason
-            for name, passage in passages.items()
-            if name not in found and passage in run.refused
-        }
-        if why and (cause is None or not _is_no_passages_fault(cause)):
+        if why and (cause is None or not _concerns_all_passages(cause)):
             _settle_refused(run, why, give_up, refused)
         if run.cause is not None:
             raise run.cause
@@ -253,7 +252,7 @@ def embed_pending(
     if refused:
         name, reason = next(iter(refused.items()))
         raise EmbedderError(
-            f"Passages that are refused: {len(refused)}, one of them {name}: {reason}",
+            f"Passages that the embedder refused: {len(refused)}, one of them {name}: {reason}",
             hint="The others have their vectors. Change these texts, or remove them.",
         )
     return filled
@@ -265,7 +264,7 @@ def _settle_refused(
     give_up: Callable[[Mapping[str, str]], None] | None,
     refused: dict[str, str],
 ) -> None:
-    """Give these passages up, if it is them the embedder refuses. Raises its error if it is not."""
+    """Give these passages up if they are the reason. Raises the embedder's error if not."""
     run.check_accepts_any()
     if give_up is None:
         refused.update(why)

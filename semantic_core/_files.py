@@ -1,4 +1,7 @@
-"""Files as documents: which ones, in which encoding, of which kind."""
+"""Files as documents: `find_files` finds them, `read_document` decodes one.
+
+Tested by tests/test_files.py.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from semantic_core.errors import FileUnreadable
 from semantic_core.types import Document, Ref
 
 DEFAULT_PATTERNS: tuple[str, ...] = ("*.md", "*.markdown", "*.mdown", "*.txt", "*.text", "*.rst")
-"""What is taken from a folder when nothing is said. A file named aloud is always taken."""
+"""The files of a folder that are read by default. A file that is named itself is always read."""
 
 _MEDIA_TYPES = {".md": "text/markdown", ".markdown": "text/markdown", ".mdown": "text/markdown"}
 _BOMS = (
@@ -34,20 +37,20 @@ _MOST_BYTES = 4 * MAX_TEXT
 
 
 class HasStore(Protocol):
-    """What holds a store open, as `SemanticCore` does."""
+    """An object that has a store open, as `SemanticCore` does."""
 
     store: Any
 
 
 _open: WeakSet[HasStore] = WeakSet()
-# Garbage collection may close one while another is being opened.
+# Reentrant, because garbage collection may close one while another is being opened.
 _lock = threading.RLock()
 
 
 @attrs.frozen(order=True)
 class FoundFile:
-    """A file to read. key: its path below the folder it was found in, with "/";
-    the file's name if it was named aloud.
+    """A file to read. key: its path below the folder it was found in, with "/"; the file's name if
+    it was named itself.
     """
 
     path: Path
@@ -55,13 +58,12 @@ class FoundFile:
 
 
 def find_files(paths: Sequence[Path | str], patterns: Sequence[str] = ()) -> list[FoundFile]:
-    """The files named, and those below the folders named that match a pattern,
-    in order, none twice.
+    """The named files, and the files below the named folders that match a pattern, sorted, each
+    once.
 
-    patterns: globs for the file name, or for the path below the folder if they hold a "/"; () means
-    DEFAULT_PATTERNS. Hidden files and folders are passed over, and links: what they lead to is
-    either here anyway or lies outside.
-    FileUnreadable: nothing is there.
+    patterns: globs for the file name, or for the path below the folder if they contain a "/"; ()
+    means DEFAULT_PATTERNS. Hidden files and folders are left out, and so are links: their target is
+    found by itself or is outside. Raises FileUnreadable if a path does not exist.
     """
     found: dict[Path, FoundFile] = {}
     for path in map(Path, paths):
@@ -91,27 +93,30 @@ def _below(folder: Path, patterns: tuple[str, ...]) -> list[FoundFile]:
 
 
 def files_of(store: object) -> tuple[Path, ...]:
-    """The files a store says it keeps: while it is open, nobody else may open them, not even to
-    read. () of one that keeps none.
+    """The files of a store, () if it has none. While the store is open, they must not be opened by
+    anything else, not even to read.
     """
     return tuple(getattr(store, "files", ()))
 
 
 def keep_closed(core: HasStore) -> None:
-    """From now on, no file of its store is read by this process as a document."""
+    """From now on, this process reads no file of the client's store as a document."""
     with _lock:
         _open.add(core)
 
 
 def release(core: HasStore) -> None:
-    """Its store is closed: its files are like any other."""
+    """The client's store is closed, so its files may be read again."""
     with _lock:
         _open.discard(core)
 
 
 def _in_use() -> list[Path]:
     with _lock:
-        return [file for core in _open for file in files_of(core.store)]
+        files: list[Path] = []
+        for core in _open:
+            files += files_of(core.store)
+        return files
 
 
 def read_document(
@@ -120,11 +125,12 @@ def read_document(
     *,
     metadata: Mapping[str, Any] | None = None,
 ) -> Document:
-    """The file as a document: text decoded, title from the file name, media type from its suffix,
-    path as metadata.
+    """Read a file as a document: decoded text, title from the file name, media type from its
+    suffix, path as metadata.
 
-    UTF-8, or UTF-16/32 with a byte order mark. Raises FileUnreadable for anything else: missing, no
-    regular file, no permission, of an index that is open here, binary, another encoding, too large.
+    The encoding is UTF-8, or UTF-16/32 with a byte order mark. Raises FileUnreadable for any other
+    file: missing, no regular file, no permission, of an index that is open here, binary, another
+    encoding, too large.
     """
     path = Path(path)
     media_type = _MEDIA_TYPES.get(path.suffix.lower(), "text/plain")
@@ -170,7 +176,7 @@ def _decoded(path: Path, data: bytes) -> str:
     encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "utf-8")
     if encoding == "utf-8" and b"\0" in data:
         raise FileUnreadable(
-            f"{str(path)!r} looks binary: it holds a zero byte at {data.index(0):,}.",
+            f"{str(path)!r} looks binary: it contains a zero byte at {data.index(0):,}.",
             hint="Extract its text first.",
         )
     try:

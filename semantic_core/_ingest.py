@@ -1,12 +1,14 @@
-"""Ingest: document -> chunks -> passages -> vectors -> store.
+"""Ingest: document -> chunks -> passages -> vectors -> store, in groups that are each one
+transaction.
 
-One way, in batches, each of which is kept or not at all.
+Tested by tests/test_ingest.py.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -28,15 +30,15 @@ if TYPE_CHECKING:
     from semantic_core.types import Vector
 
 GROUP_CHUNKS = 1_024
-"""Chunks gathered before the store is asked what it knows and written to: one transaction."""
+"""Chunks of one group: known vectors are looked up, and the group is written in one transaction."""
 GROUP_CHARS = 8_000_000
-"""Characters after which a group is closed early, so that memory stays bounded."""
+"""A group with this many characters ends early, so that memory stays bounded."""
 
 
 @attrs.frozen
 class IngestProgress:
-    """How far a run is, after each group: documents written or left out,
-    their chunks and characters.
+    """The progress of a run after each group: documents written or left out, with their chunks and
+    characters.
     """
 
     documents: int
@@ -58,9 +60,8 @@ class _Prepared:
 class Ingest:
     """One run. `run` may be called once.
 
-    metered: what an embedder that is paid is asked through. later: (collection, passages embedded
-    in this run, those of the document included) -> whether those of the document are left without
-    vectors.
+    metered: for a paid embedder. later: (collection, passages embedded in this run, including those
+    of the document) -> whether the passages of the document are left without vectors.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Ingest:
         *,
         max_chars: int,
         metered: MeteredEmbedder | None = None,
-        later: Callable[[str, int], bool] = lambda collection, embedding: False,
+        later: Callable[[str, int], bool] | None = None,
         progress: Callable[[IngestProgress], None] | None = None,
     ) -> None:
         self._plugins = plugins
@@ -82,29 +83,33 @@ class Ingest:
         self._later = later
         self._progress = progress
         self._passages = PassageEmbedder(metered or embedder)
-        # Beside splitting goes what is mostly waiting. A metered embedder notes in the store what
-        # it pays for, in this thread; and an embedder that computes in this process would only take
-        # the interpreter from the rest, the store above all.
+        # Another thread helps if the embedder mostly waits. A metered embedder stores its costs in
+        # this thread; and an embedder that computes in this process would only compete with the
+        # rest for the interpreter.
         aside = metered is None and not getattr(embedder, "is_local", False)
         self._line = EmbeddingLine(self._passages, aside=aside, most=GROUP_CHUNKS)
         self._vectors: dict[str, Vector | None] = {}
         self._waiting: dict[str, str] = {}  # fingerprint -> passage, to be embedded
-        # Documents some of whose passages wait for a full batch; of these, written already.
-        self._held: dict[Ref, _Prepared] = {}
-        self._begun: set[Ref] = set()
+        self._held: dict[Ref, _Prepared] = {}  # documents with passages in an unfinished batch
+        self._begun: set[Ref] = set()  # those of them that are written already
         self._paid: set[str] = set()  # fingerprints of vectors the store does not have yet
         self._stamps: Mapping[Ref, int] | None = None
         self._outcomes: Counter[str] = Counter()
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._failed: list[Failure] = []
-        self._documents = self._chunks = self._characters = self._reused = self._pending = 0
+        self._documents = 0
+        self._chunks = 0
+        self._characters = 0
+        self._reused = 0
+        self._pending = 0
 
     def run(
         self, documents: Iterable[Document], stamps: Mapping[Ref, int] | None = None
     ) -> IngestReport:
-        """Ingest all of them. stamps: per ref, the order of the change; others always apply.
+        """Ingest documents. stamps: by ref, the order of the change; a document without one is
+        always written.
 
-        A document a splitter fails on is left as it was and reported. Raises StoreError,
+        A document whose splitter fails stays as it was and is reported. Raises StoreError,
         TenantRequired, TenantRefused; groups written before that stay.
         """
         self._stamps = stamps
@@ -121,7 +126,7 @@ class Ingest:
             for group in self._groups(documents):
                 self._look_up(group)
                 for prepared in group:
-                    # A later version never waits behind its earlier.
+                    # A later version replaces an earlier one that is held.
                     self._held.pop(prepared.document.ref, None)
                     self._begun.discard(prepared.document.ref)
                     self._held[prepared.document.ref] = prepared
@@ -129,7 +134,7 @@ class Ingest:
                 self._write_settled()
         except BaseException as error:
             let_go(error)
-            # What was split before it is kept; after Ctrl-C, as far as its vectors are there.
+            # Documents that were split before are written; after Ctrl-C, those with their vectors.
             self._vectors.update(self._line.finished(everything=isinstance(error, Exception)))
             self._keep_paid()
             self._write_settled()
@@ -150,41 +155,49 @@ class Ingest:
         self._report_progress()
 
     def _keep_paid(self) -> None:
-        """Have the store keep what is paid for, before more is: a document that has some of its
+        """Store vectors that are paid for before more are paid for: a document with some of its
         vectors is written with these, and the others follow.
         """
         if not self._paid:
             return
-        begun = [
-            prepared
-            for ref, prepared in self._held.items()
-            if ref not in self._begun and not self._paid.isdisjoint(prepared.fingerprints)
-        ]
+        begun = []
+        for ref, prepared in self._held.items():
+            if ref not in self._begun and not self._paid.isdisjoint(prepared.fingerprints):
+                begun.append(prepared)
         self._write(begun)
-        self._begun.update(prepared.document.ref for prepared in begun)
+        for prepared in begun:
+            self._begun.add(prepared.document.ref)
         self._fill()
         self._paid.clear()
 
     def _fill(self) -> None:
-        """Give what is paid for to documents that are written already."""
-        given = {name: self._vectors.get(name) for name in self._paid if self._begun}
-        vectors = {name: vector for name, vector in given.items() if vector is not None}
+        """Store the vectors that are paid for with documents that are written already."""
+        if not self._begun:
+            return
+        vectors = {}
+        for name in self._paid:
+            vector = self._vectors.get(name)
+            if vector is not None:
+                vectors[name] = vector
         if vectors and isinstance(self._store, VectorQueue):
             started = perf_counter()
             self._store.fill(vectors)
             self._seconds["store"] += perf_counter() - started
 
     def _forget(self) -> None:
-        """Keep the vectors of held documents only: the store knows the others now,
-        and memory stays bounded.
+        """Forget the vectors of documents that are not held: they are stored, and memory stays
+        bounded.
         """
-        needed = {name for prepared in self._held.values() for name in prepared.fingerprints}
+        needed: set[str] = set()
+        for prepared in self._held.values():
+            needed.update(prepared.fingerprints)
         self._vectors = {name: vector for name, vector in self._vectors.items() if name in needed}
         self._paid &= needed
 
     def _groups(self, documents: Iterable[Document]) -> Iterator[list[_Prepared]]:
         group: list[_Prepared] = []
-        chunks = characters = 0
+        chunks = 0
+        characters = 0
         for document in documents:
             if not isinstance(document, Document):
                 raise InputError(
@@ -224,19 +237,17 @@ class Ingest:
         started = perf_counter()
         passages: dict[str, str] = {}
         owners: dict[str, tuple[str, str]] = {}  # of those to be embedded now
-        asked = self._passages.embedded + len(self._waiting) + len(self._line)
+        before = self._passages.embedded + len(self._waiting) + len(self._line)
         for prepared in group:
             ref = prepared.document.ref
-            later = self._later(ref.collection, asked + len(owners) + len(prepared.passages))
+            embedding = before + len(owners) + len(prepared.passages)
+            later = self._later is not None and self._later(ref.collection, embedding)
             for name, passage in zip(prepared.fingerprints, prepared.passages, strict=True):
-                if (
-                    name not in self._vectors
-                    and name not in self._waiting
-                    and name not in self._line
-                ):
-                    passages[name] = passage
-                    if not later:
-                        owners.setdefault(name, (ref.tenant, ref.collection))
+                if name in self._vectors or name in self._waiting or name in self._line:
+                    continue
+                passages[name] = passage
+                if not later:
+                    owners.setdefault(name, (ref.tenant, ref.collection))
         known = self._store.known(passages.keys())
         self._vectors.update(known)
         self._reused += 0 if isinstance(self._embedder, WordsOnly) else len(known)
@@ -246,27 +257,26 @@ class Ingest:
             if name in held:
                 self._waiting[name] = passage
             elif name not in known:
-                self._vectors[name] = None  # a job's, or somebody else's, or nobody's yet
+                self._vectors[name] = None  # embedded by a job or another run, or later
         self._seconds["store"] += perf_counter() - started
 
     def _embed(self, *, everything: bool) -> None:
         started = perf_counter()
         stored = self._seconds["store"]
         size = self._passages.batch_size
-        while (
-            len(self._waiting) >= size
-            or (everything and self._waiting)
-            or (self._passages.away and self._waiting)
-        ):
-            names = [name for name, _ in zip(self._waiting, range(size), strict=False)]
+        while self._waiting:
+            full = len(self._waiting) >= size
+            if not (full or everything or self._passages.unavailable):
+                break
+            names = list(islice(self._waiting, size))
             self._keep_paid()
-            self._line.put(
-                {name: self._waiting.pop(name) for name in names},
-                last=everything and not self._waiting,
-            )
+            batch = {name: self._waiting.pop(name) for name in names}
+            self._line.put(batch, last=everything and not self._waiting)
             if self._metered is not None:
                 self._vectors.update(self._line.finished(everything=True))
-                self._paid.update(name for name in names if self._vectors[name] is not None)
+                for name in names:
+                    if self._vectors[name] is not None:
+                        self._paid.add(name)
         self._vectors.update(self._line.finished(everything=everything))
         self._seconds["embed"] += perf_counter() - started - (self._seconds["store"] - stored)
 
@@ -279,22 +289,19 @@ class Ingest:
         started = perf_counter()
         batch = [(prepared.document, self._entries(prepared)) for prepared in ready]
         report = self._store.replace(batch, self._stamps)
-        self._outcomes.update(outcome for _, outcome in report.outcomes)
-        self._failed += [
-            Failure(str(ref), STALE, STALE_REASON) for ref, what in report.outcomes if what == STALE
-        ]
+        for ref, outcome in report.outcomes:
+            self._outcomes[outcome] += 1
+            if outcome == STALE:
+                self._failed.append(Failure(str(ref), STALE, STALE_REASON))
         self._seconds["store"] += perf_counter() - started
 
     def _entries(self, prepared: _Prepared) -> list[Entry]:
-        return [
-            Entry(chunk, passage, name, self._vectors.get(name))
-            for chunk, passage, name in zip(
-                prepared.chunks, prepared.passages, prepared.fingerprints, strict=True
-            )
-        ]
+        rows = zip(prepared.chunks, prepared.passages, prepared.fingerprints, strict=True)
+        vectors = self._vectors
+        return [Entry(chunk, passage, name, vectors.get(name)) for chunk, passage, name in rows]
 
     def _count(self, prepared: _Prepared) -> None:
-        """Add what a document that is written lacks to the report."""
+        """Add the missing vectors of a written document to the report."""
         self._pending += sum(self._vectors[name] is None for name in prepared.fingerprints)
         for chunk, passage in zip(prepared.chunks, prepared.passages, strict=True):
             refusal = self._passages.refused.get(passage)
@@ -302,27 +309,33 @@ class Ingest:
                 self._failed.append(Failure(str(chunk.id), refusal.code, refusal.reason))
 
     def _report_progress(self) -> None:
-        if self._progress is not None:
-            held = sum(len(prepared.chunks) for prepared in self._held.values())
-            self._progress(
-                IngestProgress(
-                    documents=self._documents - len(self._held),
-                    chunks=self._chunks - held,
-                    characters=self._characters
-                    - sum(len(prepared.document.text) for prepared in self._held.values()),
-                    embedded=self._passages.embedded,
-                    reused=self._reused,
-                    failed=len(self._failed),
-                )
+        if self._progress is None:
+            return
+        chunks = self._chunks
+        characters = self._characters
+        for prepared in self._held.values():
+            chunks -= len(prepared.chunks)
+            characters -= len(prepared.document.text)
+        self._progress(
+            IngestProgress(
+                documents=self._documents - len(self._held),
+                chunks=chunks,
+                characters=characters,
+                embedded=self._passages.embedded,
+                reused=self._reused,
+                failed=len(self._failed),
             )
+        )
 
     def _report(self, total: float) -> IngestReport:
-        away = (self._passages.away,) if self._passages.away else ()
+        failed = list(self._failed)
+        if self._passages.unavailable:
+            failed.append(self._passages.unavailable)
         return IngestReport(
             added=self._outcomes["added"],
             updated=self._outcomes["updated"],
             unchanged=self._outcomes["unchanged"],
-            failed=(*self._failed, *away),
+            failed=tuple(failed),
             chunks=self._chunks,
             embedded=self._passages.embedded,
             reused=self._reused,

@@ -1,4 +1,8 @@
-"""What a signal handler raises ends what it cut off, also for whoever keeps the exception."""
+"""Interrupted calls leave nothing unfinished: an exception of a signal handler does not hold open
+transactions.
+
+Tested by tests/test_cli_ingest.py.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +18,19 @@ R = TypeVar("R")
 
 
 def let_go(error: BaseException) -> None:
-    """If a signal handler raised it, end what it cut off.
+    """If a signal handler raised the error, clear the frames that it interrupted.
 
-    An exception keeps the frames it went through, and they what they had in hand: a transaction
-    that was just being ended, a half-read query. On SQLite each of these holds a connection on an
-    old state, or keeps others from writing. So those frames are emptied.
+    An exception refers to its frames, and they refer to a transaction that was just being ended, or
+    a query that was read in part. In SQLite each of these keeps a connection at an old state, or
+    prevents other writes.
     """
     if is_interruption(error):
         clear_frames(error.__traceback__)
 
 
 def cut_cleanly(method: Callable[P, R]) -> Callable[P, R]:
-    """A method after which nothing of its own is under way, even when a signal handler raised and
-    somebody keeps the exception: a notebook keeps the last one.
+    """Decorate a method so that it leaves nothing unfinished if a signal handler raises, even if
+    the exception is stored, as a notebook does with the last one.
     """
 
     @wraps(method)

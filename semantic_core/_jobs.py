@@ -1,5 +1,6 @@
-"""The records of batch jobs, of the queue and of money: frozen,
-and re-exported by `semantic_core.batch`.
+"""Frozen records of batch jobs, the queue and costs, which `semantic_core.batch` exports.
+
+Tested by tests/test_batch.py and tests/test_batch_costs.py.
 """
 
 from __future__ import annotations
@@ -14,41 +15,39 @@ from semantic_core.errors import ConfigError
 
 JobStatus = Literal["CREATED", "SUBMITTED", "PROCESSING", "COMPLETED", "FAILED"]
 OPEN: tuple[JobStatus, ...] = ("CREATED", "SUBMITTED", "PROCESSING")
-"""Statuses of jobs that hold passages."""
+"""Statuses of jobs that have claims of passages."""
 STATUSES: tuple[JobStatus, ...] = (*OPEN, "COMPLETED", "FAILED")
 
 ChunkStatus = Literal["READY", "PENDING", "SUBMITTED", "FAILED"]
 Rest = Literal["free", "again", "halve", "fail"]
-"""What becomes of the passages a job still holds when it ends, see `BatchQueue.close_job`."""
+"""What becomes of the passages without a result when a job ends, see `BatchQueue.close_job`."""
 PriceTier = Literal["interactive", "batch"]
 Use = Literal["interactive", "batch", "query"]
-"""What is paid for, as the ledger tells it: passages in either tier, and queries, at the
-interactive price.
-"""
+"""What is paid for: passages in either price tier, and queries, at the interactive price."""
 Freshness = Literal["now", "1h", "24h"]
 FRESHNESS: Mapping[Freshness, float] = {"now": 0.0, "1h": 3_600.0, "24h": 86_400.0}
 """How long a text may wait for its vector, in seconds, by goal."""
 
 LONGEST_HOLD = 7_200.0
-"""Seconds: a hold or a lease that would end later than so long from now was made by a clock that
-was wrong, and counts as ended.
+"""Seconds. A claim or a lease that ends later than this from now was made by a wrong clock, and
+counts as ended.
 """
 PICO = 10**12
-"""Parts of one unit of currency the ledger counts in,
-so that what a token costs is a whole number.
+"""The ledger counts in this part of one unit of currency, so that the cost of a token is a whole
+number.
 """
 
 
 @attrs.frozen
 class JobState:
-    """Where a job is, as its provider tells.
+    """The state of a job, as its provider reports it.
 
     status: SUBMITTED, PROCESSING, COMPLETED (all that succeeded can be read) or FAILED (failed,
     cancelled or expired).
-    told: the provider's own word for it; of one that took too long it ends with "expired". reason:
-    why it failed; "" if it did not, or if nobody said. sent, succeeded, failed: passages, None
-    where it does not tell. has_results: whether anything can be read, of a FAILED job too.
-    name: what it was submitted under, "" where it does not tell.
+    told: the provider's own word for the state; it ends with "expired" for a job that took too
+    long. reason: why it failed; "" if it did not, or if the reason is unknown. sent, succeeded,
+    failed: passages, None if the provider does not report them. has_results: whether results can be
+    read, also of a FAILED job. name: the name it was submitted with, "" if it is not reported.
     """
 
     status: Literal["SUBMITTED", "PROCESSING", "COMPLETED", "FAILED"]
@@ -62,7 +61,7 @@ class JobState:
 
     @property
     def expired(self) -> bool:
-        """Whether it failed for lack of time: nothing is wrong with its passages."""
+        """Whether it failed for lack of time, and not because of its passages."""
         return self.status == "FAILED" and self.told.lower().endswith("expired")
 
 
@@ -70,16 +69,16 @@ class JobState:
 class BatchJob:
     """A job in the ledger of the store.
 
-    Times are seconds since 1970, 0.0 while it has not happened.
+    Times are seconds since 1970, 0.0 for what has not happened.
 
-    id: UUID, ours. name: what the provider is told it is called, the same after a crash.
-    provider_job: its name there, "" until that is known. sent: different passages in it. succeeded,
-    failed: of these, so far; the rest of a job that has ended waits again. characters, tokens: of
-    all its passages; tokens are an estimate, 0 without prices. error: what went wrong last, "" if
-    nothing did. tries: attempts to submit it. answered_at: since when its results are to be had, or
-    its provider does not know it. owner, leased_until: who is submitting it. cleaned: whether there
-    is nothing of it to be removed at the provider any more. account: what it was submitted with,
-    see `BatchEmbedder`. paid, paid_tokens: what the ledger of costs has of it.
+    id: our UUID. name: the name it is submitted with, the same after a crash. provider_job: its
+    name at the provider, "" until it is known. sent: different passages in it. succeeded, failed:
+    of these, so far; the others are pending again when the job has ended. characters, tokens: of
+    all its passages; tokens are an estimate, 0 without prices. error: the last error, "" if there
+    is none. tries: attempts to submit it. answered_at: since when its results are available, or its
+    provider does not know it. owner, leased_until: the process that submits it. cleaned: whether
+    nothing of it is left at the provider. account: what it was submitted with, see `BatchEmbedder`.
+    paid, paid_tokens: its part of the ledger of costs.
     """
 
     id: str
@@ -108,18 +107,19 @@ class BatchJob:
 
     @property
     def waiting(self) -> int:
-        """Passages it still holds, 0 once it has ended."""
-        return self.sent - self.succeeded - self.failed if self.status in OPEN else 0
+        """Passages without a result, 0 if the job has ended."""
+        if self.status not in OPEN:
+            return 0
+        return self.sent - self.succeeded - self.failed
 
 
 @attrs.frozen
 class QueueStats:
     """Chunks by state, and jobs by status. jobs: every status, 0 included.
 
-    ready: with a vector. submitted: held by a job, or being embedded just now. failed: given up
-    until `retry`.
-    pending: the others; of these, passages: different ones, oldest_at: since when the oldest waits,
-    0.0 if none does.
+    ready: with a vector. submitted: in a job, or being embedded now. failed: given up until
+    `retry`. pending: the others; of these, passages: different ones, oldest_at: since when the
+    oldest is pending, 0.0 if there is none.
     """
 
     ready: int = 0
@@ -133,9 +133,7 @@ class QueueStats:
 
 @attrs.frozen
 class Held:
-    """Passages taken out of the queue for a while. token: gives them back. owners: whose each is,
-    (tenant, collection).
-    """
+    """Passages that a run has claimed. token: releases them. owners: each (tenant, collection)."""
 
     token: str
     passages: Mapping[str, str]
@@ -144,8 +142,8 @@ class Held:
 
 @attrs.frozen
 class Rate:
-    """What the results of a job cost. day: ISO 8601, UTC.
-    pico: PICO parts of the currency a token costs.
+    """The price of a token. day: ISO 8601, UTC. pico: the price, in units of 1/PICO of the
+    currency.
     """
 
     day: str
@@ -158,11 +156,11 @@ class Rate:
 
 @attrs.frozen
 class Cost:
-    """What was paid on one day: for whose texts or queries, for which model, in which tier
-    ("query" for queries). amount: in `currency`.
+    """The cost of one day by owner, model and tier ("query" for queries). amount: in `currency`.
 
-    tokens: as the provider counted, else by estimate. passages: queries in the tier "query".
-    tenant, collection: "" of what nobody has anything of, and of a query in several collections.
+    tokens: as counted by the provider, else estimated. passages: queries in the tier "query".
+    tenant, collection: "" for results that were not needed any more, and for a query in several
+    collections.
     """
 
     day: str
@@ -177,7 +175,7 @@ class Cost:
 
 
 def _amount(given: object) -> Decimal | None:
-    """A Decimal of what a person writes: "5", 5, 0.5.
+    """The Decimal of a setting such as "5", 5 or 0.5.
 
     Raises ConfigError for anything else, and for 0 and below.
     """
@@ -195,8 +193,7 @@ def _amount(given: object) -> Decimal | None:
 
 @attrs.frozen
 class Budget:
-    """What may be spent on embedding, in the currency of the embedder's prices;
-    None for any amount.
+    """The most to spend on embedding, in the currency of the embedder's prices; None for no limit.
 
     soft: ends a run unless it is forced. hard: ends every run. per: "day" (UTC), "month", or
     "store" for ever.
@@ -208,12 +205,12 @@ class Budget:
 
     @property
     def limited(self) -> bool:
-        """Whether there is a limit at all."""
+        """Whether there is a limit."""
         return self.soft is not None or self.hard is not None
 
     @classmethod
     def of(cls, given: object) -> Budget:
-        """A Budget of what settings say: its fields as a table; None or {} for none.
+        """The budget of a setting, which is a table of its fields; None or {} for no limits.
 
         Raises ConfigError.
         """
@@ -233,7 +230,7 @@ class Budget:
 
 
 def freshness_goals(given: object) -> Mapping[str, Freshness]:
-    """Goals by collection, of what settings say; "" is that of all others. Raises ConfigError."""
+    """The freshness of each collection in a setting; "" is for all others. Raises ConfigError."""
     goals = {"": given} if isinstance(given, str) else given or {}
     if not isinstance(goals, Mapping) or not all(
         isinstance(name, str) and goal in FRESHNESS for name, goal in goals.items()
@@ -247,10 +244,10 @@ def freshness_goals(given: object) -> Mapping[str, Freshness]:
 
 @attrs.frozen
 class Estimate:
-    """What embedding some passages takes. amounts: by tier, in `currency`;
-    empty where nothing has a price.
+    """Tokens, costs and time to embed some passages. amounts: by tier, in `currency`; empty without
+    prices.
 
-    seconds: by tier; the batch tier's is the goal of its provider, not a promise.
+    seconds: by tier; for batch jobs it is the goal of the provider, not a promise.
     """
 
     passages: int

@@ -1,4 +1,7 @@
-"""What answers cost, told while they come: what an embedder counts with, and a ledger reads."""
+"""`Meter`: an embedder counts with it what its calls cost, and the caller reads that.
+
+Tested by tests/test_batch_costs.py.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import attrs
 
 @attrs.define
 class Spent:
-    """What was paid for within a block of `Meter.metered`, as the provider counted."""
+    """What was paid for within a block of `Meter.metered`, as counted by the provider."""
 
     passages: int = 0
     tokens: int = 0
@@ -20,24 +23,24 @@ class Spent:
 class Meter:
     """Counts what is paid for, by thread. An embedder that is `protocols.Metered` has one.
 
-    It calls `paid` in the thread it was called in, as soon as it knows what an answer cost, of use
-    or not; its own ``metered`` is that of its meter.
+    The embedder calls `paid` in the thread of its caller as soon as it knows what an answer cost,
+    also of one that cannot be used; its method ``metered`` is that of its meter.
     """
 
     def __init__(self) -> None:
         self._local = threading.local()
 
     def paid(self, passages: int, tokens: int) -> None:
-        """So many passages (a query is one) were paid for, of so many tokens all together."""
+        """Count passages that were paid for (a query is one), and their tokens all together."""
         for spent in self._blocks():
             spent.passages += passages
             spent.tokens += tokens
 
     @contextmanager
     def metered(self) -> Iterator[Spent]:
-        """What is paid for in this thread, from here to the end of the block; it grows meanwhile.
+        """What is paid for in this thread until the end of the block. It grows meanwhile.
 
-        Blocks within each other each have all of it.
+        Nested blocks each count everything.
         """
         spent = Spent()
         self._blocks().append(spent)

@@ -1,5 +1,7 @@
-"""What stands in for an embedder where there is none: documents are found by their words, and
-nothing waits for a vector.
+"""`WordsOnly` takes the place of an embedder in an index without one, which has only full-text
+search.
+
+Tested by tests/test_words_only.py.
 """
 
 from __future__ import annotations
@@ -13,23 +15,19 @@ if TYPE_CHECKING:
     from semantic_core.types import Vector, Vectors
 
 MAX_CHARS = 1_000
-"""Longest passage, in characters: what a person still takes in at a glance."""
+"""Longest passage, in characters: short enough to be read at a glance."""
 BATCH = 1_024
-"""Passages a call."""
+"""Most passages of a call."""
 
 
 class WordsOnly:
-    """No embedder. Every passage has one and the same vector of a single number,
-    which is never asked for.
-    """
+    """No embedder. Every passage has the same vector of a single number, which no search uses."""
 
     is_local = True
 
     @property
     def space(self) -> Space:
-        """The space of an index without an embedder; an index of vectors refuses it,
-        and the other way round.
-        """
+        """The space of an index without an embedder. It does not match the space of any other."""
         return Space(WORDS_ONLY, 1)
 
     @property

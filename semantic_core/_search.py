@@ -1,11 +1,14 @@
-"""Search: query -> vector -> candidates of every retriever -> one order -> a page of hits."""
+"""Search: query -> vector -> candidates of every retriever -> one order -> a page of hits.
+
+Tested by tests/test_search.py, tests/test_retrievers.py and tests/test_rerankers.py.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from itertools import count, islice
+from itertools import chain, count, islice
 from math import ceil, inf
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -13,14 +16,13 @@ from typing import TYPE_CHECKING
 import attrs
 
 from semantic_core._no_embedder import WordsOnly
-from semantic_core._plugins.builtin import SOURCE
-from semantic_core._validation import check_count, check_unicode, clip
+from semantic_core._plugins.builtin import FUSED
+from semantic_core._validation import check_count, check_unicode, clip, described
 from semantic_core._vectors import checked_vector
 from semantic_core.errors import (
     EmbedderError,
     InputError,
     QueryTooLarge,
-    SemanticCoreError,
     is_interruption,
 )
 from semantic_core.protocols import TextSearch
@@ -43,24 +45,15 @@ if TYPE_CHECKING:
     from semantic_core.types import Vector
 
 
-# The order of everything one search can reach, worked out from the top as far as it is asked for.
-#
-# It is made in looks of fixed depths. What a look finds that those before did not see stands behind
-# all of theirs, in the order fusion gives it. How deep a look goes never depends on the page that
-# is wanted: so every page is a slice of one order, whatever retrievers and fusion do, as long as
-# they answer the same question alike.
-
-LOOKS = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
-"""Candidates each retriever gives at most, look by look. A document of more chunks than the last
-may crowd out others.
+DEPTHS = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
+"""Most candidates of each retriever, pass by pass. A document with more chunks than the last may
+displace others.
 """
 
 
 @attrs.frozen
 class Placed:
-    """A chunk in its place. ranks, scores: of the retrievers that listed it in the
-    look that found it.
-    """
+    """A chunk in the order of a search. ranks, scores: by source of the rankings that list it."""
 
     id: ChunkId
     score: float
@@ -69,11 +62,16 @@ class Placed:
 
 
 class Order:
-    """The order of one request. per_document: the best chunk of each document;
-    otherwise every chunk.
+    """The order of everything that one search can reach, computed from the top as far as needed.
 
-    timed: gives a context in which the step of that name is timed. reasons: why retrievers were
-    left out, each once. spent: seconds by plugin that retrieves.
+    It is computed in passes of fixed depths. Chunks that a pass finds and earlier passes did not
+    come after all earlier ones, in the order of the fusion. The depth of a pass does not depend on
+    the page that is wanted, so every page is a slice of one order, whatever retrievers and fusion
+    do, if they give the same answer to the same request.
+
+    per_document: only the best chunk of each document; otherwise every chunk. timed: returns a
+    context that times the step of that name. reasons: why retrievers were left out, each once.
+    seconds: by plugin that retrieves.
     """
 
     def __init__(
@@ -86,7 +84,7 @@ class Order:
         per_document: bool,
     ) -> None:
         self.reasons: list[str] = []
-        self.spent: defaultdict[str, float] = defaultdict(float)
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self._request = request
         self._plugins = plugins
         self._store = store
@@ -96,54 +94,55 @@ class Order:
         self._further = self._all()
 
     def first(self, wanted: int) -> Sequence[Placed]:
-        """The first so many; fewer only if there are no more."""
+        """The first chunks, this many; fewer only if there are no more."""
         self._placed += islice(self._further, max(0, wanted - len(self._placed)))
         return self._placed[:wanted]
 
     def _all(self) -> Iterator[Placed]:
-        """Every one, look by look; a look is made when it is needed."""
+        """Every chunk, pass by pass; a pass runs when it is needed."""
         seen: set[ChunkId | Ref] = set()
         lowest = inf
-        for depth in LOOKS:
-            look = self._look(depth)
-            ceiling = lowest  # what a later look finds never stands above by its score
-            for id, score in zip(look.fused.ids, look.fused.scores, strict=True):
+        for depth in DEPTHS:
+            candidates = self._candidates(depth)
+            ceiling = lowest  # the scores of a later pass are not above those of an earlier one
+            for id, score in zip(candidates.fused.ids, candidates.fused.scores, strict=True):
                 key = id.ref if self._per_document else id
                 if key not in seen:
                     seen.add(key)
-                    placed = look.placed(id, min(score, ceiling))
+                    placed = candidates.placed(id, min(score, ceiling))
                     lowest = min(lowest, placed.score)
                     yield placed
-            if look.saw_everything:
+            if candidates.saw_everything:
                 return
 
-    def _look(self, depth: int) -> _Look:
+    def _candidates(self, depth: int) -> _Candidates:
         request = attrs.evolve(self._request, pool=depth)
         with self._timed("retrieve"):
-            found = self._plugins.retrieve(request, self._store)
-        self.reasons += [reason for reason in found.reasons if reason not in self.reasons]
-        for plugin, spent in found.spent.items():
-            self.spent[plugin] += spent
-        rankings = [ranking for ranking in found.rankings if len(ranking)]
-        fused = Ranking(SOURCE)
+            retrieved = self._plugins.retrieve(request, self._store)
+        _add_new(self.reasons, retrieved.reasons)
+        for plugin, seconds in retrieved.seconds.items():
+            self.seconds[plugin] += seconds
+        rankings = list(filter(len, retrieved.rankings))
+        fused = Ranking(FUSED)
         if rankings:
             with self._timed("fuse"):
                 fused = self._plugins.fuse(request, rankings, self._store)
-        return _Look(fused, rankings, found.saw_everything)
+        return _Candidates(fused, rankings, retrieved.saw_everything)
 
 
-class _Look:
-    """What one look found. saw_everything: no retriever has more to give."""
+class _Candidates:
+    """The candidates of one pass. saw_everything: no retriever has more candidates."""
 
     def __init__(self, fused: Ranking, rankings: Sequence[Ranking], saw_everything: bool) -> None:
         self.fused = fused
         self.saw_everything = saw_everything
-        self._places = [
-            (ranking, dict(zip(ranking.ids, count(), strict=False))) for ranking in rankings
-        ]
+        self._places = []
+        for ranking in rankings:
+            places = dict(zip(ranking.ids, count(), strict=False))
+            self._places.append((ranking, places))
 
     def placed(self, id: ChunkId, score: float) -> Placed:
-        """A chunk of the order, with what each retriever that listed it said."""
+        """A chunk of the order, with its rank and score by each retriever that listed it."""
         ranks: dict[str, int] = {}
         scores: dict[str, float] = {}
         for ranking, places in self._places:
@@ -155,47 +154,45 @@ class _Look:
 
 
 RERANKED = 50
-"""Hits a reranker is shown at once: always the same ones, whatever page is wanted."""
+"""Hits that a reranker gets at once: always the same ones, whatever page is wanted."""
 MAX_LIMIT = 10_000
-"""Most hits one search may reach, offset included."""
+"""Most hits that one search may reach, including the offset."""
 MAX_QUERY = 100_000
 """Longest query, in characters."""
 
 
 class Search:
-    """One search. per_document: the best chunk of each document;
-    otherwise every chunk for itself.
-    """
+    """One search. per_document: only the best chunk of each document; otherwise every chunk."""
 
     def __init__(
         self,
         plugins: Plugins,
         store: Store,
         embedder: Embedder,
-        till: CostTracker,
+        cost_tracker: CostTracker,
         *,
         per_document: bool,
     ) -> None:
         self._plugins = plugins
         self._store = store
         self._embedder = embedder
-        self._till = till
+        self._cost_tracker = cost_tracker
         self._per_document = per_document
         self._reasons: list[str] = []
         self._timings: defaultdict[str, float] = defaultdict(float)
 
     def run(self, text: str, *, scope: Scope, mode: Mode, limit: int, offset: int) -> SearchResults:
-        """The answer.
+        """The results.
 
-        Raises InputError for a query, mode, limit or offset that cannot be meant; StoreError;
-        TenantRequired; EmbedderError where words cannot stand in for an embedder that fails;
-        HookFailed for a fusion or a reranker that fails.
+        Raises InputError for an invalid query, mode, limit or offset; StoreError; TenantRequired;
+        EmbedderError for an embedder that fails if the store has no full-text search; HookFailed
+        for a fusion or a reranker that fails.
         """
         _check(text, mode, limit, offset)
         with self._timed("total"):
             with self._timed("embed"):
                 vector, used = self._vector(text, mode, scope)
-            request = SearchRequest(text, scope, used, limit, offset, LOOKS[0], vector)
+            request = SearchRequest(text, scope, used, limit, offset, DEPTHS[0], vector)
             hits = self._answer(request, offset + limit)
         return SearchResults(
             query=text,
@@ -213,63 +210,58 @@ class Search:
         self._timings[step] += perf_counter() - started
 
     def _vector(self, text: str, mode: Mode, scope: Scope) -> tuple[Vector | None, Mode]:
-        """The query's vector, if one is wanted and can be had,
-        and the mode that is then possible.
+        """The query's vector, if the mode needs one and the embedder answers, and the mode that is
+        possible with it.
         """
-        finds_words = isinstance(self._store, TextSearch)
-        if not finds_words and mode != "vector":
+        has_text_search = isinstance(self._store, TextSearch)
+        if not has_text_search and mode != "vector":
             if mode == "text":
-                raise InputError("This store does not search words.", hint='Use mode="vector".')
-            self._reasons.append("this store does not search words")
+                raise InputError("This store has no full-text search.", hint='Use mode="vector".')
+            self._reasons.append("this store has no full-text search")
             mode = "vector"
         if mode == "text":
             return None, mode
         if isinstance(self._embedder, WordsOnly):
             if mode == "vector":
                 raise InputError(
-                    "This index has no embedder, so it finds words only.",
-                    hint='Use mode="text", or make an index with an embedder.',
+                    "This index has no embedder, so there is only full-text search.",
+                    hint='Use mode="text", or create an index with an embedder.',
                 )
             return None, "text"
         try:
-            asked = self._till.embed_query(text, scope.tenant, _only(scope.collections))
-            return checked_vector(asked, self._embedder.space), mode
-        except Exception as error:  # third-party code; the answer says what happened
+            vector = self._cost_tracker.embed_query(text, scope.tenant, _only(scope.collections))
+            return checked_vector(vector, self._embedder.space), mode
+        except Exception as error:  # third-party code; the results report the reason
             if is_interruption(error):
                 raise
-            reason = (
-                str(error)
-                if isinstance(error, SemanticCoreError)
-                else f"{type(error).__name__}: {error}"
-            )
-            if not finds_words:
+            reason = described(error)
+            if not has_text_search:
                 raise EmbedderError(f"The query could not be embedded: {reason}") from error
             self._reasons.append(
-                f"the query could not be embedded ({reason}); answered by words alone"
+                f"the query could not be embedded ({reason}); answered by full-text search alone"
             )
             return None, "text"
 
     def _answer(self, request: SearchRequest, count: int) -> list[SearchHit]:
-        """The first so many hits; fewer only if there are no more."""
+        """The first hits, this many; fewer only if there are no more."""
         order = Order(
             request, self._plugins, self._store, self._timed, per_document=self._per_document
         )
         if self._plugins.reranks:
             hits = self._reranked(request, order, count)
         else:
-            hits = [hit for block in self._blocks(order, 0, count, count) for hit in block]
-        self._reasons += [reason for reason in order.reasons if reason not in self._reasons]
-        self._timings.update({f"retrieve by {name}": spent for name, spent in order.spent.items()})
+            hits = list(chain.from_iterable(self._blocks(order, 0, count, count)))
+        _add_new(self._reasons, order.reasons)
+        for plugin, seconds in order.seconds.items():
+            self._timings[f"retrieve by {plugin}"] = seconds
         return hits
 
     def _reranked(self, request: SearchRequest, order: Order, count: int) -> list[SearchHit]:
-        """The first so many of what rerankers make of every block,
-        up to one of which they leave nothing.
+        """The first hits, this many, that rerankers leave of every block, up to a block of which
+        they leave none.
 
-        What they see of a block never depends on the page, so pages of what they leave fit
-        together.
-        Usually all blocks are fetched at once; if hits were taken away, more are, in a later
-        snapshot.
+        The blocks do not depend on the page, so pages fit together. Usually all blocks are fetched
+        at once; if hits were removed, more blocks are fetched in a later snapshot.
         """
         hits: list[SearchHit] = []
         start = 0
@@ -289,13 +281,11 @@ class Search:
 
     def _reranked_block(self, request: SearchRequest, block: list[SearchHit]) -> list[SearchHit]:
         left, reasons = self._plugins.rerank(request, block)
-        self._reasons += [reason for reason in reasons if reason not in self._reasons]
+        _add_new(self._reasons, reasons)
         return left
 
     def _blocks(self, order: Order, start: int, stop: int, size: int) -> list[list[SearchHit]]:
-        """The hits from one place to another, in blocks of a size that begin at `start`;
-        all of one state.
-        """
+        """The hits from `start` to `stop`, in blocks of this size, all of one state."""
         with self._store.snapshot():
             placed = order.first(stop)[start:]
             with self._timed("fetch"):
@@ -303,7 +293,7 @@ class Search:
                 return [self._hits(placed[first : first + size]) for first in firsts]
 
     def _hits(self, placed: Sequence[Placed]) -> list[SearchHit]:
-        """What the store has of these chunks; one that is not there is left out."""
+        """The hits of these chunks; a chunk that is not in the store is left out."""
         by_id = {one.id: one for one in placed}
         hits = []
         for stored in self._store.fetch([one.id for one in placed]):
@@ -328,14 +318,21 @@ class Search:
         return hits
 
 
+def _add_new(reasons: list[str], more: Sequence[str]) -> None:
+    """Add the reasons that are not in the list yet."""
+    for reason in more:
+        if reason not in reasons:
+            reasons.append(reason)
+
+
 def _only(collections: Sequence[str] | None) -> str:
-    """The collection, if it is one."""
+    """The collection, if there is only one; else ""."""
     return collections[0] if collections is not None and len(collections) == 1 else ""
 
 
 def _check(text: object, mode: object, limit: object, offset: object) -> None:
     if not check_unicode("The query", text).strip():
-        raise InputError("The query is empty.", hint="Say what to look for.")
+        raise InputError("The query is empty.", hint="Write what to search for.")
     if len(str(text)) > MAX_QUERY:
         raise QueryTooLarge(
             f"The query has {len(str(text)):,} characters, the most is {MAX_QUERY:,}."

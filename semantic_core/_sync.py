@@ -1,21 +1,29 @@
-"""Sync: tickets of changes -> the rows as they are now -> ingest or remove -> tickets done.
+"""`sync` processes pending changes: it reads their rows as they are now, and ingests or removes
+them.
 
-Addresses, never states.
+A pending change is the address of a row, without any values.
+
+Tested by tests/test_sync.py.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import attrs
 
-from semantic_core._validation import STALE, STALE_REASON
-from semantic_core.errors import SemanticCoreError, is_interruption
+from semantic_core._validation import STALE, STALE_REASON, described
+from semantic_core.errors import is_interruption
 from semantic_core.types import Document, Failure, IngestReport, Ref
 
 if TYPE_CHECKING:
     from semantic_core.protocols import Outbox, Source, Store
+
+_COUNTS = ("added", "updated", "unchanged", "removed", "chunks", "embedded", "reused", "pending")
+"""The fields of an `IngestReport` that are counts."""
 
 
 def sync(
@@ -26,66 +34,61 @@ def sync(
     *,
     limit: int,
 ) -> IngestReport:
-    """Work off up to `limit` tickets.
+    """Process up to `limit` pending changes.
 
-    sources: per collection, who reads its documents. ingest: takes documents and stamps. The
-    largest ticket of a ref is the stamp of its change, so a slow worker never puts an older state
-    back: a write the store refuses for that has failed, with the code "stale". A collection that
-    cannot be read gives its tickets back to the outbox, with the reason; the others go on. Raises
-    StoreError; tickets then come back by their lease.
+    sources: per collection, a callable that reads its documents. ingest: takes documents and
+    stamps. The stamp of a document is the largest number of its changes, so a slow worker never
+    restores an older state: a write that the store refuses for that reason has failed, with the
+    code "stale". If a collection cannot be read, its changes have failed with the reason, and the
+    others are processed. Raises StoreError; then the changes become free when their lease ends.
     """
-    tickets = outbox.take(limit)
     by_ref: dict[Ref, list[int]] = {}
-    for number, ref in tickets:
+    for number, ref in outbox.take(limit):
         by_ref.setdefault(ref, []).append(number)
-    stamps = {ref: max(numbers) for ref, numbers in by_ref.items()}
+    stamps: dict[Ref, int] = {}
+    by_collection: dict[str, list[Ref]] = {}
+    for ref, numbers in by_ref.items():
+        stamps[ref] = max(numbers)
+        by_collection.setdefault(ref.collection, []).append(ref)
     report = IngestReport()
-    for collection in dict.fromkeys(ref.collection for ref in by_ref):
-        refs = [ref for ref in by_ref if ref.collection == collection]
-        numbers = [number for ref in refs for number in by_ref[ref]]
+    for collection, refs in by_collection.items():
         try:
             documents, unread = _read(sources, collection, refs)
         except Exception as error:
             if is_interruption(error):
                 raise
-            # The application's own reader; its reason is kept with the tickets.
-            reason = (
-                str(error)
-                if isinstance(error, SemanticCoreError)
-                else f"{type(error).__name__}: {error}"
-            )
+            # Raised by the application's reader; the reason is stored with the changes.
+            reason = described(error)
+            numbers = list(chain.from_iterable(by_ref[ref] for ref in refs))
             outbox.failed(numbers, reason)
-            report = attrs.evolve(
-                report, failed=(*report.failed, Failure(collection, type(error).__name__, reason))
-            )
+            failure = Failure(collection, type(error).__name__, reason)
+            report = attrs.evolve(report, failed=(*report.failed, failure))
             continue
         done = ingest(documents.values(), stamps) if documents else IngestReport()
-        done = attrs.evolve(done, failed=(*unread, *done.failed))
-        failed = {failure.what: failure.reason for failure in done.failed}
-        gone = [ref for ref in refs if ref not in documents and str(ref) not in failed]
+        failures = [*unread, *done.failed]
+        reasons = {failure.what: failure.reason for failure in failures}
+        gone = [ref for ref in refs if ref not in documents and str(ref) not in reasons]
         removed = store.remove(gone, stamps) if gone else 0
         if removed < len(gone):
-            kept = [ref for ref in gone if store.get(ref) is not None]
-            done = attrs.evolve(done, failed=(*done.failed, *(_refused(ref) for ref in kept)))
-            failed |= {str(ref): STALE_REASON for ref in kept}
+            for ref in gone:
+                if store.get(ref) is not None:
+                    failures.append(Failure(str(ref), STALE, STALE_REASON))
+                    reasons[str(ref)] = STALE_REASON
+        processed: list[int] = []
         for ref in refs:
-            if str(ref) in failed:
-                outbox.failed(by_ref[ref], failed[str(ref)])
-        outbox.done([number for ref in refs if str(ref) not in failed for number in by_ref[ref]])
-        report = merged(report, attrs.evolve(done, removed=removed))
+            if str(ref) in reasons:
+                outbox.failed(by_ref[ref], reasons[str(ref)])
+            else:
+                processed += by_ref[ref]
+        outbox.done(processed)
+        report = merged(report, attrs.evolve(done, failed=tuple(failures), removed=removed))
     return report
-
-
-def _refused(ref: Ref) -> Failure:
-    return Failure(str(ref), STALE, STALE_REASON)
 
 
 def _read(
     sources: Mapping[str, Source], collection: str, refs: list[Ref]
 ) -> tuple[dict[Ref, Document], list[Failure]]:
-    """The documents there are among these refs,
-    and what was said of those that could not be made.
-    """
+    """The documents that exist among these refs, and failures of those that could not be read."""
     if collection not in sources:
         raise LookupError(f"no source is given for the collection {collection!r}")
     wanted = set(refs)
@@ -100,20 +103,14 @@ def _read(
 
 
 def merged(*reports: IngestReport) -> IngestReport:
-    """All reports as one."""
+    """The sum of reports."""
+    counts = Counter[str]()
+    failed: list[Failure] = []
     timings: dict[str, float] = {}
     for report in reports:
-        for step, spent in report.timings.items():
-            timings[step] = timings.get(step, 0.0) + spent
-    return IngestReport(
-        added=sum(report.added for report in reports),
-        updated=sum(report.updated for report in reports),
-        unchanged=sum(report.unchanged for report in reports),
-        removed=sum(report.removed for report in reports),
-        failed=tuple(failure for report in reports for failure in report.failed),
-        chunks=sum(report.chunks for report in reports),
-        embedded=sum(report.embedded for report in reports),
-        reused=sum(report.reused for report in reports),
-        pending=sum(report.pending for report in reports),
-        timings=timings,
-    )
+        for name in _COUNTS:
+            counts[name] += getattr(report, name)
+        failed += report.failed
+        for step, seconds in report.timings.items():
+            timings[step] = timings.get(step, 0.0) + seconds
+    return IngestReport(failed=tuple(failed), timings=timings, **counts)

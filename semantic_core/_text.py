@@ -1,4 +1,8 @@
-"""Plain text: cut into chunks, put into context, and named by what it says. Pure functions."""
+"""Plain text as pure functions: `split_text` splits it into chunks, `passages` adds their context,
+and `fingerprints` names passages.
+
+Tested by tests/test_text.py.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +14,29 @@ from hashlib import blake2b
 from semantic_core.types import Chunk, ChunkId, Document, Space
 
 MAX_CONTEXT = 200
-"""Longest title or heading path put in front of a passage, in characters;
-more would drown what the passage says.
+"""Longest title or heading path in front of a passage, in characters, so that the text of the
+passage prevails.
 """
 
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
 _SENTENCE = re.compile(r"[.!?…][\"'”’»)\]]*\s|[。！？]")
 _SPACE = re.compile(r"\s")
 _EARLY = 0.3
-"""A paragraph or sentence that ends before this part of the room is passed over for a finer cut:
-no crumbs.
+"""A paragraph or sentence that ends before this part of the limit is not used as a cut, because the
+chunk would be very short.
 """
 _CLUSTER = 16
-"""How far a cut goes back, at most, to keep a letter and its combining marks together."""
+"""Most characters that a cut moves back to keep a letter and its combining marks together."""
 _JOINERS = "\u200d\ufe0e\ufe0f"
 
 
 def fingerprints(space: Space, passages: Iterable[str], tenant: str = "") -> Iterator[str]:
-    """For each passage of this tenant 32 hex digits naming it in this space: the key of its vector.
+    """The fingerprint of each passage of a tenant: 32 hex digits, the key of its vector.
 
-    The same passage has another name with each tenant. So whether a vector is there, waits, is with
-    a job or is paid for never tells one tenant what another holds. BLAKE2b, 128 bits.
+    The same passage has another fingerprint for each tenant, so the state of a vector (stored,
+    pending, in a job, paid for) shows no tenant what texts another has. BLAKE2b, 128 bits.
     """
-    settings = "\x1f".join(f"{key}={value}" for key, value in space.settings.items())
+    settings = "\x1f".join(map("=".join, space.settings.items()))
     identity = "\x1e".join(
         [space.model, str(space.dimensions), space.task, space.revision, settings, ""]
     )
@@ -45,22 +49,23 @@ def fingerprints(space: Space, passages: Iterable[str], tenant: str = "") -> Ite
 
 
 def split_text(document: Document, max_chars: int) -> list[Chunk]:
-    """Chunks of at most `max_chars` characters, cut at paragraphs, else at sentences,
-    else between words, else anywhere.
+    """Chunks of at most `max_chars` characters, split at paragraphs, else at sentences, else
+    between words, else anywhere.
 
-    White space at the edges of a chunk belongs to none; every other character is in exactly one.
-    Blank text gives [].
+    White space at the edges of a chunk is in no chunk; every other character is in exactly one.
+    Returns [] for blank text.
     """
-    spans = cut(document.text, 0, len(document.text), max_chars)
-    return [
-        Chunk(ChunkId(document.ref, position), document.text[start:end], start, end)
-        for position, (start, end) in enumerate(spans)
-    ]
+    ref = document.ref
+    text = document.text
+    chunks: list[Chunk] = []
+    for start, end in cut(text, 0, len(text), max_chars):
+        chunks.append(Chunk(ChunkId(ref, len(chunks)), text[start:end], start, end))
+    return chunks
 
 
 def cut(text: str, start: int, end: int, limit: int) -> Iterator[tuple[int, int]]:
-    """Spans (start, end) of at most `limit` characters that cover text[start:end] but for white
-    space, in order.
+    """Spans (start, end) of at most `limit` characters that cover text[start:end] without white
+    space at their edges, in order.
     """
     while True:
         while start < end and text[start].isspace():
@@ -76,14 +81,15 @@ def cut(text: str, start: int, end: int, limit: int) -> Iterator[tuple[int, int]
 
 
 def _stop(text: str, start: int, limit: int) -> int:
-    """Where the chunk that begins at `start`, and has more text behind it than fits,
-    had better end.
-    """
+    """The best end of a chunk that begins at `start`, if more text follows than fits."""
     window = text[start : start + limit + 1]
     for pattern in (_PARAGRAPH, _SENTENCE):
-        ends = [match.end() for match in pattern.finditer(window) if match.end() <= limit]
-        if ends and ends[-1] > limit * _EARLY:
-            return start + ends[-1]
+        last = 0
+        for match in pattern.finditer(window):
+            if match.end() <= limit:
+                last = match.end()
+        if last > limit * _EARLY:
+            return start + last
     spaces = [match.start() for match in _SPACE.finditer(window)]
     if spaces and spaces[-1] > 0:
         return start + spaces[-1]
@@ -101,18 +107,18 @@ def _stop(text: str, start: int, limit: int) -> int:
 
 
 def passages(document: Document, chunks: Sequence[Chunk]) -> list[str]:
-    """What each chunk is embedded with: the title and the heading path,
-    each on a line of its own, then the text.
+    """The passage of each chunk: the title and the heading path, each on a line of its own, then
+    the text.
 
-    The title is there even where the text begins with it: what a document is called says more than
-    any other words of it.
+    The title is included even if the text begins with it, because it says most about a document.
     """
     return [_passage(document.title, chunk) for chunk in chunks]
 
 
 def _passage(title: str, chunk: Chunk) -> str:
     text = chunk.text
-    lines = [title.strip()]
-    if chunk.headings:
-        lines.append(" > ".join(chunk.headings))
-    return "\n".join([*(line[:MAX_CONTEXT] for line in lines if line), text])
+    lines = []
+    for line in (title.strip(), " > ".join(chunk.headings)):
+        if line:
+            lines.append(line[:MAX_CONTEXT])
+    return "\n".join([*lines, text])

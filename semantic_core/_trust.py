@@ -1,7 +1,10 @@
-"""A settings file that lies in a folder may have come with it, and is not its user's own word.
+"""Settings files that a user has confirmed: only those may send texts or keys to a host.
 
-What it says about the index holds. What leads keys or texts to a host holds once the user has
-confirmed this file (``semantic-core config trust``); a changed file has to be confirmed again.
+A settings file in a folder may have come with the folder, so it may not be the user's own. Its
+settings for the index apply. Settings that name a host apply only after the user has confirmed the
+file (``semantic-core config trust``); a changed file has to be confirmed again.
+
+Tested by tests/test_config.py.
 """
 
 from __future__ import annotations
@@ -23,55 +26,59 @@ from semantic_core.errors import ConfigError
 _TABLES = ("store_options", "embedder_options")
 _WORDS = {"addr", "dsn", "endpoint", "endpoints", "domain", "gateway", "hostname", "proxies"}
 _ENDINGS = ("url", "urls", "uri", "host", "hosts", "server", "servers", "proxy", "address")
-"""An option with one of these words in its name, or a word that ends so, says which host."""
+"""An option names a host if its name has one of these words, or a word with such an ending."""
 _ELSEWHERE = re.compile(
     r"(?!file:)[a-z][a-z0-9+.-]*://|//|\\\\|[^\s/:]+:\d+(/|$)|\d+(\.\d+){3}", re.I
 )
-"""How a value of any name begins that leads to a host: a URL, a share, host:port, an address."""
+"""Beginnings of a value that names a host, in any option: a URL, a share, host:port, an address."""
 
 
 @attrs.frozen
 class NamedHost:
-    """A setting of a file that leads to a host: ``embedder_options.base_url``."""
+    """A setting of a file that names a host, such as ``embedder_options.base_url``."""
 
     setting: str
     host: str
 
 
 def leads_elsewhere(value: object) -> bool:
-    """Whether this text names a host by its form, whatever it is for."""
+    """Whether the form of this value shows that it names a host."""
     return isinstance(value, str) and _ELSEWHERE.match(value) is not None
 
 
 def named_hosts(content: Mapping[str, Any]) -> list[NamedHost]:
-    """Every setting of a file's content that says where keys or texts go."""
-    found = list(_hosts_in("path", content.get("path"), said=False))
+    """Every setting in the content of a file that names a host for keys or texts."""
+    hosts = list(_hosts_in("path", content.get("path"), by_name=False))
     for table in _TABLES:
         options = content.get(table)
-        for name, value in options.items() if isinstance(options, Mapping) else ():
-            found += _hosts_in(f"{table}.{name}", value, said=_says_host(name))
-    return found
+        if isinstance(options, Mapping):
+            for name, value in options.items():
+                setting = f"{table}.{name}"
+                hosts += _hosts_in(setting, value, by_name=_is_host_name(name))
+    return hosts
 
 
-def _hosts_in(setting: str, value: Any, *, said: bool) -> Iterator[NamedHost]:
+def _hosts_in(setting: str, value: Any, *, by_name: bool) -> Iterator[NamedHost]:
+    """The hosts of a setting. by_name: whether its name shows that its values are hosts."""
     if isinstance(value, Mapping):
         for name, item in value.items():
-            yield from _hosts_in(f"{setting}.{name}", item, said=said or _says_host(str(name)))
+            nested = by_name or _is_host_name(str(name))
+            yield from _hosts_in(f"{setting}.{name}", item, by_name=nested)
     elif isinstance(value, list):
         for item in value:
-            yield from _hosts_in(setting, item, said=said)
-    elif leads_elsewhere(value) or (said and value and not isinstance(value, bool)):
+            yield from _hosts_in(setting, item, by_name=by_name)
+    elif leads_elsewhere(value) or (by_name and value and not isinstance(value, bool)):
         yield NamedHost(setting, _host(str(value)))
 
 
-def _says_host(name: str) -> bool:
-    return any(
-        word in _WORDS or word.endswith(_ENDINGS) for word in re.split(r"[^a-z0-9]+", name.lower())
-    )
+def _is_host_name(name: str) -> bool:
+    """Whether an option of this name has a host as its value."""
+    words = re.split(r"[^a-z0-9]+", name.lower())
+    return any(word in _WORDS or word.endswith(_ENDINGS) for word in words)
 
 
 def _host(value: str) -> str:
-    """Host and port of what was written, without a name or password in it."""
+    """Host and port in a value, without user name and password."""
     try:
         netloc = urlsplit(value if "//" in value else f"//{value}").netloc
     except ValueError:
@@ -80,9 +87,9 @@ def _host(value: str) -> str:
 
 
 def belongs_to_a_stranger(file: Path) -> bool:
-    """Whether a file, or the link to it, is another user's: not mine, not root's.
+    """Whether a file, or the link to it, belongs to another user, who is not root.
 
-    Below sudo, that of the user who called it is mine. Always False on Windows.
+    Under sudo, a file of the user who called it does not. Always False on Windows.
     """
     if os.name == "nt":
         return False
@@ -103,11 +110,11 @@ def is_trusted(file: Path, content: Mapping[str, Any]) -> bool:
 
 
 def trust(file: Path, content: Mapping[str, Any]) -> None:
-    """Remember that the user has confirmed it. Raises ConfigError if that cannot be written."""
+    """Record that the user has confirmed a file. Raises ConfigError if that cannot be written."""
     folder = _records()
     if folder is None:
         raise ConfigError(
-            "There is no folder for what this user has confirmed: no home is known.",
+            "There is no folder for confirmed settings files: the home folder is unknown.",
             hint="Set HOME or XDG_CONFIG_HOME, or name the file: SEMANTIC_CORE_CONFIG.",
         )
     try:
@@ -117,9 +124,32 @@ def trust(file: Path, content: Mapping[str, Any]) -> None:
         raise ConfigError(f"Cannot write below {str(folder)!r}: {error.strerror}.") from error
 
 
+def untrust(file: Path) -> int:
+    """Forget that the user has confirmed this file, with any content; how many records there were.
+
+    The file itself need not exist any more. Raises ConfigError if a record cannot be removed.
+    """
+    folder = _records()
+    if folder is None or not folder.is_dir():
+        return 0
+    removed = 0
+    try:
+        for record in sorted(folder.iterdir()):
+            if record.read_text("utf-8", "replace").rstrip("\n") == str(file.resolve()):
+                record.unlink(missing_ok=True)
+                removed += 1
+    except OSError as error:
+        raise ConfigError(f"Cannot change {str(folder)!r}: {error.strerror}.") from error
+    return removed
+
+
 def _records() -> Path | None:
-    """The folder of what this user has confirmed: a file for each, named by its fingerprint."""
-    variable, below = ("APPDATA", "") if os.name == "nt" else ("XDG_CONFIG_HOME", ".config")
+    """The folder with a record of each file that this user has confirmed, by fingerprint."""
+    variable = "XDG_CONFIG_HOME"
+    below = ".config"
+    if os.name == "nt":
+        variable = "APPDATA"
+        below = ""
     given = os.environ.get(variable, "")
     if os.path.isabs(given):
         return Path(given, "semantic-core", "trusted")
@@ -130,6 +160,6 @@ def _records() -> Path | None:
 
 
 def _fingerprint(file: Path, content: Mapping[str, Any]) -> str:
-    """Of where it lies and what it says to this product: comments may change."""
-    said = json.dumps([str(file.resolve()), content], sort_keys=True, default=str)
-    return sha256(said.encode("utf-8", "surrogateescape")).hexdigest()
+    """The fingerprint of a file's path and settings; its comments may change."""
+    identity = json.dumps([str(file.resolve()), content], sort_keys=True, default=str)
+    return sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()

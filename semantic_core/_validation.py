@@ -1,6 +1,7 @@
-"""What a name, a text and a piece of metadata may be.
+"""Checks of names, texts, numbers and metadata, once, where a value enters; and the words of
+messages: values, errors and near misses on one line.
 
-Asked once, where a value enters; nothing inside asks again.
+Tested by tests/test_types.py and tests/test_discovery.py.
 """
 
 from __future__ import annotations
@@ -10,21 +11,21 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from semantic_core.errors import InputError, TextInvalid
+from semantic_core.errors import InputError, SemanticCoreError, TextInvalid
 
 MAX_NAME = 500
 """Longest key, collection or tenant, in characters."""
 MAX_TEXT = 50_000_000
-"""Longest document, in characters. Longer ones are cut into documents by whoever knows where."""
+"""Longest document, in characters. Longer ones have to be split into several documents."""
 MAX_METADATA_KEY = 128
 """Longest metadata key, in characters."""
 INT64 = range(-(2**63), 2**63)
-"""Integers every store can hold."""
+"""Integers that every store can store."""
 
 Scalar = str | bool | int | float
 """One metadata value."""
 Value = Scalar | tuple[str, ...]
-"""What a metadata key holds: one value, or several strings."""
+"""The value of a metadata key: one value, or several strings."""
 
 
 def clip(value: object, limit: int = 60) -> str:
@@ -34,7 +35,7 @@ def clip(value: object, limit: int = 60) -> str:
 
 
 def check_unicode(what: str, text: object) -> str:
-    """The text itself, if it is a str that UTF-8 can carry; else TextInvalid with the place."""
+    """The text itself, if it is a str that UTF-8 can encode; else TextInvalid with the place."""
     if not isinstance(text, str):
         raise TextInvalid(f"{what} must be a str, got {type(text).__name__}: {clip(text)}.")
     if text.isascii():
@@ -58,23 +59,23 @@ def check_text(what: str, text: object) -> str:
     if len(checked) > MAX_TEXT:
         raise TextInvalid(
             f"{what} has {len(checked):,} characters, the most is {MAX_TEXT:,}.",
-            hint="Cut it into several documents.",
+            hint="Split it into several documents.",
         )
     return checked
 
 
 def check_name(what: str, name: object, *, empty: bool = False) -> str:
-    """The name itself, if it can address something: a str without control characters,
-    of at most MAX_NAME characters.
+    """The name itself, if it is a str without control characters, of at most MAX_NAME characters;
+    else InputError.
 
-    empty: whether "" is a name.
+    empty: whether "" is allowed.
     """
     if not isinstance(name, str):
         raise InputError(
             f"{what} must be a str, got {type(name).__name__}: {clip(name)}.", hint="Use str(...)."
         )
     if (name or empty) and len(name) <= MAX_NAME and name.isascii() and name.isprintable():
-        return name  # most are: a search makes hundreds of refs
+        return name  # fast for most names: a search creates hundreds of refs
     if not name and not empty:
         raise InputError(f"{what} must not be empty.")
     if len(name) > MAX_NAME:
@@ -87,27 +88,20 @@ def check_name(what: str, name: object, *, empty: bool = False) -> str:
 
 
 def check_count(what: str, number: object, least: int = 0, most: int | None = None) -> int:
-    """The number itself, if it is a whole one within these bounds, which True and False are not;
-    else InputError.
+    """The number itself, if it is a whole number within these bounds; else InputError. True and
+    False are no numbers.
     """
-    if (
-        isinstance(number, int)
-        and not isinstance(number, bool)
-        and least <= number <= (number if most is None else most)
-    ):
-        return number
+    is_whole = isinstance(number, int) and not isinstance(number, bool)
+    if is_whole and least <= number and (most is None or number <= most):  # type: ignore[operator]
+        return number  # type: ignore[return-value]
     wanted = f"from {least:,}" if most is None else f"from {least:,} to {most:,}"
     raise InputError(f"{what} must be a whole number {wanted}, got {clip(number)}.")
 
 
 def check_metadata_key(key: object) -> str:
     """The key itself, if metadata may have it."""
-    if (
-        not isinstance(key, str)
-        or not key
-        or len(key) > MAX_METADATA_KEY
-        or any(ord(char) < 32 for char in key)
-    ):
+    valid = isinstance(key, str) and 0 < len(key) <= MAX_METADATA_KEY
+    if not valid or any(ord(char) < 32 for char in str(key)):
         raise InputError(
             f"A metadata key is a str of 1 to {MAX_METADATA_KEY} characters without control "
             f"characters, got {clip(key)}."
@@ -116,8 +110,8 @@ def check_metadata_key(key: object) -> str:
 
 
 def check_scalar(what: str, value: object) -> Scalar:
-    """The value itself, if every store can hold and compare it: str, bool, finite float,
-    int within 64 bits.
+    """The value itself, if every store can store and compare it: str, bool, finite float, int
+    within 64 bits.
     """
     if isinstance(value, str):
         return check_unicode(what, value)
@@ -138,10 +132,10 @@ def check_metadata(metadata: object) -> Mapping[str, Value]:
         raise InputError(f"metadata must be a mapping, got {type(metadata).__name__}.")
     if not metadata:  # most chunks have none
         return {}
-    return {
-        check_metadata_key(key): _value(str(key), metadata[key])
-        for key in sorted(metadata, key=str)
-    }
+    checked = {}
+    for key in sorted(metadata, key=str):
+        checked[check_metadata_key(key)] = _value(str(key), metadata[key])
+    return checked
 
 
 def _value(key: str, value: Any) -> Value:
@@ -152,36 +146,41 @@ def _value(key: str, value: Any) -> Value:
     return check_scalar(f"metadata[{key!r}]", value)
 
 
-# How errors, values and near misses are told in a message: on one line, and short.
-
 LONGEST_CAUSE = 240
-"""Characters of an error's own words that are shown."""
+"""Most characters of an error's message that are shown."""
 STALE = "stale"
-"""Code of a failure: the store has something newer of this document, by its stamp,
-and refused the write.
+"""Code of a failure: the store has a newer change of this document, by its stamp, and refused the
+write.
 """
 STALE_REASON = "The index has a newer change of this document already."
 
 
 def one_line(error: BaseException) -> str:
-    """``Type: message`` of an error, however it was written."""
+    """``Type: message`` of any error, on one line."""
     try:
-        said = str(error)
-    except Exception:  # noqa: BLE001
-        # The error is a plugin's own class, and must not hide what happened.
-        said = "(its message cannot be read)"
-    text = " ".join(f"{named(error)}: {said}".split()).removesuffix(":")
+        message = str(error)
+    except Exception:  # noqa: BLE001 - a plugin's own class
+        message = "(its message cannot be read)"
+    text = " ".join(f"{named(error)}: {message}".split()).removesuffix(":")
     return text if len(text) <= LONGEST_CAUSE else f"{text[: LONGEST_CAUSE - 1]}…"
 
 
+def described(error: BaseException) -> str:
+    """An error for a report: its message, with the type in front unless it is a
+    SemanticCoreError.
+    """
+    if isinstance(error, SemanticCoreError):
+        return str(error)
+    return f"{named(error)}: {error}"
+
+
 def short(value: object, limit: int = 60) -> str:
-    """The repr of a plugin's own value in at most `limit` characters;
-    its type's name where the repr fails.
+    """The repr of a plugin's value in at most `limit` characters; its type's name if the repr
+    fails.
     """
     try:
         return clip(value, limit)
-    except Exception:  # noqa: BLE001
-        # A value's own repr failed; telling of it must not change what happens.
+    except Exception:  # noqa: BLE001 - a plugin's own class
         return f"<{named(value)}>"
 
 
@@ -192,7 +191,8 @@ def named(value: object) -> str:
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """The one of the names that was probably meant; "" if none is near."""
-    return next(iter(get_close_matches(name, sorted(set(names)), n=1, cutoff=0.6)), "")
+    near = get_close_matches(name, sorted(set(names)), n=1, cutoff=0.6)
+    return near[0] if near else ""
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
-"""What comes back from an embedder: checked and brought to the one form everything
-inside relies on.
+"""Checks the vectors of an embedder, and brings them to the form that everything else relies on.
+
+Tested by tests/test_vectors.py.
 """
 
 from __future__ import annotations
@@ -13,16 +14,14 @@ if TYPE_CHECKING:
     from semantic_core.types import Space, Vector, Vectors
 
 MIN_NORM = 1e-6
-"""A vector shorter than this has no direction;
-dividing by its length would let it rank anywhere.
-"""
+"""A shorter vector has no direction; divided by its length, it could be similar to anything."""
 NORM_TOLERANCE = 1e-3
-"""How far from 1 the length of a row may be; closer rows are left as they are, bit for bit."""
+"""Rows whose length differs less from 1 are not changed, bit for bit."""
 
 
 def checked_vectors(given: object, count: int, space: Space) -> Vectors:
-    """float32 of shape (count, dimensions), finite, rows of length 1;
-    EmbeddingInvalid says what came instead.
+    """The vectors as float32 of shape (count, dimensions), finite, rows of length 1; else
+    EmbeddingInvalid.
     """
     import numpy as np
 
@@ -35,11 +34,9 @@ def checked_vectors(given: object, count: int, space: Space) -> Vectors:
         ) from error
     if vectors.shape != (count, space.dimensions):
         raise EmbeddingInvalid(
-            (
-                f"{space.model}: wanted vectors of shape ({count}, {space.dimensions}), got "
-                f"{vectors.shape}."
-            ),
-            hint="Vectors are never matched by guess; nothing was stored from this answer.",
+            f"{space.model}: wanted vectors of shape ({count}, {space.dimensions}), got "
+            f"{vectors.shape}.",
+            hint="Nothing was stored from this answer, because its vectors cannot be assigned.",
         )
     if count == 0:
         return vectors
@@ -47,7 +44,7 @@ def checked_vectors(given: object, count: int, space: Space) -> Vectors:
     if not np.isfinite(norms).all() or norms.min() < MIN_NORM:
         row = int(np.argmax(~np.isfinite(norms) | (norms < MIN_NORM)))
         raise EmbeddingInvalid(
-            f"{space.model}: vector {row} of {count} is not finite, or of no length."
+            f"{space.model}: vector {row} of {count} is not finite, or its length is nearly 0."
         )
     if np.abs(norms - 1.0).max() <= NORM_TOLERANCE:
         return vectors
@@ -56,9 +53,7 @@ def checked_vectors(given: object, count: int, space: Space) -> Vectors:
 
 
 def checked_vector(given: object, space: Space) -> Vector:
-    """float32 of shape (dimensions,), finite, of length 1;
-    EmbeddingInvalid says what came instead.
-    """
+    """The vector as float32 of shape (dimensions,), finite, of length 1; else EmbeddingInvalid."""
     import numpy as np
 
     if np.ndim(given) != 1:  # type: ignore[arg-type]

@@ -1,4 +1,7 @@
-"""Addresses of services, for plugins that send texts or keys to one."""
+"""Checks of addresses, for plugins that send texts or keys to a service.
+
+Tested by tests/test_addresses.py.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ __all__ = ["service_address"]
 
 
 def service_address(option: str, address: str) -> str:
-    """The address, if what is sent there can be read by nobody on the way: https:// to any host,
-    http:// to this machine only.
+    """The address itself, if nobody else can read what is sent there: https:// to any host, http://
+    to this machine only.
 
-    option: how a message names it, such as ``"gemini: base_url"``. Raises ConfigError for anything
-    else; the message shows neither the name nor the password that stand in the address.
+    option: its name in messages, such as ``"gemini: base_url"``. Raises ConfigError for any other
+    address; the message shows no user name or password of the address.
     """
     try:
         parts = urlsplit(address)

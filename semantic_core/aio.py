@@ -1,22 +1,21 @@
-"""`AsyncSemanticCore`: the same front door for event loops.
+"""`AsyncSemanticCore`: the client for asyncio and trio.
 
-Every call runs in a thread; nothing is written twice.
+Every call runs in a worker thread (of anyio), because SQLite and embedders block, and the event
+loop continues. At most `threads` reads run at a time, and as many writes beside them, so a write
+never waits for searches. Other calls wait in the event loop.
 
-The library blocks by design: SQLite does, and so does an embedder. Here each call is handed to a
-worker thread (anyio, so asyncio and trio alike), and the loop goes on. At most `threads` reads run
-at a time, and beside them as many writes: a write never waits behind searches. Others wait their
-turn in the loop.
+Cancellation: a read that is cancelled (a search whose user has left) ends in its thread, its answer
+is dropped, and the awaiting task continues at once. For a write, the awaiting task is cancelled
+when the write has ended; it is complete or has changed nothing, as always.
 
-Cancellation. A read that is cancelled (a search whose client has gone) is left to end in its
-thread, and its answer is dropped; the awaiting task goes on at once. A write is never left half
-watched: the awaiting task hears of its cancellation when the write has ended, and the write is
-whole or not at all as always.
+Tested by tests/test_aio.py.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -43,34 +42,32 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 THREADS = 8
-"""Reads that run at the same time, and as many writes, where the embedder is a service:
-most of them wait for it.
+"""Reads that run at the same time, and as many writes, if the embedder is a service, since most of
+them wait for it.
 """
 
 
 def usual_threads(core: SemanticCore) -> int:
-    """Reads that run at the same time, unless said otherwise.
+    """The default number of reads that run at the same time.
 
-    Where the embedder runs in this process, all of a search is work for a processor. More of them
-    than there are cores end no sooner, and hold up each other and every write, because each step
-    waits for Python's lock; one more than that fills the gaps in which one waits for the disk.
+    If the embedder runs in this process, a search computes all the time. More searches than cores
+    are no faster, and slow down each other and every write, because each step waits for Python's
+    lock; one more than cores uses the time in which another waits for the disk.
     """
     if not getattr(core.embedder, "is_local", False):
         return THREADS
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return cores + 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) + 1
+    return (os.cpu_count() or 1) + 1
 
 
 class AsyncSemanticCore:
-    """A `SemanticCore` to be awaited. Methods and their errors are those of `SemanticCore`.
+    """A `SemanticCore` whose methods are awaited. Methods and errors are those of `SemanticCore`.
 
-    core: the one to use, such as ``SemanticCore.from_config()``; it may be used directly as well.
-    threads: reads that run at the same time, and as many writes beside them; None takes one more
-    than there are cores where the embedder runs in this process (it says so with
-    ``is_local = True``), else 8. Use it in an ``async with`` block, or `close` it. Raises
-    ConfigError where anyio is not installed.
+    core: the client to use, such as ``SemanticCore.from_config()``; it may be used directly as
+    well. threads: reads that run at the same time, and as many writes beside them; None uses one
+    more than there are cores if the embedder runs in this process (``is_local = True``), else 8.
+    Use it in an ``async with`` block, or `close` it. Raises ConfigError if anyio is not installed.
     """
 
     def __init__(self, core: SemanticCore, *, threads: int | None = None) -> None:
@@ -94,20 +91,16 @@ class AsyncSemanticCore:
     async def from_config(
         cls, config: str | Path | None = None, *, threads: int | None = None, **overrides: Any
     ) -> Self:
-        """As `SemanticCore.from_config`; opening the store and loading plugins
-        happen in a thread.
-        """
+        """See `SemanticCore.from_config`. A thread opens the store and loads plugins."""
         import anyio.to_thread
 
-        return cls(
-            await anyio.to_thread.run_sync(lambda: SemanticCore.from_config(config, **overrides)),
-            threads=threads,
-        )
+        opens = partial(SemanticCore.from_config, config, **overrides)
+        return cls(await anyio.to_thread.run_sync(opens), threads=threads)
 
     async def call(self, work: Callable[[], T], *, writes: bool = False) -> T:
         """Run any blocking call the same way, such as ``lambda: Article.search("loops")``.
 
-        writes: whether it changes anything. It then does not wait behind reads, and a cancellation
+        writes: whether it changes anything. Then it does not wait for reads, and a cancellation
         waits for its end.
         """
         limiter = self._writing if writes else self._reading
@@ -126,10 +119,9 @@ class AsyncSemanticCore:
         mode: IngestMode = "sync",
         progress: Callable[[IngestProgress], None] | None = None,
     ) -> IngestReport:
-        """See `SemanticCore.ingest`. progress is called in the thread."""
-        return await self.call(
-            lambda: self.core.ingest(*documents, mode=mode, progress=progress), writes=True
-        )
+        """See `SemanticCore.ingest`. progress is called in the worker thread."""
+        work = partial(self.core.ingest, *documents, mode=mode, progress=progress)
+        return await self.call(work, writes=True)
 
     async def ingest_file(
         self,
@@ -141,12 +133,15 @@ class AsyncSemanticCore:
         mode: IngestMode = "sync",
     ) -> IngestReport:
         """See `SemanticCore.ingest_file`."""
-        return await self.call(
-            lambda: self.core.ingest_file(
-                path, collection=collection, key=key, metadata=metadata, mode=mode
-            ),
-            writes=True,
+        work = partial(
+            self.core.ingest_file,
+            path,
+            collection=collection,
+            key=key,
+            metadata=metadata,
+            mode=mode,
         )
+        return await self.call(work, writes=True)
 
     async def search(
         self,
@@ -159,11 +154,16 @@ class AsyncSemanticCore:
         collections: Sequence[str] | None = None,
     ) -> SearchResults:
         """See `SemanticCore.search`."""
-        return await self.call(
-            lambda: self.core.search(
-                query, limit=limit, mode=mode, where=where, offset=offset, collections=collections
-            )
+        work = partial(
+            self.core.search,
+            query,
+            limit=limit,
+            mode=mode,
+            where=where,
+            offset=offset,
+            collections=collections,
         )
+        return await self.call(work)
 
     async def search_chunks(
         self,
@@ -176,25 +176,30 @@ class AsyncSemanticCore:
         collections: Sequence[str] | None = None,
     ) -> SearchResults:
         """See `SemanticCore.search_chunks`."""
-        return await self.call(
-            lambda: self.core.search_chunks(
-                query, limit=limit, mode=mode, where=where, offset=offset, collections=collections
-            )
+        work = partial(
+            self.core.search_chunks,
+            query,
+            limit=limit,
+            mode=mode,
+            where=where,
+            offset=offset,
+            collections=collections,
         )
+        return await self.call(work)
 
     async def context_window(
         self, hit: SearchHit | ChunkId, *, before: int = 1, after: int = 1
     ) -> list[StoredChunk]:
         """See `SemanticCore.context_window`."""
-        return await self.call(lambda: self.core.context_window(hit, before=before, after=after))
+        return await self.call(partial(self.core.context_window, hit, before=before, after=after))
 
     async def get(self, ref: Ref) -> Document | None:
         """See `SemanticCore.get`."""
-        return await self.call(lambda: self.core.get(ref))
+        return await self.call(partial(self.core.get, ref))
 
     async def remove(self, *refs: Ref) -> int:
         """See `SemanticCore.remove`."""
-        return await self.call(lambda: self.core.remove(*refs), writes=True)
+        return await self.call(partial(self.core.remove, *refs), writes=True)
 
     async def documents(
         self,
@@ -205,27 +210,30 @@ class AsyncSemanticCore:
         collections: Sequence[str] | None = None,
     ) -> Page:
         """See `SemanticCore.documents`."""
-        return await self.call(
-            lambda: self.core.documents(
-                offset=offset, limit=limit, where=where, collections=collections
-            )
+        work = partial(
+            self.core.documents,
+            offset=offset,
+            limit=limit,
+            where=where,
+            collections=collections,
         )
+        return await self.call(work)
 
     async def stats(self, *, all_tenants: bool = False) -> StoreStats:
         """See `SemanticCore.stats`."""
-        return await self.call(lambda: self.core.stats(all_tenants=all_tenants))
+        return await self.call(partial(self.core.stats, all_tenants=all_tenants))
 
     async def embed_pending(self, limit: int | None = None) -> int:
         """See `SemanticCore.embed_pending`."""
-        return await self.call(lambda: self.core.embed_pending(limit), writes=True)
+        return await self.call(partial(self.core.embed_pending, limit), writes=True)
 
     async def sync(
         self, *, limit: int | None = None, progress: Callable[[Any], None] | None = None
     ) -> IngestReport:
-        """See `SemanticCore.sync`, of everything bound to the core.
-        progress is called in the thread that works.
+        """See `SemanticCore.sync`, of everything bound to the client. progress is called in the
+        worker thread.
         """
-        return await self.call(lambda: self.core.sync(limit=limit, progress=progress), writes=True)
+        return await self.call(partial(self.core.sync, limit=limit, progress=progress), writes=True)
 
     async def close(self) -> None:
         """See `SemanticCore.close`."""

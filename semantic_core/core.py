@@ -1,4 +1,7 @@
-"""The front door: holds the parts, and sends every call down its one road."""
+"""`SemanticCore`, the client: it opens store, embedder and plugins, and passes every call on.
+
+Tested by tests/test_core.py.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from semantic_core._config import read_config
+from semantic_core._config import DEFAULT_EMBEDDER, DEFAULT_STORE, read_config
 from semantic_core._files import keep_closed, read_document, release
 from semantic_core._ingest import Ingest, IngestProgress
 from semantic_core._interruption import cut_cleanly
@@ -50,42 +53,40 @@ if TYPE_CHECKING:
     from semantic_core._plugins.records import PluginInfo
     from semantic_core.protocols import Embedder, Follower, Outbox, Source, Store
 
-DEFAULT_STORE = "sqlite"
 
-
-class _Unsaid(str):
-    """A name nobody said: what is used where nothing else is named."""
+class _Unset(str):
+    """The name of a default, which was not given by the caller."""
 
     __slots__ = ()
 
 
-DEFAULT_EMBEDDER: str = _Unsaid("wordllama")
+_UNSET_EMBEDDER: str = _Unset(DEFAULT_EMBEDDER)
 KEYRING = "keyring"
-"""The option an embedder takes its keys by."""
+"""The option by which an embedder takes its keys."""
 Where = Mapping[str, Any] | Filter | None
 LEAST_CHARS = 50
-"""Smallest `max_chars`, in characters: a passage of less says nothing."""
+"""Smallest `max_chars`, in characters: a shorter passage has too little content."""
 MOST_NEIGHBOURS = 1_000
-"""Passages `context_window` gives on either side, at most."""
+"""Most passages that `context_window` returns on either side."""
 
 
 class SemanticCore:
-    """An index: documents go in, the right passages come out.
+    """A client of one index for semantic search and full-text search.
 
-    store, embedder: the name of an installed one, or an object that keeps `protocols.Store` /
-    `protocols.Embedder`. embedder=None, or "none" where None means "not given", makes an index
-    without one: documents are found by their words, nothing ever waits for a vector, and
-    ``mode="hybrid"`` is ``"text"``.
-    path: handed to the named store; where it lives. multi_tenant: whether a new store keeps tenants
-    apart; None takes what the store says, False for a new one. store_options, embedder_options: for
-    the named ones, see ``semantic-core plugins show NAME``. max_chars: longest chunk in characters;
-    None takes the embedder's own.
+    store, embedder: the name of an installed one, or an object that implements `protocols.Store` /
+    `protocols.Embedder`. embedder=None, or "none" where None means "not given", creates an index
+    without vectors: documents are found by full-text search only, no passage waits for a vector,
+    and ``mode="hybrid"`` is ``"text"``.
+    path: of the named store. multi_tenant: whether a new store separates tenants; None uses the
+    setting of the store, False for a new one. store_options, embedder_options: for the named ones,
+    see ``semantic-core plugins show NAME``. max_chars: longest chunk in characters; None uses the
+    embedder's own.
     plugins: None uses all that are installed; a sequence of names or objects uses exactly these.
-    freshness: how long texts may wait for their vectors ("now", "1h", "24h"), of all collections or
-    by collection; see `ingest`. budget: what may be spent,
+    freshness: how long texts may wait for their vectors ("now", "1h", "24h"), for all collections
+    or by collection; see `ingest`. budget: the most to spend,
     ``{"soft": 5, "hard": 10, "per": "day"}``. batch: sizes and deadlines of batch jobs, the fields
-    of `BatchRules`. keys: the keyring of the named embedder; where none is named, of the one
-    installed embedder that takes keys.
+    of `BatchRules`. keys: the keyring of the named embedder; if none is named, of the one installed
+    embedder that takes keys.
 
     Use it in a ``with`` block, or `close` it. One per process is enough; it is safe to share
     between threads. Raises PluginError, ConfigError, StoreError, SpaceMismatch.
@@ -95,7 +96,7 @@ class SemanticCore:
         self,
         *,
         store: str | Store = DEFAULT_STORE,
-        embedder: str | Embedder | None = DEFAULT_EMBEDDER,
+        embedder: str | Embedder | None = _UNSET_EMBEDDER,
         path: str | Path | None = None,
         multi_tenant: bool | None = None,
         store_options: Mapping[str, Any] | None = None,
@@ -117,8 +118,8 @@ class SemanticCore:
         options = {name: value for name, value in given.items() if value is not None}
         if not isinstance(store, str) and options:
             raise InputError(
-                f"The store is given as an object; {', '.join(options)} cannot be "
-                "handed to it any more."
+                f"The store is given as an object; {', '.join(options)} can only be set for a "
+                "store that is given by its name."
             )
         named, settings = self._with_keys(embedder, embedder_options or {}, keys)
         self.embedder = self._embedder_of(named, settings)
@@ -140,13 +141,13 @@ class SemanticCore:
         keys: object | None = None,
         **overrides: Any,
     ) -> Self:
-        """As the settings say: argument > ``SEMANTIC_CORE_*`` > semantic-core.toml or
+        """Create a client from settings: argument > ``SEMANTIC_CORE_*`` > semantic-core.toml or
         [tool.semantic-core] > default.
 
-        config: the file to read; None searches it from the working folder upward. usually: settings
-        that hold where nothing says which store there is, or where; a function is called only then.
-        keys, overrides: as for the class; None is "not given", so no embedder is
-        ``embedder="none"``. Raises ConfigError for an unknown key or a value of the wrong kind.
+        config: the file to read; None searches for it from the working folder upward. usually:
+        settings that apply if no setting names the store or its path; a function is called only
+        then. keys, overrides: as for the class; None is "not given", so an index without embedder
+        is ``embedder="none"``. Raises ConfigError for an unknown key or a value of the wrong kind.
         """
         settings = read_config(config, overrides)
         unsaid = settings.sources["store"] == settings.sources["path"] == "default"
@@ -159,17 +160,19 @@ class SemanticCore:
         return cls(**values, keys=keys)
 
     def tenant(self, name: str) -> Self:
-        """The same index for one tenant: refs need not name it, and nothing of others can be
-        reached. Cheap; not closed.
+        """A client of the same index that is restricted to one tenant.
+
+        Refs need not name the tenant, and documents of other tenants cannot be reached. It is cheap
+        and need not be closed.
         """
         if not self.store.multi_tenant:
             raise TenantRefused(
-                f"This store is single-tenant and keeps nothing apart for {clip(name)}.",
+                f"This store is single-tenant, so there is no client for tenant {clip(name)}.",
                 hint="Create a new one with multi_tenant=True.",
             )
         if self._tenant and self._tenant != name:
             raise TenantRefused(
-                f"This front door belongs to tenant {self._tenant!r}, not to {clip(name)}."
+                f"This client is restricted to tenant {self._tenant!r}, not {clip(name)}."
             )
         scoped = type(self).__new__(type(self))
         scoped.__dict__.update(self.__dict__)
@@ -178,8 +181,10 @@ class SemanticCore:
         return scoped
 
     def in_memory(self) -> Self:
-        """A core like this one, with an empty index in memory: same embedder, plugins and rules.
-        Closed, and made to process changes, along with this one."""
+        """A client like this one with an empty index in memory: same embedder, plugins and rules.
+
+        `sync` and `close` of this client reach it too.
+        """
         from semantic_core._memory.store import MemoryStore
 
         twin = type(self).__new__(type(self))
@@ -199,16 +204,16 @@ class SemanticCore:
         mode: IngestMode = "sync",
         progress: Callable[[IngestProgress], None] | None = None,
     ) -> IngestReport:
-        """Make these documents findable; a document of the same ref is replaced,
-        one that is the same costs nothing.
+        """Store documents and index them for search. A document replaces the one with the same ref;
+        an unchanged document costs nothing.
 
-        mode: "sync" embeds now; "async" stores the text, which words find at once, and leaves the
-        vectors to `embed_pending` or `batch_manager`; "auto" is one or the other for each document,
-        by the freshness its collection is to have, and without a goal by size: what comes after the
-        first thousand passages waits for a job, if the embedder takes any. A passage that a job, or
-        somebody else, is embedding is left to them. progress: called after each group of documents.
-        A document that fails is left as it was and listed in the report; an embedder that is away,
-        or a budget that is spent, leaves vectors pending. Raises StoreError, TenantRequired,
+        mode: "sync" embeds now; "async" stores the text, which full-text search finds at once, and
+        leaves the vectors to `embed_pending` or `batch_manager`; "auto" chooses for each document,
+        by the freshness of its collection, and without one by size: passages after the first
+        thousand wait for a batch job, if the embedder supports batch jobs. A passage that a job or
+        another process is embedding is left to it. progress: called after each group of documents.
+        A document that fails stays as it was and is listed in the report; if the embedder is
+        unavailable or the budget is spent, vectors are pending. Raises StoreError, TenantRequired,
         TenantRefused; groups finished before that stay.
         """
         if mode not in INGEST_MODES:
@@ -227,9 +232,9 @@ class SemanticCore:
         metadata: Mapping[str, Any] | None = None,
         mode: IngestMode = "sync",
     ) -> IngestReport:
-        """Ingest one file. key: "" or None takes the path as given.
+        """Ingest one file. key: "" or None uses the path as given.
 
-        Raises FileUnreadable; else like `ingest`.
+        Raises FileUnreadable, and the errors of `ingest`.
         """
         ref = Ref(collection, key or Path(path).as_posix(), self._tenant)
         document = read_document(path, ref, metadata=metadata)
@@ -248,11 +253,11 @@ class SemanticCore:
     ) -> SearchResults:
         """The best passage of each of the `limit` best documents, after `offset` better ones.
 
-        mode: "hybrid" asks meaning and words; "vector" and "text" only one. where: conditions on
-        metadata, see `semantic_core.filters`. collections: only these; None means all. When the
-        embedder fails, words answer alone and the results say ``degraded``. Raises InputError,
-        FilterInvalid, TenantRequired, StoreError; HookFailed for a plugin that fails and may have
-        taken hits away.
+        mode: "hybrid" combines vector search and full-text search; "vector" and "text" use only
+        one. where: conditions on metadata, see `semantic_core.filters`. collections: only these;
+        None means all. If the embedder fails, full-text search answers alone and the results are
+        ``degraded``. Raises InputError, FilterInvalid, TenantRequired, StoreError; HookFailed for a
+        reranker that fails and might have removed hits.
         """
         return self._search(query, limit, mode, where, offset, collections, per_document=True)
 
@@ -274,7 +279,7 @@ class SemanticCore:
     def context_window(
         self, hit: SearchHit | ChunkId, *, before: int = 1, after: int = 1
     ) -> list[StoredChunk]:
-        """A passage with its neighbours, in order of the document; [] if it is gone."""
+        """A passage with its neighbours, in the order of the document; [] if it does not exist."""
         for name, count in (("before", before), ("after", after)):
             check_count(name, count, 0, MOST_NEIGHBOURS)
         id = hit.id if isinstance(hit, SearchHit) else hit
@@ -292,7 +297,7 @@ class SemanticCore:
 
     @cut_cleanly
     def remove(self, *refs: Ref) -> int:
-        """Remove documents with all that belongs to them; how many were there."""
+        """Remove documents with their passages and vectors. Returns how many existed."""
         return self.store.remove([self._scoped(ref) for ref in refs])
 
     @cut_cleanly
@@ -312,8 +317,9 @@ class SemanticCore:
 
     @cut_cleanly
     def stats(self, *, all_tenants: bool = False) -> StoreStats:
-        """How much there is. all_tenants: of the whole store, for its operator; otherwise a
-        multi-tenant store needs a tenant."""
+        """Count documents, chunks and pending vectors. all_tenants: of the whole store, for its
+        operator; otherwise a multi-tenant store needs a tenant.
+        """
         if self.store.multi_tenant and not self._tenant and not all_tenants:
             raise TenantRequired(
                 "This store is multi-tenant: stats need a tenant.",
@@ -329,9 +335,9 @@ class SemanticCore:
         """Embed passages that were stored without a vector, of all tenants;
         how many chunks were filled. None: all.
 
-        Those a batch job holds are left to it. from_jobs: not so, and what the job then gives for
-        them is paid for nothing. Raises EmbedderError as soon as the embedder fails, BudgetSpent;
-        what was filled until then stays.
+        Passages of a batch job are left to it. from_jobs: embed those too; the results of the job
+        are then paid for in vain. Raises EmbedderError as soon as the embedder fails, BudgetSpent;
+        vectors stored until then stay.
         """
         return self._batches.embed(
             None if limit is None else check_count("limit", limit), from_jobs=from_jobs
@@ -339,18 +345,15 @@ class SemanticCore:
 
     @property
     def batch_manager(self) -> BatchManager:
-        """The queue of passages that wait for a vector, and the batch jobs made of them,
-        of all tenants.
+        """The queue of passages without a vector, and the batch jobs, of all tenants.
 
-        Raises TenantRefused on a tenant's front door.
+        Raises TenantRefused for a client that is restricted to a tenant.
         """
         if self._tenant:
             raise TenantRefused(
-                (
-                    f"This front door belongs to tenant {self._tenant!r}; batch "
-                    "jobs are of all tenants."
-                ),
-                hint="Ask the front door of the whole index.",
+                f"This client is restricted to tenant {self._tenant!r}; batch jobs are of all "
+                "tenants.",
+                hint="Use the client of the whole index.",
             )
         return self._batches
 
@@ -364,29 +367,31 @@ class SemanticCore:
         mode: IngestMode = "sync",
         progress: Callable[[Any], None] | None = None,
     ) -> IngestReport:
-        """Process changes: each row is read as it is now, and ingested or removed.
+        """Process pending changes: each row is read as it is now, and ingested or removed.
 
-        Without arguments: the waiting changes of everything bound to this core (see `bind`), then
-        the passages that want a vector; an embedder that is away is a failure in the report. limit:
-        changes of each database; None works off all.
-        outbox, sources: up to `limit` tickets (None: 1,000) of this outbox; per collection a
-        callable that gives the documents which exist among the refs asked for. mode: as for
-        `ingest`. progress: called after each page of rows that are compared with the index, with a
-        `semantic_core.orm.ReindexProgress`. An outbox holds the changes of all tenants, so a
-        tenant's front door raises TenantRefused. Raises InputError for a limit that is no whole
-        number from 1.
+        Without arguments: the pending changes of everything bound to this client (see `bind`), then
+        the passages without a vector; an unavailable embedder is a failure in the report. limit:
+        changes of each database; None processes all.
+        outbox, sources: up to `limit` changes (None: 1,000) of this outbox; per collection a
+        callable that returns the documents which exist among the given refs. mode: as for `ingest`.
+        progress: called after each page of rows that are compared with the index, with a
+        `semantic_core.orm.ReindexProgress`. An outbox has the changes of all tenants, so a client
+        that is restricted to a tenant raises TenantRefused. Raises InputError for a limit that is
+        no whole number from 1.
         """
         if self._tenant:
             raise TenantRefused(
-                f"This front door belongs to tenant {self._tenant!r}; tickets are of all tenants.",
-                hint="Call sync on the front door of the whole index.",
+                f"This client is restricted to tenant {self._tenant!r}; an outbox has the changes "
+                "of all tenants.",
+                hint="Call sync on the client of the whole index.",
             )
         if limit is not None:
             check_count("limit", limit, 1)
         if outbox is None:
-            return merged(
-                *(each.sync(limit, pending=True, progress=progress) for each in self.followers)
-            )
+            reports = []
+            for follower in self.followers:
+                reports.append(follower.sync(limit, pending=True, progress=progress))
+            return merged(*reports)
 
         def ingest(documents: Iterable[Document], stamps: Mapping[Ref, int]) -> IngestReport:
             # A run of its own, so its report counts nothing else.
@@ -402,8 +407,8 @@ class SemanticCore:
         install: bool = True,
         **declaration: Any,
     ) -> Any:
-        """Keep an index of an ORM's model: its adapter, ready to `search`,
-        with its tables and triggers installed.
+        """Index the rows of an ORM's model. Returns its adapter, ready to `search`, with its tables
+        and triggers installed.
 
         adapter: a subclass of `semantic_core.orm.BaseORMAdapter`; None asks the installed plugins.
         install: False touches no database; call `install` of the adapter once the model's table is
@@ -414,32 +419,30 @@ class SemanticCore:
         if chosen is None:
             raise ProviderNotFound(
                 f"No installed plugin serves {model.__module__}.{model.__qualname__}.",
-                hint=(
-                    'For Peewee: pip install "semantic-core-kernel[local]". For another ORM hand '
-                    "over adapter=YourAdapter."
-                ),
+                hint='For Peewee: pip install "semantic-core-kernel[local]". For another ORM pass '
+                "adapter=YourAdapter.",
             )
         bound = chosen.bind(model, self, **declaration)
         if install:
             try:
                 bound.install()
             except BaseException:
-                bound.hub.leave(bound)  # so that a corrected one finds its place free
+                bound.coordinator.leave(bound)  # so that a corrected one finds its place free
                 raise
         return bound
 
     def follow(self, follower: Follower) -> None:
-        """Have `sync` and `close` reach it too."""
+        """Call `sync` and `close` of this object along with those of the client."""
         self.followers = (*self.followers, follower)
 
     def plugins(self) -> tuple[PluginInfo, ...]:
-        """Every plugin that was found, with its state; the broken ones with their cause."""
+        """Every plugin that was found, with its status; the broken ones with their cause."""
         return self._plugins.infos
 
     def close(self) -> None:
-        """Let go of the store, and end the threads that work for it.
+        """Close the store, and end its threads.
 
-        May be called twice; on a tenant's front door it does nothing.
+        May be called twice; for a client that is restricted to a tenant it does nothing.
         """
         if self._owner:
             for follower in self.followers:
@@ -471,34 +474,35 @@ class SemanticCore:
             return embedder, options
         if not isinstance(embedder, str) or embedder == WORDS_ONLY:
             raise ConfigError(
-                "keys are handed to an embedder that is named; here "
-                + ("is none." if embedder in (None, WORDS_ONLY) else "one is given as an object."),
-                hint='Leave keys out, or name one: embedder="gemini".',
+                "keys are for an embedder that is given by its name; here "
+                + ("is none." if embedder in (None, WORDS_ONLY) else "it is given as an object."),
+                hint='Leave keys out, or name an embedder: embedder="gemini".',
             )
         takers = [name for name in self._plugins.embedders if self._takes_keys(name)]
-        if isinstance(embedder, _Unsaid) and len(takers) == 1:
+        if isinstance(embedder, _Unset) and len(takers) == 1:
             embedder = takers[0]
         elif embedder in self._plugins.embedders and embedder not in takers:
             raise ConfigError(
                 f"The embedder {str(embedder)!r} takes no keys; of those installed "
                 f"{', '.join(takers) or 'none'} does.",
-                hint="Name one that does, or leave keys out.",
+                hint="Name an embedder that does, or leave keys out.",
             )
         if KEYRING in options:
             raise ConfigError(
-                f"There are keys, and a {KEYRING} in embedder_options.",
+                f"Both keys and a {KEYRING} in embedder_options are given.",
                 hint="Leave one of the two out.",
             )
         return embedder, {**options, KEYRING: keys}
 
     def _takes_keys(self, embedder: str) -> bool:
-        return any(one.name == KEYRING for one in self._plugins.options_of("embedder", embedder))
+        options = self._plugins.options_of("embedder", embedder)
+        return any(option.name == KEYRING for option in options)
 
     def _embedder_of(self, embedder: str | Embedder | None, options: Mapping[str, Any]) -> Embedder:
         if embedder is None or embedder == WORDS_ONLY:
             if options:
                 raise InputError(
-                    "There is no embedder the embedder_options could be for.",
+                    "embedder_options are given, and there is no embedder.",
                     hint="Leave them out.",
                 )
             return WordsOnly()
@@ -506,37 +510,32 @@ class SemanticCore:
             return self._plugins.create_embedder(embedder, options)
         if options:
             raise InputError(
-                "The embedder is given as an object; embedder_options cannot be "
-                "handed to it any more."
+                "The embedder is given as an object; embedder_options can only be set for an "
+                "embedder that is given by its name."
             )
         return embedder
 
     def _store_of(self, store: str | Store, options: Mapping[str, Any]) -> Store:
         try:
-            made = (
-                self._plugins.create_store(store, self.embedder.space, options)
-                if isinstance(store, str)
-                else store
-            )
+            if isinstance(store, str):
+                opened = self._plugins.create_store(store, self.embedder.space, options)
+            else:
+                opened = store
         except SpaceMismatch as error:
             if not self._words_only:
                 raise
+            what = str(error).partition(". ")[0]
             raise SpaceMismatch(
-                (
-                    f"{str(error).partition('. ')[0]}: it was made with an "
-                    "embedder, and none is in use."
-                ),
+                f"{what}: it was created with an embedder, and none is in use.",
                 hint='Name that embedder and search with mode="text"; or use another path.',
             ) from error
-        if self._words_only and not isinstance(made, TextSearch):
+        if self._words_only and not isinstance(opened, TextSearch):
             raise ConfigError(
-                (
-                    f"{type(made).__name__} does not search words, and without an embedder there "
-                    "is nothing else."
-                ),
+                f"{type(opened).__name__} has no full-text search, and there is no embedder for "
+                "vector search.",
                 hint="Name an embedder, or another store.",
             )
-        return made
+        return opened
 
     @property
     def _words_only(self) -> bool:
@@ -551,7 +550,7 @@ class SemanticCore:
     def _ingest(
         self, mode: IngestMode, progress: Callable[[IngestProgress], None] | None
     ) -> Ingest:
-        if self._words_only:  # there is nothing to leave for later, and nobody to pay
+        if self._words_only:  # there are no vectors to embed later or to pay for
             return Ingest(
                 self._plugins,
                 self.store,
@@ -580,8 +579,10 @@ class SemanticCore:
         *,
         per_document: bool,
     ) -> SearchResults:
-        till = self._batches.till
-        search = Search(self._plugins, self.store, self.embedder, till, per_document=per_document)
+        cost_tracker = self._batches.cost_tracker
+        search = Search(
+            self._plugins, self.store, self.embedder, cost_tracker, per_document=per_document
+        )
         return search.run(
             query, scope=self._scope(where, collections), mode=mode, limit=limit, offset=offset
         )
@@ -591,12 +592,10 @@ class SemanticCore:
             raise InputError(f"collections must be a list of names, got the str {collections!r}.")
         if self.store.multi_tenant and not self._tenant:
             raise TenantRequired("This store is multi-tenant.", hint='Use core.tenant("...").')
-        named = (
-            None
-            if collections is None
-            else tuple(check_name("A collection", name) for name in collections)
-        )
-        return Scope(self._tenant, named, Filter.parse(where))
+        names = None
+        if collections is not None:
+            names = tuple(check_name("A collection", name) for name in collections)
+        return Scope(self._tenant, names, Filter.parse(where))
 
     def _scoped(self, ref: Ref) -> Ref:
         if not isinstance(ref, Ref):
@@ -605,7 +604,7 @@ class SemanticCore:
             return ref
         if ref.tenant:
             raise TenantRefused(
-                f"This front door belongs to tenant {self._tenant!r}; the ref is of another."
+                f"This client is restricted to tenant {self._tenant!r}; the ref is of another."
             )
         return attrs.evolve(ref, tenant=self._tenant)
 
@@ -619,7 +618,7 @@ class SemanticCore:
 
 
 class _Twin:
-    """A core in memory that goes with another."""
+    """Passes `sync` and `close` of a client on to its twin in memory."""
 
     def __init__(self, core: SemanticCore) -> None:
         self._core = core

@@ -1,41 +1,43 @@
-"""Every error this product raises on purpose, as one tree.
+"""Every error that this product raises on purpose, as one tree.
 
 ::
 
     SemanticCoreError
     |-- ConfigError                 a setting is unknown, missing or of the wrong kind
     |   `-- ExtraMissing (ImportError)    a part needs packages that are not installed
-    |-- InputError (ValueError)     what the caller handed over cannot be used
+    |-- InputError (ValueError)     an argument cannot be used
     |   |-- TextInvalid             text that cannot be stored: lone surrogates, too long, not text
-    |   |-- VectorInvalid           wrong size, not finite, or of no length
-    |   |-- FilterInvalid           a ``where`` that cannot be understood
-    |   |-- QueryTooLarge           more query than a search may carry
+    |   |-- VectorInvalid           wrong size, not finite, or of length 0
+    |   |-- FilterInvalid           a ``where`` that is not valid
+    |   |-- QueryTooLarge           a query, or a page of results, that is too large
     |   `-- FileUnreadable          a file that is missing, binary or in an unknown encoding
     |-- TenantRequired              a multi-tenant store was called without a tenant
     |-- TenantRefused               a single-tenant store was called with one
-    |-- BudgetSpent *               what may be spent is spent
+    |-- BudgetSpent *               the budget is spent
     |-- StoreError
     |   |-- StoreBusy *             another writer holds the store
     |   |-- StoreFull               no space left for the write
     |   |-- StoreReadOnly           the file or its folder cannot be written
     |   |-- StoreUnavailable        the store cannot be opened
-    |   |-- StoreForeign            the file belongs to something else
+    |   |-- StoreForeign            the file belongs to another program
     |   |-- StoreVersion            the file was written by a newer release
     |   |-- StoreCorrupt            the content contradicts itself
     |   |-- StoreMisuse             used in a way that would damage it
     |   `-- SpaceMismatch           the vectors in it come from another embedder
     |-- EmbedderError
-    |   |-- EmbedderUnavailable *   away for now
-    |   |   `-- EmbedderThrottled * takes no more for now
-    |   |-- JobLost                 a batch job its provider does not know
-    |   `-- EmbeddingInvalid        it answered with something that is not its contract
+    |   |-- EmbedderUnavailable *   it does not answer at the moment
+    |   |   `-- EmbedderThrottled * it accepts no more at the moment
+    |   |-- JobLost                 a batch job that its provider does not know
+    |   `-- EmbeddingInvalid        its answer breaks its contract
     `-- PluginError
         |-- PluginBroken            it could not be loaded
-        |-- PluginConflict          two claim one name
+        |-- PluginConflict          two have the same name
         |-- ProviderNotFound        no plugin offers that name
-        `-- HookFailed              a hook raised or answered with the wrong thing
+        `-- HookFailed              a hook raised, or its answer breaks its contract
 
-A star marks errors worth trying again unchanged: ``error.retryable`` is True for them.
+A star marks errors that may pass: the same call may succeed later, and ``error.retryable`` is True.
+
+Tested by tests/test_core.py and tests/test_plugins.py.
 """
 
 from __future__ import annotations
@@ -46,10 +48,10 @@ from typing import ClassVar
 
 
 class SemanticCoreError(Exception):
-    """Root of the tree.
+    """The base class of all errors of this product.
 
-    message: what was wanted and what came, in one sentence.
-    hint: what to do about it; "" where nothing general can be said. Shown after the message.
+    message: what was wanted and what was given, in one sentence. hint: what to do about it; "" if
+    there is no general advice. It is shown after the message.
     """
 
     retryable: ClassVar[bool] = False
@@ -73,11 +75,11 @@ class ConfigError(SemanticCoreError):
 
 
 class ExtraMissing(ConfigError, ImportError):
-    """A part of the product needs packages that only come with one of its extras."""
+    """A part of the product needs packages that an extra installs."""
 
 
 class InputError(SemanticCoreError, ValueError):
-    """What the caller handed over cannot be used. Nothing was changed."""
+    """An argument cannot be used. Nothing was changed."""
 
 
 class TextInvalid(InputError):
@@ -85,15 +87,15 @@ class TextInvalid(InputError):
 
 
 class VectorInvalid(InputError):
-    """A vector of the wrong size, with a value that is not finite, or of no length."""
+    """A vector of the wrong size, with a value that is not finite, or of length 0."""
 
 
 class FilterInvalid(InputError):
-    """A ``where`` that cannot be understood."""
+    """A ``where`` that is not valid."""
 
 
 class QueryTooLarge(InputError):
-    """More query than one search may carry."""
+    """A query, or a page of results, that is too large for one search."""
 
 
 class FileUnreadable(InputError):
@@ -109,16 +111,13 @@ class TenantRefused(SemanticCoreError):
 
 
 class BudgetSpent(SemanticCoreError):
-    """What may be spent is spent.
-
-    Texts are stored; their vectors come when there is money again.
-    """
+    """The budget is spent. Texts are stored, and get vectors when the budget allows it again."""
 
     retryable = True
 
 
 class StoreError(SemanticCoreError):
-    """The store could not do what was asked. A write that raises has changed nothing."""
+    """The store failed. A write that raises has changed nothing."""
 
 
 class StoreBusy(StoreError):
@@ -140,7 +139,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreForeign(StoreError):
-    """The file is not one of ours: another format, or another program's database."""
+    """The file is no store: it has another format, or is another program's database."""
 
 
 class StoreVersion(StoreError):
@@ -156,37 +155,32 @@ class StoreMisuse(StoreError):
 
 
 class SpaceMismatch(StoreError):
-    """The vectors in the store come from another embedder than the one in use."""
+    """The vectors in the store come from another embedder than the current one."""
 
 
 class EmbedderError(SemanticCoreError):
-    """The embedder could not do its work."""
+    """The embedder failed."""
 
 
 class EmbedderUnavailable(EmbedderError):
-    """The embedder is away for now: offline, throttled, overloaded."""
+    """The embedder is unavailable at the moment: offline, throttled, overloaded."""
 
     retryable = True
 
 
 class EmbedderThrottled(EmbedderUnavailable):
-    """The embedder is there and takes no more for now: so many calls, texts or tokens.
-
-    Nothing was done.
-    """
+    """The embedder accepts no more calls, texts or tokens at the moment. Nothing was embedded."""
 
 
 class JobLost(EmbedderError):
-    """The provider does not know a batch job, or has thrown its results away.
+    """The provider does not know a batch job, or has deleted its results.
 
     They may have been paid for.
     """
 
 
 class EmbeddingInvalid(EmbedderError):
-    """The embedder answered with something that is not its contract: count, size,
-    NaN, no length.
-    """
+    """The answer of the embedder breaks its contract: wrong count or size, NaN, length 0."""
 
 
 class PluginError(SemanticCoreError):
@@ -198,7 +192,7 @@ class PluginBroken(PluginError):
 
 
 class PluginConflict(PluginError):
-    """Two plugins, or two providers, claim one name."""
+    """Two plugins, or two providers, have the same name."""
 
 
 class ProviderNotFound(PluginError):
@@ -206,14 +200,15 @@ class ProviderNotFound(PluginError):
 
 
 class HookFailed(PluginError):
-    """A hook raised, or answered with something that is not its contract."""
+    """A hook raised, or its answer breaks its contract."""
 
 
 def is_interruption(error: BaseException) -> bool:
-    """Whether a signal handler of this process raised it; KeyboardInterrupt always counts.
+    """Whether a signal handler of this process raised the error; always True for
+    KeyboardInterrupt.
 
-    A time limit is meant for whoever set it, and is no failure of the plugin or provider that was
-    at work just then: code that keeps going after errors raises it on.
+    Such an error, for example a time limit, is no failure of the plugin or provider that it
+    interrupted: code that continues after errors must raise it again.
     """
     if isinstance(error, KeyboardInterrupt):
         return True
@@ -227,12 +222,14 @@ def is_interruption(error: BaseException) -> bool:
 
 
 def _handlers() -> set[CodeType]:
-    """The code of every handler that is written in Python."""
-    found = set()
+    """The code of every signal handler that is written in Python."""
+    codes = set()
     for number in signal.valid_signals():
         handler = signal.getsignal(number)
-        called = handler if hasattr(handler, "__code__") else getattr(handler, "__call__", None)  # noqa: B004
+        called: object = handler
+        if not hasattr(handler, "__code__"):
+            called = getattr(handler, "__call__", None)  # noqa: B004
         code = getattr(getattr(called, "__func__", called), "__code__", None)
         if isinstance(code, CodeType):
-            found.add(code)
-    return found
+            codes.add(code)
+    return codes

@@ -1,18 +1,20 @@
-"""``where``: which documents a search may find, as a small tree every store compiles for itself.
+"""``where``: conditions on metadata, as a `Filter` that every store compiles for itself.
 
-A caller writes a mapping. Every key must hold::
+A caller writes a mapping. All its conditions must hold::
 
     {"lang": "en"}                              equal
     {"lang": ["en", "de"]}                      one of these
     {"year": {"gte": 2020, "lt": 2024}}         within
-    {"lang": {"ne": "en"}}                      not equal; true as well where the key is missing
-    {"lang": {"not_in": ["en", "de"]}}          none of these; true as well where the key is missing
+    {"lang": {"ne": "en"}}                      not equal, or the key is missing
+    {"lang": {"not_in": ["en", "de"]}}          none of these, or the key is missing
     {"draft": {"exists": False}}                the key is missing
 
 A metadata value that is a list meets a condition when one of its items does. Text, numbers and
 booleans are three kinds: ``1`` equals ``1.0``, neither equals ``True`` nor ``"1"``. Text is ordered
 by code point.
-`Filter.matches` is the reference every store is compared with.
+`Filter.matches` is the reference for every store.
+
+Tested by tests/test_filters.py.
 """
 
 from __future__ import annotations
@@ -29,17 +31,18 @@ from semantic_core.errors import FilterInvalid, InputError
 Operator = Literal["in", "not_in", "gt", "gte", "lt", "lte", "exists"]
 
 MAX_CONDITIONS = 32
-"""Most conditions one filter may hold."""
+"""Most conditions of one filter."""
 MAX_VALUES = 1_000
-"""Most values one condition may name."""
+"""Most values of one condition."""
 
 _ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
 _WORDS = ("eq", "ne", "in", "not_in", *_ORDERED, "exists")
+_LISTS = (list, tuple, set, frozenset)
 
 
 def kind(value: Scalar) -> str:
-    """``"text"``, ``"bool"`` or ``"number"``:
-    values of two kinds are never equal and never ordered.
+    """``"text"``, ``"bool"`` or ``"number"``. Values of different kinds are not equal, and have no
+    order.
     """
     if isinstance(value, str):
         return "text"
@@ -48,10 +51,10 @@ def kind(value: Scalar) -> str:
 
 @attrs.frozen
 class Condition:
-    """One key that must hold.
+    """A condition on one key.
 
-    operator "in" and "not_in" take any number of values, the ordered ones exactly one, "exists" one
-    bool.
+    The operators "in" and "not_in" take any number of values, "exists" one bool, the others exactly
+    one value.
     """
 
     key: str
@@ -74,7 +77,7 @@ class Condition:
 
 @attrs.frozen
 class Filter:
-    """Conditions that must all hold; no condition lets everything through."""
+    """Conditions that must all hold. Without conditions every document matches."""
 
     conditions: tuple[Condition, ...] = ()
 
@@ -87,9 +90,8 @@ class Filter:
 
     @classmethod
     def parse(cls, where: Mapping[str, object] | Filter | None) -> Filter:
-        """The filter a ``where`` mapping means.
-
-        None and {} let everything through. Raises FilterInvalid.
+        """The filter of a ``where`` mapping. None and {} match every document. Raises
+        FilterInvalid.
         """
         if where is None:
             return cls()
@@ -99,9 +101,9 @@ class Filter:
             raise FilterInvalid(
                 f'where must be a mapping such as {{"lang": "en"}}, got {type(where).__name__}.'
             )
-        conditions = [
-            condition for key, wanted in where.items() for condition in _conditions(key, wanted)
-        ]
+        conditions: list[Condition] = []
+        for key, wanted in where.items():
+            conditions += _conditions(key, wanted)
         if len(conditions) > MAX_CONDITIONS:
             raise FilterInvalid(
                 f"where holds {len(conditions)} conditions, the most is {MAX_CONDITIONS}."
@@ -113,13 +115,8 @@ def _conditions(key: object, wanted: object) -> list[Condition]:
     try:
         name = check_metadata_key(key)
         if not isinstance(wanted, Mapping):
-            return [
-                _condition(
-                    name,
-                    "in" if isinstance(wanted, list | tuple | set | frozenset) else "eq",
-                    wanted,
-                )
-            ]
+            word = "in" if isinstance(wanted, _LISTS) else "eq"
+            return [_condition(name, word, wanted)]
         if not wanted:
             raise FilterInvalid(
                 f"where[{name!r}] is empty; wanted a value, a list, or one of {', '.join(_WORDS)}."
@@ -142,11 +139,12 @@ def _condition(key: str, word: object, wanted: object) -> Condition:
             raise FilterInvalid(f"{where}: exists takes True or False, got {clip(wanted)}.")
         return Condition(key, "exists", (wanted,))
     if word in ("in", "not_in"):
-        if not isinstance(wanted, list | tuple | set | frozenset):
+        if not isinstance(wanted, _LISTS):
             raise FilterInvalid(f"{where}: {word} takes a list, got {clip(wanted)}.")
         if len(wanted) > MAX_VALUES:
             raise FilterInvalid(f"{where}: {len(wanted)} values, the most is {MAX_VALUES}.")
-        return Condition(key, word, tuple(check_scalar(where, value) for value in wanted))  # type: ignore[arg-type]
+        values = tuple(check_scalar(where, value) for value in wanted)
+        return Condition(key, word, values)  # type: ignore[arg-type]
     value = check_scalar(where, wanted)
     if word in ("eq", "ne"):
         return Condition(key, "in" if word == "eq" else "not_in", (value,))

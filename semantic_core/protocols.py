@@ -706,18 +706,20 @@ class BatchQueue(VectorQueue, Protocol):
 
 @runtime_checkable
 class Outbox(Protocol):
-    """Tickets of changes: each an address, never a state."""
+    """Pending changes: the addresses of documents whose rows changed, without any values."""
 
     def take(self, limit: int) -> Sequence[tuple[int, Ref]]:
-        """Up to `limit` waiting tickets as (growing number, ref), now leased to the caller."""
+        """Lease up to `limit` pending changes to the caller, as (number, ref). A later change has a
+        larger number.
+        """
         ...
 
-    def done(self, tickets: Collection[int]) -> None:
-        """Forget these tickets; others of the same ref stay."""
+    def done(self, numbers: Collection[int]) -> None:
+        """Delete these changes, since they are processed. Others of the same ref stay."""
         ...
 
-    def failed(self, tickets: Collection[int], reason: str) -> None:
-        """Give these tickets back, to be taken again later; the outbox decides when it gives up."""
+    def failed(self, numbers: Collection[int], reason: str) -> None:
+        """Release these changes, to be taken again later. The outbox decides when to give up."""
         ...
 
 
@@ -727,7 +729,8 @@ class Source(Protocol):
     def __call__(self, refs: Sequence[Ref]) -> Iterable[Document | Failure]:
         """The documents that exist among these refs; the rest are gone. A Failure (what:
         ``str(ref)``) for one that exists and cannot be made: its document stays as it was, and its
-        ticket comes again."""
+        change stays pending.
+        """
         ...
 
 

@@ -207,7 +207,7 @@ async def test_it_has_every_method_that_reaches_the_store() -> None:
 async def test_without_anyio_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     core = opened()
     monkeypatch.setitem(sys.modules, "anyio", None)
-    with pytest.raises(ConfigError, match=r"semantic-core\[async\]"):
+    with pytest.raises(ConfigError, match=r"semantic-core-kernel\[async\]"):
         AsyncSemanticCore(core)
 
 

@@ -42,7 +42,7 @@ class Office:
             store="memory", embedder=self.embedder, plugins=[], max_chars=100, **options
         )
         self.manager = self.core.batch_manager
-        self.manager._clock = self.manager.till._clock = lambda: self.now
+        self.manager._clock = self.manager.cost_tracker._clock = lambda: self.now
         self.manager._ticks = lambda: self.now
         self.manager.rules = rules or BatchRules()
 
@@ -171,16 +171,18 @@ def test_an_embedder_or_a_store_without_the_ability_says_what_to_do() -> None:
     office = Office(embedder=HashEmbedder())
     office.ingest(*texts(2))
     assert office.manager.sync_status() == () and not office.manager.takes_jobs
-    with pytest.raises(ConfigError, match="HashEmbedder takes no batch jobs.*embed_pending"):
+    with pytest.raises(
+        ConfigError, match="HashEmbedder does not support batch jobs.*embed_pending"
+    ):
         office.manager.flush_queue(1)
 
     class Bare(MemoryStore):
         open_job = None
 
     manager = BatchManager(Bare(JobEmbedder().space), JobEmbedder())
-    with pytest.raises(StoreMisuse, match="Bare keeps no ledger"):
+    with pytest.raises(StoreMisuse, match="Bare stores no ledger"):
         manager.queue_stats()
-    with pytest.raises(ConfigError, match="A budget needs a store that keeps a ledger"):
+    with pytest.raises(ConfigError, match="A budget needs a store with a ledger"):
         BatchManager(Bare(JobEmbedder().space), JobEmbedder(), budget=Budget(hard=1))
 
 
@@ -196,7 +198,7 @@ def test_passages_without_a_result_are_tried_again_and_given_up_at_last(office: 
     job.passages, kept = {}, job.passages
     office.embedder.finish()
     [ended] = office.manager.sync_status()
-    assert ended.error == "1 of 1 passages got no vector of it."
+    assert ended.error == "1 of 1 passages got no vector from it."
     assert office.manager.queue_stats().failed == 1
     assert [failure.reason for failure in office.manager.given_up()] == [ended.error]
     assert office.manager.retry() == 1 and list(kept) == list(office.core.store.pending(9))
@@ -532,7 +534,7 @@ def test_an_error_that_passes_is_tried_again_as_often_as_it_may_be(office: Offic
         there.passages = {"first": "of another", **there.passages}
         office.embedder.finish("busy")
         [job] = office.manager.sync_status()
-    reason = "1 of 1 passages got no vector of it: 14 UNAVAILABLE"
+    reason = "1 of 1 passages got no vector from it: 14 UNAVAILABLE"
     assert office.state("never") == ("FAILED", reason)
 
 
@@ -596,7 +598,7 @@ def test_one_may_insist(office: Office) -> None:
     assert (job.status, job.succeeded, job.error) == (
         "COMPLETED",
         0,
-        "3 of 3 passages got no vector of it.",
+        "3 of 3 passages got no vector from it.",
     )
     paid = sum(office.embedder.tokens_billed.values())
     assert sum(cost.tokens for cost in office.manager.costs()) == paid
@@ -635,7 +637,7 @@ def test_what_is_being_embedded_stays_held_however_long_it_takes(
             return super().embed_documents(passages)
 
     office = Office(embedder=Slow())
-    office.manager._clock = office.manager.till._clock = time.time
+    office.manager._clock = office.manager.cost_tracker._clock = time.time
     office.ingest(*texts(5))
     assert (office.core.embed_pending(), other) == (5, [0])
     assert max(office.embedder.billed.values()) == 1
@@ -755,7 +757,7 @@ def test_a_refused_passage_is_given_up_where_nothing_is_paid_too() -> None:
 
     core = SemanticCore(store=Bare(office.embedder.space), embedder=office.embedder, plugins=[])
     core.ingest([Document(Ref("notes", text), text) for text in ("stone", "a", "b")], mode="async")
-    with pytest.raises(EmbedderError, match="are refused: 1, .*One of the texts is refused"):
+    with pytest.raises(EmbedderError, match="refused: 1, .*One of the texts is refused"):
         core.embed_pending()
     assert core.stats().pending == 1
 
@@ -886,7 +888,7 @@ def test_a_soft_budget_can_be_forced_and_a_hard_one_cannot() -> None:
     assert office.manager.jobs() == [] and office.manager.queue_stats().pending == 10
     assert len(office.manager.flush_queue(1, force=True)) == 1
     office.ingest(*texts(100, "peas"))
-    with pytest.raises(BudgetSpent, match="hard budget.*belong to jobs under way"):
+    with pytest.raises(BudgetSpent, match="hard budget.*belong to open jobs"):
         office.manager.flush_queue(1, force=True)
     office.wait(24 * 400)
     with pytest.raises(BudgetSpent, match="with another store"):

@@ -27,7 +27,7 @@ class Shop:
             store="memory", embedder=self.embedder, plugins=[], max_chars=100, **options
         )
         self.manager = self.core.batch_manager
-        self.manager._clock = self.manager.till._clock = lambda: self.now
+        self.manager._clock = self.manager.cost_tracker._clock = lambda: self.now
 
     def ingest(self, *texts: str, tenant: str = "", mode: Any = "async") -> None:
         self.core.ingest(*(Document(Ref("notes", text, tenant), text) for text in texts), mode=mode)

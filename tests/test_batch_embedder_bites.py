@@ -107,11 +107,11 @@ class InnerBlocksKeepItAll(JobEmbedder):
 
 
 CAUGHT_BY = {
-    ResultsCostAtTheEnd: "results_tell_what_they_cost",
-    OnlyTheFirstReadingCosts: "results_tell_what_they_cost",
-    AllThreadsAreOne: "results_tell_what_they_cost",
-    QueriesAreFree: "answers_tell_what_they_cost",
-    InnerBlocksKeepItAll: "answers_tell_what_they_cost",
+    ResultsCostAtTheEnd: "results_report_what_they_cost",
+    OnlyTheFirstReadingCosts: "results_report_what_they_cost",
+    AllThreadsAreOne: "results_report_what_they_cost",
+    QueriesAreFree: "answers_report_what_they_cost",
+    InnerBlocksKeepItAll: "answers_report_what_they_cost",
     FoundByTheBeginning: "a_job_is_found_by_its_name",
     ResultsByPlace: "results_are_those_of_their_passages",
     ResultsOnce: "results_are_those_of_their_passages",

@@ -384,7 +384,7 @@ def test_a_folder_that_may_not_be_looked_into_is_said_and_never_pruned(folder: P
     finally:
         (folder / "notes/deep").chmod(0o755)
     assert done.returncode == 1
-    assert "Cannot look into 'notes/deep': Permission denied" in done.stdout
+    assert "Cannot open the folder 'notes/deep': Permission denied" in done.stdout
     assert [each["key"] for each in answer("documents", "list")["documents"]] == [
         "deep/functions.txt",
         "loops.md",

@@ -88,8 +88,8 @@ def test_a_folder_that_is_not_there_is_named() -> None:
     ("args", "said"),
     [
         (("pony",), "'pony' is not one of 'django', 'sqlalchemy'"),
-        (("--output", "adapter.py"), "--output needs a NAME."),
-        (("django", "--force"), "--force needs a file."),
+        (("--output", "adapter.py"), "--output needs the NAME of an adapter."),
+        (("django", "--force"), "--force needs --output."),
     ],
 )
 def test_what_cannot_be_meant_is_refused(args: tuple[str, ...], said: str, folder: Path) -> None:

@@ -95,7 +95,7 @@ def test_an_ingest_while_the_embedder_is_away_leaves_a_gap_and_says_so(folder: P
     assert "The line is dead." in result.stdout
     doctor = answer("doctor", code=1)
     assert any(
-        "without a vector" in each["told"]
+        "without a vector" in each["message"]
         for each in doctor["findings"]
         if each["status"] == "problem"
     )
@@ -131,14 +131,14 @@ def test_a_plugin_that_cannot_be_imported_stops_nothing_and_the_doctor_names_it(
     assert answer("search", "repeat")["hits"]
     told = [line for line in call("search", "repeat").stderr.splitlines() if "sick_plugin" in line]
     assert told == [
-        "The plugin sick_plugin is broken and takes no part; see: semantic-core plugins list"
+        "The plugin sick_plugin is broken and not used; see: semantic-core plugins list"
     ]
     problems = [
         each for each in answer("doctor", code=1)["findings"] if each["status"] == "problem"
     ]
     assert len(problems) == 1
-    assert "sick_plugin" in problems[0]["told"]
-    assert "no such device" in problems[0]["told"]
+    assert "sick_plugin" in problems[0]["message"]
+    assert "no such device" in problems[0]["message"]
     assert problems[0]["remedy"]
 
 

@@ -98,12 +98,15 @@ def test_words_for_people(provider: JobEmbedder) -> None:
     told = call("ingest", "notes", "--mode", "async").stdout
     assert "12 passages without a vector" in told and "queue status" in told
     told = call("queue", "status").stdout
-    assert "pending" in told and "12" in told and "USD at once" in told
-    assert "No job was made. 12 passages wait" in call("queue", "flush", "--min-size", "99").stdout
+    assert "pending" in told and "12" in told and "USD now" in told
+    assert (
+        "No job was submitted. Pending: 12 passages."
+        in call("queue", "flush", "--min-size", "99").stdout
+    )
     dry = call("queue", "flush", "--dry-run").stdout
     assert (
         dry.startswith("Dry run: nothing was submitted. 12 passages, about ")
-        and "USD in jobs" in dry
+        and "USD in batch jobs" in dry
     )
     assert "SUBMITTED" in call("queue", "flush").stdout
     provider.finish("errors")
@@ -114,7 +117,7 @@ def test_words_for_people(provider: JobEmbedder) -> None:
         and "queue retry" in result.stderr
     )
     assert "COMPLETED" in result.stdout
-    assert call("queue", "retry").stdout == "6 passages wait again.\n"
+    assert call("queue", "retry").stdout == "Queued 6 passages again.\n"
     assert call("queue", "retry").stdout == "No passage was given up.\n"
     assert call("queue", "sync").stdout == "There is no open job.\n"
     assert "total" in call("costs").stdout
@@ -122,7 +125,7 @@ def test_words_for_people(provider: JobEmbedder) -> None:
 
 def test_an_index_that_cost_nothing_says_so() -> None:
     call("ingest", "notes", "--mode", "async")
-    assert call("costs").stdout == "Nothing was spent.\n"
+    assert call("costs").stdout == "There are no costs.\n"
     assert call("queue", "flush", "--min-size", "0", "--db", "none.db", code=2).stderr.startswith(
         "error: There is no index"
     )
@@ -183,7 +186,7 @@ def test_what_a_job_holds_that_was_never_sent_is_told_and_can_be_let_go(
     call("queue", "flush", code=1)
     result = call("queue", "flush", code=1)
     assert "CREATED" in result.stdout and "overloaded" in result.stdout
-    assert "12 passages of 1 job not sent yet" in result.stderr
+    assert "Not submitted yet: 1 job with 12 passages" in result.stderr
     assert "queue cancel JOB" in call("queue", "status").stderr
     [job] = answer("queue", "flush", code=1)["jobs"]
     provider.before = lambda method: None
@@ -211,7 +214,7 @@ def test_a_worker_that_runs_once_tells_what_it_left(provider: JobEmbedder) -> No
 
     call("ingest", "notes", "--mode", "async")
     told = call("worker", "--once").stderr
-    assert "12 passages wait for a job" in told and "queue flush" in told
+    assert "12 passages pending, too few for a batch job" in told and "queue flush" in told
     provider.jobs_set_up = False
     embed = provider.embed_documents
 
@@ -222,7 +225,7 @@ def test_a_worker_that_runs_once_tells_what_it_left(provider: JobEmbedder) -> No
 
     provider.embed_documents = picky  # type: ignore[method-assign]
     told = call("worker", "--once").stderr
-    assert "1 passage given up: semantic-core queue status" in told
+    assert "1 passage given up; see: semantic-core queue status" in told
     assert len(provider.billed) == 11 and max(provider.billed.values()) == 1
     assert call("worker", "--once").exit_code == 0
 
@@ -231,7 +234,7 @@ def test_jobs_that_fill_all_places_are_told(provider: JobEmbedder, tmp_path: Pat
     (tmp_path / "semantic-core.toml").write_text("[batch]\nopen_jobs = 2\n")
     call("ingest", "notes", "--mode", "async")
     call("queue", "flush", "--job-size", "5")
-    assert "2 passages wait; 2 jobs are under way" in call("queue", "flush").stdout
+    assert "Pending: 2 passages. 2 jobs running" in call("queue", "flush").stdout
 
 
 def test_no_key_for_jobs_is_one_line(provider: JobEmbedder) -> None:
@@ -254,7 +257,7 @@ def test_a_dry_run_tells_tokens_price_and_time(provider: JobEmbedder) -> None:
     )
     assert estimate["currency"] == "USD" and estimate["seconds"]["batch"] == 86_400
     call("documents", "delete", "00.txt")
-    assert "USD at once" in call("ingest", "notes", "--dry-run").stdout
+    assert "USD now" in call("ingest", "notes", "--dry-run").stdout
 
 
 def test_auto_and_a_budget_come_from_the_settings(provider: JobEmbedder, tmp_path: Path) -> None:
@@ -271,4 +274,4 @@ def test_auto_and_a_budget_come_from_the_settings(provider: JobEmbedder, tmp_pat
 )
 def test_a_day_nobody_can_mean_is_refused(day: str) -> None:
     call("ingest", "notes", "--mode", "async")
-    assert "is no day such as" in call("costs", "--since", day, code=2).stderr
+    assert "is not a day such as" in call("costs", "--since", day, code=2).stderr

@@ -172,10 +172,10 @@ def test_control_characters_of_a_document_reach_no_terminal(
     assert not any(ord(char) < 32 and char != "\n" or 0x7F <= ord(char) < 0xA0 for char in lines)
 
 
-def test_explain_shows_each_lane_and_the_metadata() -> None:
+def test_explain_shows_each_retriever_and_the_metadata() -> None:
     shown = plain([*hit_texts(results(hit("x")), width=80, explain=True)])
-    assert "vector  place    1  score 0.5000" in shown
-    assert "words   place    3  score 9.000" in shown
+    assert "vector  rank    1  score 0.5000" in shown
+    assert "words   rank    3  score 9.000" in shown
     assert "lang=en, tags=[a, b], draft=false" in shown
 
 

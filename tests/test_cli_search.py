@@ -226,6 +226,9 @@ def test_a_document_is_shown_with_what_is_known_of_it(index: Path) -> None:
     assert "lang          en" in shown
     assert "For and while repeat a block of statements." in shown
     assert answer(index, "documents", "show", "loops.md")["text"] == LOOPS
+    assert answer(index, "documents", "show", "files/loops.md")["text"] == LOOPS, (
+        "as list prints it"
+    )
 
 
 def test_a_document_that_is_not_there_is_bad_input(index: Path) -> None:

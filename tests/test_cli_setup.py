@@ -124,7 +124,7 @@ def test_names_and_passwords_in_addresses_are_never_shown(
     options = shown["settings"]["embedder_options"]["value"]
     assert options["url"] == "http://(hidden)@127.0.0.1:9/v1?region=eu&api_key=(hidden)"
     assert shown["unconfirmed"] == ["embedder_options.url", "embedder_options.mirrors"]
-    assert "Refused until you confirm" in call("config", "show").stdout
+    assert "are refused until you confirm" in call("config", "show").stdout
 
 
 def test_what_is_trusted_is_in_force_and_said(
@@ -141,17 +141,42 @@ def test_what_is_trusted_is_in_force_and_said(
     told = json.loads(call("config", "trust", "--json").stdout)
     assert told == {"trusted": str(file), "hosts": {"embedder_options.base_url": "x.invalid"}}
     assert read_config().file == file
-    assert "leads to x.invalid" in call("config", "trust", str(file)).stdout
+    assert "sends to x.invalid" in call("config", "trust", str(file)).stdout
     file.write_text(file.read_text().replace("x.invalid", "y.invalid"))
     assert call("search", "x").exit_code == 2
 
 
-def test_trust_says_what_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trust_reports_what_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "No settings file in this folder" in call("config", "trust").stderr
     assert "Cannot read the settings file" in call("config", "trust", "gone.toml").stderr
     (folder / "semantic-core.toml").write_text("max_chars = 70")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "semantic-core.toml"))
     assert "Cannot write below" in call("config", "trust").stderr
+
+
+def test_trust_is_taken_back_whatever_was_confirmed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("home")))
+    file = folder / "semantic-core.toml"
+    other = folder / "other" / "semantic-core.toml"
+    other.parent.mkdir()
+    other.write_text('[embedder_options]\nbase_url = "https://z.invalid/v1"\n')
+    call("config", "trust", str(other))
+    for host in ("x.invalid", "y.invalid"):
+        file.write_text(f'[embedder_options]\nbase_url = "https://{host}/v1"\n')
+        assert call("config", "trust").exit_code == 0
+    assert read_config().file == file
+    withdrawn = call("config", "untrust", str(file), "--json")
+    assert withdrawn.exit_code == 0
+    assert json.loads(withdrawn.stdout) == {"untrusted": str(file), "removed": 2}
+    assert "semantic-core config trust" in call("search", "x").stderr
+    again = call("config", "untrust")
+    assert again.exit_code == 1 and "It was not confirmed" in again.stdout
+    assert read_config(start=other.parent).file == other
+    file.unlink()
+    assert call("config", "untrust").exit_code == 2
+    assert call("config", "untrust", str(file)).exit_code == 1
 
 
 def test_a_long_value_is_shown_shortened(folder: Path) -> None:
@@ -170,7 +195,7 @@ def doctor(code: int, *args: str) -> dict[str, Any]:
 
 def told(answer: dict[str, Any], part: str, status: str) -> list[str]:
     return [
-        each["told"]
+        each["message"]
         for each in answer["findings"]
         if (each["part"], each["status"]) == (part, status)
     ]
@@ -179,7 +204,7 @@ def told(answer: dict[str, Any], part: str, status: str) -> list[str]:
 def test_a_fresh_installation_is_healthy_and_no_index_is_made(folder: Path) -> None:
     answer = doctor(0)
     assert told(answer, "index", "note") == [
-        "none yet at 'semantic-core.db', so none was looked at"
+        "there is none yet at 'semantic-core.db', so it was not checked"
     ]
     assert told(answer, "embedder", "ok")
     assert "semantic-core-kernel " in told(answer, "parts", "ok")[0]
@@ -188,11 +213,11 @@ def test_a_fresh_installation_is_healthy_and_no_index_is_made(folder: Path) -> N
 
 def test_doctor_does_not_call_an_index_sound_that_it_has_not_seen(folder: Path) -> None:
     said = " ".join(call("doctor").stdout.split())
-    assert said.endswith("No problem found; there was no index to look at.")
+    assert said.endswith("No problem found; there is no index to check.")
     assert "semantic-core doctor --app MODULE:NAME" in said and "SEMANTIC_CORE_APP" in said
     (folder / "a.txt").write_text("some text")
     call("ingest", "a.txt")
-    assert call("doctor").stdout.endswith("Everything is in order.\n")
+    assert call("doctor").stdout.endswith("No problem found.\n")
 
 
 def test_doctor_says_what_to_do_with_a_damaged_file_and_not_to_call_it_again(folder: Path) -> None:
@@ -247,7 +272,15 @@ def test_a_missing_plugin_is_a_problem_with_its_remedy(
     monkeypatch.setenv("SEMANTIC_CORE_PLUGINS", "peewee,wordllama,markdown,nope")
     answer = doctor(1)
     problems = [each for each in answer["findings"] if each["status"] == "problem"]
-    assert any("nope" in each["told"] and each["remedy"] for each in problems)
+    assert any("nope" in each["message"] and each["remedy"] for each in problems)
+
+
+def test_a_broken_plugin_that_the_settings_name_is_reported_once(folder: Path) -> None:
+    (folder / "semantic-core.toml").write_text('plugins = ["nope", "nope", "peewee"]\n')
+    answer = doctor(1)
+    assert sum(each["status"] == "problem" for each in answer["findings"]) == 1
+    assert "'nope'" in told(answer, "plugins", "problem")[0]
+    assert "were not checked" in told(answer, "index", "note")[-1]
 
 
 def ingested(folder: Path) -> None:
@@ -320,7 +353,7 @@ def test_a_backup_is_put_in_place_while_nobody_has_the_index_open(folder: Path) 
         assert (refused.exit_code, "is open in a process" in refused.stderr) == (2, True)
     unanswered = call("restore", "monday.db")
     assert (unanswered.exit_code, "Replace the index?" in unanswered.stderr) == (2, True)
-    assert "Say it with --yes" in unanswered.stderr and not unanswered.stdout
+    assert "Confirm it with --yes" in unanswered.stderr and not unanswered.stdout
     assert json.loads(call("documents", "list", "--json").stdout) != before
     done = call("restore", "monday.db", "--yes")
     assert done.exit_code == 0 and "semantic-core ingest" in done.stdout

@@ -83,3 +83,9 @@ def test_any_text_is_a_filter_or_is_refused(text: str) -> None:
         assert isinstance(parse_where([text]), Filter)
     except FilterInvalid as error:
         assert error.message
+
+
+@pytest.mark.parametrize("condition", ["year>", "year>= ", "year<", "year<="])
+def test_an_ordering_without_a_value_is_refused(condition: str) -> None:
+    with pytest.raises(FilterInvalid, match="needs a value"):
+        parse_where([condition])

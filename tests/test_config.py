@@ -382,7 +382,7 @@ def test_a_path_that_is_no_file_is_not_made_one(tmp_path: Path, path: str) -> No
     ids=["lists", "tables", "options"],
 )
 def test_a_file_that_is_nested_too_deeply_is_one_clear_error(tmp_path: Path, file: str) -> None:
-    with pytest.raises(ConfigError, match="stand more than 20 deep"):
+    with pytest.raises(ConfigError, match="nested more than 20 deep"):
         settings(tmp_path, file)
 
 

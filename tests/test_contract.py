@@ -28,7 +28,7 @@ def test_memory_store_keeps_the_contract(check):
 
 
 class StoreAlone(MemoryStore):
-    """A store that finds no words and keeps no queue, as one may be."""
+    """A store without full-text search and without a queue, as a store may be."""
 
     words = pending = fill = None
 
@@ -39,9 +39,9 @@ def test_a_store_without_further_abilities_keeps_the_contract_or_skips_with_the_
         check(lambda space, name="index", **options: StoreAlone(space, **options))
     except SkipTest as reason:
         lacking = (
-            "This store finds no words",
-            "This store keeps no queue",
-            "This store keeps no batch jobs",
+            "This store has no full-text search",
+            "This store has no queue",
+            "This store has no batch jobs",
         )
         assert str(reason).startswith(lacking)
 

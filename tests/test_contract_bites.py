@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from hypothesis import Phase, settings
 
-from semantic_core._memory.store import MemoryStore, store
+from semantic_core._memory.store import MemoryStore, _ranking, _summary, _words
 from semantic_core._text import split_text
 from semantic_core.errors import SpaceMismatch, StoreError, TenantRequired
 from semantic_core.filters import Filter
@@ -274,7 +274,7 @@ class UnchangedByTextAlone(MemoryStore):
         return super().replace(pairs, stamps)
 
 
-@caught_by("times_are_told")
+@caught_by("times_are_reported")
 class CreatedAgainByAnUpdate(MemoryStore):
     def replace(self, batch, stamps=None):
         pairs = list(batch)
@@ -477,7 +477,7 @@ class AddressesNormalised(MemoryStore):
 @caught_by("documents_are_listed_in_order")
 class ListedAsWritten(MemoryStore):
     def documents(self, scope, offset=0, limit=100):
-        found = [store._summary(kept) for kept in self._within(scope)]
+        found = [_summary(kept) for kept in self._within(scope)]
         return Page(tuple(found[offset : offset + limit]), len(found))
 
 
@@ -539,7 +539,7 @@ class OneIsMissed(MemoryStore):
 
 @caught_by("vectors_of_another_length_rank_by_direction")
 class DotProductOfAnyLength(MemoryStore):
-    def _as_kept(self, vector):
+    def _as_stored(self, vector):
         self._unit(vector)
         return np.array(vector, dtype=np.float32)
 
@@ -555,7 +555,7 @@ class DotProductOfAnyLength(MemoryStore):
             entry.chunk.id: float(entry.vector.astype(np.float64) @ vector.astype(np.float64))
             for entry in rows
         }
-        return store._ranking("vector", scores, limit)
+        return _ranking("vector", scores, limit)
 
 
 @caught_by("opposite_and_equal_are_the_ends")
@@ -634,13 +634,13 @@ class SimilarityInItsOwnOrder(MemoryStore):
 
 @caught_by("nearest_equals_brute_force")
 class VectorsKeptInHalfPrecision(MemoryStore):
-    def _as_kept(self, vector):
-        return super()._as_kept(vector).astype(np.float16).astype(np.float32)
+    def _as_stored(self, vector):
+        return super()._as_stored(vector).astype(np.float16).astype(np.float32)
 
 
 @caught_by("known_vectors_are_those_handed_over")
 class VectorsNotCopied(MemoryStore):
-    def _as_kept(self, vector):
+    def _as_stored(self, vector):
         self._unit(vector)
         return vector
 
@@ -656,7 +656,7 @@ class WaitingFoundAsZeros(MemoryStore):
             if row.entry.vector is None
         ]
         scores = {**dict(zip(found.ids, found.scores, strict=True)), **dict.fromkeys(waiting, 0.0)}
-        return store._ranking("vector", scores, limit)
+        return _ranking("vector", scores, limit)
 
 
 @caught_by("an_update_keeps_the_vectors_it_had")
@@ -789,11 +789,11 @@ class Ghosts(MemoryStore):
 
     def words(self, text, limit, scope):
         found = super().words(text, limit, scope)
-        asked = set(store._words(text))
+        asked = set(_words(text))
         more = [
             i
             for i, p in self._ever
-            if asked & set(store._words(p)) and i not in found.ids and self.ghosts(i)
+            if asked & set(_words(p)) and i not in found.ids and self.ghosts(i)
         ]
         ids = (*found.ids, *dict.fromkeys(more))
         return Ranking("words", ids, (*found.scores, *[0.0] * (len(ids) - len(found.ids))))
@@ -837,7 +837,7 @@ class CaseMatters(MemoryStore):
 class AllWordsWanted(MemoryStore):
     def words(self, text, limit, scope):
         found = super().words(text, 10**6, scope)
-        asked = set(store._words(text))
+        asked = set(_words(text))
         rows = {row.entry.chunk.id: row.words for kept in self._within(scope) for row in kept.rows}
         kept = [place for place, id in enumerate(found.ids) if asked <= rows[id].keys()][:limit]
         return Ranking(
@@ -858,9 +858,9 @@ class RankAsItsEngineHasIt(MemoryStore):
 class CommonWordsWeighNoLess(MemoryStore):
     def words(self, text, limit, scope):
         found = super().words(text, 10**6, scope)
-        asked = set(store._words(text))
+        asked = set(_words(text))
         rows = {row.entry.chunk.id: row.words for kept in self._within(scope) for row in kept.rows}
-        return store._ranking(
+        return _ranking(
             "words", {id: float(len(asked & rows[id].keys())) for id in found.ids}, limit
         )
 
@@ -872,7 +872,7 @@ class WordsOfTheChunksText(MemoryStore):
         report = super().replace(pairs, stamps)
 
         def of_text(row):
-            return attrs.evolve(row, words=Counter(store._words(row.entry.chunk.text)))
+            return attrs.evolve(row, words=Counter(_words(row.entry.chunk.text)))
 
         documents = {
             ref: with_rows(kept, map(of_text, kept.rows))
@@ -897,7 +897,7 @@ class WordsNeedAVector(MemoryStore):
 @caught_by("no_words_no_hits")
 class BlankQueryFindsAll(MemoryStore):
     def words(self, text, limit, scope):
-        if not store._words(text):
+        if not _words(text):
             found = [row.entry.chunk.id for kept in self._within(scope) for row in kept.rows][
                 :limit
             ]
@@ -1000,21 +1000,21 @@ class ScoreNeedsNoTenant(MemoryStore):
 class TitlesTakenLiterally(MemoryStore):
     def titled(self, text, limit, scope):
         kept = [kept for kept in self._within(scope) if kept.document.title == text]
-        return store._ranking("title", {each.rows[0].entry.chunk.id: 1.0 for each in kept}, limit)
+        return _ranking("title", {each.rows[0].entry.chunk.id: 1.0 for each in kept}, limit)
 
 
 @caught_by("a_title_finds_its_document")
 class WordsAnywhereInTheTitle(MemoryStore):
     def titled(self, text, limit, scope):
-        asked = set(store._words(text))
+        asked = set(_words(text))
         titles = {
-            kept.rows[0].entry.chunk.id: set(store._words(kept.document.title))
+            kept.rows[0].entry.chunk.id: set(_words(kept.document.title))
             for kept in self._within(scope)
         }
         found = {
             id: len(asked) / len(title) for id, title in titles.items() if asked and asked <= title
         }
-        return store._ranking("title", found, limit)
+        return _ranking("title", found, limit)
 
 
 @caught_by("a_title_finds_its_document")
@@ -1026,7 +1026,7 @@ class EveryChunkOfTheTitle(MemoryStore):
             for id, score in zip(found.ids, found.scores, strict=True)
             for row in self._kept(id).rows
         ]
-        return store._ranking("title", {row.entry.chunk.id: score for row, score in rows}, limit)
+        return _ranking("title", {row.entry.chunk.id: score for row, score in rows}, limit)
 
     def _kept(self, id):
         return self._reading().documents[id.ref]
@@ -1056,13 +1056,13 @@ class PassagesThatBeginSo(MemoryStore):
     """Asks what the passage begins with, and not what the document is called."""
 
     def titled(self, text, limit, scope):
-        asked, scores = store._words(text), {}
+        asked, scores = _words(text), {}
         for kept in self._within(scope):
-            words = store._words(kept.rows[0].entry.passage) if kept.rows else []
+            words = _words(kept.rows[0].entry.passage) if kept.rows else []
             if asked and words[: len(asked)] == asked:
-                title = store._words(kept.document.title) or asked
+                title = _words(kept.document.title) or asked
                 scores[kept.rows[0].entry.chunk.id] = min(1.0, len(asked) / len(title))
-        return store._ranking("title", scores, limit)
+        return _ranking("title", scores, limit)
 
 
 # --- stores: scopes -------------------------------------------------------------------------------
@@ -1213,7 +1213,7 @@ def of_all_tenants(
     tenants = {ref.tenant for ref in store._reading().documents}
     found = [search(asked, limit, attrs.evolve(scope, tenant=tenant)) for tenant in tenants]
     scores = {id: score for each in found for id, score in zip(each.ids, each.scores, strict=True)}
-    return store._ranking(found[0].source if found else "", scores, limit)
+    return _ranking(found[0].source if found else "", scores, limit)
 
 
 @caught_by("tenants_never_meet")
@@ -1275,7 +1275,7 @@ class RemovalReachesEveryTenant(MemoryStore):
         return super().remove([*wanted, *reached], stamps)
 
 
-@caught_by("the_last_document_of_the_newest_home_goes")
+@caught_by("the_last_document_of_the_newest_namespace_goes")
 class HomesCountedByTheLiving(MemoryStore):
     """Homes have numbers that stay; a table of them ends with the last one that is lived in."""
 

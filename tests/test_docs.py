@@ -43,6 +43,8 @@ SECTIONS = (
     "Common errors",
     "Related topics",
 )
+MARKS = ("💡", "🎯", "🔍", "📝", "⚠️", "🔗")
+"""After the headings of the integration guides that are there in two languages."""
 DECISION_SECTIONS = ("Question", "Choice", "Why", "What would change it")
 DIFFICULTIES = ("beginner", "intermediate", "advanced")
 
@@ -95,14 +97,29 @@ def test_every_page_says_what_it_is(page: Path) -> None:
     )
 
 
+def original_of(page: Path) -> Path:
+    """The English page of a translated one."""
+    return next(
+        other for other in GUIDES if other.name == page.name and other.parent.name != "guides"
+    )
+
+
+def sections_of(page: Path, plain: tuple[str, ...]) -> list[str]:
+    """The headings a page must have, with their marks where it has marks."""
+    if page in RUSSIAN or page in [original_of(each) for each in RUSSIAN]:
+        return [f"{name} {mark}" for name, mark in zip(plain, MARKS, strict=True)]
+    return list(plain)
+
+
 @pytest.mark.parametrize("page", GUIDES, ids=shown)
 def test_every_guide_has_the_same_sections(page: Path) -> None:
     text = page.read_text("utf-8")
-    there = [heading for heading in headings(text, 2) if heading in SECTIONS]
-    assert there == list(SECTIONS)
-    assert len(section(text, "Key idea").strip().split("\n\n")) == 1, "the key idea is one sentence"
-    assert rows(section(text, "When to use")) and rows(section(text, "Common errors"))
-    assert "```mermaid\n" in section(text, "How it works")
+    wanted = sections_of(page, SECTIONS)
+    idea, use, how, _, mistakes, _ = wanted
+    assert [heading for heading in headings(text, 2) if heading in wanted] == wanted
+    assert len(section(text, idea).strip().split("\n\n")) == 1, "the key idea is one sentence"
+    assert rows(section(text, use)) and rows(section(text, mistakes))
+    assert "```mermaid\n" in section(text, how)
 
 
 def code(page: Path) -> list[str]:
@@ -112,20 +129,54 @@ def code(page: Path) -> list[str]:
     )
 
 
+def diagram_shapes(page: Path) -> list[list[str]]:
+    """The lines of each diagram without what is written for people: what it is drawn of."""
+    shapes = []
+    for drawn in re.findall(r"^```mermaid\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S):
+        bare = re.sub(r'"[^"]*"|\|[^|]*\||\[[^\]]*\]|\{[^}]*\}|: .*| as .*', "", drawn)
+        shapes.append([line.rstrip() for line in bare.splitlines()])
+    return shapes
+
+
+def links(page: Path) -> list[Path]:
+    """The files a page links to, in order, each translated one as its original; without the link
+    to the same page in the other language.
+    """
+    found = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        path, _, anchor = target.partition("#")
+        if re.match(r"[a-z]+:", target) or not path:
+            continue
+        linked = (page.parent / path).resolve()
+        linked = original_of(linked) if linked in RUSSIAN else linked
+        if linked not in (page, original_of(page) if page in RUSSIAN else page):
+            found.append(linked / anchor if anchor else linked)
+    return found
+
+
 @pytest.mark.parametrize("page", RUSSIAN, ids=shown)
 def test_a_translated_page_has_the_parts_and_the_code_of_its_original(page: Path) -> None:
-    original = next(
-        other for other in GUIDES if other.name == page.name and other.parent.name != "guides"
-    )
+    original = original_of(page)
     assert code(page) == code(original)
     text, english = page.read_text("utf-8"), original.read_text("utf-8")
-    assert headings(text, 2) == list(RUSSIAN_SECTIONS)
-    assert len(headings(text, 3)) == len(headings(english, 3)) and text.count(
-        "```mermaid"
-    ) == english.count("```mermaid")
-    assert len(rows(text)) == len(rows(english))
+    assert headings(text, 2) == sections_of(page, RUSSIAN_SECTIONS)
+    assert len(headings(text, 3)) == len(headings(english, 3))
+    assert diagram_shapes(page) == diagram_shapes(original)
+    assert [len(row) for row in rows(text)] == [len(row) for row in rows(english)]
+    assert links(page) == links(original)
     told = front_matter(text)
     assert told["title"] == headings(text, 1)[0] and told["tags"] == front_matter(english)["tags"]
+    assert told["difficulty"] == front_matter(english)["difficulty"]
+
+
+@pytest.mark.parametrize("page", RUSSIAN, ids=shown)
+def test_both_languages_of_a_page_link_to_each_other_under_the_title(page: Path) -> None:
+    original = original_of(page)
+    title = front_matter(page.read_text("utf-8"))["title"]
+    back = f"../{original.parent.name}/{page.name}"
+    assert f"# {title}\n\n[In English]({back})\n\n" in page.read_text("utf-8")
+    title = front_matter(original.read_text("utf-8"))["title"]
+    assert f"# {title}\n\n[По-русски](../ru/{page.name})\n\n" in original.read_text("utf-8")
 
 
 @pytest.mark.parametrize("page", DECISIONS, ids=shown)
@@ -287,7 +338,11 @@ def test_every_command_is_described_with_all_its_options(path: str) -> None:
     )
 
 
-SPEAKS_OF_NO_INDEX = {"semantic-core blueprint", "semantic-core config trust"}
+SPEAKS_OF_NO_INDEX = {
+    "semantic-core blueprint",
+    "semantic-core config trust",
+    "semantic-core config untrust",
+}
 
 
 @pytest.mark.parametrize("path", COMMANDS)

@@ -71,7 +71,7 @@ def test_unicode_with_a_byte_order_mark_is_decoded(tmp_path: Path, encoding: str
     ("data", "reason"),
     [
         (b"caf\xe9", r"is not UTF-8: byte 0xE9 at 3"),
-        (b"PK\x03\x04\x00\x00", "looks binary: it holds a zero byte at 4"),
+        (b"PK\x03\x04\x00\x00", "looks binary: it contains a zero byte at 4"),
         (b"\xff\xfea", "is not UTF-16"),
     ],
 )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semantic_core import ChunkId, Ranking, Ref
-from semantic_core._plugins.builtin import TrueScores, fuse_scores
+from semantic_core._plugins.builtin import OtherScores, fuse_scores
 
 IDS = [ChunkId(Ref("c", f"{number:03}"), 0) for number in range(30)]
 
@@ -24,7 +24,7 @@ def ranking(source: str, **scores: float) -> Ranking:
     )
 
 
-def known(**scores: Mapping[ChunkId, float]) -> TrueScores:
+def known(**scores: Mapping[ChunkId, float]) -> OtherScores:
     """Of lanes that can score what they did not list."""
 
     def true_scores(lane: Ranking, others: Sequence[ChunkId]) -> list[float] | None:

@@ -5,13 +5,15 @@ here, from top to bottom.
   Tracebacks show the page's line.
 - ```` ```python no-run ````: compiled only.
 - ```` ```python file=NAME ```` (or toml, ...): written to the folder; later blocks import or read
-  it.
-- ```` ```text output ````: what the Python block above printed; ``...`` stands for anything.
+  it. ```` ```python file=NAME append ````: added at the end of that file.
+- ```` ```text output ````: what the Python block, or the last ``python`` command, above printed;
+  ``...`` stands for anything.
 - ```` ```console ````: a line ``$ semantic-core ...`` is run (variables may be set in front) and
-  must end with 0, or with N where the line ends with ``# exits N``; lines without ``$`` are output,
-  for the reader. A few notes are in ``notes/``.
+  must end with 0, or with N where the line ends with ``# exits N``; so is ``$ python FILE ...``, in
+  a process of its own. Lines without ``$`` are output, for the reader.
 
-Settings files named in a block are read as such. Links and anchors lead somewhere.
+The folder has a few notes in ``notes/``. Settings files named in a block are read as such. Links
+and anchors lead somewhere.
 """
 
 from __future__ import annotations
@@ -20,18 +22,21 @@ import io
 import os
 import re
 import shlex
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import chdir, redirect_stdout
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple
 
 import pytest
 
 from semantic_core._config import read_config
 from semantic_core.errors import ConfigError
+from semantic_core.orm import SemanticIndex
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
@@ -146,11 +151,16 @@ class Reader:
 
     def __init__(self, page: Path, folder: Path) -> None:
         self.page, self.folder = page, folder
-        self.namespace: dict[str, Any] = {"__name__": "__page__"}
+        self.module = ModuleType("__page__")
         self.printed = ""
 
     def follow(self) -> int:
         """Do all of it; how many blocks there were to do."""
+        with pytest.MonkeyPatch.context() as patch:  # frameworks look up where a handler is from
+            patch.setitem(sys.modules, self.module.__name__, self.module)
+            return self.blocks_done()
+
+    def blocks_done(self) -> int:
         done = 0
         for block in blocks(self.page.read_text("utf-8")):
             act = {
@@ -179,7 +189,11 @@ class Reader:
             f"{self.place(block)}: file= leads out of the folder"
         )
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(block.text, "utf-8")
+        if "append" in block.words:
+            assert target.exists(), f"{self.place(block)}: there is no {block.file} to add to"
+            target.write_text(f"{target.read_text('utf-8')}\n\n{block.text}", "utf-8")
+        else:
+            target.write_text(block.text, "utf-8")
 
     def python(self, block: Block) -> None:
         padded = "\n" * (block.line - 1) + block.text
@@ -189,7 +203,7 @@ class Reader:
         elif "no-run" not in block.words:
             output = io.StringIO()
             with redirect_stdout(output):
-                exec(code, self.namespace)  # noqa: S102 - running the page is the test
+                exec(code, vars(self.module))  # noqa: S102 - running the page is the test
             self.printed = output.getvalue()
 
     def compare(self, block: Block) -> None:
@@ -218,10 +232,14 @@ class Reader:
             while words and re.match(r"[A-Z_]+=", words[0]):
                 name, _, value = words.pop(0).partition("=")
                 variables[name] = value
-            if not words or words[0] != "semantic-core":
+            if not words or words[0] not in ("semantic-core", "python"):
                 continue
             wanted = re.search(r"# exits (\d+)\s*$", line)
-            code, output = command(words[1:], variables)
+            if words[0] == "python":
+                code, output = program(words[1:], variables, self.folder)
+                self.printed = output
+            else:
+                code, output = command(words[1:], variables)
             assert code == int(wanted[1] if wanted else 0), (
                 f"{self.place(block, offset)}: exit code {code}: {line}\n{output}"
             )
@@ -248,11 +266,24 @@ def command(arguments: list[str], variables: dict[str, str]) -> tuple[int, str]:
     return (code if isinstance(code, int) else int(code is not None)), output.getvalue()
 
 
+def program(arguments: list[str], variables: dict[str, str], folder: Path) -> tuple[int, str]:
+    """The exit code of ``python ...`` in this folder, and what it wrote."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working folder with a few notes, whose modules can be imported while the test lasts.
 
-    What a page puts into the environment is gone afterwards.
+    What a page puts into the environment, and what indexes it declares, is gone afterwards.
     """
     environment = dict(os.environ)
     for name in environment:
@@ -262,16 +293,23 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "notes").mkdir()
     for name, text in NOTES.items():
         (tmp_path / "notes" / name).write_text(text, "utf-8")
+    declared = list(SemanticIndex._declared)
     loaded = set(sys.modules)
     monkeypatch.syspath_prepend(tmp_path)
     with chdir(tmp_path):
         yield tmp_path
+    SemanticIndex._declared[:] = declared
     os.environ.clear()
     os.environ.update(environment)
     for name in set(sys.modules) - loaded:
-        file = getattr(sys.modules[name], "__file__", None)
-        if file and Path(file).is_relative_to(tmp_path):
+        if any(Path(place).is_relative_to(tmp_path) for place in places(sys.modules[name])):
             del sys.modules[name]
+
+
+def places(module: ModuleType) -> list[str]:
+    """The file of a module, or the folders of a package without one."""
+    file = getattr(module, "__file__", None)
+    return [file] if file else list(getattr(module, "__path__", ()))
 
 
 def shown(page: Path) -> str:
@@ -340,6 +378,9 @@ def test_a_failure_is_told_with_the_line_of_the_page(folder: Path) -> None:
         "```toml file=semantic-core.toml\npaht = 'x.db'\n```\n",
         "```console\n$ semantic-core no-such-command\n```\n",
         "```console\n$ semantic-core --help  # exits 3\n```\n",
+        "```console\n$ python -c 'raise SystemExit(1)'\n```\n",
+        "```console\n$ python -c 'print(1)'\n```\n\n```text output\n2\n```\n",
+        "```python file=mine.py append\nX = 7\n```\n",
         "```python\nprint(1)\n",
     ],
 )
@@ -354,15 +395,36 @@ def test_a_page_that_is_right_is_followed_to_its_end(folder: Path) -> None:
     page = folder / "page.md"
     text = [
         "```python file=mine.py\nX = 7\n```",
+        "```python file=mine.py append\nY = X + 1\nprint('Y is', Y)\n```",
         "```python\nimport mine\nprint('X is', mine.X)\n```",
-        "```text output\nX is ...\n```",
+        "```text output\nY is 8\nX is ...\n```",
+        "```console\n$ python mine.py\n```",
+        "```text output\nY is 8\n```",
         (
             "```console\n$ semantic-core --help\nanything\n"
             "$ semantic-core no-such-command  # exits 2\n$ cat notes\n```"
         ),
     ]
     page.write_text("\n".join(text), "utf-8")
-    assert Reader(page, folder).follow() == 4
+    assert Reader(page, folder).follow() == 7
+
+
+def test_a_package_without_a_file_is_known_by_its_folder(folder: Path) -> None:
+    (folder / "shelf").mkdir()
+    (folder / "shelf" / "book.py").write_text("TITLE = 'Loops'\n", "utf-8")
+    page = folder / "page.md"
+    page.write_text("```python\nimport shelf.book\n```\n", "utf-8")
+    Reader(page, folder).follow()
+    assert places(sys.modules["shelf"]) == [str(folder / "shelf")]
+    assert places(sys.modules["shelf.book"]) == [str(folder / "shelf" / "book.py")]
+
+
+def test_the_two_models_of_the_peewee_guide_differ_in_the_marked_lines_only() -> None:
+    text = (ROOT / "guides" / "integrations" / "peewee.md").read_text("utf-8")
+    before, after, *_ = [block.text for block in blocks(text) if block.language == "python"]
+    new = [line for line in after.splitlines() if line.endswith("  # new")]
+    old = [line for line in after.splitlines() if line and line not in new]
+    assert len(new) == 3 and old == [line for line in before.splitlines() if line]
 
 
 def test_anchors_are_made_as_the_host_of_the_pages_makes_them() -> None:

@@ -185,7 +185,7 @@ def test_a_refused_vector_is_told_what_was_wanted(vector, got):
     with pytest.raises(VectorInvalid) as refusal:
         MemoryStore(SPACE).nearest(vector, 1, EVERYTHING)
     assert str(refusal.value) == (
-        f"wanted a vector of 4 finite numbers and some length, {got}. This store keeps vectors of "
+        f"wanted a vector of 4 finite numbers and some length, {got}. This store has vectors of "
         "test (4 dimensions)."
     )
 

@@ -167,7 +167,7 @@ def test_every_page_is_a_slice_of_one_answer(
     hits and scores are the same.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_search, "LOOKS", (3, 7, 20, 1_000))
+        patch.setattr(_search, "DEPTHS", (3, 7, 20, 1_000))
         core = opened(
             documents=[
                 note(
@@ -372,10 +372,10 @@ def test_a_store_without_words_answers_by_meaning_and_says_so() -> None:
     assert (results.mode, results.degraded, results.reason) == (
         "vector",
         True,
-        "this store does not search words",
+        "this store has no full-text search",
     )
     assert core.search("walrus on ice", mode="vector").degraded is False
-    with pytest.raises(InputError, match="does not search words"):
+    with pytest.raises(InputError, match="has no full-text search"):
         core.search("walrus", mode="text")
     embedder.fail_with = EmbedderUnavailable("no network")
     with pytest.raises(EmbedderError, match="no network"):

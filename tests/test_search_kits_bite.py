@@ -194,7 +194,7 @@ RERANKERS = {
     OrdersOnlyAndTakesAway: "it_returns_hits_it_was_given",
     WantsAYear: "any_hit_is_taken",
     Turning: "the_same_hits_have_the_same_order",
-    ReturnsWhatItWasGivenFirst: "what_another_took_away_stays_away",
+    ReturnsWhatItWasGivenFirst: "what_another_removed_stays_removed",
 }
 
 

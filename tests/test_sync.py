@@ -1,4 +1,4 @@
-"""Sync: a ticket is an address; what it leads to is read as it is now,
+"""Sync: a pending change is an address; what it leads to is read as it is now,
 and an older state never wins.
 """
 
@@ -18,7 +18,7 @@ from semantic_core.testing import HashEmbedder, MemoryOutbox
 
 
 class Table:
-    """An application's rows, and the tickets its changes leave."""
+    """An application's rows, and the pending changes its changes leave."""
 
     def __init__(self) -> None:
         self.rows: dict[str, str] = {}
@@ -84,7 +84,7 @@ def test_a_change_made_during_the_work_is_not_lost() -> None:
     assert indexed(core) == {"1": "newer"}
 
 
-def test_a_collection_that_cannot_be_read_keeps_its_tickets_and_stops_no_other() -> None:
+def test_a_collection_that_cannot_be_read_keeps_its_changes_and_stops_no_other() -> None:
     core, table = opened(), Table()
     table.save("1", "walrus")
     table.outbox.put(Ref("orders", "7"))

@@ -177,7 +177,8 @@ def test_a_document_longer_than_the_limit_is_refused(monkeypatch):
     assert Document(REF, "x" * 10).text == "x" * 10
     message = refusal(TextInvalid, Document, REF, "x" * 11)
     assert (
-        message == "Document.text has 11 characters, the most is 10. Cut it into several documents."
+        message
+        == "Document.text has 11 characters, the most is 10. Split it into several documents."
     )
 
 

@@ -28,7 +28,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
     """Where the index lives."""
     if request.param == "memory":
         return {"store": "memory", "plugins": []}
-    return {"store": "sqlite", "path": tmp_path / "words.db", "plugins": ["peewee"]}
+    return {"store": "sqlite", "path": tmp_path / "words.db", "plugins": ["sqlite"]}
 
 
 @pytest.mark.parametrize("mode", ["sync", "async", "auto"])
@@ -73,7 +73,7 @@ def test_settings_say_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_doctor_finds_nothing_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "semantic-core.toml").write_text('embedder = "none"\nplugins = ["peewee"]\n')
+    (tmp_path / "semantic-core.toml").write_text('embedder = "none"\nplugins = ["sqlite"]\n')
     monkeypatch.chdir(tmp_path)
     with SemanticCore.from_config() as core:
         core.ingest(documents())
@@ -94,17 +94,17 @@ def test_tenants_are_kept_apart_by_words_too() -> None:
 
 def test_an_index_of_words_is_no_index_of_vectors_and_says_so(tmp_path: Path) -> None:
     words, vectors = tmp_path / "words.db", tmp_path / "vectors.db"
-    with SemanticCore(embedder=None, path=words, plugins=["peewee"]) as core:
+    with SemanticCore(embedder=None, path=words, plugins=["sqlite"]) as core:
         core.ingest(documents())
-    with SemanticCore(embedder=HashEmbedder(), path=vectors, plugins=["peewee"]) as core:
+    with SemanticCore(embedder=HashEmbedder(), path=vectors, plugins=["sqlite"]) as core:
         core.ingest(documents())
     with pytest.raises(SpaceMismatch, match="without an embedder") as caught:
-        SemanticCore(embedder=HashEmbedder(), path=words, plugins=["peewee"])
+        SemanticCore(embedder=HashEmbedder(), path=words, plugins=["sqlite"])
     assert 'embedder="none"' in caught.value.hint
     with pytest.raises(SpaceMismatch, match="none is in use") as caught:
-        SemanticCore(embedder=None, path=vectors, plugins=["peewee"])
+        SemanticCore(embedder=None, path=vectors, plugins=["sqlite"])
     assert "Name that embedder" in caught.value.hint
-    with SemanticCore(embedder="none", path=words, plugins=["peewee"]) as core:
+    with SemanticCore(embedder="none", path=words, plugins=["sqlite"]) as core:
         assert len(core.search("walrus")) == 1
 
 
@@ -122,7 +122,7 @@ def test_a_store_that_knows_no_words_is_refused() -> None:
         def close(self) -> None:
             """Nothing to do."""
 
-    with pytest.raises(ConfigError, match="does not search words"):
+    with pytest.raises(ConfigError, match="has no full-text search"):
         SemanticCore(store=Vectors(), embedder=None, plugins=[])  # type: ignore[arg-type]
 
 
@@ -140,7 +140,7 @@ def test_a_models_index_needs_no_embedder(tmp_path: Path) -> None:
             database = db
 
     db.create_tables([Note])
-    with init_database(db, embedder="none", plugins=["peewee"]) as core:
+    with init_database(db, embedder="none", plugins=["sqlite"]) as core:
         Note.create(body="a walrus")
         found = Note.search("walrus")
         assert [note.body for note in found] == ["a walrus"] and (found.mode, found.degraded) == (

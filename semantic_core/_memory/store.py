@@ -1,10 +1,12 @@
-"""MemoryStore: the store of first steps and tests,
-and the reference every other store is compared with.
+"""`MemoryStore`: the store for first steps and tests, and the reference for every other store.
 
-Written to be obviously right: every answer is read off the documents as they are, nothing is
-derived beforehand but the words of a passage. A state is never changed, a write puts another in its
-place: so a snapshot is one reference, readers never wait, and a write that raises has changed
+It is written to be obviously correct: every answer is computed from the documents as they are, and
+only the words of a passage are derived beforehand. For the same reason it shares no code for
+vectors or BM25 with another store, and has its own constants. A state never changes, a write
+replaces it: so a snapshot is one reference, readers never wait, and a write that raises has changed
 nothing.
+
+Tested by tests/test_memory.py and tests/test_contract_bites.py.
 """
 
 from __future__ import annotations
@@ -17,12 +19,22 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from math import log
-from typing import TYPE_CHECKING, Annotated
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 
-from semantic_core._jobs import QueueStats
-from semantic_core._memory.queue import Chunked, MemoryQueue, Queue
+from semantic_core._jobs import (
+    BatchJob,
+    ChunkStatus,
+    Cost,
+    Held,
+    JobStatus,
+    QueueStats,
+    Rate,
+    Rest,
+)
+from semantic_core._memory.queue import Chunked, Contents, JobLedger, LedgerState
 from semantic_core._validation import Value, clip
 from semantic_core.errors import StoreMisuse, TenantRefused, TenantRequired, VectorInvalid
 from semantic_core.types import (
@@ -30,6 +42,7 @@ from semantic_core.types import (
     Document,
     DocumentSummary,
     Entry,
+    Failure,
     Outcome,
     Page,
     Ranking,
@@ -52,31 +65,37 @@ if TYPE_CHECKING:
     """float64, shape (dimensions,), length 1."""
 
 K1 = 1.2
-"""BM25: how soon a repeated word stops counting. Robertson and Zaragoza, "The Probabilistic
-Relevance Framework" (2009).
+"""BM25: how soon a repeated word stops adding to the score. Robertson and Zaragoza, "The
+Probabilistic Relevance Framework" (2009).
 """
 B = 0.75
-"""BM25: how much a long passage pays for its length; same source."""
+"""BM25: how much the length of a passage lowers its score; same source."""
 LEAST_IDF = 1e-6
-"""Weight of a word in more than half of the passages, whose idf would fall below it;
-as SQLite's FTS5 has it.
+"""Least idf of a word; words in more than half of the passages would have less. SQLite's FTS5 has
+the same limit.
 """
 MOST_WORDS = 32
-"""Distinct words of a query that are looked for; the first ones."""
+"""Most distinct words of a query that are searched for; the first ones."""
 MOST_REPEATS = 3
-"""How often a word repeated in the query counts, at most."""
+"""How many times a repeated word of the query counts, at most."""
 SHORTEST = 1e-6
-"""Length under which a vector has no direction."""
+"""A shorter vector has no direction. The number is written here again, and not imported, because
+this store is the reference for the others.
+"""
 UNIT_TOLERANCE = 1e-6
-"""A vector this close to length 1 is kept bit for bit."""
+"""A vector this close to length 1 is stored bit for bit."""
 
 _WORD = re.compile(r"[^\W_]+")
 
 
+def _new_identity() -> str:
+    return secrets.token_hex(16)
+
+
 @attrs.frozen(eq=False)
 class _Row:
-    """An entry as it is kept. number: grows with every row ever written, so it is its age.
-    words: of the passage.
+    """An entry as it is stored. number: grows with every row that is written. words: of the
+    passage.
     """
 
     entry: Entry
@@ -85,7 +104,9 @@ class _Row:
 
 
 @attrs.frozen(eq=False)
-class _Kept:
+class _Stored:
+    """A document as it is stored. created_at, updated_at: ISO 8601."""
+
     document: Document
     rows: tuple[_Row, ...]
     created_at: str
@@ -94,18 +115,18 @@ class _Kept:
 
 @attrs.frozen(eq=False)
 class _State:
-    """All there is.
+    """Everything in the store.
 
-    stamps: of refs ever written or removed with one. checkpoints: by the name of their source.
-    identity: which index it is.
+    stamps: of refs that were ever written or removed with one. checkpoints: by the name of their
+    source. identity: which index it is.
     """
 
-    documents: Mapping[Ref, _Kept] = attrs.field(factory=dict)
+    documents: Mapping[Ref, _Stored] = attrs.field(factory=dict)
     stamps: Mapping[Ref, int] = attrs.field(factory=dict)
     written: int = 0
-    queue: Queue = attrs.field(factory=Queue)
+    ledger: LedgerState = attrs.field(factory=LedgerState)
     checkpoints: Mapping[str, str] = attrs.field(factory=dict)
-    identity: str = attrs.field(factory=lambda: secrets.token_hex(16))
+    identity: str = attrs.field(factory=_new_identity)
 
 
 def open_memory(
@@ -119,10 +140,11 @@ def open_memory(
     return MemoryStore(space, multi_tenant=bool(multi_tenant))
 
 
-class MemoryStore(MemoryQueue):
-    """Store, TextScores, TitleSearch and BatchQueue in this process's memory.
+class MemoryStore:
+    """Store, TextScores, TitleSearch, Checkpoints and BatchQueue in the memory of this process.
 
-    Searches read everything: made for thousands of chunks.
+    A search reads everything, so the store is made for thousands of chunks. The ledger of batch
+    jobs is a `JobLedger`.
     """
 
     def __init__(self, space: Space, *, multi_tenant: bool = False) -> None:
@@ -132,10 +154,22 @@ class MemoryStore(MemoryQueue):
         self._writing = threading.RLock()
         self._pinned = threading.local()
         self._closed = False
+        self._ledger = JobLedger(self._contents())
+
+    def _contents(self) -> Contents:
+        """What the ledger uses of this store."""
+        return Contents(
+            writing=self._writing,
+            read=self._ledger_state,
+            write=self._put_ledger_state,
+            chunks=self._chunks,
+            fill=self.fill,
+            checked=self._as_stored,
+        )
 
     @property
     def space(self) -> Space:
-        """Of the vectors kept here."""
+        """Of the stored vectors."""
         return self._space
 
     @property
@@ -156,7 +190,7 @@ class MemoryStore(MemoryQueue):
     def renew_identity(self) -> str:
         """See `Checkpoints.renew_identity`."""
         with self._writing:
-            self._state = attrs.evolve(self._latest(), identity=secrets.token_hex(16))
+            self._state = attrs.evolve(self._latest(), identity=_new_identity())
             return self._state.identity
 
     def checkpoints(self) -> Mapping[str, str]:
@@ -190,7 +224,7 @@ class MemoryStore(MemoryQueue):
             self._pinned.advances = outer
 
     def _advances(self) -> tuple[tuple[str, Callable[[str | None], str]], ...]:
-        """What this thread's writes advance: sources, and how."""
+        """The checkpoints that this thread's writes advance: (source, change)."""
         return getattr(self._pinned, "advances", ())
 
     def _advanced(self, state: _State) -> Mapping[str, str]:
@@ -207,9 +241,9 @@ class MemoryStore(MemoryQueue):
     ) -> ReplaceReport:
         """See `Store.replace`. The batch is read to its end before anything is written."""
         self._reading()
-        given = [
-            (document, [self._checked(entry) for entry in entries]) for document, entries in batch
-        ]
+        given = []
+        for document, entries in batch:
+            given.append((document, list(map(self._checked, entries))))
         for document, _ in given:
             self._check_tenant(document.ref.tenant)
         with self._writing:
@@ -225,23 +259,23 @@ class MemoryStore(MemoryQueue):
                 if not _stamped(ref, marks, stamps):
                     outcomes.append((ref, "stale"))
                     continue
-                known |= {
-                    entry.fingerprint: entry.vector for entry in entries if entry.vector is not None
-                }
-                rows = tuple(
-                    _Row(_filled(entry, known), number, Counter(_words(entry.passage)))
-                    for number, entry in enumerate(entries, start=written)
-                )
+                for entry in entries:
+                    if entry.vector is not None:
+                        known[entry.fingerprint] = entry.vector
+                rows = []
+                for number, entry in enumerate(entries, start=written):
+                    words = Counter(_words(entry.passage))
+                    rows.append(_Row(_filled(entry, known), number, words))
                 before = documents.get(ref)
-                if before is not None and _content(document, rows) == _content(
-                    before.document, before.rows
-                ):
+                created_at = before.created_at if before else now
+                new = _Stored(document, tuple(rows), created_at, now)
+                if before is not None and _content(new) == _content(before):
                     outcomes.append((ref, "unchanged"))
                     continue
                 written += len(rows)
-                documents[ref] = _Kept(document, rows, before.created_at if before else now, now)
+                documents[ref] = new
                 outcomes.append((ref, "updated" if before else "added"))
-            # Passages that waited for a vector which came with another document.
+            # Pending passages whose vector came with another document.
             documents, _ = _fill(documents, known)
             self._state = attrs.evolve(
                 state,
@@ -255,7 +289,7 @@ class MemoryStore(MemoryQueue):
     def remove(self, refs: Iterable[Ref], stamps: Mapping[Ref, int] | None = None) -> int:
         """See `Store.remove`.
 
-        A stamp is remembered even if there was no such document: an older change may come yet.
+        A stamp is stored even if there was no such document, because an older change may follow.
         """
         self._reading()
         wanted = list(dict.fromkeys(refs))
@@ -281,26 +315,22 @@ class MemoryStore(MemoryQueue):
     def nearest(self, vector: Vector, limit: int, scope: Scope) -> Ranking:
         """See `Store.nearest`. Scored in float64."""
         query = self._unit(vector)
-        entries = [
-            row.entry
-            for kept in self._within(scope)
-            for row in kept.rows
-            if row.entry.vector is not None
-        ]
-        return _ranking(
-            "vector", {entry.chunk.id: _cosine(entry, query) for entry in entries}, limit
-        )
+        scores = {}
+        for row in self._rows(scope):
+            if row.entry.vector is not None:
+                scores[row.entry.chunk.id] = _cosine(row.entry, query)
+        return _ranking("vector", scores, limit)
 
     def similarity(self, ids: Sequence[ChunkId], vector: Vector) -> Vector:
         """See `Store.similarity`."""
         import numpy as np
 
         query = self._unit(vector)
-        rows = [self._row(id) for id in ids]
-        return np.array(
-            [np.nan if row is None else _cosine(row.entry, query) for _, row in rows],
-            dtype=np.float32,
-        )
+        scores = []
+        for id in ids:
+            _, row = self._row(id)
+            scores.append(np.nan if row is None else _cosine(row.entry, query))
+        return np.array(scores, dtype=np.float32)
 
     def words(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TextSearch.words`.
@@ -308,104 +338,239 @@ class MemoryStore(MemoryQueue):
         BM25 over the tenant's passages; words are compared casefolded and not stemmed.
         """
         score = self._bm25(text, scope.tenant)
-        rows = [row for kept in self._within(scope) for row in kept.rows]
-        scores = {row.entry.chunk.id: score(row) for row in rows}
-        return _ranking("words", {id: value for id, value in scores.items() if value}, limit)
+        scores = {}
+        for row in self._rows(scope):
+            value = score(row)
+            if value:
+                scores[row.entry.chunk.id] = value
+        return _ranking("words", scores, limit)
 
     def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
         """See `TextScores.score`."""
         import numpy as np
 
-        rows = [self._row(id)[1] for id in ids]
-        of_tenant = {tenant: self._bm25(text, tenant) for tenant in {id.ref.tenant for id in ids}}
-        scores = [
-            np.nan if row is None else of_tenant[id.ref.tenant](row)
-            for id, row in zip(ids, rows, strict=True)
-        ]
+        of_tenant: dict[str, Callable[[_Row], float]] = {}
+        scores = []
+        for id in ids:
+            _, row = self._row(id)
+            tenant = id.ref.tenant
+            if tenant not in of_tenant:
+                of_tenant[tenant] = self._bm25(text, tenant)
+            scores.append(np.nan if row is None else of_tenant[tenant](row))
         return np.array(scores, dtype=np.float64)
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TitleSearch.titled`."""
-        asked = _words(text)
+        wanted = _words(text)
         scores = {}
-        for kept in self._within(scope):
-            title = _words(kept.document.title)
-            if asked and kept.rows and title[: len(asked)] == asked:
-                scores[kept.rows[0].entry.chunk.id] = len(asked) / len(title)
+        for stored in self._within(scope):
+            title = _words(stored.document.title)
+            if wanted and stored.rows and title[: len(wanted)] == wanted:
+                scores[stored.rows[0].entry.chunk.id] = len(wanted) / len(title)
         return _ranking("title", scores, limit)
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""
-        found = [self._row(id) for id in ids]
-        return [
-            StoredChunk(
-                row.entry.chunk,
-                kept.document.title,
-                kept.document.metadata,
-                row.entry.vector is None,
-            )
-            for kept, row in found
-            if kept is not None and row is not None
-        ]
+        chunks = []
+        for id in ids:
+            stored, row = self._row(id)
+            if stored is not None and row is not None:
+                document = stored.document
+                pending = row.entry.vector is None
+                chunks.append(
+                    StoredChunk(row.entry.chunk, document.title, document.metadata, pending)
+                )
+        return chunks
 
     def get(self, ref: Ref) -> Document | None:
         """See `Store.get`."""
         state = self._reading()
         self._check_tenant(ref.tenant)
-        kept = state.documents.get(ref)
-        return kept.document if kept else None
+        stored = state.documents.get(ref)
+        return stored.document if stored else None
 
     def documents(self, scope: Scope, offset: int = 0, limit: int = 100) -> Page:
         """See `Store.documents`."""
-        found = sorted(self._within(scope), key=lambda kept: kept.document.ref)
-        return Page(tuple(map(_summary, found[offset : offset + limit])), len(found))
+        documents = sorted(self._within(scope), key=attrgetter("document.ref"))
+        return Page(tuple(map(_summary, documents[offset : offset + limit])), len(documents))
 
     def stats(self, tenant: str | None = None) -> StoreStats:
         """See `Store.stats`. collections: documents in each."""
         state = self._reading()
         if tenant is not None:
             self._check_tenant(tenant)
-        counted = [
-            kept for ref, kept in state.documents.items() if tenant is None or ref.tenant == tenant
-        ]
+        collections = Counter[str]()
+        chunks = 0
+        pending = 0
+        for ref, stored in state.documents.items():
+            if tenant is None or ref.tenant == tenant:
+                collections[ref.collection] += 1
+                chunks += len(stored.rows)
+                pending += sum(row.entry.vector is None for row in stored.rows)
         return StoreStats(
-            documents=len(counted),
-            chunks=sum(len(kept.rows) for kept in counted),
-            pending=sum(row.entry.vector is None for kept in counted for row in kept.rows),
-            collections=dict(
-                sorted(Counter(kept.document.ref.collection for kept in counted).items())
-            ),
+            documents=collections.total(),
+            chunks=chunks,
+            pending=pending,
+            collections=dict(sorted(collections.items())),
             space=self._space,
             multi_tenant=self._multi_tenant,
         )
 
     def pending(self, limit: int) -> Mapping[str, str]:
         """See `VectorQueue.pending`."""
-        claims = self._queue().claims
-        troubles = self._queue().troubles
-        passages = {
-            name: chunk.entry.passage
-            for name, chunk in self._waiting().items()
-            if not (name in claims and claims[name].until is None)
-            and not (name in troubles and troubles[name].failed)
-        }
-        return dict(list(passages.items())[:limit])
+        return self._ledger.pending(limit)
 
     def fill(self, vectors: Mapping[str, Vector]) -> int:
         """See `VectorQueue.fill`."""
         self._reading()
-        checked = {name: self._as_kept(vector) for name, vector in vectors.items()}
+        checked = {name: self._as_stored(vector) for name, vector in vectors.items()}
         with self._writing:
             state = self._latest()
             documents, filled = _fill(state.documents, checked)
             self._state = attrs.evolve(state, documents=documents)
         return filled
 
+    def bulk_update_vectors(self, vectors: Mapping[str, Vector]) -> int:
+        """The same as `fill`."""
+        return self.fill(vectors)
+
+    def waiting(self, limit: int, now: float, *, except_collections: Collection[str] = ()) -> int:
+        """See `BatchQueue.waiting`."""
+        return self._ledger.waiting(limit, now, except_collections=except_collections)
+
+    def waiting_size(self) -> tuple[int, int]:
+        """See `BatchQueue.waiting_size`."""
+        return self._ledger.waiting_size()
+
+    def open_job(
+        self, job: BatchJob, limit: int, *, except_collections: Collection[str] = ()
+    ) -> BatchJob | None:
+        """See `BatchQueue.open_job`."""
+        return self._ledger.open_job(job, limit, except_collections=except_collections)
+
+    def extend_job(
+        self, job: str, limit: int, *, except_collections: Collection[str] = ()
+    ) -> BatchJob | None:
+        """See `BatchQueue.extend_job`."""
+        return self._ledger.extend_job(job, limit, except_collections=except_collections)
+
+    def passages_of(
+        self, job: str, after: int = -1, limit: int = 1_000
+    ) -> Sequence[tuple[int, str, str]]:
+        """See `BatchQueue.passages_of`."""
+        return self._ledger.passages_of(job, after, limit)
+
+    def jobs(
+        self,
+        statuses: Collection[JobStatus] | None = None,
+        *,
+        limit: int = 100,
+        cleaned: bool | None = None,
+    ) -> Sequence[BatchJob]:
+        """See `BatchQueue.jobs`."""
+        return self._ledger.jobs(statuses, limit=limit, cleaned=cleaned)
+
+    def job(self, id: str) -> BatchJob | None:
+        """See `BatchQueue.job`."""
+        return self._ledger.job(id)
+
+    def lease_job(self, job: str, owner: str, now: float, until: float) -> bool:
+        """See `BatchQueue.lease_job`."""
+        return self._ledger.lease_job(job, owner, now, until)
+
+    def note_job(
+        self, job: str, now: float, *, status: JobStatus | None = None, **fields: Any
+    ) -> bool:
+        """See `BatchQueue.note_job`."""
+        return self._ledger.note_job(job, now, status=status, **fields)
+
+    def settle(
+        self,
+        job: str,
+        vectors: Mapping[str, Vector],
+        failures: Mapping[str, str],
+        rate: Rate | None,
+        now: float,
+        tokens: Mapping[str, int] = {},
+    ) -> int:
+        """See `BatchQueue.settle`."""
+        return self._ledger.settle(job, vectors, failures, rate, now, tokens)
+
+    def pay_job(self, job: str, rate: Rate, passages: int, tokens: int) -> None:
+        """See `BatchQueue.pay_job`."""
+        self._ledger.pay_job(job, rate, passages, tokens)
+
+    def reopen_job(
+        self, job: str, now: float, rate: Rate | None, passages: int, tokens: int
+    ) -> bool:
+        """See `BatchQueue.reopen_job`."""
+        return self._ledger.reopen_job(job, now, rate, passages, tokens)
+
+    def close_job(
+        self, job: str, status: JobStatus, now: float, *, error: str, rest: Rest, attempts: int
+    ) -> bool:
+        """See `BatchQueue.close_job`."""
+        return self._ledger.close_job(job, status, now, error=error, rest=rest, attempts=attempts)
+
+    def clean_job(self, job: str, now: float) -> None:
+        """See `BatchQueue.clean_job`."""
+        self._ledger.clean_job(job, now)
+
+    def drop_job(self, job: str) -> bool:
+        """See `BatchQueue.drop_job`."""
+        return self._ledger.drop_job(job)
+
+    def hold(
+        self, fingerprints: Collection[str], now: float, until: float, token: str = ""
+    ) -> tuple[str, frozenset[str]]:
+        """See `BatchQueue.hold`."""
+        return self._ledger.hold(fingerprints, now, until, token)
+
+    def take(
+        self,
+        limit: int,
+        now: float,
+        until: float,
+        *,
+        from_jobs: bool = False,
+        collections: Collection[str] | None = None,
+    ) -> Held:
+        """See `BatchQueue.take`."""
+        return self._ledger.take(limit, now, until, from_jobs=from_jobs, collections=collections)
+
+    def release(self, token: str) -> None:
+        """See `BatchQueue.release`."""
+        self._ledger.release(token)
+
+    def retry(self, job: str | None = None) -> int:
+        """See `BatchQueue.retry`."""
+        return self._ledger.retry(job)
+
+    def chunk_states(self, ids: Sequence[ChunkId]) -> Sequence[tuple[ChunkStatus, str] | None]:
+        """See `BatchQueue.chunk_states`."""
+        states = []
+        for id in ids:
+            _, row = self._row(id)
+            states.append(self._ledger.state_of(row.entry) if row else None)
+        return states
+
+    def given_up(self, limit: int = 100) -> Sequence[Failure]:
+        """See `BatchQueue.given_up`."""
+        return self._ledger.given_up(limit)
+
     def queue_stats(self, tenant: str | None = None) -> QueueStats:
         """See `BatchQueue.queue_stats`."""
         if tenant is not None:
             self._check_tenant(tenant)
-        return super().queue_stats(tenant)
+        return self._ledger.queue_stats(tenant)
+
+    def charge(self, rate: Rate, spent: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+        """See `BatchQueue.charge`."""
+        self._ledger.charge(rate, spent)
+
+    def costs(self, since: str = "", until: str = "9") -> Sequence[Cost]:
+        """See `BatchQueue.costs`."""
+        return self._ledger.costs(since, until)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -418,7 +583,7 @@ class MemoryStore(MemoryQueue):
             self._pinned.state = outer
 
     def close(self) -> None:
-        """See `Store.close`. What was kept is gone."""
+        """See `Store.close`. The content is gone."""
         with self._writing:
             self._closed = True
             self._state = _State()
@@ -429,107 +594,111 @@ class MemoryStore(MemoryQueue):
         return self._state
 
     def _reading(self) -> _State:
-        """What this thread reads: the state its snapshot holds, else the latest."""
+        """The state that this thread reads: that of its snapshot, else the latest."""
         latest = self._latest()
         pinned: _State | None = getattr(self._pinned, "state", None)
         return pinned or latest
 
-    def _queue(self) -> Queue:
-        return self._reading().queue
+    def _ledger_state(self) -> LedgerState:
+        return self._reading().ledger
 
-    def _put_queue(self, queue: Queue) -> None:
-        self._state = attrs.evolve(self._latest(), queue=queue)
+    def _put_ledger_state(self, ledger: LedgerState) -> None:
+        self._state = attrs.evolve(self._latest(), ledger=ledger)
 
     def _chunks(self) -> list[Chunked]:
-        kept = self._reading().documents.values()
-        return [
-            Chunked(row.number, row.entry, document.updated_at)
-            for document in kept
-            for row in document.rows
-        ]
+        """All chunks, of all tenants."""
+        chunks = []
+        for stored in self._reading().documents.values():
+            for row in stored.rows:
+                chunks.append(Chunked(row.number, row.entry, stored.updated_at))
+        return chunks
 
-    def _entries(self, ids: Sequence[ChunkId]) -> list[Entry | None]:
-        rows = [self._row(id)[1] for id in ids]
-        return [row.entry if row else None for row in rows]
-
-    def _within(self, scope: Scope) -> list[_Kept]:
+    def _within(self, scope: Scope) -> list[_Stored]:
+        """The documents of a scope."""
         state = self._reading()
         self._check_tenant(scope.tenant)
-        return [
-            kept
-            for ref, kept in state.documents.items()
-            if ref.tenant == scope.tenant
-            and (scope.collections is None or ref.collection in scope.collections)
-            and scope.filter.matches(kept.document.metadata)
-        ]
+        documents = []
+        for ref, stored in state.documents.items():
+            if ref.tenant != scope.tenant:
+                continue
+            in_collections = scope.collections is None or ref.collection in scope.collections
+            if in_collections and scope.filter.matches(stored.document.metadata):
+                documents.append(stored)
+        return documents
+
+    def _rows(self, scope: Scope) -> list[_Row]:
+        """The rows of a scope."""
+        rows: list[_Row] = []
+        for stored in self._within(scope):
+            rows += stored.rows
+        return rows
 
     def _bm25(self, text: str, tenant: str) -> Callable[[_Row], float]:
-        """What a row of this tenant scores for the words of a text: 0 if it has none of them."""
-        asked = Counter(_words(text))
-        rows = [row for kept in self._within(Scope(tenant)) for row in kept.rows]
+        """The score of a row of this tenant for the words of a text; 0 if it has none of them."""
+        repeats = Counter(_words(text))
+        rows = self._rows(Scope(tenant))
         average = sum(row.words.total() for row in rows) / max(1, len(rows))
         weights: dict[str, float] = {}
-        for word in list(asked)[:MOST_WORDS]:
+        for word in list(repeats)[:MOST_WORDS]:
             holders = sum(word in row.words for row in rows)
-            idf = (
-                max(LEAST_IDF, log((len(rows) - holders + 0.5) / (holders + 0.5)))
-                if holders
-                else 0.0
-            )
-            weights[word] = idf * min(MOST_REPEATS, asked[word])
+            idf = 0.0
+            if holders:
+                idf = max(LEAST_IDF, log((len(rows) - holders + 0.5) / (holders + 0.5)))
+            weights[word] = idf * min(MOST_REPEATS, repeats[word])
 
         def score(row: _Row) -> float:
-            found = sorted(weights.keys() & row.words.keys())
-            if not found:
-                return 0.0
-            length = K1 * (1 - B + B * row.words.total() / average)
-            counts = [(weights[word], row.words[word]) for word in found]
-            return sum(weight * count * (K1 + 1) / (count + length) for weight, count in counts)
+            total = 0.0
+            for word in sorted(weights.keys() & row.words.keys()):
+                length = K1 * (1 - B + B * row.words.total() / average)
+                count = row.words[word]
+                total += weights[word] * count * (K1 + 1) / (count + length)
+            return total
 
         return score
 
-    def _row(self, id: ChunkId) -> tuple[_Kept | None, _Row | None]:
+    def _row(self, id: ChunkId) -> tuple[_Stored | None, _Row | None]:
+        """A chunk with its document; (None, None) if there is no such document."""
         state = self._reading()
         self._check_tenant(id.ref.tenant)
-        kept = state.documents.get(id.ref)
-        rows = kept.rows if kept else ()
-        return kept, next((row for row in rows if row.entry.chunk.id == id), None)
+        stored = state.documents.get(id.ref)
+        for row in stored.rows if stored else ():
+            if row.entry.chunk.id == id:
+                return stored, row
+        return stored, None
 
     def _check_tenant(self, tenant: str) -> None:
         if self._multi_tenant and not tenant:
             raise TenantRequired(
-                "This store keeps tenants apart: wanted a tenant, got none.", hint="Name one."
+                "This store separates tenants: wanted a tenant, got none.", hint="Name one."
             )
         if tenant and not self._multi_tenant:
             raise TenantRefused(
-                f"This store knows no tenants: wanted none, got {clip(tenant)}.",
+                f"This store has no tenants: wanted none, got {clip(tenant)}.",
                 hint="Leave it out.",
             )
 
     def _checked(self, entry: Entry) -> Entry:
-        return (
-            entry
-            if entry.vector is None
-            else attrs.evolve(entry, vector=self._as_kept(entry.vector))
-        )
+        """The entry with its vector as it is stored."""
+        if entry.vector is None:
+            return entry
+        return attrs.evolve(entry, vector=self._as_stored(entry.vector))
 
-    def _as_kept(self, vector: Vector) -> Vector:
+    def _as_stored(self, vector: Vector) -> Vector:
         """A float32 copy of length 1."""
         import numpy as np
 
         unit = self._unit(vector)
-        return np.array(
-            vector if abs(float(unit @ vector) - 1) <= UNIT_TOLERANCE else unit, dtype=np.float32
-        )
+        is_unit = abs(float(unit @ vector) - 1) <= UNIT_TOLERANCE
+        return np.array(vector if is_unit else unit, dtype=np.float32)
 
     def _unit(self, vector: Vector) -> Direction:
-        """Where the vector points; VectorInvalid if it cannot be a vector of this store."""
+        """The direction of a vector; VectorInvalid if it cannot be a vector of this store."""
         import numpy as np
 
         self._reading()
         given = np.asarray(vector, dtype=np.float64)
         wanted = f"wanted a vector of {self._space.dimensions} finite numbers and some length"
-        hint = f"This store keeps vectors of {self._space}."
+        hint = f"This store has vectors of {self._space}."
         if given.shape != (self._space.dimensions,):
             raise VectorInvalid(f"{wanted}, got shape {given.shape}.", hint=hint)
         if not np.isfinite(given).all():
@@ -546,12 +715,17 @@ def _words(text: str) -> list[str]:
 
 
 def _vectors(state: _State) -> dict[str, Vector]:
-    rows = (row for kept in state.documents.values() for row in kept.rows)
-    return {row.entry.fingerprint: row.entry.vector for row in rows if row.entry.vector is not None}
+    """All vectors by fingerprint."""
+    vectors = {}
+    for stored in state.documents.values():
+        for row in stored.rows:
+            if row.entry.vector is not None:
+                vectors[row.entry.fingerprint] = row.entry.vector
+    return vectors
 
 
 def _stamped(ref: Ref, marks: dict[Ref, int], stamps: Mapping[Ref, int] | None) -> bool:
-    """Whether the change may be made; its stamp is then the mark of the ref."""
+    """Whether a change is not older than the last one; its stamp is then the mark of the ref."""
     stamp = (stamps or {}).get(ref)
     if stamp is None:
         return True
@@ -569,33 +743,35 @@ def _filled(entry: Entry, vectors: Mapping[str, Vector]) -> Entry:
 
 
 def _fill(
-    documents: Mapping[Ref, _Kept], vectors: Mapping[str, Vector]
-) -> tuple[dict[Ref, _Kept], int]:
-    """The documents with every vector that was waited for, and how many chunks that were."""
+    documents: Mapping[Ref, _Stored], vectors: Mapping[str, Vector]
+) -> tuple[dict[Ref, _Stored], int]:
+    """The documents with these vectors for pending passages, and how many chunks got one."""
     done = dict(documents)
     filled = 0
-    for ref, kept in documents.items():
-        takers = sum(
-            row.entry.vector is None and row.entry.fingerprint in vectors for row in kept.rows
-        )
-        if takers:
-            rows = tuple(attrs.evolve(row, entry=_filled(row.entry, vectors)) for row in kept.rows)
-            done[ref] = attrs.evolve(kept, rows=rows)
-            filled += takers
+    for ref, stored in documents.items():
+        rows = []
+        changed = 0
+        for row in stored.rows:
+            entry = _filled(row.entry, vectors)
+            changed += entry is not row.entry
+            rows.append(row if entry is row.entry else attrs.evolve(row, entry=entry))
+        if changed:
+            done[ref] = attrs.evolve(stored, rows=tuple(rows))
+            filled += changed
     return done, filled
 
 
-def _content(document: Document, rows: Sequence[_Row]) -> object:
-    """What makes two versions of a document the same; ``1``,
-    ``1.0`` and ``True`` are three values.
+def _content(stored: _Stored) -> object:
+    """What is equal in two versions of a document that are the same; ``1``, ``1.0`` and ``True``
+    are three values.
     """
-    entries = [row.entry for row in rows]
-    vectors = [None if entry.vector is None else entry.vector.tobytes() for entry in entries]
-    chunks = [
-        (entry.chunk, _typed(entry.chunk.metadata), entry.passage, entry.fingerprint)
-        for entry in entries
-    ]
-    return document, _typed(document.metadata), chunks, vectors
+    rows = []
+    for row in stored.rows:
+        entry = row.entry
+        vector = None if entry.vector is None else entry.vector.tobytes()
+        metadata = _typed(entry.chunk.metadata)
+        rows.append((entry.chunk, metadata, entry.passage, entry.fingerprint, vector))
+    return stored.document, _typed(stored.document.metadata), rows
 
 
 def _typed(metadata: Mapping[str, Value]) -> list[tuple[str, type, Value]]:
@@ -611,17 +787,23 @@ def _cosine(entry: Entry, query: Direction) -> float:
 
     if entry.vector is None:
         return float("nan")
-    held = entry.vector.astype(np.float64)
-    return float(np.clip((held * query).sum() / np.sqrt((held * held).sum()), -1.0, 1.0))
+    vector = entry.vector.astype(np.float64)
+    length = np.sqrt((vector * vector).sum())
+    return float(np.clip((vector * query).sum() / length, -1.0, 1.0))
 
 
 def _ranking(source: str, scores: Mapping[ChunkId, float], limit: int) -> Ranking:
-    best = sorted(scores, key=lambda id: (-scores[id], id))[: max(0, limit)]
-    return Ranking(source, tuple(best), tuple(scores[id] for id in best))
+    """The best of these scores; equal scores are in order of ChunkId."""
+
+    def best_first(id: ChunkId) -> tuple[float, ChunkId]:
+        return (-scores[id], id)
+
+    best = sorted(scores, key=best_first)[: max(0, limit)]
+    return Ranking(source, tuple(best), tuple([scores[id] for id in best]))
 
 
-def _summary(kept: _Kept) -> DocumentSummary:
-    document = kept.document
+def _summary(stored: _Stored) -> DocumentSummary:
+    document = stored.document
     return DocumentSummary(
         ref=document.ref,
         title=document.title,
@@ -629,8 +811,8 @@ def _summary(kept: _Kept) -> DocumentSummary:
         language=document.language,
         metadata=document.metadata,
         characters=len(document.text),
-        chunks=len(kept.rows),
-        pending=sum(row.entry.vector is None for row in kept.rows),
-        created_at=kept.created_at,
-        updated_at=kept.updated_at,
+        chunks=len(stored.rows),
+        pending=sum(row.entry.vector is None for row in stored.rows),
+        created_at=stored.created_at,
+        updated_at=stored.updated_at,
     )

@@ -1,5 +1,7 @@
-"""What is wrong with an answer of a plugin, in words;
+"""Checks the answers of plugins: each function returns what is wrong with an answer, in words, or
 "" for an answer that keeps the contract of its hook.
+
+Tested by tests/test_plugins.py and tests/test_rerankers.py.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ _KINDS: tuple[str, ...] = get_args(Kind)
 
 
 def offer_fault(offer: Any) -> str:
+    """Check an offer of stores or embedders."""
     if not isinstance(offer, Mapping):
         return f"wanted {{name: factory}}, got {named(offer)}"
     for name, factory in offer.items():
@@ -29,56 +32,60 @@ def offer_fault(offer: Any) -> str:
 
 
 def contract_fault(kind: str, made: Any) -> str:
+    """Check what a factory returned. kind: "store" or "embedder"."""
     contract: Any = Store if kind == "store" else Embedder
     if not isinstance(made, contract):
-        absent = [
-            name for name in vars(contract) if not name.startswith("_") and not hasattr(made, name)
-        ]
+        absent = []
+        for name in vars(contract):
+            if not name.startswith("_") and not hasattr(made, name):
+                absent.append(name)
         return f"{named(made)} has no {', '.join(absent)}"
     space: object = made.space
     return "" if isinstance(space, Space) else f"its space must be a Space, got {named(space)}"
 
 
 def chunks_fault(document: Document, max_chars: int, chunks: Any) -> str:
+    """Check the chunks of a document. max_chars: longest chunk, in characters."""
     if not isinstance(chunks, list | tuple):
         return f"wanted a list of Chunk, got {named(chunks)}"
-    ref = document.ref
-    text = document.text
     before = 0
     for position, chunk in enumerate(chunks):
         if not isinstance(chunk, Chunk):
             return f"chunk {position}: wanted a Chunk, got {named(chunk)}"
-        id = chunk.id
-        start = chunk.start
-        end = chunk.end
-        ours = isinstance(id, ChunkId) and (id.ref is ref or id.ref == ref)
-        if not ours or id.position != position or not _is_place(id.position):
-            return f"chunk {position}: wanted id {ref}#{position}, got {clip(id)}"
-        if not _is_place(start) or not _is_place(end) or not before <= start <= end <= len(text):
-            return (
-                f"chunk {position}: wanted {before} <= start <= end <= "
-                f"{len(text)}, got {(start, end)}"
-            )
-        if chunk.text != text[start:end]:
-            return (
-                f"chunk {position}: wanted the document's characters {start} to {end}, got "
-                f"{clip(chunk.text)}"
-            )
-        if end - start > max_chars:
-            return f"chunk {position}: wanted at most {max_chars} characters, got {end - start}"
-        if chunk.kind not in _KINDS:
-            return (
-                f"chunk {position}: wanted one of the kinds {', '.join(_KINDS)}, got "
-                f"{clip(chunk.kind)}"
-            )
-        if not isinstance(chunk.headings, tuple) or not all(
-            isinstance(heading, str) for heading in chunk.headings
-        ):
-            return (
-                f"chunk {position}: wanted a tuple of str as headings, got {clip(chunk.headings)}"
-            )
-        before = start
+        fault = _chunk_fault(document, max_chars, chunk, position, before)
+        if fault:
+            return f"chunk {position}: {fault}"
+        before = chunk.start
     return ""
+
+
+def _chunk_fault(
+    document: Document, max_chars: int, chunk: Chunk, position: int, before: int
+) -> str:
+    """Check one chunk. before: where the chunk before it starts."""
+    ref = document.ref
+    text = document.text
+    id = chunk.id
+    start = chunk.start
+    end = chunk.end
+    of_document = isinstance(id, ChunkId) and (id.ref is ref or id.ref == ref)
+    if not of_document or id.position != position or not _is_place(id.position):
+        return f"wanted id {ref}#{position}, got {clip(id)}"
+    if not _is_place(start) or not _is_place(end) or not before <= start <= end <= len(text):
+        return f"wanted {before} <= start <= end <= {len(text)}, got {(start, end)}"
+    if chunk.text != text[start:end]:
+        return f"wanted the document's characters {start} to {end}, got {clip(chunk.text)}"
+    if end - start > max_chars:
+        return f"wanted at most {max_chars} characters, got {end - start}"
+    if chunk.kind not in _KINDS:
+        return f"wanted one of the kinds {', '.join(_KINDS)}, got {clip(chunk.kind)}"
+    if not _is_tuple_of_str(chunk.headings):
+        return f"wanted a tuple of str as headings, got {clip(chunk.headings)}"
+    return ""
+
+
+def _is_tuple_of_str(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
 
 
 def _is_place(value: object) -> bool:
@@ -86,6 +93,7 @@ def _is_place(value: object) -> bool:
 
 
 def passages_fault(count: int, passages: Any) -> str:
+    """Check passages. count: of the chunks, which have one passage each."""
     if not isinstance(passages, list | tuple):
         return f"wanted a list of str, got {named(passages)}"
     if len(passages) != count:
@@ -99,7 +107,12 @@ def passages_fault(count: int, passages: Any) -> str:
 
 
 def candidates_fault(ranking: Any, pool: int, taken: Mapping[str, Ranking]) -> str:
-    if fault := ranking_fault(ranking, None):
+    """Check the ranking of a retriever.
+
+    pool: how many candidates it may have. taken: the rankings of other plugins, by source.
+    """
+    fault = ranking_fault(ranking, None)
+    if fault:
         return fault
     if not isinstance(ranking.source, str) or not ranking.source:
         return f"wanted a source that names it, got {clip(ranking.source)}"
@@ -116,6 +129,7 @@ def candidates_fault(ranking: Any, pool: int, taken: Mapping[str, Ranking]) -> s
 
 
 def ranking_fault(ranking: Any, known: Set[ChunkId] | None) -> str:
+    """Check any ranking. known: the ids it may have, None for all."""
     if not isinstance(ranking, Ranking):
         return f"wanted a Ranking, got {named(ranking)}"
     for id in ranking.ids:
@@ -141,6 +155,10 @@ def _is_finite(score: Any) -> bool:
 
 
 def reranked_fault(hits: Any, given: Sequence[SearchHit], *, orders_only: bool) -> str:
+    """Check the hits that a reranker returned for those it was given.
+
+    orders_only: whether it may not remove any.
+    """
     fault = _hits_fault(hits, {hit.id for hit in given})
     if not fault and orders_only and len(hits) < len(given):
         return (

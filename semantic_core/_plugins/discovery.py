@@ -1,8 +1,10 @@
-"""Finding plugins: the kernel's own, those installed, those handed over; each with its parts,
-or why it has none.
+"""Finds plugins: the kernel's own, installed ones, and given ones; each with its functions, or with
+the reason why it cannot take part.
 
-Installed ones are reached by entry points of the group ``semantic_core``. One sick plugin stops
-nothing: whatever its import does, short of ending the process from C, becomes a cause in one line.
+Installed plugins are entry points of the group ``semantic_core``. A plugin that fails stops no
+other: whatever its import raises becomes a cause in one line.
+
+Tested by tests/test_discovery.py.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
@@ -19,11 +22,12 @@ import attrs
 from semantic_core._plugins.distributions import (
     FAMILY,
     KERNEL,
+    field_of,
     install,
     installs,
     lacking,
-    told,
-    unmet,
+    normalized,
+    not_installed,
     version_of,
 )
 from semantic_core._plugins.records import PluginInfo, PluginRecord, PluginRejected
@@ -35,194 +39,185 @@ from semantic_core.hookspecs import PROJECT
 if TYPE_CHECKING:
     from importlib_metadata import EntryPoint
 
+_BY_NAME = attrgetter("info.name", "info.distribution")
+"""The order in which plugins are asked and listed."""
+
 
 def built_in() -> list[PluginRecord]:
-    """What the kernel does itself, in the order it is asked."""
+    """The kernel's own plugins, in the order in which they are asked."""
     from semantic_core._plugins.builtin import default_plugins
 
     version = version_of(KERNEL)
-    return [
-        examined(PluginInfo(name, version, KERNEL, origin="built in"), plugin)
-        for name, plugin in default_plugins()
-    ]
+    records = []
+    for name, plugin in default_plugins():
+        info = PluginInfo(name, version, KERNEL, origin="built in")
+        records.append(examined(info, plugin))
+    return records
 
 
 def installed(wanted: Collection[str] | None, reserved: Collection[str]) -> list[PluginRecord]:
-    """Every installed plugin in order of name; those in no state to take part say why.
+    """Every installed plugin in order of name; those that cannot take part have a cause.
 
     wanted: the names to use, the others are disabled; None wants all. reserved: names of the
-    kernel's own.
+    kernel's own plugins.
     """
-    claims = sorted(_claims(), key=lambda claim: (claim.info.name, claim.info.distribution))
-    names = Counter(claim.info.name for claim in claims)
-    seen: dict[int, tuple[str, object]] = {}
-    found = []
+    claims = sorted(_claims(), key=_BY_NAME)
+    loaded: dict[int, tuple[str, object]] = {}
+    records = []
     for claim in claims:
         try:
-            if wanted is not None and claim.info.name not in wanted:
-                left_out = "left out by the plugins setting (SEMANTIC_CORE_PLUGINS, or plugins)"
-                raise PluginRejected(
-                    left_out, f"Add {claim.info.name} to that setting, or unset it.", "disabled"
-                )
-            if names[claim.info.name] > 1:
-                raise _twin(
-                    claim, [other for other in claims if other.info.name == claim.info.name]
-                )
-            if claim.info.name in reserved:
-                raise PluginRejected(
-                    "its name is one of the kernel's own",
-                    f"pip uninstall {claim.info.distribution}",
-                )
+            _check_name(claim, claims, wanted, reserved)
             plugin = claim.load()
-            first, _ = seen.setdefault(id(plugin), (claim.info.name, plugin))
+            # The object is stored along with its name, so that no other can get its id.
+            first, _ = loaded.setdefault(id(plugin), (claim.info.name, plugin))
             if first != claim.info.name:
-                raise PluginRejected(
-                    f"it is the very same object as plugin {first!r}",
-                    "Name it once in the entry points.",
-                )
-            found.append(examined(claim.info, plugin))
-        except PluginRejected as unfit:
-            found.append(PluginRecord(_marked(claim.info, unfit)))
+                cause = f"it is the very same object as plugin {first!r}"
+                raise PluginRejected(cause, "Name it once in the entry points.")
+            records.append(examined(claim.info, plugin))
+        except PluginRejected as rejected:
+            records.append(PluginRecord(_marked(claim.info, rejected)))
         except KeyboardInterrupt as interrupted:
             who = f"{claim.info.name!r} of {claim.info.distribution}"
             interrupted.add_note(f"while the plugin {who} was imported")
             raise
-    return found
+    return records
 
 
 def missing(names: Iterable[str], found: Sequence[PluginRecord]) -> list[PluginInfo]:
-    """A broken entry for each wanted name that no distribution offers."""
-    there = [one.info.name for one in found]
-    return [
-        PluginInfo(
-            name,
-            status="broken",
-            cause=(
-                "no installed distribution offers a plugin of that "
-                f"name.{did_you_mean(name, there)}"
-            ),
-            remedy=installs(name)
-            or "Correct the name; semantic-core plugins list shows what there is.",
-        )
-        for name in sorted(set(names) - set(there))
-    ]
+    """A broken entry for each wanted name that no installed distribution offers."""
+    there = [record.info.name for record in found]
+    infos = []
+    for name in sorted(set(names) - set(there)):
+        near = did_you_mean(name, there)
+        cause = f"no installed distribution offers a plugin of that name.{near}"
+        other = "Correct the name; semantic-core plugins list shows those that are installed."
+        remedy = installs(name) or other
+        infos.append(PluginInfo(name, status="broken", cause=cause, remedy=remedy))
+    return infos
 
 
 def given(plugins: Sequence[object | str], reserved: Collection[str]) -> list[PluginRecord]:
-    """Exactly these, in order of name. An object that cannot take part raises, unlike an installed
-    plugin: whoever hands it over can mend it.
+    """Exactly these plugins, in order of name.
 
-    A str is an installed plugin; the installed ones not named are then listed as disabled.
-    Raises PluginBroken, PluginConflict.
+    An object that cannot take part raises an error, unlike an installed plugin, because the caller
+    can correct it. A str is the name of an installed plugin; installed ones that are not named are
+    listed as disabled. Raises PluginBroken, PluginConflict.
     """
     if isinstance(plugins, str) or not isinstance(plugins, Sequence):
         raise PluginBroken(
             f"plugins must be a sequence of names and objects, got {clip(plugins)}.",
             hint="Use [...].",
         )
-    names = [plugin for plugin in plugins if isinstance(plugin, str)]
-    found = installed(names, reserved) if names else []
-    for absent in missing(names, found):
-        raise PluginBroken(
-            f"The plugin {absent.name!r} was asked for: {absent.cause}", hint=absent.remedy
-        )
+    names = []
+    objects = []
     for plugin in plugins:
-        if not isinstance(plugin, str):
-            name = getattr(plugin, "__name__", None) or type(plugin).__name__
-            try:
-                found.append(examined(PluginInfo(str(name), origin="given"), plugin))
-            except PluginRejected as unfit:
-                raise PluginBroken(
-                    f"The plugin {name!r} cannot take part: {unfit.message}", hint=unfit.hint
-                ) from unfit
-    used = [one.info.name for one in found if one.info.status == "ok"]
+        if isinstance(plugin, str):
+            names.append(plugin)
+        else:
+            objects.append(plugin)
+    records = installed(names, reserved) if names else []
+    for absent in missing(names, records):
+        what = f"The plugin {absent.name!r} was asked for: {absent.cause}"
+        raise PluginBroken(what, hint=absent.remedy)
+    for plugin in objects:
+        name = str(getattr(plugin, "__name__", None) or type(plugin).__name__)
+        try:
+            records.append(examined(PluginInfo(name, origin="given"), plugin))
+        except PluginRejected as rejected:
+            what = f"The plugin {name!r} cannot take part: {rejected.message}"
+            raise PluginBroken(what, hint=rejected.hint) from rejected
+    used = [record.info.name for record in records if record.info.status == "ok"]
     for name, count in Counter([*used, *reserved]).items():
         if count > 1:
             raise PluginConflict(
                 f"Two plugins are called {name!r}.", hint="Give one of them another __name__."
             )
-    return sorted(found, key=lambda one: (one.info.name, one.info.distribution))
+    return sorted(records, key=_BY_NAME)
 
 
 class _Claim(NamedTuple):
-    """An entry point that wants to be a plugin. trouble: why it cannot even be read."""
+    """An entry point of our group. trouble: why it cannot even be read."""
 
     info: PluginInfo
     point: EntryPoint | None
     trouble: str = ""
 
     def load(self) -> object:
-        """The module or object, imported. Unfit if that fails in any way."""
+        """The module or object, imported. Raises PluginRejected if that fails in any way."""
         if self.point is None:
-            raise PluginRejected(
-                self.trouble, f"pip install --force-reinstall {self.info.distribution}"
-            )
+            raise PluginRejected(self.trouble, self._pip("--force-reinstall"))
         try:
             return self.point.load()
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # an import may do anything, call sys.exit() too
             _check_that_files_open()
-            raise self._unfit(error, self.point) from error
+            raise self._rejected(error, self.point) from error
 
-    def _unfit(self, error: BaseException, point: EntryPoint) -> PluginRejected:
-        upgrade = f"pip install --upgrade {self.info.distribution}"
+    def _rejected(self, error: BaseException, point: EntryPoint) -> PluginRejected:
+        """Why the import failed, and the command or step that corrects it."""
         if isinstance(error, SystemExit):
-            return PluginRejected(
-                f"it called sys.exit({clip(error.code)}) while it was imported", upgrade
-            )
-        if isinstance(error, SyntaxError):
-            return PluginRejected(
-                f"syntax error in {_tail(str(error.filename))}, line {error.lineno}: {error.msg}",
-                upgrade,
-            )
-        if isinstance(error, ModuleNotFoundError) and isinstance(error.name, str):
-            if (
-                error.name.partition(".")[0]
-                == point.value.partition(":")[0].partition(".")[0].strip()
-            ):
-                again = f"pip install --force-reinstall {self.info.distribution}"
-                return PluginRejected(f"its own module {error.name!r} is not there", again)
-            return PluginRejected(
-                f"it needs the module {error.name!r}, which is not installed",
-                lacking(error.name, self.info.distribution),
-            )
-        if isinstance(error, AttributeError) and _leads_nowhere(point):
+            cause = f"it called sys.exit({clip(error.code)}) while it was imported"
+        elif isinstance(error, SyntaxError):
+            place = f"{_tail(str(error.filename))}, line {error.lineno}"
+            cause = f"syntax error in {place}: {error.msg}"
+        elif isinstance(error, ModuleNotFoundError) and isinstance(error.name, str):
+            return self._without_module(error.name, point)
+        elif isinstance(error, AttributeError) and _leads_nowhere(point):
             return PluginRejected(
                 f"its entry point is {point.value!r}, and {point.module} has no {point.attr!r}",
-                (
-                    f"Correct the entry point in {self.info.distribution}'s pyproject.toml and "
-                    "install it again."
-                ),
+                f"Correct the entry point in {self.info.distribution}'s pyproject.toml and "
+                "install it again.",
             )
-        cause = one_line(error)
-        needs = dict(unmet(self.info.distribution)) if isinstance(error, ImportError) else {}
-        if needs:
-            return PluginRejected("; ".join([cause, *needs.values()]), install(needs))
-        return PluginRejected(f"{cause}{_place(error)}", upgrade)
+        else:
+            cause = one_line(error)
+            absent = {}
+            if isinstance(error, ImportError):
+                absent = not_installed(self.info.distribution)
+            if absent:
+                causes = [f"{name} is not installed" for name in absent]
+                return PluginRejected("; ".join([cause, *causes]), install(absent.values()))
+            cause += _place(error)
+        return PluginRejected(cause, self._pip("--upgrade"))
+
+    def _without_module(self, module: str, point: EntryPoint) -> PluginRejected:
+        own = point.value.partition(":")[0].partition(".")[0].strip()
+        if module.partition(".")[0] == own:
+            cause = f"its own module {module!r} is not there"
+            return PluginRejected(cause, self._pip("--force-reinstall"))
+        cause = f"it needs the module {module!r}, which is not installed"
+        return PluginRejected(cause, lacking(module, self.info.distribution))
+
+    def _pip(self, option: str) -> str:
+        return f"pip install {option} {self.info.distribution}"
 
 
 def _claims() -> Iterator[_Claim]:
+    """The entry points of our group, of each distribution once: the first on the path counts."""
     from importlib_metadata import distributions
 
     _check_that_files_open()
     seen = set()
     for distribution in distributions():
+        points = []
+        trouble = ""
         try:
-            points = [point for point in distribution.entry_points if point.group == PROJECT]
-            trouble = ""
+            for point in distribution.entry_points:
+                if point.group == PROJECT:
+                    points.append(point)
         except Exception as error:  # noqa: BLE001
             # Another distribution's damaged files must not stop ours.
             points = []
             trouble = f"its entry points cannot be read: {one_line(error)}"
         if not points and not trouble:
             continue
-        name = told(distribution, "Name")
-        version = told(distribution, "Version")
+        name = field_of(distribution, "Name")
+        version = field_of(distribution, "Version")
         if not name and points:
             name = re.split(r"[.:]", points[0].value)[0].strip().replace("_", "-")
-        key = re.sub(r"[-_.]+", "-", name).lower()
-        if key in seen or (trouble and not key.startswith(FAMILY)):
+        key = normalized(name)
+        foreign_trouble = trouble and not key.startswith(FAMILY)
+        if key in seen or foreign_trouble:
             continue
         seen.add(key)
         if trouble:
@@ -233,27 +228,52 @@ def _claims() -> Iterator[_Claim]:
 
 
 def _check_that_files_open() -> None:
-    """Without a free file descriptor every folder of packages looks empty, and every import fails:
-    PluginError, since no plugin is to blame.
+    """Raise PluginError if no file descriptor is free.
+
+    Every folder of packages would look empty then, and every import would fail, with plugins that
+    are not to blame.
     """
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
         raise PluginError(
-            f"Plugins cannot be looked for: {error.strerror}.",
-            hint="Close what is open and not used, or allow more open files (ulimit -n).",
+            f"Installed plugins cannot be searched: {error.strerror}.",
+            hint="Close files that are not used, or allow more open files (ulimit -n).",
         ) from error
 
 
+def _check_name(
+    claim: _Claim,
+    claims: Sequence[_Claim],
+    wanted: Collection[str] | None,
+    reserved: Collection[str],
+) -> None:
+    """Raise PluginRejected for a plugin that is left out or may not have its name."""
+    name = claim.info.name
+    if wanted is not None and name not in wanted:
+        cause = "left out by the plugins setting (SEMANTIC_CORE_PLUGINS, or plugins)"
+        raise PluginRejected(cause, f"Add {name} to that setting, or unset it.", "disabled")
+    uninstall = f"pip uninstall {claim.info.distribution}"
+    namesakes = [other for other in claims if other.info.name == name]
+    if len(namesakes) > 1:
+        who = " and ".join(sorted({other.info.distribution for other in namesakes}))
+        cause = f"more than one plugin is called {name!r} ({who}); none of them is used"
+        raise PluginRejected(cause, uninstall)
+    if name in reserved:
+        raise PluginRejected("its name is one of the kernel's own", uninstall)
+
+
 def _leads_nowhere(point: EntryPoint) -> bool:
-    """Whether the module of an entry point was imported and lacks what is to be in it."""
+    """Whether the module of an entry point was imported and lacks the named object."""
     if point.pattern.match(point.value) is None:  # it names no module
         return False
-    found = sys.modules.get(point.module)
-    for name in point.attr.split(".") if found and point.attr else ():
-        if not hasattr(found, name):
+    value = sys.modules.get(point.module)
+    if not value or not point.attr:
+        return False
+    for name in point.attr.split("."):
+        if not hasattr(value, name):
             return True
-        found = getattr(found, name)
+        value = getattr(value, name)
     return False
 
 
@@ -266,21 +286,21 @@ def _place(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    if trace is None or trace.tb_frame.f_code.co_filename.startswith("<"):
+    if trace is None:
         return ""
-    return f" ({_tail(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno})"
+    file = trace.tb_frame.f_code.co_filename
+    return "" if file.startswith("<") else f" ({_tail(file)}:{trace.tb_lineno})"
 
 
-def _twin(claim: _Claim, twins: Sequence[_Claim]) -> PluginRejected:
-    who = " and ".join(sorted({twin.info.distribution for twin in twins}))
-    cause = f"more than one plugin is called {claim.info.name!r} ({who}); none of them is used"
-    return PluginRejected(cause, f"pip uninstall {claim.info.distribution}")
-
-
-def _marked(info: PluginInfo, unfit: PluginRejected) -> PluginInfo:
-    step = unfit.hint
-    if unfit.status != "disabled" and info.distribution and not step.startswith("pip "):
+def _marked(info: PluginInfo, rejected: PluginRejected) -> PluginInfo:
+    """The info of a plugin that was rejected, with the step for its author and its users."""
+    step = rejected.hint
+    if rejected.status != "disabled" and info.distribution and not step.startswith("pip "):
         step = f"{step} Not yours? pip install --upgrade {info.distribution}"
     return attrs.evolve(
-        info, status=unfit.status, cause=unfit.message, remedy=step, api_version=unfit.api_version
+        info,
+        status=rejected.status,
+        cause=rejected.message,
+        remedy=step,
+        api_version=rejected.api_version,
     )

@@ -1,9 +1,10 @@
-"""Calls of hooks: every function of a plugin guarded,
-so that each answer and error carries the plugin's name.
+"""Calls of hooks, where every answer and every error carries the name of its plugin.
 
-Nothing else touches pluggy. ``SEMANTIC_CORE_TRACE=1`` writes a line to standard error for every
-function a hook calls: hook, plugin, arguments and answer, each cut to 60 characters, and how long
-it took.
+pluggy checks the plugins and puts their functions in order; the loops here call them. Nothing else
+touches pluggy. ``SEMANTIC_CORE_TRACE=1`` writes a line to standard error for every function that a
+hook calls: hook, plugin, arguments, answer, each cut to 60 characters, and the time it took.
+
+Tested by tests/test_plugins.py and tests/test_rerankers.py.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,334 +26,402 @@ from semantic_core.errors import HookFailed, is_interruption
 
 if TYPE_CHECKING:
     from semantic_core._plugins.records import Part, PluginRecord
-    from semantic_core.types import Ref
+    from semantic_core.types import Ref, SearchHit, SearchRequest
 
 _TRACED = 60
-"""Characters of a value a trace shows."""
+"""Characters of a value that a trace shows."""
 _FAILED = (
-    "Nothing is shown that it would have taken away. To search without it, leave it out of the "
-    "plugins setting; one that only orders can say so: @hookimpl(orders_only=True)."
+    "Hits that it might have removed are not shown. To search without this reranker, leave it out "
+    "of the plugins setting; one that only reorders can be marked @hookimpl(orders_only=True)."
 )
 """What to do about a reranker that fails."""
 
 
 class Answer(NamedTuple):
-    """What one plugin said, or the error it raised instead."""
+    """What one plugin answered, or the error that it raised instead.
+
+    failed_orderings: why rerankers that only reorder had no effect. seconds: the time it took.
+    """
 
     plugin: str
     value: Any = None
     error: BaseException | None = None
-    lacks: tuple[str, ...] = ()
-    """Why it is less than it could be: rerankers that only order, and failed."""
-    spent: float = 0.0
-    """Seconds the plugin took, without what it wraps."""
+    failed_orderings: tuple[str, ...] = ()
+    seconds: float = 0.0
 
     def wrong(self, hook: str, ref: Ref | None, fault: str) -> HookFailed:
-        """The error to raise for an answer that is not what the hook promises."""
+        """The error to raise for an answer that breaks the contract of the hook."""
         return HookFailed(
             f"Plugin {self.plugin!r} broke the contract of {hook}{_of(ref)}: {fault}."
         )
 
 
 class HookDispatch:
-    """The hooks of one front door. Plugins join when it is made and may only leave."""
+    """The hooks of one client. Plugins join when it is made; later they can only leave."""
 
     def __init__(self, plugins: Sequence[PluginRecord], own: Sequence[str]) -> None:
-        """plugins: in the order they are asked. own: names of the kernel's,
-        which stand last among them.
+        """plugins: in the order in which they are asked. own: names of the kernel's, which come
+        last among them.
         """
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
+        self._functions: dict[Callable[..., Any], _Function] = {}
         trace = os.environ.get("SEMANTIC_CORE_TRACE", "") not in ("", "0")
-        # pluggy asks the one registered last first, and among those marked trylast, last: so ours
-        # come at the end.
-        last = [one for one in plugins if one.info.name in own]
-        for one in [*reversed([one for one in plugins if one.info.name not in own]), *last]:
-            self._manager.register(_Registered(one, trace, one.info.name not in own), one.info.name)
+        foreign = [record for record in plugins if record.info.name not in own]
+        kernels = [record for record in plugins if record.info.name in own]
+        # pluggy asks the plugin that was registered last first, except among functions marked
+        # trylast. The kernel's functions are marked so.
+        for record in reversed(foreign):
+            self._register(record, trace, foreign=True)
+        for record in kernels:
+            self._register(record, trace, foreign=False)
 
-    def first(self, hook: str, ref: Ref | None, **arguments: object) -> Answer | None:
-        """The answer of a hook that stops at the first; None if nobody gave one.
-        ref: the document it is about.
-
-        Raises HookFailed, naming the plugin that raised.
-        """
-        try:
-            answer: Answer | None = _heard(getattr(self._manager.hook, hook)(**arguments))
-        except _Raised as raised:
-            if isinstance(raised, _Refused):
-                raise raised.failure from raised.cause
-            what = _raised(raised.plugin, f"{hook}{_of(ref)}", raised.error)
-            raise HookFailed(what) from raised.error
-        return answer
-
-    def every(self, hook: str, **arguments: object) -> list[Answer]:
-        """The answers, and errors, of a hook that asks every plugin. None is no answer."""
-        answers: list[Answer] = _heard(getattr(self._manager.hook, hook)(**arguments))
-        return answers
+    def _register(self, record: PluginRecord, trace: bool, *, foreign: bool) -> None:
+        plugin = record.info.name
+        entries = _Entries()
+        for part in record.parts:
+            function = _Function(plugin, part, trace, foreign)
+            self._functions[entries.add(function)] = function
+        self._manager.register(entries, plugin)
 
     def drop(self, plugin: str) -> None:
-        """Ask that plugin no more."""
+        """Stop asking that plugin."""
         self._manager.unregister(name=plugin)
 
+    def _in_order(self, hook: str) -> list[_Function]:
+        """The functions of a hook, wrappers first, each before those that it may speak for."""
+        caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
+        return [self._functions[entry.function] for entry in reversed(caller.get_hookimpls())]
 
-class _Raised(Exception):
-    """Carries an error through pluggy, with the name of the plugin it came from."""
+    def every(self, hook: str, **arguments: object) -> list[Answer]:
+        """All answers and errors of a hook that asks every plugin. None is no answer."""
+        answers = []
+        for function in self._in_order(hook):
+            answer = function.answer(arguments)
+            if answer is not None:
+                answers.append(answer)
+        return answers
 
-    def __init__(self, plugin: str, error: BaseException) -> None:
-        super().__init__(plugin)
-        self.plugin = plugin
-        self.error = error
+    def first(self, hook: str, ref: Ref | None, **arguments: object) -> Answer | None:
+        """The answer of a hook that stops at the first one; None if no plugin answered.
+
+        ref: the document it is about. Raises HookFailed, which names the plugin that raised.
+        """
+        answer: Answer | None = None
+        wrappers: list[_Wrapper] = []
+        try:
+            for function in self._in_order(hook):
+                if function.wraps:
+                    wrapper = _Wrapper(function, arguments)
+                    answer = wrapper.begin()
+                    if answer is None:
+                        wrappers.append(wrapper)
+                else:
+                    answer = function.answer(arguments)
+                if answer is not None:
+                    break
+            for wrapper in reversed(wrappers):
+                answer = wrapper.end(answer)
+        except BaseException:  # a signal handler raised
+            _close(wrappers)
+            raise
+        if answer is not None and answer.error is not None:
+            what = _raised(answer.plugin, f"{hook}{_of(ref)}", answer.error)
+            raise HookFailed(what) from answer.error
+        return answer
+
+    def rerank(self, request: SearchRequest, hits: Sequence[SearchHit]) -> Answer:
+        """The hits that all rerankers left. Unlike other hooks, none of them answers for another:
+        every one is asked, and gets what those behind it left.
+
+        Raises HookFailed for one that fails, unless it only reorders.
+        """
+        answer = Answer("", list(hits))
+        rerankers: list[_Reranker] = []
+        try:
+            for function in self._in_order(hookspecs.RERANK):
+                if function.foreign:
+                    reranker = _Reranker(function, request)
+                    rerankers.append(reranker)
+                    reranker.begin(hits)
+                else:
+                    arguments = {"request": request, "hits": list(hits)}
+                    answer = function.answer(arguments) or answer
+            for reranker in reversed(rerankers):
+                answer = reranker.end(answer)
+        except BaseException:
+            _close(rerankers)
+            raise
+        return answer
 
 
-class _Refused(_Raised):
-    """Carries what is to be raised for a reranker that failed."""
+class _Function:
+    """A function that a plugin takes part with, called with the arguments that it asks for.
 
-    def __init__(self, plugin: str, error: BaseException | None, failure: HookFailed) -> None:
-        super().__init__(plugin, error or failure)
-        self.cause = error
-        self.failure = failure
-
-
-class _Interrupted(Exception):
-    """Carries what a signal handler raised around pluggy, whose frames keep all they were given."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__()
-        self._error: list[BaseException] = [error]
-
-    def taken(self) -> BaseException:
-        """What was raised; from here on nothing is kept of it."""
-        return self._error.pop()
-
-
-class _Registered:
-    """A plugin as pluggy sees it: its functions guarded,
-    so that every answer and error carries the plugin's name.
-
-    A guarded function has all parameters of its hook and hands on those the plugin asks for, even
-    one with a default, which some releases of pluggy never fill. A wrapper gets answers and errors
-    of others as they are. Rerankers are wrappers, all but the kernel's own.
+    It gets an argument even where its parameter has a default. wraps: whether it has a yield, and
+    runs around the functions behind it. foreign: whether it is none of the kernel's.
     """
 
-    def __init__(self, found: PluginRecord, trace: bool, foreign: bool) -> None:
-        for number, part in enumerate(found.parts):
-            options = {**part.options, "specname": part.hook}
-            options.pop(hookspecs.ORDERS_ONLY, None)
-            if part.hook == hookspecs.RERANK and foreign:
-                guard, options["wrapper"] = _reranker(found.info.name, part, trace), True
-            else:
-                guard = _guarded(found.info.name, part, trace)
-            # pluggy reads the parameters of the function it finds behind __wrapped__.
-            vars(guard).update(
-                {"__wrapped__": getattr(hookspecs, part.hook), f"{hookspecs.PROJECT}_impl": options}
-            )
-            setattr(self, f"{part.hook}_{number}", guard)
+    def __init__(self, plugin: str, part: Part, trace: bool, foreign: bool) -> None:
+        self.plugin = plugin
+        self.hook = part.hook
+        self.wraps = bool(part.options.get("wrapper"))
+        self.orders_only = bool(part.options.get(hookspecs.ORDERS_ONLY))
+        self.foreign = foreign
+        self.trace = trace
+        self.options = part.options
+        self._function = part.function
+        self._by_place: list[str] = []
+        self._by_name: list[str] = []
+        for parameter in inspect.signature(part.function).parameters.values():
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                self._by_place.append(parameter.name)
+            elif parameter.kind == parameter.KEYWORD_ONLY:
+                self._by_name.append(parameter.name)
+
+    def call(self, arguments: Mapping[str, Any]) -> Any:
+        """What the plugin's function returns; it may raise anything, SystemExit too."""
+        by_place = [arguments[name] for name in self._by_place]
+        by_name = {name: arguments[name] for name in self._by_name}
+        return self._function(*by_place, **by_name)
+
+    def answer(self, arguments: Mapping[str, Any]) -> Answer | None:
+        """The answer, or the error; None if the function returned None."""
+        started = perf_counter()
+        try:
+            value = self.call(arguments)
+        except BaseException as error:
+            seconds = perf_counter() - started
+            self.write_trace(arguments, error, seconds)
+            if is_interruption(error):
+                raise
+            return Answer(self.plugin, error=error, seconds=seconds)
+        seconds = perf_counter() - started
+        self.write_trace(arguments, value, seconds)
+        return None if value is None else Answer(self.plugin, value, seconds=seconds)
+
+    def write_trace(self, arguments: Mapping[str, Any], outcome: Any, seconds: float) -> None:
+        """Write the line of one call, if calls are traced. outcome: the answer or the error."""
+        if not self.trace:
+            return
+        shown = [f"{name}={short(value, _TRACED)}" for name, value in arguments.items()]
+        if isinstance(outcome, BaseException):
+            result = f"raised {one_line(outcome)[:_TRACED]}"
+        else:
+            result = short(outcome, _TRACED)
+        call = f"{self.hook} {self.plugin}({', '.join(shown)})"
+        sys.stderr.write(f"{call} -> {result} ({seconds * 1000:.1f} ms)\n")
+
+
+class _Entries:
+    """A plugin as pluggy sees it: for each of its functions an entry with the same marks.
+
+    pluggy never calls an entry. It stands for functions that pluggy could not register as they are,
+    such as those of plugins that are equal, and for rerankers, which all take the place of wrappers
+    so that their order is by plugin alone.
+    """
+
+    def add(self, function: _Function) -> Callable[..., Any]:
+        """Add the entry of a function, and return it."""
+        options = {**function.options, "specname": function.hook}
+        options.pop(hookspecs.ORDERS_ONLY, None)
+        options["wrapper"] = function.wraps or _is_reranker(function)
+
+        def entry() -> Generator[None, Any, None]:
+            yield
+
+        def plain_entry() -> None: ...
+
+        made: Callable[..., Any] = entry if options["wrapper"] else plain_entry
+        setattr(made, f"{hookspecs.PROJECT}_impl", options)
+        setattr(self, f"{function.hook}_{len(vars(self))}", made)
+        return made
 
     def __dir__(self) -> list[str]:
-        """Where pluggy looks for hooks: nowhere else, which would take it a third of a start."""
+        """Where pluggy looks for hooks. Looking at all of `dir` takes a third of a start."""
         return list(vars(self))
 
 
-def _caller(part: Part) -> Callable[[tuple[Any, ...]], Any]:
-    """Calls the plugin's function with those of its hook's values that it takes."""
-    names = tuple(hookspecs.signature_of(part.hook).parameters)
-    taken = inspect.signature(part.function).parameters.values()
-    by_place = [
-        one.name for one in taken if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
-    ]
-    by_name = [one.name for one in taken if one.kind == one.KEYWORD_ONLY]
-
-    def call(values: tuple[Any, ...]) -> Any:
-        arguments = dict(zip(names, values, strict=True))
-        return part.function(
-            *[arguments[name] for name in by_place], **{name: arguments[name] for name in by_name}
-        )
-
-    return call
+def _is_reranker(function: _Function) -> bool:
+    return function.foreign and function.hook == hookspecs.RERANK
 
 
-def _tell(
-    plugin: str,
-    hook: str,
-    values: tuple[Any, ...],
-    value: Any,
-    error: BaseException | None,
-    spent: float,
-) -> None:
-    """The line of a trace."""
-    arguments = ", ".join(
-        f"{name}={short(value, _TRACED)}"
-        for name, value in zip(hookspecs.signature_of(hook).parameters, values, strict=True)
-    )
-    said = f"raised {one_line(error)[:_TRACED]}" if error else short(value, _TRACED)
-    sys.stderr.write(f"{hook} {plugin}({arguments}) -> {said} ({spent * 1000:.1f} ms)\n")
+class _Wrapper:
+    """A wrapper around the functions behind it: begun before them, ended with their answer."""
 
+    def __init__(self, function: _Function, arguments: Mapping[str, Any]) -> None:
+        self._function = function
+        self._arguments = arguments
+        self._generator: Generator[None, Any, Any] = function.call(arguments)
+        self._seconds = 0.0
 
-def _reranker(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
-    """Gives a reranker what the others left, and holds it to that. None answers for another, and
-    one that fails has no say only if it does nothing but order.
-    """
-    call = _caller(part)
-    before_others = bool(part.options.get("wrapper"))
-    orders_only = bool(part.options.get(hookspecs.ORDERS_ONLY))
-
-    def reranker(request: Any, hits: Any) -> Generator[None, Answer, Answer]:
-        running: Generator[None, Any, Any] | None = None
-        error: BaseException | None = None
-        value: Any = None
-        spent = 0.0
-        if before_others:
-            running = call((request, list(hits)))
-            _, error, spent = _outcome(lambda: _begin(running))
+    def begin(self) -> Answer | None:
+        """Run it up to its yield. Returns an answer only for an error on the way there."""
+        started = perf_counter()
         try:
-            theirs = yield
-        except BaseException:
-            _end_early(running)
-            raise
-        if theirs.error is not None:
-            _end_early(running)
-            return theirs
-        given = theirs.value
-        if error is None:
-            mine = list(given)
-            value, error, after = _outcome(
-                lambda: _end(running, mine, None) if running else call((request, mine))
-            )
-            spent += after
-        if trace:
-            _tell(plugin, part.hook, (request, given), value, error, spent)
-        if error is not None and is_interruption(error):
-            return Answer(plugin, error=_Interrupted(error))
-        if error is not None:
-            what = _raised(plugin, part.hook, error).removesuffix(".")
-            failure = HookFailed(f"{what}.", hint=_FAILED)
-        elif fault := _fault(value, given, orders_only):
-            failure = Answer(plugin).wrong(part.hook, None, fault)
-            failure.hint = _FAILED
-        else:
-            return Answer(plugin, list(value), lacks=theirs.lacks)
-        if orders_only:
-            return theirs._replace(lacks=(*theirs.lacks, failure.message))
-        raise _Refused(plugin, error, failure)
+            _begin(self._generator)
+        except BaseException as error:  # noqa: BLE001 - returned with the plugin's name
+            self._seconds = perf_counter() - started
+            return self._failed(error)
+        self._seconds = perf_counter() - started
+        return None
 
-    return reranker
+    def end(self, inner: Answer | None) -> Answer | None:
+        """Run the rest with the answer or error of the functions behind it.
 
+        Whoever changed neither the answer nor the error is not named for it.
+        """
+        given = inner.value if inner else None
+        given_error = inner.error if inner else None
+        members = _members(given)
+        started = perf_counter()
+        try:
+            value = _end(self._generator, given, given_error)
+        except BaseException as error:  # noqa: BLE001 - returned with the plugin's name
+            self._seconds += perf_counter() - started
+            if given_error is not None and _same(error, given_error):
+                return inner
+            return self._failed(error)
+        self._seconds += perf_counter() - started
+        answered = inner is not None and given_error is None
+        if answered and value is given and _members(given) == members:
+            return inner
+        self._function.write_trace(self._arguments, value, self._seconds)
+        return None if value is None else Answer(self._function.plugin, value)
 
-def _fault(value: Any, given: Sequence[Any], orders_only: bool) -> str:
-    """What is wrong with what a reranker made of the hits it was given; "" if nothing is."""
-    fault, error, _ = _outcome(lambda: reranked_fault(value, given, orders_only=orders_only))
-    return f"its hits cannot be read: {one_line(error)}" if error else str(fault)
-
-
-def _end_early(running: Generator[None, Any, Any] | None) -> None:
-    """Let a wrapper clean up that is not asked any more."""
-    if running is not None:
-        with suppress(Exception):
-            running.close()
-
-
-def _guarded(plugin: str, part: Part, trace: bool) -> Callable[..., Any]:
-    call = _caller(part)
-
-    def answered(
-        values: tuple[Any, ...], value: Any, error: BaseException | None, spent: float
-    ) -> Answer | None:
-        if trace:
-            _tell(plugin, part.hook, values, value, error, spent)
-        if error is None:
-            return None if value is None else Answer(plugin, value, spent=spent)
+    def _failed(self, error: BaseException) -> Answer:
+        self._function.write_trace(self._arguments, error, self._seconds)
         if is_interruption(error):
-            return Answer(plugin, error=_Interrupted(error))
-        if part.hook in hookspecs.COLLECTED:
-            return Answer(plugin, error=error, spent=spent)
-        raise _Raised(plugin, error) from error
+            raise error
+        return Answer(self._function.plugin, error=error)
 
-    def function(*values: Any) -> Answer | None:
-        return answered(values, *_outcome(lambda: call(values)))
+    def close(self) -> None:
+        """Let it clean up when it is not asked any more."""
+        self._generator.close()
 
-    def wrapper(*values: Any) -> Generator[None, Answer | None, Answer | None]:
-        running = call(values)
-        _, error, begun = _outcome(lambda: _begin(running))
-        if error is not None:
-            return answered(values, None, error, begun)
-        theirs: Answer | None = None
-        raised: _Raised | None = None
+
+class _Reranker:
+    """A reranker at work, which may only reorder or remove the hits that the others left."""
+
+    def __init__(self, function: _Function, request: SearchRequest) -> None:
+        self._function = function
+        self._request = request
+        self._generator: Generator[None, Any, Any] | None = None
+        self._error: BaseException | None = None
+        self._seconds = 0.0
+
+    def begin(self, hits: Sequence[SearchHit]) -> None:
+        """Run a wrapper up to its yield. An error on the way there is reported at its end, so that
+        all others are asked before.
+        """
+        if not self._function.wraps:
+            return
+        self._generator = self._function.call({"request": self._request, "hits": list(hits)})
+        started = perf_counter()
         try:
-            theirs = yield
-        except _Raised as carried:
-            raised = carried
-        except BaseException:
-            _end_early(running)
-            raise
-        if isinstance(theirs, Answer) and theirs.error is not None:
-            _end_early(running)
-            return theirs
-        given = theirs.value if theirs else None
-        before = _members(given)
-        value, error, after = _outcome(
-            lambda: _end(running, given, raised.error if raised else None)
-        )
-        if raised is not None and _same(error, raised.error):
-            raise raised
-        if theirs is not None and value is given and _members(given) == before:
-            return theirs
-        return answered(values, value, error, begun + after)
+            _begin(self._generator)
+        except BaseException as error:  # noqa: BLE001 - reported with the plugin's name
+            self._check_interruption(error)
+            self._error = error
+        self._seconds = perf_counter() - started
 
-    return wrapper if part.options.get("wrapper") else function
+    def end(self, inner: Answer) -> Answer:
+        """Its answer to the hits that the others left.
+
+        Raises HookFailed if it fails. One that only reorders leaves the hits as they were instead,
+        and the answer says so.
+        """
+        given: Sequence[SearchHit] = inner.value
+        value: Any = None
+        if self._error is None:
+            value = self._answer(list(given))
+        arguments = {"request": self._request, "hits": given}
+        outcome = value if self._error is None else self._error
+        self._function.write_trace(arguments, outcome, self._seconds)
+        plugin = self._function.plugin
+        if self._error is not None:
+            what = _raised(plugin, hookspecs.RERANK, self._error).removesuffix(".")
+            failure = HookFailed(f"{what}.", hint=_FAILED)
+        else:
+            fault = _fault(value, given, self._function.orders_only)
+            if not fault:
+                return Answer(plugin, list(value), failed_orderings=inner.failed_orderings)
+            failure = Answer(plugin).wrong(hookspecs.RERANK, None, fault)
+            failure.hint = _FAILED
+        if self._function.orders_only:
+            reasons = (*inner.failed_orderings, failure.message)
+            return inner._replace(failed_orderings=reasons)
+        raise failure from self._error
+
+    def _answer(self, hits: list[SearchHit]) -> Any:
+        """What it makes of the hits; None if it raised, and then the error is stored."""
+        started = perf_counter()
+        try:
+            if self._generator is not None:
+                return _end(self._generator, hits, None)
+            return self._function.call({"request": self._request, "hits": hits})
+        except BaseException as error:  # noqa: BLE001 - reported with the plugin's name
+            self._check_interruption(error)
+            self._error = error
+            return None
+        finally:
+            self._seconds += perf_counter() - started
+
+    def _check_interruption(self, error: BaseException) -> None:
+        if is_interruption(error):
+            raise error
+
+    def close(self) -> None:
+        """Let a wrapper clean up when it is not asked any more."""
+        if self._generator is not None:
+            self._generator.close()
 
 
-def _outcome(step: Callable[[], Any]) -> tuple[Any, BaseException | None, float]:
-    """What a plugin's code gives, or raises: anything, SystemExit too; and the seconds it took.
+def _close(begun: Iterable[_Wrapper | _Reranker]) -> None:
+    """Close what was begun, the last one first."""
+    for one in reversed(list(begun)):
+        with suppress(Exception):
+            one.close()
 
-    What a signal handler raised, too: it goes around pluggy, whose frames would keep it, and with
-    it all that was at work.
-    """
-    started = perf_counter()
+
+def _begin(generator: Generator[None, Any, Any]) -> None:
     try:
-        return step(), None, perf_counter() - started
-    except BaseException as error:  # noqa: BLE001 - handed on with the plugin's name
-        return None, error, perf_counter() - started
-
-
-def _heard(said: Any) -> Any:
-    """An answer or several, unless a signal handler raised while a plugin was at work: that is no
-    answer of the plugin, and is raised here.
-    """
-    for answer in said if isinstance(said, list) else [said]:
-        if answer is not None and isinstance(answer.error, _Interrupted):
-            raise answer.error.taken()
-    return said
-
-
-def _begin(running: Generator[None, Any, Any]) -> None:
-    try:
-        next(running)
+        next(generator)
     except StopIteration:
         raise RuntimeError("its wrapper returned before its yield") from None
 
 
-def _end(running: Generator[None, Any, Any], given: Any, error: BaseException | None) -> Any:
-    """What a wrapper returns once it is told what the others gave or raised."""
+def _end(generator: Generator[None, Any, Any], given: Any, error: BaseException | None) -> Any:
+    """What a wrapper returns when it gets what the others answered or raised."""
     try:
         if error is None:
-            running.send(given)
+            generator.send(given)
         else:
-            running.throw(error)
+            generator.throw(error)
     except StopIteration as stop:
         return stop.value
     raise RuntimeError("its wrapper has a second yield")
 
 
-def _same(error: BaseException | None, theirs: BaseException) -> bool:
+def _same(error: BaseException, given: BaseException) -> bool:
     """Whether a wrapper let an error through. A generator turns StopIteration into RuntimeError."""
-    return error is theirs or (
-        isinstance(theirs, StopIteration) and error is not None and error.__cause__ is theirs
-    )
+    stopped = isinstance(given, StopIteration) and error.__cause__ is given
+    return error is given or stopped
 
 
 def _members(value: object) -> list[int] | None:
-    """What is in a list, to see whether a wrapper changed it in place; None for anything else."""
+    """The members of a list, to see whether a wrapper changed it in place; None for other types."""
     return [id(member) for member in value] if isinstance(value, list) else None
+
+
+def _fault(value: Any, given: Sequence[SearchHit], orders_only: bool) -> str:
+    """What is wrong with the hits of a reranker; "" if nothing is."""
+    try:
+        return reranked_fault(value, given, orders_only=orders_only)
+    except BaseException as error:
+        if is_interruption(error):
+            raise
+        return f"its hits cannot be read: {one_line(error)}"
 
 
 def _raised(plugin: str, hook: str, error: BaseException) -> str:

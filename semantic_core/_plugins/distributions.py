@@ -1,12 +1,16 @@
-"""What the installed distributions say of themselves: their versions,
-and what they need and do not have.
+"""What the metadata of installed distributions says, and the commands that install what is missing.
+
+Versions are not compared: ``pip install --upgrade PLUGIN`` also updates dependencies that are too
+old for it.
+
+Tested by tests/test_discovery.py.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from semantic_core._plugins.records import PluginInfo
@@ -16,31 +20,41 @@ if TYPE_CHECKING:
 
 
 FAMILY = "semantic-core"
-"""What the names of our distributions begin with."""
+"""The names of our distributions begin with this."""
 KERNEL = f"{FAMILY}-kernel"
-"""Name of the kernel's distribution. What it brings is called otherwise: the package
+"""Name of the kernel's distribution. What it contains has other names: the package
 ``semantic_core`` and the command ``semantic-core``.
 """
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*\(?([^();]*)\)?\s*$")
-_CLAUSE = re.compile(r"(>=|<=|==|!=|>|<)([0-9]+(?:\.[0-9]+)*)$")
+"""A requirement without a marker: the name, and the versions that will do."""
+_OUR_PLUGINS = {
+    "sqlite": ("local", "peewee"),
+    "peewee": ("local", "peewee"),
+    "wordllama": ("local", "wordllama"),
+    "markdown": ("local", "markdown"),
+    "gemini": ("gemini", "gemini"),
+}
+"""Extra of the kernel that installs it, and plugin that offers it, by the name users ask for."""
 
 
-def told(distribution: Distribution, field: str) -> str:
-    """A field of a distribution's metadata, "" if it cannot be had.
+def field_of(distribution: Distribution, field: str) -> str:
+    """A field of a distribution's metadata, "" if it cannot be read.
 
-    As text: importing a parser for it takes 20 ms.
+    It is read as text, because importing a parser for it takes 20 ms.
     """
     try:
         text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
-    except Exception:  # noqa: BLE001 - damaged metadata; then it is unknown
+    except Exception:  # noqa: BLE001 - the metadata is damaged, so the field is unknown
         return ""
-    match = re.search(
-        rf"^{field}:[ \t]*(\S+)",
-        re.split(r"\r?\n\r?\n", text, maxsplit=1)[0],
-        re.MULTILINE | re.IGNORECASE,
-    )
+    head = re.split(r"\r?\n\r?\n", text, maxsplit=1)[0]
+    match = re.search(rf"^{field}:[ \t]*(\S+)", head, re.MULTILINE | re.IGNORECASE)
     return match[1] if match else ""
+
+
+def normalized(name: str) -> str:
+    """The name of a distribution as indexes compare it: ``Semantic.Core`` is ``semantic-core``."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def version_of(name: str) -> str:
@@ -48,90 +62,54 @@ def version_of(name: str) -> str:
     from importlib_metadata import PackageNotFoundError, distribution
 
     try:
-        return told(distribution(name), "Version")
+        return field_of(distribution(name), "Version")
     except (PackageNotFoundError, ValueError):
         return ""
 
 
-def unmet(name: str) -> Iterator[tuple[str, str]]:
-    """(requirement, what is wrong with it) of what a distribution needs and does not have.
+def not_installed(name: str) -> dict[str, str]:
+    """The requirements of a distribution that are not installed, by the name of what they require.
 
-    Plain version numbers are compared; requirements with a marker and clauses of another form are
-    taken as met.
+    Requirements with a marker are left out: they may not apply here.
     """
     from importlib_metadata import distribution
 
     try:
         requirements = distribution(name).requires or ()
-    except Exception:  # noqa: BLE001 - unknown or damaged; then nothing is known of what it needs
-        requirements = ()
+    except Exception:  # noqa: BLE001 - unknown or damaged, so its requirements are unknown
+        return {}
+    absent = {}
     for line in requirements:
         match = _REQUIREMENT.match(line)
-        if match is None:
-            continue
-        name = match[1]
-        clauses = match[2].replace(" ", "")
-        there = version_of(name)
-        if not there:
-            yield name + clauses, f"{name} is not installed"
-        elif not all(_holds(there, clause) for clause in clauses.split(",") if clause):
-            yield name + clauses, f"it needs {name}{clauses}, and {there} is installed"
-
-
-def _holds(version: str, clause: str) -> bool:
-    match = _CLAUSE.match(clause)
-    release = re.match(r"[0-9]+(?:\.[0-9]+)*", version)
-    if match is None or release is None:
-        return True
-    have, want = ([int(number) for number in text.split(".")] for text in (release[0], match[2]))
-    length = max(len(have), len(want))
-    have = have + [0] * (length - len(have))
-    want = want + [0] * (length - len(want))
-    return {
-        ">=": have >= want,
-        "<=": have <= want,
-        "==": have == want,
-        "!=": have != want,
-        ">": have > want,
-        "<": have < want,
-    }[match[1]]
-
-
-# The commands that mend what is missing, as far as the names of our own plugins and the metadata
-# of others tell.
-
-_KNOWN = {
-    "sqlite": ("local", "peewee"),
-    "peewee": ("local", "peewee"),
-    "wordllama": ("local", "wordllama"),
-    "markdown": ("local", "markdown"),
-    "gemini": ("gemini", "gemini"),
-}
-"""Extra of the kernel that installs it, and plugin that brings it, by the name people ask for."""
+        if match is not None and not version_of(match[1]):
+            absent[match[1]] = match[1] + match[2].replace(" ", "")
+    return absent
 
 
 def home_of(name: str) -> str:
-    """The distribution of ours a name belongs to; "" for any other name."""
-    return f"{FAMILY}-{_KNOWN[name][1]}" if name in _KNOWN else ""
+    """Which of our distributions a plugin or provider name belongs to; "" for any other name."""
+    return f"{FAMILY}-{_OUR_PLUGINS[name][1]}" if name in _OUR_PLUGINS else ""
 
 
 def at_home(info: PluginInfo, name: str) -> bool:
     """Whether a name belongs to the distribution of this plugin."""
-    return re.sub(r"[-_.]+", "-", info.distribution).lower() == home_of(name) != ""
+    home = home_of(name)
+    return home != "" and normalized(info.distribution) == home
 
 
 def installs(name: str) -> str:
-    """The command that installs a plugin or provider of our own by that name; "" for any other."""
-    return f'pip install "{KERNEL}[{_KNOWN[name][0]}]"' if name in _KNOWN else ""
+    """The command that installs our plugin or provider of that name; "" for any other name."""
+    return f'pip install "{KERNEL}[{_OUR_PLUGINS[name][0]}]"' if name in _OUR_PLUGINS else ""
 
 
 def lacking(module: str, distribution: str) -> str:
-    """The command for a module that is not there.
+    """The command that installs a module which is missing.
 
-    The distribution that needs it knows best what it comes in.
+    The requirements of the distribution that needs it say best which distribution contains it.
     """
-    if requirements := dict(unmet(distribution)):
-        return install(requirements)
+    absent = not_installed(distribution)
+    if absent:
+        return install(absent.values())
     top = module.partition(".")[0]
     if getattr(sys.modules.get(top), "__file__", None):
         return f"pip install --upgrade {top}"
@@ -139,16 +117,18 @@ def lacking(module: str, distribution: str) -> str:
 
 
 def install(requirements: Iterable[str]) -> str:
-    """The command for these, quoted where a shell would read more into them."""
-    return "pip install " + " ".join(
-        f'"{name}"' if re.search(r"[<>=!~]", name) else name for name in requirements
-    )
+    """The pip command for these requirements, quoted where a shell would interpret them."""
+    words = ["pip", "install"]
+    for requirement in requirements:
+        special = re.search(r"[<>=!~]", requirement)
+        words.append(f'"{requirement}"' if special else requirement)
+    return " ".join(words)
 
 
 def looks_like(info: PluginInfo, provider: str) -> bool:
     """Whether a plugin is probably the one that offers, or would offer, a provider of that name."""
-    words = {
-        info.name.lower(),
-        *re.split(r"[-_.]+", info.distribution.lower().removeprefix(FAMILY)),
-    }
-    return bool({provider.lower(), _KNOWN.get(provider, ("", ""))[1]} & (words - {""}))
+    rest = info.distribution.lower().removeprefix(FAMILY)
+    words = {info.name.lower(), *re.split(r"[-_.]+", rest)}
+    words.discard("")
+    plugin = _OUR_PLUGINS[provider][1] if provider in _OUR_PLUGINS else ""
+    return provider.lower() in words or plugin in words

@@ -1,13 +1,16 @@
-"""The plugins of one front door: what they provide, and one typed method per hook.
+"""The plugins of one client: what they provide, and one typed method for each hook.
 
-What a hook answers is checked here, once, so the flows behind it need not; a plugin that raises or
-breaks its contract is named.
+The answer of a hook is checked here, once, so no caller has to. A plugin that raises or breaks its
+contract is named.
+
+Tested by tests/test_plugins.py, tests/test_retrievers.py and tests/test_rerankers.py.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence, Set
+from operator import attrgetter
 from typing import Any, NamedTuple, Self
 
 from semantic_core._plugins.builtin import candidates
@@ -19,7 +22,7 @@ from semantic_core._plugins.contracts import (
 )
 from semantic_core._plugins.discovery import built_in, installed, missing
 from semantic_core._plugins.discovery import given as exactly
-from semantic_core._plugins.dispatch import HookDispatch
+from semantic_core._plugins.dispatch import Answer, HookDispatch
 from semantic_core._plugins.providers import ProviderKind, Providers
 from semantic_core._plugins.records import UNFIT, OptionInfo, PluginRecord
 from semantic_core._validation import named, one_line
@@ -37,101 +40,71 @@ from semantic_core.types import (
     Space,
 )
 
-# What the retrievers of one search gave, and what of a plugin's ranking may count:
-# nothing out of the scope, nothing that is not in the store.
-
 
 class Retrieved(NamedTuple):
-    """The rankings of one look.
+    """The rankings that the retrievers returned once.
 
-    reasons: why a plugin was left out, or ids of its ranking. saw_everything: no retriever has
-    more to give. spent: seconds by plugin, the kernel's own left out.
+    reasons: why a plugin, or ids of its ranking, were left out. saw_everything: no retriever has
+    more to give. seconds: by plugin, without the kernel's own.
     """
 
     rankings: Sequence[Ranking]
     reasons: Sequence[str]
     saw_everything: bool
-    spent: Mapping[str, float]
-
-
-def held(ranking: Ranking, scope: Scope, store: Store, known: Set[ChunkId]) -> tuple[Ranking, str]:
-    """The ranking without what is out of the scope, and what that was; without what is gone,
-    which is nobody's fault: the service behind a retriever may lag.
-
-    known: ids that need not be looked up, because the kernel's own retrievers found them.
-    """
-    outside = {id: why for id in ranking.ids if (why := _outside(id, scope))}
-    doubtful = [id for id in ranking.ids if id not in outside and id not in known]
-    found = store.fetch(doubtful) if doubtful else ()
-    there = {stored.chunk.id: stored.metadata for stored in found}
-    for id, metadata in there.items():
-        if not scope.filter.matches(metadata):
-            outside[id] = "that where leaves out"
-    gone = {id for id in doubtful if id not in there}
-    kept = [
-        (id, score)
-        for id, score in zip(ranking.ids, ranking.scores, strict=True)
-        if id not in outside and id not in gone
-    ]
-    left = Ranking(ranking.source, tuple(id for id, _ in kept), tuple(score for _, score in kept))
-    if not outside:
-        return left, ""
-    # Not how many there are: that would tell one tenant of another's documents.
-    return (
-        left,
-        f"wanted ids within the scope, got some {' and '.join(sorted({*outside.values()}))}",
-    )
-
-
-def _outside(id: ChunkId, scope: Scope) -> str:
-    """Why an id is not within tenant and collections; "" if it is."""
-    if id.ref.tenant != scope.tenant:
-        return "of another tenant"
-    if scope.collections is not None and id.ref.collection not in scope.collections:
-        return "of another collection"
-    return ""
+    seconds: Mapping[str, float]
 
 
 class Plugins:
-    """What takes part in one front door.
+    """The plugins that one client uses.
 
-    Made by `load`; never changes afterwards, and is safe to share between threads.
+    Created by `load`; never changes afterwards, and is safe to share between threads.
 
-    infos: every plugin that was found, by name, the kernel's own last. reranks: whether any but the
-    kernel's own takes part in ``semantic_rerank``.
+    infos: every plugin that was found, by name, the kernel's own last. reranks: whether a plugin
+    that is not the kernel's own takes part in ``semantic_rerank``.
     """
 
     @classmethod
     def load(cls, given: Sequence[object | str] | None = None, *, refuse: bool = True) -> Self:
-        """The kernel's own plugins and those installed, or exactly these.
+        """The kernel's own plugins, and all that are installed or exactly these.
 
         given: objects, registered under their ``__name__`` or class name, and names of installed
-        plugins; [] means none. None takes all that are installed, or those
+        plugins; [] means none. None uses all that are installed, or those that
         ``SEMANTIC_CORE_PLUGINS`` names ("a,b"; empty or "none": none). An installed plugin that
-        cannot take part is kept out and says why in `infos`. One that was asked for, as an object
-        or by name, and cannot take part, raises PluginBroken or PluginConflict. refuse: False only
-        lists those that were asked for by name and are installed, or named by the environment.
+        cannot take part is left out, and `infos` has the cause. One that was asked for, as an
+        object or by name, and cannot take part, raises PluginBroken or PluginConflict. refuse:
+        False only lists those that were asked for by name and cannot take part.
         """
         own = built_in()
-        reserved = [one.info.name for one in own]
+        reserved = [record.info.name for record in own]
         if given is not None:
-            loaded = cls([*exactly(given, reserved), *own])
-            return loaded._with([name for name in given if isinstance(name, str) and refuse])
-        setting = os.environ.get("SEMANTIC_CORE_PLUGINS")
-        wanted = (
-            None
-            if setting is None
-            else [name.strip() for name in setting.split(",") if name.strip()]
-        )
-        if wanted is not None and [name.lower() for name in wanted] == ["none"]:
-            wanted = []
-        found = installed(wanted, reserved)
-        found += [PluginRecord(info) for info in missing(wanted or (), found)]
-        loaded = cls([*sorted(found, key=lambda one: one.info.name), *own])
-        return loaded._with(wanted if wanted and refuse else ())
+            records = exactly(given, reserved)
+            asked_for = [plugin for plugin in given if isinstance(plugin, str)]
+        else:
+            wanted = _names_in_environment()
+            asked_for = wanted or []
+            found = installed(wanted, reserved)
+            absent = [PluginRecord(info) for info in missing(asked_for, found)]
+            records = sorted([*found, *absent], key=attrgetter("info.name"))
+        loaded = cls([*records, *own])
+        if refuse:
+            loaded._check_usable(asked_for)
+        return loaded
 
-    def _with(self, names: Collection[str]) -> Self:
-        """These plugins, if those of that name can all take part; else PluginBroken."""
+    def __init__(self, records: Sequence[PluginRecord]) -> None:
+        """records: in the order in which they are asked, the kernel's own last. Use `load`."""
+        usable = [record for record in records if record.info.status == "ok"]
+        self._own = [record.info.name for record in usable if record.info.origin == "built in"]
+        self._dispatch = HookDispatch(usable, self._own)
+        infos = [record.info for record in records]
+        self._providers = Providers(self._dispatch, infos, self._own)
+        self.infos = self._providers.infos
+        self.reranks = False
+        for info in self.infos:
+            if RERANK in info.hooks and info.name not in self._own:
+                self.reranks = True
+
+    def _check_usable(self, names: Collection[str]) -> None:
+        """Raise PluginBroken if a plugin of one of these names cannot take part."""
         for info in self.infos:
             if info.name in names and info.status in UNFIT:
                 cause = info.cause if info.cause.endswith("?") else f"{info.cause}."
@@ -139,18 +112,6 @@ class Plugins:
                     f"The plugin {info.name!r} was asked for and is {info.status}: {cause}",
                     hint=info.remedy,
                 )
-        return self
-
-    def __init__(self, found: Sequence[PluginRecord]) -> None:
-        """found: in the order they are asked, the kernel's own last. Use `load`."""
-        usable = [one for one in found if one.info.status == "ok"]
-        self._own = [one.info.name for one in usable if one.info.origin == "built in"]
-        self._relay = HookDispatch(usable, self._own)
-        self._providers = Providers(self._relay, [one.info for one in found], self._own)
-        self.infos = self._providers.infos
-        self.reranks = any(
-            RERANK in info.hooks for info in self.infos if info.name not in self._own
-        )
 
     def options_of(self, kind: ProviderKind, name: str) -> tuple[OptionInfo, ...]:
         """The options of a store or embedder, in their author's order.
@@ -161,8 +122,11 @@ class Plugins:
 
     @property
     def embedders(self) -> tuple[str, ...]:
-        """The names of those that can be made."""
-        return tuple(name for info in self.infos for name in info.provides.get("embedder", ()))
+        """The names of the embedders that can be created."""
+        names: list[str] = []
+        for info in self.infos:
+            names += info.provides.get("embedder", ())
+        return tuple(names)
 
     def create_embedder(self, name: str, options: Mapping[str, Any]) -> Embedder:
         """The embedder of that name.
@@ -175,116 +139,182 @@ class Plugins:
     def create_store(self, name: str, space: Space, options: Mapping[str, Any]) -> Store:
         """The opened store of that name.
 
-        Raises ProviderNotFound, PluginBroken, PluginConflict; ConfigError for an option it does not
-        have or lacks; HookFailed if what was made is no Store; the store's own StoreError.
+        Raises ProviderNotFound, PluginBroken, PluginConflict; ConfigError for an option that is
+        unknown or missing; HookFailed if the result is no Store; the store's own StoreError.
         """
         made: Store = self._providers.create("store", name, (space,), options)
         return made
 
     def describe(self, document: Document) -> Document:
-        """The document with what it says of itself filled in."""
-        answer = self._relay.first("semantic_describe", document.ref, document=document)
+        """The document with title, language and metadata that were read from its text."""
+        hook = "semantic_describe"
+        answer = self._dispatch.first(hook, document.ref, document=document)
         if answer is None:
             return document
         described = answer.value
         if not isinstance(described, Document):
-            raise answer.wrong(
-                "semantic_describe", document.ref, f"wanted a Document, got {named(described)}"
-            )
+            raise answer.wrong(hook, document.ref, f"wanted a Document, got {named(described)}")
         if described.ref != document.ref or described.text != document.text:
-            raise answer.wrong(
-                "semantic_describe", document.ref, "wanted the same ref and text, got others"
-            )
+            raise answer.wrong(hook, document.ref, "wanted the same ref and text, got others")
         return described
 
     def split(self, document: Document, max_chars: int) -> list[Chunk]:
         """The document's chunks, numbered from 0, each at most `max_chars` characters;
         [] if there is nothing to index.
         """
-        answer = self._relay.first(
+        answer = self._dispatch.first(
             "semantic_split", document.ref, document=document, max_chars=max_chars
         )
         if answer is None:
             raise HookFailed(f"No plugin splits {document.ref} ({document.media_type}).")
-        if fault := chunks_fault(document, max_chars, answer.value):
+        fault = chunks_fault(document, max_chars, answer.value)
+        if fault:
             raise answer.wrong("semantic_split", document.ref, fault)
         return list(answer.value)
 
     def context(self, document: Document, chunks: Sequence[Chunk]) -> list[str]:
-        """What each chunk is embedded with and found by, one passage per chunk, in order."""
-        answer = self._relay.first(
+        """The passage of each chunk, which is embedded and indexed for full-text search; one for
+        each chunk, in order.
+        """
+        answer = self._dispatch.first(
             "semantic_context", document.ref, document=document, chunks=list(chunks)
         )
         if answer is None:
             raise HookFailed(f"No plugin writes the passages of {document.ref}.")
-        if fault := passages_fault(len(chunks), answer.value):
+        fault = passages_fault(len(chunks), answer.value)
+        if fault:
             raise answer.wrong("semantic_context", document.ref, fault)
         return list(answer.value)
 
     def retrieve(self, request: SearchRequest, store: Store) -> Retrieved:
-        """A ranking of every plugin that takes part, held to the scope and to what is there.
+        """A ranking of every plugin that takes part, without ids that are out of the scope or not
+        in the store.
 
-        Raises what the kernel's own retrieval raised, such as StoreError, if nobody else gave a
-        ranking.
+        Raises the error of the kernel's own retrieval, such as StoreError, if no other plugin
+        returned a ranking.
         """
         rankings: dict[str, Ranking] = {}
         reasons: list[str] = []
         failure: SemanticCoreError | None = None
         saw_everything = True
-        answers = self._relay.every("semantic_retrieve", request=request, store=store)
-        # Ours own their sources.
-        for answer in sorted(answers, key=lambda answer: answer.plugin not in self._own):
+        answers = self._dispatch.every("semantic_retrieve", request=request, store=store)
+        # The kernel's own come first, because their sources belong to them.
+        for answer in sorted(answers, key=self._is_foreign):
+            foreign = self._is_foreign(answer)
             if answer.error is not None:
                 reasons.append(f"plugin {answer.plugin}: {one_line(answer.error)}")
-                if answer.plugin in self._own and isinstance(answer.error, SemanticCoreError):
+                if not foreign and isinstance(answer.error, SemanticCoreError):
                     failure = failure or answer.error
-            elif fault := candidates_fault(answer.value, request.pool, rankings):
-                reasons.append(f"plugin {answer.plugin}: semantic_retrieve: {fault}")
-            else:
+                continue
+            fault = candidates_fault(answer.value, request.pool, rankings)
+            if not fault:
                 ranking = answer.value
                 saw_everything = saw_everything and len(ranking) < request.pool
-                if answer.plugin not in self._own:
-                    known = {id for other in rankings.values() for id in other.ids}
-                    ranking, fault = held(ranking, request.scope, store, known)
-                    if fault:
-                        reasons.append(f"plugin {answer.plugin}: semantic_retrieve: {fault}")
+                if foreign:
+                    known = set(candidates(list(rankings.values())))
+                    ranking, fault = _within(ranking, request.scope, store, known)
                 rankings[ranking.source] = ranking
+            if fault:
+                reasons.append(f"plugin {answer.plugin}: semantic_retrieve: {fault}")
         if failure is not None and not rankings:
             raise failure
-        spent = {one.plugin: one.spent for one in answers if one.plugin not in self._own}
-        return Retrieved(list(rankings.values()), reasons, saw_everything, spent)
+        seconds = {}
+        for answer in filter(self._is_foreign, answers):
+            seconds[answer.plugin] = answer.seconds
+        return Retrieved(list(rankings.values()), reasons, saw_everything, seconds)
+
+    def _is_foreign(self, answer: Answer) -> bool:
+        return answer.plugin not in self._own
 
     def fuse(self, request: SearchRequest, rankings: Sequence[Ranking], store: Store) -> Ranking:
-        """One ranking of several: some or all of their ids."""
-        answer = self._relay.first(
+        """The rankings merged into one, with some or all of their ids."""
+        answer = self._dispatch.first(
             "semantic_fuse", None, request=request, rankings=list(rankings), store=store
         )
         if answer is None:
             raise HookFailed("No plugin fuses rankings.")
-        if fault := ranking_fault(answer.value, set(candidates(rankings))):
+        fused = answer.value
+        fault = ranking_fault(fused, set(candidates(rankings)))
+        if fault:
             raise answer.wrong("semantic_fuse", None, fault)
-        return answer.value  # type: ignore[no-any-return]
+        return fused  # type: ignore[no-any-return]
 
     def rerank(
         self, request: SearchRequest, hits: Sequence[SearchHit]
     ) -> tuple[list[SearchHit], list[str]]:
-        """The hits all rerankers left, in the order of the last word on it, and the reasons for
-        those that have no say because they failed. These only order.
+        """The hits that all rerankers left, in their final order, and why rerankers that only
+        reorder had no effect.
 
-        Raises HookFailed for one that fails and may have taken hits away.
+        Raises HookFailed for one that failed and might have removed hits.
         """
-        answer = self._relay.first(RERANK, None, request=request, hits=list(hits))
-        if answer is None:
-            return list(hits), []
-        return list(answer.value), list(answer.lacks)
+        answer = self._dispatch.rerank(request, hits)
+        return list(answer.value), list(answer.failed_orderings)
 
     def orm_adapter(self, model: type) -> type[Any] | None:
-        """The adapter class that serves a model; None if no plugin knows its ORM."""
-        answer = self._relay.first("semantic_orm_adapter", None, model=model)
+        """The adapter class that supports a model; None if no plugin knows its ORM."""
+        hook = "semantic_orm_adapter"
+        answer = self._dispatch.first(hook, None, model=model)
         if answer is None:
             return None
-        if not isinstance(answer.value, type):
-            raise answer.wrong(
-                "semantic_orm_adapter", None, f"wanted a class, got {named(answer.value)}"
-            )
-        return answer.value
+        adapter = answer.value
+        if not isinstance(adapter, type):
+            raise answer.wrong(hook, None, f"wanted a class, got {named(adapter)}")
+        return adapter
+
+
+def _names_in_environment() -> list[str] | None:
+    """The plugins that SEMANTIC_CORE_PLUGINS names; None if it is not set."""
+    setting = os.environ.get("SEMANTIC_CORE_PLUGINS")
+    if setting is None:
+        return None
+    names = [name.strip() for name in setting.split(",") if name.strip()]
+    return [] if len(names) == 1 and names[0].lower() == "none" else names
+
+
+class _Within(NamedTuple):
+    """A ranking within the scope. fault: which ids were out of it; "" if none."""
+
+    ranking: Ranking
+    fault: str
+
+
+def _within(ranking: Ranking, scope: Scope, store: Store, known: Set[ChunkId]) -> _Within:
+    """The part of a ranking that is in the scope and in the store.
+
+    Ids that are not in the store are no fault: the service behind a retriever may lag. known: ids
+    that need not be looked up, because the kernel's own retrievers found them.
+    """
+    outside: dict[ChunkId, str] = {}
+    doubtful = []
+    for id in ranking.ids:
+        why = _outside(id, scope)
+        if why:
+            outside[id] = why
+        elif id not in known:
+            doubtful.append(id)
+    gone = set(doubtful)
+    for stored in store.fetch(doubtful) if doubtful else ():
+        gone.discard(stored.chunk.id)
+        if not scope.filter.matches(stored.metadata):
+            outside[stored.chunk.id] = "that where leaves out"
+    ids = []
+    scores = []
+    for id, score in zip(ranking.ids, ranking.scores, strict=True):
+        if id not in outside and id not in gone:
+            ids.append(id)
+            scores.append(score)
+    fault = ""
+    if outside:
+        # Without their number, which would say how many documents another tenant has.
+        kinds = " and ".join(sorted(set(outside.values())))
+        fault = f"wanted ids within the scope, got some {kinds}"
+    return _Within(Ranking(ranking.source, tuple(ids), tuple(scores)), fault)
+
+
+def _outside(id: ChunkId, scope: Scope) -> str:
+    """Why an id is not within tenant and collections; "" if it is."""
+    if id.ref.tenant != scope.tenant:
+        return "of another tenant"
+    if scope.collections is not None and id.ref.collection not in scope.collections:
+        return "of another collection"
+    return ""

@@ -1,10 +1,13 @@
-"""The stores and embedders plugins offer: who offers which, and making one by its name."""
+"""The stores and embedders that plugins offer: which plugin offers each, and creating one by name.
+
+Tested by tests/test_plugins.py and tests/test_discovery.py.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import attrs
 
@@ -29,6 +32,8 @@ from semantic_core.errors import (
 )
 
 ProviderKind = Literal["store", "embedder"]
+_Factory = Callable[..., Any]
+_Key = tuple[ProviderKind, str]
 
 _OFFERS: Mapping[ProviderKind, str] = {"store": "semantic_stores", "embedder": "semantic_embedders"}
 """The hook that offers each kind of provider."""
@@ -39,63 +44,56 @@ _ROLES = {
     "fusion": "semantic_fuse",
     "reranker": "semantic_rerank",
 }
-"""What a plugin provides under its own name, by the hook it takes part in."""
+"""What a plugin provides under its own name, by the hook that it takes part in."""
 _ONE: Mapping[ProviderKind, str] = {"store": "a store", "embedder": "an embedder"}
 
 
 class Providers:
-    """What can be asked for by name. Asks every plugin once, when it is made.
+    """Stores and embedders by name. Every plugin is asked once, when this is made.
 
-    infos: those it was given, with what each provides, and with the faults in what they offer.
+    infos: the given ones, with what each plugin provides, and with the faults in what it offers.
     """
 
     def __init__(
-        self, relay: HookDispatch, infos: Sequence[PluginInfo], own: Sequence[str]
+        self, dispatch: HookDispatch, infos: Sequence[PluginInfo], own: Sequence[str]
     ) -> None:
-        """infos: of every plugin that was found, in order. own: names of the kernel's, whose
-        providers nobody takes over.
+        """infos: of every plugin that was found, in order. own: names of the kernel's plugins,
+        whose providers no other plugin can replace.
         """
+        self._dispatch = dispatch
         self._own = own
-        self._provided: dict[tuple[ProviderKind, str], tuple[str, Callable[..., Any]]] = {}
-        self._conflicts: dict[tuple[ProviderKind, str], str] = {}
-        usable = {info.name: info for info in infos if info.status == "ok"}
-        self._collect(relay, usable)
-        self._name_parts(usable)
-        self.infos = tuple(usable[info.name] if info.status == "ok" else info for info in infos)
+        self._provided: dict[_Key, tuple[str, _Factory]] = {}
+        self._conflicts: dict[_Key, str] = {}
+        self._usable = {info.name: info for info in infos if info.status == "ok"}
+        for key, claims in sorted(self._offers().items()):
+            self._assign(key, claims)
+        for name, info in self._usable.items():
+            self._usable[name] = attrs.evolve(info, provides=self._provides(info))
+        completed = []
+        for info in infos:
+            completed.append(self._usable[info.name] if info.status == "ok" else info)
+        self.infos = tuple(completed)
 
     def options_of(self, kind: ProviderKind, name: str) -> tuple[OptionInfo, ...]:
         """The options of a provider, in their author's order.
 
         Raises like `create`, for the name.
         """
-        return tuple(
-            option_of(parameter)
-            for parameter in parameters_of(kind, self._provider(kind, name)[1])[0]
-        )
+        _, factory = self._provider(kind, name)
+        parameters, _ = parameters_of(kind, factory)
+        return tuple(option_of(parameter) for parameter in parameters)
 
     def create(
         self, kind: ProviderKind, name: str, given: tuple[Any, ...], options: Mapping[str, Any]
     ) -> Any:
-        """The store or embedder of that name, made of what is given and the options.
+        """The store or embedder of that name, created with these values and options.
 
-        Raises ProviderNotFound, PluginBroken, PluginConflict; ConfigError for an option it does not
-        have or lacks; HookFailed if what was made is none; its own SemanticCoreError.
+        Raises ProviderNotFound, PluginBroken, PluginConflict; ConfigError for an option that is
+        unknown or missing; HookFailed if the result is no store or embedder; its own
+        SemanticCoreError.
         """
         plugin, factory = self._provider(kind, name)
-        parameters, takes_any = parameters_of(kind, factory)
-        names = [parameter.name for parameter in parameters]
-        there = f"Its options are: {', '.join(names) or 'none'}."
-        for option in options:
-            if option not in names and not takes_any:
-                told = did_you_mean(str(option), names)
-                raise ConfigError(
-                    f"The {kind} {name!r} has no option {clip(option)}.{told}", hint=there
-                )
-        for parameter in parameters:
-            if parameter.default is parameter.empty and parameter.name not in options:
-                raise ConfigError(
-                    f"The {kind} {name!r} needs the option {parameter.name!r}.", hint=there
-                )
+        _check_options(kind, name, factory, options)
         try:
             made = factory(*given, **options)
             fault = contract_fault(kind, made)
@@ -107,7 +105,7 @@ class Providers:
                     f"The {kind} {name!r} of plugin {plugin!r} needs the module {error.name!r}, "
                     "which is not installed."
                 )
-                home = next(info.distribution for info in self.infos if info.name == plugin)
+                home = self._usable[plugin].distribution
                 raise PluginBroken(what, hint=lacking(error.name, home)) from error
             what = f"Plugin {plugin!r} raised while it made the {kind} {name!r}: {one_line(error)}"
             raise HookFailed(what) from error
@@ -115,57 +113,90 @@ class Providers:
             raise HookFailed(f"Plugin {plugin!r} made no {kind} as {name!r}: {fault}.")
         return made
 
-    def _collect(self, relay: HookDispatch, usable: dict[str, PluginInfo]) -> None:
-        """Ask for stores and embedders. A plugin that answers wrongly leaves the relay."""
-        offers: dict[tuple[ProviderKind, str], dict[str, Callable[..., Any]]] = defaultdict(dict)
+    def _offers(self) -> dict[_Key, dict[str, _Factory]]:
+        """The factories that plugins offer for each name, by plugin.
+
+        A plugin with a wrong answer takes part in no hook any more.
+        """
+        offers: dict[_Key, dict[str, _Factory]] = defaultdict(dict)
         for kind, hook in _OFFERS.items():
-            for answer in relay.every(hook):
+            for answer in self._dispatch.every(hook):
                 fault = one_line(answer.error) if answer.error else offer_fault(answer.value)
                 if fault:
-                    usable[answer.plugin] = _quarantined(
-                        relay, usable[answer.plugin], f"{hook}: {fault}"
-                    )
-                else:
-                    for name, factory in answer.value.items():
-                        offers[kind, name][answer.plugin] = factory
-        for (kind, name), claims in sorted(offers.items()):
-            offering = [usable[plugin] for plugin in claims if usable[plugin].hooks]
-            owners = [info for info in offering if info.name in self._own or at_home(info, name)]
-            # A name of ours is nobody else's, even where ours is not there; whoever hands a plugin
-            # over as an object means it.
-            rightful = owners or [
-                info for info in offering if info.origin == "given" or not home_of(name)
+                    self._quarantine(answer.plugin, f"{hook}: {fault}")
+                    continue
+                for name, factory in answer.value.items():
+                    offers[kind, name][answer.plugin] = factory
+        return offers
+
+    def _quarantine(self, plugin: str, fault: str) -> None:
+        """Ask a plugin no more. Raises PluginBroken for one that was given, because whoever gave it
+        can correct it.
+        """
+        info = self._usable[plugin]
+        if info.origin == "given":
+            raise PluginBroken(f"The plugin {plugin!r} cannot take part: {fault}")
+        if not info.hooks:  # it is out already
+            return
+        self._dispatch.drop(plugin)
+        remedy = f"pip install --upgrade {info.distribution}"
+        self._usable[plugin] = attrs.evolve(
+            info, status="broken", cause=fault, remedy=remedy, hooks=()
+        )
+
+    def _assign(self, key: _Key, claims: Mapping[str, _Factory]) -> None:
+        """Give a name to the only plugin with a right to it; else mark the conflict.
+
+        claims: the factories offered under that name, by plugin.
+        """
+        kind, name = key
+        offering = []
+        owners = []
+        for plugin in claims:
+            info = self._usable[plugin]
+            if not info.hooks:
+                continue
+            offering.append(info)
+            if plugin in self._own or at_home(info, name):
+                owners.append(info)
+        # A name of ours belongs to no other plugin, even where ours is not installed; except that
+        # whoever gives a plugin as an object means it.
+        rightful = owners
+        if not owners:
+            ours = bool(home_of(name))
+            rightful = [info for info in offering if info.origin == "given" or not ours]
+        for info in offering:
+            others = [other for other in rightful if other is not info]
+            if info not in rightful:
+                self._usable[info.name] = _taken_by_owner(info, kind, name, owners)
+            elif others:
+                self._usable[info.name] = _taken_by_others(info, kind, name, others)
+        if len(rightful) == 1:
+            owner = rightful[0].name
+            self._provided[key] = (owner, claims[owner])
+        elif rightful:
+            self._conflicts[key] = (
+                f"More than one plugin offers the {kind} {name!r}: {_who(rightful)}."
+            )
+
+    def _provides(self, info: PluginInfo) -> dict[str, tuple[str, ...]]:
+        """What a plugin provides, by kind."""
+        provides: dict[str, tuple[str, ...]] = {}
+        for kind in _OFFERS:
+            names = [
+                name
+                for (of_kind, name), (owner, _) in self._provided.items()
+                if of_kind == kind and owner == info.name
             ]
-            for info in offering:
-                others = [other for other in rightful if other is not info]
-                if info not in rightful:
-                    usable[info.name] = _outdone(info, kind, name, owners)
-                elif others:
-                    usable[info.name] = _matched(info, kind, name, others)
-            if len(rightful) == 1:
-                owner = rightful[0].name
-                self._provided[kind, name] = (owner, claims[owner])
-            elif rightful:
-                self._conflicts[kind, name] = (
-                    f"More than one plugin offers the {kind} {name!r}: {_who(rightful)}."
-                )
+            if names:
+                provides[kind] = tuple(names)
+        for role, hook in _ROLES.items():
+            if hook in info.hooks:
+                provides[role] = (info.name,)
+        return provides
 
-    def _name_parts(self, usable: dict[str, PluginInfo]) -> None:
-        """Write into each info what the plugin provides."""
-        for plugin, info in usable.items():
-            provides: dict[str, tuple[str, ...]] = {
-                of: tuple(
-                    name
-                    for (kind, name), (owner, _) in self._provided.items()
-                    if kind == of and owner == plugin
-                )
-                for of in _OFFERS
-            }
-            roles = {role: (plugin,) for role, hook in _ROLES.items() if hook in info.hooks}
-            provided = {kind: names for kind, names in {**provides, **roles}.items() if names}
-            usable[plugin] = attrs.evolve(info, provides=provided)
-
-    def _provider(self, kind: ProviderKind, name: str) -> tuple[str, Callable[..., Any]]:
+    def _provider(self, kind: ProviderKind, name: str) -> tuple[str, _Factory]:
+        """The plugin that offers a provider, and its factory. Raises like `create`."""
         if (kind, name) in self._provided:
             return self._provided[kind, name]
         if (kind, name) in self._conflicts:
@@ -173,85 +204,88 @@ class Providers:
                 self._conflicts[kind, name],
                 hint="Uninstall one, or name the other in SEMANTIC_CORE_PLUGINS.",
             )
-        alike = [
-            info
-            for info in self.infos
-            if info.status not in ("ok", "conflict") and looks_like(info, str(name))
-        ]
-        for info in alike:
+        self._refuse(kind, name)
+
+    def _refuse(self, kind: ProviderKind, name: str) -> NoReturn:
+        """Raise the error for a name that no plugin in use offers."""
+        disabled = []
+        for info in self.infos:
+            if info.status in ("ok", "conflict") or not looks_like(info, str(name)):
+                continue
             if info.status != "disabled":
                 cause = (
                     f"The {kind} {name!r} is not there: the plugin {info.name!r} is "
                     f"{info.status}: {info.cause}."
                 )
                 raise PluginBroken(cause, hint=info.remedy)
+            disabled.append(info)
         there = sorted(of for of_kind, of in self._provided if of_kind == kind)
-        others = [of_kind for of_kind, of in self._provided if of == name]
-        told = (
-            f" That is the name of {_ONE[others[0]]}." if others else did_you_mean(str(name), there)
-        )
-        if alike:
-            told = f" The plugin {alike[0].name!r} is disabled: {alike[0].cause}."
+        namesakes = [of_kind for of_kind, of in self._provided if of == name]
+        hint = installs(str(name))
+        if disabled:
+            more = f" The plugin {disabled[0].name!r} is disabled: {disabled[0].cause}."
+            hint = disabled[0].remedy
+        elif namesakes:
+            more = f" That is the name of {_ONE[namesakes[0]]}."
+        else:
+            more = did_you_mean(str(name), there)
+        names = ", ".join(there) or "none"
         raise ProviderNotFound(
-            (
-                f"No plugin offers {_ONE[kind]} named {clip(name)}; there is: "
-                f"{', '.join(there) or 'none'}.{told}"
-            ),
-            hint=next((info.remedy for info in alike), installs(str(name))),
+            f"No plugin offers {_ONE[kind]} named {clip(name)}; there is: {names}.{more}", hint=hint
         )
+
+
+def _check_options(
+    kind: ProviderKind, name: str, factory: _Factory, options: Mapping[str, Any]
+) -> None:
+    """Raise ConfigError for an option that a factory does not have, or lacks."""
+    parameters, takes_any = parameters_of(kind, factory)
+    names = [parameter.name for parameter in parameters]
+    hint = f"Its options are: {', '.join(names) or 'none'}."
+    for option in options:
+        if option not in names and not takes_any:
+            near = did_you_mean(str(option), names)
+            what = f"The {kind} {name!r} has no option {clip(option)}.{near}"
+            raise ConfigError(what, hint=hint)
+    for parameter in parameters:
+        if parameter.default is parameter.empty and parameter.name not in options:
+            what = f"The {kind} {name!r} needs the option {parameter.name!r}."
+            raise ConfigError(what, hint=hint)
 
 
 def _who(infos: Sequence[PluginInfo]) -> str:
     return " and ".join(f"{info.name} ({info.distribution or 'given'})" for info in infos)
 
 
-def _outdone(
+def _taken_by_owner(
     info: PluginInfo, kind: ProviderKind, name: str, owners: Sequence[PluginInfo]
 ) -> PluginInfo:
-    """The info of a plugin whose offer has a name that belongs to another."""
+    """The info of a plugin that offers a name which belongs to another plugin."""
     cause = (
         f"its {kind} {name!r} is not used, because that name belongs to "
         f"{_who(owners) or home_of(name)}"
     )
-    remedy = (
-        f"pip uninstall {info.distribution}"
-        if info.distribution
-        else f"Leave {info.name} out, or let it offer another name."
-    )
+    if info.distribution:
+        remedy = f"pip uninstall {info.distribution}"
+    else:
+        remedy = f"Leave {info.name} out, or let it offer another name."
     return _in_conflict(info, cause, remedy)
 
 
-def _matched(
+def _taken_by_others(
     info: PluginInfo, kind: ProviderKind, name: str, others: Sequence[PluginInfo]
 ) -> PluginInfo:
-    """The info of a plugin whose offer has the name of another's, with no better right to it."""
-    cause = (
-        f"its {kind} {name!r} is not used, because {_who(others)} "
-        f"offer{'s' if len(others) == 1 else ''} one of that name, too"
-    )
-    both = [*others, info]
-    remedy = (
-        ", or ".join(f"pip uninstall {one.distribution}" for one in both)
-        if all(one.distribution for one in both)
-        else f"Leave {' or '.join(one.name for one in both)} out."
-    )
+    """The info of a plugin that offers the same name as others, with no better right to it."""
+    verb = "offers" if len(others) == 1 else "offer"
+    cause = f"its {kind} {name!r} is not used, because {_who(others)} {verb} one of that name, too"
+    all_of_them = [*others, info]
+    if all(one.distribution for one in all_of_them):
+        remedy = ", or ".join(f"pip uninstall {one.distribution}" for one in all_of_them)
+    else:
+        remedy = f"Leave {' or '.join(one.name for one in all_of_them)} out."
     return _in_conflict(info, cause, remedy)
 
 
 def _in_conflict(info: PluginInfo, cause: str, remedy: str) -> PluginInfo:
-    causes = "; ".join(filter(None, [info.cause, cause]))
+    causes = f"{info.cause}; {cause}" if info.cause else cause
     return attrs.evolve(info, status="conflict", cause=causes, remedy=info.remedy or remedy)
-
-
-def _quarantined(relay: HookDispatch, info: PluginInfo, fault: str) -> PluginInfo:
-    """The info of a plugin that is asked no more.
-
-    PluginBroken for one that was handed over: whoever did can mend it.
-    """
-    if info.origin == "given":
-        raise PluginBroken(f"The plugin {info.name!r} cannot take part: {fault}")
-    if not info.hooks:
-        return info
-    relay.drop(info.name)
-    remedy = f"pip install --upgrade {info.distribution}"
-    return attrs.evolve(info, status="broken", cause=fault, remedy=remedy, hooks=())

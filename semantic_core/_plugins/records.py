@@ -1,13 +1,15 @@
-"""One plugin that was found: what is known of it, the functions it takes part with,
-or why it takes none.
+"""Records of the plugins that were found: name, status and functions of each, the reason why one
+was rejected, and the options of the stores and embedders they offer.
+
+Tested by tests/test_plugins.py and tests/test_discovery.py.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 import attrs
 
@@ -16,7 +18,7 @@ from semantic_core.errors import PluginBroken
 
 Status = Literal["ok", "conflict", "broken", "incompatible", "disabled"]
 UNFIT: frozenset[Status] = frozenset({"broken", "incompatible"})
-"""Of a plugin that takes part in nothing, and should."""
+"""The status of a plugin that is wanted and takes part in no hook."""
 Origin = Literal["built in", "installed", "given"]
 
 
@@ -26,15 +28,15 @@ class PluginInfo:
 
     name: of its entry point; of the class or module for one given as an object. version,
     distribution: "" if unknown.
-    api_version: the hooks' version it is written for, 0 if it could not be asked. status: "ok";
+    api_version: the hooks' version it is written for, 0 if it is unknown. status: "ok";
     "conflict" (a store or embedder it offers is not used, because of the name; the rest is);
     "broken"; "incompatible" (another api_version); "disabled" (left out by a setting, not even
     imported).
-    cause: why it is not ok, on one line; remedy: the command or step that mends it. Both "" when
-    ok.
-    hooks: those it takes part in. provides: {"store": names, "embedder": names} that can be asked
-    for, and under "splitter", "retriever", "fusion", "reranker" its own name where it has that
-    part.
+    cause: why it is not ok, on one line; remedy: the command or step that corrects it. Both are ""
+    for "ok".
+    hooks: those it takes part in. provides: {"store": names, "embedder": names} that can be used,
+    and under "splitter", "retriever", "ORM adapter", "fusion", "reranker" the name of the plugin
+    if it has that role.
     """
 
     name: str
@@ -50,7 +52,7 @@ class PluginInfo:
 
 
 class Part(NamedTuple):
-    """One function a plugin takes part with. options: as its ``@hookimpl`` says."""
+    """One function that a plugin takes part with. options: the marks of its ``@hookimpl``."""
 
     hook: str
     function: Callable[..., Any]
@@ -58,14 +60,14 @@ class Part(NamedTuple):
 
 
 class PluginRecord(NamedTuple):
-    """A plugin and its parts; no parts unless it is ok."""
+    """A plugin and its functions; it has none unless its status is "ok"."""
 
     info: PluginInfo
     parts: tuple[Part, ...] = ()
 
 
 class PluginRejected(PluginBroken):
-    """Ends the examination of one plugin. message: the cause; hint: the step."""
+    """A plugin cannot take part. message: the cause; hint: the step that corrects it."""
 
     def __init__(
         self, cause: str, step: str, status: Status = "broken", api_version: int = 0
@@ -73,14 +75,6 @@ class PluginRejected(PluginBroken):
         super().__init__(cause, hint=step)
         self.status: Status = status
         self.api_version = api_version
-
-
-# The options of a store or embedder, as the signature of its factory tells them.
-
-_SECRETS = ("key", "secret", "token", "password", "credential", "credentials")
-"""An option whose name ends with one of these words never shows its default: ``api_key``, not
-``key_variable``. Nor does one whose type is called so: ``Secret``, ``SecretStr | None``.
-"""
 
 
 @attrs.frozen
@@ -96,25 +90,35 @@ class OptionInfo:
     doc: str
 
 
+_SECRETS = ("key", "secret", "token", "password", "credential", "credentials")
+"""The default of an option is hidden if its name ends with one of these words, as in ``api_key``,
+but not ``key_variable``; and if its type contains "secret": ``SecretStr | None``.
+"""
+
+
 def parameters_of(kind: str, factory: Callable[..., Any]) -> tuple[list[inspect.Parameter], bool]:
     """The options of a factory, and whether it takes any other as well."""
     try:
         parameters = list(inspect.signature(factory).parameters.values())
     except (TypeError, ValueError):  # written in C, without a signature
         return [], True
-    takes_any = any(one.kind == one.VAR_KEYWORD for one in parameters)
-    by_place = [
-        one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
-    ]
-    space = by_place[:1] if kind == "store" else []
-    by_name = [
-        one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
-    ]
-    return [one for one in by_name if one not in space], takes_any
+    takes_any = False
+    first_is_space = kind == "store"  # a factory of stores gets the space as its first argument
+    options = []
+    for parameter in parameters:
+        if parameter.kind == parameter.VAR_KEYWORD:
+            takes_any = True
+        elif parameter.kind == parameter.KEYWORD_ONLY:
+            options.append(parameter)
+        elif parameter.kind != parameter.VAR_POSITIONAL and first_is_space:
+            first_is_space = False
+        elif parameter.kind == parameter.POSITIONAL_OR_KEYWORD:
+            options.append(parameter)
+    return options, takes_any
 
 
 def option_of(parameter: inspect.Parameter) -> OptionInfo:
-    """What a person is told of one option."""
+    """The description of an option for users."""
     kind, doc = _annotated(parameter.annotation)
     default = "required" if parameter.default is parameter.empty else short(parameter.default)
     if _is_secret(parameter, kind):
@@ -125,33 +129,49 @@ def option_of(parameter: inspect.Parameter) -> OptionInfo:
 def _is_secret(parameter: inspect.Parameter, kind: str) -> bool:
     """Whether the default is one that nobody may see."""
     default = parameter.default
-    if default is parameter.empty or default is None or isinstance(default, str) and not default:
+    if default is parameter.empty or default is None or default == "":
         return False
-    named_so = parameter.name.lower().rpartition("_")[2] in _SECRETS
-    return "secret" in kind.lower() or (named_so and isinstance(default, str))
+    last_word = parameter.name.lower().rpartition("_")[2]
+    by_name = last_word in _SECRETS and isinstance(default, str)
+    return by_name or "secret" in kind.lower()
 
 
 def _annotated(annotation: Any) -> tuple[str, str]:
-    """Type and documentation of ``Annotated[int, "what it does"]``,
-    read without importing what it names.
+    """Type and documentation of ``Annotated[int, "what it does"]``. What a written annotation names
+    is not imported.
     """
     if annotation is inspect.Parameter.empty:
         return "", ""
-    if not isinstance(annotation, str):
-        told = getattr(annotation, "__metadata__", ())
-        plain = annotation.__origin__ if told else annotation
-        return inspect.formatannotation(plain), " ".join(
-            note for note in told if isinstance(note, str)
-        )
+    if isinstance(annotation, str):
+        return _written(annotation)
+    metadata = getattr(annotation, "__metadata__", ())
+    plain = annotation.__origin__ if metadata else annotation
+    return inspect.formatannotation(plain), _joined(metadata)
+
+
+def _written(annotation: str) -> tuple[str, str]:
+    """Like `_annotated`, for an annotation that was not evaluated."""
     try:
         tree = ast.parse(annotation.strip(), mode="eval").body
     except SyntaxError:
         return annotation, ""
-    if (
-        not isinstance(tree, ast.Subscript)
-        or ast.unparse(tree.value).rpartition(".")[2] != "Annotated"
-    ):
+    if not isinstance(tree, ast.Subscript):
         return annotation, ""
-    plain, *notes = tree.slice.elts if isinstance(tree.slice, ast.Tuple) else [tree.slice]
-    told = [note.value for note in notes if isinstance(note, ast.Constant)]
-    return ast.unparse(plain), " ".join(note for note in told if isinstance(note, str))
+    if ast.unparse(tree.value).rpartition(".")[2] != "Annotated":
+        return annotation, ""
+    plain = tree.slice
+    metadata = []
+    if isinstance(tree.slice, ast.Tuple):
+        plain = tree.slice.elts[0]
+        for node in tree.slice.elts[1:]:
+            if isinstance(node, ast.Constant):
+                metadata.append(node.value)
+    return ast.unparse(plain), _joined(metadata)
+
+
+def _joined(metadata: Iterable[object]) -> str:
+    return " ".join(filter(_is_text, metadata))
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    return isinstance(value, str)

@@ -1,8 +1,10 @@
-"""Whether an object can take part as a plugin; if not,
-the cause and the step that mends it, side by side.
+"""Checks whether an object can take part as a plugin; if not, gives the cause and the step that
+corrects it.
 
-pluggy would take in silence a misspelled hook, a forgotten decorator and a parameter that is never
-filled; here each is refused.
+pluggy accepts a misspelled hook, a forgotten decorator and an unknown parameter silently; here each
+is refused.
+
+Tested by tests/test_discovery.py.
 """
 
 from __future__ import annotations
@@ -29,11 +31,13 @@ from semantic_core.hookspecs import (
 )
 
 _MARK = f"{PROJECT}_impl"
-"""Where ``@hookimpl`` writes its options."""
+"""The attribute with the options of ``@hookimpl``."""
 
 
 def examined(info: PluginInfo, plugin: object) -> PluginRecord:
-    """The plugin with its parts. A class is made an object first. Raises Unfit."""
+    """The record of a plugin with its functions. A class is instantiated first. Raises
+    PluginRejected.
+    """
     try:
         if isinstance(plugin, type):
             plugin = plugin()
@@ -45,12 +49,11 @@ def examined(info: PluginInfo, plugin: object) -> PluginRecord:
                 "incompatible",
             )
         if api_version != API_VERSION:
+            own = info.distribution or info.name
+            older = KERNEL if api_version > API_VERSION else own
             raise PluginRejected(
                 f"it is written for version {api_version} of the hooks, this is {API_VERSION}",
-                (
-                    "pip install --upgrade "
-                    f"{KERNEL if api_version > API_VERSION else info.distribution or info.name}"
-                ),
+                f"pip install --upgrade {older}",
                 "incompatible",
                 api_version,
             )
@@ -58,25 +61,26 @@ def examined(info: PluginInfo, plugin: object) -> PluginRecord:
     except (KeyboardInterrupt, PluginRejected):
         raise
     except BaseException as error:  # attributes and constructors of a plugin may raise anything
-        raise PluginRejected(f"it cannot be examined: {one_line(error)}", "Mend that.") from error
+        raise PluginRejected(
+            f"it cannot be examined: {one_line(error)}", "Correct that."
+        ) from error
     used = {part.hook for part in parts}
     hooks = tuple(hook for hook in hook_names() if hook in used)
     return PluginRecord(attrs.evolve(info, api_version=api_version, hooks=hooks), parts)
 
 
 def parts_of(plugin: object) -> tuple[Part, ...]:
-    """The functions a plugin takes part with; one for a hook of a later release, marked
+    """The functions that a plugin takes part with. One for a hook of a later release, marked
     optionalhook, is left out.
 
-    Unfit names the first that is meant as a hook and is none.
+    Raises PluginRejected for the first that looks like a hook and is none.
     """
     parts = []
     foreign = False
     for name in dir(plugin):
         if name.startswith("__"):
             continue
-        # Looked at without running properties. pluggy's own reading differs from release to
-        # release.
+        # Read without running properties. pluggy itself reads differently in each release.
         value = inspect.getattr_static(plugin, name, None)
         inner = value.__func__ if isinstance(value, staticmethod | classmethod) else value
         options = getattr(value, _MARK, None) or getattr(inner, _MARK, None)
@@ -102,7 +106,7 @@ def parts_of(plugin: object) -> tuple[Part, ...]:
 
 
 def _refuse_unmarked(plugin: object, name: str, value: Any) -> None:
-    """Unfit for what looks like a hook and would never be called."""
+    """Raise PluginRejected for a function that looks like a hook and would never be called."""
     if not name.startswith(PREFIX) or value is None or hasattr(value, f"{PROJECT}_spec"):
         return
     if name in hook_names():
@@ -117,16 +121,15 @@ def _refuse_unmarked(plugin: object, name: str, value: Any) -> None:
 
 def _misspelled(name: str, what: str) -> PluginRejected:
     near = nearest(name, hook_names())
-    step = (
-        f"Rename it to {near}." if near else f"Rename it; the hooks are {', '.join(hook_names())}."
-    )
-    return PluginRejected(
-        f"{name} {what}.{did_you_mean(name, hook_names())}".removesuffix("."), step
-    )
+    step = f"Rename it; the hooks are {', '.join(hook_names())}."
+    if near:
+        step = f"Rename it to {near}."
+    cause = f"{name} {what}.{did_you_mean(name, hook_names())}"
+    return PluginRejected(cause.removesuffix("."), step)
 
 
 def _refuse_uncallable(name: str, part: Part) -> None:
-    """Unfit for a function that could not be called as its hook is."""
+    """Raise PluginRejected for a function that cannot be called like its hook."""
     function = part.function
     wrapper = bool(part.options.get("wrapper"))
     if part.options.get("hookwrapper"):
@@ -165,16 +168,10 @@ def _refuse_uncallable(name: str, part: Part) -> None:
                 f"{name} is a method without self", "Write self as its first parameter."
             )
     for parameter in inspect.signature(function).parameters.values():
-        if (
-            parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-            or parameter.name in known
-        ):
-            continue
-        wanted = ", ".join(known) or "none"
-        raise PluginRejected(
-            (
-                f"{name} takes {parameter.name!r}, which {part.hook} does not "
-                f"have.{did_you_mean(parameter.name, known)}"
-            ),
-            f"Its parameters are: {wanted}.",
-        )
+        is_rest = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if not is_rest and parameter.name not in known:
+            near = did_you_mean(parameter.name, known)
+            raise PluginRejected(
+                f"{name} takes {parameter.name!r}, which {part.hook} does not have.{near}",
+                f"Its parameters are: {', '.join(known) or 'none'}.",
+            )

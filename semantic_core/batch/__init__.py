@@ -1,10 +1,12 @@
 """Batch jobs: texts that can wait for their vectors go to the provider together, at half the price.
 
-`BatchManager` is ``core.batch_manager``. The records are for those who write an embedder that takes
-jobs (`JobState`) or a store that keeps their ledger.
+`BatchManager` is ``core.batch_manager``. The records are for authors of an embedder that supports
+batch jobs (`JobState`) or of a store that stores their ledger.
 
-Rooms: `manager` (what a caller asks for), `submit` (from waiting passages to a job), `collect`
-(from a job to vectors), `context` (limits and what the three share).
+Modules: `manager` (the public methods), `submit` (from pending passages to a job), `collect` (from
+a job to vectors), `context` (limits, and what the three share).
+
+Tested by tests/test_batch.py.
 """
 
 from semantic_core._jobs import (

@@ -1,5 +1,6 @@
-"""Collecting: what jobs have become is asked, and their results are given to whoever still waits
-for them, page by page.
+"""Collects batch jobs: asks the provider for their state, and stores their results page by page.
+
+Tested by tests/test_batch.py.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from semantic_core._jobs import OPEN, BatchJob, JobState, JobStatus, Rest
 from semantic_core._metering import Spent
+from semantic_core._validation import described
 from semantic_core._vectors import checked_vectors
-from semantic_core.batch.context import ENDED, FAILED, MOST_JOBS, SENT, BatchContext, logger, told
+from semantic_core.batch.context import ENDED, FAILED, MOST_JOBS, SENT, BatchContext, logger
 from semantic_core.errors import (
     ConfigError,
     EmbedderUnavailable,
@@ -29,38 +31,38 @@ Page = dict[str, "Vector | Exception"]
 
 
 class Collecting:
-    """Follows jobs to their end.
+    """Follows batch jobs to their end.
 
-    Whatever happens in between, a second run does what is left to do, and nothing twice.
+    After any interruption, a second run does the rest, and nothing twice.
     """
 
-    def __init__(self, desk: BatchContext) -> None:
-        self._desk = desk
+    def __init__(self, context: BatchContext) -> None:
+        self._context = context
 
     def poll(self, jobs: Iterable[BatchJob]) -> list[BatchJob]:
-        """Look at these jobs; as they are afterwards.
+        """Ask for the state of these jobs. Returns them as they are afterwards.
 
-        An error a later look may mend is noted in the job.
+        An error that may pass is stored in the job.
         """
         return [self._polled(job) for job in jobs]
 
     def adopt_lost(self) -> list[BatchJob]:
-        """Go on with the jobs that were given up as lost and are there again; as they are then.
+        """Continue the jobs that were given up as lost and that their provider knows again.
 
-        Raises EmbedderError.
+        Returns them as they are then. Raises EmbedderError.
         """
-        desk = self._desk
-        found = []
-        for job in desk.queue.jobs(FAILED, limit=MOST_JOBS, cleaned=False):
+        context = self._context
+        adopted = []
+        for job in context.queue.jobs(FAILED, limit=MOST_JOBS, cleaned=False):
             there = self._is_lost(job) and self._is_there(job)
-            if there and desk.till.reopen(job, desk.clock()):
-                logger.warning("Job %s is at its provider after all; it goes on.", job.id)
-                found.append(self._polled(desk.again(job)))
-        return found
+            if there and context.cost_tracker.reopen(job, context.clock()):
+                logger.warning("Job %s is known to its provider again; it is continued.", job.id)
+                adopted.append(self._polled(context.again(job)))
+        return adopted
 
     def _is_there(self, job: BatchJob) -> bool:
-        """Whether its provider knows a job, and its results, if it has any, can be read."""
-        embedder = self._desk.embedder
+        """Whether the provider knows a job, and its results, if there are any, can be read."""
+        embedder = self._context.embedder
         try:
             state = self._state(job)
             if state.status == "COMPLETED" or state.has_results:
@@ -71,78 +73,77 @@ class Collecting:
             return False
 
     def clean(self) -> None:
-        """Have providers forget the jobs that have ended.
+        """Delete ended jobs at the provider.
 
-        What cannot be removed now is tried again another time, until patience ends: providers
-        remove what is old themselves.
+        A job that cannot be deleted now is tried again later, until `BatchRules.patience` is over:
+        providers delete old jobs themselves.
         """
-        desk = self._desk
-        for job in desk.queue.jobs(ENDED, limit=MOST_JOBS, cleaned=False):
-            late = desk.clock() - job.ended_at > desk.rules.patience
-            if late and desk.is_anothers(job):
-                continue  # that key removes it, when it is there again
-            if self._is_lost(job):  # its results may still turn up there
+        context = self._context
+        for job in context.queue.jobs(ENDED, limit=MOST_JOBS, cleaned=False):
+            late = context.clock() - job.ended_at > context.rules.patience
+            if late and context.is_anothers(job):
+                continue  # deleted with its own key, once that is in use again
+            if self._is_lost(job):  # its results may still become available
                 if late:
                     logger.warning("Job %s is lost; %s is left as it is.", job.id, job.provider_job)
-                    desk.queue.clean_job(job.id, desk.clock())
+                    context.queue.clean_job(job.id, context.clock())
                 continue
             try:
                 self._forget(job, job.provider_job)
-                # Left by one who was silent for longer than his lease, submitted all the same, and
-                # died.
-                twin = desk.embedder.find(job.name)
-                if twin == job.provider_job and not late:  # listed all the same
+                # Left by a process that was silent for longer than its lease, submitted the job
+                # all the same, and died.
+                twin = context.embedder.find(job.name)
+                if twin == job.provider_job and not late:  # listed after it was deleted
                     continue
                 if twin is not None and twin != job.provider_job:
                     logger.warning(
-                        "Job %s was submitted by two at once; %s is cancelled.", job.id, twin
+                        "Job %s was submitted twice at once; %s is cancelled.", job.id, twin
                     )
                     self._forget(job, twin)
             except (ConfigError, StoreError):
                 raise
             except SemanticCoreError as error:
-                logger.warning(
-                    "What the provider keeps of job %s could not be removed: %s", job.id, error
-                )
+                logger.warning("Job %s could not be deleted at its provider: %s", job.id, error)
                 if not late:
                     continue
-            desk.queue.clean_job(job.id, desk.clock())
+            context.queue.clean_job(job.id, context.clock())
 
     def _forget(self, job: BatchJob, provider_job: str) -> None:
-        """Have the provider end and remove a job, or its twin.
+        """Cancel and delete a job, or its twin, at the provider.
 
-        What it cost although nobody waited for it any more is written down.
+        The cost of results that are not needed any more is stored too.
         """
-        desk = self._desk
+        context = self._context
         try:
-            state = desk.embedder.state(provider_job)
+            state = context.embedder.state(provider_job)
             if state.status in SENT:
-                desk.embedder.cancel(provider_job)
-                state = desk.embedder.state(provider_job)
+                context.embedder.cancel(provider_job)
+                state = context.embedder.state(provider_job)
             own = provider_job == job.provider_job
             settled = own and job.status == "COMPLETED" and (state.succeeded or 0) <= job.paid
-            if state.succeeded and not settled:  # of one that was given up an estimate was charged
-                told, _ = self._read(provider_job, state, lambda page, tokens: None)
-                pay = desk.till.pay_job if own else desk.till.charge_twin
-                pay(job, told, state.succeeded or 0)
-            desk.embedder.clean_up(provider_job)
+            # After a job was given up, only an estimate of its cost is stored.
+            if state.succeeded and not settled:
+                spent, _ = self._read(provider_job, state, _ignore)
+                pay = context.cost_tracker.pay_job if own else context.cost_tracker.charge_twin
+                pay(job, spent, state.succeeded or 0)
+            context.embedder.clean_up(provider_job)
         except JobLost as error:
-            if desk.is_anothers(job):
+            if context.is_anothers(job):
                 raise _of_another(job) from error
             logger.debug("%s is gone already.", provider_job)
 
     def cancel(self, job: BatchJob) -> None:
-        """Ask the provider to end it.
+        """Ask the provider to cancel a job.
 
-        Raises EmbedderError; it is then asked again with every `poll`.
+        Raises EmbedderError; every `poll` asks again then.
         """
         try:
-            self._desk.embedder.cancel(job.provider_job)
+            self._context.embedder.cancel(job.provider_job)
         except JobLost as error:
-            now = self._desk.again(job)
-            if self._desk.is_anothers(now):  # it goes on where it is, and may have to be paid
+            now = self._context.again(job)
+            if self._context.is_anothers(now):  # it continues there, and may have to be paid
                 paid = now.paid + now.waiting
-                self._close(now, "FAILED", told(_of_another(now)), "free", paid=paid)
+                self._close(now, "FAILED", described(_of_another(now)), "free", paid=paid)
             else:
                 self._doubt(now, error)
 
@@ -152,57 +153,60 @@ class Collecting:
         except (ConfigError, StoreError):
             raise
         except JobLost as error:
-            self._doubt(self._desk.again(job), error)
+            self._doubt(self._context.again(job), error)
         except SemanticCoreError as error:
-            self._desk.queue.note_job(job.id, self._desk.clock(), error=told(error))
-            self._give_up_unseen(self._desk.again(job))
-        return self._desk.again(job)
+            self._context.queue.note_job(job.id, self._context.clock(), error=described(error))
+            self._give_up_unseen(self._context.again(job))
+        return self._context.again(job)
 
     def _doubt(self, job: BatchJob, error: JobLost) -> None:
-        """What a provider once does not know may be there all the same: with another key,
-        or a little later. It is lost when that lasts.
+        """Handle a job that its provider does not know: it may have another key, or be known again
+        a little later. The job is lost if that lasts.
         """
-        desk = self._desk
-        if desk.is_anothers(job):
-            desk.queue.note_job(job.id, desk.clock(), error=told(_of_another(job)))
+        context = self._context
+        if context.is_anothers(job):
+            context.queue.note_job(job.id, context.clock(), error=described(_of_another(job)))
             return
         if self._was_cancelled(job) and not self._may_be_listed(job):
-            self._close(job, "FAILED", told(error), "free")
+            self._close(job, "FAILED", described(error), "free")
             return
-        since = job.answered_at or desk.clock()
-        desk.queue.note_job(job.id, desk.clock(), error=told(error), answered_at=since)
-        self._give_up_unseen(desk.again(job))
+        since = job.answered_at or context.clock()
+        context.queue.note_job(job.id, context.clock(), error=described(error), answered_at=since)
+        self._give_up_unseen(context.again(job))
 
     def _may_be_listed(self, job: BatchJob) -> bool:
-        """Whether a job its provider does not know is found by its name all the same."""
+        """Whether a job that its provider does not know is found by its name."""
         try:
-            return self._desk.embedder.find(job.name) is not None
+            return self._context.embedder.find(job.name) is not None
         except EmbedderUnavailable as error:
-            logger.info("Whether job %s is gone cannot be said now: %s", job.id, error)
+            logger.info("Whether job %s is lost is unknown for now: %s", job.id, error)
             return True
 
     def _state(self, job: BatchJob) -> JobState:
-        """Where the job is. Raises JobLost if it is neither known nor found by its name."""
+        """The provider's state of a job. Raises JobLost if it is neither known nor found by its
+        name.
+        """
         try:
-            return self._desk.embedder.state(job.provider_job)
+            return self._context.embedder.state(job.provider_job)
         except JobLost as error:
-            if not self._desk.is_anothers(job) and self._may_be_listed(job):
+            if not self._context.is_anothers(job) and self._may_be_listed(job):
                 raise EmbedderUnavailable(
-                    f"The provider lists job {job.provider_job}, and does not know it just now.",
-                    hint="Nothing needs to be done: it is asked again.",
+                    f"The provider lists job {job.provider_job}, and does not know it now.",
+                    hint="Nothing needs to be done: the next round asks again.",
                 ) from error
             raise
 
     def _look(self, job: BatchJob) -> None:
-        desk = self._desk
+        context = self._context
         state = self._state(job)
         if state.status == "COMPLETED" or state.has_results:
-            # What one answer in between did not know was no result that could not be fetched.
+            # Only from here on its results are late. An answer in between that did not know the job
+            # does not count.
             if not job.answered_at or job.status == "SUBMITTED":
-                desk.queue.note_job(
-                    job.id, desk.clock(), status="PROCESSING", answered_at=desk.clock()
+                context.queue.note_job(
+                    job.id, context.clock(), status="PROCESSING", answered_at=context.clock()
                 )
-                job = desk.again(job)
+                job = context.again(job)
             self._collect(job, state)
         elif state.status == "FAILED":
             rest: Rest = "again" if state.expired else "halve"
@@ -210,33 +214,35 @@ class Collecting:
             paid = state.succeeded or 0
             self._close(job, "FAILED", _reason(state), "free" if cancelled else rest, paid=paid)
         else:
-            desk.queue.note_job(
-                job.id, desk.clock(), status=state.status, error="", answered_at=0.0
+            context.queue.note_job(
+                job.id, context.clock(), status=state.status, error="", answered_at=0.0
             )
             if job.cancelled_at:
                 self.cancel(job)
-            self._give_up_in_time(desk.again(job))
+            self._give_up_in_time(context.again(job))
 
     def _collect(self, job: BatchJob, state: JobState) -> None:
-        """Settle every result, then end the job.
+        """Store every result, then end the job.
 
-        Results that break off are read again from the beginning.
+        If the results break off, they are read again from the beginning.
         """
-        desk = self._desk
-        rate = desk.till.rate_of(job)
+        context = self._context
+        rate = context.cost_tracker.rate_of(job)
 
         def settle(page: Page, tokens: Mapping[str, int]) -> None:
             vectors, failures = self._checked(page)
-            desk.queue.settle(job.id, vectors, failures, rate, desk.clock(), tokens)
+            context.queue.settle(job.id, vectors, failures, rate, context.clock(), tokens)
 
         spent, passing = self._read(job.provider_job, state, settle)
-        job = desk.again(job)
-        desk.till.pay_job(job, spent, state.succeeded or 0)  # also what nobody waited for any more
+        job = context.again(job)
+        context.cost_tracker.pay_job(
+            job, spent, state.succeeded or 0
+        )  # including results that are not needed any more
         if state.status == "COMPLETED":
             left = job.waiting
-            told_of = f"{left:,} of {job.sent:,} passages got no vector of it" if left else ""
             why = f": {passing}" if passing else "."
-            self._close(job, "COMPLETED", told_of and told_of + why, "again")
+            error = f"{left:,} of {job.sent:,} passages got no vector from it{why}" if left else ""
+            self._close(job, "COMPLETED", error, "again")
         elif state.status == "FAILED":
             rest: Rest = "free" if self._was_cancelled(job) else "again"
             self._close(job, "FAILED", _reason(state), rest)
@@ -244,76 +250,79 @@ class Collecting:
     def _read(
         self, provider_job: str, state: JobState, use: Callable[[Page, Mapping[str, int]], None]
     ) -> tuple[Spent, str]:
-        """Read all results, some at a time: what they cost as far as the provider tells, and the
-        last reason that may pass why there is none. use: called with each page, and what each of
-        its passages cost.
+        """Read all results, page by page. Returns what they cost, as far as the provider reports
+        it, and the last reason for a missing result that may pass.
+
+        use: called with each page, and with the tokens of its passages.
         """
-        desk = self._desk
+        context = self._context
         whole = Spent()
         passing = ""
         if not state.has_results and state.status != "COMPLETED":
             return whole, passing
         counted: set[str] = set()
-        with desk.till.metered() as spent:
-            results = _told(desk.embedder.results(provider_job), spent, counted)
-            for page, tokens in _pages(results, desk.rules.page):
+        with context.cost_tracker.metered() as spent:
+            results = _with_tokens(context.embedder.results(provider_job), spent, counted)
+            for page, tokens in _pages(results, context.rules.page):
                 use(page, tokens)
                 whole.passages += len(tokens)
                 whole.tokens += sum(tokens.values())
-                passing = next(map(told, filter(_may_pass, page.values())), passing)
+                for result in filter(_may_pass, page.values()):
+                    passing = described(result)
+                    break
         return whole, passing
 
     def _checked(self, page: Page) -> tuple[dict[str, Vector], dict[str, str]]:
-        """(vectors of length 1, why there are none) of a page of results."""
-        failures = {
-            name: told(result)
-            for name, result in page.items()
-            if isinstance(result, Exception) and not _may_pass(result)
-        }
-        given = {name: result for name, result in page.items() if not isinstance(result, Exception)}
-        space = self._desk.embedder.space
+        """(vectors of length 1, reasons for missing ones) of a page of results, by fingerprint."""
+        given: dict[str, Vector] = {}
+        failures: dict[str, str] = {}
+        for name, result in page.items():
+            if not isinstance(result, Exception):
+                given[name] = result
+            elif not _may_pass(result):
+                failures[name] = described(result)
+        space = self._context.embedder.space
+        vectors: dict[str, Vector] = {}
         try:
-            return dict(
-                zip(given, checked_vectors(list(given.values()), len(given), space), strict=True)
-            ), failures
+            rows = checked_vectors(list(given.values()), len(given), space)
+            vectors.update(zip(given, rows, strict=True))
         except EmbeddingInvalid:
-            vectors: dict[str, Vector] = {}
             for name, vector in given.items():
                 try:
                     vectors[name] = checked_vectors([vector], 1, space)[0]
                 except EmbeddingInvalid as error:
-                    failures[name] = told(error)
-            return vectors, failures
+                    failures[name] = described(error)
+        return vectors, failures
 
     def _give_up_unseen(self, job: BatchJob) -> None:
-        """End a job whose results cannot be had for longer than patience lasts; or that cannot even
-        be looked at, that much later than it should have ended.
+        """End a job whose results could not be fetched for `BatchRules.patience`; and one whose
+        state is unknown, that long after it should have ended.
         """
-        rules = self._desk.rules
-        now = self._desk.clock()
-        if job.status not in OPEN or not self._desk.knows_time:
+        rules = self._context.rules
+        now = self._context.clock()
+        if job.status not in OPEN or not self._context.knows_time:
             return
         if not job.answered_at:
             if now - job.submitted_at > rules.deadline + rules.grace:
-                self._desk.queue.note_job(job.id, now, answered_at=now)
+                self._context.queue.note_job(job.id, now, answered_at=now)
         elif now - job.answered_at > rules.patience:
             hours = (now - job.answered_at) / 3_600
             why = (
                 f"Its results could not be fetched for {hours:.0f} h: "
                 f"{job.error or 'no reason given'}"
             )
-            told_of = f"{why} They may have been paid for."
+            error = f"{why} They may have been paid for."
             paid = job.paid + job.waiting
-            self._close(job, "FAILED", told_of, "fail", paid=paid, lost=True)
+            self._close(job, "FAILED", error, "fail", paid=paid, lost=True)
 
     def _give_up_in_time(self, job: BatchJob) -> None:
-        """Cancel a job that takes too long, as its provider says, and later end it here."""
-        rules = self._desk.rules
-        now = self._desk.clock()
+        """Cancel a job that takes too long by the provider's clock, and end it later."""
+        rules = self._context.rules
+        now = self._context.clock()
         if job.status not in OPEN:
             return
         if not job.cancelled_at and now - job.submitted_at > rules.deadline:
-            self._desk.queue.note_job(job.id, now, cancelled_at=now)
+            self._context.queue.note_job(job.id, now, cancelled_at=now)
             self.cancel(job)
         elif (
             job.cancelled_at
@@ -330,15 +339,15 @@ class Collecting:
             )
 
     def _was_cancelled(self, job: BatchJob) -> bool:
-        """Whether a person did, and not the deadline."""
+        """Whether a person cancelled the job, and not the deadline."""
         return (
             bool(job.cancelled_at)
-            and job.cancelled_at - job.submitted_at <= self._desk.rules.deadline
+            and job.cancelled_at - job.submitted_at <= self._context.rules.deadline
         )
 
     def _is_lost(self, job: BatchJob) -> bool:
-        """Whether it was given up although it may have results."""
-        late = job.ended_at - job.answered_at > self._desk.rules.patience
+        """Whether the job was given up although it may have results."""
+        late = job.ended_at - job.answered_at > self._context.rules.patience
         return job.status == "FAILED" and bool(job.answered_at) and late
 
     def _close(
@@ -351,21 +360,21 @@ class Collecting:
         paid: int = 0,
         lost: bool = False,
     ) -> None:
-        """End a job. paid: passages of it that were paid for, or may have been, where more than
-        those that settled something. lost: it may have results, see `_is_lost`.
+        """End a job. paid: passages of it that were paid for, or may have been, if they are more
+        than its results. lost: it may have results, see `_is_lost`.
         """
-        desk = self._desk
+        context = self._context
         if job.answered_at and not lost:
-            desk.queue.note_job(job.id, desk.clock(), answered_at=0.0)
+            context.queue.note_job(job.id, context.clock(), answered_at=0.0)
         if paid:
-            desk.till.pay_job(job, Spent(), paid)
-        desk.queue.close_job(
-            job.id, status, desk.clock(), error=error, rest=rest, attempts=desk.rules.attempts
+            context.cost_tracker.pay_job(job, Spent(), paid)
+        context.queue.close_job(
+            job.id, status, context.clock(), error=error, rest=rest, attempts=context.rules.attempts
         )
 
 
 def _may_pass(result: Vector | Exception) -> TypeGuard[Exception]:
-    """Whether a result is an error that another try may mend."""
+    """Whether a result is an error that may pass."""
     return isinstance(result, Exception) and getattr(result, "retryable", False) is True
 
 
@@ -376,12 +385,16 @@ def _of_another(job: BatchJob) -> EmbedderUnavailable:
     )
 
 
-def _told(
+def _ignore(page: Page, tokens: Mapping[str, int]) -> None:
+    """Use of results that are only read for what they cost."""
+
+
+def _with_tokens(
     results: Iterator[tuple[str, Vector | Exception]], spent: Spent | None, counted: set[str]
 ) -> Iterator[tuple[str, Vector | Exception, int]]:
-    """Results with their tokens; 0 where that is not told, or was before.
+    """Results with their tokens; 0 if they are not reported, or were before.
 
-    spent: grows as results come. counted: of which passages it was told.
+    spent: grows as results come. counted: passages whose tokens were reported.
     """
     before = 0
     for name, result in results:
@@ -399,18 +412,19 @@ def _told(
 def _pages(
     results: Iterator[tuple[str, Vector | Exception, int]], size: int
 ) -> Iterator[tuple[Page, dict[str, int]]]:
-    """(results, tokens) by fingerprint, some at a time.
+    """(results, tokens) by fingerprint, page by page.
 
-    Of two of one passage the first counts, a vector before a failure.
+    If a passage has two results, the first counts, but a vector replaces a failure.
     """
     page: Page = {}
     tokens: dict[str, int] = {}
     for name, result, cost in results:
         if cost:
             tokens[name] = cost
-        if name not in page or (
-            isinstance(page[name], Exception) and not isinstance(result, Exception)
-        ):
+        replaces_failure = not isinstance(result, Exception) and isinstance(
+            page.get(name), Exception
+        )
+        if name not in page or replaces_failure:
             page[name] = result
         if len(page) >= size:
             yield page, tokens
@@ -421,7 +435,5 @@ def _pages(
 
 
 def _reason(state: JobState) -> str:
-    return (
-        " ".join(filter(None, (state.told, state.reason)))
-        or "It failed; the provider gave no reason."
-    )
+    parts = [part for part in (state.told, state.reason) if part]
+    return " ".join(parts) or "It failed; the provider gave no reason."

@@ -1,4 +1,7 @@
-"""How long a job may take, how often it is tried, and what a manager and its parts share."""
+"""The rules of batch jobs, `BatchRules`, and what submitting and collecting share, `BatchContext`.
+
+Tested by tests/test_batch.py.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ import attrs
 from semantic_core._costs import CostTracker
 from semantic_core._jobs import BatchJob, JobStatus
 from semantic_core._validation import clip
-from semantic_core.errors import ConfigError, SemanticCoreError
+from semantic_core.errors import ConfigError
 from semantic_core.protocols import BatchEmbedder, BatchQueue
 
 logger = logging.getLogger("semantic_core.batch")
 
 MOST_JOBS = 10_000
-"""Jobs looked after at a time."""
+"""Jobs read from the ledger at a time."""
 UNSENT: tuple[JobStatus, ...] = ("CREATED",)
 SENT: tuple[JobStatus, ...] = ("SUBMITTED", "PROCESSING")
 FAILED: tuple[JobStatus, ...] = ("FAILED",)
@@ -27,26 +30,26 @@ LONGEST_PAUSE = 3_600.0
 LATER = "later"
 THROTTLED = "throttled"
 OTHER_KEY = "another key"
-"""Owners of a job nobody submits just now: its provider is away, or takes no more for now, or it
-was begun with another key.
+"""Owners of a job that is not submitted now: its provider is unavailable, or accepts no more at the
+moment, or the job was begun with another key.
 """
 
 
 @attrs.frozen
 class BatchRules:
-    """What is put into a job, and when one is given up. Times in seconds.
+    """The size of batch jobs, and when a job is given up. Times are in seconds.
 
-    job_size, job_tokens: passages, and tokens, in a job, at most; without job_tokens as many as the
-    embedder says, see `BatchEmbedder`. open_jobs: jobs under way at a time, at most. flush_size,
-    flush_after: `BatchManager.work` submits once so many passages wait, or one has waited for so
-    long. attempts: jobs a passage may be in in vain before it is given up. lease: how long whoever
-    submits a job may be silent before somebody else takes it over; longer than any one call to the
-    provider.
-    deadline: after which a job that has not ended is cancelled; grace: and how long later it is
-    given up. patience: how long results of a finished job are asked for before it is given up.
-    poll: between two rounds of `BatchManager.work`. page: passages read, or results written, at a
-    time: one transaction, and all that is in memory of a job of any size.
-    claim_page: passages claimed at a time; other writers wait.
+    job_size, job_tokens: most passages and most tokens of a job; without job_tokens the embedder
+    sets the limit, see `BatchEmbedder`. open_jobs: most jobs that are open at a time. flush_size,
+    flush_after: `BatchManager.work` submits when this many passages are pending, or one has been
+    pending for this long. attempts: how many jobs may fail for a passage before it is given up.
+    lease: how long the process that submits a job may be silent before another takes the job over;
+    longer than any one call to the provider.
+    deadline: a job that has not ended after this time is cancelled; grace: and given up this much
+    later. patience: how long the results of a finished job are requested before it is given up.
+    poll: time between two rounds of `BatchManager.work`. page: passages read, or results written,
+    at a time; a page is one transaction, and no more of a job is in memory.
+    claim_page: passages claimed at a time, while other writers wait.
     """
 
     job_size: int = 50_000
@@ -65,7 +68,7 @@ class BatchRules:
 
     @classmethod
     def of(cls, given: object) -> BatchRules:
-        """Rules of what settings say: the fields as a table; None or {} for those there are.
+        """The rules of a setting, which is a table of these fields; None or {} for the defaults.
 
         Raises ConfigError.
         """
@@ -84,35 +87,35 @@ class BatchRules:
 
 @attrs.frozen
 class BatchContext:
-    """What submitting and collecting work with.
+    """What submitting and collecting share.
 
-    host_clock: by which passages are held and jobs are leased, as by all processes of a machine.
-    Jobs are judged by `clock`.
+    host_clock: seconds since 1970, the clock of this machine, for claims of passages and leases of
+    jobs. The age of a job is measured with `clock`.
     """
 
     queue: BatchQueue
     embedder: BatchEmbedder
-    till: CostTracker
+    cost_tracker: CostTracker
     rules: BatchRules
     host_clock: Callable[[], float]
 
     def clock(self) -> float:
-        """Seconds since 1970, by the provider's clock where it tells it."""
+        """Seconds since 1970, by the provider's clock if it is known."""
         now = provider_now(self.embedder)
         return now if isinstance(now, float) else self.host_clock()
 
     @property
     def knows_time(self) -> bool:
-        """Whether times can be judged: a provider that tells the time has told it."""
+        """Whether the age of a job is known: the provider has no clock, or reported its time."""
         return provider_now(self.embedder) is not None
 
     @property
     def account(self) -> str:
-        """What jobs are submitted with; "" where that is not told."""
+        """The account that jobs are submitted with; "" if it is unknown."""
         return str(getattr(self.embedder, "account", ""))
 
     def is_anothers(self, job: BatchJob) -> bool:
-        """Whether the job was submitted with another account than the one there is now."""
+        """Whether the job was submitted with another account than the current one."""
         return bool(job.account) and job.account != self.account
 
     def again(self, job: BatchJob) -> BatchJob:
@@ -121,15 +124,8 @@ class BatchContext:
 
 
 def provider_now(embedder: object) -> object:
-    """Seconds since 1970 by its provider's clock; None while that is not known, "" where it is
-    never told.
+    """Seconds since 1970 by the provider's clock; None while it is unknown, "" for an embedder
+    whose provider does not report its time.
     """
     now = getattr(embedder, "now", None)
     return now() if callable(now) else ""
-
-
-def told(error: BaseException) -> str:
-    """An error in words for the ledger."""
-    return (
-        str(error) if isinstance(error, SemanticCoreError) else f"{type(error).__name__}: {error}"
-    )

@@ -1,7 +1,6 @@
-"""Batch jobs: texts that can wait for their vectors go to the provider together, at half the price.
+"""`BatchManager`, which is ``core.batch_manager``: the queue of pending passages, and batch jobs.
 
-`BatchManager` is ``core.batch_manager``. The records are for those who write an embedder that takes
-jobs (`JobState`) or a store that keeps their ledger.
+Tested by tests/test_batch.py and tests/test_batch_costs.py.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from semantic_core._costs import SAMPLE, CostTracker, MeteredEmbedder
@@ -51,19 +51,19 @@ if TYPE_CHECKING:
     from semantic_core.types import ChunkId, Failure, IngestMode
 
 AUTO_PASSAGES = 1_000
-"""Passages an ingest in mode "auto" embeds at once where no freshness is asked for."""
+"""Passages that an ingest in mode "auto" embeds at once if its collection has no freshness."""
 PROBE = "semantic-core-probe"
-"""A name no job has, asked for to see whether jobs are set up."""
+"""A name that no job has. Looking it up shows whether batch jobs are set up."""
 
 
 class BatchManager:
-    """The queue of passages that wait for their vectors, and the jobs made of them.
+    """The queue of passages without a vector, and the batch jobs that embed them.
 
-    One per store; safe to share.
+    One per store; safe to share between threads. Several processes may call every method at once,
+    and again after any crash.
 
-    goals: freshness by collection, "" for all others. rules: sizes and deadlines. clock: seconds
-    since 1970; ticks: seconds of a clock nobody sets. Every method may be called by several
-    processes at once, and again after any crash.
+    goals: freshness by collection, "" for all others. rules: sizes and deadlines. cost_tracker:
+    prices, budget and costs. clock: seconds since 1970; ticks: seconds of a monotonic clock.
     """
 
     def __init__(
@@ -83,28 +83,26 @@ class BatchManager:
         self._ticks = ticks
         self._goals = dict(goals or {})
         self.rules = rules or BatchRules()
-        self.till = CostTracker(store, embedder, budget or Budget(), clock)
-        # Asked once: whether a thing keeps a protocol is a slow question, and an ingest of one
-        # document asks, too.
+        self.cost_tracker = CostTracker(store, embedder, budget or Budget(), clock)
+        # Checked once, because checks of a protocol are slow for an ingest of one document.
         self._ledger = store if isinstance(store, BatchQueue) else None
         self._provider = embedder if isinstance(embedder, BatchEmbedder) else None
-        self._paid = self._provider is not None or self.till.prices is not None
+        self._paid = self._provider is not None or self.cost_tracker.prices is not None
         self._takes_jobs: bool | None = None
         self._polled_at = -math.inf
 
     @property
     def takes_jobs(self) -> bool:
-        """Whether jobs are possible here: a store with a ledger,
-        and an embedder that takes jobs and is set up for them.
+        """Whether batch jobs are possible: the store has a ledger, and the embedder supports batch
+        jobs and is set up for them.
 
-        Asks the provider once in the life of this object. Raises EmbedderUnavailable if it does not
-        answer.
+        Asks the provider once. Raises EmbedderUnavailable if it does not answer.
         """
         if self._takes_jobs is None:
             able = self._ledger is not None and self._provider is not None
             if able:
                 try:
-                    self._desk().embedder.find(PROBE)
+                    self._context().embedder.find(PROBE)
                 except ConfigError:
                     able = False
             self._takes_jobs = able
@@ -113,53 +111,55 @@ class BatchManager:
     def flush_queue(
         self, min_size: int = 10, force: bool = False, *, job_size: int | None = None
     ) -> tuple[BatchJob, ...]:
-        """Submit every passage that waits, in jobs of at most `job_size`; the jobs,
-        () if fewer than `min_size` wait.
+        """Submit all pending passages, in jobs of at most `job_size`. Returns the jobs, () if
+        fewer than `min_size` passages are pending.
 
-        A job is smaller where the provider takes less for now, or the budget allows less; what is
-        over the jobs that may be under way (`BatchRules.open_jobs`) waits.
+        A job is smaller if the provider accepts less at the moment, or the budget allows less.
+        Passages stay pending if `BatchRules.open_jobs` jobs are open.
 
-        force: also fewer, those of collections that are to be fresh sooner, and past the soft
-        budget. A job that could not be sent now is CREATED, with the reason as its error, and is
-        sent by a later call of this or of `sync_status`. Raises ConfigError if the embedder takes
-        no jobs or has no key for them, BudgetSpent, EmbedderError, StoreError.
+        force: submit fewer passages too, and those of collections with a shorter freshness, and
+        exceed the soft budget. A job that could not be submitted has the status CREATED and the
+        reason as its error; a later call of this or of `sync_status` submits it. Raises ConfigError
+        if the embedder does not support batch jobs or has no key for them, BudgetSpent,
+        EmbedderError, StoreError.
         """
         check_count("min_size", min_size)
         size = self.rules.job_size if job_size is None else check_count("job_size", job_size, 1)
         least = min(1, min_size) if force else min_size
         without = () if force else self._fast()
-        made = Submission(self._desk()).flush(least, size, without, force=force)
+        made = Submission(self._context()).flush(least, size, without, force=force)
         few = not made and self._queue().waiting(1, self._clock())
-        if few and not self.takes_jobs:  # said now, and not when there are enough
-            self._desk().embedder.find(PROBE)
+        if few and not self.takes_jobs:  # report it now, and not when there are enough
+            self._context().embedder.find(PROBE)
         return tuple(made)
 
     def sync_status(self) -> tuple[BatchJob, ...]:
-        """Ask how the open jobs are, and give the results of those that are done to whoever waits;
-        the jobs as they are now.
+        """Ask the provider for the state of open jobs, and store the results of those that are
+        done. Returns the jobs as they are now.
 
-        What a later call may mend is noted in a job's error. Raises ConfigError, StoreError.
+        An error that may pass is stored in the job. Raises ConfigError, StoreError.
         """
         queue = self._queue()
         if not queue.jobs(OPEN, limit=1) and not queue.jobs(limit=1, cleaned=False):
             return ()
-        desk = self._desk()
-        collecting = Collecting(desk)
-        found = self._adopted(collecting)
-        unsent = [*queue.jobs(UNSENT, limit=MOST_JOBS), *Submission(desk).resume()]
+        context = self._context()
+        collecting = Collecting(context)
+        adopted = self._adopted(collecting)
+        unsent = [*queue.jobs(UNSENT, limit=MOST_JOBS), *Submission(context).resume()]
         polled = collecting.poll(queue.jobs(SENT, limit=MOST_JOBS))
         collecting.clean()
-        touched = {job.id: queue.job(job.id) for job in (*found, *unsent, *polled)}
+        touched = {job.id: queue.job(job.id) for job in (*adopted, *unsent, *polled)}
         return tuple(job for job in touched.values() if job is not None)
 
     def work(self, min_size: int | None = None) -> tuple[BatchJob, ...]:
-        """One round of everything a worker does: collect, embed what is to be fresh soon, submit
-        the rest; the jobs touched.
+        """One round of everything a worker does: collect results, embed collections with a short
+        freshness, submit the other passages. Returns the jobs that changed.
 
-        May be called every second: where jobs are possible it does something twice a minute
-        (`BatchRules.poll`). Fewer than `min_size` passages (None: `BatchRules.flush_size`) are
-        submitted once the oldest has waited for an hour (`BatchRules.flush_after`). Without jobs,
-        all is embedded. Raises EmbedderError, BudgetSpent, StoreError.
+        It may be called every second; if batch jobs are possible, it does something every 30
+        seconds (`BatchRules.poll`). Fewer than `min_size` passages (None: `BatchRules.flush_size`)
+        are submitted when the oldest has been pending for an hour (`BatchRules.flush_after`). If
+        batch jobs are not possible, it embeds all passages. Raises EmbedderError, BudgetSpent,
+        StoreError.
         """
         if not self.takes_jobs:
             self.embed()
@@ -174,7 +174,7 @@ class BatchManager:
         waited = self._clock() - (self.queue_stats().oldest_at or self._clock())
         enough = self.rules.flush_size if min_size is None else min_size
         least = 1 if waited >= self.rules.flush_after else enough
-        flushed = Submission(self._desk()).flush(least, self.rules.job_size, fast, force=False)
+        flushed = Submission(self._context()).flush(least, self.rules.job_size, fast, force=False)
         return tuple({job.id: job for job in (*collected, *flushed)}.values())
 
     def embed(
@@ -184,7 +184,7 @@ class BatchManager:
         from_jobs: bool = False,
         collections: Collection[str] | None = None,
     ) -> int:
-        """Embed what waits now, interactively; how many chunks were filled.
+        """Embed pending passages now, without a batch job. Returns how many chunks got a vector.
 
         See `SemanticCore.embed_pending`.
         """
@@ -193,12 +193,11 @@ class BatchManager:
             give_up = self._give_up if self._ledger is not None else None
             return embed_pending(self._store, self._embedder, limit, give_up=give_up)
         try:
-            take = metered.take
             return embed_pending(
                 self._store,
                 metered,
                 limit,
-                take=lambda count: take(count, from_jobs=from_jobs, collections=collections),
+                take=partial(metered.take, from_jobs=from_jobs, collections=collections),
                 done=metered.release,
                 give_up=metered.give_up,
             )
@@ -206,15 +205,13 @@ class BatchManager:
             metered.release()
 
     def _give_up(self, why: Mapping[str, str]) -> None:
-        MeteredEmbedder(self._queue(), self._embedder, self.till, self._clock).give_up(why)
+        MeteredEmbedder(self._queue(), self._embedder, self.cost_tracker, self._clock).give_up(why)
 
     def metered_embedder(self) -> MeteredEmbedder | None:
-        """What a run embeds through, so that nothing is paid for twice;
-        None where nothing is paid.
-        """
+        """An embedder for one run that pays for no passage twice; None if nothing is paid for."""
         if not self._paid or self._ledger is None:
             return None
-        return MeteredEmbedder(self._ledger, self._embedder, self.till, self._clock)
+        return MeteredEmbedder(self._ledger, self._embedder, self.cost_tracker, self._clock)
 
     def queue_stats(self, tenant: str | None = None) -> QueueStats:
         """Chunks by state, of this tenant (None: of all), and jobs by status."""
@@ -228,16 +225,17 @@ class BatchManager:
 
     @property
     def results_kept(self) -> float | None:
-        """Seconds the provider keeps results for once a job is done; None where it is not told."""
+        """For how many seconds the provider stores the results of a job; None if it is unknown."""
         kept = getattr(self._embedder, "results_kept", None)
         return float(kept) if isinstance(kept, int | float) else None
 
     def job(self, id: str) -> BatchJob:
         """The job of this id, or of the only one that begins so. Raises InputError."""
-        found = self._queue().job(id)
-        if found is not None:
-            return found
-        near = [job for job in self._queue().jobs(limit=MOST_JOBS) if id and job.id.startswith(id)]
+        exact = self._queue().job(id)
+        if exact is not None:
+            return exact
+        jobs = self._queue().jobs(limit=MOST_JOBS) if id else ()
+        near = [job for job in jobs if job.id.startswith(id)]
         if len(near) != 1:
             what = f"{len(near)} jobs begin" if near else "No job begins"
             raise InputError(
@@ -246,94 +244,99 @@ class BatchManager:
         return near[0]
 
     def cancel(self, job: str | BatchJob) -> BatchJob:
-        """End a job; as it is now.
+        """Cancel a job. Returns the job as it is now.
 
-        What it has done may have to be paid, and is still collected; the rest waits again.
-
-        One that has ended stays as it is. Raises InputError for no such job, EmbedderError; it is
-        then cancelled later.
+        Results that it already has may have to be paid, and are still collected; its other passages
+        are pending again. A job that has ended does not change. Raises InputError for an unknown
+        job, and EmbedderError; the job is then cancelled later.
         """
-        desk = self._desk()
-        now = desk.clock()
-        found = self.job(job if isinstance(job, str) else job.id)
-        if found.status in OPEN and not found.cancelled_at:
-            self._queue().note_job(found.id, now, cancelled_at=now)
-        if found.status == "CREATED":
-            return Submission(desk).send_anew(found)
-        if found.status in OPEN:
-            Collecting(desk).cancel(found)
-        return desk.again(found)
+        context = self._context()
+        now = context.clock()
+        current = self.job(job if isinstance(job, str) else job.id)
+        if current.status in OPEN and not current.cancelled_at:
+            self._queue().note_job(current.id, now, cancelled_at=now)
+        if current.status == "CREATED":
+            return Submission(context).adopt_or_end(current)
+        if current.status in OPEN:
+            Collecting(context).cancel(current)
+        return context.again(current)
 
     def retry(self, job: str | None = None) -> int:
-        """Let passages that were given up wait again (of this job; None: all); how many.
+        """Make passages that were given up pending again (of this job; None: of all). Returns how
+        many.
 
-        They are paid for again; but a job that was lost and is there again goes on instead, with
-        its passages.
+        They are paid for again. But a lost job that its provider knows again is continued instead,
+        with its passages.
         """
         self.adopt_lost()
         return self._queue().retry(None if job is None else self.job(job).id)
 
     def adopt_lost(self) -> tuple[BatchJob, ...]:
-        """Go on with the jobs that were given up as lost, and are at their provider after all; as
-        they are now. `sync_status` and `retry` do this, too. Raises StoreError.
+        """Continue the jobs that were given up as lost and that their provider knows again. Returns
+        them as they are now. `sync_status` and `retry` do this, too. Raises StoreError.
         """
         lost = self._queue().jobs(FAILED, limit=1, cleaned=False)
         if self._provider is None or not lost:
             return ()
-        return tuple(self._adopted(Collecting(self._desk())))
+        return tuple(self._adopted(Collecting(self._context())))
 
     @staticmethod
     def _adopted(collecting: Collecting) -> list[BatchJob]:
         try:
             return collecting.adopt_lost()
         except (ConfigError, EmbedderError) as error:
-            logger.warning("Lost jobs could not be looked for: %s", error)
+            logger.warning("Lost jobs could not be searched for: %s", error)
             return []
 
     def chunk_states(self, ids: Sequence[ChunkId]) -> Sequence[tuple[ChunkStatus, str] | None]:
-        """READY, PENDING, SUBMITTED or FAILED, and why, of each chunk;
-        None for one that is not there.
+        """The state of each chunk, READY, PENDING, SUBMITTED or FAILED, with the reason; None for
+        a chunk that is not there.
         """
         return self._queue().chunk_states(ids)
 
     def given_up(self, limit: int = 100) -> Sequence[Failure]:
-        """Chunks of the state FAILED, each with its reason."""
+        """Chunks in the state FAILED, each with its reason."""
         return self._queue().given_up(check_count("limit", limit, 1))
 
     def costs(self, since: str = "", until: str = "9") -> Sequence[Cost]:
-        """What was spent from one day (ISO 8601, UTC) to another, by day, tenant, collection,
-        model and tier. Queries are in the tier "query", those of this process up to now.
+        """The costs from one day (ISO 8601, UTC) to another, by day, tenant, collection, model and
+        tier. Queries have the tier "query"; those of this process are included up to now.
         """
-        self.till.write_queries()
+        self.cost_tracker.write_queries()
         return self._queue().costs(since, until)
 
     def close(self) -> None:
-        """Write down what queries cost. Where that cannot be done it is said in the log: the store
-        is closed all the same.
-        """
+        """Store the costs of queries. A failure is logged, and the store is closed all the same."""
         try:
-            self.till.write_queries()
+            self.cost_tracker.write_queries()
         except StoreError as error:
-            logger.warning("What the last queries cost is not written down: %s", error)
+            logger.warning("The costs of the last queries could not be stored: %s", error)
 
     def estimate(self) -> Estimate:
-        """What embedding all that waits takes: tokens by characters,
-        as many as the first thousand passages have.
+        """The tokens, costs and time to embed all pending passages.
+
+        Tokens are estimated from the characters, with the ratio of the first thousand passages.
         """
         queue = self._queue()
-        return self.till.estimate(*queue.waiting_size(), list(queue.pending(SAMPLE).values()))
+        return self.cost_tracker.estimate(
+            *queue.waiting_size(), list(queue.pending(SAMPLE).values())
+        )
 
     def estimate_like(self, passages: int) -> Estimate:
-        """What embedding so many passages takes, if they are like those that wait."""
+        """The same for this many passages, if they are like those that are pending."""
         queue = self._queue()
         there, characters = queue.waiting_size()
         sample = list(queue.pending(SAMPLE).values())
-        return self.till.estimate(passages, round(characters * passages / max(1, there)), sample)
+        return self.cost_tracker.estimate(
+            passages, round(characters * passages / max(1, there)), sample
+        )
 
     def leaves(self, mode: IngestMode) -> Callable[[str, int], bool]:
         """Which passages an ingest of this mode leaves without a vector, see `_ingest.Ingest`."""
-        if mode != "auto":
-            return lambda collection, embedding: mode == "async"
+        if mode == "async":
+            return _leave_all
+        if mode == "sync":
+            return _leave_none
 
         def later(collection: str, embedding: int) -> bool:
             goal = self._goals.get(collection, self._goals.get(""))
@@ -344,32 +347,45 @@ class BatchManager:
         return later
 
     def _takes_jobs_probably(self) -> bool:
-        """An embedder that is away may take them when it is back."""
+        """Whether batch jobs are possible; an unavailable embedder may support them later."""
         try:
             return self.takes_jobs
         except EmbedderUnavailable:
             return True
 
     def _fast(self) -> list[str]:
-        """Collections jobs are too slow for."""
-        soon = [name for name, goal in self._goals.items() if name and goal != "24h"]
+        """The collections whose freshness is too short for batch jobs."""
+        fast: set[str] = set()
+        slow: set[str] = set()
+        for name, goal in self._goals.items():
+            (slow if goal == "24h" else fast).add(name)
         if self._goals.get("", "24h") == "24h":
-            return soon
-        slow = {name for name, goal in self._goals.items() if goal == "24h"}
+            return sorted(fast - {""})
         return sorted(set(self._store.stats().collections) - slow)
 
     def _queue(self) -> BatchQueue:
         if self._ledger is None:
             raise StoreMisuse(
-                f"{type(self._store).__name__} keeps no ledger of batch jobs.",
+                f"{type(self._store).__name__} stores no ledger of batch jobs.",
                 hint='The stores "sqlite" and "memory" do.',
             )
         return self._ledger
 
-    def _desk(self) -> BatchContext:
+    def _context(self) -> BatchContext:
         if self._provider is None:
             raise ConfigError(
-                f"{type(self._embedder).__name__} takes no batch jobs.",
-                hint="core.embed_pending() embeds what waits; the embedder gemini takes jobs.",
+                f"{type(self._embedder).__name__} does not support batch jobs.",
+                hint="core.embed_pending() embeds pending passages; the embedder gemini supports "
+                "batch jobs.",
             )
-        return BatchContext(self._queue(), self._provider, self.till, self.rules, self._clock)
+        return BatchContext(
+            self._queue(), self._provider, self.cost_tracker, self.rules, self._clock
+        )
+
+
+def _leave_all(collection: str, embedding: int) -> bool:
+    return True
+
+
+def _leave_none(collection: str, embedding: int) -> bool:
+    return False

@@ -1,6 +1,11 @@
-"""The command line.
+"""The command line: ``semantic-core``.
 
-Importing it, and asking for its help, loads no command: each is imported when it is called.
+One module per command. Importing this package, or showing its help, loads none of them: each is
+imported when it is called. Shared rooms: `_group` (commands, errors and exit codes), `_options`
+(options and opening the index), `_output` (standard output and standard error), `_app` (``--app``),
+`_reading` (files and progress), `_records` (JSON), `_render` (search results in a terminal).
+
+Tested by tests/test_cli_frame.py and tests/test_docs.py.
 """
 
 from __future__ import annotations
@@ -14,65 +19,54 @@ from semantic_core.cli._group import LazyGroup
 from semantic_core.cli._output import nothing_follows
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "init": ("semantic_core.cli.init:init", "Write a settings file to start from."),
-    "ingest": ("semantic_core.cli.ingest:ingest", "Make files and folders findable."),
-    "search": ("semantic_core.cli.search:search", "Find passages by meaning and by words."),
+    "init": ("semantic_core.cli.init:init", "Write a settings file for this folder."),
+    "ingest": ("semantic_core.cli.ingest:ingest", "Add files and folders to the index."),
+    "search": ("semantic_core.cli.search:search", "Search the index."),
     "documents": (
         "semantic_core.cli.documents:documents",
-        "List, show and delete what is in the index.",
+        "List, show and delete indexed documents.",
     ),
-    "stats": ("semantic_core.cli.stats:stats", "How much there is."),
-    "queue": (
-        "semantic_core.cli.queue:queue",
-        "Passages that wait for their vectors, and batch jobs of them.",
-    ),
-    "costs": ("semantic_core.cli.costs:costs", "What embedding has cost."),
+    "stats": ("semantic_core.cli.stats:stats", "Show index statistics."),
+    "queue": ("semantic_core.cli.queue:queue", "Manage pending passages and batch jobs."),
+    "costs": ("semantic_core.cli.costs:costs", "Show embedding costs."),
     "reindex": (
         "semantic_core.cli.models:reindex",
-        "Bring every row of an application's models into their indexes again.",
+        "Rebuild the indexes of an application's models.",
     ),
     "verify": (
         "semantic_core.cli.models:verify",
-        "Compare every row of an application's models with their indexes.",
+        "Compare an application's models with their indexes.",
     ),
-    "outbox": (
-        "semantic_core.cli.outbox:outbox",
-        "Changes of models that wait to be worked off, or were given up.",
-    ),
+    "outbox": ("semantic_core.cli.outbox:outbox", "Manage pending changes of models."),
     "worker": (
         "semantic_core.cli.worker:worker",
-        "Work off changes of models for as long as it runs.",
+        "Run a worker that processes pending changes.",
     ),
     "blueprint": (
         "semantic_core.cli.blueprint:blueprint",
         "Print the adapter for Django or SQLAlchemy.",
     ),
-    "plugins": (
-        "semantic_core.cli.plugins:plugins",
-        "What is installed, what it offers, what is broken.",
-    ),
+    "plugins": ("semantic_core.cli.plugins:plugins", "List plugins and show their options."),
     "config": (
         "semantic_core.cli.config:config",
-        "The settings in force, and where they come from.",
+        "Show the settings, or confirm a settings file.",
     ),
     "backup": ("semantic_core.cli.backup:backup", "Copy the index while it is in use."),
-    "restore": (
-        "semantic_core.cli.restore:restore",
-        "Put a backup in the place of the index.",
-    ),
+    "restore": ("semantic_core.cli.backup:restore", "Replace the index with a backup."),
     "doctor": (
         "semantic_core.cli.doctor:doctor",
         "Check the installation, the settings and the index.",
     ),
 }
-"""Every command: where it is, and what the help says of it."""
+"""Every command: ``"module:attribute"``, and its line in the help."""
 
 EPILOG = """\b
-Exit codes: 0 fine, 1 something was left out or is wrong, 2 it could not be
-done, 130 interrupted. Every command takes --json; those about an index take
---db PATH, those about an application's models --app MODULE:NAME.
+Exit codes: 0 everything was done; 1 something was left out, or a problem
+was found; 2 it could not be done; 130 interrupted.
+Every command takes --json. Commands about an index take --db PATH,
+commands about an application's models take --app MODULE:NAME.
 \b
-Completion in bash (zsh and fish likewise), in ~/.bashrc:
+Shell completion for bash (zsh and fish likewise), in ~/.bashrc:
   eval "$(_SEMANTIC_CORE_COMPLETE=bash_source semantic-core)"
 """
 
@@ -97,10 +91,10 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
     expose_value=False,
     is_eager=True,
     callback=_show_version,
-    help="Show the version.",
+    help="Show the version and exit.",
 )
 def cli() -> None:
-    """Search your own text by meaning and by words, in one file, offline.
+    """Semantic and full-text search over your documents and database models.
 
     \b
       semantic-core ingest ./notes
@@ -109,7 +103,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The console script: runs what the arguments say and ends the process with its exit code."""
+    """The console script: run the command line and exit with its exit code."""
     try:
         cli.main(prog_name="semantic-core")
     finally:

@@ -1,4 +1,7 @@
-"""``python -m semantic_core.cli``: the same as ``semantic-core``."""
+"""``python -m semantic_core.cli``: the same as ``semantic-core``.
+
+Tested by tests/test_cli_frame.py.
+"""
 
 from semantic_core.cli import main
 

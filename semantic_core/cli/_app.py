@@ -1,5 +1,8 @@
-"""The application whose models are meant: ``--app module:name``,
-as servers of web applications take it.
+"""``--app module:name``: the application whose models a command is about.
+
+The notation is that of servers of web applications.
+
+Tested by tests/orm/test_cli_models.py.
 """
 
 from __future__ import annotations
@@ -27,21 +30,14 @@ if TYPE_CHECKING:
 
 VARIABLE = "SEMANTIC_CORE_APP"
 """Environment variable that stands for ``--app``."""
-_HERE = str(Path(__file__).parents[1])
-_FIRST_STEPS = dict.fromkeys(
-    ("AppRegistryNotReady", "ImproperlyConfigured"),
-    "In a Django project, begin that module with: import os, django; "
-    'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings"); django.setup().',
-)
-"""By name of an error, what an application has to do before its models can be imported."""
 
 app_option = click.option(
     "--app",
     metavar="MODULE:NAME",
     envvar=VARIABLE,
     help=(
-        "Where the application binds its models: a SemanticCore, or a function that gives one. "
-        f"Default: {VARIABLE}."
+        "The application whose models are meant: a SemanticCore, or a function that returns one. "
+        f"Default: the environment variable {VARIABLE}."
     ),
 )
 index_option = click.option(
@@ -49,12 +45,12 @@ index_option = click.option(
     "indexes",
     metavar="COLLECTION",
     multiple=True,
-    help="Only this index; repeatable. Default: all of them.",
+    help="Only this index; repeatable. Default: all indexes.",
 )
 
 
-def of_app(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--app`` and ``--json``, which every command about models has."""
+def app_and_json(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--app`` and ``--json``, which every command about models has."""
     return app_option(json_option(command))
 
 
@@ -64,7 +60,7 @@ def application(app: str | None) -> Iterator[SemanticCore]:
 
     Raises ConfigError if it cannot be found or has no model.
     """
-    core = core_of(app)
+    core = load_core(app)
     try:
         yield core
     finally:
@@ -74,88 +70,102 @@ def application(app: str | None) -> Iterator[SemanticCore]:
 def adapters_of(
     core: SemanticCore, indexes: tuple[str, ...] = (), *, needed: bool = True
 ) -> list[BaseORMAdapter]:
-    """The indexes of models bound to a core, by collection; those kept in memory instead of there
-    too.
+    """The adapters of the models bound to a core, sorted by collection.
 
-    needed: there must be one. Raises ConfigError if there is none, or not the one asked for.
+    Includes adapters whose index is in memory because the configured file belongs to another
+    database. indexes: only these collections; () means all. needed: raise if there is no adapter.
+    Raises ConfigError if there is none, or not the one asked for.
     """
     from semantic_core.orm.databases import adapters_in
 
     found = adapters_in(core)
     for name in indexes:
         if name not in found:
+            known = ", ".join(sorted(found)) or "none"
             raise ConfigError(
-                f"There is no index {name!r}; there are {', '.join(sorted(found)) or 'none'}."
+                f"There is no index {name!r}.", hint=f"The indexes of this application: {known}."
             )
     if needed and not found:
         raise ConfigError(
             "No model of this application has an index.",
             hint=(
-                "Declare one with SemanticIndex; what a former one left is shown by "
+                "Declare one with SemanticIndex. To see what is left of a former index: "
                 "semantic-core outbox status."
             ),
         )
-    return [found[name] for name in sorted(found) if not indexes or name in indexes]
+    return [found[name] for name in sorted(set(indexes or found))]
 
 
-def tell_of_memory(core: SemanticCore, adapters: list[BaseORMAdapter]) -> None:
-    """Note which of these indexes are in memory because the given one is another database's."""
-    from semantic_core.orm.databases import kept_in_memory
+def note_indexes_in_memory(core: SemanticCore, adapters: list[BaseORMAdapter]) -> None:
+    """Print a note for each index that is in memory, with the reason."""
+    from semantic_core.orm.databases import moved_into_memory
 
-    why = kept_in_memory(core)
-    for name in (adapter.declaration.collection for adapter in adapters):
-        if name in why:
+    reasons = moved_into_memory(core)
+    for adapter in adapters:
+        name = adapter.declaration.collection
+        if name in reasons:
             note(
-                f"{visible(name)} is in memory, of each process its own: {visible(why[name])}. "
-                "To keep one: path=, or SEMANTIC_CORE_PATH."
+                f"{visible(name)} is in memory, a separate index in each process: "
+                f"{visible(reasons[name])}. To store it in a file, set path= or "
+                "SEMANTIC_CORE_PATH."
             )
 
 
-def core_of(app: str | None) -> SemanticCore:
-    """What ``module:name`` leads to: a core, an adapter, a list of adapters,
-    or a function that gives one of these.
+def load_core(app: str | None) -> SemanticCore:
+    """The core that ``module:name`` leads to.
+
+    The name may be that of a core, an adapter, a list of adapters, or a function that returns one
+    of these. Raises ConfigError if it leads to none, or no model is bound to it.
     """
     from semantic_core.core import SemanticCore
 
     if not app:
         raise ConfigError(
-            "Which application? Its models are bound in Python.",
-            hint=f"Name it: --app myproject.search:core, or set {VARIABLE}.",
+            "This command needs an application: models are declared in Python.",
+            hint=f"Name it with --app, for example --app myproject.search:core, or set {VARIABLE}.",
         )
-    module, colon, name = app.partition(":")
-    if not (module and colon and name):
-        raise ConfigError(
-            f"--app is written module:name, got {app!r}.",
-            hint="For example --app myproject.search:core.",
-        )
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    found: Any = _imported(module)
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise ConfigError(f"{module} has no {name!r}.")
-        found = getattr(found, part)
+    found = _named_object(app)
     if callable(found) and not isinstance(found, SemanticCore) and not hasattr(found, "core"):
-        found = _called(found, app)
-    if isinstance(found, list | tuple) and found:
+        found = _call(found, app)
+    if isinstance(found, list | tuple):
+        if not found:
+            raise ConfigError(
+                f"{app} returns no index: no model declares one, and nothing is left of others.",
+                hint="Declare one with SemanticIndex, or name a SemanticCore.",
+            )
         found = found[0]
     core = found if isinstance(found, SemanticCore) else getattr(found, "core", None)
-    if core is None and isinstance(found, list | tuple):
-        raise ConfigError(
-            f"{app} gives no index: none is declared on its models, and none has left anything.",
-            hint="Declare one with SemanticIndex, or name a SemanticCore.",
-        )
     if not isinstance(core, SemanticCore):
-        raise ConfigError(f"{app} is no SemanticCore, and gives none: {type(found).__name__}.")
+        raise ConfigError(
+            f"{app} is a {type(found).__name__}, not a SemanticCore or a function that returns one."
+        )
     if not core.followers:
         raise ConfigError(
             f"No model is bound to the core of {app}.",
-            hint="Call init_database(...) where it is made.",
+            hint="Call init_database(...) in the module that creates it.",
         )
     return core
 
 
-def _imported(module: str) -> Any:
+def _named_object(app: str) -> Any:
+    """What ``module:name`` names; the name may have dots."""
+    module, colon, name = app.partition(":")
+    if not (module and colon and name):
+        raise ConfigError(
+            f"--app has the form MODULE:NAME, got {app!r}.",
+            hint="For example --app myproject.search:core.",
+        )
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    found: Any = _import_module(module)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise ConfigError(f"{module} has no {name!r}.")
+        found = getattr(found, part)
+    return found
+
+
+def _import_module(module: str) -> Any:
     try:
         return import_module(module)
     except SemanticCoreError:
@@ -164,48 +174,60 @@ def _imported(module: str) -> Any:
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
             raise ConfigError(
                 f"There is no module {error.name!r} here.",
-                hint="Run it in the folder the application is started in.",
+                hint="Run the command in the folder in which the application is started.",
             ) from error
-        raise _theirs(f"{module} cannot be imported", error) from error
+        raise _application_error(f"{module} cannot be imported", error) from error
     except Exception as error:
-        raise _theirs(f"{module} cannot be imported", error) from error
+        raise _application_error(f"{module} cannot be imported", error) from error
 
 
-def _called(function: Callable[[], Any], app: str) -> Any:
+def _call(function: Callable[[], Any], app: str) -> Any:
     try:
         return function()
     except SemanticCoreError:
         raise
     except Exception as error:
-        raise _theirs(f"{app} fails when it is called", error) from error
+        raise _application_error(f"{app} fails when it is called", error) from error
 
 
-def _theirs(what: str, error: Exception) -> ConfigError:
-    """A mistake of the application, told as one: the error,
-    and the line of the application it comes from.
-    """
+_DJANGO_SETUP = (
+    "In a Django project, begin that module with: import os, django; "
+    'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings"); django.setup().'
+)
+_DJANGO_NOT_SET_UP = ("AppRegistryNotReady", "ImproperlyConfigured")
+"""Names of the errors Django raises when models are imported before ``django.setup()``."""
+
+
+def _application_error(what: str, error: Exception) -> ConfigError:
+    """An error of the application's own code, with the line of the application it comes from."""
+    name = type(error).__name__
     first_line = str(error).strip().partition("\n")[0].rstrip(".")
-    said = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
-    return ConfigError(
-        f"{what}: {said}{_place(error)}.",
-        hint=_FIRST_STEPS.get(
-            type(error).__name__,
-            f"It is the application's own error; {DEBUG}=1 shows its traceback.",
-        ),
-    )
+    description = f"{name}: {first_line}" if first_line else name
+    hint = f"The error is in the application; {DEBUG}=1 shows its traceback."
+    if name in _DJANGO_NOT_SET_UP:
+        hint = _DJANGO_SETUP
+    return ConfigError(f"{what}: {description}{_location(error)}.", hint=hint)
 
 
-def _place(error: Exception) -> str:
-    """ ", in FILE, line N": the last line of the application itself that was run;
+_PACKAGE = str(Path(__file__).parents[1])
+
+
+def _location(error: Exception) -> str:
+    """ ", in FILE, line N": the last line of the application's own code that was run.
+
     "" if there is none.
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f", in {error.filename}, line {error.lineno}"
-    installed = tuple(get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-    run = [
-        frame
-        for frame in extract_tb(error.__traceback__)
-        if not frame.filename.startswith(("<", _HERE))
-    ]
-    own = [frame for frame in run if not frame.filename.startswith(installed)] or run
-    return f", in {own[-1].filename}, line {own[-1].lineno}" if own else ""
+    paths = get_paths()
+    installed = (paths["stdlib"], paths["platstdlib"], paths["purelib"], paths["platlib"])
+    last = None
+    last_own = None
+    for frame in extract_tb(error.__traceback__):
+        if frame.filename.startswith(("<", _PACKAGE)):
+            continue
+        last = frame
+        if not frame.filename.startswith(installed):
+            last_own = frame
+    shown = last_own or last
+    return f", in {shown.filename}, line {shown.lineno}" if shown else ""

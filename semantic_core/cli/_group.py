@@ -1,5 +1,6 @@
-"""The root group: commands imported when called,
-and the one place where an error becomes words and an exit code.
+"""Command groups: commands are imported when called, errors become a message and an exit code.
+
+Tested by tests/test_cli_frame.py.
 """
 
 from __future__ import annotations
@@ -20,40 +21,38 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 GAP = 1
-"""The work was done and left something out."""
+"""Exit code: the work was done, but something was left out or a problem was found."""
 REFUSED = 2
-"""The work could not be done as asked."""
+"""Exit code: the work could not be done as requested."""
 INTERRUPTED = 130
-"""Ctrl-C."""
+"""Exit code: interrupted with Ctrl-C."""
 DEBUG = "SEMANTIC_CORE_DEBUG"
-"""Set to 1, this environment variable shows tracebacks."""
+"""Environment variable that shows tracebacks if it is 1."""
 
 _HINTS: Mapping[str, str] = {
     "TenantRequired": "Add --tenant NAME.",
     "TenantRefused": (
-        "Leave --tenant out, or make a new index with multi_tenant = true in semantic-core.toml."
+        "Omit --tenant, or create a new index with multi_tenant = true in semantic-core.toml."
     ),
 }
-"""What to do about errors whose own hint speaks of Python."""
+"""Hints, by error code, for errors whose own hint is about Python code."""
 
 
 class Interrupted(Exception):
-    """Ctrl-C, after which there is something to say."""
+    """Ctrl-C, with a message about what was finished and how to continue."""
 
 
 class Group(click.Group):
-    """A group that shows its help when no command is named,
-    and the nearest name when there is none of that name.
-    """
+    """A group that shows its help if no command is given, and the nearest name for a wrong one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order they were added."""
         return list(self.commands)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Ends with the help, on standard output, if there are none.
+        """Show the help on standard output and exit if there are no arguments.
 
-        Releases of click differ in that.
+        Releases of click differ in this.
         """
         if not args and not ctx.resilient_parsing:
             click.echo(ctx.get_help(), color=ctx.color)
@@ -63,18 +62,19 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command, or a UsageError that says what was probably meant."""
+        """The command. Raises UsageError with the nearest name for an unknown one."""
         names = self.list_commands(ctx)
         if args[0] not in names and not args[0].startswith("-") and not ctx.resilient_parsing:
             near = get_close_matches(args[0], names, n=1)
-            meant = f" Did you mean {near[0]}?" if near else f" There are {', '.join(names)}."
-            raise click.UsageError(f"No such command {args[0]!r}.{meant}", ctx)
+            advice = f"Did you mean {near[0]}?" if near else f"Commands: {', '.join(names)}."
+            raise click.UsageError(f"No such command {args[0]!r}. {advice}", ctx)
         return super().resolve_command(ctx, args)
 
 
 class LazyGroup(Group):
-    """A group whose commands are named in a table: name -> (``"module:attribute"``,
-    help in one line).
+    """A group whose commands are imported when they are called.
+
+    lazy: command name -> (``"module:attribute"``, help in one line).
     """
 
     def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
@@ -82,7 +82,7 @@ class LazyGroup(Group):
         self._lazy = lazy
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of the table, which is the order of a first day."""
+        """In the order of the table."""
         return list(self._lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -94,19 +94,19 @@ class LazyGroup(Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """From the table: help imports nothing."""
+        """Write the commands from the table, so that the help imports none of them."""
+        rows = [(name, text) for name, (_, text) in self._lazy.items()]
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in self._lazy.items()])
+            formatter.write_dl(rows)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """From the table: completing a command's name imports nothing."""
+        """Complete command names from the table, so that completion imports none of them."""
         from click.shell_completion import CompletionItem
 
-        names = [
-            CompletionItem(name, help=text)
-            for name, (_, text) in self._lazy.items()
-            if name.startswith(incomplete)
-        ]
+        names = []
+        for name, (_, text) in self._lazy.items():
+            if name.startswith(incomplete):
+                names.append(CompletionItem(name, help=text))
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def main(
@@ -117,8 +117,9 @@ class LazyGroup(Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run, say in one line what went wrong, and exit: 0 fine, 1 a gap, 2 refused,
-        130 interrupted.
+        """Run a command, print an error in one line, and exit.
+
+        Exit codes: 0, GAP, REFUSED or INTERRUPTED.
         """
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
@@ -131,19 +132,20 @@ class LazyGroup(Group):
             code = result if isinstance(result, int) else 0
             settle()
         except Exception as error:  # noqa: BLE001
-            # The end of the program: every error becomes words and a code.
-            code = _told(error, as_json)
+            # The end of the program: every error becomes a message and an exit code.
+            code = _report(error, as_json)
         sys.exit(code)
 
 
-def _told(error: Exception, as_json: bool) -> int:
+def _report(error: Exception, as_json: bool) -> int:
+    """Print an error; returns the exit code."""
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if os.environ.get(DEBUG) == "1":
         from traceback import format_exception
 
         note("".join(format_exception(error)).rstrip())
-    name, message, hint, code = _explained(error)
+    name, message, hint, code = _description(error)
     try:
         if code == INTERRUPTED:
             note(visible(message))
@@ -157,32 +159,29 @@ def _told(error: Exception, as_json: bool) -> int:
     return code
 
 
-def _explained(error: Exception) -> tuple[str, str, str, int]:
-    """Code, message, hint and exit code of what ended a command."""
+def _description(error: Exception) -> tuple[str, str, str, int]:
+    """(error code, message, hint, exit code) of the error that ended a command."""
     if isinstance(error, SemanticCoreError):
         return error.code, error.message, _HINTS.get(error.code, error.hint), REFUSED
     if isinstance(error, Interrupted | click.Abort):
-        notes = getattr(error.__cause__, "__notes__", [])
-        told = f"{' '.join(['Interrupted', *notes])}."
-        return "Interrupted", str(error) or told, "", INTERRUPTED
+        message = str(error)
+        if not message:
+            notes = getattr(error.__cause__, "__notes__", [])
+            message = f"{' '.join(['Interrupted', *notes])}."
+        return "Interrupted", message, "", INTERRUPTED
     if isinstance(error, click.ClickException):
-        path = (
-            error.ctx.command_path
-            if isinstance(error, click.UsageError) and error.ctx
-            else "semantic-core"
-        )
-        return "UsageError", error.format_message(), f"{path} --help shows what it takes.", REFUSED
+        command = "semantic-core"
+        if isinstance(error, click.UsageError) and error.ctx:
+            command = error.ctx.command_path
+        hint = f"{command} --help shows the usage."
+        return "UsageError", error.format_message(), hint, REFUSED
     if isinstance(error, OSError):
         where = f" {str(error.filename)!r}" if error.filename else ""
-        return (
-            type(error).__name__,
-            f"Cannot read or write{where}: {error.strerror or error}.",
-            "",
-            REFUSED,
-        )
+        message = f"Cannot read or write{where}: {error.strerror or error}."
+        return type(error).__name__, message, "", REFUSED
     return (
         "Unexpected",
-        f"This should not have happened: {type(error).__name__}: {error}",
-        f"Please report it with what {DEBUG}=1 shows.",
+        f"This is a bug in semantic-core or in a plugin: {type(error).__name__}: {error}",
+        f"Please report it, with the traceback that {DEBUG}=1 shows.",
         GAP,
     )

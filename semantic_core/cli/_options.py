@@ -1,4 +1,7 @@
-"""Options several commands share, and the index they speak of."""
+"""Options that several commands share, and opening the index they name.
+
+Tested by tests/test_cli_where.py, tests/test_cli_frame.py and tests/test_cli_bad_input.py.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from semantic_core._config import INDEX_FILE
 from semantic_core._validation import Scalar
 from semantic_core.cli._output import answers_alone, is_terminal, note, visible
 from semantic_core.errors import (
@@ -21,84 +25,28 @@ from semantic_core.errors import (
     TenantRefused,
     TenantRequired,
 )
-from semantic_core.filters import Filter
+from semantic_core.filters import Condition, Filter
 
 if TYPE_CHECKING:
     from semantic_core._config import Settings
     from semantic_core.core import SemanticCore
 
 
-# ``--where year>=2020``: conditions as they are typed, made into a filter.
-#
-# What is typed has no type: ``year=2020`` means the number and the text. An ordering means numbers
-# if a number was typed.
-
-_CONDITION = re.compile(
-    r"\s*(?P<key>[^!=<>\s][^!=<>]*?)\s*(?P<operator>!=|>=|<=|=|>|<)\s*(?P<value>.*?)\s*", re.DOTALL
-)
-_NUMBER = re.compile(r"[+-]?(\d+|\d+\.\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_ORDERED = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
-
-
-def parse_where(conditions: Sequence[str]) -> Filter | None:
-    """The filter that all of these mean together; None for none. Raises FilterInvalid."""
-    parsed = [condition for text in conditions for condition in _parsed(text).conditions]
-    return Filter(tuple(parsed)) if parsed else None
-
-
-def _parsed(text: str) -> Filter:
-    match = _CONDITION.fullmatch(text)
-    if match is None:
-        raise FilterInvalid(
-            f"--where wants KEY=VALUE, got {text!r}.",
-            hint="The operators are = != > >= < <=; quote the condition in a shell.",
-        )
-    key = match["key"]
-    operator = match["operator"]
-    value = match["value"]
-    if operator in _ORDERED:
-        return Filter.parse({key: {_ORDERED[operator]: _number(value, otherwise=value)}})
-    return Filter.parse({key: {"in" if operator == "=" else "not_in": _meanings(value)}})
-
-
-def _meanings(value: str) -> list[Scalar]:
-    """Everything a program may have stored that a person would type so."""
-    meanings: list[Scalar] = [value]
-    if value.lower() in ("true", "false"):
-        meanings.append(value.lower() == "true")
-    number = _number(value, otherwise=value)
-    return meanings if isinstance(number, str) else [*meanings, number]
-
-
-def _number(value: str, *, otherwise: Scalar) -> Scalar:
-    """The number that was typed, if every store can hold it."""
-    if not _NUMBER.fullmatch(value):
-        return otherwise
-    number = int(value) if value.lstrip("+-").isdigit() else float(value)
-    return number if abs(number) < 2**63 else otherwise
-
-
 COLLECTION = "files"
-"""What files are ingested into when nothing is said."""
-DEFAULT_PATH = "semantic-core.db"
-"""Where the store that ships with the product keeps its file when nothing is said."""
-_FILE_STORE = "sqlite"
-"""The store whose path is a file, so that asking a missing one is a slip of the pen and
-not a new index.
-"""
+"""The collection of ingested files if ``--collection`` is not given."""
 
 db_option = click.option(
-    "--db", metavar="PATH", help="The index to use. Default: as configured, else semantic-core.db."
+    "--db", metavar="PATH", help=f"Path of the index. Default: as configured, else {INDEX_FILE}."
 )
 tenant_option = click.option(
-    "--tenant", metavar="NAME", help="Whose documents, in an index that keeps tenants apart."
+    "--tenant", metavar="NAME", help="The tenant to use, if the index separates tenants."
 )
 collection_option = click.option(
     "--collection",
     metavar="NAME",
     default=COLLECTION,
     show_default=True,
-    help="The collection the documents belong to.",
+    help="The collection of the documents.",
 )
 collections_option = click.option(
     "--collection",
@@ -108,28 +56,98 @@ collections_option = click.option(
     help="Only this collection; repeatable.",
 )
 offset_option = click.option(
-    "--offset", type=click.IntRange(min=0), default=0, help="Leave out the first ones."
+    "--offset", type=click.IntRange(min=0), default=0, help="Skip this many results."
 )
+
+
+# --where
+
+_CONDITION = re.compile(
+    r"\s*(?P<key>[^!=<>\s][^!=<>]*?)\s*(?P<operator>!=|>=|<=|=|>|<)\s*(?P<value>.*?)\s*", re.DOTALL
+)
+_NUMBER = re.compile(r"[+-]?(\d+|\d+\.\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_ORDERED = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
+
+
+def parse_where(conditions: Sequence[str]) -> Filter | None:
+    """The filter for conditions such as ``year>=2020``, all of which must hold; None for none.
+
+    What is typed has no type, so ``year=2020`` matches the number and the text. ``<`` and ``>``
+    compare numbers if a number was typed, otherwise texts. Raises FilterInvalid.
+    """
+    parsed: list[Condition] = []
+    for text in conditions:
+        parsed += _condition(text).conditions
+    return Filter(tuple(parsed)) if parsed else None
+
+
+def _condition(text: str) -> Filter:
+    match = _CONDITION.fullmatch(text)
+    if match is None:
+        raise FilterInvalid(
+            f"--where needs a condition such as KEY=VALUE, got {text!r}.",
+            hint="The operators are = != > >= < <=; quote the condition in a shell.",
+        )
+    key = match["key"]
+    operator = match["operator"]
+    value = match["value"]
+    if not value and operator in _ORDERED:
+        raise FilterInvalid(
+            f"--where needs a value after {operator!r}, got {text!r}.",
+            hint='For example --where "year>=2020".',
+        )
+    if operator in _ORDERED:
+        return Filter.parse({key: {_ORDERED[operator]: _number(value, otherwise=value)}})
+    membership = "in" if operator == "=" else "not_in"
+    return Filter.parse({key: {membership: _meanings(value)}})
+
+
+def _meanings(value: str) -> list[Scalar]:
+    """Every value a program may have stored that a person would type like this."""
+    meanings: list[Scalar] = [value]
+    if value.lower() in ("true", "false"):
+        meanings.append(value.lower() == "true")
+    number = _number(value, otherwise=value)
+    return meanings if isinstance(number, str) else [*meanings, number]
+
+
+def _number(value: str, *, otherwise: Scalar) -> Scalar:
+    """The number that was typed if every store can hold it, else `otherwise`."""
+    if not _NUMBER.fullmatch(value):
+        return otherwise
+    number = int(value) if value.lstrip("+-").isdigit() else float(value)
+    return number if abs(number) < 2**63 else otherwise
+
+
+def _read_where(
+    _context: click.Context, _option: click.Parameter, conditions: Sequence[str]
+) -> Filter | None:
+    return parse_where(conditions)
+
+
 where_option = click.option(
     "--where",
     "where",
     metavar="CONDITION",
     multiple=True,
-    callback=lambda _context, _option, values: parse_where(values),
+    callback=_read_where,
     help=(
-        "Only documents whose metadata meet it: lang=en, year>=2020, draft!=true; "
-        "repeatable, all must hold."
+        "Only documents with this metadata: lang=en, year>=2020, draft!=true; "
+        "repeatable, all conditions must hold."
     ),
 )
 
 
-def consent_option(question: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """``--yes``: nothing is done before somebody has said so, here or when asked `question`.
+# --yes and --json
 
-    Raises InputError where nobody can be asked.
+
+def consent_option(question: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``--yes``: without it the command asks `question` first, and does nothing on "no".
+
+    Raises InputError if standard input is not a terminal and has no answer.
     """
 
-    def asked(context: click.Context, option: click.Parameter, given: bool) -> None:
+    def ask(context: click.Context, option: click.Parameter, given: bool) -> None:
         if given or context.resilient_parsing:
             return
         try:
@@ -139,43 +157,46 @@ def consent_option(question: str) -> Callable[[Callable[..., Any]], Callable[...
                 raise
             click.echo(err=True)  # ends the line of the question
             raise InputError(
-                "Nobody is there to be asked, and nothing was done.", hint="Say it with --yes."
+                "The command needs a confirmation, and nothing was done.",
+                hint="Confirm it with --yes.",
             ) from None
         if not answer:
             raise click.Abort
 
     return click.option(
-        "--yes", is_flag=True, expose_value=False, callback=asked, help="Do it without asking."
+        "--yes", is_flag=True, expose_value=False, callback=ask, help="Do not ask for confirmation."
     )
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--json``, under which standard output holds the answer and nothing else."""
+    """``--json``, with which standard output contains the JSON and nothing else."""
 
     @wraps(command)
-    def answering(*args: Any, as_json: bool, **options: Any) -> Any:
+    def with_json(*args: Any, as_json: bool, **options: Any) -> Any:
         with answers_alone() if as_json else nullcontext():
             return command(*args, as_json=as_json, **options)
 
-    text = "Answer as JSON on standard output, for programs."
-    return click.option("--json", "as_json", is_flag=True, help=text)(answering)
+    text = "Print the result as JSON on standard output."
+    return click.option("--json", "as_json", is_flag=True, help=text)(with_json)
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--db`` and ``--json``, which every command has."""
+    """``--db`` and ``--json``, which every command about an index has."""
     return db_option(json_option(command))
+
+
+# The index
 
 
 @contextmanager
 def opened(
     db: str | None, tenant: str | None = None, *, create: bool = False
 ) -> Iterator[SemanticCore]:
-    """The index the options, the environment and the settings file mean, closed afterwards.
+    """Open the index that the options, the environment and the settings file name.
 
-    With a tenant, its front door. A plugin that is broken is told of on standard error.
-
-    create: make a new one where there is none; otherwise that raises StoreUnavailable. A new one
-    keeps tenants apart if the settings say so, or if they say nothing and a tenant is named.
+    tenant: return a client restricted to this tenant. create: create the index if it does not
+    exist; otherwise that raises StoreUnavailable. A new index separates tenants if the settings say
+    so, or if they say nothing and a tenant is given. A broken plugin is reported on standard error.
     """
     from semantic_core._config import read_config
     from semantic_core._plugins.records import UNFIT
@@ -184,50 +205,63 @@ def opened(
     settings = read_config(overrides={"path": db})
     if tenant is not None:
         named("--tenant", tenant)
-    apart = settings.values["multi_tenant"]
+    multi_tenant = settings.values["multi_tenant"]
     if not create:
         refuse_missing(settings)
     elif is_missing(settings):
-        if apart and tenant is None:
-            raise TenantRequired("The new index is to keep tenants apart.")
-        if apart is False and tenant is not None:
-            raise TenantRefused("The new index is not to keep tenants apart.")
-        apart = apart or (True if tenant is not None else None)
-    with SemanticCore.from_config(path=db, multi_tenant=apart) as core:
+        if multi_tenant and tenant is None:
+            raise TenantRequired("The settings say that the new index separates tenants.")
+        if multi_tenant is False and tenant is not None:
+            raise TenantRefused("The settings say that the new index does not separate tenants.")
+        if tenant is not None:
+            multi_tenant = True
+    with SemanticCore.from_config(path=db, multi_tenant=multi_tenant) as core:
         for info in core.plugins():
             if info.status in UNFIT:
                 note(
-                    f"The plugin {visible(info.name)} is {info.status} and takes no part; see: "
+                    f"The plugin {visible(info.name)} is {info.status} and not used; see: "
                     "semantic-core plugins list"
                 )
         yield core if tenant is None else core.tenant(tenant)
 
 
+def embedder_settings(settings: Settings) -> dict[str, Any]:
+    """The settings for a core in memory with the same embedder and plugins."""
+    keys = ("embedder", "embedder_options", "max_chars", "plugins")
+    return {key: settings.values[key] for key in keys}
+
+
 def is_missing(settings: Settings) -> bool:
-    """Whether the settings name a file that is not there."""
+    """Whether the settings name a file that does not exist."""
     path = file_of(settings)
     return path is not None and not path.exists()
 
 
 def refuse_missing(settings: Settings) -> None:
-    """StoreUnavailable, if the settings name a file that is not there."""
+    """Raise StoreUnavailable if the settings name a file that does not exist."""
     if is_missing(settings):
         raise StoreUnavailable(
             f"There is no index at {str(file_of(settings))!r}.",
-            hint="Make one with: semantic-core ingest FOLDER, or name another with --db.",
+            hint=(
+                "Create one with semantic-core ingest FOLDER, or name an existing one with --db."
+            ),
         )
 
 
+_FILE_STORE = "sqlite"
+"""The store whose path is a file: if it is missing, the path is probably mistyped."""
+
+
 def file_of(settings: Settings) -> Path | None:
-    """The file the index is in; None for a store that is no file."""
+    """The file of the index; None for a store that does not use a file."""
     values = settings.values
     if values["store"] != _FILE_STORE:
         return None
-    return Path(values["path"] or DEFAULT_PATH)
+    return Path(values["path"] or INDEX_FILE)
 
 
 def named(option: str, value: str) -> str:
-    """The value itself, if it can be a name; else InputError."""
+    """The value itself if it is a valid name, else InputError."""
     from semantic_core._validation import check_name
 
     return check_name(option, value)

@@ -1,7 +1,9 @@
-"""Where words go: answers to standard output, everything said about the work to standard error.
+"""Output: results go to standard output, progress and errors to standard error.
 
-Nothing a document holds reaches a terminal as a command: `visible` shows control characters instead
-of sending them. A reader that went away (``| head``) ends the output, never the work.
+No control character of a document reaches a terminal: `visible` replaces them. If the reader of a
+pipe closes it (``| head``), the output ends, but the work is finished.
+
+Tested by tests/test_cli_output.py and tests/test_cli_frame.py.
 """
 
 from __future__ import annotations
@@ -21,16 +23,14 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 PROSE_WIDTH = 100
-"""Widest text column: longer lines are hard to read."""
+"""Most columns of running text; longer lines are hard to read."""
 TABLE_WIDTH = 10_000
-"""Width of a table nobody looks at in a terminal: nothing is cut."""
+"""Columns of a table that is not printed to a terminal, so that nothing is cut."""
 
-_apart: list[TextIO] = []
-"""Standard output, as long as it is kept for answers."""
 _BIDI = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _C1 = range(0x80, 0xA0)
 _SURROGATES = range(0xD800, 0xE000)
-_SHOWN: Mapping[int, str] = {
+_REPLACED: Mapping[int, str] = {
     **{code: chr(0x2400 + code) for code in range(0x20)},
     0x7F: "␡",
     **dict.fromkeys([*_C1, *_SURROGATES, *_BIDI], "�"),
@@ -40,25 +40,26 @@ _SHOWN: Mapping[int, str] = {
     0x0A: " ",
     0x0D: " ",
 }
-_SHOWN_IN_LINES: Mapping[int, str] = {
-    **_SHOWN,
+_REPLACED_IN_LINES: Mapping[int, str] = {
+    **_REPLACED,
     0x09: "    ",
     0x0A: "\n",
     0x0D: "",
     0x2028: "\n",
     0x2029: "\n",
 }
-_ESCAPED = {code: f"\\u{code:04x}" for code in (0x7F, *_C1, *_SURROGATES, *_BIDI, 0x2028, 0x2029)}
-"""JSON may hold these as they are, a terminal or an encoder may not."""
+_UNSAFE_IN_JSON = (0x7F, *_C1, *_SURROGATES, *_BIDI, 0x2028, 0x2029)
+_JSON_ESCAPES = {code: f"\\u{code:04x}" for code in _UNSAFE_IN_JSON}
+"""Characters that JSON allows, but a terminal or an encoder may not."""
 
 
 def visible(text: object, *, lines: bool = False) -> str:
-    """The text for a terminal: control characters as pictures (␛),
-    surrogates and writing-direction overrides as "�".
+    """The text for a terminal, without control characters.
 
-    lines: whether line breaks stay; otherwise they, and tabs, become spaces.
+    They become pictures (␛); surrogates and writing-direction overrides become "�". lines: keep
+    line breaks; otherwise they, and tabs, become spaces.
     """
-    return str(text).translate(_SHOWN_IN_LINES if lines else _SHOWN)
+    return str(text).translate(_REPLACED_IN_LINES if lines else _REPLACED)
 
 
 def counted(count: int, what: str) -> str:
@@ -67,21 +68,24 @@ def counted(count: int, what: str) -> str:
 
 
 def prepare_streams() -> None:
-    """Characters the terminal's encoding does not have are written as escapes;
-    a stream that is closed takes everything.
+    """Make standard output and standard error accept any text.
+
+    Characters that the encoding does not have are written as escapes. A stream that is closed is
+    replaced with one that discards everything.
     """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            # Lives as long as the process.
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+            discarding = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - stays open
+            setattr(sys, name, discarding)
         reconfigure = getattr(getattr(sys, name), "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
 
 
 def styled(stream: TextIO | None = None) -> bool:
-    """Whether bold and colours may be sent: to a terminal that knows them,
-    unless NO_COLOR says no.
+    """Whether bold and colours are used: in a terminal that supports them, or with FORCE_COLOR.
+
+    NO_COLOR turns them off.
     """
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
@@ -89,7 +93,7 @@ def styled(stream: TextIO | None = None) -> bool:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a person is at the other end; False for a closed stream."""
+    """Whether the stream is a terminal; False for a closed one."""
     try:
         return stream.isatty()
     except ValueError:
@@ -97,13 +101,14 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def prose_width() -> int:
-    """Columns for text: the terminal's, between 20 and PROSE_WIDTH; 80 where there is none."""
+    """Columns for text: the terminal's, between 20 and PROSE_WIDTH; 80 without a terminal."""
     return max(20, min(shutil.get_terminal_size().columns, PROSE_WIDTH))
 
 
 def fitted(text: str, *, indent: int = 0) -> str:
-    """The text broken between words to fit the terminal, further lines indented;
-    as it is where a program reads.
+    """The text wrapped to the terminal's width, unchanged if the output is not a terminal.
+
+    indent: columns before the second and further lines.
     """
     if not is_terminal(sys.stdout):
         return text
@@ -111,21 +116,17 @@ def fitted(text: str, *, indent: int = 0) -> str:
 
     width = max(prose_width(), indent + 20)
     margin = " " * indent
-    lines = wrap(
-        text, width, subsequent_indent=margin, break_on_hyphens=False, drop_whitespace=True
-    )
+    lines = wrap(text, width, subsequent_indent=margin, break_on_hyphens=False)
     return "\n".join(lines) or text
 
 
 def table_width() -> int:
-    """Columns for a table: the terminal's; as many as it needs where the output is
-    read by a program.
-    """
+    """Columns for a table: the terminal's, at least 40; unlimited without a terminal."""
     return max(40, shutil.get_terminal_size().columns) if is_terminal(sys.stdout) else TABLE_WIDTH
 
 
 def render(*parts: RenderableType, width: int) -> str:
-    """What rich makes of these, as text; with bold and colours only where they may be sent."""
+    """The text that rich makes of these parts; bold and colours only if `styled`."""
     from rich.console import Console
 
     colours = styled()
@@ -146,37 +147,43 @@ def render(*parts: RenderableType, width: int) -> str:
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
+_results: list[TextIO] = []
+"""The stream for results while `answers_alone` redirects everything else; [] otherwise."""
+
+
 @contextmanager
 def answers_alone() -> Iterator[None]:
-    """Keeps standard output for what is written here: what anybody else prints meanwhile, plugins
-    and their child processes too, goes to standard error.
+    """Reserve standard output for what this module writes.
+
+    What plugins and their child processes print in the meantime goes to standard error.
     """
-    others = sys.stdout
+    standard = sys.stdout
     try:
-        place = others.fileno()
-        elsewhere = sys.stderr.fileno()
-        copy = os.dup(place)
+        descriptor = standard.fileno()
+        error_descriptor = sys.stderr.fileno()
+        copy = os.dup(descriptor)
     except (OSError, ValueError):  # a stream without a file, as in tests, or one that is closed
-        with _answering(others), redirect_stdout(sys.stderr):
+        with _writing_results_to(standard), redirect_stdout(sys.stderr):
             yield
         return
-    apart = open(copy, "w", encoding=others.encoding, errors=others.errors)  # noqa: SIM115
+    reserved = open(copy, "w", encoding=standard.encoding, errors=standard.errors)  # noqa: SIM115
     try:
-        others.flush()
-        os.dup2(elsewhere, place)
-        with _answering(apart), redirect_stdout(sys.stderr):
+        standard.flush()
+        os.dup2(error_descriptor, descriptor)
+        with _writing_results_to(reserved), redirect_stdout(sys.stderr):
             yield
     finally:
         with suppress(OSError):
-            others.flush()
-        os.dup2(copy, place)
-        with suppress(OSError):  # it was said when it was written
-            apart.close()
+            standard.flush()
+        os.dup2(copy, descriptor)
+        with suppress(OSError):  # an error was reported when it was written
+            reserved.close()
 
 
 def nothing_follows() -> None:
-    """The answer is complete: what is printed until the process has ended, by a plugin's exit
-    handler or out of a buffer of C, goes to standard error.
+    """Redirect standard output to standard error until the process ends.
+
+    Called when the JSON is complete: a plugin's exit handler, or a buffer in C, may still print.
     """
     with suppress(OSError, ValueError):  # a stream without a file, or one that is closed
         sys.stdout.flush()
@@ -185,41 +192,39 @@ def nothing_follows() -> None:
 
 
 @contextmanager
-def _answering(stream: TextIO) -> Iterator[None]:
-    _apart.append(stream)
+def _writing_results_to(stream: TextIO) -> Iterator[None]:
+    _results.append(stream)
     try:
         yield
     finally:
-        _apart.remove(stream)
+        _results.remove(stream)
 
 
 def standard_output() -> TextIO:
-    """Where answers go."""
-    return _apart[-1] if _apart else sys.stdout
+    """The stream that results are written to."""
+    return _results[-1] if _results else sys.stdout
 
 
 def write(text: str = "") -> None:
-    """A line, or several, to standard output."""
-    _put(standard_output(), text)
+    """Write one or more lines to standard output."""
+    _write_line(standard_output(), text)
 
 
 def note(text: str = "") -> None:
-    """A line to standard error."""
-    _put(sys.stderr, text)
+    """Write one or more lines to standard error."""
+    _write_line(sys.stderr, text)
 
 
 def write_json(value: object) -> None:
-    """One JSON value to standard output, indented."""
-    plain = "utf" not in (getattr(standard_output(), "encoding", None) or "utf-8").lower()
-    write(
-        json.dumps(value, indent=2, ensure_ascii=plain, allow_nan=False, default=_plain).translate(
-            _ESCAPED
-        )
-    )
+    """Write one JSON value to standard output, indented."""
+    encoding = getattr(standard_output(), "encoding", None) or "utf-8"
+    ascii_only = "utf" not in encoding.lower()
+    text = json.dumps(value, indent=2, ensure_ascii=ascii_only, allow_nan=False, default=_plain)
+    write(text.translate(_JSON_ESCAPES))
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of other libraries as numbers, sets and tuples as lists, anything else as text."""
+    """A value for JSON: numbers of NumPy as numbers, sets as lists, anything else as text."""
     if hasattr(value, "item"):
         return value.item()
     if isinstance(value, Mapping):
@@ -228,9 +233,7 @@ def _plain(value: Any) -> Any:
 
 
 def complain(message: str, hint: str = "") -> None:
-    """``error: ...`` and, where there is something to do, ``hint: ...``, one line each,
-    to standard error.
-    """
+    """Write a line ``error: ...``, and ``hint: ...`` if there is one, to standard error."""
     label = click.style("error:", fg="red", bold=True) if styled(sys.stderr) else "error:"
     note(f"{label} {visible(message)}")
     if hint:
@@ -238,29 +241,28 @@ def complain(message: str, hint: str = "") -> None:
 
 
 def settle(*, quietly: bool = False) -> None:
-    """Send what still waits, so that a full disk is an error here and not a traceback at the end
-    of the process.
+    """Flush both streams, so that a full disk is an error here, not a traceback at exit.
 
-    quietly: no error for what cannot be sent.
+    quietly: raise no error if a stream cannot be flushed.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError as error:
-            _give_up(stream)
+            _discard(stream)
             if not quietly and not isinstance(error, BrokenPipeError):
                 raise
 
 
-def _put(stream: TextIO, text: str) -> None:
+def _write_line(stream: TextIO, text: str) -> None:
     try:
         stream.write(text + "\n")
         stream.flush()
     except BrokenPipeError:
-        _give_up(stream)
+        _discard(stream)
 
 
-def _give_up(stream: TextIO) -> None:
-    """Nobody reads any more, or nothing can be written: let the rest go nowhere, quietly."""
+def _discard(stream: TextIO) -> None:
+    """Discard everything written to this stream from now on: nobody reads it, or it is full."""
     with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), stream.fileno())

@@ -1,4 +1,7 @@
-"""Files becoming documents one at a time, and how far that is."""
+"""Reading files for ``ingest``: documents one at a time, progress, and files that vanished.
+
+Tested by tests/test_cli_reading.py and tests/test_cli_ingest.py.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,17 @@ from semantic_core.types import Document, Failure, Ref
 if TYPE_CHECKING:
     from semantic_core._ingest import IngestProgress
     from semantic_core.core import SemanticCore
-    from semantic_core.types import DocumentSummary, Ref
+    from semantic_core.types import DocumentSummary
 
 
 class Reading:
-    """The documents of these files, read when they are asked for.
+    """Iterates over the documents of these files, reading each when it is asked for.
 
-    A file that cannot be read is a failure and no document.
+    A file that cannot be read becomes a failure instead of a document.
 
-    failed: what was left out so far, beginning with closed. bytes_read, characters: of the files
-    read so far.
-    total, total_bytes: of all files. seconds: spent reading.
+    closed: failures known already, of folders that cannot be opened. failed: what was left out so
+    far. bytes_read, characters: of the files read so far. total, total_bytes: of all files.
+    seconds: spent reading.
     """
 
     def __init__(
@@ -39,7 +42,8 @@ class Reading:
         self.failed: list[Failure] = list(closed)
         self.total = len(files)
         self.total_bytes = sum(_size(file) for file in files)
-        self.bytes_read = self.characters = 0
+        self.bytes_read = 0
+        self.characters = 0
         self.seconds = 0.0
 
     def __iter__(self) -> Iterator[Document]:
@@ -60,7 +64,7 @@ class Reading:
             return None
 
     def estimated_characters(self) -> int:
-        """Characters of all files: those read, and for the others as many a byte as so far."""
+        """Estimated characters of all files, with as many per byte as in the files read so far."""
         if not self.bytes_read:
             return self.total_bytes
         left = max(0, self.total_bytes - self.bytes_read)
@@ -68,43 +72,45 @@ class Reading:
 
 
 def closed_folders(paths: Sequence[str]) -> list[Failure]:
-    """The folders at and below these paths that may not be looked into:
-    what is in them is left out, and must be said.
+    """A failure for each folder at or below these paths that cannot be opened.
+
+    Files in them are left out, which has to be reported. Hidden folders are skipped.
     """
     failures: list[Failure] = []
 
-    def note(error: OSError) -> None:
-        what = str(error.filename)
-        failures.append(
-            Failure(what, FileUnreadable.__name__, f"Cannot look into {what!r}: {error.strerror}.")
-        )
+    def add_failure(error: OSError) -> None:
+        folder = str(error.filename)
+        reason = f"Cannot open the folder {folder!r}: {error.strerror}."
+        failures.append(Failure(folder, FileUnreadable.__name__, reason))
 
-    for path in filter(os.path.isdir, paths):
-        for _, folders, _ in os.walk(path, onerror=note):
-            folders[:] = [name for name in folders if not name.startswith(".")]
+    for path in paths:
+        if os.path.isdir(path):
+            for _, folders, _ in os.walk(path, onerror=add_failure):
+                folders[:] = [name for name in folders if not name.startswith(".")]
     return failures
 
 
 def estimated_chunks(chunks: int, characters: int, all_characters: int) -> int:
-    """Chunks there will be, if the characters left hold as many as those so far."""
+    """Estimated number of chunks in all, at the rate of the characters processed so far."""
     if not characters:
         return chunks
-    return chunks + round(max(0, all_characters - characters) * chunks / characters)
+    remaining = max(0, all_characters - characters)
+    return chunks + round(remaining * chunks / characters)
 
 
 class Progress:
-    """How far an ingest is; a bar on standard error if a person looks at it.
+    """Shows the progress of an ingest, as a bar on standard error if it is a terminal.
 
-    Called after each group of documents.
-
-    documents, chunks: finished so far, which an interruption leaves in the index.
+    It is called after each group of documents. documents, chunks: finished so far; these are in
+    the index even if the ingest is interrupted.
     """
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self._bar: Any = None
         self._task: Any = None
-        self.documents = self.chunks = 0
+        self.documents = 0
+        self.chunks = 0
         self._started = monotonic()
 
     def __enter__(self) -> Self:
@@ -132,19 +138,19 @@ class Progress:
                 self._task,
                 completed=progress.chunks,
                 total=max(total, 1),
-                told=f"{progress.chunks:,} of about {total:,} passages",
+                done=f"{progress.chunks:,} of about {total:,} passages",
                 left=time_left(monotonic() - self._started, progress.chunks, total),
             )
 
     def stop(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
 
 def time_left(elapsed: float, chunks: int, total: int) -> str:
-    """ "2 min left" at the speed so far; "" while nothing is known."""
+    """The remaining time at the speed so far, such as "2 min left"; "" while it is unknown."""
     if not chunks or total <= chunks:
         return ""
     seconds = elapsed * (total - chunks) / chunks
@@ -161,13 +167,13 @@ def _bar() -> tuple[Any, Any]:
     console = Console(stderr=True, no_color=not styled(sys.stderr), highlight=False)
     bar = Bar(
         BarColumn(bar_width=None),
-        TextColumn("{task.fields[told]}"),
+        TextColumn("{task.fields[done]}"),
         TextColumn("{task.fields[left]}"),
         console=console,
         transient=True,
         expand=True,
     )
-    return bar, bar.add_task("ingest", total=None, told="reading", left="")
+    return bar, bar.add_task("ingest", total=None, done="reading", left="")
 
 
 def _size(file: FoundFile) -> int:
@@ -177,30 +183,31 @@ def _size(file: FoundFile) -> int:
         return 0
 
 
-# Documents whose files are gone.
-
-_PAGE = 500
-"""Documents asked for at a time."""
+# Documents whose files no longer exist
 
 
 def vanished(core: SemanticCore, paths: Sequence[str], collection: str) -> list[Ref]:
-    """The documents of this collection that were read from these folders and whose files are not
-    there any more.
+    """The documents that were read from these folders and whose files no longer exist.
 
-    A file that is there and is not read any more (another --pattern, no permission) has not
-    vanished. Nor has one in a folder that may not be looked into.
+    A file that exists but is not read any more (another --pattern, no permission) does not count,
+    nor does one in a folder that cannot be opened.
     """
     folders = [Path(path) for path in paths if Path(path).is_dir()]
-    return [
-        summary.ref
-        for summary in _documents(core, collection)
-        if any(
-            _came_from(summary, folder) and _is_gone(folder / summary.ref.key) for folder in folders
-        )
-    ]
+    gone = []
+    for summary in _documents(core, collection):
+        for folder in folders:
+            if _came_from(summary, folder) and _is_gone(folder / summary.ref.key):
+                gone.append(summary.ref)
+                break
+    return gone
+
+
+_PAGE = 500
+"""Documents read from the store at a time."""
 
 
 def _documents(core: SemanticCore, collection: str) -> Iterator[DocumentSummary]:
+    """All documents of a collection, page by page."""
     offset = 0
     while True:
         page = core.documents(offset=offset, limit=_PAGE, collections=[collection])
@@ -211,13 +218,11 @@ def _documents(core: SemanticCore, collection: str) -> Iterator[DocumentSummary]
 
 
 def _came_from(summary: DocumentSummary, folder: Path) -> bool:
-    """Whether this document is the file of its key in this folder:
-    the path it was read from says so.
-    """
+    """Whether this document was read from this folder, by the path in its metadata."""
     path = summary.metadata.get("path")
-    return isinstance(path, str) and os.path.abspath(path) == os.path.abspath(
-        folder / summary.ref.key
-    )
+    if not isinstance(path, str):
+        return False
+    return os.path.abspath(path) == os.path.abspath(folder / summary.ref.key)
 
 
 def _is_gone(path: Path) -> bool:

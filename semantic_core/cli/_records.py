@@ -1,4 +1,7 @@
-"""Records as JSON. The keys are part of the product: programs read them."""
+"""Records as JSON, for ``--json``. The keys are part of the product: programs read them.
+
+Tested by tests/test_cli_search.py, tests/test_cli_ingest.py and tests/test_cli_queue.py.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,9 @@ if TYPE_CHECKING:
 
 
 def results_json(results: SearchResults, *, explain: bool = False) -> dict[str, Any]:
-    """A search answer. explain: with the score of every tier.
+    """A search result. explain: add each retriever's score to every hit.
 
-    "reason" is there when it is degraded.
+    "reason" is present if the result is degraded.
     """
     answer: dict[str, Any] = {
         "query": results.query,
@@ -37,7 +40,7 @@ def results_json(results: SearchResults, *, explain: bool = False) -> dict[str, 
 
 
 def hit_json(hit: SearchHit, *, explain: bool = False) -> dict[str, Any]:
-    """One hit; start and end count characters of the document's text."""
+    """One hit; start and end are character offsets in the document's text."""
     answer: dict[str, Any] = {
         "tenant": hit.ref.tenant,
         "collection": hit.ref.collection,
@@ -58,7 +61,7 @@ def hit_json(hit: SearchHit, *, explain: bool = False) -> dict[str, Any]:
 
 
 def chunk_json(stored: StoredChunk) -> dict[str, Any]:
-    """A neighbour of a hit."""
+    """A passage before or after a hit."""
     chunk = stored.chunk
     return {
         "position": chunk.id.position,
@@ -70,15 +73,16 @@ def chunk_json(stored: StoredChunk) -> dict[str, Any]:
 
 
 def failures_json(failures: Sequence[Failure]) -> list[dict[str, str]]:
-    """What was left out, and why."""
-    return [
-        {"what": failure.what, "code": failure.code, "reason": failure.reason}
-        for failure in failures
-    ]
+    """What was left out, with error code and reason."""
+    return [_failure_json(failure) for failure in failures]
+
+
+def _failure_json(failure: Failure) -> dict[str, str]:
+    return {"what": failure.what, "code": failure.code, "reason": failure.reason}
 
 
 def report_json(report: IngestReport) -> dict[str, Any]:
-    """What an ingest did; timings in seconds."""
+    """The result of an ingest; timings in seconds."""
     return {
         "added": report.added,
         "updated": report.updated,
@@ -128,7 +132,7 @@ def document_json(document: Document) -> dict[str, Any]:
 
 
 def stats_json(stats: StoreStats) -> dict[str, Any]:
-    """How much there is; bytes on disk."""
+    """The statistics of an index; bytes on disk."""
     space = stats.space
     return {
         "documents": stats.documents,
@@ -149,23 +153,20 @@ def stats_json(stats: StoreStats) -> dict[str, Any]:
 
 
 def queue_json(stats: QueueStats) -> dict[str, Any]:
-    """Chunks by state, and jobs by status."""
-    chunks = {
+    """The number of chunks in each state, and of jobs in each status."""
+    return {
         "ready": stats.ready,
         "pending": stats.pending,
         "submitted": stats.submitted,
         "failed": stats.failed,
-    }
-    return {
-        **chunks,
         "passages": stats.passages,
-        "oldest_at": _moment(stats.oldest_at),
+        "oldest_at": _timestamp(stats.oldest_at),
         "jobs_by_status": dict(stats.jobs),
     }
 
 
 def job_json(job: BatchJob) -> dict[str, Any]:
-    """A batch job; times are ISO 8601, null for what has not happened."""
+    """A batch job; times are ISO 8601 in UTC, null for what has not happened."""
     return {
         "id": job.id,
         "name": job.name,
@@ -180,17 +181,17 @@ def job_json(job: BatchJob) -> dict[str, Any]:
         "paid": job.paid,
         "paid_tokens": job.paid_tokens,
         "error": job.error,
-        "created_at": _moment(job.created_at),
-        "submitted_at": _moment(job.submitted_at),
-        "cancelled_at": _moment(job.cancelled_at),
-        "ended_at": _moment(job.ended_at),
-        "updated_at": _moment(job.updated_at),
+        "created_at": _timestamp(job.created_at),
+        "submitted_at": _timestamp(job.submitted_at),
+        "cancelled_at": _timestamp(job.cancelled_at),
+        "ended_at": _timestamp(job.ended_at),
+        "updated_at": _timestamp(job.updated_at),
         "cleaned": job.cleaned,
     }
 
 
 def cost_json(cost: Cost) -> dict[str, Any]:
-    """A row of the ledger of money; amounts are texts, so that no digit is lost."""
+    """The cost of one day, collection, model and tier; the amount is a text, to lose no digit."""
     return {
         "day": cost.day,
         "tenant": cost.tenant,
@@ -205,17 +206,21 @@ def cost_json(cost: Cost) -> dict[str, Any]:
 
 
 def estimate_json(estimate: Estimate) -> dict[str, Any]:
-    """What embedding takes; amounts are texts, seconds per tier."""
+    """The estimated cost and duration of embedding, per price tier; amounts are texts."""
+    amounts = {tier: str(amount) for tier, amount in estimate.amounts.items()}
     return {
         "passages": estimate.passages,
         "tokens": estimate.tokens,
-        "amounts": {tier: str(amount) for tier, amount in estimate.amounts.items()},
+        "amounts": amounts,
         "currency": estimate.currency,
         "seconds": dict(estimate.seconds),
     }
 
 
-def _moment(seconds: float) -> str | None:
+def _timestamp(seconds: float) -> str | None:
+    """Seconds since 1970 as ISO 8601; None for 0."""
     from datetime import UTC, datetime
 
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None
+    if not seconds:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -1,6 +1,9 @@
-"""Search answers the way a person reads them.
+"""Search results for a terminal: each hit with its best lines, and query words highlighted.
 
-Pure functions: records in, rich texts out; nothing is printed here.
+Pure functions from records to rich texts; nothing is printed here. In order: whole results, one
+hit, the excerpt of a passage, and the words to highlight.
+
+Tested by tests/test_cli_render.py and tests/test_cli_marks.py.
 """
 
 from __future__ import annotations
@@ -22,166 +25,15 @@ if TYPE_CHECKING:
     from semantic_core.types import SearchHit, SearchResults, StoredChunk
 
 
-# The part of a long passage that is worth a reader's few lines.
-
-_SENTENCE = re.compile(r"(?<=[.!?…])\s+")
-_MOST_MARKS = 200
-"""Marks looked at when the best part of a passage is chosen;
-a passage with more shows them anywhere.
-"""
-
 Span = tuple[int, int]
 """Start and end in a text."""
 
-
-def excerpt(text: str, marks: Sequence[Span], room: int) -> tuple[str, list[Span]]:
-    """At most `room` characters of the text, where it holds the most different marked words;
-    "…" where it was cut.
-
-    marks: (start, end) in the text, in order. Returns the piece and the marks in it.
-    """
-    if len(text) <= room:
-        return text, list(marks)
-    start = _best_start(text, marks[:_MOST_MARKS], room)
-    end = min(len(text), start + room)
-    if end < len(text) and not text[end].isspace():
-        end = max(text.rfind(" ", start + room // 2, end), 0) or end
-    head = "…" * (start > 0)
-    tail = "…" * (end < len(text))
-    body = text[start:end].rstrip()
-    shift = len(head) - start
-    kept = [(a + shift, b + shift) for a, b in marks if a >= start and b <= start + len(body)]
-    return head + body + tail, kept
-
-
-def _best_start(text: str, marks: Sequence[Span], room: int) -> int:
-    """Where to begin: at a sentence, else a word, shortly before the mark with the most different
-    marks behind it.
-    """
-    best = 0
-    value = (0, 0)
-    for first, _ in marks:
-        begin = max(0, min(first - room // 5, len(text) - room))
-        within = [text[a:b].casefold() for a, b in marks if a >= begin and b <= begin + room]
-        if (len(set(within)), len(within)) > value:
-            best = begin
-            value = (len(set(within)), len(within))
-    if best == 0:
-        return 0
-    limit = next((a for a, _ in marks if a >= best), best + room // 5)
-    sentence = _SENTENCE.search(text, best, limit + 1)
-    if sentence and sentence.end() <= limit:
-        return sentence.end()
-    word = text.find(" ", best, limit)
-    return word + 1 if word >= 0 else best
-
-
-# Which words of a passage are words of the query: case, accents and common English endings aside.
-#
-# This marks what a reader looks for; it takes no part in finding. A mark too many or too few
-# changes no answer.
-
-_VOWELS = frozenset("aeiouy")
-_COMMON = """a an and are as at be been but by can could did do does for from had has have how i
-if in into is it its me my no not of on or our shall should so some such than that the their them
-then there these they this those to too us was we were what when where which who whom whose why will
-with would you your"""
-_STOP_WORDS = frozenset(_COMMON.split())
-_UNSPACED = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-)
-"""Scripts written without spaces between words: there a word is looked for as a string."""
-
-
-def fold(word: str) -> str:
-    """The word without case and accents."""
-    spread = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", word).casefold())
-    return "".join(char for char in spread if not unicodedata.combining(char))
-
-
-def stem(word: str) -> str:
-    """What the forms of an English word share: "repeat" for repeating, repeated, repeats.
-
-    Other words come back folded.
-    """
-    folded = fold(word)
-    return _ending_off(folded) if folded.isascii() and folded.isalpha() else folded
-
-
-def _ending_off(word: str) -> str:
-    if len(word) > 3:
-        if word.endswith(("ies", "ied")):
-            word = word[:-3] + "y"
-        elif word.endswith("es") and word[:-2].endswith(("s", "x", "z", "ch", "sh")):
-            word = word[:-2]
-        elif word.endswith("s") and not word.endswith(("ss", "us", "is")):
-            word = word[:-1]
-    for ending in ("ing", "ed"):
-        left = word.removesuffix(ending)
-        if (
-            left != word
-            and len(left) > 1
-            and not left.endswith("e")
-            and not _VOWELS.isdisjoint(left)
-        ):
-            word = left[:-1] if left[-1] == left[-2] and left[-1] not in "lsz" else left
-            break
-    return word[:-1] if len(word) > 2 and word.endswith("e") else word
-
-
-def words(text: str) -> Iterator[tuple[int, int]]:
-    """Where each word is, as (start, end): letters and digits with the accents that
-    belong to them.
-    """
-    start: int | None = None
-    for place, char in enumerate(text):
-        if char.isalnum() or (start is not None and unicodedata.category(char)[0] == "M"):
-            start = place if start is None else start
-        elif start is not None:
-            yield start, place
-            start = None
-    if start is not None:
-        yield start, len(text)
-
-
-def wanted(query: str) -> frozenset[str]:
-    """The stems worth marking.
-
-    Words such as "how" and "to" count only in a query that has no others.
-    """
-    found = [query[start:end] for start, end in words(query)]
-    telling = [word for word in found if fold(word) not in _STOP_WORDS]
-    return frozenset(stem(word) for word in telling or found)
-
-
-def matches(stems: Iterable[str], text: str) -> list[tuple[int, int]]:
-    """Where the text holds a word of these stems, as (start, end), in order, without overlap."""
-    plain = frozenset(stems)
-    unspaced = [word for word in plain if _UNSPACED.search(word)]
-    found = []
-    for start, end in words(text):
-        word = text[start:end]
-        if stem(word) in plain:
-            found.append((start, end))
-        elif unspaced and _UNSPACED.search(word):
-            found += [(start + at, start + at + length) for at, length in _inside(unspaced, word)]
-    return found
-
-
-def _inside(wanted_words: Iterable[str], word: str) -> Iterator[tuple[int, int]]:
-    """Places of the wanted words in an unspaced run, longest first, without overlap:
-    (offset, length).
-    """
-    pattern = "|".join(re.escape(each) for each in sorted(wanted_words, key=len, reverse=True))
-    for match in re.finditer(pattern, word.casefold()):
-        if match.end() <= len(word):
-            yield match.start(), match.end() - match.start()
-
-
 LINES = 4
-"""Lines of a passage shown of each hit."""
+"""Most lines of a passage that are shown for each hit."""
 MARK = "bold underline"
+"""Style of a highlighted word."""
 QUIET = "dim"
+"""Style of what is less important than the passage."""
 
 _SPACES = re.compile(r"\s+")
 _HEADING = re.compile(r"#{1,6}\s+(.*?)\s*#*\s*(?:\n|$)")
@@ -196,10 +48,11 @@ def hit_texts(
     explain: bool = False,
     neighbours: Mapping[int, tuple[Sequence[StoredChunk], Sequence[StoredChunk]]] | None = None,
 ) -> Iterator[Text]:
-    """A block of lines per hit, a blank line between them.
+    """The lines of all hits, with a blank line between two hits.
 
-    first: number of the first hit. neighbours: by place in the results, the chunks before and
-    after; then passages are shown whole.
+    first: number of the first hit. explain: add the score of each retriever, and the metadata.
+    neighbours: the chunks before and after a hit, by its position in the results; passages are then
+    shown whole.
     """
     stems = wanted(results.query)
     indent = " " * (len(str(first + len(results) - 1)) + 2)
@@ -215,33 +68,35 @@ def hit_texts(
             yield from _indented(_in_context(hit, before, after, stems, room), indent)
         yield from _indented(packed(_where(hit), room), indent)
         if explain:
-            yield from _indented(
-                [piece for line in _explained(hit) for piece in _wrapped(line, room)], indent
-            )
+            yield from _indented(_all_wrapped(_explained(hit), room), indent)
 
 
 def summary(results: SearchResults, *, width: int) -> Iterator[Text]:
-    """How many, in which mode, how long each step took; below it,
-    what was missing from a degraded answer.
-    """
-    steps = [
-        f"{step} {milliseconds(spent)}"
-        for step, spent in results.timings.items()
-        if step != "total" and spent >= 0.05
-    ]
-    time = f"{milliseconds(results.timings['total'])} ms" if "total" in results.timings else ""
-    time += f" ({', '.join(steps)})" if steps else ""
-    yield from packed(
-        [counted(len(results), "hit"), f"{results.mode} search", *filter(None, [time.strip()])],
-        width,
-    )
+    """The number of hits, the mode and the time of each step; then why a result is degraded."""
+    parts = [counted(len(results), "hit"), f"{results.mode} search"]
+    time = _time(results.timings)
+    if time:
+        parts.append(time)
+    yield from packed(parts, width)
     if results.degraded:
         text = Text().append("Degraded: ", "bold yellow").append(f"{squeezed(results.reason)}.")
         yield from _wrapped(text, width)
 
 
+def _time(timings: Mapping[str, float]) -> str:
+    """The total time, and that of each step that took a measurable time."""
+    steps = []
+    for step, spent in timings.items():
+        if step != "total" and spent >= 0.05:
+            steps.append(f"{step} {milliseconds(spent)}")
+    details = f"({', '.join(steps)})" if steps else ""
+    if "total" not in timings:
+        return details
+    return f"{milliseconds(timings['total'])} ms {details}".rstrip()
+
+
 def milliseconds(spent: float) -> str:
-    """Three figures are enough to read: 0.4, 12, 340."""
+    """Milliseconds, rounded for reading: 0.4, 12, 340."""
     return f"{spent:.1f}" if spent < 10 else f"{spent:,.0f}"
 
 
@@ -274,8 +129,9 @@ def _where(hit: SearchHit) -> list[str]:
 
 
 def packed(parts: Sequence[str], room: int) -> list[Text]:
-    """The parts with " · " between them, in as few lines as they fit in;
-    a line ends between two parts where it can.
+    """The parts with " · " between them, in as few lines as possible.
+
+    A line breaks within a part only if the part is longer than a line.
     """
     lines: list[str] = []
     for part in parts:
@@ -284,21 +140,20 @@ def packed(parts: Sequence[str], room: int) -> list[Text]:
             lines[-1] = longer
         else:
             lines.append(part)
-    return [piece for line in lines for piece in _wrapped(Text(line, QUIET), room)]
+    return _all_wrapped([Text(line, QUIET) for line in lines], room)
 
 
 def _explained(hit: SearchHit) -> list[Text]:
-    names = [visible(source) for source in hit.ranks]
-    wide = max((len(name) for name in names), default=0)
-    lines = [
-        Text(
-            f"{name.ljust(wide)}  place {rank:>4,}  score {hit.scores.get(source, 0.0):#.4g}", QUIET
-        )
-        for name, (source, rank) in zip(names, hit.ranks.items(), strict=True)
-    ]
+    """A line for each retriever that found the hit, and one for the metadata."""
+    names = {source: visible(source) for source in hit.ranks}
+    wide = max(map(len, names.values()), default=0)
+    lines = []
+    for source, rank in hit.ranks.items():
+        score = f"{hit.scores.get(source, 0.0):#.4g}"
+        lines.append(Text(f"{names[source].ljust(wide)}  rank {rank:>4,}  score {score}", QUIET))
     if hit.metadata:
-        told = ", ".join(f"{key}={_value(value)}" for key, value in hit.metadata.items())
-        lines.append(Text(visible(told), QUIET))
+        pairs = [f"{key}={_value(value)}" for key, value in hit.metadata.items()]
+        lines.append(Text(visible(", ".join(pairs)), QUIET))
     return lines
 
 
@@ -309,13 +164,13 @@ def _value(value: object) -> str:
 
 
 def _excerpt(hit: SearchHit, stems: frozenset[str], room: int) -> list[Text]:
+    """The best lines of a passage, at most LINES."""
     if hit.kind != "text":
-        lines = [
-            line
-            for line in _lines(_body(hit), stems)
-            if line.plain and not _FENCE.fullmatch(line.plain)
-        ]
-        return _best_lines([piece for line in lines for piece in _wrapped(line, room - 2)])
+        lines = []
+        for line in _lines(_body(hit), stems):
+            if line.plain and not _FENCE.fullmatch(line.plain):
+                lines.append(line)
+        return _best_lines(_all_wrapped(lines, room - 2))
     text = squeezed(_body(hit))
     piece, marks = excerpt(text, matches(stems, text), room * LINES)
     lines = _wrapped(_marked(piece, marks), room)
@@ -328,22 +183,30 @@ def _excerpt(hit: SearchHit, stems: frozenset[str], room: int) -> list[Text]:
 
 
 def _lines(text: str, stems: frozenset[str]) -> list[Text]:
-    """The text line by line, as code, tables and lists are read."""
-    lines = visible(text.strip("\r\n"), lines=True).split("\n")
-    return [_marked(line.rstrip(), matches(stems, line.rstrip())) for line in lines]
+    """The lines of code, a table or a list, highlighted."""
+    lines = []
+    for line in visible(text.strip("\r\n"), lines=True).split("\n"):
+        plain = line.rstrip()
+        lines.append(_marked(plain, matches(stems, plain)))
+    return lines
 
 
 def _best_lines(lines: list[Text]) -> list[Text]:
-    """LINES neighbouring lines that hold the most marks, with one line before the first;
-    "…" where others were left out.
+    """The LINES consecutive lines with the most marks, "…" where lines were left out.
+
+    Of equals, those with one line before the first mark, and then the first ones.
     """
 
-    def value(start: int) -> tuple[int, int, int]:
+    def rating(start: int) -> tuple[int, int, int]:
         marks = [len(line.spans) for line in lines[start : start + LINES]]
-        first = next((row for row, count in enumerate(marks) if count), 0)
+        first = 0
+        while first < len(marks) and not marks[first]:
+            first += 1
+        if first == len(marks):
+            first = 0
         return sum(marks), -abs(first - 1), -start
 
-    best = max(range(max(1, len(lines) - LINES + 1)), key=value)
+    best = max(range(max(1, len(lines) - LINES + 1)), key=rating)
     shown = lines[best : best + LINES]
     if best > 0 and shown:
         shown[0] = Text("… ").append_text(shown[0])
@@ -359,22 +222,22 @@ def _in_context(
     stems: frozenset[str],
     room: int,
 ) -> list[Text]:
-    blocks = [
-        *(
-            _whole(stored.chunk.text, stored.chunk.kind, frozenset(), room, QUIET)
-            for stored in before
-        ),
-        _whole(_body(hit), hit.kind, stems, room),
-        *(
-            _whole(stored.chunk.text, stored.chunk.kind, frozenset(), room, QUIET)
-            for stored in after
-        ),
-    ]
-    return [line for block in blocks for line in (Text(), *block)][1:]
+    """The whole passage with its neighbours, a blank line between two passages."""
+    lines = []
+    for stored in before:
+        lines += [*_neighbour(stored, room), Text()]
+    lines += _whole(_body(hit), hit.kind, stems, room)
+    for stored in after:
+        lines += [Text(), *_neighbour(stored, room)]
+    return lines
+
+
+def _neighbour(stored: StoredChunk, room: int) -> list[Text]:
+    return _whole(stored.chunk.text, stored.chunk.kind, frozenset(), room, QUIET)
 
 
 def _body(hit: SearchHit) -> str:
-    """The passage without a heading line of its own, which stands above it already."""
+    """The passage without its first heading, if that is shown above it already."""
     heading = _HEADING.match(hit.text)
     if heading is None or heading[1] not in (hit.title, *hit.headings[-1:]):
         return hit.text
@@ -386,7 +249,7 @@ def _whole(text: str, kind: str, stems: frozenset[str], room: int, style: str = 
         plain = squeezed(text)
         lines = _wrapped(_marked(plain, matches(stems, plain)), room)
     else:
-        lines = [piece for line in _lines(text, stems) for piece in _wrapped(line, room)]
+        lines = _all_wrapped(_lines(text, stems), room)
     for line in lines:
         line.stylize(style)
     return lines
@@ -407,9 +270,16 @@ def _wrapped(text: Text, room: int) -> list[Text]:
     return lines or [Text()]
 
 
+def _all_wrapped(lines: Iterable[Text], room: int) -> list[Text]:
+    wrapped = []
+    for line in lines:
+        wrapped += _wrapped(line, room)
+    return wrapped
+
+
 @cache
 def _measure() -> Console:
-    """What rich asks for tab sizes when it wraps; nothing is printed to it."""
+    """The console that rich needs for wrapping; nothing is printed to it."""
     from rich.console import Console
 
     return Console(force_terminal=False)
@@ -418,3 +288,171 @@ def _measure() -> Console:
 def _indented(lines: Sequence[Text], indent: str) -> Iterator[Text]:
     for line in lines:
         yield Text(indent).append_text(line)
+
+
+# The excerpt of a passage
+
+_SENTENCE = re.compile(r"(?<=[.!?…])\s+")
+_MOST_MARKS = 200
+"""Marks that are considered when the best part of a passage is chosen."""
+
+
+def excerpt(text: str, marks: Sequence[Span], room: int) -> tuple[str, list[Span]]:
+    """The part of a text with the most different marked words, and the marks in it.
+
+    At most `room` characters, plus "…" where the text was cut. marks: (start, end) in the text, in
+    order.
+    """
+    if len(text) <= room:
+        return text, list(marks)
+    start = _best_start(text, marks[:_MOST_MARKS], room)
+    end = min(len(text), start + room)
+    if end < len(text) and not text[end].isspace():
+        end = max(text.rfind(" ", start + room // 2, end), 0) or end
+    head = "…" if start > 0 else ""
+    tail = "…" if end < len(text) else ""
+    body = text[start:end].rstrip()
+    shift = len(head) - start
+    shown_marks = []
+    for mark_start, mark_end in marks:
+        if mark_start >= start and mark_end <= start + len(body):
+            shown_marks.append((mark_start + shift, mark_end + shift))
+    return head + body + tail, shown_marks
+
+
+def _best_start(text: str, marks: Sequence[Span], room: int) -> int:
+    """Where to begin: shortly before the mark that the most different marks follow.
+
+    Begins at a sentence if there is one, else at a word.
+    """
+    best = 0
+    most = (0, 0)
+    for first, _ in marks:
+        begin = max(0, min(first - room // 5, len(text) - room))
+        within = _marked_words(text, marks, begin, begin + room)
+        counts = (len(set(within)), len(within))
+        if counts > most:
+            best = begin
+            most = counts
+    if best == 0:
+        return 0
+    limit = best + room // 5
+    for first, _ in marks:
+        if first >= best:
+            limit = first
+            break
+    sentence = _SENTENCE.search(text, best, limit + 1)
+    if sentence and sentence.end() <= limit:
+        return sentence.end()
+    word = text.find(" ", best, limit)
+    return word + 1 if word >= 0 else best
+
+
+def _marked_words(text: str, marks: Sequence[Span], begin: int, end: int) -> list[str]:
+    """The marked words that are completely within text[begin:end], in lower case."""
+    return [text[a:b].casefold() for a, b in marks if a >= begin and b <= end]
+
+
+# The words to highlight
+#
+# Words of a passage that are also in the query, ignoring case, accents and common English endings.
+# This only highlights; it has no effect on which passages are found.
+
+_VOWELS = frozenset("aeiouy")
+_COMMON = """a an and are as at be been but by can could did do does for from had has have how i
+if in into is it its me my no not of on or our shall should so some such than that the their them
+then there these they this those to too us was we were what when where which who whom whose why will
+with would you your"""
+_STOP_WORDS = frozenset(_COMMON.split())
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Scripts written without spaces between words: there a word is searched for as a string."""
+
+
+def fold(word: str) -> str:
+    """The word in lower case and without accents."""
+    folded = unicodedata.normalize("NFKD", word).casefold()
+    decomposed = unicodedata.normalize("NFKD", folded)
+    return "".join(char for char in decomposed if not unicodedata.combining(char))
+
+
+def stem(word: str) -> str:
+    """The stem of an English word: "repeat" for repeating, repeated, repeats.
+
+    Other words are only folded.
+    """
+    folded = fold(word)
+    return _without_ending(folded) if folded.isascii() and folded.isalpha() else folded
+
+
+def _without_ending(word: str) -> str:
+    """A lower-case English word without the common endings -s, -es, -ies, -ed, -ied, -ing, -e."""
+    if len(word) > 3:
+        if word.endswith(("ies", "ied")):
+            word = word[:-3] + "y"
+        elif word.endswith("es") and word[:-2].endswith(("s", "x", "z", "ch", "sh")):
+            word = word[:-2]
+        elif word.endswith("s") and not word.endswith(("ss", "us", "is")):
+            word = word[:-1]
+    for ending in ("ing", "ed"):
+        left = word.removesuffix(ending)
+        if left == word or len(left) < 2 or left.endswith("e"):
+            continue
+        if _VOWELS.isdisjoint(left):
+            continue
+        doubled = left[-1] == left[-2] and left[-1] not in "lsz"
+        word = left[:-1] if doubled else left
+        break
+    return word[:-1] if len(word) > 2 and word.endswith("e") else word
+
+
+def words(text: str) -> Iterator[tuple[int, int]]:
+    """The position of each word as (start, end): letters and digits, with combining accents."""
+    start: int | None = None
+    for place, char in enumerate(text):
+        if char.isalnum():
+            start = place if start is None else start
+        elif start is not None and unicodedata.category(char)[0] == "M":
+            continue
+        elif start is not None:
+            yield start, place
+            start = None
+    if start is not None:
+        yield start, len(text)
+
+
+def wanted(query: str) -> frozenset[str]:
+    """The stems of the query's words that are highlighted.
+
+    Stop words such as "how" and "to" are included only in a query of nothing else.
+    """
+    found = [query[start:end] for start, end in words(query)]
+    content_words = [word for word in found if fold(word) not in _STOP_WORDS]
+    return frozenset(map(stem, content_words or found))
+
+
+def matches(stems: Iterable[str], text: str) -> list[tuple[int, int]]:
+    """The words of the text with one of these stems, as (start, end), in order, without overlap."""
+    all_stems = frozenset(stems)
+    unspaced = [word for word in all_stems if _UNSPACED.search(word)]
+    found = []
+    for start, end in words(text):
+        word = text[start:end]
+        if stem(word) in all_stems:
+            found.append((start, end))
+        elif unspaced and _UNSPACED.search(word):
+            for match_start, match_end in _inside(unspaced, word):
+                found.append((start + match_start, start + match_end))
+    return found
+
+
+def _inside(wanted_words: Iterable[str], word: str) -> Iterator[tuple[int, int]]:
+    """Where the wanted words are in a run without spaces, as (start, end), without overlap.
+
+    Of two that begin at the same place, the longer one counts.
+    """
+    longest_first = sorted(wanted_words, key=len, reverse=True)
+    for match in re.finditer("|".join(map(re.escape, longest_first)), word.casefold()):
+        if match.end() <= len(word):
+            yield match.span()

@@ -1,4 +1,7 @@
-"""``semantic-core blueprint``: the adapters for Django and SQLAlchemy, as files for a project."""
+"""``semantic-core blueprint``: print the adapter for Django or SQLAlchemy, to save in a project.
+
+Tested by tests/test_cli_blueprint.py.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,19 @@ from semantic_core.errors import ConfigError, InputError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 FOLDERS = (_PACKAGE / "_blueprints", _PACKAGE.parent / "adapters_blueprints")
-"""Where the files are: inside an installed wheel, else beside the package in the repository."""
+"""Folders of the files: inside an installed wheel, or beside the package in the repository."""
 
 
 @attrs.frozen
 class Blueprint:
-    """A file to start from. file: its name. about: what it is for."""
+    """An adapter to copy. file: name of the file. about: the models it supports."""
 
     name: str
     file: str
     about: str
 
     def text(self) -> str:
-        """The whole file. Raises ConfigError if this installation came without it."""
+        """The content of the file. Raises ConfigError if it is not installed."""
         for folder in FOLDERS:
             if (folder / self.file).is_file():
                 return (folder / self.file).read_text("utf-8")
@@ -36,16 +39,12 @@ class Blueprint:
 
 
 BLUEPRINTS = {
-    blueprint.name: blueprint
-    for blueprint in (
-        Blueprint("django", "django_adapter.py", "models of Django"),
-        Blueprint(
-            "sqlalchemy",
-            "sqlalchemy_adapter.py",
-            "models of SQLAlchemy, SQLModel and Flask-SQLAlchemy",
-        ),
-    )
+    "django": Blueprint("django", "django_adapter.py", "models of Django"),
+    "sqlalchemy": Blueprint(
+        "sqlalchemy", "sqlalchemy_adapter.py", "models of SQLAlchemy, SQLModel and Flask-SQLAlchemy"
+    ),
 }
+"""All blueprints, by name."""
 
 
 @click.command()
@@ -55,21 +54,21 @@ BLUEPRINTS = {
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Write the adapter into FILE, which must not exist yet.",
+    help="Write the adapter to FILE, which must not exist yet.",
 )
 @click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
 @json_option
 def blueprint(name: str | None, output: Path | None, force: bool, as_json: bool) -> None:
-    """Print the adapter for an ORM, to be saved in your project.
+    """Print the adapter for an ORM, to save in your project.
 
-    Without NAME, list the adapters there are.
+    Without NAME, list the available adapters.
     """
     if force and output is None:
-        raise InputError("--force needs a file.", hint="Name it with --output FILE.")
+        raise InputError("--force needs --output.", hint="Name the file with --output FILE.")
     if name is None:
         if output is not None:
             names = ", ".join(BLUEPRINTS)
-            raise InputError("--output needs a NAME.", hint=f"There are {names}.")
+            raise InputError("--output needs the NAME of an adapter.", hint=f"Adapters: {names}.")
         _list(as_json)
         return
     chosen = BLUEPRINTS[name]
@@ -88,14 +87,14 @@ def blueprint(name: str | None, output: Path | None, force: bool, as_json: bool)
 
 def _list(as_json: bool) -> None:
     if as_json:
-        write_json([attrs.asdict(one) for one in BLUEPRINTS.values()])
+        write_json([attrs.asdict(blueprint) for blueprint in BLUEPRINTS.values()])
         return
-    for one in BLUEPRINTS.values():
-        write(f"{one.name:<12}{one.about}; save it as {one.file}")
+    for name, blueprint in BLUEPRINTS.items():
+        write(f"{name:<12}{blueprint.about}; save it as {blueprint.file}")
 
 
 def _save(file: Path, text: str, force: bool) -> None:
-    """Write a new file; only with force one that exists. Raises ConfigError otherwise."""
+    """Write the file. Raises ConfigError if it exists, unless `force` is given."""
     try:
         with file.open("w" if force else "x", encoding="utf-8", newline="\n") as stream:
             stream.write(text)

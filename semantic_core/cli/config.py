@@ -1,4 +1,7 @@
-"""``semantic-core config``: the settings in force, and where each comes from."""
+"""``semantic-core config``: show the settings, and confirm settings files that name hosts.
+
+Tested by tests/test_cli_setup.py.
+"""
 
 from __future__ import annotations
 
@@ -9,112 +12,158 @@ from typing import Any
 
 import click
 
-from semantic_core.cli._group import Group
+from semantic_core.cli._group import GAP, Group
 from semantic_core.cli._options import common, json_option
 from semantic_core.cli._output import fitted, render, table_width, visible, write, write_json
-
-HIDDEN = "(hidden)"
-_UNSET = {
-    "path": "(the store's own)",
-    "multi_tenant": "(as the index was made)",
-    "max_chars": "(the embedder's own)",
-    "plugins": "(all that are installed)",
-}
-_SECRET_WORDS = ("key", "token", "secret", "password", "credential")
-_USER_OF_ADDRESS = re.compile(r"(?<=://)[^/?#\s]*(?=@)")
-_PARAMETER = re.compile(r"(?<=[?&;])([^=?&;\s]+)=[^?&;#\s]+")
-_LONGEST_SHOWN = 1_000
-"""Characters of a value in the table."""
 
 
 @click.group(cls=Group)
 def config() -> None:
-    """The settings in force, and where they come from."""
+    """Show the settings, or confirm a settings file."""
 
 
 @config.command()
 @common
 def show(as_json: bool, db: str | None) -> None:
-    """Each setting, its value, and where it was set.
+    """Show every setting, its value, and where it was set.
 
-    What looks like a secret is not shown, nor what stands before the @ of an address.
+    Values that look like secrets are hidden, and so is the user part of a URL, before the @.
     """
     from semantic_core._config import read_config
 
     settings = read_config(overrides={"path": db}, to_look_at=True)
     unconfirmed = [one.setting for one in settings.unconfirmed]
-    rows = [(key, _safe(value), source) for key, value, source in settings.items()]
+    rows = []
+    shown = {}
+    for key, secret_value, source in settings.items():
+        value = _without_secrets(secret_value)
+        rows.append((key, value, source))
+        shown[key] = {"value": value, "source": source}
     if as_json:
-        told = {key: {"value": value, "source": source} for key, value, source in rows}
         file = str(settings.file) if settings.file else None
-        write_json({"file": file, "settings": told, "unconfirmed": unconfirmed})
+        write_json({"file": file, "settings": shown, "unconfirmed": unconfirmed})
         return
     write(_table(rows))
     if settings.file is None:
         write(fitted("No settings file in this folder or above it; semantic-core init writes one."))
     if unconfirmed:
+        names = visible(", ".join(unconfirmed))
         write(
             fitted(
-                "Refused until you confirm the file with semantic-core config trust: "
-                f"{visible(', '.join(unconfirmed))}."
+                "These settings name a host and are refused until you confirm the file with "
+                f"semantic-core config trust: {names}."
             )
         )
+
+
+@config.command(short_help="Confirm the hosts in a settings file.")
+@click.argument("path", required=False)
+@json_option
+def trust(path: str | None, as_json: bool) -> None:
+    """Confirm the hosts in a settings file, which texts and keys are sent to.
+
+    PATH is the settings file; without it, the one in this folder or above it. Only its present
+    content is confirmed: after a change it has to be confirmed again.
+    """
+    from semantic_core import _trust
+    from semantic_core._config import read_file
+
+    file = _settings_file(path, "trust")
+    content = read_file(file)
+    _trust.trust(file, content)
+    hosts = {named.setting: named.host for named in _trust.named_hosts(content)}
+    if as_json:
+        write_json({"trusted": str(file.resolve()), "hosts": hosts})
+        return
+    write(f"Confirmed with its present content: {visible(file.resolve())}")
+    for setting, host in hosts.items():
+        write(f"{visible(setting)} sends to {visible(host)}")
 
 
 @config.command()
 @click.argument("path", required=False)
 @json_option
-def trust(path: str | None, as_json: bool) -> None:
-    """Confirm the hosts a settings file sends texts to.
+@click.pass_context
+def untrust(context: click.Context, path: str | None, as_json: bool) -> None:
+    """Withdraw the confirmation of a settings file.
 
-    Keys, too, are sent there from then on. PATH: the file; without it, the one in this folder or
-    above it. What is confirmed is the file as it is now: when it says something else, it has
-    to be confirmed again.
+    PATH is the settings file, which need not exist any more; without it, the one in this folder
+    or above it. Exit code 1 if it was not confirmed.
     """
     from semantic_core import _trust
-    from semantic_core._config import find_file, read_file
+
+    file = _settings_file(path, "untrust")
+    removed = _trust.untrust(file)
+    if as_json:
+        write_json({"untrusted": str(file.resolve()), "removed": removed})
+    elif removed:
+        write(f"No longer confirmed: {visible(file.resolve())}")
+    else:
+        write(f"It was not confirmed: {visible(file.resolve())}")
+    if not removed:
+        context.exit(GAP)
+
+
+def _settings_file(path: str | None, command: str) -> Path:
+    """The file at this path, else the settings file in this folder or above it.
+
+    Raises ConfigError if there is none.
+    """
+    from semantic_core._config import find_file
     from semantic_core.errors import ConfigError
 
     file = Path(path) if path else find_file(Path.cwd())
     if file is None:
         raise ConfigError(
             "No settings file in this folder or above it.",
-            hint="Name it: semantic-core config trust PATH.",
+            hint=f"Name it: semantic-core config {command} PATH.",
         )
-    content = read_file(file)
-    _trust.trust(file, content)
-    hosts = {one.setting: one.host for one in _trust.named_hosts(content)}
-    if as_json:
-        write_json({"trusted": str(file.resolve()), "hosts": hosts})
-        return
-    write(f"Trusted as it is now: {visible(file.resolve())}")
-    for setting, host in hosts.items():
-        write(f"{visible(setting)} leads to {visible(host)}")
+    return file
 
 
-def _safe(value: Any) -> Any:
+HIDDEN = "(hidden)"
+_SECRET_WORDS = ("key", "token", "secret", "password", "credential")
+_USER_OF_URL = re.compile(r"(?<=://)[^/?#\s]*(?=@)")
+_PARAMETER = re.compile(r"(?<=[?&;])([^=?&;\s]+)=[^?&;#\s]+")
+
+
+def _without_secrets(value: Any) -> Any:
+    """The value of a setting with everything that looks like a secret replaced by HIDDEN."""
     if isinstance(value, Mapping):
-        return {key: HIDDEN if _is_secret(str(key)) else _safe(item) for key, item in value.items()}
+        return {key: _hidden_if_secret(str(key), item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_safe(item) for item in value]
-    return _without_secrets(value) if isinstance(value, str) else value
+        return [_without_secrets(item) for item in value]
+    if isinstance(value, str):
+        return _PARAMETER.sub(_parameter, _USER_OF_URL.sub(HIDDEN, value))
+    return value
 
 
-def _without_secrets(text: str) -> str:
-    """Addresses in it without the name and password before their host,
-    and without parameters that are named like a secret.
-    """
-    return _PARAMETER.sub(
-        lambda found: f"{found[1]}={HIDDEN}" if _is_secret(found[1]) else found[0],
-        _USER_OF_ADDRESS.sub(HIDDEN, text),
-    )
+def _hidden_if_secret(name: str, value: Any) -> Any:
+    return HIDDEN if _is_secret(name) else _without_secrets(value)
+
+
+def _parameter(found: re.Match[str]) -> str:
+    """A parameter of a URL, with its value hidden if it is named like a secret."""
+    return f"{found[1]}={HIDDEN}" if _is_secret(found[1]) else found[0]
 
 
 def _is_secret(name: str) -> bool:
     return any(word in name.lower() for word in _SECRET_WORDS)
 
 
+_UNSET = {
+    "path": "(the store's default)",
+    "multi_tenant": "(as the index was created)",
+    "max_chars": "(the embedder's default)",
+    "plugins": "(all that are installed)",
+}
+"""What is shown for settings that are not set."""
+_LONGEST_SHOWN = 1_000
+"""Most characters of a value in the table."""
+
+
 def _shown(key: str, value: Any) -> str:
+    """The value of a setting as text."""
     if value is None:
         return _UNSET.get(key, "(unset)")
     if isinstance(value, Mapping):

@@ -1,4 +1,9 @@
-"""``semantic-core doctor``: what is in order, what is not, and what to do about it."""
+"""``semantic-core doctor``: check the installation, the settings, the plugins and the index.
+
+Each finding is a line with a status, the part that was checked, and what to do about a problem.
+
+Tested by tests/test_cli_setup.py, tests/test_cli_plugged.py and tests/orm/test_cli_models.py.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +12,14 @@ import platform
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, ParamSpec
 
 import attrs
 import click
 
-from semantic_core.cli._app import VARIABLE, app_option
-from semantic_core.cli._group import GAP
-from semantic_core.cli._options import common, file_of, is_missing
+from semantic_core.cli._app import VARIABLE, app_option, application
+from semantic_core.cli._group import DEBUG, GAP
+from semantic_core.cli._options import common, embedder_settings, file_of, is_missing
 from semantic_core.cli._output import (
     counted,
     fitted,
@@ -26,6 +31,8 @@ from semantic_core.cli._output import (
 )
 from semantic_core.errors import (
     InputError,
+    PluginBroken,
+    PluginConflict,
     SemanticCoreError,
     SpaceMismatch,
     StoreCorrupt,
@@ -36,28 +43,26 @@ if TYPE_CHECKING:
     from semantic_core._config import Settings
     from semantic_core.core import SemanticCore
 
+P = ParamSpec("P")
 Status = Literal["ok", "note", "problem"]
-_MARGIN = 19
-"""Columns before what is told: status and part."""
-_REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_NONE_YET = "none yet at"
+_NONE_YET = "there is none yet at"
 _DAMAGED = (
-    "An index of models: remove the file with its -wal and -shm while nothing has it open; it is "
-    "made anew from the rows. An index of ingested documents: restore a backup."
+    "An index of models: delete the file with its -wal and -shm while no process has it open; it "
+    "is rebuilt from the rows. An index of ingested documents: restore a backup."
 )
-"""What to do about a file whose content contradicts itself."""
-_COLOURS: dict[Status, str] = {"ok": "green", "note": "yellow", "problem": "red"}
+"""What to do about a damaged file."""
 
 
 @attrs.frozen
 class Finding:
-    """One line of the examination. part: what was looked at. remedy: what to do;
-    "" when there is nothing to do.
+    """One line of the report.
+
+    part: what was checked. message: the result. remedy: what to do; "" if there is nothing to do.
     """
 
     part: str
     status: Status
-    told: str
+    message: str
     remedy: str = ""
 
 
@@ -65,7 +70,7 @@ class Finding:
 @click.option(
     "--repair",
     is_flag=True,
-    help="First make all that is derived from documents and vectors anew; no embedder is asked.",
+    help="First rebuild the full-text index and other derived data; nothing is embedded again.",
 )
 @app_option
 @common
@@ -73,16 +78,16 @@ class Finding:
 def doctor(
     context: click.Context, repair: bool, app: str | None, as_json: bool, db: str | None
 ) -> None:
-    """Look at Python, the installed parts, the settings, the plugins and the index.
+    """Check Python, the installed packages, the settings, the plugins and the index.
 
-    With --app at the index of an application's models, and at each of these; otherwise at the one
-    that --db or the settings name. Exit code 1 if something is wrong. Without --repair nothing is
-    changed, and no index is made.
+    With --app, check the index of an application and each of its models; without it, the index
+    that --db or the settings name. Exit code 1 if a problem was found. Without --repair nothing is
+    changed.
     """
     if app and db:
         given = context.get_parameter_source("app")
         if given is click.core.ParameterSource.COMMANDLINE:
-            raise InputError("--app names an application with an index of its own; leave --db out.")
+            raise InputError("--app names an application with its own index.", hint="Omit --db.")
         app = None
     findings = []
     for finding in _findings(db, app, repair):
@@ -91,9 +96,8 @@ def doctor(
             _show(finding)
     problems = sum(finding.status == "problem" for finding in findings)
     if as_json:
-        write_json(
-            {"healthy": not problems, "findings": [attrs.asdict(finding) for finding in findings]}
-        )
+        found = [attrs.asdict(finding) for finding in findings]
+        write_json({"healthy": not problems, "findings": found})
     else:
         write(_verdict(findings, problems))
     if problems:
@@ -103,50 +107,57 @@ def doctor(
 def _verdict(findings: list[Finding], problems: int) -> str:
     if problems:
         return f"{counted(problems, 'problem')} found."
-    if any(finding.told.startswith(_NONE_YET) for finding in findings):
-        return "No problem found; there was no index to look at."
-    return "Everything is in order."
+    if any(finding.message.startswith(_NONE_YET) for finding in findings):
+        return "No problem found; there is no index to check."
+    return "No problem found."
+
+
+_MARGIN = 19
+"""Columns of a line before the message: those of status and part."""
+_COLOURS: dict[Status, str] = {"ok": "green", "note": "yellow", "problem": "red"}
+
+
+def _show(finding: Finding) -> None:
+    """Print a finding, and what to do about it on a line of its own."""
+    label = finding.status.ljust(8)
+    lines = fitted(f"{label} {finding.part.ljust(9)} {visible(finding.message)}", indent=_MARGIN)
+    if styled():
+        lines = click.style(label, fg=_COLOURS[finding.status]) + lines.removeprefix(label)
+    write(lines)
+    if finding.remedy:
+        write(fitted(f"{'':{_MARGIN}}do: {visible(finding.remedy)}", indent=_MARGIN))
 
 
 def _findings(db: str | None, app: str | None, repair: bool) -> Iterator[Finding]:
-    yield Finding(
-        "python",
-        "ok",
-        f"{platform.python_implementation()} {platform.python_version()}, {platform.platform()}",
-    )
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    yield Finding("python", "ok", f"{python}, {platform.platform()}")
     encoding = standard_output().encoding or ""
     if encoding.lower().replace("-", "") != "utf8":
-        told = f"standard output is {encoding}: characters it lacks are shown as escapes"
-        yield Finding("terminal", "note", told, "Set PYTHONUTF8=1.")
+        message = f"standard output is {encoding}: other characters are shown as escapes"
+        yield Finding("terminal", "note", message, "Set PYTHONUTF8=1.")
     settings: list[Settings] = []
-    yield from _guarded("settings", lambda: _settings(db, settings))
-    yield from _guarded("plugins", lambda: _plugins(settings))
+    yield from _guarded("settings", _settings, db, settings)
+    yield from _guarded("plugins", _plugins, settings)
     if app:
-        yield from _guarded("app", lambda: _application(app, repair))
+        yield from _guarded("app", _application, app, repair)
     elif settings:
-        yield from _guarded("index", lambda: _index(settings[0], db, repair))
+        yield from _guarded("index", _index, settings[0], db, repair)
 
 
-def _guarded(part: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """What a look at one part gives; an error becomes its finding,
-    and the other parts are still looked at.
-    """
+def _guarded(
+    part: str, check: Callable[P, Iterator[Finding]], *args: P.args, **options: P.kwargs
+) -> Iterator[Finding]:
+    """The findings of one check; an error becomes a finding, so that the next check can run."""
     try:
-        yield from look()
+        yield from check(*args, **options)
     except SemanticCoreError as error:
-        yield Finding(
-            "space" if isinstance(error, SpaceMismatch) else part,
-            "problem",
-            error.message,
-            _DAMAGED if isinstance(error, StoreCorrupt) else error.hint,
-        )
-    except Exception as error:  # noqa: BLE001 - a doctor must not die of what it looks at
-        yield Finding(
-            part,
-            "problem",
-            f"{type(error).__name__}: {error}",
-            "SEMANTIC_CORE_DEBUG=1 with another command shows more.",
-        )
+        remedy = _DAMAGED if isinstance(error, StoreCorrupt) else error.hint
+        if isinstance(error, SpaceMismatch):
+            part = "space"
+        yield Finding(part, "problem", error.message, remedy)
+    except Exception as error:  # noqa: BLE001 - whatever is broken, the other checks still run
+        remedy = f"{DEBUG}=1 with another command shows the traceback."
+        yield Finding(part, "problem", f"{type(error).__name__}: {error}", remedy)
 
 
 def _settings(db: str | None, into: list[Settings]) -> Iterator[Finding]:
@@ -154,233 +165,222 @@ def _settings(db: str | None, into: list[Settings]) -> Iterator[Finding]:
 
     settings = read_config(overrides={"path": db})
     into.append(settings)
-    changed = [f"{key} ({source})" for key, _, source in settings.items() if source != "default"]
+    changed = []
+    for key, _, source in settings.items():
+        if source != "default":
+            changed.append(f"{key} ({source})")
     yield Finding("settings", "ok", f"set: {', '.join(changed)}" if changed else "all defaults")
 
 
 def _plugins(settings: list[Settings]) -> Iterator[Finding]:
     from semantic_core._plugins.distributions import KERNEL
     from semantic_core._plugins.host import Plugins
-    from semantic_core._plugins.records import UNFIT
 
     names = settings[0].values["plugins"] if settings else None
     infos = Plugins.load(names, refuse=False).infos
-    distributions = dict.fromkeys(
-        [KERNEL, *(info.distribution for info in infos if info.distribution)]
-    )
-    yield from _parts(list(distributions))
+    distributions = {KERNEL: None}
+    working = []
+    disabled = []
+    problems = []
     for info in infos:
-        if info.status in {*UNFIT, "conflict"}:
-            yield Finding(
-                "plugins", "problem", f"{info.name} is {info.status}: {info.cause}", info.remedy
-            )
-    working = [info.name for info in infos if info.status == "ok"]
+        if info.distribution:
+            distributions[info.distribution] = None
+        if info.status == "ok":
+            working.append(info.name)
+        elif info.status == "disabled":
+            disabled.append(info.name)
+        else:
+            message = f"{info.name} is {info.status}: {info.cause}"
+            problems.append(Finding("plugins", "problem", message, info.remedy))
+    yield from _parts(list(distributions))
+    yield from problems
     yield Finding("plugins", "ok", ", ".join(working) or "none")
-    disabled = [info.name for info in infos if info.status == "disabled"]
     if disabled:
-        yield Finding("plugins", "note", f"left out by the settings: {', '.join(disabled)}")
+        yield Finding("plugins", "note", f"disabled by the settings: {', '.join(disabled)}")
 
 
 def _parts(distributions: list[str]) -> Iterator[Finding]:
     """The versions of these distributions and of what they require."""
-    from importlib_metadata import PackageNotFoundError, requires, version
+    from importlib_metadata import PackageNotFoundError, version
 
-    wanted = dict.fromkeys(distributions)
+    wanted = set(distributions)
     for name in distributions:
+        wanted |= _required_by(name)
+    versions = []
+    for name in sorted(wanted):
         try:
-            lines = requires(name) or []
-        except PackageNotFoundError:
-            lines = []
-        wanted.update(
-            dict.fromkeys(
-                match[0]
-                for line in lines
-                if ";" not in line and (match := _REQUIREMENT.match(line))
-            )
-        )
-    versions = {}
-    for name in wanted:
-        try:
-            versions[name] = version(name)
+            versions.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             yield Finding("parts", "problem", f"{name} is not installed", f"pip install {name}")
-    yield Finding(
-        "parts", "ok", ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
-    )
+    yield Finding("parts", "ok", ", ".join(versions))
+
+
+_REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""The name of a distribution at the beginning of a requirement."""
+
+
+def _required_by(distribution: str) -> set[str]:
+    """The distributions that one needs in every environment and without an extra."""
+    from importlib_metadata import PackageNotFoundError, requires
+
+    try:
+        requirements = requires(distribution) or []
+    except PackageNotFoundError:
+        return set()
+    names = set()
+    for requirement in requirements:
+        match = _REQUIREMENT.match(requirement)
+        if match and ";" not in requirement:
+            names.add(match[0])
+    return names
 
 
 def _index(settings: Settings, db: str | None, repair: bool) -> Iterator[Finding]:
+    """The index that --db or the settings name, and its embedder."""
     from semantic_core.core import SemanticCore
 
     file = file_of(settings)
-    if is_missing(settings):
-        yield Finding(
-            "index",
-            "note",
-            f"{_NONE_YET} {str(file)!r}, so none was looked at",
-            "semantic-core ingest FOLDER makes one; to look at that of an application's models: "
-            f"semantic-core doctor --app MODULE:NAME, or set {VARIABLE}.",
-        )
-        values = {
-            key: settings.values[key]
-            for key in ("embedder", "embedder_options", "max_chars", "plugins")
-        }
-        with SemanticCore(store="memory", **values) as core:
-            yield from _guarded("embedder", lambda: _embedder(core))
-        return
-    with SemanticCore.from_config(path=db) as core:
-        yield from _guarded("index", lambda: _store(core, file, repair))
-        yield from _guarded("embedder", lambda: _embedder(core))
+    try:
+        if is_missing(settings):
+            yield Finding(
+                "index",
+                "note",
+                f"{_NONE_YET} {str(file)!r}, so it was not checked",
+                "semantic-core ingest FOLDER creates one. To check that of an application's "
+                f"models: semantic-core doctor --app MODULE:NAME, or set {VARIABLE}.",
+            )
+            with SemanticCore(store="memory", **embedder_settings(settings)) as core:
+                yield from _guarded("embedder", _embedder, core)
+        else:
+            with SemanticCore.from_config(path=db) as core:
+                yield from _guarded("index", _store, core, file, repair)
+                yield from _guarded("embedder", _embedder, core)
+    except (PluginBroken, PluginConflict):
+        # The check of the plugins has reported this already.
+        message = "index and embedder were not checked: a plugin that the settings name is not used"
+        yield Finding("index", "note", message)
 
 
 def _application(app: str, repair: bool) -> Iterator[Finding]:
-    """The index of an application, and the indexes of its models."""
-    from semantic_core.cli._app import application
-    from semantic_core.orm.databases import adapters_in, kept_in_memory
+    """The index of an application, its embedder, and the indexes of its models."""
+    from semantic_core.orm.databases import adapters_in, moved_into_memory
 
     with application(app) as core:
         adapters = adapters_in(core)
-        in_memory = kept_in_memory(core)
-        if not (adapters and all(name in in_memory for name in adapters)):
-            place = getattr(core.store, "path", None)
-            file = None if place is None else Path(place)
-            yield from _guarded("index", lambda: _store(core, file, repair))
-        yield from _guarded("embedder", lambda: _embedder(core))
-        yield from _guarded("models", lambda: _models(core, app))
+        in_memory = moved_into_memory(core)
+        if not (adapters and in_memory.keys() >= adapters.keys()):
+            path = getattr(core.store, "path", None)
+            file = None if path is None else Path(path)
+            yield from _guarded("index", _store, core, file, repair)
+        yield from _guarded("embedder", _embedder, core)
+        yield from _guarded("models", _models, core, app)
 
 
 def _models(core: SemanticCore, app: str) -> Iterator[Finding]:
-    """What captures the changes of each index of a model, and what has gone wrong with them."""
-    from semantic_core.orm.databases import adapters_in, databases_of, kept_in_memory
+    """The triggers and the pending changes of each model's index, and what is left of others."""
+    from semantic_core.orm.databases import adapters_in, databases_of, moved_into_memory
     from semantic_core.orm.leftovers import leftovers
 
-    in_memory = kept_in_memory(core)
+    in_memory = moved_into_memory(core)
     for name, adapter in sorted(adapters_in(core).items()):
         status = adapter.status()
         if name in in_memory:
-            told = f"{name} is in memory: {in_memory[name]}"
-            yield Finding("models", "note", told, "To keep one: path=, or SEMANTIC_CORE_PATH.")
+            message = f"{name} is in memory: {in_memory[name]}"
+            remedy = "To store it in a file, set path= or SEMANTIC_CORE_PATH."
+            yield Finding("models", "note", message, remedy)
         if not status.capturing:
-            told = f"{name}: its triggers are missing, so changes go unseen"
-            yield Finding("models", "problem", told, "Call init_database(...) again.")
+            message = f"{name}: its triggers are missing, so changes are not recorded"
+            yield Finding("models", "problem", message, "Call init_database(...) again.")
         if status.aborted:
-            told = f"{name}: {counted(status.aborted, 'change')} given up"
-            remedy = f"semantic-core outbox status --app {app} says why."
-            yield Finding("models", "problem", told, remedy)
+            message = f"{name}: {counted(status.aborted, 'change')} given up"
+            remedy = f"semantic-core outbox status --app {app} shows the reasons."
+            yield Finding("models", "problem", message, remedy)
         if status.last_error:
             yield Finding("models", "problem", f"{name}: {status.last_error}")
-        waiting = f"{counted(status.waiting, 'change')} waiting"
-        yield Finding("models", "ok", f"{name} of {status.model}: {waiting}")
-    for left in (each for one in databases_of(core) for each in leftovers(one)):
-        told = (
-            f"{left.collection}, which no model declares: {counted(left.triggers, 'trigger')} left"
-        )
-        remedy = f"semantic-core outbox forget {left.collection} --app {app}"
-        yield Finding("models", "problem", told, remedy)
+        pending = f"{counted(status.waiting, 'change')} pending"
+        yield Finding("models", "ok", f"{name} of {status.model}: {pending}")
+    for database in databases_of(core):
+        for left in leftovers(database):
+            triggers = counted(left.triggers, "trigger")
+            message = f"{left.collection}, which no model declares: {triggers} left"
+            remedy = f"semantic-core outbox forget {left.collection} --app {app}"
+            yield Finding("models", "problem", message, remedy)
 
 
 def _store(core: SemanticCore, file: Path | None, repair: bool) -> Iterator[Finding]:
+    """The size of the index, whether it can be written, its content, and its vector space."""
     stats = core.stats(all_tenants=True)
     where = f"{str(file)!r}: " if file is not None else ""
-    yield Finding(
-        "index",
-        "ok",
-        f"{where}{counted(stats.documents, 'document')}, {counted(stats.chunks, 'passage')}",
-    )
+    size = f"{counted(stats.documents, 'document')}, {counted(stats.chunks, 'passage')}"
+    yield Finding("index", "ok", f"{where}{size}")
     if stats.details:
-        yield Finding(
-            "store", "ok", ", ".join(f"{name} {value}" for name, value in stats.details.items())
-        )
+        details = [f"{name} {value}" for name, value in stats.details.items()]
+        yield Finding("store", "ok", ", ".join(details))
     if file is not None and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
         yield Finding("index", "note", "it cannot be written: searching works, ingesting does not")
     if stats.pending:
-        told = (
-            f"{counted(stats.pending, 'passage')} without a vector: words find "
-            "them, meaning does not"
+        message = (
+            f"{counted(stats.pending, 'passage')} without a vector: full-text search finds "
+            "them, semantic search does not"
         )
-        yield Finding("index", "problem", told, "Run the ingest again.")
+        yield Finding("index", "problem", message, "Run the ingest again.")
     yield from _comparisons(core)
-    for told in getattr(core.store, "notes", list)():
-        yield Finding("store", "note", told)
-    yield from _guarded("index", lambda: _content(core, repair))
-    same = stats.space == core.embedder.space
-    told = str(stats.space) if same else f"{stats.space} in the index, {core.embedder.space} in use"
-    yield Finding(
-        "space",
-        "ok" if same else "problem",
-        told,
-        "" if same else "Name the embedder it was made with.",
-    )
+    for message in getattr(core.store, "notes", list)():
+        yield Finding("store", "note", message)
+    yield from _guarded("index", _content, core, repair)
+    if stats.space == core.embedder.space:
+        yield Finding("space", "ok", str(stats.space))
+    else:
+        message = f"{stats.space} in the index, {core.embedder.space} in use"
+        yield Finding("space", "problem", message, "Use the embedder of the index.")
 
 
 def _comparisons(core: SemanticCore) -> Iterator[Finding]:
     """Collections whose rows have not all been compared with the index yet."""
     from semantic_core.orm import unfinished_comparisons
 
+    remedy = "The running application does this; or: semantic-core worker --once --app MODULE:NAME"
     for collection, reason in unfinished_comparisons(core.store):
-        told = f"{collection}: {reason}"
-        yield Finding(
-            "index",
-            "problem",
-            told,
-            "Its application does so while it runs; or: semantic-core worker --once --app ...",
-        )
+        yield Finding("index", "problem", f"{collection}: {reason}", remedy)
 
 
 def _content(core: SemanticCore, repair: bool) -> Iterator[Finding]:
-    """What the store says of itself, if it can be asked: ``check() -> problems``,
-    ``repair() -> problems left``.
+    """The store's check of its own content, or its repair, if it offers them.
+
+    Both return the problems that are left.
     """
-    look = getattr(core.store, "repair" if repair else "check", None)
-    if look is None:
+    check = getattr(core.store, "repair" if repair else "check", None)
+    if check is None:
         if repair:
-            yield Finding(
-                "index",
-                "problem",
-                f"{type(core.store).__name__} cannot be repaired",
-                "Ingest again.",
-            )
+            message = f"{type(core.store).__name__} does not support repairs"
+            yield Finding("index", "problem", message, "Ingest again.")
         return
     try:
-        problems = [str(problem) for problem in look()]
+        problems = list(map(str, check()))
     except StoreReadOnly:
-        yield Finding("index", "note", "its content can only be checked where it can be written")
+        yield Finding("index", "note", "its content cannot be checked while it cannot be written")
         return
+    remedy = "semantic-core doctor --repair"
     if repair:
-        yield Finding("index", "ok", "all that is derived was made anew")
-    remedy = (
-        f"Ingest these documents again, or: {_DAMAGED}"
-        if repair
-        else "semantic-core doctor --repair"
-    )
-    yield from (Finding("index", "problem", problem, remedy) for problem in problems)
+        yield Finding("index", "ok", "all derived data was rebuilt")
+        remedy = f"Ingest these documents again, or: {_DAMAGED}"
+    for problem in problems:
+        yield Finding("index", "problem", problem, remedy)
     if not problems:
-        yield Finding("index", "ok", "its content agrees with itself")
+        yield Finding("index", "ok", "its content is consistent")
 
 
 def _embedder(core: SemanticCore) -> Iterator[Finding]:
+    """Whether the embedder answers, with one query."""
     from time import perf_counter
 
     from semantic_core.types import WORDS_ONLY
 
-    if core.embedder.space.model == WORDS_ONLY:
-        yield Finding("embedder", "ok", "none: search by words only, as the settings say")
+    model = core.embedder.space.model
+    if model == WORDS_ONLY:
+        yield Finding("embedder", "ok", "none: full-text search only, as the settings say")
         return
     started = perf_counter()
     vector = core.embedder.embed_query("Is anyone there?")
-    spent = perf_counter() - started
-    yield Finding(
-        "embedder",
-        "ok",
-        f"{core.embedder.space.model} answers, {len(vector)} numbers in {spent:.2f} s",
-    )
-
-
-def _show(finding: Finding) -> None:
-    label = finding.status.ljust(8)
-    lines = fitted(f"{label} {finding.part.ljust(9)} {visible(finding.told)}", indent=_MARGIN)
-    if styled():
-        lines = click.style(label, fg=_COLOURS[finding.status]) + lines.removeprefix(label)
-    write(lines)
-    if finding.remedy:
-        write(fitted(f"{'':{_MARGIN}}do: {visible(finding.remedy)}", indent=_MARGIN))
+    seconds = perf_counter() - started
+    yield Finding("embedder", "ok", f"{model} works: {len(vector)} numbers in {seconds:.2f} s")

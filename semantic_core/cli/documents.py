@@ -1,4 +1,7 @@
-"""``semantic-core documents``: list, show and delete what is in the index."""
+"""``semantic-core documents``: list, show and delete indexed documents.
+
+Tested by tests/test_cli_search.py and tests/test_cli_bad_input.py.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def documents() -> None:
-    """List, show and delete what is in the index."""
+    """List, show and delete indexed documents."""
 
 
 @documents.command("list")
@@ -46,7 +49,7 @@ def documents() -> None:
     type=click.IntRange(min=1),
     default=100,
     show_default=True,
-    help="Most documents to list.",
+    help="Maximum number of documents.",
 )
 @offset_option
 @where_option
@@ -62,7 +65,7 @@ def list_(
     as_json: bool,
     db: str | None,
 ) -> None:
-    """The documents in order of collection and key."""
+    """List the documents, sorted by collection and key."""
     with opened(db, tenant) as core:
         page = core.documents(
             offset=offset, limit=limit, where=where, collections=collections or None
@@ -70,27 +73,17 @@ def list_(
     if as_json:
         from semantic_core.cli._records import summary_json
 
-        write_json(
-            {
-                "total": page.total,
-                "offset": offset,
-                "documents": [summary_json(each) for each in page],
-            }
-        )
+        found = [summary_json(summary) for summary in page]
+        write_json({"total": page.total, "offset": offset, "documents": found})
         return
     if len(page):
         write(_table(page))
-    if len(page) < page.total:
-        first = offset + 1
-        shown = f"{first:,} to {offset + len(page):,}" if len(page) else "none"
-        note(
-            fitted(
-                f"{counted(page.total, 'document')} in all, shown: {shown}. More "
-                "with --offset and --limit."
-            )
-        )
-    else:
-        note(f"{counted(page.total, 'document')}.")
+    total = counted(page.total, "document")
+    if len(page) == page.total:
+        note(f"{total}.")
+        return
+    shown = f"{offset + 1:,} to {offset + len(page):,}" if len(page) else "none"
+    note(fitted(f"{total} in all, shown: {shown}. More with --offset and --limit."))
 
 
 @documents.command()
@@ -99,13 +92,19 @@ def list_(
 @tenant_option
 @common
 def show(key: str, collection: str, tenant: str | None, as_json: bool, db: str | None) -> None:
-    """What the index knows of the document KEY, and its text."""
+    """Show the metadata and the text of the document KEY.
+
+    KEY is the key within its collection, or COLLECTION/KEY as `documents list` prints it.
+    """
     with opened(db, tenant) as core:
         document = core.get(Ref(collection, key))
+        listed_collection, slash, listed_key = key.partition("/")
+        if document is None and slash and listed_collection and listed_key:
+            document = core.get(Ref(listed_collection, listed_key))
     if document is None:
         raise InputError(
             f"There is no document {key!r} in collection {collection!r}.",
-            hint="semantic-core documents list shows what is there.",
+            hint="semantic-core documents list shows the documents.",
         )
     if as_json:
         from semantic_core.cli._records import document_json
@@ -113,7 +112,8 @@ def show(key: str, collection: str, tenant: str | None, as_json: bool, db: str |
         write_json(document_json(document))
         return
     for name, value in _facts(document):
-        write(fitted(f"{visible(name).ljust(13)} {visible(value)}", indent=14))
+        if value:
+            write(fitted(f"{visible(name).ljust(13)} {visible(value)}", indent=14))
     write()
     write(visible(document.text, lines=True).rstrip())
 
@@ -132,14 +132,20 @@ def delete(
     as_json: bool,
     db: str | None,
 ) -> None:
-    """Remove the documents of these keys from the index. Files are left alone.
+    """Delete the documents with these keys from the index. Files are not deleted.
 
-    Exit code 1 if one of them was not there.
+    Exit code 1 if a document was not found.
     """
-    refs = {key: Ref(collection, key) for key in keys}
+    existing = []
+    missing = []
     with opened(db, tenant) as core:
-        missing = [key for key, ref in refs.items() if core.get(ref) is None]
-        removed = core.remove(*(ref for key, ref in refs.items() if key not in missing))
+        for key in dict.fromkeys(keys):
+            ref = Ref(collection, key)
+            if core.get(ref) is None:
+                missing.append(key)
+            else:
+                existing.append(ref)
+        removed = core.remove(*existing)
     if as_json:
         write_json({"removed": removed, "missing": missing})
     else:
@@ -154,18 +160,20 @@ def delete(
 
 
 def _facts(document: Document) -> list[tuple[str, str]]:
+    """(name, value) of what `show` prints above the text; empty values are not printed."""
     facts = [
         ("document", str(document.ref)),
         ("title", document.title),
         ("media type", document.media_type),
         ("language", document.language or ""),
         ("characters", f"{len(document.text):,}"),
-        *((key, _told(value)) for key, value in document.metadata.items()),
     ]
-    return [(name, value) for name, value in facts if value]
+    for key, metadata_value in document.metadata.items():
+        facts.append((key, _metadata_text(metadata_value)))
+    return facts
 
 
-def _told(value: object) -> str:
+def _metadata_text(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -176,22 +184,25 @@ def _table(page: Page) -> str:
     from rich.text import Text
 
     width = table_width()
+    has_title = width >= 90
+    has_time = width >= 75
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("collection/key", overflow="fold", ratio=None, min_width=16)
-    if width >= 90:
+    if has_title:
         table.add_column("title", overflow="ellipsis", no_wrap=True)
     table.add_column("characters", justify="right", no_wrap=True)
     table.add_column("passages", justify="right", no_wrap=True)
-    if width >= 75:
-        table.add_column("changed", no_wrap=True)
-    for each in page:
-        passages = f"{each.chunks:,}" + (f" ({each.pending:,} pending)" if each.pending else "")
-        cells = [
-            visible(each.ref),
-            *([visible(each.title)] if width >= 90 else []),
-            f"{each.characters:,}",
-            passages,
-        ]
-        cells += [each.updated_at[:16].replace("T", " ")] if width >= 75 else []
+    if has_time:
+        table.add_column("updated", no_wrap=True)
+    for summary in page:
+        passages = f"{summary.chunks:,}"
+        if summary.pending:
+            passages += f" ({summary.pending:,} pending)"
+        cells = [visible(summary.ref)]
+        if has_title:
+            cells.append(visible(summary.title))
+        cells += [f"{summary.characters:,}", passages]
+        if has_time:
+            cells.append(summary.updated_at[:16].replace("T", " "))
         table.add_row(*map(Text, cells))
     return render(table, width=width)

@@ -1,12 +1,14 @@
-"""``semantic-core ingest``: files and folders, one at a time, into the index;
-what was left out is said with its reason.
+"""``semantic-core ingest``: add files and folders to the index, and report what was left out.
+
+With ``--dry-run``, report what would be done, and the estimated cost, without writing anything.
+
+Tested by tests/test_cli_ingest.py and tests/test_cli_bad_input.py.
 """
 
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from semantic_core.cli._group import GAP, Interrupted
 from semantic_core.cli._options import (
     collection_option,
     common,
+    embedder_settings,
     is_missing,
     named,
     opened,
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 
 
 MOST_FAILURES = 20
-"""Failures listed; --json has all of them."""
+"""Failures that are listed; --json lists all of them."""
 
 
 @click.command()
@@ -49,7 +52,7 @@ MOST_FAILURES = 20
     "patterns",
     metavar="GLOB",
     multiple=True,
-    help="Which files of a folder, such as '*.md'; repeatable.",
+    help="Which files of a folder to read, for example '*.md'; repeatable.",
 )
 @collection_option
 @tenant_option
@@ -59,19 +62,19 @@ MOST_FAILURES = 20
     default="sync",
     show_default=True,
     help=(
-        "Embed now (sync), leave the vectors to queue and worker (async), or one or the other as "
-        "the settings say (auto)."
+        "Embed now (sync), leave it to queue and worker (async), or decide by the freshness "
+        "settings (auto)."
     ),
 )
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Say what would be added and updated, and what it costs; write nothing.",
+    help="Show what would be added and updated, and the estimated cost; write nothing.",
 )
 @click.option(
     "--prune",
     is_flag=True,
-    help="Also remove documents whose files have vanished from the folders given.",
+    help="Also remove documents whose files no longer exist in the given folders.",
 )
 @common
 @click.pass_context
@@ -87,10 +90,10 @@ def ingest(
     as_json: bool,
     db: str | None,
 ) -> None:
-    """Make the files at PATH, and in the folders at PATH, findable.
+    """Add the file, or the files of the folder, at PATH to the index.
 
-    Unchanged files cost nothing, so running it again brings the index up to date, and goes on after
-    an interruption.
+    Unchanged files are not embedded again. Run the same command again to update the index, or to
+    continue after an interruption.
 
     \b
       semantic-core ingest ./notes
@@ -103,7 +106,7 @@ def ingest(
     files = found_files(paths, patterns, closed)
     reading = Reading(files, collection, closed)
     if dry_run:
-        complete = describe(reading, paths, collection, tenant, prune=prune, as_json=as_json, db=db)
+        complete = _dry_run(reading, paths, collection, tenant, prune=prune, as_json=as_json, db=db)
     else:
         complete = _ingest(
             reading,
@@ -123,33 +126,45 @@ def ingest(
 def found_files(
     paths: Sequence[str], patterns: Sequence[str], closed: Sequence[Failure]
 ) -> list[FoundFile]:
-    """The files these paths mean.
+    """The files at these paths, and those in the folders that match a pattern.
 
-    InputError: there are none, or two of them would be one document.
+    closed: folders that cannot be opened. Raises InputError if there is no file, or if two files
+    would be the same document; FileUnreadable if the only folder cannot be opened.
     """
     from semantic_core._files import DEFAULT_PATTERNS, find_files
 
     for path in paths:
         if "\0" in path or not path:
-            raise InputError(f"A path must not be empty or hold a NUL character, got {path!r}.")
+            raise InputError(f"A path must not be empty or contain a NUL character, got {path!r}.")
     files = find_files([Path(path) for path in paths], patterns)
     if not files and closed:
         raise FileUnreadable(closed[0].reason)
     if not files:
         wanted = ", ".join(patterns or DEFAULT_PATTERNS)
-        where = ", ".join(repr(path) for path in paths[:3]) + (", …" if len(paths) > 3 else "")
+        where = ", ".join(map(repr, paths[:3]))
+        if len(paths) > 3:
+            where += ", …"
         raise InputError(
             f"There is nothing to ingest in {where}: no file matches {wanted}.",
-            hint="Name others with --pattern.",
+            hint="Choose other files with --pattern.",
         )
-    doubled = [key for key, count in Counter(file.key for file in files).items() if count > 1]
-    if doubled:
-        both = " and ".join(repr(str(file.path)) for file in files if file.key == doubled[0])
-        raise InputError(
-            f"Two files would be one document, {doubled[0]!r}: {both}.",
-            hint="Ingest the folder that holds both, or each into its own --collection.",
-        )
+    _refuse_equal_keys(files)
     return files
+
+
+_TWO_FILES_HINT = "Ingest the folder that contains both, or each into its own --collection."
+
+
+def _refuse_equal_keys(files: Sequence[FoundFile]) -> None:
+    """Raise InputError if two of these files would be the same document."""
+    by_key: dict[str, FoundFile] = {}
+    for file in files:
+        other = by_key.setdefault(file.key, file)
+        if other is not file:
+            both = f"{str(other.path)!r} and {str(file.path)!r}"
+            raise InputError(
+                f"Two files would be one document, {file.key!r}: {both}.", hint=_TWO_FILES_HINT
+            )
 
 
 def _ingest(
@@ -164,19 +179,20 @@ def _ingest(
     as_json: bool,
     db: str | None,
 ) -> bool:
-    """Whether everything was done that was to be done in this mode."""
+    """Ingest the files and print the report; whether the work of this mode was completed."""
     from semantic_core.cli._reading import Progress
 
     with opened(db, tenant, create=True) as core, Progress(reading) as progress:
-        _refuse_namesakes(core, files, collection)
+        _refuse_replacing(core, files, collection)
         try:
             report = core.ingest(reading, mode=mode, progress=progress)
             removed = _prune(core, paths, collection) if prune else 0
         except KeyboardInterrupt as error:
-            raise Interrupted(_kept(progress, reading.total, "Interrupted")) from error
+            raise Interrupted(_finished(progress, reading.total, "Interrupted")) from error
         except SemanticCoreError as error:
             if progress.documents:
-                error.hint = f"{error.hint} {_kept(progress, reading.total, 'Stopped')}".strip()
+                finished = _finished(progress, reading.total, "Stopped")
+                error.hint = f"{error.hint} {finished}".strip()
             raise
     report = attrs.evolve(report, removed=removed, failed=(*reading.failed, *report.failed))
     if as_json:
@@ -188,14 +204,12 @@ def _ingest(
     return report.complete if mode == "sync" else not report.failed
 
 
-def _refuse_namesakes(core: SemanticCore, files: Sequence[FoundFile], collection: str) -> None:
-    """InputError if a document of this collection was read from another file of the same key,
-    which is still there.
-    """
+def _refuse_replacing(core: SemanticCore, files: Sequence[FoundFile], collection: str) -> None:
+    """Raise InputError if a file would replace the document of another file that still exists."""
     for file in files:
         try:
             ref = Ref(collection, file.key)
-        except InputError:  # its name is no text; reading it says so
+        except InputError:  # the name is not valid text; this is reported when the file is read
             continue
         held = core.get(ref)
         read_from = held.metadata.get("path") if held is not None else None
@@ -207,33 +221,34 @@ def _refuse_namesakes(core: SemanticCore, files: Sequence[FoundFile], collection
             continue
         if not os.path.samefile(read_from, file.path):
             raise InputError(
-                (
-                    f"{str(file.path)!r} would replace the document {file.key!r}, which was read "
-                    f"from {read_from!r}."
-                ),
-                hint="Ingest the folder that holds both, or each into its own --collection.",
+                f"{str(file.path)!r} would replace the document {file.key!r}, which was read "
+                f"from {read_from!r}.",
+                hint=_TWO_FILES_HINT,
             )
 
 
 def _prune(core: SemanticCore, paths: Sequence[str], collection: str) -> int:
+    """Remove documents whose files no longer exist; returns their number."""
     from semantic_core.cli._reading import vanished
 
     refs = vanished(core, paths, collection)
     return core.remove(*refs) if refs else 0
 
 
-def _kept(progress: Progress, total: int, what: str) -> str:
+def _finished(progress: Progress, total: int, what: str) -> str:
+    """How many files are in the index, and how to continue. what: "Interrupted" or "Stopped"."""
     if not progress.documents:
-        return f"{what} before the first files were finished. The same command starts anew."
+        return f"{what} before the first files were finished. Run the same command to start again."
     return (
-        f"{what}: {progress.documents:,} of {total:,} files were finished and are kept. The same "
-        "command goes on from there."
+        f"{what}: {progress.documents:,} of {total:,} files are in the index. Run the same command "
+        "to continue."
     )
 
 
 def _write_report(
     report: IngestReport, reading: Reading, collection: str, mode: IngestMode
 ) -> None:
+    """Print what was done, the time of each step, the failures, and what is still pending."""
     outcomes = {
         "added": report.added,
         "updated": report.updated,
@@ -241,37 +256,39 @@ def _write_report(
         "removed": report.removed,
         "left out": len(report.failed),
     }
-    told = (
-        ", ".join(f"{count:,} {what}" for what, count in outcomes.items() if count)
-        or "nothing to do"
-    )
-    write(fitted(f"Collection {visible(collection)}: {told}."))
-    repeats = report.chunks - report.embedded - report.reused - report.pending
-    passages = {"embedded": report.embedded, "known already": report.reused, "repeated": repeats}
-    of_these = ", ".join(f"{count:,} {what}" for what, count in passages.items() if count > 0)
-    write(fitted(f"{counted(report.chunks, 'passage')}{': ' if of_these else ''}{of_these}."))
-    steps = {
-        "read": reading.seconds,
-        **{step: spent for step, spent in report.timings.items() if step != "total"},
-    }
-    spent = ", ".join(f"{step} {seconds:.1f}" for step, seconds in steps.items())
-    write(fitted(f"{report.timings.get('total', sum(steps.values())):.1f} s ({spent})."))
+    done = _listed(outcomes) or "nothing to do"
+    write(fitted(f"Collection {visible(collection)}: {done}."))
+    repeated = report.chunks - report.embedded - report.reused - report.pending
+    passages = {"embedded": report.embedded, "reused": report.reused, "repeated": repeated}
+    details = _listed(passages)
+    write(fitted(f"{counted(report.chunks, 'passage')}{': ' if details else ''}{details}."))
+    times = [f"read {reading.seconds:.1f}"]
+    total = reading.seconds
+    for step, seconds in report.timings.items():
+        if step != "total":
+            times.append(f"{step} {seconds:.1f}")
+            total += seconds
+    total = report.timings.get("total", total)
+    write(fitted(f"{total:.1f} s ({', '.join(times)})."))
     write_failures(report.failed)
     if report.pending:
-        told = (
-            f"{counted(report.pending, 'passage')} without a vector: words find "
-            "them, meaning does not."
+        pending = (
+            f"{counted(report.pending, 'passage')} without a vector: full-text search finds "
+            "them, semantic search does not."
         )
-        how = (
-            "Run the same command again to embed them."
-            if mode == "sync"
-            else "See: semantic-core queue status."
-        )
-        write(fitted(f"{told} {how}"))
+        advice = "See: semantic-core queue status."
+        if mode == "sync":
+            advice = "Run the same command again to embed them."
+        write(fitted(f"{pending} {advice}"))
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    """Counts above 0, such as "3 added, 1 updated"; "" if there is none."""
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count > 0)
 
 
 def write_failures(failures: Sequence[Failure]) -> None:
-    """What was left out, one line each, at most MOST_FAILURES."""
+    """Print what was left out and why, a line each, at most MOST_FAILURES."""
     if failures:
         write("Left out:")
     for failure in failures[:MOST_FAILURES]:
@@ -281,15 +298,15 @@ def write_failures(failures: Sequence[Failure]) -> None:
         write(f"  and {len(failures) - MOST_FAILURES:,} more; --json lists all of them.")
 
 
-# ``ingest --dry-run``: what an ingest would do, found out without writing anything.
+# --dry-run
 
 SAMPLE = 2_000_000
-"""Characters that are really split; the chunks of the rest are estimated from these."""
+"""Characters that are actually split; the number of chunks of the rest is estimated from these."""
 MOST_NAMES = 20
-"""Names listed of each kind; --json has all of them."""
+"""Names listed of each kind; --json lists all of them."""
 
 
-def describe(
+def _dry_run(
     reading: Reading,
     paths: Sequence[str],
     collection: str,
@@ -299,41 +316,44 @@ def describe(
     as_json: bool,
     db: str | None,
 ) -> bool:
-    """Say what would be added, updated and removed; whether every file could be read."""
+    """Print what would be added, updated and removed; whether every file could be read."""
     from semantic_core._config import read_config
 
     settings = read_config(overrides={"path": db})
     with nullcontext() if is_missing(settings) else opened(db, tenant) as core:
         sample = _Sample(settings)
-        outcomes: defaultdict[str, list[str]] = defaultdict(list)
+        outcomes: dict[str, list[str]] = {"added": [], "updated": [], "unchanged": []}
         for document in reading:
             outcome = _outcome(core, document)
             outcomes[outcome].append(document.ref.key)
             if outcome != "unchanged":
                 sample.add(document)
-        removed = (
-            [ref.key for ref in vanished(core, paths, collection)]
-            if prune and core is not None
-            else []
-        )
-    names = {"added": outcomes["added"], "updated": outcomes["updated"], "removed": removed}
+        removed = []
+        if prune and core is not None:
+            removed = [ref.key for ref in vanished(core, paths, collection)]
+    unchanged = len(outcomes.pop("unchanged"))
+    names = {**outcomes, "removed": removed}
     estimate = sample.estimate()
     if as_json:
         from semantic_core.cli._records import estimate_json, failures_json
 
-        answer: dict[str, Any] = {"dry_run": True, **names, "unchanged": len(outcomes["unchanged"])}
-        failed = failures_json(reading.failed)
-        told = {"characters": sample.characters, "estimated_chunks": estimate.passages}
-        write_json({**answer, "failed": failed, **told, "estimate": estimate_json(estimate)})
+        answer: dict[str, Any] = {"dry_run": True, **names, "unchanged": unchanged}
+        answer["failed"] = failures_json(reading.failed)
+        answer["characters"] = sample.characters
+        answer["estimated_chunks"] = estimate.passages
+        answer["estimate"] = estimate_json(estimate)
+        write_json(answer)
     else:
-        _write(names, len(outcomes["unchanged"]), sample.characters, estimate)
+        _write_dry_run(names, unchanged, sample.characters, estimate)
         write_failures(reading.failed)
     return not reading.failed
 
 
 def _outcome(core: SemanticCore | None, document: Document) -> str:
-    """Compared by what was handed over; what a splitter or a front matter adds
-    follows from the text.
+    """ "added", "updated" or "unchanged".
+
+    Compares text, media type, title and metadata of the file; everything a splitter or front matter
+    adds follows from these. core: None if there is no index yet.
     """
     held = core.get(document.ref) if core is not None else None
     if held is None:
@@ -345,8 +365,9 @@ def _outcome(core: SemanticCore | None, document: Document) -> str:
 
 
 class _Sample:
-    """Splits the first documents in memory, without embedding them,
-    to know how many chunks a text gives.
+    """Splits the first documents in memory, to estimate how many chunks all of them have.
+
+    Nothing is embedded. characters: of all documents that were added.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -356,50 +377,42 @@ class _Sample:
         self.characters = 0
 
     def add(self, document: Document) -> None:
+        """Count a document, and hold it for splitting until there are SAMPLE characters."""
         self.characters += len(document.text)
         if not self._documents or self._held + len(document.text) <= SAMPLE:
             self._documents.append(document)
             self._held += len(document.text)
 
     def estimate(self) -> Estimate:
-        """Passages of all the documents added, and what embedding them takes."""
+        """The passages of all documents that were added, and the cost of embedding them."""
         from semantic_core.batch import Estimate
         from semantic_core.core import SemanticCore
 
         if not self._held:
             return Estimate(0, 0)
-        wanted = {
-            key: self._settings.values[key]
-            for key in ("embedder", "embedder_options", "max_chars", "plugins")
-        }
-        with SemanticCore(store="memory", **wanted) as scratch:
+        with SemanticCore(store="memory", **embedder_settings(self._settings)) as scratch:
             chunks = scratch.ingest(self._documents, mode="async").chunks
-            return scratch.batch_manager.estimate_like(round(chunks * self.characters / self._held))
+            passages = round(chunks * self.characters / self._held)
+            return scratch.batch_manager.estimate_like(passages)
 
 
-def _write(
-    names: dict[str, list[str]], unchanged: int, characters: int, estimate: Estimate
+def _write_dry_run(
+    names: Mapping[str, Sequence[str]], unchanged: int, characters: int, estimate: Estimate
 ) -> None:
     write("Dry run: nothing was written.")
     for what, keys in names.items():
         if keys:
             write(f"{what.capitalize()}: {counted(len(keys), 'document')}")
-        for key in _first(keys):
+        for key in keys[:MOST_NAMES]:
             write(f"  {visible(key)}")
         if len(keys) > MOST_NAMES:
             write(f"  and {len(keys) - MOST_NAMES:,} more; --json lists all of them.")
     if unchanged:
         write(f"Unchanged: {counted(unchanged, 'document')}")
     if characters:
-        write(
-            f"To read: {counted(characters, 'character')}, about "
-            f"{counted(estimate.passages, 'passage')}."
-        )
+        passages = counted(estimate.passages, "passage")
+        write(f"To read: {counted(characters, 'character')}, about {passages}.")
         if estimate.amounts:
             write(fitted(f"To embed: {estimate_text(estimate)}"))
     elif not any(names.values()):
         note("There is nothing to do.")
-
-
-def _first(keys: Sequence[str]) -> Iterator[str]:
-    yield from keys[:MOST_NAMES]

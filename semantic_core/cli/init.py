@@ -1,4 +1,7 @@
-"""``semantic-core init``: a settings file to start from."""
+"""``semantic-core init``: write a settings file that explains every setting.
+
+Tested by tests/test_cli_setup.py.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +10,32 @@ from pathlib import Path
 
 import click
 
-from semantic_core.cli._options import DEFAULT_PATH, common
+from semantic_core._config import FILE, INDEX_FILE
+from semantic_core.cli._options import common
 from semantic_core.cli._output import visible, write, write_json
 from semantic_core.errors import ConfigError
 
 TEMPLATE = """\
-# Settings of Semantic Core, for everything below this folder.
-# A command's argument wins over the environment (SEMANTIC_CORE_PATH, SEMANTIC_CORE_STORE, ...), which wins over this file.
-# "semantic-core config show" shows what is in force, "semantic-core plugins show NAME" what a plugin can be told.
+# Settings of Semantic Core for this folder and everything below it.
+# Arguments of a command take precedence over environment variables (SEMANTIC_CORE_PATH, SEMANTIC_CORE_STORE, ...),
+# and these over this file. "semantic-core config show" shows the current settings, "semantic-core plugins show NAME"
+# the options of a plugin.
 
-# Where the index lives; relative to this file.
+# Path of the index, relative to this file.
 path = {path}
 
-# What keeps the index, and what turns text into vectors. The vectors of two embedders never mix:
-# change the embedder, and the documents have to be ingested into a new index.
+# The store, and the embedder (embedding model). Vectors of different embedders cannot be compared:
+# after a change of the embedder, ingest the documents into a new index.
 # store = "sqlite"
-# embedder = "wordllama"        # or "none": search by words only
+# embedder = "wordllama"        # or "none": full-text search only
 
-# Whether a new index keeps tenants apart; an existing one remembers.
+# Whether a new index separates tenants. An existing index keeps its setting.
 # multi_tenant = false
 
-# Longest passage in characters; the embedder's own limit when left out.
+# Longest passage, in characters. The default is the embedder's limit.
 # max_chars = 1000
 
-# Only these plugins; all that are installed when left out.
+# Use only these plugins. The default is all installed plugins.
 # plugins = ["peewee", "wordllama", "markdown"]
 
 # [store_options]
@@ -38,18 +43,19 @@ path = {path}
 
 # [embedder_options]
 
-# How long texts may wait for their vectors with --mode auto: "now", "1h" or "24h".
+# How soon texts must be embedded with --mode auto: "now", or within "1h" or "24h".
 # [freshness]
 # "*" = "24h"
 # tickets = "now"
 
-# What embedding may cost, in the currency of the embedder's prices: soft ends a run unless it is forced, hard ends it.
+# Limits for the cost of embedding, in the currency of the embedder's prices. A run stops at soft unless --force is
+# given, and always at hard.
 # [budget]
 # soft = 5
 # hard = 10
 # per = "day"
 
-# Batch jobs: passages and tokens in one, and how many are under way at a time; all at most.
+# Batch jobs: maximum number of passages and tokens per job, and of jobs that run at the same time.
 # [batch]
 # job_size = 50000
 # job_tokens = 100000
@@ -58,21 +64,19 @@ path = {path}
 
 
 @click.command()
-@click.option("--force", is_flag=True, help="Overwrite the settings file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing settings file.")
 @common
 def init(force: bool, as_json: bool, db: str | None) -> None:
-    """Write semantic-core.toml, with every setting explained, into this folder.
+    """Write semantic-core.toml, with a comment for every setting, to this folder.
 
-    With --db, the index it names.
+    --db sets the path of the index in it.
     """
-    from semantic_core._config import FILE
-
     file = Path(FILE)
     if (file.exists() or file.is_symlink()) and not force:
         raise ConfigError(
-            f"{FILE} is already here and stays as it is.", hint="Overwrite it with --force."
+            f"{FILE} already exists and was not changed.", hint="Overwrite it with --force."
         )
-    _write_whole(file, TEMPLATE.format(path=_quoted(db or DEFAULT_PATH)))
+    _write_atomically(file, TEMPLATE.format(path=_quoted(db or INDEX_FILE)))
     if as_json:
         write_json({"created": str(file.resolve())})
     else:
@@ -80,7 +84,7 @@ def init(force: bool, as_json: bool, db: str | None) -> None:
 
 
 def _quoted(text: str) -> str:
-    """A TOML string: JSON's escapes are TOML's, for any text that is Unicode."""
+    """The text as a TOML string, which has the same escapes as JSON."""
     from json import dumps
 
     from semantic_core._validation import check_unicode
@@ -88,15 +92,15 @@ def _quoted(text: str) -> str:
     return dumps(check_unicode("--db", text)).replace("\x7f", "\\u007f")
 
 
-def _write_whole(file: Path, text: str) -> None:
-    """The whole file or none of it: written beside it, then put in its place."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
+def _write_atomically(file: Path, text: str) -> None:
+    """Write the whole file or none of it: a temporary file is written and then renamed."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         try:
-            beside.write_text(text, "utf-8")
-            os.replace(beside, file)
+            temporary.write_text(text, "utf-8")
+            os.replace(temporary, file)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
-        hint = "Make room, or go to a folder you may write to."
+        hint = "Free disk space, or use a folder that you may write to."
         raise ConfigError(f"Cannot write {file.name} here: {error.strerror}.", hint=hint) from error

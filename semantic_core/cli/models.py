@@ -1,23 +1,24 @@
-"""``semantic-core reindex`` and ``semantic-core verify``:
-the indexes of an application's models, row by row.
+"""``semantic-core reindex`` and ``semantic-core verify``: rebuild and check indexes of models.
+
+Tested by tests/orm/test_cli_models.py.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from semantic_core.cli._app import (
     adapters_of,
+    app_and_json,
     application,
     index_option,
-    of_app,
-    tell_of_memory,
+    note_indexes_in_memory,
 )
 from semantic_core.cli._group import GAP
 from semantic_core.cli._output import counted, is_terminal, note, styled, visible, write, write_json
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from semantic_core.orm import BaseORMAdapter, ReindexProgress, VerifyReport
     from semantic_core.types import IngestReport
 
-EVERY = 10.0
-"""Seconds between two lines of progress where there is no terminal."""
+MOST_FAILURES = 20
+"""Failures that are listed; --json lists all of them."""
 
 
 @click.command()
@@ -35,93 +36,97 @@ EVERY = 10.0
 @click.option(
     "--restart",
     is_flag=True,
-    help="Begin with the first row, though an earlier run was interrupted.",
+    help="Start at the first row, even if an earlier run was interrupted.",
 )
-@of_app
+@app_and_json
 @click.pass_context
 def reindex(
     context: click.Context, indexes: tuple[str, ...], restart: bool, app: str | None, as_json: bool
 ) -> None:
-    """Bring every row of the models into their indexes again, and take out what has no row.
+    """Read every row of the models, update their indexes, and remove documents without a row.
 
-    Search works meanwhile. What has not changed is not embedded again. An interrupted run goes on
-    where it was.
+    Search keeps working. Unchanged text is not embedded again. An interrupted run is continued.
     """
     from semantic_core.cli._records import report_json
 
     with application(app) as core:
         adapters = adapters_of(core, indexes)
-        tell_of_memory(core, adapters)
-        done = {
-            adapter.declaration.collection: _reindexed(adapter, restart) for adapter in adapters
-        }
+        note_indexes_in_memory(core, adapters)
+        reports = {}
+        for adapter in adapters:
+            with row_progress() as progress:
+                report = adapter.reindex(progress=progress, resume=not restart)
+            reports[adapter.declaration.collection] = report
     if as_json:
-        write_json({name: report_json(report) for name, report in done.items()})
+        write_json({name: report_json(report) for name, report in reports.items()})
     else:
-        for name, report in done.items():
-            write(f"{visible(name)}: {told(report)}.")
-            for failure in report.failed[:20]:
-                note(f"  {visible(failure.what)}: {visible(failure.reason)}")
-    if any(not report.complete for report in done.values()):
+        for name, report in reports.items():
+            write(f"{visible(name)}: {report_text(report)}.")
+            note_failures(report)
+    if not all(report.complete for report in reports.values()):
         context.exit(GAP)
 
 
 @click.command()
 @index_option
-@click.option("--repair", is_flag=True, help="Mend what differs.")
-@of_app
+@click.option("--repair", is_flag=True, help="Repair what differs.")
+@app_and_json
 @click.pass_context
 def verify(
     context: click.Context, indexes: tuple[str, ...], repair: bool, app: str | None, as_json: bool
 ) -> None:
-    """Compare every row of the models with their indexes. Exit code 1 if something differs,
-    and was not repaired.
-    """
-    import attrs
+    """Compare every row of the models with their indexes, and report what differs.
 
+    Exit code 1 if something differs and was not repaired.
+    """
     with application(app) as core:
         adapters = adapters_of(core, indexes)
-        tell_of_memory(core, adapters)
-        found = {adapter.declaration.collection: adapter.verify() for adapter in adapters}
+        note_indexes_in_memory(core, adapters)
+        found = _verified(adapters)
+        after = found
         if repair:
             for adapter in adapters:
                 if not found[adapter.declaration.collection].sound:
                     adapter.repair()
-            after = {adapter.declaration.collection: adapter.verify() for adapter in adapters}
+            after = _verified(adapters)
     if as_json:
-        write_json(
-            {
-                name: {
-                    **attrs.asdict(report),
-                    "sound": report.sound,
-                    **({"repaired": after[name].sound} if repair else {}),
-                }
-                for name, report in found.items()
-            }
-        )
+        write_json(_verify_json(found, after if repair else None))
     else:
         for name, report in found.items():
-            write(f"{visible(name)}: {_compared(report)}.")
+            write(f"{visible(name)}: {_verify_text(report)}.")
             for kind, ref in report.keys:
                 note(f"  {kind}: {visible(ref)}")
             if repair and not report.sound:
-                write(
-                    f"  {'repaired' if after[name].sound else f'still: {_compared(after[name])}'}"
-                )
-    if not all(report.sound for report in (after if repair else found).values()):
+                left = after[name]
+                write("  repaired" if left.sound else f"  still: {_verify_text(left)}")
+    if not all(report.sound for report in after.values()):
         context.exit(GAP)
 
 
-def _reindexed(adapter: BaseORMAdapter, restart: bool) -> IngestReport:
-    with row_progress() as show:
-        return adapter.reindex(progress=show, resume=not restart)
+def _verified(adapters: Sequence[BaseORMAdapter]) -> dict[str, VerifyReport]:
+    """The comparison of each model with its index, by collection."""
+    return {adapter.declaration.collection: adapter.verify() for adapter in adapters}
+
+
+def _verify_json(
+    found: Mapping[str, VerifyReport], after: Mapping[str, VerifyReport] | None
+) -> dict[str, dict[str, Any]]:
+    """The reports by collection. after: those of a second comparison, if repairs were made."""
+    import attrs
+
+    answer = {}
+    for name, report in found.items():
+        answer[name] = {**attrs.asdict(report), "sound": report.sound}
+        if after is not None:
+            answer[name]["repaired"] = after[name].sound
+    return answer
 
 
 @contextmanager
 def row_progress() -> Iterator[Callable[[ReindexProgress], None]]:
-    """What shows how far a comparison of rows is: a bar in a terminal, else a line now and then."""
+    """Shows the progress of reading rows: a bar in a terminal, otherwise a line now and then."""
     if not is_terminal(sys.stderr):
-        yield _Lines()
+        yield _ProgressLines()
         return
     from rich.console import Console
     from rich.progress import (
@@ -152,8 +157,12 @@ def row_progress() -> Iterator[Callable[[ReindexProgress], None]]:
         yield show
 
 
-class _Lines:
-    """A line every few seconds, for logs."""
+EVERY = 10.0
+"""Seconds between two lines of progress if there is no terminal."""
+
+
+class _ProgressLines:
+    """Prints a line of progress every few seconds, for logs."""
 
     def __init__(self) -> None:
         self._next = monotonic() + EVERY
@@ -167,24 +176,42 @@ class _Lines:
             )
 
 
-def told(report: IngestReport) -> str:
-    """What was done, in a line."""
-    parts = [("added", report.added), ("updated", report.updated), ("unchanged", report.unchanged)]
-    parts += [
-        ("removed", report.removed),
-        ("failed", len(report.failed)),
-        ("without a vector yet", report.pending),
-    ]
-    return ", ".join(f"{count:,} {what}" for what, count in parts if count) or "nothing to do"
+def note_failures(report: IngestReport) -> None:
+    """Print what failed and why, a line each, at most MOST_FAILURES."""
+    for failure in report.failed[:MOST_FAILURES]:
+        note(f"  {visible(failure.what)}: {visible(failure.reason)}")
 
 
-def _compared(report: VerifyReport) -> str:
-    parts = [
-        ("missing", report.missing),
-        ("stale", report.stale),
-        ("without a row", report.ghosts),
-        ("failed", report.failed),
-    ]
-    wrong = ", ".join(f"{count:,} {what}" for what, count in parts if count)
-    waiting = f"; {counted(report.waiting, 'change')} waiting" if report.waiting else ""
-    return f"{counted(report.rows, 'row')}, {wrong or 'nothing differs'}{waiting}"
+def report_text(report: IngestReport) -> str:
+    """What was done, such as "3 added, 1 removed"."""
+    counts = {
+        "added": report.added,
+        "updated": report.updated,
+        "unchanged": report.unchanged,
+        "removed": report.removed,
+        "failed": len(report.failed),
+        "without a vector yet": report.pending,
+    }
+    return _listed(counts) or "nothing to do"
+
+
+def _verify_text(report: VerifyReport) -> str:
+    """What differs, such as "200 rows, 1 missing; 3 changes pending"."""
+    counts = {
+        "missing": report.missing,
+        "outdated": report.stale,
+        "without a row": report.ghosts,
+        "failed": report.failed,
+    }
+    differences = _listed(counts) or "nothing differs"
+    text = f"{counted(report.rows, 'row')}, {differences}"
+    if report.comparing:
+        text += f"; {visible(report.comparing)}"
+    if report.waiting:
+        text += f"; {counted(report.waiting, 'change')} pending"
+    return text
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    """Counts that are not 0, such as "3 added, 1 updated"; "" if there is none."""
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)

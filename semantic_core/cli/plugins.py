@@ -1,9 +1,12 @@
-"""``semantic-core plugins``: what is installed, what it offers, and what mends the broken."""
+"""``semantic-core plugins``: list plugins, their options, and how to fix broken ones.
+
+Tested by tests/test_discovery.py and tests/test_cli_plugged.py.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from itertools import zip_longest
 from textwrap import wrap
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from semantic_core.cli._group import Group
+from semantic_core.cli._group import REFUSED, Group
 from semantic_core.cli._options import common
 from semantic_core.cli._output import (
     complain,
@@ -26,36 +29,24 @@ from semantic_core.errors import SemanticCoreError
 
 if TYPE_CHECKING:
     from semantic_core._plugins.host import Plugins
-    from semantic_core._plugins.records import PluginInfo
+    from semantic_core._plugins.records import OptionInfo, PluginInfo
 
-NO_SUCH_PLUGIN = 2
-"""Exit code for a name nothing is known of."""
-HEADINGS = ("NAME", "VERSION", "STATUS", "PROVIDES", "HOOKS", "DISTRIBUTION")
 GAP = "  "
-LABEL = 14
-"""Columns for what a line is about."""
-STATUS = HEADINGS.index("STATUS")
-_STYLES: Mapping[str, Mapping[str, Any]] = {
-    "ok": {"fg": "green"},
-    "conflict": {"fg": "yellow"},
-    "broken": {"fg": "red"},
-    "incompatible": {"fg": "red"},
-    "disabled": {"dim": True},
-}
+"""Space between two columns."""
 
 
 @click.group(cls=Group)
 def plugins() -> None:
-    """What is installed, what it offers, what is broken."""
+    """List plugins and show their options."""
 
 
-@plugins.command("list")
+@plugins.command("list", short_help="List every plugin with its status.")
 @common
 def list_(as_json: bool, db: str | None) -> None:
-    """Every plugin with its state, and what it takes part in.
+    """List every plugin with its status, what it provides, and the hooks it implements.
 
-    The exit code is 0 even if some are broken: they are listed with the cause and the step that
-    mends them, and everything else goes on working.
+    The exit code is 0 even if plugins are broken: they are listed with the cause and what to do,
+    and everything else keeps working.
     """
     infos = _load(db).infos
     if as_json:
@@ -68,27 +59,27 @@ def list_(as_json: bool, db: str | None) -> None:
             write("\n".join(_trouble(info)))
 
 
-@plugins.command()
+@plugins.command(short_help="Show a plugin and its options.")
 @click.argument("name")
 @common
 @click.pass_context
 def show(context: click.Context, name: str, as_json: bool, db: str | None) -> None:
-    """The plugin NAME, with the options of what it provides.
+    """Show the plugin NAME, and the options of the stores and embedders it provides.
 
-    NAME is that of the plugin or of its distribution; a broken one is shown with the cause and the
-    step that mends it. Where several claim one NAME, JSON holds the first. The exit code is 2 if
+    NAME is the name of the plugin or of its distribution. A broken plugin is shown with the cause
+    and what to do. If several plugins have this name, the JSON contains the first. Exit code 2 if
     there is no such plugin.
     """
     loaded = _load(db)
-    chosen = [info for info in loaded.infos if name == info.name] or [
-        info for info in loaded.infos if name and name == info.distribution
-    ]
+    chosen = [info for info in loaded.infos if info.name == name]
+    if not chosen and name:
+        chosen = [info for info in loaded.infos if info.distribution == name]
     if not chosen:
         message = _unknown(name, loaded.infos)
         complain(message)
         if as_json:
             write_json({"error": {"code": "PluginUnknown", "message": message, "hint": ""}})
-        context.exit(NO_SUCH_PLUGIN)
+        context.exit(REFUSED)
     if as_json:
         write_json({**_fields(chosen[0]), "options": _options(loaded, chosen[0])})
         return
@@ -105,9 +96,9 @@ def show(context: click.Context, name: str, as_json: bool, db: str | None) -> No
 
 
 def _load(db: str | None) -> Plugins:
-    """The plugins as the settings want them, and those they leave out.
+    """All plugins, with those that the settings disable.
 
-    What one prints on import goes to standard error.
+    What a plugin prints when it is imported goes to standard error.
     """
     from semantic_core._config import read_config
     from semantic_core._plugins.discovery import built_in, installed
@@ -121,7 +112,8 @@ def _load(db: str | None) -> Plugins:
                 return Plugins.load(refuse=False)
             if not names:
                 own = built_in()
-                return Plugins([*installed((), [one.info.name for one in own]), *own])
+                reserved = [record.info.name for record in own]
+                return Plugins([*installed((), reserved), *own])
             return Plugins.load(names, refuse=False)
         except SemanticCoreError as error:
             complain(error.message, error.hint)
@@ -129,6 +121,7 @@ def _load(db: str | None) -> Plugins:
 
 
 def _fields(info: PluginInfo) -> dict[str, Any]:
+    """A plugin as JSON."""
     return {
         "name": info.name,
         "version": info.version,
@@ -145,65 +138,55 @@ def _fields(info: PluginInfo) -> dict[str, Any]:
 
 def _options(loaded: Plugins, info: PluginInfo) -> dict[str, dict[str, list[dict[str, str]]]]:
     """The options of each store and embedder a plugin provides: kind -> provider -> options."""
+    found: dict[str, dict[str, list[dict[str, str]]]] = {}
+    for kind in ("store", "embedder"):
+        for provider in info.provides.get(kind, ()):
+            options = [_option_fields(option) for option in loaded.options_of(kind, provider)]
+            found.setdefault(kind, {})[provider] = options
+    return found
+
+
+def _option_fields(option: OptionInfo) -> dict[str, str]:
     return {
-        kind: {
-            name: [
-                {
-                    "name": option.name,
-                    "type": option.type,
-                    "default": option.default,
-                    "doc": option.doc,
-                }
-                for option in loaded.options_of(kind, name)
-            ]
-            for name in info.provides.get(kind, ())
-        }
-        for kind in ("store", "embedder")
-        if info.provides.get(kind)
+        "name": option.name,
+        "type": option.type,
+        "default": option.default,
+        "doc": option.doc,
     }
 
 
 def _unknown(name: str, infos: Sequence[PluginInfo]) -> str:
-    """One line: there is no such plugin, and what was probably meant."""
+    """The message for an unknown plugin, with the one that was probably meant."""
+    missing = f"There is no plugin {name!r}"
     for info in infos:
         for kind, provided in info.provides.items():
             if name in provided:
-                return (
-                    f"There is no plugin {name!r}; the plugin {info.name!r} provides that {kind}."
-                )
+                return f"{missing}; the plugin {info.name!r} provides the {kind} of that name."
     from semantic_core._plugins.distributions import looks_like
     from semantic_core._validation import did_you_mean
 
     for info in infos:
         if looks_like(info, name):
-            return (
-                f"There is no plugin {name!r}; it is probably of the plugin {info.name!r}, which "
-                f"is {info.status}."
-            )
+            return f"{missing}; perhaps the plugin {info.name!r} is meant, which is {info.status}."
     names = sorted({info.name for info in infos})
-    return f"There is no plugin {name!r}." + (
-        did_you_mean(name, names) or f" There are {', '.join(names)}."
-    )
+    advice = did_you_mean(name, names) or f" Plugins: {', '.join(names)}."
+    return f"{missing}.{advice}"
+
+
+HEADINGS = ("NAME", "VERSION", "STATUS", "PROVIDES", "HOOKS", "DISTRIBUTION")
+STATUS = HEADINGS.index("STATUS")
+"""The column of the status, which is printed in colour."""
 
 
 def _listing(infos: Sequence[PluginInfo]) -> str:
-    """A table where it fits with no word broken, else a few lines per plugin."""
-    rows = [
-        [
-            info.name,
-            info.version,
-            info.status,
-            _provides(info.provides),
-            _hooks(info),
-            info.distribution,
-        ]
-        for info in infos
-    ]
+    """A table if it fits without breaking a word, otherwise a few lines per plugin."""
+    rows = [_row(info) for info in infos]
     columns = list(zip(HEADINGS, *rows, strict=True))
-    widths = [max(len(word) for cell in column for word in cell.split()) for column in columns]
+    widths = [_longest_word(column) for column in columns]
     spare = table_width() - sum(widths) - len(GAP) * (len(widths) - 1)
     if spare < 0:
-        return "\n\n".join("\n".join(_facts(info, trouble=False)) for info in infos)
+        blocks = ["\n".join(_facts(info, trouble=False)) for info in infos]
+        return "\n\n".join(blocks)
     for place, column in enumerate(columns):
         more = min(spare, max(map(len, column)) - widths[place])
         widths[place] += more
@@ -211,24 +194,55 @@ def _listing(infos: Sequence[PluginInfo]) -> str:
     return _table(rows, widths)
 
 
-def _table(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> str:
-    """widths: how wide each column is.
+def _row(info: PluginInfo) -> list[str]:
+    provides = _provides(info.provides)
+    return [info.name, info.version, info.status, provides, _hooks(info), info.distribution]
 
-    Drawn by hand: importing rich takes longer than finding the plugins.
+
+def _longest_word(column: Sequence[str]) -> int:
+    """The number of characters of the longest word in any cell."""
+    words = " ".join(column).split()
+    return max(map(len, words))
+
+
+_STYLES: Mapping[str, Mapping[str, Any]] = {
+    "ok": {"fg": "green"},
+    "conflict": {"fg": "yellow"},
+    "broken": {"fg": "red"},
+    "incompatible": {"fg": "red"},
+    "disabled": {"dim": True},
+}
+
+
+def _table(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> str:
+    """The table with its headings. widths: columns of each cell.
+
+    It is made without rich, because importing rich takes longer than finding the plugins.
     """
-    lines = []
-    for place, row in enumerate([HEADINGS, *rows]):
-        style: Mapping[str, Any] = _STYLES.get(row[STATUS], {}) if place else {"bold": True}
-        cells = [_wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]
-        for parts in zip_longest(*cells, fillvalue=""):
-            told = [part.ljust(width) for part, width in zip(parts, widths, strict=True)]
-            if styled():
-                told = [
-                    click.style(text, **style) if not place or at == STATUS else text
-                    for at, text in enumerate(told)
-                ]
-            lines.append(GAP.join(told).rstrip())
+    lines = _table_lines(HEADINGS, widths, range(len(HEADINGS)), {"bold": True})
+    for row in rows:
+        lines += _table_lines(row, widths, [STATUS], _STYLES.get(row[STATUS], {}))
     return "\n".join(lines)
+
+
+def _table_lines(
+    row: Sequence[str],
+    widths: Sequence[int],
+    styled_columns: Collection[int],
+    style: Mapping[str, Any],
+) -> list[str]:
+    """The lines of one row, with its cells wrapped to their widths."""
+    cells = [_wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]
+    lines = []
+    for parts in zip_longest(*cells, fillvalue=""):
+        padded = []
+        for column, part in enumerate(parts):
+            text = part.ljust(widths[column])
+            if styled() and column in styled_columns:
+                text = click.style(text, **style)
+            padded.append(text)
+        lines.append(GAP.join(padded).rstrip())
+    return lines
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -240,10 +254,11 @@ def _option_table(options: Sequence[Mapping[str, str]]) -> str:
     from rich.text import Text
 
     table = Table(box=None, padding=(0, len(GAP), 0, len(GAP)), pad_edge=False, header_style="bold")
-    for heading in ("name", "type", "default", "what it does"):
+    for heading in ("name", "type", "default", "description"):
         table.add_column(heading, overflow="fold")
     for option in options:
-        table.add_row(*(Text(visible(option[key])) for key in ("name", "type", "default", "doc")))
+        cells = (option["name"], option["type"], option["default"], option["doc"])
+        table.add_row(*map(Text, map(visible, cells)))
     return render(table, width=table_width())
 
 
@@ -255,7 +270,12 @@ def _hooks(info: PluginInfo) -> str:
     return ", ".join(hook.removeprefix("semantic_") for hook in info.hooks)
 
 
+LABEL = 14
+"""Columns for the name of a fact."""
+
+
 def _facts(info: PluginInfo, *, trouble: bool = True) -> Iterator[str]:
+    """Lines about one plugin. trouble: include its origin, and why it is not used."""
     facts = {
         "version": info.version,
         "distribution": info.distribution,
@@ -266,15 +286,16 @@ def _facts(info: PluginInfo, *, trouble: bool = True) -> Iterator[str]:
     }
     yield visible(f"{info.name}: {info.status}")
     for name, value in facts.items():
+        label = name.ljust(LABEL)
         for line in _wrapped(value, table_width() - LABEL - len(GAP)):
-            yield f"{GAP}{name.ljust(LABEL)}{line}"
-            name = ""
+            yield f"{GAP}{label}{line}"
+            label = " " * LABEL
     if trouble and info.status != "ok":
         yield from _trouble(info, named=False)
 
 
 def _trouble(info: PluginInfo, *, named: bool = True) -> Iterator[str]:
-    """Why a plugin is not used, on one line, and what to do about it, on another."""
+    """Two lines: why a plugin is not used, and what to do about it."""
     if named:
         yield visible(f"{info.name} is {info.status}: {info.cause}")
     else:

@@ -1,5 +1,6 @@
-"""``semantic-core queue``: passages that wait for their vectors,
-and the batch jobs made of them.
+"""``semantic-core queue``: passages that are pending for their vectors, and batch jobs.
+
+Tested by tests/test_cli_queue.py.
 """
 
 from __future__ import annotations
@@ -29,24 +30,25 @@ if TYPE_CHECKING:
     from semantic_core.types import Failure
 
 SHOWN = 20
-"""Jobs, and passages given up, that are listed; --json has more."""
+"""Jobs, and passages that were given up, that are listed."""
 LISTED = 1_000
-"""Likewise with --json."""
+"""The same with --json."""
 UNSENT: tuple[JobStatus, ...] = ("CREATED",)
 SENT: tuple[JobStatus, ...] = ("SUBMITTED", "PROCESSING")
 
 
 @click.group(cls=Group)
 def queue() -> None:
-    """Passages that wait for their vectors, and the batch jobs made of them."""
+    """Manage pending passages and batch jobs."""
 
 
-@queue.command()
+@queue.command(short_help="Show pending passages and batch jobs.")
 @common
 @click.pass_context
 def status(context: click.Context, as_json: bool, db: str | None) -> None:
-    """How much waits, which jobs there are, and what was given up.
-    Exit code 1 if something was given up.
+    """Show pending passages, batch jobs, and passages that were given up.
+
+    Exit code 1 if passages were given up.
     """
     with opened(db) as core:
         manager = core.batch_manager
@@ -59,29 +61,29 @@ def status(context: click.Context, as_json: bool, db: str | None) -> None:
     if as_json:
         from semantic_core.cli._records import estimate_json, failures_json, job_json, queue_json
 
-        told = {**queue_json(stats), "estimate": estimate_json(estimate)}
-        write_json(
-            {**told, "jobs": [job_json(job) for job in jobs], "given_up": failures_json(failures)}
-        )
+        answer = {**queue_json(stats), "estimate": estimate_json(estimate)}
+        answer["jobs"] = [job_json(job) for job in jobs]
+        answer["given_up"] = failures_json(failures)
+        write_json(answer)
     else:
         _write_status(stats, estimate, jobs, failures, kept)
     if stats.failed:
         context.exit(GAP)
 
 
-@queue.command()
+@queue.command(short_help="Submit pending passages as batch jobs.")
 @click.option(
     "--min-size",
     type=click.IntRange(min=0),
     default=10,
     show_default=True,
-    help="Do nothing if fewer passages wait.",
+    help="Do nothing if fewer passages are pending.",
 )
 @click.option(
-    "--force", is_flag=True, help="However few wait, of every collection, and past the soft budget."
+    "--force", is_flag=True, help="Ignore --min-size, the freshness settings and the soft budget."
 )
-@click.option("--job-size", type=click.IntRange(min=1), help="Passages in a job, at most.")
-@click.option("--dry-run", is_flag=True, help="Say what it would cost; submit nothing.")
+@click.option("--job-size", type=click.IntRange(min=1), help="Maximum number of passages per job.")
+@click.option("--dry-run", is_flag=True, help="Show the estimated cost; submit nothing.")
 @common
 @click.pass_context
 def flush(
@@ -93,66 +95,73 @@ def flush(
     as_json: bool,
     db: str | None,
 ) -> None:
-    """Submit what waits to the embedder's provider, as batch jobs.
-    Exit code 1 if one could not be sent yet.
+    """Submit pending passages to the provider of the embedding model, as batch jobs.
+
+    Exit code 1 if a job could not be submitted yet.
     """
     with opened(db) as core:
         manager = core.batch_manager
         if dry_run:
-            _tell_estimate(manager.estimate(), as_json)
+            _write_estimate(manager.estimate(), as_json)
             return
         made = manager.flush_queue(min_size, force, job_size=job_size)
         unsent = manager.jobs(UNSENT, limit=LISTED)
-        jobs = list({job.id: job for job in (*made, *unsent)}.values())
-        why = "" if jobs or as_json else _why_no_job(manager, min_size)
+        by_id: dict[str, BatchJob] = {}
+        for job in (*made, *unsent):
+            by_id[job.id] = job
+        jobs = list(by_id.values())
+        reason = "" if jobs or as_json else _why_no_job(manager, min_size)
         behind = manager.queue_stats().passages
         kept = manager.results_kept
-    if why:
-        write(f"No job was made. {why}")
+    if reason:
+        write(f"No job was submitted. {reason}")
         return
-    well = _tell_jobs(jobs, as_json)
+    without_error = _write_jobs(jobs, as_json)
     if not as_json:
         _note_next_steps(jobs, kept, behind)
-    if not well:
+    if not without_error:
         context.exit(GAP)
 
 
-@queue.command()
-@click.option("--follow", is_flag=True, help="Look again and again, until every job has ended.")
+@queue.command(short_help="Check open jobs, and store finished results.")
+@click.option("--follow", is_flag=True, help="Check repeatedly until every job has ended.")
 @click.option(
     "--interval",
     type=click.FloatRange(min=0.01),
     default=60.0,
     show_default=True,
-    help="Seconds between two looks.",
+    help="Seconds between two checks.",
 )
 @common
 @click.pass_context
 def sync(
     context: click.Context, follow: bool, interval: float, as_json: bool, db: str | None
 ) -> None:
-    """Ask how the jobs are, and bring in the results of those that are done.
-    Exit code 1 if one failed.
+    """Check the status of open jobs, and store the results of finished jobs.
+
+    Exit code 1 if a job failed.
     """
     with opened(db) as core:
-        jobs = (
-            _follow(core.batch_manager, interval, as_json)
-            if follow
-            else core.batch_manager.sync_status()
-        )
+        jobs: Sequence[BatchJob]
+        if follow:
+            jobs = _follow(core.batch_manager, interval, as_json)
+        else:
+            jobs = core.batch_manager.sync_status()
     if not jobs and not as_json:
         write("There is no open job.")
         return
-    if not _tell_jobs(jobs, as_json):
+    if not _write_jobs(jobs, as_json):
         context.exit(GAP)
 
 
-@queue.command()
+@queue.command(short_help="Queue passages again that were given up.")
 @click.argument("job", required=False)
 @common
 def retry(job: str | None, as_json: bool, db: str | None) -> None:
-    """Let passages that were given up (in JOB, or in any) wait again. They are paid for again; a
-    lost job that is at its provider after all goes on instead.
+    """Queue passages again that were given up, in JOB or in all jobs.
+
+    They will be paid for again. If a job that was considered lost still exists at its provider, it
+    is continued instead.
     """
     with opened(db) as core:
         found = core.batch_manager.adopt_lost()
@@ -161,90 +170,110 @@ def retry(job: str | None, as_json: bool, db: str | None) -> None:
         write_json({"retried": count, "found": [each.id for each in found]})
         return
     for each in found:
-        write(f"Job {each.id[:8]} is at its provider after all; it goes on, with its passages.")
-    if count or not found:
-        write(f"{counted(count, 'passage')} wait again." if count else "No passage was given up.")
+        write(f"Job {each.id[:8]} still exists at its provider; it continues with its passages.")
+    if count:
+        write(f"Queued {counted(count, 'passage')} again.")
+    elif not found:
+        write("No passage was given up.")
 
 
-@queue.command()
+@queue.command(short_help="Cancel a batch job.")
 @click.argument("job")
 @common
 def cancel(job: str, as_json: bool, db: str | None) -> None:
-    """End JOB (the beginning of its id is enough). What it has done is still collected;
-    the rest waits again.
+    """Cancel JOB; the beginning of its id is enough.
+
+    Finished results are still stored; the other passages are queued again.
     """
     with opened(db) as core:
         ended = core.batch_manager.cancel(job)
-    _tell_jobs([ended], as_json)
+    _write_jobs([ended], as_json)
 
 
 def _why_no_job(manager: BatchManager, min_size: int) -> str:
-    waiting = manager.queue_stats().passages
+    """Why `flush` submitted nothing, and what to do."""
+    pending = manager.queue_stats().passages
     most = manager.rules.open_jobs
-    if not waiting:
-        return "Nothing waits."
-    under_way = len(manager.jobs(SENT, limit=most))
-    if under_way >= most:
+    if not pending:
+        return "No passage is pending."
+    pending_text = f"Pending: {counted(pending, 'passage')}."
+    running = len(manager.jobs(SENT, limit=most))
+    if running >= most:
         return (
-            f"{counted(waiting, 'passage')} wait; {counted(under_way, 'job')} are under way, and "
-            "more may not be: semantic-core queue sync."
+            f"{pending_text} {counted(running, 'job')} running, which is the maximum; wait "
+            "until one has ended: semantic-core queue sync."
         )
-    return f"{counted(waiting, 'passage')} wait; --force submits fewer than {min_size}."
+    return f"{pending_text} Use --force to submit fewer than {min_size}."
 
 
 def _note_next_steps(jobs: Sequence[BatchJob], kept: float | None, behind: int) -> None:
-    """What is left to do with jobs that are open. kept: seconds results are kept for. behind:
-    passages in no job.
+    """Print what is left to do with open jobs.
+
+    kept: seconds the provider keeps the results of a finished job; None if unknown. behind: number
+    of passages that are in no job.
     """
-    unsent = [job for job in jobs if job.status in UNSENT]
+    unsent = []
+    sent = []
+    for job in jobs:
+        if job.status in UNSENT:
+            unsent.append(job)
+        elif job.status in SENT:
+            sent.append(job)
     if unsent:
         held = counted(sum(job.sent for job in unsent), "passage")
-        note(
-            fitted(
-                f"{held} of {counted(len(unsent), 'job')} not sent yet. The next flush, sync or "
-                "worker tries again; semantic-core queue cancel JOB lets them wait for another."
-                + (f" {counted(behind, 'passage')} wait behind them." if behind else "")
-            )
+        text = (
+            f"Not submitted yet: {counted(len(unsent), 'job')} with {held}. The next flush, sync "
+            "or worker tries again; semantic-core queue cancel JOB puts its passages back into "
+            "the queue."
         )
-    sent = [job for job in jobs if job.status in SENT]
+        if behind:
+            text += f" {counted(behind, 'more passage')} pending."
+        note(fitted(text))
     if sent:
-        until = "Providers keep them for a few days only."
+        until = "Providers keep results only for a few days."
         if kept is not None:
             first = datetime.fromtimestamp(min(job.submitted_at for job in sent) + kept, UTC)
             until = (
-                f"They are kept for {kept / 3_600:.0f} hours once a job is done: none is gone "
-                f"before {first:%Y-%m-%d %H:%M} UTC."
+                f"The provider keeps them for {kept / 3_600:.0f} hours after a job is finished; "
+                f"none expires before {first:%Y-%m-%d %H:%M} UTC."
             )
-        note(fitted(f"Results are brought in by semantic-core queue sync, or a worker. {until}"))
+        note(fitted(f"semantic-core queue sync, or a worker, fetches the results. {until}"))
 
 
 def _follow(manager: BatchManager, interval: float, as_json: bool) -> Sequence[BatchJob]:
-    """All jobs there were, when they have ended."""
+    """Check the open jobs until all have ended; returns all of them."""
     from semantic_core.cli._reading import time_left
 
     seen: dict[str, BatchJob] = {}
     started = time()
-    told = ""
+    printed = ""
     try:
         while True:
-            seen.update((job.id, job) for job in manager.sync_status())
-            open_jobs = [job for job in seen.values() if job.waiting]
-            done = sum(job.succeeded + job.failed for job in seen.values())
-            sent = sum(job.sent for job in seen.values())
-            line = f"{counted(len(open_jobs), 'open job')}, {done:,} of {sent:,} passages"
-            if open_jobs and line != told and not as_json:
+            for job in manager.sync_status():
+                seen[job.id] = job
+            open_jobs = 0
+            done = 0
+            sent = 0
+            for job in seen.values():
+                open_jobs += 1 if job.waiting else 0
+                done += job.succeeded + job.failed
+                sent += job.sent
+            line = f"{counted(open_jobs, 'open job')}, {done:,} of {sent:,} passages"
+            if open_jobs and line != printed and not as_json:
                 left = time_left(time() - started, done, sent)
                 note(f"{line}{', ' if left else ''}{left}")
-            told = line
+            printed = line
             if not open_jobs:
                 return list(seen.values())
             sleep(interval)
     except KeyboardInterrupt as error:
-        raise Interrupted("The jobs go on without you; the same command looks again.") from error
+        raise Interrupted(
+            "Interrupted. The jobs continue; run the same command to check them again."
+        ) from error
 
 
-def _tell_jobs(jobs: Sequence[BatchJob], as_json: bool) -> bool:
-    """Whether all is well with them."""
+def _write_jobs(jobs: Sequence[BatchJob], as_json: bool) -> bool:
+    """Print the jobs; whether none of them has an error."""
     if as_json:
         from semantic_core.cli._records import job_json
 
@@ -254,7 +283,7 @@ def _tell_jobs(jobs: Sequence[BatchJob], as_json: bool) -> bool:
     return not any(job.error or job.status == "FAILED" for job in jobs)
 
 
-def _tell_estimate(estimate: Estimate, as_json: bool) -> None:
+def _write_estimate(estimate: Estimate, as_json: bool) -> None:
     if as_json:
         from semantic_core.cli._records import estimate_json
 
@@ -263,28 +292,35 @@ def _tell_estimate(estimate: Estimate, as_json: bool) -> None:
         write(f"Dry run: nothing was submitted. {estimate_text(estimate)}")
 
 
+_TIERS = {"interactive": "now", "batch": "in batch jobs"}
+"""The price tiers of an estimate, as they are printed."""
+
+
 def estimate_text(estimate: Estimate) -> str:
-    """What embedding takes, as a sentence."""
-    told = f"{counted(estimate.passages, 'passage')}"
+    """The cost and duration of embedding, as a sentence."""
+    passages = counted(estimate.passages, "passage")
     if not estimate.amounts:
-        return f"{told}; they cost nothing but time."
-    tiers = {"interactive": "at once", "batch": "in jobs"}
-    prices = ", ".join(
-        f"{money(amount, estimate.currency)} {tiers[tier]}"
-        for tier, amount in estimate.amounts.items()
-    )
-    minutes = {tier: max(1, round(seconds / 60)) for tier, seconds in estimate.seconds.items()}
-    times = ", ".join(f"about {_span(minutes[tier])} {tiers[tier]}" for tier in minutes)
-    return f"{told}, about {counted(estimate.tokens, 'token')}: {prices}; {times}."
+        return f"{passages}, free of charge."
+    parts = []
+    for tier, amount in estimate.amounts.items():
+        parts.append(f"{money(amount, estimate.currency)} {_TIERS[tier]}")
+    prices = ", ".join(parts)
+    parts = []
+    for tier, seconds in estimate.seconds.items():
+        minutes = max(1, round(seconds / 60))
+        parts.append(f"about {_duration(minutes)} {_TIERS[tier]}")
+    times = ", ".join(parts)
+    return f"{passages}, about {counted(estimate.tokens, 'token')}: {prices}; {times}."
 
 
 def money(amount: Any, currency: str) -> str:
-    """An amount as a person reads it: two digits that count, at least two behind the point."""
+    """An amount of money with two significant digits, and at least two decimals."""
     digits = 2 if amount >= 1 or not amount else max(2, 1 - amount.adjusted())
     return f"{amount:,.{digits}f} {currency}"
 
 
-def _span(minutes: int) -> str:
+def _duration(minutes: int) -> str:
+    """A duration in minutes, or in hours from 90 minutes on."""
     return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.0f} h"
 
 
@@ -306,7 +342,7 @@ def _write_status(
     for failure in failures:
         note(fitted(f"given up: {visible(failure.what)}: {visible(failure.reason)}", indent=4))
     if failures:
-        note("Once the cause is mended: semantic-core queue retry.")
+        note("After the cause is fixed: semantic-core queue retry.")
 
 
 def _table(jobs: Sequence[BatchJob]) -> str:
@@ -320,8 +356,9 @@ def _table(jobs: Sequence[BatchJob]) -> str:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("error", overflow="fold")
     for job in jobs:
-        numbers = [f"{number:,}" for number in (job.sent, job.succeeded, job.failed)]
-        age = _span(round(max(0.0, time() - job.created_at) / 60))
         state = "CANCELLING" if job.cancelled_at and job.waiting else job.status
-        table.add_row(*map(Text, [job.id[:8], state, *numbers, age, visible(job.error)]))
+        cells = [job.id[:8], state, f"{job.sent:,}", f"{job.succeeded:,}", f"{job.failed:,}"]
+        cells.append(_duration(round(max(0.0, time() - job.created_at) / 60)))
+        cells.append(visible(job.error))
+        table.add_row(*map(Text, cells))
     return render(table, width=table_width())

@@ -1,4 +1,7 @@
-"""``semantic-core search``: passages, best first, as a person or a program wants to read them."""
+"""``semantic-core search``: search the index, and print the hits as text or JSON.
+
+Tested by tests/test_cli_search.py.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from semantic_core.types import Mode, SearchResults, StoredChunk
 
 Neighbours = dict[int, tuple[list["StoredChunk"], list["StoredChunk"]]]
-"""By place in the results: the chunks before and after."""
+"""By position in the results: the chunks before and after a hit."""
 
 
 @click.command()
@@ -34,7 +37,7 @@ Neighbours = dict[int, tuple[list["StoredChunk"], list["StoredChunk"]]]
     type=click.IntRange(min=1),
     default=10,
     show_default=True,
-    help="Most hits to show.",
+    help="Maximum number of hits.",
 )
 @offset_option
 @click.option(
@@ -42,16 +45,16 @@ Neighbours = dict[int, tuple[list["StoredChunk"], list["StoredChunk"]]]
     type=click.Choice(MODES),
     default="hybrid",
     show_default=True,
-    help="Meaning and words, or one of them.",
+    help="Semantic and full-text search (hybrid), or only one of them.",
 )
 @where_option
 @collections_option
 @tenant_option
 @click.option(
-    "--explain", is_flag=True, help="Show what each retriever gave every hit, and its metadata."
+    "--explain", is_flag=True, help="Show rank and score by retriever, and metadata, for each hit."
 )
 @click.option(
-    "--chunks", is_flag=True, help="Every passage for itself, not the best one of each document."
+    "--chunks", is_flag=True, help="Find all passages, not only the best one of each document."
 )
 @click.option(
     "--context",
@@ -74,7 +77,7 @@ def search(
     as_json: bool,
     db: str | None,
 ) -> None:
-    """Find the passages that answer QUERY.
+    """Search the index for QUERY. A query of several words needs no quotes.
 
     \b
       semantic-core search "how to repeat something"
@@ -104,42 +107,42 @@ def search(
         )
         write(render(*shown, width=width) + "\n")
     else:
-        narrowed = where is not None or bool(collections)
-        write(
-            fitted(
-                f"Nothing found for “{visible(results.query)}”. "
-                f"{_suggestion(empty, offset, narrowed, mode)}"
-            )
-            + "\n"
-        )
+        restricted = where is not None or bool(collections)
+        advice = _suggestion(empty, offset, restricted, mode)
+        write(fitted(f"Nothing found for “{visible(results.query)}”. {advice}") + "\n")
     write(render(*summary(results, width=width), width=width))
 
 
-def _suggestion(empty: bool, offset: int, narrowed: bool, mode: str) -> str:
+def _suggestion(empty: bool, offset: int, restricted: bool, mode: str) -> str:
+    """What to try after a search without hits. restricted: by --where or --collection."""
     if empty:
-        return "The index is empty: fill it with semantic-core ingest FOLDER."
+        return "The index is empty: add files with semantic-core ingest FOLDER."
     if offset:
         return f"There may be fewer than {offset + 1:,} hits: try without --offset."
-    if narrowed:
+    if restricted:
         return (
             "Try without --where and --collection; semantic-core documents "
-            "list shows what is there."
+            "list shows what is indexed."
         )
     if mode != "hybrid":
-        return "Try --mode hybrid, which looks for meaning and for words."
-    return "Try other words; semantic-core documents list shows what is there."
+        return "Try --mode hybrid, which combines semantic and full-text search."
+    return "Try other words; semantic-core documents list shows what is indexed."
 
 
 def _neighbours(core: SemanticCore, results: SearchResults, count: int) -> Neighbours | None:
+    """The chunks around each hit, `count` on each side; None for a count of 0."""
     if not count:
         return None
     found: Neighbours = {}
     for place, hit in enumerate(results):
-        window = core.context_window(hit, before=count, after=count)
-        found[place] = (
-            [stored for stored in window if stored.chunk.id.position < hit.position],
-            [stored for stored in window if stored.chunk.id.position > hit.position],
-        )
+        before = []
+        after = []
+        for stored in core.context_window(hit, before=count, after=count):
+            if stored.chunk.id.position < hit.position:
+                before.append(stored)
+            elif stored.chunk.id.position > hit.position:
+                after.append(stored)
+        found[place] = (before, after)
     return found
 
 

@@ -1,4 +1,7 @@
-"""``semantic-core stats``: how much there is."""
+"""``semantic-core stats``: documents, passages, collections and size of the index.
+
+Tested by tests/test_cli_search.py.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,14 @@ from semantic_core.cli._output import fitted, visible, write, write_json
 if TYPE_CHECKING:
     from semantic_core.types import StoreStats
 
-_UNITS = ("bytes", "KB", "MB", "GB", "TB")
-
 
 @click.command()
 @tenant_option
 @common
 def stats(tenant: str | None, as_json: bool, db: str | None) -> None:
-    """How many documents and passages there are, in which collections, and in which space.
+    """Show the number of documents and passages, the collections, the vector space and the size.
 
-    Without --tenant the whole index is counted, of all tenants.
+    Without --tenant, the documents of all tenants are counted.
     """
     with opened(db, tenant) as core:
         counts = core.stats(all_tenants=tenant is None)
@@ -35,26 +36,29 @@ def stats(tenant: str | None, as_json: bool, db: str | None) -> None:
 
 
 def _lines(counts: StoreStats) -> list[tuple[str, str]]:
-    pending = (
-        f"{counts.pending:,} without a vector: ingest again to embed them" if counts.pending else ""
-    )
-    lines = [
-        ("documents", f"{counts.documents:,}"),
-        *((f"  {name}", f"{count:,}") for name, count in counts.collections.items()),
-        ("passages", f"{counts.chunks:,}"),
-        *([("pending", pending)] if pending else []),
-        ("space", str(counts.space)),
-        ("tenants", "kept apart" if counts.multi_tenant else "one"),
-        *([("size", size(counts.bytes))] if counts.bytes else []),
-    ]
-    return lines + [
-        (name, f"{value:,}" if type(value) is int else str(value))
-        for name, value in counts.details.items()
-    ]
+    """(name, value) of each line that is printed."""
+    lines = [("documents", f"{counts.documents:,}")]
+    for collection, count in counts.collections.items():
+        lines.append((f"  {collection}", f"{count:,}"))
+    lines.append(("passages", f"{counts.chunks:,}"))
+    if counts.pending:
+        pending = f"{counts.pending:,} without a vector; ingest again to embed them"
+        lines.append(("pending", pending))
+    lines.append(("space", str(counts.space)))
+    lines.append(("tenants", "separated" if counts.multi_tenant else "one"))
+    if counts.bytes:
+        lines.append(("size", size(counts.bytes)))
+    for name, detail in counts.details.items():
+        is_whole_number = type(detail) is int
+        lines.append((name, f"{detail:,}" if is_whole_number else str(detail)))
+    return lines
+
+
+_UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
 
 def size(count: int) -> str:
-    """Bytes as a person says them: 512 bytes, 1.5 MB."""
+    """Bytes in a readable unit: 512 bytes, 1.5 MB. One KB is 1,000 bytes."""
     amount = float(count)
     unit = 0
     while amount >= 1000 and unit < len(_UNITS) - 1:

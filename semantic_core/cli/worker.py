@@ -1,5 +1,6 @@
-"""``semantic-core worker``: works off what waits for as long as it runs: changes of models,
-vectors, batch jobs.
+"""``semantic-core worker``: process pending changes, pending vectors and batch jobs.
+
+Tested by tests/orm/test_cli_models.py and tests/test_cli_queue.py.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from semantic_core.cli._app import adapters_of, application, of_app, tell_of_memory
+from semantic_core.cli._app import adapters_of, app_and_json, application, note_indexes_in_memory
 from semantic_core.cli._group import GAP
 from semantic_core.cli._options import db_option, opened
 from semantic_core.cli._output import counted, note, visible, write, write_json
-from semantic_core.cli.models import row_progress
+from semantic_core.cli.models import note_failures, report_text, row_progress
 from semantic_core.errors import BudgetSpent, EmbedderError, InputError, SemanticCoreError
 from semantic_core.protocols import BatchQueue
 from semantic_core.types import Failure, IngestReport
@@ -28,24 +30,24 @@ if TYPE_CHECKING:
     from semantic_core.orm import ReindexProgress
 
 LONGEST_PAUSE = 60.0
-"""Seconds it waits at most after one failure after another."""
+"""Most seconds between two attempts after repeated failures."""
 
 
 @click.command()
 @click.option(
     "--once",
     is_flag=True,
-    help="Work off what waits now, and end. Exit code 1 if something was left.",
+    help="Process what is pending now, and exit; exit code 1 if something is left.",
 )
 @click.option(
     "--interval",
     type=click.FloatRange(min=0.01),
     default=1.0,
     show_default=True,
-    help="Seconds between two looks.",
+    help="Seconds between two checks.",
 )
 @db_option
-@of_app
+@app_and_json
 @click.pass_context
 def worker(
     context: click.Context,
@@ -55,50 +57,53 @@ def worker(
     as_json: bool,
     db: str | None,
 ) -> None:
-    """Work off what waits: changes of an application's models,
-    passages without a vector, batch jobs.
+    """Run a worker that processes pending changes of models, passages without a vector, and jobs.
 
-    With --app that of its models and its index, otherwise that of the index --db or the settings
-    name. Any number of workers may run; none gets in another's way. SIGTERM and Ctrl-C end it after
-    the batch it is at.
+    With --app it works for the models of an application, without it for the index that --db or
+    the settings name. You can run any number of workers at the same time. SIGTERM and Ctrl-C stop
+    the worker after its current batch.
     """
     if app and db:
-        raise InputError("--app names an application with an index of its own; leave --db out.")
+        raise InputError("--app names an application with its own index.", hint="Omit --db.")
     with application(app) if app else opened(db) as core:
         if app:
-            tell_of_memory(core, adapters_of(core))
+            note_indexes_in_memory(core, adapters_of(core))
         if once:
-            with row_progress() as show:
-                report, jobs = _round(core, show)
-            _tell(report, jobs, 0.0, as_json)
+            with row_progress() as progress:
+                report, jobs = _round(core, progress)
+            _report(report, jobs, 0.0, as_json)
             if not as_json:
                 _note_left(core)
             if report.failed or report.pending:
                 context.exit(GAP)
             return
-        with _until_told() as stop:
+        with _stop_signals() as stop:
             if not as_json:
-                note(f"Looking for work every {interval:g} s; Ctrl-C ends it.")
+                note(f"Checking for work every {interval:g} s; stop with Ctrl-C.")
             _run(core, stop, interval, as_json)
     if not as_json:
-        note("Ended; nothing was left half done.")
+        note("Stopped after the current batch.")
 
 
 @contextmanager
-def _until_told() -> Iterator[threading.Event]:
+def _stop_signals() -> Iterator[threading.Event]:
     """An event that SIGTERM and Ctrl-C set."""
     stop = threading.Event()
-    before = {
-        name: signal.signal(name, lambda *_: stop.set()) for name in (signal.SIGTERM, signal.SIGINT)
-    }
+
+    def set_stop(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    on_terminate = signal.signal(signal.SIGTERM, set_stop)
+    on_interrupt = signal.signal(signal.SIGINT, set_stop)
     try:
         yield stop
     finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+        signal.signal(signal.SIGTERM, on_terminate)
+        signal.signal(signal.SIGINT, on_interrupt)
 
 
 def _run(core: SemanticCore, stop: threading.Event, interval: float, as_json: bool) -> None:
+    """Process what is pending, again and again, until `stop` is set."""
     pause = interval
     seen: dict[str, BatchJob] = {}
     while not stop.is_set():
@@ -106,62 +111,65 @@ def _run(core: SemanticCore, stop: threading.Event, interval: float, as_json: bo
         try:
             report, jobs = _round(core)
         except Exception as error:  # noqa: BLE001
-            # The database or the store is away; the work waits, and it tries again.
+            # The database or the store is unavailable; the changes stay pending.
             pause = min(pause * 2, LONGEST_PAUSE)
-            reason = (
-                str(error)
-                if isinstance(error, SemanticCoreError)
-                else f"{type(error).__name__}: {error}"
-            )
-            if as_json:
-                write_json({"error": reason, "retry_in_s": pause})
-            else:
-                note(f"{visible(reason)} Next try in {pause:g} s.")
+            _report_error(error, pause, as_json)
         else:
-            news = [job for job in jobs if _state(seen.get(job.id)) != _state(job)]
-            seen |= {job.id: job for job in jobs}
-            if (
-                news
-                or report.failed
-                or report.added
-                or report.updated
-                or report.removed
-                or report.embedded
-            ):
-                _tell(report, news, monotonic() - started, as_json)
+            news = []
+            for job in jobs:
+                if _state(seen.get(job.id)) != _state(job):
+                    news.append(job)
+                seen[job.id] = job
+            done = report.added or report.updated or report.removed or report.embedded
+            if news or report.failed or done:
+                _report(report, news, monotonic() - started, as_json)
             pause = min(pause * 2, LONGEST_PAUSE) if report.failed else interval
         stop.wait(pause)
+
+
+def _report_error(error: Exception, pause: float, as_json: bool) -> None:
+    reason = f"{type(error).__name__}: {error}"
+    if isinstance(error, SemanticCoreError):
+        reason = str(error)
+    if as_json:
+        write_json({"error": reason, "retry_in_s": pause})
+    else:
+        note(f"{visible(reason)} Next attempt in {pause:g} s.")
 
 
 def _round(
     core: SemanticCore, progress: Callable[[ReindexProgress], None] | None = None
 ) -> tuple[IngestReport, list[BatchJob]]:
-    """One look: changes of models first, then vectors and jobs; the jobs that were touched."""
+    """Process pending changes of models, then vectors and jobs; the jobs that were processed."""
     manager = core.batch_manager
     report = core.sync(progress=progress) if core.followers else IngestReport()
     try:
         jobs = list(manager.work())
     except (EmbedderError, BudgetSpent) as error:
         left = Failure("pending vectors", error.code, str(error))
-        known = any(failure.what == left.what for failure in report.failed)
-        return report if known else _with(report, left), []
+        if not any(failure.what == left.what for failure in report.failed):
+            report = _with(report, left)
+        return report, []
     return report, jobs
 
 
 def _note_left(core: SemanticCore) -> None:
-    """What waits for a job, and what was given up."""
+    """Print how many passages are pending for a job, or were given up."""
     if not isinstance(core.store, BatchQueue):
         return
     stats = core.batch_manager.queue_stats()
     if stats.passages and stats.jobs.get("CREATED"):
-        note(f"{counted(stats.passages, 'passage')} wait until the job before them is taken.")
+        note(
+            f"{counted(stats.passages, 'passage')} pending until the provider accepts the previous "
+            "job."
+        )
     elif stats.passages:
         note(
-            f"{counted(stats.passages, 'passage')} wait for a job to be worth it; "
-            "semantic-core queue flush makes one now."
+            f"{counted(stats.passages, 'passage')} pending, too few for a batch job; "
+            "semantic-core queue flush submits them now."
         )
     if stats.failed:
-        note(f"{counted(stats.failed, 'passage')} given up: semantic-core queue status says why.")
+        note(f"{counted(stats.failed, 'passage')} given up; see: semantic-core queue status.")
 
 
 def _with(report: IngestReport, failure: Failure) -> IngestReport:
@@ -171,39 +179,43 @@ def _with(report: IngestReport, failure: Failure) -> IngestReport:
 
 
 def _state(job: BatchJob | None) -> tuple[object, ...]:
+    """What is reported of a job if it changes; () for None."""
     return () if job is None else (job.status, job.succeeded, job.failed, job.error)
 
 
-def _tell(report: IngestReport, jobs: list[BatchJob], seconds: float, as_json: bool) -> None:
+def _report(report: IngestReport, jobs: list[BatchJob], seconds: float, as_json: bool) -> None:
+    """Print what was done. seconds: how long it took; 0 is not printed."""
     if as_json:
         from semantic_core.cli._records import report_json
 
-        told_jobs = [
-            {
-                "id": job.id,
-                "status": job.status,
-                "sent": job.sent,
-                "succeeded": job.succeeded,
-                "failed": job.failed,
-                "error": job.error,
-            }
-            for job in jobs
-        ]
-        write_json({**report_json(report), "jobs": told_jobs})
+        write_json({**report_json(report), "jobs": [_job_json(job) for job in jobs]})
         return
-    from semantic_core.cli.models import told
-
-    lines = [] if jobs and told(report) == told(IngestReport()) else [told(report)]
-    lines += [
-        (
-            f"job {job.id[:8]}: {job.status.lower()}, {job.succeeded:,} of "
-            f"{counted(job.sent, 'passage')}"
-        )
-        + (f", {job.failed:,} failed" if job.failed else "")
-        + (f": {visible(job.error)}" if job.error else "")
-        for job in jobs
-    ]
+    lines = [_job_text(job) for job in jobs]
+    done = report_text(report)
+    if not jobs or done != report_text(IngestReport()):
+        lines.insert(0, done)
+    duration = f" ({seconds:.1f} s)" if seconds else ""
     for line in lines:
-        write(line + (f" ({seconds:.1f} s)" if seconds else ""))
-    for failure in report.failed[:20]:
-        note(f"  {visible(failure.what)}: {visible(failure.reason)}")
+        write(f"{line}{duration}")
+    note_failures(report)
+
+
+def _job_json(job: BatchJob) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "status": job.status,
+        "sent": job.sent,
+        "succeeded": job.succeeded,
+        "failed": job.failed,
+        "error": job.error,
+    }
+
+
+def _job_text(job: BatchJob) -> str:
+    sent = counted(job.sent, "passage")
+    text = f"job {job.id[:8]}: {job.status.lower()}, {job.succeeded:,} of {sent}"
+    if job.failed:
+        text += f", {job.failed:,} failed"
+    if job.error:
+        text += f": {visible(job.error)}"
+    return text

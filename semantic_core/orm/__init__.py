@@ -1,13 +1,26 @@
-"""The index an ORM keeps by itself: declare it on a model, bind it once, and search rows.
+"""Semantic search for the models of an ORM: declare an index on a model, bind it, and search its
+rows.
 
-`SemanticIndex` is the line on the model, `declare` puts it on a model of somebody else,
-`BaseORMAdapter` is what an ORM's adapter derives from, `bind_declared` the binding of everything
-that was declared. Changes are noted in an outbox in the application's own database (`SqlOutbox`),
-by triggers or events, and worked off after the commit.
+`SemanticIndex` declares an index on a model, and `declare` on a model of another package.
+`bind_declared` binds all declared indexes. An adapter for an ORM derives from `BaseORMAdapter`.
+Triggers or events add a pending change for each write to an outbox in the application's own
+database (`SqlOutbox`). Pending changes are processed after the commit, so the index follows the
+rows.
+
+- index, declaration: what is declared on a model. contract, base: the adapter of an ORM.
+- columns, statements, places, stand_ins: helpers that adapters are written with.
+- outbox, consumers, paging, sql, dialects, tables: pending changes in the application's database.
+- triggers, trigger_ddl, migrations: how writes are captured.
+- sync, processing, pending, worker: when and how pending changes are processed.
+- agreement, comparison, scan, maintenance: index and rows compared, after a restore for example.
+- databases, leftovers: the databases of a core, and what former indexes left in them.
+
+Tested by tests/orm/test_base.py, tests/house/test_exports.py.
 """
 
 from semantic_core.orm.agreement import unfinished_comparisons
 from semantic_core.orm.base import BaseORMAdapter, ModelResults
+from semantic_core.orm.columns import Column, build_table, dialect_named, parser_for, table_name
 from semantic_core.orm.comparison import ReindexProgress
 from semantic_core.orm.contract import Backfill, CaptureMode, Strategy
 from semantic_core.orm.declaration import Declaration
@@ -15,14 +28,30 @@ from semantic_core.orm.index import SemanticIndex, bind_declared, declare, proje
 from semantic_core.orm.leftovers import NoIndexes, follow_leftovers
 from semantic_core.orm.maintenance import VerifyReport
 from semantic_core.orm.outbox import AbortedChange, OutboxStatus, PendingChange, SqlOutbox
+from semantic_core.orm.places import usual_place
+from semantic_core.orm.sql import Sql
+from semantic_core.orm.stand_ins import CorePerDatabase
+from semantic_core.orm.statements import (
+    CHANGES_TABLES,
+    WRITES_NOTHING,
+    WRITES_ROWS,
+    first_word,
+    may_change_tables,
+    may_write,
+)
 from semantic_core.orm.sync import IndexStatus
 from semantic_core.orm.tables import Dialect, Execute, Relation, Table, Through
 
 __all__ = [
+    "CHANGES_TABLES",
+    "WRITES_NOTHING",
+    "WRITES_ROWS",
     "AbortedChange",
     "Backfill",
     "BaseORMAdapter",
     "CaptureMode",
+    "Column",
+    "CorePerDatabase",
     "Declaration",
     "Dialect",
     "Execute",
@@ -34,14 +63,23 @@ __all__ = [
     "ReindexProgress",
     "Relation",
     "SemanticIndex",
+    "Sql",
     "SqlOutbox",
     "Strategy",
     "Table",
     "Through",
     "VerifyReport",
     "bind_declared",
+    "build_table",
     "declare",
+    "dialect_named",
+    "first_word",
     "follow_leftovers",
+    "may_change_tables",
+    "may_write",
+    "parser_for",
     "project_folder",
+    "table_name",
     "unfinished_comparisons",
+    "usual_place",
 ]

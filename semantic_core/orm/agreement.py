@@ -1,24 +1,26 @@
-"""Whether an index and an outbox belong to one history, and what is done when they do not.
+"""`Agreement`: checks whether an index and an outbox have the same history, and what follows if
+not.
 
-Each side remembers the other, in the transaction it speaks of:
+Each side stores what it knows of the other:
 
-- the index keeps a `Position` for each outbox: how many of its writes came from there, and the mark
-  of the newest ticket they spoke of;
-- the outbox keeps, for each index, the number and mark of the latest write it has heard of
-  (`Consumer`).
+- The index has a `Position` for each outbox: how many of its writes came from there, and the mark
+  of the newest pending change that these writes processed.
+- The outbox has a `Consumer` for each index: number and mark of the index's latest write that was
+  acknowledged.
 
-A write goes: the ticket is in the outbox - the index writes, with the mark of that ticket - the
-outbox hears of it, and the ticket goes. So the index is never behind what the outbox has heard of,
-and what the outbox has not heard of yet, it still holds the ticket of. Where that does not hold,
-one of the two was restored, copied, lost or made anew. Then nothing the index remembers of the
-order of changes counts any more: a new epoch begins, in which every change is newer than all of the
-one before, and every row is compared.
+A write has three steps. The pending change is in the outbox. The index writes the document and, in
+the same transaction, the mark of the change. The outbox stores the acknowledgement and deletes the
+change. So the index is never behind what was acknowledged, and the outbox still has every change
+that was not. If that does not hold, one of the two was restored, copied, lost or created again.
+Then the stamps in the index mean nothing any more: a new epoch begins, in which every change is
+newer than all changes before, and all rows are compared.
+
+Tested by tests/orm/test_agreement.py, tests/orm/test_base.py.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -29,35 +31,33 @@ from typing import Any, Literal
 import attrs
 
 from semantic_core.orm.consumers import Consumer, Consumers, new_mark
+from semantic_core.orm.log import log
 from semantic_core.protocols import Checkpoints, Store
 
 NUMBER_BITS = 40
-"""Bits of a stamp that hold the number of a ticket: a million million of them.
-The epoch is above.
-"""
+"""The low bits of a stamp, which hold the number of a pending change. The epoch is above them."""
 
 MOST_LOOKS = 100
-"""How often two sides that others are writing to are looked at, until they hold still."""
+"""How often two sides are read that other processes write to, until they stay the same."""
 STARTING = 10
+"""How often the outbox is read again if it does not know an index that knows it."""
 PAUSE = 0.02
-"""How often, and seconds in between, an index the outbox does not know is looked for again."""
+"""Seconds between two of these reads."""
 TURN = 5.0
-"""Seconds a thread waits at most while another one of this process begins anew."""
+"""Seconds for which a thread waits at most while another thread begins a new epoch."""
 FIRST_TIME = "first indexing"
-"""Why rows are compared when they never were."""
-
-_log = logging.getLogger("semantic_core.orm")
+"""The reason for a comparison of rows that were never compared."""
 
 
 def stamp_of(epoch: int, number: int) -> int:
-    """The order of a change, as stores keep it: of a later epoch,
-    or of a larger number in the same one.
+    """The stamp of a document: larger for a later epoch, and for a larger number of a pending
+    change within one epoch.
     """
-    return (epoch << NUMBER_BITS) | (number & ((1 << NUMBER_BITS) - 1))
+    return (epoch << NUMBER_BITS) | number_of(number)
 
 
 def number_of(stamp: int) -> int:
-    """The number of the ticket in a stamp."""
+    """The number of the pending change in a stamp."""
     return stamp & ((1 << NUMBER_BITS) - 1)
 
 
@@ -65,9 +65,9 @@ def number_of(stamp: int) -> int:
 class Position:
     """How far an index has read one outbox.
 
-    epoch: grows by one each time the two had to begin anew. writes: how many writes came from
-    there. number, mark: of the newest ticket that one of them spoke of; number 0 for a comparison
-    of rows. database: where the outbox was, as `Consumers.address` has it.
+    epoch: grows by one with each new history. writes: how many writes came from the outbox. number,
+    mark: of the newest pending change that one of them processed; number 0 for a comparison of
+    rows. database: the address of the outbox, as `Consumers.address` gives it.
     """
 
     epoch: int
@@ -78,23 +78,27 @@ class Position:
 
     @property
     def text(self) -> str:
-        """As a checkpoint."""
+        """The text of the checkpoint."""
         return json.dumps(attrs.asdict(self), sort_keys=True)
 
     @classmethod
     def of(cls, text: str | None) -> Position | None:
-        """What a checkpoint says; None if there is none."""
+        """The position in the text of a checkpoint; None if there is none."""
         return None if text is None else cls(**json.loads(text))
+
+
+NOTHING_READ = Position(0, 0, 0, 0)
+"""The position of an index that has never read the outbox."""
 
 
 @attrs.frozen
 class Comparison:
-    """A comparison of all rows of a collection with the index, under way or done.
+    """The progress of a comparison of all rows of a collection with the index.
 
-    declared: fingerprint of the declaration it is for. phase: "rows" while rows are brought in;
-    "documents" while what has no row is taken out; "done". after: the last key that was looked at;
-    None before the first. rows: looked at so far.
-    total: rows of the table when it began; -1 if nobody has counted. why: what made it necessary.
+    declared: fingerprint of the declaration that it is for. phase: "rows" while rows are indexed;
+    "documents" while documents without a row are removed; "done". after: the last compared key;
+    None before the first. rows: compared so far. total: rows of the table at the beginning; -1 if
+    they were not counted. why: the reason for the comparison.
     """
 
     declared: str
@@ -106,26 +110,26 @@ class Comparison:
 
     @property
     def text(self) -> str:
-        """As a checkpoint."""
+        """The text of the checkpoint."""
         return json.dumps(attrs.asdict(self), sort_keys=True)
 
     @classmethod
     def of(cls, text: str | None) -> Comparison | None:
-        """What a checkpoint says; None if there is none."""
+        """The comparison in the text of a checkpoint; None if there is none."""
         return None if text is None else cls(**json.loads(text))
 
     @property
     def left(self) -> int:
-        """How many rows wait, as far as is known."""
+        """The number of rows that wait, as far as it is known."""
         return 0 if self.phase != "rows" else max(self.total - self.rows, 0)
 
     @property
     def reason(self) -> str:
-        """For the reader of an answer: what is not in it yet, and why. "" once it is done."""
+        """What answers lack, and why, as a text for users; "" once the comparison is done."""
         if self.phase == "done":
             return ""
         if self.phase == "documents":
-            return f"documents without a row are being taken out: {self.why}"
+            return f"documents without a row are being removed: {self.why}"
         counted = self.total >= 0 and self.left > 0
         rows = f"{self.left:,} of {self.total:,} rows" if counted else "the rows"
         if self.why == FIRST_TIME:
@@ -134,14 +138,14 @@ class Comparison:
 
 
 class ProcessCheckpoints:
-    """Checkpoints of a store that keeps none: they last as long as this object,
-    so every start is a first one.
+    """Checkpoints in memory, for a store without any. They last as long as this object: each
+    process indexes all rows for the first time.
     """
 
     def __init__(self) -> None:
         self.identity = secrets.token_hex(16)
         self.location = ""
-        self._kept: dict[str, str] = {}
+        self._checkpoints: dict[str, str] = {}
 
     def renew_identity(self) -> str:
         """See `Checkpoints`."""
@@ -150,41 +154,40 @@ class ProcessCheckpoints:
 
     def checkpoints(self) -> Mapping[str, str]:
         """See `Checkpoints`."""
-        return dict(self._kept)
+        return dict(self._checkpoints)
 
     def checkpoint(self, source: str) -> str | None:
         """See `Checkpoints`."""
-        return self._kept.get(source)
+        return self._checkpoints.get(source)
 
     def update_checkpoint(
         self, source: str, change: Callable[[str | None], str | None]
     ) -> str | None:
         """See `Checkpoints`."""
-        new = change(self._kept.get(source))
+        new = change(self._checkpoints.get(source))
         if new is None:
-            self._kept.pop(source, None)
+            self._checkpoints.pop(source, None)
         else:
-            self._kept[source] = new
+            self._checkpoints[source] = new
         return new
 
     @contextmanager
     def advancing(self, source: str, change: Callable[[str | None], str]) -> Iterator[None]:
         """See `Checkpoints`.
 
-        The store cannot tell of its writes, so the checkpoint is brought up beforehand.
+        The store reports no writes, so the checkpoint is updated before them.
         """
         self.update_checkpoint(source, change)
         yield
 
 
 class Agreement:
-    """One index and one outbox.
+    """What one index and one outbox know of each other.
 
-    `check` compares what each knows of the other; the rest keeps it so.
-
-    As the latest `check` found it - reader: under which name the outbox keeps changes for this
-    index. epoch: of what is written now. others: how many other indexes read this outbox.
-    checkpoints: all of the index. And collections: what this one reads of the outbox.
+    `check` compares both sides; the other methods update them. collections: those that this index
+    reads of the outbox. As the latest `check` found them: reader, the name under which the outbox
+    stores changes for this index; epoch, of what is written now; others, the number of other
+    indexes that read this outbox; checkpoints, all of the index.
     """
 
     def __init__(self, store: Store, consumers: Consumers) -> None:
@@ -200,48 +203,45 @@ class Agreement:
 
     @property
     def consumer(self) -> str:
-        """Under which name the outbox keeps changes for this index,
-        as the index itself has it now.
-        """
+        """The identity of the index, under which the outbox stores its changes."""
         return str(self.index.identity)
 
     @property
     def outbox_id(self) -> str:
-        """Identity of the outbox, as the latest `check` found it."""
+        """The identity of the outbox, as the latest `check` found it."""
         if not self._outbox_id:
             self._outbox_id = self.consumers.outbox_id()
         return self._outbox_id
 
     @property
     def position(self) -> Position:
-        """How far the index has read this outbox; the very beginning if it never has."""
-        return Position.of(self.index.checkpoint(self.outbox_id)) or Position(0, 0, 0, 0)
+        """How far the index has read this outbox."""
+        return Position.of(self.index.checkpoint(self.outbox_id)) or NOTHING_READ
 
     def check(self) -> str:
-        """Why the two had to begin anew just now; "" if they agree.
+        """Compare both sides; if they disagree, begin a new epoch. Returns the reason for that; ""
+        if they agree.
 
-        After a disagreement the index is registered again, a new epoch has begun, and every
-        collection it has of this outbox is to be compared.
+        After a disagreement the index is registered again, and the rows of all its collections of
+        this outbox wait to be compared.
         """
         known, text = self._look()
         if known is not None and not self._disagreement(known, Position.of(text)):
             self.consumers.seen(known, self.index.location)
             return ""
-        # One thread of this process after the other; not for ever, as the other may wait for what
-        # this one has locked.
-        alone = self._beginning.acquire(timeout=TURN)
+        # One thread at a time. The wait is limited, since the other thread may wait for a lock that
+        # this one holds.
+        acquired = self._beginning.acquire(timeout=TURN)
         try:
             return self._settle()
         finally:
-            if alone:
+            if acquired:
                 self._beginning.release()
 
     def _look(self) -> tuple[Consumer | None, str | None]:
-        """What the outbox says of the index, and then the index of the outbox:
-        see the top of this file.
-        """
+        """What the outbox knows of the index, read first, and the text of the index's position."""
         self.reader = self.consumer
-        self._outbox_id, known, self.others = self.consumers.look(self.reader)
+        self._outbox_id, known, self.others = self.consumers.lookup(self.reader)
         self.checkpoints = self.index.checkpoints()
         text = self.checkpoints.get(self._outbox_id)
         position = Position.of(text)
@@ -249,8 +249,8 @@ class Agreement:
         return known, text
 
     def _settle(self) -> str:
-        """Look until nobody else is in the middle of something; then begin anew,
-        if that is what it looks like.
+        """Read both sides until no other process is writing; then begin a new epoch if they still
+        disagree.
         """
         seen_before: object = None
         for tries in range(MOST_LOOKS):
@@ -261,22 +261,27 @@ class Agreement:
                 self.consumers.seen(known, self.index.location)
                 return ""
             if known is None and position is not None and tries < STARTING:
-                sleep(PAUSE)  # another process may be about to register this very index
+                sleep(PAUSE)  # another process may be registering this index
                 continue
             progress = (known and (known.acknowledged, known.mark), text)
             if progress == seen_before:
-                break  # nobody is in the middle of a write, so it is what it looks like
+                break  # no process is in the middle of a write
             seen_before = progress
             sleep(PAUSE)
         else:
-            return ""  # others write all the time; one of the next looks will tell
-        behind = known is not None and position is not None and known.acknowledged > position.writes
-        if behind and known is not None and known.location not in ("", self.index.location):
-            self.reader = self.index.renew_identity()  # a copy of an index that lives on elsewhere
-        self._begin_anew(known, text, why)
+            return ""  # other processes write all the time; one of the next checks will succeed
+        if known is not None and self._is_copy(known, position):
+            self.reader = self.index.renew_identity()
+        self._begin_history(known, text, why)
         return why
 
+    def _is_copy(self, known: Consumer, position: Position | None) -> bool:
+        """Whether the index is an older copy, at another location, of one that is still in use."""
+        older = position is not None and known.acknowledged > position.writes
+        return older and known.location not in ("", self.index.location)
+
     def _disagreement(self, known: Consumer | None, position: Position | None) -> str:
+        """Why the two sides cannot have the same history; "" if they have."""
         if position is None:
             return FIRST_TIME
         if known is None:
@@ -285,79 +290,87 @@ class Agreement:
             )
         if known.acknowledged > position.writes:
             return "the index is an older copy of itself, or was restored"
-        # Two that process one ticket at the same time speak of it twice: the outbox has heard of it
-        # by the faster one, and deleted it, before the slower one's write is acknowledged.
-        same = known.mark == position.mark
-        if not same and known.acknowledged < position.writes:
-            same = self.consumers.holds(position.number, position.mark)
-        return (
-            "" if same else "the application's database was restored, or is an older copy of itself"
-        )
+        # Two workers may process one change at the same time. Then the outbox deletes it after the
+        # acknowledgement of the faster one, before the write of the slower one is acknowledged.
+        if known.mark == position.mark:
+            return ""
+        unacknowledged = known.acknowledged < position.writes
+        if unacknowledged and self.consumers.holds(position.number, position.mark):
+            return ""
+        return "the application's database was restored, or is an older copy of itself"
 
-    def _begin_anew(self, known: Consumer | None, seen: str | None, why: str) -> None:
+    def _begin_history(self, known: Consumer | None, seen: str | None, why: str) -> None:
+        """Begin a new epoch, and request the comparison of all rows. seen: the text of the position
+        when it was read: if it has changed, another process has begun a new epoch.
+        """
         outbox_id = self.outbox_id
         address = self.consumers.address()
-        every = self.index.checkpoints()
-        epochs = [found.epoch for found in map(Position.of, _positions(every)) if found is not None]
-        before = Position.of(seen) or Position(0, 0, 0, 0)
-        writes = max(before.writes, known.acknowledged if known is not None else 0) + 1
-        new = Position(max([*epochs, 0]) + 1, writes, 0, new_mark(), address)
-        now = self.index.update_checkpoint(
-            outbox_id, lambda there: new.text if there == seen else there
+        checkpoints = self.index.checkpoints()
+        before = Position.of(seen) or NOTHING_READ
+        acknowledged = 0 if known is None else known.acknowledged
+        new = Position(
+            epoch=_latest_epoch(checkpoints) + 1,
+            writes=max(before.writes, acknowledged) + 1,
+            number=0,
+            mark=new_mark(),
+            database=address,
         )
-        if now != new.text:  # another process was faster, and does what follows
+        if not self._replace_position(seen, new):
             self.epoch = self.position.epoch
             return
         self.epoch = new.epoch
-        for source in every:
+        for source in checkpoints:
             owner, _, collection = source.partition("/")
-            if (
-                owner == outbox_id and collection
-            ):  # without a collection it says who compares rows, see `Lease`
+            if owner == outbox_id and collection:  # without a collection it is a `Lease`
                 self.ask_for(collection, None, why)
         self.consumers.register(
             self.reader, self.index.location, new.writes, new.mark, self.collections
         )
         if why != FIRST_TIME:
-            _log.warning("All rows are compared with the index again: %s.", why)
+            log.warning("All rows are compared with the index again: %s.", why)
+
+    def _replace_position(self, seen: str | None, new: Position) -> bool:
+        """Store a new position unless another process has changed the old one. Whether it did."""
+
+        def change(stored: str | None) -> str | None:
+            return new.text if stored == seen else stored
+
+        return bool(self.index.update_checkpoint(self.outbox_id, change) == new.text)
 
     def read(self, collection: str) -> None:
-        """Have the outbox keep the changes of this collection for this index."""
+        """Let the outbox store the changes of this collection for this index."""
         if collection not in self.collections:
             self.consumers.subscribe(self.reader or self.consumer, [collection])
             self.collections.add(collection)
 
     def begin_epoch(self) -> None:
-        """Let everything that is written from now on be newer than all there is,
-        whatever the stamps say.
-        """
-        every = self.index.checkpoints()
-        epochs = [found.epoch for found in map(Position.of, _positions(every)) if found is not None]
+        """Begin a new epoch: everything written from now on has larger stamps than all there is."""
+        latest = _latest_epoch(self.index.checkpoints())
 
-        def change(there: str | None) -> str:
-            before = Position.of(there) or Position(0, 0, 0, 0)
-            epoch = max([*epochs, before.epoch]) + 1
-            return attrs.evolve(before, epoch=epoch, number=0).text  # tickets may count anew, too
+        def change(stored: str | None) -> str:
+            before = Position.of(stored) or NOTHING_READ
+            epoch = max(latest, before.epoch) + 1
+            return attrs.evolve(before, epoch=epoch, number=0).text  # numbers may begin again, too
 
         now = Position.of(self.index.update_checkpoint(self.outbox_id, change))
         self.epoch = 0 if now is None else now.epoch
 
     @contextmanager
     def writing(self, evidence: Callable[[], tuple[int, int] | None]) -> Iterator[None]:
-        """Within it, what this thread writes into the index comes from this outbox.
+        """A block in which the writes of this thread to the index come from this outbox.
 
-        evidence: number and mark of a ticket the outbox holds until it has heard of the write;
-        asked when it is written.
-        None: all that is written had been heard of before.
+        evidence: called with each write; returns number and mark of a pending change that the
+        outbox holds until the write is acknowledged, or None if everything written was acknowledged
+        before.
         """
 
-        def change(there: str | None) -> str:
-            before = Position.of(there) or Position(0, 0, 0, 0)
+        def change(stored: str | None) -> str:
+            before = Position.of(stored) or NOTHING_READ
             found = evidence()
             if found is None:
                 return before.text
-            # A slower process may speak of a ticket that another one has processed and deleted
-            # meanwhile: the newest one stays the one that counts.
+            # A slower process may name a change that another one has processed and deleted
+            # meanwhile: the newest change counts.
             number, mark = max(found, (before.number, before.mark))
             return attrs.evolve(before, writes=before.writes + 1, number=number, mark=mark).text
 
@@ -365,77 +378,78 @@ class Agreement:
             yield
 
     def leave_copies_behind(self) -> None:
-        """Something was asked of this index that the outbox does not keep for it: a copy made
-        before has to notice that it has not heard of it."""
+        """Count a request that is stored in the index alone as a write. So an older copy of the
+        index, which lacks the request, is recognised as one.
+        """
 
-        def change(there: str | None) -> str:
-            before = Position.of(there) or Position(0, 0, 0, 0)
+        def change(stored: str | None) -> str:
+            before = Position.of(stored) or NOTHING_READ
             return attrs.evolve(before, writes=before.writes + 1, number=0, mark=new_mark()).text
 
         self.index.update_checkpoint(self.outbox_id, change)
         self.acknowledge()
 
     def acknowledge(self) -> None:
-        """Let the outbox hear of all writes of the index so far."""
+        """Acknowledge all writes of the index so far to the outbox."""
         position = self.position
         self.consumers.acknowledge(self.reader or self.consumer, position.writes, position.mark)
 
     # --- comparisons of all rows ------------------------------------------------------------------
 
     def comparison(self, collection: str) -> Comparison | None:
-        """The latest comparison of this collection's rows; None if there never was one."""
+        """The latest comparison of the rows of a collection; None if there never was one."""
         return Comparison.of(self.index.checkpoint(self._source(collection)))
 
     def is_for(self, collection: str, declared: str) -> bool:
-        """Whether the rows were compared last, as the latest `check` found it, by this
-        declaration; if they never were, too.
+        """Whether the rows were compared last for this declaration, or never. As the latest `check`
+        found it. declared: fingerprint of the declaration.
         """
         state = Comparison.of(self.checkpoints.get(self._source(collection)))
         return state is None or state.declared == declared
 
     def ask_for(self, collection: str, declared: str | None, why: str) -> Comparison | None:
-        """Have all rows of a collection compared, from the first one on.
-        declared: None keeps the declaration.
+        """Request a comparison of all rows of a collection.
+
+        declared: fingerprint of the declaration; None keeps the one of the last comparison.
         """
 
-        def change(there: str | None) -> str | None:
-            before = Comparison.of(there)
-            named = declared if declared is not None else (before.declared if before else None)
-            return None if named is None else Comparison(named, why=why).text
+        def change(stored: str | None) -> str | None:
+            before = Comparison.of(stored)
+            if declared is not None:
+                return Comparison(declared, why=why).text
+            return None if before is None else Comparison(before.declared, why=why).text
 
         return Comparison.of(self.index.update_checkpoint(self._source(collection), change))
 
     def put(self, collection: str, before: Comparison, after: Comparison) -> bool:
-        """Write down how far a comparison is; False if it was begun anew meanwhile,
-        and then nothing is written.
+        """Store the progress of a comparison. False if the comparison began again meanwhile; then
+        nothing is stored.
         """
 
-        def change(there: str | None) -> str | None:
-            return after.text if there == before.text else there
+        def change(stored: str | None) -> str | None:
+            return after.text if stored == before.text else stored
 
         return bool(self.index.update_checkpoint(self._source(collection), change) == after.text)
 
     def forget(self, collection: str) -> None:
-        """Forget that a collection was ever compared."""
-        self.index.update_checkpoint(self._source(collection), lambda there: None)
+        """Delete the comparison of a collection."""
+        self.index.update_checkpoint(self._source(collection), _deleted)
 
-    def stranger(self, collection: str) -> str:
-        """The address of another database that feeds this collection and is still there:
-        then this one must not.
+    def foreign_owner(self, collection: str) -> str:
+        """The address of another database that exists and owns the documents of this collection:
+        this database must not write them. "" if it may.
 
-        "" if it may. A database that was moved, or made anew in its place, takes over from the one
-        that is gone.
+        A database that was moved, or created again in its place, takes over from the one that does
+        not exist any more.
         """
         self._outbox_id = self.consumers.outbox_id()
         here = self.consumers.address()
-        position = Position.of(self.index.checkpoint(self._outbox_id))
+        text = self.index.checkpoint(self._outbox_id)
+        position = Position.of(text)
         if position is not None and position.database != here:
             if self.consumers.is_another(position.database, here):
-                return position.database  # this one is a copy
-            moved = attrs.evolve(position, database=here).text
-            self.index.update_checkpoint(
-                self._outbox_id, lambda there: moved if there == position.text else there
-            )
+                return position.database  # this database is a copy of that one
+            self._replace_position(position.text, attrs.evolve(position, database=here))
         feeder = self.feeder(collection)
         if feeder is not None:
             other, read = feeder
@@ -445,30 +459,31 @@ class Agreement:
         return ""
 
     def feeder(self, collection: str) -> tuple[str, Position | None] | None:
-        """Another outbox this collection was read from, and how far; None if there is none."""
-        every = self.index.checkpoints()
-        for source in every:
+        """Another outbox that this collection was read from, and how far it was read; None if there
+        is none.
+        """
+        checkpoints = self.index.checkpoints()
+        for source in checkpoints:
             outbox_id, slash, name = source.partition("/")
             if slash and name == collection and outbox_id != self.outbox_id:
-                return outbox_id, Position.of(every.get(outbox_id))
+                return outbox_id, Position.of(checkpoints.get(outbox_id))
         return None
 
     def take_over(self, other: str, collection: str) -> None:
-        """Forget that a collection was read from another outbox."""
-        self.index.update_checkpoint(f"{other}/{collection}", lambda there: None)
+        """Delete the record that a collection was read from another outbox."""
+        self.index.update_checkpoint(f"{other}/{collection}", _deleted)
 
     def _source(self, collection: str) -> str:
         return f"{self.outbox_id}/{collection}"
 
 
 def unfinished_comparisons(store: Store) -> list[tuple[str, str]]:
-    """(collection, reason) of every comparison of rows this store says is not done.
-
-    [] for a store without checkpoints.
+    """(collection, reason) of each unfinished comparison of rows in a store; [] for a store without
+    checkpoints.
     """
     if not isinstance(store, Checkpoints):
         return []
-    found = []
+    found: list[tuple[str, str]] = []
     for source, text in sorted(store.checkpoints().items()):
         collection = source.partition("/")[2]
         state = Comparison.of(text) if collection else None
@@ -477,5 +492,15 @@ def unfinished_comparisons(store: Store) -> list[tuple[str, str]]:
     return found
 
 
-def _positions(every: Mapping[str, str]) -> list[str]:
-    return [text for source, text in every.items() if "/" not in source]
+def _latest_epoch(checkpoints: Mapping[str, str]) -> int:
+    """The largest epoch of all positions of an index; 0 if it has none."""
+    latest = 0
+    for source, text in checkpoints.items():
+        position = None if "/" in source else Position.of(text)
+        if position is not None:
+            latest = max(latest, position.epoch)
+    return latest
+
+
+def _deleted(stored: str | None) -> None:
+    """The change of a checkpoint that deletes it."""

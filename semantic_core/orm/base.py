@@ -1,14 +1,17 @@
-"""What an adapter is: `BaseORMAdapter`.
+"""`BaseORMAdapter`: keeps the index of one model in sync with its rows, and searches it.
 
-A subclass says how its ORM reads, writes and commits; everything else is here.
+An adapter for an ORM derives from it and supplies what `AdapterContract` leaves open: how the ORM
+reads rows, runs statements and reports commits.
+
+Tested by tests/orm/test_base.py, tests/orm/test_adapter_kit.py.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
@@ -20,7 +23,7 @@ from semantic_core.errors import ConfigError, FilterInvalid, TenantRequired
 from semantic_core.filters import Filter
 from semantic_core.orm import maintenance
 from semantic_core.orm.agreement import FIRST_TIME
-from semantic_core.orm.comparison import PAGE, ReindexProgress, note
+from semantic_core.orm.comparison import PAGE, ReindexProgress
 from semantic_core.orm.contract import (
     AdapterContract,
     Backfill,
@@ -29,54 +32,53 @@ from semantic_core.orm.contract import (
     in_one_connection,
 )
 from semantic_core.orm.declaration import Declaration, scalar
-from semantic_core.orm.leftovers import TABLE, forget_gone
+from semantic_core.orm.leftovers import TABLE, follow_leftovers, forget_gone
+from semantic_core.orm.log import log
 from semantic_core.orm.migrations import (
     NO_TABLE,
     changes_tables,
-    is_there,
+    has_table,
     make_way,
     remove_triggers,
 )
 from semantic_core.orm.outbox import TRIGGERS
-from semantic_core.orm.pending import WHOLE
-from semantic_core.orm.sync import IndexStatus, SyncCoordinator, hub_of
+from semantic_core.orm.pending import WHOLE_TABLE
+from semantic_core.orm.scan import add_changes
+from semantic_core.orm.sync import IndexStatus, SyncCoordinator, coordinator_of
 from semantic_core.orm.tables import Execute
-from semantic_core.orm.triggers import Capture, watch
+from semantic_core.orm.triggers import Capture, trigger_spec
 from semantic_core.types import IngestReport, Mode, Ref, SearchHit
 
 if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
 
 
-# ``where`` of a model's search: names are checked against the declaration,
-# values are written as metadata keeps them.
-
-
 def checked_where(adapter: AdapterContract, where: Mapping[str, Any] | Filter | None) -> Filter:
-    """The filter that is meant. Raises FilterInvalid for a name that is no metadata field."""
+    """The filter of a search. Values are converted to the form that metadata has.
+
+    Raises FilterInvalid for a name that is no metadata field of the declaration.
+    """
     if isinstance(where, Mapping):
-        where = {name: _written(adapter, wanted) for name, wanted in where.items()}
-    asked = Filter.parse(where)
+        where = {name: _as_stored(adapter, wanted) for name, wanted in where.items()}
+    conditions = Filter.parse(where)
     known = adapter.declaration.metadata_fields
-    for condition in asked.conditions:
+    for condition in conditions.conditions:
         if condition.key not in known:
             raise FilterInvalid(
                 f"{condition.key!r} is no metadata field of {adapter}; there are "
                 f"{', '.join(known) or 'none'}.{did_you_mean(condition.key, known)}",
                 hint=f"Write metadata_fields=[..., {condition.key!r}] in its SemanticIndex.",
             )
-    return asked
+    return conditions
 
 
-def _written(adapter: AdapterContract, wanted: Any) -> Any:
+def _as_stored(adapter: AdapterContract, wanted: Any) -> Any:
     if isinstance(wanted, Mapping):
-        return {word: _written(adapter, value) for word, value in wanted.items()}
+        return {operator: _as_stored(adapter, value) for operator, value in wanted.items()}
     if isinstance(wanted, list | tuple | set | frozenset):
-        return [_written(adapter, value) for value in wanted]
+        return [_as_stored(adapter, value) for value in wanted]
     return wanted if wanted is None else scalar(adapter.related_key(wanted))
 
-
-# Rows that were found, in the order of the ranking, each with the passage that was found in it.
 
 T = TypeVar("T")
 
@@ -86,12 +88,12 @@ HIT = "search_hit"
 
 @attrs.frozen
 class ModelResults(Sequence[T], Generic[T]):
-    """Instances, best first; each has its `SearchHit` as ``search_hit``,
-    and ``hits`` has them in the same order.
+    """The instances that a search found, best first.
 
-    mode, degraded, reason, timings: of the search, as `SearchResults` has them; timings holds
-    "rows" as well, the milliseconds spent reading rows. waiting: changes of these rows that the
-    index had not processed when the search began (0 after ``fresh=True`` that succeeded).
+    Each instance has its `SearchHit` as ``search_hit``; ``hits`` has them in the same order.
+    mode, degraded, reason, timings: as in `SearchResults`. timings has the entry "rows" as well:
+    the milliseconds spent on reading rows. waiting: pending changes of this collection when the
+    search began; 0 after a successful ``fresh=True``.
     """
 
     query: str
@@ -118,46 +120,50 @@ class ModelResults(Sequence[T], Generic[T]):
 
 
 def with_hit(instance: Any, hit: SearchHit) -> Any:
-    """The instance, with its hit.
+    """Set the hit on an instance and return the instance.
 
-    One that has no room for attributes stays as it is: `ModelResults.hits` has it.
+    An instance that takes no further attributes stays unchanged: `ModelResults.hits` has the hit.
     """
     try:
         setattr(instance, HIT, hit)
     except Exception:  # noqa: BLE001
-        # A model that is frozen, or takes its own fields only, says so as it likes.
-        with suppress(AttributeError, TypeError):  # slots
+        # Frozen models, and models that accept their own fields only, raise whatever they like.
+        with suppress(AttributeError, TypeError):  # a class with slots
             object.__setattr__(instance, HIT, hit)
     return instance
 
-
-_log = logging.getLogger("semantic_core.orm")
 
 CAPTURES: tuple[CaptureMode, ...] = ("triggers", "events")
 STRATEGIES: tuple[Strategy, ...] = ("inline", "background", "manual")
 BACKFILLS: tuple[Backfill, ...] = ("background", "now", "off")
 
 MOST_GONE = 2_000
-"""Documents without a row that a search goes past to fill its limit;
-an answer that meets more says so.
-"""
+"""Documents without a row that one search skips at most. Beyond that the answer is degraded."""
 LEAST_PAGE = 200
-"""Hits asked for at least, once it turns out that rows are gone."""
+"""The smallest page of further hits, once some hits turned out to have no row."""
 
 Where = Mapping[str, Any] | Filter | None
 
 
+class NoModel:
+    """Takes the place of a model in an adapter that only runs statements, see
+    `BaseORMAdapter.for_database`.
+    """
+
+
 class BaseORMAdapter(AdapterContract):
-    """Keeps one index of one model in step with its rows, and searches it.
+    """Keeps the index of one model in sync with its rows, and searches it.
 
-    model: a class of the ORM. core: where documents go. declaration: what of a row is indexed.
-    capture: "triggers" sees every write to the table, whoever makes it; "events" sees what the ORM
-    tells, and never bulk statements or other programs. sync: when changes are worked off: "inline"
-    right after the commit, in the same thread; "background" by a thread of this process; "manual"
-    by `SemanticCore.sync` or ``semantic-core worker``. None takes "inline" for an embedder that
-    runs in this process (it says so with ``is_local = True``), "background" for others.
+    model: a class of the ORM. core: the core that stores the documents. declaration: which fields
+    of a row are indexed.
+    capture: how changes are found. "triggers" see every write to the table by any program. "events"
+    see what the ORM reports: neither bulk statements nor writes of other programs.
+    sync: when pending changes are processed. "inline": right after the commit, in the same thread.
+    "background": by a thread of this process. "manual": by `SemanticCore.sync` or
+    ``semantic-core worker``. None takes "inline" for an embedder that runs in this process
+    (``is_local = True``), and "background" for any other.
 
-    A new adapter touches nothing; `install` sets up its tables and triggers.
+    A new adapter changes no database; `install` creates the tables and triggers.
     """
 
     def __init__(
@@ -169,24 +175,27 @@ class BaseORMAdapter(AdapterContract):
         capture: CaptureMode | None = None,
         sync: Strategy | None = None,
     ) -> None:
-        self._hub: SyncCoordinator | None = None
+        self._coordinator: SyncCoordinator | None = None
         self.model = model
+        if model is NoModel:
+            self.strategy = "manual"
+            return
         self.core = core
         self.declaration = attrs.evolve(declaration.named_after(self.table), is_row=self.is_row)
         self.check_fields()
         self._connected = False
         self.backfill = "background"
         self.capture: CaptureMode = _one_of("capture", capture or "triggers", CAPTURES)
-        self.strategy: Strategy = _one_of("sync", sync or self._usual_strategy(), STRATEGIES)
+        self.strategy = _one_of("sync", sync or self._usual_strategy(), STRATEGIES)
         if (declaration.tenant is not None) != core.store.multi_tenant:
             if core.store.multi_tenant:
                 raise ConfigError(
-                    f"The index keeps tenants apart, and {self} does not say whose its rows are.",
+                    f"The store keeps tenants apart, and {self} names no field for the tenant.",
                     hint='Write SemanticIndex(..., tenant="field").',
                 )
             raise ConfigError(
-                f"{self} names a tenant, and the index keeps none.",
-                hint="Create it with multi_tenant=True.",
+                f"{self} names a tenant, and the store has no tenants.",
+                hint="Create the store with multi_tenant=True.",
             )
 
     @classmethod
@@ -202,26 +211,76 @@ class BaseORMAdapter(AdapterContract):
         adapter_options: Mapping[str, Any] | None = None,
         **declaration: Any,
     ) -> Self:
-        """An adapter for this model, which joins the others of its database. Touches no database.
+        """Create the adapter of a model and add it to the coordinator of its database.
 
-        name: of the attribute it is declared as. collection: None names it like the table, and
-        "table.name" for an index that is not called "search". adapter_options: of the adapter
-        class. declaration: as for `Declaration.of`. Raises ConfigError.
+        Changes no database. name: the attribute under which the index is declared. collection:
+        None takes the table's name, and "table.name" for an index that is not called "search".
+        adapter_options: arguments of the adapter class. declaration: as for `Declaration.of`.
+        Raises ConfigError.
         """
-        said = Declaration.of(collection or "", name=name, **declaration)
-        adapter = cls(model, core, said, capture=capture, sync=sync, **(adapter_options or {}))
-        adapter.hub.add(adapter)
+        declared = Declaration.of(collection or "", name=name, **declaration)
+        adapter = cls(model, core, declared, capture=capture, sync=sync, **(adapter_options or {}))
+        adapter.coordinator.add(adapter)
         return adapter
 
     @classmethod
     def usual_core(cls, *, usually: Any = None, **options: Any) -> SemanticCore:
-        """The core of declared indexes that name none: as the settings say.
+        """Create the core for declared indexes that name none, from the settings.
 
-        usually: as for `SemanticCore.from_config`. options: of the adapter class.
+        usually: as for `SemanticCore.from_config`. options: arguments of the adapter class.
         """
         from semantic_core.core import SemanticCore
 
         return SemanticCore.from_config(usually=usually)
+
+    @classmethod
+    def bind_all(
+        cls,
+        core: SemanticCore | None = None,
+        *,
+        install: bool = True,
+        backfill: Backfill | None = None,
+        **options: Any,
+    ) -> list[BaseORMAdapter]:
+        """Bind every declared index whose model this adapter serves: what an adapter's
+        `init_database` calls.
+
+        The parameters are those of `bind_declared`. Where no index is declared any more, an empty
+        list is returned, and what former indexes left in the database is logged and can be removed
+        with ``semantic-core outbox forget``; see `follow_leftovers`. For that, `execute`, `dialect`
+        and `database` must not need a model, see `for_database`. Raises ConfigError, and what the
+        database raises.
+        """
+        from semantic_core._config import INDEX_FILE
+        from semantic_core.orm.index import bind_declared
+
+        bound = bind_declared(cls, core, install=install, backfill=backfill, **options)
+        if bound or not install:
+            return bound
+        database = cls.for_database(**options)
+
+        def usual_path() -> dict[str, Any]:
+            return {"path": Path.cwd() / INDEX_FILE}  # no model says where the project is
+
+        def usual_core() -> SemanticCore:
+            return cls.usual_core(usually=usual_path, **options)
+
+        return follow_leftovers(
+            core or usual_core,
+            database.execute,
+            database.dialect,
+            database=database.database,
+            placeholder=database.placeholder,
+        )
+
+    @classmethod
+    def for_database(cls, **options: Any) -> Self:
+        """An adapter without a model and a core, that only runs statements on a database.
+
+        `execute`, `dialect` and `database` work, nothing else does. options: of the adapter class.
+        """
+        nothing: Any = None
+        return cls(NoModel, nothing, nothing, **options)
 
     # --- what every adapter can do ----------------------------------------------------------------
 
@@ -238,36 +297,38 @@ class BaseORMAdapter(AdapterContract):
         fresh: bool = False,
         timeout: float = 5.0,
     ) -> ModelResults[Any]:
-        """The best `limit` rows, after `offset` better ones;
-        each instance has its `SearchHit` as ``search_hit``.
+        """Search this index: the best `limit` rows after the first `offset`, best first.
 
-        where: conditions on metadata_fields, see `semantic_core.filters`; an instance stands for
-        its key. tenant: whose rows, for an index that keeps tenants. fresh: work off waiting
-        changes first, for `timeout` seconds at most; words of what was just committed are found
-        even when the embedder is away. Rows that are gone, or no longer belong into the index, are
-        left out, and the limit is filled with the next best. Raises InputError, FilterInvalid,
-        TenantRequired, StoreError.
+        Each instance has its `SearchHit` as ``search_hit``. where: conditions on metadata_fields,
+        see `semantic_core.filters`; an instance of a related model stands for its key. tenant: the
+        tenant whose rows are searched, for an index with tenants. fresh: first process pending
+        changes, for at most `timeout` seconds; the text of committed rows is found even while the
+        embedder is unavailable.
+        Rows that were deleted, or no longer belong into the index, are skipped, and the next best
+        rows fill the limit. Raises InputError, FilterInvalid, TenantRequired, StoreError.
         """
         size = check_count("limit", limit, 1) + check_count("offset", offset)
-        asked = checked_where(self, where)
+        conditions = checked_where(self, where)
         if self.same_transaction and self.in_transaction:
-            self.hub.write_words()
-        hub = self._hub_at_home()
+            self.coordinator.index_text()
+        coordinator = self._checked_coordinator()
         core = self._core_of(tenant)
+        collection = self.declaration.collection
         try:
-            waiting = (
-                hub.freshen(self.declaration.collection, timeout) if fresh else hub.waiting(self)
-            )
+            if fresh:
+                waiting = coordinator.freshen(collection, timeout)
+            else:
+                waiting = coordinator.waiting(self)
         except Exception:
-            if not hub.is_gone():
+            if not coordinator.is_gone():
                 raise
-            waiting = 0  # `behind` says why
-        behind = hub.behind(self)
+            waiting = 0  # `behind` gives the reason
+        behind = coordinator.behind(self)
         if behind:
-            hub.compare_in_background()
+            coordinator.compare_in_background()
         reasons = [behind]
-        if waiting and hub.last_error:
-            reasons.append(f"the latest changes could not be indexed: {hub.last_error}")
+        if waiting and coordinator.last_error:
+            reasons.append(f"the latest changes could not be indexed: {coordinator.last_error}")
         rows: list[Any] = []
         hits: list[SearchHit] = []
         gone: list[Ref] = []
@@ -280,27 +341,25 @@ class BaseORMAdapter(AdapterContract):
                 query,
                 limit=page,
                 mode=mode,
-                where=asked,
+                where=conditions,
                 offset=seen,
-                collections=[self.declaration.collection],
+                collections=[collection],
             )
             started = perf_counter()
             live = self._live(found.hits, unreadable)
             spent["rows"] += (perf_counter() - started) * 1000
             for name, value in found.timings.items():
                 spent[name] = spent.get(name, 0.0) + value
-            rows += [instance for instance, _ in live]
-            hits += [hit for _, hit in live]
-            there = {hit.ref for _, hit in live}
-            gone += [
-                hit.ref
-                for hit in found.hits
-                if hit.ref not in there and hit.ref.key not in unreadable
-            ]
+            for hit in found.hits:
+                if hit.ref in live:
+                    rows.append(live[hit.ref])
+                    hits.append(hit)
+                elif hit.ref.key not in unreadable:
+                    gone.append(hit.ref)
             seen += len(found)
             if len(rows) >= size or len(found) < page:
                 break
-            # Rows are gone: look further, in growing steps.
+            # Some hits have no row: continue with a larger page.
             page = min(max(page * 4, LEAST_PAGE), MAX_LIMIT - seen)
             if page < 1 or len(gone) >= MOST_GONE:
                 reasons.append(
@@ -317,7 +376,8 @@ class BaseORMAdapter(AdapterContract):
         hits = hits[offset:size]
         for instance, hit in zip(rows, hits, strict=True):
             with_hit(instance, hit)
-        reason = "; ".join(each for each in (*reasons, found.reason) if each)
+        reasons.append(found.reason)
+        reason = "; ".join(filter(None, reasons))
         return ModelResults(
             query,
             tuple(rows),
@@ -333,60 +393,62 @@ class BaseORMAdapter(AdapterContract):
 
     @in_one_connection
     def install(self, *, backfill: Backfill | None = None) -> bool:
-        """Create what the index needs in the application's database: its outbox,
-        and its triggers (or events).
+        """Create what the index needs in the application's database: the outbox, and the triggers
+        (or event listeners). Idempotent; returns whether anything changed.
 
-        Rows that are there already are brought into the index, and so are all rows if index or
-        database turn out to be restored, copied or new. backfill: when; "background": by a thread
-        of this process (of an index with sync="manual", by whoever works its changes off); "now":
-        before this returns; "off": when `reindex`, `SemanticCore.sync` or a worker is called; None
-        leaves it as it was, "background" at first. Until then answers are ``degraded`` and say so.
-        While the model has no table, nothing is done; it is made up for at the next commit that is
-        heard. Idempotent; True if anything changed. Raises what the database raises.
+        Existing rows are indexed. So are all rows if index or database turn out to be restored,
+        copied or new. backfill: when that happens. "background": by a thread of this process (with
+        sync="manual", by whoever processes the pending changes). "now": before this returns. "off":
+        when `reindex`, `SemanticCore.sync` or a worker runs. None keeps the present value, which is
+        "background" at first. Until then answers are ``degraded`` and give the reason.
+        While the model has no table, nothing is done; the index is installed at the next commit
+        after the table was created. Raises what the database raises.
         """
         if backfill is not None:
             self.backfill = _one_of("backfill", backfill, BACKFILLS)
-        hub = self.hub
-        if not is_there(self):
-            hub.reinstall.later(self)
-            _log.info("%s: %s; the index is installed when it is.", self, NO_TABLE)
+        coordinator = self.coordinator
+        if not has_table(self):
+            coordinator.reinstall.later(self)
+            log.info("%s: %s; the index is installed when it is.", self, NO_TABLE)
             return False
         if self.capture == "triggers":
             self._capture.refuse_views()
         self.uninstalled = False
-        with hub.at_work():
-            hub.outbox.create()
-        if hub.keep_own(self):
-            hub = self.hub
-        hub.at_home = True
-        hub.agree()
-        with hub.at_work():  # what is committed here is no change
+        with coordinator.at_work():
+            coordinator.outbox.create()
+        if coordinator.move_if_foreign(self):
+            coordinator = self.coordinator
+        coordinator.owners_checked = True
+        coordinator.agree()
+        with coordinator.at_work():  # these commits are no changes of the application
             changed = self._set_up()
-        comparison = hub.comparison(self)
+        comparison = coordinator.comparison(self)
         if self.backfill == "now" and comparison.wanted:
-            hub.sync(None, collections={self.declaration.collection})
-        hub.compare_in_background()
-        hub.waiting(self)  # and whoever works for it is told
-        if hub.outbox.get_state(self.declaration.collection, TABLE) != self.table.name:
-            hub.outbox.set_state(self.declaration.collection, TABLE, self.table.name)
-        forget_gone(self.hub)
-        hub.reinstall.done(self)
+            coordinator.sync(None, collections={self.declaration.collection})
+        coordinator.compare_in_background()
+        coordinator.waiting(self)  # wakes the worker thread if changes are pending
+        if coordinator.outbox.get_state(self.declaration.collection, TABLE) != self.table.name:
+            coordinator.outbox.set_state(self.declaration.collection, TABLE, self.table.name)
+        forget_gone(self.coordinator)
+        coordinator.reinstall.done(self)
         self.installed = True
         return changed
 
     def _set_up(self) -> bool:
-        """Triggers, or events; and the comparison of rows that is due. Whether that was new."""
-        hub = self.hub
+        """Install triggers or event listeners, and request the comparison of rows that is due.
+        Returns whether anything changed.
+        """
+        coordinator = self.coordinator
         changed = False
         if self.capture == "triggers":
             changed = self._install_triggers()
         else:
             self._capture.remove()
-            hub.outbox.set_state(self.declaration.collection, TRIGGERS, "")
+            coordinator.outbox.set_state(self.declaration.collection, TRIGGERS, "")
         if self.capture == "events" and not self._connected:
             self.connect()
             self._connected = True
-        comparison = hub.comparison(self)
+        comparison = coordinator.comparison(self)
         if comparison.wanted or comparison.is_of_another:
             changed = True
             first = comparison.state is None
@@ -398,89 +460,111 @@ class BaseORMAdapter(AdapterContract):
         return changed
 
     def _install_triggers(self) -> bool:
-        """Whether anything changed. Where some went since the last time (a migration made a table
-        anew, and SQLite dropped them with the old one), what happened meanwhile was not seen: so
-        every index compares every row."""
-        outbox = self.hub.outbox
+        """Install the triggers; return whether anything changed.
+
+        If triggers disappeared since the last installation (a migration recreated a table, and
+        SQLite dropped them with the old one), changes in between were not captured. Then every
+        index of this collection compares all rows.
+        """
+        outbox = self.coordinator.outbox
         name = self.declaration.collection
         known = outbox.get_state(name, TRIGGERS)
         before = (known or "").split()
-        went = known is None or not set(before) <= self._capture.there()
+        lost = known is None or not set(before) <= self._capture.existing()
         changed = self._capture.install()
-        now = " ".join(sorted(self._capture.there()))
-        comparison = self.hub.comparison(self)
-        if went:
+        now = " ".join(sorted(self._capture.existing()))
+        comparison = self.coordinator.comparison(self)
+        if lost:
             state = comparison.state
-            if state is not None:  # what it has looked at so far may have changed unseen
+            if state is not None:  # rows compared so far may have changed unnoticed
                 finished = state.phase == "done"
                 comparison.begin(
                     "triggers were gone for a while, and changes went unseen"
                     if finished
                     else state.why
                 )
-                self.hub.agreement.leave_copies_behind()
-            for other in self.hub.agreement.consumers.every():
+                self.coordinator.agreement.leave_copies_behind()
+            for other in self.coordinator.agreement.consumers.every():
                 if other.consumer != outbox.consumer:
-                    outbox.add(name, [WHOLE], consumer=other.consumer)
+                    outbox.add(name, [WHOLE_TABLE], consumer=other.consumer)
         if now != known:
             outbox.set_state(name, TRIGGERS, now)
         return changed
 
     @in_one_connection
     def uninstall(self, *, forget: bool = True) -> None:
-        """Remove the triggers (or events) of this index, and what is noted of it.
+        """Remove the triggers (or event listeners) of this index, its pending changes and its state
+        in the outbox. Its documents stay.
 
-        Its documents stay.
-
-        forget: False takes only the triggers away, for a migration that makes tables anew: SQLite
-        renames none while a trigger of another table speaks of it. `install` then looks at every
-        row again.
+        forget: False removes the triggers alone, for a migration that recreates tables: SQLite
+        renames no table while a trigger of another table refers to it. `install` then compares all
+        rows again.
         """
         self.installed = False
-        self.hub.reinstall.done(self)
+        self.coordinator.reinstall.done(self)
         if self._connected:
             self.disconnect()
             self._connected = False
         self.uninstalled = True
-        if self.hub.outbox.exists():
+        if self.coordinator.outbox.exists():
             self._capture.remove()
             if forget:
-                self.hub.outbox.forget(self.declaration.collection)
-                self.hub.agreement.collections.discard(self.declaration.collection)
-                if not self.hub.outbox.collections():  # nobody reads it any more
-                    self.hub.agreement.consumers.drop(self.hub.outbox.consumer)
-                if not self.hub.closed:
-                    self.hub.agreement.forget(self.declaration.collection)
+                self.coordinator.outbox.forget(self.declaration.collection)
+                self.coordinator.agreement.collections.discard(self.declaration.collection)
+                if not self.coordinator.outbox.collections():  # nobody reads it any more
+                    self.coordinator.agreement.consumers.drop(self.coordinator.outbox.consumer)
+                if not self.coordinator.closed:
+                    self.coordinator.agreement.forget(self.declaration.collection)
 
     def before_statement(self, sql: str) -> None:
-        """For adapters: tell of a statement that is about to run on the connection `execute` uses,
-        and may be DDL.
+        """For adapters: report a statement that is about to run on the connection of `execute` and
+        may be DDL.
 
-        Where it would break a trigger or be broken by one, triggers make way, see
-        `semantic_core.orm.migrations`; at the next commit that is heard they come back, and every
-        row is looked at again.
+        If the statement conflicts with triggers, they are dropped first, see
+        `semantic_core.orm.migrations`. At the next commit they are created again, and all rows are
+        compared.
         """
-        went = make_way(sql, self.execute, self.dialect)
-        if self.hub._closed or not (went or changes_tables(sql)):
+        removed = make_way(sql, self.execute, self.dialect)
+        if self.coordinator.closed or not (removed or changes_tables(sql)):
             return
         for adapter in self._captured_by_triggers():
-            # Another core of this process made way.
-            if went or (adapter.installed and not adapter.capturing):
-                self.hub.reinstall.later(adapter)
+            # Another core of this process may have dropped them.
+            if removed or (adapter.installed and not adapter.capturing):
+                self.coordinator.reinstall.later(adapter)
+
+    def before_commit(self) -> None:
+        """For adapters: a transaction of this database is about to be committed.
+
+        Indexes whose triggers made way for a migration, or whose table did not exist yet, are
+        installed within that transaction. Optional: otherwise the next `wake` installs them. Never
+        raises.
+        """
+        self.coordinator.install_waiting()
+
+    @property
+    def processing(self) -> bool:
+        """For adapters: whether this thread is processing pending changes right now.
+
+        What it writes then is no change to process, and `wake` does nothing.
+        """
+        return self.coordinator.working
 
     def _captured_by_triggers(self) -> list[BaseORMAdapter]:
         """The indexes of this database that are bound in this core and have triggers."""
-        mine = [each for each in self.hub.adapters.values() if isinstance(each, BaseORMAdapter)]
-        return [each for each in mine if each.capture == "triggers"]
+        found: list[BaseORMAdapter] = []
+        for adapter in self.coordinator.adapters.values():
+            if isinstance(adapter, BaseORMAdapter) and adapter.capture == "triggers":
+                found.append(adapter)
+        return found
 
     @contextmanager
     def migrating(self) -> Iterator[None]:
-        """Within it, tables may be changed however a migration likes:
-        no trigger of this database is in its way.
+        """A block in which a migration may change tables: the triggers of all indexes of this
+        database are dropped.
 
-        Afterwards the triggers of all indexes of the database that are bound here are put back, and
-        every row and document is looked at again. Not within a transaction on MySQL, which commits
-        it.
+        At its end the triggers of the indexes that are bound here are created again, and all rows
+        and documents are compared. On MySQL, DDL commits an open transaction: use the block outside
+        of one.
         """
         remove_triggers(self.execute, self.dialect)
         try:
@@ -491,19 +575,20 @@ class BaseORMAdapter(AdapterContract):
 
     @in_one_connection
     def changed(self, *instances: Any, execute: Execute | None = None) -> None:
-        """Note that these rows were written or deleted, or are about to be. execute: of the
-        transaction that does it.
+        """Add a pending change for each of these rows, which were or will be written or deleted.
+
+        execute: of the transaction that writes them; None uses the adapter's own.
         """
         by_tenant: dict[str, list[str]] = {}
         for instance in instances:
             tenant = "" if self.places_rows else self.tenant_of(instance)
             by_tenant.setdefault(tenant, []).append(self.key_of(instance))
         for tenant, keys in by_tenant.items():
-            self.hub.outbox.add(self.declaration.collection, keys, tenant, execute=execute)
+            self.coordinator.outbox.add(self.declaration.collection, keys, tenant, execute=execute)
 
     def sync(self, limit: int | None = None) -> IngestReport:
-        """Work off up to `limit` waiting changes of this index now; None works off all."""
-        return self.hub.sync(limit, collections={self.declaration.collection})
+        """Process up to `limit` pending changes of this index now; None processes all."""
+        return self.coordinator.sync(limit, collections={self.declaration.collection})
 
     @in_one_connection
     def reindex(
@@ -513,114 +598,115 @@ class BaseORMAdapter(AdapterContract):
         resume: bool = True,
         batch: int = PAGE,
     ) -> IngestReport:
-        """Bring every row into the index again, and take out what has no row.
+        """Compare all rows with the index, index what differs, and remove documents without a row.
 
-        Search works meanwhile, with no gap.
-
-        progress: called after each batch of rows. resume: go on where an interrupted run ended, be
-        it of this method or in the background; False begins at the first row, and writes what the
-        rows say whatever the index says of its age. What has not changed costs a comparison and is
-        never embedded again. Where another process is comparing the rows of this index already, it
-        is waited for.
+        Search works meanwhile. Unchanged rows cost a comparison and are never embedded again.
+        progress: called after each batch of rows. resume: continue where an interrupted run ended,
+        whether of this method or of the background thread. False begins at the first row and
+        overwrites documents even if their stamps are newer. batch: rows read at a time.
+        While another process compares the rows of this index, this call waits for it.
         """
-        return maintenance.reindex(self, self._hub_at_home(), progress, resume=resume, batch=batch)
+        return maintenance.reindex(
+            self, self._checked_coordinator(), progress, resume=resume, batch=batch
+        )
 
     @in_one_connection
     def verify(self) -> maintenance.VerifyReport:
-        """Compare every row with the index; changes that wait to be worked off are no difference.
+        """Compare all rows with the index and report the differences; changes nothing.
 
-        Changes nothing.
+        Rows with pending changes do not count as different.
         """
-        return maintenance.verify(self, self._hub_at_home())
+        return maintenance.verify(self, self._checked_coordinator())
 
     @in_one_connection
     def repair(self) -> IngestReport:
-        """Mend what `verify` finds, whatever the index says of its age.
-
-        What still differs is a failure in the report.
+        """Index the rows and remove the documents that `verify` finds different, even if their
+        stamps are newer. What still differs afterwards is a failure in the report.
         """
-        return maintenance.repair(self, self._hub_at_home())
+        return maintenance.repair(self, self._checked_coordinator())
 
     @in_one_connection
     def status(self) -> IndexStatus:
-        """What waits, what failed, and why."""
-        status = self.hub.status_of(self, capturing=self.capturing)
-        waits = self in self.hub.reinstall and not is_there(self)
-        return attrs.evolve(status, last_error=NO_TABLE) if waits else status
+        """How many changes are pending, how many failed, and why."""
+        status = self.coordinator.status_of(self, capturing=self.capturing)
+        without_table = self in self.coordinator.reinstall and not has_table(self)
+        return attrs.evolve(status, last_error=NO_TABLE) if without_table else status
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """Within it, this process works nothing off by itself; changes are noted as ever,
-        and worked off afterwards.
+        """A block in which this process processes no pending changes of this index by itself.
+        Changes are captured as usual, and processed after the block.
         """
-        with self.hub.paused(self.declaration.collection):
+        with self.coordinator.paused(self.declaration.collection):
             yield
-        self.hub.wake()
+        self.coordinator.wake()
 
     @property
-    def hub(self) -> SyncCoordinator:
-        """Where the indexes of this database are worked off."""
-        if self._hub is None or self._hub.core is not self.core:
-            self._hub = hub_of(self.core, self)
-        return self._hub
+    def coordinator(self) -> SyncCoordinator:
+        """The sync coordinator of this database, which processes the pending changes."""
+        if self._coordinator is None or self._coordinator.core is not self.core:
+            self._coordinator = coordinator_of(self.core, self)
+        return self._coordinator
 
     @cached_property
     def _capture(self) -> Capture:
-        return Capture(self.execute, self.dialect, watch(self), placeholder=self.placeholder)
+        return Capture(self.sql, trigger_spec(self))
 
     @property
     def capturing(self) -> bool:
-        """Whether its triggers, all of this version, are there; for events,
-        whether it hears them.
+        """Whether changes are captured: all triggers of this version exist, or, with
+        ``capture="events"``, the adapter listens to the ORM's events.
         """
         return self._capture.installed() if self.capture == "triggers" else self._connected
 
-    def _hub_at_home(self) -> SyncCoordinator:
-        """The hub, after it was seen whose index it has: that of another database is not used."""
-        hub = self.hub
-        hub.look()
-        if self.hub is not hub:  # it was another's: from now on this one's is in memory
-            self.hub.look()
-        return self.hub
+    def _checked_coordinator(self) -> SyncCoordinator:
+        """The coordinator, once it is certain that the index belongs to this database."""
+        coordinator = self.coordinator
+        coordinator.check_agreement()
+        if self.coordinator is not coordinator:  # the index is in memory from now on
+            self.coordinator.check_agreement()
+        return self.coordinator
 
-    def _live(
-        self, hits: Sequence[SearchHit], unreadable: dict[str, Exception]
-    ) -> list[tuple[Any, SearchHit]]:
-        """Hits with their rows, as far as these exist and belong into the index.
+    def _live(self, hits: Sequence[SearchHit], unreadable: dict[str, Exception]) -> dict[Ref, Any]:
+        """The rows of these hits, as far as they exist and belong into the index.
 
-        unreadable: gets the keys of rows the ORM fails on, each with its error.
+        unreadable: receives the keys of rows that the ORM fails to read, each with its error.
         """
-        by_key = {hit.ref.key: hit for hit in hits}
-        live = {
-            key: instance
-            for key, instance in self.rows(by_key, unreadable.__setitem__)
-            if key in by_key
-            and self.declaration.wants(instance)
-            and (
-                self.declaration.tenant is None
-                or self.tenant_of(instance) == by_key[key].ref.tenant
-            )
-        }
-        return [(live[hit.ref.key], hit) for hit in hits if hit.ref.key in live]
+        refs = {hit.ref.key: hit.ref for hit in hits}
+        live: dict[Ref, Any] = {}
+        for key, instance in self.rows(refs, unreadable.__setitem__):
+            ref = refs.get(key)
+            if ref is None or not self.declaration.wants(instance):
+                continue
+            if self.declaration.tenant is None or self.tenant_of(instance) == ref.tenant:
+                live[ref] = instance
+        return live
 
     def _report_gone(self, gone: Sequence[Ref]) -> None:
-        """Have documents that were found without a row looked at again,
-        where nobody is in the middle of something.
+        """Add a pending change for each document that was found without a row, unless a transaction
+        or a run of the coordinator is under way.
         """
-        hub = self.hub
-        if not gone or hub.closed or hub.working or self.in_transaction or not hub.outbox.exists():
+        coordinator = self.coordinator
+        if (
+            not gone
+            or coordinator.closed
+            or coordinator.working
+            or self.in_transaction
+            or not coordinator.outbox.exists()
+        ):
             return
-        with hub.at_work():
-            waiting = set(hub.outbox.keys(self.declaration.collection))
-            note(self, hub.outbox, [ref for ref in gone if ref.key not in waiting])
-        hub.catch_up()
+        with coordinator.at_work():
+            pending = set(coordinator.outbox.keys(self.declaration.collection))
+            missing = [ref for ref in gone if ref.key not in pending]
+            add_changes(self, coordinator.outbox, missing)
+        coordinator.catch_up()
 
     def _core_of(self, tenant: str | None) -> SemanticCore:
         if self.declaration.tenant is None:
             return self.core if tenant is None else self.core.tenant(tenant)
         if tenant is None:
             raise TenantRequired(
-                f"{self} keeps tenants apart.", hint='Say whose rows: search(..., tenant="...").'
+                f"{self} keeps tenants apart.", hint='Name the tenant: search(..., tenant="...").'
             )
         return self.core.tenant(self.tenant_name(self.related_key(tenant)))
 

@@ -1,5 +1,8 @@
-"""What the machinery knows of an adapter: what its subclass supplies,
-and how rows become documents.
+"""The contract of an ORM adapter: what a subclass has to supply, and how a row becomes a document.
+
+Outbox, triggers and sync coordinator know adapters by `AdapterContract` alone.
+
+Tested by tests/orm/test_base.py, tests/orm/test_adapter_kit.py.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from semantic_core._interruption import cut_cleanly
 from semantic_core._validation import did_you_mean
 from semantic_core.errors import ConfigError, is_interruption
 from semantic_core.orm.declaration import Declaration, FieldPath, as_text, uuid_text
+from semantic_core.orm.sql import Sql
 from semantic_core.orm.tables import Dialect, Table
 from semantic_core.types import Document, Failure, Ref
 
@@ -25,9 +29,9 @@ if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
 
 Backfill = Literal["background", "now", "off"]
-"""When rows that are there already are brought into an index: by a thread of this process; before
-`install` returns; or when somebody calls `reindex`, `SemanticCore.sync` or
-``semantic-core worker``."""
+"""When existing rows are indexed. "background": by a thread of this process. "now": before
+`install` returns. "off": when `reindex`, `SemanticCore.sync` or ``semantic-core worker`` runs.
+"""
 CaptureMode = Literal["triggers", "events"]
 Strategy = Literal["inline", "background", "manual"]
 
@@ -36,7 +40,7 @@ R = TypeVar("R")
 
 
 def in_one_connection(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """A method that runs within `AdapterContract.connected` of its object."""
+    """Decorate a method so that it runs within `AdapterContract.connected` of its object."""
 
     @wraps(method)
     @cut_cleanly
@@ -48,18 +52,18 @@ def in_one_connection(method: Callable[Concatenate[Any, P], R]) -> Callable[Conc
 
 
 class AdapterContract(ABC):
-    """A model with its declaration, as outbox, triggers and hub see it.
+    """One model with its declaration, as outbox, triggers and sync coordinator see it.
 
-    Adapters derive from `BaseORMAdapter`.
+    Adapters derive from `BaseORMAdapter`, which implements this class.
     """
 
     placeholder: ClassVar[str] = ""
-    """How `execute` wants parameters marked; "" means "?" on SQLite and "%s" elsewhere."""
+    """The parameter placeholder of `execute`; "" means "?" on SQLite and "%s" elsewhere."""
     install_step: ClassVar[str] = "call init_database()"
-    """What installs the indexes of an application, for messages."""
+    """The step that installs the indexes of an application, as messages name it."""
     same_transaction: bool = False
-    """Whether the index lives in the application's own database,
-    so that texts are written within its transactions.
+    """Whether the index lives in the application's own database.
+    Then its texts are written within the application's transactions.
     """
 
     model: type
@@ -69,17 +73,17 @@ class AdapterContract(ABC):
     strategy: Strategy
     backfill: Backfill = "background"
     installed: bool = False
-    """Whether this process has installed it."""
+    """Whether this process has installed the index."""
     uninstalled: bool = False
-    """Whether `uninstall` was called, and `install` not since:
-    then nothing of this index happens by itself.
+    """Whether `uninstall` was called, and `install` not since. Then no background work is done for
+    this index.
     """
 
     @property
     @abstractmethod
     def capturing(self) -> bool:
-        """Whether its triggers, all of this version, are there;
-        for events, whether it hears them.
+        """Whether changes are captured: all triggers of this version exist, or, with
+        ``capture="events"``, the adapter listens to the ORM's events.
         """
 
     @abstractmethod
@@ -91,18 +95,18 @@ class AdapterContract(ABC):
     @property
     @abstractmethod
     def dialect(self) -> Dialect:
-        """The SQL of the database the model lives in."""
+        """The SQL dialect of the model's database."""
 
     @property
     @abstractmethod
     def database(self) -> Hashable:
-        """Which database it is; equal for models of one database. They share an outbox."""
+        """The identity of the model's database. Models with equal values share one outbox."""
 
     @classmethod
     @abstractmethod
     def serves(cls, model: type, **options: Any) -> bool:
-        """Whether it is a model of this ORM with a table of its own,
-        in the database the options name.
+        """Whether `model` is a model of this ORM with its own table in the database that the
+        options name.
         """
 
     @abstractmethod
@@ -111,31 +115,32 @@ class AdapterContract(ABC):
 
     @abstractmethod
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
-        """Run one statement on the application's connection and give its rows.
+        """Run one statement on the application's connection and return its rows.
 
-        Within a transaction of this thread it is part of it; otherwise it is committed at once.
+        If this thread has an open transaction, the statement is part of it. Otherwise it is
+        committed at once.
         """
 
     @abstractmethod
     def load(self, keys: Sequence[Any]) -> Iterable[Any]:
-        """The instances with these keys as they are now, in any order, in one query;
-        a composite key is a tuple.
+        """Return the current instances with these keys, in any order, in one query.
 
-        No default filter may hide rows. Worth fetching along: `related`. A generator may keep a
-        session open until it is used up: documents are made while it runs.
+        A composite key is a tuple. No default filter may hide rows. The relations in `related`
+        should be fetched in the same query. A generator may keep a session open until it is
+        exhausted: documents are built while it runs.
         """
 
     @abstractmethod
     def on_commit(self, wake: Callable[[], None]) -> None:
-        """Arrange, once, that ``wake()`` is called after each commit that may have written,
-        outside of any transaction.
+        """Arrange, once, that ``wake()`` is called after each commit that may have written.
 
-        Too often does no harm, and neither does a miss: the next wake finds it.
+        The call must happen outside of any transaction. Extra calls do no harm. A missed call does
+        none either: the next call finds the pending changes.
         """
 
     def connect(self) -> None:
-        """For ``capture="events"``: hear of saves and deletes,
-        and call `changed` inside their transaction.
+        """For ``capture="events"``: listen to saves and deletes, and call `changed` inside their
+        transaction.
         """
         raise ConfigError(
             f'{type(self).__name__} has no capture="events".', hint='Use capture="triggers".'
@@ -146,33 +151,40 @@ class AdapterContract(ABC):
         return
 
     def connected(self) -> AbstractContextManager[Any]:
-        """A block in which this thread has a connection;
-        one that had to be opened for it is closed at its end.
+        """Return a block in which this thread has a database connection.
 
-        An ORM that looks after its connections by itself needs none: nothing happens.
+        A connection that had to be opened for the block is closed at its end. An ORM that manages
+        connections itself needs nothing here, so the default does nothing.
         """
         return nullcontext()
 
     def release(self) -> None:
-        """Let go of this thread's connection; called by a worker thread that has nothing to do."""
+        """Release this thread's connection. An idle worker thread calls this."""
         return
 
     def atomic(self) -> AbstractContextManager[Any]:
-        """A block in which the statements of `execute` are one transaction. Without it each is
-        committed by itself, which is as right, and slower."""
+        """Return a block in which the statements of `execute` are one transaction.
+
+        The default commits each statement by itself. That is correct, but slower.
+        """
         return nullcontext()
 
     @property
     def shared_by_threads(self) -> bool:
-        """Whether another thread finds the same database; not so for one in memory."""
+        """Whether other threads reach the same database. False for a database in memory."""
         return True
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction of this thread is open that `execute` takes part in;
-        then nothing is worked off unasked.
+        """Whether this thread has an open transaction that `execute` takes part in. Then pending
+        changes are processed only on request.
         """
         return False
+
+    @property
+    def sql(self) -> Sql:
+        """The adapter's connection, as outbox and triggers use it."""
+        return Sql(self.execute, self.dialect, self.placeholder)
 
     # --- rows and their documents -----------------------------------------------------------------
 
@@ -182,7 +194,7 @@ class AdapterContract(ABC):
         return self.inspect(self.model)
 
     def _lineage(self, table: Table) -> Iterator[Table]:
-        """A table, and those of the parents its rows have a part in, nearest first."""
+        """Yield a table and the tables of its parent models, nearest first."""
         yield table
         for base in table.bases:
             yield from self._lineage(self.inspect(base.model))
@@ -191,19 +203,22 @@ class AdapterContract(ABC):
     def _family(self) -> tuple[Table, ...]:
         return tuple(self._lineage(self.table))
 
+    @property
+    def table_names(self) -> set[str]:
+        """The names of the model's own table and of its parents' tables."""
+        return {table.name for table in self._family}
+
     @cached_property
     def related(self) -> tuple[str, ...]:
-        """Dotted paths of relations to one row that the declaration reads through:
-        what `load` does well to fetch along.
+        """Dotted paths of the to-one relations that the declaration reads through. `load` should
+        fetch them in its query.
         """
         found: dict[str, None] = {}
         for path in self.declaration.paths:
             table = self.table
             parts = path.split(".")
             for depth, name in enumerate(parts[:-1]):
-                owner = next(
-                    (each for each in self._lineage(table) if name in each.relations), None
-                )
+                owner = _owner_of_relation(self._lineage(table), name)
                 if owner is None or not owner.leads_to_one(name):
                     break
                 found[".".join(parts[: depth + 1])] = None
@@ -211,31 +226,33 @@ class AdapterContract(ABC):
         return tuple(found)
 
     def is_row(self, value: object) -> bool:
-        """Whether a value is a row, of the model or of one it is related to: one thing,
-        though it may be iterable.
+        """Whether a value is a row of this model or of a related one. A row counts as one value,
+        even where it is iterable.
         """
         return isinstance(value, self._row_types)
 
     @cached_property
     def _row_types(self) -> tuple[type, ...]:
-        """The model, those next to it, and those that the paths of the declaration lead to."""
-        found = [
-            self.model,
-            *(relation.model for table in self._family for relation in table.relations.values()),
-        ]
+        """The model, its related models, and the models that the declaration's paths lead to."""
+        found = [self.model]
+        for table in self._family:
+            for relation in table.relations.values():
+                found.append(relation.model)
         for path in self.declaration.paths:
             tables = list(self._family)
             for name in path.split("."):
-                steps = [table.relations[name] for table in tables if name in table.relations]
-                found += [step.model for step in steps]
-                tables = [
-                    each for step in steps for each in self._lineage(self.inspect(step.model))
-                ]
+                reached: list[Table] = []
+                for table in tables:
+                    if name in table.relations:
+                        model = table.relations[name].model
+                        found.append(model)
+                        reached += self._lineage(self.inspect(model))
+                tables = reached
         return tuple(dict.fromkeys(found))
 
     @cached_property
     def tenant_column(self) -> str | None:
-        """The column of the own table that names the tenant; None if there is none."""
+        """The column of the model's own table that names the tenant; None if there is none."""
         tenant = self.declaration.tenant
         table = self.table
         if not isinstance(tenant, str):
@@ -246,66 +263,70 @@ class AdapterContract(ABC):
 
     @property
     def places_rows(self) -> bool:
-        """Whether whose a row is, or was, can only be told while it is so;
-        then it is written down where it was put.
+        """Whether the outbox has to store at which tenants the documents of a row are.
 
-        Triggers know the old value of a column and the new one; an event knows the row as it is.
+        Triggers know the old and the new value of a tenant column. Where the tenant is no column of
+        the table, and for events, which know the current row alone, the former tenant of a changed
+        row could not be found otherwise.
         """
         if self.declaration.tenant is None:
             return False
         return self.tenant_column is None or self.capture == "events"
 
     def key_of(self, instance: Any) -> str:
-        """The key of a row as its document has it: the value as text,
-        a JSON array of texts for a composite key.
+        """The key of a row as its document has it: the value as text, or a JSON array of texts for
+        a composite key.
         """
-        return self.key_text([getattr(instance, attribute) for attribute in self.table.key])
+        return self.key_text(_key_values(self.table, instance))
 
     def key_text(self, values: Sequence[Any]) -> str:
-        """The key made of these values."""
+        """The text form of a key with these values, one for each column of the key."""
         texts = [str(value) for value in values]
-        return (
-            texts[0]
-            if len(texts) == 1
-            else json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
-        )
+        if len(texts) == 1:
+            return texts[0]
+        return json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
 
     def parse_key(self, text: str) -> Any:
-        """The key a text stands for, as `load` takes it. Raises ValueError."""
+        """Parse the text form of a key into the key that `load` takes. Raises ValueError."""
         parsers = list(self.table.key.values())
         texts = [text] if len(parsers) == 1 else json.loads(text)
+        parts: list[Any] = []
         try:
-            parts = tuple(parse(part) for parse, part in zip(parsers, texts, strict=True))
-        except Exception as error:  # parsers are the ORM's own, and so is what they raise
+            for parse, part in zip(parsers, texts, strict=True):
+                parts.append(parse(part))
+        except Exception as error:  # the ORM's parsers may raise anything
             raise ValueError(f"{type(error).__name__}: {error}") from error
-        return parts[0] if len(parsers) == 1 else parts
+        return parts[0] if len(parsers) == 1 else tuple(parts)
 
     def canonical(self, row_key: str) -> str:
-        """The key as documents have it, of the form the database writes it in."""
+        """Convert a key as the database writes it into the key that documents have."""
         key = self.parse_key(row_key)
         return self.key_text(key if isinstance(key, tuple) else (key,))
 
     def rows(
         self, keys: Iterable[str], unreadable: Callable[[str, Exception], None] | None = None
     ) -> Iterator[tuple[str, Any]]:
-        """(key, instance) of those of these rows that exist, in any order. Worth using while it
-        runs: related rows may be read only as long as `load` keeps its connection.
+        """Yield (key, instance) for each of these rows that exists, in any order.
 
-        unreadable: called with the key of a row the ORM fails on, and its error; None leaves such
-        rows out. Raises what the ORM raises if the database cannot be asked at all.
+        Use an instance before asking for the next one: related rows may be read only as long as
+        `load` keeps its connection. unreadable: called with the key of a row that the ORM fails to
+        read, and the error; None skips such rows. Raises what the ORM raises if the database
+        cannot be queried at all.
         """
         parsed: dict[str, Any] = {}
         for key in dict.fromkeys(keys):
             try:
                 parsed[key] = self.parse_key(key)
-            except ValueError:  # of a document from before the key had another type: no row has it
+            except ValueError:  # the document is older than a change of the key's type: no row
                 continue
-        yield from self._loaded(parsed, unreadable or (lambda key, error: None))
+        yield from self._loaded(parsed, unreadable or _skip)
 
     def _loaded(
         self, wanted: Mapping[str, Any], unreadable: Callable[[str, Exception], None]
     ) -> Iterator[tuple[str, Any]]:
-        """Rows that cannot be read are found by halving, so that they take no others along."""
+        """Yield (key, instance). After an error the remaining rows are read in two halves, so that
+        a row that cannot be read does not keep the others from being read.
+        """
         if not wanted:
             return
         seen: set[str] = set()
@@ -314,111 +335,119 @@ class AdapterContract(ABC):
                 key = self.key_of(instance)
                 seen.add(key)
                 yield key, instance
-        except Exception as error:  # the ORM's own; told of the row it is about
+        except Exception as error:  # the ORM may raise anything
             if is_interruption(error):
                 raise
-            # Its frames keep the half-read query alive, and on SQLite that one keeps writers out.
+            # The frames keep the half-read query open, which on SQLite blocks writers.
             clear_frames(error.__traceback__)
             error.__traceback__ = None
-            self.execute("SELECT 1")  # raises if it is the database, and not a row
-            left = {key: value for key, value in wanted.items() if key not in seen}
+            self.execute("SELECT 1")  # raises if the database, and not a row, is the cause
+            left = [key for key in wanted if key not in seen]
             if len(left) == 1:
-                unreadable(next(iter(left)), error)
+                unreadable(left[0], error)
                 return
-            keys = list(left)
-            for half in (keys[: len(keys) // 2], keys[len(keys) // 2 :]):
-                yield from self._loaded({key: left[key] for key in half}, unreadable)
+            middle = len(left) // 2
+            for half in (left[:middle], left[middle:]):
+                yield from self._loaded({key: wanted[key] for key in half}, unreadable)
 
     def documents(self, refs: Sequence[Ref]) -> Iterator[Document | Failure]:
-        """The documents of the rows that belong into the index among these;
-        a Failure for each that cannot be made.
+        """Yield the documents of those of these rows that belong into the index, and a Failure for
+        each row whose document cannot be built.
         """
         wanted: dict[str, list[Ref]] = {}
         for ref in refs:
             wanted.setdefault(ref.key, []).append(ref)
-        failed: list[tuple[str, Exception]] = []
-        for key, instance in self.rows(wanted, lambda key, error: failed.append((key, error))):
+        errors: dict[str, Exception] = {}
+        for key, instance in self.rows(wanted, errors.__setitem__):
             made = self.made(key, instance)
             if isinstance(made, Failure):
-                yield from (attrs.evolve(made, what=str(ref)) for ref in wanted.get(key, ()))
+                for ref in wanted.get(key, ()):
+                    yield attrs.evolve(made, what=str(ref))
             elif made is not None and made.ref in wanted.get(key, ()):
                 yield made
-        for key, error in failed:
-            yield from (self.unreadable(str(ref), error) for ref in wanted.get(key, ()))
+        for key, error in errors.items():
+            for ref in wanted.get(key, ()):
+                yield self.unreadable(str(ref), error)
 
     def unreadable(self, what: str, error: Exception) -> Failure:
-        """The failure of a row the ORM cannot read."""
-        reason = (
-            f"The row cannot be read: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        )
-        return Failure(what, type(error).__name__, reason)
+        """The failure of a row that the ORM cannot read. what: the ref of its document."""
+        kind = type(error).__name__
+        first_line = str(error).partition("\n")[0]
+        return Failure(what, kind, f"The row cannot be read: {kind}: {first_line}")
 
     def made(self, key: str, instance: Any) -> Document | Failure | None:
-        """The document of a row; None if it does not belong into the index;
-        a Failure if it cannot be made.
+        """The document of a row; None if the row does not belong into the index; a Failure if its
+        document cannot be built.
         """
         try:
             return self.document(key, instance)
         except Exception as error:
             if is_interruption(error):
                 raise
-            # Fields and callables of the application; kept with the ticket.
-            return Failure(
-                f"{self.declaration.collection}/{key}",
-                type(error).__name__,
-                f"{type(error).__name__}: {error}",
-            )
+            # Raised by a field or callable of the application; stored with the pending change.
+            kind = type(error).__name__
+            return Failure(f"{self.declaration.collection}/{key}", kind, f"{kind}: {error}")
 
     def document(self, key: str, instance: Any) -> Document | None:
-        """The document of a row; None if it does not belong into the index."""
+        """The document of a row; None if the row does not belong into the index."""
         if not self.declaration.wants(instance):
             return None
         ref = Ref(self.declaration.collection, key, self.tenant_of(instance))
         return self.declaration.document(ref, instance, self.read_metadata)
 
     def tenant_of(self, instance: object) -> str:
-        """Whose the row is; "" where the index keeps no tenants, and where the field is None."""
+        """The tenant of a row; "" if the index has no tenants or the field is None."""
         tenant = self.declaration.tenant
         if tenant is None:
             return ""
-        return next(map(self.tenant_name, self.declaration.read(instance, tenant)), "")
+        values = self.declaration.read(instance, tenant)
+        return self.tenant_name(values[0]) if values else ""
 
     def tenant_name(self, value: object) -> str:
-        """A tenant's name as documents have it: of the value a row or a caller has, or of the text
-        the database writes. UUIDs have their usual spelling, all else is compared to the letter.
+        """The name of a tenant as documents have it. value: of the row or the caller, or the text
+        that the database writes.
+
+        UUIDs get their usual spelling. All other names are compared exactly.
         """
         text = as_text(value)
         return uuid_text(text) if self.tenant_column in self.table.uuids else text
 
     def read_metadata(self, instance: object, field: FieldPath) -> list[Any]:
-        """The values of a metadata field; a related row stands there as its key."""
-        table = next(
-            (each for each in self._family if isinstance(field, str) and field in each.relations),
-            None,
-        )
-        if table is not None and isinstance(field, str) and table.leads_to_one(field):
-            own = table.relations[field].own
-            attribute = next(
-                (name for name, column in table.columns.items() if column == own), None
-            )
-            if attribute is not None:
-                return [value for value in [getattr(instance, attribute)] if value is not None]
+        """The values of a metadata field. A related row is represented by its key."""
+        attribute = self._foreign_key_attribute(field)
+        if attribute is not None:
+            value = getattr(instance, attribute)
+            return [] if value is None else [value]
         return [self.related_key(value) for value in self.declaration.read(instance, field)]
 
+    def _foreign_key_attribute(self, field: FieldPath) -> str | None:
+        """The attribute that holds the raw value of a foreign key; None for any other field."""
+        if not isinstance(field, str):
+            return None
+        table = _owner_of_relation(self._family, field)
+        if table is None or not table.leads_to_one(field):
+            return None
+        own = table.relations[field].own
+        for attribute, column in table.columns.items():
+            if column == own:
+                return attribute
+        return None
+
     def related_key(self, value: object) -> object:
-        """The key of an instance of a related model; any other value as it is."""
-        for relation in (each for table in self._family for each in table.relations.values()):
-            if isinstance(value, relation.model):
-                table = self.inspect(relation.model)
-                return (
-                    self.key_text([getattr(value, attribute) for attribute in table.key])
-                    if len(table.key) > 1
-                    else getattr(value, next(iter(table.key)))
-                )
+        """The key of an instance of a related model; any other value unchanged."""
+        for table in self._family:
+            for relation in table.relations.values():
+                if isinstance(value, relation.model):
+                    return self._key_of_related(relation.model, value)
         return value
 
+    def _key_of_related(self, model: type, instance: object) -> object:
+        table = self.inspect(model)
+        values = _key_values(table, instance)
+        return values[0] if len(values) == 1 else self.key_text(values)
+
     def check_fields(self) -> None:
-        """ConfigError for a field the model does not have."""
+        """Raise ConfigError for a declared field that the model does not have."""
         table = self.table
         for path in self.declaration.paths:
             first = path.partition(".")[0]
@@ -434,3 +463,19 @@ class AdapterContract(ABC):
 
     def __str__(self) -> str:
         return f"the index {self.declaration.collection!r} of {self.model.__name__}"
+
+
+def _owner_of_relation(tables: Iterable[Table], name: str) -> Table | None:
+    """The first of these tables that has a relation of this name; None if none has."""
+    for table in tables:
+        if name in table.relations:
+            return table
+    return None
+
+
+def _key_values(table: Table, instance: object) -> list[Any]:
+    return [getattr(instance, attribute) for attribute in table.key]
+
+
+def _skip(key: str, error: Exception) -> None:
+    """Ignore a row that cannot be read."""

@@ -1,5 +1,7 @@
-"""The databases a core looks after: those with indexes, whose indexes may be in memory, and those
-where only the outbox of former indexes is left.
+"""The databases that a core follows: those with indexes, and those where former indexes left an
+outbox.
+
+Tested by tests/orm/test_leftovers.py, tests/orm/test_cli_models.py.
 """
 
 from __future__ import annotations
@@ -10,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from semantic_core.orm.agreement import Agreement
 from semantic_core.orm.consumers import Consumers
 from semantic_core.orm.outbox import SqlOutbox
+from semantic_core.orm.sql import Sql
 from semantic_core.orm.sync import SyncCoordinator
-from semantic_core.orm.tables import Dialect, Execute
 from semantic_core.types import IngestReport
 
 if TYPE_CHECKING:
@@ -19,30 +21,20 @@ if TYPE_CHECKING:
     from semantic_core.orm.base import BaseORMAdapter
 
 
-class Deserted:
-    """A database with an outbox of ours, and no index that reads it.
+class OrphanedOutbox:
+    """The outbox of a database that no index reads any more.
 
-    It follows a core so that the commands find what is left there.
+    It follows a core, so that the commands find what former indexes left.
     """
 
     adapters: Mapping[str, Any] = {}
 
-    def __init__(
-        self,
-        core: SemanticCore,
-        execute: Execute,
-        dialect: Dialect,
-        *,
-        database: Hashable,
-        placeholder: str = "",
-    ) -> None:
+    def __init__(self, core: SemanticCore, sql: Sql, *, database: Hashable) -> None:
         self.core = core
         self.database = database
-        self.execute = execute
-        self.dialect = dialect
-        self.placeholder = placeholder
-        self.outbox = SqlOutbox(execute, dialect, placeholder=placeholder)
-        self.agreement = Agreement(core.store, Consumers(execute, dialect, placeholder))
+        self.sql = sql
+        self.outbox = SqlOutbox(sql)
+        self.agreement = Agreement(core.store, Consumers(sql))
         self.closed = False
 
     def sync(
@@ -52,68 +44,81 @@ class Deserted:
         pending: bool = False,
         progress: Callable[[Any], None] | None = None,
     ) -> IngestReport:
-        """Nobody works off what waits here."""
+        """Do nothing: no index of this process processes these changes."""
         return IngestReport()
 
     def close(self) -> None:
-        """The core is closed."""
+        """Store that the core is closed."""
         self.closed = True
 
 
-Followed = SyncCoordinator | Deserted
+Followed = SyncCoordinator | OrphanedOutbox
+"""What a core has for each database that it follows."""
 
 
 def databases_of(core: SemanticCore) -> list[Followed]:
-    """What a core knows of each database it follows, once for each."""
-    hubs: list[Followed] = [each for each in core.followers if isinstance(each, SyncCoordinator)]
-    followed = {hub.database for hub in hubs}
-    return hubs + [
-        each
-        for each in core.followers
-        if isinstance(each, Deserted) and each.database not in followed
-    ]
-
-
-def hubs_of(core: SemanticCore) -> list[SyncCoordinator]:
-    """The hubs of a core, and those of the cores in memory that stand in for it."""
-    own = [each for each in core.followers if isinstance(each, SyncCoordinator)]
-    stand_ins = [hub.stand_in for hub in own if hub.stand_in is not None]
-    return own + [hub for each in stand_ins for hub in hubs_of(each)]
-
-
-def adapters_in(core: SemanticCore) -> dict[str, BaseORMAdapter]:
-    """The indexes that are bound in a core, by collection; those kept in memory too."""
-    found: dict[str, Any] = {}
-    for hub in hubs_of(core):
-        found.update(hub.adapters)
+    """The databases that a core follows, one entry for each."""
+    coordinators = _own_coordinators(core)
+    found: list[Followed] = [*coordinators]
+    with_index = {coordinator.database for coordinator in coordinators}
+    for follower in core.followers:
+        if isinstance(follower, OrphanedOutbox) and follower.database not in with_index:
+            found.append(follower)
     return found
 
 
-def kept_in_memory(core: SemanticCore) -> dict[str, str]:
-    """Why an index is in memory and not where the core has its own, by collection.
+def _own_coordinators(core: SemanticCore) -> list[SyncCoordinator]:
+    return [each for each in core.followers if isinstance(each, SyncCoordinator)]
 
-    Only of those for which a core in memory stands in.
+
+def coordinators_of(core: SemanticCore) -> list[SyncCoordinator]:
+    """The coordinators of a core, and those of the cores in memory that stand in for it."""
+    own = _own_coordinators(core)
+    found = [*own]
+    for coordinator in own:
+        if coordinator.stand_in is not None:
+            found += coordinators_of(coordinator.stand_in)
+    return found
+
+
+def adapters_in(core: SemanticCore) -> dict[str, BaseORMAdapter]:
+    """The indexes that are bound in a core, by collection, those in memory included."""
+    found: dict[str, Any] = {}
+    for coordinator in coordinators_of(core):
+        found.update(coordinator.adapters)
+    return found
+
+
+def moved_into_memory(core: SemanticCore) -> dict[str, str]:
+    """Per collection, why its index is in memory and not in the core's store. Only the collections
+    for which a core in memory stands in.
     """
-    found = {}
-    for hub in hubs_of(core):
-        for name in adapters_in(hub.stand_in) if hub.stand_in is not None else ():
-            other = owner_of(hub, name)
-            place = str(getattr(core.store, "path", hub.agreement.index.location))
-            found[name] = f"the index at {place!r} is that of another database"
-            if other:
-                found[name] += f", {other!r}"
+    found: dict[str, str] = {}
+    for coordinator in coordinators_of(core):
+        if coordinator.stand_in is None:
+            continue
+        path = str(getattr(core.store, "path", coordinator.agreement.index.location))
+        for name in adapters_in(coordinator.stand_in):
+            owner = owner_of(coordinator, name)
+            found[name] = f"the index at {path!r} is that of another database"
+            if owner:
+                found[name] += f", {owner!r}"
     return found
 
 
 def owner_of(followed: Followed, collection: str) -> str:
-    """The address of another database whose documents a collection of the index has; "" if they
-    are of this one. Changes nothing.
+    """The address of another database that owns the documents of a collection; "" if this database
+    owns them. Changes nothing.
     """
     agreement = followed.agreement
     if getattr(followed.core.store, "database", None) is followed.database:
-        return ""  # the index lies in the database itself
+        return ""  # the index is stored in this database
     here = agreement.consumers.address()
+    positions = [agreement.position]
     feeder = agreement.feeder(collection)
-    read = [agreement.position, None if feeder is None else feeder[1]]
-    addresses = [position.database for position in read if position is not None]
-    return next((each for each in addresses if agreement.consumers.is_another(each, here)), "")
+    if feeder is not None and feeder[1] is not None:
+        positions.append(feeder[1])
+    for position in positions:
+        if agreement.consumers.is_another(position.database, here):
+            return position.database
+    return ""

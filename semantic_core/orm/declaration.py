@@ -1,5 +1,11 @@
-"""What a `SemanticIndex` says of a model, checked once: which fields are text, title and metadata,
-and which rows count.
+"""`Declaration`: which fields of a model are text, title and metadata, and which rows are indexed.
+
+The values of rows are converted here as well. Text: any value is written as a person would read it;
+None is nothing, and a list has one line per item. Metadata: dates and times become ISO 8601 text
+(those with a time zone in UTC, so that they sort), decimals numbers, UUIDs and enumerations their
+value, JSON objects JSON text; None is left out.
+
+Tested by tests/orm/test_declaration.py, tests/orm/test_base.py.
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache, partial
+from operator import attrgetter
 from types import FunctionType
 from typing import Any
 from uuid import UUID
@@ -29,37 +36,38 @@ from semantic_core.errors import ConfigError, InputError
 from semantic_core.orm.tables import Table
 from semantic_core.types import Document, Ref
 
-# Values of rows as the index keeps them: text to search in, metadata to ask for.
-#
-# Text: any value is written as a person would read it; None is nothing; a list is a line per item.
-# Metadata: dates and times become ISO 8601 text (those with a time zone in UTC, so that they sort),
-# decimals numbers, UUIDs and enumerations their value, JSON objects JSON text; None is left out.
-
 FieldPath = str | Callable[[Any], object]
-"""A field: its name, a dotted path through related rows ("author.name"),
-or a callable given the instance.
+"""A field: its name, a dotted path through related rows ("author.name"), or a callable that takes
+the instance.
 """
 
-
 IsRow = Callable[[object], bool]
-"""Whether a value is a row: one thing, though it may be iterable, as pydantic's models are."""
+"""Whether a value is a row. A row is one value, even if it is iterable as pydantic's models are."""
+
+DEFAULT_NAME = "search"
+"""The usual attribute of an index. Its collection then has the name of the table."""
+TITLE = "title"
+"""The source field that is the title, unless the declaration names another."""
 
 
 def never(value: object) -> bool:
-    """An `IsRow` for where no rows are."""
+    """An `IsRow` for values among which there are no rows."""
     return False
 
 
 def read(instance: object, field: FieldPath, is_row: IsRow = never) -> list[Any]:
-    """The values a field of an instance has: one, none if something on the way is None, many
-    through a to-many relation.
+    """The values of a field of an instance: usually one, none if a value on the path is None,
+    several through a to-many relation.
     """
     if callable(field):
         return _unfolded(field(instance), is_row)
-    found = [instance]
+    values = [instance]
     for name in field.split("."):
-        found = [value for each in found for value in _unfolded(_attribute(each, name), is_row)]
-    return found
+        reached: list[Any] = []
+        for value in values:
+            reached += _unfolded(_attribute(value, name), is_row)
+        values = reached
+    return values
 
 
 def _attribute(instance: object, name: str) -> object:
@@ -68,14 +76,16 @@ def _attribute(instance: object, name: str) -> object:
     try:
         return getattr(instance, name)
     except Exception as error:
-        # How Django and Peewee tell that a related row is gone.
+        # Django and Peewee raise this if a related row does not exist.
         if type(error).__name__.endswith("DoesNotExist"):
             return None
         raise
 
 
 def _unfolded(value: object, is_row: IsRow) -> list[Any]:
-    """None is nothing; several are several; a related manager or query is asked for its rows."""
+    """The values that one attribute stands for: none for None, the items of an iterable, the rows
+    of a related manager or query.
+    """
     if value is None:
         return []
     if is_row(value):
@@ -83,15 +93,15 @@ def _unfolded(value: object, is_row: IsRow) -> list[Any]:
     every = getattr(value, "all", None)
     if callable(every) and not isinstance(value, type) and hasattr(value, "filter"):
         value = every()
-    if isinstance(value, str | bytes | bytearray | memoryview | Mapping) or not isinstance(
-        value, Iterable
-    ):
+    if isinstance(value, str | bytes | bytearray | memoryview | Mapping):
+        return [value]
+    if not isinstance(value, Iterable):
         return [value]
     return [item for item in value if item is not None]
 
 
 def as_text(value: object) -> str:
-    """The value as text to be searched; "" for None."""
+    """The value as text to be searched; "" for None. Raises InputError for bytes."""
     plain = _plain(value)
     if plain is None:
         return ""
@@ -100,15 +110,22 @@ def as_text(value: object) -> str:
             f"A field holds {type(value).__name__}, and only text can be searched.",
             hint="Map a callable that decodes it.",
         )
-    if isinstance(plain, Mapping | list | tuple):
-        return "\n".join(
-            filter(None, map(as_text, plain.values() if isinstance(plain, Mapping) else plain))
-        )
+    if isinstance(plain, Mapping):
+        plain = list(plain.values())
+    if isinstance(plain, list | tuple):
+        return _joined("\n", plain)
     return str(plain)
 
 
+def _joined(separator: str, values: Iterable[object]) -> str:
+    """The texts of several values with a separator between them; empty texts are left out."""
+    return separator.join(filter(None, map(as_text, values)))
+
+
 def as_metadata(values: list[Any]) -> Value | None:
-    """What a ``where`` can ask for: one value as it is, several as text each; None for nothing."""
+    """The metadata that ``where`` filters by: one value as it is, several as text each; None if
+    there is no value.
+    """
     if not values:
         return None
     if len(values) > 1:
@@ -117,7 +134,9 @@ def as_metadata(values: list[Any]) -> Value | None:
 
 
 def scalar(value: object) -> str | bool | int | float:
-    """One value of a row, or of a ``where``, as it is kept. Raises InputError for bytes."""
+    """One value of a row, or of a ``where``, in the form that metadata has. Raises InputError for
+    bytes.
+    """
     plain = _plain(value)
     if isinstance(plain, bytes | bytearray | memoryview):
         raise InputError(
@@ -136,7 +155,7 @@ def scalar(value: object) -> str | bool | int | float:
 
 
 def _plain(value: object) -> object:
-    """The value without its wrapping."""
+    """The value as a plain type: text, number, bytes, list or mapping."""
     if isinstance(value, Enum):
         return _plain(value.value)
     if isinstance(value, str):
@@ -148,9 +167,8 @@ def _plain(value: object) -> object:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, Decimal):
-        return (
-            int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
-        )
+        whole = value.is_finite() and value == value.to_integral_value()
+        return int(value) if whole else float(value)
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, set | frozenset):
@@ -159,8 +177,8 @@ def _plain(value: object) -> object:
 
 
 def uuid_text(text: str) -> str:
-    """A UUID in its usual spelling, of however a database or a person writes it: without dashes, as
-    bytes in hex. What is none stays as it is.
+    """A UUID in its usual spelling. text: the UUID in any spelling of a database or a person, for
+    example without dashes or as bytes in hex. A text that is no UUID is returned unchanged.
     """
     try:
         return str(UUID(text.removeprefix("\\x")))
@@ -168,22 +186,18 @@ def uuid_text(text: str) -> str:
         return text
 
 
-DEFAULT_NAME = "search"
-"""The attribute an index is usually declared as: then its collection is named like the table."""
-TITLE = "title"
-"""A source field of that name is the title, unless the declaration says otherwise."""
-
-
 def _named(fields: Mapping[str, FieldPath] | Sequence[FieldPath]) -> dict[str, FieldPath]:
+    """Metadata fields by name. A callable in a list has its own name."""
     if isinstance(fields, Mapping):
         return dict(fields)
-    return {
-        field if isinstance(field, str) else field.__name__: field
-        for field in _listed("metadata_fields", fields)
-    }
+    named: dict[str, FieldPath] = {}
+    for field in _listed("metadata_fields", fields):
+        named[field if isinstance(field, str) else field.__name__] = field
+    return named
 
 
 def _listed(what: str, fields: object) -> tuple[Any, ...]:
+    """The fields as a tuple, checked. what: the argument, for messages. Raises ConfigError."""
     if isinstance(fields, str) or not isinstance(fields, Sequence):
         raise ConfigError(
             f"{what} must be a list of field names, got {clip(fields)}.",
@@ -198,15 +212,16 @@ def _listed(what: str, fields: object) -> tuple[Any, ...]:
 
 
 _SOURCES: weakref.WeakKeyDictionary[FunctionType, str] = weakref.WeakKeyDictionary()
-"""Function -> its source, read when it was declared: a deploy may replace the file afterwards."""
+"""Function -> its source, read at the declaration, since a deployment may replace the file later.
+"""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def _source(function: FunctionType) -> str:
-    """The text of a function, blanks made one; "" where there is none to be read.
+    """The source of a function with single blanks; "" if it cannot be read.
 
-    All lambdas that begin in its line are taken for one, since a line is what Python knows. The
-    syntax tree says where they end, for `inspect.getsource` ends a lambda with its first line.
+    All lambdas that begin in one line count as one, since Python knows the line of a function
+    alone. The syntax tree gives their ends: `inspect.getsource` ends a lambda with its first line.
     """
     if function not in _SOURCES:
         code = function.__code__
@@ -219,56 +234,57 @@ def _source(function: FunctionType) -> str:
 
 @lru_cache(maxsize=1)
 def _functions(module: str) -> dict[tuple[str, int], str]:
-    """The text of each function of a module, with its decorators, by name and first line."""
+    """The source of each function of a module, decorators included, by name and first line."""
     lines = module.encode().splitlines(keepends=True)
     found: defaultdict[tuple[str, int], str] = defaultdict(str)
     for node in ast.walk(ast.parse(module)):
         if isinstance(node, ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = min([node, *getattr(node, "decorator_list", ())], key=lambda part: part.lineno)
+            parts: list[ast.expr | ast.stmt] = [node, *getattr(node, "decorator_list", ())]
+            first = min(parts, key=attrgetter("lineno"))
             last = node.end_lineno or node.lineno
-            text = b"".join(
-                [*lines[first.lineno - 1 : last - 1], lines[last - 1][: node.end_col_offset]]
-            )
-            blank = " ".join(text[first.col_offset :].decode().split())
-            found[getattr(node, "name", "<lambda>"), first.lineno] += blank
+            source = b"".join(lines[first.lineno - 1 : last - 1])
+            source += lines[last - 1][: node.end_col_offset]
+            single_blanks = " ".join(source[first.col_offset :].decode().split())
+            found[getattr(node, "name", "<lambda>"), first.lineno] += single_blanks
     return dict(found)
 
 
-def _written(value: object) -> str:
+def _stable_text(value: object) -> str:
     """A value as text that is the same in every process."""
     if isinstance(value, set | frozenset) or type(value).__repr__ is object.__repr__:
         return type(value).__qualname__
     return _ADDRESS.sub("", repr(value))
 
 
-def _does(value: Any) -> object:
-    """What a callable does, for JSON: its source; its name where it has none."""
+def _fingerprint_of(value: Any) -> object:
+    """What a callable does, as JSON values: its source, or its name if it has no source."""
     if isinstance(value, partial):
-        given = {name: _written(each) for name, each in value.keywords.items()}
-        return [value.func, [_written(each) for each in value.args], given]
+        arguments = [_stable_text(each) for each in value.args]
+        keywords = {name: _stable_text(each) for name, each in value.keywords.items()}
+        return [value.func, arguments, keywords]
     function = inspect.unwrap(getattr(value, "__func__", value))
     if isinstance(function, FunctionType):
         return _source(function) or function.__qualname__
     if hasattr(value, "__qualname__"):
         return value.__qualname__
     called = type(value).__call__
-    return [_written(value), _source(called) if isinstance(called, FunctionType) else ""]
+    return [_stable_text(value), _source(called) if isinstance(called, FunctionType) else ""]
 
 
 @attrs.frozen
 class Declaration:
-    """One index of one model.
+    """The declaration of one index of one model.
 
-    collection: what its documents are one of; "" until an adapter names it after the table. name:
-    of the attribute the index is declared as. source_fields: the text, in this order, a blank line
-    between them; names, dotted paths or callables given the instance. title_field: the title; None
-    takes a source field called "title" if there are others. metadata_fields: what a ``where`` can
-    ask for: a list, or {name: field}. condition: a callable given the instance; rows it is false
-    for are not in the index. soft_delete: a field that is true (a date, a flag) where a row counts
-    as deleted. tenant: the field or callable that names whose a row is. watch_fields: columns that
-    callables read; without it a declaration with callables listens to every column. version: raise
-    it when a callable gives something else though its own text is the same.
-    is_row: what tells a row from a list of values; an adapter's own.
+    collection: of its documents; "" until an adapter names it after the table. name: of the
+    attribute that declares the index. source_fields: the text, in this order, a blank line between
+    them; names, dotted paths or callables that take the instance. title_field: the title; None
+    takes a source field called "title" if there are others. metadata_fields: what ``where`` can
+    filter by: a list, or {name: field}. condition: a callable that takes the instance; rows for
+    which it is false are not indexed. soft_delete: a field that is true (a date, a flag) if a row
+    counts as deleted. tenant: the field or callable that names the tenant of a row. watch_fields:
+    columns that callables read; without it triggers capture changes of every column if there are
+    callables. version: increase it when a callable gives other values though its own source is the
+    same. is_row: distinguishes a row from a list of values; adapters supply it.
     """
 
     collection: str
@@ -285,21 +301,20 @@ class Declaration:
     version: int
     is_row: IsRow = attrs.field(default=never, eq=False, repr=False)
     fingerprint: str = attrs.field(init=False, eq=False, repr=False)
-    """16 hex digits that change when documents would be made otherwise.
+    """16 hex digits that change when the documents of the same rows would change.
 
-    A callable counts by its source text, as it was when it was declared, and a partial function by
-    what it is given as well. Not seen: what the functions it calls do, values from outside of it
-    (closures, globals, attributes), and all of a callable without source but its name.
+    A callable counts by its source, as it was at the declaration, and a partial function by its
+    arguments as well. Not covered: the functions that a callable calls, values from outside of it
+    (closures, globals, attributes), and all but the name of a callable without source.
     """
 
     @fingerprint.default
-    def _told(self) -> str:
-        said = {
-            field.name: getattr(self, field.name)
-            for field in attrs.fields(Declaration)
-            if field.name not in ("is_row", "fingerprint")
-        }
-        text = json.dumps(said, default=_does, sort_keys=True)
+    def _computed_fingerprint(self) -> str:
+        values: dict[str, Any] = {}
+        for field in attrs.fields(Declaration):
+            if field.name not in ("is_row", "fingerprint"):
+                values[field.name] = getattr(self, field.name)
+        text = json.dumps(values, default=_fingerprint_of, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @classmethod
@@ -319,7 +334,7 @@ class Declaration:
         language: str | None = None,
         version: int = 1,
     ) -> Declaration:
-        """A declaration, checked. Raises ConfigError."""
+        """Create a declaration from checked arguments. Raises ConfigError."""
         check_name("A collection", collection, empty=True)
         sources = _listed("source_fields", source_fields)
         if not sources and title_field is None:
@@ -343,46 +358,40 @@ class Declaration:
         )
 
     def named_after(self, table: Table) -> Declaration:
-        """The same with a collection: its own, or the table's name, with the part of the table it
-        is about, and its own name if it is not called "search"."""
+        """The declaration with a collection: its own, or the table's name, with the part of the
+        table that the model uses, and the index's name unless that is "search".
+        """
         if self.collection:
             return self
         name = "" if self.name == DEFAULT_NAME else self.name
-        return attrs.evolve(self, collection=".".join(filter(None, (table.name, table.part, name))))
+        collection = ".".join(filter(None, (table.name, table.part, name)))
+        return attrs.evolve(self, collection=collection)
 
     def fields(self) -> Iterator[FieldPath]:
-        """Every field a document is made of or a row is judged by."""
+        """All fields that a document is made of, or that decide whether a row is indexed."""
         yield from self.source_fields
         yield from self.metadata_fields.values()
-        yield from (
-            field
-            for field in (self.title_field, self.soft_delete, self.tenant, self.condition)
-            if field is not None
-        )
+        for field in (self.title_field, self.soft_delete, self.tenant, self.condition):
+            if field is not None:
+                yield field
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The fields that have a name, each once, and the watched ones."""
-        return tuple(
-            dict.fromkeys(
-                (
-                    *(field for field in self.fields() if isinstance(field, str)),
-                    *(self.watch_fields or ()),
-                )
-            )
-        )
+        """The dotted paths among the fields, and the watched fields, each once."""
+        named = [field for field in self.fields() if isinstance(field, str)]
+        return tuple(dict.fromkeys([*named, *(self.watch_fields or ())]))
 
     @property
     def reads_anything(self) -> bool:
-        """Whether a callable reads columns nobody has named."""
-        return self.watch_fields is None and any(callable(field) for field in self.fields())
+        """Whether a callable may read any column, since no `watch_fields` name those it reads."""
+        return self.watch_fields is None and any(map(callable, self.fields()))
 
     def read(self, instance: object, field: FieldPath) -> list[Any]:
-        """The values a field of a row has."""
+        """The values of a field of a row."""
         return read(instance, field, self.is_row)
 
     def wants(self, instance: object) -> bool:
-        """Whether this row belongs into the index, as it is now."""
+        """Whether this row, as it is now, belongs into the index."""
         if self.soft_delete is not None and any(self.read(instance, self.soft_delete)):
             return False
         return self.condition is None or bool(self.condition(instance))
@@ -390,32 +399,27 @@ class Declaration:
     def document(
         self, ref: Ref, instance: object, read_metadata: Callable[[object, FieldPath], list[Any]]
     ) -> Document:
-        """The document of a row. read_metadata: how a metadata field is read, since related rows
-        stand there as their key.
+        """The document of a row.
 
-        Raises InputError for a value that cannot be text or metadata, and whatever a callable
-        raises.
+        read_metadata: reads a metadata field of a row; a related row is represented by its key.
+        Raises InputError for a value that cannot be text or metadata, and what a callable raises.
         """
-        parts = [
-            "\n".join(filter(None, map(as_text, self.read(instance, field))))
-            for field in self.source_fields
-        ]
-        title = (
-            " ".join(map(as_text, self.read(instance, self.title_field)))
-            if self.title_field is not None
-            else ""
-        )
-        values = {
-            name: as_metadata(read_metadata(instance, field))
-            for name, field in self.metadata_fields.items()
-        }
-        title = " ".join(title.split())
+        parts = [_joined("\n", self.read(instance, field)) for field in self.source_fields]
+        title = ""
+        if self.title_field is not None:
+            texts = _joined(" ", self.read(instance, self.title_field))
+            title = " ".join(texts.split())
+        metadata: dict[str, Value] = {}
+        for name, field in self.metadata_fields.items():
+            value = as_metadata(read_metadata(instance, field))
+            if value is not None:
+                metadata[name] = value
+        text = "\n\n".join(filter(None, parts))
         return Document(
             ref,
-            # A document without text has no passage to be found by.
-            "\n\n".join(part for part in parts if part) or title,
+            text or title,  # a document without text would have no passage
             title=title,
             media_type=self.media_type,
-            metadata={name: value for name, value in values.items() if value is not None},
+            metadata=metadata,
             language=self.language,
         )

@@ -1,4 +1,7 @@
-"""`SemanticIndex`: the one line on a model; and the binding of everything that was declared."""
+"""`SemanticIndex` declares an index on a model; `bind_declared` binds all declared indexes.
+
+Tested by tests/orm/test_declaration.py, tests/orm/test_home.py, tests/orm/test_base.py.
+"""
 
 from __future__ import annotations
 
@@ -17,47 +20,6 @@ from semantic_core.orm.contract import Backfill, CaptureMode, Strategy
 from semantic_core.orm.declaration import DEFAULT_NAME, Declaration, FieldPath
 from semantic_core.orm.leftovers import warn_of
 
-# Where an index lies that nobody gave a place: in the application's project,
-# whatever folder a process is started in.
-
-_INSTALLED = ("purelib", "platlib", "stdlib", "platstdlib")
-
-
-def project_folder(models: Iterable[type]) -> Path:
-    """The folder beside the package, or the module, that these models are written in; absolute.
-
-    Models of installed packages do not count, for what lies there is lost with the next update.
-    Without models it is the folder of the main program. In an interactive session it is the working
-    folder. Raises ConfigError if all models are of installed packages: then a path has to be given.
-    """
-    modules = sorted({model.__module__ for model in models}) or ["__main__"]
-    folders = [_folder(name) for name in modules]
-    own = sorted(folder for folder in folders if not _is_installed(folder))
-    if not own:
-        raise ConfigError(
-            f"Where shall the index lie? The models are in installed packages only ({modules[0]}).",
-            hint=(
-                'Say it: path="/srv/app/semantic.db" in semantic-core.toml, or SEMANTIC_CORE_PATH.'
-            ),
-        )
-    return own[0]
-
-
-def _folder(module: str) -> Path:
-    top = sys.modules.get(module.partition(".")[0])
-    file = getattr(top, "__file__", None)
-    if file is not None:
-        place = Path(file).resolve()
-        return place.parent.parent if place.name == "__init__.py" else place.parent
-    searched = list(getattr(top, "__path__", []))  # a package without __init__.py
-    return Path(searched[0]).resolve().parent if searched else Path.cwd()
-
-
-def _is_installed(folder: Path) -> bool:
-    paths = get_paths()
-    return any(folder.is_relative_to(Path(paths[name]).resolve()) for name in _INSTALLED)
-
-
 if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
 
@@ -70,32 +32,32 @@ def _search(model: Any, index: SemanticIndex, /, *args: Any, **options: Any) -> 
     return index.__get__(None, model).search(*args, **options)
 
 
-FILE = "semantic-core.db"
-"""What the file of an index is called if nobody says where it is."""
+_INSTALLED = ("purelib", "platlib", "stdlib", "platstdlib")
+"""The folders of installed packages, as `sysconfig` names them."""
 
 
 class SemanticIndex(_ClassMethod):
     """An index of a model, declared on it; ``Model.search("...")`` then finds its rows.
 
     source_fields: the fields whose text is searched, in order: names, dotted paths through related
-    rows ("author.name"), or callables given the instance. title_field: what a person calls a row; a
-    source field called "title" is taken if nothing is said. metadata_fields: what ``where`` can ask
-    for, a list or {name: field}; a foreign key gives the key of the row it points at. condition: a
-    callable; rows it is false for are not in the index.
-    soft_delete: a field that is true where a row counts as deleted. tenant: field or callable that
-    names whose a row is.
-    watch_fields: the columns callables read. collection: name of its documents' collection; None
-    takes the table's name.
-    capture, sync: see `BaseORMAdapter`. core: the core that keeps it; store, embedder: objects or
-    names one is made of; without either it is bound to the core of `bind_declared`. children: which
-    models derived from this one have an index of their own as well: True all, False none, None
-    those whose rows are no rows of its table. Rows of the others are found through this one.
+    rows ("author.name"), or callables that take the instance. title_field: the field with the title
+    of a row; None takes a source field called "title". metadata_fields: what ``where`` can filter
+    by, a list or {name: field}; a foreign key gives the key of the related row. condition: a
+    callable that takes the instance; rows for which it is false are not indexed.
+    soft_delete: a field that is true if a row counts as deleted. tenant: the field or callable that
+    names the tenant of a row. watch_fields: the columns that callables read. collection: the
+    collection of its documents; None takes the table's name.
+    capture, sync: see `BaseORMAdapter`. core: the core that stores the index. store, embedder:
+    objects or names, from which a core is created. Without any of them the index is bound to the
+    core of `bind_declared`. children: which models derived from this one have an index of their own
+    as well: True for all, False for none, None for those whose rows are no rows of its table. Rows
+    of the others are found through this index.
 
-    Declared on an abstract model, every model that inherits it has an index of its own, whatever
-    `children` says.
+    If it is declared on an abstract model, every model that inherits it has an index of its own,
+    whatever `children` is.
 
-    It is a kind of class method, for that is how one calls it, and how pydantic (so SQLModel too)
-    knows that an attribute is no field.
+    It is a class method, since that is how it is called, and since pydantic (and so SQLModel) takes
+    no class method for a field.
     """
 
     _declared: ClassVar[list[tuple[weakref.ref[type], str, SemanticIndex]]] = []
@@ -133,7 +95,7 @@ class SemanticIndex(_ClassMethod):
         self.children = children
         self._core = core
         self._parts = {"store": store, "embedder": embedder}
-        self._said: dict[str, Any] = {
+        self._declaration: dict[str, Any] = {
             "source_fields": source_fields,
             "title_field": title_field,
             "metadata_fields": metadata_fields,
@@ -145,7 +107,7 @@ class SemanticIndex(_ClassMethod):
             "language": language,
             "version": version,
         }
-        Declaration.of(collection or "", **self._said)  # a mistake is told where it was written
+        Declaration.of(collection or "", **self._declaration)  # raises where a mistake was written
         self._name = DEFAULT_NAME
         self._bound: weakref.WeakKeyDictionary[type, BaseORMAdapter] = weakref.WeakKeyDictionary()
         self._options: weakref.WeakKeyDictionary[type, dict[str, Any]] = weakref.WeakKeyDictionary()
@@ -159,29 +121,28 @@ class SemanticIndex(_ClassMethod):
     def __get__(self, instance: object, owner: Any = None) -> Any:
         bound = self._bound.get(owner)
         if bound is None:
-            parent = self._found_through.get(owner)
-            if parent is not None:
-                raise ConfigError(
-                    (
-                        f"{owner.__name__} has no index of its own: its rows are found through "
-                        f"{parent}.{self._name}."
-                    ),
-                    hint=(
-                        "Search there; or declare that one with children=True, or one of its own "
-                        f"on {owner.__name__}."
-                    ),
-                )
-            if (
-                any(base.__dict__.get(self._name) is self for base in owner.__mro__)
-                and not self._bound
-            ):
-                when = "Call init_database(...) once at start-up, or core.bind(...)."
-            else:
-                when = "It was made after the others were bound: call init_database(...) again."
-            raise ConfigError(
-                f"{owner.__name__}.{self._name} is not bound to an index yet.", hint=when
-            )
+            raise self._not_bound(owner)
         return bound
+
+    def _not_bound(self, owner: type) -> ConfigError:
+        parent = self._found_through.get(owner)
+        if parent is not None:
+            return ConfigError(
+                f"{owner.__name__} has no index of its own: its rows are found through "
+                f"{parent}.{self._name}.",
+                hint=(
+                    "Search there; or declare that one with children=True, or one of its own "
+                    f"on {owner.__name__}."
+                ),
+            )
+        inherited = any(vars(base).get(self._name) is self for base in owner.__mro__)
+        if inherited and not self._bound:
+            hint = "Call init_database(...) once at start-up, or core.bind(...)."
+        else:
+            hint = "It was created after the others were bound: call init_database(...) again."
+        return ConfigError(
+            f"{owner.__name__}.{self._name} is not bound to an index yet.", hint=hint
+        )
 
     def bind_to(
         self,
@@ -190,22 +151,22 @@ class SemanticIndex(_ClassMethod):
         core: SemanticCore | None,
         **options: Any,
     ) -> BaseORMAdapter:
-        """Keep the index of this model in a core. options: of the adapter class.
+        """Bind the index of this model to a core, unless it is bound to it already.
 
-        Raises ConfigError.
+        options: arguments of the adapter class. Raises ConfigError.
         """
-        there = self._bound.get(model)
         chosen = self._core or self._own_core() or core
         if chosen is None:
             raise ConfigError(
                 f"{model.__name__}.{self._name} has no core.",
-                hint="Hand one over: init_database(..., core=core).",
+                hint="Give one: init_database(..., core=core).",
             )
-        same = there is not None and there.core is chosen and type(there) is adapter_class
-        if there is not None:
+        bound = self._bound.get(model)
+        if bound is not None:
+            same = bound.core is chosen and type(bound) is adapter_class
             if same and self._options.get(model) == options:
-                return there
-            there.hub.leave(there)
+                return bound
+            bound.coordinator.leave(bound)
         adapter = adapter_class.bind(
             model,
             chosen,
@@ -214,34 +175,35 @@ class SemanticIndex(_ClassMethod):
             capture=self.capture,
             sync=self.sync,
             adapter_options=options,
-            **self._said,
+            **self._declaration,
         )
-        self._bound[model], self._options[model] = adapter, options
+        self._bound[model] = adapter
+        self._options[model] = options
         return adapter
 
     def belongs_to_parent(
         self, model: type, adapter_class: type[BaseORMAdapter], core: Any, **options: Any
     ) -> bool:
-        """Whether a model has no index of its own,
-        since that of a model it is derived from stands for it.
+        """Whether a model has no index of its own, since its rows are found through the index of a
+        model that it is derived from.
         """
         if self.children is True:
             return False
-        above = [self._bound[each] for each in model.__mro__[1:] if each in self._bound]
-        if not above:
-            return False
-        if self.children is None:
-            said = Declaration.of(self.collection or "", name=self._name, **self._said)
-            family = {table.name for table in adapter_class(model, core, said, **options)._family}
-            above = [parent for parent in above if parent.table.name in family]
-        if above:
-            self._found_through[model] = above[0].model.__name__
-        return bool(above)
+        parents = [self._bound[base] for base in model.__mro__[1:] if base in self._bound]
+        if parents and self.children is None:
+            declared = Declaration.of(self.collection or "", name=self._name, **self._declaration)
+            family = adapter_class(model, core, declared, **options).table_names
+            parents = [parent for parent in parents if parent.table.name in family]
+        if parents:
+            self._found_through[model] = parents[0].model.__name__
+        return bool(parents)
 
     def bound_core(self, model: type) -> SemanticCore | None:
-        """The core that keeps the index of this model now; None if none does, or it was closed."""
-        there = self._bound.get(model)
-        return None if there is None or there.hub._closed else there.core
+        """The core that the index of this model is bound to; None if there is none, or if it was
+        closed.
+        """
+        bound = self._bound.get(model)
+        return None if bound is None or bound.coordinator.closed else bound.core
 
     def _own_core(self) -> SemanticCore | None:
         given = {name: part for name, part in self._parts.items() if part is not None}
@@ -254,7 +216,7 @@ class SemanticIndex(_ClassMethod):
 
     @classmethod
     def bound(cls) -> Iterator[BaseORMAdapter]:
-        """The adapter of every declared index that was bound, whichever core keeps it."""
+        """The adapters of all bound indexes, of any core."""
         for model, index in cls.declared():
             adapter = index._bound.get(model)
             if adapter is not None:
@@ -262,8 +224,8 @@ class SemanticIndex(_ClassMethod):
 
     @classmethod
     def declared(cls) -> Iterator[tuple[type, SemanticIndex]]:
-        """Every index that was declared, with each class that has it: the one it stands in,
-        and those that inherit it.
+        """All declared indexes, each with every class that has it: the class that declares it, and
+        those that inherit it.
         """
         with cls._lock:
             cls._declared[:] = [entry for entry in cls._declared if entry[0]() is not None]
@@ -273,33 +235,34 @@ class SemanticIndex(_ClassMethod):
             if top is None:
                 continue
             for model in _family(top):
-                if (
-                    next((vars(base)[name] for base in model.__mro__ if name in vars(base)), None)
-                    is index
-                ):
+                base = _declaring(model, name)
+                if base is not None and vars(base)[name] is index:
                     yield model, index
 
 
 def declare(
     model: type, index: SemanticIndex | None = None, *, name: str = DEFAULT_NAME, **declaration: Any
 ) -> SemanticIndex:
-    """Declare an index on a model that is not yours to edit, as if it stood in its class.
+    """Declare an index on a model of another package, as if it were written in its class. Call it
+    before `bind_declared`.
 
-    index: the declaration, or leave it out and give what `SemanticIndex` takes:
-    ``declare(Page, source_fields=["title"])``.
-    name: the attribute, so ``Page.search("...")``. Call it before `bind_declared`. Raises
-    ConfigError if the model has an attribute of that name already, unless it is an index it
-    inherits.
+    index: the declaration; None takes the arguments of `SemanticIndex` instead: ``declare(Page,
+    source_fields=["title"])``. name: of the attribute, as in ``Page.search("...")``. Raises
+    ConfigError if the model has an attribute of this name already, unless that is an inherited
+    index.
     """
     if not isinstance(model, type):
         raise ConfigError(f"declare takes a model class, got {clip(model)}.")
     if (index is None) != bool(declaration):
         raise ConfigError(
-            "declare takes a SemanticIndex, or what one is made of.",
+            "declare takes a SemanticIndex, or the arguments of one.",
             hint='Write declare(Page, source_fields=["title"]).',
         )
-    owner = next((base for base in model.__mro__ if name in vars(base)), None)
-    if owner is model or (owner is not None and not isinstance(vars(owner)[name], SemanticIndex)):
+    owner = _declaring(model, name)
+    inherits_index = (
+        owner is not None and owner is not model and isinstance(vars(owner)[name], SemanticIndex)
+    )
+    if owner is not None and not inherits_index:
         raise ConfigError(
             f"{model.__name__} has an attribute {name!r} already.",
             hint=f'Give the index another name: declare({model.__name__}, ..., name="semantic").',
@@ -318,23 +281,25 @@ def bind_declared(
     backfill: Backfill | None = None,
     **options: Any,
 ) -> list[BaseORMAdapter]:
-    """Bind every declared index whose model the adapter class serves; call it once at start-up.
+    """Bind all declared indexes whose models the adapter class serves. Call it once at start-up.
 
-    core: keeps those that name none; None takes the one they are bound to already, else makes one
-    with `BaseORMAdapter.usual_core`: unless the settings say where, in "semantic-core.db" beside
-    the package of the models.
-    install: set up tables and triggers too. backfill: when rows that are there already are indexed,
-    see `BaseORMAdapter.install`. options: handed to the adapter class. Binding again to the same
-    core changes nothing.
+    core: for the indexes that name none. None takes the core that they are bound to already, or
+    creates one with `BaseORMAdapter.usual_core`. If the settings give no path, its file is
+    "semantic-core.db" beside the package of the models. install: create tables and triggers as
+    well. backfill: when existing rows are indexed, see `BaseORMAdapter.install`. options: arguments
+    of the adapter class. Binding again to the same core changes nothing.
     """
-    served = [
-        model for model, _ in SemanticIndex.declared() if adapter_class.serves(model, **options)
-    ]
+    served: list[type] = []
+    for model, _ in SemanticIndex.declared():
+        if adapter_class.serves(model, **options):
+            served.append(model)
 
     def usual_place() -> dict[str, Any]:
-        return {"path": project_folder(served) / FILE}
+        from semantic_core._config import INDEX_FILE
 
-    bound = []
+        return {"path": project_folder(served) / INDEX_FILE}
+
+    bound: list[BaseORMAdapter] = []
     for model, index in SemanticIndex.declared():
         if not adapter_class.serves(model, **options):
             continue
@@ -349,8 +314,9 @@ def bind_declared(
             adapter.install(backfill=backfill)
         bound.append(adapter)
     if install:
-        for hub in {id(adapter.hub): adapter.hub for adapter in bound}.values():
-            warn_of(hub)
+        coordinators = dict.fromkeys(adapter.coordinator for adapter in bound)
+        for coordinator in coordinators:
+            warn_of(coordinator)
     return bound
 
 
@@ -359,3 +325,49 @@ def _family(top: type) -> Iterator[type]:
     children: list[type] = type.__subclasses__(top)
     for child in children:
         yield from _family(child)
+
+
+def _declaring(model: type, name: str) -> type | None:
+    """The class whose attribute of this name a model has; None if it has none."""
+    for base in model.__mro__:
+        if name in vars(base):
+            return base
+    return None
+
+
+def project_folder(models: Iterable[type]) -> Path:
+    """The folder beside the package, or the module, that these models are written in; absolute.
+
+    Models of installed packages do not count, since the next update would delete a file there.
+    Without models it is the folder of the main program, and in an interactive session the working
+    folder. Raises ConfigError if all models are of installed packages: then a path is needed.
+    """
+    modules = sorted({model.__module__ for model in models}) or ["__main__"]
+    folders = [_folder(name) for name in modules]
+    own = sorted(folder for folder in folders if not _is_installed(folder))
+    if not own:
+        raise ConfigError(
+            "There is no folder for the index: the models are in installed packages only "
+            f"({modules[0]}).",
+            hint=(
+                'Give a path: path="/srv/app/semantic.db" in semantic-core.toml, or '
+                "SEMANTIC_CORE_PATH."
+            ),
+        )
+    return own[0]
+
+
+def _folder(module: str) -> Path:
+    """The folder that contains the top-level package or module of a module."""
+    top = sys.modules.get(module.partition(".")[0])
+    file = getattr(top, "__file__", None)
+    if file is not None:
+        path = Path(file).resolve()
+        return path.parent.parent if path.name == "__init__.py" else path.parent
+    searched = list(getattr(top, "__path__", []))  # a package without __init__.py
+    return Path(searched[0]).resolve().parent if searched else Path.cwd()
+
+
+def _is_installed(folder: Path) -> bool:
+    paths = get_paths()
+    return any(folder.is_relative_to(Path(paths[name]).resolve()) for name in _INSTALLED)

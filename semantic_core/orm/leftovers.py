@@ -1,10 +1,10 @@
-"""What indexes that are no more have left behind: triggers, pending changes, state,
-and documents nobody feeds any more.
+"""What former indexes left: triggers, pending changes, state, and documents that no index updates.
+
+Tested by tests/orm/test_leftovers.py.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Hashable
 from hashlib import sha256
@@ -12,32 +12,41 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from semantic_core.orm.databases import Deserted, Followed, adapters_in, databases_of, owner_of
-from semantic_core.orm.dialects import OUTBOX, PLACES, STATE, placeholder_of, table_there
-from semantic_core.orm.migrations import TriggerThere, triggers
+from semantic_core.orm.databases import (
+    Followed,
+    OrphanedOutbox,
+    adapters_in,
+    databases_of,
+    owner_of,
+)
+from semantic_core.orm.dialects import OUTBOX, PLACES, STATE
+from semantic_core.orm.log import log
+from semantic_core.orm.migrations import ExistingTrigger, triggers
 from semantic_core.orm.outbox import SqlOutbox
+from semantic_core.orm.sql import Sql
 from semantic_core.orm.tables import Dialect, Execute
+from semantic_core.orm.trigger_ddl import drop
 
 if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
     from semantic_core.orm.base import BaseORMAdapter
 
 TABLE = "table"
-"""The state that says which table a collection is made from."""
+"""The state that names the table a collection is made from."""
 PAGE = 1_000
 """Documents removed at a time."""
-_NAMED = re.compile(r"\bSELECT (?:DISTINCT )?'((?:[^']|'')*)', ", re.IGNORECASE)
-_log = logging.getLogger("semantic_core.orm")
+_COLLECTION = re.compile(r"\bSELECT (?:DISTINCT )?'((?:[^']|'')*)', ", re.IGNORECASE)
+"""Where the text of a trigger names its collection."""
 
 
 @attrs.frozen
 class Leftover:
-    """What is there of a collection that no index of this application declares.
+    """What is left of a collection that no index of this application declares.
 
-    collection: its name; where nothing names it any more, the eight hex digits its triggers share.
-    table: what they are on, or it was made from; "" if that is not known. table_there: whether
-    there is such a table. triggers, pending: how many there are. documents: in the index, of all
-    tenants.
+    collection: its name, or the eight hex digits of its triggers if the name is not known. table:
+    that the triggers are on, or that the collection was made from; "" if it is not known.
+    table_there: whether that table exists. triggers, pending: how many triggers and pending changes
+    there are. documents: in the index, of all tenants.
     """
 
     collection: str
@@ -50,8 +59,8 @@ class Leftover:
 
 @attrs.frozen
 class Forgotten:
-    """What was taken away. documents_left: those of tenants,
-    which only their own front doors reach.
+    """What was removed. documents_left: documents of tenants, which only `SemanticCore.tenant`
+    reaches.
     """
 
     triggers: int
@@ -60,128 +69,10 @@ class Forgotten:
     documents_left: int
 
 
-def declared_for(database: Followed) -> set[str]:
-    """The collections of a database that are fed by an index of this process: one bound in the same
-    core, in one that stands in for it, or in a core of its own.
-    """
-    from semantic_core.orm.index import SemanticIndex
-
-    elsewhere = [
-        adapter.declaration.collection
-        for adapter in SemanticIndex.bound()
-        if adapter._hub is not None and adapter._hub.database == database.database
-    ]
-    return {*adapters_in(database.core), *elsewhere}
-
-
-def leftovers(hub: Followed) -> list[Leftover]:
-    """What is left in the database of a hub, by collection."""
-    mine = declared_for(hub)
-    by_collection: dict[str, list[TriggerThere]] = {}
-    marks = {_mark(name) for name in mine}
-    for trigger in triggers(hub.execute, hub.dialect):
-        if trigger.mark not in marks:
-            by_collection.setdefault(_collection_of(trigger), []).append(trigger)
-    whole = hub.outbox.exists()
-    tables = _tables(hub) if whole else {}
-    pending = _counts(hub) if whole else {}
-    documents = hub.core.stats(all_tenants=True).collections
-    found = []
-    for name in sorted({*by_collection, *tables, *pending} - mine):
-        there = by_collection.get(name, [])
-        table = next((each.table for each in there if each.table), tables.get(name, ""))
-        found.append(
-            Leftover(
-                collection=name,
-                table=table,
-                table_there=bool(table) and _is_there(hub, table),
-                triggers=len(there),
-                pending=pending.get(name, 0),
-                documents=documents.get(name, 0) if whole and not owner_of(hub, name) else 0,
-            )
-        )
-    return found
-
-
-def forget(hub: Followed, collection: str, *, documents: bool = True) -> Forgotten:
-    """Take away what is left of a collection: its triggers, pending changes and state,
-    and its documents too. Where the index is that of another database, nothing is taken from it.
-    """
-    from semantic_core.orm.trigger_ddl import drop
-
-    mine = [
-        each
-        for each in triggers(hub.execute, hub.dialect)
-        if collection in (_collection_of(each), each.mark)
-    ]
-    mine += [
-        each
-        for each in triggers(hub.execute, hub.dialect)
-        if each.mark == _mark(collection) and each not in mine
-    ]
-    for trigger in mine:
-        hub.execute(drop(hub.dialect, trigger.name), ())
-    if not hub.outbox.exists():  # somebody dropped it, and left the triggers
-        return Forgotten(len(mine), 0, 0, 0)
-    pending = _counts(hub).get(collection, 0)
-    mine_there = not owner_of(hub, collection)
-    hub.outbox.forget(collection)
-    if mine_there and not hub.closed:
-        hub.agreement.forget(collection)
-    removed = left = 0
-    if mine_there and documents:
-        removed, left = _remove_documents(hub.core, collection)
-    return Forgotten(len(mine), pending, removed, left)
-
-
-def forget_gone(hub: Followed) -> list[str]:
-    """Forget collections whose table is gone, dropped or renamed, and that no index declares;
-    which they were.
-    """
-    mine = declared_for(hub)
-    gone = []
-    for name, table in _tables(hub).items():
-        if name not in mine and table and not _is_there(hub, table):
-            done = forget(hub, name)
-            gone.append(name)
-            _log.info(
-                "%s is forgotten: its table %s is gone, and no index declares it. Removed: %d "
-                "triggers, %d pending changes, %d documents.",
-                name,
-                table,
-                done.triggers,
-                done.pending,
-                done.documents,
-            )
-            if done.documents_left:
-                _log.warning(
-                    "%d documents of tenants are left in the collection %s.",
-                    done.documents_left,
-                    name,
-                )
-    return gone
-
-
-def warn_of(hub: Followed) -> None:
-    """Log what is left of indexes nobody declares; each such collection once in a process."""
-    for each in leftovers(hub):
-        key = (hub.database, each.collection)
-        if each.triggers and key not in _told:
-            _told.add(key)
-            _log.warning(
-                "%s has triggers on %s, and no index here declares it: every write there adds a "
-                "change nobody works off. If its index is gone for good: "
-                "semantic-core outbox forget %s --app MODULE:NAME",
-                each.collection,
-                each.table,
-                each.collection,
-            )
-
-
 class NoIndexes(list["BaseORMAdapter"]):
-    """What binding gives where no index is declared: an empty list.
+    """The result of binding where no index is declared: an empty list.
 
-    core: the one that knows what former indexes left, for the commands; None if nothing is left.
+    core: the core that follows what former indexes left, for the commands; None if nothing is left.
     """
 
     def __init__(self, core: SemanticCore | None = None) -> None:
@@ -199,30 +90,159 @@ def follow_leftovers(
 ) -> NoIndexes:
     """For adapters: call it where no index is declared on any model of a database.
 
-    If former indexes left an outbox or triggers there, what is left is logged as a warning, and the
-    commands see it through the core: ``semantic-core outbox status`` and ``forget``. Nothing
-    happens if there is none. core: a function is called only if it is needed. execute, dialect,
-    placeholder: as for `SqlOutbox`. database: as `BaseORMAdapter.database` would say. Raises what
-    the database raises.
+    If former indexes left an outbox or triggers, this logs a warning, and the commands
+    ``semantic-core outbox status`` and ``forget`` find what is left through the core. Otherwise
+    nothing happens. core: a function is called only if the core is needed. execute, dialect,
+    placeholder: as for `Sql`. database: as `BaseORMAdapter.database` would give it. Raises what the
+    database raises.
     """
-    outbox = SqlOutbox(execute, dialect, placeholder=placeholder)
+    sql = Sql(execute, dialect, placeholder)
+    outbox = SqlOutbox(sql)
     if not (outbox.exists() or triggers(execute, dialect)):
         return NoIndexes()
     chosen = core() if callable(core) else core
     if not any(each.database == database for each in databases_of(chosen)):
-        left = Deserted(chosen, execute, dialect, database=database, placeholder=placeholder)
-        chosen.follow(left)
+        orphaned = OrphanedOutbox(chosen, sql, database=database)
+        chosen.follow(orphaned)
         if outbox.exists():
-            forget_gone(left)
-        warn_of(left)
+            forget_gone(orphaned)
+        warn_of(orphaned)
     return NoIndexes(chosen)
 
 
-_told: set[object] = set()
+def declared_for(followed: Followed) -> set[str]:
+    """The collections of a database that an index of this process updates: one bound in the same
+    core, in a core that stands in for it, or in a core of its own.
+    """
+    from semantic_core.orm.index import SemanticIndex
+
+    found = set(adapters_in(followed.core))
+    for adapter in SemanticIndex.bound():
+        coordinator = adapter._coordinator
+        if coordinator is not None and coordinator.database == followed.database:
+            found.add(adapter.declaration.collection)
+    return found
+
+
+def leftovers(followed: Followed) -> list[Leftover]:
+    """What former indexes left in a database, sorted by collection."""
+    declared = declared_for(followed)
+    by_collection = _undeclared_triggers(followed, declared)
+    outbox_exists = followed.outbox.exists()
+    tables = _tables(followed) if outbox_exists else {}
+    pending = _pending(followed) if outbox_exists else {}
+    documents = followed.core.stats(all_tenants=True).collections
+    found: list[Leftover] = []
+    for name in sorted({*by_collection, *tables, *pending} - declared):
+        existing = by_collection.get(name, [])
+        table = _table_of(existing) or tables.get(name, "")
+        owned = outbox_exists and not owner_of(followed, name)
+        found.append(
+            Leftover(
+                collection=name,
+                table=table,
+                table_there=bool(table) and followed.sql.has_table(table),
+                triggers=len(existing),
+                pending=pending.get(name, 0),
+                documents=documents.get(name, 0) if owned else 0,
+            )
+        )
+    return found
+
+
+def _undeclared_triggers(
+    followed: Followed, declared: set[str]
+) -> dict[str, list[ExistingTrigger]]:
+    marks = {_mark(name) for name in declared}
+    found: dict[str, list[ExistingTrigger]] = {}
+    for trigger in triggers(followed.sql.execute, followed.sql.dialect):
+        if trigger.mark not in marks:
+            found.setdefault(_collection_of(trigger), []).append(trigger)
+    return found
+
+
+def _table_of(existing: list[ExistingTrigger]) -> str:
+    for trigger in existing:
+        if trigger.table:
+            return trigger.table
+    return ""
+
+
+def forget(followed: Followed, collection: str, *, documents: bool = True) -> Forgotten:
+    """Remove what is left of a collection: its triggers, pending changes and state, and its
+    documents as well unless `documents` is False.
+
+    If another database owns the documents, they stay.
+    """
+    removed_triggers = 0
+    for trigger in triggers(followed.sql.execute, followed.sql.dialect):
+        if collection in (_collection_of(trigger), trigger.mark) or (
+            trigger.mark == _mark(collection)
+        ):
+            followed.sql.execute(drop(followed.sql.dialect, trigger.name), ())
+            removed_triggers += 1
+    if not followed.outbox.exists():  # it was dropped, and the triggers stayed
+        return Forgotten(removed_triggers, 0, 0, 0)
+    pending = _pending(followed).get(collection, 0)
+    owned = not owner_of(followed, collection)
+    followed.outbox.forget(collection)
+    if owned and not followed.closed:
+        followed.agreement.forget(collection)
+    removed = 0
+    left = 0
+    if owned and documents:
+        removed, left = _remove_documents(followed.core, collection)
+    return Forgotten(removed_triggers, pending, removed, left)
+
+
+def forget_gone(followed: Followed) -> list[str]:
+    """Forget the collections whose table was dropped or renamed and that no index declares. Returns
+    their names.
+    """
+    declared = declared_for(followed)
+    gone: list[str] = []
+    for name, table in _tables(followed).items():
+        if name in declared or not table or followed.sql.has_table(table):
+            continue
+        done = forget(followed, name)
+        gone.append(name)
+        log.info(
+            "%s is forgotten: its table %s does not exist any more, and no index declares it. "
+            "Removed: %d triggers, %d pending changes, %d documents.",
+            name,
+            table,
+            done.triggers,
+            done.pending,
+            done.documents,
+        )
+        if done.documents_left:
+            log.warning(
+                "%d documents of tenants are left in the collection %s.", done.documents_left, name
+            )
+    return gone
+
+
+def warn_of(followed: Followed) -> None:
+    """Log what is left of indexes that are not declared, each collection once in a process."""
+    for leftover in leftovers(followed):
+        key = (followed.database, leftover.collection)
+        if leftover.triggers and key not in _warned:
+            _warned.add(key)
+            log.warning(
+                "%s has triggers on %s, and no index here declares it: every write there adds a "
+                "pending change that no process ever processes. If its index is gone for good: "
+                "semantic-core outbox forget %s --app MODULE:NAME",
+                leftover.collection,
+                leftover.table,
+                leftover.collection,
+            )
+
+
+_warned: set[object] = set()
 
 
 def _remove_documents(core: SemanticCore, collection: str) -> tuple[int, int]:
-    """How many were removed, and how many are left."""
+    """How many documents were removed, and how many are left."""
     if core.store.multi_tenant:
         return 0, core.stats(all_tenants=True).collections.get(collection, 0)
     removed = 0
@@ -233,30 +253,31 @@ def _remove_documents(core: SemanticCore, collection: str) -> tuple[int, int]:
         removed += core.remove(*(summary.ref for summary in page))
 
 
-def _tables(hub: Followed) -> dict[str, str]:
-    rows = hub.execute(f"SELECT collection, value FROM {STATE} WHERE name = '{TABLE}'", ())
-    return {str(name): str(table) for name, table in rows}
+def _tables(followed: Followed) -> dict[str, str]:
+    """The table that each collection with state was made from."""
+    query = f"SELECT collection, value FROM {STATE} WHERE name = '{TABLE}'"
+    return {str(name): str(table) for name, table in followed.sql.execute(query, ())}
 
 
-def _counts(hub: Followed) -> dict[str, int]:
+def _pending(followed: Followed) -> dict[str, int]:
+    """The number of pending changes of each collection that has changes or places."""
     found: dict[str, int] = {}
     for source in (OUTBOX, PLACES):
-        rows = hub.execute(f"SELECT collection, COUNT(*) FROM {source} GROUP BY collection", ())
-        for name, count in rows:
-            found[str(name)] = found.get(str(name), 0) + (int(count) if source == OUTBOX else 0)
+        query = f"SELECT collection, COUNT(*) FROM {source} GROUP BY collection"
+        for name, count in followed.sql.execute(query, ()):
+            found.setdefault(str(name), 0)
+            if source == OUTBOX:
+                found[str(name)] += int(count)
     return found
 
 
-def _is_there(hub: Followed, table: str) -> bool:
-    sql, params = table_there(hub.dialect, table, hub.placeholder or placeholder_of(hub.dialect))
-    return bool(hub.execute(sql, params)[0][0])
-
-
-def _collection_of(trigger: TriggerThere) -> str:
-    found = _NAMED.search(trigger.text)
+def _collection_of(trigger: ExistingTrigger) -> str:
+    """The collection that the text of a trigger names; its mark if there is no such name."""
+    found = _COLLECTION.search(trigger.text)
     name = found[1].replace("''", "'") if found else ""
     return name if name and _mark(name) == trigger.mark else trigger.mark
 
 
 def _mark(collection: str) -> str:
+    """The eight hex digits that the triggers of a collection share."""
     return sha256(collection.encode()).hexdigest()[:8]

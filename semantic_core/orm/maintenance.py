@@ -1,36 +1,41 @@
-"""Reindex, verify and repair: the rows say what the index should hold,
-and the usual road takes it there.
+"""Reindex, verify and repair: compares the index with the rows, and corrects it.
+
+Corrections are pending changes and comparisons like any other; nothing is written past them.
+
+Tested by tests/orm/test_base.py, tests/orm/test_adapter_kit.py.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from time import sleep
 
 import attrs
 
 from semantic_core._sync import merged
-from semantic_core.orm.comparison import ReindexProgress, alone, expected, indexed, note
+from semantic_core.orm.comparison import ReindexProgress, comparison_lease
 from semantic_core.orm.contract import AdapterContract
-from semantic_core.orm.sync import PAUSE, SyncCoordinator, once
+from semantic_core.orm.processing import PAUSE, latest_failures
+from semantic_core.orm.scan import add_changes, expected, indexed, without_row
+from semantic_core.orm.sync import SyncCoordinator
 from semantic_core.types import Document, Failure, IngestReport, Ref
 
 SHOWN = 100
-"""Keys a report names of each kind."""
+"""Refs of each kind of difference that a report names."""
 DIFFERS = "differs"
-"""Code of a failure: a row the index still differs from after a repair."""
+"""The code of a failure: the index still differs from the row after a repair."""
 
 
 @attrs.frozen
 class VerifyReport:
     """How the index differs from its table.
 
-    rows: rows that belong into the index. missing, stale, ghosts: how many have no document, have
-    another one than their row gives, and how many documents have no row. failed: rows no document
-    can be made of. keys: (kind, ref) of the first of each kind. waiting: changes not processed yet,
-    whose rows are not counted as different. comparing: why the index is known to be behind its
-    table as a whole, "" if it is not.
+    rows: rows that belong into the index. missing: of these, how many have no document. stale: how
+    many have an outdated document. ghosts: documents without a row. failed: rows whose document
+    cannot be built. keys: (kind, ref) of the first differences of each kind. waiting: pending
+    changes; their rows do not count as different. comparing: why rows wait to be compared, "" if
+    none do.
     """
 
     rows: int = 0
@@ -44,151 +49,161 @@ class VerifyReport:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing differs, and nothing is known to be missing."""
+        """Whether nothing differs, and no rows wait to be compared."""
         differ = self.missing or self.stale or self.ghosts or self.failed
         return not (differ or self.comparing)
 
 
 def reindex(
     adapter: AdapterContract,
-    hub: SyncCoordinator,
+    coordinator: SyncCoordinator,
     progress: Callable[[ReindexProgress], None] | None,
     *,
     resume: bool,
     batch: int,
 ) -> IngestReport:
     """See `BaseORMAdapter.reindex`."""
-    hub.outbox.create()
-    hub.agree()
-    comparison = hub.comparison(adapter)
+    coordinator.outbox.create()
+    coordinator.agree()
+    comparison = coordinator.comparison(adapter)
     name = adapter.declaration.collection
     if not resume:
-        hub.agreement.begin_epoch()
+        coordinator.agreement.begin_epoch()
     if not resume or not comparison.wanted:
         comparison.begin("all rows are looked at again")
     report = IngestReport()
     failed = 0
-    with hub.at_work(), alone(hub.agreement) as lease:
+    with coordinator.at_work(), comparison_lease(coordinator.agreement) as lease:
         while comparison.wanted:
-            if not lease.take():  # another thread or process is at it, and does the same
+            if not lease.take():  # another thread or process compares the same rows
                 sleep(PAUSE)
                 continue
             done = comparison.step(batch)
             report = merged(report, done)
-            failed = failed + len(done.failed)
+            failed += len(done.failed)
             state = comparison.state
             if progress is not None and state is not None:
-                progress(ReindexProgress(state.rows, max(state.total, state.rows), failed, name))
-    return once(merged(report, hub.sync(None, collections={name})))
+                total = max(state.total, state.rows)
+                progress(ReindexProgress(state.rows, total, failed, name))
+    pending = coordinator.sync(None, collections={name})
+    return latest_failures(merged(report, pending))
 
 
-def verify(adapter: AdapterContract, hub: SyncCoordinator) -> VerifyReport:
+def verify(adapter: AdapterContract, coordinator: SyncCoordinator) -> VerifyReport:
     """See `BaseORMAdapter.verify`."""
-    outbox = hub.outbox
     name = adapter.declaration.collection
-    if not hub.is_installed(anew=True):
-        return VerifyReport(comparing=hub.behind(adapter))
-    rows, found = differences(adapter, hub)
-    counts = Counter(kind for kind, _ in found)
-    shown: Counter[str] = Counter()
-    keys = []
+    if not coordinator.is_installed(check_again=True):
+        return VerifyReport(comparing=coordinator.behind(adapter))
+    rows, found = differences(adapter, coordinator)
+    counts: Counter[str] = Counter()
+    keys: list[tuple[str, str]] = []
     for kind, ref in found:
-        shown[kind] += 1
-        if shown[kind] <= SHOWN:
+        counts[kind] += 1
+        if counts[kind] <= SHOWN:
             keys.append((kind, str(ref)))
-    status = outbox.status({name}).get(name)
-    left = status.waiting + status.taken if status else 0
+    status = coordinator.outbox.status({name}).get(name)
     return VerifyReport(
         rows=rows,
         missing=counts["missing"],
         stale=counts["stale"],
         ghosts=counts["ghosts"],
         failed=counts["failed"],
-        waiting=left,
+        waiting=status.waiting + status.taken if status else 0,
         keys=tuple(keys),
-        comparing=hub.behind(adapter, anew=True),
+        comparing=coordinator.behind(adapter, check_again=True),
     )
 
 
 def differences(
-    adapter: AdapterContract, hub: SyncCoordinator
+    adapter: AdapterContract, coordinator: SyncCoordinator
 ) -> tuple[int, list[tuple[str, Ref | str]]]:
-    """How many rows belong into the index, and (kind, ref) of each that is not as it should be; of
-    a row no document can be made of, what it is called."""
-    outbox = hub.outbox
-    hub.agree()
+    """The number of rows that belong into the index, and (kind, ref) of each difference. For a row
+    whose document cannot be built, the name of the row in place of the ref.
+    """
+    coordinator.agree()
     rows = 0
-    failed = list[tuple[str, Ref | str]]()
-    suspects = list[Ref]()
-    for made in expected(adapter, outbox):
+    unreadable: dict[str, None] = {}
+    suspects: list[Ref] = []
+    for made in expected(adapter):
         rows += 1
         if isinstance(made, Failure):
-            failed.append(("failed", made.what))
-        elif _fault(adapter, made.ref, made):
+            unreadable[made.what] = None
+        elif _difference(adapter, made.ref, made):
             suspects.append(made.ref)
-    for refs in indexed(adapter, outbox):
-        wanted = {
-            made.what if isinstance(made, Failure) else str(made.ref)
-            for made in adapter.documents(refs)
-        }
-        suspects += [ref for ref in refs if str(ref) not in wanted]
-    waiting = set(_canonical(adapter, outbox.keys(adapter.declaration.collection)))
-    suspects = [ref for ref in suspects if ref.key not in waiting]
-    unreadable = {what for _, what in failed}
-    suspects = [ref for ref in suspects if str(ref) not in unreadable]
-    # A row may have changed, and been worked off, between the two looks: only what differs again is
-    # a difference.
-    now = {made.ref: made for made in adapter.documents(suspects) if isinstance(made, Document)}
-    judged = ((_fault(adapter, ref, now.get(ref)), ref) for ref in suspects)
-    return rows, [*failed, *((kind, ref) for kind, ref in judged if kind)]
+    for refs in indexed(adapter, coordinator.outbox):
+        suspects += without_row(adapter, refs)
+    pending = _canonical_keys(adapter, coordinator.outbox.keys(adapter.declaration.collection))
+    remaining: list[Ref] = []
+    for ref in suspects:
+        if ref.key not in pending and str(ref) not in unreadable:
+            remaining.append(ref)
+    # A row may have changed, and been processed, between the two reads: only what differs again
+    # is a difference.
+    now: dict[Ref, Document] = {}
+    for document in adapter.documents(remaining):
+        if isinstance(document, Document):
+            now[document.ref] = document
+    found: list[tuple[str, Ref | str]] = [("failed", what) for what in unreadable]
+    for ref in remaining:
+        kind = _difference(adapter, ref, now.get(ref))
+        if kind:
+            found.append((kind, ref))
+    return rows, found
 
 
-def _fault(adapter: AdapterContract, ref: Ref, wanted: Document | None) -> str:
-    held = (adapter.core.tenant(ref.tenant) if ref.tenant else adapter.core).get(ref)
+def _difference(adapter: AdapterContract, ref: Ref, wanted: Document | None) -> str:
+    """The kind of difference between the stored document and the one that its row gives; "" if they
+    are the same. wanted: None if no row gives one.
+    """
+    core = adapter.core.tenant(ref.tenant) if ref.tenant else adapter.core
+    stored = core.get(ref)
     if wanted is None:
-        return "" if held is None else "ghosts"
-    if held is None:
+        return "" if stored is None else "ghosts"
+    if stored is None:
         return "missing"
-    return "" if _same(held, wanted) else "stale"
+    return "" if _same(stored, wanted) else "stale"
 
 
-def repair(adapter: AdapterContract, hub: SyncCoordinator) -> IngestReport:
+def repair(adapter: AdapterContract, coordinator: SyncCoordinator) -> IngestReport:
     """See `BaseORMAdapter.repair`."""
     name = adapter.declaration.collection
-    hub.outbox.create()
-    found = [ref for _, ref in differences(adapter, hub)[1] if isinstance(ref, Ref)]
-    if found:
-        hub.agreement.begin_epoch()  # whatever the stamps say: the rows are right
-        note(adapter, hub.outbox, found)
-    report = hub.sync(None, collections={name})
-    told = {failure.what for failure in report.failed}
-    left = [] if not found else differences(adapter, hub)[1]
-    differ = [
-        Failure(str(ref), DIFFERS, f"After the repair it is still {kind}.")
-        for kind, ref in left
-        if kind != "failed" and str(ref) not in told
-    ]
+    coordinator.outbox.create()
+    _, found = differences(adapter, coordinator)
+    refs = [ref for _, ref in found if isinstance(ref, Ref)]
+    if refs:
+        coordinator.agreement.begin_epoch()  # the rows are right, whatever the stamps are
+        add_changes(adapter, coordinator.outbox, refs)
+    report = coordinator.sync(None, collections={name})
+    if not refs:
+        return report
+    failed = {failure.what for failure in report.failed}
+    differ: list[Failure] = []
+    _, left = differences(adapter, coordinator)
+    for kind, ref in left:
+        if kind != "failed" and str(ref) not in failed:
+            differ.append(Failure(str(ref), DIFFERS, f"After the repair it is still {kind}."))
     return attrs.evolve(report, failed=(*report.failed, *differ))
 
 
-def _canonical(adapter: AdapterContract, keys: Iterable[str]) -> Iterator[str]:
-    """The keys of tickets as documents have them; those that cannot be used are nobody's."""
+def _canonical_keys(adapter: AdapterContract, keys: Iterable[str]) -> set[str]:
+    """The keys of pending changes in the form that documents have. Unusable keys are left out."""
+    found: set[str] = set()
     for key in keys:
         try:
-            yield adapter.canonical(key) if key else key
+            found.add(adapter.canonical(key) if key else key)
         except ValueError:
             continue
+    return found
 
 
-def _same(held: Document, wanted: Document) -> bool:
-    """Whether a stored document is that of the row;
-    a splitter may have read a title or metadata out of its text.
+def _same(stored: Document, wanted: Document) -> bool:
+    """Whether a stored document is the one that its row gives. A splitter may have read the title
+    or metadata out of the text.
     """
-    given = set(wanted.metadata.items()) <= set(held.metadata.items())
-    exact = wanted.media_type != "text/plain" or len(held.metadata) == len(wanted.metadata)
-    return (
-        held.text == wanted.text
-        and given
-        and exact
-        and (held.title == wanted.title or not wanted.title)
-    )
+    if stored.text != wanted.text:
+        return False
+    if wanted.title and stored.title != wanted.title:
+        return False
+    if not set(wanted.metadata.items()) <= set(stored.metadata.items()):
+        return False
+    return wanted.media_type != "text/plain" or len(stored.metadata) == len(wanted.metadata)

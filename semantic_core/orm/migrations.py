@@ -1,17 +1,18 @@
-"""What migrations have to know of an index: which tables and triggers are its own,
-and how they are kept out of the way.
+"""What database migrations have to know of an index: its tables and triggers, and how to keep them
+out of the way.
 
-`include_name` and `include_object` keep Alembic's autogenerate from taking our tables for drift.
-`make_way` takes our triggers away before a statement they would break, or that would break them;
-`remove_triggers` takes all of them away at once. The next `BaseORMAdapter.install` puts back those
-of its index, and looks at every row again.
+`include_name` and `include_object` tell Alembic's autogenerate to ignore the tables of the outbox.
+`make_way` drops triggers before a statement that conflicts with them. `remove_triggers` drops all
+of them at once. The next `BaseORMAdapter.install` creates the triggers of its index again and
+compares all rows. `Reinstall` holds the indexes that have to be installed again.
 
-Nothing here imports an ORM or Alembic.
+No ORM is imported here, nor Alembic.
+
+Tested by tests/orm/test_migrations.py.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 import threading
 from collections.abc import Mapping
@@ -19,16 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from semantic_core.orm.dialects import TABLES, literal, placeholder_of, table_there
+from semantic_core.orm.dialects import TABLES, literal
+from semantic_core.orm.log import log
 from semantic_core.orm.tables import Dialect, Execute
-from semantic_core.orm.trigger_ddl import drop, triggers_there
+from semantic_core.orm.trigger_ddl import drop, triggers_query
 
 if TYPE_CHECKING:
     from semantic_core.orm.contract import AdapterContract
 
 
 __all__ = [
-    "TriggerThere",
+    "ExistingTrigger",
     "changes_tables",
     "include_name",
     "include_object",
@@ -38,7 +40,10 @@ __all__ = [
 ]
 
 PREFIX = "semantic_"
-"""What the names of our tables, indexes and triggers begin with."""
+"""The prefix of the names of all tables, indexes and triggers that the outbox creates."""
+NO_TABLE = "the table is not there yet"
+"""The status of an index whose model has no table."""
+
 _OURS = re.compile(r"semantic_([0-9a-f]{8})_")
 _NAME = r'(?:"(?:[^"]|"")+"|`(?:[^`]|``)+`|\[[^\]]+\]|[\w$]+)'
 _PATH = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
@@ -48,15 +53,15 @@ _DDL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _RENAMED = re.compile(rf"\s*(?:RENAME\s+)?(?:TO|AS)\s+(?P<name>{_PATH})", re.IGNORECASE)
-_log = logging.getLogger("semantic_core.orm")
+_ADDS = re.compile(r"\s*ADD\b", re.IGNORECASE)
 
 
 @attrs.frozen
-class TriggerThere:
-    """A trigger of ours that is in a database. table: it is on; "" if that was dropped.
-    text: what it does.
+class ExistingTrigger:
+    """A trigger of an index that exists in a database.
 
-    mark: the eight hex digits that all triggers of one collection share.
+    table: the table that it is on; "" if that was dropped. text: its SQL. mark: the eight hex
+    digits that all triggers of one collection share.
     """
 
     name: str
@@ -68,22 +73,21 @@ class TriggerThere:
         found = _OURS.match(self.name)
         return found[1] if found else ""
 
-    def speaks_of(self, table: str) -> bool:
-        """Whether it is on this table, or reads it."""
-        named = (f'"{table}"'.lower(), f"`{table}`".lower())
-        return self.table.lower() == table.lower() or any(
-            each in self.text.lower() for each in named
-        )
+    def refers_to(self, table: str) -> bool:
+        """Whether the trigger is on this table, or reads it."""
+        name = table.lower()
+        text = self.text.lower()
+        return self.table.lower() == name or f'"{name}"' in text or f"`{name}`" in text
 
 
 def include_name(name: str | None, type_: str, parent_names: Mapping[str, Any]) -> bool:
-    """Whether Alembic should look at something in the database: at all but our tables.
+    """Whether Alembic should look at an object in the database. False for the outbox's tables.
 
     For ``context.configure(include_name=include_name)`` in ``env.py``. parent_names: as Alembic
-    hands them over.
+    gives them.
     """
     table = name if type_ == "table" else parent_names.get("table_name")
-    return not _is_ours(table)
+    return not _has_prefix(table)
 
 
 def include_object(
@@ -91,93 +95,97 @@ def include_object(
 ) -> bool:
     """The same as `include_name`, for ``context.configure(include_object=include_object)``.
 
-    Only what was read from the database is left out: tables of your models may have any name.
+    Only objects read from the database are ignored: tables of your models may have any name.
     """
     table = name if type_ == "table" else getattr(getattr(object_, "table", None), "name", None)
-    return not (reflected and _is_ours(table))
+    return not (reflected and _has_prefix(table))
 
 
-def triggers(execute: Execute, dialect: Dialect) -> list[TriggerThere]:
-    """Every trigger of ours in this database, of whatever index. execute: as for `SqlOutbox`;
-    it is given no parameters.
+def triggers(execute: Execute, dialect: Dialect) -> list[ExistingTrigger]:
+    """The triggers of all indexes in this database.
+
+    execute: runs a statement, see `semantic_core.orm.Execute`; it is given no parameters.
     """
-    rows = execute(triggers_there(dialect, len(PREFIX), literal(dialect, PREFIX)), ())
-    found = [
-        TriggerThere(str(name), str(table or ""), str(text or "")) for name, table, text in rows
-    ]
-    return [each for each in found if each.mark]
+    query = triggers_query(dialect, len(PREFIX), literal(dialect, PREFIX))
+    found: list[ExistingTrigger] = []
+    for name, table, text in execute(query, ()):
+        trigger = ExistingTrigger(str(name), str(table or ""), str(text or ""))
+        if trigger.mark:
+            found.append(trigger)
+    return found
 
 
 def remove_triggers(execute: Execute, dialect: Dialect) -> list[str]:
-    """Take every trigger of ours away, those of all indexes; their names.
+    """Drop the triggers of all indexes in this database. Returns their names.
 
-    Changes are not noted from then on, until `BaseORMAdapter.install`, which looks at every row and
-    document again.
+    No changes are captured until `BaseORMAdapter.install`, which compares all rows and documents.
     """
     found = triggers(execute, dialect)
-    for each in found:
-        execute(drop(dialect, each.name), ())
-    return [each.name for each in found]
+    for trigger in found:
+        execute(drop(dialect, trigger.name), ())
+    return [trigger.name for trigger in found]
 
 
 def make_way(sql: str, execute: Execute, dialect: Dialect) -> bool:
-    """Call it before a statement runs, on the connection that will run it;
-    whether triggers were taken away.
+    """Drop the triggers that conflict with a statement. Returns whether some were dropped that the
+    next installation can create again; False if the outbox itself is changed.
 
-    Where the statement drops or renames the outbox, or alters, drops or renames a table our
-    triggers are on or read, they go first: a migration must not fail because of them, nor a write
-    after it. What goes is logged. Any other statement costs the look at its first word.
+    Call it before the statement runs, on the same connection. A statement conflicts with triggers
+    if it drops or renames the outbox, or alters, drops or renames a table that a trigger is on or
+    reads: the migration, or a write after it, would fail. Dropped triggers are logged. For any
+    other statement only its first word is read.
     """
-    tables = _changed(sql)
+    tables = _changed_tables(sql)
     if not tables:
         return False
     found = triggers(execute, dialect)
-    outbox = any(_is_ours_exactly(table) for table in tables)
-    if not outbox and not any(each.speaks_of(table) for each in found for table in tables):
+    changes_outbox = _includes_outbox(tables)
+    if not changes_outbox and not _refer_to_any(found, tables):
         return False
-    for each in found:
-        execute(drop(dialect, each.name), ())
-    if found and outbox:
-        _log.warning(
-            "%s: a table of the outbox goes, so %d triggers of search indexes went first; "
-            "otherwise every write to their tables would fail. Changes are not noted from now on; "
-            "init_database(...) makes the outbox anew and compares every row. If a migration did "
-            "this: semantic_core.orm.migrations.include_name keeps our tables out of it.",
-            _clipped(sql),
+    for trigger in found:
+        execute(drop(dialect, trigger.name), ())
+    if found and changes_outbox:
+        log.warning(
+            "%s: the statement changes a table of the outbox, so %d triggers of search indexes "
+            "were dropped first; otherwise every write to their tables would fail. Changes are not "
+            "captured from now on; init_database(...) creates the outbox again and compares all "
+            "rows. If a migration did this: semantic_core.orm.migrations.include_name makes "
+            "Alembic ignore the outbox's tables.",
+            _shortened(sql),
             len(found),
         )
     elif found:
-        _log.info("%s: %d triggers of search indexes make way.", _clipped(sql), len(found))
-    return bool(found) and not outbox
+        log.info("%s: %d triggers of search indexes make way.", _shortened(sql), len(found))
+    return bool(found) and not changes_outbox
 
 
 def changes_tables(sql: str) -> bool:
-    """Whether a statement alters, drops or renames a table that is not the outbox."""
-    tables = _changed(sql)
-    return bool(tables) and not any(_is_ours_exactly(table) for table in tables)
+    """Whether a statement alters, drops or renames a table that is not the outbox's."""
+    tables = _changed_tables(sql)
+    return bool(tables) and not _includes_outbox(tables)
 
 
-def _changed(sql: str) -> list[str]:
-    """The tables a statement alters, drops or renames, without their schemas,
-    and the new name of a renamed one.
+def _changed_tables(sql: str) -> list[str]:
+    """The tables that a statement alters, drops or renames, without their schemas, and the new name
+    of a renamed table.
     """
-    if (
-        sql.lstrip(" \t\r\n(")[:6].upper() not in ("ALTER ", "RENAME")
-        and sql.lstrip(" \t\r\n(")[:5].upper() != "DROP "
-    ):
+    start = sql.lstrip(" \t\r\n(")[:6].upper()
+    if start not in ("ALTER ", "RENAME") and not start.startswith("DROP "):
         return []
     found = _DDL.match(sql)
     if found is None:
         return []
-    names = [_last(path) for path in re.findall(_PATH, found["names"])]
+    if found["verb"].upper() == "ALTER" and _ADDS.match(found["rest"]):
+        return []
+    names = [_table_of(path) for path in re.findall(_PATH, found["names"])]
     renamed = _RENAMED.match(found["rest"])
     if renamed is not None:
-        names.append(_last(renamed["name"]))
-    only_adds = re.match(r"\s*ADD\b", found["rest"], re.IGNORECASE)
-    return [] if only_adds and found["verb"].upper() == "ALTER" else names
+        names.append(_table_of(renamed["name"]))
+    return names
 
 
-def _last(path: str) -> str:
+def _table_of(path: str) -> str:
+    """The last name of a dotted path, without quotes."""
     name = re.findall(_NAME, path)[-1]
     quote = name[0]
     if quote in '"`':
@@ -185,30 +193,28 @@ def _last(path: str) -> str:
     return str(name[1:-1] if quote == "[" else name)
 
 
-def _is_ours(table: str | None) -> bool:
+def _refer_to_any(found: list[ExistingTrigger], tables: list[str]) -> bool:
+    return any(trigger.refers_to(table) for trigger in found for table in tables)
+
+
+def _has_prefix(table: str | None) -> bool:
     return str(table or "").startswith(PREFIX)
 
 
-def _is_ours_exactly(table: str) -> bool:
-    return table.lower() in TABLES
+def _includes_outbox(tables: list[str]) -> bool:
+    return any(table.lower() in TABLES for table in tables)
 
 
-def _clipped(sql: str) -> str:
+def _shortened(sql: str) -> str:
     one_line = " ".join(sql.split())
     return one_line if len(one_line) <= 80 else one_line[:79] + "…"
 
 
-# Indexes that are to be installed as soon as that can be done: their table is not there yet,
-# or a migration is at work.
-
-NO_TABLE = "the table is not there yet"
-"""What the status of an index says until it is."""
-
-
 class Reinstall:
-    """The indexes of one hub that wait for it.
+    """The indexes of one coordinator that have to be installed: their table does not exist yet, or
+    a migration dropped their triggers.
 
-    Safe to share between threads; costs nothing while none waits.
+    Threads may share it. It costs nothing while it is empty.
     """
 
     def __init__(self) -> None:
@@ -219,32 +225,30 @@ class Reinstall:
         return self._waiting.get(adapter.declaration.collection) is adapter
 
     def later(self, adapter: AdapterContract) -> None:
-        """Install this one at the next `settle`."""
+        """Install this index at the next `settle`."""
         with self._lock:
             self._waiting[adapter.declaration.collection] = adapter
 
     def done(self, adapter: AdapterContract) -> None:
-        """It is installed."""
+        """Remove this index, since it is installed."""
         with self._lock:
             self._waiting.pop(adapter.declaration.collection, None)
 
     def settle(self) -> None:
-        """Install those whose table is there.
+        """Install the indexes whose table exists.
 
-        Never raises: an index that cannot be installed yet goes on waiting.
+        Never raises: an index that cannot be installed yet stays here.
         """
         for adapter in list(self._waiting.values()):
             try:
-                if is_there(adapter):
+                if has_table(adapter):
                     adapter.install()
             except Exception as error:  # noqa: BLE001
-                # Whatever is half migrated; the next commit tries again.
+                # The database may be half migrated; the next commit tries again.
                 reason = str(error).partition("\n")[0]
-                _log.info("%s is not installed yet: %s", adapter, reason)
+                log.info("%s is not installed yet: %s", adapter, reason)
 
 
-def is_there(adapter: AdapterContract) -> bool:
-    """Whether the table of an index is there."""
-    mark = adapter.placeholder or placeholder_of(adapter.dialect)
-    sql, params = table_there(adapter.dialect, adapter.table.name, mark)
-    return bool(adapter.execute(sql, params)[0][0])
+def has_table(adapter: AdapterContract) -> bool:
+    """Whether the table of an index exists."""
+    return adapter.sql.has_table(adapter.table.name)

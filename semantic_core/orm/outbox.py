@@ -1,309 +1,86 @@
-"""The outbox: pending changes, in the application's own database,
-written by the transaction that changes the row.
+"""The outbox: a table of pending changes in the application's own database.
 
-A ticket (one pending change) is an address, never a state: whoever takes it reads the row as it is
-then. So a rollback takes the ticket along, a crash loses nothing, and doing the work twice does no
-harm.
+A pending change is written by the transaction that changes the row. It holds the address of the row
+and none of its values: whoever processes it reads the row as it is then. So a rollback removes the
+pending change as well, a crash loses none, and processing one twice does no harm.
 
-Several indexes may read one outbox. A trigger writes one ticket, for nobody in particular. As long
-as one index reads its collection, it takes that ticket as it is. Once there are more, whoever comes
-first gives each of them a copy of its own (`distribute`), so that each has its own leases, tries
-and reasons, and none waits for another.
+Several indexes may read one outbox. A trigger writes one pending change, which belongs to no index
+in particular. While one index alone reads the collection, it takes that change as it is. With more
+readers, the first that claims changes gives each reader a copy (`SqlOutbox.distribute`), so that
+each index has its own leases, attempts and errors.
+
+Tested by tests/orm/test_outbox.py.
 """
 
 from __future__ import annotations
 
-import json
 import random as _random
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from decimal import Decimal
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any
 
 import attrs
 
 from semantic_core.errors import InputError
 from semantic_core.orm.dialects import (
-    CHUNK,
     CONSUMERS,
     OUTBOX,
     PLACES,
     STATE,
     SUBSCRIPTIONS,
     TABLES,
-    SqlStatements,
-    chunks,
-    key_text,
     layout,
-    literal,
-    split_name,
-    table_identifier,
-    tables_there,
-    tenant_text,
-    upsert,
+    outbox_tables_query,
 )
-from semantic_core.orm.tables import Dialect, Execute, Table
+from semantic_core.orm.sql import CHUNK, Sql, chunks
+from semantic_core.orm.tables import Execute
 from semantic_core.types import Ref
 
-# The rows of a table by their keys, page after page in key order, with keys in their text form.
-
-_FROM_TEXT: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("integer", "tinyint", "smallint", "mediumint", "int", "bigint", "year"), int),
-    **dict.fromkeys(("real", "float", "double"), float),
-    "decimal": Decimal,
-    **dict.fromkeys(
-        ("blob", "binary", "varbinary", "tinyblob", "mediumblob", "longblob"), bytes.fromhex
-    ),
-}
-"""Per type of a column (SQLite: of its values), what makes of a key's text a value that compares as
-the column does.
-"""
-
-
-class KeysetPages(SqlStatements):
-    """Keyset paging: never OFFSET over the table,
-    and rows that come or go meanwhile move no page.
-    """
-
-    def count(self, table: Table) -> int:
-        """How many rows the table has."""
-        return int(self._value(f"SELECT COUNT(*) FROM {self._plain_table(table)}"))
-
-    def keyless(self, table: Table) -> int:
-        """How many of them have a key that names nothing, as SQLite allows: NULL, which is on no
-        page, or bytes in a column of text, by which no row is found.
-        """
-        conditions = [f"t0.{self._name(column)} IS NULL" for column in table.key_columns]
-        if self._dialect == "sqlite":
-            conditions += [
-                f"typeof(t0.{self._name(table.columns[attribute])}) = 'blob'"
-                for attribute, parse in table.key.items()
-                if _is_text(parse)
-            ]
-        without = " OR ".join(conditions)
-        return int(
-            self._value(f"SELECT COUNT(*) FROM {self._plain_table(table)} t0 WHERE {without}")
-        )
-
-    def page(self, table: Table, after: str | None, limit: int) -> list[str]:
-        """Up to `limit` keys, as tickets have them, in the table's key order;
-        after: the last key of the page before.
-        """
-        where, params = self._between(table, after, None)
-        rows = self._execute(
-            f"SELECT {self._key(table)} FROM {self._table(table.name)} t0 {where} "
-            f"ORDER BY {self._order(table)} LIMIT {self._mark}",
-            [*params, limit],
-        )
-        return [str(row[0]) for row in rows]
-
-    def _order(self, table: Table) -> str:
-        """The key columns, by their table: a name alone would be that of the text form,
-        which sorts otherwise.
-        """
-        return ", ".join(f"t0.{self._name(column)}" for column in table.key_columns)
-
-    def _tenants_of(self, table: Table, column: str) -> str:
-        """A query, without parameters, for the tenants that have rows."""
-        return (
-            f"SELECT DISTINCT {tenant_text(self._dialect, 't0', column)} FROM "
-            f"{self._plain_table(table)} t0"
-        )
-
-    def _plain_table(self, table: Table) -> str:
-        return table_identifier(self._dialect, table.name)
-
-    def _key(self, table: Table) -> str:
-        return self._formatted(key_text(self._dialect, "t0", table.key_columns))
-
-    def _tenant(self, column: str | None) -> str:
-        return self._formatted(tenant_text(self._dialect, "t0", column))
-
-    def _between(self, table: Table, after: str | None, last: str | None) -> tuple[str, list[Any]]:
-        """A WHERE for the keys after `after` up to and with `last`, None for no bound,
-        and its parameters.
-        """
-        conditions = [f"t0.{self._name(column)} IS NOT NULL" for column in table.key_columns]
-        params: list[Any] = []
-        for key, comparison in ((after, ">"), (last, "<=")):
-            if key is not None:
-                marks, values = self._bound(table, key)
-                conditions.append(f"({self._order(table)}) {comparison} ({', '.join(marks)})")
-                params += values
-        return f"WHERE {' AND '.join(conditions)}", params
-
-    def _bound(self, table: Table, key: str) -> tuple[list[str], list[Any]]:
-        """A key as marks and values that compare as its columns do, not as text."""
-        columns = table.key_columns
-        texts = [key] if len(columns) == 1 else json.loads(key)
-        types = [self._type(table, column) for column in columns]
-        if self._dialect == "postgresql":
-            return [f"CAST(CAST({self._mark} AS text) AS {kind})" for kind in types], texts
-        return [self._mark] * len(columns), [
-            _FROM_TEXT.get(kind, str)(text) for kind, text in zip(types, texts, strict=True)
-        ]
-
-    def _type(self, table: Table, column: str) -> str:
-        """The type of a key column, in words of the database."""
-        if self._dialect == "sqlite":
-            name = self._name(column)
-            sql = (
-                f"SELECT typeof({name}) FROM {self._table(table.name)} ORDER BY {name} DESC LIMIT 1"
-            )
-            return str(self._value(sql))
-        if self._dialect == "postgresql":
-            where = self._formatted(literal(self._dialect, self._plain_table(table)))
-            sql = (
-                "SELECT format_type(atttypid, atttypmod) FROM pg_attribute "
-                f"WHERE attrelid = CAST({where} AS regclass) AND attname = {self._mark}"
-            )
-            return str(self._value(sql, [column]))
-        schema, name = split_name(self._dialect, table.name)
-        sql = (
-            "SELECT data_type FROM information_schema.columns "
-            f"WHERE table_schema = COALESCE({self._mark}, DATABASE()) AND table_name = "
-            f"{self._mark} AND column_name = {self._mark}"
-        )
-        return str(self._value(sql, [schema or None, name, column])).lower()
-
-
-def _is_text(parse: Callable[[str], Any]) -> bool:
-    """Whether a key parsed so is text, also where it looks like bytes in hex."""
-    try:
-        return isinstance(parse("0" * 32), str)
-    except Exception:  # noqa: BLE001 - parsers are the ORM's own, and so is what they raise
-        return False
-
-
-# What an index has to remember besides its tickets: where rows were put,
-# and a few words per collection.
-
-TRIGGERS = "triggers"
-"""The state that says which triggers there were after the last install; none after they were taken
-away on purpose.
-"""
-
-
-class OutboxState(KeysetPages):
-    """Places and state, in tables beside the outbox. consumer: the index whose places they are."""
-
-    consumer: str = ""
-
-    def places(self, collection: str, keys: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
-        """Per key, the tenants its row was put at, each with the stamp of that;
-        keys never put anywhere are left out.
-        """
-        found: dict[str, dict[str, int]] = {}
-        for chunk in chunks(dict.fromkeys(keys)):
-            rows = self._execute(
-                f"SELECT row_key, tenant, stamp FROM {PLACES} "
-                f"WHERE collection = {self._mark} AND owner IN ({self._marks(len(chunk))})",
-                [collection, *(_address(self.consumer, collection, key) for key in chunk)],
-            )
-            for key, tenant, stamp in rows:
-                found.setdefault(key, {})[tenant] = int(stamp)
-        return found
-
-    def put_place(self, collection: str, key: str, tenant: str, stamp: int) -> None:
-        """Remember that a row was put at this tenant. The stamp of a place never gets smaller."""
-        columns = ("address", "owner", "collection", "row_key", "tenant", "stamp")
-        sql = upsert(self._dialect, PLACES, columns, ("stamp",), self._mark)
-        owner = _address(self.consumer, collection, key)
-        address = _address(self.consumer, collection, key, tenant)
-        self._execute(sql, [address, owner, collection, key, tenant, stamp])
-
-    def forget_places(self, collection: str, keys: Iterable[str]) -> None:
-        """Forget where the rows with these keys were put."""
-        for chunk in chunks(dict.fromkeys(keys)):
-            self._execute(
-                (
-                    f"DELETE FROM {PLACES} WHERE collection = {self._mark} "
-                    f"AND owner IN ({self._marks(len(chunk))})"
-                ),
-                [collection, *(_address(self.consumer, collection, key) for key in chunk)],
-            )
-
-    def tenants(self, collection: str, table: Table, tenant_column: str | None) -> list[str]:
-        """The names of tenants, as text, that have a row, a place or a ticket;
-        "" among them where there is none.
-        """
-        found = {
-            row[0]
-            for source in (OUTBOX, PLACES)
-            for row in self._execute(
-                f"SELECT DISTINCT tenant FROM {source} WHERE collection = {self._mark}",
-                [collection],
-            )
-        }
-        if tenant_column is not None:
-            found |= {row[0] for row in self._execute(self._tenants_of(table, tenant_column), ())}
-        return sorted(found)
-
-    def collections(self) -> list[str]:
-        """The collections something is remembered of: those with an index that is installed."""
-        rows = self._execute(
-            f"SELECT DISTINCT collection FROM {STATE} WHERE collection <> '' ORDER BY collection",
-            (),
-        )
-        return [str(row[0]) for row in rows]
-
-    def get_state(self, collection: str, name: str) -> str | None:
-        """What was set under this name; None if nothing was."""
-        sql = f"SELECT value FROM {STATE} WHERE collection = {self._mark} AND name = {self._mark}"
-        value = self._value(sql, [collection, name])
-        return None if value is None else str(value)
-
-    def set_state(self, collection: str, name: str, value: str) -> None:
-        """Remember a value under this name."""
-        sql = upsert(self._dialect, STATE, ("collection", "name", "value"), ("value",), self._mark)
-        self._execute(sql, [collection, name, value])
-
-    def drop_state(self, name: str) -> None:
-        """Forget what was set under this name, of every collection."""
-        self._execute(f"DELETE FROM {STATE} WHERE name = {self._mark}", [name])
-
-
-def _address(*names: str) -> str:
-    """One short name for several, the same for no others."""
-    return sha256("".join(f"{len(name)}:{name}" for name in names).encode()).hexdigest()
-
-
 LEASE = 60.0
-"""Seconds a worker has for the tickets it took, before others may take them too."""
+"""Seconds for which claimed changes belong to one worker."""
 MAX_ATTEMPTS = 8
-"""Tries before a ticket is aborted: with the delays below,
-the last one comes about two minutes after the first.
+"""Attempts before a change is aborted. With the delays below, the last attempt comes about two
+minutes after the first.
 """
 BASE_DELAY = 1.0
-"""Longest pause after the first failure, in seconds; it doubles with each one."""
+"""The longest pause after the first failure, in seconds. It doubles with each further failure."""
 MAX_DELAY = 600.0
-"""Longest pause at all, in seconds."""
+"""The longest pause after any failure, in seconds."""
 MAX_ERROR = 500
-"""Characters kept of the reason of a failure."""
+"""Characters of an error that are stored."""
 SLACK = 60.0
-"""Seconds by which clocks may differ: what is to be tried again later than any pause lasts was
-written by a clock that was wrong, and counts as due."""
+"""Seconds by which clocks may differ. A change that is due later than any pause lasts was written
+with a wrong clock, and counts as due.
+"""
 MAX_TRIES = 20
-"""Attempts to get hold of tickets that other workers take at the same moment."""
+"""Attempts of one claim to get changes that other workers take at the same moment."""
 
+TRIGGERS = "triggers"
+"""The state that names the triggers which the last installation left; "" after they were removed on
+purpose.
+"""
 
-_TICKET = "id, collection, row_key, tenant, mark"
-"""The columns a `PendingChange` is made of."""
+_CHANGE = "id, collection, row_key, tenant, mark"
+"""The columns of a `PendingChange`."""
+_COPIED = "collection, row_key, tenant, mark, created_at"
+"""The columns of a pending change that the copy for another index has as well."""
+_RENUMBERED = "collection, row_key, tenant, consumer, mark, attempts, ready_at, error, created_at"
+"""The columns that stay when a pending change gets a new number."""
 
 
 @attrs.frozen
 class PendingChange:
-    """The address of something that changed.
+    """The address of a row that changed.
 
-    number: what `done` and `failed` take, and the stamp of the work: whoever took a ticket later
-    has the larger one.
-    key: the row's key as text, as the database casts it; a JSON array of texts for a composite key;
-    "" for the whole table.
-    tenant: "" where no column of the row names it. mark: random; the same in every copy of this
-    ticket, and in no other.
+    number: identifies the change for `SqlOutbox.done` and `SqlOutbox.failed`. It is the stamp of
+    the document as well: a change that was claimed later has a larger number. key: the row's key as
+    text, as the database casts it; a JSON array of texts for a composite key; "" for the whole
+    table. tenant: "" if no column of the row names it. mark: a random number, the same in every
+    copy of this change and in no other change.
     """
 
     number: int
@@ -315,7 +92,10 @@ class PendingChange:
 
 @attrs.frozen
 class AbortedChange:
-    """A ticket that was given up. error: of its last failure. created_at: seconds since 1970."""
+    """A change that was given up after too many failures.
+
+    error: of its last failure. created_at: seconds since 1970.
+    """
 
     number: int
     collection: str
@@ -328,12 +108,12 @@ class AbortedChange:
 
 @attrs.frozen
 class OutboxStatus:
-    """The tickets of one collection, counted.
+    """The changes of one collection, counted.
 
-    waiting: changes, those among them that pause after a failure. taken: leased to a worker.
-    aborted: given up. oldest: when the oldest one not aborted was written, seconds since 1970; None
-    if there is none. last_error: of the failure that is newest among the tickets still here; "" if
-    none.
+    waiting: pending changes, those that pause after a failure included. taken: leased to a worker.
+    aborted: given up. oldest: when the oldest change that is not aborted was written, in seconds
+    since 1970; None if there is none. last_error: of the newest change with an error; "" if none
+    has one.
     """
 
     waiting: int = 0
@@ -343,26 +123,22 @@ class OutboxStatus:
     last_error: str = ""
 
 
-class SqlOutbox(OutboxState):
-    """Keeps `semantic_core.protocols.Outbox` in SQLite, PostgreSQL, MySQL or MariaDB.
+class SqlOutbox:
+    """Implements `semantic_core.protocols.Outbox` in SQLite, PostgreSQL, MySQL or MariaDB.
 
-    execute: runs one statement with its parameters on the application's connection and gives its
-    rows. Without parameters, the statement is run as it is written. placeholder: how it marks a
-    parameter; "" means "?" on SQLite, "%s" elsewhere.
-    consumer: identity of the index that reads it; "" reads what no index has for itself. shared: an
-    attribute; False once it is known that no other index reads it, which spares a look.
-    lease: seconds; base_delay, max_delay: seconds. clock: seconds since 1970. random: from 0 to 1,
-    spreads the pauses.
-    atomic: a block whose statements are one transaction. `add` belongs into the application's
-    transaction; the rest is meant to run outside of one, each statement committed.
+    sql: the application's connection. consumer: identity of the index that reads the outbox; ""
+    reads the changes that belong to no index in particular. shared: an attribute; False once it is
+    known that no other index reads the outbox, which saves a query for each claim.
+    lease, base_delay, max_delay: seconds. clock: gives seconds since 1970. random: gives a number
+    from 0 to 1, which spreads the pauses.
+    atomic: gives a block whose statements are one transaction. `add` is meant for the application's
+    transaction. All else is meant to run outside of one, each statement committed by itself.
     """
 
     def __init__(
         self,
-        execute: Execute,
-        dialect: Dialect,
+        sql: Sql,
         *,
-        placeholder: str = "",
         consumer: str = "",
         atomic: Callable[[], AbstractContextManager[Any]] = nullcontext,
         lease: float = LEASE,
@@ -372,56 +148,60 @@ class SqlOutbox(OutboxState):
         clock: Callable[[], float] = time.time,
         random: Callable[[], float] = _random.random,
     ) -> None:
-        super().__init__(execute, dialect, placeholder)
         if lease <= 0 or max_attempts < 1 or base_delay < 0 or max_delay < 0:
             raise InputError(
-                "lease must be above 0, max_attempts at least 1 and the delays not negative, got "
-                f"lease={lease!r}, max_attempts={max_attempts!r}, base_delay={base_delay!r}, "
-                f"max_delay={max_delay!r}."
+                "lease must be above 0, max_attempts at least 1 and the delays not negative, "
+                f"got lease={lease!r}, max_attempts={max_attempts!r}, "
+                f"base_delay={base_delay!r}, max_delay={max_delay!r}."
             )
+        self.sql = sql
+        self.atomic = atomic
+        self.consumer = consumer
+        self.shared = True
         self._lease = lease
         self._max_attempts = max_attempts
         self._base_delay = base_delay
         self._max_delay = max_delay
         self._clock = clock
         self._random = random
-        self.atomic = atomic
-        self.consumer = consumer
-        self.shared = True
 
     @property
-    def looks_only(self) -> bool:
-        """Whether `claim` without a lease really takes none here."""
-        return self._dialect == "sqlite"
+    def reads_without_lease(self) -> bool:
+        """Whether ``claim(lease=False)`` takes no lease on this database."""
+        return self.sql.dialect == "sqlite"
+
+    # --- the tables -------------------------------------------------------------------------------
 
     def create(self) -> None:
-        """Make the tables, if they are not there; any number of processes may do so at once.
+        """Create the tables if they do not exist. Several processes may do so at once.
 
-        MySQL commits the transaction this is called in.
+        MySQL commits the transaction in which this is called.
         """
-        there = self._tables()
-        if there == len(TABLES):
+        existing = self._count_tables()
+        if existing == len(TABLES):
             return
-        for statement in layout(self._dialect, int(self._clock())):
-            self._execute(statement, ())
-        if there:  # some were dropped: what the others say of them is not true any more
-            self._execute(f"DELETE FROM {STATE}", ())
-            self._execute(f"DELETE FROM {CONSUMERS}", ())
-            self._execute(f"DELETE FROM {SUBSCRIPTIONS}", ())
+        for statement in layout(self.sql.dialect, int(self._clock())):
+            self.sql.execute(statement, ())
+        if existing:  # some were dropped, so the contents of the others are out of date
+            self.sql.execute(f"DELETE FROM {STATE}", ())
+            self.sql.execute(f"DELETE FROM {CONSUMERS}", ())
+            self.sql.execute(f"DELETE FROM {SUBSCRIPTIONS}", ())
 
     def exists(self) -> bool:
-        """Whether the tables are there."""
-        return self._tables() == len(TABLES)
+        """Whether all tables exist."""
+        return self._count_tables() == len(TABLES)
 
-    def _tables(self) -> int:
-        return int(self._value(tables_there(self._dialect, self._mark), TABLES))
+    def _count_tables(self) -> int:
+        query = outbox_tables_query(self.sql.dialect, self.sql.param)
+        return int(self.sql.value(query, TABLES))
 
     def forget(self, collection: str) -> None:
-        """Delete all there is of a collection: tickets, places, state."""
+        """Delete everything that belongs to a collection: pending changes, places and state."""
         for table in (OUTBOX, PLACES, SUBSCRIPTIONS, STATE):
-            self._execute(f"DELETE FROM {table} WHERE collection = {self._mark}", [collection])
+            delete = f"DELETE FROM {table} WHERE collection = {self.sql.param}"
+            self.sql.execute(delete, [collection])
 
-    # --- writing tickets --------------------------------------------------------------------------
+    # --- adding pending changes -------------------------------------------------------------------
 
     def add(
         self,
@@ -432,205 +212,229 @@ class SqlOutbox(OutboxState):
         consumer: str = "",
         execute: Execute | None = None,
     ) -> None:
-        """A ticket for each of these keys.
+        """Add a pending change for each of these keys.
 
-        consumer: the one index it is for; "" means every index. execute: of the transaction it is
-        to be part of.
+        consumer: the one index that the changes belong to; "" means every index. execute: of the
+        transaction that they become part of; None uses the outbox's own connection.
         """
-        run = execute or self._execute
+        run = execute or self.sql.execute
         for chunk in chunks(keys):
-            rows = ", ".join([f"({self._marks(4)})"] * len(chunk))
+            values = self.sql.rows_of_params(4, len(chunk))
+            params: list[str] = []
+            for key in chunk:
+                params += (collection, key, tenant, consumer)
             run(
-                f"INSERT INTO {OUTBOX} (collection, row_key, tenant, consumer) VALUES {rows}",
-                [value for key in chunk for value in (collection, key, tenant, consumer)],
+                f"INSERT INTO {OUTBOX} (collection, row_key, tenant, consumer) VALUES {values}",
+                params,
             )
 
     def last_number(self) -> int:
-        """The largest number a ticket has had so far, of those anybody can see. Read before rows,
-        it is an age for them: whoever changes one of them afterwards has a larger number."""
-        if self._dialect == "sqlite":
-            return int(self._value(f"SELECT seq FROM sqlite_sequence WHERE name = '{OUTBOX}'") or 0)
-        if self._dialect == "postgresql":
+        """The largest number that a visible pending change has had so far.
+
+        Read it before reading rows: a change of one of the rows afterwards has a larger number.
+        """
+        sql = self.sql
+        if sql.dialect == "sqlite":
+            last = f"SELECT seq FROM sqlite_sequence WHERE name = '{OUTBOX}'"
+            return int(sql.value(last) or 0)
+        if sql.dialect == "postgresql":
             sequence = f"pg_get_serial_sequence('{OUTBOX}', 'id')"
             last = f"SELECT pg_sequence_last_value(CAST({sequence} AS regclass))"
-            return int(self._value(last) or 0)
-        # The dictionary's copy of AUTO_INCREMENT may be old; a ticket's own number is not.
-        self._execute(
+            return int(sql.value(last) or 0)
+        # MySQL's dictionary may hold an old AUTO_INCREMENT; the number of a new row is right.
+        sql.execute(
             f"INSERT INTO {OUTBOX} (collection, row_key, tenant, aborted) VALUES ('', '', '', 2)",
             (),
         )
-        number = int(self._value(f"SELECT MAX(id) FROM {OUTBOX} WHERE aborted = 2") or 0)
-        self._execute(f"DELETE FROM {OUTBOX} WHERE aborted = 2 AND id <= {self._mark}", [number])
+        number = int(sql.value(f"SELECT MAX(id) FROM {OUTBOX} WHERE aborted = 2") or 0)
+        sql.execute(f"DELETE FROM {OUTBOX} WHERE aborted = 2 AND id <= {sql.param}", [number])
         return number
 
-    # --- working them off -------------------------------------------------------------------------
+    # --- claiming and finishing them --------------------------------------------------------------
 
     def claim(
         self, limit: int, *, collections: Collection[str] | None = None, lease: bool = True
     ) -> list[PendingChange]:
-        """Up to `limit` tickets, the oldest first; nobody else gets them while the lease lasts.
+        """Claim up to `limit` pending changes, the oldest first. No other worker gets them while
+        the lease lasts.
 
-        collections: whose; None for all. lease: False only looks, and writes nothing: two who look
-        at once do the same work, which does no harm; SQLite only, elsewhere there is always a
-        lease. Read the rows after this call and outside of an older transaction: then whoever has
-        the larger number has read the newer state.
+        collections: whose changes; None for all. lease: False reads the changes and writes nothing;
+        two workers that do so at once do the same work, which does no harm. SQLite alone supports
+        that; elsewhere there is always a lease. Read the rows after this call and outside of an
+        older transaction: then a larger number means a newer state of the row.
         """
         return self._claim(limit, collections, whole=True, lease=lease)
 
-    def distribute(self) -> None:
-        """Give each registered index its own copy of what is for all of them;
-        nothing to do while there is but one.
+    def take(self, limit: int) -> list[tuple[int, Ref]]:
+        """Like `claim`, as (number, ref). Changes of whole tables are left in the outbox, and
+        changes whose key makes no ref have failed.
+        """
+        found: list[tuple[int, Ref]] = []
+        for change in self._claim(limit, None, whole=False, lease=True):
+            try:
+                found.append((change.number, Ref(change.collection, change.key, change.tenant)))
+            except InputError as error:
+                self.failed([change.number], str(error))
+        return found
 
-        Tickets are looked at before the indexes are: one that registers in between has yet to look
-        at its rows, and finds there what these tickets speak of. Done twice at once, there are two
-        copies, which do no harm.
+    def done(self, numbers: Collection[int]) -> None:
+        """Delete these changes, since they are processed.
+
+        A change made meanwhile has a number of its own and stays.
+        """
+        for chunk in chunks(sorted(numbers)):
+            marks = self.sql.params(len(chunk))
+            self.sql.execute(f"DELETE FROM {OUTBOX} WHERE id IN ({marks})", chunk)
+
+    def failed(self, numbers: Collection[int], reason: str) -> None:
+        """Release these changes, to be claimed again after a growing pause. A change that fails for
+        the `max_attempts`-th time is aborted.
+        """
+        param = self.sql.param
+        for chunk in chunks(sorted(numbers)):
+            among = f"id IN ({self.sql.params(len(chunk))}) AND aborted = 0"
+            counts = self.sql.values(f"SELECT DISTINCT attempts FROM {OUTBOX} WHERE {among}", chunk)
+            for attempts in sorted(map(int, counts), reverse=True):
+                longest = self._base_delay * 2.0 ** min(attempts, 60)
+                pause = self._random() * min(self._max_delay, longest)
+                aborted = attempts + 1 >= self._max_attempts
+                self.sql.execute(
+                    f"UPDATE {OUTBOX} SET attempts = attempts + 1, claim = '', "
+                    f"ready_at = {param}, error = {param}, aborted = {param} "
+                    f"WHERE {among} AND attempts = {param}",
+                    [self._clock() + pause, _storable(reason), int(aborted), *chunk, attempts],
+                )
+
+    def give_back(self, numbers: Collection[int]) -> None:
+        """Release these changes, to be claimed again at once. No failure is counted."""
+        for chunk in chunks(sorted(numbers)):
+            self.sql.execute(
+                f"UPDATE {OUTBOX} SET claim = '', ready_at = 0 "
+                f"WHERE aborted = 0 AND id IN ({self.sql.params(len(chunk))})",
+                chunk,
+            )
+
+    def distribute(self) -> None:
+        """Give each registered index its own copy of the changes that belong to all of them. With
+        one index there is nothing to do.
+
+        The changes are read before the list of indexes. An index that registers in between has yet
+        to compare all rows, which covers these changes. If two processes distribute at once, there
+        are two copies, which do no harm.
         """
         after = -1
         while True:
             due, params = self._due()
-            rows = self._execute(
-                f"SELECT id, collection, row_key, tenant, mark, created_at FROM {OUTBOX} "
-                f"WHERE aborted = 0 AND consumer = '' AND id > {self._mark} AND {due} ORDER BY id "
-                f"LIMIT {CHUNK // 2}",
+            rows = self.sql.execute(
+                f"SELECT id, {_COPIED} FROM {OUTBOX} WHERE aborted = 0 AND consumer = '' "
+                f"AND id > {self.sql.param} AND {due} ORDER BY id LIMIT {CHUNK // 2}",
                 [after, *params],
             )
             if not rows:
                 return
-            readers: dict[str, list[str]] = {}
-            for collection, consumer in self._execute(
-                f"SELECT collection, consumer FROM {SUBSCRIPTIONS}", ()
-            ):
-                readers.setdefault(str(collection), []).append(str(consumer))
-            several = [row for row in rows if len(readers.get(str(row[1]), ())) > 1]
-            columns = "collection, row_key, tenant, mark, created_at, consumer"
-            copies = [
-                (*row[1:], consumer) for row in several for consumer in sorted(readers[str(row[1])])
-            ]
-            with self.atomic():
-                for chunk in chunks(copies, CHUNK // 2):
-                    values = ", ".join([f"({self._marks(6)})"] * len(chunk))
-                    sql = f"INSERT INTO {OUTBOX} ({columns}) VALUES {values}"
-                    self._execute(sql, [value for copy in chunk for value in copy])
-                self.done([int(row[0]) for row in several])
+            self._copy_for_readers(rows, self._readers())
             after = int(rows[-1][0])
 
+    def _readers(self) -> dict[str, list[str]]:
+        """The indexes that read each collection, sorted."""
+        readers: dict[str, list[str]] = {}
+        rows = self.sql.execute(f"SELECT collection, consumer FROM {SUBSCRIPTIONS}", ())
+        for collection, consumer in rows:
+            readers.setdefault(str(collection), []).append(str(consumer))
+        for consumers in readers.values():
+            consumers.sort()
+        return readers
+
+    def _copy_for_readers(
+        self, rows: Sequence[Sequence[Any]], readers: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Replace those of these changes that have several readers by one copy for each reader."""
+        copies: list[tuple[Any, ...]] = []
+        replaced: list[int] = []
+        for number, collection, *rest in rows:
+            consumers = readers.get(str(collection), ())
+            if len(consumers) > 1:
+                replaced.append(int(number))
+                for consumer in consumers:
+                    copies.append((collection, *rest, consumer))
+        with self.atomic():
+            for chunk in chunks(copies, CHUNK // 2):
+                values = self.sql.rows_of_params(6, len(chunk))
+                params: list[Any] = []
+                for copy in chunk:
+                    params += copy
+                insert = f"INSERT INTO {OUTBOX} ({_COPIED}, consumer) VALUES {values}"
+                self.sql.execute(insert, params)
+            self.done(replaced)
+
     def _due(self) -> tuple[str, list[Any]]:
-        """A condition for tickets nobody has now, and its parameters."""
+        """A condition, with its parameters: no worker has the change, and no pause lasts."""
         now = self._clock()
         longest = max(self._lease, self._max_delay) + SLACK
-        return f"(ready_at <= {self._mark} OR ready_at > {self._mark})", [now, now + longest]
+        param = self.sql.param
+        return f"(ready_at <= {param} OR ready_at > {param})", [now, now + longest]
 
     def _mine(self) -> tuple[str, list[Any]]:
-        """A condition for tickets this index may take: its own,
-        and those for all that no other index reads.
+        """A condition, with its parameters: this index may claim the change. It may claim its own
+        changes, and those of no index in particular if no other index reads the collection.
         """
         if not self.consumer:
             return "consumer = ''", []
+        param = self.sql.param
         others = (
             f"EXISTS (SELECT 1 FROM {SUBSCRIPTIONS} others "
-            f"WHERE others.collection = {OUTBOX}.collection AND others.consumer <> {self._mark})"
+            f"WHERE others.collection = {OUTBOX}.collection AND others.consumer <> {param})"
         )
-        return f"(consumer = {self._mark} OR (consumer = '' AND NOT {others}))", [
-            self.consumer,
-            self.consumer,
-        ]
-
-    def take(self, limit: int) -> list[tuple[int, Ref]]:
-        """Like `claim`, as refs; tickets of whole tables are left,
-        those no ref can be made of have failed.
-        """
-        found: list[tuple[int, Ref]] = []
-        for ticket in self._claim(limit, None, whole=False, lease=True):
-            try:
-                found.append((ticket.number, Ref(ticket.collection, ticket.key, ticket.tenant)))
-            except InputError as error:
-                self.failed([ticket.number], str(error))
-        return found
-
-    def done(self, tickets: Collection[int]) -> None:
-        """Delete these tickets.
-
-        A change made during the work has a ticket of its own, which stays.
-        """
-        for chunk in chunks(sorted(tickets)):
-            self._execute(f"DELETE FROM {OUTBOX} WHERE id IN ({self._marks(len(chunk))})", chunk)
-
-    def failed(self, tickets: Collection[int], reason: str) -> None:
-        """Give these tickets back, to be taken again after a growing pause;
-        the `max_attempts`-th time they are aborted.
-        """
-        for chunk in chunks(sorted(tickets)):
-            inside = f"id IN ({self._marks(len(chunk))}) AND aborted = 0"
-            counted = self._execute(f"SELECT DISTINCT attempts FROM {OUTBOX} WHERE {inside}", chunk)
-            for attempts in sorted((int(row[0]) for row in counted), reverse=True):
-                pause = self._random() * min(
-                    self._max_delay, self._base_delay * 2.0 ** min(attempts, 60)
-                )
-                self._execute(
-                    f"UPDATE {OUTBOX} SET attempts = attempts + 1, claim = '', ready_at = "
-                    f"{self._mark}, error = {self._mark}, aborted = {self._mark} WHERE {inside} "
-                    f"AND attempts = {self._mark}",
-                    [
-                        self._clock() + pause,
-                        _storable(reason),
-                        int(attempts + 1 >= self._max_attempts),
-                        *chunk,
-                        attempts,
-                    ],
-                )
-
-    def give_back(self, tickets: Collection[int]) -> None:
-        """Let others take these tickets at once; no failure is counted."""
-        for chunk in chunks(sorted(tickets)):
-            self._execute(
-                (
-                    f"UPDATE {OUTBOX} SET claim = '', ready_at = 0 WHERE aborted = 0 "
-                    f"AND id IN ({self._marks(len(chunk))})"
-                ),
-                chunk,
-            )
+        condition = f"(consumer = {param} OR (consumer = '' AND NOT {others}))"
+        return condition, [self.consumer, self.consumer]
 
     def _claim(
         self, limit: int, collections: Collection[str] | None, *, whole: bool, lease: bool
     ) -> list[PendingChange]:
-        if limit < 1 or (collections is not None and not collections):
+        nothing_wanted = collections is not None and not collections
+        if limit < 1 or nothing_wanted:
             return []
         if self.consumer and self.shared:
             self.distribute()
-        due, params = self._due()
+        due, times = self._due()
         mine, owner = self._mine()
         where = f"aborted = 0 AND {due} AND {mine}"
-        params = [*params, *owner]
+        params = [*times, *owner]
         if collections is not None:
-            where += f" AND collection IN ({self._marks(len(collections))})"
+            where += f" AND collection IN ({self.sql.params(len(collections))})"
             params += sorted(collections)
         if not whole:
             where += " AND row_key <> ''"
-        if not lease and self._dialect == "sqlite":
-            looked_at = (
-                f"SELECT {_TICKET} FROM {OUTBOX} WHERE {where} ORDER BY id LIMIT {self._mark}"
+        token = secrets.token_hex(16)
+        if not lease and self.reads_without_lease:
+            rows = self.sql.execute(
+                f"SELECT {_CHANGE} FROM {OUTBOX} WHERE {where} ORDER BY id LIMIT {self.sql.param}",
+                [*params, limit],
             )
-            rows = self._execute(looked_at, [*params, limit])
+        elif self.sql.dialect == "postgresql":
+            rows = self._claim_at_once(where, params, limit, token)
         else:
-            found = self._claim_at_once if self._dialect == "postgresql" else self._claim_in_turns
-            rows = found(where, params, limit, secrets.token_hex(16))
-        tickets = [
-            PendingChange(int(number), name, key, tenant, int(mark))
-            for number, name, key, tenant, mark in rows
-        ]
-        return sorted(tickets, key=lambda ticket: ticket.number)
+            rows = self._claim_in_turns(where, params, limit, token)
+        changes: list[PendingChange] = []
+        for number, collection, key, tenant, mark in rows:
+            changes.append(PendingChange(int(number), collection, key, tenant, int(mark)))
+        return sorted(changes, key=attrgetter("number"))
 
     def _claim_at_once(
         self, where: str, params: list[Any], limit: int, token: str
     ) -> Sequence[Sequence[Any]]:
-        """Claimed tickets get new numbers: those of transactions that were open at once are not in
-        the order of commits.
+        """Claim in one statement. Claimed changes get new numbers, since the numbers of concurrent
+        transactions are not in the order of their commits.
         """
-        return self._execute(
-            f"WITH free AS MATERIALIZED (SELECT id FROM {OUTBOX} WHERE {where} ORDER BY id "
-            f"LIMIT {self._mark} FOR UPDATE SKIP LOCKED) UPDATE {OUTBOX} "
-            f"SET id = nextval(pg_get_serial_sequence('{OUTBOX}', 'id')), claim = {self._mark}, "
-            f"ready_at = {self._mark} FROM free WHERE {OUTBOX}.id = free.id "
+        param = self.sql.param
+        return self.sql.execute(
+            "WITH free AS MATERIALIZED ("
+            f"SELECT id FROM {OUTBOX} WHERE {where} "
+            f"ORDER BY id LIMIT {param} FOR UPDATE SKIP LOCKED) "
+            f"UPDATE {OUTBOX} "
+            f"SET id = nextval(pg_get_serial_sequence('{OUTBOX}', 'id')), "
+            f"claim = {param}, ready_at = {param} "
+            f"FROM free WHERE {OUTBOX}.id = free.id "
             f"RETURNING {OUTBOX}.id, collection, row_key, tenant, mark",
             [*params, limit, token, self._clock() + self._lease],
         )
@@ -638,118 +442,134 @@ class SqlOutbox(OutboxState):
     def _claim_in_turns(
         self, where: str, params: list[Any], limit: int, token: str
     ) -> Sequence[Sequence[Any]]:
-        """Look without a lock, then mark by number what is still free:
-        an application's transaction never waits for it.
+        """Read numbers without a lock, then claim those that are still free. So no transaction of
+        the application ever waits for a claim.
         """
-        free = f"SELECT id FROM {OUTBOX} WHERE {where} ORDER BY id LIMIT {self._mark}"
+        param = self.sql.param
+        free = f"SELECT id FROM {OUTBOX} WHERE {where} ORDER BY id LIMIT {param}"
         due, times = self._due()
         claimed: list[Sequence[Any]] = []
         for _ in range(MAX_TRIES):
-            ids = [row[0] for row in self._execute(free, [*params, limit - len(claimed)])]
+            ids = self.sql.values(free, [*params, limit - len(claimed)])
             for chunk in chunks(ids):
-                inside = f"id IN ({self._marks(len(chunk))})"
-                self._execute(
-                    f"UPDATE {OUTBOX} SET claim = {self._mark}, ready_at = {self._mark} "
-                    f"WHERE {inside} AND aborted = 0 AND {due}",
+                among = f"id IN ({self.sql.params(len(chunk))})"
+                self.sql.execute(
+                    f"UPDATE {OUTBOX} SET claim = {param}, ready_at = {param} "
+                    f"WHERE {among} AND aborted = 0 AND {due}",
                     [token, self._clock() + self._lease, *chunk, *times],
                 )
-                mine = f"SELECT {_TICKET} FROM {OUTBOX} WHERE claim = {self._mark} AND {inside}"
-                claimed += self._execute(mine, [token, *chunk])
+                mine = f"SELECT {_CHANGE} FROM {OUTBOX} WHERE claim = {param} AND {among}"
+                claimed += self.sql.execute(mine, [token, *chunk])
             if claimed or not ids:
                 break
-        return self._renumbered(claimed) if self._dialect == "mysql" and claimed else claimed
+        if claimed and self.sql.dialect == "mysql":
+            return self._renumbered(claimed)
+        return claimed
 
     def _renumbered(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
-        """See `_claim_at_once`.
-
-        On SQLite there is one writer at a time, so numbers are in the order of commits anyway.
+        """Claimed changes under new numbers, see `_claim_at_once`. SQLite needs none: it has one
+        writer at a time, so its numbers are in the order of commits.
         """
         token = secrets.token_hex(16)
-        kept = "collection, row_key, tenant, consumer, mark, attempts, ready_at, error, created_at"
         for chunk in chunks(row[0] for row in rows):
-            inside = f"id IN ({self._marks(len(chunk))})"
-            copies = self._execute(f"SELECT {kept} FROM {OUTBOX} WHERE {inside} ORDER BY id", chunk)
+            among = f"id IN ({self.sql.params(len(chunk))})"
+            copies = self.sql.execute(
+                f"SELECT {_RENUMBERED} FROM {OUTBOX} WHERE {among} ORDER BY id", chunk
+            )
             if copies:
-                values = ", ".join([f"({self._marks(10)})"] * len(copies))
-                self._execute(
-                    f"INSERT INTO {OUTBOX} ({kept}, claim) VALUES {values}",
-                    [value for copy in copies for value in (*copy, token)],
-                )
-            self._execute(f"DELETE FROM {OUTBOX} WHERE {inside}", chunk)
-        return self._execute(f"SELECT {_TICKET} FROM {OUTBOX} WHERE claim = {self._mark}", [token])
+                values = self.sql.rows_of_params(10, len(copies))
+                params: list[Any] = []
+                for copy in copies:
+                    params += (*copy, token)
+                insert = f"INSERT INTO {OUTBOX} ({_RENUMBERED}, claim) VALUES {values}"
+                self.sql.execute(insert, params)
+            self.sql.execute(f"DELETE FROM {OUTBOX} WHERE {among}", chunk)
+        claimed = f"SELECT {_CHANGE} FROM {OUTBOX} WHERE claim = {self.sql.param}"
+        return self.sql.execute(claimed, [token])
 
-    # --- looking at them --------------------------------------------------------------------------
+    # --- counting and listing them ----------------------------------------------------------------
 
     def status(self, collections: Collection[str] | None = None) -> Mapping[str, OutboxStatus]:
-        """Counts per collection; those asked for are all in it,
-        with None those that have a ticket.
+        """The counts per collection. Each collection that is asked for has an entry; None gives
+        those that have a change.
         """
         where, params = self._of(collections)
         due, times = self._due()
         taken = f"(claim <> '' AND NOT {due})"
-        counted = self._execute(
-            f"SELECT collection, SUM(CASE WHEN aborted = 0 AND NOT {taken} THEN 1 ELSE 0 END), "
-            f"SUM(CASE WHEN aborted = 0 AND {taken} THEN 1 ELSE 0 END), SUM(CASE WHEN aborted = 1 "
-            f"THEN 1 ELSE 0 END), MIN(CASE WHEN aborted = 0 THEN created_at END) FROM {OUTBOX} "
-            f"WHERE {where} GROUP BY collection",
+        counted = self.sql.execute(
+            "SELECT collection, "
+            f"SUM(CASE WHEN aborted = 0 AND NOT {taken} THEN 1 ELSE 0 END), "
+            f"SUM(CASE WHEN aborted = 0 AND {taken} THEN 1 ELSE 0 END), "
+            "SUM(CASE WHEN aborted = 1 THEN 1 ELSE 0 END), "
+            "MIN(CASE WHEN aborted = 0 THEN created_at END) "
+            f"FROM {OUTBOX} WHERE {where} GROUP BY collection",
             [*times, *times, *params],
         )
-        errors = self._execute(
+        errors = self.sql.execute(
             f"SELECT collection, error FROM {OUTBOX} WHERE id IN "
-            f"(SELECT MAX(id) FROM {OUTBOX} WHERE error <> '' AND {where} GROUP BY collection)",
+            f"(SELECT MAX(id) FROM {OUTBOX} "
+            f"WHERE error <> '' AND {where} GROUP BY collection)",
             params,
         )
         last = {row[0]: row[1] for row in errors}
         found = dict.fromkeys(collections or (), OutboxStatus())
         for name, waiting, leased, aborted, oldest in counted:
-            counts = int(waiting), int(leased), int(aborted)
-            found[name] = OutboxStatus(*counts, oldest=oldest, last_error=last.get(name, ""))
+            found[name] = OutboxStatus(
+                waiting=int(waiting),
+                taken=int(leased),
+                aborted=int(aborted),
+                oldest=oldest,
+                last_error=last.get(name, ""),
+            )
         return found
 
     def waiting(self, collection: str) -> int:
-        """How many tickets of this collection are for this index and not given up,
-        those being worked off too.
+        """The number of changes of this collection that this index has to process, leased ones
+        included and aborted ones not.
         """
         where, params = self._of([collection])
-        return int(
-            self._value(f"SELECT COUNT(*) FROM {OUTBOX} WHERE aborted = 0 AND {where}", params) or 0
-        )
+        count = f"SELECT COUNT(*) FROM {OUTBOX} WHERE aborted = 0 AND {where}"
+        return int(self.sql.value(count, params) or 0)
 
     def due(self, collection: str) -> int:
-        """How many of those can be worked off now, or are; the rest pauses after a failure."""
+        """How many of the `waiting` changes can be processed now, or are leased. The others pause
+        after a failure.
+        """
         where, params = self._of([collection])
         due, times = self._due()
-        sql = (
+        count = (
             f"SELECT COUNT(*) FROM {OUTBOX} WHERE aborted = 0 AND {where} "
             f"AND (claim <> '' OR {due})"
         )
-        return int(self._value(sql, [*params, *times]) or 0)
+        return int(self.sql.value(count, [*params, *times]) or 0)
 
     def keys(self, collection: str) -> Iterator[str]:
-        """The keys of all its tickets that are not aborted, those being worked off too;
-        once for each ticket.
-        """
+        """The keys of the `waiting` changes, once for each change."""
         where, params = self._of([collection])
-        rows = self._execute(f"SELECT row_key FROM {OUTBOX} WHERE aborted = 0 AND {where}", params)
-        return (row[0] for row in rows)
+        query = f"SELECT row_key FROM {OUTBOX} WHERE aborted = 0 AND {where}"
+        return iter(self.sql.values(query, params))
 
     def of_key(self, collection: str, key: str) -> list[int]:
-        """The numbers of the tickets of this key that are this index's own and not given up."""
-        rows = self._execute(
-            f"SELECT id FROM {OUTBOX} WHERE aborted = 0 AND consumer = {self._mark} "
-            f"AND collection = {self._mark} AND row_key = {self._mark}",
+        """The numbers of the changes of this key that belong to this index alone and are not
+        aborted.
+        """
+        param = self.sql.param
+        ids = self.sql.values(
+            f"SELECT id FROM {OUTBOX} WHERE aborted = 0 AND consumer = {param} "
+            f"AND collection = {param} AND row_key = {param}",
             [self.consumer, collection, key],
         )
-        return [int(row[0]) for row in rows]
+        return list(map(int, ids))
 
     def aborted(
         self, collections: Collection[str] | None = None, limit: int = 100
     ) -> list[AbortedChange]:
-        """The first `limit` tickets that were given up."""
+        """The first `limit` aborted changes. collections: whose changes; None for all."""
         where, params = self._of(collections)
-        rows = self._execute(
-            f"SELECT id, collection, row_key, tenant, attempts, error, created_at FROM {OUTBOX} "
-            f"WHERE aborted = 1 AND {where} ORDER BY id LIMIT {self._mark}",
+        rows = self.sql.execute(
+            "SELECT id, collection, row_key, tenant, attempts, error, created_at "
+            f"FROM {OUTBOX} WHERE aborted = 1 AND {where} "
+            f"ORDER BY id LIMIT {self.sql.param}",
             [*params, limit],
         )
         return [AbortedChange(*row) for row in rows]
@@ -757,9 +577,9 @@ class SqlOutbox(OutboxState):
     def retry(
         self, numbers: Collection[int] | None = None, collections: Collection[str] | None = None
     ) -> int:
-        """Let aborted tickets be taken again, with all their tries; how many.
+        """Make aborted changes pending again, with all their attempts. Returns how many.
 
-        None: whatever number, or collection.
+        numbers, collections: which changes; None for all.
         """
         change = f"UPDATE {OUTBOX} SET aborted = 0, attempts = 0, ready_at = 0, claim = ''"
         return self._change_aborted(change, numbers, collections)
@@ -767,9 +587,9 @@ class SqlOutbox(OutboxState):
     def drop(
         self, numbers: Collection[int] | None = None, collections: Collection[str] | None = None
     ) -> int:
-        """Delete aborted tickets: their changes are not looked at again; how many.
+        """Delete aborted changes: their rows are not indexed again. Returns how many.
 
-        None: whatever number, or collection.
+        numbers, collections: which changes; None for all.
         """
         return self._change_aborted(f"DELETE FROM {OUTBOX}", numbers, collections)
 
@@ -777,30 +597,109 @@ class SqlOutbox(OutboxState):
         self, change: str, numbers: Collection[int] | None, collections: Collection[str] | None
     ) -> int:
         where, params = self._of(collections)
-        rows = self._execute(f"SELECT id FROM {OUTBOX} WHERE aborted = 1 AND {where}", params)
-        found = [row[0] for row in rows if numbers is None or row[0] in numbers]
-        for chunk in chunks(found):
-            self._execute(
-                f"{change} WHERE aborted = 1 AND id IN ({self._marks(len(chunk))})", chunk
-            )
-        return len(found)
+        aborted = f"SELECT id FROM {OUTBOX} WHERE aborted = 1 AND {where}"
+        ids = self.sql.values(aborted, params)
+        if numbers is not None:
+            ids = [each for each in ids if each in numbers]
+        for chunk in chunks(ids):
+            among = f"id IN ({self.sql.params(len(chunk))})"
+            self.sql.execute(f"{change} WHERE aborted = 1 AND {among}", chunk)
+        return len(ids)
 
     def _of(self, collections: Collection[str] | None) -> tuple[str, list[Any]]:
-        """A condition for the tickets of these collections that are for this index or for all,
-        and its parameters.
+        """A condition, with its parameters: the change is of one of these collections, and belongs
+        to this index or to no index in particular.
         """
-        where = f"consumer IN ('', {self._mark})"
+        where = f"consumer IN ('', {self.sql.param})"
         params: list[Any] = [self.consumer]
         if collections is None:
             return where, params
         if not collections:
             return "1 = 0", []
-        return f"{where} AND collection IN ({self._marks(len(collections))})", [
-            *params,
-            *sorted(collections),
-        ]
+        where += f" AND collection IN ({self.sql.params(len(collections))})"
+        return where, [*params, *sorted(collections)]
+
+    # --- places: the tenants at which a row has documents -----------------------------------------
+
+    def places(self, collection: str, keys: Iterable[str]) -> Mapping[str, Mapping[str, int]]:
+        """Per key, the tenants at which the row has, or had, a document, each with the stamp of
+        that document. Keys without any are left out.
+        """
+        found: dict[str, dict[str, int]] = {}
+        for chunk in chunks(dict.fromkeys(keys)):
+            rows = self.sql.execute(
+                f"SELECT row_key, tenant, stamp FROM {PLACES} WHERE {self._owned(len(chunk))}",
+                [collection, *self._owners(collection, chunk)],
+            )
+            for key, tenant, stamp in rows:
+                found.setdefault(key, {})[tenant] = int(stamp)
+        return found
+
+    def put_place(self, collection: str, key: str, tenant: str, stamp: int) -> None:
+        """Store that a row has a document at this tenant. A stored stamp never decreases."""
+        columns = ("address", "owner", "collection", "row_key", "tenant", "stamp")
+        owner = _address(self.consumer, collection, key)
+        address = _address(self.consumer, collection, key, tenant)
+        values = [address, owner, collection, key, tenant, stamp]
+        self.sql.upsert(PLACES, columns, ("stamp",), values)
+
+    def forget_places(self, collection: str, keys: Iterable[str]) -> None:
+        """Delete the places of the rows with these keys."""
+        for chunk in chunks(dict.fromkeys(keys)):
+            self.sql.execute(
+                f"DELETE FROM {PLACES} WHERE {self._owned(len(chunk))}",
+                [collection, *self._owners(collection, chunk)],
+            )
+
+    def tenants(self, collection: str) -> list[str]:
+        """The names of the tenants that have a place or a pending change, sorted; "" among them
+        for changes without a tenant.
+        """
+        found: set[str] = set()
+        for source in (OUTBOX, PLACES):
+            query = f"SELECT DISTINCT tenant FROM {source} WHERE collection = {self.sql.param}"
+            found.update(self.sql.values(query, [collection]))
+        return sorted(found)
+
+    def _owned(self, count: int) -> str:
+        """A condition: the place belongs to one of `count` rows of a collection."""
+        return f"collection = {self.sql.param} AND owner IN ({self.sql.params(count)})"
+
+    def _owners(self, collection: str, keys: Iterable[str]) -> list[str]:
+        return [_address(self.consumer, collection, key) for key in keys]
+
+    # --- state: named values per collection -------------------------------------------------------
+
+    def collections(self) -> list[str]:
+        """The collections that have state: those with an installed index."""
+        query = (
+            f"SELECT DISTINCT collection FROM {STATE} WHERE collection <> '' ORDER BY collection"
+        )
+        return list(map(str, self.sql.values(query)))
+
+    def get_state(self, collection: str, name: str) -> str | None:
+        """The value stored under this name; None if there is none."""
+        param = self.sql.param
+        query = f"SELECT value FROM {STATE} WHERE collection = {param} AND name = {param}"
+        value = self.sql.value(query, [collection, name])
+        return None if value is None else str(value)
+
+    def set_state(self, collection: str, name: str, value: str) -> None:
+        """Store a value under this name."""
+        columns = ("collection", "name", "value")
+        self.sql.upsert(STATE, columns, ("value",), [collection, name, value])
+
+    def drop_state(self, name: str) -> None:
+        """Delete the values under this name, of every collection."""
+        self.sql.execute(f"DELETE FROM {STATE} WHERE name = {self.sql.param}", [name])
+
+
+def _address(*names: str) -> str:
+    """A hash of several names, different for any other names."""
+    lengths_and_names = [f"{len(name)}:{name}" for name in names]
+    return sha256("".join(lengths_and_names).encode()).hexdigest()
 
 
 def _storable(reason: str) -> str:
-    """The beginning of a reason, as every database takes it."""
+    """The beginning of a reason, in a form that every database accepts."""
     return reason.replace("\0", "\ufffd").encode("utf-8", "replace").decode()[:MAX_ERROR]

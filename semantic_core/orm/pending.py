@@ -1,11 +1,15 @@
-"""Tickets on their way from the outbox to the core:
-addresses as the database writes them become refs.
+"""`ClaimedChanges`: pending changes on their way from the outbox to the core.
+
+The outbox holds keys and tenants as the database writes them. Here they become refs, in the form
+that documents have.
+
+Tested by tests/orm/test_base.py, tests/orm/test_adapter_kit.py.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,22 +20,18 @@ from semantic_core.orm.contract import AdapterContract
 from semantic_core.types import Ref
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from semantic_core.orm.outbox import PendingChange, SqlOutbox
 
-WHOLE = ""
-"""The key of a ticket for a whole collection:
-its documents are compared with the rows there are.
-"""
+WHOLE_TABLE = ""
+"""The key of a pending change of a whole table: all its rows are compared with the index."""
 
 
-class Tickets:
-    """One taking from an outbox; keeps `protocols.Outbox`, with stamps for numbers.
+class ClaimedChanges:
+    """One claim from an outbox. Implements `protocols.Outbox`, with stamps in place of numbers.
 
-    taken: how many tickets it took. compare: called with a collection whose rows are all to be
-    compared. lease: see `SqlOutbox.claim`. again: whether what the store refuses is looked at anew
-    at once; else it has failed.
+    count: how many changes were claimed. compare: called with the name of a collection whose rows
+    have to be compared. lease: see `SqlOutbox.claim`. retry_stale: whether a change that the store
+    refuses as stale is processed again at once; otherwise it has failed.
     """
 
     def __init__(
@@ -42,91 +42,94 @@ class Tickets:
         *,
         compare: Callable[[str], None],
         lease: bool,
-        again: bool = True,
+        retry_stale: bool = True,
     ) -> None:
         self._outbox = outbox
         self._agreement = agreement
         self._adapters = adapters
         self._compare = compare
         self._lease = lease
-        self._looks_again = again
+        self._retry_stale = retry_stale
         self._epoch = agreement.epoch
         self._open: dict[int, PendingChange] = {}
         self._evidence = (0, 0)
-        self.taken = 0
+        self.count = 0
 
     def take(self, limit: int) -> Sequence[tuple[int, Ref]]:
         """See `Outbox.take`.
 
-        Tickets of whole tables are worked off here: all rows of the collection are compared.
+        A change of a whole table is done here: the comparison of its rows is requested.
         """
-        tickets = self._outbox.claim(limit, collections=set(self._adapters), lease=self._lease)
-        self.taken += len(tickets)
-        self._open |= {ticket.number: ticket for ticket in tickets}
-        if tickets:
-            self._evidence = (tickets[-1].number, tickets[-1].mark)
+        changes = self._outbox.claim(limit, collections=set(self._adapters), lease=self._lease)
+        self.count += len(changes)
         by_collection: dict[str, list[PendingChange]] = defaultdict(list)
-        for ticket in tickets:
-            by_collection[ticket.collection].append(ticket)
-        found = [
-            address
-            for name, group in by_collection.items()
-            for address in self._refs(self._adapters[name], group)
-        ]
-        return [(stamp_of(self._epoch, number), ref) for number, ref in found]
+        for change in changes:
+            self._open[change.number] = change
+            by_collection[change.collection].append(change)
+        if changes:
+            self._evidence = (changes[-1].number, changes[-1].mark)
+        found: list[tuple[int, Ref]] = []
+        for name, group in by_collection.items():
+            for number, ref in self._refs(self._adapters[name], group):
+                found.append((stamp_of(self._epoch, number), ref))
+        return found
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Within it, what this thread writes into the index comes from these tickets."""
-        with self._agreement.writing(lambda: self._evidence):
+        """A block in which the writes of this thread to the index come from these changes."""
+        with self._agreement.writing(self._newest_claimed):
             yield
 
-    def done(self, tickets: Collection[int]) -> None:
-        """See `Outbox.done`."""
-        self._done([number_of(stamp) for stamp in tickets])
+    def done(self, numbers: Collection[int]) -> None:
+        """See `Outbox.done`. numbers: stamps."""
+        self._done(list(map(number_of, numbers)))
 
-    def failed(self, tickets: Collection[int], reason: str) -> None:
-        """See `Outbox.failed`."""
-        self._failed([number_of(stamp) for stamp in tickets], reason)
+    def failed(self, numbers: Collection[int], reason: str) -> None:
+        """See `Outbox.failed`. numbers: stamps."""
+        self._failed(list(map(number_of, numbers)), reason)
 
     def give_back(self) -> None:
-        """Let others take what was not worked off."""
-        if self._open and (self._lease or not self._outbox.looks_only):
+        """Release the changes that were not processed."""
+        if self._open and (self._lease or not self._outbox.reads_without_lease):
             self._outbox.give_back(self._open)
         self._open = {}
+
+    def _newest_claimed(self) -> tuple[int, int]:
+        return self._evidence
 
     def _done(self, numbers: Collection[int]) -> None:
         mine = self._open.keys() & set(numbers)
         if mine:
             with self._outbox.atomic():
-                self._agreement.acknowledge()  # first: whoever finds the ticket gone must find this
+                # First: whoever finds the change deleted must find the acknowledgement.
+                self._agreement.acknowledge()
                 self._outbox.done(mine)
             self._close(mine)
 
     def _failed(self, numbers: Collection[int], reason: str) -> None:
         mine = self._open.keys() & set(numbers)
-        if mine and reason == STALE_REASON and self._looks_again:
-            self._again(mine)
+        if mine and reason == STALE_REASON and self._retry_stale:
+            self._add_again(mine)
         elif mine:
-            newest = self._newest(mine)
+            newest = self._newest_of_each(mine)
             self._outbox.failed(newest, reason)
-            self._outbox.done(mine - newest)  # the same address again: one of them says it
+            self._outbox.done(mine - newest)  # one failed change is enough for each address
             self._close(mine)
 
-    def _newest(self, numbers: Collection[int]) -> set[int]:
-        """Of several tickets of one address the one with the largest number."""
-        found: dict[tuple[str, str, str], int] = {}
+    def _newest_of_each(self, numbers: Collection[int]) -> set[int]:
+        """Of the changes of each address the one with the largest number."""
+        newest: dict[tuple[str, str, str], int] = {}
         for number in sorted(numbers):
-            ticket = self._open[number]
-            found[ticket.collection, ticket.key, ticket.tenant] = number
-        return set(found.values())
+            change = self._open[number]
+            newest[change.collection, change.key, change.tenant] = number
+        return set(newest.values())
 
-    def _again(self, numbers: Collection[int]) -> None:
-        """Something newer was in the way: have these looked at anew, under larger numbers."""
+    def _add_again(self, numbers: Collection[int]) -> None:
+        """Replace changes that the store refused as stale by new ones with larger numbers."""
         for number in sorted(numbers):
-            ticket = self._open[number]
+            change = self._open[number]
             self._outbox.add(
-                ticket.collection, [ticket.key], ticket.tenant, consumer=self._outbox.consumer
+                change.collection, [change.key], change.tenant, consumer=self._outbox.consumer
             )
         self._done(numbers)
 
@@ -135,58 +138,73 @@ class Tickets:
             del self._open[number]
 
     def _refs(
-        self, adapter: AdapterContract, tickets: Sequence[PendingChange]
+        self, adapter: AdapterContract, changes: Sequence[PendingChange]
     ) -> list[tuple[int, Ref]]:
-        whole = [ticket.number for ticket in tickets if ticket.key == WHOLE]
-        if whole:
-            self._compare(adapter.declaration.collection)
-            self._done(whole)
+        """(number, ref) of each change of one collection. Changes of the whole table, of unusable
+        keys and of rows that are at no tenant are finished here.
+        """
         name = adapter.declaration.collection
+        whole = [change.number for change in changes if change.key == WHOLE_TABLE]
+        if whole:
+            self._compare(name)
+            self._done(whole)
         keys: dict[int, str] = {}
         tenants: dict[int, str] = {}
-        for ticket in tickets:
-            if ticket.key == WHOLE:
+        for change in changes:
+            if change.key == WHOLE_TABLE:
                 continue
             try:
-                keys[ticket.number] = adapter.canonical(ticket.key)
-                tenants[ticket.number] = adapter.tenant_name(ticket.tenant)
-                Ref(name, keys[ticket.number])
+                key = adapter.canonical(change.key)
+                tenants[change.number] = adapter.tenant_name(change.tenant)
+                Ref(name, key)
             except (ValueError, SemanticCoreError) as error:
-                keys.pop(ticket.number, None)
-                self._failed([ticket.number], f"The key {ticket.key!r} cannot be used: {error}")
+                reason = f"The key {change.key!r} cannot be used: {error}"
+                self._failed([change.number], reason)
+            else:
+                keys[change.number] = key
         if adapter.places_rows:
-            return self._placed(adapter, keys)
-        if adapter.declaration.tenant is not None:  # a row that is nobody's is in no index
-            self._done([number for number in keys if not tenants[number]])
-            keys = {number: key for number, key in keys.items() if tenants[number]}
-        return [(number, Ref(name, key, tenants[number])) for number, key in keys.items()]
+            return self._refs_at_places(adapter, keys)
+        found: list[tuple[int, Ref]] = []
+        without_tenant: list[int] = []
+        for number, key in keys.items():
+            if tenants[number] or adapter.declaration.tenant is None:
+                found.append((number, Ref(name, key, tenants[number])))
+            else:
+                without_tenant.append(number)
+        self._done(without_tenant)  # a row without a tenant is in no index
+        return found
 
-    def _placed(self, adapter: AdapterContract, keys: Mapping[int, str]) -> list[tuple[int, Ref]]:
+    def _refs_at_places(
+        self, adapter: AdapterContract, keys: Mapping[int, str]
+    ) -> list[tuple[int, Ref]]:
         stamps: dict[str, int] = {}
         for number, key in keys.items():
             stamps[key] = max(number, stamps.get(key, 0))
         tenants = placed(adapter, self._outbox, stamps)
-        self._done([number for number, key in keys.items() if not tenants[key]])
-        name = adapter.declaration.collection
-        return [
-            (number, Ref(name, key, tenant))
-            for number, key in keys.items()
-            for tenant in tenants[key]
-        ]
+        found: list[tuple[int, Ref]] = []
+        left_to_others: list[int] = []
+        for number, key in keys.items():
+            if not tenants[key]:
+                left_to_others.append(number)
+            for tenant in tenants[key]:
+                found.append((number, Ref(adapter.declaration.collection, key, tenant)))
+        self._done(left_to_others)
+        return found
 
 
 def placed(
     adapter: AdapterContract, outbox: SqlOutbox, stamps: Mapping[str, int]
 ) -> Mapping[str, Sequence[str]]:
-    """For rows whose tenant only the row itself tells: per key the tenants it belongs to now and
-    was put at before; none where a later change has the row.
+    """For rows whose tenant only the row itself shows: per key the tenants that it belongs to now
+    or had documents at; () if a later change takes care of the row. stamps: per key the number of
+    its change.
 
-    Each place is written down before the document goes there, with the number of its ticket;
-    whoever comes later sees it and clears it, and who sees a later one leaves the row to that one.
+    Each place is stored before the document is written, with the number of the change. A later
+    change sees the place and clears it; an earlier one that sees it leaves the row to the later
+    one.
     """
     name = adapter.declaration.collection
-    # All are read before any is written down: `load` may keep a connection, perhaps the only one,
-    # while it runs.
+    # All rows are read before a place is stored: `load` may hold the only connection meanwhile.
     owners = [(key, adapter.tenant_of(instance)) for key, instance in adapter.rows(stamps)]
     for key, tenant in owners:
         if tenant and key in stamps:
@@ -194,7 +212,7 @@ def placed(
     places = outbox.places(name, stamps)
     found: dict[str, Sequence[str]] = {}
     for key, stamp in stamps.items():
-        there = places.get(key, {})
-        newer = bool(there) and max(there.values()) > stamp
-        found[key] = () if newer else tuple(there)
+        tenants = places.get(key, {})
+        later = bool(tenants) and max(tenants.values()) > stamp
+        found[key] = () if later else tuple(tenants)
     return found

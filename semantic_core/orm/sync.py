@@ -1,13 +1,15 @@
-"""One per core and database: the outbox, the indexes it feeds,
-and when pending changes are processed.
+"""`SyncCoordinator`: decides when the pending changes of a database are processed, and by whom.
+
+There is one coordinator for each core and database. It owns the outbox, the indexes that read it,
+the worker thread, and the agreement between index and outbox.
+
+Tested by tests/orm/test_base.py, tests/orm/test_adapter_kit.py.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from semantic_core._sync import merged
-from semantic_core._validation import STALE, one_line
+from semantic_core._validation import one_line
 from semantic_core.errors import (
     ConfigError,
     SemanticCoreError,
@@ -25,62 +27,61 @@ from semantic_core.errors import (
     is_interruption,
 )
 from semantic_core.orm.agreement import Agreement
-from semantic_core.orm.comparison import PAGE, ReindexProgress, RowComparison, alone
+from semantic_core.orm.comparison import RowComparison
 from semantic_core.orm.consumers import Consumers
 from semantic_core.orm.contract import AdapterContract, in_one_connection
-from semantic_core.orm.migrations import Reinstall, is_there
-from semantic_core.orm.outbox import TRIGGERS, SqlOutbox
-from semantic_core.orm.pending import Tickets
+from semantic_core.orm.log import log
+from semantic_core.orm.migrations import Reinstall, has_table
+from semantic_core.orm.outbox import TRIGGERS, OutboxStatus, SqlOutbox
+from semantic_core.orm.processing import (
+    BATCH,
+    PAUSE,
+    Progress,
+    compare_rows,
+    embed_pending,
+    latest_failures,
+    process_changes,
+)
+from semantic_core.orm.scan import pages_of
 from semantic_core.orm.worker import Worker
 from semantic_core.protocols import Patient
-from semantic_core.types import Failure, IngestMode, IngestReport
+from semantic_core.types import IngestMode, IngestReport
 
 if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
 
-BATCH = 1_000
-"""Tickets taken at a time."""
-LONGEST_WAIT = 60.0
-"""Seconds at most for which a thread waits while another one of this process compares rows."""
-PAUSE = 0.02
-"""Seconds between two looks at tickets another worker holds."""
 DROP = 30.0
-"""Seconds between two looks for indexes that have been away for too long."""
-MOST_REFUSALS = 4
-"""How often a store may refuse changes of one document as stale before that is a failure
-like any other.
-"""
+"""Seconds between two searches for indexes that have stayed away for too long."""
 SILENCE = 60.0
 """Seconds for which the same reason is not logged again."""
 PATIENCE = 0.1
-"""Seconds a commit waits for other writers of the index; what it cannot process then waits."""
-REST = 2.0
-"""Seconds for which the next commits are spared an index that was waited for in vain, unless it
-works again sooner; the worker thread tries meanwhile.
+"""Seconds for which a commit waits for other writers of the index. Then its changes stay pending.
 """
-
+REST = 2.0
+"""Seconds for which the next commits do not wait for the index after one waited in vain, unless a
+later attempt succeeds earlier. The worker thread keeps trying.
+"""
 LOOK_FOR_TRIGGERS = 5.0
-"""Seconds between two looks whether triggers are still there, where that cannot be told sooner."""
+"""Seconds between two checks whether triggers exist, on databases without a schema version."""
+
 NOT_INSTALLED = "the index is not installed in the application's database"
 NO_TRIGGERS = "triggers on {} are missing, so that changes go unseen"
 OTHER_DECLARATION = "the index was installed last for another declaration than this process has"
 
-Progress = Callable[[ReindexProgress], None]
-
-_log = logging.getLogger("semantic_core.orm")
+_NEVER = float("-inf")
 
 
 @attrs.frozen
 class IndexStatus:
     """How far an index is behind its table.
 
-    waiting: changes to be worked off. backfill: rows that wait to be compared with the index: those
-    there were before it, or all of them after one of the two was restored; comparing says why.
-    taken: being worked off right now.
-    aborted: given up after many tries; kept, see ``semantic-core outbox``. oldest: when the oldest
-    waiting change was made, in seconds since 1970; None if none waits. last_error: of the latest
-    attempt that failed; "" since one succeeded.
-    capturing: whether its triggers (or events) are there.
+    waiting: pending changes. taken: changes that are being processed now. aborted: changes given up
+    after too many attempts; they stay in the outbox, see ``semantic-core outbox``. oldest: when the
+    oldest pending change was made, in seconds since 1970; None if there is none.
+    backfill: rows that wait to be compared with the index: existing rows before the first indexing,
+    or all rows after index or database were restored. comparing: the reason; "" if none wait.
+    last_error: of the latest attempt; "" if it succeeded. capturing: whether the triggers (or event
+    listeners) exist.
     """
 
     collection: str
@@ -99,43 +100,43 @@ class IndexStatus:
 
 
 class SyncCoordinator:
-    """Works off the changes of one database. Safe to share between threads."""
+    """Processes the pending changes of one database. Threads may share it.
+
+    core: where documents go. first: the adapter of one of its indexes, which gives the connection.
+    last_error: of the latest attempt to process changes; "" if it succeeded.
+    """
 
     def __init__(self, core: SemanticCore, first: AdapterContract) -> None:
         self.core = core
         self.database = first.database
-        self._first = first
-        self.execute = first.execute
-        self.dialect = first.dialect
-        self.placeholder = first.placeholder
-        self._closed = False
-        self.adapters: Mapping[
-            str, AdapterContract
-        ] = {}  # never changed, only replaced: others go through it meanwhile
-        self.outbox = SqlOutbox(
-            first.execute, first.dialect, placeholder=first.placeholder, atomic=first.atomic
-        )
-        self.agreement = Agreement(
-            core.store, Consumers(first.execute, first.dialect, first.placeholder)
-        )
+        self.sql = first.sql
+        self.outbox = SqlOutbox(self.sql, atomic=first.atomic)
+        self.agreement = Agreement(core.store, Consumers(self.sql))
+        self.reinstall = Reinstall()
         self.worker = Worker(self._work, first.release)
-        self.at_home = False
-        self._twin: SemanticCore | None = None
-        self._paused: dict[str, int] = {}
+        self.adapters: Mapping[str, AdapterContract] = {}
+        """Replaced as a whole by every change, since other threads may iterate over it."""
+        self.last_error = ""
+        self.owners_checked = False
+        self._first = first
+        self._closed = False
+        self._stand_in: SemanticCore | None = None
         self._lock = threading.Lock()
-        self._mine = threading.local()
-        self._told: set[str] = set()
+        self._thread = threading.local()
+        self._paused: dict[str, int] = {}
+        self._warned: set[str] = set()
         self._logged: dict[str, float] = {}
         self._captured: dict[str, int] = {}
-        self.last_error = ""  # of the latest attempt to process changes; "" if it succeeded
-        self.reinstall = Reinstall()
-        self._dropped_at = float("-inf")
-        self._installed = self._behind_inline = False
-        self._rests_until = float("-inf")
+        self._dropped_at = _NEVER
+        self._rests_until = _NEVER
+        self._installed = False
+        self._behind_inline = False
         first.on_commit(self.wake)
 
+    # --- its indexes ------------------------------------------------------------------------------
+
     def add(self, adapter: AdapterContract) -> None:
-        """Let an index join. Raises ConfigError if another of that collection is here."""
+        """Add an index. Raises ConfigError if another index has the same collection."""
         collection = adapter.declaration.collection
         with self._lock:
             other = self.adapters.get(collection)
@@ -147,87 +148,85 @@ class SyncCoordinator:
             self.adapters = {**self.adapters, collection: adapter}
 
     def leave(self, adapter: AdapterContract) -> None:
-        """Let an index go: its changes are another's business from now on."""
+        """Remove an index: this coordinator does not process its changes any more."""
+        collection = adapter.declaration.collection
         with self._lock:
-            if self.adapters.get(adapter.declaration.collection) is adapter:
-                self.adapters = {
-                    name: each for name, each in self.adapters.items() if each is not adapter
-                }
+            if self.adapters.get(collection) is adapter:
+                remaining = dict(self.adapters)
+                del remaining[collection]
+                self.adapters = remaining
 
     def connected(self) -> AbstractContextManager[Any]:
-        """See `AdapterContract.connected`; of the database all its indexes live in."""
+        """See `AdapterContract.connected`; for the database of all its indexes."""
         return self._first.connected()
 
     @property
     def working(self) -> bool:
-        """Whether this thread is working changes off right now:
-        then what it writes is no change itself.
-        """
-        return bool(getattr(self._mine, "working", False))
+        """Whether this thread processes changes now. Then its own commits are no changes."""
+        return bool(getattr(self._thread, "working", False))
 
     @property
     def elsewhere(self) -> bool:
-        """Whether the connection leads to another database now, that of a test run:
-        its rows are no business of this hub.
+        """Whether the connection leads to another database now, for example to that of a test run.
+        Its rows are not processed here.
         """
         return self._first.database != self.database
 
     @property
     def closed(self) -> bool:
-        """Whether its core was closed: it hears of no commit any more."""
+        """Whether its core was closed. Then commits have no effect here."""
         return self._closed
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Within it, what this thread commits is no change that has to be processed."""
-        nested, self._mine.working = self.working, True
+        """A block in which the commits of this thread are no changes to process."""
+        before = self.working
+        self._thread.working = True
         try:
             yield
         finally:
-            self._mine.working = nested
+            self._thread.working = before
 
-    # --- what is known of each other --------------------------------------------------------------
+    # --- index and outbox agree -------------------------------------------------------------------
 
     def agree(self) -> str:
-        """See whether outbox and index belong to one history, and begin anew if not;
-        then the reason, else "".
+        """Check whether outbox and index have the same history; if not, begin a new one. Returns
+        the reason for a new one, else "".
         """
         if self.elsewhere:
             return ""
-        if not self.at_home:
-            self._check_home()
+        if not self.owners_checked:
+            self._check_owners()
         with self.at_work():
             why = self.agreement.check()
             for name in self.adapters:
                 self.agreement.read(name)
-            self.outbox.consumer, self.outbox.shared = (
-                self.agreement.reader,
-                self.agreement.others > 0,
-            )
+            self.outbox.consumer = self.agreement.reader
+            self.outbox.shared = self.agreement.others > 0
             if self.agreement.others and monotonic() - self._dropped_at > DROP:
                 self._dropped_at = monotonic()
                 self._drop_lost()
         return why
 
-    def _check_home(self) -> None:
-        """Have those indexes in memory whose file is that of another database."""
+    def _check_owners(self) -> None:
+        """Move indexes into memory whose documents another database owns."""
         for adapter in list(self.adapters.values()):
-            self.keep_own(adapter)
-        self.at_home = True
+            self.move_if_foreign(adapter)
+        self.owners_checked = True
 
-    def keep_own(self, adapter: AdapterContract) -> bool:
-        """If the index is that of another database, have this adapter's in memory from now on;
-        whether that was so.
+    def move_if_foreign(self, adapter: AdapterContract) -> bool:
+        """If another database owns the documents of this index, give the adapter an index in memory
+        from now on. Returns whether that was so.
         """
         if adapter.same_transaction:
             return False
         with self.at_work():
-            other = self.agreement.stranger(adapter.declaration.collection)
+            other = self.agreement.foreign_owner(adapter.declaration.collection)
         if not other:
             return False
-        _log.warning(
+        log.warning(
             "%s: the index at %r is that of another database, %r. For this one, %r, an index in "
-            "memory is kept as long as the process lasts. Give it one of its own to keep it: "
+            "memory is used as long as the process lasts. Give it one of its own to store it: "
             "path=, or SEMANTIC_CORE_PATH.",
             str(adapter),
             self.agreement.index.location,
@@ -235,67 +234,68 @@ class SyncCoordinator:
             self.agreement.consumers.address(),
         )
         with self._lock:
-            if self._twin is None:
-                self._twin = self.core.in_memory()
+            if self._stand_in is None:
+                self._stand_in = self.core.in_memory()
         self.leave(adapter)
-        adapter.core = self._twin
+        adapter.core = self._stand_in
         return True
 
     @property
     def stand_in(self) -> SemanticCore | None:
-        """The core in memory that keeps what `keep_own` moved; None if nothing was."""
-        return self._twin
+        """The core in memory with the indexes that `move_if_foreign` moved; None without any."""
+        return self._stand_in
 
     def _drop_lost(self) -> None:
-        """Forget indexes that have been away for too long:
-        their pending changes would grow without end.
-        """
+        """Drop indexes that have stayed away for too long: their pending changes would pile up."""
         for lost in self.agreement.consumers.lost():
             if lost.consumer != self.outbox.consumer:
-                _log.warning(
-                    "The index at %r has been away for more than %.1f days: its pending changes "
-                    "are dropped. When it comes back, it compares all rows.",
+                log.warning(
+                    "The index at %r has not been used for more than %.1f days: its pending "
+                    "changes are dropped. When it comes back, it compares all rows.",
                     lost.location or "(in memory)",
                     lost.kept_for / 86_400,
                 )
                 self.agreement.consumers.drop(lost.consumer)
 
-    def look(self) -> None:
-        """`agree`, outside of transactions; called before a search answers."""
+    def check_agreement(self) -> None:
+        """`agree`, outside of transactions. Called before a search."""
         if self.working or self._first.in_transaction or not self.is_installed():
             return
         try:
             why = self.agree()
         except Exception:
             if self.is_gone():
-                return  # `behind` says so
+                return  # `behind` gives the reason
             raise
         if why:
             self.compare_in_background()
 
+    # --- what is known of an index ----------------------------------------------------------------
+
     def is_gone(self) -> bool:
-        """Whether somebody dropped the outbox, which was there before."""
+        """Check whether the outbox was dropped after it had existed."""
         self._installed = self.outbox.exists()
         if not self._installed:
-            _log.warning(
-                "The outbox is gone from the application's database, and changes go unseen. To "
-                "have it made anew, and all rows compared: %s.",
+            log.warning(
+                "The outbox does not exist in the application's database any more, and changes go "
+                "unseen. To create it again and compare all rows: %s.",
                 self._first.install_step,
             )
         return not self._installed
 
-    def is_installed(self, *, anew: bool = False) -> bool:
-        """Whether the outbox is there. anew: ask again, though it was there before."""
-        self._installed = (self._installed and not anew) or self.outbox.exists()
+    def is_installed(self, *, check_again: bool = False) -> bool:
+        """Whether the outbox exists. check_again: query the database even if it existed before."""
+        self._installed = (self._installed and not check_again) or self.outbox.exists()
         return self._installed
 
     def comparison(self, adapter: AdapterContract) -> RowComparison:
-        """The comparison of an index's rows."""
+        """The comparison of the rows of an index."""
         return RowComparison(adapter, self.outbox, self.agreement)
 
-    def behind(self, adapter: AdapterContract, *, anew: bool = False) -> str:
-        """What of this index is not in its answers yet, for whoever reads them;
-        "" if nothing is known to be missing. anew: look for triggers, however lately that was done.
+    def behind(self, adapter: AdapterContract, *, check_again: bool = False) -> str:
+        """Why answers of this index may lack rows; "" if no row is known to be missing.
+
+        check_again: look for triggers, even if that was done a moment ago.
         """
         if not self.is_installed():
             return f"{NOT_INSTALLED}: {adapter.install_step}"
@@ -304,7 +304,7 @@ class SyncCoordinator:
             state = comparison.state
             if state is not None and state.declared != comparison.declared:
                 return f"{OTHER_DECLARATION}: {adapter.install_step}, or restart this process"
-            unseen = self._unseen(adapter, anew=anew)
+            unseen = self._unseen(adapter, check_again=check_again)
             if unseen:
                 return unseen
             if state is None:
@@ -315,10 +315,11 @@ class SyncCoordinator:
             return f"the index cannot be read: {error.message}"
         return state.reason
 
-    def _unseen(self, adapter: AdapterContract, *, anew: bool) -> str:
-        """Why changes of its rows are not noted; "" if they are, as far as was looked lately.
+    def _unseen(self, adapter: AdapterContract, *, check_again: bool) -> str:
+        """Why changes of its rows are not captured; "" if they are.
 
-        On SQLite that is asked again after every change of the schema, elsewhere now and then.
+        The triggers are looked for after every change of the schema on SQLite, and every few
+        seconds on other databases.
         """
         if adapter.capture != "triggers" or self.elsewhere:
             return ""
@@ -327,41 +328,70 @@ class SyncCoordinator:
         else:
             schema = int(monotonic() / LOOK_FOR_TRIGGERS)
         name = adapter.declaration.collection
-        if self._captured.get(name) == schema and not anew:
+        if self._captured.get(name) == schema and not check_again:
             return ""
         if adapter.capturing:
             self._captured[name] = schema
             return ""
-        if adapter.installed and self.outbox.get_state(name, TRIGGERS):  # not taken away on purpose
+        if adapter.installed and self.outbox.get_state(name, TRIGGERS):  # not removed on purpose
             self.reinstall.later(adapter)
         return f"{NO_TRIGGERS.format(adapter.table.name)}: {adapter.install_step}"
 
     def _is_outdated(self, name: str) -> bool:
-        """Whether documents of this collection are made otherwise now than this process would."""
+        """Whether the documents of this collection are made for another declaration now."""
         declared = self.comparison(self.adapters[name]).declared
         return not self.agreement.is_for(name, declared)
 
-    def compare_in_background(self) -> None:
-        """Let the worker thread compare rows, if some are to be, and an index lets it."""
-        if not self._closed and any(
-            self._compares_by_itself(adapter) for adapter in self.adapters.values()
-        ):
-            self.worker.wake()
+    def waiting(self, adapter: AdapterContract) -> int:
+        """The number of pending changes of this index. Wakes the worker thread if there are any."""
+        if not self.is_installed():
+            return 0
+        count = self.outbox.waiting(adapter.declaration.collection)
+        if count and not (self.working or self._closed or self._first.in_transaction):
+            self.catch_up()
+        return count
 
-    def _compares_by_itself(self, adapter: AdapterContract) -> bool:
-        wanted = (
-            adapter.strategy != "manual"
-            and adapter.backfill == "background"
-            and not adapter.uninstalled
+    def status_of(self, adapter: AdapterContract, *, capturing: bool) -> IndexStatus:
+        """How far this index is behind."""
+        name = adapter.declaration.collection
+        installed = self.is_installed(check_again=True)
+        counts = OutboxStatus()
+        if installed:
+            counts = self.outbox.status({name}).get(name, counts)
+        behind = self.behind(adapter, check_again=True)
+        return IndexStatus(
+            collection=name,
+            model=adapter.model.__name__,
+            capture=adapter.capture,
+            sync=adapter.strategy,
+            waiting=counts.waiting,
+            backfill=self._rows_left(adapter) if behind and installed else 0,
+            taken=counts.taken,
+            aborted=counts.aborted,
+            oldest=counts.oldest,
+            last_error=self.last_error or counts.last_error,
+            paused=name in self._paused,
+            capturing=capturing,
+            comparing=behind,
         )
-        return wanted and adapter.shared_by_threads
 
-    # --- when pending changes are processed -------------------------------------------------------
+    def _rows_left(self, adapter: AdapterContract) -> int:
+        """The number of rows that are not compared yet."""
+        rows = pages_of(adapter).count()
+        try:
+            state = self.comparison(adapter).state
+        except StoreError:
+            return rows
+        if state is None:
+            return rows
+        return 0 if state.phase == "documents" else max(rows - state.rows, 0)
+
+    # --- after a commit ---------------------------------------------------------------------------
 
     def wake(self) -> None:
-        """Something was committed.
+        """Process the pending changes of a commit, or wake the worker thread.
 
-        Never raises: what goes wrong stands in the status, and the tickets wait.
+        Never raises: the status has the error, and the changes stay pending.
         """
         if self._closed or self.working or self._first.in_transaction or self.elsewhere:
             return
@@ -370,64 +400,69 @@ class SyncCoordinator:
             if not self.is_installed():  # migrations commit before there is an outbox
                 return
         except Exception:  # noqa: BLE001
-            # Perhaps another application's commit, and this database is away.
-            _log.debug("The outbox cannot be reached; changes wait.", exc_info=True)
+            # The commit may be of another application, and this database unavailable.
+            log.debug("The outbox cannot be reached; changes stay pending.", exc_info=True)
             return
-        active = [adapter for name, adapter in self.adapters.items() if name not in self._paused]
-        inline = {
-            adapter.declaration.collection for adapter in active if adapter.strategy == "inline"
-        }
+        active = self._active()
+        inline = _with_strategy(active, "inline")
         if inline and monotonic() < self._rests_until:
             self.catch_up()
-        elif inline:
-            started = monotonic()
-            try:
-                with self._waiting_at_most(PATIENCE):
-                    # After a failure one change shows whether all that wait are worth a try.
-                    limits = (1, None) if self.last_error else (None,)
-                    report = merged(
-                        *(self.sync(most, collections=inline, compare=False) for most in limits)
-                    )
-                if report.failed:
-                    self.catch_up()  # what failed is tried again
-                elif not (report.added or report.updated or report.unchanged or report.removed):
-                    self._wait_for_others(inline)
-                if any(adapter.same_transaction for adapter in active):
-                    self._embed_pending(BATCH)
-            except Exception as error:
-                if is_interruption(error):
-                    raise
-                # The application's commit has happened and must not fail; `sync` keeps the reason.
-                if self.is_gone():
-                    return
-                self._tell_once(error)
-                if isinstance(error, StoreBusy) or monotonic() - started > PATIENCE:
-                    self.catch_up()
-                    self._rests_until = monotonic() + REST
-        if any(adapter.strategy == "background" for adapter in active):
+        elif inline and not self._process_inline(active, inline):
+            return
+        if _with_strategy(active, "background"):
             self.worker.wake()
 
-    def _tell_once(self, error: Exception) -> None:
-        """Log why changes were not processed; the same reason not again at the next commits.
+    def _process_inline(
+        self, active: Mapping[str, AdapterContract], inline: Collection[str]
+    ) -> bool:
+        """Process the changes of a commit in its thread. False if the outbox was dropped."""
+        started = monotonic()
+        try:
+            with self._waiting_at_most(PATIENCE):
+                # After a failure one change shows whether it is worth trying all.
+                limits = (1, None) if self.last_error else (None,)
+                report = merged(
+                    *(self.sync(limit, collections=inline, compare=False) for limit in limits)
+                )
+            if report.failed:
+                self.catch_up()  # tries the failed changes again
+            elif not (report.added or report.updated or report.unchanged or report.removed):
+                self._wait_for_worker(inline)
+            if any(adapter.same_transaction for adapter in active.values()):
+                embed_pending(self.core, BATCH)
+        except Exception as error:
+            if is_interruption(error):
+                raise
+            # The commit has happened and must not fail; `sync` has stored the error.
+            if self.is_gone():
+                return False
+            self._log_once(error)
+            if isinstance(error, StoreBusy) or monotonic() - started > PATIENCE:
+                self.catch_up()
+                self._rests_until = monotonic() + REST
+        return True
 
-        Errors of our own say what to do; of others, the traceback says where they come from.
+    def _log_once(self, error: Exception) -> None:
+        """Log why changes were not processed, but not the same reason at each of the next commits.
+
+        An error of this package has a hint; of any other, the traceback is logged.
         """
         what = one_line(error)
-        if self._logged.get(what, float("-inf")) > monotonic() - SILENCE:
+        if self._logged.get(what, _NEVER) > monotonic() - SILENCE:
             return
         self._logged = {what: monotonic()}
         known = isinstance(error, SemanticCoreError)
-        _log.warning(
+        log.warning(
             "Pending changes could not be processed; they wait. %s",
             str(error) if known else what,
             exc_info=not known,
         )
 
-    def _wait_for_others(self, collections: Collection[str]) -> None:
-        """Nothing was left to process for this commit: if this process's own worker thread has
-        taken its changes, wait a little for that.
+    def _wait_for_worker(self, collections: Collection[str]) -> None:
+        """There was no change to process after a commit. If the worker thread of this process has
+        claimed it, wait a little.
         """
-        if self.outbox.looks_only or not self.worker.busy:
+        if self.outbox.reads_without_lease or not self.worker.busy:
             return
         until = monotonic() + PATIENCE
         for name in sorted(collections):
@@ -440,36 +475,36 @@ class SyncCoordinator:
         return store.waiting_at_most(seconds) if isinstance(store, Patient) else nullcontext()
 
     def catch_up(self) -> None:
-        """Let the worker thread process what waits, where one works for this database;
-        while commits are spared the index, it tries when it likes.
+        """Let the worker thread process pending changes, if this database has one. While commits do
+        not wait for the index, the thread keeps its own pace.
         """
-        active = [adapter for name, adapter in self.adapters.items() if name not in self._paused]
-        if any(adapter.strategy != "manual" and adapter.shared_by_threads for adapter in active):
-            self._behind_inline = True
-            if monotonic() >= self._rests_until:
-                self.worker.wake()
+        for adapter in self._active().values():
+            if adapter.strategy != "manual" and adapter.shared_by_threads:
+                self._behind_inline = True
+                if monotonic() >= self._rests_until:
+                    self.worker.wake()
+                return
 
     def install_waiting(self) -> None:
-        """Install the indexes that wait for it; see `Reinstall`. Never raises."""
+        """Install the indexes that wait for it, see `Reinstall`. Never raises."""
         with self.at_work():
             self.reinstall.settle()
 
-    def write_words(self, limit: int | None = None) -> None:
-        """Within an open transaction of a database that holds its own index:
-        index what it changed, vectors apart.
+    def index_text(self, limit: int | None = None) -> None:
+        """Within an open transaction of a database that contains its own index: index the changes
+        of the transaction, without vectors.
 
-        limit: changes; None takes all. Those of indexes that are paused, or worked off by hand, are
-        left.
+        limit: changes to process at most; None for all. Indexes that are paused, or have
+        sync="manual", are left out.
         """
-        wanted = {
-            name
-            for name, adapter in self.adapters.items()
-            if adapter.same_transaction
-            and adapter.strategy != "manual"
-            and name not in self._paused
-        }
+        wanted: set[str] = set()
+        for name, adapter in self._active().items():
+            if adapter.same_transaction and adapter.strategy != "manual":
+                wanted.add(name)
         if wanted and not self._closed and not self.working and self.is_installed():
             self.sync(limit, collections=wanted, compare=False, mode="async")
+
+    # --- processing -------------------------------------------------------------------------------
 
     @in_one_connection
     def sync(
@@ -483,27 +518,26 @@ class SyncCoordinator:
         progress: Progress | None = None,
         until: float | None = None,
     ) -> IngestReport:
-        """Process the pending changes of these collections (None: all),
-        at most `limit` of them (None: all).
+        """Process up to `limit` pending changes (None: all) of these collections (None: all).
 
-        compare: then also compare the rows that wait for it. pending: then embed what has no vector
-        yet; an embedder that is unavailable is a failure in the report. mode: as for
-        `SemanticCore.ingest`; "async" may be used within a transaction.
-        progress: called after each page of rows that were compared. until: by `time.monotonic`,
-        when to stop. Raises what the store or the database raises; tickets are given back then.
+        compare: afterwards compare the rows that wait for it. pending: afterwards embed what has no
+        vector; an unavailable embedder is a failure in the report. mode: as for
+        `SemanticCore.ingest`; "async" may be used within a transaction. progress: called after each
+        page of compared rows. until: when to stop, by `time.monotonic`.
+        Raises what the store or the database raises; claimed changes are released first. Raises
         StoreMisuse within a transaction.
         """
         if self.elsewhere:
             return IngestReport()
         if mode != "async" and self._first.in_transaction:
             raise StoreMisuse(
-                (
-                    "Changes cannot be worked off within an open transaction: the index would hold "
-                    "what may be rolled back."
-                ),
+                "Changes cannot be processed within an open transaction: the index would contain "
+                "what may be rolled back.",
                 hint="Call it after the commit.",
             )
-        wanted = set(self.adapters if collections is None else collections) & set(self.adapters)
+        wanted = set(self.adapters)
+        if collections is not None:
+            wanted &= set(collections)
         report = IngestReport()
         try:
             with self.at_work():
@@ -518,37 +552,40 @@ class SyncCoordinator:
                     if compare and (left is None or left > 0):
                         report = merged(report, self._compare(wanted, left, mode, progress, until))
                 if pending:
-                    report = merged(report, self._embed_pending())
+                    report = merged(report, embed_pending(self.core))
         except BaseException as error:
             self.last_error = f"{type(error).__name__}: {error}"
             raise
-        report = once(report)
+        report = latest_failures(report)
         self.last_error = report.failed[-1].reason if report.failed else ""
-        self._rests_until = float("-inf")
+        self._rests_until = _NEVER
         return report
 
     def _bring_back_triggers(self, wanted: Collection[str]) -> None:
-        """Install those of these indexes again whose triggers went, a restored database's, say."""
-        if [name for name in wanted if self._unseen(self.adapters[name], anew=True)]:
+        """Install those of these indexes again whose triggers disappeared, for example because the
+        database was restored.
+        """
+        unseen = [name for name in wanted if self._unseen(self.adapters[name], check_again=True)]
+        if unseen:
             self.install_waiting()
 
     def _may_process(self, name: str) -> bool:
-        """Whether changes of this collection are this hub's business.
+        """Whether this process may process the changes of a collection.
 
-        Those of an index that was installed for another declaration are left to the processes
-        that have it: their documents would be of the wrong kind.
+        If the index was installed for another declaration, the processes that have it process its
+        changes: documents of this process would be of the wrong kind.
         """
-        if name not in self.adapters:  # it is kept in memory since a moment ago
+        if name not in self.adapters:  # moved into memory a moment ago
             return False
         if not self._is_outdated(name):
-            self._told.discard(name)
+            self._warned.discard(name)
             return True
         with self._lock:
-            told = name in self._told
-            self._told.add(name)
-        if not told:
+            warned = name in self._warned
+            self._warned.add(name)
+        if not warned:
             adapter = self.adapters[name]
-            _log.warning(
+            log.warning(
                 "%s: %s. Its changes wait for a process that has that declaration, or %s.",
                 str(adapter),
                 OTHER_DECLARATION,
@@ -559,52 +596,19 @@ class SyncCoordinator:
     def _process(
         self, wanted: Collection[str], limit: int | None, mode: IngestMode, until: float | None
     ) -> tuple[IngestReport, int | None]:
-        """Pending changes; and how many more may be processed."""
-        sources = {name: self.adapters[name].documents for name in wanted}
-        adapters = {name: self.adapters[name] for name in wanted}
-        lease = any(adapter.strategy != "inline" for adapter in adapters.values())
-        size = BATCH if until is None else PAGE // 5
-        report = IngestReport()
-        left = limit
-        refused: Counter[str] = Counter()
-        while left is None or left > 0:
-            again = max(refused.values(), default=0) < MOST_REFUSALS
-            tickets = Tickets(
-                self.outbox,
-                self.agreement,
-                adapters,
-                compare=self._compare_all,
-                lease=lease,
-                again=again,
-            )
-            try:
-                with tickets.writing():
-                    done = self.core.sync(
-                        tickets, sources, limit=size if left is None else min(left, size), mode=mode
-                    )
-            except BaseException:
-                tickets.give_back()
-                raise
-            refused.update(failure.what for failure in done.failed if failure.code == STALE)
-            if any(count > 1 for count in refused.values()):
-                # Not overtaken by a newer change: what stands in the way was never one of this
-                # outbox.
-                self.agreement.begin_epoch()
-            if again:
-                done = attrs.evolve(
-                    done, failed=tuple(each for each in done.failed if each.code != STALE)
-                )
-            report = merged(report, done)
-            _tell_failures(done, tickets.taken)
-            looked_through = (
-                not lease and tickets.taken < size
-            )  # what comes now is the next commit's
-            if not tickets.taken or looked_through or (until is not None and monotonic() >= until):
-                break
-            left = None if left is None else left - tickets.taken
-        return report, left
+        """See `process_changes`."""
+        return process_changes(
+            self.core,
+            self.outbox,
+            self.agreement,
+            {name: self.adapters[name] for name in wanted},
+            compare=self._request_comparison,
+            limit=limit,
+            mode=mode,
+            until=until,
+        )
 
-    def _compare_all(self, collection: str) -> None:
+    def _request_comparison(self, collection: str) -> None:
         self.comparison(self.adapters[collection]).begin("the whole table was changed at once")
         self.agreement.leave_copies_behind()
 
@@ -616,79 +620,46 @@ class SyncCoordinator:
         progress: Progress | None,
         until: float | None,
     ) -> IngestReport:
-        """Compare the rows of these collections that wait for it, page by page,
-        unless another process is at it.
-        """
+        """See `compare_rows`; of those of these collections that wait for it."""
         names = self._unfinished(wanted)
-        report = IngestReport()
-        left = limit
         if not names:
-            return report
-        patient_until = monotonic() + LONGEST_WAIT
-        with alone(self.agreement) as lease:
-            for name in names:
-                comparison = self.comparison(self.adapters[name])
-                failed = 0
-                while (
-                    comparison.wanted and (left is None or left > 0) and not self.worker.must_end()
-                ):
-                    if until is not None and monotonic() >= until:
-                        return report
-                    if not lease.take():
-                        if not lease.is_of_this_process() or monotonic() >= patient_until:
-                            return report  # another is at it
-                        sleep(PAUSE)
-                        continue
-                    patient_until = monotonic() + LONGEST_WAIT
-                    done = comparison.step(PAGE if left is None else min(left, PAGE), mode)
-                    report = merged(report, done)
-                    failed = failed + len(done.failed)
-                    left = (
-                        None if left is None else left - done.added - done.updated - done.unchanged
-                    )
-                    state = comparison.state
-                    if (
-                        progress is not None
-                        and state is not None
-                        and (state.rows or state.phase == "done")
-                    ):
-                        progress(
-                            ReindexProgress(state.rows, max(state.total, state.rows), failed, name)
-                        )
-        return report
+            return IngestReport()
+        return compare_rows(
+            {name: self.comparison(self.adapters[name]) for name in names},
+            self.agreement,
+            limit=limit,
+            mode=mode,
+            progress=progress,
+            until=until,
+            must_end=self.worker.must_end,
+        )
 
     def _unfinished(self, names: Iterable[str]) -> list[str]:
-        """Those of these collections whose rows are to be compared, by name.
-
-        One whose table is not there stops no other.
+        """Those of these collections whose rows wait to be compared, sorted. Collections without a
+        table are left out, so that they do not keep the others from being compared.
         """
-        wanted = [name for name in sorted(names) if self.comparison(self.adapters[name]).wanted]
-        return [name for name in wanted if is_there(self.adapters[name])]
-
-    def waiting(self, adapter: AdapterContract) -> int:
-        """How many changes of this index wait; whoever works for it is told."""
-        if not self.is_installed():
-            return 0
-        count = self.outbox.waiting(adapter.declaration.collection)
-        if count and not (self.working or self._closed or self._first.in_transaction):
-            self.catch_up()
-        return count
+        found: list[str] = []
+        for name in sorted(names):
+            adapter = self.adapters[name]
+            if self.comparison(adapter).wanted and has_table(adapter):
+                found.append(name)
+        return found
 
     @in_one_connection
     def freshen(self, collection: str, timeout: float) -> int:
-        """Process what waits in a collection, and wait for what others hold;
-        how much is left after `timeout` seconds.
+        """Process the pending changes of a collection, and wait for those that other workers hold.
+        Returns how many are pending after at most `timeout` seconds.
         """
         until = monotonic() + timeout
         if not self.is_installed():
-            return 0  # `behind` says so
+            return 0  # `behind` gives the reason
         while True:
-            if not self._first.in_transaction:  # what is not committed yet is nobody's business
+            if not self._first.in_transaction:  # uncommitted changes are not processed
                 try:
                     with self._waiting_at_most(max(until - monotonic(), PAUSE)):
                         self.sync(None, collections={collection}, until=until)
                 except StoreBusy as error:
-                    self._tell_once(error)
+                    self._log_once(error)
             if (
                 not self.outbox.due(collection)
                 or monotonic() >= until
@@ -701,7 +672,7 @@ class SyncCoordinator:
 
     @contextmanager
     def paused(self, collection: str) -> Iterator[None]:
-        """Within it, nothing of this collection is worked off unasked."""
+        """A block in which the changes of this collection are processed on request alone."""
         with self._lock:
             self._paused[collection] = self._paused.get(collection, 0) + 1
         try:
@@ -712,51 +683,63 @@ class SyncCoordinator:
                 if not self._paused[collection]:
                     del self._paused[collection]
 
-    def status_of(self, adapter: AdapterContract, *, capturing: bool) -> IndexStatus:
-        """How far this index is behind."""
-        name = adapter.declaration.collection
-        there = self.is_installed(anew=True)
-        counts = self.outbox.status({name}).get(name) if there else None
-        behind = self.behind(adapter, anew=True)
-        return IndexStatus(
-            collection=name,
-            model=adapter.model.__name__,
-            capture=adapter.capture,
-            sync=adapter.strategy,
-            waiting=counts.waiting if counts else 0,
-            backfill=self._rows_left(adapter) if behind and there else 0,
-            taken=counts.taken if counts else 0,
-            aborted=counts.aborted if counts else 0,
-            oldest=counts.oldest if counts else None,
-            last_error=self.last_error or (counts.last_error if counts else ""),
-            paused=name in self._paused,
-            capturing=capturing,
-            comparing=behind,
-        )
+    def _active(self) -> dict[str, AdapterContract]:
+        """The indexes that are not paused, by collection."""
+        adapters = self.adapters
+        return {name: each for name, each in adapters.items() if name not in self._paused}
 
-    def _rows_left(self, adapter: AdapterContract) -> int:
-        """How many rows a comparison has not looked at yet."""
-        rows = self.outbox.count(adapter.table)
-        try:
-            state = self.comparison(adapter).state
-        except StoreError:
-            return rows
-        if state is not None and state.phase == "documents":
-            return 0
-        return rows if state is None else max(rows - state.rows, 0)
+    # --- the worker thread ------------------------------------------------------------------------
+
+    def compare_in_background(self) -> None:
+        """Let the worker thread compare rows, if an index is compared in the background."""
+        if self._closed:
+            return
+        for adapter in self.adapters.values():
+            if _compares_in_background(adapter):
+                self.worker.wake()
+                return
+
+    @in_one_connection
+    def _work(self) -> bool:
+        """What the worker thread does. Returns whether it has to come back by itself."""
+        active = self._active()
+        background = _with_strategy(active, "background")
+        if self.elsewhere or not self.is_installed():
+            return bool(background)
+        owed = _with_strategy(active, "inline") if self._behind_inline else set()
+        if background or owed:
+            self._behind_inline = False  # before the look, so that a request meanwhile counts
+            try:
+                self.sync(None, collections=background | owed, compare=False, pending=True)
+            except BaseException:
+                self._behind_inline = bool(owed)
+                raise
+            self._behind_inline = self._behind_inline or self._any_waiting(owed)
+        compared = [name for name, each in active.items() if _compares_in_background(each)]
+        unfinished = self._unfinished(compared)
+        if unfinished:
+            self.sync(None, collections=unfinished, pending=True)
+        return bool(background or unfinished or self._behind_inline)
+
+    def _any_waiting(self, names: Iterable[str]) -> bool:
+        """Whether one of these collections has changes that this process may process."""
+        for name in names:
+            if name in self.adapters and not self._is_outdated(name) and self.outbox.waiting(name):
+                return True
+        return False
 
     def close(self) -> None:
-        """Stop the worker thread, and hear no more commits."""
+        """Stop the worker thread, and ignore commits from now on."""
         self.stop()
-        self._leave()
+        self._leave_outbox()
 
     def stop(self) -> None:
-        """End what works in the background; what the outbox keeps for the index stays."""
+        """Stop background work. The pending changes of the index stay in the outbox."""
         self._closed = True
         self.worker.stop()
 
-    def _leave(self) -> None:
-        """An index in memory ends here: nothing has to be kept for it."""
+    def _leave_outbox(self) -> None:
+        """Drop an index in memory from the outbox, since it ends with its core."""
         if self.agreement.index.location or not self.outbox.consumer:
             return
         try:
@@ -764,104 +747,49 @@ class SyncCoordinator:
                 if not self._first.in_transaction and self.outbox.exists():
                     self.agreement.consumers.drop(self.outbox.consumer)
         except Exception:  # noqa: BLE001
-            # The database may be closed, or gone; the index is forgotten there after a while.
-            _log.debug(
-                "The application's database could not be told that an index in memory has ended.",
+            # The database may be closed or gone; the index is dropped there after a while.
+            log.debug(
+                "An index in memory could not be dropped from the application's database.",
                 exc_info=True,
             )
 
-    @in_one_connection
-    def _work(self) -> bool:
-        """What the worker thread does when it is woken, and now and then;
-        whether it has to come back by itself.
-        """
-        active = {
-            name: adapter for name, adapter in self.adapters.items() if name not in self._paused
-        }
-        background = {name for name, adapter in active.items() if adapter.strategy == "background"}
-        if self.elsewhere or not self.is_installed():
-            return bool(background)
-        inline = {name for name, adapter in active.items() if adapter.strategy == "inline"}
-        owed = inline if self._behind_inline else set()
-        if background or owed:
-            self._behind_inline = False  # before the look: what is told meanwhile counts
-            try:
-                self.sync(None, collections=background | owed, compare=False, pending=True)
-            except BaseException:
-                self._behind_inline = bool(owed)
-                raise
-            self._behind_inline = self._behind_inline or any(
-                self.outbox.waiting(name)
-                for name in owed
-                if name in self.adapters and not self._is_outdated(name)
-            )
-        unfinished = self._unfinished(
-            name for name, adapter in active.items() if self._compares_by_itself(adapter)
-        )
-        if unfinished:
-            self.sync(None, collections=unfinished, pending=True)
-        return bool(background or unfinished or self._behind_inline)
 
-    def _embed_pending(self, limit: int | None = None) -> IngestReport:
-        """What has no vector yet: embedded now, or by the embedder's batch jobs where
-        those are wanted.
-        """
-        from semantic_core.errors import BudgetSpent, EmbedderError
-        from semantic_core.protocols import VectorQueue
-
-        if not isinstance(self.core.store, VectorQueue):
-            return IngestReport()
-        try:
-            if self.core.batch_manager.takes_jobs:
-                self.core.batch_manager.work()
-                return IngestReport()
-            return IngestReport(embedded=self.core.embed_pending(limit))
-        except (EmbedderError, BudgetSpent) as error:
-            return IngestReport(failed=(Failure("pending vectors", error.code, str(error)),))
+def _with_strategy(adapters: Mapping[str, AdapterContract], strategy: str) -> set[str]:
+    return {name for name, adapter in adapters.items() if adapter.strategy == strategy}
 
 
-def _tell_failures(report: IngestReport, changes: int) -> None:
-    if report.failed:
-        first = report.failed[0]
-        _log.warning(
-            "%d of %d changes could not be indexed; they are tried again. The first: %s: %s",
-            len(report.failed),
-            changes,
-            first.what,
-            first.reason,
-        )
+def _compares_in_background(adapter: AdapterContract) -> bool:
+    """Whether the worker thread may compare the rows of this index."""
+    wanted = adapter.strategy != "manual" and adapter.backfill == "background"
+    return wanted and not adapter.uninstalled and adapter.shared_by_threads
 
 
-def once(report: IngestReport) -> IngestReport:
-    """The report with one failure for each row, the latest."""
-    by_row = {failure.what: failure for failure in report.failed}
-    return attrs.evolve(report, failed=tuple(by_row.values()))
+def coordinator_of(core: SemanticCore, adapter: AdapterContract) -> SyncCoordinator:
+    """The coordinator of the adapter's database in this core, created by the first call. The
+    adapter is added to it.
 
-
-def hub_of(core: SemanticCore, adapter: AdapterContract) -> SyncCoordinator:
-    """The hub of the adapter's database in this core; made at the first call.
-
-    Raises ConfigError, see `SyncCoordinator.add`.
+    Raises ConfigError if another index has the same collection.
     """
     collection = adapter.declaration.collection
-    with _making:
-        hubs: Sequence[SyncCoordinator] = [
-            each for each in core.followers if isinstance(each, SyncCoordinator)
-        ]
-        elsewhere = [
-            each.adapters.get(collection) for each in hubs if each.database != adapter.database
-        ]
-        for other in filter(None, elsewhere):
-            raise ConfigError(
-                f"{adapter} and {other}, of another database, would share one collection.",
-                hint="Give one of them another collection=.",
-            )
-        hub = next((each for each in hubs if each.database == adapter.database), None)
-        if hub is None:
-            hub = SyncCoordinator(core, adapter)
-            core.follow(hub)
-    hub.add(adapter)
-    return hub
+    coordinator: SyncCoordinator | None = None
+    with _creating:
+        for follower in core.followers:
+            if not isinstance(follower, SyncCoordinator):
+                continue
+            if follower.database == adapter.database:
+                coordinator = coordinator or follower
+                continue
+            other = follower.adapters.get(collection)
+            if other is not None:
+                raise ConfigError(
+                    f"{adapter} and {other}, of another database, would share one collection.",
+                    hint="Give one of them another collection=.",
+                )
+        if coordinator is None:
+            coordinator = SyncCoordinator(core, adapter)
+            core.follow(coordinator)
+    coordinator.add(adapter)
+    return coordinator
 
 
-_making = threading.Lock()
+_creating = threading.Lock()

@@ -1,5 +1,9 @@
-"""What an adapter says about a model's table, and what an index wants to hear of:
-the records triggers are made from.
+"""The records that describe a model's table, and what its triggers have to capture.
+
+An adapter describes tables with `Table` and `Relation`; triggers are generated from a
+`TriggerSpec`.
+
+Tested by tests/orm/test_triggers.py, tests/orm/test_base.py.
 """
 
 from __future__ import annotations
@@ -10,18 +14,19 @@ from typing import Any, Literal
 import attrs
 
 Dialect = Literal["sqlite", "postgresql", "mysql"]
-"""The SQL a database speaks. MariaDB is "mysql"."""
+"""The SQL dialect of a database. MariaDB is "mysql"."""
 DIALECTS: tuple[Dialect, ...] = ("sqlite", "postgresql", "mysql")
 
 Execute = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
-"""Runs one statement with its parameters and gives its rows, or [] where it gives none."""
+"""Runs one statement with its parameters and returns its rows, or [] if it has none."""
 
 
 @attrs.frozen
 class Through:
-    """The table between the two of a many-to-many relation.
+    """The table between the two sides of a many-to-many relation.
 
-    own, theirs: its columns that hold the relation's `own` of this side and `theirs` of the other.
+    own, theirs: its columns that refer to `Relation.own` of this side and to `Relation.theirs` of
+    the other.
     """
 
     table: str
@@ -31,13 +36,12 @@ class Through:
 
 @attrs.frozen
 class Relation:
-    """Rows of another table that belong to a row of this one:
-    joined where this.`own` = other.`theirs`.
+    """Rows of another table that belong to a row of this one, joined where this.`own` equals
+    other.`theirs`.
 
     model: the model of the other table. own, theirs: column names. A foreign key: article.author_id
-    and author.id; the same one from the other side: author.id and article.author_id. through: the
-    table that joins the two, for a many-to-many relation: article.id = tagging.article_id and
-    tagging.tag_id = tag.id.
+    and author.id. The reverse side of it: author.id and article.author_id. through: the joining
+    table of a many-to-many relation: article.id = tagging.article_id and tagging.tag_id = tag.id.
     """
 
     model: type
@@ -45,22 +49,29 @@ class Relation:
     theirs: str
     through: Through | None = None
 
+    def reversed(self, model: type) -> Relation:
+        """The same relation from the other side. model: the one this relation starts from."""
+        through = self.through
+        if through is not None:
+            through = Through(through.table, own=through.theirs, theirs=through.own)
+        return Relation(model, own=self.theirs, theirs=self.own, through=through)
+
 
 @attrs.frozen
 class Table:
-    """The table behind a model.
+    """The table of a model.
 
     name: of the table; "schema.table" where there is a schema.
-    key: per attribute of the primary key, what parses its text form (as the database casts it;
-    bytes in lower-case hex, on PostgreSQL with a ``\\x`` before) into the Python value.
-    Several are a composite key, in this order.
+    key: per attribute of the primary key, a function that parses its text form into the Python
+    value. The text form is what the database casts the value to: bytes in lower-case hex, on
+    PostgreSQL with a ``\\x`` before. Several attributes are a composite key, in this order.
     columns: attribute that holds the raw value -> column name; for a foreign key, the attribute of
     the id.
-    relations: attribute -> related rows: foreign keys, their other sides, many-to-many relations.
+    relations: attribute -> related rows: foreign keys, their reverse sides, many-to-many relations.
     bases: the parents' tables in joined inheritance, nearest first. part: a name for the rows of
-    this model where they share a table with those of its parent; "" where the table is its own.
-    uuids: names of the columns whose type is a UUID, keys of other tables included: tenants in them
-    are the same in every spelling, all others to the letter.
+    this model where they share a table with those of its parent; "" otherwise.
+    uuids: names of the columns with the type UUID, those of the keys of other tables included.
+    Tenants in these columns are equal in every spelling; in all others the text must be the same.
     """
 
     name: str
@@ -73,22 +84,22 @@ class Table:
 
     @property
     def key_columns(self) -> tuple[str, ...]:
-        """Column names of the primary key, in order."""
+        """The column names of the primary key, in order."""
         return tuple(self.columns[attribute] for attribute in self.key)
 
     def leads_to_one(self, name: str) -> bool:
-        """Whether this relation is a foreign key of the table: to one row at most."""
+        """Whether this relation is a foreign key of the table: it leads to one row at most."""
         relation = self.relations[name]
         return relation.through is None and relation.own not in self.key_columns
 
 
 @attrs.frozen
 class Join:
-    """One step of a way from row to row: to the rows of `table` whose `theirs` is what `own` is
-    here; column names.
+    """One step from a table to another: to the rows of `table` whose column `theirs` equals the
+    column `own` here.
 
-    inserts: whether a new row there can belong to rows that are here already. Not so for the other
-    end of an enforced foreign key; saying so spares each insert there a look-up here.
+    inserts: whether a new row there can belong to an existing row here. False for the other end of
+    an enforced foreign key, which saves each insert there a look-up here.
     """
 
     table: str
@@ -98,11 +109,10 @@ class Join:
 
 
 @attrs.frozen
-class RelatedWatch:
-    """Rows of another table that a document is made of too: the way there,
-    and the columns read at its end.
+class RelatedSpec:
+    """Rows of another table that a document is made of: the way to them, and the columns read.
 
-    columns: () if only which rows there are matters.
+    columns: () if the document depends on which rows there are, and on none of their columns.
     """
 
     joins: tuple[Join, ...]
@@ -111,17 +121,16 @@ class RelatedWatch:
 
 @attrs.frozen
 class TriggerSpec:
-    """What one collection wants to hear of.
+    """Which changes the triggers of one collection have to capture.
 
-    columns: own columns its documents are made of; the key, the tenant's and those of joins are
-    watched anyhow.
-    tenant: own column that names the tenant; None if none does. everything: whether every column of
-    `table` is watched.
+    columns: own columns that the documents are made of. The columns of the key, the tenant and the
+    joins count in any case. tenant: own column that names the tenant; None if none does.
+    everything: whether every column of `table` counts.
     """
 
     collection: str
     table: Table
     columns: tuple[str, ...] = ()
     tenant: str | None = None
-    related: tuple[RelatedWatch, ...] = ()
+    related: tuple[RelatedSpec, ...] = ()
     everything: bool = False

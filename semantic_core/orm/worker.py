@@ -1,9 +1,11 @@
-"""A thread of this process that works changes off: when it is woken, and now and then."""
+"""`Worker`: a thread of this process that processes pending changes, when woken and periodically.
+
+Tested by tests/orm/test_base.py.
+"""
 
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import threading
 from collections.abc import Callable
@@ -12,24 +14,23 @@ from weakref import WeakSet
 
 from semantic_core._validation import one_line
 from semantic_core.errors import SemanticCoreError
+from semantic_core.orm.log import log
 
 INTERVAL = 1.0
-"""Seconds between two looks for changes other programs made."""
+"""Seconds between two looks for changes of other programs."""
 LONGEST_PAUSE = 60.0
-"""Seconds it waits at most after one failure after another."""
+"""The longest pause after repeated failures, in seconds."""
 AT_EXIT = 5.0
-"""Seconds a process that ends waits at most for what its workers are in the middle of."""
-
-_log = logging.getLogger("semantic_core.orm")
+"""Seconds for which a process that ends waits at most for its workers."""
 
 
 class Worker:
-    """Calls ``work()`` when woken and every INTERVAL seconds;
-    ``release()`` once there is nothing more to do.
+    """Calls ``work()`` in a thread, when woken and every INTERVAL seconds, and ``release()`` after
+    each call.
 
-    work: says whether it wants to be called again by itself; if not, the thread ends, and the next
-    `wake` begins another. Starts with the first `wake`, also in a child process after a fork. A
-    failure is logged, and the pause doubles. busy: whether it is at work right now.
+    work: returns whether it wants to be called again by itself; if not, the thread ends, and the
+    next `wake` starts another. The first `wake` starts the thread, also in a child process after a
+    fork. A failure is logged, and the pause doubles. busy: whether ``work()`` runs now.
     """
 
     def __init__(self, work: Callable[[], bool], release: Callable[[], None]) -> None:
@@ -44,7 +45,7 @@ class Worker:
         _workers.add(self)
 
     def wake(self) -> None:
-        """Have it look now. Starts the thread if there is none in this process."""
+        """Call ``work()`` now. Starts the thread if this process has none."""
         with self._lock:
             if self._stopped.is_set():
                 return
@@ -58,38 +59,39 @@ class Worker:
             self._woken.set()
 
     def stop(self, timeout: float = 10.0) -> None:
-        """End the thread after what it is doing; waits for that `timeout` seconds at most."""
-        self.tell_to_stop()
+        """End the thread after its current call; wait for that at most `timeout` seconds."""
+        self.request_stop()
         with self._lock:
             thread = self._thread
             mine = self._process == os.getpid()
         if thread is not None and mine and thread is not threading.current_thread():
             thread.join(timeout)
 
-    def tell_to_stop(self) -> None:
-        """The same, without waiting."""
+    def request_stop(self) -> None:
+        """End the thread after its current call, without waiting for it."""
         with self._lock:
             self._stopped.set()
             self._woken.set()
 
     def must_end(self) -> bool:
-        """Whether the thread that asks is this worker's, and was told to stop."""
+        """Whether the calling thread is this worker's, and has to stop."""
         return self._stopped.is_set() and threading.current_thread() is self._thread
 
     def _run(self) -> None:
         pause = INTERVAL
         while not self._stopped.is_set():
             self._woken.clear()
-            again = self.busy = True
+            self.busy = True
+            again = True
             try:
                 again = self._do()
                 pause = INTERVAL
             except Exception as error:  # noqa: BLE001
-                # Whatever the store or the database raised; the tickets wait, and it tries again.
+                # The store or the database failed. The changes stay pending; the next call retries.
                 pause = min(pause * 2, LONGEST_PAUSE)
-                known = isinstance(error, SemanticCoreError)  # says what to do by itself
-                _log.warning(
-                    "Changes could not be worked off; next try in %.0f s. %s",
+                known = isinstance(error, SemanticCoreError)  # its text has a hint
+                log.warning(
+                    "The worker could not process pending changes; next attempt in %.0f s. %s",
                     pause,
                     str(error) if known else one_line(error),
                     exc_info=not known,
@@ -102,7 +104,7 @@ class Worker:
             self._woken.wait(pause)
 
     def _ended(self) -> bool:
-        """Whether this thread may end: nobody has woken it meanwhile."""
+        """Whether this thread may end, since it was not woken meanwhile."""
         with self._lock:
             if self._woken.is_set():
                 return False
@@ -115,12 +117,12 @@ _workers: WeakSet[Worker] = WeakSet()
 
 @atexit.register
 def _end_before_the_interpreter() -> None:
-    """A thread the interpreter ends while it is in another language's code (an embedder's, say) may
-    take the whole process down with it.
+    """Stop all workers. A thread that the interpreter ends while it runs native code, an embedder's
+    for example, may crash the whole process.
     """
     until = monotonic() + AT_EXIT
     workers = list(_workers)
     for worker in workers:
-        worker.tell_to_stop()
+        worker.request_stop()
     for worker in workers:
         worker.stop(max(0.0, until - monotonic()))

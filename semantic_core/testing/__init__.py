@@ -1,16 +1,20 @@
-"""The contracts as checks anyone can run, and what tests are written with.
+"""The contracts of stores, embedders, plugins and ORM adapters as checks that anyone can run, and
+stand-ins for tests.
 
 Needs ``pip install "semantic-core-kernel[testing]"``.
 
-Checks are plain callables in a list: nothing to inherit, so nothing to override. ``str(check)`` is
-its name, its docstring the rule::
+Checks are plain callables in a list; there is no class to inherit from. ``str(check)`` is the name
+of a check, and its docstring is the rule. A check that fails reports what was expected, what was
+found, and the rule::
 
     @pytest.mark.parametrize("check", embedder_checks(), ids=str)
     def test_embedder(check):
         check(MyEmbedder)
 
-``SEMANTIC_CORE_SOAK=20`` in the environment plays twenty times as many random examples, and new
-ones in every run.
+With ``SEMANTIC_CORE_SOAK=20`` in the environment, checks play twenty times as many random examples,
+and new ones in every run.
+
+Tested by tests/test_contract.py and tests/house/test_light_import.py.
 """
 
 from typing import TYPE_CHECKING
@@ -68,7 +72,7 @@ __all__ = [
 ]
 
 _EXTRA = ("hypothesis", "pytest")
-"""What the extra brings."""
+"""The packages of the extra."""
 _MODULES = {
     "adapters.checks": ("adapter_checks",),
     "adapters.harness": (
@@ -92,16 +96,22 @@ _MODULES = {
     "stores.checks": ("store_checks",),
     "strategies": ("ODD_TEXTS", "documents", "metadata", "refs", "texts", "wheres"),
 }
-"""Where names are, imported when first asked for: pytest loads this package in every run,
-for its plugin alone.
+"""The modules of the public names. A module is imported when one of its names is first used,
+because pytest imports this package in every run for its plugin alone.
 """
 
-if not TYPE_CHECKING:  # a checker that saw this would take any name for one of ours
+
+def _module_of(name: str) -> str:
+    for module, names in _MODULES.items():
+        if name in names:
+            return module
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if not TYPE_CHECKING:  # with it, a type checker would accept any name
 
     def __getattr__(name: str) -> object:
-        module = next((module for module, names in _MODULES.items() if name in names), None)
-        if module is None:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = _module_of(name)
         from importlib import import_module
 
         try:
@@ -115,7 +125,8 @@ if not TYPE_CHECKING:  # a checker that saw this would take any name for one of 
                 f"{__name__}.{name} needs {error.name}.",
                 hint='pip install "semantic-core-kernel[testing]"',
             ) from error
-        globals()[name] = value = getattr(found, name)
+        value = getattr(found, name)
+        globals()[name] = value
         return value
 
 

@@ -1,4 +1,7 @@
-"""The contract of an embedder, as a list of checks."""
+"""The contract of an embedder, as a list of checks.
+
+Tested by tests/test_contract.py and tests/test_contract_bites.py.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,18 @@ TEXTS = (
     "for and while repeat a block of code",
     "planets and moons",
 )
-"""Of very different length: what is padded, sorted or cut shows."""
+"""Passages of very different length, to reveal errors in padding, sorting and truncation."""
 LENGTH_TOLERANCE = 1e-4
-"""How far the length of a row may be from 1, and one answer from another to the same text."""
+"""How far the length of a vector may be from 1, and two vectors of the same text from each other.
+"""
 LONGEST = 20_000
-"""Characters a long passage is made of, at most, in these checks."""
+"""The most characters of a passage in these checks."""
 
 
 def embedder_checks() -> list[Check]:
-    """The rules every embedder keeps. Give each to pytest, with what makes an embedder::
+    """The rules that every embedder follows.
+
+    Parametrize a test with them and call each with a function that makes an embedder::
 
     @pytest.mark.parametrize("check", embedder_checks(), ids=str)
     def test_embedder(check):
@@ -39,86 +45,90 @@ def embedder_checks() -> list[Check]:
 
 
 def _embed(embedder: Embedder, texts: Sequence[str]) -> Vectors:
-    """All of them, in calls of the embedder's own size."""
+    """The vectors of these passages, in calls of at most batch_size passages."""
     size = embedder.batch_size
-    parts = [
-        embedder.embed_documents(texts[start : start + size])
-        for start in range(0, len(texts), size)
-    ]
+    parts: list[Vectors] = []
+    for start in range(0, len(texts), size):
+        parts.append(embedder.embed_documents(texts[start : start + size]))
     return np.concatenate(parts)
 
 
-def _close(got: Vectors, wanted: Vectors, what: str) -> None:
-    same(got.shape, wanted.shape, f"{what}: shape")
-    off = float(np.abs(got - wanted).max(initial=0.0))
+def _distance(first: Vectors, second: Vectors) -> float:
+    """The largest difference of two numbers at the same place."""
+    return float(np.abs(first - second).max(initial=0.0))
+
+
+def _close(found: Vectors, expected: Vectors, what: str) -> None:
+    """Fail unless both arrays of vectors are the same, up to LENGTH_TOLERANCE."""
+    same(found.shape, expected.shape, f"{what}: shape")
+    off = _distance(found, expected)
     expect(
         off <= LENGTH_TOLERANCE,
-        f"{what}: wanted the same vectors up to {LENGTH_TOLERANCE}, they differ by {off:.3g}.",
+        f"{what}: expected a difference of at most {LENGTH_TOLERANCE}, found {off:.3g}.",
     )
 
 
 def _well_formed(vectors: Vectors, count: int, embedder: Embedder, what: str) -> None:
+    """Fail unless these are `count` vectors of the space: float32, finite, of length 1."""
     same(type(vectors), np.ndarray, f"{what}: type")
-    same(
-        (vectors.dtype, vectors.shape),
-        (np.dtype(np.float32), (count, embedder.space.dimensions)),
-        f"{what}: dtype and shape",
+    same(vectors.dtype, np.dtype(np.float32), f"{what}: dtype")
+    same(vectors.shape, (count, embedder.space.dimensions), f"{what}: shape")
+    expect(
+        np.isfinite(vectors).all(),
+        f"{what}: expected finite numbers, found NaN or infinity.",
     )
-    expect(np.isfinite(vectors).all(), f"{what}: wanted finite numbers, got NaN or infinity.")
     lengths = np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=1))
     expect(
         (np.abs(lengths - 1) <= LENGTH_TOLERANCE).all(),
-        f"{what}: wanted rows of length 1, got {lengths}.",
+        f"{what}: expected vectors of length 1, found lengths {lengths}.",
     )
 
 
 @Check
 def it_says_what_it_is(make_embedder: MakeEmbedder) -> None:
-    """It has the members of an `Embedder`: a Space,
-    and whole numbers above 0 as batch_size and max_chars.
+    """It has the members of an `Embedder`. Its space is a Space, and batch_size and max_chars are
+    whole numbers above 0.
     """
     embedder = make_embedder()
     expect(
         isinstance(embedder, Embedder),
-        f"{type(embedder).__name__} lacks a member of semantic_core.protocols.Embedder.",
+        f"Expected all members of semantic_core.protocols.Embedder, found a "
+        f"{type(embedder).__name__} without some of them.",
     )
-    expect(isinstance(embedder.space, Space), f"space: wanted a Space, got {embedder.space!r}.")
+    expect(isinstance(embedder.space, Space), f"space: expected a Space, found {embedder.space!r}.")
     for name in ("batch_size", "max_chars"):
         value = getattr(embedder, name)
         expect(
-            type(value) is int and value >= 1, f"{name}: wanted an int of 1 or more, got {value!r}."
+            type(value) is int and value >= 1,
+            f"{name}: expected an int of 1 or more, found {value!r}.",
         )
 
 
 @Check
 def its_space_stays_the_same(make_embedder: MakeEmbedder) -> None:
-    """The space is the same before and after embedding,
-    and for another embedder made the same way.
+    """The space does not change when the embedder is used, and another embedder that is made in the
+    same way has the same space.
     """
     embedder = make_embedder()
     before = embedder.space
     embedder.embed_query(TEXTS[0])
     embedder.embed_documents(TEXTS[:1])
     same(embedder.space, before, "space after embedding")
-    same(make_embedder().space, before, "space of another one")
+    same(make_embedder().space, before, "space of another embedder made in the same way")
 
 
 @Check
 def rows_are_float32_of_length_one(make_embedder: MakeEmbedder) -> None:
-    """One row per passage, float32 of shape (n, dimensions), finite, of length 1;
-    any sequence of texts is taken.
+    """`embed_documents` gives one row per passage: float32 of shape (n, dimensions), finite, of
+    length 1. It accepts any sequence of texts.
     """
     embedder = make_embedder()
     for count in range(1, min(len(TEXTS), embedder.batch_size) + 1):
-        _well_formed(
-            embedder.embed_documents(list(TEXTS[:count])), count, embedder, f"{count} passages"
-        )
-        _well_formed(
-            embedder.embed_documents(tuple(TEXTS[:count])),
-            count,
-            embedder,
-            f"{count} passages in a tuple",
-        )
+        passages = TEXTS[:count]
+        rows = embedder.embed_documents(list(passages))
+        _well_formed(rows, count, embedder, f"vectors of {count} passages in a list")
+        rows = embedder.embed_documents(tuple(passages))
+        _well_formed(rows, count, embedder, f"vectors of {count} passages in a tuple")
 
 
 @Check
@@ -127,83 +137,96 @@ def a_query_is_one_vector(make_embedder: MakeEmbedder) -> None:
     embedder = make_embedder()
     for text in (*TEXTS, ""):
         vector: Vector = embedder.embed_query(text)
-        same(getattr(vector, "ndim", None), 1, f"query {text[:30]!r}: number of axes")
-        _well_formed(vector.reshape(1, -1), 1, embedder, f"query {text[:30]!r}")
+        what = f"vector of the query {text[:30]!r}"
+        same(getattr(vector, "ndim", None), 1, f"{what}: number of axes")
+        _well_formed(vector.reshape(1, -1), 1, embedder, what)
 
 
 @Check
 def no_passages_give_no_rows(make_embedder: MakeEmbedder) -> None:
-    """``[]`` gives shape (0, dimensions)."""
+    """`embed_documents` of ``[]`` gives an array of shape (0, dimensions)."""
     embedder = make_embedder()
-    _well_formed(embedder.embed_documents([]), 0, embedder, "no passages")
+    _well_formed(embedder.embed_documents([]), 0, embedder, "vectors of no passages")
 
 
 @Check
 def rows_stand_in_the_order_of_passages(make_embedder: MakeEmbedder) -> None:
-    """Passages in another order give the same rows in that order; equal passages equal rows."""
+    """Rows are in the order of the passages. Equal passages have equal rows, and different passages
+    have different rows.
+    """
     embedder = make_embedder()
     texts = [*TEXTS, TEXTS[0]]
     rows = _embed(embedder, texts)
-    _close(_embed(embedder, texts[::-1])[::-1], rows, "the other way round")
-    _close(rows[-1:], rows[:1], "the same passage twice")
-    apart = float(np.abs(rows[0] - rows[4]).max())
-    expect(apart > LENGTH_TOLERANCE, "Two different passages have one and the same vector.")
+    _close(_embed(embedder, texts[::-1])[::-1], rows, "vectors of the passages in reverse order")
+    _close(rows[-1:], rows[:1], "vectors of the same passage twice")
+    apart = _distance(rows[0], rows[4])
+    expect(
+        apart > LENGTH_TOLERANCE,
+        f"vectors of different passages: expected a difference, found {apart:.3g}.",
+    )
 
 
 @Check
 def company_changes_nothing(make_embedder: MakeEmbedder) -> None:
-    """A passage has the same vector alone and in a batch, beside shorter and longer ones."""
+    """A passage has the same vector alone and in a batch with shorter and longer passages."""
     embedder = make_embedder()
     together = _embed(embedder, TEXTS)
     alone = np.concatenate([embedder.embed_documents([text]) for text in TEXTS])
-    _close(alone, together, "passages alone and in a batch")
+    _close(alone, together, "vectors of passages alone, and in a batch")
 
 
 @Check
 def the_same_text_has_the_same_vector(make_embedder: MakeEmbedder) -> None:
-    """Again, and from another embedder made the same way: passages and queries."""
+    """A text has the same vector when it is embedded again, also by another embedder that is made
+    in the same way. This is true of passages and of queries.
+    """
     first = make_embedder()
     second = make_embedder()
     rows = _embed(first, TEXTS)
     for embedder in (first, second):
-        _close(_embed(embedder, TEXTS), rows, "passages again")
-        _close(embedder.embed_query(TEXTS[0]), first.embed_query(TEXTS[0]), "a query again")
+        _close(_embed(embedder, TEXTS), rows, "vectors of the same passages again")
+        query = embedder.embed_query(TEXTS[0])
+        _close(query, first.embed_query(TEXTS[0]), "vector of the same query again")
 
 
 @Check
 def answers_are_kept_apart(make_embedder: MakeEmbedder) -> None:
-    """An answer stays as it is while the next ones are made,
-    and whatever its receiver does with it.
+    """An answer does not change when the next one is made, and overwriting it does not change later
+    answers.
     """
     embedder = make_embedder()
     first = embedder.embed_documents([TEXTS[0]])
     query = embedder.embed_query(TEXTS[0])
-    kept = first.copy()
-    kept_query = query.copy()
+    first_copy = first.copy()
+    query_copy = query.copy()
     embedder.embed_documents([TEXTS[4]])
     embedder.embed_query(TEXTS[4])
-    _close(first, kept, "an answer after the next one")
-    _close(query, kept_query, "a query's answer after the next one")
+    _close(first, first_copy, "vectors of passages after the next call")
+    _close(query, query_copy, "vector of a query after the next call")
     for answer in (first, query):
         if answer.flags.writeable:
             answer[...] = 0.0
-    _close(embedder.embed_documents([TEXTS[0]]), kept, "passages after an answer was overwritten")
-    _close(embedder.embed_query(TEXTS[0]), kept_query, "a query after an answer was overwritten")
+    again = embedder.embed_documents([TEXTS[0]])
+    _close(again, first_copy, "vectors of passages after an answer was overwritten")
+    again = embedder.embed_query(TEXTS[0])
+    _close(again, query_copy, "vector of a query after an answer was overwritten")
 
 
 @Check
 def a_full_batch_is_taken(make_embedder: MakeEmbedder) -> None:
-    """batch_size passages in one call give that many rows, each its own."""
+    """`embed_documents` accepts batch_size passages in one call and gives each its own row."""
     embedder = make_embedder()
-    texts = [f"passage number {number} of a full batch" for number in range(embedder.batch_size)]
+    size = embedder.batch_size
+    texts = [f"passage number {number} of a full batch" for number in range(size)]
     rows = embedder.embed_documents(texts)
-    _well_formed(rows, len(texts), embedder, "a full batch")
-    _close(embedder.embed_documents(texts[-1:]), rows[-1:], "the last of a full batch")
+    _well_formed(rows, size, embedder, "vectors of a full batch")
+    last = embedder.embed_documents(texts[-1:])
+    _close(last, rows[-1:], "vector of the last passage of a full batch")
 
 
 @Check
 def a_long_passage_is_read_whole(make_embedder: MakeEmbedder) -> None:
-    """A passage of max_chars characters is taken, and its end counts as much as its beginning."""
+    """A passage of max_chars characters is embedded whole: its end changes its vector."""
     embedder = make_embedder()
     length = min(embedder.max_chars, LONGEST)
 
@@ -212,32 +235,33 @@ def a_long_passage_is_read_whole(make_embedder: MakeEmbedder) -> None:
         return (beginning + (f" {ending}" * length))[:length]
 
     rows = _embed(embedder, [passage("bread oven dough"), passage("planets moons orbit")])
-    _well_formed(rows, 2, embedder, f"passages of {length} characters")
-    apart = float(np.abs(rows[0] - rows[1]).max())
+    _well_formed(rows, 2, embedder, f"vectors of passages of {length} characters")
+    apart = _distance(rows[0], rows[1])
     expect(
         apart > LENGTH_TOLERANCE,
-        f"The last quarter of a passage of {length} characters is not read.",
+        f"vectors of two passages of {length} characters whose last quarters differ: "
+        f"expected a difference, found {apart:.3g}.",
     )
 
 
 @Check
 def no_text_is_too_odd(make_embedder: MakeEmbedder) -> None:
-    """Nothing, blanks, NUL, emoji, right to left, one word ten thousand times: each a vector of
-    length 1, never an error.
+    """Every text has a vector of length 1 and raises no error: an empty text, blanks, NUL, emoji,
+    right-to-left scripts, one word ten thousand times.
     """
     embedder = make_embedder()
-    texts = [
-        text[: embedder.max_chars]
-        for text in (*ODD_TEXTS, "again " * 10_000, "x" * 10_000, "?", "\n" * 100)
-    ]
-    _well_formed(_embed(embedder, texts), len(texts), embedder, "odd passages")
+    longest = embedder.max_chars
+    odd = (*ODD_TEXTS, "again " * 10_000, "x" * 10_000, "?", "\n" * 100)
+    texts = [text[:longest] for text in odd]
+    _well_formed(_embed(embedder, texts), len(texts), embedder, "vectors of odd passages")
     for text in texts:
-        _well_formed(embedder.embed_query(text).reshape(1, -1), 1, embedder, f"query {text[:30]!r}")
+        vector = embedder.embed_query(text).reshape(1, -1)
+        _well_formed(vector, 1, embedder, f"vector of the query {text[:30]!r}")
 
 
 @Check
 def near_is_near(make_embedder: MakeEmbedder) -> None:
-    """A passage is nearer to a query about it than passages about something else are."""
+    """A query is nearer to the passage on its topic than to passages on other topics."""
     embedder = make_embedder()
     rows = _embed(embedder, TEXTS)
     for query, wanted in {

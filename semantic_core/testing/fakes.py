@@ -1,4 +1,8 @@
-"""Stand-ins that keep their contract: an embedder without a model, an outbox without a database."""
+"""Stand-ins for tests that follow their contracts: two embedders without a model, and an outbox
+without a database.
+
+Tested by tests/test_contract.py and tests/orm/test_pytest_plugin.py.
+"""
 
 from __future__ import annotations
 
@@ -17,29 +21,36 @@ import numpy as np
 from semantic_core.errors import EmbedderError, EmbedderUnavailable, InputError
 from semantic_core.types import Ref, Space, Vector, Vectors
 
+Failing = Literal["rate_limit", "timeout", "half"]
+"""How a `SimilarEmbedder` can fail, see `SimilarEmbedder.failing`."""
+
 _WORD = re.compile(r"\w+")
 _WORD_WEIGHT = 4
-_TRIGRAM_WEIGHT = 2
-"""Even, so that the odd mark on bucket 0 can never be cancelled:
-no text has a vector of no length.
+_PART_WEIGHT = 2
+"""Weights of a word and of a part of a word. They are even, so that the odd number in bucket 0
+never becomes 0: every vector has a length.
+"""
+_SHORTEST = 3
+_LONGEST = 5
+"""Characters of the parts that `SimilarEmbedder` makes of a word. Three characters still
+distinguish words, and parts of six rarely occur in two words.
 """
 
 
 class HashEmbedder:
-    """An embedder in which texts with the same words and letters are near;
-    the same vector on every machine, no network.
+    """An embedder for tests in which texts with the same words and letters have similar vectors.
+    It needs no model and no network, and gives the same vector on every machine.
 
-    dimensions, batch_size, max_chars: as an embedder has them; a larger batch is refused
-    (EmbedderError), a longer text is read up to max_chars.
+    dimensions: of the vectors. batch_size: passages in a call at most; more raise EmbedderError.
+    max_chars: characters of a text that it reads; it ignores the rest.
 
-    calls: how often `embed_documents` was called. texts: every passage it was given, in order.
-    queries: every query.
-    fail_with: an error that both methods raise for as long as it is set; what was asked meanwhile
-    is not recorded.
+    calls: number of calls of `embed_documents`. texts: all passages it got, in order. queries: all
+    queries. fail_with: an error that both methods raise as long as it is set; calls that raise are
+    not recorded.
     """
 
     is_local = True
-    """It runs in this process."""
+    """The embedder runs in this process."""
 
     def __init__(
         self, dimensions: int = 64, *, batch_size: int = 32, max_chars: int = 2_000
@@ -54,17 +65,17 @@ class HashEmbedder:
 
     @property
     def space(self) -> Space:
-        """Model "hash", so many dimensions."""
+        """The space of the model "hash" with these dimensions."""
         return self._space
 
     @property
     def batch_size(self) -> int:
-        """Texts one call takes at most."""
+        """The most passages in a call."""
         return self._batch_size
 
     @property
     def max_chars(self) -> int:
-        """Longest passage read whole."""
+        """The most characters of a text that are read."""
         return self._max_chars
 
     def embed_documents(self, passages: Sequence[str]) -> Vectors:
@@ -92,112 +103,19 @@ class HashEmbedder:
         features: Counter[str] = Counter()
         for word, times in Counter(_WORD.findall(read)).items():
             features[word] += _WORD_WEIGHT * times
-        for trigram, times in Counter(
-            map("".join, zip(read, read[1:], read[2:], strict=False))
-        ).items():
-            features[f"\0{trigram}"] += _TRIGRAM_WEIGHT * times
-        # Whole numbers up to the one division at the end: no order of adding, no machine can change
-        # the result.
-        buckets = np.zeros(self._space.dimensions, dtype=np.int64)
-        buckets[0] = 1
-        for feature, weight in features.items():
-            place, sign = _bucket(feature, self._space.dimensions)
-            buckets[place] += sign * weight
-        vector: Vector = (buckets / np.sqrt(float((buckets * buckets).sum()))).astype(np.float32)
-        return vector
-
-
-@lru_cache(maxsize=65_536)
-def _bucket(feature: str, dimensions: int) -> tuple[int, int]:
-    number = int.from_bytes(
-        blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
-    )
-    return (number >> 1) % dimensions, 1 if number & 1 else -1
-
-
-class MemoryOutbox:
-    """An outbox in memory, to test what works tickets off.
-
-    attempts: how often a ticket is handed out before it is given up. `put` is what a change in an
-    application does.
-    waiting, leased: refs by ticket. reasons: why a ticket failed last. given_up: tickets that will
-    not come again.
-    """
-
-    def __init__(self, *, attempts: int = 5) -> None:
-        self._attempts = attempts
-        self._lock = threading.Lock()
-        self._numbers = count(1)
-        self._taken: Counter[int] = Counter()
-        self.waiting: dict[int, Ref] = {}
-        self.leased: dict[int, Ref] = {}
-        self.given_up: dict[int, Ref] = {}
-        self.reasons: dict[int, str] = {}
-
-    def put(self, ref: Ref) -> int:
-        """A ticket for something that changed; its number."""
-        with self._lock:
-            ticket = next(self._numbers)
-            self.waiting[ticket] = ref
-            return ticket
-
-    def take(self, limit: int) -> Sequence[tuple[int, Ref]]:
-        """See `Outbox.take`."""
-        with self._lock:
-            taken = sorted(self.waiting.items())[:limit]
-            for ticket, ref in taken:
-                del self.waiting[ticket]
-                self.leased[ticket] = ref
-                self._taken[ticket] += 1
-            return taken
-
-    def done(self, tickets: Collection[int]) -> None:
-        """See `Outbox.done`."""
-        with self._lock:
-            for ticket in tickets:
-                self.leased.pop(ticket, None)
-                self.reasons.pop(ticket, None)
-
-    def failed(self, tickets: Collection[int], reason: str) -> None:
-        """See `Outbox.failed`."""
-        with self._lock:
-            for ticket in tickets:
-                if ticket in self.leased:
-                    back = self.waiting if self._taken[ticket] < self._attempts else self.given_up
-                    back[ticket] = self.leased.pop(ticket)
-                    self.reasons[ticket] = reason
-
-    def expire(self) -> None:
-        """Take back every lease, as an outbox does after a worker died."""
-        with self._lock:
-            self.waiting.update(self.leased)
-            self.leased.clear()
-
-
-# An embedder for the tests of applications: similar strings are near,
-# and it fails on request like a provider does.
-
-Failing = Literal["rate_limit", "timeout", "half"]
-_SHORTEST = 3
-_LONGEST = 5
-"""Characters of the n-grams a word is taken apart into: three still tell words apart,
-six hardly ever meet again.
-"""
-_SIMILAR_WORD_WEIGHT = 4
-_GRAM_WEIGHT = 2
-"""Even, so that the odd mark on bucket 0 can never be cancelled:
-no text has a vector of no length.
-"""
+        letters = zip(read, read[1:], read[2:], strict=False)
+        for trigram, times in Counter(map("".join, letters)).items():
+            features[f"\0{trigram}"] += _PART_WEIGHT * times
+        return _hashed(features, self._space.dimensions)
 
 
 class SimilarEmbedder(HashEmbedder):
-    """Texts with similar words are near: inflections, compounds and typing errors too.
+    """An embedder for tests in which texts with similar words have similar vectors: inflections,
+    compounds and typing errors too. It needs no model and no network, and gives the same vector on
+    every machine.
 
-    No model, no network, no chance.
-
-    Vectors are made of hashed parts of words, so it knows nothing of meaning: "car" and
-    "automobile" are strangers. The same vector on every machine. calls, texts, queries, fail_with:
-    as `HashEmbedder` has them.
+    Vectors are made of hashed parts of words, so it does not know what words mean: "car" and
+    "automobile" are not similar. calls, texts, queries, fail_with: see `HashEmbedder`.
     """
 
     is_local = True
@@ -212,12 +130,12 @@ class SimilarEmbedder(HashEmbedder):
 
     @contextmanager
     def failing(self, how: Failing = "rate_limit", *, after: int = 0) -> Iterator[None]:
-        """Within it, the embedder fails as a provider does, after `after` calls of
+        """Within this block, the embedder fails as a provider does. after: calls of
         `embed_documents` that still succeed.
 
         how: "rate_limit" (429) and "timeout" raise EmbedderUnavailable, for passages and for
-        queries; "half" answers a call with vectors for the first half of its passages only, which
-        breaks the contract of an embedder.
+        queries. "half" answers a call with vectors for the first half of its passages only, which
+        breaks the contract of an embedder. Any other value raises InputError.
         """
         if how not in get_args(Failing):
             raise InputError(f"how must be one of {', '.join(get_args(Failing))}, got {how!r}.")
@@ -232,7 +150,7 @@ class SimilarEmbedder(HashEmbedder):
     def embed_documents(self, passages: Sequence[str]) -> Vectors:
         """See `Embedder.embed_documents`."""
         if self._failing is not None and self._answers_left <= 0:
-            self._stumble()
+            self._fail()
             return super().embed_documents(passages)[: len(passages) // 2]
         self._answers_left -= 1
         return super().embed_documents(passages)
@@ -240,10 +158,10 @@ class SimilarEmbedder(HashEmbedder):
     def embed_query(self, text: str) -> Vector:
         """See `Embedder.embed_query`."""
         if self._answers_left <= 0:
-            self._stumble()
+            self._fail()
         return super().embed_query(text)
 
-    def _stumble(self) -> None:
+    def _fail(self) -> None:
         if self._failing == "rate_limit":
             raise EmbedderUnavailable(
                 "429: too many requests, says the test.", hint="It was asked to fail."
@@ -258,16 +176,90 @@ class SimilarEmbedder(HashEmbedder):
         features: Counter[str] = Counter()
         for word in _WORD.findall(read) or [read]:
             marked = f"<{word}>"
-            features[marked] += _SIMILAR_WORD_WEIGHT
+            features[marked] += _WORD_WEIGHT
             for size in range(_SHORTEST, _LONGEST + 1):
                 for start in range(len(marked) - size + 1):
-                    features[marked[start : start + size]] += _GRAM_WEIGHT
-        # Whole numbers up to the one division at the end: no order of adding, no machine can change
-        # the result.
-        buckets = np.zeros(self._space.dimensions, dtype=np.int64)
-        buckets[0] = 1
-        for feature, weight in features.items():
-            place, sign = _bucket(feature, self._space.dimensions)
-            buckets[place] += sign * weight
-        vector: Vector = (buckets / np.sqrt(float((buckets * buckets).sum()))).astype(np.float32)
-        return vector
+                    features[marked[start : start + size]] += _PART_WEIGHT
+        return _hashed(features, self._space.dimensions)
+
+
+def _hashed(features: Counter[str], dimensions: int) -> Vector:
+    """The vector of length 1 that these weighted features give. It is the same on every machine:
+    all numbers are whole up to the last division, so the order of additions does not matter.
+    """
+    buckets = np.zeros(dimensions, dtype=np.int64)
+    buckets[0] = 1
+    for feature, weight in features.items():
+        place, sign = _bucket(feature, dimensions)
+        buckets[place] += sign * weight
+    length = np.sqrt(float((buckets * buckets).sum()))
+    vector: Vector = (buckets / length).astype(np.float32)
+    return vector
+
+
+@lru_cache(maxsize=65_536)
+def _bucket(feature: str, dimensions: int) -> tuple[int, int]:
+    """The dimension that a feature counts in, and its sign."""
+    encoded = feature.encode("utf-8", "surrogatepass")
+    number = int.from_bytes(blake2b(encoded, digest_size=8).digest(), "big")
+    return (number >> 1) % dimensions, 1 if number & 1 else -1
+
+
+class MemoryOutbox:
+    """An outbox in memory, to test what processes pending changes.
+
+    attempts: how often a pending change is handed out before it is given up. Call `put` in place of
+    a change in an application.
+
+    waiting, leased: addresses by the number of the pending change. reasons: why a pending change
+    failed last. given_up: pending changes that are not handed out again.
+    """
+
+    def __init__(self, *, attempts: int = 5) -> None:
+        self._attempts = attempts
+        self._lock = threading.Lock()
+        self._numbers = count(1)
+        self._taken: Counter[int] = Counter()
+        self.waiting: dict[int, Ref] = {}
+        self.leased: dict[int, Ref] = {}
+        self.given_up: dict[int, Ref] = {}
+        self.reasons: dict[int, str] = {}
+
+    def put(self, ref: Ref) -> int:
+        """Add a pending change of this document; returns its number."""
+        with self._lock:
+            number = next(self._numbers)
+            self.waiting[number] = ref
+            return number
+
+    def take(self, limit: int) -> Sequence[tuple[int, Ref]]:
+        """See `Outbox.take`."""
+        with self._lock:
+            taken = sorted(self.waiting.items())[:limit]
+            for number, ref in taken:
+                del self.waiting[number]
+                self.leased[number] = ref
+                self._taken[number] += 1
+            return taken
+
+    def done(self, numbers: Collection[int]) -> None:
+        """See `Outbox.done`."""
+        with self._lock:
+            for number in numbers:
+                self.leased.pop(number, None)
+                self.reasons.pop(number, None)
+
+    def failed(self, numbers: Collection[int], reason: str) -> None:
+        """See `Outbox.failed`."""
+        with self._lock:
+            for number in numbers:
+                if number in self.leased:
+                    back = self.waiting if self._taken[number] < self._attempts else self.given_up
+                    back[number] = self.leased.pop(number)
+                    self.reasons[number] = reason
+
+    def expire(self) -> None:
+        """End every lease, as an outbox does after a worker died."""
+        with self._lock:
+            self.waiting.update(self.leased)
+            self.leased.clear()

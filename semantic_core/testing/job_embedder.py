@@ -1,5 +1,7 @@
-"""JobEmbedder: a stand-in for an embedder that takes batch jobs and costs money,
-with a provider that does as it is told.
+"""`JobEmbedder`, a stand-in for an embedder that takes batch jobs and costs money. The test decides
+what its provider does.
+
+Tested by tests/test_batch_embedder_bites.py and tests/test_batch.py.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
 from itertools import count
-from typing import Literal
+from typing import Literal, get_args
 
 import attrs
 import numpy as np
@@ -40,19 +42,25 @@ Shape = Literal[
     "late",
     "busy",
 ]
-SHAPES: tuple[Shape, ...] = (
-    "whole", "shuffled", "doubled", "partial", "errors", "foreign", "cut", "invalid", "gone",
-    "late", "busy",
-)  # fmt: skip
+SHAPES: tuple[Shape, ...] = get_args(Shape)
 """How the results of a job may come back, see `JobEmbedder.finish`."""
 CHARACTERS_A_TOKEN = 4
 SENT = ("SUBMITTED", "PROCESSING")
+"""Statuses of a job that has not ended."""
+
+
+Line = tuple[str, Vector | Exception]
+"""A fingerprint and its result."""
+
+
+def nothing_happens(method: str) -> None:
+    """The default of `JobEmbedder.before`."""
 
 
 @attrs.define
 class ProviderJob:
-    """A job as its provider sees it. passages: by fingerprint, as they came.
-    reads: how often its results were asked for.
+    """A job as its provider sees it. passages: by fingerprint, in order. reads: how often its
+    results were read.
     """
 
     name: str
@@ -63,18 +71,20 @@ class ProviderJob:
 
 
 class JobEmbedder(HashEmbedder):
-    """A `BatchEmbedder` that is `Metered`: the vectors of `HashEmbedder`,
-    jobs that end when you say so, and a bill.
+    """A `BatchEmbedder` that is `Metered`: it has the vectors of `HashEmbedder`, jobs that end when
+    the test calls `finish`, and a bill.
 
-    jobs: at the provider, by its own name of each. billed: how often each passage was paid for, in
-    a job or interactively.
-    tokens_billed: by tier, those of queries too. characters_a_token: by which it bills, whatever it
-    estimates. refused: passages a call is refused for, unpaid; spoiled: those that get
-    a vector that is none, paid. job_limit: passages one job takes; more are refused (InputError).
-    enqueued_limit: tokens of all jobs under way; more are refused (EmbedderThrottled).
-    poison: a job with one of these passages fails whole. jobs_set_up: False makes every method of
-    jobs raise ConfigError. before: called with the name of each method of jobs, and may raise; it
-    is how faults are put in.
+    job_limit: passages in a job at most; more raise InputError.
+
+    jobs: the jobs at the provider, by the provider's names. billed: how often each passage was paid
+    for, in a job or interactively. tokens_billed: by tier, those of queries too.
+
+    Attributes to set: characters_a_token, by which the provider bills, whatever the estimate.
+    refused, passages for which a call raises EmbedderError and costs nothing. spoiled, passages
+    that get an invalid vector and cost something. enqueued_limit, tokens of all jobs that have not
+    ended; more raise EmbedderThrottled. poison, passages that make their whole job fail.
+    jobs_set_up; with False every method for jobs raises ConfigError. before, called with the name
+    of each method for jobs; it may raise, to inject an error.
     """
 
     def __init__(
@@ -97,7 +107,7 @@ class JobEmbedder(HashEmbedder):
         self.refused: set[str] = set()
         self.spoiled: set[str] = set()
         self.jobs_set_up = True
-        self.before: Callable[[str], None] = lambda method: None
+        self.before: Callable[[str], None] = nothing_happens
         self._numbers = count(1)
 
     @property
@@ -106,11 +116,11 @@ class JobEmbedder(HashEmbedder):
         return "USD"
 
     def price(self, tier: PriceTier) -> Decimal:
-        """A dollar a million tokens, half of it in a job."""
+        """One dollar a million tokens, and half a dollar in a job."""
         return Decimal("1") if tier == "interactive" else Decimal("0.5")
 
     def tokens(self, passages: Sequence[str]) -> int:
-        """A quarter of the characters, each passage rounded up."""
+        """A quarter of the characters, rounded up for each passage."""
         return sum(-(-len(passage) // CHARACTERS_A_TOKEN) for passage in passages)
 
     def seconds(self, passages: int, tokens: int) -> float:
@@ -118,17 +128,19 @@ class JobEmbedder(HashEmbedder):
         return -(-passages // self.batch_size) / 10
 
     def embed_documents(self, passages: Sequence[str]) -> Vectors:
-        """See `Embedder.embed_documents`. Paid for at once."""
+        """See `Embedder.embed_documents`. Billed at once."""
         if self.refused & set(passages):
             raise EmbedderError("One of the texts is refused.")
         vectors = super().embed_documents(passages)
-        vectors[[passage in self.spoiled for passage in passages]] = np.nan
+        for place, passage in enumerate(passages):
+            if passage in self.spoiled:
+                vectors[place] = np.nan
         self.billed.update(passages)
         self._bill("interactive", passages)
         return vectors
 
     def embed_query(self, text: str) -> Vector:
-        """See `Embedder.embed_query`. Paid for at once, each time."""
+        """See `Embedder.embed_query`. Billed at once."""
         vector = super().embed_query(text)
         self._bill("query", [text])
         return vector
@@ -147,8 +159,10 @@ class JobEmbedder(HashEmbedder):
                 raise InputError(f"A job takes at most {self.job_limit} passages.")
         if not given:
             raise InputError("A job needs at least one passage.")
-        under_way = [there.passages for there in self.jobs.values() if there.state.status in SENT]
-        enqueued = sum(self.tokens(list(each.values())) for each in (*under_way, given))
+        enqueued = self.tokens(list(given.values()))
+        for there in self.jobs.values():
+            if there.state.status in SENT:
+                enqueued += self.tokens(list(there.passages.values()))
         if self.enqueued_limit is not None and enqueued > self.enqueued_limit:
             raise EmbedderThrottled("429 RESOURCE_EXHAUSTED, too many tokens are enqueued.")
         job = f"jobs/{next(self._numbers)}"
@@ -158,9 +172,14 @@ class JobEmbedder(HashEmbedder):
     def find(self, name: str) -> str | None:
         """See `BatchEmbedder.find`."""
         self._ready("find")
-        found = [job for job, there in self.jobs.items() if there.name == name]
-        good = [job for job in found if self.jobs[job].state.status != "FAILED"]
-        return next(iter(good or found), None)
+        failed: str | None = None
+        for job, there in self.jobs.items():
+            if there.name != name:
+                continue
+            if there.state.status != "FAILED":
+                return job
+            failed = failed or job
+        return failed
 
     def state(self, job: str) -> JobState:
         """See `BatchEmbedder.state`."""
@@ -168,7 +187,7 @@ class JobEmbedder(HashEmbedder):
         return self._there(job).state
 
     def results(self, job: str) -> Iterator[tuple[str, Vector | Exception]]:
-        """See `BatchEmbedder.results`. In the shape the job was finished with."""
+        """See `BatchEmbedder.results`. They have the shape that `finish` got."""
         self._ready("results")
         there = self._there(job)
         there.reads += 1
@@ -183,7 +202,7 @@ class JobEmbedder(HashEmbedder):
             yield name, result
 
     def cancel(self, job: str) -> None:
-        """See `BatchEmbedder.cancel`. A job that has not ended ends at once, without results."""
+        """See `BatchEmbedder.cancel`. A job that has not ended fails at once, without results."""
         self._ready("cancel")
         there = self._there(job)
         if there.state.status in SENT:
@@ -195,47 +214,47 @@ class JobEmbedder(HashEmbedder):
         self.jobs.pop(job, None)
 
     def start(self) -> None:
-        """Begin to work at every job that waits."""
+        """Let the provider begin with every submitted job."""
         for there in self.jobs.values():
             if there.state.status == "SUBMITTED":
                 there.state = JobState("PROCESSING", "RUNNING")
 
     def finish(self, shape: Shape = "whole", *, job: str | None = None) -> int:
-        """End the jobs that run (or this one), and bill what succeeded; how many jobs ended.
+        """End all jobs that have not ended, or only this one, and bill the results; returns the
+        number of jobs that ended.
 
-        shape: of the results. "doubled": every line twice. "partial": every other one is missing.
-        "errors": every other one failed. "foreign": lines of other jobs in between. "cut": the
-        first reading breaks off. "invalid": every other vector is none. "gone": the provider has
-        lost them. "late": they cannot be read the first two times. "busy": every other one failed
-        in passing.
+        shape: of the results. "whole": all, in order. "shuffled": in another order. "doubled":
+        every result twice. "partial": every other one is missing. "errors": every other one is an
+        error. "foreign": results of other jobs in between. "cut": the first reading breaks off.
+        "invalid": every other vector is invalid. "gone": the provider has lost them. "late": the
+        first two readings fail. "busy": every other one is a temporary error.
         """
         ended = 0
         for name, there in self.jobs.items():
-            if (job is None or job == name) and there.state.status in SENT:
+            if job in (None, name) and there.state.status in SENT:
                 ended += 1
-                if self.poison & set(there.passages.values()):
-                    there.state = JobState(
-                        "FAILED", "FAILED", "One of the requests cannot be read."
-                    )
-                    continue
-                there.shape = shape
-                step = 2 if shape in ("partial", "errors", "busy") else 1
-                good = list(there.passages.values())[::step]
-                there.state = JobState(
-                    "COMPLETED", "SUCCEEDED", succeeded=len(good), has_results=True
-                )
-                self.billed.update(good)
-                self.tokens_billed["batch"] += sum(map(self.counted, good))
+                self._finish(there, shape)
         return ended
 
+    def _finish(self, there: ProviderJob, shape: Shape) -> None:
+        if self.poison & set(there.passages.values()):
+            there.state = JobState("FAILED", "FAILED", "One of the requests cannot be read.")
+            return
+        there.shape = shape
+        step = 2 if shape in ("partial", "errors", "busy") else 1
+        good = list(there.passages.values())[::step]
+        there.state = JobState("COMPLETED", "SUCCEEDED", succeeded=len(good), has_results=True)
+        self.billed.update(good)
+        self.tokens_billed["batch"] += sum(map(self.counted, good))
+
     def expire(self) -> None:
-        """Let every job that runs end without results, and without a bill."""
+        """Let every job that has not ended fail, without results and without a bill."""
         for there in self.jobs.values():
             if there.state.status in SENT:
                 there.state = JobState("FAILED", "EXPIRED", "It took too long.")
 
     def counted(self, passage: str) -> int:
-        """Tokens a passage is billed for."""
+        """The tokens that are billed for a passage."""
         return -(-len(passage) // self.characters_a_token)
 
     def _bill(self, tier: Use, passages: Sequence[str]) -> None:
@@ -253,29 +272,37 @@ class JobEmbedder(HashEmbedder):
             raise JobLost(f"There is no job {job!r}.")
         return self.jobs[job]
 
-    def _lines(self, there: ProviderJob) -> Iterator[tuple[str, Vector | Exception]]:
-        lines: list[tuple[str, Vector | Exception]] = [
-            (fingerprint, self._vector(passage)) for fingerprint, passage in there.passages.items()
-        ]
+    def _lines(self, there: ProviderJob) -> Iterator[Line]:
+        lines: list[Line] = []
+        foreign: list[Line] = []
+        for fingerprint, passage in there.passages.items():
+            lines.append((fingerprint, self._vector(passage)))
+            foreign.append((fingerprint[::-1], self._vector("of another")))
         if there.shape == "shuffled":
             lines = [*lines[1::2], *lines[::2]][::-1]
         elif there.shape == "doubled":
             lines = [*lines, *lines[::-1]]
         elif there.shape == "partial":
             lines = lines[::2]
-        elif there.shape in ("errors", "busy"):
-            error = (
-                EmbedderError("It was refused.")
-                if there.shape == "errors"
-                else EmbedderUnavailable("14 UNAVAILABLE")
-            )
-            lines = [(name, error if place % 2 else one) for place, (name, one) in enumerate(lines)]
+        elif there.shape == "errors":
+            lines = _every_other(lines, EmbedderError("It was refused."))
+        elif there.shape == "busy":
+            lines = _every_other(lines, EmbedderUnavailable("14 UNAVAILABLE"))
         elif there.shape == "foreign":
-            lines = [*((f"{name[::-1]}", self._vector("of another")) for name, _ in lines), *lines]
+            lines = [*foreign, *lines]
         elif there.shape == "invalid":
-            bad = np.full(self.space.dimensions, np.nan, dtype=np.float32)
-            lines = [(name, bad if place % 2 else one) for place, (name, one) in enumerate(lines)]
+            invalid = np.full(self.space.dimensions, np.nan, dtype=np.float32)
+            lines = _every_other(lines, invalid)
         for place, line in enumerate(lines):
             if there.shape == "cut" and there.reads == 1 and place >= len(lines) // 2:
                 raise EmbedderUnavailable("The answer broke off.")
             yield line
+
+
+def _every_other(lines: Sequence[Line], instead: Vector | Exception) -> list[Line]:
+    """These lines with another result in every second one."""
+    changed = list(lines)
+    for place in range(1, len(lines), 2):
+        fingerprint, _ = lines[place]
+        changed[place] = (fingerprint, instead)
+    return changed

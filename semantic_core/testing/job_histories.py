@@ -1,8 +1,10 @@
-"""Batch jobs and money in random histories: what people and workers do, in any order, by two
-processes that may die at every call, at a provider that behaves as real ones do.
+"""Random histories of batch jobs and their costs. Two processes do what users and workers do, in
+any order, and may die at any call. The provider behaves as real providers do.
 
-At the end nothing is lost, nothing was paid for twice but what is said to be, and the ledger says
-what the bill says, to the token.
+In the end no passage is lost, only passages for which it is documented were paid for twice, and the
+costs in the ledger are those of the bill, to the token.
+
+Tested by tests/test_batch_histories.py.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 from semantic_core._jobs import OPEN
@@ -19,23 +22,28 @@ from semantic_core.batch import BatchRules
 from semantic_core.core import SemanticCore
 from semantic_core.errors import EmbedderError, EmbedderUnavailable, JobLost
 from semantic_core.protocols import BatchEmbedder, BatchQueue, Embedder, Metered, Store
+from semantic_core.testing.check import expect
 from semantic_core.testing.job_embedder import JobEmbedder, Shape
 from semantic_core.types import ChunkId, Document, Ref, Vector
 
 HOUR = 3_600.0
+"""Seconds."""
 KEPT = 48 * HOUR
-"""How long a provider keeps the results of a job."""
+"""How long a provider stores the results of a job."""
 STEPS = 14
+"""Actions of a history."""
 ROUNDS = 80
-"""Of healing, two hours each."""
+"""Most rounds of healing after the actions, two hours each."""
 CRASHES = 0.35
+"""Probability that the process of an action dies."""
 TWICE = 0.2
+"""Probability that the other process does something during an action."""
 LOST = 0.2
+"""Probability that an answer about jobs is lost during an action."""
 BLIND = 0.15
-"""How often, in an action, its process dies; the other process does something in between; an
-answer about jobs is lost; the provider once does not know a job that is there."""
+"""Probability that the provider once does not find an existing job during an action."""
 LAST_POINT = 30
-"""Calls of an action among which something may happen."""
+"""Something may happen before one of so many calls of an action."""
 SHAPES: tuple[Shape, ...] = (
     "whole",
     "shuffled",
@@ -54,8 +62,8 @@ class Died(BaseException):
 
 
 class Provider(JobEmbedder):
-    """A provider with two projects, one key each: neither sees the jobs of the other. Results are
-    kept for 48 hours, the time is told, and what is billed is not what was estimated.
+    """A provider with two accounts, one key each; neither sees the jobs of the other. It stores
+    results for 48 hours, has a clock, and bills other numbers of tokens than it estimates.
     """
 
     def __init__(self, choice: random.Random) -> None:
@@ -78,25 +86,29 @@ class Provider(JobEmbedder):
     def submit(self, passages: Mapping[str, str], name: str) -> str:
         """See `BatchEmbedder.submit`."""
         job = super().submit(passages, name)
-        self.owners[job], self.begun[job] = self.account, self.time
+        self.owners[job] = self.account
+        self.begun[job] = self.time
         return job
 
     def find(self, name: str) -> str | None:
-        """See `BatchEmbedder.find`: of this key's."""
+        """See `BatchEmbedder.find`. It finds jobs of this account alone."""
         jobs = self.jobs
-        self.jobs = {job: one for job, one in jobs.items() if self.owners[job] == self.account}
+        self.jobs = {}
+        for job, there in jobs.items():
+            if self.owners[job] == self.account:
+                self.jobs[job] = there
         try:
             return super().find(name)
         finally:
             self.jobs = jobs
 
     def clean_up(self, job: str) -> None:
-        """See `BatchEmbedder.clean_up`: of this key's."""
+        """See `BatchEmbedder.clean_up`. It removes jobs of this account alone."""
         if self.owners.get(job) == self.account:
             super().clean_up(job)
 
     def results(self, job: str) -> Iterator[tuple[str, Vector | Exception]]:
-        """See `BatchEmbedder.results`: while they are kept."""
+        """See `BatchEmbedder.results`. They exist for 48 hours."""
         self._there(job)
         if job in self.lost:
             raise JobLost("The results were removed.")
@@ -113,15 +125,15 @@ class Provider(JobEmbedder):
         return 0
 
     def go_on(self, hours: float) -> list[str]:
-        """Let time go by; the passages whose results are kept no longer."""
+        """Advance the clock; returns the passages whose results were removed since."""
         self.time += hours * HOUR
-        late = [
-            job
-            for job, at in self.ended.items()
-            if job in self.jobs and job not in self.lost and self.time - at > KEPT
-        ]
-        self.lost.update(late)
-        return [passage for job in late for passage in self.jobs[job].passages.values()]
+        passages: list[str] = []
+        for job, ended_at in self.ended.items():
+            stored = job in self.jobs and job not in self.lost
+            if stored and self.time - ended_at > KEPT:
+                self.lost.add(job)
+                passages += self.jobs[job].passages.values()
+        return passages
 
     def _there(self, job: str) -> Any:
         blind = self.blind
@@ -132,13 +144,15 @@ class Provider(JobEmbedder):
 
 
 SPACE = Provider(random.Random(0)).space
-"""Of every `Provider`."""
+"""The space of every `Provider`."""
 
 
 class Process:
-    """One that may die: every call to the store and the provider goes through `point`.
+    """A process that may die: every call to the store and the provider goes through
+    `History.point`.
 
-    wrote, paid: tokens it put into the ledger, and was billed for, at once.
+    wrote: tokens outside of jobs that it added to the ledger. paid: tokens outside of jobs that it
+    was billed for. embedded: passages whose vectors it has not stored yet.
     """
 
     def __init__(self, history: History, store: Any, provider: Provider) -> None:
@@ -146,24 +160,25 @@ class Process:
         self.provider = provider
         self.store = store
         self.dead = False
-        self.paid = self.wrote = 0
+        self.paid = 0
+        self.wrote = 0
         self.embedded: list[str] = []
         self.meter = Meter()
-        provided = (Embedder, BatchEmbedder, Metered)
+        embedder = _through(
+            provider,
+            (Embedder, BatchEmbedder, Metered),
+            self._of_provider,
+            ("account", "now"),
+            metered=self.meter.metered,
+        )
         self.core = SemanticCore(
             store=_through(store, (Store, BatchQueue), self._of_store),
-            embedder=_through(
-                provider,
-                provided,
-                self._of_provider,
-                ("account", "now"),
-                metered=self.meter.metered,
-            ),
+            embedder=embedder,
             plugins=[],
             max_chars=200,
             batch=RULES,
         )
-        self.core.batch_manager._clock = self.core.batch_manager.till._clock = history.clock
+        self.core.batch_manager._clock = self.core.batch_manager.cost_tracker._clock = history.clock
 
     def _of_store(self, name: str, call: Callable[[], Any], args: tuple[Any, ...]) -> Any:
         happening = self.history.point(self)
@@ -180,11 +195,12 @@ class Process:
         happening = self.history.point(self, job=name not in ("embed_documents", "embed_query"))
         if name == "cancel":
             self.history.judge_cancelling(args[0])
-        before, self.provider._meter = self._at_once(), self.meter
+        before = self._at_once()
+        self.provider._meter = self.meter
         answer = call()
         if name == "results":
             answer = self._counting(answer)
-        if name in ("embed_documents", "embed_query"):  # else another process was asked meanwhile
+        if name in ("embed_documents", "embed_query"):  # otherwise another process paid meanwhile
             self.paid += self._at_once() - before
         if name == "embed_documents":
             self.embedded += args[0]
@@ -206,14 +222,15 @@ class Process:
         return self.provider.tokens_billed["interactive"] + self.provider.tokens_billed["query"]
 
     def die(self) -> None:
-        """End it, with what it had paid for and not kept yet."""
+        """End the process. What it has paid for and not stored is lost."""
         self.dead = True
         raise Died
 
 
 class HistoryVerdict(NamedTuple):
-    """What became of a history. faults: there must be none. twice: passages paid for again as it
-    is said they may be; died_with: tokens of answers a process died with.
+    """The outcome of a history. faults: what is wrong; a correct history has none. points: calls.
+    crashes: processes that died. tokens: on the bill. twice: passages that were paid for again, as
+    is documented. died_with: tokens of answers that a process had not stored when it died.
     """
 
     faults: tuple[str, ...]
@@ -225,29 +242,34 @@ class HistoryVerdict(NamedTuple):
 
 
 class History:
-    """One history, drawn by `seed`. store: empty, of the space of `Provider`."""
+    """One history, which `seed` determines. store: empty, in the space of `Provider`."""
 
     def __init__(self, store: Any, seed: int) -> None:
         self.choice = random.Random(seed)
-        self.store, self.provider = store, Provider(self.choice)
+        self.store = store
+        self.provider = Provider(self.choice)
         self.ahead = self.choice.choice((0.0, 0.0, 100 * HOUR, -100 * HOUR))
-        self.points = self.crashes = self.died_with = 0
+        self.points = 0
+        self.crashes = 0
+        self.died_with = 0
         self.may_twice: Counter[str] = Counter()
         self.texts: dict[str, str] = {}
         self.faults: list[str] = []
         self.unwanted: set[str] = set()
         self.estimated: set[str] = set()
         self._plan: dict[int, str] = {}
-        self._calls = self._job_calls = 0
-        self._number = self._depth = 0
+        self._calls = 0
+        self._job_calls = 0
+        self._number = 0
+        self._depth = 0
         self.processes = [self._process(), self._process()]
 
     def clock(self) -> float:
-        """The clock of the machine."""
+        """The clock of the machine, in seconds; it may differ from the provider's."""
         return self.provider.time + self.ahead
 
     def play(self) -> HistoryVerdict:
-        """Everything that happens, the healing, and the judgement."""
+        """Play all actions, then the healing, and judge what there is in the end."""
         for _ in range(STEPS):
             self._action(self.choice.randrange(2))
             for passage in self.provider.go_on(self.choice.choice((0.0, 0.1, 2, 2, 9, 30))):
@@ -263,7 +285,9 @@ class History:
         )
 
     def point(self, process: Process, *, job: bool = False) -> str:
-        """Before a call of a process: what happens to it."""
+        """Called before every call of a process. Returns what happens to the call: "after", the
+        process dies; "lost", its answer is lost; "", nothing. job: whether it is about jobs.
+        """
         if process.dead:
             raise Died
         self.points += 1
@@ -280,10 +304,11 @@ class History:
             self._depth -= 1
             self._plan = plan
             self._calls = calls
-        return happening if happening == "after" or (job and happening == "lost") else ""
+        is_lost = job and happening == "lost"
+        return happening if happening == "after" or is_lost else ""
 
     def judge_cancelling(self, provider_job: str) -> None:
-        """Nobody cancels a job that is healthy unless a person says so."""
+        """Record a fault if a worker cancels a job that is not late and that no user cancelled."""
         young = self.provider.time - self.provider.begun[provider_job] < RULES.deadline
         for job in self.store.jobs(OPEN, limit=1_000):
             if job.provider_job == provider_job and young and job.id not in self.unwanted:
@@ -305,7 +330,9 @@ class History:
             if choice.random() < likely:
                 self._plan[choice.randint(1, LAST_POINT)] = choice.choice(happenings)
         self.provider.blind = choice.random() < BLIND
-        names = [name for name, often in ACTIONS.items() for _ in range(often)]
+        names: list[str] = []
+        for name, often in ACTIONS.items():
+            names += [name] * often
         with suppress(EmbedderError, Died):
             getattr(self, f"_do_{choice.choice(names)}")(process)
         if process.dead:
@@ -330,7 +357,7 @@ class History:
             self._look_up(key)
 
     def _look_up(self, key: str) -> None:
-        """See what is there: a process that died may have written or not."""
+        """Read what is stored: a process that died may have written the document or not."""
         there = self.store.get(Ref("notes", key))
         if there is None:
             self.texts.pop(key, None)
@@ -374,7 +401,7 @@ class History:
             try:
                 process.core.batch_manager.cancel(job)
             finally:
-                if self.provider.account != job.account:  # given up by one who does not see it
+                if self.provider.account != job.account:  # the other account cannot cancel it
                     self.may_twice.update(held)
                     self.estimated.add(job.provider_job)
 
@@ -389,15 +416,20 @@ class History:
             self.may_twice.update(before | self._in_jobs())
 
     def _in_jobs(self) -> set[str]:
-        """Passages of jobs, also of those that are being submitted just now."""
-        held = {text for job in self.provider.jobs.values() for text in job.passages.values()}
+        """The passages of all jobs, also of those that are being submitted."""
+        held: set[str] = set()
+        for provider_job in self.provider.jobs.values():
+            held.update(provider_job.passages.values())
         for job in self.store.jobs(OPEN):
-            held |= {passage for _, _, passage in self.store.passages_of(job.id)}
+            for _, _, passage in self.store.passages_of(job.id):
+                held.add(passage)
         return held
 
     def _do_query(self, process: Process) -> None:
         # A thread reads one state during a search; the other process would be in the same thread.
-        self._plan = {call: one for call, one in self._plan.items() if one != "other"}
+        for call, happening in list(self._plan.items()):
+            if happening == "other":
+                del self._plan[call]
         process.core.search(f"question {self.choice.randrange(9)}", mode="vector")
 
     def _do_finish(self, process: Process) -> None:
@@ -410,15 +442,17 @@ class History:
         self.provider.expire()
 
     def _do_change_key(self, process: Process) -> None:
-        if not self._depth:  # nobody's key changes while he is at work
+        if not self._depth:  # a key does not change during an action
             self.provider.account = "two" if self.provider.account == "one" else "one"
 
     def _do_set_the_clock(self, process: Process) -> None:
-        if not self._depth:  # who is at work just now may hold what he holds for too short
+        if not self._depth:  # during an action it could shorten a hold
             self.ahead = self.choice.choice((0.0, 200 * HOUR, -200 * HOUR))
 
     def _heal(self) -> int:
-        """Nothing goes wrong any more; the rounds of two workers until all is done."""
+        """Let both workers run without any error until all is done; returns the number of rounds,
+        ROUNDS if something is never done.
+        """
         self._plan = {}
         self.ahead = 0.0
         for number in range(ROUNDS):
@@ -439,30 +473,41 @@ class History:
         return ROUNDS
 
     def _left(self) -> str:
-        """What is not done yet."""
+        """What is not done yet, as a text; "" if all is done."""
         ids = [ChunkId(Ref("notes", key), 0) for key in self.texts]
-        states = zip(ids, self.store.chunk_states(ids), strict=True)
-        left = [f"{id} is {state}" for id, state in states if state != ("READY", "")]
-        left += [f"job {job.id} is {job.status}: {job.error}" for job in self.store.jobs(OPEN)]
-        left += [f"job {job.id} is not cleaned" for job in self.store.jobs(cleaned=False)]
+        left: list[str] = []
+        for id, state in zip(ids, self.store.chunk_states(ids), strict=True):
+            if state != ("READY", ""):
+                left.append(f"{id} is {state}")
+        for job in self.store.jobs(OPEN):
+            left.append(f"job {job.id} is {job.status}: {job.error}")
+        for job in self.store.jobs(cleaned=False):
+            left.append(f"job {job.id} is not cleaned")
         return "; ".join(left)
 
     def _judge(self) -> None:
+        """Record every fault that there is in the end."""
         provider = self.provider
         faults = self.faults
         for process in self.processes:
-            process.core.batch_manager.costs()  # writes down what it asked
+            process.core.batch_manager.costs()  # adds its last queries to the ledger
         for key, text in self.texts.items():
-            wanted = provider._vector(text)
-            near = float(self.store.similarity([ChunkId(Ref("notes", key), 0)], wanted)[0])
-            if not abs(near - 1.0) < 1e-5:
+            id = ChunkId(Ref("notes", key), 0)
+            similarity = float(self.store.similarity([id], provider._vector(text))[0])
+            if not abs(similarity - 1.0) < 1e-5:
                 faults.append(f"wrong: {key} has another text's vector")
         for passage, times in provider.billed.items():
             if times > 1 + self.may_twice[passage]:
                 faults.append(f"paid twice: {passage!r}, {times} times")
-        kept = set(provider.jobs) - provider.lost
-        if kept:
-            faults.append(f"orphan: {sorted(kept)} are left at the provider")
+        orphans = set(provider.jobs) - provider.lost
+        if orphans:
+            faults.append(f"orphan: {sorted(orphans)} are left at the provider")
+        self._judge_costs()
+
+    def _judge_costs(self) -> None:
+        """Record a fault where the ledger differs from the bill."""
+        provider = self.provider
+        faults = self.faults
         ledger: Counter[str] = Counter()
         for cost in self.store.costs():
             ledger[cost.tier] += cost.tokens
@@ -472,11 +517,12 @@ class History:
             faults.append(f"ledger: {written} tokens at once, billed {at_once - self.died_with}")
         by_name = {job.provider_job: job.paid_tokens for job in self.store.jobs(limit=10_000)}
         estimated = provider.lost | self.estimated
-        known = {job: tokens for job, tokens in provider.paid.items() if job not in estimated}
-        billed = sum(known.values()) + sum(by_name.get(job, 0) for job in estimated)
+        billed = 0
+        for job in provider.paid.keys() | estimated:
+            billed += by_name.get(job, 0) if job in estimated else provider.paid[job]
         if ledger["batch"] != billed:
-            told = {job: (tokens, by_name.get(job)) for job, tokens in provider.paid.items()}
-            faults.append(f"ledger: {ledger['batch']} tokens in jobs, billed {billed}: {told}")
+            jobs = f"by the provider {provider.paid}, in the ledger {by_name}"
+            faults.append(f"ledger: {ledger['batch']} tokens in jobs, billed {billed}: {jobs}")
 
 
 ACTIONS: Mapping[str, int] = {
@@ -497,7 +543,7 @@ ACTIONS: Mapping[str, int] = {
     "change_key": 1,
     "set_the_clock": 1,
 }
-"""What may happen, and how often of one another."""
+"""The actions and their weights."""
 
 
 def _through(
@@ -507,37 +553,55 @@ def _through(
     more: tuple[str, ...] = (),
     **own: Any,
 ) -> Any:
-    """The same thing, whose methods are called by `act`."""
+    """An object with the members of these protocols, taken from `thing`. `act` makes the calls.
+
+    more: further members. own: members with another value.
+    """
 
     def method(name: str) -> Callable[..., Any]:
         def call(_: Any, *args: Any, **named: Any) -> Any:
-            return act(name, lambda: getattr(thing, name)(*args, **named), args)
+            return act(name, partial(getattr(thing, name), *args, **named), args)
 
         return call
 
-    names = {name for protocol in protocols for name in dir(protocol) if not name.startswith("_")}
+    def attribute(name: str) -> property:
+        def value(_: Any) -> Any:
+            return getattr(thing, name)
 
-    def member(name: str) -> Any:
+        return property(value)
+
+    def close(_: Any) -> None:
+        return
+
+    names = set(more)
+    for protocol in protocols:
+        names.update(dir(protocol))
+    members: dict[str, Any] = {}
+    for name in names:
+        if name.startswith("_"):
+            continue
         quiet = name in QUIET or not callable(getattr(thing, name))
-        return property(lambda _: getattr(thing, name)) if quiet else method(name)
-
-    members = {name: member(name) for name in (names - {"close"}) | set(more)}
-    members["close"] = lambda _: None
-    members |= {name: staticmethod(value) for name, value in own.items()}
+        members[name] = attribute(name) if quiet else method(name)
+    members["close"] = close
+    for name, value in own.items():
+        members[name] = staticmethod(value)
     return type("Through", (), members)()
 
 
 QUIET = {"price", "tokens", "seconds", "metered", "snapshot", "account", "now"}
-"""What is asked of the thing itself, without a point."""
+"""Members that are used without a point before them."""
 
 
 def play_histories(open_store: Callable[[], Any], seeds: Iterable[int]) -> Counter[str]:
-    """Play these, and fail with the first that goes wrong; what there was, all together."""
+    """Play the histories of these seeds and fail with the first that has a fault; returns the sums
+    of their outcomes.
+    """
     totals: Counter[str] = Counter()
     for seed in seeds:
         store = open_store()
         verdict = History(store, seed).play()
         store.close()
-        assert not verdict.faults, f"history {seed}: {'; '.join(verdict.faults)}"
+        faults = "; ".join(verdict.faults)
+        expect(not faults, f"history {seed}: expected no fault, found {faults}")
         totals.update(verdict._asdict() | {"faults": 0, "histories": 1})
     return totals

@@ -1,8 +1,10 @@
-"""Fixtures for the tests of applications: an index in memory that is never behind,
+"""Pytest fixtures for the tests of applications: an index in memory that is always up to date, and
 an embedder without a model.
 
-pytest finds them by itself once this package is installed; nothing is loaded before a test asks for
-one. The guide "Test your application" tells how they are used.
+pytest finds them when this package is installed. They import the rest of the package only when a
+test uses one. The guide "Test your application" describes them.
+
+Tested by tests/orm/test_pytest_plugin.py.
 """
 
 from __future__ import annotations
@@ -17,14 +19,14 @@ if TYPE_CHECKING:
     from semantic_core.testing.settled import SettledCore
 
 MULTI_TENANT = "semantic_multi_tenant"
-"""The setting of pytest that says whether cores of the fixtures keep tenants apart."""
+"""The pytest setting for multi-tenant cores."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declares the setting ``semantic_multi_tenant``."""
     parser.addini(
         MULTI_TENANT,
-        "whether the cores of Semantic Core's fixtures keep tenants apart",
+        "whether the cores of Semantic Core's fixtures are multi-tenant",
         "bool",
         default=False,
     )
@@ -32,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def semantic_embedder() -> SimilarEmbedder:
-    """A `SimilarEmbedder`, new for each test: similar strings are near;
+    """A `SimilarEmbedder`, new for each test: similar strings have similar vectors, and
     ``failing("rate_limit")`` makes it fail.
     """
     from semantic_core.testing.fakes import SimilarEmbedder
@@ -44,31 +46,32 @@ def semantic_embedder() -> SimilarEmbedder:
 def semantic_test_core(
     semantic_embedder: SimilarEmbedder, pytestconfig: pytest.Config
 ) -> Iterator[SettledCore]:
-    """A `SettledCore`, new and empty for each test,
-    which keeps every declared index while the test lasts.
+    """A `SettledCore`, new and empty for each test, to which every declared index is bound during
+    the test.
 
-    Indexes that are bound already are bound to it; those that are not will be, whatever core they
-    are handed, once the test or a fixture binds them. Afterwards all are bound as they were before.
-    Where an application has several cores, or indexes with and without tenants, there are several
-    here too, and the fixture gives the one of the index declared last; ``Article.search.core`` is
-    that of an index.
+    Indexes that are not bound yet will be bound to it when the test or a fixture binds them,
+    whatever core they get. After the test all indexes are bound as before. If an application has
+    several cores, or indexes with and without tenants, there are several of these cores too, and
+    the fixture gives the one of the index declared last. ``Article.search.core`` is the core of an
+    index.
     """
     from semantic_core.orm import SemanticIndex
     from semantic_core.testing.settled import SettledCore, has_tenants, rebound
 
-    kinds = [has_tenants(index) for _, index in SemanticIndex.declared()]
-    core = SettledCore(
-        semantic_embedder,
-        multi_tenant=bool(pytestconfig.getini(MULTI_TENANT)) or kinds[-1:] == [True],
-    )
+    multi_tenant = bool(pytestconfig.getini(MULTI_TENANT))
+    declared = list(SemanticIndex.declared())
+    if declared:
+        _, last = declared[-1]
+        multi_tenant = multi_tenant or has_tenants(last)
+    core = SettledCore(semantic_embedder, multi_tenant=multi_tenant)
     with rebound(core):
         yield core
 
 
 @pytest.fixture(scope="session")
 def semantic_session_core(pytestconfig: pytest.Config) -> Iterator[SettledCore]:
-    """A `SettledCore` for the whole run, for start-up code that binds indexes once: no file,
-    no model, no network.
+    """A `SettledCore` for the whole run, for start-up code that binds indexes once. It needs no
+    file, no model and no network.
     """
     from semantic_core.testing.fakes import SimilarEmbedder
     from semantic_core.testing.settled import SettledCore

@@ -1,4 +1,7 @@
-"""The contract of a retriever, as a list of checks."""
+"""The contract of a retriever, as a list of checks.
+
+Tested by tests/test_search_kits_bite.py and tests/test_retrievers.py.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from typing import Any
 from semantic_core._memory.store import MemoryStore
 from semantic_core._plugins.host import Plugins
 from semantic_core.core import SemanticCore
-from semantic_core.testing.check import Check, expect, same
+from semantic_core.filters import Filter
+from semantic_core.testing.check import Check, checks_of, expect, same
 from semantic_core.testing.fakes import HashEmbedder
 from semantic_core.testing.strategies import ODD_TEXTS
 from semantic_core.types import MODES, Document, Mode, Ranking, Ref, Scope, SearchRequest
@@ -18,14 +22,18 @@ Make = Callable[[Sequence[Document]], Any]
 TENANTS = ("acme", "other")
 COLLECTIONS = ("notes", "mails")
 POOLS = (1, 3, 100)
-"""Most candidates asked for, each rule is checked with."""
+"""Numbers of candidates with which each rule is checked."""
 _OURS = {"vector", "words", "title"}
+"""Sources of the built-in retrievers."""
+
+Ask = Callable[[str, Scope, Mode, int], Ranking]
+"""A search for a query within a scope, in a mode, for so many candidates."""
 
 
 def retriever_checks(*, query: str, texts: Sequence[str]) -> list[Check]:
-    """The rules every plugin with ``semantic_retrieve`` keeps.
+    """The rules that every plugin with ``semantic_retrieve`` follows.
 
-    Give each to pytest, with what makes the plugin::
+    Parametrize a test with them and call each with a function that makes the plugin::
 
         CHECKS = retriever_checks(query="k8s", texts=["kubernetes in a day", "beans"])
 
@@ -33,51 +41,54 @@ def retriever_checks(*, query: str, texts: Sequence[str]) -> list[Check]:
         def test_retriever(check):
             check(lambda documents: MyRetriever())
 
-    query: it finds something for it. texts: of the documents it finds it in; each text is there in
-    two collections of two tenants. The plugin is made with those documents, for one that keeps
-    something of its own about them.
+    query: a query for which the retriever finds something in these texts. texts: of the documents;
+    each text is in two collections of two tenants. The function gets these documents, for a plugin
+    that has an index of its own.
     """
     contract = _RetrieverChecks(query, texts)
-    return [
-        Check(rule)
-        for rule in (
-            contract.it_finds_something,
-            contract.its_rankings_are_in_order,
-            contract.nothing_of_another_tenant_is_found,
-            contract.nothing_of_another_collection_is_found,
-            contract.where_holds,
-            contract.the_same_question_has_the_same_answer,
-            contract.any_text_is_a_query,
-        )
+    rules = [
+        contract.it_finds_something,
+        contract.its_rankings_are_in_order,
+        contract.nothing_of_another_tenant_is_found,
+        contract.nothing_of_another_collection_is_found,
+        contract.where_holds,
+        contract.the_same_question_has_the_same_answer,
+        contract.any_text_is_a_query,
     ]
+    return checks_of(rules)
 
 
 class _RetrieverChecks:
     def __init__(self, query: str, texts: Sequence[str]) -> None:
         self._query = query
-        self._documents = [
-            Document(
-                Ref(collection, f"{number}-{lang}", tenant),
-                text,
-                metadata={"lang": lang, "number": number},
-            )
-            for tenant in TENANTS
-            for collection in COLLECTIONS
-            for number, text in enumerate(texts)
-            for lang in ("en", "de")
-        ]
+        self._documents: list[Document] = []
+        for tenant in TENANTS:
+            for collection in COLLECTIONS:
+                self._documents += self._variants(collection, tenant, texts)
+
+    def _variants(self, collection: str, tenant: str, texts: Sequence[str]) -> list[Document]:
+        """A document for each text in two languages."""
+        documents: list[Document] = []
+        for number, text in enumerate(texts):
+            for lang in ("en", "de"):
+                ref = Ref(collection, f"{number}-{lang}", tenant)
+                metadata = {"lang": lang, "number": number}
+                documents.append(Document(ref, text, metadata=metadata))
+        return documents
 
     def it_finds_something(self, make: Make) -> None:
-        """In one mode at least it finds something for the query of the kit;
-        otherwise the other rules would say nothing.
+        """It finds something for the query of the kit in at least one mode. Otherwise the other
+        rules would check nothing.
         """
         asked = self._asked(make)
-        found = [asked(self._query, Scope(TENANTS[0]), mode, POOLS[-1]) for mode in MODES]
-        expect(any(map(len, found)), f"Nothing is found for {self._query!r}, in no mode.")
+        found = 0
+        for mode in MODES:
+            found += len(asked(self._query, Scope(TENANTS[0]), mode, POOLS[-1]))
+        expect(found, f"Expected a hit for {self._query!r} in a mode, found none in any mode.")
 
     def its_rankings_are_in_order(self, make: Make) -> None:
-        """A Ranking with a source of its own, at most `pool` ids, each once, the best first, with
-        finite scores; or None.
+        """It returns None or a Ranking with a source of its own and at most `pool` ids, each once,
+        the best first, with finite scores.
         """
         asked = self._asked(make)
         for mode in MODES:
@@ -85,51 +96,55 @@ class _RetrieverChecks:
                 asked(self._query, Scope(TENANTS[0]), mode, pool)
 
     def nothing_of_another_tenant_is_found(self, make: Make) -> None:
-        """All ids are of the tenant of the scope."""
+        """All ids belong to the tenant of the scope."""
         asked = self._asked(make)
         for tenant in (*TENANTS, "nobody"):
             for mode in MODES:
                 asked(self._query, Scope(tenant), mode, POOLS[-1])
 
     def nothing_of_another_collection_is_found(self, make: Make) -> None:
-        """All ids are of the collections of the scope; none where there are none."""
+        """All ids belong to the collections of the scope. A scope without collections has none."""
         asked = self._asked(make)
-        for collections in ((), *((name,) for name in COLLECTIONS), COLLECTIONS):
+        first, second = COLLECTIONS
+        for collections in ((), (first,), (second,), COLLECTIONS):
             for mode in MODES:
                 asked(self._query, Scope(TENANTS[0], collections), mode, POOLS[-1])
 
     def where_holds(self, make: Make) -> None:
-        """All ids are of documents the filter of the scope lets through."""
-        from semantic_core.filters import Filter
-
+        """All ids belong to documents that match the filter of the scope."""
         asked = self._asked(make)
         for where in ({"lang": "en"}, {"lang": {"ne": "en"}}, {"number": {"lt": 0}}):
+            scope = Scope(TENANTS[0], None, Filter.parse(where))
             for mode in MODES:
-                asked(self._query, Scope(TENANTS[0], None, Filter.parse(where)), mode, POOLS[-1])
+                asked(self._query, scope, mode, POOLS[-1])
 
     def the_same_question_has_the_same_answer(self, make: Make) -> None:
-        """Asked twice, the same ids in the same order: pages are slices of one order."""
+        """The same query gives the same ids in the same order again: pages of results are slices of
+        one order.
+        """
         asked = self._asked(make)
+        scope = Scope(TENANTS[0])
         for mode in MODES:
-            answers = [asked(self._query, Scope(TENANTS[0]), mode, POOLS[-1]) for _ in range(2)]
-            same(answers[1], answers[0], f"asked again in mode {mode}")
+            first = asked(self._query, scope, mode, POOLS[-1])
+            again = asked(self._query, scope, mode, POOLS[-1])
+            same(again, first, f"ranking of the same query again in mode {mode}")
 
     def any_text_is_a_query(self, make: Make) -> None:
-        """No text that can be asked for is an error."""
+        """No text that a user may search for raises an error."""
         asked = self._asked(make)
         for text in filter(str.strip, ODD_TEXTS):
             for mode in MODES:
                 asked(text, Scope(TENANTS[0]), mode, POOLS[-1])
 
-    def _asked(self, make: Make) -> Callable[[str, Scope, Mode, int], Ranking]:
-        """Asks the plugin as a search does; fails if its answer is not what the hook promises."""
+    def _asked(self, make: Make) -> Ask:
+        """A function that calls the plugin as a search does. It fails if the answer is not what the
+        hook promises.
+        """
         embedder = HashEmbedder()
         store = MemoryStore(embedder.space, multi_tenant=True)
         core = SemanticCore(store=store, embedder=embedder, plugins=[])
-        for tenant in TENANTS:
-            core.tenant(tenant).ingest(
-                [document for document in self._documents if document.ref.tenant == tenant]
-            )
+        for document in self._documents:
+            core.tenant(document.ref.tenant).ingest(document)
         plugins = Plugins.load([make(self._documents)])
 
         def asked(text: str, scope: Scope, mode: Mode, pool: int) -> Ranking:
@@ -137,12 +152,14 @@ class _RetrieverChecks:
             request = SearchRequest(text, scope, mode, pool, 0, pool, vector)
             with store.snapshot():
                 found = plugins.retrieve(request, store)
+            reasons = "; ".join(found.reasons)
             expect(
-                not found.reasons,
-                f"{text[:60]!r} in mode {mode} within {scope}: {'; '.join(found.reasons)}",
+                not reasons,
+                f"semantic_retrieve for {text[:60]!r} in mode {mode} within {scope}: {reasons}",
             )
-            return next(
-                (one for one in found.rankings if one.source not in _OURS), Ranking("nothing")
-            )
+            for ranking in found.rankings:
+                if ranking.source not in _OURS:
+                    return ranking
+            return Ranking("nothing")
 
         return asked

@@ -1,5 +1,9 @@
-"""A core for the tests of applications: in memory, and never behind,
-also within transactions that are rolled back.
+"""`SettledCore`, a core for the tests of applications: it is in memory and always up to date, also
+within transactions that are rolled back.
+
+`rebound` binds the indexes of an application to it while a test lasts.
+
+Tested by tests/orm/test_pytest_plugin.py.
 """
 
 from __future__ import annotations
@@ -8,7 +12,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import attrs
@@ -20,7 +24,7 @@ from semantic_core.errors import EmbedderError
 from semantic_core.orm import BaseORMAdapter, SemanticIndex
 from semantic_core.orm.agreement import Agreement
 from semantic_core.orm.sync import SyncCoordinator
-from semantic_core.protocols import Embedder, Follower, Outbox, Source
+from semantic_core.protocols import Embedder, Follower, Outbox, Source, Store
 from semantic_core.types import (
     Document,
     Entry,
@@ -34,11 +38,19 @@ from semantic_core.types import (
 )
 
 MARK = "semantic-core-tests"
-"""Collection of the state that says, in the application's database, how far a core has settled."""
+"""Under this collection the outbox in the application's database has the number of the last step
+that a core has done. A rollback resets it together with the rows.
+"""
+
+
+Declared = tuple[type, SemanticIndex]
+"""A model and an index declared on it."""
 
 
 class _Unstamped(MemoryStore):
-    """Stamps do not count: numbers of tickets that were rolled back are given out again."""
+    """A store without stamps: a database gives the numbers of pending changes again after they were
+    rolled back.
+    """
 
     def replace(
         self,
@@ -52,13 +64,13 @@ class _Unstamped(MemoryStore):
 
 
 class Undisputed(Agreement):
-    """The test knows what it has done; the application's database is told nothing of an index that
-    ends with the test.
+    """An agreement without checks: the index ends with the test, so nothing about it is recorded in
+    the application's database.
     """
 
     @property
     def consumer(self) -> str:
-        """See `Agreement`: nobody in particular."""
+        """See `Agreement`. No consumer in particular."""
         return ""
 
     def check(self) -> str:
@@ -69,7 +81,7 @@ class Undisputed(Agreement):
         """See `Agreement`."""
 
     def leave_copies_behind(self) -> None:
-        """See `Agreement`: there are none."""
+        """See `Agreement`. There are none."""
 
     def read(self, collection: str) -> None:
         """See `Agreement`."""
@@ -77,17 +89,19 @@ class Undisputed(Agreement):
 
 @attrs.define
 class _Steps:
-    """What a core has done for a database. done: per step, the refs that were worked off in it."""
+    """What a core has done for a database. token: names this core in the database. done: per step,
+    the addresses whose changes it processed. known: names of the indexes whose rows it has read.
+    """
 
-    token: str = attrs.field(factory=lambda: secrets.token_hex(8))
+    token: str = attrs.field(factory=partial(secrets.token_hex, 8))
     done: list[set[Ref]] = attrs.field(factory=list)
     known: set[str] = attrs.field(factory=set)
 
 
 @attrs.define
 class _Progress:
-    """What a core and its front doors for tenants share. reading: refs read so far,
-    of what is being worked off now.
+    """What a core shares with the same core for one tenant. steps: by database. reading: the
+    addresses read so far by the sync that runs. failure: the last error of the embedder.
     """
 
     steps: dict[int, _Steps] = attrs.field(factory=dict)
@@ -97,12 +111,12 @@ class _Progress:
 
 
 class SettledCore(SemanticCore):
-    """Works off what waits before it answers anything, so a test never waits: rows are found as
-    soon as they are written.
+    """A core in memory that processes all pending changes before it answers. So a test finds rows
+    as soon as they are written, and never has to wait.
 
-    It does so within an open transaction too, and knows when a savepoint, or all of it, was rolled
-    back since. Rows that were in a table before the first question are there as well. Nothing
-    happens in the background, whatever an index says.
+    This is true within an open transaction too; after a rollback, of a savepoint or of the whole
+    transaction, the index is as before. Rows that were in a table before the first call are indexed
+    as well. Nothing happens in the background, whatever the ``sync`` option of an index is.
     """
 
     def __init__(self, embedder: Embedder, *, multi_tenant: bool = False) -> None:
@@ -119,22 +133,23 @@ class SettledCore(SemanticCore):
 
     @property
     def last_failure(self) -> str:
-        """Why passages have no vector yet, as the embedder said last; "" if all have one."""
+        """The last error of the embedder, while passages have no vector; "" if all have one."""
         return self._progress.failure
 
     def settle(self) -> IngestReport:
-        """Work off everything that waits, in this thread; what was done.
+        """Process all pending changes in this thread; returns a report of them.
 
-        Called by `search`, `get` and the like.
+        `search`, `get` and the other methods that read call it.
         """
         progress = self._progress
         with progress.lock:
-            if progress.reading:  # in the middle of it
+            if progress.reading:  # called again by the sync that runs
                 return IngestReport()
-            hubs = [
-                follower for follower in self.followers if isinstance(follower, SyncCoordinator)
-            ]
-            report = merged(*(self._settle(hub) for hub in hubs if hub.outbox.exists()))
+            reports: list[IngestReport] = []
+            for follower in self.followers:
+                if isinstance(follower, SyncCoordinator) and follower.outbox.exists():
+                    reports.append(self._settle(follower))
+            report = merged(*reports)
             progress.failure = ""
             try:
                 return attrs.evolve(report, embedded=report.embedded + self.embed_pending())
@@ -142,47 +157,54 @@ class SettledCore(SemanticCore):
                 progress.failure = str(error)
                 return report
 
-    def _settle(self, hub: SyncCoordinator) -> IngestReport:
-        steps = self._progress.steps.setdefault(id(hub), _Steps())
+    def _settle(self, coordinator: SyncCoordinator) -> IngestReport:
+        steps = self._progress.steps.setdefault(id(coordinator), _Steps())
         read: set[Ref] = set()
         self._progress.reading.append(read)
         try:
-            standing, undone = self._undone(hub, steps)
-            self._look_again(hub, undone)
-            for name in hub.adapters.keys() - steps.known:
-                adapter = hub.adapters[name]
-                hub.comparison(adapter).begin("the rows that were there before")
+            standing, undone = self._undone(coordinator, steps)
+            self._look_again(coordinator, undone)
+            for name in coordinator.adapters.keys() - steps.known:
+                adapter = coordinator.adapters[name]
+                comparison = coordinator.comparison(adapter)
+                comparison.begin("the rows that were there before")
                 steps.known.add(name)
-            report = hub.sync(None, mode="async")
+            report = coordinator.sync(None, mode="async")
         finally:
             self._progress.reading.pop()
         if read or undone:
             steps.done[standing:] = [read | undone]
-            hub.outbox.set_state(MARK, self._mark, f"{steps.token} {len(steps.done)}")
+            coordinator.outbox.set_state(MARK, self._mark, f"{steps.token} {len(steps.done)}")
         return report
 
     @property
     def _mark(self) -> str:
         return "settled tenants" if self.store.multi_tenant else "settled"
 
-    def _undone(self, hub: SyncCoordinator, steps: _Steps) -> tuple[int, set[Ref]]:
-        """How many steps still stand in the database,
-        and what was worked off in those that were rolled back.
+    def _undone(self, coordinator: SyncCoordinator, steps: _Steps) -> tuple[int, set[Ref]]:
+        """The number of steps that the database still has, and the addresses of those that were
+        rolled back.
         """
-        token, _, number = (hub.outbox.get_state(MARK, self._mark) or "").partition(" ")
+        state = coordinator.outbox.get_state(MARK, self._mark) or ""
+        token, _, number = state.partition(" ")
         standing = int(number) if token == steps.token else 0
-        return standing, {ref for done in steps.done[standing:] for ref in done}
+        undone: set[Ref] = set()
+        undone.update(*steps.done[standing:])
+        return standing, undone
 
-    def _look_again(self, hub: SyncCoordinator, refs: set[Ref]) -> None:
-        for name, adapter in hub.adapters.items():
+    def _look_again(self, coordinator: SyncCoordinator, refs: set[Ref]) -> None:
+        for name, adapter in coordinator.adapters.items():
             mine = sorted(ref for ref in refs if ref.collection == name)
-            there = [
-                document for document in adapter.documents(mine) if isinstance(document, Document)
-            ]
-            super().ingest(there, mode="async")
-            self.store.remove(set(mine) - {document.ref for document in there})
+            gone = set(mine)
+            documents: list[Document] = []
+            for document in adapter.documents(mine):
+                if isinstance(document, Document):
+                    documents.append(document)
+                    gone.discard(document.ref)
+            super().ingest(documents, mode="async")
+            self.store.remove(gone)
 
-    # --- what settles first -----------------------------------------------------------------------
+    # --- methods that settle first ----------------------------------------------------------------
 
     def sync(
         self,
@@ -233,53 +255,58 @@ class SettledCore(SemanticCore):
         return super().stats(all_tenants=all_tenants)
 
     def follow(self, follower: Follower) -> None:
-        """See `SemanticCore.follow`. What follows works nothing off by itself."""
+        """See `SemanticCore.follow`. The follower does not process changes by itself."""
         if isinstance(follower, SyncCoordinator):
             follower.close()
             follower.agreement = Undisputed(self.store, follower.agreement.consumers)
         super().follow(follower)
 
 
-# Declared indexes are bound to another core while a test lasts, and put back.
-
-
 def has_tenants(index: SemanticIndex) -> bool:
-    """Whether an index names the tenants of its rows."""
-    return index._said["tenant"] is not None
+    """Whether an index is declared with a tenant."""
+    return index._declaration["tenant"] is not None
 
 
 @contextmanager
 def rebound(main: SettledCore) -> Iterator[None]:
-    """Within it, every index declared so far is bound to another core, or will be;
-    afterwards all is as it was before.
+    """Within this block, every index declared so far is bound to a `SettledCore`, or will be when
+    the application binds it. Afterwards all indexes are bound as before.
 
-    main: for indexes that are not bound yet, and those of the core that was bound last. Those of
-    another core, or with tenants where it has none, get one of their own. Touches no database: what
-    was bound before has its tables and triggers.
+    main: the core of indexes that are not bound yet, and of those that share the core of the index
+    bound last. Indexes of another core get another `SettledCore`, and so do indexes with tenants if
+    `main` has none. The block changes no database: an index that was bound before has its tables
+    and triggers.
     """
-    before = {(model, index): index._bound.get(model) for model, index in SemanticIndex.declared()}
-    options = {(model, index): index._options.get(model, {}) for model, index in before}
-    own = {index: index._core for _, index in before}
-    alive = {
-        declared: adapter
-        for declared, adapter in before.items()
-        if adapter is not None and _is_open(adapter)
-    }
-    last = next((adapter.core.store for adapter in reversed(alive.values())), None)
-    cores = {(id(store), main.store.multi_tenant): main for store in (None, last)}
+    before: dict[Declared, BaseORMAdapter | None] = {}
+    options: dict[Declared, dict[str, Any]] = {}
+    own: dict[SemanticIndex, Any] = {}
+    alive: dict[Declared, BaseORMAdapter] = {}
+    last: Store | None = None
+    for model, index in SemanticIndex.declared():
+        declared = model, index
+        adapter = index._bound.get(model)
+        before[declared] = adapter
+        options[declared] = index._options.get(model, {})
+        own[index] = index._core
+        if adapter is not None and _is_open(adapter):
+            alive[declared] = adapter
+            last = adapter.core.store
+    multi_tenant = main.store.multi_tenant
+    cores = {(id(None), multi_tenant): main, (id(last), multi_tenant): main}
 
     def core_for(index: SemanticIndex, adapter: BaseORMAdapter | None) -> SettledCore:
-        key = id(adapter.core.store if adapter is not None else None), has_tenants(index)
-        if key not in cores:
-            cores[key] = SettledCore(main.embedder, multi_tenant=key[1])
-        return cores[key]
+        store = adapter.core.store if adapter is not None else None
+        tenants = has_tenants(index)
+        if (id(store), tenants) not in cores:
+            cores[id(store), tenants] = SettledCore(main.embedder, multi_tenant=tenants)
+        return cores[id(store), tenants]
 
     try:
         for model, index in before:
             adapter = alive.get((model, index))
             index._core = core_for(index, adapter)
             if adapter is not None:
-                adapter.hub.leave(adapter)
+                adapter.coordinator.leave(adapter)
                 index._bound[model] = _copy(adapter, index._core)
         yield
     finally:
@@ -290,48 +317,50 @@ def rebound(main: SettledCore) -> Iterator[None]:
             then = before.get((model, index))
             if now is None or now is then or not isinstance(now.core, SettledCore):
                 continue
-            now.hub.leave(now)
+            now.coordinator.leave(now)
             if now._connected:
                 now.disconnect()
             index._bound.pop(model)
             if then is not None:
-                index._bound[model], index._options[model] = then, options[model, index]
-                then.hub.add(then)
+                index._bound[model] = then
+                index._options[model] = options[model, index]
+                then.coordinator.add(then)
         for core in cores.values():
             core.close()
 
 
 def _is_open(adapter: BaseORMAdapter) -> bool:
-    """Whether the core of an adapter is in use, and its database there.
+    """Whether the core of an adapter is open and its database is known to the ORM.
 
-    A `SettledCore` closes its hubs at once, and itself in the end.
+    A `SettledCore` closes its coordinators at once, and itself in the end.
     """
     core = adapter.core
     try:
         hash((adapter.dialect, adapter.database))
     except Exception:  # noqa: BLE001
-        # Whatever an ORM raises for a database it does not know any more.
+        # An ORM may raise any error for a database that it does not know any more.
         return False
-    return not (core.closed if isinstance(core, SettledCore) else adapter.hub._closed)
+    return not (core.closed if isinstance(core, SettledCore) else adapter.coordinator.closed)
 
 
 def _copy(adapter: BaseORMAdapter, core: SettledCore) -> BaseORMAdapter:
-    """The same index, kept in another core.
-
-    What only a setting up finds out, the adapter has found out already.
+    """The adapter of the same index in another core. It is not set up again: the copy has what the
+    adapter found out when it was set up.
     """
     copy = object.__new__(_quiet(type(adapter)))
-    made = {name: value for name, value in vars(adapter).items() if name not in ("hub", "_capture")}
-    vars(copy).update(made, _connected=False)
+    members = dict(vars(adapter))
+    for name in ("coordinator", "_capture"):
+        members.pop(name, None)
+    vars(copy).update(members, _connected=False)
     copy.core = core
-    copy.hub.add(copy)
+    copy.coordinator.add(copy)
     return copy
 
 
 @cache
 def _quiet(adapter_class: type[BaseORMAdapter]) -> type[BaseORMAdapter]:
-    """The same adapter, which asks its ORM to be told of no commit: nobody would listen,
-    and ORMs forget no listener.
+    """The same adapter class without commit listeners: no copy needs them, and ORMs do not remove
+    them.
     """
 
     def on_commit(self: BaseORMAdapter, wake: Callable[[], None]) -> None:

@@ -1,4 +1,7 @@
-"""Random values of the contract's kinds, for anyone's hypothesis tests."""
+"""Hypothesis strategies for values of the contracts: texts, metadata, filters and documents.
+
+Tested by tests/test_types.py and tests/test_filters.py.
+"""
 
 from __future__ import annotations
 
@@ -25,42 +28,40 @@ ODD_TEXTS: tuple[str, ...] = (
     "'; DROP TABLE chunk; -- \" \\ % _ * ` $x ?1 :a @b {}",
     "word " * 2_000,
 )
-"""Texts that are legal and have broken something somewhere; all of them UTF-8."""
+"""Legal texts, all of them UTF-8, that often reveal errors."""
 
 KEYS: tuple[str, ...] = ("lang", "year", "a.b", "$.x') OR 1=1 --", 'quo"te', "Ключ 🔑", "0", "[0]")
-"""Metadata keys, some of which must never be read as syntax."""
+"""Metadata keys. Some of them look like syntax and must not be read as such."""
 
 NUMBERS: tuple[int | float, ...] = (
     *(0, 1, -1, 2, 1.0, 0.5, 0.1, 0.30000000000000004, 0.3),
     *(2**53, 2**53 + 1, float(2**53), 2**63 - 1, -(2**63), float(2**63), 1e308, 5e-324),
 )
-"""Numbers whose order and equality is easily lost on the way through another representation."""
+"""Numbers that are easily ordered or compared wrongly after a conversion."""
 
 STRINGS: tuple[str, ...] = (
-    *(
-        "",
-        "en",
-        "de",
-        "EN",
-        "1",
-        "true",
-        "1.0",
-        "é",
-        "e\u0301",
-        "z",
-        "\uffee",
-        "😀",
-        "a b",
-        "o'b",
-        "a\x00b",
-        "%",
-    ),
+    "",
+    "en",
+    "de",
+    "EN",
+    "1",
+    "true",
+    "1.0",
+    "é",
+    "e\u0301",
+    "z",
+    "\uffee",
+    "😀",
+    "a b",
+    "o'b",
+    "a\x00b",
+    "%",
 )
-"""Strings that look like other kinds, or that orders other than by code point put elsewhere."""
+"""Strings that look like other types, or that other orders than by code point sort differently."""
 
 
 def texts(*, max_size: int = 400) -> st.SearchStrategy[str]:
-    """Any text that can be stored, odd ones more often than chance would have them."""
+    """Any text that can be stored, with many from ODD_TEXTS. max_size: characters of the others."""
     return st.one_of(st.text(max_size=max_size), st.sampled_from(ODD_TEXTS))
 
 
@@ -77,13 +78,13 @@ def scalars() -> st.SearchStrategy[str | bool | int | float]:
 
 
 def metadata() -> st.SearchStrategy[dict[str, Any]]:
-    """Metadata of a document: few keys, every kind of value, lists (empty ones too)."""
+    """Metadata of a document: up to four keys with values of every type, empty lists included."""
     values = st.one_of(scalars(), st.lists(st.sampled_from(STRINGS), max_size=3))
     return st.dictionaries(st.sampled_from(KEYS), values, max_size=4)
 
 
 def wheres() -> st.SearchStrategy[dict[str, Any]]:
-    """A ``where``: every operator, over the keys and values of `metadata`."""
+    """A ``where`` filter with any operator, over the keys and values of `metadata`."""
     ordered = st.one_of(st.sampled_from(STRINGS), st.sampled_from(NUMBERS))
     several = st.lists(scalars(), max_size=3)
     operators: Mapping[str, st.SearchStrategy[Any]] = {
@@ -94,9 +95,11 @@ def wheres() -> st.SearchStrategy[dict[str, Any]]:
         **dict.fromkeys(("gt", "gte", "lt", "lte"), ordered),
         "exists": st.booleans(),
     }
-    one = st.sampled_from(sorted(operators)).flatmap(
-        lambda word: st.fixed_dictionaries({word: operators[word]})
-    )
+
+    def condition(word: str) -> st.SearchStrategy[dict[str, Any]]:
+        return st.fixed_dictionaries({word: operators[word]})
+
+    one = st.sampled_from(sorted(operators)).flatmap(condition)
     within = st.fixed_dictionaries({"gte": ordered, "lt": ordered})
     return st.dictionaries(
         st.sampled_from(KEYS), st.one_of(scalars(), several, one, within), min_size=1, max_size=2
@@ -104,22 +107,22 @@ def wheres() -> st.SearchStrategy[dict[str, Any]]:
 
 
 def names() -> st.SearchStrategy[str]:
-    """A key, collection or tenant."""
+    """A key, collection or tenant, with many that look alike."""
     printable = st.characters(exclude_categories=["Cc", "Cs"])
     alike = st.sampled_from(["1", "01", "a", "A", "a/b", "é", "e\u0301", " a", "a#0"])
     return st.one_of(alike, st.text(printable, min_size=1, max_size=12))
 
 
 def refs(*, tenants: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[Ref]:
-    """Which document; of no tenant unless `tenants` says of which."""
+    """The address of a document. tenants: a strategy for its tenant; None for no tenant."""
     return st.builds(Ref, names(), names(), st.just("") if tenants is None else tenants)
 
 
 def documents(
     *, ref: st.SearchStrategy[Ref] | None = None, media_type: str = "text/plain"
 ) -> st.SearchStrategy[Document]:
-    """A document with any text, title, metadata and language; of any ref,
-    unless `ref` says of which.
+    """A document with any text, title, metadata and language. ref: a strategy for its address; None
+    for any address.
     """
     return st.builds(
         Document,

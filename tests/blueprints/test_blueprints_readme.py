@@ -1,9 +1,12 @@
-"""What the blueprints' README shows is what runs here;
-the files of its Django project run in test_django_project.py.
+"""What the blueprints' README says of the files is what they hold, and its code runs
+with the models of the recipes.
+
+The recipes themselves run in test_recipes.py.
 """
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import re
 import sys
@@ -14,14 +17,49 @@ from types import ModuleType
 import pytest
 
 from semantic_core import SemanticCore
-from semantic_core.orm import SemanticIndex
+from semantic_core.orm import BaseORMAdapter, SemanticIndex
 from semantic_core.testing import HashEmbedder
 
 HERE = Path(__file__).parent
-PAGE = HERE.parents[1] / "adapters_blueprints" / "README.md"
-FILES = dict(
-    re.findall(r"```python file=(\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-)
+ROOT = HERE.parents[1]
+BLUEPRINTS = ROOT / "adapters_blueprints"
+README = (BLUEPRINTS / "README.md").read_text(encoding="utf-8")
+
+
+def files_of(page: str) -> dict[str, str]:
+    return dict(re.findall(r"```python file=(\S+)\n(.*?)```", page, re.DOTALL))
+
+
+def recipe(name: str) -> dict[str, str]:
+    page = ROOT / "guides" / "integrations" / f"{name}.md"
+    return files_of(page.read_text(encoding="utf-8"))
+
+
+FILES = {"library.py": recipe("sqlalchemy")["library.py"], **files_of(README)}
+
+
+def section(heading: str) -> str:
+    found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", README, re.DOTALL | re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def public(file: Path) -> Iterator[str]:
+    """The classes and functions of a file, functions with the names of what they take."""
+    for each in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(each, ast.ClassDef) and not each.name.startswith("_"):
+            yield each.name
+        elif isinstance(each, ast.FunctionDef) and not each.name.startswith("_"):
+            names = [argument.arg for argument in (*each.args.args, *each.args.kwonlyargs)]
+            if each.args.kwarg is not None:
+                names.append(f"**{each.args.kwarg.arg}")
+            yield f"{each.name}({', '.join(names)})"
+
+
+def described(text: str) -> Iterator[str]:
+    """The first cells of a table of names, in the same form."""
+    for cell in re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE):
+        yield re.sub(r"=[^,)]+", "", cell)
 
 
 @pytest.fixture
@@ -30,8 +68,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     what they declare is forgotten afterwards.
     """
     for name, text in FILES.items():
-        if "/" not in name:
-            (tmp_path / name).write_text(text, encoding="utf-8")
+        (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     declared = list(SemanticIndex._declared)
@@ -52,17 +89,28 @@ def imported(name: str) -> ModuleType:
     return sys.modules[name]
 
 
-def test_the_app_of_the_page_is_the_one_that_is_migrated_here() -> None:
-    shown = FILES["blog/apps.py"].replace("Blog", "Diary").replace("blog", "diary")
+@pytest.mark.parametrize("name", ["Django", "SQLAlchemy"])
+def test_the_readme_lists_what_a_file_offers(name: str) -> None:
+    file = BLUEPRINTS / f"{name.lower()}_adapter.py"
+    wanted = {"SemanticIndex", *public(file)}
+    assert set(described(section(name).partition("###")[0])) == wanted
+
+
+def test_the_readme_lists_methods_an_adapter_has() -> None:
+    table = section("How an adapter works").partition("###")[0]
+    names = re.findall(r"`(\w+)\(", "\n".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)))
+    assert len(names) >= 6
+    assert [name for name in names if not hasattr(BaseORMAdapter, name)] == []
+
+
+def test_the_readme_repeats_no_model_of_the_recipes() -> None:
+    assert 'SemanticIndex(["' not in "".join(files_of(README).values())
+    assert set(files_of(README)) == {"library_async.py"}
+
+
+def test_the_app_of_the_recipe_is_the_one_that_is_migrated_here() -> None:
+    shown = recipe("django")["blog/apps.py"].replace("Blog", "Diary").replace("blog", "diary")
     assert (HERE / "diary" / "apps.py").read_text(encoding="utf-8") == shown
-
-
-def test_the_library_of_the_page_finds_its_first_row(files: Path, core: SemanticCore) -> None:
-    library = imported("library")
-    engine = library.start("sqlite:///library.db", core)
-    (row,) = library.first_search(engine)
-    assert row.title == "Loops"
-    engine.dispose()
 
 
 def test_the_async_session_of_the_page_is_followed(files: Path, core: SemanticCore) -> None:

@@ -93,7 +93,7 @@ def test_the_status_says_that_triggers_went_and_the_next_commit_brings_them_back
     index = bind()
     Article.objects.bulk_create([Article(id=number, content="before") for number in (1, 2, 3)])
     other = sqlite3.connect(connections[alias].settings_dict["NAME"], timeout=30)
-    for name in sorted(index._capture.there()):
+    for name in sorted(index._capture.existing()):
         other.execute(f'DROP TRIGGER "{name}"')
     other.commit()
     other.close()

@@ -91,7 +91,7 @@ def test_trap_25_connected_twice_it_hears_once(bind: Bind) -> None:
     Note.objects.create(id=1, body="once")
     assert index.status().waiting == 1
     index.uninstall()
-    index.hub.outbox.create()
+    index.coordinator.outbox.create()
     Note.objects.create(id=2, body="unheard")
     assert index.status().waiting == 0
 

@@ -32,6 +32,9 @@ from sqlalchemy_adapter import SQLAlchemyAdapter, init_database
 from semantic_core import SemanticCore
 from semantic_core.errors import ConfigError, StoreMisuse
 from semantic_core.orm import BaseORMAdapter, SemanticIndex
+from semantic_core.orm.databases import databases_of
+from semantic_core.orm.leftovers import forget
+from semantic_core.orm.migrations import triggers
 from semantic_core.testing import HashEmbedder
 
 BindTo = Callable[..., BaseORMAdapter]
@@ -366,7 +369,9 @@ def test_an_async_session_is_captured_by_triggers(
         options = {"adapter": SQLAlchemyAdapter, "adapter_options": {"engine": plain}}
         index = core.bind(Article, source_fields=["content"], sync="background", **options)
         assert asyncio.run(story(index)) == [1]
-        assert index.hub.worker._thread is not None, "a commit of an async session wakes the worker"
+        assert index.coordinator.worker._thread is not None, (
+            "a commit of an async session wakes the worker"
+        )
         by_hand = core.bind(
             Article, source_fields=["title"], collection="titles", sync="manual", **options
         )
@@ -507,3 +512,85 @@ def test_a_plain_table_between_is_followed(trial: Engine, bind_to: BindTo) -> No
     finally:
         index.uninstall()
         Linked.metadata.drop_all(trial)
+
+
+# --- what cannot be followed, and what is left of an index ----------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mysql"])
+def test_a_table_with_a_dot_in_its_name_is_refused(
+    kind: str, open_database: Callable[[str], Any], servers: Any
+) -> None:
+    class Dotted(DeclarativeBase):
+        pass
+
+    class Page(Dotted):
+        __tablename__ = "no.te"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        body: Mapped[str] = mapped_column(String(50))
+
+    engine = engine_of(servers, open_database(kind))
+    with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:
+        options = {"adapter": SQLAlchemyAdapter, "adapter_options": {"engine": engine}}
+        with pytest.raises(ConfigError, match="a dot in its name"):
+            core.bind(Page, source_fields=["body"], **options)
+    engine.dispose()
+
+
+def test_a_table_in_another_file_is_refused_on_sqlite(tmp_path: Path) -> None:
+    class Attached(DeclarativeBase):
+        pass
+
+    class Page(Attached):
+        __tablename__ = "page"
+        __table_args__ = {"schema": "other"}
+        id: Mapped[int] = mapped_column(primary_key=True)
+        body: Mapped[str]
+
+    engine = create_engine(f"sqlite:///{tmp_path / 'rows.db'}")
+    with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:
+        options = {"adapter": SQLAlchemyAdapter, "adapter_options": {"engine": engine}}
+        with pytest.raises(ConfigError, match="attached database 'other'"):
+            core.bind(Page, source_fields=["body"], **options)
+    engine.dispose()
+
+
+def test_what_the_last_index_of_a_database_left_is_logged_and_can_be_removed(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next version of the application declares no index any more."""
+
+    class Own(DeclarativeBase):
+        pass
+
+    class Memo(Own):
+        __tablename__ = "kit_note"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        body: Mapped[str | None]
+        search = SemanticIndex(["body"], sync="manual")
+
+    with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:
+        init_database(engine, core, base=Own)
+    declared = SemanticIndex._declared
+    declared[:] = [entry for entry in declared if entry[0]() is not Memo]
+
+    class Next(DeclarativeBase):
+        pass
+
+    with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[]) as core:
+        bound = init_database(engine, core, base=Next)
+        assert (list(bound), bound.core) == ([], core)
+        assert "semantic-core outbox forget kit_note" in caplog.text
+        (left,) = databases_of(core)
+        forget(left, "kit_note")
+        database = SQLAlchemyAdapter.for_database(engine=engine)
+        assert triggers(database.execute, database.dialect) == []
+
+
+def test_a_database_that_never_had_an_index_needs_no_core(tmp_path: Path) -> None:
+    class Empty(DeclarativeBase):
+        pass
+
+    engine = create_engine(f"sqlite:///{tmp_path / 'rows.db'}")
+    assert init_database(engine, base=Empty).core is None
+    engine.dispose()

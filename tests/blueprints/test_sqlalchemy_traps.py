@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -150,9 +151,20 @@ def test_trap_26_nothing_is_embedded_while_a_transaction_is_open(
     engine: Engine, bind_to: BindTo
 ) -> None:
     index = bind_to(engine)
-    opened, seen = [], []
-    event.listen(engine, "checkout", lambda *_: opened.append(1))
-    event.listen(engine, "checkin", lambda *_: opened.pop())
+    opened: list[int] = []
+    seen: list[int] = []
+    this_thread = threading.get_ident()
+
+    def checked_out(*_: Any) -> None:
+        if threading.get_ident() == this_thread:  # a worker thread may compare rows meanwhile
+            opened.append(1)
+
+    def checked_in(*_: Any) -> None:
+        if threading.get_ident() == this_thread:
+            opened.pop()
+
+    event.listen(engine, "checkout", checked_out)
+    event.listen(engine, "checkin", checked_in)
     embed = index.core.embedder.embed_documents
 
     def embed_documents(passages: Any) -> Any:

@@ -210,8 +210,8 @@ class Host:
         self.core = SemanticCore(store=store, embedder=EMBEDDER, plugins=[])
         self.application = self.world.place.application()
         self.index: Any = self.application.open(self.world.place.database, self.core)
-        self.index.hub.outbox._clock = self.world.clock
-        self.index.hub.agreement.consumers._clock = self.world.clock
+        self.index.coordinator.outbox._clock = self.world.clock
+        self.index.coordinator.agreement.consumers._clock = self.world.clock
         self.index.install()
         self.running = True
 
@@ -226,7 +226,7 @@ class Host:
         """End it without a word: what it has written is there, nothing else."""
         if self.running:
             # It hears of no commit any more, nor of what others in this process do.
-            self.index.hub.stop()
+            self.index.coordinator.stop()
             self.core.store.close()
             self.application.close()
             self.running = False
@@ -331,7 +331,7 @@ class World:
     def crash(self, name: str, where: str) -> None:
         """A worker dies in the middle of its work."""
         host = self.host(name)
-        store, outbox = host.core.store, host.index.hub.outbox
+        store, outbox = host.core.store, host.index.coordinator.outbox
         target: Any = store if where.startswith("store") else outbox
         method = {
             "store before": "replace",

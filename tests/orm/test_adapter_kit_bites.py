@@ -22,8 +22,9 @@ from semantic_core.orm.comparison import RowComparison
 from semantic_core.orm.declaration import uuid_text
 from semantic_core.orm.dialects import OUTBOX
 from semantic_core.orm.migrations import make_way
-from semantic_core.orm.sync import SyncCoordinator, hub_of
-from semantic_core.orm.triggers import Capture, watch
+from semantic_core.orm.paging import KeysetPages
+from semantic_core.orm.sync import SyncCoordinator, coordinator_of
+from semantic_core.orm.triggers import Capture, trigger_spec
 from semantic_core.testing import Check, adapter_checks
 from semantic_core.testing.adapters import trees
 from semantic_core.testing.check import examples
@@ -47,13 +48,13 @@ class OtherOutbox(MiniKitAdapter):
     """An adapter whose outbox is of another class."""
 
     outbox: type[SqlOutbox] = SqlOutbox
-    hub_class: type[SyncCoordinator] = SyncCoordinator
+    coordinator_class: type[SyncCoordinator] = SyncCoordinator
 
     @cached_property
-    def hub(self):
-        hub = hub_of(self.core, self)
-        hub.__class__, hub.outbox.__class__ = self.hub_class, self.outbox
-        return hub
+    def coordinator(self):
+        coordinator = coordinator_of(self.core, self)
+        coordinator.__class__, coordinator.outbox.__class__ = self.coordinator_class, self.outbox
+        return coordinator
 
 
 class OtherCapture(MiniKitAdapter):
@@ -62,13 +63,11 @@ class OtherCapture(MiniKitAdapter):
     capture_class: type[Capture] = Capture
 
     def listens_to(self):
-        return watch(self)
+        return trigger_spec(self)
 
     @cached_property
     def _capture(self):
-        return self.capture_class(
-            self.execute, self.dialect, self.listens_to(), placeholder=self.placeholder
-        )
+        return self.capture_class(self.sql, self.listens_to())
 
 
 class OnlyEvents(MiniKitAdapter):
@@ -78,7 +77,7 @@ class OnlyEvents(MiniKitAdapter):
         super().__init__(*args, capture="events", **options)
 
 
-# --- when tickets are written ---------------------------------------------------------------------
+# --- when pending changes are written -------------------------------------------------------------
 
 
 class Queueing(MiniKitAdapter):
@@ -100,8 +99,8 @@ class Queueing(MiniKitAdapter):
 
 
 @caught_by("a_rollback_is_heard_too")
-class TicketsOutsideTheTransaction(Queueing):
-    """Written when the transaction has ended, however it ended: a rolled-back ticket is kept."""
+class ChangesOutsideTheTransaction(Queueing):
+    """Written when the transaction has ended, even by a rollback."""
 
     def connect(self) -> None:
         super().connect()
@@ -125,7 +124,7 @@ class TicketsOutsideTheTransaction(Queueing):
 
 
 @caught_by("a_restart_changes_nothing")
-class TicketsInMemory(Queueing):
+class ChangesInMemory(Queueing):
     """Noted in the process, written when it has time: what it had not written is gone with it."""
 
     def __init__(self, *args: Any, capture: Any = None, **options: Any) -> None:
@@ -202,8 +201,8 @@ class NeverWakes(MiniKitAdapter):
 class ErrorsRaisedIntoTheCommit(MiniKitAdapter):
     def on_commit(self, wake):
         def work():
-            if self.strategy == "inline" and not getattr(self.hub._mine, "working", False):
-                self.hub.sync(None)
+            if self.strategy == "inline" and not self.coordinator.working:
+                self.coordinator.sync(None)
 
         super().on_commit(work)
 
@@ -214,13 +213,13 @@ class ErrorsRaisedIntoTheCommit(MiniKitAdapter):
 @caught_by("an_edit_of_another_field_costs_nothing")
 class ListensToEverything(OtherCapture):
     def listens_to(self):
-        return attrs.evolve(watch(self), everything=True)
+        return attrs.evolve(trigger_spec(self), everything=True)
 
 
 @caught_by("a_foreign_key_that_changes_is_seen")
 class ForeignKeyMoveUnseen(OtherCapture):
     def listens_to(self):
-        heard = watch(self)
+        heard = trigger_spec(self)
         return attrs.evolve(
             heard, columns=tuple(name for name in heard.columns if name != "author_id")
         )
@@ -229,10 +228,10 @@ class ForeignKeyMoveUnseen(OtherCapture):
 @caught_by("a_related_row_that_changes_reaches_its_own")
 class RelatedRowsUnseen(OtherCapture):
     def listens_to(self):
-        return attrs.evolve(watch(self), related=())
+        return attrs.evolve(trigger_spec(self), related=())
 
 
-@caught_by("what_is_tagged_or_no_longer_is_indexed_anew")
+@caught_by("what_is_tagged_or_no_longer_is_indexed_again")
 class TableBetweenUnheard(OtherCapture):
     class capture_class(Capture):
         def _of_related(self, what, way, columns):
@@ -273,7 +272,7 @@ class HitsAreSetAsOthersAre(MiniKitAdapter):
 @caught_by("a_path_may_have_two_steps")
 class OneStepIsEnough(OtherCapture):
     def listens_to(self):
-        heard = watch(self)
+        heard = trigger_spec(self)
         return attrs.evolve(
             heard, related=tuple(each for each in heard.related if len(each.joins) < 2)
         )
@@ -282,7 +281,7 @@ class OneStepIsEnough(OtherCapture):
 @caught_by("a_change_in_the_parents_table_is_seen")
 class ParentsTableUnseen(OtherCapture):
     def listens_to(self):
-        heard = watch(self)
+        heard = trigger_spec(self)
         return attrs.evolve(
             heard,
             related=tuple(each for each in heard.related if each.joins[0].table != "kit_media"),
@@ -334,15 +333,15 @@ class RelatedRowsHeardWhole(OtherCapture):
             return (attrs.evolve(each, when="") for each in super()._of_related(what, way, columns))
 
 
-# --- how tickets are worked off -------------------------------------------------------------------
+# --- how pending changes are processed ------------------------------------------------------------
 
 
 @caught_by("a_change_made_during_the_work_is_not_lost")
 class DoneByAddress(OtherOutbox):
     class outbox(SqlOutbox):
-        def done(self, tickets):
-            for number in tickets:
-                self._execute(
+        def done(self, changes):
+            for number in changes:
+                self.sql.execute(
                     (
                         f"DELETE FROM {OUTBOX} WHERE row_key IN (SELECT row_key "
                         f"FROM {OUTBOX} WHERE id = ?)"
@@ -357,14 +356,14 @@ class CursorAfterTheLastSeen(OtherOutbox):
         seen = 0
 
         def _claim(self, *args, **options):
-            tickets = [
-                ticket for ticket in super()._claim(*args, **options) if ticket.number > self.seen
+            changes = [
+                change for change in super()._claim(*args, **options) if change.number > self.seen
             ]
-            self.seen = max((ticket.number for ticket in tickets), default=self.seen)
-            return tickets
+            self.seen = max((change.number for change in changes), default=self.seen)
+            return changes
 
 
-@caught_by("the_tickets_of_a_dead_worker_come_back")
+@caught_by("the_pending_changes_of_a_dead_worker_come_back")
 class LeasesNeverEnd(OtherOutbox):
     class outbox(SqlOutbox):
         def _due(self):
@@ -375,24 +374,24 @@ class LeasesNeverEnd(OtherOutbox):
 class NoLeases(OtherOutbox):
     class outbox(SqlOutbox):
         def _claim_in_turns(self, where, params, limit, token):
-            self._execute(f"UPDATE {OUTBOX} SET ready_at = 0 WHERE aborted = 0", ())
+            self.sql.execute(f"UPDATE {OUTBOX} SET ready_at = 0 WHERE aborted = 0", ())
             return super()._claim_in_turns(where, params, limit, token)
 
 
-@caught_by("a_row_that_keeps_failing_is_given_up_and_kept")
+@caught_by("a_row_that_keeps_failing_is_given_up_and_listed")
 class AbortedTicketsLost(OtherOutbox):
     class outbox(SqlOutbox):
-        def failed(self, tickets, reason):
-            super().failed(tickets, reason)
-            self._execute(f"DELETE FROM {OUTBOX} WHERE aborted = 1", ())
+        def failed(self, changes, reason):
+            super().failed(changes, reason)
+            self.sql.execute(f"DELETE FROM {OUTBOX} WHERE aborted = 1", ())
 
 
-@caught_by("a_row_that_keeps_failing_is_given_up_and_kept")
+@caught_by("a_row_that_keeps_failing_is_given_up_and_listed")
 class TriedForEver(OtherOutbox):
     class outbox(SqlOutbox):
-        def failed(self, tickets, reason):
-            super().failed(tickets, reason)
-            self._execute(f"UPDATE {OUTBOX} SET attempts = 0", ())
+        def failed(self, changes, reason):
+            super().failed(changes, reason)
+            self.sql.execute(f"UPDATE {OUTBOX} SET attempts = 0", ())
 
 
 @caught_by("an_aborted_change_can_be_retried_or_dropped")
@@ -406,9 +405,9 @@ class DropTakesAll(OtherOutbox):
 class DoneBeforeItIsDone(OtherOutbox):
     class outbox(SqlOutbox):
         def claim(self, limit, **options):
-            tickets = super().claim(limit, **options)
-            self.done([ticket.number for ticket in tickets])
-            return tickets
+            changes = super().claim(limit, **options)
+            self.done([change.number for change in changes])
+            return changes
 
 
 class OtherComparison(OtherOutbox):
@@ -416,14 +415,26 @@ class OtherComparison(OtherOutbox):
 
     comparison: type[RowComparison] = RowComparison
 
-    class hub_class(SyncCoordinator):
+    class coordinator_class(SyncCoordinator):
         def comparison(self, adapter):
             return adapter.comparison(adapter, self.outbox, self.agreement)
 
 
+class OtherPages(OtherOutbox):
+    """An adapter whose rows are paged otherwise when they are compared."""
+
+    pages: type[KeysetPages] = KeysetPages
+
+    class coordinator_class(SyncCoordinator):
+        def comparison(self, adapter):
+            comparison = super().comparison(adapter)
+            comparison._pages.__class__ = adapter.pages
+            return comparison
+
+
 @caught_by("changes_go_before_the_backfill")
 class BackfillFirst(OtherOutbox):
-    class hub_class(SyncCoordinator):
+    class coordinator_class(SyncCoordinator):
         def _process(self, wanted, limit, mode, until):
             compared = self._compare(wanted, limit, mode, None, until)
             left = None if limit is None else limit - compared.added
@@ -440,7 +451,7 @@ class PoisonedRowBlocksOthers(MiniKitAdapter):
 
 @caught_by("a_pause_holds_changes_back")
 class PauseIgnored(OtherOutbox):
-    class hub_class(SyncCoordinator):
+    class coordinator_class(SyncCoordinator):
         def paused(self, collection):
             from contextlib import nullcontext
 
@@ -499,7 +510,7 @@ class LoadHidesRows(MiniKitAdapter):
         return [row for row in super().load(keys) if not getattr(row, "hidden", False)]
 
 
-@caught_by("a_change_of_many_rows_is_worked_off_whole")
+@caught_by("a_change_of_many_rows_is_processed_whole")
 class LoadTakesAThousandAtMost(MiniKitAdapter):
     def load(self, keys):
         return super().load(keys[:999])
@@ -648,16 +659,16 @@ class Trusting(SyncCoordinator):
 
 
 caught_by("an_index_put_back_from_a_copy_is_noticed")(
-    type("OldIndexTrusted", (OtherOutbox,), {"hub_class": Trusting, "outbox": SqlOutbox})
+    type("OldIndexTrusted", (OtherOutbox,), {"coordinator_class": Trusting, "outbox": SqlOutbox})
 )
 caught_by("a_database_put_back_is_noticed")(
-    type("OldDatabaseTrusted", (OtherOutbox,), {"hub_class": Trusting, "outbox": SqlOutbox})
+    type("OldDatabaseTrusted", (OtherOutbox,), {"coordinator_class": Trusting, "outbox": SqlOutbox})
 )
 
 
 @caught_by("an_index_that_is_lost_is_filled_again")
 class NewIndexTakenForFull(OtherOutbox):
-    class hub_class(SyncCoordinator):
+    class coordinator_class(SyncCoordinator):
         def behind(self, adapter):
             return ""
 
@@ -674,7 +685,7 @@ class FirstComeFirstServed(OtherOutbox):
 
 @caught_by("what_the_stamps_say_stops_no_repair")
 class StampsWinAlways(OtherOutbox):
-    class hub_class(SyncCoordinator):
+    class coordinator_class(SyncCoordinator):
         def _process(self, wanted, limit, mode, until):
             self.agreement.begin_epoch = lambda: None
             return super()._process(wanted, limit, mode, until)
@@ -684,18 +695,18 @@ class StampsWinAlways(OtherOutbox):
 
 
 @caught_by("reindex_reaches_every_row")
-class ReindexSkipsTheLastPage(OtherOutbox):
-    class outbox(SqlOutbox):
-        def page(self, table, after, limit):
-            keys = super().page(table, after, limit)
+class ReindexSkipsTheLastPage(OtherPages):
+    class pages(KeysetPages):
+        def page(self, after, limit):
+            keys = super().page(after, limit)
             return keys if after is None or len(keys) == limit else []
 
 
 @caught_by("reindex_reaches_every_row")
-class ReindexSkipsTheFirstOfAPage(OtherOutbox):
-    class outbox(SqlOutbox):
-        def _between(self, table, after, last):
-            where, params = super()._between(table, after, last)
+class ReindexSkipsTheFirstOfAPage(OtherPages):
+    class pages(KeysetPages):
+        def _after(self, key):
+            where, params = super()._after(key)
             return where.replace("> (?)", "> (? + 1)"), params
 
 
@@ -717,7 +728,7 @@ class ReindexForgetsItsPlace(OtherComparison):
 @caught_by("verify_finds_what_differs")
 class VerifyCountsOnly(MiniKitAdapter):
     def verify(self):
-        rows = self.hub.outbox.count(self.table)
+        rows = KeysetPages(self.sql, self.table).count()
         there = self.core.documents(collections=[self.declaration.collection]).total
         return VerifyReport(rows, missing=max(0, rows - there), ghosts=max(0, there - rows))
 
@@ -731,7 +742,7 @@ class RowsBeforeForgotten(OtherComparison):
 @caught_by("an_index_that_is_uninstalled_leaves_the_table_alone")
 class TriggersStay(MiniKitAdapter):
     def uninstall(self):
-        self.hub.outbox.forget(self.declaration.collection)
+        self.coordinator.outbox.forget(self.declaration.collection)
 
 
 @caught_by("a_declaration_that_changed_is_taken_up")
@@ -743,9 +754,9 @@ class OldTriggersAreGoodEnough(OtherCapture):
 @caught_by("installing_again_changes_nothing")
 class InstallingAgainComparesAllRows(MiniKitAdapter):
     def install(self, **options):
-        self.hub.outbox.create()
-        if self.hub.comparison(self).state is not None:
-            self.hub.comparison(self).begin("for no reason")
+        self.coordinator.outbox.create()
+        if self.coordinator.comparison(self).state is not None:
+            self.coordinator.comparison(self).begin("for no reason")
         return super().install(**options)
 
 
@@ -757,12 +768,12 @@ class TriggersStayWithoutTheirOutbox(MiniKitAdapter):
         return
 
 
-caught_by("a_table_that_is_made_anew_is_followed")(
+caught_by("a_table_that_is_rebuilt_is_followed")(
     type("TriggersInTheWayOfMigrations", (TriggersStayWithoutTheirOutbox,), {})
 )
 
 
-@caught_by("a_table_that_is_made_anew_is_followed")
+@caught_by("a_table_that_is_rebuilt_is_followed")
 class TriggersMakeWayForGood(MiniKitAdapter):
     """Taken away before a migration, and never put back."""
 
@@ -770,7 +781,7 @@ class TriggersMakeWayForGood(MiniKitAdapter):
         make_way(sql, self.execute, self.dialect)
 
 
-@caught_by("triggers_that_went_are_said")
+@caught_by("missing_triggers_are_reported")
 class NeverLooksForTriggers(MiniKitAdapter):
     capturing = True
 
@@ -778,19 +789,19 @@ class NeverLooksForTriggers(MiniKitAdapter):
 class TakesItForGranted(SyncCoordinator):
     """Works off an outbox without a look whether there is one."""
 
-    def is_installed(self, *, anew: bool = False) -> bool:
+    def is_installed(self, *, check_again: bool = False) -> bool:
         return True
 
     def is_gone(self) -> bool:
         return False
 
 
-@caught_by("nothing_is_said_before_there_is_an_outbox")
+@caught_by("nothing_is_logged_before_there_is_an_outbox")
 class ComplainsDuringTheFirstMigration(OtherOutbox):
-    hub_class = TakesItForGranted
+    coordinator_class = TakesItForGranted
 
 
-@caught_by("the_status_tells_how_far_it_is")
+@caught_by("the_status_reports_the_progress")
 class AlwaysUpToDate(MiniKitAdapter):
     def status(self):
         return attrs.evolve(super().status(), waiting=0, oldest=None)

@@ -13,6 +13,7 @@ from semantic_core.orm.agreement import Agreement
 from semantic_core.orm.consumers import Consumers
 from semantic_core.orm.dialects import TABLES
 from semantic_core.orm.outbox import PendingChange, SqlOutbox
+from semantic_core.orm.sql import Sql
 
 PROCESSES = 3
 
@@ -21,31 +22,31 @@ class Process:
     """One of several that process the same outbox, without a lease: what one does in a step."""
 
     def __init__(self, connection: Any, index: Any) -> None:
-        self.outbox = SqlOutbox(connection.run, "sqlite")
-        self.agreement = Agreement(index, Consumers(connection.run, "sqlite"))
+        self.outbox = SqlOutbox(Sql(connection.run, "sqlite"))
+        self.agreement = Agreement(index, Consumers(Sql(connection.run, "sqlite")))
         self.agreement.index = index
-        self._tickets: list[PendingChange] = []
+        self._changes: list[PendingChange] = []
         self._wrote = False
 
     def step(self) -> None:
-        """Look at tickets; write the index; or let the outbox hear of it, and delete them."""
-        if not self._tickets:
-            self._tickets = self.outbox.claim(2, lease=False)
+        """Look at changes; write the index; or let the outbox hear of it, and delete them."""
+        if not self._changes:
+            self._changes = self.outbox.claim(2, lease=False)
         elif not self._wrote:
-            newest = self._tickets[-1]
+            newest = self._changes[-1]
             with self.agreement.writing(lambda: (newest.number, newest.mark)):
                 self._wrote = True
         else:
             self.agreement.acknowledge()
-            self.outbox.done([ticket.number for ticket in self._tickets])
-            self._tickets, self._wrote = [], False
+            self.outbox.done([change.number for change in self._changes])
+            self._changes, self._wrote = [], False
 
 
 @pytest.fixture(scope="module")
 def kept(keep_database: Any) -> Any:
     """A database with an outbox in it."""
     made = keep_database("sqlite3")
-    SqlOutbox(made.connect().run, made.dialect).create()
+    SqlOutbox(Sql(made.connect().run, made.dialect)).create()
     return made
 
 
@@ -55,12 +56,12 @@ steps = st.one_of(st.none(), st.integers(0, PROCESSES - 1), st.integers(0, PROCE
 @pytest.mark.parametrize(
     "history",
     [
-        # 0 and 1 look at one ticket; 0 is done with it, and so is 2 with the next, before 1 writes.
+        # 0 and 1 look at one change; 0 is done with it, and so is 2 with the next, before 1 writes.
         [None, 0, 1, 0, 0, None, 2, 2, 2, 1],
         [None, 0, 1, None, 2, 0, 2, 2, 0, 1],
     ],
 )
-def test_a_slow_process_that_speaks_of_an_old_ticket_again_is_no_restore(
+def test_a_slow_process_that_speaks_of_an_old_change_again_is_no_restore(
     kept: Any, monkeypatch: pytest.MonkeyPatch, history: list[int | None]
 ) -> None:
     monkeypatch.setattr(agreement, "PAUSE", 0.0)

@@ -255,7 +255,7 @@ def test_rows_that_went_unseen_cost_a_few_larger_looks_and_are_not_met_again(
     monkeypatch.setattr(base, "MOST_GONE", 100)
     monkeypatch.setattr(base, "LEAST_PAGE", 20)
     asked = emptied(shelf, 400)
-    monkeypatch.setattr(shelf.Article.search.hub.worker, "wake", lambda: None)
+    monkeypatch.setattr(shelf.Article.search.coordinator.worker, "wake", lambda: None)
     found = shelf.Article.search("a common text", limit=5, mode="text")
     assert asked == [5, 20, 80] and found.degraded and "more than 105 documents" in found.reason
     shelf.core.sync()
@@ -497,17 +497,17 @@ def test_an_index_bound_to_another_core_leaves_the_first_one(shelf: Shelf) -> No
 
 
 def test_an_index_may_join_and_leave_while_others_are_worked_off(shelf: Shelf) -> None:
-    hub = shelf.adapters[0].hub
-    going_through = hub.adapters.items()
+    coordinator = shelf.adapters[0].coordinator
+    going_through = coordinator.adapters.items()
     other = shelf.core.bind(
         shelf.Article, adapter=MiniAdapter, name="other", source_fields=["title"], sync="manual"
     )
-    assert set(dict(going_through)) == {"article"} and set(hub.adapters) == {
+    assert set(dict(going_through)) == {"article"} and set(coordinator.adapters) == {
         "article",
         "article.other",
     }
-    hub.leave(other)
-    assert set(hub.adapters) == {"article"}
+    coordinator.leave(other)
+    assert set(coordinator.adapters) == {"article"}
 
 
 def test_a_closed_core_hears_no_more_commits(
@@ -556,9 +556,9 @@ def test_what_cannot_be_declared_is_told(tmp_path: Path) -> None:
     assert 'name="semantic"' in caught.value.hint
     with pytest.raises(ConfigError, match="'create' already"):  # an inherited one
         declare(Note, source_fields=["body"], name="create")
-    with pytest.raises(ConfigError, match="a SemanticIndex, or what one is made of"):
+    with pytest.raises(ConfigError, match="a SemanticIndex, or the arguments of one"):
         declare(Note)
-    with pytest.raises(ConfigError, match="a SemanticIndex, or what one is made of"):
+    with pytest.raises(ConfigError, match="a SemanticIndex, or the arguments of one"):
         declare(Note, SemanticIndex(["body"]), title_field="body")
     with pytest.raises(ConfigError, match="model class"):
         declare("Note", source_fields=["body"])  # type: ignore[arg-type]
@@ -667,10 +667,10 @@ def test_a_restored_database_is_noticed_while_another_thread_has_the_comparison_
     with closing(sqlite3.connect(":memory:")) as copy:
         shelf.db.raw.backup(copy)
         shelf.Article.create(id=2, title="Later", content="is not")
-        lease = Lease(shelf.adapters[0].hub.agreement)
+        lease = Lease(shelf.adapters[0].coordinator.agreement)
         assert lease.take()
         copy.backup(shelf.db.raw)
-    assert "restored" in shelf.adapters[0].hub.agree()
+    assert "restored" in shelf.adapters[0].coordinator.agree()
     lease.leave()
     shelf.core.sync()
     assert shelf.indexed() == {"1": "Kept|is in the copy"}
@@ -780,7 +780,7 @@ def test_rows_that_were_found_and_cannot_be_read_are_said(
 def test_an_outbox_that_is_not_there_is_said_by_everything(shelf: Shelf) -> None:
     index = shelf.Article.search
     shelf.Article.create(id=1, title="a", content="walrus")
-    for trigger in index._capture.there():
+    for trigger in index._capture.existing():
         shelf.db.raw.execute(f'DROP TRIGGER "{trigger}"')
     shelf.db.raw.execute("DROP TABLE semantic_outbox")
     shelf.db.raw.execute("INSERT INTO article (id, content) VALUES (2, 'walrus')")
@@ -836,7 +836,7 @@ def test_a_condition_that_lets_in_other_rows_is_taken_up(tmp_path: Path) -> None
         index.install(backfill="now")
         assert sorted(summary.ref.key for summary in core.documents()) == keys
         assert index.verify().sound
-        index.hub.stop()
+        index.coordinator.stop()
         store = core.store
 
 
@@ -857,7 +857,7 @@ def test_a_commit_waits_a_tenth_of_a_second_at_most_and_a_fresh_search_no_longer
     monkeypatch.setattr(sync, "REST", 1e9)
     monkeypatch.setattr(shelf.core.store, "waiting_at_most", waiting, raising=False)
     monkeypatch.setattr(shelf.core.store, "replace", refuse)
-    monkeypatch.setattr(shelf.Article.search.hub.worker, "wake", lambda: None)
+    monkeypatch.setattr(shelf.Article.search.coordinator.worker, "wake", lambda: None)
     for number in range(3):
         shelf.Article.create(id=number + 1, title="t", content="text")
     assert len(asked) == 1 and asked[0] <= 0.1

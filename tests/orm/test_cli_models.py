@@ -128,11 +128,11 @@ def test_verify_finds_what_differs_and_reindex_and_repair_mend_it(application: A
 @pytest.mark.parametrize(
     ("app", "said"),
     [
-        ("", "Which application?"),
-        ("nowhere", "module:name"),
+        ("", "needs an application"),
+        ("nowhere", "MODULE:NAME"),
         ("no_such_module_here:core", "no module 'no_such_module_here'"),
         ("json:nothing", "json has no 'nothing'"),
-        ("json:dumps.__name__", "is no SemanticCore"),
+        ("json:dumps.__name__", "not a SemanticCore"),
     ],
 )
 def test_an_application_that_cannot_be_found_is_one_clear_line(app: str, said: str) -> None:
@@ -216,7 +216,7 @@ def test_an_index_that_is_kept_in_memory_is_told_as_one_and_is_not_left_of_anyth
     said = " ".join(status.output.split())
     assert status.exit_code == 0, said
     assert "note is in memory" in said and "is that of another database" in said
-    assert "The index lies in" not in said and "left of" not in said
+    assert "Path of the index" not in said and "left of" not in said
     answer = copied.json("outbox", "status")
     assert [each["collection"] for each in answer["indexes"]] == ["note"]  # type: ignore[attr-defined]
     assert (answer["left"], answer["path"], answer["fed_by_no_model"]) == ([], None, {})
@@ -247,7 +247,7 @@ def test_doctor_looks_at_the_indexes_of_an_application(application: Application)
     application.write("INSERT INTO note VALUES (1, 'one', 0)")
     found = application.run("doctor")
     said = " ".join(found.stdout.split())
-    assert "note of Note: 1 change waiting" in said and str(application.folder) in said
+    assert "note of Note: 1 change pending" in said and str(application.folder) in said
     application.run("worker", "--once")
     found = application.run("doctor")
     said = " ".join(found.stdout.split())
@@ -262,7 +262,7 @@ def test_doctor_of_a_named_file_does_not_ask_the_application_of_the_environment(
     app = f"{application.name}:core"
     index = str(application.folder / "index.db")
     both = CliRunner().invoke(cli, ["doctor", "--db", index, "--app", app])
-    assert both.exit_code == 2 and "leave --db out" in both.stderr
+    assert both.exit_code == 2 and "Omit --db" in both.stderr
     environment = {"SEMANTIC_CORE_APP": "no_such_module_here:core"}
     named = CliRunner().invoke(cli, ["doctor", "--db", index], env=environment)
     assert "no_such_module_here" not in named.output
@@ -280,7 +280,8 @@ def test_an_application_without_models_says_what_to_call(application: Applicatio
 
 def test_an_index_that_is_not_there_is_told_with_those_that_are(application: Application) -> None:
     done = application.run("verify", "--index", "notes")
-    assert done.exit_code == 2 and "There is no index 'notes'; there are note." in done.stderr
+    assert done.exit_code == 2 and "There is no index 'notes'." in done.stderr
+    assert "hint: The indexes of this application: note." in done.stderr
 
 
 def test_a_worker_ends_at_sigterm_and_leaves_nothing_half_done(application: Application) -> None:
@@ -309,5 +310,5 @@ def test_a_worker_ends_at_sigterm_and_leaves_nothing_half_done(application: Appl
         _, said = worker.communicate(timeout=30)
     finally:
         worker.kill()
-    assert worker.returncode == 0 and "nothing was left half done" in said
+    assert worker.returncode == 0 and "Stopped after the current batch." in said
     assert application.json("verify")["note"]["sound"] is True  # type: ignore[index]

@@ -161,7 +161,7 @@ def test_a_running_process_does_not_read_what_a_deploy_has_put_in_place(tmp_path
     path.write_text("\n\n\ncondition = lambda row: row.text == 'entirely new'\n", encoding="utf-8")
     linecache.checkcache(str(path))
     # Binding makes the declaration once more, of the same function.
-    assert Declaration.of("notes", **index._said).fingerprint == expected
+    assert Declaration.of("notes", **index._declaration).fingerprint == expected
 
 
 def test_what_has_no_source_is_known_by_its_name(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from mini import Database, MiniAdapter, Model
 from semantic_core import SemanticCore
 from semantic_core.cli import cli
 from semantic_core.orm import SemanticIndex, bind_declared, follow_leftovers
-from semantic_core.orm.databases import Deserted
+from semantic_core.orm.databases import OrphanedOutbox
 from semantic_core.orm.leftovers import forget, leftovers
 from semantic_core.testing import HashEmbedder
 from semantic_core.types import Document, Ref
@@ -68,9 +68,9 @@ def start(db: Database, core: SemanticCore, *models: Any) -> Any:
     db.committed.clear()
     db.before.clear()
     process = SemanticCore(store=core.store, embedder=HashEmbedder(), plugins=[])
-    hub = bind_declared(MiniAdapter, process, db=db)[0].hub
-    hub.sync()
-    return hub
+    coordinator = bind_declared(MiniAdapter, process, db=db)[0].coordinator
+    coordinator.sync()
+    return coordinator
 
 
 def triggers_on(db: Database, table: str) -> int:
@@ -87,8 +87,8 @@ def test_a_renamed_table_takes_its_index_along_and_leaves_nothing(
     note.create(id=1, body="lion")
     db.close()
     db.raw.execute("ALTER TABLE note RENAME TO memo")  # by a program that knows nothing of us
-    hub = start(db, core, model(db, "memo"))
-    assert (triggers_on(db, "memo"), leftovers(hub)) == (3, [])
+    coordinator = start(db, core, model(db, "memo"))
+    assert (triggers_on(db, "memo"), leftovers(coordinator)) == (3, [])
     assert dict(core.stats().collections) == {"memo": 1}
     db.run("UPDATE memo SET body = 'tiger'")
     assert db.run("SELECT count(*) FROM semantic_outbox") == [(0,)]
@@ -102,8 +102,8 @@ def test_a_dropped_table_takes_everything_of_its_index_along(
     note.create(id=1, body="lion")
     db.close()
     db.raw.execute("DROP TABLE note")
-    hub = start(db, core, other)
-    assert leftovers(hub) == []
+    coordinator = start(db, core, other)
+    assert leftovers(coordinator) == []
     assert dict(core.stats().collections) == {}
 
 
@@ -113,15 +113,15 @@ def test_an_index_taken_out_of_the_code_is_told_of_and_can_be_forgotten(
     note, other = model(db, "note"), model(db, "other")
     start(db, core, note, other)
     note.create(id=1, body="lion")
-    hub = start(db, core, other)
+    coordinator = start(db, core, other)
     assert "semantic-core outbox forget note" in caplog.text
     db.run("UPDATE note SET body = 'tiger'")
-    (left,) = leftovers(hub)
+    (left,) = leftovers(coordinator)
     assert (left.collection, left.table, left.table_there) == ("note", "note", True)
     assert (left.triggers, left.pending, left.documents) == (3, 1, 1)
-    done = forget(hub, "note")
+    done = forget(coordinator, "note")
     assert (done.triggers, done.pending, done.documents) == (3, 1, 1)
-    assert (leftovers(hub), triggers_on(db, "note"), triggers_on(db, "other")) == ([], 0, 3)
+    assert (leftovers(coordinator), triggers_on(db, "note"), triggers_on(db, "other")) == ([], 0, 3)
     db.run("UPDATE note SET body = 'bear'")
     assert db.run("SELECT count(*) FROM semantic_outbox") == [(0,)]
 
@@ -132,9 +132,12 @@ def test_an_index_in_a_core_of_its_own_is_not_left_of_anything(
     note, other = model(db, "note"), model(db, "other")
     own = SemanticCore(store="memory", embedder=HashEmbedder(), plugins=[])
     note.__dict__["search"]._core = own
-    hub = start(db, core, note, other)
+    coordinator = start(db, core, note, other)
     assert leftovers(next(each for each in own.followers)) == []  # type: ignore[arg-type]
-    assert (leftovers(hub), [each.declaration.collection for each in SemanticIndex.bound()]) == (
+    assert (
+        leftovers(coordinator),
+        [each.declaration.collection for each in SemanticIndex.bound()],
+    ) == (
         [],
         ["note", "other"],
     )
@@ -154,7 +157,7 @@ def test_an_index_of_another_database_loses_no_documents(db: Database, tmp_path:
         SemanticIndex._declared.clear()
         process = SemanticCore(store=core.store, embedder=HashEmbedder(), plugins=[])
         follow_leftovers(process, copy.run, "sqlite", database=copy)
-        left = next(each for each in process.followers if isinstance(each, Deserted))
+        left = next(each for each in process.followers if isinstance(each, OrphanedOutbox))
         assert [(each.triggers, each.documents) for each in leftovers(left)] == [(3, 0)]
         assert (forget(left, "note").triggers, dict(core.stats().collections)) == (3, {"note": 1})
         copy.close()
@@ -193,17 +196,17 @@ def test_triggers_whose_outbox_was_dropped_can_be_forgotten(
 
 def test_documents_nobody_fed_by_a_model_are_left_alone(db: Database, core: SemanticCore) -> None:
     core.ingest(Document(Ref("letters", "1"), "written by hand"))
-    hub = start(db, core, model(db, "other"))
-    assert (leftovers(hub), dict(core.stats().collections)) == ([], {"letters": 1})
+    coordinator = start(db, core, model(db, "other"))
+    assert (leftovers(coordinator), dict(core.stats().collections)) == ([], {"letters": 1})
 
 
 def test_a_name_with_quotes_is_read_from_its_triggers(db: Database, core: SemanticCore) -> None:
     db.run("""CREATE TABLE "it's" (id INTEGER PRIMARY KEY, body TEXT)""")
     odd, other = model(db, "it's"), model(db, "other")
     start(db, core, odd, other)
-    hub = start(db, core, other)
+    coordinator = start(db, core, other)
     db.run("DELETE FROM semantic_state WHERE collection <> ''")
-    assert [each.collection for each in leftovers(hub)] == ["it's"]
+    assert [each.collection for each in leftovers(coordinator)] == ["it's"]
 
 
 APP = """
@@ -265,7 +268,7 @@ def test_the_command_line_shows_and_forgets_what_is_left(
     status = run("outbox", "status")
     assert status.exit_code == 1
     assert "left of note, which no index declares: 3 triggers on note" in status.output
-    assert "fed by no model here: letters (1 document)" in status.output
+    assert "belong to no model: letters (1 document)" in status.output
     answer = json.loads(run("outbox", "status", "--json").stdout)
     assert [each["collection"] for each in answer["left"]] == ["note"]
     assert answer["fed_by_no_model"] == {"letters": 1}

@@ -18,7 +18,8 @@ from semantic_core.orm.migrations import (
     triggers,
 )
 from semantic_core.orm.outbox import SqlOutbox
-from semantic_core.orm.tables import Join, RelatedWatch, Table, TriggerSpec
+from semantic_core.orm.sql import Sql
+from semantic_core.orm.tables import Join, RelatedSpec, Table, TriggerSpec
 from semantic_core.orm.triggers import Capture
 
 TABLE = Table(
@@ -28,7 +29,7 @@ WATCH = TriggerSpec(
     "article",
     TABLE,
     ("title",),
-    related=(RelatedWatch((Join("author", "author_id", "id"),), ("name",)),),
+    related=(RelatedSpec((Join("author", "author_id", "id"),), ("name",)),),
 )
 SCHEMA = (
     "CREATE TABLE author (id INTEGER PRIMARY KEY, name VARCHAR(40))",
@@ -72,9 +73,9 @@ def site(request: pytest.FixtureRequest, open_database: Any) -> Any:
     connection = database.connect()
     for statement in SCHEMA:
         connection.execute(statement)
-    outbox = SqlOutbox(connection.run, database.dialect)
+    outbox = SqlOutbox(Sql(connection.run, database.dialect))
     outbox.create()
-    capture = Capture(connection.run, database.dialect, WATCH)
+    capture = Capture(Sql(connection.run, database.dialect), WATCH)
     capture.install()
     return SimpleNamespace(
         connection=connection, dialect=database.dialect, outbox=outbox, capture=capture
@@ -89,9 +90,9 @@ def test_triggers_make_way_for_what_they_would_break_or_be_broken_by(site: Any, 
 
 @pytest.mark.parametrize("sql", LEAVE_ALONE)
 def test_they_stay_for_any_other_statement(site: Any, sql: str) -> None:
-    before = site.capture.there()
+    before = site.capture.existing()
     assert not make_way(sql, site.connection.run, site.dialect)
-    assert site.capture.there() == before
+    assert site.capture.existing() == before
 
 
 def test_only_changes_of_tables_that_are_not_ours_bring_them_back(site: Any) -> None:
@@ -106,7 +107,7 @@ def test_only_changes_of_tables_that_are_not_ours_bring_them_back(site: Any) -> 
 
 def test_all_triggers_are_found_with_their_table_and_removed(site: Any) -> None:
     found = triggers(site.connection.run, site.dialect)
-    assert {each.name for each in found} == site.capture.there()
+    assert {each.name for each in found} == site.capture.existing()
     assert {each.table for each in found} == {"article", "author"}
     assert sorted(remove_triggers(site.connection.run, site.dialect)) == sorted(
         each.name for each in found
@@ -130,7 +131,7 @@ def test_a_trigger_whose_outbox_is_gone_fails_no_write_and_goes_on_when_it_is_ba
     assert site.connection.execute("SELECT id, title FROM article") == [(1, "changed")]
     site.outbox.create()
     site.connection.execute("UPDATE author SET name = 'Cem'")
-    assert [ticket.key for ticket in site.outbox.claim(10)] == ["1"]
+    assert [change.key for change in site.outbox.claim(10)] == ["1"]
 
 
 def test_a_related_table_may_be_written_though_the_own_one_is_gone(site: Any) -> None:

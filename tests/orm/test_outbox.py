@@ -1,4 +1,4 @@
-"""Tickets live in the application's transactions, belong to one worker at a time,
+"""Pending changes live in the application's transactions, belong to one worker at a time,
 and come back until they are done.
 """
 
@@ -19,6 +19,8 @@ from semantic_core.errors import ConfigError, InputError
 from semantic_core.orm.consumers import KEPT_FOR, KEPT_IN_MEMORY, Consumers
 from semantic_core.orm.dialects import OUTBOX, TABLES
 from semantic_core.orm.outbox import OutboxStatus, SqlOutbox
+from semantic_core.orm.paging import KeysetPages
+from semantic_core.orm.sql import Sql
 from semantic_core.orm.tables import Table
 from semantic_core.protocols import Outbox
 from semantic_core.types import Ref
@@ -37,7 +39,7 @@ class Clock:
 
 
 def outbox_on(connection: Any, dialect: str, **options: Any) -> SqlOutbox:
-    return SqlOutbox(connection.run, dialect, **options)  # type: ignore[arg-type]
+    return SqlOutbox(Sql(connection.run, dialect), **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def outbox(kept: Any, connection: Any, clock: Clock) -> SqlOutbox:
 
 
 def keys(outbox: SqlOutbox, limit: int = 100) -> list[str]:
-    return [ticket.key for ticket in outbox.claim(limit)]
+    return [change.key for change in outbox.claim(limit)]
 
 
 # --- the tables -----------------------------------------------------------------------------------
@@ -108,7 +110,7 @@ def test_numbers_of_a_table_made_anew_begin_above_the_old_ones(database: Any, cl
     for _ in range(2):
         outbox.create()
         outbox.add("article", ["1", "2"])
-        numbers.append([ticket.number for ticket in outbox.claim(10)])
+        numbers.append([change.number for change in outbox.claim(10)])
         for table in TABLES:
             connection.execute(f"DROP TABLE {table}")
         clock.now += 100
@@ -118,7 +120,7 @@ def test_numbers_of_a_table_made_anew_begin_above_the_old_ones(database: Any, cl
 
 def test_an_unknown_dialect_is_refused() -> None:
     with pytest.raises(ConfigError, match="oracle"):
-        SqlOutbox(lambda sql, params: [], "oracle")  # type: ignore[arg-type]
+        Sql(lambda sql, params: [], "oracle")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -126,20 +128,20 @@ def test_an_unknown_dialect_is_refused() -> None:
 )
 def test_settings_nobody_can_mean_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError):
-        SqlOutbox(lambda sql, params: [], "sqlite", **wrong)  # type: ignore[arg-type]
+        SqlOutbox(Sql(lambda sql, params: [], "sqlite"), **wrong)  # type: ignore[arg-type]
 
 
 # --- within transactions --------------------------------------------------------------------------
 
 
-def test_a_rollback_takes_the_ticket_along(kept: Any, outbox: SqlOutbox, connection: Any) -> None:
+def test_a_rollback_takes_the_change_along(kept: Any, outbox: SqlOutbox, connection: Any) -> None:
     with pytest.raises(ZeroDivisionError), connection.transaction():
         outbox.add("article", ["1"])
         raise ZeroDivisionError
     assert keys(outbox) == []
 
 
-def test_a_rolled_back_savepoint_takes_its_tickets_along(
+def test_a_rolled_back_savepoint_takes_its_changes_along(
     outbox: SqlOutbox, connection: Any
 ) -> None:
     with connection.transaction():
@@ -151,7 +153,7 @@ def test_a_rolled_back_savepoint_takes_its_tickets_along(
     assert keys(outbox) == ["before", "after"]
 
 
-def test_a_ticket_is_not_seen_before_its_commit(
+def test_a_change_is_not_seen_before_its_commit(
     kept: Any, outbox: SqlOutbox, connection: Any
 ) -> None:
     other = outbox_on(kept.connect(), kept.dialect)
@@ -163,7 +165,7 @@ def test_a_ticket_is_not_seen_before_its_commit(
     assert keys(other) == ["1"]
 
 
-def test_a_ticket_may_be_written_by_the_transaction_of_another_connection(
+def test_a_change_may_be_written_by_the_transaction_of_another_connection(
     kept: Any, outbox: SqlOutbox
 ) -> None:
     other = kept.connect()
@@ -189,11 +191,11 @@ def test_an_open_transaction_of_the_application_blocks_no_worker(
         connection.execute("SET SESSION innodb_lock_wait_timeout = 1")
     else:
         connection.execute("SET lock_timeout = '1s'")
-    tickets = outbox.claim(10)
-    outbox.failed([tickets[0].number], "away")
+    changes = outbox.claim(10)
+    outbox.failed([changes[0].number], "away")
     outbox.add("article", ["3"], execute=writer.run)
     writer.execute("COMMIT")
-    assert [ticket.key for ticket in tickets] == ["1"]
+    assert [change.key for change in changes] == ["1"]
     assert sorted(keys(outbox)) == ["2", "3"]
 
 
@@ -205,7 +207,7 @@ def test_a_worker_gets_the_collections_it_asks_for(outbox: SqlOutbox) -> None:
     outbox.add("comment", ["2"])
     outbox.add("author", ["3"])
     assert {
-        ticket.collection for ticket in outbox.claim(10, collections=["comment", "author"])
+        change.collection for change in outbox.claim(10, collections=["comment", "author"])
     } == {"comment", "author"}
     assert outbox.claim(10, collections=[]) == []
     assert keys(outbox) == ["1"]
@@ -215,16 +217,16 @@ def test_no_more_than_the_limit_is_taken(outbox: SqlOutbox) -> None:
     outbox.add("article", map(str, range(700)))
     assert outbox.claim(0) == []
     first = outbox.claim(500)
-    assert [ticket.key for ticket in first] == list(map(str, range(500)))
+    assert [change.key for change in first] == list(map(str, range(500)))
     assert len(outbox.claim(500)) == 200
 
 
 def test_addresses_come_back_as_they_were_written(outbox: SqlOutbox) -> None:
     odd = ["1", "ключ 🔑", 'it\'s "odd" \\ % %s ? :x', '["a", "b"]', "", " ", "a" * 2_000]
     outbox.add("odd 'col%s?\\", odd, "te'nant ü")
-    tickets = outbox.claim(10)
-    assert [ticket.key for ticket in tickets] == odd
-    assert {(ticket.collection, ticket.tenant) for ticket in tickets} == {
+    changes = outbox.claim(10)
+    assert [change.key for change in changes] == odd
+    assert {(change.collection, change.tenant) for change in changes} == {
         ("odd 'col%s?\\", "te'nant ü")
     }
 
@@ -232,11 +234,11 @@ def test_addresses_come_back_as_they_were_written(outbox: SqlOutbox) -> None:
 def test_taken_as_refs_whole_tables_are_left_and_bad_keys_fail(outbox: SqlOutbox) -> None:
     outbox.add("article", ["", "1", "bad\nkey"], "acme")
     assert [ref for _, ref in outbox.take(10)] == [Ref("article", "1", "acme")]
-    assert [ticket.key for ticket in outbox.claim(10)] == [""]
+    assert [change.key for change in outbox.claim(10)] == [""]
     assert "control characters" in outbox.status()["article"].last_error
 
 
-def test_a_ticket_taken_is_nobody_elses(kept: Any, outbox: SqlOutbox) -> None:
+def test_a_change_taken_is_nobody_elses(kept: Any, outbox: SqlOutbox) -> None:
     outbox.add("article", ["1", "2", "3"])
     other = outbox_on(kept.connect(), kept.dialect)
     assert len(outbox.claim(2)) == 2
@@ -244,11 +246,11 @@ def test_a_ticket_taken_is_nobody_elses(kept: Any, outbox: SqlOutbox) -> None:
     assert keys(outbox) == []
 
 
-def test_done_removes_tickets_and_not_addresses(outbox: SqlOutbox) -> None:
+def test_done_removes_changes_and_not_addresses(outbox: SqlOutbox) -> None:
     outbox.add("article", ["1"])
-    tickets = outbox.claim(10)
+    changes = outbox.claim(10)
     outbox.add("article", ["1"])
-    outbox.done([ticket.number for ticket in tickets])
+    outbox.done([change.number for change in changes])
     assert keys(outbox) == ["1"]
 
 
@@ -265,8 +267,8 @@ def test_nothing_to_do_is_fine(outbox: SqlOutbox) -> None:
 def test_what_is_taken_later_has_the_larger_number_even_if_it_was_written_by_an_older_transaction(
     engine: Any,
 ) -> None:
-    """Else the work of a ticket whose transaction began first and ended last would count as older
-    than what it follows.
+    """Else the work of a pending change whose transaction began first and ended last would count as
+    older than what it follows.
     """
     outbox = outbox_on(engine.connect(), engine.dialect)
     outbox.create()
@@ -289,7 +291,7 @@ def test_what_is_taken_later_has_the_larger_number_even_if_it_was_written_by_an_
 # --- leases, failures -----------------------------------------------------------------------------
 
 
-def test_the_tickets_of_a_lost_worker_come_back(outbox: SqlOutbox, clock: Clock) -> None:
+def test_the_changes_of_a_lost_worker_come_back(outbox: SqlOutbox, clock: Clock) -> None:
     outbox.add("article", ["1"])
     assert keys(outbox) == ["1"]
     clock.now += 59
@@ -302,9 +304,9 @@ def test_a_worker_that_was_given_up_cannot_undo_what_follows(
     outbox: SqlOutbox, clock: Clock
 ) -> None:
     outbox.add("article", ["1"])
-    late = [ticket.number for ticket in outbox.claim(10)]
+    late = [change.number for change in outbox.claim(10)]
     clock.now += 61
-    outbox.done([ticket.number for ticket in outbox.claim(10)])
+    outbox.done([change.number for change in outbox.claim(10)])
     outbox.failed(late, "too slow")
     outbox.give_back(late)
     assert outbox.status() == {}
@@ -313,7 +315,7 @@ def test_a_worker_that_was_given_up_cannot_undo_what_follows(
 def test_given_back_it_can_be_taken_at_once_and_no_failure_is_counted(outbox: SqlOutbox) -> None:
     outbox.add("article", ["1"])
     for _ in range(5):
-        outbox.give_back([ticket.number for ticket in outbox.claim(10)])
+        outbox.give_back([change.number for change in outbox.claim(10)])
     assert keys(outbox) == ["1"]
     assert outbox.status()["article"].aborted == 0
 
@@ -332,23 +334,23 @@ def test_a_pause_doubles_with_each_failure_up_to_a_limit(
     )
     outbox.add("article", ["1"])
     for pause in (10, 20, 30, 30):
-        outbox.failed([ticket.number for ticket in outbox.claim(10)], "away")
+        outbox.failed([change.number for change in outbox.claim(10)], "away")
         clock.now += pause - 0.5
         assert outbox.claim(10) == []
         clock.now += 1
     assert keys(outbox) == ["1"]
 
 
-def test_tickets_that_fail_together_each_count_one_failure(outbox: SqlOutbox, clock: Clock) -> None:
+def test_changes_that_fail_together_each_count_one_failure(outbox: SqlOutbox, clock: Clock) -> None:
     outbox.add("article", ["old"])
-    outbox.failed([ticket.number for ticket in outbox.claim(10)], "away")
+    outbox.failed([change.number for change in outbox.claim(10)], "away")
     clock.now += 10
     outbox.add("article", ["new"])
     for _ in range(2):
         assert outbox.aborted() == []
-        outbox.failed([ticket.number for ticket in outbox.claim(10)], "away")
+        outbox.failed([change.number for change in outbox.claim(10)], "away")
         clock.now += 10
-    assert [(ticket.key, ticket.attempts) for ticket in outbox.aborted()] == [("old", 3)]
+    assert [(change.key, change.attempts) for change in outbox.aborted()] == [("old", 3)]
     assert keys(outbox) == ["new"]
 
 
@@ -370,11 +372,11 @@ def test_pauses_are_spread(engine: Any, clock: Clock) -> None:
 
 def fail_for_good(outbox: SqlOutbox, clock: Clock, reason: str = "poison") -> None:
     for _ in range(3):
-        outbox.failed([ticket.number for ticket in outbox.claim(10)], reason)
+        outbox.failed([change.number for change in outbox.claim(10)], reason)
         clock.now += 601
 
 
-def test_after_the_last_try_a_ticket_is_aborted_kept_and_listed(
+def test_after_the_last_try_a_change_is_aborted_kept_and_listed(
     outbox: SqlOutbox, clock: Clock
 ) -> None:
     outbox.add("article", ["1"], "acme")
@@ -394,7 +396,7 @@ def test_after_the_last_try_a_ticket_is_aborted_kept_and_listed(
     assert outbox.aborted(["comment"]) == []
 
 
-def test_a_poisoned_ticket_blocks_no_other(outbox: SqlOutbox, clock: Clock) -> None:
+def test_a_poisoned_change_blocks_no_other(outbox: SqlOutbox, clock: Clock) -> None:
     outbox.add("article", ["poison"])
     outbox.add("article", ["1", "2"])
     (poison,) = outbox.claim(1)
@@ -402,29 +404,29 @@ def test_a_poisoned_ticket_blocks_no_other(outbox: SqlOutbox, clock: Clock) -> N
     assert keys(outbox) == ["1", "2"]
 
 
-def test_aborted_tickets_are_tried_again_when_asked(outbox: SqlOutbox, clock: Clock) -> None:
+def test_aborted_changes_are_tried_again_when_asked(outbox: SqlOutbox, clock: Clock) -> None:
     outbox.add("article", ["1", "2"])
     outbox.add("comment", ["3"])
     fail_for_good(outbox, clock)
     assert len(outbox.aborted()) == 3
     assert outbox.retry(collections=["comment"]) == 1
     assert keys(outbox) == ["3"]
-    one = next(ticket for ticket in outbox.aborted() if ticket.key == "2")
+    one = next(change for change in outbox.aborted() if change.key == "2")
     assert outbox.retry([one.number]) == 1
     assert outbox.retry([]) == 0
     assert keys(outbox) == ["2"]
     assert outbox.retry() == 1
     fail_for_good(outbox, clock)
-    assert [ticket.attempts for ticket in outbox.aborted() if ticket.key == "1"] == [3]
+    assert [change.attempts for change in outbox.aborted() if change.key == "1"] == [3]
 
 
-def test_aborted_tickets_are_dropped_when_asked_and_no_others(
+def test_aborted_changes_are_dropped_when_asked_and_no_others(
     outbox: SqlOutbox, clock: Clock
 ) -> None:
     outbox.add("article", ["1"])
     fail_for_good(outbox, clock)
     outbox.add("article", ["2"])
-    waiting = [ticket.number for ticket in outbox.claim(1)]
+    waiting = [change.number for change in outbox.claim(1)]
     outbox.give_back(waiting)
     assert outbox.drop(waiting) == 0
     assert outbox.drop(collections=["comment"]) == 0
@@ -436,11 +438,11 @@ def test_aborted_tickets_are_dropped_when_asked_and_no_others(
 @pytest.mark.parametrize("reason", ["nul \0 byte", "lone \ud800 surrogate", "", "🔑" * 600])
 def test_any_reason_can_be_kept(outbox: SqlOutbox, reason: str) -> None:
     outbox.add("article", ["1"])
-    outbox.failed([ticket.number for ticket in outbox.claim(10)], reason)
+    outbox.failed([change.number for change in outbox.claim(10)], reason)
     assert len(outbox.status()["article"].last_error) == min(len(reason), 500)
 
 
-def test_the_status_counts_each_ticket_once(outbox: SqlOutbox, clock: Clock) -> None:
+def test_the_status_counts_each_change_once(outbox: SqlOutbox, clock: Clock) -> None:
     outbox.add("article", ["poison"])
     fail_for_good(outbox, clock)
     outbox.add("article", ["a", "b", "c"])
@@ -463,7 +465,7 @@ def test_the_status_counts_each_ticket_once(outbox: SqlOutbox, clock: Clock) -> 
 # --- several at once ------------------------------------------------------------------------------
 
 
-def test_two_workers_never_get_the_same_ticket(kept: Any, outbox: SqlOutbox) -> None:
+def test_two_workers_never_get_the_same_change(kept: Any, outbox: SqlOutbox) -> None:
     wanted = list(map(str, range(600)))
     outbox.add("article", wanted)
     barrier = threading.Barrier(4)
@@ -472,9 +474,9 @@ def test_two_workers_never_get_the_same_ticket(kept: Any, outbox: SqlOutbox) -> 
         mine = outbox_on(connection, kept.dialect)
         found: list[str] = []
         barrier.wait()
-        while tickets := mine.claim(7):
-            found += [ticket.key for ticket in tickets]
-            mine.done([ticket.number for ticket in tickets])
+        while changes := mine.claim(7):
+            found += [change.key for change in changes]
+            mine.done([change.number for change in changes])
         return found
 
     connections = [kept.connect() for _ in range(4)]
@@ -498,7 +500,7 @@ def test_processes_that_write_take_and_fail_lose_nothing_and_double_nothing(engi
     ends = [(*process.communicate(), process.returncode) for process in running]
     assert [end[1:] for end in ends] == [("", 0)] * 4
     found = [key for out, _, _ in ends for key in out.split()]
-    found += [ticket.key for ticket in outbox.claim(10_000)]
+    found += [change.key for change in outbox.claim(10_000)]
     assert sorted(found) == sorted(f"{number}-{turn}" for number in range(4) for turn in range(100))
 
 
@@ -531,8 +533,6 @@ def _escaped(engine: Any, text: str) -> str:
 
 def test_rows_with_composite_and_binary_keys_are_paged(engine: Any) -> None:
     connection = engine.connect()
-    outbox = outbox_on(connection, engine.dialect)
-    outbox.create()
     binary = {"sqlite": "BLOB", "postgresql": "bytea", "mysql": "VARBINARY(8)"}[engine.dialect]
     connection.execute(f"CREATE TABLE pair (one INTEGER, two {binary}, PRIMARY KEY (one, two))")
     for one in (2, 10):
@@ -541,8 +541,9 @@ def test_rows_with_composite_and_binary_keys_are_paged(engine: Any) -> None:
     table = Table(
         name="pair", key={"one": int, "two": bytes.fromhex}, columns={"one": "one", "two": "two"}
     )
+    pages = KeysetPages(Sql(connection.run, engine.dialect), table)
     found: list[str] = []
-    while page := outbox.page(table, found[-1] if found else None, 2):
+    while page := pages.page(found[-1] if found else None, 2):
         found += page
     assert len(found) == len(set(found)) == 6
 
@@ -562,8 +563,7 @@ def test_places_remember_where_rows_were_put(outbox: SqlOutbox) -> None:
     outbox.forget_places("article", ["1"])
     assert outbox.places("article", ["1", "2"]) == {"2": {"acme ": 1}}
     assert outbox.places("article", []) == {}
-    table = Table(name="article", key={"id": int}, columns={"id": "id"})
-    assert outbox.tenants("article", table, None) == ["acme "]
+    assert outbox.tenants("article") == ["acme "]
 
 
 def test_places_whose_names_run_together_are_kept_apart(outbox: SqlOutbox) -> None:
@@ -600,27 +600,27 @@ def test_a_forgotten_collection_leaves_nothing_and_touches_no_other(outbox: SqlO
 
 def reader(connection: Any, kept: Any, clock: Clock, name: str) -> SqlOutbox:
     """The outbox as one registered index sees it."""
-    Consumers(connection.run, kept.dialect, clock=clock).register(
+    Consumers(Sql(connection.run, kept.dialect), clock).register(
         name, f"host:/{name}", 1, 1, ["article"]
     )
     return outbox_on(connection, kept.dialect, clock=clock, random=lambda: 1.0, consumer=name)
 
 
-def test_the_only_index_takes_tickets_as_they_are(connection: Any, kept: Any, clock: Clock) -> None:
+def test_the_only_index_takes_changes_as_they_are(connection: Any, kept: Any, clock: Clock) -> None:
     one = reader(connection, kept, clock, "one")
     one.add("article", ["a"])
     one.distribute()
-    assert [ticket.key for ticket in one.claim(10)] == ["a"]
+    assert [change.key for change in one.claim(10)] == ["a"]
 
 
 def test_each_index_gets_every_change_once(connection: Any, kept: Any, clock: Clock) -> None:
     one, two = reader(connection, kept, clock, "one"), reader(connection, kept, clock, "two")
     one.add("article", ["a", "b"])
     mine, theirs = one.claim(10), two.claim(10)
-    assert [ticket.key for ticket in mine] == [ticket.key for ticket in theirs] == ["a", "b"]
-    assert [ticket.mark for ticket in mine] == [ticket.mark for ticket in theirs]
-    assert not {ticket.number for ticket in mine} & {ticket.number for ticket in theirs}
-    one.done([ticket.number for ticket in mine])
+    assert [change.key for change in mine] == [change.key for change in theirs] == ["a", "b"]
+    assert [change.mark for change in mine] == [change.mark for change in theirs]
+    assert not {change.number for change in mine} & {change.number for change in theirs}
+    one.done([change.number for change in mine])
     assert one.status(["article"])["article"].taken == 0
     assert two.status(["article"])["article"].taken == 2
 
@@ -628,8 +628,8 @@ def test_each_index_gets_every_change_once(connection: Any, kept: Any, clock: Cl
 def test_a_failure_of_one_index_is_no_other_ones(connection: Any, kept: Any, clock: Clock) -> None:
     one, two = reader(connection, kept, clock, "one"), reader(connection, kept, clock, "two")
     one.add("article", ["a"])
-    one.failed([ticket.number for ticket in one.claim(10)], "too long")
-    assert one.claim(10) == [] and [ticket.key for ticket in two.claim(10)] == ["a"]
+    one.failed([change.number for change in one.claim(10)], "too long")
+    assert one.claim(10) == [] and [change.key for change in two.claim(10)] == ["a"]
     assert one.status()["article"].last_error == "too long"
     assert two.status()["article"].last_error == ""
 
@@ -637,19 +637,19 @@ def test_a_failure_of_one_index_is_no_other_ones(connection: Any, kept: Any, clo
 def test_what_is_for_one_index_is_for_nobody_else(connection: Any, kept: Any, clock: Clock) -> None:
     one, two = reader(connection, kept, clock, "one"), reader(connection, kept, clock, "two")
     one.add("article", ["a"], consumer="one")
-    assert two.claim(10) == [] and [ticket.key for ticket in one.claim(10)] == ["a"]
+    assert two.claim(10) == [] and [change.key for change in one.claim(10)] == ["a"]
 
 
 def test_what_only_one_index_reads_is_copied_for_nobody(
     connection: Any, kept: Any, clock: Clock
 ) -> None:
     one, two = reader(connection, kept, clock, "one"), reader(connection, kept, clock, "two")
-    Consumers(connection.run, kept.dialect, clock=clock).subscribe("two", ["comment"])
+    Consumers(Sql(connection.run, kept.dialect), clock).subscribe("two", ["comment"])
     one.add("comment", ["c"])
     one.add("article", ["a"])
     one.distribute()
-    assert [ticket.key for ticket in one.claim(10)] == ["a"]
-    assert sorted(ticket.key for ticket in two.claim(10)) == ["a", "c"]
+    assert [change.key for change in one.claim(10)] == ["a"]
+    assert sorted(change.key for change in two.claim(10)) == ["a", "c"]
 
 
 def test_an_index_that_is_dropped_leaves_nothing_behind(
@@ -658,15 +658,15 @@ def test_an_index_that_is_dropped_leaves_nothing_behind(
     one, two = reader(connection, kept, clock, "one"), reader(connection, kept, clock, "two")
     one.add("article", ["a"])
     one.distribute()
-    Consumers(connection.run, kept.dialect, clock=clock).drop("two")
-    assert two.claim(10) == [] and [ticket.key for ticket in one.claim(10)] == ["a"]
+    Consumers(Sql(connection.run, kept.dialect), clock).drop("two")
+    assert two.claim(10) == [] and [change.key for change in one.claim(10)] == ["a"]
     assert connection.run(f"SELECT COUNT(*) FROM {OUTBOX}", [])[0][0] == 1
 
 
 def test_an_index_is_lost_when_it_has_been_away_for_too_long(
     connection: Any, kept: Any, clock: Clock
 ) -> None:
-    consumers = Consumers(connection.run, kept.dialect, clock=clock)
+    consumers = Consumers(Sql(connection.run, kept.dialect), clock)
     consumers.register("file", "host:/index.db", 1, 1)
     consumers.register("memory", "", 1, 1)
     assert consumers.lost() == []
@@ -679,14 +679,14 @@ def test_an_index_is_lost_when_it_has_been_away_for_too_long(
 def test_a_new_index_in_the_place_of_another_replaces_it(
     connection: Any, kept: Any, clock: Clock
 ) -> None:
-    consumers = Consumers(connection.run, kept.dialect, clock=clock)
+    consumers = Consumers(Sql(connection.run, kept.dialect), clock)
     consumers.register("old", "host:/index.db", 5, 1)
     consumers.register("new", "host:/index.db", 1, 1)
     assert [each.consumer for each in consumers.every()] == ["new"]
 
 
 def test_an_acknowledgement_never_goes_back(connection: Any, kept: Any, clock: Clock) -> None:
-    consumers = Consumers(connection.run, kept.dialect, clock=clock)
+    consumers = Consumers(Sql(connection.run, kept.dialect), clock)
     consumers.register("one", "", 1, 11)
     consumers.acknowledge("one", 3, 33)
     consumers.acknowledge("one", 2, 22)
@@ -695,7 +695,7 @@ def test_an_acknowledgement_never_goes_back(connection: Any, kept: Any, clock: C
 
 
 def test_the_identity_of_an_outbox_stays(connection: Any, kept: Any) -> None:
-    consumers = Consumers(connection.run, kept.dialect)
+    consumers = Consumers(Sql(connection.run, kept.dialect))
     assert consumers.outbox_id() == consumers.outbox_id() != ""
 
 
@@ -705,13 +705,13 @@ def test_a_lease_from_the_future_is_none(outbox: SqlOutbox, clock: Clock) -> Non
     assert len(outbox.claim(10)) == 1
     clock.now -= 86_400
     assert outbox.status()["article"].taken == 0
-    assert [ticket.key for ticket in outbox.claim(10)] == ["a"]
+    assert [change.key for change in outbox.claim(10)] == ["a"]
 
 
-def test_the_last_number_is_that_of_the_last_ticket(outbox: SqlOutbox) -> None:
+def test_the_last_number_is_that_of_the_last_change(outbox: SqlOutbox) -> None:
     outbox.add("article", ["a", "b"])
     last = outbox.last_number()
-    numbers = [ticket.number for ticket in outbox.claim(10)]
+    numbers = [change.number for change in outbox.claim(10)]
     assert last >= 0 and outbox.last_number() >= max(numbers)
     outbox.add("article", ["c"])
     assert outbox.claim(10)[0].number > last
@@ -720,8 +720,8 @@ def test_the_last_number_is_that_of_the_last_ticket(outbox: SqlOutbox) -> None:
 def test_looking_without_a_lease_changes_nothing(connection: Any, kept: Any, clock: Clock) -> None:
     outbox = outbox_on(connection, kept.dialect, clock=clock)
     outbox.add("article", ["a"])
-    if not outbox.looks_only:
-        pytest.skip("this database numbers tickets anew when they are taken")
+    if not outbox.reads_without_lease:
+        pytest.skip("this database numbers pending changes anew when they are taken")
     looked_at = outbox.claim(10, lease=False)
     assert looked_at == outbox.claim(10, lease=False) and len(looked_at) == 1
     outbox.done([looked_at[0].number])

@@ -109,7 +109,7 @@ def test_a_savepoint_that_is_rolled_back_takes_what_was_found_in_it(
         assert sorted(held) == ["1", "2"]
         document = semantic_test_core.get(held["1"])
         assert document is not None and document.text == "the first state"
-        # Its ticket has a number that was used.
+        # Its pending change has a number that was used.
         app.db.run("UPDATE article SET content = 'a later state' WHERE id = 1")
         document = semantic_test_core.get(held["1"])
         assert document is not None and document.text == "a later state"

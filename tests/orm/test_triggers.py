@@ -1,4 +1,4 @@
-"""Every row whose mapped value or key changes gets a ticket, whatever wrote it,
+"""Every row whose mapped value or key changes gets a pending change, whatever wrote it,
 and no other row does.
 """
 
@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from semantic_core.errors import ConfigError, InputError
 from semantic_core.orm.migrations import triggers
 from semantic_core.orm.outbox import SqlOutbox
-from semantic_core.orm.tables import Join, RelatedWatch, Table, TriggerSpec
+from semantic_core.orm.sql import Sql
+from semantic_core.orm.tables import Join, RelatedSpec, Table, TriggerSpec
 from semantic_core.orm.triggers import Capture
 
 AUTHOR = Join("author", "author_id", "id")
@@ -35,9 +36,9 @@ PLAIN = TriggerSpec("article", ARTICLE, columns=("title", "body"), tenant="tenan
 DEEP = attrs.evolve(
     PLAIN,
     related=(
-        RelatedWatch((AUTHOR,), ("name",)),
-        RelatedWatch((AUTHOR, COMPANY), ("city",)),
-        RelatedWatch((COMMENTS,), ("text",)),
+        RelatedSpec((AUTHOR,), ("name",)),
+        RelatedSpec((AUTHOR, COMPANY), ("city",)),
+        RelatedSpec((COMMENTS,), ("text",)),
     ),
 )
 
@@ -77,26 +78,26 @@ class Site:
         for statement in schema.split(";"):
             if statement.strip():
                 self.connection.execute(statement)
-        self.outbox = SqlOutbox(self.connection.run, self.dialect)
+        self.outbox = SqlOutbox(Sql(self.connection.run, self.dialect))
         self.outbox.create()
         self.captures = [self.capture(watch) for watch in watches]
         for capture in self.captures:
             capture.install()
 
-    def capture(self, watch: TriggerSpec) -> Capture:
-        return Capture(self.connection.run, self.dialect, watch)
+    def capture(self, spec: TriggerSpec) -> Capture:
+        return Capture(Sql(self.connection.run, self.dialect), spec)
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         result: list[tuple[Any, ...]] = self.connection.execute(sql, params)
         return result
 
     def noted(self, sql: str = "", params: Sequence[Any] = ()) -> set[tuple[str, str]]:
-        """(key, tenant) of the tickets a statement left."""
+        """(key, tenant) of the pending changes a statement left."""
         if sql:
             self.execute(sql, params)
-        tickets = self.outbox.claim(10_000)
-        self.outbox.done([ticket.number for ticket in tickets])
-        return {(ticket.key, ticket.tenant) for ticket in tickets}
+        changes = self.outbox.claim(10_000)
+        self.outbox.done([change.number for change in changes])
+        return {(change.key, change.tenant) for change in changes}
 
     def keys(self, sql: str, params: Sequence[Any] = ()) -> set[str]:
         return {key for key, _ in self.noted(sql, params)}
@@ -164,13 +165,13 @@ def test_an_update_of_a_mapped_column_is_noted(plain: Site) -> None:
     assert plain.noted("UPDATE article SET body = 'text' WHERE id = 4") == {("4", "")}
 
 
-def test_an_unmapped_column_costs_no_ticket(plain: Site) -> None:
+def test_an_unmapped_column_costs_no_change(plain: Site) -> None:
     assert (
         plain.noted("UPDATE article SET views = views + 1, slug = NULL, author_id = NULL") == set()
     )
 
 
-def test_the_same_value_costs_no_ticket(plain: Site) -> None:
+def test_the_same_value_costs_no_change(plain: Site) -> None:
     assert (
         plain.noted("UPDATE article SET title = title, body = body, id = id, tenant = tenant")
         == set()
@@ -220,7 +221,7 @@ def test_a_row_that_a_replace_evicts_is_noted(open_database: Any, kind: str) -> 
     }
 
 
-NEVER_NEW = RelatedWatch((attrs.evolve(AUTHOR, inserts=False),), ("name",))
+NEVER_NEW = RelatedSpec((attrs.evolve(AUTHOR, inserts=False),), ("name",))
 
 
 @pytest.mark.parametrize("kind", ["sqlite3", "apsw"])
@@ -240,7 +241,7 @@ def test_what_is_evicted_is_noted_however_it_is_written(open_database: Any, kind
     assert site.noted("UPDATE article SET slug = 'free' WHERE id = 2") == set()
 
 
-def test_a_rolled_back_write_leaves_no_ticket(database: Any) -> None:
+def test_a_rolled_back_write_leaves_no_change(database: Any) -> None:
     plain = Site(database, PLAIN)
     plain.execute("BEGIN")
     plain.execute("UPDATE article SET title = 'a' WHERE id = 1")
@@ -294,9 +295,9 @@ def test_disabled_triggers_are_missed_and_made_to_fire_again(
 ) -> None:
     site = Site(open_database("postgresql"), PLAIN, schema=schema)
     (capture,) = site.captures
-    update = next(name for name in capture.there() if "_update_" in name)
+    update = next(name for name in capture.existing() if "_update_" in name)
     site.execute(disable.format(name=update))
-    assert not capture.installed() and update not in capture.there()
+    assert not capture.installed() and update not in capture.existing()
     assert capture.install() and capture.installed() and not capture.install()
     assert site.keys("UPDATE article SET title = title || '!'") >= {"1"}
 
@@ -304,7 +305,7 @@ def test_disabled_triggers_are_missed_and_made_to_fire_again(
 def test_triggers_that_fire_always_are_left_as_they_are(open_database: Any) -> None:
     site = Site(open_database("postgresql"), PLAIN)
     (capture,) = site.captures
-    for name in capture.there():
+    for name in capture.existing():
         site.execute(f"ALTER TABLE article ENABLE ALWAYS TRIGGER {name}")
     assert capture.installed() and not capture.install()
     site.execute("SET session_replication_role = replica")
@@ -431,7 +432,7 @@ def test_a_row_whose_key_is_null_breaks_no_write_and_is_not_noted(
         key={"slug": str},
         columns={name: name for name in ("slug", "title", "shelf_id")},
     )
-    shelf = RelatedWatch((Join("shelf", "shelf_id", "id"),), columns=("name",))
+    shelf = RelatedSpec((Join("shelf", "shelf_id", "id"),), columns=("name",))
     site.capture(TriggerSpec("page", table, columns=("title",), related=(shelf,))).install()
     assert site.noted("INSERT INTO page VALUES (NULL, 'one', 1), ('two', 'two', 1)") == {
         ("two", "")
@@ -492,14 +493,14 @@ def test_odd_names_of_tables_columns_and_collections_are_only_names(database: An
         table,
         columns=("co%l'\"`?",),
         tenant="co%l'\"`?",
-        related=(RelatedWatch((Join("p'arent\"`%", "up", "select"),), ("co%l'\"`?",)),),
+        related=(RelatedSpec((Join("p'arent\"`%", "up", "select"),), ("co%l'\"`?",)),),
     )
     assert site.capture(watch).install()
     site.connection.run(f"INSERT INTO {other} VALUES (1, 'p')")
     site.connection.run(f"INSERT INTO {quoted(name)} VALUES (7, 'a', 1)")
-    (ticket,) = site.outbox.claim(10)
-    assert (ticket.collection, ticket.key, ticket.tenant) == (watch.collection, "7", "a")
-    site.outbox.done([ticket.number])
+    (change,) = site.outbox.claim(10)
+    assert (change.collection, change.key, change.tenant) == (watch.collection, "7", "a")
+    site.outbox.done([change.number])
     site.connection.run(f"UPDATE {other} SET {column} = 'q'")
     assert site.noted() == {("7", "a")}
     assert not site.capture(watch).install()
@@ -589,7 +590,7 @@ def test_a_change_of_related_rows_is_noted_for_those_it_belongs_to(
     assert deep.keys(sql) == wanted
 
 
-def test_tickets_of_related_changes_name_the_tenant_of_the_row(deep: Site) -> None:
+def test_changes_of_related_changes_name_the_tenant_of_the_row(deep: Site) -> None:
     assert deep.noted("UPDATE company SET city = 'Rome' WHERE id = 1") == {
         ("1", "acme"),
         ("2", "acme"),
@@ -614,7 +615,7 @@ def test_a_parent_that_comes_after_its_rows_is_noted(open_database: Any) -> None
 
 def test_an_enforced_foreign_key_spares_the_look_at_new_parents(engine: Any) -> None:
     enforced = attrs.evolve(
-        PLAIN, related=(RelatedWatch((attrs.evolve(AUTHOR, inserts=False),), ("name",)),)
+        PLAIN, related=(RelatedSpec((attrs.evolve(AUTHOR, inserts=False),), ("name",)),)
     )
     site = Site(engine, enforced)
     (capture,) = site.captures
@@ -643,7 +644,7 @@ def test_tables_of_parents_in_joined_inheritance_are_watched(engine: Any) -> Non
         "restaurant",
         table,
         ("menu",),
-        related=(RelatedWatch((Join("place", "place_id", "id"),), ("name",)),),
+        related=(RelatedSpec((Join("place", "place_id", "id"),), ("name",)),),
     )
     site = Site(engine, watch, schema=INHERITED)
     assert site.keys("UPDATE place SET name = 'new'") == {"1", "2"}
@@ -670,7 +671,7 @@ def test_a_table_related_to_itself_is_watched_on_both_sides(engine: Any) -> None
     up = Join("node", "up", "id")
     site = Site(
         engine,
-        TriggerSpec("node", table, ("name",), related=(RelatedWatch((up, up), ("name",)),)),
+        TriggerSpec("node", table, ("name",), related=(RelatedSpec((up, up), ("name",)),)),
         schema=TREE,
     )
     assert site.keys("UPDATE node SET name = 'new' WHERE id = 1") == {"1", "3"}
@@ -728,12 +729,12 @@ def test_several_collections_on_one_table_keep_out_of_each_others_way(engine: An
     second = attrs.evolve(PLAIN, collection="article titles", columns=("title",), tenant=None)
     site = Site(engine, PLAIN, second)
     site.execute("UPDATE article SET title = 'new' WHERE id = 1")
-    tickets = {(ticket.collection, ticket.key, ticket.tenant) for ticket in site.outbox.claim(10)}
-    assert tickets == {("article", "1", "acme"), ("article titles", "1", "")}
+    changes = {(change.collection, change.key, change.tenant) for change in site.outbox.claim(10)}
+    assert changes == {("article", "1", "acme"), ("article titles", "1", "")}
     site.captures[0].remove()
     assert site.captures[1].installed()
     site.execute("UPDATE article SET title = 'newer' WHERE id = 2")
-    assert {(ticket.collection, ticket.key) for ticket in site.outbox.claim(10)} == {
+    assert {(change.collection, change.key) for change in site.outbox.claim(10)} == {
         ("article titles", "2")
     }
 
@@ -766,9 +767,9 @@ def test_triggers_that_could_not_work_are_refused_before_any_is_made(engine: Any
         attrs.evolve(PLAIN, columns=("title", "nope")),
         attrs.evolve(PLAIN, tenant="nope"),
         attrs.evolve(PLAIN, table=attrs.evolve(ARTICLE, name="nope")),
-        attrs.evolve(PLAIN, related=(RelatedWatch((AUTHOR,), ("nope",)),)),
+        attrs.evolve(PLAIN, related=(RelatedSpec((AUTHOR,), ("nope",)),)),
         attrs.evolve(
-            PLAIN, related=(RelatedWatch((AUTHOR, Join("nope", "company_id", "id")), ("city",)),)
+            PLAIN, related=(RelatedSpec((AUTHOR, Join("nope", "company_id", "id")), ("city",)),)
         ),
     ]
     for watch in wrong:
@@ -785,7 +786,7 @@ def test_views_are_refused_before_any_trigger_is_made(engine: Any) -> None:
     site.execute("CREATE VIEW writer AS SELECT * FROM author")
     of_view = attrs.evolve(PLAIN, table=attrs.evolve(ARTICLE, name="shown"))
     through_view = attrs.evolve(
-        PLAIN, related=(RelatedWatch((attrs.evolve(AUTHOR, table="writer"),), ("name",)),)
+        PLAIN, related=(RelatedSpec((attrs.evolve(AUTHOR, table="writer"),), ("name",)),)
     )
     for watch, name in ((of_view, "shown"), (through_view, "writer")):
         with pytest.raises(ConfigError, match=f"{name} is a view") as caught:
@@ -814,7 +815,7 @@ def test_without_an_outbox_there_are_no_triggers(engine: Any) -> None:
 @pytest.mark.parametrize("collection", ["", "line\nbreak", "x" * 501])
 def test_a_collection_that_is_no_name_is_refused(collection: str) -> None:
     with pytest.raises(InputError):
-        Capture(lambda sql, params: [], "sqlite", attrs.evolve(PLAIN, collection=collection))
+        Capture(Sql(lambda sql, params: [], "sqlite"), attrs.evolve(PLAIN, collection=collection))
 
 
 def test_a_table_of_another_mysql_database_is_refused(open_database: Any) -> None:
@@ -838,7 +839,7 @@ def test_many_may_install_at_once(engine: Any) -> None:
 
     def install(connection: Any) -> None:
         barrier.wait()
-        Capture(connection.run, engine.dialect, DEEP).install()
+        Capture(Sql(connection.run, engine.dialect), DEEP).install()
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(install, connections))
@@ -856,7 +857,7 @@ def test_the_statements_are_shown_as_they_are_run(engine: Any) -> None:
         result: list[tuple[Any, ...]] = site.connection.run(sql, params)
         return result
 
-    capture = Capture(execute, engine.dialect, DEEP)
+    capture = Capture(Sql(execute, engine.dialect), DEEP)
     shown = capture.statements()
     assert site.triggers() == set()
     capture.install()
@@ -953,7 +954,7 @@ def documents(site: Site) -> dict[tuple[str, str], tuple[Any, ...]]:
 
 @contextmanager
 def refused(site: Site) -> Iterator[None]:
-    """A statement that breaks a constraint has changed nothing, and left no ticket."""
+    """A statement that breaks a constraint has changed nothing, and left no pending change."""
     before = documents(site)
     try:
         yield
@@ -973,7 +974,7 @@ EXAMPLES = {"sqlite3": 120, "postgresql": 40, "mysql": 40}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", EXAMPLES)
-def test_whatever_is_written_tickets_name_every_row_whose_document_differs(
+def test_whatever_is_written_changes_name_every_row_whose_document_differs(
     open_database: Any, kind: str
 ) -> None:
     site = Site(open_database(kind), DEEP)

@@ -74,7 +74,7 @@ def _before_test_is_undone(adapters: dict[str, Any]) -> None:
             adapter, connection = adapters.get(alias), connections[alias]
             usable = connection.connection is not None and not connection.needs_rollback
             if adapter is not None and usable:
-                adapter.hub.sync(compare=False)
+                adapter.coordinator.sync(compare=False)
         return undone(self)
 
     TransactionTestCase._post_teardown = post_teardown

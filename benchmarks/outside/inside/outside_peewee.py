@@ -49,7 +49,7 @@ class Binding:
             return
         if known is not None:  # another test has another model of a table of this name
             known.uninstall()
-            known.hub.leave(known)
+            known.coordinator.leave(known)
         adapter = there[model._meta.table_name] = core.bind(
             model,
             install=False,

@@ -1,7 +1,11 @@
-"""Gemini embeddings: paced, tried again, checked, and at half price in batches.
+"""The Gemini embedder: rate-limited calls with retries, and batch jobs at half the price.
 
-The module is light: google-genai, the HTTP client and numpy are imported when the first text is
-embedded.
+Importing it is cheap: google-genai, the HTTP client and NumPy are imported when the first text is
+embedded. Rooms: `embedder` and `batches` (the public classes), `options`, `keys`, `models`,
+`pricing`, `tokens`, `usage`, `passages` (documents to calls), `job_lines` (the files of a job),
+`service` (calls to Google), `pacing`, `vectors`, `wire` (the key on the wire), `errors`.
+
+Tested by tests/test_plugin.py and tests/test_contract.py.
 """
 
 from __future__ import annotations
@@ -32,5 +36,5 @@ SEMANTIC_CORE_API = 1
 
 @hookimpl
 def semantic_embedders() -> Mapping[str, Callable[..., GeminiEmbedder]]:
-    """Offers "gemini"."""
+    """Provide the embedder "gemini"."""
     return {"gemini": GeminiEmbedder}

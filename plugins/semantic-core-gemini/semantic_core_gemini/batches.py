@@ -1,6 +1,8 @@
-"""Batch jobs: half the price, up to a day.
+"""Batch jobs at half the price, which may take up to a day.
 
-Texts go up as a file, vectors come back by their keys.
+Texts are uploaded as a file, and vectors are matched by the keys of the texts.
+
+Tested by tests/test_jobs.py and tests/test_kernel.py.
 """
 
 from __future__ import annotations
@@ -60,12 +62,12 @@ logger = logging.getLogger(__name__)
 
 
 class GeminiBatchClient:
-    """Batch jobs with the key for batches: BatchKeyMissing (a ValueError,
-    too) if the keyring has none.
+    """Creates, checks and collects batch jobs, with the key for batches.
 
-    Its vectors are those of a `GeminiEmbedder` with the same options: one space.
-    `GeminiEmbedder.batch_client` gives the one that belongs to an embedder. Raises classes of
-    `errors`. Safe to use from several threads.
+    Vectors have the same space as those of a `GeminiEmbedder` with the same options;
+    `GeminiEmbedder.batch_client` returns the client of an embedder. Raises BatchKeyMissing (also a
+    ValueError) if the keyring has no batch key, otherwise classes of `errors`. Safe to use from
+    several threads.
     """
 
     def __init__(
@@ -97,7 +99,7 @@ class GeminiBatchClient:
 
     @classmethod
     def of(cls, given: Common, meter: UsageMeter) -> GeminiBatchClient:
-        """One with options that were checked, counting into this meter. Raises BatchKeyMissing."""
+        """A client with checked options that counts into this meter. Raises BatchKeyMissing."""
         made = cls.__new__(cls)
         made._set_up(given, meter)
         return made
@@ -109,7 +111,7 @@ class GeminiBatchClient:
 
     @property
     def usage(self) -> Usage:
-        """What was used; shared with the embedder it belongs to."""
+        """The usage so far, shared with the embedder that the client belongs to."""
         return self._meter.read()
 
     def create_embedding_job(
@@ -120,37 +122,36 @@ class GeminiBatchClient:
         most_items: int = MOST_ITEMS,
         most_bytes: int = MOST_BYTES,
     ) -> str:
-        """The name of the job that embeds these texts as documents.
+        """Create a job that embeds these texts as documents; returns its name.
 
         chunks: texts by key, or pairs of (key, text), or entries (their fingerprint and passage),
-        or chunks (their id and text). They are read once and never held all together. A job of the
-        same name and the same texts that has not failed is used instead of a new one, so that they
-        are not paid for twice, in whatever order they come. Other texts are another job, under the
-        same name or none.
-        Raises InputError, JobTooLarge, TextInvalid before anything is sent.
+        or chunks (their id and text). They are read once and never held in memory all together. If
+        a job with the same name and the same texts, in any order, exists and has not failed, its
+        name is returned instead, so that the texts are not paid for twice. Raises InputError,
+        JobTooLarge and TextInvalid before anything is sent.
         """
         lines = self._written(chunks, most_items, most_bytes)
         with lines.file:
-            shown = f"{name} sc-{lines.digest}" if name else f"sc-{lines.digest}"
-            there = self._standing(shown)
-            return there or self._created(lines, shown)
+            display_name = f"{name} sc-{lines.digest}" if name else f"sc-{lines.digest}"
+            existing = self.find(display_name)
+            if existing is not None and self.state(existing).status != "FAILED":
+                return existing
+            return self._created(lines, display_name)
 
     def get_job_status(self, job: str) -> Status:
-        """SUBMITTED, PROCESSING, COMPLETED or FAILED. `state` tells more. Raises JobUnknown."""
+        """SUBMITTED, PROCESSING, COMPLETED or FAILED; `state` has details. Raises JobUnknown."""
         return self.state(job).status
 
     def retrieve_results(self, job: str) -> Iterator[tuple[str, Vector | Exception]]:
-        """(key, vector) or (key, why there is none) for each result, in any order, one by one.
+        """(key, vector) or (key, error) for each result, in any order, one by one.
 
-        ``dict(...)`` if few.
-
-        A result may be there twice, and keys may be missing: whoever submitted them knows. Raises
-        JobFailed for a job that ended without results, ResultsUnavailable while it runs or its
-        results cannot be fetched, ResultsGone once the service need not keep them any longer and
+        A result may come twice, and keys may be missing; the caller knows which were submitted.
+        Raises JobFailed for a job that ended without results, ResultsUnavailable while it runs or
+        if its results cannot be fetched, ResultsGone if the service no longer has to store them and
         does not have them, JobUnknown.
         """
-        told = self._told(job)
-        state = state_of(told)
+        answer = self._job(job)
+        state = state_of(answer)
         if state.status == "FAILED" and not state.has_results:
             raise JobFailed(f"Job {job!r} {ending_of(state)}.", hint="Submit its texts again.")
         if state.status != "COMPLETED" and not state.has_results:
@@ -159,53 +160,54 @@ class GeminiBatchClient:
             )
         if not state.has_results:
             raise ResultsUnavailable(
-                f"Job {job!r} is finished, and the service names no results.",
+                f"Job {job!r} is finished, but the service names no results.",
                 hint="Ask again later.",
             )
         return read_results(
             self._service,
             job,
-            output_of(told),
+            output_of(answer),
             self._recipe.dimensions,
             self._meter,
-            ended=ended_at(told),
+            ended=ended_at(answer),
         )
 
     def submit(self, passages: Mapping[str, str], name: str) -> str:
-        """A new job under that name.
+        """Create a job with this name; returns the service's name of it.
 
-        Ask `find` first: what was submitted before is not looked for here.
+        Call `find` first: an existing job is not searched for here.
         """
         lines = self._written(passages, MOST_ITEMS, MOST_BYTES)
         with lines.file:
             return self._created(lines, name)
 
     def find(self, name: str) -> str | None:
-        """The job submitted under that name, one that has not failed before one that has;
-        None if there is none.
+        """The job that was submitted with this name; None if there is none.
+
+        If there are several, one that has not failed takes precedence.
         """
-        ended = None
-        for job, shown, state in self._service.jobs():
-            if _is_called(shown, name):
+        failed = None
+        for job, display_name, state in self._service.jobs():
+            if _has_name(display_name, name):
                 if STATES.get(bare_state(state)) != "FAILED":
                     return job
-                ended = ended or job
-        return ended
+                failed = failed or job
+        return failed
 
     def state(self, job: str) -> JobState:
-        """Where the job is.
+        """The state of the job.
 
         Raises JobUnknown if this key sees it neither by its name nor in the list of all jobs: it
-        was removed, or is another project's. KeyRefused says nothing about the job.
+        was deleted, or belongs to another project. KeyRefused does not mean that the job is gone.
         """
-        return state_of(self._told(job))
+        return state_of(self._job(job))
 
     def results(self, job: str) -> Iterator[tuple[str, Vector | Exception]]:
-        """`retrieve_results`, under the name of the protocol."""
+        """The same as `retrieve_results`, with the name of the protocol."""
         return self.retrieve_results(job)
 
     def cancel(self, job: str) -> None:
-        """Ask the service to end the job; what it has done until then may be paid for.
+        """Ask the service to cancel the job; what it has done so far may be billed.
 
         Raises JobUnknown.
         """
@@ -216,38 +218,38 @@ class GeminiBatchClient:
             raise self._missing(name) from error
 
     def clean_up(self, job: str) -> None:
-        """Remove the job and its files from the service, those with the texts first.
+        """Delete the job and its files from the service, the files with the texts first.
 
-        What is gone already is no error; may be called twice. A file of results the service does
-        not let go of is left to it: it keeps none for more than 48 hours.
+        It is no error if something does not exist any more. A file of results that cannot be
+        deleted is left to the service, which keeps none for more than 48 hours.
         """
         try:
-            told = self._told(job)
+            answer = self._job(job)
         except JobUnknown:
             return
-        for file in self._files_of(job_name(job), told):
+        for file in self._files_of(job_name(job), answer):
             try:
                 self._service.delete_file(file)
-            except (RequestRefused, AccessDenied) as error:  # not there, or not to be removed
-                logger.debug("%s is left to the service: %s", file, error)
+            except (RequestRefused, AccessDenied) as error:
+                logger.debug("%s does not exist, or cannot be deleted: %s", file, error)
         self.delete(job)
 
     def delete(self, job: str) -> None:
-        """Remove the job from the service, not its files. One that is gone already is no error."""
+        """Delete the job, but not its files. It is no error if it does not exist any more."""
         with suppress(ModelUnknown):
             self._service.delete_job(job_name(job))
 
     @property
     def account(self) -> str:
-        """A hash of the key: it tells whether another one is used, and nothing of the key."""
+        """A hash of the key, to detect a change of the key."""
         return self._service.account
 
     def now(self) -> float | None:
-        """Seconds since 1970 by the service's clock; None while it has not answered yet."""
-        return self._service.told_now()
+        """Seconds since 1970 by the service's clock; None before its first answer."""
+        return self._service.service_time()
 
     def close(self) -> None:
-        """Let go of the connections. It can be used again; then they are made anew."""
+        """Close the connections. The next call opens new ones."""
         self._service.close()
 
     def _written(self, chunks: Any, most_items: int, most_bytes: int) -> Lines:
@@ -257,41 +259,50 @@ class GeminiBatchClient:
             pairs, recipe.job_request(), min(most_items, MOST_ITEMS), min(most_bytes, MOST_BYTES)
         )
 
-    def _files_of(self, job: str, told: Mapping[str, Any]) -> list[str]:
-        """The files of a job, its texts before its results.
+    def _files_of(self, job: str, answer: Mapping[str, Any]) -> list[str]:
+        """The files of a job, those with the texts first.
 
-        The service need not tell which file the texts are in: it is one that was uploaded under the
-        job's name, unless another job has that name, too.
+        The service need not name the file with the texts. It is the one that was uploaded with the
+        display name of the job, unless another job has the same display name.
         """
-        shown = metadata_of(told).get("displayName")
-        files = [input_file_of(told)]
-        if isinstance(shown, str) and shown and not self._has_namesake(job, shown):
-            files += [file for file, label in self._service.uploads() if label == shown]
-        files.append(output_of(told).get("responsesFile"))
-        return list(dict.fromkeys(file for file in files if isinstance(file, str) and file))
+        display_name = metadata_of(answer).get("displayName")
+        files = [input_file_of(answer)]
+        if not isinstance(display_name, str):
+            display_name = ""
+        if display_name and not self._has_namesake(job, display_name):
+            for file, file_name in self._service.uploads():
+                if file_name == display_name:
+                    files.append(file)
+        files.append(output_of(answer).get("responsesFile"))
+        names = [file for file in files if isinstance(file, str) and file]
+        return list(dict.fromkeys(names))
 
-    def _has_namesake(self, job: str, shown: str) -> bool:
-        return any(label == shown and one != job for one, label, _ in self._service.jobs())
-
-    def _standing(self, name: str) -> str | None:
-        job = self.find(name)
-        return job if job is not None and self.state(job).status != "FAILED" else None
+    def _has_namesake(self, job: str, display_name: str) -> bool:
+        """Whether another job has this display name."""
+        for other, other_name, _ in self._service.jobs():
+            if other_name == display_name and other != job:
+                return True
+        return False
 
     def _created(self, lines: Lines, name: str) -> str:
-        model = self._recipe.model
+        """Submit a job; returns the service's name of it."""
         service = self._service
-        file = None if lines.inline else service.upload(lines.file, name)
+        file = None
+        source: dict[str, Any]
+        if lines.inline:
+            source = {"requests": lines.requests()}
+        else:
+            file = service.upload(lines.file, name)
+            source = {"file_name": file}
         try:
-            return service.create_job(
-                model, {"requests": lines.requests()} if file is None else {"file_name": file}, name
-            )
+            return service.create_job(self._recipe.model, source, name)
         except (ServiceDown, ServiceTimeout) as error:
-            # The job may be there although the answer is not. It is looked for once, and never
-            # created twice from here.
+            # The job may exist even without an answer. It is searched for once, and never created
+            # a second time here.
             with suppress(EmbedderUnavailable):
-                there = self.find(name)
-                if there is not None:
-                    return there
+                existing = self.find(name)
+                if existing is not None:
+                    return existing
             raise error
         except EmbedderError as error:
             if file is not None:
@@ -299,12 +310,13 @@ class GeminiBatchClient:
                     service.delete_file(file)
             if isinstance(error, RateLimited) and not isinstance(error, QuotaExhausted):
                 error.hint = (
-                    "Its project has as many jobs, or tokens in jobs, under way as it may: wait "
-                    "until one has ended, or make smaller jobs."
+                    "The project has reached its limit of jobs, or of tokens in jobs: wait until "
+                    "a job has ended, or submit smaller jobs."
                 )
             raise
 
-    def _told(self, job: str) -> Mapping[str, Any]:
+    def _job(self, job: str) -> Mapping[str, Any]:
+        """The job as the service describes it. Raises JobUnknown."""
         name = job_name(job)
         try:
             return self._service.job(name)
@@ -312,19 +324,21 @@ class GeminiBatchClient:
             raise self._missing(name) from error
 
     def _missing(self, job: str) -> EmbedderError:
-        """What it means that the service does not know a job: the list of all is asked, too."""
-        if any(one == job for one, _, _ in self._service.jobs()):
+        """The error for a job that the service does not know, after a check of the list of jobs."""
+        if any(name == job for name, _, _ in self._service.jobs()):
             return ServiceDown(
-                f"The service lists job {job!r}, and says that it does not know it.",
+                f"The service lists job {job!r}, but answers that it does not exist.",
                 hint="Ask again later.",
             )
         return JobUnknown(
-            f"This key sees no job {job!r}: it was removed, or belongs to another project.",
-            hint="Use a key of the project it was made in.",
+            f"This key sees no job {job!r}: it was deleted, or belongs to another project.",
+            hint="Use a key of the project in which it was created.",
         )
 
 
-def _is_called(shown: str, name: str) -> bool:
-    """Whether a job shown like that was made under that name: alone, or with what it holds."""
-    rest = shown.removeprefix(name)
-    return shown.startswith(name) and (not rest or bool(re.fullmatch(" sc-[0-9a-f]{32}", rest)))
+def _has_name(display_name: str, name: str) -> bool:
+    """Whether a display name is this name, possibly followed by a digest of the texts."""
+    rest = display_name.removeprefix(name)
+    if not display_name.startswith(name):
+        return False
+    return not rest or bool(re.fullmatch(" sc-[0-9a-f]{32}", rest))

@@ -1,10 +1,14 @@
-"""The embedder: texts to vectors by way of the service, each paid for once."""
+"""The embedder: turns texts into vectors with Google's service, and pays for each text once.
+
+Tested by tests/test_embedder.py, tests/test_estimate.py and tests/test_contract.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -41,37 +45,38 @@ if TYPE_CHECKING:
 __all__ = ["GeminiEmbedder"]
 
 JOB_TOKENS: Final = 100_000
-"""Users of the first paid tier report that jobs of somewhat more are refused."""
+"""Most tokens in one job: users of the first paid tier report that larger jobs are refused."""
 
 
 class GeminiEmbedder:
-    """Turns text into Gemini vectors, of length 1 in every size.
+    """Turns text into Gemini vectors, normalised to length 1 in every size.
 
-    Passages are sent in calls of at most 100 texts and about 20,000 tokens, equal ones once. Calls
-    keep to its allowance, wait when told to, and are tried again where that helps. A
-    text the service refuses is found by halving; the vectors of the others are kept, so that asking
-    again costs nothing. Queries are remembered.
+    Passages are sent in calls of at most 100 texts and about 20,000 tokens; equal passages are sent
+    once. Calls stay within the rate limit, wait if the service asks for it, and are retried where
+    that helps. A text that the service refuses is found by splitting the call in halves; the
+    vectors of the other texts are remembered, so that a second attempt costs nothing. Query vectors
+    are remembered, too.
 
-    keyring: whose keys; without it those in GEMINI_API_KEY and GEMINI_BATCH_KEY. The other options
-    say what they are in ``semantic-core plugins show gemini``. Raises ConfigError on an option it
-    cannot work with, KeyMissing without a key.
+    keyring: the keys; without it, those in GEMINI_API_KEY and GEMINI_BATCH_KEY are used. The other
+    options are described by ``semantic-core plugins show gemini``. Raises ConfigError for an
+    invalid option, KeyMissing without a key.
 
-    Safe to use from several threads; nothing is imported or connected before the first text. It
-    also has the methods of a batch embedder (submit, find, state, results, cancel, clean_up) and
-    knows what it costs.
+    Safe to use from several threads. Nothing is imported or connected before the first text. It
+    also has the methods of a batch embedder (submit, find, state, results, cancel, clean_up), and
+    knows its prices.
     """
 
     def __init__(
         self,
         keyring: Annotated[
-            GoogleKeyring | None, "the keys; without them GEMINI_API_KEY and GEMINI_BATCH_KEY"
+            GoogleKeyring | None, "the keys; without it, GEMINI_API_KEY and GEMINI_BATCH_KEY"
         ] = None,
         *,
         model: Annotated[
-            str, "gemini-embedding-001 or gemini-embedding-2; their vectors never mix"
+            str, "gemini-embedding-001 or gemini-embedding-2; their vectors cannot be compared"
         ] = MODEL,
         dimensions: Annotated[
-            int, "numbers per vector, 128 to 3072; advised are 768, 1536 and 3072"
+            int, "numbers per vector, 128 to 3072; Google recommends 768, 1536 and 3072"
         ] = SIZE,
         task: Annotated[
             str,
@@ -81,32 +86,44 @@ class GeminiEmbedder:
             ),
         ] = TASK,
         max_chars: Annotated[
-            int, "longest passage in characters; documents are cut into passages no longer"
+            int,
+            (
+                "longest passage, in characters; documents are split into passages of at most this "
+                "length"
+            ),
         ] = MAX_CHARS,
         batch_size: Annotated[int, "passages in one call, at most 100"] = MOST_TEXTS,
         texts_per_minute: Annotated[
-            int, "texts it may embed in a minute, of what its project may; 0: any number"
+            int,
+            (
+                "share of the project's limit of texts per minute that this embedder may use; 0 "
+                "for no limit"
+            ),
         ] = TEXTS_PER_MINUTE,
         tokens_per_minute: Annotated[
-            int, "tokens it may embed in a minute, likewise; 0: any number"
+            int, "the same for tokens per minute; 0 for no limit"
         ] = TOKENS_PER_MINUTE,
-        timeout: Annotated[float, "seconds an answer may take"] = 60.0,
+        timeout: Annotated[float, "maximum seconds to wait for an answer"] = 60.0,
         patience: Annotated[
-            float, "seconds a call for documents may take with all its waiting"
+            float, "maximum seconds a call for documents may take, including all waiting"
         ] = 600.0,
         query_timeout: Annotated[
-            float, "seconds a query may take with all its waiting; then words answer"
+            float,
+            (
+                "maximum seconds a query may take, including all waiting; after that, full-text "
+                "search answers"
+            ),
         ] = 10.0,
-        remembered_queries: Annotated[int, "vectors of queries kept in memory"] = 1_000,
+        remembered_queries: Annotated[int, "number of query vectors held in memory"] = 1_000,
         price: Annotated[
             Price | Mapping[str, object] | None,
-            "your own price of a million tokens: interactive, batch, currency, as_of, source",
+            "your own price per million tokens: interactive, batch, currency, as_of, source",
         ] = None,
         base_url: Annotated[
-            str, "address of the service; without it GOOGLE_GEMINI_BASE_URL, else Google's"
+            str, "address of the service; default: GOOGLE_GEMINI_BASE_URL, else Google's"
         ] = "",
         api_version: Annotated[str, "version of the service's interface"] = API_VERSION,
-        clock: Annotated[Clock | None, "what tells the time and waits; for tests"] = None,
+        clock: Annotated[Clock | None, "the clock that tells the time and waits; for tests"] = None,
     ) -> None:
         given = common(
             keyring,
@@ -122,11 +139,8 @@ class GeminiEmbedder:
         )
         passage_limits(given.recipe, max_chars, batch_size)
         whole("remembered_queries", remembered_queries)
-        for name, limit in (
-            ("texts_per_minute", texts_per_minute),
-            ("tokens_per_minute", tokens_per_minute),
-        ):
-            whole(name, limit, least=0)
+        whole("texts_per_minute", texts_per_minute, least=0)
+        whole("tokens_per_minute", tokens_per_minute, least=0)
         self._given = given
         self._recipe = given.recipe
         self._max_chars = max_chars
@@ -151,80 +165,80 @@ class GeminiEmbedder:
 
     @property
     def space(self) -> Space:
-        """Identity of the vectors: model, dimensions, task and the form texts are put into."""
+        """Identity of the vectors: model, dimensions, task and the form of the requests."""
         return self._recipe.space
 
     @property
     def batch_size(self) -> int:
-        """Passages a call should be given; more work as well."""
+        """Number of passages that a call should contain; more are allowed."""
         return self._batch_size
 
     @property
     def job_tokens(self) -> int:
-        """Tokens one job should have, at most: more of them under way are refused to many
-        projects, whatever the size of a file.
+        """Most tokens that one job should have.
+
+        Many projects may not have more tokens in progress, whatever the size of a file.
         """
         return JOB_TOKENS
 
     @property
     def results_kept(self) -> float:
-        """Seconds the service keeps the results of a job that is done."""
+        """Seconds for which the service keeps the results of a finished job."""
         return KEPT_SECONDS
 
     @property
     def max_chars(self) -> int:
-        """Longest passage worth making, in characters.
+        """Longest passage a splitter should make, in characters.
 
-        Longer ones are read as far as the model reads.
+        A longer text is cut at the model's limit.
         """
         return self._max_chars
 
     @property
     def usage(self) -> Usage:
-        """What was used since this embedder was made."""
+        """Texts and tokens used since this embedder was created."""
         return self._meter.read()
 
     @property
     def prices(self) -> Price:
-        """What a million tokens cost, with the day and the source of these numbers."""
+        """The price per million tokens, with the date and the source of the figures."""
         return self._given.price
 
     @property
     def currency(self) -> str:
-        """What prices are in, such as "USD"."""
+        """The currency of the prices, such as "USD"."""
         return self._given.price.currency
 
     def price(self, tier: PriceTier) -> Decimal:
-        """What a million tokens cost: "interactive", or "batch" in a job."""
+        """The price per million tokens: "interactive" for calls, "batch" for jobs."""
         return self._given.price.of(MILLION, tier)
 
     def tokens(self, passages: Sequence[str]) -> int:
-        """How many tokens these passages have, all together, about.
+        """Estimated number of tokens of all these passages together.
 
-        Asks nobody and costs nothing; see `estimate`.
+        Nothing is sent, and it costs nothing; see `estimate` for an exact count of a sample.
         """
         return sum(estimated(self._recipe.document(passage)) for passage in passages)
 
     def seconds(self, passages: int, tokens: int) -> float:
-        """How long embedding so many takes interactively, at least:
-        what its allowance makes of it.
-        """
+        """Minimum seconds for embedding this many in calls, by the rate limit."""
         return self._service.pace.seconds(passages, tokens)
 
     def embed_documents(self, passages: Sequence[str]) -> Vectors:
-        """float32 of shape (len(passages), dimensions), rows of length 1, in order.
+        """Vectors as float32 of shape (len(passages), dimensions), rows of length 1, in order.
 
-        [] gives (0, dimensions).
+        [] gives shape (0, dimensions).
 
-        Raises PassageRefused with the places of the texts the service does not take, and
-        AnswerInvalid with those it has no vector for that counts, when all others are done;
-        EmbedderUnavailable with what was paid for kept; TextInvalid before anything is sent.
+        Raises PassageRefused with the positions of texts that the service refuses, and
+        AnswerInvalid with the positions of texts without a valid vector, after all others are done;
+        EmbedderUnavailable, with the vectors so far remembered; TextInvalid before anything is
+        sent.
         """
         import numpy as np
 
         if isinstance(passages, str):
             raise InputError(
-                "passages must be a sequence of str, got one str.", hint="Put it into a list."
+                "passages must be a sequence of str, got one str.", hint="Pass a list of str."
             )
         rows = self._passages.run([self._recipe.document(passage) for passage in passages])
         vectors = np.empty((len(rows), self._recipe.dimensions), dtype=np.float32)
@@ -233,30 +247,28 @@ class GeminiEmbedder:
         return vectors
 
     def embed_query(self, text: str) -> Vector:
-        """float32 of shape (dimensions,), of length 1.
+        """The vector as float32 of shape (dimensions,), of length 1.
 
-        Of a text longer than the model reads, the beginning.
-
-        A query asked before is answered from memory. It waits `query_timeout` seconds at most, all
-        waiting taken together.
+        A text longer than the model's limit is cut. A remembered query is answered from memory.
+        A call takes at most `query_timeout` seconds, including all waiting.
         """
-        asked = self._recipe.query(text)
-        key = blake2b(f"{self.space!r}\x1e{asked}".encode(), digest_size=16).hexdigest()
-        return self._queries.get(key, lambda: self._asked(asked))
+        request = self._recipe.query(text)
+        key = blake2b(f"{self.space!r}\x1e{request}".encode(), digest_size=16).hexdigest()
+        return self._queries.get(key, partial(self._embed_request, request))
 
     def estimate(self, passages: Iterable[str], *, ask: bool = True) -> PriceEstimate:
-        """What embedding these passages takes. Nothing is embedded; equal passages count once.
+        """Estimate the cost of embedding these passages. Nothing is embedded.
 
-        ask: whether the service may count the tokens of a sample of at most 100 passages, in one
-        call that costs nothing, which sets the estimate right. Without it tokens are told by kind
-        of character. Passages are read once, one by one.
+        Equal passages count once. ask: let the service count the tokens of a sample of at most 100
+        passages, in one call that is free, to correct the estimate; otherwise tokens are estimated
+        by kind of character. Passages are read once, one by one.
         """
         sample = Sample()
         for passage in passages:
             sample.add(self._recipe.document(passage))
-        counted = (
-            self._service.count(self._recipe.model, sample.texts) if ask and sample.texts else None
-        )
+        counted = None
+        if ask and sample.texts:
+            counted = self._service.count(self._recipe.model, sample.texts)
         tokens = sample.tokens(counted)
         return PriceEstimate(
             texts=sample.count,
@@ -267,7 +279,7 @@ class GeminiEmbedder:
         )
 
     def batch_client(self) -> GeminiBatchClient:
-        """Batch jobs in the same space, with the key for batches.
+        """The client for batch jobs in the same vector space, with the key for batches.
 
         Raises BatchKeyMissing if there is none.
         """
@@ -316,30 +328,39 @@ class GeminiEmbedder:
         self.batch_client().clean_up(job)
 
     def close(self) -> None:
-        """Let go of the connections. It can be used again; then they are made anew."""
+        """Close the connections. The next call opens new ones."""
         self._service.close()
         if self._batches is not None:
             self._batches.close()
 
-    def _asked(self, query: str) -> Vector:
+    def _embed_request(self, request: str) -> Vector:
+        """The vector of one query, in the form in which it is sent."""
         found: dict[int, Vector] = {}
-        self._call([query], estimated(query), found, query=True)
+        reach = self._given.reach
+        self._service.embed(
+            self._recipe.model,
+            [request],
+            self._recipe.form.query_task,
+            self._recipe.dimensions,
+            tokens=estimated(request),
+            meter=self._meter,
+            timeout=min(self._query_timeout, reach.timeout),
+            patience=self._query_timeout,
+            found=found,
+        )
         return found[0]
 
-    def _call(
-        self, texts: list[str], tokens: int, found: dict[int, Vector], *, query: bool = False
-    ) -> None:
-        form = self._recipe.form
+    def _call(self, texts: list[str], tokens: int, found: dict[int, Vector]) -> None:
+        """One call for documents: puts the vectors into `found`, by position."""
+        reach = self._given.reach
         self._service.embed(
             self._recipe.model,
             texts,
-            form.query_task if query else form.document_task,
+            self._recipe.form.document_task,
             self._recipe.dimensions,
             tokens=tokens,
             meter=self._meter,
-            timeout=min(self._query_timeout, self._given.reach.timeout)
-            if query
-            else self._given.reach.timeout,
-            patience=self._query_timeout if query else self._given.reach.patience,
+            timeout=reach.timeout,
+            patience=reach.patience,
             found=found,
         )

@@ -1,37 +1,39 @@
-"""Everything that can go wrong with Gemini, below the classes of `semantic_core.errors`.
+"""The errors of this plugin, and the mapping from what google-genai and httpx2 raise.
 
 ::
 
     ConfigError
-    |-- KeyMissing                    there is no key to use
-    |-- KeyMalformed                  what was given cannot be a key
-    `-- BatchKeyMissing (ValueError)  a batch was asked for without a key of its own
+    |-- KeyMissing                    no key was given
+    |-- KeyMalformed                  the value cannot be a key
+    `-- BatchKeyMissing (ValueError)  a batch job needs a batch key
     JobLost
-    |-- JobUnknown                    there is no such job, or it is another project's
-    `-- ResultsGone                   the service has thrown the results away
+    |-- JobUnknown                    no such job, or it belongs to another project
+    `-- ResultsGone                   the service has deleted the results
     EmbedderError
     |-- KeyRefused                    the service does not accept the key
-    |   `-- AccessDenied              the key has no right to a thing, or the thing is not there
+    |   `-- AccessDenied              the key has no permission, or the resource does not exist
     |-- RequestRefused                the service does not accept the request
-    |   |-- PassageRefused            some of the texts, named by their places
+    |   |-- PassageRefused            some of the texts, named by their positions
     |   `-- ModelUnknown              no such model, or not for this key
-    |-- JobFailed                     a batch job ended without results; the message says why
-    |-- ItemFailed                    one text of a job failed; the others did not
+    |-- JobFailed                     a batch job ended without results
+    |-- ItemFailed                    one text of a job failed
     `-- EmbedderUnavailable *
-        |-- RateLimited *             too much in a minute
-        |-- QuotaExhausted *          too much in a day
-        |-- ServiceDown *             no connection, or an answer of the 5xx kind
+        |-- RateLimited *             the limit per minute was exceeded
+        |-- QuotaExhausted *          the limit per day was exceeded
+        |-- ServiceDown *             no connection, or a status 5xx
         |-- ServiceTimeout *          no answer in time
-        |-- ServiceResting *          it failed again and again and is left alone for a while
-        |-- ItemUnavailable *         one text of a job failed for a reason that passes
-        `-- ResultsUnavailable *      a finished job whose results cannot be fetched now
+        |-- ServiceResting *          no calls for a while after repeated failures
+        |-- ItemUnavailable *         one text of a job failed for a temporary reason
+        `-- ResultsUnavailable *      the results of a finished job cannot be fetched now
     EmbeddingInvalid
-    `-- AnswerInvalid                 not JSON, too many or too few vectors, or none that count
+    `-- AnswerInvalid                 not JSON, a wrong number of vectors, or invalid vectors
     InputError
-    `-- JobTooLarge                   more than one job may carry
+    `-- JobTooLarge                   more texts or bytes than one job may have
 
-A star marks errors worth trying again unchanged: ``error.retryable`` is True for them. No message
-holds a key or a passage.
+A star marks errors for which the same call may succeed later: ``error.retryable`` is True. No
+message contains a key or a passage.
+
+Tested by tests/test_faults.py and tests/test_leaks.py.
 """
 
 from __future__ import annotations
@@ -78,23 +80,23 @@ __all__ = [
 
 
 class KeyMissing(ConfigError):
-    """There is no key to use."""
+    """No key was given."""
 
 
 class KeyMalformed(ConfigError):
-    """What was given cannot be a key. It is not shown."""
+    """The value cannot be a key. The message does not show it."""
 
 
 class BatchKeyMissing(ConfigError, ValueError):
-    """A batch was asked for, and the keyring has no key for batches. Nothing was sent."""
+    """A batch job needs a batch key, and the keyring has none. Nothing was sent."""
 
 
 class KeyRefused(EmbedderError):
-    """The service does not accept the key: unknown, revoked, or without the right to do this."""
+    """The service does not accept the key: it is unknown, revoked, or lacks the permission."""
 
 
 class AccessDenied(KeyRefused):
-    """The key has no right to a thing, or the thing is not there: the service says both alike."""
+    """The key has no permission, or the resource does not exist: the service answers the same."""
 
 
 class RequestRefused(EmbedderError):
@@ -104,8 +106,8 @@ class RequestRefused(EmbedderError):
 class PassageRefused(RequestRefused):
     """The service does not accept some of the texts.
 
-    places: which ones of those handed over, from 0. The vectors of the others are kept: asked for
-    again, they cost nothing.
+    places: positions of these texts in the list that was passed, from 0. The vectors of the others
+    are remembered: asked for again, they cost nothing.
     """
 
     def __init__(self, message: str, *, hint: str = "", places: Sequence[int] = ()) -> None:
@@ -114,11 +116,11 @@ class PassageRefused(RequestRefused):
 
 
 class ModelUnknown(RequestRefused):
-    """There is no such model, or not for this key."""
+    """There is no such model, or the key may not use it."""
 
 
 class _Later(EmbedderUnavailable):
-    """retry_after: seconds until another try makes sense; None if nobody said."""
+    """An error with `retry_after`: seconds until the next attempt makes sense; None if unknown."""
 
     def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -126,39 +128,34 @@ class _Later(EmbedderUnavailable):
 
 
 class RateLimited(_Later, EmbedderThrottled):
-    """More than the service takes in a minute. retry_after: seconds; None if it did not say."""
+    """The limit per minute was exceeded."""
 
 
 class QuotaExhausted(_Later):
-    """More than the service takes in a day. retry_after: seconds; None if it did not say."""
+    """The limit per day was exceeded."""
 
 
 class ServiceDown(_Later):
-    """No connection, or an answer of the 5xx kind. retry_after: seconds; None if it did not say."""
+    """No connection, or a status 5xx."""
 
 
 class ServiceTimeout(_Later):
-    """No answer in time. What was asked may have been done all the same."""
+    """No answer in time. The request may have been processed all the same."""
 
 
 class ServiceResting(_Later):
-    """The service failed again and again; it is not asked until `retry_after` seconds have passed,
-    then once.
-    """
+    """The service failed repeatedly; it is called again after `retry_after` seconds, then once."""
 
 
 class ResultsUnavailable(_Later):
-    """The job is finished, and its results cannot be fetched now.
-
-    They are not asked for a second time by themselves.
-    """
+    """The job is finished, but its results cannot be fetched now. They are not retried."""
 
 
 class AnswerInvalid(EmbeddingInvalid):
-    """The service answered with something that is not its contract.
+    """The answer does not follow the service's interface.
 
-    places: which of the texts handed over have no vector that counts, from 0, if others have one:
-    these are kept, and cost nothing when asked for again. Empty: nothing of the answer was used.
+    places: positions of the texts without a valid vector, from 0, if other texts have one; those
+    are remembered, and cost nothing when asked for again. Empty: nothing of the answer was used.
     """
 
     def __init__(self, message: str, *, hint: str = "", places: Sequence[int] = ()) -> None:
@@ -169,58 +166,56 @@ class AnswerInvalid(EmbeddingInvalid):
 class JobFailed(EmbedderError):
     """A batch job ended without results: failed, expired or cancelled.
 
-    The message carries the service's reason.
+    The message contains the reason that the service gives.
     """
 
 
 class JobUnknown(JobLost):
-    """There is no such job, neither by its name nor in the list of all; or it is another project's.
+    """There is no such job for this key, neither by its name nor in the list of all jobs.
 
-    A key of that project may still see it.
+    If it belongs to another project, a key of that project sees it.
     """
 
 
 class ResultsGone(JobLost):
-    """The service has thrown away the results of a finished job. They were paid for."""
+    """The service has deleted the results of a finished job, which were paid for."""
 
 
 class ItemFailed(EmbedderError):
-    """One text of a job failed, with the service's reason."""
+    """One text of a job failed; the message contains the reason that the service gives."""
 
 
 class ItemUnavailable(_Later):
-    """One text of a job failed for a reason that passes: in another job it may not."""
+    """One text of a job failed for a temporary reason; in another job it may succeed."""
 
 
 class JobTooLarge(InputError):
-    """More than one job may carry. Nothing was sent."""
+    """More texts or bytes than one job may have. Nothing was sent."""
 
 
-# The one mapping from what google-genai and httpx2 raise to our errors: by type, status and
-# reason, never by wording.
-#
-# What is none of theirs is not touched: a mistake of ours stays visible as what it is.
+# The mapping
 
 LONGEST_QUOTE: Final = 300
-"""Characters of the service's own words that go into a message."""
+"""Most characters of the service's own message that go into ours."""
 REFUSED_KEY_REASONS: Final = frozenset(
     {"API_KEY_INVALID", "API_KEY_SERVICE_BLOCKED", "API_KEY_EXPIRED", "SERVICE_DISABLED"}
 )
-"""Reasons that come with status 400 or 403 and mean the key."""
+"""Reasons that come with status 400 or 403 and concern the key."""
 LONGEST_WAIT: Final = 86_400.0
-"""Seconds; a Retry-After beyond a day is taken as a day."""
+"""Seconds; a longer Retry-After counts as a day."""
 _DAILY: Final = "PerDay"
-"""Part of a quota's id that tells the day's from the minute's."""
-_KEY_HINT = "Check the key and its rights in Google AI Studio; it is not shown here."
+"""Part of the id of a quota per day."""
+_KEY_HINT = "Check the key and its permissions in Google AI Studio; it is not shown here."
 
 Unmask = Callable[[str], str]
 
 
 def failure_of(error: Exception, what: str, wall: float) -> SemanticCoreError | None:
-    """Our error for one of theirs; None for what is not theirs.
+    """Our error for one that google-genai or httpx2 raised; None for any other error.
 
-    what: what was being done, as the subject of a sentence. wall: seconds since 1970, now; dates
-    are told against it.
+    Errors are mapped by type, status and reason, never by their wording. None means a bug of ours,
+    which has to stay visible. what: what was being done, as the subject of a sentence. wall: the
+    present time in seconds since 1970.
     """
     import httpx2
     from google.genai.errors import APIError, UnknownApiResponseError
@@ -234,32 +229,28 @@ def failure_of(error: Exception, what: str, wall: float) -> SemanticCoreError | 
             f"{what}: no answer in time ({type(error).__name__}).", hint="Try again later."
         )
     if isinstance(error, httpx2.HTTPError | httpx2.InvalidURL):
-        told = quoted(str(error)) or type(error).__name__
+        reason = quoted(str(error)) or type(error).__name__
         return ServiceDown(
-            f"{what}: no connection ({told}).", hint="Check the network and base_url."
+            f"{what}: no connection ({reason}).", hint="Check the network and base_url."
         )
     if isinstance(error, UnknownApiResponseError | ValueError) and _from_the_client(error):
-        # Of its text only the kind is told: it quotes the whole answer.
+        # Only its type is shown, because its text quotes the whole answer.
         return AnswerInvalid(
             f"{what}: the answer cannot be read ({type(error).__name__}).",
             hint="Nothing of it was used.",
         )
     if isinstance(error, KeyError | TypeError | AttributeError) and _from_the_client(error):
-        return AnswerInvalid(
-            f"{what}: the answer lacks what it must have ({type(error).__name__})."
-        )
+        return AnswerInvalid(f"{what}: the answer lacks a required field ({type(error).__name__}).")
     return None
 
 
 def is_quotable(error: Exception) -> bool:
-    """Whether an error may be shown as the cause of ours:
-    it does not carry a whole answer along.
-    """
+    """Whether an error may be the cause of ours, because it does not contain a whole answer."""
     return not isinstance(error, ValueError | KeyError | TypeError | AttributeError)
 
 
 def never_arrived(error: Exception) -> bool:
-    """Whether the request surely did not reach the service."""
+    """Whether the request certainly did not reach the service."""
     import httpx2
 
     return isinstance(
@@ -272,24 +263,20 @@ def never_arrived(error: Exception) -> bool:
 
 
 def was_answered(error: Exception) -> bool:
-    """Whether the service answered with an error of its own: then nothing was done,
-    and nothing is paid for.
-    """
+    """Whether the service answered with an error: then nothing was done or billed."""
     from google.genai.errors import APIError
 
     return isinstance(error, APIError)
 
 
 def quoted(text: object) -> str:
-    """What somebody else said, on one line and short."""
+    """A text of the service, shortened to one line."""
     line = re.sub(r"\s+", " ", str(text or "")).strip()
     return line if len(line) <= LONGEST_QUOTE else f"{line[:LONGEST_QUOTE]}…"
 
 
 def seconds_named(headers: Mapping[str, str], details: object, wall: float) -> float | None:
-    """How long the service asks to wait: Retry-After, in seconds or as a date, else its RetryInfo;
-    None if it does not.
-    """
+    """The seconds that the service asks to wait, from Retry-After or its RetryInfo; else None."""
     named = headers.get("retry-after", "")
     seconds: float | None = None
     if re.fullmatch(r"\s*\d+(\.\d+)?\s*", named):
@@ -309,60 +296,58 @@ def seconds_named(headers: Mapping[str, str], details: object, wall: float) -> f
 
 def _by_status(error: Any, what: str, wall: float) -> SemanticCoreError:
     status = int(error.code or 0)
-    told = f"{what}: {status} {error.status or ''}".rstrip() + (
-        f", {quoted(error.message)}" if error.message else ""
-    )
+    message = f"{what}: {status} {error.status or ''}".rstrip()
+    if error.message:
+        message += f", {quoted(error.message)}"
     headers: Mapping[str, str] = getattr(error.response, "headers", None) or {}
     wait = seconds_named(headers, error.details, wall)
     reasons = {str(detail.get("reason", "")) for detail in _details(error.details)}
     if status == 401 or reasons & REFUSED_KEY_REASONS:
-        return KeyRefused(told, hint=_KEY_HINT)
+        return KeyRefused(message, hint=_KEY_HINT)
     if status == 403:
-        return AccessDenied(told, hint=_KEY_HINT)
+        return AccessDenied(message, hint=_KEY_HINT)
     if status == 429:
-        if any(
-            _DAILY in str(violation.get("quotaId", "")) for violation in _violations(error.details)
-        ):
+        quotas = [str(violation.get("quotaId", "")) for violation in _violations(error.details)]
+        if any(_DAILY in quota for quota in quotas):
             return QuotaExhausted(
-                told,
-                hint="The day's quota is used up; it is renewed at midnight Pacific time.",
+                message,
+                hint="The quota of the day is used up; it is reset at midnight Pacific time.",
                 retry_after=wait,
             )
         return RateLimited(
-            told, hint="Ask less often: texts_per_minute, tokens_per_minute.", retry_after=wait
+            message, hint="Lower texts_per_minute and tokens_per_minute.", retry_after=wait
         )
     if status == 408 or status == 504:
-        return ServiceTimeout(told, hint="Try again later.", retry_after=wait)
+        return ServiceTimeout(message, hint="Try again later.", retry_after=wait)
     if status >= 500 or 300 <= status < 400:
-        return ServiceDown(told, hint="Try again later.", retry_after=wait)
+        return ServiceDown(message, hint="Try again later.", retry_after=wait)
     if status == 404:
-        return ModelUnknown(told, hint="Check the name, and whether the key may use it.")
+        return ModelUnknown(message, hint="Check the name, and whether the key may use the model.")
     if 400 <= status < 500:
-        return RequestRefused(told)
-    return EmbedderError(told)
+        return RequestRefused(message)
+    return EmbedderError(message)
 
 
 def _details(details: object) -> list[Mapping[str, Any]]:
-    """The ``error.details`` of a Google error, whatever came."""
+    """The ``error.details`` of a Google error; [] if the answer has another form."""
     error = details.get("error", details) if isinstance(details, Mapping) else {}
-    inside = error.get("details", []) if isinstance(error, Mapping) else []
-    return [one for one in inside if isinstance(one, Mapping)] if isinstance(inside, list) else []
+    listed = error.get("details", []) if isinstance(error, Mapping) else []
+    if not isinstance(listed, list):
+        return []
+    return [detail for detail in listed if isinstance(detail, Mapping)]
 
 
 def _violations(details: object) -> list[Mapping[str, Any]]:
-    found = [
-        one
-        for detail in _details(details)
-        for one in detail.get("violations") or []
-        if isinstance(one, Mapping)
-    ]
+    """The violated quotas that a Google error names."""
+    found: list[Mapping[str, Any]] = []
+    for detail in _details(details):
+        violations = detail.get("violations") or []
+        found += [violation for violation in violations if isinstance(violation, Mapping)]
     return found
 
 
 def _from_the_client(error: Exception) -> bool:
-    """Whether it was raised inside google-genai (or what it reads answers with),
-    not in our own code.
-    """
+    """Whether an error was raised in google-genai or a library it uses, not in our own code."""
     trace = error.__traceback__
     last = ""
     while trace is not None:

@@ -1,9 +1,13 @@
-"""Keys: one for every day, one for batches, and neither ever seen."""
+"""API keys: one for calls, one for batch jobs. Neither is ever shown.
+
+Tested by tests/test_keys.py and tests/test_leaks.py.
+"""
 
 from __future__ import annotations
 
 import hmac
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -15,21 +19,19 @@ __all__ = ["GoogleKeyring", "Secret"]
 
 KEY_VARIABLE: Final = "GEMINI_API_KEY"
 KEY_VARIABLES: Final = ("GOOGLE_API_KEY", KEY_VARIABLE)
-"""Environment variables the key for every day is read from; the first that is set counts, as it
-does for google-genai.
-"""
+"""Environment variables of the default key; the first that is set is used, as in google-genai."""
 BATCH_KEY_VARIABLE: Final = "GEMINI_BATCH_KEY"
 MASK: Final = "***"
-"""What stands wherever a key would."""
+"""The text that replaces a key."""
 SHORTEST_MASKED: Final = 8
-"""Characters; a real key has 39 or more."""
+"""Shortest key that is masked, in characters; a real key has 39 or more."""
 _NO_BATCH_KEY = "Batch operations require a dedicated API key"
 
 
 class Secret:
     """A key that does not show itself: not in repr, str, format, JSON, pickles or attrs.asdict.
 
-    It is equal to a Secret, or a str, of the same text. `reveal()` gives the text.
+    It equals a Secret or a str with the same text. `reveal()` returns the text.
     """
 
     __slots__ = ("__weakref__", "_text")
@@ -39,19 +41,19 @@ class Secret:
         object.__setattr__(self, "_text", text)
 
     def reveal(self) -> str:
-        """The key itself. Do not keep it in a variable longer than a call."""
+        """The key itself. Do not hold it in a variable longer than for a call."""
         return self._text
 
     def mask(self, text: str) -> str:
-        """The text with ``***`` wherever the key stands in it.
+        """The text with ``***`` in place of the key.
 
-        A text too short to be a key (in a test, say) is not looked for: it would be found within
-        ordinary words.
+        A key of fewer than SHORTEST_MASKED characters, as in a test, is not masked, because it
+        could be part of an ordinary word.
         """
         return text.replace(self._text, MASK) if len(self._text) >= SHORTEST_MASKED else text
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError("A Secret does not change.")
+        raise AttributeError("A Secret is immutable.")
 
     def __repr__(self) -> str:
         return f"Secret({MASK!r})"
@@ -79,32 +81,35 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "A Secret cannot be pickled; read the key from the environment on the other side."
+            "A Secret cannot be pickled; read the key from the environment in the other process."
         )
 
 
 def _fault(key: object) -> str:
-    """What is wrong with a key, without a letter of it; "" if nothing is."""
+    """What is wrong with a key, without showing any of it; "" if it is valid."""
+    if key is None:
+        return ""
     if isinstance(key, Secret):
         key = key.reveal()
     if not isinstance(key, str):
         return f"must be a str, got {type(key).__name__}"
     if not key.strip():
         return "is empty"
-    if not (key.strip().isascii() and key.strip().isprintable()) or any(
-        mark.isspace() for mark in key.strip()
-    ):
-        return f"holds a character no key has (of {len(key)} characters)"
+    if not re.fullmatch("[!-~]+", key.strip()):
+        return f"contains a character that no key has (of {len(key)} characters)"
     return ""
 
 
 def _read(variables: Mapping[str, str], *names: str) -> Secret | None:
-    return next(
-        (Secret(variables[name].strip()) for name in names if variables.get(name, "").strip()), None
-    )
+    """The key in the first of these variables that is set and not blank; None if there is none."""
+    for name in names:
+        text = variables.get(name, "").strip()
+        if text:
+            return Secret(text)
+    return None
 
 
-def _kept(key: str | Secret | None) -> Secret | None:
+def _as_secret(key: str | Secret | None) -> Secret | None:
     return key if key is None or isinstance(key, Secret) else Secret(key.strip())
 
 
@@ -112,13 +117,13 @@ def _kept(key: str | Secret | None) -> Secret | None:
 class GoogleKeyring:
     """The keys of one tenant or application.
 
-    Nothing global: every embedder is given the keyring it uses.
+    There is no global keyring: every embedder has its own.
 
-    default_key: for queries and for documents embedded at once. batch_key: for batch jobs; None
-    allows none. Quotas are a project's, not a key's: only a key of another project keeps a large
-    import from using up the quota the application lives on. ``default=`` and ``batch=`` are
-    accepted, too. Raises KeyMissing without a default key, KeyMalformed for what cannot be a key
-    and for one key in both places; neither shows it.
+    default_key: for queries and for documents that are embedded in calls. batch_key: for batch
+    jobs; None disables them. A quota belongs to a project, not to a key: use a batch key of another
+    project, so that a large import does not use up the quota of the application. ``default=`` and
+    ``batch=`` are accepted, too. Raises KeyMissing without a default key, KeyMalformed for a value
+    that cannot be a key, and for the same key in both places; neither shows it.
     """
 
     default_key: Secret
@@ -133,36 +138,33 @@ class GoogleKeyring:
         batch: str | Secret | None = None,
     ) -> None:
         given = {"default_key": (default_key, default), "batch_key": (batch_key, batch)}
-        faults = [
-            f"{name} {_fault(one)}"
-            for name, two in given.items()
-            for one in two
-            if one is not None and _fault(one)
-        ]
-        twice = [name for name, two in given.items() if None not in two]
-        kept = {
-            name: _kept(two[0] if two[0] is not None else two[1])
-            for name, two in given.items()
-            if not faults
-        }
-        # So that no frame of a traceback holds a key in the clear.
-        del default_key, batch_key, default, batch, given
+        faults = []
+        twice = []
+        secrets: dict[str, Secret | None] = {}
+        for name, values in given.items():
+            faults += [f"{name} {_fault(value)}" for value in values if _fault(value)]
+            if None not in values:
+                twice.append(name)
+            if not faults:
+                secrets[name] = _as_secret(values[1] if values[0] is None else values[0])
+        # So that no frame of a traceback contains a key.
+        del default_key, batch_key, default, batch, given, name, values
         if faults:
             raise KeyMalformed(
                 f"{faults[0]}.", hint="A key is printable ASCII without white space."
             )
         if twice:
             raise KeyMalformed(f"{twice[0]} was given twice, under both of its names.")
-        if kept["default_key"] is None:
+        if secrets["default_key"] is None:
             raise KeyMissing(
                 "No Gemini API key was given.", hint=f"Set {KEY_VARIABLE}, or pass default_key."
             )
-        if kept["default_key"] == kept["batch_key"]:
+        if secrets["default_key"] == secrets["batch_key"]:
             raise KeyMalformed(
                 "default_key and batch_key are the same key.",
-                hint="Jobs take a key of another project, which has a quota of its own.",
+                hint="Use a key of another project for jobs; each project has its own quota.",
             )
-        self.__attrs_init__(default_key=kept["default_key"], batch_key=kept["batch_key"])
+        self.__attrs_init__(default_key=secrets["default_key"], batch_key=secrets["batch_key"])
 
     if TYPE_CHECKING:
 
@@ -170,10 +172,9 @@ class GoogleKeyring:
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] | None = None) -> GoogleKeyring:
-        """The keys in GOOGLE_API_KEY (or GEMINI_API_KEY) and GEMINI_BATCH_KEY;
-        a blank one counts as not set.
+        """The keys in GOOGLE_API_KEY (or GEMINI_API_KEY) and GEMINI_BATCH_KEY.
 
-        Raises KeyMissing if there is none for every day.
+        A blank variable counts as not set. Raises KeyMissing without a default key.
         """
         variables = os.environ if environment is None else environment
         found = [_read(variables, *KEY_VARIABLES), _read(variables, BATCH_KEY_VARIABLE)]
@@ -189,8 +190,8 @@ class GoogleKeyring:
             raise BatchKeyMissing(
                 _NO_BATCH_KEY,
                 hint=(
-                    f"Set {BATCH_KEY_VARIABLE} or pass batch_key: the default key is "
-                    "never used for batches."
+                    f"Set {BATCH_KEY_VARIABLE} or pass batch_key; the default key is "
+                    "never used for batch jobs."
                 ),
             )
         return self.batch_key

@@ -1,4 +1,7 @@
-"""What is known of each model: its limits, and the form in which it wants queries and documents."""
+"""The models: their limits, and the form in which they expect queries and documents.
+
+Tested by tests/test_embedder.py and tests/test_plugin.py.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,19 @@ from semantic_core.errors import ConfigError, TextInvalid
 from semantic_core_gemini.tokens import estimated, shortened
 
 MOST_TEXTS: Final = 100
-"""Texts one call takes; the service refuses more ("at most 100 requests can be in one batch")."""
+"""Most texts in a call; the service refuses more."""
 DIMENSIONS: Final = range(128, 3_073)
-"""Sizes a vector can be asked for. 768, 1536 and 3072 are the advised ones."""
+"""Possible sizes of a vector. Google recommends 768, 1536 and 3072."""
 BLANK: Final = "-"
-"""What stands for a text without a character: the service refuses an empty one,
-and a vector it must have.
-"""
+"""What is sent for a blank text, because the service refuses an empty one."""
 
 
 @attrs.frozen
 class Form:
-    """How a text becomes a request. query, document: what the text is put into,
-    ``{}`` being the text.
+    """How a text becomes a request.
 
-    query_task, document_task: the task type sent along, "" for none.
+    query, document: templates with ``{}`` for the text. query_task, document_task: the task type
+    sent along, "" for none.
     """
 
     query: str = "{}"
@@ -37,7 +38,7 @@ class Form:
 
 @attrs.frozen
 class Model:
-    """A model. tokens: the most it reads of a text. forms: per task, how it is asked."""
+    """A model. tokens: its limit for a text. forms: the form of requests, by task."""
 
     name: str
     tokens: int
@@ -90,7 +91,7 @@ MODELS: Final[Mapping[str, Model]] = {
 def model_named(name: str) -> Model:
     """The model of that name, with or without ``models/``.
 
-    Raises ConfigError for one nobody here knows the form of.
+    Raises ConfigError for an unknown one.
     """
     known = MODELS.get(name.removeprefix("models/")) if isinstance(name, str) else None
     if known is None:
@@ -99,24 +100,24 @@ def model_named(name: str) -> Model:
 
 
 def form_of(model: Model, task: str) -> Form:
-    """How this model is asked for this task. Raises ConfigError for a task it has not."""
+    """The form of requests for this task. Raises ConfigError for an unknown task."""
     if task not in model.forms:
         raise ConfigError(f"gemini: task must be one of {', '.join(model.forms)}, got {task!r}.")
     return model.forms[task]
 
 
-# How texts become requests, the same for both tiers:
-# a vector is the same from a job and from a call.
-
 FORM_VERSION: Final = "1"
-"""Changes with anything below that changes a vector; part of the space,
-so that old and new vectors never mix.
+"""Part of the space. It has to change with any change to the forms or to `Recipe` that changes a
+vector, so that old and new vectors are never compared.
 """
 
 
 @attrs.frozen
 class Recipe:
-    """Model, task and size of the vectors."""
+    """Model, task and size of the vectors, and how texts become requests.
+
+    Calls and jobs use the same recipe, so a text has the same vector from both.
+    """
 
     model: Model
     task: str
@@ -124,7 +125,7 @@ class Recipe:
 
     @property
     def form(self) -> Form:
-        """How the model is asked for this task."""
+        """The form of the requests."""
         return self.model.forms[self.task]
 
     @property
@@ -133,15 +134,15 @@ class Recipe:
         return Space(self.model.name, self.dimensions, self.task, settings={"form": FORM_VERSION})
 
     def query(self, text: str) -> str:
-        """What is sent for a query."""
-        return self._put(self.form.query, text)
+        """The text that is sent for a query."""
+        return self._filled(self.form.query, text)
 
     def document(self, text: str) -> str:
-        """What is sent for a passage."""
-        return self._put(self.form.document, text)
+        """The text that is sent for a passage."""
+        return self._filled(self.form.document, text)
 
     def job_request(self) -> dict[str, Any]:
-        """What all requests of a job have in common."""
+        """The fields that all requests of a job have in common."""
         request: dict[str, Any] = {
             "model": f"models/{self.model.name}",
             "outputDimensionality": self.dimensions,
@@ -150,11 +151,10 @@ class Recipe:
             request["taskType"] = self.form.document_task
         return request
 
-    def _put(self, around: str, text: str) -> str:
-        """The text in its form, no longer than the model reads: cut here,
-        and not silently over there.
+    def _filled(self, template: str, text: str) -> str:
+        """The template with the text, cut at the model's limit so that the service need not cut it.
 
-        Raises TextInvalid for what is not text, or cannot be sent.
+        Raises TextInvalid for what is not text, or cannot be encoded.
         """
         if not isinstance(text, str):
             raise TextInvalid(f"A text to embed must be a str, got {type(text).__name__}.")
@@ -162,8 +162,8 @@ class Recipe:
             text.encode()
         except UnicodeEncodeError as error:
             raise TextInvalid(
-                f"A text to embed holds a lone surrogate at character {error.start}.",
+                f"A text to embed contains a lone surrogate at character {error.start}.",
                 hint='Decode the source with errors="replace".',
             ) from error
         whole = text if text.strip() else BLANK
-        return around.replace("{}", shortened(whole, self.model.tokens - estimated(around)))
+        return template.replace("{}", shortened(whole, self.model.tokens - estimated(template)))

@@ -1,4 +1,7 @@
-"""The options, checked once where they come in."""
+"""The options of embedder and batch client: their defaults and their checks.
+
+Tested by tests/test_plugin.py and tests/test_embedder.py.
+"""
 
 from __future__ import annotations
 
@@ -18,21 +21,23 @@ from semantic_core_gemini.service import Reach, base_url_in_use
 MODEL: Final = "gemini-embedding-001"
 TASK: Final = "retrieval"
 SIZE: Final = 768
-"""Numbers per vector by default: a quarter of the room of the full size, for little loss."""
+"""Numbers per vector by default: a quarter of the full size, with a small loss of quality."""
 MAX_CHARS: Final = 2_000
-"""Longest passage by default: about 400 words,
-and never more tokens than any of the models reads.
+"""Longest passage by default, in characters: about 400 words.
+
+No model reads fewer tokens than this.
 """
 TEXTS_PER_MINUTE: Final = 3_000
 TOKENS_PER_MINUTE: Final = 1_000_000
-"""What the first paid tier allows a project. The service counts each text as one request,
-also within a call.
+"""The limits of the first paid tier for a project.
+
+The service counts each text as a request, even if one call contains several.
 """
 
 
 @attrs.frozen
 class Common:
-    """What both tiers need."""
+    """The checked options that interactive calls and batch jobs share."""
 
     keyring: GoogleKeyring
     recipe: Recipe
@@ -54,10 +59,7 @@ def common(
     price: Price | Mapping[str, object] | None,
     clock: Clock | None,
 ) -> Common:
-    """These options, checked.
-
-    Raises ConfigError on one that cannot be worked with, KeyMissing without a key.
-    """
+    """Check these options. Raises ConfigError for an invalid one, KeyMissing without a key."""
     known = model_named(model)
     form_of(known, task)
     whole("dimensions", dimensions)
@@ -72,18 +74,22 @@ def common(
     reach = Reach(address, api_version, seconds("timeout", timeout), seconds("patience", patience))
     keys = keyring if keyring is not None else GoogleKeyring.from_env()
     return Common(
-        keys, Recipe(known, task, dimensions), reach, clock or Clock(), price_of(known.name, price)
+        keyring=keys,
+        recipe=Recipe(known, task, dimensions),
+        reach=reach,
+        clock=clock or Clock(),
+        price=price_of(known.name, price),
     )
 
 
 def whole(name: str, value: object, *, least: int = 1) -> None:
-    """Raises ConfigError unless it is an int of at least `least`."""
+    """Raise ConfigError unless the value is an int of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(f"gemini: {name} must be an int of at least {least}, got {value!r}.")
 
 
 def seconds(name: str, value: object) -> float:
-    """As a float. Raises ConfigError unless it is a number above 0."""
+    """The value as a float. Raises ConfigError unless it is a finite number above 0."""
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
@@ -94,8 +100,9 @@ def seconds(name: str, value: object) -> float:
 
 
 def passage_limits(recipe: Recipe, max_chars: int, batch_size: int) -> None:
-    """Raises ConfigError for passages the model would not read whole,
-    and for more in a call than the service takes.
+    """Check `max_chars` against the model's limit, and `batch_size` against that of the service.
+
+    Raises ConfigError.
     """
     whole("max_chars", max_chars)
     whole("batch_size", batch_size)
@@ -103,9 +110,7 @@ def passage_limits(recipe: Recipe, max_chars: int, batch_size: int) -> None:
         raise ConfigError(f"gemini: batch_size must be at most {MOST_TEXTS}, got {batch_size}.")
     if max_chars > recipe.model.tokens:
         raise ConfigError(
-            (
-                f"gemini: max_chars must be at most {recipe.model.tokens} with "
-                f"{recipe.model.name}, got {max_chars}."
-            ),
-            hint="It reads so many tokens, and in some scripts a character is a token.",
+            f"gemini: max_chars must be at most {recipe.model.tokens} with "
+            f"{recipe.model.name}, got {max_chars}.",
+            hint="The model reads this many tokens, and in some scripts a character is a token.",
         )

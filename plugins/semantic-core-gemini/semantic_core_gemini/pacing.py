@@ -1,6 +1,8 @@
-"""How often the service is asked, and when it is left alone.
+"""The rate limit, pauses that the service asks for, and the circuit breaker.
 
-Time is handed in, so tests never wait.
+The clock is a parameter, so that tests do not wait.
+
+Tested by tests/test_pace.py.
 """
 
 from __future__ import annotations
@@ -19,27 +21,27 @@ from semantic_core_gemini.keys import Secret
 
 MINUTE: Final = 60.0
 TICK: Final = 1e-3
-"""Seconds that are not worth waiting for, and too few to be told apart by adding them up."""
+"""Seconds that are too short to wait for."""
 BURST: Final = 1 / 6
-"""Part of a minute's allowance that may go out at once; the rest follows evenly:
-no minute holds more than it may.
-"""
+"""The share of a minute's limit that may be sent at once; the rest is spread evenly."""
 FAILURES: Final = 5
-"""Failures in a row after which the service is left alone."""
+"""Failures in a row after which the service is not called for a while."""
 REST: Final = 30.0
-"""Seconds it is left alone for the first time; twice as long each time the probe fails."""
+"""Seconds without calls the first time; twice as long each time the test call fails."""
 LONGEST_REST: Final = 300.0
 SPREAD: Final = 0.5
-"""Part of a pause over which those who waited for its end set out, each at a time of its own."""
+"""The share of a pause over which the waiting calls are spread when it ends."""
 LEAST_SPREAD: Final = 1.0
 LONGEST_SPREAD: Final = 30.0
-"""Seconds, likewise."""
+"""Bounds of that time, in seconds."""
 
 
 @attrs.frozen
 class Clock:
-    """now: seconds that only grow. wall: seconds since 1970. sleep: waits.
-    between: a number from low to high, at random.
+    """Time and chance, which tests replace.
+
+    now: a monotonic clock, in seconds. wall: seconds since 1970. sleep: waits. between: a random
+    number from low to high.
     """
 
     now: Callable[[], float] = time.monotonic
@@ -49,9 +51,9 @@ class Clock:
 
 
 class Allowance:
-    """So much a minute, for one thing that is counted; 0 allows any amount.
+    """A limit per minute for texts or tokens (a token bucket); 0 for no limit.
 
-    In any minute at most `per_minute` goes out, plus what one call takes beyond `burst`.
+    In any minute at most `per_minute` is sent, plus what one call needs beyond `burst`.
     """
 
     def __init__(self, per_minute: int, now: float) -> None:
@@ -62,7 +64,7 @@ class Allowance:
         self._at = now
 
     def wait(self, amount: float, now: float) -> float:
-        """Seconds until that much may go out."""
+        """Seconds until this amount may be sent."""
         if not self.per_minute:
             return 0.0
         self._left = min(self.burst, self._left + (now - self._at) * self._rate)
@@ -70,16 +72,18 @@ class Allowance:
         return max(0.0, (min(amount, self.burst) - self._left) / self._rate)
 
     def take(self, amount: float) -> None:
-        """It goes out; more than is left is owed, and waited for by who comes next."""
+        """Count an amount as sent; what exceeds the rest delays the next call."""
         self._left -= amount
 
     def seconds(self, amount: float) -> float:
-        """How long so much takes, once the first burst is out."""
-        return max(0.0, amount - self.burst) / self._rate if self.per_minute else 0.0
+        """Seconds that this amount takes, of which the first burst is sent at once."""
+        if not self.per_minute:
+            return 0.0
+        return max(0.0, amount - self.burst) / self._rate
 
 
 class Silence:
-    """A pause the service asked for. Safe to use from several threads."""
+    """A pause that the service asked for. Safe to use from several threads."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -88,7 +92,7 @@ class Silence:
         self._spread = 0.0
 
     def begin(self, seconds: float) -> None:
-        """Nothing goes out for so long."""
+        """Begin a pause of this many seconds, unless a longer one has begun."""
         until = self._clock.now() + seconds
         with self._lock:
             if until > self._until:
@@ -96,8 +100,10 @@ class Silence:
                 self._spread = min(LONGEST_SPREAD, max(LEAST_SPREAD, seconds * SPREAD))
 
     def wait(self, until: float) -> float:
-        """Seconds until it is over for the one who asks, 0 if it is: not the same for any two, so
-        that not all come back at one instant. until: when the waiting must end, if it can.
+        """Seconds until the caller may continue; 0 if there is no pause.
+
+        They differ at random, so that not all callers continue at the same moment. until: the time
+        by which the caller should continue, if that is possible.
         """
         with self._lock:
             left = self._until - self._clock.now()
@@ -113,16 +119,16 @@ _silences_lock = Lock()
 
 
 def silence_of(secret: Secret, base_url: str, clock: Clock) -> Silence:
-    """The pause of everything in this process that uses that key at that address."""
+    """The pause that everything in this process with this key and address shares."""
     with _silences_lock:
         return _silences.setdefault((secret, base_url, clock), Silence(clock))
 
 
 class Pace:
-    """When the next call may go out.
+    """Decides when the next call may be sent.
 
-    Who waits holds nothing: other keys, and other threads, go on. silence: the pause it keeps,
-    which others may share; without it, one of its own.
+    A thread that waits blocks no other thread. silence: a pause shared with others; without it, the
+    pace has its own.
     """
 
     def __init__(
@@ -140,24 +146,22 @@ class Pace:
 
     @property
     def burst_texts(self) -> float | None:
-        """Most texts a call should have, so that none waits for more than a burst;
-        None: any number.
-        """
+        """Most texts of a call that does not exceed a burst; None without a limit."""
         return self._texts.burst if self._texts.per_minute else None
 
     @property
     def burst_tokens(self) -> float | None:
-        """Most tokens a call should have, likewise."""
+        """Most tokens of a call that does not exceed a burst; None without a limit."""
         return self._tokens.burst if self._tokens.per_minute else None
 
     def seconds(self, texts: int, tokens: int) -> float:
-        """How long so much takes, at least."""
+        """Minimum seconds for this many texts and tokens."""
         return max(self._texts.seconds(texts), self._tokens.seconds(tokens))
 
     def turn(self, texts: int, tokens: int, until: float, what: str) -> None:
-        """Wait until a call of that size may go out.
+        """Wait until a call of this size may be sent, and count it.
 
-        Raises RateLimited if that is after `until`; then nothing is taken.
+        Raises RateLimited, without counting it, if that is after `until`.
         """
         while True:
             with self._lock:
@@ -173,12 +177,10 @@ class Pace:
                     return
             if now + wait > until:
                 raise RateLimited(
-                    (
-                        f"{what}: the next call may go out in {wait:.1f} seconds, which is longer "
-                        "than it may wait."
-                    ),
+                    f"{what}: the rate limit allows the next call in {wait:.1f} seconds, which is "
+                    "longer than it may wait.",
                     hint=(
-                        "Ask for less at a time, or raise texts_per_minute and tokens_per_minute "
+                        "Embed less at a time, or raise texts_per_minute and tokens_per_minute "
                         "if the key allows more."
                     ),
                     retry_after=wait,
@@ -187,9 +189,9 @@ class Pace:
 
 
 class Breaker:
-    """Leaves a service alone that fails again and again, then lets one call try.
+    """A circuit breaker: after repeated failures no call is made for a while, then one test call.
 
-    If that is well, all go on.
+    If the test call succeeds, all calls continue.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -201,10 +203,9 @@ class Breaker:
         self._probing = False
 
     def enter(self, what: str) -> bool:
-        """Before a call, which must be followed by `leave`:
-        whether this call is the one that tries.
+        """Begin a call, which must end with `leave`; whether it is the test call.
 
-        Raises ServiceResting while the service is left alone.
+        Raises ServiceResting while no call is to be made.
         """
         with self._lock:
             if self._failures < FAILURES:
@@ -213,19 +214,17 @@ class Breaker:
             if wait <= 0 and not self._probing:
                 self._probing = True
                 return True
-        told = (
-            f"another try comes in {wait:.0f} seconds" if wait > 0 else "one call is trying it now"
-        )
+        next_step = "a test call is in progress"
+        if wait > 0:
+            next_step = f"the next attempt is in {wait:.0f} seconds"
         raise ServiceResting(
-            f"{what}: the service failed {self._failures} times in a row; {told}.",
-            hint="Words answer meanwhile; what waits for a vector gets it later.",
+            f"{what}: the service failed {self._failures} times in a row; {next_step}.",
+            hint="Full-text search works in the meantime; pending passages are embedded later.",
             retry_after=max(0.0, wait),
         )
 
     def leave(self, probe: bool, well: bool | None) -> None:
-        """After a call. probe: what `enter` said. well: whether the service does its work;
-        None if the call did not tell.
-        """
+        """End a call. probe: the result of `enter`. well: whether the service works, if known."""
         with self._lock:
             if probe:
                 self._probing = False

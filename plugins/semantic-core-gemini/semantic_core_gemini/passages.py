@@ -1,5 +1,9 @@
-"""Passages to vectors: packed into calls, equal ones once, a refused one found by halving,
-a vector that does not count left out alone, nothing paid for twice.
+"""Documents to calls: packing, deduplication, and finding the texts that a call fails for.
+
+Equal passages are sent once. A text that is refused is found by splitting the call in halves. The
+vectors of the other texts are remembered, so that they are not paid for twice.
+
+Tested by tests/test_embedder.py and tests/test_faults.py.
 """
 
 from __future__ import annotations
@@ -17,35 +21,30 @@ if TYPE_CHECKING:
     from semantic_core.types import Vector
 
 CALL_TOKENS: Final = 20_000
-"""Tokens put into one call at most, about: a call that fails loses little,
-and its answer comes in seconds.
-"""
+"""Most tokens in a call, so that a call that fails loses little and an answer comes in seconds."""
 KEPT: Final = 1_000
-"""Passages remembered that were answered, or refused, in a run that failed because of others."""
+"""Most passages remembered whose vectors came in a run that failed because of others."""
 GIVE_UP: Final = 8
-"""Texts refused one after the other, with none accepted,
-after which it is the request that is refused, not the texts.
-"""
+"""Single texts refused in a row, with none accepted, after which the request itself is at fault."""
 
-LEFT_ALONE: Final = 60.0
-"""Seconds a text is not asked for again whose vector did not count: whoever looks for it by halving
-does not pay for it each time.
+RETRY_INVALID_AFTER: Final = 60.0
+"""Seconds for which a text with an invalid vector is not sent again.
+
+So a caller that searches for it by splitting its own calls does not pay for it each time.
 """
 
 Embed = Callable[[list[str], int, "dict[int, Vector]"], None]
-"""One call: puts the vectors of these texts into the dict, by place, as they come. The number says
-how many tokens they have, about.
-"""
+"""One call: (texts, their estimated tokens, the dict that takes the vectors by position)."""
 Item = tuple[str, str, int]
-"""Key, text, and how many tokens it has, about."""
+"""Key, text, and estimated tokens of the text."""
 Answers = dict[str, "Vector | RequestRefused | AnswerInvalid"]
 
 
 class PassageBatches:
-    """Runs of passages through one embedder.
+    """Embeds lists of passages with as many calls as they need.
 
-    embed: makes one call. texts, tokens: most of a call; None: as much as the service takes.
-    now: seconds that only grow.
+    embed: makes one call. texts, tokens: most of a call; None: the limit of the service. now: a
+    monotonic clock, in seconds.
     """
 
     def __init__(
@@ -65,28 +64,34 @@ class PassageBatches:
     def run(self, texts: Sequence[str]) -> list[Vector]:
         """One vector per text, in order.
 
-        Raises PassageRefused, or AnswerInvalid, when all others are done, and at once whatever
-        concerns the service and not a text. What was answered until then is kept: asked for again,
-        it costs nothing.
+        Raises PassageRefused or AnswerInvalid after all other texts are done, and at once an error
+        that concerns the service and not a text. The vectors so far are remembered: asked for
+        again, they cost nothing.
         """
         keys = [blake2b(text.encode(), digest_size=16).hexdigest() for text in texts]
-        kept = {key: self._remembered(key) for key in keys}
-        found: Answers = {key: value for key, value in kept.items() if value is not None}
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+        found: Answers = {}
+        missing: dict[str, str] = {}
+        for key, text in zip(keys, texts, strict=True):
+            if key in found or key in missing:
+                continue
+            remembered = self._remembered(key)
+            if remembered is None:
+                missing[key] = text
+            else:
+                found[key] = remembered
         try:
             for part in self._parts(missing):
-                self._answer(part, found)
+                self._embed_part(part, found)
         finally:
             for key in missing:
                 if key in found:
                     self._remember(key, found[key])
-        vectors = [
-            vector
-            for vector in map(found.__getitem__, keys)
-            if not isinstance(vector, RequestRefused | AnswerInvalid)
-        ]
-        if len(vectors) < len(keys):
-            raise _failure(keys, found)
+        vectors: list[Vector] = []
+        for key in keys:
+            answer = found[key]
+            if isinstance(answer, RequestRefused | AnswerInvalid):
+                raise _failure(keys, found)
+            vectors.append(answer)
         for key in keys:
             self._kept.pop(key)
         return vectors
@@ -99,18 +104,18 @@ class PassageBatches:
 
     def _remember(self, key: str, answer: Vector | RequestRefused | AnswerInvalid) -> None:
         if isinstance(answer, AnswerInvalid):
-            self._invalid.put(key, (answer, self._now() + LEFT_ALONE))
+            self._invalid.put(key, (answer, self._now() + RETRY_INVALID_AFTER))
         else:
             self._kept.put(key, answer)
 
     def _parts(self, missing: Mapping[str, str]) -> Iterator[list[Item]]:
-        """What one call takes, one after the other."""
+        """The items of each call."""
         items = [(key, text, estimated(text)) for key, text in missing.items()]
         for run in packed([tokens for _, _, tokens in items], self._texts, self._tokens):
             yield items[run.start : run.stop]
 
-    def _answer(self, part: list[Item], found: Answers) -> None:
-        """Put the vectors of a part into `found`; for a text that has none, the error."""
+    def _embed_part(self, part: list[Item], found: Answers) -> None:
+        """Put the vectors of these items into `found`, and the error of a text that has none."""
         accepted = False
         refused_in_a_row = 0
         stack = [part]
@@ -121,7 +126,7 @@ class PassageBatches:
                 accepted = True
             except AnswerInvalid as error:
                 left = [key for key, _, _ in items if key not in found]
-                if len(left) == len(items):  # the whole answer, not one text
+                if len(left) == len(items):  # the whole answer is invalid, not one text
                     raise
                 found.update(dict.fromkeys(left, error))
             except RequestRefused as error:
@@ -138,31 +143,39 @@ class PassageBatches:
                 found[items[0][0]] = error
 
     def _ask(self, items: list[Item], found: Answers) -> None:
-        """One call; what comes is in `found`, whatever is raised."""
+        """One call; the vectors that came are in `found` even if it raises."""
         vectors: dict[int, Vector] = {}
+        tokens = sum(item[2] for item in items)
         try:
-            self._embed(
-                [text for _, text, _ in items], sum(tokens for _, _, tokens in items), vectors
-            )
+            self._embed([text for _, text, _ in items], tokens, vectors)
         finally:
-            found.update((items[place][0], vector) for place, vector in vectors.items())
+            for place, vector in vectors.items():
+                key = items[place][0]
+                found[key] = vector
 
 
 def _failure(keys: Sequence[str], found: Answers) -> PassageRefused | AnswerInvalid:
-    """What is raised for the texts without a vector: those that are refused go first."""
-    errors = [(place, found[key]) for place, key in enumerate(keys)]
-    refused = [(place, error) for place, error in errors if isinstance(error, RequestRefused)]
+    """The error for the texts without a vector; those that were refused take precedence."""
+    refused: dict[int, RequestRefused] = {}
+    invalid: dict[int, AnswerInvalid] = {}
+    for place, key in enumerate(keys):
+        answer = found[key]
+        if isinstance(answer, RequestRefused):
+            refused[place] = answer
+        elif isinstance(answer, AnswerInvalid):
+            invalid[place] = answer
     if refused:
+        first = min(refused)
         return PassageRefused(
-            f"{len(refused)} of {len(keys)} texts are refused, the first at place "
-            f"{refused[0][0]}: {refused[0][1].message}",
-            hint="Leave them out, or change them; the vectors of the others are kept.",
-            places=[place for place, _ in refused],
+            f"The service refuses {len(refused)} of {len(keys)} texts, the first at position "
+            f"{first}: {refused[first].message}",
+            hint="Omit or change them; the vectors of the other texts are remembered.",
+            places=list(refused),
         )
-    invalid = [(place, error) for place, error in errors if isinstance(error, AnswerInvalid)]
+    first = min(invalid)
     return AnswerInvalid(
-        f"{len(invalid)} of {len(keys)} texts have no vector that counts, the first at place "
-        f"{invalid[0][0]}: {invalid[0][1].message}",
-        hint="Ask for them again later; the vectors of the others are kept.",
-        places=[place for place, _ in invalid],
+        f"{len(invalid)} of {len(keys)} texts have no valid vector, the first at position "
+        f"{first}: {invalid[first].message}",
+        hint="Try again later; the vectors of the other texts are remembered.",
+        places=list(invalid),
     )

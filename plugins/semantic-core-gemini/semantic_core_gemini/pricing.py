@@ -1,6 +1,8 @@
-"""What texts cost, as data with a date and a source, and what an import is going to cost.
+"""Prices per million tokens, with date and source, and the estimated price of an import.
 
-A price changes more often than this package does: pass your own (`Price`) where it matters.
+Prices change more often than this package; pass your own (`Price`) where it matters.
+
+Tested by tests/test_estimate.py.
 """
 
 from __future__ import annotations
@@ -14,13 +16,7 @@ import attrs
 
 from semantic_core.errors import ConfigError
 
-__all__ = [
-    "PRICES",
-    "Price",
-    "PriceEstimate",
-    "PriceTier",
-    "price_of",
-]
+__all__ = ["PRICES", "Price", "PriceEstimate", "PriceTier", "price_of"]
 
 PriceTier = Literal["interactive", "batch"]
 
@@ -29,9 +25,9 @@ MILLION = 1_000_000
 
 
 def _amount(value: object) -> Decimal:
-    """A Decimal of what a person writes: "0.15", 0.15, 1.
+    """A price such as "0.15", 0.15 or 1 as a Decimal.
 
-    Raises ConfigError for anything else, and below 0.
+    Raises ConfigError for anything else, and for a number below 0.
     """
     if isinstance(value, str | int | float | Decimal) and not isinstance(value, bool):
         try:
@@ -45,9 +41,9 @@ def _amount(value: object) -> Decimal:
 
 @attrs.frozen
 class Price:
-    """What a million tokens cost. interactive: at once. batch: in a job that may take a day.
+    """The price of a million tokens. interactive: in calls. batch: in jobs, which may take a day.
 
-    as_of: the day for which `source` gave these numbers; today for those that are given.
+    as_of: the day on which `source` gave these numbers; today by default.
     """
 
     interactive: Decimal = attrs.field(converter=_amount)
@@ -57,23 +53,22 @@ class Price:
     source: str = "given"
 
     def of(self, tokens: int, tier: PriceTier = "interactive") -> Decimal:
-        """The price of so many tokens, in `currency`, unrounded."""
-        return (self.interactive if tier == "interactive" else self.batch) * tokens / MILLION
+        """The price of this many tokens, in `currency`, not rounded."""
+        per_million = self.interactive if tier == "interactive" else self.batch
+        return per_million * tokens / MILLION
 
 
 PRICES: Final[Mapping[str, Price]] = {
     "gemini-embedding-001": Price("0.15", "0.075", as_of=date(2026, 4, 25), source=_PAGE),
     "gemini-embedding-2": Price("0.20", "0.10", as_of=date(2026, 3, 11), source=_PAGE),
 }
-"""Text input of the paid tier, per million tokens, as dated copies of that page gave it.
-A batch is half of it.
-"""
+"""Prices of text input in the paid tier, by dated copies of that page; a batch costs half."""
 
 
 def price_of(model: str, given: Price | Mapping[str, object] | None = None) -> Price:
-    """The price of a model; `given` goes first: a Price, or its fields as settings write them.
+    """The price of a model. given: one to use instead, as a Price or its fields from the settings.
 
-    Raises ConfigError for fields that are none, and for a model without a known price.
+    Raises ConfigError for unknown fields, and for a model without a known price.
     """
     if isinstance(given, Price):
         return given
@@ -92,20 +87,20 @@ def price_of(model: str, given: Price | Mapping[str, object] | None = None) -> P
         except TypeError as error:
             wanted = ", ".join(field.name for field in attrs.fields(Price))
             raise ConfigError(
-                f"gemini: a price has the fields {wanted}, got {', '.join(map(str, fields))}."
+                f"gemini: a price has the fields {wanted}; got {', '.join(map(str, fields))}."
             ) from error
     if model not in PRICES:
-        raise ConfigError(f"gemini: no price is known of {model!r}.", hint="Pass price=.")
+        raise ConfigError(f"gemini: the price of {model!r} is not known.", hint="Pass price=.")
     return PRICES[model]
 
 
 @attrs.frozen
 class PriceEstimate:
-    """What embedding some texts takes, before any of it is sent to be embedded.
+    """The estimated cost of embedding some texts.
 
-    texts: how many different ones. tokens: of them. counted: texts of the sample the service
-    counted; 0 if it was not asked.
-    price: for both tiers. seconds: at the pace set for this embedder, interactively.
+    texts: number of different texts. tokens: in all of them. counted: number of texts in the sample
+    whose tokens the service counted; 0 if it was not asked. price: for both tiers. seconds: with
+    interactive calls, by this embedder's rate limit.
     """
 
     texts: int
@@ -115,5 +110,5 @@ class PriceEstimate:
     seconds: float
 
     def cost(self, tier: PriceTier = "interactive") -> Decimal:
-        """What it costs in that tier, in ``price.currency``."""
+        """The cost in this tier, in ``price.currency``."""
         return self.price.of(self.tokens, tier)

@@ -1,4 +1,10 @@
-"""The service with one key, as plain functions."""
+"""Calls to the Gemini service with one key: rate limit, retries, and one method per operation.
+
+`Calls` runs one call: it waits for its turn, retries where that helps, and maps errors. `Service`
+has the operations: embedding, counting tokens, and everything about batch jobs.
+
+Tested by tests/test_faults.py, tests/test_embedder.py and tests/test_jobs.py.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from hashlib import blake2b
+from operator import attrgetter
 from threading import Lock
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
 
@@ -39,37 +46,27 @@ if TYPE_CHECKING:
     from semantic_core.types import Vector
 
 
-# One call to the service: paced, tried again where that helps, given up in time,
-# and with one kind of error.
-
 Answer = TypeVar("Answer")
 
 ATTEMPTS: Final = 5
-"""Calls made in vain before a failure is passed on.
-Being told to wait is no failure and is not counted.
-"""
+"""Failed attempts after which the error is raised. A request to wait does not count."""
 ANSWER_ATTEMPTS: Final = 2
-"""Calls made before an answer that is none is passed on: each may be paid for."""
+"""Attempts after which an invalid answer is an error; each attempt may be billed."""
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 60.0
-"""Seconds between two tries: at random between 0 and a bound that doubles from the first
-to the longest.
-"""
+"""Seconds between two attempts: random, up to a bound that doubles each time."""
 
 
 @attrs.frozen
 class Size:
-    """How much a call asks for: texts and tokens count against the minute's allowance."""
+    """The texts and tokens of a call, which count against the limits per minute."""
 
     texts: int = 0
     tokens: int = 0
 
 
 class Calls:
-    """The calls of one service object.
-
-    clock: what time is. pace, breaker: shared by all these calls.
-    """
+    """Runs the calls of one service object, which share the rate limit and the circuit breaker."""
 
     def __init__(self, clock: Clock, pace: Pace, breaker: Breaker) -> None:
         self.clock = clock
@@ -85,16 +82,17 @@ class Calls:
         size: Size = Size(),
         again: bool = True,
     ) -> Answer:
-        """What `call` answers.
+        """The result of `call`, after as many attempts as it needs.
 
-        what: subject of the message if it fails. patience: seconds, all waiting taken together.
-        A pause the service asks for is waited for where the next call takes its turn.
-        again: whether a call that may have been done although it failed is made once more; one that
-        never arrived always is.
-        Raises classes of `errors`, and whatever is a mistake of ours.
+        what: subject of an error message. patience: most seconds, including all waiting. again:
+        whether a call that failed, but may have been processed, is repeated; one that never arrived
+        always is. A pause that the service asks for is observed before the next call. Raises the
+        classes of `errors`, and lets bugs of ours through unchanged.
         """
         until = self.clock.now() + patience
-        failed = throttled = invalid = 0
+        failed = 0
+        throttled = 0
+        invalid = 0
         while True:
             self.pace.turn(size.texts, size.tokens, until, what)
             try:
@@ -111,8 +109,8 @@ class Calls:
                         wait = max(wait, error.retry_after)
                 elif isinstance(error, RateLimited) and not isinstance(error, QuotaExhausted):
                     throttled += 1
-                    # What is not to be done twice is refused for what is under way, not for its
-                    # pace; if no pause is named, a short one does not help.
+                    # A call that must not be repeated creates a job. It is refused because of the
+                    # jobs in progress, so a short pause does not help unless the service names one.
                     stop = not again and error.retry_after is None
                     wait = 0.0 if stop else self._pause(error.retry_after, throttled)
                     if not stop and self.clock.now() + wait <= until:
@@ -146,14 +144,13 @@ class Calls:
             self._breaker.leave(probe, well)
 
     def _backoff(self, times: int) -> float:
-        """Full jitter: anything from no wait to all of it,
-        so that many who failed together do not come back together.
-        """
+        """A random wait, so that calls that failed together do not retry together."""
         return self.clock.between(0.0, min(LONGEST_WAIT, FIRST_WAIT * 2.0**times))
 
     def _pause(self, named: float | None, times: int) -> float:
-        """How long everyone with this key waits at least: what the service named and a little more,
-        else longer each time.
+        """Begin a pause for everything with this key; returns its seconds.
+
+        It is a little longer than the service asks, or longer each time if the service names none.
         """
         seconds = self._backoff(times + 1) if named is None else named + self._backoff(times - 1)
         self.pace.silence.begin(seconds)
@@ -163,26 +160,24 @@ class Calls:
 BASE_URL: Final = "https://generativelanguage.googleapis.com"
 CLIENT_LOGGER: Final = "google_genai._api_client"
 BASE_URL_VARIABLE: Final = "GOOGLE_GEMINI_BASE_URL"
-"""Environment variable google-genai reads for another address; it means the same here."""
+"""Environment variable for another address; google-genai reads it, too."""
 API_VERSION: Final = "v1beta"
-"""Batch jobs of embeddings are in this version; v1 is google-genai's own default."""
+"""The version that has batch jobs of embeddings; the default of google-genai is v1."""
 _GENERATED: Final = "GENERATED"
-"""Source of a file the service made itself."""
+"""Source of a file that the service created."""
 PAGE: Final = 100
-"""Jobs, or files, asked for at once."""
+"""Jobs or files per page of a list."""
 LONGEST_PATIENCE: Final = 120.0
-"""Seconds anything about jobs waits, all waiting taken together:
-who looks after jobs comes again.
-"""
+"""Most seconds for an operation on jobs, including all waiting; jobs are checked again later."""
 PIECE: Final = 5
-"""How many times longer than an answer a piece (8 MB) of an upload or a download may take."""
+"""The timeout for a piece (8 MB) of an upload or download, as a multiple of that for an answer."""
 
 
 @attrs.frozen
 class Reach:
-    """Where the service is and how long it may take.
+    """The address of the service, and timeouts.
 
-    timeout: seconds for one answer. patience: seconds for a call with all its waiting.
+    timeout: most seconds for one answer. patience: most seconds for a call, including all waiting.
     """
 
     base_url: str = BASE_URL
@@ -192,16 +187,15 @@ class Reach:
 
 
 def base_url_in_use(given: str = "") -> str:
-    """The address given, else the one in the environment, else Google's."""
+    """The given address, else the one in the environment, else Google's."""
     return (given or os.environ.get(BASE_URL_VARIABLE, "") or BASE_URL).rstrip("/")
 
 
 class Service:
-    """Everything asked of the service with one key.
+    """The operations of the service, with one key.
 
-    Safe to use from several threads, and after a fork.
-
-    Raises classes of `errors` only. Nothing is imported or connected before the first call.
+    Safe to use from several threads, and after a fork. Raises only classes of `errors`. Nothing is
+    imported or connected before the first call.
     """
 
     def __init__(
@@ -221,8 +215,8 @@ class Service:
         self._owner = 0
         self._client: Client | None = None
         self._http: httpx2.Client | None = None
-        self._closing: Callable[[], object] = lambda: None
-        self._heard: tuple[float, float] | None = None
+        self._closing: weakref.finalize[..., Service] | None = None
+        self._clock_reading: tuple[float, float] | None = None
 
     @property
     def _milliseconds(self) -> int:
@@ -234,27 +228,27 @@ class Service:
         key = self._secret.reveal().encode()
         return blake2b(key, digest_size=8, person=b"sc-gemini-key").hexdigest()
 
-    def told_now(self) -> float | None:
-        """Seconds since 1970 by the service's clock; None while it has not answered yet."""
-        if self._heard is None:
+    def service_time(self) -> float | None:
+        """Seconds since 1970 by the service's clock; None before its first answer."""
+        if self._clock_reading is None:
             return None
-        told, at = self._heard
-        return told + self._calls.clock.now() - at
+        service_time, local_time = self._clock_reading
+        return service_time + self._calls.clock.now() - local_time
 
     def wall(self) -> float:
-        """Seconds since 1970, by the service's clock as soon as it is known."""
-        told = self.told_now()
-        return self._calls.clock.wall() if told is None else told
+        """Seconds since 1970, by the service's clock if it is known, else by this computer's."""
+        service_time = self.service_time()
+        return self._calls.clock.wall() if service_time is None else service_time
 
-    def _hear(self, response: httpx2.Response) -> None:
-        """Note what time it is at the service."""
+    def _read_clock(self, response: httpx2.Response) -> None:
+        """Remember the date of an answer, for `service_time`."""
         with suppress(ValueError, TypeError):
-            told = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
-            self._heard = told, self._calls.clock.now()
+            service_time = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
+            self._clock_reading = (service_time, self._calls.clock.now())
 
     @property
     def pace(self) -> Pace:
-        """When the next call may go out."""
+        """The rate limit of these calls."""
         return self._calls.pace
 
     def embed(
@@ -270,10 +264,10 @@ class Service:
         patience: float,
         found: dict[int, Vector],
     ) -> None:
-        """Put one vector per text, of length 1, into `found`, by its place.
+        """Put one vector per text, of length 1, into `found`, by position.
 
-        What came is there whatever is raised later, and is not asked for again: of an answer with a
-        vector that does not count, the others do. tokens: of all texts, about.
+        Vectors that came stay there even if an error is raised, and are not requested again. If one
+        vector of an answer is invalid, the others are used. tokens: estimate for all texts.
         """
         what = f"Embedding {len(texts)} texts with {model.name}"
 
@@ -296,7 +290,7 @@ class Service:
                     model=model.name, contents=contents, config=config
                 )
             except Exception as error:
-                # It came, and cannot be read.
+                # An answer came, but cannot be read.
                 if isinstance(error, ValueError | KeyError | TypeError):
                     meter.add(requests=1, texts=len(missing), tokens=estimate)
                 elif not (was_answered(error) or never_arrived(error)):
@@ -312,7 +306,7 @@ class Service:
             if len(given) != len(missing):
                 raise AnswerInvalid(
                     f"{what}: wanted {len(missing)} vectors, got {len(given)}.",
-                    hint="Vectors are never matched by guess; nothing of this answer was used.",
+                    hint="Nothing of this answer was used: vectors and texts cannot be matched.",
                 )
             invalid = None
             for place, one in zip(missing, given, strict=True):
@@ -326,7 +320,7 @@ class Service:
         self._calls.run(what, call, patience=patience, size=Size(len(texts), tokens))
 
     def count(self, model: Model, texts: Sequence[str]) -> int:
-        """How many tokens the texts have, all together, as the service counts. It costs nothing."""
+        """The number of tokens of all texts together, counted by the service. This call is free."""
         what = f"Counting the tokens of {len(texts)} texts"
 
         def call() -> int:
@@ -335,11 +329,8 @@ class Service:
             contents: Any = [
                 types.Content(role="user", parts=[types.Part(text=text)]) for text in texts
             ]
-            total = (
-                self._connected()[0]
-                .models.count_tokens(model=model.name, contents=contents)
-                .total_tokens
-            )
+            client = self._connected()[0]
+            total = client.models.count_tokens(model=model.name, contents=contents).total_tokens
             if not isinstance(total, int) or total < 1:
                 raise AnswerInvalid(f"{what}: wanted a number of tokens, got {total!r}.")
             return total
@@ -347,7 +338,7 @@ class Service:
         return self._run(what, call)
 
     def upload(self, file: IO[bytes], name: str) -> str:
-        """The name the service gave to a file of JSON lines. name: what it is shown as."""
+        """Upload a file of JSON lines; returns the service's name of it. name: its display name."""
         what = f"Uploading the texts of job {name!r}"
 
         def call() -> str:
@@ -357,7 +348,7 @@ class Service:
             config = types.UploadFileConfig(
                 display_name=name,
                 mime_type="application/jsonl",
-                # With the address, so that the pieces go where the key belongs, whatever address
+                # With the address, so that the pieces go to the host of the key, whatever address
                 # the service names.
                 http_options=types.HttpOptions(
                     base_url=self.reach.base_url, timeout=self._milliseconds * PIECE
@@ -371,12 +362,10 @@ class Service:
         return self._run(what, call)
 
     def create_job(self, model: Model, source: Mapping[str, Any], name: str) -> str:
-        """The name of a new job.
+        """Create a job; returns its name.
 
-        Never tried twice by itself: it may be there although there was no answer.
-
-        source: ``{"file_name": ...}`` or ``{"requests": [...]}``, each request with its key as
-        metadata.
+        This call is not repeated, because the job may exist even if there was no answer. source:
+        ``{"file_name": ...}`` or ``{"requests": [...]}``, each request with its key as metadata.
         """
         what = f"Creating the batch job {name!r}"
 
@@ -386,24 +375,19 @@ class Service:
             options: dict[str, Any] = {}
             src: dict[str, Any] = dict(source)
             if "requests" in src:
-                # google-genai has no place for the key of a request; the body it makes is replaced
-                # by ours.
+                # google-genai has no field for the key of a request, so the body it creates is
+                # replaced by ours.
                 requests = src.pop("requests")
-                src["inlined_requests"] = {
-                    "contents": [request["request"]["content"] for request in requests[:1]]
-                }
-                options["extra_body"] = {
-                    "batch": {"inputConfig": {"requests": {"requests": requests}}}
-                }
+                contents = [request["request"]["content"] for request in requests[:1]]
+                src["inlined_requests"] = {"contents": contents}
+                body = {"batch": {"inputConfig": {"requests": {"requests": requests}}}}
+                options["extra_body"] = body
             config = types.CreateEmbeddingsBatchJobConfig(
                 display_name=name, http_options=types.HttpOptions(**options)
             )
             warnings.filterwarnings("ignore", r"batches\.create_embeddings\(\) is experimental")
-            created = (
-                self._connected()[0]
-                .batches.create_embeddings(model=model.name, src=src, config=config)  # type: ignore[arg-type]
-                .name
-            )
+            batches = self._connected()[0].batches
+            created = batches.create_embeddings(model=model.name, src=src, config=config).name  # type: ignore[arg-type]
             if not created:
                 raise AnswerInvalid(f"{what}: wanted the name of the job, got none.")
             return created
@@ -411,9 +395,9 @@ class Service:
         return self._run(what, call, again=False)
 
     def job(self, job: str) -> Mapping[str, Any]:
-        """The job as the service tells it.
+        """The job as the service describes it.
 
-        Asked for directly: google-genai leaves out the reason of a failure.
+        It is requested without google-genai, which omits the reason of a failure.
         """
         what = f"Looking at job {job!r}"
 
@@ -424,51 +408,46 @@ class Service:
             address = f"{self.reach.base_url}/{self.reach.api_version}/{job}"
             response = http.get(address, timeout=self.reach.timeout)
             APIError.raise_for_response(response)
-            told = response.json()
-            if not isinstance(told, Mapping) or not isinstance(told.get("metadata", {}), Mapping):
+            answer = response.json()
+            if not isinstance(answer, Mapping):
                 raise AnswerInvalid(f"{what}: wanted an operation, got something else.")
-            return told
+            if not isinstance(answer.get("metadata", {}), Mapping):
+                raise AnswerInvalid(f"{what}: wanted an operation, got something else.")
+            return answer
 
         return self._run(what, call)
 
     def jobs(self) -> Iterator[tuple[str, str, str]]:
-        """Every job of the key's project as (name, shown name, state in the words of google-genai),
-        in the service's order.
-        """
-        for one in self._listed("Listing the batch jobs", lambda client: client.batches):
-            if one.name:
-                yield (
-                    one.name,
-                    one.display_name or "",
-                    str(getattr(one.state, "value", one.state) or ""),
-                )
+        """Every job of the key's project as (name, display name, state), in the service's order."""
+        for job in self._listed("Listing the batch jobs", attrgetter("batches")):
+            if job.name:
+                state = str(getattr(job.state, "value", job.state) or "")
+                yield job.name, job.display_name or "", state
 
     def uploads(self) -> Iterator[tuple[str, str]]:
-        """Every file that was put there as (name, shown name); none the service made."""
-        for one in self._listed("Listing the files", lambda client: client.files):
-            if one.name and getattr(one.source, "value", one.source) != _GENERATED:
-                yield one.name, one.display_name or ""
+        """Every uploaded file as (name, display name); not the files that the service created."""
+        for file in self._listed("Listing the files", attrgetter("files")):
+            if file.name and getattr(file.source, "value", file.source) != _GENERATED:
+                yield file.name, file.display_name or ""
 
     def look_at_file(self, name: str) -> None:
-        """Raises ModelUnknown or AccessDenied for a file that is not there."""
+        """Raise ModelUnknown or AccessDenied for a file that does not exist."""
         self._run(f"Looking at {name!r}", lambda: self._connected()[0].files.get(name=name))
 
     def cancel_job(self, job: str) -> None:
-        """Ask for the job to end."""
+        """Ask the service to cancel the job."""
         self._run(f"Cancelling job {job!r}", lambda: self._connected()[0].batches.cancel(name=job))
 
     def delete_job(self, job: str) -> None:
-        """Remove the job."""
+        """Delete the job."""
         self._run(f"Deleting job {job!r}", lambda: self._connected()[0].batches.delete(name=job))
 
     def delete_file(self, name: str) -> None:
-        """Remove the file."""
+        """Delete the file."""
         self._run(f"Deleting {name!r}", lambda: self._connected()[0].files.delete(name=name))
 
     def download(self, name: str, into: IO[bytes]) -> None:
-        """Write the content of a file the service made, from the beginning;
-        it passes through in pieces of a megabyte.
-        """
+        """Write the content of a file of the service to `into`, in pieces of a megabyte."""
 
         def call() -> None:
             from google.genai import types
@@ -483,26 +462,30 @@ class Service:
         self._run(f"Fetching the results in {name!r}", call)
 
     def close(self) -> None:
-        """Let go of the connections; the next call makes new ones."""
+        """Close the connections; the next call opens new ones."""
         with self._lock:
-            self._closing()
-            self._client = self._http = None
+            if self._closing is not None:
+                self._closing()
+            self._client = None
+            self._http = None
 
     def _run(self, what: str, call: Callable[[], Answer], *, again: bool = True) -> Answer:
-        return self._calls.run(
-            what, call, patience=min(self.reach.patience, LONGEST_PATIENCE), again=again
-        )
+        patience = min(self.reach.patience, LONGEST_PATIENCE)
+        return self._calls.run(what, call, patience=patience, again=again)
 
     def _listed(self, what: str, part: Callable[[Client], Any]) -> Iterator[Any]:
-        pager = self._run(what, lambda: part(self._connected()[0]).list(config={"page_size": PAGE}))
+        """All items of a list, page by page. part: batches or files of the client."""
+
+        def first_page() -> Any:
+            return part(self._connected()[0]).list(config={"page_size": PAGE})
+
+        pager = self._run(what, first_page)
         yield from pager.page
         while pager.config.get("page_token"):
             yield from self._run(what, pager.next_page)
 
     def _connected(self) -> tuple[Client, httpx2.Client]:
-        """The client, made when first needed, and made anew in a forked process:
-        connections have one owner.
-        """
+        """The clients, created when first needed, and again in a forked process."""
         if self._client is None or self._http is None or self._owner != os.getpid():
             with self._lock:
                 if self._client is None or self._http is None or self._owner != os.getpid():
@@ -517,42 +500,38 @@ class Service:
 
         from semantic_core_gemini.wire import PLACEHOLDER, http_client
 
-        http = http_client(self._secret, self.reach.base_url, self._hear)
+        http = http_client(self._secret, self.reach.base_url, self._read_clock)
         options = types.HttpOptions(
             base_url=self.reach.base_url,
             api_version=self.reach.api_version,
-            # Without one it sets none, whatever the HTTP client was made with.
+            # Without it, google-genai uses no timeout, whatever that of the HTTP client is.
             timeout=self._milliseconds,
             httpx_client=http,
-            # Never used. Given, it keeps google-genai from making clients of its own, with
-            # certificates to load.
+            # Never used. It keeps google-genai from creating clients of its own, which load
+            # certificates.
             httpx_async_client=httpx2.AsyncClient(transport=httpx2.AsyncBaseTransport()),
             async_client_args={"ssl": True},
         )
-        with _unsaid():
+        with _quiet_client_logger():
             return Client(api_key=PLACEHOLDER, vertexai=False, http_options=options), http
 
 
 @contextmanager
-def _unsaid() -> Iterator[None]:
-    """What google-genai says of keys in the environment is not logged:
-    it does not get the one that is used.
-    """
+def _quiet_client_logger() -> Iterator[None]:
+    """Suppress warnings of google-genai about keys in the environment, which it does not use."""
     logger = logging.getLogger(CLIENT_LOGGER)
 
-    def silent(record: logging.LogRecord) -> bool:
+    def above_warning(record: logging.LogRecord) -> bool:
         return record.levelno > logging.WARNING
 
-    logger.addFilter(silent)
+    logger.addFilter(above_warning)
     try:
         yield
     finally:
-        logger.removeFilter(silent)
+        logger.removeFilter(above_warning)
 
 
 def _close(http: httpx2.Client, owner: int) -> None:
-    """Close the connections, in the process that made them:
-    a fork would take leave in its parent's name.
-    """
+    """Close the connections, but only in the process that opened them, not in a fork of it."""
     if os.getpid() == owner:
         http.close()

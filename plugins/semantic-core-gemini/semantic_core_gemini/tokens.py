@@ -1,10 +1,10 @@
-"""Tokens without a tokenizer: how many a text has, about; texts put together into calls;
-texts cut to what a model reads.
+"""Token estimates without a tokenizer, and what depends on them: packing calls, cutting texts.
 
-The service does not publish the tokenizer of its embedding models as something small. So tokens are
-estimated by kind of character, and where money is at stake the estimate is set right by the
-service's own count of a sample: see `GeminiEmbedder.estimate`. Without that count it is right
-within a fifth or so for prose.
+The service does not publish a small tokenizer for its embedding models. So tokens are estimated by
+kind of character; for prose the error is about a fifth. Where money matters, the service counts the
+tokens of a sample to correct the estimate: see `GeminiEmbedder.estimate`.
+
+Tested by tests/test_estimate.py.
 """
 
 from __future__ import annotations
@@ -16,18 +16,17 @@ from random import Random
 from typing import Final
 
 LATIN_WORD: Final = 7
-"""Letters of a common Latin word that is one token; of a longer one, `LATIN_PIECE` letters are."""
+"""Most letters of a word in Latin script that counts as one token."""
 LATIN_PIECE: Final = 4.5
+"""Letters per token in a longer one."""
 OTHER_PIECE: Final = 2.6
-"""Letters to a token in words of other alphabets."""
+"""Letters per token in words of other alphabets."""
 DENSE: Final = 0.8
-"""Tokens to a character where there are no spaces between words: Chinese, Japanese, Korean."""
+"""Tokens per character in scripts without spaces: Chinese, Japanese, Korean."""
 MOST_CHARS_A_TOKEN: Final = 16
-"""On average, in any text worth embedding; what comes after so many is not looked at,
-however long a text is.
-"""
+"""Most characters per token, on average; a text is cut to this before its tokens are estimated."""
 SURE: Final = 0.9
-"""Part of a model's limit a text is cut to, since the estimate is one."""
+"""The share of a model's limit that a text is cut to, because tokens are only estimated."""
 
 _DENSE = (
     "\u1100-\u11ff\u2e80-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
@@ -40,7 +39,7 @@ _PIECES = re.compile(
 
 
 def estimated(text: str) -> int:
-    """How many tokens a text has, about; at least 1."""
+    """The estimated number of tokens of a text, at least 1."""
     total = 0.0
     for latin, dense, digit, other, lines, mark in _PIECES.findall(text):
         if latin:
@@ -57,10 +56,7 @@ def estimated(text: str) -> int:
 
 
 def shortened(text: str, most: int) -> str:
-    """The text, or as much of its beginning as surely has at most `most` tokens.
-
-    Cut between characters.
-    """
+    """The text, or as much of its beginning as has at most `most` tokens."""
     if len(text.encode()) <= most:  # no token is shorter than a byte
         return text
     text = text[: most * MOST_CHARS_A_TOKEN]
@@ -71,13 +67,17 @@ def shortened(text: str, most: int) -> str:
     high = len(text)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if estimated(text[:middle]) <= room else (low, middle - 1)
+        if estimated(text[:middle]) <= room:
+            low = middle
+        else:
+            high = middle - 1
     return text[: max(1, low)]
 
 
 def packed(costs: Sequence[int], most_items: int, most_tokens: int) -> Iterator[range]:
-    """Runs of consecutive places, each of at most so many items and tokens;
-    one that is over alone goes alone.
+    """Split consecutive items into ranges of at most `most_items` items and `most_tokens` tokens.
+
+    costs: tokens of each item. An item with more tokens is in a range of its own.
     """
     start = 0
     total = 0
@@ -91,18 +91,16 @@ def packed(costs: Sequence[int], most_items: int, most_tokens: int) -> Iterator[
         yield range(start, len(costs))
 
 
-# How many tokens many texts have, told from all of them about, and from a few of them exactly.
-
 TEXTS: Final = 100
-"""Texts the service counts to set an estimate right."""
+"""Most texts in a sample."""
 CHARS: Final = 200_000
-"""Most characters of them together, to keep that call small."""
+"""Most characters in a sample, to limit the size of the call."""
 
 
 class Sample:
-    """Texts seen one by one; equal ones count once. count: how many there were.
+    """Estimates the tokens of many texts from all of them and a random sample.
 
-    Of each, 8 bytes are remembered.
+    Equal texts count once. 8 bytes are remembered of each text.
     """
 
     def __init__(self) -> None:
@@ -113,13 +111,14 @@ class Sample:
 
     @property
     def count(self) -> int:
-        """How many different texts there were."""
+        """The number of different texts."""
         return len(self._seen)
 
     @property
     def texts(self) -> list[str]:
-        """Some of them, each with the same chance; at most `TEXTS` and,
-        but for the first, `CHARS`.
+        """A random sample of at most `TEXTS` texts and `CHARS` characters.
+
+        The first text is included whatever its length.
         """
         chars = 0
         chosen: list[str] = []
@@ -131,7 +130,7 @@ class Sample:
         return chosen
 
     def add(self, text: str) -> None:
-        """See one more."""
+        """Add a text."""
         digest = blake2b(text.encode(), digest_size=8).digest()
         if digest in self._seen:
             return
@@ -139,12 +138,15 @@ class Sample:
         self._total += estimated(text)
         if len(self._chosen) < TEXTS:
             self._chosen.append(text)
-        elif (place := self._chance.randrange(len(self._seen))) < TEXTS:
+            return
+        place = self._chance.randrange(len(self._seen))
+        if place < TEXTS:
             self._chosen[place] = text
 
     def tokens(self, counted: int | None) -> int:
-        """Tokens of all of them. counted: those `texts` really have, which sets the whole right;
-        None if nobody knows.
+        """The estimated tokens of all texts.
+
+        counted: the exact number of tokens of `texts`, to correct the estimate; None if unknown.
         """
         if counted is None:
             return self._total

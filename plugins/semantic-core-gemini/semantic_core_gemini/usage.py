@@ -1,4 +1,7 @@
-"""What was used: counted as it is paid for, so that it can be laid beside the bill."""
+"""Usage: texts and tokens counted as the service bills them.
+
+Tested by tests/test_embedder.py and tests/test_jobs.py.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ from semantic_core_gemini.pricing import Price, PriceTier
 
 @attrs.frozen
 class Usage:
-    """What one embedder used since it was made.
+    """What one embedder has used since it was created.
 
-    requests: calls that were answered with vectors. texts, tokens: in them; tokens as the service
-    counted, or estimated where it did not say. lost_texts: sent in calls whose answer never came;
-    they may be on the bill, too.
-    job_texts, job_tokens: results of batch jobs that were read; tokens as the service counted, 0
-    where it did not say. A job read twice counts twice.
+    requests: calls that were answered with vectors. texts, tokens: in these calls; tokens are
+    counted by the service, or estimated if it did not report them. lost_texts: texts in calls
+    without an answer; they may be billed as well. job_texts, job_tokens: results of batch jobs that
+    were read; tokens are 0 if the service did not report them. A job that is read twice counts
+    twice.
     """
 
     requests: int = 0
@@ -29,7 +32,7 @@ class Usage:
     job_tokens: int = 0
 
     def cost(self, price: Price) -> dict[PriceTier, str]:
-        """What it costs at that price, per tier, as text with six decimals."""
+        """The cost at this price, per tier, as text with six decimals."""
         return {
             "interactive": f"{price.of(self.tokens):.6f}",
             "batch": f"{price.of(self.job_tokens, 'batch'):.6f}",
@@ -37,8 +40,9 @@ class Usage:
 
 
 class UsageMeter:
-    """Adds up. Safe to use from several threads. blocks: of the calls that want to know what they
-    cost.
+    """Adds up usage. Safe to use from several threads.
+
+    blocks: meters of the ``with`` blocks that want to know their own usage.
     """
 
     def __init__(self) -> None:
@@ -47,17 +51,16 @@ class UsageMeter:
         self.blocks = Blocks()
 
     def add(self, **amounts: int) -> None:
-        """Add to the fields of that name."""
+        """Add these amounts to the fields of `Usage` with these names."""
         with self._lock:
             sums = {name: getattr(self._usage, name) + amount for name, amount in amounts.items()}
             self._usage = attrs.evolve(self._usage, **sums)
-        paid = [
-            amounts.get(name, 0) + amounts.get(f"job_{name}", 0) for name in ("texts", "tokens")
-        ]
-        if any(paid):
-            self.blocks.paid(*paid)
+        texts = amounts.get("texts", 0) + amounts.get("job_texts", 0)
+        tokens = amounts.get("tokens", 0) + amounts.get("job_tokens", 0)
+        if texts or tokens:
+            self.blocks.paid(texts, tokens)
 
     def read(self) -> Usage:
-        """What was used up to now."""
+        """The usage up to now."""
         with self._lock:
             return self._usage

@@ -1,4 +1,7 @@
-"""Numbers from the service, checked and brought to length 1."""
+"""Vectors: checking and normalising what the service answers, and remembering vectors.
+
+Tested by tests/test_embedder.py and tests/test_faults.py.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,14 @@ if TYPE_CHECKING:
 
 
 LEAST_LENGTH = 1e-6
-"""A vector shorter than this has no direction."""
+"""A vector shorter than this counts as zero."""
 
 
 def vector_of(values: Any, dimensions: int, what: str) -> Vector:
-    """float32 of shape (dimensions,), of length 1.
+    """The vector as float32 of shape (dimensions,), normalised to length 1.
 
-    The service brings only its full size to length 1; here all are.
-
-    Raises AnswerInvalid for another size, for what is not a finite number, and for a vector of no
-    length.
+    The service normalises only vectors of its full size. what: subject of an error message. Raises
+    AnswerInvalid for another number of dimensions, numbers that are not finite, and a zero vector.
     """
     import numpy as np
 
@@ -40,19 +41,20 @@ def vector_of(values: Any, dimensions: int, what: str) -> Vector:
         length = float(np.sqrt(wide @ wide)) if wide.shape == (dimensions,) else float("nan")
     if not LEAST_LENGTH <= length < float("inf"):
         raise AnswerInvalid(
-            f"{what}: wanted finite numbers that point somewhere, got {length} as their length."
+            f"{what}: wanted finite numbers that are not all 0, got a vector of length {length}."
         )
     return (wide / length).astype(np.float32)
 
-
-# Vectors remembered for a while: of queries, and of passages that were paid for in a call that
-# failed later on.
 
 Value = TypeVar("Value")
 
 
 class Recent(Generic[Value]):
-    """The values used last, at most so many. Safe to use from several threads."""
+    """A cache of the most recently used values. Safe to use from several threads.
+
+    most: number of values. It holds vectors of queries, and of passages that were paid for in a
+    run that failed.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -63,14 +65,14 @@ class Recent(Generic[Value]):
         return len(self._values)
 
     def get(self, key: str) -> Value | None:
-        """The value, which now counts as used last; None if it is not there."""
+        """The value, which becomes the most recently used; None if there is none."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
             return self._values.get(key)
 
     def put(self, key: str, value: Value) -> None:
-        """Keep it; whatever was used longest ago goes."""
+        """Add a value, and drop the least recently used ones."""
         with self._lock:
             self._values[key] = value
             self._values.move_to_end(key)
@@ -78,36 +80,36 @@ class Recent(Generic[Value]):
                 self._values.popitem(last=False)
 
     def pop(self, key: str) -> None:
-        """Forget it, if it is there."""
+        """Remove the value if there is one."""
         with self._lock:
             self._values.pop(key, None)
 
 
 class Queries:
-    """Vectors of queries.
+    """A cache of query vectors.
 
-    Who asks for one that is just being made waits for it: it is paid for once.
+    Threads that ask for the same query at the same time share one call, which is paid for once.
     """
 
     def __init__(self, most: int) -> None:
         self._recent: Recent[Vector] = Recent(most)
         self._lock = Lock()
-        self._coming: dict[str, Future[Vector]] = {}
+        self._in_progress: dict[str, Future[Vector]] = {}
 
     def get(self, key: str, make: Callable[[], Vector]) -> Vector:
-        """A copy of the vector; `make` makes it if it is neither here nor coming.
+        """A copy of the vector; `make` creates it if no other thread is creating it.
 
-        An error is raised for all who wait.
+        An error of `make` is raised in all threads that wait for it.
         """
         known = self._recent.get(key)
         if known is not None:
             return known.copy()
         with self._lock:
-            coming = self._coming.get(key)
-            if coming is None:
-                mine = self._coming[key] = Future()
-        if coming is not None:
-            return coming.result().copy()
+            pending = self._in_progress.get(key)
+            if pending is None:
+                mine = self._in_progress[key] = Future()
+        if pending is not None:
+            return pending.result().copy()
         try:
             vector = make()
         except BaseException as error:
@@ -119,4 +121,4 @@ class Queries:
             return vector.copy()
         finally:
             with self._lock:
-                self._coming.pop(key, None)
+                self._in_progress.pop(key, None)

@@ -1,9 +1,11 @@
-"""The lowest layer: it alone knows the key in the clear, and puts it on the wire.
+"""The HTTP transport: the only layer that knows the key, and adds it to requests.
 
-The google-genai client above it is made with a placeholder. What it, or the HTTP client below it,
-keeps, logs or raises (a request with its headers, an answer that quotes them, the local variables
-of their frames) therefore holds no key: nothing has to be cleaned later on. Answers are read here
-in whole, within a time and a size; only downloads are streamed.
+The google-genai client above it is created with a placeholder. What that client stores, logs or
+raises (requests with headers, answers that quote them, local variables of its frames) therefore
+contains no key. Answers are read completely here, within limits of time and size; only downloads
+are streamed.
+
+Tested by tests/test_leaks.py and tests/test_proxy.py.
 """
 
 from __future__ import annotations
@@ -23,31 +25,29 @@ from semantic_core_gemini.keys import MASK, Secret
 
 KEY_HEADER: Final = "x-goog-api-key"
 PLACEHOLDER: Final = "put-on-the-wire-later"
-"""What the client above believes to be its key."""
+"""The key that the google-genai client is given."""
 MOST_BYTES: Final = 64 * 1024 * 1024
-"""Longest answer read into memory; a hundred vectors of the largest size are about 7 MB."""
+"""Most bytes of an answer; a hundred vectors of the largest size are about 7 MB."""
 CONNECT_SECONDS: Final = 10.0
 _DOWNLOAD: Final = ":download"
 _TALKATIVE: Final = ("connection", "http11", "http2", "proxy", "socks")
-"""Loggers below httpcore2 that write the headers of answers down:
-a service that quotes a key would have it logged.
-"""
+"""Loggers of httpcore2 that log the headers of answers, which could quote a key."""
 
 
 class _Masking(logging.Filter):
-    """Masks the keys in use in what is logged."""
+    """Masks the keys in use in log records."""
 
     def __init__(self) -> None:
         super().__init__()
         self.secrets: WeakValueDictionary[int, Secret] = WeakValueDictionary()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Lets every record pass, without keys."""
-        told = record.getMessage()
-        masked = told
+        """Remove keys from the record, and let it pass."""
+        message = record.getMessage()
+        masked = message
         for secret in list(self.secrets.values()):
             masked = secret.mask(masked)
-        if masked != told:
+        if masked != message:
             record.msg = masked
             record.args = ()
         return True
@@ -57,10 +57,10 @@ _masking = _Masking()
 
 
 class KeyedTransport(httpx2.BaseTransport):
-    """Sends requests with the key, and only to the host it belongs to; masks it in what comes back.
+    """Adds the key to requests, only for the host it belongs to, and masks it in answers.
 
-    inner: what does the sending; by default the one of httpx2, through the proxy the environment
-    names.
+    inner: the transport that sends; by default that of httpx2, through the proxy that the
+    environment names.
     """
 
     def __init__(
@@ -76,16 +76,14 @@ class KeyedTransport(httpx2.BaseTransport):
         self._inner = inner or _transport(address.scheme, address.hostname or "")
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """The answer. Raises what httpx2 raises, made anew:
-        without the frames in which the key was.
-        """
+        """The answer. Raises copies of httpx2's errors, without the frames that contain the key."""
         answer = self._answer(request)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._inner.close()
 
     def _answer(self, request: httpx2.Request) -> httpx2.Response | Exception:
@@ -94,19 +92,19 @@ class KeyedTransport(httpx2.BaseTransport):
             headers = [(name, self._masked(value)) for name, value in response.headers.raw]
             if request.url.path.endswith(_DOWNLOAD) and response.status_code == httpx2.codes.OK:
                 return httpx2.Response(
-                    response.status_code, headers=headers, stream=_Download(response, self._renewed)
+                    response.status_code, headers=headers, stream=_Download(response, self._copy_of)
                 )
             body = self._masked(_whole(response, request))
             return httpx2.Response(response.status_code, headers=_of_body(headers), content=body)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it goes on: see `_renewed`
-            return self._renewed(error)
+        except Exception as error:  # noqa: BLE001 - it is raised as a copy
+            return self._copy_of(error)
 
     def _keyed(self, request: httpx2.Request) -> httpx2.Request:
         url = request.url
         port = url.port or {"https": 443, "http": 80}.get(url.scheme)
         if (url.scheme, url.host, port) != self._home:
             raise httpx2.UnsupportedProtocol(f"The key is not sent to {url.host}.")
-        if url.params.get("key") == MASK:  # an address the service handed out, masked on its way up
+        if url.params.get("key") == MASK:  # a URL from an answer of the service, masked there
             url = url.copy_set_param("key", self._secret.reveal())
         headers = httpx2.Headers(request.headers)
         headers[KEY_HEADER] = self._secret.reveal()
@@ -119,27 +117,25 @@ class KeyedTransport(httpx2.BaseTransport):
         )
 
     def _masked(self, text: bytes) -> bytes:
-        return (
-            self._secret.mask(text.decode("latin-1")).encode("latin-1")
-            if self._secret.reveal().encode() in text
-            else text
-        )
+        if self._secret.reveal().encode() not in text:
+            return text
+        return self._secret.mask(text.decode("latin-1")).encode("latin-1")
 
-    def _renewed(self, error: Exception) -> Exception:
-        """An error of the same kind and text, without traceback and context."""
+    def _copy_of(self, error: Exception) -> Exception:
+        """A copy of an error, with the same type and text, without traceback and context."""
         text = self._secret.mask(str(error))
         kind = type(error) if isinstance(error, httpx2.TransportError) else httpx2.TransportError
         return kind(text or type(error).__name__)
 
 
 class _Download(httpx2.SyncByteStream):
-    """The body of a download, piece by piece; its errors are made anew, too."""
+    """The body of a download, piece by piece; its errors are raised as copies, too."""
 
     def __init__(
-        self, response: httpx2.Response, renewed: Callable[[Exception], Exception]
+        self, response: httpx2.Response, copy_of: Callable[[Exception], Exception]
     ) -> None:
         self._response = response
-        self._renewed = renewed
+        self._copy_of = copy_of
 
     def __iter__(self) -> Iterator[bytes]:
         pieces = iter(self._response.stream)  # type: ignore[arg-type]
@@ -157,14 +153,14 @@ class _Download(httpx2.SyncByteStream):
     def _next(self, pieces: Iterator[bytes]) -> bytes | Exception | None:
         try:
             return next(pieces, None)
-        except Exception as error:  # noqa: BLE001 - goes on, made anew
-            return self._renewed(error)
+        except Exception as error:  # noqa: BLE001 - it is raised as a copy
+            return self._copy_of(error)
 
 
 def _whole(response: httpx2.Response, request: httpx2.Request) -> bytes:
-    """The body, unpacked.
+    """The whole body, decompressed.
 
-    ReadTimeout if it takes longer than a read may, however steadily it drips.
+    Raises ReadTimeout if it takes longer than the timeout, even if bytes keep coming.
     """
     seconds = request.extensions.get("timeout", {}).get("read")
     until = None if seconds is None else time.monotonic() + seconds
@@ -178,44 +174,43 @@ def _whole(response: httpx2.Response, request: httpx2.Request) -> bytes:
                 raise httpx2.ReadTimeout(f"The answer took longer than {seconds} seconds.")
     finally:
         response.close()
-    return httpx2.Response(
-        response.status_code, headers=response.headers, content=bytes(body)
-    ).content
+    raw = httpx2.Response(response.status_code, headers=response.headers, content=bytes(body))
+    return raw.content
 
 
 def _of_body(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers that are still true of a body that was read and unpacked."""
+    """The headers that still apply to a body after it was read and decompressed."""
     gone = (b"content-length", b"transfer-encoding", b"content-encoding")
     return [(name, value) for name, value in headers if name.lower() not in gone]
 
 
 def _transport(scheme: str, host: str) -> httpx2.HTTPTransport:
-    """What does the sending. Raises ConfigError for a proxy that cannot be used.
+    """The transport that sends. Raises ConfigError for a proxy that cannot be used.
 
-    http:// is for this machine, and goes through no proxy: it could read the key.
+    http:// is only for this machine and uses no proxy, which could read the key.
     """
     proxy = _proxy_for(scheme, host) if scheme == "https" else None
     try:
-        # Certificates are loaded for https only: that takes longer than anything else here.
+        # Certificates are loaded only for https, because that is slow.
         return httpx2.HTTPTransport(verify=scheme == "https", proxy=proxy)
     except (ImportError, ValueError, httpx2.InvalidURL) as error:
         if proxy is None:
             raise
         hint = (
-            "Install socksio (pip install socksio), or name a proxy of the kind http://."
+            "Install socksio (pip install socksio), or use an http:// proxy."
             if isinstance(error, ImportError)
-            else "It must begin with http://, https://, socks5:// or socks5h://."
+            else "Its URL must begin with http://, https://, socks5:// or socks5h://."
         )
-    # A proxy may carry a password: only its kind is told.
+    # Only the scheme is shown, because the URL of a proxy may contain a password.
     raise ConfigError(
-        f"gemini: the proxy in {scheme.upper()}_PROXY or ALL_PROXY, of the kind "
-        f"{urlsplit(proxy).scheme}://, cannot be used.",
+        f"gemini: the {urlsplit(proxy).scheme}:// proxy in {scheme.upper()}_PROXY or ALL_PROXY "
+        "cannot be used.",
         hint=hint,
     )
 
 
 def _proxy_for(scheme: str, host: str) -> str | None:
-    """The proxy the environment names for that host: the one of the scheme, else the one of all."""
+    """The proxy of the environment for this host: that of the scheme, else ALL_PROXY."""
     proxies = getproxies()
     proxy = None if proxy_bypass(host) else proxies.get(scheme) or proxies.get("all")
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy
@@ -224,9 +219,9 @@ def _proxy_for(scheme: str, host: str) -> str | None:
 def http_client(
     secret: Secret, base_url: str, heard: Callable[[httpx2.Response], None]
 ) -> httpx2.Client:
-    """An HTTP client for that host, with that key. heard: called with each answer.
+    """An HTTP client for this host with this key. heard: called with each answer.
 
-    It follows no redirects: they could lead the texts elsewhere.
+    It follows no redirects, which could send the texts to another host.
     """
     _masking.secrets[id(secret)] = secret
     for name in _TALKATIVE:

@@ -154,7 +154,7 @@ def test_a_poisoned_text_is_found_and_the_others_are_paid_for_once(gemini: FakeG
     texts = [f"text {number}" + (" POISON" if number in (13, 77) else "") for number in range(100)]
     made = embedder(gemini)
     with pytest.raises(
-        PassageRefused, match="2 of 100 texts are refused, the first at place 13"
+        PassageRefused, match="refuses 2 of 100 texts, the first at position 13"
     ) as raised:
         made.embed_documents(texts)
     assert raised.value.places == (13, 77)
@@ -176,7 +176,7 @@ def test_a_vector_that_does_not_count_costs_the_others_of_its_answer_nothing(
     texts = [f"text {number}" + (" BLANK" if number == 13 else "") for number in range(100)]
     made = embedder(gemini, clock=turning.clock)
     with pytest.raises(
-        AnswerInvalid, match="1 of 100 texts have no vector that counts, the first at place 13"
+        AnswerInvalid, match="1 of 100 texts have no valid vector, the first at position 13"
     ) as raised:
         made.embed_documents(texts)
     assert raised.value.places == (13,) and "BLANK" not in str(raised.value)

@@ -594,7 +594,7 @@ def test_a_job_is_unknown_only_when_the_list_of_all_does_not_have_it_either(
 ) -> None:
     for ask in (client.state, client.get_job_status, client.retrieve_results, client.cancel):
         listed = gemini.count("list")
-        with pytest.raises(JobUnknown, match="removed, or belongs to another project"):
+        with pytest.raises(JobUnknown, match="deleted, or belongs to another project"):
             ask("batches/unknown")
         assert gemini.count("list") == listed + 1
 
@@ -736,7 +736,7 @@ def test_a_job_that_finds_no_room_is_told_at_once_and_leaves_nothing(
 ) -> None:
     """The service names no pause: room comes when a job ends, which may take hours."""
     gemini.most_enqueued_tokens = 10
-    with pytest.raises(RateLimited, match="make smaller jobs"):
+    with pytest.raises(RateLimited, match="submit smaller jobs"):
         client.submit(MANY, "a job")
     assert turning.slept == [] and gemini.count("create") == 1
     assert gemini.state.files == {} == gemini.state.jobs

@@ -147,7 +147,7 @@ def test_one_call_tries_and_the_others_wait_for_it() -> None:
     turning.turn(REST)
     probe = breaker.enter("A call")
     assert probe is True
-    with pytest.raises(ServiceResting, match="one call is trying"):
+    with pytest.raises(ServiceResting, match="a test call is in progress"):
         breaker.enter("Another call")
     breaker.leave(probe, True)
     assert breaker.enter("A call") is False
@@ -203,5 +203,5 @@ def test_a_late_answer_to_an_old_call_does_not_end_the_probe() -> None:
     turning.turn(REST)
     assert breaker.enter("A probe") is True
     breaker.leave(old, False)
-    with pytest.raises(ServiceResting, match="one call is trying"):
+    with pytest.raises(ServiceResting, match="a test call is in progress"):
         breaker.enter("Another call")

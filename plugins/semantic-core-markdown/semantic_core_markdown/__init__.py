@@ -1,8 +1,11 @@
-"""Markdown for Semantic Core: cut along its structure, found with its headings,
-described by its front matter.
+"""Markdown for Semantic Core: splits along headings and blocks, and reads front matter.
 
-Takes documents of media type ``text/markdown`` (or ``text/x-markdown``); leaves all others to
-others.
+It handles documents of media type ``text/markdown`` (or ``text/x-markdown``). Rooms: `sections`
+(blocks to chunks), `outline` (a text as blocks), `fast_lexer` and `markdown_it_rules` (two ways to
+find blocks), `blocks`, `text_splitting` (a long block in parts), `headings`, `passages` (what is
+embedded), `metadata` (front matter and title).
+
+Tested by tests/test_contract.py and tests/test_sections.py.
 """
 
 from __future__ import annotations
@@ -19,15 +22,16 @@ __all__ = ["MEDIA_TYPES", "semantic_context", "semantic_describe", "semantic_spl
 
 SEMANTIC_CORE_API = 1
 MEDIA_TYPES = frozenset({"text/markdown", "text/x-markdown"})
-"""What is taken for Markdown; parameters behind a semicolon do not matter."""
+"""Media types of Markdown; parameters after a semicolon are ignored."""
 
 
 @hookimpl
 def semantic_describe(document: Document) -> Document | None:
-    """Metadata, title and language from the front matter;
-    the first heading of level 1 as title if there is none else.
+    """Read metadata, title and language from the front matter; None for another media type.
+
+    Without a title there, the first heading of level 1 is the title.
     """
-    if not _is_ours(document):
+    if not _is_markdown(document):
         return None
     from semantic_core_markdown.metadata import describe
 
@@ -36,17 +40,18 @@ def semantic_describe(document: Document) -> Document | None:
 
 @hookimpl
 def semantic_split(document: Document, max_chars: int) -> Sequence[Chunk] | None:
-    """Chunks along headings and blocks.
+    """Split along headings and blocks; None for another media type.
 
-    [] for a document of nothing but front matter and white space.
+    [] for a document that has only front matter and white space.
     """
-    if not _is_ours(document):
+    if not _is_markdown(document):
         return None
     from semantic_core.types import Chunk, ChunkId
     from semantic_core_markdown.sections import pieces
 
-    return [
-        Chunk(
+    chunks = []
+    for position, piece in enumerate(pieces(document.text, max_chars)):
+        chunk = Chunk(
             id=ChunkId(document.ref, position),
             text=document.text[piece.start : piece.end],
             start=piece.start,
@@ -55,19 +60,19 @@ def semantic_split(document: Document, max_chars: int) -> Sequence[Chunk] | None
             headings=piece.headings,
             metadata=piece.metadata,
         )
-        for position, piece in enumerate(pieces(document.text, max_chars))
-    ]
+        chunks.append(chunk)
+    return chunks
 
 
 @hookimpl
 def semantic_context(document: Document, chunks: Sequence[Chunk]) -> Sequence[str] | None:
-    """Title, heading path and text."""
-    if not _is_ours(document):
+    """Return title, heading path and text of each chunk; None for another media type."""
+    if not _is_markdown(document):
         return None
     from semantic_core_markdown.passages import passages
 
     return passages(document.title, chunks)
 
 
-def _is_ours(document: Document) -> bool:
+def _is_markdown(document: Document) -> bool:
     return document.media_type.partition(";")[0].strip().lower() in MEDIA_TYPES

@@ -1,4 +1,7 @@
-"""The blocks a Markdown text is made of, as the parser tells them."""
+"""Blocks of a Markdown text, and the parser that finds them.
+
+Tested by tests/test_outline.py and tests/test_grammar.py.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 BlockKind = Literal["heading", "rule", "paragraph", "html", "text", "code", "table", "list"]
 
 LANGUAGE_CHARS = 40
-"""Longest name of a language in a fence."""
+"""Longest name of a fence's language, in characters."""
 
 _KINDS: dict[str, BlockKind] = {
     "heading_open": "heading",
@@ -40,11 +43,11 @@ _LANGUAGE = re.compile(r"\{?\s*(?:\{?code(?:-block|-cell)?\}\s*)?\.?([\w+#./-]+)
 
 @attrs.define
 class Block:
-    """The lines from `start` up to but not including `end`. level: of a heading. says: a heading in
-    Markdown, a fence's language, or a table's first row once somebody asked for it.
+    """A block: text[start:end], whole lines.
 
-    within: the blocks within a quote, a list or an item, as `inside` gives them; or what finds them
-    in the text.
+    level: of a heading. says: the Markdown of a heading, the language of a fence, or the first row
+    of a table once it was needed. within: the blocks inside a quote, a list or an item, or a
+    function that finds them; use `inside`.
     """
 
     kind: BlockKind
@@ -55,9 +58,7 @@ class Block:
     within: list[Block] | Callable[[str, Block], list[Block]] = attrs.field(factory=list)
 
     def inside(self, text: str) -> list[Block]:
-        """The blocks within a quote, a list or an item of this text;
-        [] where nothing is looked into.
-        """
+        """The blocks inside a quote, a list or an item of this text; [] for other blocks."""
         if not isinstance(self.within, list):
             self.within = self.within(text, self)
         return self.within
@@ -65,14 +66,14 @@ class Block:
 
 @cache
 def parser() -> BlockParser:
-    """The one parser: it keeps nothing of what it reads."""
+    """The shared parser, which has no state."""
     from semantic_core_markdown.markdown_it_rules import BlockParser
 
     return BlockParser()
 
 
 def parsed(source: str, offset: int = 0, references: dict[str, Any] | None = None) -> list[Block]:
-    """The blocks at the top of a text that begins at `offset` of another.
+    """Parse the top-level blocks of a text that begins at `offset` of another text.
 
     Link definitions are added to `references`.
     """
@@ -107,25 +108,27 @@ def _block(token: Token, lines: list[int]) -> Block:
 
 
 def within(text: str, block: Block) -> list[Block]:
-    """The blocks within one that is all of its lines: a list's items, what is in a quote."""
+    """Parse the blocks inside a list or a quote: its items, or its content."""
     start = block.start + text.startswith("\ufeff", block.start)
     return parsed(text[start : block.end], start)[0].inside(text)
 
 
 def line_starts(source: str, offset: int = 0) -> list[int]:
-    """Where each line begins as markdown-it counts them: LF, CR LF and CR end one,
-    nothing else does. Last: the end.
+    """The beginning of each line, and the end of the text.
+
+    As in markdown-it, only LF, CR LF and CR end a line.
     """
     if "\r" in source:
-        starts = [offset, *(offset + match.end() for match in LINE_END.finditer(source))]
+        starts = [offset, *[offset + match.end() for match in LINE_END.finditer(source)]]
     else:
-        starts = list(accumulate((len(line) + 1 for line in source.split("\n")), initial=offset))
+        lengths = [len(line) + 1 for line in source.split("\n")]
+        starts = list(accumulate(lengths, initial=offset))
         starts.pop()
     starts.append(offset + len(source))
     return starts
 
 
 def language(info: str) -> str:
-    """The language the words behind a fence name, in lower case; "" if they name none."""
+    """The language in the info string of a fence, in lower case; "" if there is none."""
     found = _LANGUAGE.match(unescape(info.strip()[: 2 * LANGUAGE_CHARS]))
     return found[1].lower()[:LANGUAGE_CHARS] if found else ""

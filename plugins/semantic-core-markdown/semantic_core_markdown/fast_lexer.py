@@ -1,8 +1,10 @@
-"""Blocks that can be told at a glance: patterns for what cannot be anything but what it looks like.
+"""The fast lexer: regular expressions for top-level blocks that are unambiguous.
 
-All of this is for lines that end in LF, at the top, where nothing is open. What a pattern leaves
-out is only slow; what it takes must be what markdown-it finds there. Quantifiers are possessive, so
-that no text takes long.
+Lines must end in LF, and nothing may be open where a block begins. What a pattern does not match is
+only slower, because the parser reads it; what it matches must be what markdown-it finds there.
+Quantifiers are possessive, so that every text takes linear time.
+
+Tested by tests/test_outline.py and tests/test_linear_time.py.
 """
 
 from __future__ import annotations
@@ -16,39 +18,38 @@ from semantic_core_markdown.blocks import Block, language, parsed, within
 from semantic_core_markdown.headings import without_marks
 from semantic_core_markdown.markdown_it_rules import makes_table
 
-# Lists that can be told at a glance: every line begins an item of the same kind, is indented as
-# far as its text, or blank.
-#
-# Whatever such an item holds, nothing of it is left open behind it. So what is in it need not be
-# known to find its end, and is read only when somebody asks.
+# Lists of which every line begins an item of the same kind, is indented as far as the item's text,
+# or is blank. Nothing of such an item is open after it. So its end can be found without its
+# content, which is parsed only when it is needed.
 
 MARK = (
     r"(?P<indent>[ ]{0,3})(?:(?P<bullet>[-+*])|(?P<number>[0-9]{1,9})(?P<dot>[.)]))"
     r"(?P<space>[ ]{1,4})(?=\S)"
 )
-"""What an item begins with, and that there is something behind it."""
+"""The marker of an item, followed by text."""
 INTERRUPTS = (
     r"\#{1,6}(?:[ \t\n]|\Z) | `{3,}+[^`\n]*+(?:\n|\Z) | ~~~ | (?:[-+*]|1[.)])[ ]+\S | > | <!--"
 )
-"""What ends a paragraph by standing in the next line, and so whatever an item ends with."""
+"""The beginning of a line that ends a paragraph, and therefore a list item."""
 
 _BLANK = r"(?:\n[ \t]*+(?=\n))*+"
 _MARK = re.compile(MARK)
 _AFTER_ITEMS = re.compile(rf"\n?+(?P<blank>(?:[ \t]*+\n)*+)(?P<item>{MARK})?+")
 _INTERRUPTED = re.compile(INTERRUPTS, re.VERBOSE)
 _UNSURE = re.compile(r"[ \t]|(?:[-+*]|[0-9]{1,9}[.)])(?:[ \t\n]|\Z)")
-"""What may go on with the list: an indent, an item that is empty, code, or a thematic break."""
+"""What may continue the list: an indent, an empty item, code, or a thematic break."""
 _INDENT = re.compile(r"\ufeff?+([ ]*+)")
 
 
 def read_list(source: str, mark: re.Match[str]) -> Block | None:
-    """The list that begins with this mark; None if it is not sure where it ends."""
+    """The list that begins with this marker; None if its end is ambiguous."""
     kind = mark.group("indent", "bullet", "dot")
-    start = at = mark.start("list")
+    start = mark.start("list")
+    at = start
     while True:
-        items = _items_like(
-            len(kind[0]), kind[1] or kind[2], len(mark["number"] or ""), len(mark["space"])
-        ).match(source, at)
+        digits = len(mark["number"] or "")
+        pattern = _items_like(len(kind[0]), kind[1] or kind[2], digits, len(mark["space"]))
+        items = pattern.match(source, at)
         after = items and _AFTER_ITEMS.match(source, items.end())
         if not after:
             return None
@@ -59,21 +60,19 @@ def read_list(source: str, mark: re.Match[str]) -> Block | None:
     if after["item"]:
         ends = after.group("bullet", "dot") != kind[1:]
     else:
-        ends = bool(
-            after["blank"] or at == len(source) or _INTERRUPTED.match(source, at)
-        ) and not _UNSURE.match(source, at)
+        complete = after["blank"] or at == len(source) or _INTERRUPTED.match(source, at)
+        ends = bool(complete) and not _UNSURE.match(source, at)
     return Block("list", start, at, within=_items) if ends else None
 
 
 @cache
 def _items_like(indent: int, mark: str, digits: int, spaces: int) -> re.Pattern[str]:
-    """Items with the same mark and width, and nothing that is indented less than
-    what is in them.
-    """
+    """Items with the same marker and width, whose lines are indented as far as their text."""
     width = indent + digits + len(mark) + spaces
-    inside = (
-        r"(?:[ ]{%d}|[ ]{0,3}\t)" if width <= 4 else "[ ]{%d}"
-    ) % width + r"[ \t]*+[^ \t\n][^\n]*+"
+    margin = f"[ ]{{{width}}}"
+    if width <= 4:
+        margin = rf"(?:{margin}|[ ]{{0,3}}\t)"
+    inside = rf"{margin}[ \t]*+[^ \t\n][^\n]*+"
     mark = re.escape(mark)
     no_rule = "" if digits else rf"(?!{mark}(?:[ \t]*+{mark}){{2,}}+[ \t]*+(?:\n|\Z))"
     first = rf"[ ]{{{indent}}}{no_rule}[0-9]{{{digits}}}{mark}[ ]{{{spaces}}}(?=\S)[^\n]*+"
@@ -82,13 +81,12 @@ def _items_like(indent: int, mark: str, digits: int, spaces: int) -> re.Pattern[
 
 
 def _items(text: str, block: Block) -> list[Block]:
+    """The items of a list that `read_list` found."""
     indent = _INDENT.match(text, block.start)
     item = _item_behind(len(indent[1]) if indent else 0)
-    starts = [
-        block.start,
-        *[line.end() for line in item.finditer(text, block.start, block.end)],
-        block.end,
-    ]
+    starts = [block.start]
+    starts += [line.end() for line in item.finditer(text, block.start, block.end)]
+    starts.append(block.end)
     return [Block("list", start, end, within=_within_item) for start, end in pairwise(starts)]
 
 
@@ -98,28 +96,27 @@ def _item_behind(indent: int) -> re.Pattern[str]:
 
 
 def _within_item(text: str, block: Block) -> list[Block]:
-    """What is in an item, read behind another one:
-    at the top its first line may be that of a table.
+    """The blocks in an item.
+
+    It is parsed after another item, because at the top its first line could begin a table.
     """
     start = block.start + text.startswith("\ufeff", block.start)
     mark = _MARK.match(text, start)
     other = f"{mark[0] if mark else '- '}x\n"
-    return (
-        parsed(other + text[start : block.end], start - len(other))[0].inside(text)[1].inside(text)
-    )
+    parsed_list = parsed(other + text[start : block.end], start - len(other))[0]
+    item = parsed_list.inside(text)[1]
+    return item.inside(text)
 
 
 _PLAIN = r"[^\s\#>*+\-_`~<=|:\[0-9]"
-"""What begins a line that is text and nothing else."""
+"""The first character of a line that can only be text."""
 _WORDS = (
     r"\#(?!\#{0,5}(?:[ \t\n]|\Z)) | \*{1,2}+(?=[^\s*]) | _{1,2}+(?=[^\s_]) | `{1,2}+(?=[^\s`]) | "
     r"~{1,2}+(?=[^\s~])| <[A-Za-z][A-Za-z0-9.+\-]*+[:@] | [+](?=\S) | -(?=[^\s\-|:]) | "
     r"[0-9]++(?:[.)](?=\S)|(?![.)]))"
     r"| [|:][|:\- \t]*+[^|:\- \t\n]"
 )
-"""The same for characters that can begin something else;
-a line of a table's dashes is none of it.
-"""
+"""The same for characters that can also begin another block, except a delimiter row."""
 _NO_DEFINITION = r"\[[^\[\]\\\n]*+(?:\[|\](?!:))"
 _NO_TABLE = r"(?![^\n|]*+\|[^\n]*+\n[ \t]*+[|:\-][|:\- \t]*+(?:\n|\Z))"
 _INDENTED = r"(?:[ ]{4}|[ ]{0,3}\t)[ \t]*+[^ \t\n][^\n]*+"
@@ -128,7 +125,7 @@ _GOES_ON = rf"""
     [^\n]*+ (?:\n(?:[ ]{{0,3}}(?:{_PLAIN}|\[|{_WORDS})[^\n]*+|{_INDENTED}))*+ \n?+
     (?: (?P<underline>[ ]{{0,3}}(?:=++|-++)[ \t]*+(?:\n|\Z)) | {_BLANK_NEXT} | (?={INTERRUPTS}) )
 """
-"""The rest of a paragraph, or of a heading with a line below it."""
+"""The rest of a paragraph, or of a heading with a line of ``=`` or ``-`` below it."""
 
 BLOCK = re.compile(
     rf"""
@@ -154,9 +151,7 @@ BLOCK = re.compile(
     """,
     re.VERBOSE,
 )
-"""The next block behind blank lines, by the name of its group;
-or definitions of links; or the end.
-"""
+"""The next block after blank lines, or link definitions, or the end, by the name of the group."""
 _TEXT_GOES_ON = re.compile(_GOES_ON, re.VERBOSE)
 _BLANK_LINE = re.compile(r"\n(?=[ \t]*+(?:\n|\Z))")
 _SPACES = (
@@ -164,7 +159,7 @@ _SPACES = (
     + "".join(map(chr, range(0x2000, 0x200B)))
     + "\u2028\u2029\u202f\u205f\u3000"
 )
-"""What CommonMark takes off a heading."""
+"""White space that CommonMark removes from a heading."""
 _MARKS = "> \t\n-+*0123456789.)"
 
 
@@ -182,14 +177,14 @@ def _paragraph(source: str, found: re.Match[str]) -> Block | None:
 
 
 def _text(source: str, start: int, found: re.Match[str]) -> Block | None:
-    """A paragraph, or a heading if there is a line below it."""
+    """A paragraph, or a heading if it is underlined."""
     end = found.end()
     line = found.start("underline")
     if line < 0:
         return Block("paragraph", start, end)
     says = source[start:line].strip()
     level = 1 if "=" in source[line:end] else 2
-    # Dashes may make a table of it.
+    # Dashes may also make it a table.
     return None if level == 2 and "|" in says else Block("heading", start, end, level, says)
 
 
@@ -231,35 +226,41 @@ def _html(source: str, found: re.Match[str]) -> Block | None:
 
 
 def _line_behind(source: str, at: int) -> int:
-    """Where the line behind the one at `at` begins."""
+    """Where the line after the one at `at` begins."""
     return source.find("\n", at) + 1 or len(source)
 
 
 def _quote(source: str, found: re.Match[str]) -> Block | None:
     start, end = found.span("quote")
     last = source[max(start, source.rfind("\n", start, end - 1)) : end]
-    # It may take blank lines along.
+    # If its last line is blank, or only markers, the quote may include blank lines.
     return Block("text", start, end, within=within) if last.strip(_MARKS) else None
 
 
 def _table(source: str, found: re.Match[str]) -> Block | None:
-    return (
-        Block("table", *found.span("table"))
-        if makes_table(found["head"], found["dashes"])
-        else None
-    )
+    if not makes_table(found["head"], found["dashes"]):
+        return None
+    return Block("table", *found.span("table"))
+
+
+def _rule(source: str, found: re.Match[str]) -> Block:
+    return Block("rule", *found.span("rule"))
+
+
+def _code(source: str, found: re.Match[str]) -> Block:
+    return Block("code", *found.span("code"))
 
 
 READERS: dict[str, Callable[[str, re.Match[str]], Block | None]] = {
     "heading": _heading,
     "paragraph": _paragraph,
-    "rule": lambda source, found: Block("rule", *found.span("rule")),
+    "rule": _rule,
     "list": read_list,
     "fence": _fence,
     "comment": _comment,
     "html": _html,
     "quote": _quote,
-    "code": lambda source, found: Block("code", *found.span("code")),
+    "code": _code,
     "table": _table,
 }
-"""The block for what was found; None where the parser has to say."""
+"""Functions from a match of BLOCK to a block, by group; None means that the parser decides."""

@@ -1,4 +1,7 @@
-"""What a heading says, without its markup."""
+"""The plain text of a heading, without its markup.
+
+Tested by tests/test_sections.py and tests/test_properties.py.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,13 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 HEADING_CHARS = 200
-"""Longest heading, in characters; what is more is cut off,
-since it stands in front of every passage below it.
-"""
+"""Longest heading, in characters. It is cut, because it is part of every passage below it."""
 _READ_CHARS = 1_000
-"""How much of a heading is read for markup: enough for HEADING_CHARS,
-and a bound on what nested brackets can cost.
-"""
+"""Characters of a heading that are read for markup, to bound the time for nested brackets."""
 _MAX_BRACKETS = 20
-"""Most opening brackets of a heading that is read for markup;
-finding their partners costs their number squared.
+"""Most opening brackets of a heading that is read for markup.
+
+The time for matching brackets is quadratic in their number.
 """
 
 _MARKUP = re.compile(r"[\\`*_~\[<]|&[#A-Za-z]")
@@ -31,29 +31,29 @@ _SIMPLE = re.compile(
     rf"(?:[^\\`*_~\[\]<&!]|!(?!\[)|&(?![#A-Za-z])|{_CODE}|\[(?:[^\\`*_~\[\]<&!]|"
     rf"{_CODE})++{_ADDRESS})*+"
 )
-"""Words, code, and links to plain addresses that have words and code for a text."""
+"""A heading of only words, code, and links with plain addresses and texts of words and code."""
 _LINK = re.compile(rf"({_CODE})|\[|{_ADDRESS}")
 _ATTRIBUTES = re.compile(r"\s*\{[#.:][^{}]*\}\s*\Z")
 _UNRESOLVED = re.compile(r"\[([^\[\]]+)\]\[[^\[\]]*\]")
 
 
 def plain(markdown: str, references: Callable[[], dict[str, Any]] = dict) -> str:
-    """A heading as a person reads it: one line without markup, of at most HEADING_CHARS characters.
+    """A heading as one line without markup, of at most HEADING_CHARS characters.
 
-    references: gives what links of the form ``[text][name]`` point to; asked for only if there may
-    be such a link.
+    references: returns the targets of links such as ``[text][name]``; called only if there may be
+    such a link.
     """
     text = markdown[:_READ_CHARS]
     if "}" in text:
         text = _ATTRIBUTES.sub("", text)
     if _MARKUP.search(text) and text.count("[") <= _MAX_BRACKETS:
         if _SIMPLE.fullmatch(text):
-            text = _LINK.sub(_code, text)
+            text = _LINK.sub(_code_text, text)
         else:
             tokens: list[Token] = []
             reader = parser()
             reader.inline.parse(text, reader, references() if "[" in text else {}, tokens)
-            text = "".join(_words(tokens))
+            text = "".join(_token_texts(tokens))
         if "[" in text:
             text = _UNRESOLVED.sub(r"\1", text)
     text = " ".join(text.split())
@@ -61,24 +61,26 @@ def plain(markdown: str, references: Callable[[], dict[str, Any]] = dict) -> str
 
 
 def without_marks(line: str) -> str:
-    """What stands on the line of a heading, without the number signs at its end."""
+    """The line of a heading, without the number signs at its end."""
     words = line.rstrip(" \t")
-    if words.endswith("#") and (before := words.rstrip("#"))[-1:] in (" ", "\t"):
-        return before
-    return words
+    before = words.rstrip("#")
+    closed = before != words and before[-1:] in (" ", "\t")
+    return before if closed else words
 
 
-def _code(found: re.Match[str]) -> str:
+def _code_text(found: re.Match[str]) -> str:
+    """The text of inline code; "" for the brackets and the address of a link."""
     return found[0][1:-1] if found[1] else ""
 
 
-def _words(tokens: list[Token]) -> list[str]:
+def _token_texts(tokens: list[Token]) -> list[str]:
+    """The plain text of each inline token."""
     words = []
     for token in tokens:
         if token.type in ("softbreak", "hardbreak"):
             words.append(" ")
         elif token.children:
-            words += _words(token.children)
+            words += _token_texts(token.children)
         elif token.type == "html_inline":
             words.append(" " if token.content.startswith("<br") else "")
         else:

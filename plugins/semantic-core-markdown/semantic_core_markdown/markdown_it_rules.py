@@ -1,9 +1,11 @@
-"""Block rules for markdown-it: where its own spend their time on what only rendering needs.
+"""Faster block rules for markdown-it, without what only rendering needs.
 
-A splitter wants to know which lines are a paragraph or a table, never what is in a cell or a link.
-These rules find the same lines as markdown-it's (a test compares them) without a token per cell,
-without reading a paragraph twice, and without asking every rule whether it interrupts a line that
-begins with a letter.
+A splitter needs to know which lines are a paragraph or a table, but not what is in a cell or a
+link. These rules find the same lines as those of markdown-it (a test compares them), but create no
+token for each cell, read a paragraph only once, and do not ask every rule whether it interrupts a
+line that begins with a letter.
+
+Tested by tests/test_grammar.py and tests/test_linear_time.py.
 """
 
 from __future__ import annotations
@@ -22,19 +24,20 @@ from markdown_it.rules_block import (
 )
 from markdown_it.rules_block import blockquote as markdown_it_quote
 
-# What makes a table of two lines.
+# Tables
 
 
 def makes_table(head: str, dashes: str) -> bool:
-    """Whether the second line, without its indent,
-    is a row of dashes with as many columns as the first has cells.
+    """Whether two lines without indent begin a table.
+
+    The second one must be a delimiter row with as many columns as the first has cells.
     """
     columns = _columns(dashes)
     return columns > 0 and columns == _cells(head)
 
 
 def _columns(line: str) -> int:
-    """How many columns a delimiter row has; 0 if it is none."""
+    """The number of columns of a delimiter row; 0 for any other line."""
     if len(line) < 2 or line.strip("|-: \t") or (line[0] == "-" and line[1] in " \t"):
         return 0
     cells = [cell.strip(" \t") for cell in line.split("|")]
@@ -42,7 +45,7 @@ def _columns(line: str) -> int:
         del cells[0]
     if cells and not cells[-1]:
         del cells[-1]
-    return len(cells) if all(_is_delimiter(cell) for cell in cells) else 0
+    return len(cells) if all(map(_is_delimiter, cells)) else 0
 
 
 def _is_delimiter(cell: str) -> bool:
@@ -51,7 +54,7 @@ def _is_delimiter(cell: str) -> bool:
 
 
 def _cells(line: str) -> int:
-    """How many cells a header row has; 0 if it has no bar. A bar behind a backslash is text."""
+    """The number of cells of a header row; 0 if it has no bar. A bar after a backslash is text."""
     line = line.strip()
     if "|" not in line:
         return 0
@@ -62,18 +65,20 @@ def _cells(line: str) -> int:
 Rule = Callable[[StateBlock, int, int, bool], bool]
 
 MAX_DEPTH = 32
-"""Deepest nesting of quotes, lists and items that is looked into. markdown-it itself gives up at 20
-and swallows the rest of the document then; here the lines below are left to what they stand in, and
-the document goes on."""
+"""Deepest nesting of quotes, lists and items that is parsed.
+
+markdown-it stops at 20 and loses the rest of the document. Here the deeper lines belong to the
+block that contains them, and the rest of the document is parsed.
+"""
 MAX_LAZY = 16
-"""Most lines of a quote that may go without its mark, but for those that go on with a paragraph."""
+"""Most lines of a quote without its marker, except those that continue a paragraph."""
 
 _DELIMITS = frozenset("|-:")
-"""How the second line of a table begins."""
+"""The characters with which the second line of a table can begin."""
 
 
 class BlockParser(MarkdownIt):
-    """markdown-it that stops at blocks and takes addresses as they are written."""
+    """markdown-it without inline content, and with addresses as they are written."""
 
     def __init__(self) -> None:
         super().__init__("commonmark", {"maxNesting": 2 * MAX_DEPTH})
@@ -86,51 +91,56 @@ class BlockParser(MarkdownIt):
             "blockquote", quote, {"alt": ["paragraph", "reference", "blockquote", "list"]}
         )
         for ruler in (self.core.ruler, self.block.ruler, self.inline.ruler, self.inline.ruler2):
-            ruler.getRules("")  # sorts them, which is not safe to do from several threads at once
+            ruler.getRules("")  # sorts the rules now, because that is not thread-safe
 
     def normalizeLink(self, url: str) -> str:
-        """The address itself: nobody follows it."""
+        """The address itself, because it is not rendered."""
         return url
 
     def validateLink(self, url: str) -> bool:
-        """Whether it may be rendered: it never is."""
+        """True, because nothing is rendered."""
         return True
 
 
 def first_char(state: StateBlock, line: int) -> str:
-    """The first character of a line that is not an indent; "" if there is none."""
+    """The first character of a line after its indent; "" for a blank line."""
     at = state.bMarks[line] + state.tShift[line]
     return state.src[at] if at < state.eMarks[line] else ""
 
 
 def by_first_char(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """Whatever begins here, asking only the rules for what begins so.
+    """Apply only the rules for blocks that can begin with the first character of the line.
 
-    Leaves indented code and tables to their own rules.
+    Indented code and tables are left to their own rules.
     """
     if state.level >= MAX_DEPTH:
         state.line = start + 1
         return True
     if state.is_code_block(start) or first_char(state, start + 1) in _DELIMITS:
         return False
-    rules = _BEGINS.get(first_char(state, start), ())
-    return any(rule(state, start, end, False) for rule in rules) or paragraph(
-        state, start, end, False
-    )
+    for rule in _BEGINS.get(first_char(state, start), ()):
+        if rule(state, start, end, False):
+            return True
+    return paragraph(state, start, end, False)
 
 
 def _interrupted(state: StateBlock, line: int, end: int) -> bool:
-    """Whether something begins at this line that ends a paragraph."""
-    if any(rule(state, line, end, True) for rule in _INTERRUPTS.get(first_char(state, line), ())):
+    """Whether a block begins at this line that ends a paragraph."""
+    if _begins_block(state, line, end):
         return True
     return first_char(state, line + 1) in _DELIMITS and table(state, line, end, True)
 
 
-def paragraph(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """What no other rule wants: a paragraph, or a heading if a line of ``=`` or ``-`` follows.
+def _begins_block(state: StateBlock, line: int, end: int) -> bool:
+    """Whether a block other than a table begins at this line within a paragraph or a table."""
+    for rule in _INTERRUPTS.get(first_char(state, line), ()):
+        if rule(state, line, end, True):
+            return True
+    return False
 
-    Never silent.
-    """
+
+def paragraph(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """A paragraph, or a heading if a line of ``=`` or ``-`` follows; the last rule of all."""
     indent = state.blkIndent
     line = start + 1
     level = 0
@@ -142,7 +152,7 @@ def paragraph(state: StateBlock, start: int, end: int, silent: bool) -> bool:
         if not first:
             break
         depth = state.sCount[line]
-        if depth - indent > 3:  # a lazy continuation, whatever is there
+        if depth - indent > 3:  # a lazy continuation line, whatever it contains
             line += 1
             continue
         if (first == "=" or first == "-") and depth >= indent and line < end:
@@ -150,7 +160,7 @@ def paragraph(state: StateBlock, start: int, end: int, silent: bool) -> bool:
             if not underline.strip(first):
                 level = 1 if first == "=" else 2
                 break
-        # Below zero: a line the quote around it has already looked at and kept.
+        # A negative indent marks a line that the enclosing quote has already claimed.
         if depth >= 0 and _interrupted(state, line, last):
             break
         line += 1
@@ -168,11 +178,11 @@ def paragraph(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 def quote(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """A quote as markdown-it finds it, by looking no further ahead than MAX_LAZY lines
-    without a mark.
+    """A quote as in markdown-it, but with at most MAX_LAZY lines without its marker.
 
-    It gathers unmarked lines first and finds out later that they are not of the quote: in a text of
-    ``> ``` `` and a plain line by turns, all lines to the end for each quote.
+    markdown-it collects lines without the marker before it finds out that they are not part of the
+    quote. In a text that alternates between ``> ``` `` and a plain line, it would read all lines to
+    the end for each quote.
     """
     if silent or first_char(state, start) != ">":
         return markdown_it_quote(state, start, end, silent)
@@ -188,7 +198,7 @@ def quote(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 def table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """A row, a line of dashes with as many columns, and rows: one token for all of it."""
+    """A table: a header row, a delimiter row with as many columns, and rows, as a single token."""
     if (
         start + 2 > end
         or first_char(state, start + 1) not in _DELIMITS
@@ -207,9 +217,7 @@ def table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     while line < end and state.sCount[line] >= state.blkIndent:
         if not _line(state, line).strip() or state.is_code_block(line):
             break
-        if any(
-            rule(state, line, end, True) for rule in _INTERRUPTS.get(first_char(state, line), ())
-        ):
+        if _begins_block(state, line, end):
             break
         line += 1
     state.parentType = outer
@@ -219,6 +227,7 @@ def table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 def _line(state: StateBlock, line: int) -> str:
+    """The text of a line, without its indent."""
     return state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]]
 
 
@@ -231,5 +240,5 @@ _INTERRUPTS: dict[str, tuple[Rule, ...]] = {
     "<": (html_block,),
     "#": (heading,),
 }
-"""By the first character of a line, what may begin there in the middle of a paragraph."""
+"""The rules for blocks that can interrupt a paragraph, by the first character of a line."""
 _BEGINS = {**_INTERRUPTS, "[": (reference,)}

@@ -1,9 +1,10 @@
-"""A text by its blocks, most of them found without a parser.
+"""The top-level blocks of a Markdown text, most of them found without a parser.
 
-Between two blocks at the top nothing is open, so each can be told by the lines it begins with; and
-most lines cannot be anything but what they look like. Where that is not sure, the lines up to a
-place where nothing can be open any more go to markdown-it: its word is the truth (a test compares
-the two).
+Between two top-level blocks nothing is open, so the next block can be recognised by its first
+lines. The fast lexer finds those that are unambiguous. Otherwise markdown-it parses the lines up
+to a place where nothing can be open any more. Both give the same blocks; a test compares them.
+
+Tested by tests/test_outline.py and tests/test_linear_time.py.
 """
 
 from __future__ import annotations
@@ -17,16 +18,14 @@ from semantic_core_markdown.blocks import LINE_END, Block, line_starts, parsed, 
 from semantic_core_markdown.fast_lexer import BLOCK, READERS
 
 _NOTHING_OPEN = re.compile(r"\n[ \t]*+\n(?=[^\s0-9*+-])")
-"""Behind a blank line a line without indent or a list's mark:
-only a fence or HTML can go on here.
-"""
+"""A blank line, then no indent or list marker: only a fence or HTML can continue here."""
 _AFTER = "x"
-"""A paragraph behind what is parsed: if the parser finds it, nothing was open."""
+"""A paragraph appended to what is parsed: if the parser finds it, nothing was open before it."""
 _BLANK_LINES = re.compile(r"(?:[ \t]*+\n)*+")
 
 
 class Outline:
-    """A text by its structure, from the line that begins at `begin`."""
+    """The blocks of a text, from the line that begins at `begin`."""
 
     def __init__(self, text: str, begin: int = 0) -> None:
         self._text = text
@@ -34,9 +33,9 @@ class Outline:
         self._references: dict[str, Any] | None = None
 
     def blocks(self) -> Iterator[Block]:
-        """Those at the top, in order, found as they are asked for.
+        """The top-level blocks, in order, found as they are asked for.
 
-        Between them are blank lines and link definitions.
+        Between them are only blank lines and link definitions.
         """
         text = self._text
         begin = self._begin
@@ -47,7 +46,7 @@ class Outline:
         return found if begin == after_mark else _with_mark(found, begin)
 
     def references(self) -> dict[str, Any]:
-        """What links of the form ``[text][name]`` point to, wherever in the text it is defined."""
+        """The targets of links such as ``[text][name]``, wherever in the text they are defined."""
         if self._references is None:
             self._references = {}
             at = self._begin
@@ -65,7 +64,7 @@ class Outline:
 
 
 def _with_mark(found: Iterator[Block], begin: int) -> Iterator[Block]:
-    """A byte order mark is of the first line, and does not count for what the line is."""
+    """Include the byte order mark in the first block; it does not change the kind of the block."""
     for block in found:
         if block.start == begin + 1:
             block.start = begin
@@ -73,29 +72,26 @@ def _with_mark(found: Iterator[Block], begin: int) -> Iterator[Block]:
 
 
 def _with_any_line_ends(text: str, at: int) -> Iterator[Block]:
-    """The blocks of a text whose lines do not all end in LF, found in one whose lines do."""
+    """The blocks of a text with other line ends than LF, found in a copy with LF."""
     source = LINE_END.sub("\n", text[at:])
     ours = line_starts(source)
     theirs = line_starts(text[at:], at)
 
     def moved(block: Block) -> Block:
-        block.start, block.end = (
-            theirs[bisect_left(ours, block.start)],
-            theirs[bisect_left(ours, block.end)],
-        )
-        block.within = (
-            [moved(part) for part in block.within] if isinstance(block.within, list) else within
-        )
+        """The block with the positions of the original text."""
+        block.start = theirs[bisect_left(ours, block.start)]
+        block.end = theirs[bisect_left(ours, block.end)]
+        if isinstance(block.within, list):
+            block.within = [moved(part) for part in block.within]
+        else:
+            block.within = within
         return block
 
     return map(moved, _blocks(source, 0))
 
 
 def _blocks(source: str, at: int) -> Iterator[Block]:
-    """The blocks at the top of what stands behind `at`, where nothing is open.
-
-    All lines end in LF.
-    """
+    """The top-level blocks from `at` on, where nothing is open. All lines end in LF."""
     while True:
         found = BLOCK.match(source, at)
         kind = found.lastgroup if found else None
@@ -113,16 +109,17 @@ def _blocks(source: str, at: int) -> Iterator[Block]:
 
 
 def _parsed_blocks(source: str, at: int) -> Generator[Block, None, int]:
-    """The blocks from `at` to where nothing is open, as markdown-it tells them; where that is."""
+    """The blocks from `at` to a place where nothing is open, by markdown-it; returns that place."""
     blank = _BLANK_LINES.match(source, at)
     at = blank.end() if blank else at
-    far = 0
-    while found := _NOTHING_OPEN.search(source, at + far):
+    found = _NOTHING_OPEN.search(source, at)
+    while found:
         stop = found.end()
         blocks = parsed(source[at:stop] + _AFTER, at)
         if blocks[-1].start == stop:
             yield from blocks[:-1]
             return stop
-        far = 2 * (stop - at)
+        # Twice as far each time, so that all attempts together take linear time.
+        found = _NOTHING_OPEN.search(source, at + 2 * (stop - at))
     yield from parsed(source[at:], at)
     return len(source)

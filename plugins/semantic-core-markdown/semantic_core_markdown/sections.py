@@ -1,4 +1,11 @@
-"""From blocks to pieces: what belongs together stays together, and nothing gets lost between."""
+"""Blocks to pieces: fills chunks with blocks that belong together, section by section.
+
+A chunk never crosses the sections of two headings. Within a section, a heading stays with what is
+below it, a lead-in stays with its code, table or list, and code and tables are not mixed with text.
+Every character that is not white space is in exactly one piece.
+
+Tested by tests/test_sections.py, tests/test_properties.py and tests/test_torture.py.
+"""
 
 from __future__ import annotations
 
@@ -14,29 +21,25 @@ from semantic_core_markdown.metadata import body_start
 from semantic_core_markdown.outline import Outline
 from semantic_core_markdown.text_splitting import cut, first_line, trimmed
 
-# The blocks of a text as they are weighed against each other: what says something by itself,
-# what goes with others.
-
 SOLID_LINES = 3
-"""Code and tables of this many lines or more, fences included, are not mixed with text."""
+"""Code and tables with at least this many lines, including fences, are not mixed with text."""
 LEAD_CHARS = 200
-"""Longest paragraph that stays, when it ends in a colon, with the code,
-table or list it introduces.
-"""
+"""Longest paragraph that counts as a lead-in if it ends in a colon, in characters."""
 TINY_CHARS = 100
-"""Text shorter than this goes with the code or table before or behind it: alone it would be found
-for what its headings say, and then not say it."""
+"""Text with fewer characters is joined with the code or table before or after it.
+
+Alone it would be found because of its headings, and contain nothing about them.
+"""
 
 _TAG = re.compile(r"<!--.*?-->|</?[A-Za-z][\w-]*(?:\s[^>]*)?>", re.DOTALL)
 
 
 @attrs.define
-class Unit:
-    """A block, or what is left of one, with its place in the text.
+class PlacedBlock:
+    """A block, or the rest of one, with its place in the text and how it may be grouped.
 
-    light: nothing by itself (a heading, a thematic break, an anchor, a comment). solid: not to be
-    mixed with text.
-    leads: introduces what follows.
+    light: without content of its own (a heading, a thematic break, an anchor, a comment). solid:
+    not to be mixed with text. leads: a lead-in to what follows.
     """
 
     block: Block
@@ -48,54 +51,53 @@ class Unit:
     leads: bool = False
 
 
-def units_of(text: str, at: int, blocks: Iterable[Block]) -> Iterator[Unit]:
-    """The blocks at the top, and between them the lines that are none:
-    link reference definitions.
-    """
+def placed_blocks(text: str, at: int, blocks: Iterable[Block]) -> Iterator[PlacedBlock]:
+    """The top-level blocks from `at` on, and the lines between them (link definitions)."""
     for block in blocks:
-        if at < block.start and (between := _unit(text, Block("text", at, block.start))):
-            yield between
+        if at < block.start:
+            yield from _placed(text, Block("text", at, block.start))
         at = block.end
-        if unit := _unit(text, block):
-            yield unit
-    if at < len(text) and (behind := _unit(text, Block("text", at, len(text)))):
-        yield behind
+        yield from _placed(text, block)
+    if at < len(text):
+        yield from _placed(text, Block("text", at, len(text)))
 
 
-def _unit(text: str, block: Block) -> Unit | None:
-    """The block with its place; None if there is nothing but white space."""
+def _placed(text: str, block: Block) -> Iterator[PlacedBlock]:
+    """The block with its place, without trailing white space; nothing if it is blank."""
+    content = text[block.start : block.end].rstrip()
+    if not content:
+        return
     kind = block.kind
-    start = block.start
-    said = text[start : block.end].rstrip()
-    if not said:
-        return None
-    end = start + len(said)
+    unit = PlacedBlock(block, block.start, block.start + len(content))
     if kind == "heading" or kind == "rule":
-        return Unit(block, start, end, light=True)
-    if kind == "list":
-        return Unit(block, start, end, "list")
-    if kind == "code" or kind == "table":
-        return Unit(block, start, end, kind, solid=_lines(said) >= SOLID_LINES)
-    if kind == "text" or len(said) > LEAD_CHARS:
-        return Unit(block, start, end)
-    if said[0] == "<":
-        return Unit(block, start, end, light=not _TAG.sub("", said).strip())
-    return Unit(
-        block, start, end, leads=kind == "paragraph" and said.rstrip("*_").endswith((":", "："))
-    )
+        unit.light = True
+    elif kind == "list":
+        unit.kind = "list"
+    elif kind == "code" or kind == "table":
+        unit.kind = kind
+        unit.solid = _lines(content) >= SOLID_LINES
+    elif kind != "text" and len(content) <= LEAD_CHARS:
+        if content[0] == "<":
+            unit.light = not _TAG.sub("", content).strip()
+        else:
+            unit.leads = kind == "paragraph" and content.rstrip("*_").endswith((":", "："))
+    yield unit
 
 
-def _lines(said: str) -> int:
-    return 1 + (said.count("\n") if "\r" not in said else len(LINE_END.findall(said)))
+def _lines(content: str) -> int:
+    """The number of lines."""
+    if "\r" in content:
+        return 1 + len(LINE_END.findall(content))
+    return 1 + content.count("\n")
 
 
 HEADER_CHARS = 200
-"""How much of a table's first row the later parts of the table are given along."""
+"""Most characters of a table's first row that its later parts have as metadata."""
 
 
 @attrs.define
 class Piece:
-    """text[start:end], what most of it is, and the path of headings above it."""
+    """A chunk: text[start:end], the kind of most of it, and the headings above it."""
 
     start: int
     end: int
@@ -106,8 +108,10 @@ class Piece:
 
 @attrs.define
 class _Part:
-    """A stretch of a block that fits. of: the innermost block it is of. number: which cut of it,
-    or None if it is whole.
+    """A part of a block that fits into a chunk.
+
+    of: the innermost block that contains it. number: its number among the parts of that block;
+    None if it is the whole block.
     """
 
     of: Block
@@ -117,28 +121,28 @@ class _Part:
 
     @property
     def cut_code(self) -> bool:
-        """Whether it is some lines of code that does not fit."""
+        """Whether it is a part of code that had to be cut."""
         return self.number is not None and self.of.kind == "code"
 
 
 def pieces(text: str, limit: int) -> Iterator[Piece]:
-    """The text behind its front matter in pieces of at most `limit` characters, in order.
+    """The text after its front matter in pieces of at most `limit` characters, in order.
 
-    Every character that is not white space is in exactly one. A heading begins the first piece of
-    the section it opens; a section of nothing but headings goes with the first one below it.
+    A heading begins the first piece of its section. A section of only headings is joined with the
+    first section below it.
     """
     begin = body_start(text)
     structure = Outline(text, begin)
     packer = _Packer(text, limit)
     path: list[tuple[int, str]] = []
-    section: list[Unit] = []
-    only_light = True
-    for unit in units_of(text, begin, structure.blocks()):
+    section: list[PlacedBlock] = []
+    only_light = True  # whether the section has no content yet
+    for unit in placed_blocks(text, begin, structure.blocks()):
         block = unit.block
         if block.kind == "heading":
             level = block.level
             if section and (not only_light or (path and level <= path[-1][0])):
-                yield from packer.pack(section, tuple(words for _, words in path if words))
+                yield from packer.pack(section, _headings(path))
                 section = []
                 only_light = True
             while path and path[-1][0] >= level:
@@ -146,11 +150,16 @@ def pieces(text: str, limit: int) -> Iterator[Piece]:
             path.append((level, plain(block.says, structure.references)))
         section.append(unit)
         only_light = only_light and unit.light
-    yield from packer.pack(section, tuple(words for _, words in path if words))
+    yield from packer.pack(section, _headings(path))
+
+
+def _headings(path: Iterable[tuple[int, str]]) -> tuple[str, ...]:
+    """The headings of a path of (level, heading), without empty ones."""
+    return tuple(heading for _, heading in path if heading)
 
 
 class _Packer:
-    """Fills pieces with the units of one section after the other."""
+    """Fills pieces with the blocks of a section, one section after the other."""
 
     def __init__(self, text: str, limit: int) -> None:
         self._text = text
@@ -158,23 +167,21 @@ class _Packer:
         self._tiny = max(1, min(TINY_CHARS, limit // 4))
         self._headings: tuple[str, ...] = ()
         self._done: list[Piece] = []
-        self._let_go()
+        self._clear_held()
 
-    def _let_go(self) -> None:
-        self._held: list[Unit] = []
-        self._weight = 0  # characters in those that are not light
-        self._solid = False  # whether one of them is
+    def _clear_held(self) -> None:
+        """Begin a new group of blocks that may become a piece."""
+        self._held: list[PlacedBlock] = []
+        self._weight = 0  # characters of the blocks that are not light
+        self._solid = False  # whether one of them is solid
 
-    def pack(self, units: list[Unit], headings: tuple[str, ...]) -> list[Piece]:
-        """The pieces of a section with these headings above it, in order."""
+    def pack(self, units: list[PlacedBlock], headings: tuple[str, ...]) -> list[Piece]:
+        """The pieces of a section with these headings, in order."""
         self._headings = headings
         self._done = []
-        if (
-            units
-            and units[-1].end - units[0].start <= self._limit
-            and not any(unit.solid for unit in units)
-        ):
-            self._finish(units)  # the short way for what needs no thought
+        fits = bool(units) and units[-1].end - units[0].start <= self._limit
+        if fits and not any(unit.solid for unit in units):
+            self._finish(units)
             return self._done
         for unit in units:
             if self._joins(unit):
@@ -191,10 +198,11 @@ class _Packer:
                 self._finish(along)
                 self._hold(unit)
         self._finish(self._held)
-        self._let_go()
+        self._clear_held()
         return self._done
 
-    def _joins(self, unit: Unit) -> bool:
+    def _joins(self, unit: PlacedBlock) -> bool:
+        """Whether the block may be added to those that are held."""
         start = self._held[0].start if self._held else unit.start
         if unit.end - start > self._limit:
             return False
@@ -206,15 +214,14 @@ class _Packer:
             return not self._solid and (only_lead or self._weight < self._tiny)
         return not self._solid
 
-    def _hold(self, unit: Unit) -> None:
+    def _hold(self, unit: PlacedBlock) -> None:
+        """Add the block to those that will become the next piece."""
         self._held.append(unit)
         self._weight += 0 if unit.light else unit.end - unit.start
         self._solid = self._solid or unit.solid
 
-    def _release(self, unit: Unit) -> list[Unit]:
-        """Lets go of what is held: gives what stands right in front of the unit and belongs to it,
-        finishes the rest.
-        """
+    def _release(self, unit: PlacedBlock) -> list[PlacedBlock]:
+        """Finish the held blocks, except those that belong to the next block; returns these."""
         held = self._held
         keep = len(self._held)
         if self._weight < self._tiny and not self._solid:
@@ -223,56 +230,49 @@ class _Packer:
             keep -= 1
         while keep and held[keep - 1].light:
             keep -= 1
-        self._let_go()
+        self._clear_held()
         self._finish(held[:keep])
         return held[keep:]
 
-    def _finish(self, units: list[Unit]) -> None:
+    def _finish(self, units: list[PlacedBlock]) -> None:
+        """Make a piece of these blocks, or add tiny text to the code or table before it."""
         if not units:
             return
         start = units[0].start
         end = units[-1].end
-        content = [unit for unit in units if unit.solid] or [
-            unit for unit in units if not unit.light
-        ]
-        kind = self._most(content)
+        content = [unit for unit in units if unit.solid]
+        if not content:
+            content = [unit for unit in units if not unit.light]
+        kind = _main_kind(content)
         if self._done and kind != "code" and kind != "table":
             before = self._done[-1]
-            tiny = sum([unit.end - unit.start for unit in content]) < self._tiny
+            tiny = sum(unit.end - unit.start for unit in content) < self._tiny
             if tiny and before.kind in ("code", "table") and end - before.start <= self._limit:
                 before.end = end
                 return
-        self._add(
-            start,
-            end,
-            kind,
-            {unit.block.says for unit in units if unit.kind == "code"} if kind == "code" else None,
-        )
-
-    def _most(self, units: list[Unit]) -> Kind:
-        kinds = dict.fromkeys([unit.kind for unit in units], 0)
-        if len(kinds) < 2:
-            return units[0].kind if units else "text"
-        for unit in units:
-            kinds[unit.kind] += unit.end - unit.start
-        return max(kinds, key=lambda kind: (kinds[kind], kind != "text"))
+        languages = None
+        if kind == "code":
+            languages = {unit.block.says for unit in units if unit.kind == "code"}
+        self._add(start, end, kind, languages)
 
     def _add(
         self, start: int, end: int, kind: Kind, languages: set[str] | None = None, header: str = ""
     ) -> None:
-        known = {}
-        if languages and len(languages) == 1 and (language := next(iter(languages))):
-            known["language"] = language
+        """Add a piece. languages: those of its code. header: the first row of its table."""
+        metadata = {}
+        if languages and len(languages) == 1:
+            (language,) = languages
+            if language:
+                metadata["language"] = language
         if header:
-            known["header"] = header
-        self._done.append(
-            Piece(first_line(self._text, start, end), end, kind, self._headings, known)
-        )
+            metadata["header"] = header
+        start = first_line(self._text, start, end)
+        self._done.append(Piece(start, end, kind, self._headings, metadata))
 
-    def _cut(self, unit: Unit, start: int) -> None:
-        """The unit, with what stands in front of it from `start` on, in pieces.
+    def _cut(self, unit: PlacedBlock, start: int) -> None:
+        """Cut a block into pieces, together with what is before it from `start` on.
 
-        More may join the last one.
+        The last piece is held, because more may be added to it.
         """
         parts: list[_Part] = []
         self._divide(unit.block, start, unit.end, parts)
@@ -280,11 +280,8 @@ class _Packer:
         for number, part in enumerate(parts, 1):
             head = parts[first]
             following = parts[number] if number < len(parts) else None
-            if (
-                following
-                and following.end - head.start <= self._limit
-                and not (part.cut_code or following.cut_code)
-            ):
+            fits = following is not None and following.end - head.start <= self._limit
+            if following and fits and not (part.cut_code or following.cut_code):
                 continue
             joined = parts[first:number]
             first = number
@@ -295,31 +292,47 @@ class _Packer:
                 header = self._header(head.of) if head.of.kind == "table" and head.number else ""
                 self._add(head.start, part.end, kind, languages, header)
             else:
-                self._hold(Unit(unit.block, head.start, part.end, kind, light=unit.light))
+                rest = PlacedBlock(unit.block, head.start, part.end, kind, light=unit.light)
+                self._hold(rest)
 
     def _divide(self, block: Block, start: int, end: int, parts: list[_Part]) -> None:
-        """The largest blocks within that fit, the innermost ones cut where even they do not."""
+        """Append the largest inner blocks that fit to `parts`; cut innermost blocks that do not."""
         if end - start <= self._limit:
             parts.append(_Part(block, start, end))
-        elif inside := block.inside(self._text):
+            return
+        inside = block.inside(self._text)
+        if inside:
             begins = [start, *[child.start for child in inside[1:]], end]
-            for child, begin, behind in zip(inside, begins, begins[1:], strict=False):
-                stop = trimmed(self._text, begin, behind)
+            for child, begin, following in zip(inside, begins, begins[1:], strict=False):
+                stop = trimmed(self._text, begin, following)
                 if begin < stop <= begin + self._limit:
                     parts.append(_Part(child, begin, stop))
                 elif begin < stop:
                     self._divide(child, begin, stop, parts)
-        else:
-            prose = block.kind in ("paragraph", "heading", "list")
-            for number, (begin, stop) in enumerate(
-                cut(self._text, start, end, self._limit, prose=prose)
-            ):
-                parts.append(_Part(block, begin, stop, number))
+            return
+        prose = block.kind in ("paragraph", "heading", "list")
+        spans = cut(self._text, start, end, self._limit, prose=prose)
+        for number, (begin, stop) in enumerate(spans):
+            parts.append(_Part(block, begin, stop, number))
 
     def _header(self, table: Block) -> str:
+        """The first row of a table, cut to HEADER_CHARS characters."""
         if not table.says:
-            end = LINE_END.search(self._text, table.start, table.end)
-            table.says = self._text[table.start : end.start() if end else table.end].strip()[
-                :HEADER_CHARS
-            ]
+            line_end = LINE_END.search(self._text, table.start, table.end)
+            end = line_end.start() if line_end else table.end
+            table.says = self._text[table.start : end].strip()[:HEADER_CHARS]
         return table.says
+
+
+def _main_kind(units: list[PlacedBlock]) -> Kind:
+    """The kind with the most characters; of equals, one that is not text."""
+    sizes: dict[Kind, int] = {}
+    for unit in units:
+        sizes[unit.kind] = sizes.get(unit.kind, 0) + unit.end - unit.start
+    main: Kind = "text"
+    most = -1
+    for kind, size in sizes.items():
+        if size > most or (size == most and main == "text"):
+            main = kind
+            most = size
+    return main

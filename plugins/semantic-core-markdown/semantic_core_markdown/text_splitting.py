@@ -1,4 +1,7 @@
-"""Where a text that is too long for one chunk is cut."""
+"""Where to cut a text that is too long for one chunk.
+
+Tested by tests/test_cuts.py.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +19,19 @@ _BLANK_LINE = re.compile(r"(?:(?<=\n)|(?<=\r)(?!\n))[ \t]*(?:\r\n?|\n)")
 _LINE = re.compile(r"\r\n?|\n")
 _VISIBLE = re.compile(r"\S")
 _CLUSTER = 32
-"""How far a cut goes back, at most, to keep together what is drawn as one character."""
+"""Most characters by which a cut moves back to keep a displayed character together."""
 _JOINER = "\u200d"
 
 
 def trimmed(text: str, start: int, end: int) -> int:
-    """The end of text[start:end] without the white space behind it;
-    `start` if there is nothing else.
-    """
+    """The end of text[start:end] without trailing white space; `start` if it is blank."""
     return start + len(text[start:end].rstrip())
 
 
 def first_line(text: str, start: int, end: int) -> int:
-    """Where, from `start` on, the first line begins that is not blank; within a line,
-    `start` itself.
+    """Where the first line that is not blank begins, from `start` on.
+
+    `start` itself if that is within this line.
     """
     if start < end and not text[start].isspace():
         return start
@@ -39,34 +41,41 @@ def first_line(text: str, start: int, end: int) -> int:
 
 
 def cut(text: str, start: int, end: int, limit: int, *, prose: bool) -> Iterator[tuple[int, int]]:
-    """Spans (start, end) of at most `limit` characters that cover text[start:end] but for white
-    space, in order.
+    """Spans (start, end) of at most `limit` characters that cover text[start:end], in order.
 
-    Pieces come out about equally long, so that no crumb is left at the end. prose: cut behind a
-    sentence, else between words; otherwise at blank lines, else at line ends, and the indent of a
-    line is kept. Anywhere if there is none.
+    They leave out only white space, and are about equally long, so that the last one is not tiny.
+    prose: cut after a sentence, else between words. Otherwise cut at blank lines, else at line
+    ends, and include the indent of a line. Without any of these, cut anywhere.
     """
+    patterns = (_SENTENCE, _WORD) if prose else (_BLANK_LINE, _LINE, _WORD)
     end = trimmed(text, start, end)
-    while visible := _VISIBLE.search(text, start, end):
+    while True:
+        visible = _VISIBLE.search(text, start, end)
+        if not visible:
+            return
         begin = visible.start() if prose else first_line(text, start, end)
         left = end - begin
         if left <= limit:
             yield begin, end
             return
-        share = -(-left // -(-left // limit))
-        start = _place(
-            text, begin, share, limit, (_SENTENCE, _WORD) if prose else (_BLANK_LINE, _LINE, _WORD)
-        )
+        count = _ceil_div(left, limit)
+        start = _place(text, begin, _ceil_div(left, count), limit, patterns)
         stop = trimmed(text, begin, start)
         if stop > begin:
             yield begin, stop
 
 
+def _ceil_div(number: int, divisor: int) -> int:
+    return -(-number // divisor)
+
+
 def _place(
     text: str, start: int, share: int, limit: int, patterns: tuple[re.Pattern[str], ...]
 ) -> int:
-    """Where the piece that begins at `start` ends: behind the first of the patterns that is there,
-    at best about `share` characters on."""
+    """Where the piece that begins at `start` ends, at best about `share` characters later.
+
+    It ends after a match of the first pattern that is found in a suitable place.
+    """
     low = start + share // 2
     high = start + share + limit // 8
     most = start + limit
@@ -77,13 +86,10 @@ def _place(
             at = found.end()
         if at > start:
             return at
-        if (
-            high < most
-            and (found_later := pattern.search(text, high, most))
-            and found_later.end() > start
-        ):
-            return found_later.end()
-    # Only an early one: what follows it is as long as a piece by itself.
+        later = pattern.search(text, high, most) if high < most else None
+        if later and later.end() > start:
+            return later.end()
+    # There is only an early one; what follows it is as long as a piece by itself.
     for pattern in patterns[1:]:
         at = 0
         for found in pattern.finditer(text, start + 1, low):
@@ -94,8 +100,9 @@ def _place(
 
 
 def _between_characters(text: str, start: int, at: int) -> int:
-    """The last place up to `at`, but behind `start`, that parts nothing drawn as one;
-    `at` itself if there is none near.
+    """The last place up to `at`, but after `start`, between two displayed characters.
+
+    `at` itself if there is none nearby.
     """
     for place in range(at, max(start, at - _CLUSTER), -1):
         if not _is_joined(text, start, place):
@@ -104,6 +111,7 @@ def _between_characters(text: str, start: int, at: int) -> int:
 
 
 def _is_joined(text: str, start: int, place: int) -> bool:
+    """Whether the characters before and after a place are displayed as one."""
     before = text[place - 1]
     after = text[place]
     if before == _JOINER or after == _JOINER or before + after == "\r\n":

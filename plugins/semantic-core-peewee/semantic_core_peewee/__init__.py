@@ -1,11 +1,13 @@
-"""Semantic Core for Peewee: the search index of Peewee models.
+"""Semantic search for Peewee models: declare an index on a model, and search its rows.
 
-`SemanticIndex` is the line on a model, `init_database` the call at start-up. The store `sqlite` is
-in `semantic_core_peewee.sqlite`. Nothing heavy is imported before it is used.
+`SemanticIndex` is the declaration on a model, `init_database` the call at start-up. The same
+distribution has the store `sqlite`, in `semantic_core_peewee.sqlite`.
 
-Rooms: `adapter` (what the index needs of Peewee), `tables` (what a model says of its table),
+Modules: `adapter` (what the index must know about Peewee), `tables` (the table of a model),
 `binding` (`init_database`), `commits` (when a database has committed), `connection` (the
-application's connection as the index uses it).
+application's connection as the index uses it). They are imported when they are first used.
+
+Tested by tests/orm/test_binding.py.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ SEMANTIC_CORE_API = 1
 
 @hookimpl
 def semantic_orm_adapter(model: type) -> type[Any] | None:
-    """Serves the models of Peewee."""
+    """The adapter for a Peewee model; None for any other class."""
     peewee = sys.modules.get("peewee")
     if peewee is None or not issubclass(model, peewee.Model):
         return None
@@ -56,7 +58,7 @@ _LATER = {
     "migrating": "semantic_core_peewee.binding",
     "open_sqlite": "semantic_core_peewee.sqlite",
 }
-"""Names whose modules are imported when first asked for: listing plugins needs none of them."""
+"""Where each public name is. It is imported when it is first used: listing plugins needs none."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,5 @@
-"""The adapter of Peewee: SQLite through either library, PostgreSQL,
-MySQL and MariaDB, pooled or not.
+"""`PeeweeAdapter`: the index of a Peewee model, on SQLite (through either library), PostgreSQL,
+MySQL and MariaDB, with or without a pool.
 
 ========================================  ==========================================================
 ``capture="triggers"`` (default)          sees every write to the table: ``save``, ``insert_many``,
@@ -9,6 +9,8 @@ MySQL and MariaDB, pooled or not.
                                           ``bulk_update``, ``Model.update()``, ``Model.delete()``,
                                           cascades, raw SQL, changes of related rows, other programs
 ========================================  ==========================================================
+
+Tested by tests/orm/test_kit.py and tests/orm/test_models.py.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import peewee
 
 from semantic_core.errors import ConfigError
-from semantic_core.orm import Backfill, BaseORMAdapter, Dialect, Strategy, Table
+from semantic_core.orm import Backfill, BaseORMAdapter, Declaration, Dialect, Strategy, Table
 from semantic_core_peewee.commits import commits_of, in_transaction
 from semantic_core_peewee.connection import connected, unlogged
 from semantic_core_peewee.tables import (
@@ -38,41 +40,69 @@ if TYPE_CHECKING:
     from semantic_core import SemanticCore
 
 MOST_AT_ONCE = 1_000
-"""Rows whose words are written within the transaction that changes them;
-those of more follow right after it.
+"""Rows whose text is indexed within the transaction that changes them; those of more rows follow
+right after the commit.
 """
 BUSY_TIMEOUT = 5_000
-"""Milliseconds a statement waits for another connection, where the application has said nothing;
-as in Python's sqlite3.
+"""Milliseconds a statement waits for another connection, where the application sets nothing; the
+default of Python's sqlite3.
 """
 MOST_VALUES = 30_000
-"""Values one query may name; SQLite takes 32,766, PostgreSQL 65,535."""
+"""Values one query may contain; SQLite allows 32,766, PostgreSQL 65,535."""
 _EXCEPTIONS: Any = peewee.__dict__["__exception_wrapper__"]
-"""Makes Peewee's errors of the drivers'."""
+"""Turns errors of the drivers into Peewee's."""
 
 
 class PeeweeAdapter(BaseORMAdapter):
-    """Keeps an index of a Peewee model. database: the one the model is bound to, if none is given.
+    """Keeps the index of a Peewee model up to date, and searches it.
 
-    Changes are worked off on the connections of that database object. On SQLite with
-    ``sync="background"``, its transactions begin IMMEDIATE unless a lock_type was given. Raises
-    ConfigError for a database that cannot be followed.
+    database: None takes the one the model is bound to. Pending changes are processed on connections
+    of that database object. On SQLite with ``sync="background"``, its transactions begin IMMEDIATE
+    unless the application has set a lock_type. Raises ConfigError for a database that cannot be
+    followed.
     """
 
     def __init__(
-        self, model: Any, core: SemanticCore, *args: Any, database: Any = None, **options: Any
+        self,
+        model: Any,
+        core: SemanticCore,
+        declaration: Declaration,
+        *,
+        database: Any = None,
+        **options: Any,
     ) -> None:
         self._database = plain_database(database_of(model) if database is None else database)
         self._dialect = dialect_of(self._database)
         self._tables: dict[type, Table] = {}
-        self.same_transaction = getattr(core.store, "database", None) is self._database
-        super().__init__(model, core, *args, **options)
+        store = getattr(core, "store", None)
+        self.same_transaction = getattr(store, "database", None) is self._database
+        super().__init__(model, core, declaration, **options)
         if self.strategy == "background" and self._dialect == "sqlite":
-            self._share_with_a_worker()
+            self._begin_immediate()
+
+    # --- what the index must know about Peewee ----------------------------------------------------
+
+    @classmethod
+    def serves(cls, model: Any, *, database: Any = None, **options: Any) -> bool:
+        """Whether it is a Peewee model bound to this database; None asks for any database.
+
+        A model that others derive from counts only if it has a table.
+        """
+        if not isinstance(model, type) or not issubclass(model, peewee.Model):
+            return False
+        bound = database_of(model)
+        if model is peewee.Model or bound is None:
+            return False
+        if database is not None and bound is not plain_database(database):
+            return False
+        if not type.__subclasses__(model):
+            return True
+        with connected(plain_database(bound)):
+            return is_there(plain_database(bound), model)
 
     @property
     def dialect(self) -> Dialect:
-        """Of the database."""
+        """The SQL dialect of the database."""
         return self._dialect
 
     @property
@@ -81,41 +111,21 @@ class PeeweeAdapter(BaseORMAdapter):
         database: Hashable = self._database
         return database
 
-    @classmethod
-    def serves(cls, model: Any, *, database: Any = None, **options: Any) -> bool:
-        """Whether it is a Peewee model bound to this database (None: to any).
-
-        A base of others is if it has a table.
-        """
-        if (
-            not isinstance(model, type)
-            or not issubclass(model, peewee.Model)
-            or model is peewee.Model
-        ):
-            return False
-        bound = database_of(model)
-        if bound is None or (database is not None and bound is not plain_database(database)):
-            return False
-        if not type.__subclasses__(model):
-            return True
-        with connected(plain_database(bound)):
-            return is_there(plain_database(bound), model)
-
     def inspect(self, model: Any) -> Table:
-        """See `BaseORMAdapter`."""
+        """The table of a model, which is described once."""
         if model not in self._tables:
             self._tables[model] = table_of(model, self._dialect)
         return self._tables[model]
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> Sequence[Sequence[Any]]:
-        """See `BaseORMAdapter`."""
+        """Run one statement on this thread's connection, and return its rows."""
         with self.connected():
             return run_sql(self._database, self._dialect, sql, params)
 
     def load(self, keys: Sequence[Any]) -> Iterable[Any]:
-        """See `BaseORMAdapter`.
+        """The rows with these keys, joined with the related rows that the declaration reads.
 
-        Not through ``Model.select``, which an application may have narrowed.
+        ``Model.select`` is not used, because an application may have narrowed it.
         """
         size = MOST_VALUES // len(self.table.key)
         with self.connected():
@@ -125,21 +135,64 @@ class PeeweeAdapter(BaseORMAdapter):
                     rows = query.execute(self._database)
                 yield from rows
 
+    def _query(self, keys: Sequence[Any]) -> Any:
+        sources: dict[str, Any] = {"": self.model}
+        joins = []
+        for path in self.related:
+            parent, _, name = path.rpartition(".")
+            source = sources[parent]
+            field = getattr(source, name)
+            other = field.rel_model.alias()
+            sources[path] = other
+            condition = field == getattr(other, field.rel_field.name)
+            joins.append((source, other, condition, name))
+        query = peewee.ModelSelect(self.model, list(sources.values()))
+        for source, other, condition, name in joins:
+            query = query.switch(source)
+            query = query.join(other, peewee.JOIN.LEFT_OUTER, on=condition, attr=name)
+        return query.where(self._is_one_of(keys))
+
+    def _is_one_of(self, keys: Sequence[Any]) -> Any:
+        fields = key_fields(self.model)
+        if len(fields) == 1:
+            return fields[0].in_(list(keys))
+        rows = []
+        for key in keys:
+            parts = zip(fields, key, strict=True)
+            rows.append(tuple(field.db_value(part) for field, part in parts))
+        return peewee.Expression(peewee.EnclosedNodeList(fields), peewee.OP.IN, self._listed(rows))
+
+    def _listed(self, rows: Sequence[tuple[Any, ...]]) -> Any:
+        """A list of composite keys, as the right side of IN."""
+        if self._dialect == "sqlite":
+            return peewee.ValuesList(rows)
+        listed = []
+        for row in rows:
+            values = [peewee.Value(part, unpack=False) for part in row]
+            listed.append(peewee.EnclosedNodeList(values))
+        return peewee.EnclosedNodeList(listed)
+
     def on_commit(self, wake: Callable[[], None]) -> None:
-        """See `BaseORMAdapter`."""
-        commits_of(self._database).after(wake)
-        commits_of(self._database).ddl(self.before_statement)
+        """Have `wake` called after each commit of the database object that may have written."""
+        commits = commits_of(self._database)
+        commits.after(wake)
+        commits.ddl(self.before_statement)
         if self.same_transaction:
-            commits_of(self._database).before(self._write_words)
+            commits.before(self._index_text)
+
+    def _index_text(self) -> None:
+        self.coordinator.index_text(MOST_AT_ONCE)
+
+    # --- connections, transactions, threads -------------------------------------------------------
 
     @property
     def in_transaction(self) -> bool:
-        """Whether this thread's connection has a transaction open, begun by Peewee or by hand."""
+        """Whether this thread's connection has a transaction open, begun by Peewee or by SQL."""
         return in_transaction(self._database)
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
-        """See `BaseORMAdapter`. Within a transaction of the application, it is a part of that."""
+        """The statements within are one transaction, or part of the one that is open already."""
         with self.connected():
             if in_transaction(self._database):
                 yield
@@ -149,11 +202,22 @@ class PeeweeAdapter(BaseORMAdapter):
 
     @property
     def shared_by_threads(self) -> bool:
-        """See `BaseORMAdapter`."""
+        """Whether another thread finds the same rows; not so in a database in memory."""
         return not is_private(self._database)
 
+    def connected(self) -> AbstractContextManager[Any]:
+        """A block in which this thread has a connection; one that is open is used and left open."""
+        return connected(self._database)
+
+    def release(self) -> None:
+        """Close this thread's connection, or return it to its pool."""
+        database = self._database
+        if database.is_closed() or in_transaction(database) or is_private(database):
+            return
+        database.close()
+
     def install(self, *, backfill: Backfill | None = None) -> bool:
-        """See `BaseORMAdapter`. Raises ConfigError while the model has no table."""
+        """See `BaseORMAdapter.install`. Raises ConfigError while the model has no table."""
         with self.connected(), unlogged():
             if not is_there(self._database, self.model):
                 raise ConfigError(
@@ -167,6 +231,26 @@ class PeeweeAdapter(BaseORMAdapter):
                 _wait_for_others(self._database)
             return super().install(backfill=backfill)
 
+    def _usual_strategy(self) -> Strategy:
+        return "inline" if is_private(self._database) else super()._usual_strategy()
+
+    def _begin_immediate(self) -> None:
+        """Have transactions begin IMMEDIATE, unless the application has chosen a lock type.
+
+        SQLite refuses the write of a transaction that began with a read if another connection, such
+        as the worker's, has written since. That must not happen to an application because of its
+        index.
+        """
+        if is_private(self._database):
+            raise ConfigError(
+                f"{self} is in memory, where another thread finds another database.",
+                hint='Use sync="inline" or "manual".',
+            )
+        if self._database._lock_type is None:
+            self._database._lock_type = "immediate"
+
+    # --- capture="events" -------------------------------------------------------------------------
+
     def connect(self) -> None:
         """Wrap ``save`` and ``delete_instance`` of the model."""
         saved = self.model.save  # type: ignore[attr-defined]
@@ -174,7 +258,7 @@ class PeeweeAdapter(BaseORMAdapter):
 
         @wraps(saved)
         def save(instance: Any, *args: Any, **options: Any) -> Any:
-            if type(instance) is not self.model:
+            if type(instance) is not self.model:  # of a model that derives from it
                 return saved(instance, *args, **options)
             with self._database.atomic():
                 answer = saved(instance, *args, **options)
@@ -194,96 +278,30 @@ class PeeweeAdapter(BaseORMAdapter):
             setattr(self.model, name, wrapper)
 
     def disconnect(self) -> None:
-        """Take the wrappers off, as far as nobody has wrapped them in turn."""
+        """Remove the wrappers, unless somebody has wrapped them in turn."""
         for name, wrapper in self._wrapped.items():
             if self.model.__dict__.get(name) is wrapper:
                 setattr(self.model, name, wrapper.__wrapped__)
 
-    def connected(self) -> AbstractContextManager[Any]:
-        """See `BaseORMAdapter`. A connection that is open already is used, and stays open."""
-        return connected(self._database)
-
-    def release(self) -> None:
-        """Close this thread's connection, or give it back to its pool."""
-        if (
-            not self._database.is_closed()
-            and not in_transaction(self._database)
-            and not is_private(self._database)
-        ):
-            self._database.close()
-
-    def _share_with_a_worker(self) -> None:
-        """Have transactions begin IMMEDIATE, if nothing else was asked for.
-
-        One that reads first and writes later is refused by SQLite when another connection has
-        written in between; that must not happen to an application because of its index.
-        """
-        if is_private(self._database):
-            raise ConfigError(
-                f"{self} is in memory, where another thread finds another database.",
-                hint='Use sync="inline" or "manual".',
-            )
-        if self._database._lock_type is None:
-            self._database._lock_type = "immediate"
-
-    def _usual_strategy(self) -> Strategy:
-        return "inline" if is_private(self._database) else super()._usual_strategy()
-
-    def _write_words(self) -> None:
-        self.hub.write_words(MOST_AT_ONCE)
-
-    def _query(self, keys: Sequence[Any]) -> Any:
-        sources: dict[str, Any] = {"": self.model}
-        joins = []
-        for path in self.related:
-            parent, _, name = path.rpartition(".")
-            source = sources[parent]
-            field = getattr(source, name)
-            there = sources[path] = field.rel_model.alias()
-            joins.append((source, there, field == getattr(there, field.rel_field.name), name))
-        query = peewee.ModelSelect(self.model, [*sources.values()])
-        for source, there, condition, name in joins:
-            query = query.switch(source).join(
-                there, peewee.JOIN.LEFT_OUTER, on=condition, attr=name
-            )
-        return query.where(self._is_one_of(keys))
-
-    def _is_one_of(self, keys: Sequence[Any]) -> Any:
-        fields = key_fields(self.model)
-        if len(fields) == 1:
-            return fields[0].in_(list(keys))
-        rows = [
-            tuple(field.db_value(part) for field, part in zip(fields, key, strict=True))
-            for key in keys
-        ]
-        listed = (
-            peewee.ValuesList(rows)
-            if self._dialect == "sqlite"
-            else peewee.EnclosedNodeList(
-                [
-                    peewee.EnclosedNodeList([peewee.Value(part, unpack=False) for part in row])
-                    for row in rows
-                ]
-            )
-        )
-        return peewee.Expression(peewee.EnclosedNodeList(fields), peewee.OP.IN, listed)
-
 
 def _wait_for_others(database: Any) -> None:
-    """Have writes wait for those of a worker's connection, where they would fail at once."""
-    if not is_private(database) and database.execute_sql("PRAGMA busy_timeout").fetchone()[0] == 0:
+    """Have writes wait for a worker's connection, where they would fail at once."""
+    if is_private(database):
+        return
+    timeout = database.execute_sql("PRAGMA busy_timeout").fetchone()[0]
+    if timeout == 0:
         database.pragma("busy_timeout", BUSY_TIMEOUT, permanent=True)
 
 
 def run_sql(
     database: Any, dialect: Dialect, sql: str, params: Sequence[Any] = ()
 ) -> Sequence[Sequence[Any]]:
-    """Run one statement on a connected database and give its rows."""
+    """Run one statement on a connected database, and return its rows; [] where it has none."""
     if params:
         with unlogged():
             cursor = database.execute_sql(sql, tuple(params))
     else:
-        with _EXCEPTIONS:  # without parameters no driver reads a percent sign as a mark
+        with _EXCEPTIONS:  # without parameters no driver takes a percent sign for a placeholder
             cursor = database.cursor()
             cursor.execute(sql)
     with _EXCEPTIONS:

@@ -1,13 +1,13 @@
-"""`init_database`: one call at start-up binds every index that is declared on
-models of a database.
+"""`init_database`: one call at start-up binds every index that is declared on models of a database.
+
+Tested by tests/orm/test_binding.py.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -17,25 +17,11 @@ import peewee
 
 from semantic_core import IngestReport, SemanticCore
 from semantic_core.errors import ConfigError
-from semantic_core.orm import (
-    Backfill,
-    SemanticIndex,
-    bind_declared,
-    follow_leftovers,
-    project_folder,
-)
+from semantic_core.orm import Backfill, SemanticIndex, project_folder, usual_place
 from semantic_core.orm.migrations import remove_triggers
-from semantic_core_peewee.adapter import PeeweeAdapter, run_sql
+from semantic_core_peewee.adapter import PeeweeAdapter
 from semantic_core_peewee.connection import connected
-from semantic_core_peewee.sqlite.opening import BESIDE_A_DATABASE
 from semantic_core_peewee.tables import dialect_of, file_of, is_private, plain_database
-
-SUFFIX = BESIDE_A_DATABASE
-"""What the file of an index is called: after that of the application,
-or after the database where that is no file.
-"""
-_NO_NAME = re.compile(r"[^\w.-]")
-"""What is not put into the name of a file."""
 
 _lock = threading.RLock()
 _cores: weakref.WeakKeyDictionary[peewee.Database, _BoundDatabase] = weakref.WeakKeyDictionary()
@@ -53,15 +39,15 @@ def init_database(
     """Bind every `SemanticIndex` declared on models of this database; call it once at start-up,
     after the tables exist.
 
-    core: keeps the indexes that name none. None makes one, and takes the same at the next call: in
-    "<database file>.semantic.db" beside a SQLite file, in "<database name>.semantic.db" beside the
+    core: stores the indexes that name none. None makes one, and takes the same at the next call: in
+    "<database file>.semantic.db" beside a SQLite file; in "<database name>.semantic.db" beside the
     package of the models otherwise, unless the configuration says where; in memory for a database
-    in memory. same_file: keep the index in tables of the application's own SQLite file, in its
-    transactions; the database must be an APSWDatabase. install: make outbox and triggers too, which
-    costs a few queries if they are there. backfill: when rows that are there already are indexed:
+    in memory. same_file: store the index in tables of the application's own SQLite file, in its
+    transactions; the database must be an APSWDatabase. install: create the outbox and the triggers
+    too, which costs a few queries if they exist. backfill: when existing rows are indexed:
     "background" (a thread; the default), "now" or "off".
     settings: of `SemanticCore.from_config` for the core that is made (embedder=...,
-    multi_tenant=True). Gives the core.
+    multi_tenant=True). Returns the core.
 
     Where no index is declared and a former one left triggers, a warning names the command that
     removes them. Calling it again binds models that were declared meanwhile, and costs little; safe
@@ -78,42 +64,25 @@ def init_database(
     with _lock:
         chosen = core or _core_of(database, same_file, settings)
         with connected(database):
-            bound = bind_declared(
-                PeeweeAdapter, chosen, install=install, backfill=backfill, database=database
-            )
-            if install and not bound:
-                run = partial(_run, database)
-                follow_leftovers(chosen, run, dialect_of(database), database=database)
+            PeeweeAdapter.bind_all(chosen, install=install, backfill=backfill, database=database)
         return chosen
-
-
-def _run(
-    database: peewee.Database, sql: str, params: Sequence[Any] = ()
-) -> Sequence[Sequence[Any]]:
-    with connected(database):
-        return run_sql(database, dialect_of(database), sql, params)
 
 
 @contextmanager
 def migrating(db: Any) -> Iterator[None]:
-    """Within it, the tables of this database may be changed however a migration likes:
-    no trigger of ours is there.
+    """Within it, a migration may change the tables of this database however it likes: its triggers
+    are removed.
 
-    For migrations that go past Peewee's database object (another connection, another program), and
-    wherever one wants to be sure; what `playhouse.migrate` does through the object itself is
-    noticed anyway. Afterwards the triggers of all indexes that are bound are put back, and every
-    row and document is looked at again. Raises what the database raises.
+    For migrations that bypass Peewee's database object (another connection, another program). What
+    `playhouse.migrate` does through the object itself is noticed without it. Afterwards the
+    triggers of all bound indexes are created again, and every row and document is compared. Raises
+    what the database raises.
     """
     database = plain_database(db)
-    adapters = [adapter for adapter in _bound_to(database) if adapter.capture == "triggers"]
-    dialect = dialect_of(database)
-
-    def execute(sql: str, params: Sequence[Any]) -> Sequence[Sequence[Any]]:
-        if database.is_closed():
-            database.connect(reuse_if_open=True)
-        return run_sql(database, dialect, sql, params)
-
-    remove_triggers(execute, dialect)
+    adapters = _captured_by_triggers(database)
+    if database.is_closed():
+        database.connect(reuse_if_open=True)
+    remove_triggers(PeeweeAdapter.for_database(database=database).execute, dialect_of(database))
     try:
         yield
     finally:
@@ -121,20 +90,25 @@ def migrating(db: Any) -> Iterator[None]:
             adapter.install()
 
 
-def _bound_to(database: peewee.Database) -> list[PeeweeAdapter]:
-    """The indexes declared on models of this database that are bound."""
-    return [
-        adapter
-        for adapter in SemanticIndex.bound()
-        if isinstance(adapter, PeeweeAdapter) and adapter.database is database
-    ]
+def _captured_by_triggers(database: peewee.Database) -> list[PeeweeAdapter]:
+    """The bound indexes of this database that have triggers."""
+    found = []
+    for adapter in SemanticIndex.bound():
+        if not isinstance(adapter, PeeweeAdapter) or adapter.database is not database:
+            continue
+        if adapter.capture == "triggers":
+            found.append(adapter)
+    return found
+
+
+# --- the core of a database -----------------------------------------------------------------------
 
 
 @attrs.frozen
 class _BoundDatabase:
     """The core that was made for a database.
 
-    It follows that core, to be forgotten when it is closed.
+    It follows that core, so that it is forgotten when the core is closed.
     """
 
     core: weakref.ref[SemanticCore]
@@ -144,11 +118,11 @@ class _BoundDatabase:
     def sync(
         self, limit: int | None = None, *, pending: bool = False, progress: Any = None
     ) -> IngestReport:
-        """Nothing waits here."""
+        """Nothing is pending here."""
         return IngestReport()
 
     def close(self) -> None:
-        """The next `init_database` makes another one."""
+        """The next `init_database` makes another core."""
         database = self.database()
         with _lock:
             if database is not None and _cores.get(database) is self:
@@ -156,36 +130,38 @@ class _BoundDatabase:
 
 
 def _core_of(database: peewee.Database, same_file: bool, settings: dict[str, Any]) -> SemanticCore:
-    kept = _cores.get(database)
-    core = kept.core() if kept is not None else None
-    wanted = {**settings, **({"same_file": True} if same_file else {})}
-    if core is not None and kept is not None:
-        if wanted and wanted != kept.settings:
+    wanted = {**settings, "same_file": True} if same_file else dict(settings)
+    bound = _cores.get(database)
+    core = None if bound is None else bound.core()
+    if bound is not None and core is not None:
+        if wanted and wanted != bound.settings:
             raise ConfigError(
                 "This database has been initialised with other settings.",
-                hint="Close that core first, or hand over core=.",
+                hint="Close that core first, or pass core=.",
             )
         return core
-    if same_file:
-        options = {**settings.pop("store_options", {}), "database": database}
-        core = SemanticCore.from_config(store="sqlite", store_options=options, **settings)
-    else:
-        core = SemanticCore.from_config(usually=partial(_usual_place, database), **settings)
-    kept = _cores[database] = _BoundDatabase(weakref.ref(core), wanted, weakref.ref(database))
-    core.follow(kept)
+    core = _new_core(database, same_file, settings)
+    bound = _BoundDatabase(weakref.ref(core), wanted, weakref.ref(database))
+    _cores[database] = bound
+    core.follow(bound)
     return core
 
 
-def _usual_place(database: peewee.Database) -> dict[str, Any]:
-    if not isinstance(database, peewee.SqliteDatabase):
-        models = [
-            model
-            for model, _ in SemanticIndex.declared()
-            if PeeweeAdapter.serves(model, database=database)
-        ]
-        return {
-            "path": project_folder(models) / f"{_NO_NAME.sub('_', str(database.database))}{SUFFIX}"
-        }
+def _new_core(database: peewee.Database, same_file: bool, settings: dict[str, Any]) -> SemanticCore:
+    if not same_file:
+        return SemanticCore.from_config(usually=partial(_place_of, database), **settings)
+    options = {**settings.pop("store_options", {}), "database": database}
+    return SemanticCore.from_config(store="sqlite", store_options=options, **settings)
+
+
+def _place_of(database: peewee.Database) -> dict[str, Any]:
+    """Where the index is stored if the configuration does not say."""
     if is_private(database):
-        return {"store": "memory"}
-    return {"path": file_of(database) + SUFFIX}
+        return usual_place()
+    if isinstance(database, peewee.SqliteDatabase):
+        return usual_place(database_file=file_of(database))
+    models = []
+    for model, _ in SemanticIndex.declared():
+        if PeeweeAdapter.serves(model, database=database):
+            models.append(model)
+    return usual_place(database_name=str(database.database), folder=project_folder(models))

@@ -1,51 +1,38 @@
-"""When a Peewee database has committed: told after the fact, outside of any transaction, and never
-for what was rolled back.
+"""When a Peewee database has committed: callbacks run after the commit, outside of any transaction,
+and never for what was rolled back.
 
-Peewee's own ``after_commit`` also tells of an inner block that was rolled back, raises into the
-application what a callback raises, and says nothing of statements outside a block. So the three
-methods every write goes through are wrapped on the database object. What goes past them
-(``db.cursor()``, another program) is noted by triggers all the same and worked off with the next
-commit that is heard.
+Peewee's own ``after_commit`` is not enough: it also runs for an inner block that was rolled back,
+raises the errors of a callback into the application, and does not run for statements outside a
+block. So the three methods that every write goes through are wrapped on the database object. What
+bypasses them (``db.cursor()``, another program) is seen by triggers all the same, and processed
+with the next commit that is noticed.
+
+Tested by tests/orm/test_commits.py.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import weakref
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import peewee
 
 from semantic_core.errors import is_interruption
+from semantic_core.orm import CHANGES_TABLES, WRITES_NOTHING, WRITES_ROWS, first_word
 
 _log = logging.getLogger("semantic_core.orm")
 _ATTRIBUTE = "_semantic_core_commits"
-_WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*([A-Za-z]+)", re.DOTALL)
-_HARMLESS = frozenset(
-    {
-        "SELECT",
-        "PRAGMA",
-        "EXPLAIN",
-        "SHOW",
-        "DESCRIBE",
-        "BEGIN",
-        "START",
-        "SAVEPOINT",
-        "RELEASE",
-        "SET",
-        "VALUES",
-    }
-)
-_WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"})
-_DDL = frozenset({"ALTER", "DROP", "RENAME"})
-_INNER_WRITE = re.compile(r"\b(?:insert|update|delete|replace|merge)\b", re.IGNORECASE)
+_ENDS = ("COMMIT", "END")
+"""First words of statements that commit a transaction."""
+_making = threading.Lock()
 
 
 def commits_of(database: Any) -> Commits:
-    """The one listener of this database object."""
+    """The one listener of this database object, which is made when it is first asked for."""
     with _making:
         found: Commits | None = database.__dict__.get(_ATTRIBUTE)
         if found is None:
@@ -54,34 +41,35 @@ def commits_of(database: Any) -> Commits:
         return found
 
 
-_making = threading.Lock()
-
-
 def in_transaction(database: Any) -> bool:
-    """Whether this thread's connection has a transaction open, as the driver knows it,
-    however it was begun.
+    """Whether this thread's connection has a transaction open, however it was begun.
+
+    The driver is asked, because Peewee does not know of a transaction that SQL began.
     """
-    raw = database._state.conn
-    if raw is None:
+    connection = database._state.conn
+    if connection is None:
         return False
-    if hasattr(raw, "in_transaction"):  # both SQLite libraries
-        return bool(raw.in_transaction)
-    if hasattr(raw, "info"):  # psycopg
-        return int(raw.info.transaction_status) != 0
-    if hasattr(raw, "server_status"):  # PyMySQL: the server says so with every answer
-        return bool(raw.server_status & 1)
+    if hasattr(connection, "in_transaction"):  # both SQLite libraries
+        return bool(connection.in_transaction)
+    if hasattr(connection, "info"):  # psycopg
+        return int(connection.info.transaction_status) != 0
+    if hasattr(connection, "server_status"):  # PyMySQL: the server says so with every answer
+        return bool(connection.server_status & 1)
     return bool(database.in_transaction())
 
 
 class Commits:
-    """Hears what one database object does. Callbacks are methods, and go with their objects."""
+    """Runs callbacks when one database object commits.
+
+    Callbacks are methods, held by weak references: they are forgotten with their objects.
+    """
 
     def __init__(self, database: Any) -> None:
         self._database: weakref.ref[Any] = weakref.ref(database)
         self._after: list[weakref.WeakMethod[Callable[[], None]]] = []
         self._before: list[weakref.WeakMethod[Callable[[], None]]] = []
         self._ddl: list[weakref.WeakMethod[Callable[[str], None]]] = []
-        self._mine = threading.local()
+        self._of_thread = threading.local()
         self._lock = threading.Lock()
         self._execute = database.execute_sql
         self._commit = database.commit
@@ -95,15 +83,14 @@ class Commits:
         self._add(self._after, callback)
 
     def before(self, callback: Callable[[], None]) -> None:
-        """Call this before every commit of a transaction that may have written, within it;
-        single statements get one.
+        """Call this before every commit of a transaction that may have written, within it.
+
+        A single statement that writes gets a transaction for it.
         """
         self._add(self._before, callback)
 
     def ddl(self, callback: Callable[[str], None]) -> None:
-        """Call this with every ALTER, DROP or RENAME before it runs,
-        on the connection that runs it.
-        """
+        """Call this with every ALTER, DROP or RENAME before it runs, in the thread that runs it."""
         self._add(self._ddl, callback)
 
     def _add(self, where: list[weakref.WeakMethod[Any]], callback: Callable[..., None]) -> None:
@@ -111,59 +98,65 @@ class Commits:
             where[:] = [each for each in where if each() not in (None, callback)]
             where.append(weakref.WeakMethod(callback))
 
+    # --- what replaces the methods of the database ------------------------------------------------
+
     def _on_execute(self, sql: str, params: Any = None, *args: Any, **options: Any) -> Any:
         database = self._alive()
-        word = _first_word(sql)
-        telling = getattr(self._mine, "telling", False)
-        if not telling:
-            self._mine.committed_last = False
-        if word in _HARMLESS or telling:
+        word = first_word(sql)
+        notifying = getattr(self._of_thread, "notifying", False)
+        if not notifying:
+            self._of_thread.committed_last = False
+        writes_nothing = word in WRITES_NOTHING and word != "ROLLBACK"
+        if writes_nothing or notifying:
             return self._execute(sql, params, *args, **options)
-        if self._before and word in _WRITES and not in_transaction(database):
+        if self._before and word in WRITES_ROWS and not in_transaction(database):
             with database.atomic():
-                return kept(database, self._on_execute(sql, params, *args, **options))
-        if word in _DDL:
+                return read_out(database, self._on_execute(sql, params, *args, **options))
+        if word in CHANGES_TABLES:
             for callback in self._living(self._ddl):
                 callback(sql)
-        if word in ("COMMIT", "END"):
+        if word in _ENDS:
             self._prepare()
         cursor = self._execute(sql, params, *args, **options)
-        self._mine.ended = self.ended + (word in ("COMMIT", "END", "ROLLBACK"))
         if word == "ROLLBACK":
+            self._of_thread.ended = self.ended + 1
             self._wrote = self._wrote and in_transaction(database)
-        elif word not in ("COMMIT", "END"):
+        elif word in _ENDS:
+            self._of_thread.ended = self.ended + 1
+        else:
             self._wrote = True
         if self._wrote and not in_transaction(database):
-            cursor = kept(database, cursor)
-            self._tell()
+            cursor = read_out(database, cursor)
+            self._notify()
         return cursor
 
     def _on_commit(self) -> Any:
         self._prepare()
-        self._mine.committed_last = True
+        self._of_thread.committed_last = True
         answer = self._commit()
-        self._mine.ended = self.ended + 1
+        self._of_thread.ended = self.ended + 1
         if self._wrote:
-            self._tell()
+            self._notify()
         return answer
 
     def _on_rollback(self) -> Any:
-        if getattr(self._mine, "committed_last", False) and not in_transaction(self._alive()):
-            # A signal handler raised once it was done: Peewee takes the commit for failed, and what
-            # it says of a transaction that is over would hide what was raised.
+        committed = getattr(self._of_thread, "committed_last", False)
+        if committed and not in_transaction(self._alive()):
+            # A signal handler raised right after the commit. Peewee takes the commit for failed and
+            # rolls back; the error of a rollback without a transaction would hide the signal's.
             return None
         self._wrote = False
         answer = self._rollback()
-        self._mine.ended = self.ended + 1
+        self._of_thread.ended = self.ended + 1
         return answer
 
     @property
     def ended(self) -> int:
-        """How many transactions of this thread have ended;
-        those ended past this object are not counted.
-        """
-        ended: int = getattr(self._mine, "ended", 0)
+        """How many transactions of this thread have ended through this object."""
+        ended: int = getattr(self._of_thread, "ended", 0)
         return ended
+
+    # --- running the callbacks --------------------------------------------------------------------
 
     def _prepare(self) -> None:
         if not self._wrote or not in_transaction(self._alive()):
@@ -172,18 +165,19 @@ class Commits:
             try:
                 callback()
             except Exception:
-                # The database gave the transaction up: there is nothing to commit.
+                # The database has rolled the transaction back: there is nothing left to commit.
                 if not in_transaction(self._alive()):
                     raise
                 _log.warning(
-                    "Words could not be written with their rows; they follow.", exc_info=True
+                    "Text could not be indexed within its transaction; it is indexed after it.",
+                    exc_info=True,
                 )
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._wrote = False
-        if getattr(self._mine, "telling", False):
+        if getattr(self._of_thread, "notifying", False):
             return
-        self._mine.telling = True
+        self._of_thread.notifying = True
         try:
             for callback in self._living(self._after):
                 try:
@@ -191,13 +185,14 @@ class Commits:
                 except Exception as error:
                     if is_interruption(error):
                         raise
-                    # What was written is committed, and must not look as if it were not.
-                    _log.warning("Changes could not be worked off; they wait.", exc_info=True)
+                    # What was written is committed, and an error would look as if it were not.
+                    _log.warning("Changes could not be processed; they wait.", exc_info=True)
         finally:
-            self._mine.telling = False
+            self._of_thread.notifying = False
 
     def _living(self, callbacks: list[weakref.WeakMethod[Any]]) -> list[Callable[..., None]]:
-        return [callback for callback in [each() for each in callbacks] if callback is not None]
+        found = [reference() for reference in callbacks]
+        return [callback for callback in found if callback is not None]
 
     def _alive(self) -> Any:
         database = self._database()
@@ -207,62 +202,53 @@ class Commits:
 
     @property
     def _wrote(self) -> bool:
-        return getattr(self._mine, "wrote", False)
+        return getattr(self._of_thread, "wrote", False)
 
     @_wrote.setter
     def _wrote(self, wrote: bool) -> None:
-        self._mine.wrote = wrote
+        self._of_thread.wrote = wrote
 
 
-def _first_word(sql: str) -> str:
-    found = _WORD.match(sql)
-    word = found[1].upper() if found else ""
-    if word == "WITH":
-        return "UPDATE" if _INNER_WRITE.search(sql) else "SELECT"
-    if word == "ROLLBACK" and re.search(r"\bto\b", sql, re.IGNORECASE):
-        return "SAVEPOINT"
-    return word
+# --- cursors of statements that are finished before the application reads them --------------------
 
 
-def kept(database: Any, cursor: Any) -> Any:
-    """The cursor with what its statement gave, kept:
-    on SQLite it would be lost to the statements that follow.
+def read_out(database: Any, cursor: Any) -> Any:
+    """A cursor with all that its statement returned.
+
+    On SQLite the rows of a cursor would be lost to the statements that the callbacks run; other
+    cursors are returned as they are.
     """
-    return (
-        Kept(cursor)
-        if isinstance(database, peewee.SqliteDatabase) and not isinstance(cursor, Kept)
-        else cursor
-    )
+    if isinstance(cursor, FinishedCursor) or not isinstance(database, peewee.SqliteDatabase):
+        return cursor
+    return FinishedCursor(cursor)
 
 
-class Kept:
-    """A cursor of a finished SQLite statement: its rows,
-    and what APSW tells of its connection only.
-    """
+class FinishedCursor:
+    """A cursor of a finished SQLite statement: its rows, and what only APSW's connection knows."""
 
     def __init__(self, cursor: Any) -> None:
         self._cursor = cursor
         connection = cursor.connection
         self.description = _description(cursor)
         self._rows = iter(cursor.fetchall())
-        self.connection = (
-            Numbers(connection) if hasattr(connection, "last_insert_rowid") else connection
-        )
+        if hasattr(connection, "last_insert_rowid"):
+            connection = ConnectionAfterStatement(connection)
+        self.connection = connection
 
     def fetchone(self) -> Any:
         """The next row; None if there is none."""
         return next(self._rows, None)
 
     def fetchmany(self, size: int = 1) -> list[Any]:
-        """Up to so many rows."""
-        return [row for _, row in zip(range(size), self._rows, strict=False)]
+        """The next rows, `size` at most."""
+        return list(islice(self._rows, size))
 
     def fetchall(self) -> list[Any]:
         """The remaining rows."""
         return list(self._rows)
 
     def getdescription(self) -> Any:
-        """As APSW's cursors have it."""
+        """The description, under the name that APSW's cursors have for it."""
         return self.description
 
     def __iter__(self) -> Any:
@@ -275,8 +261,8 @@ class Kept:
         return getattr(self._cursor, name)
 
 
-class Numbers:
-    """An APSW connection that still tells what a statement changed, after others have run."""
+class ConnectionAfterStatement:
+    """An APSW connection that still knows what a statement changed, after others have run."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -284,11 +270,11 @@ class Numbers:
         self._last = connection.last_insert_rowid()
 
     def changes(self) -> int:
-        """Rows the statement changed."""
+        """How many rows the statement changed."""
         return int(self._changes)
 
     def last_insert_rowid(self) -> int:
-        """Number of the row it inserted."""
+        """The rowid of the row it inserted."""
         return int(self._last)
 
     def __getattr__(self, name: str) -> Any:
@@ -296,7 +282,7 @@ class Numbers:
 
 
 def _description(cursor: Any) -> Any:
-    """Names of the columns; APSW refuses to tell once a statement without rows has ended."""
+    """The names of the columns. APSW raises once a statement without rows has ended."""
     try:
         return cursor.getdescription() if hasattr(cursor, "getdescription") else cursor.description
     except Exception as error:

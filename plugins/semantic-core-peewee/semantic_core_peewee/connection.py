@@ -1,5 +1,7 @@
-"""The application's connection, as the index uses it: opened where this thread has none, and then
-closed again; and without a trace in the application's log.
+"""The application's connection, as the index uses it: opened for a thread that has none, closed
+again afterwards, and without a trace in the application's log of statements.
+
+Tested by tests/orm/test_connections.py.
 """
 
 from __future__ import annotations
@@ -13,16 +15,16 @@ from typing import Any
 from semantic_core_peewee.commits import in_transaction
 from semantic_core_peewee.tables import is_private
 
-_ours = logging.getLogger("semantic_core.sql")
-_mine = threading.local()
+_statements = logging.getLogger("semantic_core.sql")
+_of_thread = threading.local()
 
 
 @contextmanager
 def connected(database: Any) -> Iterator[None]:
-    """A block in which this thread has a connection. It is left as it was found: open, or closed.
+    """A block in which this thread has a connection, which is left as it was found: open or closed.
 
-    Two things stay open: a database in memory, which would be gone, and a transaction that was
-    begun meanwhile.
+    Two are not closed: one to a database in memory, which would be gone, and one on which a
+    transaction was begun meanwhile.
     """
     if not database.is_closed():
         yield
@@ -32,8 +34,8 @@ def connected(database: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        # A generator that nobody used up may end in another thread, whose connection is none of its
-        # business.
+        # A generator that was not used up may end in another thread, whose connection is not the
+        # one that was opened here.
         still_there = database._state.conn is opened
         if still_there and not in_transaction(database) and not is_private(database):
             database.close()
@@ -41,24 +43,24 @@ def connected(database: Any) -> Iterator[None]:
 
 @contextmanager
 def unlogged() -> Iterator[None]:
-    """Within it, what this thread executes stays out of the log of Peewee's statements.
+    """Within it, the statements of this thread are not written to Peewee's log.
 
     An application that counts its queries (``playhouse.test_utils.count_queries``, a debug page)
-    counts its own. Those of the index are told to the logger "semantic_core.sql" instead.
+    counts its own. Those of the index are written to the logger "semantic_core.sql" instead.
     """
-    before = getattr(_mine, "unlogged", False)
-    _mine.unlogged = True
+    before = getattr(_of_thread, "unlogged", False)
+    _of_thread.unlogged = True
     try:
         yield
     finally:
-        _mine.unlogged = before
+        _of_thread.unlogged = before
 
 
-def _is_the_applications(record: logging.LogRecord) -> bool:
-    if not getattr(_mine, "unlogged", False):
+def _is_of_the_application(record: logging.LogRecord) -> bool:
+    if not getattr(_of_thread, "unlogged", False):
         return True
-    _ours.log(record.levelno, record.msg, *(record.args or ()))
+    _statements.log(record.levelno, record.msg, *(record.args or ()))
     return False
 
 
-logging.getLogger("peewee").addFilter(_is_the_applications)
+logging.getLogger("peewee").addFilter(_is_of_the_application)

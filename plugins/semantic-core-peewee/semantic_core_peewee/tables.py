@@ -1,5 +1,6 @@
-"""What a Peewee model says of its table: names, keys, foreign keys from both sides;
-and of its database.
+"""What the index must know about a Peewee database and a model's table: names, keys and relations.
+
+Tested by tests/orm/test_models.py.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
@@ -15,30 +17,31 @@ from uuid import UUID
 import peewee
 
 from semantic_core.errors import ConfigError
-from semantic_core.orm import Dialect, Relation, Table, Through
+from semantic_core.orm import Column, Dialect, Relation, Table, Through, build_table, table_name
+
+# --- databases ------------------------------------------------------------------------------------
 
 _DIALECTS: tuple[tuple[type, Dialect], ...] = (
     (peewee.SqliteDatabase, "sqlite"),
     (peewee.PostgresqlDatabase, "postgresql"),
     (peewee.MySQLDatabase, "mysql"),
 )
-_OTHER_ROADS = {
+_UNSUPPORTED = {
     (
         "playhouse.sqliteq",
         "SqliteQueueDatabase",
     ): "it writes in a thread of its own and has no transactions",
     ("playhouse.pwasyncio", "AsyncDatabaseMixin"): "it works inside an event loop only",
-    ("playhouse.cockroachdb", "CockroachDatabase"): "its triggers are not spoken here",
+    ("playhouse.cockroachdb", "CockroachDatabase"): "CockroachDB has triggers of another kind",
 }
-"""Databases that cannot be followed: module, class, why."""
-_UUIDS = (peewee.UUIDField, peewee.BinaryUUIDField)
-_TRUE = {"1", "t", "true"}
+"""Database classes that cannot be followed: module and class, and the reason."""
 
 
 def plain_database(database: Any) -> Any:
-    """The database itself, out of its proxies.
+    """The database itself, without the proxies around it.
 
-    Raises ConfigError if there is none yet, or none that can be followed.
+    Raises ConfigError if the proxy is not initialised, the database has no name yet, or its class
+    cannot be followed.
     """
     while isinstance(database, peewee.Proxy):
         database = database.obj
@@ -48,11 +51,12 @@ def plain_database(database: Any) -> Any:
             f"Wanted a Peewee database, got {got}.",
             hint="Initialise it first: proxy.initialize(database).",
         )
-    for (module, name), why in _OTHER_ROADS.items():
-        kind = getattr(sys.modules.get(module), name, None)
-        if kind is not None and isinstance(database, kind):
+    for (module, name), reason in _UNSUPPORTED.items():
+        # Not imported for this: if nobody has imported the module, it is not one of its classes.
+        unsupported = getattr(sys.modules.get(module), name, None)
+        if unsupported is not None and isinstance(database, unsupported):
             raise ConfigError(
-                f"{type(database).__name__} cannot keep an index: {why}.",
+                f"{type(database).__name__} cannot keep an index: {reason}.",
                 hint="Use a plain database class.",
             )
     if database.deferred:
@@ -61,9 +65,9 @@ def plain_database(database: Any) -> Any:
 
 
 def dialect_of(database: peewee.Database) -> Dialect:
-    """The SQL it speaks. Raises ConfigError."""
-    for kind, dialect in _DIALECTS:
-        if isinstance(database, kind):
+    """The SQL dialect of a database. Raises ConfigError if triggers cannot be written in it."""
+    for database_class, dialect in _DIALECTS:
+        if isinstance(database, database_class):
             return dialect
     raise ConfigError(
         f"{type(database).__name__} is none of SQLite, PostgreSQL, MySQL and MariaDB."
@@ -71,132 +75,141 @@ def dialect_of(database: peewee.Database) -> Dialect:
 
 
 def database_of(model: Any) -> Any:
-    """The database a model is bound to, out of its proxies; None if there is none yet."""
+    """The database a model is bound to, without its proxies; None if there is none yet."""
     database = model._meta.database
     while isinstance(database, peewee.Proxy):
         database = database.obj
     return database
 
 
-def is_there(database: Any, model: Any) -> bool:
-    """Whether the model's table, or view, exists."""
-    meta = model._meta
-    if dialect_of(database) == "postgresql":  # as a statement would find it, by the search path
-        parts = [part.replace('"', '""') for part in (meta.schema, meta.table_name) if part]
-        quoted = ".".join(f'"{part}"' for part in parts)
-        return database.execute_sql("SELECT to_regclass(%s)", (quoted,)).fetchone()[0] is not None
-    return bool(database.table_exists(meta.table_name, schema=meta.schema)) or any(
-        view.name == meta.table_name for view in database.get_views(schema=meta.schema)
-    )
-
-
 def is_private(database: Any) -> bool:
-    """Whether every connection has a database of its own: SQLite in memory."""
+    """Whether each connection has a database of its own: SQLite in memory."""
     if not isinstance(database, peewee.SqliteDatabase):
         return False
     name = str(database.database)
-    return name in (":memory:", "") or (":memory:" in name and "cache=shared" not in name)
+    if name in (":memory:", ""):
+        return True
+    return ":memory:" in name and "cache=shared" not in name
 
 
 def file_of(database: Any) -> str:
-    """The path of a SQLite database's file, which may be spelled as a URI."""
+    """The absolute path of a SQLite database's file, whose name may be a URI."""
     name = os.fsdecode(database.database)
-    return os.path.abspath(unquote(urlsplit(name).path) if name.startswith("file:") else name)
+    if name.startswith("file:"):
+        name = unquote(urlsplit(name).path)
+    return os.path.abspath(name)
+
+
+def is_there(database: Any, model: Any) -> bool:
+    """Whether the table, or view, of a model exists."""
+    meta = model._meta
+    if dialect_of(database) == "postgresql":
+        # to_regclass searches the schemas of the search path, as a statement would.
+        quoted = [_quoted(part) for part in (meta.schema, meta.table_name) if part]
+        found = database.execute_sql("SELECT to_regclass(%s)", (".".join(quoted),))
+        return found.fetchone()[0] is not None
+    if database.table_exists(meta.table_name, schema=meta.schema):
+        return True
+    views = [view.name for view in database.get_views(schema=meta.schema)]
+    return meta.table_name in views
+
+
+def _quoted(name: str) -> str:
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
+# --- the table of a model -------------------------------------------------------------------------
 
 
 def table_of(model: Any, dialect: Dialect) -> Table:
-    """The record of a model's table. Raises ConfigError for what cannot be followed: no key, a key
-    of bytes, a schema of SQLite, on other databases a name with a dot."""
+    """The table of a model, as `BaseORMAdapter.inspect` returns it.
+
+    Raises ConfigError for a table that cannot be indexed, see `build_table` and `table_name`.
+    """
     meta = model._meta
-    if dialect == "sqlite" and meta.schema not in (None, "main"):
-        raise ConfigError(
-            (
-                f"{model.__name__} lives in the attached database {meta.schema!r}, which triggers "
-                "of this one cannot reach."
-            ),
-            hint="Open that file as a database of its own.",
-        )
-    fields: list[Any] = list(meta.sorted_fields)
-    relations = {
-        field.name: Relation(field.rel_model, field.column_name, field.rel_field.column_name)
-        for field in fields
-        if isinstance(field, peewee.ForeignKeyField)
-    }
+    relations: dict[str, Relation] = {}
+    for field in meta.sorted_fields:
+        if isinstance(field, peewee.ForeignKeyField):
+            relations[field.name] = _foreign_key(field)
     for field, other in meta.backrefs.items():
+        # Peewee makes no attribute for the other side if the name is one of these marks.
         if field.backref and field.backref not in ("+", "!"):
-            relations.setdefault(
-                field.backref, Relation(other, field.rel_field.column_name, field.column_name)
-            )
+            relations.setdefault(field.backref, _foreign_key(field).reversed(other))
     for name, field in meta.manytomany.items():
         relations.setdefault(name, _many_to_many(field, dialect))
-    return Table(
-        name=_name_of(meta, dialect),
-        key={field.safe_name: _parser(model, field) for field in key_fields(model)},
-        columns={field.safe_name: field.column_name for field in fields},
+    return build_table(
+        table_name(meta.table_name, meta.schema, dialect=dialect),
+        [_column(field) for field in meta.sorted_fields],
+        key=[field.safe_name for field in key_fields(model)],
         relations=relations,
-        uuids={field.column_name for field in fields if isinstance(_target(field), _UUIDS)},
-    )
-
-
-def _name_of(meta: Any, dialect: Dialect) -> str:
-    if "." in meta.table_name and dialect != "sqlite":
-        raise ConfigError(
-            f"{meta.model.__name__} has the table {meta.table_name!r}, and a dot in its name "
-            "would be taken for the end of a schema's.",
-            hint='Rename the table; a schema is said by itself: class Meta: schema = "...".',
-        )
-    schema = meta.schema if dialect != "sqlite" else None
-    return f"{schema}.{meta.table_name}" if schema else str(meta.table_name)
-
-
-def _many_to_many(field: Any, dialect: Dialect) -> Relation:
-    """The foreign keys are chosen as Peewee's own accessor chooses them."""
-    between = field.through_model._meta
-    here = between.model_refs[field.model][0]
-    there = between.model_refs[field.rel_model][0]
-    through = Through(_name_of(between, dialect), here.column_name, there.column_name)
-    return Relation(
-        field.rel_model, here.rel_field.column_name, there.rel_field.column_name, through
     )
 
 
 def key_fields(model: Any) -> list[Any]:
-    """The fields of the primary key, in order. Raises ConfigError if there are none."""
-    key = model._meta.primary_key
-    if not key:
-        raise ConfigError(
-            f"{model.__name__} has no primary key, so its rows cannot be told apart.",
-            hint="Give it one, or a CompositeKey.",
-        )
-    return (
-        [model._meta.fields[name] for name in key.field_names]
-        if isinstance(key, peewee.CompositeKey)
-        else [key]
+    """The fields of the primary key, in its order; none for a model without one."""
+    meta = model._meta
+    if isinstance(meta.primary_key, peewee.CompositeKey):
+        return [meta.fields[name] for name in meta.primary_key.field_names]
+    return [meta.primary_key] if meta.primary_key else []
+
+
+def _foreign_key(field: Any) -> Relation:
+    return Relation(field.rel_model, field.column_name, field.rel_field.column_name)
+
+
+def _many_to_many(field: Any, dialect: Dialect) -> Relation:
+    # The table in the middle may have several foreign keys to one model. Peewee's own accessor
+    # takes the first, and so does this.
+    middle = field.through_model._meta
+    own = middle.model_refs[field.model][0]
+    theirs = middle.model_refs[field.rel_model][0]
+    name = table_name(middle.table_name, middle.schema, dialect=dialect)
+    through = Through(name, own.column_name, theirs.column_name)
+    return Relation(
+        field.rel_model, own.rel_field.column_name, theirs.rel_field.column_name, through
     )
 
 
-def _target(field: Any) -> Any:
-    """The field itself; of a foreign key, what it points at in the end."""
-    while isinstance(field, peewee.ForeignKeyField):
-        field = field.rel_field
-    return field
+# --- columns, and keys as text --------------------------------------------------------------------
 
 
-def _parser(model: Any, field: Any) -> Callable[[str], Any]:
-    """What makes the key's value of its text, as the database casts it or as Python writes it."""
-    field = _target(field)
-    if isinstance(field, _UUIDS):
-        return lambda text: UUID(text.removeprefix("\\x"))
+def _column(field: Any) -> Column:
+    target = field
+    while isinstance(target, peewee.ForeignKeyField):  # its values are those of what it points at
+        target = target.rel_field
+    return Column(field.safe_name, field.column_name, _python_type(target), _parser(target))
+
+
+def _python_type(field: Any) -> type:
+    if isinstance(field, peewee.UUIDField | peewee.BinaryUUIDField):
+        return UUID
     if isinstance(field, peewee.BlobField):
-        raise ConfigError(
-            f"The key of {model.__name__} is bytes, and a document's key is text.",
-            hint="Use a UUIDField.",
-        )
-    read: Callable[[Any], Any] = field.python_value
+        return bytes
     if isinstance(field, peewee.BooleanField):
-        return lambda text: text.lower() in _TRUE
+        return bool
+    if isinstance(field, peewee.IPField | peewee.TimestampField):
+        return object  # stored as integers, which they are not in Python
+    return int if isinstance(field, peewee.IntegerField) else object
+
+
+def _parser(field: Any) -> Callable[[str], Any] | None:
+    """What makes a key of its text; None for types whose text always reads the same."""
     if isinstance(field, peewee.IPField):
-        return lambda text: text if "." in text else read(int(text))
+        return partial(_parse_address, field)
     if isinstance(field, peewee.TimestampField):
-        return lambda text: read(int(text)) if text.isdigit() else datetime.fromisoformat(text)
-    return int if isinstance(field, peewee.IntegerField) else read
+        return partial(_parse_timestamp, field)
+    if _python_type(field) is not object:
+        return None
+    parser: Callable[[str], Any] = field.python_value
+    return parser
+
+
+def _parse_address(field: Any, text: str) -> Any:
+    """text: as Python writes an address, or the integer the database has."""
+    return text if "." in text else field.python_value(int(text))
+
+
+def _parse_timestamp(field: Any, text: str) -> Any:
+    """text: as Python writes a datetime, or the integer the database has."""
+    return field.python_value(int(text)) if text.isdigit() else datetime.fromisoformat(text)

@@ -1,5 +1,8 @@
-"""The embedder: mean of the token vectors of the text in lower case and on one line,
-brought to length 1.
+"""The embedder: a vector is the normalised mean of the token vectors of a text.
+
+`Tokens` turns a text into token numbers, `WordLlamaEmbedder` turns these into vectors.
+
+Tested by tests/test_embedder.py, tests/test_tokens.py and tests/test_contract.py.
 """
 
 from __future__ import annotations
@@ -20,49 +23,29 @@ if TYPE_CHECKING:
     from semantic_core.types import Vector, Vectors
 
 
-# Text to token numbers: exactly the tokenizer's own,
-# faster because a word seen before is looked up.
-#
-# The tokenizer merges characters over the whole text and has no notion of a word, so it cannot
-# remember one. But a text may be cut between two characters that stand side by side in no merge:
-# what is left of the cut then never meets what is right of it. In this tokenizer's 61,249 merges
-#
-# * a space never follows another character;
-# * a letter or digit (all but the superscript two) and any other character never meet, spaces
-# before   either aside.
-#
-# `PIECE` cuts there and nowhere else. A test holds both facts against the merges, another compares
-# with the uncut tokenizer.
-
 PIECE: Final = re.compile(r" *[^\W_²]+| *(?:(?![^\W_²])[^ ])+| +")
-"""One piece of a text that has a space in front: spaces,
-then letters and digits or anything else.
-"""
+"""A piece of a text: spaces, then letters and digits, or other characters. See `Tokens`."""
 RESERVED: Final = re.compile("(<unk>|<s>|</s>)")
-"""The tokenizer's own marks, tokens wherever they stand; the text after one begins anew."""
+"""Reserved tokens of the tokenizer, which are recognised anywhere in a text."""
 BLANK: Final = "▁"
-"""What the tokenizer writes for a space, and puts in front of a text.
-One that is in the text is a space to it.
-"""
+"""The character that stands for a space in the tokenizer; one in the text counts as a space."""
 
 NUMBER: Final = "i"
-"""A token number as it is kept: in four bytes,
-so that those of a text are joined without a Python number each.
-"""
+"""Token numbers are cached as arrays of this type, four bytes each, which are fast to join."""
 
 WINDOW: Final = 8_192
-"""Characters read at once, to bound memory. A run without white space that is longer (no real word
-is) is cut all the same, and its tokens may differ a little from those of the whole."""
-REMEMBERED: Final = 32_768
-"""Words, and likewise pieces, kept: about 8 MB each. When full, all are forgotten:
-the frequent ones are soon back.
+"""Characters that are read at once, to bound memory.
+
+A longer run without white space is cut, so its tokens may differ from those of the whole run.
 """
+REMEMBERED: Final = 32_768
+"""Most words, and most pieces, in the caches, about 8 MB each. A full cache is emptied."""
 REMEMBERED_LENGTH: Final = 64
-"""Longer words and pieces, in characters, do not come back and are not kept."""
+"""Words and pieces with more characters are not cached."""
 
 
 def windows(text: str) -> Iterator[str]:
-    """The text in order, at most WINDOW characters at a time, cut at white space."""
+    """The text in parts of at most WINDOW characters, cut at white space where possible."""
     start = 0
     while len(text) - start > WINDOW:
         end = start + WINDOW
@@ -74,9 +57,20 @@ def windows(text: str) -> Iterator[str]:
 
 
 class Tokens:
-    """The token numbers of texts.
+    """Turns texts into token numbers: the same as the tokenizer, but faster because of a cache.
 
-    Safe to use from several threads: what is remembered is only ever added to, or dropped.
+    The tokenizer merges characters over the whole text and has no notion of a word, so it cannot
+    cache words. But a text may be cut between two characters that are adjacent in no merge, because
+    what is left of the cut is never merged with what is right of it. In the 61,249 merges of this
+    tokenizer
+
+    * a space never follows another character;
+    * a letter or digit (except the superscript two) is never adjacent to any other character,
+      apart from spaces before it.
+
+    `PIECE` cuts only there. One test checks both facts against the merges, another compares the
+    result with that of the tokenizer. Safe to use from several threads: entries are only added to
+    the caches, or all dropped.
     """
 
     def __init__(self) -> None:
@@ -84,60 +78,65 @@ class Tokens:
 
         tokenizer: Any = Tokenizer.from_buffer(TOKENIZER.read())
         self._model: Any = tokenizer.model
-        self._reserved: dict[str, int] = {
-            mark: tokenizer.token_to_id(mark) for mark in RESERVED.pattern[1:-1].split("|")
-        }
-        self._pieces = _Memory(self._new)
-        self._words = _Memory(lambda word: self._cut(f" {word}"))
+        self._reserved: dict[str, int] = {}
+        for mark in RESERVED.pattern[1:-1].split("|"):
+            self._reserved[mark] = tokenizer.token_to_id(mark)
+        self._pieces = _Cache(self._tokenize)
+        self._words = _Cache(self._word)
         self.blank: int = tokenizer.token_to_id(BLANK)
-        """The token of a space alone."""
+        """The token of a single space."""
 
     def of(self, text: str) -> NDArray[Any]:
-        """The token numbers in order, int32 of shape (n,); none for an empty text.
+        """The token numbers in order, int32 of shape (n,); n is 0 for an empty text.
 
-        A lone surrogate raises TextInvalid.
+        Raises TextInvalid for a lone surrogate.
         """
         import numpy as np
 
-        said = (
-            b"".join(map(self._words.__getitem__, text.split(" ")))
-            if self._is_plain(text)
-            else self._read(text)
-        )
-        return np.frombuffer(said, dtype=NUMBER)
+        if self._is_plain(text):
+            numbers = b"".join(map(self._words.__getitem__, text.split(" ")))
+        else:
+            numbers = self._read(text)
+        return np.frombuffer(numbers, dtype=NUMBER)
 
     def _is_plain(self, text: str) -> bool:
-        """Whether the text is words with one space between:
-        then each has the same tokens as in any other such text.
-        """
+        """Whether the text is words with single spaces, which have the same tokens everywhere."""
         if not text or text[0] == " " or text[-1] == " " or "  " in text or BLANK in text:
             return False
         return "<" not in text or not any(mark in text for mark in self._reserved)
 
     def _read(self, text: str) -> bytes:
-        parts = (part for part in RESERVED.split(text) if part)
-        return b"".join(
-            _packed([self._reserved[part]])
-            if part in self._reserved
-            else self._cut(f" {part.replace(BLANK, ' ')}")
-            for part in parts
-        )
+        """The token numbers of any text, packed."""
+        numbers = []
+        for part in RESERVED.split(text):
+            if part in self._reserved:
+                numbers.append(_packed([self._reserved[part]]))
+            elif part:
+                spaced = part.replace(BLANK, " ")
+                numbers.append(self._cut(f" {spaced}"))
+        return b"".join(numbers)
+
+    def _word(self, word: str) -> bytes:
+        """The token numbers of a word after a space, packed."""
+        return self._cut(f" {word}")
 
     def _cut(self, text: str) -> bytes:
+        """The token numbers of a text without reserved tokens, packed."""
         return b"".join(map(self._pieces.__getitem__, PIECE.findall(text)))
 
-    def _new(self, piece: str) -> bytes:
+    def _tokenize(self, piece: str) -> bytes:
+        """The token numbers of a piece, packed, by the tokenizer."""
         try:
             return _packed([token.id for token in self._model.tokenize(piece.replace(" ", BLANK))])
         except UnicodeEncodeError as error:
             raise TextInvalid(
-                "A text to embed holds a lone surrogate.",
+                "A text to embed contains a lone surrogate.",
                 hint='Decode the source with errors="replace", or repair it.',
             ) from error
 
 
-class _Memory(dict[str, bytes]):
-    """Token numbers of what was seen before, packed; what is not there is made, and mostly kept."""
+class _Cache(dict[str, bytes]):
+    """Packed token numbers by text; a missing entry is created, and stored if it is short."""
 
     def __init__(self, make: Callable[[str], bytes]) -> None:
         super().__init__()
@@ -153,36 +152,32 @@ class _Memory(dict[str, bytes]):
 
 
 def _packed(numbers: list[int]) -> bytes:
+    """Token numbers as bytes."""
     return array(NUMBER, numbers).tobytes()
 
 
 FEW_TOKENS = 512
-"""A query of at most so many tokens is read row by row from the file,
-as long as nothing else needed the whole table.
-"""
+"""Most tokens of a query whose rows are read from the file, while the table is not in memory."""
 
 
 class WordLlamaEmbedder:
-    """Turns text into WordLlama vectors, on this machine, from an installed wheel.
+    """Turns text into WordLlama vectors, on this computer, with files from an installed wheel.
 
-    A text is put into lower case (the model hardly knows capitals) and all white space in it
-    becomes one space (a line break is a token of its own to the model, and spoils the word after
-    it). The mean of the vectors of its tokens, brought to length 1, is the vector: every token
-    counts, however long the text. Text of white space alone gets the vector of a space, which is
-    near to no real text. Same text, same vector: bit for bit, alone or in a batch, as document or
-    as query.
+    Text is converted to lower case, because the model hardly knows capitals, and white space to
+    single spaces, because a line break is a token and changes the word after it. The vector is the
+    mean of all token vectors, normalised to length 1. Blank text has the vector of a space, which
+    is not similar to any real text. The same text always has the same vector, bit for bit: alone or
+    in a batch, as document or as query.
 
-    Weights and tokenizer are read when first needed: for a query only the rows of its tokens, for
-    documents the whole table, 32 MB in memory. Safe to use from several threads.
+    Weights and tokenizer are read when they are first needed: the rows of its tokens for a query,
+    the whole table (32 MB in memory) for documents. Safe to use from several threads.
 
-    dimensions: 256, 128 or 64. max_chars: passages longer than this are better cut. batch_size:
-    passages a call. Use `open_wordllama` to have the options checked.
+    dimensions: 256, 128 or 64. max_chars: longest passage a splitter should make, in characters.
+    batch_size: passages per call. `open_wordllama` checks these options.
     """
 
     is_local = True
-    """It runs in this process, so an index may follow its table within the
-    application's own thread.
-    """
+    """True: it runs in this process, so changes can be processed in the application's thread."""
 
     def __init__(self, *, dimensions: int, max_chars: int, batch_size: int) -> None:
         self._space = Space(
@@ -200,40 +195,40 @@ class WordLlamaEmbedder:
 
     @property
     def space(self) -> Space:
-        """Identity of the vectors: the revision names weights and tokenizer by their content.
+        """Identity of the vectors. Its revision contains digests of weights and tokenizer.
 
-        Reads nothing.
+        No file is read.
         """
         return self._space
 
     @property
     def batch_size(self) -> int:
-        """Passages a call should be given; more work as well."""
+        """Number of passages that a call should contain; more are allowed."""
         return self._batch_size
 
     @property
     def max_chars(self) -> int:
-        """Longest passage worth making, in characters; longer ones are read whole all the same."""
+        """Longest passage a splitter should make, in characters; longer ones are not cut."""
         return self._max_chars
 
     def embed_documents(self, passages: Sequence[str]) -> Vectors:
-        """float32 of shape (len(passages), dimensions), rows of length 1. [] gives (0, dimensions).
+        """Vectors as float32 of shape (len(passages), dimensions), rows of length 1.
 
-        Raises EmbedderError if the wheel's files are missing or not the known ones, TextInvalid on
-        what is not text.
+        [] gives shape (0, dimensions). Raises EmbedderError if the files of the model are missing
+        or of another version, TextInvalid for what is not valid text.
         """
         if isinstance(passages, str):
             raise InputError(
-                "passages must be a sequence of str, got one str.", hint="Put it into a list."
+                "passages must be a sequence of str, got one str.", hint="Pass a list of str."
             )
         if len(passages):
             self._load_table()
         return self._embed(passages)
 
     def embed_query(self, text: str) -> Vector:
-        """float32 of shape (dimensions,), of length 1: the same vector the text has as a document.
+        """The vector as float32 of shape (dimensions,), the same as that of the text as a document.
 
-        Raises likewise.
+        Raises the same errors as `embed_documents`.
         """
         vector: Vector = self._embed([text])[0]
         return vector
@@ -263,9 +258,8 @@ class WordLlamaEmbedder:
         if self._table is None and len(numbers) <= FEW_TOKENS:
             rows = self._opened_rows()
             width = self._space.dimensions
-            return np.concatenate(
-                [rows[number : number + 1, :width] for number in numbers.tolist()]
-            ).astype(np.float32)
+            found = [rows[number : number + 1, :width] for number in numbers.tolist()]
+            return np.concatenate(found).astype(np.float32)
         return self._load_table().take(numbers, axis=0)
 
     def _loaded_tokens(self) -> Tokens:

@@ -1,8 +1,9 @@
-"""The two files inside the ``wordllama`` wheel: found without importing the package,
-and made sure to be the right ones.
+"""The two files of the model in the ``wordllama`` wheel: located, and checked by size and digest.
 
-Importing ``wordllama`` takes a third of a second and sets up logging for the whole process, so it
-is never done.
+The ``wordllama`` package is never imported, because that takes a third of a second and configures
+logging for the whole process.
+
+Tested by tests/test_wheel.py.
 """
 
 from __future__ import annotations
@@ -17,16 +18,18 @@ import attrs
 from semantic_core.errors import EmbedderError
 
 DIMENSIONS: Final = (256, 128, 64)
-"""Sizes the weights were trained for: the first numbers of a vector are a vector as well.
-The first is all there is.
+"""Sizes that the model was trained for, the full one first.
+
+A smaller vector consists of the first numbers of the full one.
 """
 INSTALL: Final = 'Run: pip install --force-reinstall "wordllama>=0.4,<0.5"'
 
 
 @attrs.frozen
 class WheelFile:
-    """A file every vector depends on. path: inside the package. size: bytes.
-    digest: SHA-256 of the content, hex.
+    """A file of the model.
+
+    path: within the package. size: bytes. digest: SHA-256 of the content, in hex.
     """
 
     path: str
@@ -34,7 +37,7 @@ class WheelFile:
     digest: str
 
     def locate(self) -> Path:
-        """Where it is installed. Raises EmbedderError if it is not, or is of another size."""
+        """The installed file. Raises EmbedderError if it is missing or has another size."""
         spec = find_spec("wordllama")
         folders = list(spec.submodule_search_locations or ()) if spec else []
         if not folders:
@@ -44,17 +47,14 @@ class WheelFile:
             size = found.stat().st_size
         except OSError as error:
             raise EmbedderError(
-                f"wordllama has no file {self.path}: looked for {found}.", hint=INSTALL
+                f"The wordllama package has no file {self.path}: {found} is missing.", hint=INSTALL
             ) from error
         if size != self.size:
-            raise self._strange(found, f"{self.size:,} bytes, got {size:,}")
+            raise self._unexpected(found, f"{self.size:,} bytes, got {size:,}")
         return found
 
     def read(self) -> bytes:
-        """The content, checked.
-
-        Raises EmbedderError if it cannot be read or is not the one known here.
-        """
+        """The content. Raises EmbedderError if it cannot be read, or has another digest."""
         found = self.locate()
         try:
             content = found.read_bytes()
@@ -64,12 +64,12 @@ class WheelFile:
             ) from error
         digest = sha256(content).hexdigest()
         if digest != self.digest:
-            raise self._strange(found, f"SHA-256 {self.digest}, got {digest}")
+            raise self._unexpected(found, f"SHA-256 {self.digest}, got {digest}")
         return content
 
-    def _strange(self, found: Path, difference: str) -> EmbedderError:
+    def _unexpected(self, found: Path, difference: str) -> EmbedderError:
         return EmbedderError(
-            f"{found} is not the file these vectors are made with: wanted {difference}.",
+            f"{found} is another version of the model: wanted {difference}.",
             hint=INSTALL,
         )
 

@@ -1,4 +1,7 @@
-"""The contract of an ORM's adapter, as a list of checks."""
+"""The contract of an ORM adapter, as a list of checks.
+
+Tested by tests/orm/test_adapter_kit.py.
+"""
 
 from __future__ import annotations
 
@@ -22,22 +25,23 @@ from semantic_core.testing.adapters.trees import tree_check
 from semantic_core.testing.check import Check, checks_in
 
 TREES = 40
-"""Random trees of transactions played by default."""
+"""Number of random trees of transactions by default."""
 
 
 def adapter_checks(*, trees: int = TREES) -> list[Check]:
-    """What every adapter keeps, whatever happens to the rows.
+    """The rules that every ORM adapter follows.
 
-    Give each to pytest, with what opens a harness::
+    Parametrize a test with them and call each with a function that opens a harness::
 
         @pytest.mark.parametrize("check", adapter_checks(), ids=str)
         def test_adapter(check, tmp_path):
             check(lambda: MyHarness(tmp_path))
 
-    See `AdapterHarness` for what it has to supply. What it says it is without (`Capability`) is
-    skipped with its reason.
-    trees: random trees of transactions the last check plays; it writes how many they were to
-    standard output.
+    See `AdapterHarness` for what you have to supply. Checks of a `Capability` that the harness
+    declares to be missing are skipped with the reason.
+
+    trees: number of random trees of transactions that the last check plays. The check writes the
+    number to standard output.
     """
     modules = [
         transactions,

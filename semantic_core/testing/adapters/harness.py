@@ -1,5 +1,7 @@
-"""What the author of an adapter supplies to have it checked: models in the kit's tables,
-and how the ORM writes to them.
+"""What the author of an adapter supplies to have it checked: models of the kit's tables, and how
+the ORM writes to them.
+
+Tested by tests/orm/test_adapter_kit.py and tests/orm/test_known_limits.py.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum
+from operator import itemgetter
 from typing import Any
 
 import attrs
@@ -17,7 +20,7 @@ from semantic_core.orm import BaseORMAdapter
 
 
 class Capability(Enum):
-    """What an ORM, its adapter or the database may be without; the value says what it is."""
+    """What an ORM, its adapter or the database may be without. The value describes it."""
 
     BULK = "Bulk statements of the ORM (insert many, update many, delete many) are seen."
     CASCADE = "Rows that the database itself deletes or changes because of a foreign key are seen."
@@ -42,8 +45,8 @@ class Capability(Enum):
 
 @attrs.frozen
 class Limit:
-    """Why a capability is missing. reason: a sentence, what happens instead; workaround: a
-    sentence, what a user does.
+    """Why a capability is missing. reason: a sentence that says what happens instead. workaround: a
+    sentence that says what a user can do.
     """
 
     reason: str
@@ -56,16 +59,16 @@ Limits = Mapping[Capability, Limit]
 class AdapterHarness(ABC):
     """One empty database with the kit's tables, written to through the ORM.
 
-    Opened anew for each check, then closed.
+    Each check opens a harness and closes it in the end.
 
-    A row is written outside of `transaction` and committed at once, or within and committed with
-    it.
+    A row that is written outside of `transaction` is committed at once; a row that is written
+    within it is committed with it.
 
-    adapter: the class to be checked. options: its own (``adapter_options``), such as the database.
-    limits: what it is without; checks that need it are skipped with that reason. models: the model
-    of each of these tables, by name; one that only a missing capability needs is left out. Names of
-    tables and columns are as written here, attributes of instances likewise, all columns but keys
-    take NULL; str is VARCHAR(200), text is TEXT.
+    adapter: the class to be checked. options: its ``adapter_options``, such as the database.
+    limits: the capabilities it is without; checks that need one are skipped with the reason.
+    models: the model of each of these tables, by name; leave out a model that only a missing
+    capability needs. Tables, columns and attributes of instances have the names in this table. All
+    columns but keys accept NULL; str is VARCHAR(200), text is TEXT.
 
     =========  =============  ======================================================================
     name       table          columns
@@ -88,8 +91,8 @@ class AdapterHarness(ABC):
     =========  =============  ======================================================================
 
     Where the ORM has default filters (managers), that of article hides rows with ``hidden``;
-    `update` and `delete` find them nevertheless. A ``boolean`` is written TRUE and FALSE in SQL;
-    what the columns have as defaults does not matter.
+    `update` and `delete` find them nevertheless. Checks write a boolean as TRUE and FALSE in SQL.
+    The defaults of the columns do not matter.
     """
 
     adapter: type[BaseORMAdapter]
@@ -97,47 +100,48 @@ class AdapterHarness(ABC):
     options: Mapping[str, Any] = {}
     limits: Limits = {}
 
-    # --- needed by every check --------------------------------------------------------------------
+    # --- every check needs these ------------------------------------------------------------------
 
     @abstractmethod
     def create(self, model: type, **values: Any) -> Any:
-        """Insert a row through the ORM, as its users do; the instance.
+        """Insert a row through the ORM, as its users do; returns the instance.
 
-        Keys are always given, of foreign keys the id.
+        The values have the primary key, and the id for a foreign key.
         """
 
     @abstractmethod
     def update(self, model: type, key: Any, **values: Any) -> None:
-        """Read the row with this key (a tuple for a composite one) through the ORM,
-        set attributes, save it.
+        """Read the row with this key (a tuple for a composite one) through the ORM, set these
+        attributes and save it.
         """
 
     @abstractmethod
     def delete(self, model: type, key: Any) -> None:
-        """Read the row with this key through the ORM and delete it,
-        with the rows that its foreign keys take along.
+        """Read the row with this key through the ORM and delete it, with the rows that its foreign
+        keys cascade to.
         """
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[Any]:
-        """A block that commits in the end, or rolls back if it raises;
-        within another one, a savepoint.
+        """A block that commits in the end, or rolls back if it raises. Within another such block it
+        is a savepoint.
         """
 
     @abstractmethod
     def sql(self, statement: str) -> Sequence[Sequence[Any]]:
-        """Run a statement without parameters, as it is, past the ORM's models; its rows,
-        [] where it gives none.
+        """Run a statement without parameters, unchanged, past the ORM's models; returns its rows,
+        [] if it gives none.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of everything.
+        """Release all resources.
 
-        Triggers are gone by then; tables and tickets may stay if the next one begins empty.
+        The check has removed its triggers. Tables and the outbox may remain if the next harness
+        begins empty.
         """
 
-    # --- needed unless a limit says why not -------------------------------------------------------
+    # --- needed unless a limit gives the reason ---------------------------------------------------
 
     def insert_many(self, model: type, rows: Sequence[Mapping[str, Any]]) -> None:
         """BULK: insert rows in one statement."""
@@ -152,33 +156,31 @@ class AdapterHarness(ABC):
         raise NotImplementedError(_missing(self, "delete_many", Capability.BULK))
 
     def upsert(self, model: type, **values: Any) -> None:
-        """UPSERT: insert a row, or give the one with its ``id`` these values, in one statement."""
+        """UPSERT: insert a row, or set these values in the row with its ``id``. One statement."""
         raise NotImplementedError(_missing(self, "upsert", Capability.UPSERT))
 
     def crash(self, work: Callable[[], None]) -> None:
-        """CRASH: begin a transaction, call ``work()``, and lose the connection before the commit;
-        later ones are new.
+        """CRASH: begin a transaction, call ``work()`` and lose the connection before the commit.
+        Later calls use a new connection.
         """
         raise NotImplementedError(_missing(self, "crash", Capability.CRASH))
 
     def leave_thread(self) -> None:
-        """THREADS: called by each other thread in its end,
-        to close what the ORM keeps open for it.
-        """
+        """THREADS: called at the end of each other thread, to close its connections of the ORM."""
         return
 
-    # --- where the adapter has something of its own -----------------------------------------------
+    # --- may be overridden ------------------------------------------------------------------------
 
     def make_core(self, embedder: Any, *, multi_tenant: bool) -> SemanticCore:
-        """The core for a check, empty; by default one in memory."""
+        """An empty core for a check; by default one with a store in memory."""
         return SemanticCore(
             store="memory", embedder=embedder, multi_tenant=multi_tenant, plugins=[]
         )
 
 
 OpenHarness = Callable[[], AdapterHarness]
-"""Opens a harness. Called again while the first is open,
-it opens a second database (SECOND_DATABASE).
+"""Opens a harness. A call while the first harness is open opens a second database
+(SECOND_DATABASE).
 """
 
 _ONE_WRITER = Limit(
@@ -188,18 +190,16 @@ _ONE_WRITER = Limit(
 _NO_TRUNCATE = Limit("SQLite has no TRUNCATE.", "DELETE FROM without WHERE is seen, row by row.")
 _UNSEEN_TRUNCATE = Limit(
     "TRUNCATE fires no trigger on MySQL and MariaDB, so the rows stay in the index.",
-    (
-        "Delete the rows instead, or call repair() after a TRUNCATE. Search leaves "
-        "out rows that are gone."
-    ),
+    "Delete the rows instead, or call repair() after a TRUNCATE. "
+    "Search leaves out rows that are gone.",
 )
 DATABASE_LIMITS: Mapping[str, Limits] = {
     "sqlite": {Capability.CONCURRENT: _ONE_WRITER, Capability.TRUNCATE: _NO_TRUNCATE},
     "postgresql": {},
     "mysql": {Capability.TRUNCATE: _UNSEEN_TRUNCATE},
 }
-"""Per dialect, what the database itself is without, whatever the ORM.
-Adapters add their own limits to these.
+"""The limits of each database, whatever the ORM, by dialect. Harnesses add the limits of their
+adapter to these.
 """
 
 
@@ -210,31 +210,35 @@ def _missing(harness: AdapterHarness, method: str, capability: Capability) -> st
     )
 
 
-# The known limits of adapters, as a table for a page: generated from what their harnesses say,
-# so that it stays true.
-
-
 def limits_table(adapters: Mapping[str, Limits]) -> str:
-    """A Markdown table of what these adapters are without: description, workaround,
-    and whom it concerns.
+    """A Markdown table of the known limits of these adapters. It is generated from what their
+    harnesses declare, so it stays true.
 
-    adapters: per name, such as "Peewee on SQLite", its limits. The same limit of several is one
-    row. Every capability of the kit that has no row is kept by all of them.
+    adapters: the limits of each by its name, such as "Peewee on SQLite". Adapters with the same
+    limit share a row. A capability without a row is one that all of them have.
     """
-    rows: dict[tuple[Capability, Limit], list[str]] = {}
+    concerned: dict[tuple[Capability, Limit], list[str]] = {}
     for name, limits in adapters.items():
         for capability, limit in limits.items():
-            rows.setdefault((capability, limit), []).append(name)
+            concerned.setdefault((capability, limit), []).append(name)
     lines = ["| without | who | description | workaround |", "|---|---|---|---|"]
-    for (capability, limit), names in sorted(
-        rows.items(), key=lambda row: (row[0][0].name, row[1])
-    ):
-        cells = [f"`{capability.name}`", ", ".join(names), limit.reason, limit.workaround]
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    rows: list[tuple[str, list[str], Limit]] = []
+    for (capability, limit), names in concerned.items():
+        rows.append((capability.name, names, limit))
+    for capability_name, names, limit in sorted(rows, key=itemgetter(0, 1)):
+        who = ", ".join(names)
+        lines.append(_table_row(f"`{capability_name}`", who, limit.reason, limit.workaround))
     return "\n".join(lines) + "\n"
 
 
 def capabilities_table() -> str:
-    """A Markdown table of every capability a harness may say its adapter is without."""
-    rows = [f"| `{capability.name}` | {capability.value} |" for capability in Capability]
-    return "\n".join(["| capability | what is promised |", "|---|---|", *rows]) + "\n"
+    """A Markdown table of every capability that a harness may declare to be missing."""
+    lines = ["| capability | what is promised |", "|---|---|"]
+    for capability in Capability:
+        lines.append(_table_row(f"`{capability.name}`", capability.value))
+    return "\n".join(lines) + "\n"
+
+
+def _table_row(*cells: str) -> str:
+    escaped = [cell.replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |"

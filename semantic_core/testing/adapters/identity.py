@@ -1,12 +1,16 @@
-"""Index and database know each other: one that is lost, new, a copy, or put back is noticed,
-and made right.
+"""Checks of the identity of index and database: an index or a database that is new, lost or
+restored from a copy is detected, and the index is corrected.
+
+Tested by tests/orm/test_adapter_kit.py and tests/orm/test_adapter_kit_bites.py.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 from semantic_core._memory.store import MemoryStore
 from semantic_core.testing.adapters.harness import Capability
-from semantic_core.testing.adapters.kit import Bench, scenario
+from semantic_core.testing.adapters.kit import Bench, none_failed, scenario
 from semantic_core.testing.check import expect, same, skip
 
 FIELDS = ["content"]
@@ -14,30 +18,28 @@ FIELDS = ["content"]
 
 @scenario()
 def an_index_that_is_lost_is_filled_again(bench: Bench) -> None:
-    """A new index on a database that had one: answers say that rows wait,
-    and a worker brings them in.
+    """A new index on a database that had another one: search results report the rows that are
+    missing, and a worker indexes them.
     """
     index = bench.index(source_fields=FIELDS)
     bench.articles(1, 2, 3)
     bench.settle(index)
     new = bench.index(core=bench.core(), source_fields=FIELDS)
-    if new.hub.agreement.consumer == index.hub.agreement.consumer:
+    if new.coordinator.agreement.consumer == index.coordinator.agreement.consumer:
         skip("The index is a part of the database, and is not lost without it.")
     answer = new.search("text", limit=10)
-    same(
-        (answer.degraded, "3 of 3 rows" in answer.reason),
-        (True, True),
-        "whether the first answer says what waits",
-    )
-    same(new.status().backfill, 3, "rows that wait")
+    same(answer.degraded, True, "degraded, of the first results")
+    reason = answer.reason
+    expect("3 of 3 rows" in reason, f"reason: expected `3 of 3 rows`, found {reason!r}.")
+    same(new.status().backfill, 3, "rows of the backfill")
     same(bench.settled(new), {"1": "text 1", "2": "text 2", "3": "text 3"}, "the new index")
-    same(new.search("text", limit=10).degraded, False, "whether an answer is degraded afterwards")
+    same(new.search("text", limit=10).degraded, False, "degraded, after the backfill")
 
 
 @scenario()
 def two_indexes_get_every_change(bench: Bench) -> None:
-    """Two hosts on one database: whatever either of them, or another program,
-    writes reaches the index of both.
+    """Two hosts may have an index of one database. Every change reaches both indexes, whichever
+    host or program made it.
     """
     one = bench.index(source_fields=FIELDS)
     bench.articles(1)
@@ -51,20 +53,22 @@ def two_indexes_get_every_change(bench: Bench) -> None:
     bench.delete("article", 2)
     bench.articles(3)
     wanted = {"1": "changed", "3": "text 3"}
-    same((bench.settled(one), bench.settled(two)), (wanted, wanted), "what the two indexes hold")
-    same((one.verify().sound, two.verify().sound), (True, True), "whether they are sound")
-    same(bench.tickets(), 0, "tickets that are left")
+    same(bench.settled(one), wanted, "the first index")
+    same(bench.settled(two), wanted, "the second index")
+    bench.is_sound(one, "verify of the first index")
+    bench.is_sound(two, "verify of the second index")
+    same(bench.pending_changes(), 0, "pending changes that are left")
 
 
 @scenario()
 def an_index_put_back_from_a_copy_is_noticed(bench: Bench) -> None:
-    """An older state of the index in its place: the first answer says so,
-    and a worker makes it right.
+    """If the index is restored to an older state, the first search results are degraded, and a
+    worker corrects the index.
     """
     index = bench.index(source_fields=FIELDS)
     store = index.core.store
     if not isinstance(store, MemoryStore):
-        skip("Only a store in memory can be put back here.")
+        skip("This check can restore a store in memory only.")
     bench.articles(1, 2)
     bench.settle(index)
     older = store._state
@@ -74,16 +78,17 @@ def an_index_put_back_from_a_copy_is_noticed(bench: Bench) -> None:
     store._state = older
     expect(
         index.search("text", limit=10).degraded,
-        "wanted the first answer of an older index to be degraded.",
+        "degraded, of the first results of a restored index: expected True, found False.",
     )
     same(bench.settled(index), {"1": "changed"}, "the index in the end")
-    same(index.verify().sound, True, "whether it is sound")
+    bench.is_sound(index)
 
 
 @scenario(Capability.SQL)
 def a_database_put_back_is_noticed(bench: Bench) -> None:
-    """An older state of the database under a newer index: the first answer says so, new edits win
-    at once, and a worker makes the rest right."""
+    """If the database is restored to an older state, the first search results give the reason. New
+    edits are indexed at once, and a worker corrects the rest.
+    """
     index = bench.index(source_fields=FIELDS)
     bench.articles(1, 2, 3)
     bench.settle(index)
@@ -104,32 +109,28 @@ def a_database_put_back_is_noticed(bench: Bench) -> None:
     answer = index.search("lost", limit=10)
     expect(
         answer.degraded and "restored" in answer.reason,
-        f"wanted an answer that says why, got {answer.reason!r}.",
+        f"reason of degraded results: expected `restored`, found {answer.reason!r}.",
     )
-    same(index.verify().sound, False, "whether it is sound before a worker was there")
+    same(index.verify().sound, False, "verify before a worker ran: sound")
     bench.update("article", 1, content="a new edit")
-    same(
-        bench.settled(index),
-        {"1": "a new edit", "2": "text 2", "3": "text 3"},
-        "the index in the end",
-    )
-    same(index.verify().sound, True, "whether it is sound in the end")
+    texts = {"1": "a new edit", "2": "text 2", "3": "text 3"}
+    same(bench.settled(index), texts, "the index in the end")
+    bench.is_sound(index)
 
 
 @scenario()
 def what_the_stamps_say_stops_no_repair(bench: Bench) -> None:
-    """Documents with stamps from nowhere, larger than any:
-    repair and a reindex from the start write what the rows say.
+    """`repair`, and `reindex` from the start, write what the rows contain, even if documents have
+    larger stamps than any change.
     """
     index = bench.index(source_fields=FIELDS)
     bench.articles(1, 2)
     bench.settle(index)
     store = index.core.store
-    for mend in (index.repair, lambda: index.reindex(resume=False)):
-        refs = [document.ref for document in bench.held(index).values()]
-        epoch = index.hub.agreement.position.epoch
+    for correct in (index.repair, partial(index.reindex, resume=False)):
+        refs = bench.refs(index)
+        epoch = index.coordinator.agreement.position.epoch
         store.remove(refs, dict.fromkeys(refs, (epoch << 40) + 2**39))
-        report = mend()
-        same([failure.reason for failure in report.failed], [], "failures of mending")
-        same(bench.texts(index), {"1": "text 1", "2": "text 2"}, "the index after mending")
-        same(index.verify().sound, True, "whether it is sound")
+        none_failed(correct(), "repair or reindex")
+        same(bench.texts(index), {"1": "text 1", "2": "text 2"}, "the index afterwards")
+        bench.is_sound(index)

@@ -1,5 +1,7 @@
-"""The bench adapters are checked on: a harness, a core, indexes of the kit's models, and short
-words for what checks do.
+"""What the checks of an adapter work with: a `Bench` with a database, a core, indexes of the kit's
+models and short methods for what a check does.
+
+Tested by tests/orm/test_adapter_kit.py and tests/orm/test_adapter_kit_bites.py.
 """
 
 from __future__ import annotations
@@ -7,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Never
 
 from semantic_core.core import SemanticCore
@@ -15,9 +17,9 @@ from semantic_core.errors import EmbedderUnavailable, StoreUnavailable
 from semantic_core.orm import BaseORMAdapter
 from semantic_core.orm.sync import SyncCoordinator
 from semantic_core.testing.adapters.harness import AdapterHarness, Capability, OpenHarness
-from semantic_core.testing.check import Check, same, skip
+from semantic_core.testing.check import Check, expect, same, skip
 from semantic_core.testing.fakes import HashEmbedder
-from semantic_core.types import Document, IngestReport
+from semantic_core.types import Document, IngestReport, Ref
 
 SOURCES: Mapping[str, list[str]] = {
     "author": ["name"],
@@ -30,18 +32,19 @@ SOURCES: Mapping[str, list[str]] = {
     "media": ["title"],
     "book": ["title", "blurb"],
 }
-"""What an index of each model reads if a check says nothing else."""
+"""The default source fields of an index of each model."""
 
 
 class Undone(Exception):
-    """Raised to have a transaction rolled back."""
+    """Raised in a transaction to have it rolled back."""
 
 
 class BenchEmbedder(HashEmbedder):
-    """meanwhile: called once, in the middle of a sync,
-    after rows were read and before anything of them is written.
+    """A `HashEmbedder` that can interrupt a sync and fail.
 
-    fail_after: calls that succeed before all others fail; None: no call fails.
+    meanwhile: called once, in the middle of a sync: after rows were read, before their documents
+    are written. fail_after: number of calls that succeed before all others fail; None for no
+    failure.
     """
 
     meanwhile: Callable[[], object] | None = None
@@ -51,17 +54,17 @@ class BenchEmbedder(HashEmbedder):
         """See `HashEmbedder.embed_documents`."""
         if self.fail_after is not None and self.calls >= self.fail_after:
             raise EmbedderUnavailable("the provider is down")
-        then = self.meanwhile
+        meanwhile = self.meanwhile
         self.meanwhile = None
-        if then is not None:
-            then()
+        if meanwhile is not None:
+            meanwhile()
         return super().embed_documents(passages)
 
 
 class Bench:
-    """One database, open while a check lasts.
+    """One database, open during a check, with methods to write rows and to read indexes.
 
-    Indexes have ``sync="manual"`` unless a check says otherwise.
+    Indexes have ``sync="manual"`` unless a check passes another value.
     """
 
     def __init__(self, open_harness: OpenHarness, stack: ExitStack) -> None:
@@ -71,39 +74,43 @@ class Bench:
         stack.callback(self.harness.close)
         self.embedder = BenchEmbedder()
 
-    # --- what is written --------------------------------------------------------------------------
+    # --- writing ----------------------------------------------------------------------------------
 
     def model(self, kind: str) -> type:
+        """The model of this name in the harness, such as "article"."""
         return self.harness.models[kind]
 
     def create(self, kind: str, **values: Any) -> Any:
+        """Insert a row of this model; see `AdapterHarness.create`."""
         return self.harness.create(self.model(kind), **values)
 
     def update(self, kind: str, key: Any, **values: Any) -> None:
+        """Change the row with this key; see `AdapterHarness.update`."""
         self.harness.update(self.model(kind), key, **values)
 
     def delete(self, kind: str, key: Any) -> None:
+        """Delete the row with this key; see `AdapterHarness.delete`."""
         self.harness.delete(self.model(kind), key)
 
     def articles(self, *numbers: int, **values: Any) -> None:
-        """Articles with these ids, each titled ``t<id>`` with the text ``text <id>``,
-        one after another.
+        """Insert articles with these ids, one after another. By default each has the title
+        ``t<id>`` and the content ``text <id>``.
         """
         for number in numbers:
-            self.create(
-                "article",
-                **{"id": number, "title": f"t{number}", "content": f"text {number}", **values},
-            )
+            row = {"id": number, "title": f"t{number}", "content": f"text {number}"}
+            self.create("article", **{**row, **values})
 
     def sql(self, statement: str) -> Sequence[Sequence[Any]]:
+        """Run a statement past the ORM; see `AdapterHarness.sql`."""
         return self.harness.sql(statement)
 
     def transaction(self) -> Any:
+        """A block in a transaction or savepoint; see `AdapterHarness.transaction`."""
         return self.harness.transaction()
 
     @contextmanager
     def rolled_back(self) -> Iterator[None]:
-        """A transaction that is rolled back in the end."""
+        """A block in a transaction that is rolled back in the end."""
         try:
             with self.transaction():
                 yield
@@ -111,17 +118,17 @@ class Bench:
         except Undone:
             return
 
-    # --- what is indexed --------------------------------------------------------------------------
+    # --- indexing ---------------------------------------------------------------------------------
 
     def core(self, *, multi_tenant: bool = False) -> SemanticCore:
-        """A new, empty core, closed after the check."""
+        """A new, empty core. It is closed after the check."""
         core = self.harness.make_core(self.embedder, multi_tenant=multi_tenant)
         self._stack.callback(core.close)
         return core
 
     def restarted(self, core: SemanticCore) -> SemanticCore:
-        """The core that a new process would have on the same index;
-        the old one works nothing off any more.
+        """The core that a new process would have on the same store. The old core does not process
+        changes any more.
         """
         for follower in core.followers:
             if isinstance(follower, SyncCoordinator):
@@ -129,12 +136,14 @@ class Bench:
         return SemanticCore(store=core.store, embedder=self.embedder, plugins=[])
 
     def index(
-        self, kind: str = "article", core: SemanticCore | None = None, **said: Any
+        self, kind: str = "article", core: SemanticCore | None = None, **options: Any
     ) -> BaseORMAdapter:
-        """An index of this model, installed; uninstalled after the check."""
-        kept = core or self.core(multi_tenant="tenant" in said)
-        declared = {"source_fields": SOURCES[kind], "sync": "manual", **said}
-        index: BaseORMAdapter = kept.bind(
+        """An installed index of this model, in a new core by default. It is uninstalled after the
+        check.
+        """
+        of_core = core or self.core(multi_tenant="tenant" in options)
+        declared = {"source_fields": SOURCES[kind], "sync": "manual", **options}
+        index: BaseORMAdapter = of_core.bind(
             self.model(kind),
             adapter=self.harness.adapter,
             adapter_options=self.harness.options,
@@ -148,43 +157,57 @@ class Bench:
         return Bench(self._open, self._stack)
 
     def held(self, index: BaseORMAdapter, tenant: str = "") -> dict[str, Document]:
-        """Documents of an index by key, as they are."""
+        """The documents in an index at present, by key."""
         core = index.core.tenant(tenant) if tenant else index.core
         page = core.documents(limit=100_000, collections=[index.declaration.collection])
-        found = {summary.ref.key: core.get(summary.ref) for summary in page}
-        return {key: document for key, document in found.items() if document is not None}
+        found: dict[str, Document] = {}
+        for summary in page:
+            document = core.get(summary.ref)
+            if document is not None:
+                found[summary.ref.key] = document
+        return found
+
+    def refs(self, index: BaseORMAdapter, tenant: str = "") -> list[Ref]:
+        """The addresses of the documents in an index at present."""
+        return [document.ref for document in self.held(index, tenant).values()]
 
     def texts(self, index: BaseORMAdapter, tenant: str = "") -> dict[str, str]:
-        """Title and text of what is held, by key, as "title|text",
-        or the text alone where there is no title.
+        """Title and text of the documents in an index, by key, as "title|text". A document without
+        a title has its text alone.
         """
-        return {
-            key: f"{document.title}|{document.text}" if document.title else document.text
-            for key, document in self.held(index, tenant).items()
-        }
+        found: dict[str, str] = {}
+        for key, document in self.held(index, tenant).items():
+            title = f"{document.title}|" if document.title else ""
+            found[key] = f"{title}{document.text}"
+        return found
 
     def settle(self, index: BaseORMAdapter) -> IngestReport:
-        """Work off what waits; fails if anything fails."""
+        """Process all pending changes; fails if one of them fails."""
         report = index.sync()
-        same([failure.reason for failure in report.failed], [], "failures of a sync")
+        none_failed(report, "sync")
         return report
 
     def settled(self, index: BaseORMAdapter, tenant: str = "") -> dict[str, str]:
-        """What `texts` gives once all that waits is worked off."""
+        """Process all pending changes, then give `texts`."""
         self.settle(index)
         return self.texts(index, tenant)
 
+    def is_sound(self, index: BaseORMAdapter, what: str = "verify") -> None:
+        """Fail unless `verify` finds no difference between rows and documents."""
+        found = index.verify()
+        expect(found.sound, f"{what}: expected a sound index, found {found}.")
+
     def time_passes(self) -> None:
-        """Pauses after failures are over."""
+        """End all pauses after failures."""
         self.sql("UPDATE semantic_outbox SET ready_at = 0 WHERE aborted = 0")
 
-    def tickets(self) -> int:
-        """How many tickets there are of anything."""
+    def pending_changes(self) -> int:
+        """The number of rows in the outbox, of any index and state."""
         return int(self.sql("SELECT COUNT(*) FROM semantic_outbox")[0][0])
 
     @contextmanager
     def broken(self, thing: object, method: str, reason: str) -> Iterator[None]:
-        """Within it, this method of this one object raises StoreUnavailable."""
+        """Within this block, the method of this one object raises StoreUnavailable."""
 
         def fail(*_: object, **__: object) -> Never:
             raise StoreUnavailable(reason)
@@ -197,7 +220,7 @@ class Bench:
 
     @contextmanager
     def given(self, kind: str, name: str, method: Callable[..., Any]) -> Iterator[None]:
-        """Within it, the model has a method it did not have, or another one."""
+        """Within this block, the model has this method, whether it had another one or none."""
         model = self.model(kind)
         own = vars(model).get(name)
         setattr(model, name, method)
@@ -212,7 +235,9 @@ class Bench:
     # --- threads ----------------------------------------------------------------------------------
 
     def in_threads(self, *jobs: Callable[[], object]) -> None:
-        """Run each in a thread of its own, all at once; raises what the first of them raised."""
+        """Call each of these in a thread of its own, all at once; raises the first error of a
+        thread.
+        """
         raised: list[BaseException] = []
         together = threading.Barrier(len(jobs))
 
@@ -232,16 +257,19 @@ class Bench:
             thread.join(60)
         if raised:
             raise raised[0]
-        same(
-            [thread.is_alive() for thread in threads],
-            [False] * len(threads),
-            "threads that hang after a minute",
-        )
+        for thread in threads:
+            expect(not thread.is_alive(), "A thread has not ended after a minute.")
+
+
+def none_failed(report: IngestReport, what: str) -> None:
+    """Fail if a change failed. what: the call that gave the report."""
+    reasons = [failure.reason for failure in report.failed]
+    same(reasons, [], f"{what}: reasons of failures")
 
 
 class Scenario(Check):
-    """A check of an adapter. needs: what its harness must be able to,
-    else it is skipped with the limit's reason.
+    """A check of an adapter. needs: the capabilities it is about; it is skipped with the reason of
+    the limit if the harness is without one of them.
     """
 
     def __init__(self, rule: Callable[[Bench], None], needs: tuple[Capability, ...]) -> None:
@@ -260,5 +288,5 @@ class Scenario(Check):
 
 
 def scenario(*needs: Capability) -> Callable[[Callable[[Bench], None]], Scenario]:
-    """Make a scenario of a function that is given a `Bench`."""
-    return lambda rule: Scenario(rule, needs)
+    """Decorator that makes a `Scenario` of a function that takes a `Bench`."""
+    return partial(Scenario, needs=needs)

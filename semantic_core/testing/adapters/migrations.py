@@ -1,5 +1,7 @@
-"""What migrations do: tables are made anew or renamed, the outbox is dropped, an index is bound
-before there is anything.
+"""Checks of migrations: tables are rebuilt or renamed, the outbox is dropped, and an index is bound
+before its tables exist.
+
+Tested by tests/orm/test_adapter_kit.py and tests/orm/test_adapter_kit_bites.py.
 """
 
 from __future__ import annotations
@@ -17,81 +19,77 @@ from semantic_core.testing.check import expect, same
 
 @scenario(Capability.SQL)
 def a_write_succeeds_though_the_outbox_was_dropped(bench: Bench) -> None:
-    """A migration drops it through the ORM; writes go on, unseen.
-
-    Bound and installed again, the index is sound.
+    """If a migration drops the outbox, writes still succeed and are not recorded. When the index is
+    bound and installed again, it is corrected.
     """
     index = bench.index(source_fields=["content"])
     bench.articles(1, 2)
     bench.settle(index)
-    with _warnings() as said:
+    with _warnings() as logged:
         bench.sql("DROP TABLE semantic_outbox")
         bench.articles(3)
         bench.update("article", 1, content="unseen")
-    same([line for line in said if "Traceback" in line], [], "what is logged with a traceback")
+    for line in logged:
+        expect("Traceback" not in line, f"expected no traceback in the log, found {line}")
     again = bench.index(core=bench.restarted(index.core), source_fields=["content"])
     bench.articles(4)
     found = bench.settled(again)
-    same(
-        found, {"1": "unseen", "2": "text 2", "3": "text 3", "4": "text 4"}, "the index in the end"
-    )
-    same(again.verify().sound, True, "whether it is sound")
+    wanted = {"1": "unseen", "2": "text 2", "3": "text 3", "4": "text 4"}
+    same(found, wanted, "the index in the end")
+    bench.is_sound(again)
 
 
 @scenario(Capability.SQL, Capability.RELATED)
-def a_table_that_is_made_anew_is_followed(bench: Bench) -> None:
-    """The way SQLite's migrations go: copy, drop, rename;
-    elsewhere the table is renamed and comes back.
+def a_table_that_is_rebuilt_is_followed(bench: Bench) -> None:
+    """The index follows a table that a migration rebuilds: on SQLite with copy, drop and rename,
+    elsewhere with two renames.
     """
     index = bench.index(source_fields=["content", "author.name"])
     bench.create("author", id=7, name="Ann")
     bench.articles(1, author_id=7)
     bench.settle(index)
     if index.dialect == "sqlite":
-        definition = str(
-            bench.sql(
-                "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'kit_article'"
-            )[0][0]
-        )
-        bench.sql(definition.replace("kit_article", "kit_anew", 1))
-        bench.sql("INSERT INTO kit_anew SELECT * FROM kit_article")
+        tables = "SELECT sql FROM sqlite_master WHERE type = 'table'"
+        ((definition,),) = bench.sql(f"{tables} AND name = 'kit_article'")
+        bench.sql(str(definition).replace("kit_article", "kit_new", 1))
+        bench.sql("INSERT INTO kit_new SELECT * FROM kit_article")
         bench.sql("DROP TABLE kit_article")
-        bench.sql("ALTER TABLE kit_anew RENAME TO kit_article")
     else:
-        bench.sql("ALTER TABLE kit_article RENAME TO kit_anew")
-        bench.sql("ALTER TABLE kit_anew RENAME TO kit_article")
-    same(index.status().capturing, True, "whether it captures after the migration")
+        bench.sql("ALTER TABLE kit_article RENAME TO kit_new")
+    bench.sql("ALTER TABLE kit_new RENAME TO kit_article")
+    same(index.status().capturing, True, "status after the migration: capturing")
     bench.articles(2)
     bench.update("author", 7, name="Bea")
     same(bench.settled(index), {"1": "text 1\n\nBea", "2": "text 2"}, "the index in the end")
-    same(index.verify().sound, True, "whether it is sound")
+    bench.is_sound(index)
 
 
 @scenario()
-def triggers_that_went_are_said(bench: Bench) -> None:
-    """Somebody took the triggers away: until they are back, every answer says that changes go
-    unseen. `install` looks at every row.
+def missing_triggers_are_reported(bench: Bench) -> None:
+    """While the triggers of an index are missing, `verify` and the status report that changes are
+    not recorded. `install` creates them and looks at every row.
     """
     index = bench.index(source_fields=["content"], sync="inline")
     bench.articles(1)
     bench.settle(index)
-    same(index.search("text").degraded, False, "whether an answer is degraded before")
+    same(index.search("text").degraded, False, "degraded, with triggers")
     remove_triggers(index.execute, index.dialect)
-    said = index.verify()
-    same(said.sound, False, "whether an index without triggers is sound")
-    expect("triggers" in said.comparing, f"comparing: wanted triggers, got {said.comparing!r}.")
-    same(index.status().capturing, False, "whether its status says that it captures")
+    report = index.verify()
+    same(report.sound, False, "verify without triggers: sound")
+    reason = report.comparing
+    expect("triggers" in reason, f"verify: comparing: expected `triggers`, found {reason!r}.")
+    same(index.status().capturing, False, "status without triggers: capturing")
     bench.articles(2)
     index.install()
     same(bench.settled(index), {"1": "text 1", "2": "text 2"}, "the index in the end")
-    same(index.verify().sound, True, "whether it is sound")
-    same(index.search("text").degraded, False, "whether an answer is degraded in the end")
+    bench.is_sound(index)
+    same(index.search("text").degraded, False, "degraded, in the end")
 
 
 @scenario()
-def nothing_is_said_before_there_is_an_outbox(bench: Bench) -> None:
-    """Bound and not installed yet, as in a first migration: commits are heard,
-    and nothing is logged or fails.
+def nothing_is_logged_before_there_is_an_outbox(bench: Bench) -> None:
+    """Before the first migration an index is bound and not installed. Commits succeed, and nothing
+    is logged.
     """
     core = bench.core()
     index = bench.harness.adapter.bind(
@@ -101,33 +99,33 @@ def nothing_is_said_before_there_is_an_outbox(bench: Bench) -> None:
         source_fields=SOURCES["note"],
         sync="inline",
     )
-    if index.hub.outbox.exists():
+    if index.coordinator.outbox.exists():
         for table in TABLES:
             bench.sql(f"DROP TABLE {table}")
-    with _warnings() as said:
+    with _warnings() as logged:
         bench.create("note", id=1, body="before")
-    same(said, [], "what is logged")
+    same(logged, [], "warnings in the log")
     index.install()
     bench.create("note", id=2, body="after")
     index.sync()
-    same(bench.texts(index), {"1": "before", "2": "after"}, "the index once it is installed")
+    same(bench.texts(index), {"1": "before", "2": "after"}, "the index after install")
     index.uninstall()
 
 
 @contextmanager
 def _warnings() -> Iterator[list[str]]:
-    """What is logged as a warning or worse within it; a traceback is in its text."""
-    said: list[str] = []
+    """Within this block, the warnings and errors that are logged, with their tracebacks."""
+    logged: list[str] = []
     handler = logging.Handler(logging.WARNING)
     formatter = logging.Formatter()
 
     def emit(record: logging.LogRecord) -> None:
-        said.append(formatter.format(record))
+        logged.append(formatter.format(record))
 
     handler.emit = emit  # type: ignore[method-assign]
     log = logging.getLogger("semantic_core.orm")
     log.addHandler(handler)
     try:
-        yield said
+        yield logged
     finally:
         log.removeHandler(handler)

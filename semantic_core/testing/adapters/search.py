@@ -1,13 +1,18 @@
-"""Search gives rows: in the order of the ranking, as they are now, as many as were asked for."""
+"""Checks of search on a model: it gives rows in the order of the ranking, as they are at present,
+and as many as were asked for.
+
+Tested by tests/orm/test_adapter_kit.py and tests/orm/test_adapter_kit_bites.py.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from semantic_core.errors import EmbedderUnavailable, FilterInvalid
 from semantic_core.orm import BaseORMAdapter
 from semantic_core.testing.adapters.kit import Bench, scenario
-from semantic_core.testing.check import expect, raises, same
+from semantic_core.testing.check import expect, raises, same, same_fields
 
 TOPICS = {
     1: ("Loops", "for and while repeat a block"),
@@ -17,20 +22,27 @@ TOPICS = {
 }
 
 
-def library(bench: Bench, **said: Any) -> BaseORMAdapter:
-    """An index of four articles about four things, by two authors, with one to four stars."""
-    index = bench.index(metadata_fields=["author", "stars"], **said)
+def ids_of(rows: Iterable[Any]) -> list[int]:
+    """The ids of these rows, in order."""
+    return [row.id for row in rows]
+
+
+def library(bench: Bench, **options: Any) -> BaseORMAdapter:
+    """An index of four articles on four topics, by two authors, with one to four stars."""
+    index = bench.index(metadata_fields=["author", "stars"], **options)
     bench.create("author", id=1, name="Ann")
     bench.create("author", id=2, name="Bea")
     for id, (title, content) in TOPICS.items():
-        bench.create("article", id=id, title=title, content=content, stars=id, author_id=2 - id % 2)
+        author = 2 - id % 2
+        row = {"id": id, "title": title, "content": content, "stars": id}
+        bench.create("article", author_id=author, **row)
     bench.settle(index)
     return index
 
 
-def common(bench: Bench, count: int, **said: Any) -> BaseORMAdapter:
-    """An index of so many articles that all have the same text."""
-    index = bench.index(**said)
+def common(bench: Bench, count: int, **options: Any) -> BaseORMAdapter:
+    """An index of `count` articles that all have the same text."""
+    index = bench.index(**options)
     with bench.transaction():
         for id in range(1, count + 1):
             bench.create("article", id=id, title=f"t{id}", content="a common text", stars=0)
@@ -38,38 +50,47 @@ def common(bench: Bench, count: int, **said: Any) -> BaseORMAdapter:
     return index
 
 
+def without_stars(row: Any) -> bool:
+    """Whether an article has no star."""
+    return not row.stars
+
+
 @scenario()
 def rows_come_back_in_the_order_of_the_ranking(bench: Bench) -> None:
-    """Instances of the model, best first, in the order the core ranks their documents;
-    each with its hit.
+    """Search gives instances of the model, best first, in the order in which the core ranks their
+    documents. Each has its hit as ``search_hit``.
     """
     index = library(bench)
+    article = bench.model("article")
     for query in ("repeat a block", "close a file", "catch an exception", "water in the morning"):
         found = index.search(query)
-        ranked = [
-            hit.ref.key
-            for hit in index.core.search(query, collections=[index.declaration.collection])
-        ]
-        same([str(row.id) for row in found], ranked, f"ids found for {query!r}")
-        same([row.search_hit for row in found], list(found.hits), "search_hit of each row")
-        same([hit.ref.key for hit in found.hits], ranked, "hits")
-        expect(
-            all(isinstance(row, bench.model("article")) for row in found),
-            "wanted instances of the model.",
-        )
+        hits = index.core.search(query, collections=[index.declaration.collection])
+        ranked = [hit.ref.key for hit in hits]
+        same([str(id) for id in ids_of(found)], ranked, f"ids of the rows found for {query!r}")
+        same([hit.ref.key for hit in found.hits], ranked, f"keys of the hits for {query!r}")
+        _have_their_hits(found)
+        for row in found:
+            expect(
+                isinstance(row, article),
+                f"search: expected an instance of {article.__name__}, found {row!r}.",
+            )
     best = index.search("repeat a block", limit=1)
-    same(
-        [(row.id, row.title, row.content, row.stars) for row in best],
-        [(1, *TOPICS[1], 1)],
-        "the best row",
-    )
-    same(best[0].search_hit.metadata, {"author": 1, "stars": 1}, "metadata of its hit")
+    same(len(best), 1, "number of rows with limit 1")
+    title, content = TOPICS[1]
+    same_fields(best[0], "the best row", id=1, title=title, content=content, stars=1)
+    same(best[0].search_hit.metadata, {"author": 1, "stars": 1}, "metadata of the best hit")
+
+
+def _have_their_hits(found: Any) -> None:
+    """Fail unless each row has its hit."""
+    hits = [row.search_hit for row in found]
+    same(hits, list(found.hits), "search_hit of each row")
 
 
 @scenario()
 def a_row_that_takes_its_own_fields_only_has_its_hit(bench: Bench) -> None:
-    """A model may refuse attributes it does not know, as those of pydantic do: its rows are found,
-    each with its hit.
+    """A model may refuse attributes that are no fields, as pydantic models do. Its rows are found,
+    and each has its hit.
     """
     index = library(bench)
     setting: Any = bench.model("article").__setattr__
@@ -80,54 +101,55 @@ def a_row_that_takes_its_own_fields_only_has_its_hit(bench: Bench) -> None:
         setting(row, name, value)
 
     with bench.given("article", "__setattr__", own_fields_only):
-        found = index.search("repeat a block")
-        same([row.search_hit for row in found], list(found.hits), "search_hit of each row")
+        _have_their_hits(index.search("repeat a block"))
 
 
 @scenario()
 def an_index_that_is_called_searches(bench: Bench) -> None:
     """``Model.search(...)`` and ``Model.search.search(...)`` are the same."""
     index = library(bench)
-    same([row.id for row in index("water in the morning", limit=1)], [4], "ids found")
+    same(ids_of(index("water in the morning", limit=1)), [4], "ids found")
 
 
 @scenario()
 def the_limit_is_filled_though_rows_are_gone(bench: Bench) -> None:
-    """Rows that were deleted since are left out, and the next best come instead;
-    the second page goes on where it ended.
+    """Search leaves out rows that were deleted since they were indexed, and gives the next best
+    rows in their place. The second page begins where the first one ended.
     """
     index = common(bench, 20)
     bench.sql("DELETE FROM kit_article WHERE id < 13")
-    found = index.search("common text", limit=5)
-    later = index.search("common text", limit=5, offset=5)
-    same((len(found), len(later)), (5, 3), "rows of the first and of the second page")
-    same(sorted(row.id for row in (*found, *later)), list(range(13, 21)), "ids of both pages")
-    same(len(index.search("common text", limit=5, offset=8)), 0, "rows of the third page")
+    first = index.search("common text", limit=5)
+    second = index.search("common text", limit=5, offset=5)
+    third = index.search("common text", limit=5, offset=8)
+    sizes = len(first), len(second), len(third)
+    same(sizes, (5, 3, 0), "number of rows on each page")
+    same(sorted(ids_of([*first, *second])), list(range(13, 21)), "ids on the first two pages")
 
 
 @scenario()
 def rows_that_no_longer_qualify_are_left_out(bench: Bench) -> None:
-    """What the condition says of the row as it is now counts,
-    also before its change is worked off.
+    """Search applies the condition to the row as it is at present, even before its change is
+    processed.
     """
-    index = common(bench, 10, condition=lambda row: not row.stars, watch_fields=["stars"])
+    index = common(bench, 10, condition=without_stars, watch_fields=["stars"])
     bench.sql("UPDATE kit_article SET stars = 1 WHERE id < 8")
-    same(sorted(row.id for row in index.search("common text", limit=3)), [8, 9, 10], "ids found")
+    found = index.search("common text", limit=3)
+    same(sorted(ids_of(found)), [8, 9, 10], "ids found")
 
 
 @scenario()
 def rows_come_as_they_are_now(bench: Bench) -> None:
-    """An instance has the values of now, whatever the index knows."""
+    """Search gives instances with the present values of the row, not with those of the index."""
     index = library(bench)
     bench.update("article", 1, stars=99, content="for and while repeat")
     (row,) = index.search("repeat", limit=1)
-    same((row.id, row.stars, row.content), (1, 99, "for and while repeat"), "the row")
+    same_fields(row, "the row", id=1, stars=99, content="for and while repeat")
 
 
 @scenario()
 def where_takes_a_key_or_an_instance(bench: Bench) -> None:
-    """A foreign key is asked for by the key it holds, or by the instance it points at;
-    other fields by their values.
+    """``where`` accepts the key or the instance of a related row for a foreign key, and values for
+    other fields.
     """
     index = library(bench)
     author = bench.create("author", id=3, name="Cas")
@@ -135,26 +157,28 @@ def where_takes_a_key_or_an_instance(bench: Bench) -> None:
     bench.settle(index)
 
     def ids(where: dict[str, Any]) -> list[int]:
-        return sorted(row.id for row in index.search("repeat a file in the morning", where=where))
+        return sorted(ids_of(index.search("repeat a file in the morning", where=where)))
 
     same(ids({"author": 2}), [2, 4], "ids of one author, by key")
     same(ids({"author": author}), [5], "ids of one author, by instance")
     same(ids({"author": {"in": [1, author]}}), [1, 3, 5], "ids of two authors")
-    same(ids({"stars": {"gte": 3}}), [3, 4, 5], "ids with three stars and more")
-    same(ids({"stars": {"gte": 3}, "author": 1}), [3], "ids of both conditions")
+    same(ids({"stars": {"gte": 3}}), [3, 4, 5], "ids with three stars or more")
+    same(ids({"stars": {"gte": 3}, "author": 1}), [3], "ids that match both conditions")
 
 
 @scenario()
 def where_holds_before_the_limit(bench: Bench) -> None:
-    """A condition that only bad matches meet still fills the limit."""
+    """``where`` applies before the limit: matches outside of it do not count."""
     index = library(bench)
     found = index.search("for and while repeat a block", limit=2, where={"author": 2})
-    same(sorted(row.id for row in found), [2, 4], "ids found")
+    same(sorted(ids_of(found)), [2, 4], "ids found")
 
 
 @scenario()
 def where_names_metadata_only(bench: Bench) -> None:
-    """A field that is no metadata field is a FilterInvalid, never an empty answer."""
+    """A field in ``where`` that is no metadata field raises FilterInvalid. It never gives an empty
+    answer.
+    """
     index = library(bench)
     asked: list[dict[str, Any]] = [{"hidden": True}, {"star": 1}, {"author.name": "Ann"}]
     for where in asked:
@@ -164,56 +188,44 @@ def where_names_metadata_only(bench: Bench) -> None:
 
 @scenario()
 def a_fresh_search_knows_what_was_committed(bench: Bench) -> None:
-    """``fresh=True`` works off what waits before it answers; without it the changes still wait."""
+    """``fresh=True`` processes pending changes before it searches. Without it they stay pending."""
     index = library(bench)
     bench.create("article", id=9, title="Bread", content="let the dough rest")
-    same([row.id for row in index.search("dough", mode="text")], [], "ids found by words before")
+    same(ids_of(index.search("dough", mode="text")), [], "ids found without fresh=True")
     found = index.search("dough", mode="text", fresh=True)
-    same(
-        ([row.id for row in found], found.waiting),
-        ([9], 0),
-        "ids found with fresh=True, and waiting changes",
-    )
+    same(ids_of(found), [9], "ids found with fresh=True")
+    same(found.waiting, 0, "pending changes after fresh=True")
 
 
 @scenario()
-def words_are_fresh_while_the_embedder_is_away(bench: Bench) -> None:
-    """An embedder that fails stops nothing: texts are found by their words at once,
-    by meaning once it is back.
+def full_text_search_is_fresh_while_the_embedder_is_unavailable(bench: Bench) -> None:
+    """An embedder that fails stops no indexing. Full-text search finds the new texts at once, and
+    vector search finds them when the embedder works again.
     """
     index = library(bench)
     bench.embedder.fail_with = EmbedderUnavailable("the provider is down")
     bench.create("article", id=9, title="Bread", content="let the dough rest")
     bench.update("article", 1, content="recursion calls itself")
     found = index.search("dough", limit=1, fresh=True)
-    same(
-        ([row.id for row in found], found.degraded, found.waiting),
-        ([9], True, 0),
-        "ids, whether degraded, and waiting",
-    )
-    same(
-        [row.id for row in index.search("recursion", limit=1)], [1], "ids found for the changed row"
-    )
-    same(
-        (index.status().waiting, index.status().aborted),
-        (0, 0),
-        "changes that wait, and that were given up",
-    )
+    same(ids_of(found), [9], "ids found while the embedder fails")
+    same_fields(found, "results while the embedder fails", degraded=True, waiting=0)
+    same(ids_of(index.search("recursion", limit=1)), [1], "ids found for the changed row")
+    same_fields(index.status(), "status", waiting=0, aborted=0)
     bench.embedder.fail_with = None
+    embedded = index.core.embed_pending()
     expect(
-        index.core.embed_pending() >= 2,
-        "embed_pending: wanted the passages of both rows to be filled.",
+        embedded >= 2,
+        f"embed_pending: expected the passages of both rows, found {embedded} passages.",
     )
-    same(
-        [row.id for row in index.search("let the dough rest", mode="vector", limit=1)],
-        [9],
-        "ids found by meaning",
-    )
+    found = index.search("let the dough rest", mode="vector", limit=1)
+    same(ids_of(found), [9], "ids found by vector search")
 
 
 @scenario()
 def an_index_of_no_rows_finds_nothing(bench: Bench) -> None:
-    """An empty table, and a table whose documents have no row any more, give an empty answer."""
+    """Search gives an empty answer for an empty table, and for a table whose indexed rows were all
+    deleted.
+    """
     index = bench.index()
     same(len(index.search("anything")), 0, "rows of an empty table")
     bench.articles(1, 2)

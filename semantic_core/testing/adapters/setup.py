@@ -1,5 +1,7 @@
-"""Setting an index up, changing what it says, and taking it away; what is told of it;
-when it works by itself.
+"""Checks of the life of an index: install, changed declarations, uninstall, status, pauses and
+background sync.
+
+Tested by tests/orm/test_adapter_kit.py and tests/orm/test_adapter_kit_bites.py.
 """
 
 from __future__ import annotations
@@ -7,119 +9,101 @@ from __future__ import annotations
 from semantic_core.errors import ConfigError
 from semantic_core.testing.adapters.harness import Capability
 from semantic_core.testing.adapters.kit import Bench, scenario
-from semantic_core.testing.check import expect, raises, same
+from semantic_core.testing.check import expect, raises, same, same_fields
 
 
 @scenario()
 def installing_again_changes_nothing(bench: Bench) -> None:
-    """The second install finds all there; no row is noted again, and a change leaves one ticket."""
+    """A second install changes nothing: no row is recorded again, and an update gives one pending
+    change.
+    """
     index = bench.index()
     bench.articles(1, 2)
     bench.settle(index)
-    same([index.install(), index.install()], [False, False], "whether it changed anything")
-    status = index.status()
-    same(
-        (status.capturing, status.backfill, status.waiting),
-        (True, 0, 0),
-        "capturing, backfill and waiting",
-    )
+    same(index.install(), False, "whether install changed anything")
+    same(index.install(), False, "whether another install changed anything")
+    same_fields(index.status(), "status", capturing=True, backfill=0, waiting=0)
     bench.update("article", 1, content="changed")
-    same(bench.tickets(), 1, "tickets of one change")
+    same(bench.pending_changes(), 1, "pending changes of one update")
 
 
 @scenario()
 def an_index_that_is_uninstalled_leaves_the_table_alone(bench: Bench) -> None:
-    """Writes go on as if it had never been there; its documents stay, its tickets go.
-
-    Installed again, it catches up.
+    """After `uninstall` writes go on without the index. Its documents stay, its pending changes are
+    removed. Installed again, it indexes what changed.
     """
     index = bench.index()
     bench.articles(1, 2)
     bench.settle(index)
     bench.articles(3)
     index.uninstall()
-    same(
-        (bench.tickets(), index.status().capturing), (0, False), "tickets, and whether it captures"
-    )
+    same(bench.pending_changes(), 0, "pending changes after uninstall")
+    same_fields(index.status(), "status after uninstall", capturing=False)
     bench.update("article", 1, content="unseen")
     bench.delete("article", 2)
-    same(
-        (bench.tickets(), sorted(bench.texts(index))),
-        (0, ["1", "2"]),
-        "tickets after more writes, and keys held",
-    )
+    same(bench.pending_changes(), 0, "pending changes after more writes")
+    same(sorted(bench.texts(index)), ["1", "2"], "keys in the index after more writes")
     index.uninstall()
     same(index.install(), True, "whether installing again changes anything")
-    same(bench.settled(index)["1"], "t1|unseen", "a row that changed unseen")
+    same(bench.settled(index)["1"], "t1|unseen", "a row that changed while uninstalled")
     index.reindex()
     same(bench.settled(index), {"1": "t1|unseen", "3": "t3|text 3"}, "the index in the end")
 
 
 @scenario()
 def a_declaration_that_changed_is_taken_up(bench: Bench) -> None:
-    """After a restart with other fields all rows are noted,
-    and from then on those fields are listened to.
+    """After a restart with other fields all rows are indexed again, and changes of these fields are
+    recorded.
     """
     index = bench.index(source_fields=["content"])
     bench.create("article", id=1, title="Loops", content="repeat", stars=3)
     bench.settle(index)
-    changed = bench.index(
-        core=bench.restarted(index.core), source_fields=["title"], metadata_fields=["stars"]
-    )
-    same(changed.status().backfill, 1, "rows that were noted")
+    core = bench.restarted(index.core)
+    changed = bench.index(core=core, source_fields=["title"], metadata_fields=["stars"])
+    same(changed.status().backfill, 1, "rows of the backfill")
     same(bench.settled(changed), {"1": "Loops"}, "the index with the new declaration")
     bench.update("article", 1, content="nobody reads it any more")
-    same(bench.tickets(), 0, "tickets of a field that is not read any more")
+    same(bench.pending_changes(), 0, "pending changes of a field that is not read any more")
     bench.update("article", 1, stars=4)
-    same(bench.tickets(), 1, "tickets of a field that is read now")
+    same(bench.pending_changes(), 1, "pending changes of a field that is read now")
     bench.settle(changed)
     same(dict(bench.held(changed)["1"].metadata), {"stars": 4}, "metadata")
 
 
 @scenario()
 def a_restart_changes_nothing(bench: Bench) -> None:
-    """A new process with the same declaration notes no row again,
-    and works off what the last one left.
+    """A new process with the same declaration indexes no row again, and processes the pending
+    changes that the last process left.
     """
     index = bench.index()
     bench.articles(1, 2)
     bench.settle(index)
     bench.update("article", 1, content="left for later")
     again = bench.index(core=bench.restarted(index.core))
-    status = again.status()
-    same((status.backfill, status.waiting), (0, 1), "rows of a backfill, and changes that wait")
+    same_fields(again.status(), "status", backfill=0, waiting=1)
     same(bench.settled(again), {"1": "t1|left for later", "2": "t2|text 2"}, "the index")
 
 
 @scenario()
-def the_status_tells_how_far_it_is(bench: Bench) -> None:
-    """What waits is counted, with the age of the oldest; what is worked off is not."""
+def the_status_reports_the_progress(bench: Bench) -> None:
+    """The status counts pending changes, with the time of the oldest, and no processed changes."""
     index = bench.index()
     bench.articles(1, 2)
     status = index.status()
-    same(
-        (status.waiting, status.taken, status.aborted, status.last_error),
-        (2, 0, 0, ""),
-        "what waits",
-    )
-    same(
-        (status.sync, status.paused, status.capturing),
-        ("manual", False, True),
-        "sync, paused and capturing",
-    )
+    same_fields(status, "status", waiting=2, taken=0, aborted=0, last_error="")
+    same_fields(status, "status", sync="manual", paused=False, capturing=True)
     expect(
         status.oldest is not None and status.oldest > 1_000_000_000,
-        f"oldest: wanted a time, got {status.oldest}.",
+        f"status: oldest: expected a time in seconds, found {status.oldest}.",
     )
     bench.settle(index)
-    status = index.status()
-    same((status.waiting, status.oldest), (0, None), "what waits after a sync")
+    same_fields(index.status(), "status after a sync", waiting=0, oldest=None)
 
 
 @scenario()
 def a_pause_holds_changes_back(bench: Bench) -> None:
-    """Within ``pause()`` an inline index is left as it is;
-    afterwards all changes are worked off at once.
+    """Within ``pause()`` an inline index does not change. Afterwards all changes are processed at
+    once.
     """
     index = bench.index(sync="inline")
     bench.articles(1)
@@ -128,34 +112,28 @@ def a_pause_holds_changes_back(bench: Bench) -> None:
         with index.pause():
             bench.update("article", 1, content="changed")
         bench.articles(3)
-        same(
-            (sorted(bench.texts(index)), index.status().paused),
-            (["1"], True),
-            "keys, and paused, within the pause",
-        )
-        same(index.status().waiting, 3, "changes that wait")
-    same(
-        bench.texts(index),
-        {"1": "t1|changed", "2": "t2|text 2", "3": "t3|text 3"},
-        "the index after the pause",
-    )
+        same(sorted(bench.texts(index)), ["1"], "keys within the pause")
+        same_fields(index.status(), "status within the pause", paused=True, waiting=3)
+    texts = {"1": "t1|changed", "2": "t2|text 2", "3": "t3|text 3"}
+    same(bench.texts(index), texts, "the index after the pause")
 
 
 @scenario(Capability.THREADS)
 def an_index_in_the_background_follows(bench: Bench) -> None:
-    """With sync="background" a thread of its own works changes off; ``fresh=True`` waits for it."""
+    """With sync="background" another thread processes changes. ``fresh=True`` waits for it."""
     index = bench.index(sync="background")
     bench.articles(*range(1, 21))
     with bench.rolled_back():
         bench.articles(50)
     found = index.search("text", limit=50, fresh=True, timeout=30)
-    same((len(found), found.waiting), (20, 0), "rows found, and changes that wait")
+    same(len(found), 20, "number of rows found")
+    same(found.waiting, 0, "pending changes of the results")
     index.core.close()
 
 
 @scenario(Capability.THREADS)
 def several_processes_may_install_at_once(bench: Bench) -> None:
-    """Installing the same index from several threads at once ends like installing it once."""
+    """Installing an index in several threads at once is the same as installing it once."""
     index = bench.index()
     index.uninstall()
     bench.articles(1, 2)
@@ -164,13 +142,13 @@ def several_processes_may_install_at_once(bench: Bench) -> None:
     bench.articles(3)
     same(sorted(bench.settled(index)), ["1", "2", "3"], "keys in the index")
     bench.update("article", 3, content="changed")
-    same(bench.tickets(), 1, "tickets of one change")
+    same(bench.pending_changes(), 1, "pending changes of one update")
 
 
 @scenario(Capability.SECOND_DATABASE)
 def two_databases_are_two_worlds(bench: Bench) -> None:
-    """One core keeps indexes of two databases; each has its own rows and tickets,
-    and one sync works off both.
+    """One core may have indexes of two databases. Each has its own rows and pending changes. One
+    sync processes both.
     """
     first = bench.index()
     other = bench.second()
@@ -179,26 +157,17 @@ def two_databases_are_two_worlds(bench: Bench) -> None:
     second = other.index(core=first.core, collection="elsewhere")
     bench.articles(1, 2)
     other.articles(2, 3, content="of the other")
-    same((first.status().waiting, second.status().waiting), (2, 2), "changes that wait in each")
+    same(first.status().waiting, 2, "pending changes of the first database")
+    same(second.status().waiting, 2, "pending changes of the second database")
     with bench.rolled_back():
         bench.articles(9)
         other.update("article", 3, content="stays, for it is elsewhere")
     first.core.sync()
     same(bench.texts(first), {"1": "t1|text 1", "2": "t2|text 2"}, "the index of the first")
-    same(
-        other.texts(second),
-        {"2": "t2|of the other", "3": "t3|stays, for it is elsewhere"},
-        "the index of the second",
-    )
+    texts = {"2": "t2|of the other", "3": "t3|stays, for it is elsewhere"}
+    same(other.texts(second), texts, "the index of the second")
     other.delete("article", 2)
-    same(
-        (sorted(bench.settled(first)), sorted(other.settled(second))),
-        (["1", "2"], ["3"]),
-        "keys after one was deleted",
-    )
-    found = second.search("text of the other", limit=5)
-    same(
-        [row.content for row in found],
-        ["stays, for it is elsewhere"],
-        "what is found in the second",
-    )
+    same(sorted(bench.settled(first)), ["1", "2"], "keys of the first after a deletion")
+    same(sorted(other.settled(second)), ["3"], "keys of the second after a deletion")
+    found = [row.content for row in second.search("text of the other", limit=5)]
+    same(found, ["stays, for it is elsewhere"], "rows found in the second")

@@ -1,18 +1,20 @@
-"""What is committed is indexed, what is rolled back never was: transactions, savepoints,
-lost connections.
+"""Checks of transactions, savepoints and lost connections: committed changes are indexed, and
+changes that were rolled back are not.
+
+Tested by tests/orm/test_adapter_kit.py and tests/orm/test_adapter_kit_bites.py.
 """
 
 from __future__ import annotations
 
 from semantic_core.testing.adapters.harness import Capability
 from semantic_core.testing.adapters.kit import Bench, Undone, scenario
-from semantic_core.testing.check import same, skip
+from semantic_core.testing.check import expect, same, skip
 
 
 @scenario()
 def a_saved_row_is_indexed_after_its_commit(bench: Bench) -> None:
-    """With sync="inline" a row that was created, changed or deleted is so in the index when the
-    statement returns.
+    """With sync="inline" the index has a created, changed or deleted row as soon as the statement
+    returns.
     """
     index = bench.index(sync="inline")
     bench.create("article", id=1, title="Loops", content="repeat a block")
@@ -25,7 +27,7 @@ def a_saved_row_is_indexed_after_its_commit(bench: Bench) -> None:
 
 @scenario()
 def a_rollback_leaves_nothing_behind(bench: Bench) -> None:
-    """Rows of a transaction that is rolled back are in no index, and no ticket of them is left."""
+    """Rows of a transaction that is rolled back are in no index and leave no pending change."""
     index = bench.index()
     bench.articles(1, 2)
     bench.settle(index)
@@ -33,13 +35,15 @@ def a_rollback_leaves_nothing_behind(bench: Bench) -> None:
         bench.articles(3)
         bench.update("article", 1, content="never was")
         bench.delete("article", 2)
-    same(bench.tickets(), 0, "tickets after a rollback")
+    same(bench.pending_changes(), 0, "pending changes after a rollback")
     same(bench.settled(index), {"1": "t1|text 1", "2": "t2|text 2"}, "the index after a rollback")
 
 
 @scenario(Capability.SAVEPOINTS)
 def a_savepoint_rolls_back_alone(bench: Bench) -> None:
-    """What an inner transaction wrote is gone with it; what was written around it stays."""
+    """An inner transaction that is rolled back takes its changes along. Changes of the outer
+    transaction stay.
+    """
     index = bench.index()
     with bench.transaction():
         bench.articles(1)
@@ -55,8 +59,8 @@ def a_savepoint_rolls_back_alone(bench: Bench) -> None:
 
 @scenario(Capability.SAVEPOINTS)
 def an_outer_rollback_takes_inner_commits_along(bench: Bench) -> None:
-    """An inner transaction that ended well is gone with the outer one;
-    the next transaction knows nothing of either.
+    """An outer transaction that is rolled back takes along the changes of an inner one that was
+    committed. The next transaction has none of them.
     """
     index = bench.index()
     with bench.rolled_back(), bench.transaction(), bench.transaction():
@@ -68,8 +72,8 @@ def an_outer_rollback_takes_inner_commits_along(bench: Bench) -> None:
 
 @scenario()
 def nothing_is_indexed_before_the_commit(bench: Bench) -> None:
-    """With sync="inline" the index is touched after the commit;
-    a transaction that is still open may be rolled back.
+    """With sync="inline" the index changes after the commit only, because an open transaction may
+    still be rolled back.
     """
     index = bench.index(sync="inline")
     if index.same_transaction:
@@ -86,8 +90,8 @@ def nothing_is_indexed_before_the_commit(bench: Bench) -> None:
 
 @scenario(Capability.SAVEPOINTS)
 def a_released_savepoint_is_no_commit(bench: Bench) -> None:
-    """With sync="inline" the end of an inner transaction touches no index:
-    the outer one may still be rolled back.
+    """With sync="inline" the end of an inner transaction changes no index, because the outer one
+    may still be rolled back.
     """
     index = bench.index(sync="inline")
     if index.same_transaction:
@@ -110,8 +114,8 @@ def a_released_savepoint_is_no_commit(bench: Bench) -> None:
 
 @scenario(Capability.CRASH)
 def a_lost_connection_is_a_rollback(bench: Bench) -> None:
-    """A connection, or a process, that dies between save and commit leaves neither row nor ticket;
-    work goes on.
+    """A connection or a process that ends between save and commit leaves neither a row nor a
+    pending change. Later writes are indexed.
     """
     index = bench.index()
     bench.articles(1)
@@ -123,13 +127,13 @@ def a_lost_connection_is_a_rollback(bench: Bench) -> None:
     bench.harness.crash(work)
     same(bench.settled(index), {"1": "t1|text 1"}, "the index after the crash")
     bench.articles(2)
-    same(bench.settled(index), {"1": "t1|text 1", "2": "t2|text 2"}, "the index after work went on")
+    same(bench.settled(index), {"1": "t1|text 1", "2": "t2|text 2"}, "the index after a new write")
 
 
 @scenario()
 def a_commit_does_not_fail_because_of_the_index(bench: Bench) -> None:
-    """A store that fails stops no save and no transaction; the changes wait,
-    and the reason is in the status.
+    """A store that fails stops no save and no transaction. The changes stay pending, and the status
+    has the reason.
     """
     index = bench.index(sync="inline")
     if index.same_transaction:
@@ -140,14 +144,12 @@ def a_commit_does_not_fail_because_of_the_index(bench: Bench) -> None:
             bench.articles(2)
         same(bench.texts(index), {}, "the index")
         status = index.status()
-        same(
-            (status.waiting, "the disk is full" in status.last_error),
-            (2, True),
-            "waiting, and whether the reason is told",
+        same(status.waiting, 2, "pending changes")
+        reason = status.last_error
+        expect(
+            "the disk is full" in reason,
+            f"last_error: expected the reason of the store, found {reason!r}.",
         )
     bench.articles(3)
-    same(
-        bench.texts(index),
-        {"1": "t1|text 1", "2": "t2|text 2", "3": "t3|text 3"},
-        "the index once the store works again",
-    )
+    texts = {"1": "t1|text 1", "2": "t2|text 2", "3": "t3|text 3"}
+    same(bench.texts(index), texts, "the index when the store works again")

@@ -1,5 +1,7 @@
-"""Random transaction trees: whatever is written, in blocks that commit or not,
-the index ends as the rows do.
+"""A check with random trees of transactions: whatever is written, in blocks that commit or roll
+back, the index agrees with the rows in the end.
+
+Tested by tests/orm/test_adapter_kit.py and tests/orm/test_adapter_kit_bites.py.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semantic_core.orm import BaseORMAdapter
+from semantic_core.testing.adapters.fields import is_visible
 from semantic_core.testing.adapters.harness import Capability
 from semantic_core.testing.adapters.kit import Bench, Scenario, Undone
 from semantic_core.testing.check import examples, expect, same
 
 MOST = 5
-"""Ids of articles are from 1 to this, but for those that change their key."""
+"""Ids of articles are from 1 to this number; a changed key may be larger."""
 IDS = st.integers(1, MOST)
 AUTHORS = (1, 2)
 WRITES = (
@@ -45,22 +48,22 @@ NEEDS = {
     "rename": Capability.RELATED,
     "upsert": Capability.UPSERT,
 }
-"""What a kind of write needs; where it is missing, the row is updated instead."""
+"""The capability that a kind of write needs. Without it the row is updated instead."""
 
 
 Step = tuple[Any, ...]
-"""What happens, in plain tuples, which hypothesis shows quickly however deep they are:
+"""What happens, as plain tuples, which Hypothesis prints quickly however deep they are:
 
-("write", what, id, other): one statement: what it does, to which article, and another id it may
-need.
+("write", what, id, other): one statement. what: its kind; id: of the article; other: another id
+that some statements need.
 ("block", commits, steps): a transaction, or a savepoint within one.
-("work", limit, meanwhile, second): a worker works off up to `limit` changes; in the middle of it
-others write, and a second worker, for up to `second` changes, is faster.
+("work", limit, meanwhile, second): a worker processes up to `limit` changes. In the middle of it
+the steps `meanwhile` happen, and a second worker processes up to `second` changes.
 """
 
 
 def trees() -> st.SearchStrategy[list[Step]]:
-    """What happens, in order: writes, blocks of blocks, and workers between them."""
+    """Random steps: writes, nested blocks, and workers between them."""
     writes: st.SearchStrategy[Step] = st.tuples(st.just("write"), st.sampled_from(WRITES), IDS, IDS)
     commits = st.sampled_from([True, True, False])
 
@@ -77,26 +80,39 @@ def trees() -> st.SearchStrategy[list[Step]]:
     rounds = st.lists(
         st.tuples(st.lists(blocks, min_size=1, max_size=3), work), min_size=3, max_size=6
     )
-    return rounds.map(lambda told: [step for steps, work in told for step in (*steps, work)])
+    return rounds.map(_flat)
+
+
+def _flat(rounds: Sequence[tuple[Sequence[Step], Step]]) -> list[Step]:
+    """The steps of all rounds, each followed by its worker."""
+    flat: list[Step] = []
+    for steps, work in rounds:
+        flat += [*steps, work]
+    return flat
 
 
 class Story:
-    """One database, and the histories that are played on it."""
+    """One database, and the histories that are played on it. played, blocks, undone: numbers of
+    histories, of transactions, and of transactions that were rolled back.
+    """
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.limits = bench.harness.limits
         self.related = Capability.RELATED not in self.limits
         self.numbers = count(1)
-        self.played = self.blocks = self.undone = 0
+        self.played = 0
+        self.blocks = 0
+        self.undone = 0
         self.index: BaseORMAdapter = bench.index(
             source_fields=["content", "author.name"] if self.related else ["content"],
             metadata_fields=["author", "title"],
-            condition=lambda row: not row.hidden,
+            condition=is_visible,
             watch_fields=["hidden"],
         )
 
     def play(self, steps: Sequence[Step]) -> None:
+        """Play one history on fresh rows, and compare whenever no change is pending."""
         bench = self.bench
         bench.sql("DELETE FROM kit_article")
         bench.sql("DELETE FROM kit_author")
@@ -107,13 +123,14 @@ class Story:
         bench.settle(self.index)
         for step in steps:
             self.step(step, 0)
-            if step[0] == "work" and not bench.tickets():
-                self.compare()  # nothing waits, so nothing may differ
+            if step[0] == "work" and not bench.pending_changes():
+                self.compare()  # nothing is pending, so nothing may differ
         bench.settle(self.index)
         self.compare()
         self.played += 1
 
     def step(self, step: Step, depth: int) -> None:
+        """Do one step. depth: number of transactions around it."""
         kind, *rest = step
         if kind == "work":
             self.work(*rest)
@@ -126,6 +143,7 @@ class Story:
             self.block(*rest, depth=depth)
 
     def block(self, commits: bool, steps: Sequence[Step], *, depth: int) -> None:
+        """Do these steps in a transaction or savepoint that commits or rolls back."""
         self.blocks += 1
         try:
             with self.bench.transaction():
@@ -138,6 +156,7 @@ class Story:
             return
 
     def work(self, limit: int, others: Sequence[Step], second: int) -> None:
+        """Let a worker process up to `limit` changes while other steps happen; see `Step`."""
         left = [True]
 
         def meanwhile() -> None:
@@ -151,9 +170,10 @@ class Story:
         self.bench.embedder.meanwhile = meanwhile
         self.index.sync(limit)
         self.bench.embedder.meanwhile = None
-        meanwhile()  # if nothing was embedded, nothing came in between
+        meanwhile()  # without a call of the embedder it was not called yet
 
     def write(self, wanted: str, id: int, other: int) -> None:
+        """Write with one statement of this kind, or update the row where that is not possible."""
         bench = self.bench
         article = bench.model("article")
         what = "update" if NEEDS.get(wanted) in self.limits else wanted
@@ -185,9 +205,9 @@ class Story:
         elif what == "delete":
             bench.delete("article", id)
         elif what == "rekey":
-            free = next(
-                each for each in range(other, MOST + len(there) + other) if each not in there
-            )
+            free = other
+            while free in there:
+                free += 1
             bench.sql(f"UPDATE kit_article SET id = {free} WHERE id = {id}")  # noqa: S608 - numbers
         elif what == "hide":
             bench.update("article", id, hidden=other % 2 == 0)
@@ -199,36 +219,32 @@ class Story:
             bench.update("article", id, content=text)
 
     def compare(self) -> None:
-        """Fail unless there is no ghost, nothing missing and nothing wrong."""
+        """Fail unless every visible row has its document and there is no other."""
         rows = self.bench.sql(
             "SELECT a.id, a.content, a.author_id, b.name FROM kit_article a "
             "LEFT JOIN kit_author b ON b.id = a.author_id WHERE NOT a.hidden"
         )
-        wanted = {
-            str(id): ("\n\n".join(filter(None, (content, name if self.related else None))), author)
-            for id, content, author, name in rows
-        }
-        got = {
-            key: (held.text, held.metadata.get("author"))
-            for key, held in self.bench.held(self.index).items()
-        }
-        ghosts = sorted(got.keys() - wanted.keys())
-        missing = sorted(wanted.keys() - got.keys())
-        wrong = sorted(key for key in got.keys() & wanted.keys() if got[key] != wanted[key])
-        same(
-            {"ghosts": ghosts, "missing": missing, "wrong": wrong},
-            {"ghosts": [], "missing": [], "wrong": []},
-            "differences",
-        )
-        same(self.bench.tickets(), 0, "tickets that are left")
+        wanted: dict[str, tuple[str, object]] = {}
+        for id, content, author, name in rows:
+            parts = [content, name] if self.related else [content]
+            text = "\n\n".join(filter(None, parts))
+            wanted[str(id)] = (text, author)
+        found: dict[str, tuple[str, object]] = {}
+        for key, document in self.bench.held(self.index).items():
+            found[key] = (document.text, document.metadata.get("author"))
+        same(sorted(found.keys() - wanted.keys()), [], "keys of documents without a row")
+        same(sorted(wanted.keys() - found.keys()), [], "keys of rows without a document")
+        for key, document_of_row in wanted.items():
+            same(found[key], document_of_row, f"text and author of the document {key}")
+        same(self.bench.pending_changes(), 0, "pending changes that are left")
 
 
 def tree_check(trees_played: int) -> Scenario:
-    """The check that plays so many trees."""
+    """The check that plays this number of trees. It prints how many there were."""
 
     def any_tree_of_transactions_ends_as_its_rows(bench: Bench) -> None:
-        """Random trees of transactions, bulk and plain statements,
-        with workers between and amidst them: no difference.
+        """After random trees of transactions, with bulk statements and plain SQL, and with workers
+        between and within them, the index agrees with the rows.
         """
         story = Story(bench)
 
@@ -238,7 +254,7 @@ def tree_check(trees_played: int) -> Scenario:
             story.play(steps)
 
         ends_as_its_rows()
-        expect(story.played >= min(trees_played, 1), "no tree was played.")
+        expect(story.played >= min(trees_played, 1), "expected one tree at least, found none.")
         sys.stdout.write(
             f"{story.played} trees with {story.blocks} transactions, {story.undone} of them rolled "
             "back: 0 differences\n"

@@ -1,9 +1,14 @@
-"""Whatever writes to a table is seen, and what changes nothing that is indexed costs nothing."""
+"""Checks of writes: every statement that changes a row is recorded, and a statement that changes
+nothing that is indexed costs nothing.
+
+Tested by tests/orm/test_adapter_kit.py and tests/orm/test_adapter_kit_bites.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from semantic_core.testing.adapters.harness import Capability
@@ -11,36 +16,34 @@ from semantic_core.testing.adapters.kit import Bench, scenario
 from semantic_core.testing.check import same, skip
 
 MANY = 1_050
-"""Rows of a change that is larger than what is worked off at a time."""
+"""Rows of a change that is larger than what a worker processes at a time."""
 
 
 @scenario(Capability.BULK)
 def rows_inserted_in_bulk_are_seen(bench: Bench) -> None:
-    """Rows of one INSERT of the ORM for many are indexed."""
+    """All rows of a bulk INSERT of the ORM are indexed."""
     index = bench.index()
-    bench.harness.insert_many(
-        bench.model("article"),
-        [{"id": n, "title": f"t{n}", "content": f"text {n}"} for n in (1, 2, 3)],
-    )
+    rows = [{"id": n, "title": f"t{n}", "content": f"text {n}"} for n in (1, 2, 3)]
+    bench.harness.insert_many(bench.model("article"), rows)
     same(bench.settled(index), {"1": "t1|text 1", "2": "t2|text 2", "3": "t3|text 3"}, "the index")
 
 
 @scenario(Capability.BULK)
 def rows_updated_in_bulk_are_seen(bench: Bench) -> None:
-    """Rows of one UPDATE of the ORM for many are indexed anew, and no others."""
+    """The rows of a bulk UPDATE of the ORM are indexed again, and no others."""
     index = bench.index()
     bench.articles(1, 2, 3)
     bench.settle(index)
     bench.harness.update_many(bench.model("article"), [1, 3], content="the same for both")
-    same(index.status().waiting, 2, "changes that wait")
+    same(index.status().waiting, 2, "pending changes")
     wanted = {"1": "t1|the same for both", "2": "t2|text 2", "3": "t3|the same for both"}
     same(bench.settled(index), wanted, "the index")
 
 
 @scenario(Capability.SQL)
 def rows_that_replace_evicts_are_seen(bench: Bench) -> None:
-    """On SQLite, a row that REPLACE throws out for another, by whatever unique index, leaves the
-    index of the tenant it was of, though no trigger tells of its deletion.
+    """On SQLite, a row that REPLACE deletes in favour of another one, by whatever unique index,
+    leaves the index of its tenant, though no trigger reports its deletion.
     """
     made = "CREATE UNIQUE INDEX kit_body ON kit_note (body)"
     with _on_sqlite(bench, made, "INDEX kit_body", tenant="name"):
@@ -50,17 +53,14 @@ def rows_that_replace_evicts_are_seen(bench: Bench) -> None:
         bench.settle(index)
         bench.sql("REPLACE INTO kit_note (id, owner, body) VALUES (3, 'beta', 'one')")
         bench.sql("REPLACE INTO kit_note (id, owner, body) VALUES (2, 'beta', 'two')")
-        same(
-            (bench.settled(index, "acme"), bench.texts(index, "beta")),
-            ({}, {"3": "one", "2": "two"}),
-            "acme and beta, after beta replaced the rows of acme",
-        )
+        same(bench.settled(index, "acme"), {}, "the index of acme, whose rows beta replaced")
+        same(bench.texts(index, "beta"), {"3": "one", "2": "two"}, "the index of beta")
 
 
 @scenario(Capability.SQL)
 def triggers_of_the_application_work_as_before(bench: Bench) -> None:
-    """On SQLite, a trigger that writes to the table it is on works as it would without an index: it
-    does not set itself off unless the application says so.
+    """On SQLite, a trigger of the application that writes to its own table works as it does without
+    an index: it does not fire itself unless the application wants it.
     """
     with _on_sqlite(
         bench,
@@ -78,26 +78,28 @@ def triggers_of_the_application_work_as_before(bench: Bench) -> None:
 
 @contextmanager
 def _on_sqlite(
-    bench: Bench, made: str, what: str, *, before: bool = True, **said: Any
+    bench: Bench, made: str, what: str, *, before: bool = True, **options: Any
 ) -> Iterator[Callable[[], object]]:
-    """With something more in the database; it is dropped in the end. Skips other databases.
+    """A block with another trigger or index in a SQLite database, which is dropped in the end.
+    Skips the rule for other databases.
 
-    before: it is there in the block; else what the block is given makes it. said: of an index with
-    tenants, as those in the block are.
+    made: the statement that creates it. what: its kind and name. before: whether it is created
+    before the block; otherwise the function that the block gets creates it. options: of an index
+    with tenants, if the block has one.
     """
-    if bench.index("author", **said).dialect != "sqlite":
-        skip("This rule is one of SQLite.")
+    if bench.index("author", **options).dialect != "sqlite":
+        skip("This rule is about SQLite.")
     if before:
         bench.sql(made)
     try:
-        yield lambda: bench.sql(made)
+        yield partial(bench.sql, made)
     finally:
         bench.sql(f"DROP {what}")
 
 
 @scenario(Capability.BULK)
 def rows_deleted_in_bulk_are_seen(bench: Bench) -> None:
-    """Rows of one DELETE of the ORM for many leave the index."""
+    """The rows of a bulk DELETE of the ORM leave the index."""
     index = bench.index()
     bench.articles(1, 2, 3)
     bench.settle(index)
@@ -107,7 +109,7 @@ def rows_deleted_in_bulk_are_seen(bench: Bench) -> None:
 
 @scenario(Capability.BULK)
 def a_rollback_takes_bulk_statements_along(bench: Bench) -> None:
-    """What bulk statements did in a transaction that was rolled back is in no index."""
+    """Bulk statements in a transaction that is rolled back change no index."""
     index = bench.index()
     bench.articles(1, 2)
     bench.settle(index)
@@ -117,40 +119,34 @@ def a_rollback_takes_bulk_statements_along(bench: Bench) -> None:
         )
         bench.harness.update_many(bench.model("article"), [1], content="never was")
         bench.harness.delete_many(bench.model("article"), [2])
-    same(bench.tickets(), 0, "tickets")
+    same(bench.pending_changes(), 0, "pending changes")
     same(bench.settled(index), {"1": "t1|text 1", "2": "t2|text 2"}, "the index")
 
 
 @scenario(Capability.SQL)
 def sql_past_the_orm_is_seen(bench: Bench) -> None:
-    """Rows inserted, changed and deleted by plain statements, as any other program sends them."""
+    """Rows that plain SQL inserts, changes and deletes are recorded, whichever program runs it."""
     index = bench.index()
     bench.sql(
-        "INSERT INTO kit_article (id, title, content) VALUES (1, 'a', 'one'), (2, 'b', "
-        "'two'), (3, 'c', 'three')"
+        "INSERT INTO kit_article (id, title, content) "
+        "VALUES (1, 'a', 'one'), (2, 'b', 'two'), (3, 'c', 'three')"
     )
-    same(
-        bench.settled(index),
-        {"1": "a|one", "2": "b|two", "3": "c|three"},
-        "the index after an INSERT",
-    )
+    texts = {"1": "a|one", "2": "b|two", "3": "c|three"}
+    same(bench.settled(index), texts, "the index after an INSERT")
     bench.sql("UPDATE kit_article SET content = 'changed' WHERE id < 3")
     bench.sql("DELETE FROM kit_article WHERE id = 2")
-    same(
-        bench.settled(index),
-        {"1": "a|changed", "3": "c|three"},
-        "the index after UPDATE and DELETE",
-    )
+    texts = {"1": "a|changed", "3": "c|three"}
+    same(bench.settled(index), texts, "the index after UPDATE and DELETE")
 
 
 @scenario(Capability.SQL)
 def rows_inserted_from_a_query_are_seen(bench: Bench) -> None:
-    """INSERT ... SELECT is seen row by row."""
+    """Every row of an INSERT ... SELECT is recorded."""
     index = bench.index()
     bench.articles(1, 2)
     bench.sql(
-        "INSERT INTO kit_article (id, title, content) SELECT id + 10, title, 'copied' "
-        "FROM kit_article"
+        "INSERT INTO kit_article (id, title, content) "
+        "SELECT id + 10, title, 'copied' FROM kit_article"
     )
     wanted = {"1": "t1|text 1", "2": "t2|text 2", "11": "t1|copied", "12": "t2|copied"}
     same(bench.settled(index), wanted, "the index")
@@ -163,7 +159,7 @@ def sql_in_a_transaction_shares_its_fate(bench: Bench) -> None:
     with bench.rolled_back():
         bench.sql("INSERT INTO kit_article (id, title, content) VALUES (1, 'a', 'never was')")
         bench.articles(2)
-    same(bench.tickets(), 0, "tickets after a rollback")
+    same(bench.pending_changes(), 0, "pending changes after a rollback")
     with bench.transaction():
         bench.sql("INSERT INTO kit_article (id, title, content) VALUES (1, 'a', 'one')")
         bench.articles(2)
@@ -173,20 +169,22 @@ def sql_in_a_transaction_shares_its_fate(bench: Bench) -> None:
 
 @scenario(Capability.UPSERT)
 def an_upsert_is_seen(bench: Bench) -> None:
-    """Insert-or-update is indexed whichever it was; one that changes nothing leaves no ticket."""
+    """An insert-or-update is indexed, whether it inserts or updates. One that changes nothing gives
+    no pending change.
+    """
     index = bench.index()
     bench.harness.upsert(bench.model("article"), id=1, title="a", content="one")
     same(bench.settled(index), {"1": "a|one"}, "the index after it inserted")
     bench.harness.upsert(bench.model("article"), id=1, title="a", content="two")
     same(bench.settled(index), {"1": "a|two"}, "the index after it updated")
     bench.harness.upsert(bench.model("article"), id=1, title="a", content="two")
-    same(bench.tickets(), 0, "tickets after it changed nothing")
+    same(bench.pending_changes(), 0, "pending changes after it changed nothing")
 
 
 @scenario()
 def a_row_that_was_deleted_can_come_back(bench: Bench) -> None:
-    """A key that is used again has the text of its new row,
-    whether the old one was worked off before or not.
+    """A key that is used again has the text of its new row, whether the deletion of the old row was
+    processed before or not.
     """
     index = bench.index()
     bench.articles(1, 2)
@@ -201,8 +199,8 @@ def a_row_that_was_deleted_can_come_back(bench: Bench) -> None:
 
 @scenario()
 def a_row_that_is_gone_before_anyone_looked_is_not_there(bench: Bench) -> None:
-    """Created and deleted, within one transaction or in two, before changes were worked off:
-    nothing is indexed.
+    """A row that is created and deleted before changes are processed is not indexed, in one
+    transaction or in two.
     """
     index = bench.index()
     with bench.transaction():
@@ -211,12 +209,12 @@ def a_row_that_is_gone_before_anyone_looked_is_not_there(bench: Bench) -> None:
     bench.articles(2)
     bench.delete("article", 2)
     same(bench.settled(index), {}, "the index")
-    same(bench.tickets(), 0, "tickets that are left")
+    same(bench.pending_changes(), 0, "pending changes that are left")
 
 
 @scenario()
 def many_changes_of_a_row_are_one_piece_of_work(bench: Bench) -> None:
-    """A row that changed five times is read, and embedded, once: as it is now."""
+    """A row that changed five times is read and embedded once, with its present values."""
     index = bench.index(source_fields=["content"])
     bench.articles(1)
     for number in range(5):
@@ -227,7 +225,9 @@ def many_changes_of_a_row_are_one_piece_of_work(bench: Bench) -> None:
 
 @scenario()
 def an_edit_of_another_field_costs_nothing(bench: Bench) -> None:
-    """A change of fields the index does not read leaves no ticket, and nothing is embedded."""
+    """A change of fields that the index does not read gives no pending change, and nothing is
+    embedded.
+    """
     index = bench.index()
     bench.articles(1, 2)
     bench.settle(index)
@@ -235,24 +235,24 @@ def an_edit_of_another_field_costs_nothing(bench: Bench) -> None:
     bench.update("article", 1, stars=5)
     with bench.transaction():
         bench.update("article", 2, stars=4, hidden=True)
-    same(bench.tickets(), 0, "tickets")
+    same(bench.pending_changes(), 0, "pending changes")
     bench.settle(index)
     same(bench.embedder.calls, calls, "calls of the embedder")
 
 
 @scenario()
 def a_save_without_a_change_costs_nothing(bench: Bench) -> None:
-    """A row that is saved with the values it had leaves no ticket."""
+    """A row that is saved with the values it had gives no pending change."""
     index = bench.index(metadata_fields=["stars", "author"])
     bench.articles(1, stars=3)
     bench.settle(index)
     bench.update("article", 1, title="t1", content="text 1", stars=3)
-    same(bench.tickets(), 0, "tickets")
+    same(bench.pending_changes(), 0, "pending changes")
 
 
 @scenario()
 def a_change_of_letter_case_is_a_change(bench: Bench) -> None:
-    """Values are compared to the byte, whatever the database's collation calls equal."""
+    """Values are compared byte by byte, whatever the collation of the database takes as equal."""
     index = bench.index(source_fields=["content"], metadata_fields=["title"])
     bench.create("article", id=1, title="Resume", content="some text")
     bench.settle(index)
@@ -264,7 +264,9 @@ def a_change_of_letter_case_is_a_change(bench: Bench) -> None:
 
 @scenario()
 def odd_texts_arrive_as_they_are(bench: Bench) -> None:
-    """Quotes, percent signs, backslashes, markup, other scripts, long texts: data, never syntax."""
+    """Quotes, percent signs, backslashes, markup, other scripts and long texts are data, never
+    syntax.
+    """
     texts = [
         'it\'s "quoted" `here`',
         "100% of %s and %(name)s and {name} and $1 and ?",
@@ -279,20 +281,18 @@ def odd_texts_arrive_as_they_are(bench: Bench) -> None:
         "word " * 5_000 + "end",
     ]
     index = bench.index(source_fields=["content"])
+    wanted: dict[str, str] = {}
     for number, text in enumerate(texts, 1):
+        wanted[str(number)] = text
         bench.create("article", id=number, title="", content=text)
-    same(
-        bench.settled(index),
-        {str(number): text for number, text in enumerate(texts, 1)},
-        "the index",
-    )
-    same(bench.tickets(), 0, "tickets that are left")
+    same(bench.settled(index), wanted, "the index")
+    same(bench.pending_changes(), 0, "pending changes that are left")
 
 
 @scenario()
-def a_change_of_many_rows_is_worked_off_whole(bench: Bench) -> None:
-    """More rows than are worked off at a time, changed and deleted in one statement each,
-    are all there, then all gone.
+def a_change_of_many_rows_is_processed_whole(bench: Bench) -> None:
+    """A change of more rows than a worker processes at a time is processed whole: all rows are
+    indexed, and all deleted rows are removed.
     """
     index = bench.index(source_fields=["content"])
     with bench.transaction():
@@ -301,12 +301,14 @@ def a_change_of_many_rows_is_worked_off_whole(bench: Bench) -> None:
     bench.settle(index)
     same(len(bench.held(index)), MANY, "documents after so many rows were written")
     bench.sql("DELETE FROM kit_article WHERE id > 3")
-    same(sorted(bench.settled(index)), ["1", "2", "3"], "keys left")
+    same(sorted(bench.settled(index)), ["1", "2", "3"], "keys in the index")
 
 
 @scenario(Capability.TRUNCATE)
 def a_truncate_empties_the_index(bench: Bench) -> None:
-    """TRUNCATE takes all documents out; rows written afterwards, before anyone looked, are in."""
+    """TRUNCATE removes all documents. Rows that are written afterwards are indexed, also before it
+    was processed.
+    """
     index = bench.index()
     bench.articles(1, 2, 3)
     bench.settle(index)
@@ -316,8 +318,5 @@ def a_truncate_empties_the_index(bench: Bench) -> None:
     same(bench.settled(index), {"2": "t2|a new one"}, "the index")
     with bench.rolled_back():
         bench.sql("TRUNCATE TABLE kit_article CASCADE")
-    same(
-        bench.settled(index),
-        {"2": "t2|a new one"},
-        "the index after a TRUNCATE that was rolled back",
-    )
+    texts = bench.settled(index)
+    same(texts, {"2": "t2|a new one"}, "the index after a TRUNCATE that was rolled back")

@@ -1,4 +1,7 @@
-"""The contract of a store, as a list of checks."""
+"""The contract of a store, as a list of checks.
+
+Tested by tests/test_contract.py and tests/test_contract_bites.py.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,15 @@ from semantic_core.testing.stores import (
 from semantic_core.testing.stores.history import history_check
 
 HISTORIES = 60
-"""Random histories played by default."""
+"""Number of random histories by default."""
 
 
 def store_checks(*, persistent: bool = False, histories: int = HISTORIES) -> list[Check]:
-    """The rules every store keeps; the quick ones that say most come first, random histories last.
+    """The rules that every store follows. Quick and general checks come first, random histories
+    last.
 
-    Give each to pytest, with an opener: a store of this name, in this space, multi-tenant or not::
+    Parametrize a test with them and call each with an opener, which opens the store of this name in
+    this space, multi-tenant or not::
 
         @pytest.mark.parametrize("check", store_checks(persistent=True), ids=str)
         def test_store(check, tmp_path):
@@ -35,11 +40,13 @@ def store_checks(*, persistent: bool = False, histories: int = HISTORIES) -> lis
 
             check(opener)
 
-    Opening a name for the first time in a check must give an empty store. persistent: opening it
-    again, after `close`, gives the same store with all that is in it, and the checks about that are
-    part of the list. Abilities a store does not have (`TextSearch`, `TextScores`, `TitleSearch`,
-    `VectorQueue`, `BatchQueue`, `Checkpoints`) are skipped with that reason.
-    histories: random ones the last check plays.
+    The first opening of a name in a check must give an empty store. Checks of an ability that a
+    store does not have (`TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue`, `BatchQueue`,
+    `Checkpoints`) are skipped with the reason.
+
+    persistent: whether opening a name again after `close` gives the same store with its contents;
+    checks of this are then part of the list. histories: number of random histories that the last
+    check plays.
     """
     modules = [
         documents,
@@ -48,8 +55,11 @@ def store_checks(*, persistent: bool = False, histories: int = HISTORIES) -> lis
         queue,
         batches,
         checkpoints,
+        words,
+        scores,
+        scopes,
+        threads,
     ]
-    modules += [words, scores, scopes, threads]
     if persistent:
         modules.append(reopened)
     return [

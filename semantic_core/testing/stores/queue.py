@@ -1,18 +1,19 @@
-"""Vectors that are still to come: paid for once, waited for by name,
-and refused where their text is gone.
+"""Checks of the queue of passages without a vector: each is embedded once, `fill` finds it by its
+fingerprint, and a vector whose text is gone changes nothing.
+
+Tested by tests/test_contract.py and tests/test_contract_bites.py.
 """
 
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Any
 
 import attrs
 import numpy as np
 
 from semantic_core.errors import VectorInvalid
 from semantic_core.protocols import VectorQueue
-from semantic_core.testing.check import Check, expect, raises, same
+from semantic_core.testing.check import Check, expect, raises, same, same_fields
 from semantic_core.testing.stores.samples import (
     EVERYTHING,
     SPACE,
@@ -23,10 +24,13 @@ from semantic_core.testing.stores.samples import (
     contents,
     cosines,
     fingerprint_of,
+    fingerprints_of,
     item,
+    pending_in,
     put,
     queue_of,
     vector_of,
+    vectors_of,
 )
 from semantic_core.testing.stores.writes import BAD_VECTORS
 from semantic_core.types import Ref
@@ -34,106 +38,93 @@ from semantic_core.types import Ref
 
 @Check
 def a_known_vector_is_used(open_store: OpenStore) -> None:
-    """An entry without a vector takes the one known for its fingerprint,
-    and one that waited takes it when it comes.
+    """An entry without a vector gets the one that is known for its fingerprint. A pending entry
+    gets the vector that a later document has for its fingerprint.
     """
     with closing(open_store(SPACE)) as store:
         first = item("1", "paid for", "its tail")
         twin = item("2", "paid for", "not yet", vectors=False)
         put(store, first)
         put(store, twin)
-        found = [each.pending for each in store.fetch(twin.ids)]
-        same(
-            found,
-            [False, True],
-            "pending, of a document with a passage another one has a vector for",
-        )
+        pending = pending_in(store, twin.ids)
+        same(pending, [False, True], "pending: a passage with a known vector, and a new one")
         ranking = store.nearest(vector_of("paid for"), 2, EVERYTHING)
-        agrees(ranking, {first.ids[0]: 1.0, twin.ids[0]: 1.0}, 2, "chunks of the passage paid for")
+        agrees(ranking, {first.ids[0]: 1.0, twin.ids[0]: 1.0}, 2, "nearest to the known passage")
         put(store, item("3", "not yet"))
-        found = [each.pending for each in store.fetch(twin.ids)]
-        same(found, [False, False], "pending, after its vector came with another document")
+        pending = pending_in(store, twin.ids)
+        same(pending, [False, False], "pending: after the vector came with another document")
 
 
 @Check
 def vectors_are_known_by_fingerprint_alone(open_store: OpenStore) -> None:
-    """The same passage under another fingerprint is another one: it has no vector of the first,
-    and takes none that comes for it. Tenants have fingerprints of their own, so nothing tells one
-    what another holds.
+    """The same passage under another fingerprint is another passage: it has no vector of the first,
+    and gets none that comes for it. Tenants have fingerprints of their own, so none of them learns
+    what another one has stored.
     """
-    names = fingerprint_of("held by two"), fingerprint_of("held by two, as the other names it")
+    passage = "held by two"
+    first, second = fingerprints_of(passage, "held by two, as the other names it")
+    theirs = _named(item(Ref("notes", "1", "theirs"), passage), first)
+    mine = _named(item(Ref("notes", "1", "mine"), passage, vectors=False), second)
     with closing(open_store(SPACE, multi_tenant=True)) as store:
-        theirs, mine = (
-            _named(item(Ref("notes", "1", tenant), "held by two", vectors=vectors), name)
-            for tenant, vectors, name in (("theirs", True, names[0]), ("mine", False, names[1]))
-        )
         put(store, theirs)
         put(store, mine)
-        same(set(store.known(names)), {names[0]}, "known, of two names of one passage")
-        same([each.pending for each in store.fetch(mine.ids)], [True], "pending, of the second")
+        same(set(store.known([first, second])), {first}, "known of two fingerprints of a passage")
+        same(pending_in(store, mine.ids), [True], "pending: the second fingerprint")
         queue: object = store
         if isinstance(queue, VectorQueue):
-            queue.fill({names[0]: vector_of("held by two")})
-            found = [each.pending for each in store.fetch(mine.ids)]
-            same(found, [True], "pending, of the second, after the first was filled")
-            same(list(queue.pending(10)), [names[1]], "names that are pending")
+            queue.fill({first: vector_of(passage)})
+            pending = pending_in(store, mine.ids)
+            same(pending, [True], "pending: the second fingerprint, after a vector for the first")
+            same(list(queue.pending(10)), [second], "fingerprints that are pending")
 
 
 def _named(one: Item, name: str) -> Item:
     """The item with its only passage under this fingerprint."""
-    return one._replace(entries=[attrs.evolve(entry, fingerprint=name) for entry in one.entries])
+    (entry,) = one.entries
+    return one._replace(entries=[attrs.evolve(entry, fingerprint=name)])
 
 
 @Check
 def an_update_keeps_the_vectors_it_had(open_store: OpenStore) -> None:
-    """A new version without vectors takes those its old version had for the same passages,
-    wherever they stand now.
+    """A new version without vectors gets the vectors that the old version had for the same
+    passages, whatever their positions.
     """
     old = item("1", "paid for", "its tail", "left out")
     new = item("1", "in front", "paid for", vectors=False)
     with closing(open_store(SPACE)) as store:
         put(store, old)
-        same(put(store, new), ["updated"], "outcome")
-        same([each.pending for each in store.fetch(new.ids)], [True, False], "pending")
+        same(put(store, new), ["updated"], "outcome of the new version")
+        same(
+            pending_in(store, new.ids), [True, False], "pending: a new passage, and one from before"
+        )
         query = vector_of("paid for")
         agrees(store.nearest(query, 10, EVERYTHING), {new.ids[1]: 1.0}, 10, "nearest")
-        same(
-            set(store.known([fingerprint_of("left out")])),
-            set(),
-            "known, of a passage the new version has not",
-        )
+        known = store.known(fingerprints_of("left out"))
+        same(set(known), set(), "known of a passage that the new version does not have")
 
 
 @Check
 def a_passage_without_a_vector_waits(open_store: OpenStore) -> None:
-    """No vector yet: not found by meaning, similarity NaN, marked and counted as pending,
-    once in the queue.
+    """Vector search does not find a passage without a vector, and its similarity is NaN. It is
+    marked and counted as pending, and is once in the queue.
     """
     ready = item("1", "ready")
     waiting = item("2", "same", "same", "other", vectors=False)
     with closing(open_store(SPACE)) as store:
         put(store, ready, waiting)
-        same(
-            store.nearest(vector_of("same"), 10, EVERYTHING).ids,
-            tuple(ready.ids),
-            "what vectors find",
-        )
+        nearest = store.nearest(vector_of("same"), 10, EVERYTHING)
+        same(nearest.ids, tuple(ready.ids), "chunks found by nearest")
+        similarity = store.similarity(waiting.ids, axis(0))
         expect(
-            np.isnan(store.similarity(waiting.ids, axis(0))).all(),
-            "similarity: wanted NaN for every pending chunk.",
+            np.isnan(similarity).all(),
+            f"similarity of pending chunks: expected NaN, found {similarity}.",
         )
-        same(
-            [found.pending for found in store.fetch([*ready.ids, *waiting.ids])],
-            [False, True, True, True],
-            "pending",
-        )
-        same((store.stats().chunks, store.stats().pending), (4, 3), "chunks and pending ones")
+        pending = pending_in(store, [*ready.ids, *waiting.ids])
+        same(pending, [False, True, True, True], "pending: one chunk with a vector, three without")
+        same_fields(store.stats(), "stats", chunks=4, pending=3)
         if isinstance(store, VectorQueue):
-            same(
-                dict(store.pending(10)),
-                {fingerprint_of(each): each for each in ("same", "other")},
-                "passages wanted",
-            )
+            wanted = dict(zip(fingerprints_of("same", "other"), ("same", "other"), strict=True))
+            same(dict(store.pending(10)), wanted, "passages in the queue")
 
 
 @Check
@@ -141,9 +132,11 @@ def the_queue_is_oldest_first(open_store: OpenStore) -> None:
     """`pending(limit)` gives the passages that have waited longest, at most `limit` of them."""
     with closing(open_store(SPACE)) as store:
         queue = queue_of(store)
+        wanted: list[str] = []
         for key in ("c", "a", "b"):
-            put(store, item(key, f"first of {key}", f"second of {key}", vectors=False))
-        wanted = [f"{part} of {key}" for key in ("c", "a", "b") for part in ("first", "second")]
+            passages = f"first of {key}", f"second of {key}"
+            put(store, item(key, *passages, vectors=False))
+            wanted += passages
         for limit in (0, 1, 3, 6, 100):
             same(list(queue.pending(limit).values()), wanted[:limit], f"pending({limit})")
         store.remove([Ref("notes", "c")])
@@ -152,51 +145,38 @@ def the_queue_is_oldest_first(open_store: OpenStore) -> None:
 
 @Check
 def fill_gives_a_vector_to_all_who_wait(open_store: OpenStore) -> None:
-    """`fill` reaches every chunk of the fingerprint, in every document, by name and not by place;
-    and says how many.
+    """`fill` gives a vector to every chunk with its fingerprint, in every document. It goes by
+    fingerprint and not by position, and returns the number of chunks.
     """
-    items = [
-        item("1", "same", "one", vectors=False),
-        item("2", "two", "same", vectors=False),
-        item("3", "three", vectors=False),
-    ]
-    passages = ["three", "same", "one"]  # another order than theirs, and one of them is not filled
+    first = item("1", "same", "one", vectors=False)
+    second = item("2", "two", "same", vectors=False)
+    third = item("3", "three", vectors=False)
+    passages = ["three", "same", "one"]  # another order than in the documents, and without "two"
+    filled = {
+        first.ids[0]: vector_of("same"),
+        first.ids[1]: vector_of("one"),
+        second.ids[1]: vector_of("same"),
+        third.ids[0]: vector_of("three"),
+    }
     with closing(open_store(SPACE)) as store:
         queue = queue_of(store)
-        put(store, *items)
-        same(
-            queue.fill({fingerprint_of(passage): vector_of(passage) for passage in passages}),
-            4,
-            "chunks filled",
-        )
-        filled = {
-            entry.chunk.id: vector_of(entry.passage)
-            for each in items
-            for entry in each.entries
-            if entry.passage != "two"
-        }
+        put(store, first, second, third)
+        same(queue.fill(vectors_of(*passages)), 4, "chunks filled")
         for passage in passages:
             query = vector_of(passage)
-            agrees(
-                store.nearest(query, 10, EVERYTHING),
-                cosines(filled, query),
-                10,
-                f"nearest to {passage!r}",
-            )
-        same(dict(queue.pending(10)), {fingerprint_of("two"): "two"}, "passages still wanted")
-        same(
-            set(store.known([fingerprint_of(p) for p in ("same", "two")])),
-            {fingerprint_of("same")},
-            "known",
-        )
+            ranking = store.nearest(query, 10, EVERYTHING)
+            agrees(ranking, cosines(filled, query), 10, f"nearest to {passage!r}")
+        same(dict(queue.pending(10)), {fingerprint_of("two"): "two"}, "passages still in the queue")
+        known = store.known(fingerprints_of("same", "two"))
+        same(set(known), {fingerprint_of("same")}, "known of a filled passage and a pending one")
         same(store.stats().pending, 1, "chunks still pending")
-        same(queue.fill({}), 0, "chunks filled by nothing")
+        same(queue.fill({}), 0, "chunks filled by no vectors")
 
 
 @Check
 def a_late_vector_changes_nothing(open_store: OpenStore) -> None:
-    """A vector finds no taker if its text was replaced or removed,
-    or if there is a vector already.
+    """`fill` ignores a vector whose text was replaced or removed meanwhile, or that has a vector
+    already.
     """
     with closing(open_store(SPACE)) as store:
         queue = queue_of(store)
@@ -210,24 +190,18 @@ def a_late_vector_changes_nothing(open_store: OpenStore) -> None:
         store.remove([Ref("notes", "2")])
         now = [item("1", "newer text"), item("3", "ready")]
         before = contents(store, *now)
-        late = {
-            fingerprint_of(passage): axis(5)
-            for passage in ("first text", "removed", "ready", "never")
-        }
-        same(queue.fill(late), 0, "chunks filled by late vectors")
-        same(contents(store, *now), before, "everything after late vectors")
+        names = fingerprints_of("first text", "removed", "ready", "never")
+        same(queue.fill(dict.fromkeys(names, axis(5))), 0, "chunks filled by late vectors")
+        same(contents(store, *now), before, "contents of the store after late vectors")
 
 
 @Check
 def a_bad_vector_fills_nothing(open_store: OpenStore) -> None:
-    """`fill` with one vector that means nothing raises VectorInvalid,
-    and fills none of the others.
-    """
-    waiting: list[Any] = ["one", "two"]
+    """`fill` with one invalid vector raises VectorInvalid and stores none of the others."""
     with closing(open_store(SPACE)) as store:
         queue = queue_of(store)
-        put(store, item("1", *waiting, vectors=False))
+        put(store, item("1", "one", "two", vectors=False))
         for what, bad in BAD_VECTORS.items():
             with raises(VectorInvalid, f"fill with a vector {what}"):
                 queue.fill({fingerprint_of("one"): vector_of("one"), fingerprint_of("two"): bad})
-            same(store.stats().pending, 2, f"chunks pending after a vector {what}")
+            same(store.stats().pending, 2, f"chunks pending after fill with a vector {what}")

@@ -1,4 +1,7 @@
-"""Scores of given chunks by words, and titles: what puts the one right document first."""
+"""Checks of scores of given chunks (`TextScores`) and of search by title (`TitleSearch`).
+
+Tested by tests/test_contract.py and tests/test_contract_bites.py.
+"""
 
 from __future__ import annotations
 
@@ -17,65 +20,68 @@ from semantic_core.testing.stores.samples import (
     SPACE,
     Item,
     OpenStore,
-    finder_of_words,
+    ids_of,
     item,
+    keys_of,
+    numbered,
     put,
+    refs_of,
+    text_search_of,
 )
 from semantic_core.testing.stores.words import HOSTILE
 from semantic_core.testing.strategies import texts
 from semantic_core.types import ChunkId, Ref, Scope
 
 ROUNDING = 1e-6
-"""Part by which a score by words may differ from one that was worked out in another order."""
+"""Relative difference of two scores that were added up in another order."""
 
 
-def scorer_of(store: Any) -> TextScores:
-    """The store as one that scores given chunks; skips one that does not."""
-    finder_of_words(store)
+def text_scores_of(store: Any) -> TextScores:
+    """The store as a `TextScores`; skips the rule for a store without it."""
+    text_search_of(store)
     if isinstance(store, TextScores):
         return store
-    return skip("This store scores no given chunks (it is no TextScores).")
+    return skip("This store does not score given chunks (it is no TextScores).")
 
 
-def finder_of_titles(store: Any) -> TitleSearch:
-    """The store as a finder of titles; skips one that finds none."""
+def title_search_of(store: Any) -> TitleSearch:
+    """The store as a `TitleSearch`; skips the rule for a store without it."""
     if isinstance(store, TitleSearch):
         return store
-    return skip("This store finds no titles (it is no TitleSearch).")
+    return skip("This store has no search by title (it is no TitleSearch).")
 
 
 def scores_as_words_does(store: Any, query: str, ids: Sequence[ChunkId], what: str) -> None:
-    """Fail unless `score` gives these chunks what `words` does, and 0 to those it does not list."""
+    """Fail unless `score` gives these chunks the scores of `words`, and 0 to those that are not in
+    its ranking.
+    """
     ranking = store.words(query, 1_000, EVERYTHING)
     listed = dict(zip(ranking.ids, ranking.scores, strict=True))
     numbers = store.score(ids, query)
-    same(
-        (numbers.shape, numbers.dtype),
-        ((len(ids),), np.dtype(np.float64)),
-        f"{what}: shape and type",
-    )
+    same(numbers.shape, (len(ids),), f"score for {what}: shape")
+    same(numbers.dtype, np.dtype(np.float64), f"score for {what}: dtype")
     for id, number in zip(ids, numbers.tolist(), strict=True):
         wanted = listed.get(id, 0.0)
         close = abs(number - wanted) <= ROUNDING * wanted
-        expect(close, f"{what}: {id}: words gives {wanted}, score {number}.")
+        expect(close, f"score for {what}: {id}: expected {wanted} as in words, found {number}.")
 
 
 @Check
 def a_score_is_what_words_gives(open_store: OpenStore) -> None:
-    """`score` gives each chunk the number `words` does, 0 to one without any of the words;
-    in the order asked.
+    """`score` gives each chunk the score that `words` gives it, and 0 to a chunk without any of the
+    words, in the order of the ids.
 
-    Now, and not as of some earlier state: how rare a word is changes with every write.
+    Scores are those of the present state: how rare a word is changes with every write.
     """
-    items = [item(f"both{number}", "zorbak velquon" + " more" * number) for number in range(4)]
-    items += [
-        item(f"many{number}", "velquon " * number, f"tirefok {number}") for number in range(1, 6)
-    ]
-    items += [
-        item(Ref("blog", "1"), "zorbak elsewhere"),
-        item("waits", "zorbak waits", vectors=False),
-    ]
-    items += [item(f"other{number}", f"nothing of it {number}") for number in range(30)]
+    items: list[Item] = []
+    for number in range(4):
+        items.append(item(f"both{number}", "zorbak velquon" + " more" * number))
+    for number in range(1, 6):
+        items.append(item(f"many{number}", "velquon " * number, f"tirefok {number}"))
+    items.append(item(Ref("blog", "1"), "zorbak elsewhere"))
+    items.append(item("waits", "zorbak waits", vectors=False))
+    for number in range(30):
+        items.append(item(f"other{number}", f"nothing of it {number}"))
     queries = (
         "zorbak",
         "velquon zorbak",
@@ -86,63 +92,56 @@ def a_score_is_what_words_gives(open_store: OpenStore) -> None:
         "",
     )
     with closing(open_store(SPACE)) as store:
-        scorer_of(store)
+        text_scores_of(store)
         put(store, *items)
-        ids = [id for each in items for id in each.ids]
+        ids = ids_of(items)
+        some = [*ids[::-3], ids[0], ids[0]]
         for query in queries:
             scores_as_words_does(store, query, ids, f"{query!r}")
-            scores_as_words_does(
-                store, query, [*ids[::-3], ids[0], ids[0]], f"{query!r}, some of them"
-            )
-        same(store.score([], "zorbak").shape, (0,), "shape of no scores")
+            scores_as_words_does(store, query, some, f"{query!r}, some of the ids")
+        same(store.score([], "zorbak").shape, (0,), "score without ids: shape")
         put(store, item("other0", "zorbak " * 3), item("both1", "velquon now"))
-        store.remove([Ref("notes", "many4"), Ref("notes", "waits")])
-        there = [id for id in ids if id.ref.key not in ("many4", "waits")]
+        gone = {Ref("notes", "many4"), Ref("notes", "waits")}
+        store.remove(gone)
+        there = [id for id in ids if id.ref not in gone]
         for query in queries:
             scores_as_words_does(store, query, there, f"{query!r} after changes")
 
 
 @Check
 def a_chunk_that_is_gone_has_no_score(open_store: OpenStore) -> None:
-    """NaN where there is no such chunk, also of a document that is there, or was;
-    the others have theirs.
+    """`score` is NaN for a chunk that does not exist, whether its document does or not. Other
+    chunks have a score.
     """
     mine = item("1", "zorbak here", "and zorbak")
     with closing(open_store(SPACE)) as store:
-        scorer = scorer_of(store)
+        scores = text_scores_of(store)
+
+        def missing(ids: Sequence[ChunkId], query: str) -> list[bool]:
+            return [bool(missing) for missing in np.isnan(scores.score(ids, query))]
+
         put(store, mine, item("2", "zorbak"), item("3", "velquon"))
-        asked = [ChunkId(mine.ref, 9), mine.ids[0], ChunkId(Ref("notes", "never"), 0), mine.ids[1]]
-        same(
-            np.isnan(scorer.score(asked, "zorbak")).tolist(),
-            [True, False, True, False],
-            "which are NaN",
-        )
-        same(
-            np.isnan(scorer.score(asked, "...")).tolist(),
-            [True, False, True, False],
-            "without a word",
-        )
+        nowhere = ChunkId(mine.ref, 9), ChunkId(Ref("notes", "never"), 0)
+        asked = [nowhere[0], mine.ids[0], nowhere[1], mine.ids[1]]
+        wanted = [True, False, True, False]
+        same(missing(asked, "zorbak"), wanted, "score: which chunks have NaN")
+        same(missing(asked, "..."), wanted, "score without a word: which chunks have NaN")
         put(store, item("1", "zorbak here"))
         store.remove([Ref("notes", "2")])
         asked = [*mine.ids, ChunkId(Ref("notes", "2"), 0)]
-        same(
-            np.isnan(scorer.score(asked, "zorbak")).tolist(),
-            [False, True, True],
-            "which are NaN now",
-        )
+        found = missing(asked, "zorbak")
+        same(found, [False, True, True], "score after an update: which chunks have NaN")
 
 
 @Check
 def any_text_can_be_scored(open_store: OpenStore) -> None:
-    """What is a legal query for `words` is one for `score`, and both agree."""
-    items = [
-        item("1", "zorbak"),
-        item("2", "velquon é ½ ٣ x"),
-        *(item(f"x{n}", f"other {n}") for n in range(6)),
-    ]
-    ids = [id for each in items for id in each.ids]
+    """Every query of `words` is a query of `score`, and both give the same scores."""
+    items = [item("1", "zorbak"), item("2", "velquon é ½ ٣ x")]
+    for number in range(6):
+        items.append(item(f"x{number}", f"other {number}"))
+    ids = ids_of(items)
     with closing(open_store(SPACE)) as store:
-        scorer_of(store)
+        text_scores_of(store)
         put(store, *items)
         for query in HOSTILE:
             scores_as_words_does(store, query, ids, f"{query[:40]!r}")
@@ -157,14 +156,14 @@ def any_text_can_be_scored(open_store: OpenStore) -> None:
 
 
 def _named(key: Ref | str, title: str, *more: str, **fields: Any) -> Item:
-    """A document of this title, whose first passage begins with it."""
+    """A document with this title; its first passage begins with the title."""
     return item(key, f"{title}\nsome text", *more, title=title, **fields)
 
 
 @Check
 def a_title_finds_its_document(open_store: OpenStore) -> None:
-    """The title, whatever its case, punctuation and spaces, and its beginning;
-    by the first chunk, once.
+    """`titled` finds a document by its title, whatever the case, punctuation and spaces, and by the
+    beginning of its title. It gives the first chunk of the document, once.
     """
     items = [
         _named("json", "json.dumps", "json.dumps\nmore of it"),
@@ -175,24 +174,23 @@ def a_title_finds_its_document(open_store: OpenStore) -> None:
         item("bare", "zorbak without a title"),
     ]
     with closing(open_store(SPACE)) as store:
-        finder = finder_of_titles(store)
-        same(finder.titled("zorbak", 10, EVERYTHING).ids, (), "an empty store")
+        search = title_search_of(store)
+        same(search.titled("zorbak", 10, EVERYTHING).ids, (), "an empty store")
         put(store, *items)
 
         def found(query: str, limit: int = 10) -> list[tuple[str, int, float]]:
-            ranking = finder.titled(query, limit, EVERYTHING)
-            same(ranking.source, "title", "source")
-            pairs = zip(ranking.ids, ranking.scores, strict=True)
-            return [(id.ref.key, id.position, round(score, 3)) for id, score in pairs]
+            ranking = search.titled(query, limit, EVERYTHING)
+            same(ranking.source, "title", "source of the ranking")
+            hits: list[tuple[str, int, float]] = []
+            for id, score in zip(ranking.ids, ranking.scores, strict=True):
+                hits.append((id.ref.key, id.position, round(score, 3)))
+            return hits
 
         for query in ("json.dumps", "JSON  dumps", "json-dumps!", " json\ndumps "):
-            same(found(query), [("json", 0, 1.0)], f"{query!r}")
+            same(found(query), [("json", 0, 1.0)], f"titled({query!r})")
         same(found("grep"), [("grep", 0, 0.5)], "the beginning of a title")
-        same(
-            found("Zorbak"),
-            [("lone", 0, 1.0), ("long", 0, 0.333)],
-            "a title and the beginning of one",
-        )
+        both = [("lone", 0, 1.0), ("long", 0, 0.333)]
+        same(found("Zorbak"), both, "a title and the beginning of another one")
         same(found("Zorbak", 1), [("lone", 0, 1.0)], "limit 1")
         same(found("Zorbak", 0), [], "limit 0")
         same(found("zorbak velquon"), [("long", 0, 0.667)], "two words of three")
@@ -206,47 +204,50 @@ def a_title_finds_its_document(open_store: OpenStore) -> None:
             "...",
             '"',
         ):
-            same(found(query), [], f"{query!r}")
+            same(found(query), [], f"titled({query!r})")
 
 
 @Check
 def titles_keep_to_their_scope(open_store: OpenStore) -> None:
-    """Collections and filter hold before the limit,
-    and equal titles stand in the order of their ids.
+    """Collections and filter apply before the limit, and equal titles are in the order of their
+    ids.
     """
-    outside = [_named(Ref("noise", f"{n}"), "Zorbak", metadata={"draft": False}) for n in range(30)]
-    drafts = [_named(f"draft{n}", "Zorbak", metadata={"draft": True}) for n in range(30)]
-    inside = [_named(f"inside{n}", "Zorbak", metadata={"draft": False}) for n in (2, 0, 1)]
-    scope = Scope(collections=("notes",), filter=Filter.parse({"draft": False}))
+    published = {"draft": False}
+    items: list[Item] = []
+    for ref in refs_of("noise", 30):
+        items.append(_named(ref, "Zorbak", metadata=published))
+    for key in numbered("draft", 30):
+        items.append(_named(key, "Zorbak", metadata={"draft": True}))
+    for key in ("inside2", "inside0", "inside1"):
+        items.append(_named(key, "Zorbak", metadata=published))
+    wanted = sorted(ids_of(items[-3:]))
+    scope = Scope(collections=("notes",), filter=Filter.parse(published))
     with closing(open_store(SPACE)) as store:
-        finder = finder_of_titles(store)
-        put(store, *outside, *drafts, *inside)
-        wanted = [ChunkId(Ref("notes", f"inside{n}"), 0) for n in range(3)]
+        search = title_search_of(store)
+        put(store, *items)
         for limit in (1, 2, 3, 10):
-            same(list(finder.titled("zorbak", limit, scope).ids), wanted[:limit], f"limit {limit}")
-        same(finder.titled("zorbak", 3, Scope(collections=())).ids, (), "in no collection")
+            found = search.titled("zorbak", limit, scope).ids
+            same(list(found), wanted[:limit], f"titled within the scope, limit {limit}")
+        nothing = search.titled("zorbak", 3, Scope(collections=()))
+        same(nothing.ids, (), "titled in no collection")
 
 
 @Check
 def changed_titles_are_not_found(open_store: OpenStore) -> None:
-    """After an update the old title is not found and the new one is, at once;
-    after a removal neither.
+    """After an update the new title is found at once, and the old one is not. After a removal
+    neither is found.
     """
     with closing(open_store(SPACE)) as store:
-        finder = finder_of_titles(store)
+        search = title_search_of(store)
+
+        def found(query: str) -> list[str]:
+            return keys_of(search.titled(query, 10, EVERYTHING))
+
         put(store, _named("1", "Zorbak"), _named("2", "Zorbak"))
         put(store, _named("1", "Velquon"))
-        same(
-            [id.ref.key for id in finder.titled("zorbak", 10, EVERYTHING).ids],
-            ["2"],
-            "the old title",
-        )
-        same(
-            [id.ref.key for id in finder.titled("velquon", 10, EVERYTHING).ids],
-            ["1"],
-            "the new title",
-        )
+        same(found("zorbak"), ["2"], "documents found by the old title")
+        same(found("velquon"), ["1"], "documents found by the new title")
         put(store, item("1", "Velquon is the first word, and no title"))
-        same(finder.titled("velquon", 10, EVERYTHING).ids, (), "a title that was taken away")
+        same(found("velquon"), [], "documents found by a title that was taken away")
         store.remove([Ref("notes", "2")])
-        same(finder.titled("zorbak", 10, EVERYTHING).ids, (), "after the removal")
+        same(found("zorbak"), [], "documents found after the removal")

@@ -27,7 +27,7 @@ from semantic_core.errors import ConfigError, ProviderNotFound
 from semantic_core.testing import HashEmbedder
 
 Make = Callable[..., Any]
-SETTINGS: dict[str, Any] = {"plugins": ["peewee"]}
+SETTINGS: dict[str, Any] = {"plugins": ["peewee", "sqlite"]}
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +137,7 @@ def test_processes_that_start_at_once_do_not_hurt_each_other(db: Any, tmp_path: 
             search = SemanticIndex(["body"])
             class Meta:
                 database = db
-        core = init_database(db, embedder=HashEmbedder(), plugins=["peewee"])
+        core = init_database(db, embedder=HashEmbedder(), plugins=["peewee", "sqlite"])
         for number in range(5):
             Note.create(body=f"words of {{sys.argv[1]}} {{number}}")
         core.close()
@@ -147,7 +147,7 @@ def test_processes_that_start_at_once_do_not_hurt_each_other(db: Any, tmp_path: 
         for n in range(2)
     ]
     assert [process.communicate()[1].decode() for process in started] == ["", ""]
-    with init_database(db, embedder=HashEmbedder(), plugins=["peewee"]) as core:
+    with init_database(db, embedder=HashEmbedder(), plugins=["peewee", "sqlite"]) as core:
         core.sync()
         assert core.documents().total == 10 and Note.search.verify().sound
 
@@ -334,7 +334,9 @@ def test_a_core_finds_the_adapter_by_itself(db: Any) -> None:
             database = db
 
     db.create_tables([Note])
-    with SemanticCore(store="memory", embedder=HashEmbedder(), plugins=["peewee"]) as core:
+    with SemanticCore(
+        store="memory", embedder=HashEmbedder(), plugins=["peewee", "sqlite"]
+    ) as core:
         bound = core.bind(Note, source_fields=["body"])
         assert isinstance(bound, PeeweeAdapter)
         Note.create(body="words")

@@ -18,7 +18,7 @@ from semantic_core import SemanticCore
 from semantic_core.errors import ConfigError
 from semantic_core.testing import HashEmbedder
 
-SETTINGS: dict[str, Any] = {"embedder": HashEmbedder(), "plugins": ["peewee"]}
+SETTINGS: dict[str, Any] = {"embedder": HashEmbedder(), "plugins": ["peewee", "sqlite"]}
 
 
 @pytest.fixture(params=("sqlite3", "apsw", "postgresql"))

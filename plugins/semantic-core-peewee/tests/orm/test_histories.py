@@ -113,7 +113,9 @@ def test_histories_find_an_index_that_is_never_compared_with_its_outbox(
 ) -> None:
     def blind(agreement: Agreement) -> str:
         """Let an index the outbox has not heard of join, and ask nothing else."""
-        agreement._outbox_id, known, agreement.others = agreement.consumers.look(agreement.consumer)
+        agreement._outbox_id, known, agreement.others = agreement.consumers.lookup(
+            agreement.consumer
+        )
         if known is None:
             position = agreement.position
             location = agreement.index.location

@@ -54,7 +54,7 @@ def test_documents_go_whose_keys_are_of_the_type_keys_had_before(
     index = core.bind(before, adapter=PeeweeAdapter, source_fields=["body"])
     before.create(body="old words")
     assert indexed(core) == {"1": "|old words"}
-    index.hub.leave(index)
+    index.coordinator.leave(index)
     db.drop_tables([before])
     after = note(peewee.UUIDField(primary_key=True))
     db.create_tables([after])

@@ -95,7 +95,7 @@ def test_a_migration_loses_neither_tables_nor_changes(
 
 def test_a_migration_that_is_rolled_back_leaves_the_triggers(one_shelf: Any) -> None:
     one_shelf.Article.create(title="Loops")
-    before = one_shelf.Article.search._capture.there()
+    before = one_shelf.Article.search._capture.existing()
     with one_shelf.db.atomic() as transaction:
         migrate(
             SqliteMigrator(one_shelf.db).add_column(
@@ -103,7 +103,7 @@ def test_a_migration_that_is_rolled_back_leaves_the_triggers(one_shelf: Any) -> 
             )
         )
         transaction.rollback()
-    assert one_shelf.Article.search._capture.there() == before
+    assert one_shelf.Article.search._capture.existing() == before
     one_shelf.Article.create(title="Lists")
     assert one_shelf.find("lists", limit=1) == ["Lists"]
 
@@ -137,7 +137,7 @@ def test_within_migrating_no_trigger_of_the_database_is_left(shelf: Any) -> None
 
 def test_one_index_knows_how_to_stand_back_too(one_shelf: Any) -> None:
     with one_shelf.Article.search.migrating():
-        assert one_shelf.Article.search._capture.there() == set()
+        assert one_shelf.Article.search._capture.existing() == set()
         one_shelf.Article.create(title="Loops")
     one_shelf.core.sync()
     assert one_shelf.find("loops") == ["Loops"]

@@ -76,7 +76,10 @@ class World:
         db.create_tables([Owner, Thing])
         if core is None:
             self.core = init_database(
-                db, same_file=True, embedder=HashEmbedder(dimensions=16), plugins=["peewee"]
+                db,
+                same_file=True,
+                embedder=HashEmbedder(dimensions=16),
+                plugins=["peewee", "sqlite"],
             )
         else:
             self.core = core

@@ -116,7 +116,7 @@ def test_a_search_finds_by_words_what_its_own_transaction_wrote(desk: Desk) -> N
     )
 
 
-def test_row_words_and_ticket_are_committed_together(desk: Desk) -> None:
+def test_row_words_and_change_are_committed_together(desk: Desk) -> None:
     elsewhere = apsw.Connection(str(desk.path))
     counts = (
         "SELECT (SELECT count(*) FROM document), (SELECT count(*) FROM semantic_index_document), "

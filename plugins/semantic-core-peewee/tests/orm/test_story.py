@@ -208,16 +208,16 @@ def test_an_edit_of_what_is_not_mapped_costs_nothing(
     embedder = HashEmbedder()
     shelf = new_shelf(database, core=new_core(embedder=embedder))
     row = shelf.Article.create(title="a", content="one")
-    calls, stamp = embedder.calls, _newest_ticket(shelf)
+    calls, stamp = embedder.calls, _newest_change(shelf)
     row.stars = 5
     row.save()
     shelf.Article.update(stars=6, content=shelf.Article.content).execute()
-    assert embedder.calls == calls and _newest_ticket(shelf) == stamp
+    assert embedder.calls == calls and _newest_change(shelf) == stamp
     assert shelf.Article.search.status().waiting == 0
 
 
-def _newest_ticket(shelf: Any) -> Any:
-    """A number that grows with every ticket ever written."""
+def _newest_change(shelf: Any) -> Any:
+    """A number that grows with every pending change ever written."""
     if isinstance(shelf.db, peewee.SqliteDatabase):
         return shelf.db.execute_sql(
             "SELECT seq FROM sqlite_sequence WHERE name = 'semantic_outbox'"

@@ -381,7 +381,7 @@ def a_removal_is_forgotten(patch: Patch) -> None:
     swap(patch, "insert into semantic_index_removal", None)
 
 
-@caught_by("times_are_told")
+@caught_by("times_are_reported")
 def an_update_makes_it_new(patch: Patch) -> None:
     swap(
         patch,

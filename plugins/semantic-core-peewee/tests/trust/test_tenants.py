@@ -419,13 +419,13 @@ def test_swapped_ids_answer_like_missing_ones(trial: Trial) -> None:
     assert compared == 7 * len(TENANTS) * (len(TENANTS) - 1)
 
 
-def test_a_scoped_front_door_works_off_no_tickets_of_others(trial: Trial) -> None:
+def test_a_scoped_front_door_works_off_no_changes_of_others(trial: Trial) -> None:
     outbox = MemoryOutbox()
     outbox.put(Ref("notes", f"key {canary('Acme')}", "Acme"))
     with pytest.raises(TenantRefused):
         trial.core.tenant("acme").sync(outbox, {"notes": lambda refs: []})
     assert trial.store.get(own("Acme")[0].ref) is not None
-    assert outbox.waiting, "the ticket is still to be worked off, by whoever may"
+    assert outbox.waiting, "the pending change is still to be worked off, by whoever may"
 
 
 def test_a_scoped_front_door_has_no_batch_jobs(trial: Trial) -> None:
