@@ -54,7 +54,7 @@ DAMAGE = {
     "words that are missing": (
         """insert into semantic_index_words (semantic_index_words, rowid, passage)
             values ('delete', 1, 'first part')""",
-        "words",
+        "full-text index",
     ),
     "a value for filters": (
         "update semantic_index_attribute set value = 'de' where key = 'lang'",

@@ -35,7 +35,7 @@ EACH = 1 if MEASURING else 97
 EACH_OF_MANY = 291
 EACH_OF_MODELS = 397 if MEASURING else 997
 EACH_STEP = 1 if MEASURING else 7
-HOLDING = ("_reader.py", "_uses.py", "_pool.py")
+HOLDING = ("sqlite/interruption.py", "sqlite/pool.py")
 OURS = (os.sep + "semantic_core" + os.sep, os.sep + "semantic_core_peewee" + os.sep, "contextlib")
 """Where files are whose lines count."""
 
