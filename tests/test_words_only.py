@@ -78,7 +78,7 @@ def test_the_doctor_finds_nothing_wrong(tmp_path: Path, monkeypatch: pytest.Monk
     with SemanticCore.from_config() as core:
         core.ingest(documents())
     answer = CliRunner().invoke(cli, ["doctor"])
-    assert answer.exit_code == 0 and "search by words only" in answer.output
+    assert answer.exit_code == 0 and "full-text search only" in answer.output
     answer = CliRunner().invoke(cli, ["search", "walrus"])
     assert answer.exit_code == 0 and "walrus" in answer.output
 

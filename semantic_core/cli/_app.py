@@ -127,14 +127,14 @@ def load_core(app: str | None) -> SemanticCore:
     found = _named_object(app)
     if callable(found) and not isinstance(found, SemanticCore) and not hasattr(found, "core"):
         found = _call(found, app)
-    if isinstance(found, list | tuple):
-        if not found:
-            raise ConfigError(
-                f"{app} returns no index: no model declares one, and nothing is left of others.",
-                hint="Declare one with SemanticIndex, or name a SemanticCore.",
-            )
+    if isinstance(found, list | tuple) and found:
         found = found[0]
     core = found if isinstance(found, SemanticCore) else getattr(found, "core", None)
+    if core is None and isinstance(found, list | tuple):
+        raise ConfigError(
+            f"{app} returns no index: no model declares one, and nothing is left of others.",
+            hint="Declare one with SemanticIndex, or name a SemanticCore.",
+        )
     if not isinstance(core, SemanticCore):
         raise ConfigError(
             f"{app} is a {type(found).__name__}, not a SemanticCore or a function that returns one."

@@ -267,7 +267,7 @@ def test_the_command_line_shows_and_forgets_what_is_left(
 
     status = run("outbox", "status")
     assert status.exit_code == 1
-    assert "left of note, which no index declares: 3 triggers on note" in status.output
+    assert "left of note, which no model declares: 3 triggers on note" in status.output
     assert "belong to no model: letters (1 document)" in status.output
     answer = json.loads(run("outbox", "status", "--json").stdout)
     assert [each["collection"] for each in answer["left"]] == ["note"]
@@ -295,7 +295,7 @@ def test_the_command_line_forgets_the_last_index_of_an_application(
 
     status = run("outbox", "status")
     assert status.exit_code == 1 and "No model of this application has an index." in status.output
-    assert "left of note, which no index declares: 3 triggers on note" in status.output
+    assert "left of note, which no model declares: 3 triggers on note" in status.output
     assert f"outbox forget note --app {name}:nothing" in " ".join(status.output.split())
     for command in (["worker", "--once"], ["verify"], ["reindex"]):
         done = run(*command)
@@ -313,5 +313,5 @@ def test_an_application_that_gives_an_empty_list_is_told_what_that_means(
     (tmp_path / f"{name}.py").write_text("core = []\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     done = CliRunner().invoke(cli, ["outbox", "status", "--app", f"{name}:core"])
-    assert done.exit_code == 2 and "none is declared on its models" in done.stderr
+    assert done.exit_code == 2 and "no model declares one" in done.stderr
     assert "SemanticIndex" in done.stderr

@@ -249,7 +249,7 @@ def test_a_database_whose_last_index_is_gone_is_told_of_and_cleared_by_a_command
         return CliRunner().invoke(cli, [*arguments, "--app", "shop_without_an_index:start"])
 
     status = run("outbox", "status")
-    assert status.exit_code == 1 and "left of note, which no index declares" in status.output
+    assert status.exit_code == 1 and "left of note, which no model declares" in status.output
     assert "semantic-core outbox forget note" in caplog.text
     Note.create(body="a tiger")
     assert run("worker", "--once").exit_code == 2
