@@ -105,7 +105,7 @@ def test_a_protocol_with_one_step_left_out_is_found_out(broken, monkeypatch):
         monkeypatch.setattr(
             MemoryStore,
             "pending",
-            lambda self, n: {k: c.entry.passage for k, c in self._waiting().items()},
+            lambda self, n: {k: c.entry.passage for k, c in self._ledger.without_vector().items()},
         )
     elif broken == "fingerprints":  # results in the order they were asked for
         lines = JobEmbedder._lines

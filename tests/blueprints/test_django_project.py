@@ -177,7 +177,7 @@ def test_what_the_last_index_of_a_project_left_is_seen_and_removed_by_commands(
 
     said = run("outbox", "status", code=1)
     assert "No model of this application has an index." in said
-    assert "left of blog_article, which no index declares" in said
+    assert "left of blog_article, which no model declares" in said
     assert "semantic-core outbox status" in run("worker", "--once", code=2)
     assert "1 document of blog_article" in run("outbox", "forget", "blog_article", "--yes")
     assert "left of" not in run("outbox", "status")
