@@ -19,10 +19,10 @@ import apsw
 from semantic_core.errors import InputError, StoreError, StoreMisuse, StoreVersion
 from semantic_core_peewee.sqlite.connection import Target, translated
 from semantic_core_peewee.sqlite.errors import noting_errno
-from semantic_core_peewee.sqlite.library_guard import identity
 from semantic_core_peewee.sqlite.log_files import BESIDE, JOURNAL, PART
 from semantic_core_peewee.sqlite.opening import is_new, make_file, refuse_in_use, rights_for, sole
 from semantic_core_peewee.sqlite.pool import View
+from semantic_core_peewee.sqlite.single_library import identity
 from semantic_core_peewee.sqlite.tuning import DEFAULT
 
 

@@ -22,7 +22,7 @@ import attrs
 import sqlite_vec
 
 from semantic_core.errors import StoreMisuse, StoreReadOnly, StoreUnavailable
-from semantic_core_peewee.sqlite import library_guard, log_files
+from semantic_core_peewee.sqlite import log_files, single_library
 from semantic_core_peewee.sqlite.errors import SQLITE_ERRORS, remember_errno, translate
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 
@@ -108,7 +108,7 @@ class Target:
     path: str
     durability: Durability
     busy_timeout: float
-    identity: library_guard.Identity | None = None
+    identity: single_library.Identity | None = None
     tuning: Tuning = DEFAULT
 
 
@@ -134,9 +134,9 @@ class Connection:
         self.path = target.path
         self.pid = os.getpid()
         self.raw: Any = None
-        self._claim: library_guard.Identity | None = None
+        self._claim: single_library.Identity | None = None
         self._has_log = False
-        self.identity = self._claim = library_guard.claim(target.path)
+        self.identity = self._claim = single_library.claim(target.path)
         try:
             if target.identity is not None:
                 self._check_identity(target.identity)
@@ -158,7 +158,7 @@ class Connection:
         """Raise StoreMisuse if the path leads to another file by now, or its log is another one:
         what is written would be lost, what is read is old.
         """
-        self._check_identity(library_guard.identity(self.path))
+        self._check_identity(single_library.identity(self.path))
         self.check_log()
         if self._has_log and not self._says_it_has_a_log():
             raise StoreMisuse(
@@ -183,7 +183,7 @@ class Connection:
         except apsw.Error:  # using it will say it better
             return True
 
-    def _check_identity(self, wanted: library_guard.Identity | None) -> None:
+    def _check_identity(self, wanted: single_library.Identity | None) -> None:
         if wanted != self.identity:
             raise StoreMisuse(
                 f"The store {self.path!r} was moved, removed or replaced while open.",
@@ -204,7 +204,7 @@ class Connection:
                 with suppress(apsw.Error):
                     raw.close(True)
         finally:
-            library_guard.release(claim)
+            single_library.release(claim)
 
     def _leave_log(self) -> None:
         try:
@@ -235,7 +235,7 @@ class Connection:
             raw.close(True)
         except apsw.Error:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(raw))  # not even garbage collection may try
-            library_guard.give_up(self.identity)
+            single_library.give_up(self.identity)
 
 
 def _opened_raw(path: str) -> Any:

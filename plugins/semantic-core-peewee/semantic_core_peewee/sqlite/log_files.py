@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from semantic_core_peewee.sqlite.library_guard import Identity, identity
+from semantic_core_peewee.sqlite.single_library import Identity, identity
 
 BESIDE = ("-wal", "-shm")
 """What is added to the path of a store."""

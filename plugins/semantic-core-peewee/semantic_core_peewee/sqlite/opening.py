@@ -32,7 +32,7 @@ from semantic_core.errors import (
     StoreVersion,
 )
 from semantic_core.types import WORDS_ONLY, Space
-from semantic_core_peewee.sqlite import library_guard
+from semantic_core_peewee.sqlite import single_library
 from semantic_core_peewee.sqlite.connection import (
     HAS_LOG,
     HAS_LOG_AT,
@@ -368,7 +368,7 @@ def prepare(target: Target, space: Space | None, multi_tenant: bool | None) -> t
     StoreUnavailable, StoreBusy; then the file is as it was.
     """
     while True:
-        claim = library_guard.claim(target.path) if os.path.isfile(target.path) else None
+        claim = single_library.claim(target.path) if os.path.isfile(target.path) else None
         try:
             if is_new(target):
                 if space is None:
@@ -380,7 +380,7 @@ def prepare(target: Target, space: Space | None, multi_tenant: bool | None) -> t
                         _create(target, space, bool(multi_tenant))
             settled = _settle(target, space, multi_tenant)
         finally:
-            library_guard.release(claim)
+            single_library.release(claim)
         if settled is not None:
             return settled
 

@@ -20,7 +20,7 @@ import attrs
 
 from semantic_core.errors import SemanticCoreError, StoreBusy, StoreCorrupt, StoreMisuse
 from semantic_core.types import ChunkId
-from semantic_core_peewee.sqlite import cpu_limiter, library_guard, log_files
+from semantic_core_peewee.sqlite import cpu_limiter, log_files, single_library
 from semantic_core_peewee.sqlite.connection import Connection, Target, leave_to_parent, transaction
 from semantic_core_peewee.sqlite.errors import (
     SQLITE_ERRORS,
@@ -550,7 +550,7 @@ def _after_fork_in_parent() -> None:
 
 def _after_fork_in_child() -> None:
     _forking.held = []
-    library_guard.forget()
+    single_library.forget()
     log_files.forget()
     for pool in list(_pools):
         pool.abandon()

@@ -27,7 +27,7 @@ from semantic_core.errors import ConfigError, SemanticCoreError, StoreMisuse
 from semantic_core.types import ChunkId, Ranking, Scope, Space
 from semantic_core_peewee.commits import commits_of
 from semantic_core_peewee.connection import connected
-from semantic_core_peewee.sqlite import library_guard
+from semantic_core_peewee.sqlite import single_library
 from semantic_core_peewee.sqlite.connection import (
     Connection,
     Target,
@@ -204,18 +204,18 @@ class SameFileStore(SqliteStore):
         check_library()
         self.database = plain_database(database)
         self._target = Target(_path_of(self.database), "full", busy_timeout, tuning=tuning)
-        self._claim = library_guard.claim(self._target.path)
+        self._claim = single_library.claim(self._target.path)
         try:
             with connected(self.database):
                 _check_connection(self.database)
             # It may have come into being just now.
-            self._claim = self._claim or library_guard.claim(self._target.path)
+            self._claim = self._claim or single_library.claim(self._target.path)
             self._space, self._multi_tenant = _prepare(self._target, space, multi_tenant)
         except BaseException:
-            library_guard.release(self._claim)
+            single_library.release(self._claim)
             raise
         self._target = attrs.evolve(
-            self._target, identity=library_guard.identity(self._target.path)
+            self._target, identity=single_library.identity(self._target.path)
         )
         self._application_pool = SameFilePool(self._target, self.database)
         self._begin(self._application_pool)
@@ -252,7 +252,7 @@ class SameFileStore(SqliteStore):
         super().close()
         claim = self._claim
         self._claim = None
-        library_guard.release(claim)
+        single_library.release(claim)
 
     def _unlearned(self) -> SqliteStore:
         """This store; within a transaction that has changed the index, a copy of it that remembers

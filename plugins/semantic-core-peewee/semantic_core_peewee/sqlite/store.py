@@ -52,12 +52,12 @@ from semantic_core_peewee.sqlite.connection import (
 )
 from semantic_core_peewee.sqlite.filters import Clause, check_tenant, compile_scope
 from semantic_core_peewee.sqlite.job_store import OfLedger, SqliteJobLedger, blobs_of
-from semantic_core_peewee.sqlite.library_guard import identity
 from semantic_core_peewee.sqlite.log_files import OWN
 from semantic_core_peewee.sqlite.migrations import newest
 from semantic_core_peewee.sqlite.opening import prepare
 from semantic_core_peewee.sqlite.pool import Pool, View, check_open
 from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
+from semantic_core_peewee.sqlite.single_library import identity
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.unit_vectors import from_blob
 from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
