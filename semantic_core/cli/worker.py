@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from semantic_core._validation import described
 from semantic_core.cli._app import adapters_of, app_and_json, application, note_indexes_in_memory
 from semantic_core.cli._group import GAP
 from semantic_core.cli._options import db_option, opened
 from semantic_core.cli._output import counted, note, visible, write, write_json
 from semantic_core.cli.models import note_failures, report_text, row_progress
-from semantic_core.errors import BudgetSpent, EmbedderError, InputError, SemanticCoreError
+from semantic_core.errors import BudgetSpent, EmbedderError, InputError
 from semantic_core.protocols import BatchQueue
 from semantic_core.types import Failure, IngestReport
 
@@ -128,9 +129,7 @@ def _run(core: SemanticCore, stop: threading.Event, interval: float, as_json: bo
 
 
 def _report_error(error: Exception, pause: float, as_json: bool) -> None:
-    reason = f"{type(error).__name__}: {error}"
-    if isinstance(error, SemanticCoreError):
-        reason = str(error)
+    reason = described(error)
     if as_json:
         write_json({"error": reason, "retry_in_s": pause})
     else:

@@ -24,11 +24,11 @@ from semantic_core.orm.columns import Column, build_table, dialect_named, parser
 from semantic_core.orm.comparison import ReindexProgress
 from semantic_core.orm.contract import Backfill, CaptureMode, Strategy
 from semantic_core.orm.declaration import Declaration
-from semantic_core.orm.index import SemanticIndex, bind_declared, declare, project_folder
+from semantic_core.orm.index import SemanticIndex, bind_declared, declare
 from semantic_core.orm.leftovers import NoIndexes, follow_leftovers
 from semantic_core.orm.maintenance import VerifyReport
 from semantic_core.orm.outbox import AbortedChange, OutboxStatus, PendingChange, SqlOutbox
-from semantic_core.orm.places import usual_place
+from semantic_core.orm.places import project_folder, usual_place
 from semantic_core.orm.sql import Sql
 from semantic_core.orm.stand_ins import CorePerDatabase
 from semantic_core.orm.statements import (

@@ -1,16 +1,13 @@
 """`SemanticIndex` declares an index on a model; `bind_declared` binds all declared indexes.
 
-Tested by tests/orm/test_declaration.py, tests/orm/test_home.py, tests/orm/test_base.py.
+Tested by tests/orm/test_declaration.py, tests/orm/test_base.py.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from sysconfig import get_paths
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from semantic_core._validation import clip
@@ -19,6 +16,7 @@ from semantic_core.orm.base import BaseORMAdapter
 from semantic_core.orm.contract import Backfill, CaptureMode, Strategy
 from semantic_core.orm.declaration import DEFAULT_NAME, Declaration, FieldPath
 from semantic_core.orm.leftovers import warn_of
+from semantic_core.orm.places import project_folder
 
 if TYPE_CHECKING:
     from semantic_core.core import SemanticCore
@@ -30,10 +28,6 @@ else:
 
 def _search(model: Any, index: SemanticIndex, /, *args: Any, **options: Any) -> Any:
     return index.__get__(None, model).search(*args, **options)
-
-
-_INSTALLED = ("purelib", "platlib", "stdlib", "platstdlib")
-"""The folders of installed packages, as `sysconfig` names them."""
 
 
 class SemanticIndex(_ClassMethod):
@@ -333,41 +327,3 @@ def _declaring(model: type, name: str) -> type | None:
         if name in vars(base):
             return base
     return None
-
-
-def project_folder(models: Iterable[type]) -> Path:
-    """The folder beside the package, or the module, that these models are written in; absolute.
-
-    Models of installed packages do not count, since the next update would delete a file there.
-    Without models it is the folder of the main program, and in an interactive session the working
-    folder. Raises ConfigError if all models are of installed packages: then a path is needed.
-    """
-    modules = sorted({model.__module__ for model in models}) or ["__main__"]
-    folders = [_folder(name) for name in modules]
-    own = sorted(folder for folder in folders if not _is_installed(folder))
-    if not own:
-        raise ConfigError(
-            "There is no folder for the index: the models are in installed packages only "
-            f"({modules[0]}).",
-            hint=(
-                'Give a path: path="/srv/app/semantic.db" in semantic-core.toml, or '
-                "SEMANTIC_CORE_PATH."
-            ),
-        )
-    return own[0]
-
-
-def _folder(module: str) -> Path:
-    """The folder that contains the top-level package or module of a module."""
-    top = sys.modules.get(module.partition(".")[0])
-    file = getattr(top, "__file__", None)
-    if file is not None:
-        path = Path(file).resolve()
-        return path.parent.parent if path.name == "__init__.py" else path.parent
-    searched = list(getattr(top, "__path__", []))  # a package without __init__.py
-    return Path(searched[0]).resolve().parent if searched else Path.cwd()
-
-
-def _is_installed(folder: Path) -> bool:
-    paths = get_paths()
-    return any(folder.is_relative_to(Path(paths[name]).resolve()) for name in _INSTALLED)

@@ -1,16 +1,23 @@
 """Where the index of a database is stored if neither the application nor the configuration says.
 
-Tested by tests/orm/test_places.py.
+Tested by tests/orm/test_places.py and tests/orm/test_home.py.
 """
 
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterable
 from pathlib import Path
+from sysconfig import get_paths
 from typing import Any
+
+from semantic_core.errors import ConfigError
 
 SUFFIX = ".semantic.db"
 """How the file of an index ends that is named after a database."""
+_INSTALLED = ("purelib", "platlib", "stdlib", "platstdlib")
+"""The folders of installed packages, as `sysconfig` names them."""
 _NOT_IN_A_FILE_NAME = re.compile(r"[^\w.-]")
 
 
@@ -33,3 +40,41 @@ def usual_place(
         return {"store": "memory"}
     file_name = _NOT_IN_A_FILE_NAME.sub("_", database_name)
     return {"path": (folder or Path.cwd()) / f"{file_name}{SUFFIX}"}
+
+
+def project_folder(models: Iterable[type]) -> Path:
+    """The folder beside the package, or the module, that these models are written in; absolute.
+
+    Models of installed packages do not count, since the next update would delete a file there.
+    Without models it is the folder of the main program, and in an interactive session the working
+    folder. Raises ConfigError if all models are of installed packages: then a path is needed.
+    """
+    modules = sorted({model.__module__ for model in models}) or ["__main__"]
+    folders = [_folder(name) for name in modules]
+    own = sorted(folder for folder in folders if not _is_installed(folder))
+    if not own:
+        raise ConfigError(
+            "There is no folder for the index: the models are in installed packages only "
+            f"({modules[0]}).",
+            hint=(
+                'Give a path: path="/srv/app/semantic.db" in semantic-core.toml, or '
+                "SEMANTIC_CORE_PATH."
+            ),
+        )
+    return own[0]
+
+
+def _folder(module: str) -> Path:
+    """The folder that contains the top-level package or module of a module."""
+    top = sys.modules.get(module.partition(".")[0])
+    file = getattr(top, "__file__", None)
+    if file is not None:
+        path = Path(file).resolve()
+        return path.parent.parent if path.name == "__init__.py" else path.parent
+    searched = list(getattr(top, "__path__", []))  # a package without __init__.py
+    return Path(searched[0]).resolve().parent if searched else Path.cwd()
+
+
+def _is_installed(folder: Path) -> bool:
+    paths = get_paths()
+    return any(folder.is_relative_to(Path(paths[name]).resolve()) for name in _INSTALLED)

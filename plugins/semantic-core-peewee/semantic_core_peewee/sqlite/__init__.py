@@ -59,12 +59,12 @@ def open_sqlite(
     another space), StoreMisuse (multi_tenant contradicts the file; another SQLite library has it
     open), StoreForeign, StoreVersion, StoreCorrupt, StoreReadOnly, StoreUnavailable, StoreBusy.
     """
+    if database is not None:
+        from semantic_core_peewee.sqlite.same_file import SameFileStore
+
+        return SameFileStore(space, database, multi_tenant=multi_tenant, busy_timeout=busy_timeout)
     from semantic_core_peewee.sqlite.store import SqliteStore
 
-    if database is not None:
-        return SqliteStore.in_database(
-            database, space, multi_tenant=multi_tenant, busy_timeout=busy_timeout
-        )
     return SqliteStore(
         space, path, multi_tenant=multi_tenant, durability=durability, busy_timeout=busy_timeout
     )

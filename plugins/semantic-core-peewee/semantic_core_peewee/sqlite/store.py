@@ -117,29 +117,6 @@ class SqliteStore:
         self._vectors = VectorIndex(dimensions, vector_memory(self._target.tuning))
         self._advances = checkpoints.Advances()
 
-    @classmethod
-    def in_database(
-        cls,
-        database: Any,
-        space: Space,
-        *,
-        multi_tenant: bool | None = None,
-        busy_timeout: float = DEFAULT_BUSY_TIMEOUT,
-        tuning: Tuning = DEFAULT,
-    ) -> SqliteStore:
-        """A store within the file of a Peewee APSWDatabase, which takes part in its transactions;
-        see `same_file`.
-        """
-        from semantic_core_peewee.sqlite.same_file import SameFileStore
-
-        return SameFileStore(
-            space,
-            database,
-            multi_tenant=multi_tenant,
-            busy_timeout=busy_timeout,
-            tuning=tuning,
-        )
-
     @property
     def path(self) -> Path:
         """Where the file is; absolute."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import peewee
 from playhouse import apsw_ext
-from semantic_core_peewee import PeeweeAdapter, SqliteStore
+from semantic_core_peewee import PeeweeAdapter
+from semantic_core_peewee.sqlite.same_file import SameFileStore
 
 from semantic_core import SemanticCore
 from semantic_core.testing import DATABASE_LIMITS, AdapterHarness, Capability, Limit
@@ -213,7 +214,7 @@ class SameFileHarness(PeeweeHarness):
     """With the index in the same file."""
 
     def make_core(self, embedder: Any, *, multi_tenant: bool) -> SemanticCore:
-        store = SqliteStore.in_database(self.db, embedder.space, multi_tenant=multi_tenant)
+        store = SameFileStore(embedder.space, self.db, multi_tenant=multi_tenant)
         return SemanticCore(store=store, embedder=embedder, plugins=[])
 
 

@@ -12,7 +12,8 @@ import apsw
 import peewee
 import pytest
 from playhouse.apsw_ext import APSWDatabase
-from semantic_core_peewee import SemanticIndex, SqliteStore, init_database
+from semantic_core_peewee import SemanticIndex, init_database
+from semantic_core_peewee.sqlite.same_file import SameFileStore
 from semantic_core_peewee.sqlite.tuning import DEFAULT
 
 from semantic_core import Document, Ref, Scope, SemanticCore, Space
@@ -341,20 +342,20 @@ def test_a_file_the_standard_library_has_open_is_refused(tmp_path: Path) -> None
 def test_what_cannot_be_in_the_same_file_says_what_to_do(tmp_path: Path) -> None:
     space = Space("hash", 64)
     with pytest.raises(StoreMisuse, match="no file to share"):
-        SqliteStore.in_database(APSWDatabase(":memory:"), space)
+        SameFileStore(space, APSWDatabase(":memory:"))
     plain = APSWDatabase(str(tmp_path / "plain.db"))
     with pytest.raises(StoreMisuse, match="write-ahead log.*journal_mode"):
-        SqliteStore.in_database(plain, space)
+        SameFileStore(space, plain)
     good = APSWDatabase(str(tmp_path / "good.db"), pragmas=PRAGMAS)
     with good.atomic(), pytest.raises(StoreMisuse, match="transaction open"):
-        SqliteStore.in_database(good, space)
-    SqliteStore.in_database(good, space).close()
+        SameFileStore(space, good)
+    SameFileStore(space, good).close()
     with pytest.raises(SpaceMismatch):
-        SqliteStore.in_database(good, Space("other", 64))
+        SameFileStore(Space("other", 64), good)
     with pytest.raises(StoreMisuse, match="single-tenant"):
-        SqliteStore.in_database(good, space, multi_tenant=True)
+        SameFileStore(space, good, multi_tenant=True)
     with pytest.raises(ConfigError, match="space must be"):
-        SqliteStore.in_database(good, "hash")  # type: ignore[arg-type]
+        SameFileStore("hash", good)  # type: ignore[arg-type]
     good.close()
     plain.close()
 
@@ -398,7 +399,7 @@ def test_a_core_that_is_handed_over_may_hold_the_store(tmp_path: Path) -> None:
             database = db
 
     db.create_tables([Note])
-    store = SqliteStore.in_database(db, embedder.space)
+    store = SameFileStore(embedder.space, db)
     with SemanticCore(store=store, embedder=embedder, plugins=[]) as core:
         assert init_database(db, core) is core
         with db.atomic():

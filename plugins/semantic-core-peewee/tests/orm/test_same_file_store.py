@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playhouse.apsw_ext import APSWDatabase
 from semantic_core_peewee import SqliteStore
+from semantic_core_peewee.sqlite.same_file import SameFileStore
 
 from semantic_core import Space
 from semantic_core.errors import StoreForeign, StoreMisuse
@@ -23,7 +24,7 @@ def test_the_store_in_a_database_keeps_the_contract(check: Check, tmp_path: Path
         # An application's own tables, which it must never touch.
         for table in ("document", "chunk", "words", "meta", "cost"):
             database.execute_sql(f"create table if not exists {table} (own)")
-        return SqliteStore.in_database(database, space, **options)
+        return SameFileStore(space, database, **options)
 
     check(opened)
 
@@ -35,7 +36,7 @@ def test_an_index_of_its_own_is_no_application_database(tmp_path: Path) -> None:
     before = own.read_bytes()
     database = APSWDatabase(str(own), pragmas={"journal_mode": "wal"})
     with pytest.raises(StoreMisuse, match="an index of its own"):
-        SqliteStore.in_database(database, SPACE)
+        SameFileStore(SPACE, database)
     database.close()
     SqliteStore(SPACE, own).close()
     assert own.read_bytes() == before
@@ -44,7 +45,7 @@ def test_an_index_of_its_own_is_no_application_database(tmp_path: Path) -> None:
 def test_an_application_database_with_an_index_is_no_index_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "app.db"
     database = APSWDatabase(str(path), pragmas={"journal_mode": "wal"})
-    store = SqliteStore.in_database(database, SPACE)
+    store = SameFileStore(SPACE, database)
     store.close()
     database.close()
     with pytest.raises(StoreForeign, match="another program"):
@@ -76,7 +77,7 @@ def test_within_a_transaction_of_the_application_it_keeps_the_contract_too(
             str(path), pragmas={"journal_mode": "wal", "foreign_keys": 1}, timeout=0
         )
         databases.append(database)
-        store = SqliteStore.in_database(database, space, busy_timeout=0, **options)
+        store = SameFileStore(space, database, busy_timeout=0, **options)
         database.execute_sql("BEGIN IMMEDIATE")
         return store
 
