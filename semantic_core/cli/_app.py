@@ -96,6 +96,29 @@ def adapters_of(
     return [found[name] for name in sorted(set(indexes or found))]
 
 
+def require_tables(adapters: list[BaseORMAdapter]) -> None:
+    """Raise ConfigError if a table of these indexes does not exist."""
+    from semantic_core.orm.migrations import has_table
+
+    for adapter in adapters:
+        if not has_table(adapter):
+            raise ConfigError(
+                f"The table {adapter.table.name!r} of {adapter.model.__name__} does not exist.",
+                hint="Create it, for example with your migrations, then run this command again.",
+            )
+
+
+def require_outbox(adapters: list[BaseORMAdapter]) -> None:
+    """Raise ConfigError if the database of one of these indexes has no outbox."""
+    for adapter in adapters:
+        if not adapter.coordinator.is_installed(check_again=True):
+            require_tables([adapter])
+            raise ConfigError(
+                f"The index of {adapter.model.__name__} is not installed in its database.",
+                hint=f"Install it first: {adapter.install_step}.",
+            )
+
+
 def note_indexes_in_memory(core: SemanticCore, adapters: list[BaseORMAdapter]) -> None:
     """Print a note for each index that is in memory, with the reason."""
     from semantic_core.orm.databases import moved_into_memory

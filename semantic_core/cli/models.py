@@ -19,6 +19,7 @@ from semantic_core.cli._app import (
     application,
     index_option,
     note_indexes_in_memory,
+    require_tables,
 )
 from semantic_core.cli._group import GAP
 from semantic_core.cli._output import counted, is_terminal, note, styled, visible, write, write_json
@@ -52,6 +53,7 @@ def reindex(
     with application(app) as core:
         adapters = adapters_of(core, indexes)
         note_indexes_in_memory(core, adapters)
+        require_tables(adapters)
         reports = {}
         for adapter in adapters:
             with row_progress() as progress:
@@ -82,6 +84,7 @@ def verify(
     with application(app) as core:
         adapters = adapters_of(core, indexes)
         note_indexes_in_memory(core, adapters)
+        require_tables(adapters)
         found = _verified(adapters)
         after = found
         if repair:

@@ -17,6 +17,7 @@ from semantic_core.cli._app import (
     application,
     index_option,
     note_indexes_in_memory,
+    require_outbox,
 )
 from semantic_core.cli._group import GAP, Group
 from semantic_core.cli._options import consent_option
@@ -181,7 +182,9 @@ def _for_each_index(
 ) -> None:
     """Call `change` for each index, and print how many changes it concerned."""
     with application(app) as core:
-        count = sum(map(change, adapters_of(core, indexes)))
+        adapters = adapters_of(core, indexes)
+        require_outbox(adapters)
+        count = sum(map(change, adapters))
     if as_json:
         write_json({done: count})
     else:
@@ -290,7 +293,8 @@ def _aborted(adapters: Sequence[BaseORMAdapter]) -> list[AbortedChange]:
     """The changes that were given up, of all these indexes."""
     found: list[AbortedChange] = []
     for adapter in adapters:
-        found += adapter.coordinator.outbox.aborted({adapter.declaration.collection})
+        if adapter.coordinator.is_installed():
+            found += adapter.coordinator.outbox.aborted({adapter.declaration.collection})
     return found
 
 

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from semantic_core._validation import described
-from semantic_core.cli._app import adapters_of, app_and_json, application, note_indexes_in_memory
+from semantic_core.cli._app import (
+    adapters_of,
+    app_and_json,
+    application,
+    note_indexes_in_memory,
+    require_outbox,
+    require_tables,
+)
 from semantic_core.cli._group import GAP
 from semantic_core.cli._options import db_option, opened
 from semantic_core.cli._output import counted, note, visible, write, write_json
@@ -68,7 +75,11 @@ def worker(
         raise InputError("--app names an application with its own index.", hint="Omit --db.")
     with application(app) if app else opened(db) as core:
         if app:
-            note_indexes_in_memory(core, adapters_of(core))
+            adapters = adapters_of(core)
+            note_indexes_in_memory(core, adapters)
+            require_outbox(adapters)
+            if once:
+                require_tables(adapters)
         if once:
             with row_progress() as progress:
                 report, jobs = _round(core, progress)

@@ -629,8 +629,7 @@ class BaseORMAdapter(AdapterContract):
     def status(self) -> IndexStatus:
         """How many changes are pending, how many failed, and why."""
         status = self.coordinator.status_of(self, capturing=self.capturing)
-        without_table = self in self.coordinator.reinstall and not has_table(self)
-        return attrs.evolve(status, last_error=NO_TABLE) if without_table else status
+        return status if has_table(self) else attrs.evolve(status, last_error=NO_TABLE)
 
     @contextmanager
     def pause(self) -> Iterator[None]:

@@ -376,7 +376,9 @@ class SyncCoordinator:
         )
 
     def _rows_left(self, adapter: AdapterContract) -> int:
-        """The number of rows that are not compared yet."""
+        """The number of rows that are not compared yet; 0 without a table."""
+        if not has_table(adapter):
+            return 0
         rows = pages_of(adapter).count()
         try:
             state = self.comparison(adapter).state
