@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from itertools import count
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -106,6 +107,17 @@ class CollectionsIgnored(OtherLedger):
     class ledger(MemoryJobLedger):
         def free(self, draft, without):
             return super().free(draft, ())
+
+
+@caught_by("an_equal_passage_is_paid_by_whoever_has_waited_longest")
+class LatestPays(OtherLedger):
+    class ledger(MemoryJobLedger):
+        def without_vector(self):
+            chunks = {}
+            for name, oldest in super().without_vector().items():
+                equal = [one for one in self.contents.chunks() if one.entry.fingerprint == name]
+                chunks[name] = max(equal, key=attrgetter("number"))._replace(number=oldest.number)
+            return chunks
 
 
 @caught_by("passages_come_page_by_page")
@@ -227,6 +239,15 @@ class NeverHalves(MemoryStore):
         return super().close_job(
             job, status, now, **{**named, "rest": named["rest"].replace("halve", "again")}
         )
+
+
+@caught_by("one_bad_passage_is_found_by_halving")
+class LastSuspectForgotten(OtherLedger):
+    class ledger(MemoryJobLedger):
+        def free(self, draft, without):
+            suspects = [name for name in self.without_vector() if draft.most_of(name)]
+            alone = len(suspects) == len(self.without_vector()) == 1
+            return {} if alone else super().free(draft, without)
 
 
 @caught_by("a_new_job_is_one_submitters")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from semantic_core import Document, Ref, SemanticCore, _costs
-from semantic_core.errors import EmbedderError, StoreBusy
+from semantic_core._memory.store import MemoryStore
+from semantic_core.errors import BudgetSpent, EmbedderError, EmbedderUnavailable, StoreBusy
 from semantic_core.testing import HashEmbedder, JobEmbedder
 
 HOUR = 3_600.0
@@ -21,7 +23,7 @@ class Shop:
     def __init__(self, **options: Any) -> None:
         self.now = 1_000_000_000.0
         self.hidden: dict[str, Any] = {}
-        self.embedder = JobEmbedder(8)
+        self.embedder: JobEmbedder = options.pop("embedder", None) or JobEmbedder(8)
         self.embedder.characters_a_token = 3
         self.core = SemanticCore(
             store="memory", embedder=self.embedder, plugins=[], max_chars=100, **options
@@ -136,6 +138,19 @@ def test_a_child_process_does_not_write_down_what_its_parent_asked(
         assert shop.ledger() == {}
 
 
+def test_a_child_process_counts_its_queries_from_the_first(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.core.search("beans")
+    monkeypatch.setattr(_costs.os, "getpid", lambda: -1)
+    store: Any = shop.core.store
+    for _ in range(_costs.QUERIES - 1):
+        shop.core.search("beans")
+    assert store.costs() == []
+    shop.core.search("beans")
+    assert sum(cost.passages for cost in store.costs()) == _costs.QUERIES
+
+
 def test_the_last_queries_are_written_down_when_the_index_is_closed(shop: Shop) -> None:
     shop.core.search("beans")
     charged = []
@@ -173,6 +188,61 @@ def test_an_embedder_that_tells_no_counts_is_charged_by_estimate() -> None:
         core.search("beans")
         found = [(cost.tier, cost.tokens) for cost in core.batch_manager.costs()]
     assert found == [("query", 7), ("interactive", 21)]
+
+
+class Unpriced(JobEmbedder):
+    """It takes jobs, counts tokens, and has no prices."""
+
+    price = None  # type: ignore[assignment]
+
+
+def test_without_prices_nothing_is_counted_and_no_budget_refuses_anything() -> None:
+    shop = Shop(embedder=Unpriced(8), budget={"hard": "0.000001"})
+    shop.ingest(*texts(5), mode="sync")
+    shop.ingest(*(f"{text} later" for text in texts(20)))
+    assert [job.tokens for job in shop.manager.flush_queue()] == [0]
+    shop.embedder.finish()
+    shop.manager.sync_status()
+    shop.core.search("text")
+    assert shop.manager.queue_stats().ready == 25 and shop.manager.costs() == []
+
+
+def test_a_store_without_a_ledger_charges_nobody() -> None:
+    class Bare(MemoryStore):
+        open_job = None
+
+    embedder = JobEmbedder(8)
+    with SemanticCore(store=Bare(embedder.space), embedder=embedder, plugins=[]) as core:
+        core.ingest([Document(Ref("notes", text), text) for text in texts(5)])
+        assert len(core.search("text", mode="vector")) == 5
+    assert embedder.billed.total() == 5
+
+
+def test_a_soft_budget_alone_stops_who_does_not_force() -> None:
+    shop = Shop(budget={"soft": "0.000001"})
+    shop.ingest(*texts(12))
+    with pytest.raises(BudgetSpent, match="soft budget"):
+        shop.manager.flush_queue()
+    assert [job.sent for job in shop.manager.flush_queue(force=True)] == [12]
+
+
+def test_jobs_that_cost_nothing_are_as_large_as_without_a_budget() -> None:
+    class FreeJobs(JobEmbedder):
+        def price(self, tier: str) -> Decimal:
+            return Decimal(tier == "interactive")
+
+    shop = Shop(embedder=FreeJobs(8), budget={"hard": "0.000001"})
+    shop.ingest(*texts(12))
+    assert [job.sent for job in shop.manager.flush_queue()] == [12]
+
+
+def test_queries_are_part_of_what_the_budget_allows() -> None:
+    shop = Shop(budget={"hard": "0.00001"})  # ten tokens
+    shop.ingest("a text")
+    for _ in range(3):
+        shop.core.search("beans and peas")
+    with pytest.raises(BudgetSpent, match="hard budget"):
+        shop.core.embed_pending()
 
 
 def test_a_job_whose_passages_were_taken_from_it_is_charged_for_both(shop: Shop) -> None:
@@ -234,6 +304,23 @@ def lost_job(shop: Shop) -> Any:
     return shop.manager.job(job.id)
 
 
+def test_a_job_that_is_lost_after_a_part_of_its_results_is_charged_whole(shop: Shop) -> None:
+    shop.manager.rules = _pages_of(2)
+    shop.ingest(*texts(12))
+    (job,) = shop.manager.flush_queue()
+    shop.embedder.finish("cut")
+    shop.manager.sync_status()
+    assert shop.manager.job(job.id).paid == 6
+    shop.embedder.jobs.clear()
+    for _ in range(2):
+        shop.manager.sync_status()
+        shop.now += 49 * HOUR
+    lost = shop.manager.job(job.id)
+    assert (lost.status, lost.paid) == ("FAILED", 12)
+    assert sum(cost.passages for cost in shop.manager.costs()) == 12
+    assert shop.ledger()["batch"] == lost.paid_tokens
+
+
 @pytest.mark.parametrize("by", ["sync", "retry", "retry of the job"])
 def test_a_lost_job_that_is_there_again_goes_on_and_is_not_bought_again(
     shop: Shop, by: str
@@ -258,6 +345,63 @@ def test_a_lost_job_that_stays_away_is_bought_again_when_asked(shop: Shop) -> No
     shop.embedder.finish()
     shop.manager.sync_status()
     assert shop.manager.queue_stats().ready == 12
+
+
+def test_a_lost_job_that_goes_on_costs_nothing_until_its_results_are_read(shop: Shop) -> None:
+    shop.ingest(*texts(12))
+    (job,) = shop.manager.flush_queue()
+    store: Any = shop.core.store
+    refused = next(iter(shop.embedder.jobs[job.provider_job].passages))
+    store.settle(job.id, {}, {refused: "It was refused."}, None, shop.now, {})
+    shop.hidden, shop.embedder.jobs = shop.embedder.jobs, {}
+    shop.manager.sync_status()
+    shop.now += 49 * HOUR
+    shop.manager.sync_status()
+    assert shop.manager.job(job.id).paid == 11
+    shop.embedder.jobs = shop.hidden
+    shop.manager.sync_status()
+    going = shop.manager.job(job.id)
+    assert (going.status, going.paid, going.paid_tokens) == ("PROCESSING", 0, 0)
+    assert [(cost.passages, cost.tokens, cost.amount) for cost in shop.manager.costs()] == [
+        (0, 0, Decimal(0))
+    ]
+
+
+def test_a_job_that_was_submitted_twice_is_charged_for_both(shop: Shop) -> None:
+    (job, twin) = _twins(shop)
+    assert shop.manager.sync_status() != () and twin not in shop.embedder.jobs
+    assert shop.embedder.billed.total() == 24
+    costs = {cost.collection: cost.passages for cost in shop.manager.costs()}
+    assert costs == {"notes": 12, "": 12}
+    assert shop.ledger() == shop.bill()
+
+
+def test_what_is_not_reported_of_a_job_and_its_twin_is_estimated() -> None:
+    class Unmetered(JobEmbedder):
+        metered = None  # type: ignore[assignment]
+
+    shop = Shop(embedder=Unmetered(8))
+    (job, _) = _twins(shop)
+    shop.manager.sync_status()
+    costs = {cost.collection: (cost.passages, cost.tokens) for cost in shop.manager.costs()}
+    assert costs == {"notes": (12, job.tokens), "": (12, job.tokens)}
+
+
+def test_twins_cost_nothing_without_prices() -> None:
+    shop = Shop(embedder=Unpriced(8))
+    _twins(shop)
+    shop.manager.sync_status()
+    assert shop.manager.costs() == [] and shop.embedder.jobs == {}
+
+
+def _twins(shop: Shop) -> tuple[Any, str]:
+    """A job that is done, and the provider's name of a second one of the same name."""
+    shop.ingest(*texts(12))
+    (job,) = shop.manager.flush_queue()
+    there = shop.embedder.jobs[job.provider_job]
+    twin = shop.embedder.submit(there.passages, job.name)
+    shop.embedder.finish()
+    return job, twin
 
 
 def test_what_was_embedded_meanwhile_is_left_out_when_a_lost_job_goes_on(shop: Shop) -> None:

@@ -162,6 +162,25 @@ def a_job_may_leave_collections_out(open_store: OpenStore) -> None:
 
 
 @Check
+def an_equal_passage_is_paid_by_whoever_has_waited_longest(open_store: OpenStore) -> None:
+    """A passage of several documents belongs to the one that was written first: `take` names its
+    owner, and the result of a job is charged to it.
+    """
+    with closing(open_store(SPACE)) as store:
+        queue = ledger_of(store)
+        for collection in ("b", "a", "c"):
+            put(store, item(Ref(collection, "1"), "the same", vectors=False))
+        given = queue.take(9, 0.0, 9.0)
+        owner = {fingerprint_of("the same"): ("", "b")}
+        same(dict(given.owners), owner, "take: owners")
+        queue.release(given.token)
+        sent(queue, "j")
+        queue.settle("j", vectors_of("the same"), {}, RATE, 1.0)
+        cost = only(queue.costs(), "costs")
+        same_fields(cost, "costs", collection="b", passages=1)
+
+
+@Check
 def passages_come_page_by_page(open_store: OpenStore) -> None:
     """`passages_of` gives pages without gap or overlap. It leaves out passages that no chunk has
     any more, and goes on after them.
@@ -356,26 +375,31 @@ def one_bad_passage_is_found_by_halving(open_store: OpenStore) -> None:
     """With rest="halve" jobs hold half as many passages after each failure from the second on,
     until the passage that makes them fail is alone.
     """
-    passages = numbered("passage", 9)
-    with closing(open_store(SPACE)) as store:
-        queue = ledger_of(store)
-        put(store, item("1", *passages, vectors=False))
-        for number in range(40):
-            job = queue.open_job(job_of(str(number)), 100)
-            if job is None:
-                break
-            queue.note_job(job.id, 1.0, status="SUBMITTED", provider_job=f"provider/{number}")
-            held = held_by(queue, job.id)
-            if "passage 5" in held:
-                closed(queue, job.id, "FAILED", 1.0, error="bad request", rest="halve")
-            else:
-                queue.settle(job.id, vectors_of(*held), {}, None, 1.0)
-                closed(queue, job.id, "COMPLETED", 1.0, rest="again")
-        states = queue.chunk_states(item("1", *passages).ids)
-        wanted = [("READY", "")] * 9
-        wanted[5] = ("FAILED", "bad request")
-        same(list(states), wanted, "states after halving")
-        expect(number <= 12, f"Halving 9 passages: expected at most 12 jobs, found {number}.")
+    for place in (5, 8):
+        with closing(open_store(SPACE, f"bad passage {place}")) as store:
+            _halve(store, numbered("passage", 9), place)
+
+
+def _halve(store: Any, passages: list[str], place: int) -> None:
+    """Jobs fail as long as they hold the passage at this place."""
+    queue = ledger_of(store)
+    put(store, item("1", *passages, vectors=False))
+    for number in range(40):
+        job = queue.open_job(job_of(str(number)), 100)
+        if job is None:
+            break
+        queue.note_job(job.id, 1.0, status="SUBMITTED", provider_job=f"provider/{number}")
+        held = held_by(queue, job.id)
+        if passages[place] in held:
+            closed(queue, job.id, "FAILED", 1.0, error="bad request", rest="halve")
+        else:
+            queue.settle(job.id, vectors_of(*held), {}, None, 1.0)
+            closed(queue, job.id, "COMPLETED", 1.0, rest="again")
+    states = queue.chunk_states(item("1", *passages).ids)
+    wanted = [("READY", "")] * len(passages)
+    wanted[place] = ("FAILED", "bad request")
+    same(list(states), wanted, "states after halving")
+    expect(number <= 12, f"Halving 9 passages: expected at most 12 jobs, found {number}.")
 
 
 @Check
