@@ -11,7 +11,7 @@ import pytest
 
 from semantic_core import Document, Ref, SemanticCore, _costs
 from semantic_core._memory.store import MemoryStore
-from semantic_core.errors import BudgetSpent, EmbedderError, EmbedderUnavailable, StoreBusy
+from semantic_core.errors import BudgetSpent, EmbedderError, StoreBusy
 from semantic_core.testing import HashEmbedder, JobEmbedder
 
 HOUR = 3_600.0
