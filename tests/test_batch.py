@@ -675,6 +675,40 @@ def test_what_is_being_embedded_stays_held_when_the_clock_is_put_forward(
     assert max(office.embedder.billed.values()) == 1
 
 
+def test_a_renewal_that_is_under_way_ends_before_the_passages_are_released(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_costs, "LOOK", 0.01)
+    events: list[str] = []
+    renewing = threading.Event()
+
+    class Slow(JobEmbedder):
+        def embed_documents(self, passages: Any) -> Any:
+            office.now += 0.9 * _costs.HOLD
+            assert renewing.wait(30)
+            return super().embed_documents(passages)
+
+    office = Office(embedder=Slow())
+    store: Any = office.core.store
+    hold, release = store.hold, store.release
+
+    def slow_hold(*given: Any) -> Any:
+        if threading.current_thread().name == "semantic-core-hold" and not events:
+            renewing.set()
+            time.sleep(0.2)
+            events.append("renewed")
+        return hold(*given)
+
+    def noted_release(token: str) -> None:
+        events.append("released")
+        release(token)
+
+    store.hold, store.release = slow_hold, noted_release
+    office.ingest(*texts(3))
+    assert office.core.embed_pending() == 3
+    assert events[0] == "renewed" and "released" in events
+
+
 @pytest.mark.parametrize("chunks", [1, 3, 40])
 def test_what_is_paid_for_is_stored_before_more_is_paid_for(
     chunks: int, monkeypatch: pytest.MonkeyPatch
@@ -718,6 +752,22 @@ def test_a_passage_that_gets_no_vector_is_given_up_and_its_neighbours_are_paid_f
     assert sum(cost.tokens for cost in office.manager.costs()) == billed
     setattr(office.embedder, kind, set())
     assert (office.manager.retry(), office.core.embed_pending()) == (1, 1)
+
+
+def test_a_refused_passage_is_nobody_elses_while_it_is_given_up(office: Office) -> None:
+    office.ingest("stone", *texts(3))
+    office.embedder.refused = {"stone"}
+    store: Any = office.core.store
+    settle = store.settle
+    taken: list[str] = []
+
+    def overtaken(*given: Any) -> Any:
+        taken.extend(store.take(9, office.now, office.now + 9).passages.values())
+        return settle(*given)
+
+    store.settle = overtaken
+    assert office.core.embed_pending() == 3
+    assert taken == [] and office.state("stone")[0] == "FAILED"
 
 
 def test_an_embedder_that_accepts_nothing_gives_nothing_up(office: Office) -> None:

@@ -231,6 +231,16 @@ class LostOnesPaidAgain(MemoryStore):
         )
 
 
+@caught_by("a_vector_ends_what_failed_before")
+class FailuresAreNeverForgotten(MemoryStore):
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
+        before = self._ledger.state().troubles
+        settled = super().settle(job, vectors, failures, rate, now, tokens)
+        with self._ledger.changing() as draft:
+            draft.troubles = {**before, **draft.troubles}
+        return settled
+
+
 @caught_by("one_bad_passage_is_found_by_halving")
 class NeverHalves(MemoryStore):
     """The good ones are given up with the bad one."""
@@ -450,6 +460,15 @@ class GoesOnWithWhatOthersHold(MemoryStore):
         with self._ledger.changing() as draft:
             draft.claims = {n: claim for n, claim in draft.claims.items() if claim.until is None}
         return super().reopen_job(job, now, rate, passages, tokens)
+
+
+@caught_by("a_job_that_was_given_up_can_go_on")
+class ForgivesWhatOthersHold(MemoryStore):
+    def reopen_job(self, job, now, rate, passages, tokens):
+        reopened = super().reopen_job(job, now, rate, passages, tokens)
+        with self._ledger.changing() as draft:
+            draft.troubles = {}
+        return reopened
 
 
 @caught_by("what_results_cost_is_written_down_once")

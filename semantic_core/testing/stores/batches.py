@@ -371,6 +371,26 @@ def what_comes_back_without_a_result_is_tried_so_often(open_store: OpenStore) ->
 
 
 @Check
+def a_vector_ends_what_failed_before(open_store: OpenStore) -> None:
+    """After a result, the failures of a passage are forgotten: if it waits again, it has all its
+    attempts.
+    """
+    with closing(open_store(SPACE)) as store:
+        queue = ledger_of(store)
+        waiting = item("1", "one", vectors=False)
+        for round in ("first", "second"):
+            put(store, waiting)
+            for number in range(2):
+                job = sent(queue, f"{round} {number}").id
+                closed(queue, job, "COMPLETED", 1.0, error="nothing came", rest="again")
+                states = list(queue.chunk_states(waiting.ids))
+                same(states, [("PENDING", "")], f"state in the {round} round")
+            sent(queue, f"{round} good")
+            queue.settle(f"{round} good", vectors_of("one"), {}, None, 1.0)
+            store.remove([Ref("notes", "1")])
+
+
+@Check
 def one_bad_passage_is_found_by_halving(open_store: OpenStore) -> None:
     """With rest="halve" jobs hold half as many passages after each failure from the second on,
     until the passage that makes them fail is alone.
@@ -390,6 +410,8 @@ def _halve(store: Any, passages: list[str], place: int) -> None:
             break
         queue.note_job(job.id, 1.0, status="SUBMITTED", provider_job=f"provider/{number}")
         held = held_by(queue, job.id)
+        if number == 2:
+            same(job.sent, 5, "passages of the job after the second failure")
         if passages[place] in held:
             closed(queue, job.id, "FAILED", 1.0, error="bad request", rest="halve")
         else:
@@ -644,7 +666,7 @@ def a_job_that_was_given_up_can_go_on(open_store: OpenStore) -> None:
         queue.clean_job("j", 2.0)
         store.remove([Ref("notes", "2")])
         queue.fill(vectors_of("two"))
-        queue.hold(fingerprints_of("three"), 3.0, 9.0)
+        token, _ = queue.hold(fingerprints_of("three"), 3.0, 9.0)
         same(queue.reopen_job("j", 3.0, RATE, 1, 2), True, "reopen_job")
         job = queue.job("j")
         what = "the reopened job"
@@ -653,6 +675,9 @@ def a_job_that_was_given_up_can_go_on(open_store: OpenStore) -> None:
         same(tokens_in(queue), 2, "tokens in the ledger")
         same(held_by(queue, "j"), ["four"], "passages the reopened job holds")
         same(len(queue.given_up()), 0, "failed chunks after reopen_job")
+        queue.release(token)
+        failure = only(queue.given_up(), "given_up after the hold of another passage")
+        same_fields(failure, "given_up", what="notes/1#2", reason="gone")
         same(queue.settle("j", vectors_of("four"), {}, RATE, 4.0), 1, "settle")
         nothing = queue.reopen_job("none", 5.0, RATE, 1, 1)
         same(nothing, False, "reopen_job of a job that does not exist")
