@@ -260,6 +260,19 @@ class LastSuspectForgotten(OtherLedger):
             return {} if alone else super().free(draft, without)
 
 
+@caught_by("a_halved_job_is_not_extended_beyond_its_half")
+class EachExtensionHasTheLimit(OtherLedger):
+    class ledger(MemoryJobLedger):
+        def _grown(self, draft, job, limit, without):
+            most, sent = draft.most[job], draft.jobs[job].sent
+            if most is not None:
+                draft.most[job] = most + sent
+                for name in self.free(draft, without):
+                    trouble = draft.troubles[name]
+                    draft.troubles[name] = trouble._replace(most=most + sent)
+            return super()._grown(draft, job, limit, without)
+
+
 @caught_by("a_new_job_is_one_submitters")
 class LeaseForEveryone(MemoryStore):
     def lease_job(self, job, owner, now, until):

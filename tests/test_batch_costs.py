@@ -11,6 +11,7 @@ import pytest
 
 from semantic_core import Document, Ref, SemanticCore, _costs
 from semantic_core._memory.store import MemoryStore
+from semantic_core._metering import Meter, Spent
 from semantic_core.errors import BudgetSpent, EmbedderError, StoreBusy
 from semantic_core.testing import HashEmbedder, JobEmbedder
 
@@ -243,6 +244,27 @@ def test_queries_are_part_of_what_the_budget_allows() -> None:
         shop.core.search("beans and peas")
     with pytest.raises(BudgetSpent, match="hard budget"):
         shop.core.embed_pending()
+
+
+def test_what_was_estimated_at_nothing_is_charged_as_it_was_counted() -> None:
+    class Blind(JobEmbedder):
+        def tokens(self, passages: Any) -> int:
+            return 0
+
+    shop = Shop(embedder=Blind(8))
+    shop.ingest(*texts(5), mode="sync")
+    assert shop.ledger() == shop.bill() != {}
+
+
+def test_a_block_counts_until_its_end_whatever_blocks_are_within() -> None:
+    meter = Meter()
+    with meter.metered() as outer:
+        meter.paid(1, 2)
+        with meter.metered() as inner:
+            meter.paid(1, 3)
+        meter.paid(1, 5)
+    meter.paid(1, 7)
+    assert (outer, inner) == (Spent(3, 10), Spent(1, 3))
 
 
 def test_a_job_whose_passages_were_taken_from_it_is_charged_for_both(shop: Shop) -> None:

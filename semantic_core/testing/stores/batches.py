@@ -425,6 +425,22 @@ def _halve(store: Any, passages: list[str], place: int) -> None:
 
 
 @Check
+def a_halved_job_is_not_extended_beyond_its_half(open_store: OpenStore) -> None:
+    """`extend_job` keeps the limit that halving gave to a job, however many passages are asked
+    for.
+    """
+    with closing(open_store(SPACE)) as store:
+        queue = ledger_of(store)
+        put(store, item("1", *numbered("passage", 9), vectors=False))
+        for id in ("first", "second"):
+            closed(queue, sent(queue, id).id, "FAILED", 1.0, error="bad request", rest="halve")
+        same_fields(queue.open_job(job_of("half"), 2), "open_job with limit 2", sent=2)
+        same_fields(queue.extend_job("half", 2), "extend_job with limit 2", sent=4)
+        same_fields(queue.extend_job("half", 100), "extend_job with limit 100", sent=5)
+        same(queue.extend_job("half", 100), None, "extend_job of a job with half of the passages")
+
+
+@Check
 def a_new_job_is_one_submitters(open_store: OpenStore) -> None:
     """One owner has the lease of a job until it ends. The provider's name of a job does not change
     once it is known, and a status never goes back.
