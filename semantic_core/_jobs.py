@@ -181,13 +181,12 @@ def _amount(given: object) -> Decimal | None:
     """
     if given is None:
         return None
-    if isinstance(given, str | int | float | Decimal) and not isinstance(given, bool):
-        try:
-            amount = Decimal(str(given))
-        except ArithmeticError:
-            amount = Decimal("NaN")
-        if amount.is_finite() and amount > 0:
-            return amount
+    try:
+        amount = Decimal(str(given))
+    except ArithmeticError:
+        amount = Decimal("NaN")
+    if amount.is_finite() and amount > 0:
+        return amount
     raise ConfigError(f"budget: soft and hard are numbers above 0, got {given!r}.")
 
 

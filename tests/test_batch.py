@@ -14,7 +14,7 @@ import pytest
 
 from semantic_core import Document, Ref, SemanticCore, _costs, _ingest
 from semantic_core._memory.store import MemoryStore
-from semantic_core.batch import BatchManager, BatchRules, Budget
+from semantic_core.batch import BatchJob, BatchManager, BatchRules, Budget, QueueStats
 from semantic_core.errors import (
     BudgetSpent,
     ConfigError,
@@ -978,6 +978,15 @@ def test_a_tenant_has_no_jobs_of_its_own() -> None:
         core.batch_manager.queue_stats("ann").pending == 1
         and core.batch_manager.queue_stats("bob").pending == 0
     )
+
+
+def test_a_job_counts_what_it_waits_for_and_nothing_has_happened_to_a_new_one() -> None:
+    new = BatchJob("id", "name")
+    numbers = {name: value for name, value in attrs.asdict(new).items() if type(value) is not str}
+    assert not any(numbers.values()) and new.status == "CREATED"
+    begun = attrs.evolve(new, sent=9, succeeded=4, failed=2)
+    assert begun.waiting == 3 and attrs.evolve(begun, status="FAILED").waiting == 0
+    assert not any(attrs.astuple(QueueStats()))
 
 
 def test_errors_a_later_look_may_mend_are_noted_and_others_raised(office: Office) -> None:

@@ -141,6 +141,18 @@ class SettlesForAnyone(MemoryStore):
         return max(self.fill(vectors), super().settle(job, vectors, failures, rate, now, tokens))
 
 
+@caught_by("a_result_is_settled_once")
+class FailureBesideItsVectorCounts(MemoryStore):
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
+        settled = super().settle(job, vectors, failures, rate, now, tokens)
+        both = vectors.keys() & failures.keys()
+        with self._ledger.changing() as draft:
+            if job in draft.jobs:
+                there = draft.jobs[job]
+                draft.jobs[job] = attrs.evolve(there, failed=there.failed + len(both))
+        return settled
+
+
 @caught_by("a_failure_is_stored_with_its_reason")
 class FailuresTriedForEver(MemoryStore):
     def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
@@ -229,6 +241,16 @@ class LostOnesPaidAgain(MemoryStore):
         return super().close_job(
             job, status, now, **{**named, "rest": named["rest"].replace("fail", "again")}
         )
+
+
+@caught_by("a_failure_is_stored_with_its_reason")
+class FailuresAreNotCounted(MemoryStore):
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
+        settled = super().settle(job, vectors, failures, rate, now, tokens)
+        with self._ledger.changing() as draft:
+            if job in draft.jobs:
+                draft.jobs[job] = attrs.evolve(draft.jobs[job], failed=0)
+        return settled
 
 
 @caught_by("a_vector_ends_what_failed_before")

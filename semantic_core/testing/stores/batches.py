@@ -234,6 +234,12 @@ def a_result_is_settled_once(open_store: OpenStore) -> None:
         )
         same_fields(queue.job("j"), "the job", succeeded=2, failed=0)
         same(held_by(queue, "j"), [], "passages the job holds")
+        sent(queue, "k")
+        both = vectors_of("three"), {fingerprint_of("three"): "no"}
+        same(queue.settle("k", *both, None, 3.0), 1, "settle with a vector and a failure")
+        same_fields(queue.job("k"), "the job with both", succeeded=1, failed=0)
+        same(pending_in(store, second.ids), [False, False], "pending: second document, with both")
+        same(len(queue.given_up()), 0, "failed chunks after a vector and a failure")
 
 
 @Check
@@ -247,6 +253,7 @@ def a_failure_is_stored_with_its_reason(open_store: OpenStore) -> None:
         sent(queue, "j")
         failed = {fingerprint_of("bad"): "too long"}
         same(queue.settle("j", vectors_of("good"), failed, None, 1.0), 2, "settle")
+        same_fields(queue.job("j"), "the job", succeeded=1, failed=1)
         ids = item("1", "good", "bad").ids
         states = [("READY", ""), ("FAILED", "too long")]
         same(list(queue.chunk_states(ids)), states, "chunk_states")

@@ -584,8 +584,6 @@ def settle(
     held: dict[str, tuple[int, int]] = {}
     for name, account, size in view.raw.execute(_HELD, (names, generation, number)):
         held[name] = (account, size)
-    if not held:
-        return 0
     good = {name: vector for name, vector in vectors.items() if name in held}
     bad = []
     for name, why in failures.items():
