@@ -94,6 +94,18 @@ def test_what_is_stored_asynchronously_is_found_by_words_at_once_and_by_meaning_
     assert office.embedder.jobs == {} and office.manager.sync_status() == ()
 
 
+def test_a_job_that_ends_well_is_read_once_and_warns_of_nothing(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[str] = []
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    office.embedder.finish()
+    office.embedder.before = asked.append
+    [job] = office.manager.sync_status()
+    assert job.cleaned and caplog.records == [] and asked.count("results") == 1
+
+
 def test_a_hundred_that_wait_are_submitted_in_thirties(office: Office) -> None:
     office.ingest(*texts(29))
     assert office.manager.flush_queue(min_size=30, job_size=30) == ()
@@ -507,6 +519,18 @@ def test_a_job_given_up_as_lost_is_left_to_its_provider(office: Office) -> None:
     assert office.manager.sync_status() == ()
 
 
+def test_a_failed_job_that_its_provider_still_has_is_not_continued(office: Office) -> None:
+    office.ingest(*texts(3), "poison")
+    office.embedder.poison = {"poison"}
+    office.manager.flush_queue(1)
+    office.embedder.finish()
+    office.embedder.before = _raising("clean_up", EmbedderUnavailable("503"))
+    [failed] = office.manager.sync_status()
+    office.wait(1)
+    office.manager.sync_status()
+    assert office.manager.job(failed.id) == failed and not failed.cleaned
+
+
 def test_what_a_provider_never_lets_be_removed_is_left_to_it_in_the_end(office: Office) -> None:
     office.ingest(*texts(3))
     office.manager.flush_queue(1)
@@ -912,6 +936,7 @@ def test_an_estimate_tells_tokens_money_and_time_of_what_waits(office: Office) -
     assert estimate.passages == 1_500 and abs(estimate.tokens - wanted) <= 0.05 * wanted
     assert estimate.amounts["batch"] * 2 == estimate.amounts["interactive"] > 0
     assert estimate.currency == "USD" and estimate.seconds["interactive"] == 4.7
+    assert hash(estimate) == hash(office.manager.estimate())
     assert Office(embedder=HashEmbedder()).manager.estimate().amounts == {}
 
 
@@ -963,7 +988,7 @@ def test_a_budget_nobody_can_mean_is_refused(budget: Any) -> None:
         Office(budget=budget)
 
 
-@pytest.mark.parametrize("freshness", ["soon", {"notes": "2h"}, 5, ["now"]])
+@pytest.mark.parametrize("freshness", ["soon", {"notes": "2h"}, {5: "now"}, 5, ["now"]])
 def test_a_freshness_nobody_can_mean_is_refused(freshness: Any) -> None:
     with pytest.raises(ConfigError, match="freshness must be one of now, 1h, 24h"):
         Office(freshness=freshness)

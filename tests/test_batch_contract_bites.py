@@ -253,6 +253,13 @@ class FailuresAreNotCounted(MemoryStore):
         return settled
 
 
+@caught_by("what_comes_back_without_a_result_is_tried_so_often")
+class EveryJobCountsAsATry(MemoryStore):
+    def close_job(self, job, status, now, **named):
+        rest = named["rest"].replace("free", "again")
+        return super().close_job(job, status, now, **{**named, "rest": rest})
+
+
 @caught_by("a_vector_ends_what_failed_before")
 class FailuresAreNeverForgotten(MemoryStore):
     def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
@@ -480,6 +487,28 @@ class GoesOnWithNothing(MemoryStore):
         reopened = super().reopen_job(job, now, rate, passages, tokens)
         with self._ledger.changing() as draft:
             draft.troubles = kept
+        return reopened
+
+
+@caught_by("a_job_that_was_given_up_can_go_on")
+class GoesOnWithinItsCollections(OtherLedger):
+    class ledger(MemoryJobLedger):
+        def reopen_job(self, job, now, rate, passages, tokens):
+            reopened = super().reopen_job(job, now, rate, passages, tokens)
+            with self.changing() as draft:
+                for name, claim in list(draft.claims.items()):
+                    if claim.owner != ("", "notes") and claim.until is None:
+                        del draft.claims[name]
+            return reopened
+
+
+@caught_by("a_job_that_was_given_up_can_go_on")
+class GoesOnUnforgiven(MemoryStore):
+    def reopen_job(self, job, now, rate, passages, tokens):
+        before = self._ledger.state().troubles
+        reopened = super().reopen_job(job, now, rate, passages, tokens)
+        with self._ledger.changing() as draft:
+            draft.troubles = dict(before)
         return reopened
 
 

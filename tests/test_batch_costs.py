@@ -12,6 +12,7 @@ import pytest
 from semantic_core import Document, Ref, SemanticCore, _costs
 from semantic_core._memory.store import MemoryStore
 from semantic_core._metering import Meter, Spent
+from semantic_core.batch import Budget
 from semantic_core.errors import BudgetSpent, EmbedderError, StoreBusy
 from semantic_core.testing import HashEmbedder, JobEmbedder
 
@@ -219,8 +220,9 @@ def test_a_store_without_a_ledger_charges_nobody() -> None:
     assert embedder.billed.total() == 5
 
 
-def test_a_soft_budget_alone_stops_who_does_not_force() -> None:
-    shop = Shop(budget={"soft": "0.000001"})
+@pytest.mark.parametrize("budget", [{"soft": "0.000001"}, Budget(soft="0.000001")])
+def test_a_soft_budget_alone_stops_who_does_not_force(budget: Any) -> None:
+    shop = Shop(budget=budget)
     shop.ingest(*texts(12))
     with pytest.raises(BudgetSpent, match="soft budget"):
         shop.manager.flush_queue()
@@ -380,9 +382,11 @@ def test_a_lost_job_that_goes_on_costs_nothing_until_its_results_are_read(shop: 
     shop.now += 49 * HOUR
     shop.manager.sync_status()
     assert shop.manager.job(job.id).paid == 11
-    shop.embedder.jobs = shop.hidden
+    asked: list[str] = []
+    shop.embedder.jobs, shop.embedder.before = shop.hidden, asked.append
     shop.manager.sync_status()
     going = shop.manager.job(job.id)
+    assert "results" not in asked, "it has none yet"
     assert (going.status, going.paid, going.paid_tokens) == ("PROCESSING", 0, 0)
     assert [(cost.passages, cost.tokens, cost.amount) for cost in shop.manager.costs()] == [
         (0, 0, Decimal(0))
@@ -416,14 +420,41 @@ def test_twins_cost_nothing_without_prices() -> None:
     assert shop.manager.costs() == [] and shop.embedder.jobs == {}
 
 
-def _twins(shop: Shop) -> tuple[Any, str]:
+def test_a_twin_that_has_not_ended_is_cancelled_before_it_is_removed(shop: Shop) -> None:
+    asked: list[str] = []
+    _twins(shop, done=False)
+    shop.embedder.before = asked.append
+    shop.manager.sync_status()
+    assert asked.count("cancel") == 1 and asked.index("cancel") < len(asked) - 1
+    assert asked[-1] == "clean_up" and shop.embedder.jobs == {}
+    assert shop.ledger() == shop.bill()
+
+
+def _twins(shop: Shop, *, done: bool = True) -> tuple[Any, str]:
     """A job that is done, and the provider's name of a second one of the same name."""
     shop.ingest(*texts(12))
     (job,) = shop.manager.flush_queue()
     there = shop.embedder.jobs[job.provider_job]
-    twin = shop.embedder.submit(there.passages, job.name)
     shop.embedder.finish()
+    twin = shop.embedder.submit(there.passages, job.name)
+    if done:
+        shop.embedder.finish()
     return job, twin
+
+
+def test_a_job_that_is_done_after_it_was_given_up_is_in_the_ledger(shop: Shop) -> None:
+    shop.ingest(*texts(12))
+    (job,) = shop.manager.flush_queue()
+    cancel = shop.embedder.cancel
+    shop.embedder.cancel = lambda job: None  # type: ignore[method-assign]
+    shop.now += 73 * HOUR
+    shop.manager.sync_status()
+    shop.embedder.cancel = lambda job: shop.embedder.finish()  # type: ignore[method-assign]
+    shop.now += 25 * HOUR
+    shop.manager.sync_status()
+    shop.embedder.cancel = cancel  # type: ignore[method-assign]
+    assert shop.manager.job(job.id).status == "FAILED" and shop.embedder.jobs == {}
+    assert shop.ledger() == shop.bill() != {}
 
 
 def test_what_was_embedded_meanwhile_is_left_out_when_a_lost_job_goes_on(shop: Shop) -> None:
@@ -453,6 +484,27 @@ def test_a_job_of_another_key_is_left_alone_and_said_so(shop: Shop) -> None:
     shop.embedder.finish()
     (done,) = shop.manager.sync_status()
     assert done.status == "COMPLETED" and shop.ledger() == shop.bill()
+
+
+def test_what_a_job_of_another_key_has_left_is_removed_when_that_key_is_back(shop: Shop) -> None:
+    def locked(method: str) -> None:
+        if method == "clean_up":
+            raise EmbedderError("It cannot be deleted now.")
+
+    shop.embedder.account = "one"  # type: ignore[attr-defined]
+    shop.ingest(*texts(12))
+    shop.manager.flush_queue()
+    shop.embedder.finish()
+    shop.embedder.before = locked
+    shop.manager.sync_status()
+    shop.embedder.before = lambda method: None
+    shop.hidden, shop.embedder.jobs = shop.embedder.jobs, {}
+    shop.embedder.account = "another"  # type: ignore[attr-defined]
+    shop.now += 100 * HOUR
+    shop.manager.sync_status()
+    shop.embedder.account, shop.embedder.jobs = "one", shop.hidden  # type: ignore[attr-defined]
+    shop.manager.sync_status()
+    assert shop.embedder.jobs == {} and shop.manager.jobs()[0].cleaned
 
 
 def test_a_new_key_that_sees_the_jobs_goes_on_with_them(shop: Shop) -> None:

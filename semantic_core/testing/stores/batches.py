@@ -358,7 +358,8 @@ def a_job_ends_once(open_store: OpenStore) -> None:
 @Check
 def what_comes_back_without_a_result_is_tried_so_often(open_store: OpenStore) -> None:
     """With rest="again" the passages of a closed job are pending again; after `attempts` jobs
-    without a result they fail. With rest="fail" they fail at once.
+    without a result they fail. With rest="fail" they fail at once. A job closed with rest="free"
+    does not count.
     """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
@@ -370,6 +371,10 @@ def what_comes_back_without_a_result_is_tried_so_often(open_store: OpenStore) ->
             closed(queue, job, "COMPLETED", 1.0, error="nothing came", rest="again")
             states = list(queue.chunk_states(waiting.ids))
             same(states, [wanted], f"state after {number} jobs without a result")
+            if wanted == again:
+                closed(queue, sent(queue, f"free {number}").id, "FAILED", 1.0, rest="free")
+                states = list(queue.chunk_states(waiting.ids))
+                same(states, [again], "state after one more job that does not count")
         queue.retry()
         sent(queue, "last")
         closed(queue, "last", "FAILED", 1.0, error="it is gone", rest="fail")
@@ -680,14 +685,15 @@ def a_job_that_was_given_up_can_go_on(open_store: OpenStore) -> None:
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         put(store, item("1", "one", "two", "three", "four", vectors=False))
-        put(store, item("2", "five", vectors=False))
+        put(store, item("2", "five", vectors=False), item("3", "moved", vectors=False))
         sent(queue, "j")
         same(queue.reopen_job("j", 2.0, RATE, 0, 0), False, "reopen_job of an open job")
         queue.settle("j", vectors_of("one"), {}, RATE, 1.0)
         queue.pay_job("j", RATE, 4, 9)
         closed(queue, "j", "FAILED", 2.0, error="gone", rest="fail")
         queue.clean_job("j", 2.0)
-        store.remove([Ref("notes", "2")])
+        store.remove([Ref("notes", "2"), Ref("notes", "3")])
+        put(store, item(Ref("others", "1"), "moved", vectors=False))
         queue.fill(vectors_of("two"))
         token, _ = queue.hold(fingerprints_of("three"), 3.0, 9.0)
         same(queue.reopen_job("j", 3.0, RATE, 1, 2), True, "reopen_job")
@@ -696,12 +702,14 @@ def a_job_that_was_given_up_can_go_on(open_store: OpenStore) -> None:
         same_fields(job, what, status="PROCESSING", ended_at=0.0, answered_at=0.0, cleaned=False)
         same_fields(job, what, paid=1, paid_tokens=2)
         same(tokens_in(queue), 2, "tokens in the ledger")
-        same(held_by(queue, "j"), ["four"], "passages the reopened job holds")
+        same(held_by(queue, "j"), ["four", "moved"], "passages the reopened job holds")
         same(len(queue.given_up()), 0, "failed chunks after reopen_job")
         queue.release(token)
         failure = only(queue.given_up(), "given_up after the hold of another passage")
         same_fields(failure, "given_up", what="notes/1#2", reason="gone")
         same(queue.settle("j", vectors_of("four"), {}, RATE, 4.0), 1, "settle")
+        closed(queue, "j", "FAILED", 4.0, error="cancelled", rest="free")
+        same(statuses(queue, [ChunkId(Ref("others", "1"), 0)]), ["PENDING"], "state of the rest")
         nothing = queue.reopen_job("none", 5.0, RATE, 1, 1)
         same(nothing, False, "reopen_job of a job that does not exist")
         put(store, item("3", "six", vectors=False))
