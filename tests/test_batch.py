@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 from semantic_core import Document, Ref, SemanticCore, _costs, _ingest
+from semantic_core._jobs import JobState
 from semantic_core._memory.store import MemoryStore
 from semantic_core.batch import BatchJob, BatchManager, BatchRules, Budget, QueueStats
 from semantic_core.errors import (
@@ -430,11 +431,15 @@ def test_a_job_that_never_ends_is_cancelled_and_at_last_given_up(office: Office)
     assert office.manager.queue_stats().pending == 3
 
 
+@pytest.mark.parametrize("seen", [True, False])
 def test_results_that_cannot_be_fetched_are_not_paid_again_without_being_asked(
-    office: Office,
+    office: Office, seen: bool
 ) -> None:
     office.ingest(*texts(3))
     office.manager.flush_queue(1)
+    if seen:
+        office.embedder.start()
+        office.manager.sync_status()
     office.embedder.finish("late")
     office.embedder.results = _unreadable  # type: ignore[method-assign]
     for _ in range(6):
@@ -445,6 +450,21 @@ def test_results_that_cannot_be_fetched_are_not_paid_again_without_being_asked(
         "could not be fetched for 55 h: 503" in job.error and "may have been paid for" in job.error
     )
     assert office.manager.flush_queue(1) == () and office.manager.retry() == 3
+
+
+def test_results_are_late_from_the_answer_on_that_has_them(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    hidden, office.embedder.jobs = office.embedder.jobs, {}
+    office.manager.sync_status()
+    office.wait(40)
+    office.embedder.jobs = hidden
+    office.embedder.finish()
+    office.embedder.results = _unreadable  # type: ignore[method-assign]
+    for _ in range(5):
+        [job] = office.manager.sync_status()
+        assert job.status == "PROCESSING"
+        office.wait(11)
 
 
 def _unreadable(job: str) -> Any:
@@ -488,6 +508,25 @@ def test_one_answer_that_there_is_no_such_job_loses_nothing_that_is_paid_for(
     office.wait(1)
     [job] = office.manager.sync_status()
     assert (job.status, job.succeeded, job.error) == ("COMPLETED", 3, "")
+
+
+@pytest.mark.parametrize("answer", ["lists it", "does not say"])
+def test_a_job_that_may_be_listed_is_not_lost(office: Office, answer: str) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    office.embedder.start()
+
+    def unknown(method: str) -> None:
+        if method == "state":
+            raise JobLost("404")
+        if method == "find" and answer == "does not say":
+            raise EmbedderUnavailable("503")
+
+    office.embedder.before = unknown
+    for _ in range(2):
+        [job] = office.manager.sync_status()
+        assert (job.status, job.answered_at) == ("SUBMITTED", 0.0)
+        office.wait(49)
 
 
 def test_a_job_that_is_found_again_is_given_all_its_time_again(office: Office) -> None:
@@ -569,6 +608,37 @@ def test_a_job_that_expired_is_tried_again_at_the_same_size(office: Office) -> N
         office.embedder.expire()
         office.manager.sync_status()
     assert office.manager.queue_stats().failed == 40
+
+
+def test_the_results_of_a_job_that_expired_are_collected_and_the_rest_is_tried_again(
+    office: Office,
+) -> None:
+    office.ingest(*texts(6))
+    [job] = office.manager.flush_queue(1)
+    there = office.embedder.jobs[job.provider_job]
+    there.state = JobState("FAILED", "EXPIRED", succeeded=3, has_results=True)
+    there.shape = "partial"
+    [ended] = office.manager.sync_status()
+    assert (ended.status, ended.error, ended.succeeded) == ("FAILED", "EXPIRED", 3)
+    stats = office.manager.queue_stats()
+    assert (stats.ready, stats.pending, stats.failed) == (3, 3, 0)
+    assert sum(cost.passages for cost in office.manager.costs()) == 3
+
+
+def test_a_cancelled_job_with_some_results_counts_as_no_try(office: Office) -> None:
+    office.ingest(*texts(12))
+    ready = 0
+    for size in (12, 6, 3):
+        [job] = office.manager.flush_queue(1)
+        assert job.sent == size
+        office.manager.cancel(job)
+        there = office.embedder.jobs[job.provider_job]
+        there.state = JobState("FAILED", "CANCELLED", has_results=True)
+        there.shape = "partial"
+        office.manager.sync_status()
+        ready += (size + 1) // 2
+        stats = office.manager.queue_stats()
+        assert (stats.ready, stats.pending, stats.failed) == (ready, 12 - ready, 0)
 
 
 def test_results_that_break_off_are_read_again(office: Office) -> None:

@@ -244,6 +244,20 @@ class LostOnesPaidAgain(MemoryStore):
 
 
 @caught_by("a_failure_is_stored_with_its_reason")
+class RetryCountsWhatIsGone(MemoryStore):
+    def retry(self, job=None):
+        troubles = self._ledger.state().troubles.values()
+        super().retry(job)
+        return sum(trouble.failed and job in (None, trouble.job) for trouble in troubles)
+
+
+@caught_by("a_failure_is_stored_with_its_reason")
+class GivenUpNewestFirst(MemoryStore):
+    def given_up(self, limit=100):
+        return super().given_up(1_000)[::-1][:limit]
+
+
+@caught_by("a_failure_is_stored_with_its_reason")
 class FailuresAreNotCounted(MemoryStore):
     def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
         settled = super().settle(job, vectors, failures, rate, now, tokens)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from semantic_core import Document, Ref, SemanticCore, _costs
+from semantic_core._jobs import JobState
 from semantic_core._memory.store import MemoryStore
 from semantic_core._metering import Meter, Spent
 from semantic_core.batch import Budget
@@ -345,6 +346,23 @@ def test_a_job_that_is_lost_after_a_part_of_its_results_is_charged_whole(shop: S
     assert shop.ledger()["batch"] == lost.paid_tokens
 
 
+@pytest.mark.parametrize("status", ["COMPLETED", "FAILED"])
+@pytest.mark.parametrize("readable", [True, False])
+def test_what_a_provider_counts_beyond_the_results_is_charged_by_estimate(
+    shop: Shop, status: Any, readable: bool
+) -> None:
+    shop.embedder.characters_a_token = 4  # the estimate is right
+    shop.ingest(*["the same size"[:-1] + letter for letter in "abcdefgh"])
+    (job,) = shop.manager.flush_queue(1)
+    there = shop.embedder.jobs[job.provider_job]
+    there.state = JobState(status, succeeded=8, has_results=readable)
+    there.shape = "partial"
+    shop.manager.sync_status()
+    ended = shop.manager.job(job.id)
+    assert (ended.status, ended.paid, ended.paid_tokens) == (status, 8, job.tokens)
+    assert shop.ledger() == {"batch": job.tokens} and shop.embedder.jobs == {}
+
+
 @pytest.mark.parametrize("by", ["sync", "retry", "retry of the job"])
 def test_a_lost_job_that_is_there_again_goes_on_and_is_not_bought_again(
     shop: Shop, by: str
@@ -613,9 +631,10 @@ def test_nothing_is_judged_before_the_provider_has_told_the_time(shop: Shop) -> 
         raise EmbedderError("No answer.")
 
     shop.embedder.before = away
-    shop.now += 1_000 * HOUR
-    (job,) = shop.manager.sync_status()
-    assert job.status == "SUBMITTED" and not job.cancelled_at
+    for _ in range(3):
+        shop.now += 1_000 * HOUR
+        (job,) = shop.manager.sync_status()
+        assert (job.status, job.cancelled_at, job.answered_at) == ("SUBMITTED", 0.0, 0.0)
 
 
 def test_a_cancelled_job_that_cannot_be_seen_just_now_is_not_given_up(shop: Shop) -> None:

@@ -266,6 +266,13 @@ def a_failure_is_stored_with_its_reason(open_store: OpenStore) -> None:
         same(queue.retry("j"), 1, "retry")
         same(queue.retry("j"), 0, "retry again")
         same(list(queue.pending(9).values()), ["bad"], "passages pending after retry")
+        put(store, item("2", "bad too", vectors=False))
+        sent(queue, "k")
+        queue.settle("k", {}, dict.fromkeys(fingerprints_of("bad", "bad too"), "no"), None, 2.0)
+        oldest = only(queue.given_up(1), "given_up, at most one")
+        same_fields(oldest, "given_up, the oldest", what=str(ids[1]))
+        store.remove([Ref("notes", "2")])
+        same(queue.retry(), 1, "retry of two failed passages, one of which was removed")
 
 
 @Check

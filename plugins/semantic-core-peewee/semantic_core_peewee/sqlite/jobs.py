@@ -782,7 +782,7 @@ def queue_stats(view: View, tenant: str | None, chunks: int) -> QueueStats:
             passages = distinct
             first = oldest
     waiting = int(view.raw.execute(_ALL, values).get)
-    since = view.raw.execute(_SINCE, (first,)).get if pending else None
+    since = view.raw.execute(_SINCE, (first,)).get
     jobs = dict.fromkeys(STATUSES, 0)
     jobs.update(
         view.raw.execute("select status, count(*) from semantic_index_batch_job group by status")
