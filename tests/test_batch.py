@@ -121,6 +121,8 @@ def test_fewer_than_the_least_wait_unless_it_is_forced(office: Office) -> None:
     assert office.manager.flush_queue() == ()
     assert [job.sent for job in office.manager.flush_queue(force=True)] == [9]
     assert office.manager.flush_queue(0, force=True) == ()
+    office.ingest("one more")
+    assert [job.sent for job in office.manager.flush_queue(0)] == [1]
 
 
 def test_a_name_is_told_to_the_provider_that_is_found_after_a_crash(office: Office) -> None:
@@ -273,6 +275,15 @@ def test_a_provider_that_is_full_gets_smaller_jobs_and_the_rest_goes_on() -> Non
     assert max(office.embedder.billed.values()) == 1
 
 
+def test_what_a_full_provider_refused_is_sent_as_soon_as_others_have_ended(office: Office) -> None:
+    office.embedder.enqueued_limit = 200
+    office.ingest(*texts(1_000))
+    assert [job.status for job in office.manager.flush_queue(1)] == ["SUBMITTED", "CREATED"]
+    office.embedder.finish()
+    office.manager.sync_status()
+    assert "SUBMITTED" in [job.status for job in office.manager.flush_queue(1)]
+
+
 def test_a_provider_that_takes_nothing_now_is_asked_less_and_less_often() -> None:
     office = Office()
     office.embedder.enqueued_limit = 0
@@ -385,11 +396,12 @@ def test_expired_and_failed_jobs_go_back_to_the_queue_unpaid(office: Office) -> 
 
 def test_a_cancelled_job_gives_back_what_it_held(office: Office) -> None:
     office.ingest(*texts(3))
-    [job] = office.manager.flush_queue(1)
-    assert office.manager.cancel(job.id).cancelled_at == office.now
-    [ended] = office.manager.sync_status()
-    assert (ended.status, office.manager.queue_stats().pending) == ("FAILED", 3)
-    assert office.manager.cancel(ended).status == "FAILED"
+    for _ in range(3):  # a job that was cancelled is no try
+        [job] = office.manager.flush_queue(1)
+        assert office.manager.cancel(job.id).cancelled_at == office.now
+        [ended] = office.manager.sync_status()
+        assert (ended.status, office.manager.queue_stats().pending) == ("FAILED", 3)
+        assert office.manager.cancel(ended).status == "FAILED"
 
 
 def test_a_job_cancelled_before_it_was_sent_never_is(office: Office) -> None:
@@ -450,6 +462,31 @@ def test_results_that_cannot_be_fetched_are_not_paid_again_without_being_asked(
         "could not be fetched for 55 h: 503" in job.error and "may have been paid for" in job.error
     )
     assert office.manager.flush_queue(1) == () and office.manager.retry() == 3
+
+
+def test_jobs_that_never_end_are_tried_as_often_as_others(office: Office) -> None:
+    office.ingest(*texts(3))
+    for failed in (0, 0, 3):
+        office.manager.flush_queue(1)
+        office.embedder.start()
+        for hours in (73, 25):
+            office.wait(hours)
+            office.embedder.cancel = lambda job: None  # type: ignore[method-assign]
+            [job] = office.manager.sync_status()
+        assert (job.status, office.manager.queue_stats().failed) == ("FAILED", failed)
+
+
+def test_a_failed_job_whose_results_came_late_is_not_lost(office: Office) -> None:
+    office.ingest(*texts(6))
+    [job] = office.manager.flush_queue(1)
+    there = office.embedder.jobs[job.provider_job]
+    there.state = JobState("FAILED", "EXPIRED", has_results=True)
+    there.shape = "cut"
+    for status in ("PROCESSING", "FAILED", "FAILED"):
+        office.manager.sync_status()
+        assert office.manager.job(job.id).status == status
+        office.wait(60)
+    assert office.manager.job(job.id).cleaned and office.embedder.jobs == {}
 
 
 def test_results_are_late_from_the_answer_on_that_has_them(office: Office) -> None:

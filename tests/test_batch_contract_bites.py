@@ -345,6 +345,15 @@ class StatusGoesBack(MemoryStore):
 
 
 @caught_by("a_job_that_was_never_sent_can_be_dropped")
+class ExtendsWhatWasSent(MemoryStore):
+    def extend_job(self, job, limit, *, except_collections=()):
+        if self.job(job) is None:
+            return None
+        with self._ledger.changing() as draft:
+            return self._ledger._grown(draft, job, limit, except_collections)
+
+
+@caught_by("a_job_that_was_never_sent_can_be_dropped")
 class DropsWhatWasSent(MemoryStore):
     def drop_job(self, job):
         there = self.job(job)
@@ -380,6 +389,13 @@ class ReleaseTakesFromJobs(MemoryStore):
                     if claim.holder == token or claim.until is None
                 }
             )
+
+
+@caught_by("a_vector_that_came_another_way_counts")
+class EqualPassagesCountEach(MemoryStore):
+    def queue_stats(self, tenant=None):
+        stats = super().queue_stats(tenant)
+        return attrs.evolve(stats, passages=stats.pending)
 
 
 @caught_by("a_vector_that_came_another_way_counts")
@@ -523,6 +539,16 @@ class GoesOnUnforgiven(MemoryStore):
         reopened = super().reopen_job(job, now, rate, passages, tokens)
         with self._ledger.changing() as draft:
             draft.troubles = dict(before)
+        return reopened
+
+
+@caught_by("a_job_that_was_given_up_can_go_on")
+class StaysCancelled(MemoryStore):
+    def reopen_job(self, job, now, rate, passages, tokens):
+        before = self.job(job)
+        reopened = super().reopen_job(job, now, rate, passages, tokens)
+        if reopened:
+            self.note_job(job, now, cancelled_at=before.cancelled_at)
         return reopened
 
 

@@ -506,7 +506,7 @@ def a_new_job_is_one_submitters(open_store: OpenStore) -> None:
 @Check
 def a_job_that_was_never_sent_can_be_dropped(open_store: OpenStore) -> None:
     """`drop_job` removes a CREATED job and releases its passages. It does not remove a job that the
-    provider knows. A job without a provider's name cannot be COMPLETED.
+    provider knows, which gets no more passages and no lease either. A job without a provider's name cannot be COMPLETED.
     """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
@@ -519,6 +519,11 @@ def a_job_that_was_never_sent_can_be_dropped(open_store: OpenStore) -> None:
         same(queue.job("j"), None, "the dropped job")
         sent(queue, "k")
         same(queue.drop_job("k"), False, "drop_job of a submitted job")
+        put(store, item("2", "two", vectors=False))
+        for id in ("k", "nobody"):
+            same(queue.extend_job(id, 5), None, f"extend_job of {id}, which is no new job")
+            leased = queue.lease_job(id, "ann", 1.0, 9.0)
+            same(leased, False, f"lease_job of {id}, which is no new job")
         same(held_by(queue, "k"), ["one"], "passages the submitted job holds")
 
 
@@ -583,6 +588,11 @@ def a_vector_that_came_another_way_counts(open_store: OpenStore) -> None:
         )
         stats = queue.queue_stats()
         same_fields(stats, "queue_stats", ready=2, pending=0, submitted=1, failed=0)
+        same_fields(stats, "queue_stats when nothing is pending", passages=0, oldest_at=0.0)
+        put(store, item("3", "three", "four", "three", vectors=False))
+        stats = queue.queue_stats()
+        same_fields(stats, "queue_stats of equal passages", pending=3, passages=2)
+        expect(stats.oldest_at > 0.0, f"oldest_at: expected a time, found {stats.oldest_at}.")
 
 
 @Check
@@ -697,6 +707,7 @@ def a_job_that_was_given_up_can_go_on(open_store: OpenStore) -> None:
         same(queue.reopen_job("j", 2.0, RATE, 0, 0), False, "reopen_job of an open job")
         queue.settle("j", vectors_of("one"), {}, RATE, 1.0)
         queue.pay_job("j", RATE, 4, 9)
+        queue.note_job("j", 1.0, cancelled_at=1.0, answered_at=1.0)
         closed(queue, "j", "FAILED", 2.0, error="gone", rest="fail")
         queue.clean_job("j", 2.0)
         store.remove([Ref("notes", "2"), Ref("notes", "3")])
@@ -707,6 +718,7 @@ def a_job_that_was_given_up_can_go_on(open_store: OpenStore) -> None:
         job = queue.job("j")
         what = "the reopened job"
         same_fields(job, what, status="PROCESSING", ended_at=0.0, answered_at=0.0, cleaned=False)
+        same_fields(job, what, cancelled_at=0.0, submitted_at=100.0)
         same_fields(job, what, paid=1, paid_tokens=2)
         same(tokens_in(queue), 2, "tokens in the ledger")
         same(held_by(queue, "j"), ["four", "moved"], "passages the reopened job holds")
