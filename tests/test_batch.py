@@ -20,6 +20,7 @@ from semantic_core.errors import (
     BudgetSpent,
     ConfigError,
     EmbedderError,
+    EmbedderThrottled,
     EmbedderUnavailable,
     InputError,
     JobLost,
@@ -161,6 +162,20 @@ def test_an_answer_that_is_lost_makes_no_second_job(office: Office) -> None:
     assert (job.status, job.error, len(office.embedder.jobs)) == ("SUBMITTED", "", 1)
 
 
+def test_a_job_that_is_taken_over_has_one_submitter(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.embedder.before = _raising("submit", EmbedderUnavailable("503"))
+    [job] = office.manager.flush_queue(1)
+    office.wait(1)
+    store: Any = office.core.store
+    others: list[bool] = []
+    office.embedder.before = lambda method: others.append(
+        store.lease_job(job.id, "another process", office.now, office.now + 60)
+    )
+    office.manager.flush_queue(1)
+    assert len(office.embedder.jobs) == 1 and not any(others)
+
+
 def test_a_provider_that_is_away_is_said_before_anything_is_held(office: Office) -> None:
     office.ingest(*texts(3))
 
@@ -171,6 +186,16 @@ def test_a_provider_that_is_away_is_said_before_anything_is_held(office: Office)
     with pytest.raises(EmbedderUnavailable):
         office.manager.flush_queue(1)
     assert office.manager.jobs() == [] and office.manager.queue_stats().pending == 3
+
+
+def test_a_job_that_cannot_be_searched_for_is_postponed(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.embedder.before = _raising("submit", EmbedderUnavailable("503"))
+    [job] = office.manager.flush_queue(1)
+    office.embedder.before = _raising("find", EmbedderUnavailable("504"))
+    office.wait(1)
+    [again] = office.manager.flush_queue(1)
+    assert (again.id, again.status, again.error, again.tries) == (job.id, "CREATED", "504", 2)
 
 
 def test_no_key_for_jobs_is_said_before_any_work(office: Office) -> None:
@@ -280,8 +305,35 @@ def test_what_a_full_provider_refused_is_sent_as_soon_as_others_have_ended(offic
     office.ingest(*texts(1_000))
     assert [job.status for job in office.manager.flush_queue(1)] == ["SUBMITTED", "CREATED"]
     office.embedder.finish()
+    offered: list[int] = []
+    submit = office.embedder.submit
+
+    def noted(passages: Any, name: str) -> str:
+        offered.append(len(passages))
+        return submit(passages, name)
+
+    office.embedder.submit = noted  # type: ignore[method-assign]
     office.manager.sync_status()
+    offered.clear()
     assert "SUBMITTED" in [job.status for job in office.manager.flush_queue(1)]
+    refused = offered[: offered.index(31) + 1]
+    assert refused == sorted(set(refused), reverse=True)  # no size is offered twice
+
+
+def test_a_job_that_is_there_although_it_was_refused_for_now_is_not_divided(
+    office: Office,
+) -> None:
+    office.ingest(*texts(8))
+    submit = office.embedder.submit
+
+    def lost(passages: Any, name: str) -> str:
+        submit(passages, name)
+        raise EmbedderThrottled("429")
+
+    office.embedder.submit = lost  # type: ignore[method-assign]
+    [job] = office.manager.flush_queue(1)
+    assert (job.status, job.sent, job.provider_job) == ("SUBMITTED", 8, "jobs/1")
+    assert list(office.embedder.jobs) == ["jobs/1"]
 
 
 def test_a_provider_that_takes_nothing_now_is_asked_less_and_less_often() -> None:
@@ -323,6 +375,7 @@ def test_jobs_of_passages_of_very_different_sizes_have_no_more_tokens_than_they_
     office.ingest(*texts(100), *(f"{number} {'x' * 90}" for number in range(20)))
     jobs = office.manager.flush_queue(1)
     assert max(job.tokens for job in jobs) <= 50 and sum(job.sent for job in jobs) == 120
+    assert len(jobs) <= 25  # 880 tokens
 
 
 def test_no_more_jobs_are_under_way_than_may_be() -> None:

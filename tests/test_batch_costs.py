@@ -13,7 +13,7 @@ from semantic_core import Document, Ref, SemanticCore, _costs
 from semantic_core._jobs import JobState
 from semantic_core._memory.store import MemoryStore
 from semantic_core._metering import Meter, Spent
-from semantic_core.batch import Budget
+from semantic_core.batch import BatchManager, Budget
 from semantic_core.errors import BudgetSpent, EmbedderError, StoreBusy
 from semantic_core.testing import HashEmbedder, JobEmbedder
 
@@ -208,6 +208,25 @@ def test_without_prices_nothing_is_counted_and_no_budget_refuses_anything() -> N
     shop.manager.sync_status()
     shop.core.search("text")
     assert shop.manager.queue_stats().ready == 25 and shop.manager.costs() == []
+
+
+def test_a_job_that_was_sent_without_prices_is_measured_when_it_is_found_with_them() -> None:
+    class Dying(Unpriced):
+        def submit(self, passages: Mapping[str, str], name: str) -> str:
+            super().submit(passages, name)
+            raise KeyboardInterrupt
+
+    shop = Shop()
+    shop.ingest(*texts(12))
+    unpriced = Dying(8)
+    unpriced.jobs = shop.embedder.jobs
+    with pytest.raises(KeyboardInterrupt):
+        BatchManager(shop.core.store, unpriced, clock=lambda: shop.now).flush_queue()
+    shop.now += 2 * HOUR
+    (found,) = shop.manager.sync_status()
+    (there,) = shop.embedder.jobs.values()
+    assert found.status == "SUBMITTED"
+    assert found.tokens == shop.embedder.tokens(list(there.passages.values()))
 
 
 def test_a_store_without_a_ledger_charges_nobody() -> None:
