@@ -126,6 +126,66 @@ def test_fewer_than_the_least_wait_unless_it_is_forced(office: Office) -> None:
     assert [job.sent for job in office.manager.flush_queue(0)] == [1]
 
 
+@pytest.mark.parametrize(("least", "size"), [(-1, None), (1.5, None), (1, 0), (1, "many")])
+def test_a_flush_of_numbers_nobody_can_mean_is_refused(
+    office: Office, least: Any, size: Any
+) -> None:
+    office.ingest(*texts(3))
+    with pytest.raises(InputError):
+        office.manager.flush_queue(least, job_size=size)
+    assert office.manager.jobs() == []
+
+
+def test_an_embedder_may_read_the_passages_of_a_job_as_any_mapping() -> None:
+    class Looking(JobEmbedder):
+        def submit(self, passages: Any, name: str) -> str:
+            assert len(passages) == len(list(passages)) == 3 and passages.get("none") is None
+            return super().submit({each: passages[each] for each in passages}, name)
+
+    office = Office(embedder=Looking())
+    office.ingest(*texts(3))
+    [job] = office.manager.flush_queue(1)
+    assert sorted(office.embedder.jobs[job.provider_job].passages.values()) == texts(3)
+
+
+def test_the_tokens_of_a_job_are_those_of_all_its_passages(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.embedder.before = _raising("submit", EmbedderUnavailable("503"))
+    [job] = office.manager.flush_queue(1)
+    office.core.remove(Ref("notes", texts(3)[0]))
+    office.embedder.before = lambda method: None
+    office.wait(1)
+    [again] = office.manager.flush_queue(1)
+    assert (again.status, again.sent, again.tokens) == ("SUBMITTED", 3, job.tokens)
+
+
+def test_who_submits_a_job_that_another_has_submitted_removes_his_own(office: Office) -> None:
+    office.ingest(*texts(3))
+    store: Any = office.core.store
+    submit = office.embedder.submit
+
+    def overtaken(passages: Any, name: str) -> str:
+        made = submit(passages, name)
+        [job] = office.manager.jobs()
+        store.note_job(job.id, office.now, status="SUBMITTED", provider_job="jobs/theirs")
+        return made
+
+    office.embedder.submit = overtaken  # type: ignore[method-assign]
+    [job] = office.manager.flush_queue(1)
+    assert (job.provider_job, office.embedder.jobs) == ("jobs/theirs", {})
+
+
+def test_a_pause_doubles_until_it_lasts_an_hour(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.embedder.before = _raising("submit", EmbedderUnavailable("503"))
+    pauses = []
+    for _ in range(8):
+        [job] = office.manager.flush_queue(1)
+        pauses.append(job.leased_until - office.now)
+        office.now = job.leased_until
+    assert pauses == [60, 120, 240, 480, 960, 1_920, 3_600, 3_600]
+
+
 def test_a_name_is_told_to_the_provider_that_is_found_after_a_crash(office: Office) -> None:
     office.ingest(*texts(2))
     [job] = office.manager.flush_queue(1)
@@ -203,8 +263,18 @@ def test_no_key_for_jobs_is_said_before_any_work(office: Office) -> None:
     office.embedder.jobs_set_up = False
     with pytest.raises(ConfigError, match="key of their own"):
         office.manager.flush_queue(1)
+    with pytest.raises(ConfigError, match="key of their own"):
+        office.manager.flush_queue(10)  # not only when there are enough
     assert office.manager.jobs() == [] and not office.manager.takes_jobs
     assert office.core.embed_pending() == 3
+    assert office.manager.flush_queue(10) == ()
+
+
+def test_who_has_too_few_passages_for_a_job_does_not_ask_the_provider(office: Office) -> None:
+    office.ingest(*texts(3))
+    assert office.manager.takes_jobs
+    office.embedder.before = _raising("find", EmbedderUnavailable("503"))
+    assert office.manager.flush_queue(10) == ()
 
 
 def test_an_embedder_or_a_store_without_the_ability_says_what_to_do() -> None:
@@ -222,6 +292,7 @@ def test_an_embedder_or_a_store_without_the_ability_says_what_to_do() -> None:
     manager = BatchManager(Bare(JobEmbedder().space), JobEmbedder())
     with pytest.raises(StoreMisuse, match="Bare stores no ledger"):
         manager.queue_stats()
+    assert not manager.takes_jobs
     with pytest.raises(ConfigError, match="A budget needs a store with a ledger"):
         BatchManager(Bare(JobEmbedder().space), JobEmbedder(), budget=Budget(hard=1))
 
