@@ -186,6 +186,12 @@ def test_a_pause_doubles_until_it_lasts_an_hour(office: Office) -> None:
     assert pauses == [60, 120, 240, 480, 960, 1_920, 3_600, 3_600]
 
 
+def test_how_long_a_provider_keeps_results_is_known_from_its_embedder(office: Office) -> None:
+    assert office.manager.results_kept is None
+    office.embedder.results_kept = 3_600  # type: ignore[attr-defined]
+    assert office.manager.results_kept == 3_600.0
+
+
 def test_a_name_is_told_to_the_provider_that_is_found_after_a_crash(office: Office) -> None:
     office.ingest(*texts(2))
     [job] = office.manager.flush_queue(1)
@@ -1109,6 +1115,17 @@ def test_a_flush_leaves_collections_alone_that_are_to_be_fresh_sooner() -> None:
     office.ingest(*texts(2, "peas"), collection="tickets")
     assert [job.sent for job in office.manager.flush_queue(1)] == [3]
     assert [job.sent for job in office.manager.flush_queue(1, force=True)] == [2]
+    office.manager.work()
+    assert not office.embedder.tokens_billed["interactive"], "a job has them"
+
+
+def test_jobs_are_for_the_collections_that_may_wait_where_others_may_not() -> None:
+    office = Office(freshness={"*": "1h", "archive": "24h"})
+    office.ingest(*texts(3), collection="notes")
+    office.ingest(*texts(2, "peas"), collection="archive")
+    assert [job.sent for job in office.manager.flush_queue(1)] == [2]
+    office.manager.work()
+    assert (office.manager.queue_stats().ready, office.manager.queue_stats().submitted) == (3, 2)
 
 
 def test_one_round_of_work_embeds_what_is_urgent_and_submits_the_rest() -> None:

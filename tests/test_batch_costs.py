@@ -399,7 +399,15 @@ def test_a_lost_job_that_is_there_again_goes_on_and_is_not_bought_again(
     assert shop.ledger() == shop.bill()
 
 
+def test_lost_passages_can_be_retried_with_an_embedder_without_jobs(shop: Shop) -> None:
+    lost_job(shop)
+    assert shop.manager.adopt_lost() == ()
+    plain = BatchManager(shop.core.store, HashEmbedder(8))
+    assert plain.adopt_lost() == () and plain.retry() == 12
+
+
 def test_a_lost_job_that_stays_away_is_bought_again_when_asked(shop: Shop) -> None:
+    assert shop.manager.adopt_lost() == ()
     lost_job(shop)
     assert shop.manager.retry() == 12
     shop.manager.flush_queue()
