@@ -506,6 +506,7 @@ def test_rules_nobody_can_mean_are_refused(batch: Any) -> None:
     with pytest.raises(ConfigError, match="batch"):
         BatchRules.of(batch)
     assert BatchRules.of({"job_size": 5, "poll": 1.5}).job_size == 5
+    assert BatchRules.of(BatchRules(job_size=5)).job_size == 5
 
 
 def test_a_provider_that_takes_less_gets_smaller_jobs() -> None:
