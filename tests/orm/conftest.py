@@ -25,10 +25,6 @@ def _load(name: str) -> ModuleType:
     return module
 
 
-FOLDER = str(Path(__file__).parent)
-if FOLDER not in sys.path:  # tests share the plain modules of this folder
-    sys.path.insert(0, FOLDER)
-
 databases = _load("databases")
 ENGINES = ("sqlite3", "postgresql", "mysql")
 

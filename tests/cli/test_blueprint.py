@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from semantic_core.cli import blueprint as command
 from semantic_core.cli import cli
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FILES = {
     name: ROOT / "adapters_blueprints" / f"{name}_adapter.py" for name in ("django", "sqlalchemy")
 }
