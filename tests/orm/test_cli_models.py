@@ -1,5 +1,5 @@
-"""The command line of an application's models: how far an index is behind,
-and what brings it up again.
+"""The commands for an application's models: how many changes are pending, and how they are
+processed.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ def test_a_change_that_was_given_up_is_listed_retried_and_dropped(application: A
     assert application.run("outbox", "drop", "--yes").stdout == "Dropped 1 change.\n"
 
 
-def test_verify_finds_what_differs_and_reindex_and_repair_mend_it(application: Application) -> None:
+def test_verify_finds_what_differs_and_reindex_and_repair_correct_it(
+    application: Application,
+) -> None:
     application.run("outbox", "status")
     application.write("INSERT INTO note VALUES (1, 'one', 1), (2, 'two', 1)")
     application.run("worker", "--once")
