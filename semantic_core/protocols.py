@@ -5,6 +5,8 @@ An optional ability is a protocol of its own, and callers test for it with ``isi
 may also be `TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue`, `BatchQueue`, `Checkpoints`
 and `Patient`; an embedder may also be `BatchEmbedder`, `Priced` and `Metered`. The checks of
 `semantic_core.testing` prove that a class keeps its contract; every rule they check is stated here.
+
+Tested by tests/contracts/test_contract.py.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ nothing inside checks again.
 Identity and content are separate. A `Ref` says *which* document, a fingerprint *what* text an
 embedder gets. Offsets count characters (code points) of ``Document.text``. Higher scores are better
 everywhere. An invalid value raises InputError.
+
+Tested by tests/kernel/test_types.py.
 """
 
 from __future__ import annotations

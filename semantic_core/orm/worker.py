@@ -1,6 +1,6 @@
 """`Worker`: a thread of this process that processes pending changes, when woken and periodically.
 
-Tested by tests/orm/test_base.py and tests/orm/test_cli_models.py.
+Tested by tests/orm/test_base.py and tests/cli/test_models.py.
 """
 
 from __future__ import annotations
