@@ -1,5 +1,5 @@
-"""``ingest`` with the real store and embedder: what comes in, what stays out, what goes,
-what Ctrl-C leaves.
+"""``ingest`` with the real store and embedder: what is added, left out and removed, and what Ctrl-C
+leaves.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Application:
     tag_column: ClassVar[str] = "tag"
 
     def open(self, database: Database, core: SemanticCore) -> BaseORMAdapter:
-        """Connect, see to the table, and bind its index, which is worked off by hand;
+        """Connect, make sure of the table, and bind its index, which is processed by hand;
         install nothing.
         """
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Whatever a signal handler raises, and wherever it comes: the thread goes on as if it never was.
+"""Whatever a signal handler raises, and whenever: the thread goes on as if nothing had happened.
 
 A time limit, or Ctrl-C in a notebook, may come between any two steps. Here one comes at a line, and
 then everything is asked that could be stuck: what this thread reads and writes next, what others
