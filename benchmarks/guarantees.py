@@ -225,7 +225,7 @@ PROMISES: Mapping[str, Sequence[Promise]] = {
         Promise(
             "An invalid vector (not finite, or of length 0) is neither stored nor searched for, "
             "and no vector ranks first because of its length.",
-            "test_hostile.py::test_no_poison_vector_is_stored_and_none_ranks",
+            "test_hostile.py::test_no_invalid_vector_is_stored_and_none_ranks",
             "{poison_vectors[vectors]} invalid vectors: {poison_vectors[stored]} stored, "
             "{poison_vectors[ranked]} ranked",
         ),
@@ -239,14 +239,14 @@ PROMISES: Mapping[str, Sequence[Promise]] = {
             "Candidates from a plugin are returned only if they are within the tenant, the "
             "collections and the filter. If a filter or a reranker fails, nothing that it would "
             "have removed is returned.",
-            "../../../../tests/test_rerankers.py::"
+            "../../../../tests/plugins/test_rerankers.py::"
             "test_a_reranker_that_fails_is_an_error_and_no_answer",
             "run with every change",
         ),
         Promise(
             "A settings file that was found in a folder never sends texts or keys to a host that "
             "its user has not confirmed.",
-            "../../../../tests/test_config.py::"
+            "../../../../tests/kernel/test_config.py::"
             "test_a_file_that_was_found_leads_to_no_host_nobody_confirmed",
             "run with every change",
         ),

@@ -2,7 +2,7 @@
 
 The notation is that of servers of web applications.
 
-Tested by tests/orm/test_cli_models.py.
+Tested by tests/cli/test_models.py.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ app_option = click.option(
     metavar="MODULE:NAME",
     envvar=VARIABLE,
     help=(
-        "The application whose models are meant: a SemanticCore, or a function that returns one. "
+        "Where the application binds its models: a SemanticCore, or a function that returns one. "
         f"Default: the environment variable {VARIABLE}."
     ),
 )

@@ -1,6 +1,6 @@
 """Breaks modules in small ways, one at a time, and prints the changes that no test notices.
 
-    python tests/house/mutation.py semantic_core/_costs.py --tests tests/test_batch_costs.py
+    python tests/house/mutation.py semantic_core/_costs.py --tests tests/kernel/test_costs.py
 
 A change that survives is a rule that no test holds, or it changes nothing. Each changed module is
 imported in a process of its own, and its file stays as it is; so a test that starts another

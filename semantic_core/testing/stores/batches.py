@@ -1,7 +1,7 @@
 """Checks of the ledger of batch jobs (`BatchQueue`): which job holds a passage, what becomes of it,
 and what it costs.
 
-Tested by tests/test_batch_contract_bites.py and tests/test_contract.py.
+Tested by tests/contracts/test_queue_bites.py and tests/contracts/test_contract.py.
 """
 
 from __future__ import annotations
@@ -506,7 +506,8 @@ def a_new_job_is_one_submitters(open_store: OpenStore) -> None:
 @Check
 def a_job_that_was_never_sent_can_be_dropped(open_store: OpenStore) -> None:
     """`drop_job` removes a CREATED job and releases its passages. It does not remove a job that the
-    provider knows, which gets no more passages and no lease either. A job without a provider's name cannot be COMPLETED.
+    provider knows, which gets no more passages and no lease either. A job without a provider's name
+    cannot be COMPLETED.
     """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
