@@ -204,6 +204,7 @@ class Unpriced(JobEmbedder):
 def test_without_prices_nothing_is_counted_and_no_budget_refuses_anything() -> None:
     shop = Shop(embedder=Unpriced(8), budget={"hard": "0.000001"})
     shop.ingest(*texts(5), mode="sync")
+    assert shop.manager.queue_stats().ready == 5
     shop.ingest(*(f"{text} later" for text in texts(20)))
     assert [job.tokens for job in shop.manager.flush_queue()] == [0]
     shop.embedder.finish()
