@@ -613,7 +613,7 @@ def test_a_failed_job_whose_results_came_late_is_not_lost(office: Office) -> Non
     there = office.embedder.jobs[job.provider_job]
     there.state = JobState("FAILED", "EXPIRED", has_results=True)
     there.shape = "cut"
-    for status in ("PROCESSING", "FAILED", "FAILED"):
+    for status in ("PROCESSING", "FAILED"):
         office.manager.sync_status()
         assert office.manager.job(job.id).status == status
         office.wait(60)

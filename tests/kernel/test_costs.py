@@ -383,6 +383,24 @@ def test_what_a_provider_counts_beyond_the_results_is_charged_by_estimate(
     ended = shop.manager.job(job.id)
     assert (ended.status, ended.paid, ended.paid_tokens) == (status, 8, job.tokens)
     assert shop.ledger() == {"batch": job.tokens} and shop.embedder.jobs == {}
+    has_results = readable or status == "COMPLETED"
+    assert shop.manager.queue_stats().ready == (4 if has_results else 0)
+
+
+def test_what_a_failed_job_cost_is_stored_before_anything_else_is_asked(shop: Shop) -> None:
+    shop.ingest(*texts(12))
+    (job,) = shop.manager.flush_queue()
+    shop.embedder.jobs[job.provider_job].state = JobState("FAILED", "FAILED", succeeded=12)
+    state = shop.embedder.state
+
+    def once(provider_job: str) -> JobState:
+        answer = state(provider_job)
+        shop.embedder.jobs.clear()
+        return answer
+
+    shop.embedder.state = once  # type: ignore[method-assign]
+    shop.manager.sync_status()
+    assert shop.manager.job(job.id).paid == 12 and shop.ledger() == {"batch": job.tokens}
 
 
 @pytest.mark.parametrize("by", ["sync", "retry", "retry of the job"])
