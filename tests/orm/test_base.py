@@ -30,7 +30,16 @@ from semantic_core.errors import (
     StoreFull,
     StoreReadOnly,
 )
-from semantic_core.orm import Relation, SemanticIndex, Table, base, bind_declared, declare, sync
+from semantic_core.orm import (
+    Relation,
+    SemanticIndex,
+    Table,
+    base,
+    bind_declared,
+    declare,
+    processing,
+    sync,
+)
 from semantic_core.orm.comparison import Lease
 from semantic_core.orm.migrations import remove_triggers
 from semantic_core.testing import HashEmbedder
@@ -136,6 +145,16 @@ def test_what_is_rolled_back_was_never_there(shelf: Shelf) -> None:
             shelf.Article.create(id=2, title="Ghost", content="never was")
             raise ZeroDivisionError
     assert shelf.indexed() == {"1": "Kept|is there"}
+
+
+def test_a_commit_of_more_changes_than_one_claim_takes_is_indexed_whole(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processing, "BATCH", 3)
+    with shelf.db.transaction():
+        for id in range(1, 9):
+            shelf.Article.create(id=id, title="t", content=str(id))
+    assert shelf.indexed() == {str(id): f"t|{id}" for id in range(1, 9)}
 
 
 def test_bulk_and_raw_statements_are_seen(shelf: Shelf) -> None:

@@ -568,7 +568,12 @@ def test_rows_with_one_key_are_counted_and_paged_in_the_order_of_the_column(
     assert pages.page(wanted[2], 3) == wanted[3:] and pages.page(wanted[4], 3) == []
 
 
-@pytest.mark.parametrize(("parse", "count"), [(str, 3), (bytes.fromhex, 2)])
+def refuse(text: str) -> Any:
+    """Parses no key."""
+    raise ValueError(text)
+
+
+@pytest.mark.parametrize(("parse", "count"), [(str, 3), (bytes.fromhex, 2), (refuse, 2)])
 def test_rows_whose_key_identifies_no_row_are_counted_on_sqlite(parse: Any, count: int) -> None:
     with closing(sqlite3.connect(":memory:")) as raw:
         raw.execute("CREATE TABLE page (id TEXT PRIMARY KEY)")
