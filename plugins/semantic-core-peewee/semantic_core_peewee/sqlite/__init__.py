@@ -6,8 +6,7 @@ Rooms, from the top: `store` (SqliteStore) and `same_file` (the index in the app
 database); `opening`, `migrations`, `backup`, `maintenance`; `write`, `read`, `vector_search`,
 `word_search`, `jobs` and `job_store`; below them `records`, `ids`, `filters`, `selective_scopes`,
 `segments`, `quantized`, `unit_vectors`, `vector_rows`, `word_cache`, `checkpoints`; and the
-connections: `pool`, `connection`, `single_library`, `log_files`, `interruption`, `cpu_limiter`,
-`errors`.
+connections: `pool`, `connection`, `cpu_limiter`, `errors`.
 """
 
 from __future__ import annotations

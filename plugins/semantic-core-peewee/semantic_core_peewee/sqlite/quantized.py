@@ -24,7 +24,7 @@ import attrs
 import numpy as np
 import simsimd
 
-from semantic_core_peewee.sqlite.interruption import Sole, Use
+from semantic_core_peewee.sqlite.pool import Sole, Use, View
 from semantic_core_peewee.sqlite.segments import (
     HIGHEST,
     State,
@@ -35,8 +35,6 @@ from semantic_core_peewee.sqlite.segments import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from semantic_core_peewee.sqlite.pool import View
 
     Scores = NDArray[np.float32]
     Rows = NDArray[np.intp]

@@ -27,12 +27,14 @@ from semantic_core.errors import ConfigError, SemanticCoreError, StoreMisuse
 from semantic_core.types import ChunkId, Ranking, Scope, Space
 from semantic_core_peewee.commits import commits_of
 from semantic_core_peewee.connection import connected
-from semantic_core_peewee.sqlite import single_library
 from semantic_core_peewee.sqlite.connection import (
     Connection,
     Target,
     check_library,
+    claim_file,
+    identity_of,
     make_vocabulary,
+    release_file,
     transaction,
     translated,
 )
@@ -204,19 +206,17 @@ class SameFileStore(SqliteStore):
         check_library()
         self.database = plain_database(database)
         self._target = Target(_path_of(self.database), "full", busy_timeout, tuning=tuning)
-        self._claim = single_library.claim(self._target.path)
+        self._claim = claim_file(self._target.path)
         try:
             with connected(self.database):
                 _check_connection(self.database)
             # It may have come into being just now.
-            self._claim = self._claim or single_library.claim(self._target.path)
+            self._claim = self._claim or claim_file(self._target.path)
             self._space, self._multi_tenant = _prepare(self._target, space, multi_tenant)
         except BaseException:
-            single_library.release(self._claim)
+            release_file(self._claim)
             raise
-        self._target = attrs.evolve(
-            self._target, identity=single_library.identity(self._target.path)
-        )
+        self._target = attrs.evolve(self._target, identity=identity_of(self._target.path))
         self._application_pool = SameFilePool(self._target, self.database)
         self._begin(self._application_pool)
 
@@ -252,7 +252,7 @@ class SameFileStore(SqliteStore):
         super().close()
         claim = self._claim
         self._claim = None
-        single_library.release(claim)
+        release_file(claim)
 
     def _unlearned(self) -> SqliteStore:
         """This store; within a transaction that has changed the index, a copy of it that remembers

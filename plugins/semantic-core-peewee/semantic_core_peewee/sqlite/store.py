@@ -44,20 +44,20 @@ from semantic_core_peewee.sqlite import (
 )
 from semantic_core_peewee.sqlite.connection import (
     NETWORKED,
+    OWN,
     Durability,
     Target,
     check_library,
+    identity_of,
     kind_of,
     translated,
 )
 from semantic_core_peewee.sqlite.filters import Clause, check_tenant, compile_scope
 from semantic_core_peewee.sqlite.job_store import OfLedger, SqliteJobLedger, blobs_of
-from semantic_core_peewee.sqlite.log_files import OWN
 from semantic_core_peewee.sqlite.migrations import newest
 from semantic_core_peewee.sqlite.opening import prepare
 from semantic_core_peewee.sqlite.pool import Pool, View, check_open
 from semantic_core_peewee.sqlite.records import MOST_INT, check_count, incoming
-from semantic_core_peewee.sqlite.single_library import identity
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.unit_vectors import from_blob
 from semantic_core_peewee.sqlite.vector_rows import fill_waiting, known_blobs
@@ -105,7 +105,7 @@ class SqliteStore:
         target = _target(path, durability, busy_timeout)
         self._target = attrs.evolve(target, tuning=tuning)
         self._space, self._multi_tenant = prepare(self._target, space, multi_tenant)
-        self._target = attrs.evolve(self._target, identity=identity(self._target.path))
+        self._target = attrs.evolve(self._target, identity=identity_of(self._target.path))
         self._begin(Pool(self._target))
 
     def _begin(self, pool: Pool) -> None:

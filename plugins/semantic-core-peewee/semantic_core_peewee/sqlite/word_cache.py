@@ -20,7 +20,7 @@ import apsw
 import numpy as np
 
 from semantic_core_peewee.sqlite.errors import altered
-from semantic_core_peewee.sqlite.interruption import Sole, Use
+from semantic_core_peewee.sqlite.pool import Sole, Use, View
 from semantic_core_peewee.sqlite.quantized import CODES, current_state
 from semantic_core_peewee.sqlite.selective_scopes import Known, among, numbers
 
@@ -57,7 +57,6 @@ def as_bytes(text: str) -> bytes:
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from semantic_core_peewee.sqlite.pool import View
     from semantic_core_peewee.sqlite.quantized import QuantizedVectors
     from semantic_core_peewee.sqlite.tuning import Tuning
 

@@ -24,7 +24,7 @@ import peewee
 import pytest
 from figures import MEASURING, record
 from semantic_core_peewee import init_database
-from semantic_core_peewee.sqlite.interruption import Sole, Use
+from semantic_core_peewee.sqlite.pool import Sole, Use
 
 from semantic_core import Document, Ref, SemanticCore
 from semantic_core.orm import SemanticIndex
@@ -35,7 +35,7 @@ EACH = 1 if MEASURING else 97
 EACH_OF_MANY = 291
 EACH_OF_MODELS = 397 if MEASURING else 997
 EACH_STEP = 1 if MEASURING else 7
-HOLDING = ("sqlite/interruption.py", "sqlite/pool.py")
+HOLDING = ("sqlite/pool.py",)
 OURS = (os.sep + "semantic_core" + os.sep, os.sep + "semantic_core_peewee" + os.sep, "contextlib")
 """Where files are whose lines count."""
 
