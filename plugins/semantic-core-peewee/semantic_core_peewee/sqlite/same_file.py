@@ -25,8 +25,8 @@ from playhouse.apsw_ext import APSWDatabase
 
 from semantic_core.errors import ConfigError, SemanticCoreError, StoreMisuse
 from semantic_core.types import ChunkId, Ranking, Scope, Space
+from semantic_core_peewee.adapter import connected
 from semantic_core_peewee.commits import commits_of
-from semantic_core_peewee.connection import connected
 from semantic_core_peewee.sqlite.connection import (
     Connection,
     Target,
