@@ -329,16 +329,9 @@ class Pool:
 
         A sign of damage is looked at again through a fresh connection before it is believed.
         """
-
-        def on_view(view: View) -> T:
-            return work(view, *args, **named)
-
-        return self._read(on_view)
-
-    def _read(self, work: Callable[[View], T]) -> T:
-        fresh = not self.in_snapshot
+        fresh = not self._reader().uses
         try:
-            return self._look(work)
+            return self._look(work, *args, **named)
         except StoreCorrupt:
             if not fresh:
                 raise
@@ -346,18 +339,18 @@ class Pool:
             if not (fresh and is_damage(error)):
                 raise translate(error, self._target.path) from error
         try:
-            return self._look(work)
+            return self._look(work, *args, **named)
         except SQLITE_ERRORS as error:
             raise translate(error, self._target.path) from error
 
-    def _look(self, work: Callable[[View], T]) -> T:
+    def _look(self, work: Callable[Concatenate[View, P], T], *args: P.args, **named: P.kwargs) -> T:
         """What `work` makes of this thread's read transaction; nested uses share the outermost."""
         reader = self._reader()
         with self._use(reader), self._watched(reader):
             view = reader.view
             if view is None or len(reader.uses) == 1:
                 view = reader.begin(self._target)
-            return work(view)
+            return work(view, *args, **named)
 
     @contextmanager
     def _watched(self, reader: Reader) -> Iterator[None]:
@@ -413,24 +406,17 @@ class Pool:
 
         Raises StoreError; then nothing has changed. StoreMisuse within this thread's own snapshot.
         """
-
-        def on_view(view: View) -> T:
-            return work(view, *args, **named)
-
-        return self._write(on_view)
-
-    def _write(self, work: Callable[[View], T]) -> T:
         connection = self._opener()
         with self._sole_writer():
             try:
-                return self._attempt(connection(), work)
+                return self._attempt(connection(), work, *args, **named)
             except StoreCorrupt:
                 self._distrusted = True
             except SQLITE_ERRORS as error:
                 if not is_damage(error):
                     raise translate(error, self._target.path) from error
             try:
-                return self._attempt(connection(), work)
+                return self._attempt(connection(), work, *args, **named)
             except SQLITE_ERRORS as error:
                 raise translate(error, self._target.path) from error
 
@@ -509,12 +495,19 @@ class Pool:
         connection.raw.set_busy_timeout(int(patience * 1000))
         return connection
 
-    def _attempt(self, connection: Connection, work: Callable[[View], T]) -> T:
+    def _attempt(
+        self,
+        connection: Connection,
+        work: Callable[Concatenate[View, P], T],
+        *args: P.args,
+        **named: P.kwargs,
+    ) -> T:
         connection.check_place()
         try:
             with transaction(connection.raw):
                 generation = int(connection.raw.execute(GENERATION).get)
-                done = work(View(connection.raw, generation, self._target.tuning))
+                view = View(connection.raw, generation, self._target.tuning)
+                done = work(view, *args, **named)
             connection.check_log()
             return done
         except SemanticCoreError:

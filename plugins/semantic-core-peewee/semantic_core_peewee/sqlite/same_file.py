@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import apsw
 import attrs
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from semantic_core.protocols import Scores
 
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _SAVEPOINT = "semantic_index"
@@ -87,17 +88,17 @@ class SameFilePool(Pool):
             self._commits.ended,
         )
 
-    def _look(self, work: Callable[[View], T]) -> T:
-        """Within a transaction of the application: of the state it sees."""
+    def read(self, work: Callable[Concatenate[View, P], T], *args: P.args, **named: P.kwargs) -> T:
+        """See `Pool.read`. Within a transaction of the application: of the state it sees."""
         raw = self._open_transaction()
         if raw is None or super().in_snapshot:
-            return super()._look(work)
+            return super().read(work, *args, **named)
         outer = getattr(self._here, "view", None)
-        with self._damage_translated():
+        with self._errors_translated():
             view: View = outer or self._view(raw)
             self._here.view = view
             try:
-                return work(view)
+                return work(view, *args, **named)
             finally:
                 self._here.view = outer
 
@@ -111,24 +112,21 @@ class SameFilePool(Pool):
             self._refuse_closed()
             yield
 
-    def _write(self, work: Callable[[View], T]) -> T:
-        """Within a transaction of the application: as a part of it."""
+    def write(self, work: Callable[Concatenate[View, P], T], *args: P.args, **named: P.kwargs) -> T:
+        """See `Pool.write`. Within a transaction of the application: as a part of it."""
         raw = self._open_transaction()
         if raw is None:
-            return super()._write(work)
+            return super().write(work, *args, **named)
         if super().in_snapshot:
             raise StoreMisuse(
                 "Writing within this thread's own snapshot would not be seen in it.",
                 hint="Leave it first.",
             )
-        try:
-            with self._damage_translated():
-                view = self._view(raw)
-                self._here.wrote = (id(raw), self._commits.ended)
-                with _savepoint(raw):
-                    return work(view)
-        except SQLITE_ERRORS as error:
-            raise translate(error, self._target.path) from error
+        with self._errors_translated():
+            view = self._view(raw)
+            self._here.wrote = (id(raw), self._commits.ended)
+            with _savepoint(raw):
+                return work(view, *args, **named)
 
     def _open_transaction(self) -> Any:
         """The application's connection in this thread while it has a transaction open;
@@ -146,11 +144,13 @@ class SameFilePool(Pool):
         return View(raw, int(raw.execute(GENERATION).get), self._target.tuning)
 
     @contextmanager
-    def _damage_translated(self) -> Iterator[None]:
+    def _errors_translated(self) -> Iterator[None]:
         try:
             yield
-        except (SemanticCoreError, *SQLITE_ERRORS):
+        except SemanticCoreError:
             raise
+        except SQLITE_ERRORS as error:
+            raise translate(error, self._target.path) from error
         except UNREADABLE as error:
             raise damaged(error) from error
 
