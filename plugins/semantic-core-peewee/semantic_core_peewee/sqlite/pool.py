@@ -57,9 +57,9 @@ ENDING = 5.0
 class Use:
     """One use, from the beginning of a ``with`` block to its end; for one block only.
 
-    begin: makes it known. end: undoes what `begin` did, or a part of it; may be called twice, and
-    be cut off, too, so whoever comes next looks for what it has left. thread: whose it is. over:
-    whether the block has ended.
+    begin: makes it known; the block is given what it returns. end: undoes what `begin` did, or a
+    part of it; may be called twice, and be cut off, too, so whoever comes next looks for what it
+    has left. thread: whose it is. over: whether the block has ended.
     """
 
     _ended = True
@@ -71,9 +71,9 @@ class Use:
         self._pid = os.getpid()
         self.over = self._ended = False
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Any:
         try:
-            self._begin(self)
+            return self._begin(self)
         except BaseException:
             self.finish()
             raise
@@ -129,7 +129,9 @@ class Sole:
         self._gate = threading.Lock()  # closed while somebody has it, as far as is known
 
     def use(self, patience: float) -> Use:
-        """A block that has it, if it could be had within so many seconds: see `has`."""
+        """A block that is given whether it has it: whether it could be had within so many
+        seconds.
+        """
         return Use(lambda use: self.take(use, patience), self.give_back)
 
     def take(self, use: Use, patience: float) -> bool:
@@ -374,6 +376,13 @@ class Pool:
             reader.suspect = True
             raise damaged(error) from error
 
+    def search(
+        self, work: Callable[Concatenate[View, P], T], *args: P.args, **named: P.kwargs
+    ) -> T:
+        """`read`, when this thread has its turn to search: see `cpu_limiter`."""
+        with cpu_limiter.turns.one(first=self.sees_one_state):
+            return self.read(work, *args, **named)
+
     def snapshot(self) -> AbstractContextManager[None]:
         """Within it, `read` of this thread sees one state.
 
@@ -560,9 +569,8 @@ class Pool:
                 reader.doomed = True
                 if not reader.uses:
                     reader.drop()
-        use = self._writing.use(self._target.busy_timeout)
-        with use:
-            if self._writing.has(use):
+        with self._writing.use(self._target.busy_timeout) as mine:
+            if mine:
                 self._close_writer()
 
     def _close_writer(self) -> None:

@@ -194,9 +194,8 @@ class CodeCache:
         None if it sees an older state than this process holds, and within a signal handler that
         interrupted the making of a version.
         """
-        turn = self._turn()
-        with turn:
-            if not self._at_work.has(turn):
+        with self._turn() as mine:
+            if not mine:
                 return None
             for version in self._versions:
                 if version.generation == view.generation and version.state == state:

@@ -303,14 +303,12 @@ class SqliteStore:
         def work(view: View) -> Ranking:
             return words(view, text, most, self._clause(view, scope), self._counts)
 
-        with cpu_limiter.turns.one(first=self._pool.sees_one_state):
-            return self._pool.read(work)
+        return self._pool.search(work)
 
     def score(self, ids: Sequence[ChunkId], text: str) -> Scores:
         """See `TextScores.score`. The same numbers `words` gives, up to rounding."""
         wanted = self._checked_ids(ids)
-        with cpu_limiter.turns.one(first=self._pool.sees_one_state):
-            return self._pool.read(scores_of, wanted, text, self._counts)
+        return self._pool.search(scores_of, wanted, text, self._counts)
 
     def titled(self, text: str, limit: int, scope: Scope) -> Ranking:
         """See `TitleSearch.titled`.
@@ -325,8 +323,7 @@ class SqliteStore:
         def work(view: View) -> Ranking:
             return titled(view, text, most, self._clause(view, scope), self._counts)
 
-        with cpu_limiter.turns.one(first=self._pool.sees_one_state):
-            return self._pool.read(work)
+        return self._pool.search(work)
 
     def fetch(self, ids: Sequence[ChunkId]) -> list[StoredChunk]:
         """See `Store.fetch`."""

@@ -142,20 +142,14 @@ class Remembered(NamedTuple):
     held: WordList
     passages: Passages
 
-    @property
-    def chunks(self) -> NDArray[Any]:
-        """Those that hold the word, ascending."""
-        return self.held.chunks
-
     def scores_of(self, chunks: NDArray[np.int64]) -> NDArray[np.float64]:
         """What these chunks score, the same numbers as `WordList.scores`;
         0 for one that does not hold the word.
         """
         scores = np.zeros(len(chunks))
-        inside = among(self.chunks, chunks)
-        scores[inside] = self.held.scores(
-            self.passages, np.searchsorted(self.chunks, chunks[inside])
-        )
+        holding = self.held.chunks
+        inside = among(holding, chunks)
+        scores[inside] = self.held.scores(self.passages, np.searchsorted(holding, chunks[inside]))
         return scores
 
 
@@ -315,10 +309,9 @@ class WordLists:
         """
         name = (view.generation, current_state(view))
         stems = {word: stem_of(view.raw, word) for word in words}
-        turn = self._turn()
-        with turn:
+        with self._turn() as mine:
             passages = self._passages
-            if not self._at_work.has(turn) or passages is None or self._name != name:
+            if not mine or passages is None or self._name != name:
                 return {}
             lists = self._known(list(stems.values()))
         return {
@@ -336,9 +329,8 @@ class WordLists:
         """
         name = (view.generation, current_state(view))
         stems = [stem_of(view.raw, word) for word in words]
-        turn = self._turn()
-        with turn:
-            if not self._at_work.has(turn):
+        with self._turn() as mine:
+            if not mine:
                 return None
             if self._passages is None:
                 self._spent += sum(held[word] for word in set(words))
@@ -349,10 +341,11 @@ class WordLists:
                 return None
             self._uses.update(set(stems))
             lists = self._known(stems)
-        for stem in stems:
-            if stem not in lists:
-                lists[stem] = _listed(view, stem, there)
-                self._keep(view, name, stem, lists[stem], passages)
+        missing = [stem for stem in dict.fromkeys(stems) if stem not in lists]
+        if missing:
+            new = {stem: _listed(view, stem, there) for stem in missing}
+            self._keep(view, name, new, passages)
+            lists.update(new)
         scores = {stem: known.scores(there) for stem, known in lists.items()}
         scored = [(lists[stem].chunks, scores[stem]) for stem in stems]
         return Postings(scored, view.tuning)
@@ -376,15 +369,17 @@ class WordLists:
         self.lists[word] = known
         return known
 
-    def _keep(self, view: View, name: Any, word: str, made: WordList, passages: int) -> None:
-        """Remember a new list, if the state it was made of is still the one that is remembered."""
+    def _keep(self, view: View, name: Any, new: Mapping[str, WordList], passages: int) -> None:
+        """Remember new lists, if the state they were made of is still the one that is
+        remembered.
+        """
         tuning = view.tuning
         most = max(tuning.least_list_bytes, tuning.list_bytes_per_passage * passages)
-        turn = self._turn()
-        with turn:
-            if not self._at_work.has(turn) or self._name != name:
+        with self._turn() as mine:
+            if not mine or self._name != name:
                 return
-            self._put(word, made)
+            for stem, made in new.items():
+                self._put(stem, made)
             if self._bytes > most:
                 self._make_room(most)
 
