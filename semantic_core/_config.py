@@ -31,8 +31,6 @@ from semantic_core._validation import clip
 from semantic_core.errors import ConfigError
 
 FILE = "semantic-core.toml"
-INDEX_FILE = "semantic-core.db"
-"""The index's file where no path is set, in the working folder."""
 PROJECT = "pyproject.toml"
 TABLE = "semantic-core"
 ENVIRONMENT = "SEMANTIC_CORE_"

@@ -45,6 +45,10 @@ Kind = Literal["text", "code", "table", "list"]
 
 WORDS_ONLY = "none"
 """Name of an index without an embedder: ``embedder="none"``, and the model of its space."""
+INDEX_FILE = "semantic-core.db"
+"""The file of an index where no path is set."""
+INDEX_SUFFIX = ".semantic.db"
+"""What is added to the name of a database for the file of its index."""
 MAX_DIMENSIONS = 65_536
 """Most numbers a vector may have."""
 

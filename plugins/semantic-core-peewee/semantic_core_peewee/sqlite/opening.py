@@ -31,7 +31,7 @@ from semantic_core.errors import (
     StoreUnavailable,
     StoreVersion,
 )
-from semantic_core.types import WORDS_ONLY, Space
+from semantic_core.types import INDEX_SUFFIX, WORDS_ONLY, Space
 from semantic_core_peewee.sqlite.connection import (
     HAS_LOG,
     HAS_LOG_AT,
@@ -335,8 +335,6 @@ def newer_release(path: str, version: int) -> StoreVersion:
 # The rights of a new file: private, unless others may read the database it is made from.
 
 PRIVATE = 0o600
-BESIDE_A_DATABASE = ".semantic.db"
-"""What the name of an index ends with that lies beside the database it is of."""
 
 
 def rights_for(path: str) -> int:
@@ -345,7 +343,7 @@ def rights_for(path: str) -> int:
 
     SQLite gives the log and its index the rights of their file.
     """
-    database = path.removesuffix(BESIDE_A_DATABASE)
+    database = path.removesuffix(INDEX_SUFFIX)
     for known in dict.fromkeys((path, database)):
         with suppress(OSError):
             found = os.stat(known)

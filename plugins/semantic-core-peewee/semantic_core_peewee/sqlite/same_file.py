@@ -27,6 +27,7 @@ from semantic_core.errors import ConfigError, SemanticCoreError, StoreMisuse
 from semantic_core.types import ChunkId, Ranking, Scope, Space
 from semantic_core_peewee.adapter import connected
 from semantic_core_peewee.commits import commits_of
+from semantic_core_peewee.sqlite import DEFAULT_BUSY_TIMEOUT
 from semantic_core_peewee.sqlite.connection import (
     Connection,
     Target,
@@ -42,7 +43,7 @@ from semantic_core_peewee.sqlite.errors import SQLITE_ERRORS, UNREADABLE, damage
 from semantic_core_peewee.sqlite.migrations import APPLICATION_ID, STEPS, newest, take
 from semantic_core_peewee.sqlite.opening import agree, newer_release, said_of
 from semantic_core_peewee.sqlite.pool import GENERATION, Pool, View
-from semantic_core_peewee.sqlite.store import DEFAULT_BUSY_TIMEOUT, SqliteStore
+from semantic_core_peewee.sqlite.store import SqliteStore
 from semantic_core_peewee.sqlite.tuning import DEFAULT, Tuning
 from semantic_core_peewee.sqlite.vector_search import VectorIndex
 from semantic_core_peewee.sqlite.word_search import WordCounts

@@ -19,6 +19,7 @@ import attrs
 
 from semantic_core.errors import ConfigError, InputError, StoreCorrupt, StoreReadOnly
 from semantic_core.types import (
+    INDEX_FILE,
     ChunkId,
     Document,
     Entry,
@@ -33,6 +34,7 @@ from semantic_core.types import (
     StoreStats,
 )
 from semantic_core_peewee.sqlite import (
+    DEFAULT_BUSY_TIMEOUT,
     backup,
     checkpoints,
     cpu_limiter,
@@ -68,9 +70,6 @@ if TYPE_CHECKING:
     from semantic_core.protocols import Scores
     from semantic_core.types import Vector
 
-DEFAULT_PATH = "semantic-core.db"
-DEFAULT_BUSY_TIMEOUT = 10.0
-"""Seconds."""
 MOST_WAIT = 86_400
 """Seconds."""
 _ATTEMPTS = 3
@@ -88,7 +87,7 @@ class SqliteStore:
     def __init__(
         self,
         space: Space,
-        path: str | os.PathLike[str] = DEFAULT_PATH,
+        path: str | os.PathLike[str] = INDEX_FILE,
         *,
         multi_tenant: bool | None = None,
         durability: Durability = "full",
