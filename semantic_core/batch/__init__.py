@@ -6,7 +6,7 @@ batch jobs (`JobState`) or of a store that stores their ledger.
 Modules: `manager` (the public methods), `submit` (from pending passages to a job), `collect` (from
 a job to vectors), `context` (limits, and what the three share).
 
-Tested by tests/test_batch.py.
+Tested by tests/batch/test_manager.py.
 """
 
 from semantic_core._jobs import (

@@ -7,6 +7,8 @@ database); `opening`, `migrations`, `backup`, `maintenance`; `write`, `read`, `v
 `word_search`, `jobs` and `job_store`; below them `records`, `ids`, `filters`, `selective_scopes`,
 `segments`, `quantized`, `unit_vectors`, `vector_rows`, `word_cache`, `checkpoints`; and the
 connections: `pool`, `connection`, `cpu_limiter`, `errors`.
+
+Tested by tests/sqlite/test_plugin.py.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ to the old log is lost. So the second library is refused while a store is open; 
 while a second library has the file open, as far as that can be seen (``/proc`` on Linux); and all
 connections of a process remember with which log they began.
 
-Tested by tests/test_sqlite_sharing.py and tests/trust/test_disk.py.
+Tested by tests/sqlite/test_sharing.py and tests/trust/test_disk.py.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ a counter was raised or a lock taken, and before the block that would undo it ha
 is counted here. Whoever uses something is an object that only the ``with`` statement keeps; once it
 is gone, its use is over, whether or not its end was called.
 
-Tested by tests/test_sqlite_sharing.py, tests/test_sqlite_faults.py and
+Tested by tests/sqlite/test_sharing.py, tests/sqlite/test_faults.py and
 tests/trust/test_interruption.py.
 """
 
