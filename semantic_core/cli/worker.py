@@ -73,7 +73,7 @@ def worker(
     """
     if app and db:
         raise InputError("--app names an application with its own index.", hint="Omit --db.")
-    with application(app) if app else opened(db) as core:
+    with _in_foreground(app) if app else opened(db) as core:
         if app:
             adapters = adapters_of(core)
             note_indexes_in_memory(core, adapters)
@@ -95,6 +95,17 @@ def worker(
             _run(core, stop, interval, as_json)
     if not as_json:
         note("Stopped after the current batch.")
+
+
+@contextmanager
+def _in_foreground(app: str) -> Iterator[SemanticCore]:
+    """The core of an application without background threads, so that this command processes and
+    reports all changes itself.
+    """
+    from semantic_core.orm.worker import in_foreground
+
+    with in_foreground(), application(app) as core:
+        yield core
 
 
 @contextmanager

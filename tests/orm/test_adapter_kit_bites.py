@@ -1,6 +1,4 @@
-"""A contract that has never failed has not been tested: adapters broken on purpose,
-and the check that catches each.
-"""
+"""Adapters that are broken on purpose, and the check that catches each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""An index and an outbox know each other, whatever several processes do to both at once."""
+"""An index and an outbox recognise each other, whatever several processes do to both at the same
+time.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Full-text search: nothing old is found, nothing in a query is syntax, and ties have an order."""
+"""Full-text search: removed words are not found, nothing in a query is syntax, and equal scores
+have an order.
+"""
 
 from __future__ import annotations
 
