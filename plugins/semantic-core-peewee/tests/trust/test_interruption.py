@@ -71,6 +71,12 @@ def leaving(file: str) -> frozenset[int]:
     return frozenset(found)
 
 
+@cache
+def is_at(file: str, places: tuple[str, ...]) -> bool:
+    """Whether a file is at one of these places: parts of paths."""
+    return any(place in file for place in places)
+
+
 class Cut:
     """Has the alarm ring at one line of what is done. at: which; lines: how many there were; kept:
     what was raised. within: names of files; then at one step of Python in one of these.
@@ -82,18 +88,30 @@ class Cut:
         self.at, self.lines, self.within = at, 0, within
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if not any(place in frame.f_code.co_filename for place in self.within or OURS):
+        """Told of a call: follows what is done within it, if it counts."""
+        file = frame.f_code.co_filename
+        if not is_at(file, self.within or OURS):
             return None
         if self.within:
             frame.f_trace_opcodes = True
-            self._count(event == "opcode")
-        elif event == "line" and frame.f_lineno not in leaving(frame.f_code.co_filename):
-            self._count(True)
-        return self
+            return self._follow_steps
+        left = leaving(file)
 
-    def _count(self, counts: bool) -> None:
-        self.lines += counts
-        if counts and self.lines == self.at:
+        def follow_lines(frame: FrameType, event: str, argument: Any) -> Any:
+            if event == "line" and frame.f_lineno not in left:
+                self._count()
+            return follow_lines
+
+        return follow_lines
+
+    def _follow_steps(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "opcode":
+            self._count()
+        return self._follow_steps
+
+    def _count(self) -> None:
+        self.lines += 1
+        if self.lines == self.at:
             signal.raise_signal(signal.SIGALRM)
 
     def during(self, work: Callable[[], Any]) -> bool:
