@@ -25,8 +25,8 @@ PriceTier = Literal["interactive", "batch"]
 Use = Literal["interactive", "batch", "query"]
 """What is paid for: passages in either price tier, and queries, at the interactive price."""
 Freshness = Literal["now", "1h", "24h"]
-FRESHNESS: Mapping[Freshness, float] = {"now": 0.0, "1h": 3_600.0, "24h": 86_400.0}
-"""How long a text may wait for its vector, in seconds, by goal."""
+FRESHNESS: tuple[Freshness, ...] = ("now", "1h", "24h")
+"""How long a text may wait for its vector."""
 
 LONGEST_HOLD = 7_200.0
 """Seconds. A claim or a lease that ends later than this from now was made by a wrong clock, and
@@ -181,13 +181,12 @@ def _amount(given: object) -> Decimal | None:
     """
     if given is None:
         return None
-    if isinstance(given, str | int | float | Decimal) and not isinstance(given, bool):
-        try:
-            amount = Decimal(str(given))
-        except ArithmeticError:
-            amount = Decimal("NaN")
-        if amount.is_finite() and amount > 0:
-            return amount
+    try:
+        amount = Decimal(str(given))
+    except ArithmeticError:
+        amount = Decimal("NaN")
+    if amount.is_finite() and amount > 0:
+        return amount
     raise ConfigError(f"budget: soft and hard are numbers above 0, got {given!r}.")
 
 

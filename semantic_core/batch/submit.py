@@ -298,7 +298,7 @@ class Submission:
 
     def _recorded(self, job: BatchJob, provider_job: str) -> BatchJob:
         context = self._context
-        noted = context.queue.note_job(
+        context.queue.note_job(
             job.id,
             context.clock(),
             status="SUBMITTED",
@@ -307,7 +307,7 @@ class Submission:
             account=context.account,
         )
         now = context.again(job)
-        if not noted and now.provider_job != provider_job:
+        if now.provider_job != provider_job:
             logger.warning(
                 "Job %s was submitted twice at once, or ended meanwhile; %s is cancelled.",
                 job.id,
@@ -354,7 +354,6 @@ class _TooLarge(Exception):
     """The job is dissolved. size: most passages that a job may have."""
 
     def __init__(self, size: int) -> None:
-        super().__init__(size)
         self.size = size
 
 

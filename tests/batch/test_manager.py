@@ -13,12 +13,14 @@ import attrs
 import pytest
 
 from semantic_core import Document, Ref, SemanticCore, _costs, _ingest
+from semantic_core._jobs import JobState
 from semantic_core._memory.store import MemoryStore
-from semantic_core.batch import BatchManager, BatchRules, Budget
+from semantic_core.batch import BatchJob, BatchManager, BatchRules, Budget, QueueStats
 from semantic_core.errors import (
     BudgetSpent,
     ConfigError,
     EmbedderError,
+    EmbedderThrottled,
     EmbedderUnavailable,
     InputError,
     JobLost,
@@ -94,6 +96,18 @@ def test_what_is_stored_asynchronously_is_found_by_words_at_once_and_by_meaning_
     assert office.embedder.jobs == {} and office.manager.sync_status() == ()
 
 
+def test_a_job_that_ends_well_is_read_once_and_warns_of_nothing(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[str] = []
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    office.embedder.finish()
+    office.embedder.before = asked.append
+    [job] = office.manager.sync_status()
+    assert job.cleaned and caplog.records == [] and asked.count("results") == 1
+
+
 def test_a_hundred_that_wait_are_submitted_in_thirties(office: Office) -> None:
     office.ingest(*texts(29))
     assert office.manager.flush_queue(min_size=30, job_size=30) == ()
@@ -108,6 +122,74 @@ def test_fewer_than_the_least_wait_unless_it_is_forced(office: Office) -> None:
     assert office.manager.flush_queue() == ()
     assert [job.sent for job in office.manager.flush_queue(force=True)] == [9]
     assert office.manager.flush_queue(0, force=True) == ()
+    office.ingest("one more")
+    assert [job.sent for job in office.manager.flush_queue(0)] == [1]
+
+
+@pytest.mark.parametrize(("least", "size"), [(-1, None), (1.5, None), (1, 0), (1, "many")])
+def test_a_flush_of_numbers_nobody_can_mean_is_refused(
+    office: Office, least: Any, size: Any
+) -> None:
+    office.ingest(*texts(3))
+    with pytest.raises(InputError):
+        office.manager.flush_queue(least, job_size=size)
+    assert office.manager.jobs() == []
+
+
+def test_an_embedder_may_read_the_passages_of_a_job_as_any_mapping() -> None:
+    class Looking(JobEmbedder):
+        def submit(self, passages: Any, name: str) -> str:
+            assert len(passages) == len(list(passages)) == 3 and passages.get("none") is None
+            return super().submit({each: passages[each] for each in passages}, name)
+
+    office = Office(embedder=Looking())
+    office.ingest(*texts(3))
+    [job] = office.manager.flush_queue(1)
+    assert sorted(office.embedder.jobs[job.provider_job].passages.values()) == texts(3)
+
+
+def test_the_tokens_of_a_job_are_those_of_all_its_passages(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.embedder.before = _raising("submit", EmbedderUnavailable("503"))
+    [job] = office.manager.flush_queue(1)
+    office.core.remove(Ref("notes", texts(3)[0]))
+    office.embedder.before = lambda method: None
+    office.wait(1)
+    [again] = office.manager.flush_queue(1)
+    assert (again.status, again.sent, again.tokens) == ("SUBMITTED", 3, job.tokens)
+
+
+def test_who_submits_a_job_that_another_has_submitted_removes_his_own(office: Office) -> None:
+    office.ingest(*texts(3))
+    store: Any = office.core.store
+    submit = office.embedder.submit
+
+    def overtaken(passages: Any, name: str) -> str:
+        made = submit(passages, name)
+        [job] = office.manager.jobs()
+        store.note_job(job.id, office.now, status="SUBMITTED", provider_job="jobs/theirs")
+        return made
+
+    office.embedder.submit = overtaken  # type: ignore[method-assign]
+    [job] = office.manager.flush_queue(1)
+    assert (job.provider_job, office.embedder.jobs) == ("jobs/theirs", {})
+
+
+def test_a_pause_doubles_until_it_lasts_an_hour(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.embedder.before = _raising("submit", EmbedderUnavailable("503"))
+    pauses = []
+    for _ in range(8):
+        [job] = office.manager.flush_queue(1)
+        pauses.append(job.leased_until - office.now)
+        office.now = job.leased_until
+    assert pauses == [60, 120, 240, 480, 960, 1_920, 3_600, 3_600]
+
+
+def test_how_long_a_provider_keeps_results_is_known_from_its_embedder(office: Office) -> None:
+    assert office.manager.results_kept is None
+    office.embedder.results_kept = 3_600  # type: ignore[attr-defined]
+    assert office.manager.results_kept == 3_600.0
 
 
 def test_a_name_is_told_to_the_provider_that_is_found_after_a_crash(office: Office) -> None:
@@ -146,6 +228,20 @@ def test_an_answer_that_is_lost_makes_no_second_job(office: Office) -> None:
     assert (job.status, job.error, len(office.embedder.jobs)) == ("SUBMITTED", "", 1)
 
 
+def test_a_job_that_is_taken_over_has_one_submitter(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.embedder.before = _raising("submit", EmbedderUnavailable("503"))
+    [job] = office.manager.flush_queue(1)
+    office.wait(1)
+    store: Any = office.core.store
+    others: list[bool] = []
+    office.embedder.before = lambda method: others.append(
+        store.lease_job(job.id, "another process", office.now, office.now + 60)
+    )
+    office.manager.flush_queue(1)
+    assert len(office.embedder.jobs) == 1 and not any(others)
+
+
 def test_a_provider_that_is_away_is_said_before_anything_is_held(office: Office) -> None:
     office.ingest(*texts(3))
 
@@ -158,13 +254,33 @@ def test_a_provider_that_is_away_is_said_before_anything_is_held(office: Office)
     assert office.manager.jobs() == [] and office.manager.queue_stats().pending == 3
 
 
+def test_a_job_that_cannot_be_searched_for_is_postponed(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.embedder.before = _raising("submit", EmbedderUnavailable("503"))
+    [job] = office.manager.flush_queue(1)
+    office.embedder.before = _raising("find", EmbedderUnavailable("504"))
+    office.wait(1)
+    [again] = office.manager.flush_queue(1)
+    assert (again.id, again.status, again.error, again.tries) == (job.id, "CREATED", "504", 2)
+
+
 def test_no_key_for_jobs_is_said_before_any_work(office: Office) -> None:
     office.ingest(*texts(3))
     office.embedder.jobs_set_up = False
     with pytest.raises(ConfigError, match="key of their own"):
         office.manager.flush_queue(1)
+    with pytest.raises(ConfigError, match="key of their own"):
+        office.manager.flush_queue(10)  # not only when there are enough
     assert office.manager.jobs() == [] and not office.manager.takes_jobs
     assert office.core.embed_pending() == 3
+    assert office.manager.flush_queue(10) == ()
+
+
+def test_who_has_too_few_passages_for_a_job_does_not_ask_the_provider(office: Office) -> None:
+    office.ingest(*texts(3))
+    assert office.manager.takes_jobs
+    office.embedder.before = _raising("find", EmbedderUnavailable("503"))
+    assert office.manager.flush_queue(10) == ()
 
 
 def test_an_embedder_or_a_store_without_the_ability_says_what_to_do() -> None:
@@ -182,6 +298,7 @@ def test_an_embedder_or_a_store_without_the_ability_says_what_to_do() -> None:
     manager = BatchManager(Bare(JobEmbedder().space), JobEmbedder())
     with pytest.raises(StoreMisuse, match="Bare stores no ledger"):
         manager.queue_stats()
+    assert not manager.takes_jobs
     with pytest.raises(ConfigError, match="A budget needs a store with a ledger"):
         BatchManager(Bare(JobEmbedder().space), JobEmbedder(), budget=Budget(hard=1))
 
@@ -260,6 +377,42 @@ def test_a_provider_that_is_full_gets_smaller_jobs_and_the_rest_goes_on() -> Non
     assert max(office.embedder.billed.values()) == 1
 
 
+def test_what_a_full_provider_refused_is_sent_as_soon_as_others_have_ended(office: Office) -> None:
+    office.embedder.enqueued_limit = 200
+    office.ingest(*texts(1_000))
+    assert [job.status for job in office.manager.flush_queue(1)] == ["SUBMITTED", "CREATED"]
+    office.embedder.finish()
+    offered: list[int] = []
+    submit = office.embedder.submit
+
+    def noted(passages: Any, name: str) -> str:
+        offered.append(len(passages))
+        return submit(passages, name)
+
+    office.embedder.submit = noted  # type: ignore[method-assign]
+    office.manager.sync_status()
+    offered.clear()
+    assert "SUBMITTED" in [job.status for job in office.manager.flush_queue(1)]
+    refused = offered[: offered.index(31) + 1]
+    assert refused == sorted(set(refused), reverse=True)  # no size is offered twice
+
+
+def test_a_job_that_is_there_although_it_was_refused_for_now_is_not_divided(
+    office: Office,
+) -> None:
+    office.ingest(*texts(8))
+    submit = office.embedder.submit
+
+    def lost(passages: Any, name: str) -> str:
+        submit(passages, name)
+        raise EmbedderThrottled("429")
+
+    office.embedder.submit = lost  # type: ignore[method-assign]
+    [job] = office.manager.flush_queue(1)
+    assert (job.status, job.sent, job.provider_job) == ("SUBMITTED", 8, "jobs/1")
+    assert list(office.embedder.jobs) == ["jobs/1"]
+
+
 def test_a_provider_that_takes_nothing_now_is_asked_less_and_less_often() -> None:
     office = Office()
     office.embedder.enqueued_limit = 0
@@ -299,6 +452,7 @@ def test_jobs_of_passages_of_very_different_sizes_have_no_more_tokens_than_they_
     office.ingest(*texts(100), *(f"{number} {'x' * 90}" for number in range(20)))
     jobs = office.manager.flush_queue(1)
     assert max(job.tokens for job in jobs) <= 50 and sum(job.sent for job in jobs) == 120
+    assert len(jobs) <= 25  # 880 tokens
 
 
 def test_no_more_jobs_are_under_way_than_may_be() -> None:
@@ -352,6 +506,7 @@ def test_rules_nobody_can_mean_are_refused(batch: Any) -> None:
     with pytest.raises(ConfigError, match="batch"):
         BatchRules.of(batch)
     assert BatchRules.of({"job_size": 5, "poll": 1.5}).job_size == 5
+    assert BatchRules.of(BatchRules(job_size=5)).job_size == 5
 
 
 def test_a_provider_that_takes_less_gets_smaller_jobs() -> None:
@@ -372,11 +527,12 @@ def test_expired_and_failed_jobs_go_back_to_the_queue_unpaid(office: Office) -> 
 
 def test_a_cancelled_job_gives_back_what_it_held(office: Office) -> None:
     office.ingest(*texts(3))
-    [job] = office.manager.flush_queue(1)
-    assert office.manager.cancel(job.id).cancelled_at == office.now
-    [ended] = office.manager.sync_status()
-    assert (ended.status, office.manager.queue_stats().pending) == ("FAILED", 3)
-    assert office.manager.cancel(ended).status == "FAILED"
+    for _ in range(3):  # a job that was cancelled is no try
+        [job] = office.manager.flush_queue(1)
+        assert office.manager.cancel(job.id).cancelled_at == office.now
+        [ended] = office.manager.sync_status()
+        assert (ended.status, office.manager.queue_stats().pending) == ("FAILED", 3)
+        assert office.manager.cancel(ended).status == "FAILED"
 
 
 def test_a_job_cancelled_before_it_was_sent_never_is(office: Office) -> None:
@@ -418,11 +574,15 @@ def test_a_job_that_never_ends_is_cancelled_and_at_last_given_up(office: Office)
     assert office.manager.queue_stats().pending == 3
 
 
+@pytest.mark.parametrize("seen", [True, False])
 def test_results_that_cannot_be_fetched_are_not_paid_again_without_being_asked(
-    office: Office,
+    office: Office, seen: bool
 ) -> None:
     office.ingest(*texts(3))
     office.manager.flush_queue(1)
+    if seen:
+        office.embedder.start()
+        office.manager.sync_status()
     office.embedder.finish("late")
     office.embedder.results = _unreadable  # type: ignore[method-assign]
     for _ in range(6):
@@ -433,6 +593,46 @@ def test_results_that_cannot_be_fetched_are_not_paid_again_without_being_asked(
         "could not be fetched for 55 h: 503" in job.error and "may have been paid for" in job.error
     )
     assert office.manager.flush_queue(1) == () and office.manager.retry() == 3
+
+
+def test_jobs_that_never_end_are_tried_as_often_as_others(office: Office) -> None:
+    office.ingest(*texts(3))
+    for failed in (0, 0, 3):
+        office.manager.flush_queue(1)
+        office.embedder.start()
+        for hours in (73, 25):
+            office.wait(hours)
+            office.embedder.cancel = lambda job: None  # type: ignore[method-assign]
+            [job] = office.manager.sync_status()
+        assert (job.status, office.manager.queue_stats().failed) == ("FAILED", failed)
+
+
+def test_a_failed_job_whose_results_came_late_is_not_lost(office: Office) -> None:
+    office.ingest(*texts(6))
+    [job] = office.manager.flush_queue(1)
+    there = office.embedder.jobs[job.provider_job]
+    there.state = JobState("FAILED", "EXPIRED", has_results=True)
+    there.shape = "cut"
+    for status in ("PROCESSING", "FAILED"):
+        office.manager.sync_status()
+        assert office.manager.job(job.id).status == status
+        office.wait(60)
+    assert office.manager.job(job.id).cleaned and office.embedder.jobs == {}
+
+
+def test_results_are_late_from_the_answer_on_that_has_them(office: Office) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    hidden, office.embedder.jobs = office.embedder.jobs, {}
+    office.manager.sync_status()
+    office.wait(40)
+    office.embedder.jobs = hidden
+    office.embedder.finish()
+    office.embedder.results = _unreadable  # type: ignore[method-assign]
+    for _ in range(5):
+        [job] = office.manager.sync_status()
+        assert job.status == "PROCESSING"
+        office.wait(11)
 
 
 def _unreadable(job: str) -> Any:
@@ -478,6 +678,25 @@ def test_one_answer_that_there_is_no_such_job_loses_nothing_that_is_paid_for(
     assert (job.status, job.succeeded, job.error) == ("COMPLETED", 3, "")
 
 
+@pytest.mark.parametrize("answer", ["lists it", "does not say"])
+def test_a_job_that_may_be_listed_is_not_lost(office: Office, answer: str) -> None:
+    office.ingest(*texts(3))
+    office.manager.flush_queue(1)
+    office.embedder.start()
+
+    def unknown(method: str) -> None:
+        if method == "state":
+            raise JobLost("404")
+        if method == "find" and answer == "does not say":
+            raise EmbedderUnavailable("503")
+
+    office.embedder.before = unknown
+    for _ in range(2):
+        [job] = office.manager.sync_status()
+        assert (job.status, job.answered_at) == ("SUBMITTED", 0.0)
+        office.wait(49)
+
+
 def test_a_job_that_is_found_again_is_given_all_its_time_again(office: Office) -> None:
     office.ingest(*texts(3))
     office.manager.flush_queue(1)
@@ -505,6 +724,18 @@ def test_a_job_given_up_as_lost_is_left_to_its_provider(office: Office) -> None:
     job = office.manager.job(job.id)
     assert (job.status, job.cleaned, len(office.embedder.jobs)) == ("FAILED", True, 1)
     assert office.manager.sync_status() == ()
+
+
+def test_a_failed_job_that_its_provider_still_has_is_not_continued(office: Office) -> None:
+    office.ingest(*texts(3), "poison")
+    office.embedder.poison = {"poison"}
+    office.manager.flush_queue(1)
+    office.embedder.finish()
+    office.embedder.before = _raising("clean_up", EmbedderUnavailable("503"))
+    [failed] = office.manager.sync_status()
+    office.wait(1)
+    office.manager.sync_status()
+    assert office.manager.job(failed.id) == failed and not failed.cleaned
 
 
 def test_what_a_provider_never_lets_be_removed_is_left_to_it_in_the_end(office: Office) -> None:
@@ -545,6 +776,37 @@ def test_a_job_that_expired_is_tried_again_at_the_same_size(office: Office) -> N
         office.embedder.expire()
         office.manager.sync_status()
     assert office.manager.queue_stats().failed == 40
+
+
+def test_the_results_of_a_job_that_expired_are_collected_and_the_rest_is_tried_again(
+    office: Office,
+) -> None:
+    office.ingest(*texts(6))
+    [job] = office.manager.flush_queue(1)
+    there = office.embedder.jobs[job.provider_job]
+    there.state = JobState("FAILED", "EXPIRED", succeeded=3, has_results=True)
+    there.shape = "partial"
+    [ended] = office.manager.sync_status()
+    assert (ended.status, ended.error, ended.succeeded) == ("FAILED", "EXPIRED", 3)
+    stats = office.manager.queue_stats()
+    assert (stats.ready, stats.pending, stats.failed) == (3, 3, 0)
+    assert sum(cost.passages for cost in office.manager.costs()) == 3
+
+
+def test_a_cancelled_job_with_some_results_counts_as_no_try(office: Office) -> None:
+    office.ingest(*texts(12))
+    ready = 0
+    for size in (12, 6, 3):
+        [job] = office.manager.flush_queue(1)
+        assert job.sent == size
+        office.manager.cancel(job)
+        there = office.embedder.jobs[job.provider_job]
+        there.state = JobState("FAILED", "CANCELLED", has_results=True)
+        there.shape = "partial"
+        office.manager.sync_status()
+        ready += (size + 1) // 2
+        stats = office.manager.queue_stats()
+        assert (stats.ready, stats.pending, stats.failed) == (ready, 12 - ready, 0)
 
 
 def test_results_that_break_off_are_read_again(office: Office) -> None:
@@ -675,6 +937,40 @@ def test_what_is_being_embedded_stays_held_when_the_clock_is_put_forward(
     assert max(office.embedder.billed.values()) == 1
 
 
+def test_a_renewal_that_is_under_way_ends_before_the_passages_are_released(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_costs, "LOOK", 0.01)
+    events: list[str] = []
+    renewing = threading.Event()
+
+    class Slow(JobEmbedder):
+        def embed_documents(self, passages: Any) -> Any:
+            office.now += 0.9 * _costs.HOLD
+            assert renewing.wait(30)
+            return super().embed_documents(passages)
+
+    office = Office(embedder=Slow())
+    store: Any = office.core.store
+    hold, release = store.hold, store.release
+
+    def slow_hold(*given: Any) -> Any:
+        if threading.current_thread().name == "semantic-core-hold" and not events:
+            renewing.set()
+            time.sleep(0.2)
+            events.append("renewed")
+        return hold(*given)
+
+    def noted_release(token: str) -> None:
+        events.append("released")
+        release(token)
+
+    store.hold, store.release = slow_hold, noted_release
+    office.ingest(*texts(3))
+    assert office.core.embed_pending() == 3
+    assert events[0] == "renewed" and "released" in events
+
+
 @pytest.mark.parametrize("chunks", [1, 3, 40])
 def test_what_is_paid_for_is_stored_before_more_is_paid_for(
     chunks: int, monkeypatch: pytest.MonkeyPatch
@@ -718,6 +1014,22 @@ def test_a_passage_that_gets_no_vector_is_given_up_and_its_neighbours_are_paid_f
     assert sum(cost.tokens for cost in office.manager.costs()) == billed
     setattr(office.embedder, kind, set())
     assert (office.manager.retry(), office.core.embed_pending()) == (1, 1)
+
+
+def test_a_refused_passage_is_nobody_elses_while_it_is_given_up(office: Office) -> None:
+    office.ingest("stone", *texts(3))
+    office.embedder.refused = {"stone"}
+    store: Any = office.core.store
+    settle = store.settle
+    taken: list[str] = []
+
+    def overtaken(*given: Any) -> Any:
+        taken.extend(store.take(9, office.now, office.now + 9).passages.values())
+        return settle(*given)
+
+    store.settle = overtaken
+    assert office.core.embed_pending() == 3
+    assert taken == [] and office.state("stone")[0] == "FAILED"
 
 
 def test_an_embedder_that_accepts_nothing_gives_nothing_up(office: Office) -> None:
@@ -804,6 +1116,17 @@ def test_a_flush_leaves_collections_alone_that_are_to_be_fresh_sooner() -> None:
     office.ingest(*texts(2, "peas"), collection="tickets")
     assert [job.sent for job in office.manager.flush_queue(1)] == [3]
     assert [job.sent for job in office.manager.flush_queue(1, force=True)] == [2]
+    office.manager.work()
+    assert not office.embedder.tokens_billed["interactive"], "a job has them"
+
+
+def test_jobs_are_for_the_collections_that_may_wait_where_others_may_not() -> None:
+    office = Office(freshness={"*": "1h", "archive": "24h"})
+    office.ingest(*texts(3), collection="notes")
+    office.ingest(*texts(2, "peas"), collection="archive")
+    assert [job.sent for job in office.manager.flush_queue(1)] == [2]
+    office.manager.work()
+    assert (office.manager.queue_stats().ready, office.manager.queue_stats().submitted) == (3, 2)
 
 
 def test_one_round_of_work_embeds_what_is_urgent_and_submits_the_rest() -> None:
@@ -862,6 +1185,7 @@ def test_an_estimate_tells_tokens_money_and_time_of_what_waits(office: Office) -
     assert estimate.passages == 1_500 and abs(estimate.tokens - wanted) <= 0.05 * wanted
     assert estimate.amounts["batch"] * 2 == estimate.amounts["interactive"] > 0
     assert estimate.currency == "USD" and estimate.seconds["interactive"] == 4.7
+    assert hash(estimate) == hash(office.manager.estimate())
     assert Office(embedder=HashEmbedder()).manager.estimate().amounts == {}
 
 
@@ -913,7 +1237,7 @@ def test_a_budget_nobody_can_mean_is_refused(budget: Any) -> None:
         Office(budget=budget)
 
 
-@pytest.mark.parametrize("freshness", ["soon", {"notes": "2h"}, 5, ["now"]])
+@pytest.mark.parametrize("freshness", ["soon", {"notes": "2h"}, {5: "now"}, 5, ["now"]])
 def test_a_freshness_nobody_can_mean_is_refused(freshness: Any) -> None:
     with pytest.raises(ConfigError, match="freshness must be one of now, 1h, 24h"):
         Office(freshness=freshness)
@@ -928,6 +1252,15 @@ def test_a_tenant_has_no_jobs_of_its_own() -> None:
         core.batch_manager.queue_stats("ann").pending == 1
         and core.batch_manager.queue_stats("bob").pending == 0
     )
+
+
+def test_a_job_counts_what_it_waits_for_and_nothing_has_happened_to_a_new_one() -> None:
+    new = BatchJob("id", "name")
+    numbers = {name: value for name, value in attrs.asdict(new).items() if type(value) is not str}
+    assert not any(numbers.values()) and new.status == "CREATED"
+    begun = attrs.evolve(new, sent=9, succeeded=4, failed=2)
+    assert begun.waiting == 3 and attrs.evolve(begun, status="FAILED").waiting == 0
+    assert not any(attrs.astuple(QueueStats()))
 
 
 def test_errors_that_may_pass_are_noted_and_others_raised(office: Office) -> None:

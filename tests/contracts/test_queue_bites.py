@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -88,6 +89,17 @@ class CollectionsIgnored(OtherLedger):
             return super().free(draft, ())
 
 
+@caught_by("an_equal_passage_is_paid_by_whoever_has_waited_longest")
+class LatestPays(OtherLedger):
+    class ledger(MemoryJobLedger):
+        def without_vector(self):
+            chunks = {}
+            for name, oldest in super().without_vector().items():
+                equal = [one for one in self.contents.chunks() if one.entry.fingerprint == name]
+                chunks[name] = max(equal, key=attrgetter("number"))._replace(number=oldest.number)
+            return chunks
+
+
 @caught_by("passages_come_page_by_page")
 class EmptyPageTooEarly(MemoryStore):
     """A page is cut first, and what nobody wants is left out of it then."""
@@ -107,6 +119,18 @@ class EmptyPageTooEarly(MemoryStore):
 class SettlesForAnyone(MemoryStore):
     def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
         return max(self.fill(vectors), super().settle(job, vectors, failures, rate, now, tokens))
+
+
+@caught_by("a_result_is_settled_once")
+class FailureBesideItsVectorCounts(MemoryStore):
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
+        settled = super().settle(job, vectors, failures, rate, now, tokens)
+        both = vectors.keys() & failures.keys()
+        with self._ledger.changing() as draft:
+            if job in draft.jobs:
+                there = draft.jobs[job]
+                draft.jobs[job] = attrs.evolve(there, failed=there.failed + len(both))
+        return settled
 
 
 @caught_by("a_failure_is_stored_with_its_reason")
@@ -199,6 +223,47 @@ class LostOnesPaidAgain(MemoryStore):
         )
 
 
+@caught_by("a_failure_is_stored_with_its_reason")
+class RetryCountsWhatIsGone(MemoryStore):
+    def retry(self, job=None):
+        troubles = self._ledger.state().troubles.values()
+        super().retry(job)
+        return sum(trouble.failed and job in (None, trouble.job) for trouble in troubles)
+
+
+@caught_by("a_failure_is_stored_with_its_reason")
+class GivenUpNewestFirst(MemoryStore):
+    def given_up(self, limit=100):
+        return super().given_up(1_000)[::-1][:limit]
+
+
+@caught_by("a_failure_is_stored_with_its_reason")
+class FailuresAreNotCounted(MemoryStore):
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
+        settled = super().settle(job, vectors, failures, rate, now, tokens)
+        with self._ledger.changing() as draft:
+            if job in draft.jobs:
+                draft.jobs[job] = attrs.evolve(draft.jobs[job], failed=0)
+        return settled
+
+
+@caught_by("what_comes_back_without_a_result_is_tried_so_often")
+class EveryJobCountsAsATry(MemoryStore):
+    def close_job(self, job, status, now, **named):
+        rest = named["rest"].replace("free", "again")
+        return super().close_job(job, status, now, **{**named, "rest": rest})
+
+
+@caught_by("a_vector_ends_what_failed_before")
+class FailuresAreNeverForgotten(MemoryStore):
+    def settle(self, job, vectors, failures, rate, now, tokens=UNTOLD):
+        before = self._ledger.state().troubles
+        settled = super().settle(job, vectors, failures, rate, now, tokens)
+        with self._ledger.changing() as draft:
+            draft.troubles = {**before, **draft.troubles}
+        return settled
+
+
 @caught_by("one_bad_passage_is_found_by_halving")
 class NeverHalves(MemoryStore):
     """The good ones are given up with the bad one."""
@@ -207,6 +272,28 @@ class NeverHalves(MemoryStore):
         return super().close_job(
             job, status, now, **{**named, "rest": named["rest"].replace("halve", "again")}
         )
+
+
+@caught_by("one_bad_passage_is_found_by_halving")
+class LastSuspectForgotten(OtherLedger):
+    class ledger(MemoryJobLedger):
+        def free(self, draft, without):
+            suspects = [name for name in self.without_vector() if draft.most_of(name)]
+            alone = len(suspects) == len(self.without_vector()) == 1
+            return {} if alone else super().free(draft, without)
+
+
+@caught_by("a_halved_job_is_not_extended_beyond_its_half")
+class EachExtensionHasTheLimit(OtherLedger):
+    class ledger(MemoryJobLedger):
+        def _grown(self, draft, job, limit, without):
+            most, sent = draft.most[job], draft.jobs[job].sent
+            if most is not None:
+                draft.most[job] = most + sent
+                for name in self.free(draft, without):
+                    trouble = draft.troubles[name]
+                    draft.troubles[name] = trouble._replace(most=most + sent)
+            return super()._grown(draft, job, limit, without)
 
 
 @caught_by("a_new_job_is_one_submitters")
@@ -235,6 +322,15 @@ class StatusGoesBack(MemoryStore):
             if noted and status:
                 draft.jobs[job] = attrs.evolve(draft.jobs[job], status=status)
         return noted
+
+
+@caught_by("a_job_that_was_never_sent_can_be_dropped")
+class ExtendsWhatWasSent(MemoryStore):
+    def extend_job(self, job, limit, *, except_collections=()):
+        if self.job(job) is None:
+            return None
+        with self._ledger.changing() as draft:
+            return self._ledger._grown(draft, job, limit, except_collections)
 
 
 @caught_by("a_job_that_was_never_sent_can_be_dropped")
@@ -273,6 +369,13 @@ class ReleaseTakesFromJobs(MemoryStore):
                     if claim.holder == token or claim.until is None
                 }
             )
+
+
+@caught_by("a_vector_that_came_another_way_counts")
+class EqualPassagesCountEach(MemoryStore):
+    def queue_stats(self, tenant=None):
+        stats = super().queue_stats(tenant)
+        return attrs.evolve(stats, passages=stats.pending)
 
 
 @caught_by("a_vector_that_came_another_way_counts")
@@ -398,6 +501,38 @@ class GoesOnWithNothing(MemoryStore):
 
 
 @caught_by("a_job_that_was_given_up_can_go_on")
+class GoesOnWithinItsCollections(OtherLedger):
+    class ledger(MemoryJobLedger):
+        def reopen_job(self, job, now, rate, passages, tokens):
+            reopened = super().reopen_job(job, now, rate, passages, tokens)
+            with self.changing() as draft:
+                for name, claim in list(draft.claims.items()):
+                    if claim.owner != ("", "notes") and claim.until is None:
+                        del draft.claims[name]
+            return reopened
+
+
+@caught_by("a_job_that_was_given_up_can_go_on")
+class GoesOnUnforgiven(MemoryStore):
+    def reopen_job(self, job, now, rate, passages, tokens):
+        before = self._ledger.state().troubles
+        reopened = super().reopen_job(job, now, rate, passages, tokens)
+        with self._ledger.changing() as draft:
+            draft.troubles = dict(before)
+        return reopened
+
+
+@caught_by("a_job_that_was_given_up_can_go_on")
+class StaysCancelled(MemoryStore):
+    def reopen_job(self, job, now, rate, passages, tokens):
+        before = self.job(job)
+        reopened = super().reopen_job(job, now, rate, passages, tokens)
+        if reopened:
+            self.note_job(job, now, cancelled_at=before.cancelled_at)
+        return reopened
+
+
+@caught_by("a_job_that_was_given_up_can_go_on")
 class EstimatesStay(MemoryStore):
     def reopen_job(self, job, now, rate, passages, tokens):
         return super().reopen_job(job, now, None, passages, tokens)
@@ -409,6 +544,15 @@ class GoesOnWithWhatOthersHold(MemoryStore):
         with self._ledger.changing() as draft:
             draft.claims = {n: claim for n, claim in draft.claims.items() if claim.until is None}
         return super().reopen_job(job, now, rate, passages, tokens)
+
+
+@caught_by("a_job_that_was_given_up_can_go_on")
+class ForgivesWhatOthersHold(MemoryStore):
+    def reopen_job(self, job, now, rate, passages, tokens):
+        reopened = super().reopen_job(job, now, rate, passages, tokens)
+        with self._ledger.changing() as draft:
+            draft.troubles = {}
+        return reopened
 
 
 @caught_by("what_results_cost_is_written_down_once")

@@ -6,12 +6,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from semantic_core import Document, Ref, SemanticCore, _costs
-from semantic_core.errors import EmbedderError, StoreBusy
+from semantic_core._jobs import JobState
+from semantic_core._memory.store import MemoryStore
+from semantic_core._metering import Meter, Spent
+from semantic_core.batch import BatchManager, Budget
+from semantic_core.errors import BudgetSpent, EmbedderError, StoreBusy
 from semantic_core.testing import HashEmbedder, JobEmbedder
 
 HOUR = 3_600.0
@@ -23,7 +28,7 @@ class Shop:
     def __init__(self, **options: Any) -> None:
         self.now = 1_000_000_000.0
         self.hidden: dict[str, Any] = {}
-        self.embedder = JobEmbedder(8)
+        self.embedder: JobEmbedder = options.pop("embedder", None) or JobEmbedder(8)
         self.embedder.characters_a_token = 3
         self.core = SemanticCore(
             store="memory", embedder=self.embedder, plugins=[], max_chars=100, **options
@@ -138,6 +143,19 @@ def test_a_child_process_does_not_write_down_what_its_parent_asked(
         assert shop.ledger() == {}
 
 
+def test_a_child_process_counts_its_queries_from_the_first(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.core.search("beans")
+    monkeypatch.setattr(_costs.os, "getpid", lambda: -1)
+    store: Any = shop.core.store
+    for _ in range(_costs.QUERIES - 1):
+        shop.core.search("beans")
+    assert store.costs() == []
+    shop.core.search("beans")
+    assert sum(cost.passages for cost in store.costs()) == _costs.QUERIES
+
+
 def test_the_last_queries_are_written_down_when_the_index_is_closed(shop: Shop) -> None:
     shop.core.search("beans")
     charged = []
@@ -175,6 +193,103 @@ def test_an_embedder_that_tells_no_counts_is_charged_by_estimate() -> None:
         core.search("beans")
         found = [(cost.tier, cost.tokens) for cost in core.batch_manager.costs()]
     assert found == [("query", 7), ("interactive", 21)]
+
+
+class Unpriced(JobEmbedder):
+    """It takes jobs, counts tokens, and has no prices."""
+
+    price = None  # type: ignore[assignment]
+
+
+def test_without_prices_nothing_is_counted_and_no_budget_refuses_anything() -> None:
+    shop = Shop(embedder=Unpriced(8), budget={"hard": "0.000001"})
+    shop.ingest(*texts(5), mode="sync")
+    assert shop.manager.queue_stats().ready == 5
+    shop.ingest(*(f"{text} later" for text in texts(20)))
+    assert [job.tokens for job in shop.manager.flush_queue()] == [0]
+    shop.embedder.finish()
+    shop.manager.sync_status()
+    shop.core.search("text")
+    assert shop.manager.queue_stats().ready == 25 and shop.manager.costs() == []
+
+
+def test_a_job_that_was_sent_without_prices_is_measured_when_it_is_found_with_them() -> None:
+    class Dying(Unpriced):
+        def submit(self, passages: Mapping[str, str], name: str) -> str:
+            super().submit(passages, name)
+            raise KeyboardInterrupt
+
+    shop = Shop()
+    shop.ingest(*texts(12))
+    unpriced = Dying(8)
+    unpriced.jobs = shop.embedder.jobs
+    with pytest.raises(KeyboardInterrupt):
+        BatchManager(shop.core.store, unpriced, clock=lambda: shop.now).flush_queue()
+    shop.now += 2 * HOUR
+    (found,) = shop.manager.sync_status()
+    (there,) = shop.embedder.jobs.values()
+    assert found.status == "SUBMITTED"
+    assert found.tokens == shop.embedder.tokens(list(there.passages.values()))
+
+
+def test_a_store_without_a_ledger_charges_nobody() -> None:
+    class Bare(MemoryStore):
+        open_job = None
+
+    embedder = JobEmbedder(8)
+    with SemanticCore(store=Bare(embedder.space), embedder=embedder, plugins=[]) as core:
+        core.ingest([Document(Ref("notes", text), text) for text in texts(5)])
+        assert len(core.search("text", mode="vector")) == 5
+    assert embedder.billed.total() == 5
+
+
+@pytest.mark.parametrize("budget", [{"soft": "0.000001"}, Budget(soft="0.000001")])
+def test_a_soft_budget_alone_stops_who_does_not_force(budget: Any) -> None:
+    shop = Shop(budget=budget)
+    shop.ingest(*texts(12))
+    with pytest.raises(BudgetSpent, match="soft budget"):
+        shop.manager.flush_queue()
+    assert [job.sent for job in shop.manager.flush_queue(force=True)] == [12]
+
+
+def test_jobs_that_cost_nothing_are_as_large_as_without_a_budget() -> None:
+    class FreeJobs(JobEmbedder):
+        def price(self, tier: str) -> Decimal:
+            return Decimal(tier == "interactive")
+
+    shop = Shop(embedder=FreeJobs(8), budget={"hard": "0.000001"})
+    shop.ingest(*texts(12))
+    assert [job.sent for job in shop.manager.flush_queue()] == [12]
+
+
+def test_queries_are_part_of_what_the_budget_allows() -> None:
+    shop = Shop(budget={"hard": "0.00001"})  # ten tokens
+    shop.ingest("a text")
+    for _ in range(3):
+        shop.core.search("beans and peas")
+    with pytest.raises(BudgetSpent, match="hard budget"):
+        shop.core.embed_pending()
+
+
+def test_what_was_estimated_at_nothing_is_charged_as_it_was_counted() -> None:
+    class Blind(JobEmbedder):
+        def tokens(self, passages: Any) -> int:
+            return 0
+
+    shop = Shop(embedder=Blind(8))
+    shop.ingest(*texts(5), mode="sync")
+    assert shop.ledger() == shop.bill() != {}
+
+
+def test_a_block_counts_until_its_end_whatever_blocks_are_within() -> None:
+    meter = Meter()
+    with meter.metered() as outer:
+        meter.paid(1, 2)
+        with meter.metered() as inner:
+            meter.paid(1, 3)
+        meter.paid(1, 5)
+    meter.paid(1, 7)
+    assert (outer, inner) == (Spent(3, 10), Spent(1, 3))
 
 
 def test_a_job_whose_passages_were_taken_from_it_is_charged_for_both(shop: Shop) -> None:
@@ -236,6 +351,58 @@ def lost_job(shop: Shop) -> Any:
     return shop.manager.job(job.id)
 
 
+def test_a_job_that_is_lost_after_a_part_of_its_results_is_charged_whole(shop: Shop) -> None:
+    shop.manager.rules = _pages_of(2)
+    shop.ingest(*texts(12))
+    (job,) = shop.manager.flush_queue()
+    shop.embedder.finish("cut")
+    shop.manager.sync_status()
+    assert shop.manager.job(job.id).paid == 6
+    shop.embedder.jobs.clear()
+    for _ in range(2):
+        shop.manager.sync_status()
+        shop.now += 49 * HOUR
+    lost = shop.manager.job(job.id)
+    assert (lost.status, lost.paid) == ("FAILED", 12)
+    assert sum(cost.passages for cost in shop.manager.costs()) == 12
+    assert shop.ledger()["batch"] == lost.paid_tokens
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "FAILED"])
+@pytest.mark.parametrize("readable", [True, False])
+def test_what_a_provider_counts_beyond_the_results_is_charged_by_estimate(
+    shop: Shop, status: Any, readable: bool
+) -> None:
+    shop.embedder.characters_a_token = 4  # the estimate is right
+    shop.ingest(*["the same size"[:-1] + letter for letter in "abcdefgh"])
+    (job,) = shop.manager.flush_queue(1)
+    there = shop.embedder.jobs[job.provider_job]
+    there.state = JobState(status, succeeded=8, has_results=readable)
+    there.shape = "partial"
+    shop.manager.sync_status()
+    ended = shop.manager.job(job.id)
+    assert (ended.status, ended.paid, ended.paid_tokens) == (status, 8, job.tokens)
+    assert shop.ledger() == {"batch": job.tokens} and shop.embedder.jobs == {}
+    has_results = readable or status == "COMPLETED"
+    assert shop.manager.queue_stats().ready == (4 if has_results else 0)
+
+
+def test_what_a_failed_job_cost_is_stored_before_anything_else_is_asked(shop: Shop) -> None:
+    shop.ingest(*texts(12))
+    (job,) = shop.manager.flush_queue()
+    shop.embedder.jobs[job.provider_job].state = JobState("FAILED", "FAILED", succeeded=12)
+    state = shop.embedder.state
+
+    def once(provider_job: str) -> JobState:
+        answer = state(provider_job)
+        shop.embedder.jobs.clear()
+        return answer
+
+    shop.embedder.state = once  # type: ignore[method-assign]
+    shop.manager.sync_status()
+    assert shop.manager.job(job.id).paid == 12 and shop.ledger() == {"batch": job.tokens}
+
+
 @pytest.mark.parametrize("by", ["sync", "retry", "retry of the job"])
 def test_a_lost_job_that_is_there_again_goes_on_and_is_not_bought_again(
     shop: Shop, by: str
@@ -253,13 +420,107 @@ def test_a_lost_job_that_is_there_again_goes_on_and_is_not_bought_again(
     assert shop.ledger() == shop.bill()
 
 
+def test_lost_passages_can_be_retried_with_an_embedder_without_jobs(shop: Shop) -> None:
+    lost_job(shop)
+    assert shop.manager.adopt_lost() == ()
+    plain = BatchManager(shop.core.store, HashEmbedder(8))
+    assert plain.adopt_lost() == () and plain.retry() == 12
+
+
 def test_a_lost_job_that_stays_away_is_bought_again_when_asked(shop: Shop) -> None:
+    assert shop.manager.adopt_lost() == ()
     lost_job(shop)
     assert shop.manager.retry() == 12
     shop.manager.flush_queue()
     shop.embedder.finish()
     shop.manager.sync_status()
     assert shop.manager.queue_stats().ready == 12
+
+
+def test_a_lost_job_that_goes_on_costs_nothing_until_its_results_are_read(shop: Shop) -> None:
+    shop.ingest(*texts(12))
+    (job,) = shop.manager.flush_queue()
+    store: Any = shop.core.store
+    refused = next(iter(shop.embedder.jobs[job.provider_job].passages))
+    store.settle(job.id, {}, {refused: "It was refused."}, None, shop.now, {})
+    shop.hidden, shop.embedder.jobs = shop.embedder.jobs, {}
+    shop.manager.sync_status()
+    shop.now += 49 * HOUR
+    shop.manager.sync_status()
+    assert shop.manager.job(job.id).paid == 11
+    asked: list[str] = []
+    shop.embedder.jobs, shop.embedder.before = shop.hidden, asked.append
+    shop.manager.sync_status()
+    going = shop.manager.job(job.id)
+    assert "results" not in asked, "it has none yet"
+    assert (going.status, going.paid, going.paid_tokens) == ("PROCESSING", 0, 0)
+    assert [(cost.passages, cost.tokens, cost.amount) for cost in shop.manager.costs()] == [
+        (0, 0, Decimal(0))
+    ]
+
+
+def test_a_job_that_was_submitted_twice_is_charged_for_both(shop: Shop) -> None:
+    (job, twin) = _twins(shop)
+    assert shop.manager.sync_status() != () and twin not in shop.embedder.jobs
+    assert shop.embedder.billed.total() == 24
+    costs = {cost.collection: cost.passages for cost in shop.manager.costs()}
+    assert costs == {"notes": 12, "": 12}
+    assert shop.ledger() == shop.bill()
+
+
+def test_what_is_not_reported_of_a_job_and_its_twin_is_estimated() -> None:
+    class Unmetered(JobEmbedder):
+        metered = None  # type: ignore[assignment]
+
+    shop = Shop(embedder=Unmetered(8))
+    (job, _) = _twins(shop)
+    shop.manager.sync_status()
+    costs = {cost.collection: (cost.passages, cost.tokens) for cost in shop.manager.costs()}
+    assert costs == {"notes": (12, job.tokens), "": (12, job.tokens)}
+
+
+def test_twins_cost_nothing_without_prices() -> None:
+    shop = Shop(embedder=Unpriced(8))
+    _twins(shop)
+    shop.manager.sync_status()
+    assert shop.manager.costs() == [] and shop.embedder.jobs == {}
+
+
+def test_a_twin_that_has_not_ended_is_cancelled_before_it_is_removed(shop: Shop) -> None:
+    asked: list[str] = []
+    _twins(shop, done=False)
+    shop.embedder.before = asked.append
+    shop.manager.sync_status()
+    assert asked.count("cancel") == 1 and asked.index("cancel") < len(asked) - 1
+    assert asked[-1] == "clean_up" and shop.embedder.jobs == {}
+    assert shop.ledger() == shop.bill()
+
+
+def _twins(shop: Shop, *, done: bool = True) -> tuple[Any, str]:
+    """A job that is done, and the provider's name of a second one of the same name."""
+    shop.ingest(*texts(12))
+    (job,) = shop.manager.flush_queue()
+    there = shop.embedder.jobs[job.provider_job]
+    shop.embedder.finish()
+    twin = shop.embedder.submit(there.passages, job.name)
+    if done:
+        shop.embedder.finish()
+    return job, twin
+
+
+def test_a_job_that_is_done_after_it_was_given_up_is_in_the_ledger(shop: Shop) -> None:
+    shop.ingest(*texts(12))
+    (job,) = shop.manager.flush_queue()
+    cancel = shop.embedder.cancel
+    shop.embedder.cancel = lambda job: None  # type: ignore[method-assign]
+    shop.now += 73 * HOUR
+    shop.manager.sync_status()
+    shop.embedder.cancel = lambda job: shop.embedder.finish()  # type: ignore[method-assign]
+    shop.now += 25 * HOUR
+    shop.manager.sync_status()
+    shop.embedder.cancel = cancel  # type: ignore[method-assign]
+    assert shop.manager.job(job.id).status == "FAILED" and shop.embedder.jobs == {}
+    assert shop.ledger() == shop.bill() != {}
 
 
 def test_what_was_embedded_meanwhile_is_left_out_when_a_lost_job_goes_on(shop: Shop) -> None:
@@ -289,6 +550,27 @@ def test_a_job_of_another_key_is_left_alone_and_said_so(shop: Shop) -> None:
     shop.embedder.finish()
     (done,) = shop.manager.sync_status()
     assert done.status == "COMPLETED" and shop.ledger() == shop.bill()
+
+
+def test_what_a_job_of_another_key_has_left_is_removed_when_that_key_is_back(shop: Shop) -> None:
+    def locked(method: str) -> None:
+        if method == "clean_up":
+            raise EmbedderError("It cannot be deleted now.")
+
+    shop.embedder.account = "one"  # type: ignore[attr-defined]
+    shop.ingest(*texts(12))
+    shop.manager.flush_queue()
+    shop.embedder.finish()
+    shop.embedder.before = locked
+    shop.manager.sync_status()
+    shop.embedder.before = lambda method: None
+    shop.hidden, shop.embedder.jobs = shop.embedder.jobs, {}
+    shop.embedder.account = "another"  # type: ignore[attr-defined]
+    shop.now += 100 * HOUR
+    shop.manager.sync_status()
+    shop.embedder.account, shop.embedder.jobs = "one", shop.hidden  # type: ignore[attr-defined]
+    shop.manager.sync_status()
+    assert shop.embedder.jobs == {} and shop.manager.jobs()[0].cleaned
 
 
 def test_a_new_key_that_sees_the_jobs_goes_on_with_them(shop: Shop) -> None:
@@ -397,9 +679,10 @@ def test_nothing_is_judged_before_the_provider_has_told_the_time(shop: Shop) -> 
         raise EmbedderError("No answer.")
 
     shop.embedder.before = away
-    shop.now += 1_000 * HOUR
-    (job,) = shop.manager.sync_status()
-    assert job.status == "SUBMITTED" and not job.cancelled_at
+    for _ in range(3):
+        shop.now += 1_000 * HOUR
+        (job,) = shop.manager.sync_status()
+        assert (job.status, job.cancelled_at, job.answered_at) == ("SUBMITTED", 0.0, 0.0)
 
 
 def test_a_cancelled_job_that_cannot_be_seen_just_now_is_not_given_up(shop: Shop) -> None:

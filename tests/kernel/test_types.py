@@ -121,6 +121,14 @@ def test_a_ref_says_what_is_wrong_with_a_name(fields, message):
     assert refusal(InputError, Ref, *fields) == message
 
 
+def test_what_is_no_ref_has_no_order_with_one():
+    ref = Ref("notes", "1")
+    for one, other in ((ref, "notes/1"), (ChunkId(ref, 0), ref), (ChunkId(ref, 0), 0)):
+        with pytest.raises(TypeError):
+            one < other  # noqa: B015
+    assert not ref < Ref("notes", "1") and not ChunkId(ref, 0) < ChunkId(ref, 0)
+
+
 def test_a_ref_takes_the_longest_name_and_what_only_looks_like_control_characters():
     assert Ref("c" * 500, "k" * 500, "t" * 500).key == "k" * 500
     for key in ("\u200b", "\u2028", "\ue000", "\U0010ffff", " "):

@@ -162,6 +162,25 @@ def a_job_may_leave_collections_out(open_store: OpenStore) -> None:
 
 
 @Check
+def an_equal_passage_is_paid_by_whoever_has_waited_longest(open_store: OpenStore) -> None:
+    """A passage of several documents belongs to the one that was written first: `take` names its
+    owner, and the result of a job is charged to it.
+    """
+    with closing(open_store(SPACE)) as store:
+        queue = ledger_of(store)
+        for collection in ("b", "a", "c"):
+            put(store, item(Ref(collection, "1"), "the same", vectors=False))
+        given = queue.take(9, 0.0, 9.0)
+        owner = {fingerprint_of("the same"): ("", "b")}
+        same(dict(given.owners), owner, "take: owners")
+        queue.release(given.token)
+        sent(queue, "j")
+        queue.settle("j", vectors_of("the same"), {}, RATE, 1.0)
+        cost = only(queue.costs(), "costs")
+        same_fields(cost, "costs", collection="b", passages=1)
+
+
+@Check
 def passages_come_page_by_page(open_store: OpenStore) -> None:
     """`passages_of` gives pages without gap or overlap. It leaves out passages that no chunk has
     any more, and goes on after them.
@@ -215,6 +234,12 @@ def a_result_is_settled_once(open_store: OpenStore) -> None:
         )
         same_fields(queue.job("j"), "the job", succeeded=2, failed=0)
         same(held_by(queue, "j"), [], "passages the job holds")
+        sent(queue, "k")
+        both = vectors_of("three"), {fingerprint_of("three"): "no"}
+        same(queue.settle("k", *both, None, 3.0), 1, "settle with a vector and a failure")
+        same_fields(queue.job("k"), "the job with both", succeeded=1, failed=0)
+        same(pending_in(store, second.ids), [False, False], "pending: second document, with both")
+        same(len(queue.given_up()), 0, "failed chunks after a vector and a failure")
 
 
 @Check
@@ -228,6 +253,7 @@ def a_failure_is_stored_with_its_reason(open_store: OpenStore) -> None:
         sent(queue, "j")
         failed = {fingerprint_of("bad"): "too long"}
         same(queue.settle("j", vectors_of("good"), failed, None, 1.0), 2, "settle")
+        same_fields(queue.job("j"), "the job", succeeded=1, failed=1)
         ids = item("1", "good", "bad").ids
         states = [("READY", ""), ("FAILED", "too long")]
         same(list(queue.chunk_states(ids)), states, "chunk_states")
@@ -240,6 +266,13 @@ def a_failure_is_stored_with_its_reason(open_store: OpenStore) -> None:
         same(queue.retry("j"), 1, "retry")
         same(queue.retry("j"), 0, "retry again")
         same(list(queue.pending(9).values()), ["bad"], "passages pending after retry")
+        put(store, item("2", "bad too", vectors=False))
+        sent(queue, "k")
+        queue.settle("k", {}, dict.fromkeys(fingerprints_of("bad", "bad too"), "no"), None, 2.0)
+        oldest = only(queue.given_up(1), "given_up, at most one")
+        same_fields(oldest, "given_up, the oldest", what=str(ids[1]))
+        store.remove([Ref("notes", "2")])
+        same(queue.retry(), 1, "retry of two failed passages, one of which was removed")
 
 
 @Check
@@ -332,7 +365,8 @@ def a_job_ends_once(open_store: OpenStore) -> None:
 @Check
 def what_comes_back_without_a_result_is_tried_so_often(open_store: OpenStore) -> None:
     """With rest="again" the passages of a closed job are pending again; after `attempts` jobs
-    without a result they fail. With rest="fail" they fail at once.
+    without a result they fail. With rest="fail" they fail at once. A job closed with rest="free"
+    does not count.
     """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
@@ -344,6 +378,10 @@ def what_comes_back_without_a_result_is_tried_so_often(open_store: OpenStore) ->
             closed(queue, job, "COMPLETED", 1.0, error="nothing came", rest="again")
             states = list(queue.chunk_states(waiting.ids))
             same(states, [wanted], f"state after {number} jobs without a result")
+            if wanted == again:
+                closed(queue, sent(queue, f"free {number}").id, "FAILED", 1.0, rest="free")
+                states = list(queue.chunk_states(waiting.ids))
+                same(states, [again], "state after one more job that does not count")
         queue.retry()
         sent(queue, "last")
         closed(queue, "last", "FAILED", 1.0, error="it is gone", rest="fail")
@@ -352,30 +390,73 @@ def what_comes_back_without_a_result_is_tried_so_often(open_store: OpenStore) ->
 
 
 @Check
+def a_vector_ends_what_failed_before(open_store: OpenStore) -> None:
+    """After a result, the failures of a passage are forgotten: if it waits again, it has all its
+    attempts.
+    """
+    with closing(open_store(SPACE)) as store:
+        queue = ledger_of(store)
+        waiting = item("1", "one", vectors=False)
+        for round in ("first", "second"):
+            put(store, waiting)
+            for number in range(2):
+                job = sent(queue, f"{round} {number}").id
+                closed(queue, job, "COMPLETED", 1.0, error="nothing came", rest="again")
+                states = list(queue.chunk_states(waiting.ids))
+                same(states, [("PENDING", "")], f"state in the {round} round")
+            sent(queue, f"{round} good")
+            queue.settle(f"{round} good", vectors_of("one"), {}, None, 1.0)
+            store.remove([Ref("notes", "1")])
+
+
+@Check
 def one_bad_passage_is_found_by_halving(open_store: OpenStore) -> None:
     """With rest="halve" jobs hold half as many passages after each failure from the second on,
     until the passage that makes them fail is alone.
     """
-    passages = numbered("passage", 9)
+    for place in (5, 8):
+        with closing(open_store(SPACE, f"bad passage {place}")) as store:
+            _halve(store, numbered("passage", 9), place)
+
+
+def _halve(store: Any, passages: list[str], place: int) -> None:
+    """Jobs fail as long as they hold the passage at this place."""
+    queue = ledger_of(store)
+    put(store, item("1", *passages, vectors=False))
+    for number in range(40):
+        job = queue.open_job(job_of(str(number)), 100)
+        if job is None:
+            break
+        queue.note_job(job.id, 1.0, status="SUBMITTED", provider_job=f"provider/{number}")
+        held = held_by(queue, job.id)
+        if number == 2:
+            same(job.sent, 5, "passages of the job after the second failure")
+        if passages[place] in held:
+            closed(queue, job.id, "FAILED", 1.0, error="bad request", rest="halve")
+        else:
+            queue.settle(job.id, vectors_of(*held), {}, None, 1.0)
+            closed(queue, job.id, "COMPLETED", 1.0, rest="again")
+    states = queue.chunk_states(item("1", *passages).ids)
+    wanted = [("READY", "")] * len(passages)
+    wanted[place] = ("FAILED", "bad request")
+    same(list(states), wanted, "states after halving")
+    expect(number <= 12, f"Halving 9 passages: expected at most 12 jobs, found {number}.")
+
+
+@Check
+def a_halved_job_is_not_extended_beyond_its_half(open_store: OpenStore) -> None:
+    """`extend_job` keeps the limit that halving gave to a job, however many passages are asked
+    for.
+    """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
-        put(store, item("1", *passages, vectors=False))
-        for number in range(40):
-            job = queue.open_job(job_of(str(number)), 100)
-            if job is None:
-                break
-            queue.note_job(job.id, 1.0, status="SUBMITTED", provider_job=f"provider/{number}")
-            held = held_by(queue, job.id)
-            if "passage 5" in held:
-                closed(queue, job.id, "FAILED", 1.0, error="bad request", rest="halve")
-            else:
-                queue.settle(job.id, vectors_of(*held), {}, None, 1.0)
-                closed(queue, job.id, "COMPLETED", 1.0, rest="again")
-        states = queue.chunk_states(item("1", *passages).ids)
-        wanted = [("READY", "")] * 9
-        wanted[5] = ("FAILED", "bad request")
-        same(list(states), wanted, "states after halving")
-        expect(number <= 12, f"Halving 9 passages: expected at most 12 jobs, found {number}.")
+        put(store, item("1", *numbered("passage", 9), vectors=False))
+        for id in ("first", "second"):
+            closed(queue, sent(queue, id).id, "FAILED", 1.0, error="bad request", rest="halve")
+        same_fields(queue.open_job(job_of("half"), 2), "open_job with limit 2", sent=2)
+        same_fields(queue.extend_job("half", 2), "extend_job with limit 2", sent=4)
+        same_fields(queue.extend_job("half", 100), "extend_job with limit 100", sent=5)
+        same(queue.extend_job("half", 100), None, "extend_job of a job with half of the passages")
 
 
 @Check
@@ -425,7 +506,8 @@ def a_new_job_is_one_submitters(open_store: OpenStore) -> None:
 @Check
 def a_job_that_was_never_sent_can_be_dropped(open_store: OpenStore) -> None:
     """`drop_job` removes a CREATED job and releases its passages. It does not remove a job that the
-    provider knows. A job without a provider's name cannot be COMPLETED.
+    provider knows, which gets no more passages and no lease either. A job without a provider's name
+    cannot be COMPLETED.
     """
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
@@ -438,6 +520,11 @@ def a_job_that_was_never_sent_can_be_dropped(open_store: OpenStore) -> None:
         same(queue.job("j"), None, "the dropped job")
         sent(queue, "k")
         same(queue.drop_job("k"), False, "drop_job of a submitted job")
+        put(store, item("2", "two", vectors=False))
+        for id in ("k", "nobody"):
+            same(queue.extend_job(id, 5), None, f"extend_job of {id}, which is no new job")
+            leased = queue.lease_job(id, "ann", 1.0, 9.0)
+            same(leased, False, f"lease_job of {id}, which is no new job")
         same(held_by(queue, "k"), ["one"], "passages the submitted job holds")
 
 
@@ -502,6 +589,11 @@ def a_vector_that_came_another_way_counts(open_store: OpenStore) -> None:
         )
         stats = queue.queue_stats()
         same_fields(stats, "queue_stats", ready=2, pending=0, submitted=1, failed=0)
+        same_fields(stats, "queue_stats when nothing is pending", passages=0, oldest_at=0.0)
+        put(store, item("3", "three", "four", "three", vectors=False))
+        stats = queue.queue_stats()
+        same_fields(stats, "queue_stats of equal passages", pending=3, passages=2)
+        expect(stats.oldest_at > 0.0, f"oldest_at: expected a time, found {stats.oldest_at}.")
 
 
 @Check
@@ -611,25 +703,33 @@ def a_job_that_was_given_up_can_go_on(open_store: OpenStore) -> None:
     with closing(open_store(SPACE)) as store:
         queue = ledger_of(store)
         put(store, item("1", "one", "two", "three", "four", vectors=False))
-        put(store, item("2", "five", vectors=False))
+        put(store, item("2", "five", vectors=False), item("3", "moved", vectors=False))
         sent(queue, "j")
         same(queue.reopen_job("j", 2.0, RATE, 0, 0), False, "reopen_job of an open job")
         queue.settle("j", vectors_of("one"), {}, RATE, 1.0)
         queue.pay_job("j", RATE, 4, 9)
+        queue.note_job("j", 1.0, cancelled_at=1.0, answered_at=1.0)
         closed(queue, "j", "FAILED", 2.0, error="gone", rest="fail")
         queue.clean_job("j", 2.0)
-        store.remove([Ref("notes", "2")])
+        store.remove([Ref("notes", "2"), Ref("notes", "3")])
+        put(store, item(Ref("others", "1"), "moved", vectors=False))
         queue.fill(vectors_of("two"))
-        queue.hold(fingerprints_of("three"), 3.0, 9.0)
+        token, _ = queue.hold(fingerprints_of("three"), 3.0, 9.0)
         same(queue.reopen_job("j", 3.0, RATE, 1, 2), True, "reopen_job")
         job = queue.job("j")
         what = "the reopened job"
         same_fields(job, what, status="PROCESSING", ended_at=0.0, answered_at=0.0, cleaned=False)
+        same_fields(job, what, cancelled_at=0.0, submitted_at=100.0)
         same_fields(job, what, paid=1, paid_tokens=2)
         same(tokens_in(queue), 2, "tokens in the ledger")
-        same(held_by(queue, "j"), ["four"], "passages the reopened job holds")
+        same(held_by(queue, "j"), ["four", "moved"], "passages the reopened job holds")
         same(len(queue.given_up()), 0, "failed chunks after reopen_job")
+        queue.release(token)
+        failure = only(queue.given_up(), "given_up after the hold of another passage")
+        same_fields(failure, "given_up", what="notes/1#2", reason="gone")
         same(queue.settle("j", vectors_of("four"), {}, RATE, 4.0), 1, "settle")
+        closed(queue, "j", "FAILED", 4.0, error="cancelled", rest="free")
+        same(statuses(queue, [ChunkId(Ref("others", "1"), 0)]), ["PENDING"], "state of the rest")
         nothing = queue.reopen_job("none", 5.0, RATE, 1, 1)
         same(nothing, False, "reopen_job of a job that does not exist")
         put(store, item("3", "six", vectors=False))

@@ -71,7 +71,7 @@ def compile_scope(scope: Scope, generation: int) -> Clause:
     if scope.collections is not None:
         named = [name for name in scope.collections if _may_be_a_name(name)]
         parts.append("d.collection in (select j.value from json_each(?) as j)")
-        values.append(json.dumps(named, ensure_ascii=False))
+        values.append(json.dumps(named))
     each = list(parts)
     of_each = list(values)
     sources = [

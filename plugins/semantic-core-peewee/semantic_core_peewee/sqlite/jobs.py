@@ -584,8 +584,6 @@ def settle(
     held: dict[str, tuple[int, int]] = {}
     for name, account, size in view.raw.execute(_HELD, (names, generation, number)):
         held[name] = (account, size)
-    if not held:
-        return 0
     good = {name: vector for name, vector in vectors.items() if name in held}
     bad = []
     for name, why in failures.items():
@@ -784,7 +782,7 @@ def queue_stats(view: View, tenant: str | None, chunks: int) -> QueueStats:
             passages = distinct
             first = oldest
     waiting = int(view.raw.execute(_ALL, values).get)
-    since = view.raw.execute(_SINCE, (first,)).get if pending else None
+    since = view.raw.execute(_SINCE, (first,)).get
     jobs = dict.fromkeys(STATUSES, 0)
     jobs.update(
         view.raw.execute("select status, count(*) from semantic_index_batch_job group by status")

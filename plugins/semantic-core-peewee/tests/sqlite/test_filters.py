@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import apsw
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from semantic_core_peewee import SqliteStore
 
-from semantic_core import Condition, Filter, Scope
+from semantic_core import Condition, Filter, Scope, Space
 from semantic_core.errors import FilterInvalid, InputError
 from semantic_core.filters import MAX_CONDITIONS, MAX_VALUES
 from semantic_core.testing import metadata, wheres
@@ -68,6 +69,19 @@ def test_every_way_of_asking_finds_what_matches(
     for where in asked:
         wanted = {one.ref.key for one, _ in items if Filter.parse(where).matches(one.metadata)}
         assert found(store, where, vector("q")) == [wanted, wanted, wanted], where
+
+
+def test_a_tenant_that_is_no_text_is_refused_before_sqlite_makes_a_text_of_it(
+    tmp_path: Path,
+) -> None:
+    space = Space("kit", 4)
+    with closing(SqliteStore(space, tmp_path / "index.db", multi_tenant=True)) as store:
+        for tenant in (5, b"ann", None):
+            scope = Scope(tenant)  # type: ignore[arg-type]
+            with pytest.raises(InputError, match="A tenant must be a str"):
+                store.documents(scope)
+            with pytest.raises(InputError, match="A tenant must be a str"):
+                store.words("zorbak", 9, scope)
 
 
 HELD: tuple[Any, ...] = (
