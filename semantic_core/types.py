@@ -240,6 +240,20 @@ class Entry:
 
 
 @attrs.frozen
+class PendingChunk:
+    """A stored chunk without a vector, see `VectorQueue.pending`.
+
+    place: in the queue, from 0; a chunk that begins to wait has a larger one than all that wait.
+    passage, fingerprint: of its `Entry`.
+    """
+
+    place: int
+    id: ChunkId
+    passage: str
+    fingerprint: str
+
+
+@attrs.frozen
 class Scope:
     """Where to look. Applied inside the search, before the limit.
 

@@ -28,6 +28,7 @@ KEYS = [
     "freshness",
     "budget",
     "batch",
+    "ledger",
 ]
 
 
