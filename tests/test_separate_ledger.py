@@ -41,6 +41,11 @@ class QueueOnly:
                 setattr(self, name, getattr(store, name))
 
 
+def queue_only(store: Any) -> Any:
+    """The store as the smallest with a queue."""
+    return QueueOnly(store)
+
+
 class Pair:
     """A store and its ledger as one object, for checks of stores that are a `BatchQueue`."""
 
@@ -59,7 +64,7 @@ class Pair:
 
 
 def in_memory(space: Space, name: str = "index", **options: Any) -> Pair:
-    return Pair(QueueOnly(MemoryStore(space, **options)), MemoryStore(space, **options))
+    return Pair(queue_only(MemoryStore(space, **options)), MemoryStore(space, **options))
 
 
 class InFiles:
@@ -71,7 +76,7 @@ class InFiles:
     def __call__(self, space: Space, name: str = "index", **options: Any) -> Pair:
         main = SqliteStore(space, self.folder / f"{name}.db", durability="normal", **options)
         ledger = SqliteStore(space, self.folder / f"{name}.ledger", durability="normal", **options)
-        return Pair(QueueOnly(main), ledger)
+        return Pair(queue_only(main), ledger)
 
 
 @pytest.fixture(autouse=True)
@@ -317,7 +322,7 @@ def core_of(provider: JobEmbedder, *, multi_tenant: bool = False, **options: Any
     main = MemoryStore(provider.space, multi_tenant=multi_tenant)
     ledger = MemoryStore(provider.space, multi_tenant=multi_tenant)
     core = SemanticCore(
-        store=QueueOnly(main), embedder=provider, ledger=ledger, plugins=[], **options
+        store=queue_only(main), embedder=provider, ledger=ledger, plugins=[], **options
     )
     assert isinstance(core.ledger, SeparateLedger) and not isinstance(core.store, BatchQueue)
     return core
@@ -438,7 +443,7 @@ class Shelves:
 
 
 def open_shelf(space: Space, *, path: str, multi_tenant: bool | None = None) -> Any:
-    return QueueOnly(SqliteStore(space, path, multi_tenant=multi_tenant))
+    return queue_only(SqliteStore(space, path, multi_tenant=multi_tenant))
 
 
 def shelf(embedder: Any, path: Path, *more: Any, **options: Any) -> SemanticCore:
@@ -484,13 +489,13 @@ def test_a_ledger_that_does_not_fit_is_refused(provider: JobEmbedder, tmp_path: 
     with pytest.raises(ConfigError, match="MemoryStore keeps its ledger itself"):
         SemanticCore(store="memory", embedder=provider, ledger=tmp_path / "a.ledger", plugins=[])
     for ledger, why in (
-        (QueueOnly(MemoryStore(space)), "A ledger is a store that is a BatchQueue, got QueueOnly"),
+        (queue_only(MemoryStore(space)), "A ledger is a store that is a BatchQueue, got QueueOnly"),
         (MemoryStore(Space("another", 8)), "The ledger is for another"),
         (MemoryStore(space, multi_tenant=True), "multi-tenant; the store is for .* single-tenant"),
     ):
         with pytest.raises(ConfigError, match=why):
-            SeparateLedger(QueueOnly(MemoryStore(space)), ledger)
-    main = QueueOnly(MemoryStore(space))
+            SeparateLedger(queue_only(MemoryStore(space)), ledger)
+    main = queue_only(MemoryStore(space))
     del main.__dict__["pending"]
     with pytest.raises(ConfigError, match="QueueOnly has no queue of chunks"):
         SeparateLedger(main, MemoryStore(space))

@@ -57,7 +57,6 @@ def test_a_count_must_be_one(bad: Any, store: SqliteStore, vector: Callable[[str
         lambda: store.nearest(vector("x"), bad, Scope()),
         lambda: store.words("x", bad, Scope()),
         lambda: store.pending(bad),
-        lambda: store.pending(1, bad),
         lambda: store.documents(Scope(), bad),
         lambda: store.documents(Scope(), 0, bad),
     ):
