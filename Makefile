@@ -5,17 +5,18 @@ BIN := $(VENV)/bin
 PLUGINS := plugins/semantic-core-peewee plugins/semantic-core-wordllama plugins/semantic-core-markdown plugins/semantic-core-gemini
 HISTORIES := plugins/semantic-core-peewee/tests/orm/test_histories.py tests/blueprints/test_histories.py
 # Where other packages are met.
-KERNEL_ROOMS := $(addprefix tests/,test_oldest.py test_types.py test_vectors.py test_plugins.py test_discovery.py test_core.py \
-  test_contract.py test_aio.py test_cli_frame.py test_cli_render.py test_cli_search.py orm/test_pytest_plugin.py)
+KERNEL_ROOMS := $(addprefix tests/,house/test_oldest.py $(addprefix kernel/,test_types.py test_vectors.py test_core.py test_aio.py) \
+  plugins/test_host.py plugins/test_discovery.py contracts/test_contract.py \
+  $(addprefix cli/,test_frame.py test_render.py test_search.py) orm/test_pytest_plugin.py)
 PLUGIN_ROOMS := plugins/semantic-core-wordllama \
   $(addprefix plugins/semantic-core-markdown/tests/,test_contract.py test_front_matter.py test_grammar.py test_sections.py) \
   $(addprefix plugins/semantic-core-gemini/tests/,test_contract.py test_embedder.py test_plugin.py test_keys.py) \
-  $(addprefix plugins/semantic-core-peewee/tests/,test_contract.py test_sqlite_vectors.py test_sqlite_words.py \
-  test_sqlite_filters.py orm/test_models.py orm/test_connections.py orm/test_peewee_migrations.py)
+  $(addprefix plugins/semantic-core-peewee/tests/,$(addprefix sqlite/,test_contract.py test_vector_search.py test_word_search.py \
+  test_filters.py) $(addprefix orm/,test_models.py test_connections.py test_peewee_migrations.py))
 ROOMS ?= $(KERNEL_ROOMS) $(PLUGIN_ROOMS)
 EXTRA ?= dev
 EDITABLE := -e ".[$(EXTRA)]" $(foreach plugin,$(PLUGINS),-e $(plugin))
-# The oldest versions that are allowed, in place of the newest: CONSTRAINTS=tests/oldest.py, a program that prints them.
+# The oldest versions that are allowed, in place of the newest: CONSTRAINTS=tests/house/oldest.py, a program that prints them.
 CONSTRAINTS ?=
 CONSTRAIN := $(if $(CONSTRAINTS),--constraint $(VENV)/constraints.txt)
 # Modules are compiled when they are first imported; most never are. An old pip takes twice as long, so a newer one is
@@ -77,7 +78,7 @@ compat: venv  ## the tests that meet other packages, without those that take sec
 # An old package may warn of what came after it: the newest ones are held to silence.
 oldest:  ## the same on the oldest versions that are allowed, in .venv-oldest; ROOMS="tests plugins" for more
 	$(MAKE) --no-print-directory compat VENV=$(VENV:.venv=.venv-oldest) EXTRA=quick \
-	  CONSTRAINTS=tests/oldest.py ARGS='-W default $(ARGS)'
+	  CONSTRAINTS=tests/house/oldest.py ARGS='-W default $(ARGS)'
 
 lint: venv  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -239,14 +239,14 @@ PROMISES: Mapping[str, Sequence[Promise]] = {
             "Candidates from a plugin are returned only if they are within the tenant, the "
             "collections and the filter. If a filter or a reranker fails, nothing that it would "
             "have removed is returned.",
-            "../../../../tests/test_rerankers.py::"
+            "../../../../tests/plugins/test_rerankers.py::"
             "test_a_reranker_that_fails_is_an_error_and_no_answer",
             "run with every change",
         ),
         Promise(
             "A settings file that was found in a folder never sends texts or keys to a host that "
             "its user has not confirmed.",
-            "../../../../tests/test_config.py::"
+            "../../../../tests/kernel/test_config.py::"
             "test_a_file_that_was_found_leads_to_no_host_nobody_confirmed",
             "run with every change",
         ),

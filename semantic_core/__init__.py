@@ -8,6 +8,8 @@
         core.ingest(Document(Ref("notes", "1"), "for and while repeat a block", title="Loops"))
         for hit in core.search("how to repeat something"):
             print(hit.ref.key, hit.score)
+
+Tested by tests/kernel/test_core.py and tests/house/test_light_import.py.
 """
 
 from typing import TYPE_CHECKING

@@ -6,7 +6,7 @@ the store or embedder is ``SEMANTIC_CORE_STORE_OPTIONS__DURABILITY``. A relative
 ``ledger`` in a file is relative to that file. A file that was found and not named may not set
 hosts: see `_trust`.
 
-Tested by tests/test_config.py.
+Tested by tests/kernel/test_config.py.
 """
 
 from __future__ import annotations

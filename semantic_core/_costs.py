@@ -1,7 +1,7 @@
 """Costs: `CostTracker` knows prices, budget and what was spent, and `MeteredEmbedder` pays for each
 passage once.
 
-Tested by tests/test_batch_costs.py.
+Tested by tests/kernel/test_costs.py.
 """
 
 from __future__ import annotations

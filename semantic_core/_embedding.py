@@ -1,6 +1,6 @@
 """Embeds passages: each one once, in full batches. A failure is reported and raises no error.
 
-Tested by tests/test_ingest.py.
+Tested by tests/kernel/test_ingest.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Files as documents: `find_files` finds them, `read_document` decodes one.
 
-Tested by tests/test_files.py.
+Tested by tests/kernel/test_files.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Ingest: document -> chunks -> passages -> vectors -> store, in groups that are each one
 transaction.
 
-Tested by tests/test_ingest.py.
+Tested by tests/kernel/test_ingest.py.
 """
 
 from __future__ import annotations

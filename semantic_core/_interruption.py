@@ -1,7 +1,7 @@
 """Interrupted calls leave nothing unfinished: an exception of a signal handler does not hold open
 transactions.
 
-Tested by tests/test_cli_ingest.py.
+Tested by tests/cli/test_ingest.py.
 """
 
 from __future__ import annotations

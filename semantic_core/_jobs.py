@@ -1,6 +1,6 @@
 """Frozen records of batch jobs, the queue and costs, which `semantic_core.batch` exports.
 
-Tested by tests/test_batch.py and tests/test_batch_costs.py.
+Tested by tests/batch/test_manager.py and tests/kernel/test_costs.py.
 """
 
 from __future__ import annotations

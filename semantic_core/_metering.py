@@ -1,6 +1,6 @@
 """`Meter`: an embedder counts with it what its calls cost, and the caller reads that.
 
-Tested by tests/test_batch_costs.py.
+Tested by tests/kernel/test_costs.py.
 """
 
 from __future__ import annotations

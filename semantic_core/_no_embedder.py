@@ -1,7 +1,7 @@
 """`WordsOnly` takes the place of an embedder in an index without one, which has only full-text
 search.
 
-Tested by tests/test_words_only.py.
+Tested by tests/kernel/test_no_embedder.py.
 """
 
 from __future__ import annotations

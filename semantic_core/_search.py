@@ -1,6 +1,7 @@
 """Search: query -> vector -> candidates of every retriever -> one order -> a page of hits.
 
-Tested by tests/test_search.py, tests/test_retrievers.py and tests/test_rerankers.py.
+Tested by tests/kernel/test_search.py, tests/plugins/test_retrievers.py and
+tests/plugins/test_rerankers.py.
 """
 
 from __future__ import annotations

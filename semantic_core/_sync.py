@@ -3,7 +3,7 @@ them.
 
 A pending change is the address of a row, without any values.
 
-Tested by tests/test_sync.py.
+Tested by tests/kernel/test_sync.py.
 """
 
 from __future__ import annotations

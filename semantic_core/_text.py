@@ -1,7 +1,7 @@
 """Plain text as pure functions: `split_text` splits it into chunks, `passages` adds their context,
 and `fingerprints` names passages.
 
-Tested by tests/test_text.py.
+Tested by tests/kernel/test_text.py.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A settings file in a folder may have come with the folder, so it may not be the 
 settings for the index apply. Settings that name a host apply only after the user has confirmed the
 file (``semantic-core config trust``); a changed file has to be confirmed again.
 
-Tested by tests/test_config.py.
+Tested by tests/kernel/test_config.py.
 """
 
 from __future__ import annotations

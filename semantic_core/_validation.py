@@ -1,7 +1,7 @@
 """Checks of names, texts, numbers and metadata, once, where a value enters; and the words of
 messages: values, errors and near misses on one line.
 
-Tested by tests/test_types.py and tests/test_discovery.py.
+Tested by tests/kernel/test_types.py and tests/plugins/test_discovery.py.
 """
 
 from __future__ import annotations

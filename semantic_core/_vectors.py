@@ -1,6 +1,6 @@
 """Checks the vectors of an embedder, and brings them to the form that everything else relies on.
 
-Tested by tests/test_vectors.py.
+Tested by tests/kernel/test_vectors.py.
 """
 
 from __future__ import annotations

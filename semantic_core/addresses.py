@@ -1,6 +1,6 @@
 """Checks of addresses, for plugins that send texts or keys to a service.
 
-Tested by tests/test_addresses.py.
+Tested by tests/kernel/test_addresses.py.
 """
 
 from __future__ import annotations

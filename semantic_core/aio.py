@@ -8,7 +8,7 @@ Cancellation: a read that is cancelled (a search whose user has left) ends in it
 is dropped, and the awaiting task continues at once. For a write, the awaiting task is cancelled
 when the write has ended; it is complete or has changed nothing, as always.
 
-Tested by tests/test_aio.py.
+Tested by tests/kernel/test_aio.py.
 """
 
 from __future__ import annotations

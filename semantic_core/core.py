@@ -1,6 +1,6 @@
 """`SemanticCore`, the client: it opens store, embedder and plugins, and passes every call on.
 
-Tested by tests/test_core.py.
+Tested by tests/kernel/test_core.py.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@
 
 A star marks errors that may pass: the same call may succeed later, and ``error.retryable`` is True.
 
-Tested by tests/test_core.py and tests/test_plugins.py.
+Tested by tests/kernel/test_core.py and tests/plugins/test_host.py.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ booleans are three kinds: ``1`` equals ``1.0``, neither equals ``True`` nor ``"1
 by code point.
 `Filter.matches` is the reference for every store.
 
-Tested by tests/test_filters.py.
+Tested by tests/kernel/test_filters.py.
 """
 
 from __future__ import annotations

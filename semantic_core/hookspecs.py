@@ -5,7 +5,7 @@ point of the group ``semantic_core`` names it. A function takes the parameters i
 Keep the module light: import heavy libraries inside the functions, because listing plugins imports
 the module.
 
-Tested by tests/test_plugins.py.
+Tested by tests/plugins/test_host.py.
 """
 
 from __future__ import annotations

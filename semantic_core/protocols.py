@@ -4,6 +4,8 @@ Abilities that may be lacking are protocols of their own, asked for with ``isins
 `TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue` and `BatchQueue` of a store,
 `BatchEmbedder` and `Priced` of an embedder. `semantic_core.testing` proves that a class keeps its
 contract; every rule it holds is written here.
+
+Tested by tests/contracts/test_contract.py.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ nothing inside checks again.
 Identity and content are two things. A `Ref` says *which* document; a fingerprint says *what* text
 an embedder is given. Offsets count characters (code points) of ``Document.text``. Scores are
 bigger-is-better everywhere.
+
+Tested by tests/kernel/test_types.py.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A state of the ledger never changes; a write replaces it.
 
-Tested by tests/test_batch.py and tests/test_batch_contract_bites.py.
+Tested by tests/batch/test_manager.py and tests/contracts/test_queue_bites.py.
 """
 
 from __future__ import annotations

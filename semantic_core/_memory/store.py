@@ -6,7 +6,7 @@ vectors or BM25 with another store, and has its own constants. A state never cha
 replaces it: so a snapshot is one reference, readers never wait, and a write that raises has changed
 nothing.
 
-Tested by tests/test_memory.py and tests/test_contract_bites.py.
+Tested by tests/memory/test_store.py and tests/contracts/test_store_bites.py.
 """
 
 from __future__ import annotations

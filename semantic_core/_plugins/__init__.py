@@ -1,1 +1,4 @@
-"""The plugin host: finding plugins, calling their hooks, and making what they provide."""
+"""The plugin host: finding plugins, calling their hooks, and making what they provide.
+
+Tested by tests/plugins/test_host.py.
+"""

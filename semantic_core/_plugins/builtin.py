@@ -3,7 +3,7 @@
 They split plain text, write passages, retrieve by vectors, full text and titles, merge the rankings
 (`fuse_scores`), and offer the store in memory.
 
-Tested by tests/test_fusion.py and tests/test_search.py.
+Tested by tests/plugins/test_fusion.py and tests/kernel/test_search.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Checks the answers of plugins: each function returns what is wrong with an answer, in words, or
 "" for an answer that keeps the contract of its hook.
 
-Tested by tests/test_plugins.py and tests/test_rerankers.py.
+Tested by tests/plugins/test_host.py and tests/plugins/test_rerankers.py.
 """
 
 from __future__ import annotations

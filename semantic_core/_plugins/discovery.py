@@ -4,7 +4,7 @@ the reason why it cannot take part.
 Installed plugins are entry points of the group ``semantic_core``. A plugin that fails stops no
 other: whatever its import raises becomes a cause in one line.
 
-Tested by tests/test_discovery.py.
+Tested by tests/plugins/test_discovery.py.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ pluggy checks the plugins and puts their functions in order; the loops here call
 touches pluggy. ``SEMANTIC_CORE_TRACE=1`` writes a line to standard error for every function that a
 hook calls: hook, plugin, arguments, answer, each cut to 60 characters, and the time it took.
 
-Tested by tests/test_plugins.py and tests/test_rerankers.py.
+Tested by tests/plugins/test_host.py and tests/plugins/test_rerankers.py.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Versions are not compared: ``pip install --upgrade PLUGIN`` also updates dependencies that are too
 old for it.
 
-Tested by tests/test_discovery.py.
+Tested by tests/plugins/test_discovery.py.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 The answer of a hook is checked here, once, so no caller has to. A plugin that raises or breaks its
 contract is named.
 
-Tested by tests/test_plugins.py, tests/test_retrievers.py and tests/test_rerankers.py.
+Tested by tests/plugins/test_host.py, tests/plugins/test_retrievers.py and
+tests/plugins/test_rerankers.py.
 """
 
 from __future__ import annotations

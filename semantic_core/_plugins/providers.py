@@ -1,6 +1,6 @@
 """The stores and embedders that plugins offer: which plugin offers each, and creating one by name.
 
-Tested by tests/test_plugins.py and tests/test_discovery.py.
+Tested by tests/plugins/test_host.py and tests/plugins/test_discovery.py.
 """
 
 from __future__ import annotations

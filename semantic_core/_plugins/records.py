@@ -1,7 +1,7 @@
 """Records of the plugins that were found: name, status and functions of each, the reason why one
 was rejected, and the options of the stores and embedders they offer.
 
-Tested by tests/test_plugins.py and tests/test_discovery.py.
+Tested by tests/plugins/test_host.py and tests/plugins/test_discovery.py.
 """
 
 from __future__ import annotations

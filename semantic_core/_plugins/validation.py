@@ -4,7 +4,7 @@ corrects it.
 pluggy accepts a misspelled hook, a forgotten decorator and an unknown parameter silently; here each
 is refused.
 
-Tested by tests/test_discovery.py.
+Tested by tests/plugins/test_discovery.py.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Modules: `manager` (the public methods), `submit` (from pending passages to a jo
 a job to vectors), `context` (limits, and what the three share), `separate` (the ledger of a store
 that keeps none).
 
-Tested by tests/test_batch.py.
+Tested by tests/batch/test_manager.py.
 """
 
 from semantic_core._jobs import (

@@ -1,6 +1,6 @@
 """Collects batch jobs: asks the provider for their state, and stores their results page by page.
 
-Tested by tests/test_batch.py.
+Tested by tests/batch/test_manager.py.
 """
 
 from __future__ import annotations

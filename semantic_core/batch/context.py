@@ -1,6 +1,6 @@
 """The rules of batch jobs, `BatchRules`, and what submitting and collecting share, `BatchContext`.
 
-Tested by tests/test_batch.py.
+Tested by tests/batch/test_manager.py.
 """
 
 from __future__ import annotations

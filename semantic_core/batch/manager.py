@@ -1,6 +1,6 @@
 """`BatchManager`, which is ``core.batch_manager``: the queue of pending passages, and batch jobs.
 
-Tested by tests/test_batch.py and tests/test_batch_costs.py.
+Tested by tests/batch/test_manager.py and tests/kernel/test_costs.py.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The other store has a copy of every passage that waits in the first one, so that
 serves both. The first store has the documents and gets the vectors. It is asked anew whenever
 passages are counted, claimed or sent, so a copy that is out of date does no harm.
 
-Tested by tests/test_separate_ledger.py.
+Tested by tests/batch/test_separate.py.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A job is in the ledger before it is submitted, and it is searched for at the provider before it is
 submitted again.
 
-Tested by tests/test_batch.py and tests/test_batch_costs.py.
+Tested by tests/batch/test_manager.py and tests/kernel/test_costs.py.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ imported when it is called. Shared rooms: `_group` (commands, errors and exit co
 (options and opening the index), `_output` (standard output and standard error), `_app` (``--app``),
 `_reading` (files and progress), `_records` (JSON), `_render` (search results in a terminal).
 
-Tested by tests/test_cli_frame.py and tests/test_docs.py.
+Tested by tests/cli/test_frame.py and tests/house/test_docs.py.
 """
 
 from __future__ import annotations

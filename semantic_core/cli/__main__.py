@@ -1,6 +1,6 @@
 """``python -m semantic_core.cli``: the same as ``semantic-core``.
 
-Tested by tests/test_cli_frame.py.
+Tested by tests/cli/test_frame.py.
 """
 
 from semantic_core.cli import main

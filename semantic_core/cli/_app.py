@@ -2,7 +2,7 @@
 
 The notation is that of servers of web applications.
 
-Tested by tests/orm/test_cli_models.py.
+Tested by tests/cli/test_models.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Command groups: commands are imported when called, errors become a message and an exit code.
 
-Tested by tests/test_cli_frame.py.
+Tested by tests/cli/test_frame.py.
 """
 
 from __future__ import annotations

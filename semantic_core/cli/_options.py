@@ -1,6 +1,6 @@
 """Options that several commands share, and opening the index they name.
 
-Tested by tests/test_cli_where.py, tests/test_cli_frame.py and tests/test_cli_bad_input.py.
+Tested by tests/cli/test_options.py, tests/cli/test_frame.py and tests/cli/test_bad_input.py.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 No control character of a document reaches a terminal: `visible` replaces them. If the reader of a
 pipe closes it (``| head``), the output ends, but the work is finished.
 
-Tested by tests/test_cli_output.py and tests/test_cli_frame.py.
+Tested by tests/cli/test_output.py and tests/cli/test_frame.py.
 """
 
 from __future__ import annotations

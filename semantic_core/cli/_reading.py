@@ -1,6 +1,6 @@
 """Reading files for ``ingest``: documents one at a time, progress, and files that vanished.
 
-Tested by tests/test_cli_reading.py and tests/test_cli_ingest.py.
+Tested by tests/cli/test_reading.py and tests/cli/test_ingest.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Records as JSON, for ``--json``. The keys are part of the product: programs read them.
 
-Tested by tests/test_cli_search.py, tests/test_cli_ingest.py and tests/test_cli_queue.py.
+Tested by tests/cli/test_search.py, tests/cli/test_ingest.py and tests/cli/test_queue.py.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Pure functions from records to rich texts; nothing is printed here. In order: whole results, one
 hit, the excerpt of a passage, and the words to highlight.
 
-Tested by tests/test_cli_render.py and tests/test_cli_marks.py.
+Tested by tests/cli/test_render.py and tests/cli/test_marks.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``semantic-core backup`` and ``semantic-core restore``: copy the index, and put a copy back.
 
-Tested by tests/test_cli_setup.py.
+Tested by tests/cli/test_setup.py.
 """
 
 from __future__ import annotations

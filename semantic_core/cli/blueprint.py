@@ -1,6 +1,6 @@
 """``semantic-core blueprint``: print the adapter for Django or SQLAlchemy, to save in a project.
 
-Tested by tests/test_cli_blueprint.py.
+Tested by tests/cli/test_blueprint.py.
 """
 
 from __future__ import annotations

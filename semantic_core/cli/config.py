@@ -1,6 +1,6 @@
 """``semantic-core config``: show the settings, and confirm settings files that name hosts.
 
-Tested by tests/test_cli_setup.py.
+Tested by tests/cli/test_setup.py.
 """
 
 from __future__ import annotations

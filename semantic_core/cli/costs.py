@@ -1,6 +1,6 @@
 """``semantic-core costs``: the cost of embedding by day, tenant, collection, model and price tier.
 
-Tested by tests/test_cli_queue.py.
+Tested by tests/cli/test_queue.py.
 """
 
 from __future__ import annotations

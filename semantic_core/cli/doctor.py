@@ -2,7 +2,7 @@
 
 Each finding is a line with a status, the part that was checked, and what to do about a problem.
 
-Tested by tests/test_cli_setup.py, tests/test_cli_plugged.py and tests/orm/test_cli_models.py.
+Tested by tests/cli/test_setup.py, tests/cli/test_plugged.py and tests/cli/test_models.py.
 """
 
 from __future__ import annotations

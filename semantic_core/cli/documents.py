@@ -1,6 +1,6 @@
 """``semantic-core documents``: list, show and delete indexed documents.
 
-Tested by tests/test_cli_search.py and tests/test_cli_bad_input.py.
+Tested by tests/cli/test_search.py and tests/cli/test_bad_input.py.
 """
 
 from __future__ import annotations

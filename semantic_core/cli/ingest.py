@@ -2,7 +2,7 @@
 
 With ``--dry-run``, report what would be done, and the estimated cost, without writing anything.
 
-Tested by tests/test_cli_ingest.py and tests/test_cli_bad_input.py.
+Tested by tests/cli/test_ingest.py and tests/cli/test_bad_input.py.
 """
 
 from __future__ import annotations

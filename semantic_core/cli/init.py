@@ -1,6 +1,6 @@
 """``semantic-core init``: write a settings file that explains every setting.
 
-Tested by tests/test_cli_setup.py.
+Tested by tests/cli/test_setup.py.
 """
 
 from __future__ import annotations

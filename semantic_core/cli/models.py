@@ -1,6 +1,6 @@
 """``semantic-core reindex`` and ``semantic-core verify``: rebuild and check indexes of models.
 
-Tested by tests/orm/test_cli_models.py.
+Tested by tests/cli/test_models.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``semantic-core outbox``: pending changes of models, and those that were given up.
 
-Tested by tests/orm/test_cli_models.py and tests/orm/test_leftovers.py.
+Tested by tests/cli/test_models.py and tests/orm/test_leftovers.py.
 """
 
 from __future__ import annotations

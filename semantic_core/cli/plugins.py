@@ -1,6 +1,6 @@
 """``semantic-core plugins``: list plugins, their options, and how to fix broken ones.
 
-Tested by tests/test_discovery.py and tests/test_cli_plugged.py.
+Tested by tests/plugins/test_discovery.py and tests/cli/test_plugged.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``semantic-core queue``: passages that are pending for their vectors, and batch jobs.
 
-Tested by tests/test_cli_queue.py.
+Tested by tests/cli/test_queue.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``semantic-core search``: search the index, and print the hits as text or JSON.
 
-Tested by tests/test_cli_search.py.
+Tested by tests/cli/test_search.py.
 """
 
 from __future__ import annotations

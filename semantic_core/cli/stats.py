@@ -1,6 +1,6 @@
 """``semantic-core stats``: documents, passages, collections and size of the index.
 
-Tested by tests/test_cli_search.py.
+Tested by tests/cli/test_search.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``semantic-core worker``: process pending changes, pending vectors and batch jobs.
 
-Tested by tests/orm/test_cli_models.py and tests/test_cli_queue.py.
+Tested by tests/cli/test_models.py and tests/cli/test_queue.py.
 """
 
 from __future__ import annotations

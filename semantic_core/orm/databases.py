@@ -1,7 +1,7 @@
 """The databases that a core follows: those with indexes, and those where former indexes left an
 outbox.
 
-Tested by tests/orm/test_leftovers.py, tests/orm/test_cli_models.py.
+Tested by tests/orm/test_leftovers.py, tests/cli/test_models.py.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ found, and the rule::
 With ``SEMANTIC_CORE_SOAK=20`` in the environment, checks play twenty times as many random examples,
 and new ones in every run.
 
-Tested by tests/test_contract.py and tests/house/test_light_import.py.
+Tested by tests/contracts/test_contract.py and tests/house/test_light_import.py.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
 """The contract of an embedder that takes batch jobs, as a list of checks.
 
-Tested by tests/test_batch_embedder_bites.py.
+Tested by tests/contracts/test_batch_embedder_bites.py.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Checks raise AssertionError by themselves instead of using ``assert``. So they hold under
 ``python -O`` too, and they report what was expected and what was found without pytest's rewriting.
 
-Tested by tests/test_contract.py and tests/test_contract_bites.py.
+Tested by tests/contracts/test_contract.py and tests/contracts/test_store_bites.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Stand-ins for tests that follow their contracts: two embedders without a model, and an outbox
 without a database.
 
-Tested by tests/test_contract.py and tests/orm/test_pytest_plugin.py.
+Tested by tests/contracts/test_contract.py and tests/orm/test_pytest_plugin.py.
 """
 
 from __future__ import annotations

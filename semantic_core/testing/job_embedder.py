@@ -1,7 +1,7 @@
 """`JobEmbedder`, a stand-in for an embedder that takes batch jobs and costs money. The test decides
 what its provider does.
 
-Tested by tests/test_batch_embedder_bites.py and tests/test_batch.py.
+Tested by tests/contracts/test_batch_embedder_bites.py and tests/batch/test_manager.py.
 """
 
 from __future__ import annotations

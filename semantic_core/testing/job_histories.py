@@ -4,7 +4,7 @@ any order, and may die at any call. The provider behaves as real providers do.
 In the end no passage is lost, only passages for which it is documented were paid for twice, and the
 costs in the ledger are those of the bill, to the token.
 
-Tested by tests/test_batch_histories.py.
+Tested by tests/batch/test_histories.py.
 """
 
 from __future__ import annotations

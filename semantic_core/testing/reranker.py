@@ -1,6 +1,6 @@
 """The contract of a reranker, as a list of checks.
 
-Tested by tests/test_search_kits_bite.py and tests/test_rerankers.py.
+Tested by tests/contracts/test_search_kit_bites.py and tests/plugins/test_rerankers.py.
 """
 
 from __future__ import annotations

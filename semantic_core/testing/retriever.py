@@ -1,6 +1,6 @@
 """The contract of a retriever, as a list of checks.
 
-Tested by tests/test_search_kits_bite.py and tests/test_retrievers.py.
+Tested by tests/contracts/test_search_kit_bites.py and tests/plugins/test_retrievers.py.
 """
 
 from __future__ import annotations

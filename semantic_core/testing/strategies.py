@@ -1,6 +1,6 @@
 """Hypothesis strategies for values of the contracts: texts, metadata, filters and documents.
 
-Tested by tests/test_types.py and tests/test_filters.py.
+Tested by tests/kernel/test_types.py and tests/kernel/test_filters.py.
 """
 
 from __future__ import annotations

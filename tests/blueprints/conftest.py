@@ -4,7 +4,6 @@ and given to each check with nothing in them.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import databases as servers
 import pytest
 
 HERE = Path(__file__).parent
@@ -19,22 +19,6 @@ ROOT = HERE.parents[1]
 for folder in (HERE, ROOT / "adapters_blueprints"):
     if str(folder) not in sys.path:  # as if the blueprints had been copied beside these modules
         sys.path.insert(0, str(folder))
-
-
-def _load(name: str, path: Path) -> Any:
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-servers = _load("orm_servers", ROOT / "tests" / "orm" / "databases.py")
-"""Where servers are looked for, and how a database of a test is made there:
-as for the tests of the kernel.
-"""
 
 
 @pytest.fixture(scope="session")

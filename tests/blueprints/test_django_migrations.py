@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import databases as servers
 import django_site
 import pytest
 from blueprint_helpers import held
@@ -26,7 +26,6 @@ Bind = Callable[..., BaseORMAdapter]
 @pytest.fixture(params=["sqlite3", "postgresql"])
 def diary(request: pytest.FixtureRequest, open_database: Callable[[str], Any]) -> Iterator[str]:
     """An empty database, for an app that installs its index with its migrations."""
-    servers = sys.modules["orm_servers"]
     alias = django_site.added(django_site.settings_of(servers, open_database(request.param)))
     with django_site.routed(alias):
         yield alias

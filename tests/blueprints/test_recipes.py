@@ -31,14 +31,13 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import closing
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from pages import blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = [
@@ -59,19 +58,6 @@ END_OF_INPUT = b"\x04"
 BAD = re.compile(
     r"Traceback \(most recent call last\)|\w+Warning:|\bWARNING(?!: This is a development server)"
 )
-
-
-def _pages() -> ModuleType:
-    """The module that knows what a fenced block is."""
-    spec = spec_from_file_location("recipes_guides", ROOT / "tests" / "test_guides.py")
-    assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-blocks = _pages().blocks
 
 
 class Command(NamedTuple):

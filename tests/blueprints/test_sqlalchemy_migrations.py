@@ -4,10 +4,10 @@ and binding before the first upgrade.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import databases as servers
 import pytest
 from alchemy_engines import engine_of
 from alembic.autogenerate import compare_metadata
@@ -46,7 +46,7 @@ class Paper(Base):
 @pytest.fixture(params=["sqlite3", "postgresql", "mysql"])
 def empty(request: pytest.FixtureRequest, open_database: Callable[[str], Any]) -> Iterator[Engine]:
     """An engine on a database without any table."""
-    engine = engine_of(sys.modules["orm_servers"], open_database(request.param))
+    engine = engine_of(servers, open_database(request.param))
     yield engine
     engine.dispose()
 
@@ -112,7 +112,7 @@ def test_a_program_that_binds_nothing_may_drop_the_outbox_too(
     """
     Base.metadata.create_all(empty)
     init_database(empty, core, base=Base)
-    other = engine_of(sys.modules["orm_servers"], _address(empty))
+    other = engine_of(servers, _address(empty))
     with other.begin() as connection:
         connection.execute(text("DROP TABLE semantic_outbox"))
     other.dispose()
@@ -160,7 +160,6 @@ def test_an_application_may_bind_before_its_first_upgrade(
 
 def _address(engine: Engine) -> Any:
     """The database of an engine, as the tests name it."""
-    servers = sys.modules["orm_servers"]
     if engine.dialect.name == "postgresql":
         with engine.connect() as connection:
             return servers.Database(

@@ -6,13 +6,12 @@ import json
 import subprocess
 import sys
 from importlib.metadata import entry_points
-from pathlib import Path
 
 import pytest
+from floor_plan import ROOT
 
 import semantic_core
 
-ROOT = Path(__file__).resolve().parents[2]
 KERNEL = {"semantic_core", "attr", "attrs", "pluggy", "importlib_metadata", "zipp"}
 """What the kernel may bring in besides the standard library."""
 HEAVY = (

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import databases
 import pytest
 
-
-def _load(name: str) -> ModuleType:
-    """A module beside this file."""
-    spec = importlib.util.spec_from_file_location(
-        f"orm_tests_{name}", Path(__file__).with_name(f"{name}.py")
-    )
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-FOLDER = str(Path(__file__).parent)
-if FOLDER not in sys.path:  # tests share the plain modules of this folder
-    sys.path.insert(0, FOLDER)
-
-databases = _load("databases")
 ENGINES = ("sqlite3", "postgresql", "mysql")
 
 

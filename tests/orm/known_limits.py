@@ -20,7 +20,7 @@ from semantic_core.testing import (
     limits_table,
 )
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "guides/known_limits.md"
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MariaDB"}
 ADAPTERS = {

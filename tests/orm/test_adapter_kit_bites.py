@@ -4,7 +4,7 @@ and the check that catches each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from unittest import SkipTest
 
 import attrs
 import pytest
-from hypothesis import Phase, settings
 from mini_harness import MiniHarness, MiniKitAdapter
+from mutants import CaughtBy, opener, unshrunk
 
 from semantic_core import SemanticCore
 from semantic_core._memory.store import MemoryStore
@@ -27,21 +27,8 @@ from semantic_core.orm.sync import SyncCoordinator, coordinator_of
 from semantic_core.orm.triggers import Capture, trigger_spec
 from semantic_core.testing import Check, adapter_checks
 from semantic_core.testing.adapters import trees
-from semantic_core.testing.check import examples
 
-CAUGHT_BY: dict[Any, str] = {}
-
-
-def caught_by(check: str) -> Callable[[Any], Any]:
-    """Register a mutant, of the adapter or of its harness,
-    with the name of a check that fails on it.
-    """
-
-    def register(mutant: Any) -> Any:
-        CAUGHT_BY[mutant] = check
-        return mutant
-
-    return register
+caught_by = CaughtBy()
 
 
 class OtherOutbox(MiniKitAdapter):
@@ -810,13 +797,6 @@ class AlwaysUpToDate(MiniKitAdapter):
 # --- the proof ------------------------------------------------------------------------------------
 
 
-def opener(mutant: Any, folder: Path) -> Callable[[], MiniHarness]:
-    """How a check opens a harness with this mutant."""
-    if issubclass(mutant, MiniHarness):
-        return lambda: mutant(folder)
-    return lambda: type("Broken", (MiniHarness,), {"adapter": mutant})(folder)
-
-
 def failure(check: Check, mutant: Any, folder: Path) -> str:
     """Why a check fails on a mutant; "" if it holds."""
     try:
@@ -835,15 +815,15 @@ def name_of(mutant: Any) -> str:
 CHECKS = {str(check): check for check in adapter_checks()}
 
 
-@pytest.mark.parametrize("mutant", CAUGHT_BY, ids=name_of)
+@pytest.mark.parametrize("mutant", caught_by, ids=name_of)
 def test_a_broken_adapter_is_caught(mutant: Any, tmp_path: Path) -> None:
-    why = failure(CHECKS[CAUGHT_BY[mutant]], mutant, tmp_path)
-    assert why, f"{CAUGHT_BY[mutant]} lets {mutant.__name__} pass"
+    why = failure(CHECKS[caught_by[mutant]], mutant, tmp_path)
+    assert why, f"{caught_by[mutant]} lets {mutant.__name__} pass"
 
 
 CAUGHT_BY_TREES = [
     mutant
-    for mutant in CAUGHT_BY
+    for mutant in caught_by
     if mutant.__name__
     in (
         "DoneByAddress",
@@ -861,9 +841,5 @@ CAUGHT_BY_TREES = [
 def test_random_trees_alone_catch_it(
     mutant: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unshrunk(count: int) -> settings:
-        return settings(examples(count), phases=[Phase.generate])
-
-    # That it is caught matters here, not how shortly it is told.
     monkeypatch.setattr(trees, "examples", unshrunk)
     assert failure(adapter_checks(trees=40)[-1], mutant, tmp_path)

@@ -1,4 +1,4 @@
 """The checks of the store contract, one module for each part of it; `checks` collects them.
 
-Tested by tests/test_contract.py.
+Tested by tests/contracts/test_contract.py.
 """

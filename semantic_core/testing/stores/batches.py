@@ -1,7 +1,7 @@
 """Checks of the ledger of batch jobs (`BatchQueue`): which job holds a passage, what becomes of it,
 and what it costs.
 
-Tested by tests/test_batch_contract_bites.py and tests/test_contract.py.
+Tested by tests/contracts/test_queue_bites.py and tests/contracts/test_contract.py.
 """
 
 from __future__ import annotations

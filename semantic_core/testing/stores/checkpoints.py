@@ -1,7 +1,7 @@
 """Checks of a store's identity and checkpoints: which index it is, and how far it has followed
 each source. A checkpoint is written together with the documents, or not at all.
 
-Tested by tests/test_contract.py and tests/test_contract_bites.py.
+Tested by tests/contracts/test_contract.py and tests/contracts/test_store_bites.py.
 """
 
 from __future__ import annotations

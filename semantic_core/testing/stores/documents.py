@@ -1,7 +1,7 @@
 """Checks of what is read back from a store: documents, chunks, lists and counts, each under its
 own address.
 
-Tested by tests/test_contract.py and tests/test_contract_bites.py.
+Tested by tests/contracts/test_contract.py and tests/contracts/test_store_bites.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Random histories of a store: after any sequence of calls, every answer is that of `MemoryStore`.
 
-Tested by tests/test_contract.py and tests/test_contract_bites.py.
+Tested by tests/contracts/test_contract.py and tests/contracts/test_store_bites.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Checks of the queue of passages without a vector: each is embedded once, `fill` finds it by its
 fingerprint, and a vector whose text is gone changes nothing.
 
-Tested by tests/test_contract.py and tests/test_contract_bites.py.
+Tested by tests/contracts/test_contract.py and tests/contracts/test_store_bites.py.
 """
 
 from __future__ import annotations

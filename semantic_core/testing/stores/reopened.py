@@ -1,6 +1,7 @@
 """Checks of a persistent store: what it still knows when another process opens it again.
 
-Tested by plugins/semantic-core-peewee/tests/test_contract.py and tests/test_contract_bites.py.
+Tested by plugins/semantic-core-peewee/tests/sqlite/test_contract.py and
+tests/contracts/test_store_bites.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Documents, entries and vectors that the store checks are written with, and the comparison with
 brute force.
 
-Tested by tests/test_contract.py and tests/test_contract_bites.py.
+Tested by tests/contracts/test_contract.py and tests/contracts/test_store_bites.py.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ A run is a history of one or two workers on a real store, with a virtual clock. 
 which calls, counted from 0, something happens. Between two calls there is one state only, so these
 are all points at which something can happen.
 
-Tested by tests/test_batch_schedules.py.
+Tested by tests/batch/test_schedules.py.
 """
 
 from __future__ import annotations

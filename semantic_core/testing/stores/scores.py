@@ -1,6 +1,6 @@
 """Checks of scores of given chunks (`TextScores`) and of search by title (`TitleSearch`).
 
-Tested by tests/test_contract.py and tests/test_contract_bites.py.
+Tested by tests/contracts/test_contract.py and tests/contracts/test_store_bites.py.
 """
 
 from __future__ import annotations

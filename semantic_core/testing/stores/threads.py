@@ -1,7 +1,7 @@
 """Checks of a store in several threads: snapshots, reads after writes, concurrent writers, and
 calls after `close`.
 
-Tested by tests/test_contract.py and tests/test_contract_bites.py.
+Tested by tests/contracts/test_contract.py and tests/contracts/test_store_bites.py.
 """
 
 from __future__ import annotations

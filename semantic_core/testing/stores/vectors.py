@@ -1,7 +1,7 @@
 """Checks of vector search: the nearest vectors are found exactly, whatever their length and order,
 and they are the ones that were written.
 
-Tested by tests/test_contract.py and tests/test_contract_bites.py.
+Tested by tests/contracts/test_contract.py and tests/contracts/test_store_bites.py.
 """
 
 from __future__ import annotations

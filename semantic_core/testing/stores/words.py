@@ -1,7 +1,7 @@
 """Checks of full-text search (`TextSearch`): any text is a query, every word that is there is
 found, and none that is gone.
 
-Tested by tests/test_contract.py and tests/test_contract_bites.py.
+Tested by tests/contracts/test_contract.py and tests/contracts/test_store_bites.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Checks of what writing does: replace, remove, stamps, and errors that change nothing.
 
-Tested by tests/test_contract.py and tests/test_contract_bites.py.
+Tested by tests/contracts/test_contract.py and tests/contracts/test_store_bites.py.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ database); `opening`, `migrations`, `backup`, `maintenance`; `write`, `read`, `v
 `segments`, `quantized`, `unit_vectors`, `vector_rows`, `word_cache`, `checkpoints`; and the
 connections: `pool`, `connection`, `single_library`, `log_files`, `interruption`, `cpu_limiter`,
 `errors`.
+
+Tested by tests/sqlite/test_plugin.py.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ then renamed.
 A copy has no write-ahead log, and its header says so; whoever opens it first adds one. So a log
 beside a copy is known to belong to another file.
 
-Tested by tests/test_sqlite_copies.py.
+Tested by tests/sqlite/test_backup.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Checkpoints: how far the index has followed each source of changes; and the identity of the
 index. Both are rows of one small table, written in the transaction of the documents.
 
-Tested by tests/test_sqlite_checkpoints.py.
+Tested by tests/sqlite/test_checkpoints.py.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 APSW brings the SQLite library with FTS5. A connection also notices when its file was moved, or its
 write-ahead log removed, while it is open.
 
-Tested by tests/test_sqlite_sharing.py and tests/trust/test_disk.py.
+Tested by tests/sqlite/test_sharing.py and tests/trust/test_disk.py.
 """
 
 from __future__ import annotations

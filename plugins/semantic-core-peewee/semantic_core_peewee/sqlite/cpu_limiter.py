@@ -5,7 +5,7 @@ A vector or full-text search uses a core for milliseconds, and takes and release
 the while. More searches at once than there are cores finish no sooner: each waits for Python's lock
 after every step, also those that came first, and a writer among them waits the longest.
 
-Tested by tests/test_sqlite_turns.py.
+Tested by tests/sqlite/test_cpu_limiter.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Errors of SQLite and APSW, translated into errors of the product here and nowhere else.
 
-Tested by tests/trust/test_errors.py and tests/test_sqlite_faults.py.
+Tested by tests/trust/test_errors.py and tests/sqlite/test_faults.py.
 """
 
 from __future__ import annotations

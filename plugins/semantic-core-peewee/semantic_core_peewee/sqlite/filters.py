@@ -2,7 +2,7 @@
 
 The text of a condition depends on the number of values and their kinds, never on the values.
 
-Tested by tests/test_sqlite_filters.py and tests/trust/test_tenants.py.
+Tested by tests/sqlite/test_filters.py and tests/trust/test_tenants.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """SqliteJobLedger: the members of `BatchQueue`, each a transaction that calls a function of `jobs`.
 
-Tested by tests/test_contract.py and tests/test_sqlite_batches.py.
+Tested by tests/sqlite/test_contract.py and tests/sqlite/test_jobs.py.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ through the file from one end to the other.
 Every statement that changes a job also asks for the status it starts from: of two callers that do
 the same, one succeeds.
 
-Tested by tests/test_contract.py and tests/test_sqlite_batches.py.
+Tested by tests/sqlite/test_contract.py and tests/sqlite/test_jobs.py.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ plain ``open()`` (a copy of the folder, a checksum) or by a second SQLite librar
 that leaves then takes itself for the last one and removes the log, and what is written to the old
 one afterwards is lost. So all connections of a process remember which files they began with.
 
-Tested by tests/test_sqlite_sharing.py.
+Tested by tests/sqlite/test_sharing.py.
 """
 
 from __future__ import annotations

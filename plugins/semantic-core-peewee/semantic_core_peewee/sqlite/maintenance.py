@@ -4,7 +4,7 @@ A check reads everything and compares: SQLite's own structure, the checksums of 
 chunks, the values for filters, the vector index and the full-text index. A repair rebuilds what is
 derived from documents and chunks; no embedder is asked.
 
-Tested by tests/test_sqlite_care.py and tests/test_sqlite_repair.py.
+Tested by tests/sqlite/test_maintenance.py and tests/sqlite/test_repair.py.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ changing these tables. Text is compared byte by byte, which for UTF-8 is by code
 tables refuse values of another type (a numpy scalar would otherwise be stored as bytes).
 AUTOINCREMENT never gives a number twice, so what a process remembers of a chunk stays true.
 
-Tested by tests/test_sqlite_opening.py and tests/test_sqlite_batches.py.
+Tested by tests/sqlite/test_opening.py and tests/sqlite/test_jobs.py.
 """
 
 from __future__ import annotations

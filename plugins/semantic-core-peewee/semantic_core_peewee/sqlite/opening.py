@@ -1,7 +1,7 @@
 """Opening a file: what is at the path is examined first, and changed only if it is a store of ours
 or nothing is there yet; then it is migrated to the newest schema.
 
-Tested by tests/test_sqlite_opening.py and tests/trust/test_disk.py.
+Tested by tests/sqlite/test_opening.py and tests/trust/test_disk.py.
 """
 
 from __future__ import annotations

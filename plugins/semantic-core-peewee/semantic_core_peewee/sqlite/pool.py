@@ -1,7 +1,7 @@
 """The connections of one store: one for each reading thread and one for writing. None is shared by
 threads, and none is used in a forked child.
 
-Tested by tests/test_sqlite_sharing.py and tests/test_sqlite_faults.py.
+Tested by tests/sqlite/test_sharing.py and tests/sqlite/test_faults.py.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ dimensions and 28 bytes.
 The file holds signed codes; here they are shifted by SHIFT and unsigned: where the processor has no
 AVX-512, simsimd multiplies such bytes in two thirds of the time.
 
-Tested by tests/test_sqlite_vectors.py and tests/test_contract_variants.py.
+Tested by tests/sqlite/test_vector_search.py and tests/sqlite/test_contract_variants.py.
 """
 
 from __future__ import annotations

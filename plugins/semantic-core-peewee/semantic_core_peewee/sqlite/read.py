@@ -1,6 +1,6 @@
 """Reading documents, chunks and counts: what `Store.fetch`, `get`, `documents` and `stats` return.
 
-Tested by tests/test_contract.py and tests/test_sqlite_care.py.
+Tested by tests/sqlite/test_contract.py and tests/sqlite/test_maintenance.py.
 """
 
 from __future__ import annotations

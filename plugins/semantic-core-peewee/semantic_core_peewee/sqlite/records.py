@@ -2,7 +2,7 @@
 
 Every row has a checksum of what it holds, so that a file that was altered is noticed.
 
-Tested by tests/test_contract.py and tests/test_sqlite_care.py.
+Tested by tests/sqlite/test_contract.py and tests/sqlite/test_maintenance.py.
 """
 
 from __future__ import annotations

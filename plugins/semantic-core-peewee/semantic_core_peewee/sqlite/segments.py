@@ -8,7 +8,7 @@ moves the others together. All of this is derived data: `rebuild` makes it from 
 A code is the vector divided by its scale, and rounded. With scale = largest absolute number / 127,
 dot(vector, query) is about scale * scale of the query * dot(code, code of the query).
 
-Tested by tests/test_sqlite_vectors.py and tests/test_sqlite_repair.py.
+Tested by tests/sqlite/test_vector_search.py and tests/sqlite/test_repair.py.
 """
 
 from __future__ import annotations

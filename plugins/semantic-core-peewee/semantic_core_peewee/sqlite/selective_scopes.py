@@ -1,7 +1,7 @@
 """Scopes of few documents, which are listed instead of being checked chunk by chunk; and scopes
 that are asked for again and again, whose chunks stay in memory.
 
-Tested by tests/test_sqlite_words.py and tests/test_sqlite_filters.py.
+Tested by tests/sqlite/test_word_search.py and tests/sqlite/test_filters.py.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ writes into the middle of an open transaction, and rows vanish without an error.
 library is refused while a store is open, and a store is refused while a second library has the file
 open, as far as that can be seen (``/proc`` on Linux).
 
-Tested by tests/test_sqlite_sharing.py and tests/trust/test_disk.py.
+Tested by tests/sqlite/test_sharing.py and tests/trust/test_disk.py.
 """
 
 from __future__ import annotations

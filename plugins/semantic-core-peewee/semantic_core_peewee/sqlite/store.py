@@ -3,7 +3,7 @@
 It is a `Store` with `TextSearch`, `TextScores`, `TitleSearch`, `VectorQueue` and `Checkpoints`; its
 job ledger makes it a `BatchQueue`.
 
-Tested by tests/test_contract.py and tests/test_sqlite_care.py.
+Tested by tests/sqlite/test_contract.py and tests/sqlite/test_maintenance.py.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ None of them changes an answer, only its cost; the one exception is said where i
 no settings: the defaults were measured, and tests use other ones to walk every way with few
 documents.
 
-Tested by tests/test_contract_variants.py and tests/test_sqlite_words.py.
+Tested by tests/sqlite/test_contract_variants.py and tests/sqlite/test_word_search.py.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ that equal vectors give equal bits.
 A single vector that is not finite, or of almost no length, would be first in every result; so none
 is stored.
 
-Tested by tests/test_sqlite_vectors.py.
+Tested by tests/sqlite/test_vector_search.py.
 """
 
 from __future__ import annotations

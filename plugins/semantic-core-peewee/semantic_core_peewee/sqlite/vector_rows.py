@@ -1,7 +1,7 @@
 """The vectors in the table of chunks: how they are read by fingerprint and how pending chunks get
 theirs.
 
-Tested by tests/test_contract.py and tests/test_sqlite_vectors.py.
+Tested by tests/sqlite/test_contract.py and tests/sqlite/test_vector_search.py.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ float64 with what the file holds. If the worst of the result is not further from
 than rounding explains, more are compared, so the result is exact. The scope is applied before
 anything is chosen.
 
-Tested by tests/test_sqlite_vectors.py and tests/test_contract_variants.py.
+Tested by tests/sqlite/test_vector_search.py and tests/sqlite/test_contract_variants.py.
 """
 
 from __future__ import annotations

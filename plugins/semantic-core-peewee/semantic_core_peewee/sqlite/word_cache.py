@@ -6,6 +6,8 @@ words. Here the lengths of all passages are read once, and of each word asked fo
 hold it. What was written since is told word by word, so a write costs what it changed; and the sums
 FTS5 keeps of all passages say whether nothing was missed. Scores are computed as FTS5 does it, in
 the same order, so they are the same.
+
+Tested by tests/sqlite/test_word_search.py.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ A query is split by the tokenizer that made the index, so it is never read as sy
 
 How rare a word is (its weight) is counted over the whole store, all tenants together; which chunks
 are found is not.
+
+Tested by tests/sqlite/test_word_search.py and tests/sqlite/test_contract_variants.py.
 """
 
 from __future__ import annotations

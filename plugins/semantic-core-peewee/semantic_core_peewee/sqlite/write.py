@@ -1,7 +1,7 @@
 """Replacing and removing documents: what a batch changes is worked out row by row, then written
 table by table in the caller's transaction, with the vector index and the full-text index.
 
-Tested by tests/test_contract.py and tests/test_sqlite_care.py.
+Tested by tests/sqlite/test_contract.py and tests/sqlite/test_maintenance.py.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,24 +19,12 @@ from semantic_core import SemanticCore
 from semantic_core.orm import bind_declared
 from semantic_core.testing import HashEmbedder
 
-HERE = Path(__file__)
+# Where servers are looked for, and how a test gets a database there: as for the kernel's tests.
+sys.path.insert(0, str(Path(__file__).parents[4] / "tests" / "orm"))
+import databases as servers
+
 KINDS = ("sqlite3", "apsw", "postgresql", "mysql")
 PRAGMAS = {"busy_timeout": 30_000, "foreign_keys": 1, "journal_mode": "wal", "synchronous": "off"}
-
-
-def _load(name: str, path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-servers = _load("orm_servers", HERE.parents[4] / "tests" / "orm" / "databases.py")
-"""Where servers are looked for, and how a database of a test is made there:
-as for the tests of the kernel.
-"""
 
 
 CLASSES: dict[str, Any] = {

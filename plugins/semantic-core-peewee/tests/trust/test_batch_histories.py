@@ -1,5 +1,5 @@
 """Jobs and money in random histories with crashes, on the SQLite file;
-`tests/test_batch_histories.py` plays more of them.
+`tests/batch/test_histories.py` plays more of them.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Batch jobs under crashes and preemptions, on the SQLite file;
-`tests/test_batch_schedules.py` plays more of them.
+`tests/batch/test_schedules.py` plays more of them.
 """
 
 from __future__ import annotations

@@ -11,15 +11,15 @@ from importlib import import_module
 from pathlib import Path
 
 import click
-import pytest
 import yaml
+from floor_plan import ROOT
+from pages import for_each, headings, rows, section, text_of
 
 import semantic_core
 from semantic_core import errors, filters, hookspecs, types
 from semantic_core._config import read_config
 from semantic_core.cli import cli
 
-ROOT = Path(__file__).resolve().parent.parent
 GUIDES = sorted(
     page
     for folder in ("", "core_concepts", "integrations")
@@ -49,43 +49,12 @@ DECISION_SECTIONS = ("Question", "Choice", "Why", "What would change it")
 DIFFICULTIES = ("beginner", "intermediate", "advanced")
 
 
-def shown(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
-
-
-def text_of(name: str) -> str:
-    return (ROOT / name).read_text("utf-8")
-
-
 def front_matter(text: str) -> dict[str, object]:
     match = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
     return yaml.safe_load(match[1]) if match else {}
 
 
-def headings(text: str, level: int) -> list[str]:
-    outside = re.sub(r"^(`{3,}).*?^\1 *$", "", text, flags=re.DOTALL | re.MULTILINE)
-    return re.findall(rf"^#{{{level}}} (.+)$", outside, re.MULTILINE)
-
-
-def section(text: str, heading: str) -> str:
-    """The text below a heading, up to the next one of the same or a higher level."""
-    start = re.search(rf"^(#+) {re.escape(heading)}$", text, re.MULTILINE)
-    assert start, f"there is no heading {heading!r}"
-    following = re.search(rf"^#{{1,{len(start[1])}}} ", text[start.end() :], re.MULTILINE)
-    return text[start.end() : start.end() + following.start() if following else None]
-
-
-def rows(text: str) -> list[list[str]]:
-    """The cells of every table row, without head and rule."""
-    tables = re.findall(r"(?:^\|.*\|\n?)+", text, re.MULTILINE)
-    cells = [
-        [re.split(r"(?<!\\)\|", line.strip().strip("|")) for line in table.splitlines()[2:]]
-        for table in tables
-    ]
-    return [[cell.strip() for cell in row] for table in cells for row in table]
-
-
-@pytest.mark.parametrize("page", [*GUIDES, *DECISIONS], ids=shown)
+@for_each([*GUIDES, *DECISIONS])
 def test_every_page_says_what_it_is(page: Path) -> None:
     told = front_matter(page.read_text("utf-8"))
     assert list(told) == ["title", "description", "tags", "difficulty"]
@@ -111,7 +80,7 @@ def sections_of(page: Path, plain: tuple[str, ...]) -> list[str]:
     return list(plain)
 
 
-@pytest.mark.parametrize("page", GUIDES, ids=shown)
+@for_each(GUIDES)
 def test_every_guide_has_the_same_sections(page: Path) -> None:
     text = page.read_text("utf-8")
     wanted = sections_of(page, SECTIONS)
@@ -154,7 +123,7 @@ def links(page: Path) -> list[Path]:
     return found
 
 
-@pytest.mark.parametrize("page", RUSSIAN, ids=shown)
+@for_each(RUSSIAN)
 def test_a_translated_page_has_the_parts_and_the_code_of_its_original(page: Path) -> None:
     original = original_of(page)
     assert code(page) == code(original)
@@ -169,7 +138,7 @@ def test_a_translated_page_has_the_parts_and_the_code_of_its_original(page: Path
     assert told["difficulty"] == front_matter(english)["difficulty"]
 
 
-@pytest.mark.parametrize("page", RUSSIAN, ids=shown)
+@for_each(RUSSIAN)
 def test_both_languages_of_a_page_link_to_each_other_under_the_title(page: Path) -> None:
     original = original_of(page)
     title = front_matter(page.read_text("utf-8"))["title"]
@@ -179,7 +148,7 @@ def test_both_languages_of_a_page_link_to_each_other_under_the_title(page: Path)
     assert f"# {title}\n\n[По-русски](../ru/{page.name})\n\n" in original.read_text("utf-8")
 
 
-@pytest.mark.parametrize("page", DECISIONS, ids=shown)
+@for_each(DECISIONS)
 def test_every_decision_has_the_same_sections(page: Path) -> None:
     assert headings(page.read_text("utf-8"), 2) == list(DECISION_SECTIONS)
 
@@ -200,7 +169,7 @@ def test_the_first_page_leads_to_every_other() -> None:
     assert [name for name in others if f"({name})" not in index] == []
 
 
-@pytest.mark.parametrize("name", hookspecs.hook_names())
+@for_each(hookspecs.hook_names())
 def test_every_hook_is_described_with_its_exact_signature_and_kind(name: str) -> None:
     told = section(text_of("guides/hooks.md"), name)
     signature = str(hookspecs.signature_of(name)).replace("'", "")
@@ -327,7 +296,7 @@ def option_table(command: click.Command) -> str:
     return "\n".join(lines) if lines[2:] else ""
 
 
-@pytest.mark.parametrize("path", COMMANDS)
+@for_each(COMMANDS)
 def test_every_command_is_described_with_all_its_options(path: str) -> None:
     told = section(text_of("guides/cli.md"), path)
     wanted = f"`{usage(path)}`"
@@ -345,7 +314,7 @@ SPEAKS_OF_NO_INDEX = {
 }
 
 
-@pytest.mark.parametrize("path", COMMANDS)
+@for_each(COMMANDS)
 def test_every_command_takes_the_shared_options(path: str) -> None:
     options = {option for parameter in COMMANDS[path].params for option in parameter.opts}
     assert "--json" in options
@@ -396,9 +365,7 @@ def test_the_newest_release_in_the_changelog_is_the_one_that_is_built() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *GUIDES, *DECISIONS], ids=shown
-)
+@for_each([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *GUIDES, *DECISIONS])
 def test_classes_and_functions_that_are_named_exist(page: Path) -> None:
     """``semantic_core.testing.store_checks`` and the like, written with their module."""
     wrong = []

@@ -16,8 +16,8 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from floor_plan import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.slow
 
 SOURCES = {

@@ -5,13 +5,12 @@ a dark one.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from runpy import run_path
 from xml.etree import ElementTree
 
 import pytest
+from floor_plan import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "guides" / "pictures"
 DRAW = run_path(str(FOLDER / "draw.py"))
 THEMES = DRAW["THEMES"]

@@ -10,12 +10,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-
-from semantic_core.cli import cli
+from commands import answer, call
 
 MOODY = """
 from pathlib import Path
@@ -52,27 +49,16 @@ def install(site: Path, name: str, source: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.chdir(tmp_path)
-    site = tmp_path / "site"
+def folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    site = folder / "site"
     site.mkdir()
     install(site, "moody_plugin", MOODY)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("SEMANTIC_CORE_EMBEDDER", "moody")
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes/loops.txt").write_text("For and while repeat a block.")
-    yield tmp_path
+    (folder / "notes").mkdir()
+    (folder / "notes/loops.txt").write_text("For and while repeat a block.")
+    yield folder
     sys.modules.pop("moody_plugin", None)
-
-
-def call(*args: str) -> Result:
-    return CliRunner().invoke(cli, args)
-
-
-def answer(*args: str, code: int = 0) -> Any:
-    result = call(*args, "--json")
-    assert result.exit_code == code, result.output
-    return json.loads(result.stdout)
 
 
 def test_when_the_embedder_is_away_words_answer_and_it_is_said(folder: Path) -> None:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
+import oldest
 import pytest
 from packaging.version import Version
-
-_SPEC = importlib.util.spec_from_file_location("oldest", Path(__file__).parent / "oldest.py")
-assert _SPEC is not None and _SPEC.loader is not None
-oldest = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(oldest)
 
 IN_OLDEST = (Path(sys.prefix) / "constraints.txt").exists()
 """Whether ``make`` gave this environment the oldest versions."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 import attrs
 import pytest
+from mutants import CaughtBy, opener
 
 from semantic_core._memory.queue import Claim, LedgerDraft, LedgerState, MemoryJobLedger
 from semantic_core._memory.store import MemoryStore
@@ -16,28 +15,9 @@ from semantic_core.testing import store_checks
 from semantic_core.testing.check import checks_in
 from semantic_core.testing.stores import batches
 
-CAUGHT_BY: dict[Any, str] = {}
+caught_by = CaughtBy()
 CHECKS = {str(check): check for check in store_checks(persistent=True)}
-NUMBERS = count()
 UNTOLD: dict[str, int] = {}
-
-
-def caught_by(check: str) -> Callable[[Any], Any]:
-    """Register a mutant with the name of the check that must fail on it."""
-
-    def register(mutant: Any) -> Any:
-        CAUGHT_BY[mutant] = check
-        return mutant
-
-    return register
-
-
-def opener(store: type[MemoryStore]) -> Callable[..., MemoryStore]:
-    """How one check opens it: what it names is its own."""
-    if not issubclass(store, Shelf):
-        return lambda space, name="index", **options: store(space, **options)
-    number = next(NUMBERS)
-    return lambda space, name="index", **options: store(space, f"{number}-{name}", **options)
 
 
 class Shelf(MemoryStore):
@@ -492,19 +472,19 @@ class UnsentJobsForgotten(MemoryStore):
 
 
 @pytest.mark.parametrize(
-    "check", [CHECKS[name] for name in sorted(set(CAUGHT_BY.values()))], ids=str
+    "check", [CHECKS[name] for name in sorted(set(caught_by.values()))], ids=str
 )
 def test_the_store_mutants_are_made_from_is_sound(check):
     check(opener(Shelf))
 
 
-@pytest.mark.parametrize("mutant", CAUGHT_BY, ids=lambda mutant: mutant.__name__)
+@pytest.mark.parametrize("mutant", caught_by, ids=lambda mutant: mutant.__name__)
 def test_a_broken_ledger_is_caught(mutant):
     with pytest.raises(AssertionError):
-        CHECKS[CAUGHT_BY[mutant]](opener(mutant))
+        CHECKS[caught_by[mutant]](opener(mutant))
 
 
 def test_every_check_of_the_ledger_has_a_mutant():
     assert {str(check) for check in checks_in(batches)} | {"jobs_outlive_the_process"} == set(
-        CAUGHT_BY.values()
+        caught_by.values()
     )

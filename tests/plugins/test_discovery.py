@@ -30,7 +30,7 @@ from semantic_core.cli.plugins import plugins as command
 from semantic_core.errors import PluginBroken, PluginConflict, ProviderNotFound
 from semantic_core.hookspecs import API_VERSION, hook_names
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 GOOD = """
 from semantic_core import hookimpl
 

@@ -6,23 +6,22 @@ npm or the registry the tests are skipped and say why; in CI they fail.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
+from floor_plan import ROOT
+from pages import PAGES, blocks, shown
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parent.parent
-PARSER = ROOT / "tests" / "mermaid" / "parse.cjs"
+PARSER = Path(__file__).parent / "mermaid" / "parse.cjs"
 VERSION = "11.17.2"
 """Of Mermaid; pinned, so that only a change of a page can break a diagram."""
 BUNDLE = "package/dist/mermaid.min.js"
@@ -46,25 +45,12 @@ class Diagram(NamedTuple):
     text: str
 
 
-def _pages() -> Any:
-    """The module that reads pages; tests are no package to import from."""
-    name = "tests_that_read_pages"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, ROOT / "tests" / "test_guides.py")
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
 def diagrams() -> Iterator[Diagram]:
     """The diagrams of all pages."""
-    pages = _pages()
-    for page in pages.PAGES:
-        for block in pages.blocks(page.read_text("utf-8")):
+    for page in PAGES:
+        for block in blocks(page.read_text("utf-8")):
             if block.language == "mermaid":
-                yield Diagram(f"{pages.shown(page)}:{block.line}", block.text)
+                yield Diagram(f"{shown(page)}:{block.line}", block.text)
 
 
 def unavailable(reason: str) -> None:

@@ -7,11 +7,12 @@ import json
 from pathlib import Path
 
 import pytest
+from floor_plan import ROOT
+from pages import for_each
 
 from benchmarks.guarantees import LIMITS, PROMISES, TRUST, page
 from benchmarks.reliability import FILE, PAGE, merged
 
-ROOT = Path(__file__).resolve().parent.parent
 EVERY = [promise for promises in PROMISES.values() for promise in promises]
 
 
@@ -30,7 +31,7 @@ def test_the_page_is_what_the_figures_make() -> None:
     )
 
 
-@pytest.mark.parametrize("test", sorted({promise.test for promise in EVERY}))
+@for_each(sorted({promise.test for promise in EVERY}))
 def test_every_promise_names_a_test_that_is_there(test: str) -> None:
     file, _, name = test.partition("::")
     assert name in functions(ROOT / TRUST / file)

@@ -43,7 +43,6 @@ def semantic_stores():
 @pytest.fixture(autouse=True)
 def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobEmbedder]:
     """A folder with twelve notes as the working folder; what the provider of the plugin is."""
-    monkeypatch.chdir(tmp_path)
     site = tmp_path / "site"
     (site / "jobs_plugin-1.0.dist-info").mkdir(parents=True)
     (site / "jobs_plugin.py").write_text(PLUGIN)

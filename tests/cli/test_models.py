@@ -56,7 +56,7 @@ class Application:
         self.folder = folder
         self.name = f"app_{folder.name.replace('-', '_')}"
         source = APP.format(
-            folder=str(Path(__file__).parent),
+            folder=str(Path(__file__).parents[1] / "orm"),
             path=str(folder / "app.db"),
             index=str(folder / "index.db"),
         )

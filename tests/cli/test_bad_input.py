@@ -11,7 +11,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,10 @@ DAC_OVERRIDE, DAC_READ_SEARCH, DROP = 1, 2, 24
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes/loops.md").write_text("# Loops\n\nFor and while repeat a block.\n")
-    yield tmp_path
+def folder(folder: Path) -> Path:
+    (folder / "notes").mkdir()
+    (folder / "notes/loops.md").write_text("# Loops\n\nFor and while repeat a block.\n")
+    return folder
 
 
 def without_privilege() -> None:

@@ -4,45 +4,30 @@ what Ctrl-C leaves.
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from commands import answer, call
 
 from semantic_core import SemanticCore
-from semantic_core.cli import cli
 from semantic_core.errors import FileUnreadable
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(folder: Path) -> Path:
     """A folder of notes, as the working folder."""
-    monkeypatch.chdir(tmp_path)
     for name, text in {
         "notes/loops.md": "# Loops\n\nFor and while repeat a block of statements.\n",
         "notes/deep/functions.txt": "A function groups statements under a name.",
         "notes/deep/picture.png": "no text for us",
         "notes/.hidden.md": "# Hidden\n",
     }.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text, "utf-8")
-    yield tmp_path
-
-
-def call(*args: str) -> Result:
-    return CliRunner().invoke(cli, args)
-
-
-def answer(*args: str, code: int = 0) -> Any:
-    result = call(*args, "--json")
-    assert result.exit_code == code, result.output
-    return json.loads(result.stdout)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    return folder
 
 
 def keys(collection: str = "files") -> list[str]:

@@ -30,24 +30,15 @@ from contextlib import chdir, redirect_stdout
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
 
 import pytest
+from floor_plan import ROOT
+from pages import PAGES, Block, anchors, blocks, for_each, prose, shown
 
 from semantic_core._config import read_config
 from semantic_core.errors import ConfigError
 from semantic_core.orm import SemanticIndex
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted(
-    [
-        *(file for file in ROOT.glob("*.md")),
-        *ROOT.glob("guides/**/*.md"),
-        *ROOT.glob("plugins/*/README.md"),
-        *ROOT.glob("adapters_blueprints/*.md"),
-        *ROOT.glob("benchmarks/*.md"),
-    ]
-)
 NOTES = {
     "loops.md": """\
 ---
@@ -79,71 +70,7 @@ Tomatoes want sun, water in the morning, and a stick to lean on.
 Carrots are sown where they will stay.
 """,
 }
-FENCE = re.compile(r"^( *)(`{3,}|~{3,}) *([\w+-]*) *(.*?) *$")
 DIAGRAMS = ("flowchart", "sequenceDiagram", "stateDiagram-v2", "classDiagram")
-
-
-class Block(NamedTuple):
-    """A fenced block. language, words: of the line that opens it.
-    line: of its first line of text, from 1.
-    """
-
-    language: str
-    words: tuple[str, ...]
-    text: str
-    line: int
-
-    @property
-    def file(self) -> str:
-        """The name after ``file=``, "" without one."""
-        return next(
-            (word.removeprefix("file=") for word in self.words if word.startswith("file=")), ""
-        )
-
-
-def blocks(page: str) -> Iterator[Block]:
-    """The fenced blocks of a page, in order. A fence that is never closed is an error."""
-    lines = page.splitlines()
-    number = 0
-    while number < len(lines):
-        opening = FENCE.match(lines[number])
-        number += 1
-        if not opening:
-            continue
-        indent, fence, language, words = opening.groups()
-        start = number
-        closing = re.compile(rf"^ *{fence[0]}{{{len(fence)},}} *$")
-        while number < len(lines) and not closing.match(lines[number]):
-            number += 1
-        assert number < len(lines), f"the block that begins at line {start + 1} is never closed"
-        text = "\n".join(line.removeprefix(indent) for line in lines[start:number]) + "\n"
-        yield Block(language, tuple(words.split()), text, start + 1)
-        number += 1
-
-
-def prose(page: str) -> list[str]:
-    """The lines of a page with code taken out, so that line numbers stay."""
-    lines = page.splitlines()
-    for block in blocks(page):
-        for number in range(block.line - 1, block.line - 1 + block.text.count("\n")):
-            lines[number] = ""
-    return [re.sub(r"``.*?``|`[^`]*`", "", line) for line in lines]
-
-
-def anchors(page: str) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
-    found: set[str] = set()
-    plain = page.splitlines()
-    for number, line in enumerate(prose(page)):
-        heading = re.match(r"#{1,6}\s+(.*?)\s*#*$", plain[number]) if line.startswith("#") else None
-        if heading:
-            text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading[1])
-            anchor = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
-            double = 1
-            while (name := anchor if double == 1 else f"{anchor}-{double - 1}") in found:
-                double += 1
-            found.add(name)
-    return found
 
 
 class Reader:
@@ -312,17 +239,13 @@ def places(module: ModuleType) -> list[str]:
     return [file] if file else list(getattr(module, "__path__", ()))
 
 
-def shown(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=shown)
 def test_everything_on_the_page_runs(page: Path, folder: Path) -> None:
     Reader(page, folder).follow()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=shown)
+@for_each(PAGES)
 def test_links_lead_somewhere(page: Path) -> None:
     broken = []
     for number, line in enumerate(prose(page.read_text("utf-8")), 1):
@@ -340,7 +263,7 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not broken, "\n".join(broken)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=shown)
+@for_each(PAGES)
 def test_diagrams_begin_with_their_kind(page: Path) -> None:
     for block in blocks(page.read_text("utf-8")):
         if block.language == "mermaid":

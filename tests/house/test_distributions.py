@@ -16,8 +16,9 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from floor_plan import ROOT
+from pages import for_each
 
-ROOT = Path(__file__).resolve().parent.parent
 PROJECTS = [ROOT, *sorted(file.parent for file in ROOT.glob("plugins/*/pyproject.toml"))]
 HOME = "https://github.com/semantic-core/semantic-core"
 PICTURES = "https://raw.githubusercontent.com/semantic-core/semantic-core/main/"
@@ -30,9 +31,6 @@ def settings(project: Path) -> Mapping[str, object]:
 
 def name_of(project: Path) -> str:
     return str(settings(project)["project"]["name"])
-
-
-BY_NAME = pytest.mark.parametrize("project", PROJECTS, ids=name_of)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +90,7 @@ def test_every_kind_of_link_is_seen(page: str, found: list[str]) -> None:
 
 
 @pytest.mark.slow
-@BY_NAME
+@for_each(PROJECTS)
 def test_no_link_and_no_picture_of_an_index_page_is_relative(dist: Path, project: Path) -> None:
     metadata = metadata_of(dist, project)
     assert metadata["Description-Content-Type"] == "text/markdown"
@@ -102,7 +100,7 @@ def test_no_link_and_no_picture_of_an_index_page_is_relative(dist: Path, project
 
 
 @pytest.mark.slow
-@BY_NAME
+@for_each(PROJECTS)
 def test_links_of_an_index_page_lead_to_files_of_the_repository(dist: Path, project: Path) -> None:
     found = targets(page_of(metadata_of(dist, project)))
     pages = [target for target in found if target.startswith(HOME)]
@@ -126,7 +124,7 @@ def test_links_of_an_index_page_lead_to_files_of_the_repository(dist: Path, proj
     assert broken == []
 
 
-@BY_NAME
+@for_each(PROJECTS)
 def test_every_distribution_has_the_same_address(project: Path) -> None:
     urls = settings(project)["project"]["urls"]
     assert tuple(urls) == LINKS
@@ -136,7 +134,7 @@ def test_every_distribution_has_the_same_address(project: Path) -> None:
         assert path is None or (ROOT / path[1]).exists(), url
 
 
-@BY_NAME
+@for_each(PROJECTS)
 def test_what_builds_a_distribution_is_in_the_environment_of_make_wheels(project: Path) -> None:
     needs = re.search(
         r"^BUILD_NEEDS := (.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from commands import call
 
 from semantic_core import SemanticCore
 from semantic_core._config import _KEYS, read_config
-from semantic_core.cli import cli
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.chdir(tmp_path)
-    for name in ("PATH", "STORE", "EMBEDDER", "PLUGINS", "CONFIG"):
-        monkeypatch.delenv(f"SEMANTIC_CORE_{name}", raising=False)
-    yield tmp_path
-
-
-def call(*args: str, **more: Any) -> Result:
-    return CliRunner().invoke(cli, args, **more)
 
 
 def test_init_writes_a_file_that_names_every_setting_and_changes_none(folder: Path) -> None:

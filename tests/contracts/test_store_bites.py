@@ -11,7 +11,6 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
 from operator import attrgetter
 from pathlib import Path
 from tempfile import gettempdir
@@ -21,7 +20,7 @@ from unittest import SkipTest
 import attrs
 import numpy as np
 import pytest
-from hypothesis import Phase, settings
+from mutants import CaughtBy, opener, unshrunk
 
 from semantic_core._memory.store import MemoryStore, _ranking, _summary, _words
 from semantic_core._text import split_text
@@ -34,7 +33,7 @@ from semantic_core.testing import (
     splitter_checks,
     store_checks,
 )
-from semantic_core.testing.check import checks_in, examples
+from semantic_core.testing.check import checks_in
 from semantic_core.testing.stores import batches, history
 from semantic_core.types import (
     Chunk,
@@ -48,17 +47,7 @@ from semantic_core.types import (
     Space,
 )
 
-CAUGHT_BY: dict[Any, str] = {}
-
-
-def caught_by(check: str) -> Callable[[Any], Any]:
-    """Register a mutant with the name of the first check that fails on it."""
-
-    def register(mutant: Any) -> Any:
-        CAUGHT_BY[mutant] = check
-        return mutant
-
-    return register
+caught_by = CaughtBy()
 
 
 def first_failure(
@@ -97,17 +86,6 @@ class Shelf(MemoryStore):
         if not self._closed:
             self.shelf[self._path] = (self._space, self._multi_tenant, self._state)
         super().close()
-
-
-NUMBERS = count()
-
-
-def opener(store: type[MemoryStore]) -> Callable[..., MemoryStore]:
-    """How one check opens it: what it names is its own."""
-    if not issubclass(store, Shelf):
-        return lambda space, name="index", **options: store(space, **options)
-    number = next(NUMBERS)
-    return lambda space, name="index", **options: store(space, f"{number}-{name}", **options)
 
 
 def with_rows(kept: Any, rows: Any) -> Any:
@@ -1452,7 +1430,7 @@ class TenancyForgotten(Shelf):
         self._multi_tenant = bool(multi_tenant)
 
 
-STORE_MUTANTS = list(CAUGHT_BY)
+STORE_MUTANTS = list(caught_by)
 
 
 # --- embedders ------------------------------------------------------------------------------------
@@ -1582,7 +1560,7 @@ class SizeOfNoNumber(HashEmbedder):
     batch_size = True
 
 
-EMBEDDER_MUTANTS = [mutant for mutant in CAUGHT_BY if mutant not in STORE_MUTANTS]
+EMBEDDER_MUTANTS = [mutant for mutant in caught_by if mutant not in STORE_MUTANTS]
 
 
 # --- splitters ------------------------------------------------------------------------------------
@@ -1716,7 +1694,7 @@ class CutsWhereItLeftOff:
 caught_by("the_same_text_is_cut_the_same")(CutsWhereItLeftOff())
 
 SPLITTER_MUTANTS = [
-    mutant for mutant in CAUGHT_BY if mutant not in (*STORE_MUTANTS, *EMBEDDER_MUTANTS)
+    mutant for mutant in caught_by if mutant not in (*STORE_MUTANTS, *EMBEDDER_MUTANTS)
 ]
 
 
@@ -1747,22 +1725,22 @@ def test_the_splitter_mutants_are_made_from_is_sound(check):
 @pytest.mark.parametrize("mutant", STORE_MUTANTS, ids=name_of)
 def test_a_broken_store_is_caught(mutant):
     checks = store_checks(persistent=issubclass(mutant, Shelf))
-    caught, why = first_failure(checks, lambda: opener(mutant), CAUGHT_BY[mutant])
-    assert caught == CAUGHT_BY[mutant], why or "no check caught it"
+    caught, why = first_failure(checks, lambda: opener(mutant), caught_by[mutant])
+    assert caught == caught_by[mutant], why or "no check caught it"
 
 
 @pytest.mark.parametrize("mutant", EMBEDDER_MUTANTS, ids=name_of)
 def test_a_broken_embedder_is_caught(mutant):
-    caught, why = first_failure(embedder_checks(), lambda: mutant, CAUGHT_BY[mutant])
-    assert caught == CAUGHT_BY[mutant], why or "no check caught it"
+    caught, why = first_failure(embedder_checks(), lambda: mutant, caught_by[mutant])
+    assert caught == caught_by[mutant], why or "no check caught it"
 
 
 @pytest.mark.parametrize("mutant", SPLITTER_MUTANTS, ids=name_of)
 def test_a_broken_splitter_is_caught(mutant):
     caught, why = first_failure(
-        splitter_checks(media_type=MEDIA_TYPE), lambda: mutant, CAUGHT_BY[mutant]
+        splitter_checks(media_type=MEDIA_TYPE), lambda: mutant, caught_by[mutant]
     )
-    assert caught == CAUGHT_BY[mutant], why or "no check caught it"
+    assert caught == caught_by[mutant], why or "no check caught it"
 
 
 CAUGHT_BY_HISTORIES = [
@@ -1777,10 +1755,6 @@ CAUGHT_BY_HISTORIES = [
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", CAUGHT_BY_HISTORIES, ids=name_of)
 def test_random_histories_alone_catch_it(mutant, monkeypatch):
-    def unshrunk(count: int) -> settings:
-        return settings(examples(count), phases=[Phase.generate])
-
-    # That it is caught matters here, not how shortly it is told.
     monkeypatch.setattr(history, "examples", unshrunk)
     histories = store_checks(persistent=issubclass(mutant, Shelf))[-1:]
     assert (
@@ -1793,7 +1767,7 @@ def test_every_check_of_the_kit_has_a_mutant():
         str(check)
         for check in (*store_checks(persistent=True), *embedder_checks(), *splitter_checks())
     }
-    # The mutants of the ledger of jobs are in test_batch_contract_bites.py.
+    # The mutants of the ledger of jobs are in test_queue_bites.py.
     ledger = {str(check) for check in checks_in(batches)} | {"jobs_outlive_the_process"}
-    proved = {*CAUGHT_BY.values(), *ledger, "any_history_ends_as_in_memory"}
+    proved = {*caught_by.values(), *ledger, "any_history_ends_as_in_memory"}
     assert every - proved == set()
