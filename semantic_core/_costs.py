@@ -69,7 +69,7 @@ class CostTracker:
         if budget.limited and self._priced is not None and self._ledger is None:
             raise ConfigError(
                 "A budget needs a ledger of costs, and the store keeps none.",
-                hint='Name a file for one, ledger="ledger.db", or leave budget out.',
+                hint='Name a file for one, ledger="jobs.ledger", or leave budget out.',
             )
 
     @property

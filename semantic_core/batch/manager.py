@@ -370,7 +370,7 @@ class BatchManager:
         if self.ledger is None:
             raise ConfigError(
                 f"{type(self._store).__name__} keeps no ledger of batch jobs.",
-                hint='Name a file for one: ledger="ledger.db".',
+                hint='Name a file for one: ledger="jobs.ledger".',
             )
         return self.ledger
 

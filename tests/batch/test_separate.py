@@ -25,7 +25,7 @@ from semantic_core.testing.check import checks_in
 from semantic_core.testing.job_histories import play_histories
 from semantic_core.testing.stores import batches, queue, reopened, schedules
 from semantic_core.testing.stores.schedules import play, play_all, single_plans
-from semantic_core.types import Document, Ref, Space
+from semantic_core.types import Chunk, ChunkId, Document, Entry, Ref, Space
 
 HISTORIES = 40
 QUEUE_ONLY = {*dir(Store), *dir(VectorQueue)}
@@ -375,6 +375,21 @@ def test_no_copy_of_a_passage_is_left_when_nothing_waits(provider: JobEmbedder) 
     assert core.batch_manager.queue_stats().ready == 3
     assert isinstance(core.ledger, SeparateLedger)
     assert core.ledger._ledger.stats().documents == 0
+
+
+def test_a_vector_that_stayed_in_the_ledger_reaches_the_store(provider: JobEmbedder) -> None:
+    core = core_of(provider)
+    core.ingest(*documents(2), mode="async")
+    assert isinstance(core.ledger, SeparateLedger)
+    first, second = core.ledger.pending(9)
+    left = ChunkId(Ref("notes", "left by a process that died"), 0)
+    vector = provider.embed_documents([first.passage])[0]
+    entry = Entry(Chunk(left, "", 0, 0), first.passage, first.fingerprint, vector)
+    core.ledger._ledger.replace([(Document(left.ref, ""), [entry])])
+    assert core.ledger.waiting(9, 0.0) == 1
+    assert core.ledger.pending(9) == [second]
+    [hit] = core.search(first.passage, mode="vector", limit=1).hits
+    assert hit.id == first.id
 
 
 def test_a_long_queue_is_embedded_without_reading_it_again_for_every_batch(
