@@ -6,7 +6,7 @@ Tested by tests/kernel/test_ingest.py.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from semantic_core._no_embedder import WordsOnly
@@ -137,8 +137,33 @@ def _failure(what: str, error: Exception) -> Failure:
     return Failure(what, type(error).__name__, described(error))
 
 
+class PendingPassages:
+    """The passages of a store's chunks without a vector, in one pass over the queue.
+
+    except_for: fingerprints to leave out.
+    """
+
+    def __init__(self, store: VectorQueue, except_for: Collection[str]) -> None:
+        self._store = store
+        self._except_for = except_for
+        self._last = -1
+
+    def take(self, limit: int) -> Mapping[str, str]:
+        """The next passages by fingerprint, each once, up to `limit`; {} at the end."""
+        passages: dict[str, str] = {}
+        while len(passages) < limit:
+            page = self._store.pending(limit - len(passages), self._last)
+            if not page:
+                break
+            self._last = page[-1].place
+            for chunk in page:
+                if chunk.fingerprint not in self._except_for:
+                    passages[chunk.fingerprint] = chunk.passage
+        return passages
+
+
 def embed_pending(
-    store: Store,
+    store: Store | VectorQueue,
     embedder: Embedder,
     limit: int | None = None,
     *,
@@ -164,12 +189,13 @@ def embed_pending(
         )
     run = PassageEmbedder(embedder)
     refused: dict[str, str] = {}  # those that stay in the queue
+    if take is None:
+        take = PendingPassages(store, refused).take
     filled = 0
     given = 0
     while limit is None or given < limit:
         size = run.batch_size if limit is None else min(run.batch_size, limit - given)
-        waiting = (take or store.pending)(size + len(refused))
-        passages = {name: text for name, text in waiting.items() if name not in refused}
+        passages = take(size)
         if not passages:
             break
         vectors: dict[str, Vector] = {}

@@ -252,6 +252,20 @@ class Entry:
 
 
 @attrs.frozen
+class PendingChunk:
+    """A stored chunk without a vector, see `VectorQueue.pending`.
+
+    place: in the queue, from 0; a chunk that begins to wait has a larger one than all that wait.
+    passage, fingerprint: of its `Entry`.
+    """
+
+    place: int
+    id: ChunkId
+    passage: str
+    fingerprint: str
+
+
+@attrs.frozen
 class Scope:
     """The part of an index that a search looks at. It is applied before the limit.
 

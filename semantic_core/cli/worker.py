@@ -29,7 +29,6 @@ from semantic_core.cli._options import db_option, opened
 from semantic_core.cli._output import counted, note, visible, write, write_json
 from semantic_core.cli.models import note_failures, report_text, row_progress
 from semantic_core.errors import BudgetSpent, EmbedderError, InputError
-from semantic_core.protocols import BatchQueue
 from semantic_core.types import Failure, IngestReport
 
 if TYPE_CHECKING:
@@ -179,7 +178,7 @@ def _round(
 
 def _note_left(core: SemanticCore) -> None:
     """Print how many passages are pending for a job, or were given up."""
-    if not isinstance(core.store, BatchQueue):
+    if core.ledger is None:
         return
     stats = core.batch_manager.queue_stats()
     if stats.passages and stats.jobs.get("CREATED"):

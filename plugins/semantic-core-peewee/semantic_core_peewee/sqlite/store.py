@@ -25,6 +25,7 @@ from semantic_core.types import (
     Entry,
     Outcome,
     Page,
+    PendingChunk,
     Ranking,
     Ref,
     ReplaceReport,
@@ -225,10 +226,11 @@ class SqliteStore:
         blobs = self._pool.read(known_blobs, fingerprints)
         return {fingerprint: from_blob(blob) for fingerprint, blob in blobs.items()}
 
-    def pending(self, limit: int) -> Mapping[str, str]:
-        """See `VectorQueue.pending`. Of all tenants."""
+    def pending(self, limit: int, after: int = -1) -> Sequence[PendingChunk]:
+        """See `VectorQueue.pending`."""
         count = check_count("limit", limit)
-        return self._pool.read(jobs.waiting_passages, count)
+        last = -1 if after == -1 else check_count("after", after)
+        return self._pool.read(jobs.pending, count, last)
 
     def fill(self, vectors: Mapping[str, Vector]) -> int:
         """See `VectorQueue.fill`. Raises VectorInvalid before anything is written."""
@@ -257,6 +259,7 @@ class SqliteStore:
     drop_job = OfLedger(SqliteJobLedger.drop_job)
     hold = OfLedger(SqliteJobLedger.hold)
     take = OfLedger(SqliteJobLedger.take)
+    held = OfLedger(SqliteJobLedger.held)
     release = OfLedger(SqliteJobLedger.release)
     retry = OfLedger(SqliteJobLedger.retry)
     chunk_states = OfLedger(SqliteJobLedger.chunk_states)
